@@ -1,0 +1,154 @@
+"""Values that cross rooms: frozen, picklable, equal by content."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import msgspec
+
+from aisio.errors import ConfigError
+
+
+class Checksum(msgspec.Struct, frozen=True):
+    """A checksum as AIStore names it.
+
+    Attributes:
+        kind: "xxhash2" (XXH64, seed 0; "xxhash" in older buckets), "md5", "crc32c", "sha256" or
+            "sha512".
+        value: Lowercase hexadecimal digits.
+    """
+
+    kind: str
+    value: str
+
+
+class ObjectInfo(msgspec.Struct, frozen=True):
+    """What a store says of one object, in a listing or in answer to HEAD.
+
+    Attributes:
+        root: URL of the bucket, without a trailing slash ("ais://imagenet").
+        name: Object name within it.
+        size_bytes: Object size; None where the store did not say.
+        checksum: Of the whole object; None where the store did not say.
+        version: AIStore's or the cloud's version; "" where there is none.
+        etag: Entity tag without quotes; "" where there is none.
+        mtime_s: Last change (from AIStore: last access) in seconds since 1970; 0.0 where unknown.
+        custom: The object's custom metadata.
+    """
+
+    root: str
+    name: str
+    size_bytes: int | None = None
+    checksum: Checksum | None = None
+    version: str = ""
+    etag: str = ""
+    mtime_s: float = 0.0
+    custom: dict[str, str] = msgspec.field(default_factory=dict)
+
+    @property
+    def url(self) -> str:
+        """The object's full URL."""
+        return f"{self.root}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class ByteRange:
+    """Bytes [start, stop) of an object.
+
+    Attributes:
+        start: First byte, counted from 0.
+        stop: One past the last byte; None for the object's end.
+    """
+
+    start: int
+    stop: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.start < 0 or (self.stop is not None and self.stop <= self.start):
+            raise ConfigError(
+                f"not a byte range: [{self.start}, {self.stop}): 0 <= start < stop is needed"
+            )
+
+    def __str__(self) -> str:
+        """The value of a Range header (RFC 9110, section 14.1.2: the last byte is included)."""
+        return f"bytes={self.start}-{'' if self.stop is None else self.stop - 1}"
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """How long to wait for a store, in seconds; None waits for ever.
+
+    Attributes:
+        connect_s: For the connection to be made.
+        read_s: For the next bytes of an answer.
+    """
+
+    connect_s: float | None = 3.0
+    read_s: float | None = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """When to try a failed request again.
+
+    The wait before try n + 1 is drawn from [0, first_wait_s * 2**(n - 1)].
+
+    Attributes:
+        total_s: Time budget from the first try to the start of the last, in seconds.
+        attempts: Most tries, the first included; 1 switches retries off.
+        first_wait_s: Upper bound of the first wait, in seconds.
+        longest_wait_s: Upper bound of any wait, in seconds; a longer Retry-After is obeyed within
+            the budget.
+
+    Source:
+        "Exponential Backoff And Jitter", AWS Architecture Blog, 2015 (full jitter).
+    """
+
+    total_s: float = 60.0
+    attempts: int = 10
+    first_wait_s: float = 0.1
+    longest_wait_s: float = 10.0
+
+    def __post_init__(self) -> None:
+        if self.attempts < 1 or min(self.total_s, self.first_wait_s, self.longest_wait_s) < 0:
+            raise ConfigError(f"{self}: attempts must be at least 1 and no time negative")
+
+
+@dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """How to prove who is who over https.
+
+    Attributes:
+        verify: Check the server's certificate.
+        ca_file: PEM file of the authorities to trust; None for the system's.
+        client_cert_file: PEM file of the certificate that this client shows; None for none.
+        client_key_file: Its private key; None where the certificate's file holds it.
+    """
+
+    verify: bool = True
+    ca_file: str | None = None
+    client_cert_file: str | None = None
+    client_key_file: str | None = None
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All that a session needs to know; made by `aisio.config.load_settings`.
+
+    Attributes:
+        endpoint: Base URL of the cluster's proxy or gateway, without a trailing slash.
+        token: Bearer token; never shown by `repr`.
+        authn_url: Base URL of the AuthN server.
+        timeouts: Per request.
+        retry: Across requests.
+        tls: Certificates.
+        pool_size: Connections kept to one host by one thread.
+    """
+
+    endpoint: str
+    token: str | None = field(default=None, repr=False)
+    authn_url: str = "http://localhost:52001"
+    timeouts: Timeouts = Timeouts()
+    retry: RetryPolicy = RetryPolicy()
+    tls: TlsFiles = TlsFiles()
+    pool_size: int = 10

@@ -1,0 +1,213 @@
+"""ObjectUrl: the one way to name an object, a prefix or a bucket. Pure.
+
+    ais://imagenet/train/a.jpg          provider://bucket/name
+    ais://@f3Kd#ml/imagenet/a.jpg       with a namespace: @cluster#name
+    file:///data/shards/a.tar           a local file: no bucket, absolute path
+
+Names stand as they are: `?`, `#`, `%`, spaces and any Unicode belong to the name and are never
+percent-decoded, because AIStore allows them in names. Quoting happens on the wire only.
+
+Source: AIStore's naming rules, release 5.0 (bucket and namespace characters, provider aliases).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+
+from aisio.errors import UrlError
+
+ALIASES = {
+    "ais": "ais",
+    "aws": "aws",
+    "s3": "aws",
+    "gcp": "gcp",
+    "gs": "gcp",
+    "azure": "azure",
+    "az": "azure",
+    "oci": "oci",
+    "oc": "oci",
+}
+FILE = "file"
+
+_EXAMPLES = "a right URL looks like ais://bucket/name, s3://bucket/prefix/ or file:///folder/name"
+_BUCKET = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
+_SYSTEM_BUCKETS = frozenset({".sys-inventory", ".sys-shardidx"})
+_NAMESPACE = re.compile(
+    r"(?:@(?P<cluster>[A-Za-z0-9][A-Za-z0-9_-]{0,31})?)?(?:#(?P<name>[A-Za-z0-9_-]*))?"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Namespace:
+    """Where in AIStore a bucket lives; the empty one is the cluster's own global namespace.
+
+    Attributes:
+        cluster: UUID or alias of a remote cluster, without the `@`.
+        name: Namespace within that cluster, without the `#`.
+    """
+
+    cluster: str = ""
+    name: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> Namespace:
+        """Read `@cluster#name`; either part may be empty, and its mark then left out.
+
+        Raises:
+            UrlError: The text has another form.
+        """
+        match = _NAMESPACE.fullmatch(text)
+        if match is None:
+            raise UrlError(
+                f"{text!r} is not a namespace: expected @cluster#name, @cluster or #name"
+            )
+        return cls(match["cluster"] or "", match["name"] or "")
+
+    def __str__(self) -> str:
+        return (f"@{self.cluster}" if self.cluster else "") + (f"#{self.name}" if self.name else "")
+
+    def __bool__(self) -> bool:
+        return bool(self.cluster or self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectUrl:
+    """The address of an object, of all names that begin with a prefix, or (no name) of a bucket.
+
+    Attributes:
+        provider: Canonical: ais, aws, gcp, azure, oci, or file.
+        bucket: Bucket name; empty for file.
+        name: Object name or prefix, any Unicode; for file, the path without its leading "/".
+        namespace: AIStore namespace; empty for the global one.
+        scheme: How the provider was spelled ("s3" for aws), so that text round-trips; `==` does
+            not look at it.
+    """
+
+    provider: str
+    bucket: str
+    name: str = ""
+    namespace: Namespace = Namespace()
+    scheme: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> ObjectUrl:
+        """Read a URL of an object, prefix or bucket.
+
+        Raises:
+            UrlError: No scheme, an unknown one, no bucket, or a name that no store accepts.
+        """
+        scheme, separator, rest = text.partition("://")
+        if not separator:
+            raise UrlError(f"{text!r} is not a URL: {_no_scheme_hint(text)}{_EXAMPLES}", url=text)
+        if scheme == FILE:
+            return cls._parse_file(text, rest)
+        if scheme not in ALIASES:
+            known = ", ".join([*ALIASES, FILE])
+            raise UrlError(
+                f"{text!r}: unknown scheme {scheme!r}, expected one of {known}; {_EXAMPLES}",
+                url=text,
+            )
+        namespace = Namespace()
+        if rest[:1] in ("@", "#"):
+            head, _, rest = rest.partition("/")
+            namespace = Namespace.parse(head)
+        bucket, _, name = rest.partition("/")
+        return cls(
+            ALIASES[scheme], check_bucket(bucket, text), check_prefix(name, text), namespace, scheme
+        )
+
+    @classmethod
+    def _parse_file(cls, text: str, rest: str) -> ObjectUrl:
+        if not rest.startswith("/"):
+            raise UrlError(
+                f"{text!r}: a file URL holds an absolute path, as in file:///folder/name", url=text
+            )
+        return cls(FILE, "", check_prefix(rest[1:], text), scheme=FILE)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ObjectUrl) and self._identity() == other._identity()
+
+    def __hash__(self) -> int:
+        return hash(self._identity())
+
+    def _identity(self) -> tuple[str, Namespace, str, str]:
+        return self.provider, self.namespace, self.bucket, self.name
+
+    def __str__(self) -> str:
+        root = self.root
+        return f"{root}/{self.name}" if self.name else root + "/" * (self.provider == FILE)
+
+    @property
+    def root(self) -> str:
+        """The URL of the bucket, without a trailing slash; `root + "/" + name` names an object."""
+        if self.provider == FILE:
+            return "file://"
+        namespace = f"{self.namespace}/" if self.namespace else ""
+        return f"{self.scheme or self.provider}://{namespace}{self.bucket}"
+
+    def with_name(self, name: str) -> ObjectUrl:
+        """Return the address of another name in the same bucket.
+
+        Raises:
+            UrlError: No store accepts that name.
+        """
+        return replace(self, name=check_prefix(name, f"{self.root}/{name}"))
+
+    def join(self, name: str) -> ObjectUrl:
+        """Return the address of `name` below this prefix, with one "/" between the two."""
+        if not self.name or self.name.endswith("/"):
+            return self.with_name(self.name + name)
+        return self.with_name(f"{self.name}/{name}")
+
+    def require_object(self) -> ObjectUrl:
+        """Return self, if it can name one object.
+
+        Raises:
+            UrlError: It names a bucket or a folder-like prefix.
+        """
+        if not self.name or self.name.endswith("/"):
+            raise UrlError(
+                f"{str(self)!r} names no object: a name without a final '/' must follow the bucket",
+                url=str(self),
+            )
+        return self
+
+
+def check_bucket(bucket: str, text: str) -> str:
+    """Return the bucket name, if AIStore would accept it; `text` is what errors quote.
+
+    Raises:
+        UrlError: Empty, over 64 characters, or not of letters, digits, `-`, `_` and `.` alone.
+    """
+    if not bucket:
+        raise UrlError(f"{text!r} has no bucket; {_EXAMPLES}", url=text)
+    if bucket not in _SYSTEM_BUCKETS and (not _BUCKET.fullmatch(bucket) or ".." in bucket):
+        raise UrlError(
+            f"{text!r}: {bucket!r} is not a bucket name: up to 64 letters, digits, '-', '_' "
+            f"or '.', no '..' and no leading '.'",
+            url=text,
+        )
+    return bucket
+
+
+def check_prefix(name: str, text: str) -> str:
+    """Return the object name or prefix, if a store would accept it; `text` is what errors quote.
+
+    Raises:
+        UrlError: It begins with "~/", has a "." or ".." path element, or holds a NUL.
+    """
+    if name.startswith("~/") or "\0" in name:
+        raise UrlError(f"{text!r}: a name cannot begin with '~/' or hold a NUL character", url=text)
+    if "." in name and not {".", ".."}.isdisjoint(name.split("/")):
+        raise UrlError(f"{text!r}: a name cannot have '.' or '..' as a path element", url=text)
+    return name
+
+
+def _no_scheme_hint(text: str) -> str:
+    scheme, colon, rest = text.partition(":")
+    if colon and scheme in ALIASES and rest:
+        return f"'//' is missing, was {scheme}://{rest.lstrip('/')} meant? "
+    if text.startswith("/"):
+        return f"for a local file write file://{text}; "
+    return ""
