@@ -1,0 +1,57 @@
+"""Checksums by AIStore's names for them, computed while bytes pass by."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import google_crc32c
+import xxhash
+
+from aisio.records import Checksum
+
+
+class Hasher(Protocol):
+    """What hashlib's objects and xxhash's have in common."""
+
+    def update(self, data: Any, /) -> None:
+        """Take in the next bytes."""
+
+    def hexdigest(self) -> str:
+        """Return the checksum of all bytes so far."""
+
+
+class _Crc32c:
+    """CRC-32C with hashlib's manners; AIStore writes its four bytes big-endian, as this does."""
+
+    def __init__(self) -> None:
+        self._value = 0
+
+    def update(self, data: Any, /) -> None:
+        self._value = google_crc32c.extend(
+            self._value, data if isinstance(data, bytes) else bytes(data)
+        )
+
+    def hexdigest(self) -> str:
+        return f"{self._value:08x}"
+
+
+HASHERS: Mapping[str, Callable[[], Hasher]] = {
+    "xxhash2": lambda: xxhash.xxh64(seed=0),
+    "xxhash": lambda: xxhash.xxh64(seed=0),
+    "md5": lambda: hashlib.md5(usedforsecurity=False),
+    "crc32c": _Crc32c,
+    "sha256": hashlib.sha256,
+    "sha512": hashlib.sha512,
+}
+"""A new hasher for each type that AIStore computes.
+
+Source: cmn/cos/cksum.go of AIStore 5.0; both xxhash names are XXH64 with seed 0.
+"""
+
+
+def new_hasher(checksum: Checksum | None) -> Hasher | None:
+    """Return a hasher of the checksum's type, or None where there is nothing to compute."""
+    make = HASHERS.get(checksum.kind) if checksum else None
+    return make() if make else None

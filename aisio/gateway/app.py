@@ -1,0 +1,179 @@
+"""The gateway's front: authentication, routes, and errors in AIStore's form.
+
+aiohttp because its C parser and asyncio's sendfile leave little between the socket and the file,
+and because fsspec has brought it to most machines that train. Its low-level server is used, without
+its router and FileResponse: that is three times as fast for small objects (10,000 a second on one
+core against 3,200, measured in November 2026), and FileResponse would answer `x` with `x.gz`, guess
+types and obey cache conditions, none of which AIStore does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import hmac
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
+
+from aiohttp import web
+
+from aisio.gateway.buckets import JSON, Buckets
+from aisio.gateway.exchange import Exchange, answer_early, reply
+from aisio.gateway.folder import Folder
+from aisio.gateway.names import parse_target
+from aisio.gateway.objects import Objects
+from aisio.gateway.refusals import Refusal, unsupported
+from aisio.gateway.replies import Cluster, error_body, json_body
+
+Handle = Callable[[Exchange], Awaitable[web.StreamResponse]]
+
+_FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
+_LATER_GROUPS = frozenset({"cluster", "reverse", "download", "sort", "etl", "ml", "tokens"})
+_log = logging.getLogger(__name__)
+
+
+class App:
+    """Answers requests.
+
+    Args:
+        folder: The served folder, opened.
+        token: Bearer token to demand; None for none.
+    """
+
+    def __init__(self, folder: Folder, *, token: str | None = None) -> None:
+        self._token = None if token is None else f"Bearer {token}".encode()
+        self._under_way = 0
+        self._idle = asyncio.Event()
+        self._cluster = Cluster(folder.root)
+        self._objects = Objects(folder, self._cluster)
+        buckets = Buckets(folder, self._cluster)
+        self.routes: Mapping[str, Mapping[str, Handle]] = {
+            "health": dict.fromkeys(("GET", "HEAD", "PUT"), self._health),
+            "daemon": {"GET": self._daemon},
+            "buckets": {
+                "GET": buckets.act,
+                "HEAD": buckets.head,
+                "POST": buckets.act,
+                "PUT": buckets.act,
+                "PATCH": buckets.act,
+                "DELETE": buckets.act,
+            },
+            "objects": {
+                "GET": self._objects.get,
+                "HEAD": self._objects.head,
+                "PUT": self._objects.put,
+                "POST": self._objects.act,
+                "PATCH": self._objects.patch,
+                "DELETE": self._objects.delete,
+            },
+        }
+
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer one request; never raises for what a client did."""
+        self._under_way += 1
+        self._idle.clear()
+        try:
+            response = await self._answer(request)
+        except ConnectionError:
+            _log.info("%s %s: the client has gone", request.method, request.raw_path)
+            response = web.Response(status=499)
+            response.force_close()
+            if request.transport is not None:
+                request.transport.abort()
+            return response
+        finally:
+            self._under_way -= 1
+            if not self._under_way:
+                self._idle.set()
+        _log.info("%s %s %d", request.method, request.raw_path, response.status)
+        return response
+
+    async def drain(self, timeout_s: float) -> None:
+        """Wait for requests that are under way: told to stop, aiohttp reads no more of them."""
+        if self._under_way:
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._idle.wait(), timeout_s)
+
+    def close(self) -> None:
+        """Let background threads end."""
+        self._objects.close()
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        try:
+            return await self._route(request)
+        except Refusal as error:
+            refusal = error
+        except web.RequestPayloadError as error:
+            refusal = Refusal(400, f"the request's body cannot be read: {error}")
+        except OSError as error:
+            if isinstance(error, ConnectionError):
+                raise
+            _log.exception("%s %s", request.method, request.raw_path)
+            refusal = Refusal(507 if error.errno in _FULL_DISK else 500, f"{error.strerror}")
+        except Exception as error:
+            _log.exception("%s %s", request.method, request.raw_path)
+            refusal = Refusal(500, f"{type(error).__name__}: {error}")
+        response = self._refuse(request, refusal)
+        if request.can_read_body and not request.content.at_eof():
+            return await answer_early(request, response)
+        return response
+
+    async def _route(self, request: web.BaseRequest) -> web.StreamResponse:
+        exchange = Exchange(request, parse_target(request.raw_path))
+        group = exchange.target.parts[0]
+        if group != "health":
+            self._authenticate(request)
+        handles = self.routes.get(group)
+        if handles is None:
+            raise unsupported(f"/v1/{group}") if group in _LATER_GROUPS else _unknown(request)
+        handle = handles.get(request.method)
+        if handle is not None:
+            return await handle(exchange)
+        allow = [("Allow", ", ".join(sorted(handles))), _NO_SNIFF]
+        if request.method == "OPTIONS":
+            return reply(headers=allow)
+        return reply(
+            b"Method Not Allowed\n", status=405, headers=allow, kind="text/plain; charset=utf-8"
+        )
+
+    def _authenticate(self, request: web.BaseRequest) -> None:
+        if self._token is None:
+            return
+        given = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
+        if not given:
+            raise Refusal(401, "token required", headers=_CHALLENGE)
+        if not hmac.compare_digest(given, self._token):
+            raise Refusal(401, "invalid token", headers=_CHALLENGE)
+
+    def _refuse(self, request: web.BaseRequest, refusal: Refusal) -> web.Response:
+        path = request.raw_path.partition("?")[0]
+        remote = request.transport.get_extra_info("peername") if request.transport else None
+        address = f"{remote[0]}:{remote[1]}" if remote else ""
+        body = error_body(refusal, self._cluster, method=request.method, path=path, remote=address)
+        headers = [*refusal.headers.items(), _NO_SNIFF]
+        if request.method == "HEAD":
+            return reply(
+                status=refusal.status,
+                headers=[*headers, ("Hdr-Error", body.decode())],
+                kind="application/json",
+            )
+        return reply(body + b"\n", status=refusal.status, headers=headers, kind="application/json")
+
+    async def _health(self, exchange: Exchange) -> web.StreamResponse:
+        return reply(headers=self._cluster.uptime_headers().items())
+
+    async def _daemon(self, exchange: Exchange) -> web.StreamResponse:
+        what = exchange.target.query.get("what", "")
+        if what != "smap":
+            raise Refusal(400, f"invalid '/v1/daemon' request: unrecognized 'what={what}' query")
+        return reply(json_body(self._cluster.map(exchange.origin)), kind=JSON)
+
+
+_NO_SNIFF = ("X-Content-Type-Options", "nosniff")
+_CHALLENGE: Mapping[str, str] = MappingProxyType({"WWW-Authenticate": "Bearer"})
+
+
+def _unknown(request: web.BaseRequest) -> Refusal:
+    return Refusal(400, f"invalid request URI: '{request.method} {request.raw_path}'")

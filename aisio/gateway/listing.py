@@ -1,0 +1,190 @@
+"""Listing a bucket page by page, with no state kept between the pages: a token is the last name."""
+
+from __future__ import annotations
+
+import os
+import time
+from itertools import islice
+from typing import NamedTuple
+
+import msgspec
+
+from aisio.gateway.folder import Folder
+from aisio.gateway.metadata import FileState, Record
+from aisio.gateway.names import BucketName, check_prefix
+from aisio.gateway.refusals import Refusal
+from aisio.gateway.walk import Directories, Found, Walk
+from aisio.wire.messages import IS_DIRECTORY, NAME_ONLY, NAME_SIZE, NO_RECURSION
+
+LARGEST_PAGE = 10_000
+"""AIStore's own limit for `ais://` buckets."""
+
+CACHED = 1 << 0
+NOT_CACHED = 1 << 9
+DIFF = 1 << 12
+ARCHIVES = 1 << 3
+INVENTORY = 1 << 15
+IN_CLUSTER = 1 << 6
+
+
+class ListMessage(msgspec.Struct):
+    """What a client asks for: AIStore's LsoMsg, less what has no meaning for a folder."""
+
+    uuid: str = ""
+    props: str = ""
+    prefix: str = ""
+    start_after: str = ""
+    continuation_token: str = ""
+    flags: str = "0"
+    pagesize: int = 0
+
+    @property
+    def mask(self) -> int:
+        """The flags as a number."""
+        return int(self.flags or "0")
+
+    @property
+    def wanted(self) -> frozenset[str]:
+        """The properties to send; those implied by flags take precedence over the named ones."""
+        if self.mask & NAME_ONLY:
+            return frozenset({"name"})
+        if self.mask & NAME_SIZE:
+            return frozenset({"name", "size"})
+        if self.props:
+            return frozenset(self.props.replace(" ", "").split(","))
+        return frozenset(
+            {"name", "size", "checksum", "atime"} if self.mask & CACHED else {"name", "size"}
+        )
+
+
+class Entry(msgspec.Struct, omit_defaults=True, gc=False):
+    """An object or folder of a page, under the keys of AIStore's msgpack form."""
+
+    n: str
+    cs: str = ""
+    a: str = ""
+    v: str = ""
+    t: str = ""
+    m: str = ""
+    s: int = 0
+    c: int = 0
+    f: int = 0
+
+
+class Page(NamedTuple):
+    """One page and where the next begins ("" after the last)."""
+
+    entries: list[Entry]
+    token: str
+
+
+def list_page(
+    folder: Folder,
+    directories: Directories,
+    bucket: BucketName,
+    message: ListMessage,
+    location: str,
+) -> Page:
+    """Return one page of a bucket's listing.
+
+    Args:
+        folder: The served folder.
+        directories: Its folders' contents.
+        bucket: One of its buckets.
+        message: What to list, and from where.
+        location: What to say where the property "location" is asked for.
+
+    Raises:
+        Refusal: No such bucket, or a message that AIStore refuses too.
+    """
+    _check(bucket, message)
+    root = folder.bucket_path(bucket)
+    after = max(message.continuation_token, message.start_after)
+    size = min(message.pagesize or LARGEST_PAGE, LARGEST_PAGE)
+    recursive = not message.mask & NO_RECURSION
+    walk = Walk(directories, check_prefix(message.prefix), after, recursive=recursive)
+    found = list(islice(walk.below(root), size))
+    records = _records(folder, bucket, found, message.wanted)
+    entries = [_entry(folder, bucket, item, message.wanted, records, location) for item in found]
+    return Page([entry for entry in entries if entry], found[-1].name if len(found) == size else "")
+
+
+def _check(bucket: BucketName, message: ListMessage) -> None:
+    if message.pagesize < 0 or not (message.flags or "0").isdigit():
+        raise Refusal(
+            400, f"bad list-objects request: pagesize={message.pagesize}, flags={message.flags!r}"
+        )
+    if message.mask & NOT_CACHED:
+        raise Refusal(
+            400, f"{bucket.url} is not a remote bucket - cannot list 'not cached' objects"
+        )
+    if message.mask & DIFF:
+        raise Refusal(
+            400,
+            "cannot perform remote versions check (or diff vs remote bucket): "
+            f"bucket {bucket.url} does not provide remote versioning info",
+        )
+    if message.mask & INVENTORY:
+        raise Refusal(400, f'bucket "{bucket.url}" has no inventories')
+    if message.mask & ARCHIVES:
+        raise Refusal(
+            501,
+            "listing inside archives is not supported by the embedded gateway",
+            tcode="ErrUnsupp",
+        )
+
+
+def _records(
+    folder: Folder, bucket: BucketName, found: list[Found], wanted: frozenset[str]
+) -> dict[str, Record]:
+    if not found or wanted.isdisjoint({"checksum", "version", "custom"}):
+        return {}
+    return folder.metadata.page(bucket, found[0].name, found[-1].name)
+
+
+def _entry(
+    folder: Folder,
+    bucket: BucketName,
+    found: Found,
+    wanted: frozenset[str],
+    records: dict[str, Record],
+    location: str,
+) -> Entry | None:
+    """Describe a name; None if the file has gone since the walk saw it."""
+    if found.path is None:
+        return Entry(found.name, f=IS_DIRECTORY)
+    entry = Entry(found.name, f=IN_CLUSTER)
+    if wanted.isdisjoint({"size", "atime", "checksum", "version", "custom"}):
+        status = None
+    else:
+        try:
+            status = os.stat(found.path)  # noqa: PTH116 - 10,000 a page
+        except FileNotFoundError:
+            return None
+    if status is not None:
+        _describe(entry, status, wanted, records.get(found.name))
+    if "location" in wanted:
+        entry.t = location
+    if "copies" in wanted:
+        entry.c = 1
+    return entry
+
+
+def _describe(
+    entry: Entry, status: os.stat_result, wanted: frozenset[str], record: Record | None
+) -> None:
+    if "size" in wanted:
+        entry.s = status.st_size
+    if "atime" in wanted:
+        entry.a = time.strftime("%d %b %y %H:%M UTC", time.gmtime(status.st_atime))
+    known = record is not None and record.state == FileState.of(status)
+    if "version" in wanted:
+        entry.v = str((record.version + (not known)) if record else 1)
+    if record is None or not known:
+        return
+    if "checksum" in wanted:
+        entry.cs = record.checksum
+    if "custom" in wanted and record.custom:
+        entry.m = (
+            "[" + " ".join(f"{key}:{value}" for key, value in sorted(record.custom.items())) + "]"
+        )

@@ -1,0 +1,30 @@
+"""ServerOptions: all that a gateway can be told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class ServerOptions:
+    """How to serve a folder.
+
+    Attributes:
+        folder: What to serve: its folders are buckets, the files below these are objects.
+        host: Address to listen at; loopback unless told otherwise.
+        port: Port to listen at; 0 takes any free one.
+        token: Bearer token that every request but health checks must carry; None for none.
+        read_only: Refuse changes, and leave no trace in the folder.
+        verbose: Write a line to stderr for each request.
+        tls_cert: PEM file of the certificate to serve https with; None serves http.
+        tls_key: PEM file of its private key; None where the certificate's file holds it.
+    """
+
+    folder: str
+    host: str = "127.0.0.1"
+    port: int = 8080
+    token: str | None = field(default=None, repr=False)
+    read_only: bool = False
+    verbose: bool = False
+    tls_cert: str | None = None
+    tls_key: str | None = None

@@ -1,0 +1,122 @@
+"""The gateway's process: listens, says where, and stops when told."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import ssl
+import sys
+from collections.abc import Callable
+
+from aiohttp import web
+
+from aisio.errors import ConfigError
+from aisio.gateway.app import App
+from aisio.gateway.folder import Folder
+from aisio.gateway.options import ServerOptions
+
+GRACE_S = 5.0
+"""How long a stopping gateway waits for requests that are under way."""
+
+_LAST_WORDS_S = 1.0
+_PARENT_CHECK_S = 0.5
+_LONGEST_LINE = 32 << 10
+_READ_BYTES = 1 << 20
+
+
+def run(
+    options: ServerOptions, *, ready: Callable[[str], None], parent_pid: int | None = None
+) -> None:
+    """Serve until SIGINT or SIGTERM.
+
+    Args:
+        options: What and how.
+        ready: Called with the endpoint once connections are accepted.
+        parent_pid: Stop as well when this process is no longer the parent; None for no such tie.
+
+    Raises:
+        ConfigError: The folder, address or certificate cannot be used.
+    """
+    logging.basicConfig(
+        level=logging.INFO if options.verbose else logging.WARNING, format="%(message)s"
+    )
+    if not options.verbose:
+        # It tells of clients that speak no HTTP; what goes wrong inside, App tells itself.
+        logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
+    folder = Folder(options.folder, read_only=options.read_only)
+    folder.open()
+    try:
+        asyncio.run(_serve(options, folder, ready, parent_pid))
+    finally:
+        folder.close()
+
+
+async def _serve(
+    options: ServerOptions, folder: Folder, ready: Callable[[str], None], parent_pid: int | None
+) -> None:
+    app = App(folder, token=options.token)
+    # Content-Encoding belongs to the client: an object is stored as it was sent. Bodies that nobody
+    # reads are dealt with in exchange.answer_early, hence no lingering.
+    server = web.Server(
+        app,
+        access_log=None,
+        auto_decompress=False,
+        lingering_time=0,
+        max_line_size=_LONGEST_LINE,
+        read_bufsize=_READ_BYTES,
+    )
+    tls = _tls_context(options)
+    try:
+        listener = await asyncio.get_running_loop().create_server(
+            server, options.host, options.port, ssl=tls, backlog=1024
+        )
+    except OSError as error:
+        raise ConfigError(
+            f"cannot listen at {options.host}:{options.port}: {error.strerror}"
+        ) from error
+    try:
+        ready(_endpoint(listener.sockets[0].getsockname(), "https" if tls else "http"))
+        await _until_stopped(parent_pid)
+    finally:
+        listener.close()
+        await app.drain(GRACE_S)
+        folder.stopping.set()
+        server.pre_shutdown()
+        await server.shutdown(_LAST_WORDS_S)
+        app.close()
+
+
+async def _until_stopped(parent_pid: int | None) -> None:
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    while parent_pid is not None and os.getppid() == parent_pid and not stop.is_set():
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(stop.wait(), _PARENT_CHECK_S)
+    if parent_pid is None:
+        await stop.wait()
+
+
+def _tls_context(options: ServerOptions) -> ssl.SSLContext | None:
+    if options.tls_cert is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(options.tls_cert, options.tls_key)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(f"certificate {options.tls_cert}: {error}") from error
+    return context
+
+
+def _endpoint(address: tuple[str, int], scheme: str) -> str:
+    host = f"[{address[0]}]" if ":" in address[0] else address[0]
+    return f"{scheme}://{host}:{address[1]}"
+
+
+def print_endpoint(endpoint: str) -> None:
+    """Tell whoever started the gateway where it is, on a line of its own."""
+    sys.stdout.write(f"{endpoint}\n")
+    sys.stdout.flush()

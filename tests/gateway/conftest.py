@@ -1,0 +1,85 @@
+"""One gateway for all tests of this folder, and a fresh bucket in it for each."""
+
+from __future__ import annotations
+
+import builtins
+import importlib.util
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from aisio.gateway import Gateway
+
+collect_ignore_glob = [] if importlib.util.find_spec("aiohttp") else ["test_*.py"]
+_numbers = itertools.count(1)
+
+
+@dataclass
+class Served:
+    """A bucket, where it is on disk, and how to talk about it."""
+
+    endpoint: str
+    name: str
+    folder: Path
+    http: requests.Session
+
+    def url(self, name: str, query: str = "") -> str:
+        return f"{self.endpoint}/v1/objects/{self.name}/{name}{query}"
+
+    def put(self, name: str, data: bytes, **headers: str) -> requests.Response:
+        return self.http.put(self.url(name), data=data, headers=headers)
+
+    def get(self, name: str, query: str = "", **headers: str) -> requests.Response:
+        return self.http.get(self.url(name, query), headers=headers)
+
+    def action(
+        self, method: str, name: str, value: Any = None, query: str = ""
+    ) -> requests.Response:
+        body = {"action": name, "name": "", "value": value}
+        url = f"{self.endpoint}/v1/buckets/{self.name}{query}"
+        return self.http.request(method, url, json=body)
+
+    def list(self, accept: str = "application/json", **message: Any) -> requests.Response:
+        body = {"action": "list", "name": "", "value": {"prefix": "", **message}}
+        url = f"{self.endpoint}/v1/buckets/{self.name}"
+        return self.http.get(url, json=body, headers={"Accept": accept})
+
+    def names(self, **message: Any) -> builtins.list[str]:
+        reply = self.list(**message)
+        assert reply.status_code == 200, reply.text
+        return [entry["name"] for entry in reply.json()["entries"] or []]
+
+
+@pytest.fixture(scope="session")
+def served_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder that the shared gateway serves."""
+    return tmp_path_factory.mktemp("served")
+
+
+@pytest.fixture(scope="session")
+def gateway(served_folder: Path) -> Iterator[Gateway]:
+    """Run the shared gateway; at the end nothing may have gone wrong inside it."""
+    with Gateway(served_folder) as gateway:
+        yield gateway
+        assert "Traceback" not in gateway.read_log()
+
+
+@pytest.fixture(scope="session")
+def http() -> Iterator[requests.Session]:
+    """Return a session that ignores proxies of the environment."""
+    with requests.Session() as session:
+        session.trust_env = False
+        yield session
+
+
+@pytest.fixture
+def bucket(gateway: Gateway, served_folder: Path, http: requests.Session) -> Served:
+    """Return a new, empty bucket."""
+    name = f"bucket-{next(_numbers)}"
+    (served_folder / name).mkdir()
+    return Served(gateway.endpoint, name, served_folder / name, http)

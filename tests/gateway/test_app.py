@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+from aisio.gateway import Gateway
+from tests.gateway.conftest import Served
+
+TOKEN = "s3cret-ü"
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """Run a gateway that wants a token and tells of every request."""
+    folder = tmp_path_factory.mktemp("guarded")
+    (folder / "b").mkdir()
+    (folder / "b" / "o").write_bytes(b"data")
+    with Gateway(folder, token=TOKEN, verbose=True) as gateway:
+        yield gateway
+
+
+@pytest.fixture(scope="module")
+def read_only(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Gateway, Path]]:
+    """Run a gateway that may not change its folder."""
+    folder = tmp_path_factory.mktemp("read-only")
+    (folder / "b").mkdir()
+    (folder / "b" / "o").write_bytes(b"data")
+    with Gateway(folder, read_only=True) as gateway:
+        yield gateway, folder
+
+
+def bearer(token: str) -> dict[str, bytes]:
+    """Return the header that carries a token."""
+    return {"Authorization": f"Bearer {token}".encode()}
+
+
+@pytest.mark.parametrize("query", ["", "?readiness=true", "?prr=true"])
+def test_health_needs_no_token(guarded: Gateway, http: requests.Session, query: str) -> None:
+    """Whoever waits for the gateway may not know the token."""
+    reply = http.get(f"{guarded.endpoint}/v1/health{query}")
+    assert (reply.status_code, reply.content) == (200, b"")
+    assert int(reply.headers["Ais-Cluster-Uptime"]) > 0
+
+
+@pytest.mark.parametrize(
+    "path", ["buckets", "buckets/b", "objects/b/o", "daemon?what=smap", "ml/moss", "no"]
+)
+@pytest.mark.parametrize(
+    "headers", [{}, bearer("wrong"), bearer(""), {"Authorization": b"Basic \xff"}]
+)
+def test_everything_else_does(
+    guarded: Gateway, http: requests.Session, path: str, headers: dict[str, bytes]
+) -> None:
+    """401 in AIStore's form, before anything is said about buckets and objects."""
+    for method in ("GET", "PUT", "DELETE", "HEAD"):
+        url = f"{guarded.endpoint}/v1/{path}"
+        reply = http.request(method, url, headers=headers, allow_redirects=False)
+        assert reply.status_code == 401
+        assert reply.headers["WWW-Authenticate"] == "Bearer"
+    assert (guarded.folder / "b" / "o").read_bytes() == b"data"
+
+
+def test_the_right_token_opens_and_survives_the_hand_over(
+    guarded: Gateway, http: requests.Session
+) -> None:
+    """A PUT's second address has the same host and port, so clients keep the token for it."""
+    url = f"{guarded.endpoint}/v1/objects/b/new"
+    assert http.put(url, data=b"x", headers=bearer(TOKEN)).status_code == 200
+    assert http.get(url, headers=bearer(TOKEN)).content == b"x"
+
+
+def test_the_token_is_never_told(guarded: Gateway, http: requests.Session) -> None:
+    """Neither the log nor the process list nor an error message shows it."""
+    reply = http.get(f"{guarded.endpoint}/v1/objects/b/no", headers=bearer(TOKEN))
+    log = guarded.read_log()
+    assert "GET /v1/objects/b/no 404" in log
+    assert TOKEN not in log + reply.text + repr(guarded)
+    command = Path(f"/proc/{guarded.pid}/cmdline")
+    assert not command.exists() or TOKEN.encode() not in command.read_bytes()
+
+
+def test_a_quiet_gateway_logs_nothing(
+    read_only: tuple[Gateway, Path], http: requests.Session
+) -> None:
+    """Requests, and clients' mistakes, are no news."""
+    for path in ("buckets/b", "objects/b/no", "objects/b/o", "nonsense"):
+        http.get(f"{read_only[0].endpoint}/v1/{path}")
+    assert read_only[0].read_log() == ""
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "action"),
+    [
+        ("PUT", "objects/b/new", None),
+        ("PUT", "objects/b/o", None),
+        ("PUT", "objects/b/o?pid=p&utm=1", None),
+        ("DELETE", "objects/b/o", None),
+        ("PATCH", "objects/b/o", None),
+        ("POST", "buckets/c", "create-bck"),
+        ("DELETE", "buckets/b", "destroy-bck"),
+    ],
+)
+def test_a_read_only_gateway_refuses_changes(
+    read_only: tuple[Gateway, Path],
+    http: requests.Session,
+    method: str,
+    path: str,
+    action: str | None,
+) -> None:
+    """403, and not a trace in the folder, not even of checksums."""
+    gateway, folder = read_only
+    body = {"action": action} if action else {"value": {"k": "v"}}
+    reply = http.request(method, f"{gateway.endpoint}/v1/{path}", json=body)
+    assert reply.status_code == 403
+    assert "read-only" in reply.json()["message"]
+    assert http.get(f"{gateway.endpoint}/v1/objects/b/o").headers["Ais-Version"] == "1"
+    assert sorted(str(found.relative_to(folder)) for found in folder.rglob("*")) == ["b", "b/o"]
+
+
+def test_an_error_body_has_aistores_keys(bucket: Served) -> None:
+    """The official client and people read them."""
+    error = bucket.get("no").json()
+    assert list(error) == [
+        *("tcode", "message", "method", "url_path", "remote_addr", "caller", "node", "status")
+    ]
+    assert (error["method"], error["status"], error["tcode"]) == ("GET", 404, "ErrNotFound")
+    assert error["url_path"] == f"/v1/objects/{bucket.name}/no"
+    assert error["remote_addr"].startswith("127.0.0.1:")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/", 400),
+        ("GET", "/v2/buckets", 400),
+        ("GET", "/v1//buckets", 400),
+        ("GET", "/v1/nonsense", 400),
+        ("GET", "/v1/objects", 400),
+        ("GET", "/v1/objects/b", 400),
+        ("PUT", "/v1/objects/b/", 400),
+        ("GET", "/v1/daemon", 400),
+        ("GET", "/v1/daemon?what=nonsense", 400),
+        ("GET", "/v1/cluster?what=status", 501),
+        ("GET", "/v1/ml/moss", 501),
+        ("TRACE", "/v1/objects/b/o", 405),
+        ("POST", "/v1/daemon", 405),
+        ("OPTIONS", "/v1/buckets", 200),
+    ],
+)
+def test_other_addresses_and_methods(bucket: Served, method: str, path: str, status: int) -> None:
+    """400 for what is nothing, 501 for what a cluster has, 405 with Allow for other methods."""
+    reply = bucket.http.request(method, bucket.endpoint + path)
+    assert reply.status_code == status
+    assert ("Allow" in reply.headers) == (status == 405 or method == "OPTIONS")
+
+
+def test_post_on_an_object_tells_cannot_from_nonsense(bucket: Served) -> None:
+    """501 for the actions that AIStore has."""
+    for action, status in (("mpt-upload", 501), ("rename-obj", 501), ("nonsense", 400)):
+        assert bucket.http.post(bucket.url("o"), json={"action": action}).status_code == status
+
+
+def test_a_message_without_end_is_refused(bucket: Served) -> None:
+    """Control calls are small."""
+    url = f"{bucket.endpoint}/v1/buckets/{bucket.name}"
+    assert bucket.http.post(url, data=b" " * 2_000_000).status_code == 413

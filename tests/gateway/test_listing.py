@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.gateway.conftest import Served
+
+ALL = "name,size,version,checksum,atime,cached,status,copies,custom,location"
+
+
+def entry(bucket: Served, **message: Any) -> Any:
+    """Return the only entry of a listing."""
+    entries = bucket.list(**message).json()["entries"]
+    assert len(entries) == 1
+    return entries[0]
+
+
+def test_a_listing_has_names_and_sizes_as_strings(bucket: Served) -> None:
+    """The default; a size of 0 is left out, as AIStore leaves out all that is 0."""
+    bucket.put("a", b"xyz")
+    bucket.put("b", b"")
+    reply = bucket.list()
+    assert reply.headers["Content-Type"] == "application/json; charset=utf-8"
+    assert reply.content.endswith(b"\n")
+    page = reply.json()
+    assert page["entries"] == [{"name": "a", "size": "3", "flags": 64}, {"name": "b", "flags": 64}]
+    assert page["continuation_token"] == ""
+    assert page["uuid"]
+
+
+def test_an_empty_bucket_has_no_entries(bucket: Served) -> None:
+    """null, not []; nil in msgpack."""
+    assert bucket.list().json()["entries"] is None
+    packed = msgspec.msgpack.decode(bucket.list("application/msgpack").content)
+    assert packed["Entries"] is None
+
+
+def test_a_browser_needs_no_message(bucket: Served) -> None:
+    """GET without a body lists with the defaults."""
+    bucket.put("a", b"x")
+    page = bucket.http.get(f"{bucket.endpoint}/v1/buckets/{bucket.name}").json()
+    assert [item["name"] for item in page["entries"]] == ["a"]
+
+
+def test_msgpack_has_short_keys_and_leaves_out_zeros(bucket: Served) -> None:
+    """The form that the official client pages through."""
+    bucket.put("a", b"xyz")
+    bucket.put("b", b"")
+    reply = bucket.list("application/msgpack", pagesize=2)
+    assert reply.headers["Content-Type"] == "application/msgpack"
+    page = msgspec.msgpack.decode(reply.content)
+    assert list(page) == ["UUID", "ContinuationToken", "Entries", "Flags"]
+    assert page["Entries"] == [{"n": "a", "s": 3, "f": 64}, {"n": "b", "f": 64}]
+    assert (page["ContinuationToken"], page["Flags"]) == ("b", 0)
+
+
+def test_all_properties_are_there_on_demand(bucket: Served) -> None:
+    """Each has its key; the atime is written as in RFC 822."""
+    put = bucket.put("a", b"xyz")
+    bucket.http.patch(bucket.url("a"), json={"value": {"k": "v"}})
+    found = entry(bucket, props=ALL)
+    assert found["checksum"] == put.headers["Ais-Checksum-Value"]
+    assert (found["version"], found["size"], found["copies"]) == ("1", "3", 1)
+    assert found["custom-md"] == "[k:v]"
+    assert found["location"].startswith("t[")
+    assert found["atime"].endswith(" UTC")
+
+
+@pytest.mark.parametrize(
+    ("message", "keys"),
+    [
+        ({"flags": "16"}, set()),
+        ({"flags": "16", "props": ALL}, set()),
+        ({"flags": "32", "props": ALL}, {"size"}),
+        ({"flags": "1"}, {"size", "checksum", "atime"}),
+        ({"props": "checksum"}, {"checksum"}),
+        ({"props": "name, version"}, {"version"}),
+        ({"props": "nonsense"}, set()),
+    ],
+)
+def test_flags_and_props_choose_the_keys(
+    bucket: Served, message: dict[str, str], keys: set[str]
+) -> None:
+    """Name-only and name-size win over named properties."""
+    bucket.put("a", b"xyz")
+    assert set(entry(bucket, **message)) == {"name", "flags"} | keys
+
+
+def test_a_found_file_is_listed_without_reading_it(bucket: Served) -> None:
+    """Its checksum is unknown until somebody reads the object; its version is known."""
+    (bucket.folder / "a").write_bytes(b"x")
+    assert set(entry(bucket, props="checksum,version")) == {"name", "version", "flags"}
+    bucket.get("a")
+    assert "checksum" in entry(bucket, props="checksum,version")
+    (bucket.folder / "a").write_bytes(b"xy")
+    assert entry(bucket, props="checksum,version")["version"] == "2"
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 6, 7])
+@pytest.mark.parametrize("flags", ["0", "2048"])
+def test_pages_add_up_to_the_whole(bucket: Served, size: int, flags: str) -> None:
+    """The token is the last name of a full page; the last page may be empty with no token."""
+    for name in ("a", "b/c", "b/d", "c.x", "c/x", "d"):
+        bucket.put(name, b"x")
+    whole, token, uuid = bucket.names(flags=flags), "", ""
+    pages: list[list[str]] = []
+    while token or not pages:
+        page = bucket.list(pagesize=size, continuation_token=token, uuid=uuid, flags=flags).json()
+        pages.append([item["name"] for item in page["entries"] or []])
+        assert page["uuid"] == uuid or not uuid
+        token, uuid = page["continuation_token"], page["uuid"]
+        assert token == (pages[-1][-1] if len(pages[-1]) == size else "")
+    assert [name for page in pages for name in page] == whole
+
+
+def test_a_token_outlives_the_gateways_memory_of_it(bucket: Served) -> None:
+    """Pages are independent: any token works with any uuid, also of a name that is gone."""
+    for name in ("a", "b", "c"):
+        bucket.put(name, b"x")
+    bucket.http.delete(bucket.url("b"))
+    assert bucket.names(continuation_token="b", uuid="unknown") == ["c"]
+
+
+def test_start_after_leaves_out_what_comes_before(bucket: Served) -> None:
+    """Exclusive; together with a token the later of the two counts, as on a cluster."""
+    for name in ("a", "b", "c", "d"):
+        bucket.put(name, b"x")
+    assert bucket.names(start_after="b") == ["c", "d"]
+    assert bucket.names(start_after="b", continuation_token="c") == ["d"]
+    assert bucket.names(start_after="c", continuation_token="a") == ["d"]
+
+
+def test_a_prefix_is_a_plain_string(bucket: Served) -> None:
+    """No folder semantics, and one trailing * is ignored."""
+    for name in ("ab", "ab/c", "abc", "b"):
+        if name != "ab":
+            bucket.put(name, b"x")
+    assert bucket.names(prefix="ab") == ["ab/c", "abc"]
+    assert bucket.names(prefix="ab/*") == ["ab/c"]
+    assert bucket.names(prefix="x") == []
+
+
+def test_without_recursion_folders_are_entries(bucket: Served) -> None:
+    """Flag 256 says that it is a folder; 8192 (no-dirs) has no effect here, as on a cluster."""
+    bucket.put("a/b", b"x")
+    bucket.put("c", b"x")
+    for flags in (2048, 2048 + 8192):
+        entries = bucket.list(flags=str(flags)).json()["entries"]
+        assert entries == [{"name": "a/", "flags": 256}, {"name": "c", "size": "1", "flags": 64}]
+
+
+@pytest.mark.parametrize(
+    ("message", "status"),
+    [
+        ({"prefix": "../x"}, 400),
+        ({"prefix": "~/x"}, 400),
+        ({"flags": "512"}, 400),
+        ({"flags": "4096"}, 400),
+        ({"flags": "32768"}, 400),
+        ({"flags": "8"}, 501),
+        ({"flags": 0}, 400),
+        ({"flags": "x"}, 400),
+        ({"pagesize": -1}, 400),
+        ({"pagesize": "1"}, 400),
+    ],
+)
+def test_what_a_cluster_refuses_is_refused(bucket: Served, message: Any, status: int) -> None:
+    """Flags are strings, page sizes numbers, and remote buckets are elsewhere."""
+    assert bucket.list(**message).status_code == status
+
+
+def test_a_null_message_is_refused(bucket: Served) -> None:
+    """Listing a bucket needs a value, listing buckets does not."""
+    assert bucket.action("GET", "list").status_code == 400
+
+
+def test_a_page_holds_ten_thousand_at_most(bucket: Served) -> None:
+    """AIStore's limit, also for who asks for more."""
+    for number in range(10_001):
+        (bucket.folder / f"{number:05}").touch()
+    page = bucket.list(pagesize=20_000, flags="16").json()
+    assert (len(page["entries"]), page["continuation_token"]) == (10_000, "09999")
+    assert bucket.names(continuation_token="09999") == ["10000"]

@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from aisio.errors import ConfigError
+from aisio.gateway.metadata import FileState, Metadata
+from aisio.gateway.names import BucketName
+
+BUCKET = BucketName("b")
+ONE, TWO = FileState(1, 10, 100), FileState(2, 20, 200)
+
+
+def test_a_record_counts_only_for_the_file_it_was_made_for() -> None:
+    """Another size, time or inode means that another program has written the file."""
+    metadata = Metadata.open(None)
+    metadata.replace(BUCKET, "o", ONE, "aa")
+    assert metadata.get(BUCKET, "o", ONE) is not None
+    for changed in (FileState(2, 10, 100), FileState(1, 11, 100), FileState(1, 10, 101)):
+        assert metadata.get(BUCKET, "o", changed) is None
+    metadata.close()
+
+
+def test_versions_count_every_change() -> None:
+    """1 at first, +1 for each replacement, whoever made it; 1 again after a delete."""
+    metadata = Metadata.open(None)
+    assert metadata.replace(BUCKET, "o", ONE, "aa").version == 1
+    assert metadata.replace(BUCKET, "o", ONE, "aa").version == 2
+    assert metadata.expected_version(BUCKET, "o", TWO) == 3
+    assert metadata.learn(BUCKET, "o", TWO, "bb").version == 3
+    metadata.forget(BUCKET, "o")
+    assert metadata.learn(BUCKET, "o", TWO, "bb").version == 1
+    metadata.close()
+
+
+def test_records_outlive_the_process(tmp_path: Path) -> None:
+    """Checksums and custom metadata are read back from the file."""
+    file = str(tmp_path / "m.db")
+    first = Metadata.open(file)
+    record = first.replace(BUCKET, "ü?%", ONE, "aa")
+    first.set_custom(BUCKET, "ü?%", record, {"k": "v"})
+    first.close()
+    second = Metadata.open(file)
+    found = second.get(BUCKET, "ü?%", ONE)
+    assert found is not None
+    assert (found.checksum, found.version, found.custom) == ("aa", 1, {"k": "v"})
+    second.close()
+
+
+def test_a_seed_is_read_and_left_alone(tmp_path: Path) -> None:
+    """A read-only gateway knows the checksums on file and writes none."""
+    file = str(tmp_path / "m?.db")
+    first = Metadata.open(file)
+    first.replace(BUCKET, "o", ONE, "aa")
+    first.close()
+    second = Metadata.open(None, seed=file)
+    assert second.get(BUCKET, "o", ONE) is not None
+    second.forget(BUCKET, "o")
+    second.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["m?.db"]
+    third = Metadata.open(file)
+    assert third.get(BUCKET, "o", ONE) is not None
+    third.close()
+
+
+def test_an_unreadable_seed_is_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A read-only gateway can do without; nobody may be able to remove the file."""
+    (tmp_path / "m.db").write_bytes(b"not a database" * 100)
+    metadata = Metadata.open(None, seed=str(tmp_path / "m.db"))
+    assert metadata.replace(BUCKET, "o", ONE, "aa").version == 1
+    metadata.close()
+    assert "is left out" in caplog.text
+
+
+def test_a_page_holds_the_records_between_two_names() -> None:
+    """Both ends included, other buckets not."""
+    metadata = Metadata.open(None)
+    for name in ("a", "b", "c", "d"):
+        metadata.replace(BUCKET, name, ONE, "aa")
+    metadata.replace(BucketName("other"), "b", ONE, "aa")
+    assert list(metadata.page(BUCKET, "b", "c")) == ["b", "c"]
+    metadata.forget_bucket(BUCKET)
+    assert metadata.page(BUCKET, "a", "z") == {}
+    metadata.close()
+
+
+def test_threads_may_write_at_once() -> None:
+    """Every replacement under one lock of the caller gets a version of its own."""
+    metadata, lock = Metadata.open(None), threading.Lock()
+
+    def replace() -> None:
+        for _ in range(50):
+            with lock:
+                metadata.replace(BUCKET, "o", ONE, "aa")
+
+    threads = [threading.Thread(target=replace) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert metadata.expected_version(BUCKET, "o", ONE) == 200
+    metadata.close()
+
+
+def test_a_damaged_file_is_named(tmp_path: Path) -> None:
+    """The error says which file, and that it may be removed."""
+    (tmp_path / "m.db").write_bytes(b"not a database" * 100)
+    with pytest.raises(ConfigError, match=r"m\.db.*remove it"):
+        Metadata.open(str(tmp_path / "m.db"))

@@ -1,0 +1,363 @@
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+import requests
+import xxhash
+
+from tests.gateway.conftest import Served
+
+NAMES = ["%", "%25", "a b", "ü", "x?y", "x#y", "a+b", "&", "a%2Fb", "track?name=lofi&v=1"]
+NAMES += ["file_#@!$%^&*()_+.mp3", "d e/ü/x?y", "-", "..a", "\U0001f600", "'\"\\", "line\nbreak"]
+CHECKSUMS = {
+    "xxhash2": xxhash.xxh64_hexdigest(b"data", 0),
+    "xxhash": xxhash.xxh64_hexdigest(b"data", 0),
+    "md5": hashlib.md5(b"data").hexdigest(),
+    "crc32c": "aed87dd1",
+    "sha256": hashlib.sha256(b"data").hexdigest(),
+    "sha512": hashlib.sha512(b"data").hexdigest(),
+}
+
+
+def test_what_is_put_is_got_and_is_a_file(bucket: Served) -> None:
+    """An object is a file of the same name and bytes, whichever side wrote it."""
+    assert bucket.put("d/o", b"data").status_code == 200
+    assert (bucket.folder / "d" / "o").read_bytes() == b"data"
+    (bucket.folder / "found").write_bytes(b"file")
+    reply = bucket.get("found")
+    assert (reply.status_code, reply.content) == (200, b"file")
+    assert reply.headers["Content-Type"] == "application/octet-stream"
+    assert reply.headers["Content-Length"] == "4"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_name_round_trips(bucket: Served, name: str) -> None:
+    """Names are quoted on the wire and nowhere else: URL, file name, listing and HEAD agree."""
+    assert bucket.put(quote(name), b"x").status_code == 200
+    assert (bucket.folder / name).read_bytes() == b"x"
+    assert bucket.names() == [name]
+    assert bucket.get(quote(name)).content == b"x"
+    head = bucket.http.head(bucket.url(quote(name)))
+    assert head.headers["Ais-Name"].encode("latin-1").decode() == name.replace("\n", " ")
+    assert bucket.http.delete(bucket.url(quote(name))).status_code == 200
+
+
+@pytest.mark.parametrize("size", [0, 1, 65536, 65537, 3_000_000])
+def test_sizes_on_both_sides_of_every_buffer(bucket: Served, size: int) -> None:
+    """Small objects go out in one write, large ones by sendfile; nobody can tell."""
+    data = os.urandom(size)
+    put = bucket.put("o", data)
+    assert put.headers["Ais-Checksum-Value"] == xxhash.xxh64_hexdigest(data, 0)
+    reply = bucket.get("o")
+    assert reply.content == data
+    assert reply.headers["Content-Length"] == str(size)
+    for name in ("Ais-Checksum-Type", "Ais-Checksum-Value", "Ais-Version"):
+        assert reply.headers[name] == put.headers[name]
+
+
+@pytest.mark.parametrize("size", [1000, 1_000_000])
+@pytest.mark.parametrize(
+    ("header", "cut"),
+    [
+        ("bytes=0-0", slice(0, 1)),
+        ("bytes=10-99", slice(10, 100)),
+        ("bytes=500-", slice(500, None)),
+        ("bytes=-7", slice(-7, None)),
+        ("bytes=1-999999999", slice(1, None)),
+    ],
+)
+def test_a_range_is_a_part_with_the_checksum_of_the_whole(
+    bucket: Served, size: int, header: str, cut: slice
+) -> None:
+    """206 with Content-Range; the checksum header is the whole object's, as AIStore has it."""
+    data = os.urandom(size)
+    bucket.put("o", data)
+    reply = bucket.get("o", Range=header)
+    start, stop, _ = cut.indices(size)
+    assert (reply.status_code, reply.content) == (206, data[cut])
+    assert reply.headers["Content-Range"] == f"bytes {start}-{stop - 1}/{size}"
+    assert reply.headers["Ais-Checksum-Value"] == xxhash.xxh64_hexdigest(data, 0)
+
+
+def test_a_range_beyond_the_end_is_416(bucket: Served) -> None:
+    """The error is AIStore's, with the size in Content-Range."""
+    bucket.put("o", b"data")
+    reply = bucket.get("o", Range="bytes=4-")
+    assert (reply.status_code, reply.headers["Content-Range"]) == (416, "bytes */4")
+    assert reply.json()["tcode"] == "ErrRangeNotSatisfiable"
+
+
+def test_nothing_but_the_object_itself_is_ever_sent(bucket: Served) -> None:
+    """x.gz beside x is another object, types are not guessed, cache conditions have no effect."""
+    bucket.put("page.html", b"<p>")
+    bucket.put("page.html.gz", gzip.compress(b"other"))
+    headers = {
+        "Accept-Encoding": "gzip",
+        "If-None-Match": "*",
+        "If-Modified-Since": "Sat, 01 Jan 2050 00:00:00 GMT",
+    }
+    reply = bucket.get("page.html", **headers)
+    assert (reply.status_code, reply.content) == (200, b"<p>")
+    assert reply.headers["Content-Type"] == "application/octet-stream"
+    assert not {"Content-Encoding", "ETag", "Last-Modified"} & set(reply.headers)
+
+
+def test_a_compressed_upload_is_stored_as_it_was_sent(bucket: Served) -> None:
+    """Content-Encoding says something about the bytes, it does not change them."""
+    data = gzip.compress(b"data")
+    bucket.put("o", data, **{"Content-Encoding": "gzip"})
+    assert (bucket.folder / "o").read_bytes() == data
+
+
+@pytest.mark.parametrize("kind", sorted(CHECKSUMS))
+def test_a_claimed_checksum_is_checked(bucket: Served, kind: str) -> None:
+    """The right one is accepted; a wrong one is AIStore's ErrBadCksum, and nothing is stored."""
+    claim = {"Ais-Checksum-Type": kind, "Ais-Checksum-Value": CHECKSUMS[kind]}
+    bad = bucket.put("o", b"other", **claim)
+    assert (bad.status_code, bad.json()["tcode"]) == (500, "ErrBadCksum")
+    assert bucket.get("o").status_code == 404
+    assert bucket.put("o", b"data", **claim).status_code == 200
+    assert bucket.get("o").content == b"data"
+
+
+def test_an_unknown_checksum_type_is_refused_and_none_is_none(bucket: Served) -> None:
+    """A misspelled type must not pass for one that claims nothing."""
+    claim = {"Ais-Checksum-Value": "00"}
+    assert bucket.put("o", b"x", **claim, **{"Ais-Checksum-Type": "md4"}).status_code == 400
+    assert bucket.put("o", b"x", **claim, **{"Ais-Checksum-Type": "none"}).status_code == 200
+
+
+def test_bytes_that_are_there_already_are_not_stored_again(bucket: Served) -> None:
+    """A PUT whose checksum equals the stored one changes nothing, not even the version."""
+    bucket.put("o", b"data")
+    before = (bucket.folder / "o").stat()
+    claim = {"Ais-Checksum-Type": "xxhash2", "Ais-Checksum-Value": CHECKSUMS["xxhash2"]}
+    assert bucket.put("o", b"data", **claim).status_code == 200
+    assert (bucket.folder / "o").stat().st_ino == before.st_ino
+    assert bucket.get("o").headers["Ais-Version"] == "1"
+
+
+def test_versions_count_up_and_start_again_after_delete(bucket: Served) -> None:
+    """Version "1", then +1 for each overwrite, equal bytes or not."""
+    versions = [bucket.put("o", b"x").headers["Ais-Version"] for _ in range(3)]
+    assert versions == ["1", "2", "3"]
+    bucket.http.delete(bucket.url("o"))
+    assert bucket.put("o", b"x").headers["Ais-Version"] == "1"
+
+
+def test_a_file_changed_by_another_program_is_a_new_version(bucket: Served) -> None:
+    """Checksum and version follow the file, not the record of it."""
+    bucket.put("o", b"old")
+    (bucket.folder / "o").write_bytes(b"newer")
+    reply = bucket.get("o")
+    assert reply.content == b"newer"
+    assert reply.headers["Ais-Version"] == "2"
+    assert reply.headers["Ais-Checksum-Value"] == xxhash.xxh64_hexdigest(b"newer", 0)
+
+
+def test_the_checksum_of_a_large_found_file_is_computed_once_for_all(bucket: Served) -> None:
+    """Many readers of a file that is not on record yet get the same, right checksum."""
+    data = os.urandom(3_000_000)
+    (bucket.folder / "o").write_bytes(data)
+    with ThreadPoolExecutor(4) as pool:
+        replies = list(pool.map(lambda _: requests.get(bucket.url("o")), range(8)))
+    assert {r.headers["Ais-Checksum-Value"] for r in replies} == {xxhash.xxh64_hexdigest(data, 0)}
+    assert {r.headers["Ais-Version"] for r in replies} == {"1"}
+    assert all(r.content == data for r in replies)
+
+
+def test_a_reader_keeps_the_bytes_it_began_with(bucket: Served) -> None:
+    """An object replaced or deleted during a GET arrives whole and old."""
+    old = os.urandom(20_000_000)
+    bucket.put("o", old)
+    with bucket.http.get(bucket.url("o"), stream=True) as reply:
+        first = reply.raw.read(1)
+        requests.put(bucket.url("o"), data=b"new")
+        requests.delete(bucket.url("o"))
+        assert first + reply.raw.read() == old
+
+
+def test_of_writers_at_once_one_wins_whole(bucket: Served) -> None:
+    """Concurrent PUTs of one name never mix, and each counts as a version."""
+    bodies = [bytes([number]) * 2_000_000 for number in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        replies = list(pool.map(lambda body: requests.put(bucket.url("o"), data=body), bodies))
+    assert sorted(r.headers["Ais-Version"] for r in replies) == [str(n) for n in range(1, 9)]
+    assert bucket.get("o").content in bodies
+
+
+def test_a_chunked_upload_of_unknown_length_is_stored(bucket: Served) -> None:
+    """Content-Length is not needed; the end of the chunks is the end of the object."""
+    address = bucket.http.put(bucket.url("o"), allow_redirects=False).headers["Location"]
+    reply = bucket.http.put(address, data=iter([b"a" * 700_000, b"b" * 700_000, b"c"]))
+    assert reply.status_code == 200
+    assert bucket.get("o").content == b"a" * 700_000 + b"b" * 700_000 + b"c"
+
+
+def test_head_tells_what_get_would_and_where_it_is(bucket: Served) -> None:
+    """The first form of HEAD: GET's headers and the object's names; no length if that is 0."""
+    bucket.put("d/o", b"data")
+    bucket.put("empty", b"")
+    head = bucket.http.head(bucket.url("d/o")).headers
+    assert head["Content-Length"] == "4"
+    assert (head["Ais-Name"], head["Ais-Bucket-Name"]) == ("d/o", bucket.name)
+    assert (head["Ais-Bucket-Provider"], head["Ais-Present"]) == ("ais", "true")
+    assert (head["Ais-Mirror-Copies"], head["Ais-Version"]) == ("1", "1")
+    assert head["Ais-Location"].startswith("t[")
+    assert "Content-Length" not in bucket.http.head(bucket.url("empty")).headers
+
+
+def test_head_with_props_tells_only_these(bucket: Served) -> None:
+    """The second form of HEAD: length and presence always, the rest on demand."""
+    bucket.put("o", b"")
+    head = bucket.http.head(bucket.url("o", "?props=version,etag,last-modified,ec,chunked")).headers
+    assert (head["Content-Length"], head["Ais-Present"], head["Ais-Version"]) == ("0", "true", "1")
+    assert head["ETag"].startswith('"v1-')
+    assert head["Last-Modified"].endswith("GMT")
+    assert not {"Ais-Checksum-Value", "Ais-Atime", "Ais-Name"} & set(head)
+    bad = bucket.http.head(bucket.url("o", "?props=nope"))
+    assert bad.status_code == 400
+    assert 'invalid property \\"nope\\"' in bad.headers["Hdr-Error"]
+
+
+def test_custom_metadata_is_added_replaced_and_dropped_with_the_object(bucket: Served) -> None:
+    """PATCH adds keys, set-new-custom replaces all, a new PUT has none."""
+    bucket.put("o", b"x")
+    for value, query in (({"a": "1", "b": "2"}, ""), ({"b": "3"}, "")):
+        assert bucket.http.patch(bucket.url("o", query), json={"value": value}).status_code == 200
+    assert bucket.get("o").headers["Ais-Custom-Md"] == "a=1, b=3"
+    bucket.http.patch(bucket.url("o", "?set-new-custom=true"), json={"value": {"c": "4\nb"}})
+    assert bucket.get("o").headers["Ais-Custom-Md"] == "c=4 b"
+    assert "Ais-Custom-Md" not in bucket.put("o", b"y").headers
+
+
+def test_a_missing_object_is_404_in_aistores_words(bucket: Served) -> None:
+    """The message names the object; DELETE says it in other words; HEAD says it in a header."""
+    url = f"ais://{bucket.name}/no"
+    assert bucket.get("no").json()["message"].endswith(f"]: {url} does not exist")
+    assert bucket.http.delete(bucket.url("no")).json()["message"] == f"{url} doesn't exist"
+    head = bucket.http.head(bucket.url("no"))
+    assert head.status_code == 404
+    assert f"{url} does not exist" in head.headers["Hdr-Error"]
+
+
+def test_a_missing_bucket_is_404_before_any_byte_is_sent(bucket: Served) -> None:
+    """PUT, too, says so at the first address."""
+    url = bucket.url("o").replace(bucket.name, "missing")
+    for method in ("GET", "PUT", "DELETE"):
+        reply = bucket.http.request(method, url, allow_redirects=False)
+        assert reply.status_code == 404
+        assert reply.json()["message"] == 'bucket "ais://missing" does not exist'
+
+
+def test_delete_prunes_empty_folders_up_to_the_bucket(bucket: Served) -> None:
+    """Folders have no life of their own; the bucket has."""
+    bucket.put("a/b/c/o", b"x")
+    bucket.put("a/p", b"x")
+    assert bucket.http.delete(bucket.url("a/b/c/o")).status_code == 200
+    assert [path.name for path in (bucket.folder / "a").iterdir()] == ["p"]
+    bucket.http.delete(bucket.url("a/p"))
+    assert list(bucket.folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("there", "name"), [("a", "a/b"), ("a", "a/b/c"), ("a/b", "a"), ("a/b/c", "a/b")]
+)
+def test_a_name_cannot_be_file_and_folder_at_once(bucket: Served, there: str, name: str) -> None:
+    """What a file system cannot hold is a conflict, and what was there stays."""
+    bucket.put(there, b"old")
+    reply = bucket.put(name, b"new")
+    assert reply.status_code == 409
+    assert name in reply.json()["message"]
+    assert bucket.get(there).content == b"old"
+    assert bucket.get(name).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["../x", "a/../../x", "%2e%2e/x", "..%2Fx", "a%2F..%2F..%2Fx", "~/x", "a%00b", "a/", "x" * 256],
+)
+def test_names_that_lead_out_are_refused(bucket: Served, path: str) -> None:
+    """400 for every method, encoded or not, and nothing is made or removed."""
+    (bucket.folder.parent / "x").write_bytes(b"precious")
+    url = bucket.url("") + path
+    for method in ("GET", "PUT", "DELETE", "HEAD"):
+        request = requests.Request(method, url, data=b"!" if method == "PUT" else None).prepare()
+        request.url = url
+        assert bucket.http.send(request, allow_redirects=False).status_code == 400
+    assert (bucket.folder.parent / "x").read_bytes() == b"precious"
+
+
+def test_links_that_lead_out_are_refused(bucket: Served, tmp_path: Path) -> None:
+    """403 for reading and writing through them; a link that stays inside works."""
+    (tmp_path / "secret").write_bytes(b"secret")
+    (bucket.folder / "file").symlink_to(tmp_path / "secret")
+    (bucket.folder / "folder").symlink_to(tmp_path)
+    for name in ("file", "folder/secret"):
+        assert bucket.get(name).status_code == 403
+    assert bucket.put("folder/new", b"x").status_code == 403
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["secret"]
+    bucket.put("real", b"data")
+    (bucket.folder / "inside").symlink_to("real")
+    assert bucket.get("inside").content == b"data"
+
+
+def test_deleting_a_link_leaves_what_it_points_to(bucket: Served) -> None:
+    """The name goes, not the file of another name."""
+    bucket.put("real", b"data")
+    (bucket.folder / "link").symlink_to("real")
+    assert bucket.http.delete(bucket.url("link")).status_code == 200
+    assert bucket.names() == ["real"]
+
+
+def test_a_fifo_is_no_object_and_blocks_nobody(bucket: Served) -> None:
+    """To open one for reading would wait for a writer for ever."""
+    os.mkfifo(bucket.folder / "fifo")
+    assert bucket.get("fifo").status_code == 404
+    assert bucket.http.delete(bucket.url("fifo")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("method", "query"),
+    [
+        ("GET", "?archpath=a.txt"),
+        ("GET", "?archregx=a&archmode=prefix"),
+        ("GET", "?etl_name=e"),
+        ("PUT", "?append_type=append&append_handle="),
+        ("PUT", "?uploadId=u&partNumber=1"),
+        ("PUT", "?object_to=ais%2F%40%23%2Fb%2Fo%2F"),
+    ],
+)
+def test_what_it_cannot_do_is_501_and_says_so(bucket: Served, method: str, query: str) -> None:
+    """AIStore could; a client that cares finds out at once."""
+    bucket.put("o", b"x")
+    reply = bucket.http.request(method, bucket.url("o", query))
+    assert reply.status_code == 501
+    assert "not supported by the embedded gateway" in reply.json()["message"]
+
+
+def test_empty_parameters_ask_for_nothing(bucket: Served) -> None:
+    """The official client sends archpath= and archregx= with plain reads."""
+    bucket.put("o", b"data")
+    assert bucket.get("o", "?archpath=&archregx=&provider=ais&unknown=1").content == b"data"
+
+
+def test_readers_and_writers_do_not_wait_for_a_checksum(bucket: Served) -> None:
+    """While a large found file is read through, others are answered."""
+    with (bucket.folder / "large").open("wb") as file:
+        file.truncate(512 << 20)
+    first = threading.Thread(target=requests.head, args=(bucket.url("large"),))
+    first.start()
+    answered = 0
+    while first.is_alive():
+        assert requests.put(bucket.url("small"), data=b"x").status_code == 200
+        answered += 1
+    first.join()
+    assert answered > 5
