@@ -3,6 +3,8 @@
     ais://imagenet/train/a.jpg          provider://bucket/name
     ais://@f3Kd#ml/imagenet/a.jpg       with a namespace: @cluster#name
     file:///data/shards/a.tar           a local file: no bucket, absolute path
+    https://host:8443/data/a.tar        a web server, read only
+    memory://scratch/a.tar              the memory of this process
 
 Names stand as they are: `?`, `#`, `%`, spaces and any Unicode belong to the name and are never
 percent-decoded, because AIStore allows them in names. Quoting happens on the wire only.
@@ -29,8 +31,12 @@ ALIASES = {
     "oc": "oci",
 }
 FILE = "file"
+MEMORY = "memory"
+WEB_SCHEMES = ("http", "https")
+"""Web servers; their "bucket" is host[:port], and a name is sent quoted, never as a query."""
 
 _EXAMPLES = "a right URL looks like ais://bucket/name, s3://bucket/prefix/ or file:///folder/name"
+_HOST = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 _BUCKET = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
 _SYSTEM_BUCKETS = frozenset({".sys-inventory", ".sys-shardidx"})
 _NAMESPACE = re.compile(
@@ -76,8 +82,8 @@ class ObjectUrl:
     """The address of an object, of all names that begin with a prefix, or (no name) of a bucket.
 
     Attributes:
-        provider: Canonical: ais, aws, gcp, azure, oci, or file.
-        bucket: Bucket name; empty for file.
+        provider: Canonical: ais, aws, gcp, azure, oci, file, memory, or a web server's scheme.
+        bucket: Bucket name; empty for file; host[:port] of a web server.
         name: Object name or prefix, any Unicode; for file, the path without its leading "/".
         namespace: AIStore namespace; empty for the global one.
         scheme: How the provider was spelled ("s3" for aws), so that text round-trips; `==` does
@@ -102,8 +108,10 @@ class ObjectUrl:
             raise UrlError(f"{text!r} is not a URL: {_no_scheme_hint(text)}{_EXAMPLES}", url=text)
         if scheme == FILE:
             return cls._parse_file(text, rest)
+        if scheme in (MEMORY, "https"):
+            return cls._parse_direct(text, scheme, rest)
         if scheme not in ALIASES:
-            known = ", ".join([*ALIASES, FILE])
+            known = ", ".join([*ALIASES, FILE, MEMORY, "https"])
             raise UrlError(
                 f"{text!r}: unknown scheme {scheme!r}, expected one of {known}; {_EXAMPLES}",
                 url=text,
@@ -124,6 +132,16 @@ class ObjectUrl:
                 f"{text!r}: a file URL holds an absolute path, as in file:///folder/name", url=text
             )
         return cls(FILE, "", check_prefix(rest[1:], text), scheme=FILE)
+
+    @classmethod
+    def _parse_direct(cls, text: str, scheme: str, rest: str) -> ObjectUrl:
+        bucket, _, name = rest.partition("/")
+        if scheme == MEMORY:
+            check_bucket(bucket, text)
+        elif not _HOST.fullmatch(bucket):
+            # Without the text: before an "@" there may be a password.
+            raise UrlError(f"{scheme}:// must be followed by host or host:port, and no user name")
+        return cls(scheme, bucket, check_prefix(name, text), scheme=scheme)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ObjectUrl) and self._identity() == other._identity()

@@ -1,0 +1,204 @@
+"""Settings: an explicit argument beats the environment, which beats the default.
+
+This is the only file that reads os.environ, and it does so when asked, never at import. Empty
+variables count as unset. The names are those of the official AIStore clients (release 5.0).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from aisio.errors import ConfigError
+from aisio.records import RetryPolicy, Settings, Timeouts, TlsFiles
+
+VARIABLES: Mapping[str, str] = {
+    "AIS_ENDPOINT": "base URL of the cluster's proxy or of a gateway",
+    "AIS_AUTHN_TOKEN": "bearer token",
+    "AIS_AUTHN_TOKEN_FILE": 'JSON file {"token": "..."} as the `ais` command writes it, where '
+    "AIS_AUTHN_TOKEN is not set",
+    "AIS_AUTHN_URL": "base URL of the AuthN server (http://localhost:52001)",
+    "AIS_CONNECT_TIMEOUT": "seconds to connect (3); 0 waits for ever",
+    "AIS_READ_TIMEOUT": "seconds to wait for the next bytes (20); 0 waits for ever",
+    "AIS_MAX_CONN_POOL": "connections kept to one host (10)",
+    "AIS_CLIENT_CA": "PEM file of the authorities to trust",
+    "AIS_CRT": "PEM file of the client's certificate",
+    "AIS_CRT_KEY": "PEM file of its private key",
+    "AIS_SKIP_VERIFY_CRT": "true: do not check the server's certificate",
+    "AIS_SKIP_VERIFY": "older name of AIS_SKIP_VERIFY_CRT",
+    "RANK": "rank of this process, where torch.distributed is not initialised (0)",
+    "WORLD_SIZE": "number of ranks, likewise (1)",
+}
+"""Every environment variable that aisio itself reads, and what it means."""
+
+_TRUE = frozenset({"1", "t", "true", "y", "yes", "on"})
+_FALSE = frozenset({"0", "f", "false", "n", "no", "off"})
+
+
+def load_settings(
+    endpoint: str | None = None,
+    *,
+    token: str | None = None,
+    timeouts: Timeouts | None = None,
+    retry: RetryPolicy | None = None,
+    tls: TlsFiles | None = None,
+    pool_size: int | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Settings:
+    """Join arguments, environment and defaults.
+
+    Args:
+        endpoint: Base URL; without it AIS_ENDPOINT.
+        token: Bearer token, "" for none; without it AIS_AUTHN_TOKEN, then AIS_AUTHN_TOKEN_FILE.
+        timeouts: Without it AIS_CONNECT_TIMEOUT and AIS_READ_TIMEOUT.
+        retry: Without it the default policy.
+        tls: Without it AIS_CLIENT_CA, AIS_CRT, AIS_CRT_KEY and AIS_SKIP_VERIFY_CRT.
+        pool_size: Without it AIS_MAX_CONN_POOL.
+        environ: Read instead of os.environ.
+
+    Raises:
+        ConfigError: No endpoint, or a value that cannot be meant; the text names the variable.
+    """
+    env = os.environ if environ is None else environ
+    return Settings(
+        endpoint=_endpoint(endpoint, env),
+        token=_sendable(token, "token") if token is not None else _token(env),
+        authn_url=env.get("AIS_AUTHN_URL") or Settings.authn_url,
+        timeouts=timeouts or _timeouts(env),
+        retry=retry or RetryPolicy(),
+        tls=tls or _tls(env),
+        pool_size=_pool_size(pool_size, env),
+    )
+
+
+def world_from_environ(environ: Mapping[str, str] | None = None) -> tuple[int, int]:
+    """Return (rank, number of ranks) from RANK and WORLD_SIZE, which torchrun sets; else (0, 1).
+
+    Raises:
+        ConfigError: Not whole numbers, or the rank is not below the size.
+    """
+    env = os.environ if environ is None else environ
+    rank, size = _whole("RANK", env, 0), _whole("WORLD_SIZE", env, 1)
+    if not 0 <= rank < size:
+        raise ConfigError(
+            f"RANK={rank} and WORLD_SIZE={size} do not fit: 0 <= RANK < WORLD_SIZE is needed"
+        )
+    return rank, size
+
+
+def is_set(*names: str, environ: Mapping[str, str] | None = None) -> bool:
+    """Tell whether any of these variables has a value."""
+    env = os.environ if environ is None else environ
+    return any(env.get(name) for name in names)
+
+
+def _endpoint(argument: str | None, env: Mapping[str, str]) -> str:
+    where = "endpoint" if argument is not None else "AIS_ENDPOINT"
+    endpoint = argument if argument is not None else env.get("AIS_ENDPOINT", "")
+    if not endpoint:
+        raise ConfigError("no endpoint: pass one, as in http://127.0.0.1:8080, or set AIS_ENDPOINT")
+    if "@" in endpoint:
+        raise ConfigError(f"{where} holds a user name or password: pass token=, or AIS_AUTHN_TOKEN")
+    if not _is_base_url(endpoint):
+        raise ConfigError(f"{where}={endpoint!r} is no base URL, as in http://127.0.0.1:8080")
+    return endpoint.rstrip("/")
+
+
+def _is_base_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        known = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        return False
+    return bool(known) and not (parts.query or parts.fragment or " " in text)
+
+
+def _token(env: Mapping[str, str]) -> str | None:
+    if env.get("AIS_AUTHN_TOKEN"):
+        return _sendable(env["AIS_AUTHN_TOKEN"], "AIS_AUTHN_TOKEN")
+    name = env.get("AIS_AUTHN_TOKEN_FILE")
+    if not name:
+        return None
+    try:
+        token = json.loads(Path(name).read_text("utf-8"))["token"]
+        if not isinstance(token, str):
+            raise TypeError
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        # Without the cause: json's and UnicodeDecodeError's hold what is in the file.
+        raise ConfigError(
+            f"AIS_AUTHN_TOKEN_FILE={name!r} holds no token ({type(error).__name__}): "
+            'expected JSON, {"token": "..."}'
+        ) from None
+    return _sendable(token, "AIS_AUTHN_TOKEN_FILE")
+
+
+def _sendable(token: str, where: str) -> str:
+    """Check what an HTTP library would otherwise complain of, showing the header."""
+    token = token.strip()
+    if not (token.isascii() and token.isprintable()) or " " in token:
+        raise ConfigError(f"{where} is not a bearer token: it holds blanks or non-ASCII characters")
+    return token
+
+
+def _timeouts(env: Mapping[str, str]) -> Timeouts:
+    default = Timeouts()
+    return Timeouts(
+        _seconds("AIS_CONNECT_TIMEOUT", env, default.connect_s),
+        _seconds("AIS_READ_TIMEOUT", env, default.read_s),
+    )
+
+
+def _seconds(name: str, env: Mapping[str, str], default: float | None) -> float | None:
+    text = env.get(name)
+    if not text:
+        return default
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < float("inf"):
+        raise ConfigError(f"{name}={text!r} is not a number of seconds (0 waits for ever)")
+    return seconds or None
+
+
+def _tls(env: Mapping[str, str]) -> TlsFiles:
+    skip_name = "AIS_SKIP_VERIFY_CRT" if env.get("AIS_SKIP_VERIFY_CRT") else "AIS_SKIP_VERIFY"
+    return TlsFiles(
+        verify=not _flag(skip_name, env),
+        ca_file=env.get("AIS_CLIENT_CA") or None,
+        client_cert_file=env.get("AIS_CRT") or None,
+        client_key_file=env.get("AIS_CRT_KEY") or None,
+    )
+
+
+def _flag(name: str, env: Mapping[str, str]) -> bool:
+    text = env.get(name, "").lower()
+    if text in _TRUE:
+        return True
+    if not text or text in _FALSE:
+        return False
+    raise ConfigError(f"{name}={env[name]!r} is neither true nor false")
+
+
+def _pool_size(argument: int | None, env: Mapping[str, str]) -> int:
+    size = (
+        argument if argument is not None else _whole("AIS_MAX_CONN_POOL", env, Settings.pool_size)
+    )
+    if size < 1:
+        raise ConfigError(
+            f"pool size {size} must be at least 1 (argument pool_size or AIS_MAX_CONN_POOL)"
+        )
+    return size
+
+
+def _whole(name: str, env: Mapping[str, str], default: int) -> int:
+    text = env.get(name)
+    if not text:
+        return default
+    try:
+        return int(text)
+    except ValueError:
+        raise ConfigError(f"{name}={text!r} is not a whole number") from None

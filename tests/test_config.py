@@ -1,0 +1,255 @@
+"""Settings: argument beats environment beats default, and no secret is shown."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aisio.config import VARIABLES, load_settings, world_from_environ
+from aisio.errors import ConfigError
+from aisio.records import RetryPolicy, Settings, Timeouts, TlsFiles
+
+ENDPOINT = "http://127.0.0.1:8080"
+
+
+def settings(argument: Any = None, **environ: str) -> Settings:
+    """Load settings for an endpoint from these variables alone."""
+    return load_settings(argument or ENDPOINT, environ=environ)
+
+
+def test_the_defaults_are_those_of_the_official_client() -> None:
+    """Without arguments and variables: 3 s, 20 s, 10 connections, certificates checked."""
+    assert settings() == Settings(ENDPOINT)
+    assert Settings(ENDPOINT).timeouts == Timeouts(3.0, 20.0)
+    assert Settings(ENDPOINT).pool_size == 10
+    assert Settings(ENDPOINT).tls.verify is True
+    assert Settings(ENDPOINT).authn_url == "http://localhost:52001"
+
+
+FROM_ENVIRON = [
+    ("AIS_AUTHN_TOKEN", "abc", lambda s: s.token, "abc"),
+    ("AIS_AUTHN_URL", "http://authn:1", lambda s: s.authn_url, "http://authn:1"),
+    ("AIS_CONNECT_TIMEOUT", "1.5", lambda s: s.timeouts.connect_s, 1.5),
+    ("AIS_CONNECT_TIMEOUT", "0", lambda s: s.timeouts.connect_s, None),
+    ("AIS_READ_TIMEOUT", "7", lambda s: s.timeouts.read_s, 7.0),
+    ("AIS_READ_TIMEOUT", "0", lambda s: s.timeouts.read_s, None),
+    ("AIS_MAX_CONN_POOL", "32", lambda s: s.pool_size, 32),
+    ("AIS_CLIENT_CA", "/ca.pem", lambda s: s.tls.ca_file, "/ca.pem"),
+    ("AIS_CRT", "/c.pem", lambda s: s.tls.client_cert_file, "/c.pem"),
+    ("AIS_CRT_KEY", "/k.pem", lambda s: s.tls.client_key_file, "/k.pem"),
+    ("AIS_SKIP_VERIFY_CRT", "true", lambda s: s.tls.verify, False),
+    ("AIS_SKIP_VERIFY", "true", lambda s: s.tls.verify, False),
+]
+
+
+@pytest.mark.parametrize(("variable", "text", "read", "value"), FROM_ENVIRON)
+def test_each_variable_is_read(variable: str, text: str, read: Any, value: object) -> None:
+    """Every client variable of AIStore means here what it means there."""
+    assert read(settings(**{variable: text})) == value
+
+
+@pytest.mark.parametrize("variable", [name for name in VARIABLES if name.startswith("AIS_")])
+def test_an_empty_variable_counts_as_unset(variable: str) -> None:
+    """`AIS_X= command` is how a shell takes a variable away."""
+    assert load_settings(ENDPOINT, environ={variable: ""}) == Settings(ENDPOINT)
+
+
+def test_every_variable_that_is_read_is_listed() -> None:
+    """VARIABLES is what the documentation is made of."""
+    tested = {variable for variable, *_ in FROM_ENVIRON}
+    others = {"AIS_ENDPOINT", "AIS_AUTHN_TOKEN_FILE", "RANK", "WORLD_SIZE"}
+    assert tested | others == set(VARIABLES)
+
+
+def test_the_endpoint_comes_from_the_argument_then_the_environment() -> None:
+    """A trailing slash is dropped either way."""
+    assert load_settings(environ={"AIS_ENDPOINT": "https://h:1/"}).endpoint == "https://h:1"
+    both = load_settings("http://a/", environ={"AIS_ENDPOINT": "http://b"})
+    assert both.endpoint == "http://a"
+
+
+def test_arguments_beat_the_environment() -> None:
+    """Each argument hides its variables."""
+    environ = {
+        "AIS_AUTHN_TOKEN": "env",
+        "AIS_CONNECT_TIMEOUT": "1",
+        "AIS_MAX_CONN_POOL": "2",
+        "AIS_SKIP_VERIFY_CRT": "yes",
+    }
+    loaded = load_settings(
+        ENDPOINT,
+        token="argument",
+        timeouts=Timeouts(5.0, None),
+        retry=RetryPolicy(attempts=1),
+        tls=TlsFiles(),
+        pool_size=3,
+        environ=environ,
+    )
+    assert loaded == Settings(
+        ENDPOINT,
+        token="argument",
+        timeouts=Timeouts(5.0, None),
+        retry=RetryPolicy(attempts=1),
+        pool_size=3,
+    )
+
+
+def test_the_process_environment_is_the_default_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is read when asked, not at import."""
+    monkeypatch.setenv("AIS_ENDPOINT", "http://from-environ:1")
+    assert load_settings().endpoint == "http://from-environ:1"
+
+
+@pytest.mark.parametrize("argument", [None, ""])
+def test_no_endpoint_is_an_error_that_names_both_ways(argument: str | None) -> None:
+    """Nothing is guessed."""
+    with pytest.raises(ConfigError, match=r"pass one, as in http://.*AIS_ENDPOINT"):
+        load_settings(argument, environ={})
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        "127.0.0.1:8080",
+        "ftp://host",
+        "http://",
+        "http://:8080",
+        "http://host:port",
+        "http://host:99999",
+        "http://host?x=1",
+        "http://host#x",
+        "http://ho st",
+    ],
+)
+def test_an_endpoint_that_is_no_base_url_is_refused(endpoint: str) -> None:
+    """The error quotes it and names where it came from."""
+    with pytest.raises(ConfigError, match="AIS_ENDPOINT=.*no base URL"):
+        load_settings(environ={"AIS_ENDPOINT": endpoint})
+    with pytest.raises(ConfigError, match="endpoint=.*no base URL"):
+        load_settings(endpoint, environ={})
+
+
+def test_a_password_in_the_endpoint_is_refused_and_not_shown() -> None:
+    """It would be sent nowhere, and printed everywhere."""
+    with pytest.raises(ConfigError, match="pass token=") as caught:
+        load_settings("http://me:s3cret@host", environ={})
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "verify"),
+    [(text, False) for text in ("1", "t", "true", "True", "y", "YES", "on")]
+    + [(text, True) for text in ("0", "f", "false", "n", "no", "OFF")],
+)
+def test_flags_are_read_as_the_official_client_reads_them(text: str, verify: bool) -> None:
+    """AIS_SKIP_VERIFY_CRT takes the usual spellings of true and false."""
+    assert settings(AIS_SKIP_VERIFY_CRT=text).tls.verify is verify
+
+
+def test_the_newer_name_of_a_flag_wins() -> None:
+    """AIS_SKIP_VERIFY is the legacy one."""
+    loaded = settings(AIS_SKIP_VERIFY_CRT="false", AIS_SKIP_VERIFY="true")
+    assert loaded.tls.verify is True
+
+
+@pytest.mark.parametrize(
+    ("variable", "text"),
+    [
+        ("AIS_CONNECT_TIMEOUT", "soon"),
+        ("AIS_READ_TIMEOUT", "-1"),
+        ("AIS_READ_TIMEOUT", "inf"),
+        ("AIS_READ_TIMEOUT", "nan"),
+        ("AIS_MAX_CONN_POOL", "many"),
+        ("AIS_SKIP_VERIFY_CRT", "maybe"),
+        ("AIS_SKIP_VERIFY", "2"),
+    ],
+)
+def test_a_value_that_cannot_be_meant_names_its_variable(variable: str, text: str) -> None:
+    """A typing error in an environment is found where it was made."""
+    with pytest.raises(ConfigError, match=f"{variable}='{text}'"):
+        settings(**{variable: text})
+
+
+def test_a_pool_of_nothing_is_refused() -> None:
+    """Neither as argument nor as variable."""
+    with pytest.raises(ConfigError, match="AIS_MAX_CONN_POOL"):
+        settings(AIS_MAX_CONN_POOL="0")
+    with pytest.raises(ConfigError, match="pool_size"):
+        load_settings(ENDPOINT, pool_size=0, environ={})
+
+
+def test_a_token_may_come_from_a_file(tmp_path: Path) -> None:
+    """The `ais` command writes it as JSON; AIS_AUTHN_TOKEN wins."""
+    file = tmp_path / "auth.token"
+    file.write_text(json.dumps({"token": "from-file\n"}))
+    assert settings(AIS_AUTHN_TOKEN_FILE=str(file)).token == "from-file"
+    both = settings(AIS_AUTHN_TOKEN_FILE=str(file), AIS_AUTHN_TOKEN="direct")
+    assert both.token == "direct"
+
+
+def test_an_empty_token_argument_sends_none() -> None:
+    """It switches the environment's token off."""
+    assert load_settings(ENDPOINT, token="", environ={"AIS_AUTHN_TOKEN": "env"}).token == ""
+
+
+@pytest.mark.parametrize(
+    "content", ["s3cret", '{"token": null}', '{"tok": "s3cret"}', '["s3cret"]']
+)
+def test_a_token_file_without_a_token_is_refused_unshown(tmp_path: Path, content: str) -> None:
+    """The error names the file and the form it should have, and nothing of what is in it."""
+    file = tmp_path / "auth.token"
+    file.write_text(content)
+    with pytest.raises(ConfigError, match=r'auth\.token.*\{"token": "\.\.\."\}') as caught:
+        settings(AIS_AUTHN_TOKEN_FILE=str(file))
+    assert "s3cret" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+def test_a_missing_token_file_is_an_error(tmp_path: Path) -> None:
+    """Going on without a token would fail later, and elsewhere."""
+    with pytest.raises(ConfigError, match="AIS_AUTHN_TOKEN_FILE"):
+        settings(AIS_AUTHN_TOKEN_FILE=str(tmp_path / "none"))
+
+
+@pytest.mark.parametrize("token", ["s3 cret", "s3cret\r\nX-Evil: 1", "s3crét", "s3\x00cret"])
+def test_a_token_that_no_header_can_hold_is_refused_unshown(token: str) -> None:
+    """HTTP libraries complain of it by printing it."""
+    for load in (
+        lambda: load_settings(ENDPOINT, token=token, environ={}),
+        lambda: settings(AIS_AUTHN_TOKEN=token),
+    ):
+        with pytest.raises(ConfigError, match="not a bearer token") as caught:
+            load()
+        assert token not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("environ", "world"),
+    [
+        ({}, (0, 1)),
+        ({"RANK": "3", "WORLD_SIZE": "8"}, (3, 8)),
+        ({"RANK": "", "WORLD_SIZE": ""}, (0, 1)),
+    ],
+)
+def test_rank_and_world_come_from_torchrun(environ: dict[str, str], world: tuple[int, int]) -> None:
+    """Without it there is one rank."""
+    assert world_from_environ(environ) == world
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"RANK": "1"},
+        {"RANK": "2", "WORLD_SIZE": "2"},
+        {"RANK": "-1", "WORLD_SIZE": "2"},
+        {"RANK": "x", "WORLD_SIZE": "2"},
+    ],
+    ids=str,
+)
+def test_a_rank_outside_its_world_is_refused(environ: dict[str, str]) -> None:
+    """It would read another rank's data, or none."""
+    with pytest.raises(ConfigError, match="RANK"):
+        world_from_environ(environ)
