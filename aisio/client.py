@@ -1,0 +1,374 @@
+"""Client, Bucket, Object, ObjectGroup: what people hold.
+
+All of them pickle and may be shared by threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import Any
+
+from aisio.config import load_settings
+from aisio.errors import (
+    ConfigError,
+    ConflictError,
+    IntegrityError,
+    NotFoundError,
+    StorageError,
+    UrlError,
+)
+from aisio.objects import Object
+from aisio.records import ObjectInfo, RetryPolicy, Settings, Timeouts, TlsFiles
+from aisio.session import WorkerRequestClient
+from aisio.urls import ALIASES, Namespace, ObjectUrl
+from aisio.wire import messages
+from aisio.wire.templates import Template, parse_template
+
+__all__ = ["Bucket", "Client", "Object", "ObjectGroup"]
+
+
+class Client:
+    """The way into an AIStore cluster or an aisio gateway.
+
+    Nothing is sent until something is asked for. A client pickles; each thread of each process that
+    uses it opens its own connections.
+
+    Args:
+        endpoint: Base URL, as in "http://127.0.0.1:8080"; without it AIS_ENDPOINT.
+        token: Bearer token; without it AIS_AUTHN_TOKEN.
+        timeouts: Per request.
+        retry: How long and how often to try.
+        tls: Certificates for https.
+        pool_size: Connections kept to one host by one thread.
+
+    Raises:
+        ConfigError: No endpoint, or a setting that cannot work.
+    """
+
+    def __init__(
+        self,
+        endpoint: str | None = None,
+        *,
+        token: str | None = None,
+        timeouts: Timeouts | None = None,
+        retry: RetryPolicy | None = None,
+        tls: TlsFiles | None = None,
+        pool_size: int | None = None,
+    ) -> None:
+        self.requests = WorkerRequestClient(
+            load_settings(
+                endpoint, token=token, timeouts=timeouts, retry=retry, tls=tls, pool_size=pool_size
+            )
+        )
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Client:
+        """Return a client with exactly these settings; the environment is not read."""
+        client = cls.__new__(cls)
+        client.requests = WorkerRequestClient(settings)
+        return client
+
+    @property
+    def settings(self) -> Settings:
+        """Endpoint, credentials, timeouts and retries."""
+        return self.requests.settings
+
+    @property
+    def endpoint(self) -> str:
+        """Base URL of the cluster's proxy or of the gateway."""
+        return self.settings.endpoint
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Client) and self.settings == other.settings
+
+    def __hash__(self) -> int:
+        return hash(self.settings)
+
+    def __repr__(self) -> str:
+        return f"Client({self.endpoint!r})"
+
+    def bucket(
+        self, name: str, provider: str = "ais", *, namespace: Namespace | str | None = None
+    ) -> Bucket:
+        """Return a bucket by name or URL ("s3://data"); it need not exist.
+
+        Args:
+            name: Bucket name or URL.
+            provider: ais, or a cloud behind the cluster: aws (s3), gcp (gs), azure (az), oci (oc).
+            namespace: AIStore namespace, as an object or as "@cluster#name".
+
+        Raises:
+            UrlError: The name, provider or namespace cannot be meant.
+        """
+        url = ObjectUrl.parse(name if "://" in name else f"{provider}://{name}")
+        if url.name or url.provider not in ALIASES.values():
+            raise UrlError(
+                f"{name!r} is not a bucket: expected a name, or a URL as in ais://imagenet",
+                url=name,
+            )
+        if namespace:
+            space = Namespace.parse(namespace) if isinstance(namespace, str) else namespace
+            url = replace(url, namespace=space)
+        return Bucket(self, url)
+
+    def object(self, url: str | ObjectUrl) -> Object:
+        """Return an object by URL; whether it exists is not looked up.
+
+        Raises:
+            UrlError: It is not the URL of an object.
+        """
+        parsed = ObjectUrl.parse(url) if isinstance(url, str) else url
+        if parsed.provider not in ALIASES.values():
+            raise UrlError(
+                f"{str(parsed)!r} is not in a cluster; is ais:// meant?", url=str(parsed)
+            )
+        return Object(self, parsed.require_object())
+
+    def buckets(self, provider: str = "ais") -> list[Bucket]:
+        """List the buckets of one provider."""
+        canonical = ObjectUrl.parse(f"{provider}://any").provider
+        reply = self.requests.call(
+            "GET",
+            "/v1/buckets",
+            query={"provider": canonical},
+            message=messages.action("list"),
+            about=f"{provider}://",
+        )
+        return [Bucket(self, url) for url in messages.parse_buckets(reply.body)]
+
+    def ready(self) -> bool:
+        """Tell whether the cluster has started, with one request."""
+        try:
+            self.requests.call("GET", "/v1/health", query={"prr": "true"}, safe=False)
+        except StorageError:
+            return False
+        return True
+
+    def close(self) -> None:
+        """Close the calling thread's connections."""
+        self.requests.close()
+
+
+class Bucket:
+    """A bucket of a cluster; made by `Client.bucket`."""
+
+    def __init__(self, client: Client, url: ObjectUrl) -> None:
+        self.client = client
+        self.url = url
+
+    @property
+    def name(self) -> str:
+        """The bucket's name."""
+        return self.url.bucket
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Bucket) and (self.client, self.url) == (other.client, other.url)
+
+    def __hash__(self) -> int:
+        return hash((self.client, self.url))
+
+    def __repr__(self) -> str:
+        return f"Bucket({str(self.url)!r}, endpoint={self.client.endpoint!r})"
+
+    def create(self, *, exist_ok: bool = False) -> Bucket:
+        """Create the bucket and return it.
+
+        Raises:
+            ConflictError: It exists, and exist_ok is false.
+        """
+        try:
+            # After a lost reply a second try would find the bucket that the first one made.
+            self._call("POST", messages.action("create-bck"), safe=exist_ok)
+        except ConflictError:
+            if not exist_ok:
+                raise
+        return self
+
+    def exists(self) -> bool:
+        """Tell whether the cluster knows the bucket."""
+        try:
+            self._call("HEAD")
+        except NotFoundError:
+            return False
+        return True
+
+    def delete(self, *, missing_ok: bool = False) -> None:
+        """Destroy the bucket with all that is in it.
+
+        Raises:
+            NotFoundError: There is none, and missing_ok is false.
+        """
+        try:
+            self._call("DELETE", messages.action("destroy-bck"))
+        except NotFoundError:
+            if not missing_ok:
+                raise
+
+    def _call(self, method: str, message: Any = None, *, safe: bool = True) -> None:
+        self.client.requests.call(
+            method,
+            messages.bucket_path(self.name),
+            query=messages.bucket_query(self.url),
+            message=message,
+            about=str(self.url),
+            safe=safe,
+        )
+
+    def object(self, name: str) -> Object:
+        """Return an object of this bucket; whether it exists is not looked up.
+
+        Raises:
+            UrlError: No object can have this name.
+        """
+        return Object(self.client, self.url.with_name(name).require_object())
+
+    def objects(
+        self,
+        names: Iterable[str] | None = None,
+        *,
+        template: str | None = None,
+        count: int | None = None,
+    ) -> ObjectGroup:
+        """Return a group of objects, by their names or by a template of names.
+
+        Args:
+            names: Object names, in the order in which they will be read.
+            template: As in "s-{000..099}.tar", "s-@099.tar" or "s-%03d.tar"; see
+                `aisio.wire.templates`.
+            count: How many names a template of the last form makes.
+
+        Raises:
+            UrlError: A name or template that cannot be meant.
+            ConfigError: Both names and template, or neither.
+        """
+        if (names is None) == (template is None):
+            raise ConfigError("a group needs names or template=, and not both")
+        if names is None:
+            return ObjectGroup(self, parse_template(str(template), count=count))
+        if isinstance(names, str):
+            raise UrlError(f"{names!r} is one name: pass a list of names, or template=")
+        return ObjectGroup(self, tuple(self.object(name).name for name in names))
+
+    def list(
+        self,
+        prefix: str = "",
+        *,
+        props: str = "name,size",
+        start_after: str = "",
+        page_size: int = 0,
+        recursive: bool = True,
+    ) -> Iterator[ObjectInfo]:
+        """List objects in bytewise order of their names; pages are fetched as they are needed.
+
+        Args:
+            prefix: Plain-string prefix of the names. Where a folder has this very name, as "train"
+                for train/a, AIStore lists that folder alone, and no train-b beside it.
+            props: What to tell of each: name, size, checksum, version, atime, custom, joined by
+                commas.
+            start_after: Leave out names up to and including this one (ais buckets only).
+            page_size: Most entries a request; 0 for the server's own limit (10,000 for ais).
+            recursive: False lists one level; its folders come as entries whose names end in "/".
+
+        Raises:
+            NotFoundError: No such bucket, at the first item.
+        """
+        token = uuid = ""
+        while True:
+            page = self._page(
+                props,
+                messages.list_message(
+                    prefix=prefix,
+                    props=props,
+                    token=token,
+                    uuid=uuid,
+                    start_after=start_after,
+                    page_size=page_size,
+                    recursive=recursive,
+                ),
+            )
+            yield from page.entries
+            if not page.token:
+                return
+            if page.token == token:
+                raise IntegrityError(
+                    f"listing {self.url}: page after page has the token {token!r}",
+                    url=str(self.url),
+                )
+            token, uuid = page.token, page.uuid
+
+    def _page(self, props: str, message: Any) -> messages.Page:
+        reply = self.client.requests.call(
+            "GET",
+            messages.bucket_path(self.name),
+            query=messages.bucket_query(self.url),
+            message=message,
+            accept=messages.MSGPACK,
+            about=str(self.url),
+        )
+        return messages.parse_page(
+            reply.body, reply.headers.get("Content-Type", ""), self.url.root, props
+        )
+
+    def list_urls(self, prefix: str = "", etl_name: str | None = None) -> Iterator[str]:
+        """List the http URLs to GET the objects from, transformed by an ETL if one is named."""
+        for info in self.list(prefix, props="name"):
+            yield messages.object_http_url(
+                self.client.endpoint, self.url.with_name(info.name), etl_name
+            )
+
+
+class ObjectGroup:
+    """Some objects of a bucket, in a given order; made by `Bucket.objects`.
+
+    Whether they exist is not looked up: reading a missing one raises NotFoundError.
+    """
+
+    def __init__(self, bucket: Bucket, names: tuple[str, ...] | Template) -> None:
+        self.bucket = bucket
+        self._names = names
+
+    def __len__(self) -> int:
+        return self._names.count if isinstance(self._names, Template) else len(self._names)
+
+    def __iter__(self) -> Iterator[Object]:
+        return (self.bucket.object(name) for name in self.names())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ObjectGroup) and (self.bucket, self._names) == (
+            other.bucket,
+            other._names,
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.bucket, self._names))
+
+    def __repr__(self) -> str:
+        return f"ObjectGroup({str(self.bucket.url)!r}, {len(self)} objects)"
+
+    def names(self, prefix: str = "") -> Iterator[str]:
+        """Yield the names in order, those that begin with the prefix."""
+        names = self._names.names() if isinstance(self._names, Template) else iter(self._names)
+        return (name for name in names if name.startswith(prefix))
+
+    def list(self, prefix: str = "", *, sizes: bool = False) -> Iterator[ObjectInfo]:
+        """Yield what is known of each object whose name begins with the prefix.
+
+        Args:
+            prefix: Plain-string prefix of the names.
+            sizes: Ask the cluster for each, one request an object; else only the name is known.
+
+        Raises:
+            NotFoundError: With sizes, an object that does not exist.
+        """
+        for name in self.names(prefix):
+            yield (
+                self.bucket.object(name).head() if sizes else ObjectInfo(self.bucket.url.root, name)
+            )
+
+    def list_urls(self, prefix: str = "", etl_name: str | None = None) -> Iterator[str]:
+        """List the http URLs to GET the objects from, transformed by an ETL if one is named."""
+        for name in self.names(prefix):
+            yield messages.object_http_url(
+                self.bucket.client.endpoint, self.bucket.url.with_name(name), etl_name
+            )

@@ -1,0 +1,195 @@
+"""Object: one object of a bucket, read verified and written once."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
+import urllib3
+
+from aisio.errors import IntegrityError, NotFoundError, StorageError
+from aisio.payloads import HashedPayload, Payload, PutData
+from aisio.records import ByteRange, ObjectInfo
+from aisio.replies import ReplyBody, let_go
+from aisio.streams import Body, open_seekable
+from aisio.urls import ObjectUrl
+from aisio.wire import messages
+
+if TYPE_CHECKING:
+    from aisio.client import Client
+
+T = TypeVar("T")
+
+
+class Object:
+    """An object of a bucket; made by `Bucket.object` or `Client.object`."""
+
+    def __init__(self, client: Client, url: ObjectUrl) -> None:
+        self.client = client
+        self.url = url
+
+    @property
+    def name(self) -> str:
+        """The object's name within its bucket."""
+        return self.url.name
+
+    def __repr__(self) -> str:
+        return f"Object({str(self.url)!r}, endpoint={self.client.endpoint!r})"
+
+    def head(self) -> ObjectInfo:
+        """Return size, checksum, version and the rest of what the cluster knows.
+
+        Raises:
+            NotFoundError: No such object.
+        """
+        return self._retry(self._head)
+
+    def _head(self) -> ObjectInfo:
+        response = self._send("HEAD", messages.bucket_query(self.url))
+        response.release_conn()
+        info = messages.parse_object_headers(response.headers, self.url)
+        # AIStore leaves out the Content-Length of an empty object here.
+        return info if info.size_bytes is not None else msgspec.structs.replace(info, size_bytes=0)
+
+    def exists(self) -> bool:
+        """Tell whether the cluster has the object."""
+        try:
+            self.head()
+        except NotFoundError:
+            return False
+        return True
+
+    def get(self, *, start: int = 0, stop: int | None = None, etl_name: str | None = None) -> bytes:
+        """Read the object, or its bytes [start, stop), whole and verified.
+
+        Args:
+            start: First byte, counted from 0.
+            stop: One past the last byte; beyond the end it is cut to the end.
+            etl_name: Have the cluster transform the object by this ETL first.
+
+        Raises:
+            NotFoundError: No such object.
+            RangeError: start is at or beyond the end.
+            IntegrityError: The bytes are not the ones that the cluster promised.
+        """
+        byte_range = ByteRange(start, stop) if start or stop is not None else None
+
+        def attempt() -> bytes:
+            with self._open(byte_range, etl_name) as body:
+                return body.readall()
+
+        return self._retry(attempt)
+
+    def stream(self, byte_range: ByteRange | None = None, *, etl_name: str | None = None) -> Body:
+        """Open the object, or a range of it, to be read once, start to end; errors as for `get`."""
+        return self._retry(lambda: self._open(byte_range, etl_name))
+
+    def open(self) -> io.BufferedReader:
+        """Open the object as a seekable binary file.
+
+        Raises:
+            NotFoundError: No such object.
+        """
+        return open_seekable(
+            self.head(), lambda offset: self.stream(ByteRange(offset) if offset else None)
+        )
+
+    def put(self, data: PutData) -> ObjectInfo:
+        """Store the object, replacing what was there.
+
+        The data goes once, straight to the storage node that the cluster names, and no file is held
+        in memory.
+
+        Args:
+            data: Bytes, the path of a file, or a binary file, read from its position to its end.
+
+        Raises:
+            NotFoundError: No such bucket.
+            IntegrityError: The cluster received other bytes than were sent.
+        """
+        with Payload(data) as payload:
+            return self._retry(lambda: self._put(payload))
+
+    def delete(self, *, missing_ok: bool = False) -> None:
+        """Delete the object.
+
+        Raises:
+            NotFoundError: There is none, and missing_ok is false.
+        """
+        try:
+            self.client.requests.call(
+                "DELETE", self._path, query=messages.bucket_query(self.url), about=str(self.url)
+            )
+        except NotFoundError:
+            if not missing_ok:
+                raise
+
+    @property
+    def _path(self) -> str:
+        return messages.object_path(self.url)
+
+    def _retry(self, attempt: Callable[[], T]) -> T:
+        return self.client.requests.retry(attempt)
+
+    def _send(
+        self, method: str, query: dict[str, str], headers: dict[str, str] | None = None
+    ) -> urllib3.BaseHTTPResponse:
+        return self.client.requests.stream(
+            method, self._path, query=query, headers=headers, about=str(self.url)
+        )
+
+    def _open(self, byte_range: ByteRange | None, etl_name: str | None) -> Body:
+        query = messages.bucket_query(self.url)
+        if etl_name:
+            query["etl_name"] = etl_name
+        response = self._send("GET", query, {"Range": str(byte_range)} if byte_range else None)
+        info = messages.parse_object_headers(response.headers, self.url)
+        raw = ReplyBody(response, str(self.url))
+        if byte_range:
+            return Body(raw, info, _checked_length(response, byte_range, info))
+        # The checksum is of the stored object, not of what an ETL made of it.
+        return Body(raw, info, info.size_bytes, None if etl_name else info.checksum)
+
+    def _put(self, payload: Payload) -> ObjectInfo:
+        requests = self.client.requests
+        size = payload.size_bytes
+        hand_over = requests.hand_over(
+            self._path, messages.bucket_query(self.url), size, about=str(self.url)
+        )
+        sent = HashedPayload(payload)
+        response = requests.exchange(
+            "PUT", hand_over.url, headers=hand_over.headers, body=sent.chunks(), about=str(self.url)
+        )
+        let_go(response)
+        if response.status >= 300:
+            raise StorageError(
+                f"PUT {self.url}: the node that was to take the data answered {response.status}: "
+                f"nothing was stored",
+                url=str(self.url),
+            )
+        stored = messages.parse_object_headers(response.headers, self.url)
+        sent.check(stored.checksum, str(self.url))
+        return msgspec.structs.replace(stored, size_bytes=size)
+
+
+def _checked_length(response: urllib3.BaseHTTPResponse, wanted: ByteRange, info: ObjectInfo) -> int:
+    """Return how many bytes the reply to a request for a range must have."""
+    header = response.headers.get("Content-Range")
+    got = messages.parse_content_range(header)
+    if response.status == 206 and got is not None and _is_answer(got, wanted, info.size_bytes):
+        length = got[1] - got[0]
+        if response.headers.get("Content-Length") in (None, str(length)):
+            return length
+    response.close()
+    raise IntegrityError(
+        f"GET {info.url}: asked for {wanted}, the store answered {response.status} "
+        f"with Content-Range {header!r}",
+        url=info.url,
+    )
+
+
+def _is_answer(got: tuple[int, int], wanted: ByteRange, size: int | None) -> bool:
+    ends = [end for end in (wanted.stop, size) if end is not None]
+    return got[0] == wanted.start and got[1] == min(ends, default=got[1])

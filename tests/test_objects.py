@@ -1,0 +1,345 @@
+"""Object: verified reads, and writes that send the data once."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import xxhash
+
+from aisio.client import Client, Object
+from aisio.errors import (
+    IntegrityError,
+    NotFoundError,
+    RangeError,
+    StorageError,
+    TruncatedError,
+    UnavailableError,
+)
+from aisio.records import ByteRange, Checksum, ObjectInfo, RetryPolicy, Settings
+from tests.http_server import Reply, Server
+
+DATA = bytes(range(100))
+TARGET = {"Location": "{server}/target?pid=p&utm=1"}
+MOVED = Reply(307, headers=TARGET, unread=True)
+
+
+def hashed(data: bytes) -> dict[str, str]:
+    """Return the headers in which AIStore tells an object's checksum."""
+    return {
+        "Ais-Checksum-Type": "xxhash2",
+        "Ais-Checksum-Value": xxhash.xxh64_hexdigest(data),
+        "Ais-Version": "1",
+    }
+
+
+WHOLE = Reply(200, DATA, hashed(DATA))
+CUT = Reply(200, DATA[:40], {**hashed(DATA), "Content-Length": "100"})
+
+
+def part(start: int, stop: int, **changes: str) -> Reply:
+    """Return the reply to a request for bytes [start, stop)."""
+    span = f"bytes {start}-{stop - 1}/100"
+    headers = {**hashed(DATA), "Content-Range": span} | changes
+    return Reply(206, DATA[start:stop], headers)
+
+
+@contextmanager
+def stored(*replies: Reply, attempts: int = 3) -> Iterator[tuple[Server, Object]]:
+    """Give a scripted server and an object there."""
+    with Server(*replies) as server:
+        retry = RetryPolicy(attempts=attempts, first_wait_s=0)
+        client = Client.from_settings(Settings(server.url, retry=retry))
+        yield server, client.bucket("b").object("d/a ?#")
+        client.close()
+
+
+def test_get_gives_verified_bytes_in_one_request() -> None:
+    """Path and query as AIStore wants them."""
+    with stored(WHOLE) as (server, item):
+        assert item.get() == DATA
+    assert [r.target for r in server.requests] == ["/v1/objects/b/d/a%20%3F%23?provider=ais"]
+    assert server.requests[0].headers["Range"] is None
+
+
+def test_get_follows_the_redirect_to_the_target() -> None:
+    """301 for GET; the range goes along."""
+    with stored(Reply(301, headers=TARGET), part(5, 10)) as (server, item):
+        assert item.get(start=5, stop=10) == DATA[5:10]
+    assert server.requests[1].target == "/target?pid=p&utm=1"
+    assert [request.headers["Range"] for request in server.requests] == ["bytes=5-9"] * 2
+
+
+def test_a_cut_body_is_read_again() -> None:
+    """A cut connection may pass by itself."""
+    with stored(CUT, WHOLE) as (_, item):
+        assert item.get() == DATA
+
+
+def test_a_body_that_is_always_cut_is_an_error() -> None:
+    """With URL, expected and got, and the number of tries."""
+    with stored(CUT, CUT, CUT) as (_, item), pytest.raises(TruncatedError) as caught:
+        item.get()
+    assert str(caught.value).startswith(
+        "GET ais://b/d/a ?#: cut short: expected 100 bytes, got 40 (gave up after 3 tries"
+    )
+
+
+def test_a_wrong_checksum_is_an_error_at_once() -> None:
+    """What is stored wrong stays wrong."""
+    with (
+        stored(Reply(200, DATA[::-1], hashed(DATA)), WHOLE) as (server, item),
+        pytest.raises(IntegrityError, match=r"GET ais://b/d/a \?#: wrong xxhash2 checksum"),
+    ):
+        item.get()
+    assert len(server.requests) == 1
+
+
+def test_a_missing_object_takes_one_round_trip() -> None:
+    """And its name is in the error."""
+    with (
+        stored(Reply(404, b'{"message": "does not exist"}')) as (server, item),
+        pytest.raises(NotFoundError, match=r"GET ais://b/d/a \?#: 404 does not exist"),
+    ):
+        item.get()
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("bad", [Reply(429), Reply(503), Reply(0)])
+def test_get_is_tried_again(bad: Reply) -> None:
+    """Throttled, starting, hung up."""
+    with stored(bad, bad, WHOLE) as (_, item):
+        assert item.get() == DATA
+
+
+@pytest.mark.parametrize(
+    ("wanted", "reply"),
+    [
+        ({"start": 10, "stop": 20}, part(10, 20)),
+        ({"start": 90}, part(90, 100)),
+        ({"start": 90, "stop": 1000}, part(90, 100)),
+        ({"stop": 1}, part(0, 1)),
+    ],
+    ids=str,
+)
+def test_a_range_is_cut_to_the_objects_end(wanted: dict[str, Any], reply: Reply) -> None:
+    """As a slice of bytes is; the checksum header is the whole object's and is not compared."""
+    with stored(reply) as (_, item):
+        assert item.get(**wanted) == DATA[slice(wanted.get("start"), wanted.get("stop"))]
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        WHOLE,
+        part(0, 10),
+        part(10, 19),
+        part(10, 21),
+        part(10, 20, **{"Content-Range": "bytes */100"}),
+        Reply(206, DATA[10:20]),
+        Reply(206, DATA[10:15], {"Content-Range": "bytes 10-19/100"}),
+    ],
+    ids=["range ignored", "other start", "too short", "too long", "no span", "no header", "length"],
+)
+def test_a_range_that_is_not_the_one_asked_for_is_an_error(reply: Reply) -> None:
+    """The bytes would be taken for others."""
+    with (
+        stored(reply) as (server, item),
+        pytest.raises(IntegrityError, match=r"asked for bytes=10-19, the store answered 20"),
+    ):
+        item.get(start=10, stop=20)
+    assert len(server.requests) == 1
+
+
+def test_a_cut_range_is_read_again() -> None:
+    """Its length is promised too."""
+    cut = Reply(206, DATA[10:12], {"Content-Range": "bytes 10-19/100", "Content-Length": "10"})
+    with stored(cut, part(10, 20)) as (_, item):
+        assert item.get(start=10, stop=20) == DATA[10:20]
+
+
+def test_a_range_behind_the_end_is_a_range_error() -> None:
+    """As the store says."""
+    with (
+        stored(Reply(416, b"not satisfiable")) as (_, item),
+        pytest.raises(RangeError, match="416 not satisfiable"),
+    ):
+        item.get(start=1000)
+
+
+def test_a_transformed_object_is_not_compared_with_the_stored_one() -> None:
+    """The checksum is of what the ETL was given."""
+    with stored(Reply(200, b"other", hashed(DATA))) as (server, item):
+        assert item.get(etl_name="e t") == b"other"
+    assert server.requests[0].target.endswith("?provider=ais&etl_name=e+t")
+
+
+def test_stream_opens_and_reads_on() -> None:
+    """Its info is the store's answer."""
+    with stored(WHOLE) as (_, item), item.stream() as body:
+        assert body.info.size_bytes == body.size_bytes == 100
+        assert body.info.version == "1"
+        assert body.read(10) + body.read() == DATA
+
+
+def test_stream_of_a_range_knows_both_sizes() -> None:
+    """Of the range, and of the object."""
+    with stored(part(10, 20)) as (_, item), item.stream(ByteRange(10, 20)) as body:
+        assert (body.size_bytes, body.info.size_bytes) == (10, 100)
+        assert body.read() == DATA[10:20]
+
+
+def test_a_read_out_connection_is_used_again() -> None:
+    """An early close costs one; reading to the end does not."""
+    with stored(WHOLE, WHOLE, WHOLE, WHOLE) as (server, item):
+        item.get()
+        with item.stream() as body:
+            body.read()
+        assert server.connections == 1
+        with item.stream() as body:
+            body.read(1)
+        assert item.get() == DATA
+        assert server.connections == 2
+
+
+def test_head_tells_what_the_cluster_knows() -> None:
+    """And 404 is no such object."""
+    with stored(WHOLE, Reply(404), Reply(200), Reply(404)) as (server, item):
+        checksum = Checksum("xxhash2", xxhash.xxh64_hexdigest(DATA))
+        assert item.head() == ObjectInfo("ais://b", "d/a ?#", 100, checksum, "1")
+        with pytest.raises(NotFoundError, match="HEAD ais://b/d/a"):
+            item.head()
+        assert item.exists() is True
+        assert item.exists() is False
+    assert {request.method for request in server.requests} == {"HEAD"}
+
+
+def test_an_open_object_is_a_seekable_file() -> None:
+    """HEAD, then one request for each far jump."""
+    with stored(WHOLE, part(90, 100), WHOLE) as (server, item), item.open() as file:
+        file.seek(-10, io.SEEK_END)
+        assert file.read() == DATA[90:]
+        file.seek(0)
+        assert file.read(10) == DATA[:10]
+    assert [request.headers["Range"] for request in server.requests] == [None, "bytes=90-", None]
+
+
+def test_an_object_replaced_while_open_is_an_error() -> None:
+    """The second reply is of another version."""
+    newer = part(90, 100, **{"Ais-Version": "2"})
+    with stored(WHOLE, newer) as (_, item), item.open() as file:
+        file.seek(90)
+        with pytest.raises(IntegrityError, match="the object was replaced"):
+            file.read()
+
+
+def test_put_sends_the_data_once_to_the_target() -> None:
+    """The proxy sees headers with the real length, and no body."""
+    with stored(MOVED, Reply(200, headers=hashed(DATA))) as (server, item):
+        info = item.put(DATA)
+    assert (info.name, info.size_bytes, info.version) == ("d/a ?#", 100, "1")
+    ask, send = server.requests
+    assert (ask.method, ask.headers["Content-Length"], ask.body) == ("PUT", "100", b"")
+    assert ask.headers["Connection"] == "close"
+    assert (send.method, send.target) == ("PUT", "/target?pid=p&utm=1")
+    assert (send.headers["Content-Length"], send.body) == ("100", DATA)
+    assert send.headers["Transfer-Encoding"] is None
+
+
+def test_an_empty_object_is_put_the_same_way() -> None:
+    """Zero is a length too."""
+    with stored(MOVED, Reply(200, headers=hashed(b""))) as (server, item):
+        assert item.put(b"").size_bytes == 0
+    assert [request.headers["Content-Length"] for request in server.requests] == ["0", "0"]
+
+
+def test_a_server_that_answers_before_the_data_is_no_cluster() -> None:
+    """It has stored something, but not what was to be stored."""
+    with (
+        stored(Reply(200, unread=True)) as (server, item),
+        pytest.raises(StorageError, match="answered 200 before it had the data"),
+    ):
+        item.put(DATA)
+    assert len(server.requests) == 1
+
+
+def test_a_connection_that_may_wait_for_a_body_is_not_used_again() -> None:
+    """The next request would be taken for that body."""
+    with stored(MOVED, Reply(200, headers=hashed(DATA)), WHOLE) as (server, item):
+        item.put(DATA)
+        assert item.get() == DATA
+        assert server.connections == 2
+
+
+def test_a_target_that_redirects_again_has_stored_nothing() -> None:
+    """A 307 is no success, whatever its headers say."""
+    with (
+        stored(MOVED, Reply(307, headers=TARGET)) as (_, item),
+        pytest.raises(StorageError, match="answered 307: nothing was stored"),
+    ):
+        item.put(DATA)
+
+
+def test_a_store_that_received_other_bytes_is_found_out() -> None:
+    """By the checksum in its reply."""
+    with (
+        stored(MOVED, Reply(200, headers=hashed(b"other"))) as (_, item),
+        pytest.raises(IntegrityError, match=r"PUT ais://b/d/a \?#: the store has a xxhash2"),
+    ):
+        item.put(DATA)
+
+
+@pytest.mark.parametrize("bad", [[Reply(503, unread=True)], [MOVED, Reply(0)], [MOVED, Reply(500)]])
+def test_a_put_is_repeated_from_the_start(bad: list[Reply]) -> None:
+    """Whichever half of it failed; a file is read from its position again."""
+    file = io.BytesIO(b"header" + DATA)
+    file.seek(6)
+    with stored(*bad, MOVED, Reply(200, headers=hashed(DATA))) as (server, item):
+        assert item.put(file).size_bytes == 100
+    assert server.requests[-1].body == DATA
+
+
+def test_a_put_that_always_fails_tells_how_often() -> None:
+    """The last error, as itself."""
+    with (
+        stored(*[Reply(503, b"starting", unread=True)] * 3) as (_, item),
+        pytest.raises(UnavailableError, match=r"PUT ais://b/.*503 starting \(gave up after 3"),
+    ):
+        item.put(DATA)
+
+
+def test_a_put_into_a_missing_bucket_sends_no_data() -> None:
+    """The proxy knows by the headers."""
+    with (
+        stored(Reply(404, b"no such bucket", unread=True)) as (server, item),
+        pytest.raises(NotFoundError, match="no such bucket"),
+    ):
+        item.put(DATA)
+    assert len(server.requests) == 1
+
+
+class Shrinking(io.BytesIO):
+    def read(self, size: int | None = -1, /) -> bytes:
+        return super().read(size) if self.tell() < 50 else b""
+
+
+def test_a_file_that_cannot_be_read_to_its_end_is_not_retried() -> None:
+    """It is no network error, though the connection has to be cut."""
+    with stored(MOVED, Reply(0)) as (server, item):
+        file: Any = Shrinking(bytes(2 * 1024 * 1024))
+        with pytest.raises(StorageError, match="the file has shrunk"):
+            item.put(file)
+    assert len([request for request in server.requests if request.target.startswith("/v1")]) == 1
+
+
+def test_delete_is_an_error_or_fine_where_nothing_is() -> None:
+    """As missing_ok says."""
+    with stored(Reply(), Reply(404), Reply(404)) as (server, item):
+        item.delete()
+        item.delete(missing_ok=True)
+        with pytest.raises(NotFoundError, match="DELETE ais://b/d/a"):
+            item.delete()
+    assert {request.method for request in server.requests} == {"DELETE"}

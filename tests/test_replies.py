@@ -1,0 +1,140 @@
+"""Bodies of open replies, and the errors that come with them."""
+
+from __future__ import annotations
+
+import pytest
+import requests
+import urllib3
+
+from aisio.errors import StorageError, StoreTimeoutError, UnavailableError
+from aisio.replies import ReplyBody, retry_after_s, translated
+from tests.http_server import Reply, Server
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"Retry-After": "3"}, 3.0),
+        ({"Retry-After": " 120 "}, 120.0),
+        (
+            {
+                "Retry-After": "Fri, 20 Nov 2026 22:38:48 GMT",
+                "Date": "Fri, 20 Nov 2026 22:38:18 GMT",
+            },
+            30.0,
+        ),
+        (
+            {
+                "Retry-After": "Fri, 20 Nov 2026 22:38:18 GMT",
+                "Date": "Fri, 20 Nov 2026 22:38:48 GMT",
+            },
+            0.0,
+        ),
+        ({"Retry-After": "Fri, 20 Nov 2026 22:38:48 GMT"}, None),
+        ({"Retry-After": "soon"}, None),
+        ({"Retry-After": "-1"}, None),
+        ({"Retry-After": "\u00b2"}, None),
+        ({}, None),
+    ],
+    ids=str,
+)
+def test_retry_after_is_seconds_or_a_date(headers: dict[str, str], seconds: float | None) -> None:
+    """A date counts from the reply's own, as clocks differ."""
+    assert retry_after_s(headers) == seconds
+
+
+def open_reply(server: Server, timeout_s: float = 5) -> tuple[urllib3.PoolManager, ReplyBody]:
+    """Ask the server for a body."""
+    pool = urllib3.PoolManager(retries=False, timeout=timeout_s)
+    reply = pool.request("GET", server.url, preload_content=False, decode_content=False)
+    return pool, ReplyBody(reply, "ais://b/o")
+
+
+def test_a_body_is_read_in_pieces_or_whole() -> None:
+    """Until b"", with and without a buffer of the caller's."""
+    with Server(Reply(200, b"hello world"), Reply(200, b"hello")) as server:
+        pool, body = open_reply(server)
+        buffer = bytearray(4)
+        assert body.read(6) == b"hello "
+        assert body.readinto(memoryview(buffer)) == 4
+        assert buffer == b"worl"
+        assert (body.read(), body.read(), body.read(5)) == (b"d", b"", b"")
+        pool.clear()
+        pool, body = open_reply(server)
+        assert body.read() == b"hello"
+        pool.clear()
+
+
+def test_an_early_end_loses_nothing_that_came() -> None:
+    """Where a length was promised, who counts the bytes tells what is missing."""
+    with Server(Reply(200, b"x" * 40, {"Content-Length": "100"})) as server:
+        pool, body = open_reply(server)
+        got = b"".join(iter(lambda: body.read(100), b""))
+        assert got == b"x" * 40
+        assert body.read(1) == b""
+        pool.clear()
+
+
+def test_an_early_end_without_a_length_is_an_error() -> None:
+    """Nobody else could tell it from the real end."""
+    with Server(Reply(200, b"5\r\nhello\r\n", {"Transfer-Encoding": "chunked"})) as server:
+        pool, body = open_reply(server)
+        with pytest.raises(UnavailableError, match="GET ais://b/o: the body broke off"):
+            list(iter(lambda: body.read(100), b""))
+        pool.clear()
+
+
+@pytest.mark.parametrize(
+    ("raised", "kind"),
+    [
+        (requests.ConnectionError("x"), UnavailableError),
+        (requests.exceptions.ChunkedEncodingError("x"), UnavailableError),
+        (urllib3.exceptions.ProtocolError("x"), UnavailableError),
+        (ConnectionResetError("x"), UnavailableError),
+        (requests.ConnectTimeout("x"), StoreTimeoutError),
+        (requests.ReadTimeout("x"), StoreTimeoutError),
+        (requests.TooManyRedirects("x"), StorageError),
+        (requests.exceptions.InvalidURL("x"), StorageError),
+        (requests.exceptions.InvalidSchema("x"), StorageError),
+        (urllib3.exceptions.LocationParseError("x"), StorageError),
+    ],
+    ids=lambda value: getattr(value, "__name__", type(value).__name__),
+)
+def test_other_libraries_errors_become_ours(raised: Exception, kind: type[StorageError]) -> None:
+    """Once, here, with operation, URL and host, and with theirs as the cause."""
+    with (
+        pytest.raises(kind, match="GET ais://b/o") as caught,
+        translated("GET", "ais://b/o", "h:1"),
+    ):
+        raise raised
+    assert type(caught.value) is kind
+    assert caught.value.url == "ais://b/o"
+    assert caught.value.__cause__ is raised
+
+
+def test_our_own_errors_pass_unchanged() -> None:
+    """NotFoundError is an OSError too."""
+    error = UnavailableError("mine")
+    with pytest.raises(UnavailableError) as caught, translated("GET", "ais://b/o", "h:1"):
+        raise error
+    assert caught.value is error
+
+
+def test_a_bug_is_not_disguised_as_a_network_error() -> None:
+    """What is not theirs stays what it is."""
+    with pytest.raises(ZeroDivisionError), translated("GET", "ais://b/o", "h:1"):
+        raise ZeroDivisionError
+
+
+def test_the_innermost_cause_is_the_one_that_is_told() -> None:
+    """Not the wrappers, which show addresses of Python objects."""
+    refused = ConnectionRefusedError(111, "Connection refused")
+    wrapper = urllib3.exceptions.ProtocolError("Connection broken", refused)
+    with (
+        pytest.raises(UnavailableError) as caught,
+        translated("GET", "ais://b/o", "h:1"),
+    ):
+        raise requests.ConnectionError(wrapper)
+    assert str(caught.value) == (
+        "GET ais://b/o: no answer from h:1: ConnectionRefusedError: [Errno 111] Connection refused"
+    )

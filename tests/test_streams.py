@@ -1,0 +1,392 @@
+"""Body and ObjectReader: the bytes as promised, or an error that says what is wrong."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import msgspec
+import pytest
+import xxhash
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aisio.errors import IntegrityError, TruncatedError
+from aisio.records import Checksum, ObjectInfo
+from aisio.streams import (
+    SKIPPED_RATHER_THAN_REOPENED_BYTES,
+    Body,
+    ObjectReader,
+    open_seekable,
+    same_version,
+)
+
+URL = "ais://b/o"
+DATA = bytes(range(256)) * 3
+
+
+def info_of(data: bytes, **changes: Any) -> ObjectInfo:
+    """Return what a store would say of these bytes."""
+    checksum = Checksum("xxhash2", xxhash.xxh64_hexdigest(data))
+    info = ObjectInfo("ais://b", "o", len(data), checksum)
+    return msgspec.structs.replace(info, **changes)
+
+
+class Dribble(io.BytesIO):
+    """A reply that gives at most `most` bytes a read, as a socket may."""
+
+    def __init__(self, data: bytes, most: int) -> None:
+        super().__init__(data)
+        self._most = most
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        wanted = self._most if size is None or size < 0 else min(size, self._most)
+        return super().read(wanted)
+
+    def readinto(self, buffer: Any, /) -> int:
+        data = self.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+
+def body_of(sent: bytes, promised: bytes | None = None, *, most: int = 1 << 20) -> Body:
+    """Return a body that was promised other bytes than are sent, perhaps."""
+    info = info_of(sent if promised is None else promised)
+    return Body(Dribble(sent, most), info, info.size_bytes, info.checksum)
+
+
+def read_whole(body: Body) -> bytes:
+    """Read in one call."""
+    return body.read()
+
+
+def read_in_pieces(body: Body) -> bytes:
+    """Read until b""."""
+    return b"".join(iter(lambda: body.read(100), b""))
+
+
+def read_into(body: Body) -> bytes:
+    """Read into one buffer, again and again."""
+    got, buffer = b"", bytearray(100)
+    while count := body.readinto(buffer):
+        got += buffer[:count]
+    return got
+
+
+def read_buffered(body: Body) -> bytes:
+    """Read as Python's own buffering does."""
+    return io.BufferedReader(body).read()
+
+
+every_way = pytest.mark.parametrize(
+    "read", [read_whole, Body.readall, read_in_pieces, read_into, read_buffered]
+)
+
+
+@every_way
+@pytest.mark.parametrize("data", [b"", b"x", DATA])
+def test_a_right_body_is_given_as_it_is(read: Any, data: bytes) -> None:
+    """Whatever way it is read, and b"" after its end."""
+    body = body_of(data)
+    assert read(body) == data
+    assert body.readable()
+
+
+@every_way
+def test_a_short_body_is_cut_and_never_an_early_end(read: Any) -> None:
+    """The error has URL, expected and got."""
+    with pytest.raises(TruncatedError, match=r"ais://b/o: cut short: expected 768 bytes, got 500"):
+        read(body_of(DATA[:500], DATA))
+
+
+@every_way
+def test_a_body_that_never_began_is_cut(read: Any) -> None:
+    """Zero of many bytes is not an empty object."""
+    with pytest.raises(TruncatedError, match="expected 768 bytes, got 0"):
+        read(body_of(b"", DATA))
+
+
+@every_way
+def test_wrong_bytes_are_an_integrity_error(read: Any) -> None:
+    """The error has URL, kind, expected and got."""
+    wrong = DATA[:-1] + b"\x00"
+    with pytest.raises(IntegrityError) as caught:
+        read(body_of(wrong, DATA))
+    text = str(caught.value)
+    assert caught.value.url == URL
+    assert "wrong xxhash2 checksum over 768 bytes" in text
+    assert f"expected {xxhash.xxh64_hexdigest(DATA)}, got {xxhash.xxh64_hexdigest(wrong)}" in text
+
+
+def test_a_wrong_checksum_of_an_empty_object_is_found() -> None:
+    """There is no last byte to check it at."""
+    body = Body(io.BytesIO(), info_of(b""), 0, Checksum("md5", "0" * 32))
+    with pytest.raises(IntegrityError, match="wrong md5 checksum over 0 bytes"):
+        body.read()
+
+
+@every_way
+def test_a_body_of_unknown_size_ends_where_it_ends(read: Any) -> None:
+    """And its checksum still counts."""
+    checksum = info_of(DATA).checksum
+    assert read(Body(Dribble(DATA, 50), info_of(DATA), None, checksum)) == DATA
+    with pytest.raises(IntegrityError, match="wrong xxhash2 checksum"):
+        read(Body(Dribble(DATA[:-1], 50), info_of(DATA), None, checksum))
+
+
+@every_way
+def test_a_range_of_a_file_does_not_read_on(read: Any) -> None:
+    """A local file goes on behind the range; a reply would not."""
+    assert read(Body(io.BytesIO(DATA), info_of(DATA), 300)) == DATA[:300]
+
+
+@every_way
+def test_a_checksum_of_unknown_kind_is_not_compared(read: Any) -> None:
+    """The length still is."""
+    checksum = Checksum("md6", "00")
+    assert read(Body(io.BytesIO(b"abc"), info_of(b"abc"), 3, checksum)) == b"abc"
+
+
+@settings(deadline=None)
+@given(
+    data=st.binary(max_size=400),
+    most=st.integers(1, 60),
+    steps=st.lists(st.tuples(st.sampled_from(["read", "readinto"]), st.integers(0, 90))),
+    known=st.booleans(),
+)
+def test_any_chunking_gives_the_same_bytes(
+    data: bytes, most: int, steps: list[tuple[str, int]], known: bool
+) -> None:
+    """Read and readinto in any order and size, then the rest, whatever the socket gives."""
+    info = info_of(data)
+    body = Body(Dribble(data, most), info, len(data) if known else None, info.checksum)
+    got = b""
+    for way, size in steps:
+        buffer = bytearray(size)
+        got += body.read(size) if way == "read" else buffer[: body.readinto(buffer)]
+    assert got + body.readall() == data
+    assert (body.read(), body.read(5), body.readinto(bytearray(5))) == (b"", b"", 0)
+
+
+def test_reading_nothing_is_no_end() -> None:
+    """read(0) and an empty buffer say nothing about what is left."""
+    body = body_of(DATA)
+    assert (body.read(0), body.readinto(bytearray())) == (b"", 0)
+    assert body.read() == DATA
+
+
+def test_any_buffer_may_be_filled() -> None:
+    """Also one whose items are wider than a byte."""
+    buffer = memoryview(bytearray(768)).cast("I")
+    assert body_of(DATA).readinto(buffer) == 768
+    assert bytes(buffer) == DATA
+
+
+def test_closing_early_checks_nothing_and_lets_go() -> None:
+    """What was not read cannot be verified."""
+    raw = io.BytesIO(DATA[:500])
+    with Body(raw, info_of(DATA), len(DATA)) as body:
+        assert body.read(10) == DATA[:10]
+    assert body.closed
+    assert raw.closed
+    body.close()
+
+
+def test_a_read_out_body_lets_go_by_itself() -> None:
+    """The connection is free for the next request before anyone closes the body."""
+    raw = io.BytesIO(DATA)
+    body = Body(raw, info_of(DATA), len(DATA))
+    body.read()
+    assert raw.closed
+    assert not body.closed
+
+
+def test_a_failed_body_lets_go_by_itself() -> None:
+    """Its connection is of no use to anyone."""
+    raw = io.BytesIO(b"abc")
+    body = Body(raw, info_of(DATA), len(DATA))
+    with pytest.raises(TruncatedError):
+        body.read()
+    assert raw.closed
+    assert body.closed
+
+
+def test_a_dropped_body_lets_go_too() -> None:
+    """Whoever breaks out of a loop need not know that there is a connection."""
+    raw = io.BytesIO(DATA)
+    body = Body(raw, info_of(DATA), len(DATA))
+    body.read(1)
+    del body
+    assert raw.closed
+
+
+@every_way
+def test_a_closed_body_cannot_be_read(read: Any) -> None:
+    """As any file; the text names the object."""
+    body = body_of(DATA)
+    body.close()
+    with pytest.raises(ValueError, match="closed"):
+        read(body)
+
+
+class Opened:
+    """Opens an object at an offset, and keeps count."""
+
+    def __init__(self, data: bytes, info: ObjectInfo | None = None) -> None:
+        self.data = data
+        self.info = info or info_of(data)
+        self.offsets: list[int] = []
+        self.bodies: list[Body] = []
+
+    def __call__(self, offset: int) -> Body:
+        self.offsets.append(offset)
+        rest = self.data[offset:]
+        self.bodies.append(Body(Dribble(rest, 1 << 20), self.info, len(rest)))
+        return self.bodies[-1]
+
+
+seeks = st.tuples(
+    st.just("seek"), st.integers(-50, 900), st.sampled_from([io.SEEK_SET, io.SEEK_CUR, io.SEEK_END])
+)
+reads = st.tuples(st.just("read"), st.integers(-1, 300), st.just(0))
+
+
+@settings(deadline=None)
+@given(data=st.binary(max_size=800), steps=st.lists(seeks | reads), raw=st.booleans())
+def test_any_seeks_and_reads_are_those_of_a_local_file(
+    data: bytes, steps: list[tuple[str, int, int]], raw: bool
+) -> None:
+    """Seek anywhere, read any amount: io.BytesIO is the reference, errors included."""
+    reader = ObjectReader(info_of(data), Opened(data))
+    remote: Any = reader if raw else io.BufferedReader(reader, 64)
+    local = io.BytesIO(data)
+    for step, number, whence in steps:
+        if step == "read":
+            assert remote.read(number) == local.read(number)
+        elif {0: 0, 1: local.tell(), 2: len(data)}[whence] + number < 0:
+            with pytest.raises((ValueError, OSError)):
+                remote.seek(number, whence)
+        else:
+            assert remote.seek(number, whence) == local.seek(number, whence)
+        assert remote.tell() == local.tell()
+    remote.close()
+
+
+def test_reading_on_stays_in_one_reply() -> None:
+    """Small steps forward are read over, back and far steps open anew."""
+    data = bytes(3 * SKIPPED_RATHER_THAN_REOPENED_BYTES)
+    opened = Opened(data)
+    reader = ObjectReader(info_of(data), opened)
+    reader.read(10)
+    reader.read(10)
+    reader.seek(SKIPPED_RATHER_THAN_REOPENED_BYTES, io.SEEK_CUR)
+    reader.read(10)
+    assert opened.offsets == [0]
+    reader.seek(0)
+    reader.read(10)
+    reader.seek(len(data) - 1)
+    reader.read(10)
+    assert opened.offsets == [0, 0, len(data) - 1]
+    assert [body.closed for body in opened.bodies] == [True, True, False]
+    reader.close()
+    assert opened.bodies[-1].closed
+
+
+def test_opening_and_seeking_ask_for_nothing() -> None:
+    """Bytes are asked for when they are read; at the end there are none to ask for."""
+    opened = Opened(DATA)
+    with ObjectReader(info_of(DATA), opened) as reader:
+        assert reader.readable()
+        assert reader.seekable()
+        assert reader.seek(0, io.SEEK_END) == len(DATA)
+        assert reader.read(10) == b""
+        assert reader.seek(10_000) == 10_000
+        assert reader.read(10) == b""
+    assert opened.offsets == []
+
+
+def test_an_empty_object_is_an_empty_file() -> None:
+    """No request is made for no bytes."""
+    opened = Opened(b"")
+    with open_seekable(info_of(b""), opened) as file:
+        assert (file.read(), file.read(1), file.tell()) == (b"", b"", 0)
+    assert opened.offsets == []
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"version": "2"},
+        {"size_bytes": 5},
+        {"checksum": Checksum("xxhash2", "0" * 16)},
+        {"etag": "other"},
+    ],
+    ids=str,
+)
+def test_an_object_that_was_replaced_meanwhile_is_found(changes: dict[str, Any]) -> None:
+    """Half of the old bytes and half of the new are neither."""
+    first = info_of(DATA, version="1", etag="e")
+    opened = Opened(DATA, info_of(DATA, **({"version": "1", "etag": "e"} | changes)))
+    with (
+        ObjectReader(first, opened) as reader,
+        pytest.raises(IntegrityError, match="ais://b/o: the object was replaced"),
+    ):
+        reader.read(10)
+    assert opened.bodies[0].closed
+
+
+def test_what_is_not_said_is_no_difference() -> None:
+    """A store may give an entity tag in one reply and none in another."""
+    bare = ObjectInfo("ais://b", "o")
+    assert same_version(bare, info_of(DATA, version="1", etag="e"))
+    assert same_version(info_of(DATA), bare)
+    assert not same_version(info_of(DATA), info_of(b"other"))
+
+
+def test_a_reader_goes_on_after_a_cut_reply() -> None:
+    """The cut is reported; the next read opens a new reply where the last one stopped."""
+    opened = Opened(DATA)
+
+    def open_at(offset: int) -> Body:
+        if not opened.offsets:
+            opened.offsets.append(offset)
+            return Body(Dribble(DATA[:100], 100), info_of(DATA), len(DATA))
+        return opened(offset)
+
+    reader = ObjectReader(info_of(DATA), open_at)
+    assert reader.read(300) == DATA[:100]
+    with pytest.raises(TruncatedError):
+        reader.read(300)
+    assert reader.read(300) == DATA[100:400]
+    assert opened.offsets == [0, 100]
+    reader.close()
+
+
+def test_a_reply_of_unknown_length_that_ends_early_is_cut() -> None:
+    """The reader knows the object's size."""
+    with (
+        ObjectReader(
+            info_of(DATA), lambda offset: Body(io.BytesIO(b"abc"), info_of(DATA), None)
+        ) as reader,
+        pytest.raises(TruncatedError, match="expected 768 bytes, got 3"),
+    ):
+        reader.readall()
+
+
+@pytest.mark.parametrize("whence", [-1, 3])
+def test_an_unknown_whence_is_refused(whence: int) -> None:
+    """The text has the object and the number."""
+    reader = ObjectReader(info_of(DATA), Opened(DATA))
+    with pytest.raises(ValueError, match=f"ais://b/o: whence must be 0, 1 or 2, not {whence}"):
+        reader.seek(0, whence)
+    reader.close()
+
+
+def test_a_closed_reader_cannot_be_used() -> None:
+    """As any file."""
+    reader = ObjectReader(info_of(DATA), Opened(DATA))
+    reader.close()
+    with pytest.raises(ValueError, match="closed"):
+        reader.readinto(bytearray(1))
+    with pytest.raises(ValueError, match="closed"):
+        reader.seek(0)
