@@ -1,0 +1,264 @@
+"""Source: which objects to read, from wherever they are named."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from aisio.client import Bucket, Client, ObjectGroup
+from aisio.errors import ConfigError
+from aisio.official import adapt_official
+from aisio.records import ObjectInfo
+from aisio.stores import AisStore, Store, store_for
+from aisio.streams import Body
+from aisio.urls import ObjectUrl
+from aisio.wire.messages import object_http_url
+
+SourceLike: TypeAlias = "Source | Bucket | ObjectGroup | str | os.PathLike[str] | Iterable[str]"
+"""What `source` understands; buckets and groups of the official `aistore` package belong to it as
+well."""
+
+PrefixMap: TypeAlias = "Mapping[Any, str | Sequence[str] | None]"
+"""Source -> the prefix or prefixes of the objects to take from it; a source without one gives
+all."""
+
+
+class Source(ABC):
+    """Some objects of a store, in a fixed order. Sources pickle and may be shared by threads."""
+
+    @abstractmethod
+    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+        """List the source's objects, those whose names begin with the prefix; lazily.
+
+        Args:
+            prefix: Plain-string prefix of the object's name within its bucket.
+
+        Raises:
+            NotFoundError: No such bucket, at the first item.
+        """
+
+    @abstractmethod
+    def store_of(self, info: ObjectInfo) -> Store:
+        """Return the store that holds an object of this source."""
+
+    def list_urls(self, prefix: str = "", etl_name: str | None = None) -> Iterator[str]:
+        """List the objects' URLs.
+
+        Args:
+            prefix: As for `list`.
+            etl_name: Give http URLs that have the cluster transform each object by this ETL.
+
+        Raises:
+            ConfigError: An ETL is named for objects that are not in a cluster.
+        """
+        for info in self.list(prefix):
+            yield self._etl_url(info, etl_name) if etl_name else info.url
+
+    def _etl_url(self, info: ObjectInfo, etl_name: str) -> str:
+        store = self.store_of(info)
+        if not isinstance(store, AisStore):
+            raise ConfigError(f"{info.url} is in no cluster: ETL {etl_name!r} cannot transform it")
+        return object_http_url(store.client.endpoint, url_of(info), etl_name)
+
+    def get(self, info: ObjectInfo, *, etl_name: str | None = None) -> Body:
+        """Open an object of this source, to be read once; errors as for `Store.get`."""
+        return self.store_of(info).get(url_of(info), etl_name=etl_name)
+
+    def read(self, info: ObjectInfo, *, etl_name: str | None = None) -> bytes:
+        """Return the bytes of an object of this source; errors as for `Store.read`."""
+        return self.store_of(info).read(url_of(info), etl_name=etl_name)
+
+
+class PrefixSource(Source):
+    """All objects whose names begin with a prefix: those of a bucket, or a local folder.
+
+    Args:
+        store: Where they are.
+        url: Bucket and plain-string prefix.
+    """
+
+    def __init__(self, store: Store, url: ObjectUrl) -> None:
+        self.store = store
+        self.url = url
+
+    def __repr__(self) -> str:
+        return f"PrefixSource({str(self.url)!r})"
+
+    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+        """See `Source.list`; names must begin with this source's own prefix and the given one."""
+        own = self.url.name
+        if own.startswith(prefix):
+            return self.store.list(self.url)
+        if prefix.startswith(own):
+            return self.store.list(self.url.with_name(prefix))
+        return iter(())
+
+    def store_of(self, info: ObjectInfo) -> Store:
+        """See `Source.store_of`."""
+        return self.store
+
+
+class GroupSource(Source):
+    """The objects of a group, in the group's order, without asking whether they exist.
+
+    Args:
+        group: The group.
+    """
+
+    def __init__(self, group: ObjectGroup) -> None:
+        self.group = group
+        self.store = AisStore(group.bucket.client)
+
+    def __repr__(self) -> str:
+        return f"GroupSource({self.group!r})"
+
+    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+        """See `Source.list`; sizes are not known."""
+        return self.group.list(prefix)
+
+    def store_of(self, info: ObjectInfo) -> Store:
+        """See `Source.store_of`."""
+        return self.store
+
+
+class UrlListSource(Source):
+    """The objects of a list of URLs, in its order, of any stores.
+
+    Whether they exist is not looked up.
+
+    Args:
+        urls: URLs of objects.
+        client: The cluster for all that are not local; without it one made from the environment.
+
+    Raises:
+        UrlError: One of them is not the URL of an object.
+    """
+
+    def __init__(self, urls: Iterable[str], client: Client | None = None) -> None:
+        self.urls = tuple(ObjectUrl.parse(url).require_object() for url in urls)
+        self.stores = {url.provider: store_for(url, client) for url in self.urls}
+
+    def __repr__(self) -> str:
+        return f"UrlListSource({len(self.urls)} objects)"
+
+    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+        """See `Source.list`; sizes are not known."""
+        return (ObjectInfo(url.root, url.name) for url in self.urls if url.name.startswith(prefix))
+
+    def store_of(self, info: ObjectInfo) -> Store:
+        """See `Source.store_of`."""
+        return self.stores[url_of(info).provider]
+
+
+def source(what: SourceLike, *, client: Client | None = None) -> Source:
+    """Return the source that something stands for.
+
+    Args:
+        what: The URL of a bucket or prefix ("ais://imagenet/train/", "file:///data/"), a list of
+            URLs of objects, a Path of a local folder, a Bucket, an ObjectGroup, one of either from
+            the official `aistore` package, or a Source, which is returned as it is.
+        client: The cluster for URLs; without it one made from the environment.
+
+    Raises:
+        UrlError: A URL that cannot be meant.
+        ConfigError: Something else, or a cluster is needed and not known.
+    """
+    adapted = adapt_official(what)
+    if isinstance(adapted, Source):
+        return adapted
+    if isinstance(adapted, Bucket):
+        return PrefixSource(AisStore(adapted.client), adapted.url)
+    if isinstance(adapted, ObjectGroup):
+        return GroupSource(adapted)
+    if isinstance(adapted, str):
+        url = ObjectUrl.parse(adapted)
+        return PrefixSource(store_for(url, client), url)
+    if isinstance(adapted, os.PathLike):
+        return source(f"file://{Path(adapted).resolve()}/", client=client)
+    if isinstance(adapted, Iterable):
+        return UrlListSource(adapted, client)
+    raise ConfigError(
+        f"a {type(what).__name__} is no source: "
+        "pass a URL, URLs, a Path, a Bucket or an ObjectGroup"
+    )
+
+
+class SourceSet:
+    """Several sources in order, each cut down to its prefixes: what a dataset reads.
+
+    Args:
+        sources: One source, or a list of them, in any form that `source` understands.
+        prefix_map: What to take from each; the keys are the very values given in `sources`.
+        owner: Name of the class on whose behalf errors speak.
+        client: The cluster for sources given as URLs.
+
+    Raises:
+        ValueError: No source at all.
+        ConfigError: The prefix map names something that is not among the sources.
+    """
+
+    def __init__(
+        self,
+        sources: Any,
+        prefix_map: PrefixMap | None = None,
+        *,
+        owner: str,
+        client: Client | None = None,
+    ) -> None:
+        given = list(sources) if isinstance(sources, (list, tuple)) else [sources]
+        if not given or given == [None]:
+            raise ValueError(f"<{owner}> ais_source_list must be provided")
+        prefixes = dict(prefix_map or {})
+        self._parts = [
+            (
+                source(item, client=client),
+                _prefixes(prefixes.pop(item, None) if _hashable(item) else None),
+            )
+            for item in given
+        ]
+        if prefixes:
+            unknown = ", ".join(map(repr, prefixes))
+            raise ConfigError(
+                f"<{owner}> prefix_map has keys that are not among the sources: {unknown}"
+            )
+
+    def __len__(self) -> int:
+        return len(self._parts)
+
+    def list(self, only: slice = slice(None)) -> Iterator[tuple[Source, ObjectInfo]]:
+        """List the objects of all sources, or of a slice of them, each with its source; lazily.
+
+        Prefixes are taken in their order: where two overlap, an object comes twice.
+        """
+        for one, prefixes in self._parts[only]:
+            for prefix in prefixes:
+                for info in one.list(prefix):
+                    yield one, info
+
+
+def _prefixes(value: str | Sequence[str] | None) -> tuple[str, ...]:
+    if value is None:
+        return ("",)
+    return (value,) if isinstance(value, str) else tuple(value)
+
+
+def _hashable(item: Any) -> bool:
+    try:
+        hash(item)
+    except TypeError:
+        return False
+    return True
+
+
+@lru_cache(maxsize=1024)
+def _root_url(root: str) -> ObjectUrl:
+    return ObjectUrl.parse(f"{root}/")
+
+
+def url_of(info: ObjectInfo) -> ObjectUrl:
+    """Return the address of a listed object."""
+    return _root_url(info.root).with_name(info.name)

@@ -1,0 +1,46 @@
+"""Object stores behind one interface; a table picks one by the URL's provider."""
+
+from __future__ import annotations
+
+from aisio.client import Client
+from aisio.config import is_set
+from aisio.errors import ConfigError
+from aisio.stores.ais import AisStore
+from aisio.stores.base import Store
+from aisio.stores.direct import DirectStore
+from aisio.stores.direct_settings import DIRECT_PROVIDERS, DirectSettings
+from aisio.stores.local import LocalStore
+from aisio.urls import FILE, MEMORY, WEB_SCHEMES, ObjectUrl
+
+__all__ = ["AisStore", "DirectSettings", "DirectStore", "LocalStore", "Store", "store_for"]
+
+
+def store_for(
+    url: ObjectUrl, client: Client | None = None, *, direct: bool | DirectSettings = False
+) -> Store:
+    """Return the store that holds a URL.
+
+    file:// is the local file system; memory:// and web servers are always reached directly, ais://
+    and oci:// always through the cluster. s3://, gs:// and az:// go through the cluster where there
+    is one, else directly.
+
+    Args:
+        url: Any URL.
+        client: The cluster; without it one made from the environment.
+        direct: Go round the cluster, also where there is one; settings say how.
+
+    Raises:
+        ConfigError: A cluster is needed, and neither client nor AIS_ENDPOINT names one, or it is
+            what must be gone round.
+    """
+    if url.provider == FILE:
+        return LocalStore()
+    settings = direct if isinstance(direct, DirectSettings) else None
+    if url.provider == MEMORY or url.provider in WEB_SCHEMES:
+        return DirectStore(settings)
+    reachable = url.provider in DIRECT_PROVIDERS and not url.namespace
+    if direct and not reachable:
+        raise ConfigError(f"{url} is in a cluster; it cannot be reached directly")
+    if direct or (reachable and client is None and not is_set("AIS_ENDPOINT")):
+        return DirectStore(settings)
+    return AisStore(client or Client())

@@ -1,0 +1,52 @@
+"""AisStore: an AIStore cluster, or an aisio gateway, as a Store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from aisio.client import Bucket, Client
+from aisio.payloads import PutData
+from aisio.records import ByteRange, ObjectInfo
+from aisio.stores.base import Store
+from aisio.streams import Body
+from aisio.urls import ObjectUrl
+
+
+class AisStore(Store):
+    """The buckets that a cluster has, and those of the clouds behind it.
+
+    Args:
+        client: The way into the cluster.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+
+    def __repr__(self) -> str:
+        return f"AisStore({self.client!r})"
+
+    def list(self, prefix: ObjectUrl, *, start_after: str = "") -> Iterator[ObjectInfo]:
+        """See `Store.list`."""
+        return Bucket(self.client, prefix.with_name("")).list(prefix.name, start_after=start_after)
+
+    def head(self, url: ObjectUrl) -> ObjectInfo:
+        """See `Store.head`."""
+        return self.client.object(url).head()
+
+    def get(
+        self, url: ObjectUrl, byte_range: ByteRange | None = None, *, etl_name: str | None = None
+    ) -> Body:
+        """See `Store.get`."""
+        return self.client.object(url).stream(byte_range, etl_name=etl_name)
+
+    def read(self, url: ObjectUrl, *, etl_name: str | None = None) -> bytes:
+        """See `Store.read`."""
+        return self.client.object(url).get(etl_name=etl_name)
+
+    def put(self, url: ObjectUrl, data: PutData) -> ObjectInfo:
+        """See `Store.put`."""
+        return self.client.object(url).put(data)
+
+    def delete(self, url: ObjectUrl, *, missing_ok: bool = False) -> None:
+        """See `Store.delete`."""
+        self.client.object(url).delete(missing_ok=missing_ok)

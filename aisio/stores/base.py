@@ -1,0 +1,91 @@
+"""Store: what every object store can do, addressed by ObjectUrl.
+
+A Store holds settings, not connections: it pickles, it works after fork, and any number of threads
+may use one. What a store gives back is verified as far as that store makes it possible.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+
+from aisio.payloads import PutData
+from aisio.records import ByteRange, ObjectInfo
+from aisio.streams import Body
+from aisio.urls import ObjectUrl
+
+
+class Store(ABC):
+    """One object store."""
+
+    @abstractmethod
+    def list(self, prefix: ObjectUrl, *, start_after: str = "") -> Iterator[ObjectInfo]:
+        """List the objects whose names begin with a prefix, in bytewise order of their names.
+
+        Args:
+            prefix: Bucket and plain-string prefix; "" lists the bucket. No folder semantics.
+            start_after: Leave out names up to and including this one.
+
+        Yields:
+            Objects with at least name and size.
+
+        Raises:
+            NotFoundError: No such bucket (for local folders: no such directory), at the first item.
+        """
+
+    @abstractmethod
+    def head(self, url: ObjectUrl) -> ObjectInfo:
+        """Return what the store knows of one object.
+
+        Raises:
+            NotFoundError: No such object.
+        """
+
+    @abstractmethod
+    def get(
+        self, url: ObjectUrl, byte_range: ByteRange | None = None, *, etl_name: str | None = None
+    ) -> Body:
+        """Open an object, or a range of it, for reading from start to end.
+
+        Args:
+            url: The object.
+            byte_range: The part to read; a stop beyond the end is cut to the end.
+            etl_name: Have the store transform the object by this ETL first.
+
+        Returns:
+            A binary stream that checks what it delivers and raises IntegrityError at its end.
+
+        Raises:
+            NotFoundError: No such object.
+            RangeError: The range begins at or beyond the object's end.
+            ConfigError: This store has no ETL.
+        """
+
+    def read(self, url: ObjectUrl, *, etl_name: str | None = None) -> bytes:
+        """Return the whole object, verified; a read that was cut short is tried again.
+
+        Raises:
+            NotFoundError: No such object.
+            IntegrityError: The bytes are not the ones that the store promised.
+        """
+        with self.get(url, etl_name=etl_name) as body:
+            return body.readall()
+
+    @abstractmethod
+    def put(self, url: ObjectUrl, data: PutData) -> ObjectInfo:
+        """Store an object, replacing what was there.
+
+        Readers see the old bytes or the new, never a mixture.
+
+        Raises:
+            NotFoundError: No such bucket.
+            IntegrityError: The store received other bytes than were sent.
+        """
+
+    @abstractmethod
+    def delete(self, url: ObjectUrl, *, missing_ok: bool = False) -> None:
+        """Delete an object.
+
+        Raises:
+            NotFoundError: No such object, and missing_ok is false.
+        """

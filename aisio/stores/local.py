@@ -1,0 +1,189 @@
+"""LocalStore: folders of this machine as a Store; file:///data/a.tar is /data/a.tar."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from aisio.errors import AccessError, ConfigError, NotFoundError, RangeError, StorageError
+from aisio.payloads import Payload, PutData
+from aisio.records import ByteRange, ObjectInfo
+from aisio.stores.base import Store
+from aisio.streams import Body
+from aisio.urls import FILE, ObjectUrl
+
+PARTIAL_SUFFIX = ".aisio-partial"
+"""Ending of files that are being written; they are never listed."""
+
+
+class LocalStore(Store):
+    """The file system: names are absolute paths without their leading "/"."""
+
+    def __repr__(self) -> str:
+        return "LocalStore()"
+
+    def list(self, prefix: ObjectUrl, *, start_after: str = "") -> Iterator[ObjectInfo]:
+        """See `Store.list`; links to files and folders are followed."""
+        folder, _, start = prefix.name.rpartition("/")
+        with _translated("list", prefix):
+            if not Path("/", folder).is_dir():
+                raise NotFoundError(f"list {prefix}: there is no folder /{folder}", url=str(prefix))
+            for entry, name in walk_sorted(
+                f"/{folder}", f"{folder}/" if folder else "", start, start_after
+            ):
+                yield _info(prefix.root, name, entry.stat())
+
+    def head(self, url: ObjectUrl) -> ObjectInfo:
+        """See `Store.head`."""
+        with _translated("head", url):
+            return _info(url.root, url.name, _file(url).stat())
+
+    def get(
+        self, url: ObjectUrl, byte_range: ByteRange | None = None, *, etl_name: str | None = None
+    ) -> Body:
+        """See `Store.get`; the length is verified, a file system has no checksums."""
+        if etl_name:
+            raise ConfigError(f"get {url}: a local file cannot be transformed by ETL {etl_name!r}")
+        with _translated("get", url):
+            file = _file(url).open("rb", buffering=0)
+        info = _info(url.root, url.name, os.fstat(file.fileno()))
+        size = info.size_bytes or 0
+        start, stop = (byte_range.start, byte_range.stop) if byte_range else (0, None)
+        if start and start >= size:
+            file.close()
+            raise RangeError(
+                f"get {url}: {byte_range} lies outside its {size:,} bytes", url=str(url)
+            )
+        file.seek(start)
+        return Body(file, info, min(size, size if stop is None else stop) - start)
+
+    def put(self, url: ObjectUrl, data: PutData) -> ObjectInfo:
+        """See `Store.put`; missing folders are made."""
+        path = Path("/", url.require_object().name)
+        with _translated("put", url), Payload(data) as payload:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(path, payload)
+        return self.head(url)
+
+    def delete(self, url: ObjectUrl, *, missing_ok: bool = False) -> None:
+        """See `Store.delete`; folders stay."""
+        try:
+            with _translated("delete", url):
+                _file(url).unlink()
+        except NotFoundError:
+            if not missing_ok:
+                raise
+
+
+def walk_sorted(
+    folder: str, name: str = "", prefix: str = "", start_after: str = ""
+) -> Iterator[tuple[os.DirEntry[str], str]]:
+    """Walk the files below a folder in bytewise order of their full names, lazily.
+
+    A folder sorts as its name with "/" behind it: then depth-first order is the bytewise order of
+    full names.
+
+    Args:
+        folder: Where to look.
+        name: Full name of the folder, with "/" behind it; "" for the root.
+        prefix: What names must begin with, counted from the folder.
+        start_after: Leave out full names up to and including this one.
+
+    Yields:
+        (entry, full name) of each regular file, links followed.
+    """
+    head, slash, rest = prefix.partition("/")
+    for key, entry in _sorted_entries(folder):
+        full = name + key
+        is_folder = key.endswith("/")
+        if slash and is_folder and key == head + "/":
+            below = rest
+        elif not slash and key.startswith(head):
+            below = ""
+        else:
+            continue
+        if is_folder and not start_after.startswith(full) and full <= start_after:
+            continue
+        if is_folder:
+            yield from walk_sorted(entry.path, full, below, start_after)
+        elif full > start_after and entry.is_file():
+            yield entry, full
+
+
+def _sorted_entries(folder: str) -> list[tuple[str, os.DirEntry[str]]]:
+    with os.scandir(folder) as entries:
+        rows = [
+            (entry.name + "/" if entry.is_dir() and not _is_loop(entry) else entry.name, entry)
+            for entry in entries
+            if not entry.name.endswith(PARTIAL_SUFFIX)
+        ]
+    # Python compares strings by code point, UTF-8 bytes sort the same way: no encoding is needed.
+    return sorted(rows, key=lambda row: row[0])
+
+
+def _is_loop(entry: os.DirEntry[str]) -> bool:
+    """Tell whether a link leads to one of its own parents."""
+    if not entry.is_symlink():
+        return False
+    target = Path(entry.path).resolve()
+    return (
+        target in Path(entry.path).parent.resolve().parents
+        or target == Path(entry.path).parent.resolve()
+    )
+
+
+def write_atomically(path: Path, payload: Payload) -> None:
+    """Write a file so that its name shows the old bytes or all of the new ones, at any time."""
+    descriptor, partial = tempfile.mkstemp(PARTIAL_SUFFIX, f".{path.name[:64]}.", path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            for chunk in payload.chunks():
+                file.write(chunk)
+        Path(partial).chmod(0o666 & ~_umask())
+        Path(partial).replace(path)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            Path(partial).unlink()
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask
+
+
+def _file(url: ObjectUrl) -> Path:
+    if url.provider != FILE:
+        raise ConfigError(f"{url} is not a local file")
+    path = Path("/", url.require_object().name)
+    if path.is_dir():
+        raise NotFoundError(f"{url} is a folder, not a file", url=str(url))
+    return path
+
+
+def _info(root: str, name: str, stat: os.stat_result) -> ObjectInfo:
+    return ObjectInfo(
+        root,
+        name,
+        stat.st_size,
+        etag=f"{stat.st_mtime_ns:x}-{stat.st_size:x}",
+        mtime_s=stat.st_mtime,
+    )
+
+
+@contextmanager
+def _translated(operation: str, url: ObjectUrl) -> Iterator[None]:
+    try:
+        yield
+    except StorageError:
+        raise
+    except FileNotFoundError as error:
+        raise NotFoundError(f"{operation} {url}: no such file", url=str(url)) from error
+    except PermissionError as error:
+        raise AccessError(f"{operation} {url}: the file system forbids it", url=str(url)) from error
+    except OSError as error:
+        raise StorageError(f"{operation} {url}: {error.strerror or error}", url=str(url)) from error

@@ -1,0 +1,223 @@
+"""What every Store must do, as tests. Subclass StoreContract, and say how to go round the store.
+
+    class TestMyStore(StoreContract):
+        @pytest.fixture
+        def store(self): ...
+        @pytest.fixture
+        def root(self): ...
+        def put_raw(self, url, data): ...
+        def get_raw(self, url): ...
+
+`root` is an empty place to write to. The last two reach the bytes by other means than the store, so
+that it is not tested by itself.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+import threading
+from pathlib import Path
+
+import pytest
+
+from aisio.errors import NotFoundError, RangeError, UrlError
+from aisio.records import ByteRange
+from aisio.stores.base import Store
+from aisio.urls import ObjectUrl
+
+ODD_NAMES = (
+    "a b",
+    "p%25q",
+    "what?x=1&y",
+    "hash#tag",
+    "plus+",
+    "ü/é",
+    "deep/er/est",
+    "dot.tar.gz",
+    "%",
+    "日本",
+)
+
+
+class StoreContract:
+    """Tests that every store passes; subclasses give `store`, `root`, `put_raw` and `get_raw`."""
+
+    @pytest.fixture
+    def store(self) -> Store:
+        """Return the store under test."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def root(self) -> ObjectUrl:
+        """Return an empty bucket, or a prefix ending in "/", that the store can write below."""
+        raise NotImplementedError
+
+    def put_raw(self, url: ObjectUrl, data: bytes) -> None:
+        """Store an object by other means than the store."""
+        raise NotImplementedError
+
+    def get_raw(self, url: ObjectUrl) -> bytes:
+        """Read an object by other means than the store."""
+        raise NotImplementedError
+
+    def test_put_writes_the_bytes_and_tells_their_size(self, store: Store, root: ObjectUrl) -> None:
+        """What is put can be read by anyone, and the answer describes it."""
+        info = store.put(root.join("a.bin"), b"hello")
+        assert (info.url, info.size_bytes) == (str(root.join("a.bin")), 5)
+        assert self.get_raw(root.join("a.bin")) == b"hello"
+
+    def test_put_takes_paths_and_files(self, store: Store, root: ObjectUrl, tmp_path: Path) -> None:
+        """A path gives the whole file, a binary file what is behind its position."""
+        path = tmp_path / "data"
+        path.write_bytes(b"0123456789")
+        file = io.BytesIO(b"0123456789")
+        file.seek(4)
+        store.put(root.join("path"), path)
+        store.put(root.join("text-path"), str(path))
+        store.put(root.join("file"), file)
+        assert (
+            self.get_raw(root.join("path")) == self.get_raw(root.join("text-path")) == b"0123456789"
+        )
+        assert self.get_raw(root.join("file")) == b"456789"
+
+    def test_put_replaces(self, store: Store, root: ObjectUrl) -> None:
+        """The second put wins wholly, also when it is shorter."""
+        store.put(root.join("a"), b"long before")
+        store.put(root.join("a"), b"now")
+        assert store.read(root.join("a")) == b"now"
+
+    @pytest.mark.parametrize("name", ODD_NAMES)
+    def test_names_stand_as_they_are(self, store: Store, root: ObjectUrl, name: str) -> None:
+        """A name is neither decoded nor cut on its way in, out, or through a listing."""
+        url = root.join(name)
+        store.put(url, name.encode())
+        assert store.read(url) == name.encode()
+        assert [info.url for info in store.list(root)] == [str(url)]
+
+    def test_get_streams_and_reads(self, store: Store, root: ObjectUrl) -> None:
+        """A body gives the bytes piece by piece, then b"" for ever."""
+        self.put_raw(root.join("a"), b"0123456789")
+        with store.get(root.join("a")) as body:
+            assert (body.read(4), body.read(), body.read(), body.read(1)) == (
+                b"0123",
+                b"456789",
+                b"",
+                b"",
+            )
+        assert body.info.size_bytes == body.size_bytes == 10
+
+    def test_get_of_nothing(self, store: Store, root: ObjectUrl) -> None:
+        """An empty object is an object."""
+        store.put(root.join("empty"), b"")
+        assert store.read(root.join("empty")) == b""
+        assert store.head(root.join("empty")).size_bytes == 0
+
+    @pytest.mark.parametrize(
+        ("byte_range", "expected"),
+        [
+            (ByteRange(0, 1), b"0"),
+            (ByteRange(3, 7), b"3456"),
+            (ByteRange(8, 99), b"89"),
+            (ByteRange(9), b"9"),
+            (ByteRange(0), b"0123456789"),
+        ],
+    )
+    def test_get_a_range(
+        self, store: Store, root: ObjectUrl, byte_range: ByteRange, expected: bytes
+    ) -> None:
+        """A range gives its bytes, cut to the object's end; `info` is of the whole object."""
+        self.put_raw(root.join("a"), b"0123456789")
+        with store.get(root.join("a"), byte_range) as body:
+            assert body.readall() == expected
+            assert (body.size_bytes, body.info.size_bytes) == (len(expected), 10)
+
+    def test_range_outside(self, store: Store, root: ObjectUrl) -> None:
+        """A range that begins at or behind the end is refused."""
+        self.put_raw(root.join("a"), b"0123456789")
+        with pytest.raises(RangeError, match="a"):
+            store.get(root.join("a"), ByteRange(10, 12))
+
+    def test_head(self, store: Store, root: ObjectUrl) -> None:
+        """Head tells the size without the bytes."""
+        self.put_raw(root.join("a"), b"0123456789")
+        assert store.head(root.join("a")).size_bytes == 10
+
+    def test_missing_objects(self, store: Store, root: ObjectUrl) -> None:
+        """Whatever is asked of a missing object says that it is missing, and where."""
+        for attempt in (store.head, store.get, store.read, store.delete):
+            with pytest.raises(NotFoundError, match="missing"):
+                attempt(root.join("missing"))
+        store.delete(root.join("missing"), missing_ok=True)
+
+    def test_delete(self, store: Store, root: ObjectUrl) -> None:
+        """A deleted object is gone from reads and listings."""
+        self.put_raw(root.join("a"), b"x")
+        store.delete(root.join("a"))
+        with pytest.raises(NotFoundError):
+            store.head(root.join("a"))
+        assert list(store.list(root)) == []
+
+    def test_list_is_sorted_bytewise(self, store: Store, root: ObjectUrl) -> None:
+        """Names come in bytewise order of the whole name: "-" before "/" before "0"."""
+        names = ["a", "b/x", "b-x", "b0", "b/y/z", "é", "z", "B"]
+        for name in names:
+            self.put_raw(root.join(name), name.encode())
+        listed = [info.url for info in store.list(root)]
+        assert listed == [str(root.join(name)) for name in sorted(names, key=str.encode)]
+        assert [info.size_bytes for info in store.list(root)][:2] == [1, 1]
+
+    @pytest.mark.parametrize(
+        ("prefix", "expected"),
+        [
+            ("tr", ["train/a", "train/b", "tram"]),
+            ("train/", ["train/a", "train/b"]),
+            ("train/b", ["train/b"]),
+        ],
+    )
+    def test_list_by_plain_prefix(
+        self, store: Store, root: ObjectUrl, prefix: str, expected: list[str]
+    ) -> None:
+        """A prefix is a piece of text, not a folder."""
+        for name in ("train/a", "train/b", "tram", "val/a"):
+            self.put_raw(root.join(name), b"x")
+        assert [info.url for info in store.list(root.join(prefix))] == [
+            str(root.join(name)) for name in expected
+        ]
+
+    def test_list_after(self, store: Store, root: ObjectUrl) -> None:
+        """`start_after` leaves out a name and all before it."""
+        names = ["a", "b/1", "b/2", "c"]
+        for name in names:
+            self.put_raw(root.join(name), b"x")
+        for number, name in enumerate(names):
+            listed = store.list(root, start_after=root.join(name).name)
+            assert [info.url for info in listed] == [
+                str(root.join(later)) for later in names[number + 1 :]
+            ]
+
+    def test_no_object_can_have_this_name(self, store: Store, root: ObjectUrl) -> None:
+        """A folder-like name is refused before anything is asked of the store."""
+        with pytest.raises(UrlError, match="names no object"):
+            store.put(root.join("folder/"), b"x")
+
+    def test_pickles(self, store: Store, root: ObjectUrl) -> None:
+        """A store goes to a worker after it was used."""
+        store.put(root.join("a"), b"x")
+        assert pickle.loads(pickle.dumps(store)).read(root.join("a")) == b"x"
+
+    def test_threads_share_it(self, store: Store, root: ObjectUrl) -> None:
+        """Threads that read through one store each get their own bytes."""
+        for number in range(8):
+            self.put_raw(root.join(str(number)), bytes([number]) * 1000)
+        got: dict[int, set[bytes]] = {}
+
+        def read(number: int) -> None:
+            got[number] = {store.read(root.join(str(number))) for _ in range(20)}
+
+        threads = [threading.Thread(target=read, args=(number,)) for number in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert got == {number: {bytes([number]) * 1000} for number in range(8)}

@@ -1,0 +1,128 @@
+"""LocalStore: the store contract, and what is special about folders."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from aisio.errors import AccessError, ConfigError, NotFoundError, StorageError
+from aisio.payloads import Payload
+from aisio.stores import LocalStore
+from aisio.stores.local import PARTIAL_SUFFIX, write_atomically
+from aisio.testing.store_contract import StoreContract
+from aisio.urls import ObjectUrl
+
+
+class TestLocalStore(StoreContract):
+    """The contract, over a temporary folder."""
+
+    @pytest.fixture
+    def store(self):
+        return LocalStore()
+
+    @pytest.fixture
+    def root(self, tmp_path):
+        (tmp_path / "root").mkdir()
+        return ObjectUrl.parse(f"file://{tmp_path}/root/")
+
+    def put_raw(self, url, data):
+        path = Path("/", url.name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+
+    def get_raw(self, url):
+        return Path("/", url.name).read_bytes()
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Return the URL of an empty folder."""
+    return ObjectUrl.parse(f"file://{tmp_path}/")
+
+
+def test_listing_a_missing_folder_says_so(folder):
+    """A typo in a folder's name is an error, not an empty dataset."""
+    with pytest.raises(NotFoundError, match="there is no folder"):
+        list(LocalStore().list(folder.join("typo/")))
+
+
+def test_files_being_written_are_not_listed(folder, tmp_path):
+    """A listing during a put shows the object only once it is whole."""
+    (tmp_path / f".a.x{PARTIAL_SUFFIX}").write_bytes(b"half")
+    (tmp_path / "a").write_bytes(b"whole")
+    assert [info.name.rpartition("/")[2] for info in LocalStore().list(folder)] == ["a"]
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
+    """An error on the way neither shows half a file nor leaves one behind."""
+    path = tmp_path / "a"
+    path.write_bytes(b"old")
+
+    class Broken(Payload):
+        def chunks(self):
+            yield b"new"
+            raise StorageError("gone")
+
+    with Broken(b"new bytes") as payload, pytest.raises(StorageError):
+        write_atomically(path, payload)
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_links_are_followed_but_not_in_circles(folder, tmp_path):
+    """A linked folder is part of the data; one that leads to its own parent is not."""
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "x").write_bytes(b"x")
+    (tmp_path / "link").symlink_to(data)
+    (data / "up").symlink_to(tmp_path)
+    names = [info.name.removeprefix(folder.name) for info in LocalStore().list(folder)]
+    assert names == ["data/x", "link/x"]
+
+
+def test_a_folder_is_not_an_object(folder, tmp_path):
+    """Reading a folder says that it is one."""
+    (tmp_path / "sub").mkdir()
+    with pytest.raises(NotFoundError, match="is a folder"):
+        LocalStore().head(folder.join("sub"))
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_forbidden_files_are_access_errors(folder, tmp_path):
+    """A file without permission is told apart from a missing one."""
+    (tmp_path / "secret").write_bytes(b"x")
+    (tmp_path / "secret").chmod(0)
+    with pytest.raises(AccessError, match="forbids"):
+        LocalStore().get(folder.join("secret"))
+
+
+def test_etl_needs_a_cluster(folder, tmp_path):
+    """An ETL cannot be silently left out."""
+    (tmp_path / "a").write_bytes(b"x")
+    with pytest.raises(ConfigError, match="ETL 'md5'"):
+        LocalStore().get(folder.join("a"), etl_name="md5")
+
+
+def test_a_cluster_url_is_refused():
+    """A bucket's URL given to the local store is a mistake that is named."""
+    with pytest.raises(ConfigError, match="not a local file"):
+        LocalStore().head(ObjectUrl.parse("ais://b/a"))
+
+
+def test_listing_reads_no_folder_before_the_start(folder, tmp_path):
+    """Paging on through many folders does not read those that lie wholly before the start."""
+    for name in "abc":
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "1").write_bytes(b"x")
+    (tmp_path / "a").chmod(0)
+    try:
+        after = folder.join("b/1").name
+        names = [
+            info.name.removeprefix(folder.name)
+            for info in LocalStore().list(folder, start_after=after)
+        ]
+    finally:
+        (tmp_path / "a").chmod(0o755)
+    assert names == ["c/1"]

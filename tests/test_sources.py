@@ -1,0 +1,194 @@
+"""Sources: what can be named as one, and what a prefix map takes from it."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+
+from aisio.client import Client
+from aisio.errors import ConfigError, NotFoundError, UrlError
+from aisio.sources import GroupSource, PrefixSource, SourceSet, UrlListSource, source
+
+NAMES = ["train/0", "train/1", "trial", "val/0"]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Return a folder with four files, as the URL of a prefix."""
+    for name in NAMES:
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(name.encode())
+    return f"file://{tmp_path}/"
+
+
+@pytest.fixture
+def client():
+    """Return a client that must not be asked anything."""
+    return Client("http://127.0.0.1:9")
+
+
+def names(infos, folder):
+    """Return the names of listed objects below the folder."""
+    return [info.url.removeprefix(folder) for info in infos]
+
+
+def test_a_url_is_a_plain_prefix(folder):
+    """AIS-01: a URL lists what begins with it, lazily and with sizes."""
+    one = source(folder + "tr")
+    infos = list(one.list())
+    assert names(infos, folder) == ["train/0", "train/1", "trial"]
+    assert [info.size_bytes for info in infos] == [7, 7, 5]
+    assert one.read(infos[0]) == b"train/0"
+
+
+def test_a_path_is_a_folder(folder, tmp_path):
+    """A Path names the folder and all below it."""
+    assert names(source(tmp_path).list(), folder) == NAMES
+
+
+def test_a_list_of_urls_keeps_its_order(folder):
+    """URLs are read in the order given; nothing is looked up."""
+    one = source([folder + "val/0", folder + "absent", folder + "train/1"])
+    assert isinstance(one, UrlListSource)
+    assert names(one.list(), folder) == ["val/0", "absent", "train/1"]
+    assert one.read(next(one.list())) == b"val/0"
+
+
+def test_a_prefix_among_urls_is_refused(folder):
+    """A list names objects; a folder in it would be read as an object that is not there."""
+    with pytest.raises(UrlError, match="names no object"):
+        source([folder + "train/"])
+
+
+@pytest.mark.parametrize(
+    ("own", "given", "expected"),
+    [
+        ("train/", "", ["train/0", "train/1"]),
+        ("train/", "train/1", ["train/1"]),
+        ("train/", "tr", ["train/0", "train/1"]),
+        ("train/", "val", []),
+    ],
+)
+def test_names_begin_with_both_prefixes(folder, tmp_path, own, given, expected):
+    """A prefix given to list() counts from the bucket's start and can only narrow the source."""
+    base = str(tmp_path)[1:] + "/"
+    assert names(source(folder + own).list(base + given), folder) == expected
+
+
+def test_a_group_honours_the_prefix(client):
+    """AIS-04: the official group ignored it."""
+    group = client.bucket("b").objects(["a/1", "b/1", "a/2"])
+    assert [info.name for info in source(group).list("a/")] == ["a/1", "a/2"]
+    assert list(source(group).list_urls("b/")) == ["ais://b/b/1"]
+
+
+def test_urls_with_an_etl_are_http_urls(client):
+    """Only a cluster's own URL can carry the name of an ETL."""
+    one = source(client.bucket("b", "s3").objects(["a b"]))
+    assert list(one.list_urls(etl_name="md5")) == [
+        "http://127.0.0.1:9/v1/objects/b/a%20b?provider=aws&etl_name=md5"
+    ]
+
+
+def test_local_files_have_no_etl(folder):
+    """An ETL cannot be silently left out."""
+    with pytest.raises(ConfigError, match="ETL 'md5'"):
+        list(source(folder).list_urls(etl_name="md5"))
+
+
+def test_buckets_and_sources(client):
+    """A bucket becomes a source; a source stays itself."""
+    one = source(client.bucket("b"))
+    assert isinstance(one, PrefixSource)
+    assert source(one) is one
+
+
+@pytest.mark.parametrize("what", [3, None, 2.5])
+def test_other_things_are_no_source(what):
+    """What cannot be read is refused by its type."""
+    with pytest.raises(ConfigError, match=type(what).__name__):
+        source(what)
+
+
+def test_sources_pickle(client, folder):
+    """A source goes to a worker."""
+    for what in (
+        folder,
+        client.bucket("b"),
+        client.bucket("b").objects(template="s-{0..3}"),
+        [folder + "trial"],
+    ):
+        one = source(what, client=client)
+        again = pickle.loads(pickle.dumps(one))
+        assert repr(again) == repr(one)
+        if isinstance(one, (GroupSource, UrlListSource)):
+            assert list(again.list()) == list(one.list())
+
+
+def test_an_empty_list_is_refused_by_the_class_that_got_it():
+    """AIS-02: the class names itself; a single source needs no list."""
+    with pytest.raises(ValueError, match="^<AISMapDataset> ais_source_list must be provided$"):
+        SourceSet([], owner="AISMapDataset")
+
+
+def test_a_single_source_needs_no_list(folder):
+    """AIS-02: one source is wrapped."""
+    assert names((info for _, info in SourceSet(folder, owner="X").list()), folder) == NAMES
+
+
+@pytest.mark.parametrize(
+    ("prefixes", "expected"),
+    [
+        ({}, NAMES),
+        (None, NAMES),
+        ("val/", ["val/0"]),
+        (["val/", "train/"], ["val/0", "train/0", "train/1"]),
+        (["tr", "trial"], ["train/0", "train/1", "trial", "trial"]),
+    ],
+)
+def test_prefix_map_takes_in_order(folder, tmp_path, prefixes, expected):
+    """AIS-03: none takes all, a string one prefix, a list each in turn, overlaps twice."""
+    base = str(tmp_path)[1:] + "/"
+    if isinstance(prefixes, str):
+        prefixes = {folder: base + prefixes}
+    elif isinstance(prefixes, list):
+        prefixes = {folder: [base + prefix for prefix in prefixes]}
+    sources = SourceSet([folder], prefixes, owner="X")
+    assert names((info for _, info in sources.list()), folder) == expected
+
+
+def test_prefix_map_of_none_takes_all(folder):
+    """AIS-03: a source mapped to None is not narrowed."""
+    assert len(list(SourceSet([folder], {folder: None}, owner="X").list())) == 4
+
+
+def test_prefix_map_by_equal_buckets(client):
+    """Buckets and groups are equal by value: another object for the same finds its prefix."""
+    one, same = client.bucket("b"), client.bucket("b")
+    group = one.objects(["a", "b"])
+    sources = SourceSet([group], {same.objects(["a", "b"]): "b"}, owner="X")
+    assert [info.name for _, info in sources.list()] == ["b"]
+
+
+def test_a_prefix_map_for_another_source_is_refused(folder):
+    """A key that fits nothing would silently read everything."""
+    with pytest.raises(
+        ConfigError, match="prefix_map has keys that are not among the sources: 'ais://other'"
+    ):
+        SourceSet([folder], {"ais://other": "x"}, owner="X")
+
+
+def test_a_slice_of_the_sources(folder):
+    """Workers can take whole sources."""
+    sources = SourceSet([folder + "train/", folder + "val/"], owner="X")
+    assert names((info for _, info in sources.list(slice(1, None, 2))), folder) == ["val/0"]
+    assert len(sources) == 2
+
+
+def test_a_missing_folder_shows_at_the_first_item(folder):
+    """Naming a source asks nothing; reading it does."""
+    one = source(folder + "absent/")
+    with pytest.raises(NotFoundError):
+        next(one.list())
