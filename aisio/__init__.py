@@ -1,0 +1,113 @@
+"""The fastest and most trustworthy PyTorch readers over AIStore and other object stores.
+
+Names are imported on first use: `import aisio` loads no torch, opens nothing and reads no
+environment.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from aisio.version import __version__
+
+if TYPE_CHECKING:
+    from aisio.client import Bucket, Client, Object, ObjectGroup
+    from aisio.datasets import AISIterDataset, AISMapDataset, AISShardReader
+    from aisio.errors import (
+        AccessError,
+        AisioError,
+        ConfigError,
+        ConflictError,
+        IntegrityError,
+        MissingExtraError,
+        NotFoundError,
+        RangeError,
+        ShardError,
+        StorageError,
+        StoreTimeoutError,
+        ThrottledError,
+        TruncatedError,
+        UnavailableError,
+        UrlError,
+    )
+    from aisio.records import ByteRange, Checksum, ObjectInfo, RetryPolicy, Timeouts, TlsFiles
+    from aisio.shards import ZeroDict
+    from aisio.sources import Source, source
+    from aisio.urls import Namespace, ObjectUrl
+
+_HOMES = {
+    "aisio.client": ("Bucket", "Client", "Object", "ObjectGroup"),
+    "aisio.datasets": ("AISIterDataset", "AISMapDataset", "AISShardReader"),
+    "aisio.errors": (
+        "AccessError",
+        "AisioError",
+        "ConfigError",
+        "ConflictError",
+        "IntegrityError",
+        "MissingExtraError",
+        "NotFoundError",
+        "RangeError",
+        "ShardError",
+        "StorageError",
+        "StoreTimeoutError",
+        "ThrottledError",
+        "TruncatedError",
+        "UnavailableError",
+        "UrlError",
+    ),
+    "aisio.records": ("ByteRange", "Checksum", "ObjectInfo", "RetryPolicy", "Timeouts", "TlsFiles"),
+    "aisio.shards": ("ZeroDict",),
+    "aisio.sources": ("Source", "source"),
+    "aisio.urls": ("Namespace", "ObjectUrl"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "AISIterDataset",
+    "AISMapDataset",
+    "AISShardReader",
+    "AccessError",
+    "AisioError",
+    "Bucket",
+    "ByteRange",
+    "Checksum",
+    "Client",
+    "ConfigError",
+    "ConflictError",
+    "IntegrityError",
+    "MissingExtraError",
+    "Namespace",
+    "NotFoundError",
+    "Object",
+    "ObjectGroup",
+    "ObjectInfo",
+    "ObjectUrl",
+    "RangeError",
+    "RetryPolicy",
+    "ShardError",
+    "Source",
+    "StorageError",
+    "StoreTimeoutError",
+    "ThrottledError",
+    "Timeouts",
+    "TlsFiles",
+    "TruncatedError",
+    "UnavailableError",
+    "UrlError",
+    "ZeroDict",
+    "__version__",
+    "source",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'aisio' has no attribute {name!r}")
+    value = getattr(import_module(_HOME_OF[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(set(globals()) | set(__all__))

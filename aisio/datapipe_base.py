@@ -1,0 +1,85 @@
+"""The base of our datapipes: torch core's, or a stand-in where torch has none.
+
+torch core still ships datapipes (2.15 checked), torchdata does not since 0.10. Should torch drop
+them as well, or not be installed, the classes of `aisio.datapipes` stay iterable and chain with
+each other; this is the one file to change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+T = TypeVar("T", bound=type)
+
+if TYPE_CHECKING:
+    from torch.utils.data import IterDataPipe
+    from torch.utils.data.datapipes.utils.common import StreamWrapper
+else:
+    try:
+        from torch.utils.data.datapipes.datapipe import IterDataPipe
+        from torch.utils.data.datapipes.utils.common import StreamWrapper
+    except ImportError:
+        try:
+            from torch.utils.data import IterableDataset as _Iterable
+        except ImportError:
+            _Iterable = object
+
+        class IterDataPipe(_Iterable):
+            """An iterable that functional names can be called on."""
+
+            functions: ClassVar[dict[str, Callable[..., Any]]] = {}
+
+            def __class_getitem__(cls, item: Any) -> Any:
+                return cls
+
+            def __iter__(self) -> Iterator[Any]:
+                raise NotImplementedError(f"{type(self).__name__} does not say how to iterate")
+
+            def __getitem__(self, index: int) -> Any:
+                raise NotImplementedError(f"{type(self).__name__} cannot be indexed")
+
+            def __getattr__(self, name: str) -> Any:
+                if name in IterDataPipe.functions:
+                    return partial(IterDataPipe.functions[name], self)
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+            @classmethod
+            def register_datapipe_as_function(cls, name: str, pipe: Callable[..., Any]) -> None:
+                """Let `name` be called on every datapipe."""
+                cls.functions[name] = pipe
+
+        class StreamWrapper:
+            """An open stream that is closed when the last reference to it goes."""
+
+            def __init__(self, file_obj: Any) -> None:
+                self.file_obj = file_obj
+
+            def __getattr__(self, name: str) -> Any:
+                return getattr(self.__dict__["file_obj"], name)
+
+            def __iter__(self) -> Iterator[bytes]:
+                return iter(self.file_obj)
+
+            def __del__(self) -> None:
+                self.file_obj.close()
+
+
+__all__ = ["IterDataPipe", "StreamWrapper", "functional_names"]
+
+
+def functional_names(*names: str) -> Callable[[T], T]:
+    """Register a datapipe class under names that can be called on any datapipe.
+
+    A name that is taken stays with its owner: torchdata before 0.10 registers two of the older
+    ones.
+    """
+
+    def register(cls: T) -> T:
+        for name in names:
+            if name not in IterDataPipe.functions:
+                IterDataPipe.register_datapipe_as_function(name, cls)
+        return cls
+
+    return register

@@ -1,0 +1,197 @@
+"""The three functional datapipes, on torch core's IterDataPipe.
+
+    urls = IterableWrapper(["ais://imagenet/train/"]).ais_list_files(url="http://127.0.0.1:8080")
+    for url, stream in urls.ais_load_files(url="http://127.0.0.1:8080"):
+        stream.read()
+
+They split nothing by themselves: put torch's `.sharding_filter()` between lister and loader, and a
+DataLoader's workers share the objects. Importing this module registers the names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import Any
+
+from aisio.client import Client
+from aisio.datapipe_base import IterDataPipe, StreamWrapper, functional_names
+from aisio.errors import ConfigError
+from aisio.official import adapt_official
+from aisio.sources import source
+from aisio.stores import AisStore, store_for
+from aisio.streams import Body
+from aisio.urls import ObjectUrl
+from aisio.wire.messages import parse_object_http_url
+
+__all__ = ["AISFileLister", "AISFileLoader", "AISSourceLister"]
+
+
+@functional_names("ais_list_files", "list_files_by_ais")
+class AISFileLister(IterDataPipe[str]):
+    """List the URLs of objects by prefix; `ais_list_files`, `list_files_by_ais`.
+
+    Args:
+        source_datapipe: Prefixes as URLs ("ais://bucket", "s3://bucket/train/", "file:///data/");
+            any iterable of str. They are plain-string prefixes: "ais://bucket/tr" lists train/...
+            and trial.txt.
+        url: Endpoint of the cluster; without it AIS_ENDPOINT.
+        length: What `len()` shall say; without it there is no length.
+        client: The cluster, instead of `url`.
+
+    Yields:
+        URLs of objects, prefix by prefix, in bytewise order of the names.
+
+    Raises:
+        UrlError: A prefix cannot be meant; at iteration.
+        NotFoundError: A bucket does not exist; at iteration.
+    """
+
+    def __init__(
+        self,
+        source_datapipe: Iterable[str],
+        url: str | None = None,
+        length: int = -1,
+        *,
+        client: Client | None = None,
+    ) -> None:
+        super().__init__()
+        self.source_datapipe = source_datapipe
+        self.length = length
+        self._client = _client(client, url)
+
+    def __iter__(self) -> Iterator[str]:
+        for prefix in self.source_datapipe:
+            yield from source(prefix, client=self._client).list_urls()
+
+    def __len__(self) -> int:
+        if self.length < 0:
+            raise TypeError(
+                f"{type(self).__name__} instance doesn't have valid length: "
+                "pass length= if you know it"
+            )
+        return self.length
+
+
+@functional_names("ais_load_files", "load_files_by_ais")
+class AISFileLoader(IterDataPipe[tuple[str, StreamWrapper]]):
+    """Open the objects behind URLs; `ais_load_files`, `load_files_by_ais`.
+
+    Args:
+        source_datapipe: URLs of objects, as the listers yield them; any iterable of str.
+        url: Endpoint of the cluster; without it AIS_ENDPOINT.
+        length: What `len()` shall say; without it the length of the source.
+        etl_name: Have the cluster transform each object by this ETL.
+        client: The cluster, instead of `url`.
+
+    Yields:
+        (URL, stream): a binary stream that verifies what it reads and is closed when dropped.
+
+    Raises:
+        UrlError: Not the URL of an object; at iteration.
+        NotFoundError: An object does not exist; at iteration.
+    """
+
+    def __init__(
+        self,
+        source_datapipe: Iterable[str],
+        url: str | None = None,
+        length: int = -1,
+        etl_name: str | None = None,
+        *,
+        client: Client | None = None,
+    ) -> None:
+        super().__init__()
+        self.source_datapipe = source_datapipe
+        self.length = length
+        self.etl_name = etl_name
+        self._client = _client(client, url)
+
+    def __iter__(self) -> Iterator[tuple[str, StreamWrapper]]:
+        for url in self.source_datapipe:
+            yield url, StreamWrapper(self._open(url))
+
+    def _open(self, url: str) -> Body:
+        if url.startswith(("http://", "https://")):
+            return self._open_http(url)
+        parsed = ObjectUrl.parse(url).require_object()
+        return store_for(parsed, self._client).get(parsed, etl_name=self.etl_name)
+
+    def _open_http(self, text: str) -> Body:
+        endpoint, url, etl_name = parse_object_http_url(text)
+        client = self._client
+        if client is None or client.endpoint != endpoint:
+            # A token is for the cluster that it was given for, not for whatever host a URL names.
+            client = Client(endpoint) if client is None else _elsewhere(client, endpoint)
+        return AisStore(client).get(url, etl_name=self.etl_name or etl_name)
+
+    def __len__(self) -> int:
+        return self.length if self.length >= 0 else len(self.source_datapipe)  # type: ignore[arg-type]
+
+
+@functional_names("ais_list_sources", "list_sources_by_ais")
+class AISSourceLister(IterDataPipe[str]):
+    """List the URLs of all objects of some sources; `ais_list_sources`, `list_sources_by_ais`.
+
+    Args:
+        ais_sources: Buckets, object groups (aisio's or the official package's), prefixes, or
+            anything with the official `list_urls(prefix=, etl=)`.
+        prefix: Plain-string prefix of the names to list from each.
+        etl_name: Have the cluster transform each object by this ETL when it is loaded.
+        etl: The same as an official ETLConfig.
+        url: Endpoint of the cluster for sources given as URLs; without it AIS_ENDPOINT.
+        client: The cluster, instead of `url`.
+
+    Yields:
+        URLs of objects, source by source; http URLs where an ETL is named.
+    """
+
+    def __init__(
+        self,
+        ais_sources: Iterable[Any],
+        prefix: str = "",
+        etl_name: str | None = None,
+        *,
+        etl: Any = None,
+        url: str | None = None,
+        client: Client | None = None,
+    ) -> None:
+        super().__init__()
+        self.sources = ais_sources
+        self.prefix = prefix
+        self.etl_name = etl_name or getattr(etl, "name", None)
+        self._etl = etl
+        self._client = _client(client, url) if url or client else None
+
+    def __iter__(self) -> Iterator[str]:
+        for item in self.sources:
+            ours = adapt_official(item)
+            if ours is item and _has_official_listing(item):
+                yield from item.list_urls(prefix=self.prefix, etl=self._official_etl())
+            else:
+                yield from source(ours, client=self._client).list_urls(self.prefix, self.etl_name)
+
+    def _official_etl(self) -> Any:
+        if self._etl is not None or self.etl_name is None:
+            return self._etl
+        try:
+            from aistore.sdk.etl import ETLConfig
+        except ImportError:
+            raise ConfigError(
+                f"ETL {self.etl_name!r} for a source that is not aisio's: "
+                "pass etl=, an ETLConfig of the aistore package"
+            ) from None
+        return ETLConfig(name=self.etl_name)
+
+
+def _has_official_listing(item: Any) -> bool:
+    return hasattr(item, "list_urls") and not type(item).__module__.startswith("aisio.")
+
+
+def _client(client: Client | None, url: str | None) -> Client | None:
+    """Return the client to use, or None if the environment is to say which, once one is needed."""
+    return client or (Client(url) if url else None)
+
+
+def _elsewhere(client: Client, endpoint: str) -> Client:
+    return Client.from_settings(replace(client.settings, endpoint=endpoint, token=None))

@@ -1,0 +1,50 @@
+"""Which tests run where, for all of them.
+
+A test file that imports an optional package at its top is collected only where that package is
+installed; tox makes sure that each environment has the packages it is meant to have.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+_OPTIONAL = re.compile(r"^(?:import|from) (torch|aistore|webdataset|aiohttp)\b", re.MULTILINE)
+
+# Last on the path: an installed wheel comes first, and what a test sends to a spawned worker can be
+# found there as tests.<module>.
+sys.path.append(str(ROOT))
+
+
+def pytest_report_header() -> str:
+    """Say which aisio is under test, and with what."""
+    spec = importlib.util.find_spec("aisio")
+    versions = [f"{name} {_version(name)}" for name in ("torch", "aistore", "requests", "urllib3")]
+    return f"aisio: {spec and spec.origin}, with {', '.join(versions)}"
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Leave out files that import an optional package which is not installed."""
+    if collection_path.suffix != ".py":
+        return None
+    imported = _OPTIONAL.findall(collection_path.read_text("utf-8"))
+    return True if any(importlib.util.find_spec(name) is None for name in imported) else None
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """Return the project's folder."""
+    return ROOT
+
+
+def _version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"

@@ -1,0 +1,159 @@
+"""Listings: every object once, in bytewise order, page by page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+
+import pytest
+
+from aisio.client import Bucket, Client
+from aisio.records import Checksum, ObjectInfo
+from aisio.wire import messages
+
+COUNT = 1200
+NAMES = sorted(
+    [f"train/{number:04d}.bin" for number in range(COUNT - 4)]
+    + ["Train/x", "trai", "train0", "val/é/x"],
+    key=str.encode,
+)
+
+
+@pytest.fixture(scope="module")
+def full(client: Client) -> Iterator[Bucket]:
+    """Return a bucket with 1,200 objects, the n-th of n % 7 bytes."""
+    bucket = client.bucket("aisio-test-listing")
+    bucket.delete(missing_ok=True)
+    bucket.create()
+    with ThreadPoolExecutor(8) as threads:
+        list(
+            threads.map(
+                lambda item: bucket.object(item[1]).put(b"x" * (item[0] % 7)), enumerate(NAMES)
+            )
+        )
+        list(threads.map(lambda _: client.close(), range(16)))
+    yield bucket
+    bucket.delete()
+
+
+@pytest.mark.parametrize("page_size", [0, 100, 1199, 1200, 1201])
+def test_every_object_comes_once_in_order(full: Bucket, page_size: int) -> None:
+    """Whatever the page size, also where the last page is exactly full."""
+    listed = list(full.list(page_size=page_size))
+    assert [info.name for info in listed] == NAMES
+    assert [info.size_bytes for info in listed] == [number % 7 for number in range(COUNT)]
+    assert {info.root for info in listed} == {str(full.url)}
+
+
+def test_small_pages_follow_each_other(full: Bucket) -> None:
+    """Pages of three."""
+    assert [info.name for info in islice(full.list(page_size=3), 30)] == NAMES[:30]
+
+
+@pytest.mark.parametrize(
+    "prefix", ["trai", "train/", "train/00", "train/0001.bin", "t", "T", "val/é", "no"]
+)
+def test_a_prefix_is_a_plain_string(full: Bucket, prefix: str) -> None:
+    """It need not end at a slash."""
+    expected = [name for name in NAMES if name.startswith(prefix)]
+    assert [info.name for info in full.list(prefix)] == expected
+
+
+@pytest.mark.parametrize(
+    "start_after", ["", "train", "train/0500.bin", "train/0500", "val/é/x", "zz"]
+)
+def test_a_listing_may_start_in_the_middle(full: Bucket, start_after: str) -> None:
+    """Behind a name, which need not exist."""
+    expected = [name for name in NAMES if name.encode() > start_after.encode()]
+    listed = full.list(start_after=start_after, page_size=500)
+    assert [info.name for info in listed] == expected
+
+
+def test_one_level_has_its_folders(full: Bucket) -> None:
+    """As entries whose names end in a slash."""
+    listed = [info.name for info in full.list(recursive=False)]
+    assert sorted(listed) == ["Train/", "trai", "train/", "train0", "val/"]
+    below = [info.name for info in full.list("val/", recursive=False)]
+    assert [name for name in below if name != "val/"] == ["val/é/"]
+
+
+def test_names_alone_have_no_sizes(full: Bucket) -> None:
+    """What was not asked for is unknown."""
+    listed = list(full.list("train/00", props="name"))
+    assert listed == [ObjectInfo(str(full.url), f"train/{number:04d}.bin") for number in range(100)]
+
+
+def test_more_is_told_when_asked_for(full: Bucket) -> None:
+    """Checksum, version and time of access, as HEAD has them."""
+    listed = next(full.list("train/0001", props="name,size,checksum,version,atime"))
+    head = full.object("train/0001.bin").head()
+    assert isinstance(listed.checksum, Checksum)
+    assert (listed.size_bytes, listed.checksum, listed.version) == (
+        head.size_bytes,
+        head.checksum,
+        head.version,
+    )
+    # To the minute; a HEAD may come later than a listing.
+    assert 0 <= head.mtime_s - listed.mtime_s < 600
+
+
+@pytest.mark.parametrize("props", ["name", "name,size", "name,size,checksum,version"])
+def test_both_forms_of_a_page_say_the_same(full: Bucket, props: str) -> None:
+    """JSON is for servers that have no msgpack."""
+    pages = []
+    for accept in (messages.MSGPACK, "application/json"):
+        reply = full.client.requests.call(
+            "GET",
+            messages.bucket_path(full.name),
+            query=messages.bucket_query(full.url),
+            message=messages.list_message(props=props, page_size=50),
+            accept=accept,
+        )
+        content_type = reply.headers["Content-Type"]
+        assert content_type.startswith(accept)
+        pages.append(messages.parse_page(reply.body, content_type, full.url.root, props))
+    packed, written = pages
+    assert packed.entries == written.entries
+    assert packed.token == written.token == NAMES[49]
+
+
+def test_an_entry_whose_metadata_was_set_shows_it(bucket: Bucket) -> None:
+    """The two forms in which AIStore writes it, in listings and in headers, are one."""
+    item = bucket.object("o")
+    item.put(b"x")
+    bucket.client.requests.call(
+        "PATCH",
+        messages.object_path(item.url),
+        query=messages.bucket_query(item.url),
+        message={"action": "", "name": "", "value": {"k": "v", "x": "y=z"}},
+    )
+    assert item.head().custom == {"k": "v", "x": "y=z"}
+    assert next(bucket.list(props="name,custom")).custom == {"k": "v", "x": "y=z"}
+
+
+def test_urls_of_a_listing_can_be_fetched(full: Bucket) -> None:
+    """AIS-01: by anyone who can speak http."""
+    url = next(full.list_urls("val/"))
+    parsed = messages.parse_object_http_url(url)
+    assert str(parsed.url) == f"{full.url}/val/é/x"
+    assert full.client.object(parsed.url).get() == b"x" * (NAMES.index("val/é/x") % 7)
+
+
+def test_an_empty_bucket_lists_nothing(bucket: Bucket) -> None:
+    """In either form."""
+    assert list(bucket.list()) == []
+    assert list(bucket.list(prefix="x", page_size=5)) == []
+
+
+def test_a_listing_is_json_where_it_has_to_be(bucket: Bucket) -> None:
+    """As the official client without msgpack, or curl, gets it."""
+    bucket.object("o").put(b"abc")
+    reply = bucket.client.requests.call(
+        "GET",
+        messages.bucket_path(bucket.name),
+        query=messages.bucket_query(bucket.url),
+        message=messages.list_message(),
+    )
+    assert json.loads(reply.body)["entries"][0]["size"] == "3"

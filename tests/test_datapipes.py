@@ -1,0 +1,150 @@
+"""The three datapipes, over local folders: with torch's base class, and with the stand-in."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+
+from aisio.client import Client
+from aisio.datapipes import AISFileLister, AISFileLoader, AISSourceLister
+from aisio.errors import ConfigError, NotFoundError, UrlError
+
+NAMES = ["obj0", "obj1", "temp/obj0", "temp/obj1"]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Return a folder with four files, as the URL of a prefix."""
+    (tmp_path / "temp").mkdir()
+    for name in NAMES:
+        (tmp_path / name).write_bytes(name.encode())
+    return f"file://{tmp_path}/"
+
+
+@pytest.mark.parametrize("prefixes", [[""], ["temp/", "obj"], ["obj", "temp/o"]])
+def test_lister_gives_the_urls_under_each_prefix(folder, prefixes):
+    """AIS-19: any iterable of prefixes gives the same set of URLs, prefix by prefix."""
+    pipe = AISFileLister([folder + prefix for prefix in prefixes])
+    assert sorted(pipe) == [folder + name for name in NAMES]
+    assert list(pipe) == list(pipe)
+
+
+def test_lister_has_a_length_only_if_told(folder):
+    """AIS-19: counting would need a listing."""
+    with pytest.raises(TypeError, match="doesn't have valid length"):
+        len(AISFileLister([folder]))
+    assert len(AISFileLister([folder], length=7)) == 7
+
+
+def test_loader_opens_what_the_lister_lists(folder):
+    """AIS-20: (URL, stream) with the bytes; lister and loader can be iterated again."""
+    urls = AISFileLister([folder])
+    pipe = AISFileLoader(urls)
+    for _ in range(2):
+        assert [(url, stream.read()) for url, stream in pipe] == [
+            (folder + n, n.encode()) for n in NAMES
+        ]
+
+
+def test_loader_is_as_long_as_its_source(folder):
+    """AIS-20: as upstream."""
+    assert len(AISFileLoader([folder + "obj0", folder + "obj1"])) == 2
+    assert len(AISFileLoader(AISFileLister([folder], length=7))) == 7
+    with pytest.raises(TypeError):
+        len(AISFileLoader(AISFileLister([folder])))
+
+
+def test_functional_names_chain(folder):
+    """AIS-19, AIS-20: new and older names are methods of every datapipe."""
+    urls = AISSourceLister([folder])
+    assert [stream.read() for _, stream in urls.ais_load_files()] == [n.encode() for n in NAMES]
+    again = urls.load_files_by_ais()
+    assert isinstance(again, AISFileLoader)
+    assert isinstance(AISSourceLister([folder]).ais_list_files(), AISFileLister)
+    assert isinstance(AISSourceLister([folder]).list_files_by_ais(), AISFileLister)
+    assert isinstance(AISSourceLister([folder]).ais_list_sources(), AISSourceLister)
+    assert isinstance(AISSourceLister([folder]).list_sources_by_ais(), AISSourceLister)
+
+
+def test_streams_close_when_dropped(folder):
+    """A stream that nobody reads out lets go of its file."""
+    _, stream = next(iter(AISFileLoader([folder + "obj0"])))
+    body = stream.file_obj
+    assert not body.closed
+    del stream
+    assert body.closed
+
+
+def test_streams_close_themselves_when_read_out(folder):
+    """A body that was read to its end holds no file, and goes on to say b""."""
+    _, stream = next(iter(AISFileLoader([folder + "obj0"])))
+    raw = stream.file_obj._raw
+    assert stream.read() == b"obj0"
+    assert raw.closed
+    assert stream.read() == b""
+
+
+@pytest.mark.parametrize("url", ["", "ais:", "ais://", "s3:///x", "nope://b/x"])
+def test_urls_that_cannot_be_meant_are_refused(url):
+    """AIS-21: at iteration, as upstream."""
+    with pytest.raises(UrlError):
+        list(AISFileLoader([url], "http://127.0.0.1:9"))
+    with pytest.raises(UrlError):
+        list(AISFileLister([url], "http://127.0.0.1:9"))
+
+
+def test_missing_files_say_so(folder):
+    """A missing object is an error that names it."""
+    with pytest.raises(NotFoundError, match="absent"):
+        list(AISFileLoader([folder + "absent"]))
+
+
+def test_without_an_endpoint_the_error_names_the_variable(monkeypatch):
+    """A URL that needs a cluster, and none is known."""
+    monkeypatch.delenv("AIS_ENDPOINT", raising=False)
+    with pytest.raises(ConfigError, match="AIS_ENDPOINT"):
+        list(AISFileLister(["ais://b"]))
+
+
+def test_source_lister_joins_sources_in_order(folder):
+    """AIS-20: each source's URLs under the prefix, source by source."""
+    bucket = Client("http://127.0.0.1:9").bucket("b")
+    pipe = AISSourceLister([bucket.objects(["x/1", "y/1"]), bucket.objects(["x/2"])], prefix="x/")
+    assert list(pipe) == ["ais://b/x/1", "ais://b/x/2"]
+
+
+def test_source_lister_passes_prefix_and_etl_on():
+    """AIS-20: anything with the official list_urls is asked the official way."""
+    asked = []
+
+    class Theirs:
+        def list_urls(self, prefix="", etl=None):
+            asked.append((prefix, etl))
+            return iter([f"http://host/{prefix}"])
+
+    etl = object()
+    assert list(AISSourceLister([Theirs(), Theirs()], prefix="p", etl=etl)) == ["http://host/p"] * 2
+    assert asked == [("p", etl), ("p", etl)]
+
+
+def test_source_lister_names_the_etl_in_http_urls():
+    """AIS-20: an ETL travels to the loader in the URL."""
+    bucket = Client("http://127.0.0.1:9").bucket("b")
+    assert list(AISSourceLister([bucket.objects(["a"])], etl_name="md5")) == [
+        "http://127.0.0.1:9/v1/objects/b/a?provider=ais&etl_name=md5"
+    ]
+
+
+def test_source_lister_cannot_be_indexed(folder):
+    """AIS-20: as upstream."""
+    with pytest.raises(NotImplementedError):
+        AISSourceLister([folder])[0]
+
+
+def test_pipes_pickle(folder):
+    """A chain goes to a worker after it was used."""
+    pipe = AISFileLoader(AISFileLister([folder]))
+    assert len(list(pipe)) == 4
+    again = pickle.loads(pickle.dumps(pipe))
+    assert [url for url, _ in again] == [folder + name for name in NAMES]
