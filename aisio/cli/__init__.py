@@ -1,0 +1,50 @@
+"""The command `aisio`: one file a command, and here what holds them together.
+
+`aisio --help` has to be quick, so no file here imports anything heavy before its command runs.
+"""
+
+from __future__ import annotations
+
+import click
+
+from aisio.cli import cat, get, info, ls, pack, put, serve
+from aisio.cli.cluster import Cluster
+from aisio.cli.failures import CommandGroup
+from aisio.version import __version__
+
+__all__ = ["main"]
+
+
+@click.group(
+    cls=CommandGroup,
+    no_args_is_help=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.option(
+    "-e",
+    "--endpoint",
+    metavar="URL",
+    help="The cluster's proxy or a gateway, as in http://127.0.0.1:8080; else AIS_ENDPOINT.",
+)
+@click.version_option(__version__, prog_name="aisio", message="%(prog)s %(version)s")
+@click.pass_context
+def main(context: click.Context, endpoint: str | None) -> None:
+    """Work with the objects of an AIStore cluster, a gateway or a local folder.
+
+    Objects are named by URLs: ais://bucket/name, s3://bucket/name and so on through the cluster,
+    file:///folder/name or a plain path for local files. A token is taken from AIS_AUTHN_TOKEN or
+    AIS_AUTHN_TOKEN_FILE.
+    """
+    context.obj = Cluster(endpoint)
+
+
+for command in (
+    serve.command,
+    ls.command,
+    get.command,
+    put.command,
+    cat.command,
+    info.command,
+    pack.command,
+):
+    main.add_command(command)

@@ -1,0 +1,142 @@
+"""`aisio get`: objects -> files."""
+
+from __future__ import annotations
+
+import secrets
+import stat
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, BinaryIO
+
+import click
+
+from aisio.cli.cluster import URL, Cluster
+from aisio.cli.output import binary_stdout, byte_progress
+from aisio.errors import ConfigError, TruncatedError
+from aisio.urls import ObjectUrl
+
+if TYPE_CHECKING:
+    from aisio.records import ByteRange
+    from aisio.stores import Store
+    from aisio.streams import Body
+
+COPY_BYTES = 1024 * 1024
+_MOST_TRIES = 3
+
+
+@click.command("get", short_help="Write objects to files.")
+@click.argument("url", type=URL)
+@click.argument("file", type=click.Path(path_type=Path), required=False)
+@click.option("-r", "--recursive", is_flag=True, help="All that begin with URL, into a folder.")
+@click.option("--start", type=click.IntRange(min=0), help="First byte, counted from 0.")
+@click.option("--stop", type=click.IntRange(min=1), help="One past the last byte.")
+@click.pass_obj
+def command(
+    cluster: Cluster,
+    url: ObjectUrl,
+    file: Path | None,
+    recursive: bool,
+    start: int | None,
+    stop: int | None,
+) -> None:
+    """Write the object at URL to FILE, by default under the last part of its name; "-" is stdout.
+
+    A file is replaced when all bytes have arrived and are the ones that the store promised; until
+    then it is left alone. With --recursive, FILE is a folder, by default the current one, and gets
+    the folders behind the last "/" of URL.
+    """
+    store = cluster.store(url)
+    byte_range = byte_range_of(start, stop)
+    if recursive:
+        if byte_range or file == Path("-"):
+            raise click.UsageError("--recursive goes into a folder and takes whole objects")
+        _get_all(store, url, file or Path())
+    elif file == Path("-"):
+        with store.get(url.require_object(), byte_range) as body, binary_stdout() as out:
+            copy(body, out)
+    else:
+        _get(store, url.require_object(), file or Path(), byte_range)
+
+
+def byte_range_of(start: int | None, stop: int | None) -> ByteRange | None:
+    """Return the range that --start and --stop mean; None for the whole object.
+
+    Raises:
+        ConfigError: It holds no byte.
+    """
+    from aisio.records import ByteRange
+
+    return None if start is None and stop is None else ByteRange(start or 0, stop)
+
+
+def copy(body: Body, out: BinaryIO, show: Callable[[int], None] | None = None) -> None:
+    """Write a body out, telling `show` how far it is; at its end it raises if it is not right."""
+    done = 0
+    while data := body.read(COPY_BYTES):
+        out.write(data)
+        done += len(data)
+        if show:
+            show(done)
+
+
+def _get_all(store: Store, prefix: ObjectUrl, folder: Path) -> None:
+    cut = prefix.name.rfind("/") + 1
+    for info in store.list(prefix):
+        name = info.name[cut:]
+        if info.name.endswith("/") and not info.size_bytes:
+            continue  # not a file: how some tools mark a folder in a bucket
+        path = folder / _checked(name, info.url)
+        if not path.parent.resolve().is_relative_to(folder.resolve()):
+            raise ConfigError(f"get {info.url}: {path.parent} is a link that leads out of {folder}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _get(store, prefix.with_name(info.name), path, None)
+
+
+def _checked(name: str, url: str) -> str:
+    parts = name.split("/")
+    if not {"", ".", ".."}.isdisjoint(parts) or "\0" in name:
+        raise ConfigError(f"get {url}: {name!r} cannot be a file inside a folder; get it alone")
+    return name
+
+
+def _get(store: Store, url: ObjectUrl, file: Path, byte_range: ByteRange | None) -> None:
+    path = file / PurePosixPath(url.name).name if file.is_dir() else file
+    if path.exists() and not stat.S_ISREG(path.stat().st_mode):
+        with path.open("wb") as out:
+            _copy_all(store, url, byte_range, out)
+    else:
+        _replace(path.resolve(), store, url, byte_range)
+
+
+def _replace(path: Path, store: Store, url: ObjectUrl, byte_range: ByteRange | None) -> None:
+    """Write beside the file and rename at the end; a link is followed, not replaced."""
+    from aisio.stores.local import PARTIAL_SUFFIX
+
+    partial = path.with_name(f".{secrets.token_hex(8)}{PARTIAL_SUFFIX}")
+    try:
+        with partial.open("xb") as out:
+            _copy_again_if_cut(store, url, byte_range, out)
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def _copy_again_if_cut(
+    store: Store, url: ObjectUrl, byte_range: ByteRange | None, out: BinaryIO
+) -> None:
+    for _ in range(_MOST_TRIES - 1):
+        try:
+            return _copy_all(store, url, byte_range, out)
+        except TruncatedError:
+            out.seek(0)
+            out.truncate()
+    return _copy_all(store, url, byte_range, out)
+
+
+def _copy_all(store: Store, url: ObjectUrl, byte_range: ByteRange | None, out: BinaryIO) -> None:
+    with (
+        store.get(url, byte_range) as body,
+        byte_progress(body.size_bytes, PurePosixPath(url.name).name) as show,
+    ):
+        copy(body, out, show)

@@ -1,0 +1,131 @@
+"""`aisio info`: all that is known of an object, a prefix or the connection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from aisio.cli.cluster import URL, Cluster
+from aisio.cli.output import json_line, printable, write_lines
+from aisio.urls import FILE, ObjectUrl
+
+if TYPE_CHECKING:
+    from aisio.records import Settings
+
+_VARIABLES = {
+    "endpoint": "AIS_ENDPOINT",
+    "token": "AIS_AUTHN_TOKEN or AIS_AUTHN_TOKEN_FILE",
+    "authn_url": "AIS_AUTHN_URL",
+    "timeouts.connect_s": "AIS_CONNECT_TIMEOUT",
+    "timeouts.read_s": "AIS_READ_TIMEOUT",
+    "tls.verify": "AIS_SKIP_VERIFY_CRT or AIS_SKIP_VERIFY",
+    "tls.ca_file": "AIS_CLIENT_CA",
+    "tls.client_cert_file": "AIS_CRT",
+    "tls.client_key_file": "AIS_CRT_KEY",
+    "pool_size": "AIS_MAX_CONN_POOL",
+}
+
+
+@click.command("info", short_help="Describe an object, a bucket or the connection.")
+@click.argument("url", type=URL, required=False)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.pass_obj
+def command(cluster: Cluster, url: ObjectUrl | None, as_json: bool) -> None:
+    """Describe the object at URL; for a bucket or a URL that ends in "/", count what is below.
+
+    Without URL: where commands go, whether it is ready, and the settings with their origins.
+    """
+    if url is None:
+        facts = _connection(cluster)
+    elif not url.name or url.name.endswith("/"):
+        facts = _prefix(cluster, url)
+    else:
+        facts = _object(cluster, url)
+    write_lines([json_line(facts)] if as_json else _table(facts))
+
+
+def _object(cluster: Cluster, url: ObjectUrl) -> dict[str, Any]:
+    import msgspec
+
+    info = cluster.store(url).head(url)
+    facts: dict[str, Any] = {"url": info.url} | msgspec.to_builtins(info)
+    del facts["root"]
+    if info.mtime_s:
+        facts["mtime"] = datetime.fromtimestamp(info.mtime_s, timezone.utc).isoformat()
+    return facts
+
+
+def _prefix(cluster: Cluster, url: ObjectUrl) -> dict[str, Any]:
+    exists = _exists(cluster, url)
+    count = size_bytes = 0
+    for info in cluster.store(url).list(url) if exists else ():
+        count += 1
+        size_bytes += info.size_bytes or 0
+    return {"url": str(url), "exists": exists, "objects": count, "size_bytes": size_bytes}
+
+
+def _exists(cluster: Cluster, url: ObjectUrl) -> bool:
+    from aisio.client import Bucket
+
+    if url.provider == FILE:
+        return Path("/", url.name).is_dir()
+    return Bucket(cluster.client(), url.with_name("")).exists()
+
+
+def _connection(cluster: Cluster) -> dict[str, Any]:
+    client = cluster.client()
+    settings = _flat(client.settings)
+    origins = _origins(cluster, settings)
+    return {
+        "endpoint": client.endpoint,
+        "ready": client.ready(),
+        "settings": {
+            name: {"value": "set" if name == "token" and value else value, "from": origins[name]}
+            for name, value in settings.items()
+        },
+    }
+
+
+def _flat(settings: Settings) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    flat: dict[str, Any] = {}
+    for name, value in asdict(settings).items():
+        parts = value.items() if isinstance(value, dict) else ()
+        flat |= {f"{name}.{part}": one for part, one in parts} or {name: value}
+    return flat
+
+
+def _origins(cluster: Cluster, settings: Mapping[str, Any]) -> dict[str, str]:
+    """Say where each setting comes from; what is not the default, its variable has set."""
+    from aisio.config import load_settings
+
+    defaults = _flat(load_settings("http://default", environ={}))
+    origins = {
+        name: "default" if value == defaults[name] else _VARIABLES.get(name, "environment")
+        for name, value in settings.items()
+    }
+    return origins if cluster.endpoint is None else origins | {"endpoint": "argument"}
+
+
+def _table(facts: Mapping[str, Any]) -> Iterator[str]:
+    rows = dict(facts)
+    for name, setting in rows.pop("settings", {}).items():
+        rows[name] = f"{_text(setting['value'])}  ({setting['from']})"
+    width = max(map(len, rows))
+    for name, value in rows.items():
+        yield f"{name:<{width}}  {_text(value)}"
+
+
+def _text(value: Any) -> str:
+    if value is None or value == "" or value == {}:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}={printable(str(one))}" for key, one in value.items())
+    return f"{value:,}" if isinstance(value, int) else printable(str(value))

@@ -1,0 +1,78 @@
+"""`aisio serve`: a gateway over a local folder."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from aisio.errors import ConfigError
+
+
+@click.command("serve", short_help="Serve a local folder as a cluster would.")
+@click.argument("folder", metavar="DIR", type=click.Path(exists=True, file_okay=False))
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at.")
+@click.option(
+    "--port",
+    default=8080,
+    show_default=True,
+    type=click.IntRange(0, 65535),
+    help="Port to listen at; 0 takes a free one.",
+)
+@click.option("--token", help="Bearer token to demand; others on this machine can see it in `ps`.")
+@click.option(
+    "--token-file",
+    type=click.Path(path_type=Path),
+    help='The file that holds it, as it is or as {"token": "..."}.',
+)
+@click.option("--read-only", is_flag=True, help="Refuse changes, leave no trace in DIR.")
+@click.option("--tls-cert", type=click.Path(), help="PEM file of the certificate, for https.")
+@click.option("--tls-key", type=click.Path(), help="PEM file of its private key.")
+@click.option("-v", "--verbose", is_flag=True, help="A line on stderr for each request.")
+def command(
+    folder: str,
+    host: str,
+    port: int,
+    token: str | None,
+    token_file: Path | None,
+    read_only: bool,
+    tls_cert: str | None,
+    tls_key: str | None,
+    verbose: bool,
+) -> None:
+    """Serve DIR until Ctrl-C or SIGTERM: its folders are buckets, the files in these are objects.
+
+    The endpoint is written to stdout as soon as connections are accepted. The environment is not
+    read: a token for another cluster stays that cluster's.
+    """
+    from aisio.gateway import ServerOptions, serve
+
+    if token is not None and token_file is not None:
+        raise click.UsageError("--token and --token-file cannot be combined")
+    if tls_key and not tls_cert:
+        raise click.UsageError("--tls-key needs --tls-cert")
+    serve(
+        ServerOptions(
+            folder,
+            host=host,
+            port=port,
+            token=_read_token(token_file) if token_file else token,
+            read_only=read_only,
+            verbose=verbose,
+            tls_cert=tls_cert,
+            tls_key=tls_key,
+        )
+    )
+
+
+def _read_token(file: Path) -> str:
+    """Read a token from the form that AIS_AUTHN_TOKEN_FILE wants, or from plain text."""
+    text = file.read_text("utf-8").strip()
+    try:
+        token = json.loads(text)["token"] if text.startswith("{") else text
+    except (ValueError, KeyError):
+        token = ""
+    if not token or not isinstance(token, str):
+        raise ConfigError(f'--token-file {file} holds no token: expected it, or {{"token": "..."}}')
+    return token

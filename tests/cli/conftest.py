@@ -1,0 +1,152 @@
+"""A gateway for the commands, and two ways to run one."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+import aisio
+from aisio.cli import main
+from aisio.client import Bucket, Client
+from aisio.gateway import Gateway
+
+ENVIRONMENT = {
+    "AIS_AUTHN_TOKEN": "",
+    "AIS_AUTHN_TOKEN_FILE": "",
+    "PYTHONUNBUFFERED": "",
+    # Programs that are started in another folder find the package under test there.
+    "PYTHONPATH": str(Path(aisio.__file__).parents[1]),
+}
+
+
+@pytest.fixture(scope="module")
+def endpoint(tmp_path_factory) -> Iterator[str]:
+    """Return the address of a gateway over a folder of this module's own."""
+    with Gateway(tmp_path_factory.mktemp("buckets")) as gateway:
+        yield gateway.endpoint
+
+
+@pytest.fixture
+def bucket(endpoint, request) -> Iterator[Bucket]:
+    """Return an empty bucket."""
+    bucket = Client(endpoint).bucket("cli-data").create()
+    yield bucket
+    bucket.delete()
+
+
+@pytest.fixture
+def environ(endpoint, monkeypatch) -> dict[str, str]:
+    """Set the environment that commands run in, and return it."""
+    for name, value in {**ENVIRONMENT, "AIS_ENDPOINT": endpoint}.items():
+        monkeypatch.setenv(name, value)
+    return dict(os.environ)
+
+
+@pytest.fixture
+def run(environ) -> Callable[..., Result]:
+    """Return a function that runs a command line in this process."""
+    # Before 8.2, click's runner puts stderr into stdout unless told otherwise.
+    mixes = "mix_stderr" in inspect.signature(CliRunner).parameters
+    apart: dict[str, Any] = {"mix_stderr": False} if mixes else {}
+    runner = CliRunner(**apart)
+    return lambda *words, **options: runner.invoke(main, list(map(str, words)), **options)
+
+
+@pytest.fixture
+def start(environ, tmp_path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+    """Return a function that starts a command line as a program, ended with the test."""
+    programs = []
+
+    def start(*words: object, **options: Any) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "aisio", *map(str, words)]
+        pipes: dict[str, Any] = {
+            "stdout": subprocess.PIPE,
+            "stderr": subprocess.PIPE,
+            "env": environ,
+        }
+        program = subprocess.Popen(command, **{**pipes, **options})
+        programs.append(program)
+        return program
+
+    yield start
+    for program in programs:
+        program.kill()
+        program.wait()
+        for pipe in filter(None, (program.stdout, program.stderr)):
+            pipe.close()
+
+
+def write_files(folder: Path, files: dict[str, bytes]) -> Path:
+    """Write files below a folder and return it."""
+    for name, data in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    return folder
+
+
+@pytest.fixture
+def files(tmp_path) -> Callable[..., Path]:
+    """Return a function that writes a folder of files."""
+    return lambda files, name="files": write_files(tmp_path / name, files)
+
+
+class StubCluster(ThreadingHTTPServer):
+    """A cluster that answers GET as a test says, for what no gateway would do.
+
+    Args:
+        answer: Writes the whole reply.
+    """
+
+    daemon_threads = True
+
+    def __init__(self, answer: Callable[[BaseHTTPRequestHandler], None]) -> None:
+        class Exchange(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                answer(self)
+
+            def log_message(self, *args: object) -> None:
+                """Stay silent."""
+
+        super().__init__(("127.0.0.1", 0), Exchange)
+
+    @property
+    def endpoint(self) -> str:
+        """Where it listens."""
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+@pytest.fixture
+def stub() -> Iterator[Callable[..., str]]:
+    """Return a function that starts a StubCluster and returns its endpoint."""
+    servers = []
+
+    def start(answer: Callable[[BaseHTTPRequestHandler], None]) -> str:
+        server = StubCluster(answer)
+        servers.append(server)
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        return server.endpoint
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture
+def unused_endpoint() -> Iterator[str]:
+    """Return an endpoint where nothing listens, nor will while the test runs."""
+    with socket.socket() as reserved:
+        reserved.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{reserved.getsockname()[1]}"

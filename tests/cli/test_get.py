@@ -1,0 +1,198 @@
+"""`aisio get`."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+import pytest
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """Stand in an empty folder."""
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def names(folder):
+    """Return the paths of all files below a folder."""
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def test_an_object_is_written_under_its_last_name(run, bucket, here):
+    """As cp does."""
+    bucket.object("deep/a.bin").put(bytes(range(256)))
+    done = run("get", "ais://cli-data/deep/a.bin")
+    assert (done.exit_code, done.output) == (0, "")
+    assert (here / "a.bin").read_bytes() == bytes(range(256))
+
+
+def test_a_file_or_a_folder_can_be_named(run, bucket, here):
+    """A folder gets the object's own name."""
+    bucket.object("a.bin").put(b"bytes")
+    (here / "folder").mkdir()
+    assert run("get", "ais://cli-data/a.bin", "b.bin").exit_code == 0
+    assert run("get", "ais://cli-data/a.bin", "folder").exit_code == 0
+    assert names(here) == ["b.bin", "folder/a.bin"]
+
+
+def test_a_dash_is_stdout(run, bucket, here):
+    """Bytes as they are."""
+    bucket.object("a.bin").put(b"\xff\x00\n")
+    assert run("get", "ais://cli-data/a.bin", "-").stdout_bytes == b"\xff\x00\n"
+    assert names(here) == []
+
+
+def test_a_range_is_written(run, bucket, here):
+    """Bytes [start, stop), each end optional."""
+    bucket.object("a").put(b"0123456789")
+    for words, expected in (
+        (["--start", "2", "--stop", "5"], b"234"),
+        (["--start", "7"], b"789"),
+        (["--stop", "3"], b"012"),
+        (["--start", "8", "--stop", "99"], b"89"),
+    ):
+        assert run("get", "ais://cli-data/a", "-", *words).stdout_bytes == expected
+    assert run("get", "ais://cli-data/a", "--start", "5", "--stop", "5").exit_code == 1
+    assert run("get", "ais://cli-data/a", "--start", "99").exit_code == 1
+    assert names(here) == []
+
+
+def test_an_existing_file_is_replaced_and_a_link_is_followed(run, bucket, here):
+    """The link stays a link."""
+    bucket.object("a").put(b"new")
+    (here / "real").write_bytes(b"old, and longer")
+    (here / "a").symlink_to("real")
+    assert run("get", "ais://cli-data/a").exit_code == 0
+    assert (here / "real").read_bytes() == b"new"
+    assert (here / "a").is_symlink()
+
+
+def test_a_new_file_has_the_usual_permissions(run, bucket, here):
+    """Those that the umask leaves, not the private ones of a temporary file."""
+    bucket.object("a").put(b"")
+    old = os.umask(0o027)
+    try:
+        assert run("get", "ais://cli-data/a").exit_code == 0
+    finally:
+        os.umask(old)
+    assert stat.S_IMODE((here / "a").stat().st_mode) == 0o640
+
+
+def test_what_is_no_plain_file_is_written_to_and_not_replaced(run, bucket, here):
+    """/dev/null has to survive."""
+    bucket.object("a").put(b"bytes")
+    assert run("get", "ais://cli-data/a", "/dev/null").exit_code == 0
+    assert not stat.S_ISREG(os.stat("/dev/null").st_mode)  # noqa: PTH116
+
+
+def test_damaged_bytes_leave_the_old_file_and_nothing_else(run, stub, here):
+    """The name shows the old bytes or all of the new ones."""
+
+    def answer(exchange):
+        exchange.send_response(200)
+        exchange.send_header("Content-Length", "5")
+        exchange.send_header("Ais-Checksum-Type", "md5")
+        exchange.send_header("Ais-Checksum-Value", "0" * 32)
+        exchange.end_headers()
+        exchange.wfile.write(b"wrong")
+
+    (here / "a").write_bytes(b"old")
+    done = run("-e", stub(answer), "get", "ais://any/a")
+    assert done.exit_code == 1
+    assert "checksum" in done.stderr
+    assert (here / "a").read_bytes() == b"old"
+    assert names(here) == ["a"]
+
+
+@pytest.mark.parametrize(("cut", "status"), [(1, 0), (2, 0), (3, 1)])
+def test_an_object_that_is_cut_is_read_again(run, stub, here, cut, status):
+    """Three tries; a fourth would hardly be luckier."""
+    asked = []
+
+    def answer(exchange):
+        asked.append(exchange.path)
+        exchange.send_response(200)
+        exchange.send_header("Content-Length", "5")
+        exchange.end_headers()
+        exchange.wfile.write(b"byt" if len(asked) <= cut else b"bytes")
+
+    done = run("-e", stub(answer), "get", "ais://any/a")
+    assert done.exit_code == status
+    assert len(asked) == min(cut + 1, 3)
+    assert names(here) == (["a"] if status == 0 else [])
+    assert status == 0 or "cut short" in done.stderr
+
+
+def test_marks_of_folders_are_no_files(run, stub, here):
+    """As clouds have them."""
+
+    def answer(exchange):
+        page = b'{"entries": [{"name": "p/", "size": 0}, {"name": "p/deep/", "size": 0}]}'
+        exchange.send_response(200)
+        exchange.send_header("Content-Length", str(len(page)))
+        exchange.end_headers()
+        exchange.wfile.write(page)
+
+    assert run("-e", stub(answer), "get", "-r", "ais://any/p/").exit_code == 0
+    assert names(here) == []
+
+
+def test_many_objects_go_into_folders(run, bucket, here):
+    """Folders are those behind the last slash of the prefix."""
+    for name in ("train/a/1.jpg", "train/b/2.jpg", "trash"):
+        bucket.object(name).put(name.encode())
+    assert run("get", "-r", "ais://cli-data/train/").exit_code == 0
+    assert run("get", "-r", "ais://cli-data/tra", "all").exit_code == 0
+    assert names(here) == [
+        "a/1.jpg",
+        "all/train/a/1.jpg",
+        "all/train/b/2.jpg",
+        "all/trash",
+        "b/2.jpg",
+    ]
+    assert (here / "a/1.jpg").read_bytes() == b"train/a/1.jpg"
+
+
+def test_an_object_in_a_folder_of_links_cannot_leave_the_folder(run, bucket, here, tmp_path):
+    """A link that is there already might lead anywhere."""
+    bucket.object("out/x").put(b"")
+    (tmp_path / "elsewhere").mkdir()
+    (here / "out").symlink_to(tmp_path / "elsewhere")
+    done = run("get", "-r", "ais://cli-data/")
+    assert done.exit_code == 1
+    assert "leads out of" in done.stderr
+    assert names(tmp_path / "elsewhere") == []
+
+
+@pytest.mark.parametrize("name", ["../x", "/x", "a/../../x", "a//x", "a/./x"])
+def test_a_listed_name_cannot_leave_the_folder(run, stub, here, name):
+    """Whatever a server makes up."""
+
+    def answer(exchange):
+        page = b'{"entries": [{"name": "p/%s", "size": 0}]}' % name.encode()
+        exchange.send_response(200)
+        exchange.send_header("Content-Length", str(len(page)))
+        exchange.end_headers()
+        exchange.wfile.write(page)
+
+    done = run("-e", stub(answer), "get", "-r", "ais://any/p/")
+    assert done.exit_code == 1
+    assert "cannot be a file inside a folder" in done.stderr
+    assert names(here) == []
+
+
+def test_recursion_takes_no_range_and_no_stdout(run, bucket):
+    """Usage errors."""
+    assert run("get", "-r", "ais://cli-data/", "-").exit_code == 2
+    assert run("get", "-r", "ais://cli-data/", "--start", "1").exit_code == 2
+
+
+def test_a_local_file_is_an_object_too(run, files, here):
+    """One command for all stores."""
+    folder = files({"a.txt": b"text"})
+    assert run("get", folder / "a.txt").exit_code == 0
+    assert (here / "a.txt").read_bytes() == b"text"

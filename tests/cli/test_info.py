@@ -1,0 +1,115 @@
+"""`aisio info`."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+
+def facts(done):
+    """Read one JSON object."""
+    assert done.exit_code == 0, done.stderr
+    (line,) = done.stdout.splitlines()
+    return json.loads(line)
+
+
+def test_an_object_is_described_by_all_that_is_known(run, bucket):
+    """What HEAD says."""
+    bucket.object("a.bin").put(b"bytes")
+    known = bucket.object("a.bin").head()
+    found = facts(run("info", "--json", "ais://cli-data/a.bin"))
+    assert found["url"] == "ais://cli-data/a.bin"
+    assert found["size_bytes"] == 5
+    assert found["checksum"] == {"kind": known.checksum.kind, "value": known.checksum.value}
+    assert found["version"] == known.version
+    assert {"name", "etag", "mtime_s", "custom"} <= found.keys()
+    table = run("info", "ais://cli-data/a.bin").stdout
+    assert "size_bytes  5\n" in table
+    assert known.checksum.value in table
+
+
+def test_a_missing_object_is_an_error(run, bucket):
+    """Status 1."""
+    assert run("info", "ais://cli-data/none").exit_code == 1
+
+
+def test_a_bucket_or_prefix_is_counted(run, bucket):
+    """Objects and bytes below it."""
+    for name in ("a/1", "a/2", "b"):
+        bucket.object(name).put(b"12345")
+    found = facts(run("info", "--json", "ais://cli-data"))
+    assert found == {"url": "ais://cli-data", "exists": True, "objects": 3, "size_bytes": 15}
+    assert facts(run("info", "--json", "ais://cli-data/a/"))["objects"] == 2
+    assert run("info", "ais://cli-data").stdout.splitlines()[1:] == [
+        "exists      yes",
+        "objects     3",
+        "size_bytes  15",
+    ]
+
+
+def test_a_missing_bucket_does_not_exist(run, bucket, tmp_path):
+    """That is an answer, not an error."""
+    expected = {"exists": False, "objects": 0, "size_bytes": 0}
+    for url in ("ais://cli-none", f"{tmp_path}/none/"):
+        found = facts(run("info", "--json", url))
+        assert {key: found[key] for key in expected} == expected
+
+
+def test_a_local_file_and_folder_are_described(run, files):
+    """Without a cluster."""
+    folder = files({"a.txt": b"text", "b/c.txt": b"more"})
+    assert facts(run("info", "--json", folder / "a.txt"))["size_bytes"] == 4
+    assert facts(run("info", "--json", folder))["size_bytes"] == 8
+
+
+def test_the_connection_is_described_with_its_origins(run, endpoint, monkeypatch):
+    """What holds, and who said so."""
+    monkeypatch.setenv("AIS_READ_TIMEOUT", "7")
+    found = facts(run("info", "--json"))
+    assert (found["endpoint"], found["ready"]) == (endpoint, True)
+    settings = found["settings"]
+    assert settings["endpoint"] == {"value": endpoint, "from": "AIS_ENDPOINT"}
+    assert settings["timeouts.read_s"] == {"value": 7.0, "from": "AIS_READ_TIMEOUT"}
+    assert settings["timeouts.connect_s"] == {"value": 3.0, "from": "default"}
+    settings = facts(run("-e", endpoint, "info", "--json"))["settings"]
+    assert settings["endpoint"] == {"value": endpoint, "from": "argument"}
+
+
+SETTINGS = {
+    "AIS_AUTHN_TOKEN": ("token", "secret"),
+    "AIS_AUTHN_URL": ("authn_url", "http://127.0.0.1:9"),
+    "AIS_CONNECT_TIMEOUT": ("timeouts.connect_s", "1"),
+    "AIS_READ_TIMEOUT": ("timeouts.read_s", "7"),
+    "AIS_MAX_CONN_POOL": ("pool_size", "2"),
+    "AIS_CLIENT_CA": ("tls.ca_file", __file__),
+    "AIS_CRT": ("tls.client_cert_file", __file__),
+    "AIS_CRT_KEY": ("tls.client_key_file", __file__),
+    "AIS_SKIP_VERIFY_CRT": ("tls.verify", "true"),
+}
+
+
+@pytest.mark.parametrize("variable", SETTINGS)
+def test_every_variable_is_named_where_it_has_set_something(run, variable, monkeypatch):
+    """All that `aisio.config` reads for a client."""
+    setting, value = SETTINGS[variable]
+    monkeypatch.setenv(variable, value)
+    settings = facts(run("info", "--json"))["settings"]
+    assert variable in settings[setting]["from"]
+    others = {known["from"] for name, known in settings.items() if name != setting}
+    assert others == {"AIS_ENDPOINT", "default"}
+
+
+@pytest.mark.parametrize("words", [["info"], ["info", "--json"]])
+def test_a_token_is_never_shown(run, words, monkeypatch):
+    """Only that there is one."""
+    monkeypatch.setenv("AIS_AUTHN_TOKEN", "very-secret")
+    done = run(*words)
+    assert "very-secret" not in done.output
+    assert "set" in done.stdout
+
+
+def test_a_cluster_that_is_not_there_is_not_ready(run, unused_endpoint):
+    """That is an answer, not an error."""
+    found = facts(run("-e", unused_endpoint, "info", "--json"))
+    assert (found["endpoint"], found["ready"]) == (unused_endpoint, False)

@@ -1,0 +1,70 @@
+"""The group: help, version, endpoint, and what it loads."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import aisio
+from aisio.cli import main
+
+
+def test_the_commands_are_listed_as_a_newcomer_meets_them(run):
+    """Serve comes first: without a server there is nothing to list."""
+    assert list(main.commands) == ["serve", "ls", "get", "put", "cat", "info", "pack"]
+    shown = run("--help").stdout
+    assert [shown.index(f"\n  {name} ") for name in main.commands] == sorted(
+        shown.index(f"\n  {name} ") for name in main.commands
+    )
+
+
+def test_every_command_and_option_has_help(run):
+    """`--help` leaves nothing to guess."""
+    for name, command in main.commands.items():
+        assert command.help, name
+        assert run(name, "--help").exit_code == 0
+        options = [param for param in command.params if param.param_type_name == "option"]
+        assert [param.name for param in options if not param.help] == [], name
+
+
+def test_every_command_is_documented(root):
+    """docs/commands.md has a section for each command, and names each of its options."""
+    page = (root / "docs" / "commands.md").read_text("utf-8")
+    for name, command in main.commands.items():
+        section = page.partition(f"\n## aisio {name}\n")[2].partition("\n## ")[0]
+        assert section, name
+        for param in command.params:
+            if param.param_type_name == "option":
+                assert max(param.opts, key=len) in section, (name, param.opts)
+
+
+def test_version(run):
+    """One version, in aisio/version.py."""
+    assert run("--version").stdout == f"aisio {aisio.__version__}\n"
+
+
+def test_the_module_is_the_command():
+    """`python -m aisio` works where no script is installed."""
+    command = [sys.executable, "-m", "aisio", "--version"]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert shown == f"aisio {aisio.__version__}\n"
+
+
+def test_help_loads_nothing_heavy():
+    """What takes time to import, commands import when they run; so help is there in 0.1 s."""
+    code = (
+        "import sys\nfrom aisio.cli import main\n"
+        "try: main(['ls', '--help'])\nfinally: print(*sys.modules, file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    heavy = {"requests", "urllib3", "msgspec", "tqdm", "aiohttp", "torch", "aisio.client"}
+    assert heavy.isdisjoint(done.stderr.split())
+    assert "aisio.cli.pack" in done.stderr.split()
+
+
+def test_the_endpoint_on_the_command_line_beats_the_environment(run, bucket, monkeypatch):
+    """Argument, then environment."""
+    monkeypatch.setenv("AIS_ENDPOINT", "http://127.0.0.1:9")
+    endpoint = bucket.client.endpoint
+    assert run("--endpoint", endpoint, "ls").stdout == "ais://cli-data\n"
+    assert run("-e", endpoint, "ls").stdout == "ais://cli-data\n"

@@ -1,0 +1,98 @@
+"""Lines, JSON and progress."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import struct
+import termios
+
+import pytest
+
+from aisio.cli.output import byte_progress, json_line, printable, size_text, write_lines
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain.jpg", "plain.jpg"),
+        ("ä 漢字 🙂", "ä 漢字 🙂"),
+        ("two\nlines", "two\\x0alines"),
+        ("\x1b[2J", "\\x1b[2J"),
+        ("\x9b2J", "\\x9b2J"),
+    ],
+)
+def test_control_characters_are_shown_and_not_obeyed(text, shown):
+    """An object's name may hold what clears a terminal."""
+    assert printable(text) == shown
+
+
+def test_json_is_ascii_and_exact():
+    """It fits through any locale, also with a local name that is not UTF-8."""
+    assert json_line({"name": "\udcff ä\n"}) == '{"name": "\\udcff \\u00e4\\n"}'
+
+
+def test_sizes_are_written_with_thousands_apart():
+    """And none is a dash."""
+    assert [size_text(0), size_text(1234567), size_text(None)] == ["0", "1,234,567", "-"]
+
+
+def test_the_first_line_is_written_at_once(capfdbinary):
+    """The others wait for the buffer: a write call a line would be slow."""
+    seen = []
+
+    def lines():
+        for number in range(4):
+            yield f"line {number}"
+            seen.append(capfdbinary.readouterr().out)
+
+    write_lines(lines())
+    assert seen == [b"line 0\n", b"", b"", b""]
+    assert capfdbinary.readouterr().out == b"line 1\nline 2\nline 3\n"
+
+
+def test_lines_can_be_written_at_once_each(capfdbinary):
+    """For lines that take long to come."""
+    seen = []
+
+    def lines():
+        for number in range(3):
+            yield f"line {number}"
+            seen.append(capfdbinary.readouterr().out)
+
+    write_lines(lines(), at_once=True)
+    assert seen == [b"line 0\n", b"line 1\n", b"line 2\n"]
+
+
+def test_no_progress_where_stderr_is_no_terminal(capsys):
+    """Logs stay readable."""
+    with byte_progress(100, "a.bin") as show:
+        show(50)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_progress_on_a_terminal_is_on_stderr_alone(start, bucket, tmp_path):
+    """A bar for people, nothing for pipes; it is gone at the end."""
+    bucket.object("a.bin").put(bytes(1000))
+    primary, secondary = pty.openpty()
+    # 25 lines of 80: a terminal without a size shows no bar.
+    fcntl.ioctl(secondary, termios.TIOCSWINSZ, struct.pack("HHHH", 25, 80, 0, 0))
+    program = start("get", "ais://cli-data/a.bin", tmp_path / "a.bin", stderr=secondary)
+    os.close(secondary)
+    shown = b""
+    while part := read_terminal(primary):
+        shown += part
+    os.close(primary)
+    assert (program.wait(), program.stdout.read()) == (0, b"")
+    assert b"a.bin: " in shown
+    assert b"1.00k" in shown
+    assert shown.endswith(b"\r")
+
+
+def read_terminal(descriptor: int) -> bytes:
+    """Read what was written to a terminal; b"" once all writers have gone."""
+    try:
+        return os.read(descriptor, 4096)
+    except OSError:
+        return b""
