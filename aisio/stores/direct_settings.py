@@ -1,0 +1,161 @@
+"""DirectSettings: endpoint, credentials and patience of a DirectStore; obstore set up by them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from aisio.config import is_set
+from aisio.errors import ConfigError
+from aisio.records import RetryPolicy, Timeouts, TlsFiles
+from aisio.stores.forked import Obstore
+from aisio.urls import MEMORY, WEB_SCHEMES, ObjectUrl
+
+_CLASSES = {"aws": "S3Store", "gcp": "GCSStore", "azure": "AzureStore"}
+DIRECT_PROVIDERS = frozenset(_CLASSES)
+"""Providers that are reached through a cluster or directly."""
+
+_ENDPOINT_OPTIONS = {"aws": "endpoint", "gcp": "base_url", "azure": "endpoint"}
+_CREDENTIAL_OPTIONS = frozenset(
+    {"access_key_id", "secret_access_key", "session_token", "skip_signature", "role_arn"}
+)
+_CREDENTIALS_LAST = timedelta(minutes=5)
+_LEAST_WAIT_S = 0.001
+_FOR_EVER = timedelta(days=365)
+
+
+@dataclass(frozen=True)
+class DirectSettings:
+    """How to reach clouds and web servers without a cluster.
+
+    What is not given here comes from:
+
+    - S3: AWS_* variables, then ~/.aws/config and ~/.aws/credentials with profiles, SSO and roles
+      where boto3 is installed, then the machine's role. Without boto3 those files are not read.
+    - Google: GOOGLE_APPLICATION_CREDENTIALS, gcloud's application default credentials, the machine.
+    - Azure: AZURE_STORAGE_* variables (the account's name is needed), the machine's identity.
+
+    Attributes:
+        endpoint: Base URL of an S3-compatible store or emulator; None for the cloud's own.
+        region: S3 region.
+        options: obstore's own settings of the store ("access_key_id", "skip_signature",
+            "account_name", ...), over all of the above; never shown by `repr`.
+        timeouts: Per request.
+        retry: Handed to obstore, whose loop it is; its waits are at least a millisecond.
+        tls: Certificates; a client's own cannot be used.
+        verify_etag: Take an S3 ETag of 32 digits for an MD5; false where KMS or a customer's key
+            encrypts.
+    """
+
+    endpoint: str | None = None
+    region: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict, repr=False, hash=False)
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    tls: TlsFiles = field(default_factory=TlsFiles)
+    verify_etag: bool = True
+
+
+def open_bucket(here: Obstore, settings: DirectSettings, url: ObjectUrl) -> Any:
+    """Return obstore's object for the bucket of a URL; no request is made.
+
+    Raises:
+        ConfigError: The settings cannot work, or the URL can only mean something in a cluster.
+    """
+    provider = url.provider
+    if provider == MEMORY:
+        return here.memory.setdefault(url.bucket, here.api.store.MemoryStore())
+    patience = {"client_options": _client(settings), "retry_config": _retry(settings.retry)}
+    if provider in WEB_SCHEMES:
+        return here.api.store.HTTPStore(url.root, **patience)
+    if provider not in _CLASSES or url.namespace:
+        raise ConfigError(f"{url} is in a cluster; it cannot be reached directly")
+    config = {**_given(settings, provider), **settings.options}
+    if provider == "aws":
+        # We delete one object at a time, and not all that speak S3 know the other call.
+        config = {"disable_bulk_delete": True, **_from_boto(config), **config}
+    return getattr(here.api.store, _CLASSES[provider])(url.bucket, **config, **patience)
+
+
+def _given(settings: DirectSettings, provider: str) -> dict[str, Any]:
+    given = {}
+    if settings.endpoint is not None:
+        given[_ENDPOINT_OPTIONS[provider]] = settings.endpoint
+    if settings.region is not None and provider == "aws":
+        given["region"] = settings.region
+    return given
+
+
+def _client(settings: DirectSettings) -> dict[str, Any]:
+    if settings.tls.client_cert_file:
+        raise ConfigError("direct stores cannot show a client certificate (tls.client_cert_file)")
+    # A limit on the whole request would cut the reading of large objects.
+    client: dict[str, Any] = {"allow_http": True, "timeout": _FOR_EVER}
+    client["connect_timeout"] = _period(settings.timeouts.connect_s)
+    client["read_timeout"] = _period(settings.timeouts.read_s)
+    if not settings.tls.verify:
+        client["allow_invalid_certificates"] = True
+    if settings.tls.ca_file:
+        client["root_certificate"] = Path(settings.tls.ca_file).read_bytes()
+    return client
+
+
+def _period(seconds: float | None) -> timedelta:
+    return _FOR_EVER if seconds is None else timedelta(seconds=seconds)
+
+
+def _retry(policy: RetryPolicy) -> dict[str, Any]:
+    # object_store draws from [init, max) and panics where that is empty.
+    first_s = max(policy.first_wait_s, _LEAST_WAIT_S)
+    longest_s = max(policy.longest_wait_s, first_s + _LEAST_WAIT_S)
+    return {
+        "max_retries": policy.attempts - 1,
+        "retry_timeout": timedelta(seconds=policy.total_s),
+        "backoff": {
+            "init_backoff": timedelta(seconds=first_s),
+            "max_backoff": timedelta(seconds=longest_s),
+            "base": 2,
+        },
+    }
+
+
+def _from_boto(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what AWS's own files say and neither the settings nor the environment do.
+
+    obstore reads the environment by itself, over these files and under what is passed to it.
+    """
+    if _CREDENTIAL_OPTIONS & given.keys() or is_set("AWS_SKIP_SIGNATURE"):
+        return {}
+    if find_spec("botocore") is None:
+        return {}
+    # By name: botocore ships no types.
+    session = import_module("botocore.session").Session()
+    credentials = session.get_credentials()
+    found: dict[str, Any] = {}
+    if credentials is not None:
+        found["credential_provider"] = _provider(credentials.get_frozen_credentials)
+    if not is_set("AWS_REGION", "AWS_DEFAULT_REGION"):
+        found["region"] = session.get_config_variable("region")
+    if not is_set("AWS_ENDPOINT", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"):
+        found["endpoint"] = session.get_scoped_config().get("endpoint_url")
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _provider(frozen: Callable[[], Any]) -> Callable[[], dict[str, Any]]:
+    """Return what gives obstore the credentials of the moment; botocore renews them."""
+
+    def credentials() -> dict[str, Any]:
+        now = frozen()
+        return {
+            "access_key_id": now.access_key,
+            "secret_access_key": now.secret_key,
+            "token": now.token,
+            "expires_at": datetime.now(timezone.utc) + _CREDENTIALS_LAST,
+        }
+
+    return credentials

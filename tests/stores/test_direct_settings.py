@@ -1,0 +1,129 @@
+"""DirectSettings: where endpoint, region and credentials come from."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+
+from aisio.errors import ConfigError
+from aisio.records import RetryPolicy, TlsFiles
+from aisio.stores import DirectSettings, DirectStore
+from aisio.urls import ObjectUrl
+from tests.http_server import Reply, Server
+
+pytest.importorskip("obstore")
+
+OBJECT = ObjectUrl.parse("s3://bkt/a")
+FOUND = Reply(
+    200,
+    b"",
+    {"Last-Modified": "Fri, 20 Nov 2026 22:00:00 GMT", "Content-Length": "0", "ETag": '"v"'},
+)
+ONCE = RetryPolicy(attempts=1)
+
+
+@pytest.fixture(autouse=True)
+def _own_files(monkeypatch, tmp_path):
+    """Keep what this machine knows of AWS out."""
+    for name in (
+        "AWS_REGION",
+        "AWS_DEFAULT_REGION",
+        "AWS_ENDPOINT",
+        "AWS_ENDPOINT_URL",
+        "AWS_ENDPOINT_URL_S3",
+        "AWS_PROFILE",
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SESSION_TOKEN",
+        "AWS_SKIP_SIGNATURE",
+    ):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+
+
+def scope_of(request) -> str:
+    """Return KEY/REGION of a signed request."""
+    key, _, region, *_ = request.headers["Authorization"].partition("Credential=")[2].split("/")
+    return f"{key}/{region}"
+
+
+def test_arguments_come_first(monkeypatch):
+    """Over the environment."""
+    with Server(FOUND) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+        monkeypatch.setenv("AWS_REGION", "from-environ")
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "from-environ")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s")
+        keys = {"access_key_id": "given", "secret_access_key": "s"}
+        DirectStore(DirectSettings(server.url, "given-region", keys, retry=ONCE)).head(OBJECT)
+    assert scope_of(server.requests[0]) == "given/given-region"
+
+
+def write_files(folder, endpoint: str) -> None:
+    """Write what `aws configure` would."""
+    (folder / "config").write_text(f"[default]\nregion = from-file\nendpoint_url = {endpoint}\n")
+    lines = "[default]\naws_access_key_id = file-key\naws_secret_access_key = s\n"
+    (folder / "credentials").write_text(lines)
+
+
+def test_the_environment_comes_second(monkeypatch, tmp_path):
+    """Over the files."""
+    write_files(tmp_path, "http://127.0.0.1:9")
+    with Server(FOUND) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
+        monkeypatch.setenv("AWS_REGION", "from-environ")
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "environ-key")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s")
+        DirectStore(DirectSettings(retry=ONCE)).head(OBJECT)
+    assert scope_of(server.requests[0]) == "environ-key/from-environ"
+
+
+def test_the_usual_files_come_last(tmp_path):
+    """~/.aws/config and ~/.aws/credentials, by botocore."""
+    pytest.importorskip("botocore")
+    with Server(FOUND) as server:
+        write_files(tmp_path, server.url)
+        DirectStore(DirectSettings(retry=ONCE)).head(OBJECT)
+    assert scope_of(server.requests[0]) == "file-key/from-file"
+
+
+def test_public_buckets_need_no_credentials():
+    """`skip_signature` sends none."""
+    with Server(FOUND) as server:
+        anonymous = DirectSettings(server.url, "r", {"skip_signature": True}, retry=ONCE)
+        DirectStore(anonymous).head(OBJECT)
+    assert server.requests[0].headers["Authorization"] is None
+
+
+def test_google_and_azure_take_an_endpoint():
+    """Emulators, and what speaks their protocols."""
+    with Server(*[FOUND] * 2) as server:
+        google = DirectSettings(server.url, options={"skip_signature": True}, retry=ONCE)
+        DirectStore(google).head(ObjectUrl.parse("gs://bkt/a b"))
+        account = {"account_name": "me", "skip_signature": True}
+        azure = DirectSettings(server.url, options=account, retry=ONCE)
+        DirectStore(azure).head(ObjectUrl.parse("az://bkt/a b"))
+    assert ["a%20b" in request.target for request in server.requests] == [True, True]
+
+
+def test_an_own_certificate_is_refused():
+    """There is no way to show one; it is not silently left out."""
+    tls = TlsFiles(client_cert_file="mine.pem")
+    with pytest.raises(ConfigError, match="client certificate"):
+        DirectStore(DirectSettings(tls=tls, options={"skip_signature": True})).head(OBJECT)
+
+
+def test_a_namespace_is_of_a_cluster():
+    """Directly there is none."""
+    with pytest.raises(ConfigError, match="in a cluster"):
+        DirectStore().head(ObjectUrl.parse("s3://#ns/bkt/a"))
+
+
+def test_settings_pickle_and_are_equal_by_content():
+    """They go to workers, credentials included."""
+    one = DirectSettings("http://127.0.0.1:9", "r", {"access_key_id": "k"})
+    assert pickle.loads(pickle.dumps(one)) == one
+    assert hash(one) == hash(DirectSettings("http://127.0.0.1:9", "r", {"access_key_id": "k"}))
