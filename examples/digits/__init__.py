@@ -1,0 +1,1 @@
+"""Train on real digits read from a server: `make demo`, or `python -m digits` in examples/."""

@@ -1,0 +1,146 @@
+"""The main job from end to end: pack, serve, list, load, train, and see."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from torch.utils.data import DataLoader
+from torch.utils.data.datapipes.iter import IterableWrapper
+
+import aisio
+import aisio.datapipes
+
+from .data import write_digits
+from .picture import draw
+from .train import Batches, Run, train
+
+AISIO = Path(sys.executable).with_name("aisio")
+BUILD = Path(__file__).parents[2] / "build" / "demo"
+GOAL = 0.95
+EPOCHS = 30
+SAMPLES = 300
+"""In each shard, but for the last, which has what is left."""
+SEED = 0
+SHARDS = "ais://digits/train-"
+
+
+def main() -> int:
+    """Run the demo; return 1 if the network did not learn."""
+    torch.manual_seed(SEED)
+    torch.set_num_threads(1)  # the workers and the server want cores too: twice as fast on two
+    samples, store = fresh_folder("samples"), fresh_folder("store")
+    count = write_digits(samples, seed=SEED)
+    print(f"== {count:,} digits written to {samples}, as PNG images and classes")
+    bucket = f"file://{store}/digits"
+    run_aisio("pack", str(samples), bucket, "--prefix=train", f"--samples={SAMPLES}")
+    with serve(store) as endpoint:
+        urls = list_shards(endpoint)
+        load_shard(urls[0], endpoint)
+        run, size_bytes = train_on(urls, endpoint)
+    picture = BUILD / "run.png"
+    draw(run, picture, goal=GOAL)
+    print_table(urls, run, size_bytes)
+    print(f"\nThe run as a picture: {picture}")
+    if run.accuracies[-1] < GOAL:
+        print(f"The network did not reach {GOAL:.0%} in {EPOCHS} epochs.", file=sys.stderr)
+        return 1
+    return 0
+
+
+def fresh_folder(name: str) -> Path:
+    """Return an empty folder below build/demo."""
+    folder = BUILD / name
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
+
+
+def run_aisio(*arguments: str) -> None:
+    """Run a command of aisio, shown as one would type it."""
+    print(f"$ aisio {shlex.join(arguments)}", flush=True)
+    if subprocess.run([AISIO, *arguments], check=False).returncode:
+        raise SystemExit(f"aisio {arguments[0]} failed; its message is above")
+
+
+@contextmanager
+def serve(folder: Path) -> Iterator[str]:
+    """Serve a folder on a free port; yield the server's address."""
+    arguments = ["serve", str(folder), "--port", "0"]
+    print(f"$ aisio {shlex.join(arguments)} &", flush=True)
+    with subprocess.Popen([AISIO, *arguments], stdout=subprocess.PIPE, text=True) as server:
+        try:
+            yield ready_address(server)
+        finally:
+            server.terminate()
+
+
+def ready_address(server: subprocess.Popen[str]) -> str:
+    """Wait until the server says where it listens."""
+    for line in server.stdout or ():
+        if address := re.search(r"http://\S+", line):
+            return address[0]
+    raise SystemExit("the server ended before it was ready; its message is above")
+
+
+def list_shards(endpoint: str) -> list[str]:
+    """List the shards with the listing datapipe."""
+    urls = list(IterableWrapper([SHARDS]).ais_list_files(url=endpoint))
+    print(f"== {len(urls)} shards listed: {urls[0]} ...")
+    return urls
+
+
+def load_shard(url: str, endpoint: str) -> None:
+    """Load one shard with the loading datapipe."""
+    for name, stream in IterableWrapper([url]).ais_load_files(url=endpoint):
+        print(f"== {name} loaded: {len(stream.read()):,} bytes")
+
+
+def train_on(urls: list[str], endpoint: str) -> tuple[Run, int]:
+    """Train on all shards but the last, which is held out.
+
+    Returns:
+        The run, and the size of the shards trained on, in bytes.
+    """
+    *train_urls, held_out = urls
+    print(f"== training on {len(train_urls)} shards with 2 workers, {held_out} is held out")
+    run = train(
+        load_batches(train_urls, endpoint, workers=2),
+        load_batches([held_out], endpoint, workers=0),
+        samples=len(train_urls) * SAMPLES,
+        goal=GOAL,
+        epochs=EPOCHS,
+    )
+    return run, sum(aisio.Client(endpoint).object(url).head().size_bytes or 0 for url in train_urls)
+
+
+def load_batches(urls: list[str], endpoint: str, *, workers: int) -> Batches:
+    """Return batches of samples, read from the shards anew at each iteration."""
+    reader = aisio.AISShardReader(urls, endpoint=endpoint)
+    return DataLoader(reader, batch_size=50, num_workers=workers, persistent_workers=workers > 0)
+
+
+def print_table(urls: list[str], run: Run, size_bytes: int) -> None:
+    """Print the run in numbers."""
+    epochs = len(run.accuracies)
+    rows = {
+        "objects listed": f"{len(urls)}",
+        "samples trained on": f"{run.samples:,} in {epochs} epochs",
+        "speed": f"{run.samples / run.seconds:,.0f} samples/s",
+        "read from the server": f"{size_bytes * epochs / run.seconds / 1e6:,.1f} MB/s",
+        "time to the first batch": f"{run.first_batch_s:.2f} s",
+        "accuracy, held-out shard": f"{run.accuracies[-1]:.1%}",
+    }
+    width = max(map(len, rows))
+    print("\n" + "\n".join(f"{label:<{width}}  {value:>24}" for label, value in rows.items()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
