@@ -88,6 +88,11 @@ class HttpObject(NamedTuple):
     etl_name: str | None
 
 
+def is_object_http_url(text: str) -> bool:
+    """Tell whether an URL has the form that `object_http_url` and the official client give it."""
+    return text.startswith(("http://", "https://")) and urlsplit(text).path.startswith(_OBJECTS)
+
+
 def parse_object_http_url(text: str) -> HttpObject:
     """Read an http URL as `object_http_url` and the official client make them.
 
@@ -309,6 +314,18 @@ def _total_size(content_range: str | None, content_length: str | None) -> int | 
         total = content_range.rpartition("/")[2]
         return int(total) if total.isdecimal() else None
     return int(content_length) if content_length and content_length.isdecimal() else None
+
+
+def parse_token(body: bytes) -> str:
+    """Read the reply of AuthN to a login.
+
+    Raises:
+        IntegrityError: There is no token in it.
+    """
+    try:
+        return str(json.loads(body)["token"])
+    except (ValueError, KeyError, TypeError):
+        raise IntegrityError("AuthN's reply to the login holds no token") from None
 
 
 def parse_custom(text: str) -> dict[str, str]:

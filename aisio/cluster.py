@@ -1,0 +1,165 @@
+"""Straight to the target: where an object lies is computed, which saves the proxy's redirect.
+
+The cluster map is fetched once a process and endpoint, on the first read. It can be wrong (a node
+left, a rebalance is under way, the nodes' public network cannot be reached from here), so a target
+that fails to deliver is never the last word: the map is read again, and the proxy asked once.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urlencode
+
+import urllib3
+
+from aisio.errors import (
+    AccessError,
+    NotFoundError,
+    StorageError,
+)
+from aisio.session import WorkerRequestClient
+from aisio.urls import ObjectUrl
+from aisio.wire.messages import object_path
+from aisio.wire.placement import ClusterMap, Target, parse_cluster_map
+
+FRESH_S = 1.0
+"""A map read so recently is not read again: a thousand missing objects are not a thousand maps."""
+
+AVOIDED_S = 30.0
+"""How long an unreachable target is left to the proxy, and a refused map is not asked for again."""
+
+
+@dataclass
+class _Known:
+    """What this process knows of one cluster."""
+
+    map: ClusterMap | None
+    read_at: float
+    avoided_until: dict[str, float] = field(default_factory=dict)
+
+
+_known: dict[tuple[int, str], _Known] = {}
+
+
+class Router:
+    """Opens replies to reads, at the target that should hold the object or by way of the proxy.
+
+    Args:
+        requests: The way to the endpoint.
+        now: A clock that never goes back, in seconds.
+    """
+
+    def __init__(
+        self, requests: WorkerRequestClient, now: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._requests = requests
+        self._now = now
+
+    def open(
+        self,
+        method: str,
+        url: ObjectUrl,
+        query: Mapping[str, str],
+        headers: Mapping[str, str] | None = None,
+    ) -> urllib3.BaseHTTPResponse:
+        """Send a GET or HEAD and return its open reply.
+
+        Raises:
+            StorageError: Status 400 or above, no answer, or no connection.
+        """
+        target = self._target_of(url)
+        if target is None:
+            return self._by_proxy(method, url, query, headers)
+        try:
+            return self._at(target, method, url, query, headers)
+        except StorageError as error:
+            if not self._proxy_knows_better(error, url, target):
+                raise
+        return self._by_proxy(method, url, query, headers)
+
+    def _proxy_knows_better(self, error: StorageError, url: ObjectUrl, target: Target) -> bool:
+        if isinstance(error, NotFoundError):
+            return self._moved(url, target)
+        if isinstance(error, AccessError):
+            # The cluster wants its own signature on requests to targets: only the proxy gives it.
+            self._remember(None)
+        elif error.status is None:
+            self._avoid(target)
+            self._moved(url, target)
+        # A target says 400 where the proxy says what is wrong, as of a missing bucket.
+        return error.status in (None, 400, 401, 403)
+
+    def _at(
+        self,
+        target: Target,
+        method: str,
+        url: ObjectUrl,
+        query: Mapping[str, str],
+        headers: Mapping[str, str] | None,
+    ) -> urllib3.BaseHTTPResponse:
+        address = f"{target.endpoint}{object_path(url)}?{urlencode(query)}"
+        return self._requests.exchange(
+            method,
+            address,
+            headers=self._requests.headers_for(address) | dict(headers or {}),
+            about=str(url),
+        )
+
+    def _by_proxy(
+        self,
+        method: str,
+        url: ObjectUrl,
+        query: Mapping[str, str],
+        headers: Mapping[str, str] | None,
+    ) -> urllib3.BaseHTTPResponse:
+        return self._requests.stream(
+            method, object_path(url), query=query, headers=headers, about=str(url)
+        )
+
+    def _target_of(self, url: ObjectUrl) -> Target | None:
+        if not self._requests.settings.direct:
+            return None
+        known = _known.get(self._key)
+        if known is None or (known.map is None and self._now() - known.read_at > AVOIDED_S):
+            known = self._read_map()
+        if known.map is None or not known.map.can_read_directly:
+            return None
+        target = known.map.target_of(url)
+        if known.avoided_until and known.avoided_until.get(target.id, 0.0) > self._now():
+            return None
+        return target
+
+    def _moved(self, url: ObjectUrl, target: Target) -> bool:
+        """Read the map again, and tell whether the proxy may know better than this target."""
+        known = _known.get(self._key)
+        if known is None or self._now() - known.read_at < FRESH_S:
+            return False
+        before = known.map
+        after = self._read_map().map
+        return after is None or before is None or after.is_newer_than(before)
+
+    def _read_map(self) -> _Known:
+        try:
+            reply = self._requests.call("GET", "/v1/daemon", query={"what": "smap"}, safe=False)
+            return self._remember(parse_cluster_map(reply.body))
+        except StorageError:
+            # No map, no short cut; if the cluster itself is away, the read will say so.
+            return self._remember(None)
+
+    def _remember(self, cluster_map: ClusterMap | None) -> _Known:
+        before = _known.get(self._key)
+        avoided = before.avoided_until if before else {}
+        known = _known[self._key] = _Known(cluster_map, self._now(), avoided)
+        return known
+
+    def _avoid(self, target: Target) -> None:
+        known = _known.get(self._key)
+        if known is not None:
+            known.avoided_until[target.id] = self._now() + AVOIDED_S
+
+    @property
+    def _key(self) -> tuple[int, str]:
+        return os.getpid(), self._requests.settings.endpoint

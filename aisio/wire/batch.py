@@ -1,0 +1,344 @@
+"""Get-batch: many objects in one reply, as one archive. Requests out, replies in, without I/O.
+
+    entries ── batch_path, batch_query, batch_message ──> one GET with a JSON body
+    reply, streaming:  the archive itself (application/x-tar)
+    reply, multipart:  MultipartReply -> what the server says of each entry, then the archive
+    archive ── TarParser ──> member names ── BatchMatcher.match ──> entry by entry, in order
+
+The order of the entries is the order of the members, and there is one member for each. That is the
+promise; what a live cluster does is less. A streamed archive that fails ends early and looks whole.
+An object that is missing may end the archive, be answered 404, or stand in it as an empty member
+`__404__/name`, whether or not errors were to be passed over: it depends on the node that misses it.
+A range beyond an object's end may be answered with the whole object. Hence BatchMatcher, which
+compares each name and size and knows what has not come.
+
+Source:
+    AIStore 5.0, api/apc/ml.go and xact/xs/moss.go; each deviation was seen on a live cluster.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from aisio.errors import ConfigError, IntegrityError
+from aisio.urls import ObjectUrl
+from aisio.wire.messages import bucket_query
+
+__all__ = [
+    "BatchEntry",
+    "BatchMatcher",
+    "BatchOutcome",
+    "MemberMatch",
+    "batch_message",
+    "batch_path",
+    "batch_query",
+    "member_name",
+    "parse_batch_reply",
+]
+
+BATCH_PATH: Final = "/v1/ml/moss"
+MISSING_PREFIX: Final = "__404__/"
+MIMES: Final = (".tar", ".tgz", ".tar.gz", ".tar.lz4", ".zip")
+
+
+@dataclass(frozen=True, slots=True)
+class BatchEntry:
+    """One thing to fetch: an object, a member of an archive, or a range of either.
+
+    Attributes:
+        url: The object.
+        archpath: Path of a member, if the object is an archive and one member of it is wanted; a
+            leading slash means nothing.
+        start: First byte, counted from 0.
+        length: Bytes from there on; 0 (with start 0) for all. A range to an unknown end is not
+            offered: where a node falls back on a copy elsewhere it sends the whole object, which
+            only a known length gives away.
+        opaque: Bytes of the caller's own, which the multipart form sends back.
+    """
+
+    url: ObjectUrl
+    archpath: str = ""
+    start: int = 0
+    length: int = 0
+    opaque: bytes = b""
+
+    def __post_init__(self) -> None:
+        self.url.require_object()
+        if self.start < 0 or self.length < 0 or (self.start and not self.length):
+            raise ConfigError(
+                f"get-batch {self.url}: start={self.start}, length={self.length} is not a range: "
+                "give start >= 0 and length > 0, or neither for the whole"
+            )
+        if self.archpath.endswith("/"):
+            raise ConfigError(
+                f"get-batch {self.url}: archpath={self.archpath!r} names a folder of the archive; "
+                "name a file in it"
+            )
+
+
+def batch_path(entries: Sequence[BatchEntry]) -> str:
+    """Return the path to ask: it names the bucket, where all entries are of one.
+
+    Raises:
+        ConfigError: No entries.
+    """
+    shared = _shared_bucket(entries)
+    return f"{BATCH_PATH}/{shared.bucket}" if shared else BATCH_PATH
+
+
+def batch_query(entries: Sequence[BatchEntry], *, colocation: int = 0) -> dict[str, str]:
+    """Return the query parameters that go with `batch_path`.
+
+    Args:
+        entries: What the batch asks for.
+        colocation: 1 has the node assemble the batch that holds most of its objects, 0 any node.
+    """
+    shared = _shared_bucket(entries)
+    query = bucket_query(shared) if shared else {}
+    return query | ({"coloc": str(colocation)} if colocation else {})
+
+
+def batch_message(
+    entries: Sequence[BatchEntry],
+    *,
+    mime: str = ".tar",
+    streaming: bool = True,
+    continue_on_error: bool = True,
+    only_object_name: bool = False,
+    colocation: int = 0,
+) -> dict[str, Any]:
+    """Return the JSON body of a get-batch request.
+
+    Args:
+        entries: What to fetch, in this order.
+        mime: Form of the archive: .tar, .tgz, .tar.gz, .tar.lz4 or .zip.
+        streaming: Ask for the bare archive, sent while it is made; else for the multipart form,
+            which the server completes first and which says what is wrong with which entry.
+        continue_on_error: Pass over what is missing; the server gives up after 8 of them all the
+            same (`get_batch.max_soft_errs`).
+        only_object_name: Name members by the object alone, without its bucket.
+        colocation: As for `batch_query`.
+
+    Raises:
+        ConfigError: No entries, an unknown form, or buckets that the protocol cannot name together.
+    """
+    if mime not in MIMES:
+        raise ConfigError(f"get-batch: mime={mime!r}; expected one of {', '.join(MIMES)}")
+    whole_bucket = _shared_bucket(entries) is not None
+    message: dict[str, Any] = {
+        "mime": mime,
+        "in": [_wire_entry(entry, with_bucket=not whole_bucket) for entry in entries],
+        "coer": continue_on_error,
+        "onob": only_object_name,
+        "strm": streaming,
+    }
+    return message | ({"coloc": colocation} if colocation else {})
+
+
+def _shared_bucket(entries: Sequence[BatchEntry]) -> ObjectUrl | None:
+    if not entries:
+        raise ConfigError("get-batch: no entries; the server refuses an empty batch")
+    first = entries[0].url
+    bucket = (first.bucket, first.provider, first.namespace)
+    for entry in entries:
+        url = entry.url
+        if (url.bucket, url.provider, url.namespace) != bucket:
+            return None
+    return first
+
+
+def _wire_entry(entry: BatchEntry, *, with_bucket: bool) -> dict[str, Any]:
+    # The bucket is left out where the path names it: entries have no field for a namespace, and a
+    # bucket in an entry means the one of that name in the global namespace.
+    url = entry.url
+    wire: dict[str, Any] = {"objname": url.name}
+    if with_bucket:
+        if url.namespace:
+            raise ConfigError(
+                f"get-batch: {url.root} has a namespace and cannot be asked for together with "
+                "other buckets; ask bucket by bucket"
+            )
+        wire |= {"bucket": url.bucket, "provider": url.provider}
+    if entry.archpath:
+        wire["archpath"] = entry.archpath.lstrip("/")
+    if entry.length:
+        wire |= {"start": entry.start, "length": entry.length}
+    if entry.opaque:
+        wire["opaque"] = base64.b64encode(entry.opaque).decode()
+    return wire
+
+
+def _name_of(entry: BatchEntry) -> str:
+    name, archpath = entry.url.name, entry.archpath
+    return f"{name}/{archpath.lstrip('/')}" if archpath else name
+
+
+def member_name(entry: BatchEntry, *, only_object_name: bool = False) -> str:
+    """Return the name that the archive's member for this entry is to have."""
+    name = _name_of(entry)
+    return name if only_object_name else f"{entry.url.bucket}/{name}"
+
+
+class BatchOutcome(NamedTuple):
+    """What the multipart form says of one entry.
+
+    Attributes:
+        size_bytes: Size of its member; 0 where it is missing.
+        error: Why it is missing; "" if it is there.
+        opaque: As it was in the entry.
+    """
+
+    size_bytes: int
+    error: str
+    opaque: bytes
+
+
+class _Outcome(msgspec.Struct):
+    objname: str
+    bucket: str = ""
+    archpath: str = ""
+    err_msg: str = ""
+    opaque: bytes = b""
+    size: int = 0
+
+
+class _Reply(msgspec.Struct):
+    out: list[_Outcome] | None = None
+    uuid: str = ""
+
+
+_reply = msgspec.json.Decoder(_Reply, strict=False)
+
+
+def parse_batch_reply(body: bytes, entries: Sequence[BatchEntry]) -> tuple[BatchOutcome, ...]:
+    """Read the metadata of a multipart reply, one outcome for each entry.
+
+    Raises:
+        IntegrityError: It is not such metadata, or not about these entries.
+    """
+    try:
+        rows = _reply.decode(body).out or []
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise IntegrityError(f"get-batch: the metadata cannot be read: {error}") from error
+    if len(rows) != len(entries):
+        raise IntegrityError(
+            f"get-batch: the metadata tells of {len(rows)} entries, {len(entries)} were asked for"
+        )
+    for index, (row, entry) in enumerate(zip(rows, entries, strict=True)):
+        # A node that sends to another one joins the two names: "shard.tar/member", no archpath.
+        told = f"{row.objname}/{row.archpath}" if row.archpath else row.objname
+        if told != _name_of(entry) or row.bucket != entry.url.bucket:
+            raise IntegrityError(
+                f"get-batch: the metadata of entry {index} is about {row.bucket}/{told!r}, "
+                f"{member_name(entry)!r} was asked for",
+                url=str(entry.url),
+            )
+    return tuple(BatchOutcome(row.size, row.err_msg, row.opaque) for row in rows)
+
+
+class MemberMatch(NamedTuple):
+    """Which entry a member of the archive answers.
+
+    Attributes:
+        entry_index: Which one it is, counted from 0.
+        is_found: False where the member is the placeholder of something missing. Ask for it alone
+            before you believe it: a range beyond the object's end may look the same.
+    """
+
+    entry_index: int
+    is_found: bool
+
+
+class BatchMatcher:
+    """Holds an archive's members against the entries that were asked for.
+
+    Args:
+        entries: What was asked for, in order.
+        only_object_name: As in `batch_message`.
+        outcomes: From `parse_batch_reply`, where the reply was multipart.
+
+    Attributes:
+        answered: How many entries have had their member so far.
+        not_found: Indices of entries that were answered with a placeholder.
+    """
+
+    def __init__(
+        self,
+        entries: Sequence[BatchEntry],
+        *,
+        only_object_name: bool = False,
+        outcomes: Sequence[BatchOutcome] | None = None,
+    ) -> None:
+        self._entries = entries
+        self._only_object_name = only_object_name
+        self._outcomes = outcomes
+        self.answered = 0
+        self.not_found: list[int] = []
+
+    @property
+    def unanswered(self) -> range:
+        """Indices of the entries whose member has not come; after the archive, never will."""
+        return range(self.answered, len(self._entries))
+
+    def match(self, name: str, size_bytes: int) -> MemberMatch:
+        """Return which entry the archive's next member answers.
+
+        Args:
+            name: The member's name.
+            size_bytes: Size of its payload.
+
+        Raises:
+            IntegrityError: It is not what was asked for next.
+        """
+        index = self.answered
+        if index == len(self._entries):
+            raise IntegrityError(
+                f"get-batch: member {name!r} came after all {index} entries were answered"
+            )
+        entry = self._entries[index]
+        is_found = name == member_name(entry, only_object_name=self._only_object_name)
+        if not is_found and not self._is_placeholder(name, entry):
+            expected = member_name(entry, only_object_name=self._only_object_name)
+            raise self._wrong(f"is {name!r}, {expected!r} was asked for")
+        self._check_size(entry, is_found, size_bytes)
+        self.answered = index + 1
+        if not is_found:
+            self.not_found.append(index)
+        return MemberMatch(index, is_found)
+
+    def _is_placeholder(self, name: str, entry: BatchEntry) -> bool:
+        missing = name.removeprefix(MISSING_PREFIX)
+        if missing == name:
+            return False
+        # A node that misses a whole shard of its own names the shard alone.
+        shard = entry.url.name if self._only_object_name else f"{entry.url.bucket}/{entry.url.name}"
+        return missing in (shard, member_name(entry, only_object_name=self._only_object_name))
+
+    def _check_size(self, entry: BatchEntry, is_found: bool, size_bytes: int) -> None:
+        if not is_found:
+            if size_bytes:
+                raise self._wrong(f"stands for a missing object and yet has {size_bytes} bytes")
+            return
+        if entry.length and size_bytes != entry.length:
+            raise self._wrong(
+                f"has {size_bytes} bytes, the range of {entry.length} from {entry.start} was asked "
+                "for: it ends beyond the object, or the whole object was sent"
+            )
+        if self._outcomes is None:
+            return
+        outcome = self._outcomes[self.answered]
+        if outcome.error or size_bytes != outcome.size_bytes:
+            told = outcome.error or f"{outcome.size_bytes} bytes"
+            raise self._wrong(f"has {size_bytes} bytes, its metadata says: {told}")
+
+    def _wrong(self, what: str) -> IntegrityError:
+        url = self._entries[self.answered].url
+        return IntegrityError(
+            f"get-batch {url}: member {self.answered} of the archive {what}; read it alone",
+            url=str(url),
+        )

@@ -1,0 +1,117 @@
+"""The multipart form of a get-batch reply: metadata, then the archive. Without I/O.
+
+Source:
+    RFC 2046, section 5.1.1; AIStore 5.0, xact/xs/moss.go (parts "metadata" and "archive").
+"""
+
+from __future__ import annotations
+
+from email.message import Message
+from enum import Enum
+
+from aisio.errors import IntegrityError, TruncatedError
+
+__all__ = ["MultipartReply"]
+
+_HEAD_END = b"\r\n\r\n"
+_MAX_HEAD_BYTES = 1 << 16
+_MAX_METADATA_BYTES = 1 << 28  # 200 bytes an entry: over a million of them
+
+
+class _Stage(Enum):
+    PREAMBLE = "the first boundary"
+    METADATA_HEAD = "the header of the metadata"
+    METADATA = "the end of the metadata"
+    ARCHIVE_HEAD = "the header of the archive"
+    ARCHIVE = "the end of the archive"
+    END = "the closing boundary"
+
+
+class MultipartReply:
+    """Takes the multipart form apart while it arrives; holds the metadata, never the archive.
+
+    Args:
+        content_type: The reply's Content-Type, which names the boundary.
+
+    Attributes:
+        metadata: The first part, once all of it has come: for `batch.parse_batch_reply`.
+    """
+
+    def __init__(self, content_type: str) -> None:
+        self._content_type = content_type
+        self._delimiter = b""
+        self._stage = _Stage.PREAMBLE
+        self._held = b"\r\n"  # the line break of a boundary that opens the body
+        self.metadata: bytes | None = None
+
+    def feed(self, data: bytes | bytearray | memoryview) -> bytes:
+        """Take the next bytes of the reply.
+
+        Returns:
+            Bytes of the archive, as far as they have come; b"" while the metadata is read.
+
+        Raises:
+            IntegrityError: It is not the multipart form of a get-batch reply.
+        """
+        self._delimiter = self._delimiter or _delimiter(self._content_type)
+        self._held = self._held + data if self._held else bytes(data)
+        if self._stage is _Stage.PREAMBLE:
+            self._take(self._delimiter, _MAX_HEAD_BYTES, _Stage.METADATA_HEAD)
+        if self._stage is _Stage.METADATA_HEAD:
+            self._take(_HEAD_END, _MAX_HEAD_BYTES, _Stage.METADATA)
+        if self._stage is _Stage.METADATA:
+            self.metadata = self._take(self._delimiter, _MAX_METADATA_BYTES, _Stage.ARCHIVE_HEAD)
+        if self._stage is _Stage.ARCHIVE_HEAD:
+            self._take(_HEAD_END, _MAX_HEAD_BYTES, _Stage.ARCHIVE)
+        if self._stage is _Stage.ARCHIVE:
+            return self._take_archive()
+        return b""
+
+    def finish(self) -> None:
+        """Say that the reply has ended.
+
+        Raises:
+            TruncatedError: It ended before its closing boundary.
+        """
+        if self._stage is not _Stage.END or not self._held.startswith(b"--"):
+            raise TruncatedError(
+                f"get-batch: the reply ended before {self._stage.value}: it was cut; ask again"
+            )
+
+    def _take(self, mark: bytes, limit_bytes: int, following: _Stage) -> bytes | None:
+        before, found, rest = self._held.partition(mark)
+        if len(before) > limit_bytes:
+            raise IntegrityError(
+                f"get-batch: {self._stage.value} did not come within {limit_bytes} bytes: "
+                "not a get-batch reply"
+            )
+        if not found:
+            return None
+        self._stage, self._held = following, rest
+        return before
+
+    def _take_archive(self) -> bytes:
+        held, delimiter = self._held, self._delimiter
+        stop = held.find(delimiter)
+        if stop >= 0:
+            self._stage, self._held = _Stage.END, held[stop + len(delimiter) :]
+            return held[:stop]
+        # Held back is only what may be the beginning of a boundary: as a rule nothing, and the
+        # piece goes on as it came, without a copy.
+        tail = held.find(b"\r", max(0, len(held) - len(delimiter) + 1))
+        if tail < 0:
+            self._held = b""
+            return held
+        self._held = held[tail:]
+        return held[:tail]
+
+
+def _delimiter(content_type: str) -> bytes:
+    message = Message()
+    message["Content-Type"] = content_type
+    boundary = message.get_boundary()
+    if message.get_content_maintype() != "multipart" or not boundary:
+        raise IntegrityError(
+            f"get-batch: the reply is {content_type!r}, a multipart one was asked for"
+        )
+    return b"\r\n--" + boundary.encode("latin-1")

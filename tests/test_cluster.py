@@ -1,0 +1,146 @@
+"""Router: straight to the target, and what happens where that fails."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+import pytest
+
+from aisio import cluster
+from aisio.client import Client, Object
+from aisio.errors import NotFoundError
+from aisio.records import RetryPolicy, Settings
+from tests.http_server import Reply, Server
+
+DATA = Reply(200, b"data")
+
+
+def cluster_map(version: int, proxy: str, *targets: str) -> Reply:
+    """Return a reply that holds a cluster map."""
+
+    def node(name: str, url: str) -> dict[str, object]:
+        return {"daemon_id": name, "public_net": {"direct_url": url}, "id_digest": len(name)}
+
+    body = {
+        "version": str(version),
+        "uuid": "u",
+        "proxy_si": node("p", proxy),
+        "tmap": {f"t{number}": node(f"t{number}", url) for number, url in enumerate(targets)},
+    }
+    return Reply(200, json.dumps(body).encode())
+
+
+@dataclass
+class Nodes:
+    """A proxy, a target, and an object of theirs."""
+
+    proxy: Server
+    target: Server
+    item: Object
+
+    def asked(self) -> tuple[list[str], list[str]]:
+        """Return the methods and first path parts that proxy and target were asked."""
+        return tuple(
+            [
+                f"{request.method} {request.target.split('/')[2].split('?')[0]}"
+                for request in requests
+            ]
+            for requests in (self.proxy.requests, self.target.requests)
+        )  # type: ignore[return-value]
+
+
+@pytest.fixture(autouse=True)
+def forget(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Begin without knowing any cluster, and read maps as often as the rules say."""
+    monkeypatch.setattr(cluster, "_known", {})
+    monkeypatch.setattr(cluster, "FRESH_S", 0.0)
+
+
+@contextmanager
+def nodes(*answers: Reply, maps: int = 1, by_proxy: tuple[Reply, ...] = ()) -> Iterator[Nodes]:
+    """Start a target with these answers, and a proxy that has maps first, then these answers."""
+    with ExitStack() as stack:
+        target = stack.enter_context(Server(*answers))
+        proxy = stack.enter_context(Server())
+        proxy.replies = [cluster_map(v + 1, proxy.url, target.url) for v in range(maps)]
+        proxy.replies += by_proxy
+        settings = Settings(proxy.url, token="s3cret", retry=RetryPolicy(attempts=1))
+        client = Client.from_settings(settings)
+        stack.callback(client.close)
+        yield Nodes(proxy, target, client.bucket("b").object("a b"))
+
+
+def test_reads_go_straight_to_the_target() -> None:
+    """One map a process, then one request an object, without the token."""
+    with nodes(DATA, DATA) as found:
+        assert [found.item.get(), found.item.get()] == [b"data"] * 2
+    assert found.asked() == (["GET daemon"], ["GET objects", "GET objects"])
+    assert found.target.requests[0].target == "/v1/objects/b/a%20b?provider=ais"
+    assert found.target.requests[0].headers["Authorization"] is None
+
+
+def test_direct_can_be_switched_off() -> None:
+    """Then everything goes by way of the proxy, and no map is read."""
+    with nodes(maps=0, by_proxy=(DATA,)) as found:
+        client = Client(found.proxy.url, direct=False, retry=RetryPolicy(attempts=1))
+        assert client.bucket("b").object("a").get() == b"data"
+        client.close()
+    assert found.asked() == (["GET objects"], [])
+
+
+def test_a_missing_object_with_the_same_map_is_missing() -> None:
+    """The map is read once more; the proxy would only name the same target."""
+    with nodes(Reply(404), maps=1) as found:
+        found.proxy.replies.append(cluster_map(1, found.proxy.url, found.target.url))
+        with pytest.raises(NotFoundError, match="ais://b/a b"):
+            found.item.get()
+    assert found.asked() == (["GET daemon", "GET daemon"], ["GET objects"])
+
+
+def test_a_missing_object_with_a_newer_map_is_asked_of_the_proxy() -> None:
+    """The object may have moved to another node."""
+    with nodes(Reply(404), maps=2, by_proxy=(DATA,)) as found:
+        assert found.item.get() == b"data"
+    assert found.asked() == (["GET daemon", "GET daemon", "GET objects"], ["GET objects"])
+
+
+def test_many_missing_objects_are_not_many_maps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A map that was just read is not read again."""
+    monkeypatch.setattr(cluster, "FRESH_S", 3600.0)
+    with nodes(*[Reply(404)] * 3) as found:
+        for _ in range(3):
+            with pytest.raises(NotFoundError):
+                found.item.get()
+    assert found.asked() == (["GET daemon"], ["GET objects"] * 3)
+
+
+def test_a_target_that_is_down_is_left_to_the_proxy() -> None:
+    """A refused connection costs one more map, and the next read does not try it again."""
+    with nodes(maps=2, by_proxy=(DATA, DATA)) as found:
+        found.target.server_close()
+        assert [found.item.get(), found.item.get()] == [b"data"] * 2
+    assert found.asked()[0] == ["GET daemon", "GET daemon", "GET objects", "GET objects"]
+
+
+def test_a_cluster_that_signs_its_requests_is_read_by_the_proxy() -> None:
+    """403 at a target: only the proxy's redirect will do, from now on."""
+    with nodes(Reply(403), by_proxy=(DATA, DATA)) as found:
+        assert [found.item.get(), found.item.get()] == [b"data"] * 2
+    assert found.asked() == (["GET daemon", "GET objects", "GET objects"], ["GET objects"])
+
+
+def test_a_cluster_that_hides_its_map_is_read_by_the_proxy() -> None:
+    """Some tokens may read objects and not the map."""
+    with nodes(maps=0, by_proxy=(Reply(403), DATA, DATA)) as found:
+        assert [found.item.get(), found.item.get()] == [b"data"] * 2
+    assert found.asked() == (["GET daemon", "GET objects", "GET objects"], [])
+
+
+def test_head_goes_straight_too() -> None:
+    """Whatever reads knows the way."""
+    with nodes(Reply(200, headers={"Content-Length": "4"})) as found:
+        assert found.item.head().size_bytes == 4
+    assert found.asked() == (["GET daemon"], ["HEAD objects"])

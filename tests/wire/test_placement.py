@@ -1,0 +1,160 @@
+"""Placement agrees with AIStore's own numbers, and maps that cannot be used are refused."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from typing import Any
+
+import pytest
+
+from aisio.errors import IntegrityError, UnavailableError
+from aisio.urls import Namespace, ObjectUrl
+from aisio.wire.placement import (
+    ClusterMap,
+    Target,
+    digest,
+    parse_cluster_map,
+    unique_name,
+    weight,
+)
+
+
+def node(name: str, *, flags: int = 0, url: str = "", **fields: Any) -> dict[str, Any]:
+    """Return a node as it stands in a cluster map."""
+    url = url or f"http://{name}:8081"
+    return {
+        "public_net": {"node_ip_addr": name, "daemon_port": "8081", "direct_url": url},
+        "daemon_type": "target",
+        "daemon_id": name,
+        "flags": flags,
+        "id_digest": digest(name),
+    } | fields
+
+
+def map_body(*targets: dict[str, Any], version: str = "12", **fields: Any) -> bytes:
+    """Return a cluster map as a server sends it."""
+    proxy = node("p", url="http://p:8080")
+    body = {
+        "tmap": {target["daemon_id"]: target for target in targets},
+        "pmap": {"p": proxy},
+        "proxy_si": proxy,
+        "uuid": "cluster",
+        "version": version,
+    }
+    return json.dumps(body | fields).encode()
+
+
+THREE = parse_cluster_map(map_body(node("tCCC"), node("tAAA"), node("tBBB")))
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [(4573842, 5026071747115404967), (0, 1905207664160064169)]
+)
+def test_weight_is_the_one_that_aistores_unit_test_pins(value, expected):
+    """The mixing function gives AIStore's own test vectors; it depends on the xor alone."""
+    assert weight(value, 0) == weight(0, value) == weight(value ^ 99, 99) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("ais/@#/bck/obj", 7636710260493408699),
+        ("ais/@#/imagenet/train/shard-000000.tar", 17937924591299826892),
+        ("aws/@#/data/a b.txt", 9988718196613431693),
+        ("t8081", 8068595039456460735),
+        ("tA", 4894490058445158489),
+        ("tgt_abcde", 2696754786213330841),
+    ],
+)
+def test_digest_is_aistores(text, expected):
+    """Ids and unique names are hashed by XXH64 with AIStore's seed."""
+    assert digest(text) == expected
+
+
+def test_objects_go_to_the_targets_that_aistore_gives_them():
+    """The winner among three targets is AIStore's, for each of six objects."""
+    urls = [ObjectUrl("ais", "bck", f"obj{i}") for i in range(6)]
+    assert [THREE.target_of(url).id[-1] for url in urls] == list("BABAAC")
+
+
+def test_target_is_the_one_of_the_highest_weight():
+    """target_of, which has weight() written out, chooses as weight() does."""
+    for i in range(500):
+        url = ObjectUrl("ais", "bck", f"train/é {i}?#%.jpg")
+        key = digest(unique_name(url))
+        assert THREE.target_of(url) == max(THREE.targets, key=lambda t: weight(t.digest, key))
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("s3://data/a b.txt", "aws/@#/data/a b.txt"),
+        ("ais://@f3Kd#ml/bck/o?x#y%20", "ais/@f3Kd#ml/bck/o?x#y%20"),
+        ("gs://b/dir/x?", "gcp/@#/b/dir/x?"),
+    ],
+)
+def test_unique_name_has_the_canonical_provider_and_the_name_as_it_stands(url, expected):
+    """Aliases are resolved; nothing of the name is quoted or collapsed."""
+    assert unique_name(ObjectUrl.parse(url)) == expected
+
+
+def test_map_leaves_out_targets_in_maintenance_and_decommission():
+    """Flags 4 and 8 take a target out of placement, others do not."""
+    targets = [node("a", flags=4), node("b", flags=8), node("c", flags=3), node("d", flags=0)]
+    assert [t.id for t in parse_cluster_map(map_body(*targets)).targets] == ["c", "d"]
+
+
+def test_map_says_where_targets_are():
+    """The endpoint is the public network's URL, without a slash at its end."""
+    told = parse_cluster_map(map_body(node("a", url="https://10.0.0.7:51081/")))
+    assert told.targets == (Target("a", digest("a"), "https://10.0.0.7:51081"),)
+    assert (told.version, told.uuid, told.proxy_endpoint) == (12, "cluster", "http://p:8080")
+
+
+def test_map_computes_a_digest_that_is_not_given():
+    """A map without id_digest places objects like one that has it."""
+    told = parse_cluster_map(map_body(node("tA", id_digest=0)))
+    assert told.targets[0].digest == 4894490058445158489
+
+
+def test_map_survives_pickling_and_is_a_value():
+    """Workers get the parent's map."""
+    assert pickle.loads(pickle.dumps(THREE)) == THREE
+    assert hash(THREE) == hash(parse_cluster_map(map_body(*map(node, ("tAAA", "tBBB", "tCCC")))))
+
+
+def test_direct_reads_need_targets_that_are_not_the_proxy():
+    """A gateway that is its own target, or a target without an address, is reached as ever."""
+    own = node("t", url="http://p:8080/")
+    assert THREE.can_read_directly
+    assert not parse_cluster_map(map_body(own)).can_read_directly
+    assert not parse_cluster_map(map_body()).can_read_directly
+    assert not ClusterMap(1, "", (Target("t", 1, ""),)).can_read_directly
+
+
+def test_newer_is_a_higher_version_or_another_cluster():
+    """Versions of different clusters do not compare."""
+    old, new = ClusterMap(3, "u", ()), ClusterMap(4, "u", ())
+    assert new.is_newer_than(old)
+    assert not old.is_newer_than(new)
+    assert not old.is_newer_than(old)
+    assert ClusterMap(1, "other", ()).is_newer_than(new)
+
+
+def test_map_without_active_targets_names_the_object():
+    """Nowhere to go is a StorageError that says what was looked for."""
+    empty = parse_cluster_map(map_body(node("a", flags=4)))
+    with pytest.raises(UnavailableError, match=r"ais://#ml/b/x: version 12.*no active target"):
+        empty.target_of(ObjectUrl("ais", "b", "x", Namespace("", "ml")))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"<html>", b"[]", b"{}", b'{"tmap":null,"version":"1"}', b"\xff\xfe", map_body()[:-9],
+     map_body(version="x"), map_body({"daemon_id": "a"}), map_body(node("a", id_digest="z"))],
+)  # fmt: skip
+def test_junk_is_refused(body):
+    """What is not a cluster map is an IntegrityError, whatever it is."""
+    with pytest.raises(IntegrityError, match="not a cluster map"):
+        parse_cluster_map(body)
