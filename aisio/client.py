@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
+from urllib.parse import quote
 
 from aisio.config import load_settings
 from aisio.errors import (
@@ -41,6 +42,8 @@ class Client:
         retry: How long and how often to try.
         tls: Certificates for https.
         pool_size: Connections kept to one host by one thread.
+        direct: Read from the storage node that holds an object, which is computed from the cluster
+            map, and go by way of the proxy only where that fails.
 
     Raises:
         ConfigError: No endpoint, or a setting that cannot work.
@@ -55,10 +58,17 @@ class Client:
         retry: RetryPolicy | None = None,
         tls: TlsFiles | None = None,
         pool_size: int | None = None,
+        direct: bool = True,
     ) -> None:
         self.requests = WorkerRequestClient(
             load_settings(
-                endpoint, token=token, timeouts=timeouts, retry=retry, tls=tls, pool_size=pool_size
+                endpoint,
+                token=token,
+                timeouts=timeouts,
+                retry=retry,
+                tls=tls,
+                pool_size=pool_size,
+                direct=direct,
             )
         )
 
@@ -68,6 +78,27 @@ class Client:
         client = cls.__new__(cls)
         client.requests = WorkerRequestClient(settings)
         return client
+
+    def login(self, user: str, password: str, *, expires_s: float | None = None) -> Client:
+        """Get a token from the AuthN server that AIS_AUTHN_URL names; return a client that has it.
+
+        Args:
+            user: User name.
+            password: Password; it is in no error.
+            expires_s: How long the token shall be valid, in seconds; None leaves it to the server.
+
+        Raises:
+            AccessError: AuthN does not know them.
+        """
+        authn = WorkerRequestClient(
+            replace(self.settings, endpoint=self.settings.authn_url, token=None)
+        )
+        message: dict[str, Any] = {"password": password}
+        if expires_s is not None:
+            message["expires_in"] = int(expires_s * 1e9)
+        reply = authn.call("POST", f"/v1/users/{quote(user, safe='')}", message=message)
+        token = messages.parse_token(reply.body)
+        return Client.from_settings(replace(self.settings, token=token))
 
     @property
     def settings(self) -> Settings:

@@ -46,6 +46,7 @@ def load_settings(
     retry: RetryPolicy | None = None,
     tls: TlsFiles | None = None,
     pool_size: int | None = None,
+    direct: bool = True,
     environ: Mapping[str, str] | None = None,
 ) -> Settings:
     """Join arguments, environment and defaults.
@@ -57,6 +58,7 @@ def load_settings(
         retry: Without it the default policy.
         tls: Without it AIS_CLIENT_CA, AIS_CRT, AIS_CRT_KEY and AIS_SKIP_VERIFY_CRT.
         pool_size: Without it AIS_MAX_CONN_POOL.
+        direct: Read from the node that holds an object, not by way of the proxy.
         environ: Read instead of os.environ.
 
     Raises:
@@ -71,6 +73,7 @@ def load_settings(
         retry=retry or RetryPolicy(),
         tls=tls or _tls(env),
         pool_size=_pool_size(pool_size, env),
+        direct=direct,
     )
 
 

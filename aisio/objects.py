@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 import urllib3
 
-from aisio.errors import IntegrityError, NotFoundError, StorageError
+from aisio.cluster import Router
+from aisio.errors import IntegrityError, NotFoundError, RangeError, StorageError
 from aisio.payloads import HashedPayload, Payload, PutData
 from aisio.records import ByteRange, ObjectInfo
 from aisio.replies import ReplyBody, let_go
-from aisio.streams import Body, open_seekable
+from aisio.retries import RETRIED, Attempts
+from aisio.streams import Body, open_seekable, same_version
 from aisio.urls import ObjectUrl
 from aisio.wire import messages
 
@@ -136,9 +138,7 @@ class Object:
     def _send(
         self, method: str, query: dict[str, str], headers: dict[str, str] | None = None
     ) -> urllib3.BaseHTTPResponse:
-        return self.client.requests.stream(
-            method, self._path, query=query, headers=headers, about=str(self.url)
-        )
+        return Router(self.client.requests).open(method, self.url, query, headers)
 
     def _open(self, byte_range: ByteRange | None, etl_name: str | None) -> Body:
         query = messages.bucket_query(self.url)
@@ -147,10 +147,35 @@ class Object:
         response = self._send("GET", query, {"Range": str(byte_range)} if byte_range else None)
         info = messages.parse_object_headers(response.headers, self.url)
         raw = ReplyBody(response, str(self.url))
+        if etl_name:
+            # The checksum is of the stored object, and a transformation cannot be gone on with.
+            size = _checked_length(response, byte_range, info) if byte_range else info.size_bytes
+            return Body(raw, info, size)
         if byte_range:
-            return Body(raw, info, _checked_length(response, byte_range, info))
-        # The checksum is of the stored object, not of what an ETL made of it.
-        return Body(raw, info, info.size_bytes, None if etl_name else info.checksum)
+            size = _checked_length(response, byte_range, info)
+            resume = _Resume(self, info, ByteRange(byte_range.start, byte_range.start + size))
+            return Body(raw, info, size, resume=resume)
+        return Body(
+            raw, info, info.size_bytes, info.checksum, _Resume(self, info, ByteRange(0, None))
+        )
+
+    def reopen(self, info: ObjectInfo, byte_range: ByteRange) -> ReplyBody:
+        """Open a range of the very object that an earlier answer was about.
+
+        Raises:
+            IntegrityError: The object was replaced since.
+        """
+        headers = {"Range": str(byte_range)}
+        try:
+            response = self._send("GET", messages.bucket_query(self.url), headers)
+        except RangeError as error:
+            raise _replaced(info) from error
+        now = messages.parse_object_headers(response.headers, self.url)
+        if not same_version(info, now):
+            response.close()
+            raise _replaced(info)
+        _checked_length(response, byte_range, now)
+        return ReplyBody(response, str(self.url))
 
     def _put(self, payload: Payload) -> ObjectInfo:
         requests = self.client.requests
@@ -172,6 +197,49 @@ class Object:
         stored = messages.parse_object_headers(response.headers, self.url)
         sent.check(stored.checksum, str(self.url))
         return msgspec.structs.replace(stored, size_bytes=size)
+
+
+class _Resume:
+    """Continues a body behind its last good byte, as often as the retry policy allows.
+
+    The budget is renewed with every so many bytes that came through: a long body over a bad line
+    may be cut more often than a short one.
+
+    Args:
+        item: The object.
+        info: What the store said of it at first: only the same version is read on.
+        byte_range: The part of it that the body is.
+    """
+
+    RENEWED_BY_BYTES = 1024 * 1024
+
+    def __init__(self, item: Object, info: ObjectInfo, byte_range: ByteRange) -> None:
+        self._item = item
+        self._info = info
+        self._range = byte_range
+        self._attempts: Attempts | None = None
+        self._renewed_at = 0
+
+    def __call__(self, got: int, error: StorageError) -> ReplyBody:
+        if not (self._info.checksum or self._info.version or self._info.etag):
+            # Nothing tells one version from another: what follows might be of another object.
+            raise error
+        if self._attempts is None or got - self._renewed_at >= self.RENEWED_BY_BYTES:
+            self._attempts = self._item.client.requests.attempts()
+            self._renewed_at = got
+        rest = ByteRange(self._range.start + got, self._range.stop)
+        while True:
+            self._attempts.failed(error)
+            try:
+                return self._item.reopen(self._info, rest)
+            except RETRIED as again:
+                error = again
+
+
+def _replaced(info: ObjectInfo) -> IntegrityError:
+    return IntegrityError(
+        f"GET {info.url}: the object was replaced while it was read; read it again", url=info.url
+    )
 
 
 def _checked_length(response: urllib3.BaseHTTPResponse, wanted: ByteRange, info: ObjectInfo) -> int:

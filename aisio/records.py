@@ -143,6 +143,7 @@ class Settings:
         retry: Across requests.
         tls: Certificates.
         pool_size: Connections kept to one host by one thread.
+        direct: Read from the storage node that holds an object, not by way of the proxy.
     """
 
     endpoint: str
@@ -152,3 +153,4 @@ class Settings:
     retry: RetryPolicy = RetryPolicy()
     tls: TlsFiles = TlsFiles()
     pool_size: int = 10
+    direct: bool = True

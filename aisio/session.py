@@ -27,7 +27,7 @@ from requests.adapters import HTTPAdapter
 from aisio.errors import ConfigError, IntegrityError, StorageError
 from aisio.records import Settings, TlsFiles
 from aisio.replies import let_go, refusal, retry_after_s, translated
-from aisio.retries import WALL_CLOCK, Waiter, retry
+from aisio.retries import WALL_CLOCK, Attempts, Waiter, retry
 from aisio.version import __version__
 from aisio.wire.messages import error_for
 
@@ -131,6 +131,10 @@ class WorkerRequestClient:
         if getattr(self._local, "pid", None) == os.getpid():
             self._local.session.close()
         self._local.__dict__.clear()
+
+    def attempts(self) -> Attempts:
+        """Return a fresh budget of this client's retry policy."""
+        return Attempts(self.settings.retry, self._waiter)
 
     def retry(self, attempt: Callable[[], T]) -> T:
         """Run `attempt` under this client's retry policy."""
@@ -295,6 +299,10 @@ class WorkerRequestClient:
             if response.status >= 400:
                 raise refusal(response, method, about)
         return response
+
+    def headers_for(self, url: str) -> dict[str, str]:
+        """Return the headers of any request to a URL; the token is for the endpoint's host only."""
+        return dict(_headers_for(self._headers(), self.settings.endpoint, url))
 
     def _headers(self) -> dict[str, str]:
         headers = {"User-Agent": _USER_AGENT}

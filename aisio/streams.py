@@ -11,7 +11,13 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from aisio.checksums import new_hasher
-from aisio.errors import IntegrityError, TruncatedError
+from aisio.errors import (
+    IntegrityError,
+    StorageError,
+    StoreTimeoutError,
+    TruncatedError,
+    UnavailableError,
+)
 from aisio.records import Checksum, ObjectInfo
 
 SKIPPED_RATHER_THAN_REOPENED_BYTES = 256 * 1024
@@ -39,11 +45,15 @@ class Body(io.RawIOBase):
     The check comes with the last byte: the read that reaches the end raises if the length or the
     checksum is not what the store promised. Closing earlier checks nothing and cuts the connection.
 
+    A reply that is cut, or goes silent, is continued behind its last good byte.
+
     Args:
         raw: The open reply.
         info: What the store said of the whole object.
         size_bytes: Bytes that this body must have; None if the store did not say.
         checksum: Of exactly these bytes; None if there is none, as for a range.
+        resume: Opens a reply that goes on behind so many bytes, or raises what it was given: the
+            error that ended the last one. None: a cut body stays cut.
     """
 
     def __init__(
@@ -52,9 +62,11 @@ class Body(io.RawIOBase):
         info: ObjectInfo,
         size_bytes: int | None,
         checksum: Checksum | None = None,
+        resume: Callable[[int, StorageError], RawReply] | None = None,
     ) -> None:
         super().__init__()
         self._raw = raw
+        self._resume = resume
         self.info = info
         self.size_bytes = size_bytes
         self._checksum = checksum
@@ -78,9 +90,14 @@ class Body(io.RawIOBase):
             return self.readall()
         if self._ended or size == 0:
             return b""
-        data = self._raw.read(self._at_most(size))
-        self._take(data, len(data))
-        return data
+        while True:
+            try:
+                data = self._raw.read(self._at_most(size))
+                self._take(data, len(data))
+            except (TruncatedError, UnavailableError, StoreTimeoutError) as error:
+                self._continue(error)
+            else:
+                return data
 
     def readall(self) -> bytes:
         """Return all that is left; errors as for `read`."""
@@ -102,9 +119,14 @@ class Body(io.RawIOBase):
         view = memoryview(buffer).cast("B")
         if self._ended or not view:
             return 0
-        count = self._raw.readinto(view[: self._at_most(len(view))])
-        self._take(view[:count], count)
-        return count
+        while True:
+            try:
+                count = self._raw.readinto(view[: self._at_most(len(view))])
+                self._take(view[:count], count)
+            except (TruncatedError, UnavailableError, StoreTimeoutError) as error:
+                self._continue(error)
+            else:
+                return count
 
     def _at_most(self, size: int) -> int:
         # A reply ends where the body does; a file goes on behind a range.
@@ -118,12 +140,28 @@ class Body(io.RawIOBase):
             self._end()
 
     def _end(self) -> None:
-        self._ended = True
         self._raw.close()
-        error = self._wrong_length() or self._wrong_checksum()
+        error = self._wrong_length()
+        if error is not None:
+            raise error
+        self._ended = True
+        error = self._wrong_checksum()
         if error is not None:
             self.close()
             raise error
+
+    def _continue(self, error: StorageError) -> None:
+        """Go on behind the last good byte, or end this body with the error."""
+        self._raw.close()
+        if self._resume is not None:
+            try:
+                self._raw = self._resume(self._got, error)
+            except StorageError:
+                self.close()
+                raise
+            return
+        self.close()
+        raise error
 
     def _wrong_length(self) -> IntegrityError | None:
         if self.size_bytes is None or self._got == self.size_bytes:

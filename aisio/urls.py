@@ -108,10 +108,10 @@ class ObjectUrl:
             raise UrlError(f"{text!r} is not a URL: {_no_scheme_hint(text)}{_EXAMPLES}", url=text)
         if scheme == FILE:
             return cls._parse_file(text, rest)
-        if scheme in (MEMORY, "https"):
+        if scheme in (MEMORY, *WEB_SCHEMES):
             return cls._parse_direct(text, scheme, rest)
         if scheme not in ALIASES:
-            known = ", ".join([*ALIASES, FILE, MEMORY, "https"])
+            known = ", ".join([*ALIASES, FILE, MEMORY, *WEB_SCHEMES])
             raise UrlError(
                 f"{text!r}: unknown scheme {scheme!r}, expected one of {known}; {_EXAMPLES}",
                 url=text,
@@ -213,10 +213,16 @@ def check_prefix(name: str, text: str) -> str:
     """Return the object name or prefix, if a store would accept it; `text` is what errors quote.
 
     Raises:
-        UrlError: It begins with "~/", has a "." or ".." path element, or holds a NUL.
+        UrlError: It begins with "/" or "~/", has an empty, "." or ".." element, or holds a NUL.
     """
     if name.startswith("~/") or "\0" in name:
         raise UrlError(f"{text!r}: a name cannot begin with '~/' or hold a NUL character", url=text)
+    if name.startswith("/") or "//" in name:
+        raise UrlError(
+            f"{text!r}: a name cannot begin with '/' or hold '//': AIStore collapses them, and "
+            f"would take it for another",
+            url=text,
+        )
     if "." in name and not {".", ".."}.isdisjoint(name.split("/")):
         raise UrlError(f"{text!r}: a name cannot have '.' or '..' as a path element", url=text)
     return name

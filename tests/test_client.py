@@ -33,7 +33,7 @@ OFFLINE = Client.from_settings(Settings("http://h:8080", token="s3cret"))
 def cluster(*replies: Reply) -> Iterator[tuple[Server, Client]]:
     """Give a scripted server and a client to it that retries without waiting."""
     with Server(*replies) as server:
-        settings = Settings(server.url, retry=RetryPolicy(attempts=3, first_wait_s=0))
+        settings = Settings(server.url, direct=False, retry=RetryPolicy(attempts=3, first_wait_s=0))
         client = Client.from_settings(settings)
         yield server, client
         client.close()
@@ -347,7 +347,7 @@ def test_a_cluster_that_is_not_there_is_one_error() -> None:
     with Server() as server:
         pass
     client = Client.from_settings(
-        Settings(server.url, retry=RetryPolicy(attempts=2, first_wait_s=0))
+        Settings(server.url, direct=False, retry=RetryPolicy(attempts=2, first_wait_s=0))
     )
     with pytest.raises(StorageError, match=r"GET ais://b: no answer from .*after 2 tries"):
         list(client.bucket("b").list())

@@ -52,7 +52,7 @@ def stored(*replies: Reply, attempts: int = 3) -> Iterator[tuple[Server, Object]
     """Give a scripted server and an object there."""
     with Server(*replies) as server:
         retry = RetryPolicy(attempts=attempts, first_wait_s=0)
-        client = Client.from_settings(Settings(server.url, retry=retry))
+        client = Client.from_settings(Settings(server.url, retry=retry, direct=False))
         yield server, client.bucket("b").object("d/a ?#")
         client.close()
 
@@ -73,19 +73,65 @@ def test_get_follows_the_redirect_to_the_target() -> None:
     assert [request.headers["Range"] for request in server.requests] == ["bytes=5-9"] * 2
 
 
-def test_a_cut_body_is_read_again() -> None:
-    """A cut connection may pass by itself."""
-    with stored(CUT, WHOLE) as (_, item):
+def cut_part(start: int, stop: int, at: int) -> Reply:
+    """Return the reply to a request for bytes [start, stop) that is cut behind byte `at`."""
+    whole = part(start, stop)
+    return Reply(206, DATA[start:at], {**whole.headers, "Content-Length": str(stop - start)})
+
+
+def test_a_cut_body_goes_on_behind_its_last_byte() -> None:
+    """Each cut costs one ranged request, and the checksum is still of the whole."""
+    with stored(CUT, cut_part(40, 100, 70), part(70, 100)) as (server, item):
         assert item.get() == DATA
+    assert [request.headers["Range"] for request in server.requests] == [
+        None,
+        "bytes=40-",
+        "bytes=70-",
+    ]
+
+
+def test_a_cut_range_goes_on_within_its_bounds() -> None:
+    """A range is continued up to its own end."""
+    with stored(cut_part(10, 50, 20), part(20, 50)) as (server, item):
+        assert item.get(start=10, stop=50) == DATA[10:50]
+    assert server.requests[1].headers["Range"] == "bytes=20-49"
 
 
 def test_a_body_that_is_always_cut_is_an_error() -> None:
     """With URL, expected and got, and the number of tries."""
-    with stored(CUT, CUT, CUT) as (_, item), pytest.raises(TruncatedError) as caught:
-        item.get()
+    cuts = [CUT, cut_part(40, 100, 41), cut_part(41, 100, 42)]
+    with stored(*cuts, attempts=3) as (server, item), pytest.raises(TruncatedError) as caught:
+        item.stream().readall()
     assert str(caught.value).startswith(
-        "GET ais://b/d/a ?#: cut short: expected 100 bytes, got 40 (gave up after 3 tries"
+        "GET ais://b/d/a ?#: cut short: expected 100 bytes, got 42 (gave up after 3 tries"
     )
+    assert len(server.requests) == 3
+
+
+@pytest.mark.parametrize(
+    "then",
+    [
+        part(40, 100, **{"Ais-Version": "2"}),
+        part(40, 100, **{"Ais-Checksum-Value": "0123456789abcdef"}),
+        part(40, 100, **{"Content-Range": "bytes 40-99/101"}),
+        Reply(416, headers={"Content-Range": "bytes */30"}),
+    ],
+    ids=["version", "checksum", "size", "shorter"],
+)
+def test_another_version_is_never_read_on(then: Reply) -> None:
+    """Half of one object and half of another would be the worst of all answers."""
+    with stored(CUT, then) as (_, item), pytest.raises(IntegrityError, match="was replaced"):
+        item.stream().readall()
+
+
+def test_an_object_without_a_version_is_read_again_from_its_start() -> None:
+    """Nothing says that what follows belongs to what was read; only get() can begin anew."""
+    bare = Reply(200, DATA[:40], {"Content-Length": "100"})
+    with stored(bare, Reply(200, DATA)) as (server, item):
+        assert item.get() == DATA
+    assert [request.headers["Range"] for request in server.requests] == [None, None]
+    with stored(bare) as (_, item), pytest.raises(TruncatedError):
+        item.stream().readall()
 
 
 def test_a_wrong_checksum_is_an_error_at_once() -> None:
