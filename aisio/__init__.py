@@ -13,7 +13,7 @@ from aisio.version import __version__
 
 if TYPE_CHECKING:
     from aisio.client import Bucket, Client, Object, ObjectGroup
-    from aisio.datasets import AISIterDataset, AISMapDataset, AISShardReader
+    from aisio.datasets import AISIterDataset, AISMapDataset
     from aisio.errors import (
         AccessError,
         AisioError,
@@ -32,13 +32,14 @@ if TYPE_CHECKING:
         UrlError,
     )
     from aisio.records import ByteRange, Checksum, ObjectInfo, RetryPolicy, Timeouts, TlsFiles
+    from aisio.shard_reader import AISShardReader
     from aisio.shards import ZeroDict
     from aisio.sources import Source, source
     from aisio.urls import Namespace, ObjectUrl
 
 _HOMES = {
     "aisio.client": ("Bucket", "Client", "Object", "ObjectGroup"),
-    "aisio.datasets": ("AISIterDataset", "AISMapDataset", "AISShardReader"),
+    "aisio.datasets": ("AISIterDataset", "AISMapDataset"),
     "aisio.errors": (
         "AccessError",
         "AisioError",
@@ -57,6 +58,7 @@ _HOMES = {
         "UrlError",
     ),
     "aisio.records": ("ByteRange", "Checksum", "ObjectInfo", "RetryPolicy", "Timeouts", "TlsFiles"),
+    "aisio.shard_reader": ("AISShardReader",),
     "aisio.shards": ("ZeroDict",),
     "aisio.sources": ("Source", "source"),
     "aisio.urls": ("Namespace", "ObjectUrl"),

@@ -19,10 +19,10 @@ from aisio.datapipe_base import IterDataPipe, StreamWrapper, functional_names
 from aisio.errors import ConfigError
 from aisio.official import adapt_official
 from aisio.sources import source
-from aisio.stores import AisStore, store_for
+from aisio.stores import AisStore, DirectSettings, store_for
 from aisio.streams import Body
 from aisio.urls import ObjectUrl
-from aisio.wire.messages import parse_object_http_url
+from aisio.wire.messages import is_object_http_url, parse_object_http_url
 
 __all__ = ["AISFileLister", "AISFileLoader", "AISSourceLister"]
 
@@ -38,6 +38,7 @@ class AISFileLister(IterDataPipe[str]):
         url: Endpoint of the cluster; without it AIS_ENDPOINT.
         length: What `len()` shall say; without it there is no length.
         client: The cluster, instead of `url`.
+        direct: Read clouds (s3://, gs://, az://) round the cluster; settings say how.
 
     Yields:
         URLs of objects, prefix by prefix, in bytewise order of the names.
@@ -54,15 +55,17 @@ class AISFileLister(IterDataPipe[str]):
         length: int = -1,
         *,
         client: Client | None = None,
+        direct: bool | DirectSettings = False,
     ) -> None:
         super().__init__()
         self.source_datapipe = source_datapipe
         self.length = length
+        self._direct = direct
         self._client = _client(client, url)
 
     def __iter__(self) -> Iterator[str]:
         for prefix in self.source_datapipe:
-            yield from source(prefix, client=self._client).list_urls()
+            yield from source(prefix, client=self._client, direct=self._direct).list_urls()
 
     def __len__(self) -> int:
         if self.length < 0:
@@ -83,6 +86,7 @@ class AISFileLoader(IterDataPipe[tuple[str, StreamWrapper]]):
         length: What `len()` shall say; without it the length of the source.
         etl_name: Have the cluster transform each object by this ETL.
         client: The cluster, instead of `url`.
+        direct: Read clouds (s3://, gs://, az://) round the cluster; settings say how.
 
     Yields:
         (URL, stream): a binary stream that verifies what it reads and is closed when dropped.
@@ -100,11 +104,13 @@ class AISFileLoader(IterDataPipe[tuple[str, StreamWrapper]]):
         etl_name: str | None = None,
         *,
         client: Client | None = None,
+        direct: bool | DirectSettings = False,
     ) -> None:
         super().__init__()
         self.source_datapipe = source_datapipe
         self.length = length
         self.etl_name = etl_name
+        self._direct = direct
         self._client = _client(client, url)
 
     def __iter__(self) -> Iterator[tuple[str, StreamWrapper]]:
@@ -112,10 +118,12 @@ class AISFileLoader(IterDataPipe[tuple[str, StreamWrapper]]):
             yield url, StreamWrapper(self._open(url))
 
     def _open(self, url: str) -> Body:
-        if url.startswith(("http://", "https://")):
+        if is_object_http_url(url):
             return self._open_http(url)
         parsed = ObjectUrl.parse(url).require_object()
-        return store_for(parsed, self._client).get(parsed, etl_name=self.etl_name)
+        return store_for(parsed, self._client, direct=self._direct).get(
+            parsed, etl_name=self.etl_name
+        )
 
     def _open_http(self, text: str) -> Body:
         endpoint, url, etl_name = parse_object_http_url(text)
@@ -141,6 +149,7 @@ class AISSourceLister(IterDataPipe[str]):
         etl: The same as an official ETLConfig.
         url: Endpoint of the cluster for sources given as URLs; without it AIS_ENDPOINT.
         client: The cluster, instead of `url`.
+        direct: Read clouds (s3://, gs://, az://) round the cluster; settings say how.
 
     Yields:
         URLs of objects, source by source; http URLs where an ETL is named.
@@ -155,12 +164,14 @@ class AISSourceLister(IterDataPipe[str]):
         etl: Any = None,
         url: str | None = None,
         client: Client | None = None,
+        direct: bool | DirectSettings = False,
     ) -> None:
         super().__init__()
         self.sources = ais_sources
         self.prefix = prefix
         self.etl_name = etl_name or getattr(etl, "name", None)
         self._etl = etl
+        self._direct = direct
         self._client = _client(client, url) if url or client else None
 
     def __iter__(self) -> Iterator[str]:
@@ -169,7 +180,9 @@ class AISSourceLister(IterDataPipe[str]):
             if ours is item and _has_official_listing(item):
                 yield from item.list_urls(prefix=self.prefix, etl=self._official_etl())
             else:
-                yield from source(ours, client=self._client).list_urls(self.prefix, self.etl_name)
+                yield from source(ours, client=self._client, direct=self._direct).list_urls(
+                    self.prefix, self.etl_name
+                )
 
     def _official_etl(self) -> Any:
         if self._etl is not None or self.etl_name is None:

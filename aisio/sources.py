@@ -13,7 +13,7 @@ from aisio.client import Bucket, Client, ObjectGroup
 from aisio.errors import ConfigError
 from aisio.official import adapt_official
 from aisio.records import ObjectInfo
-from aisio.stores import AisStore, Store, store_for
+from aisio.stores import AisStore, DirectSettings, Store, store_for
 from aisio.streams import Body
 from aisio.urls import ObjectUrl
 from aisio.wire.messages import object_http_url
@@ -132,15 +132,25 @@ class UrlListSource(Source):
 
     Args:
         urls: URLs of objects.
-        client: The cluster for all that are not local; without it one made from the environment.
+        client: The cluster; without it one made from the environment.
+        direct: Go round the cluster; see `store_for`.
 
     Raises:
         UrlError: One of them is not the URL of an object.
     """
 
-    def __init__(self, urls: Iterable[str], client: Client | None = None) -> None:
+    def __init__(
+        self,
+        urls: Iterable[str],
+        client: Client | None = None,
+        *,
+        direct: bool | DirectSettings = False,
+    ) -> None:
         self.urls = tuple(ObjectUrl.parse(url).require_object() for url in urls)
-        self.stores = {url.provider: store_for(url, client) for url in self.urls}
+        self.stores: dict[tuple[str, bool], Store] = {}
+        for url in self.urls:
+            if _kind(url) not in self.stores:
+                self.stores[_kind(url)] = store_for(url, client, direct=direct)
 
     def __repr__(self) -> str:
         return f"UrlListSource({len(self.urls)} objects)"
@@ -151,10 +161,12 @@ class UrlListSource(Source):
 
     def store_of(self, info: ObjectInfo) -> Store:
         """See `Source.store_of`."""
-        return self.stores[url_of(info).provider]
+        return self.stores[_kind(url_of(info))]
 
 
-def source(what: SourceLike, *, client: Client | None = None) -> Source:
+def source(
+    what: SourceLike, *, client: Client | None = None, direct: bool | DirectSettings = False
+) -> Source:
     """Return the source that something stands for.
 
     Args:
@@ -162,6 +174,7 @@ def source(what: SourceLike, *, client: Client | None = None) -> Source:
             URLs of objects, a Path of a local folder, a Bucket, an ObjectGroup, one of either from
             the official `aistore` package, or a Source, which is returned as it is.
         client: The cluster for URLs; without it one made from the environment.
+        direct: For URLs of clouds, go round the cluster; see `store_for`.
 
     Raises:
         UrlError: A URL that cannot be meant.
@@ -176,11 +189,11 @@ def source(what: SourceLike, *, client: Client | None = None) -> Source:
         return GroupSource(adapted)
     if isinstance(adapted, str):
         url = ObjectUrl.parse(adapted)
-        return PrefixSource(store_for(url, client), url)
+        return PrefixSource(store_for(url, client, direct=direct), url)
     if isinstance(adapted, os.PathLike):
         return source(f"file://{Path(adapted).resolve()}/", client=client)
     if isinstance(adapted, Iterable):
-        return UrlListSource(adapted, client)
+        return UrlListSource(adapted, client, direct=direct)
     raise ConfigError(
         f"a {type(what).__name__} is no source: "
         "pass a URL, URLs, a Path, a Bucket or an ObjectGroup"
@@ -195,6 +208,7 @@ class SourceSet:
         prefix_map: What to take from each; the keys are the very values given in `sources`.
         owner: Name of the class on whose behalf errors speak.
         client: The cluster for sources given as URLs.
+        direct: For URLs of clouds, go round the cluster; see `store_for`.
 
     Raises:
         ValueError: No source at all.
@@ -208,6 +222,7 @@ class SourceSet:
         *,
         owner: str,
         client: Client | None = None,
+        direct: bool | DirectSettings = False,
     ) -> None:
         given = list(sources) if isinstance(sources, (list, tuple)) else [sources]
         if not given or given == [None]:
@@ -215,7 +230,7 @@ class SourceSet:
         prefixes = dict(prefix_map or {})
         self._parts = [
             (
-                source(item, client=client),
+                source(item, client=client, direct=direct),
                 _prefixes(prefixes.pop(item, None) if _hashable(item) else None),
             )
             for item in given
@@ -252,6 +267,11 @@ def _hashable(item: Any) -> bool:
     except TypeError:
         return False
     return True
+
+
+def _kind(url: ObjectUrl) -> tuple[str, bool]:
+    """Return what decides about a URL's store: a namespace is a cluster's."""
+    return url.provider, bool(url.namespace)
 
 
 @lru_cache(maxsize=1024)

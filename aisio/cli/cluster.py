@@ -44,7 +44,7 @@ class Cluster:
         """Return the store that holds a URL; a client is made only where one is needed."""
         from aisio.stores import store_for
 
-        return store_for(url, None if url.provider == FILE else self.client())
+        return store_for(url, self.client() if self.endpoint else None)
 
     def create_bucket(self, url: ObjectUrl) -> None:
         """Create the bucket of a URL if there is none; folders come by themselves."""

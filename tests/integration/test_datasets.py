@@ -38,6 +38,13 @@ def make_shard(number: int, samples: int) -> bytes:
     return buffer.getvalue()
 
 
+def read_member(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    """Return the payload of a regular file."""
+    file = tar.extractfile(member)
+    assert file is not None
+    return file.read()
+
+
 @pytest.fixture
 def shards(bucket):
     """Return a bucket with three shards of twenty samples under shards/."""
@@ -85,7 +92,7 @@ def test_shard_reader_by_prefix_map(shards):
     """One shard of a bucket, by its full name as a prefix, as the official test has it (AIS-11)."""
     reader = AISShardReader(bucket_list=[shards], prefix_map={shards: "shards/shard_1.tar"})
     with tarfile.open(fileobj=io.BytesIO(make_shard(1, 20))) as tar:
-        expected = {member.name: tar.extractfile(member).read() for member in tar}
+        expected = {member.name: read_member(tar, member) for member in tar}
     got = {
         f"1/{basename}.{key}": data
         for basename, fields in iter(reader)

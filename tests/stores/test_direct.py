@@ -211,7 +211,7 @@ class TestWeb:
 class TestNames:
     """obstore would read or write another object under these names."""
 
-    @pytest.mark.parametrize("name", ["/lead", "a//b", "tab\tx", "a\nb", "\x7f"])
+    @pytest.mark.parametrize("name", ["tab\tx", "a\nb", "\x7f"])
     def test_names_that_mean_another_object_are_refused(self, memory, name):
         """Reading, writing, deleting and listing say so alike."""
         store, url = DirectStore(), memory.with_name(name)
@@ -232,7 +232,7 @@ class TestNames:
 
     def test_a_listing_with_such_a_name_fails(self, s3_store, bucket, raw):
         """It is not left out silently."""
-        raw("PUT", bucket.with_name("a//b"), data=b"x")
+        raw("PUT", ObjectUrl(bucket.provider, bucket.bucket, "a//b"), data=b"x")
         with pytest.raises(StorageError, match="cannot carry"):
             list(s3_store.list(bucket))
 
