@@ -1,0 +1,399 @@
+"""What `FaultProxy` starts: the process that passes requests on, and breaks some of them.
+
+    client ── Node (one port for each server) ── Exchange ──> server
+                 commands of FaultProxy, a line of JSON each, on stdin; answers on stdout
+
+Each request goes to the server on a connection of its own: one that was kept could be closed by the
+server just then, and a fault that nobody ordered would be worse than a millisecond.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import re
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+import msgspec
+
+from aisio.testing.fault_http import Head, framed, pieces, read_head, reset
+from aisio.testing.fault_proxy import (
+    Corrupt,
+    Cut,
+    Fault,
+    Misroute,
+    Refuse,
+    Restart,
+    Rule,
+    SeenRequest,
+    Stall,
+    Status,
+    Trickle,
+)
+
+_BUFFER_BYTES = 1 << 20
+_ABSOLUTE = re.compile(r"http://[^/?#]+")
+# What a broken connection, or a head or body that ends too soon, looks like here.
+_BROKEN = (OSError, EOFError, asyncio.LimitOverrunError)
+
+
+@dataclass
+class _Live:
+    """A rule, and what is left of it."""
+
+    rule: Rule
+    skip: int
+    times: int | None
+
+
+class Relay:
+    """All nodes, the rules, and what was seen."""
+
+    def __init__(self) -> None:
+        self.nodes: dict[str, Node] = {}
+        self.seen: list[SeenRequest] = []
+        self.connections = 0
+        self.released = asyncio.Event()
+        self._rules: list[_Live] = []
+        self._opening = asyncio.Lock()
+
+    async def obey(self, command: str, argument: Any) -> Any:
+        """Run a command of FaultProxy and return its result."""
+        match command:
+            case "open":
+                return await self.front(argument.rstrip("/"))
+            case "add":
+                rule = msgspec.convert(argument, Rule)
+                self._rules.append(_Live(rule, rule.skip, rule.times))
+            case "clear":
+                self._rules.clear()
+            case "release":
+                self.released.set()
+                self.released = asyncio.Event()
+            case "down":
+                for node in self.nodes.values():
+                    node.take_down()
+            case "up":
+                for node in self.nodes.values():
+                    await node.listen()
+            case "requests":
+                return self.seen
+            case "connections":
+                return self.connections
+            case "nodes":
+                return {server: node.endpoint for server, node in self.nodes.items()}
+        return None
+
+    async def front(self, server: str) -> str:
+        """Return the endpoint that stands for a server; open it, if it is new."""
+        async with self._opening:
+            if server not in self.nodes:
+                node = Node(self, server)
+                await node.listen()
+                self.nodes[server] = node
+            return self.nodes[server].endpoint
+
+    async def proxied(self, url: str) -> str:
+        """Return a URL that leads through the proxy; a relative or foreign one as it is."""
+        match = _ABSOLUTE.match(url)
+        if match is None or any(match[0] == node.endpoint for node in self.nodes.values()):
+            return url
+        return await self.front(match[0]) + url[match.end() :]
+
+    async def proxied_map(self, body: bytes) -> bytes:
+        """Return a cluster map whose nodes are reached through the proxy."""
+        told = msgspec.json.decode(body)
+        for node in (told["proxy_si"], *told["pmap"].values(), *told["tmap"].values()):
+            url = await self.proxied(node["public_net"]["direct_url"])
+            host, _, port = url.removeprefix("http://").rpartition(":")
+            net = {"direct_url": url, "node_ip_addr": host, "daemon_port": port}
+            node["public_net"] |= net
+        return msgspec.json.encode(told)
+
+    def admit(self, seen: SeenRequest) -> Fault | None:
+        """Record a request and return the fault that it is to get."""
+        fault = self._choose(seen)
+        seen.fault = type(fault).__name__ if fault else ""
+        self.seen.append(seen)
+        return fault
+
+    def _choose(self, seen: SeenRequest) -> Fault | None:
+        for live in self._rules:
+            rule = live.rule
+            if rule.method not in ("*", seen.method) or not fnmatchcase(seen.path, rule.path):
+                continue
+            fault = self._misrouted(rule.fault, seen)
+            if fault is None:
+                continue
+            if live.skip:
+                live.skip -= 1
+                continue
+            if live.times is not None:
+                live.times -= 1
+                if not live.times:
+                    self._rules.remove(live)
+            return fault
+        return None
+
+    def _misrouted(self, fault: Fault, seen: SeenRequest) -> Fault | None:
+        if not isinstance(fault, Misroute) or fault.target:
+            return fault
+        for past in reversed(self.seen):
+            if (past.method, past.node) == (seen.method, seen.node) and past.path != seen.path:
+                return Misroute(past.target)
+        return None
+
+
+class Node:
+    """The proxy's port for one server."""
+
+    def __init__(self, relay: Relay, server: str) -> None:
+        self.relay = relay
+        self.server = server
+        self.endpoint = ""
+        self._port = 0
+        self._refusals = 0
+        self._listener: asyncio.Server | None = None
+        self._clients: set[asyncio.StreamWriter] = set()
+
+    async def listen(self) -> None:
+        """Accept connections, always at the same port."""
+        if self._listener is None:
+            self._listener = await asyncio.start_server(
+                self._accept, "127.0.0.1", self._port, limit=_BUFFER_BYTES
+            )
+            self._port = self._listener.sockets[0].getsockname()[1]
+            self.endpoint = f"http://127.0.0.1:{self._port}"
+
+    def take_down(self) -> None:
+        """Break all connections and accept no more."""
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
+        self.restart(0)
+
+    def restart(self, refusals: int) -> None:
+        """Break all connections, and the next ones as soon as they are made."""
+        self._refusals += refusals
+        for client in tuple(self._clients):
+            reset(client)
+
+    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Open a connection to the server."""
+        host, _, port = self.server.removeprefix("http://").rpartition(":")
+        if not host:
+            host, port = port, "80"
+        return await asyncio.open_connection(host.strip("[]"), int(port), limit=_BUFFER_BYTES)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.relay.connections += 1
+        if self._refusals:
+            self._refusals -= 1
+            return reset(writer)
+        self._clients.add(writer)
+        # drain() then means: handed to the kernel. What a cut has sent is sent.
+        writer.transport.set_write_buffer_limits(0)
+        try:
+            with contextlib.suppress(*_BROKEN):
+                while await Exchange(self, reader, writer).run():
+                    pass
+        finally:
+            self._clients.discard(writer)
+            writer.close()
+        return None
+
+
+class Exchange:
+    """One request and its answer."""
+
+    def __init__(
+        self, node: Node, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        self._node = node
+        self._relay = node.relay
+        self._reader = reader
+        self._writer = writer
+
+    async def run(self) -> bool:
+        """Pass the request on, or do what its fault says; return whether the client may go on."""
+        request = await read_head(self._reader)
+        method, target, _ = request.start_line.split(" ", 2)
+        seen = SeenRequest(method, target, request.joined(), self._node.server)
+        fault = self._relay.admit(seen)
+        if isinstance(fault, Refuse):
+            return self._hang_up(by_reset=fault.reset)
+        if isinstance(fault, Restart):
+            self._node.restart(fault.refused_connections)
+            return False
+        if isinstance(fault, Status):
+            return await self._answer(fault, request, seen)
+        if isinstance(fault, Misroute):
+            target = fault.target
+        try:
+            server_reader, server_writer = await self._node.connect()
+        except OSError:
+            return self._hang_up(by_reset=True)
+        request_body = asyncio.create_task(self._send_request(request, target, server_writer))
+        try:
+            return await self._pass_back(request, server_reader, seen, fault, request_body)
+        finally:
+            request_body.cancel()
+            server_writer.close()
+
+    async def _send_request(self, request: Head, target: str, server: asyncio.StreamWriter) -> None:
+        method = request.start_line.partition(" ")[0]
+        head = request.without_hops().replaced("Host", self._node.server.removeprefix("http://"))
+        head = head.replaced("Connection", "close")
+        server.write(head.encode(f"{method} {target} HTTP/1.1"))
+        # A server that answers early, or is gone, says so by its answer.
+        with contextlib.suppress(*_BROKEN):
+            async for piece in pieces(self._reader, request.body_bytes(of_request=True)):
+                server.write(framed(piece, chunked=request.is_chunked))
+                await server.drain()
+            if request.is_chunked:
+                server.write(b"0\r\n\r\n")
+
+    async def _pass_back(
+        self,
+        request: Head,
+        server: asyncio.StreamReader,
+        seen: SeenRequest,
+        fault: Fault | None,
+        request_body: asyncio.Task[None],
+    ) -> bool:
+        reply = await self._final_head(server)
+        if reply is None:
+            return self._hang_up(by_reset=True)
+        status = reply.status
+        bodiless = seen.method == "HEAD" or status in (204, 304)
+        size_bytes = 0 if bodiless else reply.body_bytes(of_request=False)
+        body = pieces(server, size_bytes)
+        location = reply.get("Location")
+        if location is not None:
+            reply = reply.replaced("Location", await self._relay.proxied(location))
+        is_map = seen.path == "/v1/daemon" and "what=smap" in seen.target
+        if is_map and status == 200 and not bodiless:
+            told = await self._relay.proxied_map(b"".join([piece async for piece in body]))
+            reply = reply.without("Transfer-Encoding").replaced("Content-Length", str(len(told)))
+            size_bytes, body = len(told), _one(told)
+        keeps = request_body.done() and request.keeps_alive and size_bytes is not None
+        if isinstance(fault, Stall) and fault.after_bytes is None:
+            await self._relay.released.wait()
+        seen.status = status
+        head = (
+            reply.without_hops() if keeps else reply.without_hops().replaced("Connection", "close")
+        )
+        self._writer.write(head.encode(reply.start_line))
+        await self._writer.drain()
+        chunked = reply.is_chunked and not bodiless
+        if not await self._send_body(body, fault, seen, chunked=chunked):
+            return False
+        return keeps or await self._linger()
+
+    async def _final_head(self, server: asyncio.StreamReader) -> Head | None:
+        """Read the answer's head; pass on the interim ones (100 Continue) before it."""
+        with contextlib.suppress(*_BROKEN):
+            while (head := await read_head(server)).status < 200:
+                self._writer.write(head.encode(head.start_line))
+            return head
+        return None
+
+    async def _send_body(
+        self,
+        body: AsyncIterator[bytes],
+        fault: Fault | None,
+        seen: SeenRequest,
+        *,
+        chunked: bool,
+    ) -> bool:
+        stop = fault.after_bytes if isinstance(fault, Cut | Stall) else None
+        async for whole in body:
+            piece = _damaged(whole, fault, seen.sent_bytes)
+            if stop is not None and seen.sent_bytes + len(piece) >= stop:
+                before = piece[: stop - seen.sent_bytes]
+                piece, stop = piece[len(before) :], None
+                await self._write(before, seen, chunked=chunked)
+                if isinstance(fault, Cut):
+                    return self._hang_up(by_reset=fault.reset)
+                await self._relay.released.wait()
+            step = fault.piece_bytes if isinstance(fault, Trickle) else len(piece)
+            for start in range(0, len(piece), step or 1):
+                await self._write(piece[start : start + step], seen, chunked=chunked)
+                if isinstance(fault, Trickle):
+                    await asyncio.sleep(fault.pause_s)
+        if chunked:
+            self._writer.write(b"0\r\n\r\n")
+        await self._writer.drain()
+        return True
+
+    async def _write(self, piece: bytes, seen: SeenRequest, *, chunked: bool) -> None:
+        # Counted before it is sent: who has the bytes finds them in the count.
+        seen.sent_bytes += len(piece)
+        self._writer.write(framed(piece, chunked=chunked) if piece else b"")
+        await self._writer.drain()
+
+    async def _answer(self, fault: Status, request: Head, seen: SeenRequest) -> bool:
+        body = b"FaultProxy: as told\n"
+        keeps = request.keeps_alive and request.body_bytes(of_request=True) == 0
+        head = Head("", (("Content-Type", "text/plain"), ("Content-Length", str(len(body)))))
+        if fault.retry_after_s is not None:
+            head = head.replaced("Retry-After", str(fault.retry_after_s))
+        if not keeps:
+            head = head.replaced("Connection", "close")
+        seen.status = fault.status
+        self._writer.write(head.encode(f"HTTP/1.1 {fault.status} Fault"))
+        if seen.method != "HEAD":
+            await self._write(body, seen, chunked=False)
+        await self._writer.drain()
+        return keeps or await self._linger()
+
+    async def _linger(self) -> bool:
+        """End the answer and wait for the client: closed with its data unread, it would be lost."""
+        self._writer.write_eof()
+        with contextlib.suppress(RuntimeError):  # the request's body is being read already
+            while await self._reader.read(_BUFFER_BYTES):
+                pass
+        return False
+
+    def _hang_up(self, *, by_reset: bool) -> bool:
+        if by_reset:
+            reset(self._writer)
+        return False
+
+
+def _damaged(piece: bytes, fault: Fault | None, position: int) -> bytes:
+    at = fault.at_byte - position if isinstance(fault, Corrupt) else -1
+    if not 0 <= at < len(piece):
+        return piece
+    return piece[:at] + bytes([piece[at] ^ 0xFF]) + piece[at + 1 :]
+
+
+async def _one(body: bytes) -> AsyncIterator[bytes]:
+    yield body
+
+
+async def _main() -> None:
+    # A connection that is broken on purpose is nothing to warn of.
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+    relay = Relay()
+    commands = asyncio.StreamReader(limit=_BUFFER_BYTES)
+    await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(commands), sys.stdin
+    )
+    while line := await commands.readline():
+        command, argument = msgspec.json.decode(line)
+        try:
+            answer = ["", await relay.obey(command, argument)]
+        except OSError as error:
+            answer = [str(error), None]
+        sys.stdout.buffer.write(msgspec.json.encode(answer) + b"\n")
+        sys.stdout.buffer.flush()
+
+
+if __name__ == "__main__":
+    asyncio.run(_main())
