@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from aisio.client import Bucket, Client, ObjectGroup
-from aisio.errors import ConfigError
+from aisio.errors import ConfigError, IntegrityError
 from aisio.official import adapt_official
 from aisio.records import ObjectInfo
 from aisio.stores import AisStore, DirectSettings, Store, store_for
@@ -66,11 +66,37 @@ class Source(ABC):
 
     def get(self, info: ObjectInfo, *, etl_name: str | None = None) -> Body:
         """Open an object of this source, to be read once; errors as for `Store.get`."""
-        return self.store_of(info).get(url_of(info), etl_name=etl_name)
+        body = self.store_of(info).get(url_of(info), etl_name=etl_name)
+        if not etl_name:
+            try:
+                self._check_size(info, body.info.size_bytes)
+            except BaseException:
+                body.close()
+                raise
+        return body
 
     def read(self, info: ObjectInfo, *, etl_name: str | None = None) -> bytes:
         """Return the bytes of an object of this source; errors as for `Store.read`."""
-        return self.store_of(info).read(url_of(info), etl_name=etl_name)
+        data = self.store_of(info).read(url_of(info), etl_name=etl_name)
+        if not etl_name:
+            self._check_size(info, len(data))
+        return data
+
+    def _check_size(self, listed: ObjectInfo, got_bytes: int | None) -> None:
+        """Refuse an answer of another size than was listed, unless the object was replaced since.
+
+        AIStore's answer to a GET does not say which object it is of: one that belongs to another
+        request shows by nothing else.
+        """
+        if got_bytes == listed.size_bytes or got_bytes is None or listed.size_bytes is None:
+            return
+        now = self.store_of(listed).head(url_of(listed))
+        if now.size_bytes != got_bytes:
+            raise IntegrityError(
+                f"GET {listed.url}: {now.size_bytes} bytes are stored ({listed.size_bytes} were "
+                f"listed), the answer has {got_bytes}: it is of another object; read it again",
+                url=listed.url,
+            )
 
 
 class PrefixSource(Source):

@@ -7,8 +7,10 @@ import pickle
 import pytest
 
 from aisio.client import Client
-from aisio.errors import ConfigError, NotFoundError, UrlError
+from aisio.errors import ConfigError, IntegrityError, NotFoundError, UrlError
+from aisio.records import ObjectInfo
 from aisio.sources import GroupSource, PrefixSource, SourceSet, UrlListSource, source
+from aisio.stores import LocalStore
 
 NAMES = ["train/0", "train/1", "trial", "val/0"]
 
@@ -192,3 +194,23 @@ def test_a_missing_folder_shows_at_the_first_item(folder):
     one = source(folder + "absent/")
     with pytest.raises(NotFoundError):
         next(one.list())
+
+
+def test_an_answer_of_another_size_is_refused_unless_the_object_was_replaced(folder, tmp_path):
+    """A listed size is the only thing that tells whose bytes an answer holds."""
+    one = source(folder + "trial")
+    listed = next(one.list())
+    (tmp_path / "trial").write_bytes(b"replaced since")
+    assert one.read(listed) == b"replaced since"
+    assert one.get(listed).readall() == b"replaced since"
+
+    class Confused(LocalStore):
+        def head(self, url):
+            return ObjectInfo(url.root, url.name, 3)
+
+    confused = PrefixSource(Confused(), one.url)
+    for ask in (confused.read, confused.get):
+        with pytest.raises(
+            IntegrityError, match="3 bytes are stored .5 were listed., the answer has 14"
+        ):
+            ask(listed)

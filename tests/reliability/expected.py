@@ -1,0 +1,95 @@
+"""What comes of each way x fault, and the table of it in docs/reliability.md.
+
+`python -m tests.reliability.expected` writes the table anew, from the project's folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.reliability.paths import FAULTS, WAYS
+
+PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
+BEGIN, END = "<!-- the table: begin -->\n", "<!-- the table: end -->\n"
+
+
+class Outcome(NamedTuple):
+    """What a reader gets.
+
+    Attributes:
+        what: "same" for the right bytes, each once; "other" for wrong ones; else the error's name.
+        more: Requests beyond those of an undisturbed read, at least.
+        most: The same, at most.
+    """
+
+    what: str
+    more: int = 0
+    most: int = 0
+
+    def __str__(self) -> str:
+        if self.what == "same":
+            requests = f"{self.more} to {self.most}" if self.most > self.more else f"{self.more}"
+            return "right bytes" + (f", +{requests}" if self.more else "")
+        return f"`{self.what}`" if self.what != "other" else "**not seen**"
+
+
+RIGHT, AGAIN = Outcome("same"), Outcome("same", 1, 1)
+INTEGRITY, UNSEEN = Outcome("IntegrityError"), Outcome("other")
+
+USUAL: Mapping[str, Outcome] = {
+    "cut": AGAIN,
+    "reset": AGAIN,
+    "corrupt byte": INTEGRITY,
+    "stall": AGAIN,
+    "silence": AGAIN,
+    "refused": AGAIN,
+    "429": AGAIN,
+    "503": AGAIN,
+    "restart": AGAIN,
+    "trickle": RIGHT,
+    "other reply": INTEGRITY,
+}
+"""What nearly every way makes of a fault."""
+
+SPECIAL: Mapping[tuple[str, str], Outcome | None] = {
+    # AIStore gives no checksum of a listing or a range.
+    ("`Bucket.list`", "corrupt byte"): UNSEEN,
+    ("`Object.get`, a range", "corrupt byte"): UNSEEN,
+    ("`Object.open`", "corrupt byte"): UNSEEN,
+    # AIStore's answer does not name its object, and nothing was listed to compare it with.
+    ("`Object.get`", "other reply"): UNSEEN,
+    ("`Object.stream`", "other reply"): UNSEEN,
+    ("`ais_load_files`", "other reply"): UNSEEN,
+    # A restart breaks the connections of all requests that are in flight.
+    ("`AISMapDataset`, a batch", "restart"): Outcome("same", 1, 3),
+    ("`AISIterDataset`", "restart"): Outcome("same", 1, 3),
+    # All pages of a listing have one path: there is no other reply to give.
+    ("`Bucket.list`", "other reply"): None,
+}
+
+
+def expected(way: str, fault: str) -> Outcome | None:
+    """Return what must come of a fault on a way; None if they do not meet."""
+    return SPECIAL.get((way, fault), USUAL[fault])
+
+
+def table() -> str:
+    """Return the table in Markdown: a row a way, a column a fault."""
+    lines = ["| | " + " | ".join(FAULTS) + " |", "| --- " * (len(FAULTS) + 1) + "|"]
+    for way in WAYS:
+        cells = " | ".join(str(expected(way, fault) or "-") for fault in FAULTS)
+        lines.append(f"| {way} | {cells} |")
+    return "\n".join(lines) + "\n"
+
+
+def with_table(page: str) -> str:
+    """Return a page with the table as it is now between its marks."""
+    before, _, rest = page.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return f"{before}{BEGIN}\n{table()}\n{END}{after}"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(with_table(PAGE.read_text("utf-8")), "utf-8")
