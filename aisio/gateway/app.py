@@ -19,18 +19,22 @@ from types import MappingProxyType
 
 from aiohttp import web
 
-from aisio.gateway.buckets import JSON, Buckets
+from aisio.gateway.archives import Archives
+from aisio.gateway.batch import Batch
+from aisio.gateway.buckets import Buckets
 from aisio.gateway.exchange import Exchange, answer_early, reply
 from aisio.gateway.folder import Folder
+from aisio.gateway.job_calls import JobCalls
+from aisio.gateway.jobs import Jobs
 from aisio.gateway.names import parse_target
 from aisio.gateway.objects import Objects
 from aisio.gateway.refusals import Refusal, unsupported
-from aisio.gateway.replies import Cluster, error_body, json_body
+from aisio.gateway.replies import JSON, Cluster, error_body, json_body
 
 Handle = Callable[[Exchange], Awaitable[web.StreamResponse]]
 
 _FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
-_LATER_GROUPS = frozenset({"cluster", "reverse", "download", "sort", "etl", "ml", "tokens"})
+_LATER_GROUPS = frozenset({"reverse", "download", "sort", "etl", "tokens"})
 _log = logging.getLogger(__name__)
 
 
@@ -47,11 +51,16 @@ class App:
         self._under_way = 0
         self._idle = asyncio.Event()
         self._cluster = Cluster(folder.root)
-        self._objects = Objects(folder, self._cluster)
-        buckets = Buckets(folder, self._cluster)
+        self._jobs = Jobs(self._cluster.target_id)
+        archives = Archives()
+        self._objects = Objects(folder, self._cluster, archives)
+        buckets = Buckets(folder, self._cluster, archives, self._jobs)
+        calls = JobCalls(self._jobs, self._cluster)
         self.routes: Mapping[str, Mapping[str, Handle]] = {
             "health": dict.fromkeys(("GET", "HEAD", "PUT"), self._health),
             "daemon": {"GET": self._daemon},
+            "cluster": {"GET": calls.get, "PUT": calls.put},
+            "ml": {"GET": Batch(folder, self._cluster, archives, self._jobs).get},
             "buckets": {
                 "GET": buckets.act,
                 "HEAD": buckets.head,
@@ -97,7 +106,8 @@ class App:
                 await asyncio.wait_for(self._idle.wait(), timeout_s)
 
     def close(self) -> None:
-        """Let background threads end."""
+        """Stop jobs, and let background threads end."""
+        self._jobs.close()
         self._objects.close()
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:

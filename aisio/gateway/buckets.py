@@ -1,4 +1,4 @@
-"""Requests about buckets: create, list, HEAD, destroy, and listing what is in one."""
+"""Requests about buckets: those that are answered at once, and where the others are dealt with."""
 
 from __future__ import annotations
 
@@ -9,12 +9,17 @@ from collections.abc import Awaitable, Callable
 import msgspec
 from aiohttp import web
 
+from aisio.gateway.archives import Archives
+from aisio.gateway.bucket_jobs import BucketJobs
 from aisio.gateway.exchange import ActionMessage, Exchange, decode_message, reply
 from aisio.gateway.folder import Folder
+from aisio.gateway.groups import Groups
+from aisio.gateway.jobs import Jobs
 from aisio.gateway.listing import ListMessage, list_page
 from aisio.gateway.names import namespace_of, provider_of
-from aisio.gateway.refusals import Refusal, unsupported
+from aisio.gateway.refusals import Refusal, not_remote, unsupported
 from aisio.gateway.replies import (
+    JSON,
     Cluster,
     bucket_entry,
     bucket_props,
@@ -25,35 +30,28 @@ from aisio.gateway.replies import (
 from aisio.gateway.walk import Directories
 from aisio.wire.messages import MSGPACK
 
-JSON = "application/json; charset=utf-8"
 _EMPTY_LIST = msgspec.Raw(b"{}")
 
-KNOWN_ACTIONS = frozenset(
+LATER_ACTIONS = frozenset(
     {
-        "archive",
-        "copy-bck",
-        "copy-listrange",
         "create-inventory",
-        "delete-listrange",
         "destroy-inventory",
         "ec-encode",
         "etl-bck",
         "etl-listrange",
-        "evict-listrange",
-        "evict-remote-bck",
         "index-shard",
         "make-n-copies",
-        "move-bck",
-        "prefetch-listrange",
         "rechunk",
-        "reset-bprops",
         "set-bprops",
         "show-inventory",
-        "summary-bck",
     }
 )
-"""What AIStore 5.0 does with buckets; those without an entry in Buckets.actions are answered
-501."""
+"""What AIStore 5.0 does with buckets and this gateway does not."""
+
+REMOTE_ACTIONS = frozenset({"evict-listrange", "evict-remote-bck", "prefetch-listrange"})
+"""What AIStore 5.0 does with buckets of clouds only."""
+
+Act = Callable[[Exchange, ActionMessage], Awaitable[web.StreamResponse]]
 
 
 class Buckets:
@@ -62,18 +60,28 @@ class Buckets:
     Args:
         folder: The served folder.
         cluster: The names that the gateway goes by.
+        archives: What is known of its archives.
+        jobs: Where work in the background is done.
     """
 
-    def __init__(self, folder: Folder, cluster: Cluster) -> None:
+    def __init__(self, folder: Folder, cluster: Cluster, archives: Archives, jobs: Jobs) -> None:
         self._folder = folder
         self._directories = Directories(folder.root)
+        self._archives = archives
         self._location = f"t[{cluster.target_id}]:mp[{folder.root}]"
-        self.actions: dict[
-            tuple[str, str], Callable[[Exchange, ActionMessage], Awaitable[web.StreamResponse]]
-        ] = {
+        self._jobs = BucketJobs(folder, self._directories, jobs)
+        groups = Groups(folder, self._directories, archives, jobs)
+        self.actions: dict[tuple[str, str], Act] = {
             ("POST", "create-bck"): self._create,
             ("DELETE", "destroy-bck"): self._destroy,
+            ("PATCH", "reset-bprops"): self._reset,
             ("GET", "list"): self._list,
+            ("GET", "summary-bck"): self._jobs.summary,
+            ("POST", "copy-bck"): self._jobs.copy,
+            ("POST", "move-bck"): self._jobs.rename,
+            ("DELETE", "delete-listrange"): groups.delete,
+            ("POST", "copy-listrange"): groups.copy,
+            ("PUT", "archive"): groups.archive,
         }
 
     async def act(self, exchange: Exchange) -> web.StreamResponse:
@@ -89,12 +97,17 @@ class Buckets:
         action = self.actions.get((request.method or "", message.action))
         if action is not None:
             return await action(exchange, message)
-        if message.action in KNOWN_ACTIONS:
+        if message.action in REMOTE_ACTIONS:
+            told = message.action.replace("evict-listrange", "evict-remote-bck")
+            raise not_remote(told, exchange.target.bucket.url)
+        if message.action in LATER_ACTIONS:
             raise unsupported(f'action "{message.action}"')
         raise Refusal(400, f'invalid action "{message.action}"')
 
     async def head(self, exchange: Exchange) -> web.StreamResponse:
-        """Send a bucket's properties."""
+        """Send a bucket's properties, and what is in it if that is asked for."""
+        if "bsumm_remote" in exchange.target.query:
+            return await self._jobs.info(exchange)
         _refuse_longer_path(exchange)
         status = self._folder.bucket_status(exchange.target.bucket)
         return reply(headers=[("Ais-Bucket-Props", bucket_props(status))])
@@ -109,6 +122,12 @@ class Buckets:
         await asyncio.to_thread(self._folder.destroy_bucket, exchange.target.bucket)
         return reply()
 
+    async def _reset(self, exchange: Exchange, message: ActionMessage) -> web.StreamResponse:
+        """Do nothing: a bucket's properties cannot be set here, so they are the default ones."""
+        self._folder.require_writable()
+        self._folder.bucket_path(exchange.target.bucket)
+        return reply()
+
     async def _list(self, exchange: Exchange, message: ActionMessage) -> web.StreamResponse:
         if len(exchange.target.parts) < 2 or not exchange.target.parts[1]:
             return self._list_buckets(exchange)
@@ -120,7 +139,13 @@ class Buckets:
             )
         wanted = decode_message(message.value, ListMessage)
         page = await asyncio.to_thread(
-            list_page, self._folder, self._directories, bucket, wanted, self._location
+            list_page,
+            self._folder,
+            self._directories,
+            self._archives,
+            bucket,
+            wanted,
+            self._location,
         )
         uuid = secrets.token_urlsafe(7)
         if MSGPACK in exchange.request.headers.get("Accept", ""):

@@ -4,20 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterable
+import time
+from collections.abc import AsyncIterator, Iterable, Iterator
 from io import FileIO
 from typing import TypeVar
 
 import msgspec
 from aiohttp import StreamReader, web
 
+from aisio.gateway.archive_content import gathered
 from aisio.gateway.names import Target
 from aisio.gateway.refusals import Refusal, unsupported
+from aisio.gateway.uploads import Upload
 from aisio.version import __version__
 
 BATCH_BYTES = 1 << 20
 """How much of an upload is gathered before a thread writes it; each change of thread costs time."""
 
+INLINE_BYTES = 64 << 10
+"""Up to this size an object is read and sent with its headers in one write, which beats sendfile's
+two system calls and four event-loop rounds; above it the kernel moves the bytes."""
+
+MOST_MESSAGE_BYTES = 32 << 20
+"""The largest control call: a list of some 300,000 names."""
+
+OCTETS = "application/octet-stream"
 _TLS_CHUNK_BYTES = 256 << 10
 _IDLE_S = 5.0
 _SERVER = ("Server", f"aisio/{__version__}")
@@ -74,10 +85,12 @@ class Exchange:
         Raises:
             Refusal: It is larger than any control call.
         """
-        try:
-            return await self.request.read()
-        except web.HTTPRequestEntityTooLarge:
-            raise Refusal(413, "the message is larger than 1 MiB") from None
+        body = bytearray()
+        while piece := await self.request.content.readany():
+            body += piece
+            if len(body) > MOST_MESSAGE_BYTES:
+                raise Refusal(413, "the message is larger than 32 MiB")
+        return bytes(body)
 
     async def read_action(self) -> ActionMessage:
         """Return the action message in the body.
@@ -87,7 +100,41 @@ class Exchange:
         """
         return decode_message(await self.read_body(), ActionMessage)
 
-    async def uploaded(self) -> AsyncIterator[list[bytes]]:
+    @property
+    def is_handed_over(self) -> bool:
+        """Whether the request has come by way of `hand_over`, or says so."""
+        return self.target.query.keys() >= {"pid", "utm"}
+
+    async def hand_over(self, proxy_id: str, path: str = "") -> web.Response:
+        """Send the client on to the address where a cluster's target would be.
+
+        Args:
+            proxy_id: Who sends it on.
+            path: The address's path; "" for the same as now.
+        """
+        own_path, mark, query = self.request.raw_path.partition("?")
+        query = f"{query}&" if mark else ""
+        stamp = f"pid={proxy_id}&utm={time.time_ns()}"
+        address = f"{self.origin}{path or own_path}?{query}{stamp}"
+        return await answer_early(self.request, reply(status=307, headers=[("Location", address)]))
+
+    async def receive(self, upload: Upload) -> list[bytes]:
+        """Write the body to an upload, but for its last pieces.
+
+        Returns:
+            These: whoever finishes the upload is in a thread anyway, and writes them there.
+
+        Raises:
+            ConnectionError: The client went away before the end.
+        """
+        last = list[bytes]()
+        async for pieces in self._uploaded():
+            if last:
+                await asyncio.to_thread(upload.write, last)
+            last = pieces
+        return last
+
+    async def _uploaded(self) -> AsyncIterator[list[bytes]]:
         """Yield the body in lists of pieces, each list of about BATCH_BYTES.
 
         Raises:
@@ -176,6 +223,32 @@ async def send_file(
     if sent < stop - start:
         transport.abort()
         raise ConnectionAbortedError("the file was cut while it was sent")
+    await response.write_eof()
+    return response
+
+
+async def send_pieces(
+    request: web.BaseRequest, pieces: Iterator[bytes], response: web.StreamResponse
+) -> web.StreamResponse:
+    """Send a body that is made in a thread, piece by piece, as fast as the client takes it.
+
+    What goes wrong on the way ends the connection: the client sees that the body is cut.
+    """
+    await response.prepare(request)
+    batches = gathered(pieces)
+    try:
+        while piece := await asyncio.to_thread(next, batches, b""):
+            await response.write(piece)
+    except ConnectionError:
+        raise
+    except Exception as error:
+        if request.transport is not None:
+            request.transport.abort()
+        raise ConnectionAbortedError(f"the body cannot be made: {error}") from error
+    finally:
+        # Cancelled while a thread is in there, it is closed when that has ended, by its last owner.
+        with contextlib.suppress(ValueError):
+            batches.close()
     await response.write_eof()
     return response
 

@@ -59,7 +59,7 @@ class Folder:
         self.root = path
         self.read_only = read_only
         self.stopping = threading.Event()
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
         self._upload_numbers = itertools.count(1)
         self._lock_file: int | None = None
 
@@ -131,12 +131,19 @@ class Folder:
         """
         self.require_writable()
         path = os.path.join(self.root, bucket.folder)
-        with self._lock:
+        with self.lock:
             if os.path.lexists(path):
                 raise Refusal(
                     409, f'bucket "{bucket.url}" already exists', tcode="ErrBucketAlreadyExists"
                 )
             os.makedirs(path)
+
+    def ensure_bucket(self, bucket: BucketName) -> None:
+        """Make a bucket if it is not there."""
+        self.require_writable()
+        with self.lock:
+            os.makedirs(os.path.join(self.root, bucket.folder), exist_ok=True)
+            self.bucket_path(bucket)
 
     def destroy_bucket(self, bucket: BucketName) -> None:
         """Remove a bucket: gone at once for all to see, its files a little later.
@@ -146,7 +153,7 @@ class Folder:
         """
         self.require_writable()
         rest = self._temporary_path()
-        with self._lock:
+        with self.lock:
             self.bucket_path(bucket)
             os.rename(os.path.join(self.root, bucket.folder), rest)
             self.metadata.forget_bucket(bucket)
@@ -161,13 +168,13 @@ class Folder:
         Raises:
             Refusal: There is no such object or bucket, or it lies outside the folder.
         """
-        path = self._object_path(bucket, name)
+        path = self.object_path(bucket, name)
         try:
             # A fifo would block the open, were it not for O_NONBLOCK; regular files ignore the
             # flag.
             handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
         except OSError as error:
-            raise self._why_not(bucket, name, error) from None
+            raise self.why_not(bucket, name, error) from None
         status = os.fstat(handle)
         if not stat.S_ISREG(status.st_mode):
             os.close(handle)
@@ -188,12 +195,12 @@ class Folder:
         """
         upload.write(last)
         status, checksum = upload.finish(f"{bucket.url}/{name}")
-        with self._lock:
-            path = self._place_for(bucket, name)
+        with self.lock:
+            path = self.place_for(bucket, name)
             try:
                 os.replace(upload.path, path)
             except OSError as error:
-                raise _blocked(bucket, name, error) from None
+                raise blocked(bucket, name, error) from None
             return self.metadata.replace(bucket, name, FileState.of(status), checksum), status
 
     def delete_object(self, bucket: BucketName, name: str) -> None:
@@ -203,7 +210,7 @@ class Folder:
             Refusal: There is no such object or bucket.
         """
         self.require_writable()
-        with self._lock:
+        with self.lock:
             root = self.bucket_path(bucket)
             parent = self._resolve(os.path.dirname(f"{bucket.folder}/{name}"))
             path = os.path.join(parent or root, name.rpartition("/")[2])
@@ -211,7 +218,7 @@ class Folder:
                 raise Refusal(404, f"{bucket.url}/{name} doesn't exist")
             os.unlink(path)
             self.metadata.forget(bucket, name)
-            self._prune(root, parent)
+            self.prune(root, parent)
 
     def learn_checksum(
         self, bucket: BucketName, name: str, handle: int, state: FileState
@@ -239,8 +246,8 @@ class Folder:
                 )
         finally:
             os.close(handle)
-        with self._lock, contextlib.suppress(OSError):
-            if FileState.of(os.stat(self._object_path(bucket, name))) == state:
+        with self.lock, contextlib.suppress(OSError):
+            if FileState.of(os.stat(self.object_path(bucket, name))) == state:
                 return self.metadata.learn(bucket, name, state, hasher.hexdigest())
         return Record(
             state, hasher.hexdigest(), self.metadata.expected_version(bucket, name, state)
@@ -255,7 +262,12 @@ class Folder:
         if self.read_only:
             raise Refusal(403, "the gateway serves this folder read-only")
 
-    def _object_path(self, bucket: BucketName, name: str) -> str:
+    def object_path(self, bucket: BucketName, name: str) -> str:
+        """Return the path of an object, resolved, whether or not it exists.
+
+        Raises:
+            Refusal: It is outside the folder.
+        """
         path = self._resolve(f"{bucket.folder}/{name}")
         if path is None:
             raise Refusal(403, f"{bucket.url}/{name} is a link that leads out of the served folder")
@@ -267,21 +279,30 @@ class Folder:
         base = self.root.rstrip("/") + "/"
         return path if path.startswith(base) and path[len(base)] != "." else None
 
-    def _place_for(self, bucket: BucketName, name: str) -> str:
-        """Make the folders of a name; return the path to rename to."""
+    def place_for(self, bucket: BucketName, name: str) -> str:
+        """Make the folders of a name; return the path to rename to.
+
+        Raises:
+            Refusal: No such bucket, or an object in the way.
+        """
         self.bucket_path(bucket)
         parent = (
-            self._object_path(bucket, os.path.dirname(name))
+            self.object_path(bucket, os.path.dirname(name))
             if "/" in name
             else self.bucket_path(bucket)
         )
         try:
             os.makedirs(parent, exist_ok=True)
         except OSError as error:
-            raise _blocked(bucket, name, error) from None
+            raise blocked(bucket, name, error) from None
         return os.path.join(parent, name.rpartition("/")[2])
 
-    def _why_not(self, bucket: BucketName, name: str, error: OSError) -> Exception:
+    def why_not(self, bucket: BucketName, name: str, error: OSError) -> Exception:
+        """Return what to answer where an object cannot be opened.
+
+        Raises:
+            Refusal: There is no such bucket.
+        """
         self.bucket_path(bucket)
         if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR, errno.ENXIO):
             return no_object(f"{bucket.url}/{name}")
@@ -301,7 +322,8 @@ class Folder:
     def _temporary_path(self) -> str:
         return os.path.join(self._temporary, str(next(self._upload_numbers)))
 
-    def _prune(self, root: str, folder: str) -> None:
+    def prune(self, root: str, folder: str) -> None:
+        """Remove a folder and those above it, up to the bucket's, as far as they are empty."""
         with contextlib.suppress(OSError):
             while folder.startswith(root + "/"):
                 os.rmdir(folder)
@@ -333,7 +355,7 @@ def _is_namespace(name: str) -> bool:
         return False
 
 
-def _blocked(bucket: BucketName, name: str, error: OSError) -> Exception:
+def blocked(bucket: BucketName, name: str, error: OSError) -> Exception:
     """Say why a name cannot be given to an upload."""
     url = f"{bucket.url}/{name}"
     if error.errno in (errno.EEXIST, errno.ENOTDIR):

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
 from itertools import islice
 from typing import NamedTuple
 
 import msgspec
 
+from aisio.gateway.archive_listing import ArchiveListing, Inside, Listed, Shard
+from aisio.gateway.archives import Archives
 from aisio.gateway.folder import Folder
 from aisio.gateway.metadata import FileState, Record
 from aisio.gateway.names import BucketName, check_prefix
 from aisio.gateway.refusals import Refusal
-from aisio.gateway.walk import Directories, Found, Walk
+from aisio.gateway.walk import Directories, Walk, prefix_in
 from aisio.wire.messages import IS_DIRECTORY, NAME_ONLY, NAME_SIZE, NO_RECURSION
 
 LARGEST_PAGE = 10_000
@@ -25,6 +28,8 @@ DIFF = 1 << 12
 ARCHIVES = 1 << 3
 INVENTORY = 1 << 15
 IN_CLUSTER = 1 << 6
+IN_ARCHIVE = 1 << 7
+IS_ARCHIVE = 1 << 9
 
 
 class ListMessage(msgspec.Struct):
@@ -81,6 +86,7 @@ class Page(NamedTuple):
 def list_page(
     folder: Folder,
     directories: Directories,
+    archives: Archives,
     bucket: BucketName,
     message: ListMessage,
     location: str,
@@ -90,6 +96,7 @@ def list_page(
     Args:
         folder: The served folder.
         directories: Its folders' contents.
+        archives: What is known of its archives.
         bucket: One of its buckets.
         message: What to list, and from where.
         location: What to say where the property "location" is asked for.
@@ -102,11 +109,25 @@ def list_page(
     after = max(message.continuation_token, message.start_after)
     size = min(message.pagesize or LARGEST_PAGE, LARGEST_PAGE)
     recursive = not message.mask & NO_RECURSION
-    walk = Walk(directories, check_prefix(message.prefix), after, recursive=recursive)
-    found = list(islice(walk.below(root), size))
+    prefix = prefix_in(root, check_prefix(message.prefix))
+    walk = Walk(directories, prefix, after, recursive=recursive)
+    listed: Iterator[Listed] = walk.below(root)
+    if message.mask & ARCHIVES:
+        listed = ArchiveListing(folder, archives, bucket).merge(walk.below(root), prefix, after)
+    found = list(islice(listed, size))
+    if is_full := len(found) == size:
+        found += _same_name(listed, found[-1].name)
     records = _records(folder, bucket, found, message.wanted)
     entries = [_entry(folder, bucket, item, message.wanted, records, location) for item in found]
-    return Page([entry for entry in entries if entry], found[-1].name if len(found) == size else "")
+    return Page([entry for entry in entries if entry], found[-1].name if is_full else "")
+
+
+def _same_name(listed: Iterator[Listed], name: str) -> Iterator[Listed]:
+    """Yield what has the name of a page's last entry: the next page begins behind that name."""
+    for item in listed:
+        if item.name != name:
+            return
+        yield item
 
 
 def _check(bucket: BucketName, message: ListMessage) -> None:
@@ -126,16 +147,10 @@ def _check(bucket: BucketName, message: ListMessage) -> None:
         )
     if message.mask & INVENTORY:
         raise Refusal(400, f'bucket "{bucket.url}" has no inventories')
-    if message.mask & ARCHIVES:
-        raise Refusal(
-            501,
-            "listing inside archives is not supported by the embedded gateway",
-            tcode="ErrUnsupp",
-        )
 
 
 def _records(
-    folder: Folder, bucket: BucketName, found: list[Found], wanted: frozenset[str]
+    folder: Folder, bucket: BucketName, found: list[Listed], wanted: frozenset[str]
 ) -> dict[str, Record]:
     if not found or wanted.isdisjoint({"checksum", "version", "custom"}):
         return {}
@@ -145,15 +160,17 @@ def _records(
 def _entry(
     folder: Folder,
     bucket: BucketName,
-    found: Found,
+    found: Listed,
     wanted: frozenset[str],
     records: dict[str, Record],
     location: str,
 ) -> Entry | None:
     """Describe a name; None if the file has gone since the walk saw it."""
+    if isinstance(found, Inside):
+        return Entry(found.name, s=found.size_bytes, f=IN_CLUSTER | IN_ARCHIVE)
     if found.path is None:
         return Entry(found.name, f=IS_DIRECTORY)
-    entry = Entry(found.name, f=IN_CLUSTER)
+    entry = Entry(found.name, f=IN_CLUSTER | (IS_ARCHIVE if isinstance(found, Shard) else 0))
     if wanted.isdisjoint({"size", "atime", "checksum", "version", "custom"}):
         status = None
     else:

@@ -171,6 +171,25 @@ class Metadata:
             self._cache.clear()
             self._database.execute("DELETE FROM objects WHERE bucket = ?", (bucket.folder,))
 
+    def move(self, bucket: BucketName, name: str, new_name: str) -> None:
+        """Give the record of a renamed object its new name."""
+        with self._lock:
+            self._cache.pop((bucket.folder, name), None)
+            self._cache.pop((bucket.folder, new_name), None)
+            self._database.execute(
+                "UPDATE OR REPLACE objects SET name = ? WHERE bucket = ? AND name = ?",
+                (new_name, bucket.folder, name),
+            )
+
+    def move_bucket(self, bucket: BucketName, new: BucketName) -> None:
+        """Give the records of a renamed bucket their new place."""
+        with self._lock:
+            self._cache.clear()
+            self._database.execute(
+                "UPDATE OR REPLACE objects SET bucket = ? WHERE bucket = ?",
+                (new.folder, bucket.folder),
+            )
+
     def _find(self, bucket: str, name: str) -> Record | None:
         record = self._cache.get((bucket, name))
         if record is not None:

@@ -67,7 +67,7 @@ class Target(NamedTuple):
         """
         if len(self.parts) < 2 or not self.parts[1]:
             raise _too_short(self.parts)
-        return _bucket(
+        return bucket_of(
             self.parts[1], self.query.get("provider", ""), self.query.get("namespace", "")
         )
 
@@ -172,8 +172,27 @@ def namespace_of(text: str) -> Namespace:
         ) from None
 
 
+def parse_uname(text: str) -> tuple[BucketName, str]:
+    """Return the bucket and the object's name, or "", of `provider/@cluster#namespace/bucket/name`.
+
+    Raises:
+        Refusal: It is not written so, or not on this gateway.
+    """
+    provider, _, rest = text.partition("/")
+    namespace, _, rest = rest.partition("/")
+    bucket, _, name = rest.partition("/")
+    if not bucket:
+        raise Refusal(400, "bucket name is missing")
+    return bucket_of(bucket, provider, namespace), name
+
+
 @lru_cache(maxsize=1024)
-def _bucket(name: str, provider_text: str, namespace_text: str) -> BucketName:
+def bucket_of(name: str, provider_text: str = "", namespace_text: str = "") -> BucketName:
+    """Return the bucket of a name, provider ("" for ais) and namespace ("" for the global one).
+
+    Raises:
+        Refusal: Bad name, unknown provider, or a bucket that is not on this gateway.
+    """
     provider, namespace = provider_of(provider_text), namespace_of(namespace_text)
     if provider != "ais":
         raise no_remote_bucket(f"{_CLOUD_SCHEMES[provider]}://{name}")

@@ -1,45 +1,41 @@
-"""Requests about one object: GET, HEAD, PUT, PATCH, DELETE."""
+"""Requests about one object: GET, HEAD, PUT, POST, PATCH, DELETE."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 from aiohttp import web
 
 from aisio.checksums import HASHERS
-from aisio.gateway.exchange import Exchange, answer_early, decode_message, reply, send_file
+from aisio.gateway.appends import Appends
+from aisio.gateway.archive_reads import ArchiveReads, parse_archive_query
+from aisio.gateway.archive_writes import NEW, put_member
+from aisio.gateway.archives import Archives
+from aisio.gateway.exchange import (
+    INLINE_BYTES,
+    OCTETS,
+    Exchange,
+    answer_early,
+    decode_message,
+    reply,
+    send_file,
+)
 from aisio.gateway.folder import Folder, OpenObject
 from aisio.gateway.metadata import FileState, Record
-from aisio.gateway.names import BucketName
+from aisio.gateway.moves import copy_object, rename_object
+from aisio.gateway.multipart import Multipart
+from aisio.gateway.names import BucketName, check_name, parse_uname
 from aisio.gateway.ranges import parse_range
-from aisio.gateway.refusals import Refusal, unsupported
+from aisio.gateway.refusals import Refusal, not_remote, unsupported
 from aisio.gateway.replies import Cluster, head_headers, head_props_headers, object_headers
+from aisio.gateway.uploads import Upload
 from aisio.records import Checksum
 from aisio.wire.messages import CHECKSUM_TYPE, CHECKSUM_VALUE
 
-INLINE_BYTES = 64 << 10
-"""Up to this size an object is read and sent with its headers in one write, which beats sendfile's
-two system calls and four event-loop rounds; above it the kernel moves the bytes."""
-
-KNOWN_ACTIONS = frozenset(
-    {
-        "blob-download",
-        "check-lock",
-        "mpt-abort",
-        "mpt-complete",
-        "mpt-upload",
-        "promote",
-        "rename-obj",
-    }
-)
-"""What AIStore 5.0 does with objects on POST."""
-
 _HASH_INLINE_BYTES = 256 << 10
-_OCTETS = "application/octet-stream"
 
 
 class CustomMessage(msgspec.Struct):
@@ -54,19 +50,26 @@ class Objects:
     Args:
         folder: The served folder.
         cluster: The names that the gateway goes by.
+        archives: What is known of its archives.
     """
 
-    def __init__(self, folder: Folder, cluster: Cluster) -> None:
+    def __init__(self, folder: Folder, cluster: Cluster, archives: Archives) -> None:
         self._folder = folder
         self._cluster = cluster
+        self._archives = archives
+        self._archive_reads = ArchiveReads(folder, archives)
+        self._appends = Appends(folder, cluster.target_id)
+        self._multipart = Multipart(folder)
         self._location = f"t[{cluster.target_id}]:mp[{folder.root}]"
         self._learning: dict[tuple[BucketName, str, FileState], asyncio.Future[Record]] = {}
         # Of their own, so that checksums of many large files leave threads for listings and writes.
         self._checksum_threads = ThreadPoolExecutor(2, "checksum")
 
     async def get(self, exchange: Exchange) -> web.StreamResponse:
-        """Send an object or a range of it."""
-        exchange.refuse_parameters("archpath", "archregx", "etl_name", "etl_pipeline")
+        """Send an object, a range of it, or what is inside it."""
+        exchange.refuse_parameters("etl_name", "etl_pipeline")
+        if query := parse_archive_query(exchange.target.query):
+            return await self._archive_reads.get(exchange, query)
         bucket, name = exchange.target.bucket, exchange.target.name
         opened = self._folder.open_object(bucket, name)
         with opened.file as file:
@@ -88,7 +91,7 @@ class Objects:
             raise Refusal(
                 409, f"{bucket.url}/{name} is being written by another program, try again"
             )
-        return reply(body, status=status, headers=headers, kind=_OCTETS)
+        return reply(body, status=status, headers=headers, kind=OCTETS)
 
     async def head(self, exchange: Exchange) -> web.StreamResponse:
         """Send what is known of an object, in the form that the query asks for."""
@@ -103,31 +106,67 @@ class Objects:
         return reply(headers=headers)
 
     async def put(self, exchange: Exchange) -> web.StreamResponse:
-        """Store an object; the first request gets the address to send the bytes to."""
-        exchange.refuse_parameters(
-            "append_type", "append_handle", "uploadId", "archpath", "object_to", "etl_name"
-        )
+        """Store bytes; the first request gets the address to send them to."""
+        query = exchange.target.query
+        exchange.refuse_parameters("etl_name", "etl_pipeline")
         self._folder.require_writable()
-        bucket, name = exchange.target.bucket, exchange.target.name
+        bucket, _ = exchange.target.bucket, exchange.target.name
         self._folder.bucket_path(bucket)
-        if not exchange.target.query.keys() >= {"pid", "utm"}:
-            return await answer_early(exchange.request, self._hand_over(exchange))
+        if not exchange.is_handed_over:
+            return await exchange.hand_over(self._cluster.proxy_id)
+        if query.get("object_to"):
+            return await self._copy(exchange)
+        # In AIStore's order: the official client "appends" to parts of multipart uploads, too.
+        if query.get("append_type") and not (query.get("uploadId") or query.get("archpath")):
+            return await self._appends.put(exchange)
         claimed = _claimed_checksum(exchange.request)
-        if claimed is not None and self._has(bucket, name, claimed):
-            return await answer_early(exchange.request, reply())
         upload = self._folder.begin_upload(claimed)
         try:
-            last: list[bytes] = []
-            async for pieces in exchange.uploaded():
-                if last:
-                    await asyncio.to_thread(upload.write, last)
-                last = pieces
-            record, status = await asyncio.to_thread(
-                self._folder.finish_upload, upload, last, bucket, name
-            )
+            if query.get("uploadId"):
+                return await self._multipart.put_part(exchange, upload)
+            if query.get("archpath"):
+                return await self._put_member(exchange, upload)
+            return await self._put_object(exchange, upload)
         finally:
             upload.discard()
+
+    async def _put_object(self, exchange: Exchange, upload: Upload) -> web.StreamResponse:
+        bucket, name = exchange.target.bucket, exchange.target.name
+        if upload.claimed is not None and self._has(bucket, name, upload.claimed):
+            return await answer_early(exchange.request, reply())
+        last = await exchange.receive(upload)
+        record, status = await asyncio.to_thread(
+            self._folder.finish_upload, upload, last, bucket, name
+        )
         return reply(headers=object_headers(record, status))
+
+    async def _put_member(self, exchange: Exchange, upload: Upload) -> web.StreamResponse:
+        last = await exchange.receive(upload)
+        await asyncio.to_thread(self._store_member, exchange, upload, last)
+        return reply()
+
+    def _store_member(self, exchange: Exchange, upload: Upload, last: list[bytes]) -> None:
+        target, query = exchange.target, exchange.target.query
+        upload.write(last)
+        upload.finish(f"{target.bucket.url}/{target.name}")
+        pine = exchange.request.headers.get("Ais-Pine", "")
+        put_member(
+            self._folder,
+            self._archives,
+            (target.bucket, target.name),
+            upload,
+            path=query["archpath"],
+            mime=query.get("archmime", ""),
+            how=int(pine) if pine in ("0", "1", "2") else NEW,
+        )
+
+    async def _copy(self, exchange: Exchange) -> web.StreamResponse:
+        bucket, name = parse_uname(exchange.target.query["object_to"])
+        source = (exchange.target.bucket, exchange.target.name)
+        target = (bucket, check_name(name or exchange.target.name))
+        if target != source:
+            await asyncio.to_thread(copy_object, self._folder, source, target)
+        return await answer_early(exchange.request, reply())
 
     async def patch(self, exchange: Exchange) -> web.StreamResponse:
         """Set custom metadata: add to what there is, or replace it."""
@@ -143,20 +182,40 @@ class Objects:
         return reply()
 
     async def delete(self, exchange: Exchange) -> web.StreamResponse:
-        """Remove an object."""
-        exchange.refuse_parameters("uploadId")
+        """Remove an object, or what there is of a multipart upload."""
+        self._folder.require_writable()
+        if exchange.target.query.get("uploadId"):
+            return await self._multipart.abort(exchange)
         self._folder.delete_object(exchange.target.bucket, exchange.target.name)
         return reply()
 
     async def act(self, exchange: Exchange) -> web.StreamResponse:
-        """Say what of AIStore's actions on objects the gateway cannot do: so far, all."""
+        """Do what the body's action message says."""
         message = await exchange.read_action()
-        if message.action in KNOWN_ACTIONS:
-            raise unsupported(f'action "{message.action}"')
+        bucket = exchange.target.bucket
+        if message.action == "mpt-upload":
+            return await self._multipart.begin(exchange)
+        if message.action == "mpt-complete":
+            return await self._multipart.complete(exchange, message)
+        if message.action == "check-lock":
+            # Only cold reads of clouds hold locks that outlast a request.
+            self._folder.bucket_path(bucket)
+            return reply()
+        if message.action == "rename-obj":
+            new_name = check_name(message.name)
+            await asyncio.to_thread(
+                rename_object, self._folder, bucket, exchange.target.name, new_name
+            )
+            return reply()
+        if message.action == "blob-download":
+            raise not_remote("blob-download", bucket.url)
+        if message.action == "promote":
+            raise unsupported('action "promote"')
         raise Refusal(400, f'invalid action "{message.action}"')
 
     def close(self) -> None:
-        """Let the checksum threads end."""
+        """Let the threads of checksums and archives end."""
+        self._archive_reads.close()
         self._checksum_threads.shutdown(wait=True, cancel_futures=True)
 
     async def _record(self, bucket: BucketName, name: str, opened: OpenObject) -> Record:
@@ -186,12 +245,6 @@ class Objects:
         opened.file.close()
         record = self._folder.metadata.get(bucket, name, FileState.of(opened.status))
         return record is not None and record.full_checksum == claimed
-
-    def _hand_over(self, exchange: Exchange) -> web.Response:
-        path = exchange.request.raw_path
-        mark = "&" if "?" in path else "?"
-        address = f"{exchange.origin}{path}{mark}pid={self._cluster.proxy_id}&utm={time.time_ns()}"
-        return reply(status=307, headers=[("Location", address)])
 
 
 def _claimed_checksum(request: web.BaseRequest) -> Checksum | None:

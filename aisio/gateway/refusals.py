@@ -47,6 +47,12 @@ def no_remote_bucket(url: str) -> Refusal:
     return Refusal(404, f'remote bucket "{url}" does not exist', tcode="ErrRemoteBckNotFound")
 
 
+def not_remote(action: str, url: str) -> Refusal:
+    """Return what to answer to actions that only buckets of clouds know."""
+    message = f"{action}: expecting remote bucket (have {url})"
+    return Refusal(400, message, tcode="ErrNotRemoteBck")
+
+
 def no_object(url: str) -> Refusal:
     """Return what to answer where an object is missing."""
     return Refusal(404, f"{url} does not exist", tcode="ErrNotFound")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import time
 from collections.abc import Mapping
 from functools import cached_property
@@ -20,6 +21,9 @@ from aisio.gateway.metadata import Record
 from aisio.gateway.names import BucketName
 from aisio.gateway.refusals import Refusal
 
+JSON = "application/json; charset=utf-8"
+TEXT = "text/plain; charset=utf-8"
+_ID_LETTERS = "abcdefghijkmnopqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 PLACEMENT_SEED = 1103515245
 """Seed of the hash that AIStore places objects and names nodes with."""
 
@@ -93,7 +97,9 @@ class Cluster:
 def error_body(refusal: Refusal, cluster: Cluster, *, method: str, path: str, remote: str) -> bytes:
     """Return the JSON that tells why a request failed, on one line of ASCII."""
     node = (
-        f"t[{cluster.target_id}]" if path.startswith("/v1/objects/") else f"p[{cluster.proxy_id}]"
+        f"t[{cluster.target_id}]"
+        if path.startswith(("/v1/objects/", "/v1/ml/"))
+        else f"p[{cluster.proxy_id}]"
     )
     message = refusal.message
     if refusal.tcode == "ErrNotFound":
@@ -102,6 +108,11 @@ def error_body(refusal: Refusal, cluster: Cluster, *, method: str, path: str, re
     body |= {"message": message, "method": method, "url_path": path, "remote_addr": remote}
     body |= {"caller": "", "node": node, "status": refusal.status}
     return json.dumps(body, separators=(",", ":")).encode()
+
+
+def new_id() -> str:
+    """Return a fresh id of a job or upload, in the form of AIStore's: nine letters and digits."""
+    return "".join(secrets.choice(_ID_LETTERS) for _ in range(9))
 
 
 def json_body(value: Any) -> bytes:

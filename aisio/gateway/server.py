@@ -77,9 +77,11 @@ async def _serve(
         raise ConfigError(
             f"cannot listen at {options.host}:{options.port}: {error.strerror}"
         ) from error
+    # Before anybody is told where it is: whoever knows may stop it at once.
+    stop = _stop_on_signals()
     try:
         ready(_endpoint(listener.sockets[0].getsockname(), "https" if tls else "http"))
-        await _until_stopped(parent_pid)
+        await _until(stop, parent_pid)
     finally:
         listener.close()
         await app.drain(GRACE_S)
@@ -89,10 +91,14 @@ async def _serve(
         app.close()
 
 
-async def _until_stopped(parent_pid: int | None) -> None:
+def _stop_on_signals() -> asyncio.Event:
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
+    return stop
+
+
+async def _until(stop: asyncio.Event, parent_pid: int | None) -> None:
     while parent_pid is not None and os.getppid() == parent_pid and not stop.is_set():
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(stop.wait(), _PARENT_CHECK_S)

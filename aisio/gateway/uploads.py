@@ -20,11 +20,15 @@ class Upload:
     Args:
         path: The temporary file, made at the first write.
         claimed: The checksum that the client says the bytes have; None for none.
+
+    Attributes:
+        is_kept: The file outlives the request that brought it: it is a part of a larger upload.
     """
 
     def __init__(self, path: str, claimed: Checksum | None) -> None:
         self.path = path
         self.claimed = claimed
+        self.is_kept = False
         self._file: io.FileIO | None = None
         self._own = HASHERS["xxhash2"]()
         self._other: Hasher = self._own
@@ -57,14 +61,24 @@ class Upload:
             raise Refusal(500, message, tcode="ErrBadCksum")
         return status, self._own.hexdigest()
 
+    def pause(self) -> None:
+        """Close the file until the next write."""
+        self._open().close()
+
     def discard(self) -> None:
-        """Remove the temporary file, if it is still there."""
-        if self._file is not None:
+        """Remove the temporary file, if it is still there and nobody keeps it."""
+        if self._file is not None and not self.is_kept:
             self._file.close()
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(self.path)
+            self.remove()
+
+    def remove(self) -> None:
+        """Remove the temporary file, if it is still there."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.path)
 
     def _open(self) -> io.FileIO:
         if self._file is None:
             self._file = io.FileIO(self.path, "xb")
+        elif self._file.closed:
+            self._file = io.FileIO(self.path, "ab")
         return self._file

@@ -9,7 +9,7 @@ A page of a listing needs a part of a directory, the file system gives it whole.
 ones are kept sorted, for as long as their time of change says that they are the same.
 """
 
-# ruff: noqa: PTH116
+# ruff: noqa: PTH112, PTH116
 # Paths are strings here: to make Path objects of them costs more than the system calls do.
 
 from __future__ import annotations
@@ -163,6 +163,20 @@ class Walk:
     def _above_level(self, name: str) -> bool:
         """Say whether a directory is above the level that is listed, to which the prefix leads."""
         return f"{self._prefix.rstrip('/')}/".startswith(name)
+
+
+def prefix_in(root: str, prefix: str) -> str:
+    """Return what AIStore lists for a prefix: where that names a folder, the folder alone.
+
+    "train" gives train/a, and not train-b. Only listings have this; jobs take a prefix as it is
+    (seen on a live cluster of AIStore 5.0).
+
+    Args:
+        root: The bucket's folder.
+        prefix: As the client gave it, checked.
+    """
+    names_folder = prefix and not prefix.endswith("/") and os.path.isdir(f"{root}/{prefix}")
+    return f"{prefix}/" if names_folder else prefix
 
 
 def _is_utf8(entry: os.DirEntry[str]) -> bool:

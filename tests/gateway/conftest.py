@@ -12,6 +12,10 @@ from typing import Any
 
 import pytest
 import requests
+from aistore.sdk import Bucket, Client
+from aistore.sdk.retry_config import RetryConfig
+from tenacity import Retrying, stop_after_attempt
+from urllib3.util.retry import Retry
 
 from aisio.gateway import Gateway
 
@@ -43,6 +47,24 @@ class Served:
         body = {"action": name, "name": "", "value": value}
         url = f"{self.endpoint}/v1/buckets/{self.name}{query}"
         return self.http.request(method, url, json=body)
+
+    def job(self, method: str, name: str, value: Any = None, query: str = "") -> dict[str, Any]:
+        """Start a job, and return what is told of it once it has ended."""
+        reply = self.action(method, name, value, query)
+        assert reply.status_code == 200, reply.text
+        return self.wait(reply.text)
+
+    def wait(self, job_id: str) -> dict[str, Any]:
+        """Return what is told of a job once it has ended."""
+        while True:
+            (snap,) = next(iter(self.jobs("qryxstats", ID=job_id).json().values()))
+            if snap["is_idle"]:
+                assert isinstance(snap, dict)
+                return snap
+
+    def jobs(self, what: str, **message: Any) -> requests.Response:
+        url = f"{self.endpoint}/v1/cluster?what={what}"
+        return self.http.get(url, json=message)
 
     def list(self, accept: str = "application/json", **message: Any) -> requests.Response:
         body = {"action": "list", "name": "", "value": {"prefix": "", **message}}
@@ -83,3 +105,21 @@ def bucket(gateway: Gateway, served_folder: Path, http: requests.Session) -> Ser
     name = f"bucket-{next(_numbers)}"
     (served_folder / name).mkdir()
     return Served(gateway.endpoint, name, served_folder / name, http)
+
+
+@pytest.fixture(scope="session")
+def client(gateway: Gateway) -> Client:
+    """Return the official client, without its retries: a 404 would take it a minute."""
+    retry = RetryConfig(
+        http_retry=Retry(total=0), network_retry=Retrying(stop=stop_after_attempt(1), reraise=True)
+    )
+    return Client(gateway.endpoint, retry_config=retry)
+
+
+@pytest.fixture
+def sdk(client: Client) -> Iterator[Bucket]:
+    """Return a bucket made by the official client."""
+    bucket = client.bucket(f"official-{next(_numbers)}")
+    bucket.create()
+    yield bucket
+    bucket.delete(missing_ok=True)

@@ -101,6 +101,13 @@ def test_a_quiet_gateway_logs_nothing(
         ("PATCH", "objects/b/o", None),
         ("POST", "buckets/c", "create-bck"),
         ("DELETE", "buckets/b", "destroy-bck"),
+        ("DELETE", "buckets/b", "delete-listrange"),
+        ("POST", "buckets/b?bck_to=ais%2F%40%23%2Fc", "copy-bck"),
+        ("POST", "buckets/b?bck_to=ais%2F%40%23%2Fc", "move-bck"),
+        ("POST", "buckets/b", "copy-listrange"),
+        ("PUT", "buckets/b", "archive"),
+        ("POST", "objects/b/o", "rename-obj"),
+        ("POST", "objects/b/o", "mpt-upload"),
     ],
 )
 def test_a_read_only_gateway_refuses_changes(
@@ -112,7 +119,7 @@ def test_a_read_only_gateway_refuses_changes(
 ) -> None:
     """403, and not a trace in the folder, not even of checksums."""
     gateway, folder = read_only
-    body = {"action": action} if action else {"value": {"k": "v"}}
+    body = {"action": action, "name": "n"} if action else {"value": {"k": "v"}}
     reply = http.request(method, f"{gateway.endpoint}/v1/{path}", json=body)
     assert reply.status_code == 403
     assert "read-only" in reply.json()["message"]
@@ -143,8 +150,11 @@ def test_an_error_body_has_aistores_keys(bucket: Served) -> None:
         ("PUT", "/v1/objects/b/", 400),
         ("GET", "/v1/daemon", 400),
         ("GET", "/v1/daemon?what=nonsense", 400),
-        ("GET", "/v1/cluster?what=status", 501),
-        ("GET", "/v1/ml/moss", 501),
+        ("GET", "/v1/cluster?what=status", 400),
+        ("GET", "/v1/cluster?what=nonsense", 400),
+        ("GET", "/v1/ml", 400),
+        ("GET", "/v1/ml/nonsense", 400),
+        ("GET", "/v1/etl", 501),
         ("TRACE", "/v1/objects/b/o", 405),
         ("POST", "/v1/daemon", 405),
         ("OPTIONS", "/v1/buckets", 200),
@@ -159,11 +169,11 @@ def test_other_addresses_and_methods(bucket: Served, method: str, path: str, sta
 
 def test_post_on_an_object_tells_cannot_from_nonsense(bucket: Served) -> None:
     """501 for the actions that AIStore has."""
-    for action, status in (("mpt-upload", 501), ("rename-obj", 501), ("nonsense", 400)):
+    for action, status in (("promote", 501), ("blob-download", 400), ("nonsense", 400)):
         assert bucket.http.post(bucket.url("o"), json={"action": action}).status_code == status
 
 
 def test_a_message_without_end_is_refused(bucket: Served) -> None:
     """Control calls are small."""
     url = f"{bucket.endpoint}/v1/buckets/{bucket.name}"
-    assert bucket.http.post(url, data=b" " * 2_000_000).status_code == 413
+    assert bucket.http.post(url, data=b" " * (33 << 20)).status_code == 413

@@ -103,12 +103,10 @@ def test_a_bucket_needs_a_name_that_aistore_accepts(
 @pytest.mark.parametrize(
     ("method", "action"),
     [
-        ("POST", "copy-bck"),
-        ("POST", "move-bck"),
-        ("GET", "summary-bck"),
-        ("DELETE", "delete-listrange"),
+        ("POST", "make-n-copies"),
+        ("POST", "ec-encode"),
+        ("POST", "etl-bck"),
         ("PATCH", "set-bprops"),
-        ("PUT", "archive"),
     ],
 )
 def test_actions_of_aistore_that_it_lacks_are_501(bucket: Served, method: str, action: str) -> None:
@@ -116,6 +114,25 @@ def test_actions_of_aistore_that_it_lacks_are_501(bucket: Served, method: str, a
     reply = bucket.action(method, action)
     assert reply.status_code == 501
     assert action in reply.json()["message"]
+
+
+@pytest.mark.parametrize(
+    ("method", "action"),
+    [
+        ("DELETE", "evict-remote-bck"),
+        ("DELETE", "evict-listrange"),
+        ("POST", "prefetch-listrange"),
+    ],
+)
+def test_what_only_buckets_of_clouds_know_is_400(bucket: Served, method: str, action: str) -> None:
+    """As a cluster answers for its own buckets."""
+    error = bucket.action(method, action).json()
+    assert (error["status"], error["tcode"]) == (400, "ErrNotRemoteBck")
+
+
+def test_properties_are_the_default_ones_and_can_be_reset(bucket: Served) -> None:
+    """To set them is refused, so there is nothing to reset."""
+    assert bucket.action("PATCH", "reset-bprops").status_code == 200
 
 
 @pytest.mark.parametrize("body", [b"", b"{bad", b"[]", b'{"action":"nonsense"}'])

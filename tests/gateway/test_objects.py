@@ -327,12 +327,9 @@ def test_a_fifo_is_no_object_and_blocks_nobody(bucket: Served) -> None:
 @pytest.mark.parametrize(
     ("method", "query"),
     [
-        ("GET", "?archpath=a.txt"),
-        ("GET", "?archregx=a&archmode=prefix"),
         ("GET", "?etl_name=e"),
-        ("PUT", "?append_type=append&append_handle="),
-        ("PUT", "?uploadId=u&partNumber=1"),
-        ("PUT", "?object_to=ais%2F%40%23%2Fb%2Fo%2F"),
+        ("GET", "?etl_pipeline=e,f"),
+        ("PUT", "?etl_name=e"),
     ],
 )
 def test_what_it_cannot_do_is_501_and_says_so(bucket: Served, method: str, query: str) -> None:

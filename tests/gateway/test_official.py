@@ -2,39 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from aistore.sdk import Bucket, Client
 from aistore.sdk.errors import AISError, ErrBckAlreadyExists, ErrBckNotFound, ErrObjNotFound
 from aistore.sdk.list_object_flag import ListObjectFlag
-from aistore.sdk.retry_config import RetryConfig
-from tenacity import Retrying, stop_after_attempt
-from urllib3.util.retry import Retry
-
-from aisio.gateway import Gateway
-
-_numbers = itertools.count(1)
-
-
-@pytest.fixture(scope="module")
-def client(gateway: Gateway) -> Client:
-    """Return the official client, without its retries: a 404 would take it a minute."""
-    retry = RetryConfig(
-        http_retry=Retry(total=0), network_retry=Retrying(stop=stop_after_attempt(1), reraise=True)
-    )
-    return Client(gateway.endpoint, retry_config=retry)
-
-
-@pytest.fixture
-def sdk(client: Client) -> Iterator[Bucket]:
-    """Return a bucket made by it."""
-    bucket = client.bucket(f"official-{next(_numbers)}")
-    bucket.create()
-    yield bucket
-    bucket.delete(missing_ok=True)
 
 
 def test_it_is_ready(client: Client) -> None:
@@ -116,10 +89,10 @@ def test_listings(sdk: Bucket) -> None:
     assert [entry.name for entry in level] == ["d/", "e"]
 
 
-def test_what_is_not_there_yet_is_an_error_it_understands(sdk: Bucket) -> None:
+def test_what_is_not_there_is_an_error_it_understands(sdk: Bucket, tmp_path: Path) -> None:
     """501 arrives as its general error, with our text."""
     with pytest.raises(AISError, match="not supported by the embedded gateway"):
-        sdk.summary()
+        sdk.object("o").promote(str(tmp_path))
 
 
 def test_direct_reads(client: Client, sdk: Bucket) -> None:

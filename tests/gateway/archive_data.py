@@ -1,0 +1,56 @@
+"""Archives of all forms, made by Python's own modules: a second opinion on the gateway's."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import tarfile
+import zipfile
+
+MEMBERS = {
+    "b/2.txt": b"two",
+    "a/1.txt": b"one" * 1000,
+    "a/1.jpg": b"",
+    "c": bytes(range(256)) * 900,
+}
+
+
+def make_tar(members: dict[str, bytes] = MEMBERS, *, folder: str = "") -> bytes:
+    """Return a tar of these members, and a folder in front of them if one is named."""
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w") as tar:
+        if folder:
+            info = tarfile.TarInfo(folder)
+            info.type = tarfile.DIRTYPE
+            tar.addfile(info)
+        for name, data in members.items():
+            info = tarfile.TarInfo(name)
+            info.size, info.mtime, info.mode = len(data), 1000, 0o600
+            tar.addfile(info, io.BytesIO(data))
+    return file.getvalue()
+
+
+def make_zip(members: dict[str, bytes] = MEMBERS) -> bytes:
+    """Return a zip of these members."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    return file.getvalue()
+
+
+def make_archive(form: str, members: dict[str, bytes] = MEMBERS) -> bytes:
+    """Return an archive of the form that a name's ending says."""
+    if form == ".zip":
+        return make_zip(members)
+    tar = make_tar(members)
+    return tar if form == ".tar" else gzip.compress(tar)
+
+
+def read_archive(data: bytes) -> list[tuple[str, bytes]]:
+    """Return names and contents of the files in an archive, in order; of any form."""
+    if data.startswith(b"PK"):
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            return [(name, archive.read(name)) for name in archive.namelist()]
+    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+        return [(m.name, tar.extractfile(m).read()) for m in tar if m.isfile()]  # type: ignore[union-attr]

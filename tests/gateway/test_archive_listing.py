@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.gateway.archive_data import make_archive, make_tar
+from tests.gateway.conftest import Served
+
+ARCHIVES = "8"
+IS_ARCHIVE, IN_ARCHIVE, PLAIN = 576, 192, 64
+
+
+def entries(bucket: Served, **message: Any) -> list[tuple[str, str, int]]:
+    """Return name, size and flags of all entries, page by page."""
+    found, token = [], ""
+    while True:
+        page = bucket.list(flags=ARCHIVES, continuation_token=token, **message).json()
+        for entry in page["entries"] or []:
+            found.append((entry["name"], entry.get("size", "0"), entry["flags"]))
+        token = page["continuation_token"]
+        if not token:
+            return found
+
+
+@pytest.mark.parametrize("ending", [".tar", ".tgz", ".zip"])
+def test_members_follow_their_archive_sorted_by_name(bucket: Served, ending: str) -> None:
+    """The archive is flagged as one, and its members as in one."""
+    members = {"b": b"22", "a/x": b"1", "a/b": b"333"}
+    data = make_archive(ending, members)
+    bucket.put(f"s{ending}", data)
+    assert entries(bucket) == [
+        (f"s{ending}", str(len(data)), IS_ARCHIVE),
+        (f"s{ending}/a/b", "3", IN_ARCHIVE),
+        (f"s{ending}/a/x", "1", IN_ARCHIVE),
+        (f"s{ending}/b", "2", IN_ARCHIVE),
+    ]
+
+
+def test_only_names_tell_archives_and_damaged_ones_are_plain_objects(bucket: Served) -> None:
+    """A tar without the ending is not looked into."""
+    bucket.put("bad.tar", b"x" * 600)
+    bucket.put("tar", make_tar())
+    assert [(name, flags) for name, _, flags in entries(bucket)] == [
+        ("bad.tar", PLAIN),
+        ("tar", PLAIN),
+    ]
+
+
+def test_folders_are_left_out_and_names_are_made_plain(bucket: Served) -> None:
+    """Leading slashes and "./" are not shown; a name that is there twice is listed twice."""
+    bucket.put("s.tar", make_tar({"/x": b"", "./y": b"", "y": b""}, folder="d"))
+    assert [name for name, _, _ in entries(bucket)] == ["s.tar", "s.tar/x", "s.tar/y", "s.tar/y"]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 100])
+def test_pages_add_up_whatever_their_size(bucket: Served, size: int) -> None:
+    """In bytewise order over objects and members, so that a page may end inside an archive."""
+    for name in ("s.tar", "s.tar.idx", "s.tar-x", "s.tar2", "t.tar", "u"):
+        data = make_tar({"m": b"", "k": b"", "k2": b""}) if name.endswith(".tar") else b"x"
+        bucket.put(name, data)
+    names = [name for name, _, _ in entries(bucket, pagesize=size)]
+    assert names == [
+        *("s.tar", "s.tar-x", "s.tar.idx", "s.tar/k", "s.tar/k2", "s.tar/m", "s.tar2"),
+        *("t.tar", "t.tar/k", "t.tar/k2", "t.tar/m", "u"),
+    ]
+
+
+def test_a_page_does_not_end_between_equal_names(bucket: Served) -> None:
+    """The next one begins behind the name: the second of them would be lost."""
+    bucket.put("s.tar", make_tar({"a": b"", "/a": b"", "b": b""}))
+    names = [name for name, _, _ in entries(bucket, pagesize=2)]
+    assert names == ["s.tar", "s.tar/a", "s.tar/a", "s.tar/b"]
+
+
+def test_a_prefix_is_one_of_objects(bucket: Served) -> None:
+    """It chooses archives with all that is in them, and none of their members alone."""
+    bucket.put("s.tar", make_tar({"a": b""}))
+    bucket.put("t.tar", make_tar({"a": b""}))
+    assert [name for name, _, _ in entries(bucket, prefix="s.")] == ["s.tar", "s.tar/a"]
+    assert entries(bucket, prefix="s.tar/a") == []
+
+
+@pytest.mark.parametrize("flags", [8 | 16, 8 | 32])
+def test_short_forms_have_members_too(bucket: Served, flags: int) -> None:
+    """Members come with their size in all of them."""
+    bucket.put("s.tar", make_tar({"a": b"xyz"}))
+    listed = bucket.list(flags=str(flags)).json()["entries"]
+    assert [entry["name"] for entry in listed] == ["s.tar", "s.tar/a"]
+    assert listed[1] == {"name": "s.tar/a", "size": "3", "flags": IN_ARCHIVE}

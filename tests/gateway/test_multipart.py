@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+import os
+
+import pytest
+import requests
+
+from aisio.gateway import Gateway
+from tests.gateway.conftest import Served
+
+
+def act(
+    bucket: Served, method: str, name: str, action: str, query: str = "", value: object = None
+) -> requests.Response:
+    """Send an action message about an object."""
+    body = {"action": action, "name": "", "value": value}
+    return bucket.http.request(method, bucket.url(name, query), json=body)
+
+
+def begin(bucket: Served, name: str = "o") -> str:
+    """Begin an upload; return its id."""
+    reply = act(bucket, "POST", name, "mpt-upload")
+    assert reply.headers["Content-Type"] == "text/plain; charset=utf-8"
+    return reply.text
+
+
+def put_part(
+    bucket: Served, upload_id: str, number: object, data: bytes, name: str = "o"
+) -> requests.Response:
+    """Send a part."""
+    query = f"?uploadId={upload_id}&partNumber={number}"
+    return bucket.http.put(bucket.url(name, query), data=data)
+
+
+def complete(bucket: Served, upload_id: str, *numbers: int, name: str = "o") -> requests.Response:
+    """Complete an upload with these parts."""
+    listed = [{"part-number": number, "etag": ""} for number in numbers]
+    return act(bucket, "POST", name, "mpt-complete", f"?uploadId={upload_id}", listed)
+
+
+def abort(bucket: Served, upload_id: str) -> requests.Response:
+    """Abort an upload."""
+    return act(bucket, "DELETE", "o", "mpt-abort", f"?uploadId={upload_id}")
+
+
+def test_parts_in_any_order_make_the_object(bucket: Served) -> None:
+    """It is not there until it is complete, and then it is an object like any other."""
+    parts = {2: os.urandom(1_500_000), 3: b"end", 1: os.urandom(70_000)}
+    upload_id = begin(bucket)
+    for number, data in parts.items():
+        assert put_part(bucket, upload_id, number, data).status_code == 200
+    assert bucket.get("o").status_code == 404
+    assert bucket.names() == []
+    assert complete(bucket, upload_id, 3, 1, 2).status_code == 200
+    reply = bucket.get("o")
+    assert reply.content == parts[1] + parts[2] + parts[3]
+    assert reply.headers["Ais-Version"] == "1"
+
+
+def test_a_part_may_be_sent_again(bucket: Served) -> None:
+    """The last one counts."""
+    upload_id = begin(bucket)
+    put_part(bucket, upload_id, 1, b"first try")
+    put_part(bucket, upload_id, 1, b"second")
+    complete(bucket, upload_id, 1)
+    assert bucket.get("o").content == b"second"
+
+
+@pytest.mark.parametrize(
+    ("sent", "listed"), [((1, 2), (1,)), ((1, 3), (1, 3)), ((2,), (2,)), ((1, 2), (1, 2, 3))]
+)
+def test_only_all_parts_from_one_on_make_an_object(
+    bucket: Served, sent: tuple[int, ...], listed: tuple[int, ...]
+) -> None:
+    """Gaps and subsets are 400, and the upload can still be completed."""
+    upload_id = begin(bucket)
+    for number in sent:
+        put_part(bucket, upload_id, number, b"x")
+    assert complete(bucket, upload_id, *listed).status_code == 400
+    assert bucket.get("o").status_code == 404
+    put_part(bucket, upload_id, 1, b"y")
+    put_part(bucket, upload_id, 2, b"z")
+    numbers = sorted({1, 2, *sent})
+    assert complete(bucket, upload_id, *numbers).status_code == 200
+
+
+def test_an_upload_without_parts_makes_nothing(bucket: Served) -> None:
+    """In words that the official client's own tests look for."""
+    reply = complete(bucket, begin(bucket))
+    assert reply.status_code == 400
+    assert "no chunks" in reply.json()["message"]
+
+
+@pytest.mark.parametrize(("number", "data"), [("0", b"x"), ("x", b"x"), ("", b"x"), ("1", b"")])
+def test_a_part_needs_a_number_and_bytes(bucket: Served, number: str, data: bytes) -> None:
+    """400 for others."""
+    assert put_part(bucket, begin(bucket), number, data).status_code == 400
+
+
+def test_an_upload_belongs_to_one_object(bucket: Served) -> None:
+    """With its id, nothing can be done to another name; nor with an id that is none."""
+    upload_id = begin(bucket)
+    assert put_part(bucket, upload_id, 1, b"x", name="other").status_code == 404
+    put_part(bucket, upload_id, 1, b"x")
+    assert complete(bucket, upload_id, 1, name="other").status_code == 404
+    assert put_part(bucket, "none", 1, b"x").status_code == 404
+    assert complete(bucket, "none", 1).status_code == 404
+
+
+def test_what_is_over_is_over(bucket: Served) -> None:
+    """A completed or aborted upload takes no more parts."""
+    for end in (lambda upload_id: complete(bucket, upload_id, 1), lambda u: abort(bucket, u)):
+        upload_id = begin(bucket)
+        put_part(bucket, upload_id, 1, b"x")
+        assert end(upload_id).status_code == 200
+        assert put_part(bucket, upload_id, 2, b"x").status_code == 404
+        assert abort(bucket, upload_id).status_code == 404
+
+
+def test_nothing_is_left_of_it(bucket: Served) -> None:
+    """No file of a part stays behind, however the upload ends."""
+    temporary = bucket.folder.parent / ".aisio" / "tmp"
+    before = set(temporary.iterdir())
+    for end in ("complete", "abort"):
+        upload_id = begin(bucket)
+        put_part(bucket, upload_id, 1, b"x")
+        put_part(bucket, upload_id, 1, b"y")
+        assert len(set(temporary.iterdir()) - before) == 1
+        complete(bucket, upload_id, 1) if end == "complete" else abort(bucket, upload_id)
+        assert set(temporary.iterdir()) == before
+
+
+def test_no_bucket_no_upload(bucket: Served) -> None:
+    """404 at once."""
+    url = f"{bucket.endpoint}/v1/objects/missing/o"
+    assert bucket.http.post(url, json={"action": "mpt-upload"}).status_code == 404
+
+
+def test_a_claimed_checksum_of_a_part_is_checked(bucket: Served) -> None:
+    """As that of an object."""
+    url = bucket.url("o", f"?uploadId={begin(bucket)}&partNumber=1")
+    claim = {"Ais-Checksum-Type": "md5", "Ais-Checksum-Value": "0" * 32}
+    assert bucket.http.put(url, data=b"x", headers=claim).json()["tcode"] == "ErrBadCksum"
+
+
+def test_an_upload_ends_with_the_gateway(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What a killed gateway had taken in is removed when it starts again."""
+    folder = tmp_path_factory.mktemp("restarted")
+    (folder / "b").mkdir()
+    with Gateway(folder) as gateway, requests.Session() as http:
+        bucket = Served(gateway.endpoint, "b", folder / "b", http)
+        put_part(bucket, begin(bucket), 1, b"x" * 1000)
+        assert list((folder / ".aisio" / "tmp").iterdir())
+        gateway.kill()
+        gateway.restart()
+        assert not list((folder / ".aisio" / "tmp").iterdir())
