@@ -5,34 +5,48 @@ Name and arguments are those of the official `aistore.pytorch`; what was added i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import chain
-from typing import Any
+import logging
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing
+from functools import partial
+from typing import Any, Literal
 
 from aisio.client import Client
+from aisio.errors import AisioError, ConfigError, IntegrityError, NotFoundError, ShardError
 from aisio.extras import missing_extra
 from aisio.placing import Splitting, client_for
 from aisio.progress import with_progress
-from aisio.records import ObjectInfo
-from aisio.shards import FieldPadder, Sample, ZeroDict, count_samples, read_samples
-from aisio.sources import PrefixMap, Source, SourceSet
+from aisio.quarantine import Quarantine, SkippedShard
+from aisio.shard_prefetch import Prefetch, Shard
+from aisio.shards import FieldPadder, Sample, ShardPass, ZeroDict
+from aisio.sources import PrefixMap, SourceSet
 from aisio.split import Place
 from aisio.stores import DirectSettings
 
 try:
-    from torch.utils.data import IterableDataset
+    from torch.utils.data import IterableDataset, get_worker_info
 except ImportError as error:
     raise missing_extra("torch", "torch") from error
 
 __all__ = ["AISShardReader"]
+
+# Enough to have the next shard under way. Measured on a busy machine of 2 cores (2026-11, 70 KB
+# samples): 5 to 30 % more samples a second than without, at the same processor time; more than this
+# gave nothing, and leaves the processor's cache.
+PREFETCH_BYTES = 4 * 1024 * 1024
+
+_log = logging.getLogger(__name__)
+# What is wrong with one shard. That the store cannot be reached, or does not let us in, is none.
+_BAD_SHARD = (ShardError, IntegrityError, NotFoundError)
 
 
 class AISShardReader(Splitting, IterableDataset[tuple[str, ZeroDict]]):
     """Samples of tar shards as (basename, {extension: bytes}).
 
     Shards are split over ranks and DataLoader workers, and streamed: memory holds one buffer and
-    one sample, whatever a shard's size. The files of a sample lie side by side in its shard; see
-    `aisio.shards` for what is a sample's key and which members are none.
+    one sample, whatever a shard's size, and the beginnings of the next shards. The files of a
+    sample lie side by side in its shard; see `aisio.shards` for what is a sample's key and which
+    members are none. Shards may be compressed; see `aisio.compression`.
 
     Every sample has the same extensions, padded with b"": those of `keys`, or those that the first
     samples of the worker's share show. So the default collate works.
@@ -47,12 +61,19 @@ class AISShardReader(Splitting, IterableDataset[tuple[str, ZeroDict]]):
         keys: Extensions to yield, without their leading dot; other members are left out.
         interleaved: Accept shards whose samples' files do not lie side by side; a whole shard is
             then held in memory.
+        on_error: What a bad shard does: "raise", or "skip" what is left of it, with a warning in
+            the log and an entry in `quarantine`. Bad is one that is missing, cut, damaged or no
+            tar; or whose bytes are not the promised ones, which shows at its end, when most of its
+            samples have been yielded. A store that cannot be reached raises in any case.
+        prefetch_bytes: Most bytes held of shards that are not yet being read; 0 opens a shard when
+            the one before it has ended.
         client: The cluster for sources given as URLs; without it one made from `endpoint`.
         endpoint: Its URL; without it AIS_ENDPOINT.
         direct: Read clouds (s3://, gs://, az://) round the cluster; settings say how.
 
     Raises:
         ValueError: No source.
+        ConfigError: on_error or prefetch_bytes is none of these.
         ShardError: At iteration: a shard is cut, damaged, no tar, or its samples cannot be told
             apart. It is a `tarfile.TarError` too, and names shard, offset and cause.
         IntegrityError: At iteration: the bytes are not the ones the store promised.
@@ -67,11 +88,17 @@ class AISShardReader(Splitting, IterableDataset[tuple[str, ZeroDict]]):
         *,
         keys: Sequence[str] | None = None,
         interleaved: bool = False,
+        on_error: Literal["raise", "skip"] = "raise",
+        prefetch_bytes: int = PREFETCH_BYTES,
         client: Client | None = None,
         endpoint: str | None = None,
         direct: bool | DirectSettings = False,
     ) -> None:
         super().__init__()
+        if on_error not in ("raise", "skip"):
+            raise ConfigError(f'on_error={on_error!r}: "raise" or "skip" is needed')
+        if prefetch_bytes < 0:
+            raise ConfigError(f"prefetch_bytes={prefetch_bytes}: 0 or more is needed")
         self._sources = SourceSet(
             bucket_list,
             prefix_map,
@@ -83,46 +110,102 @@ class AISShardReader(Splitting, IterableDataset[tuple[str, ZeroDict]]):
         self._show_progress = show_progress
         self._keys = None if keys is None else tuple(keys)
         self._interleaved = interleaved
+        self._prefetch_bytes = prefetch_bytes
+        self._quarantine = Quarantine() if on_error == "skip" else None
+
+    @property
+    def quarantine(self) -> tuple[SkippedShard, ...]:
+        """The shards that on_error="skip" skipped so far, in all epochs and by all workers.
+
+        The workers of a DataLoader note them where the reader that it was given can see them.
+        """
+        return self._quarantine.entries() if self._quarantine is not None else ()
 
     def __iter__(self) -> Iterator[tuple[str, ZeroDict]]:
+        if self._quarantine is not None and get_worker_info() is None:
+            self._quarantine.part()
         place = self._place()
-        samples = with_progress(
-            self._samples(place),
-            show=self._show_progress,
-            title=self._title(place),
-            unit="sample",
-            position=place.worker,
-        )
-        for sample in FieldPadder(self._keys).pad(samples):
-            assert isinstance(sample.fields, ZeroDict)
-            yield sample.basename, sample.fields
-
-    def _samples(self, place: Place) -> Iterator[Sample]:
-        shards = place.take(self._sources.list())
-        return chain.from_iterable(self._read(one, info) for one, info in shards)
-
-    def _read(self, one: Source, info: ObjectInfo) -> Iterator[Sample]:
-        with one.get(info, etl_name=self._etl_name) as body:
-            yield from read_samples(
-                body,
-                url=info.url,
-                keys=self._keys,
-                interleaved=self._interleaved,
-                reader=type(self).__name__,
+        with ExitStack() as stack:
+            shards = self._shards(place)
+            if self._prefetch_bytes:
+                shards = stack.enter_context(Prefetch(shards, self._prefetch_bytes))
+            # Closed here and now: an error keeps its frames, and theirs, for as long as it is kept.
+            samples = stack.enter_context(closing(self._samples(shards)))
+            counted = with_progress(
+                samples,
+                show=self._show_progress,
+                title=self._title(place),
+                unit="sample",
+                position=place.worker,
             )
+            for sample in FieldPadder(self._keys).pad(counted):
+                assert isinstance(sample.fields, ZeroDict)
+                yield sample.basename, sample.fields
+
+    def _shards(self, place: Place) -> Iterable[Shard]:
+        for one, info in place.take(self._sources.list()):
+            yield Shard(info, partial(one.get, info, etl_name=self._etl_name))
+
+    def _samples(self, shards: Iterable[Shard]) -> Generator[Sample, None, None]:
+        for shard in shards:
+            yield from self._read(shard)
+
+    def _read(self, shard: Shard) -> Iterator[Sample]:
+        given = 0
+        reading: ShardPass | None = None
+        with ExitStack() as stack:
+            try:
+                stream = stack.enter_context(closing(shard.open()))
+                reading = ShardPass(
+                    stream,
+                    url=shard.info.url,
+                    keys=self._keys,
+                    interleaved=self._interleaved,
+                    reader=type(self).__name__,
+                )
+                for sample in reading.samples():
+                    given += 1
+                    yield sample
+            except _BAD_SHARD as error:
+                if self._quarantine is None:
+                    raise
+                lost = reading.count_lost() if reading is not None else None
+                self._skip(shard.info.url, error, given, lost)
+
+    def _skip(self, url: str, error: AisioError, given: int, lost: int | None) -> None:
+        assert self._quarantine is not None
+        offset = error.offset if isinstance(error, ShardError) else None
+        self._quarantine.add(SkippedShard(url, offset, str(error), given, lost))
+        _log.warning(
+            "<%s> skipped a bad shard after %d of its samples (%s lost): %s",
+            type(self).__name__,
+            given,
+            "unknown how many" if lost is None else lost,
+            error,
+        )
 
     def __len__(self) -> int:
         """Return how many samples this rank yields, all its workers together.
 
         There is no index yet: all its shards are read for it. So is `list(reader)`, which asks for
-        the length first.
+        the length first. What on_error="skip" skips is not counted, nor noted.
         """
-        return sum(
-            self._count(one, info) for one, info in self._place().of_rank.take(self._sources.list())
-        )
+        return sum(map(self._count, self._shards(self._place().of_rank)))
 
-    def _count(self, one: Source, info: ObjectInfo) -> int:
-        with one.get(info, etl_name=self._etl_name) as body:
-            return count_samples(
-                body, info.url, interleaved=self._interleaved, reader=type(self).__name__
-            )
+    def _count(self, shard: Shard) -> int:
+        count = 0
+        try:
+            with closing(shard.open()) as stream:
+                reading = ShardPass(
+                    stream,
+                    url=shard.info.url,
+                    keys=(),
+                    interleaved=self._interleaved,
+                    reader=type(self).__name__,
+                )
+                for _ in reading.samples():
+                    count += 1
+        except _BAD_SHARD:
+            if self._quarantine is None:
+                raise
+        return count

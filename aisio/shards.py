@@ -20,29 +20,22 @@ import warnings
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NoReturn, Protocol
+from typing import NoReturn
 
 import msgspec
 
-from aisio.errors import ConfigError, ShardError
+from aisio.compression import MAGIC_BYTES, Decompressed, ReadIntoStream, compression_of
+from aisio.errors import ConfigError, ShardError, StorageError
 from aisio.tar import END, NEED_DATA, TarMember, TarParser
 
 __all__ = [
     "FieldPadder",
-    "ReadIntoStream",
     "Sample",
+    "ShardPass",
     "ZeroDict",
-    "count_samples",
     "read_samples",
     "split_name",
 ]
-
-
-class ReadIntoStream(Protocol):
-    """What a shard is read from: any binary file, raw or buffered."""
-
-    def readinto(self, buffer: memoryview, /) -> int | None:
-        """Fill the buffer from its start; return how many bytes that were, 0 at the end."""
 
 
 class Sample(msgspec.Struct, frozen=True):
@@ -103,67 +96,111 @@ def read_samples(
     interleaved: bool = False,
     reader: str = "",
 ) -> Iterator[Sample]:
-    """Read a tar shard from start to end, holding one sample and one buffer.
+    """Read a tar shard from start to end, holding one sample and one buffer; see ShardPass."""
+    shard = ShardPass(stream, url=url, keys=keys, interleaved=interleaved, reader=reader)
+    return shard.samples()
+
+
+class ShardPass:
+    """One pass over one shard, from its start to its end.
 
     Args:
-        stream: The shard's bytes; it is read to its end and not closed.
+        stream: The shard's bytes, as a tar or as a compressed one (`aisio.compression`); it is read
+            to its end, which is where it verifies itself, and not closed.
         url: The shard's URL.
         keys: Copy only these fields; others are left out, but a sample without any of these is not.
         interleaved: Members of a sample may stand anywhere: collect the whole shard in memory, then
             give its samples in the order of their first members.
         reader: Name of the class that reads, to begin the text of errors with.
-
-    Yields:
-        Samples in the order of the shard, each once everything that belongs to it has been seen.
-
-    Raises:
-        ShardError: The shard is cut, damaged or not a tar; a member is a link; a key comes back
-            after other samples (unless interleaved), or has a field twice.
     """
-    try:
-        yield from _Shard(stream, url, keys).samples(interleaved)
-    except ShardError as error:
-        if not reader:
-            raise
-        raise ShardError(f"<{reader}> {error}", url=url, offset=error.offset) from error
 
-
-def count_samples(
-    stream: ReadIntoStream, url: str, *, interleaved: bool = False, reader: str = ""
-) -> int:
-    """Count a shard's samples without copying a payload.
-
-    Arguments and errors are those of read_samples(), except that a field may be there twice.
-    """
-    samples = read_samples(stream, url=url, keys=(), interleaved=interleaved, reader=reader)
-    return sum(1 for _ in samples)
-
-
-class _Shard:
-    """One pass over one shard."""
-
-    def __init__(self, stream: ReadIntoStream, url: str, keys: Collection[str] | None) -> None:
+    def __init__(
+        self,
+        stream: ReadIntoStream,
+        *,
+        url: str,
+        keys: Collection[str] | None = None,
+        interleaved: bool = False,
+        reader: str = "",
+    ) -> None:
         self._stream = stream
         self._url = url
+        self._name = url  # in the text of errors
         self._keys = keys
+        self._interleaved = interleaved
+        self._reader = reader
         self._parser = TarParser(url)
+        self._begun: set[str] = set()
+        self._given = 0
+        self._refused = ""  # key of the sample that a member was refused for
 
-    def samples(self, interleaved: bool) -> Iterator[Sample]:
-        return self._collected() if interleaved else self._adjacent()
+    def samples(self) -> Iterator[Sample]:
+        """Yield samples in the order of the shard.
+
+        Each comes once everything that belongs to it has been seen, the last one after the end.
+
+        Raises:
+            ShardError: The shard is cut, damaged or not a tar; a member is a link; a key comes back
+                after other samples (unless interleaved), or has a field twice.
+        """
+        try:
+            self._begin_stream()
+            yield from self._collected() if self._interleaved else self._adjacent()
+        except ShardError as error:
+            if not self._reader:
+                raise
+            text = f"<{self._reader}> {error}"
+            raise ShardError(text, url=self._url, offset=error.offset) from error
+
+    def count_lost(self) -> int | None:
+        """Count the samples that were not given, once samples() has raised; reads the rest.
+
+        Returns:
+            None where the rest cannot be read on: only after a member was refused it can.
+        """
+        if not self._refused:
+            return None
+        keys = self._begun | {self._refused}
+        try:
+            self._parser.skip_payload()
+            for member in self._tar_members():
+                self._parser.skip_payload()
+                split = split_name(member.name)
+                if split is not None and member.kind not in ("directory", "other"):
+                    keys.add(split[0])
+        except (ShardError, StorageError):
+            return None
+        return len(keys) - self._given
+
+    def _begin_stream(self) -> None:
+        start = b""
+        while len(start) < MAGIC_BYTES:
+            piece = memoryview(bytearray(MAGIC_BYTES - len(start)))
+            count = self._stream.readinto(piece)
+            if not count:
+                break
+            start += bytes(piece[:count])
+        kind = compression_of(start)
+        if not kind:
+            self._parser.feed(start)
+            return
+        self._stream = Decompressed(kind, start, self._stream, self._url)
+        self._name = f"{self._url} ({kind}; bytes are counted unpacked)"
+        self._parser = TarParser(self._name)
 
     def _adjacent(self) -> Iterator[Sample]:
-        closed: set[str] = set()
         sample: Sample | None = None
         for member, key, extension in self._members():
             if sample is None or key != sample.key:
                 if sample is not None:
-                    closed.add(sample.key)
+                    self._given += 1
                     yield sample
-                if key in closed:
+                if key in self._begun:
                     self._fail_closed(member, key)
                 sample = self._begin(member, key)
             self._add(sample, member, extension)
         if sample is not None:
+            self._given += 1
             yield sample
 
     def _collected(self) -> Iterator[Sample]:
@@ -174,19 +211,21 @@ class _Shard:
                 sample = samples[key] = self._begin(member, key)
             self._add(sample, member, extension)
         for key in list(samples):
+            self._given += 1
             yield samples.pop(key)
 
     def _begin(self, member: TarMember, key: str) -> Sample:
+        self._begun.add(key)
         return Sample(self._url, key, key[key.rfind("/") + 1 :], {}, member.offset)
 
     def _add(self, sample: Sample, member: TarMember, extension: str) -> None:
         if extension in sample.fields:
-            raise ShardError(
-                f"{self._url}: sample {sample.key!r} has the field {extension!r} twice, again in"
+            self._refuse(
+                member,
+                sample.key,
+                f"sample {sample.key!r} has the field {extension!r} twice, again in"
                 f" member {member.name!r} at byte {member.offset}; one of the two would be lost"
                 " (with interleaved=True as well): repack the shard",
-                url=self._url,
-                offset=member.offset,
             )
         if self._keys is None or extension in self._keys:
             sample.fields[extension] = self._payload()
@@ -194,38 +233,46 @@ class _Shard:
             self._parser.skip_payload()
 
     def _fail_closed(self, member: TarMember, key: str) -> NoReturn:
-        raise ShardError(
-            f"{self._url}: sample {key!r} comes back in member {member.name!r} at byte"
+        self._refuse(
+            member,
+            key,
+            f"sample {key!r} comes back in member {member.name!r} at byte"
             f" {member.offset}, after other samples; its members are not adjacent: pass"
             " interleaved=True, which collects a whole shard in memory, or repack the shard sorted",
-            url=self._url,
-            offset=member.offset,
         )
 
     def _members(self) -> Iterator[tuple[TarMember, str, str]]:
         """Give the members that belong to samples, with key and extension."""
+        for member in self._tar_members():
+            split = split_name(member.name)
+            if split is None or member.kind in ("directory", "other"):
+                self._parser.skip_payload()
+                continue
+            if member.kind != "file":
+                self._fail_link(member, split[0])
+            yield member, split[0], split[1]
+
+    def _tar_members(self) -> Iterator[TarMember]:
         parser = self._parser
         while (event := parser.next_event()) is not END:
             if event is NEED_DATA:
                 self._fill()
                 continue
             assert isinstance(event, TarMember)
-            split = split_name(event.name)
-            if split is None or event.kind in ("directory", "other"):
-                parser.skip_payload()
-                continue
-            if event.kind != "file":
-                self._fail_link(event)
-            yield event, split[0], split[1]
+            yield event
 
-    def _fail_link(self, member: TarMember) -> NoReturn:
-        raise ShardError(
-            f"{self._url}: member {member.name!r} at byte {member.offset} is a {member.kind} to"
+    def _fail_link(self, member: TarMember, key: str) -> NoReturn:
+        self._refuse(
+            member,
+            key,
+            f"member {member.name!r} at byte {member.offset} is a {member.kind} to"
             f" {member.link_name!r}: its data is not here; repack the shard with"
             " `tar --dereference --hard-dereference`",
-            url=self._url,
-            offset=member.offset,
         )
+
+    def _refuse(self, member: TarMember, key: str, why: str) -> NoReturn:
+        self._refused = key
+        raise ShardError(f"{self._name}: {why}", url=self._url, offset=member.offset)
 
     def _payload(self) -> bytes:
         while (payload := self._parser.read_payload()) is NEED_DATA:
@@ -254,7 +301,7 @@ class FieldPadder:
 
     keys: Sequence[str] | None = None
     look_ahead_samples: int = 100
-    look_ahead_bytes: int = 32 * 1024 * 1024
+    look_ahead_bytes: int = 16 * 1024 * 1024
 
     def __post_init__(self) -> None:
         if isinstance(self.keys, str):

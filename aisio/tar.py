@@ -338,6 +338,8 @@ class TarParser:
     def _fail_foreign(self, start: bytes) -> None:
         for magic, kind in _FOREIGN.items():
             if start.startswith(magic):
+                if kind == "zip":
+                    self._fail("not a tar archive but a zip: repack it, zip cannot be streamed", 0)
                 self._fail(f"not a tar archive but {kind} data: decompress it first", 0)
 
     def _fail_cut(self) -> NoReturn:

@@ -148,13 +148,20 @@ def read_number(field: bytes, what: str) -> int:
         MalformedHeaderError: It is neither.
     """
     digits = field.strip(b" \0")
-    if digits.isdigit() and not digits.strip(b"01234567"):
-        return int(digits, 8)
+    if digits.isdigit():
+        try:
+            return int(digits, 8)
+        except ValueError:  # an 8 or a 9
+            raise _no_number(field, what) from None
     if not field[0] & 0x80:
-        raise MalformedHeaderError(f"{field!r} in the field {what} is not an octal number")
+        raise _no_number(field, what)
     half = 0x80 << 8 * (len(field) - 1)
     value = int.from_bytes(field, "big") - half
     return value - half if field[0] & 0x40 else value
+
+
+def _no_number(field: bytes, what: str) -> MalformedHeaderError:
+    return MalformedHeaderError(f"{field!r} in the field {what} is not an octal number")
 
 
 def read_records(payload: bytes) -> dict[bytes, bytes]:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import gzip
 import io
+import multiprocessing
 import os
+import pickle
 import tarfile
+import threading
+import zipfile
 from pathlib import Path
 
 import pytest
 from torch.utils.data import DataLoader
 
-from aisio import AISShardReader, ShardError
+from aisio import AISShardReader, ConfigError, NotFoundError, ShardError
 
 
 def write_shard(path: Path, members: dict[str, bytes]) -> None:
@@ -72,7 +77,7 @@ def test_folders_readmes_and_dots_do_no_harm(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "data", [b"not a tar at all", b"", os.urandom(2000), b"\x1f\x8b" + bytes(600)]
+    "data", [b"not a tar at all", b"", b"\xff" * 2000, b"\x1f\x8b" + bytes(600)]
 )
 def test_a_foreign_object_is_a_tar_error(tmp_path, data):
     """AIS-14: class, shard and cause are in the text, since that is all a worker can send."""
@@ -141,3 +146,116 @@ def test_open_shards_are_closed_when_an_epoch_is_cut_short(shards):
         next(iterator)
         del iterator
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_compressed_shards_are_read_whatever_they_are_called(tmp_path):
+    """One compressed, one not, one with a name that lies."""
+    for name in ("a.tar", "b.tgz", "c.tar"):
+        write_shard(tmp_path / name, {f"{name[0]}.jpg": b"j" * 9000})
+    for name in ("b.tgz", "c.tar"):
+        (tmp_path / name).write_bytes(gzip.compress((tmp_path / name).read_bytes()))
+    reader = AISShardReader(tmp_path)
+    assert [basename for basename, _ in iter(reader)] == ["a", "b", "c"]
+    assert len(reader) == 3
+
+
+def test_a_zip_is_refused_by_name(tmp_path):
+    """Its table of contents is at its end: it cannot be streamed."""
+    with zipfile.ZipFile(tmp_path / "a.tar", "w") as archive:
+        archive.writestr("0.jpg", b"j")
+    with pytest.raises(ShardError, match=r"a\.tar: not a tar archive but a zip.*repack"):
+        list(iter(AISShardReader(tmp_path)))
+
+
+@pytest.fixture
+def bad_shards(tmp_path):
+    """Return a folder of shards, of which the second is cut and the third no tar."""
+    for shard in range(4):
+        members = {f"{shard}{sample}.jpg": b"j" * 600 for sample in range(4)}
+        write_shard(tmp_path / f"{shard}.tar", members)
+    data = (tmp_path / "1.tar").read_bytes()
+    (tmp_path / "1.tar").write_bytes(data[: 2 * 1536 + 600])
+    (tmp_path / "2.tar").write_bytes(b"<html>not found</html>")
+    return tmp_path
+
+
+GOOD = ["00", "01", "02", "03", "10", "11", "30", "31", "32", "33"]
+
+
+@pytest.mark.parametrize("prefetch_bytes", [0, 100, 1 << 24])
+def test_bad_shards_are_skipped_when_asked_for(bad_shards, prefetch_bytes, caplog):
+    """The rest of a bad shard is left out; the list and the log say which, where, and why."""
+    reader = AISShardReader(bad_shards, on_error="skip", prefetch_bytes=prefetch_bytes)
+    assert [basename for basename, _ in iter(reader)] == GOOD
+    cut, foreign = reader.quarantine
+    assert (cut.url[-6:], cut.offset, cut.samples_given) == ("/1.tar", 3672, 2)
+    assert "cut at byte 3672" in cut.cause
+    assert (foreign.url[-6:], foreign.samples_given, foreign.samples_lost) == ("/2.tar", 0, None)
+    assert [record.name for record in caplog.records] == ["aisio.shard_reader"] * 2
+    assert len(reader) == len(GOOD)
+
+
+def test_bad_shards_raise_by_default(bad_shards):
+    """A smaller data set is nothing that one finds out afterwards."""
+    reader = AISShardReader(bad_shards)
+    with pytest.raises(ShardError, match=r"1\.tar: cut at byte 3672"):
+        list(iter(reader))
+    assert reader.quarantine == ()
+
+
+def test_refused_members_tell_how_many_samples_they_cost(tmp_path):
+    """The shard behind them is there and can be counted."""
+    write_shard(tmp_path / "a.tar", {"0.a": b"", "1.a": b"", "0.b": b"", "2.a": b"", "3.a": b""})
+    reader = AISShardReader(tmp_path, on_error="skip")
+    assert [basename for basename, _ in iter(reader)] == ["0", "1"]
+    (entry,) = reader.quarantine
+    assert (entry.offset, entry.samples_given, entry.samples_lost) == (1024, 2, 2)
+
+
+@pytest.mark.parametrize(("context", "workers"), [("fork", 2), ("spawn", 1)])
+def test_the_parent_sees_what_its_workers_skipped(bad_shards, context, workers):
+    """Each worker's entries, once, whether it inherited or unpickled the reader."""
+    reader = AISShardReader(bad_shards, on_error="skip")
+    loader = DataLoader(
+        reader,
+        batch_size=None,
+        num_workers=workers,
+        multiprocessing_context=multiprocessing.get_context(context),
+    )
+    assert sorted(basename for basename, _ in loader) == GOOD
+    assert sorted(entry.url[-5:] for entry in reader.quarantine) == ["1.tar", "2.tar"]
+
+
+def test_a_copy_of_the_reader_elsewhere_keeps_its_own_list(bad_shards):
+    """What a reader skipped is a matter of that object and its workers."""
+    reader = AISShardReader(bad_shards, on_error="skip", prefetch_bytes=0)
+    copy = pickle.loads(pickle.dumps(reader))
+    assert [basename for basename, _ in iter(copy)] == GOOD
+    assert len(copy.quarantine) == 2
+
+
+def test_skip_does_not_hide_a_missing_folder(tmp_path):
+    """No source is no bad shard."""
+    reader = AISShardReader(tmp_path / "none", on_error="skip")
+    with pytest.raises(NotFoundError):
+        list(iter(reader))
+    assert reader.quarantine == ()
+
+
+@pytest.mark.parametrize("option", [{"on_error": "ignore"}, {"prefetch_bytes": -1}])
+def test_arguments_are_checked_when_they_are_given(option):
+    """Not at the first sample, in a worker."""
+    with pytest.raises(ConfigError, match=next(iter(option))):
+        AISShardReader("file:///nowhere/", **option)
+
+
+def test_no_thread_outlives_its_iteration(shards):
+    """Neither one that was read out nor one that was cut short."""
+    reader = AISShardReader(shards, prefetch_bytes=1000)
+    before = threading.active_count()
+    assert len([*iter(reader)]) == 20
+    for _ in range(5):
+        samples = iter(reader)
+        next(samples)
+        del samples
+    assert threading.active_count() == before

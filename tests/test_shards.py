@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aisio.errors import AisioError, ShardError
-from aisio.shards import Sample, ZeroDict, count_samples, read_samples, split_name
+from aisio.shards import Sample, ShardPass, ZeroDict, read_samples, split_name
 from aisio.tar import END_OF_ARCHIVE, header, padding
 from tests.tars import LONG_NAME, pack, pack_by_gnu_tar
 
@@ -173,17 +173,53 @@ def test_errors_begin_with_the_reader():
     assert isinstance(one.value, AisioError)
     assert (one.value.url, getattr(one.value, "offset", None)) == (URL, 1024)
     with pytest.raises(ShardError, match=f"^<AISShardReader> {URL}: not a tar archive"):
-        count_samples(io.BytesIO(b"x" * 600), URL, reader="AISShardReader")
+        list(read_samples(io.BytesIO(b"x" * 600), url=URL, reader="AISShardReader"))
 
 
 def test_samples_are_counted_without_payloads():
-    """AIS-15: samples count, not members."""
+    """AIS-15: samples count, not members, and no payload is copied for it."""
     data = pack(("README", b""), ("1.jpg", b"J"), ("1.cls", b"7"), ("2.jpg", bytes(9000)))
-    assert count_samples(io.BytesIO(data), URL) == 2
-    mixed = io.BytesIO(pack(("1.jpg", b"J"), ("2.jpg", b""), ("1.cls", b"7")))
-    with pytest.raises(ShardError, match="interleaved=True"):
-        count_samples(mixed, URL)
-    assert count_samples(io.BytesIO(mixed.getvalue()), URL, interleaved=True) == 2
+    samples = list(read_samples(io.BytesIO(data), url=URL, keys=()))
+    assert [(sample.key, sample.fields) for sample in samples] == [("1", {}), ("2", {})]
+
+
+@pytest.mark.parametrize(
+    ("members", "given", "lost"),
+    [
+        (["1.a", "2.a", "2.a", "2.b", "3.a"], 1, 2),  # a field twice: 2 and 3 were not given
+        (["1.a", "2.a", "1.b", "3.a", "2.b"], 2, 1),  # a key comes back: 1 and 2 were given
+        (["1.a", "1.a"], 0, 1),
+    ],
+)
+def test_what_a_refused_member_costs_is_counted(members: list[str], given: int, lost: int):
+    """Behind a member that does not fit, the shard can be read on: nobody has to guess."""
+    shard = ShardPass(io.BytesIO(pack(*((name, b"x" * 600) for name in members))), url=URL)
+    samples = []
+    with pytest.raises(ShardError):  # noqa: PT012 - what came before counts
+        for sample in shard.samples():
+            samples.append(sample.key)
+    assert (len(samples), shard.count_lost()) == (given, lost)
+
+
+def test_links_and_what_stands_before_them_are_counted_as_lost(tmp_path: Path):
+    """The sample before the link was complete, and not yet given."""
+    for name in ("1.jpg", "2.jpg", "4.jpg"):
+        (tmp_path / name).write_bytes(b"J")
+    (tmp_path / "3.jpg").symlink_to("1.jpg")
+    shard = ShardPass(io.BytesIO(pack_by_gnu_tar(tmp_path)), url=URL)
+    samples = shard.samples()
+    assert next(samples).key == "1"
+    with pytest.raises(ShardError, match="symlink"):
+        next(samples)
+    assert shard.count_lost() == 3
+
+
+def test_what_a_cut_costs_is_not_known():
+    """Where there is nothing to read on, there is nothing to count."""
+    shard = ShardPass(io.BytesIO(pack(("1.jpg", b"J"), ("2.jpg", b"J"))[:1700]), url=URL)
+    with pytest.raises(ShardError, match="cut"):
+        list(shard.samples())
+    assert shard.count_lost() is None
 
 
 def test_only_wanted_fields_are_copied():
