@@ -68,7 +68,7 @@ def load_settings(
     return Settings(
         endpoint=_endpoint(endpoint, env),
         token=_sendable(token, "token") if token is not None else _token(env),
-        authn_url=env.get("AIS_AUTHN_URL") or Settings.authn_url,
+        authn_url=_base_url(env.get("AIS_AUTHN_URL") or Settings.authn_url, "AIS_AUTHN_URL"),
         timeouts=timeouts or _timeouts(env),
         retry=retry or RetryPolicy(),
         tls=tls or _tls(env),
@@ -103,11 +103,15 @@ def _endpoint(argument: str | None, env: Mapping[str, str]) -> str:
     endpoint = argument if argument is not None else env.get("AIS_ENDPOINT", "")
     if not endpoint:
         raise ConfigError("no endpoint: pass one, as in http://127.0.0.1:8080, or set AIS_ENDPOINT")
-    if "@" in endpoint:
+    return _base_url(endpoint, where)
+
+
+def _base_url(text: str, where: str) -> str:
+    if "@" in text:
         raise ConfigError(f"{where} holds a user name or password: pass token=, or AIS_AUTHN_TOKEN")
-    if not _is_base_url(endpoint):
-        raise ConfigError(f"{where}={endpoint!r} is no base URL, as in http://127.0.0.1:8080")
-    return endpoint.rstrip("/")
+    if not _is_base_url(text):
+        raise ConfigError(f"{where}={text!r} is no base URL, as in http://127.0.0.1:8080")
+    return text.rstrip("/")
 
 
 def _is_base_url(text: str) -> bool:

@@ -145,8 +145,9 @@ class AISSourceLister(IterDataPipe[str]):
         ais_sources: Buckets, object groups (aisio's or the official package's), prefixes, or
             anything with the official `list_urls(prefix=, etl=)`.
         prefix: Plain-string prefix of the names to list from each.
-        etl_name: Have the cluster transform each object by this ETL when it is loaded.
-        etl: The same as an official ETLConfig.
+        etl: Have the cluster transform each object by this ETL when it is loaded: its name, or an
+            ETLConfig of the official package.
+        etl_name: Its name, as older releases of the official package call the argument.
         url: Endpoint of the cluster for sources given as URLs; without it AIS_ENDPOINT.
         client: The cluster, instead of `url`.
         direct: Read clouds (s3://, gs://, az://) round the cluster; settings say how.
@@ -159,9 +160,9 @@ class AISSourceLister(IterDataPipe[str]):
         self,
         ais_sources: Iterable[Any],
         prefix: str = "",
-        etl_name: str | None = None,
-        *,
         etl: Any = None,
+        *,
+        etl_name: str | None = None,
         url: str | None = None,
         client: Client | None = None,
         direct: bool | DirectSettings = False,
@@ -169,8 +170,8 @@ class AISSourceLister(IterDataPipe[str]):
         super().__init__()
         self.sources = ais_sources
         self.prefix = prefix
-        self.etl_name = etl_name or getattr(etl, "name", None)
-        self._etl = etl
+        self.etl_name = etl_name or (etl if isinstance(etl, str) else getattr(etl, "name", None))
+        self._etl = None if isinstance(etl, str) else etl
         self._direct = direct
         self._client = _client(client, url) if url or client else None
 

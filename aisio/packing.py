@@ -28,6 +28,7 @@ import msgspec
 
 from aisio.client import Client
 from aisio.errors import ConfigError, ConflictError, NotFoundError, ShardError, StorageError
+from aisio.folders import walk
 from aisio.records import Checksum
 from aisio.shard_file import ShardFile
 from aisio.shards import split_name
@@ -256,30 +257,17 @@ def write_shards(
             store.delete(url.with_name(name), missing_ok=True)
 
 
-def walk_folder(folder: Path, name: str = "") -> Iterator[FolderFile]:
+def walk_folder(folder: Path) -> Iterator[FolderFile]:
     """Walk the regular files below a folder, links followed, hidden ones included.
 
-    Args:
-        folder: Where to walk.
-        name: Path from the folder to begin at, with "/" behind it.
-
     Raises:
-        StorageError: The folder cannot be read, a link leads nowhere or back up.
+        StorageError: The folder cannot be read, or a link leads to no file.
     """
     try:
-        with os.scandir(folder / name) as entries:
-            found = sorted(entries, key=lambda entry: entry.name)
-        for entry in found:
-            full = name + entry.name
-            if entry.is_dir():
-                _check_loop(folder, entry)
-                yield from walk_folder(folder, f"{full}/")
-            elif entry.is_file():
-                yield FolderFile(full, entry.stat().st_size)
-            else:
-                raise StorageError(f"{entry.path} is no file: a broken link or a device; remove it")
+        for found in walk(str(folder)):
+            yield FolderFile(found.name, found.stat.st_size)
     except OSError as error:
-        raise StorageError(f"{folder / name}: {error.strerror}") from error
+        raise StorageError(f"{error.filename or folder}: {error.strerror}") from error
 
 
 def parse_size(text: str) -> int:
@@ -302,14 +290,6 @@ def _check_limits(samples: int | None, size_bytes: int | None, prefix: str) -> N
             raise ConfigError(f"{name}={limit}: at least 1 is needed")
     if not prefix or "/" in prefix:
         raise ConfigError(f"prefix={prefix!r} must be the beginning of a name, without '/'")
-
-
-def _check_loop(folder: Path, entry: os.DirEntry[str]) -> None:
-    if not entry.is_symlink():
-        return
-    target = Path(entry.path).resolve()
-    if Path(entry.path).parent.resolve().is_relative_to(target):
-        raise StorageError(f"{entry.path}: a link to a folder that it is in; remove it")
 
 
 def _check_outside(folder: Path, url: ObjectUrl) -> None:

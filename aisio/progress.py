@@ -26,5 +26,7 @@ def with_progress(
     from tqdm import tqdm
 
     # disable=None: tqdm's own way to say "only on a terminal".
-    with tqdm(items, desc=title, unit=unit, position=position, disable=None, leave=False) as bar:
+    with tqdm(
+        items, desc=title, unit=f" {unit}", position=position, disable=None, leave=False
+    ) as bar:
         yield from bar

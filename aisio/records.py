@@ -45,6 +45,9 @@ class ObjectInfo(msgspec.Struct, frozen=True):
     mtime_s: float = 0.0
     custom: dict[str, str] = msgspec.field(default_factory=dict)
 
+    def __hash__(self) -> int:
+        return hash((self.root, self.name, self.size_bytes, self.checksum, self.version, self.etag))
+
     @property
     def url(self) -> str:
         """The object's full URL."""

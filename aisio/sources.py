@@ -172,7 +172,7 @@ class UrlListSource(Source):
         *,
         direct: bool | DirectSettings = False,
     ) -> None:
-        self.urls = tuple(ObjectUrl.parse(url).require_object() for url in urls)
+        self.urls = tuple(_object_url(url) for url in urls)
         self.stores: dict[tuple[str, bool], Store] = {}
         for url in self.urls:
             if _kind(url) not in self.stores:
@@ -218,7 +218,7 @@ def source(
         return PrefixSource(store_for(url, client, direct=direct), url)
     if isinstance(adapted, os.PathLike):
         return source(f"file://{Path(adapted).resolve()}/", client=client)
-    if isinstance(adapted, Iterable):
+    if isinstance(adapted, Iterable) and not isinstance(adapted, bytes):
         return UrlListSource(adapted, client, direct=direct)
     raise ConfigError(
         f"a {type(what).__name__} is no source: "
@@ -250,19 +250,20 @@ class SourceSet:
         client: Client | None = None,
         direct: bool | DirectSettings = False,
     ) -> None:
-        given = list(sources) if isinstance(sources, (list, tuple)) else [sources]
-        if not given or given == [None]:
+        given = [sources] if _is_single(sources) else list(sources)
+        if not given:
             raise ValueError(f"<{owner}> ais_source_list must be provided")
-        prefixes = dict(prefix_map or {})
+        prefixes = prefix_map or {}
         self._parts = [
             (
                 source(item, client=client, direct=direct),
-                _prefixes(prefixes.pop(item, None) if _hashable(item) else None),
+                _prefixes(prefixes.get(item) if _hashable(item) else None),
             )
             for item in given
         ]
-        if prefixes:
-            unknown = ", ".join(map(repr, prefixes))
+        known = {item for item in given if _hashable(item)}
+        unknown = ", ".join(repr(key) for key in prefixes if key not in known)
+        if unknown:
             raise ConfigError(
                 f"<{owner}> prefix_map has keys that are not among the sources: {unknown}"
             )
@@ -281,6 +282,12 @@ class SourceSet:
                     yield one, info
 
 
+def _is_single(sources: Any) -> bool:
+    """Tell one source from several: a group is a source, though it can be iterated too."""
+    one = isinstance(sources, (Source, Bucket, ObjectGroup, str, bytes, os.PathLike))
+    return one or adapt_official(sources) is not sources or not isinstance(sources, Iterable)
+
+
 def _prefixes(value: str | Sequence[str] | None) -> tuple[str, ...]:
     if value is None:
         return ("",)
@@ -293,6 +300,15 @@ def _hashable(item: Any) -> bool:
     except TypeError:
         return False
     return True
+
+
+def _object_url(item: Any) -> ObjectUrl:
+    if not isinstance(item, str):
+        raise ConfigError(
+            f"a list that is one source holds URLs of objects, not a {type(item).__name__}: "
+            "give a dataset the sources themselves"
+        )
+    return ObjectUrl.parse(item).require_object()
 
 
 def _kind(url: ObjectUrl) -> tuple[str, bool]:

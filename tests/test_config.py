@@ -253,3 +253,10 @@ def test_a_rank_outside_its_world_is_refused(environ: dict[str, str]) -> None:
     """It would read another rank's data, or none."""
     with pytest.raises(ConfigError, match="RANK"):
         world_from_environ(environ)
+
+
+def test_an_authn_url_with_a_password_is_refused_without_showing_it() -> None:
+    """It would be in the errors of every login."""
+    with pytest.raises(ConfigError, match="AIS_AUTHN_URL holds a user name") as caught:
+        load_settings("http://h:1", environ={"AIS_AUTHN_URL": "http://admin:pw@h:2"})
+    assert "pw" not in str(caught.value)

@@ -214,3 +214,26 @@ def test_an_answer_of_another_size_is_refused_unless_the_object_was_replaced(fol
             IntegrityError, match="3 bytes are stored .5 were listed., the answer has 14"
         ):
             ask(listed)
+
+
+def test_several_sources_come_in_any_iterable(client):
+    """A generator of buckets is several sources; a group is one, though it can be iterated."""
+    buckets = [client.bucket(name) for name in "ab"]
+    assert len(SourceSet((bucket for bucket in buckets), owner="X")) == 2
+    assert len(SourceSet(buckets[0].objects(["x", "y"]), owner="X")) == 1
+
+
+def test_equal_sources_have_the_same_prefix(folder, tmp_path):
+    """A source that is given twice is narrowed twice."""
+    base = str(tmp_path)[1:] + "/"
+    sources = SourceSet([folder, folder], {folder: base + "val/"}, owner="X")
+    assert names((info for _, info in sources.list()), folder) == ["val/0", "val/0"]
+
+
+@pytest.mark.parametrize("what", [[3], b"ais://b", [b"ais://b/a"]])
+def test_lists_of_other_things_are_refused(what, client):
+    """By a ConfigError that says what belongs there."""
+    with pytest.raises(ConfigError):
+        source(what, client=client)
+    with pytest.raises(ConfigError, match="not a Bucket"):
+        source([client.bucket("b")])

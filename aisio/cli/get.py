@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import stat
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
@@ -105,33 +104,30 @@ def _get(store: Store, url: ObjectUrl, file: Path, byte_range: ByteRange | None)
         with path.open("wb") as out:
             _copy_all(store, url, byte_range, out)
     else:
-        _replace(path.resolve(), store, url, byte_range)
+        _replace(path, store, url, byte_range)
 
 
 def _replace(path: Path, store: Store, url: ObjectUrl, byte_range: ByteRange | None) -> None:
-    """Write beside the file and rename at the end; a link is followed, not replaced."""
-    from aisio.stores.local import PARTIAL_SUFFIX
+    """Read again what was cut and cannot be gone on with, as a store without versions has it."""
+    from aisio.files import replaced_when_done
 
-    partial = path.with_name(f".{secrets.token_hex(8)}{PARTIAL_SUFFIX}")
-    try:
-        with partial.open("xb") as out:
-            _copy_again_if_cut(store, url, byte_range, out)
-        partial.replace(path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
+    with replaced_when_done(path) as out:
+        for _ in range(_MOST_TRIES - 1):
+            try:
+                return _fill(store, url, byte_range, out)
+            except TruncatedError:
+                continue
+        return _fill(store, url, byte_range, out)
 
 
-def _copy_again_if_cut(
-    store: Store, url: ObjectUrl, byte_range: ByteRange | None, out: BinaryIO
-) -> None:
-    for _ in range(_MOST_TRIES - 1):
-        try:
-            return _copy_all(store, url, byte_range, out)
-        except TruncatedError:
-            out.seek(0)
-            out.truncate()
-    return _copy_all(store, url, byte_range, out)
+def _fill(store: Store, url: ObjectUrl, byte_range: ByteRange | None, out: BinaryIO) -> None:
+    from aisio.ranges import FileTarget, read_out
+
+    with (
+        store.get(url, byte_range) as body,
+        byte_progress(body.size_bytes, PurePosixPath(url.name).name) as show,
+    ):
+        read_out(body, FileTarget(out.fileno()), show=show)
 
 
 def _copy_all(store: Store, url: ObjectUrl, byte_range: ByteRange | None, out: BinaryIO) -> None:

@@ -9,7 +9,7 @@ import click
 
 from aisio.cli.cluster import URL, Cluster
 from aisio.cli.output import json_line, printable, size_text, write_lines
-from aisio.urls import FILE, ObjectUrl
+from aisio.urls import ALIASES, ObjectUrl
 
 if TYPE_CHECKING:
     from aisio.records import ObjectInfo
@@ -21,7 +21,13 @@ _LONG_PROPS = "name,size,checksum,version"
 @click.argument("url", type=URL, required=False)
 @click.option("-l", "--long", is_flag=True, help="Size, checksum and version as well.")
 @click.option("--no-recursion", is_flag=True, help="One level: folders instead of what is in them.")
-@click.option("--provider", default="ais", show_default=True, help="Whose buckets, without a URL.")
+@click.option(
+    "--provider",
+    type=click.Choice([*ALIASES]),
+    default="ais",
+    show_default=True,
+    help="Whose buckets, without a URL.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 @click.pass_obj
 def command(
@@ -52,12 +58,15 @@ def command(
 def _objects(
     cluster: Cluster, url: ObjectUrl, *, long: bool, recursive: bool
 ) -> Iterable[ObjectInfo]:
-    if url.provider == FILE:
-        infos = cluster.store(url).list(url)
-        return infos if recursive else _one_level(infos, url.name)
     from aisio.client import Bucket
+    from aisio.stores import AisStore
 
-    bucket = Bucket(cluster.client(), url.with_name(""))
+    store = cluster.store(url)
+    if not isinstance(store, AisStore):
+        infos = store.list(url)
+        return infos if recursive else _one_level(infos, url.name)
+
+    bucket = Bucket(store.client, url.with_name(""))
     props = _LONG_PROPS if long else "name,size"
     return bucket.list(url.name, props=props, recursive=recursive)
 

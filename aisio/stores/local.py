@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from aisio.errors import AccessError, ConfigError, NotFoundError, RangeError, StorageError
+from aisio.files import replaced_when_done
+from aisio.folders import walk
 from aisio.payloads import Payload, PutData
 from aisio.records import ByteRange, ObjectInfo
 from aisio.stores.base import Store
 from aisio.streams import Body
 from aisio.urls import FILE, ObjectUrl
-
-PARTIAL_SUFFIX = ".aisio-partial"
-"""Ending of files that are being written; they are never listed."""
 
 
 class LocalStore(Store):
@@ -31,10 +29,9 @@ class LocalStore(Store):
         with _translated("list", prefix):
             if not Path("/", folder).is_dir():
                 raise NotFoundError(f"list {prefix}: there is no folder /{folder}", url=str(prefix))
-            for entry, name in walk_sorted(
-                f"/{folder}", f"{folder}/" if folder else "", start, start_after
-            ):
-                yield _info(prefix.root, name, entry.stat())
+            root = f"{folder}/" if folder else ""
+            for found in walk(f"/{folder}", root, prefix=start, start_after=start_after):
+                yield _info(prefix.root, found.name, found.stat)
 
     def head(self, url: ObjectUrl) -> ObjectInfo:
         """See `Store.head`."""
@@ -78,82 +75,11 @@ class LocalStore(Store):
                 raise
 
 
-def walk_sorted(
-    folder: str, name: str = "", prefix: str = "", start_after: str = ""
-) -> Iterator[tuple[os.DirEntry[str], str]]:
-    """Walk the files below a folder in bytewise order of their full names, lazily.
-
-    A folder sorts as its name with "/" behind it: then depth-first order is the bytewise order of
-    full names.
-
-    Args:
-        folder: Where to look.
-        name: Full name of the folder, with "/" behind it; "" for the root.
-        prefix: What names must begin with, counted from the folder.
-        start_after: Leave out full names up to and including this one.
-
-    Yields:
-        (entry, full name) of each regular file, links followed.
-    """
-    head, slash, rest = prefix.partition("/")
-    for key, entry in _sorted_entries(folder):
-        full = name + key
-        is_folder = key.endswith("/")
-        if slash and is_folder and key == head + "/":
-            below = rest
-        elif not slash and key.startswith(head):
-            below = ""
-        else:
-            continue
-        if is_folder and not start_after.startswith(full) and full <= start_after:
-            continue
-        if is_folder:
-            yield from walk_sorted(entry.path, full, below, start_after)
-        elif full > start_after and entry.is_file():
-            yield entry, full
-
-
-def _sorted_entries(folder: str) -> list[tuple[str, os.DirEntry[str]]]:
-    with os.scandir(folder) as entries:
-        rows = [
-            (entry.name + "/" if entry.is_dir() and not _is_loop(entry) else entry.name, entry)
-            for entry in entries
-            if not entry.name.endswith(PARTIAL_SUFFIX)
-        ]
-    # Python compares strings by code point, UTF-8 bytes sort the same way: no encoding is needed.
-    return sorted(rows, key=lambda row: row[0])
-
-
-def _is_loop(entry: os.DirEntry[str]) -> bool:
-    """Tell whether a link leads to one of its own parents."""
-    if not entry.is_symlink():
-        return False
-    target = Path(entry.path).resolve()
-    return (
-        target in Path(entry.path).parent.resolve().parents
-        or target == Path(entry.path).parent.resolve()
-    )
-
-
 def write_atomically(path: Path, payload: Payload) -> None:
     """Write a file so that its name shows the old bytes or all of the new ones, at any time."""
-    descriptor, partial = tempfile.mkstemp(PARTIAL_SUFFIX, f".{path.name[:64]}.", path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            for chunk in payload.chunks():
-                file.write(chunk)
-        Path(partial).chmod(0o666 & ~_umask())
-        Path(partial).replace(path)
-    except BaseException:
-        with suppress(FileNotFoundError):
-            Path(partial).unlink()
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask
+    with replaced_when_done(path) as file:
+        for chunk in payload.chunks():
+            file.write(chunk)
 
 
 def _file(url: ObjectUrl) -> Path:

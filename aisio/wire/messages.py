@@ -204,6 +204,20 @@ class Page(NamedTuple):
     uuid: str
 
 
+def enclosing_range(prefix: str) -> tuple[str, str]:
+    """Return the folder that all names with a prefix are in, and a name just before the first.
+
+    AIStore takes a prefix that is the name of a folder for the folder alone: "train" gives train/a
+    and not train-b (fs/walk.go of release 5.0, unless the cluster's feature flags say otherwise). A
+    folder and a start have no such second meaning.
+    """
+    folder = prefix[: prefix.rfind("/") + 1]
+    before = ord(prefix[-1]) - 1
+    if before < ord(" ") or 0xD800 <= before < 0xE000:
+        return folder, prefix[:-1]
+    return folder, f"{prefix[:-1]}{chr(before)}{chr(0x10FFFF)}"
+
+
 def parse_page(body: bytes, content_type: str, root: str, props: str) -> Page:
     """Read one page of a listing, in msgpack or JSON.
 
@@ -389,6 +403,10 @@ _STATUS_ERRORS: Mapping[int, type[StorageError]] = {
     416: RangeError,
     423: ConflictError,
     429: ThrottledError,
+    # Of the 5xx, these do not pass by themselves.
+    501: StorageError,
+    505: StorageError,
+    507: StorageError,
 }
 
 _HINTS: Mapping[int, str] = {

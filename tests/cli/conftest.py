@@ -114,7 +114,10 @@ class StubCluster(ThreadingHTTPServer):
     def __init__(self, answer: Callable[[BaseHTTPRequestHandler], None]) -> None:
         class Exchange(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                answer(self)
+                if self.path.startswith("/v1/daemon"):
+                    self.send_error(404)  # no cluster map: what is asked for is asked of it alone
+                else:
+                    answer(self)
 
             def log_message(self, *args: object) -> None:
                 """Stay silent."""

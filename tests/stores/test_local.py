@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from aisio.errors import AccessError, ConfigError, NotFoundError, StorageError
+from aisio.files import PARTIAL_SUFFIX
 from aisio.payloads import Payload
 from aisio.stores import LocalStore
-from aisio.stores.local import PARTIAL_SUFFIX, write_atomically
+from aisio.stores.local import write_atomically
 from aisio.testing.store_contract import StoreContract
 from aisio.urls import ObjectUrl
 

@@ -324,7 +324,8 @@ def test_what_is_no_list_of_buckets_is_an_integrity_error(body: bytes) -> None:
         (429, errors.ThrottledError),
         (500, errors.UnavailableError),
         (503, errors.UnavailableError),
-        (507, errors.UnavailableError),
+        (507, errors.StorageError),
+        (501, errors.StorageError),
     ],
 )
 def test_the_status_alone_chooses_the_class(status: int, kind: type[errors.StorageError]) -> None:
