@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from aisio.version import __version__
 
 if TYPE_CHECKING:
+    from aisio.batch_dataset import AISBatchIterDataset
     from aisio.client import Bucket, Client, Object, ObjectGroup
     from aisio.datasets import AISIterDataset, AISMapDataset
     from aisio.errors import (
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
         UnavailableError,
         UrlError,
     )
+    from aisio.pace import Concurrency
     from aisio.records import ByteRange, Checksum, ObjectInfo, RetryPolicy, Timeouts, TlsFiles
     from aisio.shard_reader import AISShardReader
     from aisio.shards import ZeroDict
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from aisio.urls import Namespace, ObjectUrl
 
 _HOMES = {
+    "aisio.batch_dataset": ("AISBatchIterDataset",),
     "aisio.client": ("Bucket", "Client", "Object", "ObjectGroup"),
     "aisio.datasets": ("AISIterDataset", "AISMapDataset"),
     "aisio.errors": (
@@ -57,6 +60,7 @@ _HOMES = {
         "UnavailableError",
         "UrlError",
     ),
+    "aisio.pace": ("Concurrency",),
     "aisio.records": ("ByteRange", "Checksum", "ObjectInfo", "RetryPolicy", "Timeouts", "TlsFiles"),
     "aisio.shard_reader": ("AISShardReader",),
     "aisio.shards": ("ZeroDict",),
@@ -66,6 +70,7 @@ _HOMES = {
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "AISBatchIterDataset",
     "AISIterDataset",
     "AISMapDataset",
     "AISShardReader",
@@ -75,6 +80,7 @@ __all__ = [
     "ByteRange",
     "Checksum",
     "Client",
+    "Concurrency",
     "ConfigError",
     "ConflictError",
     "IntegrityError",

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from time import perf_counter
 from typing import Any
 from urllib.parse import quote
 
+from aisio.batches import BatchItem, BatchOptions, Missing, get_batch
 from aisio.config import load_settings
 from aisio.errors import (
     ConfigError,
@@ -19,12 +21,15 @@ from aisio.errors import (
     StorageError,
     UrlError,
 )
+from aisio.groups import ObjectGroup
 from aisio.objects import Object
+from aisio.pace import Concurrency
 from aisio.records import ObjectInfo, RetryPolicy, Settings, Timeouts, TlsFiles
 from aisio.session import WorkerRequestClient
+from aisio.stats import here
 from aisio.urls import ALIASES, Namespace, ObjectUrl
 from aisio.wire import messages
-from aisio.wire.templates import Template, parse_template
+from aisio.wire.templates import parse_template
 
 __all__ = ["Bucket", "Client", "Object", "ObjectGroup"]
 
@@ -156,6 +161,41 @@ class Client:
             )
         return Object(self, parsed.require_object())
 
+    def get_batch(
+        self,
+        entries: Iterable[BatchItem],
+        *,
+        streaming: bool = True,
+        missing: Missing = "raise",
+        output_format: str = ".tar",
+        colocation: int = 0,
+        concurrency: int | Concurrency | None = None,
+    ) -> Iterator[tuple[ObjectInfo, bytes | None]]:
+        """Read many objects in one request, and yield them in its order, each one accounted for.
+
+        The cluster sends them as one archive, which has no checksums: names are compared, sizes and
+        checksums where the entries have them. What the archive does not give, or gives wrong, is
+        read object by object, as is everything where the server has no get-batch.
+
+        Args:
+            entries: Objects, what a listing says of them, their URLs, (URL of an archive, path of a
+                file in it), or `aisio.wire.batch.BatchEntry` for ranges.
+            streaming: Have the archive sent while it is made; else the server completes it first
+                and tells each member's size beside it.
+            missing: For what does not exist: "raise" NotFoundError at its place; "skip" it; or give
+                "none", that is None, for its bytes. A bucket that is not there always raises.
+            output_format: Of the archive on its way: .tar, .tgz, .tar.gz or .tar.lz4.
+            colocation: 1 has the node assemble the archive that holds most of its objects.
+            concurrency: How many of what the archive did not give are read at once.
+
+        Raises:
+            NotFoundError: See `missing`.
+            RangeError: A range goes beyond the end of its object.
+            ThrottledError: The cluster has too much to do, for longer than the retry policy waits.
+        """
+        options = BatchOptions(streaming, output_format, colocation)
+        return get_batch(self, entries, options, missing=missing, concurrency=concurrency)
+
     def buckets(self, provider: str = "ais") -> list[Bucket]:
         """List the buckets of one provider."""
         canonical = ObjectUrl.parse(f"{provider}://any").provider
@@ -230,11 +270,13 @@ class Bucket:
         Raises:
             NotFoundError: There is none, and missing_ok is false.
         """
-        try:
-            self._call("DELETE", messages.action("destroy-bck"))
-        except NotFoundError:
-            if not missing_ok:
-                raise
+        self.client.requests.delete(
+            messages.bucket_path(self.name),
+            messages.bucket_query(self.url),
+            message=messages.action("destroy-bck"),
+            about=str(self.url),
+            missing_ok=missing_ok,
+        )
 
     def _call(self, method: str, message: Any = None, *, safe: bool = True) -> None:
         self.client.requests.call(
@@ -293,8 +335,7 @@ class Bucket:
         """List objects in bytewise order of their names; pages are fetched as they are needed.
 
         Args:
-            prefix: Plain-string prefix of the names. Where a folder has this very name, as "train"
-                for train/a, AIStore lists that folder alone, and no train-b beside it.
+            prefix: Plain-string prefix of the names.
             props: What to tell of each: name, size, checksum, version, atime, custom, joined by
                 commas.
             start_after: Leave out names up to and including this one (ais buckets only).
@@ -304,6 +345,19 @@ class Bucket:
         Raises:
             NotFoundError: No such bucket, at the first item.
         """
+        folder = prefix
+        if self.url.provider == "ais" and prefix and not prefix.endswith("/"):
+            folder, first = messages.enclosing_range(prefix)
+            start_after = max(start_after, first)
+        for info in self._pages(folder, props, start_after, page_size, recursive):
+            if info.name.startswith(prefix):
+                yield info
+            elif info.name > prefix:
+                return
+
+    def _pages(
+        self, prefix: str, props: str, start_after: str, page_size: int, recursive: bool
+    ) -> Iterator[ObjectInfo]:
         token = uuid = ""
         while True:
             page = self._page(
@@ -329,6 +383,7 @@ class Bucket:
             token, uuid = page.token, page.uuid
 
     def _page(self, props: str, message: Any) -> messages.Page:
+        started = perf_counter()
         reply = self.client.requests.call(
             "GET",
             messages.bucket_path(self.name),
@@ -337,69 +392,12 @@ class Bucket:
             accept=messages.MSGPACK,
             about=str(self.url),
         )
+        here().list_s += perf_counter() - started
         return messages.parse_page(
             reply.body, reply.headers.get("Content-Type", ""), self.url.root, props
         )
 
-    def list_urls(self, prefix: str = "", etl_name: str | None = None) -> Iterator[str]:
-        """List the http URLs to GET the objects from, transformed by an ETL if one is named."""
-        for info in self.list(prefix, props="name"):
-            yield messages.object_http_url(
-                self.client.endpoint, self.url.with_name(info.name), etl_name
-            )
 
-
-class ObjectGroup:
-    """Some objects of a bucket, in a given order; made by `Bucket.objects`.
-
-    Whether they exist is not looked up: reading a missing one raises NotFoundError.
-    """
-
-    def __init__(self, bucket: Bucket, names: tuple[str, ...] | Template) -> None:
-        self.bucket = bucket
-        self._names = names
-
-    def __len__(self) -> int:
-        return self._names.count if isinstance(self._names, Template) else len(self._names)
-
-    def __iter__(self) -> Iterator[Object]:
-        return (self.bucket.object(name) for name in self.names())
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, ObjectGroup) and (self.bucket, self._names) == (
-            other.bucket,
-            other._names,
-        )
-
-    def __hash__(self) -> int:
-        return hash((self.bucket, self._names))
-
-    def __repr__(self) -> str:
-        return f"ObjectGroup({str(self.bucket.url)!r}, {len(self)} objects)"
-
-    def names(self, prefix: str = "") -> Iterator[str]:
-        """Yield the names in order, those that begin with the prefix."""
-        names = self._names.names() if isinstance(self._names, Template) else iter(self._names)
-        return (name for name in names if name.startswith(prefix))
-
-    def list(self, prefix: str = "", *, sizes: bool = False) -> Iterator[ObjectInfo]:
-        """Yield what is known of each object whose name begins with the prefix.
-
-        Args:
-            prefix: Plain-string prefix of the names.
-            sizes: Ask the cluster for each, one request an object; else only the name is known.
-
-        Raises:
-            NotFoundError: With sizes, an object that does not exist.
-        """
-        for name in self.names(prefix):
-            yield (
-                self.bucket.object(name).head() if sizes else ObjectInfo(self.bucket.url.root, name)
-            )
-
-    def list_urls(self, prefix: str = "", etl_name: str | None = None) -> Iterator[str]:
-        """List the http URLs to GET the objects from, transformed by an ETL if one is named."""
-        for name in self.names(prefix):
-            yield messages.object_http_url(
-                self.bucket.client.endpoint, self.bucket.url.with_name(name), etl_name
-            )
+def client_for(client: Client | None, endpoint: str | None) -> Client | None:
+    """Return the cluster that was given, or None where the environment is to name one."""
+    return client or (Client(endpoint) if endpoint else None)

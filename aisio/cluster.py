@@ -13,13 +13,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
-import urllib3
-
 from aisio.errors import (
     AccessError,
     NotFoundError,
     StorageError,
 )
+from aisio.replies import OpenReply
 from aisio.session import WorkerRequestClient
 from aisio.urls import ObjectUrl
 from aisio.wire.messages import object_path
@@ -64,7 +63,7 @@ class Router:
         url: ObjectUrl,
         query: Mapping[str, str],
         headers: Mapping[str, str] | None = None,
-    ) -> urllib3.BaseHTTPResponse:
+    ) -> OpenReply:
         """Send a GET or HEAD and return its open reply.
 
         Raises:
@@ -99,7 +98,7 @@ class Router:
         url: ObjectUrl,
         query: Mapping[str, str],
         headers: Mapping[str, str] | None,
-    ) -> urllib3.BaseHTTPResponse:
+    ) -> OpenReply:
         address = f"{target.endpoint}{object_path(url)}?{urlencode(query)}"
         return self._requests.exchange(
             method,
@@ -114,7 +113,7 @@ class Router:
         url: ObjectUrl,
         query: Mapping[str, str],
         headers: Mapping[str, str] | None,
-    ) -> urllib3.BaseHTTPResponse:
+    ) -> OpenReply:
         return self._requests.stream(
             method, object_path(url), query=query, headers=headers, about=str(url)
         )

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from aisio.client import Client
+from aisio.client import Client, client_for
 from aisio.datapipe_base import IterDataPipe, StreamWrapper, functional_names
 from aisio.errors import ConfigError
 from aisio.official import adapt_official
@@ -61,7 +61,7 @@ class AISFileLister(IterDataPipe[str]):
         self.source_datapipe = source_datapipe
         self.length = length
         self._direct = direct
-        self._client = _client(client, url)
+        self._client = client_for(client, url)
 
     def __iter__(self) -> Iterator[str]:
         for prefix in self.source_datapipe:
@@ -111,7 +111,7 @@ class AISFileLoader(IterDataPipe[tuple[str, StreamWrapper]]):
         self.length = length
         self.etl_name = etl_name
         self._direct = direct
-        self._client = _client(client, url)
+        self._client = client_for(client, url)
 
     def __iter__(self) -> Iterator[tuple[str, StreamWrapper]]:
         for url in self.source_datapipe:
@@ -173,7 +173,7 @@ class AISSourceLister(IterDataPipe[str]):
         self.etl_name = etl_name or (etl if isinstance(etl, str) else getattr(etl, "name", None))
         self._etl = None if isinstance(etl, str) else etl
         self._direct = direct
-        self._client = _client(client, url) if url or client else None
+        self._client = client_for(client, url)
 
     def __iter__(self) -> Iterator[str]:
         for item in self.sources:
@@ -200,11 +200,6 @@ class AISSourceLister(IterDataPipe[str]):
 
 def _has_official_listing(item: Any) -> bool:
     return hasattr(item, "list_urls") and not type(item).__module__.startswith("aisio.")
-
-
-def _client(client: Client | None, url: str | None) -> Client | None:
-    """Return the client to use, or None if the environment is to say which, once one is needed."""
-    return client or (Client(url) if url else None)
 
 
 def _elsewhere(client: Client, endpoint: str) -> Client:

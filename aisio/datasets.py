@@ -8,14 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from aisio.client import Client
+from aisio.client import Client, client_for
 from aisio.extras import missing_extra
-from aisio.placing import Splitting, client_for
-from aisio.progress import with_progress
+from aisio.in_flight import fetch_in_order
+from aisio.pace import Concurrency, Pace
+from aisio.placing import Splitting
 from aisio.records import ObjectInfo
 from aisio.sources import PrefixMap, Source, SourceSet
-from aisio.split import Place
 from aisio.stores import DirectSettings
+from aisio.tally import Tally
 
 try:
     from torch.utils.data import Dataset, IterableDataset
@@ -38,6 +39,8 @@ class AISMapDataset(Dataset[tuple[str, bytes]]):
         client: The cluster for sources given as URLs; without it one made from `endpoint`.
         endpoint: Its URL; without it AIS_ENDPOINT.
         direct: Read clouds (s3://, gs://, az://) round the cluster; settings say how.
+        concurrency: How many objects of a batch are read at once, or the bounds within which to
+            find out; without it 8 at first, then what the store does best with.
 
     Raises:
         ValueError: No source.
@@ -53,6 +56,7 @@ class AISMapDataset(Dataset[tuple[str, bytes]]):
         client: Client | None = None,
         endpoint: str | None = None,
         direct: bool | DirectSettings = False,
+        concurrency: int | Concurrency | None = None,
     ) -> None:
         sources = SourceSet(
             ais_source_list,
@@ -62,23 +66,38 @@ class AISMapDataset(Dataset[tuple[str, bytes]]):
             direct=direct,
         )
         self._etl_name = etl_name
+        self._pace = Pace(Concurrency.of(concurrency))
         self._objects = list(sources.list())
 
     def __len__(self) -> int:
         return len(self._objects)
 
     def __getitem__(self, index: int) -> tuple[str, bytes]:
+        one, info = self._listed(index)
+        return info.name, one.read(info, etl_name=self._etl_name)
+
+    def _listed(self, index: int) -> tuple[Source, ObjectInfo]:
         try:
-            one, info = self._objects[index]
+            return self._objects[index]
         except IndexError:
             raise IndexError(
                 f"<{type(self).__name__}> index must be in bounds of dataset"
             ) from None
-        return info.name, one.read(info, etl_name=self._etl_name)
 
     def __getitems__(self, indices: Sequence[int]) -> list[tuple[str, bytes]]:
         """Return the objects at several indices, in their order; a DataLoader asks so."""
-        return [self[index] for index in indices]
+        if type(self).__getitem__ is not AISMapDataset.__getitem__:
+            # A subclass's own may yield anything, and need not bear to be called by threads.
+            return [self[index] for index in indices]
+        return list(
+            fetch_in_order(
+                indices,
+                self.__getitem__,
+                pace=self._pace,
+                size_of=lambda index: self._listed(index)[1].size_bytes,
+                result_bytes=_payload_bytes,
+            )
+        )
 
 
 class AISIterDataset(Splitting, IterableDataset[tuple[str, bytes]]):
@@ -98,6 +117,8 @@ class AISIterDataset(Splitting, IterableDataset[tuple[str, bytes]]):
         client: The cluster for sources given as URLs; without it one made from `endpoint`.
         endpoint: Its URL; without it AIS_ENDPOINT.
         direct: Read clouds (s3://, gs://, az://) round the cluster; settings say how.
+        concurrency: How many objects each worker reads at once, or the bounds within which to find
+            out; without it 8 at first, then what the store does best with.
 
     Raises:
         ValueError: No source.
@@ -109,11 +130,12 @@ class AISIterDataset(Splitting, IterableDataset[tuple[str, bytes]]):
         prefix_map: PrefixMap | None = None,
         etl_name: str | None = None,
         show_progress: bool = False,
-        *,
         partition_sources_by_worker: bool = False,
+        *,
         client: Client | None = None,
         endpoint: str | None = None,
         direct: bool | DirectSettings = False,
+        concurrency: int | Concurrency | None = None,
     ) -> None:
         super().__init__()
         self._sources = SourceSet(
@@ -125,26 +147,32 @@ class AISIterDataset(Splitting, IterableDataset[tuple[str, bytes]]):
         )
         self._etl_name = etl_name
         self._show_progress = show_progress
+        self._concurrency = Concurrency.of(concurrency)
         self._by_source = partition_sources_by_worker
+        self._tally = Tally(type(self).__name__, "object")
 
     def __iter__(self) -> Iterator[tuple[str, bytes]]:
         place = self._place()
-        mine = with_progress(
-            self._share(place),
-            show=self._show_progress,
-            title=self._title(place),
-            unit="object",
-            position=place.worker,
-        )
-        for one, info in mine:
-            yield info.name, one.read(info, etl_name=self._etl_name)
+        read = self._read_all(self._share(place))
+        return self._counted(read, place, unit="object", show=self._show_progress)
 
-    def _share(self, place: Place) -> Iterator[tuple[Source, ObjectInfo]]:
-        if not self._by_source:
-            return place.take(self._sources.list())
-        return place.of_rank.take(self._sources.list(slice(place.worker, None, place.workers)))
+    def _read_all(self, mine: Iterator[tuple[Source, ObjectInfo]]) -> Iterator[tuple[str, bytes]]:
+        return fetch_in_order(
+            mine,
+            self._read,
+            pace=Pace(self._concurrency),
+            size_of=lambda listed: listed[1].size_bytes,
+            result_bytes=_payload_bytes,
+        )
+
+    def _read(self, listed: tuple[Source, ObjectInfo]) -> tuple[str, bytes]:
+        one, info = listed
+        return info.name, one.read(info, etl_name=self._etl_name)
 
     def __len__(self) -> int:
         """Return how many objects this rank reads, all its workers together; lists the sources."""
-        count = sum(1 for _ in self._sources.list())
-        return self._place().of_rank.share(count)
+        return sum(1 for _ in self._share(self._place().of_rank))
+
+
+def _payload_bytes(item: tuple[str, bytes]) -> int:
+    return len(item[1])

@@ -67,6 +67,7 @@ class StorageError(AisioError):
     Attributes:
         status: The HTTP status code, where there was one.
         retry_after_s: Seconds the store asked to wait before the next try, if it did.
+        given_up: It was tried until a budget was spent: no outer loop is to begin again.
     """
 
     def __init__(
@@ -76,10 +77,12 @@ class StorageError(AisioError):
         url: str | None = None,
         status: int | None = None,
         retry_after_s: float | None = None,
+        given_up: bool = False,
     ) -> None:
         super().__init__(message, url=url)
         self.status = status
         self.retry_after_s = retry_after_s
+        self.given_up = given_up
 
 
 class NotFoundError(StorageError, FileNotFoundError):

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import msgspec
-import urllib3
 
 from aisio.cluster import Router
 from aisio.errors import IntegrityError, NotFoundError, RangeError, StorageError
+from aisio.files import replaced_when_done
 from aisio.payloads import HashedPayload, Payload, PutData
+from aisio.ranges import BufferTarget, FileTarget, Target, read_bytes, read_out
 from aisio.records import ByteRange, ObjectInfo
-from aisio.replies import ReplyBody, let_go
+from aisio.replies import OpenReply, ReplyBody, let_go
 from aisio.retries import RETRIED, Attempts
 from aisio.streams import Body, open_seekable, same_version
 from aisio.urls import ObjectUrl
@@ -63,30 +66,111 @@ class Object:
             return False
         return True
 
-    def get(self, *, start: int = 0, stop: int | None = None, etl_name: str | None = None) -> bytes:
+    @overload
+    def get(
+        self,
+        *,
+        start: int = 0,
+        stop: int | None = None,
+        into: None = None,
+        etl_name: str | None = None,
+    ) -> bytes: ...
+
+    @overload
+    def get(
+        self,
+        *,
+        start: int = 0,
+        stop: int | None = None,
+        into: Any,
+        etl_name: str | None = None,
+    ) -> int: ...
+
+    def get(
+        self,
+        *,
+        start: int = 0,
+        stop: int | None = None,
+        into: Any = None,
+        etl_name: str | None = None,
+    ) -> bytes | int:
         """Read the object, or its bytes [start, stop), whole and verified.
+
+        A large one is read by a few ranged requests at once; see `aisio.ranges`.
 
         Args:
             start: First byte, counted from 0.
             stop: One past the last byte; beyond the end it is cut to the end.
+            into: Where the bytes go: any writable buffer, filled from its start, or the path of a
+                file, which is replaced when all bytes are there and right. None returns them.
             etl_name: Have the cluster transform the object by this ETL first.
+
+        Returns:
+            The bytes; with `into`, how many there are.
 
         Raises:
             NotFoundError: No such object.
             RangeError: start is at or beyond the end.
-            IntegrityError: The bytes are not the ones that the cluster promised.
+            IntegrityError: The bytes are not the ones that the cluster promised. A buffer then
+                holds anything; no file was made or replaced.
+            ConfigError: The buffer is read-only or too small.
+            OSError: The file cannot be written.
         """
         byte_range = ByteRange(start, stop) if start or stop is not None else None
 
-        def attempt() -> bytes:
-            with self._open(byte_range, etl_name) as body:
-                return body.readall()
+        def open_body(attempts: Attempts) -> Body:
+            return self._open(byte_range, etl_name, attempts)
 
-        return self._retry(attempt)
+        if into is None:
+            return self._read(open_body)[1]
+        if not isinstance(into, (str, os.PathLike)):
+            return self._read_into(open_body, BufferTarget(into))
+        with replaced_when_done(Path(into)) as file:
+            return self._read_into(open_body, FileTarget(file.fileno()))
+
+    def get_with_info(self) -> tuple[ObjectInfo, bytes]:
+        """Read the object, whole and verified, and say what the cluster says of it with the bytes.
+
+        Raises:
+            NotFoundError: No such object.
+            IntegrityError: The bytes are not the ones that the cluster promised.
+        """
+        return self._read(lambda attempts: self._open(None, None, attempts))
+
+    def get_member(self, archpath: str) -> bytes:
+        """Read one file of this object, which is an archive; only its length can be verified.
+
+        Args:
+            archpath: Path of the file in the archive (.tar, .tgz, .tar.gz, .zip, .tar.lz4).
+
+        Raises:
+            NotFoundError: No such object, or no such file in it.
+            TruncatedError: The reply was cut, time after time.
+        """
+        return self._read(lambda _: self._open_member(archpath))[1]
+
+    def _read(self, open_body: Callable[[Attempts], Body]) -> tuple[ObjectInfo, bytes]:
+        attempts = self.client.requests.attempts()
+
+        def attempt() -> tuple[ObjectInfo, bytes]:
+            with open_body(attempts) as body:
+                return body.info, read_bytes(body)
+
+        return self._retry(attempt, attempts)
+
+    def _read_into(self, open_body: Callable[[Attempts], Body], target: Target) -> int:
+        attempts = self.client.requests.attempts()
+
+        def attempt() -> int:
+            with open_body(attempts) as body:
+                return read_out(body, target)
+
+        return self._retry(attempt, attempts)
 
     def stream(self, byte_range: ByteRange | None = None, *, etl_name: str | None = None) -> Body:
         """Open the object, or a range of it, to be read once, start to end; errors as for `get`."""
-        return self._retry(lambda: self._open(byte_range, etl_name))
+        attempts = self.client.requests.attempts()
+        return self._retry(lambda: self._open(byte_range, etl_name, attempts), attempts)
 
     def open(self) -> io.BufferedReader:
         """Open the object as a seekable binary file.
@@ -95,7 +179,9 @@ class Object:
             NotFoundError: No such object.
         """
         return open_seekable(
-            self.head(), lambda offset: self.stream(ByteRange(offset) if offset else None)
+            self.head(),
+            lambda offset: self.stream(ByteRange(offset) if offset else None),
+            read_bytes,
         )
 
     def put(self, data: PutData) -> ObjectInfo:
@@ -120,27 +206,22 @@ class Object:
         Raises:
             NotFoundError: There is none, and missing_ok is false.
         """
-        try:
-            self.client.requests.call(
-                "DELETE", self._path, query=messages.bucket_query(self.url), about=str(self.url)
-            )
-        except NotFoundError:
-            if not missing_ok:
-                raise
+        query = messages.bucket_query(self.url)
+        self.client.requests.delete(self._path, query, about=str(self.url), missing_ok=missing_ok)
 
     @property
     def _path(self) -> str:
         return messages.object_path(self.url)
 
-    def _retry(self, attempt: Callable[[], T]) -> T:
-        return self.client.requests.retry(attempt)
+    def _retry(self, attempt: Callable[[], T], attempts: Attempts | None = None) -> T:
+        return self.client.requests.retry(attempt, attempts)
 
     def _send(
         self, method: str, query: dict[str, str], headers: dict[str, str] | None = None
-    ) -> urllib3.BaseHTTPResponse:
+    ) -> OpenReply:
         return Router(self.client.requests).open(method, self.url, query, headers)
 
-    def _open(self, byte_range: ByteRange | None, etl_name: str | None) -> Body:
+    def _open(self, byte_range: ByteRange | None, etl_name: str | None, attempts: Attempts) -> Body:
         query = messages.bucket_query(self.url)
         if etl_name:
             query["etl_name"] = etl_name
@@ -153,11 +234,17 @@ class Object:
             return Body(raw, info, size)
         if byte_range:
             size = _checked_length(response, byte_range, info)
-            resume = _Resume(self, info, ByteRange(byte_range.start, byte_range.start + size))
-            return Body(raw, info, size, resume=resume)
-        return Body(
-            raw, info, info.size_bytes, info.checksum, _Resume(self, info, ByteRange(0, None))
-        )
+            span = ByteRange(byte_range.start, byte_range.start + size)
+            resume = _Resume(self, info, span, attempts)
+            return Body(raw, info, size, resume=resume, parts=resume.parts)
+        resume = _Resume(self, info, ByteRange(0, None), attempts)
+        return Body(raw, info, info.size_bytes, info.checksum, resume, resume.parts)
+
+    def _open_member(self, archpath: str) -> Body:
+        query = messages.bucket_query(self.url) | {"archpath": archpath}
+        response = self._send("GET", query)
+        info = messages.parse_object_headers(response.headers, self.url)
+        return Body(ReplyBody(response, f"{self.url}/{archpath}"), info, info.size_bytes)
 
     def reopen(self, info: ObjectInfo, byte_range: ByteRange) -> ReplyBody:
         """Open a range of the very object that an earlier answer was about.
@@ -209,23 +296,51 @@ class _Resume:
         item: The object.
         info: What the store said of it at first: only the same version is read on.
         byte_range: The part of it that the body is.
+        attempts: The budget of the read; what it took to open the body counts.
+        stopped: Tells whether nobody waits for the rest any more.
     """
 
     RENEWED_BY_BYTES = 1024 * 1024
 
-    def __init__(self, item: Object, info: ObjectInfo, byte_range: ByteRange) -> None:
+    def __init__(
+        self,
+        item: Object,
+        info: ObjectInfo,
+        byte_range: ByteRange,
+        attempts: Attempts,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._item = item
         self._info = info
         self._range = byte_range
-        self._attempts: Attempts | None = None
+        self._attempts = attempts
+        self._stopped = stopped
         self._renewed_at = 0
 
+    @property
+    def parts(self) -> _Resume | None:
+        """What opens parts of the body: this, where one version can be told from another."""
+        return self if self._info.checksum or self._info.version or self._info.etag else None
+
+    def open(self, start: int, stop: int, stopped: Callable[[], bool]) -> Body:
+        """See `aisio.streams.Parts`."""
+        part = ByteRange(self._range.start + start, self._range.start + stop)
+        requests = self._item.client.requests
+        attempts = requests.attempts()
+        resume = _Resume(self._item, self._info, part, attempts, stopped)
+        raw = requests.retry(lambda: self._item.reopen(self._info, part), attempts)
+        return Body(raw, self._info, stop - start, resume=resume)
+
+    def leave(self) -> None:
+        """See `aisio.streams.Parts`."""
+        self._item.client.requests.close()
+
     def __call__(self, got: int, error: StorageError) -> ReplyBody:
-        if not (self._info.checksum or self._info.version or self._info.etag):
+        if self.parts is None or self._stopped():
             # Nothing tells one version from another: what follows might be of another object.
             raise error
-        if self._attempts is None or got - self._renewed_at >= self.RENEWED_BY_BYTES:
-            self._attempts = self._item.client.requests.attempts()
+        if got - self._renewed_at >= self.RENEWED_BY_BYTES:
+            self._attempts.renew()
             self._renewed_at = got
         rest = ByteRange(self._range.start + got, self._range.stop)
         while True:
@@ -242,7 +357,7 @@ def _replaced(info: ObjectInfo) -> IntegrityError:
     )
 
 
-def _checked_length(response: urllib3.BaseHTTPResponse, wanted: ByteRange, info: ObjectInfo) -> int:
+def _checked_length(response: OpenReply, wanted: ByteRange, info: ObjectInfo) -> int:
     """Return how many bytes the reply to a request for a range must have."""
     header = response.headers.get("Content-Range")
     got = messages.parse_content_range(header)

@@ -1,4 +1,4 @@
-"""Buckets and groups of the official `aistore` package, taken over as ours.
+"""Clients, buckets and groups of the official `aistore` package, taken over as ours.
 
 The package need not be installed: what it made is recognised by where its class lives. Reading goes
 through aisio's own client, with the endpoint, token, timeouts and certificates of theirs.
@@ -15,9 +15,11 @@ from aisio.urls import Namespace
 
 
 def adapt_official(value: Any) -> Any:
-    """Return our Bucket or ObjectGroup for one of theirs, and anything else as it is."""
+    """Return our Client, Bucket or ObjectGroup for one of theirs, and anything else as it is."""
     if not type(value).__module__.startswith("aistore.sdk"):
         return value
+    if type(value).__name__ == "Client":
+        return _client(value._request_client)
     if type(value).__name__ == "ObjectGroup":
         # props=None keeps it from asking the cluster for each object.
         names = [item.name for item in value.list_all_objects_iter(props=None)]

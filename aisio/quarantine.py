@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import os
-import tempfile
-import uuid
-import weakref
-from pathlib import Path
-
 import msgspec
+
+from aisio.ledger import Ledger
 
 __all__ = ["Quarantine", "SkippedShard"]
 
@@ -35,48 +30,19 @@ class SkippedShard(msgspec.Struct, frozen=True):
 
 
 class Quarantine:
-    """An append-only list that processes share: lines of JSON in a temporary file.
-
-    The file comes with the first entry, which any copy of the list may write: one that a forked
-    worker inherited as well as one that a spawned worker unpickled. It goes with the list that was
-    made first.
-    """
+    """The shards that a reader and its workers have skipped."""
 
     def __init__(self) -> None:
-        self._own()
-
-    def _own(self) -> None:
-        self._pid = os.getpid()
-        self._path = Path(tempfile.gettempdir(), f"aisio-quarantine-{uuid.uuid4().hex}.jsonl")
-        weakref.finalize(self, _remove, self._path, self._pid)
+        self._ledger = Ledger("quarantine")
 
     def part(self) -> None:
         """Go on as a list of this process's own, unless it already is one."""
-        if self._pid != os.getpid():
-            self._own()
+        self._ledger.part()
 
     def add(self, entry: SkippedShard) -> None:
         """Note a shard."""
-        # Not msgspec: names of local files may hold bytes that are no UTF-8, as lone surrogates.
-        line = json.dumps(msgspec.structs.asdict(entry)).encode() + b"\n"
-        # One write in append mode: lines of several workers do not mix. O_NOFOLLOW: in a folder
-        # that is everybody's, the name could have been taken by a link.
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-        descriptor = os.open(self._path, flags, 0o600)
-        try:
-            os.write(descriptor, line)
-        finally:
-            os.close(descriptor)
+        self._ledger.add(msgspec.structs.asdict(entry))
 
     def entries(self) -> tuple[SkippedShard, ...]:
         """Return all that was noted so far, in that order."""
-        try:
-            lines = self._path.read_bytes().splitlines()
-        except FileNotFoundError:
-            return ()
-        return tuple(SkippedShard(**json.loads(line)) for line in lines)
-
-
-def _remove(path: Path, owner_pid: int) -> None:
-    if os.getpid() == owner_pid:
-        path.unlink(missing_ok=True)
+        return tuple(SkippedShard(**record) for record in self._ledger.records())

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import http.client
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
+from typing import TypeAlias
 
 import requests
 import urllib3
@@ -17,9 +19,13 @@ from urllib3.exceptions import (
 )
 
 from aisio.errors import AccessError, StorageError, StoreTimeoutError, UnavailableError
+from aisio.plain_http import PlainReply
 from aisio.wire.messages import error_for
 
 _LONGEST_ERROR_BYTES = 65536
+
+OpenReply: TypeAlias = "urllib3.BaseHTTPResponse | PlainReply"
+"""An open reply, by either way."""
 
 
 class ReplyBody:
@@ -33,9 +39,10 @@ class ReplyBody:
         about: URL of the object, for errors.
     """
 
-    def __init__(self, response: urllib3.BaseHTTPResponse, about: str) -> None:
+    def __init__(self, response: OpenReply, about: str) -> None:
         self._response = response
         self._about = about
+        self._inner = _inner_reply(response)
 
     def read(self, size: int = -1, /) -> bytes:
         """Return at most `size` bytes, all by default; b"" at the end.
@@ -44,12 +51,53 @@ class ReplyBody:
             StoreTimeoutError: No bytes within the read timeout.
             UnavailableError: The connection broke, and no length was promised.
         """
+        inner = self._inner
+        if inner is None:
+            return self._read_by_urllib3(size)
+        was_open = not inner.isclosed()
+        try:
+            data = inner.read(None if size < 0 else size)
+        except http.client.IncompleteRead as error:
+            data = error.partial
+        except (OSError, http.client.HTTPException) as error:
+            self._broke_off(error)
+            return b""
+        self._settle(inner, was_open and not data and size != 0)
+        return data
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        """Fill a prefix of the buffer and return its length, 0 at the end; errors as for `read`."""
+        inner = self._inner
+        if inner is None:
+            data = self._read_by_urllib3(len(buffer))
+            buffer[: len(data)] = data
+            return len(data)
+        was_open = not inner.isclosed()
+        try:
+            count = inner.readinto(buffer)
+        except (OSError, http.client.HTTPException) as error:
+            self._broke_off(error)
+            return 0
+        self._settle(inner, was_open and not count and len(buffer) > 0)
+        return count
+
+    def _settle(self, inner: http.client.HTTPResponse, early: bool) -> None:
+        """Give a read-out connection back to its pool at once; cut one that ended early."""
+        if early:
+            self._response.close()
+        elif inner.isclosed():
+            self._response.release_conn()
+
+    def _broke_off(self, error: Exception) -> None:
+        self._response.close()
+        if isinstance(error, TimeoutError):
+            raise self._timed_out() from error
+
+    def _read_by_urllib3(self, size: int) -> bytes:
         try:
             return self._response.read(None if size < 0 else size)
         except ReadTimeoutError as error:
-            raise StoreTimeoutError(
-                f"GET {self._about}: no bytes within the read timeout", url=self._about
-            ) from error
+            raise self._timed_out() from error
         except (HTTPError, OSError) as error:
             if "Content-Length" in self._response.headers:
                 return b""
@@ -57,11 +105,10 @@ class ReplyBody:
                 f"GET {self._about}: the body broke off: {_reason(error)}", url=self._about
             ) from error
 
-    def readinto(self, buffer: memoryview, /) -> int:
-        """Fill a prefix of the buffer and return its length, 0 at the end; errors as for `read`."""
-        data = self.read(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
+    def _timed_out(self) -> StoreTimeoutError:
+        return StoreTimeoutError(
+            f"GET {self._about}: no bytes within the read timeout", url=self._about
+        )
 
     def close(self) -> None:
         """Give a read-out connection back to its pool.
@@ -71,13 +118,25 @@ class ReplyBody:
         self._response.close()
 
 
-def let_go(response: urllib3.BaseHTTPResponse) -> None:
+def _inner_reply(response: OpenReply) -> http.client.HTTPResponse | None:
+    """Return the reply of http.client under urllib3's, or None where there is none to be found.
+
+    urllib3's `readinto` reads into memory of its own and copies, and it has no public way to what
+    lies below. Its `_fp` is that (tested with 2.2.0 and 2.8.0); where a later version has another,
+    or the length is not known, all goes by urllib3's own read.
+    """
+    inner = response.inner if isinstance(response, PlainReply) else getattr(response, "_fp", None)
+    known = isinstance(inner, http.client.HTTPResponse) and not inner.chunked
+    return inner if known and "Content-Length" in response.headers else None
+
+
+def let_go(response: OpenReply) -> None:
     """Read a reply out and give its connection back to the pool."""
     response.drain_conn()
     response.release_conn()
 
 
-def refusal(response: urllib3.BaseHTTPResponse, method: str, about: str) -> StorageError:
+def refusal(response: OpenReply, method: str, about: str) -> StorageError:
     """Return the error that an open reply of status 400 or above stands for, and let go of it."""
     text = response.headers.get("Hdr-Error")
     if not text:

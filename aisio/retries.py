@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -16,6 +18,7 @@ from aisio.errors import (
     UnavailableError,
 )
 from aisio.records import RetryPolicy
+from aisio.stats import here
 
 T = TypeVar("T")
 
@@ -50,6 +53,23 @@ class Waiter:
 
 WALL_CLOCK = Waiter()
 
+_listener: ContextVar[Callable[[StorageError], object] | None] = ContextVar(
+    "_listener", default=None
+)
+
+
+@contextmanager
+def failures_heard_by(listener: Callable[[StorageError], object]) -> Iterator[None]:
+    """Tell a listener of each failed try of this thread that may be made again.
+
+    Who reads many objects at once learns so that the store has too much to do, before it gives up.
+    """
+    token = _listener.set(listener)
+    try:
+        yield
+    finally:
+        _listener.reset(token)
+
 
 class Attempts:
     """What is left of a budget for one thing that may fail for a while.
@@ -78,31 +98,43 @@ class Attempts:
         """Wait before the next try.
 
         Raises:
-            StorageError: The error itself, if it will not pass by itself or the budget is spent;
-                its text then tells how often was tried.
+            StorageError: The error itself, if it will not pass by itself; one like it whose text
+                tells how often was tried, if the budget is spent.
         """
-        if not isinstance(error, RETRIED):
+        if not isinstance(error, RETRIED) or error.given_up:
             raise error
+        listener = _listener.get()
+        if listener is not None:
+            listener(error)
         self._failures += 1
         policy, waiter = self._policy, self._waiter
         asked_s = error.retry_after_s or 0.0
         wait_s = max(waiter.draw(0.0, min(policy.longest_wait_s, self._longest)), asked_s)
         spent_s = waiter.now() - self._started
         if self._failures >= policy.attempts or spent_s + wait_s > policy.total_s:
-            if self._failures > 1:
-                error.args = (f"{error} (gave up after {self._failures} tries in {spent_s:.1f} s)",)
-            raise error
+            raise _final(error, self._failures, spent_s) from error
+        here().retries += 1
         waiter.wait(wait_s)
         self._longest *= 2
 
 
-def retry(policy: RetryPolicy, attempt: Callable[[], T], waiter: Waiter = WALL_CLOCK) -> T:
-    """Run `attempt` until it succeeds, fails for good, or the budget is spent; see Attempts.
+def _final(error: StorageError, tries: int, spent_s: float) -> StorageError:
+    told = f" (gave up after {tries} tries in {spent_s:.1f} s)" if tries > 1 else ""
+    return type(error)(
+        f"{error}{told}",
+        url=error.url,
+        status=error.status,
+        retry_after_s=error.retry_after_s,
+        given_up=True,
+    )
+
+
+def retry(attempt: Callable[[], T], attempts: Attempts) -> T:
+    """Run `attempt` until it succeeds, fails for good, or the budget is spent.
 
     Raises:
-        StorageError: The last attempt's error, as itself.
+        StorageError: As from `Attempts.failed`.
     """
-    attempts = Attempts(policy, waiter)
     while True:
         try:
             return attempt()

@@ -11,17 +11,17 @@ from contextlib import ExitStack, closing
 from functools import partial
 from typing import Any, Literal
 
-from aisio.client import Client
+from aisio.client import Client, client_for
 from aisio.errors import AisioError, ConfigError, IntegrityError, NotFoundError, ShardError
 from aisio.extras import missing_extra
-from aisio.placing import Splitting, client_for
-from aisio.progress import with_progress
+from aisio.placing import Splitting
 from aisio.quarantine import Quarantine, SkippedShard
 from aisio.shard_prefetch import Prefetch, Shard
 from aisio.shards import FieldPadder, Sample, ShardPass, ZeroDict
 from aisio.sources import PrefixMap, SourceSet
 from aisio.split import Place
 from aisio.stores import DirectSettings
+from aisio.tally import Tally
 
 try:
     from torch.utils.data import IterableDataset, get_worker_info
@@ -58,6 +58,8 @@ class AISShardReader(Splitting, IterableDataset[tuple[str, ZeroDict]]):
             otherwise.
         etl_name: Have the cluster transform each shard by this ETL.
         show_progress: Count on stderr, if that is a terminal, the samples each worker reads.
+        partition_sources_by_worker: Give each worker whole sources, so that none is listed by two
+            of them. Workers beyond the number of sources have nothing to do.
         keys: Extensions to yield, without their leading dot; other members are left out.
         interleaved: Accept shards whose samples' files do not lie side by side; a whole shard is
             then held in memory.
@@ -85,6 +87,7 @@ class AISShardReader(Splitting, IterableDataset[tuple[str, ZeroDict]]):
         prefix_map: PrefixMap | None = None,
         etl_name: str | None = None,
         show_progress: bool = False,
+        partition_sources_by_worker: bool = False,
         *,
         keys: Sequence[str] | None = None,
         interleaved: bool = False,
@@ -108,10 +111,12 @@ class AISShardReader(Splitting, IterableDataset[tuple[str, ZeroDict]]):
         )
         self._etl_name = etl_name
         self._show_progress = show_progress
+        self._by_source = partition_sources_by_worker
         self._keys = None if keys is None else tuple(keys)
         self._interleaved = interleaved
         self._prefetch_bytes = prefetch_bytes
         self._quarantine = Quarantine() if on_error == "skip" else None
+        self._tally = Tally(type(self).__name__, "sample")
 
     @property
     def quarantine(self) -> tuple[SkippedShard, ...]:
@@ -125,25 +130,21 @@ class AISShardReader(Splitting, IterableDataset[tuple[str, ZeroDict]]):
         if self._quarantine is not None and get_worker_info() is None:
             self._quarantine.part()
         place = self._place()
+        return self._counted(self._epoch(place), place, unit="sample", show=self._show_progress)
+
+    def _epoch(self, place: Place) -> Iterator[tuple[str, ZeroDict]]:
         with ExitStack() as stack:
             shards = self._shards(place)
             if self._prefetch_bytes:
                 shards = stack.enter_context(Prefetch(shards, self._prefetch_bytes))
             # Closed here and now: an error keeps its frames, and theirs, for as long as it is kept.
             samples = stack.enter_context(closing(self._samples(shards)))
-            counted = with_progress(
-                samples,
-                show=self._show_progress,
-                title=self._title(place),
-                unit="sample",
-                position=place.worker,
-            )
-            for sample in FieldPadder(self._keys).pad(counted):
+            for sample in FieldPadder(self._keys).pad(samples):
                 assert isinstance(sample.fields, ZeroDict)
                 yield sample.basename, sample.fields
 
     def _shards(self, place: Place) -> Iterable[Shard]:
-        for one, info in place.take(self._sources.list()):
+        for one, info in self._share(place):
             yield Shard(info, partial(one.get, info, etl_name=self._etl_name))
 
     def _samples(self, shards: Iterable[Shard]) -> Generator[Sample, None, None]:

@@ -20,12 +20,14 @@ import warnings
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from time import perf_counter
 from typing import NoReturn
 
 import msgspec
 
 from aisio.compression import MAGIC_BYTES, Decompressed, ReadIntoStream, compression_of
 from aisio.errors import ConfigError, ShardError, StorageError
+from aisio.stats import here
 from aisio.tar import END, NEED_DATA, TarMember, TarParser
 
 __all__ = [
@@ -132,6 +134,7 @@ class ShardPass:
         self._parser = TarParser(url)
         self._begun: set[str] = set()
         self._given = 0
+        self._parsing_since = perf_counter()
         self._refused = ""  # key of the sample that a member was refused for
 
     def samples(self) -> Iterator[Sample]:
@@ -145,7 +148,10 @@ class ShardPass:
         """
         try:
             self._begin_stream()
-            yield from self._collected() if self._interleaved else self._adjacent()
+            for sample in self._collected() if self._interleaved else self._adjacent():
+                here().parse_s += perf_counter() - self._parsing_since
+                yield sample
+                self._parsing_since = perf_counter()
         except ShardError as error:
             if not self._reader:
                 raise
@@ -280,7 +286,9 @@ class ShardPass:
         return payload
 
     def _fill(self) -> None:
+        here().parse_s += perf_counter() - self._parsing_since
         count = self._stream.readinto(self._parser.get_buffer())
+        self._parsing_since = perf_counter()
         if count:
             self._parser.buffer_updated(count)
         else:

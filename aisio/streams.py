@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from typing import Any, Protocol
+from time import perf_counter
+from typing import Any, Protocol, TypeVar
 
 from aisio.checksums import new_hasher
 from aisio.errors import (
@@ -19,11 +20,19 @@ from aisio.errors import (
     UnavailableError,
 )
 from aisio.records import Checksum, ObjectInfo
+from aisio.stats import here
+
+A = TypeVar("A")
+R = TypeVar("R")
 
 SKIPPED_RATHER_THAN_REOPENED_BYTES = 256 * 1024
 """A forward seek of up to this many bytes reads on: a request costs about as much as they do."""
 
 READ_AHEAD_BYTES = 256 * 1024
+
+READ_PIECE_BYTES = 1024 * 1024
+"""Most bytes of one `readinto`: they are hashed while the processor's cache still has them, and a
+stall loses no more than these."""
 
 
 class RawReply(Protocol):
@@ -37,6 +46,25 @@ class RawReply(Protocol):
 
     def close(self) -> None:
         """Let go of the connection or file."""
+
+
+class Parts(Protocol):
+    """Opens any part of a body anew, from any thread."""
+
+    def open(self, start: int, stop: int, stopped: Callable[[], bool]) -> Body:
+        """Open bytes [start, stop), counted from the body's first, of the same version.
+
+        Args:
+            start: First byte.
+            stop: One past the last byte.
+            stopped: Tells whether the bytes are still wanted: if not, a cut is not mended.
+
+        Raises:
+            IntegrityError: The object was replaced since.
+        """
+
+    def leave(self) -> None:
+        """Let go of the calling thread's connections."""
 
 
 class Body(io.RawIOBase):
@@ -54,6 +82,7 @@ class Body(io.RawIOBase):
         checksum: Of exactly these bytes; None if there is none, as for a range.
         resume: Opens a reply that goes on behind so many bytes, or raises what it was given: the
             error that ended the last one. None: a cut body stays cut.
+        parts: Opens parts of this body by requests of their own; None where that cannot be done.
     """
 
     def __init__(
@@ -63,11 +92,14 @@ class Body(io.RawIOBase):
         size_bytes: int | None,
         checksum: Checksum | None = None,
         resume: Callable[[int, StorageError], RawReply] | None = None,
+        parts: Parts | None = None,
     ) -> None:
         super().__init__()
         self._raw = raw
         self._resume = resume
+        self.parts = parts
         self.info = info
+        self._url = info.url
         self.size_bytes = size_bytes
         self._checksum = checksum
         self._hasher = new_hasher(checksum)
@@ -77,6 +109,25 @@ class Body(io.RawIOBase):
     def readable(self) -> bool:
         """Return True."""
         return True
+
+    @property
+    def got_bytes(self) -> int:
+        """How many bytes have been read so far."""
+        return self._got
+
+    @property
+    def left_bytes(self) -> int | None:
+        """How many bytes are still to come; None where the store did not say."""
+        return None if self.size_bytes is None else self.size_bytes - self._got
+
+    def let_go(self) -> None:
+        """Give up the reply, but not the check: what follows comes by `accept`."""
+        self._check_open()
+        self._raw.close()
+
+    def accept(self, data: memoryview) -> None:
+        """Count and check the next bytes, which came another way; errors as for `read`."""
+        self._take(data, len(data))
 
     def read(self, size: int = -1, /) -> bytes:
         """Return up to `size` bytes, all that is left by default; b"" at the end.
@@ -92,7 +143,7 @@ class Body(io.RawIOBase):
             return b""
         while True:
             try:
-                data = self._raw.read(self._at_most(size))
+                data = self._timed(self._raw.read, self._at_most(size))
                 self._take(data, len(data))
             except (TruncatedError, UnavailableError, StoreTimeoutError) as error:
                 self._continue(error)
@@ -116,17 +167,27 @@ class Body(io.RawIOBase):
     def readinto(self, buffer: Any, /) -> int:
         """Fill a prefix of the buffer and return its length, 0 at the end; errors as for `read`."""
         self._check_open()
-        view = memoryview(buffer).cast("B")
+        view = memoryview(buffer).cast("B")[:READ_PIECE_BYTES]
         if self._ended or not view:
             return 0
         while True:
             try:
-                count = self._raw.readinto(view[: self._at_most(len(view))])
+                count = self._timed(self._raw.readinto, view[: self._at_most(len(view))])
                 self._take(view[:count], count)
             except (TruncatedError, UnavailableError, StoreTimeoutError) as error:
                 self._continue(error)
             else:
                 return count
+
+    def _timed(self, read: Callable[[A], R], argument: A) -> R:
+        counters = here()
+        counters.blocked_since = started = perf_counter()
+        counters.blocked_on = self._url
+        try:
+            return read(argument)
+        finally:
+            counters.blocked_on = ""
+            counters.read_s += perf_counter() - started
 
     def _at_most(self, size: int) -> int:
         # A reply ends where the body does; a file goes on behind a range.
@@ -134,8 +195,12 @@ class Body(io.RawIOBase):
 
     def _take(self, data: bytes | memoryview, count: int) -> None:
         self._got += count
+        counters = here()
+        counters.bytes_read += count
         if count and self._hasher is not None:
+            started = perf_counter()
             self._hasher.update(data)
+            counters.verify_s += perf_counter() - started
         if not count or self._got == self.size_bytes:
             self._end()
 
@@ -159,6 +224,7 @@ class Body(io.RawIOBase):
             except StorageError:
                 self.close()
                 raise
+            here().resumes += 1
             return
         self.close()
         raise error
@@ -202,12 +268,19 @@ class ObjectReader(io.RawIOBase):
     Args:
         info: The object; its size must be known.
         open_at: Opens the object's bytes from an offset to its end.
+        read_rest: Reads a body out at once.
     """
 
-    def __init__(self, info: ObjectInfo, open_at: Callable[[int], Body]) -> None:
+    def __init__(
+        self,
+        info: ObjectInfo,
+        open_at: Callable[[int], Body],
+        read_rest: Callable[[Body], bytes] = Body.readall,
+    ) -> None:
         super().__init__()
         self.info = info
         self._open_at = open_at
+        self._read_rest = read_rest
         self._size = info.size_bytes or 0
         self._position = 0
         self._body: Body | None = None
@@ -254,14 +327,29 @@ class ObjectReader(io.RawIOBase):
             return 0
         count = self._body_here().readinto(view)
         if not count:
-            raise TruncatedError(
-                f"GET {self.info.url}: cut short: expected {self._size:,} bytes, "
-                f"got {self._position:,}",
-                url=self.info.url,
-            )
+            raise self._cut(self._position)
         self._position += count
         self._body_position += count
         return count
+
+    def readall(self) -> bytes:
+        """Return all that is left, in one request or few; errors as for `readinto`."""
+        if self.closed:
+            raise ValueError(f"{self.info.url}: read of a closed file")
+        if self._position >= self._size:
+            return b""
+        data = self._read_rest(self._body_here())
+        self._body_position += len(data)
+        if self._body_position < self._size:
+            raise self._cut(self._body_position)
+        self._position = self._body_position
+        return data
+
+    def _cut(self, got: int) -> TruncatedError:
+        return TruncatedError(
+            f"GET {self.info.url}: cut short: expected {self._size:,} bytes, got {got:,}",
+            url=self.info.url,
+        )
 
     def _body_here(self) -> Body:
         gap = self._position - self._body_position
@@ -309,6 +397,10 @@ def same_version(first: ObjectInfo, second: ObjectInfo) -> bool:
     return all(one in unsaid or other in unsaid or one == other for one, other in pairs)
 
 
-def open_seekable(info: ObjectInfo, open_at: Callable[[int], Body]) -> io.BufferedReader:
+def open_seekable(
+    info: ObjectInfo,
+    open_at: Callable[[int], Body],
+    read_rest: Callable[[Body], bytes] = Body.readall,
+) -> io.BufferedReader:
     """Return an object as a buffered, seekable binary file; arguments as for ObjectReader."""
-    return io.BufferedReader(ObjectReader(info, open_at), READ_AHEAD_BYTES)
+    return io.BufferedReader(ObjectReader(info, open_at, read_rest), READ_AHEAD_BYTES)

@@ -3,44 +3,86 @@
     make bench                              on an embedded gateway
     AIS_ENDPOINT=http://... make bench      on a cluster
 
-Each measurement is a process of its own; the readers take turns, and the table shows medians over
+Each measurement is a process of its own; the readers take turns, and the tables show medians over
 the turns. An absolute figure moves by 2x from run to run and machine to machine: compare within one
-table only.
+table only. docs/performance.md says more.
 """
 
 from __future__ import annotations
 
-import io
+import argparse
 import json
 import os
-import random
-import statistics
+import platform
 import subprocess
 import sys
-import tarfile
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
+from fnmatch import fnmatch
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
+import report
 from aisio import Client
 from aisio.gateway import Gateway
-from cases import CASES
+from cases import WORKS
+from corpus import Corpus, is_stored, store
 
-TURNS = 5
-SHARDS, SAMPLES, IMAGE_BYTES = 8, 1000, 70_000
-RESULTS = Path(__file__).parents[1] / "build" / "bench" / "results.json"
+OUT = Path(__file__).parents[1] / "build" / "bench"
+PACKAGES = ("aisio", "aistore", "webdataset", "obstore", "s3torchconnector", "torch", "urllib3")
 
 
-def main() -> None:
-    """Build the corpus, let every case have its turns, print the table and write the JSON."""
-    with endpoint_to_measure() as endpoint, corpus(endpoint) as bucket:
-        turns = [run(case, endpoint, bucket) for _ in range(TURNS) for case in CASES]
-    RESULTS.parent.mkdir(parents=True, exist_ok=True)
-    RESULTS.write_text(json.dumps(turns, indent=1))
-    print_table(turns)
-    print(f"\nevery single measurement: {RESULTS}")
+def main() -> int:
+    """Store the corpus, let every reader have its turns, print the tables and write the files."""
+    options = parse()
+    cases = chosen(options.only)
+    with endpoint_to_measure() as endpoint, corpus_for(endpoint, options) as corpus:
+        turns: list[report.Turn] = []
+        try:
+            turns.extend(measure(cases, corpus, options.turns))
+        except KeyboardInterrupt:
+            print("== interrupted: the tables show what was measured so far", flush=True)
+    options.out.mkdir(parents=True, exist_ok=True)
+    write(turns, corpus, options.out)
+    failed = [turn for turn in turns if "failed" in turn and turn["reader"].startswith("aisio")]
+    return 1 if failed else 0
+
+
+def parse() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="make bench", description="Measure against the peers.")
+    parser.add_argument(
+        "--only",
+        metavar="PATTERN",
+        action="append",
+        help="only works and readers that match, as in shards or '*/official*'; may be repeated",
+    )
+    parser.add_argument("--turns", type=int, default=5, help="repetitions of each [5]")
+    parser.add_argument("--quick", action="store_true", help="a tenth of the corpus")
+    parser.add_argument("--bucket", help="use this bucket, and what an earlier --keep left in it")
+    parser.add_argument("--keep", action="store_true", help="leave the bucket for another run")
+    parser.add_argument("--out", type=Path, default=OUT, help="folder for the files [build/bench]")
+    return parser.parse_args()
+
+
+def chosen(patterns: list[str] | None) -> list[tuple[str, str]]:
+    """Return the works and readers to measure.
+
+    Raises:
+        SystemExit: None is left.
+    """
+    cases = [(key, reader) for key, work in WORKS.items() for reader in work.readers]
+    if patterns:
+        cases = [case for case in cases if any(_matches(case, pattern) for pattern in patterns)]
+    if not cases:
+        raise SystemExit(f"--only {patterns} leaves nothing; there are: {', '.join(WORKS)}")
+    return cases
+
+
+def _matches(case: tuple[str, str], pattern: str) -> bool:
+    return pattern == case[0] or fnmatch("/".join(case), pattern)
 
 
 @contextmanager
@@ -48,82 +90,106 @@ def endpoint_to_measure() -> Iterator[str]:
     """Give the cluster that AIS_ENDPOINT names, or a gateway over a temporary folder."""
     given = os.environ.get("AIS_ENDPOINT")
     if given:
-        print(f"== measuring on {given}")
-        yield given
+        print("== measuring on the cluster that AIS_ENDPOINT names", flush=True)
+        yield given.rstrip("/")
         return
     with tempfile.TemporaryDirectory() as folder, Gateway(folder) as gateway:
-        print(f"== measuring on an embedded gateway, {gateway.endpoint}")
+        print("== measuring on an embedded gateway", flush=True)
         yield gateway.endpoint
 
 
 @contextmanager
-def corpus(endpoint: str) -> Iterator[str]:
-    """Fill a bucket with shards, and destroy it afterwards."""
-    print(
-        f"== storing {SHARDS} shards of {SAMPLES} samples, "
-        f"each of {IMAGE_BYTES:,} bytes and two small fields"
-    )
-    bucket = Client(endpoint).bucket(f"aisio-bench-{os.getpid()}").create()
+def corpus_for(endpoint: str, options: argparse.Namespace) -> Iterator[Corpus]:
+    """Give a stored corpus, and destroy it afterwards unless it is to be kept."""
+    corpus = Corpus(endpoint, options.bucket or f"aisio-bench-{os.getpid()}")
+    corpus = corpus.tenth() if options.quick else corpus
     try:
-        for number in range(SHARDS):
-            bucket.object(f"shard-{number:06d}.tar").put(make_shard(number))
-        yield bucket.name
+        if not is_stored(corpus):
+            print("== storing the objects to read", flush=True)
+            store(corpus)
+        yield corpus
     finally:
-        bucket.delete()
+        if not options.keep:
+            Client(endpoint).bucket(corpus.bucket).delete(missing_ok=True)
 
 
-def make_shard(number: int) -> bytes:
-    """Make one shard of random bytes, the same for the same number."""
-    noise = random.Random(number)
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as tar:
-        for sample in range(SAMPLES):
-            fields = {
-                "jpg": noise.randbytes(IMAGE_BYTES),
-                "cls": b"%d" % sample,
-                "json": b'{"width": 256}',
-            }
-            for extension, data in fields.items():
-                member = tarfile.TarInfo(f"{number:03d}{sample:05d}.{extension}")
-                member.size = len(data)
-                tar.addfile(member, io.BytesIO(data))
-    return buffer.getvalue()
+def measure(cases: list[tuple[str, str]], corpus: Corpus, turns: int) -> Iterator[report.Turn]:
+    """Let all readers have their turns; who failed in the first is left out of the others."""
+    for number in range(turns):
+        print(f"== turn {number + 1} of {turns}", flush=True)
+        failed = set()
+        # The other way round in every other turn: nobody always reads what another has just read.
+        for work, reader in cases[:: -1 if number % 2 else 1]:
+            turn = run(work, reader, corpus) | {"turn": number}
+            if "failed" in turn:
+                failed.add((work, reader))
+            tell(turn)
+            yield turn
+        cases = [case for case in cases if case not in failed]
 
 
-def run(case: str, endpoint: str, bucket: str) -> dict[str, Any]:
-    """Measure one case in a process of its own."""
+def run(work: str, reader: str, corpus: Corpus) -> report.Turn:
+    """Measure one reader at one work in a process of its own."""
     script = Path(__file__).with_name("cases.py")
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", script, case, endpoint, bucket],
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    )
-    figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    print(f"   {case:24} {figures['items'] / figures['wall_s']:8,.0f} items/s")
-    return figures
+    command = [sys.executable, "-W", "ignore", str(script), work, reader, corpus.to_json()]
+    failed = {"work": work, "reader": reader}
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
+    except subprocess.TimeoutExpired:
+        return failed | {"failed": "not done after 300 s"}
+    except subprocess.CalledProcessError as error:
+        return failed | {"failed": f"ended with status {error.returncode}"}
+    found: report.Turn = json.loads(done.stdout.splitlines()[-1])
+    return found
 
 
-def print_table(turns: list[dict[str, Any]]) -> None:
-    """Print a table in Markdown, medians over the turns."""
-    print("\n| case | items/s | MB/s | CPU us/item | first item, ms | peak memory, MB |")
-    print("| --- | ---: | ---: | ---: | ---: | ---: |")
-    for case in CASES:
-        rows = [turn for turn in turns if turn["case"] == case]
-        cells = (
-            median(row["items"] / row["wall_s"] for row in rows),
-            median(row["bytes"] / row["wall_s"] / 1e6 for row in rows),
-            median(row["cpu_s"] / row["items"] * 1e6 for row in rows),
-            median(row["first_s"] * 1e3 for row in rows),
-            median(row["peak_bytes"] / 1e6 for row in rows),
-        )
-        print(f"| {case} | " + " | ".join(f"{cell:,.0f}" for cell in cells) + " |")
+def tell(turn: report.Turn) -> None:
+    """Print one measurement."""
+    said = turn.get("failed") or f"{report.rate(turn):12,.0f} {WORKS[turn['work']].unit}/s"
+    print(f"   {turn['work']:8} {turn['reader']:34} {said}", flush=True)
 
 
-def median(values: Iterator[float]) -> float:
-    """Return the median."""
-    return statistics.median(values)
+def write(turns: list[report.Turn], corpus: Corpus, out: Path) -> None:
+    """Print the tables; write them, all single measurements and the picture."""
+    found = report.rows(turns)
+    lines = [
+        *report.summary_lines(found, corpus),
+        *report.table_lines(found, corpus),
+        "",
+        *report.aim_lines(turns),
+    ]
+    failures = report.failure_lines(turns)
+    if failures:
+        lines += ["", "Not measured:", "", *failures]
+    print("\n" + "\n".join(lines))
+    (out / "tables.md").write_text("\n".join(lines) + "\n")
+    sizes = {key: value for key, value in asdict(corpus).items() if key != "endpoint"}
+    about = {"machine": machine(), "corpus": sizes, "turns": turns}
+    (out / "results.json").write_text(json.dumps(about, indent=1) + "\n")
+    try:
+        from picture import draw
+    except ImportError:
+        print("\nno picture: it needs matplotlib")
+    else:
+        draw(found, corpus, out / "results.png", title="Reading from AIStore: higher is better")
+    print(f"\ntables.md, results.json and results.png are in {out}")
+
+
+def machine() -> dict[str, object]:
+    """Say what a figure depends on besides the reader."""
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            versions[package] = "not installed"
+    return {
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "load_before": os.getloadavg()[0],
+        "packages": versions,
+    }
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

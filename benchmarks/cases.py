@@ -1,92 +1,84 @@
-"""What is measured: each case reads one kind of work with one reader, in a process of its own.
+"""What is measured: works, and who does each. `python cases.py WORK READER CORPUS` measures one.
 
-python cases.py CASE ENDPOINT BUCKET    one measurement, as a line of JSON
+It prints one line of JSON: the figures, or why there are none.
 """
 
 from __future__ import annotations
 
 import json
-import resource
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
-Items = Iterator[int]
-"""Bytes of payload of each item, as it is delivered."""
+import large
+import listing
+import shards
+import small
+from corpus import FIELDS_BYTES, SMALL_BYTES, TINY_BYTES, Corpus
+from measuring import Reader, measure
 
 
-def shards_aisio(endpoint: str, bucket: str) -> Items:
-    """Samples of all shards, by AISShardReader."""
-    from aisio import AISShardReader
+@dataclass(frozen=True)
+class Work:
+    """One kind of work, done by several readers.
 
-    for _, fields in iter(AISShardReader(f"ais://{bucket}/shard-", endpoint=endpoint)):
-        yield sum(map(len, fields.values()))
+    Attributes:
+        title: What is done, with the corpus's numbers left open.
+        unit: What is counted: entries, objects, samples or MB.
+        readers: Who does it; the name of each of ours begins with "aisio".
+    """
 
+    title: str
+    unit: str
+    readers: Mapping[str, Reader]
 
-def shards_official(endpoint: str, bucket: str) -> Items:
-    """Samples of all shards, by the official package's AISShardReader."""
-    from aistore.pytorch import AISShardReader
-    from aistore.sdk import Client
-
-    theirs = Client(endpoint).bucket(bucket)
-    for _, fields in iter(AISShardReader([theirs], prefix_map={theirs: "shard-"})):
-        yield sum(map(len, fields.values()))
-
-
-def shards_webdataset(endpoint: str, bucket: str) -> Items:
-    """Samples of all shards, by webdataset over curl, as its documentation suggests."""
-    import webdataset
-
-    from aisio import Client
-    from aisio.wire.messages import object_http_url
-
-    client = Client(endpoint)
-    shards = client.bucket(bucket).list("shard-")
-    urls = [object_http_url(endpoint, client.object(info.url).url) for info in shards]
-    pipes = [f"pipe:curl -s -L '{url}'" for url in urls]
-    for sample in webdataset.WebDataset(pipes, shardshuffle=False):
-        yield sum(len(value) for key, value in sample.items() if not key.startswith("__"))
+    def title_for(self, corpus: Corpus) -> str:
+        """Return what is done, with the corpus's numbers."""
+        return self.title.format(**asdict(corpus), large_mib=corpus.large_bytes >> 20)
 
 
-CASES: dict[str, Callable[[str, str], Items]] = {
-    "shards/aisio": shards_aisio,
-    "shards/aistore.pytorch": shards_official,
-    "shards/webdataset+curl": shards_webdataset,
+WORKS = {
+    "list": Work("List {listed:,} objects", "entries", listing.CASES),
+    "get": Work("GET {small:,} objects of 100 KB", "objects", small.GET_CASES),
+    "loader": Work("The same under a DataLoader, 2 workers", "objects", small.LOADER_CASES),
+    "batch": Work("The same by get-batch, 128 a request", "objects", small.BATCH_CASES),
+    "tiny": Work("GET {tiny:,} objects of 1 KB", "objects", small.TINY_CASES),
+    "shards": Work("{shards} tar shards of {samples:,} samples of 70 KB", "samples", shards.CASES),
+    "stream": Work("Stream an object of {large_mib} MiB", "MB", large.STREAM_CASES),
+    "memory": Work("The same into fresh memory", "MB", large.MEMORY_CASES),
 }
 
 
-def measure(case: str, endpoint: str, bucket: str) -> dict[str, Any]:
-    """Run one case and return its figures, imports left out: they are not part of an epoch."""
-    import aistore.pytorch
-    import webdataset
+def check(work: str, corpus: Corpus, size_bytes: float) -> None:
+    """Check that everything was delivered.
 
-    import aisio.datasets  # noqa: F401
-
-    del aistore.pytorch, webdataset
-    started, cpu = time.perf_counter(), _cpu_s()
-    first_s = 0.0
-    count = size_bytes = 0
-    for item_bytes in CASES[case](endpoint, bucket):
-        first_s = first_s or time.perf_counter() - started
-        count += 1
-        size_bytes += item_bytes
-    return {
-        "case": case,
-        "items": count,
-        "bytes": size_bytes,
-        "wall_s": time.perf_counter() - started,
-        "cpu_s": _cpu_s() - cpu,
-        "first_s": first_s,
-        "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-    }
+    Raises:
+        ValueError: It was not: the figures would be those of another work.
+    """
+    promised = {
+        "list": (corpus.listed * TINY_BYTES,),
+        "tiny": (corpus.tiny * TINY_BYTES, corpus.tiny // 5 * TINY_BYTES),
+        "shards": (corpus.shards * corpus.samples * FIELDS_BYTES,),
+        "stream": (corpus.large_bytes,),
+        "memory": (corpus.large_bytes,),
+    }.get(work, (corpus.small * SMALL_BYTES,))
+    if size_bytes not in promised:
+        raise ValueError(f"{size_bytes:,} bytes were delivered instead of {promised}")
 
 
-def _cpu_s() -> float:
-    """Return the processor time of this process and of the children it has waited for."""
-    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+def main(work: str, reader: str, corpus_json: str) -> None:
+    """Measure one case and print its figures."""
+    corpus = Corpus.from_json(corpus_json)
+    found: dict[str, Any] = {"work": work, "reader": reader}
+    try:
+        figures = measure(WORKS[work].readers[reader], corpus)
+        check(work, corpus, figures["bytes"])
+        found |= figures
+    except Exception as error:  # a peer may fail in its own ways; the table says how
+        found["failed"] = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+    print(json.dumps(found))
 
 
 if __name__ == "__main__":
-    print(json.dumps(measure(*sys.argv[1:])))
+    main(*sys.argv[1:])

@@ -15,7 +15,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-_OPTIONAL = re.compile(r"^(?:import|from) (torch|aistore|webdataset|aiohttp|obstore|boto3|moto|opentelemetry)\b", re.MULTILINE)
+_OPTIONAL = re.compile(
+    r"^(?:import|from) (torch|aistore|webdataset|aiohttp|opentelemetry)\b", re.MULTILINE
+)
 
 # Last on the path: an installed wheel comes first, and what a test sends to a spawned worker can be
 # found there as tests.<module>.

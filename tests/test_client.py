@@ -209,14 +209,14 @@ def test_ready_asks_once() -> None:
 @pytest.mark.parametrize("page", [packed, written])
 def test_pages_follow_each_other_also_over_an_empty_one(page: Any) -> None:
     """The token ends the listing, not the number of entries."""
-    pages = (page("a", "b", token="b"), page(token="x"), page("c", token="c"), page())
+    pages = (page("p/a", "p/b", token="b"), page(token="x"), page("p/c", token="c"), page())
     with cluster(*pages) as (server, client):
-        listed = list(client.bucket("b").list(prefix="p", page_size=2))
-    assert listed == [ObjectInfo("ais://b", name, 1) for name in "abc"]
+        listed = list(client.bucket("b").list(prefix="p/", page_size=2))
+    assert listed == [ObjectInfo("ais://b", f"p/{name}", 3) for name in "abc"]
     values = [json.loads(request.body)["value"] for request in server.requests]
     assert [value["continuation_token"] for value in values] == ["", "b", "x", "c"]
     assert [value["uuid"] for value in values] == ["", "id", "id", "id"]
-    assert {(value["prefix"], value["pagesize"]) for value in values} == {("p", 2)}
+    assert {(value["prefix"], value["pagesize"]) for value in values} == {("p/", 2)}
     assert {request.headers["Accept"] for request in server.requests} == {"application/msgpack"}
 
 
@@ -264,16 +264,27 @@ def test_what_is_no_listing_is_an_error() -> None:
         list(client.bucket("b").list())
 
 
-def test_listed_urls_can_be_fetched() -> None:
-    """AIS-01: as http URLs, with an ETL where one is named."""
-    with cluster(packed("a ?", "b"), packed("a")) as (server, client):
-        bucket = client.bucket("b")
-        root = f"{server.url}/v1/objects/b"
-        assert list(bucket.list_urls("p")) == [
-            f"{root}/a%20%3F?provider=ais",
-            f"{root}/b?provider=ais",
-        ]
-        assert list(bucket.list_urls(etl_name="e")) == [f"{root}/a?provider=ais&etl_name=e"]
+def test_a_prefix_is_asked_for_by_its_folder() -> None:
+    """AIStore takes a prefix that is a folder's name for the folder alone: it is sent none."""
+    with cluster(packed("a/t-1", "a/t/2", "a/u")) as (server, client):
+        assert [info.name for info in client.bucket("b").list("a/t")] == ["a/t-1", "a/t/2"]
+    value = json.loads(server.requests[0].body)["value"]
+    assert (value["prefix"], value["start_after"]) == ("a/", "a/s\U0010ffff")
+
+
+def test_a_listing_by_prefix_ends_behind_it() -> None:
+    """Pages of names that come later are not fetched."""
+    with cluster(packed("t1", "u1", token="u1")) as (server, client):
+        assert [info.name for info in client.bucket("b").list("t")] == ["t1"]
+    assert len(server.requests) == 1
+
+
+def test_a_prefix_in_a_cloud_is_sent_as_it_is() -> None:
+    """S3 and the others take it as plain text, and know no start."""
+    with cluster(packed("t1", "t2")) as (server, client):
+        assert len(list(client.bucket("b", "s3").list("t"))) == 2
+    value = json.loads(server.requests[0].body)["value"]
+    assert (value["prefix"], value.get("start_after")) == ("t", None)
 
 
 def test_a_group_has_names_in_their_order() -> None:
@@ -307,12 +318,10 @@ def test_a_template_may_be_of_any_style(template: str, count: int | None, names:
 
 
 def test_a_group_honours_the_prefix() -> None:
-    """AIS-04: in names, infos and URLs."""
+    """AIS-04: in names and infos."""
     group = OFFLINE.bucket("b").objects(["a/1", "b/1", "a/2"])
-    root = "http://h:8080/v1/objects/b"
     assert list(group.names("a/")) == ["a/1", "a/2"]
     assert [info.name for info in group.list("a/")] == ["a/1", "a/2"]
-    assert list(group.list_urls("b", "e")) == [f"{root}/b/1?provider=ais&etl_name=e"]
 
 
 def test_a_group_asks_for_sizes_when_told_to() -> None:

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import pickle
+import threading
 from collections import Counter
+from typing import Any
 
 import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from aisio import AISIterDataset, AISMapDataset, AISShardReader
+from aisio import (
+    AISBatchIterDataset,
+    AISIterDataset,
+    AISMapDataset,
+    AISShardReader,
+    Concurrency,
+    ConfigError,
+)
 from aisio.split import Place
 
 NAMES = [f"obj{number:02d}" for number in range(20)]
@@ -157,3 +167,107 @@ def test_spawned_workers_know_their_rank(folder, tmp_path):
         assert dataset._rank() == (1, 2)
     finally:
         del os.environ["RANK"], os.environ["WORLD_SIZE"]
+
+
+@pytest.mark.parametrize("concurrency", [None, 1, 3, Concurrency(start=2, most_bytes=10)])
+def test_reading_several_at_once_changes_nothing(folder, concurrency):
+    """Names, bytes and order are the same, from both datasets."""
+    expected = [(name, name.encode()) for name in NAMES]
+    for one_by_one in (
+        AISIterDataset(folder, concurrency=concurrency),
+        AISBatchIterDataset(folder, concurrency=concurrency, max_batch_size=3),
+    ):
+        assert [(name_of(item), item[1]) for item in one_by_one] == expected
+    by_index = AISMapDataset(folder, concurrency=concurrency)
+    got = by_index.__getitems__([*range(19, -1, -1)])
+    assert [(name_of(item), item[1]) for item in got] == expected[::-1]
+
+
+def test_map_dataset_has_bounds_for_many_too(folder):
+    """The text is that of one index."""
+    with pytest.raises(IndexError, match="^<AISMapDataset> index must be in bounds of dataset$"):
+        AISMapDataset(folder).__getitems__([1, 20])
+
+
+def test_a_subclass_that_changes_items_is_asked_for_each(folder):
+    """Its own method decides about batches as well, in the reader's thread."""
+
+    class Upper(AISMapDataset):
+        def __getitem__(self, index):
+            return threading.get_ident(), super().__getitem__(index)[1].upper()
+
+    here = threading.get_ident()
+    expected = [(here, b"OBJ00"), (here, b"OBJ01")]
+    got: list[Any] = Upper(folder).__getitems__([0, 1])
+    assert got == expected
+
+
+def test_a_dataset_pickles_after_it_has_read(folder):
+    """It goes to spawned workers with what it has learned."""
+    dataset = AISMapDataset(folder)
+    dataset.__getitems__(range(20))
+    assert pickle.loads(pickle.dumps(dataset))[0][1] == b"obj00"
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_batch_dataset_shares_the_objects_like_the_others(folder, workers):
+    """Item i goes to worker i mod n, in batches of what is left."""
+    dataset = AISBatchIterDataset(folder, max_batch_size=3)
+    got = Counter(
+        name_of(item) for item in DataLoader(dataset, batch_size=None, num_workers=workers)
+    )
+    assert got == Counter(NAMES)
+    assert len(dataset) == 20
+
+
+@pytest.mark.parametrize(
+    "options", [{"max_batch_size": 0}, {"colocation": 2}, {"output_format": ".zip"}]
+)
+def test_batch_dataset_refuses_what_cannot_work(options):
+    """At construction, not in a worker."""
+    with pytest.raises(ConfigError):
+        AISBatchIterDataset("ais://b", endpoint="http://127.0.0.1:9", **options)
+
+
+def test_batch_dataset_takes_the_official_arguments_in_their_order():
+    """Moving is a changed import."""
+    names = list(inspect.signature(AISBatchIterDataset).parameters)
+    assert names[:9] == [
+        "ais_source_list",
+        "client",
+        "prefix_map",
+        "show_progress",
+        "max_batch_size",
+        "output_format",
+        "streaming",
+        "colocation",
+        "partition_sources_by_worker",
+    ]
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_whole_sources_are_shared_over_ranks_too(folder, in_worker, monkeypatch, workers):
+    """AIS-07: by source, all ranks and workers together read all, once, and len() is true."""
+    sources = [f"{folder}obj{number:02d}" for number in range(5)] + [f"{folder}obj1"]
+    dataset = AISIterDataset(sources, partition_sources_by_worker=True)
+    got = []
+    for rank in range(2):
+        monkeypatch.setenv("RANK", str(rank))
+        monkeypatch.setenv("WORLD_SIZE", "2")
+        of_rank = []
+        for worker in range(workers):
+            in_worker(worker, workers)
+            of_rank += [name_of(item) for item in dataset]
+        assert len(of_rank) == len(dataset) > 0
+        got += of_rank
+    assert sorted(got) == [*NAMES[:5], *NAMES[10:]]
+
+
+def test_stats_of_workers_arrive_in_the_parent(folder):
+    """Where the time went, by worker, after the epoch."""
+    dataset = AISIterDataset(folder)
+    assert len(list(DataLoader(dataset, batch_size=None, num_workers=2))) == 20
+    sums = dataset.stats()
+    assert (sums["items"], sums["epochs"], sorted(sums["workers"])) == (20, 1, [0, 1])
+    assert sums["bytes_read"] == sum(map(len, NAMES))
+    assert sums["first_item_s"] > 0

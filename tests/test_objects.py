@@ -317,7 +317,8 @@ def test_a_connection_that_may_wait_for_a_body_is_not_used_again() -> None:
     with stored(MOVED, Reply(200, headers=hashed(DATA)), WHOLE) as (server, item):
         item.put(DATA)
         assert item.get() == DATA
-        assert server.connections == 2
+        # The one that was asked, the one that took the data, and the one that is read from.
+        assert server.connections == 3
 
 
 def test_a_target_that_redirects_again_has_stored_nothing() -> None:
@@ -389,3 +390,23 @@ def test_delete_is_an_error_or_fine_where_nothing_is() -> None:
         with pytest.raises(NotFoundError, match="DELETE ais://b/d/a"):
             item.delete()
     assert {request.method for request in server.requests} == {"DELETE"}
+
+
+def test_one_budget_bounds_a_read() -> None:
+    """Opening, continuing and beginning again draw on the same tries."""
+    broken = Reply(200, DATA[:5], {**hashed(DATA), "Content-Length": "100"})
+    with (
+        stored(broken, *[Reply(503)] * 50, attempts=5) as (server, item),
+        pytest.raises(StorageError, match=r"503 .*gave up after 5 tries in [0-9.]+ s\)$"),
+    ):
+        item.get()
+    assert len(server.requests) == 5
+
+
+def test_a_delete_whose_answer_was_lost_has_succeeded() -> None:
+    """Nothing left on the second try is what the first was for."""
+    with stored(Reply(0), Reply(404)) as (server, item):
+        item.delete()
+    assert len(server.requests) == 2
+    with stored(Reply(404)) as (_, item), pytest.raises(NotFoundError):
+        item.delete()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
 import requests
 import urllib3
@@ -63,6 +65,33 @@ def test_a_body_is_read_in_pieces_or_whole() -> None:
         pool, body = open_reply(server)
         assert body.read() == b"hello"
         pool.clear()
+
+
+def test_a_body_goes_straight_into_a_buffer_and_its_connection_back() -> None:
+    """A read-out one serves the next request, one that was cut does not."""
+    cut = Reply(200, b"hell", {"Content-Length": "5"})
+    with Server(Reply(200, b"hello"), cut, Reply(200, b"again")) as server:
+        pool, body = open_reply(server)
+        buffer = memoryview(bytearray(9))
+        assert [body.readinto(buffer), body.readinto(buffer)] == [5, 0]
+        for word, connections in ((b"hell", 1), (b"again", 2)):
+            reply = pool.request("GET", server.url, preload_content=False, decode_content=False)
+            body = ReplyBody(reply, "ais://b/o")
+            count = body.readinto(buffer)
+            assert buffer[:count] == word
+            assert (body.readinto(buffer), body.read(3)) == (0, b"")
+            assert server.connections == connections
+        pool.clear()
+
+
+def test_a_reply_that_is_not_http_clients_is_read_by_urllib3() -> None:
+    """What lies under its replies is its own business: without it, all works as well."""
+    reply = urllib3.HTTPResponse(
+        io.BytesIO(b"hello"), headers={"Content-Length": "5"}, preload_content=False
+    )
+    body, buffer = ReplyBody(reply, "ais://b/o"), bytearray(3)
+    assert (body.readinto(memoryview(buffer)), bytes(buffer)) == (3, b"hel")
+    assert (body.read(), body.read(), body.readinto(memoryview(buffer))) == (b"lo", b"", 0)
 
 
 def test_an_early_end_loses_nothing_that_came() -> None:

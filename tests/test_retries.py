@@ -21,7 +21,7 @@ from aisio.errors import (
     UnavailableError,
 )
 from aisio.records import RetryPolicy
-from aisio.retries import WALL_CLOCK, Waiter, retry
+from aisio.retries import WALL_CLOCK, Attempts, Waiter, retry
 
 
 class Clock:
@@ -73,7 +73,7 @@ def fail(
         raise make()
 
     with pytest.raises(StorageError) as caught:
-        retry(policy, attempt, clock.waiter)
+        retry(attempt, Attempts(policy, clock.waiter))
     return Outcome(caught.value, tries)
 
 
@@ -95,7 +95,7 @@ def test_errors_that_may_pass_are_tried_again(kind: type[StorageError]) -> None:
             raise left.pop()
         return "done"
 
-    assert retry(RetryPolicy(), attempt, clock.waiter) == "done"
+    assert retry(attempt, Attempts(RetryPolicy(), clock.waiter)) == "done"
     assert len(clock.waits) == 2
 
 

@@ -11,6 +11,7 @@ from aisio.errors import ConfigError, IntegrityError, NotFoundError, UrlError
 from aisio.records import ObjectInfo
 from aisio.sources import GroupSource, PrefixSource, SourceSet, UrlListSource, source
 from aisio.stores import LocalStore
+from aisio.urls import ObjectUrl
 
 NAMES = ["train/0", "train/1", "trial", "val/0"]
 
@@ -208,7 +209,7 @@ def test_an_answer_of_another_size_is_refused_unless_the_object_was_replaced(fol
         def head(self, url):
             return ObjectInfo(url.root, url.name, 3)
 
-    confused = PrefixSource(Confused(), one.url)
+    confused = PrefixSource(Confused(), ObjectUrl.parse(folder + "trial"))
     for ask in (confused.read, confused.get):
         with pytest.raises(
             IntegrityError, match="3 bytes are stored .5 were listed., the answer has 14"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import click
 
-from aisio.cli import cat, get, info, ls, pack, put, serve
+from aisio.cli import bench, cat, get, info, ls, pack, put, serve
 from aisio.cli.cluster import Cluster
 from aisio.cli.failures import CommandGroup
 from aisio.version import __version__
@@ -46,5 +46,6 @@ for command in (
     cat.command,
     info.command,
     pack.command,
+    bench.command,
 ):
     main.add_command(command)

@@ -127,6 +127,17 @@ def test_an_object_that_is_cut_is_read_again(run, stub, here, cut, status):
     assert status == 0 or "cut short" in done.stderr
 
 
+def test_a_large_object_arrives_by_ranges(run, bucket, here):
+    """Whole or in part, it is the same file."""
+    data = bytes(range(251)) * (40 * 1024 * 1024 // 251)
+    bucket.object("large").put(data)
+    assert run("get", "ais://cli-data/large").exit_code == 0
+    assert run("get", "ais://cli-data/large", "part", "--start", "9").exit_code == 0
+    assert (here / "large").read_bytes() == data
+    assert (here / "part").read_bytes() == data[9:]
+    assert names(here) == ["large", "part"]
+
+
 def test_marks_of_folders_are_no_files(run, stub, here):
     """As clouds have them."""
 

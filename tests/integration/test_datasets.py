@@ -6,13 +6,23 @@ import io
 import random
 import tarfile
 from collections import Counter
+from inspect import signature
 
 import pytest
 from aistore.pytorch import AISIterDataset as OfficialIterDataset
 from aistore.pytorch import AISMapDataset as OfficialMapDataset
+from aistore.pytorch import AISShardReader as OfficialShardReader
+from aistore.pytorch.batch_iter_dataset import AISBatchIterDataset as OfficialBatchIterDataset
 from torch.utils.data import DataLoader
 
-from aisio import AISIterDataset, AISMapDataset, AISShardReader, ShardError
+from aisio import (
+    AISBatchIterDataset,
+    AISIterDataset,
+    AISMapDataset,
+    AISShardReader,
+    NotFoundError,
+    ShardError,
+)
 
 NAMES = [f"temp/obj{number}" for number in range(10)]
 
@@ -64,6 +74,41 @@ def test_map_and_iter_agree_with_the_official_ones(filled, sdk_client):
         == official
     )
     assert list(AISIterDataset([theirs])) == official
+
+
+@pytest.mark.parametrize("streaming", [True, False])
+def test_batches_agree_with_the_official_ones(filled, sdk_client, streaming):
+    """The same call, the same samples; client and bucket may be theirs."""
+    theirs = sdk_client.bucket(filled.name)
+    arguments = ([theirs], sdk_client, {theirs: "temp/"}, False, 4, ".tar", streaming)
+    official = list(OfficialBatchIterDataset(*arguments))
+    assert len(official) == 10
+    assert list(AISBatchIterDataset(*arguments)) == official
+    assert list(AISBatchIterDataset([filled], max_batch_size=3)) == official
+
+
+def test_an_object_that_is_gone_when_its_batch_is_read(filled):
+    """Listed, then deleted: an error that names it, or less by it."""
+    for missing in ("raise", "skip"):
+        dataset = AISBatchIterDataset(
+            [filled.objects([*NAMES, "temp/gone"])], missing=missing, max_batch_size=4
+        )
+        if missing == "skip":
+            assert [name for name, _ in dataset] == NAMES
+        else:
+            with pytest.raises(NotFoundError, match="temp/gone"):
+                list(dataset)
+
+
+@pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")
+@pytest.mark.parametrize("context", ["fork", "spawn", "forkserver"])
+@pytest.mark.parametrize("cls", [AISIterDataset, AISBatchIterDataset])
+def test_workers_of_all_kinds_read_several_at_once(filled, cls, context):
+    """After the parent has used its own threads and connections."""
+    dataset = cls([filled], concurrency=4)
+    assert len(list(dataset)) == 10
+    loader = DataLoader(dataset, batch_size=None, num_workers=2, multiprocessing_context=context)
+    assert Counter(name for name, _ in loader) == Counter(NAMES)
 
 
 @pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")
@@ -122,3 +167,20 @@ def test_a_cut_shard_on_a_server(shards):
     ) as caught:
         list(iter(reader))
     assert caught.value.offset is not None
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        (AISMapDataset, OfficialMapDataset),
+        (AISIterDataset, OfficialIterDataset),
+        (AISShardReader, OfficialShardReader),
+        (AISBatchIterDataset, OfficialBatchIterDataset),
+    ],
+)
+def test_arguments_have_the_official_names_and_places(ours, theirs):
+    """Moving is a changed import."""
+    official = [name for name in signature(theirs).parameters if name != "cont_on_err"]
+    parameters = signature(ours).parameters
+    positional = [name for name, one in parameters.items() if one.kind is not one.KEYWORD_ONLY]
+    assert positional[: len(official)] == official

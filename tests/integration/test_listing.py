@@ -8,9 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 
 import pytest
+import requests
 
 from aisio.client import Bucket, Client
 from aisio.records import Checksum, ObjectInfo
+from aisio.sources import source
 from aisio.wire import messages
 
 COUNT = 1200
@@ -59,6 +61,15 @@ def test_a_prefix_is_a_plain_string(full: Bucket, prefix: str) -> None:
     """It need not end at a slash."""
     expected = [name for name in NAMES if name.startswith(prefix)]
     assert [info.name for info in full.list(prefix)] == expected
+
+
+def test_a_prefix_may_be_a_folders_name(bucket: Bucket) -> None:
+    """AIStore itself would list the folder alone."""
+    names = sorted([f"{start}{n}" for start in ("train/", "train-", "train") for n in range(5)])
+    for name in names:
+        bucket.object(name).put(b"x")
+    assert [info.name for info in bucket.list("train")] == names
+    assert [info.name for info in bucket.list("trai")] == names
 
 
 @pytest.mark.parametrize(
@@ -135,7 +146,15 @@ def test_an_entry_whose_metadata_was_set_shows_it(bucket: Bucket) -> None:
 
 def test_urls_of_a_listing_can_be_fetched(full: Bucket) -> None:
     """AIS-01: by anyone who can speak http."""
-    url = next(full.list_urls("val/"))
+    url = next(source(full).list_urls("val/"))
+    assert full.client.object(url).get() == b"x" * (NAMES.index("val/é/x") % 7)
+
+
+def test_http_urls_can_be_fetched(full: Bucket) -> None:
+    """By anyone who can speak http."""
+    name = full.url.with_name("val/é/x")
+    url = messages.object_http_url(full.client.endpoint, name)
+    assert requests.get(url, timeout=10).content == full.object("val/é/x").get()
     parsed = messages.parse_object_http_url(url)
     assert str(parsed.url) == f"{full.url}/val/é/x"
     assert full.client.object(parsed.url).get() == b"x" * (NAMES.index("val/é/x") % 7)

@@ -1,0 +1,138 @@
+"""AISBatchIterDataset: objects as samples, many in one request; a thin shell for torch.
+
+Name and arguments are those of the official `aistore.pytorch`; what was added is keyword-only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import groupby, islice
+from typing import Any, Literal, TypeAlias
+
+from aisio.batches import BatchOptions, check_options
+from aisio.client import Client
+from aisio.datasets import AISIterDataset
+from aisio.errors import ConfigError
+from aisio.in_flight import fetch_in_order
+from aisio.official import adapt_official
+from aisio.pace import Concurrency, Pace
+from aisio.records import ObjectInfo
+from aisio.sources import PrefixMap, Source
+from aisio.stores import AisStore, DirectSettings
+
+__all__ = ["AISBatchIterDataset"]
+
+_Listed: TypeAlias = "tuple[Source, ObjectInfo]"
+
+
+class AISBatchIterDataset(AISIterDataset):
+    """Objects in listing order as (name, bytes), fetched by get-batch; split as AISIterDataset.
+
+    A get-batch request costs the cluster a tenth of a second, whatever it asks for; so several are
+    under way at once. It spares much of the work per object, of the cluster and of the client, and
+    gives no checksums: names and listed sizes are compared. See `Client.get_batch` for what is done
+    where the archive is cut or wrong. Sources that are in no cluster are read object by object.
+
+    Args:
+        ais_source_list: Sources, or one of them: buckets, object groups, URLs of prefixes, folders.
+        client: The cluster for sources given as URLs; without it one made from `endpoint`.
+        prefix_map: For some of these sources, the prefix or prefixes to take; all objects
+            otherwise.
+        show_progress: Count on stderr, if that is a terminal, what each worker reads.
+        max_batch_size: Objects a request, at most.
+        output_format: Of the archive on its way: .tar, .tgz, .tar.gz or .tar.lz4.
+        streaming: Have the archive sent while it is made; see `Client.get_batch`.
+        colocation: 1 has the node assemble the archive that holds most of its objects; the official
+            package's `Colocation` is understood.
+        partition_sources_by_worker: Give each worker whole sources, so that none is listed by two
+            of them. Workers beyond the number of sources have nothing to do.
+        endpoint: The cluster's URL; without it AIS_ENDPOINT.
+        direct: Read clouds (s3://, gs://, az://) round the cluster; settings say how.
+        missing: "raise" NotFoundError for an object that is gone since it was listed, or "skip" it.
+        concurrency: How many batches each worker has under way, or the bounds within which to find
+            out; without it 8 at first, then what the cluster does best with.
+
+    Raises:
+        ValueError: No source.
+        ConfigError: A batch size, output format or colocation that does not exist.
+    """
+
+    def __init__(
+        self,
+        ais_source_list: Any = (),
+        client: Client | None = None,
+        prefix_map: PrefixMap | None = None,
+        show_progress: bool = False,
+        max_batch_size: int = 32,
+        output_format: str = ".tar",
+        streaming: bool = True,
+        colocation: int = 0,
+        partition_sources_by_worker: bool = False,
+        *,
+        endpoint: str | None = None,
+        direct: bool | DirectSettings = False,
+        missing: Literal["raise", "skip"] = "raise",
+        concurrency: int | Concurrency | None = None,
+    ) -> None:
+        super().__init__(
+            ais_source_list,
+            prefix_map,
+            show_progress=show_progress,
+            partition_sources_by_worker=partition_sources_by_worker,
+            client=adapt_official(client),
+            endpoint=endpoint,
+            direct=direct,
+            concurrency=concurrency,
+        )
+        if max_batch_size < 1:
+            raise ConfigError(f"max_batch_size={max_batch_size}: a batch has at least one object")
+        check_options(BatchOptions(streaming, output_format, int(colocation)))
+        self._max_batch_size = max_batch_size
+        self._output_format = output_format
+        self._streaming = streaming
+        self._colocation = int(colocation)
+        self._missing: Literal["raise", "skip"] = missing
+
+    def _read_all(self, mine: Iterator[_Listed]) -> Iterator[tuple[str, bytes]]:
+        batches = fetch_in_order(
+            self._batches(mine),
+            self._read_batch,
+            pace=Pace(self._concurrency),
+            size_of=_listed_bytes,
+            result_bytes=lambda found: sum(len(data) for _, data in found),
+        )
+        for batch in batches:
+            yield from batch
+
+    def _batches(self, mine: Iterator[_Listed]) -> Iterator[list[_Listed]]:
+        """Cut into batches, each of one bucket of one cluster."""
+        for _, same in groupby(mine, _place):
+            while batch := list(islice(same, self._max_batch_size)):
+                yield batch
+
+    def _read_batch(self, batch: list[_Listed]) -> list[tuple[str, bytes]]:
+        one, info = batch[0]
+        store = one.store_of(info)
+        if not isinstance(store, AisStore):
+            return [self._read(listed) for listed in batch]
+        found = store.client.get_batch(
+            [info for _, info in batch],
+            streaming=self._streaming,
+            missing=self._missing,
+            output_format=self._output_format,
+            colocation=self._colocation,
+            concurrency=1,
+        )
+        return [(info.name, data) for info, data in found if data is not None]
+
+
+def _place(listed: _Listed) -> tuple[object, str]:
+    one, info = listed
+    store = one.store_of(info)
+    return (store.client if isinstance(store, AisStore) else None), info.root
+
+
+def _listed_bytes(batch: Iterable[_Listed]) -> int | None:
+    """Return the size of a batch, if that of each object is known."""
+    sizes = [info.size_bytes for _, info in batch]
+    return sum(size for size in sizes if size is not None) if None not in sizes else None

@@ -1,0 +1,326 @@
+"""Many small reads at once, their results in order.
+
+Theory of operation. A small object costs its round trip, not its bytes; so a few reads are always
+under way, each on a connection of its own. The reader's own thread pulls items, hands them to
+threads and yields results in the items' order. Threads belong to the process: they keep their
+connections from one iteration to the next, and end before a fork. None ever waits for more work
+inside an iteration, so that an iterator that nobody closes holds no thread.
+
+How many are under way is found by trial (`Pace`): more, as long as that brings more through; fewer,
+where fewer do as well. Half, when the store asks for fewer.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from queue import SimpleQueue
+from typing import Generic, TypeVar, cast
+
+from aisio.pace import MOST_IN_FLIGHT, Pace
+from aisio.retries import failures_heard_by
+
+__all__ = ["fetch_in_order"]
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+_AHEAD = 2
+"""Results that may wait for their turn, as a multiple of the calls under way: one slow object does
+not stop the rest."""
+
+_CLOSE_WAIT_S = 1.0
+"""How long the end of an iteration waits for calls that are under way and no longer wanted."""
+
+
+def fetch_in_order(
+    items: Iterable[T],
+    fetch: Callable[[T], R],
+    *,
+    pace: Pace | None = None,
+    size_of: Callable[[T], int | None] = lambda _: None,
+    result_bytes: Callable[[R], int],
+) -> Iterator[R]:
+    """Yield `fetch(item)` for each item, in order, with several calls under way at a time.
+
+    The items are pulled by the calling thread, a few ahead. One item alone is fetched by the
+    calling thread too. An error, of the items or of a call, is raised at its place in the order,
+    and ends the iteration. What is not begun when the iterator is closed, never is.
+
+    Args:
+        items: What to fetch.
+        fetch: Called in other threads, several times at once.
+        pace: How many calls, and how many bytes, may be under way; it learns from one call of this
+            function to the next. Without it a new one.
+        size_of: The number of bytes that an item's result will have, where that is known. Where it
+            is not, the results so far tell what to expect.
+        result_bytes: The number of bytes of a result.
+    """
+    pace = pace or Pace()
+    feed: _Feed[T, R] = _Feed(items, size_of)
+    if pace.most == 1 or feed.has_one():
+        while (call := feed.next()) is not None:
+            yield call.run_here(fetch)
+        return
+    run = _Run(feed, fetch, pace, result_bytes)
+    try:
+        yield from run.results()
+    finally:
+        run.close()
+
+
+class _Call(Generic[T, R]):
+    """One call of fetch: its item, then its outcome."""
+
+    __slots__ = ("_error", "_result", "done", "item", "size_bytes")
+
+    def __init__(self, item: T, size_bytes: int | None, error: BaseException | None = None) -> None:
+        self.item = item
+        self.size_bytes = size_bytes
+        self._error = error
+        self.done = threading.Lock()
+        if error is None:
+            self.done.acquire()
+
+    def run(self, fetch: Callable[[T], R]) -> R | None:
+        try:
+            self._result = fetch(self.item)
+            return self._result
+        except BaseException as error:
+            self._error = error
+            return None
+
+    def run_here(self, fetch: Callable[[T], R]) -> R:
+        if self._error is None:
+            return fetch(self.item)
+        return self.outcome()
+
+    def outcome(self) -> R:
+        if self._error is None:
+            return self._result
+        try:
+            raise self._error
+        finally:
+            self._error = None  # its traceback holds this frame, and this frame it
+
+
+class _Feed(Generic[T, R]):
+    """The items as calls, one looked at in advance; the items' own error is the last call."""
+
+    def __init__(self, items: Iterable[T], size_of: Callable[[T], int | None]) -> None:
+        self._items = iter(items)
+        self._size_of = size_of
+        self._next: deque[_Call[T, R]] = deque()
+        self._ended = False
+
+    def peek(self) -> _Call[T, R] | None:
+        if not self._next:
+            self._pull()
+        return self._next[0] if self._next else None
+
+    def next(self) -> _Call[T, R] | None:
+        return self._next.popleft() if self.peek() is not None else None
+
+    def has_one(self) -> bool:
+        self._pull()
+        self._pull()
+        return len(self._next) < 2
+
+    def _pull(self) -> None:
+        if self._ended:
+            return
+        try:
+            item = next(self._items)
+            self._next.append(_Call(item, self._size_of(item)))
+        except StopIteration:
+            self._ended = True
+        except Exception as error:
+            self._ended = True
+            self._next.append(_Call(cast(T, None), 0, error))
+
+
+class _Run(Generic[T, R]):
+    """One iteration. The lock guards what threads share: the queue, who works, bytes held."""
+
+    def __init__(
+        self,
+        feed: _Feed[T, R],
+        fetch: Callable[[T], R],
+        pace: Pace,
+        result_bytes: Callable[[R], int],
+    ) -> None:
+        self._feed = feed
+        self._fetch = fetch
+        self._pace = pace
+        self._result_bytes = result_bytes
+        self._pid = os.getpid()
+        self._pool = _pool
+        self._lock = threading.Lock()
+        self._nobody_works = threading.Condition(self._lock)
+        self._queue: deque[_Call[T, R]] = deque()
+        self._in_order: deque[_Call[T, R]] = deque()
+        self._working = 0
+        self._held_bytes = 0
+        self._expected_bytes: float | None = None
+        self._pool.enter()
+
+    def results(self) -> Iterator[R]:
+        pace = self._pace
+        pace.start()
+        while True:
+            self._refill()
+            if not self._in_order:
+                return
+            call = self._in_order.popleft()
+            waited_s = 0.0
+            if not call.done.acquire(blocking=False):
+                before = pace.now()
+                call.done.acquire()
+                waited_s = pace.now() - before
+            size = call.size_bytes or 0
+            with self._lock:
+                self._held_bytes -= size
+            pace.delivered(size, waited_s)
+            yield call.outcome()
+
+    def _refill(self) -> None:
+        while len(self._in_order) < _AHEAD * self._pace.limit:
+            call = self._feed.peek()
+            if call is None or not self._has_room_for(call):
+                return
+            self._feed.next()
+            self._in_order.append(call)
+            if not call.done.locked():  # the items' own error
+                continue
+            with self._lock:
+                self._queue.append(call)
+                idle = self._working < self._pace.limit
+                self._working += idle
+            if idle:
+                self._pool.lend(self._work)
+
+    def _has_room_for(self, call: _Call[T, R]) -> bool:
+        """Reserve the bytes that a call will hold, if there is room; one alone always has."""
+        most = self._pace.most_bytes
+        with self._lock:
+            if call.size_bytes is None:
+                # Nothing is known of the first one: it goes alone.
+                expected = most if self._expected_bytes is None else int(self._expected_bytes)
+            else:
+                expected = call.size_bytes
+            if self._in_order and self._held_bytes + expected > most:
+                return False
+            call.size_bytes = expected
+            self._held_bytes += expected
+            return True
+
+    def _work(self) -> None:
+        call: _Call[T, R] | None = None
+        with failures_heard_by(self._pace.slow_down):
+            while (call := self._next_call()) is not None:
+                result = call.run(self._fetch)
+                if result is not None:
+                    self._learn(call, self._result_bytes(result))
+                    result = None
+                call.done.release()
+
+    def _next_call(self) -> _Call[T, R] | None:
+        with self._lock:
+            if self._queue and self._working <= self._pace.limit:
+                return self._queue.popleft()
+            self._working -= 1
+            self._pool.give_back()
+            if not self._working:
+                self._nobody_works.notify_all()
+            return None
+
+    def _learn(self, call: _Call[T, R], size_bytes: int) -> None:
+        with self._lock:
+            self._held_bytes += size_bytes - (call.size_bytes or 0)
+            call.size_bytes = size_bytes
+            before = self._expected_bytes
+            self._expected_bytes = (
+                size_bytes if before is None else before + (size_bytes - before) / 8
+            )
+
+    def close(self) -> None:
+        if os.getpid() != self._pid:
+            return  # a fork's copy of somebody else's iteration: its lock may never be free
+        with self._nobody_works:
+            self._queue.clear()
+            self._nobody_works.wait_for(lambda: not self._working, _CLOSE_WAIT_S)
+        self._pool.leave()
+
+
+class _Pool:
+    """The threads of this process; iterations borrow them. There are as many as were ever lent."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._threads: list[threading.Thread] = []
+        self._lent = 0
+        self._runs = 0
+
+    def enter(self) -> None:
+        with self._lock:
+            self._runs += 1
+
+    def lend(self, work: Callable[[], None]) -> None:
+        with self._lock:
+            self._lent += 1
+            self._work.put(work)
+            if len(self._threads) < min(self._lent, MOST_IN_FLIGHT):
+                # Daemons: a program ends although a store has stalled.
+                thread = threading.Thread(
+                    target=_serve, args=(self._work,), name="aisio-read", daemon=True
+                )
+                self._threads.append(thread)
+                thread.start()
+
+    def give_back(self) -> None:
+        """Say that a thread is about to return from its work."""
+        with self._lock:
+            self._lent -= 1
+
+    def leave(self) -> None:
+        with self._lock:
+            self._runs -= 1
+
+    def end_idle_threads(self) -> None:
+        with self._lock:
+            if self._runs or self._lent:
+                return
+            threads, self._threads = self._threads, []
+            for _ in threads:
+                self._work.put(None)
+        for thread in threads:
+            thread.join()
+
+
+def _serve(queue: SimpleQueue[Callable[[], None] | None]) -> None:
+    while (work := queue.get()) is not None:
+        work()
+        del work  # or an iteration would live until the next one
+
+
+_pool = _Pool()
+
+
+def end_idle_threads() -> None:
+    """End this process's threads, and with them their connections, unless they are at work.
+
+    This is done before each fork: Python warns where a process with threads forks.
+    """
+    _pool.end_idle_threads()
+
+
+def _forget_threads() -> None:
+    global _pool
+    _pool = _Pool()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=end_idle_threads, after_in_child=_forget_threads)

@@ -1,0 +1,202 @@
+"""Where the time goes: counters by stage, kept by each thread, added up when somebody asks.
+
+Each thread counts on its own object, so that no lock stands in the way of a read; a sum over all of
+them is taken only when it is asked for. A forked child begins at zero.
+
+The stages of a read, in seconds of a thread's time:
+
+    list      waiting for pages of listings
+    connect   opening connections, TLS included
+    wait      from the request to the first byte of its answer
+    read      taking the answer off the socket
+    verify    hashing it
+    parse     finding members and samples in it
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Mapping
+from functools import partial
+from importlib.util import find_spec
+from typing import Any
+
+FIELDS = (
+    "list_s",
+    "connect_s",
+    "wait_s",
+    "read_s",
+    "verify_s",
+    "parse_s",
+    "requests",
+    "retries",
+    "resumes",
+    "bytes_read",
+)
+"""Names of all counters; those that end in _s are seconds, the others whole numbers."""
+
+_log = logging.getLogger(__name__)
+
+
+class Counters:
+    """What one thread has done.
+
+    Attributes are FIELDS, and what it is blocked on:
+        blocked_on: URL whose bytes it waits for; "" while it does something else.
+        blocked_since: When that began, by time.perf_counter.
+    """
+
+    __slots__ = (*FIELDS, "blocked_on", "blocked_since", "thread")
+
+    def __init__(self) -> None:
+        self.list_s = self.connect_s = self.wait_s = 0.0
+        self.read_s = self.verify_s = self.parse_s = 0.0
+        self.requests = self.retries = self.resumes = self.bytes_read = 0
+        self.blocked_on = ""
+        self.blocked_since = 0.0
+        self.thread = threading.current_thread()
+
+
+class _Process:
+    """All counters of this process."""
+
+    def __init__(self) -> None:
+        self.local = threading.local()
+        self.lock = threading.Lock()
+        self.living: list[Counters] = []
+        self.of_ended: dict[str, float] = dict.fromkeys(FIELDS, 0)
+        self.watched_after_s: float | None = None
+
+    def enter(self) -> Counters:
+        _export_once()
+        counters = self.local.counters = Counters()
+        with self.lock:
+            self._fold()
+            self.living.append(counters)
+        return counters
+
+    def _fold(self) -> None:
+        """Keep the sums of threads that have ended, and not one object for each."""
+        ended = [counters for counters in self.living if not counters.thread.is_alive()]
+        for counters in ended:
+            self.living.remove(counters)
+            for name in FIELDS:
+                self.of_ended[name] += getattr(counters, name)
+
+    def totals(self) -> dict[str, float]:
+        with self.lock:
+            sums = dict(self.of_ended)
+            for counters in self.living:
+                for name in FIELDS:
+                    sums[name] += getattr(counters, name)
+        return sums
+
+
+_process = _Process()
+_exported = False
+
+
+def _export_once() -> None:
+    """Export where OpenTelemetry is installed; a forked child keeps its parent's instruments."""
+    global _exported
+    if not _exported:
+        _exported = True
+        if find_spec("opentelemetry") is not None:
+            export_to_opentelemetry()
+
+
+def _begin_anew() -> None:
+    global _process
+    _process = _Process()
+
+
+os.register_at_fork(after_in_child=_begin_anew)
+
+
+def here() -> Counters:
+    """Return this thread's counters."""
+    try:
+        counters: Counters = _process.local.counters
+    except AttributeError:
+        return _process.enter()
+    return counters
+
+
+def totals() -> dict[str, float]:
+    """Return the sums over all threads of this process, by the names in FIELDS."""
+    return _process.totals()
+
+
+def since(before: Mapping[str, float]) -> dict[str, float]:
+    """Return what has been added to the sums since an earlier `totals()`."""
+    return {name: value - before.get(name, 0) for name, value in totals().items()}
+
+
+def watch(after_s: float) -> None:
+    """Log a warning for every thread of this process that waits longer than this for bytes.
+
+    It names the URL, how long it has waited, and where in the program. One thread in the background
+    does it; asking again changes the time, and does not start another.
+    """
+    with _process.lock:
+        started = _process.watched_after_s is not None
+        _process.watched_after_s = after_s
+    if not started:
+        threading.Thread(
+            target=_watch, args=(_process,), name="aisio-watchdog", daemon=True
+        ).start()
+
+
+def _watch(process: _Process) -> None:
+    told: dict[Counters, float] = {}
+    wake = threading.Event()
+    while True:
+        after_s = process.watched_after_s or 0.0
+        wake.wait(after_s / 4)
+        for counters in stalled(after_s):
+            if told.get(counters) != counters.blocked_since:
+                told[counters] = counters.blocked_since
+                warn_of(counters)
+
+
+def stalled(after_s: float, now: float | None = None) -> list[Counters]:
+    """Return the threads of this process that have waited longer than this for bytes."""
+    now = time.perf_counter() if now is None else now
+    with _process.lock:
+        return [
+            one for one in _process.living if one.blocked_on and now - one.blocked_since > after_s
+        ]
+
+
+def warn_of(counters: Counters) -> None:
+    """Log what a thread is waiting for, how long, and where."""
+    frame = sys._current_frames().get(counters.thread.ident or 0)
+    stack = "".join(traceback.format_stack(frame)) if frame else ""
+    age_s = time.perf_counter() - counters.blocked_since
+    _log.warning(
+        "thread %s has waited %.1f s for bytes of %s\n%s",
+        counters.thread.name,
+        age_s,
+        counters.blocked_on,
+        stack,
+    )
+
+
+def export_to_opentelemetry() -> None:
+    """Offer the sums as OpenTelemetry counters: aisio.requests, aisio.read_s and so on."""
+    from opentelemetry import metrics
+
+    meter = metrics.get_meter("aisio")
+    for name in FIELDS:
+        unit = "s" if name.endswith("_s") else "By" if name.startswith("bytes") else "1"
+        callback = partial(_observe, metrics.Observation, name)
+        meter.create_observable_counter(f"aisio.{name}", callbacks=[callback], unit=unit)
+
+
+def _observe(observation: Any, name: str, _options: Any) -> list[Any]:
+    return [observation(totals()[name])]

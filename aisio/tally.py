@@ -1,0 +1,91 @@
+"""What a dataset's epochs cost, by worker, added up where the dataset is."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from typing import Any, TypeVar
+
+from aisio import stats
+from aisio.ledger import Ledger
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+_SUMMED = ("items", "seconds", *stats.FIELDS)
+
+
+class Tally:
+    """Counts the iterations of a dataset in all processes that have it.
+
+    Args:
+        owner: Name of the dataset's class, for the log.
+        unit: What it yields, in the singular.
+    """
+
+    def __init__(self, owner: str, unit: str) -> None:
+        self._owner = owner
+        self._unit = unit
+        self._ledger = Ledger("stats")
+
+    def count(self, items: Iterator[T], worker: int) -> Iterator[T]:
+        """Yield the items of one epoch, and at its end note what it took, and log it at INFO."""
+        before, started = stats.totals(), time.perf_counter()
+        first_s = 0.0
+        count = 0
+        try:
+            for item in items:
+                if not count:
+                    first_s = time.perf_counter() - started
+                count += 1
+                yield item
+        finally:
+            record: dict[str, Any] = {
+                "worker": worker,
+                "items": count,
+                "seconds": time.perf_counter() - started,
+                "first_item_s": first_s,
+                **stats.since(before),
+            }
+            self._ledger.add(record)
+            _log.info("%s", self._line(record))
+
+    def _line(self, record: dict[str, Any]) -> str:
+        stages = ", ".join(
+            f"{name[:-2]} {record[name]:.2f} s" for name in stats.FIELDS if name.endswith("_s")
+        )
+        return (
+            f"{self._owner} (Worker {record['worker']}): {record['items']:,} {self._unit}s in "
+            f"{record['seconds']:.2f} s, the first after {record['first_item_s']:.3f} s; {stages}; "
+            f"{record['bytes_read']:,} bytes in {record['requests']:,} requests, "
+            f"{record['retries']} retries, {record['resumes']} resumes"
+        )
+
+    def part(self) -> None:
+        """Go on with a count of this process's own, unless it already is one."""
+        self._ledger.part()
+
+    def sums(self) -> dict[str, Any]:
+        """Return the sums over all epochs that have ended, in all and by worker under "workers".
+
+        "first_item_s" is that of a worker's last epoch; in all, that of the slowest worker.
+        """
+        records = self._ledger.records()
+        by_worker: dict[int, list[dict[str, Any]]] = {}
+        for record in records:
+            by_worker.setdefault(record["worker"], []).append(record)
+        workers = {
+            worker: {**_sum(own), "epochs": len(own), "first_item_s": own[-1]["first_item_s"]}
+            for worker, own in sorted(by_worker.items())
+        }
+        return {
+            **_sum(records),
+            "epochs": max((one["epochs"] for one in workers.values()), default=0),
+            "first_item_s": max((one["first_item_s"] for one in workers.values()), default=0.0),
+            "workers": workers,
+        }
+
+
+def _sum(records: list[dict[str, Any]]) -> dict[str, Any]:
+    return {name: sum(record[name] for record in records) for name in _SUMMED}

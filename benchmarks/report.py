@@ -1,0 +1,261 @@
+"""Single measurements -> medians, ratios, aims, and tables in Markdown."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from cases import WORKS
+from corpus import Corpus
+
+Turn: TypeAlias = dict[str, Any]
+"""What one measuring process printed, and the number of its turn."""
+
+KINDS = OURS, OFFICIAL, OTHER, BY_HAND = ("aisio", "official", "other", "by hand")
+"""Kinds of readers; the names of all but the others begin so."""
+
+FIGURES = ("rate", "mb_per_s", "cpu_us", "first_ms", "memory_mb")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One reader at one work: medians over the turns.
+
+    Attributes:
+        work: Key of WORKS.
+        reader: Key of its readers.
+        rate: Items a second.
+        mb_per_s: Payload, in MB a second.
+        cpu_us: Processor time of the reader and its children, in microseconds an item.
+        first_ms: Time to the first item, in milliseconds.
+        memory_mb: Most memory used, above what was in use before the first request, in MB.
+        ratio: Rate of the fastest aisio reader of this work to this rate, the median of the turns'
+            own ratios; None where there is none.
+    """
+
+    work: str
+    reader: str
+    rate: float
+    mb_per_s: float
+    cpu_us: float
+    first_ms: float
+    memory_mb: float
+    ratio: float | None
+
+    @property
+    def kind(self) -> str:
+        """One of KINDS."""
+        return next((kind for kind in KINDS if self.reader.startswith(kind)), OTHER)
+
+
+@dataclass(frozen=True)
+class Aim:
+    """What aisio is to reach.
+
+    Attributes:
+        text: In words.
+        work: Key of WORKS.
+        reader: One of ours; of several, the fastest counts.
+        peer: Whom to compare with; None compares a figure with a number.
+        wanted: The ratio to reach, or the most that the figure may be.
+        figure: Name of the figure, without a peer.
+    """
+
+    text: str
+    work: str
+    reader: tuple[str, ...]
+    peer: str | None
+    wanted: float
+    figure: str = "rate"
+
+
+SINGLE, FLIGHT = ("aisio one by one",), ("aisio in flight",)
+SHARDS = ("aisio AISShardReader",)
+BATCHES = ("aisio get_batch", "aisio AISBatchIterDataset")
+STREAMS, INTO = (
+    ("aisio Object.stream", "aisio Object.open"),
+    ("aisio Object.get", "aisio Object.get(into=)"),
+)
+AIMS = (
+    Aim("list: 3 x official SDK", "list", ("aisio",), "official SDK", 3),
+    Aim("list: at most 3 us CPU an entry", "list", ("aisio",), None, 3, "cpu_us"),
+    Aim("GET 100 KB: 5 x official SDK", "get", SINGLE + FLIGHT, "official SDK", 5),
+    Aim("GET 100 KB one by one: 0.9 of by hand", "get", SINGLE, "by hand: http.client", 0.9),
+    Aim("GET 100 KB in flight: 0.9 of by hand", "get", FLIGHT, "by hand: 8 threads", 0.9),
+    Aim(
+        "DataLoader: 4 x official", "loader", ("aisio AISMapDataset",), "official AISMapDataset", 4
+    ),
+    Aim("get-batch: 0.9 of by hand", "batch", BATCHES, "by hand: http.client", 0.9),
+    Aim("shards: 3 x official", "shards", SHARDS, "official AISShardReader", 3),
+    Aim("shards: 3 x webdataset", "shards", SHARDS, "webdataset over curl", 3),
+    Aim("shards: 0.85 of by hand", "shards", SHARDS, "by hand: http.client, one buffer", 0.85),
+    Aim("shards: at most 80 us CPU a sample", "shards", SHARDS, None, 80, "cpu_us"),
+    Aim("shards: at most 64 MB of memory", "shards", SHARDS, None, 64, "memory_mb"),
+    Aim("large object streamed: 0.9 of curl", "stream", STREAMS, "curl", 0.9),
+    Aim("large object in memory: 0.95 of by hand", "memory", INTO, "by hand: 4 ranges", 0.95),
+)
+
+
+def rate(turn: Turn) -> float:
+    """Return items a second."""
+    return _items(turn) / float(turn["wall_s"])
+
+
+def rows(turns: Iterable[Turn]) -> list[Row]:
+    """Return a row for each reader that worked, in the order of WORKS."""
+    done = [turn for turn in turns if "failed" not in turn]
+    found = []
+    for work, reader in _cases():
+        mine = _of(done, work, (reader,))
+        if mine:
+            ours = tuple(name for name in WORKS[work].readers if name.startswith(OURS))
+            figures = {
+                name: statistics.median(_figure(turn, name) for turn in mine) for name in FIGURES
+            }
+            found.append(Row(work, reader, **figures, ratio=ratio(done, work, ours, reader)))
+    return found
+
+
+def ratio(turns: Sequence[Turn], work: str, ours: Sequence[str], peer: str) -> float | None:
+    """Return how much faster the fastest of ours is: the median of the ratios within each turn.
+
+    Within a turn, as the machine may have other things to do in another.
+    """
+    fastest = _fastest(turns, work, ours)
+    theirs = {turn["turn"]: rate(turn) for turn in _of(turns, work, (peer,))}
+    ratios = [
+        rate(turn) / theirs[turn["turn"]]
+        for turn in _of(turns, work, (fastest,))
+        if turn["turn"] in theirs
+    ]
+    return statistics.median(ratios) if ratios else None
+
+
+def aim_lines(turns: Iterable[Turn]) -> Iterator[str]:
+    """Yield a table of the aims: reached or missed, and by how much."""
+    done = [turn for turn in turns if "failed" not in turn]
+    yield "| aim | got | |"
+    yield "| --- | ---: | --- |"
+    for aim in AIMS:
+        got = _reached(done, aim)
+        if got is not None:
+            passes = got >= aim.wanted if aim.peer else got <= aim.wanted
+            yield f"| {aim.text} | {got:,.2f} | {'pass' if passes else '**missed**'} |"
+
+
+def _reached(turns: Sequence[Turn], aim: Aim) -> float | None:
+    if aim.peer:
+        return ratio(turns, aim.work, aim.reader, aim.peer)
+    mine = _of(turns, aim.work, aim.reader)
+    return statistics.median(_figure(turn, aim.figure) for turn in mine) if mine else None
+
+
+def summary_lines(found: Sequence[Row], corpus: Corpus) -> Iterator[str]:
+    """Yield one table of all works, the fastest of each kind; bold is the fastest reader of all.
+
+    What is done by hand is no reader, so it cannot be the fastest.
+    """
+    yield "| items a second | aisio | official SDK | best other | by hand |"
+    yield "| --- | ---: | ---: | ---: | ---: |"
+    for key, work in WORKS.items():
+        mine = [row for row in found if row.work == key]
+        if not mine:
+            continue
+        best = {
+            kind: max((row.rate for row in mine if row.kind == kind), default=0.0) for kind in KINDS
+        }
+        fastest = max(rate for kind, rate in best.items() if kind != BY_HAND)
+        cells = [_best_text(rate, rate == fastest) for rate in best.values()]
+        yield f"| {work.title_for(corpus)}, {work.unit} | {' | '.join(cells)} |"
+
+
+def _best_text(rate: float, is_fastest: bool) -> str:
+    if not rate:
+        return "-"
+    return f"**{rate:,.0f}**" if is_fastest else f"{rate:,.0f}"
+
+
+def table_lines(found: Sequence[Row], corpus: Corpus) -> Iterator[str]:
+    """Yield the table of each work, the fastest reader first; bold is who is faster than aisio."""
+    for key, work in WORKS.items():
+        mine = [row for row in found if row.work == key]
+        if not mine:
+            continue
+        item = work.unit.removesuffix("s").replace("entrie", "entry")
+        heads = (
+            "reader",
+            f"{work.unit}/s",
+            f"CPU us/{item}",
+            "first, ms",
+            "memory, MB",
+            "aisio is",
+        )
+        yield ""
+        yield f"**{work.title_for(corpus)}**"
+        yield ""
+        yield f"| {' | '.join(heads)} |"
+        yield f"| ---{' | ---:' * (len(heads) - 1)} |"
+        yield from (_line(row) for row in sorted(mine, key=lambda row: -row.rate))
+
+
+def _line(row: Row) -> str:
+    cells = [
+        f"{row.rate:,.0f}",
+        f"{row.cpu_us:,.1f}" if row.cpu_us < 100 else f"{row.cpu_us:,.0f}",
+        f"{row.first_ms:,.1f}" if row.first_ms < 10 else f"{row.first_ms:,.0f}",
+        f"{row.memory_mb:,.0f}",
+        _ratio_text(row),
+    ]
+    name = f"`{row.reader}`" if row.kind == OURS else row.reader
+    return f"| {name} | {' | '.join(cells)} |"
+
+
+def _ratio_text(row: Row) -> str:
+    if row.ratio is None or row.kind == OURS:
+        return ""
+    text = f"{row.ratio:.2f} x"
+    return f"**{text}, slower**" if row.ratio < 1 else text
+
+
+def failure_lines(turns: Iterable[Turn]) -> list[str]:
+    """Say which readers did not work, and why; each once."""
+    failed = {
+        f"- {turn['work']}, {turn['reader']}: {turn['failed']}"
+        for turn in turns
+        if "failed" in turn
+    }
+    return sorted(failed)
+
+
+def _cases() -> Iterator[tuple[str, str]]:
+    return ((key, reader) for key, work in WORKS.items() for reader in work.readers)
+
+
+def _of(turns: Iterable[Turn], work: str, readers: Sequence[str]) -> list[Turn]:
+    return [turn for turn in turns if turn["work"] == work and turn["reader"] in readers]
+
+
+def _fastest(turns: Sequence[Turn], work: str, readers: Sequence[str]) -> str:
+    def median_rate(reader: str) -> float:
+        mine = _of(turns, work, (reader,))
+        return statistics.median(map(rate, mine)) if mine else 0.0
+
+    return max(readers, key=median_rate, default="")
+
+
+def _items(turn: Turn) -> float:
+    return float(turn["bytes"]) / 1e6 if WORKS[turn["work"]].unit == "MB" else float(turn["items"])
+
+
+def _figure(turn: Turn, name: str) -> float:
+    if name == "rate":
+        return rate(turn)
+    if name == "mb_per_s":
+        return float(turn["bytes"]) / float(turn["wall_s"]) / 1e6
+    if name == "cpu_us":
+        return float(turn["cpu_s"]) / _items(turn) * 1e6
+    if name == "first_ms":
+        return float(turn["first_s"]) * 1e3
+    return max(0.0, float(turn["peak_bytes"]) - float(turn["baseline_bytes"])) / 1e6

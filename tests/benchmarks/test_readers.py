@@ -1,0 +1,50 @@
+"""The benchmark's own readers: all of them read all of the corpus."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import torch  # noqa: F401 - with this line the file is collected only where torch is installed
+
+import aisio
+from aisio.gateway import Gateway
+
+READ_ALL = """
+import json, sys
+from cases import WORKS, check
+from corpus import Corpus, is_stored, store
+from measuring import measure
+
+corpus = Corpus(sys.argv[1], "bench", 6, 5, 3, 2, 3, 300_000)
+assert not is_stored(corpus)
+store(corpus)
+assert is_stored(corpus)
+found = {}
+for key, work in WORKS.items():
+    for name, reader in work.readers.items():
+        if name.startswith(("aisio", "by hand")):
+            found[f"{key}/{name}"] = figures = measure(reader, corpus)
+            check(key, corpus, figures["bytes"])
+print(json.dumps(found))
+"""
+
+
+def test_readers_deliver_what_is_stored(root, tmp_path, monkeypatch):
+    """Ours and those by hand; each has its figures."""
+    monkeypatch.setenv("PYTHONPATH", str(Path(aisio.__file__).parents[1]))
+    with Gateway(tmp_path) as gateway:
+        done = subprocess.run(
+            [sys.executable, "-c", READ_ALL, gateway.endpoint],
+            cwd=root / "benchmarks",
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["shards/aisio AISShardReader"]["items"] == 6
+    assert all(0 < one["first_s"] <= one["wall_s"] for one in found.values())
+    assert all(one["peak_bytes"] > 1_000_000 for one in found.values())

@@ -1,0 +1,108 @@
+"""Counters: each thread its own, sums on request, and a warning for whoever waits too long."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+import threading
+
+import opentelemetry.sdk  # noqa: F401 - the tests prove what is exported
+import pytest
+
+from aisio import stats
+
+
+def test_threads_count_on_their_own_and_sums_hold_after_they_end() -> None:
+    """No increment is lost, and ended threads leave their sum, not an object each."""
+    before = stats.totals()
+
+    def work() -> None:
+        for _ in range(1000):
+            stats.here().requests += 1
+
+    for _ in range(3):
+        threads = [threading.Thread(target=work) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert stats.since(before)["requests"] == 12_000
+    stats._process.enter()
+    assert len(stats._process.living) < 8
+
+
+def test_a_forked_child_begins_at_zero() -> None:
+    """What the parent did is the parent's; its counters would be counted twice."""
+    stats.here().requests += 5
+    receiver, sender = os.pipe()
+    child = os.fork()
+    if not child:
+        os.write(sender, str(stats.totals()["requests"]).encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    os.close(sender)
+    with os.fdopen(receiver) as answer:
+        assert answer.read() == "0"
+
+
+def test_whoever_waits_too_long_is_named(caplog: pytest.LogCaptureFixture) -> None:
+    """URL, age and stack."""
+    counters = stats.here()
+    counters.blocked_on, counters.blocked_since = "ais://b/slow", 0.0
+    try:
+        assert stats.stalled(5.0, now=4.0) == []
+        [found] = stats.stalled(5.0, now=6.0)
+        with caplog.at_level(logging.WARNING):
+            stats.warn_of(found)
+    finally:
+        counters.blocked_on = ""
+    assert "s for bytes of ais://b/slow" in caplog.text
+    assert "test_whoever_waits_too_long_is_named" in caplog.text
+
+
+def test_watching_starts_one_thread(caplog: pytest.LogCaptureFixture) -> None:
+    """The watchdog tells of a stall once, however often it is started."""
+    told = threading.Event()
+
+    class Tell(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            told.set()
+
+    handler = Tell()
+    logging.getLogger("aisio.stats").addHandler(handler)
+    counters = stats.here()
+    counters.blocked_on, counters.blocked_since = "ais://b/slow", 0.0
+    try:
+        before = threading.active_count()
+        stats.watch(0.01)
+        stats.watch(0.02)
+        assert threading.active_count() == before + 1
+        assert told.wait(30)
+    finally:
+        counters.blocked_on = ""
+        logging.getLogger("aisio.stats").removeHandler(handler)
+
+
+_METERED = """
+from opentelemetry import metrics
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+
+reader = InMemoryMetricReader()
+metrics.set_meter_provider(MeterProvider([reader]))
+from aisio import stats
+
+stats.here().requests += 3
+stats.here().bytes_read += 1000
+[resource] = reader.get_metrics_data().resource_metrics
+found = {m.name: (m.unit, m.data.data_points[0].value) for m in resource.scope_metrics[0].metrics}
+print(found["aisio.requests"], found["aisio.bytes_read"], len(found) == len(stats.FIELDS))
+"""
+
+
+def test_opentelemetry_gets_the_sums() -> None:
+    """Where its API is installed, nothing need be switched on."""
+    done = subprocess.run([sys.executable, "-c", _METERED], capture_output=True, text=True)
+    assert done.stdout.strip() == "('1', 3) ('By', 1000) True", done.stderr
