@@ -5,6 +5,7 @@ Names and arguments are those of the official `aistore.pytorch`; what was added 
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -19,7 +20,7 @@ from aisio.stores import DirectSettings
 from aisio.tally import Tally
 
 try:
-    from torch.utils.data import Dataset, IterableDataset
+    from torch.utils.data import Dataset, IterableDataset, get_worker_info
 except ImportError as error:
     raise missing_extra("torch", "torch") from error
 
@@ -67,18 +68,28 @@ class AISMapDataset(Dataset[tuple[str, bytes]]):
         )
         self._etl_name = etl_name
         self._pace = Pace(Concurrency.of(concurrency))
+        self._tally = Tally(type(self).__name__, "object")
         self._objects = list(sources.list())
 
     def __len__(self) -> int:
         return len(self._objects)
 
+    def stats(self) -> dict[str, Any]:
+        """Return where the time of all reads so far went, of all workers; see `aisio.tally`."""
+        return self._tally.sums()
+
     def __getitem__(self, index: int) -> tuple[str, bytes]:
+        with self._tally.call(1, _worker()):
+            return self._read(index)
+
+    def _read(self, index: int) -> tuple[str, bytes]:
         one, info = self._listed(index)
         return info.name, one.read(info, etl_name=self._etl_name)
 
     def _listed(self, index: int) -> tuple[Source, ObjectInfo]:
+        number = operator.index(index)
         try:
-            return self._objects[index]
+            return self._objects[number]
         except IndexError:
             raise IndexError(
                 f"<{type(self).__name__}> index must be in bounds of dataset"
@@ -89,15 +100,15 @@ class AISMapDataset(Dataset[tuple[str, bytes]]):
         if type(self).__getitem__ is not AISMapDataset.__getitem__:
             # A subclass's own may yield anything, and need not bear to be called by threads.
             return [self[index] for index in indices]
-        return list(
-            fetch_in_order(
-                indices,
-                self.__getitem__,
-                pace=self._pace,
-                size_of=lambda index: self._listed(index)[1].size_bytes,
-                result_bytes=_payload_bytes,
-            )
+        read = fetch_in_order(
+            indices,
+            self._read,
+            pace=self._pace,
+            size_of=lambda index: self._listed(index)[1].size_bytes,
+            result_bytes=_payload_bytes,
         )
+        with self._tally.call(len(indices), _worker()):
+            return list(read)
 
 
 class AISIterDataset(Splitting, IterableDataset[tuple[str, bytes]]):
@@ -172,6 +183,11 @@ class AISIterDataset(Splitting, IterableDataset[tuple[str, bytes]]):
     def __len__(self) -> int:
         """Return how many objects this rank reads, all its workers together; lists the sources."""
         return sum(1 for _ in self._share(self._place().of_rank))
+
+
+def _worker() -> int:
+    worker = get_worker_info()
+    return worker.id if worker is not None else 0
 
 
 def _payload_bytes(item: tuple[str, bytes]) -> int:

@@ -34,6 +34,11 @@ class Ledger:
         self._path = Path(tempfile.gettempdir(), f"aisio-{self._name}-{uuid.uuid4().hex}.jsonl")
         weakref.finalize(self, _remove, self._path, self._pid)
 
+    @property
+    def owner_pid(self) -> int:
+        """The process that removes the file."""
+        return self._pid
+
     def part(self) -> None:
         """Go on as a list of this process's own, unless it already is one."""
         if self._pid != os.getpid():

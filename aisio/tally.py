@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from multiprocessing import util
 from typing import Any, TypeVar
 
 from aisio import stats
@@ -13,11 +17,25 @@ from aisio.ledger import Ledger
 T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
-_SUMMED = ("items", "seconds", *stats.FIELDS)
+_SUMMED = ("epochs", "items", "seconds", *stats.FIELDS)
+_FLUSHED_EVERY_S = 1.0
+
+
+@dataclass
+class _Calls:
+    """Calls of one process that are not yet in the ledger."""
+
+    worker: int
+    pid: int = field(default_factory=os.getpid)
+    before: dict[str, float] = field(default_factory=stats.totals)
+    since: float = field(default_factory=time.perf_counter)
+    items: int = 0
+    seconds: float = 0.0
+    first_s: float = 0.0
 
 
 class Tally:
-    """Counts the iterations of a dataset in all processes that have it.
+    """Counts what a dataset reads, in iterations or calls, in all processes that have it.
 
     Args:
         owner: Name of the dataset's class, for the log.
@@ -28,6 +46,10 @@ class Tally:
         self._owner = owner
         self._unit = unit
         self._ledger = Ledger("stats")
+        self._calls: _Calls | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_calls": None}
 
     def count(self, items: Iterator[T], worker: int) -> Iterator[T]:
         """Yield the items of one epoch, and at its end note what it took, and log it at INFO."""
@@ -43,6 +65,7 @@ class Tally:
         finally:
             record: dict[str, Any] = {
                 "worker": worker,
+                "epochs": 1,
                 "items": count,
                 "seconds": time.perf_counter() - started,
                 "first_item_s": first_s,
@@ -50,6 +73,41 @@ class Tally:
             }
             self._ledger.add(record)
             _log.info("%s", self._line(record))
+
+    @contextmanager
+    def call(self, items: int, worker: int) -> Iterator[None]:
+        """Count one call for so many items; they reach the ledger together, once a second."""
+        calls = self._calls
+        if calls is None or calls.pid != os.getpid():
+            calls = self._calls = _Calls(worker)
+            if worker or calls.pid != self._ledger.owner_pid:
+                # A DataLoader's worker ends without atexit, but not without these.
+                util.Finalize(self, self._flush, exitpriority=100)
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            now = time.perf_counter()
+            calls.items += items
+            calls.seconds += now - started
+            calls.first_s = calls.first_s or now - started
+            if now - calls.since > _FLUSHED_EVERY_S:
+                self._flush()
+
+    def _flush(self) -> None:
+        calls, self._calls = self._calls, None
+        if calls is None or calls.pid != os.getpid() or not calls.items:
+            return
+        self._ledger.add(
+            {
+                "worker": calls.worker,
+                "epochs": 0,
+                "items": calls.items,
+                "seconds": calls.seconds,
+                "first_item_s": calls.first_s,
+                **stats.since(calls.before),
+            }
+        )
 
     def _line(self, record: dict[str, Any]) -> str:
         stages = ", ".join(
@@ -71,12 +129,13 @@ class Tally:
 
         "first_item_s" is that of a worker's last epoch; in all, that of the slowest worker.
         """
+        self._flush()
         records = self._ledger.records()
         by_worker: dict[int, list[dict[str, Any]]] = {}
         for record in records:
             by_worker.setdefault(record["worker"], []).append(record)
         workers = {
-            worker: {**_sum(own), "epochs": len(own), "first_item_s": own[-1]["first_item_s"]}
+            worker: {**_sum(own), "first_item_s": own[-1]["first_item_s"]}
             for worker, own in sorted(by_worker.items())
         }
         return {

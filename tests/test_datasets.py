@@ -271,3 +271,22 @@ def test_stats_of_workers_arrive_in_the_parent(folder):
     assert (sums["items"], sums["epochs"], sorted(sums["workers"])) == (20, 1, [0, 1])
     assert sums["bytes_read"] == sum(map(len, NAMES))
     assert sums["first_item_s"] > 0
+
+
+@pytest.mark.parametrize("context", ["fork", "spawn"])
+def test_stats_of_a_map_dataset_count_what_its_workers_read(folder, context):
+    """In the parent, after its workers have ended; what the parent read itself is there at once."""
+    dataset = AISMapDataset(folder)
+    dataset[0]
+    assert dataset.stats()["items"] == 1
+    loader = DataLoader(dataset, batch_size=4, num_workers=2, multiprocessing_context=context)
+    assert len(list(loader)) == 5
+    sums = dataset.stats()
+    assert (sums["items"], sorted(sums["workers"])) == (21, [0, 1])
+    assert sums["bytes_read"] == 21 * 5
+
+
+def test_a_slice_is_no_index(folder):
+    """A list of samples is what a DataLoader asks for, by __getitems__."""
+    with pytest.raises(TypeError):
+        AISMapDataset(folder)[0:2]

@@ -35,6 +35,8 @@ def main(context: click.Context, endpoint: str | None) -> None:
     file:///folder/name or a plain path for local files. A token is taken from AIS_AUTHN_TOKEN or
     AIS_AUTHN_TOKEN_FILE.
     """
+    if endpoint is not None and not endpoint.startswith(("http://", "https://")):
+        raise click.UsageError(f"--endpoint {endpoint!r}: expected one as in http://127.0.0.1:8080")
     context.obj = Cluster(endpoint)
 
 

@@ -61,10 +61,12 @@ def byte_range_of(start: int | None, stop: int | None) -> ByteRange | None:
     """Return the range that --start and --stop mean; None for the whole object.
 
     Raises:
-        ConfigError: It holds no byte.
+        UsageError: It holds no byte.
     """
     from aisio.records import ByteRange
 
+    if stop is not None and stop <= (start or 0):
+        raise click.UsageError(f"--start {start} --stop {stop}: there is no byte between them")
     return None if start is None and stop is None else ByteRange(start or 0, stop)
 
 

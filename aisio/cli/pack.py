@@ -32,9 +32,10 @@ class SizeType(_ParamType):
         from aisio.packing import parse_size
 
         try:
-            return value if isinstance(value, int) else parse_size(value)
+            size = value if isinstance(value, int) else parse_size(value)
         except ConfigError as error:
             self.fail(str(error), param, ctx)
+        return size if size > 0 else self.fail("at least 1 is needed", param, ctx)
 
 
 @click.command("pack", short_help="Pack a folder into tar shards.")
@@ -72,6 +73,8 @@ def command(
 
     if samples is not None and size_bytes is not None:
         raise click.UsageError("--samples and --bytes cannot be combined")
+    if not prefix or "/" in prefix:
+        raise click.UsageError(f"--prefix {prefix!r} must be the beginning of a name, without '/'")
     plan = plan_folder(folder, samples=samples, size_bytes=size_bytes, prefix=prefix, strict=strict)
     for text in plan.warnings():
         tell(f"warning: {printable(text)}")

@@ -118,6 +118,8 @@ class Gateway:
             ConfigError: It cannot start; the text is what it said.
             MissingExtraError: aiohttp is not installed.
         """
+        if self._process is not None:
+            raise ConfigError(f"the gateway over {self._options.folder} runs already")
         _require_aiohttp()
         # Not a pipe: a full one would stop the server. Not in this session: Ctrl-C is for the
         # notebook.

@@ -18,7 +18,6 @@ from aisio.errors import AisioError, TruncatedError
         (["get", "ais://cli-data/none", "-"], "404"),
         (["cat", "ais://cli-data"], "names no object"),
         (["put", "/no/such/file", "ais://cli-data/x"], "/no/such/file: No such file or directory"),
-        (["-e", "nonsense", "ls"], "nonsense"),
     ],
 )
 def test_a_failure_is_one_line_and_status_1(run, bucket, words, says):
@@ -39,6 +38,10 @@ def test_a_failure_is_one_line_and_status_1(run, bucket, words, says):
         (["ls", "ais:bucket"], "was ais://bucket meant?"),
         (["cat"], "Missing argument 'URL...'"),
         (["get", "ais://b/o", "--stop", "0"], "--stop"),
+        (["get", "ais://b/o", "--start", "5", "--stop", "3"], "no byte between"),
+        (["cat", "ais://b/o", "--start", "3", "--stop", "3"], "no byte between"),
+        (["ls", "--provider", "xyz"], "--provider"),
+        (["-e", "nonsense", "ls"], "nonsense"),
     ],
 )
 def test_a_command_line_that_cannot_be_meant_is_status_2(run, words, says):

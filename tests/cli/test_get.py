@@ -56,7 +56,7 @@ def test_a_range_is_written(run, bucket, here):
         (["--start", "8", "--stop", "99"], b"89"),
     ):
         assert run("get", "ais://cli-data/a", "-", *words).stdout_bytes == expected
-    assert run("get", "ais://cli-data/a", "--start", "5", "--stop", "5").exit_code == 1
+    assert run("get", "ais://cli-data/a", "--start", "5", "--stop", "5").exit_code == 2
     assert run("get", "ais://cli-data/a", "--start", "99").exit_code == 1
     assert names(here) == []
 
