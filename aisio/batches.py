@@ -27,6 +27,7 @@ from aisio.objects import Object
 from aisio.pace import Concurrency, Pace
 from aisio.records import ObjectInfo
 from aisio.replies import OpenReply, ReplyBody
+from aisio.stats import waiting
 from aisio.tar import NEED_DATA, TarMember, TarParser
 from aisio.urls import ObjectUrl
 from aisio.wire.batch import (
@@ -327,7 +328,7 @@ def _members(archive: _Archive, about: str) -> Iterator[bytes | None]:
         ShardError: The archive is cut or damaged.
     """
     parser = TarParser(about)
-    more = _filler(parser, archive.stream)
+    more = _filler(parser, archive.stream, about)
     while True:
         event = parser.next_event()
         if event is NEED_DATA:
@@ -341,9 +342,11 @@ def _members(archive: _Archive, about: str) -> Iterator[bytes | None]:
             return
 
 
-def _filler(parser: TarParser, stream: ReadIntoStream) -> Callable[[], None]:
+def _filler(parser: TarParser, stream: ReadIntoStream, about: str) -> Callable[[], None]:
     def fill() -> None:
-        count = stream.readinto(parser.get_buffer())
+        with waiting(about, "read_s") as counters:
+            count = stream.readinto(parser.get_buffer())
+            counters.bytes_read += count or 0
         if count:
             parser.buffer_updated(count)
         else:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from time import perf_counter
 from typing import Any
 from urllib.parse import quote
 
@@ -26,7 +25,6 @@ from aisio.objects import Object
 from aisio.pace import Concurrency
 from aisio.records import ObjectInfo, RetryPolicy, Settings, Timeouts, TlsFiles
 from aisio.session import WorkerRequestClient
-from aisio.stats import here
 from aisio.urls import ALIASES, Namespace, ObjectUrl
 from aisio.wire import messages
 from aisio.wire.templates import parse_template
@@ -383,7 +381,6 @@ class Bucket:
             token, uuid = page.token, page.uuid
 
     def _page(self, props: str, message: Any) -> messages.Page:
-        started = perf_counter()
         reply = self.client.requests.call(
             "GET",
             messages.bucket_path(self.name),
@@ -392,7 +389,6 @@ class Bucket:
             accept=messages.MSGPACK,
             about=str(self.url),
         )
-        here().list_s += perf_counter() - started
         return messages.parse_page(
             reply.body, reply.headers.get("Content-Type", ""), self.url.root, props
         )

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import tempfile
 import uuid
 import weakref
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 __all__ = ["Ledger"]
+
+_log = logging.getLogger(__name__)
 
 
 class Ledger:
@@ -31,8 +35,8 @@ class Ledger:
 
     def _own(self) -> None:
         self._pid = os.getpid()
-        self._path = Path(tempfile.gettempdir(), f"aisio-{self._name}-{uuid.uuid4().hex}.jsonl")
-        weakref.finalize(self, _remove, self._path, self._pid)
+        self._file = f"aisio-{self._name}-{uuid.uuid4().hex}.jsonl"
+        weakref.finalize(self, _remove, self._file, self._pid)
 
     @property
     def owner_pid(self) -> int:
@@ -45,13 +49,19 @@ class Ledger:
             self._own()
 
     def add(self, record: Mapping[str, Any]) -> None:
-        """Note a record."""
+        """Note a record; where that cannot be done, as on a full disk, a warning is logged."""
+        try:
+            self._append(record)
+        except OSError as error:
+            _log.warning("%s not noted (%s): %s", self._name, error.strerror or error, record)
+
+    def _append(self, record: Mapping[str, Any]) -> None:
         # Not msgspec: names of local files may hold bytes that are no UTF-8, as lone surrogates.
         line = json.dumps(record).encode() + b"\n"
         # One write in append mode: lines of several workers do not mix. O_NOFOLLOW: in a folder
         # that is everybody's, the name could have been taken by a link.
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-        descriptor = os.open(self._path, flags, 0o600)
+        descriptor = os.open(_path(self._file), flags, 0o600)
         try:
             os.write(descriptor, line)
         finally:
@@ -60,12 +70,18 @@ class Ledger:
     def records(self) -> list[dict[str, Any]]:
         """Return all that was noted so far, in that order."""
         try:
-            lines = self._path.read_bytes().splitlines()
-        except FileNotFoundError:
+            lines = _path(self._file).read_bytes().splitlines()
+        except OSError:
             return []
         return [json.loads(line) for line in lines]
 
 
-def _remove(path: Path, owner_pid: int) -> None:
+def _path(file: str) -> Path:
+    # Asked for when it is needed: a place without any temporary folder can read data all the same.
+    return Path(tempfile.gettempdir(), file)
+
+
+def _remove(file: str, owner_pid: int) -> None:
     if os.getpid() == owner_pid:
-        path.unlink(missing_ok=True)
+        with suppress(OSError):
+            _path(file).unlink()

@@ -32,7 +32,7 @@ from aisio.plain_http import PlainPool
 from aisio.records import Settings, TlsFiles
 from aisio.replies import OpenReply, let_go, refusal, retry_after_s, translated
 from aisio.retries import WALL_CLOCK, Attempts, Waiter, retry
-from aisio.stats import here
+from aisio.stats import here, waiting
 from aisio.version import __version__
 from aisio.wire.messages import error_for
 
@@ -198,16 +198,18 @@ class WorkerRequestClient:
         limits = self.settings.timeouts
         session = self.session
         # Without verify=, REQUESTS_CA_BUNDLE would beat the session's own authorities.
-        response = session.request(
-            method,
-            url,
-            params=query,
-            json=message,
-            headers=headers,
-            auth=_keep_headers,
-            verify=session.verify,
-            timeout=(limits.connect_s, limits.read_s),
-        )
+        with waiting(about, "list_s") as counters:
+            counters.requests += 1
+            response = session.request(
+                method,
+                url,
+                params=query,
+                json=message,
+                headers=headers,
+                auth=_keep_headers,
+                verify=session.verify,
+                timeout=(limits.connect_s, limits.read_s),
+            )
         if response.status_code >= 400:
             body = response.content.decode("utf-8", "replace")
             raise error_for(

@@ -69,7 +69,7 @@ class Source(ABC):
         body = self.store_of(info).get(url_of(info), etl_name=etl_name)
         if not etl_name:
             try:
-                self._check_size(info, body.info.size_bytes)
+                self._check_answer(info, body.info)
             except BaseException:
                 body.close()
                 raise
@@ -77,24 +77,30 @@ class Source(ABC):
 
     def read(self, info: ObjectInfo, *, etl_name: str | None = None) -> bytes:
         """Return the bytes of an object of this source; errors as for `Store.read`."""
-        data = self.store_of(info).read(url_of(info), etl_name=etl_name)
-        if not etl_name:
-            self._check_size(info, len(data))
+        store, url = self.store_of(info), url_of(info)
+        if etl_name:
+            return store.read(url, etl_name=etl_name)
+        if isinstance(store, AisStore):
+            answer, data = store.client.object(url).get_with_info()
+        else:
+            data = store.read(url)
+            answer = ObjectInfo(info.root, info.name, len(data))
+        self._check_answer(info, answer)
         return data
 
-    def _check_size(self, listed: ObjectInfo, got_bytes: int | None) -> None:
-        """Refuse an answer of another size than was listed, unless the object was replaced since.
+    def _check_answer(self, listed: ObjectInfo, answer: ObjectInfo) -> None:
+        """Refuse an answer that is not about what was listed, unless that was replaced since.
 
         AIStore's answer to a GET does not say which object it is of: one that belongs to another
         request shows by nothing else.
         """
-        if got_bytes == listed.size_bytes or got_bytes is None or listed.size_bytes is None:
+        if _can_be_one(listed, answer):
             return
         now = self.store_of(listed).head(url_of(listed))
-        if now.size_bytes != got_bytes:
+        if not _can_be_one(now, answer):
             raise IntegrityError(
                 f"GET {listed.url}: {now.size_bytes} bytes are stored ({listed.size_bytes} were "
-                f"listed), the answer has {got_bytes}: it is of another object; read it again",
+                f"listed), the answer has {answer.size_bytes}, of another object: read it again",
                 url=listed.url,
             )
 
@@ -280,6 +286,14 @@ class SourceSet:
             for prefix in prefixes:
                 for info in one.list(prefix):
                     yield one, info
+
+
+def _can_be_one(first: ObjectInfo, second: ObjectInfo) -> bool:
+    """Tell whether size and checksum, as far as both are known, let two answers be about one."""
+    if None not in (first.size_bytes, second.size_bytes) and first.size_bytes != second.size_bytes:
+        return False
+    one, other = first.checksum, second.checksum
+    return one is None or other is None or one.kind != other.kind or one.value == other.value
 
 
 def _is_single(sources: Any) -> bool:

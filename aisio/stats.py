@@ -5,7 +5,7 @@ them is taken only when it is asked for. A forked child begins at zero.
 
 The stages of a read, in seconds of a thread's time:
 
-    list      waiting for pages of listings
+    list      waiting for listings, and for all else that is no object
     connect   opening connections, TLS included
     wait      from the request to the first byte of its answer
     read      taking the answer off the socket
@@ -21,10 +21,12 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import partial
-from importlib.util import find_spec
 from typing import Any
+
+from aisio.errors import ConfigError
 
 FIELDS = (
     "list_s",
@@ -106,7 +108,8 @@ def _export_once() -> None:
     global _exported
     if not _exported:
         _exported = True
-        if find_spec("opentelemetry") is not None:
+        # Its name alone says nothing: other packages of OpenTelemetry share it.
+        with suppress(ImportError):
             export_to_opentelemetry()
 
 
@@ -127,6 +130,19 @@ def here() -> Counters:
     return counters
 
 
+@contextmanager
+def waiting(url: str, stage: str) -> Iterator[Counters]:
+    """Count the time of a block, in which this thread waits for bytes of a URL, as a stage."""
+    counters = here()
+    counters.blocked_since = started = time.perf_counter()
+    counters.blocked_on = url
+    try:
+        yield counters
+    finally:
+        counters.blocked_on = ""
+        setattr(counters, stage, getattr(counters, stage) + time.perf_counter() - started)
+
+
 def totals() -> dict[str, float]:
     """Return the sums over all threads of this process, by the names in FIELDS."""
     return _process.totals()
@@ -142,7 +158,12 @@ def watch(after_s: float) -> None:
 
     It names the URL, how long it has waited, and where in the program. One thread in the background
     does it; asking again changes the time, and does not start another.
+
+    Raises:
+        ConfigError: Not a number of seconds above 0.
     """
+    if after_s <= 0:
+        raise ConfigError(f"after_s={after_s}: a number of seconds above 0 is needed")
     with _process.lock:
         started = _process.watched_after_s is not None
         _process.watched_after_s = after_s
@@ -188,7 +209,11 @@ def warn_of(counters: Counters) -> None:
 
 
 def export_to_opentelemetry() -> None:
-    """Offer the sums as OpenTelemetry counters: aisio.requests, aisio.read_s and so on."""
+    """Offer the sums as OpenTelemetry counters: aisio.requests, aisio.read_s and so on.
+
+    Raises:
+        ImportError: Its API is not installed.
+    """
     from opentelemetry import metrics
 
     meter = metrics.get_meter("aisio")

@@ -18,17 +18,15 @@ T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 _SUMMED = ("epochs", "items", "seconds", *stats.FIELDS)
-_FLUSHED_EVERY_S = 1.0
 
 
 @dataclass
 class _Calls:
-    """Calls of one process that are not yet in the ledger."""
+    """All calls of one process; they are not in the ledger before it ends."""
 
     worker: int
     pid: int = field(default_factory=os.getpid)
     before: dict[str, float] = field(default_factory=stats.totals)
-    since: float = field(default_factory=time.perf_counter)
     items: int = 0
     seconds: float = 0.0
     first_s: float = 0.0
@@ -76,38 +74,40 @@ class Tally:
 
     @contextmanager
     def call(self, items: int, worker: int) -> Iterator[None]:
-        """Count one call for so many items; they reach the ledger together, once a second."""
+        """Count one call for so many items; a worker reports its calls when it ends."""
         calls = self._calls
         if calls is None or calls.pid != os.getpid():
             calls = self._calls = _Calls(worker)
-            if worker or calls.pid != self._ledger.owner_pid:
+            if calls.pid != self._ledger.owner_pid:
                 # A DataLoader's worker ends without atexit, but not without these.
-                util.Finalize(self, self._flush, exitpriority=100)
+                util.Finalize(self, self._report, exitpriority=100)
         started = time.perf_counter()
         try:
             yield
         finally:
-            now = time.perf_counter()
+            seconds = time.perf_counter() - started
             calls.items += items
-            calls.seconds += now - started
-            calls.first_s = calls.first_s or now - started
-            if now - calls.since > _FLUSHED_EVERY_S:
-                self._flush()
+            calls.seconds += seconds
+            calls.first_s = calls.first_s or seconds
 
-    def _flush(self) -> None:
-        calls, self._calls = self._calls, None
-        if calls is None or calls.pid != os.getpid() or not calls.items:
-            return
-        self._ledger.add(
-            {
-                "worker": calls.worker,
-                "epochs": 0,
-                "items": calls.items,
-                "seconds": calls.seconds,
-                "first_item_s": calls.first_s,
-                **stats.since(calls.before),
-            }
-        )
+    def _report(self) -> None:
+        for record in self._pending():
+            self._ledger.add(record)
+
+    def _pending(self) -> list[dict[str, Any]]:
+        """Return what the calls of this process come to, if there were any."""
+        calls = self._calls
+        if calls is None or calls.pid != os.getpid():
+            return []
+        record = {
+            "worker": calls.worker,
+            "epochs": 0,
+            "items": calls.items,
+            "seconds": calls.seconds,
+            "first_item_s": calls.first_s,
+            **stats.since(calls.before),
+        }
+        return [record]
 
     def _line(self, record: dict[str, Any]) -> str:
         stages = ", ".join(
@@ -125,12 +125,14 @@ class Tally:
         self._ledger.part()
 
     def sums(self) -> dict[str, Any]:
-        """Return the sums over all epochs that have ended, in all and by worker under "workers".
+        """Return the sums over all that has ended, in all and by worker under "workers".
+
+        Iterations of workers count when they end, calls of workers when these end; what this
+        process has called counts at once.
 
         "first_item_s" is that of a worker's last epoch; in all, that of the slowest worker.
         """
-        self._flush()
-        records = self._ledger.records()
+        records = self._ledger.records() + self._pending()
         by_worker: dict[int, list[dict[str, Any]]] = {}
         for record in records:
             by_worker.setdefault(record["worker"], []).append(record)

@@ -8,7 +8,7 @@ import pytest
 
 from aisio.client import Client
 from aisio.errors import ConfigError, IntegrityError, NotFoundError, UrlError
-from aisio.records import ObjectInfo
+from aisio.records import Checksum, ObjectInfo
 from aisio.sources import GroupSource, PrefixSource, SourceSet, UrlListSource, source
 from aisio.stores import LocalStore
 from aisio.urls import ObjectUrl
@@ -238,3 +238,23 @@ def test_lists_of_other_things_are_refused(what, client):
         source(what, client=client)
     with pytest.raises(ConfigError, match="not a Bucket"):
         source([client.bucket("b")])
+
+
+def test_an_answer_of_another_checksum_is_refused(folder):
+    """Where the listing tells checksums, two objects of one size are told apart too."""
+
+    class Listed(LocalStore):
+        def head(self, url):
+            return ObjectInfo(url.root, url.name, 7, Checksum("md5", "aa"))
+
+        def get(self, url, byte_range=None, *, etl_name=None):
+            body = super().get(url)
+            body.info = ObjectInfo(url.root, url.name, 7, Checksum("md5", "bb"))
+            return body
+
+    one = PrefixSource(Listed(), ObjectUrl.parse(folder + "train/0"))
+    listed = ObjectInfo(
+        "file://", folder.removeprefix("file:///") + "train/0", 7, Checksum("md5", "aa")
+    )
+    with pytest.raises(IntegrityError, match="of another object"):
+        one.get(listed)

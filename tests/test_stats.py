@@ -106,3 +106,15 @@ def test_opentelemetry_gets_the_sums() -> None:
     """Where its API is installed, nothing need be switched on."""
     done = subprocess.run([sys.executable, "-c", _METERED], capture_output=True, text=True)
     assert done.stdout.strip() == "('1', 3) ('By', 1000) True", done.stderr
+
+
+def test_other_packages_of_opentelemetry_are_not_its_api() -> None:
+    """They share the name: reading goes on without metrics."""
+    program = (
+        "import sys; sys.meta_path.insert(0, type('No', (), {'find_spec': staticmethod("
+        "lambda name, *_: (_ for _ in ()).throw(ImportError(name)) "
+        "if name == 'opentelemetry.metrics' else None)}))\n"
+        "from aisio import stats; stats.here(); print('read')"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.stdout, done.returncode) == ("read\n", 0), done.stderr
