@@ -2,12 +2,14 @@
 
 The cluster map is fetched once a process and endpoint, on the first read. It can be wrong (a node
 left, a rebalance is under way, the nodes' public network cannot be reached from here), so a target
-that fails to deliver is never the last word: the map is read again, and the proxy asked once.
+that fails to deliver is never the last word: the map is read again, and the proxy asked once. Only
+a target that cannot be connected to is avoided for a while; one that broke off may do so any time.
 """
 
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,7 +20,7 @@ from aisio.errors import (
     NotFoundError,
     StorageError,
 )
-from aisio.replies import OpenReply
+from aisio.replies import OpenReply, never_connected
 from aisio.session import WorkerRequestClient
 from aisio.urls import ObjectUrl
 from aisio.wire.messages import object_path
@@ -28,19 +30,31 @@ FRESH_S = 1.0
 """A map read so recently is not read again: a thousand missing objects are not a thousand maps."""
 
 AVOIDED_S = 30.0
-"""How long an unreachable target is left to the proxy, and a refused map is not asked for again."""
+"""How long an unreachable target is left to the proxy, and a map that could not be read is not
+asked for again."""
 
 
 @dataclass
 class _Known:
-    """What this process knows of one cluster."""
+    """What this process knows of one cluster.
+
+    Attributes:
+        map: The newest that could be read; None for none, or where it is of no use.
+        read_at: When it was asked for last.
+        failed: It could not be read then.
+        avoided_until: Id of a target -> until when it is left to the proxy.
+    """
 
     map: ClusterMap | None
     read_at: float
+    failed: bool = False
     avoided_until: dict[str, float] = field(default_factory=dict)
 
 
 _known: dict[tuple[int, str], _Known] = {}
+
+_reading: dict[tuple[int, str], threading.Lock] = {}
+"""Held by who reads a map. By process, as `_known`: a fork may take a held one along."""
 
 
 class Router:
@@ -86,7 +100,8 @@ class Router:
             # The cluster wants its own signature on requests to targets: only the proxy gives it.
             self._remember(None)
         elif error.status is None:
-            self._avoid(target)
+            if never_connected(error):
+                self._avoid(target)
             self._moved(url, target)
         # A target says 400 where the proxy says what is wrong, as of a missing bucket.
         return error.status in (None, 400, 401, 403)
@@ -123,7 +138,7 @@ class Router:
             return None
         known = _known.get(self._key)
         if known is None or (known.map is None and self._now() - known.read_at > AVOIDED_S):
-            known = self._read_map()
+            known = self._read_map(known)
         if known.map is None or not known.map.can_read_directly:
             return None
         target = known.map.target_of(url)
@@ -134,24 +149,35 @@ class Router:
     def _moved(self, url: ObjectUrl, target: Target) -> bool:
         """Read the map again, and tell whether the proxy may know better than this target."""
         known = _known.get(self._key)
-        if known is None or self._now() - known.read_at < FRESH_S:
+        if known is None:
             return False
-        before = known.map
-        after = self._read_map().map
-        return after is None or before is None or after.is_newer_than(before)
+        if self._now() - known.read_at < (AVOIDED_S if known.failed else FRESH_S):
+            return known.failed
+        before, after = known.map, self._read_map(known)
+        if after.failed or after.map is None or before is None:
+            return True
+        return after.map.is_newer_than(before)
 
-    def _read_map(self) -> _Known:
-        try:
-            reply = self._requests.call("GET", "/v1/daemon", query={"what": "smap"}, safe=False)
-            return self._remember(parse_cluster_map(reply.body))
-        except StorageError:
-            # No map, no short cut; if the cluster itself is away, the read will say so.
-            return self._remember(None)
+    def _read_map(self, seen: _Known | None) -> _Known:
+        """Read the map, unless another thread has done so since this one has `seen` what is known.
 
-    def _remember(self, cluster_map: ClusterMap | None) -> _Known:
+        Without a map there is no short cut, but an old one is better than none; if the cluster
+        itself is away, the read will say so.
+        """
+        with _reading.setdefault(self._key, threading.Lock()):
+            known = _known.get(self._key)
+            if known is not None and known is not seen:
+                return known
+            try:
+                reply = self._requests.call("GET", "/v1/daemon", query={"what": "smap"}, safe=False)
+                return self._remember(parse_cluster_map(reply.body))
+            except StorageError:
+                return self._remember(known.map if known else None, failed=True)
+
+    def _remember(self, cluster_map: ClusterMap | None, *, failed: bool = False) -> _Known:
         before = _known.get(self._key)
         avoided = before.avoided_until if before else {}
-        known = _known[self._key] = _Known(cluster_map, self._now(), avoided)
+        known = _known[self._key] = _Known(cluster_map, self._now(), failed, avoided)
         return known
 
     def _avoid(self, target: Target) -> None:

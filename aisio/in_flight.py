@@ -14,11 +14,13 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from queue import SimpleQueue
 from typing import Generic, TypeVar, cast
 
+from aisio.errors import StorageError
 from aisio.pace import MOST_IN_FLIGHT, Pace
 from aisio.retries import failures_heard_by
 
@@ -33,6 +35,9 @@ not stop the rest."""
 
 _CLOSE_WAIT_S = 1.0
 """How long the end of an iteration waits for calls that are under way and no longer wanted."""
+
+_END_WAIT_S = 2.0
+"""How long a fork waits for idle threads, which close their connections, to end."""
 
 
 def fetch_in_order(
@@ -57,6 +62,9 @@ def fetch_in_order(
         size_of: The number of bytes that an item's result will have, where that is known. Where it
             is not, the results so far tell what to expect.
         result_bytes: The number of bytes of a result.
+
+    Raises:
+        StorageError: It was begun in another process: a forked child has none of its threads.
     """
     pace = pace or Pace()
     feed: _Feed[T, R] = _Feed(items, size_of)
@@ -170,6 +178,7 @@ class _Run(Generic[T, R]):
         pace = self._pace
         pace.start()
         while True:
+            self._check_process()
             self._refill()
             if not self._in_order:
                 return
@@ -184,6 +193,12 @@ class _Run(Generic[T, R]):
                 self._held_bytes -= size
             pace.delivered(size, waited_s)
             yield call.outcome()
+
+    def _check_process(self) -> None:
+        if os.getpid() != self._pid:
+            raise StorageError(
+                "this iteration was begun before the fork: begin another in this process"
+            )
 
     def _refill(self) -> None:
         while len(self._in_order) < _AHEAD * self._pace.limit:
@@ -293,11 +308,15 @@ class _Pool:
         with self._lock:
             if self._runs or self._lent:
                 return
+            # A queue of their own to the end: a thread begun meanwhile would take one of the Nones,
+            # and the one that it was meant for would never end.
             threads, self._threads = self._threads, []
-            for _ in threads:
-                self._work.put(None)
+            queue, self._work = self._work, SimpleQueue()
+        for _ in threads:
+            queue.put(None)
+        until = time.monotonic() + _END_WAIT_S
         for thread in threads:
-            thread.join()
+            thread.join(max(0.0, until - time.monotonic()))
 
 
 def _serve(queue: SimpleQueue[Callable[[], None] | None]) -> None:

@@ -14,7 +14,7 @@ from time import perf_counter
 from urllib.parse import urlsplit
 
 import requests
-from urllib3.exceptions import ConnectTimeoutError, ProtocolError
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, ProtocolError
 from urllib3.util.wait import wait_for_read
 
 from aisio.records import Timeouts
@@ -110,7 +110,7 @@ class PlainReply:
 
 
 class PlainPool:
-    """The connections of one thread to one host.
+    """The connections of one thread to one host, for GET and HEAD.
 
     Args:
         url: Any http URL of that host.
@@ -135,13 +135,36 @@ class PlainPool:
     ) -> PlainReply:
         """Send a request and return its open reply.
 
+        A kept connection may be closed by the server just as the request is on its way. It is then
+        sent again at once, on a new one, which GET and HEAD allow.
+
         Raises:
             ConnectTimeoutError: No connection in time.
+            NewConnectionError: No connection.
             requests.ReadTimeout: No answer in time.
             ProtocolError: No or no sound answer.
-            OSError: No connection, or it broke.
+
+        Source:
+            RFC 9112, section 9.3.1.
         """
-        connection = self._take()
+        kept = self._take()
+        if kept is not None:
+            try:
+                return self._send(kept, method, target, headers, body)
+            except ProtocolError as error:
+                if not isinstance(error.__cause__, ConnectionError):
+                    raise
+            here().requests += 1
+        return self._send(self._connect(), method, target, headers, body)
+
+    def _send(
+        self,
+        connection: http.client.HTTPConnection,
+        method: str,
+        target: str,
+        headers: Mapping[str, str],
+        body: bytes | None,
+    ) -> PlainReply:
         try:
             connection.request(method, target, body, dict(headers))
             return PlainReply(self, connection, connection.getresponse())
@@ -170,14 +193,14 @@ class PlainPool:
     def __del__(self) -> None:
         self.close()
 
-    def _take(self) -> http.client.HTTPConnection:
+    def _take(self) -> http.client.HTTPConnection | None:
         while self._kept:
             connection = self._kept.pop()
             # Readable without a request: the server has closed it.
             if connection.sock is not None and not wait_for_read(connection.sock, 0.0):
                 return connection
             connection.close()
-        return self._connect()
+        return None
 
     def _connect(self) -> http.client.HTTPConnection:
         connection = http.client.HTTPConnection(
@@ -188,6 +211,9 @@ class PlainPool:
             connection.connect()
         except TimeoutError as error:
             raise ConnectTimeoutError(str(error)) from error
+        except OSError as error:
+            # urllib3 wants a connection of its own, but only for its text.
+            raise NewConnectionError(connection, str(error)) from error  # type: ignore[arg-type]
         finally:
             here().connect_s += perf_counter() - started
         connection.sock.settimeout(self._timeouts.read_s)

@@ -97,7 +97,7 @@ class RetryPolicy:
     The wait before try n + 1 is drawn from [0, first_wait_s * 2**(n - 1)].
 
     Attributes:
-        total_s: Time budget from the first try to the start of the last, in seconds.
+        total_s: Time budget from the first failure to the start of the last try, in seconds.
         attempts: Most tries, the first included; 1 switches retries off.
         first_wait_s: Upper bound of the first wait, in seconds.
         longest_wait_s: Upper bound of any wait, in seconds; a longer Retry-After is obeyed within

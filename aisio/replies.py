@@ -204,6 +204,12 @@ def translated(method: str, about: str, host: str) -> Iterator[None]:
         raise _unavailable(method, about, host, error) from error
 
 
+def never_connected(error: StorageError) -> bool:
+    """Tell whether an error of `translated` means that no connection came about."""
+    cause = error.__cause__
+    return isinstance(cause, (NewConnectionError, ConnectTimeoutError, requests.ConnectTimeout))
+
+
 def _unavailable(method: str, about: str, host: str, error: Exception) -> StorageError:
     # Theirs that are also ValueErrors say that a URL or proxy cannot be meant: no retry helps.
     kind = StorageError if isinstance(error, ValueError) else UnavailableError

@@ -78,6 +78,9 @@ class Attempts:
     longest_wait_s, so that many workers do not come back at once; it is never below what the store
     asked for by Retry-After.
 
+    The clock starts with the first failure: what went well before, and whatever the caller did
+    meanwhile, costs nothing.
+
     Args:
         policy: Number of tries, total time and waits.
         waiter: The clock.
@@ -90,7 +93,7 @@ class Attempts:
 
     def renew(self) -> None:
         """Begin with the whole budget again, after something has gone well."""
-        self._started = self._waiter.now()
+        self._first_failed_at: float | None = None
         self._failures = 0
         self._longest = self._policy.first_wait_s
 
@@ -110,7 +113,10 @@ class Attempts:
         policy, waiter = self._policy, self._waiter
         asked_s = error.retry_after_s or 0.0
         wait_s = max(waiter.draw(0.0, min(policy.longest_wait_s, self._longest)), asked_s)
-        spent_s = waiter.now() - self._started
+        now = waiter.now()
+        if self._first_failed_at is None:
+            self._first_failed_at = now
+        spent_s = now - self._first_failed_at
         if self._failures >= policy.attempts or spent_s + wait_s > policy.total_s:
             raise _final(error, self._failures, spent_s) from error
         here().retries += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -120,9 +121,65 @@ def test_many_missing_objects_are_not_many_maps(monkeypatch: pytest.MonkeyPatch)
 def test_a_target_that_is_down_is_left_to_the_proxy() -> None:
     """A refused connection costs one more map, and the next read does not try it again."""
     with nodes(maps=2, by_proxy=(DATA, DATA)) as found:
+        found.target.shutdown()
         found.target.server_close()
         assert [found.item.get(), found.item.get()] == [b"data"] * 2
     assert found.asked()[0] == ["GET daemon", "GET daemon", "GET objects", "GET objects"]
+
+
+def test_a_dropped_kept_connection_is_replaced_at_once() -> None:
+    """Servers close idle connections as they like: neither map nor proxy is asked."""
+    with nodes(DATA, Reply(0), DATA, DATA) as found:
+        assert [found.item.get() for _ in range(3)] == [b"data"] * 3
+    assert found.asked() == (["GET daemon"], ["GET objects"] * 4)
+
+
+def test_a_target_that_breaks_off_is_asked_again_next_time() -> None:
+    """The proxy helps with that one read; who can be reached is not avoided."""
+    with nodes(Reply(0), DATA, maps=2, by_proxy=(DATA,)) as found:
+        assert [found.item.get(), found.item.get()] == [b"data"] * 2
+    assert found.asked()[0] == ["GET daemon", "GET daemon", "GET objects"]
+    assert found.asked()[1] == ["GET objects", "GET objects"]
+
+
+def test_a_map_that_cannot_be_read_again_leaves_the_old_one() -> None:
+    """It is not asked for again so soon; in doubt about a missing object the proxy is asked."""
+    with nodes(Reply(404), Reply(404), DATA, by_proxy=(Reply(503), DATA, DATA)) as found:
+        assert [found.item.get() for _ in range(3)] == [b"data"] * 3
+    assert found.asked()[0] == ["GET daemon", "GET daemon", "GET objects", "GET objects"]
+    assert found.asked()[1] == ["GET objects"] * 3
+
+
+def test_a_map_that_could_not_be_read_again_is_read_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a while the map is asked for again."""
+    with nodes(Reply(404), Reply(404), by_proxy=(Reply(503), DATA)) as found:
+        assert found.item.get() == b"data"
+        monkeypatch.setattr(cluster, "AVOIDED_S", 0.0)
+        found.proxy.replies.append(cluster_map(1, found.proxy.url, found.target.url))
+        with pytest.raises(NotFoundError):
+            found.item.get()
+    assert found.asked()[0] == ["GET daemon", "GET daemon", "GET objects", "GET daemon"]
+
+
+def test_threads_that_begin_together_read_one_map() -> None:
+    """One asks, the others wait for its answer."""
+    count = 8
+    with nodes(*[DATA] * count) as found:
+        together = threading.Barrier(count)
+        got: list[bytes] = []
+
+        def read() -> None:
+            together.wait()
+            got.append(found.item.get())
+            found.item.client.requests.close()
+
+        threads = [threading.Thread(target=read) for _ in range(count)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert got == [b"data"] * count
+    assert found.asked() == (["GET daemon"], ["GET objects"] * count)
 
 
 def test_a_cluster_that_signs_its_requests_is_read_by_the_proxy() -> None:

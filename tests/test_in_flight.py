@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from aisio.client import Client
-from aisio.errors import NotFoundError, ThrottledError
+from aisio.errors import NotFoundError, StorageError, ThrottledError
 from aisio.in_flight import end_idle_threads, fetch_in_order
 from aisio.pace import Concurrency, Pace
 from aisio.records import RetryPolicy, Settings
@@ -243,6 +244,48 @@ def test_a_forked_copy_of_an_iteration_is_closed_without_harm() -> None:
         os._exit(7)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
     assert numbers(results) == list(range(1, 100))
+
+
+def test_a_forked_child_cannot_read_on_in_its_parents_iteration() -> None:
+    """The threads that read for it stayed in the parent: it says so, and does not wait."""
+    results = fetch_in_order(range(100), Store().read, pace=pace(4), result_bytes=len)
+    next(results)
+    pid = os.fork()
+    if not pid:
+        signal.alarm(20)
+        try:
+            next(results)
+        except StorageError as error:
+            os._exit(7 if "begun before the fork: begin another" in str(error) else 1)
+        finally:
+            os._exit(2)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
+    assert numbers(results) == list(range(1, 100))
+
+
+FORKS_BESIDE_READS = """
+import os, sys, threading
+from aisio.in_flight import fetch_in_order
+
+def read():
+    for _ in range(500):
+        assert len(list(fetch_in_order(range(8), lambda n: b"x", result_bytes=len))) == 8
+
+sys.setswitchinterval(1e-5)
+reader = threading.Thread(target=read, daemon=True)
+reader.start()
+for _ in range(200):
+    pid = os.fork()
+    if not pid:
+        os._exit(0)
+    os.waitpid(pid, 0)
+reader.join()
+"""
+
+
+def test_a_fork_beside_a_reading_thread_does_not_hang() -> None:
+    """Threads that end before it are not kept by one that has just begun."""
+    subprocess.run([sys.executable, "-c", FORKS_BESIDE_READS], check=True, timeout=60)
 
 
 def test_a_program_with_an_open_iteration_ends() -> None:

@@ -90,6 +90,17 @@ def test_a_cut_body_goes_on_behind_its_last_byte() -> None:
     ]
 
 
+def test_what_follows_a_cut_must_say_what_it_is_of() -> None:
+    """The first answer named checksum and version; the length of the second is not enough."""
+    silent = Reply(206, DATA[40:], {"Content-Range": "bytes 40-99/100"})
+    with (
+        stored(CUT, silent) as (server, item),
+        pytest.raises(IntegrityError, match="ais://b/d/a .*replaced"),
+    ):
+        item.get()
+    assert len(server.requests) == 2
+
+
 def test_a_cut_range_goes_on_within_its_bounds() -> None:
     """A range is continued up to its own end."""
     with stored(cut_part(10, 50, 20), part(20, 50)) as (server, item):

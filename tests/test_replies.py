@@ -9,7 +9,7 @@ import requests
 import urllib3
 
 from aisio.errors import StorageError, StoreTimeoutError, UnavailableError
-from aisio.replies import ReplyBody, retry_after_s, translated
+from aisio.replies import ReplyBody, never_connected, retry_after_s, translated
 from tests.http_server import Reply, Server
 
 
@@ -139,6 +139,25 @@ def test_other_libraries_errors_become_ours(raised: Exception, kind: type[Storag
     assert type(caught.value) is kind
     assert caught.value.url == "ais://b/o"
     assert caught.value.__cause__ is raised
+
+
+@pytest.mark.parametrize(
+    ("raised", "never"),
+    [
+        (urllib3.exceptions.NewConnectionError(None, "refused"), True),  # type: ignore[arg-type]
+        (urllib3.exceptions.ConnectTimeoutError("x"), True),
+        (requests.ConnectTimeout("x"), True),
+        (requests.ReadTimeout("x"), False),
+        (urllib3.exceptions.ProtocolError("x"), False),
+        (ConnectionResetError("x"), False),
+    ],
+    ids=repr,
+)
+def test_no_connection_is_told_from_a_broken_one(raised: Exception, never: bool) -> None:
+    """A host that cannot be reached is another matter than one that broke off."""
+    with pytest.raises(StorageError) as caught, translated("GET", "ais://b/o", "h:1"):
+        raise raised
+    assert never_connected(caught.value) is never
 
 
 def test_our_own_errors_pass_unchanged() -> None:

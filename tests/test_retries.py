@@ -146,9 +146,25 @@ def test_the_budget_ends_the_tries() -> None:
 
 
 def test_the_work_itself_counts_into_the_budget() -> None:
-    """A slow failure leaves less time to try again."""
+    """A slow failure leaves less time to try again; the first one starts the clock."""
     policy = RetryPolicy(attempts=1000, first_wait_s=1, longest_wait_s=1, total_s=10)
-    assert fail(policy, Clock(), unavailable, work_s=4.5).tries == 2
+    assert fail(policy, Clock(), unavailable, work_s=4.5).tries == 3
+
+
+@pytest.mark.parametrize("renewed", [False, True])
+def test_time_before_the_first_failure_is_not_spent(renewed: bool) -> None:
+    """Who reads long before it fails has the whole budget then, and again when renewed."""
+    clock = Clock()
+    attempts = Attempts(RetryPolicy(first_wait_s=1, total_s=2), clock.waiter)
+    if renewed:
+        attempts.failed(unavailable())
+        attempts.renew()
+    clock.time_s += 1000
+    attempts.failed(unavailable())
+    assert clock.waits == [1] * (1 + renewed)
+    clock.time_s += 1000
+    with pytest.raises(UnavailableError, match=r"gave up after 2 tries in 1001\.0 s"):
+        attempts.failed(unavailable())
 
 
 def test_thousands_of_attempts_do_not_overflow() -> None:

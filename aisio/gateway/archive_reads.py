@@ -7,7 +7,7 @@ import io
 import itertools
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -27,6 +27,7 @@ from aisio.gateway.folder import Folder, OpenObject
 from aisio.gateway.metadata import FileState
 from aisio.gateway.names import BucketName
 from aisio.gateway.refusals import Refusal, no_object
+from aisio.gateway.regexes import SlowRegexError, search_each
 from aisio.tar import END_OF_ARCHIVE
 
 MODES = ("regexp", "prefix", "suffix", "substr", "wdskey")
@@ -154,8 +155,9 @@ class ArchiveReads:
         self, exchange: Exchange, opened: OpenObject, index: Index, query: ArchiveQuery
     ) -> web.StreamResponse:
         url = f"{exchange.target.bucket.url}/{exchange.target.name}"
-        matches = make_matcher(query, url)
-        members = [member for member in index.members if matches(member.name)]
+        names = [member.name for member in index.members]
+        found = await asyncio.to_thread(match_names, query, names, url)
+        members = [*itertools.compress(index.members, found)]
         if not members:
             if index.damage:
                 raise Refusal(400, f"{url}: {index.damage}")
@@ -185,29 +187,29 @@ def find_member(index: Index, bucket: BucketName, name: str, path: str) -> Membe
     raise no_object(f"{path} in {bucket.url}/{name}")
 
 
-def make_matcher(query: ArchiveQuery, url: str) -> Callable[[str], bool]:
-    """Return the test of a member's name.
+def match_names(query: ArchiveQuery, names: Sequence[str], url: str) -> list[bool]:
+    """Tell of each member's name whether it is asked for.
 
     Raises:
-        Refusal: The pattern is no regular expression.
+        Refusal: The pattern is no regular expression, or one that takes too long.
     """
     pattern = query.pattern
     if pattern in ("", "*"):
-        return lambda name: True
+        return [True] * len(names)
     if query.mode == "prefix":
-        return lambda name: name.startswith(pattern)
+        return [name.startswith(pattern) for name in names]
     if query.mode == "suffix":
-        return lambda name: name.endswith(pattern)
+        return [name.endswith(pattern) for name in names]
     if query.mode == "substr":
-        return lambda name: pattern in name
+        return [pattern in name for name in names]
     if query.mode == "wdskey":
-        return lambda name: without_extension(name) == pattern
+        return [without_extension(name) == pattern for name in names]
     try:
-        regex = re.compile(pattern)
-    except re.error as error:
+        re.compile(pattern)
+        return search_each(pattern, names)
+    except (re.error, OverflowError, RecursionError, SlowRegexError) as error:
         message = f"failed to extract files that match {query} from {url}, err: {error}"
         raise Refusal(400, message, tcode="ErrFailedTo") from None
-    return lambda name: regex.search(name) is not None
 
 
 def without_extension(name: str) -> str:

@@ -9,14 +9,21 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 
+from aisio.errors import StoreTimeoutError, TruncatedError, UnavailableError
 from aisio.payloads import PutData
-from aisio.records import ByteRange, ObjectInfo
+from aisio.records import ByteRange, ObjectInfo, RetryPolicy
+from aisio.retries import Attempts
 from aisio.streams import Body
 from aisio.urls import ObjectUrl
 
 
 class Store(ABC):
     """One object store."""
+
+    @property
+    def retry_policy(self) -> RetryPolicy:
+        """How often, and for how long, `read` begins again."""
+        return RetryPolicy()
 
     @abstractmethod
     def list(self, prefix: ObjectUrl, *, start_after: str = "") -> Iterator[ObjectInfo]:
@@ -62,14 +69,22 @@ class Store(ABC):
         """
 
     def read(self, url: ObjectUrl, *, etl_name: str | None = None) -> bytes:
-        """Return the whole object, verified; a read that was cut short is tried again.
+        """Return the whole object, verified; a read that was cut, or went silent, is begun again.
 
         Raises:
             NotFoundError: No such object.
             IntegrityError: The bytes are not the ones that the store promised.
+            StorageError: As the last try ended, once the budget of `retry_policy` is spent.
         """
-        with self.get(url, etl_name=etl_name) as body:
-            return body.readall()
+        attempts = Attempts(self.retry_policy)
+        while True:
+            # Outside: what refuses to open has been tried again by the store itself.
+            body = self.get(url, etl_name=etl_name)
+            try:
+                with body:
+                    return body.readall()
+            except (TruncatedError, UnavailableError, StoreTimeoutError) as error:
+                attempts.failed(error)
 
     @abstractmethod
     def put(self, url: ObjectUrl, data: PutData) -> ObjectInfo:

@@ -2,7 +2,9 @@
 
 What is verified, by what obstore lets us see (it shows the ETag and no other checksum):
 
-    every read and range   the length; a body that was cut is resumed by obstore, on the same ETag
+    every read and range   the length; a body that was cut is resumed by obstore, on the same ETag,
+                           where the store shows one (most web servers do); where not, it is an
+                           error of `get`, and `read` begins again
     S3, whole object       MD5, where the ETag is one: 32 hexadecimal digits, so not for objects
                            that were uploaded in parts
     S3, put                MD5 of the object, or of the parts' MD5s, against the ETag
@@ -36,7 +38,7 @@ from aisio.errors import (
     UrlError,
 )
 from aisio.payloads import Payload, PutData
-from aisio.records import ByteRange, Checksum, ObjectInfo
+from aisio.records import ByteRange, Checksum, ObjectInfo, RetryPolicy
 from aisio.stores.base import Store
 from aisio.stores.direct_errors import translated
 from aisio.stores.direct_settings import DirectSettings, open_bucket
@@ -72,6 +74,11 @@ class DirectStore(Store):
 
     def __repr__(self) -> str:
         return f"DirectStore({self.settings!r})"
+
+    @property
+    def retry_policy(self) -> RetryPolicy:
+        """That of the settings, which obstore has too."""
+        return self.settings.retry
 
     def __getstate__(self) -> dict[str, Any]:
         return {"settings": self.settings, "_pid": 0, "_opened": {}}

@@ -4,11 +4,13 @@ import io
 import os
 import tarfile
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from itertools import compress
 
 import pytest
 import requests
 
-from aisio.gateway.archive_reads import ArchiveQuery, make_matcher, without_extension
+from aisio.gateway.archive_reads import ArchiveQuery, match_names, without_extension
 from tests.gateway.archive_data import MEMBERS, make_archive, make_tar, read_archive
 from tests.gateway.conftest import Served
 
@@ -18,7 +20,8 @@ NAMES = ["b/2.txt", "a/1.txt", "a/1.jpg", "c", "/abs.txt"]
 
 def matching(pattern: str, mode: str) -> list[str]:
     """Return which of NAMES a pattern matches."""
-    return list(filter(make_matcher(ArchiveQuery("", pattern, mode, ""), "ais://b/o"), NAMES))
+    found = match_names(ArchiveQuery("", pattern, mode, ""), NAMES, "ais://b/o")
+    return [*compress(NAMES, found)]
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
@@ -60,6 +63,7 @@ def test_a_large_member_is_sent_from_within_the_archive(bucket: Served) -> None:
         ("s.tar", "?archpath=c&archmime=.rar", 400),
         ("s.tar", "?archregx=zzz&archmode=prefix", 404),
         ("s.tar", "?archregx=(&archmode=regexp", 400),
+        ("s.tar", "?archregx=a{99999999999}&archmode=regexp", 400),
         ("s.tar", "?archregx=a&archmode=nonsense", 400),
         ("s.tar", "?archpath=c&archregx=c&archmode=prefix", 400),
         ("bad.tar", "?archregx=c&archmode=prefix", 400),
@@ -134,6 +138,19 @@ def test_a_pattern_without_a_mode_asks_for_the_object(bucket: Served) -> None:
 def test_each_mode_of_matching(pattern: str, mode: str, names: list[str]) -> None:
     """Names count as they stand in the archive; "" and "*" match all of them."""
     assert matching(pattern, mode) == names
+
+
+def test_a_pattern_that_takes_for_ever_stops_nobody(bucket: Served) -> None:
+    """Other requests are answered meanwhile; the pattern is refused in the end."""
+    bucket.put("s.tar", make_tar({"a" * 60 + "!": b""}))
+    bucket.put("other", b"x")
+    url = bucket.url("s.tar", "?archmode=regexp&archregx=^(a%2B)%2B$")
+    with ThreadPoolExecutor() as threads:
+        slow = threads.submit(requests.get, url, timeout=60)
+        while not slow.done():
+            assert requests.get(bucket.url("other"), timeout=30).content == b"x"
+    assert slow.result().status_code == 400
+    assert "takes too long" in slow.result().json()["message"]
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ class Outcome(NamedTuple):
 RIGHT, AGAIN = Outcome("same"), Outcome("same", 1, 1)
 INTEGRITY, UNSEEN = Outcome("IntegrityError"), Outcome("other")
 
-USUAL: Mapping[str, Outcome] = {
+USUAL: dict[str, Outcome] = {
     "cut": AGAIN,
     "reset": AGAIN,
     "corrupt byte": INTEGRITY,
@@ -53,6 +53,18 @@ USUAL: Mapping[str, Outcome] = {
 }
 """What nearly every way makes of a fault."""
 
+ALONE = Outcome("same")
+"""What a batch does not give whole and right is read object by object."""
+
+TWO_STEPS = Outcome("same", 1, 2)
+"""A batch is asked for twice: of the proxy, and of the node that it names."""
+
+BATCH: dict[str, Outcome] = {
+    **dict.fromkeys(("cut", "reset", "corrupt byte", "stall"), ALONE),
+    **dict.fromkeys(("silence", "refused", "429", "503", "restart", "other reply"), TWO_STEPS),
+}
+"""What get-batch makes of a fault in its archive, of objects whose checksums were listed."""
+
 SPECIAL: Mapping[tuple[str, str], Outcome | None] = {
     # AIStore gives no checksum of a listing or a range.
     ("`Bucket.list`", "corrupt byte"): UNSEEN,
@@ -62,9 +74,12 @@ SPECIAL: Mapping[tuple[str, str], Outcome | None] = {
     ("`Object.get`", "other reply"): UNSEEN,
     ("`Object.stream`", "other reply"): UNSEEN,
     ("`ais_load_files`", "other reply"): UNSEEN,
+    ("`Object.get(into=)`", "other reply"): UNSEEN,
+    ("`ObjectGroup.get_all`", "other reply"): UNSEEN,
     # A restart breaks the connections of all requests that are in flight.
     ("`AISMapDataset`, a batch", "restart"): Outcome("same", 1, 3),
     ("`AISIterDataset`", "restart"): Outcome("same", 1, 3),
+    ("`ObjectGroup.get_all`", "restart"): Outcome("same", 1, 3),
     # All pages of a listing have one path: there is no other reply to give.
     ("`Bucket.list`", "other reply"): None,
 }
@@ -72,7 +87,8 @@ SPECIAL: Mapping[tuple[str, str], Outcome | None] = {
 
 def expected(way: str, fault: str) -> Outcome | None:
     """Return what must come of a fault on a way; None if they do not meet."""
-    return SPECIAL.get((way, fault), USUAL[fault])
+    usual = USUAL | BATCH if way in ("`Client.get_batch`", "`AISBatchIterDataset`") else USUAL
+    return SPECIAL.get((way, fault), usual[fault])
 
 
 def table() -> str:

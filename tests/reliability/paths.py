@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from aisio import AISIterDataset, AISMapDataset, AISShardReader
+from aisio import AISBatchIterDataset, AISIterDataset, AISMapDataset, AISShardReader
 from aisio.client import Bucket, Client
 from aisio.datapipes import AISFileLister, AISFileLoader
 from aisio.testing.fault_proxy import (
@@ -127,6 +127,26 @@ def _iter(client: Client) -> Any:
     return list(iter(AISIterDataset("ais://data/objects/", client=client)))
 
 
+def _get_into(client: Client) -> Any:
+    buffer = bytearray(SIZES["objects/a"])
+    _bucket(client).object("objects/a").get(into=buffer)
+    return bytes(buffer)
+
+
+def _group(client: Client) -> Any:
+    group = _bucket(client).objects(list(SIZES))
+    return [(info.name, data) for info, data in group.get_all()]
+
+
+def _batch(client: Client) -> Any:
+    listed = list(_bucket(client).list("objects/", props="name,size,checksum"))
+    return [(info.name, data) for info, data in client.get_batch(listed)]
+
+
+def _batch_dataset(client: Client) -> Any:
+    return list(iter(AISBatchIterDataset("ais://data/objects/", client)))
+
+
 def _pipes(client: Client) -> Any:
     urls = AISFileLister(["ais://data/objects/"], client=client)
     return [(url, stream.read()) for url, stream in AISFileLoader(urls, client=client)]
@@ -147,5 +167,9 @@ WAYS: Mapping[str, Way] = {
     "`AISMapDataset`, a batch": Way(_map_batch, skip=1),
     "`AISIterDataset`": Way(_iter, skip=1),
     "`ais_load_files`": Way(_pipes, skip=1),
+    "`Object.get(into=)`": Way(_get_into),
+    "`ObjectGroup.get_all`": Way(_group, skip=1),
+    "`Client.get_batch`": Way(_batch, asks="/v1/ml/moss*", skip=1),
+    "`AISBatchIterDataset`": Way(_batch_dataset, asks="/v1/ml/moss*", skip=1),
     "`AISShardReader`": Way(_shards, skip=1),
 }

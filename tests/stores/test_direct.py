@@ -24,7 +24,7 @@ from aisio.errors import (
     TruncatedError,
     UrlError,
 )
-from aisio.records import ByteRange, RetryPolicy
+from aisio.records import ByteRange, RetryPolicy, Timeouts
 from aisio.stores import DirectSettings, DirectStore
 from aisio.stores.forked import obstore_here
 from aisio.testing.store_contract import ODD_NAMES, StoreContract
@@ -36,6 +36,7 @@ pytest.importorskip("moto")
 pytest.importorskip("aiohttp")
 
 from aisio.gateway import Gateway
+from aisio.testing.fault_proxy import FaultProxy, Stall
 
 # moto wants to see that a request is signed, and does not check by what.
 SIGNED = {
@@ -275,6 +276,14 @@ def whole(body: bytes, etag: str, length: int | None = None) -> Reply:
     return Reply(200, body, {**DATED, "ETag": f'"{etag}"', "Content-Length": size})
 
 
+DIGITS = (b"01234", b"0123456789")
+
+
+def server_url(server: Server) -> ObjectUrl:
+    """Return the address of an object on a scripted web server."""
+    return ObjectUrl.parse(f"{server.url}/b/o")
+
+
 def rest(body: bytes, etag: str, start: int, size: int) -> Reply:
     """Return the reply to a GET of all from `start` on."""
     part = f"bytes {start}-{size - 1}/{size}"
@@ -302,6 +311,40 @@ class TestReads:
         with Server(whole(b"01234", "v", 10), rest(b"56789", "v", 5, 10)) as server:
             assert direct(server).read(OBJECT) == b"0123456789"
         assert [request.headers["Range"] for request in server.requests] == [None, "bytes=5-9"]
+
+    @pytest.mark.parametrize("faults", [1, 2])
+    def test_a_cut_body_without_an_etag_is_read_again(self, faults):
+        """From its start: nothing says whether the rest would be of the same version."""
+        cut, full = (Reply(200, body, {**DATED, "Content-Length": "10"}) for body in DIGITS)
+        with Server(*[cut] * faults, full) as server:
+            assert direct(server).read(server_url(server)) == b"0123456789"
+        assert [request.headers["Range"] for request in server.requests] == [None] * (faults + 1)
+
+    def test_a_read_that_is_always_cut_ends(self):
+        """After the tries of the settings, with an error that tells their number."""
+        cut = Reply(200, b"01234", {**DATED, "Content-Length": "10"})
+        with Server(*[cut] * 9) as server:
+            with pytest.raises(TruncatedError, match="gave up after 3 tries"):
+                direct(server).read(server_url(server))
+            assert len(server.requests) == FAST.attempts
+
+    def test_a_silent_body_is_read_again(self, web, tmp_path):
+        """A stall is a failure of one try too."""
+        (tmp_path / "b" / "o").write_bytes(b"0123456789")
+        with FaultProxy(f"http://{web.bucket}") as proxy:
+            proxy.add(Stall(5), method="GET", path="/v1/objects/b/o", times=1)
+            settings = DirectSettings(retry=FAST, timeouts=Timeouts(read_s=0.5))
+            url = ObjectUrl.parse(f"{proxy.endpoint}/v1/objects/b/o")
+            assert DirectStore(settings).read(url) == b"0123456789"
+            assert [request.fault for request in proxy.requests if request.fault] == ["Stall"]
+
+    def test_wrong_bytes_are_not_asked_for_again(self):
+        """What the store has is damaged; another try would bring the same."""
+        wrong = whole(b"hellO", hashlib.md5(b"hello").hexdigest())
+        with Server(wrong, wrong) as server:
+            with pytest.raises(IntegrityError, match="md5"):
+                direct(server).read(OBJECT)
+            assert len(server.requests) == 1
 
     def test_another_version_is_not_read_on(self):
         """A body cut for good is an error, never a mixture."""

@@ -1,0 +1,77 @@
+"""A kept connection that the server has dropped: the read is sent again, once and at once."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from typing import Any
+
+import pytest
+
+from aisio.errors import StoreTimeoutError, UnavailableError
+from aisio.records import RetryPolicy, Settings, Timeouts
+from aisio.session import WorkerRequestClient
+from tests.http_server import Reply, Server
+
+OK = Reply(200, b"ok")
+
+
+def client_of(url: str, **changes: Any) -> WorkerRequestClient:
+    """Return a client that retries nothing itself."""
+    return WorkerRequestClient(Settings(url, **({"retry": RetryPolicy(attempts=1)} | changes)))
+
+
+def stream(client: WorkerRequestClient) -> bytes:
+    """Ask for bytes."""
+    return client.stream("GET", "/v1/x", about="ais://b/o").read()
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_a_read_on_a_kept_connection_that_was_dropped_is_sent_again(method: str) -> None:
+    """At once and on a new connection: the server had closed it, or was about to."""
+    with Server(OK, Reply(0), OK) as server:
+        client = client_of(server.url)
+        for _ in range(2):
+            reply = client.stream(method, "/v1/x")
+            assert reply.read() == (b"" if method == "HEAD" else b"ok")
+            reply.release_conn()
+        client.close()
+        assert (len(server.requests), server.connections) == (3, 2)
+
+
+def test_a_read_that_is_dropped_on_a_new_connection_too_is_an_error() -> None:
+    """That was no idle connection's end."""
+    with Server(OK, Reply(0), Reply(0), OK) as server:
+        client = client_of(server.url)
+        assert stream(client) == b"ok"
+        with pytest.raises(UnavailableError, match="ais://b/o: no answer from"):
+            stream(client)
+        client.close()
+        assert len(server.requests) == 3
+
+
+def test_silence_on_a_kept_connection_is_not_sent_again() -> None:
+    """The server has the request and may be at it."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        client = client_of(
+            f"http://127.0.0.1:{listener.getsockname()[1]}", timeouts=Timeouts(5, 0.2)
+        )
+
+        def answer_once() -> socket.socket:
+            there, _ = listener.accept()
+            there.recv(65536)
+            there.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+            return there
+
+        server = threading.Thread(target=lambda: kept.append(answer_once()))
+        kept: list[socket.socket] = []
+        server.start()
+        assert stream(client) == b"ok"
+        server.join()
+        with pytest.raises(StoreTimeoutError):
+            stream(client)
+        client.close()
+        listener.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            listener.accept()
+        kept[0].close()
