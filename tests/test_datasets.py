@@ -289,4 +289,4 @@ def test_stats_of_a_map_dataset_count_what_its_workers_read(folder, context):
 def test_a_slice_is_no_index(folder):
     """A list of samples is what a DataLoader asks for, by __getitems__."""
     with pytest.raises(TypeError):
-        AISMapDataset(folder)[0:2]
+        AISMapDataset(folder)[0:2]  # type: ignore[index]
