@@ -29,6 +29,19 @@ VARIABLES: Mapping[str, str] = {
     "AIS_CRT_KEY": "PEM file of its private key",
     "AIS_SKIP_VERIFY_CRT": "true: do not check the server's certificate",
     "AIS_SKIP_VERIFY": "older name of AIS_SKIP_VERIFY_CRT",
+    "AISIO_CATALOG": "folders of catalog files, separated as in PATH (catalog/ in the user's "
+    "configuration folder for aisio, and bionemo-core's own where that is installed)",
+    "AISIO_CACHE_DIR": "folder of downloaded resources (the user's cache folder for aisio)",
+    "BIONEMO_CACHE_DIR": "the same, where AISIO_CACHE_DIR is not set",
+    "BIONEMO_DATA_SOURCE": "where resources come from: ngc or pbss (ngc)",
+    "AISIO_PBSS_ENDPOINT": "base URL of the S3 store that pbss means (https://pbss.s8k.io)",
+    "NGC_CLI_API_KEY": "key of NVIDIA's registry, else NGC_API_KEY, NGC_APP_KEY or what "
+    "~/.ngc/config says; without one public resources are read as a guest",
+    "NGC_API_KEY": "see NGC_CLI_API_KEY",
+    "NGC_APP_KEY": "see NGC_CLI_API_KEY",
+    "NGC_CLI_ORG": "organisation in NVIDIA's registry, where a resource names none",
+    "NGC_CLI_TEAM": "team in that organisation (no-team)",
+    "NGC_CLI_API_URL": "base URL of NVIDIA's registry (https://api.ngc.nvidia.com)",
     "RANK": "rank of this process, where torch.distributed is not initialised (0)",
     "WORLD_SIZE": "number of ranks, likewise (1)",
 }
@@ -96,6 +109,12 @@ def is_set(*names: str, environ: Mapping[str, str] | None = None) -> bool:
     """Tell whether any of these variables has a value."""
     env = os.environ if environ is None else environ
     return any(env.get(name) for name in names)
+
+
+def first_set(*names: str, environ: Mapping[str, str] | None = None) -> str | None:
+    """Return the value of the first of these variables that has one."""
+    env = os.environ if environ is None else environ
+    return next((env[name] for name in names if env.get(name)), None)
 
 
 def _endpoint(argument: str | None, env: Mapping[str, str]) -> str:

@@ -4,6 +4,8 @@ AisioError
 ├── UrlError (ValueError)                        a URL or name that cannot be meant
 ├── ConfigError (ValueError)                     a setting or argument that cannot work
 ├── MissingExtraError (ImportError)              an optional dependency is not installed
+├── CatalogError (ValueError)                    catalog files that are wrong, or a name not in them
+├── ArchiveError (ValueError)                    an archive that cannot be unpacked safely
 ├── ShardError (ValueError, tarfile.TarError)    a shard that is cut, damaged or not a tar
 └── StorageError                                 what a store answered, or failed to
     ├── NotFoundError (FileNotFoundError)        404
@@ -14,7 +16,8 @@ AisioError
     ├── UnavailableError (ConnectionError)       5xx, refused, reset
     ├── StoreTimeoutError (TimeoutError)         no answer in time
     └── IntegrityError                           the bytes are not the ones the store promised
-        └── TruncatedError (EOFError)            there are fewer of them: the connection was cut
+        ├── TruncatedError (EOFError)            there are fewer of them: the connection was cut
+        └── DigestError (ValueError)             they are not the ones the catalog names
 
 A DataLoader worker hands an error to the parent as `type(error)(text)`, so each class can be built
 from one string and the string says everything; attributes are a convenience of the raising process.
@@ -47,6 +50,24 @@ class ConfigError(AisioError, ValueError):
 
 class MissingExtraError(AisioError, ImportError):
     """An optional dependency is not installed; the text holds the pip command."""
+
+
+class CatalogError(AisioError, ValueError):
+    """Catalog files that are wrong, or a name that is not in them.
+
+    Attributes:
+        problems: One line for each thing that is wrong, with file, line, tag and field.
+    """
+
+    def __init__(
+        self, message: str, *, url: str | None = None, problems: tuple[str, ...] = ()
+    ) -> None:
+        super().__init__(message, url=url)
+        self.problems = problems
+
+
+class ArchiveError(AisioError, ValueError):
+    """An archive that is damaged, or whose members would lead out of its folder or over a bound."""
 
 
 class ShardError(AisioError, ValueError, tarfile.TarError):
@@ -119,3 +140,7 @@ class IntegrityError(StorageError):
 
 class TruncatedError(IntegrityError, EOFError):
     """A body ended before its promised length."""
+
+
+class DigestError(IntegrityError, ValueError):
+    """The bytes, or a listing, are not the ones that the catalog names by their digest."""

@@ -16,7 +16,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 _OPTIONAL = re.compile(
-    r"^(?:import|from) (torch|aistore|webdataset|aiohttp|opentelemetry)\b", re.MULTILINE
+    r"^(?:import|from) (torch|aistore|webdataset|aiohttp|opentelemetry|bionemo|ngcsdk|ngcbase)\b",
+    re.MULTILINE,
 )
 
 # Last on the path: an installed wheel comes first, and what a test sends to a spawned worker can be

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from aisio.config import VARIABLES, load_settings, world_from_environ
+from aisio.config import VARIABLES, first_set, load_settings, world_from_environ
 from aisio.errors import ConfigError
 from aisio.records import RetryPolicy, Settings, Timeouts, TlsFiles
 
@@ -60,8 +60,15 @@ def test_an_empty_variable_counts_as_unset(variable: str) -> None:
 def test_every_variable_that_is_read_is_listed() -> None:
     """VARIABLES is what the documentation is made of."""
     tested = {variable for variable, *_ in FROM_ENVIRON}
-    others = {"AIS_ENDPOINT", "AIS_AUTHN_TOKEN_FILE", "RANK", "WORLD_SIZE"}
-    assert tested | others == set(VARIABLES)
+    ours = {variable for variable in VARIABLES if variable.startswith("AIS_")}
+    assert tested | {"AIS_ENDPOINT", "AIS_AUTHN_TOKEN_FILE"} == ours
+
+
+def test_the_first_variable_that_has_a_value_counts() -> None:
+    """Older and foreign names are looked at where ours is not set."""
+    environ = {"AISIO_CACHE_DIR": "", "BIONEMO_CACHE_DIR": "/data"}
+    assert first_set("AISIO_CACHE_DIR", "BIONEMO_CACHE_DIR", environ=environ) == "/data"
+    assert first_set("AISIO_CACHE_DIR", environ=environ) is None
 
 
 def test_the_endpoint_comes_from_the_argument_then_the_environment() -> None:

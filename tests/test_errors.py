@@ -21,6 +21,8 @@ PROMISED = {
     "UrlError": (ValueError,),
     "ConfigError": (ValueError,),
     "MissingExtraError": (ImportError,),
+    "CatalogError": (ValueError,),
+    "ArchiveError": (ValueError,),
     "ShardError": (ValueError, tarfile.TarError),
     "StorageError": (),
     "NotFoundError": (errors.StorageError, FileNotFoundError),
@@ -32,6 +34,7 @@ PROMISED = {
     "StoreTimeoutError": (errors.StorageError, TimeoutError),
     "IntegrityError": (errors.StorageError,),
     "TruncatedError": (errors.IntegrityError, EOFError),
+    "DigestError": (errors.IntegrityError, ValueError),
     "AisioError": (),
 }
 
