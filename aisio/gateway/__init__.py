@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from aisio.errors import ConfigError, MissingExtraError
-from aisio.gateway.options import ServerOptions
+from aisio.gateway.options import PROMOTE_ROOT, ServerOptions
 
 __all__ = ["Gateway", "ServerOptions", "serve"]
 
@@ -61,6 +61,7 @@ class Gateway:
         verbose: Log each request; see `read_log`.
         tls_cert: PEM file of the certificate to serve https with; None serves http.
         tls_key: PEM file of its private key; None where the certificate's file holds it.
+        promote_root: The folder below which files can be promoted to objects.
     """
 
     def __init__(
@@ -74,10 +75,19 @@ class Gateway:
         verbose: bool = False,
         tls_cert: str | None = None,
         tls_key: str | None = None,
+        promote_root: str | os.PathLike[str] = PROMOTE_ROOT,
     ) -> None:
         path = str(pathlib.Path(folder).absolute())
         self._options = ServerOptions(
-            path, host, port, token, read_only, verbose, tls_cert, tls_key
+            path,
+            host,
+            port,
+            token,
+            read_only,
+            verbose,
+            tls_cert,
+            tls_key,
+            str(pathlib.Path(promote_root).absolute()),
         )
         self._process: subprocess.Popen[str] | None = None
         self._log: IO[str] | None = None

@@ -28,6 +28,8 @@ from aisio.gateway.job_calls import JobCalls
 from aisio.gateway.jobs import Jobs
 from aisio.gateway.names import parse_target
 from aisio.gateway.objects import Objects
+from aisio.gateway.options import PROMOTE_ROOT
+from aisio.gateway.promotions import Promotions
 from aisio.gateway.refusals import Refusal, unsupported
 from aisio.gateway.replies import JSON, Cluster, error_body, json_body
 
@@ -44,16 +46,20 @@ class App:
     Args:
         folder: The served folder, opened.
         token: Bearer token to demand; None for none.
+        promote_root: The folder below which files can be promoted to objects.
     """
 
-    def __init__(self, folder: Folder, *, token: str | None = None) -> None:
+    def __init__(
+        self, folder: Folder, *, token: str | None = None, promote_root: str = PROMOTE_ROOT
+    ) -> None:
         self._token = None if token is None else f"Bearer {token}".encode()
         self._under_way = 0
         self._idle = asyncio.Event()
         self._cluster = Cluster(folder.root)
         self._jobs = Jobs(self._cluster.target_id)
         archives = Archives()
-        self._objects = Objects(folder, self._cluster, archives)
+        promotions = Promotions(folder, self._cluster, self._jobs, promote_root)
+        self._objects = Objects(folder, self._cluster, archives, promotions)
         buckets = Buckets(folder, self._cluster, archives, self._jobs)
         calls = JobCalls(self._jobs, self._cluster)
         self.routes: Mapping[str, Mapping[str, Handle]] = {

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from aisio.gateway.bucket_props import check_copies
 from aisio.gateway.exchange import ActionMessage, Exchange, decode_message, reply
 from aisio.gateway.folder import Folder
 from aisio.gateway.groups import copier, each, namer, names_below
@@ -55,6 +56,7 @@ class BucketJobs:
     async def copy(self, exchange: Exchange, message: ActionMessage) -> web.StreamResponse:
         """Copy a bucket's objects to another one, which is made if it is not there."""
         source, target = self._pair(exchange)
+        self._folder.require_access(source)
         wanted = CopyMessage()
         if message.value != b"null":
             wanted = decode_message(message.value, CopyMessage)
@@ -77,6 +79,7 @@ class BucketJobs:
     async def rename(self, exchange: Exchange, message: ActionMessage) -> web.StreamResponse:
         """Give a bucket another name."""
         source, target = self._pair(exchange)
+        self._folder.require_access(source, "MOVE-BUCKET")
         if source == target:
             raise Refusal(400, f'cannot rename bucket "{source.url}" to itself ("{target.url}")')
         if os.path.lexists(f"{self._folder.root}/{target.folder}"):
@@ -86,6 +89,20 @@ class BucketJobs:
             rename_bucket(self._folder, source, target)
 
         job = self._jobs.start(message.action, work, bucket=source, target=target)
+        return reply(job.id.encode(), kind=TEXT)
+
+    async def make_copies(self, exchange: Exchange, message: ActionMessage) -> web.StreamResponse:
+        """Have one copy of each object, as there is; a job that finds nothing to do."""
+        bucket = exchange.target.bucket
+        self._folder.require_writable()
+        self._folder.bucket_path(bucket)
+        self._folder.require_access(bucket)
+        try:
+            copies = msgspec.json.decode(message.value, type=int, strict=False)
+        except msgspec.MsgspecError as error:
+            raise Refusal(400, f"failed to unmarshal make-n-copies, err: {error}") from None
+        check_copies(copies)
+        job = self._jobs.start(message.action, lambda job: None, bucket=bucket)
         return reply(job.id.encode(), kind=TEXT)
 
     async def summary(self, exchange: Exchange, message: ActionMessage) -> web.StreamResponse:
@@ -114,7 +131,10 @@ class BucketJobs:
         job = self._summing(bucket, uuid) if uuid else self._sum_up(bucket, prefix)
         if job is None:
             raise Refusal(500, f'invalid xaction (job) UUID "{uuid}"')
-        headers = [("Ais-Bucket-Props", bucket_props(status)), ("Ais-Xaction-Id", job.id)]
+        headers = [
+            ("Ais-Bucket-Props", bucket_props(self._folder.metadata.props(bucket), status)),
+            ("Ais-Xaction-Id", job.id),
+        ]
         if not uuid or not job.done_ns:
             return reply(status=202, headers=headers)
         found = msgspec.json.encode(_finished(job) | {"is_present": True}).decode()

@@ -11,6 +11,7 @@ from aiohttp import web
 
 from aisio.gateway.archives import Archives
 from aisio.gateway.bucket_jobs import BucketJobs
+from aisio.gateway.bucket_props import BucketProps
 from aisio.gateway.exchange import ActionMessage, Exchange, decode_message, reply
 from aisio.gateway.folder import Folder
 from aisio.gateway.groups import Groups
@@ -40,9 +41,7 @@ LATER_ACTIONS = frozenset(
         "etl-bck",
         "etl-listrange",
         "index-shard",
-        "make-n-copies",
         "rechunk",
-        "set-bprops",
         "show-inventory",
     }
 )
@@ -75,10 +74,12 @@ class Buckets:
             ("POST", "create-bck"): self._create,
             ("DELETE", "destroy-bck"): self._destroy,
             ("PATCH", "reset-bprops"): self._reset,
+            ("PATCH", "set-bprops"): self._change,
             ("GET", "list"): self._list,
             ("GET", "summary-bck"): self._jobs.summary,
             ("POST", "copy-bck"): self._jobs.copy,
             ("POST", "move-bck"): self._jobs.rename,
+            ("POST", "make-n-copies"): self._jobs.make_copies,
             ("DELETE", "delete-listrange"): groups.delete,
             ("POST", "copy-listrange"): groups.copy,
             ("PUT", "archive"): groups.archive,
@@ -109,8 +110,10 @@ class Buckets:
         if "bsumm_remote" in exchange.target.query:
             return await self._jobs.info(exchange)
         _refuse_longer_path(exchange)
-        status = self._folder.bucket_status(exchange.target.bucket)
-        return reply(headers=[("Ais-Bucket-Props", bucket_props(status))])
+        bucket = exchange.target.bucket
+        status = self._folder.bucket_status(bucket)
+        props = bucket_props(self._folder.metadata.props(bucket), status)
+        return reply(headers=[("Ais-Bucket-Props", props)])
 
     async def _create(self, exchange: Exchange, message: ActionMessage) -> web.StreamResponse:
         if provider_of(exchange.target.query.get("provider", "")) != "ais":
@@ -119,13 +122,22 @@ class Buckets:
         return reply()
 
     async def _destroy(self, exchange: Exchange, message: ActionMessage) -> web.StreamResponse:
+        self._folder.require_access(exchange.target.bucket, "DESTROY-BUCKET")
         await asyncio.to_thread(self._folder.destroy_bucket, exchange.target.bucket)
         return reply()
 
     async def _reset(self, exchange: Exchange, message: ActionMessage) -> web.StreamResponse:
-        """Do nothing: a bucket's properties cannot be set here, so they are the default ones."""
+        return self._set(exchange, BucketProps())
+
+    async def _change(self, exchange: Exchange, message: ActionMessage) -> web.StreamResponse:
+        bucket = exchange.target.bucket
+        before = self._folder.metadata.props(bucket)
+        return self._set(exchange, before.changed(message.value, bucket.url))
+
+    def _set(self, exchange: Exchange, props: BucketProps) -> web.StreamResponse:
         self._folder.require_writable()
         self._folder.bucket_path(exchange.target.bucket)
+        self._folder.metadata.set_props(exchange.target.bucket, props)
         return reply()
 
     async def _list(self, exchange: Exchange, message: ActionMessage) -> web.StreamResponse:

@@ -28,13 +28,13 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from aisio.checksums import HASHERS
-from aisio.errors import ConfigError, UrlError
-from aisio.gateway.metadata import FileState, Metadata, Record
-from aisio.gateway.names import BucketName
+from aisio.errors import ConfigError
+from aisio.gateway.bucket_props import OPERATIONS, READ_WRITE
+from aisio.gateway.metadata import FileState, Metadata, Parted, Record
+from aisio.gateway.names import BucketName, is_bucket, is_namespace
 from aisio.gateway.refusals import Refusal, no_bucket, no_object
 from aisio.gateway.uploads import Upload
 from aisio.records import Checksum
-from aisio.urls import Namespace, check_bucket
 
 OWN_FOLDER = ".aisio"
 _HASH_BYTES = 1 << 20
@@ -103,13 +103,11 @@ class Folder:
     def buckets(self) -> Iterator[BucketName]:
         """Yield the buckets: folders named as buckets can be, also below `#namespace`."""
         for name in self._folders(""):
-            if _is_bucket(name):
+            if is_bucket(name):
                 yield BucketName(name)
-            elif _is_namespace(name):
+            elif is_namespace(name):
                 yield from (
-                    BucketName(inner, name[1:])
-                    for inner in self._folders(name)
-                    if _is_bucket(inner)
+                    BucketName(inner, name[1:]) for inner in self._folders(name) if is_bucket(inner)
                 )
 
     def bucket_path(self, bucket: BucketName) -> str:
@@ -186,9 +184,21 @@ class Folder:
         return Upload(self._temporary_path(), claimed)
 
     def finish_upload(
-        self, upload: Upload, last: list[bytes], bucket: BucketName, name: str
+        self,
+        upload: Upload,
+        last: list[bytes],
+        bucket: BucketName,
+        name: str,
+        parted: Parted | None = None,
     ) -> tuple[Record, os.stat_result]:
         """Take in the last bytes of an upload, and give it its name.
+
+        Args:
+            upload: The upload.
+            last: Its last bytes.
+            bucket: Where it goes.
+            name: What it will be called.
+            parted: How it came in parts; None if it did not.
 
         Raises:
             Refusal: Bad checksum, no bucket, or a folder in the way.
@@ -201,7 +211,8 @@ class Folder:
                 os.replace(upload.path, path)
             except OSError as error:
                 raise blocked(bucket, name, error) from None
-            return self.metadata.replace(bucket, name, FileState.of(status), checksum), status
+            state = FileState.of(status)
+            return self.metadata.replace(bucket, name, state, checksum, parted), status
 
     def delete_object(self, bucket: BucketName, name: str) -> None:
         """Remove an object, and the folders that it leaves empty.
@@ -261,6 +272,23 @@ class Folder:
         """
         if self.read_only:
             raise Refusal(403, "the gateway serves this folder read-only")
+
+    def require_access(self, bucket: BucketName, operation: str = "") -> None:
+        """Refuse what the bucket's properties do not allow.
+
+        Args:
+            bucket: The bucket.
+            operation: One of bucket_props.OPERATIONS; "" for all of READ_WRITE.
+
+        Raises:
+            Refusal: It is not allowed.
+        """
+        props = self.metadata.props(bucket)
+        bits = 1 << OPERATIONS.index(operation) if operation else READ_WRITE
+        if not props.allow(bits):
+            number = f"{self.bucket_status(bucket).st_ino:#x}"
+            told = props.denial(bits, f"{bucket.url}({number})")
+            raise Refusal(403, told, tcode="ErrBucketAccessDenied")
 
     def object_path(self, bucket: BucketName, name: str) -> str:
         """Return the path of an object, resolved, whether or not it exists.
@@ -338,21 +366,6 @@ class Folder:
         except OSError:
             advice = "stop it, or serve this one read-only"
             raise ConfigError(f"another gateway writes to {self.root}: {advice}") from None
-
-
-def _is_bucket(name: str) -> bool:
-    try:
-        check_bucket(name, name)
-    except UrlError:
-        return False
-    return not name.startswith(".")
-
-
-def _is_namespace(name: str) -> bool:
-    try:
-        return name.startswith("#") and bool(Namespace.parse(name).name)
-    except UrlError:
-        return False
 
 
 def blocked(bucket: BucketName, name: str, error: OSError) -> Exception:

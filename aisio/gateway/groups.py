@@ -166,6 +166,8 @@ class Groups:
         self._folder.require_writable()
         bucket = exchange.target.bucket
         self._folder.bucket_path(bucket)
+        deletes = message.action == "delete-listrange"
+        self._folder.require_access(bucket, "DELETE-OBJECT" if deletes else "")
         return bucket, decode_message(message.value, GroupMessage)
 
     def _names(self, bucket: BucketName, group: GroupMessage) -> Iterable[str]:

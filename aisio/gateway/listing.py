@@ -17,19 +17,25 @@ from aisio.gateway.metadata import FileState, Record
 from aisio.gateway.names import BucketName, check_prefix
 from aisio.gateway.refusals import Refusal
 from aisio.gateway.walk import Directories, Walk, prefix_in
-from aisio.wire.messages import IS_DIRECTORY, NAME_ONLY, NAME_SIZE, NO_RECURSION
+from aisio.wire.listing import (
+    ARCHIVES,
+    CACHED,
+    DIFF,
+    IN_ARCHIVE,
+    IN_CLUSTER,
+    IN_PARTS,
+    INVENTORY,
+    IS_ARCHIVE,
+    IS_DIRECTORY,
+    NAME_ONLY,
+    NAME_SIZE,
+    NO_RECURSION,
+    NOT_CACHED,
+    PackedEntry,
+)
 
 LARGEST_PAGE = 10_000
 """AIStore's own limit for `ais://` buckets."""
-
-CACHED = 1 << 0
-NOT_CACHED = 1 << 9
-DIFF = 1 << 12
-ARCHIVES = 1 << 3
-INVENTORY = 1 << 15
-IN_CLUSTER = 1 << 6
-IN_ARCHIVE = 1 << 7
-IS_ARCHIVE = 1 << 9
 
 
 class ListMessage(msgspec.Struct):
@@ -62,24 +68,10 @@ class ListMessage(msgspec.Struct):
         )
 
 
-class Entry(msgspec.Struct, omit_defaults=True, gc=False):
-    """An object or folder of a page, under the keys of AIStore's msgpack form."""
-
-    n: str
-    cs: str = ""
-    a: str = ""
-    v: str = ""
-    t: str = ""
-    m: str = ""
-    s: int = 0
-    c: int = 0
-    f: int = 0
-
-
 class Page(NamedTuple):
     """One page and where the next begins ("" after the last)."""
 
-    entries: list[Entry]
+    entries: list[PackedEntry]
     token: str
 
 
@@ -152,7 +144,7 @@ def _check(bucket: BucketName, message: ListMessage) -> None:
 def _records(
     folder: Folder, bucket: BucketName, found: list[Listed], wanted: frozenset[str]
 ) -> dict[str, Record]:
-    if not found or wanted.isdisjoint({"checksum", "version", "custom"}):
+    if not found or wanted.isdisjoint({"checksum", "version", "custom", "chunked"}):
         return {}
     return folder.metadata.page(bucket, found[0].name, found[-1].name)
 
@@ -164,14 +156,14 @@ def _entry(
     wanted: frozenset[str],
     records: dict[str, Record],
     location: str,
-) -> Entry | None:
+) -> PackedEntry | None:
     """Describe a name; None if the file has gone since the walk saw it."""
     if isinstance(found, Inside):
-        return Entry(found.name, s=found.size_bytes, f=IN_CLUSTER | IN_ARCHIVE)
+        return PackedEntry(found.name, s=found.size_bytes, f=IN_CLUSTER | IN_ARCHIVE)
     if found.path is None:
-        return Entry(found.name, f=IS_DIRECTORY)
-    entry = Entry(found.name, f=IN_CLUSTER | (IS_ARCHIVE if isinstance(found, Shard) else 0))
-    if wanted.isdisjoint({"size", "atime", "checksum", "version", "custom"}):
+        return PackedEntry(found.name, f=IS_DIRECTORY)
+    entry = PackedEntry(found.name, f=IN_CLUSTER | (IS_ARCHIVE if isinstance(found, Shard) else 0))
+    if wanted.isdisjoint({"size", "atime", "checksum", "version", "custom", "chunked"}):
         status = None
     else:
         try:
@@ -179,7 +171,8 @@ def _entry(
         except FileNotFoundError:
             return None
     if status is not None:
-        _describe(entry, status, wanted, records.get(found.name))
+        step = int(folder.metadata.props(bucket).counts_versions)
+        _describe(entry, status, wanted, records.get(found.name), step)
     if "location" in wanted:
         entry.t = location
     if "copies" in wanted:
@@ -188,7 +181,11 @@ def _entry(
 
 
 def _describe(
-    entry: Entry, status: os.stat_result, wanted: frozenset[str], record: Record | None
+    entry: PackedEntry,
+    status: os.stat_result,
+    wanted: frozenset[str],
+    record: Record | None,
+    version_step: int,
 ) -> None:
     if "size" in wanted:
         entry.s = status.st_size
@@ -196,9 +193,13 @@ def _describe(
         entry.a = time.strftime("%d %b %y %H:%M UTC", time.gmtime(status.st_atime))
     known = record is not None and record.state == FileState.of(status)
     if "version" in wanted:
-        entry.v = str((record.version + (not known)) if record else 1)
+        version = record.version if record else 0
+        version += 0 if known else version_step
+        entry.v = str(version) if version else ""
     if record is None or not known:
         return
+    if record.parted is not None:
+        entry.f |= IN_PARTS
     if "checksum" in wanted:
         entry.cs = record.checksum
     if "custom" in wanted and record.custom:

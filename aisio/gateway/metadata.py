@@ -17,29 +17,36 @@ import pathlib
 import sqlite3
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 from urllib.parse import quote
 
 import msgspec
 
 from aisio.errors import ConfigError
+from aisio.gateway.bucket_props import BucketProps
 from aisio.gateway.names import BucketName
 from aisio.records import Checksum
 
 _MOST_CACHED = 200_000
+_DEFAULT_PROPS = BucketProps()
 _log = logging.getLogger(__name__)
 _INT64 = (1 << 63) - 1
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS objects (
     bucket TEXT, name TEXT, size INTEGER, mtime_ns INTEGER, inode INTEGER,
-    checksum TEXT, version INTEGER, custom TEXT, PRIMARY KEY (bucket, name)
+    checksum TEXT, version INTEGER, custom TEXT, parts TEXT NOT NULL DEFAULT '',
+    PRIMARY KEY (bucket, name)
 ) WITHOUT ROWID
 """
+_BUCKETS = "CREATE TABLE IF NOT EXISTS buckets (bucket TEXT PRIMARY KEY, props BLOB) WITHOUT ROWID"
+_ADD_PARTS = "ALTER TABLE objects ADD COLUMN parts TEXT NOT NULL DEFAULT ''"
 _FIND = """
-SELECT size, mtime_ns, inode, checksum, version, custom FROM objects WHERE bucket = ? AND name = ?
+SELECT size, mtime_ns, inode, checksum, version, custom, parts FROM objects
+WHERE bucket = ? AND name = ?
 """
 _FIND_BETWEEN = """
-SELECT name, size, mtime_ns, inode, checksum, version, custom FROM objects
+SELECT name, size, mtime_ns, inode, checksum, version, custom, parts FROM objects
 WHERE bucket = ? AND name BETWEEN ? AND ?
 """
 
@@ -58,6 +65,13 @@ class FileState:
         return cls(status.st_size, status.st_mtime_ns, status.st_ino & _INT64)
 
 
+class Parted(NamedTuple):
+    """How an object came in parts."""
+
+    parts: int
+    largest_bytes: int
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """What is known of one object.
@@ -65,14 +79,16 @@ class Record:
     Attributes:
         state: Of the file it was recorded for.
         checksum: XXH64 of the whole object, hexadecimal.
-        version: 1 for the first content of that name, +1 each time it is replaced.
+        version: 1 for the first content of that name, +1 each time it is replaced; 0 for none.
         custom: Custom metadata.
+        parted: How it came in parts; None if it did not.
     """
 
     state: FileState
     checksum: str
     version: int
     custom: Mapping[str, str] = field(default_factory=dict)
+    parted: Parted | None = None
 
     @property
     def full_checksum(self) -> Checksum:
@@ -87,6 +103,8 @@ class Metadata:
         self._database = database
         self._lock = threading.Lock()
         self._cache: dict[tuple[str, str], Record] = {}
+        rows = database.execute("SELECT bucket, props FROM buckets").fetchall()
+        self._props = {row[0]: msgspec.json.decode(row[1], type=BucketProps) for row in rows}
 
     @classmethod
     def open(cls, file: str | None, *, seed: str | None = None) -> Metadata:
@@ -109,6 +127,10 @@ class Metadata:
             database.execute("PRAGMA journal_mode=WAL")
             database.execute("PRAGMA synchronous=OFF")
             database.execute(_SCHEMA)
+            database.execute(_BUCKETS)
+            columns = database.execute("PRAGMA table_info(objects)").fetchall()
+            if "parts" not in {column[1] for column in columns}:
+                database.execute(_ADD_PARTS)
         except sqlite3.Error as error:
             database.close()
             advice = "remove it to start anew; checksums are computed again as objects are read"
@@ -130,26 +152,49 @@ class Metadata:
         version = self.expected_version(bucket, name, state)
         return self._save(bucket.folder, name, Record(state, checksum, version))
 
-    def replace(self, bucket: BucketName, name: str, state: FileState, checksum: str) -> Record:
+    def replace(
+        self,
+        bucket: BucketName,
+        name: str,
+        state: FileState,
+        checksum: str,
+        parted: Parted | None = None,
+    ) -> Record:
         """Record an object that the gateway itself has just written."""
         before = self._find(bucket.folder, name)
-        version = before.version + 1 if before else 1
-        return self._save(bucket.folder, name, Record(state, checksum, version))
+        version = (before.version if before else 0) + self.props(bucket).counts_versions
+        return self._save(bucket.folder, name, Record(state, checksum, version, parted=parted))
 
     def set_custom(
         self, bucket: BucketName, name: str, record: Record, custom: Mapping[str, str]
     ) -> Record:
         """Replace an object's custom metadata."""
-        return self._save(
-            bucket.folder, name, Record(record.state, record.checksum, record.version, dict(custom))
-        )
+        return self._save(bucket.folder, name, replace(record, custom=dict(custom)))
 
     def expected_version(self, bucket: BucketName, name: str, state: FileState) -> int:
         """Return the version that the object has, or will have once its checksum is known."""
         record = self._find(bucket.folder, name)
+        step = int(self.props(bucket).counts_versions)
         if record is None:
-            return 1
-        return record.version if record.state == state else record.version + 1
+            return step
+        return record.version if record.state == state else record.version + step
+
+    def props(self, bucket: BucketName) -> BucketProps:
+        """Return the properties of a bucket."""
+        return self._props.get(bucket.folder, _DEFAULT_PROPS)
+
+    def set_props(self, bucket: BucketName, props: BucketProps) -> None:
+        """Replace the properties of a bucket."""
+        with self._lock:
+            self._set_props(bucket.folder, props)
+
+    def _set_props(self, bucket: str, props: BucketProps) -> None:
+        self._database.execute("DELETE FROM buckets WHERE bucket = ?", (bucket,))
+        self._props.pop(bucket, None)
+        if props != _DEFAULT_PROPS:
+            row = (bucket, msgspec.json.encode(props))
+            self._database.execute("INSERT INTO buckets VALUES (?, ?)", row)
+            self._props[bucket] = props
 
     def page(self, bucket: BucketName, first: str, last: str) -> dict[str, Record]:
         """Return all records of names from `first` to `last`, both included."""
@@ -169,15 +214,16 @@ class Metadata:
         """Drop all records of a destroyed bucket."""
         with self._lock:
             self._cache.clear()
+            self._set_props(bucket.folder, _DEFAULT_PROPS)
             self._database.execute("DELETE FROM objects WHERE bucket = ?", (bucket.folder,))
 
     def move(self, bucket: BucketName, name: str, new_name: str) -> None:
-        """Give the record of a renamed object its new name."""
+        """Give the record of a renamed object its new name; as on a cluster, it is then whole."""
         with self._lock:
             self._cache.pop((bucket.folder, name), None)
             self._cache.pop((bucket.folder, new_name), None)
             self._database.execute(
-                "UPDATE OR REPLACE objects SET name = ? WHERE bucket = ? AND name = ?",
+                "UPDATE OR REPLACE objects SET name = ?, parts = '' WHERE bucket = ? AND name = ?",
                 (new_name, bucket.folder, name),
             )
 
@@ -185,6 +231,8 @@ class Metadata:
         """Give the records of a renamed bucket their new place."""
         with self._lock:
             self._cache.clear()
+            self._set_props(new.folder, self.props(bucket))
+            self._set_props(bucket.folder, _DEFAULT_PROPS)
             self._database.execute(
                 "UPDATE OR REPLACE objects SET bucket = ? WHERE bucket = ?",
                 (new.folder, bucket.folder),
@@ -211,10 +259,12 @@ class Metadata:
             record.checksum,
             record.version,
         )
+        parts = "{} {}".format(*record.parted) if record.parted else ""
         custom = msgspec.json.encode(record.custom).decode()
         with self._lock:
             self._database.execute(
-                "INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (*row, custom)
+                "INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (*row, custom, parts),
             )
             return self._remember(bucket, name, record)
 
@@ -225,9 +275,10 @@ class Metadata:
         return record
 
 
-def _record(row: tuple[int, int, int, str, int, str]) -> Record:
+def _record(row: tuple[int, int, int, str, int, str, str]) -> Record:
     custom = msgspec.json.decode(row[5], type=dict[str, str]) if row[5] != "{}" else {}
-    return Record(FileState(*row[:3]), row[3], row[4], custom)
+    parted = Parted(*map(int, row[6].split())) if row[6] else None
+    return Record(FileState(*row[:3]), row[3], row[4], custom, parted)
 
 
 def _copy(file: str, database: sqlite3.Connection) -> None:

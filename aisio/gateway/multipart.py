@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ from aiohttp import web
 
 from aisio.gateway.exchange import ActionMessage, Exchange, reply
 from aisio.gateway.folder import Folder
+from aisio.gateway.metadata import Parted
 from aisio.gateway.names import BucketName
 from aisio.gateway.refusals import Refusal
 from aisio.gateway.replies import TEXT, new_id
@@ -58,6 +60,7 @@ class Multipart:
         self._folder.require_writable()
         bucket, name = exchange.target.bucket, exchange.target.name
         self._folder.bucket_path(bucket)
+        self._folder.require_access(bucket)
         upload_id = new_id()
         self._under_way[upload_id] = Parts(bucket, name)
         return reply(upload_id.encode(), kind=TEXT)
@@ -80,6 +83,7 @@ class Multipart:
 
     async def complete(self, exchange: Exchange, message: ActionMessage) -> web.StreamResponse:
         """Make the object of its parts, which must be all there are."""
+        self._folder.require_access(exchange.target.bucket)
         parts = self._find(exchange)
         upload_id = exchange.target.query["uploadId"]
         _check_complete(parts.files, message)
@@ -112,12 +116,15 @@ class Multipart:
 
     def _join(self, parts: Parts) -> None:
         upload = self._folder.begin_upload(None)
+        sizes: list[int] = []
         try:
             for number in sorted(parts.files):
                 with Path(parts.files[number].path).open("rb", buffering=0) as file:
+                    sizes.append(os.fstat(file.fileno()).st_size)
                     while piece := file.read(_COPY_BYTES):
                         upload.write([piece])
-            self._folder.finish_upload(upload, [], parts.bucket, parts.name)
+            came_in = Parted(len(sizes), max(sizes))
+            self._folder.finish_upload(upload, [], parts.bucket, parts.name, came_in)
         finally:
             upload.discard()
 

@@ -207,6 +207,23 @@ def bucket_of(name: str, provider_text: str = "", namespace_text: str = "") -> B
     return BucketName(name, namespace.name)
 
 
+def is_bucket(name: str) -> bool:
+    """Tell whether a folder of this name is a bucket."""
+    try:
+        check_bucket(name, name)
+    except UrlError:
+        return False
+    return not name.startswith(".")
+
+
+def is_namespace(name: str) -> bool:
+    """Tell whether the buckets in a folder of this name are in a namespace."""
+    try:
+        return name.startswith("#") and bool(Namespace.parse(name).name)
+    except UrlError:
+        return False
+
+
 def _bad_bucket(name: str) -> str:
     if len(name) > 64:
         return f"bucket name is too long: {len(name)} > 64(max length)"

@@ -28,8 +28,9 @@ from aisio.gateway.metadata import FileState, Record
 from aisio.gateway.moves import copy_object, rename_object
 from aisio.gateway.multipart import Multipart
 from aisio.gateway.names import BucketName, check_name, parse_uname
+from aisio.gateway.promotions import Promotions
 from aisio.gateway.ranges import parse_range
-from aisio.gateway.refusals import Refusal, not_remote, unsupported
+from aisio.gateway.refusals import Refusal, not_remote
 from aisio.gateway.replies import Cluster, head_headers, head_props_headers, object_headers
 from aisio.gateway.uploads import Upload
 from aisio.records import Checksum
@@ -51,12 +52,16 @@ class Objects:
         folder: The served folder.
         cluster: The names that the gateway goes by.
         archives: What is known of its archives.
+        promotions: Makes objects of files.
     """
 
-    def __init__(self, folder: Folder, cluster: Cluster, archives: Archives) -> None:
+    def __init__(
+        self, folder: Folder, cluster: Cluster, archives: Archives, promotions: Promotions
+    ) -> None:
         self._folder = folder
         self._cluster = cluster
         self._archives = archives
+        self._promotions = promotions
         self._archive_reads = ArchiveReads(folder, archives)
         self._appends = Appends(folder, cluster.target_id)
         self._multipart = Multipart(folder)
@@ -112,6 +117,7 @@ class Objects:
         self._folder.require_writable()
         bucket, _ = exchange.target.bucket, exchange.target.name
         self._folder.bucket_path(bucket)
+        self._folder.require_access(bucket, "APPEND" if query.get("append_type") else "PUT")
         if not exchange.is_handed_over:
             return await exchange.hand_over(self._cluster.proxy_id)
         if query.get("object_to"):
@@ -172,6 +178,7 @@ class Objects:
         """Set custom metadata: add to what there is, or replace it."""
         self._folder.require_writable()
         bucket, name = exchange.target.bucket, exchange.target.name
+        self._folder.require_access(bucket, "UPDATE-OBJECT")
         message = decode_message(await exchange.read_body(), CustomMessage)
         opened = self._folder.open_object(bucket, name)
         with opened.file:
@@ -184,6 +191,7 @@ class Objects:
     async def delete(self, exchange: Exchange) -> web.StreamResponse:
         """Remove an object, or what there is of a multipart upload."""
         self._folder.require_writable()
+        self._folder.require_access(exchange.target.bucket, "DELETE-OBJECT")
         if exchange.target.query.get("uploadId"):
             return await self._multipart.abort(exchange)
         self._folder.delete_object(exchange.target.bucket, exchange.target.name)
@@ -202,6 +210,7 @@ class Objects:
             self._folder.bucket_path(bucket)
             return reply()
         if message.action == "rename-obj":
+            self._folder.require_access(bucket, "MOVE-OBJECT")
             new_name = check_name(message.name)
             await asyncio.to_thread(
                 rename_object, self._folder, bucket, exchange.target.name, new_name
@@ -210,7 +219,7 @@ class Objects:
         if message.action == "blob-download":
             raise not_remote("blob-download", bucket.url)
         if message.action == "promote":
-            raise unsupported('action "promote"')
+            return await self._promotions.promote(exchange, message)
         raise Refusal(400, f'invalid action "{message.action}"')
 
     def close(self) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+PROMOTE_ROOT = "/var/lib/ais/promote"
+"""Where AIStore takes files from that are promoted."""
+
 
 @dataclass(frozen=True, slots=True)
 class ServerOptions:
@@ -18,6 +21,7 @@ class ServerOptions:
         verbose: Write a line to stderr for each request.
         tls_cert: PEM file of the certificate to serve https with; None serves http.
         tls_key: PEM file of its private key; None where the certificate's file holds it.
+        promote_root: The folder below which files can be promoted to objects.
     """
 
     folder: str
@@ -28,3 +32,4 @@ class ServerOptions:
     verbose: bool = False
     tls_cert: str | None = None
     tls_key: str | None = None
+    promote_root: str = PROMOTE_ROOT

@@ -16,16 +16,17 @@ from typing import Any
 import msgspec
 import xxhash
 
-from aisio.gateway.listing import Entry, ListMessage, Page
+from aisio.gateway.bucket_props import BucketProps
+from aisio.gateway.listing import ListMessage, Page
 from aisio.gateway.metadata import Record
 from aisio.gateway.names import BucketName
 from aisio.gateway.refusals import Refusal
+from aisio.wire.listing import PackedEntry, PackedPage
+from aisio.wire.placement import digest
 
 JSON = "application/json; charset=utf-8"
 TEXT = "text/plain; charset=utf-8"
 _ID_LETTERS = "abcdefghijkmnopqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"
-PLACEMENT_SEED = 1103515245
-"""Seed of the hash that AIStore places objects and names nodes with."""
 
 _VALID_PROPS = frozenset(
     {
@@ -33,15 +34,6 @@ _VALID_PROPS = frozenset(
         *("copies", "ec", "chunked", "last-modified", "etag"),
     }
 )
-
-
-class PackedList(msgspec.Struct):
-    """A listing page in its msgpack form."""
-
-    uuid: str = msgspec.field(name="UUID")
-    token: str = msgspec.field(name="ContinuationToken")
-    entries: list[Entry] | None = msgspec.field(name="Entries")
-    flags: int = msgspec.field(name="Flags", default=0)
 
 
 class Cluster:
@@ -90,7 +82,7 @@ class Cluster:
             "daemon_type": kind,
             "daemon_id": node_id,
             "flags": flags,
-            "id_digest": xxhash.xxh64_intdigest(node_id.encode(), PLACEMENT_SEED),
+            "id_digest": digest(node_id),
         }
 
 
@@ -129,13 +121,14 @@ def bucket_entry(bucket: BucketName) -> dict[str, Any]:
     }
 
 
-def bucket_props(status: os.stat_result) -> str:
+def bucket_props(props: BucketProps, status: os.stat_result) -> str:
     """Return the bucket properties, as one line of JSON.
 
     Args:
+        props: Those that can be set.
         status: Of the bucket's folder.
     """
-    props = {
+    told = {
         "backend_bck": {"name": "", "provider": "", "namespace": {"uuid": "", "name": ""}},
         "write_policy": {"data": "immediate", "md": "immediate"},
         "provider": "ais",
@@ -150,19 +143,23 @@ def bucket_props(status: os.stat_result) -> str:
         "mirror": {"copies": 1, "burst_buffer": 0, "enabled": False},
         "ec": {"data_slices": 1, "parity_slices": 1, "enabled": False},
         "lru": {"dont_evict_time": "2h0m", "capacity_upd_time": "10m", "enabled": False},
-        "access": "18446744073709551615",
+        "access": str(props.access),
         "features": "0",
         "bid": str(status.st_ino),
         "created": str(status.st_ctime_ns),
-        "versioning": {"enabled": True, "validate_warm_get": False, "synchronize": False},
+        "versioning": {
+            "enabled": props.counts_versions,
+            "validate_warm_get": False,
+            "synchronize": False,
+        },
     }
-    return json.dumps(props, separators=(",", ":"))
+    return json.dumps(told, separators=(",", ":"))
 
 
 def packed_list(page: Page, message: ListMessage, new_uuid: str) -> bytes:
     """Return a listing page as msgpack."""
     uuid = message.uuid or new_uuid
-    return msgspec.msgpack.encode(PackedList(uuid, page.token, page.entries or None))
+    return msgspec.msgpack.encode(PackedPage(uuid, page.token, page.entries or None))
 
 
 def json_list(page: Page, message: ListMessage, new_uuid: str) -> bytes:
@@ -182,10 +179,14 @@ def object_headers(record: Record, status: os.stat_result) -> list[tuple[str, st
     headers = [
         ("Ais-Checksum-Type", "xxhash2"),
         ("Ais-Checksum-Value", record.checksum),
-        ("Ais-Version", str(record.version)),
         ("Ais-Atime", str(status.st_atime_ns)),
     ]
-    return headers + custom_headers(record)
+    return headers + version_headers(record) + custom_headers(record)
+
+
+def version_headers(record: Record) -> list[tuple[str, str]]:
+    """Return the header of the version, where there is one."""
+    return [("Ais-Version", str(record.version))] if record.version else []
 
 
 def custom_headers(record: Record) -> list[tuple[str, str]]:
@@ -229,16 +230,26 @@ def head_props_headers(
     modified = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(status.st_mtime))
     known: Mapping[str, list[tuple[str, str]]] = {
         "checksum": object_headers(record, status)[:2],
-        "version": [("Ais-Version", str(record.version))],
+        "version": version_headers(record),
         "atime": [("Ais-Atime", str(status.st_atime_ns))],
         "custom": custom_headers(record),
         "location": [("Ais-Location", location)],
         "copies": [("Ais-Mirror-Copies", "1"), ("Ais-Mirror-Paths", mountpath(location))],
+        "chunked": _chunk_headers(record),
         "last-modified": [("Last-Modified", modified)],
         "etag": [("ETag", f'"v{record.version}-{record.checksum}"')],
     }
     always = [("Ais-Present", "true"), ("Content-Length", str(status.st_size))]
     return always + [header for prop in sorted(wanted & known.keys()) for header in known[prop]]
+
+
+def _chunk_headers(record: Record) -> list[tuple[str, str]]:
+    if record.parted is None:
+        return []
+    return [
+        ("Ais-Chunks-Count", str(record.parted.parts)),
+        ("Ais-Chunks-Max-Chunk-Size", str(record.parted.largest_bytes)),
+    ]
 
 
 def mountpath(location: str) -> str:
@@ -251,7 +262,7 @@ def one_line(text: str) -> str:
     return text.replace("\r", " ").replace("\n", " ")
 
 
-def _json_entry(entry: Entry) -> dict[str, Any]:
+def _json_entry(entry: PackedEntry) -> dict[str, Any]:
     values = (
         ("name", entry.n),
         ("checksum", entry.cs),

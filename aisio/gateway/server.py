@@ -57,7 +57,7 @@ def run(
 async def _serve(
     options: ServerOptions, folder: Folder, ready: Callable[[str], None], parent_pid: int | None
 ) -> None:
-    app = App(folder, token=options.token)
+    app = App(folder, token=options.token, promote_root=options.promote_root)
     # Content-Encoding belongs to the client: an object is stored as it was sent. Bodies that nobody
     # reads are dealt with in exchange.answer_early, hence no lingering.
     server = web.Server(

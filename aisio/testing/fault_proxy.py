@@ -48,6 +48,9 @@ __all__ = [
     "Trickle",
 ]
 
+TARGET_MARK = "#target"
+"""Ends the name of the node that is the target's part of a server which is a proxy as well."""
+
 _STOP_S = 10.0
 
 
@@ -158,7 +161,8 @@ class SeenRequest(msgspec.Struct):
         method: HTTP method.
         target: Path and query, as sent.
         headers: By lowercase name; of a repeated one, the values joined by ", ".
-        node: The server it was meant for, such as "http://127.0.0.1:8081".
+        node: The server it was meant for, such as "http://127.0.0.1:8081"; with "#target" behind it
+            where it came by the port that `separate_targets` gives it.
         fault: Name of the fault it got, such as "Cut"; "" for none.
         status: Status of the answer; 0 while there is none.
         sent_bytes: Bytes of the answer's body that were sent so far.
@@ -185,10 +189,13 @@ class FaultProxy:
 
     Args:
         target_url: Base URL of the server, such as "http://127.0.0.1:8080".
+        separate_targets: Give a target that is at its proxy's address, as a gateway's, a port of
+            its own: clients then go straight to it, and to the proxy where that fails.
     """
 
-    def __init__(self, target_url: str) -> None:
+    def __init__(self, target_url: str, *, separate_targets: bool = False) -> None:
         self._target_url = target_url
+        self._separate_targets = separate_targets
         self._process: subprocess.Popen[bytes] | None = None
         self._owner_pid = 0
         self._lock = threading.Lock()
@@ -230,7 +237,7 @@ class FaultProxy:
             stdout=subprocess.PIPE,
             start_new_session=True,  # Ctrl-C is for the notebook
         )
-        self._endpoint = self._tell("open", self._target_url)
+        self._endpoint = self._tell("open", [self._target_url, self._separate_targets])
 
     def stop(self) -> None:
         """End the proxy and with it all connections; in a forked process this does nothing."""
@@ -266,7 +273,7 @@ class FaultProxy:
         self._tell("add", Rule(fault, method, path, skip, times))
 
     def clear(self) -> None:
-        """Forget all rules; faults that are under way go on."""
+        """Forget all rules, and refuse no more for a Restart; faults under way go on."""
         self._tell("clear")
 
     def release(self) -> None:
@@ -293,7 +300,7 @@ class FaultProxy:
 
     @property
     def nodes(self) -> dict[str, str]:
-        """The proxy's endpoint for each server that it stands in front of so far."""
+        """The proxy's endpoint for each server that it stands in front of so far; see `node`."""
         return dict(self._tell("nodes"))
 
     def _tell(self, command: str, argument: Any = None) -> Any:

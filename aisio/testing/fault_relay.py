@@ -15,14 +15,13 @@ import logging
 import re
 import sys
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import Any
 
 import msgspec
 
 from aisio.testing.fault_http import Head, framed, pieces, read_head, reset
 from aisio.testing.fault_proxy import (
+    TARGET_MARK,
     Corrupt,
     Cut,
     Fault,
@@ -35,20 +34,12 @@ from aisio.testing.fault_proxy import (
     Status,
     Trickle,
 )
+from aisio.testing.fault_rules import Rules
 
 _BUFFER_BYTES = 1 << 20
 _ABSOLUTE = re.compile(r"http://[^/?#]+")
 # What a broken connection, or a head or body that ends too soon, looks like here.
 _BROKEN = (OSError, EOFError, asyncio.LimitOverrunError)
-
-
-@dataclass
-class _Live:
-    """A rule, and what is left of it."""
-
-    rule: Rule
-    skip: int
-    times: int | None
 
 
 class Relay:
@@ -59,19 +50,22 @@ class Relay:
         self.seen: list[SeenRequest] = []
         self.connections = 0
         self.released = asyncio.Event()
-        self._rules: list[_Live] = []
+        self.separates_targets = False
+        self._rules = Rules()
         self._opening = asyncio.Lock()
 
     async def obey(self, command: str, argument: Any) -> Any:
         """Run a command of FaultProxy and return its result."""
         match command:
             case "open":
-                return await self.front(argument.rstrip("/"))
+                server, self.separates_targets = argument
+                return await self.front(server.rstrip("/"))
             case "add":
-                rule = msgspec.convert(argument, Rule)
-                self._rules.append(_Live(rule, rule.skip, rule.times))
+                self._rules.add(msgspec.convert(argument, Rule))
             case "clear":
                 self._rules.clear()
+                for node in self.nodes.values():
+                    node.refusals = 0
             case "release":
                 self.released.set()
                 self.released = asyncio.Event()
@@ -89,75 +83,63 @@ class Relay:
                 return {server: node.endpoint for server, node in self.nodes.items()}
         return None
 
-    async def front(self, server: str) -> str:
-        """Return the endpoint that stands for a server; open it, if it is new."""
-        async with self._opening:
-            if server not in self.nodes:
-                node = Node(self, server)
-                await node.listen()
-                self.nodes[server] = node
-            return self.nodes[server].endpoint
+    async def front(self, server: str, mark: str = "") -> str:
+        """Return the endpoint that stands for a server; open it, if it is new.
 
-    async def proxied(self, url: str) -> str:
+        Args:
+            server: Its base URL.
+            mark: Tells apart several endpoints that stand for the same server.
+        """
+        name = server + mark
+        async with self._opening:
+            if name not in self.nodes:
+                node = Node(self, server, name)
+                await node.listen()
+                self.nodes[name] = node
+            return self.nodes[name].endpoint
+
+    async def proxied(self, url: str, mark: str = "") -> str:
         """Return a URL that leads through the proxy; a relative or foreign one as it is."""
         match = _ABSOLUTE.match(url)
         if match is None or any(match[0] == node.endpoint for node in self.nodes.values()):
             return url
-        return await self.front(match[0]) + url[match.end() :]
+        return await self.front(match[0], mark) + url[match.end() :]
 
     async def proxied_map(self, body: bytes) -> bytes:
         """Return a cluster map whose nodes are reached through the proxy."""
         told = msgspec.json.decode(body)
-        for node in (told["proxy_si"], *told["pmap"].values(), *told["tmap"].values()):
-            url = await self.proxied(node["public_net"]["direct_url"])
-            host, _, port = url.removeprefix("http://").rpartition(":")
-            net = {"direct_url": url, "node_ip_addr": host, "daemon_port": port}
-            node["public_net"] |= net
+        front = told["proxy_si"]["public_net"]["direct_url"]
+        for node in (told["proxy_si"], *told["pmap"].values()):
+            await self._readdress(node["public_net"])
+        for node in told["tmap"].values():
+            is_proxy = node["public_net"]["direct_url"] == front
+            mark = TARGET_MARK if is_proxy and self.separates_targets else ""
+            await self._readdress(node["public_net"], mark)
         return msgspec.json.encode(told)
+
+    async def _readdress(self, net: dict[str, Any], mark: str = "") -> None:
+        url = await self.proxied(net["direct_url"], mark)
+        host, _, port = url.removeprefix("http://").rpartition(":")
+        net |= {"direct_url": url, "node_ip_addr": host, "daemon_port": port}
 
     def admit(self, seen: SeenRequest) -> Fault | None:
         """Record a request and return the fault that it is to get."""
-        fault = self._choose(seen)
+        fault = self._rules.choose(seen, self.seen)
         seen.fault = type(fault).__name__ if fault else ""
         self.seen.append(seen)
         return fault
-
-    def _choose(self, seen: SeenRequest) -> Fault | None:
-        for live in self._rules:
-            rule = live.rule
-            if rule.method not in ("*", seen.method) or not fnmatchcase(seen.path, rule.path):
-                continue
-            fault = self._misrouted(rule.fault, seen)
-            if fault is None:
-                continue
-            if live.skip:
-                live.skip -= 1
-                continue
-            if live.times is not None:
-                live.times -= 1
-                if not live.times:
-                    self._rules.remove(live)
-            return fault
-        return None
-
-    def _misrouted(self, fault: Fault, seen: SeenRequest) -> Fault | None:
-        if not isinstance(fault, Misroute) or fault.target:
-            return fault
-        for past in reversed(self.seen):
-            if (past.method, past.node) == (seen.method, seen.node) and past.path != seen.path:
-                return Misroute(past.target)
-        return None
 
 
 class Node:
     """The proxy's port for one server."""
 
-    def __init__(self, relay: Relay, server: str) -> None:
+    def __init__(self, relay: Relay, server: str, name: str) -> None:
         self.relay = relay
         self.server = server
+        self.name = name
         self.endpoint = ""
+        self.refusals = 0
         self._port = 0
-        self._refusals = 0
         self._listener: asyncio.Server | None = None
         self._clients: set[asyncio.StreamWriter] = set()
 
@@ -179,7 +161,7 @@ class Node:
 
     def restart(self, refusals: int) -> None:
         """Break all connections, and the next ones as soon as they are made."""
-        self._refusals += refusals
+        self.refusals += refusals
         for client in tuple(self._clients):
             reset(client)
 
@@ -192,8 +174,8 @@ class Node:
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.relay.connections += 1
-        if self._refusals:
-            self._refusals -= 1
+        if self.refusals:
+            self.refusals -= 1
             return reset(writer)
         self._clients.add(writer)
         # drain() then means: handed to the kernel. What a cut has sent is sent.
@@ -223,7 +205,7 @@ class Exchange:
         """Pass the request on, or do what its fault says; return whether the client may go on."""
         request = await read_head(self._reader)
         method, target, _ = request.start_line.split(" ", 2)
-        seen = SeenRequest(method, target, request.joined(), self._node.server)
+        seen = SeenRequest(method, target, request.joined(), self._node.name)
         fault = self._relay.admit(seen)
         if isinstance(fault, Refuse):
             return self._hang_up(by_reset=fault.reset)

@@ -28,13 +28,9 @@ from aisio.errors import (
 )
 from aisio.records import Checksum, ObjectInfo
 from aisio.urls import Namespace, ObjectUrl
+from aisio.wire.listing import NAME_ONLY, NAME_SIZE, NO_RECURSION, STATUS_MASK, PackedPage
 
 MSGPACK = "application/msgpack"
-NAME_SIZE = 1 << 5
-NAME_ONLY = 1 << 4
-NO_RECURSION = 1 << 11
-IS_DIRECTORY = 1 << 8
-STATUS_MASK = 0b11111
 
 CHECKSUM_TYPE = "Ais-Checksum-Type"
 CHECKSUM_VALUE = "Ais-Checksum-Value"
@@ -153,22 +149,6 @@ def list_message(
     return action("list", value)
 
 
-class _PackedEntry(msgspec.Struct, gc=False):
-    n: str
-    s: int = 0
-    cs: str = ""
-    v: str = ""
-    a: str = ""
-    m: str = ""
-    f: int = 0
-
-
-class _PackedPage(msgspec.Struct):
-    UUID: str = ""
-    ContinuationToken: str = ""
-    Entries: list[_PackedEntry] | None = None
-
-
 class _JsonEntry(msgspec.Struct, gc=False):
     name: str
     size: int = 0
@@ -185,7 +165,7 @@ class _JsonPage(msgspec.Struct):
     entries: list[_JsonEntry] | None = None
 
 
-_packed_page = msgspec.msgpack.Decoder(_PackedPage)
+_packed_page = msgspec.msgpack.Decoder(PackedPage)
 # AIStore writes 64-bit numbers as JSON strings; strict=False takes both spellings.
 _json_page = msgspec.json.Decoder(_JsonPage, strict=False)
 
@@ -234,7 +214,7 @@ def parse_page(body: bytes, content_type: str, root: str, props: str) -> Page:
     try:
         if content_type.startswith(MSGPACK):
             packed = _packed_page.decode(body)
-            rows = packed.Entries or []
+            rows = packed.entries or []
             if props in ("name,size", "name"):
                 entries = [
                     ObjectInfo(root, row.n, row.s if sized else None)
@@ -247,7 +227,7 @@ def parse_page(body: bytes, content_type: str, root: str, props: str) -> Page:
                     for row in rows
                     if not row.f & STATUS_MASK
                 ]
-            return Page(entries, packed.ContinuationToken, packed.UUID)
+            return Page(entries, packed.token, packed.uuid)
         page = _json_page.decode(body)
     except msgspec.DecodeError as error:
         raise IntegrityError(

@@ -168,9 +168,10 @@ def test_other_addresses_and_methods(bucket: Served, method: str, path: str, sta
 
 
 def test_post_on_an_object_tells_cannot_from_nonsense(bucket: Served) -> None:
-    """501 for the actions that AIStore has."""
-    for action, status in (("promote", 501), ("blob-download", 400), ("nonsense", 400)):
-        assert bucket.http.post(bucket.url("o"), json={"action": action}).status_code == status
+    """What AIStore does with clouds only is told apart."""
+    for action, tcode in (("blob-download", "ErrNotRemoteBck"), ("nonsense", None)):
+        reply = bucket.http.post(bucket.url("o"), json={"action": action})
+        assert (reply.status_code, reply.json().get("tcode")) == (400, tcode)
 
 
 def test_a_message_without_end_is_refused(bucket: Served) -> None:

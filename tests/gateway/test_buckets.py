@@ -103,10 +103,9 @@ def test_a_bucket_needs_a_name_that_aistore_accepts(
 @pytest.mark.parametrize(
     ("method", "action"),
     [
-        ("POST", "make-n-copies"),
         ("POST", "ec-encode"),
         ("POST", "etl-bck"),
-        ("PATCH", "set-bprops"),
+        ("POST", "rechunk"),
     ],
 )
 def test_actions_of_aistore_that_it_lacks_are_501(bucket: Served, method: str, action: str) -> None:

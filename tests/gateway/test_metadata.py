@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 import threading
 from pathlib import Path
 
 import pytest
 
 from aisio.errors import ConfigError
-from aisio.gateway.metadata import FileState, Metadata
+from aisio.gateway.metadata import FileState, Metadata, Parted
 from aisio.gateway.names import BucketName
 
 BUCKET = BucketName("b")
@@ -109,3 +111,27 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "m.db").write_bytes(b"not a database" * 100)
     with pytest.raises(ConfigError, match=r"m\.db.*remove it"):
         Metadata.open(str(tmp_path / "m.db"))
+
+
+def test_a_file_of_an_earlier_gateway_is_taken_over(tmp_path: Path) -> None:
+    """It knew nothing of parts and properties; what it knew stays."""
+    file = tmp_path / "m.db"
+    with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as database:
+        database.execute(
+            "CREATE TABLE objects (bucket TEXT, name TEXT, size INTEGER, mtime_ns INTEGER,"
+            " inode INTEGER, checksum TEXT, version INTEGER, custom TEXT,"
+            " PRIMARY KEY (bucket, name)) WITHOUT ROWID"
+        )
+        row = (BUCKET.folder, "o", ONE.size_bytes, ONE.mtime_ns, ONE.inode, "aa", 3, "{}")
+        database.execute("INSERT INTO objects VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+    metadata = Metadata.open(str(file))
+    found = metadata.get(BUCKET, "o", ONE)
+    assert found is not None
+    assert (found.version, found.parted) == (3, None)
+    assert metadata.replace(BUCKET, "o", ONE, "bb", Parted(2, 10)).version == 4
+    metadata.close()
+    again = Metadata.open(str(file))
+    found = again.get(BUCKET, "o", ONE)
+    assert found is not None
+    assert found.parted == Parted(2, 10)
+    again.close()

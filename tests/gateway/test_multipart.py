@@ -57,6 +57,27 @@ def test_parts_in_any_order_make_the_object(bucket: Served) -> None:
     assert reply.headers["Ais-Version"] == "1"
 
 
+def test_how_it_came_in_parts_is_told(bucket: Served) -> None:
+    """Until it is replaced or renamed; a copy is whole."""
+    upload_id = begin(bucket)
+    for number in (1, 2, 3):
+        put_part(bucket, upload_id, number, bytes(number * 1000))
+    complete(bucket, upload_id, 1, 2, 3)
+    bucket.http.put(bucket.url("o", f"?object_to=ais/@%23/{bucket.name}/copy"))
+    assert [chunks(bucket, name) for name in ("o", "copy")] == [("3", "3000"), (None, None)]
+    listed = bucket.list(props="name,chunked").json()["entries"]
+    assert {entry["name"]: entry["flags"] for entry in listed} == {"copy": 64, "o": 8256}
+    body = {"action": "rename-obj", "name": "new", "value": None}
+    assert bucket.http.post(bucket.url("o"), json=body).status_code == 200
+    assert chunks(bucket, "new") == (None, None)
+
+
+def chunks(bucket: Served, name: str) -> tuple[str | None, str | None]:
+    """Return what HEAD tells of an object's parts: how many, and the size of the largest."""
+    headers = bucket.http.head(bucket.url(name, "?props=chunked")).headers
+    return headers.get("Ais-Chunks-Count"), headers.get("Ais-Chunks-Max-Chunk-Size")
+
+
 def test_a_part_may_be_sent_again(bucket: Served) -> None:
     """The last one counts."""
     upload_id = begin(bucket)

@@ -89,9 +89,9 @@ def test_listings(sdk: Bucket) -> None:
     assert [entry.name for entry in level] == ["d/", "e"]
 
 
-def test_what_is_not_there_is_an_error_it_understands(sdk: Bucket, tmp_path: Path) -> None:
-    """501 arrives as its general error, with our text."""
-    with pytest.raises(AISError, match="not supported by the embedded gateway"):
+def test_what_is_refused_is_an_error_it_understands(sdk: Bucket, tmp_path: Path) -> None:
+    """It arrives as its general error, with AIStore's text."""
+    with pytest.raises(AISError, match="must be under /var/lib/ais/promote"):
         sdk.object("o").promote(str(tmp_path))
 
 

@@ -60,26 +60,41 @@ TWO_STEPS = Outcome("same", 1, 2)
 """A batch is asked for twice: of the proxy, and of the node that it names."""
 
 BATCH: dict[str, Outcome] = {
-    **dict.fromkeys(("cut", "reset", "corrupt byte", "stall"), ALONE),
-    **dict.fromkeys(("silence", "refused", "429", "503", "restart", "other reply"), TWO_STEPS),
+    **dict.fromkeys(("cut", "reset", "corrupt byte", "stall", "other reply"), ALONE),
+    **dict.fromkeys(("silence", "refused", "429", "503", "restart"), TWO_STEPS),
 }
 """What get-batch makes of a fault in its archive, of objects whose checksums were listed."""
 
 SPECIAL: Mapping[tuple[str, str], Outcome | None] = {
-    # AIStore gives no checksum of a listing or a range.
+    # AIStore gives no checksum of a listing, a range or a member; a web server gives none at all.
     ("`Bucket.list`", "corrupt byte"): UNSEEN,
     ("`Object.get`, a range", "corrupt byte"): UNSEEN,
-    ("`Object.open`", "corrupt byte"): UNSEEN,
-    # AIStore's answer does not name its object, and nothing was listed to compare it with.
+    ("`Object.open`, with seeks", "corrupt byte"): UNSEEN,
+    ("`Object.get_member`", "corrupt byte"): UNSEEN,
+    ("`DirectStore.read`, http", "corrupt byte"): UNSEEN,
+    # The answer does not name its object, and nothing was listed to compare it with.
     ("`Object.get`", "other reply"): UNSEEN,
+    ("`Object.get`, a range", "other reply"): UNSEEN,
+    ("`Object.get`, straight to the target", "other reply"): UNSEEN,
+    ("`Object.get_member`", "other reply"): UNSEEN,
     ("`Object.stream`", "other reply"): UNSEEN,
     ("`ais_load_files`", "other reply"): UNSEEN,
     ("`Object.get(into=)`", "other reply"): UNSEEN,
     ("`ObjectGroup.get_all`", "other reply"): UNSEEN,
+    ("`DirectStore.read`, http", "other reply"): UNSEEN,
+    ("`DirectStore.read`, s3", "other reply"): UNSEEN,
+    # A range from the middle on lies behind the end of a smaller object, as the store then says.
+    ("`Object.open`, with seeks", "other reply"): Outcome("RangeError"),
     # A restart breaks the connections of all requests that are in flight.
     ("`AISMapDataset`, a batch", "restart"): Outcome("same", 1, 3),
     ("`AISIterDataset`", "restart"): Outcome("same", 1, 3),
+    ("`AISIterDataset`, straight to the target", "restart"): Outcome("same", 1, 3),
     ("`ObjectGroup.get_all`", "restart"): Outcome("same", 1, 3),
+    ("`AISShardReader`", "restart"): Outcome("same", 1, 2),
+    ("`AISShardReader`, straight to the target", "restart"): Outcome("same", 1, 2),
+    ("`AISShardReader`, s3", "restart"): Outcome("same", 1, 2),
+    ("`Object.get(into=)`, in parts", "restart"): Outcome("same", 1, 4),
+    ("`aisio get`, in parts", "restart"): Outcome("same", 1, 4),
     # All pages of a listing have one path: there is no other reply to give.
     ("`Bucket.list`", "other reply"): None,
 }

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import io
 import tarfile
+import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from aisio import AISBatchIterDataset, AISIterDataset, AISMapDataset, AISShardReader
+from aisio.cli import get
+from aisio.cli.cluster import Cluster
 from aisio.client import Bucket, Client
 from aisio.datapipes import AISFileLister, AISFileLoader
+from aisio.stores import DirectSettings, DirectStore
 from aisio.testing.fault_proxy import (
     Corrupt,
     Cut,
@@ -22,24 +27,49 @@ from aisio.testing.fault_proxy import (
     Status,
     Trickle,
 )
+from aisio.urls import ObjectUrl
 
 SIZES = {"objects/a": 90_000, "objects/b": 95_000, "objects/c": 99_000}
 """No two objects are of one size: a reply to another request shows by its length."""
 
-FAULTS: Mapping[str, Callable[[int], Fault]] = {
-    "cut": lambda at: Cut(after_bytes=at),
-    "reset": lambda at: Cut(after_bytes=at, reset=True),
-    "corrupt byte": lambda at: Corrupt(at_byte=at),
-    "stall": lambda at: Stall(after_bytes=at),
-    "silence": lambda at: Stall(after_bytes=None),
-    "refused": lambda at: Refuse(),
-    "429": lambda at: Status(429, retry_after_s=0),
-    "503": lambda at: Status(503, retry_after_s=0),
-    "restart": lambda at: Restart(),
-    "trickle": lambda at: Trickle(piece_bytes=max(1, at // 4)),
-    "other reply": lambda at: Misroute(),
+OTHER_BYTES = 50_000
+"""What belongs to another request, if nothing else is said."""
+
+LARGE_BYTES = 36 * 1024 * 1024
+"""Enough to be read in parts."""
+
+FAULTS: Mapping[str, Callable[[int, str], Fault]] = {
+    "cut": lambda at, other: Cut(after_bytes=at),
+    "reset": lambda at, other: Cut(after_bytes=at, reset=True),
+    "corrupt byte": lambda at, other: Corrupt(at_byte=at),
+    "stall": lambda at, other: Stall(after_bytes=at),
+    "silence": lambda at, other: Stall(after_bytes=None),
+    "refused": lambda at, other: Refuse(),
+    "429": lambda at, other: Status(429, retry_after_s=0),
+    "503": lambda at, other: Status(503, retry_after_s=0),
+    "restart": lambda at, other: Restart(),
+    "trickle": lambda at, other: Trickle(piece_bytes=max(1, at // 4)),
+    "other reply": lambda at, other: Misroute(other),
 }
-"""Name of a fault -> the fault, at a byte of a body. Each is met once."""
+"""Name of a fault -> the fault, at a byte of a body, or with another reply. Each is met once."""
+
+
+@dataclass(frozen=True)
+class Reach:
+    """What a way reads by: all of it leads through a fault proxy.
+
+    Attributes:
+        client: Of the gateway.
+        direct: How to reach a store that is no cluster.
+    """
+
+    client: Client
+    direct: DirectSettings
+
+    @property
+    def bucket(self) -> Bucket:
+        """What the gateway has."""
+        return self.client.bucket("data")
 
 
 @dataclass(frozen=True)
@@ -52,13 +82,18 @@ class Way:
         skip: How many of these pass before the fault.
         method: Their method.
         at: Byte of the body at which the fault strikes.
+        other: Path and query of another request, whose reply is a sound one.
+        to: What stands behind the proxy: "gateway"; "target", the same with an address of its own
+            for the target; "s3".
     """
 
-    read: Callable[[Client], Any]
+    read: Callable[[Reach], Any]
     asks: str = "/v1/objects/*"
     skip: int = 0
     method: str = "GET"
     at: int = 40_000
+    other: str = "/v1/objects/data/other?provider=ais"
+    to: str = "gateway"
 
 
 def data_of(name: str) -> bytes:
@@ -68,12 +103,18 @@ def data_of(name: str) -> bytes:
 
 def make_shard(number: int) -> bytes:
     """Return a shard of samples of 8 KB; no two shards are of one size."""
+    sizes = {f"{number}-{sample:02d}.bin": 8000 for sample in range(20 * (number + 1))}
+    return make_archive(sizes)
+
+
+def make_archive(sizes: Mapping[str, int]) -> bytes:
+    """Return an archive of files of these sizes, each full of a byte of its own."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as tar:
-        for sample in range(20 * (number + 1)):
-            member = tarfile.TarInfo(f"{number}-{sample:02d}.bin")
-            member.size = 8000
-            tar.addfile(member, io.BytesIO(bytes([sample]) * member.size))
+        for number, (name, size_bytes) in enumerate(sizes.items()):
+            member = tarfile.TarInfo(name)
+            member.size = size_bytes
+            tar.addfile(member, io.BytesIO(bytes([number]) * size_bytes))
     return buffer.getvalue()
 
 
@@ -83,93 +124,167 @@ def fill(bucket: Bucket) -> None:
         bucket.object(name).put(data_of(name))
     for number in range(2):
         bucket.object(f"shards/{number}.tar").put(make_shard(number))
+    bucket.object("archive.tar").put(make_archive({"a.bin": 60_000, "b.bin": 70_000}))
+    bucket.object("other").put(bytes(OTHER_BYTES))
+    bucket.object("large").put(bytes(range(256)) * (LARGE_BYTES // 256))
 
 
-def _bucket(client: Client) -> Bucket:
-    return client.bucket("data")
+def _get(reach: Reach) -> Any:
+    return reach.bucket.object("objects/a").get()
 
 
-def _get(client: Client) -> Any:
-    return _bucket(client).object("objects/a").get()
+def _get_range(reach: Reach) -> Any:
+    return reach.bucket.object("objects/a").get(start=1000, stop=80_000)
 
 
-def _get_range(client: Client) -> Any:
-    return _bucket(client).object("objects/a").get(start=1000, stop=80_000)
-
-
-def _stream(client: Client) -> Any:
-    with _bucket(client).object("objects/a").stream() as body:
+def _stream(reach: Reach) -> Any:
+    with reach.bucket.object("objects/a").stream() as body:
         return b"".join(iter(lambda: body.read(7000), b""))
 
 
-def _open(client: Client) -> Any:
-    with _bucket(client).object("objects/c").open() as file:
-        file.seek(10_000)
+def _open(reach: Reach) -> Any:
+    with reach.bucket.object("objects/a").open() as file:
+        return file.read()
+
+
+def _seek(reach: Reach) -> Any:
+    with reach.bucket.object("large").open() as file:
+        file.seek(LARGE_BYTES // 2)
         middle = file.read(60_000)
-        file.seek(0)
+        file.seek(-100_000, io.SEEK_END)
         return middle, file.read()
 
 
-def _list(client: Client) -> Any:
-    return [(info.name, info.size_bytes) for info in _bucket(client).list(page_size=2)]
+def _member(reach: Reach) -> Any:
+    return reach.bucket.object("archive.tar").get_member("a.bin")
 
 
-def _map(client: Client) -> Any:
-    dataset = AISMapDataset("ais://data/objects/", client=client)
+def _list(reach: Reach) -> Any:
+    return [(info.name, info.size_bytes) for info in reach.bucket.list(page_size=2)]
+
+
+def _map(reach: Reach) -> Any:
+    dataset = AISMapDataset("ais://data/objects/", client=reach.client)
     return [dataset[index] for index in range(len(dataset))]
 
 
-def _map_batch(client: Client) -> Any:
-    return AISMapDataset("ais://data/objects/", client=client).__getitems__([2, 0, 1])
+def _map_batch(reach: Reach) -> Any:
+    return AISMapDataset("ais://data/objects/", client=reach.client).__getitems__([2, 0, 1])
 
 
-def _iter(client: Client) -> Any:
-    return list(iter(AISIterDataset("ais://data/objects/", client=client)))
+def _iter(reach: Reach) -> Any:
+    return list(iter(AISIterDataset("ais://data/objects/", client=reach.client)))
 
 
-def _get_into(client: Client) -> Any:
-    buffer = bytearray(SIZES["objects/a"])
-    _bucket(client).object("objects/a").get(into=buffer)
-    return bytes(buffer)
+def _get_into(reach: Reach) -> Any:
+    return _into(reach, "objects/a", SIZES["objects/a"])
 
 
-def _group(client: Client) -> Any:
-    group = _bucket(client).objects(list(SIZES))
+def _get_in_parts(reach: Reach) -> Any:
+    return _into(reach, "large", LARGE_BYTES)
+
+
+def _into(reach: Reach, name: str, size_bytes: int) -> bytearray:
+    buffer = bytearray(size_bytes)
+    reach.bucket.object(name).get(into=buffer)
+    return buffer
+
+
+class _Reached(Cluster):
+    """What a command talks to."""
+
+    def __init__(self, client: Client) -> None:
+        super().__init__(client.endpoint)
+        object.__setattr__(self, "_client", client)
+
+    def client(self) -> Client:
+        """Return the client that is already there."""
+        client: Client = self.__dict__["_client"]
+        return client
+
+
+def _command(reach: Reach) -> Any:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "large")
+        words = ["ais://data/large", str(file)]
+        get.command.main(words, standalone_mode=False, obj=_Reached(reach.client))
+        return file.read_bytes()
+
+
+def _group(reach: Reach) -> Any:
+    group = reach.bucket.objects(list(SIZES))
     return [(info.name, data) for info, data in group.get_all()]
 
 
-def _batch(client: Client) -> Any:
-    listed = list(_bucket(client).list("objects/", props="name,size,checksum"))
-    return [(info.name, data) for info, data in client.get_batch(listed)]
+def _batch(reach: Reach) -> Any:
+    listed = list(reach.bucket.list("objects/", props="name,size,checksum"))
+    return [(info.name, data) for info, data in reach.client.get_batch(listed)]
 
 
-def _batch_dataset(client: Client) -> Any:
-    return list(iter(AISBatchIterDataset("ais://data/objects/", client)))
+def _batch_dataset(reach: Reach) -> Any:
+    return list(iter(AISBatchIterDataset("ais://data/objects/", reach.client)))
 
 
-def _pipes(client: Client) -> Any:
-    urls = AISFileLister(["ais://data/objects/"], client=client)
-    return [(url, stream.read()) for url, stream in AISFileLoader(urls, client=client)]
+def _pipes(reach: Reach) -> Any:
+    urls = AISFileLister(["ais://data/objects/"], client=reach.client)
+    return [(url, stream.read()) for url, stream in AISFileLoader(urls, client=reach.client)]
 
 
-def _shards(client: Client) -> Any:
-    reader = AISShardReader("ais://data/shards/", client=client)
+def _shards(reach: Reach) -> Any:
+    reader = AISShardReader("ais://data/shards/", client=reach.client)
     return [(name, dict(fields)) for name, fields in iter(reader)]
 
+
+def _s3_object(reach: Reach) -> Any:
+    return DirectStore(reach.direct).read(ObjectUrl.parse("s3://data/objects/a"))
+
+
+def _s3_objects(reach: Reach) -> Any:
+    return list(iter(AISIterDataset("s3://data/objects/", direct=reach.direct, concurrency=1)))
+
+
+def _s3_shards(reach: Reach) -> Any:
+    reader = AISShardReader("s3://data/shards/", direct=reach.direct)
+    return [(name, dict(fields)) for name, fields in iter(reader)]
+
+
+def _web_object(reach: Reach) -> Any:
+    url = ObjectUrl.parse(f"{reach.client.endpoint}/v1/objects/data/objects/a")
+    return DirectStore(reach.direct).read(url)
+
+
+_BATCHES = Way(_batch, asks="/v1/ml/moss*", skip=1)
+_SHARDS = Way(_shards, skip=1, other="/v1/objects/data/shards/0.tar?provider=ais")
+_PARTS = Way(_get_in_parts, skip=1, at=4 * 1024 * 1024, asks="/v1/objects/data/large")
+_S3 = Way(_s3_object, asks="/data/objects/*", other="/data/other", to="s3")
+_MEMBER = "/v1/objects/data/archive.tar?archpath=b.bin&provider=ais"
 
 WAYS: Mapping[str, Way] = {
     "`Object.get`": Way(_get),
     "`Object.get`, a range": Way(_get_range),
     "`Object.stream`": Way(_stream),
-    "`Object.open`": Way(_open),
+    "`Object.open`, read through": Way(_open),
+    "`Object.open`, with seeks": Way(_seek),
+    "`Object.get_member`": Way(_member, other=_MEMBER),
     "`Bucket.list`": Way(_list, asks="/v1/buckets/*", skip=1, at=20),
     "`AISMapDataset[i]`": Way(_map, skip=1),
     "`AISMapDataset`, a batch": Way(_map_batch, skip=1),
     "`AISIterDataset`": Way(_iter, skip=1),
     "`ais_load_files`": Way(_pipes, skip=1),
     "`Object.get(into=)`": Way(_get_into),
+    "`Object.get(into=)`, in parts": _PARTS,
+    "`aisio get`, in parts": replace(_PARTS, read=_command),
     "`ObjectGroup.get_all`": Way(_group, skip=1),
-    "`Client.get_batch`": Way(_batch, asks="/v1/ml/moss*", skip=1),
-    "`AISBatchIterDataset`": Way(_batch_dataset, asks="/v1/ml/moss*", skip=1),
-    "`AISShardReader`": Way(_shards, skip=1),
+    "`Client.get_batch`": _BATCHES,
+    "`AISBatchIterDataset`": replace(_BATCHES, read=_batch_dataset),
+    "`AISShardReader`": _SHARDS,
+    "`Object.get`, straight to the target": Way(_get, to="target"),
+    "`AISIterDataset`, straight to the target": Way(_iter, skip=1, to="target"),
+    "`AISShardReader`, straight to the target": replace(_SHARDS, to="target"),
+    "`DirectStore.read`, http": Way(_web_object),
+    "`DirectStore.read`, s3": _S3,
+    "`AISIterDataset`, s3": replace(_S3, read=_s3_objects, skip=1),
+    "`AISShardReader`, s3": Way(
+        _s3_shards, asks="/data/shards/*", other="/data/shards/0.tar", skip=1, to="s3"
+    ),
 }

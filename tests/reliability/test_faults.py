@@ -2,21 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, NamedTuple
 
 import aiohttp  # noqa: F401 - the gateway needs it
 import pytest
+import requests
 import torch  # noqa: F401 - the datasets need it
 
 from aisio import AisioError, Client, RetryPolicy, Timeouts
 from aisio.gateway import Gateway
-from aisio.testing.fault_proxy import FaultProxy
+from aisio.stores import DirectSettings
+from aisio.testing.fault_proxy import TARGET_MARK, FaultProxy, SeenRequest
 from tests.reliability.expected import PAGE, expected, with_table
-from tests.reliability.paths import FAULTS, WAYS, Way, fill
+from tests.reliability.paths import (
+    FAULTS,
+    OTHER_BYTES,
+    SIZES,
+    WAYS,
+    Reach,
+    Way,
+    data_of,
+    fill,
+    make_shard,
+)
 
 RETRY = RetryPolicy(total_s=30, attempts=4, first_wait_s=0)
+KEYS = {"access_key_id": "k", "secret_access_key": "s"}
+SIGNED = {
+    "Authorization": "AWS4-HMAC-SHA256 Credential=k/20260101/us-east-1/s3/aws4_request, "
+    "SignedHeaders=host, Signature=0"
+}
 
 
 @pytest.fixture(scope="module")
@@ -27,40 +49,116 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield gateway.endpoint
 
 
-def read(way: Way, proxy: FaultProxy, read_s: float | None) -> tuple[Any, int]:
-    """Return what a way reads through a proxy (an error's name, if it fails), and its requests."""
-    client = Client(proxy.endpoint, retry=RETRY, timeouts=Timeouts(read_s=read_s))
-    # There is always another reply, also where the cluster's map is known from an earlier proxy
-    # that had the same port.
-    assert client.ready()
+@pytest.fixture(scope="module")
+def s3() -> Iterator[str]:
+    """Return the endpoint of an S3 server that has what is read."""
+    pytest.importorskip("obstore")
+    pytest.importorskip("moto")
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as server:
+        assert server.stderr is not None
+        found = next(filter(None, (re.search(rb"http://[\d.:]+", line) for line in server.stderr)))
+        drain = threading.Thread(target=server.stderr.read)
+        drain.start()
+        data = {f"/{name}": data_of(name) for name in SIZES}
+        data |= {"/other": bytes(OTHER_BYTES)}
+        data |= {f"/shards/{number}.tar": make_shard(number) for number in range(2)}
+        for path, content in ({"": b""} | data).items():
+            url = f"{found[0].decode()}/data{path}"
+            requests.put(url, data=content, headers=SIGNED).raise_for_status()
+        yield found[0].decode()
+        server.kill()
+        drain.join()
+
+
+@pytest.fixture(scope="module")
+def proxy_to(request: pytest.FixtureRequest) -> Iterator[Callable[[str], FaultProxy]]:
+    """Return what gives the fault proxy before a server; each is started once."""
+    started: dict[str, FaultProxy] = {}
+    with contextlib.ExitStack() as stack:
+
+        def proxy_to(to: str) -> FaultProxy:
+            if to not in started:
+                server = request.getfixturevalue("s3" if to == "s3" else "endpoint")
+                separate = to.startswith("target")
+                started[to] = stack.enter_context(FaultProxy(server, separate_targets=separate))
+            return started[to]
+
+        yield proxy_to
+
+
+class Read(NamedTuple):
+    """What came of a read: what was read (an error's name, if it failed), and its requests."""
+
+    result: Any
+    asked: list[SeenRequest]
+
+
+def read(way: Way, proxy: FaultProxy, read_s: float | None) -> Read:
+    """Read by a way, through a proxy."""
+    timeouts, before = Timeouts(read_s=read_s), len(proxy.requests)
+    # By another name than other tests use: what this process knows of a cluster at an address could
+    # be of one that was there before.
+    client = Client(
+        proxy.endpoint.replace("127.0.0.1", "localhost"), retry=RETRY, timeouts=timeouts
+    )
+    direct = DirectSettings(
+        proxy.endpoint, region="us-east-1", options=KEYS, timeouts=timeouts, retry=RETRY
+    )
     try:
-        result = way.read(client)
+        result = way.read(Reach(client, direct))
     except AisioError as error:
         result = type(error).__name__
     client.close()
-    asked = [r for r in proxy.requests if r.method == way.method and fnmatchcase(r.path, way.asks)]
-    return result, len(asked)
+    asked = [r for r in proxy.requests[before:] if r.method == way.method]
+    return Read(result, [r for r in asked if fnmatchcase(r.path, way.asks)])
+
+
+@pytest.fixture(scope="module")
+def undisturbed(proxy_to: Callable[[str], FaultProxy]) -> Callable[[str], Read]:
+    """Return what gives a way's read without any fault; it is done once."""
+    done: dict[str, Read] = {}
+
+    def undisturbed(way: str) -> Read:
+        if way not in done:
+            done[way] = read(WAYS[way], proxy_to(WAYS[way].to), read_s=None)
+        return done[way]
+
+    return undisturbed
 
 
 @pytest.mark.parametrize(
     ("way", "fault"), [(way, fault) for way in WAYS for fault in FAULTS if expected(way, fault)]
 )
-def test_every_way_through_every_fault(endpoint: str, way: str, fault: str) -> None:
+def test_every_way_through_every_fault(
+    proxy_to: Callable[[str], FaultProxy],
+    undisturbed: Callable[[str], Read],
+    way: str,
+    fault: str,
+) -> None:
     """Nothing is lost, nothing comes twice, and no more is asked than the table says."""
     how, outcome = WAYS[way], expected(way, fault)
     assert outcome is not None
-    with FaultProxy(endpoint) as proxy:
-        right, requests = read(how, proxy, read_s=None)
-    with FaultProxy(endpoint) as proxy:
-        proxy.add(FAULTS[fault](how.at), method=how.method, path=how.asks, skip=how.skip)
-        # Only where something must be waited for is the wait short; elsewhere a slow machine is
-        # not to be taken for a stall.
-        got, asked = read(how, proxy, read_s=1.0 if fault in ("stall", "silence") else None)
-        struck = [request.fault for request in proxy.requests if request.fault]
-    assert len(struck) == 1
-    assert (got if isinstance(got, str) else "same" if got == right else "other") == outcome.what
+    right = undisturbed(way)
+    # A target that cannot be connected to is left to the proxy for a while, also by later tests.
+    proxy = proxy_to(f"target of {way}" if (how.to, fault) == ("target", "restart") else how.to)
+    proxy.add(FAULTS[fault](how.at, how.other), method=how.method, path=how.asks, skip=how.skip)
+    # Only where something must be waited for is the wait short; elsewhere a slow machine is not to
+    # be taken for a stall.
+    got = read(how, proxy, read_s=1.0 if fault in ("stall", "silence") else None)
+    proxy.clear()
+    proxy.release()
+    assert not isinstance(right.result, str)
+    assert len([request for request in got.asked if request.fault]) == 1
+    is_error = isinstance(got.result, str)
+    told = got.result if is_error else "same" if got.result == right.result else "other"
+    assert told == outcome.what
     if outcome.what == "same":
-        assert outcome.more <= asked - requests <= outcome.most
+        assert outcome.more <= len(got.asked) - len(right.asked) <= outcome.most
+    if how.to == "target":
+        assert all(request.node.endswith(TARGET_MARK) for request in right.asked)
+        helped = [request for request in got.asked if not request.node.endswith(TARGET_MARK)]
+        assert bool(helped) == (fault in ("silence", "refused", "restart"))
 
 
 def test_the_table_in_the_docs_is_this_one() -> None:

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from aisio.testing.fault_proxy import FaultProxy
+from aisio.testing.fault_proxy import FaultProxy, Restart
 from tests.origin_server import BODY, ask, cluster_map, serving
 
 
@@ -105,3 +105,22 @@ def test_cluster_map_names_the_proxy(connect):
         expected = cluster_map(proxy.endpoint, proxy.nodes[target])
         assert told == expected
         assert ask(connect(told["tmap"]["t"]["public_net"]["direct_url"])).body == BODY
+
+
+def test_a_target_at_its_proxys_address_can_have_a_port_of_its_own(connect):
+    """As a gateway's: what comes there can be told apart, and leads to the same server."""
+    with serving() as url, FaultProxy(url, separate_targets=True) as proxy:
+        told = json.loads(ask(connect(proxy.endpoint), "/v1/daemon?what=smap").body)
+        target = told["tmap"]["t"]["public_net"]["direct_url"]
+        assert told["proxy_si"]["public_net"]["direct_url"] == proxy.endpoint != target
+        assert ask(connect(target)).body == BODY
+        assert [seen.node for seen in proxy.requests] == [url, f"{url}#target"]
+        assert proxy.nodes == {url: proxy.endpoint, f"{url}#target": target}
+
+
+def test_a_cleared_proxy_refuses_no_more(proxy, connect):
+    """What is left of a Restart is gone with the rules."""
+    proxy.add(Restart(refused_connections=5))
+    assert ask(connect(proxy.endpoint)).error == "ConnectionResetError"
+    proxy.clear()
+    assert ask(connect(proxy.endpoint)).body == BODY
