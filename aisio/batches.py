@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
+from time import perf_counter
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 import msgspec
@@ -27,7 +28,7 @@ from aisio.objects import Object
 from aisio.pace import Concurrency, Pace
 from aisio.records import ObjectInfo
 from aisio.replies import OpenReply, ReplyBody
-from aisio.stats import waiting
+from aisio.stats import here, waiting
 from aisio.tar import NEED_DATA, TarMember, TarParser
 from aisio.urls import ObjectUrl
 from aisio.wire.batch import (
@@ -106,8 +107,11 @@ class _Wanted(NamedTuple):
         hasher = new_hasher(info.checksum)
         if info.checksum is None or hasher is None:
             return True
+        started = perf_counter()
         hasher.update(data)
-        return hasher.hexdigest() == info.checksum.value.lower()
+        is_same = hasher.hexdigest() == info.checksum.value.lower()
+        here().verify_s += perf_counter() - started
+        return is_same
 
 
 _Found: TypeAlias = tuple[ObjectInfo, "bytes | None"]
@@ -229,7 +233,7 @@ def _from_archive(
     if response is None:
         return
     try:
-        yield from _members(_Archive(response, entries, options, about), about)
+        yield from _Framing(_Archive(response, entries, options, about), about).payloads()
     except (StorageError, ShardError) as error:
         _log.debug("%s: what has not come is read object by object: %s", about, error)
     finally:
@@ -320,36 +324,56 @@ class _ArchivePart:
         return count
 
 
-def _members(archive: _Archive, about: str) -> Iterator[bytes | None]:
-    """Yield payloads in the order of the entries; reads the archive out, so that it can be counted.
+class _Framing:
+    """The members of an archive, in the order of the entries.
 
-    Raises:
-        IntegrityError: A member is not what was asked for.
-        ShardError: The archive is cut or damaged.
+    Args:
+        archive: Where they come from; it is read out, so that they can be counted.
+        about: What was asked for, for errors.
     """
-    parser = TarParser(about)
-    more = _filler(parser, archive.stream, about)
-    while True:
-        event = parser.next_event()
-        if event is NEED_DATA:
-            more()
-        elif isinstance(event, TarMember):
-            match = archive.matcher.match(event.name, event.size_bytes)
-            while (payload := parser.read_payload()) is NEED_DATA:
-                more()
-            yield payload if match.is_found else None
-        else:
-            return
 
+    def __init__(self, archive: _Archive, about: str) -> None:
+        self._archive = archive
+        self._about = about
+        self._parser = TarParser(about)
+        self._parsing_since = perf_counter()
 
-def _filler(parser: TarParser, stream: ReadIntoStream, about: str) -> Callable[[], None]:
-    def fill() -> None:
-        with waiting(about, "read_s") as counters:
-            count = stream.readinto(parser.get_buffer())
+    def payloads(self) -> Iterator[bytes | None]:
+        """Yield what is in the members, None for a placeholder.
+
+        Raises:
+            IntegrityError: A member is not what was asked for.
+            ShardError: The archive is cut or damaged.
+        """
+        while True:
+            event = self._parser.next_event()
+            if event is NEED_DATA:
+                self._fill()
+            elif isinstance(event, TarMember):
+                match = self._archive.matcher.match(event.name, event.size_bytes)
+                payload = self._payload()
+                self._count()
+                yield payload if match.is_found else None
+                self._parsing_since = perf_counter()
+            else:
+                self._count()
+                return
+
+    def _payload(self) -> bytes:
+        while (payload := self._parser.read_payload()) is NEED_DATA:
+            self._fill()
+        return payload
+
+    def _fill(self) -> None:
+        self._count()
+        with waiting(self._about, "read_s") as counters:
+            count = self._archive.stream.readinto(self._parser.get_buffer())
             counters.bytes_read += count or 0
+        self._parsing_since = perf_counter()
         if count:
-            parser.buffer_updated(count)
+            self._parser.buffer_updated(count)
         else:
-            parser.finish()
+            self._parser.finish()
 
-    return fill
+    def _count(self) -> None:
+        here().parse_s += perf_counter() - self._parsing_since

@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
 import tempfile
-import uuid
-import weakref
 from collections.abc import Mapping
 from contextlib import suppress
+from multiprocessing import util
 from pathlib import Path
 from typing import Any
 
 __all__ = ["Ledger"]
 
+_FILE = "records.jsonl"
+_MOST_TRIES = 10
 _log = logging.getLogger(__name__)
 
 
 class Ledger:
-    """An append-only list of records: lines of JSON in a temporary file.
+    """An append-only list of records: lines of JSON in a file, in a temporary folder of its own.
 
-    The file comes with the first record, which any copy of the list may write: one that a forked
-    worker inherited as well as one that a spawned worker unpickled. It goes with the list that was
-    made first.
+    The folder comes and goes with the list that was made first. The file comes with the first
+    record, which any copy of the list may write: one that a forked worker inherited as well as one
+    that a spawned worker unpickled. Who writes when the folder has gone writes for nobody, and
+    leaves nothing behind.
 
     Args:
-        name: What is listed, for the file's name.
+        name: What is listed, for the folder's name.
     """
 
     def __init__(self, name: str) -> None:
@@ -35,12 +38,17 @@ class Ledger:
 
     def _own(self) -> None:
         self._pid = os.getpid()
-        self._file = f"aisio-{self._name}-{uuid.uuid4().hex}.jsonl"
-        weakref.finalize(self, _remove, self._file, self._pid)
+        self._folder: str | None = None
+        # A place without any temporary folder can read data all the same.
+        with suppress(OSError):
+            self._folder = tempfile.mkdtemp(prefix=f"aisio-{self._name}-")
+            # Not weakref's: a worker of multiprocessing ends without atexit, but not without these.
+            # After its children have ended, which may still write.
+            util.Finalize(self, _remove, (self._folder,), exitpriority=-100)
 
     @property
     def owner_pid(self) -> int:
-        """The process that removes the file."""
+        """The process that removes the folder."""
         return self._pid
 
     def part(self) -> None:
@@ -56,32 +64,40 @@ class Ledger:
             _log.warning("%s not noted (%s): %s", self._name, error.strerror or error, record)
 
     def _append(self, record: Mapping[str, Any]) -> None:
+        if self._folder is None:
+            raise FileNotFoundError(errno.ENOENT, "there was no temporary folder")
         # Not msgspec: names of local files may hold bytes that are no UTF-8, as lone surrogates.
         line = json.dumps(record).encode() + b"\n"
-        # One write in append mode: lines of several workers do not mix. O_NOFOLLOW: in a folder
-        # that is everybody's, the name could have been taken by a link.
+        # One write in append mode: lines of several workers do not mix.
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-        descriptor = os.open(_path(self._file), flags, 0o600)
+        try:
+            descriptor = os.open(Path(self._folder, _FILE), flags, 0o600)
+        except FileNotFoundError:
+            return  # the list has gone
         try:
             os.write(descriptor, line)
         finally:
             os.close(descriptor)
 
     def records(self) -> list[dict[str, Any]]:
-        """Return all that was noted so far, in that order."""
+        """Return all records so far, in that order."""
+        if self._folder is None:
+            return []
         try:
-            lines = _path(self._file).read_bytes().splitlines()
+            lines = Path(self._folder, _FILE).read_bytes().splitlines()
         except OSError:
             return []
         return [json.loads(line) for line in lines]
 
 
-def _path(file: str) -> Path:
-    # Asked for when it is needed: a place without any temporary folder can read data all the same.
-    return Path(tempfile.gettempdir(), file)
-
-
-def _remove(file: str, owner_pid: int) -> None:
-    if os.getpid() == owner_pid:
-        with suppress(OSError):
-            _path(file).unlink()
+def _remove(folder: str) -> None:
+    # A worker may write just now: the folder is gone only when it was empty at that moment.
+    for _ in range(_MOST_TRIES):
+        with suppress(FileNotFoundError):
+            Path(folder, _FILE).unlink()
+        try:
+            Path(folder).rmdir()
+        except OSError as error:
+            if error.errno == errno.ENOTEMPTY:
+                continue
+        break

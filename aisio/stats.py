@@ -51,9 +51,10 @@ class Counters:
     Attributes are FIELDS, and what it is blocked on:
         blocked_on: URL whose bytes it waits for; "" while it does something else.
         blocked_since: When that began, by time.perf_counter.
+        told_since: The `blocked_since` that the watchdog has told of last.
     """
 
-    __slots__ = (*FIELDS, "blocked_on", "blocked_since", "thread")
+    __slots__ = (*FIELDS, "blocked_on", "blocked_since", "thread", "told_since")
 
     def __init__(self) -> None:
         self.list_s = self.connect_s = self.wait_s = 0.0
@@ -61,18 +62,34 @@ class Counters:
         self.requests = self.retries = self.resumes = self.bytes_read = 0
         self.blocked_on = ""
         self.blocked_since = 0.0
+        self.told_since = -1.0
         self.thread = threading.current_thread()
 
 
 class _Process:
-    """All counters of this process."""
+    """All counters of this process, and who watches them.
 
-    def __init__(self) -> None:
+    Args:
+        inherited_s: What the process that this one came from watches for; None for nothing.
+    """
+
+    def __init__(self, inherited_s: float | None = None) -> None:
         self.local = threading.local()
         self.lock = threading.Lock()
         self.living: list[Counters] = []
         self.of_ended: dict[str, float] = dict.fromkeys(FIELDS, 0)
-        self.watched_after_s: float | None = None
+        self.watches: list[Watch] = []
+        self.changed = threading.Event()
+        self.watchdog: threading.Thread | None = None
+        self.inherited_s = inherited_s
+
+    @property
+    def after_s(self) -> float | None:
+        """What is watched for; None for nothing."""
+        try:
+            return self.watches[-1].after_s
+        except IndexError:
+            return self.inherited_s
 
     def enter(self) -> Counters:
         _export_once()
@@ -80,7 +97,17 @@ class _Process:
         with self.lock:
             self._fold()
             self.living.append(counters)
+            if self.inherited_s is not None:
+                self.start_watchdog()
         return counters
+
+    def start_watchdog(self) -> None:
+        """Start the thread that watches, unless there is one; the lock is held."""
+        if self.watchdog is None:
+            self.watchdog = threading.Thread(
+                target=_watch, args=(self,), name="aisio-watchdog", daemon=True
+            )
+            self.watchdog.start()
 
     def _fold(self) -> None:
         """Keep the sums of threads that have ended, and not one object for each."""
@@ -115,7 +142,7 @@ def _export_once() -> None:
 
 def _begin_anew() -> None:
     global _process
-    _process = _Process()
+    _process = _Process(_process.after_s)
 
 
 os.register_at_fork(after_in_child=_begin_anew)
@@ -153,35 +180,81 @@ def since(before: Mapping[str, float]) -> dict[str, float]:
     return {name: value - before.get(name, 0) for name, value in totals().items()}
 
 
-def watch(after_s: float) -> None:
-    """Log a warning for every thread of this process that waits longer than this for bytes.
+class Watch:
+    """A watch that was begun by `watch`; a context manager that ends it.
+
+    Attributes:
+        after_s: How long a thread may wait for bytes, in seconds, before it is told of.
+    """
+
+    def __init__(self, after_s: float) -> None:
+        self.after_s = after_s
+        self._process = _process
+
+    def stop(self) -> None:
+        """End this watch, in this process; that it was ended before is no error."""
+        process = self._process
+        with process.lock:
+            if process is not _process or self not in process.watches:
+                return
+            process.watches.remove(self)
+            watchdog = process.watchdog
+        process.changed.set()
+        if process.after_s is None and watchdog not in (None, threading.current_thread()):
+            watchdog.join()
+
+    def __enter__(self) -> Watch:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.stop()
+
+
+def watch(after_s: float) -> Watch:
+    """Log a warning for every thread that waits longer than this for bytes, until it is stopped.
 
     It names the URL, how long it has waited, and where in the program. One thread in the background
-    does it; asking again changes the time, and does not start another.
+    does it for this process; of several watches the one begun last counts. The workers that a
+    DataLoader starts meanwhile watch themselves in the same way, until they end.
+
+    Args:
+        after_s: How long a thread may wait, in seconds.
 
     Raises:
         ConfigError: Not a number of seconds above 0.
     """
-    if after_s <= 0:
+    if not after_s > 0:
         raise ConfigError(f"after_s={after_s}: a number of seconds above 0 is needed")
+    begun = Watch(after_s)
     with _process.lock:
-        started = _process.watched_after_s is not None
-        _process.watched_after_s = after_s
-    if not started:
-        threading.Thread(
-            target=_watch, args=(_process,), name="aisio-watchdog", daemon=True
-        ).start()
+        _process.watches.append(begun)
+        _process.start_watchdog()
+    _process.changed.set()
+    return begun
+
+
+def watched_after_s() -> float | None:
+    """Return what is watched for in this process, in seconds; None for nothing."""
+    return _process.after_s
+
+
+def inherit_watch(after_s: float) -> None:
+    """Watch from the first read on, as the process does that this spawned one came from."""
+    _process.inherited_s = after_s
 
 
 def _watch(process: _Process) -> None:
-    told: dict[Counters, float] = {}
-    wake = threading.Event()
     while True:
-        after_s = process.watched_after_s or 0.0
-        wake.wait(after_s / 4)
+        process.changed.clear()
+        with process.lock:
+            after_s = process.after_s
+            if after_s is None:
+                process.watchdog = None
+                return
+        process.changed.wait(after_s / 4)
         for counters in stalled(after_s):
-            if told.get(counters) != counters.blocked_since:
-                told[counters] = counters.blocked_since
+            if counters.told_since != counters.blocked_since:
+                counters.told_since = counters.blocked_since
                 warn_of(counters)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing import util
+from multiprocessing.context import get_spawning_popen
 from typing import Any, TypeVar
 
 from aisio import stats
@@ -47,7 +48,15 @@ class Tally:
         self._calls: _Calls | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_calls": None}
+        # What goes to a spawned worker is watched there as it is here; no other copy is.
+        watched_after_s = stats.watched_after_s() if get_spawning_popen() else None
+        return self.__dict__ | {"_calls": None, "_watched_after_s": watched_after_s}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        watched_after_s = state.pop("_watched_after_s", None)
+        self.__dict__.update(state)
+        if watched_after_s is not None:
+            stats.inherit_watch(watched_after_s)
 
     def count(self, items: Iterator[T], worker: int) -> Iterator[T]:
         """Yield the items of one epoch, and at its end note what it took, and log it at INFO."""

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 import pytest
 import xxhash
 
+from aisio import stats
 from aisio.client import Client
 from aisio.errors import (
     AccessError,
@@ -133,12 +134,24 @@ def test_an_archive_that_ends_early_is_completed(stop: int, length: dict[str, st
 
 @pytest.mark.parametrize("stop", [0, 1, 511, 512, 1500, 3000, len(WHOLE) - 1])
 def test_a_cut_chunk_is_made_good(stop: int) -> None:
-    """What was read of it is lost with it; all that was asked for still comes, once, in order."""
+    """What has not come of it is read alone, and only that."""
     body = b"%x\r\n%b" % (len(WHOLE), WHOLE[:stop])
-    chunked = {"Transfer-Encoding": "chunked"}
-    with asked(Reply(200, body, chunked), *ONE_BY_ONE) as (server, client):
+    chunked, given = {"Transfer-Encoding": "chunked"}, given_by(stop)
+    with asked(Reply(200, body, chunked), *ONE_BY_ONE[given:]) as (server, client):
         assert names_and_bytes(client.get_batch(URLS, concurrency=1)) == ALL
-    assert len(server.requests) == 1 + len(ALL)
+    assert len(server.requests) == 1 + len(ALL) - given
+
+
+def test_the_time_it_takes_is_counted_by_stage() -> None:
+    """Framing is parsing, hashing is verifying, the rest is waiting for bytes."""
+    checksum = Checksum("xxhash2", xxhash.xxh64_hexdigest(DATA["a"]))
+    listed = ObjectInfo("ais://b", "a", 700, checksum)
+    before = stats.totals()
+    with asked(Reply(200, tar({"b/a": DATA["a"]}))) as (_, client):
+        assert names_and_bytes(client.get_batch([listed])) == [("a", DATA["a"])]
+    since = stats.since(before)
+    assert min(since["parse_s"], since["verify_s"], since["read_s"]) > 0
+    assert since["bytes_read"] == 10_240
 
 
 @pytest.mark.parametrize("place", range(4))

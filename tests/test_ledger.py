@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+import multiprocessing
+import pickle
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,3 +34,39 @@ def test_a_place_that_cannot_be_written_costs_the_record_alone(
     assert "stats not noted" in caplog.text
     assert "'worker': 3" in caplog.text
     assert ledger.records() == []
+
+
+def test_who_writes_when_the_list_has_gone_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As a worker does that ends after its dataset was dropped."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    ledger = Ledger("stats")
+    late = pickle.loads(pickle.dumps(ledger))
+    late.add({"worker": 1})
+    assert len(ledger.records()) == len(list(tmp_path.iterdir())) == 1
+    del ledger
+    late.add({"worker": 1})
+    assert (list(tmp_path.iterdir()), late.records(), caplog.text) == ([], [], "")
+
+
+def _go_on_alone(ledger: Ledger) -> None:
+    ledger.part()
+    ledger.add({"rank": 1})
+
+
+# The servers of other tests may have left threads; Python 3.12 warns of forks beside them.
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_a_list_that_parted_goes_with_its_process(
+    method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Processes of multiprocessing end without atexit."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    ledger = Ledger("stats")
+    context: Any = multiprocessing.get_context(method)
+    process = context.Process(target=_go_on_alone, args=(ledger,))
+    process.start()
+    process.join()
+    assert (process.exitcode, ledger.records(), len(list(tmp_path.iterdir()))) == (0, [], 1)

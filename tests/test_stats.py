@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 
 import opentelemetry.sdk  # noqa: F401 - the tests prove what is exported
 import pytest
 
 from aisio import stats
+from aisio.errors import ConfigError
 
 
 def test_threads_count_on_their_own_and_sums_hold_after_they_end() -> None:
@@ -62,27 +65,100 @@ def test_whoever_waits_too_long_is_named(caplog: pytest.LogCaptureFixture) -> No
     assert "test_whoever_waits_too_long_is_named" in caplog.text
 
 
-def test_watching_starts_one_thread(caplog: pytest.LogCaptureFixture) -> None:
-    """The watchdog tells of a stall once, however often it is started."""
-    told = threading.Event()
+class Told(logging.Handler):
+    """What the watchdog says, as an event and a count."""
 
-    class Tell(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            told.set()
+    def __init__(self) -> None:
+        super().__init__()
+        self.event = threading.Event()
+        self.count = 0
 
-    handler = Tell()
+    def emit(self, record: logging.LogRecord) -> None:
+        self.count += 1
+        self.event.set()
+
+
+@pytest.fixture
+def told() -> Iterator[Told]:
+    """Listen to the watchdog, while this thread waits for bytes."""
+    handler = Told()
     logging.getLogger("aisio.stats").addHandler(handler)
     counters = stats.here()
-    counters.blocked_on, counters.blocked_since = "ais://b/slow", 0.0
-    try:
-        before = threading.active_count()
-        stats.watch(0.01)
-        stats.watch(0.02)
-        assert threading.active_count() == before + 1
-        assert told.wait(30)
-    finally:
-        counters.blocked_on = ""
-        logging.getLogger("aisio.stats").removeHandler(handler)
+    counters.blocked_on, counters.blocked_since, counters.told_since = "ais://b/slow", 0.0, -1.0
+    yield handler
+    counters.blocked_on = ""
+    logging.getLogger("aisio.stats").removeHandler(handler)
+
+
+def test_watching_starts_one_thread_and_stopping_ends_it(told: Told) -> None:
+    """However often it is started; of several watches the last one counts."""
+    before = threading.active_count()
+    with stats.watch(0.01):
+        inner = stats.watch(0.02)
+        assert (threading.active_count(), stats.watched_after_s()) == (before + 1, 0.02)
+        inner.stop()
+        inner.stop()
+        assert (threading.active_count(), stats.watched_after_s()) == (before + 1, 0.01)
+        assert told.event.wait(30)
+    assert (threading.active_count(), stats.watched_after_s()) == (before, None)
+
+
+def test_a_stall_is_told_of_once_by_each_watch_or_all(told: Told) -> None:
+    """A second watch does not say again what the first one said."""
+    with stats.watch(0.001):
+        assert told.event.wait(30)
+    with stats.watch(0.001) as again:
+        stalled = stats.stalled(again.after_s)
+        assert [counters.told_since for counters in stalled] == [0.0]
+    assert told.count == 1
+
+
+def test_a_watch_of_no_time_is_refused() -> None:
+    """It would tell of every read."""
+    for after_s in (0, -1.0, float("nan")):
+        with pytest.raises(ConfigError, match="above 0"):
+            stats.watch(after_s)
+
+
+def test_a_forked_child_watches_as_its_parent_does() -> None:
+    """From its first read on; what the parent ends, the child goes on with."""
+    receiver, sender = os.pipe()
+    with stats.watch(7.0):
+        child = os.fork()
+        if not child:
+            stats.here()
+            told = f"{stats.watched_after_s()} {threading.enumerate()[-1].name}"
+            os.write(sender, told.encode())
+            os._exit(0)
+        os.waitpid(child, 0)
+    os.close(sender)
+    with os.fdopen(receiver) as answer:
+        assert answer.read() == "7.0 aisio-watchdog"
+
+
+def test_ten_thousand_threads_leave_their_sums_and_no_memory() -> None:
+    """Also where a watchdog looks at each of them."""
+
+    def read() -> None:
+        with stats.waiting("ais://b/a", "wait_s") as counters:
+            counters.requests += 1
+
+    def burst(count: int) -> None:
+        for _ in range(count):
+            thread = threading.Thread(target=read)
+            thread.start()
+            thread.join()
+
+    before = stats.totals()["requests"]
+    with stats.watch(1e-9):
+        burst(1000)
+        gc.collect()
+        objects = len(gc.get_objects())
+        burst(9000)
+        gc.collect()
+        assert len(gc.get_objects()) - objects < 500
+    assert stats.totals()["requests"] - before == 10_000
+    assert len(stats._process.living) < 8
 
 
 _METERED = """

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import pickle
+from typing import Any
 
 import pytest
 
@@ -67,3 +69,22 @@ def test_an_epoch_is_one_line_at_info(caplog: pytest.LogCaptureFixture) -> None:
     assert line.startswith("AISShardReader (Worker 2): 3 samples in ")
     assert "the first after" in line
     assert "0 requests" in line
+
+
+def _is_watched(tally: Tally, answer: Any) -> None:
+    answer.put((stats.watched_after_s(), tally.sums()["items"]))
+
+
+def test_a_spawned_worker_watches_as_the_sender_does() -> None:
+    """The dataset carries the wish; a copy in the same process changes nothing."""
+    context = multiprocessing.get_context("spawn")
+    answer = context.SimpleQueue()
+    with stats.watch(7.0):
+        tally = Tally("X", "sample")
+        process = context.Process(target=_is_watched, args=(tally, answer))
+        process.start()
+        copy = pickle.dumps(tally)
+    assert answer.get() == (7.0, 0)
+    process.join()
+    pickle.loads(copy)
+    assert stats.watched_after_s() is None
