@@ -4,6 +4,10 @@ The cluster map is fetched once a process and endpoint, on the first read. It ca
 left, a rebalance is under way, the nodes' public network cannot be reached from here), so a target
 that fails to deliver is never the last word: the map is read again, and the proxy asked once. Only
 a target that cannot be connected to is avoided for a while; one that broke off may do so any time.
+
+Replies to reads do not say which map is current: a target that has joined shows by no failure, only
+by reads that go the long way through another. So the map is also read again each minute of reading,
+by a thread of its own, while reads go on with the old one.
 """
 
 from __future__ import annotations
@@ -13,7 +17,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from urllib.parse import urlencode
 
 from aisio.errors import (
     AccessError,
@@ -21,7 +24,7 @@ from aisio.errors import (
     StorageError,
 )
 from aisio.replies import OpenReply, never_connected
-from aisio.session import WorkerRequestClient
+from aisio.session import WorkerRequestClient, query_text
 from aisio.urls import ObjectUrl
 from aisio.wire.messages import object_path
 from aisio.wire.placement import ClusterMap, Target, parse_cluster_map
@@ -29,9 +32,16 @@ from aisio.wire.placement import ClusterMap, Target, parse_cluster_map
 FRESH_S = 1.0
 """A map read so recently is not read again: a thousand missing objects are not a thousand maps."""
 
+REFRESHED_S = 60.0
+"""How old a map may be before the next read has it read again."""
+
 AVOIDED_S = 30.0
 """How long an unreachable target is left to the proxy, and a map that could not be read is not
 asked for again."""
+
+
+MAP_WAIT_S = 30.0
+"""How long a read waits for a map that another thread reads: its answer may never end."""
 
 
 @dataclass
@@ -55,6 +65,11 @@ _known: dict[tuple[int, str], _Known] = {}
 
 _reading: dict[tuple[int, str], threading.Lock] = {}
 """Held by who reads a map. By process, as `_known`: a fork may take a held one along."""
+
+_refreshing: dict[tuple[int, str], threading.Thread] = {}
+
+_FORK_WAIT_S = 0.5
+"""How long a fork waits for a map that is being read: Python warns of forks beside threads."""
 
 
 class Router:
@@ -114,12 +129,10 @@ class Router:
         query: Mapping[str, str],
         headers: Mapping[str, str] | None,
     ) -> OpenReply:
-        address = f"{target.endpoint}{object_path(url)}?{urlencode(query)}"
+        address = f"{target.endpoint}{object_path(url)}?{query_text(query)}"
+        sent = self._requests.headers_for(address)
         return self._requests.exchange(
-            method,
-            address,
-            headers=self._requests.headers_for(address) | dict(headers or {}),
-            about=str(url),
+            method, address, headers={**sent, **headers} if headers else sent, about=str(url)
         )
 
     def _by_proxy(
@@ -139,6 +152,8 @@ class Router:
         known = _known.get(self._key)
         if known is None or (known.map is None and self._now() - known.read_at > AVOIDED_S):
             known = self._read_map(known)
+        elif self._now() - known.read_at > REFRESHED_S:
+            self._refresh()
         if known.map is None or not known.map.can_read_directly:
             return None
         target = known.map.target_of(url)
@@ -164,15 +179,46 @@ class Router:
         Without a map there is no short cut, but an old one is better than none; if the cluster
         itself is away, the read will say so.
         """
-        with _reading.setdefault(self._key, threading.Lock()):
+        lock = _reading.setdefault(self._key, threading.Lock())
+        if not lock.acquire(timeout=MAP_WAIT_S):
+            return self._remember(seen.map if seen else None, failed=True)
+        try:
             known = _known.get(self._key)
             if known is not None and known is not seen:
                 return known
-            try:
-                reply = self._requests.call("GET", "/v1/daemon", query={"what": "smap"}, safe=False)
-                return self._remember(parse_cluster_map(reply.body))
-            except StorageError:
-                return self._remember(known.map if known else None, failed=True)
+            return self._ask_for_map()
+        finally:
+            lock.release()
+
+    def _ask_for_map(self) -> _Known:
+        try:
+            reply = self._requests.call("GET", "/v1/daemon", query={"what": "smap"}, safe=False)
+            return self._remember(parse_cluster_map(reply.body))
+        except StorageError:
+            known = _known.get(self._key)
+            return self._remember(known.map if known else None, failed=True)
+
+    def _refresh(self) -> None:
+        """Have the map read by another thread, unless it is being read already."""
+        lock = _reading.setdefault(self._key, threading.Lock())
+        if not lock.acquire(blocking=False):
+            return
+        thread = threading.Thread(
+            target=self._refresh_apart, args=(lock,), name="aisio-map", daemon=True
+        )
+        try:
+            thread.start()
+        except RuntimeError:  # the interpreter is about to end, or the system has no thread left
+            lock.release()
+        else:
+            _refreshing[self._key] = thread
+
+    def _refresh_apart(self, lock: threading.Lock) -> None:
+        try:
+            self._ask_for_map()
+        finally:
+            self._requests.close()
+            lock.release()
 
     def _remember(self, cluster_map: ClusterMap | None, *, failed: bool = False) -> _Known:
         before = _known.get(self._key)
@@ -188,3 +234,16 @@ class Router:
     @property
     def _key(self) -> tuple[int, str]:
         return os.getpid(), self._requests.settings.endpoint
+
+
+def end_refreshes() -> None:
+    """Wait for maps that are being read, but not for long."""
+    pid = os.getpid()
+    for key, thread in list(_refreshing.items()):
+        if key[0] == pid:
+            thread.join(_FORK_WAIT_S)
+            _refreshing.pop(key, None)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=end_refreshes)

@@ -7,7 +7,8 @@ connections from one iteration to the next, and end before a fork. None ever wai
 inside an iteration, so that an iterator that nobody closes holds no thread.
 
 How many are under way is found by trial (`Pace`): more, as long as that brings more through; fewer,
-where fewer do as well. Half, when the store asks for fewer.
+where fewer do as well. Half, when the store asks for fewer. Where it comes to one, the reader's own
+thread fetches it.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from queue import SimpleQueue
 from typing import Generic, TypeVar, cast
 
@@ -32,6 +34,9 @@ R = TypeVar("R")
 _AHEAD = 2
 """Results that may wait for their turn, as a multiple of the calls under way: one slow object does
 not stop the rest."""
+
+_LARGE_BYTES = 1 << 20
+"""What one call of this size costs is mostly bytes, which threads take while others work."""
 
 _CLOSE_WAIT_S = 1.0
 """How long the end of an iteration waits for calls that are under way and no longer wanted."""
@@ -99,6 +104,9 @@ class _Call(Generic[T, R]):
         except BaseException as error:
             self._error = error
             return None
+
+    def fail(self, error: BaseException) -> None:
+        self._error = error
 
     def run_here(self, fetch: Callable[[T], R]) -> R:
         if self._error is None:
@@ -177,9 +185,19 @@ class _Run(Generic[T, R]):
     def results(self) -> Iterator[R]:
         pace = self._pace
         pace.start()
+        first = self._feed.peek()
+        if first is not None and (first.size_bytes or 0) > _LARGE_BYTES:
+            pace.do_not_probe()
         while True:
             self._check_process()
-            self._refill()
+            if pace.limit > 1:
+                self._refill()
+            elif not self._in_order:
+                call = self._feed.next()
+                if call is None:
+                    return
+                yield self._result_here(call)
+                continue
             if not self._in_order:
                 return
             call = self._in_order.popleft()
@@ -193,6 +211,14 @@ class _Run(Generic[T, R]):
                 self._held_bytes -= size
             pace.delivered(size, waited_s)
             yield call.outcome()
+
+    def _result_here(self, call: _Call[T, R]) -> R:
+        """Fetch in the calling thread: for one at a time, another would only be woken for each."""
+        before = self._pace.now()
+        with failures_heard_by(self._pace.slow_down):
+            result = call.run_here(self._fetch)
+        self._pace.delivered(self._result_bytes(result), self._pace.now() - before)
+        return result
 
     def _check_process(self) -> None:
         if os.getpid() != self._pid:
@@ -235,11 +261,23 @@ class _Run(Generic[T, R]):
         call: _Call[T, R] | None = None
         with failures_heard_by(self._pace.slow_down):
             while (call := self._next_call()) is not None:
-                result = call.run(self._fetch)
-                if result is not None:
-                    self._learn(call, self._result_bytes(result))
-                    result = None
-                call.done.release()
+                self._run(call)
+
+    def _run(self, call: _Call[T, R]) -> None:
+        try:
+            result = self._probe(call) if self._pace.is_probing else call.run(self._fetch)
+            if result is not None:
+                self._learn(call, self._result_bytes(result))
+        except BaseException as error:  # whatever it is: somebody waits for this call
+            call.fail(error)
+        finally:
+            call.done.release()
+
+    def _probe(self, call: _Call[T, R]) -> R | None:
+        cpu_s, wall_s = time.thread_time(), time.perf_counter()
+        result = call.run(self._fetch)
+        self._pace.read(time.thread_time() - cpu_s, time.perf_counter() - wall_s)
+        return result
 
     def _next_call(self) -> _Call[T, R] | None:
         with self._lock:
@@ -286,14 +324,20 @@ class _Pool:
     def lend(self, work: Callable[[], None]) -> None:
         with self._lock:
             self._lent += 1
-            self._work.put(work)
             if len(self._threads) < min(self._lent, MOST_IN_FLIGHT):
-                # Daemons: a program ends although a store has stalled.
-                thread = threading.Thread(
-                    target=_serve, args=(self._work,), name="aisio-read", daemon=True
-                )
-                self._threads.append(thread)
-                thread.start()
+                self._add_thread()
+            if self._threads:
+                self._work.put(work)
+                return
+        work()
+
+    def _add_thread(self) -> None:
+        # Daemons: a program ends although a store has stalled.
+        thread = threading.Thread(target=_serve, args=(self._work,), name="aisio-read", daemon=True)
+        # Where the system has none left, those that are there do the work, or else the caller.
+        with suppress(RuntimeError):
+            thread.start()
+            self._threads.append(thread)
 
     def give_back(self) -> None:
         """Say that a thread is about to return from its work."""

@@ -1,6 +1,10 @@
 """Pace: how many reads should be under way, learned from what they bring. Pure.
 
-Hill climbing. A window of deliveries gives a rate. The limit is then tried half again as high, for
+The first few reads go by twos, and tell how much of a read is this process's own work: where that
+is half of it, as over loopback, threads of one interpreter cannot gain much, and only as many are
+begun with as fit into the rest. A network leaves room for all that may be begun with.
+
+Then hill climbing. A window of deliveries gives a rate. The limit is tried half again as high, for
 as long as each step brings 5 % more; where the first step up does not, a third lower, for as long
 as that loses no more than 2 %: fewer connections and bytes for the same are better. The best limit
 is kept for a while, then tried again. Windows in which nobody waited for the store say nothing
@@ -21,6 +25,8 @@ __all__ = ["MOST_IN_FLIGHT", "Concurrency", "Pace"]
 MOST_IN_FLIGHT = 64
 """No process reads more objects at once than this."""
 
+_PROBES = 6
+_AT_ONCE_WHILE_PROBING = 2
 _WINDOW_S = 0.25
 _STEP = 1.5
 _WORTH_MORE = 1.05
@@ -39,7 +45,7 @@ class Concurrency:
 
     Attributes:
         fixed: This many, always; None finds out what the store gives.
-        start: How many to begin with.
+        start: How many to begin with, unless the first reads show that fewer will do.
         most: How many at most, up to 64.
         most_bytes: Bytes that may be under way or wait for their turn; a larger object goes alone.
 
@@ -98,8 +104,11 @@ class Pace:
         self.now = now
         self.most_bytes = bounds.most_bytes
         self.most = bounds.most if bounds.fixed is None else bounds.fixed
-        self.limit = min(bounds.start, bounds.most) if bounds.fixed is None else bounds.fixed
+        self._start = min(bounds.start, bounds.most) if bounds.fixed is None else bounds.fixed
         self._is_fixed = bounds.fixed is not None
+        self._probes = 0 if self._is_fixed else _PROBES
+        self._cpu_s = self._wall_s = float("inf")
+        self.limit = min(self._start, _AT_ONCE_WHILE_PROBING) if self._probes else self._start
         self._trial: _Trial | None = None
         self._base_limit = self.limit
         self._base_rate = 0.0
@@ -113,6 +122,35 @@ class Pace:
         """Say that reading begins, or goes on after a pause."""
         self._last_s = self.now()
 
+    @property
+    def is_probing(self) -> bool:
+        """Whether it wants to hear what single reads cost."""
+        return self._probes > 0
+
+    def read(self, cpu_s: float, wall_s: float) -> None:
+        """Say what a read took of its thread's processor time, and in all.
+
+        The least of each counts: the first ones connect, and some wait for the other.
+        """
+        self._cpu_s, self._wall_s = min(self._cpu_s, cpu_s), min(self._wall_s, wall_s)
+
+    def do_not_probe(self) -> None:
+        """Begin with the number to begin with: as for large reads, which threads always help."""
+        if self.is_probing:
+            self._begin_with(self._start)
+
+    def _probed(self) -> None:
+        self._probes -= 1
+        known = 0.0 < self._cpu_s < float("inf")
+        useful = int(self._wall_s / self._cpu_s) if known else self._start
+        # Two reads that come from afar are enough: to wait for more would cost what it is to save.
+        if self._probes < 1 or (known and useful >= self._start and self._probes <= _PROBES - 2):
+            self._begin_with(max(1, min(self._start, useful)))
+
+    def _begin_with(self, limit: int) -> None:
+        self._probes = 0
+        self.limit = self._base_limit = limit
+
     def delivered(self, size_bytes: int, waited_s: float) -> None:
         """Say that a result was handed over, in its turn.
 
@@ -123,6 +161,10 @@ class Pace:
         if self._is_fixed:
             return
         now = self.now()
+        if self.is_probing:
+            self._last_s = now
+            self._probed()
+            return
         self._elapsed_s += now - self._last_s
         self._last_s = now
         self._waited_s += waited_s
@@ -140,6 +182,7 @@ class Pace:
         if self._is_fixed or not overloaded or now - self._slowed_at_s < _SLOWED_AT_MOST_EVERY_S:
             return  # what was under way together fails together: that is one sign, not eight
         self._slowed_at_s = now
+        self._probes = 0
         self._settle(max(1, self.limit // 2))
         self._begin_window()
 

@@ -6,6 +6,7 @@ import http.client
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
+from time import perf_counter
 from typing import TypeAlias
 
 import requests
@@ -23,6 +24,11 @@ from aisio.plain_http import PlainReply
 from aisio.wire.messages import error_for
 
 _LONGEST_ERROR_BYTES = 65536
+_LONGEST_ERROR_S = 5.0
+_ALL_BY_BYTES = 256 * 1024
+
+_HANDED_OVER_AFTER_S = 0.25
+"""A slow line's bytes are handed over bit by bit: who reads them is to see how slow it is."""
 
 OpenReply: TypeAlias = "urllib3.BaseHTTPResponse | PlainReply"
 """An open reply, by either way."""
@@ -39,10 +45,17 @@ class ReplyBody:
         about: URL of the object, for errors.
     """
 
+    __slots__ = ("_about", "_inner", "_plain", "_response")
+
     def __init__(self, response: OpenReply, about: str) -> None:
         self._response = response
         self._about = about
-        self._inner = _inner_reply(response)
+        self._plain: PlainReply | None = None
+        self._inner: http.client.HTTPResponse | None = None
+        if isinstance(response, PlainReply):
+            self._plain = response
+        else:
+            self._inner = _inner_reply(response)
 
     def read(self, size: int = -1, /) -> bytes:
         """Return at most `size` bytes, all by default; b"" at the end.
@@ -51,23 +64,34 @@ class ReplyBody:
             StoreTimeoutError: No bytes within the read timeout.
             UnavailableError: The connection broke, and no length was promised.
         """
-        inner = self._inner
+        if size < 0:
+            return b"".join(iter(lambda: self.read(_ALL_BY_BYTES), b""))
+        plain, inner = self._plain, self._inner
+        if plain is not None:
+            try:
+                return plain.read(size, perf_counter() + _HANDED_OVER_AFTER_S)
+            except (HTTPError, OSError) as error:
+                return self._ended_by(error)
         if inner is None:
             return self._read_by_urllib3(size)
         was_open = not inner.isclosed()
         try:
-            data = inner.read(None if size < 0 else size)
+            data = inner.read(size)
         except http.client.IncompleteRead as error:
             data = error.partial
         except (OSError, http.client.HTTPException) as error:
-            self._broke_off(error)
-            return b""
+            return self._ended_by(error)
         self._settle(inner, was_open and not data and size != 0)
         return data
 
     def readinto(self, buffer: memoryview, /) -> int:
         """Fill a prefix of the buffer and return its length, 0 at the end; errors as for `read`."""
-        inner = self._inner
+        plain, inner = self._plain, self._inner
+        if plain is not None:
+            try:
+                return plain.readinto(buffer, perf_counter() + _HANDED_OVER_AFTER_S)
+            except (HTTPError, OSError) as error:
+                return len(self._ended_by(error))
         if inner is None:
             data = self._read_by_urllib3(len(buffer))
             buffer[: len(data)] = data
@@ -76,8 +100,7 @@ class ReplyBody:
         try:
             count = inner.readinto(buffer)
         except (OSError, http.client.HTTPException) as error:
-            self._broke_off(error)
-            return 0
+            return len(self._ended_by(error))
         self._settle(inner, was_open and not count and len(buffer) > 0)
         return count
 
@@ -88,22 +111,22 @@ class ReplyBody:
         elif inner.isclosed():
             self._response.release_conn()
 
-    def _broke_off(self, error: Exception) -> None:
+    def _ended_by(self, error: Exception) -> bytes:
+        """Say what a broken reply reads as: an early end, where a length was promised."""
         self._response.close()
-        if isinstance(error, TimeoutError):
+        if isinstance(error, (TimeoutError, ReadTimeoutError)):
             raise self._timed_out() from error
+        if "Content-Length" in self._response.headers:
+            return b""
+        raise UnavailableError(
+            f"GET {self._about}: the body broke off: {_reason(error)}", url=self._about
+        ) from error
 
     def _read_by_urllib3(self, size: int) -> bytes:
         try:
-            return self._response.read(None if size < 0 else size)
-        except ReadTimeoutError as error:
-            raise self._timed_out() from error
+            return self._response.read(size)
         except (HTTPError, OSError) as error:
-            if "Content-Length" in self._response.headers:
-                return b""
-            raise UnavailableError(
-                f"GET {self._about}: the body broke off: {_reason(error)}", url=self._about
-            ) from error
+            return self._ended_by(error)
 
     def _timed_out(self) -> StoreTimeoutError:
         return StoreTimeoutError(
@@ -118,14 +141,14 @@ class ReplyBody:
         self._response.close()
 
 
-def _inner_reply(response: OpenReply) -> http.client.HTTPResponse | None:
+def _inner_reply(response: urllib3.BaseHTTPResponse) -> http.client.HTTPResponse | None:
     """Return the reply of http.client under urllib3's, or None where there is none to be found.
 
     urllib3's `readinto` reads into memory of its own and copies, and it has no public way to what
     lies below. Its `_fp` is that (tested with 2.2.0 and 2.8.0); where a later version has another,
     or the length is not known, all goes by urllib3's own read.
     """
-    inner = response.inner if isinstance(response, PlainReply) else getattr(response, "_fp", None)
+    inner = getattr(response, "_fp", None)
     known = isinstance(inner, http.client.HTTPResponse) and not inner.chunked
     return inner if known and "Content-Length" in response.headers else None
 
@@ -138,9 +161,7 @@ def let_go(response: OpenReply) -> None:
 
 def refusal(response: OpenReply, method: str, about: str) -> StorageError:
     """Return the error that an open reply of status 400 or above stands for, and let go of it."""
-    text = response.headers.get("Hdr-Error")
-    if not text:
-        text = response.read(_LONGEST_ERROR_BYTES).decode("utf-8", "replace")
+    text = response.headers.get("Hdr-Error") or _error_text(response)
     let_go(response)
     return error_for(
         response.status,
@@ -149,6 +170,18 @@ def refusal(response: OpenReply, method: str, about: str) -> StorageError:
         url=about,
         retry_after_s=retry_after_s(response.headers),
     )
+
+
+def _error_text(response: OpenReply) -> str:
+    """Return what can be read of an error's text: the status, which is known, says the most."""
+    try:
+        if isinstance(response, PlainReply):
+            data = response.read(_LONGEST_ERROR_BYTES, perf_counter() + _LONGEST_ERROR_S)
+        else:
+            data = response.read(_LONGEST_ERROR_BYTES)
+    except (HTTPError, OSError):
+        return ""
+    return data.decode("utf-8", "replace")
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
@@ -164,44 +197,54 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
         then = parsedate_to_datetime(text)
         now = parsedate_to_datetime(headers.get("Date", ""))
         return max(0.0, (then - now).total_seconds())
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None
 
 
 @contextmanager
 def translated(method: str, about: str, host: str) -> Iterator[None]:
-    """Turn what requests and urllib3 raise into aisio's errors, in this one place.
-
-    Args:
-        method: What was tried, for the text.
-        about: On which object or bucket.
-        host: With whom.
-    """
+    """Turn what requests and urllib3 raise into aisio's errors; see `translation`."""
     try:
         yield
     except StorageError:
         raise
-    except NewConnectionError as error:
+    except FOREIGN as error:
+        raise translation(error, method, about, host) from error
+
+
+FOREIGN: tuple[type[Exception], ...] = (requests.RequestException, HTTPError, OSError)
+"""What requests, urllib3 and sockets raise."""
+
+
+def translation(error: Exception, method: str, about: str, host: str) -> StorageError:
+    """Return aisio's error for one of FOREIGN, in this one place.
+
+    Args:
+        error: Theirs.
+        method: What was tried, for the text.
+        about: On which object or bucket.
+        host: With whom.
+    """
+    if isinstance(error, NewConnectionError):
         # Refused or unresolved; urllib3 counts it among the timeouts.
-        raise _unavailable(method, about, host, error) from error
-    except (requests.ConnectTimeout, ConnectTimeoutError) as error:
-        raise StoreTimeoutError(
+        return _unavailable(method, about, host, error)
+    if isinstance(error, (requests.ConnectTimeout, ConnectTimeoutError)):
+        return StoreTimeoutError(
             f"{method} {about}: no connection to {host} within the connect timeout", url=about
-        ) from error
-    except (requests.ReadTimeout, ReadTimeoutError) as error:
-        raise StoreTimeoutError(
+        )
+    if isinstance(error, (requests.ReadTimeout, ReadTimeoutError)):
+        return StoreTimeoutError(
             f"{method} {about}: no bytes from {host} within the read timeout", url=about
-        ) from error
-    except (requests.exceptions.SSLError, SSLError) as error:
-        raise AccessError(
+        )
+    if isinstance(error, (requests.exceptions.SSLError, SSLError)):
+        return AccessError(
             f"{method} {about}: TLS with {host} failed: {_reason(error)}; "
             f"set AIS_CLIENT_CA to the authority's PEM file",
             url=about,
-        ) from error
-    except requests.TooManyRedirects as error:
-        raise StorageError(f"{method} {about}: {error}", url=about) from error
-    except (requests.RequestException, HTTPError, OSError) as error:
-        raise _unavailable(method, about, host, error) from error
+        )
+    if isinstance(error, requests.TooManyRedirects):
+        return StorageError(f"{method} {about}: {error}", url=about)
+    return _unavailable(method, about, host, error)
 
 
 def never_connected(error: StorageError) -> bool:

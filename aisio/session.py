@@ -17,6 +17,7 @@ import re
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from pathlib import Path
 from time import perf_counter
 from typing import Any, NamedTuple, TypeVar
@@ -30,7 +31,15 @@ from requests.utils import select_proxy
 from aisio.errors import ConfigError, IntegrityError, NotFoundError, StorageError
 from aisio.plain_http import PlainPool
 from aisio.records import Settings, TlsFiles
-from aisio.replies import OpenReply, let_go, refusal, retry_after_s, translated
+from aisio.replies import (
+    FOREIGN,
+    OpenReply,
+    let_go,
+    refusal,
+    retry_after_s,
+    translated,
+    translation,
+)
 from aisio.retries import WALL_CLOCK, Attempts, Waiter, retry
 from aisio.stats import here, waiting
 from aisio.version import __version__
@@ -42,7 +51,7 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MOST_REDIRECTS = 3
 _UNPRINTABLE = re.compile(r"[^\x21-\x7e]")
 _LINE_BREAK = re.compile("%0[AaDd]")
-_USER_AGENT = f"aisio/{__version__}"
+_BARE_HEADERS = {"User-Agent": f"aisio/{__version__}"}
 
 
 class Reply(NamedTuple):
@@ -174,9 +183,7 @@ class WorkerRequestClient:
         Raises:
             StorageError: Status 400 or above, no answer, or no connection.
         """
-        headers = self._headers()
-        if accept:
-            headers["Accept"] = accept
+        headers = {**self._headers, **({"Accept": accept} if accept else {})}
         url = self.settings.endpoint + path
         about = about or url
 
@@ -266,8 +273,8 @@ class WorkerRequestClient:
         Raises:
             StorageError: Status 400 or above, no answer, or no connection.
         """
-        target = self.settings.endpoint + path + (f"?{urlencode(query)}" if query else "")
-        sent: Mapping[str, str] = self._headers() | dict(headers or {})
+        target = self.settings.endpoint + path + (f"?{query_text(query)}" if query else "")
+        sent: Mapping[str, str] = {**self._headers, **headers} if headers else self._headers
         for _ in range(_MOST_REDIRECTS + 1):
             response = self.exchange(method, target, headers=sent, body=body, about=about)
             if response.status not in _REDIRECTS:
@@ -293,8 +300,8 @@ class WorkerRequestClient:
         Raises:
             StorageError: Status 400 or above, no connection, or no redirect.
         """
-        url = f"{self.settings.endpoint}{path}?{urlencode(query)}"
-        headers = self._headers() | {"Content-Length": str(size_bytes)}
+        url = f"{self.settings.endpoint}{path}?{query_text(query)}"
+        headers = {**self._headers, "Content-Length": str(size_bytes)}
         response = self.exchange("PUT", url, headers=headers | {"Connection": "close"}, about=about)
         # Whatever the answer, a server may still wait for a body on this connection.
         response.close()
@@ -328,23 +335,27 @@ class WorkerRequestClient:
         counters.blocked_on = about
         connecting_s = counters.connect_s
         try:
-            with translated(method, about, _host(url)):
-                response = self._exchange(method, url, headers, body)
-                if response.status >= 400:
-                    raise refusal(response, method, about)
+            response = self._exchange(method, url, headers, body)
+            if response.status >= 400:
+                raise refusal(response, method, about)
+        except StorageError:
+            raise
+        except FOREIGN as error:
+            raise translation(error, method, about, _host(url)) from error
         finally:
             counters.blocked_on = ""
             counters.wait_s += perf_counter() - started - (counters.connect_s - connecting_s)
         return response
 
     def _exchange(self, method: str, url: str, headers: Mapping[str, str], body: Any) -> OpenReply:
-        pool, absolute, plain = self._pool(url)
+        origin, target = _halves(url)
+        pool, absolute, plain = self._pool(origin, url)
         if plain is not None and method in ("GET", "HEAD"):
-            return plain.urlopen(method, _request_target(url), headers, body)
+            return plain.urlopen(method, target, headers, body)
         limits = self.settings.timeouts
         return pool.urlopen(
             method,
-            url if absolute else _request_target(url),
+            url if absolute else target,
             body=body,
             headers=headers,
             retries=False,
@@ -356,24 +367,28 @@ class WorkerRequestClient:
             decode_content=False,
         )
 
-    def headers_for(self, url: str) -> dict[str, str]:
+    def headers_for(self, url: str) -> Mapping[str, str]:
         """Return the headers of any request to a URL; the token is for the endpoint's host only."""
-        return dict(_headers_for(self._headers(), self.settings.endpoint, url))
+        if _halves(url)[0] == self._origin:
+            return self._headers
+        return _BARE_HEADERS
 
-    def _headers(self) -> dict[str, str]:
-        headers = {"User-Agent": _USER_AGENT}
-        if self.settings.token:
-            headers["Authorization"] = f"Bearer {self.settings.token}"
-        return headers
+    @cached_property
+    def _origin(self) -> str:
+        return _halves(self.settings.endpoint)[0]
 
-    def _pool(self, url: str) -> _Pool:
+    @cached_property
+    def _headers(self) -> Mapping[str, str]:
+        token = self.settings.token
+        return _BARE_HEADERS | ({"Authorization": f"Bearer {token}"} if token else {})
+
+    def _pool(self, origin: str, url: str) -> _Pool:
         session = self.session
-        parts = urlsplit(url)
-        key = (parts.scheme, parts.netloc)
-        pools: dict[tuple[str, str], _Pool] = self._local.pools
-        if key not in pools:
-            pools[key] = _open_pool(session, url, self.settings)
-        return pools[key]
+        pools: dict[str, _Pool] = self._local.pools
+        found = pools.get(origin)
+        if found is None:
+            found = pools[origin] = _open_pool(session, url, self.settings)
+        return found
 
 
 def _open_pool(session: requests.Session, url: str, settings: Settings) -> _Pool:
@@ -406,9 +421,23 @@ def _keep_headers(request: requests.PreparedRequest) -> requests.PreparedRequest
     return request
 
 
-def _request_target(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
+def query_text(query: Mapping[str, str]) -> str:
+    """Return query parameters as they stand in a URL."""
+    return _encoded(tuple(query.items()))
+
+
+@lru_cache(maxsize=256)
+def _encoded(query: tuple[tuple[str, str], ...]) -> str:
+    return urlencode(query)
+
+
+def _halves(url: str) -> tuple[str, str]:
+    """Cut a URL that has been encoded into scheme and host, and what its request asks for."""
+    at = url.find("/", 8)  # behind "https://"; and behind "http://", where a host has one letter
+    if at < 0:
+        at = url.find("?")
+        return (url, "/") if at < 0 else (url[:at], "/" + url[at:])
+    return url[:at], url[at:]
 
 
 def _location(response: OpenReply, url: str, about: str) -> str:
@@ -417,7 +446,7 @@ def _location(response: OpenReply, url: str, about: str) -> str:
         raise IntegrityError(
             f"{about}: redirected ({response.status}) without a Location", url=about
         )
-    return urljoin(url, _meant(location, url))
+    return urljoin(url, _meant(location, url)).partition("#")[0]
 
 
 def _meant(location: str, url: str) -> str:

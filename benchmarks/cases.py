@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import files
 import large
 import listing
 import shards
@@ -47,6 +48,7 @@ WORKS = {
     "shards": Work("{shards} tar shards of {samples:,} samples of 70 KB", "samples", shards.CASES),
     "stream": Work("Stream an object of {large_mib} MiB", "MB", large.STREAM_CASES),
     "memory": Work("The same into fresh memory", "MB", large.MEMORY_CASES),
+    "file": Work("The same into a new file", "MB", files.CASES),
 }
 
 
@@ -62,6 +64,7 @@ def check(work: str, corpus: Corpus, size_bytes: float) -> None:
         "shards": (corpus.shards * corpus.samples * FIELDS_BYTES,),
         "stream": (corpus.large_bytes,),
         "memory": (corpus.large_bytes,),
+        "file": (corpus.large_bytes,),
     }.get(work, (corpus.small * SMALL_BYTES,))
     if size_bytes not in promised:
         raise ValueError(f"{size_bytes:,} bytes were delivered instead of {promised}")

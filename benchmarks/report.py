@@ -95,6 +95,7 @@ AIMS = (
     Aim("shards: at most 64 MB of memory", "shards", SHARDS, None, 64, "memory_mb"),
     Aim("large object streamed: 0.9 of curl", "stream", STREAMS, "curl", 0.9),
     Aim("large object in memory: 0.95 of by hand", "memory", INTO, "by hand: 4 ranges", 0.95),
+    Aim("large object loaded and hashed: 0.8 of curl", "file", ("aisio load",), "curl -o", 0.8),
 )
 
 

@@ -88,6 +88,29 @@ def loader(corpus: Corpus) -> Items:
     yield from _load(AISMapDataset(f"ais://{corpus.bucket}/small/", endpoint=corpus.endpoint))
 
 
+class _Made:
+    """A map dataset that reads nothing: what is left is the DataLoader's own cost."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names = names
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __getitem__(self, index: int) -> tuple[str, bytes]:
+        return self._names[index], bytes(SMALL_BYTES)
+
+
+def loader_alone(corpus: Corpus) -> Items:
+    """A DataLoader with two workers that make up their objects: pickles, pipes and processes."""
+    from torch.utils.data import DataLoader
+
+    del DataLoader
+    dataset = _Made(corpus.small_names)
+    yield READY
+    yield from _load(dataset)
+
+
 def official_one_by_one(names: Names, corpus: Corpus, *, direct: bool = False) -> Items:
     """The official SDK's `get_reader().read_all()`; direct asks the node, by its own map."""
     bucket, wanted = official(corpus), names(corpus)
@@ -272,6 +295,7 @@ GET_CASES: dict[str, Reader] = {
 LOADER_CASES: dict[str, Reader] = {
     "aisio AISMapDataset": loader,
     "official AISMapDataset": official_loader,
+    "by hand: nothing is read": loader_alone,
 }
 BATCH_CASES: dict[str, Reader] = {
     "aisio get_batch": partial(get_batch, _small),

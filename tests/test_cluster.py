@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -12,8 +14,9 @@ import pytest
 
 from aisio import cluster
 from aisio.client import Client, Object
+from aisio.cluster import Router
 from aisio.errors import NotFoundError
-from aisio.records import RetryPolicy, Settings
+from aisio.records import RetryPolicy, Settings, Timeouts
 from tests.http_server import Reply, Server
 
 DATA = Reply(200, b"data")
@@ -81,6 +84,72 @@ def test_reads_go_straight_to_the_target() -> None:
     assert found.asked() == (["GET daemon"], ["GET objects", "GET objects"])
     assert found.target.requests[0].target == "/v1/objects/b/a%20b?provider=ais"
     assert found.target.requests[0].headers["Authorization"] is None
+
+
+class Clock:
+    """Seconds that pass when told to."""
+
+    seconds = 0.0
+
+    def __call__(self) -> float:
+        """Return the time."""
+        return self.seconds
+
+
+def read_after(found: Nodes, clock: Clock, seconds: float) -> bytes:
+    """Let time pass, read the object, and let what that has begun come to its end."""
+    clock.seconds += seconds
+    requests = found.item.client.requests
+    reply = Router(requests, clock).open("GET", found.item.url, {"provider": "ais"})
+    data = reply.read()
+    cluster.end_refreshes()
+    return data
+
+
+def test_a_newer_map_is_noticed_while_reads_succeed() -> None:
+    """After a minute the next read has it read again, and goes on with the old one itself."""
+    with nodes(DATA, DATA) as found, Server(DATA) as newcomer:
+        found.proxy.replies.append(cluster_map(2, found.proxy.url, newcomer.url))
+        clock = Clock()
+        assert [read_after(found, clock, s) for s in (0, 61, 1)] == [b"data"] * 3
+        assert len(newcomer.requests) == 1
+    assert found.asked() == (["GET daemon", "GET daemon"], ["GET objects"] * 2)
+
+
+def test_a_map_that_has_not_changed_changes_nothing() -> None:
+    """One request a minute of reading, and none while nobody reads."""
+    with nodes(*[DATA] * 5, maps=1) as found:
+        found.proxy.replies += [cluster_map(1, found.proxy.url, found.target.url)] * 2
+        clock = Clock()
+        for seconds in (0, 59, 2, 58, 600):
+            assert read_after(found, clock, seconds) == b"data"
+    assert found.asked() == (["GET daemon"] * 3, ["GET objects"] * 5)
+
+
+def test_a_proxy_that_is_away_stops_no_read() -> None:
+    """The old map goes on to be used, and is not asked for with each read."""
+    with nodes(*[DATA] * 3, by_proxy=(Reply(503), Reply(503))) as found:
+        clock = Clock()
+        assert [read_after(found, clock, s) for s in (0, 61, 1)] == [b"data"] * 3
+    assert found.asked() == (["GET daemon"] * 2, ["GET objects"] * 3)
+
+
+def test_reads_do_not_wait_for_a_map() -> None:
+    """A proxy that does not answer is waited for by one thread, which is no read's."""
+    with nodes(DATA, DATA, DATA) as found, socket.create_server(("127.0.0.1", 0)) as silent:
+        clock = Clock()
+        assert read_after(found, clock, 0) == b"data"
+        endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        pid = os.getpid()
+        cluster._known[pid, endpoint] = cluster._known.pop((pid, found.proxy.url))
+        client = Client.from_settings(Settings(endpoint, timeouts=Timeouts(5, 0.3)))
+        clock.seconds = 61
+        for _ in range(2):
+            reply = Router(client.requests, clock).open("GET", found.item.url, {"provider": "ais"})
+            assert reply.read() == b"data"
+        assert sum(thread.name == "aisio-map" for thread in threading.enumerate()) == 1
+        cluster.end_refreshes()
+        client.close()
 
 
 def test_direct_can_be_switched_off() -> None:
@@ -201,3 +270,13 @@ def test_head_goes_straight_too() -> None:
     with nodes(Reply(200, headers={"Content-Length": "4"})) as found:
         assert found.item.head().size_bytes == 4
     assert found.asked() == (["GET daemon"], ["HEAD objects"])
+
+
+def test_a_map_whose_answer_never_ends_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reads go by the proxy until it can be read."""
+    monkeypatch.setattr(cluster, "MAP_WAIT_S", 0.01)
+    with nodes(maps=0, by_proxy=(DATA,)) as found:
+        lock = cluster._reading[os.getpid(), found.proxy.url] = threading.Lock()
+        with lock:
+            assert found.item.get() == b"data"
+    assert found.asked() == (["GET objects"], [])

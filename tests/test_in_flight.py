@@ -313,6 +313,8 @@ def test_a_store_that_asks_for_fewer_gets_fewer() -> None:
         return retry(attempt, Attempts(policy, Waiter(wait=lambda _: None)))
 
     adaptive = Pace(Concurrency(start=8))
+    while adaptive.is_probing:
+        adaptive.delivered(0, 0.0)
     results = fetch_in_order(range(20), read, pace=adaptive, result_bytes=len)
     assert numbers(results) == list(range(20))
     assert adaptive.limit == 4
@@ -347,3 +349,74 @@ def test_threads_keep_their_connections_and_close_them_when_they_end() -> None:
         end_idle_threads()
     gc.collect()
     assert open_sockets() == before
+
+
+def test_one_at_a_time_is_fetched_by_the_calling_thread() -> None:
+    """Where one is all that is worth having under way, no other thread is woken for it."""
+    pace = Pace(Concurrency(start=1))
+    while pace.is_probing:
+        pace.delivered(0, 0.0)
+    by = fetch_in_order(
+        range(5), lambda _: threading.get_ident(), pace=pace, result_bytes=lambda _: 1
+    )
+    assert set(by) == {threading.get_ident()}
+
+
+def test_large_results_are_begun_with_at_full_number() -> None:
+    """Their size is known before the first is asked for."""
+    pace = Pace(Concurrency(start=3))
+    sizes = fetch_in_order(
+        range(5), lambda _: b"x", pace=pace, size_of=lambda _: 2 << 20, result_bytes=len
+    )
+    next(sizes)
+    assert (pace.limit, pace.is_probing) == (3, False)
+
+
+def test_where_it_comes_to_one_the_calling_thread_goes_on() -> None:
+    """What other threads have begun is waited for; then none is woken any more."""
+    threads: list[int] = []
+
+    def read(number: int) -> bytes:
+        threads.append(threading.get_ident())
+        return b"%010d" % number
+
+    found = Pace()
+    results = fetch_in_order(range(30), read, pace=found, size_of=lambda _: 10, result_bytes=len)
+    first = next(results)
+    found.slow_down(ThrottledError("429"))
+    assert found.limit == 1
+    assert numbers(iter([first, *results])) == list(range(30))
+    assert set(threads[-20:]) == {threading.get_ident()}
+
+
+def test_a_result_that_cannot_be_measured_is_an_error() -> None:
+    """Not a wait that never ends."""
+
+    def fail(_: bytes) -> int:
+        raise ValueError("no size")
+
+    with pytest.raises(ValueError, match="no size"):
+        list(fetch_in_order(range(9), Store().read, pace=pace(2), result_bytes=fail))
+
+
+def test_where_the_system_has_no_more_threads_fewer_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container with a bound on them; where there is none at all, the caller does."""
+    end_idle_threads()
+    start, allowed = threading.Thread.start, [None] * 2
+
+    def start_some(thread: threading.Thread) -> None:
+        if not allowed:
+            raise RuntimeError("can't start new thread")
+        allowed.pop()
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_some)
+    store = Store()
+    results = fetch_in_order(range(50), store.read, pace=pace(8), result_bytes=len)
+    assert numbers(results) == list(range(50))
+    assert len(store.threads) <= 2
+    end_idle_threads()
+    store = Store()
+    results = fetch_in_order(range(50), store.read, pace=pace(8), result_bytes=len)
+    assert numbers(results) == list(range(50))
+    assert store.threads == {threading.get_ident()}

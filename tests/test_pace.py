@@ -53,6 +53,15 @@ def read(
     return limits
 
 
+def begun(clock: Clock, bounds: Concurrency | None = None, *, cpu_s: float = 1e-5) -> Pace:
+    """Return a pace whose first reads have taken 10 ms each, and so much of the processor."""
+    pace = Pace(bounds, now=clock)
+    while pace.is_probing:
+        pace.read(cpu_s, 0.01)
+        pace.delivered(1000, 0.01)
+    return pace
+
+
 def settled(rate: Callable[[int], float], bounds: Concurrency | None = None) -> int:
     """Return where a pace comes to rest: the limit of most items of the last of several probes."""
     clock = Clock()
@@ -76,6 +85,55 @@ def test_it_leaves_a_store_that_many_reads_slow_down() -> None:
     """Beyond 6 at once this one does less."""
     limit = settled(lambda limit: 1000.0 * min(limit, 6) / max(1.0, limit / 6))
     assert 4 <= limit <= 8
+
+
+@pytest.mark.parametrize(
+    ("cpu_s", "limit"),
+    [(0.01, 1), (0.005, 2), (0.003, 3), (0.0013, 7), (0.0001, 8), (0.0, 8)],
+)
+def test_it_begins_with_as_many_as_fit_into_one_processor(cpu_s: float, limit: int) -> None:
+    """A read that is half this process's own work can be overlapped by one other, not by seven."""
+    assert begun(Clock(), cpu_s=cpu_s).limit == limit
+    assert begun(Clock(), Concurrency(start=3), cpu_s=cpu_s).limit == min(limit, 3)
+
+
+def test_two_at_once_are_read_until_that_is_known() -> None:
+    """Fewer where fewer are allowed."""
+    assert (Pace().limit, Pace(Concurrency(start=1)).limit) == (2, 1)
+    assert not Pace(Concurrency(fixed=5)).is_probing
+
+
+def test_two_reads_from_afar_are_enough() -> None:
+    """A store that is far away is not read by twos for longer than it takes to see that."""
+    pace = Pace(now=Clock())
+    for _ in range(2):
+        assert pace.limit == 2
+        pace.read(0.0001, 0.02)
+        pace.delivered(1000, 0.02)
+    assert (pace.limit, pace.is_probing) == (8, False)
+
+
+def test_large_reads_are_not_probed() -> None:
+    """They are begun with as many as one is told to begin with."""
+    pace = Pace(Concurrency(start=6), now=Clock())
+    pace.do_not_probe()
+    assert (pace.limit, pace.is_probing) == (6, False)
+
+
+def test_a_start_that_was_too_low_is_made_good() -> None:
+    """As where the first reads came from a cache, and the others from afar."""
+    clock = Clock()
+    pace = begun(clock, cpu_s=0.01)
+    assert pace.limit == 1
+    read(pace, clock, latency_bound(0.02, 1000.0), seconds=10)
+    assert pace.limit >= 10
+
+
+def test_overload_ends_the_first_reads_too() -> None:
+    """What was learned from them is of no use then."""
+    pace = Pace(now=Clock())
+    pace.slow_down(ThrottledError("429"))
+    assert (pace.limit, pace.is_probing) == (1, False)
 
 
 def test_it_stays_within_its_bounds() -> None:
@@ -109,7 +167,7 @@ def test_a_fixed_number_is_fixed() -> None:
 def test_a_slow_reader_is_no_slow_store() -> None:
     """Where results lay ready, the rate says nothing about the store."""
     clock = Clock()
-    limits = read(Pace(now=clock), clock, lambda n: 1000.0 / n, seconds=30, waited=0.1)
+    limits = read(begun(clock), clock, lambda n: 1000.0 / n, seconds=30, waited=0.1)
     assert set(limits) == {8}
 
 
@@ -117,7 +175,7 @@ def test_a_slow_reader_is_no_slow_store() -> None:
 def test_overload_halves_it_once_a_second(error: StorageError) -> None:
     """Eight reads that are refused together are one sign."""
     clock = Clock()
-    pace = Pace(now=clock)
+    pace = begun(clock)
     for _ in range(8):
         pace.slow_down(error)
     assert pace.limit == 4
@@ -129,7 +187,7 @@ def test_overload_halves_it_once_a_second(error: StorageError) -> None:
 
 def test_other_errors_do_not_slow_it_down() -> None:
     """A missing object is no sign of overload."""
-    pace = Pace(now=Clock())
+    pace = begun(Clock())
     pace.slow_down(NotFoundError("404"))
     assert pace.limit == 8
 

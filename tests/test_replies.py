@@ -8,8 +8,10 @@ import pytest
 import requests
 import urllib3
 
-from aisio.errors import StorageError, StoreTimeoutError, UnavailableError
-from aisio.replies import ReplyBody, never_connected, retry_after_s, translated
+from aisio.errors import NotFoundError, StorageError, StoreTimeoutError, UnavailableError
+from aisio.plain_http import PlainPool
+from aisio.records import Timeouts
+from aisio.replies import ReplyBody, never_connected, refusal, retry_after_s, translated
 from tests.http_server import Reply, Server
 
 
@@ -35,6 +37,7 @@ from tests.http_server import Reply, Server
         ({"Retry-After": "Fri, 20 Nov 2026 22:38:48 GMT"}, None),
         ({"Retry-After": "soon"}, None),
         ({"Retry-After": "-1"}, None),
+        ({"Retry-After": "Fri, 20 Nov 99999999999999999999 22:38:48 GMT"}, None),
         ({"Retry-After": "\u00b2"}, None),
         ({}, None),
     ],
@@ -186,3 +189,12 @@ def test_the_innermost_cause_is_the_one_that_is_told() -> None:
     assert str(caught.value) == (
         "GET ais://b/o: no answer from h:1: ConnectionRefusedError: [Errno 111] Connection refused"
     )
+
+
+@pytest.mark.parametrize("body", [b"a\r\n0123", b"zz\r\n"])
+def test_a_refusal_is_told_although_its_text_is_cut(body: bytes) -> None:
+    """The status is known: a missing object does not come back by asking again."""
+    with Server(Reply(404, body, {"Transfer-Encoding": "chunked"})) as server:
+        reply = PlainPool(server.url, Timeouts(5, 5), 1).urlopen("GET", "/a", {})
+        error = refusal(reply, "GET", "ais://b/o")
+    assert isinstance(error, NotFoundError)

@@ -1,0 +1,84 @@
+"""One large object into a new file, its SHA-256 compared with one that is known."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from corpus import LARGE, Corpus
+from measuring import READY, Items
+from peers import http_urls
+
+PIECE_BYTES = 1024 * 1024
+
+
+def load_aisio(corpus: Corpus) -> Items:
+    """`aisio.load` of a resource that is not in the cache yet: written, hashed, marked."""
+    from aisio import Client, Resource, load
+
+    client = Client(corpus.endpoint)
+    url = str(client.bucket(corpus.bucket).object(LARGE).url)
+    with known(corpus) as (folder, digest):
+        named = Resource(tag="bench/large", url=url, sha256=digest, owner="b@example.com")
+        yield READY
+        path = load("bench/large", resources={named.tag: named}, cache_dir=folder, client=client)
+        yield path.stat().st_size
+
+
+def get_aisio(corpus: Corpus) -> Items:
+    """`Object.get(into=)` a file: parallel ranges, the store's own checksum, no SHA-256."""
+    from aisio import Client
+
+    item = Client(corpus.endpoint).bucket(corpus.bucket).object(LARGE)
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "large")
+        yield READY
+        item.get(into=path)
+        yield path.stat().st_size
+
+
+def retrieve_pooch(corpus: Corpus) -> Items:
+    """pooch, which bionemo-core downloads with: written, then read again to be hashed."""
+    import pooch
+
+    (url,) = http_urls(corpus, [LARGE])
+    pooch.get_logger().setLevel("ERROR")
+    with known(corpus) as (folder, digest):
+        yield READY
+        yield Path(pooch.retrieve(url, digest, fname="large", path=folder)).stat().st_size
+
+
+def curl_into_file(corpus: Corpus) -> Items:
+    """`curl -o`: nothing is hashed."""
+    (url,) = http_urls(corpus, [LARGE])
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "large")
+        yield READY
+        subprocess.run(["curl", "-sfL", "-o", str(path), url], check=True)
+        yield path.stat().st_size
+
+
+@contextmanager
+def known(corpus: Corpus) -> Iterator[tuple[Path, str]]:
+    """Give an empty folder, and the digest that the object is known by."""
+    from aisio import Client
+
+    digest = hashlib.sha256()
+    buffer = bytearray(PIECE_BYTES)
+    with Client(corpus.endpoint).bucket(corpus.bucket).object(LARGE).stream() as body:
+        while count := body.readinto(buffer):
+            digest.update(memoryview(buffer)[:count])
+    with TemporaryDirectory() as folder:
+        yield Path(folder), digest.hexdigest()
+
+
+CASES = {
+    "aisio load": load_aisio,
+    "aisio Object.get(into=file)": get_aisio,
+    "pooch, which BioNeMo loads with": retrieve_pooch,
+    "curl -o": curl_into_file,
+}
