@@ -63,6 +63,7 @@ class Client:
         pool_size: int | None = None,
         direct: bool = True,
     ) -> None:
+        self._range_sums: dict[str, bool] = {}
         self.requests = WorkerRequestClient(
             load_settings(
                 endpoint,
@@ -79,6 +80,7 @@ class Client:
     def from_settings(cls, settings: Settings) -> Client:
         """Return a client with exactly these settings; the environment is not read."""
         client = cls.__new__(cls)
+        client._range_sums = {}
         client.requests = WorkerRequestClient(settings)
         return client
 
@@ -112,6 +114,20 @@ class Client:
     def endpoint(self) -> str:
         """Base URL of the cluster's proxy or of the gateway."""
         return self.settings.endpoint
+
+    def sums_ranges(self, url: ObjectUrl) -> bool:
+        """Tell whether a range's checksum is its own in this bucket, not the object's.
+
+        Asked once; where the cluster does not say, it is taken for the object's.
+        """
+        if url.root not in self._range_sums:
+            path, query = messages.bucket_path(url.bucket), messages.bucket_query(url)
+            try:
+                reply = self.requests.call("HEAD", path, query=query, about=url.root)
+                self._range_sums[url.root] = messages.sums_ranges(reply.headers)
+            except StorageError:
+                return False
+        return self._range_sums[url.root]
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Client) and self.settings == other.settings

@@ -267,7 +267,11 @@ class _ParallelRead:
             for number in range(1, min(STREAMS, len(self._parts))):
                 work = partial(copy_context().run, self._work_apart)
                 threads.append(threading.Thread(target=work, name=f"aisio-range-{number}"))
-                threads[-1].start()
+                try:
+                    threads[-1].start()
+                except RuntimeError:  # the system has none left: fewer do too
+                    threads.pop()
+                    break
             self._work()
         except BaseException as error:
             self._fail(error)

@@ -84,10 +84,22 @@ class Timeouts:
     Attributes:
         connect_s: For the connection to be made.
         read_s: For the next bytes of an answer.
+        least_bytes_per_s: A body that gives less than this, on average over `slow_s` of waiting for
+            it, is treated as one that gives nothing: cut, and gone on with on a new connection.
+            None takes any.
+        slow_s: The time over which that is measured; what a consumer does between its reads is no
+            waiting. Also how long a reply's head may take from its first byte, over plain http;
+            None for `least_bytes_per_s` switches that off too.
     """
 
     connect_s: float | None = 3.0
     read_s: float | None = 20.0
+    least_bytes_per_s: float | None = 1024.0
+    slow_s: float = 20.0
+
+    def __post_init__(self) -> None:
+        if self.slow_s <= 0 or (self.least_bytes_per_s or 0) < 0:
+            raise ConfigError(f"{self}: slow_s must be positive and least_bytes_per_s not negative")
 
 
 @dataclass(frozen=True, slots=True)

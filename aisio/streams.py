@@ -1,7 +1,6 @@
-"""Bytes on their way out of a store: Body reads on and verifies, ObjectReader seeks.
+"""Bytes on their way out of a store: Body reads on and verifies.
 
-Neither knows a client or a store. A Body is given an open reply; an ObjectReader is given a
-function that opens one at an offset.
+It knows no client or store; it is given an open reply.
 """
 
 from __future__ import annotations
@@ -19,24 +18,22 @@ from aisio.errors import (
     TruncatedError,
     UnavailableError,
 )
+from aisio.least_rate import LeastRate
 from aisio.records import Checksum, ObjectInfo
 from aisio.stats import here
 
 A = TypeVar("A")
-R = TypeVar("R")
-
-SKIPPED_RATHER_THAN_REOPENED_BYTES = 256 * 1024
-"""A forward seek of up to this many bytes reads on: a request costs about as much as they do."""
+R = TypeVar("R", bytes, int)
 
 READ_AHEAD_BYTES = 256 * 1024
 
 ONE_READ_BYTES = 128 * 1024
-"""Up to so many bytes come by one read, which costs a few us less than pieces. A connection that
-breaks within them takes them all along: http.client drops what it has of a read that fails."""
+"""Up to so many bytes come by one read, which costs a few us less than pieces. Over https a
+connection that breaks within them takes them all along: http.client drops what it has."""
 
 READ_PIECE_BYTES = 1024 * 1024
-"""Most bytes of one `readinto`: they are hashed while the processor's cache still has them, and a
-stall loses no more than these."""
+"""Most bytes of one `readinto`: they are hashed while the processor's cache still has them, and
+over https a stall loses no more than these."""
 
 
 class RawReply(Protocol):
@@ -77,7 +74,7 @@ class Body(io.RawIOBase):
     The check comes with the last byte: the read that reaches the end raises if the length or the
     checksum is not what the store promised. Closing earlier checks nothing and cuts the connection.
 
-    A reply that is cut, or goes silent, is continued behind its last good byte.
+    A reply that is cut, goes silent or is too slow is continued behind its last good byte.
 
     Args:
         raw: The open reply.
@@ -87,6 +84,7 @@ class Body(io.RawIOBase):
         resume: Opens a reply that goes on behind so many bytes, or raises what it was given: the
             error that ended the last one. None: a cut body stays cut.
         parts: Opens parts of this body by requests of their own; None where that cannot be done.
+        least_rate: What a reply must give while it is waited for; None for anything.
     """
 
     def __init__(
@@ -97,9 +95,11 @@ class Body(io.RawIOBase):
         checksum: Checksum | None = None,
         resume: Callable[[int, StorageError], RawReply] | None = None,
         parts: Parts | None = None,
+        least_rate: LeastRate | None = None,
     ) -> None:
         super().__init__()
         self._raw = raw
+        self._least_rate = least_rate
         self._resume = resume
         self.parts = parts
         self.info = info
@@ -134,7 +134,9 @@ class Body(io.RawIOBase):
         self._take(data, len(data))
 
     def read(self, size: int = -1, /) -> bytes:
-        """Return up to `size` bytes, all that is left by default; b"" at the end.
+        """Return `size` bytes, all that is left by default; b"" at the end.
+
+        They are fewer only at the end, or where the store did not say how many there are.
 
         Raises:
             TruncatedError: The body ended before its promised length.
@@ -155,7 +157,10 @@ class Body(io.RawIOBase):
             except (TruncatedError, UnavailableError, StoreTimeoutError) as error:
                 self._continue(error)
             else:
-                return data
+                short = size - len(data)
+                if not short or self._ended or self.size_bytes is None:
+                    return data
+                return data + self._read_by_pieces(short)
 
     def readall(self) -> bytes:
         """Return all that is left; errors as for `read`."""
@@ -183,6 +188,18 @@ class Body(io.RawIOBase):
     def _read_rest(self) -> bytes:
         return b"".join(iter(lambda: self.read(READ_AHEAD_BYTES), b""))
 
+    def read_out(self) -> bytes:
+        """Return all that is left, so that the connection can be kept; b"" if it breaks meanwhile.
+
+        Raises:
+            IntegrityError: The checksum differs.
+        """
+        self._resume = None
+        try:
+            return self.readall()
+        except (TruncatedError, UnavailableError, StoreTimeoutError):
+            return b""
+
     def readinto(self, buffer: Any, /) -> int:
         """Fill a prefix of the buffer and return its length, 0 at the end; errors as for `read`."""
         self._check_open()
@@ -199,14 +216,30 @@ class Body(io.RawIOBase):
                 return count
 
     def _timed(self, read: Callable[[A], R], argument: A) -> R:
+        least_rate = self._least_rate
+        now = perf_counter if least_rate is None else least_rate.now
+        if least_rate is not None and least_rate.is_missed():
+            raise StoreTimeoutError(
+                f"GET {self._url}: the body came too slowly, with less than {least_rate}",
+                url=self._url,
+            )
         counters = here()
-        counters.blocked_since = started = perf_counter()
+        counters.blocked_since = started = now()
         counters.blocked_on = self._url
         try:
-            return read(argument)
+            taken = read(argument)
+        except StorageError:
+            raise
+        except BaseException:  # an interrupt: nobody knows how far the reply was read
+            self.close()
+            raise
         finally:
             counters.blocked_on = ""
-            counters.read_s += perf_counter() - started
+            waited_s = now() - started
+            counters.read_s += waited_s
+        if least_rate is not None:
+            least_rate.add(taken if isinstance(taken, int) else len(taken), waited_s)
+        return taken
 
     def _at_most(self, size: int) -> int:
         # A reply ends where the body does; a file goes on behind a range.
@@ -244,6 +277,8 @@ class Body(io.RawIOBase):
                 self.close()
                 raise
             here().resumes += 1
+            if self._least_rate is not None:
+                self._least_rate.begin()
             return
         self.close()
         raise error
@@ -278,132 +313,6 @@ class Body(io.RawIOBase):
         super().close()
 
 
-class ObjectReader(io.RawIOBase):
-    """An object as a seekable binary file.
-
-    Reading on from where the last read stopped goes on in the same reply; a seek elsewhere opens a
-    new one. All replies must be of one version of the object.
-
-    Args:
-        info: The object; its size must be known.
-        open_at: Opens the object's bytes from an offset to its end.
-        read_rest: Reads a body out at once.
-    """
-
-    def __init__(
-        self,
-        info: ObjectInfo,
-        open_at: Callable[[int], Body],
-        read_rest: Callable[[Body], bytes] = Body.readall,
-    ) -> None:
-        super().__init__()
-        self.info = info
-        self._open_at = open_at
-        self._read_rest = read_rest
-        self._size = info.size_bytes or 0
-        self._position = 0
-        self._body: Body | None = None
-        self._body_position = 0
-
-    def readable(self) -> bool:
-        """Return True."""
-        return True
-
-    def seekable(self) -> bool:
-        """Return True."""
-        return True
-
-    def tell(self) -> int:
-        """Return the offset of the next read."""
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        """Set the offset of the next read; no bytes move until then.
-
-        Raises:
-            ValueError: The offset would be negative, or whence is unknown.
-        """
-        if self.closed:
-            raise ValueError(f"{self.info.url}: seek in a closed file")
-        bases = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}
-        if whence not in bases:
-            raise ValueError(f"{self.info.url}: whence must be 0, 1 or 2, not {whence}")
-        if bases[whence] + offset < 0:
-            raise ValueError(f"{self.info.url}: seek to {bases[whence] + offset}, before the start")
-        self._position = bases[whence] + offset
-        return self._position
-
-    def readinto(self, buffer: Any, /) -> int:
-        """Fill a prefix of the buffer and return its length, 0 at the end.
-
-        Raises:
-            IntegrityError: The bytes are not as promised, or the object was replaced meanwhile.
-        """
-        if self.closed:
-            raise ValueError(f"{self.info.url}: read of a closed file")
-        view = memoryview(buffer).cast("B")
-        if not view or self._position >= self._size:
-            return 0
-        count = self._body_here().readinto(view)
-        if not count:
-            raise self._cut(self._position)
-        self._position += count
-        self._body_position += count
-        return count
-
-    def readall(self) -> bytes:
-        """Return all that is left, in one request or few; errors as for `readinto`."""
-        if self.closed:
-            raise ValueError(f"{self.info.url}: read of a closed file")
-        if self._position >= self._size:
-            return b""
-        data = self._read_rest(self._body_here())
-        self._body_position += len(data)
-        if self._body_position < self._size:
-            raise self._cut(self._body_position)
-        self._position = self._body_position
-        return data
-
-    def _cut(self, got: int) -> TruncatedError:
-        return TruncatedError(
-            f"GET {self.info.url}: cut short: expected {self._size:,} bytes, got {got:,}",
-            url=self.info.url,
-        )
-
-    def _body_here(self) -> Body:
-        gap = self._position - self._body_position
-        body = self._body
-        near = 0 <= gap <= SKIPPED_RATHER_THAN_REOPENED_BYTES
-        if body is not None and not body.closed and near:
-            self._skip(body, gap)
-            return body
-        self._drop_body()
-        body = self._open_at(self._position)
-        if not same_version(self.info, body.info):
-            body.close()
-            raise IntegrityError(
-                f"GET {self.info.url}: the object was replaced while it was open; open it again",
-                url=self.info.url,
-            )
-        self._body, self._body_position = body, self._position
-        return body
-
-    def _skip(self, body: Body, gap: int) -> None:
-        while gap and (data := body.read(gap)):
-            gap -= len(data)
-            self._body_position += len(data)
-
-    def _drop_body(self) -> None:
-        if self._body is not None:
-            self._body.close()
-            self._body = None
-
-    def close(self) -> None:
-        """Let go of the connection."""
-        self._drop_body()
-        super().close()
-
-
 def same_version(first: ObjectInfo, second: ObjectInfo) -> bool:
     """Tell whether two answers can be about the same bytes, by all that both of them say.
 
@@ -424,12 +333,3 @@ def same_version(first: ObjectInfo, second: ObjectInfo) -> bool:
 
 def _identifies(info: ObjectInfo) -> bool:
     return bool(info.checksum or info.version or info.etag)
-
-
-def open_seekable(
-    info: ObjectInfo,
-    open_at: Callable[[int], Body],
-    read_rest: Callable[[Body], bytes] = Body.readall,
-) -> io.BufferedReader:
-    """Return an object as a buffered, seekable binary file; arguments as for ObjectReader."""
-    return io.BufferedReader(ObjectReader(info, open_at, read_rest), READ_AHEAD_BYTES)

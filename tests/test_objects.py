@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -63,6 +65,51 @@ def test_get_gives_verified_bytes_in_one_request() -> None:
         assert item.get() == DATA
     assert [r.target for r in server.requests] == ["/v1/objects/b/d/a%20%3F%23?provider=ais"]
     assert server.requests[0].headers["Range"] is None
+
+
+def test_a_range_of_all_bytes_is_verified() -> None:
+    """Its checksum is the object's."""
+    wrong = replace(part(0, 100), body=DATA[:-1] + b"x")
+    with stored(part(0, 100), wrong) as (_, item):
+        assert item.get(start=0, stop=100) == DATA
+        with pytest.raises(IntegrityError, match="xxhash2"):
+            item.get(start=0, stop=200)
+
+
+def bucket_that_sums_ranges(answer: bool) -> Reply:
+    """Return the reply to a HEAD of a bucket."""
+    props = json.dumps({"checksum": {"type": "xxhash2", "enable_read_range": answer}})
+    return Reply(200, headers={"Ais-Bucket-Props": props})
+
+
+def summed_alone(start: int, stop: int) -> Reply:
+    """Return a part with the checksum of just these bytes."""
+    return part(start, stop, **hashed(DATA[start:stop]))
+
+
+def test_a_range_may_come_with_a_checksum_of_its_own() -> None:
+    """checksum.enable_read_range of the bucket: asked for once, where checksums differ."""
+    rest, bucket = summed_alone(40, 100), bucket_that_sums_ranges(True)
+    with stored(CUT, rest, bucket, CUT, rest) as (server, item):
+        assert [item.get(), item.get()] == [DATA, DATA]
+    assert [request.method for request in server.requests] == ["GET", "GET", "HEAD", "GET", "GET"]
+
+
+def test_another_checksum_is_another_object_where_ranges_have_none() -> None:
+    """Then it is the object's own, and that was replaced."""
+    with (
+        stored(CUT, summed_alone(40, 100), bucket_that_sums_ranges(False)) as (_, item),
+        pytest.raises(IntegrityError, match="replaced"),
+    ):
+        item.get()
+
+
+def test_another_version_is_another_object_whatever_ranges_have() -> None:
+    """Nothing needs to be asked."""
+    other = part(40, 100, **hashed(DATA[40:]) | {"Ais-Version": "2"})
+    with stored(CUT, other) as (server, item), pytest.raises(IntegrityError, match="replaced"):
+        item.get()
+    assert len(server.requests) == 2
 
 
 def test_get_follows_the_redirect_to_the_target() -> None:
@@ -275,18 +322,30 @@ def test_head_tells_what_the_cluster_knows() -> None:
 
 
 def test_an_open_object_is_a_seekable_file() -> None:
-    """HEAD, then one request for each far jump."""
-    with stored(WHOLE, part(90, 100), WHOLE) as (server, item), item.open() as file:
+    """HEAD, then one request for all of a small one, which is verified."""
+    with stored(WHOLE, WHOLE) as (server, item), item.open() as file:
         file.seek(-10, io.SEEK_END)
         assert file.read() == DATA[90:]
         file.seek(0)
         assert file.read(10) == DATA[:10]
-    assert [request.headers["Range"] for request in server.requests] == [None, "bytes=90-", None]
+    assert [(r.method, r.headers["Range"]) for r in server.requests] == [
+        ("HEAD", None),
+        ("GET", None),
+    ]
+
+
+def test_a_wrong_byte_of_a_small_open_object_is_found() -> None:
+    """Wherever in it the reader is."""
+    wrong = Reply(200, DATA[:-1] + b"x", hashed(DATA))
+    with stored(WHOLE, wrong) as (_, item), item.open() as file:
+        file.seek(50)
+        with pytest.raises(IntegrityError, match="wrong xxhash2 checksum"):
+            file.read(1)
 
 
 def test_an_object_replaced_while_open_is_an_error() -> None:
     """The second reply is of another version."""
-    newer = part(90, 100, **{"Ais-Version": "2"})
+    newer = Reply(200, DATA, hashed(DATA) | {"Ais-Version": "2"})
     with stored(WHOLE, newer) as (_, item), item.open() as file:
         file.seek(90)
         with pytest.raises(IntegrityError, match="the object was replaced"):

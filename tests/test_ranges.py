@@ -193,3 +193,15 @@ def test_a_body_of_unknown_size_fits_or_not() -> None:
     assert buffer == b"abcdef"
     with pytest.raises(ConfigError, match="more than the 6 bytes"):
         read_out(body_of(b"abcdefg", size=None), BufferTarget(buffer))
+
+
+def test_where_the_system_has_no_more_threads_the_caller_reads_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As in a container with a bound on them."""
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    assert read_bytes(body_of(LARGE, Opener(LARGE))) == LARGE

@@ -89,6 +89,15 @@ def test_a_retry_policy_that_cannot_work_is_refused(bad: dict[str, float]) -> No
         RetryPolicy(**bad)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    "bad", [{"slow_s": 0.0}, {"slow_s": -1.0}, {"least_bytes_per_s": -1.0}], ids=str
+)
+def test_timeouts_that_cannot_be_meant_are_refused(bad: dict[str, float]) -> None:
+    """A rate needs a time over which it is measured."""
+    with pytest.raises(ConfigError, match="slow_s must be positive"):
+        Timeouts(**bad)
+
+
 def test_a_token_is_not_shown() -> None:
     """Settings are printed in logs; credentials are not."""
     shown = f"{Settings('http://h', token='s3cret')!r} {Settings('http://h', token='s3cret')}"

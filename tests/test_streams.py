@@ -1,4 +1,4 @@
-"""Body and ObjectReader: the bytes as promised, or an error that says what is wrong."""
+"""Body: the bytes as promised, or an error that says what is wrong."""
 
 from __future__ import annotations
 
@@ -12,13 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aisio.errors import IntegrityError, StorageError, StoreTimeoutError, TruncatedError
+from aisio.least_rate import LeastRate
 from aisio.records import Checksum, ObjectInfo
 from aisio.streams import (
     READ_PIECE_BYTES,
-    SKIPPED_RATHER_THAN_REOPENED_BYTES,
     Body,
-    ObjectReader,
-    open_seekable,
     same_version,
 )
 
@@ -169,6 +167,13 @@ def test_any_chunking_gives_the_same_bytes(
     assert (body.read(), body.read(5), body.readinto(bytearray(5))) == (b"", b"", 0)
 
 
+@pytest.mark.parametrize("most", [1, 7, 1000])
+def test_a_read_of_so_many_bytes_gives_so_many(most: int) -> None:
+    """Whatever the socket gives at once: who unpacks a header need not loop."""
+    body = body_of(DATA, most=most)
+    assert [len(body.read(size)) for size in (1, 300, 400, 400, 400)] == [1, 300, 400, 67, 0]
+
+
 def test_reading_nothing_is_no_end() -> None:
     """read(0) and an empty buffer say nothing about what is left."""
     body = body_of(DATA)
@@ -268,112 +273,6 @@ def test_a_large_body_that_breaks_loses_no_more_than_a_piece(read: Any) -> None:
     assert len(resumed) == 1
 
 
-class Opened:
-    """Opens an object at an offset, and keeps count."""
-
-    def __init__(self, data: bytes, info: ObjectInfo | None = None) -> None:
-        self.data = data
-        self.info = info or info_of(data)
-        self.offsets: list[int] = []
-        self.bodies: list[Body] = []
-
-    def __call__(self, offset: int) -> Body:
-        self.offsets.append(offset)
-        rest = self.data[offset:]
-        self.bodies.append(Body(Dribble(rest, 1 << 20), self.info, len(rest)))
-        return self.bodies[-1]
-
-
-seeks = st.tuples(
-    st.just("seek"), st.integers(-50, 900), st.sampled_from([io.SEEK_SET, io.SEEK_CUR, io.SEEK_END])
-)
-reads = st.tuples(st.just("read"), st.integers(-1, 300), st.just(0))
-
-
-@settings(deadline=None)
-@given(data=st.binary(max_size=800), steps=st.lists(seeks | reads), raw=st.booleans())
-def test_any_seeks_and_reads_are_those_of_a_local_file(
-    data: bytes, steps: list[tuple[str, int, int]], raw: bool
-) -> None:
-    """Seek anywhere, read any amount: io.BytesIO is the reference, errors included."""
-    reader = ObjectReader(info_of(data), Opened(data))
-    remote: Any = reader if raw else io.BufferedReader(reader, 64)
-    local = io.BytesIO(data)
-    for step, number, whence in steps:
-        if step == "read":
-            assert remote.read(number) == local.read(number)
-        elif {0: 0, 1: local.tell(), 2: len(data)}[whence] + number < 0:
-            with pytest.raises((ValueError, OSError)):
-                remote.seek(number, whence)
-        else:
-            assert remote.seek(number, whence) == local.seek(number, whence)
-        assert remote.tell() == local.tell()
-    remote.close()
-
-
-def test_reading_on_stays_in_one_reply() -> None:
-    """Small steps forward are read over, back and far steps open anew."""
-    data = bytes(3 * SKIPPED_RATHER_THAN_REOPENED_BYTES)
-    opened = Opened(data)
-    reader = ObjectReader(info_of(data), opened)
-    reader.read(10)
-    reader.read(10)
-    reader.seek(SKIPPED_RATHER_THAN_REOPENED_BYTES, io.SEEK_CUR)
-    reader.read(10)
-    assert opened.offsets == [0]
-    reader.seek(0)
-    reader.read(10)
-    reader.seek(len(data) - 1)
-    reader.read(10)
-    assert opened.offsets == [0, 0, len(data) - 1]
-    assert [body.closed for body in opened.bodies] == [True, True, False]
-    reader.close()
-    assert opened.bodies[-1].closed
-
-
-def test_opening_and_seeking_ask_for_nothing() -> None:
-    """Bytes are asked for when they are read; at the end there are none to ask for."""
-    opened = Opened(DATA)
-    with ObjectReader(info_of(DATA), opened) as reader:
-        assert reader.readable()
-        assert reader.seekable()
-        assert reader.seek(0, io.SEEK_END) == len(DATA)
-        assert reader.read(10) == b""
-        assert reader.seek(10_000) == 10_000
-        assert reader.read(10) == b""
-    assert opened.offsets == []
-
-
-def test_an_empty_object_is_an_empty_file() -> None:
-    """No request is made for no bytes."""
-    opened = Opened(b"")
-    with open_seekable(info_of(b""), opened) as file:
-        assert (file.read(), file.read(1), file.tell()) == (b"", b"", 0)
-    assert opened.offsets == []
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"version": "2"},
-        {"size_bytes": 5},
-        {"checksum": Checksum("xxhash2", "0" * 16)},
-        {"etag": "other"},
-    ],
-    ids=str,
-)
-def test_an_object_that_was_replaced_meanwhile_is_found(changes: dict[str, Any]) -> None:
-    """Half of the old bytes and half of the new are neither."""
-    first = info_of(DATA, version="1", etag="e")
-    opened = Opened(DATA, info_of(DATA, **({"version": "1", "etag": "e"} | changes)))
-    with (
-        ObjectReader(first, opened) as reader,
-        pytest.raises(IntegrityError, match="ais://b/o: the object was replaced"),
-    ):
-        reader.read(10)
-    assert opened.bodies[0].closed
-
-
 def test_what_is_not_said_is_no_difference() -> None:
     """A store may give an entity tag in one reply and none in another."""
     bare = ObjectInfo("ais://b", "o")
@@ -391,50 +290,128 @@ def test_an_answer_that_does_not_identify_its_object_is_not_trusted(said: dict[s
     assert not same_version(first, silent)
 
 
-def test_a_reader_goes_on_after_a_cut_reply() -> None:
-    """The cut is reported; the next read opens a new reply where the last one stopped."""
-    opened = Opened(DATA)
+def test_reading_out_gives_what_is_left_or_nothing() -> None:
+    """It is for the connection's sake: a cut then is no error, and nobody goes on behind it."""
+    body = body_of(DATA)
+    assert body.read(100) + body.read_out() == DATA
+    resumed: list[int] = []
 
-    def open_at(offset: int) -> Body:
-        if not opened.offsets:
-            opened.offsets.append(offset)
-            return Body(Dribble(DATA[:100], 100), info_of(DATA), len(DATA))
-        return opened(offset)
+    def resume(got: int, error: StorageError) -> io.BytesIO:
+        resumed.append(got)
+        raise error
 
-    reader = ObjectReader(info_of(DATA), open_at)
-    assert reader.read(300) == DATA[:100]
-    with pytest.raises(TruncatedError):
-        reader.read(300)
-    assert reader.read(300) == DATA[100:400]
-    assert opened.offsets == [0, 100]
-    reader.close()
+    info = info_of(DATA)
+    cut = Body(io.BytesIO(DATA[:500]), info, len(DATA), info.checksum, resume)
+    assert cut.read_out() == b""
+    assert (cut.closed, resumed) == (True, [])
 
 
-def test_a_reply_of_unknown_length_that_ends_early_is_cut() -> None:
-    """The reader knows the object's size."""
-    with (
-        ObjectReader(
-            info_of(DATA), lambda offset: Body(io.BytesIO(b"abc"), info_of(DATA), None)
-        ) as reader,
-        pytest.raises(TruncatedError, match="expected 768 bytes, got 3"),
-    ):
-        reader.readall()
+def test_reading_out_does_not_hide_wrong_bytes() -> None:
+    """Some of them may have been used already."""
+    with pytest.raises(IntegrityError, match="wrong xxhash2 checksum"):
+        body_of(DATA[:-1] + b"x", DATA).read_out()
 
 
-@pytest.mark.parametrize("whence", [-1, 3])
-def test_an_unknown_whence_is_refused(whence: int) -> None:
-    """The text has the object and the number."""
-    reader = ObjectReader(info_of(DATA), Opened(DATA))
-    with pytest.raises(ValueError, match=f"ais://b/o: whence must be 0, 1 or 2, not {whence}"):
-        reader.seek(0, whence)
-    reader.close()
+class SlowLine(io.BytesIO):
+    """A reply that gives `most` bytes a read, each of which takes `pause_s` of a clock's time."""
+
+    def __init__(self, data: bytes, clock: list[float], most: int, pause_s: float) -> None:
+        super().__init__(data)
+        self._clock = clock
+        self._most = most
+        self._pause_s = pause_s
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self._clock[0] += self._pause_s
+        wanted = self._most if size is None or size < 0 else min(size, self._most)
+        return super().read(wanted)
+
+    def readinto(self, buffer: Any, /) -> int:
+        data = self.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
 
 
-def test_a_closed_reader_cannot_be_used() -> None:
-    """As any file."""
-    reader = ObjectReader(info_of(DATA), Opened(DATA))
-    reader.close()
-    with pytest.raises(ValueError, match="closed"):
-        reader.readinto(bytearray(1))
-    with pytest.raises(ValueError, match="closed"):
-        reader.seek(0)
+def slow_body(most: int, *, resumes: int, then: int) -> tuple[Body, list[float], list[int]]:
+    """Return a body that trickles, `then` bytes a read behind so many resumes; clock; resumes."""
+    clock, resumed = [0.0], []
+
+    def resume(got: int, error: StorageError) -> SlowLine:
+        assert isinstance(error, StoreTimeoutError)
+        resumed.append(got)
+        return SlowLine(DATA[got:], clock, then if len(resumed) >= resumes else most, 1.0)
+
+    info, rate = info_of(DATA), LeastRate(10, 20, lambda: clock[0])
+    raw = SlowLine(DATA, clock, most, 1.0)
+    body = Body(raw, info, len(DATA), info.checksum, resume, least_rate=rate)
+    return body, clock, resumed
+
+
+@every_way
+def test_a_body_that_trickles_is_gone_on_with_elsewhere(read: Any) -> None:
+    """It never stalls: each second it gives a byte. What came is kept."""
+    body, clock, resumed = slow_body(1, resumes=2, then=1000)
+    assert read(body) == DATA
+    assert resumed == [20, 40]
+    assert clock[0] <= 60
+
+
+@every_way
+def test_a_body_that_is_only_slow_is_waited_for(read: Any) -> None:
+    """A new connection would not be faster."""
+    body, _, resumed = slow_body(10, resumes=0, then=1)
+    assert read(body) == DATA
+    assert resumed == []
+
+
+def test_what_the_consumer_takes_for_itself_is_no_waiting() -> None:
+    """Who trains between two reads must not pay for it with a connection."""
+    body, clock, resumed = slow_body(10, resumes=0, then=1)
+    got = b""
+    while piece := body.read(10):
+        clock[0] += 1000
+        got += piece
+    assert (got, resumed) == (DATA, [])
+
+
+def test_a_trickle_that_nobody_mends_is_a_timeout() -> None:
+    """It says how slow is too slow."""
+    clock = [0.0]
+    raw = SlowLine(DATA, clock, 1, 5.0)
+    body = Body(raw, info_of(DATA), len(DATA), least_rate=LeastRate(1024, 20, lambda: clock[0]))
+    with pytest.raises(StoreTimeoutError, match=r"b/o: .* with less than 1,024 bytes/s over 20 s"):
+        body.read()
+    assert (clock[0], raw.closed, body.closed) == (20, True, True)
+
+
+def test_a_body_that_ends_just_then_is_right() -> None:
+    """Nothing more is wanted of a slow line that has given all."""
+    clock = [0.0]
+    raw = SlowLine(DATA[:4], clock, 1, 5.0)
+    body = Body(raw, info_of(DATA[:4]), 4, least_rate=LeastRate(1024, 20, lambda: clock[0]))
+    assert body.read() == DATA[:4]
+
+
+class Interrupted(io.BytesIO):
+    """A reply in whose reading somebody presses ^C."""
+
+    def read(self, _: int | None = -1, /) -> bytes:
+        """Take bytes, and lose them."""
+        super().read(3)
+        raise KeyboardInterrupt
+
+    def readinto(self, _: Any, /) -> int:
+        """Take bytes, and lose them."""
+        return len(self.read())
+
+
+@pytest.mark.parametrize(
+    "read", [lambda body: body.read(4), lambda body: body.readinto(bytearray(4))]
+)
+def test_an_interrupted_body_is_not_read_on(read: Any) -> None:
+    """Bytes may be gone that were not counted."""
+    raw = Interrupted(b"0123456789")
+    body = Body(raw, ObjectInfo("ais://b", "o", 10), 10)
+    with pytest.raises(KeyboardInterrupt):
+        read(body)
+    assert (body.closed, raw.closed) == (True, True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 
 from aisio.client import Bucket, Client
@@ -48,6 +49,14 @@ class AisStore(Store):
     def read(self, url: ObjectUrl, *, etl_name: str | None = None) -> bytes:
         """See `Store.read`."""
         return self.client.object(url).get(etl_name=etl_name)
+
+    def open(self, url: ObjectUrl) -> io.BufferedReader:
+        """See `Store.open`."""
+        return self.client.object(url).open()
+
+    def is_same(self, url: ObjectUrl, first: ObjectInfo, now: ObjectInfo) -> bool:
+        """See `Store.is_same`."""
+        return self.client.object(url).is_same(first, now)
 
     def put(self, url: ObjectUrl, data: PutData) -> ObjectInfo:
         """See `Store.put`."""

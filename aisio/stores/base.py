@@ -6,14 +6,17 @@ may use one. What a store gives back is verified as far as that store makes it p
 
 from __future__ import annotations
 
+import io
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from functools import partial
 
 from aisio.errors import StoreTimeoutError, TruncatedError, UnavailableError
+from aisio.object_reader import open_seekable
 from aisio.payloads import PutData
 from aisio.records import ByteRange, ObjectInfo, RetryPolicy
 from aisio.retries import Attempts
-from aisio.streams import Body
+from aisio.streams import Body, same_version
 from aisio.urls import ObjectUrl
 
 
@@ -85,6 +88,21 @@ class Store(ABC):
                     return body.readall()
             except (TruncatedError, UnavailableError, StoreTimeoutError) as error:
                 attempts.failed(error)
+
+    def open(self, url: ObjectUrl) -> io.BufferedReader:
+        """Open an object as a seekable binary file; see `aisio.object_reader`.
+
+        It is read by ranges that must be of one version, as far as the store tells versions apart.
+
+        Raises:
+            NotFoundError: No such object.
+        """
+        attempts = Attempts(self.retry_policy)
+        return open_seekable(self.head(url), partial(self.get, url), attempts=attempts)
+
+    def is_same(self, url: ObjectUrl, first: ObjectInfo, now: ObjectInfo) -> bool:
+        """Tell whether two answers are about one version of an object."""
+        return same_version(first, now)
 
     @abstractmethod
     def put(self, url: ObjectUrl, data: PutData) -> ObjectInfo:

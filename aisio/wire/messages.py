@@ -299,6 +299,19 @@ def parse_object_headers(headers: Mapping[str, str], url: ObjectUrl) -> ObjectIn
     )
 
 
+def sums_ranges(headers: Mapping[str, str]) -> bool:
+    """Read from the reply to a HEAD of a bucket whether a range's checksum is its own.
+
+    Raises:
+        IntegrityError: The reply holds no properties.
+    """
+    try:
+        props = json.loads(headers["Ais-Bucket-Props"])
+        return bool(props["checksum"]["enable_read_range"])
+    except (ValueError, KeyError, TypeError):
+        raise IntegrityError("the reply to HEAD of a bucket tells no properties") from None
+
+
 def _nanoseconds(text: str | None) -> int:
     return int(text) if text and text.isdecimal() else 0
 

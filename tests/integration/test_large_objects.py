@@ -62,6 +62,15 @@ def gets(proxy: FaultProxy, name: str) -> list[str]:
     ]
 
 
+def struck_data(proxy: FaultProxy) -> bool:
+    """Tell whether a fault struck an answer with data.
+
+    Reads go by the cluster's proxy for a while where a target could not be reached, as on a machine
+    that has too much to do. Its redirects are followed though they break off behind their heads.
+    """
+    return any(request.fault and request.status != 301 for request in proxy.requests)
+
+
 @pytest.mark.parametrize("name", ["large", "small"])
 def test_every_way_gives_the_same_bytes(names: Bucket, tmp_path: Path, name: str) -> None:
     """Bytes, buffer, file, range, seekable file."""
@@ -104,7 +113,8 @@ def test_a_part_that_breaks_off_is_gone_on_with(
         proxy.add(fault, method="GET", path="*/large", skip=2)
         assert item.get(into=tmp_path / "a") == len(LARGE)
         again = len(gets(proxy, "large")) - 1 - PARTS
-        assert again == 1 or (again > 1 and read_s < 20)  # a slow machine may stall by itself
+        # A slow machine may stall by itself.
+        assert again == struck_data(proxy) or (again > 1 and read_s < 20)
         assert [seen.fault for seen in proxy.requests if seen.fault] == [type(fault).__name__]
     assert (tmp_path / "a").read_bytes() == LARGE
 
@@ -161,10 +171,8 @@ def test_a_reader_goes_on_after_a_cut(
         with item.open() as file:
             got = file.read() if whole else b"".join(iter(lambda: file.read(100_000), b""))
         assert got == SMALL
-        assert [len(gets(proxy, "small")), proxy.requests[-1].headers["range"]] == [
-            2,
-            f"bytes={after_bytes}-",
-        ]
+        again = [f"bytes={after_bytes}-"] if struck_data(proxy) else []
+        assert gets(proxy, "small") == ["", *again]
 
 
 steps = st.tuples(st.sampled_from(["seek", "read"]), st.integers(0, len(SMALL)))

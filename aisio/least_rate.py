@@ -1,0 +1,58 @@
+"""LeastRate: a line that gives a few bytes now and then never stalls, and never ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import perf_counter
+
+from aisio.records import Timeouts
+
+
+class LeastRate:
+    """Adds up what a body gave while it was waited for, window by window.
+
+    Only the time spent in reads counts: a consumer may pause for as long as it likes.
+
+    Args:
+        bytes_per_s: What a line must give on average over a window.
+        over_s: Length of a window, in seconds of waiting.
+        now: A clock that never goes back, in seconds.
+    """
+
+    __slots__ = ("_bytes", "_bytes_per_s", "_over_s", "_waited_s", "now")
+
+    def __init__(
+        self, bytes_per_s: float, over_s: float, now: Callable[[], float] = perf_counter
+    ) -> None:
+        self._bytes_per_s = bytes_per_s
+        self._over_s = over_s
+        self._bytes = 0
+        self._waited_s = 0.0
+        self.now = now
+
+    @classmethod
+    def of(cls, timeouts: Timeouts) -> LeastRate | None:
+        """Return what these settings ask for; None for nothing."""
+        if timeouts.least_bytes_per_s is None:
+            return None
+        return cls(timeouts.least_bytes_per_s, timeouts.slow_s)
+
+    def __str__(self) -> str:
+        return f"{self._bytes_per_s:,.0f} bytes/s over {self._over_s:g} s"
+
+    def add(self, count: int, waited_s: float) -> None:
+        """Note that so many bytes came, after so many seconds."""
+        self._bytes += count
+        self._waited_s += waited_s
+
+    def is_missed(self) -> bool:
+        """Tell whether a window has passed with too few bytes; each is judged once."""
+        if self._waited_s < self._over_s:
+            return False
+        missed = self._bytes < self._bytes_per_s * self._waited_s
+        self.begin()
+        return missed
+
+    def begin(self) -> None:
+        """Begin a window, as on a new connection."""
+        self._bytes, self._waited_s = 0, 0.0

@@ -1,0 +1,42 @@
+"""LeastRate: what a line must give while it is waited for."""
+
+from __future__ import annotations
+
+from aisio.least_rate import LeastRate
+from aisio.records import Timeouts
+
+
+def test_a_window_with_too_few_bytes_is_missed_once() -> None:
+    """It is judged when it is over; the next one begins anew."""
+    rate = LeastRate(100, 10)
+    rate.add(500, 9.9)
+    assert not rate.is_missed()
+    rate.add(499, 0.1)
+    assert rate.is_missed()
+    assert not rate.is_missed()
+
+
+def test_a_window_with_enough_bytes_passes() -> None:
+    """However they are spread over it; what was too much does not help the next."""
+    rate = LeastRate(100, 10)
+    rate.add(1_000_000, 0.001)
+    rate.add(1, 11.0)
+    assert not rate.is_missed()
+    rate.add(1, 11.0)
+    assert rate.is_missed()
+
+
+def test_a_new_connection_has_a_whole_window() -> None:
+    """Whatever the one before was like."""
+    rate = LeastRate(100, 10)
+    rate.add(0, 9.0)
+    rate.begin()
+    rate.add(0, 9.0)
+    assert not rate.is_missed()
+
+
+def test_settings_choose_the_rate_or_none() -> None:
+    """The default is 1 KiB/s over 20 s."""
+    assert LeastRate.of(Timeouts(least_bytes_per_s=None)) is None
+    assert str(LeastRate.of(Timeouts())) == "1,024 bytes/s over 20 s"
+    assert str(LeastRate.of(Timeouts(least_bytes_per_s=5, slow_s=0.5))) == "5 bytes/s over 0.5 s"
