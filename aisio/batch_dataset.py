@@ -31,10 +31,12 @@ class AISBatchIterDataset(AISIterDataset):
     A get-batch request costs the cluster a tenth of a second, whatever it asks for; so several are
     under way at once. It spares much of the work per object, of the cluster and of the client, and
     gives no checksums: names and listed sizes are compared. See `Client.get_batch` for what is done
-    where the archive is cut or wrong. Sources that are in no cluster are read object by object.
+    where the archive is cut or wrong. Sources that are in no cluster, and those whose catalog entry
+    has an ETL or a digest, are read object by object.
 
     Args:
-        ais_source_list: Sources, or one of them: buckets, object groups, URLs of prefixes, folders.
+        ais_source_list: Sources, or one of them: buckets, object groups, URLs of prefixes, folders,
+            names in a catalog.
         client: The cluster for sources given as URLs; without it one made from `endpoint`.
         prefix_map: For some of these sources, the prefix or prefixes to take; all objects
             otherwise.
@@ -50,7 +52,7 @@ class AISBatchIterDataset(AISIterDataset):
         direct: Read clouds (s3://, gs://, az://) round the cluster; settings say how.
         missing: "raise" NotFoundError for an object that is gone since it was listed, or "skip" it.
         concurrency: How many batches each worker has under way, or the bounds within which to find
-            out; without it 8 at first, then what the cluster does best with.
+            out; without it at most 8 at first, then what the cluster does best with.
 
     Raises:
         ValueError: No source.
@@ -113,7 +115,7 @@ class AISBatchIterDataset(AISIterDataset):
     def _read_batch(self, batch: list[_Listed]) -> list[tuple[str, bytes]]:
         one, info = batch[0]
         store = one.store_of(info)
-        if not isinstance(store, AisStore):
+        if not isinstance(store, AisStore) or one.reads_alone:
             return [self._read(listed) for listed in batch]
         found = store.client.get_batch(
             [info for _, info in batch],
@@ -126,10 +128,10 @@ class AISBatchIterDataset(AISIterDataset):
         return [(info.name, data) for info, data in found if data is not None]
 
 
-def _place(listed: _Listed) -> tuple[object, str]:
+def _place(listed: _Listed) -> tuple[object, str, bool]:
     one, info = listed
     store = one.store_of(info)
-    return (store.client if isinstance(store, AisStore) else None), info.root
+    return (store.client if isinstance(store, AisStore) else None), info.root, one.reads_alone
 
 
 def _listed_bytes(batch: Iterable[_Listed]) -> int | None:

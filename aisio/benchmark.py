@@ -16,11 +16,11 @@ from itertools import islice
 from aisio.errors import ConfigError, NotFoundError
 from aisio.records import ByteRange, ObjectInfo
 from aisio.shards import read_samples
-from aisio.sources import url_of
+from aisio.source_kinds import PrefixSource, Source, url_of
 from aisio.stores import Store
 from aisio.urls import ObjectUrl
 
-__all__ = ["Limits", "Trial", "run_trials"]
+__all__ = ["Limits", "Trial", "run_source_trials", "run_trials"]
 
 MOST_LISTED = 100_000
 """Entries that a listing is followed for: enough to know its speed."""
@@ -121,11 +121,22 @@ class _Turn:
 
 
 def run_trials(store: Store, url: ObjectUrl, limits: Limits) -> Iterator[Trial]:
-    """List what is below a URL and read it: objects, and tar shards as samples.
+    """List what is below a URL and read it; see `run_source_trials`.
 
     Args:
         store: Where the URL leads to.
-        url: Plain-string prefix of the names. Names that end in ".tar" are shards.
+        url: Plain-string prefix of the names.
+        limits: How much to read.
+    """
+    return run_source_trials(PrefixSource(store, url), str(url), limits)
+
+
+def run_source_trials(source: Source, about: str, limits: Limits) -> Iterator[Trial]:
+    """List a source and read it: objects, and tar shards as samples.
+
+    Args:
+        source: What to read. Names that end in ".tar" are shards.
+        about: What the user calls it, for the text of errors.
         limits: How much to read.
 
     Yields:
@@ -144,22 +155,22 @@ def run_trials(store: Store, url: ObjectUrl, limits: Limits) -> Iterator[Trial]:
 
     def entries() -> Iterator[int]:
         infos.clear()
-        return map(note, islice(store.list(url), MOST_LISTED))
+        return map(note, islice(source.list(), MOST_LISTED))
 
     listing = _trial("list", entries, limits.turns)
     if not infos:
-        raise NotFoundError(f"{url}: no object has a name that begins so", url=str(url))
+        raise NotFoundError(f"{about}: no object has a name that begins so", url=about)
     yield listing
     shards = [info for info in infos if info.name.endswith(".tar")]
     objects = [info for info in infos if not info.name.endswith((".tar", "/"))]
     if objects:
-        yield _read_objects(store, objects[: limits.objects], limits)
+        yield _read_objects(source, objects[: limits.objects], limits)
     if shards:
         wanted = shards[: limits.objects]
-        yield _trial("shards", lambda: _samples(store, wanted, limits.size_bytes), limits.turns)
+        yield _trial("shards", lambda: _samples(source, wanted, limits.size_bytes), limits.turns)
 
 
-def _read_objects(store: Store, infos: Sequence[ObjectInfo], limits: Limits) -> Trial:
+def _read_objects(source: Source, infos: Sequence[ObjectInfo], limits: Limits) -> Trial:
     clock: list[_Timed] = []
 
     def objects() -> Iterator[int]:
@@ -167,7 +178,7 @@ def _read_objects(store: Store, infos: Sequence[ObjectInfo], limits: Limits) -> 
         for info in infos:
             if left <= 0:
                 return
-            clock.append(_read(store, info, left))
+            clock.append(_read(source, info, left))
             left -= clock[-1].size_bytes
             yield clock[-1].size_bytes
 
@@ -192,12 +203,13 @@ class _Timed:
     whole_s: float
 
 
-def _read(store: Store, info: ObjectInfo, most: int) -> _Timed:
+def _read(source: Source, info: ObjectInfo, most: int) -> _Timed:
     """Read an object, or as much of its beginning as is allowed."""
     is_cut = info.size_bytes is not None and info.size_bytes > most
     buffer = memoryview(bytearray(min(_BUFFER_BYTES, info.size_bytes or _BUFFER_BYTES)))
     started = time.perf_counter()
-    with store.get(url_of(info), ByteRange(0, most) if is_cut else None) as body:
+    store = source.store_of(info)
+    with store.get(url_of(info), ByteRange(0, most)) if is_cut else source.get(info) as body:
         size_bytes = body.readinto(buffer)
         first_s = time.perf_counter() - started
         while count := body.readinto(buffer):
@@ -205,11 +217,11 @@ def _read(store: Store, info: ObjectInfo, most: int) -> _Timed:
     return _Timed(size_bytes, first_s, time.perf_counter() - started)
 
 
-def _samples(store: Store, shards: Iterable[ObjectInfo], most: int) -> Iterator[int]:
+def _samples(source: Source, shards: Iterable[ObjectInfo], most: int) -> Iterator[int]:
     """Yield the size of each sample, until so many bytes have been read."""
     left = most
     for info in shards:
-        with store.get(url_of(info)) as body:
+        with source.get(info) as body:
             for sample in read_samples(body, url=info.url):
                 size_bytes = sum(map(len, sample.fields.values()))
                 yield size_bytes

@@ -16,15 +16,18 @@ from typing import Any
 
 from aisio.client import Client, client_for
 from aisio.datapipe_base import IterDataPipe, StreamWrapper, functional_names
-from aisio.errors import ConfigError
+from aisio.errors import ConfigError, NotFoundError, StorageError
 from aisio.official import adapt_official
 from aisio.sources import source
-from aisio.stores import AisStore, DirectSettings, store_for
+from aisio.stores import AisStore, DirectSettings, Store, store_for
 from aisio.streams import Body
+from aisio.tar_source import TarStore
 from aisio.urls import ObjectUrl
 from aisio.wire.messages import is_object_http_url, parse_object_http_url
 
 __all__ = ["AISFileLister", "AISFileLoader", "AISSourceLister"]
+
+_IN_TAR = ".tar/"
 
 
 @functional_names("ais_list_files", "list_files_by_ais")
@@ -32,19 +35,20 @@ class AISFileLister(IterDataPipe[str]):
     """List the URLs of objects by prefix; `ais_list_files`, `list_files_by_ais`.
 
     Args:
-        source_datapipe: Prefixes as URLs ("ais://bucket", "s3://bucket/train/", "file:///data/");
-            any iterable of str. They are plain-string prefixes: "ais://bucket/tr" lists train/...
-            and trial.txt.
+        source_datapipe: Prefixes as URLs ("ais://bucket", "s3://bucket/train/", "file:///data/"),
+            or names in a catalog ("team/imagenet-train"); any iterable of str. URLs are
+            plain-string prefixes: "ais://bucket/tr" lists train/... and trial.txt.
         url: Endpoint of the cluster; without it AIS_ENDPOINT.
         length: What `len()` shall say; without it there is no length.
         client: The cluster, instead of `url`.
         direct: Read clouds (s3://, gs://, az://) round the cluster; settings say how.
 
     Yields:
-        URLs of objects, prefix by prefix, in bytewise order of the names.
+        URLs of objects, prefix by prefix, in bytewise order of the names; those of a name in a
+        catalog in its own order, and as http URLs where its entry has a cluster or an ETL.
 
     Raises:
-        UrlError: A prefix cannot be meant; at iteration.
+        UrlError: A prefix cannot be meant, or a name is in no catalog; at iteration.
         NotFoundError: A bucket does not exist; at iteration.
     """
 
@@ -89,7 +93,8 @@ class AISFileLoader(IterDataPipe[tuple[str, StreamWrapper]]):
         direct: Read clouds (s3://, gs://, az://) round the cluster; settings say how.
 
     Yields:
-        (URL, stream): a binary stream that verifies what it reads and is closed when dropped.
+        (URL, stream): a binary stream that verifies what it reads and is closed when dropped. The
+        URL of a file in a tar, ais://bucket/a.tar/1.jpg, gives that file.
 
     Raises:
         UrlError: Not the URL of an object; at iteration.
@@ -112,6 +117,7 @@ class AISFileLoader(IterDataPipe[tuple[str, StreamWrapper]]):
         self.etl_name = etl_name
         self._direct = direct
         self._client = client_for(client, url)
+        self._tars: dict[ObjectUrl, TarStore] = {}
 
     def __iter__(self) -> Iterator[tuple[str, StreamWrapper]]:
         for url in self.source_datapipe:
@@ -121,9 +127,34 @@ class AISFileLoader(IterDataPipe[tuple[str, StreamWrapper]]):
         if is_object_http_url(url):
             return self._open_http(url)
         parsed = ObjectUrl.parse(url).require_object()
-        return store_for(parsed, self._client, direct=self._direct).get(
-            parsed, etl_name=self.etl_name
-        )
+        archive = parsed.name.find(_IN_TAR)
+        if archive >= 0:
+            tar = parsed.with_name(parsed.name[: archive + len(_IN_TAR) - 1])
+            return self._open_in_tar(parsed, tar)
+        return self._store(parsed).get(parsed, etl_name=self.etl_name)
+
+    def _store(self, url: ObjectUrl) -> Store:
+        return store_for(url, self._client, direct=self._direct)
+
+    def _open_in_tar(self, url: ObjectUrl, tar: ObjectUrl) -> Body:
+        """Open a file in a tar, or an object in a folder whose name only looks like one."""
+        if tar in self._tars:
+            return self._tars[tar].get(url, etl_name=self.etl_name)
+        store = self._store(tar)
+        try:
+            return store.get(url, etl_name=self.etl_name)
+        except StorageError as error:
+            # A file system says of a path through a file that this is no folder.
+            if type(error) not in (NotFoundError, StorageError):
+                raise
+            missing = error
+        archive = TarStore(store, tar)
+        try:
+            archive.check()
+        except NotFoundError:
+            raise missing from None
+        self._tars[tar] = archive
+        return archive.get(url, etl_name=self.etl_name)
 
     def _open_http(self, text: str) -> Body:
         endpoint, url, etl_name = parse_object_http_url(text)
@@ -142,8 +173,8 @@ class AISSourceLister(IterDataPipe[str]):
     """List the URLs of all objects of some sources; `ais_list_sources`, `list_sources_by_ais`.
 
     Args:
-        ais_sources: Buckets, object groups (aisio's or the official package's), prefixes, or
-            anything with the official `list_urls(prefix=, etl=)`.
+        ais_sources: Buckets, object groups (aisio's or the official package's), prefixes, names in
+            a catalog, or anything with the official `list_urls(prefix=, etl=)`.
         prefix: Plain-string prefix of the names to list from each.
         etl: Have the cluster transform each object by this ETL when it is loaded: its name, or an
             ETLConfig of the official package.

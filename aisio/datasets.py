@@ -33,7 +33,8 @@ class AISMapDataset(Dataset[tuple[str, bytes]]):
     The sources are listed once, at construction.
 
     Args:
-        ais_source_list: Sources, or one of them: buckets, object groups, URLs of prefixes, folders.
+        ais_source_list: Sources, or one of them: buckets, object groups, URLs of prefixes, folders,
+            names in a catalog.
         prefix_map: For some of these sources, the prefix or prefixes to take; all objects
             otherwise.
         etl_name: Have the cluster transform each object by this ETL.
@@ -41,7 +42,7 @@ class AISMapDataset(Dataset[tuple[str, bytes]]):
         endpoint: Its URL; without it AIS_ENDPOINT.
         direct: Read clouds (s3://, gs://, az://) round the cluster; settings say how.
         concurrency: How many objects of a batch are read at once, or the bounds within which to
-            find out; without it 8 at first, then what the store does best with.
+            find out; without it at most 8 at first, then what the store does best with.
 
     Raises:
         ValueError: No source.
@@ -118,7 +119,8 @@ class AISIterDataset(Splitting, IterableDataset[tuple[str, bytes]]):
     ranks, and the rank's j-th item to its worker j mod workers.
 
     Args:
-        ais_source_list: Sources, or one of them: buckets, object groups, URLs of prefixes, folders.
+        ais_source_list: Sources, or one of them: buckets, object groups, URLs of prefixes, folders,
+            names in a catalog.
         prefix_map: For some of these sources, the prefix or prefixes to take; all objects
             otherwise.
         etl_name: Have the cluster transform each object by this ETL.
@@ -129,7 +131,7 @@ class AISIterDataset(Splitting, IterableDataset[tuple[str, bytes]]):
         endpoint: Its URL; without it AIS_ENDPOINT.
         direct: Read clouds (s3://, gs://, az://) round the cluster; settings say how.
         concurrency: How many objects each worker reads at once, or the bounds within which to find
-            out; without it 8 at first, then what the store does best with.
+            out; without it at most 8 at first, then what the store does best with.
 
     Raises:
         ValueError: No source.

@@ -53,7 +53,7 @@ class AISShardReader(Splitting, IterableDataset[tuple[str, ZeroDict]]):
 
     Args:
         bucket_list: Sources of shards, or one of them: buckets, object groups, URLs of prefixes,
-            folders.
+            folders, names in a catalog.
         prefix_map: For some of these sources, the prefix or prefixes to take; all objects
             otherwise.
         etl_name: Have the cluster transform each shard by this ETL.

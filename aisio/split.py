@@ -41,10 +41,6 @@ class Place:
         """Yield this place's share of the items."""
         return islice(items, self.rank + self.ranks * self.worker, None, self.ranks * self.workers)
 
-    def share(self, count: int) -> int:
-        """Return how many of `count` items this place takes."""
-        return len(range(self.rank + self.ranks * self.worker, count, self.ranks * self.workers))
-
     @property
     def of_rank(self) -> Place:
         """The whole rank, as if it had no workers."""

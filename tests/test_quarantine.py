@@ -61,8 +61,9 @@ def test_the_file_is_private_and_goes_with_its_owner(folder):
     quarantine = Quarantine()
     copy = pickle.loads(pickle.dumps(quarantine))
     quarantine.add(ENTRY)
-    (file,) = folder.iterdir()
-    assert file.stat().st_mode & 0o777 == 0o600
+    (own,) = folder.iterdir()
+    (file,) = own.iterdir()
+    assert (own.stat().st_mode & 0o777, file.stat().st_mode & 0o777) == (0o700, 0o600)
     del copy
     gc.collect()
     assert quarantine.entries() == (ENTRY,)

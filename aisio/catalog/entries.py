@@ -6,6 +6,9 @@ from typing import Literal
 
 import msgspec
 
+KINDS = ("urls", "prefix", "template", "manifest", "tar")
+"""The fields of a source that say where its objects are; it has exactly one of them."""
+
 
 class Resource(msgspec.Struct, frozen=True, kw_only=True):
     """A file, or an archive, that everyone gets as the same verified bytes.
@@ -41,3 +44,49 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True):
     description: str | None = None
     unpack: Literal[False] | None = None
     decompress: Literal[False] | None = None
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """`url` and `mirrors`, in the order in which they are tried."""
+        return (self.url, *self.mirrors) if self.url else self.mirrors
+
+    @property
+    def filename(self) -> str:
+        """The last part of pbss, else of url, else of the first mirror: what the file is called."""
+        places = (self.pbss, *self.urls) if self.pbss else self.urls
+        return places[0].rpartition("/")[2]
+
+
+class NamedSource(msgspec.Struct, frozen=True, kw_only=True):
+    """Objects that are read by a name: exactly one of urls, prefix, template, manifest and tar.
+
+    Attributes:
+        tag: Full name, `<file stem>/<tag>`.
+        urls: URLs of objects, in their order.
+        prefix: URL that the names of all its objects begin with.
+        template: URL with ranges, as in `ais://data/train-{000..099}.tar`.
+        manifest: URL of a file that lists the objects.
+        tar: URL of a tar archive whose members are the objects.
+        endpoint: Base URL of the cluster that these URLs mean.
+        etl_name: Transformation that the cluster applies to each object.
+        digest: "sha256:..." of the listing; None: not known.
+        owner: "Name <email>".
+        description: For people.
+    """
+
+    tag: str
+    urls: tuple[str, ...] | None = None
+    prefix: str | None = None
+    template: str | None = None
+    manifest: str | None = None
+    tar: str | None = None
+    endpoint: str | None = None
+    etl_name: str | None = None
+    digest: str | None = None
+    owner: str | None = None
+    description: str | None = None
+
+    @property
+    def kind(self) -> str:
+        """Which of urls, prefix, template, manifest and tar it is."""
+        return next(kind for kind in KINDS if getattr(self, kind) is not None)

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aisio.cli.cluster import URL, Cluster
+from aisio.cli.cluster import Cluster
+from aisio.cli.named import SOURCE, CatalogName
 from aisio.cli.output import json_line, tell, write_lines
 from aisio.cli.pack import SizeType
 from aisio.urls import ObjectUrl
@@ -31,7 +32,7 @@ _COLUMNS = (
 
 
 @click.command("bench", short_help="Measure how fast data is read.")
-@click.argument("url", type=URL)
+@click.argument("url", type=SOURCE)
 @click.option("--turns", default=3, show_default=True, type=click.IntRange(min=1), help="Repeats.")
 @click.option(
     "--objects",
@@ -51,17 +52,26 @@ _COLUMNS = (
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 @click.pass_obj
 def command(
-    cluster: Cluster, url: ObjectUrl, turns: int, objects: int, size_bytes: int, as_json: bool
+    cluster: Cluster,
+    url: ObjectUrl | CatalogName,
+    turns: int,
+    objects: int,
+    size_bytes: int,
+    as_json: bool,
 ) -> None:
-    """Time the listing and the reading of what is below URL; nothing is written.
+    """Time the listing and the reading of what is below URL, or in catalog://NAME.
 
-    Names that end in .tar are read as shards of samples, all others as objects, one after another.
+    Nothing is written. Names that end in .tar are read as shards of samples, all others as objects,
+    one after another.
     Times are those of one process and thread, and medians of the turns.
     """
-    from aisio.benchmark import Limits, run_trials
+    from aisio.benchmark import Limits, run_source_trials, run_trials
 
     limits = Limits(objects, size_bytes, turns)
-    trials = run_trials(cluster.store(url), url, limits)
+    if isinstance(url, CatalogName):
+        trials = run_source_trials(url.source(cluster), url.text, limits)
+    else:
+        trials = run_trials(cluster.store(url), url, limits)
     if as_json:
         write_lines((json_line(_as_dict(trial)) for trial in trials), at_once=True)
         return

@@ -1,4 +1,4 @@
-"""What goes wrong -> one line on stderr and an exit status.
+"""What goes wrong -> a line on stderr, or several of a catalog, and an exit status.
 
 0    done; also where nobody is left to read a pipe, as in `aisio ls ... | head`
 1    the work failed
@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 import click
 
 from aisio.cli.output import printable, tell
-from aisio.errors import AisioError
+from aisio.errors import AisioError, CatalogError
 
 INTERRUPTED = 130
 """What a shell reports for a program that was ended by SIGINT (128 + 2)."""
@@ -56,15 +56,20 @@ def error_handler() -> Iterator[None]:
         _discard_output()
         sys.exit(0)
     except click.ClickException as error:
-        _fail(_usage_text(error), error.exit_code)
+        _fail(printable(_usage_text(error)), error.exit_code)
+    except CatalogError as error:
+        # Many lines, each of something else that is wrong.
+        title = str(error).partition("\n")[0]
+        _fail("\n  ".join(map(printable, [title, *error.problems])), 1)
     except AisioError as error:
-        _fail(str(error), 1)
+        _fail(printable(str(error)), 1)
     except OSError as error:
-        _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error), 1)
+        text = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        _fail(printable(text), 1)
 
 
 def _fail(text: str, status: int) -> NoReturn:
-    tell(f"error: {printable(text)}")
+    tell(f"error: {text}")
     sys.exit(status)
 
 

@@ -4,27 +4,32 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
 import click
 
-from aisio.cli.cluster import URL, Cluster
+from aisio.cli.cluster import Cluster
+from aisio.cli.named import SOURCE, CatalogName
 from aisio.cli.output import binary_stdout, byte_progress
 from aisio.errors import ConfigError, TruncatedError
 from aisio.urls import ObjectUrl
 
 if TYPE_CHECKING:
-    from aisio.records import ByteRange
-    from aisio.stores import Store
+    from aisio.records import ByteRange, ObjectInfo
+    from aisio.source_kinds import Source
     from aisio.streams import Body
+
+    Opening: TypeAlias = Callable[[], Body]
+    """Opens the object, or the part of it, that is to be written."""
 
 COPY_BYTES = 1024 * 1024
 _MOST_TRIES = 3
 
 
 @click.command("get", short_help="Write objects to files.")
-@click.argument("url", type=URL)
+@click.argument("url", type=SOURCE)
 @click.argument("file", type=click.Path(path_type=Path), required=False)
 @click.option("-r", "--recursive", is_flag=True, help="All that begin with URL, into a folder.")
 @click.option("--start", type=click.IntRange(min=0), help="First byte, counted from 0.")
@@ -32,7 +37,7 @@ _MOST_TRIES = 3
 @click.pass_obj
 def command(
     cluster: Cluster,
-    url: ObjectUrl,
+    url: ObjectUrl | CatalogName,
     file: Path | None,
     recursive: bool,
     start: int | None,
@@ -42,19 +47,31 @@ def command(
 
     A file is replaced when all bytes have arrived and are the ones that the store promised; until
     then it is left alone. With --recursive, FILE is a folder, by default the current one, and gets
-    the folders behind the last "/" of URL.
+    the folders behind the last "/" of URL; or all objects of catalog://NAME, a source of the
+    catalog.
     """
-    store = cluster.store(url)
     byte_range = byte_range_of(start, stop)
     if recursive:
         if byte_range or file == Path("-"):
             raise click.UsageError("--recursive goes into a folder and takes whole objects")
-        _get_all(store, url, file or Path())
-    elif file == Path("-"):
-        with store.get(url.require_object(), byte_range) as body, binary_stdout() as out:
-            copy(body, out)
+        _get_all(_source(cluster, url), file or Path())
+    elif isinstance(url, CatalogName):
+        raise click.UsageError(f"{url.text} may be many objects: --recursive takes them all")
     else:
-        _get(store, url.require_object(), file or Path(), byte_range)
+        opening = partial(cluster.store(url).get, url.require_object(), byte_range)
+        if file == Path("-"):
+            with opening() as body, binary_stdout() as out:
+                copy(body, out)
+        else:
+            _get(opening, url.name, file or Path())
+
+
+def _source(cluster: Cluster, url: ObjectUrl | CatalogName) -> Source:
+    from aisio.source_kinds import PrefixSource
+
+    if isinstance(url, CatalogName):
+        return url.source(cluster)
+    return PrefixSource(cluster.store(url), url)
 
 
 def byte_range_of(start: int | None, stop: int | None) -> ByteRange | None:
@@ -80,17 +97,27 @@ def copy(body: Body, out: BinaryIO, show: Callable[[int], None] | None = None) -
             show(done)
 
 
-def _get_all(store: Store, prefix: ObjectUrl, folder: Path) -> None:
-    cut = prefix.name.rfind("/") + 1
-    for info in store.list(prefix):
-        name = info.name[cut:]
+def _get_all(source: Source, folder: Path) -> None:
+    from aisio.source_kinds import MixedSource
+
+    mixed = isinstance(source.unpinned, MixedSource)
+    written: dict[Path, str] = {}
+    for info in source.list():
+        name = _name_below(source.base_url, info)
         if info.name.endswith("/") and not info.size_bytes:
             continue  # not a file: how some tools mark a folder in a bucket
         path = folder / _checked(name, info.url)
+        if mixed and written.setdefault(path, info.url) != info.url:
+            raise ConfigError(f"get {info.url}: {path} is where {written[path]} was written")
         if not path.parent.resolve().is_relative_to(folder.resolve()):
             raise ConfigError(f"get {info.url}: {path.parent} is a link that leads out of {folder}")
         path.parent.mkdir(parents=True, exist_ok=True)
-        _get(store, prefix.with_name(info.name), path, None)
+        _get(partial(source.get, info), info.name, path)
+
+
+def _name_below(base_url: str, info: ObjectInfo) -> str:
+    is_below = base_url and info.url.startswith(base_url)
+    return info.url.removeprefix(base_url) if is_below else info.name
 
 
 def _checked(name: str, url: str) -> str:
@@ -100,41 +127,36 @@ def _checked(name: str, url: str) -> str:
     return name
 
 
-def _get(store: Store, url: ObjectUrl, file: Path, byte_range: ByteRange | None) -> None:
-    path = file / PurePosixPath(url.name).name if file.is_dir() else file
+def _get(opening: Opening, name: str, file: Path) -> None:
+    last = PurePosixPath(name).name
+    path = file / last if file.is_dir() else file
     if path.exists() and not stat.S_ISREG(path.stat().st_mode):
         with path.open("wb") as out:
-            _copy_all(store, url, byte_range, out)
+            _copy_all(opening, last, out)
     else:
-        _replace(path, store, url, byte_range)
+        _replace(path, opening, last)
 
 
-def _replace(path: Path, store: Store, url: ObjectUrl, byte_range: ByteRange | None) -> None:
+def _replace(path: Path, opening: Opening, title: str) -> None:
     """Read again what was cut and cannot be gone on with, as a store without versions has it."""
     from aisio.files import replaced_when_done
 
     with replaced_when_done(path) as out:
         for _ in range(_MOST_TRIES - 1):
             try:
-                return _fill(store, url, byte_range, out)
+                return _fill(opening, title, out)
             except TruncatedError:
                 continue
-        return _fill(store, url, byte_range, out)
+        return _fill(opening, title, out)
 
 
-def _fill(store: Store, url: ObjectUrl, byte_range: ByteRange | None, out: BinaryIO) -> None:
+def _fill(opening: Opening, title: str, out: BinaryIO) -> None:
     from aisio.ranges import FileTarget, read_out
 
-    with (
-        store.get(url, byte_range) as body,
-        byte_progress(body.size_bytes, PurePosixPath(url.name).name) as show,
-    ):
+    with opening() as body, byte_progress(body.size_bytes, title) as show:
         read_out(body, FileTarget(out.fileno()), show=show)
 
 
-def _copy_all(store: Store, url: ObjectUrl, byte_range: ByteRange | None, out: BinaryIO) -> None:
-    with (
-        store.get(url, byte_range) as body,
-        byte_progress(body.size_bytes, PurePosixPath(url.name).name) as show,
-    ):
+def _copy_all(opening: Opening, title: str, out: BinaryIO) -> None:
+    with opening() as body, byte_progress(body.size_bytes, title) as show:
         copy(body, out, show)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aisio.cli.cluster import URL, Cluster
+from aisio.cli.cluster import Cluster
+from aisio.cli.named import SOURCE, CatalogName
 from aisio.cli.output import json_line, printable, write_lines
 from aisio.urls import FILE, ObjectUrl
 
@@ -31,21 +32,47 @@ _VARIABLES = {
 
 
 @click.command("info", short_help="Describe an object, a bucket or the connection.")
-@click.argument("url", type=URL, required=False)
+@click.argument("url", type=SOURCE, required=False)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.pass_obj
-def command(cluster: Cluster, url: ObjectUrl | None, as_json: bool) -> None:
+def command(cluster: Cluster, url: ObjectUrl | CatalogName | None, as_json: bool) -> None:
     """Describe the object at URL; for a bucket or a URL that ends in "/", count what is below.
 
+    For catalog://NAME, a source of the catalog: what it is, what it has, and its listing's digest.
     Without URL: where commands go, whether it is ready, and the settings with their origins.
     """
     if url is None:
         facts = _connection(cluster)
+    elif isinstance(url, CatalogName):
+        facts = _named(cluster, url)
     elif not url.name or url.name.endswith("/"):
         facts = _prefix(cluster, url)
     else:
         facts = _object(cluster, url)
     write_lines([json_line(facts)] if as_json else _table(facts))
+
+
+def _named(cluster: Cluster, name: CatalogName) -> dict[str, Any]:
+    from aisio.listing_digest import ListingDigest
+
+    source = name.source(cluster)
+    digest, size_bytes = ListingDigest(source.base_url), 0
+    are_known = True
+    for info in source.unpinned.list():
+        digest.add(info)
+        size_bytes += info.size_bytes or 0
+        are_known &= info.size_bytes is not None
+    entry = source.entry
+    return {
+        "name": entry.tag,
+        "kind": entry.kind,
+        "owner": entry.owner,
+        "description": entry.description,
+        "objects": digest.count,
+        "size_bytes": size_bytes if are_known else None,
+        "digest": digest.text(),
+        "expected_digest": entry.digest,
+    }
 
 
 def _object(cluster: Cluster, url: ObjectUrl) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aisio.cli.cluster import URL, Cluster
+from aisio.cli.cluster import Cluster
+from aisio.cli.named import SOURCE, CatalogName
 from aisio.cli.output import json_line, printable, size_text, write_lines
 from aisio.urls import ALIASES, ObjectUrl
 
@@ -18,7 +19,7 @@ _LONG_PROPS = "name,size,checksum,version"
 
 
 @click.command("ls", short_help="List buckets or objects.")
-@click.argument("url", type=URL, required=False)
+@click.argument("url", type=SOURCE, required=False)
 @click.option("-l", "--long", is_flag=True, help="Size, checksum and version as well.")
 @click.option("--no-recursion", is_flag=True, help="One level: folders instead of what is in them.")
 @click.option(
@@ -32,7 +33,7 @@ _LONG_PROPS = "name,size,checksum,version"
 @click.pass_obj
 def command(
     cluster: Cluster,
-    url: ObjectUrl | None,
+    url: ObjectUrl | CatalogName | None,
     long: bool,
     no_recursion: bool,
     provider: str,
@@ -41,6 +42,7 @@ def command(
     """List the objects whose names begin with a URL; without one, the buckets.
 
     A URL is a plain-string prefix: ais://data/tr lists what is in train/ and in trash/.
+    catalog://NAME lists a source of the catalog.
     """
     if url is None:
         buckets = (str(bucket.url) for bucket in cluster.client().buckets(provider))
@@ -56,11 +58,15 @@ def command(
 
 
 def _objects(
-    cluster: Cluster, url: ObjectUrl, *, long: bool, recursive: bool
+    cluster: Cluster, url: ObjectUrl | CatalogName, *, long: bool, recursive: bool
 ) -> Iterable[ObjectInfo]:
     from aisio.client import Bucket
     from aisio.stores import AisStore
 
+    if isinstance(url, CatalogName):
+        if not recursive:
+            raise click.UsageError(f"--no-recursion: {url.text} has objects, and no levels")
+        return url.source(cluster).list()
     store = cluster.store(url)
     if not isinstance(store, AisStore):
         infos = store.list(url)

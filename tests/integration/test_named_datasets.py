@@ -12,6 +12,8 @@ import aisio.datapipes  # noqa: F401 - registers the functional names
 from aisio import AISBatchIterDataset, AISIterDataset, AISMapDataset, AISShardReader
 from aisio.catalog import read_catalog
 from aisio.errors import DigestError, UrlError
+from aisio.listing_digest import listing_digest
+from aisio.sources import source
 from tests.tars import pack
 
 OBJECTS = {f"a/{number}": f"object {number}".encode() for number in range(8)}
@@ -79,6 +81,19 @@ def test_batches_by_name(filled):
     """From the cluster many at once; from a tar one by one."""
     assert list(AISBatchIterDataset(["team/x"], max_batch_size=3)) == list(OBJECTS.items())
     assert [data for _, data in AISBatchIterDataset(["team/tar"])] == list(OBJECTS.values())
+
+
+def test_batches_of_a_pinned_source_are_compared(filled, tmp_path):
+    """So they are read one by one: get-batch tells no checksums."""
+    digest = listing_digest(source("team/x"))
+    with (tmp_path / "team.yaml").open("a") as file:
+        file.write(f"- {{tag: pinned, extends: x, digest: '{digest}'}}\n")
+    read_catalog(tmp_path, reload=True)
+    batches = iter(AISBatchIterDataset(["team/pinned"], max_batch_size=1, concurrency=1))
+    assert next(batches) == ("a/0", b"object 0")
+    filled.object("a/7").put(b"OBJECT 7")
+    with pytest.raises(DigestError, match="team/pinned"):
+        list(batches)
 
 
 @pytest.mark.parametrize("workers", [0, 2])

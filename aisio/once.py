@@ -1,0 +1,38 @@
+"""Once: a value that costs something and is made when it is first asked for."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Once(Generic[T]):
+    """Makes a value on the first call, and gives the same one from then on.
+
+    Threads wait for the one that makes it; where that raises, the next call tries again. It pickles
+    with its value, if that is there, so that a worker need not make it again.
+
+    Args:
+        make: Makes the value; it must pickle too.
+    """
+
+    def __init__(self, make: Callable[[], T]) -> None:
+        self._make = make
+        self._made: tuple[T] | None = None
+        # By process: a lock that another thread held at a fork would stay locked in the child.
+        self._locks: dict[int, threading.Lock] = {}
+
+    def __call__(self) -> T:
+        """Return the value; what making it raises is raised."""
+        if self._made is None:
+            with self._locks.setdefault(os.getpid(), threading.Lock()):
+                if self._made is None:
+                    self._made = (self._make(),)
+        return self._made[0]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_locks": {}}

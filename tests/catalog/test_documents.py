@@ -1,0 +1,146 @@
+"""Catalog files as text: what is no list of mappings is told, and no text can do harm."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aisio.catalog.documents import Problem, parse_document, read_document
+
+LAUGHS = "- &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"- &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 12)
+)
+MERGES = "- &a0 {k0: 0}\n" + "".join(
+    f"- &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 10)}], k{n}: 0}}\n" for n in range(1, 12)
+)
+
+
+def parsed(text: str) -> tuple[list[dict[str, object]], list[str]]:
+    """Return the fields of the entries, and the problems."""
+    problems: list[Problem] = []
+    entries = parse_document(Path("team.yaml"), text, problems)
+    fields = [{name: said.value for name, said in entry.fields.items()} for entry in entries]
+    return fields, [str(problem) for problem in problems]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", "team.yaml:1: the file has no entry: expected a list of mappings, or [] for none"),
+        ("# only words\n", "team.yaml:1: the file has no entry"),
+        ("---\n...\n", "team.yaml:2: the file is empty: expected a list"),
+        ("null", "team.yaml:1: the file is the value 'null': expected a list"),
+        ("\n\ntag: a\n", "team.yaml:3: the file is a mapping: expected a list of mappings"),
+        ("- tag: a\n- b\n", "team.yaml:2: entry 2 is the value 'b': expected a mapping"),
+        ("- tag: a\n-\n", "team.yaml:2: entry 2 is empty: expected a mapping"),
+        ("- - tag: a\n", "team.yaml:1: entry 1 is a list: expected a mapping"),
+        ("- tag: a\n\n- tag: [\n", "team.yaml:4: not YAML: while parsing a flow node"),
+        ("- tag: a\n\tb: c\n", "team.yaml:2: not YAML: "),
+        ("- a: \x07\n", "team.yaml:1: not YAML: "),
+        ("- tag: a\n---\n- tag: b\n", "team.yaml:2: not YAML: expected a single document"),
+        ("- a: *nobody\n", "team.yaml:1: not YAML: "),
+        ("- tag: a\n  b: 1\n  c: 2\n  b: 3\n", "team.yaml:4: team/a: b: is given twice, first in "),
+        ("- tag: a\n  ? [x]\n  : y\n", "team.yaml:2: team/a: a key is a list: expected the name"),
+        ("- tag: a\n  b: !new c\n", "team.yaml:2: team/a: b: 'c' has the YAML tag '!new'"),
+        ("- tag: a\n  b: !!set {c}\n", "team.yaml:2: team/a: b: has the YAML tag 'tag:yaml"),
+        ("- tag: a\n  b: !!int c\n", "team.yaml:2: team/a: b: 'c' is no int, as YAML takes it"),
+        ("- tag: a\n  b: 2024-13-01\n", "team.yaml:2: team/a: b: '2024-13-01' is no timestamp"),
+        ("- tag: a\n  b: =\n", "team.yaml:2: team/a: b: '=' has the YAML tag"),
+        ("- tag: a\n  <<: b\n", "team.yaml:2: team/a: << is the value 'b': expected a mapping"),
+        ("- &a {tag: a, <<: *a}\n", "team.yaml:1: alias *a stands for what it is part of"),
+    ],
+)
+def test_what_is_no_list_of_mappings_is_told_with_its_line(text, expected):
+    """File, line, what it was, and what is expected."""
+    assert parsed(text)[1][0].startswith(expected)
+
+
+def test_each_value_has_its_line():
+    """Counted from 1; a value on a line of its own has that one."""
+    (entry,) = parse_document(Path("a.yaml"), "# note\n- tag: a\n  b:\n    c\n", [])
+    assert entry.line == 2
+    assert {name: said.line for name, said in entry.fields.items()} == {"tag": 2, "b": 4}
+
+
+def test_a_problem_is_one_line_of_bounded_names():
+    """Whatever a key or tag holds."""
+    problem = Problem(Path("a.yaml"), 3, "is\nwrong", "t" * 100_000, "f\nf")
+    assert str(problem) == f"a.yaml:3: {'t' * 77}...: f f: is wrong"
+
+
+@pytest.mark.parametrize("trap", [LAUGHS, MERGES], ids=["billion laughs", "merged laughs"])
+def test_aliases_cannot_grow_without_bound(trap):
+    """A kilobyte that stands for 10^12 values is refused while it is read."""
+    begin = time.perf_counter()
+    entries, problems = parsed(trap)
+    assert entries == []
+    assert "aliases stand for more than 100,000 values" in problems[0]
+    assert time.perf_counter() - begin < 5
+
+
+@pytest.mark.parametrize("deep", ["[" * 200_000, "[{a: " * 200_000, "- " * 200_000 + "a"])
+def test_nesting_cannot_overflow_the_stack(deep):
+    """PyYAML's C code would end the process at that depth."""
+    assert parsed(deep) == ([], ["team.yaml:1: more than 20 levels of lists and mappings"])
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (b"- tag: a\n  b: \xff\n", ":2: byte 14 is not UTF-8: expected UTF-8"),
+        ("- tag: a\n".encode("utf-16"), ":1: byte 0 is not UTF-8: expected UTF-8"),
+    ],
+)
+def test_other_encodings_are_refused(tmp_path, data, expected):
+    """With the line where the first wrong byte is."""
+    (tmp_path / "a.yaml").write_bytes(data)
+    problems: list[Problem] = []
+    assert read_document(tmp_path / "a.yaml", problems) == []
+    assert str(problems[0]) == f"{tmp_path}/a.yaml{expected}"
+
+
+def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path):
+    """Some editors write one."""
+    (tmp_path / "a.yaml").write_bytes(b"\xef\xbb\xbf- tag: a\n")
+    (entry,) = read_document(tmp_path / "a.yaml", [])
+    assert entry.fields["tag"].value == "a"
+
+
+def test_what_is_no_file_is_told(tmp_path):
+    """A folder, or a link to nothing, under a catalog file's name."""
+    (tmp_path / "a.yaml").mkdir()
+    (tmp_path / "b.yaml").symlink_to("none")
+    problems: list[Problem] = []
+    for name in ("a.yaml", "b.yaml"):
+        read_document(tmp_path / name, problems)
+    assert [problem.text for problem in problems] == [
+        "cannot be read: it is no regular file",
+        "cannot be read: No such file or directory",
+    ]
+
+
+_WORDS = r"""- tag : [ ] { } , &a *a << ? null ' " | > !! !!int !x % # --- ... = \ \ud800 1 1:2 0x
+    .inf .nan 2001-01-01"""
+_BLANKS = [" ", "  ", "\n", "\n- ", "\n  ", "\t", "\x85", "\ufeff", "\0", ": ", ", ", "- "]
+_TOKENS = st.sampled_from([*_WORDS.split(), *_BLANKS])
+
+
+@settings(deadline=None, max_examples=400)
+@given(
+    st.lists(_TOKENS, max_size=40).map("".join)
+    | st.text(st.characters(exclude_categories=["Cs"]), max_size=80)
+)
+def test_any_text_gives_entries_or_problems(text):
+    """Never another error, whatever the text is."""
+    entries, problems = parsed(text)
+    if entries and not problems:
+        try:
+            loaded = yaml.safe_load(text)
+        except (ValueError, TypeError, yaml.YAMLError):
+            return  # keys that are lists, and the like
+        assert len(loaded) == len(entries)

@@ -1,0 +1,52 @@
+"""Resource and NamedSource as values."""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+import pytest
+
+from aisio.catalog import NamedSource, Resource
+
+
+def resource(**fields: object) -> Resource:
+    """Return a resource with these fields and the required ones."""
+    given: dict[str, object] = {"tag": "a/b", "sha256": None, "owner": "A <a@host.org>", **fields}
+    return Resource(**given)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"pbss": "s3://b/f/n.tar.gz"}, "n.tar.gz"),
+        ({"pbss": "s3://b/f/n.tar.gz", "url": "ais://b/other"}, "n.tar.gz"),
+        ({"url": "ais://b/other", "mirrors": ("s3://b/mirror",)}, "other"),
+        ({"mirrors": ("s3://b/first", "s3://b/second")}, "first"),
+        ({"url": "https://host/a%20b?c"}, "a%20b?c"),
+    ],
+)
+def test_ngc_13_a_file_is_called_as_its_first_place_calls_it(fields, expected):
+    """First pbss, before url before mirrors: the same from wherever it is downloaded."""
+    assert resource(**fields).filename == expected
+
+
+def test_the_urls_are_url_and_then_the_mirrors():
+    """That is the order in which they are tried."""
+    assert resource(url="ais://b/x", mirrors=("s3://b/y",)).urls == ("ais://b/x", "s3://b/y")
+    assert resource(mirrors=("s3://b/y",)).urls == ("s3://b/y",)
+    assert resource(pbss="s3://b/z").urls == ()
+
+
+@pytest.mark.parametrize("kind", ["prefix", "template", "manifest", "tar"])
+def test_a_source_knows_its_kind(kind):
+    """The one field of the five that is there."""
+    fields: dict[str, Any] = {kind: "ais://b/x"}
+    assert NamedSource(tag="a/b", **fields).kind == kind
+    assert NamedSource(tag="a/b", urls=("ais://b/x",)).kind == "urls"
+
+
+def test_entries_pickle():
+    """They go to workers."""
+    for entry in (resource(pbss="s3://b/n"), NamedSource(tag="a/b", prefix="ais://b/")):
+        assert pickle.loads(pickle.dumps(entry)) == entry
