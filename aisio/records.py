@@ -9,7 +9,8 @@ import msgspec
 from aisio.errors import ConfigError
 
 
-class Checksum(msgspec.Struct, frozen=True):
+# gc=False: nothing here can lead back to itself, and a listing of millions is not walked for it.
+class Checksum(msgspec.Struct, frozen=True, gc=False):
     """A checksum as AIStore names it.
 
     Attributes:
@@ -22,7 +23,7 @@ class Checksum(msgspec.Struct, frozen=True):
     value: str
 
 
-class ObjectInfo(msgspec.Struct, frozen=True):
+class ObjectInfo(msgspec.Struct, frozen=True, gc=False):
     """What a store says of one object, in a listing or in answer to HEAD.
 
     Attributes:

@@ -28,7 +28,14 @@ import urllib3
 from requests.adapters import HTTPAdapter
 from requests.utils import select_proxy
 
-from aisio.errors import ConfigError, IntegrityError, NotFoundError, StorageError
+from aisio.errors import (
+    ConfigError,
+    IntegrityError,
+    NotFoundError,
+    StorageError,
+    StoreTimeoutError,
+)
+from aisio.least_rate import LeastRate
 from aisio.plain_http import PlainPool
 from aisio.records import Settings, TlsFiles
 from aisio.replies import (
@@ -49,6 +56,7 @@ T = TypeVar("T")
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MOST_REDIRECTS = 3
+_PIECE_BYTES = 1024 * 1024
 _UNPRINTABLE = re.compile(r"[^\x21-\x7e]")
 _LINE_BREAK = re.compile("%0[AaDd]")
 _BARE_HEADERS = {"User-Agent": f"aisio/{__version__}"}
@@ -216,17 +224,19 @@ class WorkerRequestClient:
                 auth=_keep_headers,
                 verify=session.verify,
                 timeout=(limits.connect_s, limits.read_s),
+                stream=True,
             )
+            with response:
+                body = _read_out(response, LeastRate.of(limits), f"{method} {about}")
         if response.status_code >= 400:
-            body = response.content.decode("utf-8", "replace")
             raise error_for(
                 response.status_code,
-                response.headers.get("Hdr-Error") or body,
+                response.headers.get("Hdr-Error") or body.decode("utf-8", "replace"),
                 operation=method,
                 url=about,
                 retry_after_s=retry_after_s(response.headers),
             )
-        return Reply(response.status_code, response.headers, response.content)
+        return Reply(response.status_code, response.headers, body)
 
     def delete(
         self,
@@ -414,6 +424,26 @@ def _existing(tls: TlsFiles) -> TlsFiles:
         if file and not Path(file).exists():
             raise ConfigError(f"no such file: {file!r} (tls=, AIS_CLIENT_CA, AIS_CRT, AIS_CRT_KEY)")
     return tls
+
+
+def _read_out(response: requests.Response, least_rate: LeastRate | None, what: str) -> bytes:
+    """Return a whole body; requests itself would wait for one that trickles as long as it lasts.
+
+    Raises:
+        StoreTimeoutError: It came too slowly.
+    """
+    pieces = []
+    while True:
+        started = perf_counter()
+        pieces.append(response.raw.read1(_PIECE_BYTES, decode_content=True))
+        if not pieces[-1]:
+            return b"".join(pieces)
+        if least_rate is not None:
+            least_rate.add(len(pieces[-1]), perf_counter() - started)
+            if least_rate.is_missed():
+                raise StoreTimeoutError(
+                    f"{what}: the body came too slowly, with less than {least_rate}"
+                )
 
 
 def _keep_headers(request: requests.PreparedRequest) -> requests.PreparedRequest:

@@ -14,6 +14,7 @@ from aisio.gateway import Gateway
 from aisio.testing.fault_proxy import FaultProxy, Trickle
 
 DATA = bytes(range(251)) * 4000
+MANY = [*(f"n{number:0200}" for number in range(100)), "o"]
 SLOW = Trickle(piece_bytes=100, pause_s=0.05)
 """2 KB a second: all of it would take minutes, and no wait is longer than a twentieth of one."""
 
@@ -24,7 +25,10 @@ LIMITS = Timeouts(read_s=20, least_bytes_per_s=50_000, slow_s=0.5)
 def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Return the endpoint of a gateway that has one object."""
     with Gateway(tmp_path_factory.mktemp("served")) as gateway:
-        Client(gateway.endpoint).bucket("data").create().object("o").put(DATA)
+        bucket = Client(gateway.endpoint).bucket("data").create()
+        for name in MANY:
+            bucket.object(name).put(b"")
+        bucket.object("o").put(DATA)
         yield gateway.endpoint
 
 
@@ -60,3 +64,14 @@ def test_a_line_that_is_always_slow_is_given_up(endpoint: str) -> None:
         with pytest.raises(StoreTimeoutError, match="too slowly, with less than 50,000 bytes/s"):
             client.bucket("data").object("o").get()
         client.close()
+
+
+def test_a_page_of_a_listing_that_trickles_is_asked_for_again(endpoint: str) -> None:
+    """Whole: there is nothing to go on with."""
+    with FaultProxy(endpoint) as proxy:
+        proxy.add(SLOW, method="GET", path="/v1/buckets/*")
+        client = Client(proxy.endpoint, retry=RetryPolicy(first_wait_s=0), timeouts=LIMITS)
+        assert [info.name for info in client.bucket("data").list()] == MANY
+        client.close()
+        asked = [seen for seen in proxy.requests if seen.path.startswith("/v1/buckets/")]
+    assert len(asked) == 2
