@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
-import subprocess
-import sys
-import threading
 from collections.abc import Callable, Iterator
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
@@ -20,6 +16,7 @@ from aisio import AisioError, Client, RetryPolicy, Timeouts
 from aisio.gateway import Gateway
 from aisio.stores import DirectSettings
 from aisio.testing.fault_proxy import TARGET_MARK, FaultProxy, SeenRequest
+from tests.moto_server import s3_server
 from tests.reliability.expected import PAGE, expected, with_table
 from tests.reliability.paths import (
     FAULTS,
@@ -54,21 +51,14 @@ def s3() -> Iterator[str]:
     """Return the endpoint of an S3 server that has what is read."""
     pytest.importorskip("obstore")
     pytest.importorskip("moto")
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as server:
-        assert server.stderr is not None
-        found = next(filter(None, (re.search(rb"http://[\d.:]+", line) for line in server.stderr)))
-        drain = threading.Thread(target=server.stderr.read)
-        drain.start()
-        data = {f"/{name}": data_of(name) for name in SIZES}
-        data |= {"/other": bytes(OTHER_BYTES)}
-        data |= {f"/shards/{number}.tar": make_shard(number) for number in range(2)}
+    data = {f"/{name}": data_of(name) for name in SIZES}
+    data |= {"/other": bytes(OTHER_BYTES)}
+    data |= {f"/shards/{number}.tar": make_shard(number) for number in range(2)}
+    with s3_server() as endpoint:
         for path, content in ({"": b""} | data).items():
-            url = f"{found[0].decode()}/data{path}"
+            url = f"{endpoint}/data{path}"
             requests.put(url, data=content, headers=SIGNED).raise_for_status()
-        yield found[0].decode()
-        server.kill()
-        drain.join()
+        yield endpoint
 
 
 @pytest.fixture(scope="module")

@@ -5,10 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-import re
-import subprocess
-import sys
-import threading
 from functools import partial
 from itertools import count
 from urllib.parse import quote
@@ -30,6 +26,7 @@ from aisio.stores.forked import obstore_here
 from aisio.testing.store_contract import ODD_NAMES, StoreContract
 from aisio.urls import ObjectUrl
 from tests.http_server import Reply, Server
+from tests.moto_server import s3_server
 
 pytest.importorskip("obstore")
 pytest.importorskip("moto")
@@ -51,15 +48,8 @@ _numbers = count()
 @pytest.fixture(scope="module")
 def s3():
     """Return the endpoint of a moto server in a process of its own."""
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as server:
-        assert server.stderr is not None
-        found = next(filter(None, (re.search(rb"http://[\d.:]+", line) for line in server.stderr)))
-        drain = threading.Thread(target=server.stderr.read)
-        drain.start()
-        yield found[0].decode()
-        server.terminate()
-        drain.join()
+    with s3_server() as endpoint:
+        yield endpoint
 
 
 @pytest.fixture
