@@ -13,6 +13,7 @@ from aisio.version import __version__
 
 if TYPE_CHECKING:
     from aisio.batch_dataset import AISBatchIterDataset
+    from aisio.catalog import Catalog, Resource, read_catalog
     from aisio.client import Bucket, Client, Object, ObjectGroup
     from aisio.datasets import AISIterDataset, AISMapDataset
     from aisio.errors import (
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     )
     from aisio.pace import Concurrency
     from aisio.records import ByteRange, Checksum, ObjectInfo, RetryPolicy, Timeouts, TlsFiles
+    from aisio.resources.loading import load
     from aisio.shard_reader import AISShardReader
     from aisio.shards import ZeroDict
     from aisio.sources import Source, source
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "aisio.batch_dataset": ("AISBatchIterDataset",),
+    "aisio.catalog": ("Catalog", "Resource", "read_catalog"),
     "aisio.client": ("Bucket", "Client", "Object", "ObjectGroup"),
     "aisio.datasets": ("AISIterDataset", "AISMapDataset"),
     "aisio.errors": (
@@ -68,6 +71,7 @@ _HOMES = {
     ),
     "aisio.pace": ("Concurrency",),
     "aisio.records": ("ByteRange", "Checksum", "ObjectInfo", "RetryPolicy", "Timeouts", "TlsFiles"),
+    "aisio.resources.loading": ("load",),
     "aisio.shard_reader": ("AISShardReader",),
     "aisio.shards": ("ZeroDict",),
     "aisio.sources": ("Source", "source"),
@@ -85,6 +89,7 @@ __all__ = [
     "ArchiveError",
     "Bucket",
     "ByteRange",
+    "Catalog",
     "CatalogError",
     "Checksum",
     "Client",
@@ -101,6 +106,7 @@ __all__ = [
     "ObjectInfo",
     "ObjectUrl",
     "RangeError",
+    "Resource",
     "RetryPolicy",
     "ShardError",
     "Source",
@@ -114,6 +120,8 @@ __all__ = [
     "UrlError",
     "ZeroDict",
     "__version__",
+    "load",
+    "read_catalog",
     "source",
 ]
 

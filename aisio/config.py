@@ -42,6 +42,10 @@ VARIABLES: Mapping[str, str] = {
     "NGC_CLI_ORG": "organisation in NVIDIA's registry, where a resource names none",
     "NGC_CLI_TEAM": "team in that organisation (no-team)",
     "NGC_CLI_API_URL": "base URL of NVIDIA's registry (https://api.ngc.nvidia.com)",
+    "NGC_CLI_AUTH_URL": "base URL that gives tokens for keys of the old kind "
+    "(https://authn.nvidia.com)",
+    "NGC_CLI_HOME": "folder that holds .ngc/config (the home folder)",
+    "NGC_CLI_GUEST_TOKEN": "UUID by which a guest is known (a new one each time)",
     "RANK": "rank of this process, where torch.distributed is not initialised (0)",
     "WORLD_SIZE": "number of ranks, likewise (1)",
 }

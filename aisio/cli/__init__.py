@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import click
 
-from aisio.cli import bench, cat, get, info, ls, pack, put, serve
+from aisio.cli import bench, cache, cat, catalog, get, info, load, ls, pack, put, serve
 from aisio.cli.cluster import Cluster
 from aisio.cli.failures import CommandGroup
 from aisio.version import __version__
@@ -49,5 +49,8 @@ for command in (
     info.command,
     pack.command,
     bench.command,
+    load.command,
+    cache.command,
+    catalog.command,
 ):
     main.add_command(command)

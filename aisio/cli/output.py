@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -23,6 +24,27 @@ def printable(text: str) -> str:
 def tell(text: str) -> None:
     """Write a note to stderr."""
     click.echo(f"aisio: {text}", err=True)
+
+
+class _Teller(logging.Handler):
+    """Writes what is logged as notes."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        tell(printable(record.getMessage()))
+
+
+@contextmanager
+def told_what_is_logged(name: str) -> Iterator[None]:
+    """Write to stderr what a package logs, from INFO on."""
+    log, teller = logging.getLogger(name), _Teller()
+    level = log.level
+    log.addHandler(teller)
+    log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        log.removeHandler(teller)
+        log.setLevel(level)
 
 
 @contextmanager

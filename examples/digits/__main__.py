@@ -1,7 +1,8 @@
-"""The main job from end to end: pack, serve, list, load, train, and see."""
+"""The main job from end to end: pack, serve, name, list, load, train, and see."""
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
@@ -24,12 +25,14 @@ from .train import Batches, Run, train
 
 AISIO = Path(sys.executable).with_name("aisio")
 BUILD = Path(__file__).parents[2] / "build" / "demo"
+CATALOG = Path(__file__).parents[1] / "catalog"
 GOAL = 0.95
 EPOCHS = 30
 SAMPLES = 300
 """In each shard, but for the last, which has what is left."""
 SEED = 0
-SHARDS = "ais://digits/train-"
+TRAIN, HELD_OUT, LOOKED_AT = "digits/train", "digits/held-out", "digits/samples"
+"""What the catalog calls the data."""
 
 
 def main() -> int:
@@ -42,9 +45,11 @@ def main() -> int:
     bucket = f"file://{store}/digits"
     run_aisio("pack", str(samples), bucket, "--prefix=train", f"--samples={SAMPLES}")
     with serve(store) as endpoint:
+        pin_catalog(endpoint)
         urls = list_shards(endpoint)
         load_shard(urls[0], endpoint)
-        run, size_bytes = train_on(urls, endpoint)
+        load_folder()
+        run, size_bytes = train_by_name(endpoint)
     picture = BUILD / "run.png"
     draw(run, picture, goal=GOAL)
     print_table(urls, run, size_bytes)
@@ -90,9 +95,20 @@ def ready_address(server: subprocess.Popen[str]) -> str:
     raise SystemExit("the server ended before it was ready; its message is above")
 
 
+def pin_catalog(endpoint: str) -> None:
+    """Have the names of the catalog stand for what is served now, and for nothing else."""
+    folder = BUILD / "catalog"
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(CATALOG, folder)
+    os.environ["AISIO_CATALOG"] = str(folder)
+    os.environ["AISIO_CACHE_DIR"] = str(fresh_folder("cache"))
+    os.environ["AIS_ENDPOINT"] = endpoint
+    run_aisio("catalog", "pin", "-c", str(folder))
+
+
 def list_shards(endpoint: str) -> list[str]:
     """List the shards with the listing datapipe."""
-    urls = list(IterableWrapper([SHARDS]).ais_list_files(url=endpoint))
+    urls = list(IterableWrapper([TRAIN, HELD_OUT]).ais_list_files(url=endpoint))
     print(f"== {len(urls)} shards listed: {urls[0]} ...")
     return urls
 
@@ -103,27 +119,34 @@ def load_shard(url: str, endpoint: str) -> None:
         print(f"== {name} loaded: {len(stream.read()):,} bytes")
 
 
-def train_on(urls: list[str], endpoint: str) -> tuple[Run, int]:
-    """Train on all shards but the last, which is held out.
+def load_folder() -> None:
+    """Load the digits that are held out as files, to be looked at."""
+    folder = aisio.load(LOOKED_AT)
+    print(f"== {LOOKED_AT} loaded: {len(list(folder.iterdir()))} files in {folder}")
+
+
+def train_by_name(endpoint: str) -> tuple[Run, int]:
+    """Train on all shards but the one that is held out.
 
     Returns:
         The run, and the size of the shards trained on, in bytes.
     """
-    *train_urls, held_out = urls
-    print(f"== training on {len(train_urls)} shards with 2 workers, {held_out} is held out")
+    shards = list(aisio.source(TRAIN).list())
+    print(f"== training on the {len(shards)} shards of {TRAIN} with 2 workers")
     run = train(
-        load_batches(train_urls, endpoint, workers=2),
-        load_batches([held_out], endpoint, workers=0),
-        samples=len(train_urls) * SAMPLES,
+        load_batches(TRAIN, endpoint, workers=2),
+        load_batches(HELD_OUT, endpoint, workers=0),
+        samples=len(shards) * SAMPLES,
         goal=GOAL,
         epochs=EPOCHS,
     )
-    return run, sum(aisio.Client(endpoint).object(url).head().size_bytes or 0 for url in train_urls)
+    client = aisio.Client(endpoint)
+    return run, sum(client.object(shard.url).head().size_bytes or 0 for shard in shards)
 
 
-def load_batches(urls: list[str], endpoint: str, *, workers: int) -> Batches:
+def load_batches(name: str, endpoint: str, *, workers: int) -> Batches:
     """Return batches of samples, read from the shards anew at each iteration."""
-    reader = aisio.AISShardReader(urls, endpoint=endpoint)
+    reader = aisio.AISShardReader(name, endpoint=endpoint)
     return DataLoader(reader, batch_size=50, num_workers=workers, persistent_workers=workers > 0)
 
 

@@ -1,0 +1,91 @@
+"""`aisio load`: resources of the catalog -> files and folders of this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from aisio.cli.cluster import Cluster
+from aisio.cli.output import tell, told_what_is_logged, write_lines
+
+if TYPE_CHECKING:
+    from functools import partial
+
+
+@click.command("load", short_help="Download resources of the catalog, and print their paths.")
+@click.argument("tag", required=False)
+@click.option("--all", "load_all", is_flag=True, help="All resources; goes on where one fails.")
+@click.option("--list", "list_them", is_flag=True, help="List them and where they come from.")
+@click.option(
+    "--source",
+    type=click.Choice(["ngc", "pbss"]),
+    help="That registry alone; else the entry's own URLs, or BIONEMO_DATA_SOURCE.",
+)
+@click.option(
+    "--cache-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder of downloads; else AISIO_CACHE_DIR.",
+)
+@click.option("--recheck", is_flag=True, help="Hash and compare what is there.")
+@click.pass_obj
+def command(
+    cluster: Cluster,
+    tag: str | None,
+    load_all: bool,
+    list_them: bool,
+    source: str | None,
+    cache_dir: Path | None,
+    recheck: bool,
+) -> None:
+    """Print the path of the resource TAG, downloaded and unpacked if it is not there yet.
+
+    Stdout gets the absolute path and nothing else; with --all one line for each, the tag, a tab and
+    the path.
+    """
+    if (tag is not None) + load_all + list_them != 1:
+        raise click.UsageError("one of TAG, --all and --list is needed")
+    if list_them:
+        _list()
+        return
+    from functools import partial
+
+    from aisio.resources.loading import load
+
+    one = partial(
+        load,
+        source=source,
+        cache_dir=cache_dir,
+        client=cluster.client() if cluster.endpoint else None,
+        recheck=recheck,
+    )
+    with told_what_is_logged("aisio.resources"):
+        if tag is None:
+            _load_all(one)
+        else:
+            write_lines([str(one(tag).absolute())])
+
+
+def _list() -> None:
+    from aisio.resources.bionemo import print_resources
+
+    print_resources()
+
+
+def _load_all(one: partial[Path]) -> None:
+    from aisio.catalog import default_catalog
+    from aisio.errors import AisioError
+
+    failed = []
+    tags = sorted(default_catalog().resources)
+    for tag in tags:
+        try:
+            path = one(tag).absolute()
+        except (AisioError, OSError) as error:
+            tell(f"{tag}: {error}")
+            failed.append(tag)
+        else:
+            write_lines([f"{tag}\t{path}"])
+    if failed:
+        raise AisioError(f"{len(failed)} of {len(tags)} resources failed: {', '.join(failed)}")

@@ -1,0 +1,1 @@
+"""Bytes by name: downloads, verified, unpacked and kept; `aisio.load`."""
