@@ -1,0 +1,75 @@
+"""What aisio promises to do like the systems that it covers, line by line.
+
+A line marked with "!" does better than the original on purpose.
+"""
+# ruff: noqa: E501 - a line here is a line of a table
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+AISTORE: Mapping[str, str] = {
+    "AIS-01": "Sources list objects lazily, with name and size, under a prefix; and URLs, with an ETL if asked.",
+    "AIS-02": "A dataset without a source is refused by its own name; a single source needs no list.",
+    "AIS-03": "prefix_map: nothing means all, a string one prefix, a list several in order; for each source.",
+    "AIS-04 !": "Object groups honour the prefix.",
+    "AIS-05": "Map dataset: listed once, (name, bytes), length, index errors, negative indices, `__getitems__`.",
+    "AIS-06": "Iterable dataset: lazy, can be iterated again, (name, bytes) in the order of the listing.",
+    "AIS-07": "Workers: item i goes to worker i mod n, none twice, none lost; or whole sources to workers.",
+    "AIS-08": "Fork and spawn.",
+    "AIS-09": "`len()` of an iterable dataset counts and leaves the dataset usable.",
+    "AIS-10": "Progress bars if asked, which name the worker.",
+    "AIS-11": "Members of a shard with one basename are a sample: (basename, {extension: bytes}).",
+    "AIS-12": 'Fields that a sample lacks are b""; torch\'s default collate and pickle work.',
+    "AIS-13 !": "Dots in folders, names without extension and folders do no harm; equal basenames stay apart.",
+    "AIS-14": "An object that is no tar is an error with class and cause.",
+    "AIS-15 !": "`len()` of a shard reader counts samples.",
+    "AIS-16 !": "Several streams of shards in step, one member of each, split over workers.",
+    "AIS-17 !": "One session a worker, made on first use, never shared after fork, never nested.",
+    "AIS-18": "Batches by bytes.",
+    "AIS-19": "Listing datapipe: prefixes -> URLs, under both functional names.",
+    "AIS-20": "Loading datapipe: URLs -> (URL, stream), with ETL; source datapipe, with prefix and ETL.",
+    "AIS-21": "A missing bucket is a 404; URLs that cannot be meant are refused with an explanation.",
+    "AIS-22": "URLs of ais, s3 or aws, gcp or gs parse and come back.",
+    "AIS-23": "One large object by ranges in parallel; many small ones by batches.",
+}
+
+BIONEMO: Mapping[str, str] = {
+    "NGC-01": "A catalog is every *.yaml and *.yml directly in a folder; full tag = file stem / tag.",
+    "NGC-02": "The fields of a resource and their types; which ones are required.",
+    "NGC-03": "Each field that cannot be meant is refused with file, tag and field.",
+    "NGC-04 !": "A registry target that cannot be meant is refused like any other field.",
+    "NGC-05 !": "A tag twice, a missing folder, an empty file.",
+    "NGC-06": "A catalog is read once in a process, and again if asked.",
+    "NGC-07": "The catalog files of bionemo-core 2.4.5 parse unchanged.",
+    "NGC-08": "Errors of `load` in the original's order and words, all of them ValueErrors.",
+    "NGC-09": "The default source comes from the environment at the time of the call; else ngc.",
+    "NGC-10": "Cache folder: argument, environment, the user's; not writable: an error that names the variable.",
+    "NGC-11": "From an S3 store: size first, progress, ten tries.",
+    "NGC-12 !": "The S3 store's endpoint can be set.",
+    "NGC-13": "Names in the cache: {sha256}-{last part of the S3 URL}, whatever the source.",
+    "NGC-14 !": "Resources without a digest never share a file.",
+    "NGC-15": "The digest is checked before the file has its name; a wrong one leaves nothing.",
+    "NGC-16": "A cached file with the wrong digest is downloaded again, one with the right one is not.",
+    "NGC-17": "Without a digest a cached file is taken as it is; after a download its digest is logged.",
+    "NGC-18": "Names of what is unpacked: .decomp, .untar, .unzip.",
+    "NGC-19": "`decompress: false` and `unpack: false` give the file itself.",
+    "NGC-20 !": "The longest known ending decides how to unpack.",
+    "NGC-21": "A member that is gone is unpacked again, not downloaded.",
+    "NGC-22 !": "Members that lead out of their folder are refused, on every Python.",
+    "NGC-23 !": "A verified entry is neither hashed nor unpacked again; what changed or vanished is noticed.",
+    "NGC-24": "Registry: models and resources, the one file that was asked for, its name when it is right.",
+    "NGC-25 !": "Registry: the latest version where none is named; files in folders.",
+    "NGC-26": "Registry: NVIDIA's client reads the same server; guests and keys, refused keys.",
+    "NGC-27": "Registry: what is missing, not complete, not found or not licensed is told apart.",
+    "NGC-28": "The table of resources.",
+    "NGC-29": "The command prints one path on stdout and everything else on stderr.",
+    "NGC-30 !": "The command's flags, alone and together; exit codes; `python -m`.",
+    "NGC-31": "--all loads every entry in order and reports on stderr.",
+    "NGC-32": "Many processes load one tag: one download.",
+}
+
+SYSTEMS: Mapping[str, Mapping[str, str]] = {
+    "AIStore's PyTorch plugin": AISTORE,
+    "BioNeMo's `load(tag)`": BIONEMO,
+}
