@@ -16,7 +16,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 _OPTIONAL = re.compile(
-    r"^(?:import|from) (torch|aistore|webdataset|aiohttp|opentelemetry|bionemo|ngcsdk|ngcbase)\b",
+    r"^(?:import|from) "
+    r"(torch|aistore|webdataset|aiohttp|obstore|lz4|opentelemetry|bionemo|ngcsdk|ngcbase)\b",
     re.MULTILINE,
 )
 

@@ -111,7 +111,7 @@ def read_marker(file: Path, name: str) -> Marker | None:
     """Return a marker, or None where there is none that can be trusted for this entry."""
     try:
         marker = msgspec.json.decode(file.read_bytes(), type=Marker)
-    except (OSError, ValueError):
+    except (OSError, ValueError, msgspec.DecodeError):  # no ValueError before msgspec 0.19
         return None
     return marker if marker.format == _FORMAT and marker.name == name else None
 
