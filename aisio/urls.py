@@ -15,7 +15,7 @@ Source: AIStore's naming rules, release 5.0 (bucket and namespace characters, pr
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from aisio.errors import UrlError
 
@@ -170,7 +170,9 @@ class ObjectUrl:
         Raises:
             UrlError: No store accepts that name.
         """
-        return replace(self, name=check_prefix(name, f"{self.root}/{name}"))
+        # Each object read comes by here: dataclasses.replace takes three times as long.
+        name = check_prefix(name, f"{self.root}/{name}")
+        return ObjectUrl(self.provider, self.bucket, name, self.namespace, self.scheme)
 
     def join(self, name: str) -> ObjectUrl:
         """Return the address of `name` below this prefix, with one "/" between the two."""

@@ -79,7 +79,7 @@ def names_and_bytes(
 
 
 def test_a_batch_is_one_request_with_its_entries_in_order() -> None:
-    """The redirect to the node that assembles it gets the same body."""
+    """AIS-23: the redirect to the node that assembles it gets the same body."""
     moved = Reply(307, headers={"Location": "{server}/v1/ml/moss/b/x/w/1?tid=t"})
     with asked(moved, Reply(200, WHOLE)) as (server, client):
         found = list(client.get_batch(URLS))

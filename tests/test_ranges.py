@@ -80,7 +80,7 @@ def test_parts_are_the_whole(size: int, part_bytes: int, streams: int) -> None:
 
 
 def test_a_large_body_is_read_by_ranges() -> None:
-    """Each part once, the first reply let go, and the threads have ended and let go too."""
+    """AIS-23: each part once, the first reply let go, and the threads have ended and let go too."""
     opener, seen = Opener(LARGE), list[int]()
     raw = io.BytesIO(LARGE)
     body = Body(raw, info_of(LARGE), len(LARGE), SUM, parts=opener)

@@ -49,7 +49,7 @@ def read(found: Iterator[tuple[ObjectInfo, bytes | None]]) -> list[tuple[str, by
 def test_all_come_in_the_order_asked_for(
     filled: Bucket, streaming: bool, output_format: str
 ) -> None:
-    """Also one of them twice, and with its checksum from the listing compared."""
+    """AIS-23: also one of them twice, and with its checksum from the listing compared."""
     infos = list(filled.list(prefix="d", props="name,size,checksum"))
     infos.append(infos[3])
     found = filled.client.get_batch(infos, streaming=streaming, output_format=output_format)

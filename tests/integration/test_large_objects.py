@@ -73,7 +73,7 @@ def struck_data(proxy: FaultProxy) -> bool:
 
 @pytest.mark.parametrize("name", ["large", "small"])
 def test_every_way_gives_the_same_bytes(names: Bucket, tmp_path: Path, name: str) -> None:
-    """Bytes, buffer, file, range, seekable file."""
+    """AIS-23: bytes, buffer, file, range, seekable file."""
     item, data = names.object(name), {"large": LARGE, "small": SMALL}[name]
     assert item.get() == data
     buffer = bytearray(len(data) + 1)
@@ -92,7 +92,7 @@ def test_every_way_gives_the_same_bytes(names: Bucket, tmp_path: Path, name: str
 def test_a_large_object_takes_one_request_and_one_for_each_part(
     names: Bucket, endpoint: str
 ) -> None:
-    """The first one tells what there is; reading on in it would be as slow as one stream."""
+    """AIS-23: the first one tells what there is; to read on in it is as slow as one stream."""
     with behind(endpoint, names, "large") as (proxy, item):
         assert item.get() == LARGE
         parts = [str(part) for part in plan_parts(len(LARGE))]
