@@ -182,6 +182,9 @@ class Pace:
         if self._is_fixed or not overloaded or now - self._slowed_at_s < _SLOWED_AT_MOST_EVERY_S:
             return  # what was under way together fails together: that is one sign, not eight
         self._slowed_at_s = now
+        if self.is_probing and not isinstance(error, ThrottledError):
+            # A broken connection does not say that two are too many, as a refusal does.
+            self.limit = self._start
         self._probes = 0
         self._settle(max(1, self.limit // 2))
         self._begin_window()

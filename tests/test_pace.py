@@ -129,11 +129,14 @@ def test_a_start_that_was_too_low_is_made_good() -> None:
     assert pace.limit >= 10
 
 
-def test_overload_ends_the_first_reads_too() -> None:
-    """What was learned from them is of no use then."""
+@pytest.mark.parametrize(
+    ("error", "limit"), [(ThrottledError("429"), 1), (UnavailableError("reset"), 4)]
+)
+def test_overload_ends_the_first_reads_too(error: StorageError, limit: int) -> None:
+    """What was learned from them is of no use then; one broken connection is not worth 10 s."""
     pace = Pace(now=Clock())
-    pace.slow_down(ThrottledError("429"))
-    assert (pace.limit, pace.is_probing) == (1, False)
+    pace.slow_down(error)
+    assert (pace.limit, pace.is_probing) == (limit, False)
 
 
 def test_it_stays_within_its_bounds() -> None:
