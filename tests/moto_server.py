@@ -18,11 +18,32 @@ KEYS = {
 }
 """The environment in which anybody may read and write."""
 
+SIGNED = (
+    "AWS4-HMAC-SHA256 Credential=k/20260101/us-east-1/s3/aws4_request, "
+    "SignedHeaders=host, Signature=0"
+)
+"""A header that moto takes for a signature: it wants to see one, and does not check by what."""
+
+_SIGNING = f"""
+from moto.server import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import run_simple
+moto = DomainDispatcherApplication(create_backend_app)
+def app(environ, start_response):
+    environ["HTTP_AUTHORIZATION"] = {SIGNED!r}
+    return moto(environ, start_response)
+run_simple("127.0.0.1", 0, app, threaded=True)
+"""
+
 
 @contextmanager
-def s3_server() -> Iterator[str]:
-    """Run a server and give its endpoint."""
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"]
+def s3_server(*, sign: bool = False) -> Iterator[str]:
+    """Run a server and give its endpoint.
+
+    Args:
+        sign: Take every request for a signed one of S3, whatever it bears; moto refuses others.
+    """
+    served = ["-m", "moto.server", "-H", "127.0.0.1", "-p", "0"]
+    command = [sys.executable, *(["-c", _SIGNING] if sign else served)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as server:
         assert server.stderr is not None
         found = next(filter(None, (re.search(rb"http://[\d.:]+", line) for line in server.stderr)))

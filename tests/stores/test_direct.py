@@ -26,7 +26,7 @@ from aisio.stores.forked import obstore_here
 from aisio.testing.store_contract import ODD_NAMES, StoreContract
 from aisio.urls import ObjectUrl
 from tests.http_server import Reply, Server
-from tests.moto_server import s3_server
+from tests.moto_server import SIGNED, s3_server
 
 pytest.importorskip("obstore")
 pytest.importorskip("moto")
@@ -35,11 +35,6 @@ pytest.importorskip("aiohttp")
 from aisio.gateway import Gateway
 from aisio.testing.fault_proxy import FaultProxy, Stall
 
-# moto wants to see that a request is signed, and does not check by what.
-SIGNED = {
-    "Authorization": "AWS4-HMAC-SHA256 Credential=k/20260101/us-east-1/s3/aws4_request, "
-    "SignedHeaders=host, Signature=0"
-}
 KEYS = {"access_key_id": "k", "secret_access_key": "the-secret"}
 FAST = RetryPolicy(attempts=3, first_wait_s=0.001, longest_wait_s=0.002)
 _numbers = count()
@@ -56,7 +51,7 @@ def s3():
 def bucket(s3):
     """Return the URL of a new bucket."""
     name = f"bucket-{next(_numbers)}"
-    requests.put(f"{s3}/{name}", headers=SIGNED, timeout=10).raise_for_status()
+    requests.put(f"{s3}/{name}", headers={"Authorization": SIGNED}, timeout=10).raise_for_status()
     return ObjectUrl.parse(f"s3://{name}")
 
 
@@ -72,7 +67,11 @@ def raw(s3):
 
     def send(method, url, **more):
         reply = requests.request(
-            method, f"{s3}/{url.bucket}/{quote(url.name)}", headers=SIGNED, timeout=10, **more
+            method,
+            f"{s3}/{url.bucket}/{quote(url.name)}",
+            headers={"Authorization": SIGNED},
+            timeout=10,
+            **more,
         )
         reply.raise_for_status()
         return reply
