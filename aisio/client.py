@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
 from aisio.batches import BatchItem, BatchOptions, Missing, get_batch
-from aisio.config import load_settings
+from aisio.config import first_set, load_settings
 from aisio.errors import (
     ConfigError,
     ConflictError,
@@ -31,12 +32,15 @@ from aisio.wire.templates import parse_template
 
 __all__ = ["Bucket", "Client", "Object", "ObjectGroup"]
 
+_MOST_SHARED = 16
+
 
 class Client:
     """The way into an AIStore cluster or an aisio gateway.
 
-    Nothing is sent until something is asked for. A client pickles; each thread of each process that
-    uses it opens its own connections.
+    Nothing is sent until something is asked for. A client pickles, and may be used by any
+    thread of any process: what is read over plain http comes by connections that the process has,
+    all else by connections of the thread's own.
 
     Args:
         endpoint: Base URL, as in "http://127.0.0.1:8080"; without it AIS_ENDPOINT.
@@ -44,7 +48,7 @@ class Client:
         timeouts: Per request.
         retry: How long and how often to try.
         tls: Certificates for https.
-        pool_size: Connections kept to one host by one thread.
+        pool_size: Connections kept to one host that are not in use.
         direct: Read from the storage node that holds an object, which is computed from the cluster
             map, and go by way of the proxy only where that fails.
 
@@ -231,7 +235,7 @@ class Client:
         return True
 
     def close(self) -> None:
-        """Close the calling thread's connections."""
+        """Close the calling thread's connections, and the process's that are not in use."""
         self.requests.close()
 
 
@@ -413,3 +417,36 @@ class Bucket:
 def client_for(client: Client | None, endpoint: str | None) -> Client | None:
     """Return the cluster that was given, or None where the environment is to name one."""
     return client or (Client(endpoint) if endpoint else None)
+
+
+def usual_client() -> Client:
+    """Return the client of what the environment says now: the same one for all who ask.
+
+    Were there one for each object or source that is named without a client, each would have
+    connections of its own.
+
+    Raises:
+        ConfigError: AIS_ENDPOINT is not set, or a variable cannot be meant.
+    """
+    return _shared(load_settings())
+
+
+def client_at(endpoint: str) -> Client:
+    """Return the client of a cluster that is named by data: a catalog, or the URL of an object.
+
+    It is the same one for all who ask. The environment's token goes along only where this is the
+    environment's own cluster.
+    """
+    usual = first_set("AIS_ENDPOINT")
+    is_usual = usual is not None and usual.rstrip("/") == endpoint.rstrip("/")
+    return _shared(load_settings(endpoint, token=None if is_usual else ""))
+
+
+def client_like(client: Client, endpoint: str) -> Client:
+    """Return a client with these settings for another cluster, but without the token."""
+    return _shared(replace(client.settings, endpoint=endpoint, token=None))
+
+
+@lru_cache(maxsize=_MOST_SHARED)
+def _shared(settings: Settings) -> Client:
+    return Client.from_settings(settings)

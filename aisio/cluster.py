@@ -217,7 +217,7 @@ class Router:
         try:
             self._ask_for_map()
         finally:
-            self._requests.close()
+            self._requests.leave()
             lock.release()
 
     def _remember(self, cluster_map: ClusterMap | None, *, failed: bool = False) -> _Known:

@@ -121,6 +121,14 @@ def first_set(*names: str, environ: Mapping[str, str] | None = None) -> str | No
     return next((env[name] for name in names if env.get(name)), None)
 
 
+def set_with(
+    prefixes: tuple[str, ...], environ: Mapping[str, str] | None = None
+) -> frozenset[tuple[str, str]]:
+    """Return all variables, with their values, whose names begin with one of these."""
+    env = os.environ if environ is None else environ
+    return frozenset(item for item in env.items() if item[0].startswith(prefixes))
+
+
 def _endpoint(argument: str | None, env: Mapping[str, str]) -> str:
     where = "endpoint" if argument is not None else "AIS_ENDPOINT"
     endpoint = argument if argument is not None else env.get("AIS_ENDPOINT", "")

@@ -10,11 +10,11 @@ DataLoader's workers share the objects. Importing this module registers the name
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from typing import Any
 
-from aisio.client import Client, client_for
+from aisio.client import Client, client_at, client_for, client_like
 from aisio.datapipe_base import IterDataPipe, StreamWrapper, functional_names
 from aisio.errors import ConfigError, NotFoundError, StorageError
 from aisio.official import adapt_official
@@ -28,6 +28,7 @@ from aisio.wire.messages import is_object_http_url, parse_object_http_url
 __all__ = ["AISFileLister", "AISFileLoader", "AISSourceLister"]
 
 _IN_TAR = ".tar/"
+_BUFFER_BYTES = 64 * 1024
 
 
 @functional_names("ais_list_files", "list_files_by_ais")
@@ -121,7 +122,8 @@ class AISFileLoader(IterDataPipe[tuple[str, StreamWrapper]]):
 
     def __iter__(self) -> Iterator[tuple[str, StreamWrapper]]:
         for url in self.source_datapipe:
-            yield url, StreamWrapper(self._open(url))
+            # Without a buffer, a line would be read byte by byte.
+            yield url, StreamWrapper(io.BufferedReader(self._open(url), _BUFFER_BYTES))
 
     def _open(self, url: str) -> Body:
         if is_object_http_url(url):
@@ -159,9 +161,10 @@ class AISFileLoader(IterDataPipe[tuple[str, StreamWrapper]]):
     def _open_http(self, text: str) -> Body:
         endpoint, url, etl_name = parse_object_http_url(text)
         client = self._client
-        if client is None or client.endpoint != endpoint:
-            # A token is for the cluster that it was given for, not for whatever host a URL names.
-            client = Client(endpoint) if client is None else _elsewhere(client, endpoint)
+        if client is None:
+            client = client_at(endpoint)
+        elif client.endpoint != endpoint:
+            client = client_like(client, endpoint)
         return AisStore(client).get(url, etl_name=self.etl_name or etl_name)
 
     def __len__(self) -> int:
@@ -231,7 +234,3 @@ class AISSourceLister(IterDataPipe[str]):
 
 def _has_official_listing(item: Any) -> bool:
     return hasattr(item, "list_urls") and not type(item).__module__.startswith("aisio.")
-
-
-def _elsewhere(client: Client, endpoint: str) -> Client:
-    return Client.from_settings(replace(client.settings, endpoint=endpoint, token=None))

@@ -8,6 +8,7 @@ what aisio uses of urllib3's.
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 from collections.abc import Mapping
@@ -32,7 +33,7 @@ from aisio.reply_head import (
 )
 from aisio.stats import here
 
-__all__ = ["PlainPool", "PlainReply"]
+__all__ = ["PlainPool", "PlainPools", "PlainReply"]
 
 _LONGEST_LINE_BYTES = 8 * 1024
 _MOST_INTERIM_REPLIES = 20
@@ -201,12 +202,12 @@ class PlainReply:
 
 
 class PlainPool:
-    """The connections of one thread to one host, for GET and HEAD.
+    """The connections of one process to one host, for GET and HEAD; threads may share it.
 
     Args:
         url: Any http URL of that host.
         timeouts: To connect, and between bytes.
-        size: How many are kept.
+        size: How many are kept that are not in use.
     """
 
     def __init__(self, url: str, timeouts: Timeouts, size: int) -> None:
@@ -218,8 +219,8 @@ class PlainPool:
         self._size = size
         self._kept: list[BufferedSocket] = []
         self._name = _host_header(self._host, self._port)
-        self._headers: Mapping[str, str] = {}
-        self._lines = _header_lines(self._name, {})
+        # Together, as another thread may put its own in their place.
+        self._last: tuple[Mapping[str, str], bytes] = ({}, _header_lines(self._name, {}))
 
     def urlopen(
         self,
@@ -259,13 +260,14 @@ class PlainPool:
     ) -> bytes:
         if _NOT_IN_A_TARGET.search(target):
             raise requests.exceptions.InvalidURL(f"{target!r} cannot stand in a request")
-        if headers != self._headers:
-            self._lines = _header_lines(self._name, headers)
-            self._headers = dict(headers)
+        last, lines = self._last
+        if headers != last:
+            lines = _header_lines(self._name, headers)
+            self._last = (dict(headers), lines)
         line = f"{method} {target} HTTP/1.1\r\n".encode("ascii")
         if body is None:
-            return line + self._lines + b"\r\n"
-        return b"%sContent-Length: %d\r\n\r\n%s" % (line + self._lines, len(body), body)
+            return line + lines + b"\r\n"
+        return b"%sContent-Length: %d\r\n\r\n%s" % (line + lines, len(body), body)
 
     def _send(self, connection: BufferedSocket, method: str, request: bytes) -> PlainReply:
         try:
@@ -292,15 +294,19 @@ class PlainPool:
 
     def close(self) -> None:
         """Close the connections that are not in use."""
-        while self._kept:
-            self._kept.pop().close()
+        with suppress(IndexError):
+            while True:
+                self._kept.pop().close()
 
     def __del__(self) -> None:
         self.close()
 
     def _take(self) -> BufferedSocket | None:
         while self._kept:
-            connection = self._kept.pop()
+            try:
+                connection = self._kept.pop()
+            except IndexError:  # another thread was faster
+                break
             # Bytes without a request: the server has closed it, or they are nobody's answer.
             if connection.is_quiet:
                 return connection
@@ -321,6 +327,39 @@ class PlainPool:
         with suppress(OSError):  # macOS refuses where the other end has closed: sending will tell
             inner.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return BufferedSocket(inner, self._timeouts.read_s, self._slow_s)
+
+
+class PlainPools:
+    """The plain connections of this process, by host; a fork's child begins without any.
+
+    Args:
+        timeouts: To connect, and between bytes.
+        size: How many to one host are kept that are not in use.
+    """
+
+    def __init__(self, timeouts: Timeouts, size: int) -> None:
+        self._timeouts = timeouts
+        self._size = size
+        self._of_process: tuple[int, dict[str, PlainPool]] = (0, {})
+
+    def at(self, origin: str) -> PlainPool:
+        """Return the connections to an origin, as in "http://127.0.0.1:8080"."""
+        pid, pools = self._of_process
+        if pid != os.getpid():
+            pools = {}
+            self._of_process = (os.getpid(), pools)
+        found = pools.get(origin)
+        if found is None:
+            # Of threads that come at once all must get the same.
+            found = pools.setdefault(origin, PlainPool(origin, self._timeouts, self._size))
+        return found
+
+    def close(self) -> None:
+        """Close the connections that are not in use."""
+        pid, pools = self._of_process
+        if pid == os.getpid():
+            for pool in list(pools.values()):
+                pool.close()
 
 
 def _sent(connection: BufferedSocket, request: bytes) -> bool:

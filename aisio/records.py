@@ -158,7 +158,7 @@ class Settings:
         timeouts: Per request.
         retry: Across requests.
         tls: Certificates.
-        pool_size: Connections kept to one host by one thread.
+        pool_size: Connections kept to one host that are not in use.
         direct: Read from the storage node that holds an object, not by way of the proxy.
     """
 

@@ -7,7 +7,9 @@ and hands over the open reply.
 
 A `requests.Session` is neither thread-safe nor fit to be used on both sides of a fork: two
 processes that share a socket read each other's replies. So each thread of each process makes its
-own, on first use, and what pickles is the settings alone.
+own, on first use, and what pickles is the settings alone. Plain connections are the process's, each
+in one thread's hands at a time: if each of 32 threads kept its own to each of 64 targets, a process
+would run out of files.
 """
 
 from __future__ import annotations
@@ -36,7 +38,7 @@ from aisio.errors import (
     StoreTimeoutError,
 )
 from aisio.least_rate import LeastRate
-from aisio.plain_http import PlainPool
+from aisio.plain_http import PlainPool, PlainPools
 from aisio.records import Settings, TlsFiles
 from aisio.replies import (
     FOREIGN,
@@ -56,6 +58,7 @@ T = TypeVar("T")
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MOST_REDIRECTS = 3
+_MOST_TLS_HOSTS = 10
 _PIECE_BYTES = 1024 * 1024
 _UNPRINTABLE = re.compile(r"[^\x21-\x7e]")
 _LINE_BREAK = re.compile("%0[AaDd]")
@@ -116,6 +119,7 @@ class WorkerRequestClient:
         self.settings = settings
         self._waiter = waiter
         self._local = threading.local()
+        self._plain = PlainPools(settings.timeouts, settings.pool_size)
 
     def __getstate__(self) -> dict[str, Any]:
         return {"settings": self.settings, "_waiter": self._waiter}
@@ -123,6 +127,7 @@ class WorkerRequestClient:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._local = threading.local()
+        self._plain = PlainPools(self.settings.timeouts, self.settings.pool_size)
 
     @property
     def session(self) -> requests.Session:
@@ -150,12 +155,14 @@ class WorkerRequestClient:
         return session
 
     def close(self) -> None:
-        """Close this thread's connections; the next request opens new ones."""
+        """Close this thread's connections, and the process's that are not in use."""
+        self.leave()
+        self._plain.close()
+
+    def leave(self) -> None:
+        """Close the connections that only this thread has; its next request opens new ones."""
         if getattr(self._local, "pid", None) == os.getpid():
             self._local.session.close()
-            for pool in self._local.pools.values():
-                if pool.plain is not None:
-                    pool.plain.close()
         self._local.__dict__.clear()
 
     def attempts(self) -> Attempts:
@@ -397,11 +404,14 @@ class WorkerRequestClient:
         pools: dict[str, _Pool] = self._local.pools
         found = pools.get(origin)
         if found is None:
-            found = pools[origin] = _open_pool(session, url, self.settings)
+            found = pools[origin] = _open_pool(session, url, self._plain)
+            kept = [name for name, pool in pools.items() if pool.plain is None]
+            if len(kept) > _MOST_TLS_HOSTS:
+                del pools[kept[0]]
         return found
 
 
-def _open_pool(session: requests.Session, url: str, settings: Settings) -> _Pool:
+def _open_pool(session: requests.Session, url: str, plain_pools: PlainPools) -> _Pool:
     """Ask requests which proxy, certificates and authorities hold for this host, once."""
     request = session.prepare_request(requests.Request("GET", url, auth=_keep_headers))
     options = session.merge_environment_settings(url, {}, True, session.verify, None)
@@ -415,8 +425,7 @@ def _open_pool(session: requests.Session, url: str, settings: Settings) -> _Pool
     adapter.cert_verify(pool, url, options["verify"], options["cert"])  # type: ignore[no-untyped-call]
     absolute = adapter.request_url(request, options["proxies"]).startswith("http")
     is_plain = url.startswith("http:") and not select_proxy(url, options["proxies"])
-    plain = PlainPool(url, settings.timeouts, settings.pool_size) if is_plain else None
-    return _Pool(pool, absolute, plain)
+    return _Pool(pool, absolute, plain_pools.at(_halves(url)[0]) if is_plain else None)
 
 
 def _existing(tls: TlsFiles) -> TlsFiles:

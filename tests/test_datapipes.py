@@ -6,9 +6,13 @@ import pickle
 
 import pytest
 
-from aisio.client import Client
+from aisio.client import Client, client_at, usual_client
 from aisio.datapipes import AISFileLister, AISFileLoader, AISSourceLister
 from aisio.errors import ConfigError, NotFoundError, UrlError
+from aisio.stores import AisStore, store_for
+from aisio.streams import Body
+from aisio.urls import ObjectUrl
+from tests.http_server import Reply, Server
 
 NAMES = ["obj0", "obj1", "temp/obj0", "temp/obj1"]
 
@@ -79,10 +83,77 @@ def test_streams_close_when_dropped(folder):
 def test_streams_close_themselves_when_read_out(folder):
     """A body that was read to its end holds no file, and goes on to say b""."""
     _, stream = next(iter(AISFileLoader([folder + "obj0"])))
-    raw = stream.file_obj._raw
+    raw = stream.file_obj.raw._raw
     assert stream.read() == b"obj0"
     assert raw.closed
     assert stream.read() == b""
+
+
+def test_lines_are_not_read_byte_by_byte(tmp_path, monkeypatch):
+    """The pipes of torch for lines and for CSV iterate over the stream."""
+    lines = [f"line {number}\n".encode() for number in range(1000)]
+    (tmp_path / "lines.txt").write_bytes(b"".join(lines))
+    sizes = []
+    readinto = Body.readinto
+
+    def counted(body, buffer):
+        sizes.append(len(buffer))
+        return readinto(body, buffer)
+
+    monkeypatch.setattr(Body, "readinto", counted)
+    _, stream = next(iter(AISFileLoader([f"file://{tmp_path}/lines.txt"])))
+    assert list(stream) == lines
+    assert len(sizes) <= 2
+
+
+def test_objects_that_are_loaded_without_a_client_share_one_connection(monkeypatch):
+    """What AIS_ENDPOINT names is one cluster, not one for each object."""
+    with Server(*[Reply(200, b"x")] * 10) as server:
+        monkeypatch.setenv("AIS_ENDPOINT", server.url)
+        loader = AISFileLoader([f"ais://b/{number}" for number in range(9)])
+        assert [stream.read() for _, stream in loader] == [b"x"] * 9
+        stores = [store_for(ObjectUrl.parse(f"ais://b{number}/")) for number in range(3)]
+        assert {id(store.client) for store in stores if isinstance(store, AisStore)} == {
+            id(usual_client())
+        }
+        usual_client().close()
+    # The cluster map is asked for by control call, on a connection of its own.
+    assert server.connections <= 2
+
+
+def test_another_environment_is_another_client(monkeypatch):
+    """A token that was renewed is used from then on."""
+    monkeypatch.setenv("AIS_ENDPOINT", "http://127.0.0.1:9")
+    first = usual_client()
+    monkeypatch.setenv("AIS_AUTHN_TOKEN", "renewed")
+    assert (usual_client().settings.token, first.settings.token) == ("renewed", None)
+    monkeypatch.delenv("AIS_AUTHN_TOKEN")
+    assert usual_client() is first
+
+
+@pytest.mark.parametrize("usual", [None, "http://127.0.0.1:9"])
+def test_the_token_does_not_go_to_the_host_of_an_http_url(monkeypatch, usual):
+    """It is for the environment's cluster; whose URLs data names is not known."""
+    monkeypatch.setenv("AIS_AUTHN_TOKEN", "secret")
+    monkeypatch.delenv("AIS_ENDPOINT", raising=False)
+    if usual:
+        monkeypatch.setenv("AIS_ENDPOINT", usual)
+    with Server(*[Reply(200, b"x")] * 3) as server:
+        url = f"{server.url}/v1/objects/b/x?provider=ais"
+        assert [stream.read() for _, stream in AISFileLoader([url])] == [b"x"]
+        client_at(server.url).close()
+    assert [request.headers["Authorization"] for request in server.requests] == [None] * 2
+
+
+def test_the_token_goes_along_where_the_url_is_of_the_usual_cluster(monkeypatch):
+    """The listers yield such URLs where a catalog names the cluster, or an ETL."""
+    monkeypatch.setenv("AIS_AUTHN_TOKEN", "secret")
+    with Server(*[Reply(200, b"x")] * 3) as server:
+        monkeypatch.setenv("AIS_ENDPOINT", server.url + "/")
+        url = f"{server.url}/v1/objects/b/x?provider=ais"
+        assert [stream.read() for _, stream in AISFileLoader([url])] == [b"x"]
+        client_at(server.url).close()
+    assert {request.headers["Authorization"] for request in server.requests} == {"Bearer secret"}
 
 
 @pytest.mark.parametrize("url", ["", "ais:", "ais://", "s3:///x", "nope://b/x"])

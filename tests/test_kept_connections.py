@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import socket
 import threading
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -75,3 +77,82 @@ def test_silence_on_a_kept_connection_is_not_sent_again() -> None:
         with pytest.raises(BlockingIOError):
             listener.accept()
         kept[0].close()
+
+
+def test_threads_share_what_connections_there_are() -> None:
+    """One after the other they need one; that a thread left does not cost it."""
+    with Server(*[OK] * 8) as server:
+        client = client_of(server.url)
+
+        def read() -> None:
+            assert stream(client) == b"ok"
+            client.leave()
+
+        for _ in range(8):
+            thread = threading.Thread(target=read)
+            thread.start()
+            thread.join()
+        assert len(server.requests) == 8
+        assert server.connections == 1
+        client.close()
+
+
+def test_connections_grow_with_reads_at_once_not_with_threads_times_hosts() -> None:
+    """On a large cluster that would be thousands. Here one thread reads at a time, any of them."""
+    hosts, threads, rounds = 4, 6, 3
+    turn = threading.Lock()
+    with ExitStack() as stack:
+        replies = [OK] * threads * rounds
+        servers = [stack.enter_context(Server(*replies)) for _ in range(hosts)]
+        client = client_of(servers[0].url)
+
+        def read() -> None:
+            for server in servers * rounds:
+                with turn:
+                    reply = client.exchange("GET", f"{server.url}/x", headers={}, about="x")
+                    assert reply.read() == b"ok"
+
+        workers = [threading.Thread(target=read) for _ in range(threads)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+        client.close()
+        assert [len(server.requests) for server in servers] == [threads * rounds] * hosts
+        assert [server.connections for server in servers] == [1] * hosts
+
+
+def test_headers_of_threads_are_not_mixed_up() -> None:
+    """The lines of the last headers are kept; another thread may be about to replace them."""
+    count, threads = 200, 4
+    with Server(*[OK] * count * threads) as server:
+        client = client_of(server.url)
+
+        def read(name: str) -> None:
+            for number in range(count):
+                headers = {"X-Thread": name, "X-Number": str(number % 2)}
+                reply = client.exchange("GET", f"{server.url}/{name}", headers=headers, about="x")
+                assert reply.read() == b"ok"
+
+        workers = [threading.Thread(target=read, args=(str(number),)) for number in range(threads)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+        client.close()
+    assert len(server.requests) == count * threads
+    assert all(request.target == f"/{request.headers['X-Thread']}" for request in server.requests)
+
+
+def test_a_forked_child_leaves_the_kept_connections_alone() -> None:
+    """It reads on its own, and what it closes stays open for its parent."""
+    with Server(*[OK] * 3) as server:
+        client = client_of(server.url)
+        assert stream(client) == b"ok"
+        child = multiprocessing.get_context("fork").Process(target=stream, args=(client,))
+        child.start()
+        child.join()
+        assert child.exitcode == 0
+        assert stream(client) == b"ok"
+        client.close()
+    assert server.connections == 2

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from aisio.client import Client
-from aisio.config import is_set
+from functools import lru_cache
+
+from aisio.client import Client, usual_client
+from aisio.config import is_set, set_with
 from aisio.errors import ConfigError
 from aisio.stores.ais import AisStore
 from aisio.stores.base import Store
@@ -14,11 +16,14 @@ from aisio.urls import FILE, MEMORY, WEB_SCHEMES, ObjectUrl
 
 __all__ = ["AisStore", "DirectSettings", "DirectStore", "LocalStore", "Store", "store_for"]
 
+_MOST_SHARED = 16
+_CLOUD_VARIABLES = ("AWS_", "GOOGLE_", "AZURE_")
+
 
 def store_for(
     url: ObjectUrl, client: Client | None = None, *, direct: bool | DirectSettings = False
 ) -> Store:
-    """Return the store that holds a URL.
+    """Return the store that holds a URL; for the same settings the same connections.
 
     file:// is the local file system; memory:// and web servers are always reached directly, ais://
     and oci:// always through the cluster. s3://, gs:// and az:// go through the cluster where there
@@ -35,12 +40,18 @@ def store_for(
     """
     if url.provider == FILE:
         return LocalStore()
-    settings = direct if isinstance(direct, DirectSettings) else None
+    settings = direct if isinstance(direct, DirectSettings) else DirectSettings()
     if url.provider == MEMORY or url.provider in WEB_SCHEMES:
-        return DirectStore(settings)
+        return _direct_store(settings, set_with(_CLOUD_VARIABLES))
     reachable = url.provider in DIRECT_PROVIDERS and not url.namespace
     if direct and not reachable:
         raise ConfigError(f"{url} is in a cluster; it cannot be reached directly")
     if direct or (reachable and client is None and not is_set("AIS_ENDPOINT")):
-        return DirectStore(settings)
-    return AisStore(client or Client())
+        return _direct_store(settings, set_with(_CLOUD_VARIABLES))
+    return AisStore(client or usual_client())
+
+
+@lru_cache(maxsize=_MOST_SHARED)
+def _direct_store(settings: DirectSettings, environment: frozenset[tuple[str, str]]) -> DirectStore:
+    """Return the one store of these settings; another environment may mean other credentials."""
+    return DirectStore(settings)
