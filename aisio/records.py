@@ -136,7 +136,8 @@ class TlsFiles:
 
     Attributes:
         verify: Check the server's certificate.
-        ca_file: PEM file of the authorities to trust; None for the system's.
+        ca_file: PEM file of the authorities to trust; without it what REQUESTS_CA_BUNDLE or
+            CURL_CA_BUNDLE names, else those of the package certifi.
         client_cert_file: PEM file of the certificate that this client shows; None for none.
         client_key_file: Its private key; None where the certificate's file holds it.
     """

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from aisio.errors import UrlError
-from aisio.urls import ALIASES, FILE, ObjectUrl
+from aisio.urls import ALIASES, FILE, MEMORY, ObjectUrl
 
 if TYPE_CHECKING:
     _ParamType = click.ParamType[ObjectUrl]
@@ -47,11 +47,20 @@ class Cluster:
         return store_for(url, self.client() if self.endpoint else None)
 
     def create_bucket(self, url: ObjectUrl) -> None:
-        """Create the bucket of a URL if there is none; folders come by themselves."""
-        from aisio.client import Bucket
+        """Create the bucket of a URL if there is none; folders come by themselves.
 
-        if url.provider != FILE:
-            Bucket(self.client(), url.with_name("")).create(exist_ok=True)
+        Raises:
+            ConfigError: It is in a cloud that is reached directly.
+        """
+        from aisio.client import Bucket
+        from aisio.errors import ConfigError
+        from aisio.stores import AisStore
+
+        store = self.store(url)
+        if isinstance(store, AisStore):
+            Bucket(store.client, url.with_name("")).create(exist_ok=True)
+        elif url.provider not in (FILE, MEMORY):
+            raise ConfigError(f"{url.root} cannot be created from here: use the cloud's own tools")
 
 
 class UrlType(_ParamType):

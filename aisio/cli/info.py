@@ -16,6 +16,7 @@ from aisio.urls import FILE, ObjectUrl
 
 if TYPE_CHECKING:
     from aisio.records import Settings
+    from aisio.stores import Store
 
 _VARIABLES = {
     "endpoint": "AIS_ENDPOINT",
@@ -87,20 +88,30 @@ def _object(cluster: Cluster, url: ObjectUrl) -> dict[str, Any]:
 
 
 def _prefix(cluster: Cluster, url: ObjectUrl) -> dict[str, Any]:
-    exists = _exists(cluster, url)
+    store = cluster.store(url)
+    exists = _exists(store, url)
     count = size_bytes = 0
-    for info in cluster.store(url).list(url) if exists else ():
+    for info in store.list(url) if exists else ():
         count += 1
         size_bytes += info.size_bytes or 0
     return {"url": str(url), "exists": exists, "objects": count, "size_bytes": size_bytes}
 
 
-def _exists(cluster: Cluster, url: ObjectUrl) -> bool:
+def _exists(store: Store, url: ObjectUrl) -> bool:
     from aisio.client import Bucket
+    from aisio.errors import NotFoundError
+    from aisio.stores import AisStore
 
     if url.provider == FILE:
         return Path("/", url.name).is_dir()
-    return Bucket(cluster.client(), url.with_name("")).exists()
+    if isinstance(store, AisStore):
+        return Bucket(store.client, url.with_name("")).exists()
+    try:
+        # Clouds that are reached directly say so when they are asked to list.
+        next(store.list(url), None)
+    except NotFoundError:
+        return False
+    return True
 
 
 def _connection(cluster: Cluster) -> dict[str, Any]:
