@@ -24,10 +24,11 @@ from aisio.checksums import new_hasher
 from aisio.compression import Decompressed, ReadIntoStream
 from aisio.errors import ConfigError, NotFoundError, RangeError, ShardError, StorageError
 from aisio.in_flight import fetch_in_order
+from aisio.least_rate import LeastRate
 from aisio.objects import Object
 from aisio.pace import Concurrency, Pace
 from aisio.records import ObjectInfo
-from aisio.replies import OpenReply, ReplyBody
+from aisio.replies import MeasuredBody, OpenReply, ReplyBody
 from aisio.stats import here, waiting
 from aisio.tar import NEED_DATA, TarMember, TarParser
 from aisio.urls import ObjectUrl
@@ -233,7 +234,9 @@ def _from_archive(
     if response is None:
         return
     try:
-        yield from _Framing(_Archive(response, entries, options, about), about).payloads()
+        least_rate = LeastRate.of(client.settings.timeouts)
+        archive = _Archive(response, entries, options, about, least_rate)
+        yield from _Framing(archive, about).payloads()
     except (StorageError, ShardError) as error:
         _log.debug("%s: what has not come is read object by object: %s", about, error)
     finally:
@@ -278,10 +281,11 @@ class _Archive:
         entries: list[BatchEntry],
         options: BatchOptions,
         about: str,
+        least_rate: LeastRate | None,
     ) -> None:
         self._entries = entries
         self._matcher: BatchMatcher | None = None
-        reply = ReplyBody(response, about)
+        reply = MeasuredBody(ReplyBody(response, about), least_rate, about)
         stream: ReadIntoStream = reply
         self._part: _ArchivePart | None = None
         if not options.streaming:
@@ -306,7 +310,7 @@ class _Archive:
 class _ArchivePart:
     """The archive's bytes out of a multipart reply."""
 
-    def __init__(self, reply: ReplyBody, multipart: MultipartReply) -> None:
+    def __init__(self, reply: MeasuredBody, multipart: MultipartReply) -> None:
         self._reply = reply
         self.multipart = multipart
         self._held = memoryview(b"")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf
 from time import perf_counter
 
 from aisio.records import Timeouts
@@ -11,23 +12,31 @@ from aisio.records import Timeouts
 class LeastRate:
     """Adds up what a body gave while it was waited for, window by window.
 
-    Only the time spent in reads counts: a consumer may pause for as long as it likes.
+    Only the time spent in reads counts: a consumer may pause for as long as it likes. Nor does a
+    server pay for thinking before it sends the first byte, as a transformation or a batch needs it.
 
     Args:
         bytes_per_s: What a line must give on average over a window.
         over_s: Length of a window, in seconds of waiting.
         now: A clock that never goes back, in seconds.
+        first_s: How much of a connection's first read may be thinking, in seconds.
     """
 
-    __slots__ = ("_bytes", "_bytes_per_s", "_over_s", "_waited_s", "now")
+    __slots__ = ("_bytes", "_bytes_per_s", "_first_s", "_over_s", "_thinks_s", "_waited_s", "now")
 
     def __init__(
-        self, bytes_per_s: float, over_s: float, now: Callable[[], float] = perf_counter
+        self,
+        bytes_per_s: float,
+        over_s: float,
+        now: Callable[[], float] = perf_counter,
+        *,
+        first_s: float = 0.0,
     ) -> None:
         self._bytes_per_s = bytes_per_s
         self._over_s = over_s
         self._bytes = 0
         self._waited_s = 0.0
+        self._first_s = self._thinks_s = first_s
         self.now = now
 
     @classmethod
@@ -35,13 +44,18 @@ class LeastRate:
         """Return what these settings ask for; None for nothing."""
         if timeouts.least_bytes_per_s is None:
             return None
-        return cls(timeouts.least_bytes_per_s, timeouts.slow_s)
+        first_s = inf if timeouts.read_s is None else timeouts.read_s
+        return cls(timeouts.least_bytes_per_s, timeouts.slow_s, first_s=first_s)
 
     def __str__(self) -> str:
         return f"{self._bytes_per_s:,.0f} bytes/s over {self._over_s:g} s"
 
     def add(self, count: int, waited_s: float) -> None:
         """Note that so many bytes came, after so many seconds."""
+        if self._thinks_s:
+            waited_s -= self._thinks_s
+            waited_s = waited_s if waited_s > 0 else 0.0  # half of what max() takes
+            self._thinks_s = 0.0
         self._bytes += count
         self._waited_s += waited_s
 
@@ -50,9 +64,10 @@ class LeastRate:
         if self._waited_s < self._over_s:
             return False
         missed = self._bytes < self._bytes_per_s * self._waited_s
-        self.begin()
+        self._bytes, self._waited_s = 0, 0.0
         return missed
 
     def begin(self) -> None:
-        """Begin a window, as on a new connection."""
+        """Begin with the first read of a new connection."""
         self._bytes, self._waited_s = 0, 0.0
+        self._thinks_s = self._first_s

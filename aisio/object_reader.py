@@ -62,6 +62,9 @@ class ObjectReader(io.RawIOBase):
         read_rest: Reads a body out at once.
         attempts: The budget for replies that break, where bodies do not go on by themselves.
         is_same: Tells whether two answers are about one version of the object.
+
+    Raises:
+        IntegrityError: The object's size is not known.
     """
 
     def __init__(
@@ -73,12 +76,18 @@ class ObjectReader(io.RawIOBase):
         is_same: Callable[[ObjectInfo, ObjectInfo], bool] = same_version,
     ) -> None:
         super().__init__()
+        if info.size_bytes is None:
+            raise IntegrityError(
+                f"GET {info.url}: the store does not say how many bytes it has: read it from start "
+                f"to end, by get() or stream()",
+                url=info.url,
+            )
         self.info = info
         self._open_range = open_range
         self._read_rest = read_rest
         self._attempts = attempts
         self._is_same = is_same
-        self._size = info.size_bytes or 0
+        self._size = info.size_bytes
         self._position = 0
         self._body: Body | None = None
         self._body_position = 0

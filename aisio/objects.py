@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import msgspec
 
+from aisio.checksums import new_hasher
 from aisio.cluster import Router
 from aisio.errors import IntegrityError, NotFoundError, RangeError, StorageError
 from aisio.files import replaced_when_done
@@ -17,8 +18,8 @@ from aisio.least_rate import LeastRate
 from aisio.object_reader import open_seekable
 from aisio.payloads import HashedPayload, Payload, PutData
 from aisio.ranges import BufferTarget, FileTarget, Target, read_bytes, read_out
-from aisio.records import ByteRange, ObjectInfo
-from aisio.replies import OpenReply, ReplyBody, let_go
+from aisio.records import ByteRange, Checksum, ObjectInfo
+from aisio.replies import OpenReply, ReplyBody, checked_length, let_go
 from aisio.retries import RETRIED, Attempts
 from aisio.streams import Body, same_version
 from aisio.urls import ObjectUrl
@@ -51,19 +52,25 @@ class Object:
         Raises:
             NotFoundError: No such object.
         """
-        return self._retry(self._head)
+        info = self._retry(self._head)
+        if info.size_bytes is not None:
+            return info
+        # AIStore leaves out the Content-Length of an empty object here; what stands between may
+        # drop that of any. A GET tells, and an empty object's costs no connection.
+        if _is_of_nothing(info.checksum):
+            return msgspec.structs.replace(info, size_bytes=0)
+        with self.stream() as body:
+            return msgspec.structs.replace(info, size_bytes=body.size_bytes)
 
     def _head(self) -> ObjectInfo:
         response = self._send("HEAD", messages.bucket_query(self.url))
         response.release_conn()
-        info = messages.parse_object_headers(response.headers, self.url)
-        # AIStore leaves out the Content-Length of an empty object here.
-        return info if info.size_bytes is not None else msgspec.structs.replace(info, size_bytes=0)
+        return messages.parse_object_headers(response.headers, self.url)
 
     def exists(self) -> bool:
         """Tell whether the cluster has the object."""
         try:
-            self.head()
+            self._retry(self._head)
         except NotFoundError:
             return False
         return True
@@ -182,6 +189,7 @@ class Object:
 
         Raises:
             NotFoundError: No such object.
+            IntegrityError: The store does not say how many bytes it has.
         """
         return open_seekable(self.head(), self.stream, read_bytes, is_same=self.is_same)
 
@@ -228,21 +236,19 @@ class Object:
             query["etl_name"] = etl_name
         response = self._send("GET", query, {"Range": str(byte_range)} if byte_range else None)
         info = messages.parse_object_headers(response.headers, self.url)
-        raw = ReplyBody(response, str(self.url))
+        raw, rate = ReplyBody(response, str(self.url)), self._least_rate()
         if etl_name:
             # The checksum is of the stored object, and a transformation cannot be gone on with.
-            size = _checked_length(response, byte_range, info) if byte_range else info.size_bytes
-            return Body(raw, info, size)
+            size = checked_length(response, byte_range, info) if byte_range else info.size_bytes
+            return Body(raw, info, size, least_rate=rate)
         if byte_range:
-            size = _checked_length(response, byte_range, info)
+            size = checked_length(response, byte_range, info)
             span = ByteRange(byte_range.start, byte_range.start + size)
             resume = _Resume(self, info, span, attempts)
             # The checksum is the whole object's.
             checksum = info.checksum if size == info.size_bytes else None
-            rate = self._least_rate()
             return Body(raw, info, size, checksum, resume, resume.parts, rate)
         resume = _Resume(self, info, ByteRange(0, None), attempts)
-        rate = self._least_rate()
         return Body(raw, info, info.size_bytes, info.checksum, resume, resume.parts, rate)
 
     def _least_rate(self) -> LeastRate | None:
@@ -252,7 +258,8 @@ class Object:
         query = messages.bucket_query(self.url) | {"archpath": archpath}
         response = self._send("GET", query)
         info = messages.parse_object_headers(response.headers, self.url)
-        return Body(ReplyBody(response, f"{self.url}/{archpath}"), info, info.size_bytes)
+        raw, rate = ReplyBody(response, f"{self.url}/{archpath}"), self._least_rate()
+        return Body(raw, info, info.size_bytes, least_rate=rate)
 
     def reopen(self, info: ObjectInfo, byte_range: ByteRange) -> ReplyBody:
         """Open a range of the very object that an earlier answer was about.
@@ -269,7 +276,7 @@ class Object:
         if not self.is_same(info, now):
             response.close()
             raise _replaced(info)
-        _checked_length(response, byte_range, now)
+        checked_length(response, byte_range, now)
         return ReplyBody(response, str(self.url))
 
     def is_same(self, first: ObjectInfo, now: ObjectInfo) -> bool:
@@ -344,54 +351,53 @@ class _Resume:
         """See `aisio.streams.Parts`."""
         part = ByteRange(self._range.start + start, self._range.start + stop)
         requests = self._item.client.requests
-        attempts = requests.attempts()
-        resume = _Resume(self._item, self._info, part, attempts, stopped)
-        raw = requests.retry(lambda: self._item.reopen(self._info, part), attempts)
+        resume = _Resume(self._item, self._info, part, requests.attempts(), stopped)
+        try:
+            raw = self._item.reopen(self._info, part)
+        except RETRIED as error:
+            raw = resume._reopen(part, error)
         rate = LeastRate.of(requests.settings.timeouts)
         return Body(raw, self._info, stop - start, resume=resume, least_rate=rate)
 
     def leave(self) -> None:
         """See `aisio.streams.Parts`."""
-        self._item.client.requests.close()
+        self._item.client.requests.leave()
 
     def __call__(self, got: int, error: StorageError) -> ReplyBody:
-        if self.parts is None or self._stopped():
-            # Nothing tells one version from another: what follows might be of another object.
+        if self.parts is None or not self._has_an_end:
+            # Nothing tells one version from another: what follows might be of another object. Or
+            # nothing tells where it ends: what follows might be cut as well, and pass for whole.
             raise error
         if got - self._renewed_at >= self.RENEWED_BY_BYTES:
             self._attempts.renew()
             self._renewed_at = got
-        rest = ByteRange(self._range.start + got, self._range.stop)
-        while True:
+        return self._reopen(ByteRange(self._range.start + got, self._range.stop), error)
+
+    @property
+    def _has_an_end(self) -> bool:
+        return self._range.stop is not None or self._info.size_bytes is not None
+
+    def _reopen(self, part: ByteRange, error: StorageError) -> ReplyBody:
+        """Open a part after an error; the last one is raised, also where nobody waits any more."""
+        while not self._stopped():
             self._attempts.failed(error)
+            if self._stopped():
+                break
             try:
-                return self._item.reopen(self._info, rest)
+                return self._item.reopen(self._info, part)
             except RETRIED as again:
                 error = again
+        raise error
+
+
+def _is_of_nothing(checksum: Checksum | None) -> bool:
+    hasher = new_hasher(checksum)
+    if checksum is None or hasher is None:
+        return False
+    return hasher.hexdigest() == checksum.value.lower()
 
 
 def _replaced(info: ObjectInfo) -> IntegrityError:
     return IntegrityError(
         f"GET {info.url}: the object was replaced while it was read; read it again", url=info.url
     )
-
-
-def _checked_length(response: OpenReply, wanted: ByteRange, info: ObjectInfo) -> int:
-    """Return how many bytes the reply to a request for a range must have."""
-    header = response.headers.get("Content-Range")
-    got = messages.parse_content_range(header)
-    if response.status == 206 and got is not None and _is_answer(got, wanted, info.size_bytes):
-        length = got[1] - got[0]
-        if response.headers.get("Content-Length") in (None, str(length)):
-            return length
-    response.close()
-    raise IntegrityError(
-        f"GET {info.url}: asked for {wanted}, the store answered {response.status} "
-        f"with Content-Range {header!r}",
-        url=info.url,
-    )
-
-
-def _is_answer(got: tuple[int, int], wanted: ByteRange, size: int | None) -> bool:
-    ends = [end for end in (wanted.stop, size) if end is not None]
-    return got[0] == wanted.start and got[1] == min(ends, default=got[1])

@@ -88,9 +88,9 @@ class Timeouts:
         least_bytes_per_s: A body that gives less than this, on average over `slow_s` of waiting for
             it, is treated as one that gives nothing: cut, and gone on with on a new connection.
             None takes any.
-        slow_s: The time over which that is measured; what a consumer does between its reads is no
-            waiting. Also how long a reply's head may take from its first byte, over plain http;
-            None for `least_bytes_per_s` switches that off too.
+        slow_s: The time over which that is measured; neither what a consumer does between its reads
+            nor the wait for the first byte counts. Also how long a reply's head may take from its
+            first byte, over plain http; None for `least_bytes_per_s` switches that off too.
     """
 
     connect_s: float | None = 3.0

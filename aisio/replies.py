@@ -19,9 +19,17 @@ from urllib3.exceptions import (
     SSLError,
 )
 
-from aisio.errors import AccessError, StorageError, StoreTimeoutError, UnavailableError
+from aisio.errors import (
+    AccessError,
+    IntegrityError,
+    StorageError,
+    StoreTimeoutError,
+    UnavailableError,
+)
+from aisio.least_rate import LeastRate
 from aisio.plain_http import PlainReply
-from aisio.wire.messages import error_for
+from aisio.records import ByteRange, ObjectInfo
+from aisio.wire.messages import error_for, parse_content_range
 
 _LONGEST_ERROR_BYTES = 65536
 _LONGEST_ERROR_S = 5.0
@@ -141,6 +149,47 @@ class ReplyBody:
         self._response.close()
 
 
+class MeasuredBody:
+    """The body of a reply that is read without a `Body`, unless it comes too slowly.
+
+    Args:
+        reply: The body.
+        least_rate: What it must give while it is waited for; None for anything.
+        about: What was asked for, for errors.
+    """
+
+    def __init__(self, reply: ReplyBody, least_rate: LeastRate | None, about: str) -> None:
+        self._reply = reply
+        self._least_rate = least_rate
+        self._about = about
+
+    def read(self, size: int, /) -> bytes:
+        """Return at most `size` bytes; b"" at the end; errors as for `ReplyBody.read`."""
+        started = self._begin()
+        data = self._reply.read(size)
+        self._end(len(data), started)
+        return data
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        """Fill a prefix of the buffer and return its length, 0 at the end; errors as for `read`."""
+        started = self._begin()
+        count = self._reply.readinto(buffer)
+        self._end(count, started)
+        return count
+
+    def _begin(self) -> float:
+        if self._least_rate is not None and self._least_rate.is_missed():
+            raise StoreTimeoutError(
+                f"GET {self._about}: the body came too slowly, with less than {self._least_rate}",
+                url=self._about,
+            )
+        return perf_counter()
+
+    def _end(self, count: int, started: float) -> None:
+        if self._least_rate is not None:
+            self._least_rate.add(count, perf_counter() - started)
+
+
 def _inner_reply(response: urllib3.BaseHTTPResponse) -> http.client.HTTPResponse | None:
     """Return the reply of http.client under urllib3's, or None where there is none to be found.
 
@@ -182,6 +231,31 @@ def _error_text(response: OpenReply) -> str:
     except (HTTPError, OSError):
         return ""
     return data.decode("utf-8", "replace")
+
+
+def checked_length(response: OpenReply, wanted: ByteRange, info: ObjectInfo) -> int:
+    """Return how many bytes the reply to a request for a range must have.
+
+    Raises:
+        IntegrityError: It is not of the bytes that were asked for; it was let go.
+    """
+    header = response.headers.get("Content-Range")
+    got = parse_content_range(header)
+    if response.status == 206 and got is not None and _is_answer(got, wanted, info.size_bytes):
+        length = got[1] - got[0]
+        if response.headers.get("Content-Length") in (None, str(length)):
+            return length
+    response.close()
+    raise IntegrityError(
+        f"GET {info.url}: asked for {wanted}, the store answered {response.status} "
+        f"with Content-Range {header!r}",
+        url=info.url,
+    )
+
+
+def _is_answer(got: tuple[int, int], wanted: ByteRange, size: int | None) -> bool:
+    ends = [end for end in (wanted.stop, size) if end is not None]
+    return got[0] == wanted.start and got[1] == min(ends, default=got[1])
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:

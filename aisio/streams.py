@@ -6,6 +6,7 @@ It knows no client or store; it is given an open reply.
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Callable
 from time import perf_counter
 from typing import Any, Protocol, TypeVar
@@ -34,6 +35,19 @@ connection that breaks within them takes them all along: http.client drops what 
 READ_PIECE_BYTES = 1024 * 1024
 """Most bytes of one `readinto`: they are hashed while the processor's cache still has them, and
 over https a stall loses no more than these."""
+
+
+_forks = 0
+"""How many forks lie between the process that loaded this and the present one."""
+
+
+def _count_fork() -> None:
+    global _forks
+    _forks += 1
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_count_fork)
 
 
 class RawReply(Protocol):
@@ -76,6 +90,9 @@ class Body(io.RawIOBase):
 
     A reply that is cut, goes silent or is too slow is continued behind its last good byte.
 
+    It belongs to the process that opened it: a forked child, which shares the connection, can only
+    close it.
+
     Args:
         raw: The open reply.
         info: What the store said of the whole object.
@@ -109,6 +126,7 @@ class Body(io.RawIOBase):
         self._hasher = new_hasher(checksum)
         self._got = 0
         self._ended = False
+        self._opened_after_forks = _forks
 
     def readable(self) -> bool:
         """Return True."""
@@ -130,8 +148,12 @@ class Body(io.RawIOBase):
         self._raw.close()
 
     def accept(self, data: memoryview) -> None:
-        """Count and check the next bytes, which came another way; errors as for `read`."""
-        self._take(data, len(data))
+        """Check the next bytes, which came another way and were counted there.
+
+        Raises:
+            IntegrityError: As for `read`.
+        """
+        self._take(data, len(data), 0)
 
     def read(self, size: int = -1, /) -> bytes:
         """Return `size` bytes, all that is left by default; b"" at the end.
@@ -141,6 +163,7 @@ class Body(io.RawIOBase):
         Raises:
             TruncatedError: The body ended before its promised length.
             IntegrityError: The checksum differs.
+            StorageError: It was opened before a fork, in another process.
         """
         self._check_open()
         if size < 0:
@@ -153,18 +176,18 @@ class Body(io.RawIOBase):
         while True:
             try:
                 data = self._timed(self._raw.read, self._at_most(size))
-                self._take(data, len(data))
+                count = len(data)
+                self._take(data, count, count)
             except (TruncatedError, UnavailableError, StoreTimeoutError) as error:
                 self._continue(error)
             else:
-                short = size - len(data)
+                short = size - count
                 if not short or self._ended or self.size_bytes is None:
                     return data
                 return data + self._read_by_pieces(short)
 
     def readall(self) -> bytes:
         """Return all that is left; errors as for `read`."""
-        self._check_open()
         if self.size_bytes is not None:
             # One exact read: the bytes need no joining afterwards.
             first = self.read(self.size_bytes - self._got)
@@ -209,7 +232,7 @@ class Body(io.RawIOBase):
         while True:
             try:
                 count = self._timed(self._raw.readinto, view[: self._at_most(len(view))])
-                self._take(view[:count], count)
+                self._take(view[:count], count, count)
             except (TruncatedError, UnavailableError, StoreTimeoutError) as error:
                 self._continue(error)
             else:
@@ -245,10 +268,10 @@ class Body(io.RawIOBase):
         # A reply ends where the body does; a file goes on behind a range.
         return size if self.size_bytes is None else min(size, self.size_bytes - self._got)
 
-    def _take(self, data: bytes | memoryview, count: int) -> None:
+    def _take(self, data: bytes | memoryview, count: int, read_here: int) -> None:
         self._got += count
         counters = here()
-        counters.bytes_read += count
+        counters.bytes_read += read_here
         if count and self._hasher is not None:
             started = perf_counter()
             self._hasher.update(data)
@@ -305,6 +328,11 @@ class Body(io.RawIOBase):
     def _check_open(self) -> None:
         if self.closed:
             raise ValueError(f"{self.info.url}: read of a closed body")
+        if self._opened_after_forks != _forks:
+            raise StorageError(
+                f"GET {self._url}: it was opened before the fork; open it again in this process",
+                url=self._url,
+            )
 
     def close(self) -> None:
         """Let go of the connection; what was not read is not verified."""
@@ -316,20 +344,18 @@ class Body(io.RawIOBase):
 def same_version(first: ObjectInfo, second: ObjectInfo) -> bool:
     """Tell whether two answers can be about the same bytes, by all that both of them say.
 
-    Where the first identifies its bytes by more than their number, the second must say something of
-    that kind as well.
+    Where the first identifies its bytes by more than their number, the second must agree in one of
+    these: a checksum here and an entity tag there say nothing of each other.
     """
-    if _identifies(first) and not _identifies(second):
+    sizes = (first.size_bytes, second.size_bytes)
+    if None not in sizes and sizes[0] != sizes[1]:
         return False
-    pairs = (
-        (first.size_bytes, second.size_bytes),
+    identities = (
         (first.checksum, second.checksum),
         (first.version, second.version),
         (first.etag, second.etag),
     )
-    unsaid = (None, "")
-    return all(one in unsaid or other in unsaid or one == other for one, other in pairs)
-
-
-def _identifies(info: ObjectInfo) -> bool:
-    return bool(info.checksum or info.version or info.etag)
+    said_by_both = [(one, other) for one, other in identities if one and other]
+    if any(one != other for one, other in said_by_both):
+        return False
+    return bool(said_by_both) or not (first.checksum or first.version or first.etag)

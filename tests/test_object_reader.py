@@ -461,6 +461,13 @@ def test_a_reply_of_unknown_length_that_ends_early_is_cut(data: bytes) -> None:
         reader.readall()
 
 
+def test_an_object_of_unknown_size_is_not_taken_for_an_empty_one() -> None:
+    """Where its end is would have to be guessed."""
+    info = msgspec.structs.replace(info_of(SMALL), size_bytes=None)
+    with pytest.raises(IntegrityError, match="ais://b/o: the store does not say how many bytes"):
+        ObjectReader(info, Store(SMALL))
+
+
 @pytest.mark.parametrize("whence", [-1, 3])
 def test_an_unknown_whence_is_refused(whence: int) -> None:
     """The text has the object and the number."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -22,6 +22,7 @@ from aisio.errors import (
     UnavailableError,
 )
 from aisio.records import ByteRange, Checksum, ObjectInfo, RetryPolicy, Settings
+from aisio.streams import Body
 from tests.http_server import Reply, Server
 
 DATA = bytes(range(100))
@@ -102,6 +103,13 @@ def test_another_checksum_is_another_object_where_ranges_have_none() -> None:
         pytest.raises(IntegrityError, match="replaced"),
     ):
         item.get()
+
+
+def test_a_part_without_a_checksum_is_known_by_its_version() -> None:
+    """One thing that both answers say is enough, where they agree in it."""
+    rest = Reply(206, DATA[40:], {"Content-Range": "bytes 40-99/100", "Ais-Version": "1"})
+    with stored(CUT, rest) as (_, item):
+        assert item.get() == DATA
 
 
 def test_another_version_is_another_object_whatever_ranges_have() -> None:
@@ -189,6 +197,27 @@ def test_an_object_without_a_version_is_read_again_from_its_start() -> None:
         assert item.get() == DATA
     assert [request.headers["Range"] for request in server.requests] == [None, None]
     with stored(bare) as (_, item), pytest.raises(TruncatedError):
+        item.stream().readall()
+
+
+def chunked(data: bytes, *, of: int) -> Reply:
+    """Return a reply without a length, cut within its one chunk; nothing says what it is of."""
+    headers = {"Transfer-Encoding": "chunked", "ETag": '"e"'}
+    return Reply(200, b"%x\r\n%b" % (of, data), headers)
+
+
+def test_a_body_of_unknown_length_is_read_again_from_its_start() -> None:
+    """Gone on with, it would have no end to compare with: a second cut would pass for it."""
+    rest = Reply(
+        206,
+        DATA[40:70],
+        {"Content-Range": "bytes 40-99/100", "Content-Length": "60", "ETag": '"e"'},
+    )
+    cut = chunked(DATA[:40], of=100)
+    with stored(cut, Reply(200, DATA, {"ETag": '"e"'})) as (server, item):
+        assert item.get() == DATA
+    assert [request.headers["Range"] for request in server.requests] == [None, None]
+    with stored(cut, rest) as (_, item), pytest.raises(UnavailableError, match="broke off"):
         item.stream().readall()
 
 
@@ -319,6 +348,42 @@ def test_head_tells_what_the_cluster_knows() -> None:
         assert item.exists() is True
         assert item.exists() is False
     assert {request.method for request in server.requests} == {"HEAD"}
+
+
+UNSIZED = {"Transfer-Encoding": "chunked"}
+
+
+def test_a_head_without_a_length_is_of_no_bytes_where_the_checksum_says_so() -> None:
+    """AIStore leaves the length of an empty object out; its checksum is that of nothing."""
+    with stored(Reply(200, headers=UNSIZED | hashed(b""))) as (server, item):
+        assert item.head().size_bytes == 0
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("said", [hashed(DATA), {}], ids=["another checksum", "no checksum"])
+@pytest.mark.parametrize("data", [DATA, b""], ids=["bytes", "empty"])
+def test_a_length_that_a_head_leaves_out_is_asked_for_by_a_get(
+    said: dict[str, str], data: bytes
+) -> None:
+    """Something between may have dropped it: it is not taken for 0."""
+    if said and not data:
+        said = {"Ais-Checksum-Type": "cesium", "Ais-Checksum-Value": "00"}
+    head, whole = Reply(200, headers=UNSIZED | said), Reply(200, data, said)
+    with stored(head, whole) as (server, item):
+        assert item.head().size_bytes == len(data)
+    assert [request.method for request in server.requests] == ["HEAD", "GET"]
+    with stored(head, whole, whole) as (_, item), item.open() as file:
+        assert file.read() == data
+
+
+def test_an_object_whose_length_nobody_tells_is_not_opened() -> None:
+    """It can be read through, but has no end to seek from; whether it is there is known."""
+    head, whole = Reply(200, headers=UNSIZED), Reply(200, b"3\r\nabc\r\n0\r\n\r\n", UNSIZED)
+    with stored(head, head, whole, whole) as (_, item):
+        assert item.exists()
+        with pytest.raises(IntegrityError, match="the store does not say how many bytes"):
+            item.open()
+        assert item.get() == b"abc"
 
 
 def test_an_open_object_is_a_seekable_file() -> None:
@@ -480,3 +545,27 @@ def test_a_delete_whose_answer_was_lost_has_succeeded() -> None:
     assert len(server.requests) == 2
     with stored(Reply(404)) as (_, item), pytest.raises(NotFoundError):
         item.delete()
+
+
+@contextmanager
+def part_of(item: Object, stopped: Callable[[], bool]) -> Iterator[Body]:
+    """Give bytes [10, 50) as a part of the whole, by a request of their own."""
+    with item.stream() as whole:
+        assert whole.parts is not None
+        with whole.parts.open(10, 50, stopped) as body:
+            yield body
+
+
+@pytest.mark.parametrize("begins", [[], [cut_part(10, 50, 20)]], ids=["never opened", "cut"])
+@pytest.mark.parametrize("fails", [1, 2, 3])
+def test_a_part_that_nobody_waits_for_is_not_asked_for_again(
+    begins: list[Reply], fails: int
+) -> None:
+    """Another part has failed, or somebody pressed ^C: all wait for this one to end."""
+    with (
+        stored(WHOLE, *begins, *[Reply(503)] * 9, attempts=100) as (server, item),
+        pytest.raises(UnavailableError, match="503"),
+        part_of(item, lambda: len(server.requests) > len(begins) + fails) as body,
+    ):
+        body.readall()
+    assert len(server.requests) == 1 + len(begins) + fails

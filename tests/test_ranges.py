@@ -12,6 +12,7 @@ import xxhash
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aisio import stats
 from aisio.errors import AccessError, ConfigError, IntegrityError, StorageError
 from aisio.ranges import (
     PARALLEL_FROM_BYTES,
@@ -93,6 +94,15 @@ def test_a_large_body_is_read_by_ranges() -> None:
     assert seen[-1] == len(LARGE)
     assert sorted(opener.left) == [f"aisio-range-{number}" for number in range(1, STREAMS)]
     assert not [one for one in threading.enumerate() if one.name.startswith("aisio-range")]
+
+
+def test_bytes_that_come_by_parts_are_counted_once() -> None:
+    """By the part that reads them, not again where the whole is verified."""
+    before = stats.totals()
+    assert read_bytes(body_of(LARGE, Opener(LARGE))) == LARGE
+    since = stats.since(before)
+    assert since["bytes_read"] == len(LARGE)
+    assert since["verify_s"] > 0
 
 
 def test_bytes_are_bytes() -> None:

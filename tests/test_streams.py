@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -279,6 +281,7 @@ def test_what_is_not_said_is_no_difference() -> None:
     assert same_version(bare, info_of(DATA, version="1", etag="e"))
     assert same_version(bare, bare)
     assert same_version(info_of(DATA, etag="e"), info_of(DATA))
+    assert same_version(info_of(DATA, etag="e"), info_of(DATA, checksum=None, etag="e"))
     assert not same_version(info_of(DATA), info_of(b"other"))
 
 
@@ -288,6 +291,17 @@ def test_an_answer_that_does_not_identify_its_object_is_not_trusted(said: dict[s
     silent = ObjectInfo("ais://b", "o", len(DATA))
     first = info_of(DATA, **said) if not said else msgspec.structs.replace(silent, **said)
     assert not same_version(first, silent)
+
+
+@pytest.mark.parametrize(
+    "said", [{"version": "1"}, {"etag": "e"}, {"version": "1", "etag": "e"}], ids=str
+)
+def test_answers_that_have_nothing_in_common_are_not_of_one_version(said: dict[str, Any]) -> None:
+    """One gives a checksum, the other something else: nothing contradicts, and nothing agrees."""
+    summed = info_of(DATA)
+    other = msgspec.structs.replace(ObjectInfo("ais://b", "o", len(DATA)), **said)
+    assert not same_version(summed, other)
+    assert not same_version(other, summed)
 
 
 def test_reading_out_gives_what_is_left_or_nothing() -> None:
@@ -415,3 +429,43 @@ def test_an_interrupted_body_is_not_read_on(read: Any) -> None:
     with pytest.raises(KeyboardInterrupt):
         read(body)
     assert (body.closed, raw.closed) == (True, True)
+
+
+def outcome_in_a_fork(act: Any) -> str:
+    """Return what a forked child says of what it did: the text of the error, or the result."""
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if not pid:
+        try:
+            said = repr(act())
+        except BaseException as error:
+            said = f"{type(error).__name__}: {error}"
+        os.write(writing, said.encode())
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as file:
+        said = file.read().decode()
+    os.waitpid(pid, 0)
+    return said
+
+
+@every_way
+def test_a_body_is_not_read_on_both_sides_of_a_fork(read: Any, tmp_path: Path) -> None:
+    """Each would get some of the bytes; the child is told, and may close it."""
+    (tmp_path / "o").write_bytes(DATA)
+    body = Body((tmp_path / "o").open("rb", buffering=0), info_of(DATA), len(DATA))
+    assert body.read(10) == DATA[:10]
+    said = outcome_in_a_fork(lambda: read(body))
+    assert said.startswith(f"StorageError: GET {URL}: it was opened before the fork; open it again")
+    assert outcome_in_a_fork(body.close) == "None"
+    assert body.read() == DATA[10:]
+
+
+def test_a_forked_child_reads_what_it_opens_itself() -> None:
+    """And so does a child of it."""
+
+    def grandchild() -> str:
+        body = body_of(DATA)
+        return f"{body.read() == DATA} {outcome_in_a_fork(lambda: body_of(DATA).read() == DATA)}"
+
+    assert outcome_in_a_fork(grandchild) == "'True True'"

@@ -41,7 +41,9 @@ class MultipartReply:
         self._content_type = content_type
         self._delimiter = b""
         self._stage = _Stage.PREAMBLE
-        self._held = b"\r\n"  # the line break of a boundary that opens the body
+        self._heads = bytearray(b"\r\n")  # the line break of a boundary that opens the body
+        self._looked = 0  # of the heads: no mark begins before
+        self._held = b""
         self.metadata: bytes | None = None
 
     def feed(self, data: bytes | bytearray | memoryview) -> bytes:
@@ -54,18 +56,16 @@ class MultipartReply:
             IntegrityError: It is not the multipart form of a get-batch reply.
         """
         self._delimiter = self._delimiter or _delimiter(self._content_type)
+        if self._stage is _Stage.END:
+            self._held = (self._held + data[:2])[:2]
+            return b""
+        if self._stage is not _Stage.ARCHIVE:
+            self._heads += data
+            if not self._take_heads():
+                return b""
+            data, self._heads = self._heads, bytearray()
         self._held = self._held + data if self._held else bytes(data)
-        if self._stage is _Stage.PREAMBLE:
-            self._take(self._delimiter, _MAX_HEAD_BYTES, _Stage.METADATA_HEAD)
-        if self._stage is _Stage.METADATA_HEAD:
-            self._take(_HEAD_END, _MAX_HEAD_BYTES, _Stage.METADATA)
-        if self._stage is _Stage.METADATA:
-            self.metadata = self._take(self._delimiter, _MAX_METADATA_BYTES, _Stage.ARCHIVE_HEAD)
-        if self._stage is _Stage.ARCHIVE_HEAD:
-            self._take(_HEAD_END, _MAX_HEAD_BYTES, _Stage.ARCHIVE)
-        if self._stage is _Stage.ARCHIVE:
-            return self._take_archive()
-        return b""
+        return self._take_archive()
 
     def finish(self) -> None:
         """Say that the reply has ended.
@@ -78,16 +78,32 @@ class MultipartReply:
                 f"get-batch: the reply ended before {self._stage.value}: it was cut; ask again"
             )
 
+    def _take_heads(self) -> bool:
+        """Take what stands before the archive, as far as it has come; tell whether it is all."""
+        if self._stage is _Stage.PREAMBLE:
+            self._take(self._delimiter, _MAX_HEAD_BYTES, _Stage.METADATA_HEAD)
+        if self._stage is _Stage.METADATA_HEAD:
+            self._take(_HEAD_END, _MAX_HEAD_BYTES, _Stage.METADATA)
+        if self._stage is _Stage.METADATA:
+            self.metadata = self._take(self._delimiter, _MAX_METADATA_BYTES, _Stage.ARCHIVE_HEAD)
+        if self._stage is _Stage.ARCHIVE_HEAD:
+            self._take(_HEAD_END, _MAX_HEAD_BYTES, _Stage.ARCHIVE)
+        return self._stage is _Stage.ARCHIVE
+
     def _take(self, mark: bytes, limit_bytes: int, following: _Stage) -> bytes | None:
-        before, found, rest = self._held.partition(mark)
-        if len(before) > limit_bytes:
+        heads = self._heads
+        found = heads.find(mark, self._looked)
+        if (found if found >= 0 else len(heads)) > limit_bytes:
             raise IntegrityError(
                 f"get-batch: {self._stage.value} did not come within {limit_bytes} bytes: "
                 "not a get-batch reply"
             )
-        if not found:
+        if found < 0:
+            self._looked = max(0, len(heads) - len(mark) + 1)
             return None
-        self._stage, self._held = following, rest
+        before = bytes(heads[:found])
+        del heads[: found + len(mark)]
+        self._stage, self._looked = following, 0
         return before
 
     def _take_archive(self) -> bytes:

@@ -13,8 +13,8 @@ import pytest
 import xxhash
 
 from aisio.client import Bucket
-from aisio.errors import IntegrityError, NotFoundError, RangeError
-from aisio.records import Checksum
+from aisio.errors import IntegrityError, NotFoundError, RangeError, StorageError
+from aisio.records import ByteRange, Checksum
 
 DATA = bytes(range(256)) * 400
 MIB = 1024 * 1024
@@ -227,3 +227,27 @@ def test_one_client_serves_many_threads(bucket: Bucket) -> None:
         got = list(threads.map(lambda name: bucket.object(name).get(), names))
         list(threads.map(lambda _: bucket.client.close(), range(40)))
     assert got == [name.encode() for name in names]
+
+
+@pytest.mark.parametrize("byte_range", [None, ByteRange(5, 4 * MIB - 5)], ids=["whole", "range"])
+def test_a_forked_child_leaves_its_parents_stream_alone(
+    bucket: Bucket, byte_range: ByteRange | None
+) -> None:
+    """It may not read it, may close it, and reads what it opens itself."""
+    item, data = bucket.object("o"), os.urandom(4 * MIB)
+    item.put(data)
+    with item.stream(byte_range) as body:
+        begun = body.read(1000)
+        pid = os.fork()
+        if not pid:
+            status = 1
+            try:
+                with pytest.raises(StorageError, match="opened before the fork"):
+                    body.read(1000)
+                body.close()
+                status = 0 if item.get() == data else 2
+            finally:
+                os._exit(status)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+        expected = data if byte_range is None else data[byte_range.start : byte_range.stop]
+        assert begun + body.read() == expected

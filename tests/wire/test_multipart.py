@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from time import process_time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -83,6 +85,25 @@ def test_cut_reply_is_truncated_wherever_it_is_cut(kept, text):
     reply.feed(body()[:kept])
     with pytest.raises(TruncatedError, match=f"ended before the {text}"):
         reply.finish()
+
+
+def test_large_metadata_takes_time_in_proportion():
+    """16 MB in pieces of 4 KB, as a socket gives them: not gathered up anew for each."""
+    metadata = bytes(1 << 24)
+    whole = body().replace(METADATA, metadata)
+    reply = MultipartReply(TYPE)
+    started = process_time()
+    assert feed(reply, whole, 4096) == ARCHIVE
+    reply.finish()
+    assert reply.metadata == metadata
+    assert process_time() - started < 2  # 0.02 s; it was a minute
+
+
+def test_what_comes_behind_the_closing_boundary_is_not_gathered():
+    """RFC 2046 calls it an epilogue, which means nothing."""
+    reply = MultipartReply(TYPE)
+    assert feed(reply, body() + bytes(1 << 20), 64) == ARCHIVE
+    reply.finish()
 
 
 def test_every_cut_is_noticed():
