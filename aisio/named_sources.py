@@ -10,8 +10,9 @@ Where a source's entry has an endpoint, that is the address of
                                   gcp://, azure://
     an S3, Google or Azure store  for s3://, gs://, az://
 
-It beats what the environment says, whose token is not sent there; a client or settings that the
-program gives beat it.
+It beats what the environment says, whose token is not sent there, nor are the credentials that this
+machine has for Google and Azure; a client, or settings with an endpoint, that the program gives
+beat it.
 """
 
 from __future__ import annotations
@@ -23,9 +24,8 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from aisio.catalog.entries import NamedSource
-from aisio.client import Client
-from aisio.config import first_set
+from aisio.catalog.entries import CLOUD_SCHEMES, NamedSource
+from aisio.client import Client, client_at
 from aisio.errors import CatalogError, ConfigError, DigestError, UrlError
 from aisio.listing_digest import ListingDigest
 from aisio.manifests import ManifestSource
@@ -60,7 +60,8 @@ SCHEME = "catalog://"
 
 # Not "aws:bucket/x", whose "//" is missing, nor paths as "./x", "../x" and "~/x".
 _NAME = re.compile(r"[^/:.~][^/:]*/[^/]+")
-_CLOUD_SCHEMES = frozenset({"s3", "gs", "az"})
+# Whoever has their tokens can use them; S3 is sent a signature for one host and request.
+_BEARERS = frozenset({"gcp", "azure"})
 
 
 def names_source(text: str) -> bool:
@@ -311,17 +312,19 @@ def store_at(
         ConfigError: What is to be reached directly is in a cluster.
     """
     is_cloud = url.provider in DIRECT_PROVIDERS and not url.namespace
-    if is_cloud and (direct or (client is None and url.scheme in _CLOUD_SCHEMES)):
+    if is_cloud and (direct or (client is None and url.scheme in CLOUD_SCHEMES)):
         settings = direct if isinstance(direct, DirectSettings) else DirectSettings()
-        return DirectStore(replace(settings, endpoint=settings.endpoint or endpoint))
+        return DirectStore(_directed(settings, endpoint, url.provider))
     if client is None and url.provider in ALIASES.values():
-        client = _client_at(endpoint)
+        client = client_at(endpoint)
     return store_for(url, client, direct=direct)
 
 
-def _client_at(endpoint: str) -> Client:
-    usual = first_set("AIS_ENDPOINT")
-    if usual is None or usual.rstrip("/") == endpoint.rstrip("/"):
-        return Client(endpoint)
-    # The environment's token is for the environment's cluster, not for whatever a catalog names.
-    return Client(endpoint, token="")
+def _directed(settings: DirectSettings, endpoint: str, provider: str) -> DirectSettings:
+    """Return settings for the store that a catalog names, unless they name one themselves."""
+    if settings.endpoint:
+        return settings
+    options = settings.options
+    if provider in _BEARERS:
+        options = {"skip_signature": True, **options}
+    return replace(settings, endpoint=endpoint, options=options)

@@ -97,11 +97,7 @@ class Source(ABC):
         store, url = self.store_of(info), url_of(info)
         if etl_name:
             return store.read(url, etl_name=etl_name)
-        if isinstance(store, AisStore):
-            answer, data = store.client.object(url).get_with_info()
-        else:
-            data = store.read(url)
-            answer = ObjectInfo(info.root, info.name, len(data))
+        answer, data = store.read_with_info(url)
         self._check_answer(info, answer)
         return data
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -16,11 +18,14 @@ from aisio.errors import CatalogError, ConfigError, DigestError, UrlError
 from aisio.listing_digest import listing_digest
 from aisio.manifests import ManifestSource
 from aisio.named_sources import CatalogSource, names_source, store_at
+from aisio.records import RetryPolicy
 from aisio.source_kinds import PrefixSource, TemplateSource, UrlListSource
 from aisio.sources import SourceSet, source
 from aisio.stores import AisStore, DirectSettings, DirectStore
 from aisio.tar_source import TarSource
 from aisio.urls import ObjectUrl
+from tests.http_server import Reply, Server
+from tests.moto_server import KEYS, boto_client, s3_server
 from tests.tars import pack
 
 NAMES = ["s-0", "s-1", "s-2", "x"]
@@ -232,6 +237,36 @@ def test_an_object_that_is_replaced_after_the_listing_is_refused_where_pinned(ca
     assert read(free, info) == b"other bytes"
 
 
+@pytest.fixture(scope="module")
+def s3():
+    """Run an S3 server; it is reached as the usual one."""
+    pytest.importorskip("obstore")
+    pytest.importorskip("moto")
+    with s3_server() as endpoint:
+        boto_client(endpoint).create_bucket(Bucket="bucket")
+        yield endpoint
+
+
+@pytest.mark.parametrize("read", [CatalogSource.read, lambda one, info: one.get(info).readall()])
+def test_an_object_of_the_same_size_is_refused_where_s3_lists_checksums(
+    catalog, s3, monkeypatch, read
+):
+    """What was listed and what the answer says are compared, also where the sizes agree."""
+    monkeypatch.delenv("AIS_ENDPOINT", raising=False)
+    for name, value in KEYS.items():
+        monkeypatch.setenv(name, value)
+    put = boto_client(s3).put_object
+    put(Bucket="bucket", Key="a", Body=b"one")
+    one = pinned(catalog, f"prefix: s3://bucket/\n  endpoint: {s3}")
+    info = next(one.list())
+    assert read(one, info) == b"one"
+    put(Bucket="bucket", Key="a", Body=b"two")
+    with pytest.raises(DigestError, match="not the object that team/x is pinned to"):
+        read(one, info)
+    free = CatalogSource.of(msgspec.structs.replace(one.entry, digest=None))
+    assert read(free, info) == b"two", "without a digest another version is as good"
+
+
 def test_the_digest_of_a_pinned_source_can_be_asked_for(catalog, data):
     """Whatever it is pinned to: how else would one pin it anew?"""
     wrong = "sha256:" + "0" * 64
@@ -284,6 +319,8 @@ def test_the_endpoint_of_an_entry_is_its_cluster(monkeypatch):
     assert list(one.list_urls()) == [f"{THERE}/v1/objects/b/a?provider=ais"]
     same = source(entry(urls=("ais://b/a",), endpoint=f"{HERE}/"))
     assert client_of(same).settings.token == "secret"
+    monkeypatch.delenv("AIS_ENDPOINT")
+    assert not client_of(source(entry(urls=("ais://b/b",), endpoint=THERE))).settings.token
 
 
 def test_a_client_that_is_given_comes_before_the_entrys_endpoint():
@@ -312,6 +349,41 @@ def test_whose_endpoint_it_is(monkeypatch):
     assert isinstance(own, DirectStore)
     assert own.settings.endpoint == HERE
     assert isinstance(store_at(s3, endpoint=THERE, client=Client(HERE)), AisStore)
+
+
+FOUND = Reply(headers={"Last-Modified": "Fri, 20 Nov 2026 22:00:00 GMT", "ETag": '"v"'})
+
+
+@pytest.fixture
+def logins(monkeypatch, tmp_path):
+    """Log in to Google and Azure, as far as their libraries look."""
+    pytest.importorskip("obstore")
+    rsa = pytest.importorskip("cryptography.hazmat.primitives.asymmetric.rsa")
+    forms = pytest.importorskip("cryptography.hazmat.primitives.serialization")
+    key = rsa.generate_private_key(65537, 2048).private_bytes(
+        forms.Encoding.PEM, forms.PrivateFormat.PKCS8, forms.NoEncryption()
+    )
+    account = {"client_email": "a@b", "private_key": key.decode(), "private_key_id": "k"}
+    file = tmp_path / "key.json"
+    file.write_text(json.dumps(account))
+    monkeypatch.setenv("GOOGLE_SERVICE_ACCOUNT", str(file))
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", "me")
+    monkeypatch.setenv("AZURE_STORAGE_TOKEN", "secret")
+
+
+@pytest.mark.parametrize("scheme", ["gs", "az"])
+def test_credentials_of_clouds_do_not_go_where_a_catalog_leads(logins, scheme):
+    """Their tokens could be used by whoever gets them; a program that names the host sends them."""
+    url = ObjectUrl.parse(f"{scheme}://bkt/a")
+    with Server(FOUND, FOUND, FOUND) as server:
+        once = DirectSettings(retry=RetryPolicy(attempts=1))
+        store_at(url, endpoint=server.url).head(url)
+        store_at(url, endpoint=server.url, direct=once).head(url)
+        store_at(url, endpoint=THERE, direct=replace(once, endpoint=server.url)).head(url)
+    sent = [request.headers["Authorization"] for request in server.requests]
+    assert sent[:2] == [None, None]
+    assert sent[2].startswith("Bearer")
+    assert "?" not in server.requests[0].target
 
 
 def test_naming_a_source_asks_nothing():

@@ -6,6 +6,10 @@ from typing import Literal
 
 import msgspec
 
+from aisio.urls import ALIASES
+
+CLOUD_SCHEMES = frozenset({"s3", "gs", "az"})
+"""Schemes for which an endpoint is a store that speaks their protocol, and no cluster."""
 KINDS = ("urls", "prefix", "template", "manifest", "tar")
 """The fields of a source that say where its objects are; it has exactly one of them."""
 
@@ -20,7 +24,8 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True):
         pbss: s3:// URL in the store that `AISIO_PBSS_ENDPOINT` names.
         url: URL of any store that aisio reads.
         mirrors: URLs of the same bytes, tried in this order after `url`.
-        endpoint: Base URL of the cluster or S3 store that `url`, `mirrors` and `pbss` mean.
+        endpoint: Base URL of the cluster or S3 store that `url` means, and with it those of
+            `mirrors` and `pbss` that are served alike.
         sha256: Digest of the file as it is downloaded, 64 hexadecimal digits, or `md5:...` and
             other `algorithm:hex`; None: not known.
         owner: "Name <email>".
@@ -50,11 +55,29 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True):
         """`url` and `mirrors`, in the order in which they are tried."""
         return (self.url, *self.mirrors) if self.url else self.mirrors
 
+    def endpoint_for(self, url: str) -> str | None:
+        """Return `endpoint` where it is meant for a URL of this resource.
+
+        It is one server, a cluster or a store of s3://, gs:// or az://, as the first of `url`,
+        `mirrors` and `pbss` needs that needs one. A mirror elsewhere is not to be asked for there.
+        """
+        places = (*self.urls, self.pbss or "")
+        meant = next(filter(None, map(_server_of, places)), None)
+        return self.endpoint if _server_of(url) == meant else None
+
     @property
     def filename(self) -> str:
         """The last part of pbss, else of url, else of the first mirror: what the file is called."""
         places = (self.pbss, *self.urls) if self.pbss else self.urls
         return places[0].rpartition("/")[2]
+
+
+def _server_of(url: str) -> str | None:
+    """Tell what kind of server an endpoint of a URL is; None where it can have none."""
+    scheme = url.partition("://")[0]
+    if scheme in CLOUD_SCHEMES:
+        return scheme
+    return "cluster" if scheme in ALIASES else None
 
 
 class NamedSource(msgspec.Struct, frozen=True, kw_only=True):

@@ -80,16 +80,23 @@ def resolve(written: Iterable[Written], problems: list[Problem]) -> Resolved:
     """
     resolved = Resolved(problems=problems)
     drafts: dict[str, Draft] = {}
+    again: list[Draft] = []
     for one in written:
         draft = _draft(one, resolved)
         first = drafts.setdefault(draft.tag, draft)
         if first is not draft:
             _note_duplicate(first, draft, resolved)
-    for draft in drafts.values():
+            again.append(draft)
+    # Those whose tag another has come last, and are checked all the same: what else is wrong with
+    # them would be told only when they have a tag of their own.
+    every = [*drafts.values(), *again]
+    for draft in every:
         if draft.is_source:
             _inherit(draft, drafts, problems)
-    for draft in drafts.values():
+    for draft in every:
         entry = _source(draft, problems) if draft.is_source else _resource(draft, problems)
+        if drafts[draft.tag] is not draft:
+            continue
         if entry is not None:
             resolved.entries[draft.tag] = entry
         resolved.places[draft.tag] = (draft.written.file, draft.written.line)

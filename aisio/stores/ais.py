@@ -50,6 +50,10 @@ class AisStore(Store):
         """See `Store.read`."""
         return self.client.object(url).get(etl_name=etl_name)
 
+    def read_with_info(self, url: ObjectUrl) -> tuple[ObjectInfo, bytes]:
+        """See `Store.read_with_info`."""
+        return self.client.object(url).get_with_info()
+
     def open(self, url: ObjectUrl) -> io.BufferedReader:
         """See `Store.open`."""
         return self.client.object(url).open()

@@ -79,13 +79,20 @@ class Store(ABC):
             IntegrityError: The bytes are not the ones that the store promised.
             StorageError: As the last try ended, once the budget of `retry_policy` is spent.
         """
+        return self._read(url, etl_name)[1]
+
+    def read_with_info(self, url: ObjectUrl) -> tuple[ObjectInfo, bytes]:
+        """Return what the answer says of an object, and the whole of it; otherwise as `read`."""
+        return self._read(url, None)
+
+    def _read(self, url: ObjectUrl, etl_name: str | None) -> tuple[ObjectInfo, bytes]:
         attempts = Attempts(self.retry_policy)
         while True:
             # Outside: what refuses to open has been tried again by the store itself.
             body = self.get(url, etl_name=etl_name)
             try:
                 with body:
-                    return body.readall()
+                    return body.info, body.readall()
             except (TruncatedError, UnavailableError, StoreTimeoutError) as error:
                 attempts.failed(error)
 

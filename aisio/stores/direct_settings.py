@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from importlib import import_module
@@ -10,8 +11,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from aisio.config import is_set
-from aisio.errors import ConfigError
+from aisio.config import first_set, is_set
+from aisio.errors import AccessError, ConfigError
 from aisio.records import RetryPolicy, Timeouts, TlsFiles
 from aisio.stores.forked import Obstore
 from aisio.urls import MEMORY, WEB_SCHEMES, ObjectUrl
@@ -22,7 +23,7 @@ DIRECT_PROVIDERS = frozenset(_CLASSES)
 
 _ENDPOINT_OPTIONS = {"aws": "endpoint", "gcp": "base_url", "azure": "endpoint"}
 _CREDENTIAL_OPTIONS = frozenset(
-    {"access_key_id", "secret_access_key", "session_token", "skip_signature", "role_arn"}
+    {"access_key_id", "secret_access_key", "session_token", "token", "skip_signature", "role_arn"}
 )
 _CREDENTIALS_LAST = timedelta(minutes=5)
 _LEAST_WAIT_S = 0.001
@@ -66,6 +67,7 @@ def open_bucket(here: Obstore, settings: DirectSettings, url: ObjectUrl) -> Any:
 
     Raises:
         ConfigError: The settings cannot work, or the URL can only mean something in a cluster.
+        AccessError: AWS's own files cannot be used.
     """
     provider = url.provider
     if provider == MEMORY:
@@ -75,10 +77,10 @@ def open_bucket(here: Obstore, settings: DirectSettings, url: ObjectUrl) -> Any:
         return here.api.store.HTTPStore(url.root, **patience)
     if provider not in _CLASSES or url.namespace:
         raise ConfigError(f"{url} is in a cluster; it cannot be reached directly")
-    config = {**_given(settings, provider), **settings.options}
+    config = {**_given(settings, provider), **_by_short_names(settings.options, provider)}
     if provider == "aws":
         # We delete one object at a time, and not all that speak S3 know the other call.
-        config = {"disable_bulk_delete": True, **_from_boto(config), **config}
+        config = {"disable_bulk_delete": True, **_from_boto(config, url), **config}
     return getattr(here.api.store, _CLASSES[provider])(url.bucket, **config, **patience)
 
 
@@ -89,6 +91,13 @@ def _given(settings: DirectSettings, provider: str) -> dict[str, Any]:
     if settings.region is not None and provider == "aws":
         given["region"] = settings.region
     return given
+
+
+def _by_short_names(options: Mapping[str, Any], provider: str) -> dict[str, Any]:
+    """Return S3's options by one name each: obstore takes several for one, and the last counts."""
+    if provider != "aws":
+        return dict(options)
+    return {name.lower().removeprefix("aws_"): value for name, value in options.items()}
 
 
 def _client(settings: DirectSettings) -> dict[str, Any]:
@@ -124,7 +133,7 @@ def _retry(policy: RetryPolicy) -> dict[str, Any]:
     }
 
 
-def _from_boto(given: Mapping[str, Any]) -> dict[str, Any]:
+def _from_boto(given: Mapping[str, Any], url: ObjectUrl) -> dict[str, Any]:
     """Return what AWS's own files say and neither the settings nor the environment do.
 
     obstore reads the environment by itself, over these files and under what is passed to it.
@@ -133,17 +142,39 @@ def _from_boto(given: Mapping[str, Any]) -> dict[str, Any]:
         return {}
     if find_spec("botocore") is None:
         return {}
-    # By name: botocore ships no types.
-    session = import_module("botocore.session").Session()
-    credentials = session.get_credentials()
     found: dict[str, Any] = {}
-    if credentials is not None:
-        found["credential_provider"] = _provider(credentials.get_frozen_credentials)
-    if not is_set("AWS_REGION", "AWS_DEFAULT_REGION"):
-        found["region"] = session.get_config_variable("region")
-    if not is_set("AWS_ENDPOINT", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"):
-        found["endpoint"] = session.get_scoped_config().get("endpoint_url")
+    with boto_session(str(url)) as session:
+        credentials = session.get_credentials()
+        if credentials is not None:
+            found["credential_provider"] = _provider(credentials.get_frozen_credentials)
+        if not is_set("AWS_REGION", "AWS_DEFAULT_REGION"):
+            found["region"] = session.get_config_variable("region")
+        if not is_set("AWS_ENDPOINT", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"):
+            found["endpoint"] = session.get_scoped_config().get("endpoint_url")
     return {name: value for name, value in found.items() if value is not None}
+
+
+@contextmanager
+def boto_session(url: str) -> Iterator[Any]:
+    """Give a session of botocore, which must be installed; what it raises is aisio's.
+
+    Args:
+        url: What is asked for, for errors.
+
+    Raises:
+        AccessError: AWS's own files, or what they name, cannot be used.
+    """
+    try:
+        # By name: botocore ships no types.
+        yield import_module("botocore.session").Session()
+    except Exception as error:
+        if not type(error).__module__.startswith("botocore."):
+            raise
+        profile = first_set("AWS_DEFAULT_PROFILE", "AWS_PROFILE")
+        cure = "look at ~/.aws/config and ~/.aws/credentials"
+        if profile:
+            cure += f", or unset AWS_PROFILE, which is {profile!r}"
+        raise AccessError(f"credentials for {url}: {error}; {cure}", url=url) from error
 
 
 def _provider(frozen: Callable[[], Any]) -> Callable[[], dict[str, Any]]:

@@ -107,6 +107,15 @@ class StoreContract:
             )
         assert body.info.size_bytes == body.size_bytes == 10
 
+    def test_an_answer_and_the_bytes_are_of_one_object(self, store: Store, root: ObjectUrl) -> None:
+        """Who compares an object with a listing is told of what was read, not of what is there."""
+        url = root.join("a")
+        store.put(url, b"first")
+        listed = next(store.list(root))
+        answer, data = store.read_with_info(url)
+        assert (answer.url, answer.size_bytes, data) == (str(url), 5, b"first")
+        assert store.is_same(url, listed, answer)
+
     def test_get_of_nothing(self, store: Store, root: ObjectUrl) -> None:
         """An empty object is an object."""
         store.put(root.join("empty"), b"")

@@ -46,6 +46,27 @@ def test_a_source_knows_its_kind(kind):
     assert NamedSource(tag="a/b", urls=("ais://b/x",)).kind == "urls"
 
 
+@pytest.mark.parametrize(
+    ("fields", "asked_there"),
+    [
+        ({"url": "ais://b/n", "mirrors": ("s3://public/n",)}, ["ais://b/n"]),
+        ({"url": "ais://b/n", "mirrors": ("aws://b/n",)}, ["ais://b/n", "aws://b/n"]),
+        ({"url": "s3://b/n", "mirrors": ("aws://b/n", "s3://c/n")}, ["s3://b/n", "s3://c/n"]),
+        ({"url": "s3://b/n", "pbss": "s3://c/n"}, ["s3://b/n", "s3://c/n"]),
+        ({"url": "ais://b/n", "pbss": "s3://c/n"}, ["ais://b/n"]),
+        ({"url": "https://h/n", "mirrors": ("ais://b/n",), "pbss": "s3://c/n"}, ["ais://b/n"]),
+        ({"url": "file:///n", "pbss": "s3://c/n"}, ["s3://c/n"]),
+        ({"url": "gs://b/n", "mirrors": ("s3://b/n", "az://b/n")}, ["gs://b/n"]),
+        ({"pbss": "s3://c/n"}, ["s3://c/n"]),
+    ],
+)
+def test_an_endpoint_is_for_what_is_served_as_the_first_place(fields, asked_there):
+    """A public mirror is not looked for in the team's cluster, whatever that would make of it."""
+    one = Resource(tag="a/b", sha256=None, owner="a@b.c", endpoint="http://host:1", **fields)
+    places = [*one.urls, *([one.pbss] if one.pbss else [])]
+    assert [url for url in places if one.endpoint_for(url)] == asked_there
+
+
 def test_entries_pickle():
     """They go to workers."""
     for entry in (resource(pbss="s3://b/n"), NamedSource(tag="a/b", prefix="ais://b/")):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from aisio.catalog import NamedSource, Resource
@@ -190,6 +192,29 @@ def test_a_source_has_exactly_one_kind_and_no_other_keys(problems, entry, expect
     place, tag, told = problem.split(": ", 2)
     assert (place, told.startswith(expected)) == ("team.yaml:1", True)
     assert tag in ("team/x", "team/(entry 1)")
+
+
+def test_what_else_is_wrong_with_a_duplicate_is_told_at_once(problems):
+    """Not only when it has a tag of its own: of a resource and of a source."""
+    text = f"""\
+        - {{{RIGHT}, pbss: s3://b/n}}
+        - {{tag: x, pbss: s3://b/n, sha256: null}}
+        - {{tag: y, prefix: ais://b/}}
+        - {{tag: y, extends: absent}}
+        - {{tag: y, extends: y, tar: ais://b/a.tar, prefix: ais://b/}}
+        - {{tag: y, extends: y}}
+        """
+    told = [problem.split(": expected")[0] for problem in problems(text)]
+    told = [re.sub(r"is the tag of .*:(\d) already", r"\1", problem) for problem in told]
+    assert told == [
+        "team.yaml:2: team/x: tag: 1",
+        "team.yaml:2: team/x: owner: required key is missing",
+        "team.yaml:4: team/y: tag: 3",
+        "team.yaml:4: team/y: extends: 'team/absent' is in no catalog file that is read",
+        "team.yaml:5: team/y: tag: 3",
+        "team.yaml:5: team/y: tar: has prefix and tar of urls, prefix, template, manifest, tar",
+        "team.yaml:6: team/y: tag: 3",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pickle
 
 import pytest
 
-from aisio.errors import ConfigError
+from aisio.errors import AccessError, ConfigError
 from aisio.records import RetryPolicy, TlsFiles
 from aisio.stores import DirectSettings, DirectStore
 from aisio.urls import ObjectUrl
@@ -62,6 +62,17 @@ def test_arguments_come_first(monkeypatch):
     assert scope_of(server.requests[0]) == "given/given-region"
 
 
+@pytest.mark.parametrize("prefix", ["", "aws_", "AWS_"])
+def test_any_name_of_an_option_beats_the_usual_files(tmp_path, prefix):
+    """Obstore takes them all: requests were signed by the key in the file instead."""
+    names = ("access_key_id", "secret_access_key", "region")
+    spelt = {prefix + (n.upper() if prefix.isupper() else n): f"its-{n}" for n in names}
+    with Server(FOUND) as server:
+        write_files(tmp_path, "http://127.0.0.1:9")
+        DirectStore(DirectSettings(server.url, options=spelt, retry=ONCE)).head(OBJECT)
+    assert scope_of(server.requests[0]) == "its-access_key_id/its-region"
+
+
 def write_files(folder, endpoint: str) -> None:
     """Write what `aws configure` would."""
     (folder / "config").write_text(f"[default]\nregion = from-file\nendpoint_url = {endpoint}\n")
@@ -88,6 +99,23 @@ def test_the_usual_files_come_last(tmp_path):
         write_files(tmp_path, server.url)
         DirectStore(DirectSettings(retry=ONCE)).head(OBJECT)
     assert scope_of(server.requests[0]) == "file-key/from-file"
+
+
+def test_a_profile_that_is_not_there_is_named(monkeypatch):
+    """As an error of aisio, with what to change: not botocore's own."""
+    pytest.importorskip("botocore")
+    monkeypatch.setenv("AWS_PROFILE", "absent")
+    with pytest.raises(AccessError, match=r"s3://bkt/a: .*unset AWS_PROFILE, which is 'absent'"):
+        DirectStore().head(OBJECT)
+
+
+def test_aws_files_that_cannot_be_read_are_an_error(tmp_path):
+    """Likewise, and without a profile there is none to unset."""
+    pytest.importorskip("botocore")
+    (tmp_path / "config").write_text("[profile x\nfoo")
+    with pytest.raises(AccessError, match=r"Unable to parse .* look at ~/\.aws/config") as caught:
+        DirectStore().head(OBJECT)
+    assert "AWS_PROFILE" not in str(caught.value)
 
 
 def test_public_buckets_need_no_credentials():
