@@ -71,8 +71,8 @@ def list_command() -> None:
 def verify_command(remove: bool) -> None:
     """Hash every download and compare what was unpacked from it; print those that are wrong.
 
-    The next load gets a wrong one anew, whether it is removed or not. The status is 1 if any is
-    wrong.
+    The next load gets a wrong one anew, whether it is removed or not; but where the catalog has no
+    digest, it takes what is there. The status is 1 if any is wrong or cannot be read.
     """
     from aisio.resources.inventory import entries, size_of
     from aisio.resources.upkeep import verify
@@ -108,8 +108,9 @@ def verify_command(remove: bool) -> None:
 def prune_command(max_size: int, dry_run: bool) -> None:
     """Remove what was used longest ago until the rest is small enough; print it as `list` does.
 
-    What is in use, or was within the last 10 minutes, stays, and so do files that are not aisio's
-    or BioNeMo's.
+    What is in use stays: loaded by a process that still runs, or within the last 10 minutes. A path
+    that was handed to another program counts from its last load. Files that are neither aisio's nor
+    BioNeMo's stay, too.
     """
     from aisio.resources.upkeep import prune
 

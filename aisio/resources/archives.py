@@ -13,11 +13,12 @@ import shutil
 import stat
 from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
 from aisio.resources.compressed import Limits
-from aisio.resources.members import Member, read_members, unsafe
+from aisio.resources.members import Allowance, Member, read_members, unsafe
 
 __all__ = ["compare_members", "write_members"]
 
@@ -33,8 +34,9 @@ def write_members(path: Path, kind: str, folder: Path, limits: Limits) -> None:
         ArchiveError: The archive is damaged, or a member is not safe; some were written.
         OSError: It cannot be written.
     """
-    writer = _Writer(path, folder)
-    for member in read_members(path, kind, limits):
+    allowance = Allowance(path, limits)
+    writer = _Writer(folder, allowance)
+    for member in read_members(kind, allowance):
         try:
             writer.write(member)
         except OSError as error:
@@ -47,29 +49,57 @@ def write_members(path: Path, kind: str, folder: Path, limits: Limits) -> None:
 def compare_members(path: Path, kind: str, folder: Path, limits: Limits) -> bool:
     """Tell whether a folder holds all members of an archive, byte for byte, and perhaps more.
 
+    Where several have one name, the last one counts, as in `write_members`.
+
     Raises:
         ArchiveError: The archive is damaged, or a member is not safe.
     """
     if folder.is_symlink() or not folder.is_dir():
         return False
     try:
-        return all(_is_there(member, folder) for member in read_members(path, kind, limits))
+        # Few archives have a name twice; the others are read once, and no name is kept.
+        once = Allowance(path, limits)
+        return all(
+            _is_there(member, folder) for member in read_members(kind, once)
+        ) or _last_ones_are_there(path, kind, folder, limits)
     except (FileNotFoundError, NotADirectoryError):
         return False
+
+
+def _last_ones_are_there(path: Path, kind: str, folder: Path, limits: Limits) -> bool:
+    """Compare each name with the member whose bytes it has in the end; reads the archive twice."""
+    member_of: dict[tuple[str, ...], int] = {}
+    for number, member in enumerate(read_members(kind, Allowance(path, limits))):
+        # A hard link has the bytes of its time, whatever gets the other name later.
+        source = tuple(member.target.split("/")) if member.kind == "hardlink" else None
+        member_of[member.parts] = member_of.get(source, -1) if source else number
+    names_of: dict[int, list[tuple[str, ...]]] = {}
+    for parts, number in member_of.items():
+        names_of.setdefault(number, []).append(parts)
+    for number, member in enumerate(read_members(kind, Allowance(path, limits))):
+        names = names_of.pop(number, [])
+        if names and not _is_there(replace(member, parts=names[0]), folder):
+            return False
+        copies = (replace(member, kind="hardlink", parts=parts) for parts in names[1:])
+        if not all(_is_there(replace(one, target="/".join(names[0])), folder) for one in copies):
+            return False
+    return not names_of
 
 
 class _Writer:
     """Writes members below a folder.
 
     Args:
-        path: The archive, for errors.
         folder: Where to.
+        allowance: Of the archive; what is made besides its members is taken from it.
         folds_case: The file system takes names for equal that differ in case; without it that is
             looked up.
     """
 
-    def __init__(self, path: Path, folder: Path, *, folds_case: bool | None = None) -> None:
-        self._path = path
+    def __init__(
+        self, folder: Path, allowance: Allowance, *, folds_case: bool | None = None
+    ) -> None:
+        self._allowance = allowance
         self._folder = str(folder)
         self._made = {self._folder}  # folders that are known to be no links
         self._links: dict[tuple[str, ...], Member] = {}
@@ -109,7 +139,7 @@ class _Writer:
 
     def refuse(self, member: Member, what: str) -> NoReturn:
         """Raise an ArchiveError about a member."""
-        raise unsafe(self._path, member.name, what)
+        raise unsafe(self._allowance.path, member.name, what)
 
     def _join(self, parts: Iterable[str]) -> str:
         return "/".join((self._folder, *parts))
@@ -123,6 +153,8 @@ class _Writer:
             path = f"{path}/{part}"
             if path in self._made:
                 continue
+            # A member that is a folder was counted as such, those in the way to it were not.
+            self._allowance.take(member.name, members=int(path != self._join(member.parts)))
             try:
                 Path(path).mkdir()
             except FileExistsError:
@@ -155,6 +187,7 @@ class _Writer:
         except OSError as error:
             if error.errno not in _NO_HARD_LINKS:
                 raise
+            self._allowance.take(member.name, size_bytes=os.lstat(source).st_size)
             shutil.copy2(source, target)
 
     def _write_file(self, member: Member, target: str) -> None:

@@ -8,6 +8,8 @@ NAME.aisio-verified               the marker, see markers.py; its own time is th
 NAME.aisio-lock                   held by whoever works on the entry; empty, and never removed: a
                                   process may be about to lock it
 NAME.aisio-holder                 who that is, for those who wait
+NAME.aisio-in-use                 shared by the processes that have loaded the entry, see in_use.py;
+                                  empty, and never removed
 NAME.aisio-unpacking, -old        a result that is being made, or taken away
 .NAME.aisio-partial               a download under way or broken off, and its state
 NAME.checked                      BioNeMo's own marker: never believed, as it outlives its data, and
@@ -29,12 +31,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 from aisio import config
 from aisio.catalog.entries import Resource
 from aisio.errors import CatalogError, ConfigError
 from aisio.resources.disk import clear_errors, sync
+from aisio.resources.locks import NO_LOCKS, release, take
 from aisio.resources.markers import Marker, new_marker, read_marker, stamp_of, write_marker
 from aisio.resources.sides import (
     BIONEMO_MARKER,
@@ -47,9 +50,6 @@ from aisio.resources.sides import (
     take_away,
 )
 
-if TYPE_CHECKING:
-    import filelock
-
 __all__ = ["Cache", "default_cache_folder"]
 
 _DIGEST = re.compile(r"([A-Za-z0-9_-]+:)?[0-9A-Fa-f]+")
@@ -57,7 +57,6 @@ _DIGEST = re.compile(r"([A-Za-z0-9_-]+:)?[0-9A-Fa-f]+")
 _MOST_NAME_BYTES = 255 - 20
 # Kernels stamp files by a clock that moves every 1 to 10 ms.
 _CLOCK_NS = 20_000_000
-_NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP})
 _log = logging.getLogger(__name__)
 
 
@@ -65,16 +64,16 @@ def default_cache_folder() -> Path:
     """Return the folder of downloads; it need not exist.
 
     It is AISIO_CACHE_DIR, else BIONEMO_CACHE_DIR, else the user's cache folder for aisio, as they
-    are when this is called.
+    are when this is called; "~" in them is the user's home folder.
 
     Raises:
-        ConfigError: There is no home folder, and neither variable is set.
+        ConfigError: There is no home folder, and neither variable is set, or with a "~".
     """
     import platformdirs
 
     given = config.first_set("AISIO_CACHE_DIR", "BIONEMO_CACHE_DIR")
     if given:
-        return Path(given).absolute()
+        return _absolute(given)
     try:
         folder = platformdirs.user_cache_path("aisio")
     except RuntimeError:  # of platformdirs; older ones return "~/.cache/aisio"
@@ -88,11 +87,15 @@ class Cache:
     """A folder of downloads; many processes may use it at once.
 
     Args:
-        folder: Where; it is made when the first lock is taken.
+        folder: Where, with "~" for the user's home folder; it is made when the first lock is
+            taken.
+
+    Raises:
+        ConfigError: A ValueError: it begins with a "~" that is nobody's.
     """
 
     def __init__(self, folder: Path | str) -> None:
-        self.folder = Path(folder).absolute()
+        self.folder = _absolute(folder)
 
     def __repr__(self) -> str:
         return f"Cache({str(self.folder)!r})"
@@ -140,41 +143,34 @@ class Cache:
             AccessError: A PermissionError: nothing can be written in the folder.
             OSError: The file system has no locks.
         """
-        import filelock
+
+        def say() -> None:
+            _log.info("%s: waiting for %s, which is working on it", path, _holder(path))
 
         self.create()
-        lock = filelock.FileLock(beside(path, LOCK))
         try:
             with clear_errors("locking", path):
-                self._acquire(lock, path, wait=wait)
-        except filelock.Timeout:
+                _check_writable(self.folder)
+                held = take(beside(path, LOCK), on_wait=say if wait else None)
+        except BlockingIOError:
             raise BlockingIOError(f"{path}: {_holder(path)} is working on it") from None
-        except (NotImplementedError, OSError) as error:
-            if isinstance(error, OSError) and error.errno not in _NO_LOCKS:
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
                 raise
             raise OSError(
                 f"locking {path}: this file system has no locks ({error}); set AISIO_CACHE_DIR to "
                 "a folder on one that has"
             ) from error
         try:
+            with suppress(OSError):
+                # Not over what another user's process left when it was killed.
+                beside(path, HOLDER).unlink(missing_ok=True)
+                beside(path, HOLDER).write_text(f"process {os.getpid()} on {socket.gethostname()}")
             yield
         finally:
             with suppress(OSError):
                 beside(path, HOLDER).unlink(missing_ok=True)
-            lock.release()
-
-    def _acquire(self, lock: filelock.BaseFileLock, path: Path, *, wait: bool) -> None:
-        import filelock
-
-        try:
-            lock.acquire(timeout=1 if wait else 0)
-        except filelock.Timeout:
-            if not wait:
-                raise
-            _log.info("%s: waiting for %s, which is working on it", path, _holder(path))
-            lock.acquire()
-        with suppress(OSError):
-            beside(path, HOLDER).write_text(f"process {os.getpid()} on {socket.gethostname()}")
+            release(held)
 
     def verified(self, path: Path, result: Path | None = None) -> Path | None:
         """Return what was made of an entry if it looks as it did when it was verified, and fast.
@@ -214,7 +210,8 @@ class Cache:
         Args:
             path: From `path_of`.
             result: What `load` returns for it: the path itself, or what it is unpacked to.
-            sha256: Digest that was found, so that `verify` can tell where the name has none.
+            sha256: Digest that was found, as a catalog writes it, so that `verify` can tell where
+                the name has none.
 
         Raises:
             OSError: It cannot be written.
@@ -251,6 +248,21 @@ class Cache:
             beside(path, BIONEMO_MARKER).unlink(missing_ok=True)
             for suffix in RESULTS:
                 take_away(beside(path, suffix), beside(path, OLD))
+
+
+def _absolute(folder: Path | str) -> Path:
+    try:
+        return Path(folder).expanduser().absolute()
+    except RuntimeError as error:
+        raise ConfigError(f"cache folder {folder}: {error}; give its whole path") from error
+
+
+def _check_writable(folder: Path) -> None:
+    """Raise an error where nothing can be written, though there may be a file to lock."""
+    if not os.access(folder, os.W_OK | os.X_OK):
+        is_read_only = os.statvfs(folder).f_flag & os.ST_RDONLY
+        code = errno.EROFS if is_read_only else errno.EACCES
+        raise OSError(code, os.strerror(code), str(folder))
 
 
 def _holder(path: Path) -> str:

@@ -5,7 +5,8 @@ the right one. Beside it a small state says of which origin and version it is: t
 goes on behind it where both are still the same, and hashes first what is there. So a process that
 is killed loses nothing that it had written, and there is never a mixture.
 
-Over processes that is only done where a digest tells in the end whether all is right.
+Replies are only joined where a digest tells in the end whether all is right: the catalog's, or the
+one that the origin itself promises. What another process left is only used with the catalog's.
 
 Nothing is forced to the disk before it gets its name: that costs more than the download, and what a
 lost machine leaves of a file is found by its size and time (see `aisio.resources.cache`).
@@ -17,7 +18,8 @@ import errno
 import logging
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
@@ -28,6 +30,7 @@ from aisio.errors import (
     RangeError,
     StorageError,
     TruncatedError,
+    UnavailableError,
 )
 from aisio.records import RetryPolicy
 from aisio.resources.digests import Digest, parse_digest
@@ -51,11 +54,14 @@ class Reply(Protocol):
         size_bytes: Bytes of the whole resource, not of this reply; None if the server does not say.
         version: ETag, checksum or version, such that the same one means the same bytes; None if
             there is nothing of that kind.
+        sha256: What the whole resource must hash to, in hexadecimal digits, where the origin says
+            so and leaves the check to who reads; else None.
     """
 
     start: int
     size_bytes: int | None
     version: str | None
+    sha256: str | None
 
     def readinto(self, buffer: memoryview, /) -> int:
         """Fill a prefix of the buffer and return its length; 0 at the end.
@@ -163,6 +169,7 @@ class _Download:
         self._show = show
         self._attempts = attempts
         self._version: str | None = None
+        self._promised: str | None = None
         self._farthest = 0
         self._joined = False
 
@@ -192,7 +199,7 @@ class _Download:
         anew = not self._take_over(file)
         try:
             got = self._fill(file, anew=anew)
-            if self._wanted.fits(got):
+            if self._fits(got):
                 return got
             wrong: StorageError = self._wrong(got)
             if not self._joined:
@@ -203,9 +210,17 @@ class _Download:
             wrong = error
         _log.warning("%s; it begins anew", wrong)
         got = self._fill(file, anew=True)
-        if not self._wanted.fits(got):
+        if not self._fits(got):
             raise self._wrong(got)
         return got
+
+    def _fits(self, got: str) -> bool:
+        return self._expected in (None, got)
+
+    @property
+    def _expected(self) -> str | None:
+        """What it must hash to; the catalog's word counts, and then the origin's."""
+        return self._wanted.value or self._promised
 
     def _take_over(self, file: HashedFile) -> bool:
         """Take over what an earlier process left of the same origin; tell whether there is any."""
@@ -222,7 +237,7 @@ class _Download:
     def _fill(self, file: HashedFile, *, anew: bool = False) -> str:
         state = self._partial.state()
         if anew:
-            self._version, self._farthest = None, 0
+            self._version, self._promised, self._farthest = None, None, 0
         elif state is not None and state.size_bytes == file.size_bytes:
             return file.hexdigest()
         while True:
@@ -239,7 +254,12 @@ class _Download:
         try:
             if size is not None:
                 self._check_space(size, file.size_bytes)
-            file.receive(reply.readinto, lambda done: self._moved(done, size))
+
+            def readinto(buffer: memoryview) -> int:
+                with _as_origins(self._origin):
+                    return reply.readinto(buffer)
+
+            file.receive(readinto, lambda done: self._moved(done, size))
         finally:
             reply.close()
         if size is not None and file.size_bytes != size:
@@ -247,14 +267,15 @@ class _Download:
 
     def _open(self, file: HashedFile) -> Reply:
         """Open the reply that goes on where the file ends, else one that begins anew."""
-        start = file.size_bytes if self._version is not None else 0
-        reply = self._origin.open(start)
+        can_join = self._version is not None and self._expected is not None
+        start = file.size_bytes if can_join else 0
+        reply = self._ask(start)
         if start and reply.start == start and reply.version == self._version:
             self._joined = True
             return reply
         if reply.start:
             reply.close()
-            reply = self._origin.open(0)
+            reply = self._ask(0)
         if reply.start:
             reply.close()
             raise IntegrityError(
@@ -264,10 +285,14 @@ class _Download:
         self._begin(file, reply)
         return reply
 
+    def _ask(self, start: int) -> Reply:
+        with _as_origins(self._origin):
+            return self._origin.open(start)
+
     def _begin(self, file: HashedFile, reply: Reply) -> None:
         file.restart()
         self._joined = False
-        self._version = reply.version
+        self._version, self._promised = reply.version, reply.sha256
         usable = reply.version is not None and self._wanted.value is not None
         self._partial.note(
             State(self._origin.url, reply.version or "", reply.size_bytes) if usable else None
@@ -301,9 +326,26 @@ class _Download:
 
     def _wrong(self, got: str) -> DigestError:
         wanted, url = self._wanted, self._origin.url
+        if wanted.value is not None:
+            cause = f"Either {url} has changed, or the catalog is wrong"
+        else:
+            cause = f"It is what {url} itself promises: try again later"
         return DigestError(
             f"{wanted.algorithm.upper()} hash of downloaded file ({self._partial.target.name}) "
-            f"does not match the known hash: expected {wanted.value} but got {got}. Nothing of it "
-            f"was kept. Either {url} has changed, or the catalog is wrong",
+            f"does not match the known hash: expected {self._expected} but got {got}. Nothing of "
+            f"it was kept. {cause}",
             url=url,
         )
+
+
+@contextmanager
+def _as_origins(origin: Origin) -> Iterator[None]:
+    """Tell what a file system says of an origin, as NFS may, from what it says of the target."""
+    try:
+        yield
+    except AisioError:
+        raise
+    except OSError as error:
+        raise UnavailableError(
+            f"GET {origin.url}: {error.strerror or error}", url=origin.url
+        ) from error

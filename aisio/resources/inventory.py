@@ -12,14 +12,14 @@ from typing import Literal
 
 from aisio.files import PARTIAL_SUFFIX
 from aisio.resources.cache import Cache
-from aisio.resources.sides import BIONEMO_MARKER, HOLDER, LOCK, MARKER, OLD, UNPACKING
+from aisio.resources.sides import BIONEMO_MARKER, HOLDER, IN_USE, LOCK, MARKER, OLD, UNPACKING
 from aisio.resources.unpack import kind_of, result_of
 
 __all__ = ["Entry", "digest_in_name", "entries", "entry_of", "is_forgotten", "size_of"]
 
 _DIGEST_DIGITS = {"md5": 32, "sha1": 40, "sha224": 56, "sha256": 64, "sha384": 96, "sha512": 128}
 _ENTRY = re.compile(r"(?:None|(?:([A-Za-z0-9_]+):)?([0-9A-Fa-f]+))-.", re.DOTALL)
-_SIDES = (MARKER, f"{MARKER}-new", LOCK, HOLDER, UNPACKING, OLD)
+_SIDES = (MARKER, f"{MARKER}-new", LOCK, HOLDER, IN_USE, UNPACKING, OLD)
 _FORGOTTEN = re.compile(rf"\.[0-9a-f]{{16}}{re.escape(PARTIAL_SUFFIX)}")
 
 
@@ -57,12 +57,12 @@ def entry_of(cache: Cache, name: str) -> Entry | None:
 
 
 def _files(cache: Cache) -> dict[str, list[Path]]:
-    """Return the files of each entry, without its lock."""
+    """Return the files of each entry, without its locks."""
     files: dict[str, list[Path]] = {}
     with suppress(FileNotFoundError):
         for path in cache.folder.iterdir():
             owner = _owner(path.name)
-            if owner is not None and not path.name.endswith((LOCK, HOLDER)):
+            if owner is not None and not path.name.endswith((LOCK, HOLDER, IN_USE)):
                 files.setdefault(owner, []).append(path)
     return files
 
@@ -140,6 +140,16 @@ def size_of(path: Path) -> int:
     return total
 
 
+def _is_there(path: Path) -> bool:
+    """Tell whether there is a file, be it one that may not be looked at, as behind a link."""
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+
+
 def _last_use(path: Path, times: list[float]) -> float:
     marked = _modified(path.with_name(path.name + MARKER))
     return marked or max(times)
@@ -148,7 +158,7 @@ def _last_use(path: Path, times: list[float]) -> float:
 def _state(
     cache: Cache, path: Path, files: list[Path]
 ) -> Literal["verified", "unverified", "partial", "leftover"]:
-    if path.is_file():
+    if _is_there(path):
         marker = cache.marker(path)
         fits = marker is not None and marker.file.fits(str(path))
         if marker is None or not fits:

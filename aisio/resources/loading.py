@@ -14,6 +14,7 @@ from aisio.config import first_set
 from aisio.errors import AccessError, CatalogError, ConfigError
 from aisio.resources.cache import Cache, default_cache_folder
 from aisio.resources.digests import parse_digest
+from aisio.resources.in_use import hold
 from aisio.resources.unpack import how_to, is_complete, result_of, unpack
 
 if TYPE_CHECKING:
@@ -55,14 +56,17 @@ def load(
     downloaded, once for all processes that want it, hashed on the way, and unpacked or decompressed
     by the ending of its name.
 
+    `aisio cache prune` leaves it alone until this process and all that it forks have ended; so it
+    does for the first 128 resources of a process, where the file system has locks.
+
     Args:
         tag: The resource's full name, `<file stem>/<tag>`.
         source: "ngc" or "pbss": that registry alone. Without it, an entry with `url` or `mirrors`
             is had from there, in that order, and any other from the registry that
             BIONEMO_DATA_SOURCE names (ngc).
         resources: By their tags; without it those of `catalog`. bionemo-core's own will do.
-        cache_dir: Folder of downloads; without it AISIO_CACHE_DIR, then BIONEMO_CACHE_DIR, then the
-            user's cache folder.
+        cache_dir: Folder of downloads, with "~" for the user's home folder; without it
+            AISIO_CACHE_DIR, then BIONEMO_CACHE_DIR, then the user's cache folder.
         catalog: Without it the one of AISIO_CATALOG, or of the user and bionemo-core.
         pbss_endpoint: Base URL of the S3 store that pbss means; without it the entry's own, then
             AISIO_PBSS_ENDPOINT, then https://pbss.s8k.io.
@@ -84,7 +88,8 @@ def load(
     cache = Cache(cache_dir if cache_dir is not None else default_cache_folder())
     path, kind = cache.path_of(resource), how_to(resource.filename, resource)
     result = result_of(path, kind)
-    if not recheck and cache.verified(path, result):
+    # Before the look: what is removed before this is missed then, and nothing is removed later.
+    if hold(path) and not recheck and cache.verified(path, result):
         return result
     with ExitStack() as held:
         try:
@@ -94,13 +99,15 @@ def load(
             if _fits(path, resource) and is_complete(path, kind):
                 return result
             raise
+        hold(path)  # it could not be while it was being removed
         # Whoever held the lock before may have done all there is to do.
         if not recheck and cache.verified(path, result):
             return result
+        found = ""
         if not _is_right(path, resource, cache):
             origins = _origins(resource, registry, pbss_endpoint, client)
-            _bring(resource, origins, cache, path, progress=progress)
-        cache.mark(path, unpack(path, kind))
+            found = _bring(resource, origins, cache, path, progress=progress)
+        cache.mark(path, unpack(path, kind), sha256=found)
     return result
 
 
@@ -180,7 +187,7 @@ def _origins(
         from aisio.resources.origins import pbss_origin
 
         assert resource.pbss is not None
-        endpoint = pbss_endpoint or resource.endpoint
+        endpoint = pbss_endpoint or resource.endpoint_for(resource.pbss)
         return [pbss_origin(resource.pbss, endpoint=endpoint, hashed=hashed)]
     if registry == "ngc":
         from aisio.resources.ngc import NgcOrigin
@@ -190,14 +197,15 @@ def _origins(
     from aisio.resources.origins import url_origin
 
     return [
-        url_origin(url, endpoint=resource.endpoint, client=client, hashed=hashed)
+        url_origin(url, endpoint=resource.endpoint_for(url), client=client, hashed=hashed)
         for url in resource.urls
     ]
 
 
 def _bring(
     resource: Resource, origins: list[Origin], cache: Cache, path: Path, *, progress: bool
-) -> None:
+) -> str:
+    """Download a resource, and return the digest that was found."""
     from aisio.resources.bars import byte_bar
     from aisio.resources.download import download
 
@@ -220,3 +228,4 @@ def _bring(
             resource.tag,
             found,
         )
+    return found

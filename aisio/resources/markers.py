@@ -3,7 +3,8 @@
 A marker lets the next load answer without hashing. It holds a stamp of the downloaded file and of
 each result that was made from it:
 
-file    size, modification time and inode; an edit, a cut or a replacement changes one of them
+file    size, modification time and inode; an edit, a cut or a replacement changes one of them. Of
+        a link those of the file that it leads to
 folder  the modification times of the folders in it; adding or removing a member changes its
         folder's. An edit inside a member changes none: a re-check finds that. Of a folder with
         very many folders the first 1,000 are looked at, those near the top first, so that the
@@ -47,7 +48,7 @@ class Stamp(msgspec.Struct, frozen=True, array_like=True):
     def fits(self, path: str) -> bool:
         """Tell whether the file or folder still looks like this; no errors."""
         try:
-            status = os.lstat(path)
+            status = os.stat(path)  # noqa: PTH116 - a Path takes longer
             size_bytes = -1 if stat.S_ISDIR(status.st_mode) else status.st_size
             if (size_bytes, status.st_ino, status.st_mtime_ns) != (
                 self.size_bytes,
@@ -69,7 +70,7 @@ class Marker(msgspec.Struct, frozen=True):
     Attributes:
         format: Of this file.
         name: Of the entry.
-        sha256: Digest of the downloaded file, hexadecimal; "": not known.
+        sha256: Digest of the downloaded file, as a catalog writes it; "": not known.
         file: Stamp of the downloaded file.
         results: Name of a result beside it -> its stamp; the last one marked comes last.
     """
@@ -87,7 +88,7 @@ def stamp_of(path: Path) -> Stamp:
     Raises:
         OSError: There is none.
     """
-    status = path.lstat()
+    status = path.stat()
     if not stat.S_ISDIR(status.st_mode):
         return Stamp(status.st_size, status.st_ino, (status.st_mtime_ns,))
     times, folders = [status.st_mtime_ns], []

@@ -32,12 +32,14 @@ from typing import Any, Literal, NoReturn
 from aisio.errors import ArchiveError
 from aisio.resources.compressed import PIECE_BYTES, ForwardReader, Limits, opened
 
-__all__ = ["Member", "read_members", "unsafe"]
+__all__ = ["Allowance", "Member", "read_members", "unsafe"]
 
 _BLOCK_BYTES = 512
 # Programs that walk folders by recursion, as shutil.rmtree does, end at about a thousand.
 _MOST_PARTS = 256
 _MOST_SHOWN = 200
+# A comment of git's has 52. They are copied for each member that has records of its own.
+_MOST_GLOBAL_BYTES = 64 * 1024
 _DRIVE = re.compile(r"[A-Za-z]:($|[/\\])")
 _KINDS = {
     stat.S_IFCHR: "a character device",
@@ -90,37 +92,79 @@ class Member:
     pieces: Callable[[], Iterator[bytes]] = lambda: iter(())
 
 
-def read_members(path: Path, kind: str, limits: Limits) -> Iterator[Member]:
-    """Yield the members of an archive in their order.
+class Allowance:
+    """What is left of an archive's limits, for its members and for what they bring along.
 
     Args:
         path: The archive.
-        kind: "tar", compressed or not, or "zip".
         limits: The most that may be in it.
+    """
+
+    def __init__(self, path: Path, limits: Limits) -> None:
+        self.path = path
+        self.limits = limits
+        self._left_members = limits.max_members
+        self._left_bytes = limits.most_bytes(path)
+
+    def take(self, name: str, *, members: int = 0, size_bytes: int = 0) -> None:
+        """Count what a member costs, before it is made.
+
+        Raises:
+            ArchiveError: It is more than is left.
+        """
+        self._left_members -= members
+        self._left_bytes -= size_bytes
+        if self._left_members < 0 or self._left_bytes < 0:
+            _refuse(
+                self.path,
+                name,
+                f"is over the limit: {self.limits.max_members:,} members, with the folders that "
+                f"they need, and {self.limits.most_bytes(self.path):,} bytes",
+            )
+
+
+def read_members(kind: str, allowance: Allowance) -> Iterator[Member]:
+    """Yield the members of an archive in their order.
+
+    Args:
+        kind: "tar", compressed or not, or "zip".
+        allowance: Of the archive; each member is taken from it.
 
     Raises:
         ArchiveError: It is damaged, or a member is not safe.
     """
-    left_bytes = limits.most_bytes(path)
+    path, limits = allowance.path, allowance.limits
     with _as_archive_errors(path):
         members = _tar_members(path, limits) if kind == "tar" else _zip_members(path, limits)
-        for number, member in enumerate(members):
-            left_bytes -= member.size_bytes
-            if number >= limits.max_members or left_bytes < 0:
-                _refuse(
-                    path,
-                    member.name,
-                    f"is over the limit: {limits.max_members:,} members and "
-                    f"{limits.most_bytes(path):,} bytes",
-                )
+        for member in members:
+            allowance.take(member.name, members=1, size_bytes=member.size_bytes)
             yield member
+
+
+class _GlobalRecords(dict[str, str]):
+    """The records that a tar has for all of its members; tarfile keeps them to the end."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path = path
+        self._left_bytes = _MOST_GLOBAL_BYTES
+
+    def __setitem__(self, key: str, value: str) -> None:
+        self._left_bytes -= len(key) + len(value)
+        if self._left_bytes < 0:
+            raise ArchiveError(
+                f"{self._path}: over {_MOST_GLOBAL_BYTES:,} bytes of global pax records: damaged, "
+                "or made to fill the memory"
+            )
+        super().__setitem__(key, value)
 
 
 def _tar_members(path: Path, limits: Limits) -> Iterator[Member]:
     with opened(path, limits) as stream:
         file: Any = stream
         tar: Any
-        with tarfile.open(fileobj=file, mode="r:") as tar:
+        records = _GlobalRecords(path)
+        with tarfile.open(fileobj=file, mode="r:", pax_headers=records) as tar:
             for info in tar:
                 tar.members.clear()  # tarfile keeps them all
                 yield _tar_member(path, info, stream)

@@ -23,6 +23,7 @@ Source:
 from __future__ import annotations
 
 import difflib
+from base64 import b64decode
 from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
 
@@ -47,6 +48,7 @@ PAGE_SIZE = 1000
 
 _MOST_PAGES = 10_000
 _MOST_NAMES_SHOWN = 5
+_SHA256_BYTES = 32
 
 
 class _Item(msgspec.Struct):
@@ -193,14 +195,22 @@ def _unfit(registry: Registry, text: str) -> StorageError:
 
 
 def _found(registry: Registry, target: NgcTarget, file: _File) -> ListedFile:
-    digest = f" {file.sha256}" if file.sha256 else ""
     return ListedFile(
         url=registry.url,
         path=file.path,
         size_bytes=file.size_bytes,
-        version=f"{target}{digest}",
-        has_digest=bool(digest),
+        version=str(target),
+        sha256=_hexadecimal(file.sha256 or ""),
     )
+
+
+def _hexadecimal(digest: str) -> str | None:
+    """Return the digits of a digest in base64; None for what is no SHA-256."""
+    try:
+        decoded = b64decode(digest, validate=True)
+    except ValueError:
+        return None
+    return decoded.hex() if len(decoded) == _SHA256_BYTES else None
 
 
 def _read(registry: Registry, kind: type[T], answer: Any) -> T:

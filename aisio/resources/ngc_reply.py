@@ -31,15 +31,15 @@ class ListedFile:
         url: The origin's, for errors.
         path: Its path in the target.
         size_bytes: Its length; None where the registry does not tell.
-        version: The target with its version, and the file's digest where the registry knows it.
-        has_digest: It does.
+        version: The target with its version.
+        sha256: Of the file, in hexadecimal digits; None where the registry does not know it.
     """
 
     url: str
     path: str
     size_bytes: int | None
     version: str
-    has_digest: bool
+    sha256: str | None
 
 
 class NgcReply:
@@ -56,6 +56,7 @@ class NgcReply:
         start: First byte that the reply delivers.
         size_bytes: Bytes of the whole file; None where nobody tells.
         version: Target with version, digest and ETag; None where there is neither of the latter.
+        sha256: What the whole file must hash to; None where the registry does not say.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class NgcReply:
     ) -> None:
         self.start, self.size_bytes = span
         self.version = _version(file, response.headers.get("ETag", ""))
+        self.sha256 = file.sha256
         self._at = self.start
         self._url = file.url
         self._about = about
@@ -153,7 +155,7 @@ def _span(
     if response.status_code == 200:
         begins, size = 0, promised
     elif response.status_code == 206:
-        begins, size = start, _size_of_range(response.headers.get("Content-Range", ""), start)
+        begins, size = start, size_of_range(response.headers.get("Content-Range", ""), start)
         if size is None or promised not in (None, size - start):
             got = (response.headers.get("Content-Range", ""), length)
             raise IntegrityError(
@@ -170,8 +172,8 @@ def _span(
     return begins, file.size_bytes if size is None else size
 
 
-def _size_of_range(text: str, start: int) -> int | None:
-    """Return the size of which a Content-Range is all from a byte on; None if it is not that."""
+def size_of_range(text: str, start: int) -> int | None:
+    """Return the size of the whole where a Content-Range is all from a byte on; else None."""
     match = _CONTENT_RANGE.fullmatch(text)
     if not match or int(match[1]) != start or match[3] not in ("*", str(int(match[2]) + 1)):
         return None
@@ -198,6 +200,5 @@ def _refusal(response: requests.Response, url: str, about: str) -> StorageError:
 
 def _version(file: ListedFile, etag: str) -> str | None:
     strong = "" if etag.startswith("W/") else etag
-    if not (strong or file.has_digest):
-        return None
-    return f"{file.version} {strong}".rstrip()
+    known = [text for text in (file.sha256, strong) if text]
+    return " ".join([file.version, *known]) if known else None

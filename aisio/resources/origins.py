@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from importlib import import_module
 from importlib.util import find_spec
 from urllib.parse import urlsplit
 
@@ -13,15 +12,19 @@ from aisio.config import first_set, is_set
 from aisio.errors import AccessError, RangeError, StorageError
 from aisio.extras import missing_extra
 from aisio.named_sources import store_at
-from aisio.records import ByteRange, ObjectInfo, RetryPolicy
+from aisio.records import ByteRange, RetryPolicy
+from aisio.resources.body_reply import BodyReply
+from aisio.resources.download import Origin
+from aisio.resources.web import WebOrigin
 from aisio.stores import DirectSettings, DirectStore, Store, store_for
-from aisio.streams import Body
+from aisio.stores.direct_settings import boto_session
 from aisio.urls import WEB_SCHEMES, ObjectUrl
 
 DEFAULT_PBSS_ENDPOINT = "https://pbss.s8k.io"
 PBSS_RETRY = RetryPolicy(attempts=11)
 """The first try and ten more: what boto3 makes of the max_attempts of bionemo-core."""
 
+_WEB = tuple(f"{scheme}://" for scheme in WEB_SCHEMES)
 _KEYS = (
     "AWS_ACCESS_KEY_ID",
     "AWS_WEB_IDENTITY_TOKEN_FILE",
@@ -41,15 +44,14 @@ class StoreOrigin:
     """
 
     def __init__(self, url: str, find_store: Callable[[ObjectUrl], Store]) -> None:
-        self.url = _shown(url)
-        self._given_url = url
+        self.url = url
         self._find_store = find_store
         self._found: tuple[ObjectUrl, Store] | None = None
 
     def __repr__(self) -> str:
         return f"StoreOrigin({self.url!r})"
 
-    def open(self, start: int = 0) -> StoreReply:
+    def open(self, start: int = 0) -> BodyReply:
         """Open the object from a byte on; from 0 where the store cannot do otherwise.
 
         Raises:
@@ -60,13 +62,13 @@ class StoreOrigin:
             StorageError: As the store raises it.
         """
         if self._found is None:
-            url = ObjectUrl.parse(self._given_url).require_object()
+            url = ObjectUrl.parse(self.url).require_object()
             self._found = url, self._find_store(url)
         url, store = self._found
         if not start:
-            return StoreReply(store.get(url), 0)
+            return BodyReply(store.get(url), 0)
         try:
-            return StoreReply(store.get(url, ByteRange(start)), start)
+            return BodyReply(store.get(url, ByteRange(start)), start)
         except StorageError as error:
             # What a server without ranges causes, or an object that has become shorter.
             if type(error) not in (StorageError, RangeError):
@@ -74,47 +76,9 @@ class StoreOrigin:
             return self.open()
 
 
-def _shown(url: str) -> str:
-    """Leave out what may be secret: a password before the host, and a query."""
-    scheme, separator, rest = url.partition("://")
-    if scheme not in WEB_SCHEMES:
-        return url
-    host, slash, name = rest.partition("?")[0].partition("/")
-    return f"{scheme}{separator}{host.rpartition('@')[2]}{slash}{name}"
-
-
-class StoreReply:
-    """A body as a reply; see `aisio.resources.download.Reply`."""
-
-    def __init__(self, body: Body, start: int) -> None:
-        self._body = body
-        self.start = start
-        self.size_bytes = body.info.size_bytes
-        self.version = _version(body.info)
-
-    def readinto(self, buffer: memoryview, /) -> int:
-        """Fill a prefix of the buffer and return its length; 0 at the end."""
-        return self._body.readinto(buffer)
-
-    def close(self) -> None:
-        """Let go of the connection."""
-        self._body.close()
-
-
-def _version(info: ObjectInfo) -> str | None:
-    """Join all that tells one version from another; None where there is nothing.
-
-    A weak ETag promises the same meaning only, not the same bytes (RFC 9110, section 8.8.1).
-    """
-    checksum = f"{info.checksum.kind}:{info.checksum.value}" if info.checksum else ""
-    etag = "" if info.etag.startswith("W/") else info.etag
-    parts = (checksum, info.version, etag)
-    return "/".join(parts) if any(parts) else None
-
-
 def url_origin(
     url: str, *, endpoint: str | None = None, client: Client | None = None, hashed: bool = False
-) -> StoreOrigin:
+) -> Origin:
     """Return the origin that any URL means.
 
     Args:
@@ -124,6 +88,8 @@ def url_origin(
         client: The cluster; it goes before the endpoint.
         hashed: Whoever reads it checks a digest: the MD5 that S3 shows is not computed as well.
     """
+    if url.startswith(_WEB):
+        return WebOrigin(url)
 
     def find_store(parsed: ObjectUrl) -> Store:
         if endpoint:
@@ -177,10 +143,10 @@ def _require_credentials(url: str, endpoint: str) -> None:
     """Refuse at once what would wait for a machine's role, which only AWS itself knows.
 
     Raises:
-        AccessError: Nobody has any credentials.
+        AccessError: Nobody has any credentials, or AWS's own files cannot be used.
     """
     host = urlsplit(endpoint).hostname or ""
-    if host.endswith(".amazonaws.com") or is_set(*_KEYS) or _in_aws_files():
+    if host.endswith(".amazonaws.com") or is_set(*_KEYS) or _in_aws_files(url):
         return
     raise AccessError(
         f"GET {url} at {endpoint}: no credentials: set AWS_ACCESS_KEY_ID and "
@@ -190,10 +156,9 @@ def _require_credentials(url: str, endpoint: str) -> None:
     )
 
 
-def _in_aws_files() -> bool:
+def _in_aws_files(url: str) -> bool:
     if find_spec("botocore") is None:
         return False
-    # By name: botocore ships no types.
-    session = import_module("botocore.session").Session()
-    session.get_component("credential_provider").remove("iam-role")
-    return session.get_credentials() is not None
+    with boto_session(url) as session:
+        session.get_component("credential_provider").remove("iam-role")
+        return session.get_credentials() is not None

@@ -9,6 +9,7 @@ from pathlib import Path
 MARKER = ".aisio-verified"
 LOCK = ".aisio-lock"
 HOLDER = ".aisio-holder"
+IN_USE = ".aisio-in-use"
 UNPACKING = ".aisio-unpacking"
 OLD = ".aisio-old"
 BIONEMO_MARKER = ".checked"

@@ -14,6 +14,7 @@ from aisio.files import PARTIAL_SUFFIX
 from aisio.resources.cache import Cache
 from aisio.resources.digests import parse_digest
 from aisio.resources.disk import clear_errors
+from aisio.resources.in_use import is_held, unused
 from aisio.resources.inventory import Entry, digest_in_name, entries, entry_of, is_forgotten
 from aisio.resources.sides import BIONEMO_MARKER, MARKER, UNPACKING, beside, remove
 from aisio.resources.unpack import is_complete, kind_of, result_of
@@ -21,7 +22,7 @@ from aisio.resources.unpack import is_complete, kind_of, result_of
 __all__ = ["SPARED_S", "Finding", "prune", "verify"]
 
 SPARED_S = 600.0
-"""Seconds since its last use for which `prune` leaves an entry alone."""
+"""Seconds since its last load for which `prune` leaves an entry alone."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +48,13 @@ def verify(
 ) -> Iterator[Finding]:
     """Hash every download of a cache and compare what was unpacked from it, byte for byte.
 
-    A wrong one loses its marker, so the next load gets it anew.
+    A wrong one loses its marker, so the next load gets it anew; where the catalog has no digest,
+    the next load cannot tell, and takes what is not removed. One that cannot be read is reported,
+    and left as it is.
 
     Args:
         cache: Where.
-        remove_wrong: Remove wrong downloads and results as well.
+        remove_wrong: Remove wrong downloads and results as well, also those in use.
         tell: Is told of each piece of a download, by its size, when it was hashed.
     """
     for entry in entries(cache):
@@ -75,15 +78,21 @@ def _check(cache: Cache, path: Path, remove_wrong: bool, tell: Callable[[int], o
         problem = problem or _result_problem(path)
     except FileNotFoundError:
         return Finding(path, skipped="it was removed meanwhile")
-    if problem:
-        with suppress(AccessError, OSError):
-            beside(path, MARKER).unlink(missing_ok=True)
-            beside(path, BIONEMO_MARKER).unlink(missing_ok=True)
+    except OSError as error:
+        return Finding(path, f"it cannot be checked: {error}")
+    if not problem:
+        return Finding(path, skipped=skipped)
+    with suppress(AccessError, OSError):
+        beside(path, MARKER).unlink(missing_ok=True)
+        beside(path, BIONEMO_MARKER).unlink(missing_ok=True)
+    try:
         if remove_wrong:
             cache.forget(path)
-            if download_is_wrong:
-                path.unlink(missing_ok=True)
-    return Finding(path, problem, "" if problem else skipped)
+        if remove_wrong and download_is_wrong:
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        problem = f"{problem}; it cannot be removed: {error}"
+    return Finding(path, problem)
 
 
 def _digest_problem(cache: Cache, path: Path, tell: Callable[[int], object]) -> tuple[str, str]:
@@ -122,13 +131,14 @@ def prune(
 ) -> list[Entry]:
     """Remove entries, those used longest ago first, until the rest is small enough.
 
-    An entry that a process works on is passed over, and so is one that was used a short while ago:
-    who has its path may not have opened it yet. Files that are not the cache's are left alone.
+    An entry that a process works on is passed over, and so is one that a process has loaded which
+    still runs (see in_use.py), or that was loaded a short while ago: who was given its path may not
+    have opened it yet. Files that are not the cache's are left alone.
 
     Args:
         cache: Where.
         max_size_bytes: Of what is left.
-        spared_s: Seconds since its last use for which an entry is left alone.
+        spared_s: Seconds since its last load for which an entry is left alone.
         dry_run: Only tell which they would be.
 
     Returns:
@@ -146,17 +156,19 @@ def prune(
     for entry in found:
         if size_bytes <= max_size_bytes:
             break
-        if entry.used <= before and (dry_run or _remove_entry(cache, entry, before)):
+        if entry.used > before:
+            continue
+        if not is_held(entry.path) if dry_run else _remove_entry(cache, entry, before):
             size_bytes -= entry.size_bytes
             removed.append(entry)
     return removed
 
 
 def _remove_entry(cache: Cache, entry: Entry, before: float) -> bool:
-    """Remove an entry unless it is busy or was used meanwhile; tell whether it was removed."""
+    """Remove an entry unless it is in use or was meanwhile; tell whether it was removed."""
     path = entry.path
     try:
-        with cache.lock(path, wait=False), clear_errors("removing", path):
+        with cache.lock(path, wait=False), clear_errors("removing", path), unused(path):
             now = entry_of(cache, path.name)
             if now is None or now.used > before:
                 return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from hashlib import sha256
 from pathlib import Path
 
@@ -80,6 +81,17 @@ def test_verify_reports_what_is_wrong(run, entry):
     assert run("cache", "verify", "--remove").exit_code == 1
     assert run("cache", "list").stdout == ""
     assert run("cache", "verify").exit_code == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a file that cannot be read")
+def test_verify_reports_what_it_cannot_read(run, entry):
+    """Status 1, and the others are checked."""
+    bad = entry.with_name("0" * 64 + "-x")
+    bad.symlink_to("/proc/self/mem")
+    done = run("cache", "verify")
+    assert re.fullmatch(rf"{bad.name}\tit cannot be checked: .*Input/output error.*\n", done.stdout)
+    assert done.stderr == "aisio: 2 checked, 1 wrong\n"
+    assert done.exit_code == 1
 
 
 def test_verify_says_what_it_could_not_check(run, folder):

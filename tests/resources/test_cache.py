@@ -15,7 +15,7 @@ import pytest
 
 import aisio
 from aisio.catalog.entries import Resource
-from aisio.errors import AisioError, CatalogError
+from aisio.errors import AisioError, CatalogError, ConfigError
 from aisio.resources.cache import Cache, default_cache_folder
 from aisio.resources.unpack import result_of, unpack
 from tests.tars import pack
@@ -69,6 +69,24 @@ def test_ngc_10_the_folder_is_read_when_asked(monkeypatch, tmp_path):
     assert default_cache_folder() == tmp_path / "bionemo"
     monkeypatch.setenv("AISIO_CACHE_DIR", str(tmp_path / "own"))
     assert default_cache_folder() == tmp_path / "own"
+
+
+@pytest.mark.parametrize("name", ["AISIO_CACHE_DIR", "BIONEMO_CACHE_DIR"])
+def test_ngc_10_a_tilde_is_the_home_folder(monkeypatch, tmp_path, name):
+    """NGC-10: as pooch has it; files of services and notebooks set it where no shell expands it."""
+    monkeypatch.delenv("AISIO_CACHE_DIR", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv(name, "~/models")
+    assert default_cache_folder() == tmp_path / "models"
+    assert Cache("~/models").folder == tmp_path / "models"
+    assert Cache(Path("~/models")).folder == tmp_path / "models"
+
+
+def test_ngc_10_a_tilde_that_is_nobodys_is_a_clear_error(monkeypatch):
+    """NGC-10: no folder of that name is made."""
+    monkeypatch.setenv("AISIO_CACHE_DIR", "~nobody-of-that-name/x")
+    with pytest.raises(ConfigError, match="~nobody-of-that-name/x: .*whole path"):
+        default_cache_folder()
 
 
 def test_ngc_10_the_folder_is_made(cache):
@@ -232,7 +250,7 @@ def _replace(path):
     copy = path.with_name("copy")
     copy.write_bytes(DATA)
     os.utime(copy, ns=(times.st_atime_ns, times.st_mtime_ns))
-    copy.replace(path)
+    return copy.replace(path)
 
 
 def _cut(path):
@@ -242,8 +260,8 @@ def _cut(path):
 
 
 def _link(path):
-    other = path.rename(path.with_name("other"))
-    path.symlink_to(other)
+    """Put a link to an equal file in its place."""
+    path.symlink_to(_replace(path).rename(path.with_name("other")))
 
 
 @pytest.mark.parametrize("harm", [_edit, _replace, _cut, _link, Path.unlink, Path.touch])
@@ -251,6 +269,20 @@ def test_ngc_23_a_changed_file_is_not_answered(cache, entry, harm):
     """NGC-23: size, time or inode tell, each by itself."""
     harm(entry)
     assert cache.verified(entry) is None
+
+
+@pytest.mark.parametrize("harm", [_edit, _replace, _cut, Path.unlink, Path.touch])
+def test_ngc_23_a_link_answers_for_what_it_leads_to(cache, harm):
+    """NGC-23: its target may change or go, and the link looks as before."""
+    path = cache.path_of(resource())
+    cache.create()
+    target = cache.folder.with_name("target")
+    target.write_bytes(DATA)
+    path.symlink_to(target)
+    cache.mark(path, path)
+    assert cache.verified(path) == path
+    harm(target)
+    assert cache.verified(path) is None
 
 
 @pytest.mark.parametrize(

@@ -134,6 +134,32 @@ def test_what_is_wrong_is_removed_where_asked(cache):
     assert [entry.path for entry in entries(cache)] == [right]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a file that cannot be read")
+@pytest.mark.parametrize("target", ["/proc/self/mem", "0" * 64 + "-x"])
+def test_what_cannot_be_read_is_reported_and_the_rest_is_checked(cache, target):
+    """One bad sector, or a link into somebody's folder, does not keep the others from a look."""
+    bad = cache.folder / ("0" * 64 + "-x")
+    bad.symlink_to(target)
+    wrong = add(cache, b"wrong")
+    wrong.write_bytes(b"WRONG")
+    found = problems(cache, remove_wrong=True)
+    assert list(found) == [bad, wrong]
+    assert "it cannot be checked: " in found[bad]
+    assert bad.is_symlink(), "nothing wrong was found in it"
+
+
+def test_what_cannot_be_removed_is_reported(cache):
+    """And the rest goes."""
+    stuck, wrong = sorted(add(cache, data) for data in (b"1", b"2"))
+    for path in (stuck, wrong):
+        path.write_bytes(b"WRONG")
+    stuck.with_name(stuck.name + ".checked").mkdir()
+    found = problems(cache, remove_wrong=True)
+    assert "it cannot be removed: " in found[stuck]
+    assert list(found) == [stuck, wrong]
+    assert [entry.path for entry in entries(cache)] == [stuck]
+
+
 def test_an_entry_without_a_digest_is_not_called_right(cache):
     """Where nothing is known, nothing is claimed."""
     path = cache.folder / "None-x.bin"
@@ -174,7 +200,8 @@ def test_all_of_an_entry_goes(cache):
     forgotten.write_bytes(b"")
     os.utime(forgotten, (1, 1))
     assert [entry.path for entry in prune(cache, 0)] == [path]
-    assert [one.name for one in cache.folder.iterdir()] == [path.name + ".aisio-lock"]
+    left = {one.name.removeprefix(path.name) for one in cache.folder.iterdir()}
+    assert left == {".aisio-lock", ".aisio-in-use"}
 
 
 def test_a_dry_run_removes_nothing(cache):

@@ -6,6 +6,7 @@ import errno
 import hashlib
 import logging
 import os
+import random
 import resource
 import signal
 import subprocess
@@ -32,8 +33,7 @@ from aisio.resources.origins import url_origin
 from aisio.resources.partial import Partial, State
 
 MIB = 1024 * 1024
-DATA = os.urandom(5 * MIB + 7)
-OTHER = os.urandom(5 * MIB + 7)
+DATA, OTHER = (random.Random(seed).randbytes(5 * MIB + 7) for seed in range(2))
 FAST = RetryPolicy(attempts=3, first_wait_s=0.0, longest_wait_s=0.0)
 
 
@@ -45,8 +45,8 @@ def sha256(data):
 class Reply:
     """A reply that ends, or breaks off, at some byte."""
 
-    def __init__(self, data, start, version, end, error, size):
-        self.start, self.version, self.size_bytes = start, version, size
+    def __init__(self, data, start, version, end, error, size, sha256=None):
+        self.start, self.version, self.size_bytes, self.sha256 = start, version, size, sha256
         self._data, self._at, self._end, self._error = data, start, end, error
         self.closed = False
 
@@ -69,9 +69,18 @@ class Origin:
         starts: First bytes that were asked for.
     """
 
-    def __init__(self, *script, url="test://origin", ranges=True, known_size=True, size_bytes=0):
+    def __init__(
+        self,
+        *script,
+        url="test://origin",
+        ranges=True,
+        known_size=True,
+        size_bytes=0,
+        promised=None,
+    ):
         self.url, self.script = url, list(script)
         self.ranges, self.known_size, self.size_bytes = ranges, known_size, size_bytes
+        self.promised = promised
         self.starts, self.replies = [], []
 
     def open(self, start=0):
@@ -82,7 +91,8 @@ class Origin:
         data, version, end, error = step
         start = start if self.ranges else 0
         size = (self.size_bytes or len(data)) if self.known_size else None
-        reply = Reply(data, start, version, len(data) if end is None else end, error, size)
+        end = len(data) if end is None else end
+        reply = Reply(data, start, version, end, error, size, self.promised)
         self.replies.append(reply)
         return reply
 
@@ -203,7 +213,7 @@ def test_another_version_is_never_joined_to_what_is_there(target, first, then, s
     """It begins anew unless both replies say that they are of one version."""
     origin = Origin(first, then)
     fetch(target, origin, digest=digest)
-    assert origin.starts == starts
+    assert origin.starts == (starts if digest else [0, 0])
     assert target.read_bytes() == DATA
 
 
@@ -358,6 +368,61 @@ def test_without_a_digest_nothing_is_gone_on_with(target):
     origin = Origin(whole())
     fetch(target, origin, digest=None)
     assert origin.starts == [0]
+    assert target.read_bytes() == DATA
+
+
+def test_without_a_digest_replies_are_not_joined(target):
+    """A cut reply was not verified to its end, a range has no checksum: nobody sees all of it."""
+    origin = Origin(cut(OTHER), whole())
+    fetch(target, origin, digest=None)
+    assert origin.starts == [0, 0]
+    assert target.read_bytes() == DATA
+
+
+def test_what_an_origin_promises_is_a_digest(target):
+    """Where the catalog has none: replies are joined, and compared with it."""
+    origin = Origin(cut(), whole(), promised=DIGEST)
+    assert fetch(target, origin, digest=None) == DIGEST
+    assert origin.starts == [0, 2 * MIB]
+    assert target.read_bytes() == DATA
+
+
+def test_other_bytes_than_an_origin_promises_leave_nothing(target):
+    """As with the catalog's own digest; the next mirror is asked."""
+    with pytest.raises(DigestError, match=f"expected {DIGEST} but got .* itself promises"):
+        fetch(target, Origin(whole(OTHER), promised=DIGEST), digest=None)
+    assert left(target) == []
+    fetch(target, Origin(whole(OTHER), promised=DIGEST), Origin(whole(OTHER)), digest=None)
+    assert target.read_bytes() == OTHER
+
+
+def test_the_catalogs_digest_counts_more_than_an_origins(target):
+    """It says which bytes are meant."""
+    fetch(target, Origin(whole(), promised=sha256(OTHER)))
+    assert target.read_bytes() == DATA
+
+
+STALE = OSError(errno.ESTALE, "Stale file handle")
+
+
+def test_an_origin_that_cannot_be_read_is_not_a_target_that_cannot_be_written(target):
+    """As on NFS: what came is kept, and the next mirror is asked."""
+    broken = Origin(cut(error=STALE), url="test://nfs")
+    with pytest.raises(UnavailableError, match="GET test://nfs: Stale file handle"):
+        fetch(target, broken)
+    assert Partial(target).path.stat().st_size == 2 * MIB
+    fetch(target, broken, Origin(whole()))
+    assert target.read_bytes() == DATA
+
+
+def test_an_origin_that_can_be_read_again_is_gone_on_with(target):
+    """It is opened anew, at the byte that is missing."""
+    origin = Origin(cut(error=STALE), STALE, whole())
+    with pytest.raises(UnavailableError):
+        fetch(target, origin)
+    origin = Origin(cut(at=3 * MIB, error=STALE), whole())
+    fetch(target, origin)
+    assert origin.starts == [2 * MIB, 3 * MIB]
     assert target.read_bytes() == DATA
 
 

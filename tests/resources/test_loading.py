@@ -29,6 +29,7 @@ from aisio.resources.cache import Cache
 from aisio.resources.loading import load
 from aisio.resources.partial import Partial
 from aisio.resources.unpack import unpack
+from aisio.resources.upkeep import verify
 from aisio.testing.fault_proxy import Corrupt, Cut, FaultProxy, Trickle
 from tests.http_server import Reply, Server
 from tests.moto_server import KEYS, boto_client, s3_server
@@ -209,7 +210,7 @@ def test_ngc_15_wrong_bytes_are_a_value_error_and_leave_no_file(pbss, monkeypatc
     wrong = entry(sha256="0" * 64, pbss="s3://bucket/some/file.bin")
     with pytest.raises(ValueError, match=f"expected {'0' * 64} but got {sha256(DATA)}"):
         load("team/file", "pbss", wrong)
-    assert [path for path in cache.iterdir() if not path.name.endswith("-lock")] == []
+    assert {path.suffix for path in cache.iterdir()} == {".aisio-lock", ".aisio-in-use"}
 
 
 def test_ngc_16_a_file_with_a_wrong_hash_is_downloaded_again_and_a_right_one_is_not(
@@ -254,6 +255,16 @@ def test_ngc_17_without_a_digest_what_is_there_is_taken_and_what_comes_is_told(a
     assert path.read_bytes() == b"edited"
 
 
+def test_without_a_digest_a_check_knows_the_one_that_came(at, cache):
+    """A flipped bit is found by the digest of the download."""
+    path = load("team/file", resources=entry(sha256=None, url=at(DATA)))
+    assert [finding.skipped for finding in verify(Cache(cache))] == [""]
+    with path.open("r+b") as file:
+        file.write(bytes([DATA[0] ^ 1]))
+    (finding,) = verify(Cache(cache))
+    assert f"expected {sha256(DATA)}" in finding.problem
+
+
 def test_urls_of_an_entry_are_tried_in_order(at, caplog, cache):
     """Url first, then the mirrors; one that is missing or wrong is passed over, and logged."""
     places = [at(b"wrong", "b"), at(DATA, "c"), "file:///never/asked"]
@@ -291,6 +302,18 @@ def test_a_source_means_that_registry_only(pbss, at):
         load("team/file", "pbss", both)
 
 
+def test_a_mirror_elsewhere_is_not_asked_for_at_the_entrys_endpoint(gateway, pbss, monkeypatch):
+    """The cluster is not taken for an S3 store; the mirror is where AWS's own settings say."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", pbss)
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    with FaultProxy(gateway) as proxy:
+        mirrored = entry(
+            url="ais://data/absent", mirrors=("s3://bucket/some/file.bin",), endpoint=proxy.endpoint
+        )
+        assert load("team/file", resources=mirrored).read_bytes() == DATA
+        assert not [one for one in proxy.requests if one.path.startswith("/bucket/")]
+
+
 def test_a_cluster_is_named_by_client_entry_or_variable(gateway, monkeypatch, cache):
     """In that order."""
     url = "ais://data/file.bin"
@@ -307,8 +330,8 @@ def test_a_cluster_is_named_by_client_entry_or_variable(gateway, monkeypatch, ca
     ("name", "data", "ending"),
     [
         ("a.tar", tar_of({"x/y": b"one", "z": b"two"}), ".untar"),
-        ("a.v2.tar.gz", gzip.compress(tar_of({"x/y": b"one", "z": b"two"})), ".untar"),
-        ("a.txt.gz", gzip.compress(b"one"), ".decomp"),
+        ("a.v2.tar.gz", gzip.compress(tar_of({"x/y": b"one", "z": b"two"}), mtime=0), ".untar"),
+        ("a.txt.gz", gzip.compress(b"one", mtime=0), ".decomp"),
         ("a.txt", b"one", ""),
     ],
 )
@@ -407,6 +430,27 @@ def test_ngc_23_a_file_that_changed_or_went_is_noticed_without_a_recheck(at):
     for spoil in (lambda: path.write_bytes(b"edited"), path.unlink):
         spoil()
         assert load("team/file", resources=entry(url=at(DATA))).read_bytes() == DATA
+
+
+def test_a_link_whose_target_changed_or_went_is_noticed(at, cache, tmp_path):
+    """A file that was linked into the cache is only as good as what the link leads to."""
+    resources, target = entry(url=at(DATA)), tmp_path / "target"
+    path = Cache(cache).path_of(resources["team/file"])
+    path.parent.mkdir()
+    for spoil in (lambda: target.write_bytes(b"edited"), target.unlink):
+        target.write_bytes(DATA)
+        path.unlink(missing_ok=True)
+        path.symlink_to(target)
+        assert load("team/file", resources=resources).is_symlink()
+        spoil()
+        assert load("team/file", resources=resources).read_bytes() == DATA
+
+
+def test_a_tilde_in_the_folder_is_the_home_folder(at, monkeypatch, tmp_path):
+    """As pooch has it."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    path = load("team/file", resources=entry(url=at(DATA)), cache_dir="~/models")
+    assert path.parent == tmp_path / "models"
 
 
 def test_entries_of_bionemo_core_are_taken_as_they_are(pbss, cache):

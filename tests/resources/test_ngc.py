@@ -15,6 +15,7 @@ from aisio.errors import (
     AccessError,
     ConfigError,
     ConflictError,
+    DigestError,
     IntegrityError,
     StorageError,
     ThrottledError,
@@ -222,6 +223,38 @@ def test_the_version_is_the_same_as_long_as_the_bytes_are(registry: NgcServer) -
     versions.append(origin(target="nvidia/clara/esm").open().version)
     assert versions[0] == versions[1]
     assert len(set(versions)) == 3
+
+
+@pytest.mark.parametrize("digest", [None, "md5"])
+def test_the_registrys_digest_is_checked_where_the_catalog_has_none(
+    registry: NgcServer, tmp_path: Path, digest: str | None
+) -> None:
+    """A wrong byte of the right length is a DigestError; the catalog's own digest goes first."""
+    registry.add(TARGET, {"a.bin": DATA})
+    registry.faults = [Fault("X-Amz", status=200, body=b"?" + DATA[1:])]
+    target = tmp_path / "cache" / "file"
+    target.parent.mkdir()
+    given = digest and f"md5:{hashlib.md5(b'?' + DATA[1:]).hexdigest()}"
+    if given:
+        download([origin()], target, digest=given)
+        return
+    expected = hashlib.sha256(DATA).hexdigest()
+    with pytest.raises(DigestError, match=f"expected {expected} but got .* itself promises"):
+        download([origin()], target, digest=None)
+    assert list(target.parent.iterdir()) == []
+    assert download([origin()], target, digest=None) == expected
+
+
+@pytest.mark.parametrize("digest", ["", "no base64", "c2hvcnQ=", "\u00e4"])
+def test_what_is_no_digest_counts_as_none(
+    registry: NgcServer, monkeypatch: pytest.MonkeyPatch, digest: str
+) -> None:
+    """Of an algorithm that we do not know, say."""
+    monkeypatch.setattr("tests.resources.ngc_answers._digest", lambda data: digest)
+    registry.add(TARGET, {"a.bin": DATA})
+    reply = origin().open()
+    assert reply.sha256 is None
+    reply.close()
 
 
 @pytest.mark.parametrize("etag", [{}, {"ETag": 'W/"weak"'}])

@@ -222,6 +222,59 @@ def test_the_last_of_equal_names_counts(tmp_path):
     assert (unpack(path, "tar") / "1").read_bytes() == b"new"
 
 
+def appended(*steps):
+    """Write a tar as `tar --append` does: of files, and of hard links, which begin with "="."""
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w") as archive:
+        for name, content in steps:
+            info = tarfile.TarInfo(name)
+            if content.startswith(b"="):
+                info.type, info.linkname = tarfile.LNKTYPE, content[1:].decode()
+            else:
+                info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    return data.getvalue()
+
+
+REPEATED = {
+    "a file": [("1", b"old"), ("d/2", b"two"), ("1", b"newer")],
+    "three times": [("1", b"old"), ("1", b"newer"), ("1", b"old")],
+    "what a link is to": [("1", b"old"), ("h", b"=1"), ("g", b"=h"), ("1", b"new")],
+    "a link": [("1", b"one"), ("2", b"two"), ("h", b"=1"), ("h", b"=2")],
+    "a link that becomes a file": [("1", b"one"), ("h", b"=1"), ("h", b"own")],
+}
+
+
+@pytest.mark.parametrize("steps", REPEATED.values(), ids=REPEATED)
+def test_a_name_that_comes_twice_is_complete_as_it_was_unpacked(tmp_path, steps):
+    """Or it would be unpacked anew each time; what is changed later still shows."""
+    path = tmp_path / "x.tar"
+    path.write_bytes(appended(*steps))
+    result = unpack(path, "tar")
+    assert is_complete(path, "tar")
+    for name in {name for name, _ in steps}:
+        right = (result / name).read_bytes()
+        (result / name).unlink()
+        assert not is_complete(path, "tar")
+        (result / name).write_bytes(right[:-1] + b"?")
+        assert not is_complete(path, "tar"), name
+        (result / name).write_bytes(right)
+        assert is_complete(path, "tar")
+
+
+def test_a_name_that_comes_twice_in_a_zip_is_complete_as_it_was_unpacked(tmp_path):
+    """As in a tar."""
+    path = tmp_path / "x.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("1", b"old")
+        with pytest.warns(UserWarning, match="Duplicate name"):
+            archive.writestr("1", b"new")
+    (unpack(path, "zip") / "1").read_bytes()
+    assert is_complete(path, "zip")
+    (tmp_path / "x.zip.unzip" / "1").write_bytes(b"old")
+    assert not is_complete(path, "zip"), "the first one does not count"
+
+
 def test_no_member_gets_special_permissions(tmp_path):
     """Set-uid bits and writing by others are dropped, as by Python's own data filter."""
     path = tmp_path / "x.tar"
