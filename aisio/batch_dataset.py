@@ -53,10 +53,12 @@ class AISBatchIterDataset(AISIterDataset):
         missing: "raise" NotFoundError for an object that is gone since it was listed, or "skip" it.
         concurrency: How many batches each worker has under way, or the bounds within which to find
             out; without it at most 8 at first, then what the cluster does best with.
+        length: What `len()` shall say, where the number of this rank's objects is known; without it
+            the sources are listed for it, once.
 
     Raises:
         ValueError: No source.
-        ConfigError: A batch size, output format or colocation that does not exist.
+        ConfigError: A batch size, length, output format or colocation that does not exist.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class AISBatchIterDataset(AISIterDataset):
         direct: bool | DirectSettings = False,
         missing: Literal["raise", "skip"] = "raise",
         concurrency: int | Concurrency | None = None,
+        length: int | None = None,
     ) -> None:
         super().__init__(
             ais_source_list,
@@ -85,6 +88,7 @@ class AISBatchIterDataset(AISIterDataset):
             endpoint=endpoint,
             direct=direct,
             concurrency=concurrency,
+            length=length,
         )
         if max_batch_size < 1:
             raise ConfigError(f"max_batch_size={max_batch_size}: a batch has at least one object")

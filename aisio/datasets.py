@@ -13,7 +13,7 @@ from aisio.client import Client, client_for
 from aisio.extras import missing_extra
 from aisio.in_flight import fetch_in_order
 from aisio.pace import Concurrency, Pace
-from aisio.placing import Splitting
+from aisio.placing import Splitting, check_length
 from aisio.records import ObjectInfo
 from aisio.sources import PrefixMap, Source, SourceSet
 from aisio.stores import DirectSettings
@@ -132,9 +132,12 @@ class AISIterDataset(Splitting, IterableDataset[tuple[str, bytes]]):
         direct: Read clouds (s3://, gs://, az://) round the cluster; settings say how.
         concurrency: How many objects each worker reads at once, or the bounds within which to find
             out; without it at most 8 at first, then what the store does best with.
+        length: What `len()` shall say, where the number of this rank's objects is known; without it
+            the sources are listed for it, once.
 
     Raises:
         ValueError: No source.
+        ConfigError: length is below 0.
     """
 
     def __init__(
@@ -149,8 +152,10 @@ class AISIterDataset(Splitting, IterableDataset[tuple[str, bytes]]):
         endpoint: str | None = None,
         direct: bool | DirectSettings = False,
         concurrency: int | Concurrency | None = None,
+        length: int | None = None,
     ) -> None:
         super().__init__()
+        self._length = check_length(length)
         self._sources = SourceSet(
             ais_source_list,
             prefix_map,
@@ -166,7 +171,7 @@ class AISIterDataset(Splitting, IterableDataset[tuple[str, bytes]]):
 
     def __iter__(self) -> Iterator[tuple[str, bytes]]:
         place = self._place()
-        read = self._read_all(self._share(place))
+        read = self._read_all(self._mine(place, "object"))
         return self._counted(read, place, unit="object", show=self._show_progress)
 
     def _read_all(self, mine: Iterator[tuple[Source, ObjectInfo]]) -> Iterator[tuple[str, bytes]]:
@@ -181,10 +186,6 @@ class AISIterDataset(Splitting, IterableDataset[tuple[str, bytes]]):
     def _read(self, listed: tuple[Source, ObjectInfo]) -> tuple[str, bytes]:
         one, info = listed
         return info.name, one.read(info, etl_name=self._etl_name)
-
-    def __len__(self) -> int:
-        """Return how many objects this rank reads, all its workers together; lists the sources."""
-        return sum(1 for _ in self._share(self._place().of_rank))
 
 
 def _worker() -> int:

@@ -9,11 +9,16 @@ inside an iteration, so that an iterator that nobody closes holds no thread.
 How many are under way is found by trial (`Pace`): more, as long as that brings more through; fewer,
 where fewer do as well. Half, when the store asks for fewer. Where it comes to one, the reader's own
 thread fetches it.
+
+Both locks may be taken again by the thread that has them: a signal handler reads, or the garbage
+collector closes an iteration that nobody closed. A thread that reads takes no other lock while it
+has its run's: who holds the pool's may be waiting for that run.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 from collections import deque
@@ -173,7 +178,7 @@ class _Run(Generic[T, R]):
         self._result_bytes = result_bytes
         self._pid = os.getpid()
         self._pool = _pool
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._nobody_works = threading.Condition(self._lock)
         self._queue: deque[_Call[T, R]] = deque()
         self._in_order: deque[_Call[T, R]] = deque()
@@ -281,8 +286,9 @@ class _Run(Generic[T, R]):
 
     def _next_call(self) -> _Call[T, R] | None:
         with self._lock:
-            if self._queue and self._working <= self._pace.limit:
-                return self._queue.popleft()
+            if self._working <= self._pace.limit:
+                with suppress(IndexError):
+                    return self._queue.popleft()
             self._working -= 1
             self._pool.give_back()
             if not self._working:
@@ -299,11 +305,12 @@ class _Run(Generic[T, R]):
             )
 
     def close(self) -> None:
-        if os.getpid() != self._pid:
-            return  # a fork's copy of somebody else's iteration: its lock may never be free
-        with self._nobody_works:
-            self._queue.clear()
-            self._nobody_works.wait_for(lambda: not self._working, _CLOSE_WAIT_S)
+        if os.getpid() != self._pid or sys.is_finalizing():
+            return  # threads that are no more, or stand still: the lock may never be free
+        self._queue.clear()
+        if not self._pool.has_this_thread():  # collected there: it could wait for itself
+            with self._nobody_works:
+                self._nobody_works.wait_for(lambda: not self._working, _CLOSE_WAIT_S)
         self._pool.leave()
 
 
@@ -311,20 +318,20 @@ class _Pool:
     """The threads of this process; iterations borrow them. There are as many as were ever lent."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
-        self._lent = 0
-        self._runs = 0
+        # Counts, as lists: those change in one step, without the lock.
+        self._lent: list[None] = []
+        self._runs: list[None] = []
 
     def enter(self) -> None:
-        with self._lock:
-            self._runs += 1
+        self._runs.append(None)
 
     def lend(self, work: Callable[[], None]) -> None:
         with self._lock:
-            self._lent += 1
-            if len(self._threads) < min(self._lent, MOST_IN_FLIGHT):
+            self._lent.append(None)
+            if len(self._threads) < min(len(self._lent), MOST_IN_FLIGHT):
                 self._add_thread()
             if self._threads:
                 self._work.put(work)
@@ -341,12 +348,13 @@ class _Pool:
 
     def give_back(self) -> None:
         """Say that a thread is about to return from its work."""
-        with self._lock:
-            self._lent -= 1
+        self._lent.pop()
 
     def leave(self) -> None:
-        with self._lock:
-            self._runs -= 1
+        self._runs.pop()
+
+    def has_this_thread(self) -> bool:
+        return threading.current_thread() in self._threads
 
     def end_idle_threads(self) -> None:
         with self._lock:

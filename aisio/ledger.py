@@ -46,6 +46,19 @@ class Ledger:
             # After its children have ended, which may still write.
             util.Finalize(self, _remove, (self._folder,), exitpriority=-100)
 
+    def __copy__(self) -> Ledger:
+        """Return a list that goes on alone, or, in a worker, for the same owner as this one."""
+        copy = Ledger.__new__(Ledger)
+        copy.__dict__.update(self.__dict__)
+        if self._pid == os.getpid():
+            copy._own()  # the folder goes with its first owner, however long a copy lives
+            for record in self.records():
+                copy.add(record)
+        return copy
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Ledger:
+        return self.__copy__()
+
     @property
     def owner_pid(self) -> int:
         """The process that removes the folder."""

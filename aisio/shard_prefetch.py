@@ -13,6 +13,7 @@ request. It belongs to one process: after a fork, nothing here is touched by the
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -58,7 +59,7 @@ class _Head:
         self.info = info
         self.body: ShardStream | None = None
         self.pieces: deque[memoryview] = deque()
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
         self.wanted = False  # the reader is here: hand over
         self.handed_over = False  # the thread will touch the body no more
         self.abandoned = False  # nobody will read on
@@ -85,7 +86,7 @@ class Prefetch:
         self._live: set[_Head] = set()  # to be let go
         self._changed = threading.Condition()
         self._ended = False
-        self._error: Exception | None = None  # of the listing
+        self._error: BaseException | None = None  # of the listing
         self._stopped = False
         self._pid = os.getpid()
         self._thread = threading.Thread(target=self._run, name="aisio-prefetch", daemon=True)
@@ -108,15 +109,17 @@ class Prefetch:
 
     def stop(self) -> None:
         """End the thread and let go of what it holds; in a forked child this does nothing."""
-        if os.getpid() != self._pid:
-            return
+        if os.getpid() != self._pid or sys.is_finalizing():
+            return  # at a program's end threads stand still, perhaps with the lock in hand
         with self._changed:
             self._stopped = True
             heads = list(self._live)
             self._changed.notify_all()
         for head in heads:
             self._abandon(head)
-        self._thread.join(_JOIN_S)
+        # An epoch that nobody closed may be collected in its own thread.
+        if threading.current_thread() is not self._thread:
+            self._thread.join(_JOIN_S)
 
     def _next_head(self) -> _Head | None:
         self._check_process()
@@ -168,6 +171,8 @@ class Prefetch:
 
     def close(self, head: _Head, piece: memoryview | None) -> None:
         """Let go of a shard that the reader opened; in a forked child, of this process's copy."""
+        if sys.is_finalizing():
+            return
         if os.getpid() == self._pid:
             with self._changed:
                 self._give_back(piece)
@@ -193,7 +198,7 @@ class Prefetch:
                 if not self._offer(head):
                     break
                 self._fill(head, shard)
-        except Exception as error:
+        except BaseException as error:  # whatever it is: without it the epoch would just be short
             self._error = error
         finally:
             with self._changed:
@@ -219,12 +224,13 @@ class Prefetch:
                     self._changed.notify_all()
                 while self._read_chunk(head, body):
                     pass
-        except Exception as error:
+        except BaseException as error:  # whatever it is: somebody waits for this shard
             head.error = error
-        with self._changed:
-            head.handed_over = True
-            abandoned = head.abandoned
-            self._changed.notify_all()
+        finally:
+            with self._changed:
+                head.handed_over = True
+                abandoned = head.abandoned
+                self._changed.notify_all()
         if abandoned and head.body is not None:
             head.body.close()
 
@@ -240,7 +246,7 @@ class Prefetch:
                 done += count
         finally:
             with self._changed:
-                if done:
+                if done and not head.abandoned:
                     head.pieces.append(chunk[:done])
                 else:
                     self._give_back(chunk)

@@ -12,13 +12,21 @@ from functools import partial
 from typing import Any, Literal
 
 from aisio.client import Client, client_for
-from aisio.errors import AisioError, ConfigError, IntegrityError, NotFoundError, ShardError
+from aisio.errors import (
+    AisioError,
+    ConfigError,
+    IntegrityError,
+    NotFoundError,
+    ShardError,
+    TruncatedError,
+)
 from aisio.extras import missing_extra
-from aisio.placing import Splitting
+from aisio.placing import Splitting, check_length
 from aisio.quarantine import Quarantine, SkippedShard
+from aisio.records import ObjectInfo
 from aisio.shard_prefetch import Prefetch, Shard
 from aisio.shards import FieldPadder, Sample, ShardPass, ZeroDict
-from aisio.sources import PrefixMap, SourceSet
+from aisio.sources import PrefixMap, Source, SourceSet
 from aisio.split import Place
 from aisio.stores import DirectSettings
 from aisio.tally import Tally
@@ -36,7 +44,8 @@ __all__ = ["AISShardReader"]
 PREFETCH_BYTES = 4 * 1024 * 1024
 
 _log = logging.getLogger(__name__)
-# What is wrong with one shard. That the store cannot be reached, or does not let us in, is none.
+# What is wrong with one shard. That the store cannot be reached, or does not let us in, is none;
+# nor is that replies broke off until the retries were spent, see `_is_of_the_way`.
 _BAD_SHARD = (ShardError, IntegrityError, NotFoundError)
 
 
@@ -66,16 +75,19 @@ class AISShardReader(Splitting, IterableDataset[tuple[str, ZeroDict]]):
         on_error: What a bad shard does: "raise", or "skip" what is left of it, with a warning in
             the log and an entry in `quarantine`. Bad is one that is missing, cut, damaged or no
             tar; or whose bytes are not the promised ones, which shows at its end, when most of its
-            samples have been yielded. A store that cannot be reached raises in any case.
+            samples have been yielded. A store that cannot be reached, or whose replies break off
+            until the retries are spent, raises in any case.
         prefetch_bytes: Most bytes held of shards that are not yet being read; 0 opens a shard when
             the one before it has ended.
+        length: What `len()` shall say, where the number of this rank's samples is known; without it
+            its shards are read for it, once.
         client: The cluster for sources given as URLs; without it one made from `endpoint`.
         endpoint: Its URL; without it AIS_ENDPOINT.
         direct: Read clouds (s3://, gs://, az://) round the cluster; settings say how.
 
     Raises:
         ValueError: No source.
-        ConfigError: on_error or prefetch_bytes is none of these.
+        ConfigError: on_error, prefetch_bytes or length is none of these.
         ShardError: At iteration: a shard is cut, damaged, no tar, or its samples cannot be told
             apart. It is a `tarfile.TarError` too, and names shard, offset and cause.
         IntegrityError: At iteration: the bytes are not the ones the store promised.
@@ -93,6 +105,7 @@ class AISShardReader(Splitting, IterableDataset[tuple[str, ZeroDict]]):
         interleaved: bool = False,
         on_error: Literal["raise", "skip"] = "raise",
         prefetch_bytes: int = PREFETCH_BYTES,
+        length: int | None = None,
         client: Client | None = None,
         endpoint: str | None = None,
         direct: bool | DirectSettings = False,
@@ -102,6 +115,7 @@ class AISShardReader(Splitting, IterableDataset[tuple[str, ZeroDict]]):
             raise ConfigError(f'on_error={on_error!r}: "raise" or "skip" is needed')
         if prefetch_bytes < 0:
             raise ConfigError(f"prefetch_bytes={prefetch_bytes}: 0 or more is needed")
+        self._length = check_length(length)
         self._sources = SourceSet(
             bucket_list,
             prefix_map,
@@ -134,7 +148,7 @@ class AISShardReader(Splitting, IterableDataset[tuple[str, ZeroDict]]):
 
     def _epoch(self, place: Place) -> Iterator[tuple[str, ZeroDict]]:
         with ExitStack() as stack:
-            shards = self._shards(place)
+            shards = self._shards(self._mine(place, "shard"))
             if self._prefetch_bytes:
                 shards = stack.enter_context(Prefetch(shards, self._prefetch_bytes))
             # Closed here and now: an error keeps its frames, and theirs, for as long as it is kept.
@@ -143,8 +157,8 @@ class AISShardReader(Splitting, IterableDataset[tuple[str, ZeroDict]]):
                 assert isinstance(sample.fields, ZeroDict)
                 yield sample.basename, sample.fields
 
-    def _shards(self, place: Place) -> Iterable[Shard]:
-        for one, info in self._share(place):
+    def _shards(self, listed: Iterable[tuple[Source, ObjectInfo]]) -> Iterable[Shard]:
+        for one, info in listed:
             yield Shard(info, partial(one.get, info, etl_name=self._etl_name))
 
     def _samples(self, shards: Iterable[Shard]) -> Generator[Sample, None, None]:
@@ -168,7 +182,7 @@ class AISShardReader(Splitting, IterableDataset[tuple[str, ZeroDict]]):
                     given += 1
                     yield sample
             except _BAD_SHARD as error:
-                if self._quarantine is None:
+                if self._quarantine is None or _is_of_the_way(error):
                     raise
                 lost = reading.count_lost() if reading is not None else None
                 self._skip(shard.info.url, error, given, lost)
@@ -185,15 +199,15 @@ class AISShardReader(Splitting, IterableDataset[tuple[str, ZeroDict]]):
             error,
         )
 
-    def __len__(self) -> int:
-        """Return how many samples this rank yields, all its workers together.
+    def _count(self, place: Place) -> int:
+        """Count the samples of a place.
 
-        There is no index yet: all its shards are read for it. So is `list(reader)`, which asks for
-        the length first. What on_error="skip" skips is not counted, nor noted.
+        There is no index yet: all its shards are read for it. What on_error="skip" skips is not
+        counted, nor noted.
         """
-        return sum(map(self._count, self._shards(self._place().of_rank)))
+        return sum(map(self._count_samples, self._shards(self._share(place))))
 
-    def _count(self, shard: Shard) -> int:
+    def _count_samples(self, shard: Shard) -> int:
         count = 0
         try:
             with closing(shard.open()) as stream:
@@ -206,7 +220,12 @@ class AISShardReader(Splitting, IterableDataset[tuple[str, ZeroDict]]):
                 )
                 for _ in reading.samples():
                     count += 1
-        except _BAD_SHARD:
-            if self._quarantine is None:
+        except _BAD_SHARD as error:
+            if self._quarantine is None or _is_of_the_way(error):
                 raise
         return count
+
+
+def _is_of_the_way(error: AisioError) -> bool:
+    """Tell whether a shard was cut again and again on its way here, which says nothing of it."""
+    return isinstance(error, TruncatedError) and error.given_up

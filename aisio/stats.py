@@ -42,6 +42,9 @@ FIELDS = (
 )
 """Names of all counters; those that end in _s are seconds, the others whole numbers."""
 
+_JOIN_S = 2.0
+"""How long the end of the last watch waits for the watchdog; a signal handler may hold its lock."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -75,7 +78,9 @@ class _Process:
 
     def __init__(self, inherited_s: float | None = None) -> None:
         self.local = threading.local()
-        self.lock = threading.Lock()
+        # A signal handler, or whatever the garbage collector closes, may come back here in the same
+        # thread: so nothing that the lock guards is left half done where one of them can run.
+        self.lock = threading.RLock()
         self.living: list[Counters] = []
         self.of_ended: dict[str, float] = dict.fromkeys(FIELDS, 0)
         self.watches: list[Watch] = []
@@ -111,19 +116,25 @@ class _Process:
 
     def _fold(self) -> None:
         """Keep the sums of threads that have ended, and not one object for each."""
-        ended = [counters for counters in self.living if not counters.thread.is_alive()]
-        for counters in ended:
-            self.living.remove(counters)
-            for name in FIELDS:
-                self.of_ended[name] += getattr(counters, name)
+        living, sums = [], dict(self.of_ended)
+        for counters in self.living:
+            if counters.thread.is_alive():
+                living.append(counters)
+            else:
+                _add(sums, counters)
+        self.living, self.of_ended = living, sums
 
     def totals(self) -> dict[str, float]:
         with self.lock:
             sums = dict(self.of_ended)
             for counters in self.living:
-                for name in FIELDS:
-                    sums[name] += getattr(counters, name)
+                _add(sums, counters)
         return sums
+
+
+def _add(sums: dict[str, float], counters: Counters) -> None:
+    for name in FIELDS:
+        sums[name] += getattr(counters, name)
 
 
 _process = _Process()
@@ -201,7 +212,7 @@ class Watch:
             watchdog = process.watchdog
         process.changed.set()
         if process.after_s is None and watchdog not in (None, threading.current_thread()):
-            watchdog.join()
+            watchdog.join(_JOIN_S)
 
     def __enter__(self) -> Watch:
         return self

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -70,16 +71,18 @@ class Tally:
                 count += 1
                 yield item
         finally:
-            record: dict[str, Any] = {
-                "worker": worker,
-                "epochs": 1,
-                "items": count,
-                "seconds": time.perf_counter() - started,
-                "first_item_s": first_s,
-                **stats.since(before),
-            }
-            self._ledger.add(record)
-            _log.info("%s", self._line(record))
+            # At a program's end there is nobody to tell, and locks may be held by frozen threads.
+            if not sys.is_finalizing():
+                record: dict[str, Any] = {
+                    "worker": worker,
+                    "epochs": 1,
+                    "items": count,
+                    "seconds": time.perf_counter() - started,
+                    "first_item_s": first_s,
+                    **stats.since(before),
+                }
+                self._ledger.add(record)
+                _log.info("%s", self._line(record))
 
     @contextmanager
     def call(self, items: int, worker: int) -> Iterator[None]:

@@ -169,6 +169,81 @@ def test_spawned_workers_know_their_rank(folder, tmp_path):
         del os.environ["RANK"], os.environ["WORLD_SIZE"]
 
 
+@pytest.fixture
+def no_rank(monkeypatch):
+    """Take RANK and WORLD_SIZE away."""
+    monkeypatch.delenv("RANK", raising=False)
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+
+
+@pytest.mark.usefixtures("no_rank")
+def test_a_sender_without_a_rank_leaves_it_to_the_receiver(folder, monkeypatch):
+    """As the driver of Ray or submitit does, whose workers are the ranks."""
+    received = pickle.loads(pickle.dumps(AISIterDataset(folder)))
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert received._rank() == (1, 2)
+    assert [name_of(item) for item in received] == NAMES[1::2]
+
+
+@pytest.mark.usefixtures("no_rank")
+def test_a_rank_that_was_known_stays_known(folder, monkeypatch):
+    """From the environment too, and however often it is passed on."""
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    sent = pickle.dumps(AISIterDataset(folder))
+    monkeypatch.undo()
+    assert pickle.loads(pickle.dumps(pickle.loads(sent)))._rank() == (1, 2)
+
+
+@pytest.mark.parametrize("cls", [AISIterDataset, AISBatchIterDataset, AISShardReader])
+def test_whether_a_dataset_is_there_needs_no_reading(cls, tmp_path):
+    """`if dataset:` is asked by trainers; there is nothing that could be read."""
+    assert cls(tmp_path / "none")
+
+
+@pytest.mark.parametrize("cls", [AISIterDataset, AISBatchIterDataset, AISShardReader])
+def test_a_length_that_is_known_is_not_counted(cls, tmp_path):
+    """There is nothing that could be."""
+    assert len(cls(tmp_path / "none", length=7)) == 7
+    with pytest.raises(ConfigError, match="length=-1"):
+        cls(tmp_path, length=-1)
+
+
+def test_a_length_is_counted_once_for_each_rank(folder, tmp_path, monkeypatch):
+    """A DataLoader asks for it again and again; a copy elsewhere counts for itself."""
+    dataset = AISIterDataset(folder)
+    assert len(dataset) == 20
+    (tmp_path / "obj99").write_bytes(b"x")
+    assert (len(dataset), len(pickle.loads(pickle.dumps(dataset)))) == (20, 21)
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert len(dataset) == 10
+
+
+@pytest.mark.parametrize("by_source", [False, True])
+def test_the_last_worker_tells_that_there_is_too_little_for_all(
+    folder, in_worker, caplog, by_source
+):
+    """Once, and for the others; who cuts an epoch short before anything was listed says nothing."""
+    sources = [f"{folder}obj00", f"{folder}obj01"]
+    for worker, expected in ((1, ""), (2, ""), (3, "AISIterDataset> worker 3 of rank 0")):
+        in_worker(worker, 4)
+        dataset = AISIterDataset(sources, partition_sources_by_worker=by_source)
+        for _ in range(2):
+            assert len(list(iter(dataset))) == (worker < 2)
+        assert expected in caplog.text
+        assert len(caplog.records) == bool(expected)
+    what = "sources" if by_source else "objects"
+    assert f"has nothing to read: too few {what} for 1 ranks x 4 workers" in caplog.text
+
+
+def test_an_empty_folder_is_no_matter_of_workers(tmp_path, caplog):
+    """A process that reads alone has nothing to share."""
+    assert list(AISIterDataset(tmp_path)) == []
+    assert caplog.text == ""
+
+
 @pytest.mark.parametrize("concurrency", [None, 1, 3, Concurrency(start=2, most_bytes=10)])
 def test_reading_several_at_once_changes_nothing(folder, concurrency):
     """Names, bytes and order are the same, from both datasets."""

@@ -298,6 +298,106 @@ def test_a_program_with_an_open_iteration_ends() -> None:
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, timeout=30)
 
 
+def test_a_program_ends_at_once_though_a_read_is_under_way() -> None:
+    """Its thread stands still by then: it is not waited for."""
+    code = (
+        "import time\n"
+        "from aisio import in_flight\n"
+        "in_flight._CLOSE_WAIT_S = 50.0\n"
+        "results = in_flight.fetch_in_order([0, 50], time.sleep, size_of=int, result_bytes=len)\n"
+        "next(results)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True
+    )
+    assert (done.stdout, done.stderr) == ("", "")
+
+
+def test_an_iteration_may_be_closed_while_another_one_starts_a_thread(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As the garbage collector does, in the same thread; also while the closed one's reads end."""
+    end_idle_threads()
+    store = Store(1)
+    abandoned = fetch_in_order(
+        range(9), store.read, pace=pace(2), size_of=lambda _: 10, result_bytes=len
+    )
+    next(abandoned)
+    start, closed = threading.Thread.start, threading.Event()
+
+    def close_and_start(thread: threading.Thread) -> None:
+        if thread.name == "aisio-read" and not closed.is_set():
+            closed.set()
+            let_go = threading.Timer(0.05, store.held[1].set)
+            start(let_go)
+            abandoned.close()  # type: ignore[attr-defined]
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", close_and_start)
+    results = fetch_in_order(range(50), Store().read, pace=pace(8), result_bytes=len)
+    assert numbers(results) == list(range(50))
+    assert closed.is_set()
+    assert list(abandoned) == []
+
+
+class ClosingPace(Pace):
+    """Runs something, once, where a reading thread looks for its next call."""
+
+    close: threading.Event | None = None
+    results: Iterator[bytes]
+
+    @property
+    def limit(self) -> int:
+        """How many at once."""
+        if self.close is not None and threading.current_thread().name == "aisio-read":
+            closed, self.close = self.close, None
+            self.results.close()  # type: ignore[attr-defined]
+            closed.set()
+        return self._limit
+
+    @limit.setter
+    def limit(self, limit: int) -> None:
+        self._limit = limit
+
+
+def test_an_iteration_may_be_closed_by_its_own_thread() -> None:
+    """As the garbage collector does, whoever it interrupts: no thread waits for itself."""
+    pace = ClosingPace(Concurrency(fixed=2))
+    store = Store(1)
+    pace.results = fetch_in_order(
+        range(50), store.read, pace=pace, size_of=lambda _: 10, result_bytes=len
+    )
+    next(pace.results)
+    pace.close = closed = threading.Event()
+    store.held[1].set()
+    assert closed.wait(10)
+    assert list(pace.results) == []
+    assert read_some() == list(range(20))
+
+
+def test_a_signal_handler_may_read_while_a_thread_is_started(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It runs in the thread that it interrupts, wherever that is."""
+    end_idle_threads()
+    start = threading.Thread.start
+    handled: list[object] = []
+
+    def interrupted(thread: threading.Thread) -> None:
+        if not handled:
+            handled.append(True)
+            signal.raise_signal(signal.SIGUSR1)
+        start(thread)
+
+    previous = signal.signal(signal.SIGUSR1, lambda *_: handled.append(read_some()))
+    try:
+        monkeypatch.setattr(threading.Thread, "start", interrupted)
+        assert read_some() == list(range(20))
+    finally:
+        signal.signal(signal.SIGUSR1, previous)
+    assert handled == [True, list(range(20))]
+
+
 def test_a_store_that_asks_for_fewer_gets_fewer() -> None:
     """The retry loop's failures are heard, though the call succeeds in the end."""
     policy = RetryPolicy(attempts=3, first_wait_s=0)

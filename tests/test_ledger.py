@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+import gc
 import logging
 import multiprocessing
+import os
 import pickle
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +52,38 @@ def test_who_writes_when_the_list_has_gone_leaves_nothing(
     del ledger
     late.add({"worker": 1})
     assert (list(tmp_path.iterdir()), late.records(), caplog.text) == ([], [], "")
+
+
+@pytest.mark.parametrize("make", [copy.copy, copy.deepcopy])
+def test_a_copy_goes_on_alone(
+    make: Callable[[Ledger], Ledger], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From what was noted so far; and it stays when the first one goes."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    ledger = Ledger("stats")
+    ledger.add({"number": 0})
+    other = make(ledger)
+    other.add({"number": 1})
+    assert ledger.records() == [{"number": 0}]
+    del ledger
+    gc.collect()
+    other.add({"number": 2})
+    assert [record["number"] for record in other.records()] == [0, 1, 2]
+    del other
+    gc.collect()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_copy_made_in_a_worker_adds_to_the_owners_list() -> None:
+    """As torch's IterableWrapper copies in each epoch what it wraps."""
+    ledger = Ledger("stats")
+    pid = os.fork()
+    if not pid:
+        copy.deepcopy(ledger).add({"worker": 1})
+        os._exit(0)
+    assert os.waitpid(pid, 0)[1] == 0
+    assert ledger.records() == [{"worker": 1}]
 
 
 def _go_on_alone(ledger: Ledger) -> None:

@@ -16,7 +16,7 @@ pytest.importorskip("aiohttp", reason="the gateway needs aiohttp")
 
 from aisio import AISShardReader
 from aisio.client import Bucket, Client
-from aisio.errors import IntegrityError, StoreTimeoutError, UnavailableError
+from aisio.errors import IntegrityError, StoreTimeoutError, TruncatedError, UnavailableError
 from aisio.gateway import Gateway
 from aisio.records import RetryPolicy, Timeouts
 from aisio.testing.fault_proxy import (
@@ -211,17 +211,36 @@ def test_a_shard_that_is_replaced_meanwhile_is_never_a_mixture(scene, prefetch_b
     assert len(got) < SAMPLES
 
 
-def test_skip_gives_up_the_rest_of_a_shard_that_stays_cut(scene, caplog):
-    """And only that; the log and the list say what is missing."""
+@PREFETCH
+def test_skip_does_not_hide_a_line_that_breaks_again_and_again(scene, prefetch_bytes):
+    """However it breaks: that says nothing of the shard, of which the samples so far were good."""
     scene.proxy.add(Cut(300_000), path=SECOND)
     scene.proxy.add(Cut(0), path=SECOND, times=None)
-    reader = scene.reader(on_error="skip")
+    reader = scene.reader(on_error="skip", prefetch_bytes=prefetch_bytes)
+    got: list[str] = []
+    with pytest.raises(TruncatedError, match=r"ais://shards/1\.tar.*gave up after 5 tries"):
+        checked(iter(reader), got)
+    assert SAMPLES < len(got) < 2 * SAMPLES
+    assert (got, reader.quarantine) == (NAMES[: len(got)], ())
+
+
+def test_len_does_not_leave_out_what_a_bad_line_hides(scene):
+    """A length that is too short would pass for the right one from then on."""
+    scene.proxy.add(Cut(0), path=SECOND, times=None)
+    with pytest.raises(TruncatedError, match="gave up after 5 tries"):
+        len(scene.reader(on_error="skip"))
+
+
+@PREFETCH
+def test_skip_gives_up_the_rest_of_a_shard_that_is_stored_cut(scene, prefetch_bytes, caplog):
+    """The object is whole, the tar in it is not; the log and the list say what is missing."""
+    scene.bucket.object("1.tar").put(shard(1)[:300_000])
+    reader = scene.reader(on_error="skip", prefetch_bytes=prefetch_bytes)
     got = checked(iter(reader), [])
     (entry,) = reader.quarantine
     assert 0 < entry.samples_given < SAMPLES
     assert got == [*NAMES[: SAMPLES + entry.samples_given], *NAMES[2 * SAMPLES :]]
-    assert (entry.url, entry.offset, entry.samples_lost) == ("ais://shards/1.tar", None, None)
-    assert "gave up after 5 tries" in entry.cause
+    assert (entry.url, entry.offset, entry.samples_lost) == ("ais://shards/1.tar", 300_000, None)
     assert f"skipped a bad shard after {entry.samples_given} of its samples" in caplog.text
 
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import io
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 
@@ -17,7 +20,7 @@ from aisio.shard_prefetch import Prefetch, Shard, ShardStream
 class Stream(io.BytesIO):
     """A shard's body that may fail at its end."""
 
-    def __init__(self, data: bytes, error: Exception | None = None) -> None:
+    def __init__(self, data: bytes, error: BaseException | None = None) -> None:
         super().__init__(data)
         self._error = error
 
@@ -31,7 +34,7 @@ class Stream(io.BytesIO):
 class Shards:
     """Shards to be listed and opened, which notes what became of them."""
 
-    def __init__(self, *contents: bytes | Exception) -> None:
+    def __init__(self, *contents: bytes | BaseException) -> None:
         self.contents = contents
         self.opened: list[Stream] = []
         self.changed = threading.Condition()
@@ -40,9 +43,9 @@ class Shards:
         for number, content in enumerate(self.contents):
             yield Shard(ObjectInfo("ais://b", f"{number}.tar"), self.opener(content))
 
-    def opener(self, content: bytes | Exception) -> Callable[[], ShardStream]:
+    def opener(self, content: bytes | BaseException) -> Callable[[], ShardStream]:
         def open_shard() -> Stream:
-            if isinstance(content, Exception):
+            if isinstance(content, BaseException):
                 raise content
             with self.changed:
                 self.opened.append(Stream(content))
@@ -143,6 +146,109 @@ def test_an_error_of_the_listing_comes_last():
         assert read(next(shards)) == b"a"
         with pytest.raises(NotFoundError, match="no such bucket"):
             next(shards)
+
+
+class Panic(BaseException):
+    """What an extension in another language raises: no Exception."""
+
+
+def test_a_panic_while_listing_is_no_short_epoch():
+    """What the thread was thrown, whoever reads is thrown."""
+
+    def listing() -> Iterator[Shard]:
+        yield from Shards(b"a")
+        raise Panic
+
+    with Prefetch(listing(), 100) as prefetch:
+        shards = iter(prefetch)
+        assert read(next(shards)) == b"a"
+        with pytest.raises(Panic):
+            next(shards)
+
+
+def test_a_panic_while_opening_comes_in_order():
+    """Nobody waits for a shard that never comes, and others follow."""
+    with Prefetch(Shards(Panic(), b"b" * 30), 10_000) as prefetch:
+        first, second = prefetch
+        with pytest.raises(Panic):
+            first.open()
+        assert read(second) == b"b" * 30
+
+
+def test_a_panic_inside_a_shard_comes_after_its_bytes():
+    """As any other error does."""
+    shard = Shard(ObjectInfo("ais://b", "0.tar"), lambda: Stream(b"a" * 25, Panic()))
+    with Prefetch([shard], 10_000) as prefetch:
+        stream = next(iter(prefetch)).open()
+        buffer, got = memoryview(bytearray(10)), 0
+        while got < 25:
+            got += stream.readinto(buffer)
+        with pytest.raises(Panic):
+            stream.readinto(buffer)
+        stream.close()
+
+
+class Held(Stream):
+    """A body whose first read tells that it has begun, and waits until it is let go."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self.began = threading.Event()
+        self.go = threading.Event()
+
+    def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]
+        """Read some, when it is let go."""
+        self.began.set()
+        self.go.wait(10)
+        return super().readinto(buffer)
+
+
+def test_shards_that_are_given_up_cost_no_buffers():
+    """Each is closed while the thread reads it, and there are four buffers: the sixth gets some."""
+    streams = [Held(b"x" * 100) for _ in range(6)]
+    info = ObjectInfo("ais://b", "0.tar")
+    shards = [Shard(info, partial(streams.__getitem__, number)) for number in range(6)]
+    with Prefetch(shards, 40) as prefetch:
+        for stream, shard in zip(streams[:5], prefetch, strict=False):
+            assert stream.began.wait(10)
+            shard.open().close()
+            stream.go.set()
+        assert streams[5].began.wait(10)
+        streams[5].go.set()
+
+
+# The thread has nothing of the program's own at hand: Python would not close the epoch otherwise.
+LIVE_AT_EXIT = """
+from functools import partial
+from io import BytesIO
+from aisio import shard_prefetch
+from aisio.records import ObjectInfo
+
+shard_prefetch._JOIN_S = 50.0
+
+def epoch():
+    open_shard = partial(BytesIO, bytes(10_000))
+    shards = [shard_prefetch.Shard(ObjectInfo("ais://b", "0.tar"), open_shard)] * 5
+    with shard_prefetch.Prefetch(shards, 4000) as prefetch:
+        for shard in prefetch:
+            stream = shard.open()
+            try:
+                while stream.readinto(memoryview(bytearray(10))):
+                    yield
+            finally:
+                stream.close()
+
+live = epoch()
+next(live)
+"""
+
+
+def test_a_program_ends_at_once_though_an_epoch_is_open():
+    """Its thread stands still by then: nobody waits for it, and nothing is complained of."""
+    done = subprocess.run(
+        [sys.executable, "-c", LIVE_AT_EXIT], capture_output=True, text=True, timeout=30
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 @pytest.mark.parametrize("taken", [0, 1, 2])

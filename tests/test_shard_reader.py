@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import gzip
 import io
 import multiprocessing
 import os
 import pickle
+import subprocess
+import sys
 import tarfile
 import threading
 import zipfile
@@ -104,6 +107,16 @@ def test_shard_reader_len_counts_samples(shards):
     reader = AISShardReader(shards)
     assert len(reader) == 20
     assert len([*iter(reader)]) == 20
+
+
+def test_shard_reader_len_reads_once(shards, tmp_path):
+    """AIS-15: what was counted is known, to a DataLoader too, which asks often."""
+    reader = AISShardReader(shards)
+    loader = DataLoader(reader, batch_size=4)
+    assert len(loader) == 5
+    for file in tmp_path.iterdir():
+        file.unlink()
+    assert (len(loader), len(reader)) == (5, 20)
 
 
 def test_a_ranks_len_is_what_it_yields(shards, monkeypatch):
@@ -234,6 +247,16 @@ def test_a_copy_of_the_reader_elsewhere_keeps_its_own_list(bad_shards):
     assert len(copy.quarantine) == 2
 
 
+def test_a_deep_copy_has_a_list_of_its_own(bad_shards):
+    """Also when the reader that it was copied from is gone."""
+    reader = AISShardReader(bad_shards, on_error="skip")
+    alone = copy.deepcopy(reader)
+    assert [basename for basename, _ in iter(alone)] == GOOD
+    assert (len(reader.quarantine), len(alone.quarantine)) == (0, 2)
+    del reader
+    assert (len(alone.quarantine), alone.stats()["items"]) == (2, len(GOOD))
+
+
 def test_skip_does_not_hide_a_missing_folder(tmp_path):
     """No source is no bad shard."""
     reader = AISShardReader(tmp_path / "none", on_error="skip")
@@ -247,6 +270,35 @@ def test_arguments_are_checked_when_they_are_given(option):
     """Not at the first sample, in a worker."""
     with pytest.raises(ConfigError, match=next(iter(option))):
         AISShardReader("file:///nowhere/", **option)
+
+
+def test_more_readers_than_shards_is_told(shards, caplog, monkeypatch):
+    """By the last of them, as far as it has nothing to read."""
+    monkeypatch.setenv("WORLD_SIZE", "6")
+    for rank in (4, 5):
+        monkeypatch.setenv("RANK", str(rank))
+        assert caplog.text == ""
+        assert len([*iter(AISShardReader(shards))]) == (4 if rank == 4 else 0)
+    assert "<AISShardReader> worker 0 of rank 5 has nothing to read: too few shards" in caplog.text
+
+
+LIVE_AT_EXIT = """
+import logging, sys
+from aisio import AISIterDataset, AISShardReader, in_flight, shard_prefetch
+
+logging.basicConfig(level=logging.INFO)
+in_flight._CLOSE_WAIT_S = shard_prefetch._JOIN_S = 50.0
+live = [iter(AISShardReader(sys.argv[1], prefetch_bytes=1000)), iter(AISIterDataset(sys.argv[1]))]
+for one in live:
+    next(one)
+"""
+
+
+def test_a_program_ends_at_once_though_epochs_are_open(shards):
+    """No thread is waited for that stands still, and nothing is said that nobody can hear."""
+    program = [sys.executable, "-c", LIVE_AT_EXIT, shards]
+    done = subprocess.run(program, capture_output=True, text=True, timeout=40)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_no_thread_outlives_its_iteration(shards):

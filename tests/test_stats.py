@@ -5,10 +5,11 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import opentelemetry.sdk  # noqa: F401 - the tests prove what is exported
 import pytest
@@ -34,6 +35,39 @@ def test_threads_count_on_their_own_and_sums_hold_after_they_end() -> None:
     assert stats.since(before)["requests"] == 12_000
     stats._process.enter()
     assert len(stats._process.living) < 8
+
+
+class Interrupted(list[stats.Counters]):
+    """A list during whose first iteration a signal arrives."""
+
+    def __iter__(self) -> Iterator[stats.Counters]:
+        for number, counters in enumerate([*self[:]]):
+            if number == 1:
+                signal.raise_signal(signal.SIGUSR1)
+            yield counters
+
+
+@pytest.mark.parametrize("asks", [stats.totals, lambda: stats._process.enter()])
+def test_a_signal_handler_may_ask_for_the_sums(asks: Callable[[], object]) -> None:
+    """Also where it interrupts who adds them up; what it is told is whole."""
+    stats.here()
+    others = [threading.Thread(target=lambda: setattr(stats.here(), "requests", 7))]
+    others[0].start()
+    others[0].join()
+    process, before = stats._process, stats.totals()["requests"]
+    told: list[float] = []
+
+    def handle(*_: object) -> None:
+        process.living = [*process.living[:]]
+        told.append(stats.totals()["requests"])
+
+    previous = signal.signal(signal.SIGUSR1, handle)
+    try:
+        process.living = Interrupted(process.living)
+        asks()
+    finally:
+        signal.signal(signal.SIGUSR1, previous)
+    assert (told, stats.totals()["requests"]) == ([before], before)
 
 
 def test_a_forked_child_begins_at_zero() -> None:
