@@ -49,7 +49,8 @@ VARIABLES: Mapping[str, str] = {
     "RANK": "rank of this process, where torch.distributed is not initialised (0)",
     "WORLD_SIZE": "number of ranks, likewise (1)",
 }
-"""Every environment variable that aisio itself reads, and what it means."""
+"""Every environment variable that aisio itself reads, and what it means; those of clouds, which
+their own tools read as well, are named in `aisio.stores.direct_settings`."""
 
 _TRUE = frozenset({"1", "t", "true", "y", "yes", "on"})
 _FALSE = frozenset({"0", "f", "false", "n", "no", "off"})

@@ -40,7 +40,7 @@ from aisio.source_kinds import (
     find_store,
     url_of,
 )
-from aisio.stores import AisStore, DirectSettings, DirectStore, Store, store_for
+from aisio.stores import AisStore, DirectSettings, Store, store_for
 from aisio.stores.direct_settings import DIRECT_PROVIDERS
 from aisio.streams import Body
 from aisio.tar_source import TarSource
@@ -314,7 +314,9 @@ def store_at(
     is_cloud = url.provider in DIRECT_PROVIDERS and not url.namespace
     if is_cloud and (direct or (client is None and url.scheme in CLOUD_SCHEMES)):
         settings = direct if isinstance(direct, DirectSettings) else DirectSettings()
-        return DirectStore(_directed(settings, endpoint, url.provider))
+        if url.scheme in CLOUD_SCHEMES:  # else it is the address of a cluster, to be gone round
+            settings = _directed(settings, endpoint, url.provider)
+        return store_for(url, direct=settings)
     if client is None and url.provider in ALIASES.values():
         client = client_at(endpoint)
     return store_for(url, client, direct=direct)

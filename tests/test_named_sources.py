@@ -349,6 +349,9 @@ def test_whose_endpoint_it_is(monkeypatch):
     assert isinstance(own, DirectStore)
     assert own.settings.endpoint == HERE
     assert isinstance(store_at(s3, endpoint=THERE, client=Client(HERE)), AisStore)
+    around = store_at(ObjectUrl.parse("aws://b/a"), endpoint=THERE, direct=True)
+    assert isinstance(around, DirectStore)
+    assert around.settings.endpoint is None
 
 
 FOUND = Reply(headers={"Last-Modified": "Fri, 20 Nov 2026 22:00:00 GMT", "ETag": '"v"'})
