@@ -30,7 +30,7 @@ from aisio.resources.cache import Cache
 from aisio.resources.loading import load
 from tests.http_server import Reply, Server
 from tests.moto_server import KEYS, boto_client, s3_server
-from tests.resources.certificates import Authority, make_authority
+from tests.resources.certificates import Authority
 from tests.resources.ngc_server import NgcServer, registry_for_a_guest
 
 pytest.importorskip("obstore")
@@ -112,12 +112,6 @@ def s3() -> Iterator[str]:
     with s3_server() as endpoint:
         boto_client(endpoint).create_bucket(Bucket="bionemo-ci")
         yield endpoint
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    """Return certificates for loopback."""
-    return make_authority(tmp_path_factory.mktemp("authority"))
 
 
 @pytest.fixture

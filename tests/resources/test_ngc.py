@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import traceback
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,46 +21,11 @@ from aisio.errors import (
     TruncatedError,
     UnavailableError,
 )
-from aisio.records import RetryPolicy
 from aisio.resources.download import download
-from aisio.resources.ngc import NgcOrigin
-from tests.resources.certificates import Authority, make_authority
-from tests.resources.ngc_server import KEY, OLD_KEY, Fault, NgcServer, registry_for_a_guest
+from tests.resources.ngc_origin import TARGET, origin, read
+from tests.resources.ngc_server import KEY, OLD_KEY, Fault, NgcServer
 
 DATA = bytes(range(256)) * 400
-TARGET = "nvidia/clara/esm:2.0"
-QUICKLY = RetryPolicy(attempts=3, first_wait_s=0.001, longest_wait_s=0.002)
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    """Return certificates for loopback."""
-    return make_authority(tmp_path_factory.mktemp("authority"))
-
-
-@pytest.fixture
-def registry(
-    authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[NgcServer]:
-    """Run a registry for a guest."""
-    with registry_for_a_guest(authority, tmp_path, monkeypatch) as server:
-        yield server
-
-
-def origin(filename: str = "a.bin", target: str = TARGET, kind: Any = "model") -> NgcOrigin:
-    """Return an origin that tries again at once."""
-    return NgcOrigin(target, kind, filename, retry=QUICKLY)
-
-
-def read(source: NgcOrigin, start: int = 0) -> bytes:
-    """Read a file from a byte on, in small pieces."""
-    reply, data, piece = source.open(start), bytearray(), memoryview(bytearray(5000))
-    try:
-        while count := reply.readinto(piece):
-            data += piece[:count]
-        return bytes(data)
-    finally:
-        reply.close()
 
 
 @pytest.mark.parametrize("kind", ["model", "resource"])

@@ -15,18 +15,12 @@ from ngcbase.errors import NgcException, ResourceNotFoundException
 from aisio.resources.bionemo import default_ngc_client
 from aisio.resources.ngc import NgcOrigin
 from aisio.resources.ngc_settings import load_ngc_settings
-from tests.resources.certificates import Authority, make_authority
+from tests.resources.certificates import Authority
 from tests.resources.ngc_server import KEY, OLD_KEY, NgcServer, registry_for_a_guest
 
 DATA = bytes(range(256)) * 400
 TARGET = "nvidia/clara/esm:2.0"
 KEYS = [None, KEY, OLD_KEY]
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    """Return certificates for loopback."""
-    return make_authority(tmp_path_factory.mktemp("authority"))
 
 
 @pytest.fixture

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import traceback
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -22,46 +20,12 @@ from aisio.errors import (
     StoreTimeoutError,
     UnavailableError,
 )
-from aisio.records import RetryPolicy
 from aisio.resources.ngc import NgcOrigin
 from aisio.resources.ngc_calls import plainly_told
-from tests.resources.certificates import Authority, make_authority
-from tests.resources.ngc_server import Fault, NgcServer, registry_for_a_guest
+from tests.resources.ngc_origin import QUICKLY, TARGET, origin, read
+from tests.resources.ngc_server import Fault, NgcServer
 
 DATA = b"data"
-TARGET = "nvidia/clara/esm:2.0"
-QUICKLY = RetryPolicy(attempts=3, first_wait_s=0.001, longest_wait_s=0.002)
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    """Return certificates for loopback."""
-    return make_authority(tmp_path_factory.mktemp("authority"))
-
-
-@pytest.fixture
-def registry(
-    authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[NgcServer]:
-    """Run a registry for a guest."""
-    with registry_for_a_guest(authority, tmp_path, monkeypatch) as server:
-        yield server
-
-
-def origin(filename: str = "a.bin", target: str = TARGET, kind: Any = "model") -> NgcOrigin:
-    """Return an origin that tries again at once."""
-    return NgcOrigin(target, kind, filename, retry=QUICKLY)
-
-
-def read(source: NgcOrigin, start: int = 0) -> bytes:
-    """Read a file from a byte on, in small pieces."""
-    reply, data, piece = source.open(start), bytearray(), memoryview(bytearray(5000))
-    try:
-        while count := reply.readinto(piece):
-            data += piece[:count]
-        return bytes(data)
-    finally:
-        reply.close()
 
 
 def refused(registry: NgcServer, kind: type[Exception], *parts: str, **how: Any) -> None:

@@ -1,0 +1,26 @@
+"""A stand-in of NVIDIA's registry for the tests of this folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.resources.certificates import Authority, make_authority
+from tests.resources.ngc_server import NgcServer, registry_for_a_guest
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """Return certificates for loopback."""
+    return make_authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture
+def registry(
+    authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[NgcServer]:
+    """Run a registry for a guest."""
+    with registry_for_a_guest(authority, tmp_path, monkeypatch) as server:
+        yield server
