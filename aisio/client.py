@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 from aisio.batches import BatchItem, BatchOptions, Missing, get_batch
-from aisio.config import first_set, load_settings
+from aisio.config import first_set, load_settings, set_with
 from aisio.errors import (
     ConfigError,
     ConflictError,
@@ -33,14 +33,19 @@ from aisio.wire.templates import parse_template
 __all__ = ["Bucket", "Client", "Object", "ObjectGroup"]
 
 _MOST_SHARED = 16
+_NETWORK_VARIABLES = (
+    *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
+    *("http_proxy", "https_proxy", "all_proxy", "no_proxy"),
+    *("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
+)
 
 
 class Client:
     """The way into an AIStore cluster or an aisio gateway.
 
     Nothing is sent until something is asked for. A client pickles, and may be used by any
-    thread of any process: what is read over plain http comes by connections that the process has,
-    all else by connections of the thread's own.
+    thread of any process: bodies come by connections that the process has, control calls by those
+    of the thread.
 
     Args:
         endpoint: Base URL, as in "http://127.0.0.1:8080"; without it AIS_ENDPOINT.
@@ -428,7 +433,7 @@ def usual_client() -> Client:
     Raises:
         ConfigError: AIS_ENDPOINT is not set, or a variable cannot be meant.
     """
-    return _shared(load_settings())
+    return _shared(load_settings(), set_with(_NETWORK_VARIABLES))
 
 
 def client_at(endpoint: str) -> Client:
@@ -439,14 +444,17 @@ def client_at(endpoint: str) -> Client:
     """
     usual = first_set("AIS_ENDPOINT")
     is_usual = usual is not None and usual.rstrip("/") == endpoint.rstrip("/")
-    return _shared(load_settings(endpoint, token=None if is_usual else ""))
+    settings = load_settings(endpoint, token=None if is_usual else "")
+    return _shared(settings, set_with(_NETWORK_VARIABLES))
 
 
 def client_like(client: Client, endpoint: str) -> Client:
     """Return a client with these settings for another cluster, but without the token."""
-    return _shared(replace(client.settings, endpoint=endpoint, token=None))
+    settings = replace(client.settings, endpoint=endpoint, token=None)
+    return _shared(settings, set_with(_NETWORK_VARIABLES))
 
 
 @lru_cache(maxsize=_MOST_SHARED)
-def _shared(settings: Settings) -> Client:
+def _shared(settings: Settings, environment: frozenset[tuple[str, str]]) -> Client:
+    """Return the one client of these settings; another environment may mean another proxy."""
     return Client.from_settings(settings)

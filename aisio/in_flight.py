@@ -3,7 +3,7 @@
 Theory of operation. A small object costs its round trip, not its bytes; so a few reads are always
 under way, each on a connection of its own. The reader's own thread pulls items, hands them to
 threads and yields results in the items' order. Threads belong to the process: they keep their
-connections from one iteration to the next, and end before a fork. None ever waits for more work
+sessions from one iteration to the next, and end before a fork. None ever waits for more work
 inside an iteration, so that an iterator that nobody closes holds no thread.
 
 How many are under way is found by trial (`Pace`): more, as long as that brings more through; fewer,
@@ -47,7 +47,7 @@ _CLOSE_WAIT_S = 1.0
 """How long the end of an iteration waits for calls that are under way and no longer wanted."""
 
 _END_WAIT_S = 2.0
-"""How long a fork waits for idle threads, which close their connections, to end."""
+"""How long a fork waits for idle threads to end."""
 
 
 def fetch_in_order(
@@ -381,7 +381,7 @@ _pool = _Pool()
 
 
 def end_idle_threads() -> None:
-    """End this process's threads, and with them their connections, unless they are at work.
+    """End this process's threads, unless they are at work.
 
     This is done before each fork: Python warns where a process with threads forks.
     """

@@ -8,7 +8,6 @@ what aisio uses of urllib3's.
 
 from __future__ import annotations
 
-import os
 import re
 import socket
 from collections.abc import Mapping
@@ -33,13 +32,16 @@ from aisio.reply_head import (
 )
 from aisio.stats import here
 
-__all__ = ["PlainPool", "PlainPools", "PlainReply"]
+__all__ = ["PlainPool", "PlainReply"]
 
 _LONGEST_LINE_BYTES = 8 * 1024
 _MOST_INTERIM_REPLIES = 20
 _UNKNOWN_PIECE_BYTES = 256 * 1024
 _DRAINED_BYTES = 64 * 1024
 _DRAINED_S = 1.0
+_MOST_IDLE_S = 60.0
+"""What was not used for longer is not used again: what stands between may have dropped it, and does
+not always say so."""
 _NOT_IN_A_TARGET = re.compile(r"[^\x21-\x7e]")
 _NOT_IN_A_VALUE = re.compile(r"[^\t\x20-\x7e\x80-\xff]")
 
@@ -217,7 +219,7 @@ class PlainPool:
         self._timeouts = timeouts
         self._slow_s = inf if timeouts.least_bytes_per_s is None else timeouts.slow_s
         self._size = size
-        self._kept: list[BufferedSocket] = []
+        self._kept: list[tuple[BufferedSocket, float]] = []  # and since when; the newest is last
         self._name = _host_header(self._host, self._port)
         # Together, as another thread may put its own in their place.
         self._last: tuple[Mapping[str, str], bytes] = ({}, _header_lines(self._name, {}))
@@ -252,6 +254,9 @@ class PlainPool:
             except ProtocolError as error:
                 if not isinstance(error.__cause__, ConnectionError):
                     raise
+            except requests.ReadTimeout:
+                self.close()  # what was kept beside it may be as dead
+                raise
             here().requests += 1
         return self._send(self._connect(), method, request)
 
@@ -287,16 +292,29 @@ class PlainPool:
 
     def keep(self, connection: BufferedSocket) -> None:
         """Take a connection back that nobody reads from any more."""
+        now = perf_counter()
+        if self._kept and now - self._kept[0][1] > _MOST_IDLE_S:
+            self._close_oldest(now)
         if len(self._kept) < self._size:
-            self._kept.append(connection)
+            self._kept.append((connection, now))
         else:
             connection.close()
+
+    def _close_oldest(self, now: float) -> None:
+        with suppress(IndexError):  # another thread may be at it too
+            while now - self._kept[0][1] > _MOST_IDLE_S:
+                self._kept.pop(0)[0].close()
 
     def close(self) -> None:
         """Close the connections that are not in use."""
         with suppress(IndexError):
             while True:
-                self._kept.pop().close()
+                self._kept.pop()[0].close()
+
+    def retire(self) -> None:
+        """Close the connections that are not in use, and each of the others after its reply."""
+        self._size = 0
+        self.close()
 
     def __del__(self) -> None:
         self.close()
@@ -304,11 +322,11 @@ class PlainPool:
     def _take(self) -> BufferedSocket | None:
         while self._kept:
             try:
-                connection = self._kept.pop()
+                connection, since = self._kept.pop()
             except IndexError:  # another thread was faster
                 break
             # Bytes without a request: the server has closed it, or they are nobody's answer.
-            if connection.is_quiet:
+            if perf_counter() - since <= _MOST_IDLE_S and connection.is_quiet:
                 return connection
             connection.close()
         return None
@@ -327,39 +345,6 @@ class PlainPool:
         with suppress(OSError):  # macOS refuses where the other end has closed: sending will tell
             inner.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return BufferedSocket(inner, self._timeouts.read_s, self._slow_s)
-
-
-class PlainPools:
-    """The plain connections of this process, by host; a fork's child begins without any.
-
-    Args:
-        timeouts: To connect, and between bytes.
-        size: How many to one host are kept that are not in use.
-    """
-
-    def __init__(self, timeouts: Timeouts, size: int) -> None:
-        self._timeouts = timeouts
-        self._size = size
-        self._of_process: tuple[int, dict[str, PlainPool]] = (0, {})
-
-    def at(self, origin: str) -> PlainPool:
-        """Return the connections to an origin, as in "http://127.0.0.1:8080"."""
-        pid, pools = self._of_process
-        if pid != os.getpid():
-            pools = {}
-            self._of_process = (os.getpid(), pools)
-        found = pools.get(origin)
-        if found is None:
-            # Of threads that come at once all must get the same.
-            found = pools.setdefault(origin, PlainPool(origin, self._timeouts, self._size))
-        return found
-
-    def close(self) -> None:
-        """Close the connections that are not in use."""
-        pid, pools = self._of_process
-        if pid == os.getpid():
-            for pool in list(pools.values()):
-                pool.close()
 
 
 def _sent(connection: BufferedSocket, request: bytes) -> bool:

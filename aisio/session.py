@@ -1,15 +1,13 @@
-"""WorkerRequestClient: the sockets of one process and thread.
+"""WorkerRequestClient: requests to one endpoint, from any process and thread.
 
-Two ways lead to the same connections. `call` carries control messages and returns a whole reply.
-`stream` carries an object's bytes: it goes round requests, which spends 0.3 ms on each call, to a
-plain connection, or for https and through a proxy to the urllib3 pool under the requests adapter,
-and hands over the open reply.
+There are two ways. `call` carries control messages and returns a whole reply. `stream` carries an
+object's bytes: it goes round requests, which spends 0.3 ms on each call, to a plain connection, or
+for https and through a proxy to urllib3, and hands over the open reply.
 
 A `requests.Session` is neither thread-safe nor fit to be used on both sides of a fork: two
 processes that share a socket read each other's replies. So each thread of each process makes its
-own, on first use, and what pickles is the settings alone. Plain connections are the process's, each
-in one thread's hands at a time: if each of 32 threads kept its own to each of 64 targets, a process
-would run out of files.
+own, on first use, and what pickles is the settings alone. The connections for bodies are the
+process's: see `aisio.pools`.
 """
 
 from __future__ import annotations
@@ -28,7 +26,7 @@ from urllib.parse import quote, urlencode, urljoin, urlsplit
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
-from requests.utils import select_proxy
+from urllib3.exceptions import ReadTimeoutError
 
 from aisio.errors import (
     ConfigError,
@@ -38,7 +36,7 @@ from aisio.errors import (
     StoreTimeoutError,
 )
 from aisio.least_rate import LeastRate
-from aisio.plain_http import PlainPool, PlainPools
+from aisio.pools import Pools, keep_headers
 from aisio.records import Settings, TlsFiles
 from aisio.replies import (
     FOREIGN,
@@ -58,7 +56,6 @@ T = TypeVar("T")
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MOST_REDIRECTS = 3
-_MOST_TLS_HOSTS = 10
 _PIECE_BYTES = 1024 * 1024
 _UNPRINTABLE = re.compile(r"[^\x21-\x7e]")
 _LINE_BREAK = re.compile("%0[AaDd]")
@@ -71,14 +68,6 @@ class Reply(NamedTuple):
     status: int
     headers: Mapping[str, str]
     body: bytes
-
-
-class _Pool(NamedTuple):
-    """The connections to one host; through an http proxy, request lines hold the absolute URL."""
-
-    connections: urllib3.HTTPConnectionPool
-    absolute: bool
-    plain: PlainPool | None
 
 
 @dataclass(frozen=True)
@@ -119,7 +108,7 @@ class WorkerRequestClient:
         self.settings = settings
         self._waiter = waiter
         self._local = threading.local()
-        self._plain = PlainPools(settings.timeouts, settings.pool_size)
+        self._pools = Pools(settings)
 
     def __getstate__(self) -> dict[str, Any]:
         return {"settings": self.settings, "_waiter": self._waiter}
@@ -127,7 +116,7 @@ class WorkerRequestClient:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._local = threading.local()
-        self._plain = PlainPools(self.settings.timeouts, self.settings.pool_size)
+        self._pools = Pools(self.settings)
 
     @property
     def session(self) -> requests.Session:
@@ -136,7 +125,6 @@ class WorkerRequestClient:
         if getattr(local, "pid", None) != os.getpid():
             local.pid = os.getpid()
             local.session = self._new_session()
-            local.pools = {}
         session: requests.Session = local.session
         return session
 
@@ -157,7 +145,7 @@ class WorkerRequestClient:
     def close(self) -> None:
         """Close this thread's connections, and the process's that are not in use."""
         self.leave()
-        self._plain.close()
+        self._pools.close()
 
     def leave(self) -> None:
         """Close the connections that only this thread has; its next request opens new ones."""
@@ -228,7 +216,7 @@ class WorkerRequestClient:
                 params=query,
                 json=message,
                 headers=headers,
-                auth=_keep_headers,
+                auth=keep_headers,
                 verify=session.verify,
                 timeout=(limits.connect_s, limits.read_s),
                 stream=True,
@@ -366,23 +354,27 @@ class WorkerRequestClient:
 
     def _exchange(self, method: str, url: str, headers: Mapping[str, str], body: Any) -> OpenReply:
         origin, target = _halves(url)
-        pool, absolute, plain = self._pool(origin, url)
-        if plain is not None and method in ("GET", "HEAD"):
-            return plain.urlopen(method, target, headers, body)
+        pool = self._pools.find(origin) or self._pools.open(origin, url, self.session)
+        if pool.plain is not None and method in ("GET", "HEAD"):
+            return pool.plain.urlopen(method, target, headers, body)
         limits = self.settings.timeouts
-        return pool.urlopen(
-            method,
-            url if absolute else target,
-            body=body,
-            headers=headers,
-            retries=False,
-            redirect=False,
-            # A proxy's pool is asked for other hosts' URLs.
-            assert_same_host=False,
-            timeout=urllib3.Timeout(connect=limits.connect_s, read=limits.read_s),
-            preload_content=False,
-            decode_content=False,
-        )
+        try:
+            return pool.connections.urlopen(
+                method,
+                url if pool.absolute else target,
+                body=body,
+                headers=headers,
+                retries=False,
+                redirect=False,
+                # A proxy's pool is asked for other hosts' URLs.
+                assert_same_host=False,
+                timeout=urllib3.Timeout(connect=limits.connect_s, read=limits.read_s),
+                preload_content=False,
+                decode_content=False,
+            )
+        except ReadTimeoutError:
+            self._pools.forget(origin)  # what was kept beside it may be as dead
+            raise
 
     def headers_for(self, url: str) -> Mapping[str, str]:
         """Return the headers of any request to a URL; the token is for the endpoint's host only."""
@@ -398,34 +390,6 @@ class WorkerRequestClient:
     def _headers(self) -> Mapping[str, str]:
         token = self.settings.token
         return _BARE_HEADERS | ({"Authorization": f"Bearer {token}"} if token else {})
-
-    def _pool(self, origin: str, url: str) -> _Pool:
-        session = self.session
-        pools: dict[str, _Pool] = self._local.pools
-        found = pools.get(origin)
-        if found is None:
-            found = pools[origin] = _open_pool(session, url, self._plain)
-            kept = [name for name, pool in pools.items() if pool.plain is None]
-            if len(kept) > _MOST_TLS_HOSTS:
-                del pools[kept[0]]
-        return found
-
-
-def _open_pool(session: requests.Session, url: str, plain_pools: PlainPools) -> _Pool:
-    """Ask requests which proxy, certificates and authorities hold for this host, once."""
-    request = session.prepare_request(requests.Request("GET", url, auth=_keep_headers))
-    options = session.merge_environment_settings(url, {}, True, session.verify, None)
-    adapter = session.get_adapter(url)
-    assert isinstance(adapter, HTTPAdapter)
-    pool = adapter.get_connection_with_tls_context(
-        request, options["verify"], proxies=options["proxies"], cert=options["cert"]
-    )
-    assert isinstance(pool, urllib3.HTTPConnectionPool)
-    # What requests does before each request of its own: it sets the pool's authorities.
-    adapter.cert_verify(pool, url, options["verify"], options["cert"])  # type: ignore[no-untyped-call]
-    absolute = adapter.request_url(request, options["proxies"]).startswith("http")
-    is_plain = url.startswith("http:") and not select_proxy(url, options["proxies"])
-    return _Pool(pool, absolute, plain_pools.at(_halves(url)[0]) if is_plain else None)
 
 
 def _existing(tls: TlsFiles) -> TlsFiles:
@@ -453,11 +417,6 @@ def _read_out(response: requests.Response, least_rate: LeastRate | None, what: s
                 raise StoreTimeoutError(
                     f"{what}: the body came too slowly, with less than {least_rate}"
                 )
-
-
-def _keep_headers(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """Stand in for "no other credentials": without an auth, requests would look into ~/.netrc."""
-    return request
 
 
 def query_text(query: Mapping[str, str]) -> str:

@@ -129,6 +129,8 @@ def test_another_environment_is_another_client(monkeypatch):
     assert (usual_client().settings.token, first.settings.token) == ("renewed", None)
     monkeypatch.delenv("AIS_AUTHN_TOKEN")
     assert usual_client() is first
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    assert usual_client() is not first
 
 
 @pytest.mark.parametrize("usual", [None, "http://127.0.0.1:9"])

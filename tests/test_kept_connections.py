@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import multiprocessing
 import socket
+import ssl
 import threading
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from aisio import plain_http
 from aisio.errors import StoreTimeoutError, UnavailableError
-from aisio.records import RetryPolicy, Settings, Timeouts
+from aisio.records import RetryPolicy, Settings, Timeouts, TlsFiles
 from aisio.session import WorkerRequestClient
 from tests.http_server import Reply, Server
+from tests.resources.certificates import make_authority
 
 OK = Reply(200, b"ok")
 
@@ -156,3 +160,99 @@ def test_a_forked_child_leaves_the_kept_connections_alone() -> None:
         assert stream(client) == b"ok"
         client.close()
     assert server.connections == 2
+
+
+def test_what_was_not_used_for_long_is_not_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What stands between may have forgotten the connection, and does not always say so."""
+    with Server(*[OK] * 3) as server:
+        client = client_of(server.url)
+        first, second = (client.stream("GET", "/v1/x", about="ais://b/o") for _ in range(2))
+        assert (first.read(), second.read()) == (b"ok", b"ok")
+        monkeypatch.setattr(plain_http, "_MOST_IDLE_S", 0.0)
+        assert stream(client) == b"ok"
+        client.close()
+    assert server.connections == 3
+
+
+def test_kept_connections_that_went_silent_cost_one_timeout_not_one_each() -> None:
+    """A firewall may drop them all at once; the next try is on a new one."""
+    kept = 4
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        client = client_of(
+            f"http://127.0.0.1:{listener.getsockname()[1]}",
+            timeouts=Timeouts(5, 0.3),
+            retry=RetryPolicy(attempts=2, first_wait_s=0.0),
+        )
+        answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+        theirs: list[socket.socket] = []
+
+        def serve() -> None:
+            for _ in range(kept + 1):
+                theirs.append(listener.accept()[0])
+                theirs[-1].recv(1000)
+                theirs[-1].sendall(answer)
+
+        server = threading.Thread(target=serve)
+        server.start()
+        replies = [client.stream("GET", "/v1/x", about="ais://b/o") for _ in range(kept)]
+        assert [reply.read() for reply in replies] == [b"ok"] * kept
+        assert client.retry(lambda: stream(client)) == b"ok"
+        server.join()
+        client.close()
+        for one in theirs:
+            one.close()
+
+
+def test_a_child_does_not_hold_its_parents_connections_open() -> None:
+    """It may live for long and never read; the server is to see what the parent closes."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        client = client_of(f"http://127.0.0.1:{listener.getsockname()[1]}")
+        answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+        theirs: list[socket.socket] = []
+
+        def serve() -> None:
+            theirs.append(listener.accept()[0])
+            theirs[0].recv(1000)
+            theirs[0].sendall(answer)
+
+        sender = threading.Thread(target=serve)
+        sender.start()
+        assert stream(client) == b"ok"
+        sender.join()
+        context = multiprocessing.get_context("fork")
+        may_end = context.Event()
+        child = context.Process(target=may_end.wait)
+        child.start()
+        client.close()
+        theirs[0].settimeout(5)
+        try:
+            assert theirs[0].recv(1) == b""
+        finally:
+            may_end.set()
+            child.join()
+            theirs[0].close()
+
+
+def test_threads_share_connections_over_tls_too(tmp_path: Path) -> None:
+    """To one host as many as there are reads at once."""
+    authority = make_authority(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(authority.certificate, authority.key)
+    with Server(*[OK] * 8) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        url = server.url.replace("http://", "https://")
+        client = client_of(url, tls=TlsFiles(ca_file=str(authority.ca)))
+
+        def read() -> None:
+            reply = client.stream("GET", "/v1/x", about="ais://b/o")
+            assert reply.read() == b"ok"
+            reply.release_conn()
+            client.leave()
+
+        for _ in range(8):
+            thread = threading.Thread(target=read)
+            thread.start()
+            thread.join()
+        assert len(server.requests) == 8
+        assert server.connections == 1
+        client.close()

@@ -20,6 +20,7 @@ class BodyReply:
         self.size_bytes = body.info.size_bytes
         self.version = _version(body.info)
         self.sha256: str | None = None
+        self.checks_itself = body.info.checksum is not None
 
     def readinto(self, buffer: memoryview, /) -> int:
         """Fill a prefix of the buffer and return its length; 0 at the end."""

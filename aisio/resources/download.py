@@ -5,8 +5,9 @@ the right one. Beside it a small state says of which origin and version it is: t
 goes on behind it where both are still the same, and hashes first what is there. So a process that
 is killed loses nothing that it had written, and there is never a mixture.
 
-Replies are only joined where a digest tells in the end whether all is right: the catalog's, or the
-one that the origin itself promises. What another process left is only used with the catalog's.
+Replies are joined where a digest tells in the end whether all is right, the catalog's or the one
+that the origin itself promises, and where nothing would tell anyway, as of a web server. What
+another process left is only used with the catalog's.
 
 Nothing is forced to the disk before it gets its name: that costs more than the download, and what a
 lost machine leaves of a file is found by its size and time (see `aisio.resources.cache`).
@@ -56,12 +57,15 @@ class Reply(Protocol):
             there is nothing of that kind.
         sha256: What the whole resource must hash to, in hexadecimal digits, where the origin says
             so and leaves the check to who reads; else None.
+        checks_itself: Whoever reads all of it in one reply has its bytes checked, by more than
+            their number; of a reply that begins later nobody checks them.
     """
 
     start: int
     size_bytes: int | None
     version: str | None
     sha256: str | None
+    checks_itself: bool
 
     def readinto(self, buffer: memoryview, /) -> int:
         """Fill a prefix of the buffer and return its length; 0 at the end.
@@ -170,6 +174,7 @@ class _Download:
         self._attempts = attempts
         self._version: str | None = None
         self._promised: str | None = None
+        self._checks_itself = False
         self._farthest = 0
         self._joined = False
 
@@ -267,7 +272,8 @@ class _Download:
 
     def _open(self, file: HashedFile) -> Reply:
         """Open the reply that goes on where the file ends, else one that begins anew."""
-        can_join = self._version is not None and self._expected is not None
+        is_checked = self._expected is not None
+        can_join = self._version is not None and (is_checked or not self._checks_itself)
         start = file.size_bytes if can_join else 0
         reply = self._ask(start)
         if start and reply.start == start and reply.version == self._version:
@@ -293,6 +299,7 @@ class _Download:
         file.restart()
         self._joined = False
         self._version, self._promised = reply.version, reply.sha256
+        self._checks_itself = reply.checks_itself
         usable = reply.version is not None and self._wanted.value is not None
         self._partial.note(
             State(self._origin.url, reply.version or "", reply.size_bytes) if usable else None

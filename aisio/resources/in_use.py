@@ -41,7 +41,8 @@ def hold(path: Path) -> bool:
     """
     file = beside(path, IN_USE)
     key = (os.getpid(), str(file))
-    if key in _held and _is_open(_held[key], file):
+    held = _held.get(key)
+    if held is not None and _is_open(held, file):
         return True
     _held.pop(key, None)
     if len(_held) >= _MOST_HELD:

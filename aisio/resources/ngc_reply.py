@@ -71,6 +71,7 @@ class NgcReply:
         self.start, self.size_bytes = span
         self.version = _version(file, response.headers.get("ETag", ""))
         self.sha256 = file.sha256
+        self.checks_itself = False
         self._at = self.start
         self._url = file.url
         self._about = about

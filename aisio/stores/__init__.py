@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+from dataclasses import replace
 from functools import lru_cache
 
 from aisio.client import Client, usual_client
-from aisio.config import is_set, set_with
+from aisio.config import is_set
 from aisio.errors import ConfigError
 from aisio.stores.ais import AisStore
 from aisio.stores.base import Store
 from aisio.stores.direct import DirectStore
-from aisio.stores.direct_settings import DIRECT_PROVIDERS, DirectSettings
+from aisio.stores.direct_settings import DIRECT_PROVIDERS, DirectSettings, credentials_now
 from aisio.stores.local import LocalStore
 from aisio.urls import FILE, MEMORY, WEB_SCHEMES, ObjectUrl
 
 __all__ = ["AisStore", "DirectSettings", "DirectStore", "LocalStore", "Store", "store_for"]
 
 _MOST_SHARED = 16
-_CLOUD_VARIABLES = ("AWS_", "GOOGLE_", "AZURE_")
 
 
 def store_for(
@@ -42,16 +43,21 @@ def store_for(
         return LocalStore()
     settings = direct if isinstance(direct, DirectSettings) else DirectSettings()
     if url.provider == MEMORY or url.provider in WEB_SCHEMES:
-        return _direct_store(settings, set_with(_CLOUD_VARIABLES))
+        return _shared(settings)
     reachable = url.provider in DIRECT_PROVIDERS and not url.namespace
     if direct and not reachable:
         raise ConfigError(f"{url} is in a cluster; it cannot be reached directly")
     if direct or (reachable and client is None and not is_set("AIS_ENDPOINT")):
-        return _direct_store(settings, set_with(_CLOUD_VARIABLES))
+        return _shared(settings)
     return AisStore(client or usual_client())
 
 
+def _shared(settings: DirectSettings) -> DirectStore:
+    # A dict that is changed later must not change what this store is known by.
+    return _direct_store(replace(settings, options=dict(settings.options)), credentials_now())
+
+
 @lru_cache(maxsize=_MOST_SHARED)
-def _direct_store(settings: DirectSettings, environment: frozenset[tuple[str, str]]) -> DirectStore:
-    """Return the one store of these settings; another environment may mean other credentials."""
+def _direct_store(settings: DirectSettings, credentials: Hashable) -> DirectStore:
+    """Return the one store of these settings, and of what else says who this is."""
     return DirectStore(settings)

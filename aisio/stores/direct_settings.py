@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from aisio.config import first_set, is_set
+from aisio.config import first_set, is_set, set_with
 from aisio.errors import AccessError, ConfigError
 from aisio.records import RetryPolicy, Timeouts, TlsFiles
 from aisio.stores.forked import Obstore
@@ -28,6 +28,11 @@ _CREDENTIAL_OPTIONS = frozenset(
 _CREDENTIALS_LAST = timedelta(minutes=5)
 _LEAST_WAIT_S = 0.001
 _FOR_EVER = timedelta(days=365)
+_VARIABLES = (
+    *("AWS_", "GOOGLE_", "AZURE_", "IDENTITY_", "MSI_"),
+    *("HTTP", "http", "ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy"),
+)
+"""What the names of variables begin with that say who this is, and the way to the cloud."""
 
 
 @dataclass(frozen=True)
@@ -175,6 +180,25 @@ def boto_session(url: str) -> Iterator[Any]:
         if profile:
             cure += f", or unset AWS_PROFILE, which is {profile!r}"
         raise AccessError(f"credentials for {url}: {error}; {cure}", url=url) from error
+
+
+def credentials_now() -> Hashable:
+    """Return what tells one environment from another: variables, and the times of their files."""
+    files = (
+        first_set("AWS_SHARED_CREDENTIALS_FILE") or "~/.aws/credentials",
+        first_set("AWS_CONFIG_FILE") or "~/.aws/config",
+        first_set("GOOGLE_APPLICATION_CREDENTIALS")
+        or "~/.config/gcloud/application_default_credentials.json",
+    )
+    return set_with(_VARIABLES), tuple(_stamp(Path(file)) for file in files)
+
+
+def _stamp(file: Path) -> tuple[int, int] | None:
+    try:
+        status = file.expanduser().stat()
+    except (OSError, RuntimeError):  # there is none, or no home
+        return None
+    return status.st_mtime_ns, status.st_size
 
 
 def _provider(frozen: Callable[[], Any]) -> Callable[[], dict[str, Any]]:

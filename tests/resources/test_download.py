@@ -45,8 +45,9 @@ def sha256(data):
 class Reply:
     """A reply that ends, or breaks off, at some byte."""
 
-    def __init__(self, data, start, version, end, error, size, sha256=None):
-        self.start, self.version, self.size_bytes, self.sha256 = start, version, size, sha256
+    def __init__(self, data, start, version, end, error, size, origin):
+        self.start, self.version, self.size_bytes = start, version, size
+        self.sha256, self.checks_itself = origin.promised, origin.checks_itself
         self._data, self._at, self._end, self._error = data, start, end, error
         self.closed = False
 
@@ -77,10 +78,11 @@ class Origin:
         known_size=True,
         size_bytes=0,
         promised=None,
+        checks_itself=True,
     ):
         self.url, self.script = url, list(script)
         self.ranges, self.known_size, self.size_bytes = ranges, known_size, size_bytes
-        self.promised = promised
+        self.promised, self.checks_itself = promised, checks_itself
         self.starts, self.replies = [], []
 
     def open(self, start=0):
@@ -92,7 +94,7 @@ class Origin:
         start = start if self.ranges else 0
         size = (self.size_bytes or len(data)) if self.known_size else None
         end = len(data) if end is None else end
-        reply = Reply(data, start, version, end, error, size, self.promised)
+        reply = Reply(data, start, version, end, error, size, self)
         self.replies.append(reply)
         return reply
 
@@ -376,6 +378,18 @@ def test_without_a_digest_replies_are_not_joined(target):
     origin = Origin(cut(OTHER), whole())
     fetch(target, origin, digest=None)
     assert origin.starts == [0, 0]
+    assert target.read_bytes() == DATA
+
+
+def test_replies_that_nobody_could_check_are_joined(target):
+    """As a web server's: from its first byte again it would be no surer, and may never end."""
+    origin = Origin(cut(), whole(), checks_itself=False)
+    fetch(target, origin, digest=None)
+    assert origin.starts == [0, 2 * MIB]
+    assert target.read_bytes() == DATA
+    changed = Origin(cut(OTHER, "v0"), whole(), checks_itself=False)
+    fetch(target, changed, digest=None)
+    assert changed.starts == [0, 2 * MIB, 0]
     assert target.read_bytes() == DATA
 
 

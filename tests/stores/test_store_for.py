@@ -43,9 +43,32 @@ def test_direct_goes_round_the_cluster():
     assert isinstance(store_for(OBJECT, client, direct=True), DirectStore)
     found = store_for(OBJECT, client, direct=settings)
     assert isinstance(found, DirectStore)
-    assert found.settings is settings
+    assert found.settings == settings
     with pytest.raises(ConfigError, match="in a cluster"):
         store_for(ObjectUrl.parse("ais://bkt/a"), client, direct=True)
+
+
+def test_the_same_settings_are_one_store_and_no_others_are(tmp_path, monkeypatch):
+    """It keeps connections and credentials: for those who are the same, and as they are now."""
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    options = {"access_key_id": "a"}
+    first = store_for(OBJECT, direct=DirectSettings(options=options))
+    assert store_for(OBJECT, direct=DirectSettings(options={"access_key_id": "a"})) is first
+    options["access_key_id"] = "b"
+    second = store_for(OBJECT, direct=DirectSettings(options=options))
+    assert isinstance(first, DirectStore)
+    assert isinstance(second, DirectStore)
+    assert [dict(one.settings.options) for one in (first, second)] == [
+        {"access_key_id": "a"},
+        {"access_key_id": "b"},
+    ]
+    usual = store_for(OBJECT)
+    assert store_for(OBJECT) is usual
+    (tmp_path / "credentials").write_text("[default]\n")
+    logged_in = store_for(OBJECT)
+    assert logged_in is not usual
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "other")
+    assert store_for(OBJECT) not in (usual, logged_in)
 
 
 def test_some_schemes_have_one_way():
