@@ -449,7 +449,7 @@ def test_connections_outlive_threads_and_end_with_their_client() -> None:
         assert server.connections <= 4
         client.close()
     gc.collect()
-    assert open_sockets() == before
+    assert open_sockets() <= before
 
 
 def test_one_at_a_time_is_fetched_by_the_calling_thread() -> None:

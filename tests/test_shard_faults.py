@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
 from collections.abc import Iterator
@@ -285,11 +286,12 @@ def test_skip_does_not_hide_that_the_store_is_away(scene, prefetch_bytes, fault,
 
 def counts() -> tuple[int, int]:
     """Return how many descriptors are open and how many threads run."""
+    gc.collect()  # what earlier tests left must not go meanwhile
     return len(list(Path("/proc/self/fd").iterdir())), threading.active_count()
 
 
 def test_epochs_that_are_cut_short_leave_nothing(scene):
-    """Fifty of them: the same number of descriptors, no thread."""
+    """Fifty of them: no more descriptors, no thread."""
     reader = scene.reader(prefetch_bytes=1 << 20)
 
     def begin() -> None:
@@ -297,7 +299,9 @@ def test_epochs_that_are_cut_short_leave_nothing(scene):
         next(samples)
 
     begin()
-    before = counts()
+    descriptors, threads = counts()
     for _ in range(50):
         begin()
-    assert counts() == before
+    after = counts()
+    assert after[0] <= descriptors
+    assert after[1] <= threads

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import gzip
 import io
 import multiprocessing
@@ -153,12 +154,13 @@ def test_open_shards_are_closed_when_an_epoch_is_cut_short(shards):
     """Breaking off leaves no descriptor open."""
     reader = AISShardReader(shards)
     next(iter(reader))
+    gc.collect()  # what earlier tests left must not go meanwhile
     before = len(list(Path("/proc/self/fd").iterdir()))
     for _ in range(20):
         iterator = iter(reader)
         next(iterator)
         del iterator
-    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before
 
 
 def test_compressed_shards_are_read_whatever_they_are_called(tmp_path):
@@ -310,4 +312,4 @@ def test_no_thread_outlives_its_iteration(shards):
         samples = iter(reader)
         next(samples)
         del samples
-    assert threading.active_count() == before
+    assert threading.active_count() <= before

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import gc
 import logging
 import os
 import signal
@@ -90,6 +91,7 @@ def holder(path):
 
 def open_files():
     """Return how many files this process has open."""
+    gc.collect()  # what earlier tests left must not go meanwhile
     return len(list(Path("/dev/fd").iterdir()))
 
 
@@ -256,7 +258,7 @@ def test_a_file_system_without_locks_is_a_clear_error(path, monkeypatch, code):
     ):
         pass
     assert [one.stat().st_size for one in path.parent.iterdir()] == [0]
-    assert open_files() == before
+    assert open_files() <= before
 
 
 def test_nfs_wants_a_descriptor_that_could_write(path, monkeypatch):

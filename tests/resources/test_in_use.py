@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import subprocess
@@ -105,6 +106,7 @@ def grow_old(path):
 
 def open_files():
     """Return how many files this process has open."""
+    gc.collect()  # what earlier tests left must not go meanwhile
     return len(list(Path("/dev/fd").iterdir()))
 
 
@@ -178,7 +180,7 @@ def test_a_second_load_opens_nothing(url, tmp_path):
     before = open_files()
     for _ in range(20):
         loaded(url, tmp_path / "cache")
-    assert open_files() == before
+    assert open_files() <= before
 
 
 def test_a_process_holds_so_many_and_no_more(tmp_path):
