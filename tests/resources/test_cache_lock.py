@@ -39,9 +39,11 @@ for _ in range(50):
         path.write_text(str(int(path.read_text()) + 1))
 """
 WAIT = """
-import logging, sys
+import logging, signal, sys
 from pathlib import Path
 from aisio.resources.cache import Cache
+# Where this test runs in the background, a shell has SIGINT ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 logging.basicConfig(level=logging.INFO, stream=sys.stdout)
 path = Path(sys.argv[1])
 with Cache(path.parent).lock(path):
@@ -227,7 +229,10 @@ def test_who_waits_can_be_interrupted(path, holder):
         assert process.stdout is not None
         assert "waiting for" in process.stdout.readline()
         process.send_signal(signal.SIGINT)
-        said, error = process.communicate()
+        try:
+            said, error = process.communicate(timeout=30)
+        finally:
+            process.kill()
     assert said == ""
     assert error.endswith("KeyboardInterrupt\n")
 
