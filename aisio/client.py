@@ -433,7 +433,7 @@ def usual_client() -> Client:
     Raises:
         ConfigError: AIS_ENDPOINT is not set, or a variable cannot be meant.
     """
-    return _shared(load_settings(), set_with(_NETWORK_VARIABLES))
+    return _shared(load_settings())
 
 
 def client_at(endpoint: str) -> Client:
@@ -444,17 +444,19 @@ def client_at(endpoint: str) -> Client:
     """
     usual = first_set("AIS_ENDPOINT")
     is_usual = usual is not None and usual.rstrip("/") == endpoint.rstrip("/")
-    settings = load_settings(endpoint, token=None if is_usual else "")
-    return _shared(settings, set_with(_NETWORK_VARIABLES))
+    return _shared(load_settings(endpoint, token=None if is_usual else ""))
 
 
 def client_like(client: Client, endpoint: str) -> Client:
     """Return a client with these settings for another cluster, but without the token."""
-    settings = replace(client.settings, endpoint=endpoint, token=None)
-    return _shared(settings, set_with(_NETWORK_VARIABLES))
+    return _shared(replace(client.settings, endpoint=endpoint, token=None))
+
+
+def _shared(settings: Settings) -> Client:
+    return _client_of(settings, set_with(_NETWORK_VARIABLES))
 
 
 @lru_cache(maxsize=_MOST_SHARED)
-def _shared(settings: Settings, environment: frozenset[tuple[str, str]]) -> Client:
+def _client_of(settings: Settings, environment: frozenset[tuple[str, str]]) -> Client:
     """Return the one client of these settings; another environment may mean another proxy."""
     return Client.from_settings(settings)

@@ -6,7 +6,11 @@ from collections.abc import Callable
 from math import inf
 from time import perf_counter
 
+from aisio.errors import StoreTimeoutError
 from aisio.records import Timeouts
+
+HANDED_OVER_AFTER_S = 0.25
+"""A slow line's bytes are handed over bit by bit: who reads them is to see how slow it is."""
 
 
 class LeastRate:
@@ -66,6 +70,17 @@ class LeastRate:
         missed = self._bytes < self._bytes_per_s * self._waited_s
         self._bytes, self._waited_s = 0, 0.0
         return missed
+
+    def error(self, what: str, url: str | None = None) -> StoreTimeoutError:
+        """Return the error for a body that missed it.
+
+        Args:
+            what: Was asked for.
+            url: Of the object.
+        """
+        return StoreTimeoutError(
+            f"{what}: the body came too slowly, with less than {self}", url=url
+        )
 
     def begin(self) -> None:
         """Begin with the first read of a new connection."""

@@ -31,7 +31,7 @@ class Splitting:
     """A dataset that knows rank and worker at the time of asking, and takes its share of sources.
 
     Classes set `_sources`, `_by_source` (workers take whole sources), `_tally` and, where the user
-    said it, `_length`; they have `_count`.
+    said it, `_length`.
     """
 
     _sources: SourceSet

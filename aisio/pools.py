@@ -85,8 +85,11 @@ class Pools:
     def forget(self, origin: str) -> None:
         """Have the next request to a host open a new connection; the kept ones are closed."""
         pool = self._by_origin.pop(origin, None)
-        if pool is not None:
-            _close(pool)
+        if pool is None:
+            return
+        if pool.plain is not None:
+            pool.plain.retire()
+        pool.connections.close()
 
     def close(self) -> None:
         """Close all that are not in use; the next request opens new ones."""
@@ -100,12 +103,6 @@ class Pools:
         for pool in pools.values():
             if pool.plain is not None:
                 pool.plain.retire()
-
-
-def _close(pool: Pool) -> None:
-    if pool.plain is not None:
-        pool.plain.retire()
-    pool.connections.close()
 
 
 def keep_headers(request: requests.PreparedRequest) -> requests.PreparedRequest:

@@ -26,7 +26,7 @@ from aisio.errors import (
     StoreTimeoutError,
     UnavailableError,
 )
-from aisio.least_rate import LeastRate
+from aisio.least_rate import HANDED_OVER_AFTER_S, LeastRate
 from aisio.plain_http import PlainReply
 from aisio.records import ByteRange, ObjectInfo
 from aisio.wire.messages import error_for, parse_content_range
@@ -34,9 +34,6 @@ from aisio.wire.messages import error_for, parse_content_range
 _LONGEST_ERROR_BYTES = 65536
 _LONGEST_ERROR_S = 5.0
 _ALL_BY_BYTES = 256 * 1024
-
-_HANDED_OVER_AFTER_S = 0.25
-"""A slow line's bytes are handed over bit by bit: who reads them is to see how slow it is."""
 
 OpenReply: TypeAlias = "urllib3.BaseHTTPResponse | PlainReply"
 """An open reply, by either way."""
@@ -77,7 +74,7 @@ class ReplyBody:
         plain, inner = self._plain, self._inner
         if plain is not None:
             try:
-                return plain.read(size, perf_counter() + _HANDED_OVER_AFTER_S)
+                return plain.read(size, perf_counter() + HANDED_OVER_AFTER_S)
             except (HTTPError, OSError) as error:
                 return self._ended_by(error)
         if inner is None:
@@ -97,7 +94,7 @@ class ReplyBody:
         plain, inner = self._plain, self._inner
         if plain is not None:
             try:
-                return plain.readinto(buffer, perf_counter() + _HANDED_OVER_AFTER_S)
+                return plain.readinto(buffer, perf_counter() + HANDED_OVER_AFTER_S)
             except (HTTPError, OSError) as error:
                 return len(self._ended_by(error))
         if inner is None:
@@ -179,10 +176,7 @@ class MeasuredBody:
 
     def _begin(self) -> float:
         if self._least_rate is not None and self._least_rate.is_missed():
-            raise StoreTimeoutError(
-                f"GET {self._about}: the body came too slowly, with less than {self._least_rate}",
-                url=self._about,
-            )
+            raise self._least_rate.error(f"GET {self._about}", self._about)
         return perf_counter()
 
     def _end(self, count: int, started: float) -> None:

@@ -33,7 +33,6 @@ from aisio.errors import (
     IntegrityError,
     NotFoundError,
     StorageError,
-    StoreTimeoutError,
 )
 from aisio.least_rate import LeastRate
 from aisio.pools import Pools, keep_headers
@@ -414,9 +413,7 @@ def _read_out(response: requests.Response, least_rate: LeastRate | None, what: s
         if least_rate is not None:
             least_rate.add(len(pieces[-1]), perf_counter() - started)
             if least_rate.is_missed():
-                raise StoreTimeoutError(
-                    f"{what}: the body came too slowly, with less than {least_rate}"
-                )
+                raise least_rate.error(what)
 
 
 def query_text(query: Mapping[str, str]) -> str:

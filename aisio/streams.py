@@ -153,7 +153,7 @@ class Body(io.RawIOBase):
         Raises:
             IntegrityError: As for `read`.
         """
-        self._take(data, len(data), 0)
+        self._take(data, len(data))
 
     def read(self, size: int = -1, /) -> bytes:
         """Return `size` bytes, all that is left by default; b"" at the end.
@@ -176,12 +176,11 @@ class Body(io.RawIOBase):
         while True:
             try:
                 data = self._timed(self._raw.read, self._at_most(size))
-                count = len(data)
-                self._take(data, count, count)
+                self._take(data, len(data))
             except (TruncatedError, UnavailableError, StoreTimeoutError) as error:
                 self._continue(error)
             else:
-                short = size - count
+                short = size - len(data)
                 if not short or self._ended or self.size_bytes is None:
                     return data
                 return data + self._read_by_pieces(short)
@@ -232,7 +231,7 @@ class Body(io.RawIOBase):
         while True:
             try:
                 count = self._timed(self._raw.readinto, view[: self._at_most(len(view))])
-                self._take(view[:count], count, count)
+                self._take(view[:count], count)
             except (TruncatedError, UnavailableError, StoreTimeoutError) as error:
                 self._continue(error)
             else:
@@ -242,10 +241,7 @@ class Body(io.RawIOBase):
         least_rate = self._least_rate
         now = perf_counter if least_rate is None else least_rate.now
         if least_rate is not None and least_rate.is_missed():
-            raise StoreTimeoutError(
-                f"GET {self._url}: the body came too slowly, with less than {least_rate}",
-                url=self._url,
-            )
+            raise least_rate.error(f"GET {self._url}", self._url)
         counters = here()
         counters.blocked_since = started = now()
         counters.blocked_on = self._url
@@ -260,22 +256,22 @@ class Body(io.RawIOBase):
             counters.blocked_on = ""
             waited_s = now() - started
             counters.read_s += waited_s
+        count = taken if isinstance(taken, int) else len(taken)
+        counters.bytes_read += count
         if least_rate is not None:
-            least_rate.add(taken if isinstance(taken, int) else len(taken), waited_s)
+            least_rate.add(count, waited_s)
         return taken
 
     def _at_most(self, size: int) -> int:
         # A reply ends where the body does; a file goes on behind a range.
         return size if self.size_bytes is None else min(size, self.size_bytes - self._got)
 
-    def _take(self, data: bytes | memoryview, count: int, read_here: int) -> None:
+    def _take(self, data: bytes | memoryview, count: int) -> None:
         self._got += count
-        counters = here()
-        counters.bytes_read += read_here
         if count and self._hasher is not None:
             started = perf_counter()
             self._hasher.update(data)
-            counters.verify_s += perf_counter() - started
+            here().verify_s += perf_counter() - started
         if not count or self._got == self.size_bytes:
             self._end()
 

@@ -83,22 +83,28 @@ def test_silence_on_a_kept_connection_is_not_sent_again() -> None:
         kept[0].close()
 
 
+def read_in_threads(client: WorkerRequestClient, threads: int) -> None:
+    """Read once in each of some threads, one after the other; each one leaves."""
+
+    def read() -> None:
+        reply = client.stream("GET", "/v1/x", about="ais://b/o")
+        assert reply.read() == b"ok"
+        reply.release_conn()
+        client.leave()
+
+    for _ in range(threads):
+        thread = threading.Thread(target=read)
+        thread.start()
+        thread.join()
+    client.close()
+
+
 def test_threads_share_what_connections_there_are() -> None:
     """One after the other they need one; that a thread left does not cost it."""
     with Server(*[OK] * 8) as server:
-        client = client_of(server.url)
-
-        def read() -> None:
-            assert stream(client) == b"ok"
-            client.leave()
-
-        for _ in range(8):
-            thread = threading.Thread(target=read)
-            thread.start()
-            thread.join()
+        read_in_threads(client_of(server.url), 8)
         assert len(server.requests) == 8
         assert server.connections == 1
-        client.close()
 
 
 def test_connections_grow_with_reads_at_once_not_with_threads_times_hosts() -> None:
@@ -241,18 +247,6 @@ def test_threads_share_connections_over_tls_too(tmp_path: Path) -> None:
     with Server(*[OK] * 8) as server:
         server.socket = context.wrap_socket(server.socket, server_side=True)
         url = server.url.replace("http://", "https://")
-        client = client_of(url, tls=TlsFiles(ca_file=str(authority.ca)))
-
-        def read() -> None:
-            reply = client.stream("GET", "/v1/x", about="ais://b/o")
-            assert reply.read() == b"ok"
-            reply.release_conn()
-            client.leave()
-
-        for _ in range(8):
-            thread = threading.Thread(target=read)
-            thread.start()
-            thread.join()
+        read_in_threads(client_of(url, tls=TlsFiles(ca_file=str(authority.ca))), 8)
         assert len(server.requests) == 8
         assert server.connections == 1
-        client.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from aisio.cli.output import json_line, printable, write_lines
 from aisio.urls import FILE, ObjectUrl
 
 if TYPE_CHECKING:
-    from aisio.records import Settings
+    from aisio.records import ObjectInfo, Settings
     from aisio.stores import Store
 
 _VARIABLES = {
@@ -88,30 +89,32 @@ def _object(cluster: Cluster, url: ObjectUrl) -> dict[str, Any]:
 
 
 def _prefix(cluster: Cluster, url: ObjectUrl) -> dict[str, Any]:
-    store = cluster.store(url)
-    exists = _exists(store, url)
-    count = size_bytes = 0
-    for info in store.list(url) if exists else ():
+    found = _found(cluster.store(url), url)
+    exists, count, size_bytes = found is not None, 0, 0
+    for info in found or ():
         count += 1
         size_bytes += info.size_bytes or 0
     return {"url": str(url), "exists": exists, "objects": count, "size_bytes": size_bytes}
 
 
-def _exists(store: Store, url: ObjectUrl) -> bool:
+def _found(store: Store, url: ObjectUrl) -> Iterator[ObjectInfo] | None:
+    """List what is there; None where there is no such bucket or folder."""
     from aisio.client import Bucket
     from aisio.errors import NotFoundError
     from aisio.stores import AisStore
 
     if url.provider == FILE:
-        return Path("/", url.name).is_dir()
+        return store.list(url) if Path("/", url.name).is_dir() else None
     if isinstance(store, AisStore):
-        return Bucket(store.client, url.with_name("")).exists()
+        return store.list(url) if Bucket(store.client, url.with_name("")).exists() else None
+    infos = store.list(url)
     try:
         # Clouds that are reached directly say so when they are asked to list.
-        next(store.list(url), None)
+        return chain([next(infos)], infos)
+    except StopIteration:
+        return iter(())
     except NotFoundError:
-        return False
-    return True
+        return None
 
 
 def _connection(cluster: Cluster) -> dict[str, Any]:

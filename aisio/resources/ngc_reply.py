@@ -151,19 +151,10 @@ def _span(
     response: requests.Response, file: ListedFile, start: int, about: str
 ) -> tuple[int, int | None]:
     """Return the byte that a reply begins at, and the file's size, if they are as they must be."""
-    length = response.headers.get("Content-Length", "")
-    promised = int(length) if length.isascii() and length.isdecimal() else None
-    if response.status_code == 200:
-        begins, size = 0, promised
-    elif response.status_code == 206:
-        begins, size = start, size_of_range(response.headers.get("Content-Range", ""), start)
-        if size is None or promised not in (None, size - start):
-            got = (response.headers.get("Content-Range", ""), length)
-            raise IntegrityError(
-                f"{about}: asked for all bytes from {start} on, got {got}", url=file.url
-            )
-    else:
+    span = span_of(response, start, about, file.url)
+    if span is None:
         raise _refusal(response, file.url, about)
+    begins, size = span
     if None not in (size, file.size_bytes) and size != file.size_bytes:
         raise IntegrityError(
             f"{about}: it has {size} bytes there, the registry lists {file.size_bytes}: it is "
@@ -173,7 +164,33 @@ def _span(
     return begins, file.size_bytes if size is None else size
 
 
-def size_of_range(text: str, start: int) -> int | None:
+def span_of(
+    response: requests.Response, start: int, about: str, url: str
+) -> tuple[int, int | None] | None:
+    """Return the byte that a reply begins at, and the size of the whole, where that is told.
+
+    Returns:
+        None: The status is neither 200 nor 206.
+
+    Raises:
+        IntegrityError: The reply is of other bytes than all from `start` on.
+    """
+    length = response.headers.get("Content-Length", "")
+    promised = int(length) if length.isascii() and length.isdecimal() else None
+    if response.status_code == 200:
+        return 0, promised
+    if response.status_code != 206:
+        return None
+    told = response.headers.get("Content-Range", "")
+    size = _size_of_range(told, start)
+    if size is None or promised not in (None, size - start):
+        raise IntegrityError(
+            f"{about}: asked for all from byte {start} on, got {(told, length)}", url=url
+        )
+    return start, size
+
+
+def _size_of_range(text: str, start: int) -> int | None:
     """Return the size of the whole where a Content-Range is all from a byte on; else None."""
     match = _CONTENT_RANGE.fullmatch(text)
     if not match or int(match[1]) != start or match[3] not in ("*", str(int(match[2]) + 1)):

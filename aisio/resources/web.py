@@ -14,13 +14,13 @@ from urllib.parse import quote
 import requests
 from requests.adapters import HTTPAdapter
 
-from aisio.errors import AccessError, IntegrityError, StorageError
+from aisio.errors import AccessError, StorageError
 from aisio.least_rate import LeastRate
 from aisio.records import ByteRange, ObjectInfo, RetryPolicy, Timeouts
 from aisio.replies import ReplyBody, retry_after_s
 from aisio.resources.body_reply import BodyReply
 from aisio.resources.ngc_calls import TIMEOUTS, HttpsSession, plainly_told
-from aisio.resources.ngc_reply import size_of_range
+from aisio.resources.ngc_reply import span_of
 from aisio.retries import Attempts, retry
 from aisio.streams import Body
 from aisio.urls import ObjectUrl
@@ -90,21 +90,10 @@ class WebOrigin:
             )
 
     def _reply(self, response: requests.Response, start: int) -> BodyReply:
-        length = response.headers.get("Content-Length", "")
-        size = int(length) if length.isascii() and length.isdecimal() else None
-        if response.status_code == 200:
-            start = 0
-        elif response.status_code == 206:
-            told = response.headers.get("Content-Range", "")
-            whole = size_of_range(told, start)
-            if whole is None or size not in (None, whole - start):
-                raise IntegrityError(
-                    f"GET {self.url}: asked for all from byte {start} on, the answer has {told!r}",
-                    url=self.url,
-                )
-            size = whole
-        else:
+        span = span_of(response, start, f"GET {self.url}", self.url)
+        if span is None:
             raise self._refusal(response)
+        start, size = span
         etag = response.headers.get("ETag", "")
         self._etag = etag if etag.startswith('"') else ""
         root, _, name = self.url.rpartition("/")

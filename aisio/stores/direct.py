@@ -39,7 +39,7 @@ from aisio.errors import (
     UnavailableError,
     UrlError,
 )
-from aisio.least_rate import LeastRate
+from aisio.least_rate import HANDED_OVER_AFTER_S, LeastRate
 from aisio.payloads import Payload, PutData
 from aisio.records import ByteRange, Checksum, ObjectInfo, RetryPolicy
 from aisio.stores.base import Store
@@ -52,9 +52,6 @@ from aisio.urls import WEB_SCHEMES, ObjectUrl
 STREAM_CHUNK_BYTES = 16 * 1024
 """Least size of a piece that obstore hands over: it waits until it has so many, however slowly they
 come. With 256 KiB, 100 KB took 8 us of CPU less and 2 MB 140 us more (loopback, 0.12.1)."""
-
-_HANDED_OVER_AFTER_S = 0.25
-"""A slow line's bytes are handed over bit by bit: who reads them is to see how slow it is."""
 
 WHOLE_PUT_BYTES = 16 * 1024 * 1024
 """Larger data goes up in parts."""
@@ -320,7 +317,10 @@ class _HashedParts:
 
 
 class _Reply:
-    """obstore's stream of chunks as an open reply; see `aisio.streams.RawReply`."""
+    """obstore's stream of chunks as an open reply; see `aisio.streams.RawReply`.
+
+    A forked child only closes it: the `Body` that reads it sees to that.
+    """
 
     def __init__(self, stream: Any, url: ObjectUrl) -> None:
         self._stream = stream
@@ -331,7 +331,7 @@ class _Reply:
     def read(self, size: int = -1, /) -> bytes:
         """Return `size` bytes, all by default; fewer at the end, or where they come slowly."""
         parts: list[bytes | memoryview] = []
-        left, until_s = size, inf if size < 0 else perf_counter() + _HANDED_OVER_AFTER_S
+        left, until_s = size, inf if size < 0 else perf_counter() + HANDED_OVER_AFTER_S
         while left and (chunk := self._chunk()):
             used = len(chunk) if size < 0 else min(left, len(chunk))
             self._rest = chunk[used:]
@@ -355,11 +355,6 @@ class _Reply:
     def _chunk(self) -> memoryview:
         if self._rest:
             return self._rest
-        if os.getpid() != self._pid:
-            raise StorageError(
-                f"GET {self._url}: it was opened before the fork; open it again in this process",
-                url=str(self._url),
-            )
         try:
             with translated("GET", self._url):
                 return memoryview(next(self._stream, b""))
