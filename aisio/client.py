@@ -16,12 +16,12 @@ from aisio.config import first_set, load_settings, set_with
 from aisio.errors import (
     ConfigError,
     ConflictError,
-    IntegrityError,
     NotFoundError,
     StorageError,
     UrlError,
 )
 from aisio.groups import ObjectGroup
+from aisio.listing import list_bucket
 from aisio.objects import Object
 from aisio.pace import Concurrency
 from aisio.records import ObjectInfo, RetryPolicy, Settings, Timeouts, TlsFiles
@@ -368,54 +368,14 @@ class Bucket:
         Raises:
             NotFoundError: No such bucket, at the first item.
         """
-        folder = prefix
-        if self.url.provider == "ais" and prefix and not prefix.endswith("/"):
-            folder, first = messages.enclosing_range(prefix)
-            start_after = max(start_after, first)
-        for info in self._pages(folder, props, start_after, page_size, recursive):
-            if info.name.startswith(prefix):
-                yield info
-            elif info.name > prefix:
-                return
-
-    def _pages(
-        self, prefix: str, props: str, start_after: str, page_size: int, recursive: bool
-    ) -> Iterator[ObjectInfo]:
-        token = uuid = ""
-        while True:
-            page = self._page(
-                props,
-                messages.list_message(
-                    prefix=prefix,
-                    props=props,
-                    token=token,
-                    uuid=uuid,
-                    start_after=start_after,
-                    page_size=page_size,
-                    recursive=recursive,
-                ),
-            )
-            yield from page.entries
-            if not page.token:
-                return
-            if page.token == token:
-                raise IntegrityError(
-                    f"listing {self.url}: page after page has the token {token!r}",
-                    url=str(self.url),
-                )
-            token, uuid = page.token, page.uuid
-
-    def _page(self, props: str, message: Any) -> messages.Page:
-        reply = self.client.requests.call(
-            "GET",
-            messages.bucket_path(self.name),
-            query=messages.bucket_query(self.url),
-            message=message,
-            accept=messages.MSGPACK,
-            about=str(self.url),
-        )
-        return messages.parse_page(
-            reply.body, reply.headers.get("Content-Type", ""), self.url.root, props
+        return list_bucket(
+            self.client.requests,
+            self.url,
+            prefix=prefix,
+            props=props,
+            start_after=start_after,
+            page_size=page_size,
+            recursive=recursive,
         )
 
 

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from aisio.wire.messages import list_message
+from aisio.wire.listing import list_message
 from by_hand import Address, Connections
 from corpus import Corpus
 from measuring import READY, Items

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import json
 import pickle
-from collections.abc import Iterator
-from contextlib import contextmanager
-from itertools import islice
 from typing import Any
 
-import msgspec
 import pytest
 
 from aisio.client import Bucket, Client, Object, ObjectGroup
 from aisio.errors import (
     ConfigError,
     ConflictError,
-    IntegrityError,
     NotFoundError,
     StorageError,
     UnavailableError,
@@ -25,34 +20,9 @@ from aisio.errors import (
 from aisio.records import ObjectInfo, RetryPolicy, Settings
 from aisio.urls import Namespace, ObjectUrl
 from tests.http_server import Reply, Server
+from tests.scripted_cluster import cluster
 
 OFFLINE = Client.from_settings(Settings("http://h:8080", token="s3cret"))
-
-
-@contextmanager
-def cluster(*replies: Reply) -> Iterator[tuple[Server, Client]]:
-    """Give a scripted server and a client to it that retries without waiting."""
-    with Server(*replies) as server:
-        settings = Settings(server.url, direct=False, retry=RetryPolicy(attempts=3, first_wait_s=0))
-        client = Client.from_settings(settings)
-        yield server, client
-        client.close()
-
-
-def packed(*names: str, token: str = "") -> Reply:
-    """Return a page in msgpack."""
-    entries = [{"n": name, "s": len(name)} for name in names] or None
-    page = {"UUID": "id", "ContinuationToken": token, "Entries": entries, "Flags": 0}
-    headers = {"Content-Type": "application/msgpack"}
-    return Reply(200, msgspec.msgpack.encode(page), headers)
-
-
-def written(*names: str, token: str = "") -> Reply:
-    """Return a page in JSON."""
-    entries = [{"name": name, "size": str(len(name))} for name in names] or None
-    page = {"uuid": "id", "continuation_token": token, "entries": entries}
-    headers = {"Content-Type": "application/json; charset=utf-8"}
-    return Reply(200, json.dumps(page).encode(), headers)
 
 
 def test_a_client_without_an_endpoint_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,87 +174,6 @@ def test_ready_asks_once() -> None:
         assert client.ready() is False
         assert client.ready() is True
     assert [request.target for request in server.requests] == ["/v1/health?prr=true"] * 2
-
-
-@pytest.mark.parametrize("page", [packed, written])
-def test_pages_follow_each_other_also_over_an_empty_one(page: Any) -> None:
-    """The token ends the listing, not the number of entries."""
-    pages = (page("p/a", "p/b", token="b"), page(token="x"), page("p/c", token="c"), page())
-    with cluster(*pages) as (server, client):
-        listed = list(client.bucket("b").list(prefix="p/", page_size=2))
-    assert listed == [ObjectInfo("ais://b", f"p/{name}", 3) for name in "abc"]
-    values = [json.loads(request.body)["value"] for request in server.requests]
-    assert [value["continuation_token"] for value in values] == ["", "b", "x", "c"]
-    assert [value["uuid"] for value in values] == ["", "id", "id", "id"]
-    assert {(value["prefix"], value["pagesize"]) for value in values} == {("p/", 2)}
-    assert {request.headers["Accept"] for request in server.requests} == {"application/msgpack"}
-
-
-def test_pages_are_fetched_as_they_are_needed() -> None:
-    """Whoever wants the first name waits for one page."""
-    with cluster(packed("a", "b", token="b"), packed("c")) as (server, client):
-        listing = client.bucket("b").list()
-        assert server.requests == []
-        assert [info.name for info in islice(listing, 2)] == ["a", "b"]
-        assert len(server.requests) == 1
-
-
-def test_a_page_that_fails_is_asked_for_again() -> None:
-    """The listing goes on with the same token."""
-    with cluster(packed("a", token="a"), Reply(503), packed("b")) as (server, client):
-        assert [info.name for info in client.bucket("b").list()] == ["a", "b"]
-    tokens = [json.loads(r.body)["value"]["continuation_token"] for r in server.requests]
-    assert tokens == ["", "a", "a"]
-
-
-def test_a_listing_that_does_not_move_on_is_an_error() -> None:
-    """Else it would never end."""
-    with cluster(packed("a", token="a"), packed("a", token="a")) as (_, client):
-        listing = client.bucket("b").list()
-        with pytest.raises(IntegrityError, match="listing ais://b: page after page"):
-            list(listing)
-
-
-def test_a_missing_bucket_shows_at_the_first_item() -> None:
-    """AIS-21: in one round trip."""
-    missing = Reply(404, b'{"message": "bucket \\"ais://b\\" does not exist"}')
-    with cluster(missing) as (server, client):
-        listing = client.bucket("b").list()
-        with pytest.raises(NotFoundError, match="GET ais://b: 404 bucket .* does not exist"):
-            next(listing)
-    assert len(server.requests) == 1
-
-
-def test_what_is_no_listing_is_an_error() -> None:
-    """A proxy's greeting is not an empty bucket."""
-    with (
-        cluster(Reply(200, b"<html>hello</html>")) as (_, client),
-        pytest.raises(IntegrityError, match="not a page of a listing"),
-    ):
-        list(client.bucket("b").list())
-
-
-def test_a_prefix_is_asked_for_by_its_folder() -> None:
-    """AIStore takes a prefix that is a folder's name for the folder alone: it is sent none."""
-    with cluster(packed("a/t-1", "a/t/2", "a/u")) as (server, client):
-        assert [info.name for info in client.bucket("b").list("a/t")] == ["a/t-1", "a/t/2"]
-    value = json.loads(server.requests[0].body)["value"]
-    assert (value["prefix"], value["start_after"]) == ("a/", "a/s\U0010ffff")
-
-
-def test_a_listing_by_prefix_ends_behind_it() -> None:
-    """Pages of names that come later are not fetched."""
-    with cluster(packed("t1", "u1", token="u1")) as (server, client):
-        assert [info.name for info in client.bucket("b").list("t")] == ["t1"]
-    assert len(server.requests) == 1
-
-
-def test_a_prefix_in_a_cloud_is_sent_as_it_is() -> None:
-    """S3 and the others take it as plain text, and know no start."""
-    with cluster(packed("t1", "t2")) as (server, client):
-        assert len(list(client.bucket("b", "s3").list("t"))) == 2
-    value = json.loads(server.requests[0].body)["value"]
-    assert (value["prefix"], value.get("start_after")) == ("t", None)
 
 
 def test_a_group_has_names_in_their_order() -> None:

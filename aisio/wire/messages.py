@@ -8,12 +8,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
-
-import msgspec
 
 from aisio.errors import (
     AccessError,
@@ -28,7 +25,6 @@ from aisio.errors import (
 )
 from aisio.records import Checksum, ObjectInfo
 from aisio.urls import Namespace, ObjectUrl
-from aisio.wire.listing import NAME_ONLY, NAME_SIZE, NO_RECURSION, STATUS_MASK, PackedPage
 
 MSGPACK = "application/msgpack"
 
@@ -109,176 +105,6 @@ def parse_object_http_url(text: str) -> HttpObject:
         root.provider, bucket, name, Namespace.parse(query.get("namespace", "")), scheme=provider
     )
     return HttpObject(f"{parts.scheme}://{parts.netloc}", url, query.get("etl_name"))
-
-
-def list_message(
-    *,
-    prefix: str = "",
-    props: str = "name,size",
-    token: str = "",
-    uuid: str = "",
-    start_after: str = "",
-    page_size: int = 0,
-    recursive: bool = True,
-) -> dict[str, Any]:
-    """Return the message that asks for one page of a listing.
-
-    Args:
-        prefix: Plain-string prefix of the names.
-        props: Comma-separated: name, size, checksum, version, atime, custom, ...
-        token: Continuation token of the page before; "" for the first.
-        uuid: The listing's id, as the first page gave it.
-        start_after: Only names after this one; the server heeds it on the first page only.
-        page_size: Most entries of the page; 0 for the server's own limit.
-        recursive: False lists one level, with entries for its folders.
-    """
-    wanted = set(props.split(","))
-    flags = {frozenset({"name"}): NAME_ONLY, frozenset({"name", "size"}): NAME_SIZE}.get(
-        frozenset(wanted), 0
-    )
-    value: dict[str, Any] = {
-        "props": props,
-        "prefix": prefix,
-        "continuation_token": token,
-        "uuid": uuid,
-        "flags": str(flags | (0 if recursive else NO_RECURSION)),
-        "pagesize": page_size,
-    }
-    if start_after and not token:
-        value["start_after"] = start_after
-    return action("list", value)
-
-
-class _JsonEntry(msgspec.Struct, gc=False):
-    name: str
-    size: int = 0
-    checksum: str = ""
-    version: str = ""
-    atime: str = ""
-    custom: str = msgspec.field(default="", name="custom-md")
-    flags: int = 0
-
-
-class _JsonPage(msgspec.Struct):
-    uuid: str = ""
-    continuation_token: str = ""
-    entries: list[_JsonEntry] | None = None
-
-
-_packed_page = msgspec.msgpack.Decoder(PackedPage)
-# AIStore writes 64-bit numbers as JSON strings; strict=False takes both spellings.
-_json_page = msgspec.json.Decoder(_JsonPage, strict=False)
-
-
-class Page(NamedTuple):
-    """One page of a listing.
-
-    Attributes:
-        entries: Objects in order; folders end in "/". May be empty while the token is not.
-        token: What to send for the next page; "" after the last.
-        uuid: The listing's id.
-    """
-
-    entries: list[ObjectInfo]
-    token: str
-    uuid: str
-
-
-def enclosing_range(prefix: str) -> tuple[str, str]:
-    """Return the folder that all names with a prefix are in, and a name just before the first.
-
-    AIStore takes a prefix that is the name of a folder for the folder alone: "train" gives train/a
-    and not train-b (fs/walk.go of release 5.0, unless the cluster's feature flags say otherwise). A
-    folder and a start have no such second meaning.
-    """
-    folder = prefix[: prefix.rfind("/") + 1]
-    before = ord(prefix[-1]) - 1
-    if before < ord(" ") or 0xD800 <= before < 0xE000:
-        return folder, prefix[:-1]
-    return folder, f"{prefix[:-1]}{chr(before)}{chr(0x10FFFF)}"
-
-
-def parse_page(body: bytes, content_type: str, root: str, props: str) -> Page:
-    """Read one page of a listing, in msgpack or JSON.
-
-    Args:
-        body: The reply's body.
-        content_type: The reply's Content-Type.
-        root: URL of the bucket, for the entries.
-        props: As asked for: an entry's absent size means zero only where sizes were asked for.
-
-    Raises:
-        IntegrityError: The body is not a listing.
-    """
-    sized = "size" in props
-    try:
-        if content_type.startswith(MSGPACK):
-            packed = _packed_page.decode(body)
-            rows = packed.entries or []
-            if props in ("name,size", "name"):
-                entries = [
-                    ObjectInfo(root, row.n, row.s if sized else None)
-                    for row in rows
-                    if not row.f & STATUS_MASK
-                ]
-            else:
-                entries = [
-                    _entry(root, row.n, row.s if sized else None, row.cs, row.v, row.a, row.m)
-                    for row in rows
-                    if not row.f & STATUS_MASK
-                ]
-            return Page(entries, packed.token, packed.uuid)
-        page = _json_page.decode(body)
-    except msgspec.DecodeError as error:
-        raise IntegrityError(
-            f"listing {root}: the reply is not a page of a listing: {error}", url=root
-        ) from error
-    entries = [
-        _entry(
-            root,
-            row.name,
-            row.size if sized else None,
-            row.checksum,
-            row.version,
-            row.atime,
-            row.custom,
-        )
-        for row in page.entries or []
-        if not row.flags & STATUS_MASK
-    ]
-    return Page(entries, page.continuation_token, page.uuid)
-
-
-def _entry(
-    root: str, name: str, size: int | None, checksum: str, version: str, atime: str, custom: str
-) -> ObjectInfo:
-    return ObjectInfo(
-        root,
-        name,
-        size,
-        _listed_checksum(checksum),
-        version,
-        mtime_s=_listed_time(atime),
-        custom=parse_custom(custom) if custom else {},
-    )
-
-
-_KINDS_BY_DIGITS = {8: "crc32c", 16: "xxhash2", 32: "md5", 64: "sha256", 128: "sha512"}
-
-
-def _listed_checksum(value: str) -> Checksum | None:
-    """A listing gives the value without its type; the number of digits tells them apart."""
-    kind = _KINDS_BY_DIGITS.get(len(value))
-    return Checksum(kind, value) if kind else None
-
-
-def _listed_time(text: str) -> float:
-    if not text:
-        return 0.0
-    try:
-        return parsedate_to_datetime(text).timestamp()
-    except ValueError:
-        return 0.0
 
 
 def parse_object_headers(headers: Mapping[str, str], url: ObjectUrl) -> ObjectInfo:
@@ -388,6 +214,24 @@ def parse_buckets(body: bytes) -> Iterator[ObjectUrl]:
         ) from error
 
 
+def parse_running(body: bytes, about: str) -> frozenset[str]:
+    """Read the reply to "which jobs run": their kinds.
+
+    Args:
+        body: The reply's body.
+        about: What it was asked for, for errors.
+
+    Raises:
+        IntegrityError: The body is not such a reply.
+    """
+    try:
+        return frozenset(str(job).partition("[")[0] for job in json.loads(body) or ())
+    except (ValueError, TypeError) as error:
+        raise IntegrityError(
+            f"{about}: the reply is not a list of running jobs: {error!r}"
+        ) from error
+
+
 _STATUS_ERRORS: Mapping[int, type[StorageError]] = {
     401: AccessError,
     403: AccessError,
@@ -409,10 +253,15 @@ _HINTS: Mapping[int, str] = {
 }
 
 
+_NODE_TROUBLE = re.compile(r"failed to call [pt]\[|: Smap v0\b|no storage targets in the cluster")
+"""AIStore 5.0 answers 400 where the proxy could not reach a node, where a node has just begun to
+join, and where the proxy has (seen on a live cluster). All of this passes, as a 503 does."""
+
+
 def error_for(
     status: int, text: str, *, operation: str, url: str, retry_after_s: float | None = None
 ) -> StorageError:
-    """Build the error that a reply stands for; the status alone chooses its class.
+    """Build the error that a reply stands for; the status chooses its class, of a 400 the text too.
 
     Args:
         status: HTTP status code.
@@ -421,8 +270,9 @@ def error_for(
         url: The object or bucket it was tried on.
         retry_after_s: Seconds to wait, as the reply asked.
     """
-    kind = _STATUS_ERRORS.get(status, UnavailableError if status >= 500 else StorageError)
     reason = _error_message(text)
+    may_pass = status >= 500 or (status == 400 and _NODE_TROUBLE.search(reason))
+    kind = _STATUS_ERRORS.get(status, UnavailableError if may_pass else StorageError)
     hint = _HINTS.get(status)
     message = (
         f"{operation} {url}: {status}"

@@ -14,6 +14,7 @@ from aisio.client import Bucket, Client
 from aisio.records import Checksum, ObjectInfo
 from aisio.sources import source
 from aisio.wire import messages
+from aisio.wire.listing import list_message, parse_page
 
 COUNT = 1200
 NAMES = sorted(
@@ -119,12 +120,12 @@ def test_both_forms_of_a_page_say_the_same(full: Bucket, props: str) -> None:
             "GET",
             messages.bucket_path(full.name),
             query=messages.bucket_query(full.url),
-            message=messages.list_message(props=props, page_size=50),
+            message=list_message(props=props, page_size=50),
             accept=accept,
         )
         content_type = reply.headers["Content-Type"]
         assert content_type.startswith(accept)
-        pages.append(messages.parse_page(reply.body, content_type, full.url.root, props))
+        pages.append(parse_page(reply.body, content_type, full.url.root, props))
     packed, written = pages
     assert packed.entries == written.entries
     assert packed.token == written.token == NAMES[49]
@@ -173,6 +174,6 @@ def test_a_listing_is_json_where_it_has_to_be(bucket: Bucket) -> None:
         "GET",
         messages.bucket_path(bucket.name),
         query=messages.bucket_query(bucket.url),
-        message=messages.list_message(),
+        message=list_message(),
     )
     assert json.loads(reply.body)["entries"][0]["size"] == "3"

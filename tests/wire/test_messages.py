@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
-import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -21,14 +19,6 @@ JSON = "application/json; charset=utf-8"
 names = st.text(
     st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1
 ).filter(lambda name: not name.startswith("~/") and {".", ".."}.isdisjoint(name.split("/")))
-
-
-def list_value(**wanted: Any) -> dict[str, Any]:
-    """Return the value of a list message."""
-    message = messages.list_message(**wanted)
-    assert message["action"] == "list"
-    value: dict[str, Any] = message["value"]
-    return value
 
 
 def test_paths_are_percent_encoded_once() -> None:
@@ -96,117 +86,6 @@ def test_another_http_url_is_refused(text: str) -> None:
     """The error says what was expected."""
     with pytest.raises(UrlError, match="/v1/objects/bucket/name"):
         messages.parse_object_http_url(text)
-
-
-def test_flags_are_a_number_in_a_string() -> None:
-    """AIStore's uint64; name and name,size have flags that spare the server work."""
-    assert list_value(props="name")["flags"] == "16"
-    assert list_value(props="name,size")["flags"] == "32"
-    assert list_value(props="size,name")["flags"] == "32"
-    assert list_value(props="name,size,checksum")["flags"] == "0"
-    assert list_value(props="name", recursive=False)["flags"] == str(16 | 2048)
-
-
-def test_start_after_is_for_the_first_page() -> None:
-    """With a token the server would refuse it or forget the token."""
-    assert list_value(start_after="m")["start_after"] == "m"
-    assert "start_after" not in list_value(start_after="m", token="t")
-    assert "start_after" not in list_value()
-
-
-def packed_page(*entries: dict[str, Any], token: str = "") -> bytes:
-    """Return a page as AIStore packs it: absent where zero."""
-    page = {"UUID": "u", "ContinuationToken": token, "Entries": list(entries) or None, "Flags": 0}
-    return msgspec.msgpack.encode(page)
-
-
-def json_page(*entries: dict[str, Any], token: str = "") -> bytes:
-    """Return a page as AIStore writes it in JSON: numbers as strings."""
-    rows = list(entries) or None
-    return json.dumps({"uuid": "u", "continuation_token": token, "entries": rows}).encode()
-
-
-PACKED = {
-    "n": "a/b",
-    "s": 7,
-    "cs": "26c7827d889f6da3",
-    "v": "2",
-    "m": "[k:v w etag:x]",
-    "t": "t[x]",
-    "f": 64,
-}
-WRITTEN = {
-    "name": "a/b",
-    "size": "7",
-    "checksum": "26c7827d889f6da3",
-    "version": "2",
-    "custom-md": "[k:v w etag:x]",
-    "location": "t[x]",
-    "flags": 64,
-}
-
-
-@pytest.mark.parametrize(
-    ("body", "content_type"), [(packed_page(PACKED), messages.MSGPACK), (json_page(WRITTEN), JSON)]
-)
-def test_a_page_says_the_same_in_both_forms(body: bytes, content_type: str) -> None:
-    """One entry with all that is told of it."""
-    props = "name,size,checksum,version,custom"
-    page = messages.parse_page(body, content_type, "ais://b", props)
-    custom = {"k": "v w", "etag": "x"}
-    checksum = Checksum("xxhash2", "26c7827d889f6da3")
-    info = ObjectInfo("ais://b", "a/b", 7, checksum, "2", custom=custom)
-    assert page == ([info], "", "u")
-
-
-@pytest.mark.parametrize(
-    ("body", "content_type"),
-    [(packed_page(token="t"), messages.MSGPACK), (json_page(token="t"), JSON)],
-)
-def test_an_empty_page_may_have_a_token(body: bytes, content_type: str) -> None:
-    """Entries are null then, and the listing goes on."""
-    assert messages.parse_page(body, content_type, "ais://b", "name") == ([], "t", "u")
-
-
-@pytest.mark.parametrize("props", ["name", "name,size", "name,size,version"])
-def test_a_size_that_was_not_asked_for_is_unknown(props: str) -> None:
-    """Zero is left out on the wire: only who asked knows what that means."""
-    size = 0 if "size" in props else None
-    packed = messages.parse_page(packed_page({"n": "a"}), messages.MSGPACK, "ais://b", props)
-    written = messages.parse_page(json_page({"name": "a"}), JSON, "ais://b", props)
-    assert packed.entries == written.entries == [ObjectInfo("ais://b", "a", size)]
-
-
-def test_copies_and_misplaced_objects_are_left_out() -> None:
-    """The low five bits are a status; the others, as "cached" or "folder", are not."""
-    flags = {"ok": 64, "folder/": 256, "misplaced": 1, "copy": 64 | 3}
-    body = packed_page(*({"n": name, "f": flag} for name, flag in flags.items()))
-    page = messages.parse_page(body, messages.MSGPACK, "ais://b", "name,size")
-    assert [info.name for info in page.entries] == ["ok", "folder/"]
-
-
-@pytest.mark.parametrize("digits", [8, 16, 32, 64, 128])
-def test_the_digits_of_a_listed_checksum_tell_its_kind(digits: int) -> None:
-    """A listing gives no type."""
-    kinds = {8: "crc32c", 16: "xxhash2", 32: "md5", 64: "sha256", 128: "sha512"}
-    body = packed_page({"n": "a", "cs": "0" * digits})
-    page = messages.parse_page(body, messages.MSGPACK, "ais://b", "name,checksum")
-    assert page.entries[0].checksum == Checksum(kinds[digits], "0" * digits)
-
-
-def test_a_listed_time_is_seconds_since_1970() -> None:
-    """RFC 822, without seconds."""
-    body = json_page({"name": "a", "atime": "20 Nov 26 22:38 UTC"}, {"name": "b", "atime": "soon"})
-    page = messages.parse_page(body, JSON, "ais://b", "name,atime")
-    assert [info.mtime_s for info in page.entries] == [1795214280.0, 0.0]
-
-
-@pytest.mark.parametrize("content_type", [JSON, messages.MSGPACK, "text/html", ""])
-@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"\xff\xff"])
-def test_what_is_no_page_is_an_integrity_error(body: bytes, content_type: str) -> None:
-    """A proxy's error page is not an empty bucket."""
-    with pytest.raises(IntegrityError, match="listing ais://b: the reply is not a page"):
-        messages.parse_page(body, content_type, "ais://b", "name")
 
 
 def test_object_headers_say_all_of_the_object() -> None:

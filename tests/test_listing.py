@@ -1,0 +1,208 @@
+"""Listing a bucket: page by page, and whole while its objects move."""
+
+from __future__ import annotations
+
+import json
+from itertools import islice
+from typing import Any
+
+import msgspec
+import pytest
+
+from aisio.errors import IntegrityError, NotFoundError, StorageError
+from aisio.records import ObjectInfo
+from tests.http_server import Reply
+from tests.scripted_cluster import cluster
+
+
+def packed(*names: str, token: str = "") -> Reply:
+    """Return a page in msgpack."""
+    entries = [{"n": name, "s": len(name)} for name in names] or None
+    page = {"UUID": "id", "ContinuationToken": token, "Entries": entries, "Flags": 0}
+    headers = {"Content-Type": "application/msgpack"}
+    return Reply(200, msgspec.msgpack.encode(page), headers)
+
+
+def written(*names: str, token: str = "") -> Reply:
+    """Return a page in JSON."""
+    entries = [{"name": name, "size": str(len(name))} for name in names] or None
+    page = {"uuid": "id", "continuation_token": token, "entries": entries}
+    headers = {"Content-Type": "application/json; charset=utf-8"}
+    return Reply(200, json.dumps(page).encode(), headers)
+
+
+@pytest.mark.parametrize("page", [packed, written])
+def test_pages_follow_each_other_also_over_an_empty_one(page: Any) -> None:
+    """The token ends the listing, not the number of entries."""
+    pages = (page("p/a", "p/b", token="b"), page(token="x"), page("p/c", token="c"), page())
+    with cluster(*pages) as (server, client):
+        listed = list(client.bucket("b").list(prefix="p/", page_size=2))
+    assert listed == [ObjectInfo("ais://b", f"p/{name}", 3) for name in "abc"]
+    values = [json.loads(request.body)["value"] for request in server.requests]
+    assert [value["continuation_token"] for value in values] == ["", "b", "x", "c"]
+    assert [value["uuid"] for value in values] == ["", "id", "id", "id"]
+    assert {(value["prefix"], value["pagesize"]) for value in values} == {("p/", 2)}
+    assert {request.headers["Accept"] for request in server.requests} == {"application/msgpack"}
+
+
+def test_pages_are_fetched_as_they_are_needed() -> None:
+    """Whoever wants the first name waits for one page."""
+    with cluster(packed("a", "b", token="b"), packed("c")) as (server, client):
+        listing = client.bucket("b").list()
+        assert server.requests == []
+        assert [info.name for info in islice(listing, 2)] == ["a", "b"]
+        assert len(server.requests) == 1
+
+
+def test_a_page_that_fails_is_asked_for_again() -> None:
+    """The listing goes on with the same token."""
+    with cluster(packed("a", token="a"), Reply(503), packed("b")) as (server, client):
+        assert [info.name for info in client.bucket("b").list()] == ["a", "b"]
+    tokens = [json.loads(r.body)["value"]["continuation_token"] for r in server.requests]
+    assert tokens == ["", "a", "a"]
+
+
+def test_a_listing_that_does_not_move_on_is_an_error() -> None:
+    """Else it would never end."""
+    with cluster(packed("a", token="a"), packed("a", token="a")) as (_, client):
+        listing = client.bucket("b").list()
+        with pytest.raises(IntegrityError, match="listing ais://b: page after page"):
+            list(listing)
+
+
+def test_a_missing_bucket_shows_at_the_first_item() -> None:
+    """AIS-21: in one round trip."""
+    missing = Reply(404, b'{"message": "bucket \\"ais://b\\" does not exist"}')
+    with cluster(missing) as (server, client):
+        listing = client.bucket("b").list()
+        with pytest.raises(NotFoundError, match="GET ais://b: 404 bucket .* does not exist"):
+            next(listing)
+    assert len(server.requests) == 1
+
+
+def test_what_is_no_listing_is_an_error() -> None:
+    """A proxy's greeting is not an empty bucket."""
+    with (
+        cluster(Reply(200, b"<html>hello</html>")) as (_, client),
+        pytest.raises(IntegrityError, match="not a page of a listing"),
+    ):
+        list(client.bucket("b").list())
+
+
+def test_a_prefix_is_asked_for_by_its_folder() -> None:
+    """AIStore takes a prefix that is a folder's name for the folder alone: it is sent none."""
+    with cluster(packed("a/t-1", "a/t/2", "a/u")) as (server, client):
+        assert [info.name for info in client.bucket("b").list("a/t")] == ["a/t-1", "a/t/2"]
+    value = json.loads(server.requests[0].body)["value"]
+    assert (value["prefix"], value["start_after"]) == ("a/", "a/s\U0010ffff")
+
+
+def test_a_listing_by_prefix_ends_behind_it() -> None:
+    """Pages of names that come later are not fetched."""
+    with cluster(packed("t1", "u1", token="u1")) as (server, client):
+        assert [info.name for info in client.bucket("b").list("t")] == ["t1"]
+    assert len(server.requests) == 1
+
+
+def test_a_prefix_in_a_cloud_is_sent_as_it_is() -> None:
+    """S3 and the others take it as plain text, and know no start."""
+    with cluster(packed("t1", "t2")) as (server, client):
+        assert len(list(client.bucket("b", "s3").list("t"))) == 2
+    value = json.loads(server.requests[0].body)["value"]
+    assert (value["prefix"], value.get("start_after")) == ("t", None)
+
+
+def out_of_place(*names: str, status: int = 1, token: str = "") -> Reply:
+    """Return a page of "a", which is in its place, and of names that are not."""
+    entries = [{"n": "a", "s": 1, "f": 64}]
+    entries += [{"n": name, "s": 1, "f": 64 | status} for name in names]
+    page = {"UUID": "id", "ContinuationToken": token, "Entries": entries, "Flags": 0}
+    return Reply(200, msgspec.msgpack.encode(page), {"Content-Type": "application/msgpack"})
+
+
+def running(*jobs: str) -> Reply:
+    """Return the answer to "which jobs are running", as AIStore 5.0 gives it."""
+    return Reply(200, json.dumps(list(jobs) or None).encode())
+
+
+@pytest.mark.parametrize("status", [1, 2, 4])
+@pytest.mark.parametrize("job", ["rebalance[g5]", "resilver[kQ2xTx]"])
+def test_what_is_on_its_way_is_listed(status: int, job: str) -> None:
+    """A cluster that rebalances has all objects, but not where they belong."""
+    pages = out_of_place("b", "c", status=status), running("list[x-y]", job)
+    with cluster(*pages) as (server, client):
+        assert [info.name for info in client.bucket("b").list()] == ["a", "b", "c"]
+    asked = server.requests[1]
+    assert (asked.method, asked.target) == ("GET", "/v1/cluster?what=running_all")
+
+
+@pytest.mark.parametrize("jobs", [(), ("list[x-y]", "get-batch[gbt-Z8]")])
+def test_what_a_rebalance_left_behind_is_not(jobs: tuple[str, ...]) -> None:
+    """It may be of an object that was deleted since."""
+    with cluster(out_of_place("b", "c"), running(*jobs)) as (_, client):
+        assert [info.name for info in client.bucket("b").list()] == ["a"]
+
+
+def test_a_cluster_in_order_is_not_asked() -> None:
+    """Copies and leftovers beside the object itself are no reason."""
+    with cluster(out_of_place("a", "a", status=3)) as (server, client):
+        assert [info.name for info in client.bucket("b").list()] == ["a"]
+    assert len(server.requests) == 1
+
+
+def test_each_page_is_asked_about() -> None:
+    """The rebalance may end, or begin, between two of them."""
+    replies = (
+        *(out_of_place("b", token="b"), running("rebalance[g1]")),
+        *(out_of_place("c"), running()),
+    )
+    with cluster(*replies) as (_, client):
+        assert [info.name for info in client.bucket("b").list()] == ["a", "b", "a"]
+
+
+@pytest.mark.parametrize("status", [400, 403])
+def test_who_cannot_ask_gets_the_clusters_own_listing(
+    status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And a warning: what is on its way is missing. The token may not, or the cluster is old."""
+    with cluster(out_of_place("b"), Reply(status, b"no")) as (_, client):
+        assert [info.name for info in client.bucket("b").list()] == ["a"]
+    assert "listing ais://b: objects that a rebalance moves may be missing: " in caplog.text
+
+
+def test_a_cluster_that_gives_no_answer_is_an_error() -> None:
+    """Nothing is left out by mistake."""
+    for answers, error in (
+        ([Reply(200, b"<html>")], "not a list of running jobs"),
+        ([Reply(503)] * 3, "gave up after 3 tries"),
+    ):
+        with (
+            cluster(out_of_place("b"), *answers) as (_, client),
+            pytest.raises(StorageError, match=error),
+        ):
+            list(client.bucket("b").list())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'p[oIwp28080]: failed to call t[fHGt28082] list[LbdOEUlA-k], err: Get "http://127.0.0.1/": '
+        "dial tcp 127.0.0.1:29082: connect: connection refused",
+        "p[oIwp28080]: failed to call t[fHGt28082] list[f2nOEUJqf], err: unexpected EOF",
+        "t[HeKt28083]: cannot handle bucket request: Smap v0",
+    ],
+)
+def test_a_node_that_comes_or_goes_is_waited_for(text: str) -> None:
+    """As a live cluster answered while a target was killed, and while another joined."""
+    trouble = Reply(400, json.dumps({"message": text, "status": 400}).encode())
+    with cluster(trouble, trouble, packed("a")) as (_, client):
+        assert [info.name for info in client.bucket("b").list()] == ["a"]
+
+
+def test_another_bad_request_is_not_sent_again() -> None:
+    """Nothing would change."""
+    with (
+        cluster(Reply(400, b'{"message": "bad list-objects request: invalid prefix"}')) as (_, c),
+        pytest.raises(StorageError, match="400 bad list-objects request"),
+    ):
+        list(c.bucket("b").list())
