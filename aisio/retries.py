@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import time
 from collections.abc import Callable, Iterator
@@ -29,6 +30,11 @@ RETRIED: tuple[type[StorageError], ...] = (
     TruncatedError,
 )
 """Errors that may pass by themselves."""
+
+_LOUD_AFTER_S = 5.0
+"""Trouble that lasts longer is told as a warning, which shows where logging was not set up."""
+
+_log = logging.getLogger(__name__)
 
 
 def _draw_evenly(low: float, high: float) -> float:
@@ -120,6 +126,8 @@ class Attempts:
         if self._failures >= policy.attempts or spent_s + wait_s > policy.total_s:
             raise _final(error, self._failures, spent_s) from error
         here().retries += 1
+        level = logging.WARNING if spent_s > _LOUD_AFTER_S else logging.INFO
+        _log.log(level, "%s; trying again in %.1f s, for %.0f s so far", error, wait_s, spent_s)
         waiter.wait(wait_s)
         self._longest *= 2
 

@@ -151,6 +151,26 @@ def test_the_work_itself_counts_into_the_budget() -> None:
     assert fail(policy, Clock(), unavailable, work_s=4.5).tries == 3
 
 
+def test_the_usual_policy_outlasts_a_restart() -> None:
+    """A proxy of AIStore 5.0 that was killed answers 503 for some 30 s after it came back."""
+    clock = Clock(share=0.5)
+    outcome = fail(RetryPolicy(), clock, unavailable)
+    assert 50 < sum(clock.waits) <= 60
+    assert outcome.tries < RetryPolicy().attempts
+
+
+def test_trouble_that_lasts_is_told_as_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    """What passes soon is for those who ask."""
+    caplog.set_level("INFO", "aisio.retries")
+    fail(RetryPolicy(attempts=4, first_wait_s=4, longest_wait_s=4), Clock(), unavailable)
+    told = "GET ais://b/o: connection failed; trying again in 4.0 s, for {} s so far".format
+    assert [(record.levelname, record.message) for record in caplog.records] == [
+        ("INFO", told(0)),
+        ("INFO", told(4)),
+        ("WARNING", told(8)),
+    ]
+
+
 @pytest.mark.parametrize("renewed", [False, True])
 def test_time_before_the_first_failure_is_not_spent(renewed: bool) -> None:
     """Who reads long before it fails has the whole budget then, and again when renewed."""
