@@ -15,20 +15,28 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterable, Iterator
-from time import perf_counter
+from math import inf
+from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
 from aisio.checksums import new_hasher
 from aisio.compression import Decompressed, ReadIntoStream
-from aisio.errors import ConfigError, NotFoundError, RangeError, ShardError, StorageError
+from aisio.errors import (
+    ConfigError,
+    NotFoundError,
+    RangeError,
+    ShardError,
+    StorageError,
+    StoreTimeoutError,
+)
 from aisio.in_flight import fetch_in_order
 from aisio.least_rate import LeastRate
 from aisio.objects import Object
 from aisio.pace import Concurrency, Pace
 from aisio.records import ObjectInfo
-from aisio.replies import MeasuredBody, OpenReply, ReplyBody
+from aisio.replies import MeasuredBody, OpenReply, ReplyBody, never_connected
 from aisio.stats import here, waiting
 from aisio.tar import NEED_DATA, TarMember, TarParser
 from aisio.urls import ObjectUrl
@@ -54,10 +62,22 @@ BatchItem: TypeAlias = "Object | ObjectInfo | BatchEntry | ObjectUrl | str | tup
 Missing: TypeAlias = Literal["raise", "skip", "none"]
 
 _COMPRESSIONS = {".tar": "", ".tgz": "gzip", ".tar.gz": "gzip", ".tar.lz4": "lz4"}
-_ASK_ONE_BY_ONE = frozenset({400, 404, 405, 416, 501})
-"""The server has no get-batch, or refuses the whole for one entry's sake."""
+_ASK_ONE_BY_ONE = frozenset({400, 404, 405, 409, 416, 501})
+"""The server has no get-batch, or refuses the whole for one entry's sake, or its nodes have not yet
+agreed on who they are (409)."""
 
 _PIECE_BYTES = 128 * 1024
+
+_SILENT_S = 1.0
+"""A wait of this length is for a node that does not answer, not for bytes on their way. While one
+is down, or the cluster rebalances, an archive of AIStore 5.0 pauses again and again: 120 s in all,
+for 10 MB (seen on a live cluster)."""
+
+_LEFT_S = 60.0
+"""How long objects are read one by one after a batch that was silent; GETs have no such pauses."""
+
+_left_until: dict[str, float] = {}
+"""Endpoint -> until when, of `time.monotonic`. A fork's child may know it too."""
 
 _log = logging.getLogger(__name__)
 
@@ -228,19 +248,28 @@ def _from_archive(
     client: Client, wanted: list[_Wanted], options: BatchOptions
 ) -> Iterator[bytes | None]:
     """Yield what the archive gives, entry by entry, None for a placeholder; end at any doubt."""
+    if monotonic() < _left_until.get(client.endpoint, 0.0):
+        return
     entries = [one.entry for one in wanted]
     about = f"get-batch of {len(entries)} from {entries[0].url.root}"
     response = _open(client, entries, options, about)
     if response is None:
         return
     try:
-        least_rate = LeastRate.of(client.settings.timeouts)
-        archive = _Archive(response, entries, options, about, least_rate)
-        yield from _Framing(archive, about).payloads()
+        timeouts = client.settings.timeouts
+        archive = _Archive(response, entries, options, about, LeastRate.of(timeouts))
+        yield from _Framing(archive, about, timeouts.read_s).payloads()
+    except StoreTimeoutError as error:
+        _leave(client, about, error)
     except (StorageError, ShardError) as error:
         _log.debug("%s: what has not come is read object by object: %s", about, error)
     finally:
         response.close()
+
+
+def _leave(client: Client, about: str, error: StoreTimeoutError) -> None:
+    _left_until[client.endpoint] = monotonic() + _LEFT_S
+    _log.warning("%s: all is read object by object for %.0f s: %s", about, _LEFT_S, error)
 
 
 def _open(
@@ -263,6 +292,12 @@ def _open(
                 body=body,
                 about=about,
             )
+        except StoreTimeoutError as error:
+            if never_connected(error):
+                raise
+            # A batch is silent while one node of many is; an object waits for its own alone.
+            _leave(client, about, error)
+            return None
         except StorageError as error:
             if error.status not in _ASK_ONE_BY_ONE:
                 raise
@@ -334,11 +369,14 @@ class _Framing:
     Args:
         archive: Where they come from; it is read out, so that they can be counted.
         about: What was asked for, for errors.
+        patience_s: How long it may be silent in all; None for ever.
     """
 
-    def __init__(self, archive: _Archive, about: str) -> None:
+    def __init__(self, archive: _Archive, about: str, patience_s: float | None) -> None:
         self._archive = archive
         self._about = about
+        self._patience_s = inf if patience_s is None else patience_s
+        self._silent_s = 0.0
         self._parser = TarParser(about)
         self._parsing_since = perf_counter()
 
@@ -348,6 +386,7 @@ class _Framing:
         Raises:
             IntegrityError: A member is not what was asked for.
             ShardError: The archive is cut or damaged.
+            StoreTimeoutError: It was silent too long, in all.
         """
         while True:
             event = self._parser.next_event()
@@ -370,10 +409,15 @@ class _Framing:
 
     def _fill(self) -> None:
         self._count()
+        if self._silent_s > self._patience_s:
+            raise StoreTimeoutError(f"{self._about}: silent for {self._silent_s:.1f} s in all")
+        started = perf_counter()
         with waiting(self._about, "read_s") as counters:
             count = self._archive.stream.readinto(self._parser.get_buffer())
             counters.bytes_read += count or 0
         self._parsing_since = perf_counter()
+        if self._parsing_since - started > _SILENT_S:
+            self._silent_s += self._parsing_since - started
         if count:
             self._parser.buffer_updated(count)
         else:

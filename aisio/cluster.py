@@ -17,12 +17,9 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from math import inf
 
-from aisio.errors import (
-    AccessError,
-    NotFoundError,
-    StorageError,
-)
+from aisio.errors import AccessError, NotFoundError, StorageError, UnavailableError
 from aisio.replies import OpenReply, never_connected
 from aisio.session import WorkerRequestClient, query_text
 from aisio.urls import ObjectUrl
@@ -39,6 +36,9 @@ AVOIDED_S = 30.0
 """How long an unreachable target is left to the proxy, and a map that could not be read is not
 asked for again."""
 
+SETTLES_S = 10.0
+"""How long after the map has changed a 404 may be wrong. A node that has just joined answers so for
+1 to 2 s (AIStore 5.0): it has not got the object yet, and does not yet ask the others for it."""
 
 MAP_WAIT_S = 30.0
 """How long a read waits for a map that another thread reads: its answer may never end."""
@@ -51,6 +51,7 @@ class _Known:
     Attributes:
         map: The newest that could be read; None for none, or where it is of no use.
         read_at: When it was asked for last.
+        changed_at: When it was first seen to be newer than one before.
         failed: It could not be read then.
         avoided_until: Id of a target -> until when it is left to the proxy.
     """
@@ -58,6 +59,7 @@ class _Known:
     map: ClusterMap | None
     read_at: float
     failed: bool = False
+    changed_at: float = -inf
     avoided_until: dict[str, float] = field(default_factory=dict)
 
 
@@ -99,25 +101,33 @@ class Router:
             StorageError: Status 400 or above, no answer, or no connection.
         """
         target = self._target_of(url)
-        if target is None:
-            return self._by_proxy(method, url, query, headers)
+        if target is not None:
+            try:
+                return self._at(target, method, url, query, headers)
+            except StorageError as error:
+                if not self._proxy_knows_better(error, target):
+                    raise
         try:
-            return self._at(target, method, url, query, headers)
-        except StorageError as error:
-            if not self._proxy_knows_better(error, url, target):
+            return self._by_proxy(method, url, query, headers)
+        except NotFoundError as error:
+            if not self._is_settling():
                 raise
-        return self._by_proxy(method, url, query, headers)
+            raise UnavailableError(
+                f"{error}; but nodes of the cluster have just come or gone",
+                url=error.url,
+                status=error.status,
+            ) from error
 
-    def _proxy_knows_better(self, error: StorageError, url: ObjectUrl, target: Target) -> bool:
+    def _proxy_knows_better(self, error: StorageError, target: Target) -> bool:
         if isinstance(error, NotFoundError):
-            return self._moved(url, target)
+            return self._moved() or self._is_settling()
         if isinstance(error, AccessError):
             # The cluster wants its own signature on requests to targets: only the proxy gives it.
             self._remember(None)
         elif error.status is None:
             if never_connected(error):
                 self._avoid(target)
-            self._moved(url, target)
+            self._moved()
         # A target says 400 where the proxy says what is wrong, as of a missing bucket.
         return error.status in (None, 400, 401, 403)
 
@@ -161,8 +171,8 @@ class Router:
             return None
         return target
 
-    def _moved(self, url: ObjectUrl, target: Target) -> bool:
-        """Read the map again, and tell whether the proxy may know better than this target."""
+    def _moved(self) -> bool:
+        """Read the map again, and tell whether the proxy may know better than the target."""
         known = _known.get(self._key)
         if known is None:
             return False
@@ -221,10 +231,18 @@ class Router:
             lock.release()
 
     def _remember(self, cluster_map: ClusterMap | None, *, failed: bool = False) -> _Known:
-        before = _known.get(self._key)
-        avoided = before.avoided_until if before else {}
-        known = _known[self._key] = _Known(cluster_map, self._now(), failed, avoided)
+        before, now = _known.get(self._key), self._now()
+        known = _known[self._key] = _Known(cluster_map, now, failed)
+        if before is not None:
+            known.avoided_until = before.avoided_until
+            known.changed_at = before.changed_at
+            if before.map and cluster_map and cluster_map.is_newer_than(before.map):
+                known.changed_at = now
         return known
+
+    def _is_settling(self) -> bool:
+        known = _known.get(self._key)
+        return known is not None and self._now() - known.changed_at < SETTLES_S
 
     def _avoid(self, target: Target) -> None:
         known = _known.get(self._key)

@@ -8,11 +8,12 @@ import json
 import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 import xxhash
 
-from aisio import stats
+from aisio import batches, stats
 from aisio.client import Client
 from aisio.errors import (
     AccessError,
@@ -23,7 +24,8 @@ from aisio.errors import (
     ThrottledError,
     UrlError,
 )
-from aisio.records import Checksum, ObjectInfo, RetryPolicy, Settings
+from aisio.records import Checksum, ObjectInfo, RetryPolicy, Settings, Timeouts
+from aisio.testing.fault_proxy import Fault, FaultProxy, Stall, Trickle
 from aisio.urls import ObjectUrl
 from aisio.wire.batch import BatchEntry
 from tests.http_server import Reply, Server
@@ -59,6 +61,12 @@ def plain(data: bytes) -> Reply:
 
 ONE_BY_ONE = [plain(data) for data in DATA.values()]
 MISSING = Reply(404, b'{"message": "ais://b/x does not exist"}')
+
+
+@pytest.fixture(autouse=True)
+def _forget(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Begin with clusters whose batches nobody has left."""
+    monkeypatch.setattr(batches, "_left_until", {})
 
 
 @contextmanager
@@ -355,6 +363,47 @@ def test_what_is_no_object_is_refused_at_once() -> None:
     """A bucket cannot be fetched."""
     with asked() as (_, client), pytest.raises(UrlError):
         client.get_batch(["ais://b"])
+
+
+@contextmanager
+def asked_through(fault: Fault, *replies: Reply) -> Iterator[tuple[Server, Client]]:
+    """Give a scripted server and an impatient client that asks it; the batch meets a fault."""
+    with Server(*replies) as server, FaultProxy(server.url) as proxy:
+        proxy.add(fault, path="/v1/ml/*")
+        timeouts = Timeouts(read_s=0.5, least_bytes_per_s=None)
+        settings = Settings(proxy.endpoint, timeouts=timeouts, direct=False)
+        client = Client.from_settings(replace(settings, retry=RetryPolicy(attempts=1)))
+        yield server, client
+        client.close()
+        proxy.release()
+
+
+def test_an_archive_that_pauses_again_and_again_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each pause is shorter than the timeout; what has not come is read alone."""
+    monkeypatch.setattr(batches, "_SILENT_S", 0.1)
+    slow = Trickle(piece_bytes=1024, pause_s=0.3)
+    with asked_through(slow, Reply(200, WHOLE), ONE_BY_ONE[3]) as (server, client):
+        assert names_and_bytes(client.get_batch(URLS)) == ALL
+    assert len(server.requests) == 2
+
+
+def test_a_batch_that_is_silent_is_read_object_by_object() -> None:
+    """It waits for all of its nodes, an object for its own. So, for a while, is the next."""
+    replies = Reply(200, WHOLE), *ONE_BY_ONE, *ONE_BY_ONE
+    with asked_through(Stall(None), *replies) as (server, client):
+        assert names_and_bytes(client.get_batch(URLS, concurrency=1)) == ALL
+        assert names_and_bytes(client.get_batch(URLS, concurrency=1)) == ALL
+    assert len(server.requests) == 1 + 2 * len(ALL)
+
+
+def test_a_batch_is_asked_for_again_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The node may be back."""
+    monkeypatch.setattr(batches, "_LEFT_S", 0.0)
+    replies = Reply(200, WHOLE), *ONE_BY_ONE, Reply(200, WHOLE)
+    with asked_through(Stall(None), *replies) as (server, client):
+        assert names_and_bytes(client.get_batch(URLS, concurrency=1)) == ALL
+        assert names_and_bytes(client.get_batch(URLS)) == ALL
+    assert len(server.requests) == 1 + len(ALL) + 1
 
 
 def test_a_reply_is_let_go_of_when_nobody_reads_on() -> None:

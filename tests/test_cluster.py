@@ -8,7 +8,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -175,6 +175,29 @@ def test_a_missing_object_with_a_newer_map_is_asked_of_the_proxy() -> None:
     with nodes(Reply(404), maps=2, by_proxy=(DATA,)) as found:
         assert found.item.get() == b"data"
     assert found.asked() == (["GET daemon", "GET daemon", "GET objects"], ["GET objects"])
+
+
+def test_a_missing_object_is_looked_for_again_after_nodes_came_or_went() -> None:
+    """A node that has just joined answers 404 for what it will have, and so then does the proxy."""
+    tries = RetryPolicy(attempts=3, first_wait_s=0)
+    with nodes(Reply(404), Reply(404), DATA, maps=2, by_proxy=(Reply(404),)) as found:
+        found.proxy.replies += [cluster_map(2, found.proxy.url, found.target.url), Reply(404)]
+        client = Client.from_settings(replace(found.item.client.settings, retry=tries))
+        assert client.object(found.item.url).get() == b"data"
+    daemon, objects = "GET daemon", "GET objects"
+    assert found.asked() == ([daemon, daemon, objects, daemon, objects], [objects] * 3)
+
+
+def test_a_missing_object_is_missing_once_the_cluster_has_settled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The error says at last what it is."""
+    monkeypatch.setattr(cluster, "SETTLES_S", 0.0)
+    with (
+        nodes(Reply(404), maps=2, by_proxy=(Reply(404, b"no such object"),)) as found,
+        pytest.raises(NotFoundError, match="no such object$"),
+    ):
+        found.item.get()
 
 
 def test_many_missing_objects_are_not_many_maps(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -60,8 +60,8 @@ TWO_STEPS = Outcome("same", 1, 2)
 """A batch is asked for twice: of the proxy, and of the node that it names."""
 
 BATCH: dict[str, Outcome] = {
-    **dict.fromkeys(("cut", "reset", "corrupt byte", "stall", "other reply"), ALONE),
-    **dict.fromkeys(("silence", "refused", "429", "503", "restart"), TWO_STEPS),
+    **dict.fromkeys(("cut", "reset", "corrupt byte", "stall", "silence", "other reply"), ALONE),
+    **dict.fromkeys(("refused", "429", "503", "restart"), TWO_STEPS),
 }
 """What get-batch makes of a fault in its archive, of objects whose checksums were listed."""
 

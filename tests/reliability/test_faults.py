@@ -12,7 +12,7 @@ import pytest
 import requests
 import torch  # noqa: F401 - the datasets need it
 
-from aisio import AisioError, Client, RetryPolicy, Timeouts
+from aisio import AisioError, Client, RetryPolicy, Timeouts, batches
 from aisio.gateway import Gateway
 from aisio.stores import DirectSettings
 from aisio.testing.fault_proxy import TARGET_MARK, FaultProxy, SeenRequest
@@ -36,6 +36,12 @@ SIGNED = {
     "Authorization": "AWS4-HMAC-SHA256 Credential=k/20260101/us-east-1/s3/aws4_request, "
     "SignedHeaders=host, Signature=0"
 }
+
+
+@pytest.fixture(autouse=True)
+def _forget(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Begin with clusters whose batches nobody has left."""
+    monkeypatch.setattr(batches, "_left_until", {})
 
 
 @pytest.fixture(scope="module")
