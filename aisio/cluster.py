@@ -18,9 +18,11 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import inf
+from urllib.parse import urlsplit
 
 from aisio.errors import AccessError, NotFoundError, StorageError, UnavailableError
 from aisio.replies import OpenReply, never_connected
+from aisio.retries import RETRIED
 from aisio.session import WorkerRequestClient, query_text
 from aisio.urls import ObjectUrl
 from aisio.wire.messages import object_path
@@ -36,9 +38,11 @@ AVOIDED_S = 30.0
 """How long an unreachable target is left to the proxy, and a map that could not be read is not
 asked for again."""
 
-SETTLES_S = 10.0
-"""How long after the map has changed a 404 may be wrong. A node that has just joined answers so for
-1 to 2 s (AIStore 5.0): it has not got the object yet, and does not yet ask the others for it."""
+SETTLES_S = 30.0
+"""How long after the map has changed, or could not be read, a 404 may be wrong. In AIStore 5.0 a
+node that has just joined answers so for 1 to 2 s: it has not got the object yet, and does not yet
+ask the others for it. And a proxy that was restarted knows for 15 s some of its targets, not all.
+"""
 
 MAP_WAIT_S = 30.0
 """How long a read waits for a map that another thread reads: its answer may never end."""
@@ -51,8 +55,9 @@ class _Known:
     Attributes:
         map: The newest that could be read; None for none, or where it is of no use.
         read_at: When it was asked for last.
-        changed_at: When it was first seen to be newer than one before.
         failed: It could not be read then.
+        changed_at: When it was last seen to differ from the one before, or the proxy was away.
+        is_named_otherwise: The proxy names targets by other addresses than the map does.
         avoided_until: Id of a target -> until when it is left to the proxy.
     """
 
@@ -60,6 +65,7 @@ class _Known:
     read_at: float
     failed: bool = False
     changed_at: float = -inf
+    is_named_otherwise: bool = False
     avoided_until: dict[str, float] = field(default_factory=dict)
 
 
@@ -117,6 +123,28 @@ class Router:
                 url=error.url,
                 status=error.status,
             ) from error
+
+    def heed(self, url: ObjectUrl, address: str) -> None:
+        """Compare the map with where the proxy has just sent a PUT; read it again if they differ.
+
+        Else reads of what was written would go to a node that may have an older version.
+
+        Args:
+            url: The object.
+            address: The http URL at the target.
+        """
+        known = _known.get(self._key)
+        if known is None or known.map is None or known.is_named_otherwise:
+            return
+        if not known.map.can_read_directly or _origin_of(address) == self._origin(known.map, url):
+            return
+        after = self._read_map(known)
+        if after.map is not None and not after.failed and not after.map.is_newer_than(known.map):
+            after.is_named_otherwise = True
+
+    @staticmethod
+    def _origin(cluster_map: ClusterMap, url: ObjectUrl) -> str:
+        return _origin_of(cluster_map.target_of(url).endpoint)
 
     def _proxy_knows_better(self, error: StorageError, target: Target) -> bool:
         if isinstance(error, NotFoundError):
@@ -204,9 +232,12 @@ class Router:
         try:
             reply = self._requests.call("GET", "/v1/daemon", query={"what": "smap"}, safe=False)
             return self._remember(parse_cluster_map(reply.body))
-        except StorageError:
-            known = _known.get(self._key)
-            return self._remember(known.map if known else None, failed=True)
+        except StorageError as error:
+            before = _known.get(self._key)
+            known = self._remember(before.map if before else None, failed=True)
+            if isinstance(error, RETRIED):
+                known.changed_at = known.read_at
+            return known
 
     def _refresh(self) -> None:
         """Have the map read by another thread, unless it is being read already."""
@@ -235,8 +266,10 @@ class Router:
         known = _known[self._key] = _Known(cluster_map, now, failed)
         if before is not None:
             known.avoided_until = before.avoided_until
+            known.is_named_otherwise = before.is_named_otherwise
             known.changed_at = before.changed_at
-            if before.map and cluster_map and cluster_map.is_newer_than(before.map):
+            # Not only a newer one: that of a proxy which has just started lacks targets at first.
+            if before.map and cluster_map and cluster_map != before.map:
                 known.changed_at = now
         return known
 
@@ -252,6 +285,11 @@ class Router:
     @property
     def _key(self) -> tuple[int, str]:
         return os.getpid(), self._requests.settings.endpoint
+
+
+def _origin_of(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 def end_refreshes() -> None:

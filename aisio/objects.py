@@ -306,6 +306,7 @@ class Object:
                 f"nothing was stored",
                 url=str(self.url),
             )
+        Router(requests).heed(self.url, hand_over.url)
         stored = messages.parse_object_headers(response.headers, self.url)
         sent.check(stored.checksum, str(self.url))
         return msgspec.structs.replace(stored, size_bytes=size)

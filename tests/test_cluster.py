@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
 import pytest
+import xxhash
 
 from aisio import cluster
 from aisio.client import Client, Object
@@ -188,6 +189,65 @@ def test_a_missing_object_is_looked_for_again_after_nodes_came_or_went() -> None
     assert found.asked() == ([daemon, daemon, objects, daemon, objects], [objects] * 3)
 
 
+def test_a_missing_object_is_looked_for_again_after_the_proxy_was_away() -> None:
+    """A proxy that was restarted does not know all of its targets at once."""
+    tries = RetryPolicy(attempts=2, first_wait_s=0)
+    with nodes(Reply(404), Reply(404), by_proxy=(Reply(503), Reply(404), DATA)) as found:
+        client = Client.from_settings(replace(found.item.client.settings, retry=tries))
+        assert client.object(found.item.url).get() == b"data"
+
+
+def test_a_map_without_targets_is_that_of_a_proxy_which_has_just_started(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It has the same version as before; who is sent by it gets a 404 for what there is."""
+    monkeypatch.setattr(cluster, "REFRESHED_S", 0.0)
+    tries = RetryPolicy(attempts=2, first_wait_s=0)
+    with nodes(DATA, DATA) as found:
+        found.proxy.replies += [cluster_map(1, found.proxy.url), Reply(404), DATA]
+        client = Client.from_settings(replace(found.item.client.settings, retry=tries))
+        item = client.object(found.item.url)
+        assert [item.get(), item.get()] == [b"data"] * 2
+        cluster.end_refreshes()
+        monkeypatch.setattr(cluster, "REFRESHED_S", 60.0)
+        assert item.get() == b"data"
+    assert found.asked() == (
+        ["GET daemon", "GET daemon", "GET objects", "GET objects"],
+        ["GET objects"] * 2,
+    )
+
+
+def stored_at(address: str) -> tuple[Reply, Reply]:
+    """Return a proxy's answer to a PUT of b"new", and that of the node at the address it names."""
+    sums = {"Ais-Checksum-Type": "xxhash2", "Ais-Checksum-Value": xxhash.xxh64_hexdigest(b"new")}
+    moved = {"Location": f"{address}/v1/objects/b/a%20b"}
+    return Reply(307, headers=moved, unread=True), Reply(200, b"", sums)
+
+
+def test_what_was_written_is_read_where_it_was_written() -> None:
+    """A node has joined since the map was read: the old one may still have an older version."""
+    with nodes(DATA) as found, Server() as joined:
+        moved, stored = stored_at(joined.url)
+        found.proxy.replies += [moved, cluster_map(2, found.proxy.url, joined.url)]
+        joined.replies = [stored, Reply(200, b"new")]
+        assert found.item.get() == b"data"
+        found.item.put(b"new")
+        assert found.item.get() == b"new"
+    assert found.asked() == (["GET daemon", "PUT objects", "GET daemon"], ["GET objects"])
+
+
+def test_a_proxy_that_has_other_names_for_its_targets_is_heeded_once() -> None:
+    """Else each PUT would have the map read again."""
+    with nodes(DATA) as found:
+        moved, stored = stored_at(found.target.url.replace("127.0.0.1", "localhost"))
+        found.proxy.replies += [moved, cluster_map(1, found.proxy.url, found.target.url), moved]
+        found.target.replies += [stored, stored]
+        found.item.get()
+        found.item.put(b"new")
+        found.item.put(b"new")
+    assert found.asked()[0] == ["GET daemon", "PUT objects", "GET daemon", "PUT objects"]
+
+
 def test_a_missing_object_is_missing_once_the_cluster_has_settled(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -247,6 +307,7 @@ def test_a_map_that_could_not_be_read_again_is_read_later(monkeypatch: pytest.Mo
     with nodes(Reply(404), Reply(404), by_proxy=(Reply(503), DATA)) as found:
         assert found.item.get() == b"data"
         monkeypatch.setattr(cluster, "AVOIDED_S", 0.0)
+        monkeypatch.setattr(cluster, "SETTLES_S", 0.0)
         found.proxy.replies.append(cluster_map(1, found.proxy.url, found.target.url))
         with pytest.raises(NotFoundError):
             found.item.get()
