@@ -35,6 +35,7 @@ from aisio.in_flight import fetch_in_order
 from aisio.least_rate import LeastRate
 from aisio.objects import Object
 from aisio.pace import Concurrency, Pace
+from aisio.plain_http import PlainReply
 from aisio.records import ObjectInfo
 from aisio.replies import MeasuredBody, OpenReply, ReplyBody, never_connected
 from aisio.stats import here, waiting
@@ -258,7 +259,9 @@ def _from_archive(
     try:
         timeouts = client.settings.timeouts
         archive = _Archive(response, entries, options, about, LeastRate.of(timeouts))
-        yield from _Framing(archive, about, timeouts.read_s).payloads()
+        # urllib3 waits until a piece is full: over a slow line that takes as long as a pause.
+        patience_s = timeouts.read_s if isinstance(response, PlainReply) else None
+        yield from _Framing(archive, about, patience_s).payloads()
     except StoreTimeoutError as error:
         _leave(client, about, error)
     except (StorageError, ShardError) as error:

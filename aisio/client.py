@@ -371,6 +371,7 @@ class Bucket:
         return list_bucket(
             self.client.requests,
             self.url,
+            lambda name: self.object(name).exists(),
             prefix=prefix,
             props=props,
             start_after=start_after,

@@ -20,9 +20,9 @@ from dataclasses import dataclass, field
 from math import inf
 from urllib.parse import urlsplit
 
-from aisio.errors import AccessError, NotFoundError, StorageError, UnavailableError
+from aisio.errors import AccessError, NotFoundError, StorageError
 from aisio.replies import OpenReply, never_connected
-from aisio.retries import RETRIED
+from aisio.retries import RETRIED, MissingForNowError
 from aisio.session import WorkerRequestClient, query_text
 from aisio.urls import ObjectUrl
 from aisio.wire.messages import object_path
@@ -56,7 +56,6 @@ class _Known:
         map: The newest that could be read; None for none, or where it is of no use.
         read_at: When it was asked for last.
         failed: It could not be read then.
-        changed_at: When it was last seen to differ from the one before, or the proxy was away.
         is_named_otherwise: The proxy names targets by other addresses than the map does.
         avoided_until: Id of a target -> until when it is left to the proxy.
     """
@@ -64,12 +63,15 @@ class _Known:
     map: ClusterMap | None
     read_at: float
     failed: bool = False
-    changed_at: float = -inf
     is_named_otherwise: bool = False
     avoided_until: dict[str, float] = field(default_factory=dict)
 
 
 _known: dict[tuple[int, str], _Known] = {}
+
+_changed_at: dict[str, float] = {}
+"""Endpoint -> when its map was last seen to differ from the one before, or the proxy to be away. A
+fork's child knows it too."""
 
 _reading: dict[tuple[int, str], threading.Lock] = {}
 """Held by who reads a map. By process, as `_known`: a fork may take a held one along."""
@@ -118,8 +120,8 @@ class Router:
         except NotFoundError as error:
             if not self._is_settling():
                 raise
-            raise UnavailableError(
-                f"{error}; but nodes of the cluster have just come or gone",
+            raise MissingForNowError(
+                f"{error}; nodes of the cluster have just come or gone",
                 url=error.url,
                 status=error.status,
             ) from error
@@ -139,8 +141,8 @@ class Router:
         if not known.map.can_read_directly or _origin_of(address) == self._origin(known.map, url):
             return
         after = self._read_map(known)
-        if after.map is not None and not after.failed and not after.map.is_newer_than(known.map):
-            after.is_named_otherwise = True
+        is_read = after is not known and not after.failed
+        after.is_named_otherwise = is_read and after.map == known.map
 
     @staticmethod
     def _origin(cluster_map: ClusterMap, url: ObjectUrl) -> str:
@@ -234,10 +236,10 @@ class Router:
             return self._remember(parse_cluster_map(reply.body))
         except StorageError as error:
             before = _known.get(self._key)
-            known = self._remember(before.map if before else None, failed=True)
-            if isinstance(error, RETRIED):
-                known.changed_at = known.read_at
-            return known
+            # Once: a map that can never be read tells nothing.
+            if before is not None and not before.failed and isinstance(error, RETRIED):
+                _changed_at[self._endpoint] = self._now()
+            return self._remember(before.map if before else None, failed=True)
 
     def _refresh(self) -> None:
         """Have the map read by another thread, unless it is being read already."""
@@ -266,16 +268,15 @@ class Router:
         known = _known[self._key] = _Known(cluster_map, now, failed)
         if before is not None:
             known.avoided_until = before.avoided_until
-            known.is_named_otherwise = before.is_named_otherwise
-            known.changed_at = before.changed_at
+            is_same = cluster_map == before.map
+            known.is_named_otherwise = before.is_named_otherwise and is_same
             # Not only a newer one: that of a proxy which has just started lacks targets at first.
-            if before.map and cluster_map and cluster_map != before.map:
-                known.changed_at = now
+            if cluster_map is not None and not is_same:
+                _changed_at[self._endpoint] = now
         return known
 
     def _is_settling(self) -> bool:
-        known = _known.get(self._key)
-        return known is not None and self._now() - known.changed_at < SETTLES_S
+        return self._now() - _changed_at.get(self._endpoint, -inf) < SETTLES_S
 
     def _avoid(self, target: Target) -> None:
         known = _known.get(self._key)
@@ -284,7 +285,11 @@ class Router:
 
     @property
     def _key(self) -> tuple[int, str]:
-        return os.getpid(), self._requests.settings.endpoint
+        return os.getpid(), self._endpoint
+
+    @property
+    def _endpoint(self) -> str:
+        return self._requests.settings.endpoint
 
 
 def _origin_of(url: str) -> str:

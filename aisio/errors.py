@@ -13,7 +13,7 @@ AisioError
     ├── ConflictError (FileExistsError)          409, 423
     ├── RangeError (ValueError)                  416
     ├── ThrottledError                           429
-    ├── UnavailableError (ConnectionError)       5xx, refused, reset
+    ├── UnavailableError (ConnectionError)       5xx, a node away, refused, reset
     ├── StoreTimeoutError (TimeoutError)         no answer in time
     └── IntegrityError                           the bytes are not the ones the store promised
         ├── TruncatedError (EOFError)            there are fewer of them: the connection was cut

@@ -3,14 +3,15 @@
 Where nodes come and go, a cluster rebalances: for minutes or hours objects lie on nodes where they
 do not belong any more. They can be read all that time, but AIStore's listing leaves them out, so
 that an epoch would miss them without a word. So each page is asked for with what is out of place.
-An object that is nowhere else counts while a job of the cluster moves objects; when none does, it
-is what such a job left behind, perhaps of an object that was deleted since.
+A name that is nowhere in its place counts while a job of the cluster moves objects. When none does,
+it may be what such a job left behind of an object that was deleted since; or the job was aborted,
+or ended after the node had looked: then each is looked up.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from aisio.errors import IntegrityError, StorageError
 from aisio.records import ObjectInfo
@@ -31,6 +32,7 @@ _log = logging.getLogger(__name__)
 def list_bucket(
     requests: WorkerRequestClient,
     url: ObjectUrl,
+    is_there: Callable[[str], bool],
     *,
     prefix: str,
     props: str,
@@ -38,7 +40,7 @@ def list_bucket(
     page_size: int,
     recursive: bool,
 ) -> Iterator[ObjectInfo]:
-    """See `Bucket.list`."""
+    """See `Bucket.list`; `is_there` tells whether an object of a name can be read."""
     folder = prefix
     if url.provider == "ais" and prefix and not prefix.endswith("/"):
         folder, first = enclosing_range(prefix)
@@ -55,11 +57,13 @@ def list_bucket(
             recursive=recursive,
         )
         page = _page(requests, url, props, message)
+        doubtful = page.astray if page.astray and not _moves_objects(requests, url) else ()
         for info in page.entries:
-            if info.name.startswith(prefix):
+            if not info.name.startswith(prefix):
+                if info.name > prefix:
+                    return
+            elif info.name not in doubtful or is_there(info.name):
                 yield info
-            elif info.name > prefix:
-                return
         if not page.token:
             return
         if page.token == token:
@@ -80,13 +84,7 @@ def _page(
         accept=messages.MSGPACK,
         about=str(url),
     )
-    page = parse_page(reply.body, reply.headers.get("Content-Type", ""), url.root, props)
-    if not page.astray:
-        return page
-    if _moves_objects(requests, url):
-        _log.info("listing %s: %d objects are on their way", url, len(page.astray))
-        return page
-    return page._replace(entries=[info for info in page.entries if info.name not in page.astray])
+    return parse_page(reply.body, reply.headers.get("Content-Type", ""), url.root, props)
 
 
 def _moves_objects(requests: WorkerRequestClient, url: ObjectUrl) -> bool:
@@ -97,6 +95,6 @@ def _moves_objects(requests: WorkerRequestClient, url: ObjectUrl) -> bool:
     except StorageError as error:
         if isinstance(error, RETRIED):
             raise
-        _log.warning("listing %s: objects that a rebalance moves may be missing: %s", url, error)
+        _log.debug("listing %s: it is not known whether the cluster rebalances: %s", url, error)
         return False
     return not _MOVING.isdisjoint(messages.parse_running(reply.body, f"listing {url}"))

@@ -121,7 +121,7 @@ class RetryPolicy:
     """
 
     total_s: float = 60.0
-    attempts: int = 20
+    attempts: int = 30
     first_wait_s: float = 0.1
     longest_wait_s: float = 10.0
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from aisio.errors import (
+    NotFoundError,
     StorageError,
     StoreTimeoutError,
     ThrottledError,
@@ -23,7 +24,13 @@ from aisio.stats import here
 
 T = TypeVar("T")
 
+
+class MissingForNowError(NotFoundError):
+    """An object that is not found while nodes of its cluster come or go: it may be found soon."""
+
+
 RETRIED: tuple[type[StorageError], ...] = (
+    MissingForNowError,
     ThrottledError,
     UnavailableError,
     StoreTimeoutError,

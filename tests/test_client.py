@@ -214,14 +214,14 @@ def test_a_group_honours_the_prefix() -> None:
 
 
 def test_a_group_asks_for_sizes_when_told_to() -> None:
-    """One HEAD an object; a missing one is an error."""
+    """One HEAD an object; a missing one is an error, once a GET has said so too."""
     head = Reply(200, b"abc")
-    with cluster(head, Reply(404)) as (server, client):
+    with cluster(head, Reply(404), Reply(404)) as (server, client):
         infos = client.bucket("b").objects(["x", "y"]).list(sizes=True)
         assert next(infos).size_bytes == 3
-        with pytest.raises(NotFoundError, match="HEAD ais://b/y: 404"):
+        with pytest.raises(NotFoundError, match="GET ais://b/y: 404"):
             next(infos)
-    assert [request.method for request in server.requests] == ["HEAD", "HEAD"]
+    assert [request.method for request in server.requests] == ["HEAD", "HEAD", "GET"]
 
 
 def test_a_group_needs_names_or_a_template() -> None:

@@ -61,6 +61,7 @@ class Nodes:
 def forget(monkeypatch: pytest.MonkeyPatch) -> None:
     """Begin without knowing any cluster, and read maps as often as the rules say."""
     monkeypatch.setattr(cluster, "_known", {})
+    monkeypatch.setattr(cluster, "_changed_at", {})
     monkeypatch.setattr(cluster, "FRESH_S", 0.0)
 
 
@@ -246,6 +247,53 @@ def test_a_proxy_that_has_other_names_for_its_targets_is_heeded_once() -> None:
         found.item.put(b"new")
         found.item.put(b"new")
     assert found.asked()[0] == ["GET daemon", "PUT objects", "GET daemon", "PUT objects"]
+
+
+def test_a_proxy_that_gathers_its_targets_is_heeded_later() -> None:
+    """A map of the old version that lacks targets is no sign of other names."""
+    with nodes(DATA) as found, Server() as other:
+        there, stored = stored_at(other.url)
+        here, _ = stored_at(found.target.url)
+        found.proxy.replies += [there, cluster_map(1, found.proxy.url, other.url)]
+        found.proxy.replies += [here, cluster_map(2, found.proxy.url, found.target.url)]
+        other.replies = [stored]
+        found.target.replies += [stored, Reply(200, b"new")]
+        found.item.get()
+        found.item.put(b"new")
+        found.item.put(b"new")
+        assert found.item.get() == b"new"
+
+
+def test_when_tries_end_a_missing_object_is_missing() -> None:
+    """Whoever expects that, as `exists()` does, need not know why it was looked for again."""
+    with nodes(*[Reply(404)] * 3, maps=2, by_proxy=(Reply(404),)) as found:
+        found.proxy.replies += [cluster_map(2, found.proxy.url, found.target.url), Reply(404)] * 2
+        assert found.item.exists() is False
+        with pytest.raises(NotFoundError, match="nodes of the cluster have just come or gone"):
+            found.item.get()
+
+
+def test_a_map_that_can_never_be_read_makes_no_404_doubtful(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As behind a gate that lets objects through, and nothing else."""
+    monkeypatch.setattr(cluster, "AVOIDED_S", 0.0)
+    hidden, missing = Reply(503), Reply(404)
+    with Server(*[hidden, missing] * 4) as proxy:
+        tries = RetryPolicy(attempts=2, first_wait_s=0)
+        client = Client.from_settings(Settings(proxy.url, retry=tries))
+        for _ in range(2):
+            assert client.object("ais://b/o").exists() is False
+        client.close()
+
+
+def test_a_fork_knows_that_nodes_have_come_or_gone() -> None:
+    """A DataLoader forks its workers anew for each epoch."""
+    with nodes(Reply(404), maps=2, by_proxy=(DATA,)) as found:
+        assert found.item.get() == b"data"
+        assert Router(found.item.client.requests)._is_settling()
+        cluster._known.clear()  # as its key, with another process id, finds nothing
+        assert Router(found.item.client.requests)._is_settling()
 
 
 def test_a_missing_object_is_missing_once_the_cluster_has_settled(

@@ -339,15 +339,33 @@ def test_a_read_out_connection_is_used_again() -> None:
 
 
 def test_head_tells_what_the_cluster_knows() -> None:
-    """And 404 is no such object."""
-    with stored(WHOLE, Reply(404), Reply(200), Reply(404)) as (server, item):
+    """And 404 is no such object, if a GET says so too."""
+    missing = Reply(404), Reply(404)
+    with stored(WHOLE, *missing, Reply(200), *missing) as (server, item):
         checksum = Checksum("xxhash2", xxhash.xxh64_hexdigest(DATA))
         assert item.head() == ObjectInfo("ais://b", "d/a ?#", 100, checksum, "1")
-        with pytest.raises(NotFoundError, match="HEAD ais://b/d/a"):
+        with pytest.raises(NotFoundError, match="GET ais://b/d/a"):
             item.head()
         assert item.exists() is True
         assert item.exists() is False
-    assert {request.method for request in server.requests} == {"HEAD"}
+    methods = ["HEAD", "HEAD", "GET", "HEAD", "HEAD", "GET"]
+    assert [request.method for request in server.requests] == methods
+
+
+def test_a_head_knows_what_a_rebalance_has_yet_to_move() -> None:
+    """AIStore 5.0 looks for it on other nodes only for a GET: a HEAD may be a 404 for hours."""
+    with stored(Reply(404), WHOLE, Reply(404), WHOLE, WHOLE) as (server, item):
+        assert item.head().size_bytes == len(DATA)
+        assert item.exists() is True
+        assert item.get() == DATA
+    assert [request.method for request in server.requests] == ["HEAD", "GET", "HEAD", "GET", "GET"]
+
+
+def test_a_head_of_a_clouds_object_is_believed() -> None:
+    """The cluster asks the cloud; a GET would have it fetch the object."""
+    with stored(Reply(404)) as (server, item):
+        assert item.client.object("s3://b/o").exists() is False
+    assert [request.method for request in server.requests] == ["HEAD"]
 
 
 UNSIZED = {"Transfer-Encoding": "chunked"}

@@ -153,7 +153,7 @@ def test_the_work_itself_counts_into_the_budget() -> None:
 
 def test_the_usual_policy_outlasts_a_restart() -> None:
     """A proxy of AIStore 5.0 that was killed answers 503 for some 30 s after it came back."""
-    clock = Clock(share=0.5)
+    clock = Clock(share=0.3)
     outcome = fail(RetryPolicy(), clock, unavailable)
     assert 50 < sum(clock.waits) <= 60
     assert outcome.tries < RetryPolicy().attempts

@@ -198,7 +198,8 @@ def parse_page(body: bytes, content_type: str, root: str, props: str) -> Page:
         ) from error
     rows: Sequence[_Row] = page.entries or ()
     astray: frozenset[str] = frozenset()
-    if any(row.f & STATUS_MASK for row in rows):
+    # A node that has just joined may list what the one before it has listed, as good as that.
+    if any(row.f & STATUS_MASK for row in rows) or len({row.n for row in rows}) < len(rows):
         rows, astray = _each_once(rows)
     sized = "size" in props
     if props in ("name,size", "name"):

@@ -12,6 +12,8 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
+import msgspec
+
 from aisio.errors import (
     AccessError,
     ConflictError,
@@ -225,11 +227,12 @@ def parse_running(body: bytes, about: str) -> frozenset[str]:
         IntegrityError: The body is not such a reply.
     """
     try:
-        return frozenset(str(job).partition("[")[0] for job in json.loads(body) or ())
-    except (ValueError, TypeError) as error:
+        jobs = msgspec.json.decode(body, type=list[str] | None) or []
+    except msgspec.MsgspecError as error:
         raise IntegrityError(
-            f"{about}: the reply is not a list of running jobs: {error!r}"
+            f"{about}: the reply is not a list of running jobs: {error}"
         ) from error
+    return frozenset(job.partition("[")[0] for job in jobs)
 
 
 _STATUS_ERRORS: Mapping[int, type[StorageError]] = {

@@ -123,6 +123,8 @@ def test_each_object_is_listed_once() -> None:
     """Its copies, and what a rebalance left on another node, come beside it."""
     rows = ("a", 64), ("a", 64 | 1), ("b", 64), ("b", 64 | 3), ("b", 64 | 3), ("c", 64)
     assert names_of(*rows) == (["a", "b", "c"], set())
+    # Two nodes say that it is theirs: one looked before the other joined, one after.
+    assert names_of(("a", 64), ("a", 64), ("b", 64)) == (["a", "b"], set())
 
 
 def test_a_copy_is_the_object() -> None:
