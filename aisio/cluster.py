@@ -270,8 +270,10 @@ class Router:
             known.avoided_until = before.avoided_until
             is_same = cluster_map == before.map
             known.is_named_otherwise = before.is_named_otherwise and is_same
-            # Not only a newer one: that of a proxy which has just started lacks targets at first.
-            if cluster_map is not None and not is_same:
+            # Not only a newer one: that of a proxy which has just started lacks targets at first. A
+            # map that was put aside, as it is of no use, and is now read again has not changed.
+            is_known = before.map is not None or before.failed
+            if is_known and cluster_map is not None and not is_same:
                 _changed_at[self._endpoint] = now
         return known
 

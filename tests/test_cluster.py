@@ -287,6 +287,19 @@ def test_a_map_that_can_never_be_read_makes_no_404_doubtful(
         client.close()
 
 
+def test_a_map_that_is_of_no_use_makes_no_404_doubtful(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cluster that signs its requests answers 403 at its targets, each time it is tried again."""
+    monkeypatch.setattr(cluster, "AVOIDED_S", 0.0)
+    with nodes(Reply(403), Reply(403), by_proxy=(DATA,)) as found:
+        found.proxy.replies += [cluster_map(1, found.proxy.url, found.target.url), Reply(404)]
+        tries = RetryPolicy(attempts=2, first_wait_s=0)
+        client = Client.from_settings(replace(found.item.client.settings, retry=tries))
+        item = client.object(found.item.url)
+        assert item.get() == b"data"
+        with pytest.raises(NotFoundError, match="404$"):
+            item.get()
+
+
 def test_a_fork_knows_that_nodes_have_come_or_gone() -> None:
     """A DataLoader forks its workers anew for each epoch."""
     with nodes(Reply(404), maps=2, by_proxy=(DATA,)) as found:
