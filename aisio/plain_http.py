@@ -200,7 +200,8 @@ class PlainReply:
     release_conn = close
 
     def __del__(self) -> None:
-        self.close()
+        if hasattr(self, "_connection"):  # else an interrupt came before it had one
+            self.close()
 
 
 class PlainPool:
@@ -317,7 +318,8 @@ class PlainPool:
         self.close()
 
     def __del__(self) -> None:
-        self.close()
+        if hasattr(self, "_kept"):
+            self.close()
 
     def _take(self) -> BufferedSocket | None:
         while self._kept:

@@ -410,3 +410,11 @@ def test_an_answer_that_comes_before_the_request_is_sent_is_heard() -> None:
         assert (reply.status, reply.read()) == (429, b"slowly")
         assert pool.urlopen("GET", "/a", {}).read() == OK.body
         assert server.connections == 2
+
+
+@pytest.mark.parametrize("kind", [PlainReply, PlainPool])
+def test_what_an_interrupt_kept_from_being_made_goes_quietly(
+    kind: type[PlainReply | PlainPool],
+) -> None:
+    """Ctrl-C may come before the first line of `__init__`: nothing is told of it."""
+    kind.__new__(kind).__del__()
