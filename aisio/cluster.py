@@ -18,12 +18,11 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import inf
-from urllib.parse import urlsplit
 
 from aisio.errors import AccessError, NotFoundError, StorageError
 from aisio.replies import OpenReply, never_connected
 from aisio.retries import RETRIED, MissingForNowError
-from aisio.session import WorkerRequestClient, query_text
+from aisio.session import WorkerRequestClient, origin_of, query_text
 from aisio.urls import ObjectUrl
 from aisio.wire.messages import object_path
 from aisio.wire.placement import ClusterMap, Target, parse_cluster_map
@@ -138,15 +137,13 @@ class Router:
         known = _known.get(self._key)
         if known is None or known.map is None or known.is_named_otherwise:
             return
-        if not known.map.can_read_directly or _origin_of(address) == self._origin(known.map, url):
+        if not known.map.can_read_directly:
+            return
+        if origin_of(address) == origin_of(known.map.target_of(url).endpoint):
             return
         after = self._read_map(known)
         is_read = after is not known and not after.failed
         after.is_named_otherwise = is_read and after.map == known.map
-
-    @staticmethod
-    def _origin(cluster_map: ClusterMap, url: ObjectUrl) -> str:
-        return _origin_of(cluster_map.target_of(url).endpoint)
 
     def _proxy_knows_better(self, error: StorageError, target: Target) -> bool:
         if isinstance(error, NotFoundError):
@@ -292,11 +289,6 @@ class Router:
     @property
     def _endpoint(self) -> str:
         return self._requests.settings.endpoint
-
-
-def _origin_of(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}"
 
 
 def end_refreshes() -> None:

@@ -63,13 +63,14 @@ class Object:
             return msgspec.structs.replace(info, size_bytes=body.size_bytes)
 
     def _head(self) -> ObjectInfo:
+        query = messages.bucket_query(self.url)
         try:
-            response = self._send("HEAD", messages.bucket_query(self.url))
+            response = self._send("HEAD", query)
         except NotFoundError:
             if self.url.provider != "ais":
                 raise
             # What a rebalance has yet to move, a node asks of the others only for a GET.
-            response = self._send("GET", messages.bucket_query(self.url))
+            response = self._send("GET", query)
             response.close()
         response.release_conn()
         return messages.parse_object_headers(response.headers, self.url)

@@ -377,13 +377,13 @@ class WorkerRequestClient:
 
     def headers_for(self, url: str) -> Mapping[str, str]:
         """Return the headers of any request to a URL; the token is for the endpoint's host only."""
-        if _halves(url)[0] == self._origin:
+        if origin_of(url) == self._origin:
             return self._headers
         return _BARE_HEADERS
 
     @cached_property
     def _origin(self) -> str:
-        return _halves(self.settings.endpoint)[0]
+        return origin_of(self.settings.endpoint)
 
     @cached_property
     def _headers(self) -> Mapping[str, str]:
@@ -424,6 +424,11 @@ def query_text(query: Mapping[str, str]) -> str:
 @lru_cache(maxsize=256)
 def _encoded(query: tuple[tuple[str, str], ...]) -> str:
     return urlencode(query)
+
+
+def origin_of(url: str) -> str:
+    """Return scheme and host of a URL that has been encoded."""
+    return _halves(url)[0]
 
 
 def _halves(url: str) -> tuple[str, str]:

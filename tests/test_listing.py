@@ -15,12 +15,15 @@ from tests.http_server import Reply
 from tests.scripted_cluster import cluster
 
 
-def packed(*names: str, token: str = "") -> Reply:
+def packed_page(entries: list[dict[str, Any]], token: str) -> Reply:
     """Return a page in msgpack."""
-    entries = [{"n": name, "s": len(name)} for name in names] or None
-    page = {"UUID": "id", "ContinuationToken": token, "Entries": entries, "Flags": 0}
-    headers = {"Content-Type": "application/msgpack"}
-    return Reply(200, msgspec.msgpack.encode(page), headers)
+    page = {"UUID": "id", "ContinuationToken": token, "Entries": entries or None, "Flags": 0}
+    return Reply(200, msgspec.msgpack.encode(page), {"Content-Type": "application/msgpack"})
+
+
+def packed(*names: str, token: str = "") -> Reply:
+    """Return a page of objects in msgpack."""
+    return packed_page([{"n": name, "s": len(name)} for name in names], token)
 
 
 def written(*names: str, token: str = "") -> Reply:
@@ -114,10 +117,8 @@ def test_a_prefix_in_a_cloud_is_sent_as_it_is() -> None:
 
 def out_of_place(*names: str, status: int = 1, token: str = "") -> Reply:
     """Return a page of "a", which is in its place, and of names that are not."""
-    entries = [{"n": "a", "s": 1, "f": 64}]
-    entries += [{"n": name, "s": 1, "f": 64 | status} for name in names]
-    page = {"UUID": "id", "ContinuationToken": token, "Entries": entries, "Flags": 0}
-    return Reply(200, msgspec.msgpack.encode(page), {"Content-Type": "application/msgpack"})
+    astray = [{"n": name, "s": 1, "f": 64 | status} for name in names]
+    return packed_page([{"n": "a", "s": 1, "f": 64}, *astray], token)
 
 
 def running(*jobs: str) -> Reply:
