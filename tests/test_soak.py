@@ -1,4 +1,4 @@
-"""Fifty cut-short epochs leave descriptors, threads and memory as they were. Counts, no clocks."""
+"""Fifty cut-short epochs leave descriptors, threads and memory as they were."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import io
 import multiprocessing
 import tarfile
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,6 +25,9 @@ from aisio.gateway import Gateway
 EPOCHS = 50
 READERS = 8
 """Threads that read belong to the process and stay; so many may have been missing when counted."""
+
+ENDING_S = 20
+"""What torch ends and does not wait for, as the threads of its queues, is given so long."""
 
 GROWTH_BYTES = 8 * 1024 * 1024
 """What memory may vary by; an epoch that kept its objects would add 100 MB over the fifty."""
@@ -114,12 +118,25 @@ def children() -> set[int]:
     return {int(pid) for task in tasks for pid in (task / "children").read_text().split()}
 
 
-def assert_flat(before: Held, after: Held, *, spare: int = 0) -> None:
+def assert_flat(before: Held, pid: int | None = None, *, spare: int = 0) -> None:
     """Fail if there is more than there was, but for so many threads with a connection each."""
-    assert after.descriptors - before.descriptors <= spare
-    assert after.threads - before.threads <= spare
-    assert after.children == before.children
-    assert after.resident_bytes - before.resident_bytes < GROWTH_BYTES
+    until = time.monotonic() + ENDING_S
+    while (grown := growth(before, held(pid), spare)) and time.monotonic() < until:
+        time.sleep(0.01)
+    assert not grown
+
+
+def growth(before: Held, after: Held, spare: int) -> str:
+    """Tell what there is more of than there was, if anything."""
+    most = Held(
+        before.descriptors + spare,
+        before.threads + spare,
+        before.children,
+        before.resident_bytes + GROWTH_BYTES,
+    )
+    if all(now <= limit for now, limit in zip(after, most, strict=True)):
+        return ""
+    return f"{after}, but there was {before}, and there may be {most}"
 
 
 @pytest.mark.parametrize("read", [objects, batches, samples, streams, seekable])
@@ -135,7 +152,7 @@ def test_cut_short_epochs_leave_nothing_behind(
         next(epoch)
         next(epoch)
         del epoch
-    assert_flat(before, held(), spare=READERS)
+    assert_flat(before, spare=READERS)
 
 
 # The parent's other tests may have left threads; Python 3.12 warns of forks beside them.
@@ -156,7 +173,7 @@ def test_cut_short_epochs_in_workers_leave_nothing_behind(
         next(epoch)
         next(epoch)
         del epoch
-    assert_flat(before, held())
+    assert_flat(before)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -172,7 +189,7 @@ def test_cut_short_epochs_of_workers_that_stay_leave_nothing_behind(bucket: Buck
     worker_before = held(worker)
     for _ in range(EPOCHS):
         next(iter(staying))
-    assert_flat(before, held())
-    assert_flat(worker_before, held(worker))
+    assert_flat(before)
+    assert_flat(worker_before, worker)
     del staying
-    assert held()[:3] == start[:3]
+    assert_flat(start)
