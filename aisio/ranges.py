@@ -175,7 +175,7 @@ def read_bytes(body: Body) -> bytes:
         IntegrityError: The bytes are not the ones that the store promised.
     """
     left = body.left_bytes
-    if left is None or body.parts is None or len(plan_parts(left)) < 2:
+    if left is None or left < PARALLEL_FROM_BYTES or body.parts is None:
         return body.readall()
     # A BytesIO made of bytes shares their memory, and gives the same memory back as bytes.
     memory = io.BytesIO(bytes(left))

@@ -43,6 +43,9 @@ class BadReply(ValueError):
 class ReplyHeaders(dict[str, str]):
     """Headers of a reply by any spelling of their names; repeated ones are joined by ", ".
 
+    Attributes:
+        get_lower: `get` for names in lower case; much faster, and each read asks ten times.
+
     Source:
         RFC 9110, sections 5.1 and 5.3.
     """
@@ -56,7 +59,7 @@ class ReplyHeaders(dict[str, str]):
         self.clear()
         for name, value in headers:
             key = name.lower()
-            before = _get(self, key)
+            before = self.get_lower(key)
             self[key] = value if before is None else f"{before}, {value}"
 
     def __getitem__(self, name: str) -> str:
@@ -67,10 +70,9 @@ class ReplyHeaders(dict[str, str]):
 
     def get(self, name: str, default: str | None = None) -> str | None:  # type: ignore[override]
         """Return a header's value."""
-        return _get(self, name.lower(), default)
+        return self.get_lower(name.lower(), default)
 
-
-_get = dict.get
+    get_lower = dict.get
 
 
 @dataclass(slots=True)
@@ -108,9 +110,10 @@ def parse_head(data: bytes, method: str) -> Head:
         raise BadReply(f"no status line of HTTP/1: {text[:60]!r}")
     headers = ReplyHeaders(_fields(text, line.end()))
     status = int(line[2])
-    length, coding = headers.get("content-length"), headers.get("transfer-encoding")
+    get = headers.get_lower
+    length, coding = get("content-length"), get("transfer-encoding")
     # HTTP/1.0 may keep its connections too, by an extension that nobody needs here.
-    keeps = line[1] != "0" and not _closes(headers.get("connection"))
+    keeps = line[1] != "0" and not _closes(get("connection"))
     if coding is not None and (coding.lower() != "chunked" or length is not None or line[1] == "0"):
         raise BadReply(f"Transfer-Encoding {coding!r} with Content-Length {length!r}")
     size = _size(length) if length is not None else None

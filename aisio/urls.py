@@ -161,7 +161,8 @@ class ObjectUrl:
         """The URL of the bucket, without a trailing slash; `root + "/" + name` names an object."""
         if self.provider == FILE:
             return "file://"
-        namespace = f"{self.namespace}/" if self.namespace else ""
+        where = self.namespace
+        namespace = f"{where}/" if where.cluster or where.name else ""
         return f"{self.scheme or self.provider}://{namespace}{self.bucket}"
 
     def with_name(self, name: str) -> ObjectUrl:
@@ -171,8 +172,9 @@ class ObjectUrl:
             UrlError: No store accepts that name.
         """
         # Each object read comes by here: dataclasses.replace takes three times as long.
-        name = check_prefix(name, f"{self.root}/{name}")
-        return ObjectUrl(self.provider, self.bucket, name, self.namespace, self.scheme)
+        url = ObjectUrl(self.provider, self.bucket, name, self.namespace, self.scheme)
+        check_prefix(name, url)
+        return url
 
     def join(self, name: str) -> ObjectUrl:
         """Return the address of `name` below this prefix, with one "/" between the two."""
@@ -211,23 +213,23 @@ def check_bucket(bucket: str, text: str) -> str:
     return bucket
 
 
-def check_prefix(name: str, text: str) -> str:
+def check_prefix(name: str, text: str | ObjectUrl) -> str:
     """Return the object name or prefix, if a store would accept it; `text` is what errors quote.
 
     Raises:
         UrlError: It begins with "/" or "~/", has an empty, "." or ".." element, or holds a NUL.
     """
     if name.startswith("~/") or "\0" in name:
-        raise UrlError(f"{text!r}: a name cannot begin with '~/' or hold a NUL character", url=text)
-    if name.startswith("/") or "//" in name:
-        raise UrlError(
-            f"{text!r}: a name cannot begin with '/' or hold '//': AIStore collapses them, and "
-            f"would take it for another",
-            url=text,
+        problem = "begin with '~/' or hold a NUL character"
+    elif name.startswith("/") or "//" in name:
+        problem = (
+            "begin with '/' or hold '//': AIStore collapses them, and would take it for another"
         )
-    if "." in name and not {".", ".."}.isdisjoint(name.split("/")):
-        raise UrlError(f"{text!r}: a name cannot have '.' or '..' as a path element", url=text)
-    return name
+    elif "." in name and not {".", ".."}.isdisjoint(name.split("/")):
+        problem = "have '.' or '..' as a path element"
+    else:
+        return name
+    raise UrlError(f"{str(text)!r}: a name cannot {problem}", url=str(text))
 
 
 def _no_scheme_hint(text: str) -> str:

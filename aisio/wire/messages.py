@@ -26,6 +26,7 @@ from aisio.errors import (
     UrlError,
 )
 from aisio.records import Checksum, ObjectInfo
+from aisio.reply_head import ReplyHeaders
 from aisio.urls import Namespace, ObjectUrl
 
 MSGPACK = "application/msgpack"
@@ -34,6 +35,7 @@ CHECKSUM_TYPE = "Ais-Checksum-Type"
 CHECKSUM_VALUE = "Ais-Checksum-Value"
 
 _OBJECTS = "/v1/objects/"
+_NEEDS_NO_QUOTES = re.compile(r"[A-Za-z0-9_.~/-]*")
 
 
 def bucket_path(bucket: str) -> str:
@@ -43,7 +45,10 @@ def bucket_path(bucket: str) -> str:
 
 def object_path(url: ObjectUrl) -> str:
     """Return the path of an object, percent-encoded once."""
-    return f"{_OBJECTS}{url.bucket}/{quote(url.name, safe='/')}"
+    name = url.name
+    if not _NEEDS_NO_QUOTES.fullmatch(name):  # `quote` alone takes 2 us of each read
+        name = quote(name, safe="/")
+    return f"{_OBJECTS}{url.bucket}/{name}"
 
 
 def bucket_query(url: ObjectUrl) -> dict[str, str]:
@@ -110,19 +115,19 @@ def parse_object_http_url(text: str) -> HttpObject:
 
 
 def parse_object_headers(headers: Mapping[str, str], url: ObjectUrl) -> ObjectInfo:
-    """Read what the headers of a GET or HEAD reply say of the whole object."""
-    get = headers.get
-    size = _total_size(get("Content-Range"), get("Content-Length"))
-    kind, value = get(CHECKSUM_TYPE), get(CHECKSUM_VALUE)
-    custom = get("Ais-Custom-Md")
+    """Read what the headers of a GET or HEAD reply, by any spelling, say of the whole object."""
+    get = headers.get_lower if isinstance(headers, ReplyHeaders) else headers.get
+    size = _total_size(get("content-range"), get("content-length"))
+    kind, value = get("ais-checksum-type"), get("ais-checksum-value")
+    custom = get("ais-custom-md")
     return ObjectInfo(
         url.root,
         url.name,
         size,
         Checksum(kind, value) if kind and value and kind != "none" else None,
-        get("Ais-Version") or "",
-        (get("ETag") or "").strip('"'),
-        _nanoseconds(get("Ais-Atime")) / 1e9,
+        get("ais-version") or "",
+        (get("etag") or "").strip('"'),
+        _nanoseconds(get("ais-atime")) / 1e9,
         parse_custom(custom) if custom else {},
     )
 

@@ -13,7 +13,7 @@ Source:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import msgspec
@@ -62,22 +62,21 @@ class ClusterMap:
         uuid: The cluster's id: versions of different clusters do not compare.
         targets: Those neither in maintenance nor being decommissioned, sorted by id.
         proxy_endpoint: Base URL of the primary proxy; "" where the map names none.
+        can_read_directly: Whether going straight to a target is possible, and saves a redirect. A
+            cluster that demands signed requests does not say so in its map: a direct read is then
+            answered 403.
     """
 
     version: int
     uuid: str
     targets: tuple[Target, ...]
     proxy_endpoint: str = ""
+    can_read_directly: bool = field(init=False)
 
-    @property
-    def can_read_directly(self) -> bool:
-        """Whether going straight to a target is possible, and saves a redirect.
-
-        A cluster that demands signed requests does not say so in its map: a direct read is then
-        answered 403.
-        """
+    def __post_init__(self) -> None:
         endpoints = {target.endpoint for target in self.targets}
-        return bool(endpoints) and endpoints.isdisjoint(("", self.proxy_endpoint))
+        is_possible = bool(endpoints) and endpoints.isdisjoint(("", self.proxy_endpoint))
+        object.__setattr__(self, "can_read_directly", is_possible)  # asked for by each read
 
     def is_newer_than(self, other: ClusterMap) -> bool:
         """Tell whether placements computed from `other` may no longer hold."""

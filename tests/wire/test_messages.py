@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from urllib3 import HTTPHeaderDict
 
 from aisio import errors
 from aisio.errors import IntegrityError, UrlError
 from aisio.records import Checksum, ObjectInfo
+from aisio.reply_head import ReplyHeaders
 from aisio.urls import Namespace, ObjectUrl
 from aisio.wire import messages
 
@@ -88,7 +91,13 @@ def test_another_http_url_is_refused(text: str) -> None:
         messages.parse_object_http_url(text)
 
 
-def test_object_headers_say_all_of_the_object() -> None:
+Kind = Callable[[list[tuple[str, str]]], Mapping[str, str]]
+
+BOTH_KINDS = pytest.mark.parametrize("kind", [ReplyHeaders, HTTPHeaderDict])
+
+
+@BOTH_KINDS
+def test_object_headers_say_all_of_the_object(kind: Kind) -> None:
     """As a live cluster sent them."""
     headers = {
         "Ais-Atime": "1795214298820090003",
@@ -99,7 +108,7 @@ def test_object_headers_say_all_of_the_object() -> None:
         "ETag": '"abc"',
         "Content-Length": "5",
     }
-    assert messages.parse_object_headers(headers, OBJECT) == ObjectInfo(
+    assert messages.parse_object_headers(kind([*headers.items()]), OBJECT) == ObjectInfo(
         "ais://b",
         "o",
         5,
@@ -111,9 +120,10 @@ def test_object_headers_say_all_of_the_object() -> None:
     )
 
 
-def test_the_size_of_a_range_is_the_whole_objects() -> None:
+@BOTH_KINDS
+def test_the_size_of_a_range_is_the_whole_objects(kind: Kind) -> None:
     """Content-Length is the range's; Content-Range tells the object's."""
-    headers = {"Content-Range": "bytes 5-9/100", "Content-Length": "5"}
+    headers = kind([("Content-Range", "bytes 5-9/100"), ("Content-Length", "5")])
     assert messages.parse_object_headers(headers, OBJECT).size_bytes == 100
 
 
@@ -128,9 +138,11 @@ def test_the_size_of_a_range_is_the_whole_objects() -> None:
     ],
     ids=str,
 )
-def test_headers_that_say_nothing_are_unknown(headers: dict[str, str]) -> None:
+@BOTH_KINDS
+def test_headers_that_say_nothing_are_unknown(headers: dict[str, str], kind: Kind) -> None:
     """Nothing is made up, and nothing breaks."""
-    assert messages.parse_object_headers(headers, OBJECT) == ObjectInfo("ais://b", "o")
+    told = kind([*headers.items()])
+    assert messages.parse_object_headers(told, OBJECT) == ObjectInfo("ais://b", "o")
 
 
 @pytest.mark.parametrize(
