@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator
 from io import FileIO
@@ -30,6 +31,7 @@ MOST_MESSAGE_BYTES = 32 << 20
 
 OCTETS = "application/octet-stream"
 _TLS_CHUNK_BYTES = 256 << 10
+_AT_ONCE_BYTES = 1 << 20
 _IDLE_S = 5.0
 _SERVER = ("Server", f"aisio/{__version__}")
 
@@ -219,7 +221,10 @@ async def send_file(
     if request.scheme == "https":
         sent = await _send_chunks(file, start, stop, response)
     else:
-        sent = await asyncio.get_running_loop().sendfile(transport, file, start, stop - start)
+        sent = _send_at_once(transport, file, start, min(stop - start, _AT_ONCE_BYTES))
+        if sent < stop - start:
+            loop = asyncio.get_running_loop()
+            sent += await loop.sendfile(transport, file, start + sent, stop - start - sent)
     if sent < stop - start:
         transport.abort()
         raise ConnectionAbortedError("the file was cut while it was sent")
@@ -251,6 +256,18 @@ async def send_pieces(
             batches.close()
     await response.write_eof()
     return response
+
+
+def _send_at_once(transport: asyncio.Transport, file: FileIO, start: int, count: int) -> int:
+    """Send what the connection takes now, and return how much that is.
+
+    The event loop's own way takes four rounds of it, which cost more than the sending.
+    """
+    if transport.get_write_buffer_size():
+        return 0
+    with contextlib.suppress(BlockingIOError):
+        return os.sendfile(transport.get_extra_info("socket").fileno(), file.fileno(), start, count)
+    return 0
 
 
 async def _send_chunks(file: FileIO, start: int, stop: int, response: web.StreamResponse) -> int:
