@@ -2,7 +2,8 @@
 
 The first few reads go by twos, and tell how much of a read is this process's own work: where that
 is half of it, as over loopback, threads of one interpreter cannot gain much, and only as many are
-begun with as fit into the rest. A network leaves room for all that may be begun with.
+begun with as fit into the rest, but three at least: while one waits and another is woken, a third
+can work. A network leaves room for all that may be begun with.
 
 Then hill climbing. A window of deliveries gives a rate. The limit is tried half again as high, for
 as long as each step brings 5 % more; where the first step up does not, a third lower, for as long
@@ -27,6 +28,7 @@ MOST_IN_FLIGHT = 64
 
 _PROBES = 6
 _AT_ONCE_WHILE_PROBING = 2
+_BEGUN_WITH_AT_LEAST = 3
 _WINDOW_S = 0.25
 _STEP = 1.5
 _WORTH_MORE = 1.05
@@ -145,7 +147,7 @@ class Pace:
         useful = int(self._wall_s / self._cpu_s) if known else self._start
         # Two reads that come from afar are enough: to wait for more would cost what it is to save.
         if self._probes < 1 or (known and useful >= self._start and self._probes <= _PROBES - 2):
-            self._begin_with(max(1, min(self._start, useful)))
+            self._begin_with(min(self._start, max(_BEGUN_WITH_AT_LEAST, useful)))
 
     def _begin_with(self, limit: int) -> None:
         self._probes = 0
