@@ -28,7 +28,7 @@ from aisio.streams import READ_PIECE_BYTES, Body, Parts
 PARALLEL_FROM_BYTES = 32 * 1024 * 1024
 """Below, one reply is as fast: measured on loopback, where requests and threads cost the most."""
 
-PART_BYTES = 16 * 1024 * 1024
+PART_BYTES = 32 * 1024 * 1024
 STREAMS = 4
 
 

@@ -29,6 +29,7 @@ from aisio.errors import (
 from aisio.least_rate import HANDED_OVER_AFTER_S, LeastRate
 from aisio.plain_http import PlainReply
 from aisio.records import ByteRange, ObjectInfo
+from aisio.streams import READ_PIECE_BYTES
 from aisio.wire.messages import error_for, parse_content_range
 
 _LONGEST_ERROR_BYTES = 65536
@@ -97,6 +98,7 @@ class ReplyBody:
                 return plain.readinto(buffer, perf_counter() + HANDED_OVER_AFTER_S)
             except (HTTPError, OSError) as error:
                 return len(self._ended_by(error))
+        buffer = buffer[:READ_PIECE_BYTES]
         if inner is None:
             data = self._read_by_urllib3(len(buffer))
             buffer[: len(data)] = data

@@ -12,6 +12,7 @@ from aisio.errors import NotFoundError, StorageError, StoreTimeoutError, Unavail
 from aisio.plain_http import PlainPool
 from aisio.records import Timeouts
 from aisio.replies import ReplyBody, never_connected, refusal, retry_after_s, translated
+from aisio.streams import READ_PIECE_BYTES
 from tests.http_server import Reply, Server
 
 
@@ -95,6 +96,17 @@ def test_a_reply_that_is_not_http_clients_is_read_by_urllib3() -> None:
     body, buffer = ReplyBody(reply, "ais://b/o"), bytearray(3)
     assert (body.readinto(memoryview(buffer)), bytes(buffer)) == (3, b"hel")
     assert (body.read(), body.read(), body.readinto(memoryview(buffer))) == (b"lo", b"", 0)
+
+
+def test_http_client_is_asked_for_no_more_than_a_piece() -> None:
+    """A connection that breaks within one takes it along."""
+    data = bytes(2 * READ_PIECE_BYTES + 5)
+    with Server(Reply(200, data)) as server:
+        pool, body = open_reply(server)
+        buffer = memoryview(bytearray(len(data)))
+        counts = [body.readinto(buffer) for _ in range(3)]
+        assert (max(counts), sum(counts)) == (READ_PIECE_BYTES, len(data))
+        pool.clear()
 
 
 def test_an_early_end_loses_nothing_that_came() -> None:
