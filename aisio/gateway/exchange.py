@@ -265,9 +265,12 @@ def _send_at_once(transport: asyncio.Transport, file: FileIO, start: int, count:
     """
     if transport.get_write_buffer_size():
         return 0
-    with contextlib.suppress(BlockingIOError):
+    try:
         return os.sendfile(transport.get_extra_info("socket").fileno(), file.fileno(), start, count)
-    return 0
+    except ConnectionError:
+        raise
+    except OSError:  # it is full, or the file's system has no sendfile: the event loop has a way
+        return 0
 
 
 async def _send_chunks(file: FileIO, start: int, stop: int, response: web.StreamResponse) -> int:

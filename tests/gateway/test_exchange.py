@@ -1,15 +1,20 @@
 from __future__ import annotations
 
+import asyncio
+import errno
+import os
 import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
+from aisio.gateway import exchange
 from tests.gateway.conftest import Served
 
 
@@ -50,6 +55,52 @@ def test_a_put_of_headers_only_is_handed_over_at_once(bucket: Served) -> None:
     assert status == 307
     assert headers["Location"].startswith(f"http://test/v1/objects/{bucket.name}/o?pid=p")
     assert "&utm=" in headers["Location"]
+
+
+class Connection(asyncio.Transport):
+    """What is known of a connection before anything is sent at once."""
+
+    def __init__(self, inner: socket.socket, waiting: int = 0) -> None:
+        super().__init__({"socket": inner})
+        self._waiting = waiting
+
+    def get_write_buffer_size(self) -> int:
+        """Return how many bytes wait to be sent."""
+        return self._waiting
+
+
+def test_a_file_is_sent_at_once_as_far_as_the_connection_takes_it(tmp_path: Path) -> None:
+    """What does not fit, or must not overtake what waits, is left to the event loop."""
+    (tmp_path / "f").write_bytes(b"0123456789" * 1_000_000)
+    here, there = socket.socketpair()
+    with here, there, (tmp_path / "f").open("rb", buffering=0) as file:
+        here.setblocking(False)
+        assert isinstance(file, FileIO)
+        assert exchange._send_at_once(Connection(here, waiting=1), file, 0, 10) == 0
+        assert exchange._send_at_once(Connection(here), file, 5, 10) == 10
+        assert there.recv(100) == b"5678901234"
+        sent = exchange._send_at_once(Connection(here), file, 0, 10_000_000)
+        assert 0 < sent < 10_000_000
+        assert exchange._send_at_once(Connection(here), file, sent, 10) == 0
+        there.close()
+        with pytest.raises(ConnectionError):
+            exchange._send_at_once(Connection(here), file, 0, 10)
+
+
+def test_a_file_system_without_sendfile_is_left_to_the_event_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It reads and writes there."""
+    (tmp_path / "f").write_bytes(b"0123456789")
+
+    def refuse(*_: object) -> int:
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+    monkeypatch.setattr(os, "sendfile", refuse)
+    here, there = socket.socketpair()
+    with here, there, (tmp_path / "f").open("rb", buffering=0) as file:
+        assert isinstance(file, FileIO)
+        assert exchange._send_at_once(Connection(here), file, 0, 10) == 0
 
 
 def test_a_query_is_kept_in_the_address(bucket: Served) -> None:
