@@ -6,8 +6,8 @@ of one gateway, a lock file keeps a second writing gateway away. Nothing is forc
 (fsync): after a power cut the system decides what is left, as it does for any program that copies
 files.
 
-Paths are resolved before use, and what does not end up inside the folder is refused; links that
-stay inside are followed.
+Paths are resolved before use, or seen to have no link on them, and what does not end up inside the
+folder is refused; links that stay inside are followed.
 """
 
 # ruff: noqa: PTH103, PTH104, PTH105, PTH106, PTH108, PTH112, PTH113, PTH114, PTH115, PTH116, PTH118, PTH120

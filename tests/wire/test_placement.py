@@ -16,7 +16,6 @@ from aisio.wire.placement import (
     digest,
     parse_cluster_map,
     unique_name,
-    weight,
 )
 
 
@@ -49,14 +48,6 @@ THREE = parse_cluster_map(map_body(node("tCCC"), node("tAAA"), node("tBBB")))
 
 
 @pytest.mark.parametrize(
-    ("value", "expected"), [(4573842, 5026071747115404967), (0, 1905207664160064169)]
-)
-def test_weight_is_the_one_that_aistores_unit_test_pins(value, expected):
-    """The mixing function gives AIStore's own test vectors; it depends on the xor alone."""
-    assert weight(value, 0) == weight(0, value) == weight(value ^ 99, 99) == expected
-
-
-@pytest.mark.parametrize(
     ("text", "expected"),
     [
         ("ais/@#/bck/obj", 7636710260493408699),
@@ -76,14 +67,6 @@ def test_objects_go_to_the_targets_that_aistore_gives_them():
     """The winner among three targets is AIStore's, for each of six objects."""
     urls = [ObjectUrl("ais", "bck", f"obj{i}") for i in range(6)]
     assert [THREE.target_of(url).id[-1] for url in urls] == list("BABAAC")
-
-
-def test_target_is_the_one_of_the_highest_weight():
-    """target_of, which has weight() written out, chooses as weight() does."""
-    for i in range(500):
-        url = ObjectUrl("ais", "bck", f"train/é {i}?#%.jpg")
-        key = digest(unique_name(url))
-        assert THREE.target_of(url) == max(THREE.targets, key=lambda t: weight(t.digest, key))
 
 
 @pytest.mark.parametrize(
