@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
@@ -266,10 +267,17 @@ _NODE_TROUBLE = re.compile(r"failed to call [pt]\[|: Smap v0\b|no storage target
 join, and where the proxy has (seen on a live cluster). All of this passes, as a 503 does."""
 
 
+_NO_SUCH_OBJECT = "ErrLmetaNotFound"
+"""AIStore 5.0 answers 500 and this code to the GET of a name that is a folder of other names, where
+both lie on one disk; to a HEAD 404. Its own code, cmn/err.go, takes it for "not found", too."""
+
+
 def error_for(
     status: int, text: str, *, operation: str, url: str, retry_after_s: float | None = None
 ) -> StorageError:
-    """Build the error that a reply stands for; the status chooses its class, of a 400 the text too.
+    """Build the error that a reply stands for.
+
+    The status chooses its class; of a 400 the text too, and of a 500 the code in it.
 
     Args:
         status: HTTP status code.
@@ -278,9 +286,11 @@ def error_for(
         url: The object or bucket it was tried on.
         retry_after_s: Seconds to wait, as the reply asked.
     """
-    reason = _error_message(text)
+    code, reason = _code_and_message(text)
     may_pass = status >= 500 or (status == 400 and _NODE_TROUBLE.search(reason))
     kind = _STATUS_ERRORS.get(status, UnavailableError if may_pass else StorageError)
+    if status == 500 and code == _NO_SUCH_OBJECT:
+        kind = NotFoundError
     hint = _HINTS.get(status)
     message = (
         f"{operation} {url}: {status}"
@@ -290,9 +300,10 @@ def error_for(
     return kind(message, url=url, status=status, retry_after_s=retry_after_s)
 
 
-def _error_message(text: str) -> str:
-    try:
-        message = json.loads(text)["message"]
-    except (ValueError, KeyError, TypeError):
-        message = text
-    return " ".join(str(message).split())[:300]
+def _code_and_message(text: str) -> tuple[str, str]:
+    code, message = "", text
+    with suppress(ValueError, KeyError, TypeError):
+        told = json.loads(text)
+        message = told["message"]
+        code = told.get("tcode", "")
+    return code, " ".join(str(message).split())[:300]

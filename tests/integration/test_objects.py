@@ -132,6 +132,24 @@ def test_a_missing_object_is_an_error_that_names_it(bucket: Bucket) -> None:
     missing.delete(missing_ok=True)
 
 
+def test_the_name_of_a_folder_is_no_object(bucket: Bucket) -> None:
+    """Whichever node and disk it would lie on: on some, AIStore answers 500."""
+    folders = [f"folder{number}" for number in range(16)]
+    for name in folders:
+        bucket.object(f"{name}/x").put(b"x")
+    for name in folders:
+        missing = bucket.object(name)
+        for ask in (missing.get, missing.head, missing.open, missing.stream):
+            with pytest.raises(NotFoundError, match=name):
+                ask()
+        assert missing.exists() is False
+        with pytest.raises(NotFoundError, match=name):
+            missing.get_member("x")
+    wanted = [bucket.object(name) for name in (*folders, "folder3/x")]
+    got = [data for _, data in bucket.client.get_batch(wanted, missing="none")]
+    assert got == [None] * len(folders) + [b"x"]
+
+
 def test_an_open_object_is_a_seekable_file(bucket: Bucket) -> None:
     """As a local file of the same bytes."""
     item = bucket.object("o")

@@ -229,6 +229,25 @@ def test_the_status_alone_chooses_the_class(status: int, kind: type[errors.Stora
 
 
 @pytest.mark.parametrize(
+    ("status", "code", "kind"),
+    [
+        (500, "ErrLmetaNotFound", errors.NotFoundError),
+        (500, "ErrOther", errors.UnavailableError),
+        (500, 7, errors.UnavailableError),
+        (503, "ErrLmetaNotFound", errors.UnavailableError),
+    ],
+)
+def test_a_folders_name_is_no_object(
+    status: int, code: object, kind: type[errors.StorageError]
+) -> None:
+    """As a live cluster says it of some; tried again, it would be for all of the budget."""
+    text = json.dumps({"tcode": code, "message": "ais://b/o, err: no data available"})
+    error = messages.error_for(status, text, operation="GET", url="ais://b/o")
+    assert type(error) is kind
+    assert str(error) == f"GET ais://b/o: {status} ais://b/o, err: no data available"
+
+
+@pytest.mark.parametrize(
     ("text", "shown"),
     [
         ("", "GET ais://b: 500"),
