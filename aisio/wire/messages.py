@@ -32,8 +32,8 @@ from aisio.urls import Namespace, ObjectUrl
 
 MSGPACK = "application/msgpack"
 
-CHECKSUM_TYPE = "Ais-Checksum-Type"
-CHECKSUM_VALUE = "Ais-Checksum-Value"
+CHECKSUM_TYPE = "ais-checksum-type"
+CHECKSUM_VALUE = "ais-checksum-value"
 
 _OBJECTS = "/v1/objects/"
 _NEEDS_NO_QUOTES = re.compile(r"[A-Za-z0-9_.~/-]*")
@@ -119,7 +119,7 @@ def parse_object_headers(headers: Mapping[str, str], url: ObjectUrl) -> ObjectIn
     """Read what the headers of a GET or HEAD reply, by any spelling, say of the whole object."""
     get = headers.get_lower if isinstance(headers, ReplyHeaders) else headers.get
     size = _total_size(get("content-range"), get("content-length"))
-    kind, value = get("ais-checksum-type"), get("ais-checksum-value")
+    kind, value = get(CHECKSUM_TYPE), get(CHECKSUM_VALUE)
     custom = get("ais-custom-md")
     return ObjectInfo(
         url.root,

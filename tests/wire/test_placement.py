@@ -17,6 +17,7 @@ from aisio.wire.placement import (
     parse_cluster_map,
     unique_name,
 )
+from tests.wire.test_weights import weight
 
 
 def node(name: str, *, flags: int = 0, url: str = "", **fields: Any) -> dict[str, Any]:
@@ -67,6 +68,14 @@ def test_objects_go_to_the_targets_that_aistore_gives_them():
     """The winner among three targets is AIStore's, for each of six objects."""
     urls = [ObjectUrl("ais", "bck", f"obj{i}") for i in range(6)]
     assert [THREE.target_of(url).id[-1] for url in urls] == list("BABAAC")
+
+
+def test_target_is_the_one_of_the_highest_weight():
+    """target_of, which computes all weights at once, chooses as one by one would."""
+    for i in range(500):
+        url = ObjectUrl("ais", "bck", f"train/é {i}?#%.jpg")
+        key = digest(unique_name(url))
+        assert THREE.target_of(url) == max(THREE.targets, key=lambda t: weight(t.digest, key))
 
 
 @pytest.mark.parametrize(
