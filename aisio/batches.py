@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
+from aisio.asked import Asked
 from aisio.checksums import new_hasher
 from aisio.compression import Decompressed, ReadIntoStream
 from aisio.errors import (
@@ -173,6 +174,7 @@ def _read_all(
     yield from fetch_in_order(
         wanted[given:],
         alone.read,
+        ask=alone.ask,
         pace=pace,
         size_of=lambda one: one.info.size_bytes if one.is_whole else one.entry.length or None,
         result_bytes=lambda found: len(found[1] or b""),
@@ -225,6 +227,10 @@ class _Alone:
                 url=one.info.url,
             )
         return msgspec.structs.replace(one.info, size_bytes=len(data)), data
+
+    def ask(self, one: _Wanted) -> Asked | None:
+        """Send the request of a `read` that comes later, of a whole object: `aisio.asked`."""
+        return self._client.object(one.entry.url).ask() if one.is_whole else None
 
     def _may_be_missing(self, url: ObjectUrl) -> bool:
         """Tell whether to pass over it: never where all of its bucket would be passed over."""

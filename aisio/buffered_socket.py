@@ -57,6 +57,20 @@ class BufferedSocket:
             return not select.select([self._socket], [], [], 0)[0]
         return not self._poll.poll(0)
 
+    def peek(self, size: int) -> bytes | None:
+        """Return what has come, up to so many bytes, and keep it; without waiting.
+
+        b"" where the connection has ended; None where nothing has come.
+        """
+        if self.has_early_bytes:
+            return self._early[self._at : self._at + size]
+        if self.is_quiet:
+            return None
+        try:
+            return self._socket.recv(size, socket.MSG_PEEK)
+        except OSError:
+            return b""
+
     def send(self, data: bytes) -> None:
         """Send it all.
 

@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import inf
 
+from aisio.asked import Asked, answer_to
 from aisio.errors import AccessError, NotFoundError, StorageError
 from aisio.replies import OpenReply, never_connected
 from aisio.retries import RETRIED, MissingForNowError
@@ -107,9 +108,12 @@ class Router:
         Raises:
             StorageError: Status 400 or above, no answer, or no connection.
         """
-        target = self._target_of(url)
+        asked = answer_to(url, query, headers) if method == "GET" else None
+        target = asked.target if asked is not None else self._target_of(url)
         if target is not None:
             try:
+                if asked is not None:
+                    return self._requests.answer(asked.take(), target.endpoint, about=str(url))
                 return self._at(target, method, url, query, headers)
             except StorageError as error:
                 if not self._proxy_knows_better(error, target):
@@ -124,6 +128,28 @@ class Router:
                 url=error.url,
                 status=error.status,
             ) from error
+
+    def ask(
+        self, url: ObjectUrl, query: Mapping[str, str], headers: Mapping[str, str] | None = None
+    ) -> Asked | None:
+        """Send a GET whose answer `open` is to read later; None where it cannot be sent ahead.
+
+        It can where it goes straight to a target by plain http. What goes wrong here shows when the
+        object is read.
+        """
+        target = self._target_of(url)
+        if target is None:
+            return None
+        address = _address(target, url, query)
+        try:
+            request = self._requests.send(
+                address, headers=self._headers_to(address, headers), about=str(url)
+            )
+        except StorageError as error:
+            if never_connected(error):
+                self._avoid(target)
+            return None
+        return Asked(target, url, query, headers, request) if request is not None else None
 
     def heed(self, url: ObjectUrl, address: str) -> None:
         """Compare the map with where the proxy has just sent a PUT; read it again if they differ.
@@ -166,11 +192,14 @@ class Router:
         query: Mapping[str, str],
         headers: Mapping[str, str] | None,
     ) -> OpenReply:
-        address = f"{target.endpoint}{object_path(url)}?{query_text(query)}"
-        sent = self._requests.headers_for(address)
+        address = _address(target, url, query)
         return self._requests.exchange(
-            method, address, headers={**sent, **headers} if headers else sent, about=str(url)
+            method, address, headers=self._headers_to(address, headers), about=str(url)
         )
+
+    def _headers_to(self, address: str, headers: Mapping[str, str] | None) -> Mapping[str, str]:
+        own = self._requests.headers_for(address)
+        return {**own, **headers} if headers else own
 
     def _by_proxy(
         self,
@@ -289,6 +318,10 @@ class Router:
     @property
     def _endpoint(self) -> str:
         return self._requests.settings.endpoint
+
+
+def _address(target: Target, url: ObjectUrl, query: Mapping[str, str]) -> str:
+    return f"{target.endpoint}{object_path(url)}?{query_text(query)}"
 
 
 def end_refreshes() -> None:

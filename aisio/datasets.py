@@ -9,6 +9,7 @@ import operator
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from aisio.asked import Asked
 from aisio.client import Client, client_for
 from aisio.extras import missing_extra
 from aisio.in_flight import fetch_in_order
@@ -87,6 +88,10 @@ class AISMapDataset(Dataset[tuple[str, bytes]]):
         one, info = self._listed(index)
         return info.name, one.read(info, etl_name=self._etl_name)
 
+    def _ask(self, index: int) -> Asked | None:
+        one, info = self._listed(index)
+        return one.ask(info, etl_name=self._etl_name)
+
     def _listed(self, index: int) -> tuple[Source, ObjectInfo]:
         number = operator.index(index)
         try:
@@ -104,6 +109,7 @@ class AISMapDataset(Dataset[tuple[str, bytes]]):
         read = fetch_in_order(
             indices,
             self._read,
+            ask=self._ask,
             pace=self._pace,
             size_of=lambda index: self._listed(index)[1].size_bytes,
             result_bytes=_payload_bytes,
@@ -178,6 +184,7 @@ class AISIterDataset(Splitting, IterableDataset[tuple[str, bytes]]):
         return fetch_in_order(
             mine,
             self._read,
+            ask=self._ask,
             pace=Pace(self._concurrency),
             size_of=lambda listed: listed[1].size_bytes,
             result_bytes=_payload_bytes,
@@ -186,6 +193,10 @@ class AISIterDataset(Splitting, IterableDataset[tuple[str, bytes]]):
     def _read(self, listed: tuple[Source, ObjectInfo]) -> tuple[str, bytes]:
         one, info = listed
         return info.name, one.read(info, etl_name=self._etl_name)
+
+    def _ask(self, listed: tuple[Source, ObjectInfo]) -> Asked | None:
+        one, info = listed
+        return one.ask(info, etl_name=self._etl_name)
 
 
 def _worker() -> int:

@@ -78,6 +78,7 @@ class ObjectGroup:
         return fetch_in_order(
             self,
             Object.get_with_info,
+            ask=Object.ask,
             pace=Pace(Concurrency.of(concurrency)),
             result_bytes=lambda found: len(found[1]),
         )

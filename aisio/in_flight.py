@@ -1,18 +1,25 @@
 """Many small reads at once, their results in order.
 
 Theory of operation. A small object costs its round trip, not its bytes; so a few reads are always
-under way, each on a connection of its own. The reader's own thread pulls items, hands them to
-threads and yields results in the items' order. Threads belong to the process: they keep their
-sessions from one iteration to the next, and end before a fork. None ever waits for more work
-inside an iteration, so that an iterator that nobody closes holds no thread.
+under way, each on a connection of its own, and their results are yielded in the items' order. There
+are two ways to have one under way.
+
+Asked ahead (`aisio.asked`): the reader's own thread sends the request, and reads the answer when
+its turn comes; until then the system keeps what arrives. No thread is woken for it, and none waits
+for the interpreter's lock. What one failure strikes, such as a restart, is asked for anew together.
+
+By threads, what cannot be asked ahead (https, stores that are no cluster), and large objects, whose
+bytes would find no room in the system. Threads belong to the process (`aisio.reading_threads`).
+None ever waits for more work inside an iteration, so that an iterator that nobody closes holds no
+thread.
 
 How many are under way is found by trial (`Pace`): more, as long as that brings more through; fewer,
 where fewer do as well. Half, when the store asks for fewer. Where it comes to one, the reader's own
 thread fetches it.
 
-Both locks may be taken again by the thread that has them: a signal handler reads, or the garbage
+The lock may be taken again by the thread that has it: a signal handler reads, or the garbage
 collector closes an iteration that nobody closed. A thread that reads takes no other lock while it
-has its run's: who holds the pool's may be waiting for that run.
+has its run's: who holds that of the threads may be waiting for that run.
 """
 
 from __future__ import annotations
@@ -24,11 +31,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from queue import SimpleQueue
 from typing import Generic, TypeVar, cast
 
-from aisio.errors import StorageError
-from aisio.pace import MOST_IN_FLIGHT, Pace
+from aisio.asked import Asked, answered_by
+from aisio.errors import StorageError, StoreTimeoutError
+from aisio.pace import Pace
+from aisio.reading_threads import reading_threads
 from aisio.retries import failures_heard_by
 
 __all__ = ["fetch_in_order"]
@@ -46,27 +54,26 @@ _LARGE_BYTES = 1 << 20
 _CLOSE_WAIT_S = 1.0
 """How long the end of an iteration waits for calls that are under way and no longer wanted."""
 
-_END_WAIT_S = 2.0
-"""How long a fork waits for idle threads to end."""
-
 
 def fetch_in_order(
     items: Iterable[T],
     fetch: Callable[[T], R],
     *,
+    ask: Callable[[T], Asked | None] = lambda _: None,
     pace: Pace | None = None,
     size_of: Callable[[T], int | None] = lambda _: None,
     result_bytes: Callable[[R], int],
 ) -> Iterator[R]:
     """Yield `fetch(item)` for each item, in order, with several calls under way at a time.
 
-    The items are pulled by the calling thread, a few ahead. One item alone is fetched by the
-    calling thread too. An error, of the items or of a call, is raised at its place in the order,
+    The items are pulled, and asked for ahead, by the calling thread. One item alone is fetched by
+    it too. An error, of the items or of a call, is raised at its place in the order,
     and ends the iteration. What is not begun when the iterator is closed, never is.
 
     Args:
         items: What to fetch.
-        fetch: Called in other threads, several times at once.
+        fetch: Called in other threads, several times at once, but for what was asked ahead.
+        ask: Sends the request of a later fetch ahead, or returns None where that cannot be.
         pace: How many calls, and how many bytes, may be under way; it learns from one call of this
             function to the next. Without it a new one.
         size_of: The number of bytes that an item's result will have, where that is known. Where it
@@ -82,7 +89,7 @@ def fetch_in_order(
         while (call := feed.next()) is not None:
             yield call.run_here(fetch)
         return
-    run = _Run(feed, fetch, pace, result_bytes)
+    run = _Run(feed, fetch, ask, pace, result_bytes)
     try:
         yield from run.results()
     finally:
@@ -92,11 +99,13 @@ def fetch_in_order(
 class _Call(Generic[T, R]):
     """One call of fetch: its item, then its outcome."""
 
-    __slots__ = ("_error", "_result", "done", "item", "size_bytes")
+    __slots__ = ("_error", "_result", "asked", "done", "is_large", "item", "size_bytes")
 
     def __init__(self, item: T, size_bytes: int | None, error: BaseException | None = None) -> None:
         self.item = item
         self.size_bytes = size_bytes
+        self.asked: Asked | None = None
+        self.is_large = False
         self._error = error
         self.done = threading.Lock()
         if error is None:
@@ -169,15 +178,19 @@ class _Run(Generic[T, R]):
         self,
         feed: _Feed[T, R],
         fetch: Callable[[T], R],
+        ask: Callable[[T], Asked | None],
         pace: Pace,
         result_bytes: Callable[[R], int],
     ) -> None:
         self._feed = feed
         self._fetch = fetch
+        self._ask = ask
+        self._asks = True
+        self._failure: StorageError | None = None
         self._pace = pace
         self._result_bytes = result_bytes
         self._pid = os.getpid()
-        self._pool = _pool
+        self._threads = reading_threads()
         self._lock = threading.RLock()
         self._nobody_works = threading.Condition(self._lock)
         self._queue: deque[_Call[T, R]] = deque()
@@ -185,7 +198,7 @@ class _Run(Generic[T, R]):
         self._working = 0
         self._held_bytes = 0
         self._expected_bytes: float | None = None
-        self._pool.enter()
+        self._threads.enter()
 
     def results(self) -> Iterator[R]:
         pace = self._pace
@@ -206,6 +219,9 @@ class _Run(Generic[T, R]):
             if not self._in_order:
                 return
             call = self._in_order.popleft()
+            if call.asked is not None:
+                yield self._result_of_asked(call, call.asked)
+                continue
             waited_s = 0.0
             if not call.done.acquire(blocking=False):
                 before = pace.now()
@@ -225,6 +241,32 @@ class _Run(Generic[T, R]):
         self._pace.delivered(self._result_bytes(result), self._pace.now() - before)
         return result
 
+    def _result_of_asked(self, call: _Call[T, R], asked: Asked) -> R:
+        before = self._pace.now()
+        with failures_heard_by(self._hear), answered_by(asked):
+            result = self._fetch(call.item)
+        size = self._result_bytes(result)
+        self._learn(call, size)
+        with self._lock:
+            self._held_bytes -= size
+        if self._failure is not None:
+            self._ask_again(self._failure)
+        self._pace.delivered(size, self._pace.now() - before)
+        return result
+
+    def _hear(self, error: StorageError) -> None:
+        self._failure = error
+        self._pace.slow_down(error)
+
+    def _ask_again(self, failure: StorageError) -> None:
+        """Ask anew for what met the failure as well: one wait is enough for all that it struck."""
+        self._failure = None
+        is_late = isinstance(failure, StoreTimeoutError)
+        for call in self._in_order:
+            if call.asked is not None and (is_late or call.asked.has_failed):
+                call.asked.close()
+                self._begin(call)
+
     def _check_process(self) -> None:
         if os.getpid() != self._pid:
             raise StorageError(
@@ -232,20 +274,34 @@ class _Run(Generic[T, R]):
             )
 
     def _refill(self) -> None:
-        while len(self._in_order) < _AHEAD * self._pace.limit:
+        while len(self._in_order) < (1 if self._asks else _AHEAD) * self._pace.limit:
             call = self._feed.peek()
-            if call is None or not self._has_room_for(call):
+            if call is None:
+                return
+            call.is_large = (call.size_bytes or self._expected_bytes or 0) > _LARGE_BYTES
+            if not self._has_room_for(call):
                 return
             self._feed.next()
             self._in_order.append(call)
-            if not call.done.locked():  # the items' own error
-                continue
-            with self._lock:
-                self._queue.append(call)
-                idle = self._working < self._pace.limit
-                self._working += idle
-            if idle:
-                self._pool.lend(self._work)
+            if call.done.locked():  # else it is the items' own error
+                self._begin(call)
+
+    def _begin(self, call: _Call[T, R]) -> None:
+        """Ask for it, where that can be done ahead; else leave it to a thread."""
+        call.asked = None
+        if not call.is_large:
+            with suppress(Exception):  # it is met again, in its turn, where the item is fetched
+                call.asked = self._ask(call.item)
+        self._asks = call.asked is not None
+        if self._asks:
+            self._pace.do_not_probe()
+            return
+        with self._lock:
+            self._queue.append(call)
+            idle = self._working < self._pace.limit
+            self._working += idle
+        if idle:
+            self._threads.lend(self._work)
 
     def _has_room_for(self, call: _Call[T, R]) -> bool:
         """Reserve the bytes that a call will hold, if there is room; one alone always has."""
@@ -290,7 +346,7 @@ class _Run(Generic[T, R]):
                 with suppress(IndexError):
                     return self._queue.popleft()
             self._working -= 1
-            self._pool.give_back()
+            self._threads.give_back()
             if not self._working:
                 self._nobody_works.notify_all()
             return None
@@ -307,91 +363,11 @@ class _Run(Generic[T, R]):
     def close(self) -> None:
         if os.getpid() != self._pid or sys.is_finalizing():
             return  # threads that are no more, or stand still: the lock may never be free
+        for call in self._in_order:
+            if call.asked is not None:
+                call.asked.close()
         self._queue.clear()
-        if not self._pool.has_this_thread():  # collected there: it could wait for itself
+        if not self._threads.has_this_thread():  # collected there: it could wait for itself
             with self._nobody_works:
                 self._nobody_works.wait_for(lambda: not self._working, _CLOSE_WAIT_S)
-        self._pool.leave()
-
-
-class _Pool:
-    """The threads of this process; iterations borrow them. There are as many as were ever lent."""
-
-    def __init__(self) -> None:
-        self._lock = threading.RLock()
-        self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
-        self._threads: list[threading.Thread] = []
-        # Counts, as lists: those change in one step, without the lock.
-        self._lent: list[None] = []
-        self._runs: list[None] = []
-
-    def enter(self) -> None:
-        self._runs.append(None)
-
-    def lend(self, work: Callable[[], None]) -> None:
-        with self._lock:
-            self._lent.append(None)
-            if len(self._threads) < min(len(self._lent), MOST_IN_FLIGHT):
-                self._add_thread()
-            if self._threads:
-                self._work.put(work)
-                return
-        work()
-
-    def _add_thread(self) -> None:
-        # Daemons: a program ends although a store has stalled.
-        thread = threading.Thread(target=_serve, args=(self._work,), name="aisio-read", daemon=True)
-        # Where the system has none left, those that are there do the work, or else the caller.
-        with suppress(RuntimeError):
-            thread.start()
-            self._threads.append(thread)
-
-    def give_back(self) -> None:
-        """Say that a thread is about to return from its work."""
-        self._lent.pop()
-
-    def leave(self) -> None:
-        self._runs.pop()
-
-    def has_this_thread(self) -> bool:
-        return threading.current_thread() in self._threads
-
-    def end_idle_threads(self) -> None:
-        with self._lock:
-            if self._runs or self._lent:
-                return
-            # A queue of their own to the end: a thread begun meanwhile would take one of the Nones,
-            # and the one that it was meant for would never end.
-            threads, self._threads = self._threads, []
-            queue, self._work = self._work, SimpleQueue()
-        for _ in threads:
-            queue.put(None)
-        until = time.monotonic() + _END_WAIT_S
-        for thread in threads:
-            thread.join(max(0.0, until - time.monotonic()))
-
-
-def _serve(queue: SimpleQueue[Callable[[], None] | None]) -> None:
-    while (work := queue.get()) is not None:
-        work()
-        del work  # or an iteration would live until the next one
-
-
-_pool = _Pool()
-
-
-def end_idle_threads() -> None:
-    """End this process's threads, unless they are at work.
-
-    This is done before each fork: Python warns where a process with threads forks.
-    """
-    _pool.end_idle_threads()
-
-
-def _forget_threads() -> None:
-    global _pool
-    _pool = _Pool()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=end_idle_threads, after_in_child=_forget_threads)
+        self._threads.leave()

@@ -24,6 +24,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from aisio.asked import Asked
 from aisio.catalog.entries import CLOUD_SCHEMES, NamedSource
 from aisio.client import Client, client_at
 from aisio.errors import CatalogError, ConfigError, DigestError, UrlError
@@ -216,6 +217,10 @@ class CatalogSource(Source):
             DigestError: The entry has a digest, and this is not the object that was listed.
         """
         return super().get(info, etl_name=self._etl(etl_name))
+
+    def ask(self, info: ObjectInfo, *, etl_name: str | None = None) -> Asked | None:
+        """See `Source.ask`; ETL as for `get`."""
+        return super().ask(info, etl_name=self._etl(etl_name))
 
     def read(self, info: ObjectInfo, *, etl_name: str | None = None) -> bytes:
         """See `Source.read`; ETL and errors as for `get`."""

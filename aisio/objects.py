@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import msgspec
 
+from aisio.asked import Asked
 from aisio.checksums import new_hasher
 from aisio.cluster import Router
 from aisio.errors import IntegrityError, NotFoundError, RangeError, StorageError
@@ -154,6 +155,16 @@ class Object:
         """
         return self._read(lambda attempts: self._open(None, None, attempts))
 
+    def ask(
+        self, byte_range: ByteRange | None = None, *, etl_name: str | None = None
+    ) -> Asked | None:
+        """Send the request for the object, or a range, whose answer is read later: `aisio.asked`.
+
+        None where that cannot be: over https, and where no target is known.
+        """
+        headers = {"Range": str(byte_range)} if byte_range else None
+        return Router(self.client.requests).ask(self.url, self._query(etl_name), headers)
+
     def get_member(self, archpath: str) -> bytes:
         """Read one file of this object, which is an archive; only its length can be verified.
 
@@ -239,10 +250,8 @@ class Object:
         return Router(self.client.requests).open(method, self.url, query, headers)
 
     def _open(self, byte_range: ByteRange | None, etl_name: str | None, attempts: Attempts) -> Body:
-        query = messages.bucket_query(self.url)
-        if etl_name:
-            query["etl_name"] = etl_name
-        response = self._send("GET", query, {"Range": str(byte_range)} if byte_range else None)
+        headers = {"Range": str(byte_range)} if byte_range else None
+        response = self._send("GET", self._query(etl_name), headers)
         info = messages.parse_object_headers(response.headers, self.url)
         raw, rate = ReplyBody(response, str(self.url)), self._least_rate()
         if etl_name:
@@ -258,6 +267,10 @@ class Object:
             return Body(raw, info, size, checksum, resume, resume.parts, rate)
         resume = _Resume(self, info, ByteRange(0, None), attempts)
         return Body(raw, info, info.size_bytes, info.checksum, resume, resume.parts, rate)
+
+    def _query(self, etl_name: str | None) -> dict[str, str]:
+        query = messages.bucket_query(self.url)
+        return query | {"etl_name": etl_name} if etl_name else query
 
     def _least_rate(self) -> LeastRate | None:
         return LeastRate.of(self.client.settings.timeouts)

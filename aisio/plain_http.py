@@ -32,7 +32,7 @@ from aisio.reply_head import (
 )
 from aisio.stats import here
 
-__all__ = ["PlainPool", "PlainReply"]
+__all__ = ["PlainPool", "PlainReply", "PlainRequest"]
 
 _LONGEST_LINE_BYTES = 8 * 1024
 _MOST_INTERIM_REPLIES = 20
@@ -42,6 +42,7 @@ _DRAINED_S = 1.0
 _MOST_IDLE_S = 60.0
 """What was not used for longer is not used again: what stands between may have dropped it, and does
 not always say so."""
+_SUCCESS = b"HTTP/1.1 2"
 _NOT_IN_A_TARGET = re.compile(r"[^\x21-\x7e]")
 _NOT_IN_A_VALUE = re.compile(r"[^\t\x20-\x7e\x80-\xff]")
 
@@ -204,6 +205,56 @@ class PlainReply:
             self.close()
 
 
+class PlainRequest:
+    """A request that was sent, on a connection that may be found dead: then it is sent once more.
+
+    Args:
+        pool: Of the connection.
+        connection: One that was kept, or whose reply is left lying for a while.
+        method: GET or HEAD.
+        data: The request's bytes.
+    """
+
+    __slots__ = ("_connection", "_data", "_is_sent", "_method", "_pool")
+
+    def __init__(
+        self, pool: PlainPool, connection: BufferedSocket, method: str, data: bytes
+    ) -> None:
+        self._pool = pool
+        self._method = method
+        self._data = data
+        self._is_sent = _sent(connection, data)
+        self._connection = connection
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether it is known already that no success comes: by another answer, or by the end."""
+        begin = self._connection.peek(len(_SUCCESS))
+        return begin is not None and begin != _SUCCESS
+
+    def reply(self) -> PlainReply:
+        """Wait for the answer and return its open reply; once.
+
+        Raises:
+            requests.ReadTimeout: No answer in time.
+            ProtocolError: No or no sound answer, or none on a second connection.
+        """
+        try:
+            return self._pool.answer(self._connection, self._method, self._is_sent)
+        except ProtocolError as error:
+            if not isinstance(error.__cause__, ConnectionError):
+                raise
+        except requests.ReadTimeout:
+            self._pool.close()  # what was kept beside it may be as dead
+            raise
+        here().requests += 1
+        return self._pool.exchange(self._method, self._data)
+
+    def close(self) -> None:
+        """Cut the connection, whose reply nobody wants."""
+        self._connection.close()
+
+
 class PlainPool:
     """The connections of one process to one host, for GET and HEAD; threads may share it.
 
@@ -247,21 +298,34 @@ class PlainPool:
         Source:
             RFC 9112, section 9.3.1.
         """
-        request = self._request(method, target, headers, body)
+        data = self._data(method, target, headers, body)
         kept = self._take()
         if kept is not None:
-            try:
-                return self._send(kept, method, request)
-            except ProtocolError as error:
-                if not isinstance(error.__cause__, ConnectionError):
-                    raise
-            except requests.ReadTimeout:
-                self.close()  # what was kept beside it may be as dead
-                raise
-            here().requests += 1
-        return self._send(self._connect(), method, request)
+            return PlainRequest(self, kept, method, data).reply()
+        return self.exchange(method, data)
 
-    def _request(
+    def send(self, method: str, target: str, headers: Mapping[str, str]) -> PlainRequest:
+        """Send a request whose reply is wanted later.
+
+        Raises:
+            ConnectTimeoutError: No connection in time.
+            NewConnectionError: No connection.
+            requests.RequestException: The target or a header cannot be sent.
+        """
+        data = self._data(method, target, headers, None)
+        return PlainRequest(self, self._take() or self._connect(), method, data)
+
+    def exchange(self, method: str, data: bytes) -> PlainReply:
+        """Send the bytes of a request on a new connection and return its open reply.
+
+        Raises:
+            requests.ReadTimeout: No answer in time.
+            ProtocolError: No or no sound answer.
+        """
+        connection = self._connect()
+        return self.answer(connection, method, _sent(connection, data))
+
+    def _data(
         self, method: str, target: str, headers: Mapping[str, str], body: bytes | None
     ) -> bytes:
         if _NOT_IN_A_TARGET.search(target):
@@ -275,9 +339,9 @@ class PlainPool:
             return line + lines + b"\r\n"
         return b"%sContent-Length: %d\r\n\r\n%s" % (line + lines, len(body), body)
 
-    def _send(self, connection: BufferedSocket, method: str, request: bytes) -> PlainReply:
+    def answer(self, connection: BufferedSocket, method: str, is_sent: bool) -> PlainReply:
+        """Read the head of an answer and return its open reply; errors as for `exchange`."""
         try:
-            is_sent = _sent(connection, request)
             head = _next_head(connection, method)
             head.keeps = head.keeps and is_sent
             return PlainReply(self, connection, head)
@@ -349,12 +413,17 @@ class PlainPool:
         return BufferedSocket(inner, self._timeouts.read_s, self._slow_s)
 
 
-def _sent(connection: BufferedSocket, request: bytes) -> bool:
+def _sent(connection: BufferedSocket, data: bytes) -> bool:
     """Tell whether all was sent; what stops it may be an answer, given before all was read."""
     try:
-        connection.send(request)
+        connection.send(data)
     except ConnectionError:
         return False
+    except BaseException as error:
+        connection.close()
+        if isinstance(error, TimeoutError):
+            raise requests.ReadTimeout(str(error)) from error
+        raise
     return True
 
 

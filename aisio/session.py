@@ -17,7 +17,7 @@ import re
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any, NamedTuple, TypeVar
@@ -35,7 +35,8 @@ from aisio.errors import (
     StorageError,
 )
 from aisio.least_rate import LeastRate
-from aisio.pools import Pools, keep_headers
+from aisio.plain_http import PlainRequest
+from aisio.pools import Pool, Pools, keep_headers
 from aisio.records import Settings, TlsFiles
 from aisio.replies import (
     FOREIGN,
@@ -333,13 +334,22 @@ class WorkerRequestClient:
         Raises:
             StorageError: Status 400 or above, no answer, or no connection.
         """
+        here().requests += 1
+        return self._opened(partial(self._exchange, method, url, headers, body), method, url, about)
+
+    def answer(self, request: PlainRequest, url: str, *, about: str) -> OpenReply:
+        """Return the open reply to what `send` has sent to a host; errors as for `exchange`."""
+        return self._opened(request.reply, "GET", url, about)
+
+    def _opened(
+        self, wait: Callable[[], OpenReply], method: str, url: str, about: str
+    ) -> OpenReply:
         counters = here()
-        counters.requests += 1
         counters.blocked_since = started = perf_counter()
         counters.blocked_on = about
         connecting_s = counters.connect_s
         try:
-            response = self._exchange(method, url, headers, body)
+            response = wait()
             if response.status >= 400:
                 raise refusal(response, method, about)
         except StorageError:
@@ -351,9 +361,35 @@ class WorkerRequestClient:
             counters.wait_s += perf_counter() - started - (counters.connect_s - connecting_s)
         return response
 
+    def send(self, url: str, *, headers: Mapping[str, str], about: str) -> PlainRequest | None:
+        """Send a GET whose answer `answer` is to read later; None where it cannot wait.
+
+        It can where plain http leads straight to the host.
+
+        Raises:
+            StorageError: No connection.
+        """
+        origin, target = _halves(url)
+        plain = self._pool(origin, url).plain
+        if plain is None:
+            return None
+        counters = here()
+        counters.requests += 1
+        counters.blocked_since = perf_counter()
+        counters.blocked_on = about
+        try:
+            return plain.send("GET", target, headers)
+        except FOREIGN as error:
+            raise translation(error, "GET", about, _host(url)) from error
+        finally:
+            counters.blocked_on = ""
+
+    def _pool(self, origin: str, url: str) -> Pool:
+        return self._pools.find(origin) or self._pools.open(origin, url, self.session)
+
     def _exchange(self, method: str, url: str, headers: Mapping[str, str], body: Any) -> OpenReply:
         origin, target = _halves(url)
-        pool = self._pools.find(origin) or self._pools.open(origin, url, self.session)
+        pool = self._pool(origin, url)
         if pool.plain is not None and method in ("GET", "HEAD"):
             return pool.plain.urlopen(method, target, headers, body)
         limits = self.settings.timeouts

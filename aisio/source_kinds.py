@@ -8,6 +8,7 @@ from functools import lru_cache, partial
 from itertools import islice
 from typing import Any, TypeAlias
 
+from aisio.asked import Asked
 from aisio.client import Client, ObjectGroup
 from aisio.errors import ConfigError, IntegrityError
 from aisio.records import ObjectInfo
@@ -91,6 +92,10 @@ class Source(ABC):
                 body.close()
                 raise
         return body
+
+    def ask(self, info: ObjectInfo, *, etl_name: str | None = None) -> Asked | None:
+        """Send the request of a `read` that comes later; see `Store.ask`."""
+        return self.store_of(info).ask(url_of(info), etl_name=etl_name)
 
     def read(self, info: ObjectInfo, *, etl_name: str | None = None) -> bytes:
         """Return the bytes of an object of this source; errors as for `Store.read`."""

@@ -13,6 +13,7 @@ import io
 from collections.abc import Iterator
 from functools import partial
 
+from aisio.asked import Asked
 from aisio.errors import ConfigError, NotFoundError, RangeError
 from aisio.once import Once
 from aisio.payloads import PutData
@@ -90,6 +91,17 @@ class TarStore(Store):
         if stop == start:
             return Body(io.BytesIO(), info, 0)
         return self._open(info, ByteRange(span.offset + start, span.offset + stop))
+
+    def ask(
+        self, url: ObjectUrl, byte_range: ByteRange | None = None, *, etl_name: str | None = None
+    ) -> Asked | None:
+        """See `Store.ask`; a whole member is a range of the archive."""
+        if byte_range or etl_name:
+            return None
+        _, span = self._member(url, "get")
+        if not span.size_bytes:
+            return None
+        return self.store.ask(self.url, ByteRange(span.offset, span.offset + span.size_bytes))
 
     def _open(self, info: ObjectInfo, part: ByteRange) -> Body:
         body = self.store.get(self.url, part)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import threading
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from http.client import HTTPConnection
+from itertools import islice
 from queue import SimpleQueue
 from typing import Any
 from urllib.parse import urlsplit
@@ -227,6 +230,30 @@ def by_hand_in_flight(names: Names, corpus: Corpus) -> Items:
         yield arrived.get(timeout=60)
 
 
+def by_hand_ahead(names: Names, corpus: Corpus) -> Items:
+    """One thread that has asked for eight objects before it reads the first, in order."""
+    wanted = iter(addresses(corpus, names(corpus)))
+    free: dict[str, list[HTTPConnection]] = defaultdict(list)
+    asked: deque[tuple[HTTPConnection, list[HTTPConnection]]] = deque()
+
+    def ask() -> None:
+        for address in islice(wanted, 1):
+            kept = free[address.host]
+            connection = kept.pop() if kept else HTTPConnection(address.host)
+            connection.request("GET", address.path)
+            asked.append((connection, kept))
+
+    yield READY
+    for _ in range(THREADS):
+        ask()
+    while asked:
+        connection, kept = asked.popleft()
+        data = connection.getresponse().read()
+        kept.append(connection)
+        ask()
+        yield len(data)
+
+
 def batch_by_hand(names: Names, size: int, corpus: Corpus) -> Items:
     """get-batch by http.client: the archive into one reused buffer, members copied out."""
     import urllib3
@@ -291,6 +318,7 @@ GET_CASES: dict[str, Reader] = {
     "curl": partial(curl_one_by_one, _small),
     "by hand: http.client": partial(by_hand, _small),
     "by hand: 8 threads": partial(by_hand_in_flight, _small),
+    "by hand: 8 asked ahead": partial(by_hand_ahead, _small),
 }
 LOADER_CASES: dict[str, Reader] = {
     "aisio AISMapDataset": loader,
@@ -314,5 +342,6 @@ TINY_CASES: dict[str, Reader] = {
     "obstore over /s3": partial(obstore_one_by_one, _few_tiny),
     "by hand: http.client": partial(by_hand, _few_tiny),
     "by hand: 8 threads": partial(by_hand_in_flight, _tiny),
+    "by hand: 8 asked ahead": partial(by_hand_ahead, _tiny),
     "by hand: get-batch": partial(batch_by_hand, _tiny, TINY_BYTES),
 }

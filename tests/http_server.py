@@ -50,6 +50,7 @@ class Server(ThreadingTCPServer):
 
     daemon_threads = True
     allow_reuse_address = True
+    request_queue_size = 128  # beyond it, a connection takes a second
 
     def __init__(self, *replies: Reply, host: str = "127.0.0.1") -> None:
         super().__init__((host, 0), _Conversation)

@@ -1,13 +1,67 @@
-"""A cluster of one scripted server, and a client to it."""
+"""Clusters of scripted servers, and clients to them."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 
-from aisio.client import Client
+from aisio.client import Client, Object
 from aisio.records import RetryPolicy, Settings
 from tests.http_server import Reply, Server
+
+DATA = Reply(200, b"data")
+
+
+def cluster_map(version: int, proxy: str, *targets: str) -> Reply:
+    """Return a reply that holds a cluster map."""
+
+    def node(name: str, url: str) -> dict[str, object]:
+        return {"daemon_id": name, "public_net": {"direct_url": url}, "id_digest": len(name)}
+
+    body = {
+        "version": str(version),
+        "uuid": "u",
+        "proxy_si": node("p", proxy),
+        "tmap": {f"t{number}": node(f"t{number}", url) for number, url in enumerate(targets)},
+    }
+    return Reply(200, json.dumps(body).encode())
+
+
+@dataclass
+class Nodes:
+    """A proxy, a target, and an object of theirs."""
+
+    proxy: Server
+    target: Server
+    item: Object
+
+    def asked(self) -> tuple[list[str], list[str]]:
+        """Return the methods and first path parts that proxy and target were asked."""
+        return tuple(
+            [
+                f"{request.method} {request.target.split('/')[2].split('?')[0]}"
+                for request in requests
+            ]
+            for requests in (self.proxy.requests, self.target.requests)
+        )  # type: ignore[return-value]
+
+
+@contextmanager
+def nodes(
+    *answers: Reply, maps: int = 1, by_proxy: tuple[Reply, ...] = (), attempts: int = 1
+) -> Iterator[Nodes]:
+    """Start a target with these answers, and a proxy that has maps first, then these answers."""
+    with ExitStack() as stack:
+        target = stack.enter_context(Server(*answers))
+        proxy = stack.enter_context(Server())
+        proxy.replies = [cluster_map(v + 1, proxy.url, target.url) for v in range(maps)]
+        proxy.replies += by_proxy
+        settings = Settings(proxy.url, token="s3cret", retry=RetryPolicy(attempts=attempts))
+        client = Client.from_settings(settings)
+        stack.callback(client.close)
+        yield Nodes(proxy, target, client.bucket("b").object("a b"))
 
 
 @contextmanager

@@ -2,59 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pytest
 import xxhash
 
 from aisio import cluster
-from aisio.client import Client, Object
+from aisio.client import Client
 from aisio.cluster import Router
 from aisio.errors import NotFoundError
 from aisio.records import RetryPolicy, Settings, Timeouts
 from tests.http_server import Reply, Server
-
-DATA = Reply(200, b"data")
-
-
-def cluster_map(version: int, proxy: str, *targets: str) -> Reply:
-    """Return a reply that holds a cluster map."""
-
-    def node(name: str, url: str) -> dict[str, object]:
-        return {"daemon_id": name, "public_net": {"direct_url": url}, "id_digest": len(name)}
-
-    body = {
-        "version": str(version),
-        "uuid": "u",
-        "proxy_si": node("p", proxy),
-        "tmap": {f"t{number}": node(f"t{number}", url) for number, url in enumerate(targets)},
-    }
-    return Reply(200, json.dumps(body).encode())
-
-
-@dataclass
-class Nodes:
-    """A proxy, a target, and an object of theirs."""
-
-    proxy: Server
-    target: Server
-    item: Object
-
-    def asked(self) -> tuple[list[str], list[str]]:
-        """Return the methods and first path parts that proxy and target were asked."""
-        return tuple(
-            [
-                f"{request.method} {request.target.split('/')[2].split('?')[0]}"
-                for request in requests
-            ]
-            for requests in (self.proxy.requests, self.target.requests)
-        )  # type: ignore[return-value]
+from tests.scripted_cluster import DATA, Nodes, cluster_map, nodes
 
 
 @pytest.fixture(autouse=True)
@@ -63,20 +25,6 @@ def forget(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster, "_known", {})
     monkeypatch.setattr(cluster, "_changed_at", {})
     monkeypatch.setattr(cluster, "FRESH_S", 0.0)
-
-
-@contextmanager
-def nodes(*answers: Reply, maps: int = 1, by_proxy: tuple[Reply, ...] = ()) -> Iterator[Nodes]:
-    """Start a target with these answers, and a proxy that has maps first, then these answers."""
-    with ExitStack() as stack:
-        target = stack.enter_context(Server(*answers))
-        proxy = stack.enter_context(Server())
-        proxy.replies = [cluster_map(v + 1, proxy.url, target.url) for v in range(maps)]
-        proxy.replies += by_proxy
-        settings = Settings(proxy.url, token="s3cret", retry=RetryPolicy(attempts=1))
-        client = Client.from_settings(settings)
-        stack.callback(client.close)
-        yield Nodes(proxy, target, client.bucket("b").object("a b"))
 
 
 def test_reads_go_straight_to_the_target() -> None:

@@ -16,8 +16,9 @@ import pytest
 
 from aisio.client import Client
 from aisio.errors import NotFoundError, StorageError, ThrottledError
-from aisio.in_flight import end_idle_threads, fetch_in_order
+from aisio.in_flight import fetch_in_order
 from aisio.pace import Concurrency, Pace
+from aisio.reading_threads import end_idle_threads
 from aisio.records import RetryPolicy, Settings
 from aisio.retries import Attempts, Waiter, retry
 from tests.http_server import Reply, Server

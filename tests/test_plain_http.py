@@ -418,3 +418,58 @@ def test_what_an_interrupt_kept_from_being_made_goes_quietly(
 ) -> None:
     """Ctrl-C may come before the first line of `__init__`: nothing is told of it."""
     kind.__new__(kind).__del__()
+
+
+def test_a_request_that_is_sent_waits_for_nobody() -> None:
+    """Two are on their way before the first answer is read, each on a connection of its own."""
+    with pool_at(OK, OK, OK) as (server, pool):
+        sent = [pool.send("GET", "/a", {"X-Y": "z"}) for _ in range(2)]
+        assert [request.reply().read() for request in sent] == [OK.body] * 2
+        assert pool.send("GET", "/b", {}).reply().read() == OK.body
+        assert server.connections == 2
+
+
+@pytest.mark.parametrize("again", [OK, Reply(0)])
+def test_a_sent_request_that_broke_is_sent_once_more(again: Reply) -> None:
+    """Also on a connection that was new: its answer may have lain there for long."""
+    with pool_at(Reply(0), again, OK) as (server, pool):
+        request = pool.send("GET", "/a", {})
+        if again is OK:
+            assert request.reply().read() == OK.body
+        else:
+            with pytest.raises(ProtocolError, match="Connection aborted"):
+                request.reply()
+        assert len(server.requests) == 2
+
+
+def test_a_sent_request_whose_answer_is_not_wanted_is_cut() -> None:
+    """Its answer must not be the next one's."""
+    with pool_at(OK, Reply(200, b"b")) as (server, pool):
+        pool.send("GET", "/a", {}).close()
+        assert pool.urlopen("GET", "/b", {}).read() == b"b"
+        assert server.connections == 2
+
+
+@pytest.mark.parametrize(
+    ("answer", "has_failed"),
+    [
+        (b"", False),
+        (b"HTTP/1.1 200 OK\r\n", False),
+        (b"HTTP/1.1 206 Partial Content\r\n", False),
+        (b"HTTP/1.1 503 Busy\r\n", True),
+        (b"HTTP/1.1 307 Elsewhere\r\n", True),
+        (None, True),
+    ],
+)
+def test_a_sent_request_knows_whether_it_has_failed(answer: bytes | None, has_failed: bool) -> None:
+    """Without waiting, and without taking anything of the answer."""
+    wire = Wire()
+    request = wire.pool.send("GET", "/a", {})
+    assert not request.has_failed
+    if answer is None:
+        wire.there.close()
+    else:
+        wire.there.sendall(answer)
+    assert [request.has_failed, request.has_failed] == [has_failed] * 2
+    request.close()
+    wire.there.close()

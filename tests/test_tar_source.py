@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import pickle
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -157,6 +158,25 @@ def test_a_source_stays_itself(one):
     """`source` takes it as it is."""
     assert source(one) is one
     assert repr(one).startswith("TarSource('file:///")
+
+
+def test_a_member_is_asked_for_ahead_as_a_range(url):
+    """All of it; an empty one needs no request, and a part of one is not asked ahead."""
+    asked = []
+
+    class Asking(LocalStore):
+        def ask(self, url, byte_range=None, *, etl_name=None):
+            asked.append((url, byte_range, etl_name))
+
+    store = TarStore(Asking(), url)
+    for info in store.in_order():
+        store.ask(url.with_name(info.name))
+    store.ask(member(url, "B"), ByteRange(0, 10))
+    archive = Path("/", url.name).read_bytes()
+    assert [(where, etl_name) for where, _, etl_name in asked] == [(url, None)] * 3
+    assert [archive[part.start : part.stop] for _, part, _ in asked] == [
+        data for _, data in MEMBERS if data
+    ]
 
 
 def test_a_tar_in_a_cloud_is_read_by_ranges():

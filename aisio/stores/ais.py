@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 
+from aisio.asked import Asked
 from aisio.client import Bucket, Client
 from aisio.payloads import PutData
 from aisio.records import ByteRange, ObjectInfo
@@ -45,6 +46,12 @@ class AisStore(Store):
     ) -> Body:
         """See `Store.get`."""
         return self.client.object(url).stream(byte_range, etl_name=etl_name)
+
+    def ask(
+        self, url: ObjectUrl, byte_range: ByteRange | None = None, *, etl_name: str | None = None
+    ) -> Asked | None:
+        """See `Store.ask`."""
+        return self.client.object(url).ask(byte_range, etl_name=etl_name)
 
     def read(self, url: ObjectUrl, *, etl_name: str | None = None) -> bytes:
         """See `Store.read`."""

@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from functools import partial
 
+from aisio.asked import Asked
 from aisio.errors import StoreTimeoutError, TruncatedError, UnavailableError
 from aisio.object_reader import open_seekable
 from aisio.payloads import PutData
@@ -70,6 +71,12 @@ class Store(ABC):
             RangeError: The range begins at or beyond the object's end.
             ConfigError: This store has no ETL.
         """
+
+    def ask(
+        self, url: ObjectUrl, byte_range: ByteRange | None = None, *, etl_name: str | None = None
+    ) -> Asked | None:
+        """Send the request of a later `get`; None where a store cannot: see `aisio.asked`."""
+        return None
 
     def read(self, url: ObjectUrl, *, etl_name: str | None = None) -> bytes:
         """Return the whole object, verified; a read that was cut, or went silent, is begun again.

@@ -65,7 +65,16 @@ BATCH: dict[str, Outcome] = {
 }
 """What get-batch makes of a fault in its archive, of objects whose checksums were listed."""
 
+LATE = {
+    (way, fault): Outcome("same", 1, 2)
+    for way, how in WAYS.items()
+    if how.ahead
+    for fault in ("stall", "silence")
+}
+"""What was asked ahead is asked anew after a timeout: it would have to be waited for as long."""
+
 SPECIAL: Mapping[tuple[str, str], Outcome | None] = {
+    **LATE,
     # AIStore gives no checksum of a listing, a range or a member; a web server gives none at all.
     ("`Bucket.list`", "corrupt byte"): UNSEEN,
     ("`Object.get`, a range", "corrupt byte"): UNSEEN,

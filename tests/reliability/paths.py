@@ -83,6 +83,7 @@ class Way:
         method: Their method.
         at: Byte of the body at which the fault strikes.
         other: Path and query of another request, whose reply is a sound one.
+        ahead: The request that meets the fault is sent before its answer is wanted.
         to: What stands behind the proxy: "gateway"; "target", the same with an address of its own
             for the target; "s3".
     """
@@ -93,6 +94,7 @@ class Way:
     method: str = "GET"
     at: int = 40_000
     other: str = "/v1/objects/data/other?provider=ais"
+    ahead: bool = False
     to: str = "gateway"
 
 
@@ -268,18 +270,18 @@ WAYS: Mapping[str, Way] = {
     "`Object.get_member`": Way(_member, other=_MEMBER),
     "`Bucket.list`": Way(_list, asks="/v1/buckets/*", skip=1, at=20),
     "`AISMapDataset[i]`": Way(_map, skip=1),
-    "`AISMapDataset`, a batch": Way(_map_batch, skip=1),
-    "`AISIterDataset`": Way(_iter, skip=1),
+    "`AISMapDataset`, a batch": Way(_map_batch, skip=1, ahead=True),
+    "`AISIterDataset`": Way(_iter, skip=1, ahead=True),
     "`ais_load_files`": Way(_pipes, skip=1),
     "`Object.get(into=)`": Way(_get_into),
     "`Object.get(into=)`, in parts": _PARTS,
     "`aisio get`, in parts": replace(_PARTS, read=_command),
-    "`ObjectGroup.get_all`": Way(_group, skip=1),
+    "`ObjectGroup.get_all`": Way(_group, skip=1, ahead=True),
     "`Client.get_batch`": _BATCHES,
     "`AISBatchIterDataset`": replace(_BATCHES, read=_batch_dataset),
     "`AISShardReader`": _SHARDS,
     "`Object.get`, straight to the target": Way(_get, to="target"),
-    "`AISIterDataset`, straight to the target": Way(_iter, skip=1, to="target"),
+    "`AISIterDataset`, straight to the target": Way(_iter, skip=1, ahead=True, to="target"),
     "`AISShardReader`, straight to the target": replace(_SHARDS, to="target"),
     "`DirectStore.read`, http": Way(_web_object),
     "`DirectStore.read`, s3": _S3,
