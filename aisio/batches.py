@@ -36,7 +36,7 @@ from aisio.in_flight import fetch_in_order
 from aisio.least_rate import LeastRate
 from aisio.objects import Object
 from aisio.pace import Concurrency, Pace
-from aisio.plain_http import PlainReply
+from aisio.plain_reply import PlainReply
 from aisio.records import ObjectInfo
 from aisio.replies import MeasuredBody, OpenReply, ReplyBody, never_connected
 from aisio.stats import here, waiting

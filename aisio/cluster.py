@@ -21,9 +21,10 @@ from math import inf
 
 from aisio.asked import Asked, answer_to
 from aisio.errors import AccessError, NotFoundError, StorageError
+from aisio.http_urls import origin_of, query_text
 from aisio.replies import OpenReply, never_connected
 from aisio.retries import RETRIED, MissingForNowError
-from aisio.session import WorkerRequestClient, origin_of, query_text
+from aisio.session import WorkerRequestClient
 from aisio.urls import ObjectUrl
 from aisio.wire.messages import object_path
 from aisio.wire.placement import ClusterMap, Target, parse_cluster_map

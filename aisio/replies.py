@@ -27,7 +27,7 @@ from aisio.errors import (
     UnavailableError,
 )
 from aisio.least_rate import HANDED_OVER_AFTER_S, LeastRate
-from aisio.plain_http import PlainReply
+from aisio.plain_reply import PlainReply
 from aisio.records import ByteRange, ObjectInfo
 from aisio.streams import READ_PIECE_BYTES
 from aisio.wire.messages import error_for, parse_content_range

@@ -13,26 +13,29 @@ process's: see `aisio.pools`.
 from __future__ import annotations
 
 import os
-import re
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property, lru_cache, partial
+from functools import cached_property, partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any, NamedTuple, TypeVar
-from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import ReadTimeoutError
 
-from aisio.errors import (
-    ConfigError,
-    IntegrityError,
-    NotFoundError,
-    StorageError,
+from aisio.errors import ConfigError, NotFoundError, StorageError
+from aisio.http_urls import (
+    REDIRECTS,
+    halves,
+    headers_after,
+    host_of,
+    location,
+    meant,
+    origin_of,
+    query_text,
 )
 from aisio.least_rate import LeastRate
 from aisio.plain_http import PlainRequest
@@ -54,11 +57,8 @@ from aisio.wire.messages import error_for
 
 T = TypeVar("T")
 
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MOST_REDIRECTS = 3
 _PIECE_BYTES = 1024 * 1024
-_UNPRINTABLE = re.compile(r"[^\x21-\x7e]")
-_LINE_BREAK = re.compile("%0[AaDd]")
 _BARE_HEADERS = {"User-Agent": f"aisio/{__version__}"}
 
 
@@ -82,16 +82,16 @@ class _Session(requests.Session):
     """A session whose only credentials are the headers it is given."""
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
-        """Return the Location as it was meant; see `_meant`."""
-        location = super().get_redirect_target(resp)
-        return _meant(location, str(resp.url)) if location else None
+        """Return the Location as it was meant; see `aisio.http_urls.meant`."""
+        where = super().get_redirect_target(resp)
+        return meant(where, str(resp.url)) if where else None
 
     def rebuild_auth(
         self, prepared_request: requests.PreparedRequest, response: requests.Response
     ) -> None:
         """Leave the token behind where a redirect leaves the host; do not look into ~/.netrc."""
         headers = prepared_request.headers
-        kept = _headers_for(headers, str(response.request.url), str(prepared_request.url))
+        kept = headers_after(headers, str(response.request.url), str(prepared_request.url))
         if "Authorization" not in kept:
             headers.pop("Authorization", None)
 
@@ -191,7 +191,7 @@ class WorkerRequestClient:
         about = about or url
 
         def attempt() -> Reply:
-            with translated(method, about, _host(url)):
+            with translated(method, about, host_of(url)):
                 return self._send(method, url, query, message, headers, about)
 
         return self.retry(attempt) if safe else attempt()
@@ -282,14 +282,15 @@ class WorkerRequestClient:
         sent: Mapping[str, str] = {**self._headers, **headers} if headers else self._headers
         for _ in range(_MOST_REDIRECTS + 1):
             response = self.exchange(method, target, headers=sent, body=body, about=about)
-            if response.status not in _REDIRECTS:
+            if response.status not in REDIRECTS:
                 return response
             let_go(response)
-            location = _location(response, target, about)
-            sent = _headers_for(sent, target, location)
-            target = location
+            where = location(response.status, response.headers, target, about)
+            sent = headers_after(sent, target, where)
+            target = where
+        last = host_of(target)
         raise StorageError(
-            f"{method} {about}: more than {_MOST_REDIRECTS} redirects, the last to {_host(target)}",
+            f"{method} {about}: more than {_MOST_REDIRECTS} redirects, the last to {last}",
             url=about,
         )
 
@@ -311,14 +312,14 @@ class WorkerRequestClient:
         # Whatever the answer, a server may still wait for a body on this connection.
         response.close()
         response.release_conn()
-        if response.status not in _REDIRECTS:
+        if response.status not in REDIRECTS:
             raise StorageError(
-                f"PUT {about}: {_host(url)} answered {response.status} before it had the data: "
+                f"PUT {about}: {host_of(url)} answered {response.status} before it had the data: "
                 f"is it an AIStore endpoint?",
                 url=about,
             )
-        location = _location(response, url, about)
-        return HandOver(location, _headers_for(headers, url, location))
+        where = location(response.status, response.headers, url, about)
+        return HandOver(where, headers_after(headers, url, where))
 
     def exchange(
         self,
@@ -355,7 +356,7 @@ class WorkerRequestClient:
         except StorageError:
             raise
         except FOREIGN as error:
-            raise translation(error, method, about, _host(url)) from error
+            raise translation(error, method, about, host_of(url)) from error
         finally:
             counters.blocked_on = ""
             counters.wait_s += perf_counter() - started - (counters.connect_s - connecting_s)
@@ -369,7 +370,7 @@ class WorkerRequestClient:
         Raises:
             StorageError: No connection.
         """
-        origin, target = _halves(url)
+        origin, target = halves(url)
         plain = self._pool(origin, url).plain
         if plain is None:
             return None
@@ -380,7 +381,7 @@ class WorkerRequestClient:
         try:
             return plain.send("GET", target, headers)
         except FOREIGN as error:
-            raise translation(error, "GET", about, _host(url)) from error
+            raise translation(error, "GET", about, host_of(url)) from error
         finally:
             counters.blocked_on = ""
 
@@ -388,7 +389,7 @@ class WorkerRequestClient:
         return self._pools.find(origin) or self._pools.open(origin, url, self.session)
 
     def _exchange(self, method: str, url: str, headers: Mapping[str, str], body: Any) -> OpenReply:
-        origin, target = _halves(url)
+        origin, target = halves(url)
         pool = self._pool(origin, url)
         if pool.plain is not None and method in ("GET", "HEAD"):
             return pool.plain.urlopen(method, target, headers, body)
@@ -450,59 +451,3 @@ def _read_out(response: requests.Response, least_rate: LeastRate | None, what: s
             least_rate.add(len(pieces[-1]), perf_counter() - started)
             if least_rate.is_missed():
                 raise least_rate.error(what)
-
-
-def query_text(query: Mapping[str, str]) -> str:
-    """Return query parameters as they stand in a URL."""
-    return _encoded(tuple(query.items()))
-
-
-@lru_cache(maxsize=256)
-def _encoded(query: tuple[tuple[str, str], ...]) -> str:
-    return urlencode(query)
-
-
-def origin_of(url: str) -> str:
-    """Return scheme and host of a URL that has been encoded."""
-    return _halves(url)[0]
-
-
-def _halves(url: str) -> tuple[str, str]:
-    """Cut a URL that has been encoded into scheme and host, and what its request asks for."""
-    at = url.find("/", 8)  # behind "https://"; and behind "http://", where a host has one letter
-    if at < 0:
-        at = url.find("?")
-        return (url, "/") if at < 0 else (url[:at], "/" + url[at:])
-    return url[:at], url[at:]
-
-
-def _location(response: OpenReply, url: str, about: str) -> str:
-    location = response.headers.get("Location")
-    if not location:
-        raise IntegrityError(
-            f"{about}: redirected ({response.status}) without a Location", url=about
-        )
-    return urljoin(url, _meant(location, url)).partition("#")[0]
-
-
-def _meant(location: str, url: str) -> str:
-    """Percent-encode what AIStore leaves as it is in a Location; urllib.parse takes tabs out.
-
-    Raises:
-        StorageError: A line break of the name is gone, and this would hit another object: AIStore
-            5.0 writes a blank in its place (seen on a live cluster).
-    """
-    if len(_LINE_BREAK.findall(url)) > len(_LINE_BREAK.findall(location)):
-        raise StorageError(f"{url}: redirected without the line break in its name; rename it")
-    return _UNPRINTABLE.sub(lambda match: quote(match[0]), location)
-
-
-def _headers_for(headers: Mapping[str, str], old_url: str, new_url: str) -> Mapping[str, str]:
-    """Leave the token behind where the host changes: a target needs none after a redirect."""
-    if urlsplit(old_url)[:2] == urlsplit(new_url)[:2]:
-        return headers
-    return {name: value for name, value in headers.items() if name != "Authorization"}
-
-
-def _host(url: str) -> str:
-    return urlsplit(url).netloc

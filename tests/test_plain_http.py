@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from urllib3.exceptions import ProtocolError
 
 from aisio.buffered_socket import BufferedSocket
-from aisio.plain_http import PlainPool, PlainReply
+from aisio.plain_http import PlainPool
+from aisio.plain_reply import PlainReply
 from aisio.records import Timeouts
 from aisio.reply_head import BadReply
 from tests.http_server import Reply, Server
