@@ -134,6 +134,10 @@ class BufferedSocket:
         """Close the connection."""
         self._socket.close()
 
+    def __del__(self) -> None:
+        if hasattr(self, "_socket"):  # else an interrupt came before it had one
+            self.close()
+
 
 def _limit_waits(inner: socket.socket, timeout_s: float | None) -> None:
     """Have the system time reads and writes out.

@@ -19,10 +19,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import inf
 
-from aisio.asked import Asked, answer_to
+from aisio.asked import Asked, Question, Sent, answer_to
 from aisio.errors import AccessError, NotFoundError, StorageError
-from aisio.http_urls import origin_of, query_text
-from aisio.replies import OpenReply, never_connected
+from aisio.http_urls import REDIRECTS, origin_of, query_text
+from aisio.plain_http import PlainRequest
+from aisio.replies import OpenReply, let_go, never_connected
 from aisio.retries import RETRIED, MissingForNowError
 from aisio.session import WorkerRequestClient
 from aisio.urls import ObjectUrl
@@ -109,18 +110,21 @@ class Router:
         Raises:
             StorageError: Status 400 or above, no answer, or no connection.
         """
-        asked = answer_to(url, query, headers) if method == "GET" else None
-        target = asked.target if asked is not None else self._target_of(url)
+        sent = answer_to(Question(self._requests, url, query, headers)) if method == "GET" else None
+        request = sent.request if sent is not None else None
+        target = sent.target if sent is not None else self._target_of(url)
         if target is not None:
             try:
-                if asked is not None:
-                    return self._requests.answer(asked.take(), target.endpoint, about=str(url))
-                return self._at(target, method, url, query, headers)
+                response = self._at(target, method, url, query, headers, request)
+                if response.status not in REDIRECTS:
+                    return response
+                let_go(response)
             except StorageError as error:
                 if not self._proxy_knows_better(error, target):
                     raise
+            request = None
         try:
-            return self._by_proxy(method, url, query, headers)
+            return self._by_proxy(method, url, query, headers, request)
         except NotFoundError as error:
             if not self._is_settling():
                 raise
@@ -135,22 +139,27 @@ class Router:
     ) -> Asked | None:
         """Send a GET whose answer `open` is to read later; None where it cannot be sent ahead.
 
-        It can where it goes straight to a target by plain http. What goes wrong here shows when the
-        object is read.
+        It can where plain http leads to the node that has the object: a target, or a gateway. What
+        goes wrong here shows when the object is read.
         """
         target = self._target_of(url)
-        if target is None:
+        if target is None and not self._proxy_has_all():
             return None
-        address = _address(target, url, query)
+        node = self._endpoint if target is None else target.endpoint
+        if not node.startswith("http:"):
+            return None
+        address = _address(node, url, query)
         try:
             request = self._requests.send(
                 address, headers=self._headers_to(address, headers), about=str(url)
             )
         except StorageError as error:
-            if never_connected(error):
+            if target is not None and never_connected(error):
                 self._avoid(target)
             return None
-        return Asked(target, url, query, headers, request) if request is not None else None
+        if request is None:
+            return None
+        return Asked(Question(self._requests, url, query, headers), Sent(target, request))
 
     def heed(self, url: ObjectUrl, address: str) -> None:
         """Compare the map with where the proxy has just sent a PUT; read it again if they differ.
@@ -192,8 +201,11 @@ class Router:
         url: ObjectUrl,
         query: Mapping[str, str],
         headers: Mapping[str, str] | None,
+        request: PlainRequest | None,
     ) -> OpenReply:
-        address = _address(target, url, query)
+        if request is not None:
+            return self._requests.answer(request, target.endpoint, about=str(url))
+        address = _address(target.endpoint, url, query)
         return self._requests.exchange(
             method, address, headers=self._headers_to(address, headers), about=str(url)
         )
@@ -208,9 +220,19 @@ class Router:
         url: ObjectUrl,
         query: Mapping[str, str],
         headers: Mapping[str, str] | None,
+        request: PlainRequest | None,
     ) -> OpenReply:
         return self._requests.stream(
-            method, object_path(url), query=query, headers=headers, about=str(url)
+            method, object_path(url), query=query, headers=headers, about=str(url), sent=request
+        )
+
+    def _proxy_has_all(self) -> bool:
+        known = _known.get(self._key)
+        return (
+            self._requests.settings.direct
+            and known is not None
+            and known.map is not None
+            and known.map.is_one_node
         )
 
     def _target_of(self, url: ObjectUrl) -> Target | None:
@@ -321,8 +343,8 @@ class Router:
         return self._requests.settings.endpoint
 
 
-def _address(target: Target, url: ObjectUrl, query: Mapping[str, str]) -> str:
-    return f"{target.endpoint}{object_path(url)}?{query_text(query)}"
+def _address(node: str, url: ObjectUrl, query: Mapping[str, str]) -> str:
+    return f"{node}{object_path(url)}?{query_text(query)}"
 
 
 def end_refreshes() -> None:

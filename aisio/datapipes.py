@@ -14,10 +14,13 @@ import io
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from aisio.asked import Asked
 from aisio.client import Client, client_at, client_for, client_like
 from aisio.datapipe_base import IterDataPipe, StreamWrapper, functional_names
 from aisio.errors import ConfigError, NotFoundError, StorageError
+from aisio.in_flight import fetch_in_order
 from aisio.official import adapt_official
+from aisio.pace import Concurrency, Pace
 from aisio.sources import source
 from aisio.stores import AisStore, DirectSettings, Store, store_for
 from aisio.streams import Body
@@ -29,6 +32,7 @@ __all__ = ["AISFileLister", "AISFileLoader", "AISSourceLister"]
 
 _IN_TAR = ".tar/"
 _BUFFER_BYTES = 64 * 1024
+_UNKNOWN_COUNTS_AS_BYTES = 1 << 30
 
 
 @functional_names("ais_list_files", "list_files_by_ais")
@@ -92,6 +96,9 @@ class AISFileLoader(IterDataPipe[tuple[str, StreamWrapper]]):
         etl_name: Have the cluster transform each object by this ETL.
         client: The cluster, instead of `url`.
         direct: Read clouds (s3://, gs://, az://) round the cluster; settings say how.
+        concurrency: How many small objects of a cluster are asked for before they are read, or the
+            bounds within which to find out; without it 8 at first. As many URLs are pulled ahead;
+            1 pulls and asks one by one.
 
     Yields:
         (URL, stream): a binary stream that verifies what it reads and is closed when dropped. The
@@ -111,38 +118,64 @@ class AISFileLoader(IterDataPipe[tuple[str, StreamWrapper]]):
         *,
         client: Client | None = None,
         direct: bool | DirectSettings = False,
+        concurrency: int | Concurrency | None = None,
     ) -> None:
         super().__init__()
         self.source_datapipe = source_datapipe
         self.length = length
         self.etl_name = etl_name
+        self._concurrency = Concurrency.of(concurrency)
         self._direct = direct
         self._client = client_for(client, url)
         self._tars: dict[ObjectUrl, TarStore] = {}
 
     def __iter__(self) -> Iterator[tuple[str, StreamWrapper]]:
-        for url in self.source_datapipe:
+        bodies = fetch_in_order(
+            self.source_datapipe,
+            lambda url: (url, self._open(url)),
+            ask=self._ask,
+            pace=Pace(self._concurrency),
+            result_bytes=_body_bytes,
+            by_threads=False,
+        )
+        for url, body in bodies:
             # Without a buffer, a line would be read byte by byte.
-            yield url, StreamWrapper(io.BufferedReader(self._open(url), _BUFFER_BYTES))
+            yield url, StreamWrapper(io.BufferedReader(body, _BUFFER_BYTES))
 
-    def _open(self, url: str) -> Body:
-        if is_object_http_url(url):
-            return self._open_http(url)
-        parsed = ObjectUrl.parse(url).require_object()
-        archive = parsed.name.find(_IN_TAR)
-        if archive >= 0:
-            tar = parsed.with_name(parsed.name[: archive + len(_IN_TAR) - 1])
-            return self._open_in_tar(parsed, tar)
-        return self._store(parsed).get(parsed, etl_name=self.etl_name)
+    def _ask(self, text: str) -> Asked | None:
+        store, url, etl_name = self._place(text)
+        may_be_in_tar = _archive_of(url) is not None and not is_object_http_url(text)
+        if may_be_in_tar and not isinstance(store, TarStore):
+            return None
+        return store.ask(url, etl_name=etl_name)
 
-    def _store(self, url: ObjectUrl) -> Store:
-        return store_for(url, self._client, direct=self._direct)
+    def _open(self, text: str) -> Body:
+        store, url, etl_name = self._place(text)
+        archive = _archive_of(url)
+        if archive is None or isinstance(store, TarStore) or is_object_http_url(text):
+            return store.get(url, etl_name=etl_name)
+        return self._open_in_tar(store, url, archive)
 
-    def _open_in_tar(self, url: ObjectUrl, tar: ObjectUrl) -> Body:
+    def _place(self, text: str) -> tuple[Store, ObjectUrl, str | None]:
+        """Return where an object is, and what is to transform it."""
+        if is_object_http_url(text):
+            endpoint, url, etl_name = parse_object_http_url(text)
+            return AisStore(self._client_of(endpoint)), url, self.etl_name or etl_name
+        url = ObjectUrl.parse(text).require_object()
+        archive = _archive_of(url)
+        known = self._tars.get(archive) if archive is not None else None
+        store = known or store_for(url, self._client, direct=self._direct)
+        return store, url, self.etl_name
+
+    def _client_of(self, endpoint: str) -> Client:
+        if self._client is None:
+            return client_at(endpoint)
+        if self._client.endpoint != endpoint:
+            return client_like(self._client, endpoint)
+        return self._client
+
+    def _open_in_tar(self, store: Store, url: ObjectUrl, archive: ObjectUrl) -> Body:
         """Open a file in a tar, or an object in a folder whose name only looks like one."""
-        if tar in self._tars:
-            return self._tars[tar].get(url, etl_name=self.etl_name)
-        store = self._store(tar)
         try:
             return store.get(url, etl_name=self.etl_name)
         except StorageError as error:
@@ -150,25 +183,27 @@ class AISFileLoader(IterDataPipe[tuple[str, StreamWrapper]]):
             if type(error) not in (NotFoundError, StorageError):
                 raise
             missing = error
-        archive = TarStore(store, tar)
+        tar = TarStore(store, archive)
         try:
-            archive.check()
+            tar.check()
         except NotFoundError:
             raise missing from None
-        self._tars[tar] = archive
-        return archive.get(url, etl_name=self.etl_name)
-
-    def _open_http(self, text: str) -> Body:
-        endpoint, url, etl_name = parse_object_http_url(text)
-        client = self._client
-        if client is None:
-            client = client_at(endpoint)
-        elif client.endpoint != endpoint:
-            client = client_like(client, endpoint)
-        return AisStore(client).get(url, etl_name=self.etl_name or etl_name)
+        self._tars[archive] = tar
+        return tar.get(url, etl_name=self.etl_name)
 
     def __len__(self) -> int:
         return self.length if self.length >= 0 else len(self.source_datapipe)  # type: ignore[arg-type]
+
+
+def _archive_of(url: ObjectUrl) -> ObjectUrl | None:
+    """Return the tar that an URL may mean a file of."""
+    at = url.name.find(_IN_TAR)
+    return url.with_name(url.name[: at + len(_IN_TAR) - 1]) if at >= 0 else None
+
+
+def _body_bytes(opened: tuple[str, Body]) -> int:
+    size = opened[1].size_bytes
+    return _UNKNOWN_COUNTS_AS_BYTES if size is None else size
 
 
 @functional_names("ais_list_sources", "list_sources_by_ais")

@@ -31,11 +31,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from enum import Enum
 from typing import Generic, TypeVar, cast
 
-from aisio.asked import Asked, answered_by
+from aisio.asked import Asked, answered_by, count_asked
 from aisio.errors import StorageError, StoreTimeoutError
-from aisio.pace import Pace
+from aisio.pace import MOST_IN_FLIGHT, Pace
+from aisio.plain_http import ROOM_BYTES, RequestState
 from aisio.reading_threads import reading_threads
 from aisio.retries import failures_heard_by
 
@@ -47,6 +49,7 @@ R = TypeVar("R")
 _AHEAD = 2
 """Results that may wait for their turn, as a multiple of the calls under way: one slow object does
 not stop the rest."""
+
 
 _LARGE_BYTES = 1 << 20
 """What one call of this size costs is mostly bytes, which threads take while others work."""
@@ -63,6 +66,7 @@ def fetch_in_order(
     pace: Pace | None = None,
     size_of: Callable[[T], int | None] = lambda _: None,
     result_bytes: Callable[[R], int],
+    by_threads: bool = True,
 ) -> Iterator[R]:
     """Yield `fetch(item)` for each item, in order, with several calls under way at a time.
 
@@ -79,33 +83,44 @@ def fetch_in_order(
         size_of: The number of bytes that an item's result will have, where that is known. Where it
             is not, the results so far tell what to expect.
         result_bytes: The number of bytes of a result.
+        by_threads: What cannot be asked ahead is fetched by threads; if not, by the calling thread,
+            and its item is pulled when its turn comes.
 
     Raises:
         StorageError: It was begun in another process: a forked child has none of its threads.
     """
     pace = pace or Pace()
     feed: _Feed[T, R] = _Feed(items, size_of)
-    if pace.most == 1 or feed.has_one():
+    if pace.most == 1 or (by_threads and feed.has_one()):
         while (call := feed.next()) is not None:
             yield call.run_here(fetch)
         return
-    run = _Run(feed, fetch, ask, pace, result_bytes)
+    run = _Run(feed, fetch, ask, pace, result_bytes, by_threads)
     try:
         yield from run.results()
     finally:
         run.close()
 
 
+class _Way(Enum):
+    """How a call is run."""
+
+    ASKED = "asked ahead, and read in its turn"
+    BY_THREADS = "by a thread"
+    IN_TURN = "by the reader itself, in its turn"
+
+
 class _Call(Generic[T, R]):
     """One call of fetch: its item, then its outcome."""
 
-    __slots__ = ("_error", "_result", "asked", "done", "is_large", "item", "size_bytes")
+    __slots__ = ("_error", "_result", "asked", "done", "is_large", "item", "size_bytes", "way")
 
     def __init__(self, item: T, size_bytes: int | None, error: BaseException | None = None) -> None:
         self.item = item
         self.size_bytes = size_bytes
         self.asked: Asked | None = None
         self.is_large = False
+        self.way = _Way.BY_THREADS
         self._error = error
         self.done = threading.Lock()
         if error is None:
@@ -181,12 +196,14 @@ class _Run(Generic[T, R]):
         ask: Callable[[T], Asked | None],
         pace: Pace,
         result_bytes: Callable[[R], int],
+        by_threads: bool,
     ) -> None:
         self._feed = feed
         self._fetch = fetch
         self._ask = ask
-        self._asks = True
-        self._failure: StorageError | None = None
+        self._way = _Way.ASKED
+        self._by_threads = by_threads
+        self._was_refused = False
         self._pace = pace
         self._result_bytes = result_bytes
         self._pid = os.getpid()
@@ -220,7 +237,12 @@ class _Run(Generic[T, R]):
                 return
             call = self._in_order.popleft()
             if call.asked is not None:
-                yield self._result_of_asked(call, call.asked)
+                with answered_by(call.asked):
+                    result = self._result_in_turn(call)
+                yield result
+                continue
+            if call.way is _Way.IN_TURN:
+                yield self._result_in_turn(call)
                 continue
             waited_s = 0.0
             if not call.done.acquire(blocking=False):
@@ -241,29 +263,37 @@ class _Run(Generic[T, R]):
         self._pace.delivered(self._result_bytes(result), self._pace.now() - before)
         return result
 
-    def _result_of_asked(self, call: _Call[T, R], asked: Asked) -> R:
+    def _result_in_turn(self, call: _Call[T, R]) -> R:
         before = self._pace.now()
-        with failures_heard_by(self._hear), answered_by(asked):
-            result = self._fetch(call.item)
+        with failures_heard_by(self._hear):
+            result = call.run_here(self._fetch)
         size = self._result_bytes(result)
         self._learn(call, size)
         with self._lock:
             self._held_bytes -= size
-        if self._failure is not None:
-            self._ask_again(self._failure)
+        if self._was_refused:
+            self._was_refused = False
+            self._ask_again()
         self._pace.delivered(size, self._pace.now() - before)
         return result
 
     def _hear(self, error: StorageError) -> None:
-        self._failure = error
         self._pace.slow_down(error)
+        if error.status is None:
+            self._ask_again(is_late=isinstance(error, StoreTimeoutError))
+        else:
+            self._was_refused = True  # others too, perhaps: not before this one has waited
 
-    def _ask_again(self, failure: StorageError) -> None:
-        """Ask anew for what met the failure as well: one wait is enough for all that it struck."""
-        self._failure = None
-        is_late = isinstance(failure, StoreTimeoutError)
+    def _ask_again(self, *, is_late: bool = False) -> None:
+        """Ask anew for what met a failure as well: one wait is enough for all that it struck.
+
+        After a timeout that is also what has begun to come, and may go no further. What has not
+        will be found late by itself: its time began when it was asked for.
+        """
         for call in self._in_order:
-            if call.asked is not None and (is_late or call.asked.has_failed):
+            state = call.asked.state if call.asked is not None else RequestState.UNANSWERED
+            is_stuck = is_late and state is RequestState.ANSWERED
+            if call.asked is not None and (is_stuck or state is RequestState.FAILED):
                 call.asked.close()
                 self._begin(call)
 
@@ -274,11 +304,11 @@ class _Run(Generic[T, R]):
             )
 
     def _refill(self) -> None:
-        while len(self._in_order) < (1 if self._asks else _AHEAD) * self._pace.limit:
+        while len(self._in_order) < self._reach():
             call = self._feed.peek()
             if call is None:
                 return
-            call.is_large = (call.size_bytes or self._expected_bytes or 0) > _LARGE_BYTES
+            call.is_large = (call.size_bytes or self._expected_bytes or 0) > ROOM_BYTES
             if not self._has_room_for(call):
                 return
             self._feed.next()
@@ -286,16 +316,30 @@ class _Run(Generic[T, R]):
             if call.done.locked():  # else it is the items' own error
                 self._begin(call)
 
+    def _reach(self) -> int:
+        if self._way is _Way.BY_THREADS:
+            return _AHEAD * self._pace.limit
+        # Whose items are to be pulled in their turn: none before it is known that they are small.
+        is_unknown = self._expected_bytes is None and not self._by_threads
+        return 1 if self._way is _Way.IN_TURN or is_unknown else self._pace.limit
+
     def _begin(self, call: _Call[T, R]) -> None:
-        """Ask for it, where that can be done ahead; else leave it to a thread."""
-        call.asked = None
-        if not call.is_large:
+        """Ask for it, where that can be done ahead; else leave it to a thread, or to its turn."""
+        call.asked, is_full = None, count_asked() >= MOST_IN_FLIGHT
+        if not call.is_large and not is_full:
             with suppress(Exception):  # it is met again, in its turn, where the item is fetched
                 call.asked = self._ask(call.item)
-        self._asks = call.asked is not None
-        if self._asks:
+        if call.asked is not None:
+            call.way = _Way.ASKED
             self._pace.do_not_probe()
-            return
+        elif self._by_threads and not is_full:
+            call.way = _Way.BY_THREADS
+            self._leave_to_threads(call)
+        else:
+            call.way = _Way.IN_TURN
+        self._way = call.way
+
+    def _leave_to_threads(self, call: _Call[T, R]) -> None:
         with self._lock:
             self._queue.append(call)
             idle = self._working < self._pace.limit

@@ -9,7 +9,7 @@ Then hill climbing. A window of deliveries gives a rate. The limit is tried half
 as long as each step brings 5 % more; where the first step up does not, a third lower, for as long
 as that loses no more than 2 %: fewer connections and bytes for the same are better. The best limit
 is kept for a while, then tried again. Windows in which nobody waited for the store say nothing
-about it and do not count.
+about it and do not count; where one thread reads what was asked for ahead, its reads are waits.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from aisio.errors import ConfigError, StorageError, ThrottledError, UnavailableE
 __all__ = ["MOST_IN_FLIGHT", "Concurrency", "Pace"]
 
 MOST_IN_FLIGHT = 64
-"""No process reads more objects at once than this."""
+"""No process has more threads that read, nor more objects asked for ahead, than this."""
 
 _PROBES = 6
 _AT_ONCE_WHILE_PROBING = 2

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import re
 import socket
+import sys
 from collections.abc import Mapping
 from contextlib import suppress
+from enum import Enum
 from math import inf
 from time import perf_counter
 from urllib.parse import urlsplit
@@ -20,12 +22,17 @@ import requests
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, ProtocolError
 
 from aisio.buffered_socket import BufferedSocket
+from aisio.errors import StorageError
 from aisio.plain_reply import PlainReply
 from aisio.records import Timeouts
 from aisio.reply_head import LONGEST_HEAD_BYTES, BadReply, Head, parse_head
+from aisio.retries import tell
 from aisio.stats import here
 
-__all__ = ["PlainPool", "PlainRequest"]
+__all__ = ["ROOM_BYTES", "PlainPool", "PlainRequest", "RequestState"]
+
+ROOM_BYTES = 1 << 20
+"""What the system keeps of an answer that nobody reads yet, so that the server need not wait."""
 
 _MOST_INTERIM_REPLIES = 20
 _MOST_IDLE_S = 60.0
@@ -34,6 +41,14 @@ not always say so."""
 _SUCCESS = b"HTTP/1.1 2"
 _NOT_IN_A_TARGET = re.compile(r"[^\x21-\x7e]")
 _NOT_IN_A_VALUE = re.compile(r"[^\t\x20-\x7e\x80-\xff]")
+
+
+class RequestState(Enum):
+    """What is known of the answer to a request, without waiting for it."""
+
+    UNANSWERED = "nothing has come"
+    ANSWERED = "a success has begun to come"
+    FAILED = "another answer, or the connection's end"
 
 
 class PlainRequest:
@@ -46,7 +61,7 @@ class PlainRequest:
         data: The request's bytes.
     """
 
-    __slots__ = ("_connection", "_data", "_is_sent", "_method", "_pool")
+    __slots__ = ("_connection", "_data", "_is_sent", "_method", "_pool", "_sent_at")
 
     def __init__(
         self, pool: PlainPool, connection: BufferedSocket, method: str, data: bytes
@@ -55,13 +70,16 @@ class PlainRequest:
         self._method = method
         self._data = data
         self._is_sent = _sent(connection, data)
+        self._sent_at = perf_counter()
         self._connection = connection
 
     @property
-    def has_failed(self) -> bool:
-        """Whether it is known already that no success comes: by another answer, or by the end."""
+    def state(self) -> RequestState:
+        """What is known of the answer, without waiting for it."""
         begin = self._connection.peek(len(_SUCCESS))
-        return begin is not None and begin != _SUCCESS
+        if begin is None:
+            return RequestState.UNANSWERED
+        return RequestState.ANSWERED if begin == _SUCCESS else RequestState.FAILED
 
     def reply(self) -> PlainReply:
         """Wait for the answer and return its open reply; once.
@@ -70,14 +88,21 @@ class PlainRequest:
             requests.ReadTimeout: No answer in time.
             ProtocolError: No or no sound answer, or none on a second connection.
         """
+        age_s = perf_counter() - self._sent_at
         try:
-            return self._pool.answer(self._connection, self._method, self._is_sent)
+            if age_s > self._pool.read_s and self.state is RequestState.UNANSWERED:
+                self._connection.close()
+                raise requests.ReadTimeout("timed out before anybody waited")
+            # What lay here for long says nothing of its connection's health now.
+            keeps = self._is_sent and age_s <= _MOST_IDLE_S
+            return self._pool.answer(self._connection, self._method, keeps)
         except ProtocolError as error:
             if not isinstance(error.__cause__, ConnectionError):
                 raise
         except requests.ReadTimeout:
             self._pool.close()  # what was kept beside it may be as dead
             raise
+        tell(StorageError("a connection broke before its answer was read: it is asked for again"))
         here().requests += 1
         return self._pool.exchange(self._method, self._data)
 
@@ -93,6 +118,9 @@ class PlainPool:
         url: Any http URL of that host.
         timeouts: To connect, and between bytes.
         size: How many are kept that are not in use.
+
+    Attributes:
+        read_s: How long to wait for bytes, in seconds.
     """
 
     def __init__(self, url: str, timeouts: Timeouts, size: int) -> None:
@@ -100,6 +128,7 @@ class PlainPool:
         self._host = parts.hostname or ""
         self._port = parts.port or 80
         self._timeouts = timeouts
+        self.read_s = inf if timeouts.read_s is None else timeouts.read_s
         self._slow_s = inf if timeouts.least_bytes_per_s is None else timeouts.slow_s
         self._size = size
         self._kept: list[tuple[BufferedSocket, float]] = []  # and since when; the newest is last
@@ -170,11 +199,17 @@ class PlainPool:
             return line + lines + b"\r\n"
         return b"%sContent-Length: %d\r\n\r\n%s" % (line + lines, len(body), body)
 
-    def answer(self, connection: BufferedSocket, method: str, is_sent: bool) -> PlainReply:
-        """Read the head of an answer and return its open reply; errors as for `exchange`."""
+    def answer(self, connection: BufferedSocket, method: str, keeps: bool) -> PlainReply:
+        """Read the head of an answer and return its open reply; errors as for `exchange`.
+
+        Args:
+            connection: Where it comes.
+            method: Of the request.
+            keeps: The connection may be used again.
+        """
         try:
             head = _next_head(connection, method)
-            head.keeps = head.keeps and is_sent
+            head.keeps = head.keeps and keeps
             return PlainReply(self, connection, head)
         except TimeoutError as error:
             connection.close()
@@ -241,7 +276,23 @@ class PlainPool:
             here().connect_s += perf_counter() - started
         with suppress(OSError):  # macOS refuses where the other end has closed: sending will tell
             inner.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        _make_room(inner)
         return BufferedSocket(inner, self._timeouts.read_s, self._slow_s)
+
+
+def _make_room(inner: socket.socket) -> None:
+    """Have the system keep ROOM_BYTES of an answer that nobody reads yet.
+
+    It would begin with 64 KiB, and make more room only while somebody reads: over a network the
+    other end stops there. A mark makes room at once, and unlike SO_RCVBUF lets it grow further.
+
+    Source:
+        Linux, tcp_set_rcvlowat in net/ipv4/tcp.c.
+    """
+    if sys.platform == "linux":
+        with suppress(OSError):
+            inner.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, ROOM_BYTES)
+            inner.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
 
 
 def _sent(connection: BufferedSocket, data: bytes) -> bool:

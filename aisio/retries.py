@@ -75,13 +75,21 @@ _listener: ContextVar[Callable[[StorageError], object] | None] = ContextVar(
 def failures_heard_by(listener: Callable[[StorageError], object]) -> Iterator[None]:
     """Tell a listener of each failed try of this thread that may be made again.
 
-    Who reads many objects at once learns so that the store has too much to do, before it gives up.
+    Who reads many objects at once learns so that the store has too much to do, before it gives up,
+    and that what else is under way may have failed as well.
     """
     token = _listener.set(listener)
     try:
         yield
     finally:
         _listener.reset(token)
+
+
+def tell(error: StorageError) -> None:
+    """Tell who listens in this thread of a failure, also one that is made good without a try."""
+    listener = _listener.get()
+    if listener is not None:
+        listener(error)
 
 
 class Attempts:
@@ -119,9 +127,7 @@ class Attempts:
         """
         if not isinstance(error, RETRIED) or error.given_up:
             raise error
-        listener = _listener.get()
-        if listener is not None:
-            listener(error)
+        tell(error)
         self._failures += 1
         policy, waiter = self._policy, self._waiter
         asked_s = error.retry_after_s or 0.0

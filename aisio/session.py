@@ -270,23 +270,27 @@ class WorkerRequestClient:
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
         about: str = "",
+        sent: PlainRequest | None = None,
     ) -> OpenReply:
         """Open a reply whose body the caller reads; one attempt, redirects followed.
 
-        A body goes along with each of them.
+        A body goes along with each of them. The first request may be on its way, by `send`.
 
         Raises:
             StorageError: Status 400 or above, no answer, or no connection.
         """
         target = self.settings.endpoint + path + (f"?{query_text(query)}" if query else "")
-        sent: Mapping[str, str] = {**self._headers, **headers} if headers else self._headers
+        along: Mapping[str, str] = {**self._headers, **headers} if headers else self._headers
         for _ in range(_MOST_REDIRECTS + 1):
-            response = self.exchange(method, target, headers=sent, body=body, about=about)
+            if sent is not None:
+                response, sent = self.answer(sent, target, about=about), None
+            else:
+                response = self.exchange(method, target, headers=along, body=body, about=about)
             if response.status not in REDIRECTS:
                 return response
             let_go(response)
             where = location(response.status, response.headers, target, about)
-            sent = headers_after(sent, target, where)
+            along = headers_after(along, target, where)
             target = where
         last = host_of(target)
         raise StorageError(

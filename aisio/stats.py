@@ -7,7 +7,8 @@ The stages of a read, in seconds of a thread's time:
 
     list      waiting for listings, and for all else that is no object
     connect   opening connections, TLS included
-    wait      from the request to the first byte of its answer
+    wait      from the request to the first byte of its answer; what was asked for ahead is waited
+              for from its turn on
     read      taking the answer off the socket
     verify    hashing it
     parse     finding members and samples in it

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import gc
 import os
+import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
 
-from aisio import cluster, stats
-from aisio.asked import Asked, answered_by
+from aisio import cluster, in_flight, stats
+from aisio.asked import Asked, answered_by, count_asked
 from aisio.catalog.entries import NamedSource
 from aisio.client import Client
 from aisio.errors import (
@@ -22,10 +23,12 @@ from aisio.errors import (
     StorageError,
     StoreTimeoutError,
     ThrottledError,
+    UnavailableError,
 )
 from aisio.in_flight import fetch_in_order
 from aisio.pace import Concurrency, Pace
-from aisio.records import ByteRange, RetryPolicy, Settings
+from aisio.plain_http import RequestState
+from aisio.records import ByteRange, RetryPolicy, Settings, Timeouts
 from aisio.retries import Attempts, Waiter, retry
 from aisio.sources import source
 from tests.http_server import Reply, Server
@@ -127,6 +130,27 @@ def test_what_cannot_wait_is_not_asked_ahead(scheme: str) -> None:
         settings = Settings(proxy.url, direct=scheme == "https")
         with closing(Client.from_settings(settings)) as client:
             assert client.bucket("b").object("a").ask() is None
+
+
+def test_a_gateway_is_asked_ahead_with_its_token() -> None:
+    """It has all objects itself; should it send a reader elsewhere, the token stays behind."""
+    with Server(DATA) as other, Server() as gateway:
+        there = Reply(307, headers={"Location": f"{other.url}/v1/objects/b/b"})
+        gateway.replies = [cluster_map(1, gateway.url, gateway.url), DATA, DATA, there]
+        settings = Settings(gateway.url, token="s3cret", retry=RetryPolicy(attempts=1))
+        with closing(Client.from_settings(settings)) as client:
+            bucket = client.bucket("b")
+            assert bucket.object("a").get() == b"data"
+            for name in ("a", "b"):
+                asked = bucket.object(name).ask()
+                assert asked is not None
+                with answered_by(asked):
+                    assert bucket.object(name).get() == b"data"
+        assert len(gateway.requests) == 4
+        assert [request.headers["Authorization"] for request in gateway.requests[1:]] == [
+            "Bearer s3cret"
+        ] * 3
+        assert [request.headers["Authorization"] for request in other.requests] == [None]
 
 
 def test_a_target_that_is_down_is_tried_once_for_all() -> None:
@@ -242,12 +266,13 @@ def test_one_wait_is_enough_for_all_that_one_failure_struck() -> None:
 class Ahead:
     """Stands for an answer that is on its way."""
 
-    target = None
-
-    def __init__(self, number: int, *, has_failed: bool = False) -> None:
+    def __init__(self, number: int, state: RequestState) -> None:
         self.number = number
-        self.has_failed = has_failed
+        self.state = state
         self.is_closed = False
+
+    def take(self, _: object) -> None:
+        """Have no answer for a real read."""
 
     def close(self) -> None:
         """Remember it."""
@@ -261,15 +286,18 @@ class Askers:
         asked: What was asked for, in this order.
     """
 
-    def __init__(self, error: StorageError | None = None, failed: tuple[int, ...] = ()) -> None:
+    def __init__(
+        self, error: StorageError | None = None, states: Mapping[int, RequestState] | None = None
+    ) -> None:
         self.asked: list[Ahead] = []
         self._error = error
-        self._failed = failed
+        self._states = states or {}
 
     def ask(self, number: int) -> Asked:
         """Ask for a number."""
         is_first = all(one.number != number for one in self.asked)
-        self.asked.append(Ahead(number, has_failed=is_first and number in self._failed))
+        state = self._states.get(number) if is_first else None
+        self.asked.append(Ahead(number, state or RequestState.UNANSWERED))
         return self.asked[-1]  # type: ignore[return-value]
 
     def read(self, number: int) -> bytes:
@@ -308,25 +336,46 @@ def fixed(count: int, most_bytes: int = 1 << 20) -> Pace:
 
 @pytest.mark.parametrize(
     ("error", "again"),
-    [(StoreTimeoutError("late"), [3, 4, 5]), (ThrottledError("429"), [4])],
+    [
+        (StoreTimeoutError("it went silent"), [3, 4]),
+        (StorageError("it broke"), []),
+        (UnavailableError("it broke"), [4]),
+        (ThrottledError("429", status=429), [4]),
+    ],
 )
 def test_what_a_failure_may_have_struck_is_asked_for_anew(
     error: StorageError, again: list[int]
 ) -> None:
-    """After a timeout all: each would be waited for as long. Else what is known to have failed."""
-    askers = Askers(error, failed=(4,))
-    assert numbers(askers.read_all(fixed(4))) == list(range(8))
+    """What is known to have failed; after a timeout also what had begun to come."""
+    states = {3: RequestState.ANSWERED, 4: RequestState.FAILED, 5: RequestState.UNANSWERED}
+    askers = Askers(error, states)
+    results = askers.read_all(fixed(4))
+    if not again:
+        with pytest.raises(StorageError):  # it cannot pass by itself
+            numbers(results)
+        return
+    assert numbers(results) == list(range(8))
     assert [one.number for one in askers.asked] == [0, 1, 2, 3, 4, 5, *again, 6, 7]
     assert all(one.is_closed for one in askers.asked)
+
+
+def test_what_is_asked_for_is_cut_where_the_iteration_ends() -> None:
+    """Also where something else holds it still."""
+    askers = Askers()
+    results = askers.read_all(fixed(4))
+    next(results)
+    results.close()  # type: ignore[attr-defined]
+    assert [one.number for one in askers.asked if one.is_closed] == [0, 1, 2, 3]
 
 
 def test_no_more_is_asked_for_than_there_is_room_for() -> None:
     """Ten bytes each, thirty in all."""
     askers = Askers()
-    results = askers.read_all(fixed(8, most_bytes=30))
-    assert next(results) == b"%010d" % 0
-    assert len(askers.asked) == 3
-    assert numbers(results) == list(range(1, 8))
+    results = askers.read_all(fixed(8, most_bytes=30), 100)
+    for number in range(90):
+        assert next(results) == b"%010d" % number
+        assert len(askers.asked) == number + 3
+    assert numbers(results) == list(range(90, 100))
 
 
 def test_as_many_as_may_be_begun_with_are_asked_for_at_once() -> None:
@@ -335,6 +384,99 @@ def test_as_many_as_may_be_begun_with_are_asked_for_at_once() -> None:
     pace = Pace(Concurrency(start=6))
     next(askers.read_all(pace))
     assert (len(askers.asked), pace.is_probing) == (6, False)
+
+
+class RecordingPace(Pace):
+    """Remembers what it was told of deliveries."""
+
+    def __init__(self) -> None:
+        super().__init__(Concurrency(start=8))
+        self.told: list[int] = []
+
+    def delivered(self, size_bytes: int, waited_s: float) -> None:
+        """Remember a size."""
+        self.told.append(size_bytes)
+        super().delivered(size_bytes, waited_s)
+
+
+def test_the_pace_hears_of_what_is_delivered_and_refused() -> None:
+    """As it does where threads read."""
+    pace = RecordingPace()
+    assert numbers(Askers(ThrottledError("429", status=429)).read_all(pace)) == list(range(8))
+    assert (pace.told, pace.limit) == ([10] * 8, 4)
+
+
+def test_a_process_asks_for_no_more_than_it_may_read_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """However many iterations lie about half read; what is beyond is read in its turn."""
+    monkeypatch.setattr(in_flight, "MOST_IN_FLIGHT", 10)
+    with nodes(*[DATA] * 100) as found:
+        group = found.item.client.bucket("b").objects(names(20))
+        iterations = [group.get_all(concurrency=8) for _ in range(3)]
+        before = reading_threads()
+        assert [next(one)[1] for one in iterations * 2] == [b"data"] * 6
+        assert 8 <= count_asked() <= 10
+        assert [data for one in iterations[::-1] for _, data in one] == [b"data"] * 54
+        assert (count_asked(), reading_threads()) == (0, before)
+        assert len(found.target.requests) == 60
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts in /proc")
+def test_a_forked_child_keeps_nothing_open_that_was_asked_for() -> None:
+    """Else a node would wait for it after the parent has long gone on."""
+    with nodes(*[DATA] * 20) as found:
+        results = found.item.client.bucket("b").objects(names(20)).get_all(concurrency=4)
+        next(results), next(results)
+        held = open_files()
+        pid = os.fork()
+        if not pid:
+            os._exit(7 if open_files() <= held - 4 else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
+        results.close()  # type: ignore[attr-defined]
+
+
+def test_two_clients_do_not_share_answers() -> None:
+    """The same URL may be another object in another cluster."""
+    with nodes(DATA) as found, nodes(OTHER) as other, answered_by(ask(found)):
+        assert other.item.get() == b"other"
+
+
+def test_an_interrupt_leaves_no_answer_for_a_later_read() -> None:
+    """Wherever it comes: the block takes down what it has put up."""
+    with nodes(DATA, OTHER) as found:
+        asked = ask(found)
+        with suppress(KeyboardInterrupt), answered_by(asked):
+            raise KeyboardInterrupt
+        assert found.item.get() == b"other"
+        assert count_asked() == 0
+
+
+def test_silence_is_waited_for_once() -> None:
+    """All that was asked of a target together is late together; the proxy has all of it."""
+    with socket.create_server(("127.0.0.1", 0)) as silent, Server() as proxy:
+        target = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        proxy.replies = [cluster_map(1, proxy.url, target), *[DATA] * 30]
+        settings = Settings(
+            proxy.url, timeouts=Timeouts(5, 0.5), retry=RetryPolicy(attempts=1, first_wait_s=0)
+        )
+        with closing(Client.from_settings(settings)) as client:
+            one = client.bucket("b").object("a")
+            asked = [one.ask() for _ in range(8)]
+            asked += [one.ask()] if None in asked else []  # the first has read the map
+            before = time.monotonic()
+            for answer in asked:
+                assert answer is not None
+                with answered_by(answer):
+                    assert one.get() == b"data"
+            assert time.monotonic() - before < 4 * 0.5
+
+
+def test_a_target_that_sends_a_reader_elsewhere_gives_no_data() -> None:
+    """The proxy does; what comes along with a redirect is not the object."""
+    there = Reply(307, b"moved", {"Location": "http://127.0.0.1:9/"})
+    with nodes(there, by_proxy=(DATA,)) as found:
+        assert found.item.get() == b"data"
 
 
 def test_large_objects_are_left_to_threads() -> None:

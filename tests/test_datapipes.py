@@ -11,8 +11,11 @@ from aisio.datapipes import AISFileLister, AISFileLoader, AISSourceLister
 from aisio.errors import ConfigError, NotFoundError, UrlError
 from aisio.stores import AisStore, store_for
 from aisio.streams import Body
+from aisio.tar_source import TarStore
 from aisio.urls import ObjectUrl
 from tests.http_server import Reply, Server
+from tests.scripted_cluster import DATA, nodes
+from tests.tars import pack
 
 NAMES = ["obj0", "obj1", "temp/obj0", "temp/obj1"]
 
@@ -221,3 +224,65 @@ def test_pipes_pickle(folder):
     assert len(list(pipe)) == 4
     again = pickle.loads(pickle.dumps(pipe))
     assert [url for url, _ in again] == [folder + name for name in NAMES]
+
+
+def pulled_from(names, pulled):
+    """Yield URLs of objects, and remember which were pulled."""
+    for name in names:
+        pulled.append(name)
+        yield f"ais://b/{name}"
+
+
+@pytest.mark.parametrize(("concurrency", "pulled_by_then"), [(4, 1 + 4), (None, 1 + 8), (1, 2)])
+def test_small_objects_are_asked_for_ahead(concurrency, pulled_by_then):
+    """The size of the first says that they are small: it goes alone."""
+    with nodes(*[DATA] * 20) as found:
+        pulled: list[str] = []
+        names = [f"o{number}" for number in range(20)]
+        pipe = AISFileLoader(
+            pulled_from(names, pulled), client=found.item.client, concurrency=concurrency
+        )
+        opened = iter(pipe)
+        assert [next(opened)[1].read() for _ in range(2)] == [b"data"] * 2
+        assert len(pulled) == pulled_by_then
+        assert [stream.read() for _, stream in opened] == [b"data"] * 18
+        assert len(found.target.requests) == 20
+
+
+def test_large_objects_are_not_asked_for_ahead():
+    """Nor are those whose size nobody tells: a node would wait until somebody reads them."""
+    large = Reply(200, b"x" * (2 << 20))
+    untold = Reply(200, b"4\r\ndata\r\n0\r\n\r\n", {"Transfer-Encoding": "chunked"})
+    for answer in (large, untold):
+        with nodes(*[answer] * 5) as found:
+            pulled: list[str] = []
+            pipe = AISFileLoader(
+                pulled_from([f"o{number}" for number in range(5)], pulled), client=found.item.client
+            )
+            for number, (_, stream) in enumerate(pipe):
+                stream.read()
+                assert (len(pulled), len(found.target.requests)) == (number + 1, number + 1)
+
+
+def test_what_is_no_clusters_is_pulled_in_its_turn(folder):
+    """Its items may come from anywhere, as slowly as they like."""
+    pulled: list[str] = []
+
+    def urls():
+        for name in NAMES:
+            pulled.append(name)
+            yield folder + name
+
+    for number, (_, stream) in enumerate(AISFileLoader(urls())):
+        assert stream.read() == NAMES[number].encode()
+        assert len(pulled) == number + 1
+
+
+def test_members_of_a_tar_are_asked_for_once_its_headers_are_known(monkeypatch, tmp_path):
+    """Until then nobody knows whether it is a tar, or a folder that is called so."""
+    (tmp_path / "a.tar").write_bytes(pack(("1", b"one"), ("2", b"two")))
+    asked = []
+    monkeypatch.setattr(TarStore, "ask", lambda store, url, **_: asked.append(url.name))
+    urls = [f"file://{tmp_path}/a.tar/{name}" for name in "12"]
+    assert [stream.read() for _, stream in AISFileLoader(urls)] == [b"one", b"two"]
+    assert [name.rpartition("/")[2] for name in asked] == ["2"]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import signal
 import socket
+import sys
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 
 import pytest
@@ -15,8 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from urllib3.exceptions import ProtocolError
 
+from aisio import plain_http
 from aisio.buffered_socket import BufferedSocket
-from aisio.plain_http import PlainPool
+from aisio.plain_http import PlainPool, RequestState
 from aisio.plain_reply import PlainReply
 from aisio.records import Timeouts
 from aisio.reply_head import BadReply
@@ -413,9 +416,9 @@ def test_an_answer_that_comes_before_the_request_is_sent_is_heard() -> None:
         assert server.connections == 2
 
 
-@pytest.mark.parametrize("kind", [PlainReply, PlainPool])
+@pytest.mark.parametrize("kind", [PlainReply, PlainPool, BufferedSocket])
 def test_what_an_interrupt_kept_from_being_made_goes_quietly(
-    kind: type[PlainReply | PlainPool],
+    kind: type[PlainReply | PlainPool | BufferedSocket],
 ) -> None:
     """Ctrl-C may come before the first line of `__init__`: nothing is told of it."""
     kind.__new__(kind).__del__()
@@ -452,25 +455,70 @@ def test_a_sent_request_whose_answer_is_not_wanted_is_cut() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "has_failed"),
+    ("answer", "state"),
     [
-        (b"", False),
-        (b"HTTP/1.1 200 OK\r\n", False),
-        (b"HTTP/1.1 206 Partial Content\r\n", False),
-        (b"HTTP/1.1 503 Busy\r\n", True),
-        (b"HTTP/1.1 307 Elsewhere\r\n", True),
-        (None, True),
+        (b"", RequestState.UNANSWERED),
+        (b"HTTP/1.1 200 OK\r\n", RequestState.ANSWERED),
+        (b"HTTP/1.1 206 Partial Content\r\n", RequestState.ANSWERED),
+        (b"HTTP/1.1 503 Busy\r\n", RequestState.FAILED),
+        (b"HTTP/1.1 307 Elsewhere\r\n", RequestState.FAILED),
+        (None, RequestState.FAILED),
     ],
 )
-def test_a_sent_request_knows_whether_it_has_failed(answer: bytes | None, has_failed: bool) -> None:
+def test_a_sent_request_knows_what_has_come(answer: bytes | None, state: RequestState) -> None:
     """Without waiting, and without taking anything of the answer."""
     wire = Wire()
     request = wire.pool.send("GET", "/a", {})
-    assert not request.has_failed
+    assert request.state is RequestState.UNANSWERED
     if answer is None:
         wire.there.close()
     else:
         wire.there.sendall(answer)
-    assert [request.has_failed, request.has_failed] == [has_failed] * 2
+    assert [request.state, request.state] == [state] * 2
     request.close()
     wire.there.close()
+
+
+def test_an_answer_that_lay_for_long_does_not_keep_its_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What stands between may have dropped it meanwhile, as any that was not used for a minute."""
+    with pool_at(OK, OK) as (server, pool):
+        request = pool.send("GET", "/a", {})
+        monkeypatch.setattr(plain_http, "_MOST_IDLE_S", 0.0)
+        assert request.reply().read() == OK.body
+        assert pool.urlopen("GET", "/b", {}).read() == OK.body
+        assert server.connections == 2
+
+
+def test_the_time_of_an_answer_begins_when_it_is_asked_for() -> None:
+    """Eight silent ones that were asked for together cost one wait; what has come is no timeout."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        pool = PlainPool(f"http://127.0.0.1:{listener.getsockname()[1]}", Timeouts(5, 0.5), 8)
+        sent = [pool.send("GET", "/a", {}) for _ in range(8)]
+        there = [listener.accept()[0] for _ in sent]
+        there[7].sendall(sized(b"late"))
+        before = time.monotonic()
+        for request in sent[:7]:
+            with pytest.raises(requests.ReadTimeout):
+                request.reply()
+        assert sent[7].reply().read() == b"late"
+        assert time.monotonic() - before < 4 * 0.5
+        for end in there:
+            end.close()
+        pool.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="by what Linux does with a mark")
+def test_an_answer_that_nobody_reads_yet_finds_room() -> None:
+    """Else the server would stop after 64 KiB, and the rest come at its pace when it is wanted."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
+        pool = PlainPool(f"http://127.0.0.1:{listener.getsockname()[1]}", Timeouts(5, 5), 1)
+        with closing(pool.send("GET", "/a", {})), listener.accept()[0] as there:
+            there.settimeout(0.5)
+            written = 0
+            with suppress(TimeoutError):
+                while written < 900_000:
+                    written += there.send(bytes(10_000))
+            assert written >= 900_000

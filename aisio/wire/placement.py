@@ -61,6 +61,7 @@ class ClusterMap:
         can_read_directly: Whether going straight to a target is possible, and saves a redirect. A
             cluster that demands signed requests does not say so in its map: a direct read is then
             answered 403.
+        is_one_node: The proxy holds all objects itself, as a gateway does: it redirects nobody.
     """
 
     version: int
@@ -68,6 +69,7 @@ class ClusterMap:
     targets: tuple[Target, ...]
     proxy_endpoint: str = ""
     can_read_directly: bool = field(init=False)
+    is_one_node: bool = field(init=False)
     _weights: Weights = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -75,7 +77,9 @@ class ClusterMap:
         object.__setattr__(self, "_weights", weights)
         endpoints = {target.endpoint for target in self.targets}
         is_possible = bool(endpoints) and endpoints.isdisjoint(("", self.proxy_endpoint))
-        object.__setattr__(self, "can_read_directly", is_possible)  # asked for by each read
+        # Asked for by each read.
+        object.__setattr__(self, "can_read_directly", is_possible)
+        object.__setattr__(self, "is_one_node", endpoints == {self.proxy_endpoint} != {""})
 
     def is_newer_than(self, other: ClusterMap) -> bool:
         """Tell whether placements computed from `other` may no longer hold."""

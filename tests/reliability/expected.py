@@ -65,16 +65,16 @@ BATCH: dict[str, Outcome] = {
 }
 """What get-batch makes of a fault in its archive, of objects whose checksums were listed."""
 
-LATE = {
-    (way, fault): Outcome("same", 1, 2)
+STRUCK = {
+    (way, fault): Outcome("same", 1, most)
     for way, how in WAYS.items()
     if how.ahead
-    for fault in ("stall", "silence")
+    for fault, most in (("stall", 2), ("silence", 2), ("restart", 3))
 }
-"""What was asked ahead is asked anew after a timeout: it would have to be waited for as long."""
+"""A restart breaks all connections; after a timeout what had begun to come is asked for anew."""
 
 SPECIAL: Mapping[tuple[str, str], Outcome | None] = {
-    **LATE,
+    **STRUCK,
     # AIStore gives no checksum of a listing, a range or a member; a web server gives none at all.
     ("`Bucket.list`", "corrupt byte"): UNSEEN,
     ("`Object.get`, a range", "corrupt byte"): UNSEEN,
@@ -95,10 +95,6 @@ SPECIAL: Mapping[tuple[str, str], Outcome | None] = {
     # A range from the middle on lies behind the end of a smaller object, as the store then says.
     ("`Object.open`, with seeks", "other reply"): Outcome("RangeError"),
     # A restart breaks the connections of all requests that are in flight.
-    ("`AISMapDataset`, a batch", "restart"): Outcome("same", 1, 3),
-    ("`AISIterDataset`", "restart"): Outcome("same", 1, 3),
-    ("`AISIterDataset`, straight to the target", "restart"): Outcome("same", 1, 3),
-    ("`ObjectGroup.get_all`", "restart"): Outcome("same", 1, 3),
     ("`AISShardReader`", "restart"): Outcome("same", 1, 2),
     ("`AISShardReader`, straight to the target", "restart"): Outcome("same", 1, 2),
     ("`AISShardReader`, s3", "restart"): Outcome("same", 1, 2),

@@ -272,7 +272,7 @@ WAYS: Mapping[str, Way] = {
     "`AISMapDataset[i]`": Way(_map, skip=1),
     "`AISMapDataset`, a batch": Way(_map_batch, skip=1, ahead=True),
     "`AISIterDataset`": Way(_iter, skip=1, ahead=True),
-    "`ais_load_files`": Way(_pipes, skip=1),
+    "`ais_load_files`": Way(_pipes, skip=1, ahead=True),
     "`Object.get(into=)`": Way(_get_into),
     "`Object.get(into=)`, in parts": _PARTS,
     "`aisio get`, in parts": replace(_PARTS, read=_command),
