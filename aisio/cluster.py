@@ -156,6 +156,7 @@ class Router:
         except StorageError as error:
             if target is not None and never_connected(error):
                 self._avoid(target)
+                self._moved()
             return None
         if request is None:
             return None

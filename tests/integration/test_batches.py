@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from aisio import cluster
 from aisio.batches import BatchItem
 from aisio.client import Bucket, Client
 from aisio.errors import NotFoundError, RangeError, ThrottledError
@@ -120,8 +121,9 @@ def test_a_group_is_read_whole_and_in_order(filled: Bucket, concurrency: Any) ->
 
 
 @pytest.fixture
-def proxy(endpoint: str) -> Iterator[FaultProxy]:
-    """Return a proxy that breaks what it is told to."""
+def proxy(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultProxy]:
+    """Return a proxy that breaks what it is told to; an earlier one may have had its port."""
+    monkeypatch.setattr(cluster, "_known", {})
     with FaultProxy(endpoint) as proxy:
         yield proxy
 
