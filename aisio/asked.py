@@ -84,10 +84,6 @@ class Asked:
         if sent is not None:
             sent.request.close()
 
-    def __del__(self) -> None:
-        if hasattr(self, "_sent"):
-            self.close()
-
 
 _open: WeakSet[Asked] = WeakSet()
 """Those whose answers nobody reads yet: of this process."""

@@ -325,7 +325,8 @@ class _Run(Generic[T, R]):
 
     def _begin(self, call: _Call[T, R]) -> None:
         """Ask for it, where that can be done ahead; else leave it to a thread, or to its turn."""
-        call.asked, is_full = None, count_asked() >= MOST_IN_FLIGHT
+        call.asked = None
+        is_full = not call.is_large and count_asked() >= MOST_IN_FLIGHT
         if not call.is_large and not is_full:
             with suppress(Exception):  # it is met again, in its turn, where the item is fetched
                 call.asked = self._ask(call.item)

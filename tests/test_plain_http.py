@@ -19,10 +19,12 @@ from urllib3.exceptions import ProtocolError
 
 from aisio import plain_http
 from aisio.buffered_socket import BufferedSocket
+from aisio.errors import StorageError
 from aisio.plain_http import PlainPool, RequestState
 from aisio.plain_reply import PlainReply
 from aisio.records import Timeouts
 from aisio.reply_head import BadReply
+from aisio.retries import failures_heard_by
 from tests.http_server import Reply, Server
 
 OK = Reply(200, b"0123456789")
@@ -435,15 +437,21 @@ def test_a_request_that_is_sent_waits_for_nobody() -> None:
 
 @pytest.mark.parametrize("again", [OK, Reply(0)])
 def test_a_sent_request_that_broke_is_sent_once_more(again: Reply) -> None:
-    """Also on a connection that was new: its answer may have lain there for long."""
+    """Also on a connection that was new: its answer may have lain there for long.
+
+    Who reads many hears of it, as what else was asked for may have broken too.
+    """
     with pool_at(Reply(0), again, OK) as (server, pool):
         request = pool.send("GET", "/a", {})
-        if again is OK:
-            assert request.reply().read() == OK.body
-        else:
-            with pytest.raises(ProtocolError, match="Connection aborted"):
-                request.reply()
+        heard: list[StorageError] = []
+        with failures_heard_by(heard.append):
+            if again is OK:
+                assert request.reply().read() == OK.body
+            else:
+                with pytest.raises(ProtocolError, match="Connection aborted"):
+                    request.reply()
         assert len(server.requests) == 2
+        assert [error.status for error in heard] == [None]
 
 
 def test_a_sent_request_whose_answer_is_not_wanted_is_cut() -> None:
@@ -485,8 +493,10 @@ def test_an_answer_that_lay_for_long_does_not_keep_its_connection(
     """What stands between may have dropped it meanwhile, as any that was not used for a minute."""
     with pool_at(OK, OK) as (server, pool):
         request = pool.send("GET", "/a", {})
-        monkeypatch.setattr(plain_http, "_MOST_IDLE_S", 0.0)
-        assert request.reply().read() == OK.body
+        with monkeypatch.context() as patched:
+            patched.setattr(plain_http, "_MOST_IDLE_S", 0.0)
+            reply = request.reply()
+        assert reply.read() == OK.body
         assert pool.urlopen("GET", "/b", {}).read() == OK.body
         assert server.connections == 2
 
