@@ -50,6 +50,10 @@ else:
                 """Let `name` be called on every datapipe."""
                 cls.functions[name] = pipe
 
+        def _call_of(_open: Any, method: Callable[..., Any], *given: Any, **named: Any) -> Any:
+            """Call a method while its stream stays open, as in `next(pipe)[1].read()`."""
+            return method(*given, **named)
+
         class StreamWrapper:
             """An open stream that is closed when the last reference to it goes."""
 
@@ -57,7 +61,8 @@ else:
                 self.file_obj = file_obj
 
             def __getattr__(self, name: str) -> Any:
-                return getattr(self.__dict__["file_obj"], name)
+                found = getattr(self.__dict__["file_obj"], name)
+                return partial(_call_of, self, found) if callable(found) else found
 
             def __iter__(self) -> Iterator[bytes]:
                 return iter(self.file_obj)

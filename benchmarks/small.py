@@ -67,6 +67,17 @@ def iter_dataset(corpus: Corpus) -> Items:
         yield len(data)
 
 
+def load_files(corpus: Corpus) -> Items:
+    """`ais_list_files` and `ais_load_files`, listing included."""
+    from aisio.datapipes import AISFileLister, AISFileLoader
+
+    yield READY
+    prefixes = [f"ais://{corpus.bucket}/small/"]
+    urls = AISFileLister(prefixes, url=corpus.endpoint)
+    for _, stream in AISFileLoader(urls, url=corpus.endpoint):
+        yield len(stream.read())
+
+
 def batch_dataset(corpus: Corpus) -> Items:
     """`AISBatchIterDataset`, 128 objects a request, listing included."""
     from aisio import AISBatchIterDataset, Client
@@ -309,6 +320,7 @@ GET_CASES: dict[str, Reader] = {
     "aisio one by one": partial(one_by_one, _small),
     "aisio in flight": partial(in_flight, _small),
     "aisio AISIterDataset": iter_dataset,
+    "aisio ais_load_files": load_files,
     "official SDK": partial(official_one_by_one, _small),
     "official SDK, direct=True": partial(official_one_by_one, _small, direct=True),
     "official AISIterDataset": official_iter_dataset,

@@ -74,6 +74,11 @@ def test_functional_names_chain(folder):
     assert isinstance(AISSourceLister([folder]).list_sources_by_ais(), AISSourceLister)
 
 
+def test_a_stream_stays_open_while_it_is_read(folder):
+    """Also where nobody else holds it."""
+    assert next(iter(AISFileLoader([folder + "obj0"])))[1].read() == b"obj0"
+
+
 def test_streams_close_when_dropped(folder):
     """A stream that nobody reads out lets go of its file."""
     _, stream = next(iter(AISFileLoader([folder + "obj0"])))
