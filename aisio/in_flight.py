@@ -31,10 +31,10 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from enum import Enum
-from typing import Generic, TypeVar, cast
+from typing import Generic, TypeVar
 
 from aisio.asked import Asked, answered_by, count_asked
+from aisio.calls import Call, Feed, Way
 from aisio.errors import StorageError, StoreTimeoutError
 from aisio.pace import MOST_IN_FLIGHT, Pace
 from aisio.plain_http import ROOM_BYTES, RequestState
@@ -90,7 +90,7 @@ def fetch_in_order(
         StorageError: It was begun in another process: a forked child has none of its threads.
     """
     pace = pace or Pace()
-    feed: _Feed[T, R] = _Feed(items, size_of)
+    feed: Feed[T, R] = Feed(items, size_of)
     if pace.most == 1 or (by_threads and feed.has_one()):
         while (call := feed.next()) is not None:
             yield call.run_here(fetch)
@@ -102,96 +102,12 @@ def fetch_in_order(
         run.close()
 
 
-class _Way(Enum):
-    """How a call is run."""
-
-    ASKED = "asked ahead, and read in its turn"
-    BY_THREADS = "by a thread"
-    IN_TURN = "by the reader itself, in its turn"
-
-
-class _Call(Generic[T, R]):
-    """One call of fetch: its item, then its outcome."""
-
-    __slots__ = ("_error", "_result", "asked", "done", "is_large", "item", "size_bytes", "way")
-
-    def __init__(self, item: T, size_bytes: int | None, error: BaseException | None = None) -> None:
-        self.item = item
-        self.size_bytes = size_bytes
-        self.asked: Asked | None = None
-        self.is_large = False
-        self.way = _Way.BY_THREADS
-        self._error = error
-        self.done = threading.Lock()
-        if error is None:
-            self.done.acquire()
-
-    def run(self, fetch: Callable[[T], R]) -> R | None:
-        try:
-            self._result = fetch(self.item)
-            return self._result
-        except BaseException as error:
-            self._error = error
-            return None
-
-    def fail(self, error: BaseException) -> None:
-        self._error = error
-
-    def run_here(self, fetch: Callable[[T], R]) -> R:
-        if self._error is None:
-            return fetch(self.item)
-        return self.outcome()
-
-    def outcome(self) -> R:
-        if self._error is None:
-            return self._result
-        try:
-            raise self._error
-        finally:
-            self._error = None  # its traceback holds this frame, and this frame it
-
-
-class _Feed(Generic[T, R]):
-    """The items as calls, one looked at in advance; the items' own error is the last call."""
-
-    def __init__(self, items: Iterable[T], size_of: Callable[[T], int | None]) -> None:
-        self._items = iter(items)
-        self._size_of = size_of
-        self._next: deque[_Call[T, R]] = deque()
-        self._ended = False
-
-    def peek(self) -> _Call[T, R] | None:
-        if not self._next:
-            self._pull()
-        return self._next[0] if self._next else None
-
-    def next(self) -> _Call[T, R] | None:
-        return self._next.popleft() if self.peek() is not None else None
-
-    def has_one(self) -> bool:
-        self._pull()
-        self._pull()
-        return len(self._next) < 2
-
-    def _pull(self) -> None:
-        if self._ended:
-            return
-        try:
-            item = next(self._items)
-            self._next.append(_Call(item, self._size_of(item)))
-        except StopIteration:
-            self._ended = True
-        except Exception as error:
-            self._ended = True
-            self._next.append(_Call(cast(T, None), 0, error))
-
-
 class _Run(Generic[T, R]):
     """One iteration. The lock guards what threads share: the queue, who works, bytes held."""
 
     def __init__(
         self,
-        feed: _Feed[T, R],
+        feed: Feed[T, R],
         fetch: Callable[[T], R],
         ask: Callable[[T], Asked | None],
         pace: Pace,
@@ -201,7 +117,7 @@ class _Run(Generic[T, R]):
         self._feed = feed
         self._fetch = fetch
         self._ask = ask
-        self._way = _Way.ASKED
+        self._way = Way.ASKED
         self._by_threads = by_threads
         self._was_refused = False
         self._pace = pace
@@ -210,8 +126,8 @@ class _Run(Generic[T, R]):
         self._threads = reading_threads()
         self._lock = threading.RLock()
         self._nobody_works = threading.Condition(self._lock)
-        self._queue: deque[_Call[T, R]] = deque()
-        self._in_order: deque[_Call[T, R]] = deque()
+        self._queue: deque[Call[T, R]] = deque()
+        self._in_order: deque[Call[T, R]] = deque()
         self._working = 0
         self._held_bytes = 0
         self._expected_bytes: float | None = None
@@ -241,7 +157,7 @@ class _Run(Generic[T, R]):
                     result = self._result_in_turn(call)
                 yield result
                 continue
-            if call.way is _Way.IN_TURN:
+            if call.way is Way.IN_TURN:
                 yield self._result_in_turn(call)
                 continue
             waited_s = 0.0
@@ -255,7 +171,7 @@ class _Run(Generic[T, R]):
             pace.delivered(size, waited_s)
             yield call.outcome()
 
-    def _result_here(self, call: _Call[T, R]) -> R:
+    def _result_here(self, call: Call[T, R]) -> R:
         """Fetch in the calling thread: for one at a time, another would only be woken for each."""
         before = self._pace.now()
         with failures_heard_by(self._pace.slow_down):
@@ -263,7 +179,7 @@ class _Run(Generic[T, R]):
         self._pace.delivered(self._result_bytes(result), self._pace.now() - before)
         return result
 
-    def _result_in_turn(self, call: _Call[T, R]) -> R:
+    def _result_in_turn(self, call: Call[T, R]) -> R:
         before = self._pace.now()
         with failures_heard_by(self._hear):
             result = call.run_here(self._fetch)
@@ -317,13 +233,13 @@ class _Run(Generic[T, R]):
                 self._begin(call)
 
     def _reach(self) -> int:
-        if self._way is _Way.BY_THREADS:
+        if self._way is Way.BY_THREADS:
             return _AHEAD * self._pace.limit
         # Whose items are to be pulled in their turn: none before it is known that they are small.
         is_unknown = self._expected_bytes is None and not self._by_threads
-        return 1 if self._way is _Way.IN_TURN or is_unknown else self._pace.limit
+        return 1 if self._way is Way.IN_TURN or is_unknown else self._pace.limit
 
-    def _begin(self, call: _Call[T, R]) -> None:
+    def _begin(self, call: Call[T, R]) -> None:
         """Ask for it, where that can be done ahead; else leave it to a thread, or to its turn."""
         call.asked = None
         is_full = not call.is_large and count_asked() >= MOST_IN_FLIGHT
@@ -331,16 +247,16 @@ class _Run(Generic[T, R]):
             with suppress(Exception):  # it is met again, in its turn, where the item is fetched
                 call.asked = self._ask(call.item)
         if call.asked is not None:
-            call.way = _Way.ASKED
+            call.way = Way.ASKED
             self._pace.do_not_probe()
         elif self._by_threads and not is_full:
-            call.way = _Way.BY_THREADS
+            call.way = Way.BY_THREADS
             self._leave_to_threads(call)
         else:
-            call.way = _Way.IN_TURN
+            call.way = Way.IN_TURN
         self._way = call.way
 
-    def _leave_to_threads(self, call: _Call[T, R]) -> None:
+    def _leave_to_threads(self, call: Call[T, R]) -> None:
         with self._lock:
             self._queue.append(call)
             idle = self._working < self._pace.limit
@@ -348,7 +264,7 @@ class _Run(Generic[T, R]):
         if idle:
             self._threads.lend(self._work)
 
-    def _has_room_for(self, call: _Call[T, R]) -> bool:
+    def _has_room_for(self, call: Call[T, R]) -> bool:
         """Reserve the bytes that a call will hold, if there is room; one alone always has."""
         most = self._pace.most_bytes
         with self._lock:
@@ -364,12 +280,12 @@ class _Run(Generic[T, R]):
             return True
 
     def _work(self) -> None:
-        call: _Call[T, R] | None = None
+        call: Call[T, R] | None = None
         with failures_heard_by(self._pace.slow_down):
             while (call := self._next_call()) is not None:
                 self._run(call)
 
-    def _run(self, call: _Call[T, R]) -> None:
+    def _run(self, call: Call[T, R]) -> None:
         try:
             result = self._probe(call) if self._pace.is_probing else call.run(self._fetch)
             if result is not None:
@@ -379,13 +295,13 @@ class _Run(Generic[T, R]):
         finally:
             call.done.release()
 
-    def _probe(self, call: _Call[T, R]) -> R | None:
+    def _probe(self, call: Call[T, R]) -> R | None:
         cpu_s, wall_s = time.thread_time(), time.perf_counter()
         result = call.run(self._fetch)
         self._pace.read(time.thread_time() - cpu_s, time.perf_counter() - wall_s)
         return result
 
-    def _next_call(self) -> _Call[T, R] | None:
+    def _next_call(self) -> Call[T, R] | None:
         with self._lock:
             if self._working <= self._pace.limit:
                 with suppress(IndexError):
@@ -396,7 +312,7 @@ class _Run(Generic[T, R]):
                 self._nobody_works.notify_all()
             return None
 
-    def _learn(self, call: _Call[T, R], size_bytes: int) -> None:
+    def _learn(self, call: Call[T, R], size_bytes: int) -> None:
         with self._lock:
             self._held_bytes += size_bytes - (call.size_bytes or 0)
             call.size_bytes = size_bytes
