@@ -50,10 +50,6 @@ else:
                 """Let `name` be called on every datapipe."""
                 cls.functions[name] = pipe
 
-        def _call_of(_open: Any, method: Callable[..., Any], *given: Any, **named: Any) -> Any:
-            """Call a method while its stream stays open, as in `next(pipe)[1].read()`."""
-            return method(*given, **named)
-
         class StreamWrapper:
             """An open stream that is closed when the last reference to it goes."""
 
@@ -61,17 +57,38 @@ else:
                 self.file_obj = file_obj
 
             def __getattr__(self, name: str) -> Any:
-                found = getattr(self.__dict__["file_obj"], name)
-                return partial(_call_of, self, found) if callable(found) else found
+                if name == "file_obj":  # a copy has none yet
+                    raise AttributeError(name)
+                return getattr(self.file_obj, name)
 
             def __iter__(self) -> Iterator[bytes]:
-                return iter(self.file_obj)
+                yield from self.file_obj
+
+            def __next__(self) -> bytes:
+                return next(self.file_obj)
 
             def __del__(self) -> None:
-                self.file_obj.close()
+                if "file_obj" in self.__dict__:
+                    self.file_obj.close()
 
 
-__all__ = ["IterDataPipe", "StreamWrapper", "functional_names"]
+__all__ = ["IterDataPipe", "Stream", "StreamWrapper", "functional_names"]
+
+
+class Stream(StreamWrapper):
+    """A stream that also stays open while it is read and nobody else holds it: `next(it).read()`.
+
+    torch's own is closed before its method is called.
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what the stream has; a method holds it."""
+        found = super().__getattr__(name)  # type: ignore[no-untyped-call]
+        return partial(_call_of, self, found) if callable(found) else found
+
+
+def _call_of(_held: Stream, method: Callable[..., Any], *given: Any, **named: Any) -> Any:
+    return method(*given, **named)
 
 
 def functional_names(*names: str) -> Callable[[T], T]:

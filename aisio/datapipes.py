@@ -16,7 +16,7 @@ from typing import Any
 
 from aisio.asked import Asked
 from aisio.client import Client, client_at, client_for, client_like
-from aisio.datapipe_base import IterDataPipe, StreamWrapper, functional_names
+from aisio.datapipe_base import IterDataPipe, Stream, StreamWrapper, functional_names
 from aisio.errors import ConfigError, NotFoundError, StorageError
 from aisio.in_flight import fetch_in_order
 from aisio.official import adapt_official
@@ -140,7 +140,7 @@ class AISFileLoader(IterDataPipe[tuple[str, StreamWrapper]]):
         )
         for url, body in bodies:
             # Without a buffer, a line would be read byte by byte.
-            yield url, StreamWrapper(io.BufferedReader(body, _BUFFER_BYTES))
+            yield url, Stream(io.BufferedReader(body, _BUFFER_BYTES))
 
     def _ask(self, text: str) -> Asked | None:
         store, url, etl_name = self._place(text)

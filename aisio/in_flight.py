@@ -2,7 +2,7 @@
 
 Theory of operation. A small object costs its round trip, not its bytes; so a few reads are always
 under way, each on a connection of its own, and their results are yielded in the items' order. There
-are two ways to have one under way.
+are two ways to have one under way; who does not want threads has the rest read in its turn.
 
 Asked ahead (`aisio.asked`): the reader's own thread sends the request, and reads the answer when
 its turn comes; until then the system keeps what arrives. No thread is woken for it, and none waits
@@ -76,7 +76,8 @@ def fetch_in_order(
 
     Args:
         items: What to fetch.
-        fetch: Called in other threads, several times at once, but for what was asked ahead.
+        fetch: Called for what was asked ahead, and where there are to be no threads, by the calling
+            thread; else by others, several times at once.
         ask: Sends the request of a later fetch ahead, or returns None where that cannot be.
         pace: How many calls, and how many bytes, may be under way; it learns from one call of this
             function to the next. Without it a new one.
@@ -120,6 +121,7 @@ class _Run(Generic[T, R]):
         self._way = Way.ASKED
         self._by_threads = by_threads
         self._was_refused = False
+        self._reader = 0
         self._pace = pace
         self._result_bytes = result_bytes
         self._pid = os.getpid()
@@ -181,6 +183,7 @@ class _Run(Generic[T, R]):
 
     def _result_in_turn(self, call: Call[T, R]) -> R:
         before = self._pace.now()
+        self._reader = threading.get_ident()
         with failures_heard_by(self._hear):
             result = call.run_here(self._fetch)
         size = self._result_bytes(result)
@@ -195,7 +198,8 @@ class _Run(Generic[T, R]):
 
     def _hear(self, error: StorageError) -> None:
         self._pace.slow_down(error)
-        if error.status is None:
+        # A large object is read by more threads, which hear for this one.
+        if error.status is None and threading.get_ident() == self._reader:
             self._ask_again(is_late=isinstance(error, StoreTimeoutError))
         else:
             self._was_refused = True  # others too, perhaps: not before this one has waited
@@ -212,6 +216,8 @@ class _Run(Generic[T, R]):
             if call.asked is not None and (is_stuck or state is RequestState.FAILED):
                 call.asked.close()
                 self._begin(call)
+                if call.asked is None:
+                    return  # nobody is there to be asked: the rest is, in its turn
 
     def _check_process(self) -> None:
         if os.getpid() != self._pid:
@@ -242,14 +248,13 @@ class _Run(Generic[T, R]):
     def _begin(self, call: Call[T, R]) -> None:
         """Ask for it, where that can be done ahead; else leave it to a thread, or to its turn."""
         call.asked = None
-        is_full = not call.is_large and count_asked() >= MOST_IN_FLIGHT
-        if not call.is_large and not is_full:
+        if not call.is_large and count_asked() < MOST_IN_FLIGHT:
             with suppress(Exception):  # it is met again, in its turn, where the item is fetched
                 call.asked = self._ask(call.item)
         if call.asked is not None:
             call.way = Way.ASKED
             self._pace.do_not_probe()
-        elif self._by_threads and not is_full:
+        elif self._by_threads:
             call.way = Way.BY_THREADS
             self._leave_to_threads(call)
         else:

@@ -24,7 +24,8 @@ from aisio.errors import ConfigError, StorageError, ThrottledError, UnavailableE
 __all__ = ["MOST_IN_FLIGHT", "Concurrency", "Pace"]
 
 MOST_IN_FLIGHT = 64
-"""No process has more threads that read, nor more objects asked for ahead, than this."""
+"""No process has more threads that read than this, nor asks for more objects ahead, but for the few
+that threads ask for at the same moment."""
 
 _PROBES = 6
 _AT_ONCE_WHILE_PROBING = 2

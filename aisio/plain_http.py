@@ -102,9 +102,10 @@ class PlainRequest:
         except requests.ReadTimeout:
             self._pool.close()  # what was kept beside it may be as dead
             raise
-        tell(StorageError("a connection broke before its answer was read: it is asked for again"))
         here().requests += 1
-        return self._pool.exchange(self._method, self._data)
+        reply = self._pool.exchange(self._method, self._data)
+        tell(StorageError("a connection broke before its answer was read: it was asked for again"))
+        return reply
 
     def close(self) -> None:
         """Cut the connection, whose reply nobody wants."""

@@ -380,14 +380,14 @@ class WorkerRequestClient:
             return None
         counters = here()
         counters.requests += 1
-        counters.blocked_since = perf_counter()
-        counters.blocked_on = about
+        before = counters.blocked_on, counters.blocked_since  # of a read that has just failed
+        counters.blocked_on, counters.blocked_since = about, perf_counter()
         try:
             return plain.send("GET", target, headers)
         except FOREIGN as error:
             raise translation(error, "GET", about, host_of(url)) from error
         finally:
-            counters.blocked_on = ""
+            counters.blocked_on, counters.blocked_since = before
 
     def _pool(self, origin: str, url: str) -> Pool:
         return self._pools.find(origin) or self._pools.open(origin, url, self.session)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
+from aisio import cluster as cluster_module
 from aisio.client import Client, Object
 from aisio.records import RetryPolicy, Settings
 from tests.http_server import Reply, Server
@@ -56,6 +58,7 @@ def nodes(
     with ExitStack() as stack:
         target = stack.enter_context(Server(*answers))
         proxy = stack.enter_context(Server())
+        cluster_module._known.pop((os.getpid(), proxy.url), None)  # another's, at this port before
         proxy.replies = [cluster_map(v + 1, proxy.url, target.url) for v in range(maps)]
         proxy.replies += by_proxy
         settings = Settings(proxy.url, token="s3cret", retry=RetryPolicy(attempts=attempts))

@@ -9,6 +9,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, suppress
+from contextvars import copy_context
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -28,8 +30,9 @@ from aisio.errors import (
 from aisio.in_flight import fetch_in_order
 from aisio.pace import Concurrency, Pace
 from aisio.plain_http import RequestState
+from aisio.reading_threads import end_idle_threads
 from aisio.records import ByteRange, RetryPolicy, Settings, Timeouts
-from aisio.retries import Attempts, Waiter, retry
+from aisio.retries import Attempts, Waiter, retry, tell
 from aisio.sources import source
 from tests.http_server import Reply, Server
 from tests.scripted_cluster import DATA, Nodes, cluster_map, nodes
@@ -368,6 +371,50 @@ def test_what_is_asked_for_is_cut_where_the_iteration_ends() -> None:
     assert [one.number for one in askers.asked if one.is_closed] == [0, 1, 2, 3]
 
 
+def test_a_thread_that_helps_a_read_does_not_ask_anew() -> None:
+    """As of a large object, whose parts break together: the reader does, once it has the result."""
+    states = {3: RequestState.FAILED, 4: RequestState.FAILED}
+    askers = Askers(states=states)
+    asked_meanwhile: list[int] = []
+
+    def read(number: int) -> bytes:
+        if number == 2:
+            error = UnavailableError("a part broke")
+            helpers = [
+                threading.Thread(target=partial(copy_context().run, tell, error)) for _ in range(4)
+            ]
+            for helper in helpers:
+                helper.start()
+            for helper in helpers:
+                helper.join()
+            asked_meanwhile.extend(one.number for one in askers.asked)
+        return b"%010d" % number
+
+    results = fetch_in_order(
+        range(8), read, ask=askers.ask, pace=fixed(4), size_of=lambda _: 10, result_bytes=len
+    )
+    assert numbers(results) == list(range(8))
+    assert asked_meanwhile == [0, 1, 2, 3, 4, 5]
+    assert [one.number for one in askers.asked] == [0, 1, 2, 3, 4, 5, 3, 4, 6, 7]
+
+
+def test_where_nobody_is_there_to_be_asked_one_try_tells() -> None:
+    """Each try may take as long as a connection does; the rest is asked for in its turn."""
+    states = dict.fromkeys((3, 4, 5), RequestState.FAILED)
+    askers = Askers(UnavailableError("it broke"), states)
+    tried: list[int] = []
+
+    def ask_once(number: int) -> Asked | None:
+        tried.append(number)
+        return askers.ask(number) if tried.count(number) == 1 else None
+
+    results = fetch_in_order(
+        range(6), askers.read, ask=ask_once, pace=fixed(4), size_of=lambda _: 10, result_bytes=len
+    )
+    assert numbers(results) == list(range(6))
+    assert tried == [0, 1, 2, 3, 4, 5, 3]
+
+
 def test_no_more_is_asked_for_than_there_is_room_for() -> None:
     """Ten bytes each, thirty in all."""
     askers = Askers()
@@ -409,17 +456,17 @@ def test_the_pace_hears_of_what_is_delivered_and_refused() -> None:
 def test_a_process_asks_for_no_more_than_it_may_read_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """However many iterations lie about half read; what is beyond is read in its turn."""
+    """However many iterations lie about half read; what is beyond is read by threads."""
     monkeypatch.setattr(in_flight, "MOST_IN_FLIGHT", 10)
     with nodes(*[DATA] * 100) as found:
         group = found.item.client.bucket("b").objects(names(20))
         iterations = [group.get_all(concurrency=8) for _ in range(3)]
-        before = reading_threads()
         assert [next(one)[1] for one in iterations * 2] == [b"data"] * 6
         assert 8 <= count_asked() <= 10
         assert [data for one in iterations[::-1] for _, data in one] == [b"data"] * 54
-        assert (count_asked(), reading_threads()) == (0, before)
+        assert count_asked() == 0
         assert len(found.target.requests) == 60
+    end_idle_threads()
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts in /proc")

@@ -76,7 +76,11 @@ def test_functional_names_chain(folder):
 
 def test_a_stream_stays_open_while_it_is_read(folder):
     """Also where nobody else holds it."""
-    assert next(iter(AISFileLoader([folder + "obj0"])))[1].read() == b"obj0"
+    pipe = AISFileLoader([folder + "obj0"])
+    data = next(iter(pipe))[1].read()  # in an assertion, pytest would hold it
+    lines = [line for line in next(iter(pipe))[1]]  # noqa: C416
+    line = next(next(iter(pipe))[1])
+    assert (data, lines, line) == (b"obj0", [b"obj0"], b"obj0")
 
 
 def test_streams_close_when_dropped(folder):
