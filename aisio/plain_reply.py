@@ -99,7 +99,7 @@ class PlainReply:
             raise failure
         got, size = 0, len(buffer)
         try:
-            while got < size and (count := self._receive(buffer[got:] if got else buffer)):
+            while got < size and (count := self._receive_at(got, buffer)):
                 got += count
                 if got < size and perf_counter() > until_s:
                     break
@@ -119,6 +119,13 @@ class PlainReply:
             raise error
         self._failure = error
 
+    def _receive_at(self, got: int, buffer: memoryview) -> int:
+        """Fill a part of what is left of a buffer; no slice of it outlives this in a traceback."""
+        if not got:
+            return self._receive(buffer)
+        with buffer[got:] as rest:
+            return self._receive(rest)
+
     def _receive(self, view: memoryview) -> int:
         connection = self._connection
         if connection is None:
@@ -131,7 +138,11 @@ class PlainReply:
             if not count:
                 self.close()
             return count
-        count = connection.readinto(view if len(view) <= left else view[:left])
+        if len(view) <= left:
+            count = connection.readinto(view)
+        else:
+            with view[:left] as part:
+                count = connection.readinto(part)
         if not count:
             self.close()
             if self._in_chunks:
