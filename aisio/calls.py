@@ -5,23 +5,14 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
-from enum import Enum
 from typing import Generic, TypeVar, cast
 
 from aisio.asked import Asked
 
-__all__ = ["Call", "Feed", "Way"]
+__all__ = ["Call", "Feed"]
 
 T = TypeVar("T")
 R = TypeVar("R")
-
-
-class Way(Enum):
-    """How a call is run."""
-
-    ASKED = "asked ahead, and read in its turn"
-    BY_THREADS = "by a thread"
-    IN_TURN = "by the reader itself, in its turn"
 
 
 class Call(Generic[T, R]):
@@ -35,18 +26,16 @@ class Call(Generic[T, R]):
     Attributes:
         asked: What was sent ahead for it; None for nothing.
         is_large: Its bytes would find no room before somebody reads them.
-        way: How it is run.
         done: Held until a thread has run it.
     """
 
-    __slots__ = ("_error", "_result", "asked", "done", "is_large", "item", "size_bytes", "way")
+    __slots__ = ("_error", "_result", "asked", "done", "is_large", "item", "size_bytes")
 
     def __init__(self, item: T, size_bytes: int | None, error: BaseException | None = None) -> None:
         self.item = item
         self.size_bytes = size_bytes
         self.asked: Asked | None = None
         self.is_large = False
-        self.way = Way.BY_THREADS
         self._error = error
         self.done = threading.Lock()
         if error is None:

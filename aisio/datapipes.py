@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from aisio.asked import Asked
 from aisio.client import Client, client_at, client_for, client_like
@@ -33,6 +33,22 @@ __all__ = ["AISFileLister", "AISFileLoader", "AISSourceLister"]
 _IN_TAR = ".tar/"
 _BUFFER_BYTES = 64 * 1024
 _UNKNOWN_COUNTS_AS_BYTES = 1 << 30
+
+
+class _Place(NamedTuple):
+    """Where an object is, and what is to transform it.
+
+    Attributes:
+        store: Where it is read.
+        url: The object.
+        etl_name: ETL that transforms it; None for none.
+        archive: A tar that it may be a file of, and nobody has looked yet; None for none.
+    """
+
+    store: Store
+    url: ObjectUrl
+    etl_name: str | None
+    archive: ObjectUrl | None = None
 
 
 @functional_names("ais_list_files", "list_files_by_ais")
@@ -143,29 +159,27 @@ class AISFileLoader(IterDataPipe[tuple[str, StreamWrapper]]):
             yield url, Stream(io.BufferedReader(body, _BUFFER_BYTES))
 
     def _ask(self, text: str) -> Asked | None:
-        store, url, etl_name = self._place(text)
-        may_be_in_tar = _archive_of(url) is not None and not is_object_http_url(text)
-        if may_be_in_tar and not isinstance(store, TarStore):
+        place = self._place(text)
+        if place.archive is not None:
             return None
-        return store.ask(url, etl_name=etl_name)
+        return place.store.ask(place.url, etl_name=place.etl_name)
 
     def _open(self, text: str) -> Body:
-        store, url, etl_name = self._place(text)
-        archive = _archive_of(url)
-        if archive is None or isinstance(store, TarStore) or is_object_http_url(text):
-            return store.get(url, etl_name=etl_name)
-        return self._open_in_tar(store, url, archive)
+        place = self._place(text)
+        if place.archive is not None:
+            return self._open_in_tar(place, place.archive)
+        return place.store.get(place.url, etl_name=place.etl_name)
 
-    def _place(self, text: str) -> tuple[Store, ObjectUrl, str | None]:
-        """Return where an object is, and what is to transform it."""
+    def _place(self, text: str) -> _Place:
         if is_object_http_url(text):
             endpoint, url, etl_name = parse_object_http_url(text)
-            return AisStore(self._client_of(endpoint)), url, self.etl_name or etl_name
+            return _Place(AisStore(self._client_of(endpoint)), url, self.etl_name or etl_name)
         url = ObjectUrl.parse(text).require_object()
         archive = _archive_of(url)
-        known = self._tars.get(archive) if archive is not None else None
-        store = known or store_for(url, self._client, direct=self._direct)
-        return store, url, self.etl_name
+        if archive in self._tars:
+            return _Place(self._tars[archive], url, self.etl_name)
+        store = store_for(url, self._client, direct=self._direct)
+        return _Place(store, url, self.etl_name, archive)
 
     def _client_of(self, endpoint: str) -> Client:
         if self._client is None:
@@ -174,22 +188,22 @@ class AISFileLoader(IterDataPipe[tuple[str, StreamWrapper]]):
             return client_like(self._client, endpoint)
         return self._client
 
-    def _open_in_tar(self, store: Store, url: ObjectUrl, archive: ObjectUrl) -> Body:
+    def _open_in_tar(self, place: _Place, archive: ObjectUrl) -> Body:
         """Open a file in a tar, or an object in a folder whose name only looks like one."""
         try:
-            return store.get(url, etl_name=self.etl_name)
+            return place.store.get(place.url, etl_name=place.etl_name)
         except StorageError as error:
             # A file system says of a path through a file that this is no folder.
             if type(error) not in (NotFoundError, StorageError):
                 raise
             missing = error
-        tar = TarStore(store, archive)
+        tar = TarStore(place.store, archive)
         try:
             tar.check()
         except NotFoundError:
             raise missing from None
         self._tars[archive] = tar
-        return tar.get(url, etl_name=self.etl_name)
+        return tar.get(place.url, etl_name=place.etl_name)
 
     def __len__(self) -> int:
         return self.length if self.length >= 0 else len(self.source_datapipe)  # type: ignore[arg-type]

@@ -34,7 +34,7 @@ from contextlib import suppress
 from typing import Generic, TypeVar
 
 from aisio.asked import Asked, answered_by, count_asked
-from aisio.calls import Call, Feed, Way
+from aisio.calls import Call, Feed
 from aisio.errors import StorageError, StoreTimeoutError
 from aisio.pace import MOST_IN_FLIGHT, Pace
 from aisio.plain_http import ROOM_BYTES, RequestState
@@ -118,7 +118,7 @@ class _Run(Generic[T, R]):
         self._feed = feed
         self._fetch = fetch
         self._ask = ask
-        self._way = Way.ASKED
+        self._asks = True
         self._by_threads = by_threads
         self._was_refused = False
         self._reader = 0
@@ -159,7 +159,7 @@ class _Run(Generic[T, R]):
                     result = self._result_in_turn(call)
                 yield result
                 continue
-            if call.way is Way.IN_TURN:
+            if not self._by_threads:
                 yield self._result_in_turn(call)
                 continue
             waited_s = 0.0
@@ -239,11 +239,10 @@ class _Run(Generic[T, R]):
                 self._begin(call)
 
     def _reach(self) -> int:
-        if self._way is Way.BY_THREADS:
-            return _AHEAD * self._pace.limit
-        # Whose items are to be pulled in their turn: none before it is known that they are small.
-        is_unknown = self._expected_bytes is None and not self._by_threads
-        return 1 if self._way is Way.IN_TURN or is_unknown else self._pace.limit
+        if self._by_threads:
+            return (1 if self._asks else _AHEAD) * self._pace.limit
+        # Items are to be pulled in their turn, unless it is known that they are small.
+        return self._pace.limit if self._asks and self._expected_bytes is not None else 1
 
     def _begin(self, call: Call[T, R]) -> None:
         """Ask for it, where that can be done ahead; else leave it to a thread, or to its turn."""
@@ -251,15 +250,11 @@ class _Run(Generic[T, R]):
         if not call.is_large and count_asked() < MOST_IN_FLIGHT:
             with suppress(Exception):  # it is met again, in its turn, where the item is fetched
                 call.asked = self._ask(call.item)
-        if call.asked is not None:
-            call.way = Way.ASKED
+        self._asks = call.asked is not None
+        if self._asks:
             self._pace.do_not_probe()
         elif self._by_threads:
-            call.way = Way.BY_THREADS
             self._leave_to_threads(call)
-        else:
-            call.way = Way.IN_TURN
-        self._way = call.way
 
     def _leave_to_threads(self, call: Call[T, R]) -> None:
         with self._lock:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from io import BytesIO
 from math import inf
 from time import perf_counter
 from typing import Protocol
@@ -12,6 +11,7 @@ from typing import Protocol
 from urllib3.exceptions import ProtocolError
 
 from aisio.buffered_socket import BufferedSocket
+from aisio.fresh_bytes import fresh_bytes
 from aisio.reply_head import LONGEST_HEAD_BYTES, BadReply, Head, is_field, parse_chunk_size
 
 __all__ = ["PlainReply"]
@@ -77,11 +77,7 @@ class PlainReply:
             return self._read_all()
         if self._left is not None and not self._in_chunks:
             size = min(size, self._left)
-        # A BytesIO made of bytes shares their memory, and gives the same memory back as bytes.
-        memory = BytesIO(bytes(size))
-        with memory.getbuffer() as view:
-            count = self.readinto(view, until_s)
-        return memory.getvalue() if count == size else memory.getvalue()[:count]
+        return fresh_bytes(size, lambda view: self.readinto(view, until_s))
 
     def _read_all(self) -> bytes:
         if self._left is None or self._in_chunks:
@@ -99,7 +95,7 @@ class PlainReply:
             raise failure
         got, size = 0, len(buffer)
         try:
-            while got < size and (count := self._receive_at(got, buffer)):
+            while got < size and (count := self._receive(buffer[got:] if got else buffer)):
                 got += count
                 if got < size and perf_counter() > until_s:
                     break
@@ -119,13 +115,6 @@ class PlainReply:
             raise error
         self._failure = error
 
-    def _receive_at(self, got: int, buffer: memoryview) -> int:
-        """Fill a part of what is left of a buffer; no slice of it outlives this in a traceback."""
-        if not got:
-            return self._receive(buffer)
-        with buffer[got:] as rest:
-            return self._receive(rest)
-
     def _receive(self, view: memoryview) -> int:
         connection = self._connection
         if connection is None:
@@ -138,11 +127,7 @@ class PlainReply:
             if not count:
                 self.close()
             return count
-        if len(view) <= left:
-            count = connection.readinto(view)
-        else:
-            with view[:left] as part:
-                count = connection.readinto(part)
+        count = connection.readinto(view if len(view) <= left else view[:left])
         if not count:
             self.close()
             if self._in_chunks:

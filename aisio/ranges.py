@@ -13,7 +13,6 @@ Memory is bounded: parts have no buffers, a part for a file passes through one p
 from __future__ import annotations
 
 import errno
-import io
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -22,6 +21,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from aisio.errors import ConfigError, IntegrityError
+from aisio.fresh_bytes import fresh_bytes
 from aisio.records import ByteRange
 from aisio.streams import READ_PIECE_BYTES, Body, Parts
 
@@ -177,11 +177,7 @@ def read_bytes(body: Body) -> bytes:
     left = body.left_bytes
     if left is None or left < PARALLEL_FROM_BYTES or body.parts is None:
         return body.readall()
-    # A BytesIO made of bytes shares their memory, and gives the same memory back as bytes.
-    memory = io.BytesIO(bytes(left))
-    with memory.getbuffer() as view:
-        read_out(body, BufferTarget(view))
-    return memory.getvalue()
+    return fresh_bytes(left, lambda view: read_out(body, BufferTarget(view)))
 
 
 def read_out(body: Body, target: Target, *, show: Callable[[int], None] | None = None) -> int:

@@ -19,6 +19,7 @@ from aisio.errors import (
     TruncatedError,
     UnavailableError,
 )
+from aisio.fresh_bytes import fresh_bytes
 from aisio.least_rate import LeastRate
 from aisio.records import Checksum, ObjectInfo
 from aisio.stats import here
@@ -199,16 +200,15 @@ class Body(io.RawIOBase):
         return self._read_rest()
 
     def _read_by_pieces(self, size: int) -> bytes:
-        """Read exactly so many bytes, which the body has; after a break, on behind the last piece.
+        """Read so many bytes, which the body has; after a break, on behind the last piece."""
 
-        A BytesIO made of bytes shares their memory, and gives the same memory back as bytes.
-        """
-        memory = io.BytesIO(bytes(size))
-        with memory.getbuffer() as view:
+        def fill(view: memoryview) -> int:
             position = 0
             while position < size:
                 position += self.readinto(view[position:])
-        return memory.getvalue()
+            return position
+
+        return fresh_bytes(size, fill)
 
     def _read_rest(self) -> bytes:
         return b"".join(iter(lambda: self.read(READ_AHEAD_BYTES), b""))
