@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from http.client import responses
 from http.server import BaseHTTPRequestHandler
 from socketserver import ThreadingTCPServer
 from types import TracebackType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 @dataclass(frozen=True)
@@ -23,12 +24,15 @@ class Reply:
             the connection is cut behind it.
         headers: Besides Content-Length; "{server}" stands for the server's own base URL.
         unread: Answer without reading the request's body, and hang up.
+        only_for: How the target of the request ends that this is the answer to; "" for the next
+            one. Requests of several connections come in any order.
     """
 
     status: int = 200
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
     unread: bool = False
+    only_for: str = ""
 
 
 class Request(NamedTuple):
@@ -41,7 +45,7 @@ class Request(NamedTuple):
 
 
 class Server(ThreadingTCPServer):
-    """Answers the n-th request with the n-th reply, and any further one with 500.
+    """Answers the n-th request with the n-th reply for it, and any further one with 500.
 
     Attributes:
         requests: All requests so far.
@@ -57,8 +61,10 @@ class Server(ThreadingTCPServer):
         self.replies = list(replies)
         self.requests: list[Request] = []
         self.connections = 0
+        self._peers: list[object] = []
+        self._ended = 0
         self.url = f"http://{host}:{self.server_address[1]}"
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
         self._thread = threading.Thread(target=self.serve_forever, args=(0.01,))
 
     def __enter__(self) -> Server:
@@ -75,24 +81,56 @@ class Server(ThreadingTCPServer):
         self._thread.join()
         self.server_close()
 
-    def count_connection(self) -> None:
-        """Remember that there is one more."""
+    def get_request(self) -> tuple[Any, Any]:
+        """Accept a connection, and count it."""
+        accepted = super().get_request()
         with self._lock:
             self.connections += 1
+            self._peers.append(accepted[1])
+            self._lock.notify_all()
+        return accepted
 
-    def next_reply(self) -> Reply:
-        """Return what the script says now."""
+    def shutdown_request(self, request: Any) -> None:
+        """Close a connection, and wake who waits for it."""
+        super().shutdown_request(request)
         with self._lock:
-            return self.replies.pop(0) if self.replies else Reply(500, b"not in the script")
+            self._ended += 1
+            self._lock.notify_all()
+
+    def wait_for_ends(self) -> None:
+        """Wait until each connection that was made has ended.
+
+        One more is made, and counted: those before it have been accepted when it is.
+        """
+        with socket.create_connection(self.server_address) as last:
+            name = last.getsockname()
+        with self._lock:
+            self._lock.wait_for(lambda: name in self._peers)
+            self._lock.wait_for(lambda: self._ended == self.connections)
+
+    def record(self, request: Request) -> None:
+        """Remember a request, and wake who waits for it."""
+        with self._lock:
+            self.requests.append(request)
+            self._lock.notify_all()
+
+    def wait_for_requests(self, count: int) -> None:
+        """Wait until so many requests have come in all."""
+        with self._lock:
+            self._lock.wait_for(lambda: len(self.requests) >= count)
+
+    def next_reply(self, target: str) -> Reply:
+        """Return what the script says now to a request for that target."""
+        with self._lock:
+            for number, reply in enumerate(self.replies):
+                if target.endswith(reply.only_for):
+                    return self.replies.pop(number)
+        return Reply(500, b"not in the script")
 
 
 class _Conversation(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: Server
-
-    def setup(self) -> None:
-        super().setup()
-        self.server.count_connection()
 
     def __getattr__(self, name: str) -> object:
         if name.startswith("do_"):
@@ -100,11 +138,11 @@ class _Conversation(BaseHTTPRequestHandler):
         raise AttributeError(name)
 
     def _answer(self) -> None:
-        reply = self.server.next_reply()
+        reply = self.server.next_reply(self.path)
         length = 0 if reply.unread else int(self.headers.get("Content-Length", 0))
         # On record before the answer, so that who has the answer finds the request.
         body = self.rfile.read(length)
-        self.server.requests.append(Request(self.command, self.path, self.headers, body))
+        self.server.record(Request(self.command, self.path, self.headers, body))
         self.close_connection = not self._send(reply) or reply.unread
 
     def _send(self, reply: Reply) -> bool:

@@ -43,7 +43,7 @@ class Store:
             self.most_reading = max(self.most_reading, self.reading)
             self.threads.add(threading.get_ident())
         if number in self.held:
-            self.held[number].wait(10)
+            self.held[number].wait()
         with self._lock:
             self.reading -= 1
         return b"%010d" % number

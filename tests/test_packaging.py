@@ -144,10 +144,10 @@ def test_importing_aisio_loads_no_torch():
     assert {"torch", "requests", "aiohttp", "matplotlib"}.isdisjoint(loaded)
 
 
-def test_importing_aisio_takes_less_than_a_fifth_of_a_second():
-    """The best of several fresh interpreters, so that a busy machine does not matter."""
-    code = "import time; t = time.perf_counter(); import aisio; print(time.perf_counter() - t)"
-    assert min(float(run_python(code)) for _ in range(5)) < 0.2
+def test_importing_aisio_loads_few_modules():
+    """A name is loaded when it is first used, so an import takes no time that anybody notices."""
+    code = "import sys; old = set(sys.modules); import aisio; print(len(set(sys.modules) - old))"
+    assert int(run_python(code)) < 10
 
 
 def test_importing_aisio_reads_no_environment():

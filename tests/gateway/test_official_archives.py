@@ -93,4 +93,4 @@ def test_a_shard_that_it_writes(sdk: Bucket) -> None:
 
 def wait(sdk: Bucket, job_id: str) -> None:
     """Wait for a job as the official client waits for its kind; it must have succeeded."""
-    assert Job(sdk.client, job_id).wait(timeout=6).success
+    assert Job(sdk.client, job_id).wait(timeout=60).success

@@ -31,17 +31,17 @@ def test_a_bucket_is_copied(client: Client, filled: Bucket) -> None:
     """And the job waited for, by its id alone."""
     target = client.bucket(f"{filled.name}-copy")
     job_id = filled.copy(target, prefix_filter="p-0", prepend="c/", ext={"x": "y"})
-    assert client.job(job_id).wait(timeout=6).success
+    assert client.job(job_id).wait(timeout=60).success
     assert names(target) == [f"c/{name}" for name in NAMES]
     dry = filled.copy(client.bucket(f"{filled.name}-dry"), dry_run=True)
-    assert client.job(dry).wait(timeout=6).success
+    assert client.job(dry).wait(timeout=60).success
     assert not [b for b in client.cluster().list_buckets() if b.name == f"{filled.name}-dry"]
 
 
 def test_a_bucket_is_renamed(client: Client, filled: Bucket) -> None:
     """Its object follows."""
     old, new = filled.name, f"{filled.name}-new"
-    assert client.job(filled.rename(new)).wait(timeout=6).success
+    assert client.job(filled.rename(new)).wait(timeout=60).success
     assert names(client.bucket(new)) == NAMES
     assert old not in [bucket.name for bucket in client.cluster().list_buckets()]
 
@@ -59,12 +59,12 @@ def test_a_summary_and_info(filled: Bucket) -> None:
 def test_a_group_is_deleted(client: Client, filled: Bucket) -> None:
     """By names, by a range, by a template."""
     group = filled.objects(obj_names=NAMES[:2])
-    assert client.job(group.delete()).wait(timeout=6).success
+    assert client.job(group.delete()).wait(timeout=60).success
     between = filled.objects(obj_range=ObjectRange("p-", 3, 4, pad_width=2))
-    assert client.job(between.delete()).wait(timeout=6).success
+    assert client.job(between.delete()).wait(timeout=60).success
     assert names(filled) == NAMES[4:]
     template = filled.objects(obj_template="p-{05..05}")
-    assert client.job(template.delete()).wait(timeout=6).success
+    assert client.job(template.delete()).wait(timeout=60).success
     assert names(filled) == NAMES[5:]
 
 
@@ -74,7 +74,7 @@ def test_a_group_is_copied(client: Client, filled: Bucket) -> None:
     target.create()
     job_ids = filled.objects(obj_names=NAMES[:3]).copy(target, prepend="c/")
     for job_id in job_ids:
-        assert client.job(job_id, job_kind="copy-listrange").wait(timeout=6).success
+        assert client.job(job_id, job_kind="copy-listrange").wait(timeout=60).success
     assert names(target) == [f"c/{name}" for name in NAMES[:3]]
 
 
@@ -94,7 +94,7 @@ def test_the_details_of_a_job(client: Client, filled: Bucket) -> None:
     """Status, statistics, times."""
     before = datetime.now(timezone.utc) - timedelta(seconds=1)
     job = client.job(filled.objects(obj_names=NAMES).delete(), job_kind="delete-listrange")
-    job.wait(timeout=6)
+    job.wait(timeout=60)
     assert job.status().end_time > time.time_ns() - 60e9
     (snap,) = job.get_details().list_snapshots()
     assert (snap.kind, snap.bucket.name, snap.stats.objects) == (
@@ -110,7 +110,7 @@ def test_the_details_of_a_job(client: Client, filled: Bucket) -> None:
 
 def test_a_failed_job_is_no_success(client: Client, filled: Bucket) -> None:
     """The reason comes along."""
-    result = client.job(filled.objects(obj_names=["none"]).delete()).wait(timeout=6)
+    result = client.job(filled.objects(obj_names=["none"]).delete()).wait(timeout=60)
     assert not result.success
     assert "none" in result.error
 
@@ -119,7 +119,7 @@ def test_housekeeping_and_lists_of_jobs(client: Client, filled: Bucket) -> None:
     """Started, waited for, listed, stopped."""
     job = client.job(job_kind="lru")
     job_id = job.start(buckets=[filled])
-    assert client.job(job_id).wait(timeout=6).success
+    assert client.job(job_id).wait(timeout=60).success
     assert job_id in [status.uuid for status in client.cluster().list_jobs_status(job_kind="lru")]
     assert isinstance(client.cluster().list_running_jobs(), list)
     client.job(job_id).abort()

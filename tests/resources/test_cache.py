@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from hashlib import sha256
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from aisio.catalog.entries import Resource
 from aisio.errors import AisioError, CatalogError, ConfigError
 from aisio.resources.cache import Cache, default_cache_folder
 from aisio.resources.unpack import result_of, unpack
+from tests.call_counts import count_calls
 from tests.tars import pack
 
 pooch = pytest.importorskip("pooch")
@@ -391,28 +391,19 @@ def test_an_answer_counts_as_a_use(cache, entry):
     assert marker.stat().st_mtime > 1
 
 
-def fastest_ms(function):
-    """Return the best of a few runs, in ms: other processes share the machine."""
-    times = []
-    for _ in range(7):
-        start = time.perf_counter()
-        assert function() is not None
-        times.append((time.perf_counter() - start) * 1000)
-    return min(times)
-
-
-def test_ngc_23_the_answer_for_a_huge_file_takes_less_than_5_ms(cache):
-    """NGC-23: 100 GB are not read."""
+def test_ngc_23_the_answer_for_a_huge_file_reads_none_of_it(cache):
+    """NGC-23: only the marker is opened, and 100 GB are not read."""
     path = cache.path_of(resource())
     cache.create()
     with path.open("wb") as file:
         file.truncate(100 * 10**9)
     cache.mark(path, path)
-    assert fastest_ms(lambda: cache.verified(path)) < 5
+    calls = count_calls(lambda: cache.verified(path))
+    assert cache.verified(path) == path
+    assert calls.total() < 500
 
 
-@pytest.mark.timeout(300)  # on a disk that others keep busy
-def test_ngc_23_the_answer_for_100_000_members_takes_less_than_5_ms(cache):
+def test_ngc_23_the_answer_for_many_members_looks_at_their_folders(cache):
     """NGC-23: the folders are looked at, not the files in them; of 2,000 folders the first 1,000.
 
     A member that vanishes is noticed all the same.
@@ -424,9 +415,12 @@ def test_ngc_23_the_answer_for_100_000_members_takes_less_than_5_ms(cache):
     for folder in range(2000):
         (result / f"{folder:04d}").mkdir(parents=True)
         if folder < 500:
-            for member in range(200):
+            for member in range(8):
                 os.close(os.open(result / f"{folder:04d}/{member}", os.O_CREAT))
     cache.mark(path, result)
-    assert fastest_ms(lambda: cache.verified(path)) < 5
+    calls = count_calls(lambda: cache.verified(path))
+    assert cache.verified(path) == result
+    assert calls["stat"] + calls["lstat"] < 1100
+    assert calls["scandir"] + calls["listdir"] < 10
     (result / "0499/7").unlink()
     assert cache.verified(path) is None

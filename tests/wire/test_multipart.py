@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from time import process_time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -88,15 +86,16 @@ def test_cut_reply_is_truncated_wherever_it_is_cut(kept, text):
 
 
 def test_large_metadata_takes_time_in_proportion():
-    """16 MB in pieces of 4 KB, as a socket gives them: not gathered up anew for each."""
-    metadata = bytes(1 << 24)
+    """128 MB in pieces of 4 KB, as a socket gives them.
+
+    To copy what has come with each piece would take an hour, and end by the limit of a test.
+    """
+    metadata = bytes(1 << 27)
     whole = body().replace(METADATA, metadata)
     reply = MultipartReply(TYPE)
-    started = process_time()
     assert feed(reply, whole, 4096) == ARCHIVE
     reply.finish()
     assert reply.metadata == metadata
-    assert process_time() - started < 2  # 0.02 s; it was a minute
 
 
 def test_what_comes_behind_the_closing_boundary_is_not_gathered():
