@@ -376,9 +376,9 @@ class Meanwhile(Server):
         super().__init__(reply)
         self.do = do
 
-    def count_connection(self):
-        super().count_connection()
+    def next_reply(self, target):
         self.do()
+        return super().next_reply(target)
 
 
 def test_what_another_program_brought_meanwhile_stays(cache):
