@@ -5,7 +5,7 @@ PYTHON ?= python3
 TOX := .venv/bin/tox
 
 .DEFAULT_GOAL := help
-.PHONY: help test demo bench lint types core torch docs coverage lowest clean
+.PHONY: help test demo bench lint types core torch docs coverage lowest newest lock clean
 
 help:
 	@echo "make demo     train on real digits, read from a local server; draws the run"
@@ -14,6 +14,8 @@ help:
 	@echo "make lint | types | core | torch | docs    one of the checks"
 	@echo "make coverage the lines of aisio that no test reaches"
 	@echo "make lowest   the tests without torch, on the oldest versions allowed"
+	@echo "make newest   all tests, on the newest versions there are"
+	@echo "make lock     write the exact versions that the others install, requirements.lock"
 	@echo "make clean    remove all that these commands made"
 	@echo "The first run installs PyTorch with its CUDA libraries, 5 GB, into .tox; later runs need no network."
 	@echo "PYTHON=/path/to/python3.12 make test    chooses another Python (after make clean)"
@@ -26,7 +28,7 @@ demo bench: $(TOX)
 	@echo "== Running the $@ with tox. The first run installs PyTorch (5 GB) into .tox."
 	$(TOX) run -m $@
 
-lint core lowest: $(TOX)
+lint core lowest newest lock: $(TOX)
 	$(TOX) run -e $@
 
 types torch docs coverage: $(TOX)
@@ -39,7 +41,7 @@ $(TOX):
 	    echo "aisio needs Python 3.10 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1). Try: make PYTHON=python3.12" >&2; exit 1; }
 	@echo "== Installing tox into .venv"
 	$(PYTHON) -m venv --clear .venv
-	.venv/bin/python -m pip install --quiet --disable-pip-version-check "tox>=4.30,<5"
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check -c requirements.lock tox
 
 clean:
 	rm -rf .venv .tox .mypy_cache .ruff_cache .pytest_cache .hypothesis tests/.hypothesis build *.egg-info

@@ -2,6 +2,9 @@
 
 A test file that imports an optional package at its top is collected only where that package is
 installed; tox makes sure that each environment has the packages it is meant to have.
+
+Two environments share the work. `core`, without torch, runs all that it can. `torch` runs pytest
+with --only-full: the files that need what only it has, and those that use what torch changes.
 """
 
 from __future__ import annotations
@@ -22,6 +25,13 @@ _OPTIONAL = re.compile(
     r"(torch|aistore|webdataset|aiohttp|obstore|lz4|opentelemetry|bionemo|ngcsdk|ngcbase)\b",
     re.MULTILINE,
 )
+# Packages that only the environment with torch has, and what of aisio is another thing with torch.
+_ONLY_FULL = re.compile(
+    r"^(?:import|from) (torch|bionemo|ngcsdk|ngcbase)\b"
+    r"|\baisio\.(datapipes|datapipe_base|datasets|batch_dataset|placing|shard_reader|split)\b"
+    r"|\bAIS(Map|Iter|BatchIter|ShardReader|FileL|SourceL)\w*",
+    re.MULTILINE,
+)
 
 # Last on the path: an installed wheel comes first, and what a test sends to a spawned worker can be
 # found there as tests.<module>.
@@ -35,11 +45,20 @@ def pytest_report_header() -> str:
     return f"aisio: {spec and spec.origin}, with {', '.join(versions)}"
 
 
-def pytest_ignore_collect(collection_path: Path) -> bool | None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add --only-full."""
+    text = "run only the tests for which it matters that torch is there"
+    parser.addoption("--only-full", action="store_true", help=text)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Leave out files that import an optional package which is not installed."""
     if collection_path.suffix != ".py":
         return None
-    imported = _OPTIONAL.findall(collection_path.read_text("utf-8"))
+    text = collection_path.read_text("utf-8")
+    if config.getoption("only_full") and not _ONLY_FULL.search(text):
+        return True
+    imported = _OPTIONAL.findall(text)
     return True if any(importlib.util.find_spec(name) is None for name in imported) else None
 
 
