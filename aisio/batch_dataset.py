@@ -55,9 +55,12 @@ class AISBatchIterDataset(AISIterDataset):
             out; without it at most 8 at first, then what the cluster does best with.
         length: What `len()` shall say, where the number of this rank's objects is known; without it
             the sources are listed for it, once.
+        allow_empty: Take a source without objects, or a prefix that no name begins with, for empty;
+            without it that is an error.
 
     Raises:
         ValueError: No source.
+        NotFoundError: At iteration: a bucket does not exist, or a source has no object.
         ConfigError: A batch size, length, output format or colocation that does not exist.
     """
 
@@ -78,6 +81,7 @@ class AISBatchIterDataset(AISIterDataset):
         missing: Literal["raise", "skip"] = "raise",
         concurrency: int | Concurrency | None = None,
         length: int | None = None,
+        allow_empty: bool = False,
     ) -> None:
         super().__init__(
             ais_source_list,
@@ -89,6 +93,7 @@ class AISBatchIterDataset(AISIterDataset):
             direct=direct,
             concurrency=concurrency,
             length=length,
+            allow_empty=allow_empty,
         )
         if max_batch_size < 1:
             raise ConfigError(f"max_batch_size={max_batch_size}: a batch has at least one object")

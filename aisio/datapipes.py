@@ -19,6 +19,7 @@ from aisio.client import Client, client_at, client_for, client_like
 from aisio.datapipe_base import IterDataPipe, Stream, StreamWrapper, functional_names
 from aisio.errors import ConfigError, NotFoundError, StorageError
 from aisio.in_flight import fetch_in_order
+from aisio.nothing_found import require_some
 from aisio.official import adapt_official
 from aisio.pace import Concurrency, Pace
 from aisio.sources import source
@@ -58,11 +59,13 @@ class AISFileLister(IterDataPipe[str]):
     Args:
         source_datapipe: Prefixes as URLs ("ais://bucket", "s3://bucket/train/", "file:///data/"),
             or names in a catalog ("team/imagenet-train"); any iterable of str. URLs are
-            plain-string prefixes: "ais://bucket/tr" lists train/... and trial.txt.
+            plain-string prefixes: "ais://bucket/tr" lists train/... and trial.txt; the URL of an
+            object is that object, and braces and wildcards are understood (`aisio.selections`).
         url: Endpoint of the cluster; without it AIS_ENDPOINT.
         length: What `len()` shall say; without it there is no length.
         client: The cluster, instead of `url`.
         direct: Read clouds (s3://, gs://, az://) round the cluster; settings say how.
+        allow_empty: Take a prefix or source without objects for empty; without it that is an error.
 
     Yields:
         URLs of objects, prefix by prefix, in bytewise order of the names; those of a name in a
@@ -70,7 +73,7 @@ class AISFileLister(IterDataPipe[str]):
 
     Raises:
         UrlError: A prefix cannot be meant, or a name is in no catalog; at iteration.
-        NotFoundError: A bucket does not exist; at iteration.
+        NotFoundError: A bucket does not exist, or there is no object of a prefix; at iteration.
     """
 
     def __init__(
@@ -81,16 +84,19 @@ class AISFileLister(IterDataPipe[str]):
         *,
         client: Client | None = None,
         direct: bool | DirectSettings = False,
+        allow_empty: bool = False,
     ) -> None:
         super().__init__()
         self.source_datapipe = source_datapipe
         self.length = length
         self._direct = direct
+        self._allow_empty = allow_empty
         self._client = client_for(client, url)
 
     def __iter__(self) -> Iterator[str]:
         for prefix in self.source_datapipe:
-            yield from source(prefix, client=self._client, direct=self._direct).list_urls()
+            urls = source(prefix, client=self._client, direct=self._direct).list_urls()
+            yield from urls if self._allow_empty else require_some(urls, prefix)
 
     def __len__(self) -> int:
         if self.length < 0:
@@ -227,16 +233,20 @@ class AISSourceLister(IterDataPipe[str]):
     Args:
         ais_sources: Buckets, object groups (aisio's or the official package's), prefixes, names in
             a catalog, or anything with the official `list_urls(prefix=, etl=)`.
-        prefix: Plain-string prefix of the names to list from each.
+        prefix: Name of an object, prefix or pattern to list from each; see `aisio.selections`.
         etl: Have the cluster transform each object by this ETL when it is loaded: its name, or an
             ETLConfig of the official package.
         etl_name: Its name, as older releases of the official package call the argument.
         url: Endpoint of the cluster for sources given as URLs; without it AIS_ENDPOINT.
         client: The cluster, instead of `url`.
         direct: Read clouds (s3://, gs://, az://) round the cluster; settings say how.
+        allow_empty: Take a prefix or source without objects for empty; without it that is an error.
 
     Yields:
         URLs of objects, source by source; http URLs where an ETL is named.
+
+    Raises:
+        NotFoundError: A bucket does not exist, or a source has no object; at iteration.
     """
 
     def __init__(
@@ -249,8 +259,10 @@ class AISSourceLister(IterDataPipe[str]):
         url: str | None = None,
         client: Client | None = None,
         direct: bool | DirectSettings = False,
+        allow_empty: bool = False,
     ) -> None:
         super().__init__()
+        self._allow_empty = allow_empty
         self.sources = ais_sources
         self.prefix = prefix
         self.etl_name = etl_name or (etl if isinstance(etl, str) else getattr(etl, "name", None))
@@ -260,13 +272,15 @@ class AISSourceLister(IterDataPipe[str]):
 
     def __iter__(self) -> Iterator[str]:
         for item in self.sources:
-            ours = adapt_official(item)
-            if ours is item and _has_official_listing(item):
-                yield from item.list_urls(prefix=self.prefix, etl=self._official_etl())
-            else:
-                yield from source(ours, client=self._client, direct=self._direct).list_urls(
-                    self.prefix, self.etl_name
-                )
+            urls, about = self._urls(item), item if isinstance(item, str) else repr(item)
+            yield from urls if self._allow_empty else require_some(urls, about, prefix=self.prefix)
+
+    def _urls(self, item: Any) -> Iterator[str]:
+        ours = adapt_official(item)
+        if ours is item and _has_official_listing(item):
+            return iter(item.list_urls(prefix=self.prefix, etl=self._official_etl()))
+        one = source(ours, client=self._client, direct=self._direct)
+        return one.list_urls(self.prefix, self.etl_name)
 
     def _official_etl(self) -> Any:
         if self._etl is not None or self.etl_name is None:

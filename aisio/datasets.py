@@ -34,20 +34,22 @@ class AISMapDataset(Dataset[tuple[str, bytes]]):
     The sources are listed once, at construction.
 
     Args:
-        ais_source_list: Sources, or one of them: buckets, object groups, URLs of prefixes, folders,
-            names in a catalog.
-        prefix_map: For some of these sources, the prefix or prefixes to take; all objects
-            otherwise.
+        ais_source_list: Sources, or one of them: buckets, object groups, URLs of prefixes, objects
+            or patterns, folders, names in a catalog.
+        prefix_map: For some of these sources, the prefix, pattern or object to take, or several;
+            all objects otherwise.
         etl_name: Have the cluster transform each object by this ETL.
         client: The cluster for sources given as URLs; without it one made from `endpoint`.
         endpoint: Its URL; without it AIS_ENDPOINT.
         direct: Read clouds (s3://, gs://, az://) round the cluster; settings say how.
         concurrency: How many objects of a batch are read at once, or the bounds within which to
             find out; without it at most 8 at first, then what the store does best with.
+        allow_empty: Take a source without objects, or a prefix that no name begins with, for empty;
+            without it that is an error.
 
     Raises:
         ValueError: No source.
-        NotFoundError: A bucket does not exist.
+        NotFoundError: A bucket does not exist, or a source has no object.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class AISMapDataset(Dataset[tuple[str, bytes]]):
         endpoint: str | None = None,
         direct: bool | DirectSettings = False,
         concurrency: int | Concurrency | None = None,
+        allow_empty: bool = False,
     ) -> None:
         sources = SourceSet(
             ais_source_list,
@@ -67,6 +70,7 @@ class AISMapDataset(Dataset[tuple[str, bytes]]):
             owner=type(self).__name__,
             client=client_for(client, endpoint),
             direct=direct,
+            allow_empty=allow_empty,
         )
         self._etl_name = etl_name
         self._pace = Pace(Concurrency.of(concurrency))
@@ -125,10 +129,10 @@ class AISIterDataset(Splitting, IterableDataset[tuple[str, bytes]]):
     ranks, and the rank's j-th item to its worker j mod workers.
 
     Args:
-        ais_source_list: Sources, or one of them: buckets, object groups, URLs of prefixes, folders,
-            names in a catalog.
-        prefix_map: For some of these sources, the prefix or prefixes to take; all objects
-            otherwise.
+        ais_source_list: Sources, or one of them: buckets, object groups, URLs of prefixes, objects
+            or patterns, folders, names in a catalog.
+        prefix_map: For some of these sources, the prefix, pattern or object to take, or several;
+            all objects otherwise.
         etl_name: Have the cluster transform each object by this ETL.
         show_progress: Count on stderr, if that is a terminal, what each worker reads.
         partition_sources_by_worker: Give each worker whole sources, so that none is listed by two
@@ -140,9 +144,12 @@ class AISIterDataset(Splitting, IterableDataset[tuple[str, bytes]]):
             out; without it at most 8 at first, then what the store does best with.
         length: What `len()` shall say, where the number of this rank's objects is known; without it
             the sources are listed for it, once.
+        allow_empty: Take a source without objects, or a prefix that no name begins with, for empty;
+            without it that is an error.
 
     Raises:
         ValueError: No source.
+        NotFoundError: At iteration: a bucket does not exist, or a source has no object.
         ConfigError: length is below 0.
     """
 
@@ -159,6 +166,7 @@ class AISIterDataset(Splitting, IterableDataset[tuple[str, bytes]]):
         direct: bool | DirectSettings = False,
         concurrency: int | Concurrency | None = None,
         length: int | None = None,
+        allow_empty: bool = False,
     ) -> None:
         super().__init__()
         self._length = check_length(length)
@@ -168,6 +176,7 @@ class AISIterDataset(Splitting, IterableDataset[tuple[str, bytes]]):
             owner=type(self).__name__,
             client=client_for(client, endpoint),
             direct=direct,
+            allow_empty=allow_empty,
         )
         self._etl_name = etl_name
         self._show_progress = show_progress

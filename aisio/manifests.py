@@ -69,6 +69,10 @@ class ManifestSource(MixedSource):
             if name.startswith(prefix):
                 yield ObjectInfo(root, name)
 
+    def is_named(self, info: ObjectInfo) -> bool:
+        """See `Source.is_named`; all are."""
+        return True
+
 
 def parse_manifest(data: bytes, url: ObjectUrl, base: ObjectUrl) -> Iterator[ObjectUrl]:
     """Yield the objects that a manifest lists.

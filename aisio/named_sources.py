@@ -32,7 +32,6 @@ from aisio.listing_digest import ListingDigest
 from aisio.manifests import ManifestSource
 from aisio.records import ObjectInfo
 from aisio.source_kinds import (
-    PrefixSource,
     Source,
     StoreFinder,
     TemplateSource,
@@ -45,6 +44,7 @@ from aisio.stores import AisStore, DirectSettings, Store, store_for
 from aisio.stores.direct_settings import DIRECT_PROVIDERS
 from aisio.streams import Body
 from aisio.tar_source import TarSource
+from aisio.url_sources import url_source
 from aisio.urls import ALIASES, ObjectUrl
 from aisio.wire.messages import object_http_url
 
@@ -177,6 +177,14 @@ class CatalogSource(Source):
             return self._source.list(prefix)
         return self._checked(prefix, self.entry.digest)
 
+    def select(self, text: str = "") -> Iterator[ObjectInfo]:
+        """See `Source.select`; where the entry has a digest, as for `list`."""
+        return super().select(text) if self.entry.digest else self._source.select(text)
+
+    def is_named(self, info: ObjectInfo) -> bool:
+        """See `Source.is_named`."""
+        return self._source.is_named(info)
+
     def _checked(self, prefix: str, expected: str) -> Iterator[ObjectInfo]:
         digest = ListingDigest(self.base_url)
         for info in self._source.list():
@@ -199,7 +207,7 @@ class CatalogSource(Source):
         Without the name of an ETL, the entry's own is used, and none for "".
         """
         etl_name = self._etl(etl_name)
-        for info in self.list(prefix):
+        for info in self.select(prefix):
             store = self.store_of(info)
             if etl_name is None and self._elsewhere and isinstance(store, AisStore):
                 yield object_http_url(store.client.endpoint, url_of(info))
@@ -272,7 +280,7 @@ def _urls(urls: tuple[str, ...], find: StoreFinder) -> Source:
 
 def _prefix(text: str, find: StoreFinder) -> Source:
     url = ObjectUrl.parse(text)
-    return PrefixSource(find(url), url)
+    return url_source(find(url), url)
 
 
 def _template(text: str, find: StoreFinder) -> Source:

@@ -89,7 +89,7 @@ class Splitting:
     def _share(self, place: Place) -> Iterator[tuple[Source, ObjectInfo]]:
         """List what this place reads."""
         if not self._by_source:
-            return place.take(self._sources.list())
+            return place.take(self._sources.list(quiet=place.worker != 0))
         own = range(place.worker, len(self._sources), place.workers)
         return chain.from_iterable(self._of_rank(place, source) for source in own)
 

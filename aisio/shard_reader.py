@@ -24,6 +24,7 @@ from aisio.extras import missing_extra
 from aisio.placing import Splitting, check_length
 from aisio.quarantine import Quarantine, SkippedShard
 from aisio.records import ObjectInfo
+from aisio.shard_names import ShardNames
 from aisio.shard_prefetch import Prefetch, Shard
 from aisio.shards import FieldPadder, Sample, ShardPass, ZeroDict
 from aisio.sources import PrefixMap, Source, SourceSet
@@ -62,9 +63,9 @@ class AISShardReader(Splitting, IterableDataset[tuple[str, ZeroDict]]):
 
     Args:
         bucket_list: Sources of shards, or one of them: buckets, object groups, URLs of prefixes,
-            folders, names in a catalog.
-        prefix_map: For some of these sources, the prefix or prefixes to take; all objects
-            otherwise.
+            shards or patterns, folders, names in a catalog.
+        prefix_map: For some of these sources, the prefix, pattern or shard to take, or several;
+            all shards otherwise.
         etl_name: Have the cluster transform each shard by this ETL.
         show_progress: Count on stderr, if that is a terminal, the samples each worker reads.
         partition_sources_by_worker: Give each worker whole sources, so that none is listed by two
@@ -84,9 +85,16 @@ class AISShardReader(Splitting, IterableDataset[tuple[str, ZeroDict]]):
         client: The cluster for sources given as URLs; without it one made from `endpoint`.
         endpoint: Its URL; without it AIS_ENDPOINT.
         direct: Read clouds (s3://, gs://, az://) round the cluster; settings say how.
+        shard_names: Which objects of a listing are shards, by the last part of their names: a
+            pattern, or several, as in "*.tar" or "*"; without it those that end as tar files do,
+            see `aisio.shard_names`. What is left out is logged. An object that is named itself, by
+            its URL or by braces, in a group, list or manifest, is always read.
+        allow_empty: Take a source without objects, or a prefix that no name begins with, for empty;
+            without it that is an error.
 
     Raises:
         ValueError: No source.
+        NotFoundError: At iteration: a bucket or shard does not exist, or a source has no shard.
         ConfigError: on_error, prefetch_bytes or length is none of these.
         ShardError: At iteration: a shard is cut, damaged, no tar, or its samples cannot be told
             apart. It is a `tarfile.TarError` too, and names shard, offset and cause.
@@ -109,6 +117,8 @@ class AISShardReader(Splitting, IterableDataset[tuple[str, ZeroDict]]):
         client: Client | None = None,
         endpoint: str | None = None,
         direct: bool | DirectSettings = False,
+        shard_names: str | Sequence[str] | None = None,
+        allow_empty: bool = False,
     ) -> None:
         super().__init__()
         if on_error not in ("raise", "skip"):
@@ -122,6 +132,8 @@ class AISShardReader(Splitting, IterableDataset[tuple[str, ZeroDict]]):
             owner=type(self).__name__,
             client=client_for(client, endpoint),
             direct=direct,
+            wanted=ShardNames(shard_names),
+            allow_empty=allow_empty,
         )
         self._etl_name = etl_name
         self._show_progress = show_progress

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache, partial
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, TypeAlias
 
 from aisio.asked import Asked
 from aisio.client import Client, ObjectGroup
-from aisio.errors import ConfigError, IntegrityError
+from aisio.errors import AccessError, ConfigError, IntegrityError, NotFoundError
 from aisio.records import ObjectInfo
+from aisio.selections import Selection, Selections
 from aisio.stores import AisStore, DirectSettings, Store, store_for
 from aisio.streams import Body
-from aisio.urls import ObjectUrl
+from aisio.urls import WEB_SCHEMES, ObjectUrl
 from aisio.wire.messages import object_http_url
 from aisio.wire.templates import parse_template
+
+_log = logging.getLogger(__name__)
 
 StoreFinder: TypeAlias = Callable[[ObjectUrl], Store]
 """Returns the store that holds a URL."""
@@ -61,17 +65,59 @@ class Source(ABC):
     def store_of(self, info: ObjectInfo) -> Store:
         """Return the store that holds an object of this source."""
 
+    def is_named(self, info: ObjectInfo) -> bool:
+        """Tell whether the source names this object, and did not just meet it in a listing."""
+        return False
+
+    def select(self, text: str = "") -> Iterator[ObjectInfo]:
+        """List the objects that a text takes from this source; lazily.
+
+        Args:
+            text: Name of an object, prefix or pattern, within the bucket; see `aisio.selections`.
+
+        Raises:
+            UrlError: Braces or wildcards that cannot be meant.
+            NotFoundError: No such bucket, at the first item.
+        """
+        return chain.from_iterable(map(self._selected, Selections(text)))
+
+    def _selected(self, selection: Selection) -> Iterator[ObjectInfo]:
+        if selection.is_complete:
+            yield from self._named(selection.start)
+            return
+        if selection.may_be_object:
+            found = self._object(selection.literal)
+            if found:
+                _tell_shadowed(found[0], selection)
+                yield from found
+                return
+        matched = False
+        for info in self.list(selection.start):
+            if selection.pattern is None or selection.pattern.matches(info.name):
+                matched = True
+                yield info
+        if selection.pattern is not None and not matched:
+            yield from self.list(selection.literal)
+
+    def _object(self, name: str) -> Sequence[ObjectInfo]:
+        """Return the object of exactly this name, as often as the source has it."""
+        return [info for info in self.list(name) if info.name == name]
+
+    def _named(self, name: str) -> Iterator[ObjectInfo]:
+        """Yield the object of this name, which need not exist."""
+        return (info for info in self.list(name) if info.name == name)
+
     def list_urls(self, prefix: str = "", etl_name: str | None = None) -> Iterator[str]:
         """List the objects' URLs.
 
         Args:
-            prefix: As for `list`.
+            prefix: As for `select`.
             etl_name: Give http URLs that have the cluster transform each object by this ETL.
 
         Raises:
             ConfigError: An ETL is named for objects that are not in a cluster.
         """
-        for info in self.list(prefix):
+        for info in self.select(prefix):
             yield self._etl_url(info, etl_name) if etl_name else info.url
 
     def _etl_url(self, info: ObjectInfo, etl_name: str) -> str:
@@ -141,20 +187,47 @@ class PrefixSource(Source):
     @property
     def base_url(self) -> str:
         """See `Source.base_url`; a prefix may end within a name."""
-        return _folder_url(self.url)
+        return folder_url(self.url)
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
         """See `Source.list`; names must begin with this source's own prefix and the given one."""
         own = self.url.name
-        if own.startswith(prefix):
-            return self.store.list(self.url)
-        if prefix.startswith(own):
-            return self.store.list(self.url.with_name(prefix))
-        return iter(())
+        if not (own.startswith(prefix) or prefix.startswith(own)):
+            return iter(())
+        longer = max(own, prefix, key=len)
+        return filter(_is_object, self.store.list(self.url.with_name(longer)))
+
+    def _object(self, name: str) -> Sequence[ObjectInfo]:
+        """Ask for the object itself: a listing may give a page of names for it."""
+        if self.url.provider in WEB_SCHEMES or not name.startswith(self.url.name):
+            return list(self._named(name))  # a web server has no listing that it could be else
+        try:
+            return [self.store.head(self.url.with_name(name))]
+        except NotFoundError:
+            return ()
+        except AccessError:
+            # Some may list and not ask. The shortest name comes first in a listing.
+            return [info for info in islice(self.list(name), 1) if info.name == name]
+
+    def _named(self, name: str) -> Iterator[ObjectInfo]:
+        if name.startswith(self.url.name):
+            yield ObjectInfo(self.url.root, name)
 
     def store_of(self, info: ObjectInfo) -> Store:
         """See `Source.store_of`."""
         return self.store
+
+
+def _tell_shadowed(found: ObjectInfo, selection: Selection) -> None:
+    """Warn of an object that a shell made of a pattern once: it hides what the pattern matches."""
+    if selection.pattern is not None and "*" in selection.literal:
+        text = "%s is read as the object of this name; to match others, write it as in *.ta[r]"
+        _log.warning(text, found.url)
+
+
+def _is_object(info: ObjectInfo) -> bool:
+    """Tell an object from the empty one that some tools mark a folder with."""
+    return bool(info.size_bytes) or not info.name.endswith("/")
 
 
 class GroupSource(Source):
@@ -174,11 +247,15 @@ class GroupSource(Source):
     @property
     def base_url(self) -> str:
         """See `Source.base_url`."""
-        return _folder_url(self.group.bucket.url)
+        return folder_url(self.group.bucket.url)
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
         """See `Source.list`; sizes are not known."""
         return self.group.list(prefix)
+
+    def is_named(self, info: ObjectInfo) -> bool:
+        """See `Source.is_named`; all are."""
+        return True
 
     def store_of(self, info: ObjectInfo) -> Store:
         """See `Source.store_of`."""
@@ -232,6 +309,10 @@ class UrlListSource(MixedSource):
         """See `Source.list`; sizes are not known."""
         return (ObjectInfo(url.root, url.name) for url in self.urls if url.name.startswith(prefix))
 
+    def is_named(self, info: ObjectInfo) -> bool:
+        """See `Source.is_named`; all are."""
+        return True
+
 
 class TemplateSource(Source):
     """The objects whose names a template makes, in its order, of any store.
@@ -259,7 +340,7 @@ class TemplateSource(Source):
     @property
     def base_url(self) -> str:
         """See `Source.base_url`; the folder that the template's fixed beginning names."""
-        return _folder_url(self.url.with_name(self._template.gaps[0]))
+        return folder_url(self.url.with_name(self._template.gaps[0]))
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
         """See `Source.list`; sizes are not known."""
@@ -267,6 +348,10 @@ class TemplateSource(Source):
         return (
             ObjectInfo(root, name) for name in self._template.names() if name.startswith(prefix)
         )
+
+    def is_named(self, info: ObjectInfo) -> bool:
+        """See `Source.is_named`; all are."""
+        return True
 
     def store_of(self, info: ObjectInfo) -> Store:
         """See `Source.store_of`."""
@@ -282,7 +367,7 @@ def _find(url: ObjectUrl, *, client: Client | None, direct: bool | DirectSetting
     return store_for(url, client, direct=direct)
 
 
-def _folder_url(url: ObjectUrl) -> str:
+def folder_url(url: ObjectUrl) -> str:
     """Return a URL up to the last "/" of its name."""
     return f"{url.root}/{url.name[: url.name.rfind('/') + 1]}"
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from aisio.catalog.entries import NamedSource
 from aisio.client import Bucket, Client, ObjectGroup
 from aisio.errors import ConfigError
+from aisio.left_out import LeftOut
 from aisio.named_sources import CatalogLike, CatalogSource, find_source, names_source
+from aisio.nothing_found import nothing_found
 from aisio.official import adapt_official
 from aisio.records import ObjectInfo
+from aisio.selections import Selections
 from aisio.source_kinds import (
     GroupSource,
     PrefixSource,
@@ -22,7 +27,8 @@ from aisio.source_kinds import (
     find_store,
     url_of,
 )
-from aisio.stores import AisStore, DirectSettings, store_for
+from aisio.stores import AisStore, DirectSettings, LocalStore, store_for
+from aisio.url_sources import UrlSource, url_source
 from aisio.urls import ObjectUrl
 
 __all__ = [
@@ -35,9 +41,12 @@ __all__ = [
     "SourceSet",
     "TemplateSource",
     "UrlListSource",
+    "UrlSource",
     "source",
     "url_of",
 ]
+
+_log = logging.getLogger(__name__)
 
 SourceLike: TypeAlias = (
     "Source | Bucket | ObjectGroup | NamedSource | str | os.PathLike[str] | Iterable[str]"
@@ -46,8 +55,21 @@ SourceLike: TypeAlias = (
 well."""
 
 PrefixMap: TypeAlias = "Mapping[Any, str | Sequence[str] | None]"
-"""Source -> the prefix or prefixes of the objects to take from it; a source without one gives
-all."""
+"""Source -> what to take from it: the name of an object, a prefix or a pattern, or several of them
+(see `aisio.selections`); a source without one gives all."""
+
+
+class NameFilter(Protocol):
+    """Tells by their names which objects of a listing are to be read.
+
+    Attributes:
+        why: What is said of the others.
+    """
+
+    why: str
+
+    def __call__(self, name: str) -> bool:
+        """Tell whether to read an object of this name."""
 
 
 def source(
@@ -60,8 +82,9 @@ def source(
     """Return the source that something stands for.
 
     Args:
-        what: The URL of a bucket or prefix ("ais://imagenet/train/", "file:///data/"), a list of
-            URLs of objects, a Path of a local folder, a Bucket, an ObjectGroup, one of either from
+        what: The URL of a bucket, prefix or object, or a pattern of URLs ("ais://imagenet/train/",
+            "file:///data/train-{000..099}.tar", see `aisio.selections`), a list of URLs of objects,
+            a Path of a local folder or file, a Bucket, an ObjectGroup, one of either from
             the official `aistore` package, a Source, which is returned as it is, or a name in a
             catalog: "team/imagenet-train", also written "catalog://team/imagenet-train".
         client: The cluster for URLs and names; without it the one that a name's entry says, else
@@ -90,15 +113,22 @@ def source(
         return find_source(adapted, catalog, client=client, direct=direct)
     if isinstance(adapted, str):
         url = ObjectUrl.parse(adapted)
-        return PrefixSource(store_for(url, client, direct=direct), url)
+        return url_source(store_for(url, client, direct=direct), url)
     if isinstance(adapted, os.PathLike):
-        return source(f"file://{Path(adapted).resolve()}/", client=client)
+        return _path_source(Path(adapted).resolve())
     if isinstance(adapted, Iterable) and not isinstance(adapted, bytes):
         return UrlListSource(adapted, find_store(client, direct))
     raise ConfigError(
         f"a {type(what).__name__} is no source: "
         "pass a URL, URLs, a name in a catalog, a Path, a Bucket or an ObjectGroup"
     )
+
+
+def _path_source(path: Path) -> Source:
+    """Return the source of a folder, or of one file; whatever characters the path has."""
+    if path.is_file():
+        return UrlListSource([f"file://{path}"], find_store(None))
+    return PrefixSource(LocalStore(), ObjectUrl.parse(f"file://{path}/"))
 
 
 class SourceSet:
@@ -110,10 +140,14 @@ class SourceSet:
         owner: Name of the class on whose behalf errors speak.
         client: The cluster for sources given as URLs or names.
         direct: For URLs of clouds, go round the cluster; see `store_for`.
+        wanted: Tells by its name whether an object that a listing met is to be read; objects that
+            are named themselves always are. Without it all are.
+        allow_empty: Take a source without objects for empty, where it is an error otherwise.
 
     Raises:
         ValueError: No source at all.
         ConfigError: The prefix map names something that is not among the sources.
+        UrlError: Braces or wildcards that cannot be meant.
     """
 
     def __init__(
@@ -124,37 +158,90 @@ class SourceSet:
         owner: str,
         client: Client | None = None,
         direct: bool | DirectSettings = False,
+        wanted: NameFilter | None = None,
+        allow_empty: bool = False,
     ) -> None:
         given = [sources] if _is_single(sources) else list(sources)
         if not given:
             raise ValueError(f"<{owner}> ais_source_list must be provided")
         prefixes = prefix_map or {}
-        self._parts = [
-            (
-                source(item, client=client, direct=direct),
-                _prefixes(prefixes.get(item) if _hashable(item) else None),
-            )
-            for item in given
-        ]
         known = {item for item in given if _hashable(item)}
         unknown = ", ".join(repr(key) for key in prefixes if key not in known)
         if unknown:
             raise ConfigError(
                 f"<{owner}> prefix_map has keys that are not among the sources: {unknown}"
             )
+        self._owner = owner
+        self._wanted = wanted
+        self._allow_empty = allow_empty
+        self._told: set[str] = set()
+        self._parts = [
+            _Part(
+                source(item, client=client, direct=direct),
+                str(item) if isinstance(item, (str, os.PathLike)) else repr(item),
+                _selections(prefixes.get(item) if _hashable(item) else None),
+            )
+            for item in given
+        ]
 
     def __len__(self) -> int:
         return len(self._parts)
 
-    def list(self, only: slice = slice(None)) -> Iterator[tuple[Source, ObjectInfo]]:
+    def list(
+        self, only: slice = slice(None), *, quiet: bool = False
+    ) -> Iterator[tuple[Source, ObjectInfo]]:
         """List the objects of all sources, or of a slice of them, each with its source; lazily.
 
         Prefixes are taken in their order: where two overlap, an object comes twice.
+
+        Args:
+            only: The sources.
+            quiet: Do not log what is left out by its name: another process does.
+
+        Raises:
+            NotFoundError: When its turn comes, a source has no object, or none of a prefix, unless
+                that is allowed.
         """
-        for one, prefixes in self._parts[only]:
-            for prefix in prefixes:
-                for info in one.list(prefix):
-                    yield one, info
+        for part in self._parts[only]:
+            for selections in part.selections:
+                yield from self._found(part, selections, quiet=quiet)
+
+    def _found(
+        self, part: _Part, selections: Selections, *, quiet: bool
+    ) -> Iterator[tuple[Source, ObjectInfo]]:
+        left_out, found = LeftOut(), False
+        for info in part.source.select(selections.text):
+            if (
+                self._wanted is None
+                or self._wanted(info.name)
+                or part.source.is_named(info)
+                or selections.names_object(info.name)
+            ):
+                found = True
+                yield part.source, info
+            else:
+                left_out.add(info.name, self._wanted.why)
+        if not (found or self._allow_empty):
+            raise nothing_found(part.about, prefix=selections.text, left_out=left_out)
+        text = f"<{self._owner}> {part.about}: {left_out}"
+        if left_out and not quiet and text not in self._told:
+            self._told.add(text)
+            _log.warning("%s", text)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A source of a set.
+
+    Attributes:
+        source: The source.
+        about: As the user named it.
+        selections: What to take from it.
+    """
+
+    source: Source
+    about: str
+    selections: tuple[Selections, ...]
 
 
 def _is_single(sources: Any) -> bool:
@@ -163,10 +250,9 @@ def _is_single(sources: Any) -> bool:
     return one or adapt_official(sources) is not sources or not isinstance(sources, Iterable)
 
 
-def _prefixes(value: str | Sequence[str] | None) -> tuple[str, ...]:
-    if value is None:
-        return ("",)
-    return (value,) if isinstance(value, str) else tuple(value)
+def _selections(value: str | Sequence[str] | None) -> tuple[Selections, ...]:
+    texts = [value] if isinstance(value, str) else [""] if value is None else value
+    return tuple(map(Selections, texts))
 
 
 def _hashable(item: Any) -> bool:

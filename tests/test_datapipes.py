@@ -295,3 +295,33 @@ def test_members_of_a_tar_are_asked_for_once_its_headers_are_known(monkeypatch, 
     urls = [f"file://{tmp_path}/a.tar/{name}" for name in "12"]
     assert [stream.read() for _, stream in AISFileLoader(urls)] == [b"one", b"two"]
     assert [name.rpartition("/")[2] for name in asked] == ["2"]
+
+
+@pytest.mark.parametrize("pipe", [AISFileLister, AISSourceLister])
+def test_a_prefix_without_objects_is_an_error_unless_that_is_allowed(folder, pipe):
+    """At iteration, after the URLs of those before it."""
+    urls = iter(pipe([folder + "temp/", folder + "absent"]))
+    assert [next(urls), next(urls)] == [folder + "temp/obj0", folder + "temp/obj1"]
+    with pytest.raises(NotFoundError, match="absent"):
+        next(urls)
+    assert list(pipe([folder + "absent"], allow_empty=True)) == []
+
+
+def test_a_source_with_the_official_listing_is_an_error_too_where_it_is_empty():
+    """Whoever lists it."""
+
+    class Theirs:
+        def list_urls(self, prefix="", etl=None):
+            return iter(())
+
+    with pytest.raises(NotFoundError, match="prefix 'p'"):
+        list(AISSourceLister([Theirs()], prefix="p"))
+
+
+@pytest.mark.parametrize("pipe", [AISFileLister, AISSourceLister])
+def test_listers_know_objects_and_patterns(folder, pipe, tmp_path):
+    """A URL of an object takes no others along."""
+    (tmp_path / "obj10").write_bytes(b"")
+    assert list(pipe([folder + "obj1", folder + "*/obj?", folder + "obj{0,7}"])) == [
+        folder + name for name in ("obj1", "temp/obj0", "temp/obj1", "obj0", "obj7")
+    ]

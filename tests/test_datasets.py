@@ -20,6 +20,7 @@ from aisio import (
     AISShardReader,
     Concurrency,
     ConfigError,
+    NotFoundError,
 )
 from aisio.split import Place
 
@@ -240,7 +241,7 @@ def test_the_last_worker_tells_that_there_is_too_little_for_all(
 
 def test_an_empty_folder_is_no_matter_of_workers(tmp_path, caplog):
     """A process that reads alone has nothing to share."""
-    assert list(AISIterDataset(tmp_path)) == []
+    assert list(AISIterDataset(tmp_path, allow_empty=True)) == []
     assert caplog.text == ""
 
 
@@ -365,3 +366,24 @@ def test_a_slice_is_no_index(folder):
     """A list of samples is what a DataLoader asks for, by __getitems__."""
     with pytest.raises(TypeError):
         AISMapDataset(folder)[0:2]  # type: ignore[index]
+
+
+@pytest.mark.parametrize("cls", [AISMapDataset, AISIterDataset, AISBatchIterDataset])
+def test_a_source_without_objects_is_an_error_unless_that_is_allowed(cls, folder):
+    """When a map dataset is made, and when the others are iterated or counted."""
+    with pytest.raises(NotFoundError, match="absent"):
+        [*iter(cls(f"{folder}absent"))]
+    with pytest.raises(NotFoundError, match="absent"):
+        len(cls([folder, f"{folder}absent"]))
+    assert [*iter(cls(f"{folder}absent", allow_empty=True))] == []
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_every_rank_is_told_of_a_source_without_objects(folder, workers, monkeypatch):
+    """Also those that have nothing to read of the others."""
+    monkeypatch.setenv("WORLD_SIZE", "20")
+    for rank in ("0", "19"):
+        monkeypatch.setenv("RANK", rank)
+        loader = DataLoader(AISIterDataset([folder, f"{folder}absent"]), num_workers=workers)
+        with pytest.raises(NotFoundError, match="absent"):
+            list(loader)

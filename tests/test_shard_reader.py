@@ -313,3 +313,52 @@ def test_no_thread_outlives_its_iteration(shards):
         next(samples)
         del samples
     assert threading.active_count() <= before
+
+
+SIDECARS = ["00000.parquet", "00000_stats.json", "00000.tar.idx", ".DS_Store", "_SUCCESS", "a.csv"]
+
+
+@pytest.fixture
+def with_sidecars(tmp_path):
+    """Return a folder with one shard, and what tools leave beside it."""
+    write_shard(tmp_path / "00000.tar", {"1.jpg": b"image"})
+    for name in SIDECARS:
+        (tmp_path / name).write_bytes(b"no tar at all" * 50)
+    return tmp_path
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_sidecars_are_left_out_with_one_line(with_sidecars, workers, caplog):
+    """It says how many, and which; of a process's epochs and counts only the first has it."""
+    reader = AISShardReader(with_sidecars)
+    loader = DataLoader(reader, batch_size=None, num_workers=workers)
+    assert [basename for basename, _ in loader] == ["1"]
+    assert len(reader) == 1
+    (message,) = caplog.messages
+    assert "left out 6 (not named as tar shards, see shard_names=): '" in message
+
+
+def test_shards_are_chosen_by_their_names(with_sidecars, caplog):
+    """By a pattern; a shard that is named itself is read whatever it is called."""
+    (with_sidecars / "00000.tar").rename(with_sidecars / "shard-0")
+    with pytest.raises(NotFoundError, match="nothing is left to read: left out 7"):
+        [*iter(AISShardReader(with_sidecars))]
+    for reader in (
+        AISShardReader(with_sidecars, shard_names="shard-*"),
+        AISShardReader(f"file://{with_sidecars}/shard-0"),
+        AISShardReader(f"file://{with_sidecars}/shard-{{0..0}}"),
+        AISShardReader(with_sidecars / "shard-0"),
+    ):
+        assert [basename for basename, _ in reader] == ["1"]
+    with pytest.raises(ShardError, match="a.csv|DS_Store|parquet"):
+        [*iter(AISShardReader(with_sidecars, shard_names="*"))]
+
+
+def test_shards_are_named_as_webdataset_names_them(shards, tmp_path):
+    """By braces and wildcards, in the order of the braces; one that is missing is an error."""
+    every = [*iter(AISShardReader(f"file://{tmp_path}/shard-*.tar"))]
+    assert [basename for basename, _ in every] == SAMPLES
+    some = [*iter(AISShardReader(f"file://{tmp_path}/shard-{{3,1}}.tar"))]
+    assert [basename for basename, _ in some] == [*SAMPLES[12:16], *SAMPLES[4:8]]
+    with pytest.raises(NotFoundError, match=r"shard-5\.tar"):
+        [*iter(AISShardReader(f"file://{tmp_path}/shard-{{0..5}}.tar"))]

@@ -258,3 +258,110 @@ def test_an_answer_of_another_checksum_is_refused(folder):
     )
     with pytest.raises(IntegrityError, match="of another object"):
         one.get(listed)
+
+
+def below(sources, folder):
+    """Return the names below the folder that a set lists."""
+    return names((info for _, info in sources.list()), folder)
+
+
+@pytest.mark.parametrize("text", ["trian-", "absent.tar", "train-{000..001}/", "*.tar", "train/?x"])
+def test_a_source_that_matches_nothing_is_an_error(folder, text):
+    """Not an epoch of nothing; whoever wants that says so."""
+    with pytest.raises(NotFoundError, match="trian|absent|train|tar"):
+        list(SourceSet([folder + "val/", folder + text], owner="X").list())
+    if text != "train-{000..001}/":  # folders that a local store lists must be there
+        assert below(SourceSet(folder + text, owner="X", allow_empty=True), folder) == []
+
+
+@pytest.mark.parametrize("what", [[], ["x"]])
+def test_a_group_or_list_without_objects_is_an_error(what, client):
+    """Whatever the kind of source."""
+    group = client.bucket("b").objects(what)
+    for one in (group, source([f"ais://b/{name}" for name in what], client=client)):
+        with pytest.raises(NotFoundError, match="no such object"):
+            list(SourceSet(one, {one: "y"}, owner="X").list())
+
+
+def test_a_prefix_of_the_map_that_matches_nothing_is_an_error(folder, tmp_path):
+    """Each of them, though others match."""
+    base = str(tmp_path)[1:]
+    with pytest.raises(NotFoundError, match="prefix '.*/vall/'|no folder .*/vall"):
+        list(SourceSet(folder, {folder: [f"{base}/val/", f"{base}/vall/"]}, owner="X").list())
+
+
+def test_a_prefix_map_knows_objects_and_patterns(folder, tmp_path):
+    """By the rule for URLs."""
+    base = str(tmp_path)[1:] + "/"
+    (tmp_path / "trial-2").write_bytes(b"")
+    prefixes = [base + text for text in ("trial", "t*/1", "val/{0..0}")]
+    assert below(SourceSet(folder, {folder: prefixes}, owner="X"), folder) == [
+        "trial",
+        "train/1",
+        "val/0",
+    ]
+
+
+def test_a_flat_list_of_urls_is_read_as_these_objects(folder, tmp_path):
+    """img1 does not take img10 along."""
+    for name in ("img1", "img10"):
+        (tmp_path / name).write_bytes(b"")
+    assert below(SourceSet([folder + "img1", folder + "val/0"], owner="X"), folder) == [
+        "img1",
+        "val/0",
+    ]
+
+
+def test_a_path_is_itself_whatever_its_characters(tmp_path):
+    """A folder, or one file; nobody writes a pattern as a Path."""
+    odd = tmp_path / "a[1]{0..1}*"
+    odd.mkdir()
+    for name in ("x?", "xy"):
+        (odd / name).write_bytes(b"")
+    url = f"file://{odd}/"
+    assert names(source(odd).list(), url) == ["x?", "xy"]
+    assert names(source(odd / "x?").list(), url) == ["x?"]
+
+
+class Tars:
+    """Wants names that end in .tar."""
+
+    why = "no tar"
+
+    def __call__(self, name):
+        return name.endswith(".tar")
+
+
+def test_what_is_left_out_by_its_name_is_logged_once(tmp_path, caplog):
+    """How many, which and why; a second epoch of the process adds nothing."""
+    for name in ("a.tar", "a.idx", "b.idx"):
+        (tmp_path / name).write_bytes(b"")
+    url = f"file://{tmp_path}/"
+    sources = SourceSet(tmp_path, owner="X", wanted=Tars())
+    assert below(sources, url) == below(sources, url) == ["a.tar"]
+    (message,) = caplog.messages
+    assert message.startswith(f"<X> {tmp_path}: left out 2 (no tar): '")
+    caplog.clear()
+    assert len(list(SourceSet(tmp_path, owner="X", wanted=Tars()).list(quiet=True))) == 1
+    assert caplog.messages == []
+
+
+@pytest.mark.parametrize("text", ["a.idx", "{a,b}.idx"])
+def test_an_object_that_is_named_itself_is_wanted(tmp_path, text):
+    """By its URL, by braces, in a list, and in a prefix map."""
+    for name in ("a.idx", "b.idx"):
+        (tmp_path / name).write_bytes(b"")
+    url = f"file://{tmp_path}/"
+    found = ["a.idx", "b.idx"][: text.count("b") + 1]
+    assert below(SourceSet(url + text, owner="X", wanted=Tars()), url) == found
+    prefixes = {url: f"{tmp_path}/{text}"[1:]}
+    assert below(SourceSet(url, prefixes, owner="X", wanted=Tars()), url) == found
+    urls = source([url + name for name in found])
+    assert below(SourceSet(urls, owner="X", wanted=Tars()), url) == found
+
+
+def test_nothing_left_says_what_was_left_out(tmp_path):
+    """A pattern that fits none is as good as a misspelt name."""
+    (tmp_path / "a.idx").write_bytes(b"")
+    with pytest.raises(NotFoundError, match=r"left out 1 \(no tar\): '.*a.idx'"):
+        list(SourceSet(tmp_path, owner="X", wanted=Tars()).list())

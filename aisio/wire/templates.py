@@ -21,15 +21,63 @@ from typing import NamedTuple
 from aisio.errors import UrlError
 
 MOST_NAMES = 10_000_000
+MOST_RANGES = 50
+MOST_DIGITS = 18
+"""Of a number: more do not fit 63 bits, which is what AIStore has for it."""
 
-_BASH = re.compile(r"\{(\d+)\.\.(\d+)(?:\.\.(\d+))?\}")
-_AT = re.compile(r"@(\d+)")
-_FMT = re.compile(r"%(?:0(\d+))?d")
+_BASH = re.compile(r"\{([0-9]+)\.\.([0-9]+)(?:\.\.([0-9]+))?\}")
+_AT = re.compile(r"@([0-9]+)")
+_FMT = re.compile(r"%(?:0([0-9]+))?d")
 
 
-class _Numbers(NamedTuple):
+class Numbers(NamedTuple):
+    """The numbers of a range.
+
+    Attributes:
+        values: The numbers.
+        width: Digits that they are padded to with zeros.
+    """
+
     values: range
     width: int
+
+    def texts(self) -> Iterator[str]:
+        """Yield the numbers as they are written in names."""
+        return (f"{value:0{self.width}d}" for value in self.values)
+
+
+def parse_numbers(first: str, last: str, step: str | None, text: str) -> Numbers:
+    """Read a range, both ends included, as wide as the narrower one.
+
+    Args:
+        first: In digits, as the others.
+        last: The end, which need not be met where there is a step.
+        step: None for 1.
+        text: The template, for the text of errors.
+
+    Raises:
+        UrlError: first > last, no step, or a number of more than 18 digits.
+    """
+    begin, end, by = (_number(digits, text) for digits in (first, last, step or "1"))
+    if begin > end or by < 1:
+        raise UrlError(
+            f"template {text!r}: {_braced(first, last, step)} needs first <= last and step >= 1"
+        )
+    return Numbers(range(begin, end + 1, by), min(len(first), len(last)))
+
+
+def _braced(first: str, last: str, step: str | None) -> str:
+    return "{" + "..".join(filter(None, (first, last, step))) + "}"
+
+
+def _number(digits: str, text: str) -> int:
+    if len(digits) > MOST_DIGITS:
+        shown = text if len(text) <= 80 else f"{text[:77]}..."
+        raise UrlError(
+            f"template {shown!r}: a number has {len(digits):,} digits: at most {MOST_DIGITS} are "
+            "allowed"
+        )
+    return int(digits)
 
 
 @dataclass(frozen=True)
@@ -44,18 +92,17 @@ class Template:
 
     text: str
     gaps: tuple[str, ...]
-    ranges: tuple[_Numbers, ...]
+    ranges: tuple[Numbers, ...]
 
     def names(self) -> Iterator[str]:
         """Make the names, one at a time, in order."""
         return self._names_from(0, self.gaps[0])
 
     def _names_from(self, level: int, head: str) -> Iterator[str]:
-        values, width = self.ranges[level]
         gap = self.gaps[level + 1]
         last = level + 1 == len(self.ranges)
-        for value in values:
-            name = f"{head}{value:0{width}d}{gap}"
+        for number in self.ranges[level].texts():
+            name = f"{head}{number}{gap}"
             if last:
                 yield name
             else:
@@ -78,16 +125,26 @@ def parse_template(text: str, *, count: int | None = None) -> Template:
         UrlError: No range in it, a range that cannot be meant, or too many names.
     """
     template = _bash(text) if "{" in text else _at(text) if _AT.search(text) else _fmt(text, count)
+    if len(template.ranges) > MOST_RANGES:
+        raise UrlError(f"template {text[:80]!r}... has more than {MOST_RANGES} ranges")
     if not template.ranges:
         raise UrlError(
             f"template {text!r} has no range, as in train-{{000..099}}.tar; "
             f"for all names that begin with it, list it as a prefix"
         )
-    if template.count > MOST_NAMES:
-        raise UrlError(
-            f"template {text!r} makes {template.count:,} names: at most {MOST_NAMES:,} are allowed"
-        )
+    check_count(template.count, f"template {text!r} makes")
     return template
+
+
+def check_count(count: int, what: str) -> None:
+    """Refuse more names than AIStore makes of one template; `what` begins the text of the error.
+
+    Raises:
+        UrlError: There are more.
+    """
+    if count > MOST_NAMES:
+        shown = f"{count:,}" if count < 10**MOST_DIGITS else f"10^{MOST_DIGITS} or more"
+        raise UrlError(f"{what} {shown} names: at most {MOST_NAMES:,} are allowed")
 
 
 def _bash(text: str) -> Template:
@@ -97,18 +154,14 @@ def _bash(text: str) -> Template:
             f"template {text!r}: a range in braces is {{first..last}} or {{first..last..step}}, "
             f"in digits"
         )
-    ranges = []
-    for match in found:
-        first, last, step = int(match[1]), int(match[2]), int(match[3] or 1)
-        if first > last or step < 1:
-            raise UrlError(f"template {text!r}: {match[0]} needs first <= last and step >= 1")
-        ranges.append(_Numbers(range(first, last + 1, step), min(len(match[1]), len(match[2]))))
-    return Template(text, gaps, tuple(ranges))
+    ranges = tuple(parse_numbers(match[1], match[2], match[3], text) for match in found)
+    return Template(text, gaps, ranges)
 
 
 def _at(text: str) -> Template:
     gaps, found = _split(_AT, text)
-    return Template(text, gaps, tuple(_Numbers(range(int(m[1]) + 1), len(m[1])) for m in found))
+    ranges = (Numbers(range(_number(match[1], text) + 1), len(match[1])) for match in found)
+    return Template(text, gaps, tuple(ranges))
 
 
 def _fmt(text: str, count: int | None) -> Template:
@@ -117,7 +170,11 @@ def _fmt(text: str, count: int | None) -> Template:
         raise UrlError(f"template {text!r}: the fmt style has one '%' only")
     if found and (count is None or count < 1):
         raise UrlError(f"template {text!r} has no end: say how many names it makes with count=")
-    return Template(text, gaps, tuple(_Numbers(range(count or 0), int(m[1] or 0)) for m in found))
+    check_count(count or 0, f"template {text!r} makes")
+    if any(len(match[1] or "") > 2 for match in found):
+        raise UrlError(f"template {text!r}: a number is at most 99 digits wide")
+    ranges = (Numbers(range(count or 0), int(match[1] or 0)) for match in found)
+    return Template(text, gaps, tuple(ranges))
 
 
 def _split(pattern: re.Pattern[str], text: str) -> tuple[tuple[str, ...], list[re.Match[str]]]:

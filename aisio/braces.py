@@ -1,0 +1,187 @@
+"""Braces in the URLs of sources, as a shell expands them: train-{000..099}.tar, {train,val}/. Pure.
+
+    {000..099}     numbers, both ends included; {0..8..2} has a step
+    {train,val}    alternatives, which may hold braces themselves
+    {name}         itself: there is neither a range nor a comma in it
+    [{] and [}]    the characters { and }, also for [,]; they are left as they are here
+
+Several braces multiply, the last ones run fastest. What looks like a range and is none is an error,
+where a shell would take it for text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from math import prod
+from typing import NamedTuple, TypeAlias
+
+from aisio.errors import UrlError
+from aisio.wire.templates import MOST_RANGES, Numbers, check_count, parse_numbers
+
+__all__ = ["Braces"]
+
+_TOKEN = re.compile(r"\[[{},]\]|[{},]|[^\[{},]+|\[")
+_RANGE = re.compile(r"([0-9]+)\.\.([0-9]+)(?:\.\.([0-9]+))?")
+_DEEPEST = 10
+
+
+class _Alternatives(NamedTuple):
+    texts: tuple[tuple[_Piece, ...], ...]
+
+
+_Piece: TypeAlias = "str | Numbers | _Alternatives"
+
+
+class Braces:
+    """A text with braces, and the texts that it stands for.
+
+    Args:
+        text: With or without braces.
+
+    Raises:
+        UrlError: Braces that are not closed, a range that is none, or more than 10,000,000 texts.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self._pieces = _Parser(text).parse()
+        self.count = _count(self._pieces)
+        check_count(self.count, f"{text!r} stands for")
+
+    @property
+    def is_plain(self) -> bool:
+        """There are no braces to expand."""
+        return all(isinstance(piece, str) for piece in self._pieces)
+
+    @property
+    def start(self) -> str:
+        """What all the texts begin with: the one before the first braces."""
+        first = self._pieces[0] if self._pieces else ""
+        return first if isinstance(first, str) else ""
+
+    def __iter__(self) -> Iterator[str]:
+        return _texts(self._pieces)
+
+
+class _Parser:
+    """Reads a text from left to right.
+
+    Args:
+        text: What errors quote.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._tokens = _TOKEN.findall(text)
+        self._at = self._opened = 0
+
+    def parse(self) -> tuple[_Piece, ...]:
+        """Return the pieces of the whole text; commas and "}" outside braces are text."""
+        pieces: list[_Piece] = []
+        while self._at < len(self._tokens):
+            pieces.extend(self._sequence(depth=0))
+            pieces.extend(self._tokens[self._at : self._at + 1])
+            self._at += 1
+        return _joined(pieces)
+
+    def _sequence(self, depth: int) -> list[_Piece]:
+        """Read up to a comma or closing brace, or to the end."""
+        pieces: list[_Piece] = []
+        while self._at < len(self._tokens):
+            piece = self._tokens[self._at]
+            if piece in ",}":
+                break
+            self._at += 1
+            pieces.extend(self._braces(depth + 1) if piece == "{" else [piece])
+        return pieces
+
+    def _braces(self, depth: int) -> list[_Piece]:
+        """Read what is behind an opening brace, and its closing one."""
+        self._opened += 1
+        if depth > _DEEPEST or self._opened > MOST_RANGES:
+            raise UrlError(
+                f"{self._text!r}: more than {MOST_RANGES} braces, or {_DEEPEST} within each other"
+            )
+        begin = self._at
+        texts = [self._sequence(depth)]
+        while self._next_is(","):
+            self._at += 1
+            texts.append(self._sequence(depth))
+        if not self._next_is("}"):
+            return self._unclosed(begin, texts)
+        self._at += 1
+        if len(texts) > 1:
+            return [_Alternatives(tuple(map(_joined, texts)))]
+        inside = "".join(self._tokens[begin : self._at - 1])
+        if ".." in inside and all(isinstance(piece, str) for piece in texts[0]):
+            return [self._range(inside)]
+        return ["{", *texts[0], "}"]
+
+    def _next_is(self, mark: str) -> bool:
+        return self._tokens[self._at : self._at + 1] == [mark]
+
+    def _unclosed(self, begin: int, texts: list[list[_Piece]]) -> list[_Piece]:
+        rest = "".join(self._tokens[begin:])
+        if len(texts) > 1 or ".." in rest:
+            raise UrlError(
+                f"{self._text!r}: '{{' has no '}}': expected {{000..099}} or {{train,val}}; "
+                "where it belongs to a name, write [{]"
+            )
+        return ["{", *texts[0]]
+
+    def _range(self, inside: str) -> Numbers:
+        match = _RANGE.fullmatch(inside)
+        if match is None:
+            raise UrlError(
+                f"{self._text!r}: {{{inside}}} is no range: expected {{first..last}} or "
+                "{first..last..step}, in digits; where it belongs to a name, write [{]"
+            )
+        first, last = match[1], match[2]
+        is_padded = any(len(text) > 1 and text[0] == "0" for text in (first, last))
+        if is_padded and len(first) != len(last):
+            raise UrlError(
+                f"{self._text!r}: write both ends of {{{inside}}} with as many digits: a shell "
+                "pads to the wider one, AIStore to the narrower one"
+            )
+        return parse_numbers(first, last, match[3], self._text)
+
+
+def _joined(pieces: list[_Piece]) -> tuple[_Piece, ...]:
+    """Join what is fixed text side by side."""
+    joined: list[_Piece] = []
+    for piece in pieces:
+        if joined and isinstance(piece, str) and isinstance(joined[-1], str):
+            joined[-1] += piece
+        else:
+            joined.append(piece)
+    return tuple(joined)
+
+
+def _count(pieces: tuple[_Piece, ...]) -> int:
+    return prod(map(_count_of, pieces))
+
+
+def _count_of(piece: _Piece) -> int:
+    if isinstance(piece, str):
+        return 1
+    if isinstance(piece, Numbers):
+        return len(piece.values)
+    return sum(map(_count, piece.texts))
+
+
+def _texts(pieces: tuple[_Piece, ...]) -> Iterator[str]:
+    if not pieces:
+        yield ""
+        return
+    for head in _texts_of(pieces[0]):
+        for rest in _texts(pieces[1:]):
+            yield head + rest
+
+
+def _texts_of(piece: _Piece) -> Iterator[str]:
+    if isinstance(piece, str):
+        return iter((piece,))
+    if isinstance(piece, Numbers):
+        return piece.texts()
+    return (text for texts in piece.texts for text in _texts(texts))

@@ -1,0 +1,47 @@
+"""A source without objects is an error: perhaps a prefix is misspelt, or a file is elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TypeVar
+
+from aisio.errors import NotFoundError
+from aisio.left_out import LeftOut
+
+__all__ = ["nothing_found", "require_some"]
+
+T = TypeVar("T")
+
+
+def nothing_found(
+    about: str, *, prefix: str = "", left_out: LeftOut | None = None
+) -> NotFoundError:
+    """Return the error for a source that has nothing to read.
+
+    Args:
+        about: The source, as the user named it.
+        prefix: What was to be taken from it.
+        left_out: What it has all the same.
+    """
+    where = f"{about}, prefix {prefix!r}" if prefix else about
+    if left_out:
+        text = f"nothing is left to read: {left_out}"
+    elif "*" in where:
+        text = "no name matches; '*' stands for no '/', '**/' for any folders"
+    else:
+        text = "there is no such object, nor one whose name begins so; look for a misspelt name"
+    return NotFoundError(f"{where}: {text} (allow_empty=True reads nothing instead)", url=about)
+
+
+def require_some(items: Iterator[T], about: str, *, prefix: str = "") -> Iterator[T]:
+    """Yield all items of a source; for the arguments see `nothing_found`.
+
+    Raises:
+        NotFoundError: There is none.
+    """
+    found = False
+    for item in items:
+        found = True
+        yield item
+    if not found:
+        raise nothing_found(about, prefix=prefix)
