@@ -86,7 +86,7 @@ def load_settings(
     return Settings(
         endpoint=_endpoint(endpoint, env),
         token=_sendable(token, "token") if token is not None else _token(env),
-        authn_url=_base_url(env.get("AIS_AUTHN_URL") or Settings.authn_url, "AIS_AUTHN_URL"),
+        authn_url=base_url(env.get("AIS_AUTHN_URL") or Settings.authn_url, "AIS_AUTHN_URL"),
         timeouts=timeouts or _timeouts(env),
         retry=retry or RetryPolicy(),
         tls=tls or _tls(env),
@@ -135,24 +135,39 @@ def _endpoint(argument: str | None, env: Mapping[str, str]) -> str:
     endpoint = argument if argument is not None else env.get("AIS_ENDPOINT", "")
     if not endpoint:
         raise ConfigError("no endpoint: pass one, as in http://127.0.0.1:8080, or set AIS_ENDPOINT")
-    return _base_url(endpoint, where)
+    return base_url(endpoint, where)
 
 
-def _base_url(text: str, where: str) -> str:
+def base_url(text: str, where: str) -> str:
+    """Return the base URL of a server, without a "/" at its end.
+
+    Args:
+        text: What a setting says.
+        where: The argument or variable, for the text of errors.
+
+    Raises:
+        ConfigError: It is none, or has a user name or password.
+    """
     if "@" in text:
-        raise ConfigError(f"{where} holds a user name or password: pass token=, or AIS_AUTHN_TOKEN")
-    if not _is_base_url(text):
+        raise ConfigError(
+            f"{where} holds a user name or password: for a cluster pass token=, or AIS_AUTHN_TOKEN"
+        )
+    if not is_base_url(text):
         raise ConfigError(f"{where}={text!r} is no base URL, as in http://127.0.0.1:8080")
     return text.rstrip("/")
 
 
-def _is_base_url(text: str) -> bool:
+def is_base_url(text: str) -> bool:
+    """Tell whether a text is http:// or https://, a host, perhaps a port and a path; no more."""
+    # urlsplit takes line breaks and tabs out, and blanks at the ends, before it looks.
+    if not text.isprintable() or any(mark in text for mark in " \\?#"):
+        return False
     try:
         parts = urlsplit(text)
         known = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
     except ValueError:
         return False
-    return bool(known) and not (parts.query or parts.fragment or " " in text)
+    return bool(known) and not parts.netloc.endswith(":")
 
 
 def _token(env: Mapping[str, str]) -> str | None:

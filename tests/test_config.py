@@ -129,6 +129,18 @@ def test_no_endpoint_is_an_error_that_names_both_ways(argument: str | None) -> N
         "http://host?x=1",
         "http://host#x",
         "http://ho st",
+        " http://host",
+        "http://host ",
+        "http://host:8080\n",
+        "http://ho\nst",
+        "http://host\t",
+        "http://host:",
+        "http://host:-1",
+        "http://host:0",
+        "http://[::1",
+        "http://host\\path",
+        "host",
+        "://host",
     ],
 )
 def test_an_endpoint_that_is_no_base_url_is_refused(endpoint: str) -> None:

@@ -20,6 +20,9 @@ MOST_ALIASED = 100_000
 DEEPEST = 20
 """Levels of lists and mappings; a catalog needs three. PyYAML's C code overflows its stack at some
 ten thousand."""
+LONGEST = 100
+"""Characters of a number or time. YAML 1.1 has numbers to the base of 60, as in 1:30:00, for which
+PyYAML takes a time that grows with the square of their length."""
 
 _TAG = "tag:yaml.org,2002:"
 _MERGE = f"{_TAG}merge"
@@ -27,6 +30,7 @@ _STRING = f"{_TAG}str"
 _SCALARS = frozenset(
     _TAG + name for name in ("str", "int", "float", "bool", "null", "timestamp", "binary")
 )
+_NUMBERS = frozenset({"int", "float", "timestamp"})
 _Loader: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -50,7 +54,12 @@ class Problem(NamedTuple):
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}" if self.line else str(self.file)
         names = (_cut(name) for name in (self.tag, self.field) if name)
-        return ": ".join([place, *names, " ".join(self.text.split())])
+        return _printable(": ".join([place, *names, " ".join(self.text.split())]))
+
+
+def _printable(text: str) -> str:
+    """Escape what is no character to be seen: a terminal might obey it."""
+    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)
 
 
 def _cut(name: str) -> str:
@@ -122,7 +131,7 @@ def parse_document(file: Path, text: str, problems: list[Problem]) -> list[Writt
     try:
         root = _compose(text)
     except yaml.YAMLError as error:
-        problems.append(_syntax_problem(file, error))
+        problems.append(_syntax_problem(file, text, error))
     except _WrongError as error:
         problems.append(Problem(file, error.line, str(error)))
     else:
@@ -142,11 +151,19 @@ def read_text(file: Path) -> str:
     return file.read_bytes().decode("utf-8")
 
 
-def _syntax_problem(file: Path, error: yaml.YAMLError) -> Problem:
+def _syntax_problem(file: Path, text: str, error: yaml.YAMLError) -> Problem:
+    if isinstance(error, yaml.reader.ReaderError):
+        return _character_problem(file, text, error)
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     said = [getattr(error, name, None) for name in ("context", "problem")]
-    text = ", ".join(str(part) for part in said if part) or str(error)
-    return Problem(file, mark.line + 1 if mark else 1, f"not YAML: {text}")
+    why = ", ".join(str(part) for part in said if part) or str(error)
+    return Problem(file, mark.line + 1 if mark else 1, f"not YAML: {why}")
+
+
+def _character_problem(file: Path, text: str, error: yaml.reader.ReaderError) -> Problem:
+    code = error.character if isinstance(error.character, int) else ord(error.character)
+    line = text[: max(text.find(chr(code)), 0)].count("\n") + 1
+    return Problem(file, line, f"not YAML: holds the character U+{code:04X}: expected text")
 
 
 def _compose(text: str) -> Any:
@@ -288,12 +305,18 @@ def _scalar(node: Any, name: str) -> Any:
     if node.tag not in _SCALARS:
         text = f"{node.value!r} has the YAML tag {node.tag!r}: expected none; write it in quotes"
         raise _WrongError(node, text, name)
+    kind = node.tag.removeprefix(_TAG)
     try:
-        return _construct(node)
+        if len(node.value) > LONGEST and kind in _NUMBERS:
+            raise ValueError
+        value = _construct(node)
     except (yaml.YAMLError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
-        kind = node.tag.removeprefix(_TAG)
         text = f"{_short(node.value)} is no {kind}, as YAML takes it for one: write it in quotes"
         raise _WrongError(node, text, name) from None
+    if name == "tag" and kind in _NUMBERS and str(value) != node.value:
+        text = f"{node.value} is {value} to YAML, which takes it for a {kind}: write it in quotes"
+        raise _WrongError(node, text, name)
+    return value
 
 
 def _construct(node: Any) -> Any:

@@ -11,11 +11,12 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import date
 from typing import Any, Literal, NamedTuple
-from urllib.parse import urlsplit
 
 import msgspec
 
+from aisio.config import is_base_url
 from aisio.errors import UrlError
+from aisio.selections import Selections
 from aisio.urls import WEB_SCHEMES, ObjectUrl
 from aisio.wire.templates import parse_template
 
@@ -31,7 +32,7 @@ _ALGORITHMS = {
     if not name.startswith("shake")
 }
 _DIGEST_PATTERN = r"^sha256:[0-9a-fA-F]{64}$"
-_ENDPOINT_PATTERN = r"^https?://[^@ ]+$"
+_ENDPOINT_PATTERN = r"^https?://[^@?#\s]+$"
 _OBJECT_PATTERN = r"^[a-z0-9]+://.*[^/]$"
 _OWNER_PATTERN = r"@[^@]+\.[^@]+$"
 _PBSS_PATTERN = r"^s3://[^/]+/.*[^/]$"
@@ -120,7 +121,7 @@ def _check_url(text: str) -> str:
 def _check_prefix(text: str) -> str:
     if _check_url(text).startswith(_WEB):
         raise ValueError(f"{_short(text)}: a web server has no listings: expected urls or template")
-    return text
+    return _checked(text, lambda: Selections(ObjectUrl.parse(text).name))
 
 
 def _check_template(text: str) -> str:
@@ -183,12 +184,7 @@ def _check_owner(text: str) -> str:
 
 
 def _check_endpoint(text: str) -> str:
-    try:
-        parts = urlsplit(text)
-        known = bool(parts.hostname) and parts.port != 0 and not (parts.query or parts.fragment)
-    except ValueError:
-        known = False
-    if not (known and re.fullmatch(_ENDPOINT_PATTERN, text)):
+    if "@" in text or not is_base_url(text):
         shown = "a URL with a user name or password" if "@" in text else _short(text)
         raise ValueError(f"{shown}: expected a base URL, as in http://127.0.0.1:8080")
     return text.rstrip("/")

@@ -43,8 +43,8 @@ def pin(file: Path, tag: str, field: str, value: str) -> str:
         text = ""  # it was UTF-8 when its entries were read
     before = _entries(file, text)
     number = _number(before, tag)
-    if number is not None:
-        edited = _edited(text, number, field, value)
+    edited = _edited(text, number, field, value) if number is not None else None
+    if number is not None and edited is not None:
         expected = [_values(entry) for entry in before]
         expected[number][field] = value
         if [_values(entry) for entry in _entries(file, edited)] == expected:
@@ -110,9 +110,13 @@ def _own_tag(entry: Written) -> str | None:
         return None
 
 
-def _edited(text: str, number: int, field: str, value: str) -> str:
+def _edited(text: str, number: int, field: str, value: str) -> str | None:
+    """Return the text with a field set; None where it cannot be told where that belongs."""
     # PyYAML's own parser, not libyaml: only its marks count the characters of a str.
-    root: Any = yaml.compose(text, Loader=yaml.SafeLoader)
+    try:
+        root: Any = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError:
+        return None  # libyaml lets tabs stand where PyYAML does not
     node = root.value[number]
     pairs = {key.value: (key, said) for key, said in node.value}
     written = value if _is_plain(value) else f'"{value}"'

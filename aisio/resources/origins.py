@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from urllib.parse import urlsplit
 
 from aisio.client import Client
-from aisio.config import first_set, is_set
+from aisio.config import base_url, first_set, is_set
 from aisio.errors import AccessError, RangeError, StorageError
 from aisio.extras import missing_extra
 from aisio.named_sources import store_at
@@ -24,6 +24,7 @@ DEFAULT_PBSS_ENDPOINT = "https://pbss.s8k.io"
 PBSS_RETRY = RetryPolicy(attempts=11)
 """The first try and ten more: what boto3 makes of the max_attempts of bionemo-core."""
 
+_PBSS_VARIABLE = "AISIO_PBSS_ENDPOINT"
 _WEB = tuple(f"{scheme}://" for scheme in WEB_SCHEMES)
 _KEYS = (
     "AWS_ACCESS_KEY_ID",
@@ -105,8 +106,12 @@ def url_origin(
 
 
 def pbss_endpoint() -> str:
-    """Return the base URL of PBSS: AISIO_PBSS_ENDPOINT, else NVIDIA's own."""
-    return first_set("AISIO_PBSS_ENDPOINT") or DEFAULT_PBSS_ENDPOINT
+    """Return the base URL of PBSS: AISIO_PBSS_ENDPOINT, else NVIDIA's own.
+
+    Raises:
+        ConfigError: The variable holds none.
+    """
+    return base_url(first_set(_PBSS_VARIABLE) or DEFAULT_PBSS_ENDPOINT, _PBSS_VARIABLE)
 
 
 def pbss_origin(

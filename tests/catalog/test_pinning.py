@@ -102,6 +102,16 @@ def test_what_cannot_be_set_alone_is_not_set(write, text):
     assert "team.yaml:" in caught.value.problems[0]
 
 
+@pytest.mark.parametrize(
+    "text", ["- tag: x\t# note\n  prefix: ais://b\n", "- {tag: x,\tprefix: ais://b}\n"]
+)
+def test_a_tab_that_only_libyaml_reads_is_no_traceback(write, text):
+    """The entry is left as it is, and the error says what to write, with file and line."""
+    folder = write(text)
+    with pytest.raises(CatalogError, match=r"team\.yaml:1: team/x: digest: .* by hand to sha256:"):
+        pin(folder / "team.yaml", "team/x", "digest", D)
+
+
 def test_a_file_that_is_no_longer_text_is_told(write):
     """It was, when its entries were read."""
     file = write("") / "team.yaml"

@@ -312,6 +312,14 @@ def test_ngc_12_the_endpoint_is_the_argument_else_the_variable_else_nvidias(
     assert target.read_bytes() == DATA
 
 
+@pytest.mark.parametrize("text", ["pbss.example.com", "https://ho st", "https://host:0"])
+def test_an_endpoint_of_pbss_that_is_none_is_told_by_its_variable(monkeypatch, text):
+    """Before anything is asked for."""
+    monkeypatch.setenv("AISIO_PBSS_ENDPOINT", text)
+    with pytest.raises(ConfigError, match="AISIO_PBSS_ENDPOINT=.* is no base URL"):
+        pbss_endpoint()
+
+
 def test_pbss_without_credentials_is_refused_at_once(s3, target, monkeypatch, tmp_path):
     """Nobody asks for a machine's role, which takes seconds; the text says what to set."""
     for name in list(os.environ):
