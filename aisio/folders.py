@@ -6,17 +6,24 @@ without reading the folders that it is in.
 
 Links are followed; one that leads to a folder it is in itself is not, since all that is behind it
 has been met. A link that leads nowhere is an error: a file that somebody counts on is missing.
-Sockets and devices are passed over, and so are files that are being written.
+Pipes, sockets and devices are passed over. What is passed over is logged, in one line at the end of
+the walk, once in a process; files that are being written are not worth a word.
 """
 
 from __future__ import annotations
 
+import logging
 import os
+import stat
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 from aisio.errors import StorageError
 from aisio.files import PARTIAL_SUFFIX
+from aisio.left_out import LeftOut
+
+_log = logging.getLogger(__name__)
 
 
 class Found(NamedTuple):
@@ -46,35 +53,69 @@ def walk(
 
     Raises:
         OSError: A folder cannot be read.
-        StorageError: A link leads to no file.
+        StorageError: A link leads to no file, or in a circle.
     """
-    yield from _walk(folder, name, prefix, start_after, ())
+    left_out = LeftOut()
+    # A stack of our own: a folder may be deeper than Python's has room for.
+    open_folders = [_entries(_Folder(folder, name, prefix, ()), start_after, left_out)]
+    while open_folders:
+        step = next(open_folders[-1], None)
+        if step is None:
+            open_folders.pop()
+        elif isinstance(step, Found):
+            yield step
+        else:
+            open_folders.append(_entries(step, start_after, left_out))
+    if left_out:
+        _warn_once(f"{folder}: {left_out}")
 
 
-def _walk(
-    folder: str, name: str, prefix: str, start_after: str, parents: tuple[tuple[int, int], ...]
-) -> Iterator[Found]:
-    here = os.stat(folder)  # noqa: PTH116 - paths are strings: Path objects would cost more
-    if (here.st_dev, here.st_ino) in parents:
+@lru_cache(maxsize=1024)
+def _warn_once(text: str) -> None:
+    _log.warning("%s", text)
+
+
+class _Folder(NamedTuple):
+    """A folder that the walk goes into.
+
+    Attributes:
+        path: Where it is.
+        name: Its full name, with "/" behind it; "" for the root.
+        prefix: What names in it must begin with.
+        parents: Device and inode of the folders that it is in.
+    """
+
+    path: str
+    name: str
+    prefix: str
+    parents: tuple[tuple[int, int], ...]
+
+
+def _entries(folder: _Folder, start_after: str, left_out: LeftOut) -> Iterator[Found | _Folder]:
+    here = os.stat(folder.path)  # noqa: PTH116 - paths are strings: Path objects would cost more
+    if (here.st_dev, here.st_ino) in folder.parents:
+        left_out.add(folder.path, "links to a folder that they are in")
         return
-    chain = (*parents, (here.st_dev, here.st_ino))
-    head, slash, rest = prefix.partition("/")
-    for key, entry in _sorted_entries(folder):
-        full = name + key
-        is_folder = key.endswith("/")
+    chain = (*folder.parents, (here.st_dev, here.st_ino))
+    head, slash, rest = folder.prefix.partition("/")
+    for key, entry in _sorted_entries(folder.path):
+        full = folder.name + key
         if not (key == f"{head}/" if slash else key.startswith(head)):
             continue
-        if is_folder:
+        if key.endswith("/"):
             if full > start_after or start_after.startswith(full):
-                yield from _walk(entry.path, full, rest if slash else "", start_after, chain)
-        elif full > start_after and _is_file(entry):
-            yield Found(full, entry.path, entry.stat())
+                yield _Folder(entry.path, full, rest if slash else "", chain)
+        elif full > start_after:
+            if entry.is_file():
+                yield Found(full, entry.path, entry.stat())
+            else:
+                left_out.add(entry.path, _kind(entry))
 
 
 def _sorted_entries(folder: str) -> list[tuple[str, os.DirEntry[str]]]:
     with os.scandir(folder) as entries:
         rows = [
-            (entry.name + "/" if entry.is_dir() else entry.name, entry)
+            (entry.name + "/" if _is_folder(entry) else entry.name, entry)
             for entry in entries
             if not entry.name.endswith(PARTIAL_SUFFIX)
         ]
@@ -82,9 +123,22 @@ def _sorted_entries(folder: str) -> list[tuple[str, os.DirEntry[str]]]:
     return sorted(rows, key=lambda row: row[0])
 
 
-def _is_file(entry: os.DirEntry[str]) -> bool:
-    if entry.is_file():
-        return True
-    if entry.is_symlink():
-        raise StorageError(f"{entry.path} is a link that leads to no file; remove or mend it")
-    return False
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError as error:
+        raise _dead_link(entry, error.strerror) from error
+
+
+def _kind(entry: os.DirEntry[str]) -> str:
+    """Say what an entry is that is neither folder nor file."""
+    try:
+        mode = entry.stat().st_mode
+    except OSError as error:
+        raise _dead_link(entry, error.strerror) from error
+    kinds = ((stat.S_ISFIFO, "pipes"), (stat.S_ISSOCK, "sockets"))
+    return next((kind for is_kind, kind in kinds if is_kind(mode)), "devices")
+
+
+def _dead_link(entry: os.DirEntry[str], why: str | None) -> StorageError:
+    return StorageError(f"{entry.path} is a link that leads to no file ({why}); remove or mend it")

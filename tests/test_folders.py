@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import socket
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -62,3 +65,59 @@ def test_a_link_to_nowhere_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "gone").symlink_to(tmp_path / "absent")
     with pytest.raises(StorageError, match="gone is a link that leads to no file"):
         list(walk(str(tmp_path)))
+
+
+def test_a_link_in_a_circle_is_an_error_that_names_it(tmp_path: Path) -> None:
+    """Two links that lead to each other, and one to itself."""
+    (tmp_path / "a").symlink_to(tmp_path / "b")
+    (tmp_path / "b").symlink_to(tmp_path / "a")
+    with pytest.raises(StorageError, match="/[ab] is a link that leads to no file .*levels of"):
+        list(walk(str(tmp_path)))
+
+
+def test_what_is_no_file_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """How many, which and why; another walk of the process adds nothing."""
+    (tmp_path / "file").write_bytes(b"")
+    for number in range(5):
+        os.mkfifo(tmp_path / f"pipe{number}")
+    (tmp_path / "up").symlink_to(tmp_path)
+    with socket.socket(socket.AF_UNIX) as end:
+        here = Path.cwd()
+        os.chdir(tmp_path)  # the name of a socket has room for 100 bytes
+        try:
+            end.bind("socket")
+        finally:
+            os.chdir(here)
+    for _ in range(2):
+        assert [one.name for one in walk(str(tmp_path))] == ["file"]
+    (message,) = caplog.messages
+    assert f"{tmp_path}: left out 5 (pipes): '{tmp_path}/pipe0', '" in message
+    assert "pipe2', ...; 1 (sockets): '" in message
+    assert message.endswith(f"; 1 (links to a folder that they are in): '{tmp_path}/up'")
+
+
+def test_what_is_beside_the_prefix_is_not_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nobody asked for it."""
+    (tmp_path / "a").write_bytes(b"")
+    os.mkfifo(tmp_path / "b")
+    assert [one.name for one in walk(str(tmp_path), prefix="a")] == ["a"]
+    assert caplog.messages == []
+
+
+def test_a_folder_may_be_deeper_than_pythons_stack(tmp_path: Path) -> None:
+    """The file system allows some two thousand levels of one letter."""
+    here = os.open(tmp_path, os.O_RDONLY)
+    for _ in range(1500):
+        os.mkdir("d", dir_fd=here)
+        inner = os.open("d", os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = inner
+    os.close(os.open("f", os.O_CREAT | os.O_WRONLY, dir_fd=here))
+    os.close(here)
+    try:
+        assert [found.name for found in walk(str(tmp_path))] == ["d/" * 1500 + "f"]
+    finally:
+        # Python's own way to remove it is recursive before 3.13.
+        subprocess.run(["rm", "-r", tmp_path / "d"], check=True)
