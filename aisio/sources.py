@@ -146,7 +146,8 @@ class SourceSet:
 
     Raises:
         ValueError: No source at all.
-        ConfigError: The prefix map names something that is not among the sources.
+        ConfigError: The prefix map names something that is not among the sources, or has an empty
+            list.
         UrlError: Braces or wildcards that cannot be meant.
     """
 
@@ -251,7 +252,9 @@ def _is_single(sources: Any) -> bool:
 
 
 def _selections(value: str | Sequence[str] | None) -> tuple[Selections, ...]:
-    texts = [value] if isinstance(value, str) else [""] if value is None else value
+    texts = [value] if isinstance(value, str) else [""] if value is None else list(value)
+    if not texts:
+        raise ConfigError("prefix_map has an empty list for a source: None takes all of it")
     return tuple(map(Selections, texts))
 
 

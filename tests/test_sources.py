@@ -290,6 +290,12 @@ def test_a_prefix_of_the_map_that_matches_nothing_is_an_error(folder, tmp_path):
         list(SourceSet(folder, {folder: [f"{base}/val/", f"{base}/vall/"]}, owner="X").list())
 
 
+def test_a_prefix_map_that_takes_nothing_is_refused(folder):
+    """An empty list would leave a source out without a word."""
+    with pytest.raises(ConfigError, match="empty list"):
+        SourceSet(folder, {folder: []}, owner="X")
+
+
 def test_a_prefix_map_knows_objects_and_patterns(folder, tmp_path):
     """By the rule for URLs."""
     base = str(tmp_path)[1:] + "/"
