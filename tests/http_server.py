@@ -102,7 +102,8 @@ class Server(ThreadingTCPServer):
 
         One more is made, and counted: those before it have been accepted when it is.
         """
-        with socket.create_connection(self.server_address) as last:
+        host, port = self.server_address[:2]
+        with socket.create_connection((str(host), port)) as last:
             name = last.getsockname()
         with self._lock:
             self._lock.wait_for(lambda: name in self._peers)
