@@ -21,6 +21,9 @@ class Hasher(Protocol):
     def hexdigest(self) -> str:
         """Return the checksum of all bytes so far."""
 
+    def copy(self) -> Hasher:
+        """Return another hasher that has taken in the same bytes."""
+
 
 class _Crc32c:
     """CRC-32C with hashlib's manners; AIStore writes its four bytes big-endian, as this does."""
@@ -35,6 +38,11 @@ class _Crc32c:
 
     def hexdigest(self) -> str:
         return f"{self._value:08x}"
+
+    def copy(self) -> _Crc32c:
+        other = _Crc32c()
+        other._value = self._value
+        return other
 
 
 HASHERS: Mapping[str, Callable[[], Hasher]] = {

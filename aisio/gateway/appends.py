@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from dataclasses import dataclass, field
 
 from aiohttp import web
 
 from aisio.gateway.exchange import Exchange, answer_early, reply
-from aisio.gateway.folder import Folder
+from aisio.gateway.folder import Folder, Present
 from aisio.gateway.names import BucketName
 from aisio.gateway.refusals import Refusal
 from aisio.gateway.replies import new_id
@@ -17,6 +18,7 @@ from aisio.gateway.uploads import Upload
 
 _COPY_BYTES = 1 << 20
 _MOST_FLUSHED = 1000
+_log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -27,12 +29,14 @@ class Growing:
         upload: What has come so far.
         bucket: Where it goes.
         name: What it will be called.
+        began_with: What was there at its beginning.
         turn: Requests with the same handle wait for each other.
     """
 
     upload: Upload
     bucket: BucketName
     name: str
+    began_with: Present
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
@@ -63,24 +67,52 @@ class Appends:
 
     async def _append(self, exchange: Exchange, handle: str) -> web.StreamResponse:
         if not handle:
-            handle = f"{self._target_id}|{new_id()}|xxhash2|"
-            growing = await asyncio.to_thread(self._begin, exchange)
-            self._growing[handle] = growing
-        growing = self._find(exchange, handle)
-        async with growing.turn:
-            last = await exchange.receive(growing.upload)
-            await asyncio.to_thread(_write, growing.upload, last)
+            return await self._append_first(exchange)
+        async with self._find(exchange, handle).turn:
+            # It may have been flushed while this one waited.
+            await self._take_in(exchange, handle, self._find(exchange, handle).upload)
         return reply(headers=[("Ais-Append-Handle", handle)])
+
+    async def _append_first(self, exchange: Exchange) -> web.StreamResponse:
+        handle = f"{self._target_id}|{new_id()}|xxhash2|"
+        growing = await asyncio.to_thread(self._begin, exchange)
+        self._growing[handle] = growing
+        try:
+            await self._take_in(exchange, handle, growing.upload)
+        except BaseException:
+            # Nobody knows the handle.
+            self._growing.pop(handle, None)
+            growing.upload.discard()
+            raise
+        return reply(headers=[("Ais-Append-Handle", handle)])
+
+    async def _take_in(self, exchange: Exchange, handle: str, upload: Upload) -> None:
+        """Append the whole body, or nothing of it: a client that got no answer sends it again."""
+        before = upload.mark()
+        try:
+            last = await exchange.receive(upload)
+            await asyncio.to_thread(_write, upload, last)
+        except asyncio.CancelledError:
+            # A thread may still be writing to it.
+            self._growing.pop(handle, None)
+            raise
+        except BaseException:
+            try:
+                upload.go_back(before)
+            except OSError:
+                self._growing.pop(handle, None)
+                raise
+            raise
 
     async def _flush(self, exchange: Exchange, handle: str) -> web.StreamResponse:
         if not handle:
             raise Refusal(400, "failed to finalize append-file operation: empty handle")
         if handle not in self._flushed:
-            growing = self._find(exchange, handle)
-            async with growing.turn:
-                await asyncio.to_thread(self._finish, growing)
-            self._growing.pop(handle, None)
-            self._flushed.append(handle)
+            async with self._find(exchange, handle).turn:
+                if handle not in self._flushed:
+                    await asyncio.to_thread(self._finish, self._find(exchange, handle))
+                    del self._growing[handle]
+                    self._flushed.append(handle)
         # As a cluster does: what comes with the flush is not part of the object.
         return await answer_early(exchange.request, reply())
 
@@ -100,17 +132,26 @@ class Appends:
         except Refusal as refusal:
             if refusal.status != 404:
                 raise
-            return Growing(upload, bucket, name)
-        with opened.file as file:
-            while piece := file.read(_COPY_BYTES):
-                upload.write([piece])
-        return Growing(upload, bucket, name)
+            return Growing(upload, bucket, name, Present())
+        try:
+            with opened.file as file:
+                while piece := file.read(_COPY_BYTES):
+                    upload.write([piece])
+        except BaseException:
+            upload.discard()
+            raise
+        return Growing(upload, bucket, name, Present.of(opened.status))
 
     def _finish(self, growing: Growing) -> None:
-        try:
-            self._folder.finish_upload(growing.upload, [], growing.bucket, growing.name)
-        finally:
-            growing.upload.discard()
+        """Give the bytes their name; where that fails, they stay for another flush."""
+        bucket, name = growing.bucket, growing.name
+        replaced = self._folder.present(bucket, name)
+        self._folder.finish_upload(growing.upload, [], bucket, name)
+        if replaced != growing.began_with:
+            # As on a cluster, the last flush stays.
+            _log.warning(
+                "%s/%s: an append replaced what others stored since it began", bucket.url, name
+            )
 
 
 def _write(upload: Upload, last: list[bytes]) -> None:

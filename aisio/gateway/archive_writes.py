@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 
 from aisio.gateway.archive_content import PIECE_BYTES, ArchiveReader, NewMember, gathered, pack
 from aisio.gateway.archives import Archives, Index, form_of_file, form_of_mime, form_of_name
-from aisio.gateway.folder import Folder
+from aisio.gateway.folder import ChangedRefusal, Folder, Present, changed
 from aisio.gateway.names import BucketName
 from aisio.gateway.refusals import Refusal
 from aisio.gateway.uploads import Upload
 
 NEW, APPEND, APPEND_OR_NEW = 0, 1, 2
 """What the header Ais-Pine says: a new archive; a member behind those there are; either."""
+
+_MOST_TRIES = 10
 
 
 def write_archive(
@@ -26,7 +27,7 @@ def write_archive(
     form: str,
     members: Iterable[NewMember],
     *,
-    append: bool = False,
+    append_to: Present | None = None,
 ) -> int:
     """Store an archive, and return its size in bytes.
 
@@ -36,21 +37,23 @@ def write_archive(
         target: Where it goes.
         form: One of the values of FORMS.
         members: What goes in; read one after the other.
-        append: Put them behind what the archive there has, if there is one.
+        append_to: Put them behind what the archive there has, if there is one; this is what
+            there was when that was decided. None makes a new archive.
 
     Raises:
+        ChangedRefusal: There is something else by now.
         Refusal: No such bucket, or the archive there is damaged.
     """
     upload = folder.begin_upload(None)
     try:
         with contextlib.ExitStack() as stack:
             before = tuple[Iterable[bytes], Iterable[NewMember]](((), ()))
-            if append:
-                before = _existing(stack, folder, archives, target)
+            if append_to is not None:
+                before = _existing(stack, folder, archives, target, append_to)
             pieces = pack(form, chain(before[1], members), before=before[0])
             for piece in gathered(pieces):
                 upload.write([piece])
-        _, status = folder.finish_upload(upload, [], *target)
+        _, status = folder.finish_upload(upload, [], *target, instead_of=append_to)
     finally:
         upload.discard()
     return status.st_size
@@ -68,6 +71,8 @@ def put_member(
 ) -> None:
     """Store an archive with one more member, whose payload is a finished upload.
 
+    Where somebody else changes the archive meanwhile, it is read anew: nobody's change is lost.
+
     Args:
         folder: The served folder.
         archives: What is known of its archives.
@@ -83,21 +88,35 @@ def put_member(
     path = path.lstrip("/")
     if not path or path.endswith("/"):
         raise Refusal(400, f'invalid archpath "{path}"')
-    exists = True
+    for _ in range(_MOST_TRIES - 1):
+        with contextlib.suppress(ChangedRefusal):
+            return _put_member(folder, archives, target, upload, path, mime, how)
+    return _put_member(folder, archives, target, upload, path, mime, how)
+
+
+def _put_member(
+    folder: Folder,
+    archives: Archives,
+    target: tuple[BucketName, str],
+    upload: Upload,
+    path: str,
+    mime: str,
+    how: int,
+) -> None:
+    there = Present()
     try:
         opened = folder.open_object(*target)
     except Refusal as refusal:
         if how == APPEND or refusal.status != 404:
             raise
-        exists = False
         form = form_of_new(target[1], mime)
     else:
         with opened.file as file:
             form = form_of_file(file, target[1], mime)
-    size_bytes = os.stat(upload.path).st_size  # noqa: PTH116 - a string, as in folder.py
-    member = NewMember(path, size_bytes, 0, _file_pieces(upload.path))
-    append = exists and how != NEW
-    write_archive(folder, archives, target, form, [member], append=append)
+        there = Present.of(opened.status)
+    member = NewMember(path, upload.size_bytes, 0, _pieces(upload))
+    append_to = None if how == NEW else there
+    write_archive(folder, archives, target, form, [member], append_to=append_to)
 
 
 def form_of_new(name: str, mime: str) -> str:
@@ -121,6 +140,7 @@ def _existing(
     folder: Folder,
     archives: Archives,
     target: tuple[BucketName, str],
+    expected: Present,
 ) -> tuple[Iterable[bytes], Iterable[NewMember]]:
     """Return what the archive has: as raw tar, or for a zip as members."""
     try:
@@ -128,8 +148,12 @@ def _existing(
     except Refusal as refusal:
         if refusal.status != 404:
             raise
+        if expected != Present():
+            raise changed(f"{target[0].url}/{target[1]}") from None
         return (), ()
     file = stack.enter_context(opened.file)
+    if Present.of(opened.status) != expected:
+        raise changed(f"{target[0].url}/{target[1]}")
     index = archives.index(file, opened.status, form_of_file(file, target[1]))
     if index.damage:
         raise Refusal(400, f"{target[0].url}/{target[1]}: cannot append: {index.damage}")
@@ -145,7 +169,7 @@ def _members(reader: ArchiveReader, index: Index) -> Iterator[NewMember]:
             yield NewMember(member.name, member.size_bytes, 0, reader.pieces(member))
 
 
-def _file_pieces(path: str) -> Iterator[bytes]:
-    with Path(path).open("rb", buffering=0) as file:
+def _pieces(upload: Upload) -> Iterator[bytes]:
+    with upload.read() as file:
         while piece := file.read(PIECE_BYTES):
             yield piece

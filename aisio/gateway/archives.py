@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Mapping
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, BinaryIO, NamedTuple, cast
+from typing import Any, BinaryIO, NamedTuple, TypeAlias, cast
 
 from aisio.errors import ShardError
 from aisio.gateway.metadata import FileState
@@ -24,6 +24,8 @@ from aisio.gateway.refusals import Refusal
 from aisio.tar import BLOCK_BYTES, END, NEED_DATA, TarMember, TarParser
 
 MOST_MEMBERS = 1_000_000
+
+_Key: TypeAlias = tuple[int, FileState, str]
 
 FORMS: Mapping[str, str] = MappingProxyType(
     {".tar": ".tar", ".tgz": ".tgz", ".tar.gz": ".tgz", ".zip": ".zip", ".tar.lz4": ".tar.lz4"}
@@ -109,12 +111,12 @@ class Archives:
         self._most_members = most_members
         self._lock = threading.Lock()
         self._building = tuple(threading.Lock() for _ in range(16))
-        self._kept: dict[tuple[FileState, str], Index] = {}
+        self._kept: dict[_Key, Index] = {}
         self._members = 0
 
     def known(self, status: os.stat_result, form: str) -> Index | None:
         """Return what is in an archive, if it has been read through in its present state."""
-        key = FileState.of(status), form
+        key = _key(status, form)
         with self._lock:
             index = self._kept.pop(key, None)
             if index is not None:
@@ -127,7 +129,7 @@ class Archives:
         Raises:
             Refusal: Its form cannot be read on this machine.
         """
-        key = FileState.of(status), form
+        key = _key(status, form)
         # Several readers of a new shard wait for one of them to read it through.
         with self._building[hash(key) % len(self._building)]:
             index = self.known(status, form)
@@ -136,13 +138,17 @@ class Archives:
                 self._keep(key, index)
         return index
 
-    def _keep(self, key: tuple[FileState, str], index: Index) -> None:
+    def _keep(self, key: _Key, index: Index) -> None:
         with self._lock:
             self._kept[key] = index
             self._members += len(index.members)
             while self._members > self._most_members and len(self._kept) > 1:
                 oldest = next(iter(self._kept))
                 self._members -= len(self._kept.pop(oldest).members)
+
+
+def _key(status: os.stat_result, form: str) -> _Key:
+    return status.st_dev, FileState.of(status), form
 
 
 def form_of_name(name: str) -> str:

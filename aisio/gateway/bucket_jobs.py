@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from typing import Any
 
 import msgspec
 from aiohttp import web
 
+from aisio.gateway.bucket_folders import (
+    bucket_exists,
+    ensure_bucket,
+    has_name,
+    rename_bucket,
+)
 from aisio.gateway.bucket_props import check_copies
 from aisio.gateway.exchange import ActionMessage, Exchange, decode_message, reply
 from aisio.gateway.folder import Folder
 from aisio.gateway.groups import copier, each, namer, names_below
 from aisio.gateway.jobs import Job, Jobs
-from aisio.gateway.moves import bucket_exists, rename_bucket
 from aisio.gateway.names import BucketName, check_prefix, parse_uname
 from aisio.gateway.refusals import Refusal
 from aisio.gateway.replies import TEXT, bucket_entry, bucket_props, json_body
+from aisio.gateway.statuses import Statuses
 from aisio.gateway.walk import Directories, Walk
 
 _BLOCK_BYTES = 512
@@ -64,7 +69,7 @@ class BucketJobs:
             raise Refusal(400, f'cannot copy-bck bucket "{source.url}" onto itself')
         prefix = check_prefix(wanted.prefix or "")
         if not wanted.dry_run:
-            self._folder.ensure_bucket(target)
+            ensure_bucket(self._folder, target)
         new_name = namer(wanted.prepend or "", wanted.extensions or {})
         copy = copier(self._folder, source, target, new_name, dry_run=bool(wanted.dry_run))
 
@@ -82,7 +87,7 @@ class BucketJobs:
         self._folder.require_access(source, "MOVE-BUCKET")
         if source == target:
             raise Refusal(400, f'cannot rename bucket "{source.url}" to itself ("{target.url}")')
-        if os.path.lexists(f"{self._folder.root}/{target.folder}"):
+        if has_name(self._folder, target):
             raise bucket_exists(target, 400)
 
         def work(job: Job) -> None:
@@ -164,17 +169,17 @@ class BucketJobs:
         root = self._folder.bucket_path(bucket)
         count, total, on_disk, least, most = 0, 0, 0, 1 << 62, 0
         walk = Walk(self._directories, prefix, "", recursive=True)
-        for found in walk.below(root):
-            job.check()
-            try:
-                status = os.stat(found.path or "")  # noqa: PTH116 - one for each object
-            except FileNotFoundError:
-                continue
-            size = status.st_size
-            count, total, on_disk = count + 1, total + size, on_disk + status.st_blocks
-            least, most = min(least, size), max(most, size)
-            job.count(size)
-        disk = shutil.disk_usage(root)
+        with Statuses(self._folder.beneath) as statuses:
+            for found in walk.below(root):
+                job.check()
+                status = statuses.of(found.path or "")
+                if status is None:
+                    continue
+                size = status.st_size
+                count, total, on_disk = count + 1, total + size, on_disk + status.st_blocks
+                least, most = min(least, size), max(most, size)
+                job.count(size)
+        disk = shutil.disk_usage(f"{self._folder.root}/{root}")
         return bucket_entry(bucket) | {
             "ObjCount": {"obj_count_present": str(count), "obj_count_remote": "0"},
             "ObjSize": {

@@ -10,6 +10,7 @@ import msgspec
 from aiohttp import web
 
 from aisio.gateway.archives import Archives
+from aisio.gateway.bucket_folders import create_bucket, destroy_bucket, list_buckets
 from aisio.gateway.bucket_jobs import BucketJobs
 from aisio.gateway.bucket_props import BucketProps
 from aisio.gateway.exchange import ActionMessage, Exchange, decode_message, reply
@@ -65,7 +66,7 @@ class Buckets:
 
     def __init__(self, folder: Folder, cluster: Cluster, archives: Archives, jobs: Jobs) -> None:
         self._folder = folder
-        self._directories = Directories(folder.root)
+        self._directories = Directories(folder.beneath, folder.left_out)
         self._archives = archives
         self._location = f"t[{cluster.target_id}]:mp[{folder.root}]"
         self._jobs = BucketJobs(folder, self._directories, jobs)
@@ -118,12 +119,12 @@ class Buckets:
     async def _create(self, exchange: Exchange, message: ActionMessage) -> web.StreamResponse:
         if provider_of(exchange.target.query.get("provider", "")) != "ais":
             raise unsupported("create a cloud bucket")
-        self._folder.create_bucket(exchange.target.bucket)
+        create_bucket(self._folder, exchange.target.bucket)
         return reply()
 
     async def _destroy(self, exchange: Exchange, message: ActionMessage) -> web.StreamResponse:
         self._folder.require_access(exchange.target.bucket, "DESTROY-BUCKET")
-        await asyncio.to_thread(self._folder.destroy_bucket, exchange.target.bucket)
+        await asyncio.to_thread(destroy_bucket, self._folder, exchange.target.bucket)
         return reply()
 
     async def _reset(self, exchange: Exchange, message: ActionMessage) -> web.StreamResponse:
@@ -173,7 +174,7 @@ class Buckets:
         if provider != "ais" or namespace.cluster:
             message = f"{provider.upper()} backend is missing in the cluster configuration"
             raise Refusal(400, message, tcode="ErrMissingBackend")
-        buckets = sorted(self._folder.buckets())
+        buckets = sorted(list_buckets(self._folder))
         wanted = [b for b in buckets if not namespace.name or b.namespace == namespace.name]
         return reply(json_body([bucket_entry(bucket) for bucket in wanted]), kind=JSON)
 

@@ -6,22 +6,20 @@ of one gateway, a lock file keeps a second writing gateway away. Nothing is forc
 (fsync): after a power cut the system decides what is left, as it does for any program that copies
 files.
 
-Paths are resolved before use, or seen to have no link on them, and what does not end up inside the
-folder is refused; links that stay inside are followed.
+Paths are counted from the served folder, and opened by `beneath.py`, which follows links that stay
+inside and no others. What is changed is changed by its name in an open folder.
 """
 
-# ruff: noqa: PTH103, PTH104, PTH105, PTH106, PTH108, PTH112, PTH113, PTH114, PTH115, PTH116, PTH118, PTH120
+# ruff: noqa: PTH112
 # Paths are strings here: to make Path objects of them costs more than the system calls do.
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import io
-import itertools
+import logging
 import os
-import shutil
 import stat
 import threading
 from collections.abc import Iterator
@@ -29,18 +27,22 @@ from typing import NamedTuple
 
 from aisio.checksums import HASHERS
 from aisio.errors import ConfigError
+from aisio.gateway.beneath import Beneath, LeadsOutError, Place
 from aisio.gateway.bucket_props import OPERATIONS, READ_WRITE
+from aisio.gateway.left_out import LeftOut
 from aisio.gateway.metadata import FileState, Metadata, Parted, Record
-from aisio.gateway.names import BucketName, is_bucket, is_namespace
+from aisio.gateway.names import BucketName
+from aisio.gateway.own_files import OWN_FOLDER, OwnFiles, check_metadata
 from aisio.gateway.refusals import Refusal, no_bucket, no_object
 from aisio.gateway.uploads import Upload
 from aisio.records import Checksum
 
-OWN_FOLDER = ".aisio"
+_log = logging.getLogger(__name__)
 _HASH_BYTES = 1 << 20
 
 # A fifo would block the open, were it not for O_NONBLOCK; regular files ignore the flag.
 _TO_READ = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+_NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR, errno.ENXIO)
 
 
 class OpenObject(NamedTuple):
@@ -48,6 +50,27 @@ class OpenObject(NamedTuple):
 
     file: io.FileIO
     status: os.stat_result
+
+
+class Present(NamedTuple):
+    """What a name stands for at some time, to be compared with a later one.
+
+    Attributes:
+        device: Of the file; 0 where there is none.
+        state: Of the file; None where there is none.
+    """
+
+    device: int = 0
+    state: FileState | None = None
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> Present:
+        """Return what a stat call shows."""
+        return cls(status.st_dev, FileState.of(status))
+
+
+class ChangedRefusal(Refusal):
+    """An object is not what it was when a change to it was begun; nothing was changed."""
 
 
 class Folder:
@@ -63,37 +86,50 @@ class Folder:
         self.read_only = read_only
         self.stopping = threading.Event()
         self.lock = threading.RLock()
-        self._upload_numbers = itertools.count(1)
-        self._lock_file: int | None = None
+        self.left_out = LeftOut()
+        self._opened = contextlib.ExitStack()
 
     def open(self) -> None:
         """Take the folder: lock it, remove what a killed gateway left, open the metadata.
 
         Raises:
-            ConfigError: No such folder, another gateway writes to it, or its metadata is damaged.
+            ConfigError: No such folder, another gateway writes to it, its metadata is damaged, or
+                the gateway's own files in it are none.
         """
         if not os.path.isdir(self.root):
             raise ConfigError(f"{self.root} is not a folder: nothing to serve")
-        self.root = os.path.realpath(self.root)
+        try:
+            with contextlib.ExitStack() as opened:
+                self._open(opened)
+                self._opened = opened.pop_all()
+        except OSError as error:
+            raise ConfigError(f"cannot serve {self.root}: {error}") from error
+
+    def _open(self, opened: contextlib.ExitStack) -> None:
+        self.beneath = Beneath(self.root, barred=OWN_FOLDER)
+        opened.callback(self.beneath.close)
+        self.root = self.beneath.root
         self.read_only = self.read_only or not os.access(self.root, os.W_OK)
-        self._temporary = os.path.join(self.root, OWN_FOLDER, "tmp")
-        file = os.path.join(self.root, OWN_FOLDER, "metadata.db")
         if self.read_only:
-            self.metadata = Metadata.open(None, seed=file if os.path.isfile(file) else None)
-            return
-        os.makedirs(self._temporary, exist_ok=True)
-        self._take_lock()
-        with os.scandir(self._temporary) as entries:
-            for entry in list(entries):
-                _remove(entry.path)
-        self.metadata = Metadata.open(file)
+            self.metadata = Metadata.open(None, seed=self._seed())
+        else:
+            self.own = OwnFiles(self.root, self.beneath.handle)
+            opened.callback(self.own.close)
+            self.own.empty()
+            self.metadata = Metadata.open(self.own.metadata)
+        opened.callback(self.metadata.close)
+
+    def _seed(self) -> str | None:
+        try:
+            return check_metadata(self.root, self.beneath.handle) or None
+        except ConfigError as error:
+            _log.warning("metadata is left out: %s", error)
+            return None
 
     def close(self) -> None:
         """Let the folder go; running checksums of found files end early."""
         self.stopping.set()
-        self.metadata.close()
-        if self._lock_file is not None:
-            os.close(self._lock_file)
+        self._opened.close()
 
     def bucket_status(self, bucket: BucketName) -> os.stat_result:
         """Return the status of a bucket's folder.
@@ -101,67 +137,21 @@ class Folder:
         Raises:
             Refusal: There is no such bucket.
         """
-        return os.stat(self.bucket_path(bucket))
-
-    def buckets(self) -> Iterator[BucketName]:
-        """Yield the buckets: folders named as buckets can be, also below `#namespace`."""
-        for name in self._folders(""):
-            if is_bucket(name):
-                yield BucketName(name)
-            elif is_namespace(name):
-                yield from (
-                    BucketName(inner, name[1:]) for inner in self._folders(name) if is_bucket(inner)
-                )
+        return self.beneath.status(self.bucket_path(bucket))
 
     def bucket_path(self, bucket: BucketName) -> str:
-        """Return the resolved path of an existing bucket.
+        """Return where an existing bucket is, counted from the served folder, without links.
 
         Raises:
             Refusal: There is no such bucket.
         """
-        path = self._resolve(bucket.folder)
-        if path is None or not os.path.isdir(path):
-            raise no_bucket(bucket.url)
-        return path
-
-    def create_bucket(self, bucket: BucketName) -> None:
-        """Make a bucket.
-
-        Raises:
-            Refusal: It exists.
-        """
-        self.require_writable()
-        path = os.path.join(self.root, bucket.folder)
-        with self.lock:
-            if os.path.lexists(path):
-                raise Refusal(
-                    409, f'bucket "{bucket.url}" already exists', tcode="ErrBucketAlreadyExists"
-                )
-            os.makedirs(path)
-
-    def ensure_bucket(self, bucket: BucketName) -> None:
-        """Make a bucket if it is not there."""
-        self.require_writable()
-        with self.lock:
-            os.makedirs(os.path.join(self.root, bucket.folder), exist_ok=True)
-            self.bucket_path(bucket)
-
-    def destroy_bucket(self, bucket: BucketName) -> None:
-        """Remove a bucket: gone at once for all to see, its files a little later.
-
-        Raises:
-            Refusal: There is no such bucket.
-        """
-        self.require_writable()
-        rest = self._temporary_path()
-        with self.lock:
-            self.bucket_path(bucket)
-            os.rename(os.path.join(self.root, bucket.folder), rest)
-            self.metadata.forget_bucket(bucket)
-            if bucket.namespace:
-                with contextlib.suppress(OSError):
-                    os.rmdir(os.path.join(self.root, f"#{bucket.namespace}"))
-        _remove(rest)
+        try:
+            with self.beneath.folder(bucket.folder) as place:
+                return place.path
+        except (OSError, LeadsOutError) as error:
+            if isinstance(error, OSError) and error.errno not in _NOT_THERE:
+                raise
+            raise no_bucket(bucket.url) from None
 
     def open_object(self, bucket: BucketName, name: str) -> OpenObject:
         """Open an object for reading.
@@ -169,43 +159,29 @@ class Folder:
         Raises:
             Refusal: There is no such object or bucket, or it lies outside the folder.
         """
-        handle = self._open_plain(bucket, name)
-        if handle is None:
-            path = self.object_path(bucket, name)
-            try:
-                handle = os.open(path, _TO_READ)
-            except OSError as error:
-                raise self.why_not(bucket, name, error) from None
+        try:
+            handle, _ = self.beneath.open(f"{bucket.folder}/{name}", _TO_READ)
+        except LeadsOutError:
+            raise leads_out(f"{bucket.url}/{name}") from None
+        except OSError as error:
+            raise self.why_not(bucket, name, error) from None
         status = os.fstat(handle)
         if not stat.S_ISREG(status.st_mode):
             os.close(handle)
             raise no_object(f"{bucket.url}/{name}")
         return OpenObject(io.FileIO(handle, "rb"), status)
 
-    def _open_plain(self, bucket: BucketName, name: str) -> int | None:
-        """Open a file to whose path no link leads; None where one does, or there is none.
-
-        To resolve a path takes a call for each of its folders; the system says at once whether what
-        it opened lies at the very path that it was given.
-        """
-        if bucket.folder.startswith("."):
-            return None
-        path = f"{self.root}/{bucket.folder}/{name}"
+    def present(self, bucket: BucketName, name: str) -> Present:
+        """Return what a name stands for now."""
         try:
-            handle = os.open(path, _TO_READ)
-        except (OSError, ValueError):
-            return None
-        try:
-            if os.readlink(f"/proc/self/fd/{handle}") == path:
-                return handle
-        except OSError:  # no such folder on this system
-            pass
-        os.close(handle)
-        return None
+            status = self.beneath.status(f"{bucket.folder}/{name}")
+        except (FileNotFoundError, NotADirectoryError, LeadsOutError):
+            return Present()
+        return Present.of(status) if stat.S_ISREG(status.st_mode) else Present()
 
     def begin_upload(self, claimed: Checksum | None) -> Upload:
         """Return the place for an object's bytes to come."""
-        return Upload(self._temporary_path(), claimed)
+        return Upload(self.own.temporary, self.own.new_name(), claimed)
 
     def finish_upload(
         self,
@@ -214,6 +190,8 @@ class Folder:
         bucket: BucketName,
         name: str,
         parted: Parted | None = None,
+        *,
+        instead_of: Present | None = None,
     ) -> tuple[Record, os.stat_result]:
         """Take in the last bytes of an upload, and give it its name.
 
@@ -223,18 +201,22 @@ class Folder:
             bucket: Where it goes.
             name: What it will be called.
             parted: How it came in parts; None if it did not.
+            instead_of: What it was made from; None for what does not depend on what was there.
 
         Raises:
+            ChangedRefusal: Something else is there than it was made from.
             Refusal: Bad checksum, no bucket, or a folder in the way.
         """
         upload.write(last)
-        status, checksum = upload.finish(f"{bucket.url}/{name}")
+        before, checksum = upload.finish(f"{bucket.url}/{name}")
         with self.lock:
-            path = self.place_for(bucket, name)
-            try:
-                os.replace(upload.path, path)
-            except OSError as error:
-                raise blocked(bucket, name, error) from None
+            if instead_of is not None and self.present(bucket, name) != instead_of:
+                raise changed(f"{bucket.url}/{name}")
+            with self.place_for(bucket, name) as (place, last_part):
+                os.replace(
+                    upload.name, last_part, src_dir_fd=upload.folder, dst_dir_fd=place.handle
+                )
+                status = _renamed(place, last_part, before)
             state = FileState.of(status)
             return self.metadata.replace(bucket, name, state, checksum, parted), status
 
@@ -245,15 +227,23 @@ class Folder:
             Refusal: There is no such object or bucket.
         """
         self.require_writable()
+        url, path = f"{bucket.url}/{name}", f"{bucket.folder}/{name}"
+        above, _, last_part = path.rpartition("/")
         with self.lock:
             root = self.bucket_path(bucket)
-            parent = self._resolve(os.path.dirname(f"{bucket.folder}/{name}"))
-            path = os.path.join(parent or root, name.rpartition("/")[2])
-            if parent is None or not os.path.isfile(path):
-                raise Refusal(404, f"{bucket.url}/{name} doesn't exist")
-            os.unlink(path)
+            try:
+                if not stat.S_ISREG(self.beneath.status(path).st_mode):
+                    raise Refusal(404, f"{url} doesn't exist")
+                with self.beneath.folder(above) as place:
+                    os.unlink(last_part, dir_fd=place.handle)
+            except LeadsOutError:
+                raise leads_out(url) from None
+            except OSError as error:
+                if error.errno not in _NOT_THERE:
+                    raise
+                raise Refusal(404, f"{url} doesn't exist") from None
             self.metadata.forget(bucket, name)
-            self.prune(root, parent)
+            self.prune(root, place.path)
 
     def learn_checksum(
         self, bucket: BucketName, name: str, handle: int, state: FileState
@@ -275,14 +265,14 @@ class Folder:
                 if self.stopping.is_set():
                     raise Refusal(503, "the gateway is stopping")
                 hasher.update(os.pread(handle, _HASH_BYTES, offset))
-            if FileState.of(os.fstat(handle)) != state:
+            if not FileState.of(os.fstat(handle)).has_bytes_of(state):
                 raise Refusal(
                     409, f"{bucket.url}/{name} is being written by another program, try again"
                 )
         finally:
             os.close(handle)
-        with self.lock, contextlib.suppress(OSError):
-            if FileState.of(os.stat(self.object_path(bucket, name))) == state:
+        with self.lock:
+            if self.present(bucket, name).state == state:
                 return self.metadata.learn(bucket, name, state, hasher.hexdigest())
         return Record(
             state, hasher.hexdigest(), self.metadata.expected_version(bucket, name, state)
@@ -314,40 +304,25 @@ class Folder:
             told = props.denial(bits, f"{bucket.url}({number})")
             raise Refusal(403, told, tcode="ErrBucketAccessDenied")
 
-    def object_path(self, bucket: BucketName, name: str) -> str:
-        """Return the path of an object, resolved, whether or not it exists.
+    @contextlib.contextmanager
+    def place_for(self, bucket: BucketName, name: str) -> Iterator[tuple[Place, str]]:
+        """Open the folder that a name goes to, made if need be, for the time of a `with` block.
+
+        It yields the folder and the last part of the name. What the system refuses in the block is
+        told in the name's terms.
 
         Raises:
-            Refusal: It is outside the folder.
-        """
-        path = self._resolve(f"{bucket.folder}/{name}")
-        if path is None:
-            raise Refusal(403, f"{bucket.url}/{name} is a link that leads out of the served folder")
-        return path
-
-    def _resolve(self, relative: str) -> str | None:
-        """Return the path without links, or None where that is outside the buckets."""
-        path = os.path.realpath(f"{self.root}/{relative}")
-        base = self.root.rstrip("/") + "/"
-        return path if path.startswith(base) and path[len(base)] != "." else None
-
-    def place_for(self, bucket: BucketName, name: str) -> str:
-        """Make the folders of a name; return the path to rename to.
-
-        Raises:
-            Refusal: No such bucket, or an object in the way.
+            Refusal: No such bucket, an object or a folder in the way, or it lies outside.
         """
         self.bucket_path(bucket)
-        parent = (
-            self.object_path(bucket, os.path.dirname(name))
-            if "/" in name
-            else self.bucket_path(bucket)
-        )
+        above, _, last_part = f"{bucket.folder}/{name}".rpartition("/")
         try:
-            os.makedirs(parent, exist_ok=True)
+            with self.beneath.made_folder(above) as place:
+                yield place, last_part
+        except LeadsOutError:
+            raise leads_out(f"{bucket.url}/{name}") from None
         except OSError as error:
             raise blocked(bucket, name, error) from None
-        return os.path.join(parent, name.rpartition("/")[2])
 
     def why_not(self, bucket: BucketName, name: str, error: OSError) -> Exception:
         """Return what to answer where an object cannot be opened.
@@ -356,7 +331,7 @@ class Folder:
             Refusal: There is no such bucket.
         """
         self.bucket_path(bucket)
-        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR, errno.ENXIO):
+        if error.errno in _NOT_THERE:
             return no_object(f"{bucket.url}/{name}")
         if error.errno in (errno.EACCES, errno.EPERM):
             return Refusal(403, f"{bucket.url}/{name}: the gateway may not read this file")
@@ -364,32 +339,24 @@ class Folder:
             return Refusal(400, f"{bucket.url}/{name}: the name is too long for this file system")
         return error
 
-    def _folders(self, relative: str) -> list[str]:
-        with os.scandir(os.path.join(self.root, relative)) as entries:
-            names = [entry.name for entry in entries if entry.is_dir()]
-        return sorted(
-            name for name in names if self._resolve(os.path.join(relative, name)) is not None
-        )
-
-    def _temporary_path(self) -> str:
-        return os.path.join(self._temporary, str(next(self._upload_numbers)))
-
     def prune(self, root: str, folder: str) -> None:
         """Remove a folder and those above it, up to the bucket's, as far as they are empty."""
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, LeadsOutError):
             while folder.startswith(root + "/"):
-                os.rmdir(folder)
-                folder = os.path.dirname(folder)
+                above, _, name = folder.rpartition("/")
+                with self.beneath.folder(above) as place:
+                    os.rmdir(name, dir_fd=place.handle)
+                folder = above
 
-    def _take_lock(self) -> None:
-        self._lock_file = os.open(
-            os.path.join(self.root, OWN_FOLDER, "lock"), os.O_RDWR | os.O_CREAT, 0o666
-        )
-        try:
-            fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            advice = "stop it, or serve this one read-only"
-            raise ConfigError(f"another gateway writes to {self.root}: {advice}") from None
+
+def changed(url: str) -> ChangedRefusal:
+    """Return what to answer where an object is not what a change to it was made from."""
+    return ChangedRefusal(409, f"{url} was changed meanwhile: nothing was done, try again")
+
+
+def leads_out(url: str) -> Refusal:
+    """Return what to answer where a name leads out of the served folder."""
+    return Refusal(403, f"{url} is a link that leads out of the served folder")
 
 
 def blocked(bucket: BucketName, name: str, error: OSError) -> Exception:
@@ -408,9 +375,8 @@ def blocked(bucket: BucketName, name: str, error: OSError) -> Exception:
     return error
 
 
-def _remove(path: str) -> None:
-    """Remove a file, link or whole folder."""
-    if os.path.isdir(path) and not os.path.islink(path):
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        os.unlink(path)
+def _renamed(place: Place, name: str, before: os.stat_result) -> os.stat_result:
+    """Return the status of a file that has just been renamed, which changes its ctime."""
+    status = os.stat(name, dir_fd=place.handle, follow_symlinks=False)
+    # Should another program have put its own file there already, that one is not ours to describe.
+    return status if status.st_ino == before.st_ino else before

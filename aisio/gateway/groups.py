@@ -16,6 +16,7 @@ from aisio.errors import UrlError
 from aisio.gateway.archive_content import PIECE_BYTES, NewMember
 from aisio.gateway.archive_writes import form_of_new, write_archive
 from aisio.gateway.archives import Archives
+from aisio.gateway.bucket_folders import ensure_bucket
 from aisio.gateway.exchange import ActionMessage, Exchange, decode_message, reply
 from aisio.gateway.folder import Folder
 from aisio.gateway.jobs import Job, Jobs
@@ -128,7 +129,7 @@ class Groups:
         target = (group.target or BucketMessage()).bucket
         names = self._names(bucket, group)
         if not group.dry_run:
-            self._folder.ensure_bucket(target)
+            ensure_bucket(self._folder, target)
         new_name = namer(group.prepend or "", group.extensions or {})
         copy = copier(self._folder, bucket, target, new_name, dry_run=bool(group.dry_run))
 
@@ -154,9 +155,8 @@ class Groups:
             if first is None:
                 return
             whole = _chained(first, members)
-            write_archive(
-                self._folder, self._archives, place, form, whole, append=bool(group.appends)
-            )
+            there = self._folder.present(*place) if group.appends else None
+            write_archive(self._folder, self._archives, place, form, whole, append_to=there)
 
         told = f"{bucket.url}=>{target.url}"
         job = self._jobs.start(message.action, work, bucket=bucket, target=target, message=told)

@@ -16,6 +16,7 @@ from aisio.gateway.folder import Folder
 from aisio.gateway.metadata import FileState, Record
 from aisio.gateway.names import BucketName, check_prefix
 from aisio.gateway.refusals import Refusal
+from aisio.gateway.statuses import Statuses
 from aisio.gateway.walk import Directories, Walk, prefix_in
 from aisio.wire.listing import (
     ARCHIVES,
@@ -101,7 +102,7 @@ def list_page(
     after = max(message.continuation_token, message.start_after)
     size = min(message.pagesize or LARGEST_PAGE, LARGEST_PAGE)
     recursive = not message.mask & NO_RECURSION
-    prefix = prefix_in(root, check_prefix(message.prefix))
+    prefix = prefix_in(directories, root, check_prefix(message.prefix))
     walk = Walk(directories, prefix, after, recursive=recursive)
     listed: Iterator[Listed] = walk.below(root)
     if message.mask & ARCHIVES:
@@ -110,7 +111,11 @@ def list_page(
     if is_full := len(found) == size:
         found += _same_name(listed, found[-1].name)
     records = _records(folder, bucket, found, message.wanted)
-    entries = [_entry(folder, bucket, item, message.wanted, records, location) for item in found]
+    with Statuses(folder.beneath) as statuses:
+        entries = [
+            _entry(folder, statuses, bucket, item, message.wanted, records, location)
+            for item in found
+        ]
     return Page([entry for entry in entries if entry], found[-1].name if is_full else "")
 
 
@@ -151,6 +156,7 @@ def _records(
 
 def _entry(
     folder: Folder,
+    statuses: Statuses,
     bucket: BucketName,
     found: Listed,
     wanted: frozenset[str],
@@ -166,9 +172,8 @@ def _entry(
     if wanted.isdisjoint({"size", "atime", "checksum", "version", "custom", "chunked"}):
         status = None
     else:
-        try:
-            status = os.stat(found.path)  # noqa: PTH116 - 10,000 a page
-        except FileNotFoundError:
+        status = statuses.of(found.path)
+        if status is None:
             return None
     if status is not None:
         step = int(folder.metadata.props(bucket).counts_versions)

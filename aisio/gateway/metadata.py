@@ -1,11 +1,16 @@
 """What the gateway knows of objects beyond the file itself: checksum, version, custom metadata.
 
-A record belongs to one state of one file, told by (size, mtime, inode). Where the file has changed
-since, by another program or because the gateway was killed between renaming and recording, the
-record no longer counts: the checksum is computed anew and the version goes up.
+A record belongs to one state of one file, told by (size, mtime, ctime, inode). Size and mtime can
+be set by anyone, as programs that copy or unpack files do; ctime cannot. Where the state is another
+one, by another program or because the gateway was killed between renaming and recording, the
+checksum is computed anew. If it is the one on record, the object is the same; if not, the version
+goes up.
 
 SQLite keeps the records, a dictionary in front of it those in use. Nothing waits for the disk:
-after a power cut records may be missing or old, and both are found out by the rule above.
+after a power cut records may be missing or old, and both are found out by the rule above. For the
+same reason a record of a checksum that cannot be saved, as on a full disk, fails no request: it
+stays in memory, and is computed again by the next gateway. What nobody could compute, custom
+metadata and the properties of buckets, is refused where it cannot be saved.
 """
 
 from __future__ import annotations
@@ -13,19 +18,19 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import pathlib
 import sqlite3
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
-from urllib.parse import quote
+from typing import Any, NamedTuple
 
 import msgspec
 
 from aisio.errors import ConfigError
 from aisio.gateway.bucket_props import BucketProps
 from aisio.gateway.names import BucketName
+from aisio.gateway.record_copies import copy_records
+from aisio.gateway.refusals import Refusal
 from aisio.records import Checksum
 
 _MOST_CACHED = 200_000
@@ -36,18 +41,24 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS objects (
     bucket TEXT, name TEXT, size INTEGER, mtime_ns INTEGER, inode INTEGER,
     checksum TEXT, version INTEGER, custom TEXT, parts TEXT NOT NULL DEFAULT '',
+    ctime_ns INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (bucket, name)
 ) WITHOUT ROWID
 """
 _BUCKETS = "CREATE TABLE IF NOT EXISTS buckets (bucket TEXT PRIMARY KEY, props BLOB) WITHOUT ROWID"
-_ADD_PARTS = "ALTER TABLE objects ADD COLUMN parts TEXT NOT NULL DEFAULT ''"
+_ADDED_COLUMNS = {"parts": "TEXT NOT NULL DEFAULT ''", "ctime_ns": "INTEGER NOT NULL DEFAULT 0"}
 _FIND = """
-SELECT size, mtime_ns, inode, checksum, version, custom, parts FROM objects
+SELECT size, mtime_ns, ctime_ns, inode, checksum, version, custom, parts FROM objects
 WHERE bucket = ? AND name = ?
 """
 _FIND_BETWEEN = """
-SELECT name, size, mtime_ns, inode, checksum, version, custom, parts FROM objects
+SELECT name, size, mtime_ns, ctime_ns, inode, checksum, version, custom, parts FROM objects
 WHERE bucket = ? AND name BETWEEN ? AND ?
+"""
+_SAVE = """
+INSERT OR REPLACE INTO objects
+(bucket, name, size, mtime_ns, ctime_ns, inode, checksum, version, custom, parts)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 
 
@@ -57,12 +68,18 @@ class FileState:
 
     size_bytes: int
     mtime_ns: int
+    ctime_ns: int
     inode: int
 
     @classmethod
     def of(cls, status: os.stat_result) -> FileState:
         """Return the state that a stat call shows."""
-        return cls(status.st_size, status.st_mtime_ns, status.st_ino & _INT64)
+        inode = status.st_ino & _INT64
+        return cls(status.st_size, status.st_mtime_ns, status.st_ctime_ns, inode)
+
+    def has_bytes_of(self, before: FileState) -> bool:
+        """Tell whether an open file was not written to since; another name or mode do not count."""
+        return (self.size_bytes, self.mtime_ns) == (before.size_bytes, before.mtime_ns)
 
 
 class Parted(NamedTuple):
@@ -99,10 +116,12 @@ class Record:
 class Metadata:
     """The records of all buckets; any thread may ask and write."""
 
-    def __init__(self, database: sqlite3.Connection) -> None:
+    def __init__(self, database: sqlite3.Connection, place: str = "in memory") -> None:
         self._database = database
-        self._lock = threading.Lock()
+        self._place = place
+        self._lock = threading.RLock()
         self._cache: dict[tuple[str, str], Record] = {}
+        self._told: set[str] = set()
         rows = database.execute("SELECT bucket, props FROM buckets").fetchall()
         self._props = {row[0]: msgspec.json.decode(row[1], type=BucketProps) for row in rows}
 
@@ -117,25 +136,25 @@ class Metadata:
         Raises:
             ConfigError: The file is damaged, or not a database.
         """
-        # Connecting does not touch the file yet; the first statement does.
-        database = sqlite3.connect(
-            file or ":memory:", check_same_thread=False, isolation_level=None
-        )
-        try:
-            if seed:
-                _copy(seed, database)
-            database.execute("PRAGMA journal_mode=WAL")
-            database.execute("PRAGMA synchronous=OFF")
-            database.execute(_SCHEMA)
-            database.execute(_BUCKETS)
-            columns = database.execute("PRAGMA table_info(objects)").fetchall()
-            if "parts" not in {column[1] for column in columns}:
-                database.execute(_ADD_PARTS)
-        except sqlite3.Error as error:
-            database.close()
-            advice = "remove it to start anew; checksums are computed again as objects are read"
-            raise ConfigError(f"metadata {file}: {error}; {advice}") from error
-        return cls(database)
+        place = file or "in memory"
+        with contextlib.ExitStack() as on_failure:
+            try:
+                database = on_failure.enter_context(contextlib.closing(_connect(file)))
+                if seed:
+                    copy_records(seed, database)
+                database.execute("PRAGMA journal_mode=WAL")
+                database.execute("PRAGMA synchronous=OFF")
+                database.execute(_SCHEMA)
+                database.execute(_BUCKETS)
+                there = {row[1] for row in database.execute("PRAGMA table_info(objects)")}
+                for name in _ADDED_COLUMNS.keys() - there:
+                    kind = _ADDED_COLUMNS[name]
+                    database.execute(f"ALTER TABLE objects ADD COLUMN {name} {kind}")
+                metadata = cls(database, place)
+            except (sqlite3.Error, msgspec.MsgspecError) as error:
+                raise ConfigError(f"metadata {place}: {error}; {_advice(error)}") from error
+            on_failure.pop_all()
+        return metadata
 
     def close(self) -> None:
         """Write everything out and close the file."""
@@ -148,7 +167,14 @@ class Metadata:
         return record if record is not None and record.state == state else None
 
     def learn(self, bucket: BucketName, name: str, state: FileState, checksum: str) -> Record:
-        """Record a file that another program wrote, as the version after the one on record."""
+        """Record the checksum of a file in another state than the one on record.
+
+        Where it is the checksum on record, the object is what it was. Else another program wrote
+        it, and this is the version after the one on record.
+        """
+        record = self._find(bucket.folder, name)
+        if record is not None and record.checksum == checksum:
+            return self._save(bucket.folder, name, replace(record, state=state))
         version = self.expected_version(bucket, name, state)
         return self._save(bucket.folder, name, Record(state, checksum, version))
 
@@ -168,8 +194,15 @@ class Metadata:
     def set_custom(
         self, bucket: BucketName, name: str, record: Record, custom: Mapping[str, str]
     ) -> Record:
-        """Replace an object's custom metadata."""
-        return self._save(bucket.folder, name, replace(record, custom=dict(custom)))
+        """Replace an object's custom metadata.
+
+        Raises:
+            Refusal: It cannot be saved.
+        """
+        changed = replace(record, custom=dict(custom))
+        with self._lock:
+            self._must(_SAVE, _row(bucket.folder, name, changed))
+            return self._remember(bucket.folder, name, changed)
 
     def expected_version(self, bucket: BucketName, name: str, state: FileState) -> int:
         """Return the version that the object has, or will have once its checksum is known."""
@@ -184,88 +217,81 @@ class Metadata:
         return self._props.get(bucket.folder, _DEFAULT_PROPS)
 
     def set_props(self, bucket: BucketName, props: BucketProps) -> None:
-        """Replace the properties of a bucket."""
-        with self._lock:
-            self._set_props(bucket.folder, props)
+        """Replace the properties of a bucket.
 
-    def _set_props(self, bucket: str, props: BucketProps) -> None:
-        self._database.execute("DELETE FROM buckets WHERE bucket = ?", (bucket,))
-        self._props.pop(bucket, None)
-        if props != _DEFAULT_PROPS:
-            row = (bucket, msgspec.json.encode(props))
-            self._database.execute("INSERT INTO buckets VALUES (?, ?)", row)
-            self._props[bucket] = props
+        Raises:
+            Refusal: They cannot be saved.
+        """
+        row = (bucket.folder, msgspec.json.encode(props))
+        with self._lock:
+            self._must("INSERT OR REPLACE INTO buckets VALUES (?, ?)", row)
+            self._props[bucket.folder] = props
 
     def page(self, bucket: BucketName, first: str, last: str) -> dict[str, Record]:
         """Return all records of names from `first` to `last`, both included."""
-        with self._lock:
-            rows = self._database.execute(_FIND_BETWEEN, (bucket.folder, first, last)).fetchall()
+        rows = self._rows(_FIND_BETWEEN, (bucket.folder, first, last))
         return {row[0]: _record(row[1:]) for row in rows}
 
     def forget(self, bucket: BucketName, name: str) -> None:
         """Drop the record of a deleted object: a later one of that name starts at version 1."""
         with self._lock:
             self._cache.pop((bucket.folder, name), None)
-            self._database.execute(
-                "DELETE FROM objects WHERE bucket = ? AND name = ?", (bucket.folder, name)
-            )
+            self._try("DELETE FROM objects WHERE bucket = ? AND name = ?", (bucket.folder, name))
 
     def forget_bucket(self, bucket: BucketName) -> None:
         """Drop all records of a destroyed bucket."""
         with self._lock:
             self._cache.clear()
-            self._set_props(bucket.folder, _DEFAULT_PROPS)
-            self._database.execute("DELETE FROM objects WHERE bucket = ?", (bucket.folder,))
+            self._props.pop(bucket.folder, None)
+            self._try("DELETE FROM buckets WHERE bucket = ?", (bucket.folder,))
+            self._try("DELETE FROM objects WHERE bucket = ?", (bucket.folder,))
 
     def move(self, bucket: BucketName, name: str, new_name: str) -> None:
-        """Give the record of a renamed object its new name; as on a cluster, it is then whole."""
+        """Give the record of a renamed object its new name; as on a cluster, it is then whole.
+
+        Raises:
+            Refusal: It cannot be saved.
+        """
         with self._lock:
-            self._cache.pop((bucket.folder, name), None)
-            self._cache.pop((bucket.folder, new_name), None)
-            self._database.execute(
+            self._must(
                 "UPDATE OR REPLACE objects SET name = ?, parts = '' WHERE bucket = ? AND name = ?",
                 (new_name, bucket.folder, name),
             )
+            self._cache.pop((bucket.folder, name), None)
+            self._cache.pop((bucket.folder, new_name), None)
+
+    def moved(self, bucket: BucketName, name: str, before: FileState, state: FileState) -> None:
+        """Record the state of a file that the gateway itself has renamed, which changes it."""
+        record = self.get(bucket, name, before)
+        if record is not None:
+            self._save(bucket.folder, name, replace(record, state=state))
 
     def move_bucket(self, bucket: BucketName, new: BucketName) -> None:
-        """Give the records of a renamed bucket their new place."""
+        """Give the records of a renamed bucket their new place.
+
+        Raises:
+            Refusal: They cannot be saved.
+        """
+        pair = (new.folder, bucket.folder)
         with self._lock:
             self._cache.clear()
-            self._set_props(new.folder, self.props(bucket))
-            self._set_props(bucket.folder, _DEFAULT_PROPS)
-            self._database.execute(
-                "UPDATE OR REPLACE objects SET bucket = ? WHERE bucket = ?",
-                (new.folder, bucket.folder),
-            )
+            self._must("UPDATE OR REPLACE objects SET bucket = ? WHERE bucket = ?", pair)
+            self._must("UPDATE OR REPLACE buckets SET bucket = ? WHERE bucket = ?", pair)
+            self._props.pop(new.folder, None)
+            if (props := self._props.pop(bucket.folder, None)) is not None:
+                self._props[new.folder] = props
 
     def _find(self, bucket: str, name: str) -> Record | None:
         record = self._cache.get((bucket, name))
         if record is not None:
             return record
         with self._lock:
-            row = self._database.execute(_FIND, (bucket, name)).fetchone()
-            if row is None:
-                return None
-            return self._remember(bucket, name, _record(row))
+            rows = self._rows(_FIND, (bucket, name))
+            return self._remember(bucket, name, _record(rows[0])) if rows else None
 
     def _save(self, bucket: str, name: str, record: Record) -> Record:
-        state = record.state
-        row = (
-            bucket,
-            name,
-            state.size_bytes,
-            state.mtime_ns,
-            state.inode,
-            record.checksum,
-            record.version,
-        )
-        parts = "{} {}".format(*record.parted) if record.parted else ""
-        custom = msgspec.json.encode(record.custom).decode()
         with self._lock:
-            self._database.execute(
-                "INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (*row, custom, parts),
-            )
+            self._try(_SAVE, _row(bucket, name, record))
             return self._remember(bucket, name, record)
 
     def _remember(self, bucket: str, name: str, record: Record) -> Record:
@@ -274,22 +300,68 @@ class Metadata:
         self._cache[bucket, name] = record
         return record
 
+    def _rows(self, statement: str, values: tuple[str, ...]) -> list[Any]:
+        """Return what is on record; nothing where the file is damaged, as it can be computed."""
+        try:
+            with self._lock:
+                return self._database.execute(statement, values).fetchall()
+        except sqlite3.Error as error:
+            self._tell("cannot be read, checksums are computed again", error)
+            return []
 
-def _record(row: tuple[int, int, int, str, int, str, str]) -> Record:
-    custom = msgspec.json.decode(row[5], type=dict[str, str]) if row[5] != "{}" else {}
-    parted = Parted(*map(int, row[6].split())) if row[6] else None
-    return Record(FileState(*row[:3]), row[3], row[4], custom, parted)
+    def _try(self, statement: str, values: tuple[Any, ...]) -> None:
+        try:
+            self._database.execute(statement, values)
+        except sqlite3.Error as error:
+            self._tell("cannot be saved, checksums are computed again after a restart", error)
+
+    def _must(self, statement: str, values: tuple[Any, ...]) -> None:
+        try:
+            self._database.execute(statement, values)
+        except sqlite3.Error as error:
+            status = 507 if "full" in str(error) else 500
+            raise Refusal(status, f"metadata cannot be saved: {error}") from error
+
+    def _tell(self, what: str, error: sqlite3.Error) -> None:
+        told = f"metadata {self._place} {what}: {error}"
+        if told not in self._told:
+            self._told.add(told)
+            _log.warning("%s (told once)", told)
 
 
-def _copy(file: str, database: sqlite3.Connection) -> None:
-    """Copy the records of a file that must not change, if they can be read."""
-    # Without a log of a running gateway beside it, the file is complete and can be read as it
-    # stands; else SQLite would make files of its own next to it.
-    complete = "" if pathlib.Path(f"{file}-wal").exists() else "&immutable=1"
-    try:
-        with contextlib.closing(
-            sqlite3.connect(f"file:{quote(file)}?mode=ro{complete}", uri=True)
-        ) as source:
-            source.backup(database)
-    except sqlite3.Error as error:
-        _log.warning("metadata %s is left out: %s", file, error)
+def _connect(file: str | None) -> sqlite3.Connection:
+    # Connecting does not touch the file yet; the first statement does.
+    return sqlite3.connect(file or ":memory:", check_same_thread=False, isolation_level=None)
+
+
+def _advice(error: Exception) -> str:
+    if "full" in str(error):
+        return "free some space on its disk"
+    return (
+        "remove it to start anew: checksums are computed again as objects are read; versions, "
+        "custom metadata and bucket properties begin anew"
+    )
+
+
+def _row(bucket: str, name: str, record: Record) -> tuple[Any, ...]:
+    state = record.state
+    parts = "{} {}".format(*record.parted) if record.parted else ""
+    custom = msgspec.json.encode(record.custom).decode()
+    return (
+        bucket,
+        name,
+        state.size_bytes,
+        state.mtime_ns,
+        state.ctime_ns,
+        state.inode,
+        record.checksum,
+        record.version,
+        custom,
+        parts,
+    )
+
+
+def _record(row: tuple[int, int, int, int, str, int, str, str]) -> Record:
+    custom = msgspec.json.decode(row[6], type=dict[str, str]) if row[6] != "{}" else {}
+    parted = Parted(*map(int, row[7].split())) if row[7] else None
+    return Record(FileState(*row[:4]), row[4], row[5], custom, parted)

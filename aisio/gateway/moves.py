@@ -1,14 +1,14 @@
-"""Copying and renaming objects and buckets."""
+"""Copying and renaming objects."""
 
-# ruff: noqa: PTH103, PTH104, PTH105, PTH106, PTH118, PTH120
-# Paths are strings here, as in folder.py.
+# Names in open folders, which pathlib has nothing for.
 
 from __future__ import annotations
 
-import contextlib
 import os
+import stat
 
-from aisio.gateway.folder import Folder, blocked
+from aisio.gateway.beneath import Place
+from aisio.gateway.folder import Folder
 from aisio.gateway.metadata import FileState, Record
 from aisio.gateway.names import BucketName
 from aisio.gateway.refusals import Refusal
@@ -53,41 +53,41 @@ def rename_object(folder: Folder, bucket: BucketName, name: str, new_name: str) 
     if new_name == name:
         raise Refusal(400, f"cannot rename {bucket.url}/{name} to self, nothing to do")
     with folder.lock:
-        folder.open_object(bucket, name).file.close()
-        path = folder.place_for(bucket, name)
-        place = folder.place_for(bucket, new_name)
-        try:
-            os.replace(path, place)
-        except OSError as error:
-            raise blocked(bucket, new_name, error) from None
-        folder.metadata.move(bucket, name, new_name)
-        folder.prune(folder.bucket_path(bucket), os.path.dirname(path))
+        opened = folder.open_object(bucket, name)
+        opened.file.close()
+        with (
+            folder.place_for(bucket, name) as (source, old),
+            folder.place_for(bucket, new_name) as (target, new),
+        ):
+            _rename_file(folder, bucket, (name, new_name), (source, old), (target, new))
+        folder.prune(folder.bucket_path(bucket), source.path)
 
 
-def rename_bucket(folder: Folder, bucket: BucketName, new: BucketName) -> None:
-    """Give a bucket another name.
+def _rename_file(
+    folder: Folder,
+    bucket: BucketName,
+    names: tuple[str, str],
+    source: tuple[Place, str],
+    target: tuple[Place, str],
+) -> None:
+    """Rename the file and its record: the record first, as that can fail and be undone."""
+    (here, old), (there, new) = source, target
+    if here.path != there.path and _is_link(here, old):
+        told = f"{bucket.url}/{names[0]} is a link, which would break in another folder: copy it"
+        raise Refusal(501, told)
+    before = os.stat(old, dir_fd=here.handle)
+    folder.metadata.move(bucket, *names)
+    try:
+        os.replace(old, new, src_dir_fd=here.handle, dst_dir_fd=there.handle)
+    except OSError:
+        folder.metadata.move(bucket, *reversed(names))
+        raise
+    state = FileState.of(os.stat(new, dir_fd=there.handle))
+    folder.metadata.moved(bucket, names[1], FileState.of(before), state)
 
-    Raises:
-        Refusal: There is no such bucket, or one of the new name.
-    """
-    folder.require_writable()
-    with folder.lock:
-        folder.bucket_path(bucket)
-        place = os.path.join(folder.root, new.folder)
-        if os.path.lexists(place):
-            raise bucket_exists(new, 400)
-        os.makedirs(os.path.dirname(place), exist_ok=True)
-        os.rename(os.path.join(folder.root, bucket.folder), place)
-        folder.metadata.move_bucket(bucket, new)
-        if bucket.namespace:
-            with contextlib.suppress(OSError):
-                os.rmdir(os.path.join(folder.root, f"#{bucket.namespace}"))
 
-
-def bucket_exists(bucket: BucketName, status: int) -> Refusal:
-    """Return what to answer where a bucket must not exist and does."""
-    message = f'bucket "{bucket.url}" already exists'
-    return Refusal(status, message, tcode="ErrBucketAlreadyExists")
+def _is_link(place: Place, name: str) -> bool:
+    return stat.S_ISLNK(os.stat(name, dir_fd=place.handle, follow_symlinks=False).st_mode)
 
 
 def _keep_custom(

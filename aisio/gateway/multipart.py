@@ -6,7 +6,6 @@ import asyncio
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import msgspec
 from aiohttp import web
@@ -119,7 +118,7 @@ class Multipart:
         sizes: list[int] = []
         try:
             for number in sorted(parts.files):
-                with Path(parts.files[number].path).open("rb", buffering=0) as file:
+                with parts.files[number].read() as file:
                     sizes.append(os.fstat(file.fileno()).st_size)
                     while piece := file.read(_COPY_BYTES):
                         upload.write([piece])

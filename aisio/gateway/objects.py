@@ -32,6 +32,7 @@ from aisio.gateway.promotions import Promotions
 from aisio.gateway.ranges import parse_range
 from aisio.gateway.refusals import Refusal, not_remote
 from aisio.gateway.replies import Cluster, head_headers, head_props_headers, object_headers
+from aisio.gateway.turns import Turns
 from aisio.gateway.uploads import Upload
 from aisio.records import Checksum
 from aisio.wire.messages import CHECKSUM_TYPE, CHECKSUM_VALUE
@@ -65,6 +66,7 @@ class Objects:
         self._archive_reads = ArchiveReads(folder, archives)
         self._appends = Appends(folder, cluster.target_id)
         self._multipart = Multipart(folder)
+        self._turns = Turns()
         self._location = f"t[{cluster.target_id}]:mp[{folder.root}]"
         self._learning: dict[tuple[BucketName, str, FileState], asyncio.Future[Record]] = {}
         # Of their own, so that checksums of many large files leave threads for listings and writes.
@@ -148,7 +150,8 @@ class Objects:
 
     async def _put_member(self, exchange: Exchange, upload: Upload) -> web.StreamResponse:
         last = await exchange.receive(upload)
-        await asyncio.to_thread(self._store_member, exchange, upload, last)
+        async with self._turns.of((exchange.target.bucket, exchange.target.name)):
+            await asyncio.to_thread(self._store_member, exchange, upload, last)
         return reply()
 
     def _store_member(self, exchange: Exchange, upload: Upload, last: list[bytes]) -> None:
@@ -194,7 +197,8 @@ class Objects:
         self._folder.require_access(exchange.target.bucket, "DELETE-OBJECT")
         if exchange.target.query.get("uploadId"):
             return await self._multipart.abort(exchange)
-        self._folder.delete_object(exchange.target.bucket, exchange.target.name)
+        bucket, name = exchange.target.bucket, exchange.target.name
+        await asyncio.to_thread(self._folder.delete_object, bucket, name)
         return reply()
 
     async def act(self, exchange: Exchange) -> web.StreamResponse:

@@ -9,25 +9,25 @@ A page of a listing needs a part of a directory, the file system gives it whole.
 ones are kept sorted, for as long as their time of change says that they are the same.
 """
 
-# ruff: noqa: PTH112, PTH116
-# Paths are strings here: to make Path objects of them costs more than the system calls do.
-
 from __future__ import annotations
 
-import logging
+import errno
 import os
+import stat
 import time
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from aisio.gateway.beneath import FOLDER_TO_READ, Beneath, LeadsOutError, Place
+from aisio.gateway.left_out import NO_FILE, NOT_UTF8, TOO_DEEP, LeftOut, link_status
+
 _SETTLED_NS = 2_000_000_000
 """A directory that changed more recently may change again within the same tick of its clock."""
 
 _LARGE = 1000
 _MOST_KEPT = 16
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,54 +67,101 @@ class Directories:
     """The directories below the served folder.
 
     Args:
-        root: The served folder, resolved; links that lead out of it are left out.
+        beneath: The served folder.
+        left_out: Where to note what is there and is no object.
     """
 
-    def __init__(self, root: str) -> None:
-        self._root = root
-        self._kept: dict[str, tuple[tuple[int, int], Directory]] = {}
+    def __init__(self, beneath: Beneath, left_out: LeftOut) -> None:
+        self.left_out = left_out
+        self._beneath = beneath
+        self._kept: dict[str, tuple[tuple[int, int, int], Directory]] = {}
 
     def read(self, path: str) -> Directory:
-        """Return what is in a directory now."""
-        status = os.stat(path)
-        state = (status.st_ctime_ns, status.st_ino)
-        kept = self._kept.get(path)
-        if kept is not None and kept[0] == state:
-            return kept[1]
-        directory = self._scan(path)
+        """Return what is in a directory now.
+
+        Args:
+            path: Counted from the served folder.
+
+        Raises:
+            LeadsOutError: It leads out of the served folder.
+            OSError: It cannot be read.
+        """
+        with self._beneath.folder(path, FOLDER_TO_READ) as place:
+            status = os.fstat(place.handle)
+            state = (status.st_ctime_ns, status.st_ino, status.st_dev)
+            kept = self._kept.get(place.path)
+            if kept is not None and kept[0] == state:
+                return kept[1]
+            directory = self._scan(place)
         if len(directory.keys) >= _LARGE and time.time_ns() - status.st_ctime_ns > _SETTLED_NS:
             while len(self._kept) >= _MOST_KEPT:
                 self._kept.pop(next(iter(self._kept)), None)
-            self._kept[path] = state, directory
+            self._kept[place.path] = state, directory
         return directory
 
-    def _scan(self, path: str) -> Directory:
+    def locate(self, path: str) -> str:
+        """Return where a directory is, without links.
+
+        Raises:
+            LeadsOutError: It leads out of the served folder.
+            OSError: It is not there.
+        """
+        with self._beneath.folder(path) as place:
+            return place.path
+
+    def _scan(self, place: Place) -> Directory:
         keys, links = [], []
-        with os.scandir(path) as entries:
+        with os.scandir(place.handle) as entries:
             for entry in entries:
                 key = entry.name
-                if entry.is_symlink() and not self._stays(entry):
+                if not key.isascii() and not _is_utf8(key):
+                    self.left_out.add(f"{place.path}/{key}", NOT_UTF8)
                     continue
-                if entry.is_dir():
-                    key += "/"
-                    if entry.is_symlink():
-                        links.append(key)
-                elif not entry.is_file():
-                    continue
-                if key.isascii() or _is_utf8(entry):
+                is_link = entry.is_symlink()
+                if is_link:
+                    status = link_status(self._beneath, f"{place.path}/{key}", self.left_out)
+                    if status is None:
+                        continue
+                    is_file, is_folder = stat.S_ISREG(status.st_mode), stat.S_ISDIR(status.st_mode)
+                else:
+                    is_file = entry.is_file(follow_symlinks=False)
+                    is_folder = not is_file and entry.is_dir(follow_symlinks=False)
+                if is_file:
                     keys.append(key)
+                elif is_folder:
+                    keys.append(f"{key}/")
+                    if is_link:
+                        links.append(f"{key}/")
+                else:
+                    self.left_out.add(f"{place.path}/{key}", NO_FILE)
         keys.sort()
         return Directory(keys, frozenset(links))
 
-    def _stays(self, entry: os.DirEntry[str]) -> bool:
-        return not os.path.relpath(os.path.realpath(entry.path), self._root).startswith(".")
-
 
 class Found(NamedTuple):
-    """A name that the walk has come to; `path` is None for a directory."""
+    """A name that the walk has come to.
+
+    Attributes:
+        name: Counted from the bucket.
+        path: Counted from the served folder; None for a directory.
+    """
 
     name: str
     path: str | None
+
+
+class _Level(NamedTuple):
+    """A directory that the walk goes into.
+
+    Attributes:
+        path: Counted from the served folder, without links.
+        base: Its name in the bucket, with "/" at its end; "" for the bucket itself.
+        parents: The directories that links were followed from, so that loops end.
+    """
+
+    path: str
+    base: str = ""
+    parents: tuple[str, ...] = ()
 
 
 class Walk:
@@ -135,17 +182,34 @@ class Walk:
         self._after = after
         self._recursive = recursive
 
-    def below(self, path: str, base: str = "", parents: tuple[str, ...] = ()) -> Iterator[Found]:
-        """Yield what is in a directory, sorted.
+    def below(self, path: str) -> Iterator[Found]:
+        """Yield what is in a directory, sorted. What goes while the walk is under way is left out.
 
         Args:
-            path: The directory, resolved.
-            base: Its name in the bucket, with "/" at its end; "" for the bucket itself.
-            parents: The resolved directories that links were followed from, so that loops end.
+            path: The directory, counted from the served folder, without links.
+
+        Raises:
+            OSError: A directory cannot be read.
         """
+        # A stack instead of calls in calls: names may have thousands of parts.
+        under_way = [self._items(_Level(path), self._directories.read(path))]
+        try:
+            while under_way:
+                item = next(under_way[-1], None)
+                if item is None:
+                    under_way.pop()
+                elif isinstance(item, Found):
+                    yield item
+                elif (directory := self._read(item.path)) is not None:
+                    under_way.append(self._items(item, directory))
+        finally:
+            self._directories.left_out.tell()
+
+    def _items(self, level: _Level, directory: Directory) -> Iterator[Found | _Level]:
+        """Yield the files of a directory, and the directories to go into."""
+        path, base, parents = level
         after = self._after[len(base) :] if self._after.startswith(base) else ""
         prefix = self._prefix[len(base) :] if self._prefix.startswith(base) else ""
-        directory = self._directories.read(path)
         for key in directory.select(prefix, after):
             name = base + key
             if not key.endswith("/"):
@@ -154,35 +218,58 @@ class Walk:
                 if name > self._after:
                     yield Found(name, None)
             elif key not in directory.links:
-                yield from self.below(f"{path}/{key[:-1]}", name, parents)
-            else:
-                target, chain = os.path.realpath(f"{path}/{key}"), (*parents, path)
+                yield _Level(f"{path}/{key[:-1]}", name, parents)
+            elif (target := self._locate(f"{path}/{key[:-1]}")) is not None:
+                chain = (*parents, path)
                 if not any(f"{parent}/".startswith(f"{target}/") for parent in chain):
-                    yield from self.below(target, name, chain)
+                    yield _Level(target, name, chain)
+
+    def _read(self, path: str) -> Directory | None:
+        """Return what is in a directory; None if it has gone meanwhile, or is out of reach."""
+        try:
+            return self._directories.read(path)
+        except (FileNotFoundError, NotADirectoryError, LeadsOutError):
+            return None
+        except OSError as error:
+            if error.errno != errno.ENAMETOOLONG:
+                raise
+            self._directories.left_out.add(path, TOO_DEEP)
+            return None
+
+    def _locate(self, path: str) -> str | None:
+        try:
+            return self._directories.locate(path)
+        except (OSError, LeadsOutError):
+            return None
 
     def _above_level(self, name: str) -> bool:
         """Say whether a directory is above the level that is listed, to which the prefix leads."""
         return f"{self._prefix.rstrip('/')}/".startswith(name)
 
 
-def prefix_in(root: str, prefix: str) -> str:
+def prefix_in(directories: Directories, root: str, prefix: str) -> str:
     """Return what AIStore lists for a prefix: where that names a folder, the folder alone.
 
     "train" gives train/a, and not train-b. Only listings have this; jobs take a prefix as it is
     (seen on a live cluster of AIStore 5.0).
 
     Args:
-        root: The bucket's folder.
+        directories: Where to read directories.
+        root: The bucket's folder, counted from the served folder.
         prefix: As the client gave it, checked.
     """
-    names_folder = prefix and not prefix.endswith("/") and os.path.isdir(f"{root}/{prefix}")
-    return f"{prefix}/" if names_folder else prefix
-
-
-def _is_utf8(entry: os.DirEntry[str]) -> bool:
+    if not prefix or prefix.endswith("/"):
+        return prefix
     try:
-        entry.name.encode()
+        directories.locate(f"{root}/{prefix}")
+    except (OSError, ValueError, LeadsOutError):
+        return prefix
+    return f"{prefix}/"
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode()
     except UnicodeEncodeError:
-        _log.warning("not listed, as its name is not UTF-8: %r", os.fsencode(entry.path))
         return False
     return True

@@ -3,6 +3,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,15 +13,16 @@ from aisio.gateway.metadata import FileState, Metadata, Parted
 from aisio.gateway.names import BucketName
 
 BUCKET = BucketName("b")
-ONE, TWO = FileState(1, 10, 100), FileState(2, 20, 200)
+ONE, TWO = FileState(1, 10, 11, 100), FileState(2, 20, 21, 200)
 
 
 def test_a_record_counts_only_for_the_file_it_was_made_for() -> None:
-    """Another size, time or inode means that another program has written the file."""
+    """Another size, time or inode: another program may have written the file."""
     metadata = Metadata.open(None)
     metadata.replace(BUCKET, "o", ONE, "aa")
     assert metadata.get(BUCKET, "o", ONE) is not None
-    for changed in (FileState(2, 10, 100), FileState(1, 11, 100), FileState(1, 10, 101)):
+    for field in ("size_bytes", "mtime_ns", "ctime_ns", "inode"):
+        changed = replace(ONE, **{field: 5})
         assert metadata.get(BUCKET, "o", changed) is None
     metadata.close()
 
@@ -125,9 +127,8 @@ def test_a_file_of_an_earlier_gateway_is_taken_over(tmp_path: Path) -> None:
         row = (BUCKET.folder, "o", ONE.size_bytes, ONE.mtime_ns, ONE.inode, "aa", 3, "{}")
         database.execute("INSERT INTO objects VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
     metadata = Metadata.open(str(file))
-    found = metadata.get(BUCKET, "o", ONE)
-    assert found is not None
-    assert (found.version, found.parted) == (3, None)
+    taken_over = metadata.learn(BUCKET, "o", ONE, "aa")
+    assert (taken_over.version, taken_over.parted) == (3, None)
     assert metadata.replace(BUCKET, "o", ONE, "bb", Parted(2, 10)).version == 4
     metadata.close()
     again = Metadata.open(str(file))

@@ -1,11 +1,17 @@
 from __future__ import annotations
 
-import os
+import contextlib
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 import requests
 
+from aisio.gateway.folder import Folder
+from aisio.gateway.metadata import FileState
+from aisio.gateway.moves import copy_object
+from aisio.gateway.names import BucketName
+from aisio.gateway.refusals import Refusal
 from tests.gateway.conftest import Served
 
 
@@ -68,17 +74,27 @@ def test_copies_that_cannot_be(
     assert describe(bucket, "d/o") == (b"data", "2", "k=v")
 
 
-def test_a_copy_of_damaged_bytes_is_refused(bucket: Served) -> None:
+def test_a_copy_of_damaged_bytes_is_refused(tmp_path: Path) -> None:
     """The recorded checksum is held against what is read."""
+    name = BucketName("b")
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "o").write_bytes(b"data")
+    folder = Folder(str(tmp_path))
+    folder.open()
+    with contextlib.closing(folder):
+        folder.metadata.replace(name, "o", FileState.of((tmp_path / "b" / "o").stat()), "0" * 16)
+        with pytest.raises(Refusal, match="BAD DATA CHECKSUM"):
+            copy_object(folder, (name, "o"), (name, "c"))
+    assert [path.name for path in (tmp_path / "b").iterdir()] == ["o"]
+
+
+def test_a_link_is_not_moved_to_where_it_would_lead_nowhere(bucket: Served) -> None:
+    """A relative link breaks in another folder; in its own it may have another name."""
     bucket.put("o", b"data")
-    path = bucket.folder / "o"
-    status = path.stat()
-    with path.open("r+b") as file:
-        file.write(b"DATA")
-    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
-    reply = copy(bucket, "o", f"{bucket.name}/c")
-    assert (reply.status_code, reply.json()["tcode"]) == (500, "ErrBadCksum")
-    assert bucket.names() == ["o"]
+    (bucket.folder / "l").symlink_to("o")
+    assert rename(bucket, "l", "d/l").status_code == 501
+    assert rename(bucket, "l", "m").status_code == 200
+    assert bucket.get("m").content == b"data"
 
 
 def test_a_renamed_object_stays_the_same(object_with_custom: Served) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -7,6 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from aisio.gateway.beneath import Beneath
+from aisio.gateway.left_out import LeftOut
 from aisio.gateway.walk import Directories, Directory, Walk
 
 TREE = ["a/b/c", "a/bd", "a/bq/r", "aaa.txt", "aaa/.h", "aaa/bbb/ccc/z", "aaa/bbb/y", "aaa/x"]
@@ -41,8 +44,9 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def names(root: str, prefix: str = "", after: str = "", *, recursive: bool = True) -> list[str]:
     """Return what a walk over bucket b gives."""
-    walk = Walk(Directories(root), prefix, after, recursive=recursive)
-    return [found.name for found in walk.below(f"{root}/b")]
+    with contextlib.closing(Beneath(root, barred=".aisio")) as beneath:
+        walk = Walk(Directories(beneath, LeftOut()), prefix, after, recursive=recursive)
+        return [found.name for found in walk.below("b")]
 
 
 @pytest.mark.parametrize("prefix", STARTS)
@@ -139,7 +143,8 @@ def test_a_kept_directory_notices_changes(tmp_path: Path) -> None:
     (root / "b").mkdir()
     for number in range(1000):
         (root / "b" / f"{number:04}").touch()
-    directories = Directories(str(root))
-    first = directories.read(str(root / "b"))
-    (root / "b" / "new").touch()
-    assert len(directories.read(str(root / "b")).keys) == len(first.keys) + 1
+    with contextlib.closing(Beneath(str(root))) as beneath:
+        directories = Directories(beneath, LeftOut())
+        first = directories.read("b")
+        (root / "b" / "new").touch()
+        assert len(directories.read("b").keys) == len(first.keys) + 1
