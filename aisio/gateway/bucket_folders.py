@@ -96,11 +96,15 @@ def rename_bucket(folder: Folder, bucket: BucketName, new: BucketName) -> None:
 
 
 def has_name(folder: Folder, bucket: BucketName) -> bool:
-    """Tell whether anything has the name of a bucket."""
+    """Tell whether anything has the name of a bucket.
+
+    Raises:
+        Refusal: Nothing can: its namespace is a file, or leads out of the served folder.
+    """
     try:
         with _holder(folder, bucket) as place:
             return _exists(place, bucket.name)
-    except (FileNotFoundError, NotADirectoryError):
+    except FileNotFoundError:
         return False
 
 
@@ -115,7 +119,7 @@ def _holder(folder: Folder, bucket: BucketName, *, make: bool = False) -> Iterat
     """Open the folder that a bucket's folder is in.
 
     Raises:
-        Refusal: It is a link that leads out of the served folder.
+        Refusal: It is a link that leads out of the served folder, or a file.
     """
     namespace = f"#{bucket.namespace}" if bucket.namespace else ""
     opening = folder.beneath.made_folder if make and namespace else folder.beneath.folder
