@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from aisio.gateway.beneath import FOLDER_TO_READ, LeadsOutError, Place
 from aisio.gateway.folder import Folder, leads_out
-from aisio.gateway.left_out import IN_NO_BUCKET, NO_BUCKET, link_status
+from aisio.gateway.left_out import IN_NO_BUCKET, NO_BUCKET, UNREADABLE, link_status
 from aisio.gateway.names import BucketName, is_bucket, is_namespace
 from aisio.gateway.refusals import Refusal
 
@@ -165,6 +165,8 @@ def _folders(folder: Folder, path: str) -> list[str]:
             for entry in entries:
                 if not entry.name.startswith("."):
                     _sort_in(folder, f"{path}/{entry.name}".lstrip("/"), entry, found)
+    except PermissionError:
+        folder.left_out.add(path or ".", UNREADABLE)
     except OSError as error:
         # Destroyed meanwhile.
         if not path or error.errno not in (errno.ENOENT, errno.ENOTDIR):

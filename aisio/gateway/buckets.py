@@ -71,6 +71,7 @@ class Buckets:
         self._location = f"t[{cluster.target_id}]:mp[{folder.root}]"
         self._jobs = BucketJobs(folder, self._directories, jobs)
         groups = Groups(folder, self._directories, archives, jobs)
+        list_buckets(folder)  # tells at the start what is in none of them
         self.actions: dict[tuple[str, str], Act] = {
             ("POST", "create-bck"): self._create,
             ("DELETE", "destroy-bck"): self._destroy,

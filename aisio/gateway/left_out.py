@@ -17,6 +17,7 @@ LEADS_NOWHERE = "links that lead to nothing that can be read"
 NO_FILE = "sockets, fifos or devices"
 NOT_UTF8 = "names that are not UTF-8"
 TOO_DEEP = "folders whose path is too long for this system"
+UNREADABLE = "folders that the gateway may not read"
 IN_NO_BUCKET = "files in no bucket: the buckets are the folders at the top"
 NO_BUCKET = "folders that are no buckets, by their names"
 

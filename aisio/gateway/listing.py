@@ -107,7 +107,11 @@ def list_page(
     listed: Iterator[Listed] = walk.below(root)
     if message.mask & ARCHIVES:
         listed = ArchiveListing(folder, archives, bucket).merge(walk.below(root), prefix, after)
-    found = list(islice(listed, size))
+    try:
+        found = list(islice(listed, size))
+    except FileNotFoundError:
+        folder.bucket_path(bucket)  # a bucket that was destroyed meanwhile is a 404
+        raise
     if is_full := len(found) == size:
         found += _same_name(listed, found[-1].name)
     records = _records(folder, bucket, found, message.wanted)

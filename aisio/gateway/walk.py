@@ -22,6 +22,7 @@ from typing import NamedTuple
 
 from aisio.gateway.beneath import FOLDER_TO_READ, Beneath, LeadsOutError, Place
 from aisio.gateway.left_out import NO_FILE, NOT_UTF8, TOO_DEEP, LeftOut, link_status
+from aisio.gateway.refusals import Refusal
 
 _SETTLED_NS = 2_000_000_000
 """A directory that changed more recently may change again within the same tick of its clock."""
@@ -189,7 +190,9 @@ class Walk:
             path: The directory, counted from the served folder, without links.
 
         Raises:
+            FileNotFoundError: The directory itself is not there.
             OSError: A directory cannot be read.
+            Refusal: The gateway may not read a directory.
         """
         # A stack instead of calls in calls: names may have thousands of parts.
         under_way = [self._items(_Level(path), self._directories.read(path))]
@@ -225,11 +228,17 @@ class Walk:
                     yield _Level(target, name, chain)
 
     def _read(self, path: str) -> Directory | None:
-        """Return what is in a directory; None if it has gone meanwhile, or is out of reach."""
+        """Return what is in a directory; None if it has gone meanwhile, or is out of reach.
+
+        Raises:
+            Refusal: The gateway may not read it: without it a listing would be short.
+        """
         try:
             return self._directories.read(path)
         except (FileNotFoundError, NotADirectoryError, LeadsOutError):
             return None
+        except PermissionError:
+            raise Refusal(403, f"{path}: the gateway may not read this folder") from None
         except OSError as error:
             if error.errno != errno.ENAMETOOLONG:
                 raise

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import os
-from urllib.parse import quote
+import socket
+import threading
+from urllib.parse import quote, urlsplit
 
 import pytest
 import requests
 import xxhash
 
+from aisio.gateway import Gateway
 from tests.gateway.conftest import Served
 
 
@@ -76,3 +79,69 @@ def test_a_handle_must_be_one(bucket: Served, kind: str, handle: str) -> None:
 def test_another_operation_is_refused(bucket: Served) -> None:
     """Only append and flush."""
     assert send(bucket, "nonsense").status_code == 400
+
+
+def cut_append(bucket: Served, handle: str, data: bytes) -> None:
+    """Say that an append is one byte longer than it is, send it, and go once it has been read."""
+    address = urlsplit(
+        bucket.url("o", f"?append_type=append&append_handle={quote(handle, safe='')}")
+    )
+    with socket.create_connection((address.hostname or "", address.port or 0), 20) as connection:
+        head = f"PUT {address.path}?{address.query}&pid=p&utm=1 HTTP/1.1\r\nHost: x\r\n"
+        connection.sendall(f"{head}Content-Length: {len(data) + 1}\r\n\r\n".encode() + data)
+        connection.shutdown(socket.SHUT_WR)
+        assert not connection.recv(1).startswith(b"2")
+
+
+@pytest.mark.parametrize("size", [10, 3_500_000])
+def test_of_an_append_that_is_cut_nothing_stays(bucket: Served, size: int) -> None:
+    """A client that got no answer sends it again; the checksum is that of what is there."""
+    handle, data = append(bucket, "", b"begin "), os.urandom(size)
+    cut_append(bucket, handle, data)
+    append(bucket, handle, data)
+    assert send(bucket, "flush", handle).status_code == 200
+    reply = bucket.get("o")
+    assert reply.content == b"begin " + data
+    assert reply.headers["Ais-Checksum-Value"] == xxhash.xxh64_hexdigest(reply.content, 0)
+
+
+def test_flushes_at_the_same_time_make_one_object(bucket: Served) -> None:
+    """The second finds it done, and leaves what is there."""
+    handle, statuses = append(bucket, "", b"data"), list[int]()
+
+    def flush() -> None:
+        statuses.append(requests.put(send_url(bucket, handle)).status_code)
+
+    threads = [threading.Thread(target=flush) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert statuses == [200] * 6
+    assert (bucket.get("o").content, bucket.get("o").headers["Ais-Version"]) == (b"data", "1")
+
+
+def send_url(bucket: Served, handle: str) -> str:
+    """Return where to flush a handle."""
+    return bucket.url("o", f"?append_type=flush&append_handle={quote(handle, safe='')}")
+
+
+def test_a_flush_that_fails_can_be_tried_again(bucket: Served) -> None:
+    """What was appended stays until it has its name."""
+    handle = append(bucket, "", b"data")
+    (bucket.folder / "o").mkdir()
+    (bucket.folder / "o" / "in-the-way").touch()
+    assert send(bucket, "flush", handle).status_code == 409
+    (bucket.folder / "o" / "in-the-way").unlink()
+    (bucket.folder / "o").rmdir()
+    assert send(bucket, "flush", handle).status_code == 200
+    assert bucket.get("o").content == b"data"
+
+
+def test_what_an_append_replaces_is_told(bucket: Served, gateway: Gateway) -> None:
+    """The last one stays, as on a cluster; the log says that it was not there at the beginning."""
+    handle = append(bucket, "", b"1")
+    bucket.put("o", b"meanwhile")
+    send(bucket, "flush", handle)
+    told = f"ais://{bucket.name}/o: an append replaced what others stored since it began"
+    assert told in gateway.read_log()

@@ -1,7 +1,17 @@
 from __future__ import annotations
 
-import pytest
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
+import pytest
+import requests
+
+from aisio.gateway.archive_content import NewMember
+from aisio.gateway.archive_writes import write_archive
+from aisio.gateway.archives import Archives
+from aisio.gateway.folder import ChangedRefusal, Folder
+from aisio.gateway.names import BucketName
 from tests.gateway.archive_data import MEMBERS, make_archive, make_tar, read_archive
 from tests.gateway.conftest import Served
 
@@ -61,3 +71,49 @@ def test_what_cannot_be_done_changes_nothing(bucket: Served, name: str, path: st
     assert put_member(bucket, name, path, b"data", "2") == 400
     assert bucket.get("bad.tar").content == b"x" * 600
     assert sorted(bucket.names()) == ["bad.tar"]
+
+
+@pytest.mark.parametrize("ending", [".tar", ".zip"])
+def test_members_put_at_the_same_time_are_all_there(bucket: Served, ending: str) -> None:
+    """Each is put behind what the one before has left."""
+    names = [f"m{number}" for number in range(24)]
+    with ThreadPoolExecutor(6) as pool:
+        found = pool.map(lambda name: put_once(bucket, f"all{ending}", name), names)
+        assert set(found) == {200}
+    archive = read_archive(bucket.get(f"all{ending}").content)
+    assert sorted(archive) == sorted((name, name.encode()) for name in names)
+
+
+def put_once(bucket: Served, name: str, path: str) -> int:
+    """Put a member on a connection of its own; return the status."""
+    url = bucket.url(name, f"?archpath={path}")
+    return requests.put(url, path.encode(), headers={"Ais-Pine": "2"}).status_code
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Folder]:
+    """Return a served folder with a bucket and an archive in it."""
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "s.tar").write_bytes(make_tar())
+    folder = Folder(str(tmp_path))
+    folder.open()
+    yield folder
+    folder.close()
+
+
+def test_an_archive_that_changes_while_it_is_appended_to_stays_as_it_is(
+    folder: Folder, tmp_path: Path
+) -> None:
+    """What another stored meanwhile is not undone by what was made from the one before."""
+    place = BucketName("b"), "s.tar"
+
+    def members() -> Iterator[NewMember]:
+        (tmp_path / "b" / "s.tar").write_bytes(b"meanwhile")
+        yield NewMember("x", 1, 0, [b"x"])
+
+    there = folder.present(*place)
+    with pytest.raises(ChangedRefusal, match="changed meanwhile"):
+        write_archive(folder, Archives(), place, ".tar", members(), append_to=there)
+    with pytest.raises(ChangedRefusal):
+        write_archive(folder, Archives(), place, ".tar", [], append_to=there)
+    assert (tmp_path / "b" / "s.tar").read_bytes() == b"meanwhile"

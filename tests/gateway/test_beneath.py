@@ -117,7 +117,7 @@ def test_both_ways_to_open_agree(
 
 def test_missing_folders_are_made_however_many(beneath: Beneath, root: Path) -> None:
     """Nothing is called once for each of them, inside the one before."""
-    path = "d/" * 1500 + "last"
+    path = "d/" * 1100 + "last"
     with beneath.made_folder(path) as place:
         assert place.path == path
     with beneath.made_folder("relative/new/er") as place:

@@ -112,7 +112,7 @@ def test_an_object_of_very_many_folders_can_be_put_and_deleted(
     folder: Folder, served: Path
 ) -> None:
     """All at once; the folders that it leaves empty go."""
-    name = "d/" * 1500 + "o"
+    name = "d/" * 1100 + "o"
     put(folder, name, b"x")
     assert read(folder, name) == b"x"
     folder.delete_object(BUCKET, name)

@@ -200,3 +200,49 @@ def test_a_relative_folder_is_relative_to_the_caller(
     monkeypatch.chdir(folder.parent)
     with Gateway(folder.name) as gateway:
         assert requests.get(f"{gateway.endpoint}/v1/objects/b/o").content == b"old"
+
+
+def files_of(folder: Path) -> dict[str, tuple[bytes, int]]:
+    """Return each file below a folder with its bytes and time of change."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path): (path.read_bytes(), path.stat().st_mtime_ns) for path in files}
+
+
+def test_read_only_leaves_no_trace_of_a_killed_one(folder: Path) -> None:
+    """What that one had only logged is known all the same."""
+    with Gateway(folder) as writer:
+        requests.put(f"{writer.endpoint}/v1/objects/b/o", data=b"new")
+        requests.put(f"{writer.endpoint}/v1/objects/b/o", data=b"newer")
+        writer.kill()
+    before = files_of(folder)
+    with Gateway(folder, read_only=True) as reader:
+        reply = requests.get(f"{reader.endpoint}/v1/objects/b/o")
+        assert (reply.content, reply.headers["Ais-Version"]) == (b"newer", "2")
+        assert files_of(folder) == before
+    assert files_of(folder) == before
+
+
+def test_a_link_for_its_own_folder_keeps_it_from_starting(folder: Path, tmp_path: Path) -> None:
+    """It would empty what the link leads to."""
+    (folder / ".aisio").mkdir()
+    (folder / ".aisio" / "tmp").symlink_to("../b")
+    with pytest.raises(ConfigError, match="is a link or otherwise not a folder"):
+        Gateway(folder).start()
+    assert (folder / "b" / "o").read_bytes() == b"old"
+
+
+def test_metadata_that_is_none_is_told_in_one_line(folder: Path) -> None:
+    """What to do is in it, and no traceback."""
+    (folder / ".aisio").mkdir()
+    (folder / ".aisio" / "metadata.db").write_bytes(b"garbage" * 1000)
+    with pytest.raises(ConfigError, match="remove it to start anew") as caught:
+        Gateway(folder).start()
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_what_is_in_no_bucket_is_told_at_the_start(folder: Path) -> None:
+    """A shard at the top is served to nobody; without `verbose`, too."""
+    (folder / "shard.tar").touch()
+    with Gateway(folder) as gateway:
+        assert "1 files in no bucket" in gateway.read_log()
+        assert "shard.tar" in gateway.read_log()

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import os
+import threading
 from typing import Any
 
 import msgspec
 import pytest
+import requests
 
+from aisio.gateway import Gateway
 from tests.gateway.conftest import Served
 
 ALL = "name,size,version,checksum,atime,cached,status,copies,custom,location"
@@ -202,3 +206,61 @@ def test_a_prefix_that_names_a_folder_is_the_folder(
     for name in ("train/a", "train/b/c", "train-b", "trainx/y"):
         bucket.put(name, b"x")
     assert bucket.names(prefix=prefix) == names
+
+
+def test_what_is_left_out_is_told_in_the_log(bucket: Served, gateway: Gateway) -> None:
+    """How many, why, and which the first are; once, though every page passes them."""
+    for name in ("1", "2", "3"):
+        (bucket.folder / name).symlink_to(f"/nowhere/{name}")
+    (bucket.folder / "out").symlink_to("/etc")
+    os.mkfifo(bucket.folder / "fifo")
+    bucket.put("o", b"x")
+    assert bucket.names() == ["o"]
+    assert bucket.names() == ["o"]
+    (told,) = [line for line in gateway.read_log().splitlines() if f"{bucket.name}/fifo" in line]
+    assert "5 names: " in told
+    assert f"1 sockets, fifos or devices ({bucket.name}/fifo)" in told
+    assert f"4 links that lead out of what is served ({bucket.name}/1, " in told
+
+
+def test_links_into_hidden_folders_are_listed(bucket: Served) -> None:
+    """And read: the files are in the served folder."""
+    hidden = bucket.folder.parent / ".cache"
+    hidden.mkdir(exist_ok=True)
+    (hidden / "1.tar").write_bytes(b"shard")
+    (bucket.folder / "1.tar").symlink_to("../.cache/1.tar")
+    assert entry(bucket, props="name,size")["size"] == "5"
+    assert bucket.get("1.tar").content == b"shard"
+
+
+def test_objects_may_come_and_go_while_they_are_listed(bucket: Served) -> None:
+    """With their folders; what stays is in every listing."""
+    bucket.put("z/stays", b"x")
+    done = threading.Event()
+
+    def churn(number: int) -> None:
+        with requests.Session() as http:
+            while not done.is_set():
+                http.put(bucket.url(f"d{number}/e/x"), b"1")
+                http.delete(bucket.url(f"d{number}/e/x"))
+
+    threads = [threading.Thread(target=churn, args=(number,)) for number in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(100):
+            assert bucket.names()[-1] == "z/stays"
+    finally:
+        done.set()
+        for thread in threads:
+            thread.join()
+
+
+def test_names_of_very_many_parts_are_listed_and_destroyed(bucket: Served) -> None:
+    """Nothing in the gateway calls itself for each part."""
+    name = "d/" * 1100 + "o"
+    assert bucket.put(name, b"x").status_code == 200
+    assert bucket.names() == [name]
+    assert bucket.action("DELETE", "destroy-bck").status_code == 200
+    assert not bucket.folder.exists()
+    assert bucket.list().status_code == 404

@@ -3,14 +3,17 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import threading
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from aisio.errors import ConfigError
+from aisio.gateway.bucket_props import BucketProps
 from aisio.gateway.metadata import FileState, Metadata, Parted
 from aisio.gateway.names import BucketName
+from aisio.gateway.refusals import Refusal
 
 BUCKET = BucketName("b")
 ONE, TWO = FileState(1, 10, 11, 100), FileState(2, 20, 21, 200)
@@ -136,3 +139,100 @@ def test_a_file_of_an_earlier_gateway_is_taken_over(tmp_path: Path) -> None:
     assert found is not None
     assert found.parted == Parted(2, 10)
     again.close()
+
+
+@pytest.fixture
+def full(tmp_path: Path) -> Iterator[Metadata]:
+    """Return records in a file that cannot grow, as on a full disk."""
+    file = str(tmp_path / "m.db")
+    Metadata.open(file).close()
+    database = sqlite3.connect(file, isolation_level=None)
+    database.execute("PRAGMA max_page_count = 1")  # as many as there are
+    metadata = Metadata(database)
+    for number in range(1000):
+        metadata.learn(BUCKET, f"found-{number}", ONE, "aa")
+    yield metadata
+    metadata.close()
+
+
+def test_a_checksum_that_cannot_be_saved_is_kept_and_told_once(
+    full: Metadata, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It can be computed again, so no read or write fails for it."""
+    assert full.get(BUCKET, "found-999", ONE) is not None
+    assert full.replace(BUCKET, "o", TWO, "bb").version == 1
+    assert full.get(BUCKET, "o", TWO) is not None
+    full.forget(BUCKET, "o")
+    assert full.get(BUCKET, "o", TWO) is None
+    (told,) = [record.getMessage() for record in caplog.get_records("setup")]
+    assert caplog.records == []
+    assert "cannot be saved" in told
+    assert "database or disk is full" in told
+
+
+def test_what_nobody_can_compute_again_is_refused_where_it_cannot_be_saved(
+    full: Metadata,
+) -> None:
+    """Custom metadata and properties; what was known stays known."""
+    record = full.get(BUCKET, "found-999", ONE)
+    assert record is not None
+    for act in (
+        lambda: full.set_custom(BUCKET, "found-999", record, {"k": "v" * 100_000}),
+        lambda: full.set_props(BucketName("x" * 100_000), BucketProps(access=1)),
+    ):
+        with pytest.raises(Refusal, match="database or disk is full") as caught:
+            act()
+        assert caught.value.status == 507
+    assert full.get(BUCKET, "found-999", ONE) == record
+
+
+@pytest.mark.parametrize("content", [b"\0" * 5000, b"SQLite format 3\0" + b"x" * 5000])
+def test_garbage_is_a_config_error(tmp_path: Path, content: bytes) -> None:
+    """Whatever is wrong with the file."""
+    (tmp_path / "m.db").write_bytes(content)
+    with pytest.raises(ConfigError, match="remove it to start anew"):
+        Metadata.open(str(tmp_path / "m.db"))
+
+
+def test_properties_that_are_none_are_a_config_error(tmp_path: Path) -> None:
+    """They say who may change what, so a gateway does not start without them."""
+    file = str(tmp_path / "m.db")
+    Metadata.open(file).close()
+    with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as database:
+        database.execute("INSERT INTO buckets VALUES ('b', 'garbage')")
+    with pytest.raises(ConfigError, match="remove it to start anew"):
+        Metadata.open(file)
+
+
+def test_damage_that_shows_later_fails_no_read(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What cannot be read is as good as unknown; the log tells."""
+    file = tmp_path / "m.db"
+    first = Metadata.open(str(file))
+    for number in range(1000):
+        first.learn(BUCKET, f"{number}", ONE, "aa")
+    first.close()
+    data = file.read_bytes()
+    with file.open("r+b") as handle:
+        handle.seek(3 * 4096)
+        handle.write(b"\xff" * (len(data) - 3 * 4096))
+    second = Metadata.open(str(file))
+    for number in range(1000):
+        second.get(BUCKET, f"{number}", ONE)
+        second.learn(BUCKET, f"{number}", TWO, "bb")
+        assert second.get(BUCKET, f"{number}", TWO) is not None
+    second.close()
+    assert "malformed" in caplog.text
+
+
+def test_a_renamed_object_keeps_its_record(tmp_path: Path) -> None:
+    """Though the rename has changed the state of its file."""
+    metadata = Metadata.open(None)
+    metadata.set_custom(BUCKET, "a", metadata.replace(BUCKET, "a", ONE, "aa"), {"k": "v"})
+    metadata.move(BUCKET, "a", "b")
+    metadata.moved(BUCKET, "b", ONE, TWO)
+    record = metadata.get(BUCKET, "b", TWO)
+    assert record is not None
+    assert (record.custom, metadata.get(BUCKET, "a", ONE)) == ({"k": "v"}, None)
+    metadata.close()

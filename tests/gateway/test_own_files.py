@@ -95,7 +95,7 @@ def test_folders_in_folders_go_however_many(tmp_path: Path) -> None:
     """Deeper than functions may call each other, and than paths may be long."""
     with own_files(tmp_path) as files:
         here = os.dup(files.temporary)
-        for name in ["b", *["d" * 200] * 1200]:
+        for name in ["b", *["d" * 200] * 1050]:
             os.mkdir(name, dir_fd=here)
             below = os.open(name, os.O_RDONLY, dir_fd=here)
             os.close(here)

@@ -148,3 +148,19 @@ def test_a_kept_directory_notices_changes(tmp_path: Path) -> None:
         first = directories.read("b")
         (root / "b" / "new").touch()
         assert len(directories.read("b").keys) == len(first.keys) + 1
+
+
+def test_a_directory_that_goes_meanwhile_is_left_out(tmp_path: Path) -> None:
+    """Also where it is swapped for a link that leads out, or for a file."""
+    for name in ("a", "b", "c", "d"):
+        (tmp_path / "b" / name).mkdir(parents=True)
+        (tmp_path / "b" / name / "file").touch()
+    with contextlib.closing(Beneath(str(tmp_path))) as beneath:
+        found = Walk(Directories(beneath, LeftOut()), "", "", recursive=True).below("b")
+        assert next(found).name == "a/file"
+        for name in ("b", "c", "d"):
+            (tmp_path / "b" / name / "file").unlink()
+            (tmp_path / "b" / name).rmdir()
+        (tmp_path / "b" / "c").symlink_to("/etc")
+        (tmp_path / "b" / "d").touch()
+        assert list(found) == []
