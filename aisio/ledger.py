@@ -6,24 +6,25 @@ import errno
 import json
 import logging
 import os
-import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from multiprocessing import util
 from pathlib import Path
 from typing import Any
 
+from aisio.owned_folders import make_owned_folder, remove_owned_folder
+
 __all__ = ["Ledger"]
 
 _FILE = "records.jsonl"
-_MOST_TRIES = 10
 _log = logging.getLogger(__name__)
 
 
 class Ledger:
     """An append-only list of records: lines of JSON in a file, in a temporary folder of its own.
 
-    The folder comes and goes with the list that was made first. The file comes with the first
+    The folder comes and goes with the list that was made first; where its process is killed, the
+    next one removes it. The file comes with the first
     record, which any copy of the list may write: one that a forked worker inherited as well as one
     that a spawned worker unpickled. Who writes when the folder has gone writes for nobody, and
     leaves nothing behind.
@@ -41,10 +42,11 @@ class Ledger:
         self._folder: str | None = None
         # A place without any temporary folder can read data all the same.
         with suppress(OSError):
-            self._folder = tempfile.mkdtemp(prefix=f"aisio-{self._name}-")
+            self._folder, descriptor = make_owned_folder(self._name)
             # Not weakref's: a worker of multiprocessing ends without atexit, but not without these.
             # After its children have ended, which may still write.
-            util.Finalize(self, _remove, (self._folder,), exitpriority=-100)
+            owned = (self._folder, descriptor)
+            util.Finalize(self, remove_owned_folder, owned, exitpriority=-100)
 
     def __copy__(self) -> Ledger:
         """Return a list that goes on alone, or, in a worker, for the same owner as this one."""
@@ -101,16 +103,3 @@ class Ledger:
         except OSError:
             return []
         return [json.loads(line) for line in lines]
-
-
-def _remove(folder: str) -> None:
-    # A worker may write just now: the folder is gone only when it was empty at that moment.
-    for _ in range(_MOST_TRIES):
-        with suppress(FileNotFoundError):
-            Path(folder, _FILE).unlink()
-        try:
-            Path(folder).rmdir()
-        except OSError as error:
-            if error.errno == errno.ENOTEMPTY:
-                continue
-        break
