@@ -46,7 +46,7 @@ def make_owned_folder(kind: str) -> tuple[str, int]:
             if os.path.samestat(os.fstat(descriptor), Path(folder).stat()):
                 return folder, descriptor
         os.close(descriptor)
-    raise FileNotFoundError(f"{folder} vanishes again and again")
+    raise FileNotFoundError(f"temporary folders vanish again and again: {prefix}*")
 
 
 def remove_owned_folder(folder: str, descriptor: int) -> None:

@@ -25,6 +25,7 @@ from aisio.gateway.beneath import FOLDER, FOLDER_TO_READ, open_without_links
 OWN_FOLDER = ".aisio"
 _TEMPORARY = "tmp"
 _METADATA = "metadata.db"
+_ENDINGS = ("", "-wal", "-shm", "-journal")
 _log = logging.getLogger(__name__)
 
 
@@ -135,7 +136,7 @@ def check_metadata(root: str, handle: int) -> str:
             raise
         raise ConfigError(_not_ours(os.path.dirname(path), "a folder")) from None  # noqa: PTH120
     try:
-        found = [_is_plain(own, f"{_METADATA}{ending}", path) for ending in ("", "-wal", "-shm")]
+        found = [_is_plain(own, f"{_METADATA}{ending}", path) for ending in _ENDINGS]
     finally:
         os.close(own)
     return path if found[0] else ""

@@ -12,8 +12,9 @@ import logging
 import os
 import shutil
 import sqlite3
-import tempfile
 from pathlib import Path
+
+from aisio.owned_folders import make_owned_folder, remove_owned_folder
 
 _MOST_TRIES = 5
 _log = logging.getLogger(__name__)
@@ -27,10 +28,13 @@ def copy_records(file: str, database: sqlite3.Connection) -> None:
         database: Where they go.
     """
     try:
-        with tempfile.TemporaryDirectory(prefix="aisio-metadata-") as folder:
+        folder, descriptor = make_owned_folder("metadata")
+        try:
             copy = _whole_copy(Path(file), Path(folder))
             with contextlib.closing(sqlite3.connect(copy)) as source:
                 source.backup(database)
+        finally:
+            remove_owned_folder(folder, descriptor)
     except (sqlite3.Error, OSError) as error:
         _log.warning("metadata %s is left out: %s", file, error)
 

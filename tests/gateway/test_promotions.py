@@ -94,6 +94,14 @@ def test_many_files_are_a_job(target: Served, source: Path) -> None:
     assert len(target.names()) == 21
 
 
+def test_a_link_that_stays_inside_may_be_promoted_itself(target: Served, source: Path) -> None:
+    """Under its own name, with the bytes that it leads to; deleted is the link alone."""
+    assert promote(target, source / "link", dls=True).status_code == 200
+    assert (target.names(), target.get("link").content) == (["link"], b"top")
+    assert (source / "top").exists()
+    assert not (source / "link").is_symlink()
+
+
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
