@@ -38,15 +38,27 @@ def make_owned_folder(kind: str) -> tuple[str, int]:
     _sweep(tempfile.gettempdir(), prefix, os.getpid())
     for _ in range(_MOST_TRIES):
         folder = tempfile.mkdtemp(prefix=prefix)
-        descriptor = os.open(folder, _FLAGS)
+        # Until it is locked, another process may take it for one that was left.
+        with suppress(FileNotFoundError):
+            return folder, _hold(folder)
+    raise FileNotFoundError(f"temporary folders vanish again and again: {prefix}*")
+
+
+def _hold(folder: str) -> int:
+    """Lock a folder; return the descriptor that has the lock.
+
+    Raises:
+        FileNotFoundError: It has gone.
+    """
+    descriptor = os.open(folder, _FLAGS)
+    try:
         with suppress(OSError):  # a file system without locks: then nobody sweeps, either
             fcntl.flock(descriptor, fcntl.LOCK_SH)
-        # Another process may have taken it for one that was left, before it was locked.
-        with suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(descriptor), Path(folder).stat()):
-                return folder, descriptor
+        Path(folder).stat()
+    except BaseException:
         os.close(descriptor)
-    raise FileNotFoundError(f"temporary folders vanish again and again: {prefix}*")
+        raise
+    return descriptor
 
 
 def remove_owned_folder(folder: str, descriptor: int) -> None:
