@@ -45,7 +45,6 @@ class Pools:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._adapter: HTTPAdapter | None = None
         self._by_origin: dict[str, Pool] = {}
         _living.add(self)
 
@@ -61,9 +60,8 @@ class Pools:
             url: Any URL of it.
             session: Of the calling thread, with all settings of TLS.
         """
-        adapter = self._adapter
-        if adapter is None:
-            adapter = self._adapter = HTTPAdapter(pool_maxsize=self._settings.pool_size)
+        # One for each origin: an adapter remembers its pools, and would hand a closed one out again.
+        adapter = HTTPAdapter(pool_maxsize=self._settings.pool_size)
         request = session.prepare_request(requests.Request("GET", url, auth=keep_headers))
         options = session.merge_environment_settings(url, {}, True, session.verify, None)
         connections = adapter.get_connection_with_tls_context(
@@ -95,11 +93,10 @@ class Pools:
         """Close all that are not in use; the next request opens new ones."""
         for origin in list(self._by_origin):
             self.forget(origin)
-        self._adapter = None
 
     def leave_to_parent(self) -> None:
         """Begin anew in a forked child."""
-        pools, self._by_origin, self._adapter = self._by_origin, {}, None
+        pools, self._by_origin = self._by_origin, {}
         for pool in pools.values():
             if pool.plain is not None:
                 pool.plain.retire()
