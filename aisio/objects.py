@@ -223,6 +223,7 @@ class Object:
 
         Raises:
             NotFoundError: No such bucket.
+            ConfigError: The file is not empty and stands at its end: nothing would be stored.
             IntegrityError: The cluster received other bytes than were sent.
         """
         with Payload(data) as payload:

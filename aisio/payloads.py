@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import BinaryIO, TypeAlias, cast
 
 from aisio.checksums import HASHERS
-from aisio.errors import IntegrityError, StorageError
+from aisio.errors import ConfigError, IntegrityError, StorageError
 from aisio.records import Checksum
 
 PutData: TypeAlias = "bytes | bytearray | memoryview | str | os.PathLike[str] | BinaryIO"
@@ -36,6 +36,7 @@ class Payload:
     Raises:
         TypeError: Neither bytes nor a path nor a binary file.
         FileNotFoundError: The path names no file; raised on entry.
+        ConfigError: The file is not empty and stands at its end; raised on entry.
     """
 
     def __init__(self, data: PutData) -> None:
@@ -49,14 +50,22 @@ class Payload:
     def __enter__(self) -> Payload:
         data = self._data
         if isinstance(data, (bytes, bytearray, memoryview)):
-            self._bytes = memoryview(data).cast("B")
-            self.size_bytes = len(self._bytes)
+            view = memoryview(data)
+            self._bytes = view.cast("B") if view.nbytes else memoryview(b"")
+            self.size_bytes = view.nbytes
             return self
         with ExitStack() as stack:
             file = _open_seekable(data, stack)
             self._start = file.tell()
             file.seek(0, io.SEEK_END)
-            self.size_bytes = max(0, file.tell() - self._start)
+            stop = file.tell()
+            if 0 < stop <= self._start:
+                file.seek(self._start)
+                raise ConfigError(
+                    f"the file to store stands at byte {self._start} of {stop}: nothing would be "
+                    f"stored of it; call its seek(0) first to store it from its start"
+                )
+            self.size_bytes = max(0, stop - self._start)
             self._file = file
             self._stack = stack.pop_all()
         return self

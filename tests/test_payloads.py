@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 import os
 import tempfile
+from array import array
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from aisio.checksums import HASHERS
-from aisio.errors import IntegrityError, StorageError
+from aisio.errors import ConfigError, IntegrityError, StorageError
 from aisio.payloads import CHUNK_BYTES, HashedPayload, Payload
 from aisio.records import Checksum
 
@@ -24,7 +25,15 @@ def read(payload: Payload) -> bytes:
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"abc", bytearray(b"abc"), memoryview(b"abc"), memoryview(b"abcd").cast("H")]
+    "data",
+    [
+        b"",
+        b"abc",
+        bytearray(b"abc"),
+        memoryview(b"abc"),
+        memoryview(b"abcd").cast("H"),
+        memoryview(array("i")),
+    ],
 )
 def test_bytes_are_stored_as_they_are(data: Any) -> None:
     """Whatever holds bytes, more than once."""
@@ -63,11 +72,22 @@ def test_a_file_is_read_from_its_position_and_stays_open(tmp_path: Path) -> None
         assert not opened.closed
 
 
-def test_a_file_that_stands_behind_its_end_is_empty() -> None:
-    """Seeking there is allowed; there is nothing to read."""
+@pytest.mark.parametrize("position", [3, 10])
+def test_a_file_that_stands_at_its_end_is_refused(position: int) -> None:
+    """It was just written or read: an empty object would be stored in place of what it holds."""
     file = io.BytesIO(b"abc")
-    file.seek(10)
-    with Payload(file) as payload:
+    file.seek(position)
+    with (
+        pytest.raises(ConfigError, match=rf"stands at byte {position} of 3.*seek\(0\)"),
+        Payload(file),
+    ):
+        pass
+    assert file.tell() == position
+
+
+def test_an_empty_file_is_an_empty_object() -> None:
+    """It stands at its end and holds nothing."""
+    with Payload(io.BytesIO()) as payload:
         assert (payload.size_bytes, read(payload)) == (0, b"")
 
 
