@@ -60,7 +60,7 @@ class Pools:
             url: Any URL of it.
             session: Of the calling thread, with all settings of TLS.
         """
-        # One for each origin: an adapter remembers its pools, and would hand a closed one out again.
+        # One for each origin: an adapter would hand a closed pool out again.
         adapter = HTTPAdapter(pool_maxsize=self._settings.pool_size)
         request = session.prepare_request(requests.Request("GET", url, auth=keep_headers))
         options = session.merge_environment_settings(url, {}, True, session.verify, None)
