@@ -21,22 +21,25 @@ AisioError
 
 A DataLoader worker hands an error to the parent as `type(error)(text)`, so each class can be built
 from one string and the string says everything; attributes are a convenience of the raising process.
+The string never holds the credentials of a URL: see `aisio.redaction`.
 """
 
 from __future__ import annotations
 
 import tarfile
 
+from aisio.redaction import redacted
+
 
 class AisioError(Exception):
     """The root of the tree.
 
     Attributes:
-        url: What the error is about, where that is one object; else None.
+        url: What the error is about, as it was given, where that is one object; else None.
     """
 
     def __init__(self, message: str, *, url: str | None = None) -> None:
-        super().__init__(message)
+        super().__init__(redacted(message))
         self.url = url
 
 

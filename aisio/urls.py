@@ -37,6 +37,8 @@ WEB_SCHEMES = ("http", "https")
 
 _EXAMPLES = "a right URL looks like ais://bucket/name, s3://bucket/prefix/ or file:///folder/name"
 _HOST = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
+_SURROGATES = re.compile("[\ud800-\udfff]")
+"""How Python holds the bytes of a file's name that are not UTF-8."""
 _BUCKET = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
 _SYSTEM_BUCKETS = frozenset({".sys-inventory", ".sys-shardidx"})
 _NAMESPACE = re.compile(
@@ -121,9 +123,8 @@ class ObjectUrl:
             head, _, rest = rest.partition("/")
             namespace = Namespace.parse(head)
         bucket, _, name = rest.partition("/")
-        return cls(
-            ALIASES[scheme], check_bucket(bucket, text), check_prefix(name, text), namespace, scheme
-        )
+        check_bucket(bucket, text)
+        return cls(ALIASES[scheme], bucket, "", namespace, scheme).with_name(name)
 
     @classmethod
     def _parse_file(cls, text: str, rest: str) -> ObjectUrl:
@@ -141,7 +142,7 @@ class ObjectUrl:
         elif not _HOST.fullmatch(bucket):
             # Without the text: before an "@" there may be a password.
             raise UrlError(f"{scheme}:// must be followed by host or host:port, and no user name")
-        return cls(scheme, bucket, check_prefix(name, text), scheme=scheme)
+        return cls(scheme, bucket, scheme=scheme).with_name(name)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ObjectUrl) and self._identity() == other._identity()
@@ -174,7 +175,17 @@ class ObjectUrl:
         # Each object read comes by here: dataclasses.replace takes three times as long.
         url = ObjectUrl(self.provider, self.bucket, name, self.namespace, self.scheme)
         check_prefix(name, url)
+        if not name.isascii():
+            url._check_encoding()
         return url
+
+    def _check_encoding(self) -> None:
+        """Refuse what cannot be sent; in a local path, any bytes can be a name."""
+        if self.provider != FILE and _SURROGATES.search(self.name):
+            raise UrlError(
+                f"{str(self)!r}: the name is not UTF-8, as all names of objects are; rename it",
+                url=str(self),
+            )
 
     def join(self, name: str) -> ObjectUrl:
         """Return the address of `name` below this prefix, with one "/" between the two."""
@@ -205,8 +216,11 @@ def check_bucket(bucket: str, text: str) -> str:
     if not bucket:
         raise UrlError(f"{text!r} has no bucket; {_EXAMPLES}", url=text)
     if bucket not in _SYSTEM_BUCKETS and (not _BUCKET.fullmatch(bucket) or ".." in bucket):
+        # Before an "@", or behind a ":", there may be a password.
+        is_secret = "@" in bucket or ":" in bucket
+        shown = "what follows '://'" if is_secret else repr(bucket)
         raise UrlError(
-            f"{text!r}: {bucket!r} is not a bucket name: up to 64 letters, digits, '-', '_' "
+            f"{text!r}: {shown} is not a bucket name: up to 64 letters, digits, '-', '_' "
             f"or '.', no '..' and no leading '.'",
             url=text,
         )

@@ -216,3 +216,41 @@ def test_the_root_and_a_name_make_the_url() -> None:
     url = ObjectUrl.parse("s3://#ns/b/a/b")
     assert url.root == "s3://#ns/b"
     assert f"{url.root}/{url.name}" == str(url)
+
+
+@pytest.mark.parametrize("scheme", ["ais", "s3", "memory", "http"])
+def test_a_name_that_is_not_utf8_is_refused(scheme: str) -> None:
+    """No store could be sent it; the message can be printed."""
+    for make in (
+        lambda: ObjectUrl.parse(f"{scheme}://b/caf\udce9"),
+        lambda: ObjectUrl.parse(f"{scheme}://b").with_name("caf\udce9"),
+        lambda: ObjectUrl.parse(f"{scheme}://b/a/").join("caf\udce9"),
+    ):
+        with pytest.raises(UrlError, match="not UTF-8") as caught:
+            make()
+        assert str(caught.value).isascii()
+
+
+def test_a_local_name_may_be_any_bytes() -> None:
+    """As a file system has it."""
+    url = ObjectUrl.parse("file:///data/").join("caf\udce9")
+    assert url.name == "data/caf\udce9"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "s3://KEY:s3cr3t@bucket/key",
+        "s3://KEY:s3c/r3t@bucket/key",
+        "ais://user:s3cr3t@bucket/",
+        "memory://user:s3cr3t@bucket/",
+        "HTTPS://user:s3cr3t@host/x",
+        "http://user:s3cr3t@host/x",
+        "s3:KEY:s3cr3t@bucket/key",
+    ],
+)
+def test_a_password_in_a_url_is_refused_and_not_shown(text: str) -> None:
+    """Credentials come from elsewhere, and errors end in logs."""
+    with pytest.raises(UrlError) as caught:
+        ObjectUrl.parse(text)
+    assert not any(part in str(caught.value) for part in ("s3cr3t", "s3c", "r3t"))

@@ -1,0 +1,53 @@
+"""Credentials are taken out of text that is shown."""
+
+from __future__ import annotations
+
+import pytest
+
+from aisio.errors import AisioError
+from aisio.redaction import redacted
+
+SECRET = "s3cr3t"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (f"get s3://KEY:{SECRET}@bucket/a: no", "get s3://***@bucket/a: no"),
+        (f"'s3://KEY:{SECRET}/+x@bucket/a'", "'s3://***@bucket/a'"),
+        (f"'s3:KEY:{SECRET}@bucket/a'", "'s3:***@bucket/a'"),
+        (f"s3://KEY:p@{SECRET}@bucket/a@2x", "s3://***@bucket/a@2x"),
+        (f"HTTPS://user:{SECRET}@host:80/x", "HTTPS://***@host:80/x"),
+        (f"https://{SECRET}@host/x", "https://***@host/x"),
+        (f"GET http://h/x?Signature={SECRET}: 403", "GET http://h/x?Signature=***: 403"),
+        (f"'HTTP://h:80/x?a=1&sig={SECRET}'", "'HTTP://h:80/x?a=***&sig=***'"),
+        (f"http://h/x?{SECRET}", "http://h/x?***"),
+        (f"http://h?sig={SECRET}&b, http://i?c=d)", "http://h?sig=***&***, http://i?c=***)"),
+    ],
+)
+def test_passwords_and_signatures_are_hidden(text: str, shown: str) -> None:
+    """What stands around them stays, and a second pass changes nothing."""
+    assert redacted(text) == shown
+    assert redacted(shown) == shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "no URL at all, 100% plain: a@b.c",
+        "ais://@uuid#space/bucket/image@2x.jpg",
+        "ais://bucket/what?.txt and ais://bucket/a?b=c",
+        "http://127.0.0.1:8080/a@b and http://[::1]:8080/a@b",
+        "http://host:8080: mail somebody@example.com",
+        "s3://bucket: see ais://other/x@y",
+    ],
+)
+def test_other_text_stays_as_it_is(text: str) -> None:
+    """An "@" or a "?" in a name is no credential."""
+    assert redacted(text) == text
+
+
+def test_no_error_shows_credentials() -> None:
+    """Whoever raises it, and whatever URL it was given."""
+    error = AisioError(f"get s3://KEY:{SECRET}@bucket/a: no such object")
+    assert str(error) == "get s3://***@bucket/a: no such object"
