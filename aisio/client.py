@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 from aisio.batches import BatchItem, BatchOptions, Missing, get_batch
+from aisio.bucket_sums import BucketSums
 from aisio.config import first_set, load_settings, set_with
 from aisio.errors import (
     ConfigError,
@@ -72,7 +73,6 @@ class Client:
         pool_size: int | None = None,
         direct: bool = True,
     ) -> None:
-        self._range_sums: dict[str, bool] = {}
         self.requests = WorkerRequestClient(
             load_settings(
                 endpoint,
@@ -84,13 +84,14 @@ class Client:
                 direct=direct,
             )
         )
+        self.bucket_sums = BucketSums(self.requests)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Client:
         """Return a client with exactly these settings; the environment is not read."""
         client = cls.__new__(cls)
-        client._range_sums = {}
         client.requests = WorkerRequestClient(settings)
+        client.bucket_sums = BucketSums(client.requests)
         return client
 
     def login(self, user: str, password: str, *, expires_s: float | None = None) -> Client:
@@ -129,14 +130,7 @@ class Client:
 
         Asked once; where the cluster does not say, it is taken for the object's.
         """
-        if url.root not in self._range_sums:
-            path, query = messages.bucket_path(url.bucket), messages.bucket_query(url)
-            try:
-                reply = self.requests.call("HEAD", path, query=query, about=url.root)
-                self._range_sums[url.root] = messages.sums_ranges(reply.headers)
-            except StorageError:
-                return False
-        return self._range_sums[url.root]
+        return self.bucket_sums.of_ranges(url)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Client) and self.settings == other.settings

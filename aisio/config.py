@@ -10,10 +10,10 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from aisio.errors import ConfigError
-from aisio.records import RetryPolicy, Settings, Timeouts, TlsFiles
+from aisio.records import RetryPolicy, Settings, Timeouts, TlsFiles, is_sendable_token
+from aisio.urls import is_base_url
 
 VARIABLES: Mapping[str, str] = {
     "AIS_ENDPOINT": "base URL of the cluster's proxy or of a gateway",
@@ -157,19 +157,6 @@ def base_url(text: str, where: str) -> str:
     return text.rstrip("/")
 
 
-def is_base_url(text: str) -> bool:
-    """Tell whether a text is http:// or https://, a host, perhaps a port and a path; no more."""
-    # urlsplit takes line breaks and tabs out, and blanks at the ends, before it looks.
-    if not text.isprintable() or any(mark in text for mark in " \\?#"):
-        return False
-    try:
-        parts = urlsplit(text)
-        known = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:
-        return False
-    return bool(known) and not parts.netloc.endswith(":")
-
-
 def _token(env: Mapping[str, str]) -> str | None:
     if env.get("AIS_AUTHN_TOKEN"):
         return _sendable(env["AIS_AUTHN_TOKEN"], "AIS_AUTHN_TOKEN")
@@ -180,7 +167,7 @@ def _token(env: Mapping[str, str]) -> str | None:
         token = json.loads(Path(name).read_text("utf-8"))["token"]
         if not isinstance(token, str):
             raise TypeError
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         # Without the cause: json's and UnicodeDecodeError's hold what is in the file.
         raise ConfigError(
             f"AIS_AUTHN_TOKEN_FILE={name!r} holds no token ({type(error).__name__}): "
@@ -192,7 +179,7 @@ def _token(env: Mapping[str, str]) -> str | None:
 def _sendable(token: str, where: str) -> str:
     """Check what an HTTP library would otherwise complain of, showing the header."""
     token = token.strip()
-    if not (token.isascii() and token.isprintable()) or " " in token:
+    if token and not is_sendable_token(token):
         raise ConfigError(f"{where} is not a bearer token: it holds blanks or non-ASCII characters")
     return token
 

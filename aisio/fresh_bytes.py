@@ -6,6 +6,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from io import BytesIO
 
+from aisio.errors import StorageError
+
 __all__ = ["fresh_bytes"]
 
 
@@ -23,7 +25,7 @@ class _Memory(BytesIO):
             super().close()
 
 
-def fresh_bytes(size: int, fill: Callable[[memoryview], int]) -> bytes:
+def fresh_bytes(size: int, fill: Callable[[memoryview], int], about: str = "a reply") -> bytes:
     """Return bytes that a function fills.
 
     A BytesIO made of bytes shares their memory, and gives the same memory back as bytes.
@@ -31,11 +33,21 @@ def fresh_bytes(size: int, fill: Callable[[memoryview], int]) -> bytes:
     Args:
         size: How many there are at most.
         fill: Fills a prefix of what it is given, and returns its length.
+        about: What is read, for errors.
 
     Returns:
         That prefix; where it is all of the memory, that is not copied.
+
+    Raises:
+        StorageError: There is not so much memory.
     """
-    memory = _Memory(bytes(size))
+    try:
+        memory = _Memory(bytes(size))
+    except (MemoryError, OverflowError):
+        raise StorageError(
+            f"GET {about}: there is no memory for the {size:,} bytes that it is said to have; if it "
+            f"has them, read it by parts, with stream(), open() or get(into=)"
+        ) from None
     with memory.getbuffer() as view:
         count = fill(view)
     return memory.getvalue() if count == size else memory.getvalue()[:count]

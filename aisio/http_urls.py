@@ -8,6 +8,8 @@ from functools import lru_cache
 from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 from aisio.errors import IntegrityError, StorageError
+from aisio.reply_head import utf8_text
+from aisio.urls import is_base_url
 
 __all__ = [
     "REDIRECTS",
@@ -15,9 +17,9 @@ __all__ = [
     "headers_after",
     "host_of",
     "location",
-    "meant",
     "origin_of",
     "query_text",
+    "redirected",
 ]
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -62,24 +64,41 @@ def location(status: int, headers: Mapping[str, str], url: str, about: str) -> s
 
     Raises:
         IntegrityError: It does not say.
-        StorageError: As from `meant`.
+        StorageError: As from `redirected`.
     """
     where = headers.get("Location")
     if not where:
         raise IntegrityError(f"{about}: redirected ({status}) without a Location", url=about)
-    return urljoin(url, meant(where, url)).partition("#")[0]
+    return redirected(utf8_text(where), url, about)
 
 
-def meant(where: str, url: str) -> str:
-    """Percent-encode what AIStore leaves as it is in a Location; urllib.parse takes tabs out.
+def redirected(where: str, url: str, about: str = "") -> str:
+    """Return the URL that a Location means.
+
+    What AIStore leaves as it is in a Location is percent-encoded: urllib.parse takes tabs out.
+
+    Args:
+        where: The Location.
+        url: What was asked.
+        about: What errors name; without it the URL.
 
     Raises:
         StorageError: A line break of the name is gone, and this would hit another object: AIStore
             5.0 writes a blank in its place (seen on a live cluster).
+        IntegrityError: It is no URL.
     """
     if len(_LINE_BREAK.findall(url)) > len(_LINE_BREAK.findall(where)):
         raise StorageError(f"{url}: redirected without the line break in its name; rename it")
-    return _UNPRINTABLE.sub(lambda match: quote(match[0]), where)
+    try:
+        target = urljoin(url, _UNPRINTABLE.sub(lambda match: quote(match[0]), where))
+    except ValueError:
+        target = ""
+    if not is_base_url(origin_of(target)):
+        raise IntegrityError(
+            f"{about or url}: redirected to {where[:200]!r}, which is no http URL",
+            url=about or None,
+        )
+    return target.partition("#")[0]
 
 
 def headers_after(headers: Mapping[str, str], old_url: str, new_url: str) -> Mapping[str, str]:
@@ -90,5 +109,5 @@ def headers_after(headers: Mapping[str, str], old_url: str, new_url: str) -> Map
 
 
 def host_of(url: str) -> str:
-    """Return the host and port of a URL."""
-    return urlsplit(url).netloc
+    """Return the host and port of a URL, without a user name or password."""
+    return urlsplit(url).netloc.rpartition("@")[2]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 import msgspec
 
 from aisio.asked import Asked
-from aisio.checksums import new_hasher
+from aisio.checksums import HASHERS, new_hasher
 from aisio.cluster import Router
 from aisio.errors import IntegrityError, NotFoundError, RangeError, StorageError
 from aisio.files import replaced_when_done
@@ -253,7 +253,7 @@ class Object:
     def _open(self, byte_range: ByteRange | None, etl_name: str | None, attempts: Attempts) -> Body:
         headers = {"Range": str(byte_range)} if byte_range else None
         response = self._send("GET", self._query(etl_name), headers)
-        info = messages.parse_object_headers(response.headers, self.url)
+        info = self._info(response)
         raw, rate = ReplyBody(response, str(self.url)), self._least_rate()
         if etl_name:
             # The checksum is of the stored object, and a transformation cannot be gone on with.
@@ -268,6 +268,17 @@ class Object:
             return Body(raw, info, size, checksum, resume, resume.parts, rate)
         resume = _Resume(self, info, ByteRange(0, None), attempts)
         return Body(raw, info, info.size_bytes, info.checksum, resume, resume.parts, rate)
+
+    def _info(self, response: OpenReply) -> ObjectInfo:
+        """Return what a reply says of the object, if its checksum can be computed."""
+        info = messages.parse_object_headers(response.headers, self.url)
+        if info.checksum is not None and info.checksum.kind not in HASHERS:
+            try:
+                self.client.bucket_sums.check_kind(info.checksum, self.url)
+            except StorageError:
+                response.close()
+                raise
+        return info
 
     def _query(self, etl_name: str | None) -> dict[str, str]:
         query = messages.bucket_query(self.url)
@@ -329,7 +340,7 @@ class Object:
                 url=str(self.url),
             )
         Router(requests).heed(self.url, hand_over.url)
-        stored = messages.parse_object_headers(response.headers, self.url)
+        stored = self._info(response)
         sent.check(stored.checksum, str(self.url))
         return msgspec.structs.replace(stored, size_bytes=size)
 

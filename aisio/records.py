@@ -148,6 +148,11 @@ class TlsFiles:
     client_key_file: str | None = None
 
 
+def is_sendable_token(token: str) -> bool:
+    """Tell whether a header can carry a bearer token: printable ASCII without blanks."""
+    return bool(token) and token.isascii() and token.isprintable() and " " not in token
+
+
 @dataclass(frozen=True)
 class Settings:
     """All that a session needs to know; made by `aisio.config.load_settings`.
@@ -161,6 +166,9 @@ class Settings:
         tls: Certificates.
         pool_size: Connections kept to one host that are not in use.
         direct: Read from the storage node that holds an object, not by way of the proxy.
+
+    Raises:
+        ConfigError: No header can carry the token.
     """
 
     endpoint: str
@@ -171,3 +179,8 @@ class Settings:
     tls: TlsFiles = TlsFiles()
     pool_size: int = 10
     direct: bool = True
+
+    def __post_init__(self) -> None:
+        if self.token and not is_sendable_token(self.token):
+            # Without the token: it is a secret.
+            raise ConfigError("the token holds blanks, control characters or non-ASCII characters")

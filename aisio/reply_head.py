@@ -10,7 +10,9 @@ Source:
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 __all__ = [
     "LONGEST_HEAD_BYTES",
@@ -20,6 +22,8 @@ __all__ = [
     "is_field",
     "parse_chunk_size",
     "parse_head",
+    "utf8_text",
+    "whole_number",
 ]
 
 LONGEST_HEAD_BYTES = 128 * 1024
@@ -33,7 +37,8 @@ _STATUS_LINE = re.compile(r"HTTP/1\.([0-9]) ([1-9][0-9][0-9])(?: [^\r\n\0]*)?\r\
 _FIELD = re.compile(r"(?m)^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*((?:[^\r\n\0 \t][^\r\n\0]*)?)\r\n")
 _FOLD = re.compile(r"\r\n[ \t]+")
 _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?\r\n")
-_LONGEST_NUMBER = 18
+_MOST_DIGITS = 19
+_LARGEST_NUMBER = (1 << 63) - 1
 
 
 class BadReply(ValueError):
@@ -50,17 +55,19 @@ class ReplyHeaders(dict[str, str]):
         RFC 9110, sections 5.1 and 5.3.
     """
 
+    _repeated: Mapping[str, list[str]] = MappingProxyType({})
+
     def __init__(self, headers: list[tuple[str, str]]) -> None:
         super().__init__([(name.lower(), value) for name, value in headers])
         if len(self) != len(headers):
             self._join(headers)
 
     def _join(self, headers: list[tuple[str, str]]) -> None:
-        self.clear()
+        values: dict[str, list[str]] = {}
         for name, value in headers:
-            key = name.lower()
-            before = self.get_lower(key)
-            self[key] = value if before is None else f"{before}, {value}"
+            values.setdefault(name.lower(), []).append(value)
+        self.update({key: ", ".join(each) for key, each in values.items()})
+        self._repeated = values
 
     def __getitem__(self, name: str) -> str:
         return super().__getitem__(name.lower())
@@ -71,6 +78,11 @@ class ReplyHeaders(dict[str, str]):
     def get(self, name: str, default: str | None = None) -> str | None:  # type: ignore[override]
         """Return a header's value."""
         return self.get_lower(name.lower(), default)
+
+    def getlist(self, name: str) -> list[str]:
+        """Return a header's values one by one, as they were sent; urllib3 has this, too."""
+        value = self.get(name)
+        return self._repeated.get(name.lower(), [] if value is None else [value])
 
     get_lower = dict.get
 
@@ -147,9 +159,34 @@ def is_field(line: bytes) -> bool:
 
 def _size(text: str) -> int:
     """Read a Content-Length; a list of equal numbers, which may pass for one, is refused too."""
-    if not text.isascii() or not text.isdecimal() or len(text) > _LONGEST_NUMBER:
-        raise BadReply(f"Content-Length {text!r}")
-    return int(text)
+    size = whole_number(text)
+    if size is None:
+        raise BadReply(f"Content-Length {text[:60]!r}")
+    return size
+
+
+def whole_number(text: str | None) -> int | None:
+    """Read a number of 63 bits as headers have it, by digits alone; None for anything else.
+
+    Sizes and times of AIStore are such numbers; Python itself refuses those of thousands of digits.
+    """
+    if not text or len(text) > _MOST_DIGITS or not (text.isascii() and text.isdecimal()):
+        return None
+    number = int(text)
+    return number if number <= _LARGEST_NUMBER else None
+
+
+def utf8_text(value: str) -> str:
+    """Return a header's value, which was read as Latin-1, as the UTF-8 that AIStore sends.
+
+    What is no UTF-8 stays as it is.
+    """
+    if value.isascii():
+        return value
+    try:
+        return value.encode("latin-1").decode()
+    except UnicodeError:
+        return value
 
 
 def _closes(connection: str | None) -> bool:

@@ -33,9 +33,9 @@ from aisio.http_urls import (
     headers_after,
     host_of,
     location,
-    meant,
     origin_of,
     query_text,
+    redirected,
 )
 from aisio.least_rate import LeastRate
 from aisio.plain_http import PlainRequest
@@ -58,6 +58,7 @@ from aisio.wire.messages import error_for
 T = TypeVar("T")
 
 _MOST_REDIRECTS = 3
+_CHANGED_TO_GET = (301, 302, 303)
 _PIECE_BYTES = 1024 * 1024
 _BARE_HEADERS = {"User-Agent": f"aisio/{__version__}"}
 
@@ -82,9 +83,20 @@ class _Session(requests.Session):
     """A session whose only credentials are the headers it is given."""
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
-        """Return the Location as it was meant; see `aisio.http_urls.meant`."""
+        """Return where a redirect leads.
+
+        Raises:
+            StorageError: It would have requests turn a change into a GET, or leads nowhere.
+        """
         where = super().get_redirect_target(resp)
-        return meant(where, str(resp.url)) if where else None
+        if not where:
+            return None
+        method = resp.request.method
+        if method not in ("GET", "HEAD") and resp.status_code in _CHANGED_TO_GET:
+            raise StorageError(
+                f"{method} {resp.url}: redirected by {resp.status_code}, which would make it a GET"
+            )
+        return redirected(where, str(resp.url))
 
     def rebuild_auth(
         self, prepared_request: requests.PreparedRequest, response: requests.Response

@@ -208,7 +208,7 @@ class Body(io.RawIOBase):
                 position += self.readinto(view[position:])
             return position
 
-        return fresh_bytes(size, fill)
+        return fresh_bytes(size, fill, self._url)
 
     def _read_rest(self) -> bytes:
         return b"".join(iter(lambda: self.read(READ_AHEAD_BYTES), b""))

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from aisio.errors import UrlError
 
@@ -253,3 +254,19 @@ def _no_scheme_hint(text: str) -> str:
     if text.startswith("/"):
         return f"for a local file write file://{text}; "
     return ""
+
+
+def is_base_url(text: str) -> bool:
+    """Tell whether this is http:// or https://, a host, perhaps a port and a path; no more.
+
+    A user name and password are more, as they are secret.
+    """
+    # urlsplit takes line breaks and tabs out, and blanks at the ends, before it looks.
+    if not text.isprintable() or any(mark in text for mark in " \\?#"):
+        return False
+    try:
+        parts = urlsplit(text)
+        known = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        return False
+    return bool(known) and parts.username is None and not parts.netloc.endswith(":")

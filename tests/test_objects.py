@@ -77,9 +77,9 @@ def test_a_range_of_all_bytes_is_verified() -> None:
             item.get(start=0, stop=200)
 
 
-def bucket_that_sums_ranges(answer: bool) -> Reply:
+def bucket_that_sums_ranges(answer: bool, kind: str = "xxhash2") -> Reply:
     """Return the reply to a HEAD of a bucket."""
-    props = json.dumps({"checksum": {"type": "xxhash2", "enable_read_range": answer}})
+    props = json.dumps({"checksum": {"type": kind, "enable_read_range": answer}})
     return Reply(200, headers={"Ais-Bucket-Props": props})
 
 
@@ -389,7 +389,7 @@ def test_a_length_that_a_head_leaves_out_is_asked_for_by_a_get(
     head, whole = Reply(200, headers=UNSIZED | said), Reply(200, data, said)
     with stored(head, whole) as (server, item):
         assert item.head().size_bytes == len(data)
-    assert [request.method for request in server.requests] == ["HEAD", "GET"]
+    assert [request.method for request in server.requests][:2] == ["HEAD", "GET"]
     with stored(head, whole, whole) as (_, item), item.open() as file:
         assert file.read() == data
 

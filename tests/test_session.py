@@ -282,7 +282,7 @@ def test_a_redirect_to_nowhere_is_an_error() -> None:
         client = client_of(server.url)
         with pytest.raises(IntegrityError, match=r"ais://b/o: redirected \(307\) without"):
             stream(client)
-        with pytest.raises(StorageError, match="GET ais://b/o"):
+        with pytest.raises(IntegrityError, match="ais://b/o: redirected to 'file:"):
             stream(client)
         client.close()
     assert len(server.requests) == 2

@@ -27,6 +27,7 @@ import msgspec
 
 from aisio.errors import ConfigError, IntegrityError
 from aisio.urls import ObjectUrl
+from aisio.wire.decoding import decoding
 from aisio.wire.messages import bucket_query
 
 __all__ = [
@@ -221,10 +222,8 @@ def parse_batch_reply(body: bytes, entries: Sequence[BatchEntry]) -> tuple[Batch
     Raises:
         IntegrityError: It is not such metadata, or not about these entries.
     """
-    try:
+    with decoding("get-batch: the metadata cannot be read"):
         rows = _reply.decode(body).out or []
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise IntegrityError(f"get-batch: the metadata cannot be read: {error}") from error
     if len(rows) != len(entries):
         raise IntegrityError(
             f"get-batch: the metadata tells of {len(rows)} entries, {len(entries)} were asked for"

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 
-from aisio.errors import IntegrityError
 from aisio.records import Checksum, ObjectInfo
+from aisio.wire.decoding import decoding
 from aisio.wire.messages import MSGPACK, action, parse_custom
 
 CACHED = 1 << 0
@@ -189,13 +189,9 @@ def parse_page(body: bytes, content_type: str, root: str, props: str) -> Page:
         IntegrityError: The body is not a listing.
     """
     page: PackedPage | _JsonPage
-    try:
+    with decoding(f"listing {root}: the reply is not a page of a listing", root):
         is_packed = content_type.startswith(MSGPACK)
         page = _packed_page.decode(body) if is_packed else _json_page.decode(body)
-    except msgspec.DecodeError as error:
-        raise IntegrityError(
-            f"listing {root}: the reply is not a page of a listing: {error}", url=root
-        ) from error
     rows: Sequence[_Row] = page.entries or ()
     astray: frozenset[str] = frozenset()
     # A node that has just joined may list what the one before it has listed, as good as that.
@@ -249,5 +245,5 @@ def _listed_time(text: str) -> float:
         return 0.0
     try:
         return parsedate_to_datetime(text).timestamp()
-    except ValueError:
+    except (ValueError, OverflowError):
         return 0.0

@@ -26,14 +26,16 @@ from aisio.errors import (
     UnavailableError,
     UrlError,
 )
-from aisio.records import Checksum, ObjectInfo
-from aisio.reply_head import ReplyHeaders
+from aisio.records import Checksum, ObjectInfo, is_sendable_token
+from aisio.reply_head import ReplyHeaders, utf8_text, whole_number
 from aisio.urls import Namespace, ObjectUrl
+from aisio.wire.decoding import UNREADABLE, decoding
 
 MSGPACK = "application/msgpack"
 
 CHECKSUM_TYPE = "ais-checksum-type"
 CHECKSUM_VALUE = "ais-checksum-value"
+_CUSTOM = "ais-custom-md"
 
 _OBJECTS = "/v1/objects/"
 _NEEDS_NO_QUOTES = re.compile(r"[A-Za-z0-9_.~/-]*")
@@ -120,41 +122,46 @@ def parse_object_headers(headers: Mapping[str, str], url: ObjectUrl) -> ObjectIn
     get = headers.get_lower if isinstance(headers, ReplyHeaders) else headers.get
     size = _total_size(get("content-range"), get("content-length"))
     kind, value = get(CHECKSUM_TYPE), get(CHECKSUM_VALUE)
-    custom = get("ais-custom-md")
+    custom = get(_CUSTOM)
     return ObjectInfo(
         url.root,
         url.name,
         size,
-        Checksum(kind, value) if kind and value and kind != "none" else None,
+        None if kind == "none" or not (kind or value) else Checksum(kind or "", value or ""),
         get("ais-version") or "",
         (get("etag") or "").strip('"'),
-        _nanoseconds(get("ais-atime")) / 1e9,
-        parse_custom(custom) if custom else {},
+        (whole_number(get("ais-atime")) or 0) / 1e9,
+        _custom_of(headers) if custom else {},
     )
 
 
-def sums_ranges(headers: Mapping[str, str]) -> bool:
-    """Read from the reply to a HEAD of a bucket whether a range's checksum is its own.
+class ChecksumProps(NamedTuple):
+    """What a bucket is told of checksums.
+
+    Attributes:
+        kind: The type of those it computes; "none" for none.
+        of_ranges: A range's checksum is its own, not the object's.
+    """
+
+    kind: str
+    of_ranges: bool
+
+
+def parse_checksum_props(headers: Mapping[str, str]) -> ChecksumProps:
+    """Read from the reply to a HEAD of a bucket what it is told of checksums.
 
     Raises:
         IntegrityError: The reply holds no properties.
     """
-    try:
-        props = json.loads(headers["Ais-Bucket-Props"])
-        return bool(props["checksum"]["enable_read_range"])
-    except (ValueError, KeyError, TypeError):
-        raise IntegrityError("the reply to HEAD of a bucket tells no properties") from None
-
-
-def _nanoseconds(text: str | None) -> int:
-    return int(text) if text and text.isdecimal() else 0
+    with decoding("the reply to HEAD of a bucket tells no properties"):
+        props = json.loads(headers["Ais-Bucket-Props"])["checksum"]
+        return ChecksumProps(str(props.get("type", "")), bool(props["enable_read_range"]))
 
 
 def _total_size(content_range: str | None, content_length: str | None) -> int | None:
     if content_range:
-        total = content_range.rpartition("/")[2]
-        return int(total) if total.isdecimal() else None
-    return int(content_length) if content_length and content_length.isdecimal() else None
+        return whole_number(content_range.rpartition("/")[2])
+    return whole_number(content_length)
 
 
 def parse_token(body: bytes) -> str:
@@ -164,31 +171,47 @@ def parse_token(body: bytes) -> str:
         IntegrityError: There is no token in it.
     """
     try:
-        return str(json.loads(body)["token"])
-    except (ValueError, KeyError, TypeError):
+        token = str(json.loads(body)["token"])
+    except UNREADABLE:
+        # Without the cause: a decoder's error may quote what it was given.
         raise IntegrityError("AuthN's reply to the login holds no token") from None
+    if not is_sendable_token(token):
+        raise IntegrityError("AuthN's reply to the login holds a token that no header can carry")
+    return token
+
+
+def _custom_of(headers: Mapping[str, str]) -> dict[str, str]:
+    """Read custom metadata from a reply: `key=value`, a header for each, in UTF-8.
+
+    Source:
+        cmn/objattrs.go of AIStore 5.0.
+    """
+    getlist = getattr(headers, "getlist", None)
+    values: list[str] = getlist(_CUSTOM) if getlist else [headers[_CUSTOM]]
+    pairs = (utf8_text(value).partition("=") for value in values)
+    return {key: value for key, _, value in pairs if key}
 
 
 def parse_custom(text: str) -> dict[str, str]:
-    """Read custom metadata in either of AIStore's forms.
+    """Read custom metadata as listings have it.
 
     Args:
-        text: `k=v, k=v` as repeated headers are joined, or `[k:v k:v]` as listings have it. What
-            looks like no pair belongs to the value before: a value may hold a comma or a blank.
+        text: `[k:v k:v]`. What looks like no pair belongs to the value before: a value may hold a
+            blank or a line break.
 
     Source:
-        cmn/objlist_utils.go of AIStore 5.0 for listings; headers as seen on a live cluster.
+        cmn/objlist_utils.go of AIStore 5.0.
     """
-    listed = text.startswith("[") and text.endswith("]")
-    if listed:
+    if text.startswith("[") and text.endswith("]"):
         text = text[1:-1]
-    pairs = _LISTED_PAIR if listed else _HEADER_PAIR
-    return {match["key"]: match["value"] for match in pairs.finditer(text)}
+    keys = list(_LISTED_KEY.finditer(text))
+    stops = [*(key.start() for key in keys[1:]), len(text)]
+    return {key[1]: text[key.end() : stop] for key, stop in zip(keys, stops, strict=False)}
 
 
-_HEADER_PAIR = re.compile(r"(?P<key>[^\s=,]+)=(?P<value>.*?)(?=,\s*[^\s=,]+=|$)")
-# A key begins with a letter, so that a time of day stays within its value.
-_LISTED_PAIR = re.compile(r"(?P<key>[^\W\d][^\s:]*):(?P<value>.*?)(?=\s[^\W\d][^\s:]*:|$)")
+# A key begins with a letter, so that a time of day stays within its value. No two ways lead through
+# it: a pattern for key and value together took the square of the text's length.
+_LISTED_KEY = re.compile(r"(?:^| )([^\W\d][^\s:]*):")
 
 
 def parse_content_range(text: str | None) -> tuple[int, int] | None:
@@ -198,10 +221,22 @@ def parse_content_range(text: str | None) -> tuple[int, int] | None:
         RFC 9110, section 14.4.
     """
     unit, _, rest = (text or "").partition(" ")
-    first, dash, last = rest.partition("/")[0].partition("-")
-    if unit != "bytes" or not dash or not first.isdecimal() or not last.isdecimal():
+    first_text, _, last_text = rest.partition("/")[0].partition("-")
+    first, last = whole_number(first_text), whole_number(last_text)
+    if unit != "bytes" or first is None or last is None:
         return None
-    return int(first), int(last) + 1
+    return first, last + 1
+
+
+class _Space(msgspec.Struct):
+    uuid: str = ""
+    name: str = ""
+
+
+class _BucketRow(msgspec.Struct):
+    name: str
+    provider: str = ""
+    namespace: _Space | None = None
 
 
 def parse_buckets(body: bytes) -> Iterator[ObjectUrl]:
@@ -210,16 +245,12 @@ def parse_buckets(body: bytes) -> Iterator[ObjectUrl]:
     Raises:
         IntegrityError: The body is not such a reply.
     """
-    try:
-        rows = json.loads(body) or []
-        for row in rows:
-            space = row.get("namespace") or {}
-            namespace = Namespace(space.get("uuid", ""), space.get("name", ""))
-            yield ObjectUrl(row.get("provider") or "ais", row["name"], "", namespace)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise IntegrityError(
-            f"listing buckets: the reply is not a list of buckets: {error!r}"
-        ) from error
+    with decoding("listing buckets: the reply is not a list of buckets"):
+        rows = msgspec.json.decode(body, type=list[_BucketRow] | None) or []
+    for row in rows:
+        space = row.namespace or _Space()
+        namespace = Namespace(space.uuid, space.name)
+        yield ObjectUrl(row.provider or "ais", row.name, "", namespace)
 
 
 def parse_running(body: bytes, about: str) -> frozenset[str]:
@@ -232,12 +263,8 @@ def parse_running(body: bytes, about: str) -> frozenset[str]:
     Raises:
         IntegrityError: The body is not such a reply.
     """
-    try:
+    with decoding(f"{about}: the reply is not a list of running jobs"):
         jobs = msgspec.json.decode(body, type=list[str] | None) or []
-    except msgspec.MsgspecError as error:
-        raise IntegrityError(
-            f"{about}: the reply is not a list of running jobs: {error}"
-        ) from error
     return frozenset(job.partition("[")[0] for job in jobs)
 
 
@@ -287,7 +314,7 @@ def error_for(
         retry_after_s: Seconds to wait, as the reply asked.
     """
     code, reason = _code_and_message(text)
-    may_pass = status >= 500 or (status == 400 and _NODE_TROUBLE.search(reason))
+    may_pass = 500 <= status < 600 or (status == 400 and _NODE_TROUBLE.search(reason))
     kind = _STATUS_ERRORS.get(status, UnavailableError if may_pass else StorageError)
     if status == 500 and code == _NO_SUCH_OBJECT:
         kind = NotFoundError
@@ -302,7 +329,7 @@ def error_for(
 
 def _code_and_message(text: str) -> tuple[str, str]:
     code, message = "", text
-    with suppress(ValueError, KeyError, TypeError):
+    with suppress(*UNREADABLE):
         told = json.loads(text)
         message = told["message"]
         code = told.get("tcode", "")

@@ -20,7 +20,8 @@ import msgspec
 import xxhash
 
 from aisio.errors import IntegrityError, UnavailableError
-from aisio.urls import ObjectUrl
+from aisio.urls import ObjectUrl, is_base_url
+from aisio.wire.decoding import decoding
 from aisio.wire.weights import Weights
 
 __all__ = [
@@ -140,10 +141,8 @@ def parse_cluster_map(body: bytes) -> ClusterMap:
     Raises:
         IntegrityError: The body is not a cluster map.
     """
-    try:
+    with decoding("the reply is not a cluster map"):
         told = _map.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise IntegrityError(f"the reply is not a cluster map: {error}") from error
     targets = (_target(node) for node in told.tmap.values() if not node.flags & _INACTIVE)
     proxy = told.proxy_si.public_net.direct_url.rstrip("/") if told.proxy_si else ""
     return ClusterMap(told.version, told.uuid, tuple(sorted(targets)), proxy)
@@ -151,4 +150,11 @@ def parse_cluster_map(body: bytes) -> ClusterMap:
 
 def _target(node: _Node) -> Target:
     endpoint = node.public_net.direct_url.rstrip("/")
-    return Target(node.daemon_id, node.id_digest or digest(node.daemon_id), endpoint)
+    if endpoint and not is_base_url(endpoint):
+        raise IntegrityError(
+            f"the cluster map has target {node.daemon_id!r} at {endpoint!r}, which is no base URL"
+        )
+    number = node.id_digest or digest(node.daemon_id)
+    if number >> 64:  # also where it is negative
+        raise IntegrityError(f"the cluster map gives target {node.daemon_id!r} no 64-bit digest")
+    return Target(node.daemon_id, number, endpoint)

@@ -30,13 +30,14 @@ class Weights:
     __slots__ = ("_digests", "_each", "_form", "_golden", "_size_bytes", "_words")
 
     def __init__(self, digests: Sequence[int]) -> None:
-        lanes = range(0, len(digests) * _LANE_BITS, _LANE_BITS)
-        self._each = sum(1 << lane for lane in lanes)  # times a number: that number in each lane
-        self._words = self._each * _WORD
-        self._golden = self._each * _GOLDEN
-        self._digests = sum(number << lane for number, lane in zip(digests, lanes, strict=True))
         self._size_bytes = len(digests) * _LANE_BITS // 8
         self._form = f"<{'Q8x' * len(digests)}"
+        # Times a number: that number in each lane. Lane by lane, a sum would take the square of
+        # their number.
+        self._each = int.from_bytes(struct.pack(self._form, *[1] * len(digests)), "little")
+        self._words = self._each * _WORD
+        self._golden = self._each * _GOLDEN
+        self._digests = int.from_bytes(struct.pack(self._form, *digests), "little")
 
     def of(self, digest: int) -> Sequence[int]:
         """Return each target's weight for the object whose unique name has this digest."""

@@ -150,3 +150,20 @@ def test_junk_is_refused(body):
     """What is not a cluster map is an IntegrityError, whatever it is."""
     with pytest.raises(IntegrityError, match="not a cluster map"):
         parse_cluster_map(body)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://[/", "http://127.0.0.1:99999", "ftp://t", "http://t:8081/\r\nHost: x", "http://u:p@t"],
+)
+def test_a_target_at_no_url_makes_a_map_of_no_use(url: str) -> None:
+    """Reads then go by way of the proxy."""
+    with pytest.raises(IntegrityError, match="the cluster map has target 't' at '.*no base URL"):
+        parse_cluster_map(map_body(node("t", url=url)))
+
+
+@pytest.mark.parametrize("number", [-1, 1 << 64, "-5"])
+def test_a_digest_has_64_bits(number: object) -> None:
+    """Another would spill into the weights of other targets."""
+    with pytest.raises(IntegrityError):
+        parse_cluster_map(map_body(node("t", id_digest=number)))
