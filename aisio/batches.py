@@ -38,9 +38,10 @@ from aisio.objects import Object
 from aisio.pace import Concurrency, Pace
 from aisio.plain_reply import PlainReply
 from aisio.records import ObjectInfo
-from aisio.replies import MeasuredBody, OpenReply, ReplyBody, never_connected
+from aisio.replies import MeasuredBody, OpenReply, ReplyBody
 from aisio.stats import here, waiting
 from aisio.tar import NEED_DATA, TarMember, TarParser
+from aisio.translations import never_connected
 from aisio.urls import ObjectUrl
 from aisio.wire.batch import (
     BatchEntry,

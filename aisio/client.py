@@ -106,7 +106,12 @@ class Client:
             AccessError: AuthN does not know them.
         """
         authn = WorkerRequestClient(
-            replace(self.settings, endpoint=self.settings.authn_url, token=None)
+            replace(
+                self.settings,
+                endpoint=self.settings.authn_url,
+                endpoint_from="AIS_AUTHN_URL",
+                token=None,
+            )
         )
         message: dict[str, Any] = {"password": password}
         if expires_s is not None:
@@ -399,12 +404,15 @@ def client_at(endpoint: str) -> Client:
     """
     usual = first_set("AIS_ENDPOINT")
     is_usual = usual is not None and usual.rstrip("/") == endpoint.rstrip("/")
-    return _shared(load_settings(endpoint, token=None if is_usual else ""))
+    named = "a catalog or the URL of an object"
+    token = None if is_usual else ""
+    return _shared(load_settings(endpoint, token=token, endpoint_from=named))
 
 
 def client_like(client: Client, endpoint: str) -> Client:
     """Return a client with these settings for another cluster, but without the token."""
-    return _shared(replace(client.settings, endpoint=endpoint, token=None))
+    named = "the URL of an object"
+    return _shared(replace(client.settings, endpoint=endpoint, token=None, endpoint_from=named))
 
 
 def _shared(settings: Settings) -> Client:

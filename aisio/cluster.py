@@ -12,6 +12,7 @@ by a thread of its own, while reads go on with the old one.
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
@@ -20,12 +21,13 @@ from dataclasses import dataclass, field
 from math import inf
 
 from aisio.asked import Asked, Question, Sent, answer_to
-from aisio.errors import AccessError, NotFoundError, StorageError
+from aisio.errors import AccessError, IntegrityError, NotFoundError, StorageError
 from aisio.http_urls import REDIRECTS, origin_of, query_text
 from aisio.plain_http import PlainRequest
-from aisio.replies import OpenReply, let_go, never_connected
-from aisio.retries import RETRIED, MissingForNowError
+from aisio.replies import OpenReply, let_go
+from aisio.retries import RETRIED, MissingForNowError, NeverReachedError
 from aisio.session import WorkerRequestClient
+from aisio.translations import never_connected
 from aisio.urls import ObjectUrl
 from aisio.wire.messages import object_path
 from aisio.wire.placement import ClusterMap, Target, parse_cluster_map
@@ -82,6 +84,8 @@ _refreshing: dict[tuple[int, str], threading.Thread] = {}
 
 _FORK_WAIT_S = 0.5
 """How long a fork waits for a map that is being read: Python warns of forks beside threads."""
+
+_log = logging.getLogger(__name__)
 
 
 class Router:
@@ -142,7 +146,10 @@ class Router:
         It can where plain http leads to the node that has the object: a target, or a gateway. What
         goes wrong here shows when the object is read.
         """
-        target = self._target_of(url)
+        try:
+            target = self._target_of(url)
+        except StorageError:
+            return None
         if target is None and not self._proxy_has_all():
             return None
         node = self._endpoint if target is None else target.endpoint
@@ -286,6 +293,10 @@ class Router:
             return self._remember(parse_cluster_map(reply.body))
         except StorageError as error:
             before = _known.get(self._key)
+            if before is None and (error.given_up or isinstance(error, NeverReachedError)):
+                raise  # the read itself would only find the same
+            if isinstance(error, IntegrityError):
+                _log.warning("%s; objects are read by way of the proxy", error)
             # Once: a map that can never be read tells nothing.
             if before is not None and not before.failed and isinstance(error, RETRIED):
                 _changed_at[self._endpoint] = self._now()

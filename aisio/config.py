@@ -65,6 +65,7 @@ def load_settings(
     tls: TlsFiles | None = None,
     pool_size: int | None = None,
     direct: bool = True,
+    endpoint_from: str = "",
     environ: Mapping[str, str] | None = None,
 ) -> Settings:
     """Join arguments, environment and defaults.
@@ -77,6 +78,7 @@ def load_settings(
         tls: Without it AIS_CLIENT_CA, AIS_CRT, AIS_CRT_KEY and AIS_SKIP_VERIFY_CRT.
         pool_size: Without it AIS_MAX_CONN_POOL.
         direct: Read from the node that holds an object, not by way of the proxy.
+        endpoint_from: What named the endpoint, for errors; "" for the argument or AIS_ENDPOINT.
         environ: Read instead of os.environ.
 
     Raises:
@@ -85,6 +87,8 @@ def load_settings(
     env = os.environ if environ is None else environ
     return Settings(
         endpoint=_endpoint(endpoint, env),
+        endpoint_from=endpoint_from
+        or ("AIS_ENDPOINT" if endpoint is None else "the argument endpoint"),
         token=_sendable(token, "token") if token is not None else _token(env),
         authn_url=base_url(env.get("AIS_AUTHN_URL") or Settings.authn_url, "AIS_AUTHN_URL"),
         timeouts=timeouts or _timeouts(env),
@@ -118,8 +122,14 @@ def is_set(*names: str, environ: Mapping[str, str] | None = None) -> bool:
 
 def first_set(*names: str, environ: Mapping[str, str] | None = None) -> str | None:
     """Return the value of the first of these variables that has one."""
+    named = first_named(*names, environ=environ)
+    return named[1] if named else None
+
+
+def first_named(*names: str, environ: Mapping[str, str] | None = None) -> tuple[str, str] | None:
+    """Return name and value of the first of these variables that has one."""
     env = os.environ if environ is None else environ
-    return next((env[name] for name in names if env.get(name)), None)
+    return next(((name, env[name]) for name in names if env.get(name)), None)
 
 
 def set_with(

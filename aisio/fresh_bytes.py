@@ -45,8 +45,8 @@ def fresh_bytes(size: int, fill: Callable[[memoryview], int], about: str = "a re
         memory = _Memory(bytes(size))
     except (MemoryError, OverflowError):
         raise StorageError(
-            f"GET {about}: there is no memory for the {size:,} bytes that it is said to have; if it "
-            f"has them, read it by parts, with stream(), open() or get(into=)"
+            f"GET {about}: there is no memory for the {size:,} bytes that it is said to have; if "
+            f"it has them, read it by parts, with stream(), open() or get(into=)"
         ) from None
     with memory.getbuffer() as view:
         count = fill(view)

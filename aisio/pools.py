@@ -13,11 +13,12 @@ from weakref import WeakSet
 
 import requests
 import urllib3
-from requests.adapters import HTTPAdapter
 from requests.utils import select_proxy
 
 from aisio.plain_http import PlainPool
 from aisio.records import Settings
+from aisio.timed_heads import TimedAdapter, slowest_head_s
+from aisio.tls_files import check_tls_files
 
 __all__ = ["Pool", "Pools", "keep_headers"]
 
@@ -61,7 +62,9 @@ class Pools:
             session: Of the calling thread, with all settings of TLS.
         """
         # One for each origin: an adapter would hand a closed pool out again.
-        adapter = HTTPAdapter(pool_maxsize=self._settings.pool_size)
+        settings = self._settings
+        adapter = TimedAdapter(settings.pool_size, slowest_head_s(settings.timeouts))
+        check_tls_files(settings.tls, url)
         request = session.prepare_request(requests.Request("GET", url, auth=keep_headers))
         options = session.merge_environment_settings(url, {}, True, session.verify, None)
         connections = adapter.get_connection_with_tls_context(
@@ -72,11 +75,7 @@ class Pools:
         adapter.cert_verify(connections, url, options["verify"], options["cert"])  # type: ignore[no-untyped-call]
         absolute = adapter.request_url(request, options["proxies"]).startswith("http")
         is_plain = url.startswith("http:") and not select_proxy(url, options["proxies"])
-        plain = (
-            PlainPool(origin, self._settings.timeouts, self._settings.pool_size)
-            if is_plain
-            else None
-        )
+        plain = PlainPool(origin, settings.timeouts, settings.pool_size) if is_plain else None
         # Of threads that come at once all must get the same.
         return self._by_origin.setdefault(origin, Pool(connections, absolute, plain))
 

@@ -166,6 +166,7 @@ class Settings:
         tls: Certificates.
         pool_size: Connections kept to one host that are not in use.
         direct: Read from the storage node that holds an object, not by way of the proxy.
+        endpoint_from: What named the endpoint, for errors; "" where that is not known.
 
     Raises:
         ConfigError: No header can carry the token.
@@ -179,6 +180,7 @@ class Settings:
     tls: TlsFiles = TlsFiles()
     pool_size: int = 10
     direct: bool = True
+    endpoint_from: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         if self.token and not is_sendable_token(self.token):

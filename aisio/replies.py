@@ -1,39 +1,28 @@
-"""What comes back from a store: bodies to read on, and other libraries' errors as aisio's own."""
+"""What comes back from a store: bodies to read on, and refusals."""
 
 from __future__ import annotations
 
 import http.client
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from time import perf_counter
 from typing import TypeAlias
 
-import requests
 import urllib3
-from urllib3.exceptions import (
-    ConnectTimeoutError,
-    HTTPError,
-    NewConnectionError,
-    ReadTimeoutError,
-    SSLError,
-)
+from urllib3.exceptions import HTTPError, ReadTimeoutError
 
-from aisio.errors import (
-    AccessError,
-    IntegrityError,
-    StorageError,
-    StoreTimeoutError,
-    UnavailableError,
-)
+from aisio.errors import IntegrityError, StorageError, StoreTimeoutError, UnavailableError
 from aisio.least_rate import HANDED_OVER_AFTER_S, LeastRate
 from aisio.plain_reply import PlainReply
 from aisio.records import ByteRange, ObjectInfo
+from aisio.reply_head import utf8_text, whole_number
 from aisio.streams import READ_PIECE_BYTES
+from aisio.translations import reason_of
 from aisio.wire.messages import error_for, parse_content_range
 
 _LONGEST_ERROR_BYTES = 65536
 _LONGEST_ERROR_S = 5.0
+_LONGEST_RETRY_AFTER_S = 24 * 3600.0
 _ALL_BY_BYTES = 256 * 1024
 
 OpenReply: TypeAlias = "urllib3.BaseHTTPResponse | PlainReply"
@@ -126,7 +115,7 @@ class ReplyBody:
         if "Content-Length" in self._response.headers:
             return b""
         raise UnavailableError(
-            f"GET {self._about}: the body broke off: {_reason(error)}", url=self._about
+            f"GET {self._about}: the body broke off: {reason_of(error)}", url=self._about
         ) from error
 
     def _read_by_urllib3(self, size: int) -> bytes:
@@ -206,7 +195,7 @@ def let_go(response: OpenReply) -> None:
 
 def refusal(response: OpenReply, method: str, about: str) -> StorageError:
     """Return the error that an open reply of status 400 or above stands for, and let go of it."""
-    text = response.headers.get("Hdr-Error") or _error_text(response)
+    text = utf8_text(response.headers.get("Hdr-Error") or "") or _error_text(response)
     let_go(response)
     return error_for(
         response.status,
@@ -261,80 +250,12 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
         RFC 9110, section 10.2.3.
     """
     text = headers.get("Retry-After", "").strip()
-    if text.isdecimal():
-        return float(text)
+    seconds = whole_number(text)
+    if seconds is not None:
+        return min(float(seconds), _LONGEST_RETRY_AFTER_S)
     try:
         then = parsedate_to_datetime(text)
         now = parsedate_to_datetime(headers.get("Date", ""))
-        return max(0.0, (then - now).total_seconds())
+        return min(max(0.0, (then - now).total_seconds()), _LONGEST_RETRY_AFTER_S)
     except (ValueError, TypeError, OverflowError):
         return None
-
-
-@contextmanager
-def translated(method: str, about: str, host: str) -> Iterator[None]:
-    """Turn what requests and urllib3 raise into aisio's errors; see `translation`."""
-    try:
-        yield
-    except StorageError:
-        raise
-    except FOREIGN as error:
-        raise translation(error, method, about, host) from error
-
-
-FOREIGN: tuple[type[Exception], ...] = (requests.RequestException, HTTPError, OSError)
-"""What requests, urllib3 and sockets raise."""
-
-
-def translation(error: Exception, method: str, about: str, host: str) -> StorageError:
-    """Return aisio's error for one of FOREIGN, in this one place.
-
-    Args:
-        error: Theirs.
-        method: What was tried, for the text.
-        about: On which object or bucket.
-        host: With whom.
-    """
-    if isinstance(error, NewConnectionError):
-        # Refused or unresolved; urllib3 counts it among the timeouts.
-        return _unavailable(method, about, host, error)
-    if isinstance(error, (requests.ConnectTimeout, ConnectTimeoutError)):
-        return StoreTimeoutError(
-            f"{method} {about}: no connection to {host} within the connect timeout", url=about
-        )
-    if isinstance(error, (requests.ReadTimeout, ReadTimeoutError)):
-        return StoreTimeoutError(
-            f"{method} {about}: no bytes from {host} within the read timeout", url=about
-        )
-    if isinstance(error, (requests.exceptions.SSLError, SSLError)):
-        return AccessError(
-            f"{method} {about}: TLS with {host} failed: {_reason(error)}; "
-            f"set AIS_CLIENT_CA to the authority's PEM file",
-            url=about,
-        )
-    if isinstance(error, requests.TooManyRedirects):
-        return StorageError(f"{method} {about}: {error}", url=about)
-    return _unavailable(method, about, host, error)
-
-
-def never_connected(error: StorageError) -> bool:
-    """Tell whether an error of `translated` means that no connection came about."""
-    cause = error.__cause__
-    return isinstance(cause, (NewConnectionError, ConnectTimeoutError, requests.ConnectTimeout))
-
-
-def _unavailable(method: str, about: str, host: str, error: Exception) -> StorageError:
-    # Theirs that are also ValueErrors say that a URL or proxy cannot be meant: no retry helps.
-    kind = StorageError if isinstance(error, ValueError) else UnavailableError
-    return kind(f"{method} {about}: no answer from {host}: {_reason(error)}", url=about)
-
-
-def _reason(error: BaseException) -> str:
-    """Name the innermost cause: urllib3 and requests wrap it several times."""
-    inner: BaseException = error
-    while True:
-        causes = (getattr(inner, "reason", None), *inner.args, inner.__cause__)
-        nested = next((cause for cause in causes if isinstance(cause, BaseException)), None)
-        if nested is None:
-            return f"{type(inner).__name__}: {inner}"
-        inner = nested

@@ -29,6 +29,14 @@ class MissingForNowError(NotFoundError):
     """An object that is not found while nodes of its cluster come or go: it may be found soon."""
 
 
+class NeverReachedError(UnavailableError):
+    """No answer from an endpoint that has never answered: its address may be wrong."""
+
+
+FIRST_CONTACT_S = 2.0
+"""How long an endpoint that has never answered is tried. A cluster that is known to be there may be
+away for as long as the policy says."""
+
 RETRIED: tuple[type[StorageError], ...] = (
     MissingForNowError,
     ThrottledError,
@@ -136,7 +144,10 @@ class Attempts:
         if self._first_failed_at is None:
             self._first_failed_at = now
         spent_s = now - self._first_failed_at
-        if self._failures >= policy.attempts or spent_s + wait_s > policy.total_s:
+        total_s = policy.total_s
+        if isinstance(error, NeverReachedError):
+            total_s = min(total_s, FIRST_CONTACT_S)
+        if self._failures >= policy.attempts or spent_s + wait_s > total_s:
             raise _final(error, self._failures, spent_s) from error
         here().retries += 1
         level = logging.WARNING if spent_s > _LOUD_AFTER_S else logging.INFO

@@ -17,16 +17,20 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
-from pathlib import Path
 from time import perf_counter
 from typing import Any, NamedTuple, TypeVar
 
 import requests
 import urllib3
-from requests.adapters import HTTPAdapter
 from urllib3.exceptions import ReadTimeoutError
 
-from aisio.errors import ConfigError, NotFoundError, StorageError
+from aisio.errors import (
+    AisioError,
+    NotFoundError,
+    StorageError,
+    StoreTimeoutError,
+    UnavailableError,
+)
 from aisio.http_urls import (
     REDIRECTS,
     halves,
@@ -40,27 +44,24 @@ from aisio.http_urls import (
 from aisio.least_rate import LeastRate
 from aisio.plain_http import PlainRequest
 from aisio.pools import Pool, Pools, keep_headers
-from aisio.records import Settings, TlsFiles
-from aisio.replies import (
-    FOREIGN,
-    OpenReply,
-    let_go,
-    refusal,
-    retry_after_s,
-    translated,
-    translation,
-)
-from aisio.retries import WALL_CLOCK, Attempts, Waiter, retry
+from aisio.records import Settings
+from aisio.replies import OpenReply, let_go, refusal
+from aisio.retries import WALL_CLOCK, Attempts, NeverReachedError, Waiter, retry
 from aisio.stats import here, waiting
+from aisio.timed_heads import TimedAdapter, slowest_head_s
+from aisio.tls_files import check_tls_files
+from aisio.translations import FOREIGN, NO_CONNECTION, translation
 from aisio.version import __version__
-from aisio.wire.messages import error_for
+from aisio.whole_replies import check_status, read_whole
 
 T = TypeVar("T")
 
 _MOST_REDIRECTS = 3
 _CHANGED_TO_GET = (301, 302, 303)
-_PIECE_BYTES = 1024 * 1024
 _BARE_HEADERS = {"User-Agent": f"aisio/{__version__}"}
+
+_reached: set[str] = set()
+"""Endpoints that have answered this process, or the one that it was forked from."""
 
 
 class Reply(NamedTuple):
@@ -119,14 +120,18 @@ class WorkerRequestClient:
     def __init__(self, settings: Settings, waiter: Waiter = WALL_CLOCK) -> None:
         self.settings = settings
         self._waiter = waiter
+        self._is_reached = settings.endpoint in _reached
         self._local = threading.local()
         self._pools = Pools(settings)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"settings": self.settings, "_waiter": self._waiter}
+        names = ("settings", "_waiter", "_is_reached")
+        return {name: self.__dict__[name] for name in names}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
+        if self._is_reached:
+            _reached.add(self.settings.endpoint)
         self._local = threading.local()
         self._pools = Pools(self.settings)
 
@@ -135,16 +140,18 @@ class WorkerRequestClient:
         """This thread's session; made on first use, never carried over a fork."""
         local = self._local
         if getattr(local, "pid", None) != os.getpid():
-            local.pid = os.getpid()
             local.session = self._new_session()
+            local.pid = os.getpid()
         session: requests.Session = local.session
         return session
 
     def _new_session(self) -> requests.Session:
-        tls = _existing(self.settings.tls)
+        tls = self.settings.tls
+        check_tls_files(tls, self.settings.endpoint)
         session = _Session()
         session.max_redirects = _MOST_REDIRECTS
-        adapter = HTTPAdapter(pool_maxsize=self.settings.pool_size)
+        head_s = slowest_head_s(self.settings.timeouts)
+        adapter = TimedAdapter(self.settings.pool_size, head_s)
         session.mount("http://", adapter)
         session.mount("https://", adapter)
         session.verify = tls.ca_file if tls.verify and tls.ca_file else tls.verify
@@ -198,13 +205,19 @@ class WorkerRequestClient:
         Raises:
             StorageError: Status 400 or above, no answer, or no connection.
         """
-        headers = {**self._headers, **({"Accept": accept} if accept else {})}
+        headers = {**self._headers, "Accept-Encoding": "identity"}
+        if accept:
+            headers["Accept"] = accept
         url = self.settings.endpoint + path
         about = about or url
 
         def attempt() -> Reply:
-            with translated(method, about, host_of(url)):
+            try:
                 return self._send(method, url, query, message, headers, about)
+            except StorageError:
+                raise
+            except FOREIGN as error:
+                raise self._failure(error, method, url, about) from error
 
         return self.retry(attempt) if safe else attempt()
 
@@ -234,15 +247,9 @@ class WorkerRequestClient:
                 stream=True,
             )
             with response:
-                body = _read_out(response, LeastRate.of(limits), f"{method} {about}")
-        if response.status_code >= 400:
-            raise error_for(
-                response.status_code,
-                response.headers.get("Hdr-Error") or body.decode("utf-8", "replace"),
-                operation=method,
-                url=about,
-                retry_after_s=retry_after_s(response.headers),
-            )
+                self._note_reached()
+                body = read_whole(response, LeastRate.of(limits), f"{method} {about}")
+        check_status(response, body, method, about)
         return Reply(response.status_code, response.headers, body)
 
     def delete(
@@ -367,12 +374,14 @@ class WorkerRequestClient:
         connecting_s = counters.connect_s
         try:
             response = wait()
+            if not self._is_reached:
+                self._note_reached()
             if response.status >= 400:
                 raise refusal(response, method, about)
         except StorageError:
             raise
         except FOREIGN as error:
-            raise translation(error, method, about, host_of(url)) from error
+            raise self._failure(error, method, url, about) from error
         finally:
             counters.blocked_on = ""
             counters.wait_s += perf_counter() - started - (counters.connect_s - connecting_s)
@@ -387,19 +396,38 @@ class WorkerRequestClient:
             StorageError: No connection.
         """
         origin, target = halves(url)
-        plain = self._pool(origin, url).plain
-        if plain is None:
-            return None
         counters = here()
-        counters.requests += 1
         before = counters.blocked_on, counters.blocked_since  # of a read that has just failed
         counters.blocked_on, counters.blocked_since = about, perf_counter()
         try:
+            plain = self._pool(origin, url).plain
+            if plain is None:
+                return None
+            counters.requests += 1
             return plain.send("GET", target, headers)
         except FOREIGN as error:
-            raise translation(error, "GET", about, host_of(url)) from error
+            raise self._failure(error, "GET", url, about) from error
         finally:
             counters.blocked_on, counters.blocked_since = before
+
+    def _note_reached(self) -> None:
+        self._is_reached = True
+        _reached.add(self.settings.endpoint)
+
+    def _failure(self, error: Exception, method: str, url: str, about: str) -> AisioError:
+        """Return aisio's error for what other libraries raise; of a first contact it says so.
+
+        An endpoint that has never answered may be a wrong address, which no time budget mends.
+        """
+        told = translation(error, method, about, host_of(url), url)
+        is_endpoint = origin_of(url) == self._origin
+        if self._is_reached or not is_endpoint or not isinstance(told, StorageError):
+            return told
+        named = self.settings.endpoint_from or "a setting"
+        text = f"{told}; {self._origin}, which {named} names, has never answered: is it right?"
+        if isinstance(told, StoreTimeoutError) and isinstance(error, NO_CONNECTION):
+            return StoreTimeoutError(text, url=about, given_up=True)
+        return NeverReachedError(text, url=about) if type(told) is UnavailableError else told
 
     def _pool(self, origin: str, url: str) -> Pool:
         return self._pools.find(origin) or self._pools.open(origin, url, self.session)
@@ -442,28 +470,3 @@ class WorkerRequestClient:
     def _headers(self) -> Mapping[str, str]:
         token = self.settings.token
         return _BARE_HEADERS | ({"Authorization": f"Bearer {token}"} if token else {})
-
-
-def _existing(tls: TlsFiles) -> TlsFiles:
-    for file in (tls.ca_file, tls.client_cert_file, tls.client_key_file):
-        if file and not Path(file).exists():
-            raise ConfigError(f"no such file: {file!r} (tls=, AIS_CLIENT_CA, AIS_CRT, AIS_CRT_KEY)")
-    return tls
-
-
-def _read_out(response: requests.Response, least_rate: LeastRate | None, what: str) -> bytes:
-    """Return a whole body; requests itself would wait for one that trickles as long as it lasts.
-
-    Raises:
-        StoreTimeoutError: It came too slowly.
-    """
-    pieces = []
-    while True:
-        started = perf_counter()
-        pieces.append(response.raw.read1(_PIECE_BYTES, decode_content=True))
-        if not pieces[-1]:
-            return b"".join(pieces)
-        if least_rate is not None:
-            least_rate.add(len(pieces[-1]), perf_counter() - started)
-            if least_rate.is_missed():
-                raise least_rate.error(what)

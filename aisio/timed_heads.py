@@ -1,0 +1,127 @@
+"""TimedAdapter: requests' adapter, whose replies must have a head in time.
+
+http.client waits anew for each byte of a head: a server that sends one now and then would hold a
+request for ever. So the head as a whole has a limit, from its first byte on. It is for requests
+that go by requests and urllib3: control calls, https and proxies; see `aisio.plain_http` for the
+others.
+"""
+
+from __future__ import annotations
+
+import io
+import socket
+from functools import lru_cache
+from http.client import HTTPResponse
+from math import inf
+from time import perf_counter
+from typing import Any
+
+from requests.adapters import HTTPAdapter
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
+from aisio.records import Timeouts
+
+__all__ = ["TimedAdapter", "slowest_head_s"]
+
+
+def slowest_head_s(timeouts: Timeouts) -> float:
+    """Return how long a reply's head may take from its first byte on, in seconds."""
+    return inf if timeouts.least_bytes_per_s is None else timeouts.slow_s
+
+
+class TimedAdapter(HTTPAdapter):
+    """An adapter whose connections give up on a head that takes too long.
+
+    Args:
+        pool_size: Connections kept to one host that are not in use.
+        head_s: How long a head may take from its first byte on, in seconds.
+    """
+
+    def __init__(self, pool_size: int, head_s: float) -> None:
+        self._head_s = head_s
+        super().__init__(pool_maxsize=pool_size)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        """Make the pools of hosts."""
+        super().init_poolmanager(*args, **kwargs)  # type: ignore[no-untyped-call]
+        self.poolmanager.pool_classes_by_scheme = _pool_classes(self._head_s)
+
+    def proxy_manager_for(self, proxy: Any, **kwargs: Any) -> PoolManager:
+        """Return the pools of a proxy."""
+        manager: PoolManager = super().proxy_manager_for(proxy, **kwargs)  # type: ignore[no-untyped-call]
+        if not str(proxy).lower().startswith("socks"):  # those have connections of their own kind
+            manager.pool_classes_by_scheme = _pool_classes(self._head_s)
+        return manager
+
+
+@lru_cache(maxsize=16)
+def _pool_classes(head_s: float) -> dict[str, type[HTTPConnectionPool]]:
+    class Response(_TimedResponse):
+        limit_s = head_s
+
+    class Connection(HTTPConnection):
+        response_class = Response
+
+    class SecureConnection(HTTPSConnection):
+        response_class = Response
+
+    class Pool(HTTPConnectionPool):
+        ConnectionCls = Connection
+
+    class SecurePool(HTTPSConnectionPool):
+        ConnectionCls = SecureConnection
+
+    return {"http": Pool, "https": SecurePool}
+
+
+class _TimedResponse(HTTPResponse):
+    limit_s = inf
+
+    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        self._timed = _TimedReader(self.fp.detach(), self.limit_s)  # type: ignore[attr-defined]
+        self.fp = io.BufferedReader(self._timed)
+
+    def begin(self) -> None:
+        """Read the head; urllib3 takes the error for one of the socket."""
+        super().begin()
+        self._timed.limit_s = inf
+
+
+class _TimedReader(io.RawIOBase):
+    """A socket's bytes, all of which must come within a time from the first on.
+
+    Args:
+        raw: The socket's own reader.
+        limit_s: The time; inf for none.
+    """
+
+    def __init__(self, raw: io.RawIOBase, limit_s: float) -> None:
+        super().__init__()
+        self._raw = raw
+        self._until_s = inf
+        self.limit_s = limit_s
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def readinto(self, buffer: Any, /) -> int | None:
+        """Fill a prefix of the buffer and return its length.
+
+        Raises:
+            TimeoutError: The time is over.
+        """
+        count = self._raw.readinto(buffer)  # type: ignore[attr-defined]
+        if self.limit_s != inf:
+            now = perf_counter()
+            self._until_s = min(self._until_s, now + self.limit_s)
+            if now > self._until_s:
+                raise TimeoutError("timed out within the head of a reply")
+        return count  # type: ignore[no-any-return]
+
+    def close(self) -> None:
+        """Let go of the socket."""
+        self._raw.close()
+        super().close()
