@@ -24,13 +24,9 @@ import requests
 import urllib3
 from urllib3.exceptions import ReadTimeoutError
 
-from aisio.errors import (
-    AisioError,
-    NotFoundError,
-    StorageError,
-    StoreTimeoutError,
-    UnavailableError,
-)
+from aisio.control_sessions import MOST_REDIRECTS, new_session
+from aisio.errors import AisioError, NotFoundError, StorageError
+from aisio.first_contact import FirstContact
 from aisio.http_urls import (
     REDIRECTS,
     halves,
@@ -39,29 +35,21 @@ from aisio.http_urls import (
     location,
     origin_of,
     query_text,
-    redirected,
 )
 from aisio.least_rate import LeastRate
 from aisio.plain_http import PlainRequest
 from aisio.pools import Pool, Pools, keep_headers
 from aisio.records import Settings
 from aisio.replies import OpenReply, let_go, refusal
-from aisio.retries import WALL_CLOCK, Attempts, NeverReachedError, Waiter, retry
+from aisio.retries import WALL_CLOCK, Attempts, Waiter, retry
 from aisio.stats import here, waiting
-from aisio.timed_heads import TimedAdapter, slowest_head_s
-from aisio.tls_files import check_tls_files
-from aisio.translations import FOREIGN, NO_CONNECTION, translation
+from aisio.translations import FOREIGN, translation
 from aisio.version import __version__
 from aisio.whole_replies import check_status, read_whole
 
 T = TypeVar("T")
 
-_MOST_REDIRECTS = 3
-_CHANGED_TO_GET = (301, 302, 303)
 _BARE_HEADERS = {"User-Agent": f"aisio/{__version__}"}
-
-_reached: set[str] = set()
-"""Endpoints that have answered this process, or the one that it was forked from."""
 
 
 class Reply(NamedTuple):
@@ -80,35 +68,6 @@ class HandOver:
     headers: Mapping[str, str]
 
 
-class _Session(requests.Session):
-    """A session whose only credentials are the headers it is given."""
-
-    def get_redirect_target(self, resp: requests.Response) -> str | None:
-        """Return where a redirect leads.
-
-        Raises:
-            StorageError: It would have requests turn a change into a GET, or leads nowhere.
-        """
-        where = super().get_redirect_target(resp)
-        if not where:
-            return None
-        method = resp.request.method
-        if method not in ("GET", "HEAD") and resp.status_code in _CHANGED_TO_GET:
-            raise StorageError(
-                f"{method} {resp.url}: redirected by {resp.status_code}, which would make it a GET"
-            )
-        return redirected(where, str(resp.url))
-
-    def rebuild_auth(
-        self, prepared_request: requests.PreparedRequest, response: requests.Response
-    ) -> None:
-        """Leave the token behind where a redirect leaves the host; do not look into ~/.netrc."""
-        headers = prepared_request.headers
-        kept = headers_after(headers, str(response.request.url), str(prepared_request.url))
-        if "Authorization" not in kept:
-            headers.pop("Authorization", None)
-
-
 class WorkerRequestClient:
     """Requests to one endpoint, from any process and thread.
 
@@ -120,18 +79,18 @@ class WorkerRequestClient:
     def __init__(self, settings: Settings, waiter: Waiter = WALL_CLOCK) -> None:
         self.settings = settings
         self._waiter = waiter
-        self._is_reached = settings.endpoint in _reached
+        self._first_contact = FirstContact(settings)
         self._local = threading.local()
         self._pools = Pools(settings)
 
     def __getstate__(self) -> dict[str, Any]:
-        names = ("settings", "_waiter", "_is_reached")
+        names = ("settings", "_waiter", "_first_contact")
         return {name: self.__dict__[name] for name in names}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        if self._is_reached:
-            _reached.add(self.settings.endpoint)
+        if self._first_contact.is_made:
+            self._first_contact.make()
         self._local = threading.local()
         self._pools = Pools(self.settings)
 
@@ -140,25 +99,9 @@ class WorkerRequestClient:
         """This thread's session; made on first use, never carried over a fork."""
         local = self._local
         if getattr(local, "pid", None) != os.getpid():
-            local.session = self._new_session()
+            local.session = new_session(self.settings)
             local.pid = os.getpid()
         session: requests.Session = local.session
-        return session
-
-    def _new_session(self) -> requests.Session:
-        tls = self.settings.tls
-        check_tls_files(tls, self.settings.endpoint)
-        session = _Session()
-        session.max_redirects = _MOST_REDIRECTS
-        head_s = slowest_head_s(self.settings.timeouts)
-        adapter = TimedAdapter(self.settings.pool_size, head_s)
-        session.mount("http://", adapter)
-        session.mount("https://", adapter)
-        session.verify = tls.ca_file if tls.verify and tls.ca_file else tls.verify
-        if tls.client_cert_file and tls.client_key_file:
-            session.cert = (tls.client_cert_file, tls.client_key_file)
-        else:
-            session.cert = tls.client_cert_file
         return session
 
     def close(self) -> None:
@@ -247,7 +190,7 @@ class WorkerRequestClient:
                 stream=True,
             )
             with response:
-                self._note_reached()
+                self._first_contact.make()
                 body = read_whole(response, LeastRate.of(limits), f"{method} {about}")
         check_status(response, body, method, about)
         return Reply(response.status_code, response.headers, body)
@@ -300,7 +243,7 @@ class WorkerRequestClient:
         """
         target = self.settings.endpoint + path + (f"?{query_text(query)}" if query else "")
         along: Mapping[str, str] = {**self._headers, **headers} if headers else self._headers
-        for _ in range(_MOST_REDIRECTS + 1):
+        for _ in range(MOST_REDIRECTS + 1):
             if sent is not None:
                 response, sent = self.answer(sent, target, about=about), None
             else:
@@ -313,7 +256,7 @@ class WorkerRequestClient:
             target = where
         last = host_of(target)
         raise StorageError(
-            f"{method} {about}: more than {_MOST_REDIRECTS} redirects, the last to {last}",
+            f"{method} {about}: more than {MOST_REDIRECTS} redirects, the last to {last}",
             url=about,
         )
 
@@ -374,8 +317,8 @@ class WorkerRequestClient:
         connecting_s = counters.connect_s
         try:
             response = wait()
-            if not self._is_reached:
-                self._note_reached()
+            if not self._first_contact.is_made:
+                self._first_contact.make()
             if response.status >= 400:
                 raise refusal(response, method, about)
         except StorageError:
@@ -410,24 +353,9 @@ class WorkerRequestClient:
         finally:
             counters.blocked_on, counters.blocked_since = before
 
-    def _note_reached(self) -> None:
-        self._is_reached = True
-        _reached.add(self.settings.endpoint)
-
     def _failure(self, error: Exception, method: str, url: str, about: str) -> AisioError:
-        """Return aisio's error for what other libraries raise; of a first contact it says so.
-
-        An endpoint that has never answered may be a wrong address, which no time budget mends.
-        """
         told = translation(error, method, about, host_of(url), url)
-        is_endpoint = origin_of(url) == self._origin
-        if self._is_reached or not is_endpoint or not isinstance(told, StorageError):
-            return told
-        named = self.settings.endpoint_from or "a setting"
-        text = f"{told}; {self._origin}, which {named} names, has never answered: is it right?"
-        if isinstance(told, StoreTimeoutError) and isinstance(error, NO_CONNECTION):
-            return StoreTimeoutError(text, url=about, given_up=True)
-        return NeverReachedError(text, url=about) if type(told) is UnavailableError else told
+        return self._first_contact.doubted(told, error, url)
 
     def _pool(self, origin: str, url: str) -> Pool:
         return self._pools.find(origin) or self._pools.open(origin, url, self.session)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import socket
+from collections.abc import Callable
 from functools import lru_cache
 from http.client import HTTPResponse
 from math import inf
@@ -95,12 +96,16 @@ class _TimedReader(io.RawIOBase):
     Args:
         raw: The socket's own reader.
         limit_s: The time; inf for none.
+        now: A clock that never goes back, in seconds.
     """
 
-    def __init__(self, raw: io.RawIOBase, limit_s: float) -> None:
+    def __init__(
+        self, raw: io.RawIOBase, limit_s: float, now: Callable[[], float] = perf_counter
+    ) -> None:
         super().__init__()
         self._raw = raw
         self._until_s = inf
+        self._now = now
         self.limit_s = limit_s
 
     def readable(self) -> bool:
@@ -115,7 +120,7 @@ class _TimedReader(io.RawIOBase):
         """
         count = self._raw.readinto(buffer)  # type: ignore[attr-defined]
         if self.limit_s != inf:
-            now = perf_counter()
+            now = self._now()
             self._until_s = min(self._until_s, now + self.limit_s)
             if now > self._until_s:
                 raise TimeoutError("timed out within the head of a reply")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import requests
 from requests.utils import get_environ_proxies, select_proxy
@@ -27,7 +25,14 @@ from aisio.errors import (
     UnavailableError,
 )
 
-__all__ = ["FOREIGN", "NO_CONNECTION", "never_connected", "reason_of", "translated", "translation"]
+__all__ = [
+    "FOREIGN",
+    "NO_CONNECTION",
+    "PROXY_ERRORS",
+    "never_connected",
+    "reason_of",
+    "translation",
+]
 
 FOREIGN: tuple[type[Exception], ...] = (requests.RequestException, HTTPError, OSError)
 """What requests, urllib3 and sockets raise."""
@@ -39,6 +44,9 @@ NO_CONNECTION: tuple[type[Exception], ...] = (
 )
 """Those of them which mean that no connection came about."""
 
+PROXY_ERRORS: tuple[type[Exception], ...] = (requests.exceptions.ProxyError, ProxyError)
+"""Those of them which mean that an HTTP proxy cannot be reached, or does not lead on."""
+
 _PROXY_VARIABLES = "HTTP_PROXY, HTTPS_PROXY or ALL_PROXY"
 _NO_FILES_LEFT = {
     errno.EMFILE: "this process has no file descriptor left: raise its limit (ulimit -n), or keep "
@@ -46,17 +54,6 @@ _NO_FILES_LEFT = {
     errno.ENFILE: "this machine has no file descriptor left: close what holds them, or raise its "
     "limit (on Linux fs.file-max)",
 }
-
-
-@contextmanager
-def translated(method: str, about: str, host: str) -> Iterator[None]:
-    """Turn what requests and urllib3 raise into aisio's errors; see `translation`."""
-    try:
-        yield
-    except StorageError:
-        raise
-    except FOREIGN as error:
-        raise translation(error, method, about, host) from error
 
 
 def translation(error: Exception, method: str, about: str, host: str, url: str = "") -> AisioError:
@@ -76,7 +73,7 @@ def translation(error: Exception, method: str, about: str, host: str, url: str =
     proxy = _proxy_to(url)
     if isinstance(error, (requests.exceptions.InvalidProxyURL, ProxySchemeUnknown)):
         return ConfigError(f"{what}: {_PROXY_VARIABLES} is not the URL of a proxy", url=about)
-    if isinstance(error, (requests.exceptions.ProxyError, ProxyError)):
+    if isinstance(error, PROXY_ERRORS):
         return _proxy_error(what, about, host, proxy, error)
     way = f"{host} by way of the proxy {proxy}" if proxy else host
     return _direct_error(what, about, way, error)

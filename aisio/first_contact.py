@@ -1,0 +1,59 @@
+"""FirstContact: an endpoint that has never answered may be a wrong address.
+
+A cluster that is known to be there may be away for a while, and is waited for. A wrong address
+never answers, however long it is tried: so it is tried for `aisio.retries.FIRST_CONTACT_S` only,
+and the error names the setting that it came from.
+"""
+
+from __future__ import annotations
+
+from aisio.errors import AisioError, StoreTimeoutError, UnavailableError
+from aisio.http_urls import origin_of
+from aisio.records import Settings
+from aisio.retries import NeverReachedError
+from aisio.translations import NO_CONNECTION, PROXY_ERRORS
+
+__all__ = ["FirstContact"]
+
+_reached: set[str] = set()
+"""Endpoints that have answered this process, or the one that it was forked from."""
+
+
+class FirstContact:
+    """Whether an endpoint has ever answered; a pickled one remembers it in another process.
+
+    Args:
+        settings: Name the endpoint.
+
+    Attributes:
+        is_made: It has answered.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._endpoint = settings.endpoint
+        self._named_by = settings.endpoint_from or "a setting"
+        self.is_made = self._endpoint in _reached
+
+    def make(self) -> None:
+        """Note an answer, whatever it says."""
+        self.is_made = True
+        _reached.add(self._endpoint)
+
+    def doubted(self, told: AisioError, error: Exception, url: str) -> AisioError:
+        """Return the error for a failed request, which is another one before the first answer.
+
+        Args:
+            told: The error as it is for an endpoint that is known to be there.
+            error: Another library's, which led to it.
+            url: What was asked.
+        """
+        if self.is_made or origin_of(url) != origin_of(self._endpoint):
+            return told
+        text = str(told)
+        if not isinstance(error, PROXY_ERRORS):
+            named = f"{self._endpoint}, which {self._named_by} names"
+            text += f"; {named}, has never answered: is it right?"
+        if isinstance(told, StoreTimeoutError) and isinstance(error, NO_CONNECTION):
+            # One wait for a connection is as long as all the time that a first contact is worth.
+            return StoreTimeoutError(text, url=told.url, given_up=True)
+        return NeverReachedError(text, url=told.url) if type(told) is UnavailableError else told

@@ -1,0 +1,156 @@
+"""FirstContact: an endpoint that has never answered is not waited for as one that is away."""
+
+from __future__ import annotations
+
+import pickle
+import socket
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from aisio import first_contact
+from aisio.client import Client
+from aisio.config import load_settings
+from aisio.errors import StorageError, StoreTimeoutError, UnavailableError
+from aisio.records import RetryPolicy, Settings, Timeouts
+from aisio.retries import FIRST_CONTACT_S, NeverReachedError, Waiter
+from aisio.session import WorkerRequestClient
+from tests.http_server import Reply, Server
+
+PATIENT = RetryPolicy(total_s=60, attempts=1000, first_wait_s=1, longest_wait_s=1)
+
+
+@pytest.fixture(autouse=True)
+def forget(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Begin without having reached any endpoint."""
+    monkeypatch.setattr(first_contact, "_reached", set())
+
+
+class Clock:
+    """Seconds that pass while somebody waits."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass."""
+        self.seconds += seconds
+
+    @property
+    def waiter(self) -> Waiter:
+        """The clock as the retry loop wants it; each wait is as long as it may be."""
+        return Waiter(lambda: self.seconds, self.wait, lambda low, high: high)
+
+
+def read(client: WorkerRequestClient) -> Any:
+    """Ask for bytes, as often as the policy allows."""
+    return client.retry(lambda: client.stream("GET", "/v1/x", about="ais://b/o").read())
+
+
+def call(client: WorkerRequestClient) -> Any:
+    """Send a control message."""
+    return client.call("GET", "/v1/x")
+
+
+both_ways = pytest.mark.parametrize("send", [call, read])
+
+
+def free_port() -> int:
+    """Return a port where nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+@both_ways
+@pytest.mark.parametrize("host", ["127.0.0.1", "no-such-host.invalid"])
+def test_a_wrong_endpoint_is_told_soon(
+    send: Callable[[WorkerRequestClient], Any], host: str
+) -> None:
+    """Within 2 s, not after all of the budget; the text names the setting."""
+    clock, endpoint = Clock(), f"http://{host}:{free_port()}"
+    settings = load_settings(endpoint, retry=PATIENT, environ={})
+    with pytest.raises(UnavailableError) as caught:
+        send(WorkerRequestClient(settings, clock.waiter))
+    assert clock.seconds <= FIRST_CONTACT_S
+    named = f"{endpoint}, which the argument endpoint names, has never answered: is it right?"
+    assert named in str(caught.value)
+
+
+def test_the_variable_that_named_a_wrong_endpoint_is_told() -> None:
+    """An error in a job's log tells where to look."""
+    endpoint = f"http://127.0.0.1:{free_port()}"
+    settings = load_settings(environ={"AIS_ENDPOINT": endpoint}, retry=RetryPolicy(attempts=1))
+    with pytest.raises(UnavailableError, match=f"{endpoint}, which AIS_ENDPOINT names"):
+        call(WorkerRequestClient(settings))
+
+
+@both_ways
+def test_one_that_has_answered_is_waited_for(send: Callable[[WorkerRequestClient], Any]) -> None:
+    """A proxy that restarts needs 30 to 40 s. Any answer counts, to any client of the process."""
+    with Server(Reply(404)) as server, pytest.raises(StorageError):
+        WorkerRequestClient(Settings(server.url)).call("GET", "/v1/x")
+    clock = Clock()
+    client = WorkerRequestClient(Settings(server.url, retry=PATIENT), clock.waiter)
+    with pytest.raises(UnavailableError) as caught:
+        send(client)
+    assert clock.seconds > PATIENT.total_s - 2
+    assert "never answered" not in str(caught.value)
+
+
+def test_a_worker_knows_what_its_parent_has_reached(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A spawned worker may begin just while the proxy restarts."""
+    with Server(Reply(200)) as server:
+        client = WorkerRequestClient(Settings(server.url, retry=RetryPolicy(attempts=1)))
+        call(client)
+        client.close()
+        pickled = pickle.dumps(client)
+    monkeypatch.setattr(first_contact, "_reached", set())
+    with pytest.raises(UnavailableError) as caught:
+        call(pickle.loads(pickled))
+    assert not isinstance(caught.value, NeverReachedError)
+
+
+class Silent:
+    """A host that answers no connection: its queue of connections is full."""
+
+    def __enter__(self) -> str:
+        self._listener = socket.socket()
+        self._listener.bind(("127.0.0.1", 0))
+        self._listener.listen(0)
+        address = self._listener.getsockname()
+        self._held = [socket.socket() for _ in range(4)]
+        for each in self._held:
+            each.setblocking(False)
+            each.connect_ex(address)
+        return f"http://127.0.0.1:{address[1]}"
+
+    def __exit__(self, *_: object) -> None:
+        for each in (self._listener, *self._held):
+            each.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse instead")
+def test_an_address_that_swallows_connections_is_tried_once() -> None:
+    """A second wait for a connection would be as long as the first; a read asks for no map more."""
+    with Silent() as endpoint:
+        clock = Clock()
+        settings = Settings(endpoint, retry=PATIENT, timeouts=Timeouts(connect_s=0.05))
+        client = Client.from_settings(settings)
+        client.requests = WorkerRequestClient(settings, clock.waiter)
+        with pytest.raises(StoreTimeoutError, match="no connection to .* has never answered"):
+            client.object("ais://b/o").get()
+    assert clock.seconds == 0
+
+
+def test_a_host_that_the_endpoint_leads_to_is_no_first_contact() -> None:
+    """A target that is away is away; the endpoint has answered."""
+    there = f"http://127.0.0.1:{free_port()}/x"
+    with Server(*[Reply(307, headers={"Location": there})] * 3) as server:
+        retry = RetryPolicy(attempts=3, first_wait_s=0)
+        client = WorkerRequestClient(Settings(server.url, retry=retry))
+        with pytest.raises(UnavailableError, match="gave up after 3 tries") as caught:
+            read(client)
+        client.close()
+    assert "never answered" not in str(caught.value)
