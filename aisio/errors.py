@@ -21,13 +21,15 @@ AisioError
 
 A DataLoader worker hands an error to the parent as `type(error)(text)`, so each class can be built
 from one string and the string says everything; attributes are a convenience of the raising process.
-The string never holds the credentials of a URL: see `aisio.redaction`.
+The string never holds the credentials of a URL, nor what a terminal would obey: see
+`aisio.redaction` and `aisio.escapes`.
 """
 
 from __future__ import annotations
 
 import tarfile
 
+from aisio.escapes import one_line, visible
 from aisio.redaction import redacted
 
 
@@ -39,7 +41,9 @@ class AisioError(Exception):
     """
 
     def __init__(self, message: str, *, url: str | None = None) -> None:
-        super().__init__(redacted(message))
+        if url and not url.isprintable():
+            message = message.replace(url, one_line(url))
+        super().__init__(visible(redacted(message)))
         self.url = url
 
 

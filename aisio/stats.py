@@ -28,6 +28,7 @@ from functools import partial
 from typing import Any
 
 from aisio.errors import ConfigError
+from aisio.escapes import one_line
 
 FIELDS = (
     "list_s",
@@ -288,7 +289,7 @@ def warn_of(counters: Counters) -> None:
         "thread %s has waited %.1f s for bytes of %s\n%s",
         counters.thread.name,
         age_s,
-        counters.blocked_on,
+        one_line(counters.blocked_on),
         stack,
     )
 

@@ -1,0 +1,57 @@
+"""Escapes: what a terminal or a log would obey is shown instead."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+
+import pytest
+
+from aisio.errors import NotFoundError, UnavailableError
+from aisio.escapes import one_line, visible
+from aisio.records import RetryPolicy
+from aisio.retries import Attempts, Waiter
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain Grüße 日本 😀", "plain Grüße 日本 😀"),
+        ("\x1b[31mred\x07", r"\x1b[31mred\x07"),
+        ("\x9b31m\x7f", r"\x9b31m\x7f"),
+        ("a\u202eb\u2028c\u2066", r"a\u202eb\u2028c\u2066"),
+        ("a\udcff", r"a\udcff"),
+        ("no\u00a0break", "no\u00a0break"),
+    ],
+)
+def test_control_characters_are_escaped(text: str, shown: str) -> None:
+    """Everything else stays, and twice is as once."""
+    assert visible(text) == one_line(text) == visible(shown) == shown
+
+
+def test_line_breaks_stay_where_text_has_lines() -> None:
+    """Tracebacks have them, and names have not."""
+    assert visible("a\n\tb\r") == "a\n\tb\\r"
+    assert one_line("a\n\tb\r") == r"a\n\tb\r"
+
+
+def test_errors_show_names_on_one_line() -> None:
+    """A name may forge no line of a log; what it is about stays as it was given."""
+    url = "ais://b/a\nERROR: all is lost\x1b[2J"
+    error = NotFoundError(f"GET {url}: 404 gone\x07", url=url)
+    assert str(error) == r"GET ais://b/a\nERROR: all is lost\x1b[2J: 404 gone\x07"
+    assert error.url == url
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)
+
+
+def test_an_error_out_of_a_worker_keeps_its_lines() -> None:
+    """The parent gets the worker's traceback as the text."""
+    assert str(NotFoundError("Caught in worker 0.\nTraceback:\n  x")).count("\n") == 2
+
+
+def test_logged_retries_are_escaped(caplog: pytest.LogCaptureFixture) -> None:
+    """They show the error that they are about."""
+    caplog.set_level(logging.INFO)
+    attempts = Attempts(RetryPolicy(), Waiter(lambda: 0.0, lambda _: None))
+    attempts.failed(UnavailableError("GET ais://b/\x1b[2J\n: 503", url="ais://b/\x1b[2J\n"))
+    assert r"ais://b/\x1b[2J\n: 503; trying again" in caplog.text
