@@ -248,7 +248,15 @@ class Object:
     def _send(
         self, method: str, query: dict[str, str], headers: dict[str, str] | None = None
     ) -> OpenReply:
-        return Router(self.client.requests).open(method, self.url, query, headers)
+        response = Router(self.client.requests).open(method, self.url, query, headers)
+        if response.status != 200 and headers is None:  # of ranges see `checked_length`
+            response.close()
+            raise StorageError(
+                f"{method} {self.url}: answered {response.status}, which is not the whole object",
+                url=str(self.url),
+                status=response.status,
+            )
+        return response
 
     def _open(self, byte_range: ByteRange | None, etl_name: str | None, attempts: Attempts) -> Body:
         headers = {"Range": str(byte_range)} if byte_range else None

@@ -45,12 +45,12 @@ class TimedAdapter(HTTPAdapter):
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         """Make the pools of hosts."""
-        super().init_poolmanager(*args, **kwargs)  # type: ignore[no-untyped-call]
+        super().init_poolmanager(*args, **kwargs)
         self.poolmanager.pool_classes_by_scheme = _pool_classes(self._head_s)
 
     def proxy_manager_for(self, proxy: Any, **kwargs: Any) -> PoolManager:
         """Return the pools of a proxy."""
-        manager: PoolManager = super().proxy_manager_for(proxy, **kwargs)  # type: ignore[no-untyped-call]
+        manager: PoolManager = super().proxy_manager_for(proxy, **kwargs)
         if not str(proxy).lower().startswith("socks"):  # those have connections of their own kind
             manager.pool_classes_by_scheme = _pool_classes(self._head_s)
         return manager
@@ -81,7 +81,7 @@ class _TimedResponse(HTTPResponse):
 
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
-        self._timed = _TimedReader(self.fp.detach(), self.limit_s)  # type: ignore[attr-defined]
+        self._timed = _TimedReader(self.fp.detach(), self.limit_s)
         self.fp = io.BufferedReader(self._timed)
 
     def begin(self) -> None:
@@ -118,13 +118,13 @@ class _TimedReader(io.RawIOBase):
         Raises:
             TimeoutError: The time is over.
         """
-        count = self._raw.readinto(buffer)  # type: ignore[attr-defined]
+        count = self._raw.readinto(buffer)
         if self.limit_s != inf:
             now = self._now()
             self._until_s = min(self._until_s, now + self.limit_s)
             if now > self._until_s:
                 raise TimeoutError("timed out within the head of a reply")
-        return count  # type: ignore[no-any-return]
+        return count
 
     def close(self) -> None:
         """Let go of the socket."""

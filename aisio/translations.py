@@ -24,6 +24,7 @@ from aisio.errors import (
     StoreTimeoutError,
     UnavailableError,
 )
+from aisio.escapes import one_line
 
 __all__ = [
     "FOREIGN",
@@ -135,7 +136,7 @@ def _unavailable(what: str, about: str, host: str, error: Exception) -> StorageE
 def reason_of(error: BaseException) -> str:
     """Name the innermost cause: urllib3 and requests wrap it several times."""
     inner = _innermost(error)
-    return f"{type(inner).__name__}: {inner}"
+    return one_line(f"{type(inner).__name__}: {inner}".rstrip())
 
 
 def _innermost(error: BaseException) -> BaseException:

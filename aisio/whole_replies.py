@@ -46,7 +46,8 @@ def read_whole(
             f"{what}: the reply is packed ({coding}), though identity was asked for: is there a "
             f"proxy on the way that packs it?"
         )
-    pieces, size = [], 0
+    pieces: list[bytes] = []
+    size = 0
     while True:
         started = perf_counter()
         piece = response.raw.read1(_PIECE_BYTES, decode_content=False)

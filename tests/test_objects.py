@@ -68,6 +68,21 @@ def test_get_gives_verified_bytes_in_one_request() -> None:
     assert server.requests[0].headers["Range"] is None
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [Reply(201, DATA), Reply(204), Reply(300), Reply(304), part(5, 10)],
+    ids=lambda r: r.status,
+)
+def test_an_answer_of_another_status_is_not_the_object(odd: Reply) -> None:
+    """Not its bytes, nor an empty object, nor that it exists."""
+    with stored(*[odd] * 5) as (_, item):
+        for read in (item.get, item.head, item.exists, item.stream, lambda: item.get_member("a")):
+            with pytest.raises(
+                StorageError, match=f"answered {odd.status}, which is not the whole"
+            ):
+                read()
+
+
 def test_a_range_of_all_bytes_is_verified() -> None:
     """Its checksum is the object's."""
     wrong = replace(part(0, 100), body=DATA[:-1] + b"x")

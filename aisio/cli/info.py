@@ -136,6 +136,8 @@ def _flat(settings: Settings) -> dict[str, Any]:
 
     flat: dict[str, Any] = {}
     for name, value in asdict(settings).items():
+        if name == "endpoint_from":  # says of another setting what `_origins` does
+            continue
         parts = value.items() if isinstance(value, dict) else ()
         flat |= {f"{name}.{part}": one for part, one in parts} or {name: value}
     return flat

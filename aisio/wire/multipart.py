@@ -125,9 +125,10 @@ class MultipartReply:
 def _delimiter(content_type: str) -> bytes:
     message = Message()
     message["Content-Type"] = content_type
-    boundary = message.get_boundary()
-    if message.get_content_maintype() != "multipart" or not boundary:
+    boundary = message.get_boundary() or ""
+    is_multipart = message.get_content_maintype() == "multipart"
+    if not (is_multipart and boundary and boundary.isascii()):
         raise IntegrityError(
             f"get-batch: the reply is {content_type!r}, a multipart one was asked for"
         )
-    return b"\r\n--" + boundary.encode("latin-1")
+    return b"\r\n--" + boundary.encode("ascii")

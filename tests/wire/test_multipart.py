@@ -136,3 +136,13 @@ def test_reply_without_a_boundary_is_given_up():
     """What is not multipart is not gathered up to its end."""
     with pytest.raises(IntegrityError, match="first boundary did not come within 65536 bytes"):
         feed(MultipartReply(TYPE), bytes(1 << 17), 4096)
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    ["", "text/html", "multipart/mixed", "multipart/mixed; boundary*=utf-8''%E2%82%AC", "\xff"],
+)
+def test_a_reply_without_a_boundary_is_refused(content_type):
+    """Whatever stands in its header: it is not the multipart form."""
+    with pytest.raises(IntegrityError, match="a multipart one was asked for"):
+        MultipartReply(content_type).feed(b"x")
