@@ -163,7 +163,8 @@ def base_url(text: str, where: str) -> str:
             f"{where} holds a user name or password: for a cluster pass token=, or AIS_AUTHN_TOKEN"
         )
     if not is_base_url(text):
-        raise ConfigError(f"{where}={text!r} is no base URL, as in http://127.0.0.1:8080")
+        shown = text.partition("?")[0]  # behind it there may be a signature
+        raise ConfigError(f"{where}={shown!r} is no base URL, as in http://127.0.0.1:8080")
     return text.rstrip("/")
 
 

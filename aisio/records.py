@@ -90,7 +90,7 @@ class Timeouts:
             None takes any.
         slow_s: The time over which that is measured; neither what a consumer does between its reads
             nor the wait for the first byte counts. Also how long a reply's head may take from its
-            first byte, over plain http; None for `least_bytes_per_s` switches that off too.
+            first byte; None for `least_bytes_per_s` switches that off too.
     """
 
     connect_s: float | None = 3.0

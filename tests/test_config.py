@@ -141,6 +141,8 @@ def test_no_endpoint_is_an_error_that_names_both_ways(argument: str | None) -> N
         "http://host\\path",
         "host",
         "://host",
+        "http://host\r\nX: y",
+        "http://[/",
     ],
 )
 def test_an_endpoint_that_is_no_base_url_is_refused(endpoint: str) -> None:
@@ -279,3 +281,30 @@ def test_an_authn_url_with_a_password_is_refused_without_showing_it() -> None:
     with pytest.raises(ConfigError, match="AIS_AUTHN_URL holds a user name") as caught:
         load_settings("http://h:1", environ={"AIS_AUTHN_URL": "http://admin:pw@h:2"})
     assert "pw" not in str(caught.value)
+
+
+def test_a_signature_in_an_endpoint_is_not_shown() -> None:
+    """Whatever was taken for an endpoint: a presigned URL, with or without its scheme."""
+    for endpoint in ("http://host/?X-Signature=s3cret", "host/?X-Signature=s3cret"):
+        with pytest.raises(ConfigError, match="no base URL") as caught:
+            load_settings(endpoint, environ={})
+        assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("token", ["a b", "a\nb", "a\x1b", "ä", "a\r\nX-Evil: 1"])
+def test_a_token_that_no_header_can_carry_is_refused(token: str) -> None:
+    """Also in settings that no variable gave, before anything is sent, and without showing it."""
+    with pytest.raises(ConfigError, match="the token holds") as caught:
+        Settings("http://h", token=token)
+    assert token not in str(caught.value)
+
+
+def test_what_named_the_endpoint_is_no_setting_of_its_own() -> None:
+    """Two clients of one cluster are equal, whoever named it."""
+    by_variable = load_settings(environ={"AIS_ENDPOINT": "http://h"})
+    by_argument = load_settings("http://h", environ={})
+    assert by_variable == by_argument
+    assert (by_variable.endpoint_from, by_argument.endpoint_from) == (
+        "AIS_ENDPOINT",
+        "the argument endpoint",
+    )

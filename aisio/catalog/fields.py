@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from aisio.config import is_base_url
+from aisio.urls import is_base_url
 from aisio.errors import UrlError
 from aisio.selections import Selections
 from aisio.urls import WEB_SCHEMES, ObjectUrl

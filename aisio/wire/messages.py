@@ -28,7 +28,7 @@ from aisio.errors import (
 )
 from aisio.records import Checksum, ObjectInfo, is_sendable_token
 from aisio.reply_head import ReplyHeaders, utf8_text, whole_number
-from aisio.urls import Namespace, ObjectUrl
+from aisio.urls import Namespace, ObjectUrl, is_base_url
 from aisio.wire.decoding import UNREADABLE, decoding
 
 MSGPACK = "application/msgpack"
@@ -92,7 +92,12 @@ class HttpObject(NamedTuple):
 
 def is_object_http_url(text: str) -> bool:
     """Tell whether an URL has the form that `object_http_url` and the official client give it."""
-    return text.startswith(("http://", "https://")) and urlsplit(text).path.startswith(_OBJECTS)
+    if not text.startswith(("http://", "https://")):
+        return False
+    try:
+        return urlsplit(text).path.startswith(_OBJECTS)
+    except ValueError:
+        return False
 
 
 def parse_object_http_url(text: str) -> HttpObject:
@@ -101,9 +106,15 @@ def parse_object_http_url(text: str) -> HttpObject:
     Raises:
         UrlError: It is not the URL of an AIStore object.
     """
-    parts = urlsplit(text)
-    bucket, _, name = unquote(parts.path.removeprefix(_OBJECTS)).partition("/")
-    if not parts.path.startswith(_OBJECTS) or not bucket or not name:
+    try:
+        parts = urlsplit(text)
+        endpoint = f"{parts.scheme}://{parts.netloc}"
+        bucket, _, name = unquote(parts.path.removeprefix(_OBJECTS)).partition("/")
+    except ValueError as error:
+        raise UrlError(f"{text!r} is not a URL: {error}", url=text) from error
+    if "@" in parts.netloc:
+        raise UrlError(f"{text!r} holds a user name or password: set AIS_AUTHN_TOKEN", url=text)
+    if not parts.path.startswith(_OBJECTS) or not bucket or not name or not is_base_url(endpoint):
         raise UrlError(
             f"{text!r} is not an AIStore object: expected http://host{_OBJECTS}bucket/name?provider=...",
             url=text,
@@ -114,7 +125,7 @@ def parse_object_http_url(text: str) -> HttpObject:
     url = ObjectUrl(
         root.provider, bucket, name, Namespace.parse(query.get("namespace", "")), scheme=provider
     )
-    return HttpObject(f"{parts.scheme}://{parts.netloc}", url, query.get("etl_name"))
+    return HttpObject(endpoint, url, query.get("etl_name"))
 
 
 def parse_object_headers(headers: Mapping[str, str], url: ObjectUrl) -> ObjectInfo:

@@ -83,12 +83,28 @@ def test_an_http_url_says_what_it_was_made_of(
         "http://h/v1/objects/b/",
         "http://h/v1/buckets/b/o",
         "http://h/",
+        "http://h:99999/v1/objects/b/o",
     ],
 )
 def test_another_http_url_is_refused(text: str) -> None:
     """The error says what was expected."""
     with pytest.raises(UrlError, match="/v1/objects/bucket/name"):
         messages.parse_object_http_url(text)
+
+
+def test_an_http_url_with_a_password_is_refused_and_not_shown() -> None:
+    """It would stand in the name of each object that is read by it."""
+    with pytest.raises(UrlError, match="AIS_AUTHN_TOKEN") as caught:
+        messages.parse_object_http_url("http://me:s3cret@h:8080/v1/objects/b/o")
+    assert "s3cret" not in str(caught.value)
+
+
+def test_a_broken_http_url_is_none_of_an_object() -> None:
+    """An address without its end is no reason for an error of a library."""
+    broken = "http://[::1/v1/objects/b/o"
+    assert not messages.is_object_http_url(broken)
+    with pytest.raises(UrlError, match="is not a URL"):
+        messages.parse_object_http_url(broken)
 
 
 Kind = Callable[[list[tuple[str, str]]], Mapping[str, str]]
