@@ -57,19 +57,13 @@ def call(client: WorkerRequestClient) -> Any:
 both_ways = pytest.mark.parametrize("send", [call, read])
 
 
-def free_port() -> int:
-    """Return a port where nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
-
-
 @both_ways
-@pytest.mark.parametrize("host", ["127.0.0.1", "no-such-host.invalid"])
+@pytest.mark.parametrize("resolves", [True, False])
 def test_a_wrong_endpoint_is_told_soon(
-    send: Callable[[WorkerRequestClient], Any], host: str
+    send: Callable[[WorkerRequestClient], Any], resolves: bool, unused_endpoint: str
 ) -> None:
     """Within 2 s, not after all of the budget; the text names the setting."""
-    clock, endpoint = Clock(), f"http://{host}:{free_port()}"
+    clock, endpoint = Clock(), unused_endpoint if resolves else "http://no-such-host.invalid"
     settings = load_settings(endpoint, retry=PATIENT, environ={})
     with pytest.raises(UnavailableError) as caught:
         send(WorkerRequestClient(settings, clock.waiter))
@@ -78,11 +72,11 @@ def test_a_wrong_endpoint_is_told_soon(
     assert named in str(caught.value)
 
 
-def test_the_variable_that_named_a_wrong_endpoint_is_told() -> None:
+def test_the_variable_that_named_a_wrong_endpoint_is_told(unused_endpoint: str) -> None:
     """An error in a job's log tells where to look."""
-    endpoint = f"http://127.0.0.1:{free_port()}"
-    settings = load_settings(environ={"AIS_ENDPOINT": endpoint}, retry=RetryPolicy(attempts=1))
-    with pytest.raises(UnavailableError, match=f"{endpoint}, which AIS_ENDPOINT names"):
+    environ = {"AIS_ENDPOINT": unused_endpoint}
+    settings = load_settings(environ=environ, retry=RetryPolicy(attempts=1))
+    with pytest.raises(UnavailableError, match=f"{unused_endpoint}, which AIS_ENDPOINT names"):
         call(WorkerRequestClient(settings))
 
 
@@ -144,10 +138,9 @@ def test_an_address_that_swallows_connections_is_tried_once() -> None:
     assert clock.seconds == 0
 
 
-def test_a_host_that_the_endpoint_leads_to_is_no_first_contact() -> None:
+def test_a_host_that_the_endpoint_leads_to_is_no_first_contact(unused_endpoint: str) -> None:
     """A target that is away is away; the endpoint has answered."""
-    there = f"http://127.0.0.1:{free_port()}/x"
-    with Server(*[Reply(307, headers={"Location": there})] * 3) as server:
+    with Server(*[Reply(307, headers={"Location": f"{unused_endpoint}/x"})] * 3) as server:
         retry = RetryPolicy(attempts=3, first_wait_s=0)
         client = WorkerRequestClient(Settings(server.url, retry=retry))
         with pytest.raises(UnavailableError, match="gave up after 3 tries") as caught:
