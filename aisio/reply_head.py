@@ -29,8 +29,9 @@ __all__ = [
 LONGEST_HEAD_BYTES = 128 * 1024
 """A longer head is refused; http.client stops at 64 KiB a line."""
 
-MOST_HEADERS = 1000
-"""More are refused: each costs many times its bytes."""
+MOST_HEADERS = 10_000
+"""More are refused: each costs many times its bytes. An object has one for each item of its custom
+metadata, and AIStore has no limit of their number."""
 
 _STATUS_LINE = re.compile(r"HTTP/1\.([0-9]) ([1-9][0-9][0-9])(?: [^\r\n\0]*)?\r\n")
 # Each of them fits in one way only: with two, a long line of blanks took the square of its length.
@@ -170,7 +171,7 @@ def whole_number(text: str | None) -> int | None:
 
     Sizes and times of AIStore are such numbers; Python itself refuses those of thousands of digits.
     """
-    if not text or len(text) > _MOST_DIGITS or not (text.isascii() and text.isdecimal()):
+    if not text or len(text) > _MOST_DIGITS or not text.isdecimal():  # of Latin-1, only ASCII is
         return None
     number = int(text)
     return number if number <= _LARGEST_NUMBER else None

@@ -41,6 +41,8 @@ def read_whole(
             fill the memory.
     """
     coding = response.headers.get("Content-Encoding", "identity")
+    if coding != "identity" and response.status_code >= 400:
+        return b""  # the status says the most
     if coding != "identity":
         raise IntegrityError(
             f"{what}: the reply is packed ({coding}), though identity was asked for: is there a "

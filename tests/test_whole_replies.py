@@ -7,7 +7,7 @@ import gzip
 import pytest
 import requests
 
-from aisio.errors import IntegrityError, NotFoundError, StorageError
+from aisio.errors import IntegrityError, NotFoundError, StorageError, UnavailableError
 from aisio.records import RetryPolicy, Settings
 from aisio.session import WorkerRequestClient
 from aisio.whole_replies import read_whole
@@ -73,4 +73,14 @@ def test_the_reason_in_a_header_is_utf8() -> None:
         client = client_of(server)
         with pytest.raises(NotFoundError, match="kein Objekt für Grüße"):
             client.call("HEAD", "/v1/x")
+        client.close()
+
+
+def test_a_refusal_counts_although_its_text_is_packed() -> None:
+    """Load balancers send pages of their own, which pass."""
+    packed = Reply(503, gzip.compress(b"<html>"), {"Content-Encoding": "gzip"})
+    with Server(packed) as server:
+        client = client_of(server)
+        with pytest.raises(UnavailableError, match="503"):
+            client.call("GET", "/v1/x")
         client.close()
