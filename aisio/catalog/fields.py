@@ -14,10 +14,9 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from aisio.urls import is_base_url
 from aisio.errors import UrlError
 from aisio.selections import Selections
-from aisio.urls import WEB_SCHEMES, ObjectUrl
+from aisio.urls import WEB_SCHEMES, ObjectUrl, is_base_url
 from aisio.wire.templates import parse_template
 
 TARGET_FORM = "[org/[team/]]name[:version]"
