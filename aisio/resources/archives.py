@@ -223,7 +223,7 @@ def _is_there(member: Member, folder: Path) -> bool:
     if member.kind == "folder":
         return stat.S_ISDIR(status.st_mode)
     if member.kind == "symlink":
-        return stat.S_ISLNK(status.st_mode) and str(path.readlink()) == member.target
+        return stat.S_ISLNK(status.st_mode) and os.readlink(path) == member.target  # noqa: PTH115 - a Path drops "./"
     if not stat.S_ISREG(status.st_mode):
         return False
     if member.kind == "hardlink":

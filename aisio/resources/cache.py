@@ -39,6 +39,7 @@ from aisio.errors import CatalogError, ConfigError
 from aisio.resources.disk import clear_errors, sync
 from aisio.resources.locks import NO_LOCKS, release, take
 from aisio.resources.markers import Marker, new_marker, read_marker, stamp_of, write_marker
+from aisio.resources.own_files import new_file, read_regular
 from aisio.resources.sides import (
     BIONEMO_MARKER,
     HOLDER,
@@ -57,6 +58,7 @@ _DIGEST = re.compile(r"([A-Za-z0-9_-]+:)?[0-9A-Fa-f]+")
 _MOST_NAME_BYTES = 255 - 20
 # Kernels stamp files by a clock that moves every 1 to 10 ms.
 _CLOCK_NS = 20_000_000
+_LONGEST_HOLDER_BYTES = 1024
 _log = logging.getLogger(__name__)
 
 
@@ -164,8 +166,8 @@ class Cache:
         try:
             with suppress(OSError):
                 # Not over what another user's process left when it was killed.
-                beside(path, HOLDER).unlink(missing_ok=True)
-                beside(path, HOLDER).write_text(f"process {os.getpid()} on {socket.gethostname()}")
+                with os.fdopen(new_file(beside(path, HOLDER)), "w", encoding="utf-8") as file:
+                    file.write(f"process {os.getpid()} on {socket.gethostname()}")
             yield
         finally:
             with suppress(OSError):
@@ -190,7 +192,7 @@ class Cache:
             return None
         with suppress(OSError):  # a folder that cannot be written has no last use
             # First: whoever prunes then sees it, or what is removed is missed below.
-            os.utime(beside(path, MARKER))
+            os.utime(beside(path, MARKER), follow_symlinks=False)
         name = result.name if result is not None else list(marker.results)[-1]
         found = path.with_name(name)
         stamp = marker.results.get(name)
@@ -266,10 +268,10 @@ def _check_writable(folder: Path) -> None:
 
 
 def _holder(path: Path) -> str:
-    try:
-        return beside(path, HOLDER).read_text("utf-8") or "another process"
-    except (OSError, UnicodeDecodeError):
-        return "another process"
+    text = (read_regular(beside(path, HOLDER), _LONGEST_HOLDER_BYTES) or b"").decode(
+        "utf-8", "replace"
+    )
+    return text if text.isprintable() and text else "another process"
 
 
 def _let_clock_pass(time_ns: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
@@ -80,4 +81,9 @@ def _with_all_below(path: Path) -> Iterator[Path]:
     if path.is_dir():
         for folder, folders, files in os.walk(path):
             found = (Path(folder, name) for name in (*folders, *files))
-            yield from (one for one in found if not one.is_symlink())
+            yield from (one for one in found if _can_be_synced(one.lstat().st_mode))
+
+
+def _can_be_synced(mode: int) -> bool:
+    """Tell a file or folder from a link, and from a pipe, whose opening waits for its other end."""
+    return stat.S_ISREG(mode) or stat.S_ISDIR(mode)

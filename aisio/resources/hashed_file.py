@@ -14,6 +14,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from types import TracebackType
 
+from aisio.resources.own_files import own_file
 from aisio.streams import READ_PIECE_BYTES
 
 _BUFFERS = 4
@@ -35,7 +36,7 @@ class HashedFile:
     """
 
     def __init__(self, path: Path, algorithm: str) -> None:
-        self._file = path.open("r+b" if path.exists() else "x+b", buffering=0)
+        self._file = os.fdopen(own_file(path), "r+b", buffering=0)
         self._algorithm = algorithm
         self._hash = _HashThread(algorithm)
         self.size_bytes = 0

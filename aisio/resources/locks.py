@@ -58,7 +58,8 @@ def release(descriptor: int) -> None:
 
 
 def _take(file: Path, access: int, operation: int, on_wait: Callable[[], object] | None) -> int:
-    descriptor = _opened(file, access | os.O_NOFOLLOW)
+    # O_NONBLOCK: a pipe of this name, which somebody else may have made, is not waited for.
+    descriptor = _opened(file, access | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
         _flock(descriptor, operation, on_wait)
     except BaseException:

@@ -23,11 +23,13 @@ from pathlib import Path
 import msgspec
 
 from aisio.resources.disk import sync
+from aisio.resources.own_files import new_file, read_regular
 
 __all__ = ["Marker", "Stamp", "new_marker", "read_marker", "stamp_of", "write_marker"]
 
 _FORMAT = 1
 _MOST_FOLDERS = 1000
+_LONGEST_MARKER_BYTES = 16 * 1024 * 1024
 
 
 class Stamp(msgspec.Struct, frozen=True, array_like=True):
@@ -111,8 +113,11 @@ def _folders_in(root: Path, below: str) -> list[str]:
 def read_marker(file: Path, name: str) -> Marker | None:
     """Return a marker, or None where there is none that can be trusted for this entry."""
     try:
-        marker = msgspec.json.decode(file.read_bytes(), type=Marker)
-    except (OSError, ValueError, msgspec.DecodeError):  # no ValueError before msgspec 0.19
+        text = read_regular(file, _LONGEST_MARKER_BYTES)
+        marker = None if text is None else msgspec.json.decode(text, type=Marker)
+    except (ValueError, msgspec.DecodeError):  # no ValueError before msgspec 0.19
+        return None
+    if marker is None:
         return None
     return marker if marker.format == _FORMAT and marker.name == name else None
 
@@ -125,7 +130,8 @@ def write_marker(file: Path, marker: Marker) -> None:
     """
     partial = file.with_name(f"{file.name}-new")
     try:
-        partial.write_bytes(msgspec.json.encode(marker))
+        with os.fdopen(new_file(partial), "wb") as new:
+            new.write(msgspec.json.encode(marker))
         sync(partial)
         partial.replace(file)
         sync(file)

@@ -5,12 +5,16 @@ The state is written before the first byte of a version, so the bytes are never 
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
-from aisio.files import PARTIAL_SUFFIX, replaced_when_done
+from aisio.files import PARTIAL_SUFFIX
+from aisio.resources.own_files import new_file, read_regular
+
+_LONGEST_STATE_BYTES = 1024 * 1024
 
 
 class State(msgspec.Struct, frozen=True):
@@ -42,10 +46,11 @@ class Partial:
     def state(self) -> State | None:
         """Return of what the bytes are; None where there are none that can be gone on with."""
         try:
-            if not self.path.stat().st_size:
+            if not self.path.lstat().st_size:
                 return None
-            return msgspec.json.decode(self._state_path.read_bytes(), type=State)
-        except (OSError, msgspec.DecodeError):
+            text = read_regular(self._state_path, _LONGEST_STATE_BYTES)
+            return None if text is None else msgspec.json.decode(text, type=State)
+        except (OSError, ValueError, msgspec.DecodeError):  # no ValueError before msgspec 0.19
             return None
 
     def note(self, state: State | None) -> None:
@@ -53,7 +58,7 @@ class Partial:
         self._state_path.unlink(missing_ok=True)
         if state is not None:
             # Where it cannot be written, as for a name that is too long, all begins anew next time.
-            with suppress(OSError), replaced_when_done(self._state_path) as file:
+            with suppress(OSError), os.fdopen(new_file(self._state_path), "wb") as file:
                 file.write(msgspec.json.encode(state))
 
     def finish(self) -> None:

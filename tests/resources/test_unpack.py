@@ -381,3 +381,20 @@ def test_a_damaged_zip_is_an_error(tmp_path, at):
     with pytest.raises(ArchiveError):
         unpack(path, "zip")
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("target", ["./b", "b/", "d/../b", ".//b"])
+def test_a_link_is_compared_as_it_is_written(tmp_path, target):
+    """A result with such a link counts as complete: it is not unpacked anew."""
+    path = tmp_path / "x.tar"
+    with tarfile.open(path, "w") as archive:
+        for name, kind, leads_to in (
+            ("d", tarfile.DIRTYPE, ""),
+            ("b", tarfile.DIRTYPE, ""),
+            ("a", tarfile.SYMTYPE, target),
+        ):
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = kind, leads_to
+            archive.addfile(member)
+    unpack(path, "tar")
+    assert is_complete(path, "tar")
