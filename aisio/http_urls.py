@@ -17,6 +17,7 @@ __all__ = [
     "headers_after",
     "host_of",
     "location",
+    "name_hint",
     "origin_of",
     "query_text",
     "redirected",
@@ -106,6 +107,24 @@ def headers_after(headers: Mapping[str, str], old_url: str, new_url: str) -> Map
     if urlsplit(old_url)[:2] == urlsplit(new_url)[:2]:
         return headers
     return {name: value for name, value in headers.items() if name != "Authorization"}
+
+
+def name_hint(name: str) -> str:
+    """Return what may be wrong with a name that a web server does not have; "" for nothing.
+
+    Addresses are often copied from a browser, and names of aisio are no percent-encoded text.
+
+    Args:
+        name: The object's name, as the user gave it.
+    """
+    if "?" in name:
+        return (
+            "'?' and what follows it were sent as part of the name, as %3F..., never as a query: "
+            "leave them out"
+        )
+    if "%" in name:
+        return "names stand as they are: '%' was sent as %25, so write 'a b' and not 'a%20b'"
+    return ""
 
 
 def host_of(url: str) -> str:

@@ -3,12 +3,15 @@
 A marker lets the next load answer without hashing. It holds a stamp of the downloaded file and of
 each result that was made from it:
 
-file    size, modification time and inode; an edit, a cut or a replacement changes one of them. Of
+file    size, inode and change time (ctime); an edit, a cut or a replacement changes one of them. Of
         a link those of the file that it leads to
-folder  the modification times of the folders in it; adding or removing a member changes its
-        folder's. An edit inside a member changes none: a re-check finds that. Of a folder with
-        very many folders the first 1,000 are looked at, those near the top first, so that the
-        answer takes no longer
+folder  the change times of the folders in it; adding or removing a member changes its folder's. An
+        edit inside a member changes none: a re-check finds that. Of a folder with very many folders
+        the first 1,000 are looked at, those near the top first, so that the answer takes no longer
+
+The change time moves with the modification time, but no program can set it back, as rsync, tar and
+`touch -r` do with the other. It also moves with permissions, owner and names: after a chmod the
+next load hashes once. The device is not compared: hosts that share a cache by NFS number it apart.
 
 Whoever can write to the cache can write a marker too: it guards against accidents, not attackers.
 """
@@ -27,7 +30,7 @@ from aisio.resources.own_files import new_file, read_regular
 
 __all__ = ["Marker", "Stamp", "new_marker", "read_marker", "stamp_of", "write_marker"]
 
-_FORMAT = 1
+_FORMAT = 2
 _MOST_FOLDERS = 1000
 _LONGEST_MARKER_BYTES = 16 * 1024 * 1024
 
@@ -38,7 +41,7 @@ class Stamp(msgspec.Struct, frozen=True, array_like=True):
     Attributes:
         size_bytes: Of a file; -1: a folder.
         inode: Its number.
-        times: Modification time in ns: of the file; else of the folders, first the folder itself.
+        times: Change time in ns: of the file; else of the folders, first the folder itself.
         folders: Paths of the other folders in it, in the order of their times.
     """
 
@@ -52,14 +55,14 @@ class Stamp(msgspec.Struct, frozen=True, array_like=True):
         try:
             status = os.stat(path)  # noqa: PTH116 - a Path takes longer
             size_bytes = -1 if stat.S_ISDIR(status.st_mode) else status.st_size
-            if (size_bytes, status.st_ino, status.st_mtime_ns) != (
+            if (size_bytes, status.st_ino, status.st_ctime_ns) != (
                 self.size_bytes,
                 self.inode,
                 self.times[0],
             ):
                 return False
             return all(
-                os.lstat(f"{path}/{folder}").st_mtime_ns == time
+                os.lstat(f"{path}/{folder}").st_ctime_ns == time
                 for folder, time in zip(self.folders, self.times[1:], strict=True)
             )
         except (OSError, ValueError, IndexError):
@@ -92,14 +95,14 @@ def stamp_of(path: Path) -> Stamp:
     """
     status = path.stat()
     if not stat.S_ISDIR(status.st_mode):
-        return Stamp(status.st_size, status.st_ino, (status.st_mtime_ns,))
-    times, folders = [status.st_mtime_ns], []
+        return Stamp(status.st_size, status.st_ino, (status.st_ctime_ns,))
+    times, folders = [status.st_ctime_ns], []
     waiting = deque([""])
     while waiting and len(times) <= _MOST_FOLDERS:
         for name in _folders_in(path, waiting.popleft()):
             waiting.append(name)
             folders.append(name)
-            times.append(os.lstat(path / name).st_mtime_ns)
+            times.append(os.lstat(path / name).st_ctime_ns)
     stop = _MOST_FOLDERS
     return Stamp(-1, status.st_ino, tuple(times[: stop + 1]), tuple(folders[:stop]))
 

@@ -20,7 +20,9 @@ from aisio.errors import (
 from aisio.replies import ReplyBody, retry_after_s
 from aisio.resources.ngc_calls import TIMEOUTS, HttpsSession, plainly_told
 
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)", re.ASCII)
+# int() refuses more than 4,300 digits; no file has more than 18.
+_LENGTH = re.compile(r"\d{1,18}", re.ASCII)
+_CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -169,19 +171,21 @@ def span_of(
 ) -> tuple[int, int | None] | None:
     """Return the byte that a reply begins at, and the size of the whole, where that is told.
 
+    Some servers send a part with status 200, told by its Content-Range alone: it counts as a part.
+
     Returns:
         None: The status is neither 200 nor 206.
 
     Raises:
-        IntegrityError: The reply is of other bytes than all from `start` on.
+        IntegrityError: The reply is of other bytes than all from `start` on, or all.
     """
     length = response.headers.get("Content-Length", "")
-    promised = int(length) if length.isascii() and length.isdecimal() else None
-    if response.status_code == 200:
-        return 0, promised
-    if response.status_code != 206:
-        return None
+    promised = int(length) if _LENGTH.fullmatch(length) else None
     told = response.headers.get("Content-Range", "")
+    if response.status_code == 200 and (not told or _size_of_range(told, 0) == promised):
+        return 0, promised
+    if response.status_code not in (200, 206):
+        return None
     size = _size_of_range(told, start)
     if size is None or promised not in (None, size - start):
         raise IntegrityError(

@@ -9,12 +9,14 @@ Source:
 
 from __future__ import annotations
 
+import re
 from urllib.parse import quote
 
 import requests
 from requests.adapters import HTTPAdapter
 
 from aisio.errors import AccessError, StorageError
+from aisio.http_urls import name_hint
 from aisio.least_rate import LeastRate
 from aisio.records import ByteRange, ObjectInfo, RetryPolicy, Timeouts
 from aisio.replies import ReplyBody, retry_after_s
@@ -25,6 +27,9 @@ from aisio.retries import Attempts, retry
 from aisio.streams import Body
 from aisio.urls import ObjectUrl
 from aisio.wire.messages import error_for
+
+# What can be sent back: RFC 9110, section 8.8.3, in ASCII.
+_STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e]*"')
 
 
 class WebOrigin:
@@ -95,7 +100,7 @@ class WebOrigin:
             raise self._refusal(response)
         start, size = span
         etag = response.headers.get("ETag", "")
-        self._etag = etag if etag.startswith('"') else ""
+        self._etag = etag if _STRONG_ETAG.fullmatch(etag) else ""
         root, _, name = self.url.rpartition("/")
         info = ObjectInfo(root, name, size, etag=etag.strip('"'))
         expected = None if size is None else size - start
@@ -110,7 +115,8 @@ class WebOrigin:
             return AccessError(told, url=self.url, status=status)
         # Not the body: storage behind a redirect may quote what it was asked by.
         wait_s = retry_after_s(response.headers)
-        return error_for(status, "", operation="GET", url=self.url, retry_after_s=wait_s)
+        hint = name_hint(self._given_url) if 400 <= status < 500 else ""
+        return error_for(status, hint, operation="GET", url=self.url, retry_after_s=wait_s)
 
 
 def _shown(url: str) -> str:

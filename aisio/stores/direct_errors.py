@@ -16,6 +16,7 @@ from aisio.errors import (
     UnavailableError,
     UrlError,
 )
+from aisio.http_urls import name_hint
 from aisio.urls import MEMORY, ObjectUrl
 from aisio.wire.messages import error_for
 
@@ -90,6 +91,5 @@ def _generic_error(text: str, operation: str, url: ObjectUrl) -> Exception:
 
 
 def _web_hint(cls: type[StorageError], url: ObjectUrl) -> str:
-    if cls is not NotFoundError or url.provider == MEMORY or not {"%", "?"} & {*url.name}:
-        return ""
-    return "; names stand as they are: a space is written as a space, and a query cannot be sent"
+    hint = "" if url.provider == MEMORY else name_hint(url.name)
+    return f"; {hint}" if hint and cls is NotFoundError else ""

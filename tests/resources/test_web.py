@@ -179,6 +179,52 @@ def test_a_server_without_ranges_is_read_from_the_start():
         reply.close()
 
 
+@pytest.mark.parametrize("digest", [None, hashlib.sha256(TEN).hexdigest()])
+def test_a_part_that_comes_as_200_is_joined(target, digest):
+    """Its Content-Range tells; it was taken for the whole file."""
+    span = {"Content-Range": "bytes 5-9/10"}
+    with Server(piece(TEN[:5], 10), piece(TEN[5:], 5, **span)) as server:
+        assert fetch(target, WebOrigin(f"{server.url}/a/file", FAST), digest) == TEN
+        assert server.requests[1].headers["Range"] == "bytes=5-"
+
+
+@pytest.mark.parametrize("status", [200, 206])
+@pytest.mark.parametrize("span", ["bytes 5-9/10", "bytes 0-4/10", "bytes 0-9/11"])
+def test_a_part_that_nobody_asked_for_is_refused(target, status, span):
+    """It is not the whole file, whatever the status says."""
+    part = piece(TEN[5:], 5, status=status, **{"Content-Range": span})
+    with (
+        Server(part, part) as server,
+        pytest.raises(IntegrityError, match="asked for all from byte 0"),
+    ):
+        fetch(target, WebOrigin(f"{server.url}/a/file", FAST), None)
+    assert list(target.parent.iterdir()) == []
+
+
+def test_a_whole_file_that_comes_as_206_is_taken(target):
+    """Some servers answer so to any request."""
+    whole = piece(TEN, 10, status=206, **{"Content-Range": "bytes 0-9/10"})
+    with Server(whole) as server:
+        assert fetch(target, WebOrigin(f"{server.url}/a/file", FAST), None) == TEN
+
+
+@pytest.mark.parametrize(
+    "length", ["null", "-1", "9" * 5000, "1e3", "\u0661".encode().decode("latin-1")]
+)
+def test_a_length_that_cannot_be_meant_is_as_none(target, length):
+    """The reply is read to its end."""
+    with Server(piece(TEN, length)) as server:
+        assert fetch(target, WebOrigin(f"{server.url}/a/file", FAST), None) == TEN
+
+
+@pytest.mark.parametrize("etag", ['"a\tb"', '"\xff"', '"a" "b"', '"'])
+def test_an_etag_that_cannot_be_sent_back_is_not_used(target, etag):
+    """The file is asked for anew instead."""
+    with Server(piece(TEN[:5], 10, etag), piece(TEN, 10, etag)) as server:
+        assert fetch(target, WebOrigin(f"{server.url}/a/file", FAST), None) == TEN
+        assert server.requests[1].headers["If-Range"] is None
+
+
 @pytest.mark.parametrize("span", ["bytes 4-9/10", "bytes 5-8/10", "bytes 5-9/11", "", "bytes x"])
 def test_other_bytes_than_were_asked_for_are_refused(span):
     """A shifted range would be a mixture."""
@@ -193,7 +239,7 @@ def test_a_reply_of_unknown_length_is_taken_to_its_end(target):
     """Chunked; the digest says whether it is all."""
     chunked = Reply(200, b"5\r\n01234\r\n5\r\n56789\r\n0\r\n\r\n", {"Transfer-Encoding": "chunked"})
     with Server(chunked) as server:
-        origin = WebOrigin(f"{server.url}/a/file")
+        origin = WebOrigin(f"{server.url}/a/file", FAST)
         assert fetch(target, origin, hashlib.sha256(TEN).hexdigest()) == TEN
 
 
@@ -233,6 +279,16 @@ def test_a_name_is_quoted_and_never_a_query():
     with Server(piece(TEN, 10)) as server:
         read(url_origin(f"{server.url}/a b/ü?token=x%20#y"))
         assert server.requests[0].target == "/a%20b/%C3%BC%3Ftoken%3Dx%2520%23y"
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"), [("x.bin?download=1", "never as a query"), ("a%20b", "write 'a b'")]
+)
+def test_an_address_from_a_browser_gets_a_hint(name, hint):
+    """It works there, and is another name here."""
+    with Server(Reply(404)) as server, pytest.raises(NotFoundError, match=hint) as failure:
+        WebOrigin(f"{server.url}/{name}").open()
+    assert "download" not in str(failure.value)
 
 
 @pytest.mark.parametrize("url", ["https://user:secret@host/a", "https://host/", "https://host"])
