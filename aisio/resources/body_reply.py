@@ -1,9 +1,15 @@
-"""BodyReply: a body of a store or web server as the reply that a download reads."""
+"""Bodies of stores and web servers as the replies that a download reads."""
 
 from __future__ import annotations
 
+from urllib3 import HTTPResponse
+from urllib3.exceptions import HTTPError
+
 from aisio.records import ObjectInfo
+from aisio.replies import ReplyBody
 from aisio.streams import Body
+
+_PROMPT_BYTES = 256 * 1024
 
 
 class BodyReply:
@@ -29,6 +35,32 @@ class BodyReply:
     def close(self) -> None:
         """Let go of the connection."""
         self._body.close()
+
+
+class PromptBody(ReplyBody):
+    """A body that hands over what has come, and does not wait until a buffer is full.
+
+    Whoever reads it then sees how slowly the bytes come: see `aisio.least_rate`.
+
+    Args:
+        response: The open reply, of urllib3.
+        about: URL of the object, for errors.
+    """
+
+    __slots__ = ("_prompt",)
+
+    def __init__(self, response: HTTPResponse, about: str) -> None:
+        super().__init__(response, about)
+        self._prompt = response
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        """Fill a prefix of the buffer and return its length, 0 at the end; errors as for `read`."""
+        try:
+            data = self._prompt.read1(min(len(buffer), _PROMPT_BYTES))
+        except (HTTPError, OSError) as error:
+            data = self._ended_by(error)
+        buffer[: len(data)] = data
+        return len(data)
 
 
 def _version(info: ObjectInfo) -> str | None:

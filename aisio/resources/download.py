@@ -47,6 +47,13 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _log = logging.getLogger(__name__)
 
 
+class NoSpaceError(OSError):
+    """The disk has no room for as many bytes as an origin says it will send.
+
+    Another origin may tell another size, and the true one.
+    """
+
+
 class Reply(Protocol):
     """The bytes of one version of a resource, from some byte to its end, open for reading once.
 
@@ -130,11 +137,11 @@ def download(
     """
     wanted = parse_digest(digest)
     partial = Partial(target)
-    failures: list[tuple[str, AisioError]] = []
+    failures: list[tuple[str, AisioError | NoSpaceError]] = []
     for number, origin in enumerate(origins, 1):
         try:
             got = _Download(origin, partial, wanted, show, Attempts(retry or RetryPolicy())).run()
-        except AisioError as error:
+        except (AisioError, NoSpaceError) as error:
             failures.append((origin.url, error))
             if number < len(origins):
                 _log.warning("%s cannot be had from %s: %s", target.name, origin.url, error)
@@ -145,10 +152,12 @@ def download(
     raise _failure_of_all(target.name, failures)
 
 
-def _failure_of_all(name: str, failures: list[tuple[str, AisioError]]) -> AisioError:
-    if len(failures) == 1:
+def _failure_of_all(
+    name: str, failures: list[tuple[str, AisioError | NoSpaceError]]
+) -> AisioError | NoSpaceError:
+    if len(failures) == 1 or all(isinstance(error, NoSpaceError) for _, error in failures):
         return failures[0][1]
-    kinds = {type(error) for _, error in failures}
+    kinds = {type(error) for _, error in failures if isinstance(error, AisioError)}
     kind: type[AisioError] = kinds.pop() if len(kinds) == 1 else StorageError
     if DigestError in kinds:
         kind = DigestError
@@ -190,7 +199,8 @@ class _Download:
         except OSError as error:
             self._partial.remove()
             if error.errno in _FULL and error.filename is None:
-                raise self._no_space(error.errno, "it could not be written to its end") from error
+                told = self._no_space(error.errno, "it could not be written to its end")
+                raise OSError(*told) from error
             raise
         except BaseException:
             self._partial.remove()
@@ -318,12 +328,12 @@ class _Download:
         # Some network file systems know no sizes.
         if usage.total and usage.free < size - there:
             why = f"{size - there:,} bytes are needed, {usage.free:,} are free"
-            raise self._no_space(errno.ENOSPC, why)
+            raise NoSpaceError(*self._no_space(errno.ENOSPC, why))
 
-    def _no_space(self, number: int, why: str) -> OSError:
+    def _no_space(self, number: int, why: str) -> tuple[int, str, str]:
         advice = "make room (aisio cache prune) or take another folder"
         target = str(self._partial.target)
-        return OSError(number, f"{os.strerror(number)}: {why}; {advice}", target)
+        return number, f"{os.strerror(number)}: {why}; {advice}", target
 
     def _cut(self, expected: int, got: int) -> TruncatedError:
         url = self._origin.url

@@ -22,6 +22,7 @@ from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.client import HTTPException
+from time import perf_counter
 from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
@@ -38,6 +39,7 @@ from aisio.errors import (
     ThrottledError,
     UnavailableError,
 )
+from aisio.least_rate import LeastRate
 from aisio.records import RetryPolicy, Timeouts
 from aisio.replies import retry_after_s
 from aisio.resources.ngc_settings import NgcSettings
@@ -53,6 +55,7 @@ TIMEOUTS = Timeouts(connect_s=10.0, read_s=60.0)
 """A registry far away, which may think before it answers."""
 
 _LONGEST_ANSWER_BYTES = 64 * 1024 * 1024
+_PIECE_BYTES = 64 * 1024
 _LONGEST_REASON = 300
 _CREDENTIALS = ("Authorization", "X-NGC-Guest-Token", "nv-ngc-org", "nv-ngc-team")
 
@@ -87,6 +90,14 @@ class HttpsSession(requests.Session):
         self.auth = _as_it_is
         self.headers["User-Agent"] = f"aisio/{__version__}"
         del self.adapters["http://"]
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        """Return where a reply leads; one whose address is no text is closed."""
+        try:
+            return super().get_redirect_target(resp)
+        except ValueError:
+            resp.close()
+            raise
 
     def rebuild_auth(
         self, prepared_request: requests.PreparedRequest, response: requests.Response
@@ -252,10 +263,22 @@ class Registry:
                 stream=True,
             ) as reply,
         ):
-            body = reply.raw.read(_LONGEST_ANSWER_BYTES + 1, decode_content=True)
+            return _Answer(reply.status_code, reply.headers, self._body(reply))
+
+    def _body(self, reply: requests.Response) -> bytes:
+        body, least_rate = bytearray(), LeastRate.of(TIMEOUTS)
+        while True:
+            started = perf_counter()
+            data = reply.raw.read1(_PIECE_BYTES, decode_content=True)
+            body += data
+            if not data:
+                return bytes(body)
             if len(body) > _LONGEST_ANSWER_BYTES:
                 raise self.error(f"the answer is longer than {_LONGEST_ANSWER_BYTES} bytes")
-            return _Answer(reply.status_code, reply.headers, body)
+            if least_rate is not None:
+                least_rate.add(len(data), perf_counter() - started)
+                if least_rate.is_missed():
+                    raise least_rate.error(self.about, self.url)
 
     def error(self, text: str, kind: type[E] | None = None, **attributes: Any) -> StorageError:
         """Return an error about this file, a StorageError by default."""
@@ -325,10 +348,17 @@ def plainly_told(about: str, url: str) -> Iterator[None]:
         raise StoreTimeoutError(f"{about}: no answer in time", url=url) from None
     except requests.exceptions.InvalidSchema:
         raise StorageError(f"{about}: it leads to an address that is not https", url=url) from None
+    except requests.TooManyRedirects:
+        raise StorageError(f"{about}: it redirects without end", url=url) from None
     except requests.RequestException as error:
         # Theirs that are also ValueErrors say that a URL or proxy cannot be meant: no retry helps.
         kind = StorageError if isinstance(error, ValueError) else UnavailableError
         raise kind(f"{about}: no answer: {_innermost(error)}", url=url) from None
+    except ValueError as error:
+        # Of an address that cannot be meant, as a redirect may have: urllib3's and Python's own.
+        raise StorageError(
+            f"{about}: it leads to an address that cannot be meant: {type(error).__name__}", url=url
+        ) from None
     except (HTTPError, HTTPException) as error:
         raise UnavailableError(
             f"{about}: the answer broke off: {type(error).__name__}", url=url
@@ -346,8 +376,11 @@ def _innermost(error: BaseException) -> str:
         if nested is None:
             break
         inner = nested
-    text = "" if isinstance(inner, (requests.RequestException, MaxRetryError)) else f": {inner}"
-    return f"{type(inner).__name__}{text}"
+    if isinstance(inner, (requests.RequestException, MaxRetryError)):
+        return type(inner).__name__
+    # A reply that is no HTTP is quoted in some, with whatever characters it has.
+    text = str(inner)[:_LONGEST_REASON]
+    return f"{type(inner).__name__}: {text if text.isprintable() else ascii(text)}"
 
 
 def _reason_of(body: bytes) -> list[str]:

@@ -17,7 +17,9 @@ from aisio.errors import (
     TruncatedError,
     UnavailableError,
 )
-from aisio.replies import ReplyBody, retry_after_s
+from aisio.least_rate import LeastRate
+from aisio.replies import MeasuredBody, retry_after_s
+from aisio.resources.body_reply import PromptBody
 from aisio.resources.ngc_calls import TIMEOUTS, HttpsSession, plainly_told
 
 # int() refuses more than 4,300 digits; no file has more than 18.
@@ -79,7 +81,8 @@ class NgcReply:
         self._about = about
         self._response = response
         self._http = http
-        self._body = ReplyBody(response.raw, file.url)
+        body = PromptBody(response.raw, file.url)
+        self._body = MeasuredBody(body, LeastRate.of(TIMEOUTS), file.url)
 
     def readinto(self, buffer: memoryview, /) -> int:
         """Fill a prefix of the buffer and return its length; 0 at the end.
@@ -103,7 +106,7 @@ class NgcReply:
 
     def close(self) -> None:
         """Let go of the connection."""
-        self._body.close()
+        self._response.close()
         self._http.close()
 
 

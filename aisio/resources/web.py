@@ -19,8 +19,8 @@ from aisio.errors import AccessError, StorageError
 from aisio.http_urls import name_hint
 from aisio.least_rate import LeastRate
 from aisio.records import ByteRange, ObjectInfo, RetryPolicy, Timeouts
-from aisio.replies import ReplyBody, retry_after_s
-from aisio.resources.body_reply import BodyReply
+from aisio.replies import retry_after_s
+from aisio.resources.body_reply import BodyReply, PromptBody
 from aisio.resources.ngc_calls import TIMEOUTS, HttpsSession, plainly_told
 from aisio.resources.ngc_reply import span_of
 from aisio.retries import Attempts, retry
@@ -104,7 +104,7 @@ class WebOrigin:
         root, _, name = self.url.rpartition("/")
         info = ObjectInfo(root, name, size, etag=etag.strip('"'))
         expected = None if size is None else size - start
-        body = ReplyBody(response.raw, self.url)
+        body = PromptBody(response.raw, self.url)
         rate = LeastRate.of(self._timeouts)
         return BodyReply(Body(body, info, expected, least_rate=rate), start)
 

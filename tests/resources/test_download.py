@@ -461,6 +461,23 @@ def test_nothing_is_asked_for_that_does_not_fit_on_the_disk(target):
     assert left(target) == []
 
 
+def test_a_mirror_that_claims_too_much_gives_way_to_the_next(target):
+    """The next one may tell another size, and the true one."""
+    claims = Origin(whole(), size_bytes=2**60, url="test://claims")
+    fetch(target, claims, Origin(whole(), url="test://mirror"))
+    assert target.read_bytes() == DATA
+
+
+def test_a_claim_is_named_beside_the_other_mirrors_failures(target):
+    """Where all claim too much, the disk is what is wrong."""
+    claims = [Origin(whole(), size_bytes=2**60, url=f"test://{number}") for number in "12"]
+    with pytest.raises(StorageError, match=r"(?s)bytes are needed.*no such"):
+        fetch(target, claims[0], Origin(NotFoundError("no such"), url="test://mirror"))
+    with pytest.raises(OSError, match="bytes are needed") as failure:
+        fetch(target, *claims)
+    assert failure.value.errno == errno.ENOSPC
+
+
 def test_a_disk_that_fills_up_leaves_nothing(target):
     """Also where nothing said before how much would come."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)

@@ -255,7 +255,7 @@ def test_a_key_is_not_sent_to_where_the_authentication_service_points(
         (requests.ReadTimeout("/?secret"), StoreTimeoutError),
         (ReadTimeoutError(cast("Any", None), "/?secret", "late"), StoreTimeoutError),
         (requests.ConnectionError(MaxRetryError(cast("Any", None), "/?secret")), UnavailableError),
-        (requests.TooManyRedirects("/?secret"), UnavailableError),
+        (requests.TooManyRedirects("/?secret"), StorageError),
         (requests.exceptions.InvalidURL("/?secret"), StorageError),
         (requests.exceptions.InvalidSchema("/?secret"), StorageError),
         (ProtocolError("/?secret"), UnavailableError),

@@ -37,6 +37,7 @@ DATA = os.urandom(5 * MIB + 3)
 DIGEST = hashlib.sha256(DATA).hexdigest()
 PATH = "/v1/objects/data/large"
 FAST = RetryPolicy(attempts=3, first_wait_s=0.0, longest_wait_s=0.01)
+ONCE = RetryPolicy(attempts=1)
 SOON = Timeouts(connect_s=1.0, read_s=1.0)
 TEN = b"0123456789"
 
@@ -133,6 +134,37 @@ def test_a_line_that_trickles_counts_as_silent(gateway):
         proxy.add(Trickle(100, 0.01), method="GET", path=PATH)
         with pytest.raises(StoreTimeoutError, match="came too slowly"):
             read(WebOrigin(f"{proxy.endpoint}{PATH}", FAST, slow))
+
+
+def test_a_mirror_that_trickles_gives_way_to_the_next(gateway, target):
+    """Bytes are handed over as they come: a full buffer would be waited for for hours."""
+    slow = Timeouts(read_s=5.0, least_bytes_per_s=100_000, slow_s=0.2)
+    with FaultProxy(gateway) as proxy:
+        proxy.add(Trickle(100, 0.01), method="GET", path=PATH)
+        mirrors = [WebOrigin(f"{where}{PATH}", ONCE, slow) for where in (proxy.endpoint, gateway)]
+        download(mirrors, target, digest=DIGEST, retry=ONCE)
+    assert target.read_bytes() == DATA
+
+
+@pytest.mark.parametrize(
+    "location",
+    ["http://[::1", "http://a..b/", "http://host:99999/", "/\xff\xfe", "file:///x", "", "/a/file"],
+)
+def test_a_redirect_that_leads_nowhere_is_final(location):
+    """It is an error of aisio, so that the next mirror is tried; asking again would not help."""
+    broken = Reply(302, b"", {"Location": location})
+    with Server(*[broken] * 40) as server, pytest.raises(StorageError) as failure:
+        WebOrigin(f"{server.url}/a/file", FAST).open()
+    assert type(failure.value) is StorageError
+    assert not failure.value.given_up
+
+
+def test_what_is_no_http_is_quoted_without_control_characters():
+    """They could be a terminal's."""
+    with Server(Reply(200, b"", {"Content-Length": "1", "content-length": "2\x1b[2J"})) as server:
+        with pytest.raises(StorageError) as failure:
+            WebOrigin(f"{server.url}/a/file", ONCE).open()
+    assert str(failure.value).isprintable()
 
 
 def test_a_cut_reply_is_gone_on_with_on_the_same_version(target):
