@@ -164,10 +164,7 @@ class Cache:
                 "a folder on one that has"
             ) from error
         try:
-            with suppress(OSError):
-                # Not over what another user's process left when it was killed.
-                with os.fdopen(new_file(beside(path, HOLDER)), "w", encoding="utf-8") as file:
-                    file.write(f"process {os.getpid()} on {socket.gethostname()}")
+            _name_holder(path)
             yield
         finally:
             with suppress(OSError):
@@ -265,6 +262,12 @@ def _check_writable(folder: Path) -> None:
         is_read_only = os.statvfs(folder).f_flag & os.ST_RDONLY
         code = errno.EROFS if is_read_only else errno.EACCES
         raise OSError(code, os.strerror(code), str(folder))
+
+
+def _name_holder(path: Path) -> None:
+    # Not over what another user's process left when it was killed.
+    with suppress(OSError), os.fdopen(new_file(beside(path, HOLDER)), "wb") as file:
+        file.write(f"process {os.getpid()} on {socket.gethostname()}".encode())
 
 
 def _holder(path: Path) -> str:

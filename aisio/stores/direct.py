@@ -2,9 +2,9 @@
 
 What is verified, by what obstore lets us see (it shows the ETag and no other checksum):
 
-    every read and range   the length; a body that was cut is resumed by obstore, on the same ETag,
-                           where the store shows one (most web servers do); where not, it is an
-                           error of `get`, and `read` begins again
+    every read and range   the length; a body that was cut is continued, on the same ETag, where
+                           the store shows one (most web servers do); where not, it is an error of
+                           `get`, and `read` begins again
     S3, whole object       MD5, where the ETag is one: 32 hexadecimal digits, so not for objects
                            that were uploaded in parts
     S3, put                MD5 of the object, or of the parts' MD5s, against the ETag
@@ -15,20 +15,17 @@ An S3 ETag is no MD5 where KMS or a customer's key encrypts, and looks the same:
 
 Names: obstore takes "/a" and "a/" for "a", and knows no "a//b" and no control characters. Such
 names are refused here, and a listing that meets one of the latter two fails. A "folder marker" that
-some consoles make ("a/", empty) is left out of listings where something lies below it.
+some consoles make ("a/", empty) is left out of listings: obstore shows it as "a". An empty entry is
+looked up before it is listed, where something lies below it or its name has no ending (".txt").
 
 Credentials come from the settings, else from where the cloud's own tools look: `DirectSettings`.
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
 import re
-from collections.abc import Iterator
-from math import inf
-from time import perf_counter
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 from aisio.errors import (
     ConfigError,
@@ -36,18 +33,24 @@ from aisio.errors import (
     NotFoundError,
     RangeError,
     StorageError,
-    UnavailableError,
     UrlError,
 )
-from aisio.least_rate import HANDED_OVER_AFTER_S, LeastRate
+from aisio.least_rate import LeastRate
 from aisio.payloads import Payload, PutData
 from aisio.records import ByteRange, Checksum, ObjectInfo, RetryPolicy
+from aisio.retries import RETRIED, Attempts, retry
 from aisio.stores.base import Store
 from aisio.stores.direct_errors import translated
+from aisio.stores.direct_parts import HashedParts
+from aisio.stores.direct_refusals import SAYS_LITTLE
+from aisio.stores.direct_reply import DirectReply
 from aisio.stores.direct_settings import DirectSettings, open_bucket
+from aisio.stores.direct_waits import AskedWaits
 from aisio.stores.forked import keep, obstore_here
 from aisio.streams import Body
 from aisio.urls import WEB_SCHEMES, ObjectUrl
+
+T = TypeVar("T")
 
 STREAM_CHUNK_BYTES = 16 * 1024
 """Least size of a piece that obstore hands over: it waits until it has so many, however slowly they
@@ -56,8 +59,6 @@ come. With 256 KiB, 100 KB took 8 us of CPU less and 2 MB 140 us more (loopback,
 WHOLE_PUT_BYTES = 16 * 1024 * 1024
 """Larger data goes up in parts."""
 
-_PART_BYTES = 8 * 1024 * 1024
-_MOST_PARTS = 9_000
 _PARTS_AT_ONCE = 4
 _LIST_CHUNK = 1000
 _MD5 = re.compile(r"[0-9a-f]{32}")
@@ -74,18 +75,29 @@ class DirectStore(Store):
     def __init__(self, settings: DirectSettings | None = None) -> None:
         self.settings = settings or DirectSettings()
         self._pid = 0
-        self._opened: dict[str, Any] = {}
+        self._opened: dict[tuple[str, bool], Any] = {}
+        self._waits = AskedWaits(self.settings.tls)
 
     def __repr__(self) -> str:
         return f"DirectStore({self.settings!r})"
 
     @property
     def retry_policy(self) -> RetryPolicy:
-        """That of the settings, which obstore has too."""
+        """That of the settings."""
         return self.settings.retry
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"settings": self.settings, "_pid": 0, "_opened": {}}
+        waits = AskedWaits(self.settings.tls)
+        return {"settings": self.settings, "_pid": 0, "_opened": {}, "_waits": waits}
+
+    def _tried(self, operation: str, url: ObjectUrl, call: Callable[[], T]) -> T:
+        """Call obstore until it succeeds, fails for good, or the budget is spent."""
+
+        def attempt() -> T:
+            with translated(operation, url, self._waits.of):
+                return call()
+
+        return retry(attempt, Attempts(self.settings.retry))
 
     def list(self, prefix: ObjectUrl, *, start_after: str = "") -> Iterator[ObjectInfo]:
         """See `Store.list`; a web server has no listings.
@@ -106,13 +118,14 @@ class DirectStore(Store):
 
     def _list(self, prefix: ObjectUrl, start_after: str) -> Iterator[ObjectInfo]:
         bucket, last = prefix.with_name(""), ""
-        entries = self._entries(prefix, start_after)
+        entries = self._all_entries(prefix, start_after)
         entry = next(entries, None)
         while entry is not None:
             following = next(entries, None)
             name = entry["path"]
             heads = following is not None and following["path"].startswith(f"{name}/")
-            suspect = entry["size"] == 0 and (name <= last or heads)
+            bare = "." not in name.rpartition("/")[2]
+            suspect = entry["size"] == 0 and (name <= last or heads or bare)
             if not (suspect and self._is_marker(bucket.with_name(name))):
                 if name <= last:
                     raise StorageError(
@@ -124,12 +137,26 @@ class DirectStore(Store):
                 yield self._info(prefix, entry)
             entry = following
 
+    def _all_entries(self, prefix: ObjectUrl, start_after: str) -> Iterator[dict[str, Any]]:
+        """Yield the entries of `_entries`; a listing that broke off goes on behind the last one."""
+        attempts = Attempts(self.settings.retry)
+        while True:
+            try:
+                for entry in self._entries(prefix, start_after):
+                    yield entry
+                    if entry["path"] > start_after:
+                        start_after = entry["path"]
+                        attempts.renew()
+                return
+            except RETRIED as error:
+                attempts.failed(error)
+
     def _entries(self, prefix: ObjectUrl, start_after: str) -> Iterator[dict[str, Any]]:
         """Yield obstore's own records of the names that begin with the prefix."""
         name = prefix.name
         offset = max(_just_before(name), start_after) or None
         folder = name.rpartition("/")[0] or None
-        with translated("list", prefix):
+        with translated("list", prefix, self._waits.of):
             store = self._bucket(prefix)
             chunks = obstore_here().api.list(store, folder, offset=offset, chunk_size=_LIST_CHUNK)
             for chunk in chunks:
@@ -148,10 +175,17 @@ class DirectStore(Store):
             return True
 
     def head(self, url: ObjectUrl) -> ObjectInfo:
-        """See `Store.head`."""
+        """See `Store.head`; a refusal that says little is asked again by a GET, which says why."""
         name = _name(url)
-        with translated("head", url):
-            return self._info(url, obstore_here().api.head(self._bucket(url), name))
+        try:
+            head = obstore_here().api.head
+            return self._info(url, self._tried("head", url, lambda: head(self._bucket(url), name)))
+        except StorageError as error:
+            if error.status not in SAYS_LITTLE:
+                raise
+        info, _, reply = self._open(url, None)
+        reply.close()
+        return info
 
     def get(
         self, url: ObjectUrl, byte_range: ByteRange | None = None, *, etl_name: str | None = None
@@ -174,19 +208,41 @@ class DirectStore(Store):
             return self._get(url, None)
 
     def _get(self, url: ObjectUrl, byte_range: ByteRange | None) -> Body:
+        info, (start, stop), reply = self._open(url, byte_range)
+        checksum = info.checksum if stop - start == info.size_bytes else None
+        least_rate = LeastRate.of(self.settings.timeouts)
+        attempts = Attempts(self.settings.retry)
+
+        def resume(got: int, error: StorageError) -> DirectReply:
+            # A weak ETag, as none, does not tell whether the rest is of the same bytes.
+            if not info.etag or info.etag.startswith("W/"):
+                raise error
+            attempts.failed(error)
+            now, span, rest = self._open(url, ByteRange(start + got, stop))
+            if now.etag != info.etag or span != (start + got, stop):
+                rest.close()
+                raise error
+            return rest
+
+        return Body(reply, info, stop - start, checksum, resume, least_rate=least_rate)
+
+    def _open(
+        self, url: ObjectUrl, byte_range: ByteRange | None
+    ) -> tuple[ObjectInfo, tuple[int, int], DirectReply]:
+        """Return what the store says of an object, which bytes come, and the bytes."""
         name = _name(url)
         options: dict[str, Any] = {}
         if byte_range is not None and byte_range.stop is not None:
             options["range"] = (byte_range.start, byte_range.stop)
         elif byte_range is not None and byte_range.start:
             options["range"] = {"offset": byte_range.start}
-        with translated("get", url):
+
+        def get() -> tuple[ObjectInfo, tuple[int, int], DirectReply]:
             result = obstore_here().api.get(self._bucket(url), name, options=options)
-            info, (start, stop) = self._info(url, result.meta), result.range
             stream = result.stream(min_chunk_size=STREAM_CHUNK_BYTES)
-        checksum = info.checksum if stop - start == info.size_bytes else None
-        least_rate = LeastRate.of(self.settings.timeouts)
-        return Body(_Reply(stream, url), info, stop - start, checksum, least_rate=least_rate)
+            return self._info(url, result.meta), result.range, DirectReply(stream, url)
+
+        return self._tried("get", url, get)
 
     def put(self, url: ObjectUrl, data: PutData) -> ObjectInfo:
         """See `Store.put`; large data goes up in parts, at most 5 of them in memory.
@@ -198,14 +254,17 @@ class DirectStore(Store):
         if url.provider in WEB_SCHEMES:
             raise ConfigError(f"put {url}: web servers are only read")
         with Payload(data) as payload:
-            hashed = _HashedParts(payload)
-            with translated("put", url):
-                put = obstore_here().api.put
-                if payload.size_bytes <= WHOLE_PUT_BYTES:
-                    reply = put(self._bucket(url), name, hashed.whole(), use_multipart=False)
-                else:
+            hashed = HashedParts(payload)
+            put = obstore_here().api.put
+            if payload.size_bytes <= WHOLE_PUT_BYTES:
+                data = hashed.whole()
+                reply = self._tried(
+                    "put", url, lambda: put(self._bucket(url), name, data, use_multipart=False)
+                )
+            else:
+                with translated("put", url):
                     reply = put(
-                        self._bucket(url),
+                        self._bucket(url, retries=True),
                         name,
                         hashed.chunks(),
                         use_multipart=True,
@@ -214,7 +273,7 @@ class DirectStore(Store):
                     )
             return self._check_put(url, _bare(reply["e_tag"]), hashed)
 
-    def _check_put(self, url: ObjectUrl, etag: str, sent: _HashedParts) -> ObjectInfo:
+    def _check_put(self, url: ObjectUrl, etag: str, sent: HashedParts) -> ObjectInfo:
         same_form = _MD5.sub("", etag.lower(), count=1) == _MD5.sub("", sent.etag, count=1)
         if self._shows_md5(url) and same_form and etag.lower() != sent.etag:
             raise IntegrityError(
@@ -243,21 +302,28 @@ class DirectStore(Store):
         if not missing_ok:
             self.head(url)
         try:
-            with translated("delete", url):
-                obstore_here().api.delete(self._bucket(url), name)
+            delete = obstore_here().api.delete
+            self._tried("delete", url, lambda: delete(self._bucket(url), name))
         except NotFoundError:
             if not missing_ok:
                 raise
 
-    def _bucket(self, url: ObjectUrl) -> Any:
-        """Return obstore's own object for a bucket, made on first use in this process."""
+    def _bucket(self, url: ObjectUrl, *, retries: bool = False) -> Any:
+        """Return obstore's own object for a bucket, made on first use in this process.
+
+        Args:
+            url: Anything in it.
+            retries: One that tries again by itself, as parts of an upload need it.
+        """
         here = obstore_here()
         if self._pid != here.pid:
             keep(self._opened)
             self._pid, self._opened = here.pid, {}
-        store = self._opened.get(url.root)
+        key = url.root, retries
+        store = self._opened.get(key)
         if store is None:
-            store = self._opened.setdefault(url.root, open_bucket(here, self.settings, url))
+            made = open_bucket(here, self.settings, url, retries=retries)
+            store = self._opened.setdefault(key, made)
         return store
 
     def _shows_md5(self, url: ObjectUrl) -> bool:
@@ -281,92 +347,6 @@ _NO_MD5_HINT = (
     "put it again; if KMS or a customer's key encrypts this bucket, its ETags are no MD5: "
     "pass DirectSettings(verify_etag=False)"
 )
-
-
-class _HashedParts:
-    """A payload whose S3 ETag is computed while it is sent."""
-
-    def __init__(self, payload: Payload) -> None:
-        self._payload = payload
-        self.size_bytes = payload.size_bytes
-        self.part_bytes = max(_PART_BYTES, -(-payload.size_bytes // _MOST_PARTS))
-        self.etag = ""
-
-    def whole(self) -> bytes | memoryview:
-        chunks = [*self._payload.chunks()]
-        data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-        self.etag = hashlib.md5(data).hexdigest()
-        return data
-
-    def chunks(self) -> Iterator[bytes | memoryview]:
-        digests: list[bytes] = []
-        part, room = hashlib.md5(), self.part_bytes
-        for chunk in self._payload.chunks():
-            view = memoryview(chunk)
-            while view:
-                head, view = view[:room], view[room:]
-                part.update(head)
-                room -= len(head)
-                yield head
-                if not room:
-                    digests.append(part.digest())
-                    part, room = hashlib.md5(), self.part_bytes
-        if room < self.part_bytes:
-            digests.append(part.digest())
-        self.etag = f"{hashlib.md5(b''.join(digests)).hexdigest()}-{len(digests)}"
-
-
-class _Reply:
-    """obstore's stream of chunks as an open reply; see `aisio.streams.RawReply`.
-
-    A forked child only closes it: the `Body` that reads it sees to that.
-    """
-
-    def __init__(self, stream: Any, url: ObjectUrl) -> None:
-        self._stream = stream
-        self._url = url
-        self._pid = os.getpid()
-        self._rest = memoryview(b"")
-
-    def read(self, size: int = -1, /) -> bytes:
-        """Return `size` bytes, all by default; fewer at the end, or where they come slowly."""
-        parts: list[bytes | memoryview] = []
-        left, until_s = size, inf if size < 0 else perf_counter() + HANDED_OVER_AFTER_S
-        while left and (chunk := self._chunk()):
-            used = len(chunk) if size < 0 else min(left, len(chunk))
-            self._rest = chunk[used:]
-            parts.append(chunk[:used])
-            left -= used
-            if left and perf_counter() > until_s:
-                break
-        # The buffer behind a view is the chunk itself: one that fits whole is not copied.
-        if len(parts) == 1 and isinstance(whole := memoryview(parts[0]).obj, bytes):
-            return whole if len(whole) == len(parts[0]) else bytes(parts[0])
-        return b"".join(parts)
-
-    def readinto(self, buffer: memoryview, /) -> int:
-        """Fill a prefix of the buffer and return its length, 0 at the end."""
-        chunk = self._chunk()
-        count = min(len(buffer), len(chunk))
-        buffer[:count] = chunk[:count]
-        self._rest = chunk[count:]
-        return count
-
-    def _chunk(self) -> memoryview:
-        if self._rest:
-            return self._rest
-        try:
-            with translated("GET", self._url):
-                return memoryview(next(self._stream, b""))
-        except UnavailableError:
-            # As an early end: whoever counts the bytes can say more than "connection reset".
-            return memoryview(b"")
-
-    def close(self) -> None:
-        """Let go of the connection."""
-        if os.getpid() != self._pid:
-            keep(self._stream)
-        self._rest, self._stream = memoryview(b""), iter(())
 
 
 def _name(url: ObjectUrl) -> str:

@@ -14,6 +14,12 @@ from typing import Any
 from aisio.config import first_set, is_set, set_with
 from aisio.errors import AccessError, ConfigError
 from aisio.records import RetryPolicy, Timeouts, TlsFiles
+from aisio.stores.direct_checks import (
+    certificates,
+    check_endpoint,
+    check_environment,
+    check_options,
+)
 from aisio.stores.forked import Obstore
 from aisio.urls import MEMORY, WEB_SCHEMES, ObjectUrl
 
@@ -21,7 +27,19 @@ _CLASSES = {"aws": "S3Store", "gcp": "GCSStore", "azure": "AzureStore"}
 DIRECT_PROVIDERS = frozenset(_CLASSES)
 """Providers that are reached through a cluster or directly."""
 
-_ENDPOINT_OPTIONS = {"aws": "endpoint", "gcp": "base_url", "azure": "endpoint"}
+_ENDPOINT_OPTIONS = {
+    "aws": ("endpoint", "endpoint_url"),
+    "gcp": ("base_url", "google_base_url"),
+    "azure": ("endpoint", "azure_storage_endpoint", "azure_endpoint"),
+}
+"""Names of obstore's setting for a base URL; the first is the one that is passed on."""
+
+_ENDPOINT_VARIABLES = {
+    "aws": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"),
+    "gcp": ("GOOGLE_BASE_URL",),
+    "azure": ("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT"),
+}
+_CA_VARIABLES = ("AIS_CLIENT_CA", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 _CREDENTIAL_OPTIONS = frozenset(
     {"access_key_id", "secret_access_key", "session_token", "token", "skip_signature", "role_arn"}
 )
@@ -31,6 +49,7 @@ _FOR_EVER = timedelta(days=365)
 _VARIABLES = (
     *("AWS_", "GOOGLE_", "AZURE_", "IDENTITY_", "MSI_"),
     *("HTTP", "http", "ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy"),
+    *(*_CA_VARIABLES, "SSL_CERT_"),
 )
 """What the names of variables begin with that say who this is, and the way to the cloud."""
 
@@ -52,8 +71,10 @@ class DirectSettings:
         options: obstore's own settings of the store ("access_key_id", "skip_signature",
             "account_name", ...), over all of the above; never shown by `repr`.
         timeouts: Per request.
-        retry: Handed to obstore, whose loop it is; its waits are at least a millisecond.
-        tls: Certificates; a client's own cannot be used.
+        retry: As for a client; of an upload in parts, obstore's own loop follows it for each part.
+        tls: Certificates; a client's own cannot be used. Authorities are trusted besides those of
+            the system; without `ca_file` the ones of AWS_CA_BUNDLE or `ca_bundle` (S3 only), else
+            AIS_CLIENT_CA, REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE.
         verify_etag: Take an S3 ETag of 32 digits for an MD5; false where KMS or a customer's key
             encrypts.
     """
@@ -67,8 +88,16 @@ class DirectSettings:
     verify_etag: bool = True
 
 
-def open_bucket(here: Obstore, settings: DirectSettings, url: ObjectUrl) -> Any:
+def open_bucket(
+    here: Obstore, settings: DirectSettings, url: ObjectUrl, *, retries: bool = False
+) -> Any:
     """Return obstore's object for the bucket of a URL; no request is made.
+
+    Args:
+        here: The obstore of this process.
+        settings: How to reach the bucket.
+        url: The bucket, or anything in it.
+        retries: Have obstore try again by itself.
 
     Raises:
         ConfigError: The settings cannot work, or the URL can only mean something in a cluster.
@@ -77,25 +106,52 @@ def open_bucket(here: Obstore, settings: DirectSettings, url: ObjectUrl) -> Any:
     provider = url.provider
     if provider == MEMORY:
         return here.memory.setdefault(url.bucket, here.api.store.MemoryStore())
-    patience = {"client_options": _client(settings), "retry_config": _retry(settings.retry)}
+    retry_config = _retry(settings.retry) if retries else {"max_retries": 0}
     if provider in WEB_SCHEMES:
-        return here.api.store.HTTPStore(url.root, **patience)
+        client = _client(settings, None)
+        return here.api.store.HTTPStore(url.root, client_options=client, retry_config=retry_config)
     if provider not in _CLASSES or url.namespace:
         raise ConfigError(f"{url} is in a cluster; it cannot be reached directly")
-    config = {**_given(settings, provider), **_by_short_names(settings.options, provider)}
+    given = {**_given(settings, provider), **_by_short_names(settings.options, provider)}
+    check_options(given)
+    check_environment(provider)
+    files = _from_boto(given, url) if provider == "aws" else _AwsFiles()
+    others = {
+        name: value for name, value in given.items() if name not in _ENDPOINT_OPTIONS[provider]
+    }
+    config = {**files.config, **others, **_endpoint(given, files, provider)}
     if provider == "aws":
         # We delete one object at a time, and not all that speak S3 know the other call.
-        config = {"disable_bulk_delete": True, **_from_boto(config, url), **config}
-    return getattr(here.api.store, _CLASSES[provider])(url.bucket, **config, **patience)
+        config = {"disable_bulk_delete": True, **config}
+    cls = getattr(here.api.store, _CLASSES[provider])
+    client = _client(settings, files.ca_file)
+    return cls(url.bucket, **config, client_options=client, retry_config=retry_config)
 
 
 def _given(settings: DirectSettings, provider: str) -> dict[str, Any]:
     given = {}
     if settings.endpoint is not None:
-        given[_ENDPOINT_OPTIONS[provider]] = settings.endpoint
+        check_endpoint(settings.endpoint, "DirectSettings.endpoint")
+        given[_ENDPOINT_OPTIONS[provider][0]] = settings.endpoint
     if settings.region is not None and provider == "aws":
         given["region"] = settings.region
     return given
+
+
+def _endpoint(given: Mapping[str, Any], files: _AwsFiles, provider: str) -> dict[str, str]:
+    """Return the base URL of the first place that has one, as obstore's setting."""
+    names, variables = _ENDPOINT_OPTIONS[provider], _ENDPOINT_VARIABLES[provider]
+    options = ((f"DirectSettings.options[{name!r}]", given.get(name)) for name in names)
+    environment = ((name, first_set(name)) for name in variables)
+    for where, text in (*options, *environment, ("endpoint_url of ~/.aws/config", files.endpoint)):
+        if text:
+            check_endpoint(text, where)
+            found = {names[0]: text}
+            if is_set("AWS_ENDPOINT_URL_S3") and provider == "aws":
+                # obstore would take the variable, whatever it is given as the endpoint.
+                found["aws_endpoint_url_s3"] = text
+            return found
+    return {}
 
 
 def _by_short_names(options: Mapping[str, Any], provider: str) -> dict[str, Any]:
@@ -105,7 +161,7 @@ def _by_short_names(options: Mapping[str, Any], provider: str) -> dict[str, Any]
     return {name.lower().removeprefix("aws_"): value for name, value in options.items()}
 
 
-def _client(settings: DirectSettings) -> dict[str, Any]:
+def _client(settings: DirectSettings, aws_ca_file: str | None) -> dict[str, Any]:
     if settings.tls.client_cert_file:
         raise ConfigError("direct stores cannot show a client certificate (tls.client_cert_file)")
     # A limit on the whole request would cut the reading of large objects.
@@ -115,7 +171,15 @@ def _client(settings: DirectSettings) -> dict[str, Any]:
     if not settings.tls.verify:
         client["allow_invalid_certificates"] = True
     if settings.tls.ca_file:
-        client["root_certificate"] = Path(settings.tls.ca_file).read_bytes()
+        client["root_certificate"] = certificates(settings.tls.ca_file, "tls.ca_file")
+    elif aws_ca_file:
+        client["root_certificate"] = certificates(aws_ca_file, "AWS_CA_BUNDLE or ca_bundle")
+    else:
+        name = next((name for name in _CA_VARIABLES if is_set(name)), None)
+        file = first_set(name) if name else None
+        # requests, whose variables two of them are, takes folders as well; obstore does not.
+        if name and file and not Path(file).is_dir():
+            client["root_certificate"] = certificates(file, name)
     return client
 
 
@@ -138,25 +202,53 @@ def _retry(policy: RetryPolicy) -> dict[str, Any]:
     }
 
 
-def _from_boto(given: Mapping[str, Any], url: ObjectUrl) -> dict[str, Any]:
+@dataclass(frozen=True)
+class _AwsFiles:
+    """What AWS's own files say.
+
+    Attributes:
+        config: Settings of obstore.
+        endpoint: Base URL of S3; None where they name none.
+        ca_file: PEM file of the authorities to trust, also from AWS_CA_BUNDLE; likewise.
+    """
+
+    config: Mapping[str, Any] = field(default_factory=dict)
+    endpoint: str | None = None
+    ca_file: str | None = None
+
+
+def _from_boto(given: Mapping[str, Any], url: ObjectUrl) -> _AwsFiles:
     """Return what AWS's own files say and neither the settings nor the environment do.
 
     obstore reads the environment by itself, over these files and under what is passed to it.
     """
-    if _CREDENTIAL_OPTIONS & given.keys() or is_set("AWS_SKIP_SIGNATURE"):
-        return {}
-    if find_spec("botocore") is None:
-        return {}
-    found: dict[str, Any] = {}
+    by_settings = _CREDENTIAL_OPTIONS & given.keys() or is_set("AWS_SKIP_SIGNATURE")
+    if by_settings or find_spec("botocore") is None:
+        return _AwsFiles(ca_file=first_set("AWS_CA_BUNDLE"))
+    config: dict[str, Any] = {}
     with boto_session(str(url)) as session:
         credentials = session.get_credentials()
         if credentials is not None:
-            found["credential_provider"] = _provider(credentials.get_frozen_credentials)
-        if not is_set("AWS_REGION", "AWS_DEFAULT_REGION"):
-            found["region"] = session.get_config_variable("region")
-        if not is_set("AWS_ENDPOINT", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"):
-            found["endpoint"] = session.get_scoped_config().get("endpoint_url")
-    return {name: value for name, value in found.items() if value is not None}
+            config["credential_provider"] = _provider(credentials.get_frozen_credentials)
+        region = session.get_config_variable("region")
+        if region and not is_set("AWS_REGION", "AWS_DEFAULT_REGION"):
+            config["region"] = region
+        return _AwsFiles(config, _endpoint_in(session), session.get_config_variable("ca_bundle"))
+
+
+def _endpoint_in(session: Any) -> str | None:
+    """Return the endpoint of S3 in AWS's files: of the profile's services, else the profile's.
+
+    Source:
+        AWS SDKs and Tools Reference Guide, "Service-specific endpoints".
+    """
+    if session.get_config_variable("ignore_configured_endpoint_urls"):
+        return None
+    profile = session.get_scoped_config()
+    services = session.full_config.get("services", {}).get(profile.get("services"), {})
+    of_s3 = services.get("s3", {})
+    found = of_s3.get("endpoint_url") if isinstance(of_s3, dict) else None
+    return found or profile.get("endpoint_url")
 
 
 @contextmanager

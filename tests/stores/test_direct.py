@@ -33,7 +33,7 @@ pytest.importorskip("moto")
 pytest.importorskip("aiohttp")
 
 from aisio.gateway import Gateway
-from aisio.testing.fault_proxy import FaultProxy, Stall
+from aisio.testing.fault_proxy import Cut, FaultProxy, Stall
 
 KEYS = {"access_key_id": "k", "secret_access_key": "the-secret"}
 FAST = RetryPolicy(attempts=3, first_wait_s=0.001, longest_wait_s=0.002)
@@ -183,7 +183,7 @@ class TestWeb:
         """What is missing is said to be, and a pasted quoted address gets a hint."""
         with pytest.raises(NotFoundError, match="missing"):
             store.head(root.join("missing"))
-        with pytest.raises(NotFoundError, match="names stand as they are"):
+        with pytest.raises(NotFoundError, match="never as a query"):
             store.get(root.join("a%20b?token=x"))
 
     def test_it_is_only_read(self, store, root):
@@ -232,6 +232,12 @@ class TestNames:
             raw("PUT", bucket.with_name(name), data=data)
         listed = [(info.name, info.size_bytes) for info in s3_store.list(bucket)]
         assert listed == [("a-b", 1), ("a/empty", 0), ("a/x", 1), ("c", 0)]
+
+    def test_a_folder_marker_with_nothing_below_it_is_not_listed(self, s3_store, bucket, raw):
+        """It is no object that could be read; an empty object of such a name is."""
+        for name in ("empty", "marker/", "z.txt"):
+            raw("PUT", bucket.with_name(name), data=b"")
+        assert [info.name for info in s3_store.list(bucket)] == ["empty", "z.txt"]
 
     def test_an_object_beside_its_folder_marker_is_listed_once(self, s3_store, bucket, raw):
         """The marker has the object's name in obstore's listing."""
@@ -296,10 +302,33 @@ class TestReads:
             assert direct(server, verify_etag=False).read(OBJECT) == b"hellO"
 
     def test_a_cut_body_is_resumed(self):
-        """The rest is asked for by range, on the same ETag."""
-        with Server(whole(b"01234", "v", 10), rest(b"56789", "v", 5, 10)) as server:
+        """By range, behind what obstore handed over: it keeps back less than 16 KiB."""
+        full = rest(b"0123456789", "v", 0, 10)
+        with Server(whole(b"01234", "v", 10), full) as server:
             assert direct(server).read(OBJECT) == b"0123456789"
-        assert [request.headers["Range"] for request in server.requests] == [None, "bytes=5-9"]
+        assert [request.headers["Range"] for request in server.requests] == [None, "bytes=0-9"]
+
+    def test_a_cut_body_is_resumed_behind_what_came(self, s3, s3_store, bucket):
+        """Nothing is asked for twice but what obstore kept back."""
+        data = os.urandom(1_000_000)
+        s3_store.put(bucket.join("o"), data)
+        with FaultProxy(s3) as proxy:
+            proxy.add(Cut(600_000), method="GET", path=f"/{bucket.bucket}/o", times=1)
+            store = DirectStore(DirectSettings(proxy.endpoint, "us-east-1", KEYS, retry=FAST))
+            with store.get(bucket.join("o")) as body:
+                assert body.readall() == data
+            _, second = proxy.requests
+        start = int(second.headers["Range"].removeprefix("bytes=").partition("-")[0])
+        assert 600_000 - 16 * 1024 <= start <= 600_000
+
+    def test_a_weak_etag_does_not_join_two_replies(self):
+        """It promises the same meaning, not the same bytes."""
+        replies = [
+            Reply(200, body, {**DATED, "ETag": 'W/"v"', "Content-Length": "10"}) for body in DIGITS
+        ]
+        with Server(*replies) as server:
+            assert direct(server).read(OBJECT) == b"0123456789"
+        assert [request.headers["Range"] for request in server.requests] == [None, None]
 
     @pytest.mark.parametrize("faults", [1, 2])
     def test_a_cut_body_without_an_etag_is_read_again(self, faults):
@@ -337,7 +366,7 @@ class TestReads:
 
     def test_another_version_is_not_read_on(self):
         """A body cut for good is an error, never a mixture."""
-        with Server(whole(b"01234", "v", 10), rest(b"56789", "w", 5, 10)) as server:
+        with Server(whole(b"01234", "v", 10), rest(b"0123456789", "w", 0, 10)) as server:
             body = direct(server).get(OBJECT)
             with body, pytest.raises(TruncatedError, match="expected 10 bytes, got"):
                 body.readall()
