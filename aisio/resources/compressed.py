@@ -23,13 +23,22 @@ class Limits:
 
     Attributes:
         max_members: Files, folders and links.
+        min_bytes_per_member: Of the archive; a million empty files can be made of a few KB.
+        min_members: So many members are let through however small the archive is.
         max_ratio: Bytes for each byte of the archive; gzip makes at most 1,032 of one.
         min_bytes: So many bytes are let through whatever the ratio is.
     """
 
     max_members: int = 10_000_000
+    min_bytes_per_member: int = 4
+    min_members: int = 100_000
     max_ratio: int = 200
     min_bytes: int = 16 * _GIB
+
+    def most_members(self, path: Path) -> int:
+        """Return how many members a file may unpack to."""
+        by_size = path.stat().st_size // self.min_bytes_per_member
+        return min(self.max_members, max(self.min_members, by_size))
 
     def most_bytes(self, path: Path) -> int:
         """Return how many bytes a file may unpack to."""

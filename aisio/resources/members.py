@@ -103,7 +103,7 @@ class Allowance:
     def __init__(self, path: Path, limits: Limits) -> None:
         self.path = path
         self.limits = limits
-        self._left_members = limits.max_members
+        self._left_members = limits.most_members(path)
         self._left_bytes = limits.most_bytes(path)
 
     def take(self, name: str, *, members: int = 0, size_bytes: int = 0) -> None:
@@ -118,8 +118,9 @@ class Allowance:
             _refuse(
                 self.path,
                 name,
-                f"is over the limit: {self.limits.max_members:,} members, with the folders that "
-                f"they need, and {self.limits.most_bytes(self.path):,} bytes",
+                f"is over the limit for an archive of its size: "
+                f"{self.limits.most_members(self.path):,} members, with the folders that they "
+                f"need, and {self.limits.most_bytes(self.path):,} bytes",
             )
 
 
@@ -228,10 +229,11 @@ def _zip_members(path: Path, limits: Limits) -> Iterator[Member]:
     with zipfile.ZipFile(path) as archive:
         infos = archive.infolist()
         total = sum(info.file_size for info in infos)
-        if len(infos) > limits.max_members or total > limits.most_bytes(path):
+        most_members = limits.most_members(path)
+        if len(infos) > most_members or total > limits.most_bytes(path):
             raise ArchiveError(
                 f"{path}: {len(infos):,} members of {total:,} bytes are over the limit of "
-                f"{limits.max_members:,} and {limits.most_bytes(path):,}; if it is to be trusted, "
+                f"{most_members:,} and {limits.most_bytes(path):,}; if it is to be trusted, "
                 "say unpack: false in the catalog and unpack it by hand"
             )
         for info in infos:

@@ -248,7 +248,8 @@ def _endpoint_in(session: Any) -> str | None:
     services = session.full_config.get("services", {}).get(profile.get("services"), {})
     of_s3 = services.get("s3", {})
     found = of_s3.get("endpoint_url") if isinstance(of_s3, dict) else None
-    return found or profile.get("endpoint_url")
+    endpoint: str | None = found or profile.get("endpoint_url")
+    return endpoint
 
 
 @contextmanager

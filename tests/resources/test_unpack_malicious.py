@@ -383,6 +383,16 @@ def test_ngc_22_members_are_counted(tmp_path, kind):
     assert len(list(unpack(path, kind, limits=Limits(max_members=11)).iterdir())) == 11
 
 
+def test_ngc_22_a_small_archive_of_very_many_members_is_refused(tmp_path):
+    """NGC-22: what is kept of each fills the memory, and each takes an inode of the disk."""
+    path = tmp_path / "x.tgz"
+    path.write_bytes(gzip.compress(pack(*[(f"{number % 10}", b"") for number in range(2000)])))
+    size_bytes = path.stat().st_size
+    with pytest.raises(ArchiveError, match="limit for an archive of its size: 1,000 members"):
+        unpack(path, "tar", limits=Limits(min_bytes_per_member=size_bytes, min_members=1000))
+    unpack(path, "tar", limits=Limits(min_bytes_per_member=size_bytes // 2000, min_members=1000))
+
+
 @pytest.mark.parametrize("kind", ["tar", "zip"])
 def test_ngc_22_folders_that_members_need_are_counted(tmp_path, kind):
     """NGC-22: two members with long paths are more than two things on the disk."""
