@@ -61,6 +61,7 @@ WHOLE_PUT_BYTES = 16 * 1024 * 1024
 
 _PARTS_AT_ONCE = 4
 _LIST_CHUNK = 1000
+_RENEWED_BY_BYTES = 1024 * 1024
 _MD5 = re.compile(r"[0-9a-f]{32}")
 _UNCARRIED = re.compile(r"[\x00-\x1f\x7f]|//|^/")
 
@@ -211,12 +212,16 @@ class DirectStore(Store):
         info, (start, stop), reply = self._open(url, byte_range)
         checksum = info.checksum if stop - start == info.size_bytes else None
         least_rate = LeastRate.of(self.settings.timeouts)
-        attempts = Attempts(self.settings.retry)
+        attempts, renewed_at = Attempts(self.settings.retry), 0
 
         def resume(got: int, error: StorageError) -> DirectReply:
+            nonlocal renewed_at
             # A weak ETag, as none, does not tell whether the rest is of the same bytes.
             if not info.etag or info.etag.startswith("W/"):
                 raise error
+            if got >= renewed_at + _RENEWED_BY_BYTES:
+                attempts.renew()
+                renewed_at = got
             attempts.failed(error)
             now, span, rest = self._open(url, ByteRange(start + got, stop))
             if now.etag != info.etag or span != (start + got, stop):

@@ -15,7 +15,14 @@ __all__ = ["certificates", "check_endpoint", "check_environment", "check_options
 
 _EXAMPLE = "as in https://minio.example.com:9000"
 # Not Google's: a service account's key is JSON, which has line breaks.
-_CHECKED = {"aws": ("AWS_",), "azure": ("AZURE_",)}
+_CHECKED = {
+    "aws": (
+        *("AWS_ACCESS_KEY", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_TOKEN"),
+        *("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT"),
+    ),
+    "azure": ("AZURE_STORAGE_", "AZURE_CLIENT_", "AZURE_TENANT_"),
+}
+"""By provider, what the names of variables begin with whose values go into requests."""
 
 
 def check_endpoint(text: str, where: str) -> None:
@@ -45,13 +52,13 @@ def check_endpoint(text: str, where: str) -> None:
         raise ConfigError(f"{where}={text!r} holds a '?' or '#': it is a base URL, {_EXAMPLE}")
 
 
-def check_options(options: Mapping[str, Any]) -> None:
+def check_options(options: Mapping[str, Any], provider: str) -> None:
     """Check the texts among obstore's settings.
 
     Raises:
         ConfigError: One holds a line break, or the like; the text names it, and not its value.
     """
-    for name, value in options.items():
+    for name, value in options.items() if provider in _CHECKED else ():
         _check_text(value, f"DirectSettings.options[{name!r}]")
 
 

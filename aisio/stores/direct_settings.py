@@ -113,7 +113,7 @@ def open_bucket(
     if provider not in _CLASSES or url.namespace:
         raise ConfigError(f"{url} is in a cluster; it cannot be reached directly")
     given = {**_given(settings, provider), **_by_short_names(settings.options, provider)}
-    check_options(given)
+    check_options(given, provider)
     check_environment(provider)
     files = _from_boto(given, url) if provider == "aws" else _AwsFiles()
     others = {
