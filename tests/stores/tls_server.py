@@ -24,6 +24,10 @@ class TlsServer(Server):
         self.url = self.url.replace("http:", "https:")
         self.handshakes = 0
 
+    def __enter__(self) -> TlsServer:
+        super().__enter__()
+        return self
+
     def get_request(self) -> tuple[socket.socket, object]:
         """Accept a connection, which shakes hands."""
         self.handshakes += 1
