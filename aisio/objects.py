@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import msgspec
@@ -121,7 +120,8 @@ class Object:
             start: First byte, counted from 0.
             stop: One past the last byte; beyond the end it is cut to the end.
             into: Where the bytes go: any writable buffer, filled from its start, or the path of a
-                file, which is replaced when all bytes are there and right. None returns them.
+                file, which is replaced when all bytes are there and right. A pipe or a device is
+                not replaced: the bytes are written into it then. None returns them.
             etl_name: Have the cluster transform the object by this ETL first.
 
         Returns:
@@ -144,7 +144,7 @@ class Object:
             return self._read(open_body)[1]
         if not isinstance(into, (str, os.PathLike)):
             return self._read_into(open_body, BufferTarget(into))
-        with replaced_when_done(Path(into)) as file:
+        with replaced_when_done(into) as file:
             return self._read_into(open_body, FileTarget(file.fileno()))
 
     def get_with_info(self) -> tuple[ObjectInfo, bytes]:

@@ -27,8 +27,8 @@ _SPOOLED_IN_MEMORY_BYTES = 16 * CHUNK_BYTES
 class Payload:
     """Data to be stored, readable more than once; use it in a `with` statement.
 
-    A file that cannot seek (a pipe) is spooled to a temporary file first: stores want the size in
-    advance, and a failed try must be repeatable.
+    A file that cannot seek (a pipe), or does not know its size (those of /proc), is spooled to a
+    temporary file first: stores want the size in advance, and a failed try must be repeatable.
 
     Args:
         data: What to store.
@@ -115,18 +115,34 @@ class Payload:
 
 def _open_seekable(data: str | os.PathLike[str] | BinaryIO, stack: ExitStack) -> BinaryIO:
     if isinstance(data, (str, os.PathLike)):
-        return stack.enter_context(Path(data).open("rb"))
+        data = cast(BinaryIO, stack.enter_context(Path(data).open("rb")))  # noqa: SIM115
     if not hasattr(data, "read") or isinstance(data.read(0), str):
         raise TypeError(
             f"cannot store a {type(data).__name__}: bytes, a path or a binary file is needed"
         )
-    if data.seekable():
+    if data.seekable() and not _hides_its_size(data):
         return data
     spool = tempfile.SpooledTemporaryFile(_SPOOLED_IN_MEMORY_BYTES)  # noqa: SIM115
     stack.enter_context(spool)
     shutil.copyfileobj(data, spool, CHUNK_BYTES)
     spool.seek(0)
     return cast(BinaryIO, spool)
+
+
+def _hides_its_size(file: BinaryIO) -> bool:
+    """Tell whether a file has bytes but no end that can be told: those of /proc, devices."""
+    start = file.tell()
+    try:
+        file.seek(0, io.SEEK_END)
+    except OSError:
+        return True
+    is_said_to_end = file.tell() <= start
+    file.seek(start)
+    if not is_said_to_end:
+        return False
+    has_bytes = bool(file.read(1))
+    file.seek(start)
+    return has_bytes
 
 
 class HashedPayload:

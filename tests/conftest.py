@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import os
 import re
 import socket
+import stat
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -81,3 +83,16 @@ def _version(name: str) -> str:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         return "not installed"
+
+
+@pytest.fixture
+def null_device(tmp_path: Path) -> Path:
+    """Return a device like /dev/null, alone in a folder."""
+    path = tmp_path / "devices" / "null"
+    path.parent.mkdir()
+    try:
+        os.mknod(path, stat.S_IFCHR | 0o666, os.makedev(1, 3))
+        path.write_bytes(b"")
+    except PermissionError:
+        pytest.skip("devices cannot be made here")
+    return path

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import socket
+import stat
+import threading
 from pathlib import Path
 
 import pytest
@@ -50,3 +54,75 @@ def test_a_folder_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     with pytest.raises(IsADirectoryError), replaced_when_done(tmp_path):
         pytest.fail("the block was entered")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_not_there_is_refused_as_well(tmp_path: Path) -> None:
+    """A path that ends in a slash means a folder: a file of that name would be a surprise."""
+    with pytest.raises(IsADirectoryError), replaced_when_done(f"{tmp_path}/out/"):
+        pytest.fail("the block was entered")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_names_the_path_that_was_given(tmp_path: Path) -> None:
+    """The name of the temporary file says nothing to anybody."""
+    path = tmp_path / "none" / "a"
+    with pytest.raises(FileNotFoundError) as caught, replaced_when_done(path):
+        pytest.fail("the block was entered")
+    assert caught.value.filename == str(path)
+
+
+def test_a_pipe_is_written_into_and_not_replaced(tmp_path: Path) -> None:
+    """By way of a link too; the reader sees all bytes, and only where the block did not raise."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
+    read: list[bytes] = []
+
+    def drain() -> None:
+        read.append((tmp_path / "pipe").read_bytes())
+
+    def write_half() -> None:
+        with replaced_when_done(tmp_path / "pipe") as file:
+            file.write(b"half")
+            raise KeyboardInterrupt
+
+    for path in (tmp_path / "pipe", tmp_path / "link"):
+        reader = threading.Thread(target=drain)
+        reader.start()
+        with replaced_when_done(path) as file:
+            file.write(b"there ")
+            os.pwrite(file.fileno(), b"HERE", 6)
+        reader.join()
+    reader = threading.Thread(target=drain)
+    reader.start()
+    with pytest.raises(KeyboardInterrupt):
+        write_half()
+    reader.join()
+    assert read == [b"there HERE"] * 2 + [b""]
+    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "pipe"]
+
+
+def test_a_device_is_written_into_and_not_replaced(null_device: Path) -> None:
+    """As root, a machine could lose its /dev/null."""
+    with replaced_when_done(null_device) as file:
+        file.write(b"bytes")
+    assert stat.S_ISCHR(null_device.stat().st_mode)
+    assert list(null_device.parent.iterdir()) == [null_device]
+
+
+def test_a_socket_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It stays, as nothing can be written into it by its name."""
+    monkeypatch.chdir(tmp_path)  # paths of sockets are short
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind("socket")
+        with pytest.raises(OSError, match="socket"), replaced_when_done("socket"):
+            pytest.fail("the block was entered")
+        assert stat.S_ISSOCK(Path("socket").stat().st_mode)
+
+
+def test_a_link_to_itself_is_an_error(tmp_path: Path) -> None:
+    """Not replaced, and no RuntimeError, as pathlib raises before Python 3.13."""
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(OSError, match="loop"), replaced_when_done(tmp_path / "loop"):
+        pytest.fail("the block was entered")
+    assert (tmp_path / "loop").is_symlink()

@@ -6,6 +6,7 @@ import io
 import os
 import tempfile
 from array import array
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -169,3 +170,26 @@ def test_without_a_known_checksum_there_is_nothing_to_compare(checksum: Checksum
     """A bucket may have checksums switched off."""
     with Payload(b"abc") as payload:
         HashedPayload(payload).check(checksum, "ais://b/o")
+
+
+def test_a_pipe_is_stored_by_its_path(tmp_path: Path) -> None:
+    """As the shell's <(command) gives one."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=lambda: pipe.write_bytes(DATA))
+    writer.start()
+    with Payload(pipe) as payload:
+        assert payload.size_bytes == len(DATA)
+        assert read(payload) == read(payload) == DATA
+    writer.join()
+
+
+def test_a_file_that_hides_its_size_is_stored_whole() -> None:
+    """The kernel's own say that they have no bytes."""
+    path = Path("/proc/self/limits")
+    if not path.exists():
+        pytest.skip("there is no /proc")
+    with Payload(path) as payload:
+        assert read(payload) == path.read_bytes()
+    with path.open("rb", buffering=0) as file, Payload(file) as payload:
+        assert payload.size_bytes == len(path.read_bytes())

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from aisio.errors import AccessError, ConfigError, NotFoundError, RangeError, StorageError
-from aisio.files import replaced_when_done
+from aisio.files import is_special, opened_special, replaced_when_done
 from aisio.folders import walk
 from aisio.payloads import Payload, PutData
 from aisio.records import ByteRange, ObjectInfo
@@ -36,7 +39,10 @@ class LocalStore(Store):
     def head(self, url: ObjectUrl) -> ObjectInfo:
         """See `Store.head`."""
         with _translated("head", url):
-            return _info(url.root, url.name, _file(url).stat())
+            path = _file(url)
+            if is_special(path):
+                raise _no_regular_file("head", url)
+            return _info(url.root, url.name, path.stat())
 
     def get(
         self, url: ObjectUrl, byte_range: ByteRange | None = None, *, etl_name: str | None = None
@@ -45,7 +51,7 @@ class LocalStore(Store):
         if etl_name:
             raise ConfigError(f"get {url}: a local file cannot be transformed by ETL {etl_name!r}")
         with _translated("get", url):
-            file = _file(url).open("rb", buffering=0)
+            file = _open(url)
         info = _info(url.root, url.name, os.fstat(file.fileno()))
         size = info.size_bytes or 0
         start, stop = (byte_range.start, byte_range.stop) if byte_range else (0, None)
@@ -58,12 +64,13 @@ class LocalStore(Store):
         return Body(file, info, min(size, size if stop is None else stop) - start)
 
     def put(self, url: ObjectUrl, data: PutData) -> ObjectInfo:
-        """See `Store.put`; missing folders are made."""
+        """See `Store.put`; missing folders are made, pipes and devices are written into."""
         path = Path("/", url.require_object().name)
         with _translated("put", url), Payload(data) as payload:
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(path, payload)
-        return self.head(url)
+            write_file(path, payload)
+            info = _info(url.root, url.name, path.stat())
+        return replace(info, size_bytes=payload.size_bytes)
 
     def delete(self, url: ObjectUrl, *, missing_ok: bool = False) -> None:
         """See `Store.delete`; folders stay."""
@@ -75,9 +82,12 @@ class LocalStore(Store):
                 raise
 
 
-def write_atomically(path: Path, payload: Payload) -> None:
-    """Write a file so that its name shows the old bytes or all of the new ones, at any time."""
-    with replaced_when_done(path) as file:
+def write_file(path: Path, payload: Payload) -> None:
+    """Write a file so that its name shows the old bytes or all of the new ones, at any time.
+
+    What is written into a pipe or device is on its way at once.
+    """
+    with opened_special(path) if is_special(path) else replaced_when_done(path) as file:
         for chunk in payload.chunks():
             file.write(chunk)
 
@@ -89,6 +99,26 @@ def _file(url: ObjectUrl) -> Path:
     if path.is_dir():
         raise NotFoundError(f"{url} is a folder, not a file", url=str(url))
     return path
+
+
+def _open(url: ObjectUrl) -> FileIO:
+    """Open a file whose size is known: of what a pipe or device has, none can be promised."""
+    path = _file(url)
+    if is_special(path):  # before it is opened: a pipe would wait for its writer
+        raise _no_regular_file("get", url)
+    file = FileIO(path)
+    if os.fstat(file.fileno()).st_size == 0 and file.read(1):
+        file.close()
+        raise StorageError(
+            f"get {url}: its size is said to be 0, but it has bytes, as files of /proc do: copy it "
+            f"with another program first",
+            url=str(url),
+        )
+    return file
+
+
+def _no_regular_file(operation: str, url: ObjectUrl) -> StorageError:
+    return StorageError(f"{operation} {url}: it is a pipe, device or socket", url=str(url))
 
 
 def _info(root: str, name: str, stat: os.stat_result) -> ObjectInfo:

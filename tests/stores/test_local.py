@@ -11,7 +11,7 @@ from aisio.errors import AccessError, ConfigError, NotFoundError, StorageError
 from aisio.files import PARTIAL_SUFFIX
 from aisio.payloads import Payload
 from aisio.stores import LocalStore
-from aisio.stores.local import write_atomically
+from aisio.stores.local import write_file
 from aisio.testing.store_contract import StoreContract
 from aisio.urls import ObjectUrl
 
@@ -56,6 +56,25 @@ def test_files_being_written_are_not_listed(folder, tmp_path):
     assert [info.name.rpartition("/")[2] for info in LocalStore().list(folder)] == ["a"]
 
 
+def test_pipes_and_devices_are_written_into(folder, null_device):
+    """They are not replaced, and the answer says what was written."""
+    url = ObjectUrl.parse(f"file://{null_device}")
+    assert LocalStore().put(url, b"bytes").size_bytes == 5
+    assert null_device.is_char_device()
+
+
+def test_what_has_no_known_size_is_not_read(folder, tmp_path, null_device):
+    """A pipe would keep its reader waiting, or pass for an empty object."""
+    os.mkfifo(tmp_path / "pipe")
+    for url in (folder.join("pipe"), ObjectUrl.parse(f"file://{null_device}")):
+        for read in (LocalStore().get, LocalStore().head):
+            with pytest.raises(StorageError, match="it is a pipe, device or socket"):
+                read(url)
+    if Path("/proc/self/limits").exists():
+        with pytest.raises(StorageError, match="but it has bytes"):
+            LocalStore().get(ObjectUrl.parse("file:///proc/self/limits"))
+
+
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
     """An error on the way neither shows half a file nor leaves one behind."""
     path = tmp_path / "a"
@@ -67,7 +86,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
             raise StorageError("gone")
 
     with Broken(b"new bytes") as payload, pytest.raises(StorageError):
-        write_atomically(path, payload)
+        write_file(path, payload)
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
 
