@@ -276,7 +276,7 @@ def parse_size(text: str) -> int:
     Raises:
         ConfigError: It is none.
     """
-    match = re.fullmatch(r"([0-9]+)([KMGT]?)", text.strip().upper())
+    match = re.fullmatch(r"([0-9]{1,18})([KMGT]?)", text.strip().upper())
     if match is None:
         raise ConfigError(f"{text!r} is not a number of bytes: expected one as in 64K, 256M or 1G")
     return int(match[1]) << 10 * " KMGT".index(match[2] or " ")

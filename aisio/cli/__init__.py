@@ -26,15 +26,19 @@ __all__ = ["main"]
     metavar="URL",
     help="The cluster's proxy or a gateway, as in http://127.0.0.1:8080; else AIS_ENDPOINT.",
 )
+@click.option("--traceback", is_flag=True, help="Show where in the program an error comes from.")
 @click.version_option(__version__, prog_name="aisio", message="%(prog)s %(version)s")
 @click.pass_context
-def main(context: click.Context, endpoint: str | None) -> None:
+def main(context: click.Context, endpoint: str | None, traceback: bool) -> None:
     """Work with the objects of an AIStore cluster, a gateway or a local folder.
 
     Objects are named by URLs: ais://bucket/name, s3://bucket/name and so on through the cluster,
     file:///folder/name or a plain path for local files. A token is taken from AIS_AUTHN_TOKEN or
     AIS_AUTHN_TOKEN_FILE.
     """
+    if endpoint is not None and "@" in endpoint:
+        # Without its text, which may hold a password.
+        raise click.UsageError("--endpoint holds a user name or password: use AIS_AUTHN_TOKEN")
     if endpoint is not None and not endpoint.startswith(("http://", "https://")):
         raise click.UsageError(f"--endpoint {endpoint!r}: expected one as in http://127.0.0.1:8080")
     context.obj = Cluster(endpoint)

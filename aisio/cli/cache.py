@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from aisio.cli.failures import CommandGroup
-from aisio.cli.output import byte_progress, printable, tell, write_lines
+from aisio.cli.output import byte_progress, printable, tell, time_text, write_lines
 from aisio.cli.pack import SizeType
 
 if TYPE_CHECKING:
@@ -27,7 +26,9 @@ class _MaxSizeType(SizeType):
         return 0 if value in (0, "0") else super().convert(value, param, ctx)
 
 
-@click.group("cache", cls=CommandGroup, short_help="The folder of downloads.")
+@click.group(
+    "cache", cls=CommandGroup, no_args_is_help=False, short_help="The folder of downloads."
+)
 @click.option(
     "--cache-dir",
     type=click.Path(path_type=Path, file_okay=False),
@@ -122,6 +123,6 @@ def prune_command(max_size: int, dry_run: bool) -> None:
 
 
 def _line(entry: Entry) -> str:
-    used = datetime.fromtimestamp(int(entry.used), timezone.utc).isoformat()
+    used = time_text(int(entry.used))
     name = printable(entry.path.name)
     return f"{entry.size_bytes}\t{used}\t{entry.state}\t{name}"

@@ -53,4 +53,6 @@ def _bodies(
             for info in source.list():
                 yield source.get(info)
         else:
-            yield cluster.store(url).get(url.require_object(), byte_range)
+            with cluster.hints(url.require_object()):
+                body = cluster.store(url).get(url, byte_range)
+            yield body

@@ -13,8 +13,8 @@ import click
 
 from aisio.cli.cluster import Cluster
 from aisio.cli.failures import CommandGroup
-from aisio.cli.output import printable, tell, write_lines
-from aisio.errors import AisioError
+from aisio.cli.one_by_one import OneByOne
+from aisio.cli.output import printable, write_lines
 
 if TYPE_CHECKING:
     from aisio.catalog import Catalog, NamedSource, Resource
@@ -133,17 +133,12 @@ def pin(
     catalog = _catalog(folders)
     for tag in tags:
         catalog.find(tag)
-    failed = False
+    entries = OneByOne("entries", most_away=None)
     for tag in tags or catalog:
-        try:
+        with entries.going_on(tag):
             changed = _pin(catalog, tag, cluster, update=update, source=source)
-        except (AisioError, OSError) as error:
-            tell(f"error: {printable(f'{tag}: {error}')}")
-            failed = True
-        else:
             write_lines("\t".join(map(printable, row)) for row in changed)
-    if failed:
-        raise click.exceptions.Exit(1)
+    entries.finish()
 
 
 def _pin(

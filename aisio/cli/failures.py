@@ -8,16 +8,18 @@
 
 from __future__ import annotations
 
-import os
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import PurePath
 from typing import Any, NoReturn
 
 import click
 
-from aisio.cli.output import printable, tell
+from aisio.cli.output import discard, hold_closed_descriptors, tell
 from aisio.errors import AisioError, CatalogError
+from aisio.redaction import redacted
 
 INTERRUPTED = 130
 """What a shell reports for a program that was ended by SIGINT (128 + 2)."""
@@ -30,13 +32,19 @@ class CommandGroup(click.Group):
         """Return the names of the commands."""
         return list(self.commands)
 
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        """Parse the command line; click itself takes a pipe without a reader for a failure."""
+        with error_handler():
+            return super().make_context(*args, **kwargs)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; errors are caught here, as main() takes any EOFError for Ctrl-D."""
-        with error_handler():
+        with error_handler(show_traceback=bool(ctx.find_root().params.get("traceback"))):
             return super().invoke(ctx)
 
     def main(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Run the command line and exit with its status."""
+        hold_closed_descriptors()
         kwargs["standalone_mode"] = False
         with error_handler():
             try:
@@ -47,38 +55,55 @@ class CommandGroup(click.Group):
 
 
 @contextmanager
-def error_handler() -> Iterator[None]:
-    """End the program with a line on stderr and an exit status where something goes wrong."""
+def error_handler(*, show_traceback: bool = False) -> Iterator[None]:
+    """End the program with a line on stderr and an exit status where something goes wrong.
+
+    Args:
+        show_traceback: Print before the line where the error comes from.
+    """
     try:
         yield
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except BrokenPipeError:
-        _discard_output()
+        discard(sys.stdout)
         sys.exit(0)
-    except click.ClickException as error:
-        _fail(printable(_usage_text(error)), error.exit_code)
-    except CatalogError as error:
+    except (click.exceptions.Exit, click.Abort):
+        raise  # click's own way to end a program
+    except Exception as error:
+        if show_traceback:
+            click.echo(redacted(traceback.format_exc()), err=True, nl=False)
+        tell(*_lines(error))
+        sys.exit(error.exit_code if isinstance(error, click.ClickException) else 1)
+
+
+def message_of(error: Exception) -> str:
+    """Return what an error says, on its own line or in another's."""
+    if isinstance(error, click.ClickException):
+        return _usage_text(error)
+    if isinstance(error, AisioError):
+        return str(error)
+    if isinstance(error, OSError):
+        return f"{error.filename}: {error.strerror}" if error.filename else str(error)
+    if isinstance(error, MemoryError):
+        return "there is not enough memory"
+    place = traceback.extract_tb(error.__traceback__)[-1:]
+    where = "".join(f" in {PurePath(step.filename).name}, line {step.lineno}" for step in place)
+    return (
+        f"{type(error).__name__}{where}: {error}: this should not happen; "
+        f"'aisio --traceback COMMAND ...' shows how it came about"
+    )
+
+
+def _lines(error: Exception) -> list[str]:
+    text = f"error: {message_of(error)}"
+    if isinstance(error, CatalogError):
         # Many lines, each of something else that is wrong.
-        title = str(error).partition("\n")[0]
-        _fail("\n  ".join(map(printable, [title, *error.problems])), 1)
-    except AisioError as error:
-        _fail(printable(str(error)), 1)
-    except OSError as error:
-        text = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-        _fail(printable(text), 1)
-
-
-def _fail(text: str, status: int) -> NoReturn:
-    tell(f"error: {text}")
-    sys.exit(status)
+        return [text.partition("\n")[0], *error.problems]
+    return [text]
 
 
 def _usage_text(error: click.ClickException) -> str:
     context = getattr(error, "ctx", None)
     text = error.format_message()
     return f"{text.rstrip('.')}; try '{context.command_path} --help'" if context else text
-
-
-def _discard_output() -> None:
-    """Let what is still buffered go nowhere, or the interpreter would complain of it as it ends."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import stat
+import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
 import click
 
-from aisio.cli.cluster import Cluster
+from aisio.cli.cluster import FILE_PATH, Cluster
 from aisio.cli.named import SOURCE, CatalogName
+from aisio.cli.one_by_one import OneByOne
 from aisio.cli.output import binary_stdout, byte_progress
-from aisio.errors import ConfigError, TruncatedError
+from aisio.errors import ConfigError, ConflictError, NotFoundError, TruncatedError
 from aisio.urls import ObjectUrl
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ _MOST_TRIES = 3
 
 @click.command("get", short_help="Write objects to files.")
 @click.argument("url", type=SOURCE)
-@click.argument("file", type=click.Path(path_type=Path), required=False)
+@click.argument("file", type=FILE_PATH, required=False)
 @click.option("-r", "--recursive", is_flag=True, help="All that begin with URL, into a folder.")
 @click.option("--start", type=click.IntRange(min=0), help="First byte, counted from 0.")
 @click.option("--stop", type=click.IntRange(min=1), help="One past the last byte.")
@@ -38,40 +39,42 @@ _MOST_TRIES = 3
 def command(
     cluster: Cluster,
     url: ObjectUrl | CatalogName,
-    file: Path | None,
+    file: str | None,
     recursive: bool,
     start: int | None,
     stop: int | None,
 ) -> None:
     """Write the object at URL to FILE, by default under the last part of its name; "-" is stdout.
 
-    A file is replaced when all bytes have arrived and are the ones that the store promised; until
-    then it is left alone. With --recursive, FILE is a folder, by default the current one, and gets
-    the folders behind the last "/" of URL; or all objects of catalog://NAME, a source of the
-    catalog.
+    Where FILE is a folder, or ends in "/", the file goes into it. A file is replaced when all bytes
+    have arrived and are the ones that the store promised; until then it is left alone. With
+    --recursive, FILE is a folder, by default the current one, and gets the folders behind the last
+    "/" of URL; or all objects of catalog://NAME, a source of the catalog. What cannot be written is
+    told, and the rest is.
     """
     byte_range = byte_range_of(start, stop)
     if recursive:
-        if byte_range or file == Path("-"):
+        if byte_range or file == "-":
             raise click.UsageError("--recursive goes into a folder and takes whole objects")
-        _get_all(_source(cluster, url), file or Path())
+        _get_all_of(cluster, url, Path(file or "."))
     elif isinstance(url, CatalogName):
         raise click.UsageError(f"{url.text} may be many objects: --recursive takes them all")
+    elif not url.name or url.name.endswith("/"):
+        raise click.UsageError(f"{url} names no object: --recursive writes all that are below it")
     else:
-        opening = partial(cluster.store(url).get, url.require_object(), byte_range)
-        if file == Path("-"):
-            with opening() as body, binary_stdout() as out:
-                copy(body, out)
-        else:
-            _get(opening, url.name, file or Path())
+        opening = partial(cluster.store(url).get, url, byte_range)
+        with cluster.hints(url):
+            _get(opening, url.name, file or ".")
 
 
-def _source(cluster: Cluster, url: ObjectUrl | CatalogName) -> Source:
+def _get_all_of(cluster: Cluster, url: ObjectUrl | CatalogName, folder: Path) -> None:
     from aisio.source_kinds import PrefixSource
 
     if isinstance(url, CatalogName):
-        return url.source(cluster)
-    return PrefixSource(cluster.store(url), url)
+        _get_all(url.source(cluster), url.text, folder)
+        return
+    with cluster.hints(url):
+        _get_all(PrefixSource(cluster.store(url), url), str(url), folder)
 
 
 def byte_range_of(start: int | None, stop: int | None) -> ByteRange | None:
@@ -97,22 +100,51 @@ def copy(body: Body, out: BinaryIO, show: Callable[[int], None] | None = None) -
             show(done)
 
 
-def _get_all(source: Source, folder: Path) -> None:
+def _get_all(source: Source, about: str, folder: Path) -> None:
     from aisio.source_kinds import MixedSource
 
     mixed = isinstance(source.unpinned, MixedSource)
     written: dict[Path, str] = {}
+    objects = OneByOne("objects")
     for info in source.list():
-        name = _name_below(source.base_url, info)
-        if info.name.endswith("/") and not info.size_bytes:
-            continue  # not a file: how some tools mark a folder in a bucket
-        path = folder / _checked(name, info.url)
-        if mixed and written.setdefault(path, info.url) != info.url:
-            raise ConfigError(f"get {info.url}: {path} is where {written[path]} was written")
-        if not path.parent.resolve().is_relative_to(folder.resolve()):
-            raise ConfigError(f"get {info.url}: {path.parent} is a link that leads out of {folder}")
+        with objects.going_on(info.url):
+            if info.name.endswith("/") and not info.size_bytes:
+                continue  # not a file: how some tools mark a folder in a bucket
+            path = folder / _checked(_name_below(source.base_url, info), info.url)
+            if mixed and written.setdefault(path, info.url) != info.url:
+                raise ConfigError(f"get {info.url}: {path} is where {written[path]} was written")
+            _check_place(path, folder, info.url)
+            _replace(path, partial(source.get, info), path.name)
+    if not objects.count:
+        raise NotFoundError(f"get {about}: no object has a name that begins so", url=about)
+    objects.finish()
+
+
+def _check_place(path: Path, folder: Path, url: str) -> None:
+    """Make the folders for a file below a folder.
+
+    Raises:
+        ConfigError: A link leads out of the folder.
+        ConflictError: Another kind of file is in the way.
+    """
+    from aisio.files import is_special
+
+    for place in (path.parent, path):
+        if not _resolved(place).is_relative_to(_resolved(folder)):
+            raise ConfigError(f"get {url}: {place} is a link that leads out of {folder}")
+    try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _get(partial(source.get, info), info.name, path)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise ConflictError(
+            f"get {url}: a file is where {path.parent} should be a folder"
+        ) from error
+    if path.is_dir() or is_special(path):
+        kind = "folder" if path.is_dir() else "pipe, device or socket"
+        raise ConflictError(f"get {url}: {path} is a {kind}; get it alone, under another name")
+
+
+def _resolved(path: Path) -> Path:
+    return Path(os.path.realpath(path))  # Path.resolve() raises RuntimeError for a circle of links
 
 
 def _name_below(base_url: str, info: ObjectInfo) -> str:
@@ -127,11 +159,21 @@ def _checked(name: str, url: str) -> str:
     return name
 
 
-def _get(opening: Opening, name: str, file: Path) -> None:
+def _get(opening: Opening, name: str, file: str) -> None:
+    from aisio.files import is_special, opened_special
+
+    if file == "-":
+        with opening() as body, binary_stdout() as out:
+            copy(body, out)
+        return
     last = PurePosixPath(name).name
-    path = file / last if file.is_dir() else file
-    if path.exists() and not stat.S_ISREG(path.stat().st_mode):
-        with path.open("wb") as out:
+    path = Path(file)
+    if file.endswith("/"):
+        path.mkdir(parents=True, exist_ok=True)
+    if path.is_dir():
+        path /= last
+    if is_special(path):
+        with opened_special(path) as out:
             _copy_all(opening, last, out)
     else:
         _replace(path, opening, last)

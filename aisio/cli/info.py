@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timezone
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,7 @@ import click
 
 from aisio.cli.cluster import Cluster
 from aisio.cli.named import SOURCE, CatalogName
-from aisio.cli.output import json_line, printable, write_lines
+from aisio.cli.output import json_line, printable, time_text, write_lines
 from aisio.urls import FILE, ObjectUrl
 
 if TYPE_CHECKING:
@@ -40,6 +39,7 @@ _VARIABLES = {
 def command(cluster: Cluster, url: ObjectUrl | CatalogName | None, as_json: bool) -> None:
     """Describe the object at URL; for a bucket or a URL that ends in "/", count what is below.
 
+    Where there is nothing, that is said as well, and the status is 1.
     For catalog://NAME, a source of the catalog: what it is, what it has, and its listing's digest.
     Without URL: where commands go, whether it is ready, and the settings with their origins.
     """
@@ -52,6 +52,8 @@ def command(cluster: Cluster, url: ObjectUrl | CatalogName | None, as_json: bool
     else:
         facts = _object(cluster, url)
     write_lines([json_line(facts)] if as_json else _table(facts))
+    if isinstance(url, ObjectUrl) and facts.get("exists") is False:
+        raise cluster.nothing_below(url)
 
 
 def _named(cluster: Cluster, name: CatalogName) -> dict[str, Any]:
@@ -80,20 +82,24 @@ def _named(cluster: Cluster, name: CatalogName) -> dict[str, Any]:
 def _object(cluster: Cluster, url: ObjectUrl) -> dict[str, Any]:
     import msgspec
 
-    info = cluster.store(url).head(url)
+    with cluster.hints(url):
+        info = cluster.store(url).head(url)
     facts: dict[str, Any] = {"url": info.url} | msgspec.to_builtins(info)
     del facts["root"]
     if info.mtime_s:
-        facts["mtime"] = datetime.fromtimestamp(info.mtime_s, timezone.utc).isoformat()
+        facts["mtime"] = time_text(info.mtime_s)
     return facts
 
 
 def _prefix(cluster: Cluster, url: ObjectUrl) -> dict[str, Any]:
     found = _found(cluster.store(url), url)
-    exists, count, size_bytes = found is not None, 0, 0
+    count = size_bytes = 0
     for info in found or ():
         count += 1
         size_bytes += info.size_bytes or 0
+    # Folders of a bucket are there by what is in them; the bucket and local ones, by themselves.
+    is_there = found is not None and (not url.name or url.provider == FILE)
+    exists = is_there or count > 0
     return {"url": str(url), "exists": exists, "objects": count, "size_bytes": size_bytes}
 
 
@@ -170,5 +176,7 @@ def _text(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, Mapping):
-        return ", ".join(f"{key}={printable(str(one))}" for key, one in value.items())
+        return ", ".join(
+            f"{printable(str(key))}={printable(str(one))}" for key, one in value.items()
+        )
     return f"{value:,}" if isinstance(value, int) else printable(str(value))

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from aisio.cli.cluster import Cluster
-from aisio.cli.output import tell, told_what_is_logged, write_lines
+from aisio.cli.one_by_one import OneByOne
+from aisio.cli.output import printable, told_what_is_logged, write_lines
 
 if TYPE_CHECKING:
     from functools import partial
@@ -75,17 +76,10 @@ def _list() -> None:
 
 def _load_all(one: partial[Path]) -> None:
     from aisio.catalog import default_catalog
-    from aisio.errors import AisioError
 
-    failed = []
-    tags = sorted(default_catalog().resources)
-    for tag in tags:
-        try:
+    resources = OneByOne("resources", most_away=None)
+    for tag in sorted(default_catalog().resources):
+        with resources.going_on(tag):
             path = one(tag).absolute()
-        except (AisioError, OSError) as error:
-            tell(f"{tag}: {error}")
-            failed.append(tag)
-        else:
-            write_lines([f"{tag}\t{path}"])
-    if failed:
-        raise AisioError(f"{len(failed)} of {len(tags)} resources failed: {', '.join(failed)}")
+            write_lines([f"{printable(tag)}\t{printable(str(path))}"])
+    resources.finish()

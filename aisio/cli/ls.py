@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aisio.cli.cluster import Cluster
+from aisio.cli.cluster import Cluster, is_local_folder
 from aisio.cli.named import SOURCE, CatalogName
 from aisio.cli.output import json_line, printable, size_text, write_lines
 from aisio.urls import ALIASES, ObjectUrl
@@ -41,14 +41,14 @@ def command(
 ) -> None:
     """List the objects whose names begin with a URL; without one, the buckets.
 
-    A URL is a plain-string prefix: ais://data/tr lists what is in train/ and in trash/.
-    catalog://NAME lists a source of the catalog.
+    A URL is a plain-string prefix: ais://data/tr lists what is in train/ and in trash/. The status
+    is 1 where nothing has such a name. catalog://NAME lists a source of the catalog.
     """
     if url is None:
         buckets = (str(bucket.url) for bucket in cluster.client().buckets(provider))
         write_lines(json_line({"url": bucket}) if as_json else bucket for bucket in buckets)
         return
-    infos = _objects(cluster, url, long=long, recursive=not no_recursion)
+    infos = _any(_objects(cluster, url, long=long, recursive=not no_recursion), cluster, url)
     if as_json:
         write_lines(json_line(_as_dict(info, long=long)) for info in infos)
     elif long:
@@ -75,6 +75,27 @@ def _objects(
     bucket = Bucket(store.client, url.with_name(""))
     props = _LONG_PROPS if long else "name,size"
     return bucket.list(url.name, props=props, recursive=recursive)
+
+
+def _any(
+    infos: Iterable[ObjectInfo], cluster: Cluster, url: ObjectUrl | CatalogName
+) -> Iterator[ObjectInfo]:
+    """Pass on a listing; one without objects is an error, but for a bucket or a local folder.
+
+    Raises:
+        NotFoundError: No object has a name that begins with that of the URL.
+    """
+    if isinstance(url, CatalogName):
+        yield from infos
+        return
+    infos = iter(infos)
+    with cluster.hints(url):
+        first = next(infos, None)
+    if first is not None:
+        yield first
+        yield from infos
+    elif url.name and not is_local_folder(url):
+        raise cluster.nothing_below(url)
 
 
 def _one_level(infos: Iterable[ObjectInfo], prefix: str) -> Iterator[ObjectInfo]:
@@ -107,4 +128,5 @@ def _size_bytes(info: ObjectInfo) -> int | None:
 def _long_line(info: ObjectInfo) -> str:
     checksum = f"{info.checksum.kind}:{info.checksum.value}" if info.checksum else "-"
     size = size_text(_size_bytes(info))
-    return f"{size:>15}  {checksum:<24}  {info.version or '-':>3}  {printable(info.url)}"
+    version = printable(info.version or "-")
+    return f"{size:>15}  {printable(checksum):<24}  {version:>3}  {printable(info.url)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import logging
@@ -9,11 +10,21 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, BinaryIO
+from datetime import datetime, timezone
+from typing import Any, BinaryIO, TextIO
 
 import click
 
-_ESCAPES = {code: f"\\x{code:02x}" for code in [*range(32), *range(127, 160)]}
+from aisio.redaction import redacted
+
+_ESCAPES = {code: f"\\x{code:02x}" for code in [*range(32), *range(127, 160)]} | {
+    # Line and paragraph separators, and what changes the direction of text.
+    code: f"\\u{code:04x}"
+    for code in [*range(0x2028, 0x202F), *range(0x2066, 0x206A)]
+}
+_LINE_ESCAPES = {code: shown for code, shown in _ESCAPES.items() if code != ord("\t")}
+_BYTE_ESCAPES = {0xDC00 + byte: f"\\x{byte:02x}" for byte in range(128, 256)}
+"""For bytes that are not UTF-8, as Python holds them: some terminals obey those of 0x80 to 0x9f."""
 
 
 def printable(text: str) -> str:
@@ -21,16 +32,69 @@ def printable(text: str) -> str:
     return text if text.isprintable() else text.translate(_ESCAPES)
 
 
-def tell(text: str) -> None:
-    """Write a note to stderr."""
-    click.echo(f"aisio: {text}", err=True)
+def tell(text: str, *more: str) -> None:
+    """Write a note to stderr, on one line, without credentials.
+
+    Args:
+        text: The note.
+        more: Further lines, indented.
+    """
+    lines = [printable(redacted(line)) for line in (text, *more)]
+    try:
+        click.echo("aisio: " + "\n  ".join(lines), err=True)
+    except OSError:  # nobody reads it, but there is the status
+        discard(sys.stderr)
+
+
+def discard(stream: TextIO | None) -> None:
+    """Let what a broken pipe still holds go nowhere, or Python complains of it as it ends."""
+    if stream is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def hold_closed_descriptors() -> None:
+    """Occupy those of stdin, stdout and stderr that are closed, as by `>&-`.
+
+    The next file or connection to be opened would take their number, and get what is written to
+    them. They are held such that their use is an error: none can be read, or written to.
+    """
+    for number, flags in enumerate((os.O_WRONLY, os.O_RDONLY, os.O_RDONLY)):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, flags)  # takes the lowest number that is free, which is this one
+
+
+def binary_stdin() -> BinaryIO:
+    """Return stdin for bytes.
+
+    Raises:
+        OSError: It is closed.
+    """
+    if sys.stdin is None:
+        raise _closed("stdin")
+    return sys.stdin.buffer
+
+
+def require_stdout() -> None:
+    """Check that there is a stdout.
+
+    Raises:
+        OSError: It is closed.
+    """
+    if sys.stdout is None:
+        raise _closed("stdout")
+
+
+def _closed(name: str) -> OSError:
+    return OSError(errno.EBADF, "it is closed", name)
 
 
 class _Teller(logging.Handler):
     """Writes what is logged as notes."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        tell(printable(record.getMessage()))
+        tell(record.getMessage())
 
 
 @contextmanager
@@ -49,7 +113,12 @@ def told_what_is_logged(name: str) -> Iterator[None]:
 
 @contextmanager
 def binary_stdout() -> Iterator[BinaryIO]:
-    """Open stdout for bytes, buffered whatever PYTHONUNBUFFERED says; a line each would be slow."""
+    """Open stdout for bytes, buffered whatever PYTHONUNBUFFERED says; a line each would be slow.
+
+    Raises:
+        OSError: It is closed, or cannot be written to.
+    """
+    require_stdout()
     stream = sys.stdout.buffer
     try:
         descriptor = stream.fileno()
@@ -64,13 +133,17 @@ def write_lines(lines: Iterable[str], *, at_once: bool = False) -> None:
     """Write lines to stdout: the first one at once, the others as the buffer fills.
 
     Args:
-        lines: Text without line ends; what is not UTF-8 in a local name goes out as it came in.
+        lines: Text; control characters but tabs are escaped. What is not UTF-8 in a local name goes
+            out as it came in, except to a terminal, which is shown an escape.
         at_once: Write each line at once, as is done on a terminal.
     """
     with binary_stdout() as out:
-        at_once = at_once or out.isatty()
+        is_terminal = out.isatty()
+        at_once = at_once or is_terminal
+        escapes = _LINE_ESCAPES | _BYTE_ESCAPES if is_terminal else _LINE_ESCAPES
         for number, line in enumerate(lines):
-            out.write(f"{line}\n".encode("utf-8", "surrogateescape"))
+            shown = line if line.isprintable() else line.translate(escapes)
+            out.write(f"{shown}\n".encode("utf-8", "surrogateescape"))
             if at_once or number == 0:
                 out.flush()
 
@@ -85,6 +158,14 @@ def size_text(size_bytes: int | None) -> str:
     return "-" if size_bytes is None else f"{size_bytes:,}"
 
 
+def time_text(seconds: float) -> str:
+    """Return a time since 1970 as UTC in ISO 8601; as seconds, where no calendar has it."""
+    try:
+        return datetime.fromtimestamp(seconds, timezone.utc).isoformat()
+    except (ValueError, OverflowError, OSError):
+        return f"{seconds:.0f} s since 1970"
+
+
 @contextmanager
 def byte_progress(total: int | None, title: str) -> Iterator[Callable[[int], None]]:
     """Show a bar of bytes on stderr if that is a terminal.
@@ -96,7 +177,7 @@ def byte_progress(total: int | None, title: str) -> Iterator[Callable[[int], Non
     Yields:
         A function that is told how many bytes are done in all.
     """
-    if not sys.stderr.isatty():
+    if sys.stderr is None or not sys.stderr.isatty():
         yield lambda done: None
         return
     from tqdm import tqdm

@@ -77,7 +77,7 @@ def command(
         raise click.UsageError(f"--prefix {prefix!r} must be the beginning of a name, without '/'")
     plan = plan_folder(folder, samples=samples, size_bytes=size_bytes, prefix=prefix, strict=strict)
     for text in plan.warnings():
-        tell(f"warning: {printable(text)}")
+        tell(f"warning: {text}")
     if create_bucket:
         cluster.create_bucket(url)
     shards = write_shards(plan, url, store=cluster.store(url), overwrite=overwrite)

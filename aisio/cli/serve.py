@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from aisio.cli.output import require_stdout
 from aisio.errors import ConfigError
 
 
@@ -52,6 +53,7 @@ def command(
         raise click.UsageError("--token and --token-file cannot be combined")
     if tls_key and not tls_cert:
         raise click.UsageError("--tls-key needs --tls-cert")
+    require_stdout()
     serve(
         ServerOptions(
             folder,

@@ -73,10 +73,9 @@ async def _serve(
         listener = await asyncio.get_running_loop().create_server(
             server, options.host, options.port, ssl=tls, backlog=1024
         )
-    except OSError as error:
-        raise ConfigError(
-            f"cannot listen at {options.host}:{options.port}: {error.strerror}"
-        ) from error
+    except (OSError, UnicodeError) as error:  # UnicodeError: the host is no name at all
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(f"cannot listen at {options.host}:{options.port}: {reason}") from error
     # Before anybody is told where it is: whoever knows may stop it at once.
     stop = _stop_on_signals()
     try:

@@ -82,11 +82,44 @@ def test_a_new_file_has_the_usual_permissions(run, bucket, here):
     assert stat.S_IMODE((here / "a").stat().st_mode) == 0o640
 
 
-def test_what_is_no_plain_file_is_written_to_and_not_replaced(run, bucket, here):
+def test_what_is_no_plain_file_is_written_to_and_not_replaced(run, bucket, here, null_device):
     """/dev/null has to survive."""
     bucket.object("a").put(b"bytes")
-    assert run("get", "ais://cli-data/a", "/dev/null").exit_code == 0
-    assert not stat.S_ISREG(os.stat("/dev/null").st_mode)  # noqa: PTH116
+    assert run("get", "ais://cli-data/a", null_device).exit_code == 0
+    assert null_device.is_char_device()
+
+
+def test_a_destination_that_ends_in_a_slash_is_a_folder(run, bucket, here):
+    """It is made where there is none; a file of its name would keep the last object alone."""
+    for name in ("one", "two"):
+        bucket.object(name).put(name.encode())
+        assert run("get", f"ais://cli-data/{name}", "out/deep/").exit_code == 0
+    assert names(here) == ["out/deep/one", "out/deep/two"]
+
+
+def test_a_destination_is_a_path(run, bucket, here):
+    """A file URL is one; of another URL, there would be a folder "s3:" here."""
+    bucket.object("x/o").put(b"o")
+    for words in (["get", "-r", "ais://cli-data/x/"], ["get", "ais://cli-data/x/o"]):
+        for where in ("s3://other/copy", "ais://cli-data/y", "s3:other", "catalog://x"):
+            done = run(*words, where)
+            assert done.exit_code == 2
+            assert done.stderr.count("\n") == 1
+    assert names(here) == []
+    assert run("get", "ais://cli-data/x/o", f"file://{here}/a").exit_code == 0
+    assert run("get", "-r", "ais://cli-data/x/", f"file://{here}/b/").exit_code == 0
+    assert names(here) == ["a", "b/o"]
+
+
+def test_a_folder_of_objects_needs_recursion(run, bucket, here):
+    """The error says so, whether the URL ends in a slash or not."""
+    bucket.object("train/1").put(b"1")
+    for url, status in (("train", 1), ("train/", 2), ("", 2)):
+        done = run("get", f"ais://cli-data/{url}")
+        assert done.exit_code == status
+        assert "--recursive" in done.stderr
+    assert "--recursive" not in run("get", "ais://cli-data/val").stderr
+    assert names(here) == []
 
 
 def test_damaged_bytes_leave_the_old_file_and_nothing_else(run, stub, here):
@@ -194,6 +227,68 @@ def test_a_listed_name_cannot_leave_the_folder(run, stub, here, name):
     assert done.exit_code == 1
     assert "cannot be a file inside a folder" in done.stderr
     assert names(here) == []
+
+
+def test_a_prefix_of_nothing_is_an_error(run, bucket, here):
+    """It may be misspelt."""
+    bucket.object("train/1").put(b"1")
+    for url in ("ais://cli-data/trian/", "none/x", str(here / "none")):
+        done = run("get", "-r", url, "out")
+        assert done.exit_code == 1
+        assert done.stderr.count("\n") == 1
+    assert names(here) == []
+
+
+def test_an_object_beside_a_folder_of_its_name_is_told(run, bucket, here):
+    """No other file is written over, and the rest arrives."""
+    bucket.object("a/a").put(b"the object a/a")
+    bucket.object("z/1").put(b"1")
+    assert run("get", "-r", "ais://cli-data/", "out").exit_code == 0
+    bucket.object("a/a").delete()
+    bucket.object("z/1").delete()
+    for name in ("a", "b", "z"):
+        bucket.object(name).put(b"the object " + name.encode())
+    done = run("get", "-r", "ais://cli-data/", "out")
+    assert done.exit_code == 1
+    told = done.stderr.splitlines()
+    assert "get ais://cli-data/a: out/a is a folder" in told[0]
+    assert told[-1].endswith("2 of 3 objects failed: ais://cli-data/a, ais://cli-data/z")
+    assert names(here) == ["out/a/a", "out/b", "out/z/1"]
+    assert (here / "out/a/a").read_bytes() == b"the object a/a"
+
+
+def test_an_object_below_a_file_is_told(run, bucket, here):
+    """A bucket may have both; a folder of files cannot."""
+    (here / "a").write_bytes(b"a file")
+    bucket.object("a/b").put(b"1")
+    bucket.object("c").put(b"2")
+    done = run("get", "-r", "ais://cli-data/")
+    assert done.exit_code == 1
+    assert "get ais://cli-data/a/b: a file is where a should be a folder" in done.stderr
+    assert names(here) == ["a", "c"]
+
+
+def test_a_pipe_in_the_folder_is_told(run, bucket, here):
+    """It would be waited for."""
+    os.mkfifo(here / "a")
+    bucket.object("a").put(b"1")
+    done = run("get", "-r", "ais://cli-data/")
+    assert done.exit_code == 1
+    assert "a is a pipe, device or socket" in done.stderr
+
+
+def test_a_link_cannot_lead_an_object_out_of_the_folder(run, bucket, here, tmp_path):
+    """Nor can a link of its own name; one that stays in the folder is followed."""
+    for name in ("in", "out"):
+        bucket.object(name).put(b"new")
+    (tmp_path / "elsewhere").write_bytes(b"old")
+    (here / "out").symlink_to(tmp_path / "elsewhere")
+    (here / "in").symlink_to("real")
+    done = run("get", "-r", "ais://cli-data/")
+    assert done.exit_code == 1
+    assert "1 of 2 objects failed: ais://cli-data/out" in done.stderr
+    assert (tmp_path / "elsewhere").read_bytes() == b"old"
+    assert (here / "real").read_bytes() == b"new"
 
 
 def test_recursion_takes_no_range_and_no_stdout(run, bucket):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
@@ -48,12 +49,30 @@ def test_a_bucket_or_prefix_is_counted(run, bucket):
     ]
 
 
-def test_a_missing_bucket_does_not_exist(run, bucket, tmp_path):
-    """That is an answer, not an error."""
-    expected = {"exists": False, "objects": 0, "size_bytes": 0}
-    for url in ("ais://cli-none", f"{tmp_path}/none/"):
-        found = facts(run("info", "--json", url))
-        assert {key: found[key] for key in expected} == expected
+def test_what_is_not_there_does_not_exist(run, bucket, tmp_path):
+    """The facts say so, and the status is 1, for scripts: a prefix may be misspelt."""
+    bucket.object("train/1").put(b"x")
+    for url in ("ais://cli-none", "ais://cli-data/trian/", f"{tmp_path}/none/"):
+        done = run("info", "--json", url)
+        found = json.loads(done.stdout)
+        assert (found["exists"], found["objects"], found["size_bytes"]) == (False, 0, 0)
+        assert done.exit_code == 1
+        assert done.stderr.startswith("aisio: error: ")
+
+
+def test_an_empty_bucket_or_local_folder_exists(run, bucket, files):
+    """By itself, not by what is in it."""
+    for url in ("ais://cli-data", files({"x/y": b""}) / "x"):
+        assert facts(run("info", "--json", url))["exists"]
+
+
+def test_a_time_that_no_calendar_has_is_shown_as_seconds(run, files):
+    """File systems have times beyond the year 9999."""
+    path = files({"a": b""}) / "a"
+    os.utime(path, (0, 300_000_000_000))
+    if path.stat().st_mtime != 300_000_000_000:
+        pytest.skip("this file system has no such time")
+    assert facts(run("info", "--json", path))["mtime"] == "300000000000 s since 1970"
 
 
 def test_a_local_file_and_folder_are_described(run, files):

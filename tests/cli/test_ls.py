@@ -119,6 +119,24 @@ def test_local_folders_are_listed_like_buckets(run, files):
     assert [line.split()[0] for line in done.stdout.splitlines()] == ["-", "3"]
 
 
+def test_a_prefix_of_nothing_is_an_error(run, objects, files, monkeypatch):
+    """It may be misspelt; an empty bucket or folder is none."""
+    folder = files({"x/y": b""})
+    monkeypatch.chdir(folder)
+    for url in ("ais://cli-data/trian/", "ais://cli-data/nothing", "none", "none/deeper"):
+        for words in (["ls"], ["ls", "--json", "-l"], ["ls", "--no-recursion"]):
+            done = run(*words, url)
+            assert (done.exit_code, done.stdout) == (1, "")
+            assert done.stderr.count("\n") == 1
+            assert url.startswith("ais:") or "has a scheme" in done.stderr
+    for info in list(objects.list()):
+        objects.object(info.name).delete()
+    (folder / "x/y").unlink()
+    for url in ("ais://cli-data", "ais://cli-data/", folder / "x", "x/"):
+        done = run("ls", url)
+        assert (done.exit_code, done.output) == (0, "")
+
+
 def test_a_name_cannot_break_a_line(run, bucket):
     """Line ends are shown as text; --json has the name as it is."""
     bucket.object("two\nlines").put(b"")

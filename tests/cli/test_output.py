@@ -10,7 +10,15 @@ import termios
 
 import pytest
 
-from aisio.cli.output import byte_progress, json_line, printable, size_text, write_lines
+from aisio.cli.output import (
+    byte_progress,
+    json_line,
+    printable,
+    size_text,
+    tell,
+    time_text,
+    write_lines,
+)
 
 
 @pytest.mark.parametrize(
@@ -21,6 +29,8 @@ from aisio.cli.output import byte_progress, json_line, printable, size_text, wri
         ("two\nlines", "two\\x0alines"),
         ("\x1b[2J", "\\x1b[2J"),
         ("\x9b2J", "\\x9b2J"),
+        ("gpj.\u202eexe", "gpj.\\u202eexe"),
+        ("two\u2028lines", "two\\u2028lines"),
     ],
 )
 def test_control_characters_are_shown_and_not_obeyed(text, shown):
@@ -63,6 +73,46 @@ def test_lines_can_be_written_at_once_each(capfdbinary):
 
     write_lines(lines(), at_once=True)
     assert seen == [b"line 0\n", b"line 1\n", b"line 2\n"]
+
+
+def test_lines_cannot_steer_a_terminal(capfdbinary):
+    """Whoever made them; tabs are between columns, a name's bytes go out as they came in."""
+    write_lines(["a\tb", "\x1b[2J", "caf\udce9"])
+    assert capfdbinary.readouterr().out == b"a\tb\n\\x1b[2J\ncaf\xe9\n"
+
+
+def test_a_terminal_is_not_shown_bytes_that_are_no_text(start, files):
+    """Some take 0x9b for the beginning of a command."""
+    folder = files({"a": b""})
+    (folder / "x\udc9b2J").write_bytes(b"")
+    primary, secondary = pty.openpty()
+    program = start("ls", folder, stdout=secondary)
+    os.close(secondary)
+    shown = b""
+    while part := read_terminal(primary):
+        shown += part
+    os.close(primary)
+    assert program.wait() == 0
+    assert shown.endswith(b"/x\\x9b2J\r\n")
+
+
+def test_notes_are_single_lines_without_credentials(capsys):
+    """Further lines are meant."""
+    tell("two\nlines of s3://KEY:s3cr3t@b/x", "\x1b[2J")
+    assert capsys.readouterr().err == "aisio: two\\x0alines of s3://***@b/x\n  \\x1b[2J\n"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [
+        (0, "1970-01-01T00:00:00+00:00"),
+        (3e11, "300000000000 s since 1970"),
+        (-1e18, "-1000000000000000000 s since 1970"),
+    ],
+)
+def test_times_are_shown_as_far_as_there_is_a_calendar(seconds, shown):
+    """File systems go on after the year 9999."""
+    assert time_text(seconds) == shown
 
 
 def test_no_progress_where_stderr_is_no_terminal(capsys):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 
 
 def names(bucket):
@@ -61,8 +62,8 @@ def test_a_folder_is_stored_file_by_file(run, bucket, files):
 def test_a_folder_needs_recursion(run, bucket, files):
     """As cp wants it."""
     done = run("put", files({"a": b""}), "ais://cli-data/x")
-    assert done.exit_code == 1
-    assert "directory" in done.stderr
+    assert done.exit_code == 2
+    assert "--recursive" in done.stderr
 
 
 def test_a_bucket_is_created_when_asked_for(run, bucket, files):
@@ -81,3 +82,77 @@ def test_a_local_folder_is_a_store_too(run, files, tmp_path):
     folder = files({"a": b"bytes"})
     assert run("put", folder / "a", f"{tmp_path}/new/", "--create-bucket").exit_code == 0
     assert (tmp_path / "new" / "a").read_bytes() == b"bytes"
+
+
+def test_a_pipe_by_its_path_is_stored(start, bucket, tmp_path):
+    """As the shell's <(command) gives one; it has no name for the object."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=lambda: pipe.write_bytes(b"through a pipe"))
+    writer.start()
+    program = start("put", pipe, "ais://cli-data/x")
+    assert program.wait() == 0, program.stderr.read()
+    writer.join()
+    assert bucket.object("x").get() == b"through a pipe"
+    program = start("put", pipe, "ais://cli-data/")
+    assert program.wait() == 2
+    assert b"say which object" in program.stderr.read()
+
+
+def test_one_file_that_cannot_be_stored_does_not_stop_the_rest(run, bucket, files):
+    """It is told, counted at the end, and the status is 1."""
+    folder = files({"b.txt": b"2", "z.txt": b"3"})
+    (folder / "caf\udce9.txt").write_bytes(b"1")
+    done = run("put", "-r", folder, "ais://cli-data/")
+    assert done.exit_code == 1
+    assert names(bucket) == ["b.txt", "z.txt"]
+    told, summary = done.stderr.splitlines()
+    assert told.startswith("aisio: error: ")
+    assert "not UTF-8" in told
+    assert summary.startswith("aisio: error: 1 of 3 files failed: caf")
+
+
+def test_a_missing_bucket_ends_the_work_at_once(run, bucket, files):
+    """All files would fail alike; the error says what creates it."""
+    done = run("put", "-r", files({"a": b"", "b": b""}), "ais://cli-none/")
+    assert done.exit_code == 1
+    (line,) = done.stderr.splitlines()
+    assert line.endswith("--create-bucket creates the bucket")
+
+
+def test_a_forgotten_scheme_is_no_new_folder(run, files, monkeypatch):
+    """The data would stay on this machine, with status 0."""
+    folder = files({"a": b"bytes", "out/b": b""})
+    monkeypatch.chdir(folder)
+    for words in (["put", "a", "bucket/a"], ["put", "-r", "out", "bucket/"]):
+        done = run(*words)
+        assert done.exit_code == 2
+        assert "ais://bucket/" in done.stderr
+    assert not (folder / "bucket").exists()
+    assert run("put", "a", "./bucket/a").exit_code == 0
+    assert run("put", "a", "out/a").exit_code == 0
+    assert (folder / "bucket/a").read_bytes() == (folder / "out/a").read_bytes() == b"bytes"
+
+
+def test_an_empty_folder_is_an_error(run, bucket, tmp_path):
+    """Nothing was stored."""
+    (tmp_path / "empty").mkdir()
+    done = run("put", "-r", tmp_path / "empty", "ais://cli-data/")
+    assert done.exit_code == 1
+    assert "there are no files" in done.stderr
+
+
+def test_a_local_file_may_be_a_url(run, bucket, files):
+    """Other URLs are no files."""
+    folder = files({"a": b"bytes"})
+    assert run("put", f"file://{folder}/a", "ais://cli-data/").exit_code == 0
+    assert bucket.object("a").get() == b"bytes"
+    done = run("put", "ais://cli-data/a", "ais://cli-data/b")
+    assert done.exit_code == 2
+    assert "aisio get URL - | aisio put - URL" in done.stderr
+
+
+def test_a_device_is_written_into(run, files, null_device):
+    """It stays a device."""
+    assert run("put", files({"a": b"bytes"}) / "a", null_device).exit_code == 0
+    assert null_device.is_char_device()
