@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from aisio.errors import ConfigError, NotFoundError
+from aisio.errors import ConfigError, NotFoundError, ShardError
 from aisio.records import ByteRange, ObjectInfo
 from aisio.shards import read_samples
 from aisio.source_kinds import PrefixSource, Source, url_of
@@ -144,7 +144,7 @@ def run_source_trials(source: Source, about: str, limits: Limits) -> Iterator[Tr
 
     Raises:
         NotFoundError: Nothing has such a name.
-        ShardError: A shard cannot be read.
+        ShardError: A shard cannot be read, or no shard has a sample.
         IntegrityError: The bytes are not the ones that the store promised.
     """
     infos: list[ObjectInfo] = []
@@ -167,7 +167,10 @@ def run_source_trials(source: Source, about: str, limits: Limits) -> Iterator[Tr
         yield _read_objects(source, objects[: limits.objects], limits)
     if shards:
         wanted = shards[: limits.objects]
-        yield _trial("shards", lambda: _samples(source, wanted, limits.size_bytes), limits.turns)
+        trial = _trial("shards", lambda: _samples(source, wanted, limits.size_bytes), limits.turns)
+        if not trial.items:
+            raise ShardError(f"{about}: there is no sample in {wanted[0].url} and the other shards")
+        yield trial
 
 
 def _read_objects(source: Source, infos: Sequence[ObjectInfo], limits: Limits) -> Trial:

@@ -125,7 +125,7 @@ class ObjectUrl:
             namespace = Namespace.parse(head)
         bucket, _, name = rest.partition("/")
         check_bucket(bucket, text)
-        return cls(ALIASES[scheme], bucket, "", namespace, scheme).with_name(name)
+        return cls(ALIASES[scheme], bucket, name, namespace, scheme)._with_checked_name()
 
     @classmethod
     def _parse_file(cls, text: str, rest: str) -> ObjectUrl:
@@ -133,7 +133,7 @@ class ObjectUrl:
             raise UrlError(
                 f"{text!r}: a file URL holds an absolute path, as in file:///folder/name", url=text
             )
-        return cls(FILE, "", check_prefix(rest[1:], text), scheme=FILE)
+        return cls(FILE, "", rest[1:], scheme=FILE)._with_checked_name()
 
     @classmethod
     def _parse_direct(cls, text: str, scheme: str, rest: str) -> ObjectUrl:
@@ -143,7 +143,7 @@ class ObjectUrl:
         elif not _HOST.fullmatch(bucket):
             # Without the text: before an "@" there may be a password.
             raise UrlError(f"{scheme}:// must be followed by host or host:port, and no user name")
-        return cls(scheme, bucket, scheme=scheme).with_name(name)
+        return cls(scheme, bucket, name, scheme=scheme)._with_checked_name()
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ObjectUrl) and self._identity() == other._identity()
@@ -175,18 +175,17 @@ class ObjectUrl:
         """
         # Each object read comes by here: dataclasses.replace takes three times as long.
         url = ObjectUrl(self.provider, self.bucket, name, self.namespace, self.scheme)
-        check_prefix(name, url)
-        if not name.isascii():
-            url._check_encoding()
-        return url
+        return url._with_checked_name()
 
-    def _check_encoding(self) -> None:
-        """Refuse what cannot be sent; in a local path, any bytes can be a name."""
-        if self.provider != FILE and _SURROGATES.search(self.name):
+    def _with_checked_name(self) -> ObjectUrl:
+        name = check_prefix(self.name, self)
+        # In a local path, any bytes can be a name.
+        if not name.isascii() and self.provider != FILE and _SURROGATES.search(name):
             raise UrlError(
                 f"{str(self)!r}: the name is not UTF-8, as all names of objects are; rename it",
                 url=str(self),
             )
+        return self
 
     def join(self, name: str) -> ObjectUrl:
         """Return the address of `name` below this prefix, with one "/" between the two."""

@@ -80,6 +80,14 @@ def test_damaged_data_is_an_error_and_not_a_figure(folder):
         trials(folder)
 
 
+def test_shards_without_samples_are_an_error(tmp_path):
+    """There is nothing to time, and no division by zero."""
+    with tarfile.open(tmp_path / "empty.tar", "w"):
+        pass
+    with pytest.raises(ShardError, match=r"there is no sample in file:.*/empty\.tar"):
+        trials(tmp_path)
+
+
 def test_an_empty_object_counts(tmp_path):
     """It takes a request like any other."""
     (tmp_path / "empty").write_bytes(b"")

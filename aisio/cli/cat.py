@@ -10,7 +10,7 @@ import click
 from aisio.cli.cluster import Cluster
 from aisio.cli.get import byte_range_of, copy
 from aisio.cli.named import SOURCE, CatalogName
-from aisio.cli.output import binary_stdout
+from aisio.cli.standard_streams import binary_stdout
 from aisio.urls import ObjectUrl
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 else:
     _ParamType = _TextType = click.ParamType
 
-SCHEME_HINT = "it was taken for a local path: a bucket's URL has a scheme, as in ais://bucket/name"
+SCHEME_HINT = "a path is one of this machine; for a bucket, write ais://bucket/name"
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Cluster:
             hint = SCHEME_HINT if url.provider == FILE else self._folder_hint(url)
             if not hint:
                 raise
-            raise NotFoundError(f"{error}; {hint}", url=error.url, status=error.status) from error
+            raise _with_hint(error, hint) from error
 
     def _folder_hint(self, url: ObjectUrl) -> str:
         with suppress(AisioError):
@@ -96,6 +96,27 @@ class Cluster:
         hint = f"; {SCHEME_HINT}" if url.provider == FILE else ""
         text = f"{url}: no object has a name that begins so{hint}"
         return NotFoundError(text, url=str(url))
+
+
+@contextmanager
+def bucket_hint(store: Store) -> Iterator[None]:
+    """Say, in the error of a bucket to write to that is not there, how it is created.
+
+    Raises:
+        NotFoundError: As it was raised, with the hint.
+    """
+    from aisio.stores import AisStore
+
+    try:
+        yield
+    except NotFoundError as error:
+        if not isinstance(store, AisStore):
+            raise
+        raise _with_hint(error, "--create-bucket creates the bucket") from error
+
+
+def _with_hint(error: NotFoundError, hint: str) -> NotFoundError:
+    return NotFoundError(f"{error}; {hint}", url=error.url, status=error.status)
 
 
 class UrlType(_ParamType):

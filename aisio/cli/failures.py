@@ -17,7 +17,8 @@ from typing import Any, NoReturn
 
 import click
 
-from aisio.cli.output import discard, hold_closed_descriptors, tell
+from aisio.cli.output import tell, told_what_is_warned_of
+from aisio.cli.standard_streams import discard, hold_closed_descriptors
 from aisio.errors import AisioError, CatalogError
 from aisio.redaction import redacted
 
@@ -46,7 +47,7 @@ class CommandGroup(click.Group):
         """Run the command line and exit with its status."""
         hold_closed_descriptors()
         kwargs["standalone_mode"] = False
-        with error_handler():
+        with told_what_is_warned_of(), error_handler():
             try:
                 status = super().main(*args, **kwargs)
             except click.Abort:

@@ -13,7 +13,8 @@ import click
 from aisio.cli.cluster import FILE_PATH, Cluster
 from aisio.cli.named import SOURCE, CatalogName
 from aisio.cli.one_by_one import OneByOne
-from aisio.cli.output import binary_stdout, byte_progress
+from aisio.cli.output import byte_progress
+from aisio.cli.standard_streams import binary_stdout
 from aisio.errors import ConfigError, ConflictError, NotFoundError, TruncatedError
 from aisio.urls import ObjectUrl
 
@@ -105,6 +106,7 @@ def _get_all(source: Source, about: str, folder: Path) -> None:
 
     mixed = isinstance(source.unpinned, MixedSource)
     written: dict[Path, str] = {}
+    root = _resolved(folder)
     objects = OneByOne("objects")
     for info in source.list():
         with objects.going_on(info.url):
@@ -113,15 +115,15 @@ def _get_all(source: Source, about: str, folder: Path) -> None:
             path = folder / _checked(_name_below(source.base_url, info), info.url)
             if mixed and written.setdefault(path, info.url) != info.url:
                 raise ConfigError(f"get {info.url}: {path} is where {written[path]} was written")
-            _check_place(path, folder, info.url)
+            _check_place(path, folder, root, info.url)
             _replace(path, partial(source.get, info), path.name)
     if not objects.count:
         raise NotFoundError(f"get {about}: no object has a name that begins so", url=about)
     objects.finish()
 
 
-def _check_place(path: Path, folder: Path, url: str) -> None:
-    """Make the folders for a file below a folder.
+def _check_place(path: Path, folder: Path, root: Path, url: str) -> None:
+    """Make the folders for a file below a folder, whose real path is `root`.
 
     Raises:
         ConfigError: A link leads out of the folder.
@@ -130,7 +132,7 @@ def _check_place(path: Path, folder: Path, url: str) -> None:
     from aisio.files import is_special
 
     for place in (path.parent, path):
-        if not _resolved(place).is_relative_to(_resolved(folder)):
+        if not _resolved(place).is_relative_to(root):
             raise ConfigError(f"get {url}: {place} is a link that leads out of {folder}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

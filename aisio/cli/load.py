@@ -10,6 +10,7 @@ import click
 from aisio.cli.cluster import Cluster
 from aisio.cli.one_by_one import OneByOne
 from aisio.cli.output import printable, told_what_is_logged, write_lines
+from aisio.cli.standard_streams import require_stdout
 
 if TYPE_CHECKING:
     from functools import partial
@@ -71,6 +72,7 @@ def command(
 def _list() -> None:
     from aisio.resources.bionemo import print_resources
 
+    require_stdout()
     print_resources()
 
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import errno
-import io
 import json
 import logging
-import os
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
-from typing import Any, BinaryIO, TextIO
+from typing import Any
 
 import click
 
+from aisio.cli.standard_streams import binary_stdout, discard
 from aisio.redaction import redacted
 
 _ESCAPES = {code: f"\\x{code:02x}" for code in [*range(32), *range(127, 160)]} | {
@@ -46,55 +45,26 @@ def tell(text: str, *more: str) -> None:
         discard(sys.stderr)
 
 
-def discard(stream: TextIO | None) -> None:
-    """Let what a broken pipe still holds go nowhere, or Python complains of it as it ends."""
-    if stream is not None:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-
-
-def hold_closed_descriptors() -> None:
-    """Occupy those of stdin, stdout and stderr that are closed, as by `>&-`.
-
-    The next file or connection to be opened would take their number, and get what is written to
-    them. They are held such that their use is an error: none can be read, or written to.
-    """
-    for number, flags in enumerate((os.O_WRONLY, os.O_RDONLY, os.O_RDONLY)):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.open(os.devnull, flags)  # takes the lowest number that is free, which is this one
-
-
-def binary_stdin() -> BinaryIO:
-    """Return stdin for bytes.
-
-    Raises:
-        OSError: It is closed.
-    """
-    if sys.stdin is None:
-        raise _closed("stdin")
-    return sys.stdin.buffer
-
-
-def require_stdout() -> None:
-    """Check that there is a stdout.
-
-    Raises:
-        OSError: It is closed.
-    """
-    if sys.stdout is None:
-        raise _closed("stdout")
-
-
-def _closed(name: str) -> OSError:
-    return OSError(errno.EBADF, "it is closed", name)
-
-
 class _Teller(logging.Handler):
     """Writes what is logged as notes."""
 
     def emit(self, record: logging.LogRecord) -> None:
         tell(record.getMessage())
+
+
+@contextmanager
+def told_what_is_warned_of() -> Iterator[None]:
+    """Write to stderr, as notes, warnings and what is logged where nobody has set up logging."""
+
+    def show(message: Warning | str, *_: object) -> None:
+        tell(f"warning: {message}")
+
+    saved = warnings.showwarning, logging.lastResort
+    warnings.showwarning, logging.lastResort = show, _Teller(logging.WARNING)
+    try:
+        yield
+    finally:
+        warnings.showwarning, logging.lastResort = saved
 
 
 @contextmanager
@@ -109,24 +79,6 @@ def told_what_is_logged(name: str) -> Iterator[None]:
     finally:
         log.removeHandler(teller)
         log.setLevel(level)
-
-
-@contextmanager
-def binary_stdout() -> Iterator[BinaryIO]:
-    """Open stdout for bytes, buffered whatever PYTHONUNBUFFERED says; a line each would be slow.
-
-    Raises:
-        OSError: It is closed, or cannot be written to.
-    """
-    require_stdout()
-    stream = sys.stdout.buffer
-    try:
-        descriptor = stream.fileno()
-    except io.UnsupportedOperation:
-        yield stream
-        return
-    with os.fdopen(descriptor, "wb", closefd=False) as out:
-        yield out
 
 
 def write_lines(lines: Iterable[str], *, at_once: bool = False) -> None:
@@ -177,7 +129,7 @@ def byte_progress(total: int | None, title: str) -> Iterator[Callable[[int], Non
     Yields:
         A function that is told how many bytes are done in all.
     """
-    if sys.stderr is None or not sys.stderr.isatty():
+    if not sys.stderr.isatty():
         yield lambda done: None
         return
     from tqdm import tqdm

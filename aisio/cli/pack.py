@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aisio.cli.cluster import URL, Cluster
+from aisio.cli.cluster import URL, Cluster, bucket_hint
 from aisio.cli.output import byte_progress, json_line, printable, tell, write_lines
 from aisio.errors import ConfigError
 from aisio.urls import ObjectUrl
@@ -80,8 +80,10 @@ def command(
         tell(f"warning: {text}")
     if create_bucket:
         cluster.create_bucket(url)
-    shards = write_shards(plan, url, store=cluster.store(url), overwrite=overwrite)
-    write_lines(_lines(plan, shards, as_json=as_json), at_once=True)
+    store = cluster.store(url)
+    shards = write_shards(plan, url, store=store, overwrite=overwrite)
+    with bucket_hint(store):
+        write_lines(_lines(plan, shards, as_json=as_json), at_once=True)
 
 
 def _lines(plan: Plan, shards: Iterator[PackedShard], *, as_json: bool) -> Iterator[str]:

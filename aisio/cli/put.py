@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 import click
 
-from aisio.cli.cluster import DESTINATION, FILE_PATH, Cluster
+from aisio.cli.cluster import DESTINATION, FILE_PATH, Cluster, bucket_hint
 from aisio.cli.one_by_one import OneByOne
-from aisio.cli.output import binary_stdin, byte_progress
+from aisio.cli.output import byte_progress
+from aisio.cli.standard_streams import binary_stdin
 from aisio.errors import AccessError, ConfigError, NotFoundError
 from aisio.urls import ObjectUrl
 
@@ -44,26 +44,13 @@ def command(
     store = cluster.store(url)
     if create_bucket:
         cluster.create_bucket(url)
-    with _bucket_hint(store):
+    with bucket_hint(store):
         if recursive:
             _put_all(store, path, url)
         elif is_stdin:
             store.put(url.require_object(), binary_stdin())
         else:
             _put(store, path, _target(path, url))
-
-
-@contextmanager
-def _bucket_hint(store: Store) -> Iterator[None]:
-    from aisio.stores import AisStore
-
-    try:
-        yield
-    except NotFoundError as error:
-        if not isinstance(store, AisStore):
-            raise
-        hint = "--create-bucket creates the bucket"
-        raise NotFoundError(f"{error}; {hint}", url=error.url, status=error.status) from error
 
 
 def _target(file: Path, url: ObjectUrl) -> ObjectUrl:

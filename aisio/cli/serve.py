@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from aisio.cli.output import require_stdout
+from aisio.cli.standard_streams import require_stdout
 from aisio.errors import ConfigError
 
 

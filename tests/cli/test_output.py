@@ -6,6 +6,8 @@ import fcntl
 import os
 import pty
 import struct
+import subprocess
+import sys
 import termios
 
 import pytest
@@ -146,3 +148,20 @@ def read_terminal(descriptor: int) -> bytes:
         return os.read(descriptor, 4096)
     except OSError:
         return b""
+
+
+def test_what_the_library_warns_of_is_a_note(environ):
+    """On one line and without credentials, whether it is a warning or logged."""
+    program = (
+        "import logging, warnings\n"
+        "from aisio.cli import main\n"
+        "from aisio.cli.bench import command\n"
+        "def work(**_):\n"
+        "    warnings.warn('two\\nlines')\n"
+        "    logging.getLogger('aisio.x').warning('s3://KEY:s3cr3t@b/x')\n"
+        "command.callback = work\n"
+        "main(['bench', '.'])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], env=environ, capture_output=True)
+    assert done.returncode == 0
+    assert done.stderr == b"aisio: warning: two\\x0alines\naisio: s3://***@b/x\n"

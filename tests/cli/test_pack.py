@@ -53,6 +53,16 @@ def test_what_is_odd_or_left_out_is_told(run, files, tmp_path):
     assert left_out.startswith("aisio: warning: files left out")
 
 
+def test_a_name_that_is_not_utf8_is_packed_as_it_is(run, files, tmp_path):
+    """Names in a shard are bytes, as those of files are."""
+    folder = files({"0.txt": b"0"})
+    (folder / "caf\udce9.txt").write_bytes(b"1")
+    done = run("pack", folder, tmp_path / "out")
+    assert (done.exit_code, done.stderr) == (0, "")
+    with tarfile.open(tmp_path / "out/shard-000000.tar") as shard:
+        assert shard.getnames() == ["0.txt", "caf\udce9.txt"]
+
+
 def test_strict_refuses_what_is_odd(run, files, tmp_path):
     """Before anything is written."""
     folder = files({**SAMPLES, "0005.jpg": b""})
@@ -75,7 +85,9 @@ def test_shards_of_an_earlier_run_are_replaced_only_when_asked_for(run, files, t
 
 def test_a_bucket_is_created_when_asked_for(run, bucket, files):
     """And only then."""
-    assert run("pack", files(SAMPLES), "ais://cli-new").exit_code == 1
+    refused = run("pack", files(SAMPLES), "ais://cli-new")
+    assert refused.exit_code == 1
+    assert "--create-bucket" in refused.stderr
     assert run("pack", files(SAMPLES), "ais://cli-new", "--create-bucket").exit_code == 0
     bucket.client.bucket("cli-new").delete()
 
