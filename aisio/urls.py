@@ -175,16 +175,23 @@ class ObjectUrl:
         """
         # Each object read comes by here: dataclasses.replace takes three times as long.
         url = ObjectUrl(self.provider, self.bucket, name, self.namespace, self.scheme)
-        return url._with_checked_name()
+        check_prefix(name, url)
+        if not name.isascii():
+            url._check_encoding()
+        return url
 
-    def _with_checked_name(self) -> ObjectUrl:
-        name = check_prefix(self.name, self)
+    def _check_encoding(self) -> None:
         # In a local path, any bytes can be a name.
-        if not name.isascii() and self.provider != FILE and _SURROGATES.search(name):
+        if self.provider != FILE and _SURROGATES.search(self.name):
             raise UrlError(
                 f"{str(self)!r}: the name is not UTF-8, as all names of objects are; rename it",
                 url=str(self),
             )
+
+    def _with_checked_name(self) -> ObjectUrl:
+        check_prefix(self.name, self)
+        if not self.name.isascii():
+            self._check_encoding()
         return self
 
     def join(self, name: str) -> ObjectUrl:
