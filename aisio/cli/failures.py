@@ -18,7 +18,11 @@ from typing import Any, NoReturn
 import click
 
 from aisio.cli.output import tell, told_what_is_warned_of
-from aisio.cli.standard_streams import discard, hold_closed_descriptors
+from aisio.cli.standard_streams import (
+    discard,
+    hold_closed_descriptors,
+    stdout_has_no_reader,
+)
 from aisio.errors import AisioError, CatalogError
 from aisio.redaction import redacted
 
@@ -66,12 +70,12 @@ def error_handler(*, show_traceback: bool = False) -> Iterator[None]:
         yield
         if sys.stdout is not None:
             sys.stdout.flush()
-    except BrokenPipeError:
-        discard(sys.stdout)
-        sys.exit(0)
     except (click.exceptions.Exit, click.Abort):
         raise  # click's own way to end a program
     except Exception as error:
+        if isinstance(error, BrokenPipeError) and stdout_has_no_reader():
+            discard(sys.stdout)
+            sys.exit(0)
         if show_traceback:
             click.echo(redacted(traceback.format_exc()), err=True, nl=False)
         tell(*_lines(error))

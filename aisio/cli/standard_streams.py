@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import select
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -68,6 +69,17 @@ def binary_stdout() -> Iterator[BinaryIO]:
         return
     with os.fdopen(descriptor, "wb", closefd=False) as out:
         yield out
+
+
+def stdout_has_no_reader() -> bool:
+    """Tell whether stdout is a pipe whose reader has gone."""
+    try:
+        descriptor = sys.stdout.fileno()
+    except (AttributeError, OSError, ValueError):  # closed, or not a file
+        return False
+    poll = select.poll()
+    poll.register(descriptor, select.POLLOUT)
+    return any(events & (select.POLLERR | select.POLLHUP) for _, events in poll.poll(0))
 
 
 def discard(stream: TextIO | None) -> None:

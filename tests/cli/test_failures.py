@@ -193,6 +193,18 @@ def test_a_pipe_without_a_reader_ends_the_command_quietly(start, bucket):
     assert (program.wait(), program.stderr.read()) == (0, b"")
 
 
+def test_another_pipe_that_breaks_is_an_error(start, bucket, tmp_path):
+    """What was to be written somewhere was not; only stdout's reader may have had enough."""
+    bucket.object("big").put(bytes(1 << 20))
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    program = start("get", "ais://cli-data/big", pipe)
+    with pipe.open("rb", buffering=0) as reader:
+        assert reader.read(1) == b"\0"
+    assert program.wait() == 1
+    assert b"Broken pipe" in program.stderr.read()
+
+
 def test_help_without_a_reader_is_no_failure(start):
     """The same where the text comes from the parser of the command line."""
     reader, writer = os.pipe()
