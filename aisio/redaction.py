@@ -5,7 +5,8 @@
 
 A user name and password may stand before the host (RFC 3986, section 3.2.1), and presigned URLs
 carry their signature in the query. The values of all parameters of http and https URLs are taken
-out, whatever the parameters are called. In other schemes a "?" belongs to the object's name.
+out, whatever the parameters are called. In other schemes a "?" belongs to the object's name: there
+only what is called like a signature or token is taken out.
 """
 
 from __future__ import annotations
@@ -16,18 +17,29 @@ __all__ = ["redacted"]
 
 _HIDDEN = "***"
 
+# Repetitions are bounded, so that long texts of a server take no time that grows with their square.
+#
 # The namespace of an AIStore URL, as in ais://@cluster#name/bucket, has nothing before its "@".
 # Keys of S3 may hold a "/": then the "@" is looked for behind it, unless a port precedes the "/".
 _USER = re.compile(
     r"""
-    (?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)
-    (?: [^\s/]+ | [^\s/@:\[]*:(?![0-9]{1,5}(?:[/?\#\s'"),:;]|$))\S* )@
-    | (?P<bare>\b[A-Za-z][A-Za-z0-9+.-]*:)[^\s/@:]+:[^\s@]+@
+    (?P<scheme>[A-Z][A-Z0-9+.-]{0,20}://)
+    (?: [^\s/]{1,256} | [^\s/@:\[]{0,128}:(?![0-9]{1,5}(?:[/?\#\s'"),:;]|$))\S{0,256} )@
+    | (?P<bare>\b[A-Z][A-Z0-9+.-]{0,20}:)[^\s/@:]{1,128}:[^\s@]{1,256}@
     """,
-    re.VERBOSE,
+    re.VERBOSE | re.IGNORECASE,
 )
-_QUERY = re.compile(r"""(?P<head>https?://[^\s?'"]*\?)(?P<query>[^\s'"]+)""", re.IGNORECASE)
-_VALUE = re.compile(r"(?P<name>(?:^|(?<=&))[^=&]*=)?[^&]+?(?P<end>[,:;.)\]}]*)(?=&|$)")
+_WEB = re.compile(r"""https?://[^\s'"]+""", re.IGNORECASE)
+_VALUE = re.compile(r"(?P<name>(?:^|(?<=&))[^=&]*=)?[^&]+?(?P<end>[,:;.)\]}]{0,4})(?=&|$)")
+# Also where the URL is not told from other text: a name before the "?" may hold blanks or quotes.
+_SIGNATURE = re.compile(
+    r"""
+    (?P<name>[?&] (?: X-(?:Amz|Goog)-(?:Signature|Credential|Security-Token) | Signature | sig
+    | AWSAccessKeyId | GoogleAccessId | [a-z_-]{0,20}token | password | secret )=)
+    (?!\*\*\*)[^\s&'"]+?(?P<end>[,:;.)\]}]{0,4})(?=[\s&'"]|$)
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
 
 
 def redacted(text: str) -> str:
@@ -38,9 +50,15 @@ def redacted(text: str) -> str:
     if "@" in text:
         text = _USER.sub(lambda match: f"{match['scheme'] or match['bare']}{_HIDDEN}@", text)
     if "?" in text:
-        text = _QUERY.sub(lambda match: match["head"] + _without_values(match["query"]), text)
+        text = _WEB.sub(_without_query, text)
+        text = _SIGNATURE.sub(_without_value, text)
     return text
 
 
-def _without_values(query: str) -> str:
-    return _VALUE.sub(lambda match: f"{match['name'] or ''}{_HIDDEN}{match['end']}", query)
+def _without_query(url: re.Match[str]) -> str:
+    name, mark, query = url[0].partition("?")
+    return name + mark + _VALUE.sub(_without_value, query)
+
+
+def _without_value(parameter: re.Match[str]) -> str:
+    return f"{parameter['name'] or ''}{_HIDDEN}{parameter['end']}"

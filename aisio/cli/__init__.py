@@ -36,6 +36,7 @@ def main(context: click.Context, endpoint: str | None, traceback: bool) -> None:
     file:///folder/name or a plain path for local files. A token is taken from AIS_AUTHN_TOKEN or
     AIS_AUTHN_TOKEN_FILE.
     """
+    # What --traceback says, CommandGroup reads where an error has come up.
     if endpoint is not None and "@" in endpoint:
         # Without its text, which may hold a password.
         raise click.UsageError("--endpoint holds a user name or password: use AIS_AUTHN_TOKEN")

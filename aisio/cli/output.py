@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
@@ -56,7 +56,14 @@ class _Teller(logging.Handler):
 def told_what_is_warned_of() -> Iterator[None]:
     """Write to stderr, as notes, warnings and what is logged where nobody has set up logging."""
 
-    def show(message: Warning | str, *_: object) -> None:
+    def show(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
         tell(f"warning: {message}")
 
     saved = warnings.showwarning, logging.lastResort
