@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from functools import partial
@@ -107,6 +108,8 @@ def _get_all(source: Source, about: str, folder: Path) -> None:
     mixed = isinstance(source.unpinned, MixedSource)
     written: dict[Path, str] = {}
     root = _resolved(folder)
+    if root.exists() and not root.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
     objects = OneByOne("objects")
     for info in source.list():
         with objects.going_on(info.url):

@@ -268,6 +268,15 @@ def test_an_object_below_a_file_is_told(run, bucket, here):
     assert names(here) == ["a", "c"]
 
 
+def test_a_file_is_no_place_for_many_objects(run, bucket, here):
+    """That is said once, not for each of them."""
+    (here / "out").write_bytes(b"a file")
+    for name in "ab":
+        bucket.object(name).put(b"")
+    done = run("get", "-r", "ais://cli-data/", "out")
+    assert (done.exit_code, done.stderr) == (1, "aisio: error: out: Not a directory\n")
+
+
 def test_a_pipe_in_the_folder_is_told(run, bucket, here):
     """It would be waited for."""
     os.mkfifo(here / "a")
