@@ -4,9 +4,9 @@
     https://host/a?X-Amz-Signature=ab12   https://host/a?X-Amz-Signature=***
 
 A user name and password may stand before the host (RFC 3986, section 3.2.1), and presigned URLs
-carry their signature in the query. The values of all parameters of http and https URLs are taken
-out, whatever the parameters are called. In other schemes a "?" belongs to the object's name: there
-only what is called like a signature or token is taken out.
+carry their signature in the query. The values of the parameters of http and https URLs are taken
+out, but of those that are known to hold no secret. In other schemes a "?" belongs to the object's
+name: there only what is called like a signature or token is taken out.
 """
 
 from __future__ import annotations
@@ -16,6 +16,10 @@ import re
 __all__ = ["redacted"]
 
 _HIDDEN = "***"
+_SHOWN = frozenset(
+    {"archpath", "etl_name", "list-type", "namespace", "prefix", "provider", "version", "versionId"}
+)
+"""Parameters whose values help to understand an error: of AIStore, S3 and registries."""
 
 # Repetitions are bounded, so that long texts of a server take no time that grows with their square.
 #
@@ -61,4 +65,7 @@ def _without_query(url: re.Match[str]) -> str:
 
 
 def _without_value(parameter: re.Match[str]) -> str:
-    return f"{parameter['name'] or ''}{_HIDDEN}{parameter['end']}"
+    name = parameter["name"] or ""
+    if name.strip("?&=") in _SHOWN:
+        return parameter[0]
+    return f"{name}{_HIDDEN}{parameter['end']}"

@@ -42,6 +42,7 @@ def test_passwords_and_signatures_are_hidden(text: str, shown: str) -> None:
         "no URL at all, 100% plain: a@b.c",
         "ais://@uuid#space/bucket/image@2x.jpg",
         "ais://bucket/what?.txt and ais://bucket/a?b=c",
+        "see https://host/models/esm?version=2.0, and http://h/v1/objects/b/o?provider=ais: 404",
         "http://127.0.0.1:8080/a@b and http://[::1]:8080/a@b",
         "http://host:8080: mail somebody@example.com",
         "s3://bucket: see ais://other/x@y",
