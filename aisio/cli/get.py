@@ -113,8 +113,6 @@ def _get_all(source: Source, about: str, folder: Path) -> None:
     objects = OneByOne("objects")
     for info in source.list():
         with objects.going_on(info.url):
-            if info.name.endswith("/") and not info.size_bytes:
-                continue  # not a file: how some tools mark a folder in a bucket
             path = folder / _checked(_name_below(source.base_url, info), info.url)
             if mixed and written.setdefault(path, info.url) != info.url:
                 raise ConfigError(f"get {info.url}: {path} is where {written[path]} was written")
