@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 import os
 import tempfile
-from array import array
 import threading
+from array import array
 from pathlib import Path
 from typing import Any
 
