@@ -22,7 +22,7 @@ from aiohttp import web
 from aisio.gateway.archives import Archives
 from aisio.gateway.batch import Batch
 from aisio.gateway.buckets import Buckets
-from aisio.gateway.exchange import Exchange, answer_early, reply
+from aisio.gateway.exchange import BodyCutError, Exchange, answer_early, reply
 from aisio.gateway.folder import Folder
 from aisio.gateway.job_calls import JobCalls
 from aisio.gateway.jobs import Jobs
@@ -91,8 +91,11 @@ class App:
         self._idle.clear()
         try:
             response = await self._answer(request)
-        except ConnectionError:
-            _log.info("%s %s: the client has gone", request.method, request.raw_path)
+        except ConnectionError as error:
+            if isinstance(error, BodyCutError):
+                _log.warning("%s %s: the body was cut: %s", request.method, request.path, error)
+            else:
+                _log.info("%s %s: the client has gone", request.method, request.raw_path)
             response = web.Response(status=499)
             response.force_close()
             if request.transport is not None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import itertools
+import lzma
 import os
 import time
 import zipfile
@@ -12,7 +14,8 @@ from collections.abc import Generator, Iterable, Iterator
 from functools import cached_property
 from typing import BinaryIO, NamedTuple
 
-from aisio.gateway.archives import Index, Member, open_stream, require_lz4
+from aisio.gateway.archives import Index, Member, open_stream, open_zip, require_lz4
+from aisio.gateway.refusals import DamagedError
 from aisio.tar import END_OF_ARCHIVE, header, padding
 
 PIECE_BYTES = 256 << 10
@@ -33,7 +36,11 @@ class ArchiveReader:
         self._index = index
 
     def pieces(self, member: Member, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
-        """Yield bytes [start, stop) of a member's payload."""
+        """Yield bytes [start, stop) of a member's payload, all of them.
+
+        Raises:
+            DamagedError: They are not there, or cannot be unpacked.
+        """
         stop = member.size_bytes if stop is None else stop
         if self._index.form == ".zip":
             return self._zip_pieces(member, start, stop)
@@ -52,12 +59,13 @@ class ArchiveReader:
         """Yield bytes [start, stop) of the uncompressed tar.
 
         Raises:
-            EOFError: There are fewer.
+            DamagedError: There are fewer, or they cannot be unpacked.
         """
         while start < stop:
-            piece = self._read(start, min(PIECE_BYTES, stop - start))
+            with _damage_told("the archive"):
+                piece = self._read(start, min(PIECE_BYTES, stop - start))
             if not piece:
-                raise EOFError("the archive was cut while it was read")
+                raise DamagedError("the archive was cut while it was read")
             yield piece
             start += len(piece)
 
@@ -74,14 +82,32 @@ class ArchiveReader:
 
     @cached_property
     def _zip(self) -> zipfile.ZipFile:
-        return zipfile.ZipFile(self._file)
+        return open_zip(self._file)
 
     def _zip_pieces(self, member: Member, start: int, stop: int) -> Iterator[bytes]:
-        with self._zip.open(self._zip.infolist()[member.offset]) as payload:
+        what = f"member {member.name!r}"
+        with _damage_told(what), self._zip.open(self._zip.infolist()[member.offset]) as payload:
             payload.seek(start)
             while start < stop and (piece := payload.read(min(PIECE_BYTES, stop - start))):
                 yield piece
                 start += len(piece)
+        if start < stop:
+            raise DamagedError(f"{what} ends {stop - start:,} bytes before its size is reached")
+
+
+@contextlib.contextmanager
+def _damage_told(what: str) -> Iterator[None]:
+    """Turn what the libraries of compression raise into one error."""
+    try:
+        yield
+    except (
+        *(EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile),
+        *(NotImplementedError, RuntimeError, ValueError, OSError),
+    ) as error:
+        # bz2 and gzip raise OSError without a number, lz4 RuntimeError, a zip's password as well.
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise DamagedError(f"{what} cannot be read: {error}") from error
 
 
 class NewMember(NamedTuple):
@@ -112,7 +138,7 @@ def pack(
 
     Raises:
         Refusal: The form cannot be written on this machine.
-        EOFError: A payload has not the size that was said.
+        DamagedError: A payload has not the size that was said.
     """
     try:
         if form == ".zip":
@@ -162,7 +188,7 @@ def _exactly(member: NewMember) -> Iterator[bytes]:
             break
         yield piece
     if left:
-        raise EOFError(f"{member.name} changed while it was read")
+        raise DamagedError(f"{member.name} changed while it was read")
 
 
 def _gzip(tar: Iterable[bytes]) -> Iterator[bytes]:

@@ -26,7 +26,7 @@ from aisio.gateway.exchange import (
 from aisio.gateway.folder import Folder, OpenObject
 from aisio.gateway.metadata import FileState
 from aisio.gateway.names import BucketName
-from aisio.gateway.refusals import Refusal, no_object
+from aisio.gateway.refusals import DamagedError, Refusal, no_object
 from aisio.gateway.regexes import SlowRegexError, search_each
 from aisio.tar import END_OF_ARCHIVE
 
@@ -142,6 +142,8 @@ class ArchiveReads:
         request, start = exchange.request, member.data_offset
         if index.form == ".tar" and member.size_bytes <= INLINE_BYTES:
             body = os.pread(opened.file.fileno(), member.size_bytes, start)
+            if len(body) != member.size_bytes:
+                raise DamagedError("the archive was cut while it was read")
             return reply(body, kind=OCTETS)
         response = web.StreamResponse(headers=_OCTETS)
         if index.form == ".tar":
@@ -155,12 +157,14 @@ class ArchiveReads:
         self, exchange: Exchange, opened: OpenObject, index: Index, query: ArchiveQuery
     ) -> web.StreamResponse:
         url = f"{exchange.target.bucket.url}/{exchange.target.name}"
+        if index.damage:  # what matches may be behind it
+            raise DamagedError(f"{url}: {index.damage}")
         names = [member.name for member in index.members]
         found = await asyncio.to_thread(match_names, query, names, url)
         members = [*itertools.compress(index.members, found)]
+        if index.form == ".zip":  # a tar made of it has files only
+            members = [member for member in members if not member.is_folder]
         if not members:
-            if index.damage:
-                raise Refusal(400, f"{url}: {index.damage}")
             raise Refusal(404, f"{query} in {url} does not exist", tcode="ErrNotFound")
         pieces = _as_tar(ArchiveReader(opened.file, index), members)
         return await send_pieces(exchange.request, pieces, web.StreamResponse(headers=_TAR))
@@ -176,14 +180,15 @@ def find_member(index: Index, bucket: BucketName, name: str, path: str) -> Membe
         path: The member's path.
 
     Raises:
-        Refusal: There is none, or the archive is damaged before it.
+        DamagedError: There is none before the place where the archive is damaged.
+        Refusal: There is none.
     """
     path = path.removeprefix("/").removeprefix(f"{name}/")
     member = index.find(path)
     if member is not None:
         return member
     if index.damage:
-        raise Refusal(400, f"{bucket.url}/{name}: {index.damage}")
+        raise DamagedError(f"{bucket.url}/{name}: {index.damage}")
     raise no_object(f"{path} in {bucket.url}/{name}")
 
 

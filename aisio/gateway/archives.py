@@ -1,7 +1,7 @@
 """What an archive is and where its members lie, found by reading it through once.
 
 The places are kept by the state of the file, so that further members of a shard cost one seek. They
-are kept in memory: 1,000,000 members, about 300 MB, are the most.
+are kept in memory: 1,000,000 members, about 300 MB, are the most, of one archive and of all.
 """
 
 from __future__ import annotations
@@ -9,11 +9,12 @@ from __future__ import annotations
 import gzip
 import importlib
 import io
+import itertools
 import os
 import threading
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any, BinaryIO, NamedTuple, TypeAlias, cast
@@ -24,6 +25,10 @@ from aisio.gateway.refusals import Refusal
 from aisio.tar import BLOCK_BYTES, END, NEED_DATA, TarMember, TarParser
 
 MOST_MEMBERS = 1_000_000
+"""How many members an archive may have; AIStore's own limit for an index is 1,048,576."""
+
+_MOST_DIRECTORY_BYTES = 256 << 20
+"""The largest central directory of a zip that is read: 268 bytes for each of MOST_MEMBERS."""
 
 _Key: TypeAlias = tuple[int, FileState, str]
 
@@ -59,6 +64,8 @@ class Member(NamedTuple):
             number.
         data_offset: Where its payload begins, counted likewise.
         is_folder: It is a folder, and has no payload.
+
+    In the index of a damaged archive are only members whose payloads are there whole.
     """
 
     name: str
@@ -218,50 +225,89 @@ def require_lz4() -> Any:
         ) from None
 
 
-def read_index(file: io.FileIO, form: str) -> Index:
+def read_index(file: io.FileIO, form: str, *, most_members: int = MOST_MEMBERS) -> Index:
     """Read an open archive through.
+
+    Args:
+        file: The archive.
+        form: One of the values of FORMS.
+        most_members: An archive that has more is as good as damaged behind them.
 
     Raises:
         Refusal: Its form cannot be read on this machine.
     """
-    if form == ".zip":
-        return _zip_index(file)
+    found = _zip_members(file) if form == ".zip" else _tar_members(open_stream(file, form))
     members: list[Member] = []
-    stream = open_stream(file, form)
     damage = ""
     try:
-        _read_members(stream, members)
+        members.extend(itertools.islice(found, most_members))
+        if next(found, None) is not None:
+            damage = f"it has over {most_members:,} members, and no more are read: split the shard"
     except ShardError as error:
         damage = str(error)
+    except zipfile.BadZipFile as error:
+        damage = f"the zip archive is damaged: {error}"
     except (EOFError, zlib.error, RuntimeError, gzip.BadGzipFile) as error:
         damage = f"the compressed data is damaged: {error}"
     return Index(form, tuple(members), damage)
 
 
-def _read_members(stream: BinaryIO, members: list[Member]) -> None:
-    parser = TarParser()
-    while (event := parser.next_event()) is not END:
-        if event is NEED_DATA:
-            count = stream.readinto(parser.get_buffer())  # type: ignore[attr-defined]
-            if count:
-                parser.buffer_updated(count)
-            else:
-                parser.finish()
-        elif isinstance(event, TarMember):
-            parser.skip_payload()
-            is_folder = event.kind == "directory"
-            place = (event.size_bytes, event.offset, event.data_offset)
-            members.append(Member(event.name, *place, is_folder))
-
-
-def _zip_index(file: io.FileIO) -> Index:
+def _tar_members(stream: BinaryIO) -> Iterator[Member]:
+    """Yield the members of a tar, each when its payload has been read."""
+    parser, received = TarParser(), 0
+    last: Member | None = None
     try:
-        with zipfile.ZipFile(file) as archive:
-            found = archive.infolist()
-    except (zipfile.BadZipFile, OSError) as error:
-        return Index(".zip", (), f"the zip archive is damaged: {error}")
-    members = (
-        Member(info.filename, info.file_size, number, number, info.is_dir())
-        for number, info in enumerate(found)
-    )
-    return Index(".zip", tuple(members), "")
+        while (event := parser.next_event()) is not END:
+            if event is NEED_DATA:
+                count = stream.readinto(parser.get_buffer())  # type: ignore[attr-defined]
+                received += count
+                if count:
+                    parser.buffer_updated(count)
+                else:
+                    parser.finish()
+            elif isinstance(event, TarMember):
+                if last is not None:
+                    yield last
+                parser.skip_payload()
+                is_folder = event.kind == "directory"
+                place = (event.size_bytes, event.offset, event.data_offset)
+                last = Member(event.name, *place, is_folder)
+    except Exception:
+        if last is not None and last.data_offset + last.size_bytes <= received:
+            yield last
+        raise
+    if last is not None:
+        yield last
+
+
+def open_zip(file: io.FileIO) -> zipfile.ZipFile:
+    """Open a zip whose directory is not too large.
+
+    Raises:
+        BadZipFile: It is damaged, or too large.
+    """
+    try:
+        return zipfile.ZipFile(cast("BinaryIO", _BoundedReads(file)))
+    except (OSError, ValueError, NotImplementedError) as error:
+        raise zipfile.BadZipFile(str(error)) from None
+
+
+class _BoundedReads:
+    """A file that reads only so much at once: zipfile reads a directory of any size whole."""
+
+    def __init__(self, file: io.FileIO) -> None:
+        self.seek = file.seek
+        self.tell = file.tell
+        self.seekable = file.seekable
+        self._file = file
+
+    def read(self, count: int = -1) -> bytes:
+        if count > _MOST_DIRECTORY_BYTES:
+            raise zipfile.BadZipFile(f"a directory of {count:,} bytes is too large")
+        return self._file.read(count)
+
+
+def _zip_members(file: io.FileIO) -> Iterator[Member]:
+    with open_zip(file) as archive:
+        for number, info in enumerate(archive.infolist()):
+            yield Member(info.filename, info.file_size, number, number, info.is_dir())

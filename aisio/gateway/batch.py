@@ -1,8 +1,9 @@
 """Get-batch: many objects, or members of archives, in one archive; in the order of the request.
 
-Streamed, the archive is sent while it is made, and what goes wrong on the way can only end it
-early, as a live cluster of one target has it: the archive is well formed, and shorter. In the
-multipart form everything is looked at first, and the reply says what is wrong with which entry.
+Streamed, the archive is sent while it is made, and a missing object or range can only end it early,
+as a live cluster of one target has it: the archive is well formed, and shorter. Damaged data ends
+the connection instead. In the multipart form everything is looked at first, and the reply says what
+is wrong with which entry.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from aisio.gateway.exchange import Exchange, decode_message, send_pieces
 from aisio.gateway.folder import Folder
 from aisio.gateway.jobs import Job, Jobs
 from aisio.gateway.names import BucketName, bucket_of, check_name, parse_uname
-from aisio.gateway.refusals import Refusal
+from aisio.gateway.refusals import DamagedError, Refusal
 from aisio.gateway.replies import Cluster, json_body, new_id
 
 MISSING_PREFIX = "__404__/"
@@ -194,6 +195,8 @@ class Batch:
             job.check()
             try:
                 file, member = self._open(item, message.only_object_names)
+            except DamagedError:
+                raise
             except Refusal as refusal:
                 _log.info("get-batch ends early: %s", refusal.message)
                 return

@@ -226,10 +226,20 @@ async def send_file(
             loop = asyncio.get_running_loop()
             sent += await loop.sendfile(transport, file, start + sent, stop - start - sent)
     if sent < stop - start:
-        transport.abort()
-        raise ConnectionAbortedError("the file was cut while it was sent")
+        raise cut_off(request, "the file was cut while it was sent")
     await response.write_eof()
     return response
+
+
+class BodyCutError(ConnectionAbortedError):
+    """The connection was ended inside a body that cannot be sent whole."""
+
+
+def cut_off(request: web.BaseRequest, why: str) -> BodyCutError:
+    """End a connection, so that the client sees that the body is cut; return the error to raise."""
+    if request.transport is not None:
+        request.transport.abort()
+    return BodyCutError(why)
 
 
 async def send_pieces(
@@ -237,19 +247,26 @@ async def send_pieces(
 ) -> web.StreamResponse:
     """Send a body that is made in a thread, piece by piece, as fast as the client takes it.
 
-    What goes wrong on the way ends the connection: the client sees that the body is cut.
+    The first piece is made before the head is sent: what is wrong with it is answered as an error.
+    What goes wrong later ends the connection: the client sees that the body is cut.
     """
-    await response.prepare(request)
     batches = gathered(pieces)
+    left = response.content_length
     try:
-        while piece := await asyncio.to_thread(next, batches, b""):
+        piece = await asyncio.to_thread(next, batches, b"")
+        await response.prepare(request)
+        while piece:
             await response.write(piece)
+            left = None if left is None else left - len(piece)
+            piece = await asyncio.to_thread(next, batches, b"")
+        if left:
+            raise EOFError(f"{left:,} bytes are missing at its end")
     except ConnectionError:
         raise
     except Exception as error:
-        if request.transport is not None:
-            request.transport.abort()
-        raise ConnectionAbortedError(f"the body cannot be made: {error}") from error
+        if not response.prepared:
+            raise
+        raise cut_off(request, f"{error}") from error
     finally:
         # Cancelled while a thread is in there, it is closed when that has ended, by its last owner.
         with contextlib.suppress(ValueError):

@@ -37,6 +37,16 @@ class Refusal(Exception):
         self.headers = headers
 
 
+class DamagedError(Refusal):
+    """What is stored has not the bytes that it claims to have.
+
+    It is a 400 as long as nothing has been sent; after that the body is cut.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(400, message)
+
+
 def no_bucket(url: str) -> Refusal:
     """Return what to answer where a bucket is missing."""
     return Refusal(404, f'bucket "{url}" does not exist', tcode="ErrBckNotFound")

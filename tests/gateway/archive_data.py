@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import struct
 import tarfile
 import zipfile
 
@@ -37,6 +38,17 @@ def make_zip(members: dict[str, bytes] = MEMBERS) -> bytes:
         for name, data in members.items():
             archive.writestr(name, data)
     return file.getvalue()
+
+
+def make_boastful_zip(name: str, data: bytes, extra_bytes: int) -> bytes:
+    """Return a zip of one member whose size, in both of its headers, is more than it has."""
+    whole = bytearray(make_zip({name: data}))
+    size = struct.pack("<I", len(data))
+    claimed = struct.pack("<I", len(data) + extra_bytes)
+    for at in (22, whole.index(b"PK\x01\x02") + 24):  # PKWARE's APPNOTE, 4.3.7 and 4.3.12
+        assert whole[at : at + 4] == size
+        whole[at : at + 4] = claimed
+    return bytes(whole)
 
 
 def make_archive(form: str, members: dict[str, bytes] = MEMBERS) -> bytes:

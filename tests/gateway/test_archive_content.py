@@ -17,9 +17,16 @@ from aisio.gateway.archive_content import (
     pack,
 )
 from aisio.gateway.archives import read_index
-from aisio.gateway.refusals import Refusal
+from aisio.gateway.refusals import DamagedError, Refusal
 from aisio.tar import END_OF_ARCHIVE
-from tests.gateway.archive_data import MEMBERS, make_archive, make_tar, read_archive
+from tests.gateway.archive_data import (
+    MEMBERS,
+    make_archive,
+    make_boastful_zip,
+    make_tar,
+    make_zip,
+    read_archive,
+)
 
 FORMS = [".tar", ".tgz", ".zip"]
 
@@ -77,7 +84,7 @@ def test_raw_members_make_a_tar_with_their_own_headers(tmp_path: Path, form: str
 @pytest.mark.parametrize("count", [2, 4])
 def test_a_payload_of_another_size_than_was_said_is_an_error(form: str, count: int) -> None:
     """Better no archive than one whose headers lie."""
-    with pytest.raises(EOFError, match="changed while it was read"):
+    with pytest.raises(DamagedError, match="changed while it was read"):
         list(pack(form, [NewMember("a", 3, 0, [b"x"] * count)]))
 
 
@@ -88,8 +95,33 @@ def test_a_file_that_was_cut_meanwhile_is_an_error(tmp_path: Path) -> None:
     with io.FileIO(str(path)) as file:
         index = read_index(file, ".tar")
         os.truncate(path, 600)
-        with pytest.raises(EOFError):
+        with pytest.raises(DamagedError, match="cut while it was read"):
             list(ArchiveReader(file, index).pieces(index.members[1]))
+
+
+@pytest.mark.parametrize("size", [10, 3 * PIECE_BYTES])
+def test_a_zip_that_claims_more_than_it_has_is_an_error(tmp_path: Path, size: int) -> None:
+    """Its checksum fits what is there, so that only the size tells."""
+    (tmp_path / "a").write_bytes(make_boastful_zip("m", os.urandom(size), 1))
+    with io.FileIO(str(tmp_path / "a")) as file:
+        index = read_index(file, ".zip")
+        with pytest.raises(DamagedError, match="'m' ends 1 bytes before its size is reached"):
+            list(ArchiveReader(file, index).pieces(index.members[0]))
+
+
+def test_a_zip_that_cannot_be_unpacked_is_an_error(tmp_path: Path) -> None:
+    """A method of compression that nobody knows, and a member whose bytes were changed."""
+    whole = make_zip({"m": bytes(1000)})
+    unknown = whole.replace(
+        b"PK\x01\x02\x14\x03\x14\0\0\0\x08", b"PK\x01\x02\x14\x03\x14\0\0\0\x63"
+    )
+    assert unknown != whole
+    for data in (unknown, whole.replace(b"PK\x03\x04", b"PK\x03\x05")):
+        (tmp_path / "a").write_bytes(data)
+        with io.FileIO(str(tmp_path / "a")) as file:
+            index = read_index(file, ".zip")
+            with pytest.raises(DamagedError, match="member 'm' cannot be read"):
+                list(ArchiveReader(file, index).pieces(index.members[0]))
 
 
 @settings(max_examples=50, deadline=None)

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import gzip
 import io
 import os
 import tarfile
 import threading
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from itertools import compress
 
@@ -11,7 +13,13 @@ import pytest
 import requests
 
 from aisio.gateway.archive_reads import ArchiveQuery, match_names, without_extension
-from tests.gateway.archive_data import MEMBERS, make_archive, make_tar, read_archive
+from tests.gateway.archive_data import (
+    MEMBERS,
+    make_archive,
+    make_boastful_zip,
+    make_tar,
+    read_archive,
+)
 from tests.gateway.conftest import Served
 
 ENDINGS = [".tar", ".tgz", ".tar.gz", ".zip"]
@@ -159,6 +167,50 @@ def test_a_pattern_that_takes_for_ever_stops_nobody(bucket: Served) -> None:
 def test_the_webdataset_key_is_cut_at_the_last_dot(name: str, key: str) -> None:
     """AIStore's own rule, which is not WebDataset's."""
     assert without_extension(name) == key
+
+
+def cut_archive(form: str) -> bytes:
+    """Return an archive whose last member has not the 300,000 bytes that it claims."""
+    data = os.urandom(200_000)
+    if form == ".zip":
+        return make_boastful_zip("last", data, 100_000)
+    tar = make_tar({"first": b"1", "last": data + bytes(100_000)})[: 512 * 3 + len(data)]
+    return tar if form == ".tar" else gzip.compress(tar)
+
+
+@pytest.mark.parametrize("form", [".tar", ".tgz", ".zip"])
+@pytest.mark.parametrize("query", ["archpath=last", "archregx=&archmode=prefix"])
+def test_a_member_that_is_not_whole_is_refused(bucket: Served, form: str, query: str) -> None:
+    """400 before anything is sent, and the connection is as good as before."""
+    bucket.put(f"s{form}", cut_archive(form))
+    with requests.Session() as http:
+        assert http.get(bucket.url(f"s{form}", f"?{query}")).status_code == 400
+        assert http.get(bucket.url("none")).status_code == 404
+
+
+def test_what_is_whole_before_the_damage_is_sent(bucket: Served) -> None:
+    """By its path; a search would not know what it has missed."""
+    bucket.put("s.tar", cut_archive(".tar"))
+    assert bucket.get("s.tar", "?archpath=first").content == b"1"
+    assert bucket.get("s.tar", "?archregx=first&archmode=prefix").status_code == 400
+
+
+def test_a_large_member_that_is_not_whole_is_cut_off(bucket: Served) -> None:
+    """What is wrong far behind its begin is found when the head is sent: the body ends early."""
+    bucket.put("s.zip", make_boastful_zip("m", os.urandom(3_000_000), 1000))
+    with pytest.raises(requests.exceptions.ChunkedEncodingError):
+        bucket.get("s.zip", "?archpath=m")
+
+
+def test_the_folders_of_a_zip_are_left_out(bucket: Served) -> None:
+    """The tar that is sent has files only."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("d/", b"")
+        archive.writestr("d/a", b"1")
+    bucket.put("s.zip", file.getvalue())
+    reply = bucket.get("s.zip", "?archregx=d&archmode=prefix")
+    assert read_archive(reply.content) == [("d/a", b"1")]
 
 
 def test_an_overwritten_archive_is_read_anew(bucket: Served) -> None:

@@ -1,12 +1,20 @@
 from __future__ import annotations
 
+import gzip
 import io
 import os
 from pathlib import Path
 
 import pytest
 
-from aisio.gateway.archives import Archives, Index, form_of_file, form_of_mime, form_of_name
+from aisio.gateway.archives import (
+    Archives,
+    Index,
+    form_of_file,
+    form_of_mime,
+    form_of_name,
+    read_index,
+)
 from aisio.gateway.refusals import Refusal
 from tests.gateway.archive_data import MEMBERS, make_archive, make_tar
 
@@ -58,6 +66,30 @@ def test_damage_is_told_and_what_comes_before_it_can_be_read(
     index = index_of(tmp_path / "a", form)
     assert index.damage
     assert len(index.members) <= len(MEMBERS)
+
+
+@pytest.mark.parametrize("form", [".tar", ".tgz"])
+@pytest.mark.parametrize(("cut", "found"), [(1, ["a"]), (299, ["a"]), (300, ["a", "b"])])
+def test_a_member_counts_only_if_its_payload_is_whole(
+    tmp_path: Path, form: str, cut: int, found: list[str]
+) -> None:
+    """Also where the cut is in the last one; padding is no part of a payload."""
+    tar = make_tar({"a": b"1", "b": b"2" * 300})[: 3 * 512 + cut]
+    (tmp_path / "a").write_bytes(tar if form == ".tar" else gzip.compress(tar))
+    index = index_of(tmp_path / "a", form)
+    assert [member.name for member in index.members] == found
+    assert "cut at byte" in index.damage
+
+
+def test_of_an_archive_with_too_many_members_no_more_are_held(tmp_path: Path) -> None:
+    """A small file can unpack to millions of empty members: it says so where one is missing."""
+    for form in (".tar", ".tgz", ".zip"):
+        (tmp_path / "a").write_bytes(make_archive(form))
+        with io.FileIO(str(tmp_path / "a")) as file:
+            index = read_index(file, form, most_members=3)
+            assert len(index.members) == 3
+            assert "over 3 members" in index.damage
+            assert not read_index(file, form, most_members=4).damage
 
 
 def test_an_archive_is_read_through_once_for_each_state(tmp_path: Path) -> None:

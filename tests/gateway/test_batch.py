@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import gzip
 import io
 import json
 import os
@@ -14,7 +15,7 @@ import pytest
 import requests
 
 from aisio.gateway import Gateway
-from tests.gateway.archive_data import make_archive, make_tar, read_archive
+from tests.gateway.archive_data import make_archive, make_boastful_zip, make_tar, read_archive
 from tests.gateway.conftest import Served
 
 
@@ -147,6 +148,24 @@ def test_a_request_that_cannot_be_meant_is_refused_as_a_whole(
 def test_a_stream_ends_early_at_what_it_cannot_send(filled: Served, entry: Any) -> None:
     """A well-formed, shorter archive, as a live cluster sends: clients have to count."""
     assert names(ask(filled, "a", entry, "d/b")) == [f"{filled.name}/a"]
+
+
+@pytest.mark.parametrize("streams", [True, False])
+@pytest.mark.parametrize("form", [".tar", ".tgz", ".zip"])
+def test_a_damaged_archive_is_no_shorter_batch(filled: Served, form: str, streams: bool) -> None:
+    """It is refused while nothing has been sent, and the connection is cut after that."""
+    large = os.urandom(300_000)
+    (filled.folder / "large").write_bytes(large)
+    data = make_boastful_zip("m", b"abc", 1)
+    if form != ".zip":
+        data = make_tar({"m": b"x" * 300})[:700]
+        data = data if form == ".tar" else gzip.compress(data)
+    (filled.folder / f"cut{form}").write_bytes(data)
+    entry = {"objname": f"cut{form}", "archpath": "m"}
+    assert ask(filled, "a", entry, strm=streams, coer=True).status_code == 400
+    if streams or form == ".zip":
+        with pytest.raises(requests.exceptions.ChunkedEncodingError):
+            ask(filled, "large", entry, strm=streams, coer=True)
 
 
 def test_missing_entries_have_placeholders_where_that_is_asked_for(filled: Served) -> None:
