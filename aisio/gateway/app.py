@@ -35,7 +35,7 @@ from aisio.gateway.replies import JSON, Cluster, error_body, json_body
 
 Handle = Callable[[Exchange], Awaitable[web.StreamResponse]]
 
-_FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
+_STATUSES = {errno.ENOSPC: 507, errno.EDQUOT: 507, errno.EMFILE: 503, errno.ENFILE: 503}
 _LATER_GROUPS = frozenset({"reverse", "download", "sort", "etl", "tokens"})
 _log = logging.getLogger(__name__)
 
@@ -91,6 +91,7 @@ class App:
         self._idle.clear()
         try:
             response = await self._answer(request)
+            await self._send(request, response)
         except ConnectionError as error:
             if isinstance(error, BodyCutError):
                 _log.warning("%s %s: the body was cut: %s", request.method, request.path, error)
@@ -130,7 +131,8 @@ class App:
             if isinstance(error, ConnectionError):
                 raise
             _log.exception("%s %s", request.method, request.raw_path)
-            refusal = Refusal(507 if error.errno in _FULL_DISK else 500, f"{error.strerror}")
+            status = _STATUSES.get(error.errno or 0, 500)
+            refusal = Refusal(status, f"{error.strerror or error}")
         except Exception as error:
             _log.exception("%s %s", request.method, request.raw_path)
             refusal = Refusal(500, f"{type(error).__name__}: {error}")
@@ -138,6 +140,19 @@ class App:
         if request.can_read_body and not request.content.at_eof():
             return await answer_early(request, response)
         return response
+
+    async def _send(self, request: web.BaseRequest, response: web.StreamResponse) -> None:
+        """Send what of a reply has not been sent; aiohttp then finds nothing left to do.
+
+        While it sends, the connection is not idle, and an error here is not lost.
+        """
+        try:
+            await response.prepare(request)
+        except ValueError as error:  # a header that cannot be sent
+            _log.exception("%s %s", request.method, request.raw_path)
+            response = self._refuse(request, Refusal(500, f"the reply cannot be sent: {error}"))
+            await response.prepare(request)
+        await response.write_eof()
 
     async def _route(self, request: web.BaseRequest) -> web.StreamResponse:
         exchange = Exchange(request, parse_target(request.raw_path))

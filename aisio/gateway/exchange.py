@@ -32,7 +32,11 @@ MOST_MESSAGE_BYTES = 32 << 20
 OCTETS = "application/octet-stream"
 _TLS_CHUNK_BYTES = 256 << 10
 _AT_ONCE_BYTES = 1 << 20
-_IDLE_S = 5.0
+_MESSAGE_S = 120.0
+_DISCARD_S = 5.0
+_DISCARD_BYTES = 256 << 10
+"""A body that nobody wants is read on while so much of it comes in that time."""
+
 _SERVER = ("Server", f"aisio/{__version__}")
 
 
@@ -85,8 +89,15 @@ class Exchange:
         """Return the body of a control call.
 
         Raises:
-            Refusal: It is larger than any control call.
+            Refusal: It is larger than any control call, or does not come.
         """
+        try:
+            return await asyncio.wait_for(self._whole_body(), _MESSAGE_S)
+        except asyncio.TimeoutError:
+            told = f"the message has not come within {_MESSAGE_S:g} s"
+            raise Refusal(408, told) from None
+
+    async def _whole_body(self) -> bytes:
         body = bytearray()
         while piece := await self.request.content.readany():
             body += piece
@@ -302,4 +313,10 @@ async def _send_chunks(file: FileIO, start: int, stop: int, response: web.Stream
 async def _discard(content: StreamReader) -> None:
     with contextlib.suppress(asyncio.TimeoutError, ConnectionError, web.RequestPayloadError):
         while not content.at_eof():
-            await asyncio.wait_for(content.readany(), _IDLE_S)
+            await asyncio.wait_for(_discard_some(content), _DISCARD_S)
+
+
+async def _discard_some(content: StreamReader) -> None:
+    left = _DISCARD_BYTES
+    while left > 0 and not content.at_eof():
+        left -= len(await content.readany())

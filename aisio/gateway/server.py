@@ -7,15 +7,16 @@ import contextlib
 import logging
 import os
 import signal
+import socket
 import ssl
 import sys
 from collections.abc import Callable
 
-from aiohttp import web
-
 from aisio.errors import ConfigError
 from aisio.gateway.app import App
+from aisio.gateway.connections import BACKLOG, BoundedServer, most_connections
 from aisio.gateway.folder import Folder
+from aisio.gateway.logs import OneLineFormatter
 from aisio.gateway.options import ServerOptions
 
 GRACE_S = 5.0
@@ -23,6 +24,7 @@ GRACE_S = 5.0
 
 _LAST_WORDS_S = 1.0
 _PARENT_CHECK_S = 0.5
+_IDLE_CHECK_S = 5.0
 _LONGEST_LINE = 32 << 10
 _READ_BYTES = 1 << 20
 
@@ -40,8 +42,10 @@ def run(
     Raises:
         ConfigError: The folder, address or certificate cannot be used.
     """
+    handler = logging.StreamHandler()
+    handler.setFormatter(OneLineFormatter("%(message)s"))
     logging.basicConfig(
-        level=logging.INFO if options.verbose else logging.WARNING, format="%(message)s"
+        level=logging.INFO if options.verbose else logging.WARNING, handlers=[handler]
     )
     if not options.verbose:
         # It tells of clients that speak no HTTP; what goes wrong inside, App tells itself.
@@ -60,8 +64,9 @@ async def _serve(
     app = App(folder, token=options.token, promote_root=options.promote_root)
     # Content-Encoding belongs to the client: an object is stored as it was sent. Bodies that nobody
     # reads are dealt with in exchange.answer_early, hence no lingering.
-    server = web.Server(
+    server = BoundedServer(
         app,
+        most=most_connections(),
         access_log=None,
         auto_decompress=False,
         lingering_time=0,
@@ -69,25 +74,53 @@ async def _serve(
         read_bufsize=_READ_BYTES,
     )
     tls = _tls_context(options)
-    try:
-        listener = await asyncio.get_running_loop().create_server(
-            server, options.host, options.port, ssl=tls, backlog=1024
-        )
-    except (OSError, UnicodeError) as error:  # UnicodeError: the host is no name at all
-        reason = getattr(error, "strerror", None) or error
-        raise ConfigError(f"cannot listen at {options.host}:{options.port}: {reason}") from error
+    listening = await _listen(options)
     # Before anybody is told where it is: whoever knows may stop it at once.
     stop = _stop_on_signals()
+    loop = asyncio.get_running_loop()
+    tasks = [loop.create_task(server.accept(listener, tls)) for listener in listening]
+    tasks.append(loop.create_task(_end_idle(server)))
     try:
-        ready(_endpoint(listener.sockets[0].getsockname(), "https" if tls else "http"))
+        ready(_endpoint(listening[0].getsockname(), "https" if tls else "http"))
         await _until(stop, parent_pid)
     finally:
-        listener.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        for listener in listening:
+            listener.close()
         await app.drain(GRACE_S)
         folder.stopping.set()
         server.pre_shutdown()
         await server.shutdown(_LAST_WORDS_S)
         app.close()
+
+
+async def _listen(options: ServerOptions) -> list[socket.socket]:
+    """Return sockets that listen at all addresses of the host.
+
+    asyncio finds and binds them; to accept is BoundedServer's.
+    """
+    loop = asyncio.get_running_loop()
+    try:
+        bound = await loop.create_server(
+            asyncio.Protocol, options.host, options.port, start_serving=False
+        )
+        listening = [listener.dup() for listener in bound.sockets]
+        bound.close()
+        for listener in listening:
+            listener.setblocking(False)
+            listener.listen(BACKLOG)
+    except (OSError, UnicodeError) as error:  # UnicodeError: the host is no name at all
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(f"cannot listen at {options.host}:{options.port}: {reason}") from error
+    return listening
+
+
+async def _end_idle(server: BoundedServer) -> None:
+    while True:
+        await asyncio.sleep(_IDLE_CHECK_S)
+        server.end_idle()
 
 
 def _stop_on_signals() -> asyncio.Event:
