@@ -6,7 +6,6 @@ import asyncio
 import io
 import itertools
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
@@ -27,7 +26,7 @@ from aisio.gateway.folder import Folder, OpenObject
 from aisio.gateway.metadata import FileState
 from aisio.gateway.names import BucketName
 from aisio.gateway.refusals import DamagedError, Refusal, no_object
-from aisio.gateway.regexes import SlowRegexError, search_each
+from aisio.gateway.regexes import RegexError, search_each
 from aisio.tar import END_OF_ARCHIVE
 
 MODES = ("regexp", "prefix", "suffix", "substr", "wdskey")
@@ -97,6 +96,8 @@ class ArchiveReads:
         self._building: dict[tuple[FileState, str], asyncio.Future[Index]] = {}
         # Of their own, so that a large new archive with many readers leaves threads for others.
         self._threads = ThreadPoolExecutor(2, "archive")
+        # Of their own as well: an expression may take seconds, and so many run at once.
+        self._matching = ThreadPoolExecutor(2, "regex")
 
     async def get(self, exchange: Exchange, query: ArchiveQuery) -> web.StreamResponse:
         """Send one member as it is, or the matching ones as a tar."""
@@ -116,6 +117,7 @@ class ArchiveReads:
     def close(self) -> None:
         """Let the threads end."""
         self._threads.shutdown(wait=True, cancel_futures=True)
+        self._matching.shutdown(wait=True, cancel_futures=True)
 
     async def _index(self, opened: OpenObject, form: str) -> Index:
         """Return what is in an open archive, which is read through now, and once."""
@@ -160,7 +162,8 @@ class ArchiveReads:
         if index.damage:  # what matches may be behind it
             raise DamagedError(f"{url}: {index.damage}")
         names = [member.name for member in index.members]
-        found = await asyncio.to_thread(match_names, query, names, url)
+        loop = asyncio.get_running_loop()
+        found = await loop.run_in_executor(self._matching, match_names, query, names, url)
         members = [*itertools.compress(index.members, found)]
         if index.form == ".zip":  # a tar made of it has files only
             members = [member for member in members if not member.is_folder]
@@ -210,10 +213,9 @@ def match_names(query: ArchiveQuery, names: Sequence[str], url: str) -> list[boo
     if query.mode == "wdskey":
         return [without_extension(name) == pattern for name in names]
     try:
-        re.compile(pattern)
         return search_each(pattern, names)
-    except (re.error, OverflowError, RecursionError, SlowRegexError) as error:
-        message = f"failed to extract files that match {query} from {url}, err: {error}"
+    except RegexError as error:
+        message = f"failed to extract files that match {query.mode} from {url}, err: {error}"
         raise Refusal(400, message, tcode="ErrFailedTo") from None
 
 

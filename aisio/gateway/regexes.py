@@ -1,9 +1,10 @@
-"""Regular expressions of clients, searched for such that none can stop the server.
+"""Regular expressions of clients, compiled and searched for such that none can stop the server.
 
-`re` goes back and tries again, for ever where an expression is made for that, and holds the
-interpreter's lock meanwhile: not even a thread of its own would leave the server its time.
-AIStore's expressions are Go's, which take linear time. So all but the simplest are searched for in
-a process of their own, which ends after a while.
+AIStore's expressions are Go's, which take linear time. Python's `re` goes back and tries again, for
+ever where an expression is made for that, can take seconds to compile one, and holds the
+interpreter's lock meanwhile: not even a thread of its own would leave the server its time. So only
+expressions that are plain text, or nearly so, are searched for here. All others go to a process of
+their own, whose time and memory are limited.
 """
 
 from __future__ import annotations
@@ -17,56 +18,76 @@ from collections.abc import Sequence
 LIMIT_S = 3.0
 """How long one expression may take for all the names of one archive."""
 
-_LONG_NAME = 1024
-_COSTLY = re.compile(r"[*+?{(]")
+_QUICK_STEPS = 5_000_000  # about 0.1 s
+_MOST_MEMORY_BYTES = 2 << 30
+# Repetitions, groups (and with them flags), sets and choices.
+_COSTLY = re.compile(r"[*+?{(\[|]")
 _PROGRAM = """
-import json, re, sys
-pattern, names = json.load(sys.stdin)
-search = re.compile(pattern).search
-json.dump([search(name) is not None for name in names], sys.stdout)
+import json, re, resource, sys
+seconds, memory, pattern, names = json.load(sys.stdin)
+for kind, limit in ((resource.RLIMIT_CPU, seconds), (resource.RLIMIT_AS, memory)):
+    try:
+        resource.setrlimit(kind, (limit, limit))
+    except (OSError, ValueError):
+        pass  # macOS does not limit memory
+try:
+    search = re.compile(pattern).search
+    result = [search(name) is not None for name in names]
+except (re.error, OverflowError, RecursionError, MemoryError) as error:
+    result = str(error) or type(error).__name__
+json.dump(result, sys.stdout)
 """
 
 
-class SlowRegexError(Exception):
-    """The expression was not done in time."""
+class RegexError(Exception):
+    """The expression is none, or was not done in time."""
 
 
-def is_quick(pattern: str, longest: int = 0) -> bool:
-    """Tell whether an expression is surely done with a name within milliseconds.
+def is_quick(pattern: str, names: Sequence[str]) -> bool:
+    """Tell whether an expression is surely compiled, and searched for in all names, in an instant.
 
-    One repetition, or one group, leaves only so many ways to go back: the square of the name's
-    length at most. Two can multiply.
-
-    Args:
-        pattern: The expression.
-        longest: Length of the longest name.
+    Without repetitions, sets and choices each of its characters is compared with each character of
+    a name once at most.
     """
-    return longest <= _LONG_NAME and len(_COSTLY.findall(pattern)) <= 1
+    if _COSTLY.search(pattern):
+        return False
+    return len(pattern) * sum(map(len, names)) <= _QUICK_STEPS
 
 
 def search_each(pattern: str, names: Sequence[str], *, limit_s: float = LIMIT_S) -> list[bool]:
-    """Tell of each name whether a valid expression is found in it.
+    """Tell of each name whether an expression is found in it.
 
     Args:
         pattern: The expression.
         names: Where to search.
-        limit_s: How long that may take, unless the search is a quick one.
+        limit_s: How long that may take, unless it is a quick one.
 
     Raises:
-        SlowRegexError: It takes longer.
+        RegexError: It takes longer, or is no regular expression.
     """
-    if is_quick(pattern, max(map(len, names), default=0)):
+    if not is_quick(pattern, names):
+        return _search_apart(pattern, names, limit_s)
+    try:
         search = re.compile(pattern).search
-        return [search(name) is not None for name in names]
+    except re.error as error:
+        raise RegexError(f"{pattern!r}: {error}") from None
+    return [search(name) is not None for name in names]
+
+
+def _search_apart(pattern: str, names: Sequence[str], limit_s: float) -> list[bool]:
+    message = [int(limit_s) + 1, _MOST_MEMORY_BYTES, pattern, names]
     try:
         done = subprocess.run(
             [sys.executable, "-I", "-S", "-c", _PROGRAM],
-            input=json.dumps([pattern, names]).encode(),
+            input=json.dumps(message).encode(),
             stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,  # re warns of what it will read otherwise one day
             timeout=limit_s,
             check=True,
         )
-    except subprocess.TimeoutExpired:
-        raise SlowRegexError(f"{pattern!r} takes too long: over {limit_s:g} s") from None
-    found: list[bool] = json.loads(done.stdout)
-    return found
+    except (subprocess.TimeoutExpired, subprocess.CalledProcessError):
+        raise RegexError(f"{pattern[:200]!r} takes too long: over {limit_s:g} s") from None
+    result: list[bool] | str = json.loads(done.stdout)
+    if isinstance(result, str):
+        raise RegexError(f"{pattern[:200]!r}: {result}")
+    return result
