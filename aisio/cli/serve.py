@@ -70,8 +70,8 @@ def command(
 
 def _read_token(file: Path) -> str:
     """Read a token from the form that AIS_AUTHN_TOKEN_FILE wants, or from plain text."""
-    text = file.read_text("utf-8").strip()
     try:
+        text = file.read_text("utf-8").strip()
         token = json.loads(text)["token"] if text.startswith("{") else text
     except (ValueError, KeyError):
         token = ""

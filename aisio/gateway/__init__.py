@@ -40,7 +40,7 @@ def serve(options: ServerOptions, *, ready: Callable[[str], None] | None = None)
             None prints it as a line on stdout.
 
     Raises:
-        ConfigError: The folder, address or certificate cannot be used.
+        ConfigError: The folder, address, certificate or token cannot be used.
         MissingExtraError: aiohttp is not installed.
     """
     _require_aiohttp()

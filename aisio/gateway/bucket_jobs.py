@@ -19,6 +19,7 @@ from aisio.gateway.exchange import ActionMessage, Exchange, decode_message, repl
 from aisio.gateway.folder import Folder
 from aisio.gateway.groups import copier, each, namer, names_below
 from aisio.gateway.jobs import Job, Jobs
+from aisio.gateway.messages import decode_json
 from aisio.gateway.names import BucketName, check_prefix, parse_uname
 from aisio.gateway.refusals import Refusal
 from aisio.gateway.replies import TEXT, bucket_entry, bucket_props, json_body
@@ -62,9 +63,7 @@ class BucketJobs:
         """Copy a bucket's objects to another one, which is made if it is not there."""
         source, target = self._pair(exchange)
         self._folder.require_access(source)
-        wanted = CopyMessage()
-        if message.value != b"null":
-            wanted = decode_message(message.value, CopyMessage)
+        wanted = decode_message(message.value, CopyMessage)
         if source == target:
             raise Refusal(400, f'cannot copy-bck bucket "{source.url}" onto itself')
         prefix = check_prefix(wanted.prefix or "")
@@ -102,11 +101,7 @@ class BucketJobs:
         self._folder.require_writable()
         self._folder.bucket_path(bucket)
         self._folder.require_access(bucket)
-        try:
-            copies = msgspec.json.decode(message.value, type=int, strict=False)
-        except msgspec.MsgspecError as error:
-            raise Refusal(400, f"failed to unmarshal make-n-copies, err: {error}") from None
-        check_copies(copies)
+        check_copies(decode_json(message.value, int, what=message.action, strict=False))
         job = self._jobs.start(message.action, lambda job: None, bucket=bucket)
         return reply(job.id.encode(), kind=TEXT)
 
@@ -114,9 +109,7 @@ class BucketJobs:
         """Begin to sum up a bucket, or tell what is known by now."""
         bucket = exchange.target.bucket
         self._folder.bucket_path(bucket)
-        wanted = SummaryMessage()
-        if message.value != b"null":
-            wanted = decode_message(message.value, SummaryMessage)
+        wanted = decode_message(message.value, SummaryMessage)
         if not wanted.uuid:
             job = self._sum_up(bucket, check_prefix(wanted.prefix or ""))
             return reply(job.id.encode(), status=202, kind=TEXT)

@@ -10,12 +10,14 @@ Source:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 from aisio.checksums import HASHERS
+from aisio.gateway.messages import decode_json
 from aisio.gateway.refusals import Refusal, unsupported
 
 OPERATIONS = (
@@ -88,10 +90,10 @@ class BucketProps(msgspec.Struct, frozen=True):
             Refusal: An unknown property or value, or one that this gateway cannot have.
         """
         try:
-            wanted = msgspec.json.decode(message, type=_Wanted | None) or _Wanted()
-        except msgspec.MsgspecError as error:
+            wanted = decode_json(message, _Wanted | None, what="cmn.BpropsToSet") or _Wanted()
+        except Refusal as refusal:
             told = "invalid set-bucket-props request (msg=actm[set-bprops])"
-            raise Refusal(400, f"{told}: cmn.BpropsToSet: {error}") from None
+            raise Refusal(400, f"{told}: {refusal.message}") from None
         _check_checksum(wanted.checksum)
         _check_copies(wanted.mirror, bucket)
         _check_rest(wanted)
@@ -234,6 +236,6 @@ def _refused(path: str, value: object) -> Refusal:
 
 
 def _access_of(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or int(text) > _ALL:
-        raise Refusal(400, f'invalid access "{text}": a number of 64 bits is needed')
+    if not re.fullmatch("[0-9]{1,20}", text) or int(text) > _ALL:
+        raise Refusal(400, f'invalid access "{text[:40]}": a number of 64 bits is needed')
     return int(text)

@@ -146,7 +146,7 @@ class Buckets:
         if len(exchange.target.parts) < 2 or not exchange.target.parts[1]:
             return self._list_buckets(exchange)
         bucket = exchange.target.bucket
-        if message.value == b"null":
+        if not message.has_value:
             raise Refusal(
                 400,
                 f'bad list-buckets request: "{bucket.name}" vs "" (action [list] without a value)',

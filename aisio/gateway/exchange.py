@@ -9,11 +9,13 @@ import time
 from collections.abc import AsyncIterator, Iterable, Iterator
 from io import FileIO
 from typing import TypeVar
+from urllib.parse import quote
 
 import msgspec
 from aiohttp import StreamReader, web
 
 from aisio.gateway.archive_content import gathered
+from aisio.gateway.messages import decode_json
 from aisio.gateway.names import Target
 from aisio.gateway.refusals import Refusal, unsupported
 from aisio.gateway.uploads import Upload
@@ -37,6 +39,7 @@ _DISCARD_S = 5.0
 _DISCARD_BYTES = 256 << 10
 """A body that nobody wants is read on while so much of it comes in that time."""
 
+_AS_IT_IS = "".join(map(chr, range(0x21, 0x7F)))
 _SERVER = ("Server", f"aisio/{__version__}")
 
 
@@ -49,6 +52,11 @@ class ActionMessage(msgspec.Struct):
     action: str = ""
     name: str = ""
     value: msgspec.Raw = msgspec.Raw(b"null")
+
+    @property
+    def has_value(self) -> bool:
+        """Whether there is a value, and not null."""
+        return bytes(self.value) != b"null"
 
 
 class Exchange:
@@ -66,8 +74,8 @@ class Exchange:
     @property
     def origin(self) -> str:
         """The gateway's address as this client knows it: right through forwarded ports, too."""
-        host = self.request.headers.get("Host")
-        if not host:
+        host = self.request.headers.get("Host", "")
+        if not host or not host.isascii():
             transport = self.request.transport
             address = transport.get_extra_info("sockname") if transport else ("127.0.0.1", 0)
             host = f"{address[0]}:{address[1]}"
@@ -125,7 +133,9 @@ class Exchange:
             proxy_id: Who sends it on.
             path: The address's path; "" for the same as now.
         """
-        own_path, mark, query = self.request.raw_path.partition("?")
+        # A query may hold any bytes, as surrogates; a header may not.
+        raw_path = quote(self.request.raw_path, safe=_AS_IT_IS, errors="surrogateescape")
+        own_path, mark, query = raw_path.partition("?")
         query = f"{query}&" if mark else ""
         stamp = f"pid={proxy_id}&utm={time.time_ns()}"
         address = f"{self.origin}{path or own_path}?{query}{stamp}"
@@ -188,14 +198,12 @@ def decode_message(body: bytes | msgspec.Raw, kind: type[Message]) -> Message:
     """Read a JSON message.
 
     Raises:
-        Refusal: It is not JSON, or not of that shape.
+        Refusal: It is not JSON, not of that shape, or nested too deep.
     """
     if not body:
         raise Refusal(400, f"failed to unmarshal {kind.__name__}, err: EOF")
-    try:
-        return msgspec.json.decode(body, type=kind)
-    except msgspec.MsgspecError as error:
-        raise Refusal(400, f"failed to unmarshal {kind.__name__}, err: {error}") from None
+    message: Message = decode_json(body, kind, what=kind.__name__)
+    return message
 
 
 def reply(

@@ -168,6 +168,8 @@ class Groups:
         self._folder.bucket_path(bucket)
         deletes = message.action == "delete-listrange"
         self._folder.require_access(bucket, "DELETE-OBJECT" if deletes else "")
+        if not message.has_value:  # a cluster takes it for all objects
+            raise Refusal(400, f"{message.action}: no objects are named")
         return bucket, decode_message(message.value, GroupMessage)
 
     def _names(self, bucket: BucketName, group: GroupMessage) -> Iterable[str]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 import msgspec
 from aiohttp import web
 
-from aisio.gateway.exchange import Exchange, reply
+from aisio.gateway.exchange import Exchange, decode_message, reply
 from aisio.gateway.groups import BucketMessage
 from aisio.gateway.jobs import IDLE_KINDS, Job, Jobs, job_snap, job_status
+from aisio.gateway.messages import decode_json
 from aisio.gateway.refusals import Refusal, unsupported
 from aisio.gateway.replies import JSON, TEXT, Cluster, json_body
 
@@ -148,11 +148,9 @@ def _read(body: bytes | msgspec.Raw) -> JobMessage:
     Raises:
         Refusal: It is not JSON, or not of that shape.
     """
-    try:
-        found = msgspec.json.decode(body, type=dict[str, Any])
-        return msgspec.convert({key.lower(): value for key, value in found.items()}, JobMessage)
-    except msgspec.MsgspecError as error:
-        raise Refusal(400, f"failed to unmarshal JobMessage, err: {error}") from None
+    found = decode_json(body, dict[str, msgspec.Raw], what="JobMessage")
+    lowered = msgspec.json.encode({key.lower(): value for key, value in found.items()})
+    return decode_message(lowered, JobMessage)
 
 
 def _nothing(job: Job) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Iterator
 from itertools import islice
@@ -132,10 +133,13 @@ def _same_name(listed: Iterator[Listed], name: str) -> Iterator[Listed]:
 
 
 def _check(bucket: BucketName, message: ListMessage) -> None:
-    if message.pagesize < 0 or not (message.flags or "0").isdigit():
-        raise Refusal(
-            400, f"bad list-objects request: pagesize={message.pagesize}, flags={message.flags!r}"
-        )
+    if message.pagesize < 0:
+        raise Refusal(400, f"bad list-objects request: pagesize={message.pagesize} is negative")
+    if not re.fullmatch("[0-9]{0,20}", message.flags):
+        raise Refusal(400, f"bad list-objects request: flags={message.flags[:40]!r}")
+    for text in (message.prefix, message.start_after, message.continuation_token):
+        if "\0" in text:
+            raise Refusal(400, f"bad list-objects request: {text[:200]!r} is no part of a name")
     if message.mask & NOT_CACHED:
         raise Refusal(
             400, f"{bucket.url} is not a remote bucket - cannot list 'not cached' objects"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -12,6 +13,7 @@ from aiohttp import web
 
 from aisio.gateway.exchange import ActionMessage, Exchange, reply
 from aisio.gateway.folder import Folder
+from aisio.gateway.messages import decode_json
 from aisio.gateway.metadata import Parted
 from aisio.gateway.names import BucketName
 from aisio.gateway.refusals import Refusal
@@ -135,7 +137,7 @@ def _finish_part(upload: Upload, last: list[bytes], name: str) -> int:
 
 def _part_number(exchange: Exchange) -> int:
     text = exchange.target.query.get("partNumber", "")
-    if not text.isascii() or not text.isdigit() or int(text) < 1:
+    if not re.fullmatch("0*[1-9][0-9]{0,8}", text):
         upload_id = exchange.target.query["uploadId"]
         raise Refusal(400, f'invalid part number "{text}" for uploadID "{upload_id}"')
     return int(text)
@@ -147,10 +149,7 @@ def _check_complete(files: Mapping[int, Upload], message: ActionMessage) -> None
     Raises:
         Refusal: They have not.
     """
-    try:
-        listed = msgspec.json.decode(message.value, type=list[FinishedPart] | None)
-    except msgspec.MsgspecError as error:
-        raise Refusal(400, f"failed to unmarshal mpt-complete, err: {error}") from None
+    listed = decode_json(message.value, list[FinishedPart] | None, what="mpt-complete")
     numbers, count = sorted(files), len(files)
     if not numbers:
         raise Refusal(400, "no chunks")

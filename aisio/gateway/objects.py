@@ -14,6 +14,7 @@ from aisio.gateway.appends import Appends
 from aisio.gateway.archive_reads import ArchiveReads, parse_archive_query
 from aisio.gateway.archive_writes import NEW, put_member
 from aisio.gateway.archives import Archives
+from aisio.gateway.custom import check_custom
 from aisio.gateway.exchange import (
     INLINE_BYTES,
     OCTETS,
@@ -31,7 +32,13 @@ from aisio.gateway.names import BucketName, check_name, parse_uname
 from aisio.gateway.promotions import Promotions
 from aisio.gateway.ranges import parse_range
 from aisio.gateway.refusals import Refusal, not_remote
-from aisio.gateway.replies import Cluster, head_headers, head_props_headers, object_headers
+from aisio.gateway.replies import (
+    Cluster,
+    head_headers,
+    head_props_headers,
+    object_headers,
+    one_line,
+)
 from aisio.gateway.turns import Turns
 from aisio.gateway.uploads import Upload
 from aisio.records import Checksum
@@ -43,7 +50,7 @@ _HASH_INLINE_BYTES = 256 << 10
 class CustomMessage(msgspec.Struct):
     """The body that sets custom metadata."""
 
-    value: dict[str, str] = msgspec.field(default_factory=dict)
+    value: dict[str, str | None] | None = None
 
 
 class Objects:
@@ -67,7 +74,7 @@ class Objects:
         self._appends = Appends(folder, cluster.target_id)
         self._multipart = Multipart(folder)
         self._turns = Turns()
-        self._location = f"t[{cluster.target_id}]:mp[{folder.root}]"
+        self._location = one_line(f"t[{cluster.target_id}]:mp[{folder.root}]")
         self._learning: dict[tuple[BucketName, str, FileState], asyncio.Future[Record]] = {}
         # Of their own, so that checksums of many large files leave threads for listings and writes.
         self._checksum_threads = ThreadPoolExecutor(2, "checksum")
@@ -187,7 +194,9 @@ class Objects:
         with opened.file:
             record = await self._record(bucket, name, opened)
         replace = exchange.target.query.get("set-new-custom") == "true"
-        custom = message.value if replace else {**record.custom, **message.value}
+        given = {key: value or "" for key, value in (message.value or {}).items()}
+        custom = given if replace else {**record.custom, **given}
+        check_custom(custom, f"{bucket.url}/{name}")
         self._folder.metadata.set_custom(bucket, name, record, custom)
         return reply()
 

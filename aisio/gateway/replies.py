@@ -28,6 +28,8 @@ JSON = "application/json; charset=utf-8"
 TEXT = "text/plain; charset=utf-8"
 _ID_LETTERS = "abcdefghijkmnopqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 
+_SPACES = dict.fromkeys({*range(32), 127} - {ord("\t")}, " ")
+
 _VALID_PROPS = frozenset(
     {
         *("name", "size", "checksum", "atime", "version", "custom", "location"),
@@ -258,8 +260,13 @@ def mountpath(location: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """Return text that fits a header: line breaks become spaces, as Go's HTTP server has it."""
-    return text.replace("\r", " ").replace("\n", " ")
+    """Return text that fits a header: control characters become spaces, bytes beyond UTF-8 "?".
+
+    Go's HTTP server does so with line breaks, and sends the others, which many clients refuse.
+    """
+    if text.isprintable():
+        return text
+    return text.translate(_SPACES).encode("utf-8", "replace").decode()
 
 
 def _json_entry(entry: PackedEntry) -> dict[str, Any]:

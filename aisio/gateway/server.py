@@ -11,6 +11,7 @@ import socket
 import ssl
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 
 from aisio.errors import ConfigError
 from aisio.gateway.app import App
@@ -18,6 +19,7 @@ from aisio.gateway.connections import BACKLOG, BoundedServer, most_connections
 from aisio.gateway.folder import Folder
 from aisio.gateway.logs import OneLineFormatter
 from aisio.gateway.options import ServerOptions
+from aisio.records import is_sendable_token
 
 GRACE_S = 5.0
 """How long a stopping gateway waits for requests that are under way."""
@@ -40,7 +42,7 @@ def run(
         parent_pid: Stop as well when this process is no longer the parent; None for no such tie.
 
     Raises:
-        ConfigError: The folder, address or certificate cannot be used.
+        ConfigError: The folder, address, certificate or token cannot be used.
     """
     handler = logging.StreamHandler()
     handler.setFormatter(OneLineFormatter("%(message)s"))
@@ -50,6 +52,7 @@ def run(
     if not options.verbose:
         # It tells of clients that speak no HTTP; what goes wrong inside, App tells itself.
         logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
+    options = replace(options, token=_demanded(options.token))
     folder = Folder(options.folder, read_only=options.read_only)
     folder.open()
     try:
@@ -136,6 +139,17 @@ async def _until(stop: asyncio.Event, parent_pid: int | None) -> None:
             await asyncio.wait_for(stop.wait(), _PARENT_CHECK_S)
     if parent_pid is None:
         await stop.wait()
+
+
+def _demanded(token: str | None) -> str | None:
+    """Return the token as clients send it, without blanks around it."""
+    token = token if token is None else token.strip()
+    if token is not None and not is_sendable_token(token):
+        raise ConfigError(
+            "nobody can send the gateway's token: it is empty, or holds blanks or non-ASCII "
+            "characters"
+        )
+    return token
 
 
 def _tls_context(options: ServerOptions) -> ssl.SSLContext | None:

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 import requests
 
+from aisio.errors import ConfigError
 from aisio.gateway import Gateway
 from tests.gateway.conftest import Served
 
-TOKEN = "s3cret-ü"
+TOKEN = "s3cret-~"
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +36,23 @@ def read_only(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Gatewa
 def bearer(token: str) -> dict[str, bytes]:
     """Return the header that carries a token."""
     return {"Authorization": f"Bearer {token}".encode()}
+
+
+@pytest.mark.parametrize("token", ["", " ", "grün", "xy z", "a\nb", "a\x1bb", "\ufeffabc"])
+def test_a_token_that_nobody_can_send_is_refused(tmp_path: Path, token: str) -> None:
+    """Else the gateway would start, and turn everybody away."""
+    with pytest.raises(ConfigError, match="the gateway's token") as caught:
+        Gateway(tmp_path, token=token).start()
+    assert not token.strip() or token not in str(caught.value)
+
+
+def test_a_token_counts_without_the_line_end_of_its_file(
+    tmp_path: Path, http: requests.Session
+) -> None:
+    """Clients take that away as well."""
+    with Gateway(tmp_path, token="abc\n") as gateway:
+        url = f"{gateway.endpoint}/v1/buckets"
+        assert http.get(url, headers=bearer("abc")).status_code == 200
 
 
 @pytest.mark.parametrize("query", ["", "?readiness=true", "?prr=true"])

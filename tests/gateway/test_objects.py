@@ -6,6 +6,7 @@ import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -233,9 +234,49 @@ def test_custom_metadata_is_added_replaced_and_dropped_with_the_object(bucket: S
     for value, query in (({"a": "1", "b": "2"}, ""), ({"b": "3"}, "")):
         assert bucket.http.patch(bucket.url("o", query), json={"value": value}).status_code == 200
     assert bucket.get("o").headers["Ais-Custom-Md"] == "a=1, b=3"
-    bucket.http.patch(bucket.url("o", "?set-new-custom=true"), json={"value": {"c": "4\nb"}})
+    bucket.http.patch(bucket.url("o", "?set-new-custom=true"), json={"value": {"c": "4 b"}})
     assert bucket.get("o").headers["Ais-Custom-Md"] == "c=4 b"
     assert "Ais-Custom-Md" not in bucket.put("o", b"y").headers
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"": "v"},
+        {"k": "v\x1b"},
+        {"k\x01": "v"},
+        {"k": "a\nb"},
+        {"k": "\x7f"},
+        {"k": "v" * 2048},
+        {str(number): "" for number in range(65)},
+    ],
+)
+def test_custom_metadata_that_no_header_can_carry_is_refused(bucket: Served, value: Any) -> None:
+    """Else nobody could read the object again; what there was before stays."""
+    bucket.put("o", b"x")
+    assert bucket.http.patch(bucket.url("o"), json={"value": {"a": "\tü"}}).status_code == 200
+    reply = bucket.http.patch(bucket.url("o"), json={"value": value})
+    assert reply.status_code == 400
+    assert "custom metadata" in reply.json()["message"]
+    sent = bucket.get("o").headers["Ais-Custom-Md"]
+    assert sent.encode("latin-1").decode() == "a=\tü"
+
+
+def test_custom_metadata_grows_to_a_limit(bucket: Served) -> None:
+    """All of it counts, not only what one request adds."""
+    bucket.put("o", b"x")
+    values = ({"a": "v" * 1500}, {"b": "v" * 1000})
+    found = [bucket.http.patch(bucket.url("o"), json={"value": value}) for value in values]
+    assert [reply.status_code for reply in found] == [200, 400]
+    assert "total size 2502 exceeds max 2048 bytes" in found[1].json()["message"]
+
+
+@pytest.mark.parametrize("name", ["a%01b", "a%0Ab", "a%7Fb", "a%1B%5B2Jb", "a%C2%85b"])
+def test_a_name_with_a_control_character_is_as_good_as_others(bucket: Served, name: str) -> None:
+    """The header that repeats it has a space there: a header can hold no such character."""
+    assert bucket.put(name, b"x").status_code == 200
+    for reply in (bucket.get(name), bucket.http.head(bucket.url(name))):
+        assert (reply.status_code, reply.headers["Content-Length"]) == (200, "1")
 
 
 def test_a_missing_object_is_404_in_aistores_words(bucket: Served) -> None:
