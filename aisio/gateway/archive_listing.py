@@ -7,15 +7,20 @@ place.
 
 from __future__ import annotations
 
+import logging
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from heapq import heappop, heappush, heapreplace
 from typing import NamedTuple, TypeAlias
 
-from aisio.gateway.archives import FORMS, Archives, form_of_name
+from aisio.gateway.archives import FORMS, Archives, Index, form_of_name, listed_name
 from aisio.gateway.folder import Folder
+from aisio.gateway.logs import SeldomLog
 from aisio.gateway.names import BucketName
 from aisio.gateway.refusals import Refusal
 from aisio.gateway.walk import Found
+
+_damaged = SeldomLog(logging.getLogger(__name__))
 
 
 class Shard(NamedTuple):
@@ -24,12 +29,24 @@ class Shard(NamedTuple):
     Attributes:
         name: Its name.
         path: Its file.
-        members: What is in it, sorted.
+        content: What is in it.
     """
 
     name: str
     path: str
-    members: tuple[Inside, ...]
+    content: Index
+
+    def members(self, after: str = "") -> Iterator[Inside]:
+        """Yield what is in it, in order, behind a name."""
+        head, files = f"{self.name}/", self.content.listed
+        start = 0
+        if after.startswith(head):
+            start = bisect_right(files, after[len(head) :], key=listed_name)
+        elif after > head:
+            return
+        for position in range(start, len(files)):
+            member = files[position]
+            yield Inside(head + listed_name(member), member.size_bytes)
 
 
 class Inside(NamedTuple):
@@ -73,14 +90,13 @@ class ArchiveListing:
         for name in _archives_on_the_way(after):
             shard = self._open(Found(name, "")) if name.startswith(prefix) else None
             if shard is not None:
-                inside = (member for member in shard.members if member.name > after)
-                _wait(waiting, inside)
+                _wait(waiting, shard.members(after))
         for item in found:
             yield from _take_until(waiting, lambda name, stop=item.name: name < stop)  # type: ignore[misc]
             shard = self._open(item)
             yield shard or item
             if shard is not None:
-                _wait(waiting, iter(shard.members))
+                _wait(waiting, shard.members())
         yield from _take_until(waiting, lambda name: True)
 
     def _open(self, found: Found) -> Shard | None:
@@ -95,13 +111,10 @@ class ArchiveListing:
         except Refusal:
             return None
         if index.damage:
+            url = f"{self._bucket.url}/{found.name}"
+            _damaged.warning(f"{url} is listed without its members: {index.damage}")
             return None
-        inside = (
-            Inside(f"{found.name}/{_plain(member.name)}", member.size_bytes)
-            for member in index.members
-            if not member.is_folder
-        )
-        return Shard(found.name, found.path, tuple(sorted(inside)))
+        return Shard(found.name, found.path, index)
 
 
 def _wait(waiting: list[tuple[Inside, int, Iterator[Inside]]], members: Iterator[Inside]) -> None:
@@ -130,8 +143,3 @@ def _archives_on_the_way(name: str) -> Iterator[str]:
         while (start := name.find(ending, start)) >= 0:
             start += len(ending)
             yield name[:start]
-
-
-def _plain(name: str) -> str:
-    """Return a member's name as listings show it: without a slash or "./" in front."""
-    return name.removeprefix("./").lstrip("/")

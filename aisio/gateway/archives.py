@@ -102,6 +102,12 @@ class Index:
         return self._by_path.get(path.removeprefix("/"))
 
     @cached_property
+    def listed(self) -> list[Member]:
+        """The members that are files, in the order of their names in listings."""
+        files = (member for member in self.members if not member.is_folder)
+        return sorted(files, key=listed_name)
+
+    @cached_property
     def _by_path(self) -> dict[str, Member]:
         files = (member for member in reversed(self.members) if not member.is_folder)
         return {member.name.removeprefix("/"): member for member in files}
@@ -156,6 +162,17 @@ class Archives:
 
 def _key(status: os.stat_result, form: str) -> _Key:
     return status.st_dev, FileState.of(status), form
+
+
+def listed_name(member: Member) -> str:
+    """Return a member's name as listings show it: without a slash or "./" in front.
+
+    Bytes that are not UTF-8 are shown as U+FFFD, as by AIStore: JSON has no way to say them.
+    """
+    name = member.name.removeprefix("./").lstrip("/")
+    if name.isprintable():
+        return name
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def form_of_name(name: str) -> str:

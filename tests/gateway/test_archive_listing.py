@@ -47,6 +47,12 @@ def test_only_names_tell_archives_and_damaged_ones_are_plain_objects(bucket: Ser
     ]
 
 
+def test_names_that_are_not_utf_8_are_shown_as_well_as_can_be(bucket: Served) -> None:
+    """One such member must not hide all objects."""
+    bucket.put("s.tar", make_tar({"a\udcffb": b"1", "c": b"2"}))
+    assert [name for name, _, _ in entries(bucket)] == ["s.tar", "s.tar/a\ufffdb", "s.tar/c"]
+
+
 def test_folders_are_left_out_and_names_are_made_plain(bucket: Served) -> None:
     """Leading slashes and "./" are not shown; a name that is there twice is listed twice."""
     bucket.put("s.tar", make_tar({"/x": b"", "./y": b"", "y": b""}, folder="d"))
