@@ -154,6 +154,9 @@ class BoundedServer(web.Server):
         except asyncio.CancelledError:
             accepted.close()
             raise
+        except Exception:  # else nobody would accept any more
+            _log.exception("a connection cannot begin")
+            accepted.close()
 
     def _make_room(self) -> bool:
         """Say whether there may be one more connection; an idle one makes way for it."""

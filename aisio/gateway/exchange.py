@@ -31,6 +31,9 @@ two system calls and four event-loop rounds; above it the kernel moves the bytes
 MOST_MESSAGE_BYTES = 32 << 20
 """The largest control call: a list of some 300,000 names."""
 
+STALL_S = 600.0
+"""How long an upload may stand still."""
+
 OCTETS = "application/octet-stream"
 _TLS_CHUNK_BYTES = 256 << 10
 _AT_ONCE_BYTES = 1 << 20
@@ -167,7 +170,7 @@ class Exchange:
         if self.request.headers.get("Expect", "").lower() == "100-continue":
             await self.request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             self.request.writer.output_size = 0
-        while piece := await content.readany():
+        while piece := await next_piece(content):
             pieces.append(piece)
             size += len(piece)
             if size >= BATCH_BYTES:
@@ -175,6 +178,20 @@ class Exchange:
                 pieces, size = [], 0
         if pieces:
             yield pieces
+
+
+async def next_piece(content: StreamReader, stall_s: float = STALL_S) -> bytes:
+    """Return what has come of a body since the last time; b"" at its end.
+
+    Raises:
+        Refusal: Nothing has come for a long time.
+    """
+    if piece := content.read_nowait():  # to wait with a limit costs a task
+        return piece
+    try:
+        return await asyncio.wait_for(content.readany(), stall_s)
+    except asyncio.TimeoutError:
+        raise Refusal(408, f"nothing of the request's body has come for {stall_s:g} s") from None
 
 
 async def answer_early(request: web.BaseRequest, response: web.Response) -> web.Response:

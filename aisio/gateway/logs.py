@@ -6,27 +6,22 @@ import logging
 import time
 from collections.abc import Callable
 
+from aisio.escapes import one_line, visible
+
 PERIOD_S = 60.0
 """How often the same kind of warning is written at most."""
 
-_ESCAPES = {code: f"\\x{code:02x}" for code in [*range(32), *range(127, 160)]}
-
-
-def escaped(text: str) -> str:
-    r"""Return text with its control characters as \x1b: a terminal might obey them."""
-    return text if text.isprintable() else text.translate(_ESCAPES)
-
 
 class OneLineFormatter(logging.Formatter):
-    """Writes messages as one line each, and tracebacks line by line, without control characters."""
+    """Writes a message as one line, and a traceback line by line, without control characters."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:
         """Return the message of a record."""
-        return escaped(super().formatMessage(record))
+        return one_line(super().formatMessage(record))
 
     def format(self, record: logging.LogRecord) -> str:
         """Return all of a record."""
-        return "\n".join(map(escaped, super().format(record).split("\n")))
+        return visible(super().format(record))
 
 
 class SeldomLog:

@@ -28,6 +28,7 @@ JSON = "application/json; charset=utf-8"
 TEXT = "text/plain; charset=utf-8"
 _ID_LETTERS = "abcdefghijkmnopqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 
+_LONGEST_MESSAGE = 4000
 _SPACES = dict.fromkeys({*range(32), 127} - {ord("\t")}, " ")
 
 _VALID_PROPS = frozenset(
@@ -96,6 +97,8 @@ def error_body(refusal: Refusal, cluster: Cluster, *, method: str, path: str, re
         else f"p[{cluster.proxy_id}]"
     )
     message = refusal.message
+    if len(message) > _LONGEST_MESSAGE:  # clients read headers of 64 KiB
+        message = f"{message[:_LONGEST_MESSAGE]}..."
     if refusal.tcode == "ErrNotFound":
         message = f"{node}: {message}"
     body: dict[str, Any] = {"tcode": refusal.tcode} if refusal.tcode else {}

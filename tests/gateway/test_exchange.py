@@ -13,8 +13,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from aiohttp import StreamReader
 
 from aisio.gateway import exchange
+from aisio.gateway.refusals import Refusal
 from tests.gateway.conftest import Served
 
 
@@ -173,6 +175,29 @@ def test_an_upload_that_breaks_off_leaves_the_old_object(bucket: Served) -> None
         assert connection.recv(1000) in (b"", None)
     assert bucket.get("o").content == b"old"
     assert bucket.names() == ["o"]
+
+
+class Standstill(StreamReader):
+    """A body of which nothing comes."""
+
+    def __init__(self) -> None:
+        """Read from nothing."""
+
+    def read_nowait(self, n: int = -1) -> bytes:
+        """Return nothing."""
+        return b""
+
+    async def readany(self) -> bytes:
+        """Wait for ever."""
+        await asyncio.Event().wait()
+        return b""
+
+
+def test_an_upload_that_stands_still_is_given_up() -> None:
+    """Else its connection and file would be held for ever."""
+    with pytest.raises(Refusal, match="nothing of the request's body has come for 0 s") as caught:
+        asyncio.run(exchange.next_piece(Standstill(), 0))
+    assert caught.value.status == 408
 
 
 def test_a_body_with_broken_chunks_is_refused(bucket: Served) -> None:

@@ -12,7 +12,7 @@ from aisio.gateway.logs import OneLineFormatter, SeldomLog
 def test_a_message_is_one_line_without_control_characters() -> None:
     """A client's text can neither forge a line nor move the cursor."""
     record = logging.LogRecord("n", logging.INFO, "", 1, "GET %s", ("a\n\x1b[2Jb\x9b\x7fü",), None)
-    assert OneLineFormatter("%(message)s").format(record) == "GET a\\x0a\\x1b[2Jb\\x9b\\x7fü"
+    assert OneLineFormatter("%(message)s").format(record) == "GET a\\n\\x1b[2Jb\\x9b\\x7fü"
 
 
 def test_a_traceback_keeps_its_lines() -> None:

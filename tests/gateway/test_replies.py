@@ -47,6 +47,13 @@ def test_errors_are_ascii_on_one_line() -> None:
     assert b'"status":404' in body
 
 
+def test_a_long_error_fits_a_header() -> None:
+    """Clients read lines of 64 KiB."""
+    refusal = Refusal(400, "\x01" * 30_000)
+    body = error_body(refusal, Cluster("/d"), method="HEAD", path="/" + "a" * 32_000, remote="r:1")
+    assert len(body) < 60_000
+
+
 @pytest.mark.parametrize(
     ("text", "line"),
     [("a\r\nb", "a  b"), ("ü", "ü"), ("\x00\x01\x1b\x7f", "    "), ("\t\udcff", "\t?")],
