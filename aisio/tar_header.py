@@ -27,6 +27,8 @@ END_OF_ARCHIVE: Final = bytes(2 * BLOCK_BYTES)
 MemberKind: TypeAlias = Literal["file", "directory", "symlink", "hardlink", "other"]
 
 _MAX_SIZE_BYTES = 1 << 63
+# What datetime can hold: from the year 1 to the year 9999.
+_TIMES_S = (-62_135_596_800, 253_402_300_799)
 _MAX_NAME_BYTES = 1 << 16
 _OCTAL_LIMIT = 8**11
 # name, mode, size, mtime, linkname, magic, prefix
@@ -42,14 +44,20 @@ _KINDS: dict[bytes, MemberKind] = {
     b"5": "directory",
     b"6": "other",  # FIFO
     b"V": "other",  # GNU volume label: a name, no data
+    b"D": "directory",  # GNU, --listed-incremental: the data is the names of what is in it
+    b"A": "other",  # Solaris: the data is the access control list of the next member
 }
-_REFUSED = {b"S": "a sparse file", b"M": "the continuation of a multi-volume archive"}
+_DESCRIPTIONS = (b"D", b"A")  # whose data describes the file system
+_SPARSE = b"GNU.sparse."
+_SPARSE_NAME = b"GNU.sparse.name"
+_UNREADABLE = {b"S": "a sparse file", b"M": "the continuation of a file in another volume"}
 _RECORD = re.compile(rb"([1-9][0-9]{0,8}) ([^=\n]+)=")
 _RECORD_VALUES = {
     b"path": re.compile(rb"[^\0]*"),
     b"linkpath": re.compile(rb"[^\0]*"),
     b"size": re.compile(rb"[0-9]{0,20}"),
-    b"mtime": re.compile(rb"(-?[0-9]{1,20}(\.[0-9]{0,20})?)?"),
+    b"mtime": re.compile(rb".*", re.DOTALL),  # what is no time is not needed: see _mtime_s()
+    _SPARSE_NAME: re.compile(rb"[^\0]*"),
 }
 
 
@@ -63,14 +71,17 @@ class TarMember(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         name: As the archive says it; bytes that are not UTF-8 are kept as surrogates. A directory's
             has no slash at its end.
-        kind: "other" is a device, a FIFO or a volume label.
+        kind: "other" is a device, a FIFO, a volume label, an access control list, or what is
+            unreadable.
         size_bytes: Size of the payload; 0 for every kind but "file".
         offset: Byte of the archive where the member begins, its own extension headers included
             (a PAX header for all that follows is nobody's own).
         data_offset: Byte of the archive where its payload begins.
         mode: Permission bits.
-        mtime_s: Last change in seconds since 1970.
+        mtime_s: Last change in seconds since 1970; 0.0 where the archive says none that can be.
         link_name: What a hard or symbolic link points to; else "".
+        unreadable: What a member is whose data is not the content of a file as it stands, as in
+            "a sparse file"; "" for all others.
     """
 
     name: str
@@ -81,6 +92,14 @@ class TarMember(msgspec.Struct, frozen=True, gc=False):
     mode: int
     mtime_s: float
     link_name: str
+    unreadable: str = ""
+
+    def describe_unreadable(self) -> str:
+        """Return what to say where an unreadable member is wanted."""
+        return (
+            f"member {self.name!r} at byte {self.offset} is {self.unreadable}, which aisio does"
+            " not read: repack it as a plain file"
+        )
 
 
 def has_checksum(block: bytes) -> bool:
@@ -110,20 +129,20 @@ def read_member(
         header_offset: Byte of the archive where this header stands.
 
     Raises:
-        MalformedHeaderError: A field holds what it cannot, or the kind of member is not read.
+        MalformedHeaderError: A field holds what it cannot.
     """
     name, mode, size, mtime, link, magic, prefix = _FIELDS.unpack(block)
     flag = block[156:157]
-    kind = _KINDS.get(flag)
-    if kind is None:
-        what = _REFUSED.get(flag, f"a member of the unknown type {flag!r}")
-        raise MalformedHeaderError(f"{what}: aisio does not read it; repack it as a plain file")
+    kind = _KINDS.get(flag, "other")
+    unreadable = _unreadable(flag, records)
+    if unreadable:
+        kind = "other"
     name = name.partition(b"\0")[0]
     # Only ustar has a prefix; in GNU archives (magic "ustar  ") the field may hold times.
     if magic == b"ustar\0" and prefix[0]:
         name = prefix.partition(b"\0")[0] + b"/" + name
     if records:
-        name = records.get(b"path") or name
+        name = records.get(_SPARSE_NAME) or records.get(b"path") or name
         link = records.get(b"linkpath") or link
     if kind == "directory" or (flag == b"\0" and name.endswith(b"/")):  # as before POSIX
         kind, name = "directory", name.rstrip(b"/") or name
@@ -138,7 +157,28 @@ def read_member(
         read_number(mode, "mode") if mode.strip(b" \0") else 0,
         _mtime_s(mtime, records),
         link.partition(b"\0")[0].decode("utf-8", "surrogateescape") if link[0] else "",
+        unreadable,
     )
+
+
+def hidden_bytes(member: TarMember, block: bytes, records: dict[bytes, bytes]) -> int:
+    """Return how many bytes of data follow the header of a member that has no payload.
+
+    Raises:
+        MalformedHeaderError: The field does not say.
+    """
+    if member.unreadable or block[156:157] in _DESCRIPTIONS:
+        return _payload_bytes(block[124:136], records)
+    return 0
+
+
+def has_sparse_map(block: bytes) -> bool:
+    """Say whether a block of the map of a sparse file follows the header of a member.
+
+    Source:
+        GNU tar 1.34 manual, "Old GNU Format": `isextended`, byte 482 of a header of type "S".
+    """
+    return block[156:157] == b"S" and block[482] != 0
 
 
 def read_number(field: bytes, what: str) -> int:
@@ -168,7 +208,7 @@ def read_records(payload: bytes) -> dict[bytes, bytes]:
     r"""Read a PAX header's payload, records "LENGTH KEYWORD=VALUE\n"; keep what read_member() uses.
 
     Raises:
-        MalformedHeaderError: A record does not add up, or says that the member is sparse.
+        MalformedHeaderError: A record does not add up.
     """
     records: dict[bytes, bytes] = {}
     position = 0
@@ -179,10 +219,8 @@ def read_records(payload: bytes) -> dict[bytes, bytes]:
             text = payload[position : position + 40]
             raise MalformedHeaderError(f"a PAX header with a bad record: {text!r}")
         keyword, value = match[2], payload[match.end() : stop - 1]
-        if keyword.startswith(b"GNU.sparse."):
-            raise MalformedHeaderError(
-                "a sparse file: aisio does not read it; repack it as a plain file"
-            )
+        if keyword.startswith(_SPARSE):
+            records[_SPARSE] = b"1"
         if allowed := _RECORD_VALUES.get(keyword):
             if not allowed.fullmatch(value):
                 raise MalformedHeaderError(f"a PAX header with {keyword.decode()}={value[:40]!r}")
@@ -243,11 +281,23 @@ def _payload_bytes(field: bytes, records: dict[bytes, bytes]) -> int:
     return size_bytes
 
 
+def _unreadable(flag: bytes, records: dict[bytes, bytes]) -> str:
+    if flag not in _KINDS:
+        return _UNREADABLE.get(flag, f"of the unknown type {flag!r}")
+    return _UNREADABLE[b"S"] if records and _SPARSE in records else ""
+
+
 def _mtime_s(field: bytes, records: dict[bytes, bytes]) -> float:
+    """Read the time of a member; 0.0 for one that is none, as no byte of data depends on it."""
     record = records.get(b"mtime")
-    if record:
-        return float(record)
-    return read_number(field, "mtime") if field.strip(b" \0") else 0
+    try:
+        if record:
+            seconds = float(record)
+        else:
+            seconds = read_number(field, "mtime") if field.strip(b" \0") else 0.0
+    except (ValueError, MalformedHeaderError):
+        return 0.0
+    return seconds if _TIMES_S[0] <= seconds <= _TIMES_S[1] else 0.0  # nan is neither
 
 
 def _split_name(raw: bytes) -> tuple[bytes, bytes]:

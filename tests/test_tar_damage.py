@@ -193,11 +193,11 @@ def test_sparse_files_are_refused(tmp_path: Path, tar_format: str):
         file.seek(1 << 19)
         file.write(b"data")
     data = pack_by_gnu_tar(tmp_path, "--sparse", "--hole-detection=raw", f"--format={tar_format}")
-    with pytest.raises(ShardError, match="a sparse file: aisio does not read it"):
+    with pytest.raises(ShardError, match=r"'\./1\.bin' at byte \d+ is a sparse file, which"):
         read_all(data)
 
 
-@pytest.mark.parametrize(("flag", "what"), [(b"M", "multi-volume"), (b"Z", "unknown type b'Z'")])
+@pytest.mark.parametrize(("flag", "what"), [(b"M", "in another vol"), (b"Z", "unknown type b'Z'")])
 def test_other_kinds_of_member_are_refused(flag: bytes, what: str):
     """A member whose data would be misread is an error, not skipped."""
     block = header("1.bin", 0)
@@ -233,7 +233,6 @@ def test_bad_sizes_are_refused(size: bytes, what: str):
         b"10 pathab\n",
         b"10 size=a\n",
         b"11 size=-1\n",
-        b"13 mtime=1e9\n",
         b"12 path=a\0b\n",
         b"28 size=9999999999999999999\n",
         b"x" * 100,
