@@ -24,6 +24,7 @@ from typing import NoReturn, Protocol
 
 from aisio.errors import ShardError
 from aisio.extras import missing_extra
+from aisio.printable import printable
 
 __all__ = ["MAGIC_BYTES", "Decompressed", "ReadIntoStream", "compression_of"]
 
@@ -39,6 +40,7 @@ _MAGICS = {
 _INPUT_BYTES = 64 * 1024
 # `xz -9` needs 65 MiB to be read; a header may ask for 4 GiB.
 _XZ_MEMORY_BYTES = 128 * 1024 * 1024
+_XZ_MEMORY_TEXT = "Memory usage limit exceeded"  # lzma has no class of its own for this
 
 
 class ReadIntoStream(Protocol):
@@ -155,6 +157,11 @@ class Decompressed:
         try:
             data = inner.decompress(given, most_bytes)
         except (zlib.error, lzma.LZMAError, OSError, EOFError, RuntimeError, ValueError) as error:
+            if str(error) == _XZ_MEMORY_TEXT:
+                self._fail(
+                    f"its xz data needs more than {_XZ_MEMORY_BYTES >> 20} MiB of memory",
+                    "compress it with a smaller dictionary (`xz -9` has 64 MiB)",
+                )
             self._fail(f"damaged {self._kind} data near compressed byte {self._taken}: {error}")
         if wanted and not (given or data or inner.eof):
             self._fail(f"cut at compressed byte {self._taken}, inside its {self._kind} data")
@@ -182,6 +189,6 @@ class Decompressed:
             at = self._taken - len(start)
             self._fail(f"other data behind its {self._kind} data, at compressed byte {at}")
 
-    def _fail(self, what: str) -> NoReturn:
-        text = f"{self._url}: {what}; write or copy the shard again"
+    def _fail(self, what: str, advice: str = "write or copy the shard again") -> NoReturn:
+        text = f"{printable(self._url)}: {what}; {advice}"
         raise ShardError(text, url=self._url) from None

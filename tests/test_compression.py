@@ -90,6 +90,14 @@ def test_a_damaged_stream_is_an_error(kind: str):
         samples_of(bytes(data))
 
 
+def test_a_dictionary_that_is_too_large_is_told():
+    """The data is not damaged: it needs more memory than a shard may take."""
+    filters = [{"id": lzma.FILTER_LZMA2, "preset": 0, "dict_size": 256 << 20}]
+    data = lzma.compress(SHARD, filters=filters)
+    with pytest.raises(ShardError, match="xz data needs more than 128 MiB of memory.* dictionary"):
+        samples_of(data)
+
+
 def test_offsets_in_errors_say_what_they_count():
     """A byte of the tar is no byte of the object."""
     with pytest.raises(ShardError, match=r"gzip; bytes are counted unpacked\): cut at byte 1024"):
