@@ -16,6 +16,7 @@ from aisio.errors import ConfigError
 from aisio.in_flight import fetch_in_order
 from aisio.official import adapt_official
 from aisio.pace import Concurrency, Pace
+from aisio.placing import Split
 from aisio.records import ObjectInfo
 from aisio.sources import PrefixMap, Source
 from aisio.stores import AisStore, DirectSettings
@@ -53,15 +54,18 @@ class AISBatchIterDataset(AISIterDataset):
         missing: "raise" NotFoundError for an object that is gone since it was listed, or "skip" it.
         concurrency: How many batches each worker has under way, or the bounds within which to find
             out; without it at most 8 at first, then what the cluster does best with.
-        length: What `len()` shall say, where the number of this rank's objects is known; without it
-            the sources are listed for it, once.
+        length: What `len()` shall say; without it there is no length: see `count` and
+            `count_batches`.
+        split: Over what to split: "rank+worker"; "worker", where whoever prepares the DataLoader
+            splits over ranks itself, as Accelerate does; or "none", where each worker is to read
+            all.
         allow_empty: Take a source without objects, or a prefix that no name begins with, for empty;
             without it that is an error.
 
     Raises:
         ValueError: No source.
         NotFoundError: At iteration: a bucket does not exist, or a source has no object.
-        ConfigError: A batch size, length, output format or colocation that does not exist.
+        ConfigError: A batch size, length, split, output format or colocation that does not exist.
     """
 
     def __init__(
@@ -82,6 +86,7 @@ class AISBatchIterDataset(AISIterDataset):
         concurrency: int | Concurrency | None = None,
         length: int | None = None,
         allow_empty: bool = False,
+        split: Split = "rank+worker",
     ) -> None:
         super().__init__(
             ais_source_list,
@@ -94,6 +99,7 @@ class AISBatchIterDataset(AISIterDataset):
             concurrency=concurrency,
             length=length,
             allow_empty=allow_empty,
+            split=split,
         )
         if max_batch_size < 1:
             raise ConfigError(f"max_batch_size={max_batch_size}: a batch has at least one object")

@@ -24,7 +24,7 @@ from typing import NoReturn, Protocol
 
 from aisio.errors import ShardError
 from aisio.extras import missing_extra
-from aisio.printable import printable
+from aisio.escapes import one_line
 
 __all__ = ["MAGIC_BYTES", "Decompressed", "ReadIntoStream", "compression_of"]
 
@@ -190,5 +190,5 @@ class Decompressed:
             self._fail(f"other data behind its {self._kind} data, at compressed byte {at}")
 
     def _fail(self, what: str, advice: str = "write or copy the shard again") -> NoReturn:
-        text = f"{printable(self._url)}: {what}; {advice}"
+        text = f"{one_line(self._url)}: {what}; {advice}"
         raise ShardError(text, url=self._url) from None

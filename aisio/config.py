@@ -48,6 +48,14 @@ VARIABLES: Mapping[str, str] = {
     "NGC_CLI_GUEST_TOKEN": "UUID by which a guest is known (a new one each time)",
     "RANK": "rank of this process, where torch.distributed is not initialised (0)",
     "WORLD_SIZE": "number of ranks, likewise (1)",
+    "OMPI_COMM_WORLD_RANK": "rank, where RANK is not set: Open MPI's mpirun sets it",
+    "OMPI_COMM_WORLD_SIZE": "number of ranks, likewise",
+    "PMI_RANK": "rank, where those are not set: MPICH's and Intel's mpirun set it",
+    "PMI_SIZE": "number of ranks, likewise",
+    "SLURM_PROCID": "rank, where those are not set: Slurm's srun sets it",
+    "SLURM_NTASKS": "number of ranks, likewise",
+    "SLURM_STEP_ID": "set in what srun started, and not in a batch script, which is one process",
+    "LOCAL_RANK": "rank on this machine: an error where nothing else says the rank",
 }
 """Every environment variable that aisio itself reads, and what it means; those of clouds, which
 their own tools read as well, are named in `aisio.stores.direct_settings`."""
@@ -97,21 +105,6 @@ def load_settings(
         pool_size=_pool_size(pool_size, env),
         direct=direct,
     )
-
-
-def world_from_environ(environ: Mapping[str, str] | None = None) -> tuple[int, int]:
-    """Return (rank, number of ranks) from RANK and WORLD_SIZE, which torchrun sets; else (0, 1).
-
-    Raises:
-        ConfigError: Not whole numbers, or the rank is not below the size.
-    """
-    env = os.environ if environ is None else environ
-    rank, size = _whole("RANK", env, 0), _whole("WORLD_SIZE", env, 1)
-    if not 0 <= rank < size:
-        raise ConfigError(
-            f"RANK={rank} and WORLD_SIZE={size} do not fit: 0 <= RANK < WORLD_SIZE is needed"
-        )
-    return rank, size
 
 
 def is_set(*names: str, environ: Mapping[str, str] | None = None) -> bool:

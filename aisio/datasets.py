@@ -14,14 +14,14 @@ from aisio.client import Client, client_for
 from aisio.extras import missing_extra
 from aisio.in_flight import fetch_in_order
 from aisio.pace import Concurrency, Pace
-from aisio.placing import Splitting, check_length
+from aisio.placing import Split, Splitting, check_length, check_split, current_worker
 from aisio.records import ObjectInfo
 from aisio.sources import PrefixMap, Source, SourceSet
 from aisio.stores import DirectSettings
 from aisio.tally import Tally
 
 try:
-    from torch.utils.data import Dataset, IterableDataset, get_worker_info
+    from torch.utils.data import Dataset, IterableDataset
 except ImportError as error:
     raise missing_extra("torch", "torch") from error
 
@@ -85,7 +85,7 @@ class AISMapDataset(Dataset[tuple[str, bytes]]):
         return self._tally.sums()
 
     def __getitem__(self, index: int) -> tuple[str, bytes]:
-        with self._tally.call(1, _worker()):
+        with self._tally.call(1, current_worker()):
             return self._read(index)
 
     def _read(self, index: int) -> tuple[str, bytes]:
@@ -118,7 +118,7 @@ class AISMapDataset(Dataset[tuple[str, bytes]]):
             size_of=lambda index: self._listed(index)[1].size_bytes,
             result_bytes=_payload_bytes,
         )
-        with self._tally.call(len(indices), _worker()):
+        with self._tally.call(len(indices), current_worker()):
             return list(read)
 
 
@@ -142,15 +142,19 @@ class AISIterDataset(Splitting, IterableDataset[tuple[str, bytes]]):
         direct: Read clouds (s3://, gs://, az://) round the cluster; settings say how.
         concurrency: How many objects each worker reads at once, or the bounds within which to find
             out; without it at most 8 at first, then what the store does best with.
-        length: What `len()` shall say, where the number of this rank's objects is known; without it
-            the sources are listed for it, once.
+        length: What `len()` shall say; without it there is no length: see `count` and
+            `count_batches`.
+        split: Over what to split: "rank+worker"; "worker", where whoever prepares the DataLoader
+            splits over ranks itself, as Accelerate does; or "none", where each worker is to read
+            all.
         allow_empty: Take a source without objects, or a prefix that no name begins with, for empty;
             without it that is an error.
 
     Raises:
         ValueError: No source.
         NotFoundError: At iteration: a bucket does not exist, or a source has no object.
-        ConfigError: length is below 0.
+        ConfigError: length is below 0, split is none of these; at iteration: the environment says
+            no rank that can be (`aisio.ranks`).
     """
 
     def __init__(
@@ -167,9 +171,11 @@ class AISIterDataset(Splitting, IterableDataset[tuple[str, bytes]]):
         concurrency: int | Concurrency | None = None,
         length: int | None = None,
         allow_empty: bool = False,
+        split: Split = "rank+worker",
     ) -> None:
         super().__init__()
         self._length = check_length(length)
+        self._split = check_split(split)
         self._sources = SourceSet(
             ais_source_list,
             prefix_map,
@@ -185,9 +191,8 @@ class AISIterDataset(Splitting, IterableDataset[tuple[str, bytes]]):
         self._tally = Tally(type(self).__name__, "object")
 
     def __iter__(self) -> Iterator[tuple[str, bytes]]:
-        place = self._place()
-        read = self._read_all(self._mine(place, "object"))
-        return self._counted(read, place, unit="object", show=self._show_progress)
+        read = self._read_all(self._mine(self._place(), "object"))
+        return self._counted(read, unit="object", show=self._show_progress)
 
     def _read_all(self, mine: Iterator[tuple[Source, ObjectInfo]]) -> Iterator[tuple[str, bytes]]:
         return fetch_in_order(
@@ -206,11 +211,6 @@ class AISIterDataset(Splitting, IterableDataset[tuple[str, bytes]]):
     def _ask(self, listed: tuple[Source, ObjectInfo]) -> Asked | None:
         one, info = listed
         return one.ask(info, etl_name=self._etl_name)
-
-
-def _worker() -> int:
-    worker = get_worker_info()
-    return worker.id if worker is not None else 0
 
 
 def _payload_bytes(item: tuple[str, bytes]) -> int:

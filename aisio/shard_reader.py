@@ -21,12 +21,13 @@ from aisio.errors import (
     TruncatedError,
 )
 from aisio.extras import missing_extra
-from aisio.placing import Splitting, check_length
+from aisio.placing import Split, Splitting, check_length, check_split
 from aisio.quarantine import Quarantine, SkippedShard
 from aisio.records import ObjectInfo
+from aisio.sample_fields import FieldPadder, NewFields
 from aisio.shard_names import ShardNames
-from aisio.shard_prefetch import Prefetch, Shard
-from aisio.shards import FieldPadder, Sample, ShardPass, ZeroDict
+from aisio.shard_prefetch import Prefetch, Shard, ShardStream
+from aisio.shards import Sample, ShardPass, ZeroDict
 from aisio.sources import PrefixMap, Source, SourceSet
 from aisio.split import Place
 from aisio.stores import DirectSettings
@@ -51,7 +52,7 @@ _BAD_SHARD = (ShardError, IntegrityError, NotFoundError)
 
 
 class AISShardReader(Splitting, IterableDataset[tuple[str, ZeroDict]]):
-    """Samples of tar shards as (basename, {extension: bytes}).
+    """Samples of tar shards as (basename, {extension: bytes}), or (key, {extension: bytes}).
 
     Shards are split over ranks and DataLoader workers, and streamed: memory holds one buffer and
     one sample, whatever a shard's size, and the beginnings of the next shards. The files of a
@@ -59,7 +60,8 @@ class AISShardReader(Splitting, IterableDataset[tuple[str, ZeroDict]]):
     members are none. Shards may be compressed; see `aisio.compression`.
 
     Every sample has the same extensions, padded with b"": those of `keys`, or those that the first
-    samples of the worker's share show. So the default collate works.
+    samples of the worker's share show. So the default collate works. A warning tells, once, of
+    extensions in `keys` that none of the first samples has.
 
     Args:
         bucket_list: Sources of shards, or one of them: buckets, object groups, URLs of prefixes,
@@ -71,6 +73,11 @@ class AISShardReader(Splitting, IterableDataset[tuple[str, ZeroDict]]):
         partition_sources_by_worker: Give each worker whole sources, so that none is listed by two
             of them. Workers beyond the number of sources have nothing to do.
         keys: Extensions to yield, without their leading dot; other members are left out.
+        new_fields: Without `keys`, what an extension does that is first met after the first
+            samples: "raise" a ShardError, or "add" it from there on, with a warning. torch's
+            default collate drops it from the batch in which it is added.
+        full_key: Yield the whole key, which is the path of the sample's files up to the first dot
+            of the last part ("n01440764/1"), and not its last part alone ("1").
         interleaved: Accept shards whose samples' files do not lie side by side; a whole shard is
             then held in memory.
         on_error: What a bad shard does: "raise", or "skip" what is left of it, with a warning in
@@ -80,8 +87,11 @@ class AISShardReader(Splitting, IterableDataset[tuple[str, ZeroDict]]):
             until the retries are spent, raises in any case.
         prefetch_bytes: Most bytes held of shards that are not yet being read; 0 opens a shard when
             the one before it has ended.
-        length: What `len()` shall say, where the number of this rank's samples is known; without it
-            its shards are read for it, once.
+        length: What `len()` shall say; without it there is no length: see `count` and
+            `count_batches`.
+        split: Over what to split: "rank+worker"; "worker", where whoever prepares the DataLoader
+            splits over ranks itself, as Accelerate does; or "none", where each worker is to read
+            all.
         client: The cluster for sources given as URLs; without it one made from `endpoint`.
         endpoint: Its URL; without it AIS_ENDPOINT.
         direct: Read clouds (s3://, gs://, az://) round the cluster; settings say how.
@@ -95,7 +105,8 @@ class AISShardReader(Splitting, IterableDataset[tuple[str, ZeroDict]]):
     Raises:
         ValueError: No source.
         NotFoundError: At iteration: a bucket or shard does not exist, or a source has no shard.
-        ConfigError: on_error, prefetch_bytes or length is none of these.
+        ConfigError: An argument is none of these; at iteration: the environment says no rank that
+            can be (`aisio.ranks`).
         ShardError: At iteration: a shard is cut, damaged, no tar, or its samples cannot be told
             apart. It is a `tarfile.TarError` too, and names shard, offset and cause.
         IntegrityError: At iteration: the bytes are not the ones the store promised.
@@ -110,10 +121,13 @@ class AISShardReader(Splitting, IterableDataset[tuple[str, ZeroDict]]):
         partition_sources_by_worker: bool = False,
         *,
         keys: Sequence[str] | None = None,
+        new_fields: NewFields = "raise",
+        full_key: bool = False,
         interleaved: bool = False,
         on_error: Literal["raise", "skip"] = "raise",
         prefetch_bytes: int = PREFETCH_BYTES,
         length: int | None = None,
+        split: Split = "rank+worker",
         client: Client | None = None,
         endpoint: str | None = None,
         direct: bool | DirectSettings = False,
@@ -126,6 +140,7 @@ class AISShardReader(Splitting, IterableDataset[tuple[str, ZeroDict]]):
         if prefetch_bytes < 0:
             raise ConfigError(f"prefetch_bytes={prefetch_bytes}: 0 or more is needed")
         self._length = check_length(length)
+        self._split = check_split(split)
         self._sources = SourceSet(
             bucket_list,
             prefix_map,
@@ -138,7 +153,8 @@ class AISShardReader(Splitting, IterableDataset[tuple[str, ZeroDict]]):
         self._etl_name = etl_name
         self._show_progress = show_progress
         self._by_source = partition_sources_by_worker
-        self._keys = None if keys is None else tuple(keys)
+        self._padder = FieldPadder(keys, new_fields=new_fields, reader=type(self).__name__)
+        self._full_key = full_key
         self._interleaved = interleaved
         self._prefetch_bytes = prefetch_bytes
         self._quarantine = Quarantine() if on_error == "skip" else None
@@ -155,8 +171,7 @@ class AISShardReader(Splitting, IterableDataset[tuple[str, ZeroDict]]):
     def __iter__(self) -> Iterator[tuple[str, ZeroDict]]:
         if self._quarantine is not None and get_worker_info() is None:
             self._quarantine.part()
-        place = self._place()
-        return self._counted(self._epoch(place), place, unit="sample", show=self._show_progress)
+        return self._counted(self._epoch(self._place()), unit="sample", show=self._show_progress)
 
     def _epoch(self, place: Place) -> Iterator[tuple[str, ZeroDict]]:
         with ExitStack() as stack:
@@ -165,9 +180,9 @@ class AISShardReader(Splitting, IterableDataset[tuple[str, ZeroDict]]):
                 shards = stack.enter_context(Prefetch(shards, self._prefetch_bytes))
             # Closed here and now: an error keeps its frames, and theirs, for as long as it is kept.
             samples = stack.enter_context(closing(self._samples(shards)))
-            for sample in FieldPadder(self._keys).pad(samples):
+            for sample in self._padder.pad(samples):
                 assert isinstance(sample.fields, ZeroDict)
-                yield sample.basename, sample.fields
+                yield sample.key if self._full_key else sample.basename, sample.fields
 
     def _shards(self, listed: Iterable[tuple[Source, ObjectInfo]]) -> Iterable[Shard]:
         for one, info in listed:
@@ -183,13 +198,7 @@ class AISShardReader(Splitting, IterableDataset[tuple[str, ZeroDict]]):
         with ExitStack() as stack:
             try:
                 stream = stack.enter_context(closing(shard.open()))
-                reading = ShardPass(
-                    stream,
-                    url=shard.info.url,
-                    keys=self._keys,
-                    interleaved=self._interleaved,
-                    reader=type(self).__name__,
-                )
+                reading = self._pass(shard, stream)
                 for sample in reading.samples():
                     given += 1
                     yield sample
@@ -198,6 +207,16 @@ class AISShardReader(Splitting, IterableDataset[tuple[str, ZeroDict]]):
                     raise
                 lost = reading.count_lost() if reading is not None else None
                 self._skip(shard.info.url, error, given, lost)
+
+    def _pass(self, shard: Shard, stream: ShardStream, *, payloads: bool = True) -> ShardPass:
+        return ShardPass(
+            stream,
+            url=shard.info.url,
+            keys=self._padder.keys,
+            payloads=payloads,
+            interleaved=self._interleaved,
+            reader=type(self).__name__,
+        )
 
     def _skip(self, url: str, error: AisioError, given: int, lost: int | None) -> None:
         assert self._quarantine is not None
@@ -223,14 +242,7 @@ class AISShardReader(Splitting, IterableDataset[tuple[str, ZeroDict]]):
         count = 0
         try:
             with closing(shard.open()) as stream:
-                reading = ShardPass(
-                    stream,
-                    url=shard.info.url,
-                    keys=(),
-                    interleaved=self._interleaved,
-                    reader=type(self).__name__,
-                )
-                for _ in reading.samples():
+                for _ in self._pass(shard, stream, payloads=False).samples():
                     count += 1
         except _BAD_SHARD as error:
             if self._quarantine is None or _is_of_the_way(error):

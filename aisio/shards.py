@@ -6,8 +6,9 @@ by the full key, so `a/1.jpg` and `b/1.jpg` stay apart; a leading "./" does not 
 
 Not part of any sample, and passed over: directories, devices and FIFOs; names whose last part has
 no dot or nothing behind it (`README`); names whose last part begins with a dot (`.DS_Store`, and
-`._0001.jpg`, which macOS adds). A link with a field's name is an error and not passed over: its
-data is elsewhere, and GNU tar writes a hard link wherever it meets a file for the second time.
+`._0001.jpg`, which macOS adds). A shard of such files alone is an error. A wanted field must be a
+file as it stands: a link is an error, as its data is elsewhere (GNU tar writes a hard link wherever
+it meets a file for the second time), and so is a sparse file.
 
 Members of one sample are adjacent. So one sample is held at a time, and a key that comes back later
 is an error, since its sample is already gone. To see that, the keys of one shard are remembered:
@@ -17,21 +18,19 @@ about 0.1 KB a sample, forgotten at the shard's end.
 from __future__ import annotations
 
 import warnings
-from collections import deque
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from time import perf_counter
 from typing import NoReturn
 
 import msgspec
 
 from aisio.compression import MAGIC_BYTES, Decompressed, ReadIntoStream, compression_of
-from aisio.errors import ConfigError, ShardError, StorageError
+from aisio.errors import ShardError, StorageError
+from aisio.escapes import one_line
 from aisio.stats import here
 from aisio.tar import END, NEED_DATA, TarMember, TarParser
 
 __all__ = [
-    "FieldPadder",
     "Sample",
     "ShardPass",
     "ZeroDict",
@@ -49,6 +48,7 @@ class Sample(msgspec.Struct, frozen=True):
         basename: The key without folders.
         fields: Extension -> payload, in the order of the members.
         offset: Byte of the shard where its first member begins.
+        left_out: The extensions that it has in the shard, and that were not wanted.
     """
 
     url: str
@@ -56,6 +56,7 @@ class Sample(msgspec.Struct, frozen=True):
     basename: str
     fields: dict[str, bytes]
     offset: int
+    left_out: list[str] = msgspec.field(default_factory=list)
 
 
 class ZeroDict(dict[str, bytes]):
@@ -111,6 +112,7 @@ class ShardPass:
             to its end, which is where it verifies itself, and not closed.
         url: The shard's URL.
         keys: Copy only these fields; others are left out, but a sample without any of these is not.
+        payloads: False gives b"" for each field, to count samples; errors are the same.
         interleaved: Members of a sample may stand anywhere: collect the whole shard in memory, then
             give its samples in the order of their first members.
         reader: Name of the class that reads, to begin the text of errors with.
@@ -122,16 +124,20 @@ class ShardPass:
         *,
         url: str,
         keys: Collection[str] | None = None,
+        payloads: bool = True,
         interleaved: bool = False,
         reader: str = "",
     ) -> None:
         self._stream = stream
         self._url = url
-        self._name = url  # in the text of errors
+        self._name = one_line(url)  # in the text of errors
         self._keys = keys
+        self._payloads = payloads
         self._interleaved = interleaved
         self._reader = reader
-        self._parser = TarParser(url)
+        self._parser = TarParser(url, give_unreadable=True)
+        self._stray: TarMember | None = None  # the first file that belongs to no sample
+        self._strays = 0
         self._begun: set[str] = set()
         self._given = 0
         self._parsing_since = perf_counter()
@@ -142,9 +148,12 @@ class ShardPass:
 
         Each comes once everything that belongs to it has been seen, the last one after the end.
 
+        A shard without any file gives a warning.
+
         Raises:
-            ShardError: The shard is cut, damaged or not a tar; a member is a link; a key comes back
-                after other samples (unless interleaved), or has a field twice.
+            ShardError: The shard is cut, damaged or not a tar; it has files, and none belongs to a
+                sample; a wanted member is a link or unreadable; a key comes back after other
+                samples (unless interleaved), or has a field twice.
         """
         try:
             self._begin_stream()
@@ -152,11 +161,25 @@ class ShardPass:
                 here().parse_s += perf_counter() - self._parsing_since
                 yield sample
                 self._parsing_since = perf_counter()
+            if not self._begun:
+                self._tell_no_sample()
         except ShardError as error:
             if not self._reader:
                 raise
             text = f"<{self._reader}> {error}"
             raise ShardError(text, url=self._url, offset=error.offset) from error
+
+    def _tell_no_sample(self) -> None:
+        if self._stray is None:
+            reader = f"<{self._reader}> " if self._reader else ""
+            warnings.warn(f"{reader}{self._name}: a shard without files: no sample", stacklevel=2)
+            return
+        raise ShardError(
+            f"{self._name}: no sample: none of its {self._strays} files has a name of the form"
+            f" KEY.EXTENSION; the first is {self._stray.name!r} at byte {self._stray.offset}",
+            url=self._url,
+            offset=self._stray.offset,
+        )
 
     def count_lost(self) -> int | None:
         """Count the samples that were not given, once samples() has raised; reads the rest.
@@ -172,7 +195,7 @@ class ShardPass:
             for member in self._tar_members():
                 self._parser.skip_payload()
                 split = split_name(member.name)
-                if split is not None and member.kind not in ("directory", "other"):
+                if split is not None and _has_content(member):
                     keys.add(split[0])
         except (ShardError, StorageError):
             return None
@@ -191,8 +214,8 @@ class ShardPass:
             self._parser.feed(start)
             return
         self._stream = Decompressed(kind, start, self._stream, self._url)
-        self._name = f"{self._url} ({kind}; bytes are counted unpacked)"
-        self._parser = TarParser(self._name)
+        self._name = f"{one_line(self._url)} ({kind}; bytes are counted unpacked)"
+        self._parser = TarParser(self._name, give_unreadable=True)
 
     def _adjacent(self) -> Iterator[Sample]:
         sample: Sample | None = None
@@ -233,9 +256,16 @@ class ShardPass:
                 f" member {member.name!r} at byte {member.offset}; one of the two would be lost"
                 " (with interleaved=True as well): repack the shard",
             )
-        if self._keys is None or extension in self._keys:
+        if self._keys is not None and extension not in self._keys:
+            sample.left_out.append(extension)
+            self._parser.skip_payload()
+            return
+        if member.kind != "file":
+            self._refuse(member, sample.key, _why_no_field(member))
+        if self._payloads:
             sample.fields[extension] = self._payload()
         else:
+            sample.fields[extension] = b""
             self._parser.skip_payload()
 
     def _fail_closed(self, member: TarMember, key: str) -> NoReturn:
@@ -250,12 +280,14 @@ class ShardPass:
     def _members(self) -> Iterator[tuple[TarMember, str, str]]:
         """Give the members that belong to samples, with key and extension."""
         for member in self._tar_members():
-            split = split_name(member.name)
-            if split is None or member.kind in ("directory", "other"):
-                self._parser.skip_payload()
+            if not _has_content(member):
                 continue
-            if member.kind != "file":
-                self._fail_link(member, split[0])
+            split = split_name(member.name)
+            if split is None:
+                self._parser.skip_payload()
+                self._stray = self._stray or member
+                self._strays += 1
+                continue
             yield member, split[0], split[1]
 
     def _tar_members(self) -> Iterator[TarMember]:
@@ -266,15 +298,6 @@ class ShardPass:
                 continue
             assert isinstance(event, TarMember)
             yield event
-
-    def _fail_link(self, member: TarMember, key: str) -> NoReturn:
-        self._refuse(
-            member,
-            key,
-            f"member {member.name!r} at byte {member.offset} is a {member.kind} to"
-            f" {member.link_name!r}: its data is not here; repack the shard with"
-            " `tar --dereference --hard-dereference`",
-        )
 
     def _refuse(self, member: TarMember, key: str, why: str) -> NoReturn:
         self._refused = key
@@ -295,86 +318,16 @@ class ShardPass:
             self._parser.finish()
 
 
-@dataclass(frozen=True, slots=True)
-class FieldPadder:
-    """Gives all samples the same fields in the same order: b"" stands for what a sample lacks.
-
-    Attributes:
-        keys: The fields to give, in this order; others are dropped. None learns them from the first
-            samples, in alphabetical order, before any is given; a field that is met only later is
-            added from that sample on, with a warning.
-        look_ahead_samples: Learn from at most so many samples ...
-        look_ahead_bytes: ... and stop at the one that fills so many bytes.
-    """
-
-    keys: Sequence[str] | None = None
-    look_ahead_samples: int = 100
-    look_ahead_bytes: int = 16 * 1024 * 1024
-
-    def __post_init__(self) -> None:
-        if isinstance(self.keys, str):
-            raise ConfigError(f"keys={self.keys!r}: a sequence of field names is needed, not one")
-        if self.keys is not None:
-            object.__setattr__(self, "keys", tuple(self.keys))
-        if self.look_ahead_samples < 1 or self.look_ahead_bytes < 1:
-            raise ConfigError(f"{self}: the look-ahead must be at least one sample and one byte")
-
-    def pad(self, samples: Iterable[Sample]) -> Iterator[Sample]:
-        """Pad samples; the fields are learned anew for each call, and kept across shards within it.
-
-        Args:
-            samples: Those of any number of shards, in order.
-
-        Yields:
-            The same samples in the same order, their fields in a ZeroDict. What was read before an
-            error in the look-ahead is given before that error is raised.
-        """
-        return self._learn(iter(samples)) if self.keys is None else self._select(samples, self.keys)
-
-    def _select(self, samples: Iterable[Sample], keys: Sequence[str]) -> Iterator[Sample]:
-        for sample in samples:
-            fields = sample.fields
-            yield _with_fields(sample, ZeroDict({key: fields.get(key, b"") for key in keys}))
-
-    def _learn(self, samples: Iterator[Sample]) -> Iterator[Sample]:
-        ahead: deque[Sample] = deque()
-        failure: Exception | None = None
-        try:
-            self._fill(ahead, samples)
-        except Exception as error:  # raised again below, when its turn has come
-            failure = error
-        keys = tuple(sorted({key for sample in ahead for key in sample.fields}))
-        while ahead:
-            sample = ahead.popleft()
-            yield _with_fields(sample, ZeroDict(sample.fields, keys))
-        if failure is not None:
-            raise failure
-        known = set(keys)
-        for sample in samples:
-            if not known.issuperset(sample.fields):
-                for key in sorted(sample.fields.keys() - known):
-                    _warn_newcomer(sample, key)
-                known.update(sample.fields)
-                keys = tuple(sorted(known))
-            yield _with_fields(sample, ZeroDict(sample.fields, keys))
-
-    def _fill(self, ahead: deque[Sample], samples: Iterator[Sample]) -> None:
-        size_bytes = 0
-        while len(ahead) < self.look_ahead_samples and size_bytes < self.look_ahead_bytes:
-            sample = next(samples, None)
-            if sample is None:
-                return
-            ahead.append(sample)
-            size_bytes += sum(map(len, sample.fields.values()))
+def _has_content(member: TarMember) -> bool:
+    """Say whether a member stands for the content of a file, here or elsewhere."""
+    return member.kind not in ("directory", "other") or bool(member.unreadable)
 
 
-def _with_fields(sample: Sample, fields: ZeroDict) -> Sample:
-    return Sample(sample.url, sample.key, sample.basename, fields, sample.offset)
-
-
-def _warn_newcomer(sample: Sample, key: str) -> None:
-    warnings.warn(
-        f"{sample.url}: sample {sample.key!r} has the field {key!r}, which none before it had:"
-        " batches before and after it differ in their fields; pass keys= with all fields there are",
-        stacklevel=3,
+def _why_no_field(member: TarMember) -> str:
+    if member.unreadable:
+        return member.describe_unreadable()
+    return (
+        f"member {member.name!r} at byte {member.offset} is a {member.kind} to"
+        f" {member.link_name!r}: its data is not here; repack the shard with"
+        " `tar --dereference --hard-dereference`"
     )

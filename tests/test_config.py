@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from aisio.config import VARIABLES, first_set, load_settings, world_from_environ
+from aisio.config import VARIABLES, first_set, load_settings
 from aisio.errors import ConfigError
 from aisio.records import RetryPolicy, Settings, Timeouts, TlsFiles
 
@@ -245,35 +245,6 @@ def test_a_token_that_no_header_can_hold_is_refused_unshown(token: str) -> None:
         with pytest.raises(ConfigError, match="not a bearer token") as caught:
             load()
         assert token not in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("environ", "world"),
-    [
-        ({}, (0, 1)),
-        ({"RANK": "3", "WORLD_SIZE": "8"}, (3, 8)),
-        ({"RANK": "", "WORLD_SIZE": ""}, (0, 1)),
-    ],
-)
-def test_rank_and_world_come_from_torchrun(environ: dict[str, str], world: tuple[int, int]) -> None:
-    """Without it there is one rank."""
-    assert world_from_environ(environ) == world
-
-
-@pytest.mark.parametrize(
-    "environ",
-    [
-        {"RANK": "1"},
-        {"RANK": "2", "WORLD_SIZE": "2"},
-        {"RANK": "-1", "WORLD_SIZE": "2"},
-        {"RANK": "x", "WORLD_SIZE": "2"},
-    ],
-    ids=str,
-)
-def test_a_rank_outside_its_world_is_refused(environ: dict[str, str]) -> None:
-    """It would read another rank's data, or none."""
-    with pytest.raises(ConfigError, match="RANK"):
-        world_from_environ(environ)
 
 
 def test_an_authn_url_with_a_password_is_refused_without_showing_it() -> None:

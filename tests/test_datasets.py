@@ -80,12 +80,12 @@ def test_iter_dataset_is_lazy_and_restarts(folder, tmp_path):
     assert name_of(next(first)) == "obj01"
 
 
-def test_iter_dataset_len_counts_and_leaves_it_usable(folder):
+def test_iter_dataset_counts_and_stays_usable(folder):
     """AIS-09: counting does not use the iteration up."""
     dataset = AISIterDataset(folder)
     iterator = iter(dataset)
     next(iterator)
-    assert len(dataset) == 20
+    assert dataset.count() == 20
     assert len(list(iterator)) == 19
 
 
@@ -141,7 +141,7 @@ def test_ranks_and_workers_share_the_objects(folder, in_worker, monkeypatch):
     for rank in range(2):
         monkeypatch.setenv("RANK", str(rank))
         monkeypatch.setenv("WORLD_SIZE", "2")
-        assert len(dataset) == 10
+        assert dataset.count() == 10
         for worker in range(3):
             in_worker(worker, 3)
             share = [name_of(item) for item in dataset]
@@ -211,15 +211,67 @@ def test_a_length_that_is_known_is_not_counted(cls, tmp_path):
         cls(tmp_path, length=-1)
 
 
-def test_a_length_is_counted_once_for_each_rank(folder, tmp_path, monkeypatch):
-    """A DataLoader asks for it again and again; a copy elsewhere counts for itself."""
+def test_it_is_counted_once_for_each_rank(folder, tmp_path, monkeypatch):
+    """A copy elsewhere counts for itself."""
     dataset = AISIterDataset(folder)
-    assert len(dataset) == 20
+    assert dataset.count() == 20
     (tmp_path / "obj99").write_bytes(b"x")
-    assert (len(dataset), len(pickle.loads(pickle.dumps(dataset)))) == (20, 21)
+    assert (dataset.count(), pickle.loads(pickle.dumps(dataset)).count()) == (20, 21)
     monkeypatch.setenv("RANK", "1")
     monkeypatch.setenv("WORLD_SIZE", "2")
-    assert len(dataset) == 10
+    assert dataset.count() == 10
+
+
+@pytest.mark.parametrize("cls", [AISIterDataset, AISBatchIterDataset, AISShardReader])
+def test_a_length_that_is_not_given_is_no_length(cls, tmp_path):
+    """A trainer that stops at len() of a loader would leave samples out; nothing is read for it."""
+    dataset = cls(tmp_path / "none")
+    for one in (dataset, DataLoader(dataset, batch_size=4, num_workers=2)):
+        with pytest.raises(TypeError, match=rf"^<{cls.__name__}> has no length.*length="):
+            len(one)
+
+
+@pytest.mark.parametrize(
+    ("split", "ranks", "workers", "batches"),
+    [("rank+worker", 2, 3, 3), ("worker", 1, 3, 6), ("none", 1, 1, 12)],
+)
+def test_what_is_split_over_can_be_chosen(
+    folder, in_worker, monkeypatch, split, ranks, workers, batches
+):
+    """Who splits over ranks elsewhere switches that off here; or all of it."""
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    expected = list(Place(1 % ranks, ranks, 2 % workers, workers).take(NAMES))
+    for cls in (AISIterDataset, AISBatchIterDataset):
+        dataset = cls(folder, split=split)
+        in_worker(2, 3)
+        assert [name_of(item) for item in dataset] == expected
+        assert dataset.count() == 20 // ranks
+        assert dataset.count_batches(5, num_workers=3) == batches
+
+
+def test_what_is_not_split_over_ranks_needs_none(folder, monkeypatch):
+    """An environment that says half a rank is an error only where the rank matters."""
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.delenv("RANK", raising=False)
+    assert len(list(AISIterDataset(folder, split="worker"))) == 20
+    with pytest.raises(ConfigError, match="WORLD_SIZE=2 without RANK"):
+        list(AISIterDataset(folder))
+    received = pickle.loads(pickle.dumps(AISIterDataset(folder)))
+    monkeypatch.setenv("RANK", "1")
+    assert received.count() == 10
+
+
+def test_a_rank_in_doubt_is_told_once(folder, monkeypatch, caplog):
+    """A batch script of Slurm that starts Python without srun reads everything."""
+    for name in ("RANK", "WORLD_SIZE", "SLURM_STEP_ID"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("SLURM_PROCID", "0")
+    monkeypatch.setenv("SLURM_NTASKS", "8")
+    dataset = AISIterDataset(folder)
+    assert [len(list(dataset)) for _ in range(2)] == [20, 20]
+    (record,) = caplog.records
+    assert record.getMessage().startswith("<AISIterDataset> reads as the only rank: SLURM_NTASKS=8")
 
 
 @pytest.mark.parametrize("by_source", [False, True])
@@ -293,7 +345,7 @@ def test_batch_dataset_shares_the_objects_like_the_others(folder, workers):
         name_of(item) for item in DataLoader(dataset, batch_size=None, num_workers=workers)
     )
     assert got == Counter(NAMES)
-    assert len(dataset) == 20
+    assert dataset.count() == 20
 
 
 @pytest.mark.parametrize(
@@ -323,7 +375,7 @@ def test_batch_dataset_takes_the_official_arguments_in_their_order():
 
 @pytest.mark.parametrize("workers", [1, 2, 3])
 def test_whole_sources_are_shared_over_ranks_too(folder, in_worker, monkeypatch, workers):
-    """AIS-07: by source, all ranks and workers together read all, once, and len() is true."""
+    """AIS-07: by source, all ranks and workers together read all, once, and the count is true."""
     sources = [f"{folder}obj{number:02d}" for number in range(5)] + [f"{folder}obj1"]
     dataset = AISIterDataset(sources, partition_sources_by_worker=True)
     got = []
@@ -334,7 +386,7 @@ def test_whole_sources_are_shared_over_ranks_too(folder, in_worker, monkeypatch,
         for worker in range(workers):
             in_worker(worker, workers)
             of_rank += [name_of(item) for item in dataset]
-        assert len(of_rank) == len(dataset) > 0
+        assert len(of_rank) == dataset.count() > 0
         got += of_rank
     assert sorted(got) == [*NAMES[:5], *NAMES[10:]]
 

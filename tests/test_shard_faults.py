@@ -225,11 +225,11 @@ def test_skip_does_not_hide_a_line_that_breaks_again_and_again(scene, prefetch_b
     assert (got, reader.quarantine) == (NAMES[: len(got)], ())
 
 
-def test_len_does_not_leave_out_what_a_bad_line_hides(scene):
-    """A length that is too short would pass for the right one from then on."""
+def test_a_count_does_not_leave_out_what_a_bad_line_hides(scene):
+    """A count that is too low would pass for the right one from then on."""
     scene.proxy.add(Cut(0), path=SECOND, times=None)
     with pytest.raises(TruncatedError, match="gave up after 5 tries"):
-        len(scene.reader(on_error="skip"))
+        scene.reader(on_error="skip").count()
 
 
 @PREFETCH

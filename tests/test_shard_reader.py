@@ -66,8 +66,52 @@ def test_shard_reader_pads_for_the_default_collate(tmp_path):
 
 def test_shard_reader_keys_select(shards):
     """`keys` fixes the fields, whatever the shards hold."""
-    fields = [fields for _, fields in iter(AISShardReader(shards, keys=["cls", "mask.png"]))]
+    with pytest.warns(UserWarning, match=r"^<AISShardReader> none of .*'mask\.png'.*'jpg'$"):
+        fields = [fields for _, fields in iter(AISShardReader(shards, keys=["cls", "mask.png"]))]
     assert fields[1] == {"cls": b"1", "mask.png": b""}
+
+
+@pytest.mark.parametrize("keys", ["jpg", [".jpg"], ["jpg", "jpg"], [""], ["a/b"], [1]])
+def test_keys_that_cannot_be_meant_are_refused(keys):
+    """One text is not taken for its letters, and no field has such a name."""
+    with pytest.raises(ConfigError, match="keys="):
+        AISShardReader("file:///nowhere/", keys=keys)
+
+
+def test_a_new_field_in_a_later_shard_is_an_error(tmp_path):
+    """Torch's default collate would drop it from its batch; other fields go on with an option."""
+    names = {shard: [f"{shard}{number:03d}.jpg" for number in range(100)] for shard in "ab"}
+    names["b"].insert(50, "b049.txt")
+    for shard, members in names.items():
+        write_shard(tmp_path / f"{shard}.tar", dict.fromkeys(members, b"data"))
+    with pytest.raises(ShardError, match=r"^<AISShardReader> .*b\.tar: sample 'b049' .*'txt'"):
+        list(AISShardReader(tmp_path))
+    with pytest.warns(UserWarning, match="collate drops it from this batch; pass keys="):
+        added = list(AISShardReader(tmp_path, new_fields="add"))
+    assert [len(fields) for _, fields in added] == [1] * 149 + [2] * 51
+
+
+def test_the_whole_key_is_given_where_it_is_asked_for(tmp_path):
+    """The class is often the folder: n01440764/1 and n02102040/1 are two samples."""
+    write_shard(tmp_path / "a.tar", {"./n01440764/1.v2.JPEG": b"a", "n02102040/1.v2.JPEG": b"b"})
+    keys = [key for key, _ in AISShardReader(tmp_path, full_key=True)]
+    assert keys == ["n01440764/1", "n02102040/1"]
+    assert [basename for basename, _ in AISShardReader(tmp_path)] == ["1", "1"]
+
+
+def test_a_rare_member_does_no_harm_where_it_is_not_wanted(tmp_path):
+    """A link, or a file of an unknown type, is an error that names it where it is."""
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        for name, kind in (("1.cls", b"0"), ("1.jpg", b"2"), ("1.raw", b"Z"), ("2.cls", b"0")):
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname = kind, "other"
+            tar.addfile(info)
+    assert [name for name, _ in AISShardReader(tmp_path, keys=["cls"])] == ["1", "2"]
+    for key, what in (("jpg", "symlink to 'other'"), ("raw", "of the unknown type b'Z'")):
+        with pytest.raises(ShardError, match=rf"member '1\.{key}' at byte \d+ is .*{what}"):
+            list(AISShardReader(tmp_path, keys=["cls", key]))
+        with pytest.raises(ShardError, match=what):
+            AISShardReader(tmp_path, keys=["cls", key]).count()
 
 
 def test_folders_readmes_and_dots_do_no_harm(tmp_path):
@@ -103,30 +147,50 @@ def test_a_cut_shard_is_an_error_at_any_block(tmp_path):
             list(iter(AISShardReader(tmp_path)))
 
 
-def test_shard_reader_len_counts_samples(shards):
+def test_shard_reader_counts_samples(shards):
     """AIS-15: samples, not members; the reader stays usable."""
     reader = AISShardReader(shards)
-    assert len(reader) == 20
-    assert len([*iter(reader)]) == 20
+    assert reader.count() == 20
+    assert len(list(reader)) == 20
 
 
-def test_shard_reader_len_reads_once(shards, tmp_path):
-    """AIS-15: what was counted is known, to a DataLoader too, which asks often."""
+def test_shard_reader_counts_once(shards, tmp_path):
+    """AIS-15: what was counted is known."""
     reader = AISShardReader(shards)
-    loader = DataLoader(reader, batch_size=4)
-    assert len(loader) == 5
+    assert (reader.count(), reader.count_batches(6)) == (20, 4)
     for file in tmp_path.iterdir():
         file.unlink()
-    assert (len(loader), len(reader)) == (5, 20)
+    assert (reader.count(), reader.count_batches(20)) == (20, 1)
 
 
-def test_a_ranks_len_is_what_it_yields(shards, monkeypatch):
-    """With ranks, length and samples are the rank's own."""
+@pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")
+@pytest.mark.parametrize("workers", [0, 1, 3])
+@pytest.mark.parametrize("drop_last", [False, True])
+def test_batches_are_counted_as_a_loader_makes_them(shards, workers, drop_last):
+    """A last batch a worker, whole or not: what len() of a loader cannot know, and does not say."""
+    reader = AISShardReader(shards)
+    loader = DataLoader(reader, batch_size=3, num_workers=workers, drop_last=drop_last)
+    with pytest.raises(TypeError, match=r"<AISShardReader> has no length.*count_batches"):
+        len(loader)
+    batches = sum(1 for _ in loader)
+    assert reader.count_batches(3, num_workers=workers, drop_last=drop_last) == batches
+    told = DataLoader(AISShardReader(shards, length=batches * 3), batch_size=3, drop_last=drop_last)
+    assert len(told) == batches
+
+
+def test_batches_of_nothing_are_refused(shards):
+    """As by a DataLoader."""
+    with pytest.raises(ConfigError, match="batch_size=0"):
+        AISShardReader(shards).count_batches(0)
+
+
+def test_a_ranks_count_is_what_it_yields(shards, monkeypatch):
+    """With ranks, count and samples are the rank's own."""
     monkeypatch.setenv("WORLD_SIZE", "2")
     for rank, expected in ((0, 12), (1, 8)):
         monkeypatch.setenv("RANK", str(rank))
         reader = AISShardReader(shards)
-        assert (len(reader), len([*iter(reader)])) == (expected, expected)
+        assert (reader.count(), len(list(reader))) == (expected, expected)
 
 
 @pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")
@@ -147,7 +211,7 @@ def test_interleaved_members_need_the_option(tmp_path):
         for basename, fields in iter(AISShardReader(tmp_path, interleaved=True))
     ]
     assert got == [("0", b"c"), ("1", b"")]
-    assert len(AISShardReader(tmp_path, interleaved=True)) == 2
+    assert AISShardReader(tmp_path, interleaved=True).count() == 2
 
 
 def test_open_shards_are_closed_when_an_epoch_is_cut_short(shards):
@@ -171,7 +235,7 @@ def test_compressed_shards_are_read_whatever_they_are_called(tmp_path):
         (tmp_path / name).write_bytes(gzip.compress((tmp_path / name).read_bytes()))
     reader = AISShardReader(tmp_path)
     assert [basename for basename, _ in iter(reader)] == ["a", "b", "c"]
-    assert len(reader) == 3
+    assert reader.count() == 3
 
 
 def test_a_zip_is_refused_by_name(tmp_path):
@@ -207,7 +271,7 @@ def test_bad_shards_are_skipped_when_asked_for(bad_shards, prefetch_bytes, caplo
     assert "cut at byte 3672" in cut.cause
     assert (foreign.url[-6:], foreign.samples_given, foreign.samples_lost) == ("/2.tar", 0, None)
     assert [record.name for record in caplog.records] == ["aisio.shard_reader"] * 2
-    assert len(reader) == len(GOOD)
+    assert reader.count() == len(GOOD)
 
 
 def test_bad_shards_raise_by_default(bad_shards):
@@ -267,7 +331,10 @@ def test_skip_does_not_hide_a_missing_folder(tmp_path):
     assert reader.quarantine == ()
 
 
-@pytest.mark.parametrize("option", [{"on_error": "ignore"}, {"prefetch_bytes": -1}])
+@pytest.mark.parametrize(
+    "option",
+    [{"on_error": "ignore"}, {"prefetch_bytes": -1}, {"new_fields": "drop"}, {"split": "ranks"}],
+)
 def test_arguments_are_checked_when_they_are_given(option):
     """Not at the first sample, in a worker."""
     with pytest.raises(ConfigError, match=next(iter(option))):

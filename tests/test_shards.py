@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from aisio.errors import AisioError, ShardError
 from aisio.shards import Sample, ShardPass, ZeroDict, read_samples, split_name
 from aisio.tar import END_OF_ARCHIVE, header, padding
-from tests.tars import LONG_NAME, pack, pack_by_gnu_tar
+from tests.tars import LONG_NAME, pack, pack_by_gnu_tar, resum
 
 URL = "ais://bucket/train-000000.tar"
 
@@ -96,10 +96,21 @@ def test_passed_over_members_do_not_part_a_sample():
     assert sample.fields == {"jpg": b"J", "cls": b"7"}
 
 
-def test_shard_without_samples_is_no_error():
-    """An archive of nothing, or of nothing that is a field, gives no samples."""
-    assert read(END_OF_ARCHIVE) == []
-    assert read(pack(("README", b"hello"))) == []
+@pytest.mark.parametrize("interleaved", [False, True])
+def test_shard_of_files_without_a_sample_is_an_error(interleaved: bool):
+    """Nobody packs files that none of its readers sees: the text says what is there."""
+    data = pack(("images/0001", b"J"), (".DS_Store", b"x"))
+    with pytest.raises(ShardError, match=r"none of its 2 files .*'images/0001' at byte 0") as one:
+        read(data, interleaved=interleaved)
+    assert (one.value.url, one.value.offset) == (URL, 0)
+
+
+def test_shard_without_files_is_told():
+    """A packer may leave an empty archive, and that is no damage."""
+    for data in (END_OF_ARCHIVE, tarfile.TarInfo("./").tobuf()[:156] + b"5" + bytes(355)):
+        block = data if data == END_OF_ARCHIVE else resum(data) + END_OF_ARCHIVE
+        with pytest.warns(UserWarning, match=f"^{URL}: a shard without files"):
+            assert read(block) == []
 
 
 @pytest.mark.parametrize("kind", ["hardlink", "symlink"])
@@ -179,8 +190,11 @@ def test_errors_begin_with_the_reader():
 def test_samples_are_counted_without_payloads():
     """AIS-15: samples count, not members, and no payload is copied for it."""
     data = pack(("README", b""), ("1.jpg", b"J"), ("1.cls", b"7"), ("2.jpg", bytes(9000)))
-    samples = list(read_samples(io.BytesIO(data), url=URL, keys=()))
-    assert [(sample.key, sample.fields) for sample in samples] == [("1", {}), ("2", {})]
+    samples = ShardPass(io.BytesIO(data), url=URL, payloads=False).samples()
+    assert [(sample.key, sample.fields) for sample in samples] == [
+        ("1", {"jpg": b"", "cls": b""}),
+        ("2", {"jpg": b""}),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -201,17 +215,18 @@ def test_what_a_refused_member_costs_is_counted(members: list[str], given: int, 
     assert (len(samples), shard.count_lost()) == (given, lost)
 
 
-def test_links_and_what_stands_before_them_are_counted_as_lost(tmp_path: Path):
-    """The sample before the link was complete, and not yet given."""
+def test_links_are_counted_as_lost(tmp_path: Path):
+    """The samples before the link are complete, and given."""
     for name in ("1.jpg", "2.jpg", "4.jpg"):
         (tmp_path / name).write_bytes(b"J")
     (tmp_path / "3.jpg").symlink_to("1.jpg")
     shard = ShardPass(io.BytesIO(pack_by_gnu_tar(tmp_path)), url=URL)
     samples = shard.samples()
     assert next(samples).key == "1"
+    assert next(samples).key == "2"
     with pytest.raises(ShardError, match="symlink"):
         next(samples)
-    assert shard.count_lost() == 3
+    assert shard.count_lost() == 2
 
 
 def test_what_a_cut_costs_is_not_known():
@@ -223,10 +238,13 @@ def test_what_a_cut_costs_is_not_known():
 
 
 def test_only_wanted_fields_are_copied():
-    """keys= leaves fields out, and keeps a sample that has none of them."""
+    """keys= leaves fields out, by name, and keeps a sample that has none of them."""
     data = pack(("1.jpg", b"J"), ("1.cls", b"7"), ("2.jpg", b"J"))
     samples = read_samples(io.BytesIO(data), url=URL, keys=("cls",))
-    assert [(sample.key, sample.fields) for sample in samples] == [("1", {"cls": b"7"}), ("2", {})]
+    assert [(one.key, one.fields, one.left_out) for one in samples] == [
+        ("1", {"cls": b"7"}, ["jpg"]),
+        ("2", {}, ["jpg"]),
+    ]
 
 
 @settings(deadline=None)
@@ -234,6 +252,7 @@ def test_only_wanted_fields_are_copied():
     st.lists(
         st.tuples(st.sampled_from(["a", "b/a", "c"]), st.sampled_from(["x", "y.z"]), st.binary()),
         unique_by=lambda member: member[:2],
+        min_size=1,
     )
 )
 def test_no_member_is_lost_or_moved(members: list[tuple[str, str, bytes]]):

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import pytest
 from torch.utils.data import DataLoader, IterableDataset, default_collate
 
-from aisio.shards import FieldPadder, ZeroDict, read_samples
+from aisio.sample_fields import FieldPadder
+from aisio.shards import ZeroDict, read_samples
 from tests.tars import pack
 
 

@@ -9,12 +9,15 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from aisio.errors import ConfigError, ShardError
-from aisio.shards import FieldPadder, Sample, ZeroDict
+from aisio.sample_fields import FieldPadder
+from aisio.shards import Sample, ZeroDict
 
 
-def sample(key: str, *fields: str, url: str = "ais://b/0.tar") -> Sample:
+def sample(
+    key: str, *fields: str, url: str = "ais://b/0.tar", left_out: Sequence[str] = ()
+) -> Sample:
     """Make a sample whose fields hold their own names."""
-    return Sample(url, key, key, {field: field.encode() for field in fields}, 0)
+    return Sample(url, key, key, {field: field.encode() for field in fields}, 0, [*left_out])
 
 
 def pad(padder: FieldPadder, samples: Sequence[Sample]) -> list[tuple[str, list[str]]]:
@@ -38,11 +41,24 @@ def test_look_ahead_crosses_shards():
     assert pad(FieldPadder(), shards) == [("1", ["cls", "jpg"]), ("2", ["cls", "jpg"])]
 
 
-def test_newcomer_is_added_with_one_warning():
-    """A field met after the look-ahead is kept from then on, and told once, with what to do."""
-    samples = [sample("1", "jpg"), sample("2", "cls", url="ais://b/1.tar"), sample("3", "cls")]
+NEWCOMER = [sample("1", "jpg"), sample("2", "cls", url="ais://b/1.tar"), sample("3", "cls")]
+
+
+def test_a_new_field_is_an_error():
+    """It could be lost in a collate: the text names shard, sample, place and what to do."""
+    padded = FieldPadder(look_ahead_samples=1, reader="R").pad(NEWCOMER)
+    assert next(padded).key == "1"
+    with pytest.raises(
+        ShardError, match=r"^<R> ais://b/1\.tar: sample '2' at byte 0 has 'cls', .*keys="
+    ) as caught:
+        next(padded)
+    assert (caught.value.url, caught.value.offset) == ("ais://b/1.tar", 0)
+
+
+def test_a_new_field_is_added_on_request_with_one_warning():
+    """It is kept from then on, and told once, with what a collate does and what to do."""
     with pytest.warns(UserWarning, match=r"ais://b/1\.tar: sample '2' .* 'cls'.*keys=") as caught:
-        found = pad(FieldPadder(look_ahead_samples=1), samples)
+        found = pad(FieldPadder(look_ahead_samples=1, new_fields="add"), NEWCOMER)
     assert len(caught) == 1
     assert found == [("1", ["jpg"]), ("2", ["cls", "jpg"]), ("3", ["cls", "jpg"])]
 
@@ -57,6 +73,45 @@ def test_keys_fix_the_fields():
         [("jpg", b"jpg"), ("cls", b"")],
         [("jpg", b""), ("cls", b"cls")],
     ]
+
+
+def warnings_of(padder: FieldPadder, samples: Sequence[Sample]) -> list[str]:
+    """Pad samples; return the texts of the warnings."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        list(padder.pad(samples))
+    return [str(one.message) for one in caught]
+
+
+def test_a_key_that_no_sample_has_is_told_once_with_what_is_there():
+    """After so many samples, or at the end of fewer; not where there is no sample at all."""
+    samples = [sample(str(n), "cls", left_out=["image.jpg"]) for n in range(5)]
+    for look_ahead, count in ((2, 2), (100, 5)):
+        padder = FieldPadder(["jpg", "cls"], look_ahead_samples=look_ahead)
+        (text,) = warnings_of(padder, samples)
+        assert f"first {count} samples of this share" in text
+        assert "has 'jpg', named by keys=" in text
+        assert text.endswith("is 'image.jpg'")
+        assert warnings_of(padder, []) == []
+
+
+def test_a_key_that_is_met_in_time_is_not_told():
+    """Nor one that only few samples have."""
+    samples = [sample("1", left_out=["cls"]), sample("2", "jpg"), *[sample("3")] * 200]
+    assert warnings_of(FieldPadder(["jpg"]), samples) == []
+
+
+def test_a_key_in_another_case_is_told_once_with_its_sample():
+    """However late it comes: the sample that has it would have nothing instead."""
+    samples = [sample("1", "jpg"), *[sample("2")] * 200, *[sample("3", left_out=["JPG"])] * 2]
+    (text,) = warnings_of(FieldPadder(["jpg"], reader="R"), samples)
+    assert text.startswith("<R> ais://b/0.tar: sample '3' at byte 0 has the field 'JPG', which is")
+
+
+def test_learned_fields_that_differ_in_case_are_told_once():
+    """Nothing is left out, but half of the samples have nothing under either name."""
+    (text,) = warnings_of(FieldPadder(), [sample("1", "jpg", "cls"), sample("2", "JPG", "cls")])
+    assert "the fields 'JPG', 'jpg' differ in case alone" in text
 
 
 def test_keys_need_no_look_ahead():
@@ -113,8 +168,10 @@ def test_fields_are_learned_anew_by_each_call():
 
 def test_settings_that_cannot_work_are_refused():
     """A string is not taken for its letters, and an empty look-ahead learns nothing."""
-    with pytest.raises(ConfigError, match="'jpg'"):
+    with pytest.raises(ConfigError, match=r"as in \['jpg'\]"):
         FieldPadder("jpg")
+    with pytest.raises(ConfigError, match=r"no leading dot: 'jpg'"):
+        FieldPadder([".jpg"])
     with pytest.raises(ConfigError, match="look-ahead"):
         FieldPadder(look_ahead_samples=0)
     with pytest.raises(ConfigError, match="look-ahead"):
