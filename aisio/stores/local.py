@@ -126,9 +126,19 @@ def _info(root: str, name: str, stat: os.stat_result) -> ObjectInfo:
         root,
         name,
         stat.st_size,
-        etag=f"{stat.st_mtime_ns:x}-{stat.st_size:x}",
+        etag=_version(stat),
         mtime_s=stat.st_mtime,
     )
+
+
+def _version(stat: os.stat_result) -> str:
+    """Return what tells one version of a file from another.
+
+    Size and time alone are those of another file where it was copied with its time, moved there, or
+    is on another mount; the time of the last change to the inode cannot be set by a program.
+    """
+    state = (stat.st_mtime_ns, stat.st_size, stat.st_dev, stat.st_ino, stat.st_ctime_ns)
+    return "-".join(f"{number:x}" for number in state)
 
 
 @contextmanager

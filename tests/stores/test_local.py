@@ -118,6 +118,29 @@ def test_forbidden_files_are_access_errors(folder, tmp_path):
         LocalStore().get(folder.join("secret"))
 
 
+TIME_NS = 1_700_000_000 * 10**9
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+def test_a_file_of_equal_size_and_time_is_another_version(folder, tmp_path, in_place):
+    """As `cp -p`, `rsync -t` and `mv` leave it; a file that is left alone stays the same one."""
+    path, url, store = tmp_path / "a", folder.join("a"), LocalStore()
+    path.write_bytes(b"old")
+    os.utime(path, ns=(TIME_NS, TIME_NS))
+    first = store.head(url)
+    with store.get(url) as body:
+        assert store.is_same(url, first, body.info)
+    assert [info.etag for info in store.list(folder)] == [first.etag]
+    other, changed_ns = path if in_place else tmp_path / "b", path.stat().st_ctime_ns
+    while path.stat().st_ctime_ns == changed_ns:  # the file system's clock ticks in milliseconds
+        other.write_bytes(b"new")
+        os.utime(other, ns=(TIME_NS, TIME_NS))
+        other.replace(path)
+    now = store.head(url)
+    assert (now.size_bytes, now.mtime_s) == (first.size_bytes, first.mtime_s)
+    assert not store.is_same(url, first, now)
+
+
 def test_etl_needs_a_cluster(folder, tmp_path):
     """An ETL cannot be silently left out."""
     (tmp_path / "a").write_bytes(b"x")
