@@ -39,11 +39,13 @@ class Span(msgspec.Struct, frozen=True, gc=False):
         offset: Its first byte in the archive.
         size_bytes: Its size.
         mtime_s: Last change in seconds since 1970.
+        refusal: Why it cannot be read; "" where it can.
     """
 
     offset: int
     size_bytes: int
     mtime_s: float
+    refusal: str = ""
 
 
 class TarIndex(msgspec.Struct, frozen=True):
@@ -62,7 +64,8 @@ def read_index(store: Store, url: ObjectUrl) -> TarIndex:
     """Read the headers of a tar that is not compressed.
 
     Regular files count, and hard links as the file that they stand for. Directories, symbolic
-    links, devices and FIFOs are passed over. A leading "./" belongs to no name.
+    links, devices and FIFOs are passed over. Files in a form that is not read, as sparse ones, are
+    there and say why they cannot be read. A leading "./" belongs to no name.
 
     Args:
         store: Where it is.
@@ -77,7 +80,7 @@ def read_index(store: Store, url: ObjectUrl) -> TarIndex:
     info = store.head(url.require_object())
     members: dict[str, Span] = {}
     for member in _walk(store, url, info):
-        if member.kind in ("file", "hardlink"):
+        if member.kind in ("file", "hardlink") or member.unreadable:
             name = _name(member, url)
             if name in members:
                 _refuse(url, member, "is there a second time: a name must stand for one file")
@@ -100,7 +103,7 @@ def check_same_tar(store: Store, url: ObjectUrl, expected: ObjectInfo, now: Obje
 
 
 def _walk(store: Store, url: ObjectUrl, info: ObjectInfo) -> Iterator[TarMember]:
-    parser = TarParser(str(url))
+    parser = TarParser(str(url), give_unreadable=True)
     size = info.size_bytes or 0
     given = wanted = 0  # bytes that the parser has; where the next header stands
     window = _FIRST_BYTES
@@ -143,8 +146,9 @@ def _read(store: Store, url: ObjectUrl, info: ObjectInfo, span: ByteRange) -> by
 
 
 def _span(member: TarMember, members: dict[str, Span], url: ObjectUrl) -> Span:
-    if member.kind == "file":
-        return Span(member.data_offset, member.size_bytes, member.mtime_s)
+    if member.kind != "hardlink":
+        refusal = member.describe_unreadable() if member.unreadable else ""
+        return Span(member.data_offset, member.size_bytes, member.mtime_s, refusal)
     target = members.get(_relative(member.link_name))
     if target is None:
         _refuse(url, member, f"is a hard link to {member.link_name!r}, which is not before it")

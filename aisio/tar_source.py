@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from aisio.asked import Asked
-from aisio.errors import ConfigError, NotFoundError, RangeError
+from aisio.errors import ConfigError, NotFoundError, RangeError, ShardError
 from aisio.once import Once
 from aisio.payloads import PutData
 from aisio.records import ByteRange, ObjectInfo, RetryPolicy
@@ -76,11 +76,14 @@ class TarStore(Store):
 
         Raises:
             ConfigError: An ETL: it would have to transform a part of an object.
+            ShardError: The member is not stored as a plain file.
             IntegrityError: The archive was replaced since its headers were read.
         """
         if etl_name:
             raise ConfigError(f"get {url}: a file in a tar cannot be transformed by an ETL")
         name, span = self._member(url, "get")
+        if span.refusal:
+            raise ShardError(f"get {url}: {span.refusal}", url=str(url))
         info = self._info(name, span)
         start, stop = (byte_range.start, byte_range.stop) if byte_range else (0, None)
         if start and start >= span.size_bytes:
@@ -131,7 +134,8 @@ class TarStore(Store):
 
     def _info(self, member: str, span: Span) -> ObjectInfo:
         name = f"{self.url.name}/{member}"
-        return ObjectInfo(self.url.root, name, span.size_bytes, mtime_s=span.mtime_s)
+        size_bytes = None if span.refusal else span.size_bytes
+        return ObjectInfo(self.url.root, name, size_bytes, mtime_s=span.mtime_s)
 
     def _member(self, url: ObjectUrl, operation: str) -> tuple[str, Span]:
         name = url.name.removeprefix(f"{self.url.name}/")

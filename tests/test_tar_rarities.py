@@ -11,41 +11,9 @@ import pytest
 
 from aisio.errors import ShardError
 from aisio.tar import END, END_OF_ARCHIVE, NEED_DATA, TarMember, TarParser, header, padding
-from tests.tars import pack, pack_by_gnu_tar, read_all, resum
+from tests.tars import gnu_sparse, pack, pack_by_gnu_tar, pax_sparse, read_all, resum, typed
 
 PLAIN = pack(("1.jpg", b"image"), ("1.cls", b"7"))
-
-
-def typed(flag: bytes, name: str, data: bytes = b"") -> bytes:
-    """Write a member of any type."""
-    block = header(name, len(data))
-    return resum(block[:156] + flag + block[157:]) + data + padding(len(data))
-
-
-def gnu_sparse(name: str, *, spans: int = 2) -> bytes:
-    """Write a sparse file of GNU's old format, its map in as many blocks as it needs."""
-    data = b"".join(b"%0512d" % span for span in range(spans))
-    numbers = [b"%011o\0%011o\0" % (span * 4096, 512) for span in range(spans)]
-    block = bytearray(typed(b"S", name, data)[:512])
-    block[257:265] = b"ustar  \0"
-    block[345:512] = bytes(167)
-    block[386:482] = b"".join(numbers[:4]).ljust(96, b"\0")
-    block[482] = spans > 4
-    blocks = resum(bytes(block))
-    for first in range(4, spans, 21):
-        part = b"".join(numbers[first : first + 21]).ljust(504, b"\0")
-        blocks += part + bytes([spans > first + 21]) + bytes(7)
-    return blocks + data
-
-
-def pax_sparse(name: str) -> bytes:
-    """Write a sparse file as bsdtar and GNU tar do in POSIX's format: version 1.0."""
-    data = b"2\n0\n512\n4096\n512\n".ljust(512, b"\0") + bytes(1024)
-    member = tarfile.TarInfo(f"GNUSparseFile.0/{name}")
-    member.size = len(data)
-    member.pax_headers = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0"}
-    member.pax_headers |= {"GNU.sparse.name": name, "GNU.sparse.realsize": "4608"}
-    return member.tobuf(tarfile.PAX_FORMAT) + data
 
 
 def pax(**records: str) -> bytes:

@@ -9,7 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from aisio.errors import ConfigError, IntegrityError, NotFoundError, RangeError, TruncatedError
+from aisio.errors import (
+    ConfigError,
+    IntegrityError,
+    NotFoundError,
+    RangeError,
+    ShardError,
+    TruncatedError,
+)
 from aisio.listing_digest import listing_digest
 from aisio.records import ByteRange, RetryPolicy
 from aisio.sources import source
@@ -17,7 +24,7 @@ from aisio.stores import DirectStore, LocalStore
 from aisio.streams import Body
 from aisio.tar_source import TarSource, TarStore
 from aisio.urls import ObjectUrl
-from tests.tars import pack
+from tests.tars import gnu_sparse, pack, typed
 
 MEMBERS = [("b/2.jpg", b"0123456789"), ("a.txt", b"text"), ("empty", b""), ("B", b"B" * 3000)]
 
@@ -53,6 +60,19 @@ def test_members_are_objects_below_the_archive(one, url):
     assert [info.size_bytes for info in infos] == [len(data) for _, data in MEMBERS]
     assert [one.read(info) for info in reversed(infos)] == [data for _, data in MEMBERS][::-1]
     assert [one.get(info).readall() for info in infos] == [data for _, data in MEMBERS]
+
+
+def test_a_member_that_cannot_be_read_leaves_the_others_alone(tmp_path):
+    """It is there, without a size, and whoever reads it is told what it is and where."""
+    data = gnu_sparse("b.npy", spans=30) + typed(b"Z", "c.raw", b"x" * 700) + pack(("d", b"4"))
+    (tmp_path / "t.tar").write_bytes(data)
+    odd = TarSource(LocalStore(), ObjectUrl.parse(f"file://{tmp_path}/t.tar"))
+    sparse, unknown, plain = odd.list()
+    assert [info.size_bytes for info in (sparse, unknown, plain)] == [None, None, 1]
+    assert odd.read(plain) == b"4"
+    for info, what in ((sparse, "a sparse file"), (unknown, "of the unknown type b'Z'")):
+        with pytest.raises(ShardError, match=rf"^get {info.url}: member .* at byte \d+ is {what}"):
+            odd.read(info)
 
 
 def test_a_prefix_narrows_it(one, url):
