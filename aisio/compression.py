@@ -23,8 +23,8 @@ from collections.abc import Callable
 from typing import NoReturn, Protocol
 
 from aisio.errors import ShardError
-from aisio.extras import missing_extra
 from aisio.escapes import one_line
+from aisio.extras import missing_extra
 
 __all__ = ["MAGIC_BYTES", "Decompressed", "ReadIntoStream", "compression_of"]
 
