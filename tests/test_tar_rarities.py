@@ -137,5 +137,5 @@ def test_control_characters_in_urls_are_escaped_in_errors():
     """A terminal might obey them."""
     parser = TarParser("file:///a\x1b[31m\n.tar")
     parser.finish()
-    with pytest.raises(ShardError, match=r"^file:///a\\x1b\[31m\\x0a\.tar: empty"):
+    with pytest.raises(ShardError, match=r"^file:///a\\x1b\[31m\\n\.tar: empty"):
         parser.next_event()
