@@ -243,16 +243,13 @@ def test_custom_metadata_is_added_replaced_and_dropped_with_the_object(bucket: S
     "value",
     [
         {"": "v"},
-        {"k": "v\x1b"},
         {"k\x01": "v"},
-        {"k": "a\nb"},
-        {"k": "\x7f"},
+        {"k": "\x01"},
         {"k": "v" * 2048},
-        {str(number): "" for number in range(65)},
     ],
 )
-def test_custom_metadata_that_no_header_can_carry_is_refused(bucket: Served, value: Any) -> None:
-    """Else nobody could read the object again; what there was before stays."""
+def test_custom_metadata_that_a_cluster_refuses_is_refused(bucket: Served, value: Any) -> None:
+    """What there was before stays."""
     bucket.put("o", b"x")
     assert bucket.http.patch(bucket.url("o"), json={"value": {"a": "\tü"}}).status_code == 200
     reply = bucket.http.patch(bucket.url("o"), json={"value": value})
@@ -260,6 +257,16 @@ def test_custom_metadata_that_no_header_can_carry_is_refused(bucket: Served, val
     assert "custom metadata" in reply.json()["message"]
     sent = bucket.get("o").headers["Ais-Custom-Md"]
     assert sent.encode("latin-1").decode() == "a=\tü"
+
+
+@pytest.mark.parametrize("value", ["v\x1b", "a\nb", "\x7f", "a\rb"])
+def test_custom_metadata_with_a_control_character_can_be_read(bucket: Served, value: str) -> None:
+    """The header has a space there, as a cluster's has in place of a line break."""
+    bucket.put("o", b"x")
+    assert bucket.http.patch(bucket.url("o"), json={"value": {"k": value}}).status_code == 200
+    for reply in (bucket.get("o"), bucket.http.head(bucket.url("o"))):
+        assert reply.status_code == 200
+        assert reply.headers["Ais-Custom-Md"].split(" ")[0].startswith("k=")
 
 
 def test_custom_metadata_grows_to_a_limit(bucket: Served) -> None:
