@@ -95,7 +95,8 @@ class AISFileLister(IterDataPipe[str]):
 
     def __iter__(self) -> Iterator[str]:
         for prefix in self.source_datapipe:
-            urls = source(prefix, client=self._client, direct=self._direct).list_urls()
+            one = source(prefix, client=self._client, direct=self._direct)
+            urls = one.list_urls(allow_empty=self._allow_empty)
             yield from urls if self._allow_empty else require_some(urls, prefix)
 
     def __len__(self) -> int:
@@ -280,7 +281,7 @@ class AISSourceLister(IterDataPipe[str]):
         if ours is item and _has_official_listing(item):
             return iter(item.list_urls(prefix=self.prefix, etl=self._official_etl()))
         one = source(ours, client=self._client, direct=self._direct)
-        return one.list_urls(self.prefix, self.etl_name)
+        return one.list_urls(self.prefix, self.etl_name, allow_empty=self._allow_empty)
 
     def _official_etl(self) -> Any:
         if self._etl is not None or self.etl_name is None:

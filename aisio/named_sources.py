@@ -30,13 +30,12 @@ from aisio.client import Client, client_at
 from aisio.errors import CatalogError, ConfigError, DigestError, UrlError
 from aisio.listing_digest import ListingDigest
 from aisio.manifests import ManifestSource
-from aisio.records import ObjectInfo
+from aisio.records import ObjectInfo, can_be_one
 from aisio.source_kinds import (
     Source,
     StoreFinder,
     TemplateSource,
     UrlListSource,
-    can_be_one,
     find_store,
     url_of,
 )
@@ -177,9 +176,11 @@ class CatalogSource(Source):
             return self._source.list(prefix)
         return self._checked(prefix, self.entry.digest)
 
-    def select(self, text: str = "") -> Iterator[ObjectInfo]:
+    def select(self, text: str = "", *, allow_empty: bool = False) -> Iterator[ObjectInfo]:
         """See `Source.select`; where the entry has a digest, as for `list`."""
-        return super().select(text) if self.entry.digest else self._source.select(text)
+        if self.entry.digest:
+            return super().select(text, allow_empty=allow_empty)
+        return self._source.select(text, allow_empty=allow_empty)
 
     def is_named(self, info: ObjectInfo) -> bool:
         """See `Source.is_named`."""
@@ -200,14 +201,16 @@ class CatalogSource(Source):
                 url=f"{SCHEME}{tag}",
             )
 
-    def list_urls(self, prefix: str = "", etl_name: str | None = None) -> Iterator[str]:
+    def list_urls(
+        self, prefix: str = "", etl_name: str | None = None, *, allow_empty: bool = False
+    ) -> Iterator[str]:
         """See `Source.list_urls`.
 
         Objects of a cluster that only the entry names come as http URLs, which say which that is.
         Without the name of an ETL, the entry's own is used, and none for "".
         """
         etl_name = self._etl(etl_name)
-        for info in self.select(prefix):
+        for info in self.select(prefix, allow_empty=allow_empty):
             store = self.store_of(info)
             if etl_name is None and self._elsewhere and isinstance(store, AisStore):
                 yield object_http_url(store.client.endpoint, url_of(info))

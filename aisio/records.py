@@ -55,6 +55,14 @@ class ObjectInfo(msgspec.Struct, frozen=True, gc=False):
         return f"{self.root}/{self.name}"
 
 
+def can_be_one(first: ObjectInfo, second: ObjectInfo) -> bool:
+    """Tell whether size and checksum, as far as both are known, let two answers be about one."""
+    if None not in (first.size_bytes, second.size_bytes) and first.size_bytes != second.size_bytes:
+        return False
+    one, other = first.checksum, second.checksum
+    return one is None or other is None or one.kind != other.kind or one.value == other.value
+
+
 @dataclass(frozen=True, slots=True)
 class ByteRange:
     """Bytes [start, stop) of an object.

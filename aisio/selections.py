@@ -20,6 +20,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import translate
+from functools import cached_property
 
 from aisio.braces import Braces
 from aisio.errors import UrlError
@@ -136,10 +137,22 @@ class Selections:
         first = self._first
         return first.pattern is None and not first.is_expanded and not first.may_be_object
 
+    @property
+    def single(self) -> Selection | None:
+        """The selection, where neither braces nor wildcards make it several objects or prefixes."""
+        first = self._first
+        return None if first.is_expanded or first.pattern is not None else first
+
     def names_object(self, name: str) -> bool:
         """Tell whether an object that was found is named here, not just met below a prefix."""
         first = self._first
-        return first.is_complete or (not first.is_expanded and first.literal == name)
+        if not first.is_expanded:
+            return first.literal == name
+        return self._are_complete or any(one.is_complete and one.start == name for one in self)
+
+    @cached_property
+    def _are_complete(self) -> bool:
+        return all(one.is_complete for one in self)
 
 
 def _selection(text: str, is_expanded: bool) -> Selection:

@@ -12,11 +12,12 @@ from typing import Any, TypeAlias
 from aisio.asked import Asked
 from aisio.client import Client, ObjectGroup
 from aisio.errors import AccessError, ConfigError, IntegrityError, NotFoundError
-from aisio.records import ObjectInfo
+from aisio.nothing_found import require_some
+from aisio.records import ObjectInfo, can_be_one
 from aisio.selections import Selection, Selections
 from aisio.stores import AisStore, DirectSettings, Store, store_for
 from aisio.streams import Body
-from aisio.urls import WEB_SCHEMES, ObjectUrl
+from aisio.urls import WEB_SCHEMES, ObjectUrl, folder_url
 from aisio.wire.messages import object_http_url
 from aisio.wire.templates import parse_template
 
@@ -69,24 +70,32 @@ class Source(ABC):
         """Tell whether the source names this object, and did not just meet it in a listing."""
         return False
 
-    def select(self, text: str = "") -> Iterator[ObjectInfo]:
+    def select(self, text: str = "", *, allow_empty: bool = False) -> Iterator[ObjectInfo]:
         """List the objects that a text takes from this source; lazily.
 
         Args:
             text: Name of an object, prefix or pattern, within the bucket; see `aisio.selections`.
+            allow_empty: Pass over what braces make and the source does not have.
 
         Raises:
             UrlError: Braces or wildcards that cannot be meant.
-            NotFoundError: No such bucket, at the first item.
+            NotFoundError: No such bucket, at the first item; or, when its turn comes, there is no
+                object for one of the texts that braces make.
         """
-        return chain.from_iterable(map(self._selected, Selections(text)))
+        return chain.from_iterable(
+            require_some(self.selected(one), self.base_url or repr(self), prefix=one.text)
+            if one.is_expanded and not allow_empty
+            else self.selected(one)
+            for one in Selections(text)
+        )
 
-    def _selected(self, selection: Selection) -> Iterator[ObjectInfo]:
+    def selected(self, selection: Selection) -> Iterator[ObjectInfo]:
+        """List the objects of one selection; lazily."""
         if selection.is_complete:
             yield from self._named(selection.start)
             return
         if selection.may_be_object:
-            found = self._object(selection.literal)
+            found = self.object_named(selection.literal)
             if found:
                 _tell_shadowed(found[0], selection)
                 yield from found
@@ -99,25 +108,29 @@ class Source(ABC):
         if selection.pattern is not None and not matched:
             yield from self.list(selection.literal)
 
-    def _object(self, name: str) -> Sequence[ObjectInfo]:
+    def object_named(self, name: str) -> Sequence[ObjectInfo]:
         """Return the object of exactly this name, as often as the source has it."""
         return [info for info in self.list(name) if info.name == name]
 
     def _named(self, name: str) -> Iterator[ObjectInfo]:
-        """Yield the object of this name, which need not exist."""
-        return (info for info in self.list(name) if info.name == name)
+        """Yield the object of this name; a store may leave it to the read whether it exists."""
+        return iter(self.object_named(name))
 
-    def list_urls(self, prefix: str = "", etl_name: str | None = None) -> Iterator[str]:
+    def list_urls(
+        self, prefix: str = "", etl_name: str | None = None, *, allow_empty: bool = False
+    ) -> Iterator[str]:
         """List the objects' URLs.
 
         Args:
             prefix: As for `select`.
             etl_name: Give http URLs that have the cluster transform each object by this ETL.
+            allow_empty: As for `select`.
 
         Raises:
             ConfigError: An ETL is named for objects that are not in a cluster.
+            NotFoundError: As for `select`.
         """
-        for info in self.select(prefix):
+        for info in self.select(prefix, allow_empty=allow_empty):
             yield self._etl_url(info, etl_name) if etl_name else info.url
 
     def _etl_url(self, info: ObjectInfo, etl_name: str) -> str:
@@ -197,7 +210,7 @@ class PrefixSource(Source):
         longer = max(own, prefix, key=len)
         return filter(_is_object, self.store.list(self.url.with_name(longer)))
 
-    def _object(self, name: str) -> Sequence[ObjectInfo]:
+    def object_named(self, name: str) -> Sequence[ObjectInfo]:
         """Ask for the object itself: a listing may give a page of names for it."""
         if self.url.provider in WEB_SCHEMES or not name.startswith(self.url.name):
             return list(self._named(name))  # a web server has no listing that it could be else
@@ -365,19 +378,6 @@ def find_store(client: Client | None, direct: bool | DirectSettings = False) -> 
 
 def _find(url: ObjectUrl, *, client: Client | None, direct: bool | DirectSettings) -> Store:
     return store_for(url, client, direct=direct)
-
-
-def folder_url(url: ObjectUrl) -> str:
-    """Return a URL up to the last "/" of its name."""
-    return f"{url.root}/{url.name[: url.name.rfind('/') + 1]}"
-
-
-def can_be_one(first: ObjectInfo, second: ObjectInfo) -> bool:
-    """Tell whether size and checksum, as far as both are known, let two answers be about one."""
-    if None not in (first.size_bytes, second.size_bytes) and first.size_bytes != second.size_bytes:
-        return False
-    one, other = first.checksum, second.checksum
-    return one is None or other is None or one.kind != other.kind or one.value == other.value
 
 
 def _object_url(item: Any) -> ObjectUrl:

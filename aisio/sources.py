@@ -211,7 +211,7 @@ class SourceSet:
         self, part: _Part, selections: Selections, *, quiet: bool
     ) -> Iterator[tuple[Source, ObjectInfo]]:
         left_out, found = LeftOut(), False
-        for info in part.source.select(selections.text):
+        for info in part.source.select(selections.text, allow_empty=self._allow_empty):
             if (
                 self._wanted is None
                 or self._wanted(info.name)

@@ -214,6 +214,11 @@ class ObjectUrl:
         return self
 
 
+def folder_url(url: ObjectUrl) -> str:
+    """Return a URL up to the last "/" of its name."""
+    return f"{url.root}/{url.name[: url.name.rfind('/') + 1]}"
+
+
 def check_bucket(bucket: str, text: str) -> str:
     """Return the bucket name, if AIStore would accept it; `text` is what errors quote.
 

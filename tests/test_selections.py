@@ -128,6 +128,9 @@ def test_names_made_by_braces_are_complete():
         ("x*", "x1", False),
         ("{x,y}", "y", True),
         ("{x,y}/", "y/1", False),
+        ("{x,y/}", "x", True),
+        ("{x,y/}", "y/1", False),
+        ("{y/,x}", "x", True),
     ],
 )
 def test_an_object_is_named_or_met(text, name, expected):

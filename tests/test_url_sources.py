@@ -145,3 +145,40 @@ def test_a_list_is_narrowed_by_the_same_rule(text, names):
     urls = [f"ais://b/{name}" for name in ("img1", "b/img1", "img10", "img1")]
     one = source(urls, client=Client("http://127.0.0.1:9"))
     assert [info.name for info in one.select(text)] == names
+
+
+def test_what_braces_make_and_nobody_has_is_an_error():
+    """A misspelt alternative is a part of the data that would be missing without a word."""
+    for text in ("{a,vall}/", "{a,vall}/*", "{a/1,vall/}"):
+        with pytest.raises(NotFoundError, match="vall/"):
+            names_of(text)
+    one = url_source(Bucket(*IMAGES), ObjectUrl.parse("ais://b/{a,vall}/"))
+    assert [info.name for info in one.select(allow_empty=True)] == ["a/1", "a/2"]
+    assert [info.name for info in one.select("a/{1,x}", allow_empty=True)] == ["a/1"]
+
+
+@pytest.mark.parametrize("text", ["img{1,7}", "{img,none/}*"])
+def test_a_list_without_what_braces_make_is_an_error(text):
+    """Objects of a list are not looked up, and what is not in it is not read later, either."""
+    one = source(["ais://b/img1", "ais://b/img10"], client=Client("http://127.0.0.1:9"))
+    with pytest.raises(NotFoundError, match="img7|none/"):
+        list(one.select(text))
+    assert [info.name for info in one.select(text, allow_empty=True)][0] == "img1"
+
+
+def test_what_braces_make_outside_of_a_prefix_is_an_error():
+    """A source of one folder has nothing of another one."""
+    one = PrefixSource(Bucket(*IMAGES), ObjectUrl.parse("ais://b/a/"))
+    with pytest.raises(NotFoundError, match="tr/1"):
+        list(one.select("{a,tr}/1"))
+
+
+def test_a_prefix_is_narrowed_without_listing_all_of_it():
+    """One look at its own name, which could be an object, and then as for a bucket."""
+    bucket = Bucket(*IMAGES)
+    one = url_source(bucket, ObjectUrl.parse("ais://b/im"))
+    assert [info.name for info in one.select("img10")] == ["img10"]
+    assert [info.name for info in one.select("img1*")] == ["img1", "img10"]
+    assert bucket.asked == ["head im", "head img10", "head im", "head img1*", "list img1"]
+    one = url_source(Bucket(*IMAGES), ObjectUrl.parse("ais://b/img1"))
+    assert list(one.select("img10")) == []
