@@ -67,7 +67,7 @@ def remove_owned_folder(folder: str, descriptor: int) -> None:
     Where somebody goes on writing to it, it stays until it is swept.
     """
     for _ in range(_MOST_TRIES):
-        if _removed(folder):
+        if _removed(folder, descriptor):
             break
     with suppress(OSError):
         os.close(descriptor)
@@ -87,17 +87,20 @@ def _sweep_one(folder: str) -> None:
     with suppress(OSError):  # gone, another user's, or held
         descriptor = os.open(folder, _FLAGS)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            _removed(folder)
+            # Another user can put a link in place of a folder of theirs: it is not emptied by name.
+            if os.fstat(descriptor).st_uid == os.geteuid():
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _removed(folder, descriptor)
         finally:
             os.close(descriptor)
 
 
-def _removed(folder: str) -> bool:
+def _removed(folder: str, descriptor: int) -> bool:
     """Remove a folder; False if somebody put a file there just then."""
     with suppress(OSError):
-        for path in Path(folder).iterdir():
-            path.unlink(missing_ok=True)
+        for name in os.listdir(descriptor):
+            with suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=descriptor)
     with suppress(OSError):
         Path(folder).rmdir()
     return not Path(folder).exists()

@@ -61,6 +61,7 @@ class UrlSource(Source):
         return super().select(text, allow_empty=allow_empty)
 
     def selected(self, selection: Selection) -> Iterator[ObjectInfo]:
+        """See `Source.selected`."""
         own = self._selections.single
         if own is not None and selection.start.startswith(own.start):
             # A look at the URL's own name, so that not all that begins with it must be listed.

@@ -76,3 +76,14 @@ def test_what_only_looks_like_one_stays(temporary: Path) -> None:
     before = sorted(temporary.rglob("*"))
     remove_owned_folder(*make_owned_folder("test"))
     assert sorted(temporary.rglob("*")) == before
+
+
+def test_a_folder_is_emptied_by_its_descriptor(temporary: Path) -> None:
+    """Its name may mean another folder by then, where others may write to the place of both."""
+    folder, descriptor = make_owned_folder("test")
+    (temporary / "other").mkdir()
+    (temporary / "other" / "file").touch()
+    Path(folder).rmdir()
+    Path(folder).symlink_to(temporary / "other")
+    remove_owned_folder(folder, descriptor)
+    assert (temporary / "other" / "file").exists()

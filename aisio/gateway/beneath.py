@@ -249,6 +249,8 @@ def _way_to_open() -> Open:
         )
         if handle < 0:
             number = ctypes.get_errno()
+            if number == errno.EINTR:  # as Python does for its own system calls
+                return open_at_once(folder, path, flags)
             raise OSError(number, os.strerror(number), path)
         return handle
 

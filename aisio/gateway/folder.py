@@ -175,7 +175,11 @@ class Folder:
         """Return what a name stands for now."""
         try:
             status = self.beneath.status(f"{bucket.folder}/{name}")
-        except (FileNotFoundError, NotADirectoryError, LeadsOutError):
+        except LeadsOutError:
+            return Present()
+        except OSError as error:
+            if error.errno not in _NOT_THERE:
+                raise
             return Present()
         return Present.of(status) if stat.S_ISREG(status.st_mode) else Present()
 

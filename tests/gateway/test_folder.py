@@ -67,6 +67,13 @@ def test_what_was_made_from_something_else_is_refused(folder: Folder, served: Pa
     assert list((served / ".aisio" / "tmp").iterdir()) == []
 
 
+def test_a_link_in_a_circle_is_replaced_as_any_other(folder: Folder, served: Path) -> None:
+    """There is no object behind it, also for what must not replace one."""
+    (served / "b" / "o").symlink_to("o")
+    put(folder, "o", b"one", Present())
+    assert read(folder, "o") == b"one"
+
+
 @pytest.mark.parametrize("target", ["../../outside", "../.aisio"])
 def test_no_change_goes_by_a_link_that_leads_out(
     folder: Folder, served: Path, tmp_path: Path, target: str
