@@ -98,7 +98,7 @@ def _entries(folder: _Folder, start_after: str, left_out: LeftOut) -> Iterator[F
         return
     chain = (*folder.parents, (here.st_dev, here.st_ino))
     head, slash, rest = folder.prefix.partition("/")
-    for key, entry in _sorted_entries(folder.path):
+    for key, entry in _sorted_entries(folder.path, head):
         full = folder.name + key
         if not (key == f"{head}/" if slash else key.startswith(head)):
             continue
@@ -112,12 +112,13 @@ def _entries(folder: _Folder, start_after: str, left_out: LeftOut) -> Iterator[F
                 left_out.add(entry.path, _kind(entry))
 
 
-def _sorted_entries(folder: str) -> list[tuple[str, os.DirEntry[str]]]:
+def _sorted_entries(folder: str, start: str) -> list[tuple[str, os.DirEntry[str]]]:
+    """Return the entries whose names begin so; no look is taken at the others."""
     with os.scandir(folder) as entries:
         rows = [
             (entry.name + "/" if _is_folder(entry) else entry.name, entry)
             for entry in entries
-            if not entry.name.endswith(PARTIAL_SUFFIX)
+            if entry.name.startswith(start) and not entry.name.endswith(PARTIAL_SUFFIX)
         ]
     # Python compares strings by code point, and UTF-8 bytes sort the same way.
     return sorted(rows, key=lambda row: row[0])

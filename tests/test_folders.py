@@ -99,9 +99,10 @@ def test_what_is_no_file_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureF
 def test_what_is_beside_the_prefix_is_not_told(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Nobody asked for it."""
+    """Nobody asked for it; nor is it looked at, whatever a link there leads to."""
     (tmp_path / "a").write_bytes(b"")
     os.mkfifo(tmp_path / "b")
+    (tmp_path / "circle").symlink_to("circle")
     assert [one.name for one in walk(str(tmp_path), prefix="a")] == ["a"]
     assert caplog.messages == []
 
