@@ -90,7 +90,7 @@ class Beneath:
             except OSError as error:
                 if error.errno not in (errno.ELOOP, errno.EAGAIN):
                     raise
-            path = self._resolve(path)
+            path = self.resolve(path)
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
 
     @contextlib.contextmanager
@@ -124,6 +124,20 @@ class Beneath:
         finally:
             os.close(place.handle)
 
+    def resolve(self, path: str) -> str:
+        """Return a path without links, as it is now: what opens it must follow none.
+
+        Raises:
+            LeadsOutError: It leads out of the folder.
+        """
+        base = self.root.rstrip("/") + "/"
+        found = os.path.realpath(base + path)
+        inside = found.removeprefix(base) if found.startswith(base) else ""
+        # Folders may not tell capitals from small letters, as macOS has it.
+        if not inside or inside.partition("/")[0].lower() == self._barred:
+            raise LeadsOutError(path)
+        return inside
+
     def status(self, path: str) -> os.stat_result:
         """Return the status of what a path means.
 
@@ -139,7 +153,7 @@ class Beneath:
                 status = os.stat(name or ".", dir_fd=place.handle, follow_symlinks=False)
             if not stat.S_ISLNK(status.st_mode):
                 return status
-            path = self._resolve(path)
+            path = self.resolve(path)
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
 
     def _make(self, path: str) -> Place:
@@ -155,20 +169,6 @@ class Beneath:
             os.close(here.handle)
             raise
         return here
-
-    def _resolve(self, path: str) -> str:
-        """Return the path without links.
-
-        Raises:
-            LeadsOutError: It leads out of the folder.
-        """
-        base = self.root.rstrip("/") + "/"
-        found = os.path.realpath(base + path)
-        inside = found.removeprefix(base) if found.startswith(base) else ""
-        # Folders may not tell capitals from small letters, as macOS has it.
-        if not inside or inside.partition("/")[0].lower() == self._barred:
-            raise LeadsOutError(path)
-        return inside
 
 
 def open_without_links(folder: int, path: str, flags: int) -> int:

@@ -68,7 +68,7 @@ def link_status(beneath: Beneath, path: str, left_out: LeftOut) -> os.stat_resul
         left_out: What is left out.
     """
     try:
-        return beneath.status(path)
+        return beneath.status(beneath.resolve(path))
     except LeadsOutError:
         left_out.add(path, LEADS_OUT)
     except OSError:

@@ -44,9 +44,11 @@ class Statuses:
         try:
             self._turn_to(folder)
             status = os.stat(name, dir_fd=self._handle, follow_symlinks=False)
-            return self._beneath.status(path) if stat.S_ISLNK(status.st_mode) else status
+            if stat.S_ISLNK(status.st_mode):
+                return self._beneath.status(self._beneath.resolve(path))
         except (FileNotFoundError, NotADirectoryError, LeadsOutError):
             return None
+        return status
 
     def _turn_to(self, folder: str) -> None:
         if self._handle < 0 or folder != self._folder:
