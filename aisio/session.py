@@ -89,8 +89,6 @@ class WorkerRequestClient:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        if self._first_contact.is_made:
-            self._first_contact.make()
         self._local = threading.local()
         self._pools = Pools(self.settings)
 

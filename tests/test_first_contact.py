@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import socket
+import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,7 +27,8 @@ PATIENT = RetryPolicy(total_s=60, attempts=1000, first_wait_s=1, longest_wait_s=
 
 @pytest.fixture(autouse=True)
 def forget(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Begin without having reached any endpoint."""
+    """Begin without having reached any endpoint, in no process of a job."""
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
     monkeypatch.setattr(first_contact, "_reached", set())
 
 
@@ -81,16 +85,82 @@ def test_the_variable_that_named_a_wrong_endpoint_is_told(unused_endpoint: str) 
 
 
 @both_ways
-def test_one_that_has_answered_is_waited_for(send: Callable[[WorkerRequestClient], Any]) -> None:
+@pytest.mark.parametrize("made_before", [True, False])
+def test_one_that_has_answered_is_waited_for(
+    send: Callable[[WorkerRequestClient], Any], made_before: bool
+) -> None:
     """A proxy that restarts needs 30 to 40 s. Any answer counts, to any client of the process."""
-    with Server(Reply(404)) as server, pytest.raises(StorageError):
-        WorkerRequestClient(Settings(server.url)).call("GET", "/v1/x")
     clock = Clock()
-    client = WorkerRequestClient(Settings(server.url, retry=PATIENT), clock.waiter)
+    with Server(Reply(404)) as server:
+        settings = Settings(server.url, retry=PATIENT)
+        client = WorkerRequestClient(settings, clock.waiter) if made_before else None
+        with pytest.raises(StorageError):
+            WorkerRequestClient(settings).call("GET", "/v1/x")
     with pytest.raises(UnavailableError) as caught:
-        send(client)
+        send(client or WorkerRequestClient(settings, clock.waiter))
     assert clock.seconds > PATIENT.total_s - 2
     assert "never answered" not in str(caught.value)
+
+
+@both_ways
+def test_a_rank_waits_and_warns_at_once(
+    send: Callable[[WorkerRequestClient], Any],
+    unused_endpoint: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A rank is started again by its launcher, perhaps while the proxy restarts."""
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    clock = Clock()
+    with pytest.raises(UnavailableError, match="has never answered") as caught:
+        send(WorkerRequestClient(Settings(unused_endpoint, retry=PATIENT), clock.waiter))
+    assert not isinstance(caught.value, NeverReachedError)
+    assert clock.seconds > PATIENT.total_s - 2
+    told = [each.getMessage() for each in caplog.records if each.name == first_contact.__name__]
+    assert len(told) == 1
+    assert f"{unused_endpoint}, which a setting names, has never answered" in told[0]
+
+
+WORKER = """
+import multiprocessing, sys
+from aisio.errors import UnavailableError
+from aisio.records import RetryPolicy, Settings
+from aisio.retries import Waiter
+from aisio.session import WorkerRequestClient
+
+class Clock:
+    seconds = 0.0
+
+    def wait(self, seconds):
+        self.seconds += seconds
+
+def child(pipe, endpoint):
+    clock = Clock()
+    waiter = Waiter(lambda: clock.seconds, clock.wait, lambda low, high: high)
+    policy = RetryPolicy(total_s=60, attempts=1000, first_wait_s=1, longest_wait_s=1)
+    try:
+        WorkerRequestClient(Settings(endpoint, retry=policy), waiter).call("GET", "/v1/x")
+    except UnavailableError:
+        pipe.send(clock.seconds)
+
+if __name__ == "__main__":
+    mine, theirs = multiprocessing.Pipe()
+    context = multiprocessing.get_context("fork")
+    process = context.Process(target=child, args=(theirs, sys.argv[1]))
+    process.start()
+    print(mine.recv())
+    process.join()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
+def test_a_worker_waits_whose_parent_has_read_nothing(unused_endpoint: str, root: Path) -> None:
+    """Workers are started again for each epoch, while their parent may never read anything."""
+    environ = os.environ | {"PYTHONPATH": os.pathsep.join([*sys.path, str(root)])}
+    command = [sys.executable, "-c", WORKER, unused_endpoint]
+    run = subprocess.run(command, check=True, env=environ, capture_output=True, text=True)
+    assert float(run.stdout) > PATIENT.total_s - 2
+    assert run.stderr.count("has never answered") >= 1
 
 
 def test_a_worker_knows_what_its_parent_has_reached(monkeypatch: pytest.MonkeyPatch) -> None:
