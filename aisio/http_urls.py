@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import lru_cache
+from typing import NamedTuple
 from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 from aisio.errors import IntegrityError, StorageError
@@ -13,10 +14,9 @@ from aisio.urls import is_base_url
 
 __all__ = [
     "REDIRECTS",
+    "Hop",
     "halves",
-    "headers_after",
     "host_of",
-    "location",
     "name_hint",
     "origin_of",
     "query_text",
@@ -54,40 +54,32 @@ def halves(url: str) -> tuple[str, str]:
     return url[:at], url[at:]
 
 
-def location(status: int, headers: Mapping[str, str], url: str, about: str) -> str:
-    """Return where a redirect leads, by the headers of its reply.
+class Hop(NamedTuple):
+    """Where a request goes, and with which headers."""
 
-    Args:
-        status: Of the reply.
-        headers: Likewise.
-        url: What was asked.
-        about: What errors name.
-
-    Raises:
-        IntegrityError: It does not say.
-        StorageError: As from `redirected`.
-    """
-    where = headers.get("Location")
-    if not where:
-        raise IntegrityError(f"{about}: redirected ({status}) without a Location", url=about)
-    return redirected(utf8_text(where), url, about)
+    url: str
+    headers: Mapping[str, str]
 
 
-def redirected(where: str, url: str, about: str = "") -> str:
-    """Return the URL that a Location means.
+def redirected(hop: Hop, status: int, headers: Mapping[str, str], about: str) -> Hop:
+    """Return where a redirect leads, and what goes along: not the token, where the host changes.
 
     What AIStore leaves as it is in a Location is percent-encoded: urllib.parse takes tabs out.
 
     Args:
-        where: The Location.
-        url: What was asked.
-        about: What errors name; without it the URL.
+        hop: What was redirected.
+        status: Of the reply.
+        headers: Likewise.
+        about: What errors name.
 
     Raises:
+        IntegrityError: It does not say, or what it says is no URL.
         StorageError: A line break of the name is gone, and this would hit another object: AIStore
             5.0 writes a blank in its place (seen on a live cluster).
-        IntegrityError: It is no URL.
     """
+    where, url = utf8_text(headers.get("Location") or ""), hop.url
+    if not where:
+        raise IntegrityError(f"{about}: redirected ({status}) without a Location", url=about)
     if len(_LINE_BREAK.findall(url)) > len(_LINE_BREAK.findall(where)):
         raise StorageError(f"{url}: redirected without the line break in its name; rename it")
     try:
@@ -96,14 +88,13 @@ def redirected(where: str, url: str, about: str = "") -> str:
         target = ""
     if not is_base_url(origin_of(target)):
         raise IntegrityError(
-            f"{about or url}: redirected to {where[:200]!r}, which is no http URL",
-            url=about or None,
+            f"{about}: redirected to {where[:200]!r}, which is no http URL", url=about
         )
-    return target.partition("#")[0]
+    target = target.partition("#")[0]
+    return Hop(target, _headers_after(hop.headers, url, target))
 
 
-def headers_after(headers: Mapping[str, str], old_url: str, new_url: str) -> Mapping[str, str]:
-    """Return what goes along to a new URL: not the token, where the host changes."""
+def _headers_after(headers: Mapping[str, str], old_url: str, new_url: str) -> Mapping[str, str]:
     if urlsplit(old_url)[:2] == urlsplit(new_url)[:2]:
         return headers
     return {name: value for name, value in headers.items() if name != "Authorization"}

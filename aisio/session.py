@@ -15,26 +15,25 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import cached_property, partial
 from time import perf_counter
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import requests
 import urllib3
 from urllib3.exceptions import ReadTimeoutError
 
-from aisio.control_sessions import MOST_REDIRECTS, new_session
+from aisio.control_sessions import new_session
 from aisio.errors import AisioError, NotFoundError, StorageError
 from aisio.first_contact import FirstContact
 from aisio.http_urls import (
     REDIRECTS,
+    Hop,
     halves,
-    headers_after,
     host_of,
-    location,
     origin_of,
     query_text,
+    redirected,
 )
 from aisio.least_rate import LeastRate
 from aisio.plain_http import PlainRequest
@@ -45,27 +44,14 @@ from aisio.retries import WALL_CLOCK, Attempts, Waiter, retry
 from aisio.stats import here, waiting
 from aisio.translations import FOREIGN, translation
 from aisio.version import __version__
-from aisio.whole_replies import check_status, read_whole
+from aisio.whole_replies import Reply, check_status, read_whole
 
 T = TypeVar("T")
 
+MOST_REDIRECTS = 3
+_TURN_INTO_GET = frozenset({301, 302, 303})
+
 _BARE_HEADERS = {"User-Agent": f"aisio/{__version__}"}
-
-
-class Reply(NamedTuple):
-    """A whole answer to a control call."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-
-@dataclass(frozen=True)
-class HandOver:
-    """Where a body is to be sent, and with which headers."""
-
-    url: str
-    headers: Mapping[str, str]
 
 
 class WorkerRequestClient:
@@ -153,12 +139,7 @@ class WorkerRequestClient:
         about = about or url
 
         def attempt() -> Reply:
-            try:
-                return self._send(method, url, query, message, headers, about)
-            except StorageError:
-                raise
-            except FOREIGN as error:
-                raise self._failure(error, method, url, about) from error
+            return self._send(method, url, query, message, headers, about)
 
         return self.retry(attempt) if safe else attempt()
 
@@ -168,9 +149,29 @@ class WorkerRequestClient:
         url: str,
         query: Mapping[str, str] | None,
         message: Any,
-        headers: dict[str, str],
+        along: Mapping[str, str],
         about: str,
     ) -> Reply:
+        hop = Hop(url + (f"?{query_text(query)}" if query else ""), along)
+        for _ in range(MOST_REDIRECTS + 1):
+            try:
+                reply = self._send_once(method, hop, message, about)
+            except StorageError:
+                raise
+            except FOREIGN as error:
+                raise self._failure(error, method, hop.url, about) from error
+            if reply.status not in REDIRECTS:
+                check_status(reply, method, about)
+                return reply
+            if reply.status in _TURN_INTO_GET and method not in ("GET", "HEAD"):
+                raise StorageError(
+                    f"{method} {about}: redirected by {reply.status}, which would make it a GET",
+                    url=about,
+                )
+            hop = redirected(hop, reply.status, reply.headers, about)
+        raise _lost(method, hop, about)
+
+    def _send_once(self, method: str, hop: Hop, message: Any, about: str) -> Reply:
         limits = self.settings.timeouts
         session = self.session
         # Without verify=, REQUESTS_CA_BUNDLE would beat the session's own authorities.
@@ -178,10 +179,9 @@ class WorkerRequestClient:
             counters.requests += 1
             response = session.request(
                 method,
-                url,
-                params=query,
+                hop.url,
                 json=message,
-                headers=headers,
+                headers=hop.headers,
                 auth=keep_headers,
                 verify=session.verify,
                 timeout=(limits.connect_s, limits.read_s),
@@ -189,8 +189,9 @@ class WorkerRequestClient:
             )
             with response:
                 self._first_contact.make()
+                if response.status_code in REDIRECTS:
+                    return Reply(response.status_code, response.headers, b"")
                 body = read_whole(response, LeastRate.of(limits), f"{method} {about}")
-        check_status(response, body, method, about)
         return Reply(response.status_code, response.headers, body)
 
     def delete(
@@ -241,26 +242,21 @@ class WorkerRequestClient:
         """
         target = self.settings.endpoint + path + (f"?{query_text(query)}" if query else "")
         along: Mapping[str, str] = {**self._headers, **headers} if headers else self._headers
+        hop = Hop(target, along)
         for _ in range(MOST_REDIRECTS + 1):
             if sent is not None:
-                response, sent = self.answer(sent, target, about=about), None
+                response, sent = self.answer(sent, hop.url, about=about), None
             else:
-                response = self.exchange(method, target, headers=along, body=body, about=about)
+                response = self.exchange(
+                    method, hop.url, headers=hop.headers, body=body, about=about
+                )
             if response.status not in REDIRECTS:
                 return response
             let_go(response)
-            where = location(response.status, response.headers, target, about)
-            along = headers_after(along, target, where)
-            target = where
-        last = host_of(target)
-        raise StorageError(
-            f"{method} {about}: more than {MOST_REDIRECTS} redirects, the last to {last}",
-            url=about,
-        )
+            hop = redirected(hop, response.status, response.headers, about)
+        raise _lost(method, hop, about)
 
-    def hand_over(
-        self, path: str, query: Mapping[str, str], size_bytes: int, *, about: str
-    ) -> HandOver:
+    def hand_over(self, path: str, query: Mapping[str, str], size_bytes: int, *, about: str) -> Hop:
         """Ask the cluster which node takes a PUT of this size, by its headers alone.
 
         Sent with its body, the request would cross the wire twice: the proxy answers with a
@@ -282,8 +278,7 @@ class WorkerRequestClient:
                 f"is it an AIStore endpoint?",
                 url=about,
             )
-        where = location(response.status, response.headers, url, about)
-        return HandOver(where, headers_after(headers, url, where))
+        return redirected(Hop(url, headers), response.status, response.headers, about)
 
     def exchange(
         self,
@@ -396,3 +391,10 @@ class WorkerRequestClient:
     def _headers(self) -> Mapping[str, str]:
         token = self.settings.token
         return _BARE_HEADERS | ({"Authorization": f"Bearer {token}"} if token else {})
+
+
+def _lost(method: str, hop: Hop, about: str) -> StorageError:
+    return StorageError(
+        f"{method} {about}: more than {MOST_REDIRECTS} redirects, the last to {host_of(hop.url)}",
+        url=about,
+    )

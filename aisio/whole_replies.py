@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from io import BytesIO
 from time import perf_counter
+from typing import NamedTuple
 
 import requests
 
@@ -12,13 +15,21 @@ from aisio.replies import retry_after_s
 from aisio.reply_head import utf8_text
 from aisio.wire.messages import error_for
 
-__all__ = ["MOST_BYTES", "check_status", "read_whole"]
+__all__ = ["MOST_BYTES", "Reply", "check_status", "read_whole"]
 
 MOST_BYTES = 256 * 1024 * 1024
 """The largest pages of a listing, 10,000 names with all properties, are a tenth of that."""
 
 _PIECE_BYTES = 1024 * 1024
 _QUOTED_BYTES = 64 * 1024
+
+
+class Reply(NamedTuple):
+    """A whole answer to a control call."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
 
 
 def read_whole(
@@ -48,16 +59,14 @@ def read_whole(
             f"{what}: the reply is packed ({coding}), though identity was asked for: is there a "
             f"proxy on the way that packs it?"
         )
-    pieces: list[bytes] = []
-    size = 0
+    body = BytesIO()  # a piece may be of one byte: a list of them takes many times their size
     while True:
         started = perf_counter()
         piece = response.raw.read1(_PIECE_BYTES, decode_content=False)
         if not piece:
-            return b"".join(pieces)
-        pieces.append(piece)
-        size += len(piece)
-        if size > most_bytes:
+            return body.getvalue()
+        body.write(piece)
+        if body.tell() > most_bytes:
             raise IntegrityError(f"{what}: the reply has more than {most_bytes:,} bytes")
         if least_rate is not None:
             least_rate.add(len(piece), perf_counter() - started)
@@ -65,13 +74,13 @@ def read_whole(
                 raise least_rate.error(what)
 
 
-def check_status(response: requests.Response, body: bytes, method: str, about: str) -> None:
+def check_status(reply: Reply, method: str, about: str) -> None:
     """Refuse a reply that is no success.
 
     Raises:
         StorageError: Its status is not in 200 to 299.
     """
-    status = response.status_code
+    status = reply.status
     if 200 <= status < 300:
         return
     if status < 400:
@@ -80,11 +89,11 @@ def check_status(response: requests.Response, body: bytes, method: str, about: s
             url=about,
             status=status,
         )
-    told = utf8_text(response.headers.get("Hdr-Error") or "")
+    told = utf8_text(reply.headers.get("Hdr-Error") or "")
     raise error_for(
         status,
-        told or body[:_QUOTED_BYTES].decode("utf-8", "replace"),
+        told or reply.body[:_QUOTED_BYTES].decode("utf-8", "replace"),
         operation=method,
         url=about,
-        retry_after_s=retry_after_s(response.headers),
+        retry_after_s=retry_after_s(reply.headers),
     )
