@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from math import inf
 from time import perf_counter
 from typing import Protocol
@@ -18,8 +17,6 @@ __all__ = ["PlainReply"]
 
 _LONGEST_LINE_BYTES = 8 * 1024
 _UNKNOWN_PIECE_BYTES = 256 * 1024
-_DRAINED_BYTES = 64 * 1024
-_DRAINED_S = 1.0
 
 
 class Keeper(Protocol):
@@ -163,12 +160,6 @@ class PlainReply:
                 self._pool.keep(connection)
             else:
                 connection.close()
-
-    def drain_conn(self) -> None:
-        """Read the reply out, where little is left of it; else cut the connection."""
-        with suppress(OSError, ProtocolError):
-            self.read(_DRAINED_BYTES, perf_counter() + _DRAINED_S)
-        self.close()
 
     def close(self) -> None:
         """Cut the connection, unless the reply is read out."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import http.client
 from collections.abc import Mapping
+from contextlib import suppress
 from email.utils import parsedate_to_datetime
+from io import BytesIO
 from time import perf_counter
 from typing import TypeAlias
 
@@ -23,6 +25,8 @@ from aisio.wire.messages import error_for, parse_content_range
 _LONGEST_ERROR_BYTES = 65536
 _LONGEST_ERROR_S = 5.0
 _LONGEST_RETRY_AFTER_S = 24 * 3600.0
+_DRAINED_BYTES = 64 * 1024
+_DRAINED_S = 1.0
 _ALL_BY_BYTES = 256 * 1024
 
 OpenReply: TypeAlias = "urllib3.BaseHTTPResponse | PlainReply"
@@ -188,9 +192,24 @@ def _inner_reply(response: urllib3.BaseHTTPResponse) -> http.client.HTTPResponse
 
 
 def let_go(response: OpenReply) -> None:
-    """Read a reply out and give its connection back to the pool."""
-    response.drain_conn()
-    response.release_conn()
+    """Read a reply out, where little is left of it, and keep its connection; else cut that."""
+    with suppress(HTTPError, OSError):
+        _some_bytes(response, _DRAINED_BYTES, _DRAINED_S)
+    response.close()
+
+
+def _some_bytes(response: OpenReply, most_bytes: int, most_s: float) -> bytes:
+    """Return the next bytes of a reply, which may have no end, or be slow."""
+    until_s = perf_counter() + most_s
+    if isinstance(response, PlainReply):
+        return response.read(most_bytes, until_s)
+    data = BytesIO()
+    while data.tell() < most_bytes and perf_counter() < until_s:
+        piece = response.read1(most_bytes - data.tell(), decode_content=False)
+        if not piece:
+            break
+        data.write(piece)
+    return data.getvalue()
 
 
 def refusal(response: OpenReply, method: str, about: str) -> StorageError:
@@ -209,10 +228,7 @@ def refusal(response: OpenReply, method: str, about: str) -> StorageError:
 def _error_text(response: OpenReply) -> str:
     """Return what can be read of an error's text: the status, which is known, says the most."""
     try:
-        if isinstance(response, PlainReply):
-            data = response.read(_LONGEST_ERROR_BYTES, perf_counter() + _LONGEST_ERROR_S)
-        else:
-            data = response.read(_LONGEST_ERROR_BYTES)
+        data = _some_bytes(response, _LONGEST_ERROR_BYTES, _LONGEST_ERROR_S)
     except (HTTPError, OSError):
         return ""
     return data.decode("utf-8", "replace")

@@ -23,6 +23,7 @@ from aisio.errors import StorageError
 from aisio.plain_http import PlainPool, RequestState
 from aisio.plain_reply import PlainReply
 from aisio.records import Timeouts
+from aisio.replies import let_go
 from aisio.reply_head import BadReply
 from aisio.retries import failures_heard_by
 from tests.http_server import Reply, Server
@@ -74,8 +75,7 @@ def test_a_drained_reply_leaves_a_sound_connection() -> None:
     """As where an error's text is not of interest."""
     with pool_at(OK, OK) as (server, pool):
         reply = pool.urlopen("GET", "/a", {})
-        reply.drain_conn()
-        reply.release_conn()
+        let_go(reply)
         assert pool.urlopen("GET", "/b", {}).read() == OK.body
         assert server.connections == 1
 
@@ -97,8 +97,7 @@ def test_no_more_are_kept_than_allowed() -> None:
         for _ in range(2):
             replies = [pool.urlopen("GET", "/a", {}) for _ in range(2)]
             for reply in replies:
-                reply.drain_conn()
-                reply.release_conn()
+                let_go(reply)
         assert server.connections == 3
 
 
@@ -379,10 +378,10 @@ def test_little_is_drained_and_much_is_cut() -> None:
     """What a reply says of its length costs neither time nor memory."""
     with Wire() as wire:
         head = b"HTTP/1.1 302 Found\r\nContent-Length: 100000000000000000\r\n\r\n"
-        wire.get(head + b"x" * 100_000).drain_conn()
+        let_go(wire.get(head + b"x" * 100_000))
         assert wire.pool._take() is None
     with Wire() as wire:
-        wire.get(chunked(b"x" * 60_000)).drain_conn()
+        let_go(wire.get(chunked(b"x" * 60_000)))
         assert wire.get(sized(b"next")).read() == b"next"
 
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import io
+from contextlib import suppress
 
 import pytest
 import urllib3
 
 from aisio.errors import NotFoundError, UnavailableError
 from aisio.plain_http import PlainPool
-from aisio.records import Timeouts
-from aisio.replies import ReplyBody, refusal, retry_after_s
+from aisio.records import Settings, Timeouts
+from aisio.replies import ReplyBody, let_go, refusal, retry_after_s
+from aisio.session import WorkerRequestClient
 from aisio.streams import READ_PIECE_BYTES
+from tests.endless_server import Endless
 from tests.http_server import Reply, Server
 
 
@@ -134,3 +137,24 @@ def test_a_refusal_is_told_although_its_text_is_cut(body: bytes) -> None:
         reply = PlainPool(server.url, Timeouts(5, 5), 1).urlopen("GET", "/a", {})
         error = refusal(reply, "GET", "ais://b/o")
     assert isinstance(error, NotFoundError)
+
+
+@pytest.mark.parametrize("status", [307, 500])
+def test_an_answer_without_an_end_is_cut(status: int) -> None:
+    """A PUT goes by urllib3, which would read it on."""
+    with Endless(status) as server:
+        client = WorkerRequestClient(Settings(server.url))
+        with suppress(UnavailableError):
+            let_go(client.exchange("PUT", server.url, headers={}, body=b"x", about="ais://b/o"))
+        client.close()
+    assert server.answered == 1
+
+
+def test_a_reply_that_is_let_go_leaves_a_sound_connection() -> None:
+    """The next request goes the same way."""
+    with Server(*[Reply(200, b"x" * 1000)] * 2) as server:
+        client = WorkerRequestClient(Settings(server.url))
+        for _ in range(2):
+            let_go(client.exchange("PUT", server.url, headers={}, body=b"x", about="ais://b/o"))
+        assert server.connections == 1
+        client.close()

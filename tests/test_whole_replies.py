@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import socket
-from contextlib import suppress
-from threading import Thread
 
 import pytest
 import requests
@@ -14,29 +11,8 @@ from aisio.errors import IntegrityError, NotFoundError, StorageError, Unavailabl
 from aisio.records import RetryPolicy, Settings
 from aisio.session import MOST_REDIRECTS, WorkerRequestClient
 from aisio.whole_replies import read_whole
+from tests.endless_server import Endless
 from tests.http_server import Reply, Server
-
-
-class Endless(Thread):
-    """A host whose every answer redirects, with a body that never ends."""
-
-    def __init__(self) -> None:
-        super().__init__(daemon=True)
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-        self.cut = 0
-
-    def run(self) -> None:
-        """Answer four requests, each until its connection is cut."""
-        for _ in range(MOST_REDIRECTS + 1):
-            connection = self._listener.accept()[0]
-            with connection, suppress(ConnectionError):
-                connection.recv(65536)
-                connection.sendall(b"HTTP/1.1 307 T\r\nLocation: /x\r\n\r\n")
-                while True:
-                    connection.sendall(bytes(65536))
-            self.cut += 1
-        self._listener.close()
 
 
 def client_of(server: Server) -> WorkerRequestClient:
@@ -70,14 +46,12 @@ def test_a_packed_reply_is_refused_and_not_asked_for() -> None:
 
 def test_the_body_of_a_redirect_is_not_read() -> None:
     """It tells nothing, and may have no end."""
-    server = Endless()
-    server.start()
-    client = WorkerRequestClient(Settings(server.url, retry=RetryPolicy(attempts=1)))
-    with pytest.raises(StorageError, match="more than 3 redirects"):
-        client.call("GET", "/v1/x")
-    server.join()
-    assert server.cut == MOST_REDIRECTS + 1
-    client.close()
+    with Endless(307) as server:
+        client = WorkerRequestClient(Settings(server.url, retry=RetryPolicy(attempts=1)))
+        with pytest.raises(StorageError, match="more than 3 redirects"):
+            client.call("GET", "/v1/x")
+        client.close()
+    assert server.answered == MOST_REDIRECTS + 1
 
 
 @pytest.mark.parametrize("status", [300, 304])
