@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, TypeAlias, cast
@@ -51,7 +51,7 @@ class Payload:
         data = self._data
         if isinstance(data, (bytes, bytearray, memoryview)):
             view = memoryview(data)
-            self._bytes = view.cast("B") if view.nbytes else memoryview(b"")
+            self._bytes = memoryview(_flat(view))
             self.size_bytes = view.nbytes
             return self
         with ExitStack() as stack:
@@ -76,6 +76,9 @@ class Payload:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if error is not None and self._file is not None:
+            with suppress(OSError, ValueError):  # so that the caller may put it again
+                self._file.seek(self._start)
         self._stack.close()
 
     def chunks(self) -> Iterator[bytes | memoryview]:
@@ -113,6 +116,12 @@ class Payload:
         return data
 
 
+def _flat(view: memoryview) -> bytes | memoryview:
+    if not view.nbytes:
+        return b""
+    return view.cast("B") if view.c_contiguous else view.tobytes()
+
+
 def _open_seekable(data: str | os.PathLike[str] | BinaryIO, stack: ExitStack) -> BinaryIO:
     if isinstance(data, (str, os.PathLike)):
         data = cast(BinaryIO, stack.enter_context(Path(data).open("rb")))  # noqa: SIM115
@@ -120,7 +129,7 @@ def _open_seekable(data: str | os.PathLike[str] | BinaryIO, stack: ExitStack) ->
         raise TypeError(
             f"cannot store a {type(data).__name__}: bytes, a path or a binary file is needed"
         )
-    if data.seekable() and not _hides_its_size(data):
+    if _can_seek(data) and not _hides_its_size(data):
         return data
     spool = tempfile.SpooledTemporaryFile(_SPOOLED_IN_MEMORY_BYTES)  # noqa: SIM115
     stack.enter_context(spool)
@@ -143,6 +152,12 @@ def _hides_its_size(file: BinaryIO) -> bool:
     has_bytes = bool(file.read(1))
     file.seek(start)
     return has_bytes
+
+
+def _can_seek(file: BinaryIO) -> bool:
+    if hasattr(file, "seekable"):
+        return file.seekable()
+    return hasattr(file, "seek")  # an mmap, up to Python 3.12
 
 
 class HashedPayload:

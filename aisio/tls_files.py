@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import errno
+import os
 import ssl
-from pathlib import Path
 
 from aisio.config import first_named
 from aisio.errors import ConfigError
@@ -15,6 +15,7 @@ __all__ = ["check_tls_files"]
 _BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 """What requests looks for, in its order, where no authorities were named."""
 
+_LONGEST_SHOWN = 200
 _OWN = "tls=, AIS_CLIENT_CA, AIS_CRT, AIS_CRT_KEY"
 
 
@@ -27,8 +28,9 @@ def check_tls_files(tls: TlsFiles, url: str) -> None:
         ConfigError: A file is missing, or not what it is to be.
     """
     for file in (tls.ca_file, tls.client_cert_file, tls.client_key_file):
-        if file and not Path(file).exists():
-            raise ConfigError(f"no such file: {file!r} ({_OWN})")
+        # Unlike Path.exists, it raises for no text: not for a certificate itself either.
+        if file and not os.path.exists(file):  # noqa: PTH110
+            raise ConfigError(f"no such file: {file[:_LONGEST_SHOWN]!r} ({_OWN})")
     if not url.startswith("https:"):
         return
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -44,12 +46,15 @@ def _check_authorities(context: ssl.SSLContext, tls: TlsFiles) -> None:
         return
     where, path = named
     try:
-        if Path(path).is_dir():
+        if os.path.isdir(path):  # noqa: PTH112
             context.load_verify_locations(capath=path)
         else:
             context.load_verify_locations(cafile=path)
     except OSError as error:
-        _tell(error, f"{where}={path!r} holds no certificates of authorities in PEM form: {error}")
+        _tell(
+            error,
+            f"{where}={path[:_LONGEST_SHOWN]!r} holds no certificates of authorities in PEM form: {error}",
+        )
 
 
 def _check_certificate(context: ssl.SSLContext, cert: str, key: str | None) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import mmap
 import os
 import tempfile
 import threading
 from array import array
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import pytest
 
@@ -34,6 +36,8 @@ def read(payload: Payload) -> bytes:
         memoryview(b"abc"),
         memoryview(b"abcd").cast("H"),
         memoryview(array("i")),
+        memoryview(b"abcdef")[::2],
+        memoryview(b"abcdef")[::-1],
     ],
 )
 def test_bytes_are_stored_as_they_are(data: Any) -> None:
@@ -100,6 +104,58 @@ def test_a_pipe_is_spooled() -> None:
     with os.fdopen(read_end, "rb") as pipe, Payload(pipe) as payload:
         assert payload.size_bytes == 14
         assert read(payload) == read(payload) == b"through a pipe"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+def test_a_named_pipe_is_spooled(tmp_path: Path) -> None:
+    """As /dev/stdin, it has a path and cannot seek."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_bytes, args=(b"through a pipe",))
+    writer.start()
+    with Payload(pipe) as payload:
+        assert read(payload) == read(payload) == b"through a pipe"
+    writer.join()
+
+
+def test_a_map_of_a_file_is_read_from_its_position(tmp_path: Path) -> None:
+    """Python 3.10 to 3.12 do not say that it can seek."""
+    file = tmp_path / "data.bin"
+    file.write_bytes(b"headerabc")
+    with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as map_:
+        map_.seek(6)
+        with Payload(cast(BinaryIO, map_)) as payload:
+            assert read(payload) == read(payload) == b"abc"
+
+
+class Reader:
+    """What has no more than `read`."""
+
+    def __init__(self) -> None:
+        self.left = b"abc"
+
+    def read(self, size: int = -1) -> bytes:
+        """Return the next byte."""
+        if size == 0:
+            return b""
+        data, self.left = self.left[:1], self.left[1:]
+        return data
+
+
+def test_what_only_reads_is_spooled() -> None:
+    """As the bodies that HTTP libraries give."""
+    with Payload(cast(BinaryIO, Reader())) as payload:
+        assert read(payload) == read(payload) == b"abc"
+
+
+def test_after_an_error_a_file_stands_where_it_stood() -> None:
+    """A caller who puts it again would store its rest alone."""
+    file = io.BytesIO(b"headerabc")
+    file.seek(6)
+    with suppress(StorageError), Payload(file) as payload:
+        assert next(payload.chunks()) == b"abc"
+        raise StorageError("refused")
+    assert file.tell() == 6
 
 
 def test_what_grows_meanwhile_is_cut_to_its_first_size() -> None:

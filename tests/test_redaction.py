@@ -64,3 +64,20 @@ def test_no_error_shows_credentials() -> None:
     """Whoever raises it, and whatever URL it was given."""
     error = AisioError(f"get s3://KEY:{SECRET}@bucket/a: no such object")
     assert str(error) == "get s3://***@bucket/a: no such object"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a" * 100_000 + "@",
+        "a:" * 50_000 + "@ " + "a:b" * 30_000,
+        "@ " + "x://a:" * 20_000,
+        "http://" * 15_000 + "?",
+        "http://h/?" + ",)" * 50_000 + "x",
+        "http://h/?" + "a=&" * 30_000,
+        "http://h/?" * 10_000,
+    ],
+)
+def test_long_text_takes_time_by_its_length_alone(text: str) -> None:
+    """A server may have written it. A pattern that goes over all of it again would take minutes."""
+    assert SECRET not in redacted(f"{text} s3://KEY:{SECRET}@b http://h/?a={SECRET}")

@@ -55,6 +55,15 @@ def test_a_bad_file_of_the_settings_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("url", ["http://h", HTTPS])
+def test_a_certificate_in_place_of_its_path_is_told(url: str) -> None:
+    """No file has so long a name, and a system says so by an error of its own."""
+    text = "-----BEGIN CERTIFICATE-----\n" + "A" * 5000
+    with pytest.raises(ConfigError, match="no such file: '-----BEGIN") as caught:
+        check_tls_files(TlsFiles(ca_file=text), url)
+    assert len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize("url", ["http://h", HTTPS])
 def test_what_can_be_used_is_passed(
     url: str, authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
