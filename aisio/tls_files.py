@@ -51,10 +51,8 @@ def _check_authorities(context: ssl.SSLContext, tls: TlsFiles) -> None:
         else:
             context.load_verify_locations(cafile=path)
     except OSError as error:
-        _tell(
-            error,
-            f"{where}={path[:_LONGEST_SHOWN]!r} holds no certificates of authorities in PEM form: {error}",
-        )
+        shown = path[:_LONGEST_SHOWN]
+        _tell(error, f"{where}={shown!r} holds no certificates of authorities in PEM form: {error}")
 
 
 def _check_certificate(context: ssl.SSLContext, cert: str, key: str | None) -> None:
