@@ -129,7 +129,9 @@ def parse_head(data: bytes, method: str) -> Head:
     keeps = line[1] != "0" and not _closes(get("connection"))
     if coding is not None and (coding.lower() != "chunked" or length is not None or line[1] == "0"):
         raise BadReply(f"Transfer-Encoding {coding!r} with Content-Length {length!r}")
-    size = _size(length) if length is not None else None
+    size = whole_number(length)
+    if size is None and length is not None:  # a list of equal numbers, too, which may pass for one
+        raise BadReply(f"Content-Length {length[:60]!r}")
     if method == "HEAD" or status < 200 or status in (204, 304):
         return Head(status, headers, 0, False, keeps)
     if coding is not None:
@@ -158,20 +160,14 @@ def is_field(line: bytes) -> bool:
     return _FIELD.fullmatch(line.decode("latin-1")) is not None
 
 
-def _size(text: str) -> int:
-    """Read a Content-Length; a list of equal numbers, which may pass for one, is refused too."""
-    size = whole_number(text)
-    if size is None:
-        raise BadReply(f"Content-Length {text[:60]!r}")
-    return size
-
-
 def whole_number(text: str | None) -> int | None:
     """Read a number of 63 bits as headers have it, by digits alone; None for anything else.
 
     Sizes and times of AIStore are such numbers; Python itself refuses those of thousands of digits.
     """
-    if not text or len(text) > _MOST_DIGITS or not text.isdecimal():  # of Latin-1, only ASCII is
+    if (
+        text is None or len(text) > _MOST_DIGITS or not text.isdecimal()
+    ):  # of Latin-1, only ASCII is
         return None
     number = int(text)
     return number if number <= _LARGEST_NUMBER else None

@@ -169,7 +169,7 @@ class WorkerRequestClient:
                     url=about,
                 )
             hop = redirected(hop, reply.status, reply.headers, about)
-        raise _lost(method, hop, about)
+        raise _lost(method, hop.url, about)
 
     def _send_once(self, method: str, hop: Hop, message: Any, about: str) -> Reply:
         limits = self.settings.timeouts
@@ -242,19 +242,16 @@ class WorkerRequestClient:
         """
         target = self.settings.endpoint + path + (f"?{query_text(query)}" if query else "")
         along: Mapping[str, str] = {**self._headers, **headers} if headers else self._headers
-        hop = Hop(target, along)
         for _ in range(MOST_REDIRECTS + 1):
             if sent is not None:
-                response, sent = self.answer(sent, hop.url, about=about), None
+                response, sent = self.answer(sent, target, about=about), None
             else:
-                response = self.exchange(
-                    method, hop.url, headers=hop.headers, body=body, about=about
-                )
+                response = self.exchange(method, target, headers=along, body=body, about=about)
             if response.status not in REDIRECTS:
                 return response
             let_go(response)
-            hop = redirected(hop, response.status, response.headers, about)
-        raise _lost(method, hop, about)
+            target, along = redirected(Hop(target, along), response.status, response.headers, about)
+        raise _lost(method, target, about)
 
     def hand_over(self, path: str, query: Mapping[str, str], size_bytes: int, *, about: str) -> Hop:
         """Ask the cluster which node takes a PUT of this size, by its headers alone.
@@ -393,8 +390,8 @@ class WorkerRequestClient:
         return _BARE_HEADERS | ({"Authorization": f"Bearer {token}"} if token else {})
 
 
-def _lost(method: str, hop: Hop, about: str) -> StorageError:
+def _lost(method: str, target: str, about: str) -> StorageError:
     return StorageError(
-        f"{method} {about}: more than {MOST_REDIRECTS} redirects, the last to {host_of(hop.url)}",
+        f"{method} {about}: more than {MOST_REDIRECTS} redirects, the last to {host_of(target)}",
         url=about,
     )

@@ -131,7 +131,10 @@ def parse_object_http_url(text: str) -> HttpObject:
 def parse_object_headers(headers: Mapping[str, str], url: ObjectUrl) -> ObjectInfo:
     """Read what the headers of a GET or HEAD reply, by any spelling, say of the whole object."""
     get = headers.get_lower if isinstance(headers, ReplyHeaders) else headers.get
-    size = _total_size(get("content-range"), get("content-length"))
+    content_range = get("content-range")
+    size = whole_number(
+        content_range.rpartition("/")[2] if content_range else get("content-length")
+    )
     kind, value = get(CHECKSUM_TYPE), get(CHECKSUM_VALUE)
     custom = get(_CUSTOM)
     return ObjectInfo(
@@ -167,12 +170,6 @@ def parse_checksum_props(headers: Mapping[str, str]) -> ChecksumProps:
     with decoding("the reply to HEAD of a bucket tells no properties"):
         props = json.loads(headers["Ais-Bucket-Props"])["checksum"]
         return ChecksumProps(str(props.get("type", "")), bool(props["enable_read_range"]))
-
-
-def _total_size(content_range: str | None, content_length: str | None) -> int | None:
-    if content_range:
-        return whole_number(content_range.rpartition("/")[2])
-    return whole_number(content_length)
 
 
 def parse_token(body: bytes) -> str:
