@@ -167,7 +167,7 @@ def whole_number(text: str | None) -> int | None:
     """
     if (
         text is None or len(text) > _MOST_DIGITS or not text.isdecimal()
-    ):  # of Latin-1, only ASCII is
+    ):  # in Latin-1: ASCII
         return None
     number = int(text)
     return number if number <= _LARGEST_NUMBER else None
