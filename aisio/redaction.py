@@ -21,18 +21,21 @@ _SHOWN = frozenset(
 )
 """Parameters whose values help to understand an error: of AIStore, S3 and registries."""
 
-# Repetitions are bounded, so that long texts of a server take no time that grows with their square.
+# Long texts of a server must take no time that grows with their square: so what stands before a
+# password is bounded, and it is looked for only where an "@" is sure to follow. A password itself
+# may be a token of any length.
 #
 # The namespace of an AIStore URL, as in ais://@cluster#name/bucket, has nothing before its "@".
 # Keys of S3 may hold a "/": then the "@" is looked for behind it, unless a port precedes the "/".
 _USER = re.compile(
     r"""
     (?P<scheme>[A-Z][A-Z0-9+.-]{0,20}://)
-    (?: [^\s/]{1,256} | [^\s/@:\[]{0,128}:(?![0-9]{1,5}(?:[/?\#\s'"),:;]|$))\S{0,256} )@
-    | (?P<bare>\b[A-Z][A-Z0-9+.-]{0,20}:)[^\s/@:]{1,128}:[^\s@]{1,256}@
+    (?: [^\s/]+ | [^\s/@:\[]*:(?![0-9]{1,5}(?:[/?\#\s'"),:;]|$))\S* )@
+    | (?P<bare>\b[A-Z][A-Z0-9+.-]{0,20}:)[^\s/@:]+:[^\s@]+@
     """,
     re.VERBOSE | re.IGNORECASE,
 )
+_WORD = re.compile(r"\S+")
 _WEB = re.compile(r"""https?://[^\s'"]+""", re.IGNORECASE)
 _VALUE = re.compile(r"(?P<name>(?:^|(?<=&))[^=&]*=)?[^&]+?(?P<end>[,:;.)\]}]{0,4})(?=&|$)")
 # Also where the URL is not told from other text: a name before the "?" may hold blanks or quotes.
@@ -52,11 +55,17 @@ def redacted(text: str) -> str:
     Text that holds none comes back as it is, and so does text that has been here before.
     """
     if "@" in text:
-        text = _USER.sub(lambda match: f"{match['scheme'] or match['bare']}{_HIDDEN}@", text)
+        text = _WORD.sub(_without_users, text)
     if "?" in text:
         text = _WEB.sub(_without_query, text)
         text = _SIGNATURE.sub(_without_value, text)
     return text
+
+
+def _without_users(word: re.Match[str]) -> str:
+    head, at, end = word[0].rpartition("@")
+    shown = _USER.sub(lambda match: f"{match['scheme'] or match['bare']}{_HIDDEN}@", head + at)
+    return shown + end
 
 
 def _without_query(url: re.Match[str]) -> str:

@@ -165,9 +165,7 @@ def whole_number(text: str | None) -> int | None:
 
     Sizes and times of AIStore are such numbers; Python itself refuses those of thousands of digits.
     """
-    if (
-        text is None or len(text) > _MOST_DIGITS or not text.isdecimal()
-    ):  # in Latin-1: ASCII
+    if text is None or len(text) > _MOST_DIGITS or not text.isdecimal():  # in Latin-1: ASCII
         return None
     number = int(text)
     return number if number <= _LARGEST_NUMBER else None

@@ -66,6 +66,14 @@ def test_no_error_shows_credentials() -> None:
     assert str(error) == "get s3://***@bucket/a: no such object"
 
 
+@pytest.mark.parametrize("length", [300, 3000])
+def test_a_password_of_any_length_is_hidden(length: int) -> None:
+    """Tokens that sign in to proxies and registries have a thousand characters."""
+    secret = SECRET * (length // len(SECRET))
+    for text in (f"http://user:{secret}@host", f"s3://KEY:{secret}/x@b", f"s3:KEY:{secret}@b"):
+        assert SECRET not in redacted(f"get {text}: no")
+
+
 @pytest.mark.parametrize(
     "text",
     [
