@@ -84,7 +84,10 @@ def test_shards_without_samples_are_an_error(tmp_path):
     """There is nothing to time, and no division by zero."""
     with tarfile.open(tmp_path / "empty.tar", "w"):
         pass
-    with pytest.raises(ShardError, match=r"there is no sample in file:.*/empty\.tar"):
+    with (
+        pytest.warns(UserWarning, match="a shard without files"),
+        pytest.raises(ShardError, match=r"there is no sample in file:.*/empty\.tar"),
+    ):
         trials(tmp_path)
 
 

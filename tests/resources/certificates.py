@@ -61,7 +61,21 @@ def _certificate(
         .add_extension(identifier, critical=False)
         .add_extension(signers, critical=False)
     )
-    if not is_ca:
+    if is_ca:
+        # Python 3.13 and newer want it of every authority.
+        usage = x509.KeyUsage(
+            digital_signature=False,
+            content_commitment=False,
+            key_encipherment=False,
+            data_encipherment=False,
+            key_agreement=False,
+            key_cert_sign=True,
+            crl_sign=True,
+            encipher_only=False,
+            decipher_only=False,
+        )
+        builder = builder.add_extension(usage, critical=True)
+    else:
         builder = builder.add_extension(x509.SubjectAlternativeName(addresses), critical=False)
     return builder.sign(signers_key, hashes.SHA256())
 
