@@ -1,16 +1,20 @@
-"""TimedAdapter: requests' adapter, whose replies must have a head in time.
+"""TimedAdapter: requests' adapter, whose replies must have a head in time, and show slow bodies.
 
 http.client waits anew for each byte of a head: a server that sends one now and then would hold a
-request for ever. So the head as a whole has a limit, from its first byte on. It is for requests
-that go by requests and urllib3: control calls, https and proxies; see `aisio.plain_http` for the
-others.
+request for ever. So the head as a whole has a limit, from its first byte on. Nor does it return
+from a read before the whole buffer is full: who reads a body that trickles would not notice for
+hours. So a read of a body of known length hands over what has come; see `aisio.least_rate`.
+
+It is for requests that go by requests and urllib3: control calls, https and proxies; see
+`aisio.plain_http` for the others.
 """
 
 from __future__ import annotations
 
 import io
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from http.client import HTTPResponse
 from math import inf
@@ -21,6 +25,7 @@ from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
+from aisio.least_rate import HANDED_OVER_AFTER_S
 from aisio.records import Timeouts
 
 __all__ = ["TimedAdapter", "slowest_head_s"]
@@ -89,6 +94,20 @@ class _TimedResponse(HTTPResponse):
         super().begin()
         self._timed.limit_s = inf
 
+    def read(self, amt: int | None = None) -> bytes:
+        """Return at most so many bytes; all of them where none is given, or a chunked body."""
+        if amt is None or self.chunked:
+            return super().read(amt)
+        with self._timed.bit_by_bit():
+            return super().read(amt)
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill a prefix of the buffer and return its length; all of it where a body is chunked."""
+        if self.chunked:
+            return super().readinto(buffer)
+        with self._timed.bit_by_bit():
+            return super().readinto(buffer)
+
 
 class _TimedReader(io.RawIOBase):
     """A socket's bytes, all of which must come within a time from the first on.
@@ -105,20 +124,37 @@ class _TimedReader(io.RawIOBase):
         super().__init__()
         self._raw = raw
         self._until_s = inf
+        self._handed_over_s = inf
+        self._has_given = False
         self._now = now
         self.limit_s = limit_s
+
+    @contextmanager
+    def bit_by_bit(self) -> Iterator[None]:
+        """Have a read within this block end early, with what it has, where the bytes come slowly.
+
+        io.BufferedReader, which reads here until its caller's buffer is full, stops at a None.
+        """
+        self._has_given, self._handed_over_s = False, self._now() + HANDED_OVER_AFTER_S
+        try:
+            yield
+        finally:
+            self._handed_over_s = inf
 
     def readable(self) -> bool:
         """Return True."""
         return True
 
     def readinto(self, buffer: Any, /) -> int | None:
-        """Fill a prefix of the buffer and return its length.
+        """Fill a prefix of the buffer and return its length; None: no more for this read.
 
         Raises:
             TimeoutError: The time is over.
         """
+        if self._has_given and self._now() > self._handed_over_s:
+            return None
         count = self._raw.readinto(buffer)
+        self._has_given = True
         if self.limit_s != inf:
             now = self._now()
             self._until_s = min(self._until_s, now + self.limit_s)

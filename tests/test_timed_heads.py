@@ -11,7 +11,10 @@ import requests
 
 from aisio.errors import StoreTimeoutError
 from aisio.records import RetryPolicy, Settings, Timeouts
+from aisio.replies import ReplyBody
 from aisio.session import WorkerRequestClient
+from aisio.testing.fault_proxy import FaultProxy
+from aisio.testing.fault_proxy import Trickle as Trickling
 from aisio.timed_heads import TimedAdapter, _TimedReader
 from tests.http_server import Reply, Server
 
@@ -39,6 +42,37 @@ def test_a_head_that_trickles_ends() -> None:
     reader = io.BufferedReader(_TimedReader(Trickle(), 5, seconds()))
     with pytest.raises(TimeoutError, match="within the head"):
         reader.readline()
+
+
+def test_a_slow_body_is_handed_over_bit_by_bit() -> None:
+    """Whoever counts what comes in which time must see it before a large buffer is full."""
+    timed = _TimedReader(Trickle(), float("inf"), seconds())
+    reader = io.BufferedReader(timed)
+    with timed.bit_by_bit():
+        assert reader.readinto(bytearray(100_000)) == 1
+    with timed.bit_by_bit():
+        assert reader.read(100_000) == b"x"
+    assert len(reader.read(100_000)) == 100_000
+
+
+@pytest.mark.parametrize("into", [False, True])
+def test_a_body_that_trickles_is_seen_through_urllib3(into: bool) -> None:
+    """Its bytes come in many short reads, none is lost, and the connection is kept."""
+    body = bytes(range(200)) * 20
+    with (
+        Server(Reply(200, body), Reply(200, body)) as server,
+        FaultProxy(server.url) as proxy,
+        requests.Session() as session,
+    ):
+        session.mount("http://", TimedAdapter(10, 20))
+        proxy.add(Trickling(1000, 0.3))
+        reply = ReplyBody(session.get(proxy.endpoint, stream=True).raw, "http://x/y")
+        buffer, got = memoryview(bytearray(9000)), []
+        while piece := bytes(buffer[: reply.readinto(buffer)]) if into else reply.read(9000):
+            got.append(piece)
+        assert b"".join(got) == body
+        assert len(got) > 1
+        assert session.get(proxy.endpoint).content == body
 
 
 def test_a_body_has_no_such_limit() -> None:

@@ -45,6 +45,7 @@ from aisio.replies import retry_after_s
 from aisio.resources.ngc_settings import NgcSettings
 from aisio.resources.ngc_target import Kind, NgcTarget
 from aisio.retries import Attempts, retry
+from aisio.timed_heads import TimedAdapter, slowest_head_s
 from aisio.version import __version__
 
 E = TypeVar("E", bound=StorageError)
@@ -57,6 +58,7 @@ TIMEOUTS = Timeouts(connect_s=10.0, read_s=60.0)
 _LONGEST_ANSWER_BYTES = 64 * 1024 * 1024
 _PIECE_BYTES = 64 * 1024
 _LONGEST_REASON = 300
+_CONNECTIONS = 10
 _CREDENTIALS = ("Authorization", "X-NGC-Guest-Token", "nv-ngc-org", "nv-ngc-team")
 
 
@@ -82,14 +84,19 @@ class _Answer(NamedTuple):
 
 
 class HttpsSession(requests.Session):
-    """Sends credentials to the host that they are meant for, and nothing without TLS."""
+    """Sends credentials to the host that they are meant for, and nothing without TLS.
 
-    def __init__(self) -> None:
+    Args:
+        timeouts: Say how long the head of a reply may take from its first byte on.
+    """
+
+    def __init__(self, timeouts: Timeouts = TIMEOUTS) -> None:
         super().__init__()
         # Whatever ~/.netrc says: it would replace a key, and spoil a presigned URL.
         self.auth = _as_it_is
         self.headers["User-Agent"] = f"aisio/{__version__}"
         del self.adapters["http://"]
+        self.mount("https://", TimedAdapter(_CONNECTIONS, slowest_head_s(timeouts)))
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
         """Return where a reply leads; one whose address is no text is closed."""

@@ -13,7 +13,6 @@ import re
 from urllib.parse import quote
 
 import requests
-from requests.adapters import HTTPAdapter
 
 from aisio.errors import AccessError, StorageError
 from aisio.http_urls import name_hint
@@ -25,6 +24,7 @@ from aisio.resources.ngc_calls import TIMEOUTS, HttpsSession, plainly_told
 from aisio.resources.ngc_reply import span_of
 from aisio.retries import Attempts, retry
 from aisio.streams import Body
+from aisio.timed_heads import TimedAdapter, slowest_head_s
 from aisio.urls import ObjectUrl
 from aisio.wire.messages import error_for
 
@@ -86,9 +86,9 @@ class WebOrigin:
         if start and self._etag:
             headers["If-Range"] = self._etag
         waits = self._timeouts.connect_s, self._timeouts.read_s
-        with plainly_told(f"GET {self.url}", self.url), HttpsSession() as http:
+        with plainly_told(f"GET {self.url}", self.url), HttpsSession(self._timeouts) as http:
             if url.provider == "http":
-                http.mount("http://", HTTPAdapter())
+                http.mount("http://", TimedAdapter(1, slowest_head_s(self._timeouts)))
             # The session lets go of its connections; the reply keeps its own.
             return http.get(
                 f"{url.root}/{quote(url.name)}", headers=headers, timeout=waits, stream=True

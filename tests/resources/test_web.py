@@ -139,6 +139,16 @@ def test_a_line_that_trickles_counts_as_silent(gateway):
             read(WebOrigin(f"{proxy.endpoint}{PATH}", FAST, slow))
 
 
+def test_a_head_that_trickles_counts_as_silent():
+    """Each byte of it would begin the read timeout anew."""
+    head = {f"X-{number}": "x" * 1000 for number in range(90)}
+    with (
+        Server(Reply(200, TEN, head)) as server,
+        pytest.raises(StoreTimeoutError, match="no answer in time"),
+    ):
+        read(WebOrigin(f"{server.url}/f", ONCE, Timeouts(slow_s=1e-9)))
+
+
 def test_a_mirror_that_trickles_gives_way_to_the_next(gateway, target):
     """Bytes are handed over as they come: a full buffer would be waited for for hours."""
     slow = Timeouts(read_s=5.0, least_bytes_per_s=100_000, slow_s=0.2)
