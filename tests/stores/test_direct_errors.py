@@ -17,8 +17,9 @@ from aisio.errors import (
     ThrottledError,
     UnavailableError,
 )
-from aisio.records import RetryPolicy, Timeouts
+from aisio.records import RetryPolicy, Timeouts, TlsFiles
 from aisio.stores import DirectSettings, DirectStore
+from aisio.stores.direct_waits import AskedWaits
 from aisio.urls import ObjectUrl
 from tests.http_server import Reply, Server
 from tests.resources.certificates import make_authority
@@ -122,6 +123,29 @@ def test_retry_after_is_heeded():
         assert caught.value.retry_after_s == 7200
         assert [request.method for request in server.requests] == ["GET", "HEAD"]
         assert server.requests[1].headers["Authorization"] is None
+
+
+def test_a_signature_in_a_query_is_not_sent_again():
+    """Azure's SAS tokens are credentials that stand in the URL."""
+    with Server(Reply(503, b"", {"Retry-After": "7"})) as server:
+        assert AskedWaits(TlsFiles()).of(f"{server.url}/c/o?sv=1&sig=secret") == 7
+        assert server.requests[0].target == "/c/o"
+
+
+def test_the_question_how_long_to_wait_is_not_held_by_a_slow_head():
+    """The store is read again after the policy's own wait."""
+    head = {f"X-{number}": "x" * 1000 for number in range(90)}
+    with Server(Reply(503, b"", {"Retry-After": "7", **head})) as server:
+        assert AskedWaits(TlsFiles(), head_s=1e-9).of(f"{server.url}/o") is None
+
+
+def test_a_web_server_s_refusal_keeps_its_status_beside_a_hint():
+    """Programs look at the status, and people at the hint."""
+    with Server(Reply(404)) as server:
+        web = ObjectUrl.parse(f"{server.url}/a%20b")
+        with pytest.raises(NotFoundError, match="write 'a b'") as caught:
+            DirectStore(DirectSettings(retry=ONCE)).get(web)
+    assert caught.value.status == 404
 
 
 def test_who_asks_for_no_wait_is_not_asked_again():
