@@ -31,6 +31,10 @@ aisio's clients keep an idle one, which is a minute."""
 
 BACKLOG: Final = 1024
 HANDSHAKE_S: Final = 10.0
+STALL_S: Final = 600.0
+"""How long a client may take nothing of a reply that is there for it, in seconds: as long as the
+gateway waits for an upload that stands still (exchange.STALL_S)."""
+
 _FILES_EACH = 2
 _RESERVED_FILES = 32
 _LEAST_CONNECTIONS = 4
@@ -65,6 +69,7 @@ class BoundedServer(web.Server):
         app: Answers a request, and sends the whole reply before it returns.
         most: How many connections there may be.
         idle_s: How long one may wait for the head of a request, in seconds.
+        stall_s: How long one may take nothing of its reply, in seconds; on Linux only.
         clock: Tells the time in seconds.
         options: For aiohttp's RequestHandler.
     """
@@ -75,6 +80,7 @@ class BoundedServer(web.Server):
         *,
         most: int = MOST_CONNECTIONS,
         idle_s: float = IDLE_S,
+        stall_s: float = STALL_S,
         clock: Callable[[], float] = time.monotonic,
         **options: Any,
     ) -> None:
@@ -83,11 +89,14 @@ class BoundedServer(web.Server):
         self._app = app
         self._most = most
         self._idle_s = idle_s
+        self._stall_ms = int(stall_s * 1000)
         self._clock = clock
         self._transports: dict[RequestHandler, asyncio.Transport] = {}
         self._idle: dict[RequestHandler, float] = {}  # since when; the longest idle is first
         self._beginning: set[asyncio.Task[None]] = set()
         self._full = SeldomLog(_log, clock=clock)
+        # The constant is the most whatever the limit of open files.
+        self._cure = "; raise the limit of open files (ulimit -n)" * (most < MOST_CONNECTIONS)
 
     def connection_made(self, handler: Any, transport: asyncio.Transport) -> None:
         """Note a new connection."""
@@ -145,6 +154,9 @@ class BoundedServer(web.Server):
 
     async def _begin(self, accepted: socket.socket, tls: ssl.SSLContext | None) -> None:
         try:
+            if hasattr(socket, "TCP_USER_TIMEOUT"):
+                # Also of a client that is there, and whose window stays closed: tcp(7).
+                accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, self._stall_ms)
             await asyncio.get_running_loop().connect_accepted_socket(
                 self, accepted, ssl=tls, ssl_handshake_timeout=HANDSHAKE_S if tls else None
             )
@@ -165,13 +177,12 @@ class BoundedServer(web.Server):
         oldest = next(iter(self._idle), None)
         if oldest is None:
             self._full.warning(
-                f"all {self._most:,} connections that the limit of open files leaves room for are "
-                f"busy: further ones get 503; raise the limit (ulimit -n)"
+                f"all {self._most:,} connections are busy: further ones get 503{self._cure}"
             )
             return False
         self._full.warning(
-            f"{self._most:,} connections are open, the most that the limit of open files leaves "
-            f"room for (ulimit -n): those that have been idle longest make way for new ones"
+            f"{self._most:,} connections are open, and there are no more: those that have been "
+            f"idle longest make way for new ones{self._cure}"
         )
         self._end(oldest)
         return True

@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator
 from io import FileIO
-from typing import TypeVar
+from typing import TypeVar, cast
 from urllib.parse import quote
 
 import msgspec
@@ -259,8 +259,7 @@ async def send_file(
     else:
         sent = _send_at_once(transport, file, start, min(stop - start, _AT_ONCE_BYTES))
         if sent < stop - start:
-            loop = asyncio.get_running_loop()
-            sent += await loop.sendfile(transport, file, start + sent, stop - start - sent)
+            sent += await _send_rest(request, file, start + sent, stop - start - sent)
     if sent < stop - start:
         raise cut_off(request, "the file was cut while it was sent")
     await response.write_eof()
@@ -324,6 +323,14 @@ def _send_at_once(transport: asyncio.Transport, file: FileIO, start: int, count:
         raise
     except OSError:  # it is full, or the file's system has no sendfile: the event loop has a way
         return 0
+
+
+async def _send_rest(request: web.BaseRequest, file: FileIO, start: int, count: int) -> int:
+    try:
+        loop, transport = asyncio.get_running_loop(), cast("asyncio.Transport", request.transport)
+        return await loop.sendfile(transport, file, start, count)
+    except TimeoutError as error:  # of the connection, see connections.STALL_S
+        raise cut_off(request, "the client took nothing of it for too long") from error
 
 
 async def _send_chunks(file: FileIO, start: int, stop: int, response: web.StreamResponse) -> int:

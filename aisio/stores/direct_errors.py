@@ -136,8 +136,9 @@ def _refusal(status: int, message: str, operation: str, url: ObjectUrl) -> Aisio
         region=region[1] if region else "",
         web=web,
     )
-    hint = name_hint(url.name) if web and isinstance(error, NotFoundError) else ""
-    return type(error)(f"{error}; {hint}", url=str(url), status=status) if hint else error
+    if web and isinstance(error, NotFoundError) and (hint := name_hint(url.name)):
+        return NotFoundError(f"{error}; {hint}", url=str(url), status=status)
+    return error
 
 
 def _failure(message: str, debug: str, operation: str, url: ObjectUrl) -> AisioError:

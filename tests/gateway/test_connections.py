@@ -9,6 +9,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ import requests
 from aiohttp import web
 
 from aisio.gateway.connections import MOST_CONNECTIONS, BoundedServer
+from aisio.gateway.exchange import send_file
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 Client = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -83,9 +85,10 @@ async def running(
     most: int = 3,
     tls: ssl.SSLContext | None = None,
     app: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]] = hello,
+    stall_s: float = 600,
 ) -> AsyncIterator[Running]:
     """Run a server of few connections."""
-    server = BoundedServer(app, most=most, idle_s=75, clock=clock, access_log=None)
+    server = BoundedServer(app, most=most, idle_s=75, stall_s=stall_s, clock=clock, access_log=None)
     with socket.create_server(("127.0.0.1", 0)) as listening:
         listening.setblocking(False)
         task = asyncio.create_task(server.accept(listening, tls))
@@ -115,6 +118,48 @@ async def is_ended(client: Client) -> bool:
         return await client[0].read() == b""
     except ConnectionError:
         return True
+
+
+async def send_pieces(request: web.BaseRequest, response: web.StreamResponse) -> None:
+    """Send a reply without end."""
+    await response.prepare(request)
+    while True:
+        await response.write(bytes(1 << 20))
+
+
+async def send_large_file(request: web.BaseRequest, response: web.StreamResponse) -> None:
+    """Send more than a connection holds, by sendfile."""
+    with tempfile.TemporaryFile(buffering=0) as file:
+        file.truncate(1 << 30)
+        await send_file(request, file, 0, 1 << 30, response)
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="the system has no such limit")
+@pytest.mark.parametrize("send", [send_pieces, send_large_file])
+def test_a_connection_ends_whose_client_takes_nothing_of_its_reply(
+    send: Callable[[web.BaseRequest, web.StreamResponse], Awaitable[None]],
+) -> None:
+    """It is no idle one: who held all connections so would shut out everybody, for ever."""
+
+    async def main() -> BaseException | None:
+        ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        async def app(request: web.BaseRequest) -> web.StreamResponse:
+            response = web.StreamResponse()
+            try:
+                await send(request, response)
+            except ConnectionError as error:
+                ended.set_exception(error)
+            return response
+
+        async with running(Clock(), app=app, stall_s=0.1) as server:
+            _, writer = await server.connect()
+            writer.transport.pause_reading()  # type: ignore[attr-defined]
+            writer.write(REQUEST)
+            await asyncio.wait([ended], timeout=30)
+            return ended.exception()
+
+    assert isinstance(asyncio.run(main()), ConnectionError)
 
 
 def test_a_connection_ends_that_brings_no_request() -> None:

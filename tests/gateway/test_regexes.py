@@ -40,8 +40,14 @@ def test_plain_text_needs_no_process(pattern: str) -> None:
 def test_an_expression_that_takes_for_ever_ends(pattern: str, name: str) -> None:
     """Whether to search for it or to compile it; the error names the expression."""
     with pytest.raises(RegexError, match="takes too long: over 0.2 s") as caught:
-        search_each(pattern, [name], limit_s=0.2)
+        search_each(pattern, [name], patience_s=0.2)
     assert len(str(caught.value)) < 500
+
+
+def test_what_is_limited_is_the_time_of_a_processor() -> None:
+    """On a busy machine a harmless expression takes long as well, and must not be refused."""
+    with pytest.raises(RegexError, match="over 1 s of a processor's time"):
+        search_each("^(a+)+$", ["a" * 60 + "!"], limit_s=1, patience_s=600)
 
 
 @pytest.mark.parametrize("pattern", ["(", "\\", "a{99999999999}", "(?P<1>a)", "(" * 30_000])
