@@ -94,7 +94,7 @@ class BoundedServer(web.Server):
         self._transports: dict[RequestHandler, asyncio.Transport] = {}
         self._idle: dict[RequestHandler, float] = {}  # since when; the longest idle is first
         self._beginning: set[asyncio.Task[None]] = set()
-        self._full = SeldomLog(_log, clock=clock)
+        self._full, self._busy, self._failing = (SeldomLog(_log, clock=clock) for _ in range(3))
         # The constant is the most whatever the limit of open files.
         self._cure = "; raise the limit of open files (ulimit -n)" * (most < MOST_CONNECTIONS)
 
@@ -118,7 +118,7 @@ class BoundedServer(web.Server):
             except ConnectionError:  # the client has gone before its turn
                 continue
             except OSError as error:
-                self._full.warning(f"connections cannot be accepted: {error.strerror}")
+                self._failing.warning(f"connections cannot be accepted: {error.strerror}")
                 await asyncio.sleep(_PAUSE_S)
                 continue
             if not self._make_room():
@@ -176,7 +176,7 @@ class BoundedServer(web.Server):
             return True
         oldest = next(iter(self._idle), None)
         if oldest is None:
-            self._full.warning(
+            self._busy.warning(
                 f"all {self._most:,} connections are busy: further ones get 503{self._cure}"
             )
             return False

@@ -212,7 +212,10 @@ def test_a_new_connection_takes_the_place_of_the_one_idle_longest(
 
 
 def test_where_all_are_busy_a_new_connection_gets_503(caplog: pytest.LogCaptureFixture) -> None:
-    """It is not left waiting, and requests under way are not cut."""
+    """It is not left waiting, requests under way are not cut, and the log says so.
+
+    That others had to make way before, and was told, does not hide it.
+    """
 
     async def main() -> None:
         clock, arrived, leave = Clock(), asyncio.Semaphore(0), asyncio.Event()
@@ -223,7 +226,8 @@ def test_where_all_are_busy_a_new_connection_gets_503(caplog: pytest.LogCaptureF
             return await hello(request)
 
         async with running(clock, app=slow) as found:
-            busy = [await found.connect_and_wait() for _ in range(3)]
+            gone, *busy = [await found.connect_and_wait() for _ in range(4)]
+            assert await is_ended(gone)
             for _, writer in busy:
                 writer.write(REQUEST)
                 await arrived.acquire()
