@@ -14,6 +14,7 @@ from aisio.client import Client
 from aisio.datasets import AISIterDataset
 from aisio.errors import ConfigError
 from aisio.in_flight import fetch_in_order
+from aisio.limits import is_whole
 from aisio.official import adapt_official
 from aisio.pace import Concurrency, Pace
 from aisio.placing import Split
@@ -101,7 +102,7 @@ class AISBatchIterDataset(AISIterDataset):
             allow_empty=allow_empty,
             split=split,
         )
-        if max_batch_size < 1:
+        if not is_whole(max_batch_size, 1):
             raise ConfigError(f"max_batch_size={max_batch_size}: a batch has at least one object")
         check_options(BatchOptions(streaming, output_format, int(colocation)))
         self._max_batch_size = max_batch_size

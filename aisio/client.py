@@ -22,6 +22,7 @@ from aisio.errors import (
     UrlError,
 )
 from aisio.groups import ObjectGroup
+from aisio.limits import is_positive, is_whole
 from aisio.listing import list_bucket
 from aisio.objects import Object
 from aisio.pace import Concurrency
@@ -104,6 +105,7 @@ class Client:
 
         Raises:
             AccessError: AuthN does not know them.
+            ConfigError: `expires_s` is not a positive number.
         """
         authn = WorkerRequestClient(
             replace(
@@ -115,6 +117,8 @@ class Client:
         )
         message: dict[str, Any] = {"password": password}
         if expires_s is not None:
+            if not is_positive(expires_s) or not is_whole(int(expires_s * 1e9)):
+                raise ConfigError(f"login: expires_s={expires_s}: a positive number is needed")
             message["expires_in"] = int(expires_s * 1e9)
         reply = authn.call("POST", f"/v1/users/{quote(user, safe='')}", message=message)
         token = messages.parse_token(reply.body)
@@ -365,8 +369,12 @@ class Bucket:
             recursive: False lists one level; its folders come as entries whose names end in "/".
 
         Raises:
+            ConfigError: A page size that is no whole number, or negative.
             NotFoundError: No such bucket, at the first item.
+            IntegrityError: The server does not go on from where it is asked to; at an item.
         """
+        if not is_whole(page_size):
+            raise ConfigError(f"list {self.url}: page_size={page_size}: 0 or more is needed")
         return list_bucket(
             self.client.requests,
             self.url,
@@ -374,7 +382,7 @@ class Bucket:
             prefix=prefix,
             props=props,
             start_after=start_after,
-            page_size=page_size,
+            page_size=int(page_size),
             recursive=recursive,
         )
 

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from aisio.errors import ConfigError, StorageError, ThrottledError, UnavailableError
+from aisio.limits import is_whole
 
 __all__ = ["MOST_IN_FLIGHT", "Concurrency", "Pace"]
 
@@ -63,11 +64,11 @@ class Concurrency:
 
     def __post_init__(self) -> None:
         numbers = (self.start, self.most) if self.fixed is None else (self.fixed,)
-        if not all(1 <= number <= MOST_IN_FLIGHT for number in numbers):
+        if not all(is_whole(number, 1) and number <= MOST_IN_FLIGHT for number in numbers):
             raise ConfigError(
                 f"{self}: a number of reads at once lies between 1 and {MOST_IN_FLIGHT}"
             )
-        if self.most_bytes < 1:
+        if not is_whole(self.most_bytes, 1):
             raise ConfigError(f"{self}: most_bytes must be at least 1")
 
     @classmethod

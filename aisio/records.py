@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from aisio.errors import ConfigError
+from aisio.limits import is_positive, is_whole
 
 
 # gc=False: nothing here can lead back to itself, and a listing of millions is not walked for it.
@@ -76,9 +77,12 @@ class ByteRange:
     stop: int | None = None
 
     def __post_init__(self) -> None:
-        if self.start < 0 or (self.stop is not None and self.stop <= self.start):
+        if not is_whole(self.start) or not (
+            self.stop is None or is_whole(self.stop, self.start + 1)
+        ):
             raise ConfigError(
-                f"not a byte range: [{self.start}, {self.stop}): 0 <= start < stop is needed"
+                f"not a byte range: [{self.start}, {self.stop}): 0 <= start < stop is needed, "
+                f"in whole numbers"
             )
 
     def __str__(self) -> str:
@@ -107,7 +111,10 @@ class Timeouts:
     slow_s: float = 20.0
 
     def __post_init__(self) -> None:
-        if self.slow_s <= 0 or (self.least_bytes_per_s or 0) < 0:
+        for limit in (self.connect_s, self.read_s):
+            if limit is not None and not is_positive(limit):
+                raise ConfigError(f"{self}: connect_s and read_s must be positive, or None")
+        if not self.slow_s > 0 or not (self.least_bytes_per_s or 0) >= 0:
             raise ConfigError(f"{self}: slow_s must be positive and least_bytes_per_s not negative")
 
 
@@ -134,7 +141,8 @@ class RetryPolicy:
     longest_wait_s: float = 10.0
 
     def __post_init__(self) -> None:
-        if self.attempts < 1 or min(self.total_s, self.first_wait_s, self.longest_wait_s) < 0:
+        times = (self.total_s, self.first_wait_s, self.longest_wait_s)
+        if not self.attempts >= 1 or not all(seconds >= 0 for seconds in times):
             raise ConfigError(f"{self}: attempts must be at least 1 and no time negative")
 
 

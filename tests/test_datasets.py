@@ -349,7 +349,8 @@ def test_batch_dataset_shares_the_objects_like_the_others(folder, workers):
 
 
 @pytest.mark.parametrize(
-    "options", [{"max_batch_size": 0}, {"colocation": 2}, {"output_format": ".zip"}]
+    "options",
+    [{"max_batch_size": 0}, {"max_batch_size": 2.5}, {"colocation": 2}, {"output_format": ".zip"}],
 )
 def test_batch_dataset_refuses_what_cannot_work(options):
     """At construction, not in a worker."""

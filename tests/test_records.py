@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pickle
 from dataclasses import FrozenInstanceError
+from math import inf, nan
+from typing import Any
 
 import pytest
 
@@ -71,16 +73,32 @@ def test_a_byte_range_writes_its_header(byte_range: ByteRange, header: str) -> N
     assert str(byte_range) == header
 
 
-@pytest.mark.parametrize(("start", "stop"), [(-1, None), (-1, 5), (5, 5), (5, 4), (0, 0)])
-def test_what_is_no_byte_range_is_refused(start: int, stop: int | None) -> None:
-    """HTTP has no empty range."""
+@pytest.mark.parametrize(
+    ("start", "stop"),
+    [
+        (-1, None),
+        (-1, 5),
+        (5, 5),
+        (5, 4),
+        (0, 0),
+        (0.5, 2),
+        (0, 2.0),
+        (0, 1 << 63),
+        (1 << 63, None),
+    ],
+)
+def test_what_is_no_byte_range_is_refused(start: Any, stop: Any) -> None:
+    """HTTP has no empty range; numbers are whole, and fit into 63 bits."""
     with pytest.raises(ConfigError, match="not a byte range"):
         ByteRange(start, stop)
 
 
 @pytest.mark.parametrize(
     "bad",
-    [{"attempts": 0}, {"total_s": -1.0}, {"first_wait_s": -0.1}, {"longest_wait_s": -5.0}],
+    [
+        *({"attempts": 0}, {"total_s": -1.0}, {"first_wait_s": -0.1}, {"longest_wait_s": -5.0}),
+        *({"attempts": nan}, {"total_s": nan}, {"first_wait_s": nan}, {"longest_wait_s": nan}),
+    ],
     ids=str,
 )
 def test_a_retry_policy_that_cannot_work_is_refused(bad: dict[str, float]) -> None:
@@ -90,12 +108,26 @@ def test_a_retry_policy_that_cannot_work_is_refused(bad: dict[str, float]) -> No
 
 
 @pytest.mark.parametrize(
-    "bad", [{"slow_s": 0.0}, {"slow_s": -1.0}, {"least_bytes_per_s": -1.0}], ids=str
+    "bad",
+    [
+        *({"slow_s": 0.0}, {"slow_s": -1.0}, {"slow_s": nan}),
+        *({"least_bytes_per_s": -1.0}, {"least_bytes_per_s": nan}),
+    ],
+    ids=str,
 )
 def test_timeouts_that_cannot_be_meant_are_refused(bad: dict[str, float]) -> None:
     """A rate needs a time over which it is measured."""
     with pytest.raises(ConfigError, match="slow_s must be positive"):
         Timeouts(**bad)
+
+
+@pytest.mark.parametrize("name", ["connect_s", "read_s"])
+@pytest.mark.parametrize("seconds", [0, -1.0, nan, inf])
+def test_a_timeout_is_positive(name: str, seconds: float) -> None:
+    """None waits for ever."""
+    assert Timeouts(connect_s=None, read_s=None).read_s is None
+    with pytest.raises(ConfigError, match="connect_s and read_s must be positive"):
+        Timeouts(**{name: seconds})
 
 
 def test_a_token_is_not_shown() -> None:

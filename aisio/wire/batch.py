@@ -26,6 +26,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from aisio.errors import ConfigError, IntegrityError
+from aisio.limits import is_whole
 from aisio.urls import ObjectUrl
 from aisio.wire.decoding import decoding
 from aisio.wire.messages import bucket_query
@@ -70,7 +71,8 @@ class BatchEntry:
 
     def __post_init__(self) -> None:
         self.url.require_object()
-        if self.start < 0 or self.length < 0 or (self.start and not self.length):
+        is_range = is_whole(self.start) and is_whole(self.length)
+        if not is_range or (self.start and not self.length):
             raise ConfigError(
                 f"get-batch {self.url}: start={self.start}, length={self.length} is not a range: "
                 "give start >= 0 and length > 0, or neither for the whole"

@@ -19,6 +19,7 @@ from math import prod
 from typing import NamedTuple
 
 from aisio.errors import UrlError
+from aisio.limits import is_whole
 
 MOST_NAMES = 10_000_000
 MOST_RANGES = 50
@@ -124,7 +125,12 @@ def parse_template(text: str, *, count: int | None = None) -> Template:
     Raises:
         UrlError: No range in it, a range that cannot be meant, or too many names.
     """
-    template = _bash(text) if "{" in text else _at(text) if _AT.search(text) else _fmt(text, count)
+    is_fmt = "{" not in text and not _AT.search(text)
+    if count is not None and not (is_fmt and is_whole(count, 1)):
+        raise UrlError(
+            f"template {text!r}: count={count!r} is for templates with %d, and at least 1"
+        )
+    template = _fmt(text, count) if is_fmt else _bash(text) if "{" in text else _at(text)
     if len(template.ranges) > MOST_RANGES:
         raise UrlError(f"template {text[:80]!r}... has more than {MOST_RANGES} ranges")
     if not template.ranges:
@@ -168,7 +174,7 @@ def _fmt(text: str, count: int | None) -> Template:
     gaps, found = _split(_FMT, text)
     if len(found) > 1 or (found and text.count("%") > 1):
         raise UrlError(f"template {text!r}: the fmt style has one '%' only")
-    if found and (count is None or count < 1):
+    if found and count is None:
         raise UrlError(f"template {text!r} has no end: say how many names it makes with count=")
     check_count(count or 0, f"template {text!r} makes")
     if any(len(match[1] or "") > 2 for match in found):

@@ -85,6 +85,8 @@ def test_entry_says_what_part_and_whose():
     [
         ({"start": 5}, "start=5, length=0"),
         ({"start": -1, "length": 2}, "start=-1"),
+        ({"start": 0.5, "length": 2}, "start=0.5"),
+        ({"length": 1 << 63}, "length=9223372036854775808"),
         ({"length": -1}, "length=-1"),
         ({"archpath": "in/"}, "names a folder"),
     ],

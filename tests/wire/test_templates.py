@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import pickle
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -102,6 +103,15 @@ def test_what_cannot_be_meant_is_refused(text: str, why: str) -> None:
     with pytest.raises(UrlError, match=why) as caught:
         parse_template(text)
     assert repr(text) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "count"), [("%d", 0), ("%d", -1), ("%d", 1.5), ("{0..9}", 5), ("@9", 5)]
+)
+def test_a_count_that_cannot_be_meant_is_refused(text: str, count: Any) -> None:
+    """Only one style takes a count, and it is at least 1."""
+    with pytest.raises(UrlError, match="count="):
+        parse_template(text, count=count)
 
 
 @settings(deadline=None)
