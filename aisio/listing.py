@@ -1,8 +1,11 @@
-"""Listing a bucket of a cluster: page by page, and whole while the cluster moves its objects.
+"""Listing a bucket of a cluster: page by page, and whole whatever AIStore's own paging leaves out.
 
-Where nodes come and go, a cluster rebalances: for minutes or hours objects lie on nodes where they
-do not belong any more. They can be read all that time, but AIStore's listing leaves them out, so
-that an epoch would miss them without a word. So each page is asked for with what is out of place.
+Two things would be left out without a word. What is out of order, because a target walks its
+folders in another order than pages are cut in: see `aisio.listing_walk`.
+
+And what is out of place. Where nodes come and go, a cluster rebalances: for minutes or hours
+objects lie on nodes where they do not belong any more. They can be read all that time, but
+AIStore's listing leaves them out. So each page is asked for with what is out of place.
 A name that is nowhere in its place counts while a job of the cluster moves objects. When none does,
 it may be what such a job left behind of an object that was deleted since; or the job was aborted,
 or ended after the node had looked: then each is looked up.
@@ -13,7 +16,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 
-from aisio.errors import IntegrityError, StorageError
+from aisio.errors import StorageError
+from aisio.listing_walk import PageRequest, Run, Walk, by_tokens
 from aisio.records import ObjectInfo
 from aisio.retries import RETRIED
 from aisio.session import WorkerRequestClient
@@ -41,50 +45,78 @@ def list_bucket(
     recursive: bool,
 ) -> Iterator[ObjectInfo]:
     """See `Bucket.list`; `is_there` tells whether an object of a name can be read."""
-    folder = prefix
-    if url.provider == "ais" and prefix and not prefix.endswith("/"):
-        folder, first = enclosing_range(prefix)
-        start_after = max(start_after, first)
-    token = uuid = ""
-    while True:
-        message = list_message(
-            prefix=folder,
-            props=props,
-            token=token,
-            uuid=uuid,
-            start_after=start_after,
-            page_size=page_size,
-            recursive=recursive,
-        )
-        page = _page(requests, url, props, message)
-        doubtful = page.astray if page.astray and not _moves_objects(requests, url) else ()
-        for info in page.entries:
-            if not info.name.startswith(prefix):
-                if info.name > prefix:
-                    return
-            elif info.name not in doubtful or is_there(info.name):
-                yield info
-        if not page.token:
+    pages = _Pages(requests, url, props)
+    for run in _runs(pages, prefix, start_after, page_size, recursive=recursive):
+        if pages.doubtful:
+            yield from (i for i in run if i.name not in pages.doubtful or is_there(i.name))
+        else:
+            yield from run
+
+
+def _runs(
+    pages: _Pages, prefix: str, start_after: str, page_size: int, *, recursive: bool
+) -> Iterator[Run]:
+    """Yield what has the prefix."""
+    if pages.url.provider != "ais":
+        first = PageRequest(prefix, "", "", page_size, recursive, start_after)
+        yield from by_tokens(pages.fetch, first, pages.url.root)
+        return
+    folder, before = enclosing_range(prefix)
+    folder_bytes = 0 if "size" in pages.props else None
+    walk = Walk(pages.fetch, pages.url.root, page_size=page_size, folder_bytes=folder_bytes)
+    runs = (walk.below if recursive else walk.level)(folder, max(start_after, before))
+    for run in runs:
+        if folder == prefix:
+            yield run
+            continue
+        yield [info for info in run if info.name.startswith(prefix)]
+        if run and run[-1].name > prefix and not run[-1].name.startswith(prefix):
             return
-        if page.token == token:
-            raise IntegrityError(
-                f"listing {url}: page after page has the token {token!r}", url=str(url)
-            )
-        token, uuid = page.token, page.uuid
 
 
-def _page(
-    requests: WorkerRequestClient, url: ObjectUrl, props: str, message: dict[str, object]
-) -> Page:
-    reply = requests.call(
-        "GET",
-        messages.bucket_path(url.bucket),
-        query=messages.bucket_query(url),
-        message=message,
-        accept=messages.MSGPACK,
-        about=str(url),
-    )
-    return parse_page(reply.body, reply.headers.get("Content-Type", ""), url.root, props)
+class _Pages:
+    """Fetches the pages of one listing.
+
+    Attributes:
+        doubtful: Names that are nowhere in their place, though nothing moves objects.
+    """
+
+    def __init__(self, requests: WorkerRequestClient, url: ObjectUrl, props: str) -> None:
+        self.url = url
+        self.props = self._wanted = props
+        self.doubtful: set[str] = set()
+        self._requests = requests
+
+    def fetch(self, request: PageRequest) -> Page:
+        """Fetch a page, and find out which of its names are doubtful."""
+        page = self._page(request, self._wanted)
+        if page.is_unsettled and self._wanted == "name" and self.url.provider == "ais":
+            # AIStore looks at no object for its name alone, and leaves out what is out of place.
+            self._wanted = "name,size"
+            page = self._page(request._replace(uuid=""), self._wanted)
+        if page.astray and not _moves_objects(self._requests, self.url):
+            self.doubtful |= page.astray
+        return page
+
+    def _page(self, request: PageRequest, props: str) -> Page:
+        reply = self._requests.call(
+            "GET",
+            messages.bucket_path(self.url.bucket),
+            query=messages.bucket_query(self.url),
+            message=list_message(
+                prefix=request.folder,
+                props=props,
+                token=request.after,
+                uuid=request.uuid,
+                start_after=request.start_after,
+                page_size=request.page_size,
+                recursive=request.recursive,
+            ),
+            accept=messages.MSGPACK,
+            about=str(self.url),
+        )
+        content_type = reply.headers.get("Content-Type", "")
+        return parse_page(reply.body, content_type, self.url.root, self.props)
 
 
 def _moves_objects(requests: WorkerRequestClient, url: ObjectUrl) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from aisio.errors import IntegrityError, NotFoundError, StorageError
+from aisio.errors import ConfigError, IntegrityError, NotFoundError, StorageError
 from aisio.records import ObjectInfo
 from tests.http_server import Reply
 from tests.scripted_cluster import cluster
@@ -65,12 +65,32 @@ def test_a_page_that_fails_is_asked_for_again() -> None:
     assert tokens == ["", "a", "a"]
 
 
-def test_a_listing_that_does_not_move_on_is_an_error() -> None:
+@pytest.mark.parametrize("names", ["aa", "ba"])
+def test_a_listing_that_does_not_move_on_is_an_error(names: str) -> None:
     """Else it would never end."""
-    with cluster(packed("a", token="a"), packed("a", token="a")) as (_, client):
-        listing = client.bucket("b").list()
-        with pytest.raises(IntegrityError, match="listing ais://b: page after page"):
-            list(listing)
+    with (
+        cluster(*(packed(name, token=name) for name in names)) as (_, client),
+        pytest.raises(IntegrityError, match=f"page after page has names up to '{names[0]}'"),
+    ):
+        list(client.bucket("b").list())
+
+
+def test_the_tokens_of_a_cloud_are_its_own() -> None:
+    """They need be in no order; pages without a name are nothing special."""
+    pages = packed("a", token="y"), packed(token="x"), packed("b", token="z"), packed("c")
+    with cluster(*pages) as (server, client):
+        assert [info.name for info in client.bucket("b", "s3").list()] == ["a", "b", "c"]
+    values = [json.loads(request.body)["value"] for request in server.requests]
+    assert [value["continuation_token"] for value in values] == ["", "y", "x", "z"]
+
+
+@pytest.mark.parametrize("page_size", [-1, 1.5, 1 << 63])
+def test_a_page_size_that_cannot_be_meant_is_not_sent(page_size: Any) -> None:
+    """A negative one ends AIStore's targets."""
+    with cluster() as (server, client):
+        with pytest.raises(ConfigError, match=f"list ais://b: page_size={page_size}"):
+            client.bucket("b").list(page_size=page_size)
+        assert server.requests == []
 
 
 def test_a_missing_bucket_shows_at_the_first_item() -> None:
@@ -97,7 +117,7 @@ def test_a_prefix_is_asked_for_by_its_folder() -> None:
     with cluster(packed("a/t-1", "a/t/2", "a/u")) as (server, client):
         assert [info.name for info in client.bucket("b").list("a/t")] == ["a/t-1", "a/t/2"]
     value = json.loads(server.requests[0].body)["value"]
-    assert (value["prefix"], value["start_after"]) == ("a/", "a/s\U0010ffff")
+    assert (value["prefix"], value["continuation_token"]) == ("a/", "a/s\U0010ffff")
 
 
 def test_a_listing_by_prefix_ends_behind_it() -> None:
@@ -160,14 +180,28 @@ def test_a_cluster_in_order_is_not_asked() -> None:
     assert len(server.requests) == 1
 
 
+@pytest.mark.parametrize("flags", [0, 1])
+def test_names_alone_are_asked_for_with_sizes_while_objects_move(flags: int) -> None:
+    """AIStore leaves out what is out of place where it is asked for names alone."""
+    page = {"UUID": "id", "ContinuationToken": "a", "Entries": [{"n": "a"}], "Flags": flags}
+    names = Reply(200, msgspec.msgpack.encode(page), {"Content-Type": "application/msgpack"})
+    again = packed("a", token="a")
+    with cluster(names, *[again] * flags, packed("b")) as (server, client):
+        listed = list(client.bucket("b").list(props="name"))
+    assert listed == [ObjectInfo("ais://b", "a"), ObjectInfo("ais://b", "b")]
+    values = [json.loads(request.body)["value"] for request in server.requests]
+    asked = [("name", ""), *[("name,size", "")] * flags, (("name", "name,size")[flags], "id")]
+    assert [(value["props"], value["uuid"]) for value in values] == asked
+
+
 def test_each_page_is_asked_about() -> None:
     """The rebalance may end, or begin, between two of them."""
     replies = (
         *(out_of_place("b", token="b"), running("rebalance[g1]")),
-        *(out_of_place("c"), running(), Reply(404), Reply(404)),
+        *(packed_page([{"n": "c", "f": 64 | 1}], ""), running(), Reply(404), Reply(404)),
     )
     with cluster(*replies) as (_, client):
-        assert [info.name for info in client.bucket("b").list()] == ["a", "b", "a"]
+        assert [info.name for info in client.bucket("b").list()] == ["a", "b"]
 
 
 def test_a_cluster_that_gives_no_answer_is_an_error() -> None:

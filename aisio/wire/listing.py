@@ -136,6 +136,7 @@ class _JsonPage(msgspec.Struct):
     uuid: str = ""
     token: str = msgspec.field(name="continuation_token", default="")
     entries: list[_JsonEntry] | None = None
+    flags: int = 0
 
 
 _Row: TypeAlias = "PackedEntry | _JsonEntry"
@@ -154,12 +155,14 @@ class Page(NamedTuple):
         uuid: The listing's id.
         astray: Those names of which nothing was found where it belongs. While objects are moved
             these are objects like any other; else they are what was left behind.
+        is_unsettled: Objects may be out of place: a node rebalances, or did not finish doing so.
     """
 
     entries: list[ObjectInfo]
     token: str
     uuid: str
     astray: frozenset[str] = frozenset()
+    is_unsettled: bool = False
 
 
 def enclosing_range(prefix: str) -> tuple[str, str]:
@@ -169,6 +172,8 @@ def enclosing_range(prefix: str) -> tuple[str, str]:
     and not train-b (fs/walk.go of release 5.0, unless the cluster's feature flags say otherwise). A
     folder and a start have no such second meaning.
     """
+    if not prefix or prefix.endswith("/"):
+        return prefix, ""
     folder = prefix[: prefix.rfind("/") + 1]
     before = ord(prefix[-1]) - 1
     if before < ord(" ") or 0xD800 <= before < 0xE000:
@@ -202,7 +207,7 @@ def parse_page(body: bytes, content_type: str, root: str, props: str) -> Page:
         entries = [ObjectInfo(root, row.n, row.s if sized else None) for row in rows]
     else:
         entries = [_entry(root, row, sized=sized) for row in rows]
-    return Page(entries, page.token, page.uuid, astray)
+    return Page(entries, page.token, page.uuid, astray, bool(page.flags))
 
 
 def _each_once(rows: Sequence[_Row]) -> tuple[list[_Row], frozenset[str]]:
