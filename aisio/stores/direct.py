@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, TypeVar
 
 from aisio.errors import (
@@ -47,6 +48,7 @@ from aisio.stores.direct_reply import DirectReply
 from aisio.stores.direct_settings import DirectSettings, open_bucket
 from aisio.stores.direct_waits import AskedWaits
 from aisio.stores.forked import keep, obstore_here
+from aisio.stores.s3_listing import S3Listing, check_speaks_s3, just_before
 from aisio.streams import Body
 from aisio.urls import WEB_SCHEMES, ObjectUrl
 
@@ -110,6 +112,8 @@ class DirectStore(Store):
         Raises:
             ConfigError: A web server.
             StorageError: The bucket holds a name that obstore cannot carry, or lists out of order.
+            IntegrityError: The endpoint of an S3 bucket does not speak S3, or its listing may not
+                be whole; see `aisio.stores.s3_listing`.
         """
         if prefix.provider in WEB_SCHEMES:
             raise ConfigError(f"list {prefix}: a web server has no listings; name each object")
@@ -155,18 +159,34 @@ class DirectStore(Store):
     def _entries(self, prefix: ObjectUrl, start_after: str) -> Iterator[dict[str, Any]]:
         """Yield obstore's own records of the names that begin with the prefix."""
         name = prefix.name
-        offset = max(_just_before(name), start_after) or None
-        folder = name.rpartition("/")[0] or None
+        first = max(just_before(name), start_after)
+        list_from = partial(self._list_from, prefix)
+        entries = list_from(first)
+        if prefix.provider == "aws":
+            check = partial(check_speaks_s3, self.settings, prefix)
+            exists = partial(self._has, prefix.with_name(""))
+            entries = S3Listing(prefix, list_from, exists, check).entries(first)
+        for entry in entries:
+            path = entry["path"]
+            if path.startswith(name) and path > start_after:
+                yield entry
+            elif path[: len(name)] > name:
+                return
+
+    def _list_from(self, prefix: ObjectUrl, after: str) -> Iterator[dict[str, Any]]:
+        folder = prefix.name.rpartition("/")[0] or None
         with translated("list", prefix, self._waits.of):
             store = self._bucket(prefix)
-            chunks = obstore_here().api.list(store, folder, offset=offset, chunk_size=_LIST_CHUNK)
-            for chunk in chunks:
-                for entry in chunk:
-                    path = entry["path"]
-                    if path.startswith(name) and path > start_after:
-                        yield entry
-                    elif path[: len(name)] > name:
-                        return
+            api = obstore_here().api
+            for chunk in api.list(store, folder, offset=after or None, chunk_size=_LIST_CHUNK):
+                yield from chunk
+
+    def _has(self, bucket: ObjectUrl, name: str) -> bool:
+        try:
+            self.head(bucket.with_name(name))
+        except NotFoundError:
+            return False
+        return True
 
     def _is_marker(self, url: ObjectUrl) -> bool:
         """Tell whether an empty entry stands for `name/`, which obstore shows as `name`."""
@@ -367,17 +387,6 @@ def _check_carried(text: str, url: ObjectUrl) -> None:
             f"reached directly, only through an AIStore cluster",
             url=str(url),
         )
-
-
-def _just_before(prefix: str) -> str:
-    """Return a text that obstore can carry, before all names with the prefix and close to them."""
-    folder, slash, start = prefix.rpartition("/")
-    if not start:
-        return ""
-    code = ord(start[-1]) - 1
-    usable = code >= 0x20 and code not in (0x2F, 0x7F) and not 0xD800 <= code <= 0xDFFF
-    before = start[:-1] + (chr(code) if usable else "")
-    return folder + slash + ("" if before in (".", "..") else before)
 
 
 def _bare(etag: str | None) -> str:

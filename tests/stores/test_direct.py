@@ -468,7 +468,7 @@ class TestListings:
     def test_a_prefix_within_a_name_is_asked_for_from_just_before_it(self):
         """The store is not made to list the folder from its start."""
         page = b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>"
-        with Server(Reply(200, page)) as server:
+        with Server(*[Reply(200, page)] * 3) as server:
             assert list(direct(server).list(ObjectUrl.parse("s3://bkt/train/shard"))) == []
         assert "prefix=train%2F" in server.requests[0].target
         assert "start-after=train%2Fsharc" in server.requests[0].target

@@ -169,7 +169,7 @@ def test_a_listing_that_breaks_off_goes_on():
         Reply(200, text.format(name, date).encode())
         for text, name in ((first, "a"), (page.format("false", "", rows), "b"))
     ]
-    with Server(pages[0], Reply(500), pages[0], pages[1]) as server:
+    with Server(pages[0], Reply(500), pages[0], pages[1], pages[1]) as server:
         policy = RetryPolicy(attempts=3, first_wait_s=0.0, longest_wait_s=0.0)
         listed = DirectStore(settings(server.url, policy)).list(ObjectUrl.parse("s3://bkt"))
         assert [info.name for info in listed] == ["a", "b"]
