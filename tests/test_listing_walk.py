@@ -37,13 +37,20 @@ def listed(cluster: Cluster, size: int, folder: str = "", after: str = "") -> li
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.sets(NAMES, max_size=60), SIZES, st.integers(1, 3), st.integers(1, 2))
+@given(
+    st.sets(NAMES, max_size=60),
+    SIZES,
+    st.sampled_from([2, 200]),
+    st.integers(1, 3),
+    st.integers(1, 2),
+)
 def test_every_name_comes_once_in_order(
-    names: set[str], size: int, targets: int, disks: int
+    names: set[str], size: int, small_page: int, targets: int, disks: int
 ) -> None:
     """Whatever the names, the page size and the nodes."""
     cluster, stored = filled(names, targets, disks)
-    assert listed(cluster, size) == sorted(stored)
+    walk = Walk(cluster.fetch, "ais://b", page_size=size, level_size=12, small_page=small_page)
+    assert [info.name for run in walk.below("", "") for info in run] == sorted(stored)
 
 
 @settings(max_examples=150, deadline=None)
