@@ -8,7 +8,7 @@ Not part of any sample, and passed over: directories, devices and FIFOs; names w
 no dot or nothing behind it (`README`); names whose last part begins with a dot (`.DS_Store`, and
 `._0001.jpg`, which macOS adds). A shard of such files alone is an error. A wanted field must be a
 file as it stands: a link is an error, as its data is elsewhere (GNU tar writes a hard link wherever
-it meets a file for the second time), and so is a sparse file.
+it meets a file for the second time). The holes of a sparse file are read as zeros.
 
 Members of one sample are adjacent. So one sample is held at a time, and a key that comes back later
 is an error, since its sample is already gone. To see that, the keys of one shard are remembered:
@@ -18,9 +18,9 @@ about 0.1 KB a sample, forgotten at the shard's end.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from time import perf_counter
-from typing import NoReturn
+from typing import Literal, NoReturn
 
 import msgspec
 
@@ -28,7 +28,7 @@ from aisio.compression import MAGIC_BYTES, Decompressed, ReadIntoStream, compres
 from aisio.errors import ShardError, StorageError
 from aisio.escapes import one_line
 from aisio.stats import here
-from aisio.tar import END, NEED_DATA, TarMember, TarParser
+from aisio.tar import END, NEED_DATA, Signal, TarMember, TarParser
 
 __all__ = [
     "Sample",
@@ -260,10 +260,13 @@ class ShardPass:
             sample.left_out.append(extension)
             self._parser.skip_payload()
             return
-        if member.kind != "file":
+        if member.kind == "sparse":
+            content = self._all_of(self._parser.read_sparse)
+            sample.fields[extension] = content if self._payloads else b""
+        elif member.kind != "file":
             self._refuse(member, sample.key, _why_no_field(member))
-        if self._payloads:
-            sample.fields[extension] = self._payload()
+        elif self._payloads:
+            sample.fields[extension] = self._all_of(self._parser.read_payload)
         else:
             sample.fields[extension] = b""
             self._parser.skip_payload()
@@ -303,8 +306,8 @@ class ShardPass:
         self._refused = key
         raise ShardError(f"{self._name}: {why}", url=self._url, offset=member.offset)
 
-    def _payload(self) -> bytes:
-        while (payload := self._parser.read_payload()) is NEED_DATA:
+    def _all_of(self, read: Callable[[], bytes | Literal[Signal.NEED_DATA]]) -> bytes:
+        while (payload := read()) is NEED_DATA:
             self._fill()
         return payload
 

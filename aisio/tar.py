@@ -11,6 +11,7 @@ TarParser holds one buffer and never touches a file or socket. Its caller turns 
     next_event() ── TarMember ──> read_payload() -> the payload's bytes, or NEED_DATA
          │   │                    skip_payload(): pass over it without copying
          │   │                    or just next_event(): the payload in pieces, as they arrive
+         │   │                    read_sparse(): the content of a sparse file, or NEED_DATA
          │   └── END              only after finish(), with all bytes accounted for
          └────── NEED_DATA ─────> readinto(get_buffer()), then buffer_updated(count);
                                   at the end of the input finish(); then ask again
@@ -22,8 +23,9 @@ A payload is copied once, from the reused buffer into its own bytes object, what
 What is strict here: an archive without its end-of-archive block is cut, wherever it stops; bytes
 other than zero behind that block are an error, as are wrong checksums and sizes that are none. A
 member whose data is in another form (sparse, multi-volume, of an unknown type) is an error too,
-unless the caller wants to see such members: then its data is passed over. Whatever the input, the
-only exception is a ShardError, and once raised it is raised again by every next_event().
+unless the caller wants to see such members: then its data is passed over, but that of a sparse file
+can be read. Whatever the input, the only exception is a ShardError, and once raised it is raised
+again by every next_event().
 
 Source:
     POSIX.1-2017, pax, "pax Interchange Format"; GNU tar 1.34 manual, "Basic Tar Format" (L and K).
@@ -43,6 +45,7 @@ from aisio.tar_header import (
     MalformedHeaderError,
     MemberKind,
     TarMember,
+    describe_foreign,
     has_checksum,
     has_sparse_map,
     header,
@@ -52,6 +55,7 @@ from aisio.tar_header import (
     read_number,
     read_records,
 )
+from aisio.tar_sparse import SparseFile
 
 __all__ = [
     "BLOCK_BYTES",
@@ -69,15 +73,6 @@ __all__ = [
 
 # Of an extension header's payload: Linux knows no name over 4 KiB, and a member has few records.
 _MAX_EXTENSION_BYTES = 1 << 20
-_FOREIGN = {
-    b"\x1f\x8b": "gzip",
-    b"BZh": "bzip2",
-    b"\xfd7zXZ\0": "xz",
-    b"\x28\xb5\x2f\xfd": "zstd",
-    b"\x04\x22\x4d\x18": "lz4",
-    b"PK\x03\x04": "zip",
-    b"PK\x05\x06": "zip",
-}
 
 
 class Signal(Enum):
@@ -124,6 +119,7 @@ class TarParser:
         self._member: TarMember | None = None
         self._give_unreadable = give_unreadable
         self._in_sparse_map = False  # the next block is one of a map; its file's data comes after
+        self._sparse: SparseFile | None = None  # the last member, if it is one
         self._end_offset: int | None = None  # of the end-of-archive block
         self._finished = False
         self._failure: ShardError | None = None
@@ -196,6 +192,34 @@ class TarParser:
         self._start = stop
         self._payload_left = 0
         return self._view[start:stop].tobytes()
+
+    def read_sparse(self) -> bytes | Literal[Signal.NEED_DATA]:
+        """Return the content of the last member, a sparse file, once all that is stored is there.
+
+        Returns:
+            The content, its holes as zeros, or NEED_DATA: give more data and call again.
+
+        Raises:
+            ShardError: The archive ends before; what is stored does not fit the map of the file; or
+                its content is over 1 GiB.
+        """
+        sparse = self._sparse
+        assert sparse is not None, "the last member is no sparse file"
+        if self._in_sparse_map and not self._take_sparse_map(sparse.map_blocks):
+            return self._need_data()
+        if not sparse.is_begun:
+            sparse.is_begun = True
+            self._payload_left = sparse.stored_bytes
+            self._skip_left -= sparse.stored_bytes
+        stored = self.read_payload()
+        if stored is NEED_DATA:
+            return NEED_DATA
+        try:
+            return sparse.content(stored)
+        except MalformedHeaderError as error:
+            assert self._member is not None
+            offset = self._member.offset
+            self._fail(f"member {self._member.name!r} at byte {offset}: {error}", offset)
 
     def skip_payload(self) -> None:
         """Pass over what is left of the last member's payload without copying it."""
@@ -294,15 +318,21 @@ class TarParser:
         size_bytes = hidden_bytes(member, block, records)
         self._skip_left = size_bytes + -size_bytes % BLOCK_BYTES
         self._in_sparse_map = has_sparse_map(block)
+        self._sparse = SparseFile(block, records, size_bytes) if member.kind == "sparse" else None
 
-    def _take_sparse_map(self) -> bool:
-        """Pass over the blocks of a sparse file's map, as far as they are there; say if all are.
+    def _take_sparse_map(self, found: bytearray | None = None) -> bool:
+        """Take the blocks of a sparse file's map, as far as they are there; say if all are.
+
+        Args:
+            found: Where to append them; without it they are passed over.
 
         Source:
             GNU tar 1.34 manual, "Old GNU Format": byte 504 says whether another one follows.
         """
         while self._in_sparse_map and self._end - self._start >= BLOCK_BYTES:
             self._in_sparse_map = self._buffer[self._start + 504] != 0
+            if found is not None:
+                found += self._view[self._start : self._start + BLOCK_BYTES]
             self._start += BLOCK_BYTES
         return not self._in_sparse_map
 
@@ -366,22 +396,16 @@ class TarParser:
     def _fail_checksum(self, block: bytes) -> NoReturn:
         if self._offset:
             raise MalformedHeaderError("a tar header is due here, and its checksum does not fit")
-        self._fail_foreign(block)
-        self._fail("not a tar archive: no tar header at byte 0", 0)
-
-    def _fail_foreign(self, start: bytes) -> None:
-        for magic, kind in _FOREIGN.items():
-            if start.startswith(magic):
-                if kind == "zip":
-                    self._fail("not a tar archive but a zip: repack it, zip cannot be streamed", 0)
-                self._fail(f"not a tar archive but {kind} data: decompress it first", 0)
+        found = describe_foreign(block)
+        self._fail(f"not a tar archive{found and ' but '}{found or ': no tar header at byte 0'}", 0)
 
     def _fail_cut(self) -> NoReturn:
         total = self._base + self._end
         if not total:
             self._fail("empty: even an archive without members has an end-of-archive block", 0)
         if total < BLOCK_BYTES:
-            self._fail_foreign(self._view[: self._end].tobytes())
+            if found := describe_foreign(self._view[: self._end].tobytes()):
+                self._fail(f"not a tar archive but {found}", 0)
             self._fail(f"cut at byte {total}, or not a tar archive: less than one header", total)
         where = f"inside the header at byte {self._offset}"
         if self._extension:

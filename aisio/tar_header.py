@@ -24,7 +24,7 @@ BLOCK_BYTES: Final = 512
 END_OF_ARCHIVE: Final = bytes(2 * BLOCK_BYTES)
 """What ends an archive: two blocks of zeros (padding to 10 KiB is left out: only tapes want it)."""
 
-MemberKind: TypeAlias = Literal["file", "directory", "symlink", "hardlink", "other"]
+MemberKind: TypeAlias = Literal["file", "sparse", "directory", "symlink", "hardlink", "other"]
 
 _MAX_SIZE_BYTES = 1 << 63
 # What datetime can hold: from the year 1 to the year 9999.
@@ -37,6 +37,7 @@ _KINDS: dict[bytes, MemberKind] = {
     b"0": "file",
     b"\0": "file",  # before POSIX
     b"7": "file",  # contiguous
+    b"S": "sparse",  # GNU; in PAX archives records say it
     b"1": "hardlink",
     b"2": "symlink",
     b"3": "other",  # character device
@@ -50,7 +51,17 @@ _KINDS: dict[bytes, MemberKind] = {
 _DESCRIPTIONS = (b"D", b"A")  # whose data describes the file system
 _SPARSE = b"GNU.sparse."
 _SPARSE_NAME = b"GNU.sparse.name"
-_UNREADABLE = {b"S": "a sparse file", b"M": "the continuation of a file in another volume"}
+_SPANS = b"GNU.sparse.map"
+_SPAN_PARTS = (b"GNU.sparse.offset", b"GNU.sparse.numbytes")
+_FOREIGN = {
+    b"\x1f\x8b": "gzip",
+    b"BZh": "bzip2",
+    b"\xfd7zXZ\0": "xz",
+    b"\x28\xb5\x2f\xfd": "zstd",
+    b"\x04\x22\x4d\x18": "lz4",
+    b"PK\x03\x04": "zip",
+    b"PK\x05\x06": "zip",
+}
 _RECORD = re.compile(rb"([1-9][0-9]{0,8}) ([^=\n]+)=")
 _RECORD_VALUES = {
     b"path": re.compile(rb"[^\0]*"),
@@ -71,8 +82,8 @@ class TarMember(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         name: As the archive says it; bytes that are not UTF-8 are kept as surrogates. A directory's
             has no slash at its end.
-        kind: "other" is a device, a FIFO, a volume label, an access control list, or what is
-            unreadable.
+        kind: "other" is a device, a FIFO, a volume label, an access control list, or of a kind that
+            is not read.
         size_bytes: Size of the payload; 0 for every kind but "file".
         offset: Byte of the archive where the member begins, its own extension headers included
             (a PAX header for all that follows is nobody's own).
@@ -81,7 +92,7 @@ class TarMember(msgspec.Struct, frozen=True, gc=False):
         mtime_s: Last change in seconds since 1970; 0.0 where the archive says none that can be.
         link_name: What a hard or symbolic link points to; else "".
         unreadable: What a member is whose data is not the content of a file as it stands, as in
-            "a sparse file"; "" for all others.
+            "a sparse file" (which TarParser.read_sparse() reads); "" for all others.
     """
 
     name: str
@@ -97,8 +108,8 @@ class TarMember(msgspec.Struct, frozen=True, gc=False):
     def describe_unreadable(self) -> str:
         """Return what to say where an unreadable member is wanted."""
         return (
-            f"member {self.name!r} at byte {self.offset} is {self.unreadable}, which aisio does"
-            " not read: repack it as a plain file"
+            f"member {self.name!r} at byte {self.offset} is {self.unreadable}, which is not read"
+            " here: repack it as a plain file"
         )
 
 
@@ -115,6 +126,14 @@ def has_checksum(block: bytes) -> bool:
         return False
     counted = sum(block.translate(None, b"\0")) - sum(field) + 8 * 0x20
     return stored == counted or stored == counted - 256 * sum(byte > 127 for byte in block)
+
+
+def describe_foreign(start: bytes) -> str:
+    """Say what a file is that begins so, and what to do with it; "" where that is not known."""
+    kind = next((kind for magic, kind in _FOREIGN.items() if start.startswith(magic)), "")
+    if kind == "zip":
+        return "a zip: repack it, zip cannot be streamed"
+    return f"{kind} data: decompress it first" if kind else ""
 
 
 def read_member(
@@ -134,9 +153,8 @@ def read_member(
     name, mode, size, mtime, link, magic, prefix = _FIELDS.unpack(block)
     flag = block[156:157]
     kind = _KINDS.get(flag, "other")
-    unreadable = _unreadable(flag, records)
-    if unreadable:
-        kind = "other"
+    if kind == "file" and records and _SPARSE in records:
+        kind = "sparse"
     name = name.partition(b"\0")[0]
     # Only ustar has a prefix; in GNU archives (magic "ustar  ") the field may hold times.
     if magic == b"ustar\0" and prefix[0]:
@@ -157,7 +175,7 @@ def read_member(
         read_number(mode, "mode") if mode.strip(b" \0") else 0,
         _mtime_s(mtime, records),
         link.partition(b"\0")[0].decode("utf-8", "surrogateescape") if link[0] else "",
-        unreadable,
+        _unreadable(flag, kind),
     )
 
 
@@ -211,6 +229,7 @@ def read_records(payload: bytes) -> dict[bytes, bytes]:
         MalformedHeaderError: A record does not add up.
     """
     records: dict[bytes, bytes] = {}
+    spans: list[bytes] = []
     position = 0
     while position < len(payload):
         match = _RECORD.match(payload, position)
@@ -221,11 +240,18 @@ def read_records(payload: bytes) -> dict[bytes, bytes]:
         keyword, value = match[2], payload[match.end() : stop - 1]
         if keyword.startswith(_SPARSE):
             records[_SPARSE] = b"1"
+            records[keyword] = value
+        if keyword in _SPAN_PARTS:
+            if keyword != _SPAN_PARTS[len(spans) % 2]:
+                raise MalformedHeaderError("a PAX header with an offset or size of no span")
+            spans.append(value)
         if allowed := _RECORD_VALUES.get(keyword):
             if not allowed.fullmatch(value):
                 raise MalformedHeaderError(f"a PAX header with {keyword.decode()}={value[:40]!r}")
             records[keyword] = value
         position = stop
+    if spans:
+        records[_SPANS] = b",".join(spans)  # as later versions write them
     return records
 
 
@@ -281,10 +307,12 @@ def _payload_bytes(field: bytes, records: dict[bytes, bytes]) -> int:
     return size_bytes
 
 
-def _unreadable(flag: bytes, records: dict[bytes, bytes]) -> str:
-    if flag not in _KINDS:
-        return _UNREADABLE.get(flag, f"of the unknown type {flag!r}")
-    return _UNREADABLE[b"S"] if records and _SPARSE in records else ""
+def _unreadable(flag: bytes, kind: MemberKind) -> str:
+    if kind == "sparse":
+        return "a sparse file"
+    if flag == b"M":
+        return "the continuation of a file in another volume"
+    return "" if flag in _KINDS else f"of the unknown type {flag!r}"
 
 
 def _mtime_s(field: bytes, records: dict[bytes, bytes]) -> float:

@@ -77,13 +77,14 @@ def typed(flag: bytes, name: str, data: bytes = b"") -> bytes:
 
 def gnu_sparse(name: str, *, spans: int = 2) -> bytes:
     """Write a sparse file of GNU's old format, its map in as many blocks as it needs."""
-    data = b"".join(b"%0512d" % span for span in range(spans))
+    data = b"".join(b"%0512d" % span for span in range(spans))  # see sparse_content()
     numbers = [b"%011o\0%011o\0" % (span * 4096, 512) for span in range(spans)]
     block = bytearray(typed(b"S", name, data)[:512])
     block[257:265] = b"ustar  \0"
     block[345:512] = bytes(167)
     block[386:482] = b"".join(numbers[:4]).ljust(96, b"\0")
     block[482] = spans > 4
+    block[483:495] = b"%011o\0" % len(sparse_content(spans))
     blocks = resum(bytes(block))
     for first in range(4, spans, 21):
         part = b"".join(numbers[first : first + 21]).ljust(504, b"\0")
@@ -91,11 +92,16 @@ def gnu_sparse(name: str, *, spans: int = 2) -> bytes:
     return blocks + data
 
 
+def sparse_content(spans: int = 2) -> bytes:
+    """Return the content of the sparse files that are written here."""
+    return b"".join((b"%0512d" % span).ljust(4096, b"\0") for span in range(spans))
+
+
 def pax_sparse(name: str) -> bytes:
     """Write a sparse file as bsdtar and GNU tar do in POSIX's format: version 1.0."""
-    data = b"2\n0\n512\n4096\n512\n".ljust(512, b"\0") + bytes(1024)
+    data = b"2\n0\n512\n4096\n512\n".ljust(512, b"\0") + b"%0512d%0512d" % (0, 1)
     member = tarfile.TarInfo(f"GNUSparseFile.0/{name}")
     member.size = len(data)
     member.pax_headers = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0"}
-    member.pax_headers |= {"GNU.sparse.name": name, "GNU.sparse.realsize": "4608"}
+    member.pax_headers |= {"GNU.sparse.name": name, "GNU.sparse.realsize": "8192"}
     return member.tobuf(tarfile.PAX_FORMAT) + data

@@ -18,7 +18,15 @@ from hypothesis import strategies as st
 from aisio.errors import AisioError, ShardError
 from aisio.shards import Sample, ShardPass, ZeroDict, read_samples, split_name
 from aisio.tar import END_OF_ARCHIVE, header, padding
-from tests.tars import LONG_NAME, pack, pack_by_gnu_tar, resum
+from tests.tars import (
+    LONG_NAME,
+    gnu_sparse,
+    pack,
+    pack_by_gnu_tar,
+    pax_sparse,
+    resum,
+    sparse_content,
+)
 
 URL = "ais://bucket/train-000000.tar"
 
@@ -245,6 +253,20 @@ def test_only_wanted_fields_are_copied():
         ("1", {"cls": b"7"}, ["jpg"]),
         ("2", {}, ["jpg"]),
     ]
+
+
+@pytest.mark.parametrize("keys", [None, ("npy",), ("cls",)])
+@pytest.mark.parametrize("payloads", [True, False])
+def test_sparse_files_are_fields_like_others(keys: tuple[str, ...] | None, *, payloads: bool):
+    """Whichever form they have; bsdtar writes them where nobody asked for it."""
+    content = {"npy": sparse_content(30), "cls": b"7"}
+    data = gnu_sparse("1.npy", spans=30) + pack(("1.cls", b"7"))[:1024] + pax_sparse("2.npy")
+    stream = io.BytesIO(data + END_OF_ARCHIVE)
+    samples = [*ShardPass(stream, url=URL, keys=keys, payloads=payloads).samples()]
+    names = keys or ("npy", "cls")
+    first = {name: content[name] if payloads else b"" for name in names}
+    second = {"npy": sparse_content() if payloads else b""} if "npy" in names else {}
+    assert [sample.fields for sample in samples] == [first, second]
 
 
 @settings(deadline=None)

@@ -57,7 +57,8 @@ def test_unreadable_members_are_given_without_a_payload(rare: bytes, name: str, 
     """Their data, and the map of a sparse file, are passed over: the next members are in place."""
     expected, beside = read_lenient(PLAIN, step_bytes=512), [rare + PLAIN, PLAIN[:2048] + rare]
     first, *others = read_lenient(beside[0], step_bytes=step_bytes)
-    assert (first.name, first.kind, first.size_bytes, first.offset) == (name, "other", 0, 0)
+    assert (first.name, first.size_bytes, first.offset) == (name, 0, 0)
+    assert first.kind in ("other", "sparse")
     assert first.unreadable
     assert [member.name for member in others] == [member.name for member in expected]
     *others, last = read_lenient(beside[1] + END_OF_ARCHIVE, step_bytes=step_bytes)
