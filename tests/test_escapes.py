@@ -8,7 +8,7 @@ import pickle
 import pytest
 
 from aisio.errors import NotFoundError, UnavailableError
-from aisio.escapes import one_line, visible
+from aisio.escapes import ODD_BYTES, one_line, visible
 from aisio.records import RetryPolicy
 from aisio.retries import Attempts, Waiter
 
@@ -20,7 +20,8 @@ from aisio.retries import Attempts, Waiter
         ("\x1b[31mred\x07", r"\x1b[31mred\x07"),
         ("\x9b31m\x7f", r"\x9b31m\x7f"),
         ("a\u202eb\u2028c\u2066", r"a\u202eb\u2028c\u2066"),
-        ("a\udcff", r"a\udcff"),
+        ("a\udcff\udc80", r"a\xff\x80"),
+        ("a\ud800", r"a\ud800"),
         ("no\u00a0break", "no\u00a0break"),
     ],
 )
@@ -33,6 +34,12 @@ def test_line_breaks_stay_where_text_has_lines() -> None:
     """Tracebacks have them, and names have not."""
     assert visible("a\n\tb\r") == "a\n\tb\\r"
     assert one_line("a\n\tb\r") == r"a\n\tb\r"
+
+
+def test_what_is_kept_stays():
+    """Local names that are not UTF-8 go through a pipe as they came in."""
+    text = "a\udce9\ud800\t\n"
+    assert one_line(text, keep=ODD_BYTES | {"\t"}) == "a\udce9\\ud800\t\\n"
 
 
 def test_errors_show_names_on_one_line() -> None:

@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 import yaml
 from yaml.constructor import SafeConstructor
 
+from aisio.escapes import one_line
+
 MOST_ALIASED = 100_000
 """Values that the aliases of a file may stand for together; a real catalog has some dozens."""
 DEEPEST = 20
@@ -54,12 +56,7 @@ class Problem(NamedTuple):
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}" if self.line else str(self.file)
         names = (_cut(name) for name in (self.tag, self.field) if name)
-        return _printable(": ".join([place, *names, " ".join(self.text.split())]))
-
-
-def _printable(text: str) -> str:
-    """Escape what is no character to be seen: a terminal might obey it."""
-    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)
+        return one_line(": ".join([place, *names, " ".join(self.text.split())]))
 
 
 def _cut(name: str) -> str:

@@ -15,6 +15,7 @@ from aisio.cli.cluster import Cluster
 from aisio.cli.failures import CommandGroup
 from aisio.cli.one_by_one import OneByOne
 from aisio.cli.output import printable, write_lines
+from aisio.escapes import one_line
 
 if TYPE_CHECKING:
     from aisio.catalog import Catalog, NamedSource, Resource
@@ -59,12 +60,12 @@ def check(folders: tuple[Path, ...]) -> None:
     folders = folders or default_folders()
     for folder in folders if is_set("AISIO_CATALOG") else ():
         if not folder.exists():
-            click.echo(f"warning: {printable(str(folder))}: there is no such folder", err=True)
+            click.echo(f"warning: {one_line(str(folder))}: there is no such folder", err=True)
     found = check_catalog(*folders)
     for unknown in found.unknown:
-        click.echo(f"warning: {printable(str(unknown))}", err=True)
+        click.echo(f"warning: {one_line(str(unknown))}", err=True)
     for problem in found.problems:
-        click.echo(printable(str(problem)), err=True)
+        click.echo(one_line(str(problem)), err=True)
     if found.problems:
         raise click.exceptions.Exit(1)
     sources = sum(_is_source(entry) for entry in found.entries.values())

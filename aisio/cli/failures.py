@@ -24,6 +24,7 @@ from aisio.cli.standard_streams import (
     stdout_has_no_reader,
 )
 from aisio.errors import AisioError, CatalogError
+from aisio.escapes import visible
 from aisio.redaction import redacted
 
 INTERRUPTED = 130
@@ -77,7 +78,7 @@ def error_handler(*, show_traceback: bool = False) -> Iterator[None]:
             discard(sys.stdout)
             sys.exit(0)
         if show_traceback:
-            click.echo(redacted(traceback.format_exc()), err=True, nl=False)
+            click.echo(visible(redacted(traceback.format_exc())), err=True, nl=False)
         tell(*_lines(error))
         sys.exit(error.exit_code if isinstance(error, click.ClickException) else 1)
 

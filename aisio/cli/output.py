@@ -14,21 +14,15 @@ from typing import Any, TextIO
 import click
 
 from aisio.cli.standard_streams import binary_stdout, discard
+from aisio.escapes import ODD_BYTES, one_line
 from aisio.redaction import redacted
 
-_ESCAPES = {code: f"\\x{code:02x}" for code in [*range(32), *range(127, 160)]} | {
-    # Line and paragraph separators, and what changes the direction of text.
-    code: f"\\u{code:04x}"
-    for code in [*range(0x2028, 0x202F), *range(0x2066, 0x206A)]
-}
-_LINE_ESCAPES = {code: shown for code, shown in _ESCAPES.items() if code != ord("\t")}
-_BYTE_ESCAPES = {0xDC00 + byte: f"\\x{byte:02x}" for byte in range(128, 256)}
-"""For bytes that are not UTF-8, as Python holds them: some terminals obey those of 0x80 to 0x9f."""
+_IN_A_LINE = ODD_BYTES | {"\t"}
 
 
 def printable(text: str) -> str:
-    r"""Return text as one line, control characters as \x0a: a terminal might obey them."""
-    return text if text.isprintable() else text.translate(_ESCAPES)
+    """Return text as one line, for `write_lines`, which sees to the odd bytes of local names."""
+    return one_line(text, keep=ODD_BYTES)
 
 
 def tell(text: str, *more: str) -> None:
@@ -38,7 +32,7 @@ def tell(text: str, *more: str) -> None:
         text: The note.
         more: Further lines, indented.
     """
-    lines = [printable(redacted(line)) for line in (text, *more)]
+    lines = [one_line(redacted(line)) for line in (text, *more)]
     try:
         click.echo("aisio: " + "\n  ".join(lines), err=True)
     except OSError:  # nobody reads it, but there is the status
@@ -99,9 +93,9 @@ def write_lines(lines: Iterable[str], *, at_once: bool = False) -> None:
     with binary_stdout() as out:
         is_terminal = out.isatty()
         at_once = at_once or is_terminal
-        escapes = _LINE_ESCAPES | _BYTE_ESCAPES if is_terminal else _LINE_ESCAPES
+        kept = "\t" if is_terminal else _IN_A_LINE
         for number, line in enumerate(lines):
-            shown = line if line.isprintable() else line.translate(escapes)
+            shown = one_line(line, keep=kept)
             out.write(f"{shown}\n".encode("utf-8", "surrogateescape"))
             if at_once or number == 0:
                 out.flush()
@@ -141,7 +135,7 @@ def byte_progress(total: int | None, title: str) -> Iterator[Callable[[int], Non
         return
     from tqdm import tqdm
 
-    bar = tqdm(total=total, desc=printable(title), unit="B", unit_scale=True, leave=False)
+    bar = tqdm(total=total, desc=one_line(title), unit="B", unit_scale=True, leave=False)
 
     def show(done: int) -> None:
         bar.update(done - bar.n)

@@ -128,7 +128,7 @@ def test_names_cannot_speak_to_the_terminal(run, folder):
     """A name with control characters is one line."""
     folder.mkdir()
     (folder / "None-a\nb\x1b[2J").write_bytes(b"")
-    assert run("cache", "list").stdout.endswith("\tNone-a\\x0ab\\x1b[2J\n")
+    assert run("cache", "list").stdout.endswith("\tNone-a\\nb\\x1b[2J\n")
 
 
 def test_a_folder_that_cannot_be_is_a_clear_error(run, tmp_path, monkeypatch):

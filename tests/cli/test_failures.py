@@ -134,7 +134,7 @@ def test_without_an_endpoint_the_error_says_how_to_name_one(run, monkeypatch):
 @pytest.mark.parametrize(
     ("error", "line"),
     [
-        (TruncatedError("cut\nshort"), "aisio: error: cut\\x0ashort\n"),
+        (TruncatedError("cut\nshort"), "aisio: error: cut\\nshort\n"),
         (FileNotFoundError(2, "No such file", "a.txt"), "aisio: error: a.txt: No such file\n"),
         (OSError("the disk is gone"), "aisio: error: the disk is gone\n"),
     ],

@@ -140,7 +140,7 @@ def test_a_prefix_of_nothing_is_an_error(run, objects, files, monkeypatch):
 def test_a_name_cannot_break_a_line(run, bucket):
     """Line ends are shown as text; --json has the name as it is."""
     bucket.object("two\nlines").put(b"")
-    assert run("ls", "ais://cli-data").stdout == "ais://cli-data/two\\x0alines\n"
+    assert run("ls", "ais://cli-data").stdout == "ais://cli-data/two\\nlines\n"
     assert rows(run("ls", "--json", "ais://cli-data"))[0]["name"] == "two\nlines"
 
 
