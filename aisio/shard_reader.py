@@ -6,6 +6,7 @@ Name and arguments are those of the official `aistore.pytorch`; what was added i
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from functools import partial
@@ -20,6 +21,7 @@ from aisio.errors import (
     ShardError,
     TruncatedError,
 )
+from aisio.escapes import one_line
 from aisio.extras import missing_extra
 from aisio.placing import Split, Splitting, check_length, check_split
 from aisio.quarantine import Quarantine, SkippedShard
@@ -77,7 +79,8 @@ class AISShardReader(Splitting, IterableDataset[tuple[str, ZeroDict]]):
             samples: "raise" a ShardError, or "add" it from there on, with a warning. torch's
             default collate drops it from the batch in which it is added.
         full_key: Yield the whole key, which is the path of the sample's files up to the first dot
-            of the last part ("n01440764/1"), and not its last part alone ("1").
+            of the last part ("n01440764/1"), and not its last part alone ("1"). None is False, with
+            one warning where samples lie in different folders.
         interleaved: Accept shards whose samples' files do not lie side by side; a whole shard is
             then held in memory.
         on_error: What a bad shard does: "raise", or "skip" what is left of it, with a warning in
@@ -122,7 +125,7 @@ class AISShardReader(Splitting, IterableDataset[tuple[str, ZeroDict]]):
         *,
         keys: Sequence[str] | None = None,
         new_fields: NewFields = "raise",
-        full_key: bool = False,
+        full_key: bool | None = None,
         interleaved: bool = False,
         on_error: Literal["raise", "skip"] = "raise",
         prefetch_bytes: int = PREFETCH_BYTES,
@@ -180,7 +183,10 @@ class AISShardReader(Splitting, IterableDataset[tuple[str, ZeroDict]]):
                 shards = stack.enter_context(Prefetch(shards, self._prefetch_bytes))
             # Closed here and now: an error keeps its frames, and theirs, for as long as it is kept.
             samples = stack.enter_context(closing(self._samples(shards)))
+            folders = _FolderWatch(type(self).__name__) if self._full_key is None else None
             for sample in self._padder.pad(samples):
+                if folders is not None:
+                    folders.see(sample)
                 assert isinstance(sample.fields, ZeroDict)
                 yield sample.key if self._full_key else sample.basename, sample.fields
 
@@ -248,6 +254,35 @@ class AISShardReader(Splitting, IterableDataset[tuple[str, ZeroDict]]):
             if self._quarantine is None or _is_of_the_way(error):
                 raise
         return count
+
+
+class _FolderWatch:
+    """Warns, once, where samples lie in different folders, which their basenames do not tell.
+
+    Args:
+        reader: Name of the class that reads, to begin the warning with.
+    """
+
+    def __init__(self, reader: str) -> None:
+        self._reader = reader
+        self._first: str | None = None
+        self._is_told = False
+
+    def see(self, sample: Sample) -> None:
+        """Look at the next sample."""
+        folder = sample.key[: -len(sample.basename)]
+        if folder == self._first or self._is_told:
+            return
+        if self._first is None:
+            self._first = folder
+            return
+        self._is_told = True
+        warnings.warn(
+            f"<{self._reader}> {one_line(sample.url)}: samples lie in different folders, as"
+            f" {self._first!r} and {folder!r}, and the basenames that are yielded do not tell in"
+            " which: pass full_key=True for whole keys, or full_key=False if that is meant",
+            stacklevel=3,
+        )
 
 
 def _is_of_the_way(error: AisioError) -> bool:

@@ -96,7 +96,16 @@ def test_the_whole_key_is_given_where_it_is_asked_for(tmp_path):
     write_shard(tmp_path / "a.tar", {"./n01440764/1.v2.JPEG": b"a", "n02102040/1.v2.JPEG": b"b"})
     keys = [key for key, _ in AISShardReader(tmp_path, full_key=True)]
     assert keys == ["n01440764/1", "n02102040/1"]
-    assert [basename for basename, _ in AISShardReader(tmp_path)] == ["1", "1"]
+    assert [basename for basename, _ in AISShardReader(tmp_path, full_key=False)] == ["1", "1"]
+    with pytest.warns(UserWarning, match=r"^<AISShardReader> .*'n01440764/' and 'n02102040/'"):
+        assert [basename for basename, _ in AISShardReader(tmp_path)] == ["1", "1"]
+
+
+def test_one_folder_for_all_samples_is_no_loss(tmp_path):
+    """Then the basename tells as much as the key, and there is nothing to warn of."""
+    for shard in "ab":
+        write_shard(tmp_path / f"{shard}.tar", {f"train/{shard}.jpg": b"a"})
+    assert [basename for basename, _ in AISShardReader(tmp_path)] == ["a", "b"]
 
 
 def test_a_rare_member_does_no_harm_where_it_is_not_wanted(tmp_path):
@@ -120,7 +129,10 @@ def test_folders_readmes_and_dots_do_no_harm(tmp_path):
         tmp_path / "a.tar",
         {"v1.0/x.jpg": b"1", "v1.0/README": b"r", "w/x.jpg": b"2", "w/x.left.png": b"3"},
     )
-    got = [(basename, dict(fields)) for basename, fields in iter(AISShardReader(tmp_path))]
+    got = [
+        (basename, dict(fields))
+        for basename, fields in iter(AISShardReader(tmp_path, full_key=False))
+    ]
     assert got == [("x", {"jpg": b"1", "left.png": b""}), ("x", {"jpg": b"2", "left.png": b"3"})]
 
 
