@@ -15,15 +15,18 @@ from __future__ import annotations
 import logging
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from aisio.errors import StorageError
 from aisio.files import PARTIAL_SUFFIX
 from aisio.left_out import LeftOut
 
 _log = logging.getLogger(__name__)
+
+
+BadLink: TypeAlias = Callable[[str, StorageError], None]
 
 
 class Found(NamedTuple):
@@ -41,7 +44,12 @@ class Found(NamedTuple):
 
 
 def walk(
-    folder: str, name: str = "", *, prefix: str = "", start_after: str = ""
+    folder: str,
+    name: str = "",
+    *,
+    prefix: str = "",
+    start_after: str = "",
+    on_error: BadLink | None = None,
 ) -> Iterator[Found]:
     """Walk the files below a folder, lazily.
 
@@ -50,14 +58,16 @@ def walk(
         name: Full name of the folder, with "/" behind it; "" for the root.
         prefix: What names must begin with, counted from the folder.
         start_after: Leave out full names up to and including this one.
+        on_error: Is called with the full name and the error of a link that leads to no file, or in
+            a circle; then the walk goes on. Without it the error is raised.
 
     Raises:
         OSError: A folder cannot be read.
-        StorageError: A link leads to no file, or in a circle.
+        StorageError: A link leads to no file, or in a circle, and there is no `on_error`.
     """
     left_out = LeftOut()
     # A stack of our own: a folder may be deeper than Python's has room for.
-    open_folders = [_entries(_Folder(folder, name, prefix, ()), start_after, left_out)]
+    open_folders = [_entries(_Folder(folder, name, prefix, ()), start_after, left_out, on_error)]
     while open_folders:
         step = next(open_folders[-1], None)
         if step is None:
@@ -65,7 +75,7 @@ def walk(
         elif isinstance(step, Found):
             yield step
         else:
-            open_folders.append(_entries(step, start_after, left_out))
+            open_folders.append(_entries(step, start_after, left_out, on_error))
     if left_out:
         _warn_once(f"{folder}: {left_out}")
 
@@ -91,7 +101,12 @@ class _Folder(NamedTuple):
     parents: tuple[tuple[int, int], ...]
 
 
-def _entries(folder: _Folder, start_after: str, left_out: LeftOut) -> Iterator[Found | _Folder]:
+def _entries(
+    folder: _Folder,
+    start_after: str,
+    left_out: LeftOut,
+    on_error: BadLink | None,
+) -> Iterator[Found | _Folder]:
     here = os.stat(folder.path)  # noqa: PTH116 - paths are strings: Path objects would cost more
     if (here.st_dev, here.st_ino) in folder.parents:
         left_out.add(folder.path, "links to a folder that they are in")
@@ -106,10 +121,18 @@ def _entries(folder: _Folder, start_after: str, left_out: LeftOut) -> Iterator[F
             if full > start_after or start_after.startswith(full):
                 yield _Folder(entry.path, full, rest if slash else "", chain)
         elif full > start_after:
-            if entry.is_file():
-                yield Found(full, entry.path, entry.stat())
+            try:
+                kind = "" if entry.is_file() else _kind(entry)
+            except OSError as error:
+                dead = _dead_link(entry, error.strerror)
+                if on_error is None:
+                    raise dead from error
+                on_error(full, dead)
+                continue
+            if kind:
+                left_out.add(entry.path, kind)
             else:
-                left_out.add(entry.path, _kind(entry))
+                yield Found(full, entry.path, entry.stat())
 
 
 def _sorted_entries(folder: str, start: str) -> list[tuple[str, os.DirEntry[str]]]:
@@ -127,16 +150,13 @@ def _sorted_entries(folder: str, start: str) -> list[tuple[str, os.DirEntry[str]
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
-    except OSError as error:
-        raise _dead_link(entry, error.strerror) from error
+    except OSError:  # a link in a circle: an error when its turn comes
+        return False
 
 
 def _kind(entry: os.DirEntry[str]) -> str:
     """Say what an entry is that is neither folder nor file."""
-    try:
-        mode = entry.stat().st_mode
-    except OSError as error:
-        raise _dead_link(entry, error.strerror) from error
+    mode = entry.stat().st_mode
     kinds = ((stat.S_ISFIFO, "pipes"), (stat.S_ISSOCK, "sockets"))
     return next((kind for is_kind, kind in kinds if is_kind(mode)), "devices")
 

@@ -1,28 +1,20 @@
-"""Fresh bytes that are filled in place: what is read need not be copied to become `bytes`."""
+"""Fresh bytes that are filled in place: what is read need not be copied to become `bytes`.
+
+The memory is a BytesIO's. An error's traceback keeps the local variables of the frames that it came
+through, and with them slices of that memory, often in a cycle. Where the garbage collector meets
+such slices, Python 3.13 reports an error in closing the BytesIO, and 3.12 crashes. So whoever fills
+a buffer and fails lets go of these frames.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
 from io import BytesIO
+from traceback import clear_frames
 
 from aisio.errors import StorageError
 
-__all__ = ["fresh_bytes"]
-
-
-class _Memory(BytesIO):
-    """A BytesIO that goes quietly where the traceback of an error still holds slices of it.
-
-    Python 3.13 tells of any error that the collector meets in closing a file.
-    """
-
-    __slots__ = ()
-
-    def close(self) -> None:
-        """Free the memory, unless slices of it are held: then it goes with them."""
-        with suppress(BufferError):
-            super().close()
+__all__ = ["forget_frames", "fresh_bytes"]
 
 
 def fresh_bytes(size: int, fill: Callable[[memoryview], int], about: str = "a reply") -> bytes:
@@ -32,7 +24,8 @@ def fresh_bytes(size: int, fill: Callable[[memoryview], int], about: str = "a re
 
     Args:
         size: How many there are at most.
-        fill: Fills a prefix of what it is given, and returns its length.
+        fill: Fills a prefix of what it is given, and returns its length. An error that it makes
+            good must go through `forget_frames`.
         about: What is read, for errors.
 
     Returns:
@@ -42,12 +35,31 @@ def fresh_bytes(size: int, fill: Callable[[memoryview], int], about: str = "a re
         StorageError: There is not so much memory.
     """
     try:
-        memory = _Memory(bytes(size))
+        memory = BytesIO(bytes(size))
     except (MemoryError, OverflowError):
         raise StorageError(
             f"GET {about}: there is no memory for the {size:,} bytes that it is said to have; if "
             f"it has them, read it by parts, with stream(), open() or get(into=)"
         ) from None
     with memory.getbuffer() as view:
-        count = fill(view)
+        try:
+            count = fill(view)
+        except BaseException as error:
+            for cause in _causes(error):
+                clear_frames(cause.__traceback__)
+            raise
     return memory.getvalue() if count == size else memory.getvalue()[:count]
+
+
+def forget_frames(error: BaseException) -> None:
+    """Take the tracebacks from an error that is kept or made good, and from what led to it."""
+    for cause in _causes(error):
+        cause.__traceback__ = None
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error, and what it was raised from; not what a caller may be dealing with."""
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__

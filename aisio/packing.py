@@ -28,7 +28,7 @@ import msgspec
 
 from aisio.client import Client
 from aisio.errors import ConfigError, ConflictError, NotFoundError, ShardError, StorageError
-from aisio.folders import walk
+from aisio.folders import BadLink, walk
 from aisio.records import Checksum
 from aisio.shard_file import ShardFile
 from aisio.shards import split_name
@@ -257,14 +257,18 @@ def write_shards(
             store.delete(url.with_name(name), missing_ok=True)
 
 
-def walk_folder(folder: Path) -> Iterator[FolderFile]:
+def walk_folder(folder: Path, *, on_error: BadLink | None = None) -> Iterator[FolderFile]:
     """Walk the regular files below a folder, links followed, hidden ones included.
+
+    Args:
+        folder: Where to look.
+        on_error: See `walk`.
 
     Raises:
         StorageError: The folder cannot be read, or a link leads to no file.
     """
     try:
-        for found in walk(str(folder)):
+        for found in walk(str(folder), on_error=on_error):
             yield FolderFile(found.name, found.stat.st_size)
     except OSError as error:
         raise StorageError(f"{error.filename or folder}: {error.strerror}") from error

@@ -10,7 +10,7 @@ from typing import Protocol
 from urllib3.exceptions import ProtocolError
 
 from aisio.buffered_socket import BufferedSocket
-from aisio.fresh_bytes import fresh_bytes
+from aisio.fresh_bytes import forget_frames, fresh_bytes
 from aisio.reply_head import LONGEST_HEAD_BYTES, BadReply, Head, is_field, parse_chunk_size
 
 __all__ = ["PlainReply"]
@@ -110,6 +110,7 @@ class PlainReply:
         self.close()
         if not got:
             raise error
+        forget_frames(error)
         self._failure = error
 
     def _receive(self, view: memoryview) -> int:

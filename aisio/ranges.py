@@ -177,7 +177,13 @@ def read_bytes(body: Body) -> bytes:
     left = body.left_bytes
     if left is None or left < PARALLEL_FROM_BYTES or body.parts is None:
         return body.readall()
-    return fresh_bytes(left, lambda view: read_out(body, BufferTarget(view)), body.info.url)
+
+    def fill(view: memoryview) -> int:
+        target = BufferTarget(view)
+        with target.view:  # see fresh_bytes: whoever still knows the target has no view any more
+            return read_out(body, target)
+
+    return fresh_bytes(left, fill, body.info.url)
 
 
 def read_out(body: Body, target: Target, *, show: Callable[[int], None] | None = None) -> int:

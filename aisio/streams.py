@@ -19,7 +19,7 @@ from aisio.errors import (
     TruncatedError,
     UnavailableError,
 )
-from aisio.fresh_bytes import fresh_bytes
+from aisio.fresh_bytes import forget_frames, fresh_bytes
 from aisio.least_rate import LeastRate
 from aisio.records import Checksum, ObjectInfo
 from aisio.stats import here
@@ -294,6 +294,7 @@ class Body(io.RawIOBase):
         """Go on behind the last good byte, or end this body with the error."""
         self._raw.close()
         if self._resume is not None:
+            forget_frames(error)
             try:
                 self._raw = self._resume(self._got, error)
             except StorageError:

@@ -228,7 +228,7 @@ def test_what_nobody_reads_any_more_is_cut() -> None:
         found.item.client.requests.close()
         found.target.wait_for_ends()
         found.proxy.wait_for_ends()
-        assert open_files() == before
+        assert open_files() <= before  # what others left may have ended meanwhile
 
 
 def test_a_forked_copy_of_an_iteration_takes_no_answers() -> None:

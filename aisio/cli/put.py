@@ -14,7 +14,7 @@ from aisio.cli.cluster import DESTINATION, FILE_PATH, Cluster, bucket_hint
 from aisio.cli.one_by_one import OneByOne
 from aisio.cli.output import byte_progress
 from aisio.cli.standard_streams import binary_stdin
-from aisio.errors import AccessError, ConfigError, NotFoundError
+from aisio.errors import AccessError, ConfigError, NotFoundError, StorageError
 from aisio.urls import ObjectUrl
 
 if TYPE_CHECKING:
@@ -66,7 +66,12 @@ def _put_all(store: Store, folder: Path, url: ObjectUrl) -> None:
     from aisio.packing import walk_folder
 
     files = OneByOne("files", fatal=(NotFoundError, AccessError))
-    for found in walk_folder(folder):
+
+    def note(name: str, error: StorageError) -> None:
+        with files.going_on(name):
+            raise error
+
+    for found in walk_folder(folder, on_error=note):
         with files.going_on(found.name):
             _put(store, folder / found.name, url.join(found.name))
     if not files.count:
