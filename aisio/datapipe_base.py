@@ -9,9 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from multiprocessing.context import get_spawning_popen
+from multiprocessing.reduction import ForkingPickler
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
 
 T = TypeVar("T", bound=type)
+_STAYS_HERE = (
+    "a stream of ais_load_files cannot be sent to another process: read() it in the worker, and "
+    "send its bytes"
+)
 
 if TYPE_CHECKING:
     from torch.utils.data import IterDataPipe
@@ -89,6 +95,28 @@ class Stream(StreamWrapper):
 
 def _call_of(_held: Stream, method: Callable[..., Any], *given: Any, **named: Any) -> Any:
     return method(*given, **named)
+
+
+def _refuse_at_the_receiver(stream: Stream) -> tuple[Callable[[str], NoReturn], tuple[str]]:
+    """Have the process that a stream is sent to raise the error.
+
+    The sender's thread behind a queue would print it and send nothing, and a DataLoader would wait
+    for ever for that batch.
+
+    Raises:
+        TypeError: The stream is given to a process that is being started.
+    """
+    if get_spawning_popen() is not None:
+        _refuse(_STAYS_HERE)
+    return _refuse, (_STAYS_HERE,)
+
+
+def _refuse(text: str) -> NoReturn:
+    raise TypeError(text)
+
+
+# For what goes through queues and pipes; `pickle` and `copy` treat streams as before.
+ForkingPickler.register(Stream, _refuse_at_the_receiver)
 
 
 def functional_names(*names: str) -> Callable[[T], T]:

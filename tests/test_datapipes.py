@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import pickle
 
 import pytest
@@ -81,6 +82,14 @@ def test_a_stream_stays_open_while_it_is_read(folder):
     lines = [line for line in next(iter(pipe))[1]]  # noqa: C416
     line = next(next(iter(pipe))[1])
     assert (data, lines, line) == (b"obj0", [b"obj0"], b"obj0")
+
+
+def test_a_stream_cannot_be_given_to_a_process(folder):
+    """The process that starts the other one raises the error."""
+    _, stream = next(iter(AISFileLoader([folder + "obj0"])))
+    process = multiprocessing.get_context("spawn").Process(target=len, args=(stream,))
+    with pytest.raises(TypeError, match=r"read\(\) it in the worker"):
+        process.start()
 
 
 def test_streams_close_when_dropped(folder):

@@ -68,6 +68,17 @@ def test_they_compose_with_torchs_own(folder, workers, context):
     assert Counter(name for batch in loader for name, _ in batch) == Counter(NAMES)
 
 
+@pytest.mark.parametrize("context", ["spawn", "fork"])
+def test_a_worker_that_sends_a_stream_is_an_error(folder, context):
+    """The loader raises it; it would wait for ever for a batch that no queue can carry."""
+    pipe = IterableWrapper([folder]).ais_list_files().ais_load_files()
+    loader = DataLoader(
+        pipe, batch_size=None, num_workers=1, multiprocessing_context=context, timeout=120
+    )
+    with pytest.raises(TypeError, match=r"read\(\) it in the worker"):
+        next(iter(loader))
+
+
 _WITHOUT_DATAPIPES = """
 import sys
 import torch.utils.data
