@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from aisio.errors import ConfigError, NotFoundError, ShardError
+from aisio.errors import ConfigError, ShardError
+from aisio.nothing_found import no_name_begins_so
 from aisio.records import ByteRange, ObjectInfo
 from aisio.shards import read_samples
 from aisio.source_kinds import PrefixSource, Source, url_of
@@ -159,7 +160,7 @@ def run_source_trials(source: Source, about: str, limits: Limits) -> Iterator[Tr
 
     listing = _trial("list", entries, limits.turns)
     if not infos:
-        raise NotFoundError(f"{about}: no object has a name that begins so", url=about)
+        raise no_name_begins_so(about)
     yield listing
     shards = [info for info in infos if info.name.endswith(".tar")]
     objects = [info for info in infos if not info.name.endswith((".tar", "/"))]

@@ -50,13 +50,24 @@ from aisio.wire.messages import object_http_url
 if TYPE_CHECKING:
     from aisio.catalog.folder import Catalog
 
-__all__ = ["SCHEME", "CatalogLike", "CatalogSource", "find_source", "names_source", "store_at"]
+__all__ = [
+    "PATH_HINT",
+    "SCHEME",
+    "CatalogLike",
+    "CatalogSource",
+    "find_source",
+    "names_source",
+    "store_at",
+]
 
 CatalogLike: TypeAlias = "Catalog | str | os.PathLike[str]"
 """A catalog, or a folder of catalog files."""
 
 SCHEME = "catalog://"
 """What a name may begin with, and must on the command line."""
+
+PATH_HINT = "a local folder is given as a pathlib.Path"
+"""What to say of a text that is no URL, where Python takes a source."""
 
 # Not "aws:bucket/x", whose "//" is missing, nor paths as "./x", "../x" and "~/x".
 _NAME = re.compile(r"[^/:.~][^/:]*/[^/]+")
@@ -97,7 +108,7 @@ def find_source(
         if name.startswith(SCHEME):
             raise
         raise UrlError(
-            f"{error}; as a URL: {_why_no_url(name)}; a local folder is given as a pathlib.Path",
+            f"{error}; as a URL: {_why_no_url(name)}; {PATH_HINT}",
             url=name,
         ) from None
     if not isinstance(entry, NamedSource):

@@ -8,7 +8,7 @@ from typing import TypeVar
 from aisio.errors import NotFoundError
 from aisio.left_out import LeftOut
 
-__all__ = ["nothing_found", "require_some"]
+__all__ = ["no_name_begins_so", "nothing_found", "pattern_hint", "require_some"]
 
 T = TypeVar("T")
 
@@ -31,6 +31,25 @@ def nothing_found(
     else:
         text = "there is no such object, nor one whose name begins so; look for a misspelt name"
     return NotFoundError(f"{where}: {text} (allow_empty=True reads nothing instead)", url=about)
+
+
+def no_name_begins_so(about: str, hint: str = "") -> NotFoundError:
+    """Return the error for a plain-string prefix of a command that matches nothing.
+
+    Args:
+        about: The URL or the name in a catalog, as it is shown to the user.
+        hint: What may have been meant; without it, what `pattern_hint` says.
+    """
+    told = hint or pattern_hint(about)
+    text = f"{about}: no object has a name that begins so"
+    return NotFoundError(f"{text}; {told}" if told else text, url=about)
+
+
+def pattern_hint(text: str) -> str:
+    """Return what to say to somebody who gave a command a pattern; "" where it is none."""
+    if not any(mark in text for mark in "*?[{"):
+        return ""
+    return "commands read '*', '?', '[' and '{' as text, only datasets and datapipes as patterns"
 
 
 def require_some(items: Iterator[T], about: str, *, prefix: str = "") -> Iterator[T]:

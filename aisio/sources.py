@@ -11,9 +11,9 @@ from typing import Any, Protocol, TypeAlias
 
 from aisio.catalog.entries import NamedSource
 from aisio.client import Bucket, Client, ObjectGroup
-from aisio.errors import ConfigError
+from aisio.errors import ConfigError, UrlError
 from aisio.left_out import LeftOut
-from aisio.named_sources import CatalogLike, CatalogSource, find_source, names_source
+from aisio.named_sources import PATH_HINT, CatalogLike, CatalogSource, find_source, names_source
 from aisio.nothing_found import nothing_found
 from aisio.official import adapt_official
 from aisio.records import ObjectInfo
@@ -112,7 +112,7 @@ def source(
     if isinstance(adapted, str) and names_source(adapted):
         return find_source(adapted, catalog, client=client, direct=direct)
     if isinstance(adapted, str):
-        url = ObjectUrl.parse(adapted)
+        url = _url(adapted)
         return url_source(store_for(url, client, direct=direct), url)
     if isinstance(adapted, os.PathLike):
         return _path_source(Path(adapted).resolve())
@@ -122,6 +122,15 @@ def source(
         f"a {type(what).__name__} is no source: "
         "pass a URL, URLs, a name in a catalog, a Path, a Bucket or an ObjectGroup"
     )
+
+
+def _url(text: str) -> ObjectUrl:
+    try:
+        return ObjectUrl.parse(text)
+    except UrlError as error:
+        if "://" in text:
+            raise
+        raise UrlError(f"{error}; {PATH_HINT}", url=text) from None
 
 
 def _path_source(path: Path) -> Source:

@@ -91,11 +91,13 @@ def _direct_error(what: str, about: str, host: str, error: Exception) -> Storage
     if isinstance(error, (requests.ReadTimeout, ReadTimeoutError)):
         return StoreTimeoutError(f"{what}: no bytes from {host} within the read timeout", url=about)
     if isinstance(error, (requests.exceptions.SSLError, SSLError)):
-        return AccessError(
-            f"{what}: TLS with {host} failed: {reason_of(error)}; "
-            f"set AIS_CLIENT_CA to the authority's PEM file",
-            url=about,
-        )
+        reason = reason_of(error)
+        # OpenSSL's name for a first record that is not TLS, as of a server that speaks plain http.
+        if "WRONG_VERSION_NUMBER" in reason:
+            help_ = "the server may speak plain http: is https:// right?"
+        else:
+            help_ = "set AIS_CLIENT_CA to the authority's PEM file"
+        return AccessError(f"{what}: TLS with {host} failed: {reason}; {help_}", url=about)
     if isinstance(error, requests.TooManyRedirects):
         return StorageError(f"{what}: {error}", url=about)
     return _unavailable(what, about, host, error)

@@ -6,7 +6,7 @@ import pytest
 
 from aisio.errors import NotFoundError
 from aisio.left_out import LeftOut
-from aisio.nothing_found import nothing_found, require_some
+from aisio.nothing_found import no_name_begins_so, nothing_found, require_some
 
 
 def test_items_pass_until_there_is_none():
@@ -25,3 +25,10 @@ def test_the_text_says_what_is_there_and_what_to_do():
     assert "ais://b, prefix 't/*'" in str(nothing_found("ais://b", prefix="t/*"))
     assert "'*' stands for no '/'" in str(nothing_found("ais://b/*"))
     assert "allow_empty=True" in str(nothing_found("ais://b/"))
+
+
+@pytest.mark.parametrize("url", ["ais://b/*.jpg", "ais://b/{a,b}", "ais://b/00[0-3]"])
+def test_a_pattern_in_a_command_is_told(url):
+    """Commands take plain-string prefixes, and say so where a pattern matches nothing."""
+    assert "as text" in str(no_name_begins_so(url))
+    assert "as text" not in str(no_name_begins_so("ais://b/trian/"))

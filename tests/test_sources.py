@@ -371,3 +371,13 @@ def test_nothing_left_says_what_was_left_out(tmp_path):
     (tmp_path / "a.idx").write_bytes(b"")
     with pytest.raises(NotFoundError, match=r"left out 1 \(no tar\): '.*a.idx'"):
         list(SourceSet(tmp_path, owner="X", wanted=Tars()).list())
+
+
+@pytest.mark.parametrize("text", ["photos", "./photos/", "photos/train", "/data/photos"])
+def test_a_local_path_as_text_is_told_how_to_give_it(text):
+    """A text is a URL or a name; a local folder is a pathlib.Path."""
+    with pytest.raises(UrlError, match=r"pathlib\.Path"):
+        source(text)
+    with pytest.raises(UrlError) as caught:
+        source("ftp://host/x")
+    assert "pathlib" not in str(caught.value)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from aisio.errors import AisioError, NotFoundError, UrlError
+from aisio.nothing_found import no_name_begins_so, pattern_hint
 from aisio.urls import ALIASES, FILE, MEMORY, ObjectUrl
 
 if TYPE_CHECKING:
@@ -77,12 +78,14 @@ class Cluster:
         try:
             yield
         except NotFoundError as error:
-            hint = SCHEME_HINT if url.provider == FILE else self._folder_hint(url)
+            hint = SCHEME_HINT if url.provider == FILE else self._name_hint(url)
             if not hint:
                 raise
             raise _with_hint(error, hint) from error
 
-    def _folder_hint(self, url: ObjectUrl) -> str:
+    def _name_hint(self, url: ObjectUrl) -> str:
+        if hint := pattern_hint(url.name):
+            return hint
         with suppress(AisioError):
             folder = url.with_name(f"{url.name}/")
             if next(iter(self.store(url).list(folder)), None) is not None:
@@ -93,9 +96,7 @@ class Cluster:
         """Return the error of a bucket that is not there, or a prefix that matches nothing."""
         if not url.name and url.provider != FILE:
             return NotFoundError(f"{url}: there is no such bucket", url=str(url))
-        hint = f"; {SCHEME_HINT}" if url.provider == FILE else ""
-        text = f"{url}: no object has a name that begins so{hint}"
-        return NotFoundError(text, url=str(url))
+        return no_name_begins_so(str(url), SCHEME_HINT if url.provider == FILE else "")
 
 
 @contextmanager

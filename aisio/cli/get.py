@@ -16,7 +16,7 @@ from aisio.cli.named import SOURCE, CatalogName
 from aisio.cli.one_by_one import OneByOne
 from aisio.cli.output import byte_progress
 from aisio.cli.standard_streams import binary_stdout
-from aisio.errors import ConfigError, ConflictError, NotFoundError, TruncatedError
+from aisio.errors import ConfigError, ConflictError, TruncatedError
 from aisio.urls import ObjectUrl
 
 if TYPE_CHECKING:
@@ -103,6 +103,7 @@ def copy(body: Body, out: BinaryIO, show: Callable[[int], None] | None = None) -
 
 
 def _get_all(source: Source, about: str, folder: Path) -> None:
+    from aisio.nothing_found import no_name_begins_so
     from aisio.source_kinds import MixedSource
 
     mixed = isinstance(source.unpinned, MixedSource)
@@ -119,7 +120,7 @@ def _get_all(source: Source, about: str, folder: Path) -> None:
             _check_place(path, folder, root, info.url)
             _replace(path, partial(source.get, info), path.name)
     if not objects.count:
-        raise NotFoundError(f"get {about}: no object has a name that begins so", url=about)
+        raise no_name_begins_so(about)
     objects.finish()
 
 
