@@ -79,7 +79,7 @@ class Cluster:
             yield
         except NotFoundError as error:
             hint = SCHEME_HINT if url.provider == FILE else self._name_hint(url)
-            if not hint:
+            if not hint or hint in str(error):
                 raise
             raise _with_hint(error, hint) from error
 

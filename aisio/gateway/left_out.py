@@ -56,7 +56,7 @@ class LeftOut:
         if new:
             count = sum(map(len, new.values()))
             told = "; ".join(_describe(why, paths) for why, paths in sorted(new.items()))
-            _log.warning("left out, served to nobody: %d names: %s", count, told)
+            _log.warning("not served: %d names: %s", count, told)
 
 
 def link_status(beneath: Beneath, path: str, left_out: LeftOut) -> os.stat_result | None:

@@ -292,7 +292,7 @@ _STATUS_ERRORS: Mapping[int, type[StorageError]] = {
 
 _HINTS: Mapping[int, str] = {
     401: "pass a valid token, or set AIS_AUTHN_TOKEN",
-    403: "this token may not do that",
+    403: "this token, or a request without one, may not do that",
     407: "the HTTP proxy asks for a user name and password: HTTP_PROXY=http://user:password@host",
     507: "the store is out of space",
 }

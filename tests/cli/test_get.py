@@ -120,6 +120,15 @@ def test_a_folder_of_objects_needs_recursion(run, bucket, here):
         assert done.exit_code == status
         assert "--recursive" in done.stderr
     assert "--recursive" not in run("get", "ais://cli-data/val").stderr
+
+
+def test_a_pattern_is_told_that_commands_have_none(run, bucket):
+    """Once, with and without --recursive."""
+    bucket.object("a.jpg").put(b"a")
+    for flags in ([], ["-r"]):
+        done = run("get", *flags, "ais://cli-data/*.jpg")
+        assert done.exit_code == 1
+        assert done.stderr.count("as text") == 1
     assert names(here) == []
 
 
