@@ -122,7 +122,7 @@ def test_a_folder_of_objects_needs_recursion(run, bucket, here):
     assert "--recursive" not in run("get", "ais://cli-data/val").stderr
 
 
-def test_a_pattern_is_told_that_commands_have_none(run, bucket):
+def test_a_pattern_is_told_that_commands_have_none(run, bucket, here):
     """Once, with and without --recursive."""
     bucket.object("a.jpg").put(b"a")
     for flags in ([], ["-r"]):
