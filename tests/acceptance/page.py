@@ -19,9 +19,10 @@ _ID_IN_TEXT = re.compile(r"\b([A-Z]{3}-\d\d)\b")
 
 TOP = """# What aisio has in common with other systems
 
-aisio covers what these systems do, and corrects their defects: lines marked with "!". Each line
-names the tests that show it. This page is made from the tests by `python -m tests.acceptance.page`,
-and a test keeps it current. A line is "tested" where there is at least one such test.
+What these systems do, line by line; "!" marks a line that corrects a defect of theirs. Each line
+names the tests that show that aisio does it, and is "tested" where there is at least one; "not yet"
+means that aisio does not do it. `python -m tests.acceptance.page` makes this page from the tests,
+and a test keeps it current.
 """
 
 HEAD = "| ID | what holds | state | tests |\n| --- | --- | --- | --- |\n"
