@@ -73,10 +73,10 @@ class Catalog(Mapping[str, Entry]):
             return self._entries[tag]
         near = ", ".join(map(repr, difflib.get_close_matches(tag, self._entries, n=3)))
         hint = f"; did you mean {near}?" if near else ""
-        raise CatalogError(f"{tag!r} is not in the catalog (read from {self._origin()}){hint}")
+        raise CatalogError(f"{tag!r} is not in the catalog (read from {self.origin()}){hint}")
 
-    def _origin(self) -> str:
-        """Name the folders, and say which of them do not exist."""
+    def origin(self) -> str:
+        """Return the names of its folders, as text; it says which of them do not exist."""
         said = (f"{folder}{'' if folder.exists() else ' (missing)'}" for folder in self.folders)
         return ", ".join(said) or "no folder"
 

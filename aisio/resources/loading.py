@@ -112,16 +112,17 @@ def load(
 
 
 def _find(tag: str, resources: Mapping[str, Any] | None, catalog: Catalog | None) -> Resource:
-    known = resources
+    known, origin = resources, ""
     if known is None:
         known = catalog if catalog is not None else default_catalog()
+        origin = f" The catalog was read from {known.origin()}."
     entry = known.get(tag)
     if isinstance(entry, NamedSource):
         raise CatalogError(f"Resource '{tag}' not found. It is a source: use aisio.source({tag!r})")
     if entry is None:
         near = difflib.get_close_matches(tag, known, n=3)
         hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
-        raise CatalogError(f"Resource '{tag}' not found.{hint}")
+        raise CatalogError(f"Resource '{tag}' not found.{hint}{origin}")
     return entry if isinstance(entry, Resource) else _converted(entry)
 
 

@@ -569,3 +569,10 @@ def test_a_bad_line_leaves_no_wrong_file(gateway, cache, fault):
         proxy.clear()
         assert load("team/file", resources=entry(url=URL), client=client).read_bytes() == DATA
         client.close()
+
+
+def test_an_unknown_tag_says_where_the_catalog_was_read_from(tmp_path):
+    """A folder that is missing is named as such, as AISIO_CATALOG may be misspelt."""
+    catalog = read_catalog(tmp_path / "nowhere")
+    with pytest.raises(CatalogError, match=r"not found\. .* read from .*/nowhere \(missing\)"):
+        load("team/file", catalog=catalog)
