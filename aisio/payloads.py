@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
@@ -37,6 +36,7 @@ class Payload:
         TypeError: Neither bytes nor a path nor a binary file.
         FileNotFoundError: The path names no file; raised on entry.
         ConfigError: The file is not empty and stands at its end; raised on entry.
+        StorageError: A file in non-blocking mode has no data now; raised on entry.
     """
 
     def __init__(self, data: PutData) -> None:
@@ -133,9 +133,27 @@ def _open_seekable(data: str | os.PathLike[str] | BinaryIO, stack: ExitStack) ->
         return data
     spool = tempfile.SpooledTemporaryFile(_SPOOLED_IN_MEMORY_BYTES)  # noqa: SIM115
     stack.enter_context(spool)
-    shutil.copyfileobj(data, spool, CHUNK_BYTES)
+    _copy_all(data, cast(BinaryIO, spool))
     spool.seek(0)
     return cast(BinaryIO, spool)
+
+
+def _copy_all(source: BinaryIO, out: BinaryIO) -> None:
+    """Copy a file from its position to its end.
+
+    Raises:
+        StorageError: It is in non-blocking mode and has no data now: its end is not known.
+    """
+    size = 0
+    # A buffered file that does not block gives what it has, and then None; the end is b"".
+    while (data := cast("bytes | None", source.read(CHUNK_BYTES))) != b"":
+        if data is None:
+            raise StorageError(
+                f"the file to store is in non-blocking mode and has no data now, behind byte "
+                f"{size:,}: nothing was stored; call os.set_blocking(file.fileno(), True) first"
+            )
+        out.write(data)
+        size += len(data)
 
 
 def _hides_its_size(file: BinaryIO) -> bool:

@@ -106,6 +106,21 @@ def test_a_pipe_is_spooled() -> None:
         assert read(payload) == read(payload) == b"through a pipe"
 
 
+@pytest.mark.parametrize("buffering", [0, -1])
+def test_a_pipe_without_data_is_not_taken_for_ended(buffering: int) -> None:
+    """In non-blocking mode a read gives None before the writer ends: the rest would be lost."""
+    read_end, write_end = os.pipe()
+    os.set_blocking(read_end, False)
+    os.write(write_end, b"a beginning")
+    with (
+        os.fdopen(write_end, "wb"),
+        os.fdopen(read_end, "rb", buffering) as pipe,
+        pytest.raises(StorageError, match=r"non-blocking mode .* behind byte 11: nothing was"),
+        Payload(pipe),
+    ):
+        pass
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
 def test_a_named_pipe_is_spooled(tmp_path: Path) -> None:
     """As /dev/stdin, it has a path and cannot seek."""
