@@ -5,8 +5,9 @@ Name and arguments are those of the official `aistore.pytorch`; what was added i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from itertools import groupby, islice
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, groupby, islice
 from typing import Any, Literal, TypeAlias
 
 from aisio.batches import BatchOptions, check_options
@@ -14,6 +15,7 @@ from aisio.client import Client
 from aisio.datasets import AISIterDataset
 from aisio.errors import ConfigError
 from aisio.in_flight import fetch_in_order
+from aisio.left_out import LeftOut
 from aisio.limits import is_whole
 from aisio.official import adapt_official
 from aisio.pace import Concurrency, Pace
@@ -23,6 +25,8 @@ from aisio.sources import PrefixMap, Source
 from aisio.stores import AisStore, DirectSettings
 
 __all__ = ["AISBatchIterDataset"]
+
+_log = logging.getLogger(__name__)
 
 _Listed: TypeAlias = "tuple[Source, ObjectInfo]"
 
@@ -52,7 +56,8 @@ class AISBatchIterDataset(AISIterDataset):
             of them. Workers beyond the number of sources have nothing to do.
         endpoint: The cluster's URL; without it AIS_ENDPOINT.
         direct: Read clouds (s3://, gs://, az://) round the cluster; settings say how.
-        missing: "raise" NotFoundError for an object that is gone since it was listed, or "skip" it.
+        missing: "raise" NotFoundError for an object that is gone since it was listed, or "skip" it,
+            with a warning in the log at the end.
         concurrency: How many batches each worker has under way, or the bounds within which to find
             out; without it at most 8 at first, then what the cluster does best with.
         length: What `len()` shall say; without it there is no length: see `count` and
@@ -66,7 +71,8 @@ class AISBatchIterDataset(AISIterDataset):
     Raises:
         ValueError: No source.
         NotFoundError: At iteration: a bucket does not exist, or a source has no object.
-        ConfigError: A batch size, length, split, output format or colocation that does not exist.
+        ConfigError: A batch size, length, split, missing=, output format or colocation that does
+            not exist.
     """
 
     def __init__(
@@ -104,6 +110,8 @@ class AISBatchIterDataset(AISIterDataset):
         )
         if not is_whole(max_batch_size, 1):
             raise ConfigError(f"max_batch_size={max_batch_size}: a batch has at least one object")
+        if missing not in ("raise", "skip"):
+            raise ConfigError(f'missing={missing!r}: "raise" or "skip" is needed')
         check_options(BatchOptions(streaming, output_format, int(colocation)))
         self._max_batch_size = max_batch_size
         self._output_format = output_format
@@ -117,10 +125,18 @@ class AISBatchIterDataset(AISIterDataset):
             self._read_batch,
             pace=Pace(self._concurrency),
             size_of=_listed_bytes,
-            result_bytes=lambda found: sum(len(data) for _, data in found),
+            result_bytes=lambda found: sum(len(data or b"") for _, data in found),
         )
-        for batch in batches:
-            yield from batch
+        gone = LeftOut()
+        try:
+            for name, data in chain.from_iterable(batches):
+                if data is None:
+                    gone.add(name, "gone since they were listed")
+                else:
+                    yield name, data
+        finally:  # also where an epoch is not read to its end
+            if gone:
+                _log.warning("<%s> %s", type(self).__name__, gone)
 
     def _batches(self, mine: Iterator[_Listed]) -> Iterator[list[_Listed]]:
         """Cut into batches, each of one bucket of one cluster."""
@@ -128,7 +144,7 @@ class AISBatchIterDataset(AISIterDataset):
             while batch := list(islice(same, self._max_batch_size)):
                 yield batch
 
-    def _read_batch(self, batch: list[_Listed]) -> list[tuple[str, bytes]]:
+    def _read_batch(self, batch: list[_Listed]) -> Sequence[tuple[str, bytes | None]]:
         one, info = batch[0]
         store = one.store_of(info)
         if not isinstance(store, AisStore) or one.reads_alone:
@@ -136,12 +152,12 @@ class AISBatchIterDataset(AISIterDataset):
         found = store.client.get_batch(
             [info for _, info in batch],
             streaming=self._streaming,
-            missing=self._missing,
+            missing="none" if self._missing == "skip" else self._missing,
             output_format=self._output_format,
             colocation=self._colocation,
             concurrency=1,
         )
-        return [(info.name, data) for info, data in found if data is not None]
+        return [(info.name, data) for info, data in found]
 
 
 def _place(listed: _Listed) -> tuple[object, str, bool]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from aisio.asked import Asked
 from aisio.client import Client, client_at, client_for, client_like
@@ -30,6 +30,8 @@ from aisio.urls import ObjectUrl
 from aisio.wire.messages import is_object_http_url, parse_object_http_url
 
 __all__ = ["AISFileLister", "AISFileLoader", "AISSourceLister"]
+
+T = TypeVar("T")
 
 _IN_TAR = ".tar/"
 _BUFFER_BYTES = 64 * 1024
@@ -52,8 +54,37 @@ class _Place(NamedTuple):
     archive: ObjectUrl | None = None
 
 
+class _ByEpochs:
+    """A datapipe that goes through what it is given, once an epoch."""
+
+    _begun: Iterator[Any] | None = None
+
+    def _epoch(self, given: Iterable[T], *, may_be_empty: bool) -> Iterator[T]:
+        """Yield all that is given.
+
+        Raises:
+            ConfigError: There is nothing, and not because a datapipe left it to other workers; or
+                it is an iterator that an earlier epoch has read to its end.
+        """
+        is_again = self._begun is given
+        if isinstance(given, Iterator) and not isinstance(given, IterDataPipe):
+            self._begun = given
+        has_some = False
+        for item in given:
+            has_some = True
+            yield item
+        owner = type(self).__name__
+        if is_again and not has_some:
+            raise ConfigError(
+                f"<{owner}> its source is an iterator that has ended, in an earlier epoch: "
+                "pass a list or a datapipe, which can be read again"
+            )
+        if not (has_some or may_be_empty or isinstance(given, IterDataPipe)):
+            raise ConfigError(f"<{owner}> no source is given (allow_empty=True reads nothing)")
+
+
 @functional_names("ais_list_files", "list_files_by_ais")
-class AISFileLister(IterDataPipe[str]):
+class AISFileLister(_ByEpochs, IterDataPipe[str]):
     """List the URLs of objects by prefix; `ais_list_files`, `list_files_by_ais`.
 
     Args:
@@ -73,6 +104,7 @@ class AISFileLister(IterDataPipe[str]):
 
     Raises:
         UrlError: A prefix cannot be meant, or a name is in no catalog; at iteration.
+        ConfigError: No prefix is given, or an iterator that has ended; at iteration.
         NotFoundError: A bucket does not exist, or there is no object of a prefix; at iteration.
     """
 
@@ -94,7 +126,7 @@ class AISFileLister(IterDataPipe[str]):
         self._client = client_for(client, url)
 
     def __iter__(self) -> Iterator[str]:
-        for prefix in self.source_datapipe:
+        for prefix in self._epoch(self.source_datapipe, may_be_empty=self._allow_empty):
             one = source(prefix, client=self._client, direct=self._direct)
             urls = one.list_urls(allow_empty=self._allow_empty)
             yield from urls if self._allow_empty else require_some(urls, prefix)
@@ -109,7 +141,7 @@ class AISFileLister(IterDataPipe[str]):
 
 
 @functional_names("ais_load_files", "load_files_by_ais")
-class AISFileLoader(IterDataPipe[tuple[str, StreamWrapper]]):
+class AISFileLoader(_ByEpochs, IterDataPipe[tuple[str, StreamWrapper]]):
     """Open the objects behind URLs; `ais_load_files`, `load_files_by_ais`.
 
     Args:
@@ -129,6 +161,7 @@ class AISFileLoader(IterDataPipe[tuple[str, StreamWrapper]]):
 
     Raises:
         UrlError: Not the URL of an object; at iteration.
+        ConfigError: The URLs come from an iterator that an earlier epoch has ended; at iteration.
         NotFoundError: An object does not exist; at iteration.
     """
 
@@ -154,7 +187,7 @@ class AISFileLoader(IterDataPipe[tuple[str, StreamWrapper]]):
 
     def __iter__(self) -> Iterator[tuple[str, StreamWrapper]]:
         bodies = fetch_in_order(
-            self.source_datapipe,
+            self._epoch(self.source_datapipe, may_be_empty=True),
             lambda url: (url, self._open(url)),
             ask=self._ask,
             pace=Pace(self._concurrency),
@@ -228,7 +261,7 @@ def _body_bytes(opened: tuple[str, Body]) -> int:
 
 
 @functional_names("ais_list_sources", "list_sources_by_ais")
-class AISSourceLister(IterDataPipe[str]):
+class AISSourceLister(_ByEpochs, IterDataPipe[str]):
     """List the URLs of all objects of some sources; `ais_list_sources`, `list_sources_by_ais`.
 
     Args:
@@ -248,6 +281,7 @@ class AISSourceLister(IterDataPipe[str]):
 
     Raises:
         NotFoundError: A bucket does not exist, or a source has no object; at iteration.
+        ConfigError: No source is given, or an iterator that has ended; at iteration.
     """
 
     def __init__(
@@ -272,7 +306,7 @@ class AISSourceLister(IterDataPipe[str]):
         self._client = client_for(client, url)
 
     def __iter__(self) -> Iterator[str]:
-        for item in self.sources:
+        for item in self._epoch(self.sources, may_be_empty=self._allow_empty):
             urls, about = self._urls(item), item if isinstance(item, str) else repr(item)
             yield from urls if self._allow_empty else require_some(urls, about, prefix=self.prefix)
 

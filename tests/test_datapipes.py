@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import pickle
+from itertools import islice
 
 import pytest
 
@@ -53,6 +54,31 @@ def test_loader_opens_what_the_lister_lists(folder):
         assert [(url, stream.read()) for url, stream in pipe] == [
             (folder + n, n.encode()) for n in NAMES
         ]
+
+
+@pytest.mark.parametrize("kind", [AISFileLister, AISFileLoader, AISSourceLister])
+def test_an_iterator_that_has_ended_is_no_empty_epoch(folder, kind):
+    """The second epoch of a generator would end at once, without a word."""
+    pipe = kind(iter([folder + "obj0", folder + "obj1"]))
+    assert len(list(pipe)) == 2
+    with pytest.raises(ConfigError, match="an iterator that has ended, in an earlier epoch"):
+        list(pipe)
+
+
+def test_an_iterator_that_goes_on_is_read_on(folder):
+    """As one that never ends, of which each epoch takes some."""
+    pipe = AISFileLoader(iter([folder + "obj0", folder + "obj1"]), concurrency=1)
+    assert [url for url, _ in islice(pipe, 1)] == [folder + "obj0"]
+    assert [url for url, _ in pipe] == [folder + "obj1"]
+
+
+@pytest.mark.parametrize("kind", [AISFileLister, AISSourceLister])
+def test_no_source_is_an_error(kind):
+    """As for the datasets; what a datapipe gives may be the share of other workers."""
+    with pytest.raises(ConfigError, match="no source is given"):
+        list(kind([]))
+    assert list(kind([], allow_empty=True)) == []
+    assert list(kind(AISFileLister([], allow_empty=True))) == []
 
 
 def test_loader_is_as_long_as_its_source(folder):

@@ -18,10 +18,12 @@ from aisio import (
     AISIterDataset,
     AISMapDataset,
     AISShardReader,
+    Client,
     Concurrency,
     ConfigError,
     NotFoundError,
 )
+from aisio.gateway import Gateway
 from aisio.split import Place
 
 NAMES = [f"obj{number:02d}" for number in range(20)]
@@ -309,6 +311,29 @@ def test_reading_several_at_once_changes_nothing(folder, concurrency):
     by_index = AISMapDataset(folder, concurrency=concurrency)
     got = by_index.__getitems__([*range(19, -1, -1)])
     assert [(name_of(item), item[1]) for item in got] == expected[::-1]
+
+
+def test_what_is_gone_is_skipped_with_a_word(tmp_path, caplog):
+    """How many objects, and which, also where the epoch is not read to its end."""
+    pytest.importorskip("aiohttp")
+    (tmp_path / "b").mkdir()
+    with Gateway(tmp_path) as gateway:
+        bucket = Client(gateway.endpoint).bucket("b")
+        bucket.object("a").put(b"abc")
+        dataset = AISBatchIterDataset([bucket.objects(["x", "a", "y"])], missing="skip")
+        assert list(dataset) == [("a", b"abc")]
+        told = "<AISBatchIterDataset> left out 2 (gone since they were listed): 'x', 'y'"
+        assert caplog.messages == [told]
+        epoch = iter(dataset)
+        assert next(epoch) == ("a", b"abc")
+        del epoch
+    assert caplog.messages[1:] == [told.replace("2", "1").replace(", 'y'", "")]
+
+
+def test_what_missing_objects_do_is_checked_at_once(folder):
+    """Also where it would never be looked at."""
+    with pytest.raises(ConfigError, match='missing=.skipp.: "raise" or "skip" is needed'):
+        AISBatchIterDataset(folder, missing="skipp")
 
 
 def test_map_dataset_has_bounds_for_many_too(folder):
