@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import msgspec
@@ -257,6 +257,13 @@ class Object:
                 url=str(self.url),
                 status=response.status,
             )
+        if "etl_name" not in query and _is_web_page(response.headers):
+            response.close()
+            raise IntegrityError(
+                f"{method} {self.url}: the answer is a web page, not the object: something on the "
+                f"way, as a proxy that wants a login, answers in place of {self.client.endpoint}",
+                url=str(self.url),
+            )
         return response
 
     def _open(self, byte_range: ByteRange | None, etl_name: str | None, attempts: Attempts) -> Body:
@@ -352,6 +359,13 @@ class Object:
         stored = self._info(response)
         sent.check(stored.checksum, str(self.url))
         return msgspec.structs.replace(stored, size_bytes=size)
+
+
+def _is_web_page(headers: Mapping[str, str]) -> bool:
+    """Tell the page of a server between from an object, which AIStore sends as binary."""
+    if not (headers.get("Content-Type") or "").startswith("text/html"):
+        return False
+    return not any(name.lower().startswith("ais-") for name in headers)
 
 
 def _is_of_nothing(checksum: Checksum | None) -> bool:

@@ -29,13 +29,16 @@ def check_keys(keys: Sequence[str] | None) -> tuple[str, ...] | None:
     """Return the fields that are named, as a tuple; None stays None.
 
     Raises:
-        ConfigError: It is one text instead of a sequence, or a name that no field can have.
+        ConfigError: It is one text instead of a sequence, names nothing, or has a name that no
+            field can have.
     """
     if keys is None:
         return None
     if isinstance(keys, (str, bytes)):
         raise ConfigError(f"keys={keys!r}: a sequence of field names is needed, as in [{keys!r}]")
     names = tuple(keys)
+    if not names:
+        raise ConfigError(f"keys={keys!r}: no field is named; without keys= samples have all")
     for name in names:
         if not isinstance(name, str) or not name or "/" in name:
             raise ConfigError(f"keys={names!r}: {name!r} is no field name, as in 'jpg'")

@@ -83,6 +83,19 @@ def test_an_answer_of_another_status_is_not_the_object(odd: Reply) -> None:
                 read()
 
 
+def test_a_web_page_is_not_the_object() -> None:
+    """Nor does it exist by it; a page that is stored as an object comes as AIStore says it."""
+    page = Reply(200, b"<html>log in</html>", {"Content-Type": "text/html; charset=utf-8"})
+    with stored(*[page] * 5) as (_, item):
+        for read in (item.get, item.head, item.exists, item.stream, lambda: item.get_member("a")):
+            with pytest.raises(IntegrityError, match="is a web page, not the object"):
+                read()
+    kept = replace(page, headers={**page.headers, "ais-atime": "1"})
+    with stored(kept, page) as (_, item):
+        assert item.get() == page.body
+        assert item.get(etl_name="to-html") == page.body
+
+
 def test_a_range_of_all_bytes_is_verified() -> None:
     """Its checksum is the object's."""
     wrong = replace(part(0, 100), body=DATA[:-1] + b"x")

@@ -71,7 +71,7 @@ def test_shard_reader_keys_select(shards):
     assert fields[1] == {"cls": b"1", "mask.png": b""}
 
 
-@pytest.mark.parametrize("keys", ["jpg", [".jpg"], ["jpg", "jpg"], [""], ["a/b"], [1]])
+@pytest.mark.parametrize("keys", [[], "jpg", [".jpg"], ["jpg", "jpg"], [""], ["a/b"], [1]])
 def test_keys_that_cannot_be_meant_are_refused(keys):
     """One text is not taken for its letters, and no field has such a name."""
     with pytest.raises(ConfigError, match="keys="):

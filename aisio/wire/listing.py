@@ -68,7 +68,7 @@ class PackedEntry(msgspec.Struct, omit_defaults=True, gc=False):
 
 
 class PackedPage(msgspec.Struct):
-    """A page.
+    """A page; AIStore always writes all of it, so that what has less is no page.
 
     Attributes:
         uuid: The listing's id.
@@ -77,9 +77,9 @@ class PackedPage(msgspec.Struct):
         flags: Of the page.
     """
 
-    uuid: str = msgspec.field(name="UUID", default="")
-    token: str = msgspec.field(name="ContinuationToken", default="")
-    entries: list[PackedEntry] | None = msgspec.field(name="Entries", default=None)
+    uuid: str = msgspec.field(name="UUID")
+    token: str = msgspec.field(name="ContinuationToken")
+    entries: list[PackedEntry] | None = msgspec.field(name="Entries")
     flags: int = msgspec.field(name="Flags", default=0)
 
 
@@ -133,9 +133,9 @@ class _JsonEntry(msgspec.Struct, gc=False):
 
 
 class _JsonPage(msgspec.Struct):
-    uuid: str = ""
-    token: str = msgspec.field(name="continuation_token", default="")
-    entries: list[_JsonEntry] | None = None
+    uuid: str
+    token: str = msgspec.field(name="continuation_token")
+    entries: list[_JsonEntry] | None
     flags: int = 0
 
 

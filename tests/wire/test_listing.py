@@ -155,8 +155,18 @@ def test_a_listed_time_is_seconds_since_1970() -> None:
     assert [info.mtime_s for info in page.entries] == [1795214280.0, 0.0]
 
 
+@pytest.mark.parametrize("name", ["uuid", "continuation_token", "entries"])
+def test_half_a_page_is_an_integrity_error(name: str) -> None:
+    """Another server's JSON would end a listing, as its last page without objects."""
+    page = {"uuid": "id", "continuation_token": "", "entries": None}
+    assert parse_page(json.dumps(page).encode(), JSON, "ais://b", "name").entries == []
+    del page[name]
+    with pytest.raises(IntegrityError, match=f"not a page of a listing.*{name}"):
+        parse_page(json.dumps(page).encode(), JSON, "ais://b", "name")
+
+
 @pytest.mark.parametrize("content_type", [JSON, MSGPACK, "text/html", ""])
-@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"\xff\xff"])
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"\xff\xff", b"{}", b"\x80"])
 def test_what_is_no_page_is_an_integrity_error(body: bytes, content_type: str) -> None:
     """A proxy's error page is not an empty bucket."""
     with pytest.raises(IntegrityError, match="listing ais://b: the reply is not a page"):
