@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import msgspec
@@ -19,7 +19,7 @@ from aisio.object_reader import open_seekable
 from aisio.payloads import HashedPayload, Payload, PutData
 from aisio.ranges import BufferTarget, FileTarget, Target, read_bytes, read_out
 from aisio.records import ByteRange, Checksum, ObjectInfo
-from aisio.replies import OpenReply, ReplyBody, checked_length, let_go
+from aisio.replies import OpenReply, ReplyBody, checked_length, let_go, refuse_web_page
 from aisio.resuming import Resume
 from aisio.retries import Attempts
 from aisio.streams import Body, same_version
@@ -257,13 +257,12 @@ class Object:
                 url=str(self.url),
                 status=response.status,
             )
-        if "etl_name" not in query and _is_web_page(response.headers):
-            response.close()
-            raise IntegrityError(
-                f"{method} {self.url}: the answer is a web page, not the object: something on the "
-                f"way, as a proxy that wants a login, answers in place of {self.client.endpoint}",
-                url=str(self.url),
-            )
+        if "etl_name" not in query:
+            try:
+                refuse_web_page(response.headers, method, str(self.url))
+            except IntegrityError:
+                response.close()
+                raise
         return response
 
     def _open(self, byte_range: ByteRange | None, etl_name: str | None, attempts: Attempts) -> Body:
@@ -359,13 +358,6 @@ class Object:
         stored = self._info(response)
         sent.check(stored.checksum, str(self.url))
         return msgspec.structs.replace(stored, size_bytes=size)
-
-
-def _is_web_page(headers: Mapping[str, str]) -> bool:
-    """Tell the page of a server between from an object, which AIStore sends as binary."""
-    if not (headers.get("Content-Type") or "").startswith("text/html"):
-        return False
-    return not any(name.lower().startswith("ais-") for name in headers)
 
 
 def _is_of_nothing(checksum: Checksum | None) -> bool:

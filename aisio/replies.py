@@ -259,6 +259,24 @@ def _is_answer(got: tuple[int, int], wanted: ByteRange, size: int | None) -> boo
     return got[0] == wanted.start and got[1] == min(ends, default=got[1])
 
 
+def refuse_web_page(headers: Mapping[str, str], method: str, about: str) -> None:
+    """Refuse a success that is the page of something between; AIStore says nothing in HTML.
+
+    Objects come as binary, whatever they are.
+
+    Raises:
+        IntegrityError: It is a web page, and bears none of AIStore's own headers.
+    """
+    if not (headers.get("Content-Type") or "").startswith("text/html"):
+        return
+    if not any(name.lower().startswith("ais-") for name in headers):
+        raise IntegrityError(
+            f"{method} {about}: answered with a web page: something on the way, as a proxy that "
+            f"wants a login, answers in place of AIStore",
+            url=about,
+        )
+
+
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
     """Read Retry-After: seconds, or a date, which is taken relative to the reply's own Date.
 

@@ -11,7 +11,7 @@ import requests
 
 from aisio.errors import IntegrityError, StorageError
 from aisio.least_rate import LeastRate
-from aisio.replies import retry_after_s
+from aisio.replies import refuse_web_page, retry_after_s
 from aisio.reply_head import utf8_text
 from aisio.wire.messages import error_for
 
@@ -79,9 +79,11 @@ def check_status(reply: Reply, method: str, about: str) -> None:
 
     Raises:
         StorageError: Its status is not in 200 to 299.
+        IntegrityError: It is a web page.
     """
     status = reply.status
     if 200 <= status < 300:
+        refuse_web_page(reply.headers, method, about)
         return
     if status < 400:
         raise StorageError(

@@ -333,7 +333,7 @@ def test_what_is_gone_is_skipped_with_a_word(tmp_path, caplog):
 def test_what_missing_objects_do_is_checked_at_once(folder):
     """Also where it would never be looked at."""
     with pytest.raises(ConfigError, match='missing=.skipp.: "raise" or "skip" is needed'):
-        AISBatchIterDataset(folder, missing="skipp")
+        AISBatchIterDataset(folder, missing="skipp")  # type: ignore[arg-type]
 
 
 def test_map_dataset_has_bounds_for_many_too(folder):

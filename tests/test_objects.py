@@ -84,12 +84,13 @@ def test_an_answer_of_another_status_is_not_the_object(odd: Reply) -> None:
 
 
 def test_a_web_page_is_not_the_object() -> None:
-    """Nor does it exist by it; a page that is stored as an object comes as AIStore says it."""
+    """Nor is it there, or deleted, by it; one that is stored comes with AIStore's own headers."""
     page = Reply(200, b"<html>log in</html>", {"Content-Type": "text/html; charset=utf-8"})
-    with stored(*[page] * 5) as (_, item):
-        for read in (item.get, item.head, item.exists, item.stream, lambda: item.get_member("a")):
-            with pytest.raises(IntegrityError, match="is a web page, not the object"):
-                read()
+    with stored(*[page] * 6) as (_, item):
+        whole = (item.get, item.head, item.exists, item.stream, item.delete)
+        for call in (*whole, lambda: item.get_member("a")):
+            with pytest.raises(IntegrityError, match="answered with a web page"):
+                call()
     kept = replace(page, headers={**page.headers, "ais-atime": "1"})
     with stored(kept, page) as (_, item):
         assert item.get() == page.body
