@@ -76,6 +76,8 @@ class ObjectReader(io.RawIOBase):
         is_same: Callable[[ObjectInfo, ObjectInfo], bool] = same_version,
     ) -> None:
         super().__init__()
+        self._body: Body | None = None  # first: an object that was not made is closed, too
+        self._remembered = Remembered(REMEMBERED_BYTES)
         if info.size_bytes is None:
             raise IntegrityError(
                 f"GET {info.url}: the store does not say how many bytes it has: read it from start "
@@ -89,12 +91,10 @@ class ObjectReader(io.RawIOBase):
         self._is_same = is_same
         self._size = info.size_bytes
         self._position = 0
-        self._body: Body | None = None
         self._body_position = 0
         self._body_stop = 0
         self._asked_up_to = 0
         self._window: int | None = None
-        self._remembered = Remembered(REMEMBERED_BYTES)
         self._pid = os.getpid()
 
     def readable(self) -> bool:

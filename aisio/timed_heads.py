@@ -30,6 +30,9 @@ from aisio.records import Timeouts
 
 __all__ = ["TimedAdapter", "slowest_head_s"]
 
+_BUFFER_BYTES = 8 * 1024
+"""A head is looked at in pieces of this size; Python 3.14 would read 128 KiB at once."""
+
 
 def slowest_head_s(timeouts: Timeouts) -> float:
     """Return how long a reply's head may take from its first byte on, in seconds."""
@@ -87,7 +90,7 @@ class _TimedResponse(HTTPResponse):
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
         self._timed = _TimedReader(self.fp.detach(), self.limit_s)
-        self.fp = io.BufferedReader(self._timed)
+        self.fp = io.BufferedReader(self._timed, _BUFFER_BYTES)
 
     def begin(self) -> None:
         """Read the head; urllib3 takes the error for one of the socket."""

@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).parents[1]
 _OPTIONAL = re.compile(
@@ -38,6 +39,11 @@ _ONLY_FULL = re.compile(
 # Last on the path: an installed wheel comes first, and what a test sends to a spawned worker can be
 # found there as tests.<module>.
 sys.path.append(str(ROOT))
+
+
+# No example fails because the machine is busy.
+settings.register_profile("aisio", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("aisio")
 
 
 def pytest_report_header() -> str:

@@ -16,6 +16,11 @@ from tests.http_server import Reply, Server
 DATA = Reply(200, b"data")
 
 
+def forget_cluster(url: str) -> None:
+    """Forget what this process knows of the cluster that had this address before."""
+    cluster_module._known.pop((os.getpid(), url), None)
+
+
 def cluster_map(version: int, proxy: str, *targets: str) -> Reply:
     """Return a reply that holds a cluster map."""
 
@@ -58,7 +63,7 @@ def nodes(
     with ExitStack() as stack:
         target = stack.enter_context(Server(*answers))
         proxy = stack.enter_context(Server())
-        cluster_module._known.pop((os.getpid(), proxy.url), None)  # another's, at this port before
+        forget_cluster(proxy.url)
         proxy.replies = [cluster_map(v + 1, proxy.url, target.url) for v in range(maps)]
         proxy.replies += by_proxy
         settings = Settings(proxy.url, token="s3cret", retry=RetryPolicy(attempts=attempts))
@@ -71,6 +76,7 @@ def nodes(
 def cluster(*replies: Reply) -> Iterator[tuple[Server, Client]]:
     """Give a scripted server and a client to it that retries without waiting."""
     with Server(*replies) as server:
+        forget_cluster(server.url)
         settings = Settings(server.url, direct=False, retry=RetryPolicy(attempts=3, first_wait_s=0))
         client = Client.from_settings(settings)
         yield server, client

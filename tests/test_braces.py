@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from aisio.braces import Braces
@@ -77,7 +77,6 @@ def test_names_come_one_at_a_time():
     assert next(iter(braces)) == "t-0"
 
 
-@settings(deadline=None)
 @given(st.text("{},.[]01a", max_size=30))
 def test_any_text_is_expanded_or_refused(text):
     """Nothing else is raised, and the count is right."""

@@ -39,7 +39,7 @@ def ends() -> Iterator[Ends]:
 
 
 @given(st.lists(st.tuples(st.binary(max_size=30), st.binary(max_size=30)), max_size=5))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_lines_and_bytes_come_in_their_order(parts: list[tuple[bytes, bytes]]) -> None:
     """What came with a line is what the next read begins with."""
     both = connected()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from aisio.checksums import HASHERS, new_hasher
@@ -32,7 +32,6 @@ def test_known_values(kind: str, data: bytes, value: str) -> None:
 
 
 @pytest.mark.parametrize("kind", list(HASHERS))
-@settings(deadline=None)
 @given(chunks=st.lists(st.binary(max_size=40), max_size=8))
 def test_chunking_does_not_matter(kind: str, chunks: list[bytes]) -> None:
     """Bytes and views of them in any pieces give the checksum of the whole."""

@@ -16,7 +16,7 @@ from aisio.streams import Body
 from aisio.tar_source import TarStore
 from aisio.urls import ObjectUrl
 from tests.http_server import Reply, Server
-from tests.scripted_cluster import DATA, nodes
+from tests.scripted_cluster import DATA, forget_cluster, nodes
 from tests.tars import pack
 
 NAMES = ["obj0", "obj1", "temp/obj0", "temp/obj1"]
@@ -156,6 +156,7 @@ def test_lines_are_not_read_byte_by_byte(tmp_path, monkeypatch):
 def test_objects_that_are_loaded_without_a_client_share_one_connection(monkeypatch):
     """What AIS_ENDPOINT names is one cluster, not one for each object."""
     with Server(*[Reply(200, b"x")] * 10) as server:
+        forget_cluster(server.url)
         monkeypatch.setenv("AIS_ENDPOINT", server.url)
         loader = AISFileLoader([f"ais://b/{number}" for number in range(9)])
         assert [stream.read() for _, stream in loader] == [b"x"] * 9

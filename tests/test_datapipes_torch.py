@@ -88,7 +88,9 @@ from aisio.datapipes import AISFileLister
 from aisio import datapipe_base
 assert datapipe_base.IterDataPipe.__module__ == "aisio.datapipe_base"
 assert issubclass(AISFileLister, torch.utils.data.IterableDataset)
-loader = torch.utils.data.DataLoader(AISFileLister([sys.argv[1]]), batch_size=None, num_workers=1)
+loader = torch.utils.data.DataLoader(
+    AISFileLister([sys.argv[1]]), batch_size=None, num_workers=1, multiprocessing_context="fork"
+)
 print(len(list(loader)), len([s.read() for _, s in AISFileLister([sys.argv[1]]).ais_load_files()]))
 """
 

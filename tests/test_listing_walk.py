@@ -36,7 +36,7 @@ def listed(cluster: Cluster, size: int, folder: str = "", after: str = "") -> li
     return [info.name for run in walk(cluster, size).below(folder, after) for info in run]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.sets(NAMES, max_size=60),
     SIZES,
@@ -53,7 +53,7 @@ def test_every_name_comes_once_in_order(
     assert [info.name for run in walk.below("", "") for info in run] == sorted(stored)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.sets(NAMES, max_size=60), SIZES, NAMES)
 def test_a_listing_may_begin_anywhere(names: set[str], size: int, after: str) -> None:
     """Behind a name, and in a folder."""
@@ -63,7 +63,7 @@ def test_a_listing_may_begin_anywhere(names: set[str], size: int, after: str) ->
     assert listed(cluster, size, "a/") == inside
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.sets(NAMES, max_size=60), SIZES)
 def test_a_level_has_its_objects_and_folders(names: set[str], size: int) -> None:
     """Each once, in order."""
@@ -72,7 +72,7 @@ def test_a_level_has_its_objects_and_folders(names: set[str], size: int) -> None
     assert level == sorted({name[: name.find("/") + 1] or name for name in stored})
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.sets(NAMES, max_size=40), st.sets(NAMES, max_size=40), SIZES, st.integers(0, 1 << 30))
 def test_what_stays_is_listed_while_other_objects_come_and_go(
     staying: set[str], passing: set[str], size: int, seed: int

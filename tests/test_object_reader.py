@@ -133,7 +133,6 @@ def follow(remote: Any, local: io.BytesIO, steps: list[tuple[str, int, int]]) ->
         assert remote.tell() == local.tell()
 
 
-@settings(deadline=None)
 @given(data=st.binary(max_size=800), steps=st.lists(small_steps), most=st.integers(1, 1000))
 def test_any_steps_in_a_small_object_are_those_of_a_local_file(
     data: bytes, steps: list[tuple[str, int, int]], most: int
@@ -145,7 +144,7 @@ def test_any_steps_in_a_small_object_are_those_of_a_local_file(
     assert len(store.asked) <= 1
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(steps=st.lists(large_steps, max_size=20), most=st.sampled_from([10_000, 1 << 20]))
 def test_any_steps_in_a_large_object_are_those_of_a_local_file(
     steps: list[tuple[str, int, int]], most: int
@@ -155,7 +154,6 @@ def test_any_steps_in_a_large_object_are_those_of_a_local_file(
         follow(remote, io.BytesIO(LARGE), steps)
 
 
-@settings(deadline=None)
 @given(
     steps=st.lists(
         st.one_of(

@@ -185,7 +185,7 @@ def sized(body: bytes, head: bytes = b"") -> bytes:
     piece=st.integers(1, 40),
     size=st.integers(1, 50),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_replies_on_one_connection_never_mix(
     bodies: list[list[bytes]], in_chunks: bool, piece: int, size: int
 ) -> None:

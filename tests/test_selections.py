@@ -8,7 +8,7 @@ import pickle
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from aisio.errors import UrlError
@@ -66,7 +66,6 @@ def test_two_stars_stand_for_whole_folders(text):
 parts = st.text("ab*?[]!", min_size=1, max_size=6).filter(lambda text: "**" not in text)
 
 
-@settings(deadline=None)
 @given(parts, st.text("ab!][", min_size=1, max_size=6))
 def test_within_a_folder_patterns_are_those_of_fnmatch(pattern, name):
     """The standard library says what matches; the fixed beginning agrees with it."""
@@ -78,7 +77,6 @@ def test_within_a_folder_patterns_are_those_of_fnmatch(pattern, name):
         assert selection.pattern is not None or name == selection.start
 
 
-@settings(deadline=None)
 @given(st.text("ab*?[]!{},/0.", max_size=12).filter(lambda text: "**" not in text))
 def test_escaped_text_is_literal(text):
     """`glob.escape`, and brackets around braces, take every meaning away."""

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from aisio.errors import AisioError, ShardError
@@ -269,7 +269,6 @@ def test_sparse_files_are_fields_like_others(keys: tuple[str, ...] | None, *, pa
     assert [sample.fields for sample in samples] == [first, second]
 
 
-@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(st.sampled_from(["a", "b/a", "c"]), st.sampled_from(["x", "y.z"]), st.binary()),

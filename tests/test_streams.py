@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 import xxhash
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from aisio.errors import IntegrityError, StorageError, StoreTimeoutError, TruncatedError
@@ -148,7 +148,6 @@ def test_a_checksum_of_unknown_kind_is_not_compared(read: Any) -> None:
     assert read(Body(io.BytesIO(b"abc"), info_of(b"abc"), 3, checksum)) == b"abc"
 
 
-@settings(deadline=None)
 @given(
     data=st.binary(max_size=400),
     most=st.integers(1, 60),

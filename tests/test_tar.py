@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from aisio.errors import ConfigError, ShardError
@@ -101,7 +101,6 @@ def test_tarfile_archives_with_links_and_directories_read_alike(tmp_path: Path, 
 
 
 @pytest.mark.parametrize("tar_format", TARFILE_FORMATS)
-@settings(deadline=None)
 @given(members=MEMBERS)
 def test_any_names_and_payloads_come_back(tar_format: int, members: list[tuple[str, bytes]]):
     """What tarfile packs comes out, whole and in order, in each of its formats."""
@@ -109,7 +108,6 @@ def test_any_names_and_payloads_come_back(tar_format: int, members: list[tuple[s
     assert [(member.name, payload) for member, payload in found] == members
 
 
-@settings(deadline=None)
 @given(members=MEMBERS, step_bytes=st.sampled_from([1, 7, 511, 513]))
 def test_one_byte_at_a_time_is_the_same_as_all_at_once(
     members: list[tuple[str, bytes]], step_bytes: int

@@ -90,7 +90,6 @@ def test_changed_byte_of_a_header_is_seen_or_harmless(data: bytes):
                 assert read_all(bytes(changed)) == expected
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=3000))
 def test_random_bytes_are_a_shard_error(data: bytes):
     """Bytes of no archive give a ShardError and nothing else."""
@@ -98,7 +97,7 @@ def test_random_bytes_are_a_shard_error(data: bytes):
         read_all(b"?" + data)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     at=st.integers(0, 511),
     change=st.binary(min_size=1, max_size=40),
@@ -119,7 +118,6 @@ def test_random_headers_with_a_right_checksum_cannot_crash(
 
 
 @pytest.mark.parametrize("at", [124, 136], ids=["size", "mtime"])
-@settings(deadline=None)
 @given(field=st.binary(min_size=12, max_size=12))
 def test_random_number_fields_cannot_crash(at: int, field: bytes):
     """Whatever stands in a number field, it is read or refused."""

@@ -8,7 +8,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from aisio.errors import ConfigError
@@ -68,7 +68,6 @@ def test_sizes_over_8_gib_are_written(tmp_path: Path):
         assert [info.size for info in opened] == [size_bytes, 0]
 
 
-@settings(deadline=None)
 @given(
     name=st.text(st.characters(exclude_characters="\0"), min_size=1, max_size=400).filter(
         lambda name: (

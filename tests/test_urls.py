@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from aisio.errors import UrlError
@@ -38,7 +38,6 @@ namespaces = st.builds(Namespace, st.just("") | words, st.just("") | words)
 schemes = st.sampled_from(["ais", "aws", "s3", "gcp", "gs", "azure", "az", "oci", "oc"])
 
 
-@settings(deadline=None)
 @given(scheme=schemes, namespace=namespaces, bucket=words, name=names)
 def test_any_url_comes_back_as_it_was_written(
     scheme: str, namespace: Namespace, bucket: str, name: str

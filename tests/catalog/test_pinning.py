@@ -132,7 +132,7 @@ _BITS = st.sampled_from(
 )
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(
     fields=st.dictionaries(st.sampled_from(["sha256", "one", "two", "three"]), _BITS),
     first=st.booleans(),

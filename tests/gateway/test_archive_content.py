@@ -124,7 +124,7 @@ def test_a_zip_that_cannot_be_unpacked_is_an_error(tmp_path: Path) -> None:
                 list(ArchiveReader(file, index).pieces(index.members[0]))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.binary(max_size=PIECE_BYTES // 2), max_size=8))
 def test_gathered_pieces_are_the_same_bytes(pieces: list[bytes]) -> None:
     """None of them is empty, and only the last is small."""

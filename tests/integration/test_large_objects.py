@@ -185,7 +185,7 @@ def line(names: Bucket, endpoint: str) -> Iterator[tuple[FaultProxy, Object]]:
         yield both
 
 
-@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow])
 @given(steps=st.lists(steps, max_size=8), cuts=st.lists(st.integers(0, MIB), max_size=4))
 def test_any_seeks_and_reads_over_a_bad_line_are_those_of_a_local_file(
     line: tuple[FaultProxy, Object], steps: list[tuple[str, int]], cuts: list[int]

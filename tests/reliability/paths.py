@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from aisio import AISBatchIterDataset, AISIterDataset, AISMapDataset, AISShardReader
 from aisio.cli import get
 from aisio.cli.cluster import Cluster
@@ -252,6 +254,7 @@ def _s3_shards(reach: Reach) -> Any:
 
 def _web_object(reach: Reach) -> Any:
     url = ObjectUrl.parse(f"{reach.client.endpoint}/v1/objects/data/objects/a")
+    pytest.importorskip("obstore")
     return DirectStore(reach.direct).read(url)
 
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from urllib3 import HTTPHeaderDict
 
@@ -57,7 +57,6 @@ def test_an_action_has_all_three_keys() -> None:
     assert messages.action("create-bck") == {"action": "create-bck", "name": "", "value": None}
 
 
-@settings(deadline=None)
 @given(
     name=names,
     namespace=st.sampled_from(

@@ -7,7 +7,7 @@ import pickle
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from aisio.errors import UrlError
@@ -114,7 +114,6 @@ def test_a_count_that_cannot_be_meant_is_refused(text: str, count: Any) -> None:
         parse_template(text, count=count)
 
 
-@settings(deadline=None)
 @given(
     first=st.integers(0, 300),
     length=st.integers(0, 40),
@@ -131,7 +130,6 @@ def test_a_range_is_pythons_range(first: int, length: int, step: int, width: int
 
 
 @needs_sdk
-@settings(deadline=None)
 @given(first=st.integers(0, 99), length=st.integers(1, 30), step=st.integers(1, 5))
 def test_the_official_client_makes_the_same_names(first: int, length: int, step: int) -> None:
     """Its ObjectRange and ObjectTemplate are the reference where the styles overlap."""
