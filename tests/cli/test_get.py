@@ -18,6 +18,10 @@ def here(tmp_path, monkeypatch):
     return folder
 
 
+LAST_PAGE = {"uuid": "u", "continuation_token": "", "flags": 0}
+"""What a page of a listing has beside its entries."""
+
+
 def names(folder):
     """Return the paths of all files below a folder."""
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
@@ -189,7 +193,11 @@ def test_marks_of_folders_are_no_files(run, stub, here, names_there, status, wri
     entries = [{"name": name, "size": 0} for name in names_there]
 
     def answer(exchange):
-        page = json.dumps({"entries": entries}).encode() if "/buckets/" in exchange.path else b""
+        page = (
+            json.dumps(LAST_PAGE | {"entries": entries}).encode()
+            if "/buckets/" in exchange.path
+            else b""
+        )
         exchange.send_response(200)
         exchange.send_header("Content-Length", str(len(page)))
         exchange.end_headers()
@@ -231,7 +239,7 @@ def test_a_listed_name_cannot_leave_the_folder(run, stub, here, name):
     """Whatever a server makes up."""
 
     def answer(exchange):
-        page = b'{"entries": [{"name": "p/%s", "size": 0}]}' % name.encode()
+        page = json.dumps(LAST_PAGE | {"entries": [{"name": f"p/{name}", "size": 0}]}).encode()
         exchange.send_response(200)
         exchange.send_header("Content-Length", str(len(page)))
         exchange.end_headers()
