@@ -88,8 +88,10 @@ class PlainReply:
     def readinto(self, buffer: memoryview, until_s: float = inf) -> int:
         """Fill a buffer, or a prefix, and return its length, 0 at the end; errors as for `read`."""
         if self._failure is not None:
-            failure, self._failure = self._failure, None
-            raise failure
+            try:
+                raise self._failure
+            finally:
+                self._failure = None
         got, size = 0, len(buffer)
         try:
             while got < size and (count := self._receive(buffer[got:] if got else buffer)):

@@ -14,6 +14,7 @@ import urllib3
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from aisio.errors import IntegrityError, StorageError, StoreTimeoutError, UnavailableError
+from aisio.fresh_bytes import forget_frames
 from aisio.least_rate import HANDED_OVER_AFTER_S, LeastRate
 from aisio.plain_reply import PlainReply
 from aisio.records import ByteRange, ObjectInfo
@@ -117,6 +118,7 @@ class ReplyBody:
         if isinstance(error, (TimeoutError, ReadTimeoutError)):
             raise self._timed_out() from error
         if "Content-Length" in self._response.headers:
+            forget_frames(error)
             return b""
         raise UnavailableError(
             f"GET {self._about}: the body broke off: {reason_of(error)}", url=self._about
