@@ -50,7 +50,7 @@ class Partial:
                 return None
             text = read_regular(self._state_path, _LONGEST_STATE_BYTES)
             return None if text is None else msgspec.json.decode(text, type=State)
-        except (OSError, ValueError, msgspec.DecodeError):  # no ValueError before msgspec 0.19
+        except (OSError, ValueError):
             return None
 
     def note(self, state: State | None) -> None:
