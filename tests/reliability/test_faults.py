@@ -136,8 +136,8 @@ def test_every_way_through_every_fault(
     how, outcome = WAYS[way], expected(way, fault)
     assert outcome is not None
     right = undisturbed(way)
-    # A target that cannot be connected to is left to the proxy for a while, also by later tests.
-    proxy = proxy_to(f"target of {way}" if (how.to, fault) == ("target", "restart") else how.to)
+    # A target that could not be reached is left to the proxy for a while, by later tests as well.
+    proxy = proxy_to(f"target of {way}, {fault}" if how.to == "target" else how.to)
     proxy.add(FAULTS[fault](how.at, how.other), method=how.method, path=how.asks, skip=how.skip)
     # Only where something must be waited for is the wait short; elsewhere a slow machine is not to
     # be taken for a stall.
