@@ -32,7 +32,7 @@ def decode_json(body: bytes | msgspec.Raw, kind: Any, *, what: str, strict: bool
             return msgspec.json.decode(found, type=kind, strict=strict)
     except RecursionError:
         raise Refusal(400, f"failed to unmarshal {what}, err: nested too deep") from None
-    except ValueError as error:  # of msgspec; the text is not UTF-8, or has a number without end
+    except (msgspec.MsgspecError, ValueError) as error:  # not UTF-8; a number without end
         raise Refusal(400, f"failed to unmarshal {what}, err: {error}") from None
 
 

@@ -118,7 +118,7 @@ def read_marker(file: Path, name: str) -> Marker | None:
     try:
         text = read_regular(file, _LONGEST_MARKER_BYTES)
         marker = None if text is None else msgspec.json.decode(text, type=Marker)
-    except ValueError:
+    except (ValueError, msgspec.DecodeError):  # in older versions no ValueError
         return None
     if marker is None:
         return None

@@ -50,7 +50,7 @@ class Partial:
                 return None
             text = read_regular(self._state_path, _LONGEST_STATE_BYTES)
             return None if text is None else msgspec.json.decode(text, type=State)
-        except (OSError, ValueError):
+        except (OSError, ValueError, msgspec.DecodeError):  # in older versions no ValueError
             return None
 
     def note(self, state: State | None) -> None:

@@ -9,15 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import msgspec
+
 from aisio.errors import IntegrityError, StorageError
 
 __all__ = ["UNREADABLE", "decoding"]
 
 UNREADABLE: tuple[type[Exception], ...] = (
-    *(ValueError, KeyError, TypeError, AttributeError),
+    *(msgspec.MsgspecError, ValueError, KeyError, TypeError, AttributeError),
     *(RecursionError, MemoryError, OverflowError),
 )
-"""What decoders, and code that looks into what they give, raise for bytes that were not meant."""
+"""What decoders, and code that looks into what they give, raise for bytes that were not meant.
+Errors of older versions of msgspec are no ValueErrors."""
 
 _LONGEST_REASON = 300
 
