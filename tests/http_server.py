@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from email.message import Message
 from http.client import responses
@@ -145,12 +146,23 @@ class _Conversation(BaseHTTPRequestHandler):
         body = self.rfile.read(length)
         self.server.record(Request(self.command, self.path, self.headers, body))
         self.close_connection = not self._send(reply) or reply.unread
+        if reply.unread:
+            self._linger()
+
+    def _linger(self) -> None:
+        """End the reply, and close when the client has: closing at once could take it from it."""
+        with suppress(OSError):
+            self.connection.shutdown(socket.SHUT_WR)
+            while self.connection.recv(65536):
+                pass
 
     def _send(self, reply: Reply) -> bool:
         if not reply.status:
             return False
         whole = str(len(reply.body))
         headers = {"Content-Length": whole} | dict(reply.headers)
+        if reply.unread:
+            headers["Connection"] = "close"  # else the next request may meet the end of this one
         if "Transfer-Encoding" in headers:
             del headers["Content-Length"]
         lines = [f"{name}: {value}" for name, value in headers.items()]
