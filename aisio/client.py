@@ -134,13 +134,6 @@ class Client:
         """Base URL of the cluster's proxy or of the gateway."""
         return self.settings.endpoint
 
-    def sums_ranges(self, url: ObjectUrl) -> bool:
-        """Tell whether a range's checksum is its own in this bucket, not the object's.
-
-        Asked once; where the cluster does not say, it is taken for the object's.
-        """
-        return self.bucket_sums.of_ranges(url)
-
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Client) and self.settings == other.settings
 

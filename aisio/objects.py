@@ -335,7 +335,7 @@ class Object:
         if same_version(first, now) or first.checksum == now.checksum:
             return same_version(first, now)
         bare = msgspec.structs.replace(now, checksum=None)
-        return same_version(first, bare) and self.client.sums_ranges(self.url)
+        return same_version(first, bare) and self.client.bucket_sums.of_ranges(self.url)
 
     def _put(self, payload: Payload) -> ObjectInfo:
         requests = self.client.requests
