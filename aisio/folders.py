@@ -23,7 +23,7 @@ from aisio.errors import StorageError
 from aisio.files import PARTIAL_SUFFIX
 from aisio.left_out import LeftOut
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("aisio.folders")
 
 
 BadLink: TypeAlias = Callable[[str, StorageError], None]

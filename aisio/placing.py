@@ -28,7 +28,7 @@ Split: TypeAlias = Literal["rank+worker", "worker", "none"]
 """Over what a dataset is split: ranks and their workers; the workers of each rank, where each rank
 is to read all; or nothing, where each worker is to read all."""
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("aisio.placing")
 
 
 class Splitting:

@@ -47,7 +47,7 @@ __all__ = ["AISShardReader"]
 # gave nothing, and leaves the processor's cache.
 PREFETCH_BYTES = 4 * 1024 * 1024
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("aisio.shard_reader")
 # What is wrong with one shard. That the store cannot be reached, or does not let us in, is none;
 # nor is that replies broke off until the retries were spent, see `_is_of_the_way`.
 _BAD_SHARD = (ShardError, IntegrityError, NotFoundError)

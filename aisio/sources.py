@@ -46,7 +46,7 @@ __all__ = [
     "url_of",
 ]
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("aisio.sources")
 
 SourceLike: TypeAlias = (
     "Source | Bucket | ObjectGroup | NamedSource | str | os.PathLike[str] | Iterable[str]"

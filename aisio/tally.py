@@ -18,7 +18,7 @@ from aisio.ledger import Ledger
 
 T = TypeVar("T")
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("aisio.tally")
 _SUMMED = ("epochs", "items", "seconds", *stats.FIELDS)
 
 
