@@ -6,16 +6,19 @@ environment.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from aisio.lazy_exports import lazy_exports
 from aisio.version import __version__
 
 if TYPE_CHECKING:
-    from aisio.batch_dataset import AISBatchIterDataset
     from aisio.catalog import Catalog, Resource, read_catalog
-    from aisio.client import Bucket, Client, Object, ObjectGroup
-    from aisio.datasets import AISIterDataset, AISMapDataset
+    from aisio.client.client import (
+        Bucket,
+        Client,
+        Object,
+        ObjectGroup,
+    )
     from aisio.errors import (
         AccessError,
         AisioError,
@@ -36,19 +39,21 @@ if TYPE_CHECKING:
         UnavailableError,
         UrlError,
     )
-    from aisio.pace import Concurrency
     from aisio.records import ByteRange, Checksum, ObjectInfo, RetryPolicy, Timeouts, TlsFiles
     from aisio.resources.loading import load
-    from aisio.shard_reader import AISShardReader
-    from aisio.shards import ZeroDict
-    from aisio.sources import Source, source
+    from aisio.shards.reader import ZeroDict
+    from aisio.sources.resolve import Source, source
+    from aisio.training.batch_dataset import AISBatchIterDataset
+    from aisio.training.object_datasets import AISIterDataset, AISMapDataset
+    from aisio.training.shard_reader import AISShardReader
+    from aisio.transport.concurrency.limit import Concurrency
     from aisio.urls import Namespace, ObjectUrl
 
-_HOMES = {
-    "aisio.batch_dataset": ("AISBatchIterDataset",),
+_NAMES_OF = {
+    "aisio.training.batch_dataset": ("AISBatchIterDataset",),
     "aisio.catalog": ("Catalog", "Resource", "read_catalog"),
-    "aisio.client": ("Bucket", "Client", "Object", "ObjectGroup"),
-    "aisio.datasets": ("AISIterDataset", "AISMapDataset"),
+    "aisio.client.client": ("Bucket", "Client", "Object", "ObjectGroup"),
+    "aisio.training.object_datasets": ("AISIterDataset", "AISMapDataset"),
     "aisio.errors": (
         "AccessError",
         "AisioError",
@@ -69,16 +74,14 @@ _HOMES = {
         "UnavailableError",
         "UrlError",
     ),
-    "aisio.pace": ("Concurrency",),
+    "aisio.transport.concurrency.limit": ("Concurrency",),
     "aisio.records": ("ByteRange", "Checksum", "ObjectInfo", "RetryPolicy", "Timeouts", "TlsFiles"),
     "aisio.resources.loading": ("load",),
-    "aisio.shard_reader": ("AISShardReader",),
-    "aisio.shards": ("ZeroDict",),
-    "aisio.sources": ("Source", "source"),
+    "aisio.training.shard_reader": ("AISShardReader",),
+    "aisio.shards.reader": ("ZeroDict",),
+    "aisio.sources.resolve": ("Source", "source"),
     "aisio.urls": ("Namespace", "ObjectUrl"),
 }
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
-
 __all__ = [
     "AISBatchIterDataset",
     "AISIterDataset",
@@ -125,14 +128,4 @@ __all__ = [
     "source",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME_OF:
-        raise AttributeError(f"module 'aisio' has no attribute {name!r}")
-    value = getattr(import_module(_HOME_OF[name]), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted(set(globals()) | set(__all__))
+__getattr__, __dir__ = lazy_exports(__name__, _NAMES_OF)

@@ -58,7 +58,7 @@ VARIABLES: Mapping[str, str] = {
     "LOCAL_RANK": "rank on this machine: an error where nothing else says the rank",
 }
 """Every environment variable that aisio itself reads, and what it means; those of clouds, which
-their own tools read as well, are named in `aisio.stores.direct_settings`."""
+their own tools read as well, are named in `aisio.stores.direct.settings`."""
 
 _TRUE = frozenset({"1", "t", "true", "y", "yes", "on"})
 _FALSE = frozenset({"0", "f", "false", "n", "no", "off"})

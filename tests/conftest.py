@@ -31,7 +31,7 @@ _OPTIONAL = re.compile(
 # Packages that only the environment with torch has, and what of aisio is another thing with torch.
 _ONLY_FULL = re.compile(
     r"^(?:import|from) (torch|bionemo|ngcsdk|ngcbase)\b"
-    r"|\baisio\.(datapipes|datapipe_base|datasets|batch_dataset|placing|shard_reader|split)\b"
+    r"|\baisio\.(datapipes|training)\b"
     r"|\bAIS(Map|Iter|BatchIter|ShardReader|FileL|SourceL)\w*",
     re.MULTILINE,
 )

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
-from aisio import cluster as cluster_module
-from aisio.client import Client, Object
+from aisio.client import router as cluster_module
+from aisio.client.client import Client, Object
 from aisio.records import RetryPolicy, Settings
 from tests.http_server import Reply, Server
 

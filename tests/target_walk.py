@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from zlib import crc32
 
-from aisio.listing_walk import PageRequest
 from aisio.records import ObjectInfo
 from aisio.wire.listing import Page
+from aisio.wire.listing_walk import PageRequest
 
 SERVER_PAGE = 10_000
 READ_AHEAD = 3

@@ -8,7 +8,7 @@ import tarfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from aisio.tar import (
+from aisio.formats.tar import (
     END,
     END_OF_ARCHIVE,
     NEED_DATA,

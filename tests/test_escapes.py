@@ -10,7 +10,7 @@ import pytest
 from aisio.errors import NotFoundError, UnavailableError
 from aisio.escapes import ODD_BYTES, one_line, visible
 from aisio.records import RetryPolicy
-from aisio.retries import Attempts, Waiter
+from aisio.transport.retries import Attempts, Waiter
 
 
 @pytest.mark.parametrize(

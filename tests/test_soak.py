@@ -20,7 +20,7 @@ from torch.utils.data.datapipes.iter import IterableWrapper
 
 import aisio.datapipes  # noqa: F401 - registers the functional names
 from aisio import AISIterDataset, AISMapDataset, AISShardReader, Client
-from aisio.client import Bucket
+from aisio.client.client import Bucket
 from aisio.gateway import Gateway
 
 EPOCHS = 50

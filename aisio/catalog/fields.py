@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from aisio.errors import UrlError
-from aisio.selections import Selections
+from aisio.patterns.selections import Selections
 from aisio.urls import WEB_SCHEMES, ObjectUrl, is_base_url
 from aisio.wire.templates import parse_template
 

@@ -7,8 +7,20 @@ from __future__ import annotations
 
 import click
 
-from aisio.cli import bench, cache, cat, catalog, get, info, load, ls, pack, put, serve
 from aisio.cli.cluster import Cluster
+from aisio.cli.commands import (
+    bench,
+    cache,
+    cat,
+    catalog,
+    get,
+    info,
+    load,
+    ls,
+    pack,
+    put,
+    serve,
+)
 from aisio.cli.failures import CommandGroup
 from aisio.version import __version__
 

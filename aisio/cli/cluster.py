@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from aisio.errors import AisioError, NotFoundError, UrlError
-from aisio.nothing_found import no_name_begins_so, pattern_hint
+from aisio.sources.nothing_found import no_name_begins_so, pattern_hint
 from aisio.urls import ALIASES, FILE, MEMORY, ObjectUrl
 
 if TYPE_CHECKING:
     _ParamType = click.ParamType[ObjectUrl]
     _TextType = click.ParamType[str]
-    from aisio.client import Client
+    from aisio.client.client import Client
     from aisio.stores import Store
 else:
     _ParamType = _TextType = click.ParamType
@@ -42,7 +42,7 @@ class Cluster:
         Raises:
             ConfigError: No endpoint is known.
         """
-        from aisio.client import Client
+        from aisio.client.client import Client
 
         return Client(self.endpoint)
 
@@ -58,7 +58,7 @@ class Cluster:
         Raises:
             ConfigError: It is in a cloud that is reached directly.
         """
-        from aisio.client import Bucket
+        from aisio.client.client import Bucket
         from aisio.errors import ConfigError
         from aisio.stores import AisStore
 

@@ -10,7 +10,7 @@ import click
 from aisio.cli.cluster import Cluster, UrlType
 
 if TYPE_CHECKING:
-    from aisio.named_sources import CatalogSource
+    from aisio.sources.named import CatalogSource
 
 _SCHEME = "catalog://"
 
@@ -31,7 +31,7 @@ class CatalogName:
         Raises:
             CatalogError: The catalog has no such name, or its files are wrong.
         """
-        from aisio.named_sources import find_source
+        from aisio.sources.named import find_source
 
         return find_source(self.text, client=cluster.client() if cluster.endpoint else None)
 

@@ -19,19 +19,29 @@ from types import MappingProxyType
 
 from aiohttp import web
 
-from aisio.gateway.archives import Archives
-from aisio.gateway.batch import Batch
-from aisio.gateway.buckets import Buckets
-from aisio.gateway.exchange import BodyCutError, Exchange, answer_early, reply
-from aisio.gateway.folder import Folder
-from aisio.gateway.job_calls import JobCalls
-from aisio.gateway.jobs import Jobs
-from aisio.gateway.names import parse_target
-from aisio.gateway.objects import Objects
+from aisio.gateway.archives.index import Archives
+from aisio.gateway.handlers.batch import Batch
+from aisio.gateway.handlers.buckets import Buckets
+from aisio.gateway.handlers.objects import Objects
+from aisio.gateway.http.exchange import (
+    BodyCutError,
+    Exchange,
+    answer_early,
+    reply,
+)
+from aisio.gateway.http.replies import (
+    JSON,
+    Cluster,
+    error_body,
+    json_body,
+)
+from aisio.gateway.jobs.calls import JobCalls
+from aisio.gateway.jobs.jobs import Jobs
+from aisio.gateway.jobs.promotions import Promotions
 from aisio.gateway.options import PROMOTE_ROOT
-from aisio.gateway.promotions import Promotions
-from aisio.gateway.refusals import Refusal, unsupported
-from aisio.gateway.replies import JSON, Cluster, error_body, json_body
+from aisio.gateway.protocol.refusals import Refusal, unsupported
+from aisio.gateway.protocol.targets import parse_target
+from aisio.gateway.storage.folder import Folder
 
 Handle = Callable[[Exchange], Awaitable[web.StreamResponse]]
 

@@ -15,10 +15,10 @@ from dataclasses import replace
 
 from aisio.errors import ConfigError
 from aisio.gateway.app import App
-from aisio.gateway.connections import BACKLOG, BoundedServer, most_connections
-from aisio.gateway.folder import Folder
+from aisio.gateway.http.connections import BACKLOG, BoundedServer, most_connections
 from aisio.gateway.logs import OneLineFormatter
 from aisio.gateway.options import ServerOptions
+from aisio.gateway.storage.folder import Folder
 from aisio.records import is_sendable_token
 
 GRACE_S = 5.0

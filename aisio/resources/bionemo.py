@@ -22,8 +22,8 @@ from aisio.catalog import Resource, default_catalog, read_catalog
 from aisio.config import first_set
 from aisio.errors import AisioError, ConfigError
 from aisio.resources import loading
-from aisio.resources.cache import default_cache_folder
-from aisio.resources.origins import pbss_endpoint
+from aisio.resources.cache.cache import default_cache_folder
+from aisio.resources.origins.store import pbss_endpoint
 
 __all__ = [
     "BIONEMO_CACHE_DIR",
@@ -93,8 +93,8 @@ class NGCDownloader:
         Raises:
             StorageError: It cannot be had; each cause has its class.
         """
-        from aisio.resources.download import download
-        from aisio.resources.ngc import NgcOrigin
+        from aisio.resources.download.download import download
+        from aisio.resources.origins.ngc.origin import NgcOrigin
 
         target = Path(output_file)
         target.parent.mkdir(parents=True, exist_ok=True)

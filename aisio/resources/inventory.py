@@ -11,9 +11,17 @@ from pathlib import Path
 from typing import Literal
 
 from aisio.files import PARTIAL_SUFFIX
-from aisio.resources.cache import Cache
-from aisio.resources.sides import BIONEMO_MARKER, HOLDER, IN_USE, LOCK, MARKER, OLD, UNPACKING
-from aisio.resources.unpack import kind_of, result_of
+from aisio.resources.cache.cache import Cache
+from aisio.resources.cache.side_files import (
+    BIONEMO_MARKER,
+    HOLDER,
+    IN_USE,
+    LOCK,
+    MARKER,
+    OLD,
+    UNPACKING,
+)
+from aisio.resources.unpack.unpack import kind_of, result_of
 
 __all__ = ["Entry", "digest_in_name", "entries", "entry_of", "is_forgotten", "size_of"]
 

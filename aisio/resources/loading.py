@@ -12,14 +12,19 @@ from typing import TYPE_CHECKING, Any
 from aisio.catalog import Catalog, NamedSource, Resource, default_catalog
 from aisio.config import first_set
 from aisio.errors import AccessError, CatalogError, ConfigError
-from aisio.resources.cache import Cache, default_cache_folder
-from aisio.resources.digests import parse_digest
-from aisio.resources.in_use import hold
-from aisio.resources.unpack import how_to, is_complete, result_of, unpack
+from aisio.resources.cache.cache import Cache, default_cache_folder
+from aisio.resources.cache.in_use import hold
+from aisio.resources.download.digests import parse_digest
+from aisio.resources.unpack.unpack import (
+    how_to,
+    is_complete,
+    result_of,
+    unpack,
+)
 
 if TYPE_CHECKING:
-    from aisio.client import Client
-    from aisio.resources.download import Origin
+    from aisio.client.client import Client
+    from aisio.resources.download.download import Origin
 
 REGISTRIES = ("ngc", "pbss")
 DEFAULT_REGISTRY = "ngc"
@@ -185,17 +190,17 @@ def _origins(
 ) -> list[Origin]:
     hashed = resource.sha256 is not None
     if registry == "pbss":
-        from aisio.resources.origins import pbss_origin
+        from aisio.resources.origins.store import pbss_origin
 
         assert resource.pbss is not None
         endpoint = pbss_endpoint or resource.endpoint_for(resource.pbss)
         return [pbss_origin(resource.pbss, endpoint=endpoint, hashed=hashed)]
     if registry == "ngc":
-        from aisio.resources.ngc import NgcOrigin
+        from aisio.resources.origins.ngc.origin import NgcOrigin
 
         assert resource.ngc is not None
         return [NgcOrigin(resource.ngc, resource.ngc_registry or "model", resource.filename)]
-    from aisio.resources.origins import url_origin
+    from aisio.resources.origins.store import url_origin
 
     return [
         url_origin(url, endpoint=resource.endpoint_for(url), client=client, hashed=hashed)
@@ -207,8 +212,8 @@ def _bring(
     resource: Resource, origins: list[Origin], cache: Cache, path: Path, *, progress: bool
 ) -> str:
     """Download a resource, and return the digest that was found."""
-    from aisio.resources.bars import byte_bar
-    from aisio.resources.download import download
+    from aisio.resources.download.download import download
+    from aisio.resources.progress import byte_bar
 
     def forget_the_old() -> None:
         # What has come meanwhile is BioNeMo's, and who uses it: what it made is compared later.

@@ -11,13 +11,19 @@ from pathlib import Path
 
 from aisio.errors import AccessError, ArchiveError, ConfigError
 from aisio.files import PARTIAL_SUFFIX
-from aisio.resources.cache import Cache
-from aisio.resources.digests import parse_digest
-from aisio.resources.disk import clear_errors
-from aisio.resources.in_use import is_held, unused
+from aisio.resources.cache.cache import Cache
+from aisio.resources.cache.disk import clear_errors
+from aisio.resources.cache.in_use import is_held, unused
+from aisio.resources.cache.side_files import (
+    BIONEMO_MARKER,
+    MARKER,
+    UNPACKING,
+    beside,
+    remove,
+)
+from aisio.resources.download.digests import parse_digest
 from aisio.resources.inventory import Entry, digest_in_name, entries, entry_of, is_forgotten
-from aisio.resources.sides import BIONEMO_MARKER, MARKER, UNPACKING, beside, remove
-from aisio.resources.unpack import is_complete, kind_of, result_of
+from aisio.resources.unpack.unpack import is_complete, kind_of, result_of
 
 __all__ = ["SPARED_S", "Finding", "prune", "verify"]
 

@@ -6,13 +6,13 @@ from collections.abc import Hashable
 from dataclasses import replace
 from functools import lru_cache
 
-from aisio.client import Client, usual_client
+from aisio.client.client import Client, usual_client
 from aisio.config import is_set
 from aisio.errors import ConfigError
 from aisio.stores.ais import AisStore
 from aisio.stores.base import Store
-from aisio.stores.direct import DirectStore
-from aisio.stores.direct_settings import DIRECT_PROVIDERS, DirectSettings, credentials_now
+from aisio.stores.direct.settings import DIRECT_PROVIDERS, DirectSettings, credentials_now
+from aisio.stores.direct.store import DirectStore
 from aisio.stores.local import LocalStore
 from aisio.urls import FILE, MEMORY, WEB_SCHEMES, ObjectUrl
 

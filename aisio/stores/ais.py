@@ -5,12 +5,12 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 
-from aisio.asked import Asked
-from aisio.client import Bucket, Client
-from aisio.payloads import PutData
+from aisio.client.client import Bucket, Client
 from aisio.records import ByteRange, ObjectInfo
 from aisio.stores.base import Store
-from aisio.streams import Body
+from aisio.transport.body import Body
+from aisio.transport.concurrency.pending import Asked
+from aisio.transport.payload import PutData
 from aisio.urls import ObjectUrl
 
 

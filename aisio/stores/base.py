@@ -11,13 +11,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from functools import partial
 
-from aisio.asked import Asked
 from aisio.errors import StoreTimeoutError, TruncatedError, UnavailableError
-from aisio.object_reader import open_seekable
-from aisio.payloads import PutData
 from aisio.records import ByteRange, ObjectInfo, RetryPolicy
-from aisio.retries import Attempts
-from aisio.streams import Body, same_version
+from aisio.transport.body import Body, same_version
+from aisio.transport.concurrency.pending import Asked
+from aisio.transport.payload import PutData
+from aisio.transport.retries import Attempts
+from aisio.transport.seekable import open_seekable
 from aisio.urls import ObjectUrl
 
 
@@ -75,7 +75,7 @@ class Store(ABC):
     def ask(
         self, url: ObjectUrl, byte_range: ByteRange | None = None, *, etl_name: str | None = None
     ) -> Asked | None:
-        """Send the request of a later `get`; None where a store cannot: see `aisio.asked`."""
+        """Send the request of a later `get`; None where a store cannot."""
         return None
 
     def read(self, url: ObjectUrl, *, etl_name: str | None = None) -> bytes:
@@ -104,7 +104,7 @@ class Store(ABC):
                 attempts.failed(error)
 
     def open(self, url: ObjectUrl) -> io.BufferedReader:
-        """Open an object as a seekable binary file; see `aisio.object_reader`.
+        """Open an object as a seekable binary file; see `aisio.transport.seekable`.
 
         It is read by ranges that must be of one version, as far as the store tells versions apart.
 

@@ -13,10 +13,10 @@ from msgspec.structs import replace
 from aisio.errors import AccessError, ConfigError, NotFoundError, RangeError, StorageError
 from aisio.files import is_special, opened_special, replaced_when_done
 from aisio.folders import walk
-from aisio.payloads import Payload, PutData
 from aisio.records import ByteRange, ObjectInfo
 from aisio.stores.base import Store
-from aisio.streams import Body
+from aisio.transport.body import Body
+from aisio.transport.payload import Payload, PutData
 from aisio.urls import FILE, ObjectUrl
 
 

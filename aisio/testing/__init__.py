@@ -7,8 +7,9 @@ brings.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from aisio.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
     from aisio.testing.fault_proxy import FaultProxy
@@ -16,18 +17,10 @@ if TYPE_CHECKING:
 
 __all__ = ["FaultProxy", "StoreContract"]
 
-_HOMES = {
-    "FaultProxy": "aisio.testing.fault_proxy",
-    "StoreContract": "aisio.testing.store_contract",
-}
-
-
-def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(home), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_exports(
+    __name__,
+    {
+        "aisio.testing.fault_proxy": ("FaultProxy",),
+        "aisio.testing.store_contract": ("StoreContract",),
+    },
+)

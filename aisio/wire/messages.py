@@ -27,9 +27,9 @@ from aisio.errors import (
     UrlError,
 )
 from aisio.records import Checksum, ObjectInfo, is_sendable_token
-from aisio.reply_head import ReplyHeaders, utf8_text, whole_number
 from aisio.urls import Namespace, ObjectUrl, is_base_url
 from aisio.wire.decoding import UNREADABLE, decoding
+from aisio.wire.http1 import ReplyHeaders, utf8_text, whole_number
 
 MSGPACK = "application/msgpack"
 

@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 
 import aisio
 from aisio.cli import main
-from aisio.client import Bucket, Client
+from aisio.client.client import Bucket, Client
 from aisio.gateway import Gateway
 
 ENVIRONMENT = {

@@ -137,7 +137,7 @@ def test_what_the_library_warns_of_is_a_note(environ):
     program = (
         "import logging, warnings\n"
         "from aisio.cli import main\n"
-        "from aisio.cli.bench import command\n"
+        "from aisio.cli.commands.bench import command\n"
         "def work(**_):\n"
         "    warnings.warn('two\\nlines')\n"
         "    logging.getLogger('aisio.x').warning('s3://KEY:s3cr3t@b/x')\n"

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from aisio.client import Bucket, Client
+from aisio.client.client import Bucket, Client
 from aisio.gateway import Gateway
 
 

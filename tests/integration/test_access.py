@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from aisio.client import Client
+from aisio.client.client import Client
 from aisio.errors import AccessError
 from aisio.gateway import Gateway
 from aisio.records import RetryPolicy, TlsFiles

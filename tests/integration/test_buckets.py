@@ -7,7 +7,7 @@ from multiprocessing import get_context
 
 import pytest
 
-from aisio.client import Bucket, Client
+from aisio.client.client import Bucket, Client
 from aisio.errors import ConflictError, NotFoundError
 
 

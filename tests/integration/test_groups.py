@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from aisio.client import Bucket
+from aisio.client.client import Bucket
 from aisio.errors import NotFoundError
 
 

@@ -14,12 +14,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from aisio.client import Bucket, Client, Object
+from aisio.client.client import Bucket, Client, Object
 from aisio.errors import IntegrityError, NotFoundError
-from aisio.ranges import STREAMS, BufferTarget, plan_parts, read_out
 from aisio.records import RetryPolicy, Settings, Timeouts
-from aisio.streams import READ_PIECE_BYTES
 from aisio.testing.fault_proxy import Corrupt, Cut, Fault, FaultProxy, Stall, Status
+from aisio.transport.body import READ_PIECE_BYTES
+from aisio.transport.parallel import (
+    STREAMS,
+    BufferTarget,
+    plan_parts,
+    read_out,
+)
 
 MIB = 1024 * 1024
 LARGE = (bytes(range(251)) * (64 * MIB // 251 + 1))[: 64 * MIB]

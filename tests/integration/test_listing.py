@@ -10,9 +10,9 @@ from itertools import islice
 import pytest
 import requests
 
-from aisio.client import Bucket, Client
+from aisio.client.client import Bucket, Client
 from aisio.records import Checksum, ObjectInfo
-from aisio.sources import source
+from aisio.sources.resolve import source
 from aisio.wire import messages
 from aisio.wire.listing import list_message, parse_page
 

@@ -12,8 +12,8 @@ import aisio.datapipes  # noqa: F401 - registers the functional names
 from aisio import AISBatchIterDataset, AISIterDataset, AISMapDataset, AISShardReader
 from aisio.catalog import read_catalog
 from aisio.errors import DigestError, UrlError
-from aisio.listing_digest import listing_digest
-from aisio.sources import source
+from aisio.sources.digest import listing_digest
+from aisio.sources.resolve import source
 from tests.tars import pack
 
 OBJECTS = {f"a/{number}": f"object {number}".encode() for number in range(8)}

@@ -8,13 +8,13 @@ import pickle
 import pytest
 
 from aisio.catalog import NamedSource
-from aisio.client import Client
+from aisio.client.client import Client
 from aisio.errors import DigestError, IntegrityError, NotFoundError, ShardError
-from aisio.listing_digest import ListingDigest, listing_digest
 from aisio.records import ByteRange
-from aisio.sources import source
+from aisio.sources.digest import ListingDigest, listing_digest
+from aisio.sources.resolve import source
+from aisio.sources.tar import TarStore
 from aisio.stores import AisStore
-from aisio.tar_source import TarStore
 from aisio.urls import ObjectUrl
 from tests.tars import pack
 

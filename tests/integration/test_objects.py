@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import xxhash
 
-from aisio.client import Bucket
+from aisio.client.client import Bucket
 from aisio.errors import IntegrityError, NotFoundError, RangeError, StorageError
 from aisio.records import ByteRange, Checksum
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from aisio.client import Bucket, Client
+from aisio.client.client import Bucket, Client
 from aisio.wire.messages import object_http_url
 
 DATA = bytes(range(256)) * 100

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 import pytest
 import requests
 
-from aisio.client import Bucket, Client
+from aisio.client.client import Bucket, Client
 from aisio.errors import IntegrityError
 from aisio.testing.fault_proxy import FaultProxy
 

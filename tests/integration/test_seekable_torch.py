@@ -9,7 +9,7 @@ import zipfile
 import numpy as np
 import torch
 
-from aisio.client import Bucket
+from aisio.client.client import Bucket
 
 
 def test_numpy_loads_an_array_and_an_archive_of_them(bucket: Bucket) -> None:

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from aisio import AISBatchIterDataset, AISIterDataset, AISMapDataset, AISShardReader
-from aisio.cli import get
 from aisio.cli.cluster import Cluster
-from aisio.client import Bucket, Client
+from aisio.cli.commands import get
+from aisio.client.client import Bucket, Client
 from aisio.datapipes import AISFileLister, AISFileLoader
 from aisio.stores import DirectSettings, DirectStore
 from aisio.testing.fault_proxy import (

@@ -12,7 +12,13 @@ import pytest
 import requests
 import torch  # noqa: F401 - the datasets need it
 
-from aisio import AisioError, Client, RetryPolicy, Timeouts, batches
+from aisio import (
+    AisioError,
+    Client,
+    RetryPolicy,
+    Timeouts,
+)
+from aisio.client import batch as batches
 from aisio.gateway import Gateway
 from aisio.stores import DirectSettings
 from aisio.testing.fault_proxy import TARGET_MARK, FaultProxy, SeenRequest

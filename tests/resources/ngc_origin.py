@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from aisio.records import RetryPolicy
-from aisio.resources.ngc import NgcOrigin
+from aisio.resources.origins.ngc.origin import NgcOrigin
 
 TARGET = "nvidia/clara/esm:2.0"
 QUICKLY = RetryPolicy(attempts=3, first_wait_s=0.001, longest_wait_s=0.002)

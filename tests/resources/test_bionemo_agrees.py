@@ -26,7 +26,7 @@ import pytest
 from ngcbase.errors import NgcException
 
 from aisio.errors import DigestError
-from aisio.resources.cache import Cache
+from aisio.resources.cache.cache import Cache
 from aisio.resources.loading import load
 from tests.http_server import Reply, Server
 from tests.moto_server import KEYS, boto_client, s3_server

@@ -8,7 +8,7 @@ import pytest
 
 from aisio.catalog import Resource
 from aisio.resources.bionemo import NGCDownloader, load
-from aisio.resources.ngc_settings import KEY_VARIABLES
+from aisio.resources.origins.ngc.settings import KEY_VARIABLES
 from tests.resources.certificates import make_authority
 from tests.resources.ngc_server import NgcServer
 

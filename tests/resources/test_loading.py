@@ -25,10 +25,10 @@ from aisio import Client, RetryPolicy
 from aisio.catalog import NamedSource, Resource, read_catalog
 from aisio.errors import CatalogError, ConfigError, DigestError, NotFoundError, StorageError
 from aisio.gateway import Gateway
-from aisio.resources.cache import Cache
+from aisio.resources.cache.cache import Cache
+from aisio.resources.download.partial import Partial
 from aisio.resources.loading import load
-from aisio.resources.partial import Partial
-from aisio.resources.unpack import unpack
+from aisio.resources.unpack.unpack import unpack
 from aisio.resources.upkeep import verify
 from aisio.testing.fault_proxy import Corrupt, Cut, FaultProxy, Trickle
 from tests.call_counts import count_calls

@@ -6,7 +6,7 @@ import aiohttp  # noqa: F401 - the gateway needs it
 import pytest
 import requests
 
-from aisio.client import Client
+from aisio.client.client import Client
 from aisio.gateway import Gateway
 from aisio.stores import AisStore
 from aisio.testing.store_contract import StoreContract

@@ -9,10 +9,10 @@ import pytest
 
 from aisio.errors import AccessError, ConfigError, NotFoundError, StorageError
 from aisio.files import PARTIAL_SUFFIX
-from aisio.payloads import Payload
 from aisio.stores import LocalStore
 from aisio.stores.local import write_file
 from aisio.testing.store_contract import StoreContract
+from aisio.transport.payload import Payload
 from aisio.urls import ObjectUrl
 
 

@@ -12,7 +12,7 @@ import aiohttp  # noqa: F401 - the gateway needs it
 import obstore  # noqa: F401 - memory:// and web servers need it
 import pytest
 
-from aisio.client import Client
+from aisio.client.client import Client
 from aisio.errors import IntegrityError, NotFoundError, TruncatedError
 from aisio.gateway import Gateway
 from aisio.records import RetryPolicy

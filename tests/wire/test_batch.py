@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from aisio.errors import ConfigError, IntegrityError, UrlError
-from aisio.tar import END, TarMember, TarParser
+from aisio.formats.tar import END, TarMember, TarParser
 from aisio.urls import ObjectUrl
 from aisio.wire.batch import (
     BatchEntry,

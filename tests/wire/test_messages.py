@@ -13,9 +13,9 @@ from urllib3 import HTTPHeaderDict
 from aisio import errors
 from aisio.errors import IntegrityError, UrlError
 from aisio.records import Checksum, ObjectInfo
-from aisio.reply_head import ReplyHeaders
 from aisio.urls import Namespace, ObjectUrl
 from aisio.wire import messages
+from aisio.wire.http1 import ReplyHeaders
 
 OBJECT = ObjectUrl.parse("ais://b/o")
 JSON = "application/json; charset=utf-8"

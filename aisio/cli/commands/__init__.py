@@ -1,0 +1,1 @@
+"""The commands of `aisio`, one file each."""

@@ -1,0 +1,128 @@
+"""`aisio cache`: the folder of downloads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from aisio.cli.commands.pack import SizeType
+from aisio.cli.failures import CommandGroup
+from aisio.cli.output import byte_progress, printable, tell, time_text, write_lines
+
+if TYPE_CHECKING:
+    from aisio.resources.cache.cache import Cache
+    from aisio.resources.inventory import Entry
+
+_FOLDER = "aisio.cache_dir"
+
+
+class _MaxSizeType(SizeType):
+    """A number of bytes as elsewhere, and 0."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the number."""
+        return 0 if value in (0, "0") else super().convert(value, param, ctx)
+
+
+@click.group(
+    "cache", cls=CommandGroup, no_args_is_help=False, short_help="The folder of downloads."
+)
+@click.option(
+    "--cache-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Another folder, before the command.",
+)
+@click.pass_context
+def command(context: click.Context, cache_dir: Path | None) -> None:
+    """Look at the folder of downloads, check it, and make room in it.
+
+    It is AISIO_CACHE_DIR, else BIONEMO_CACHE_DIR, else the user's cache folder for aisio.
+    """
+    context.meta[_FOLDER] = cache_dir
+
+
+def _cache() -> Cache:
+    from aisio.resources.cache.cache import Cache, default_cache_folder
+
+    return Cache(click.get_current_context().meta[_FOLDER] or default_cache_folder())
+
+
+@command.command("path", short_help="Print where it is.")
+def path_command() -> None:
+    """Print the folder; it need not exist."""
+    write_lines([str(_cache().folder)])
+
+
+@command.command("list", short_help="List what is in it.")
+def list_command() -> None:
+    """List the entries: bytes, last use (UTC), state and name, with tabs between.
+
+    The state is verified: a load answers at once; unverified: a load hashes it first; partial: the
+    beginning of a download; or leftover: unpacked, but its download is gone.
+    """
+    from aisio.resources.inventory import entries
+
+    write_lines(map(_line, entries(_cache())))
+
+
+@command.command("verify", short_help="Hash everything in it.")
+@click.option("--remove", is_flag=True, help="Remove what is wrong.")
+def verify_command(remove: bool) -> None:
+    """Hash every download and compare what was unpacked from it; print those that are wrong.
+
+    The next load gets a wrong one anew, whether it is removed or not; but where the catalog has no
+    digest, it takes what is there. The status is 1 if any is wrong or cannot be read.
+    """
+    from aisio.resources.inventory import entries, size_of
+    from aisio.resources.upkeep import verify
+
+    cache = _cache()
+    wrong = checked = done = 0
+    total = sum(size_of(entry.path) for entry in entries(cache))
+    with byte_progress(total, "verify") as show:
+
+        def count(size_bytes: int) -> None:
+            nonlocal done
+            done += size_bytes
+            show(done)
+
+        for finding in verify(cache, remove_wrong=remove, tell=count):
+            if finding.skipped:
+                tell(f"{finding.path.name}: not checked: {finding.skipped}")
+                continue
+            checked += 1
+            if finding.problem:
+                wrong += 1
+                write_lines([f"{printable(finding.path.name)}\t{printable(finding.problem)}"])
+    tell(f"{checked} checked, {wrong} wrong")
+    if wrong:
+        raise SystemExit(1)
+
+
+@command.command("prune", short_help="Make room in it.")
+@click.option(
+    "--max-size", type=_MaxSizeType(), required=True, help="Most bytes to keep, as in 20G."
+)
+@click.option("--dry-run", is_flag=True, help="Only print what would be removed.")
+def prune_command(max_size: int, dry_run: bool) -> None:
+    """Remove what was used longest ago until the rest is small enough; print it as `list` does.
+
+    What is in use stays: loaded by a process that still runs, or within the last 10 minutes. A path
+    that was handed to another program counts from its last load. Files that are neither aisio's nor
+    BioNeMo's stay, too.
+    """
+    from aisio.resources.upkeep import prune
+
+    removed = prune(_cache(), max_size, dry_run=dry_run)
+    write_lines(map(_line, removed))
+    size_bytes = sum(entry.size_bytes for entry in removed)
+    verb = "would be removed" if dry_run else "removed"
+    tell(f"{len(removed)} {verb}, {size_bytes:,} bytes")
+
+
+def _line(entry: Entry) -> str:
+    used = time_text(int(entry.used))
+    name = printable(entry.path.name)
+    return f"{entry.size_bytes}\t{used}\t{entry.state}\t{name}"

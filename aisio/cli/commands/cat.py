@@ -1,0 +1,58 @@
+"""`aisio cat`: objects -> stdout."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+import click
+
+from aisio.cli.cluster import Cluster
+from aisio.cli.commands.get import byte_range_of, copy
+from aisio.cli.named import SOURCE, CatalogName
+from aisio.cli.standard_streams import binary_stdout
+from aisio.urls import ObjectUrl
+
+if TYPE_CHECKING:
+    from aisio.records import ByteRange
+    from aisio.transport.body import Body
+
+
+@click.command("cat", short_help="Write objects to stdout.")
+@click.argument("urls", metavar="URL...", type=SOURCE, nargs=-1, required=True)
+@click.option("--start", type=click.IntRange(min=0), help="First byte, counted from 0.")
+@click.option("--stop", type=click.IntRange(min=1), help="One past the last byte.")
+@click.pass_obj
+def command(
+    cluster: Cluster,
+    urls: tuple[ObjectUrl | CatalogName, ...],
+    start: int | None,
+    stop: int | None,
+) -> None:
+    """Write the bytes of objects to stdout, one object after the other.
+
+    Bytes go out as they arrive. If they turn out not to be the ones that the store promised, that
+    is an error at the object's end. catalog://NAME stands for all objects of a source of the
+    catalog.
+    """
+    byte_range = byte_range_of(start, stop)
+    if byte_range and any(isinstance(url, CatalogName) for url in urls):
+        raise click.UsageError("--start and --stop are for objects, not for names in a catalog")
+    with binary_stdout() as out:
+        for body in _bodies(cluster, urls, byte_range):
+            with body:
+                copy(body, out)
+
+
+def _bodies(
+    cluster: Cluster, urls: Iterable[ObjectUrl | CatalogName], byte_range: ByteRange | None
+) -> Iterator[Body]:
+    for url in urls:
+        if isinstance(url, CatalogName):
+            source = url.source(cluster)
+            for info in source.list():
+                yield source.get(info)
+        else:
+            with cluster.hints(url.require_object()):
+                body = cluster.store(url).get(url, byte_range)
+            yield body

@@ -1,0 +1,208 @@
+"""`aisio get`: objects -> files."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, BinaryIO, TypeAlias
+
+import click
+
+from aisio.cli.cluster import FILE_PATH, Cluster
+from aisio.cli.named import SOURCE, CatalogName
+from aisio.cli.one_by_one import OneByOne
+from aisio.cli.output import byte_progress
+from aisio.cli.standard_streams import binary_stdout
+from aisio.errors import ConfigError, ConflictError, TruncatedError
+from aisio.urls import ObjectUrl
+
+if TYPE_CHECKING:
+    from aisio.records import ByteRange, ObjectInfo
+    from aisio.sources.kinds import Source
+    from aisio.transport.body import Body
+
+    Opening: TypeAlias = Callable[[], Body]
+    """Opens the object, or the part of it, that is to be written."""
+
+COPY_BYTES = 1024 * 1024
+_MOST_TRIES = 3
+
+
+@click.command("get", short_help="Write objects to files.")
+@click.argument("url", type=SOURCE)
+@click.argument("file", type=FILE_PATH, required=False)
+@click.option("-r", "--recursive", is_flag=True, help="All that begin with URL, into a folder.")
+@click.option("--start", type=click.IntRange(min=0), help="First byte, counted from 0.")
+@click.option("--stop", type=click.IntRange(min=1), help="One past the last byte.")
+@click.pass_obj
+def command(
+    cluster: Cluster,
+    url: ObjectUrl | CatalogName,
+    file: str | None,
+    recursive: bool,
+    start: int | None,
+    stop: int | None,
+) -> None:
+    """Write the object at URL to FILE, by default under the last part of its name; "-" is stdout.
+
+    Where FILE is a folder, or ends in "/", the file goes into it. A file is replaced when all bytes
+    have arrived and are the ones that the store promised; until then it is left alone. With
+    --recursive, FILE is a folder, by default the current one, and gets the folders behind the last
+    "/" of URL; or all objects of catalog://NAME, a source of the catalog. What cannot be written is
+    told, and the rest is.
+    """
+    byte_range = byte_range_of(start, stop)
+    if recursive:
+        if byte_range or file == "-":
+            raise click.UsageError("--recursive goes into a folder and takes whole objects")
+        _get_all_of(cluster, url, Path(file or "."))
+    elif isinstance(url, CatalogName):
+        raise click.UsageError(f"{url.text} may be many objects: --recursive takes them all")
+    elif not url.name or url.name.endswith("/"):
+        raise click.UsageError(f"{url} names no object: --recursive writes all that are below it")
+    else:
+        opening = partial(cluster.store(url).get, url, byte_range)
+        with cluster.hints(url):
+            _get(opening, url.name, file or ".")
+
+
+def _get_all_of(cluster: Cluster, url: ObjectUrl | CatalogName, folder: Path) -> None:
+    from aisio.sources.kinds import PrefixSource
+
+    if isinstance(url, CatalogName):
+        _get_all(url.source(cluster), url.text, folder)
+        return
+    with cluster.hints(url):
+        _get_all(PrefixSource(cluster.store(url), url), str(url), folder)
+
+
+def byte_range_of(start: int | None, stop: int | None) -> ByteRange | None:
+    """Return the range that --start and --stop mean; None for the whole object.
+
+    Raises:
+        UsageError: It holds no byte.
+    """
+    from aisio.records import ByteRange
+
+    if stop is not None and stop <= (start or 0):
+        raise click.UsageError(f"--start {start} --stop {stop}: there is no byte between them")
+    return None if start is None and stop is None else ByteRange(start or 0, stop)
+
+
+def copy(body: Body, out: BinaryIO, show: Callable[[int], None] | None = None) -> None:
+    """Write a body out, telling `show` how far it is; at its end it raises if it is not right."""
+    done = 0
+    while data := body.read(COPY_BYTES):
+        out.write(data)
+        done += len(data)
+        if show:
+            show(done)
+
+
+def _get_all(source: Source, about: str, folder: Path) -> None:
+    from aisio.sources.kinds import MixedSource
+    from aisio.sources.nothing_found import no_name_begins_so
+
+    mixed = isinstance(source.unpinned, MixedSource)
+    written: dict[Path, str] = {}
+    root = _resolved(folder)
+    if root.exists() and not root.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
+    objects = OneByOne("objects")
+    for info in source.list():
+        with objects.going_on(info.url):
+            path = folder / _checked(_name_below(source.base_url, info), info.url)
+            if mixed and written.setdefault(path, info.url) != info.url:
+                raise ConfigError(f"get {info.url}: {path} is where {written[path]} was written")
+            _check_place(path, folder, root, info.url)
+            _replace(path, partial(source.get, info), path.name)
+    if not objects.count:
+        raise no_name_begins_so(about)
+    objects.finish()
+
+
+def _check_place(path: Path, folder: Path, root: Path, url: str) -> None:
+    """Make the folders for a file below a folder, whose real path is `root`.
+
+    Raises:
+        ConfigError: A link leads out of the folder.
+        ConflictError: Another kind of file is in the way.
+    """
+    from aisio.files import is_special
+
+    for place in (path.parent, path):
+        if not _resolved(place).is_relative_to(root):
+            raise ConfigError(f"get {url}: {place} is a link that leads out of {folder}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise ConflictError(
+            f"get {url}: a file is where {path.parent} should be a folder"
+        ) from error
+    if path.is_dir() or is_special(path):
+        kind = "folder" if path.is_dir() else "pipe, device or socket"
+        raise ConflictError(f"get {url}: {path} is a {kind}; get it alone, under another name")
+
+
+def _resolved(path: Path) -> Path:
+    return Path(os.path.realpath(path))  # Path.resolve() raises RuntimeError for a circle of links
+
+
+def _name_below(base_url: str, info: ObjectInfo) -> str:
+    is_below = base_url and info.url.startswith(base_url)
+    return info.url.removeprefix(base_url) if is_below else info.name
+
+
+def _checked(name: str, url: str) -> str:
+    parts = name.split("/")
+    if not {"", ".", ".."}.isdisjoint(parts) or "\0" in name:
+        raise ConfigError(f"get {url}: {name!r} cannot be a file inside a folder; get it alone")
+    return name
+
+
+def _get(opening: Opening, name: str, file: str) -> None:
+    from aisio.files import is_special, opened_special
+
+    if file == "-":
+        with opening() as body, binary_stdout() as out:
+            copy(body, out)
+        return
+    last = PurePosixPath(name).name
+    path = Path(file)
+    if file.endswith("/"):
+        path.mkdir(parents=True, exist_ok=True)
+    if path.is_dir():
+        path /= last
+    if is_special(path):
+        with opened_special(path) as out:
+            _copy_all(opening, last, out)
+    else:
+        _replace(path, opening, last)
+
+
+def _replace(path: Path, opening: Opening, title: str) -> None:
+    """Read again what was cut and cannot be gone on with, as a store without versions has it."""
+    from aisio.files import replaced_when_done
+
+    with replaced_when_done(path) as out:
+        for _ in range(_MOST_TRIES - 1):
+            try:
+                return _fill(opening, title, out)
+            except TruncatedError:
+                continue
+        return _fill(opening, title, out)
+
+
+def _fill(opening: Opening, title: str, out: BinaryIO) -> None:
+    from aisio.transport.parallel import FileTarget, read_out
+
+    with opening() as body, byte_progress(body.size_bytes, title) as show:
+        read_out(body, FileTarget(out.fileno()), show=show)
+
+
+def _copy_all(opening: Opening, title: str, out: BinaryIO) -> None:
+    with opening() as body, byte_progress(body.size_bytes, title) as show:
+        copy(body, out, show)

@@ -1,0 +1,182 @@
+"""`aisio info`: all that is known of an object, a prefix or the connection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from aisio.cli.cluster import Cluster
+from aisio.cli.named import SOURCE, CatalogName
+from aisio.cli.output import json_line, printable, time_text, write_lines
+from aisio.urls import FILE, ObjectUrl
+
+if TYPE_CHECKING:
+    from aisio.records import ObjectInfo, Settings
+    from aisio.stores import Store
+
+_VARIABLES = {
+    "endpoint": "AIS_ENDPOINT",
+    "token": "AIS_AUTHN_TOKEN or AIS_AUTHN_TOKEN_FILE",
+    "authn_url": "AIS_AUTHN_URL",
+    "timeouts.connect_s": "AIS_CONNECT_TIMEOUT",
+    "timeouts.read_s": "AIS_READ_TIMEOUT",
+    "tls.verify": "AIS_SKIP_VERIFY_CRT or AIS_SKIP_VERIFY",
+    "tls.ca_file": "AIS_CLIENT_CA",
+    "tls.client_cert_file": "AIS_CRT",
+    "tls.client_key_file": "AIS_CRT_KEY",
+    "pool_size": "AIS_MAX_CONN_POOL",
+}
+
+
+@click.command("info", short_help="Describe an object, a bucket or the connection.")
+@click.argument("url", type=SOURCE, required=False)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.pass_obj
+def command(cluster: Cluster, url: ObjectUrl | CatalogName | None, as_json: bool) -> None:
+    """Describe the object at URL; for a bucket or a URL that ends in "/", count what is below.
+
+    Where there is nothing, that is said as well, and the status is 1.
+    For catalog://NAME, a source of the catalog: what it is, what it has, and its listing's digest.
+    Without URL: where commands go, whether it is ready, and the settings with their origins.
+    """
+    if url is None:
+        facts = _connection(cluster)
+    elif isinstance(url, CatalogName):
+        facts = _named(cluster, url)
+    elif not url.name or url.name.endswith("/"):
+        facts = _prefix(cluster, url)
+    else:
+        facts = _object(cluster, url)
+    write_lines([json_line(facts)] if as_json else _table(facts))
+    if isinstance(url, ObjectUrl) and facts.get("exists") is False:
+        raise cluster.nothing_below(url)
+
+
+def _named(cluster: Cluster, name: CatalogName) -> dict[str, Any]:
+    from aisio.sources.digest import ListingDigest
+
+    source = name.source(cluster)
+    digest, size_bytes = ListingDigest(source.base_url), 0
+    are_known = True
+    for info in source.unpinned.list():
+        digest.add(info)
+        size_bytes += info.size_bytes or 0
+        are_known &= info.size_bytes is not None
+    entry = source.entry
+    return {
+        "name": entry.tag,
+        "kind": entry.kind,
+        "owner": entry.owner,
+        "description": entry.description,
+        "objects": digest.count,
+        "size_bytes": size_bytes if are_known else None,
+        "digest": digest.text(),
+        "expected_digest": entry.digest,
+    }
+
+
+def _object(cluster: Cluster, url: ObjectUrl) -> dict[str, Any]:
+    import msgspec
+
+    with cluster.hints(url):
+        info = cluster.store(url).head(url)
+    facts: dict[str, Any] = {"url": info.url} | msgspec.to_builtins(info)
+    del facts["root"]
+    if info.mtime_s:
+        facts["mtime"] = time_text(info.mtime_s)
+    return facts
+
+
+def _prefix(cluster: Cluster, url: ObjectUrl) -> dict[str, Any]:
+    found = _found(cluster.store(url), url)
+    count = size_bytes = 0
+    for info in found or ():
+        count += 1
+        size_bytes += info.size_bytes or 0
+    # Folders of a bucket are there by what is in them; the bucket and local ones, by themselves.
+    is_there = found is not None and (not url.name or url.provider == FILE)
+    exists = is_there or count > 0
+    return {"url": str(url), "exists": exists, "objects": count, "size_bytes": size_bytes}
+
+
+def _found(store: Store, url: ObjectUrl) -> Iterator[ObjectInfo] | None:
+    """List what is there; None where there is no such bucket or folder."""
+    from aisio.client.client import Bucket
+    from aisio.errors import NotFoundError
+    from aisio.stores import AisStore
+
+    if url.provider == FILE:
+        return store.list(url) if Path("/", url.name).is_dir() else None
+    if isinstance(store, AisStore):
+        return store.list(url) if Bucket(store.client, url.with_name("")).exists() else None
+    infos = store.list(url)
+    try:
+        # Clouds that are reached directly say so when they are asked to list.
+        return chain([next(infos)], infos)
+    except StopIteration:
+        return iter(())
+    except NotFoundError:
+        return None
+
+
+def _connection(cluster: Cluster) -> dict[str, Any]:
+    client = cluster.client()
+    settings = _flat(client.settings)
+    origins = _origins(cluster, settings)
+    return {
+        "endpoint": client.endpoint,
+        "ready": client.ready(),
+        "settings": {
+            name: {"value": "set" if name == "token" and value else value, "from": origins[name]}
+            for name, value in settings.items()
+        },
+    }
+
+
+def _flat(settings: Settings) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    flat: dict[str, Any] = {}
+    for name, value in asdict(settings).items():
+        if name == "endpoint_from":  # says of another setting what `_origins` does
+            continue
+        parts = value.items() if isinstance(value, dict) else ()
+        flat |= {f"{name}.{part}": one for part, one in parts} or {name: value}
+    return flat
+
+
+def _origins(cluster: Cluster, settings: Mapping[str, Any]) -> dict[str, str]:
+    """Say where each setting comes from; what is not the default, its variable has set."""
+    from aisio.config import load_settings
+
+    defaults = _flat(load_settings("http://default", environ={}))
+    origins = {
+        name: "default" if value == defaults[name] else _VARIABLES.get(name, "environment")
+        for name, value in settings.items()
+    }
+    return origins if cluster.endpoint is None else origins | {"endpoint": "argument"}
+
+
+def _table(facts: Mapping[str, Any]) -> Iterator[str]:
+    rows = dict(facts)
+    for name, setting in rows.pop("settings", {}).items():
+        rows[name] = f"{_text(setting['value'])}  ({setting['from']})"
+    width = max(map(len, rows))
+    for name, value in rows.items():
+        yield f"{name:<{width}}  {_text(value)}"
+
+
+def _text(value: Any) -> str:
+    if value is None or value == "" or value == {}:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        return ", ".join(
+            f"{printable(str(key))}={printable(str(one))}" for key, one in value.items()
+        )
+    return f"{value:,}" if isinstance(value, int) else printable(str(value))

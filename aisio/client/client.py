@@ -1,0 +1,431 @@
+"""Client, Bucket, Object, ObjectGroup: what people hold.
+
+All of them pickle and may be shared by threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+from urllib.parse import quote
+
+from aisio.client.batch import (
+    BatchItem,
+    BatchOptions,
+    Missing,
+    get_batch,
+)
+from aisio.client.bucket_checksums import BucketSums
+from aisio.client.groups import ObjectGroup
+from aisio.client.listing import list_bucket
+from aisio.client.object import Object
+from aisio.client.session import WorkerRequestClient
+from aisio.config import first_set, load_settings, set_with
+from aisio.errors import (
+    ConfigError,
+    ConflictError,
+    NotFoundError,
+    StorageError,
+    UrlError,
+)
+from aisio.limits import is_positive, is_whole
+from aisio.records import ObjectInfo, RetryPolicy, Settings, Timeouts, TlsFiles
+from aisio.transport.concurrency.limit import Concurrency
+from aisio.urls import ALIASES, Namespace, ObjectUrl
+from aisio.wire import messages
+from aisio.wire.templates import parse_template
+
+__all__ = ["Bucket", "Client", "Object", "ObjectGroup"]
+
+_MOST_SHARED = 16
+_NETWORK_VARIABLES = (
+    *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
+    *("http_proxy", "https_proxy", "all_proxy", "no_proxy"),
+    *("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
+)
+
+
+class Client:
+    """The way into an AIStore cluster or an aisio gateway.
+
+    Nothing is sent until something is asked for. A client pickles, and may be used by any
+    thread of any process: bodies come by connections that the process has, control calls by those
+    of the thread.
+
+    Args:
+        endpoint: Base URL, as in "http://127.0.0.1:8080"; without it AIS_ENDPOINT.
+        token: Bearer token; without it AIS_AUTHN_TOKEN.
+        timeouts: Per request.
+        retry: How long and how often to try.
+        tls: Certificates for https.
+        pool_size: Connections kept to one host that are not in use.
+        direct: Read from the storage node that holds an object, which is computed from the cluster
+            map, and go by way of the proxy only where that fails.
+
+    Raises:
+        ConfigError: No endpoint, or a setting that cannot work.
+    """
+
+    def __init__(
+        self,
+        endpoint: str | None = None,
+        *,
+        token: str | None = None,
+        timeouts: Timeouts | None = None,
+        retry: RetryPolicy | None = None,
+        tls: TlsFiles | None = None,
+        pool_size: int | None = None,
+        direct: bool = True,
+    ) -> None:
+        self.requests = WorkerRequestClient(
+            load_settings(
+                endpoint,
+                token=token,
+                timeouts=timeouts,
+                retry=retry,
+                tls=tls,
+                pool_size=pool_size,
+                direct=direct,
+            )
+        )
+        self.bucket_sums = BucketSums(self.requests)
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Client:
+        """Return a client with exactly these settings; the environment is not read."""
+        client = cls.__new__(cls)
+        client.requests = WorkerRequestClient(settings)
+        client.bucket_sums = BucketSums(client.requests)
+        return client
+
+    def login(self, user: str, password: str, *, expires_s: float | None = None) -> Client:
+        """Get a token from the AuthN server that AIS_AUTHN_URL names; return a client that has it.
+
+        Args:
+            user: User name.
+            password: Password; it is in no error.
+            expires_s: How long the token shall be valid, in seconds; None leaves it to the server.
+
+        Raises:
+            AccessError: AuthN does not know them.
+            ConfigError: `expires_s` is not a positive number.
+        """
+        authn = WorkerRequestClient(
+            replace(
+                self.settings,
+                endpoint=self.settings.authn_url,
+                endpoint_from="AIS_AUTHN_URL",
+                token=None,
+            )
+        )
+        message: dict[str, Any] = {"password": password}
+        if expires_s is not None:
+            if not is_positive(expires_s) or not is_whole(int(expires_s * 1e9)):
+                raise ConfigError(f"login: expires_s={expires_s}: a positive number is needed")
+            message["expires_in"] = int(expires_s * 1e9)
+        reply = authn.call("POST", f"/v1/users/{quote(user, safe='')}", message=message)
+        token = messages.parse_token(reply.body)
+        return Client.from_settings(replace(self.settings, token=token))
+
+    @property
+    def settings(self) -> Settings:
+        """Endpoint, credentials, timeouts and retries."""
+        return self.requests.settings
+
+    @property
+    def endpoint(self) -> str:
+        """Base URL of the cluster's proxy or of the gateway."""
+        return self.settings.endpoint
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Client) and self.settings == other.settings
+
+    def __hash__(self) -> int:
+        return hash(self.settings)
+
+    def __repr__(self) -> str:
+        return f"Client({self.endpoint!r})"
+
+    def bucket(
+        self, name: str, provider: str = "ais", *, namespace: Namespace | str | None = None
+    ) -> Bucket:
+        """Return a bucket by name or URL ("s3://data"); it need not exist.
+
+        Args:
+            name: Bucket name or URL.
+            provider: ais, or a cloud behind the cluster: aws (s3), gcp (gs), azure (az), oci (oc).
+            namespace: AIStore namespace, as an object or as "@cluster#name".
+
+        Raises:
+            UrlError: The name, provider or namespace cannot be meant.
+        """
+        url = ObjectUrl.parse(name if "://" in name else f"{provider}://{name}")
+        if url.name or url.provider not in ALIASES.values():
+            raise UrlError(
+                f"{name!r} is not a bucket: expected a name, or a URL as in ais://imagenet",
+                url=name,
+            )
+        if namespace:
+            space = Namespace.parse(namespace) if isinstance(namespace, str) else namespace
+            url = replace(url, namespace=space)
+        return Bucket(self, url)
+
+    def object(self, url: str | ObjectUrl) -> Object:
+        """Return an object by URL; whether it exists is not looked up.
+
+        Raises:
+            UrlError: It is not the URL of an object.
+        """
+        parsed = ObjectUrl.parse(url) if isinstance(url, str) else url
+        if parsed.provider not in ALIASES.values():
+            raise UrlError(
+                f"{str(parsed)!r} is not in a cluster; is ais:// meant?", url=str(parsed)
+            )
+        return Object(self, parsed.require_object())
+
+    def get_batch(
+        self,
+        entries: Iterable[BatchItem],
+        *,
+        streaming: bool = True,
+        missing: Missing = "raise",
+        output_format: str = ".tar",
+        colocation: int = 0,
+        concurrency: int | Concurrency | None = None,
+    ) -> Iterator[tuple[ObjectInfo, bytes | None]]:
+        """Read many objects in one request, and yield them in its order, each one accounted for.
+
+        The cluster sends them as one archive, which has no checksums: names are compared, sizes and
+        checksums where the entries have them. What the archive does not give, or gives wrong, is
+        read object by object, as is everything where the server has no get-batch.
+
+        Args:
+            entries: Objects, what a listing says of them, their URLs, (URL of an archive, path of a
+                file in it), or `aisio.wire.batch.BatchEntry` for ranges.
+            streaming: Have the archive sent while it is made; else the server completes it first
+                and tells each member's size beside it.
+            missing: For what does not exist: "raise" NotFoundError at its place; "skip" it; or give
+                "none", that is None, for its bytes. A bucket that is not there always raises.
+            output_format: Of the archive on its way: .tar, .tgz, .tar.gz or .tar.lz4.
+            colocation: 1 has the node assemble the archive that holds most of its objects.
+            concurrency: How many of what the archive did not give are read at once.
+
+        Raises:
+            NotFoundError: See `missing`.
+            RangeError: A range goes beyond the end of its object.
+            ThrottledError: The cluster has too much to do, for longer than the retry policy waits.
+        """
+        options = BatchOptions(streaming, output_format, colocation)
+        return get_batch(self, entries, options, missing=missing, concurrency=concurrency)
+
+    def buckets(self, provider: str = "ais") -> list[Bucket]:
+        """List the buckets of one provider."""
+        canonical = ObjectUrl.parse(f"{provider}://any").provider
+        reply = self.requests.call(
+            "GET",
+            "/v1/buckets",
+            query={"provider": canonical},
+            message=messages.action("list"),
+            about=f"{provider}://",
+        )
+        return [Bucket(self, url) for url in messages.parse_buckets(reply.body)]
+
+    def ready(self) -> bool:
+        """Tell whether the cluster has started, with one request."""
+        try:
+            self.requests.call("GET", "/v1/health", query={"prr": "true"}, safe=False)
+        except StorageError:
+            return False
+        return True
+
+    def close(self) -> None:
+        """Close the calling thread's connections, and the process's that are not in use."""
+        self.requests.close()
+
+
+class Bucket:
+    """A bucket of a cluster; made by `Client.bucket`."""
+
+    def __init__(self, client: Client, url: ObjectUrl) -> None:
+        self.client = client
+        self.url = url
+
+    @property
+    def name(self) -> str:
+        """The bucket's name."""
+        return self.url.bucket
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Bucket) and (self.client, self.url) == (other.client, other.url)
+
+    def __hash__(self) -> int:
+        return hash((self.client, self.url))
+
+    def __repr__(self) -> str:
+        return f"Bucket({str(self.url)!r}, endpoint={self.client.endpoint!r})"
+
+    def create(self, *, exist_ok: bool = False) -> Bucket:
+        """Create the bucket and return it.
+
+        Raises:
+            ConflictError: It exists, and exist_ok is false.
+        """
+        try:
+            # After a lost reply a second try would find the bucket that the first one made.
+            self._call("POST", messages.action("create-bck"), safe=exist_ok)
+        except ConflictError:
+            if not exist_ok:
+                raise
+        return self
+
+    def exists(self) -> bool:
+        """Tell whether the cluster knows the bucket."""
+        try:
+            self._call("HEAD")
+        except NotFoundError:
+            return False
+        return True
+
+    def delete(self, *, missing_ok: bool = False) -> None:
+        """Destroy the bucket with all that is in it.
+
+        Raises:
+            NotFoundError: There is none, and missing_ok is false.
+        """
+        self.client.requests.delete(
+            messages.bucket_path(self.name),
+            messages.bucket_query(self.url),
+            message=messages.action("destroy-bck"),
+            about=str(self.url),
+            missing_ok=missing_ok,
+        )
+
+    def _call(self, method: str, message: Any = None, *, safe: bool = True) -> None:
+        self.client.requests.call(
+            method,
+            messages.bucket_path(self.name),
+            query=messages.bucket_query(self.url),
+            message=message,
+            about=str(self.url),
+            safe=safe,
+        )
+
+    def object(self, name: str) -> Object:
+        """Return an object of this bucket; whether it exists is not looked up.
+
+        Raises:
+            UrlError: No object can have this name.
+        """
+        return Object(self.client, self.url.with_name(name).require_object())
+
+    def objects(
+        self,
+        names: Iterable[str] | None = None,
+        *,
+        template: str | None = None,
+        count: int | None = None,
+    ) -> ObjectGroup:
+        """Return a group of objects, by their names or by a template of names.
+
+        Args:
+            names: Object names, in the order in which they will be read.
+            template: As in "s-{000..099}.tar", "s-@099.tar" or "s-%03d.tar"; see
+                `aisio.wire.templates`.
+            count: How many names a template of the last form makes.
+
+        Raises:
+            UrlError: A name or template that cannot be meant.
+            ConfigError: Both names and template, or neither.
+        """
+        if (names is None) == (template is None):
+            raise ConfigError("a group needs names or template=, and not both")
+        if names is None:
+            return ObjectGroup(self, parse_template(str(template), count=count))
+        if isinstance(names, str):
+            raise UrlError(f"{names!r} is one name: pass a list of names, or template=")
+        return ObjectGroup(self, tuple(self.object(name).name for name in names))
+
+    def list(
+        self,
+        prefix: str = "",
+        *,
+        props: str = "name,size",
+        start_after: str = "",
+        page_size: int = 0,
+        recursive: bool = True,
+    ) -> Iterator[ObjectInfo]:
+        """List objects in bytewise order of their names; pages are fetched as they are needed.
+
+        Args:
+            prefix: Plain-string prefix of the names.
+            props: What to tell of each: name, size, checksum, version, atime, custom, joined by
+                commas.
+            start_after: Leave out names up to and including this one (ais buckets only).
+            page_size: Most entries a request; 0 for the server's own limit (10,000 for ais).
+            recursive: False lists one level; its folders come as entries whose names end in "/".
+
+        Raises:
+            ConfigError: A page size that is no whole number, or negative.
+            NotFoundError: No such bucket, at the first item.
+            IntegrityError: The server does not go on from where it is asked to; at an item.
+        """
+        if not is_whole(page_size):
+            raise ConfigError(f"list {self.url}: page_size={page_size}: 0 or more is needed")
+        return list_bucket(
+            self.client.requests,
+            self.url,
+            lambda name: self.object(name).exists(),
+            prefix=prefix,
+            props=props,
+            start_after=start_after,
+            page_size=int(page_size),
+            recursive=recursive,
+        )
+
+
+def client_for(client: Client | None, endpoint: str | None) -> Client | None:
+    """Return the cluster that was given, or None where the environment is to name one."""
+    return client or (Client(endpoint) if endpoint else None)
+
+
+def usual_client() -> Client:
+    """Return the client of what the environment says now: the same one for all who ask.
+
+    Were there one for each object or source that is named without a client, each would have
+    connections of its own.
+
+    Raises:
+        ConfigError: AIS_ENDPOINT is not set, or a variable cannot be meant.
+    """
+    return _shared(load_settings())
+
+
+def client_at(endpoint: str) -> Client:
+    """Return the client of a cluster that is named by data: a catalog, or the URL of an object.
+
+    It is the same one for all who ask. The environment's token goes along only where this is the
+    environment's own cluster.
+    """
+    usual = first_set("AIS_ENDPOINT")
+    is_usual = usual is not None and usual.rstrip("/") == endpoint.rstrip("/")
+    named = "a catalog or the URL of an object"
+    token = None if is_usual else ""
+    return _shared(load_settings(endpoint, token=token, endpoint_from=named))
+
+
+def client_like(client: Client, endpoint: str) -> Client:
+    """Return a client with these settings for another cluster, but without the token."""
+    named = "the URL of an object"
+    return _shared(replace(client.settings, endpoint=endpoint, token=None, endpoint_from=named))
+
+
+def _shared(settings: Settings) -> Client:
+    return _client_of(settings, set_with(_NETWORK_VARIABLES))
+
+
+@lru_cache(maxsize=_MOST_SHARED)
+def _client_of(settings: Settings, environment: frozenset[tuple[str, str]]) -> Client:
+    """Return the one client of these settings; another environment may mean another proxy."""
+    return Client.from_settings(settings)

@@ -1,0 +1,385 @@
+"""Object: one object of a bucket, read verified and written once."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+import msgspec
+
+from aisio.client.resume import Resume
+from aisio.client.router import Router
+from aisio.errors import IntegrityError, NotFoundError, RangeError, StorageError
+from aisio.files import replaced_when_done
+from aisio.formats.checksums import HASHERS, new_hasher
+from aisio.records import ByteRange, Checksum, ObjectInfo
+from aisio.transport.body import Body, same_version
+from aisio.transport.concurrency.pending import Asked
+from aisio.transport.http.response_body import (
+    OpenReply,
+    ReplyBody,
+    checked_length,
+    let_go,
+    refuse_web_page,
+)
+from aisio.transport.low_speed import LeastRate
+from aisio.transport.parallel import (
+    BufferTarget,
+    FileTarget,
+    Target,
+    read_bytes,
+    read_out,
+)
+from aisio.transport.payload import HashedPayload, Payload, PutData
+from aisio.transport.retries import Attempts
+from aisio.transport.seekable import open_seekable
+from aisio.urls import ObjectUrl
+from aisio.wire import messages
+
+if TYPE_CHECKING:
+    from aisio.client.client import Client
+
+T = TypeVar("T")
+
+
+class Object:
+    """An object of a bucket; made by `Bucket.object` or `Client.object`."""
+
+    def __init__(self, client: Client, url: ObjectUrl) -> None:
+        self.client = client
+        self.url = url
+
+    @property
+    def name(self) -> str:
+        """The object's name within its bucket."""
+        return self.url.name
+
+    def __repr__(self) -> str:
+        return f"Object({str(self.url)!r}, endpoint={self.client.endpoint!r})"
+
+    def head(self) -> ObjectInfo:
+        """Return size, checksum, version and the rest of what the cluster knows.
+
+        Raises:
+            NotFoundError: No such object.
+        """
+        info = self._retry(self._head)
+        if info.size_bytes is not None:
+            return info
+        # AIStore leaves out the Content-Length of an empty object here; what stands between may
+        # drop that of any. A GET tells, and an empty object's costs no connection.
+        if _is_of_nothing(info.checksum):
+            return msgspec.structs.replace(info, size_bytes=0)
+        with self.stream() as body:
+            return msgspec.structs.replace(info, size_bytes=body.size_bytes)
+
+    def _head(self) -> ObjectInfo:
+        query = messages.bucket_query(self.url)
+        try:
+            response = self._send("HEAD", query)
+        except NotFoundError:
+            if self.url.provider != "ais":
+                raise
+            # What a rebalance has yet to move, a node asks of the others only for a GET.
+            response = self._send("GET", query)
+            response.close()
+        response.release_conn()
+        return messages.parse_object_headers(response.headers, self.url)
+
+    def exists(self) -> bool:
+        """Tell whether the cluster has the object."""
+        try:
+            self._retry(self._head)
+        except NotFoundError:
+            return False
+        return True
+
+    @overload
+    def get(
+        self,
+        *,
+        start: int = 0,
+        stop: int | None = None,
+        into: None = None,
+        etl_name: str | None = None,
+    ) -> bytes: ...
+
+    @overload
+    def get(
+        self,
+        *,
+        start: int = 0,
+        stop: int | None = None,
+        into: Any,
+        etl_name: str | None = None,
+    ) -> int: ...
+
+    def get(
+        self,
+        *,
+        start: int = 0,
+        stop: int | None = None,
+        into: Any = None,
+        etl_name: str | None = None,
+    ) -> bytes | int:
+        """Read the object, or its bytes [start, stop), whole and verified.
+
+        A large one is read by a few ranged requests at once; see `aisio.transport.parallel`.
+
+        Args:
+            start: First byte, counted from 0.
+            stop: One past the last byte; beyond the end it is cut to the end.
+            into: Where the bytes go: any writable buffer, filled from its start, or the path of a
+                file, which is replaced when all bytes are there and right. A pipe or a device is
+                not replaced: the bytes are written into it then. None returns them.
+            etl_name: Have the cluster transform the object by this ETL first.
+
+        Returns:
+            The bytes; with `into`, how many there are.
+
+        Raises:
+            NotFoundError: No such object.
+            RangeError: start is at or beyond the end.
+            IntegrityError: The bytes are not the ones that the cluster promised. A buffer then
+                holds anything; no file was made or replaced.
+            ConfigError: The buffer is read-only or too small.
+            OSError: The file cannot be written.
+        """
+        byte_range = ByteRange(start, stop) if start or stop is not None else None
+
+        def open_body(attempts: Attempts) -> Body:
+            return self._open(byte_range, etl_name, attempts)
+
+        if into is None:
+            return self._read(open_body)[1]
+        if not isinstance(into, (str, os.PathLike)):
+            return self._read_into(open_body, BufferTarget(into))
+        with replaced_when_done(into) as file:
+            return self._read_into(open_body, FileTarget(file.fileno()))
+
+    def get_with_info(self) -> tuple[ObjectInfo, bytes]:
+        """Read the object, whole and verified, and say what the cluster says of it with the bytes.
+
+        Raises:
+            NotFoundError: No such object.
+            IntegrityError: The bytes are not the ones that the cluster promised.
+        """
+        return self._read(lambda attempts: self._open(None, None, attempts))
+
+    def ask(
+        self, byte_range: ByteRange | None = None, *, etl_name: str | None = None
+    ) -> Asked | None:
+        """Send the request for the object, or a range, whose answer is read later.
+
+        None where that cannot be: over https, and where no target is known.
+        """
+        headers = {"Range": str(byte_range)} if byte_range else None
+        return Router(self.client.requests).ask(self.url, self._query(etl_name), headers)
+
+    def get_member(self, archpath: str) -> bytes:
+        """Read one file of this object, which is an archive; only its length can be verified.
+
+        Args:
+            archpath: Path of the file in the archive (.tar, .tgz, .tar.gz, .zip, .tar.lz4).
+
+        Raises:
+            NotFoundError: No such object, or no such file in it.
+            TruncatedError: The reply was cut, time after time.
+        """
+        return self._read(lambda _: self._open_member(archpath))[1]
+
+    def _read(self, open_body: Callable[[Attempts], Body]) -> tuple[ObjectInfo, bytes]:
+        attempts = self.client.requests.attempts()
+
+        def attempt() -> tuple[ObjectInfo, bytes]:
+            with open_body(attempts) as body:
+                return body.info, read_bytes(body)
+
+        return self._retry(attempt, attempts)
+
+    def _read_into(self, open_body: Callable[[Attempts], Body], target: Target) -> int:
+        attempts = self.client.requests.attempts()
+
+        def attempt() -> int:
+            with open_body(attempts) as body:
+                return read_out(body, target)
+
+        return self._retry(attempt, attempts)
+
+    def stream(self, byte_range: ByteRange | None = None, *, etl_name: str | None = None) -> Body:
+        """Open the object, or a range of it, to be read once, start to end; errors as for `get`."""
+        attempts = self.client.requests.attempts()
+        return self._retry(lambda: self._open(byte_range, etl_name, attempts), attempts)
+
+    def open(self) -> io.BufferedReader:
+        """Open the object as a seekable binary file; see `aisio.transport.seekable`.
+
+        Read from its start to its end it is verified by its checksum, as is a small one; else by
+        lengths. Bytes of two versions never mix.
+
+        Raises:
+            NotFoundError: No such object.
+            IntegrityError: The store does not say how many bytes it has.
+        """
+        return open_seekable(self.head(), self.stream, read_bytes, is_same=self.is_same)
+
+    def put(self, data: PutData) -> ObjectInfo:
+        """Store the object, replacing what was there.
+
+        The data goes once, straight to the storage node that the cluster names, and no file is held
+        in memory.
+
+        Args:
+            data: Bytes, the path of a file, or a binary file, read from its position to its end.
+
+        Raises:
+            NotFoundError: No such bucket.
+            ConfigError: The file is not empty and stands at its end: nothing would be stored.
+            IntegrityError: The cluster received other bytes than were sent.
+        """
+        with Payload(data) as payload:
+            return self._retry(lambda: self._put(payload))
+
+    def delete(self, *, missing_ok: bool = False) -> None:
+        """Delete the object.
+
+        Raises:
+            NotFoundError: There is none, and missing_ok is false.
+        """
+        query = messages.bucket_query(self.url)
+        self.client.requests.delete(self._path, query, about=str(self.url), missing_ok=missing_ok)
+
+    @property
+    def _path(self) -> str:
+        return messages.object_path(self.url)
+
+    def _retry(self, attempt: Callable[[], T], attempts: Attempts | None = None) -> T:
+        return self.client.requests.retry(attempt, attempts)
+
+    def _send(
+        self, method: str, query: dict[str, str], headers: dict[str, str] | None = None
+    ) -> OpenReply:
+        response = Router(self.client.requests).open(method, self.url, query, headers)
+        if response.status != 200 and headers is None:  # of ranges see `checked_length`
+            response.close()
+            raise StorageError(
+                f"{method} {self.url}: answered {response.status}, which is not the whole object",
+                url=str(self.url),
+                status=response.status,
+            )
+        if "etl_name" not in query:
+            try:
+                refuse_web_page(response.headers, method, str(self.url))
+            except IntegrityError:
+                response.close()
+                raise
+        return response
+
+    def _open(self, byte_range: ByteRange | None, etl_name: str | None, attempts: Attempts) -> Body:
+        headers = {"Range": str(byte_range)} if byte_range else None
+        response = self._send("GET", self._query(etl_name), headers)
+        info = self._info(response)
+        raw, rate = ReplyBody(response, str(self.url)), self._least_rate()
+        if etl_name:
+            # The checksum is of the stored object, and a transformation cannot be gone on with.
+            size = checked_length(response, byte_range, info) if byte_range else info.size_bytes
+            return Body(raw, info, size, least_rate=rate)
+        if byte_range:
+            size = checked_length(response, byte_range, info)
+            span = ByteRange(byte_range.start, byte_range.start + size)
+            resume = Resume(self, info, span, attempts)
+            # The checksum is the whole object's.
+            checksum = info.checksum if size == info.size_bytes else None
+            return Body(raw, info, size, checksum, resume, resume.parts, rate)
+        resume = Resume(self, info, ByteRange(0, None), attempts)
+        return Body(raw, info, info.size_bytes, info.checksum, resume, resume.parts, rate)
+
+    def _info(self, response: OpenReply) -> ObjectInfo:
+        """Return what a reply says of the object, if its checksum can be computed."""
+        info = messages.parse_object_headers(response.headers, self.url)
+        if info.checksum is not None and info.checksum.kind not in HASHERS:
+            try:
+                self.client.bucket_sums.check_kind(info.checksum, self.url)
+            except StorageError:
+                response.close()
+                raise
+        return info
+
+    def _query(self, etl_name: str | None) -> dict[str, str]:
+        query = messages.bucket_query(self.url)
+        return query | {"etl_name": etl_name} if etl_name else query
+
+    def _least_rate(self) -> LeastRate | None:
+        return LeastRate.of(self.client.settings.timeouts)
+
+    def _open_member(self, archpath: str) -> Body:
+        query = messages.bucket_query(self.url) | {"archpath": archpath}
+        response = self._send("GET", query)
+        info = messages.parse_object_headers(response.headers, self.url)
+        raw, rate = ReplyBody(response, f"{self.url}/{archpath}"), self._least_rate()
+        return Body(raw, info, info.size_bytes, least_rate=rate)
+
+    def reopen(self, info: ObjectInfo, byte_range: ByteRange) -> ReplyBody:
+        """Open a range of the very object that an earlier answer was about.
+
+        Raises:
+            IntegrityError: The object was replaced since.
+        """
+        headers = {"Range": str(byte_range)}
+        try:
+            response = self._send("GET", messages.bucket_query(self.url), headers)
+        except RangeError as error:
+            raise _replaced(info) from error
+        now = messages.parse_object_headers(response.headers, self.url)
+        if not self.is_same(info, now):
+            response.close()
+            raise _replaced(info)
+        checked_length(response, byte_range, now)
+        return ReplyBody(response, str(self.url))
+
+    def is_same(self, first: ObjectInfo, now: ObjectInfo) -> bool:
+        """Tell whether two answers are about one version of the object.
+
+        A bucket can be told to send with a range that range's own checksum, which tells nothing.
+        """
+        if same_version(first, now) or first.checksum == now.checksum:
+            return same_version(first, now)
+        bare = msgspec.structs.replace(now, checksum=None)
+        return same_version(first, bare) and self.client.bucket_sums.of_ranges(self.url)
+
+    def _put(self, payload: Payload) -> ObjectInfo:
+        requests = self.client.requests
+        size = payload.size_bytes
+        hand_over = requests.hand_over(
+            self._path, messages.bucket_query(self.url), size, about=str(self.url)
+        )
+        sent = HashedPayload(payload)
+        response = requests.exchange(
+            "PUT", hand_over.url, headers=hand_over.headers, body=sent.chunks(), about=str(self.url)
+        )
+        let_go(response)
+        if response.status >= 300:
+            raise StorageError(
+                f"PUT {self.url}: the node that was to take the data answered {response.status}: "
+                f"nothing was stored",
+                url=str(self.url),
+            )
+        Router(requests).heed(self.url, hand_over.url)
+        stored = self._info(response)
+        sent.check(stored.checksum, str(self.url))
+        return msgspec.structs.replace(stored, size_bytes=size)
+
+
+def _is_of_nothing(checksum: Checksum | None) -> bool:
+    hasher = new_hasher(checksum)
+    if checksum is None or hasher is None:
+        return False
+    return hasher.hexdigest() == checksum.value.lower()
+
+
+def _replaced(info: ObjectInfo) -> IntegrityError:
+    return IntegrityError(
+        f"GET {info.url}: the object was replaced while it was read; read it again", url=info.url
+    )

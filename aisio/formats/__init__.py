@@ -1,0 +1,1 @@
+"""File formats as bytes and their meaning, without I/O: tar, decompression, checksums."""

@@ -1,0 +1,155 @@
+"""Sparse files in a tar: a map says where in the file the stored bytes belong; the rest is zeros.
+
+GNU tar has written four forms of the map, and bsdtar writes the last one, by default:
+
+    "S"   the old format: 4 spans in the header, then 21 in each block that follows it
+    0.0   PAX: a record GNU.sparse.offset and one GNU.sparse.numbytes for each span
+    0.1   PAX: all of them in one record, GNU.sparse.map
+    1.0   PAX: decimal numbers in lines, in whole blocks before the stored bytes
+
+Pure: bytes go in and come out.
+
+Source:
+    GNU tar 1.34 manual, "Storing Sparse Files" and "Old GNU Format".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from aisio.formats.tar_header import (
+    BLOCK_BYTES,
+    MalformedHeaderError,
+    padding,
+    read_number,
+)
+
+__all__ = ["MOST_BYTES", "SparseFile"]
+
+MOST_BYTES = 1 << 30
+"""Of a sparse file's content: a small archive may have a file of any size, all of it a hole."""
+
+_OLD_GNU_MAGIC = b"ustar  "
+_MOST_DIGITS = 19
+
+
+class SparseFile:
+    """A sparse file of an archive, whose stored bytes are still to come.
+
+    Args:
+        block: Its header.
+        records: What extension headers say of it.
+        stored_bytes: Size of what is stored of it, a map of version 1.0 included.
+
+    Attributes:
+        map_blocks: The blocks of an old map that follow the header: append them.
+        stored_bytes: As it was given.
+        is_begun: The stored bytes are being read.
+    """
+
+    def __init__(self, block: bytes, records: Mapping[bytes, bytes], stored_bytes: int) -> None:
+        self.map_blocks = bytearray()
+        self.stored_bytes = stored_bytes
+        self.is_begun = False
+        self._block = block
+        self._records = records
+
+    def content(self, stored: bytes) -> bytes:
+        """Return the content of the file.
+
+        Args:
+            stored: What is stored of it.
+
+        Raises:
+            MalformedHeaderError: The map does not fit what is stored, or the file's size; or the
+                file is over MOST_BYTES.
+        """
+        if self._block[156:157] == b"S":
+            numbers, start, size_bytes = self._old_map(), 0, self._old_size()
+        elif self._records.get(b"GNU.sparse.major", b"0") == b"0":
+            numbers, start, size_bytes = self._map_record(), 0, self._size(b"GNU.sparse.size")
+        else:
+            numbers, start = self._leading_map(stored)
+            size_bytes = self._size(b"GNU.sparse.realsize")
+        spans = list(zip(numbers[::2], numbers[1::2], strict=True))
+        _check(spans, len(stored) - start, size_bytes)
+        return _filled(spans, memoryview(stored)[start:], size_bytes)
+
+    def _old_size(self) -> int:
+        return read_number(self._block[483:495], "realsize")
+
+    def _old_map(self) -> list[int]:
+        if not self._block[257:].startswith(_OLD_GNU_MAGIC):
+            raise MalformedHeaderError("a sparse file of a form that is not GNU tar's")
+        blocks = range(0, len(self.map_blocks), BLOCK_BYTES)
+        more = b"".join(self.map_blocks[start : start + 504] for start in blocks)
+        fields = self._block[386:482] + more
+        numbers: list[int] = []
+        for start in range(0, len(fields), 24):
+            offset, size = fields[start : start + 12], fields[start + 12 : start + 24]
+            if not size.strip(b" \0"):
+                break  # behind the last span
+            numbers += read_number(offset, "offset"), read_number(size, "numbytes")
+        return numbers
+
+    def _size(self, keyword: bytes) -> int:
+        return _number(self._records.get(keyword, b""))
+
+    def _map_record(self) -> list[int]:
+        text = self._records.get(b"GNU.sparse.map")
+        numbers = [_number(part) for part in text.split(b",")] if text else []
+        if len(numbers) % 2:
+            raise MalformedHeaderError("the map of a sparse file has an offset without a size")
+        return numbers
+
+    def _leading_map(self, stored: bytes) -> tuple[list[int], int]:
+        """Return the numbers of a map that stands before the stored bytes, and where these begin.
+
+        Raises:
+            MalformedHeaderError: It is cut, or no map.
+        """
+        parts = (self._records.get(b"GNU.sparse." + part, b"") for part in (b"major", b"minor"))
+        version = b".".join(parts).decode("ascii", "backslashreplace")
+        if version != "1.0":
+            raise MalformedHeaderError(f"a sparse file of the unknown version {version}")
+        count = 2 * _number(stored[: _MOST_DIGITS + 1].partition(b"\n")[0])
+        lines = stored.split(b"\n", min(count, len(stored)) + 1)[:-1]
+        if len(lines) != count + 1:
+            raise MalformedHeaderError("the map of a sparse file is cut")
+        map_bytes = sum(map(len, lines)) + len(lines)
+        return [_number(line) for line in lines[1:]], map_bytes + len(padding(map_bytes))
+
+
+def _number(text: bytes) -> int:
+    if not text.isdigit() or len(text) > _MOST_DIGITS:
+        raise MalformedHeaderError(f"{text[:40]!r} in the map of a sparse file is no number")
+    return int(text)
+
+
+def _check(spans: list[tuple[int, int]], stored_bytes: int, size_bytes: int) -> None:
+    if size_bytes > MOST_BYTES:
+        raise MalformedHeaderError(
+            f"a sparse file of {size_bytes:,} bytes, over {MOST_BYTES:,}: repack it as a plain file"
+        )
+    end = 0
+    for offset, count in spans:
+        if offset < end or count < 0:
+            raise MalformedHeaderError("the spans of a sparse file overlap or are out of order")
+        end = offset + count
+    if end > size_bytes:
+        raise MalformedHeaderError(
+            f"a span of a sparse file ends at byte {end:,} of {size_bytes:,}"
+        )
+    if (mapped := sum(count for _, count in spans)) != stored_bytes:
+        raise MalformedHeaderError(
+            f"{stored_bytes:,} bytes of a sparse file are stored, and its map has {mapped:,}"
+        )
+
+
+def _filled(spans: list[tuple[int, int]], data: memoryview, size_bytes: int) -> bytes:
+    pieces: list[bytes | memoryview] = []
+    end = start = 0
+    for offset, count in spans:
+        pieces += bytes(offset - end), data[start : start + count]
+        end, start = offset + count, start + count
+    return b"".join([*pieces, bytes(size_bytes - end)])

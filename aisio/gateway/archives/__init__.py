@@ -1,0 +1,1 @@
+"""Archives that are served: their index, members, listing and changes."""

@@ -1,0 +1,1 @@
+"""The calls on objects and buckets, one file for each kind."""

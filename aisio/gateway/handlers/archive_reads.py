@@ -1,0 +1,235 @@
+"""GET of what is inside an archive: one member by its path, or all whose names match."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import itertools
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+from aiohttp import web
+
+from aisio.formats.tar import END_OF_ARCHIVE
+from aisio.gateway.archives.content import ArchiveReader
+from aisio.gateway.archives.index import (
+    Archives,
+    Index,
+    Member,
+    form_of_file,
+)
+from aisio.gateway.http.exchange import (
+    INLINE_BYTES,
+    OCTETS,
+    Exchange,
+    reply,
+    send_file,
+    send_pieces,
+)
+from aisio.gateway.protocol.refusals import DamagedError, Refusal, no_object
+from aisio.gateway.protocol.regexes import RegexError, search_each
+from aisio.gateway.protocol.targets import BucketName
+from aisio.gateway.storage.folder import Folder, OpenObject
+from aisio.gateway.storage.metadata import FileState
+
+MODES = ("regexp", "prefix", "suffix", "substr", "wdskey")
+_OCTETS = {"Content-Type": OCTETS}
+_TAR = {"Content-Type": "application/x-tar"}
+
+
+class ArchiveQuery(NamedTuple):
+    """What of an archive is asked for.
+
+    Attributes:
+        path: The path of the wanted member; "" where many are wanted.
+        pattern: What the names of wanted members match.
+        mode: How they match it, one of MODES; "" where one is wanted.
+        mime: The form of the archive, where its name does not say it.
+    """
+
+    path: str
+    pattern: str
+    mode: str
+    mime: str
+
+    def __str__(self) -> str:
+        """The query as messages show it."""
+        if self.mode:
+            return f"(archregx={self.pattern}, archmode={self.mode})"
+        return f"(archpath={self.path})"
+
+
+def parse_archive_query(query: Mapping[str, str]) -> ArchiveQuery | None:
+    """Return what of an archive a GET asks for; None where it asks for the object itself.
+
+    A pattern without a mode asks for the object itself: so says a live cluster of AIStore 5.0,
+    though its documentation has regexp as the default.
+
+    Raises:
+        Refusal: Both a path and a mode, a folder's path, or an unknown mode.
+    """
+    path, mode = query.get("archpath", ""), query.get("archmode", "")
+    if mode and mode not in MODES:
+        known = " ".join(MODES)
+        why = f'invalid matching mode "{mode}", expecting one of: [{known}]'
+        raise Refusal(400, f"dpq: 'archmode={mode}', err: {why}")
+    if path.endswith("/"):
+        raise Refusal(400, f"dpq: 'archpath={path}', err: invalid archpath \"{path}\"")
+    pattern = query.get("archregx", "")
+    if path and (mode or pattern):
+        raise Refusal(
+            400, "dpq: archpath (match one) and archregx (match many) are mutually exclusive"
+        )
+    if not path and not mode:
+        return None
+    return ArchiveQuery(path, pattern, mode, query.get("archmime", ""))
+
+
+class ArchiveReads:
+    """Members of archives, over HTTP.
+
+    Args:
+        folder: The served folder.
+        archives: What is known of its archives.
+    """
+
+    def __init__(self, folder: Folder, archives: Archives) -> None:
+        self._folder = folder
+        self._archives = archives
+        self._building: dict[tuple[FileState, str], asyncio.Future[Index]] = {}
+        # Of their own, so that a large new archive with many readers leaves threads for others.
+        self._threads = ThreadPoolExecutor(2, "archive")
+        # Of their own as well: an expression may take seconds, and so many run at once.
+        self._matching = ThreadPoolExecutor(2, "regex")
+
+    async def get(self, exchange: Exchange, query: ArchiveQuery) -> web.StreamResponse:
+        """Send one member as it is, or the matching ones as a tar."""
+        bucket, name = exchange.target.bucket, exchange.target.name
+        opened = self._folder.open_object(bucket, name)
+        with opened.file:
+            if wanted := exchange.request.headers.get("Range"):
+                what = f"archived content range: {wanted}, arch query: {query}"
+                message = f"cannot range-read {what} - operation not supported"
+                raise Refusal(400, message, tcode="ErrUnsupp")
+            index = await self._index(opened, form_of_file(opened.file, name, query.mime))
+            if query.mode:
+                return await self._send_many(exchange, opened, index, query)
+            member = find_member(index, bucket, name, query.path)
+            return await self._send_one(exchange, opened, index, member)
+
+    def close(self) -> None:
+        """Let the threads end."""
+        self._threads.shutdown(wait=True, cancel_futures=True)
+        self._matching.shutdown(wait=True, cancel_futures=True)
+
+    async def _index(self, opened: OpenObject, form: str) -> Index:
+        """Return what is in an open archive, which is read through now, and once."""
+        index = self._archives.known(opened.status, form)
+        if index is not None:
+            return index
+        key = FileState.of(opened.status), form
+        if key not in self._building:
+            handle = os.dup(opened.file.fileno())
+            building = asyncio.get_running_loop().run_in_executor(
+                self._threads, self._read_index, handle, opened.status, form
+            )
+            self._building[key] = building
+            building.add_done_callback(lambda _: self._building.pop(key))
+        return await asyncio.shield(self._building[key])
+
+    def _read_index(self, handle: int, status: os.stat_result, form: str) -> Index:
+        with io.FileIO(handle, "rb") as file:
+            return self._archives.index(file, status, form)
+
+    async def _send_one(
+        self, exchange: Exchange, opened: OpenObject, index: Index, member: Member
+    ) -> web.StreamResponse:
+        request, start = exchange.request, member.data_offset
+        if index.form == ".tar" and member.size_bytes <= INLINE_BYTES:
+            body = os.pread(opened.file.fileno(), member.size_bytes, start)
+            if len(body) != member.size_bytes:
+                raise DamagedError("the archive was cut while it was read")
+            return reply(body, kind=OCTETS)
+        response = web.StreamResponse(headers=_OCTETS)
+        if index.form == ".tar":
+            return await send_file(request, opened.file, start, start + member.size_bytes, response)
+        response.content_length = member.size_bytes
+        return await send_pieces(
+            request, ArchiveReader(opened.file, index).pieces(member), response
+        )
+
+    async def _send_many(
+        self, exchange: Exchange, opened: OpenObject, index: Index, query: ArchiveQuery
+    ) -> web.StreamResponse:
+        url = f"{exchange.target.bucket.url}/{exchange.target.name}"
+        if index.damage:  # what matches may be behind it
+            raise DamagedError(f"{url}: {index.damage}")
+        names = [member.name for member in index.members]
+        loop = asyncio.get_running_loop()
+        found = await loop.run_in_executor(self._matching, match_names, query, names, url)
+        members = [*itertools.compress(index.members, found)]
+        if index.form == ".zip":  # a tar made of it has files only
+            members = [member for member in members if not member.is_folder]
+        if not members:
+            raise Refusal(404, f"{query} in {url} does not exist", tcode="ErrNotFound")
+        pieces = _as_tar(ArchiveReader(opened.file, index), members)
+        return await send_pieces(exchange.request, pieces, web.StreamResponse(headers=_TAR))
+
+
+def find_member(index: Index, bucket: BucketName, name: str, path: str) -> Member:
+    """Return the member of a path.
+
+    Args:
+        index: What is in the archive.
+        bucket: Where the archive is.
+        name: What it is called; a path may begin with that.
+        path: The member's path.
+
+    Raises:
+        DamagedError: There is none before the place where the archive is damaged.
+        Refusal: There is none.
+    """
+    path = path.removeprefix("/").removeprefix(f"{name}/")
+    member = index.find(path)
+    if member is not None:
+        return member
+    if index.damage:
+        raise DamagedError(f"{bucket.url}/{name}: {index.damage}")
+    raise no_object(f"{path} in {bucket.url}/{name}")
+
+
+def match_names(query: ArchiveQuery, names: Sequence[str], url: str) -> list[bool]:
+    """Tell of each member's name whether it is asked for.
+
+    Raises:
+        Refusal: The pattern is no regular expression, or one that takes too long.
+    """
+    pattern = query.pattern
+    if pattern in ("", "*"):
+        return [True] * len(names)
+    if query.mode == "prefix":
+        return [name.startswith(pattern) for name in names]
+    if query.mode == "suffix":
+        return [name.endswith(pattern) for name in names]
+    if query.mode == "substr":
+        return [pattern in name for name in names]
+    if query.mode == "wdskey":
+        return [without_extension(name) == pattern for name in names]
+    try:
+        return search_each(pattern, names)
+    except RegexError as error:
+        message = f"failed to extract files that match {query.mode} from {url}, err: {error}"
+        raise Refusal(400, message, tcode="ErrFailedTo") from None
+
+
+def without_extension(name: str) -> str:
+    """Return a member's name up to the last dot of its last part, as AIStore cuts it."""
+    dot = name.rfind(".")
+    return name[:dot] if dot > name.rfind("/") else name
+
+
+def _as_tar(reader: ArchiveReader, members: list[Member]) -> Iterator[bytes]:
+    raw = itertools.chain.from_iterable(reader.raw(member) for member in members)
+    return itertools.chain(raw, (END_OF_ARCHIVE,))

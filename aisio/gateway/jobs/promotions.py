@@ -1,0 +1,217 @@
+"""Promote: files of the gateway's own machine become objects.
+
+As on a cluster, only files below one folder can: any other client could read whatever the gateway
+can, and delete it. Links are passed over, and a way that leads out of that folder is refused.
+
+Source:
+    AIStore 5.0, api/apc/promote.go, and replies of a live cluster.
+"""
+
+# ruff: noqa: PTH112
+# Names in open folders, which pathlib has nothing for.
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import os
+import stat
+from collections.abc import Iterator
+
+import msgspec
+from aiohttp import web
+
+from aisio.gateway.http.exchange import ActionMessage, Exchange, reply
+from aisio.gateway.http.replies import TEXT, Cluster
+from aisio.gateway.jobs.jobs import Job, Jobs
+from aisio.gateway.protocol.refusals import Refusal
+from aisio.gateway.protocol.targets import BucketName, check_name, check_prefix
+from aisio.gateway.storage.beneath import FOLDER_TO_READ, Beneath, LeadsOutError
+from aisio.gateway.storage.folder import ChangedRefusal, Folder, Present
+from aisio.gateway.storage.metadata import FileState
+from aisio.gateway.storage.uploads import Upload
+
+SYNCHRONOUS_FILES = 16
+"""Up to so many are promoted before the answer, more in the background."""
+
+_COPY_BYTES = 1 << 20
+_TO_READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+class PromoteMessage(msgspec.Struct):
+    """What to promote, and how."""
+
+    target_id: str | None = msgspec.field(name="tid", default="")
+    source: str | None = msgspec.field(name="src", default="")
+    name: str | None = msgspec.field(name="obj", default="")
+    recursive: bool | None = msgspec.field(name="rcr", default=False)
+    overwrite: bool | None = msgspec.field(name="ovw", default=False)
+    delete: bool | None = msgspec.field(name="dls", default=False)
+
+
+class Promotions:
+    """Promotes files, over HTTP.
+
+    Args:
+        folder: The served folder.
+        cluster: The names that the gateway goes by.
+        jobs: Where work in the background is done.
+        root: The folder that holds what may be promoted.
+    """
+
+    def __init__(self, folder: Folder, cluster: Cluster, jobs: Jobs, root: str) -> None:
+        self._folder = folder
+        self._cluster = cluster
+        self._jobs = jobs
+        self._root = root.rstrip("/")
+
+    async def promote(self, exchange: Exchange, message: ActionMessage) -> web.StreamResponse:
+        """Promote a file, or those of a folder; many of them as a job, whose id is the answer."""
+        bucket = exchange.target.bucket
+        self._folder.require_writable()
+        self._folder.require_access(bucket, "PROMOTE")
+        self._folder.bucket_path(bucket)
+        wanted = _decode(message)
+        source = self._source(message.name, wanted.source or "")
+        prefix = check_prefix(wanted.name or "")
+        if wanted.target_id and wanted.target_id != self._cluster.target_id:
+            told = f"promote failure: node {wanted.target_id} not present in Smap v1"
+            raise Refusal(400, f"p[{self._cluster.proxy_id}]: {told}", tcode="errNodeNotFound")
+        files = await asyncio.to_thread(
+            self._files, source, prefix, recursive=bool(wanted.recursive)
+        )
+        if not files:
+            raise Refusal(400, f'directory "{self._root}/{source}" is empty')
+
+        def work(job: Job | None = None) -> None:
+            for path, name in files:
+                if job is not None:
+                    job.check()
+                size_bytes = self._take(path, bucket, check_name(name), wanted)
+                if job is not None:
+                    job.count(size_bytes)
+
+        if len(files) <= SYNCHRONOUS_FILES:
+            await asyncio.to_thread(work)
+            return reply()
+        job = self._jobs.start("promote", work, bucket=bucket, message=f"src:{self._root}/{source}")
+        return reply(job.id.encode(), kind=TEXT)
+
+    def _source(self, name: str, source: str) -> str:
+        """Return what is to be promoted, counted from the folder, if that is allowed.
+
+        Raises:
+            Refusal: It is not.
+        """
+        if source and name and source != name:
+            raise Refusal(400, f'conflicting promote source: "{name}" vs "{source}"')
+        text = name or source
+        if not text:
+            raise _bad_source("", "pathname is empty")
+        if not text.startswith("/"):
+            raise _bad_source(text, "must be an absolute path")
+        if not {".", ".."}.isdisjoint(text.split("/")):
+            raise _bad_source(text, "must not contain '.' or '..' path elements")
+        if text != self._root and not text.startswith(f"{self._root}/"):
+            raise _bad_source(text, f"must be under {self._root}")
+        if not os.path.isdir(self._root):
+            raise Refusal(400, f'promote root "{self._root}" does not exist')
+        return text[len(self._root) :].strip("/")
+
+    def _files(self, source: str, prefix: str, *, recursive: bool) -> list[tuple[str, str]]:
+        """Return the files to promote, and what each will be called.
+
+        Raises:
+            Refusal: The source is not there, or leads out of the folder.
+        """
+        text = f"{self._root}/{source}"
+        try:
+            with contextlib.closing(Beneath(self._root)) as beneath:
+                if stat.S_ISDIR(beneath.status(source).st_mode):
+                    names = sorted(_files_below(beneath, source, recursive=recursive))
+                    return [(f"{source}/{name}", prefix + name) for name in names]
+        except LeadsOutError:
+            raise _bad_source(text, f"is a link that leads out of {self._root}") from None
+        except (FileNotFoundError, NotADirectoryError):
+            raise Refusal(
+                404, f"stat {text}: no such file or directory", tcode="PathError"
+            ) from None
+        whole = prefix and not prefix.endswith("/")
+        return [(source, prefix if whole else prefix + source.rpartition("/")[2])]
+
+    def _take(self, path: str, bucket: BucketName, name: str, wanted: PromoteMessage) -> int:
+        """Promote a file, and return its size in bytes; 0 if there is such an object already."""
+        if not wanted.overwrite and self._has(bucket, name):
+            return 0
+        upload = self._folder.begin_upload(None)
+        with contextlib.closing(Beneath(self._root)) as beneath:
+            try:
+                self._read(beneath, path, upload)
+                there = None if wanted.overwrite else Present()
+                _, status = self._folder.finish_upload(upload, [], bucket, name, instead_of=there)
+            except ChangedRefusal:
+                return 0  # somebody has stored such an object meanwhile
+            finally:
+                upload.discard()
+            if wanted.delete:
+                above, _, last_part = path.rpartition("/")
+                with beneath.folder(above) as place, contextlib.suppress(FileNotFoundError):
+                    os.unlink(last_part, dir_fd=place.handle)
+        return status.st_size
+
+    def _read(self, beneath: Beneath, path: str, upload: Upload) -> None:
+        """Copy a file to an upload.
+
+        Raises:
+            Refusal: It leads out of the folder by now, is no file, or is being written.
+        """
+        text = f"{self._root}/{path}"
+        try:
+            handle, _ = beneath.open(path, _TO_READ)
+        except LeadsOutError:
+            raise _bad_source(text, f"is a link that leads out of {self._root}") from None
+        with io.FileIO(handle, "rb") as file:
+            before = os.fstat(handle)
+            if not stat.S_ISREG(before.st_mode):
+                raise _bad_source(text, "is not a file")
+            while piece := file.read(_COPY_BYTES):
+                upload.write([piece])
+            if not FileState.of(os.fstat(handle)).has_bytes_of(FileState.of(before)):
+                raise Refusal(409, f"{text} is being written by another program, try again")
+
+    def _has(self, bucket: BucketName, name: str) -> bool:
+        try:
+            self._folder.open_object(bucket, name).file.close()
+        except Refusal:
+            return False
+        return True
+
+
+def _decode(message: ActionMessage) -> PromoteMessage:
+    try:
+        found = msgspec.json.decode(message.value, type=PromoteMessage | None)
+    except msgspec.MsgspecError as error:
+        raise Refusal(400, f"failed to unmarshal promote, err: {error}") from None
+    return found or PromoteMessage()
+
+
+def _files_below(beneath: Beneath, source: str, *, recursive: bool) -> Iterator[str]:
+    """Yield the files in a folder, counted from it; links are passed over."""
+    waiting = [""]
+    while waiting:
+        base = waiting.pop()
+        with (
+            beneath.folder(f"{source}/{base}".strip("/"), FOLDER_TO_READ) as place,
+            os.scandir(place.handle) as entries,
+        ):
+            for entry in entries:
+                if entry.is_file(follow_symlinks=False):
+                    yield f"{base}{entry.name}"
+                elif recursive and entry.is_dir(follow_symlinks=False):
+                    waiting.append(f"{base}{entry.name}/")
+
+
+def _bad_source(source: str, why: str) -> Refusal:
+    told = f' "{source}"' if source else ""
+    return Refusal(400, f"invalid promote source{told}: {why}", tcode="errInvalidPromoteSource")

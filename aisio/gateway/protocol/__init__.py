@@ -1,0 +1,1 @@
+"""AIStore's names, properties and messages, without I/O."""

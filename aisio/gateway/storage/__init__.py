@@ -1,0 +1,1 @@
+"""The served folder: files, their metadata, and who may open what."""

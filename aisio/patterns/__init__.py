@@ -1,0 +1,1 @@
+"""Which names a text means, without I/O: braces, wildcards, prefixes."""

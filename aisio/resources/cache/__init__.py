@@ -1,0 +1,1 @@
+"""The cache of downloaded resources: entries, locks, and who uses them."""

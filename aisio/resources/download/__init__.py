@@ -1,0 +1,1 @@
+"""Downloads, hashed while they are written, and resumed."""

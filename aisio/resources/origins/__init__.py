@@ -1,0 +1,1 @@
+"""Where a resource can be downloaded from."""

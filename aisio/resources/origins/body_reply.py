@@ -1,0 +1,74 @@
+"""Bodies of stores and web servers as the replies that a download reads."""
+
+from __future__ import annotations
+
+from urllib3 import HTTPResponse
+from urllib3.exceptions import HTTPError
+
+from aisio.records import ObjectInfo
+from aisio.transport.body import Body
+from aisio.transport.http.response_body import ReplyBody
+
+_PROMPT_BYTES = 256 * 1024
+
+
+class BodyReply:
+    """A body as a reply; see `aisio.resources.download.download.Reply`.
+
+    Args:
+        body: The bytes, which check themselves.
+        start: First byte that it delivers.
+    """
+
+    def __init__(self, body: Body, start: int) -> None:
+        self._body = body
+        self.start = start
+        self.size_bytes = body.info.size_bytes
+        self.version = _version(body.info)
+        self.sha256: str | None = None
+        self.checks_itself = body.info.checksum is not None
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        """Fill a prefix of the buffer and return its length; 0 at the end."""
+        return self._body.readinto(buffer)
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._body.close()
+
+
+class PromptBody(ReplyBody):
+    """A body that hands over what has come, and does not wait until a buffer is full.
+
+    Whoever reads it then sees how slowly the bytes come: see `aisio.transport.low_speed`.
+
+    Args:
+        response: The open reply, of urllib3.
+        about: URL of the object, for errors.
+    """
+
+    __slots__ = ("_prompt",)
+
+    def __init__(self, response: HTTPResponse, about: str) -> None:
+        super().__init__(response, about)
+        self._prompt = response
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        """Fill a prefix of the buffer and return its length, 0 at the end; errors as for `read`."""
+        try:
+            data = self._prompt.read1(min(len(buffer), _PROMPT_BYTES))
+        except (HTTPError, OSError) as error:
+            data = self._ended_by(error)
+        buffer[: len(data)] = data
+        return len(data)
+
+
+def _version(info: ObjectInfo) -> str | None:
+    """Join all that tells one version from another; None where there is nothing.
+
+    A weak ETag promises the same meaning only, not the same bytes (RFC 9110, section 8.8.1).
+    """
+    checksum = f"{info.checksum.kind}:{info.checksum.value}" if info.checksum else ""
+    etag = "" if info.etag.startswith("W/") else info.etag
+    parts = (checksum, info.version, etag)
+    return "/".join(parts) if any(parts) else None

@@ -1,0 +1,1 @@
+"""Archives and compressed files, unpacked with every member checked."""

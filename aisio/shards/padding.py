@@ -1,0 +1,233 @@
+"""Which fields samples have: what `keys=` may be, and the same fields in every sample.
+
+What is certainly wrong is an error: `keys=` that names no field, and a field that would be lost in
+torch's default collate. What may be meant is one warning that says what is there instead: a field
+of `keys=` that none of the first samples has, and one that is there in another case ("JPG").
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from aisio.errors import ConfigError, ShardError
+from aisio.escapes import one_line
+from aisio.shards.reader import Sample, ZeroDict
+
+__all__ = ["FieldPadder", "NewFields", "check_keys"]
+
+NewFields: TypeAlias = Literal["raise", "add"]
+"""What a field does that is first met after the look-ahead."""
+
+_MOST_SHOWN = 10
+
+
+def check_keys(keys: Sequence[str] | None) -> tuple[str, ...] | None:
+    """Return the fields that are named, as a tuple; None stays None.
+
+    Raises:
+        ConfigError: It is one text instead of a sequence, names nothing, or has a name that no
+            field can have.
+    """
+    if keys is None:
+        return None
+    if isinstance(keys, (str, bytes)):
+        raise ConfigError(f"keys={keys!r}: a sequence of field names is needed, as in [{keys!r}]")
+    names = tuple(keys)
+    if not names:
+        raise ConfigError(f"keys={keys!r}: no field is named; without keys= samples have all")
+    for name in names:
+        if not isinstance(name, str) or not name or "/" in name:
+            raise ConfigError(f"keys={names!r}: {name!r} is no field name, as in 'jpg'")
+        if name.startswith("."):
+            raise ConfigError(
+                f"keys={names!r}: field names have no leading dot: {name.lstrip('.')!r}"
+            )
+    if len(set(names)) < len(names):
+        raise ConfigError(f"keys={names!r}: a field is named twice")
+    return names
+
+
+@dataclass(frozen=True, slots=True)
+class FieldPadder:
+    """Gives all samples the same fields in the same order: b"" stands for what a sample lacks.
+
+    Attributes:
+        keys: The fields to give, in this order; others are dropped. None learns them from the first
+            samples, in alphabetical order, before any is given.
+        look_ahead_samples: Learn from at most so many samples ...
+        look_ahead_bytes: ... and stop at the one that fills so many bytes.
+        new_fields: What a field does that is first met after the look-ahead. "raise" a ShardError;
+            or "add" it from that sample on, with a warning. torch's default collate takes the
+            fields of the first sample of a batch, so that it would drop a field that is added
+            within a batch.
+        reader: Name of the class that reads, to begin warnings and errors with.
+    """
+
+    keys: Sequence[str] | None = None
+    look_ahead_samples: int = 100
+    look_ahead_bytes: int = 16 * 1024 * 1024
+    new_fields: NewFields = "raise"
+    reader: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "keys", check_keys(self.keys))
+        if self.look_ahead_samples < 1 or self.look_ahead_bytes < 1:
+            raise ConfigError(f"{self}: the look-ahead must be at least one sample and one byte")
+        if self.new_fields not in ("raise", "add"):
+            raise ConfigError(f'new_fields={self.new_fields!r}: "raise" or "add" is needed')
+
+    def pad(self, samples: Iterable[Sample]) -> Iterator[Sample]:
+        """Pad samples; the fields are learned anew for each call, and kept across shards within it.
+
+        Args:
+            samples: Those of any number of shards, in order.
+
+        Yields:
+            The same samples in the same order, their fields in a ZeroDict. What was read before an
+            error in the look-ahead is given before that error is raised.
+
+        Raises:
+            ShardError: A sample has a field that the look-ahead did not meet (unless "add").
+        """
+        return self._learn(iter(samples)) if self.keys is None else self._select(samples, self.keys)
+
+    def _select(self, samples: Iterable[Sample], keys: Sequence[str]) -> Iterator[Sample]:
+        watch = _KeyWatch(keys, self.look_ahead_samples, self._prefix)
+        for sample in samples:
+            watch.see(sample)
+            fields = sample.fields
+            yield _with_fields(sample, ZeroDict({key: fields.get(key, b"") for key in keys}))
+        watch.end()
+
+    def _learn(self, samples: Iterator[Sample]) -> Iterator[Sample]:
+        ahead: deque[Sample] = deque()
+        failure: Exception | None = None
+        try:
+            self._fill(ahead, samples)
+        except Exception as error:  # raised again below, when its turn has come
+            failure = error
+        keys = tuple(sorted({key for sample in ahead for key in sample.fields}))
+        self._warn_of_cases(keys)
+        while ahead:
+            sample = ahead.popleft()
+            yield _with_fields(sample, ZeroDict(sample.fields, keys))
+        if failure is not None:
+            raise failure
+        known = set(keys)
+        for sample in samples:
+            if not known.issuperset(sample.fields):
+                self._meet_new(sample, sorted(sample.fields.keys() - known))
+                known.update(sample.fields)
+                keys = tuple(sorted(known))
+            yield _with_fields(sample, ZeroDict(sample.fields, keys))
+
+    def _fill(self, ahead: deque[Sample], samples: Iterator[Sample]) -> None:
+        size_bytes = 0
+        while len(ahead) < self.look_ahead_samples and size_bytes < self.look_ahead_bytes:
+            sample = next(samples, None)
+            if sample is None:
+                return
+            ahead.append(sample)
+            size_bytes += sum(map(len, sample.fields.values()))
+
+    def _meet_new(self, sample: Sample, names: list[str]) -> None:
+        text = (
+            f"{self._prefix}{_place(sample)} has {_listed(names)}, which none of the first"
+            " samples of this share had, from which its fields were learned: "
+        )
+        if self.new_fields == "raise":
+            raise ShardError(
+                f"{text}pass keys= with all fields that are wanted, or new_fields='add'",
+                url=sample.url,
+                offset=sample.offset,
+            )
+        text += "it is added from here on, and torch's default collate drops it from this batch"
+        warnings.warn(f"{text}; pass keys= with all fields that are wanted", stacklevel=3)
+
+    def _warn_of_cases(self, keys: Sequence[str]) -> None:
+        by_name: dict[str, list[str]] = {}
+        for key in keys:
+            by_name.setdefault(key.lower(), []).append(key)
+        for names in by_name.values():
+            if len(names) > 1:
+                warnings.warn(
+                    f"{self._prefix}the fields {_listed(names)} differ in case alone: a sample that"
+                    ' has one of them has b"" for the others',
+                    stacklevel=3,
+                )
+
+    @property
+    def _prefix(self) -> str:
+        return f"<{self.reader}> " if self.reader else ""
+
+
+class _KeyWatch:
+    """Looks for what `keys=` names and samples do not have.
+
+    Args:
+        keys: The fields that are wanted.
+        most_samples: Tell after so many which fields were not met.
+        prefix: What warnings begin with.
+    """
+
+    def __init__(self, keys: Sequence[str], most_samples: int, prefix: str) -> None:
+        self._most_samples = most_samples
+        self._prefix = prefix
+        self._folded = {key.lower(): key for key in keys}
+        self._told: set[str] = set()
+        self._unmet = set(keys)
+        self._others: dict[str, None] = {}
+        self._seen = 0
+        self._last_url = ""
+
+    def see(self, sample: Sample) -> None:
+        """Look at the next sample."""
+        for name in sample.left_out:
+            if name.lower() in self._folded and name not in self._told:
+                self._tell_case(name, sample)
+        if self._unmet:
+            self._seen += 1
+            self._last_url = sample.url
+            self._unmet.difference_update(sample.fields)
+            self._others.update(dict.fromkeys(sample.left_out))
+            if self._seen == self._most_samples:
+                self.end()
+
+    def end(self) -> None:
+        """Tell which fields were not met, once."""
+        if not self._unmet or not self._seen:
+            return
+        names, self._unmet = sorted(self._unmet), set()
+        others = _listed(list(self._others)) if self._others else "nothing"
+        warnings.warn(
+            f"{self._prefix}none of the first {self._seen} samples of this share (the last one in"
+            f" {one_line(self._last_url)}) has {_listed(names)}, named by keys=:"
+            f' it is b"" in each; what they have besides is {others}',
+            stacklevel=4,
+        )
+
+    def _tell_case(self, name: str, sample: Sample) -> None:
+        self._told.add(name)
+        key = self._folded[name.lower()]
+        warnings.warn(
+            f"{self._prefix}{_place(sample)} has the field {name!r}, which is left out: keys= has"
+            f" {key!r}, in another case; name both, or rename the files",
+            stacklevel=4,
+        )
+
+
+def _place(sample: Sample) -> str:
+    return f"{one_line(sample.url)}: sample {sample.key!r} at byte {sample.offset}"
+
+
+def _listed(names: list[str]) -> str:
+    more = ", ..." if len(names) > _MOST_SHOWN else ""
+    return ", ".join(map(repr, names[:_MOST_SHOWN])) + more
+
+
+def _with_fields(sample: Sample, fields: ZeroDict) -> Sample:
+    return Sample(sample.url, sample.key, sample.basename, fields, sample.offset, sample.left_out)

@@ -1,0 +1,66 @@
+"""The digest of a listing: one short text for which objects a source has."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+from aisio.records import ObjectInfo
+from aisio.sources.kinds import Source
+
+__all__ = ["ListingDigest", "listing_digest"]
+
+_ALGORITHM = "sha256"
+
+
+class ListingDigest:
+    """Computes a digest while a source is listed; see `listing_digest`.
+
+    Args:
+        base_url: The source's own.
+    """
+
+    def __init__(self, base_url: str) -> None:
+        self._base_url = base_url
+        self._hasher = hashlib.new(_ALGORITHM)
+        self.count = 0
+
+    def add(self, info: ObjectInfo) -> None:
+        """Add the next object."""
+        checksum = f"{info.checksum.kind}:{info.checksum.value}" if info.checksum else None
+        row = (info.url.removeprefix(self._base_url), info.size_bytes, checksum)
+        # ASCII alone: a line end, or half a surrogate pair, within a name is an escape here.
+        self._hasher.update(json.dumps(row, separators=(",", ":")).encode("ascii") + b"\n")
+        self.count += 1
+
+    def text(self) -> str:
+        """Return the digest of what was added so far."""
+        return f"{_ALGORITHM}:{self._hasher.hexdigest()}"
+
+
+def listing_digest(source: Source) -> str:
+    r"""List a source and return the digest of its listing, "sha256:<64 hexadecimal digits>".
+
+    It is the SHA-256 of one line for each object, in the order of the listing: a JSON array of
+    name, size and checksum, in ASCII and without blanks, ended by "\n", as in
+
+        ["a.jpg",1024,"xxhash2:0123456789abcdef"]
+
+    The name counts from the source's folder (`Source.base_url`): behind the last "/" of a prefix,
+    within a tar, in the folder of a manifest or of a template's fixed beginning. What is elsewhere,
+    and any object of a list of URLs, has its whole URL for a name. What the listing does not say is
+    null: URLs, templates and manifests have names alone, local folders and tars names and sizes.
+
+    So the digest does not depend on how many names a page of the listing has, nor, but for the
+    checksums, on the bucket; it does depend on the order of the objects.
+
+    Args:
+        source: What to list; one that has a digest is listed without being compared with it.
+
+    Raises:
+        NotFoundError: No such bucket, folder, manifest or tar.
+    """
+    digest = ListingDigest(source.base_url)
+    for info in source.unpinned.list():
+        digest.add(info)
+    return digest.text()

@@ -1,0 +1,88 @@
+"""UrlSource: what a URL stands for, be it an object, a prefix or a pattern."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from aisio.patterns.selections import Selection, Selections
+from aisio.records import ObjectInfo
+from aisio.sources.kinds import PrefixSource, Source
+from aisio.stores import Store
+from aisio.urls import ObjectUrl, folder_url
+
+__all__ = ["UrlSource", "url_source"]
+
+
+class UrlSource(Source):
+    """What a URL stands for: an object, those of a prefix, or those that a pattern names.
+
+    Args:
+        store: Where they are.
+        url: Bucket, and name, prefix or pattern; see `aisio.patterns.selections`.
+        allow_empty: Pass over what braces make and the bucket does not have.
+
+    Raises:
+        UrlError: Braces or wildcards that cannot be meant.
+    """
+
+    def __init__(self, store: Store, url: ObjectUrl, *, allow_empty: bool = False) -> None:
+        self.store = store
+        self.url = url
+        self._allow_empty = allow_empty
+        self._selections = Selections(url.name)
+        self._bucket = PrefixSource(store, url.with_name(""))
+
+    def __repr__(self) -> str:
+        return f"UrlSource({str(self.url)!r})"
+
+    @property
+    def base_url(self) -> str:
+        """See `Source.base_url`; the folder that the fixed beginning of a pattern names."""
+        return folder_url(self.url.with_name(self._selections.start))
+
+    def is_named(self, info: ObjectInfo) -> bool:
+        """See `Source.is_named`."""
+        return self._selections.names_object(info.name)
+
+    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+        """See `Source.list`; sizes of objects that braces name are not known.
+
+        Raises:
+            NotFoundError: When its turn comes, there is no object for one of the texts that braces
+                make, unless that is allowed.
+        """
+        infos = self._bucket.select(self.url.name, allow_empty=self._allow_empty)
+        return (info for info in infos if info.name.startswith(prefix))
+
+    def select(self, text: str = "", *, allow_empty: bool = False) -> Iterator[ObjectInfo]:
+        """See `Source.select`; what is allowed for the text is allowed for the URL."""
+        if allow_empty and not self._allow_empty:
+            return UrlSource(self.store, self.url, allow_empty=True).select(text, allow_empty=True)
+        return super().select(text, allow_empty=allow_empty)
+
+    def selected(self, selection: Selection) -> Iterator[ObjectInfo]:
+        """See `Source.selected`."""
+        own = self._selections.single
+        if own is not None and selection.start.startswith(own.start):
+            # A look at the URL's own name, so that not all that begins with it must be listed.
+            whole = PrefixSource(self.store, self.url.with_name(own.start))
+            if not whole.object_named(own.start):
+                yield from whole.selected(selection)
+                return
+        yield from super().selected(selection)
+
+    def store_of(self, info: ObjectInfo) -> Store:
+        """See `Source.store_of`."""
+        return self.store
+
+
+def url_source(store: Store, url: ObjectUrl) -> Source:
+    """Return the source that a URL stands for.
+
+    Raises:
+        UrlError: Braces or wildcards that cannot be meant.
+    """
+    selections = Selections(url.name)
+    if selections.is_prefix:
+        return PrefixSource(store, url.with_name(selections.start))
+    return UrlSource(store, url)

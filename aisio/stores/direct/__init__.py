@@ -1,0 +1,1 @@
+"""A cloud's object store or a web server, read without a cluster, by obstore."""

@@ -1,0 +1,69 @@
+"""DirectReply: the bytes that obstore hands over."""
+
+from __future__ import annotations
+
+import os
+from math import inf
+from time import perf_counter
+from typing import Any
+
+from aisio.errors import UnavailableError
+from aisio.stores.direct.errors import translated
+from aisio.stores.direct.obstore_forks import keep
+from aisio.transport.low_speed import HANDED_OVER_AFTER_S
+from aisio.urls import ObjectUrl
+
+__all__ = ["DirectReply"]
+
+
+class DirectReply:
+    """obstore's stream of chunks as an open reply; see `aisio.transport.body.RawReply`.
+
+    A forked child only closes it: the `Body` that reads it sees to that.
+    """
+
+    def __init__(self, stream: Any, url: ObjectUrl) -> None:
+        self._stream = stream
+        self._url = url
+        self._pid = os.getpid()
+        self._rest = memoryview(b"")
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return `size` bytes, all by default; fewer at the end, or where they come slowly."""
+        parts: list[bytes | memoryview] = []
+        left, until_s = size, inf if size < 0 else perf_counter() + HANDED_OVER_AFTER_S
+        while left and (chunk := self._chunk()):
+            used = len(chunk) if size < 0 else min(left, len(chunk))
+            self._rest = chunk[used:]
+            parts.append(chunk[:used])
+            left -= used
+            if left and perf_counter() > until_s:
+                break
+        # The buffer behind a view is the chunk itself: one that fits whole is not copied.
+        if len(parts) == 1 and isinstance(whole := memoryview(parts[0]).obj, bytes):
+            return whole if len(whole) == len(parts[0]) else bytes(parts[0])
+        return b"".join(parts)
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        """Fill a prefix of the buffer and return its length, 0 at the end."""
+        chunk = self._chunk()
+        count = min(len(buffer), len(chunk))
+        buffer[:count] = chunk[:count]
+        self._rest = chunk[count:]
+        return count
+
+    def _chunk(self) -> memoryview:
+        if self._rest:
+            return self._rest
+        try:
+            with translated("GET", self._url):
+                return memoryview(next(self._stream, b""))
+        except UnavailableError:
+            # As an early end: whoever counts the bytes can say more than "connection reset".
+            return memoryview(b"")
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        if os.getpid() != self._pid:
+            keep(self._stream)
+        self._rest, self._stream = memoryview(b""), iter(())

@@ -1,0 +1,309 @@
+"""DirectSettings: endpoint, credentials and patience of a DirectStore; obstore set up by them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from aisio.config import first_set, is_set, set_with
+from aisio.errors import AccessError, ConfigError
+from aisio.records import RetryPolicy, Timeouts, TlsFiles
+from aisio.stores.direct.checks import (
+    certificates,
+    check_endpoint,
+    check_environment,
+    check_options,
+)
+from aisio.stores.direct.obstore_forks import Obstore
+from aisio.urls import MEMORY, WEB_SCHEMES, ObjectUrl
+
+_CLASSES = {"aws": "S3Store", "gcp": "GCSStore", "azure": "AzureStore"}
+DIRECT_PROVIDERS = frozenset(_CLASSES)
+"""Providers that are reached through a cluster or directly."""
+
+_ENDPOINT_OPTIONS = {
+    "aws": ("endpoint", "endpoint_url"),
+    "gcp": ("base_url", "google_base_url"),
+    "azure": ("endpoint", "azure_storage_endpoint", "azure_endpoint"),
+}
+"""Names of obstore's setting for a base URL; the first is the one that is passed on."""
+
+_ENDPOINT_VARIABLES = {
+    "aws": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"),
+    "gcp": ("GOOGLE_BASE_URL",),
+    "azure": ("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT"),
+}
+_CA_VARIABLES = ("AIS_CLIENT_CA", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+_CREDENTIAL_OPTIONS = frozenset(
+    {"access_key_id", "secret_access_key", "session_token", "token", "skip_signature", "role_arn"}
+)
+_CREDENTIALS_LAST = timedelta(minutes=5)
+_LEAST_WAIT_S = 0.001
+_FOR_EVER = timedelta(days=365)
+_VARIABLES = (
+    *("AWS_", "GOOGLE_", "AZURE_", "IDENTITY_", "MSI_"),
+    *("HTTP", "http", "ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy"),
+    *(*_CA_VARIABLES, "SSL_CERT_"),
+)
+"""What the names of variables begin with that say who this is, and the way to the cloud."""
+
+
+@dataclass(frozen=True)
+class DirectSettings:
+    """How to reach clouds and web servers without a cluster.
+
+    What is not given here comes from:
+
+    - S3: AWS_* variables, then ~/.aws/config and ~/.aws/credentials with profiles, SSO and roles
+      where boto3 is installed, then the machine's role. Without boto3 those files are not read.
+    - Google: GOOGLE_APPLICATION_CREDENTIALS, gcloud's application default credentials, the machine.
+    - Azure: AZURE_STORAGE_* variables (the account's name is needed), the machine's identity.
+
+    Attributes:
+        endpoint: Base URL of an S3-compatible store or emulator; None for the cloud's own.
+        region: S3 region.
+        options: obstore's own settings of the store ("access_key_id", "skip_signature",
+            "account_name", ...), over all of the above; never shown by `repr`.
+        timeouts: Per request.
+        retry: As for a client; of an upload in parts, obstore's own loop follows it for each part.
+        tls: Certificates; a client's own cannot be used. Authorities are trusted besides those of
+            the system; without `ca_file` the ones of AWS_CA_BUNDLE or `ca_bundle` (S3 only), else
+            AIS_CLIENT_CA, REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE.
+        verify_etag: Take an S3 ETag of 32 digits for an MD5; false where KMS or a customer's key
+            encrypts.
+    """
+
+    endpoint: str | None = None
+    region: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict, repr=False, hash=False)
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    tls: TlsFiles = field(default_factory=TlsFiles)
+    verify_etag: bool = True
+
+
+def open_bucket(
+    here: Obstore, settings: DirectSettings, url: ObjectUrl, *, retries: bool = False
+) -> Any:
+    """Return obstore's object for the bucket of a URL; no request is made.
+
+    Args:
+        here: The obstore of this process.
+        settings: How to reach the bucket.
+        url: The bucket, or anything in it.
+        retries: Have obstore try again by itself.
+
+    Raises:
+        ConfigError: The settings cannot work, or the URL can only mean something in a cluster.
+        AccessError: AWS's own files cannot be used.
+    """
+    provider = url.provider
+    if provider == MEMORY:
+        return here.memory.setdefault(url.bucket, here.api.store.MemoryStore())
+    retry_config = _retry(settings.retry) if retries else {"max_retries": 0}
+    if provider in WEB_SCHEMES:
+        client = _client(settings, None)
+        return here.api.store.HTTPStore(url.root, client_options=client, retry_config=retry_config)
+    if provider not in _CLASSES or url.namespace:
+        raise ConfigError(f"{url} is in a cluster; it cannot be reached directly")
+    given = {**_given(settings, provider), **_by_short_names(settings.options, provider)}
+    check_options(given, provider)
+    check_environment(provider)
+    files = _from_boto(given, url) if provider == "aws" else _AwsFiles()
+    others = {
+        name: value for name, value in given.items() if name not in _ENDPOINT_OPTIONS[provider]
+    }
+    config = {**files.config, **others, **_endpoint(given, files, provider)}
+    if provider == "aws":
+        # We delete one object at a time, and not all that speak S3 know the other call.
+        config = {"disable_bulk_delete": True, **config}
+    cls = getattr(here.api.store, _CLASSES[provider])
+    client = _client(settings, files.ca_file)
+    return cls(url.bucket, **config, client_options=client, retry_config=retry_config)
+
+
+def _given(settings: DirectSettings, provider: str) -> dict[str, Any]:
+    given = {}
+    if settings.endpoint is not None:
+        check_endpoint(settings.endpoint, "DirectSettings.endpoint")
+        given[_ENDPOINT_OPTIONS[provider][0]] = settings.endpoint
+    if settings.region is not None and provider == "aws":
+        given["region"] = settings.region
+    return given
+
+
+def _endpoint(given: Mapping[str, Any], files: _AwsFiles, provider: str) -> dict[str, str]:
+    """Return the base URL of the first place that has one, as obstore's setting."""
+    names, variables = _ENDPOINT_OPTIONS[provider], _ENDPOINT_VARIABLES[provider]
+    options = ((f"DirectSettings.options[{name!r}]", given.get(name)) for name in names)
+    environment = ((name, first_set(name)) for name in variables)
+    for where, text in (*options, *environment, ("endpoint_url of ~/.aws/config", files.endpoint)):
+        if text:
+            check_endpoint(text, where)
+            found = {names[0]: text}
+            if is_set("AWS_ENDPOINT_URL_S3") and provider == "aws":
+                # obstore would take the variable, whatever it is given as the endpoint.
+                found["aws_endpoint_url_s3"] = text
+            return found
+    return {}
+
+
+def _by_short_names(options: Mapping[str, Any], provider: str) -> dict[str, Any]:
+    """Return S3's options by one name each: obstore takes several for one, and the last counts."""
+    if provider != "aws":
+        return dict(options)
+    return {name.lower().removeprefix("aws_"): value for name, value in options.items()}
+
+
+def _client(settings: DirectSettings, aws_ca_file: str | None) -> dict[str, Any]:
+    if settings.tls.client_cert_file:
+        raise ConfigError("direct stores cannot show a client certificate (tls.client_cert_file)")
+    # A limit on the whole request would cut the reading of large objects.
+    client: dict[str, Any] = {"allow_http": True, "timeout": _FOR_EVER}
+    client["connect_timeout"] = _period(settings.timeouts.connect_s)
+    client["read_timeout"] = _period(settings.timeouts.read_s)
+    if not settings.tls.verify:
+        client["allow_invalid_certificates"] = True
+    if settings.tls.ca_file:
+        client["root_certificate"] = certificates(settings.tls.ca_file, "tls.ca_file")
+    elif aws_ca_file:
+        client["root_certificate"] = certificates(aws_ca_file, "AWS_CA_BUNDLE or ca_bundle")
+    else:
+        name = next((name for name in _CA_VARIABLES if is_set(name)), None)
+        file = first_set(name) if name else None
+        # requests, whose variables two of them are, takes folders as well; obstore does not.
+        if name and file and not Path(file).is_dir():
+            client["root_certificate"] = certificates(file, name)
+    return client
+
+
+def _period(seconds: float | None) -> timedelta:
+    return _FOR_EVER if seconds is None else timedelta(seconds=seconds)
+
+
+def _retry(policy: RetryPolicy) -> dict[str, Any]:
+    # object_store draws from [init, max) and panics where that is empty.
+    first_s = max(policy.first_wait_s, _LEAST_WAIT_S)
+    longest_s = max(policy.longest_wait_s, first_s + _LEAST_WAIT_S)
+    return {
+        "max_retries": policy.attempts - 1,
+        "retry_timeout": timedelta(seconds=policy.total_s),
+        "backoff": {
+            "init_backoff": timedelta(seconds=first_s),
+            "max_backoff": timedelta(seconds=longest_s),
+            "base": 2,
+        },
+    }
+
+
+@dataclass(frozen=True)
+class _AwsFiles:
+    """What AWS's own files say.
+
+    Attributes:
+        config: Settings of obstore.
+        endpoint: Base URL of S3; None where they name none.
+        ca_file: PEM file of the authorities to trust, also from AWS_CA_BUNDLE; likewise.
+    """
+
+    config: Mapping[str, Any] = field(default_factory=dict)
+    endpoint: str | None = None
+    ca_file: str | None = None
+
+
+def _from_boto(given: Mapping[str, Any], url: ObjectUrl) -> _AwsFiles:
+    """Return what AWS's own files say and neither the settings nor the environment do.
+
+    obstore reads the environment by itself, over these files and under what is passed to it.
+    """
+    by_settings = _CREDENTIAL_OPTIONS & given.keys() or is_set("AWS_SKIP_SIGNATURE")
+    if by_settings or find_spec("botocore") is None:
+        return _AwsFiles(ca_file=first_set("AWS_CA_BUNDLE"))
+    config: dict[str, Any] = {}
+    with boto_session(str(url)) as session:
+        credentials = session.get_credentials()
+        if credentials is not None:
+            config["credential_provider"] = _provider(credentials.get_frozen_credentials)
+        region = session.get_config_variable("region")
+        if region and not is_set("AWS_REGION", "AWS_DEFAULT_REGION"):
+            config["region"] = region
+        return _AwsFiles(config, _endpoint_in(session), session.get_config_variable("ca_bundle"))
+
+
+def _endpoint_in(session: Any) -> str | None:
+    """Return the endpoint of S3 in AWS's files: of the profile's services, else the profile's.
+
+    Source:
+        AWS SDKs and Tools Reference Guide, "Service-specific endpoints".
+    """
+    if session.get_config_variable("ignore_configured_endpoint_urls"):
+        return None
+    profile = session.get_scoped_config()
+    services = session.full_config.get("services", {}).get(profile.get("services"), {})
+    of_s3 = services.get("s3", {})
+    found = of_s3.get("endpoint_url") if isinstance(of_s3, dict) else None
+    endpoint: str | None = found or profile.get("endpoint_url")
+    return endpoint
+
+
+@contextmanager
+def boto_session(url: str) -> Iterator[Any]:
+    """Give a session of botocore, which must be installed; what it raises is aisio's.
+
+    Args:
+        url: What is asked for, for errors.
+
+    Raises:
+        AccessError: AWS's own files, or what they name, cannot be used.
+    """
+    try:
+        # By name: botocore ships no types.
+        yield import_module("botocore.session").Session()
+    except Exception as error:
+        if not type(error).__module__.startswith("botocore."):
+            raise
+        profile = first_set("AWS_DEFAULT_PROFILE", "AWS_PROFILE")
+        cure = "look at ~/.aws/config and ~/.aws/credentials"
+        if profile:
+            cure += f", or unset AWS_PROFILE, which is {profile!r}"
+        raise AccessError(f"credentials for {url}: {error}; {cure}", url=url) from error
+
+
+def credentials_now() -> Hashable:
+    """Return what tells one environment from another: variables, and the times of their files."""
+    files = (
+        first_set("AWS_SHARED_CREDENTIALS_FILE") or "~/.aws/credentials",
+        first_set("AWS_CONFIG_FILE") or "~/.aws/config",
+        first_set("GOOGLE_APPLICATION_CREDENTIALS")
+        or "~/.config/gcloud/application_default_credentials.json",
+    )
+    return set_with(_VARIABLES), tuple(_stamp(Path(file)) for file in files)
+
+
+def _stamp(file: Path) -> tuple[int, int] | None:
+    try:
+        status = file.expanduser().stat()
+    except (OSError, RuntimeError):  # there is none, or no home
+        return None
+    return status.st_mtime_ns, status.st_size
+
+
+def _provider(frozen: Callable[[], Any]) -> Callable[[], dict[str, Any]]:
+    """Return what gives obstore the credentials of the moment; botocore renews them."""
+
+    def credentials() -> dict[str, Any]:
+        now = frozen()
+        return {
+            "access_key_id": now.access_key,
+            "secret_access_key": now.secret_key,
+            "token": now.token,
+            "expires_at": datetime.now(timezone.utc) + _CREDENTIALS_LAST,
+        }
+
+    return credentials

@@ -1,0 +1,164 @@
+"""What a dataset's epochs cost, by worker, added up where the dataset is."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from multiprocessing import util
+from multiprocessing.context import get_spawning_popen
+from typing import Any, TypeVar
+
+from aisio import stats
+from aisio.training.shared_log import Ledger
+
+T = TypeVar("T")
+
+_log = logging.getLogger("aisio.training.epoch_stats")
+_SUMMED = ("epochs", "items", "seconds", *stats.FIELDS)
+
+
+@dataclass
+class _Calls:
+    """All calls of one process; they are not in the ledger before it ends."""
+
+    worker: int
+    pid: int = field(default_factory=os.getpid)
+    before: dict[str, float] = field(default_factory=stats.totals)
+    items: int = 0
+    seconds: float = 0.0
+    first_s: float = 0.0
+
+
+class Tally:
+    """Counts what a dataset reads, in iterations or calls, in all processes that have it.
+
+    Args:
+        owner: Name of the dataset's class, for the log.
+        unit: What it yields, in the singular.
+    """
+
+    def __init__(self, owner: str, unit: str) -> None:
+        self._owner = owner
+        self._unit = unit
+        self._ledger = Ledger("stats")
+        self._calls: _Calls | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        # What goes to a spawned worker is watched there as it is here; no other copy is.
+        watched_after_s = stats.watched_after_s() if get_spawning_popen() else None
+        return self.__dict__ | {"_calls": None, "_watched_after_s": watched_after_s}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        watched_after_s = state.pop("_watched_after_s", None)
+        self.__dict__.update(state)
+        if watched_after_s is not None:
+            stats.inherit_watch(watched_after_s)
+
+    def count(self, items: Iterator[T], worker: int) -> Iterator[T]:
+        """Yield the items of one epoch, and at its end note what it took, and log it at INFO."""
+        before, started = stats.totals(), time.perf_counter()
+        first_s = 0.0
+        count = 0
+        try:
+            for item in items:
+                if not count:
+                    first_s = time.perf_counter() - started
+                count += 1
+                yield item
+        finally:
+            # At a program's end there is nobody to tell, and locks may be held by frozen threads.
+            if not sys.is_finalizing():
+                record: dict[str, Any] = {
+                    "worker": worker,
+                    "epochs": 1,
+                    "items": count,
+                    "seconds": time.perf_counter() - started,
+                    "first_item_s": first_s,
+                    **stats.since(before),
+                }
+                self._ledger.add(record)
+                _log.info("%s", self._line(record))
+
+    @contextmanager
+    def call(self, items: int, worker: int) -> Iterator[None]:
+        """Count one call for so many items; a worker reports its calls when it ends."""
+        calls = self._calls
+        if calls is None or calls.pid != os.getpid():
+            calls = self._calls = _Calls(worker)
+            if calls.pid != self._ledger.owner_pid:
+                # A DataLoader's worker ends without atexit, but not without these.
+                util.Finalize(self, self._report, exitpriority=100)
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            seconds = time.perf_counter() - started
+            calls.items += items
+            calls.seconds += seconds
+            calls.first_s = calls.first_s or seconds
+
+    def _report(self) -> None:
+        for record in self._pending():
+            self._ledger.add(record)
+
+    def _pending(self) -> list[dict[str, Any]]:
+        """Return what the calls of this process come to, if there were any."""
+        calls = self._calls
+        if calls is None or calls.pid != os.getpid():
+            return []
+        record = {
+            "worker": calls.worker,
+            "epochs": 0,
+            "items": calls.items,
+            "seconds": calls.seconds,
+            "first_item_s": calls.first_s,
+            **stats.since(calls.before),
+        }
+        return [record]
+
+    def _line(self, record: dict[str, Any]) -> str:
+        stages = ", ".join(
+            f"{name[:-2]} {record[name]:.2f} s" for name in stats.FIELDS if name.endswith("_s")
+        )
+        return (
+            f"{self._owner} (Worker {record['worker']}): {record['items']:,} {self._unit}s in "
+            f"{record['seconds']:.2f} s, the first after {record['first_item_s']:.3f} s; {stages}; "
+            f"{record['bytes_read']:,} bytes in {record['requests']:,} requests, "
+            f"{record['retries']} retries, {record['resumes']} resumes"
+        )
+
+    def part(self) -> None:
+        """Go on with a count of this process's own, unless it already is one."""
+        self._ledger.part()
+
+    def sums(self) -> dict[str, Any]:
+        """Return the sums over all that has ended, in all and by worker under "workers".
+
+        Iterations of workers count when they end, calls of workers when these end; what this
+        process has called counts at once.
+
+        "first_item_s" is that of a worker's last epoch; in all, that of the slowest worker.
+        """
+        records = self._ledger.records() + self._pending()
+        by_worker: dict[int, list[dict[str, Any]]] = {}
+        for record in records:
+            by_worker.setdefault(record["worker"], []).append(record)
+        workers = {
+            worker: {**_sum(own), "first_item_s": own[-1]["first_item_s"]}
+            for worker, own in sorted(by_worker.items())
+        }
+        return {
+            **_sum(records),
+            "epochs": max((one["epochs"] for one in workers.values()), default=0),
+            "first_item_s": max((one["first_item_s"] for one in workers.values()), default=0.0),
+            "workers": workers,
+        }
+
+
+def _sum(records: list[dict[str, Any]]) -> dict[str, Any]:
+    return {name: sum(record[name] for record in records) for name in _SUMMED}

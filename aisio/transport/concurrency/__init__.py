@@ -1,0 +1,1 @@
+"""Many small reads in flight at once, their results in order."""

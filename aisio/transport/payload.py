@@ -1,0 +1,212 @@
+"""What can be stored: bytes, a local file, or any binary file, as chunks of a known total size."""
+
+from __future__ import annotations
+
+import io
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, TypeAlias, cast
+
+from aisio.errors import ConfigError, IntegrityError, StorageError
+from aisio.formats.checksums import HASHERS
+from aisio.records import Checksum
+
+PutData: TypeAlias = "bytes | bytearray | memoryview | str | os.PathLike[str] | BinaryIO"
+"""Bytes, the path of a local file, or a binary file, from its position to its end."""
+
+CHUNK_BYTES = 1024 * 1024
+_USUAL_KIND = "xxhash2"
+_SPOOLED_IN_MEMORY_BYTES = 16 * CHUNK_BYTES
+
+
+class Payload:
+    """Data to be stored, readable more than once; use it in a `with` statement.
+
+    A file that cannot seek (a pipe), or does not know its size (those of /proc), is spooled to a
+    temporary file first: stores want the size in advance, and a failed try must be repeatable.
+
+    Args:
+        data: What to store.
+
+    Raises:
+        TypeError: Neither bytes nor a path nor a binary file.
+        FileNotFoundError: The path names no file; raised on entry.
+        ConfigError: The file is not empty and stands at its end; raised on entry.
+        StorageError: A file in non-blocking mode has no data now; raised on entry.
+    """
+
+    def __init__(self, data: PutData) -> None:
+        self._data = data
+        self._stack = ExitStack()
+        self._bytes: memoryview | None = None
+        self._file: BinaryIO | None = None
+        self._start = 0
+        self.size_bytes = 0
+
+    def __enter__(self) -> Payload:
+        data = self._data
+        if isinstance(data, (bytes, bytearray, memoryview)):
+            view = memoryview(data)
+            self._bytes = memoryview(_flat(view))
+            self.size_bytes = view.nbytes
+            return self
+        with ExitStack() as stack:
+            file = _open_seekable(data, stack)
+            self._start = file.tell()
+            file.seek(0, io.SEEK_END)
+            stop = file.tell()
+            if 0 < stop <= self._start:
+                file.seek(self._start)
+                raise ConfigError(
+                    f"the file to store stands at byte {self._start} of {stop}: nothing would be "
+                    f"stored of it; call its seek(0) first to store it from its start"
+                )
+            self.size_bytes = max(0, stop - self._start)
+            self._file = file
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is not None and self._file is not None:
+            with suppress(OSError, ValueError):  # so that the caller may put it again
+                self._file.seek(self._start)
+        self._stack.close()
+
+    def chunks(self) -> Iterator[bytes | memoryview]:
+        """Yield the data from its start, `size_bytes` in all.
+
+        Raises:
+            StorageError: The file cannot be read, or has shrunk meanwhile.
+        """
+        if self._bytes is not None:
+            if self._bytes:
+                yield self._bytes
+            return
+        left = self.size_bytes
+        while left:
+            data = self._read(min(left, CHUNK_BYTES), self.size_bytes - left)
+            left -= len(data)
+            yield data
+
+    def _read(self, size: int, offset: int) -> bytes:
+        assert self._file is not None
+        try:
+            if offset == 0:
+                self._file.seek(self._start)
+            data = self._file.read(size)
+        except OSError as error:
+            # Not an OSError any more: a network error would be retried.
+            raise StorageError(
+                f"reading the data to store failed at byte {offset:,}: {error}"
+            ) from error
+        if not data:
+            raise StorageError(
+                f"the data to store ended at byte {offset:,} of {self.size_bytes:,}: "
+                f"the file has shrunk since it was opened"
+            )
+        return data
+
+
+def _flat(view: memoryview) -> bytes | memoryview:
+    if not view.nbytes:
+        return b""
+    return view.cast("B") if view.c_contiguous else view.tobytes()
+
+
+def _open_seekable(data: str | os.PathLike[str] | BinaryIO, stack: ExitStack) -> BinaryIO:
+    if isinstance(data, (str, os.PathLike)):
+        data = cast(BinaryIO, stack.enter_context(Path(data).open("rb")))  # noqa: SIM115
+    if not hasattr(data, "read") or isinstance(data.read(0), str):
+        raise TypeError(
+            f"cannot store a {type(data).__name__}: bytes, a path or a binary file is needed"
+        )
+    if _can_seek(data) and not _hides_its_size(data):
+        return data
+    spool = tempfile.SpooledTemporaryFile(_SPOOLED_IN_MEMORY_BYTES)  # noqa: SIM115
+    stack.enter_context(spool)
+    _copy_all(data, cast(BinaryIO, spool))
+    spool.seek(0)
+    return cast(BinaryIO, spool)
+
+
+def _copy_all(source: BinaryIO, out: BinaryIO) -> None:
+    """Copy a file from its position to its end.
+
+    Raises:
+        StorageError: It is in non-blocking mode and has no data now: its end is not known.
+    """
+    size = 0
+    # A buffered file that does not block gives what it has, and then None; the end is b"".
+    while (data := cast("bytes | None", source.read(CHUNK_BYTES))) != b"":
+        if data is None:
+            raise StorageError(
+                f"the file to store is in non-blocking mode and has no data now, behind byte "
+                f"{size:,}: nothing was stored; call os.set_blocking(file.fileno(), True) first"
+            )
+        out.write(data)
+        size += len(data)
+
+
+def _hides_its_size(file: BinaryIO) -> bool:
+    """Tell whether a file has bytes but no end that can be told: those of /proc, devices."""
+    start = file.tell()
+    try:
+        file.seek(0, io.SEEK_END)
+    except OSError:
+        return True
+    is_said_to_end = file.tell() <= start
+    file.seek(start)
+    if not is_said_to_end:
+        return False
+    has_bytes = bool(file.read(1))
+    file.seek(start)
+    return has_bytes
+
+
+def _can_seek(file: BinaryIO) -> bool:
+    if hasattr(file, "seekable"):
+        return file.seekable()
+    return hasattr(file, "seek")  # an mmap, up to Python 3.12
+
+
+class HashedPayload:
+    """A payload that is hashed while it is sent, by the checksum that AIStore usually computes."""
+
+    def __init__(self, payload: Payload) -> None:
+        self._payload = payload
+        self._hasher = HASHERS[_USUAL_KIND]()
+
+    def chunks(self) -> Iterator[bytes | memoryview]:
+        """Yield the payload's chunks, hashing each."""
+        for chunk in self._payload.chunks():
+            self._hasher.update(chunk)
+            yield chunk
+
+    def check(self, stored: Checksum | None, url: str) -> None:
+        """Compare what was sent with what the store says it received.
+
+        Raises:
+            IntegrityError: They differ.
+        """
+        if stored is None or stored.kind not in HASHERS:
+            return
+        if stored.kind != _USUAL_KIND:
+            self._hasher = HASHERS[stored.kind]()
+            for _ in self.chunks():
+                pass
+        sent = self._hasher.hexdigest()
+        if sent != stored.value.lower():
+            raise IntegrityError(
+                f"PUT {url}: the store has a {stored.kind} checksum of {stored.value}, "
+                f"what was sent has {sent}; put it again",
+                url=url,
+            )

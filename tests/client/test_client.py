@@ -1,0 +1,256 @@
+"""Client, Bucket, ObjectGroup: what they ask of a cluster, and what they make of its answers."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from typing import Any
+
+import pytest
+
+from aisio.client.client import (
+    Bucket,
+    Client,
+    Object,
+    ObjectGroup,
+)
+from aisio.errors import (
+    ConfigError,
+    ConflictError,
+    NotFoundError,
+    StorageError,
+    UnavailableError,
+    UrlError,
+)
+from aisio.records import ObjectInfo, RetryPolicy, Settings
+from aisio.urls import Namespace, ObjectUrl
+from tests.http_server import Reply, Server
+from tests.scripted_cluster import cluster
+
+OFFLINE = Client.from_settings(Settings("http://h:8080", token="s3cret"))
+
+
+def test_a_client_without_an_endpoint_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The argument, else AIS_ENDPOINT."""
+    monkeypatch.delenv("AIS_ENDPOINT", raising=False)
+    with pytest.raises(ConfigError, match="AIS_ENDPOINT"):
+        Client()
+    monkeypatch.setenv("AIS_ENDPOINT", "http://from-environ:1")
+    assert Client().endpoint == "http://from-environ:1"
+    assert Client("http://a:1", pool_size=3).settings.pool_size == 3
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        OFFLINE,
+        OFFLINE.bucket("b"),
+        OFFLINE.bucket("b").object("o"),
+        OFFLINE.bucket("b").objects(["x", "y"]),
+        OFFLINE.bucket("b").objects(template="s-{0..9}"),
+    ],
+    ids=lambda held: type(held).__name__,
+)
+def test_what_people_hold_pickles_and_shows_no_token(held: Any) -> None:
+    """It goes to workers and into logs."""
+    again = pickle.loads(pickle.dumps(held))
+    assert repr(again) == repr(held)
+    assert "http://h:8080" in repr(held) or "ais://b" in repr(held)
+    assert "s3cret" not in repr(held)
+
+
+def test_equal_things_are_equal() -> None:
+    """A bucket may be the key of a prefix_map, also after a pickle."""
+    again = pickle.loads(pickle.dumps(OFFLINE))
+    assert again == OFFLINE
+    assert {OFFLINE.bucket("b"): 1}[again.bucket("b")] == 1
+    assert OFFLINE.bucket("s") == OFFLINE.bucket("s", "ais")
+    assert OFFLINE.bucket("b", "aws") == OFFLINE.bucket("s3://b")
+    assert OFFLINE.bucket("b") != OFFLINE.bucket("b", "aws")
+    group = OFFLINE.bucket("b").objects(["x"])
+    assert {group: 1}[again.bucket("b").objects(["x"])] == 1
+    assert group != OFFLINE.bucket("b").objects(["y"])
+
+
+@pytest.mark.parametrize(
+    ("bucket", "url"),
+    [
+        (OFFLINE.bucket("b"), "ais://b"),
+        (OFFLINE.bucket("b", "s3"), "s3://b"),
+        (OFFLINE.bucket("gs://b/"), "gs://b"),
+        (OFFLINE.bucket("b", namespace="@c#n"), "ais://@c#n/b"),
+        (OFFLINE.bucket("b", namespace=Namespace("", "n")), "ais://#n/b"),
+    ],
+)
+def test_a_bucket_is_named_or_addressed(bucket: Bucket, url: str) -> None:
+    """By name and provider, or by URL."""
+    assert str(bucket.url) == url
+    assert bucket.name == "b"
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "ais://b/o", "file:///data", "a b"])
+def test_what_is_no_bucket_is_refused(name: str) -> None:
+    """Before anything is sent."""
+    with pytest.raises(UrlError):
+        OFFLINE.bucket(name)
+
+
+@pytest.mark.parametrize("url", ["ais://b", "ais://b/d/", "file:///data/a", "b/o"])
+def test_what_is_no_object_is_refused(url: str) -> None:
+    """A bucket, a folder, a local file, a bare name."""
+    with pytest.raises(UrlError):
+        OFFLINE.object(url)
+
+
+def test_an_object_is_named_by_bucket_or_url() -> None:
+    """Both ways give the same."""
+    one = OFFLINE.bucket("b").object("d/a ?#%")
+    other = OFFLINE.object("ais://b/d/a ?#%")
+    assert isinstance(one, Object)
+    assert one.url == other.url == ObjectUrl("ais", "b", "d/a ?#%")
+    assert one.name == "d/a ?#%"
+
+
+def test_creating_a_bucket_sends_the_action() -> None:
+    """And gives the bucket back."""
+    with cluster(Reply()) as (server, client):
+        bucket = client.bucket("b", namespace="#n")
+        assert bucket.create() is bucket
+    request = server.requests[0]
+    assert (request.method, request.target) == (
+        "POST",
+        "/v1/buckets/b?provider=ais&namespace=%40%23n",
+    )
+    assert json.loads(request.body) == {"action": "create-bck", "name": "", "value": None}
+
+
+def test_creating_what_exists_is_a_conflict_or_fine() -> None:
+    """As exist_ok says."""
+    exists = Reply(409, b'{"message": "bucket \\"ais://b\\" already exists"}')
+    with cluster(exists, exists) as (_, client):
+        with pytest.raises(ConflictError, match="POST ais://b: 409 bucket .* already exists"):
+            client.bucket("b").create()
+        client.bucket("b").create(exist_ok=True)
+
+
+def test_creating_is_repeated_only_where_that_is_safe() -> None:
+    """After a lost reply, the second try would find what the first one made."""
+    with cluster(Reply(0), Reply()) as (server, client):
+        with pytest.raises(UnavailableError):
+            client.bucket("b").create()
+        client.bucket("b").create()
+    assert len(server.requests) == 2
+    with cluster(Reply(0), Reply(409)) as (server, client):
+        client.bucket("b").create(exist_ok=True)
+    assert len(server.requests) == 2
+
+
+def test_a_bucket_exists_or_does_not() -> None:
+    """Any other trouble is an error, not a no."""
+    with cluster(Reply(), Reply(404), Reply(403)) as (server, client):
+        assert client.bucket("b").exists() is True
+        assert client.bucket("b").exists() is False
+        with pytest.raises(PermissionError):
+            client.bucket("b").exists()
+    assert {request.method for request in server.requests} == {"HEAD"}
+
+
+def test_deleting_a_bucket_that_is_missing_is_an_error_or_fine() -> None:
+    """As missing_ok says."""
+    with cluster(Reply(), Reply(404), Reply(404)) as (server, client):
+        client.bucket("b").delete()
+        client.bucket("b").delete(missing_ok=True)
+        with pytest.raises(NotFoundError, match="DELETE ais://b: 404"):
+            client.bucket("b").delete()
+    assert json.loads(server.requests[0].body)["action"] == "destroy-bck"
+
+
+def test_buckets_are_listed_by_provider() -> None:
+    """An alias asks for the canonical provider."""
+    rows = [{"name": "x", "provider": "aws", "namespace": {"uuid": "", "name": ""}}]
+    with cluster(Reply(200, json.dumps(rows).encode())) as (server, client):
+        assert client.buckets("s3") == [client.bucket("s3://x")]
+    assert server.requests[0].target == "/v1/buckets?provider=aws"
+
+
+def test_ready_asks_once() -> None:
+    """Whoever waits for a cluster decides how often to ask."""
+    with cluster(Reply(503), Reply()) as (server, client):
+        assert client.ready() is False
+        assert client.ready() is True
+    assert [request.target for request in server.requests] == ["/v1/health?prr=true"] * 2
+
+
+def test_a_group_has_names_in_their_order() -> None:
+    """Nothing is looked up."""
+    group = OFFLINE.bucket("b").objects(["z", "a", "z"])
+    assert isinstance(group, ObjectGroup)
+    assert len(group) == 3
+    assert list(group.names()) == ["z", "a", "z"]
+    assert [item.url for item in group] == [ObjectUrl("ais", "b", name) for name in "zaz"]
+    assert list(group.list()) == [ObjectInfo("ais://b", name) for name in "zaz"]
+
+
+def test_a_group_of_a_template_is_counted_without_being_made() -> None:
+    """Ten million names are one line."""
+    group = OFFLINE.bucket("b").objects(template="s-{0000000..9999999}.tar")
+    assert len(group) == 10_000_000
+    assert next(group.names()) == "s-0000000.tar"
+
+
+@pytest.mark.parametrize(
+    ("template", "count", "names"),
+    [
+        ("s-{000..004..2}", None, ["s-000", "s-002", "s-004"]),
+        ("s-@02", None, ["s-00", "s-01", "s-02"]),
+        ("s-%02d", 2, ["s-00", "s-01"]),
+    ],
+)
+def test_a_template_may_be_of_any_style(template: str, count: int | None, names: list[str]) -> None:
+    """bash, at, fmt."""
+    assert list(OFFLINE.bucket("b").objects(template=template, count=count).names()) == names
+
+
+def test_a_group_honours_the_prefix() -> None:
+    """AIS-04: in names and infos."""
+    group = OFFLINE.bucket("b").objects(["a/1", "b/1", "a/2"])
+    assert list(group.names("a/")) == ["a/1", "a/2"]
+    assert [info.name for info in group.list("a/")] == ["a/1", "a/2"]
+
+
+def test_a_group_asks_for_sizes_when_told_to() -> None:
+    """One HEAD an object; a missing one is an error, once a GET has said so too."""
+    head = Reply(200, b"abc")
+    with cluster(head, Reply(404), Reply(404)) as (server, client):
+        infos = client.bucket("b").objects(["x", "y"]).list(sizes=True)
+        assert next(infos).size_bytes == 3
+        with pytest.raises(NotFoundError, match="GET ais://b/y: 404"):
+            next(infos)
+    assert [request.method for request in server.requests] == ["HEAD", "HEAD", "GET"]
+
+
+def test_a_group_needs_names_or_a_template() -> None:
+    """One of them."""
+    bucket = OFFLINE.bucket("b")
+    with pytest.raises(ConfigError, match="names or template="):
+        bucket.objects()
+    with pytest.raises(ConfigError, match="names or template="):
+        bucket.objects(["a"], template="{0..1}")
+
+
+@pytest.mark.parametrize("names", ["abc", ["a", ""], ["d/"], ["a/../b"]])
+def test_names_that_cannot_be_meant_are_refused(names: Any) -> None:
+    """One string is not a list of names; a folder is no object."""
+    with pytest.raises(UrlError):
+        OFFLINE.bucket("b").objects(names)
+
+
+def test_a_cluster_that_is_not_there_is_one_error() -> None:
+    """With all tries in its text."""
+    with Server() as server:
+        pass
+    client = Client.from_settings(
+        Settings(server.url, direct=False, retry=RetryPolicy(attempts=2, first_wait_s=0))
+    )
+    with pytest.raises(StorageError, match=r"GET ais://b: no answer from .*after 2 tries"):
+        list(client.bucket("b").list())

@@ -1,0 +1,219 @@
+"""FirstContact: an endpoint that has never answered is not waited for as one that is away."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aisio.client import first_contact
+from aisio.client.client import Client
+from aisio.client.session import WorkerRequestClient
+from aisio.config import load_settings
+from aisio.errors import StorageError, StoreTimeoutError, UnavailableError
+from aisio.records import RetryPolicy, Settings, Timeouts
+from aisio.transport.retries import FIRST_CONTACT_S, NeverReachedError, Waiter
+from tests.http_server import Reply, Server
+
+PATIENT = RetryPolicy(total_s=60, attempts=1000, first_wait_s=1, longest_wait_s=1)
+
+
+@pytest.fixture(autouse=True)
+def forget(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Begin without having reached any endpoint, in no process of a job."""
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    monkeypatch.setattr(first_contact, "_reached", set())
+
+
+class Clock:
+    """Seconds that pass while somebody waits."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass."""
+        self.seconds += seconds
+
+    @property
+    def waiter(self) -> Waiter:
+        """The clock as the retry loop wants it; each wait is as long as it may be."""
+        return Waiter(lambda: self.seconds, self.wait, lambda low, high: high)
+
+
+def read(client: WorkerRequestClient) -> Any:
+    """Ask for bytes, as often as the policy allows."""
+    return client.retry(lambda: client.stream("GET", "/v1/x", about="ais://b/o").read())
+
+
+def call(client: WorkerRequestClient) -> Any:
+    """Send a control message."""
+    return client.call("GET", "/v1/x")
+
+
+both_ways = pytest.mark.parametrize("send", [call, read])
+
+
+@both_ways
+@pytest.mark.parametrize("resolves", [True, False])
+def test_a_wrong_endpoint_is_told_soon(
+    send: Callable[[WorkerRequestClient], Any], resolves: bool, unused_endpoint: str
+) -> None:
+    """Within 2 s, not after all of the budget; the text names the setting."""
+    clock, endpoint = Clock(), unused_endpoint if resolves else "http://no-such-host.invalid"
+    settings = load_settings(endpoint, retry=PATIENT, environ={})
+    with pytest.raises(UnavailableError) as caught:
+        send(WorkerRequestClient(settings, clock.waiter))
+    assert clock.seconds <= FIRST_CONTACT_S
+    named = f"{endpoint}, which the argument endpoint names, has never answered: is it right?"
+    assert named in str(caught.value)
+
+
+def test_the_variable_that_named_a_wrong_endpoint_is_told(unused_endpoint: str) -> None:
+    """An error in a job's log tells where to look."""
+    environ = {"AIS_ENDPOINT": unused_endpoint}
+    settings = load_settings(environ=environ, retry=RetryPolicy(attempts=1))
+    with pytest.raises(UnavailableError, match=f"{unused_endpoint}, which AIS_ENDPOINT names"):
+        call(WorkerRequestClient(settings))
+
+
+@both_ways
+@pytest.mark.parametrize("made_before", [True, False])
+def test_one_that_has_answered_is_waited_for(
+    send: Callable[[WorkerRequestClient], Any], made_before: bool
+) -> None:
+    """A proxy that restarts needs 30 to 40 s. Any answer counts, to any client of the process."""
+    clock = Clock()
+    with Server(Reply(404)) as server:
+        settings = Settings(server.url, retry=PATIENT)
+        client = WorkerRequestClient(settings, clock.waiter) if made_before else None
+        with pytest.raises(StorageError):
+            WorkerRequestClient(settings).call("GET", "/v1/x")
+    with pytest.raises(UnavailableError) as caught:
+        send(client or WorkerRequestClient(settings, clock.waiter))
+    assert clock.seconds > PATIENT.total_s - 2
+    assert "never answered" not in str(caught.value)
+
+
+@both_ways
+def test_a_rank_waits_and_warns_at_once(
+    send: Callable[[WorkerRequestClient], Any],
+    unused_endpoint: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A rank is started again by its launcher, perhaps while the proxy restarts."""
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    clock = Clock()
+    with pytest.raises(UnavailableError, match="has never answered") as caught:
+        send(WorkerRequestClient(Settings(unused_endpoint, retry=PATIENT), clock.waiter))
+    assert not isinstance(caught.value, NeverReachedError)
+    assert clock.seconds > PATIENT.total_s - 2
+    told = [each.getMessage() for each in caplog.records if each.name == first_contact.__name__]
+    assert len(told) == 1
+    assert f"{unused_endpoint}, which a setting names, has never answered" in told[0]
+
+
+WORKER = """
+import multiprocessing, sys
+from aisio.errors import UnavailableError
+from aisio.records import RetryPolicy, Settings
+from aisio.transport.retries import Waiter
+from aisio.client.session import WorkerRequestClient
+
+class Clock:
+    seconds = 0.0
+
+    def wait(self, seconds):
+        self.seconds += seconds
+
+def child(pipe, endpoint):
+    clock = Clock()
+    waiter = Waiter(lambda: clock.seconds, clock.wait, lambda low, high: high)
+    policy = RetryPolicy(total_s=60, attempts=1000, first_wait_s=1, longest_wait_s=1)
+    try:
+        WorkerRequestClient(Settings(endpoint, retry=policy), waiter).call("GET", "/v1/x")
+    except UnavailableError:
+        pipe.send(clock.seconds)
+
+if __name__ == "__main__":
+    mine, theirs = multiprocessing.Pipe()
+    context = multiprocessing.get_context("fork")
+    process = context.Process(target=child, args=(theirs, sys.argv[1]))
+    process.start()
+    print(mine.recv())
+    process.join()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
+def test_a_worker_waits_whose_parent_has_read_nothing(unused_endpoint: str, root: Path) -> None:
+    """Workers are started again for each epoch, while their parent may never read anything."""
+    environ = os.environ | {"PYTHONPATH": os.pathsep.join([*sys.path, str(root)])}
+    command = [sys.executable, "-c", WORKER, unused_endpoint]
+    run = subprocess.run(command, check=True, env=environ, capture_output=True, text=True)
+    assert float(run.stdout) > PATIENT.total_s - 2
+    assert run.stderr.count("has never answered") >= 1
+
+
+def test_a_worker_knows_what_its_parent_has_reached(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A spawned worker may begin just while the proxy restarts."""
+    with Server(Reply(200)) as server:
+        client = WorkerRequestClient(Settings(server.url, retry=RetryPolicy(attempts=1)))
+        call(client)
+        client.close()
+        pickled = pickle.dumps(client)
+    monkeypatch.setattr(first_contact, "_reached", set())
+    with pytest.raises(UnavailableError) as caught:
+        call(pickle.loads(pickled))
+    assert not isinstance(caught.value, NeverReachedError)
+
+
+class Silent:
+    """A host that answers no connection: its queue of connections is full."""
+
+    def __enter__(self) -> str:
+        self._listener = socket.socket()
+        self._listener.bind(("127.0.0.1", 0))
+        self._listener.listen(0)
+        address = self._listener.getsockname()
+        self._held = [socket.socket() for _ in range(4)]
+        for each in self._held:
+            each.setblocking(False)
+            each.connect_ex(address)
+        return f"http://127.0.0.1:{address[1]}"
+
+    def __exit__(self, *_: object) -> None:
+        for each in (self._listener, *self._held):
+            each.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse instead")
+def test_an_address_that_swallows_connections_is_tried_once() -> None:
+    """A second wait for a connection would be as long as the first; a read asks for no map more."""
+    with Silent() as endpoint:
+        clock = Clock()
+        settings = Settings(endpoint, retry=PATIENT, timeouts=Timeouts(connect_s=0.05))
+        client = Client.from_settings(settings)
+        client.requests = WorkerRequestClient(settings, clock.waiter)
+        with pytest.raises(StoreTimeoutError, match="no connection to .* has never answered"):
+            client.object("ais://b/o").get()
+    assert clock.seconds == 0
+
+
+def test_a_host_that_the_endpoint_leads_to_is_no_first_contact(unused_endpoint: str) -> None:
+    """A target that is away is away; the endpoint has answered."""
+    with Server(*[Reply(307, headers={"Location": f"{unused_endpoint}/x"})] * 3) as server:
+        retry = RetryPolicy(attempts=3, first_wait_s=0)
+        client = WorkerRequestClient(Settings(server.url, retry=retry))
+        with pytest.raises(UnavailableError, match="gave up after 3 tries") as caught:
+            read(client)
+        client.close()
+    assert "never answered" not in str(caught.value)

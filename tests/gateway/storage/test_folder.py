@@ -1,0 +1,192 @@
+"""Folder: what a change was made from, links that lead out, and files that look unchanged."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from aisio.errors import ConfigError
+from aisio.gateway.archives.index import Archives
+from aisio.gateway.protocol.refusals import Refusal
+from aisio.gateway.protocol.targets import BucketName
+from aisio.gateway.storage.folder import ChangedRefusal, Folder, Present
+from aisio.gateway.storage.metadata import FileState
+from tests.gateway.archive_data import make_tar
+
+BUCKET = BucketName("b")
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Path:
+    """Return a folder with a bucket in it."""
+    (tmp_path / "served" / "b").mkdir(parents=True)
+    return tmp_path / "served"
+
+
+@pytest.fixture
+def folder(served: Path) -> Iterator[Folder]:
+    """Return that folder, opened."""
+    folder = Folder(str(served))
+    folder.open()
+    yield folder
+    folder.close()
+
+
+def put(folder: Folder, name: str, data: bytes, instead_of: Present | None = None) -> None:
+    """Store an object."""
+    upload = folder.begin_upload(None)
+    try:
+        folder.finish_upload(upload, [data], BUCKET, name, instead_of=instead_of)
+    finally:
+        upload.discard()
+
+
+def read(folder: Folder, name: str) -> bytes:
+    """Return an object's bytes."""
+    with folder.open_object(BUCKET, name).file as file:
+        return file.readall()
+
+
+def test_what_was_made_from_something_else_is_refused(folder: Folder, served: Path) -> None:
+    """Whoever changed it: the gateway, another program, or who removed it."""
+    before = folder.present(BUCKET, "o")
+    assert before == Present()
+    put(folder, "o", b"first", before)
+    with pytest.raises(ChangedRefusal, match="was changed meanwhile"):
+        put(folder, "o", b"second", before)
+    before = folder.present(BUCKET, "o")
+    (served / "b" / "o").write_bytes(b"other")
+    with pytest.raises(ChangedRefusal):
+        put(folder, "o", b"second", before)
+    (served / "b" / "o").unlink()
+    with pytest.raises(ChangedRefusal):
+        put(folder, "o", b"second", before)
+    assert list((served / ".aisio" / "tmp").iterdir()) == []
+
+
+def test_a_link_in_a_circle_is_replaced_as_any_other(folder: Folder, served: Path) -> None:
+    """There is no object behind it, also for what must not replace one."""
+    (served / "b" / "o").symlink_to("o")
+    put(folder, "o", b"one", Present())
+    assert read(folder, "o") == b"one"
+
+
+@pytest.mark.parametrize("target", ["../../outside", "../.aisio"])
+def test_no_change_goes_by_a_link_that_leads_out(
+    folder: Folder, served: Path, tmp_path: Path, target: str
+) -> None:
+    """Objects below it cannot be read, written, deleted or found."""
+    (tmp_path / "outside").mkdir()
+    (served / "b" / "d").symlink_to(target)
+    (served / "b" / target / "file").write_bytes(b"precious")
+    for act in (
+        lambda: folder.open_object(BUCKET, "d/file"),
+        lambda: put(folder, "d/file", b"x"),
+        lambda: put(folder, "d/new/file", b"x"),
+        lambda: folder.delete_object(BUCKET, "d/file"),
+    ):
+        with pytest.raises(Refusal, match="leads out of the served folder"):
+            act()
+    assert (served / "b" / target / "file").read_bytes() == b"precious"
+    assert folder.present(BUCKET, "d/file") == Present()
+
+
+def test_links_into_hidden_folders_are_served(folder: Folder, served: Path) -> None:
+    """So data sets are laid out that keep their files by checksum, and link to them."""
+    (served / ".cache").mkdir()
+    (served / ".cache" / "1").write_bytes(b"one")
+    (served / "b" / "o").symlink_to("../.cache/1")
+    assert read(folder, "o") == b"one"
+    put(folder, "o", b"new")
+    assert (served / ".cache" / "1").read_bytes() == b"one"
+
+
+def test_a_deleted_link_leaves_what_it_leads_to(folder: Folder, served: Path) -> None:
+    """The name is the object."""
+    (served / "b" / "o").write_bytes(b"one")
+    (served / "b" / "l").symlink_to("o")
+    folder.delete_object(BUCKET, "l")
+    assert [path.name for path in (served / "b").iterdir()] == ["o"]
+    (served / "b" / "broken").symlink_to("nothing")
+    with pytest.raises(Refusal, match="doesn't exist"):
+        folder.delete_object(BUCKET, "broken")
+
+
+def test_an_object_of_very_many_folders_can_be_put_and_deleted(
+    folder: Folder, served: Path
+) -> None:
+    """All at once; the folders that it leaves empty go."""
+    name = "d/" * 1100 + "o"
+    put(folder, name, b"x")
+    assert read(folder, name) == b"x"
+    folder.delete_object(BUCKET, name)
+    assert list((served / "b").iterdir()) == []
+
+
+def replace_in_disguise(path: Path, data: bytes) -> None:
+    """Write a file anew, in place, with the size and time that it had."""
+    status = path.stat()
+    with path.open("r+b") as file:
+        file.write(data)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def test_a_file_of_the_same_size_and_time_is_another_one(folder: Folder, served: Path) -> None:
+    """Neither its checksum nor what is known of it as an archive is the old one's."""
+    path, archives = served / "b" / "s.tar", Archives()
+    put(folder, "s.tar", make_tar())
+    opened = folder.open_object(BUCKET, "s.tar")
+    with opened.file as file:
+        archives.index(file, opened.status, ".tar")
+    replace_in_disguise(path, b"\\0" * 512)
+    status = path.stat()
+    assert folder.metadata.get(BUCKET, "s.tar", FileState.of(status)) is None
+    assert archives.known(status, ".tar") is None
+
+
+def test_a_file_that_was_only_touched_is_the_same_object(folder: Folder, served: Path) -> None:
+    """A chmod, a hard link or a copy with the same bytes costs no version and no metadata."""
+    put(folder, "o", b"data")
+    opened = folder.open_object(BUCKET, "o")
+    state = FileState.of(opened.status)
+    opened.file.close()
+    record = folder.metadata.get(BUCKET, "o", state)
+    assert record is not None
+    folder.metadata.set_custom(BUCKET, "o", record, {"k": "v"})
+    replace_in_disguise(served / "b" / "o", b"data")
+    opened = folder.open_object(BUCKET, "o")
+    state = FileState.of(opened.status)
+    assert folder.metadata.get(BUCKET, "o", state) is None
+    learned = folder.learn_checksum(BUCKET, "o", os.dup(opened.file.fileno()), state)
+    opened.file.close()
+    assert (learned.version, learned.custom, learned.state) == (1, {"k": "v"}, state)
+
+
+def test_a_file_may_be_replaced_while_its_checksum_is_computed(
+    folder: Folder, served: Path
+) -> None:
+    """Who opened the old one gets that, with its checksum; it is not on record."""
+    (served / "b" / "o").write_bytes(b"old")
+    opened = folder.open_object(BUCKET, "o")
+    state = FileState.of(opened.status)
+    put(folder, "o", b"new")
+    old = folder.learn_checksum(BUCKET, "o", os.dup(opened.file.fileno()), state)
+    opened.file.close()
+    new = folder.metadata.get(BUCKET, "o", FileState.of((served / "b" / "o").stat()))
+    assert new is not None
+    assert (old.state, old.checksum == new.checksum) == (state, False)
+
+
+def test_what_cannot_be_opened_is_a_config_error(served: Path) -> None:
+    """With the path and the system's words, whatever it is."""
+    (served / ".aisio").mkdir()
+    (served / ".aisio" / "metadata.db").write_bytes(b"not a database" * 100)
+    with pytest.raises(ConfigError, match=r"metadata\.db: .*remove it to start anew"):
+        Folder(str(served)).open()
+    (served / ".aisio" / "metadata.db").unlink()
+    folder = Folder(str(served))
+    folder.open()
+    folder.close()

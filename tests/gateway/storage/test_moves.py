@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+import requests
+
+from aisio.gateway.protocol.refusals import Refusal
+from aisio.gateway.protocol.targets import BucketName
+from aisio.gateway.storage.folder import Folder
+from aisio.gateway.storage.metadata import FileState
+from aisio.gateway.storage.moves import copy_object
+from tests.gateway.conftest import Served
+
+
+def copy(bucket: Served, name: str, target: str) -> requests.Response:
+    """Copy an object to "bucket/name"."""
+    query = "?object_to=" + quote(f"ais/@#/{target}", safe="")
+    return bucket.http.put(bucket.url(name, query))
+
+
+def rename(bucket: Served, name: str, new_name: str) -> requests.Response:
+    """Give an object another name."""
+    body = {"action": "rename-obj", "name": new_name, "value": None}
+    return bucket.http.post(bucket.url(name), json=body)
+
+
+def describe(bucket: Served, name: str) -> tuple[bytes, str, str]:
+    """Return content, version and custom metadata."""
+    reply = bucket.get(name)
+    return reply.content, reply.headers["Ais-Version"], reply.headers.get("Ais-Custom-Md", "")
+
+
+@pytest.fixture
+def object_with_custom(bucket: Served) -> Served:
+    """Return a bucket with an object in its second version, with custom metadata."""
+    bucket.put("d/o", b"first")
+    bucket.put("d/o", b"data")
+    bucket.http.patch(bucket.url("d/o"), json={"value": {"k": "v"}})
+    return bucket
+
+
+def test_a_copy_has_bytes_and_custom_metadata(object_with_custom: Served) -> None:
+    """It is a new object: its versions begin anew, and the source stays."""
+    bucket = object_with_custom
+    assert copy(bucket, "d/o", f"{bucket.name}/c/o").status_code == 200
+    assert describe(bucket, "c/o") == (b"data", "1", "k=v")
+    assert describe(bucket, "d/o") == (b"data", "2", "k=v")
+    copy(bucket, "d/o", f"{bucket.name}/c/o")
+    assert describe(bucket, "c/o") == (b"data", "2", "k=v")
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "status"),
+    [
+        ("none", "{}/c", 404),
+        ("d/o", "missing/c", 404),
+        ("d/o", "{}/c/", 400),
+        ("d/o", "{}/../c", 400),
+        ("d/o", "", 400),
+        ("d/o", "{}/d/o", 200),
+        ("d/o", "{}/d", 409),
+    ],
+)
+def test_copies_that_cannot_be(
+    object_with_custom: Served, name: str, target: str, status: int
+) -> None:
+    """And one that need not be: onto itself. The object stays as it was."""
+    bucket = object_with_custom
+    assert copy(bucket, name, target.format(bucket.name)).status_code == status
+    assert bucket.names() == ["d/o"]
+    assert describe(bucket, "d/o") == (b"data", "2", "k=v")
+
+
+def test_a_copy_of_damaged_bytes_is_refused(tmp_path: Path) -> None:
+    """The recorded checksum is held against what is read."""
+    name = BucketName("b")
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "o").write_bytes(b"data")
+    folder = Folder(str(tmp_path))
+    folder.open()
+    with contextlib.closing(folder):
+        folder.metadata.replace(name, "o", FileState.of((tmp_path / "b" / "o").stat()), "0" * 16)
+        with pytest.raises(Refusal, match="BAD DATA CHECKSUM"):
+            copy_object(folder, (name, "o"), (name, "c"))
+    assert [path.name for path in (tmp_path / "b").iterdir()] == ["o"]
+
+
+def test_a_link_is_not_moved_to_where_it_would_lead_nowhere(bucket: Served) -> None:
+    """A relative link breaks in another folder; in its own it may have another name."""
+    bucket.put("o", b"data")
+    (bucket.folder / "l").symlink_to("o")
+    assert rename(bucket, "l", "d/l").status_code == 501
+    assert rename(bucket, "l", "m").status_code == 200
+    assert bucket.get("m").content == b"data"
+
+
+def test_a_renamed_object_stays_the_same(object_with_custom: Served) -> None:
+    """Bytes, version and metadata go with it; the folder that it leaves empty goes."""
+    bucket = object_with_custom
+    assert rename(bucket, "d/o", "e/n").status_code == 200
+    assert describe(bucket, "e/n") == (b"data", "2", "k=v")
+    assert bucket.names() == ["e/n"]
+    assert not (bucket.folder / "d").exists()
+
+
+def test_it_replaces_what_has_the_name(object_with_custom: Served) -> None:
+    """With its own version."""
+    bucket = object_with_custom
+    bucket.put("n", b"other")
+    assert rename(bucket, "d/o", "n").status_code == 200
+    assert describe(bucket, "n") == (b"data", "2", "k=v")
+
+
+@pytest.mark.parametrize(
+    ("name", "new_name", "status"),
+    [
+        ("none", "x", 404),
+        ("d/o", "d/o", 400),
+        ("d/o", "", 400),
+        ("d/o", "../x", 400),
+        ("d/o", "x/", 400),
+        ("d/o", "d", 409),
+        ("d/o", "d/o/x", 409),
+    ],
+)
+def test_renames_that_cannot_be(
+    object_with_custom: Served, name: str, new_name: str, status: int
+) -> None:
+    """The object stays where it is."""
+    bucket = object_with_custom
+    assert rename(bucket, name, new_name).status_code == status
+    assert describe(bucket, "d/o") == (b"data", "2", "k=v")

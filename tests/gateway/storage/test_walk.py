@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from aisio.gateway.storage.beneath import Beneath
+from aisio.gateway.storage.left_out import LeftOut
+from aisio.gateway.storage.walk import Directories, Directory, Walk
+
+TREE = ["a/b/c", "a/bd", "a/bq/r", "aaa.txt", "aaa/.h", "aaa/bbb/ccc/z", "aaa/bbb/y", "aaa/x"]
+TREE += ["aaab/q", "a-b", "a0", "top", "ü/ö", "\U0001f600", "\uffff"]
+STARTS = [
+    "",
+    "a",
+    "a/",
+    "a/b",
+    "a/b/",
+    "aa",
+    "aaa",
+    "aaa.",
+    "aaa/",
+    "aaa/b",
+    "aaa/bbb/",
+    "t",
+    "ü/",
+    "zz",
+]
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return a folder with the files of TREE."""
+    root = tmp_path_factory.mktemp("tree").resolve()
+    for name in TREE:
+        (root / "b" / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / "b" / name).touch()
+    return str(root)
+
+
+def names(root: str, prefix: str = "", after: str = "", *, recursive: bool = True) -> list[str]:
+    """Return what a walk over bucket b gives."""
+    with contextlib.closing(Beneath(root, barred=".aisio")) as beneath:
+        walk = Walk(Directories(beneath, LeftOut()), prefix, after, recursive=recursive)
+        return [found.name for found in walk.below("b")]
+
+
+@pytest.mark.parametrize("prefix", STARTS)
+@pytest.mark.parametrize("after", [*STARTS, *TREE])
+def test_names_come_in_bytewise_order_from_anywhere(tree: str, prefix: str, after: str) -> None:
+    """A walk gives what sorting all names by their UTF-8 bytes and cutting gives."""
+    expected = sorted(TREE, key=str.encode)
+    expected = [name for name in expected if name.startswith(prefix) and name > after]
+    assert names(tree, prefix, after) == expected
+
+
+@pytest.mark.parametrize(
+    ("prefix", "expected"),
+    [
+        ("", ["a-b", "a/", "a0", "aaa.txt", "aaa/", "aaab/", "top", "ü/", "\uffff", "\U0001f600"]),
+        ("aaa/", ["aaa/.h", "aaa/bbb/", "aaa/x"]),
+        ("aaa", ["aaa.txt", "aaa/.h", "aaa/bbb/", "aaa/x", "aaab/"]),
+        ("a/b", ["a/b/c", "a/bd", "a/bq/"]),
+        ("zz", []),
+    ],
+)
+def test_one_level_has_its_folders_as_entries(tree: str, prefix: str, expected: list[str]) -> None:
+    """A folder is an entry with / at its end, but the one that the prefix names is opened."""
+    assert names(tree, prefix, recursive=False) == expected
+
+
+def test_one_level_can_be_continued_behind_a_folder(tree: str) -> None:
+    """The name of a folder is a token like any other."""
+    assert names(tree, after="aaa/", recursive=False)[:2] == ["aaab/", "top"]
+
+
+keys = st.lists(st.text("ab.-/", min_size=1, max_size=4), max_size=12)
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow])
+@given(keys, st.text("ab.-/", max_size=4), st.text("ab.-/", max_size=4))
+def test_a_directory_gives_the_keys_that_matter(raw: list[str], prefix: str, after: str) -> None:
+    """A file that is wanted is given; a directory is, if a name below it can be wanted."""
+    found = sorted({key.replace("/", "") + "/" * key.endswith("/") for key in raw} - {"", "/"})
+    selected = list(Directory(found, frozenset()).select(prefix, after))
+
+    def wanted(key: str) -> bool:
+        if not key.endswith("/"):
+            return key.startswith(prefix) and key > after
+        return (key.startswith(prefix) or prefix.startswith(key)) and (
+            key > after or after.startswith(key)
+        )
+
+    assert selected == [key for key in found if wanted(key)]
+
+
+def test_links_inside_are_followed_and_others_left_out(tmp_path: Path) -> None:
+    """Only what stays below the served folder, and outside its own metadata, is listed."""
+    outside, root = tmp_path / "outside", tmp_path / "root"
+    for folder in (outside, root / "b", root / "other", root / ".aisio"):
+        folder.mkdir(parents=True)
+        (folder / "file").touch()
+    (root / "b" / "to-outside").symlink_to(outside)
+    (root / "b" / "to-file-outside").symlink_to(outside / "file")
+    (root / "b" / "to-metadata").symlink_to(root / ".aisio" / "file")
+    (root / "b" / "to-nothing").symlink_to(root / "b" / "nothing")
+    (root / "b" / "inside").symlink_to(root / "other")
+    (root / "b" / "inside-file").symlink_to(root / "other" / "file")
+    assert names(str(root.resolve())) == ["file", "inside-file", "inside/file"]
+
+
+def test_links_in_a_circle_end(tmp_path: Path) -> None:
+    """A folder is not entered again from below itself, whether by one link or by several."""
+    root = tmp_path.resolve()
+    for name in ("b/x", "b/y"):
+        (root / name).mkdir(parents=True)
+        (root / name / "file").touch()
+    (root / "b" / "x" / "up").symlink_to(root / "b")
+    (root / "b" / "x" / "y").symlink_to(root / "b" / "y")
+    (root / "b" / "y" / "x").symlink_to(root / "b" / "x")
+    assert names(str(root)) == ["x/file", "x/y/file", "y/file", "y/x/file"]
+
+
+def test_fifos_and_names_that_are_not_utf8_are_left_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Neither can be an object; the second is told, as the file may be missed."""
+    (tmp_path / "b").mkdir()
+    os.mkfifo(tmp_path / "b" / "fifo")
+    Path(os.fsdecode(bytes(tmp_path / "b" / "bad") + b"\xff")).touch()
+    (tmp_path / "b" / "good").touch()
+    assert names(str(tmp_path.resolve())) == ["good"]
+    assert "not UTF-8" in caplog.text
+
+
+def test_a_kept_directory_notices_changes(tmp_path: Path) -> None:
+    """Large directories are kept sorted only as long as nothing in them changes."""
+    root = tmp_path.resolve()
+    (root / "b").mkdir()
+    for number in range(1000):
+        (root / "b" / f"{number:04}").touch()
+    with contextlib.closing(Beneath(str(root))) as beneath:
+        directories = Directories(beneath, LeftOut())
+        first = directories.read("b")
+        (root / "b" / "new").touch()
+        assert len(directories.read("b").keys) == len(first.keys) + 1
+
+
+def test_a_directory_that_goes_meanwhile_is_left_out(tmp_path: Path) -> None:
+    """Also where it is swapped for a link that leads out, or for a file."""
+    for name in ("a", "b", "c", "d"):
+        (tmp_path / "b" / name).mkdir(parents=True)
+        (tmp_path / "b" / name / "file").touch()
+    with contextlib.closing(Beneath(str(tmp_path))) as beneath:
+        found = Walk(Directories(beneath, LeftOut()), "", "", recursive=True).below("b")
+        assert next(found).name == "a/file"
+        for name in ("b", "c", "d"):
+            (tmp_path / "b" / name / "file").unlink()
+            (tmp_path / "b" / name).rmdir()
+        (tmp_path / "b" / "c").symlink_to("/etc")
+        (tmp_path / "b" / "d").touch()
+        assert list(found) == []

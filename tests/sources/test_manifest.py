@@ -1,0 +1,125 @@
+"""Manifests: which lines name objects, and what is said of one that does not."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+
+from aisio.errors import NotFoundError, UrlError
+from aisio.sources.kinds import find_store
+from aisio.sources.manifest import ManifestSource, parse_manifest
+from aisio.stores import LocalStore
+from aisio.urls import ObjectUrl
+
+URL = ObjectUrl.parse("ais://b/lists/train.tsv")
+BASE = ObjectUrl.parse("ais://b/lists/")
+
+
+def parse(data):
+    """Return the URLs that a manifest lists."""
+    return [str(url) for url in parse_manifest(data, URL, BASE)]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Return a folder with two files and a manifest of them."""
+    for name in ("a", "b c"):
+        (tmp_path / name).write_bytes(name.encode())
+    text = f"b c\t7\nfile://{tmp_path}/a\t8\nb c\n"
+    (tmp_path / "list.tsv").write_text(text, "utf-8")
+    return tmp_path
+
+
+def manifest(folder, **more):
+    """Return the source of the folder's manifest."""
+    url = ObjectUrl.parse(f"file://{folder}/list.tsv")
+    return ManifestSource(url, find_store(None), **more)
+
+
+def test_names_count_from_the_manifests_folder():
+    """A line is a name below it, or the URL of any store."""
+    assert parse(b"x/1.jpg\ns3://other/2.jpg\n") == ["ais://b/lists/x/1.jpg", "s3://other/2.jpg"]
+
+
+def test_a_tab_ends_the_name():
+    """One column, two or more; blanks within a name belong to it."""
+    data = b"one\ntwo\tlabel\nthree\tlabel\tmore\nhas blanks.jpg\t3\n"
+    names = ["one", "two", "three", "has blanks.jpg"]
+    assert parse(data) == [f"ais://b/lists/{name}" for name in names]
+
+
+def test_line_ends_blanks_comments_and_marks_do_not_count():
+    """CRLF, empty lines and those of blanks; a byte order mark is no name's beginning."""
+    assert parse(b"\xef\xbb\xbf# comment\r\n\r\n  \t\r\n a \r\n\n# x\nb") == [
+        "ais://b/lists/a",
+        "ais://b/lists/b",
+    ]
+
+
+def test_an_empty_manifest_lists_nothing():
+    """As an empty folder does."""
+    assert parse(b"") == parse(b"\n# none\n") == []
+
+
+@pytest.mark.parametrize(
+    ("line", "match"),
+    [
+        (b"../up", "'.' or '..'"),
+        (b"/absolute", "'//'|begin with '/'"),
+        (b"folder/", "names no object"),
+        (b"nope://b/x", "unknown scheme"),
+        (b"ais://b", "names no object"),
+        (b"\xff\xfe", "not UTF-8"),
+    ],
+)
+def test_a_line_that_names_no_object_is_told_by_its_number(line, match):
+    """Manifest, number and reason."""
+    with pytest.raises(UrlError, match=match) as caught:
+        parse(b"# head\n\ngood\n" + line + b"\tlabel\n")
+    assert str(caught.value).startswith("manifest ais://b/lists/train.tsv, line 4: ")
+    assert caught.value.url == str(URL)
+
+
+def test_objects_come_in_the_order_of_the_lines(folder):
+    """Twice where they are listed twice; names with blanks are read."""
+    one = manifest(folder)
+    infos = list(one.list())
+    assert [one.read(info) for info in infos] == [b"b c", b"a", b"b c"]
+    assert list(one.list(f"{folder}/a"[1:])) == [infos[1]]
+    assert one.base_url == f"file://{folder}/"
+
+
+def test_a_base_of_its_own(folder):
+    """Names are put behind it as they stand, as the OSS connector does."""
+    one = manifest(folder, base=ObjectUrl.parse("s3://bkt/part-"))
+    assert [info.url for info in one.list("part-")] == ["s3://bkt/part-b c"] * 2
+    assert one.base_url == "s3://bkt/part-"
+
+
+def test_the_manifest_is_read_once_and_late(folder):
+    """Not when the source is made; and what is read stays, in workers too."""
+
+    class Counting(LocalStore):
+        reads = 0
+
+        def read(self, url, *, etl_name=None):
+            Counting.reads += 1
+            return super().read(url)
+
+    url = ObjectUrl.parse(f"file://{folder}/list.tsv")
+    one = ManifestSource(url, lambda url: Counting())
+    assert Counting.reads == 0
+    assert list(one.list()) == list(one.list())
+    assert Counting.reads == 1
+    same = manifest(folder)
+    listed = list(same.list())
+    (folder / "list.tsv").unlink()
+    assert list(pickle.loads(pickle.dumps(same)).list()) == listed
+
+
+def test_a_missing_manifest_shows_at_the_first_item(tmp_path):
+    """Naming a source asks nothing; reading it does."""
+    one = manifest(tmp_path)
+    with pytest.raises(NotFoundError, match=r"list\.tsv"):
+        next(one.list())

@@ -1,0 +1,87 @@
+"""store_for: which store a URL and the environment mean."""
+
+from __future__ import annotations
+
+import pytest
+
+from aisio.client.client import Client
+from aisio.errors import ConfigError, UrlError
+from aisio.stores import AisStore, DirectSettings, DirectStore, LocalStore, store_for
+from aisio.urls import ObjectUrl
+
+OBJECT = ObjectUrl.parse("s3://bkt/a")
+
+
+@pytest.fixture(autouse=True)
+def _no_endpoint(monkeypatch):
+    monkeypatch.delenv("AIS_ENDPOINT", raising=False)
+
+
+def test_without_a_cluster_clouds_are_reached_directly():
+    """Only ais:// and oci:// need one, and namespaces."""
+    for text in ("s3://bkt/a", "gs://bkt/a", "az://bkt/a"):
+        assert isinstance(store_for(ObjectUrl.parse(text)), DirectStore)
+    for text in ("ais://bkt/a", "oci://bkt/a", "s3://#ns/bkt/a"):
+        with pytest.raises(ConfigError, match="AIS_ENDPOINT"):
+            store_for(ObjectUrl.parse(text))
+
+
+def test_with_a_cluster_clouds_go_through_it(monkeypatch):
+    """Given or set; a wrong endpoint is an error, not a way round."""
+    client = Client("http://127.0.0.1:9")
+    assert isinstance(store_for(OBJECT, client), AisStore)
+    monkeypatch.setenv("AIS_ENDPOINT", "http://127.0.0.1:9")
+    assert isinstance(store_for(OBJECT), AisStore)
+    monkeypatch.setenv("AIS_ENDPOINT", "nonsense")
+    with pytest.raises(ConfigError, match="nonsense"):
+        store_for(OBJECT)
+
+
+def test_direct_goes_round_the_cluster():
+    """With a flag, or with settings; what is in a cluster only cannot."""
+    client, settings = Client("http://127.0.0.1:9"), DirectSettings("http://127.0.0.1:8")
+    assert isinstance(store_for(OBJECT, client, direct=True), DirectStore)
+    found = store_for(OBJECT, client, direct=settings)
+    assert isinstance(found, DirectStore)
+    assert found.settings == settings
+    with pytest.raises(ConfigError, match="in a cluster"):
+        store_for(ObjectUrl.parse("ais://bkt/a"), client, direct=True)
+
+
+def test_the_same_settings_are_one_store_and_no_others_are(tmp_path, monkeypatch):
+    """It keeps connections and credentials: for those who are the same, and as they are now."""
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    options = {"access_key_id": "a"}
+    first = store_for(OBJECT, direct=DirectSettings(options=options))
+    assert store_for(OBJECT, direct=DirectSettings(options={"access_key_id": "a"})) is first
+    options["access_key_id"] = "b"
+    second = store_for(OBJECT, direct=DirectSettings(options=options))
+    assert isinstance(first, DirectStore)
+    assert isinstance(second, DirectStore)
+    assert [dict(one.settings.options) for one in (first, second)] == [
+        {"access_key_id": "a"},
+        {"access_key_id": "b"},
+    ]
+    usual = store_for(OBJECT)
+    assert store_for(OBJECT) is usual
+    (tmp_path / "credentials").write_text("[default]\n")
+    logged_in = store_for(OBJECT)
+    assert logged_in is not usual
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "other")
+    assert store_for(OBJECT) not in (usual, logged_in)
+
+
+def test_some_schemes_have_one_way():
+    """Local files, memory and web servers, whatever is given."""
+    client = Client("http://127.0.0.1:9")
+    assert isinstance(store_for(ObjectUrl.parse("file:///a"), client), LocalStore)
+    for text in ("memory://b/a", "https://host:8443/a?b"):
+        assert isinstance(store_for(ObjectUrl.parse(text), client), DirectStore)
+
+
+@pytest.mark.parametrize("text", ["https://", "https://user:pw@host/a", "https:///a", "memory://"])
+def test_what_cannot_be_reached_is_refused(text):
+    """A password in a URL is not repeated."""
+    with pytest.raises(UrlError) as caught:
+        ObjectUrl.parse(text)
+    assert "pw" not in str(caught.value)

@@ -1,0 +1,550 @@
+"""Reads that are asked for ahead: one request each, to each its answer, and nothing left behind."""
+
+from __future__ import annotations
+
+import gc
+import os
+import socket
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import closing, suppress
+from contextvars import copy_context
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from aisio import stats
+from aisio.catalog.entries import NamedSource
+from aisio.client import router as cluster
+from aisio.client.client import Client
+from aisio.errors import (
+    IntegrityError,
+    NotFoundError,
+    StorageError,
+    StoreTimeoutError,
+    ThrottledError,
+    UnavailableError,
+)
+from aisio.records import ByteRange, RetryPolicy, Settings, Timeouts
+from aisio.sources.resolve import source
+from aisio.transport.concurrency import ordered as in_flight
+from aisio.transport.concurrency.limit import Concurrency, Pace
+from aisio.transport.concurrency.ordered import fetch_in_order
+from aisio.transport.concurrency.pending import Asked, answered_by, count_asked
+from aisio.transport.concurrency.threads import end_idle_threads
+from aisio.transport.http.connection_pool import RequestState
+from aisio.transport.retries import (
+    Attempts,
+    Waiter,
+    retry,
+    tell,
+)
+from tests.http_server import Reply, Server
+from tests.scripted_cluster import DATA, Nodes, cluster_map, nodes
+
+PART = Reply(206, b"at", {"Content-Range": "bytes 1-2/4"})
+OTHER = Reply(200, b"other")
+
+
+@pytest.fixture(autouse=True)
+def forget(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Begin without knowing any cluster."""
+    monkeypatch.setattr(cluster, "_known", {})
+    monkeypatch.setattr(cluster, "_changed_at", {})
+
+
+def ask(found: Nodes, byte_range: ByteRange | None = None) -> Asked:
+    """Ask for the object ahead, and wait until its target has heard."""
+    asked = found.item.ask(byte_range)
+    assert asked is not None
+    found.target.wait_for_requests(1)
+    return asked
+
+
+def test_the_request_goes_ahead_and_the_read_takes_its_answer() -> None:
+    """One request in all, which has arrived before anybody reads."""
+    with nodes(DATA) as found:
+        with answered_by(ask(found)):
+            assert found.item.get() == b"data"
+        assert found.asked() == (["GET daemon"], ["GET objects"])
+
+
+def test_an_answer_is_taken_once() -> None:
+    """The second read of an object asks for itself."""
+    with nodes(DATA, OTHER) as found:
+        with answered_by(ask(found)):
+            assert [found.item.get(), found.item.get()] == [b"data", b"other"]
+        assert len(found.target.requests) == 2
+
+
+def test_another_read_does_not_take_it() -> None:
+    """Neither of a part, nor of another object; an answer that nobody takes is cut."""
+    with nodes(DATA, PART, OTHER, DATA) as found:
+        asked = ask(found)
+        with answered_by(asked):
+            assert found.item.get(start=1, stop=3) == b"at"
+            assert found.item.client.bucket("b").object("c").get() == b"other"
+        with answered_by(asked):
+            assert found.item.get() == b"data"
+        assert len(found.target.requests) == 4
+
+
+@pytest.mark.parametrize("given", [None, "own"])
+def test_a_source_asks_for_what_it_reads(given: str | None) -> None:
+    """Also where the objects are transformed, as its catalog or the reader says."""
+    with nodes(DATA) as found:
+        entry = NamedSource(tag="t/s", urls=("ais://b/a",), etl_name=None if given else "its")
+        one = source(entry, client=found.item.client)
+        info = next(one.list())
+        asked = one.ask(info, etl_name=given)
+        assert asked is not None
+        with answered_by(asked):
+            assert one.read(info, etl_name=given) == b"data"
+        assert [request.target for request in found.target.requests] == [
+            f"/v1/objects/b/a?provider=ais&etl_name={given or 'its'}"
+        ]
+
+
+def test_a_range_can_be_asked_for() -> None:
+    """As of an archive, for one of its members."""
+    with nodes(PART) as found:
+        part = ByteRange(1, 3)
+        with answered_by(ask(found, part)), found.item.stream(part) as body:
+            assert body.read() == b"at"
+        assert len(found.target.requests) == 1
+
+
+def test_an_answer_that_broke_meanwhile_is_asked_for_again_at_once() -> None:
+    """It cost no try: nobody was waiting for it yet."""
+    with nodes(Reply(0), DATA) as found:
+        with answered_by(ask(found)):
+            assert found.item.get() == b"data"
+        assert len(found.target.requests) == 2
+
+
+@pytest.mark.parametrize("scheme", ["https", "http, by the proxy"])
+def test_what_cannot_wait_is_not_asked_ahead(scheme: str) -> None:
+    """Only plain http straight to a target can."""
+    with Server() as proxy:
+        proxy.replies = [cluster_map(1, proxy.url, "https://127.0.0.1:9")]
+        settings = Settings(proxy.url, direct=scheme == "https")
+        with closing(Client.from_settings(settings)) as client:
+            assert client.bucket("b").object("a").ask() is None
+
+
+def test_a_gateway_is_asked_ahead_with_its_token() -> None:
+    """It has all objects itself; should it send a reader elsewhere, the token stays behind."""
+    with Server(DATA) as other, Server() as gateway:
+        there = Reply(307, headers={"Location": f"{other.url}/v1/objects/b/b"})
+        gateway.replies = [cluster_map(1, gateway.url, gateway.url), DATA, DATA, there]
+        settings = Settings(gateway.url, token="s3cret", retry=RetryPolicy(attempts=1))
+        with closing(Client.from_settings(settings)) as client:
+            bucket = client.bucket("b")
+            assert bucket.object("a").get() == b"data"
+            for name in ("a", "b"):
+                asked = bucket.object(name).ask()
+                assert asked is not None
+                with answered_by(asked):
+                    assert bucket.object(name).get() == b"data"
+        assert len(gateway.requests) == 4
+        assert [request.headers["Authorization"] for request in gateway.requests[1:]] == [
+            "Bearer s3cret"
+        ] * 3
+        assert [request.headers["Authorization"] for request in other.requests] == [None]
+
+
+def test_a_target_that_is_down_is_tried_once_for_all(unused_endpoint: str) -> None:
+    """The others are left to the proxy without another wait for a connection."""
+    with Server() as proxy:
+        proxy.replies = [cluster_map(1, proxy.url, unused_endpoint), *[DATA] * 3]
+        with closing(Client.from_settings(Settings(proxy.url))) as client:
+            before = stats.totals()["requests"]
+            found = client.bucket("b").objects(["a", "b", "c"]).get_all(concurrency=3)
+            assert [data for _, data in found] == [b"data"] * 3
+            assert stats.totals()["requests"] - before == 1 + 1 + 3
+
+
+def names(count: int) -> list[str]:
+    """Return names of objects."""
+    return [f"o{number}" for number in range(count)]
+
+
+def asked_names(found: Nodes) -> list[str]:
+    """Return the names of the objects that the target was asked for."""
+    return [request.target.split("/")[4].split("?")[0] for request in found.target.requests]
+
+
+def open_files() -> int:
+    """Count this process's files and sockets."""
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
+def reading_threads() -> int:
+    """Count the threads that read."""
+    return sum(thread.name == "aisio-read" for thread in threading.enumerate())
+
+
+def test_a_group_is_asked_for_ahead_and_read_by_one_thread() -> None:
+    """Nothing is known of the size of the first, which goes alone; no thread is begun."""
+    with nodes(*[DATA] * 40) as found:
+        before = reading_threads()
+        results = found.item.client.bucket("b").objects(names(40)).get_all(concurrency=8)
+        next(results)
+        assert len(found.target.requests) == 1
+        next(results)
+        found.target.wait_for_requests(1 + 8)
+        assert len(list(results)) == 38
+        assert reading_threads() == before
+        assert sorted(asked_names(found)) == sorted(names(40))
+        assert found.target.connections == 8
+
+
+def test_an_error_is_met_in_its_turn() -> None:
+    """What comes before it is delivered, though the error was there first."""
+    checksum = {"Ais-Checksum-Type": "xxhash2", "Ais-Checksum-Value": "0"}
+    wrong = Reply(200, b"data", checksum, only_for="/o2?provider=ais")
+    with nodes(wrong, DATA, DATA) as found:
+        results = found.item.client.bucket("b").objects(names(3)).get_all(concurrency=3)
+        assert [next(results)[1], next(results)[1]] == [b"data"] * 2
+        with pytest.raises(IntegrityError, match="o2"):
+            next(results)
+
+
+def test_a_missing_object_is_missing_in_its_turn() -> None:
+    """The proxy is asked for it as for any other."""
+    missing = Reply(404, only_for="/o1?provider=ais")
+    with nodes(missing, DATA, maps=2, by_proxy=(Reply(404),)) as found:
+        results = found.item.client.bucket("b").objects(names(2)).get_all(concurrency=2)
+        next(results)
+        with pytest.raises(NotFoundError, match="o1"):
+            next(results)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts in /proc")
+def test_what_nobody_reads_any_more_is_cut() -> None:
+    """Fifty iterations that end early leave no connection."""
+    with nodes(*[DATA] * 1000) as found:
+        group = found.item.client.bucket("b").objects(names(20))
+        gc.collect()
+        before = open_files()
+        for _ in range(50):
+            results = group.get_all(concurrency=8)
+            assert [next(results)[1] for _ in range(3)] == [b"data"] * 3
+            del results
+        found.item.client.requests.close()
+        found.target.wait_for_ends()
+        found.proxy.wait_for_ends()
+        assert open_files() <= before  # what others left may have ended meanwhile
+
+
+def test_a_forked_copy_of_an_iteration_takes_no_answers() -> None:
+    """They would be lost to the parent, which reads on."""
+    with nodes(*[DATA] * 20) as found:
+        results = found.item.client.bucket("b").objects(names(20)).get_all(concurrency=4)
+        next(results), next(results)
+        pid = os.fork()
+        if not pid:
+            try:
+                next(results)
+            except StorageError:
+                os._exit(7)
+            os._exit(1)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
+        assert [data for _, data in results] == [b"data"] * 18
+        assert len(found.target.requests) == 20
+
+
+def test_one_wait_is_enough_for_all_that_one_failure_struck() -> None:
+    """Seven are refused at once: the first waits as it is told to, then all are asked for again."""
+    slowly = Reply(429, b"slowly", {"Retry-After": "1"})
+    with nodes(DATA, *[slowly] * 7, *[DATA] * 7, attempts=2) as found:
+        before = stats.totals()["retries"]
+        results = found.item.client.bucket("b").objects(names(8)).get_all(concurrency=8)
+        assert [data for _, data in results] == [b"data"] * 8
+        assert stats.totals()["retries"] - before == 1
+        assert len(found.target.requests) == 1 + 7 + 7
+
+
+class Ahead:
+    """Stands for an answer that is on its way."""
+
+    def __init__(self, number: int, state: RequestState) -> None:
+        self.number = number
+        self.state = state
+        self.is_closed = False
+
+    def take(self, _: object) -> None:
+        """Have no answer for a real read."""
+
+    def close(self) -> None:
+        """Remember it."""
+        self.is_closed = True
+
+
+class Askers:
+    """Asks for numbers, and reads them; the read of one of them fails once.
+
+    Attributes:
+        asked: What was asked for, in this order.
+    """
+
+    def __init__(
+        self, error: StorageError | None = None, states: Mapping[int, RequestState] | None = None
+    ) -> None:
+        self.asked: list[Ahead] = []
+        self._error = error
+        self._states = states or {}
+
+    def ask(self, number: int) -> Asked:
+        """Ask for a number."""
+        is_first = all(one.number != number for one in self.asked)
+        state = self._states.get(number) if is_first else None
+        self.asked.append(Ahead(number, state or RequestState.UNANSWERED))
+        return self.asked[-1]  # type: ignore[return-value]
+
+    def read(self, number: int) -> bytes:
+        """Return ten bytes that tell the number."""
+        return retry(
+            lambda: self._try(number), Attempts(RetryPolicy(), Waiter(wait=lambda _: None))
+        )
+
+    def _try(self, number: int) -> bytes:
+        error, self._error = (self._error, None) if number == 2 else (None, self._error)
+        if error is not None:
+            raise error
+        return b"%010d" % number
+
+    def read_all(self, pace: Pace, count: int = 8) -> Iterator[bytes]:
+        """Read the numbers up to so many."""
+        return fetch_in_order(
+            range(count),
+            self.read,
+            ask=self.ask,
+            pace=pace,
+            size_of=lambda _: 10,
+            result_bytes=len,
+        )
+
+
+def numbers(results: Iterator[bytes]) -> list[int]:
+    """Return what the bytes tell."""
+    return [int(result) for result in results]
+
+
+def fixed(count: int, most_bytes: int = 1 << 20) -> Pace:
+    """Return a pace of so many at once."""
+    return Pace(Concurrency(fixed=count, most_bytes=most_bytes))
+
+
+@pytest.mark.parametrize(
+    ("error", "again"),
+    [
+        (StoreTimeoutError("it went silent"), [3, 4]),
+        (StorageError("it broke"), []),
+        (UnavailableError("it broke"), [4]),
+        (ThrottledError("429", status=429), [4]),
+    ],
+)
+def test_what_a_failure_may_have_struck_is_asked_for_anew(
+    error: StorageError, again: list[int]
+) -> None:
+    """What is known to have failed; after a timeout also what had begun to come."""
+    states = {3: RequestState.ANSWERED, 4: RequestState.FAILED, 5: RequestState.UNANSWERED}
+    askers = Askers(error, states)
+    results = askers.read_all(fixed(4))
+    if not again:
+        with pytest.raises(StorageError):  # it cannot pass by itself
+            numbers(results)
+        return
+    assert numbers(results) == list(range(8))
+    assert [one.number for one in askers.asked] == [0, 1, 2, 3, 4, 5, *again, 6, 7]
+    assert all(one.is_closed for one in askers.asked)
+
+
+def test_what_is_asked_for_is_cut_where_the_iteration_ends() -> None:
+    """Also where something else holds it still."""
+    askers = Askers()
+    results = askers.read_all(fixed(4))
+    next(results)
+    results.close()  # type: ignore[attr-defined]
+    assert [one.number for one in askers.asked if one.is_closed] == [0, 1, 2, 3]
+
+
+def test_a_thread_that_helps_a_read_does_not_ask_anew() -> None:
+    """As of a large object, whose parts break together: the reader does, once it has the result."""
+    states = {3: RequestState.FAILED, 4: RequestState.FAILED}
+    askers = Askers(states=states)
+    asked_meanwhile: list[int] = []
+
+    def read(number: int) -> bytes:
+        if number == 2:
+            error = UnavailableError("a part broke")
+            helpers = [
+                threading.Thread(target=partial(copy_context().run, tell, error)) for _ in range(4)
+            ]
+            for helper in helpers:
+                helper.start()
+            for helper in helpers:
+                helper.join()
+            asked_meanwhile.extend(one.number for one in askers.asked)
+        return b"%010d" % number
+
+    results = fetch_in_order(
+        range(8), read, ask=askers.ask, pace=fixed(4), size_of=lambda _: 10, result_bytes=len
+    )
+    assert numbers(results) == list(range(8))
+    assert asked_meanwhile == [0, 1, 2, 3, 4, 5]
+    assert [one.number for one in askers.asked] == [0, 1, 2, 3, 4, 5, 3, 4, 6, 7]
+
+
+def test_where_nobody_is_there_to_be_asked_one_try_tells() -> None:
+    """Each try may take as long as a connection does; the rest is asked for in its turn."""
+    states = dict.fromkeys((3, 4, 5), RequestState.FAILED)
+    askers = Askers(UnavailableError("it broke"), states)
+    tried: list[int] = []
+
+    def ask_once(number: int) -> Asked | None:
+        tried.append(number)
+        return askers.ask(number) if tried.count(number) == 1 else None
+
+    results = fetch_in_order(
+        range(6), askers.read, ask=ask_once, pace=fixed(4), size_of=lambda _: 10, result_bytes=len
+    )
+    assert numbers(results) == list(range(6))
+    assert tried == [0, 1, 2, 3, 4, 5, 3]
+
+
+def test_no_more_is_asked_for_than_there_is_room_for() -> None:
+    """Ten bytes each, thirty in all."""
+    askers = Askers()
+    results = askers.read_all(fixed(8, most_bytes=30), 100)
+    for number in range(90):
+        assert next(results) == b"%010d" % number
+        assert len(askers.asked) == number + 3
+    assert numbers(results) == list(range(90, 100))
+
+
+def test_as_many_as_may_be_begun_with_are_asked_for_at_once() -> None:
+    """Nothing has to be found out first: no thread stands in another's way."""
+    askers = Askers()
+    pace = Pace(Concurrency(start=6))
+    next(askers.read_all(pace))
+    assert (len(askers.asked), pace.is_probing) == (6, False)
+
+
+class RecordingPace(Pace):
+    """Remembers what it was told of deliveries."""
+
+    def __init__(self) -> None:
+        super().__init__(Concurrency(start=8))
+        self.told: list[int] = []
+
+    def delivered(self, size_bytes: int, waited_s: float) -> None:
+        """Remember a size."""
+        self.told.append(size_bytes)
+        super().delivered(size_bytes, waited_s)
+
+
+def test_the_pace_hears_of_what_is_delivered_and_refused() -> None:
+    """As it does where threads read."""
+    pace = RecordingPace()
+    assert numbers(Askers(ThrottledError("429", status=429)).read_all(pace)) == list(range(8))
+    assert (pace.told, pace.limit) == ([10] * 8, 4)
+
+
+def test_a_process_asks_for_no_more_than_it_may_read_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """However many iterations lie about half read; what is beyond is read by threads."""
+    monkeypatch.setattr(in_flight, "MOST_IN_FLIGHT", 10)
+    with nodes(*[DATA] * 100) as found:
+        group = found.item.client.bucket("b").objects(names(20))
+        iterations = [group.get_all(concurrency=8) for _ in range(3)]
+        assert [next(one)[1] for one in iterations * 2] == [b"data"] * 6
+        assert 8 <= count_asked() <= 10
+        assert [data for one in iterations[::-1] for _, data in one] == [b"data"] * 54
+        assert count_asked() == 0
+        assert len(found.target.requests) == 60
+    end_idle_threads()
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts in /proc")
+def test_a_forked_child_keeps_nothing_open_that_was_asked_for() -> None:
+    """Else a node would wait for it after the parent has long gone on."""
+    with nodes(*[DATA] * 20) as found:
+        results = found.item.client.bucket("b").objects(names(20)).get_all(concurrency=4)
+        next(results), next(results)
+        found.target.wait_for_requests(1 + 4)
+        held = open_files()
+        pid = os.fork()
+        if not pid:
+            os._exit(7 if open_files() <= held - 4 else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
+        results.close()  # type: ignore[attr-defined]
+
+
+def test_two_clients_do_not_share_answers() -> None:
+    """The same URL may be another object in another cluster."""
+    with nodes(DATA) as found, nodes(OTHER) as other, answered_by(ask(found)):
+        assert other.item.get() == b"other"
+
+
+def test_an_interrupt_leaves_no_answer_for_a_later_read() -> None:
+    """Wherever it comes: the block takes down what it has put up."""
+    with nodes(DATA, OTHER) as found:
+        asked = ask(found)
+        with suppress(KeyboardInterrupt), answered_by(asked):
+            raise KeyboardInterrupt
+        assert found.item.get() == b"other"
+        assert count_asked() == 0
+
+
+def test_what_a_silent_target_was_asked_for_comes_from_the_proxy() -> None:
+    """All of it, though the target answers none of the requests."""
+    with socket.create_server(("127.0.0.1", 0)) as silent, Server() as proxy:
+        target = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        proxy.replies = [cluster_map(1, proxy.url, target), *[DATA] * 30]
+        settings = Settings(
+            proxy.url, timeouts=Timeouts(5, 0.5), retry=RetryPolicy(attempts=1, first_wait_s=0)
+        )
+        with closing(Client.from_settings(settings)) as client:
+            one = client.bucket("b").object("a")
+            asked = [one.ask() for _ in range(8)]
+            asked += [one.ask()] if None in asked else []  # the first has read the map
+            for answer in asked:
+                assert answer is not None
+                with answered_by(answer):
+                    assert one.get() == b"data"
+
+
+def test_a_target_that_sends_a_reader_elsewhere_gives_no_data() -> None:
+    """The proxy does; what comes along with a redirect is not the object."""
+    there = Reply(307, b"moved", {"Location": "http://127.0.0.1:9/"})
+    with nodes(there, by_proxy=(DATA,)) as found:
+        assert found.item.get() == b"data"
+
+
+def test_large_objects_are_left_to_threads() -> None:
+    """Their bytes would find no room before somebody reads them."""
+    askers = Askers()
+    results = fetch_in_order(
+        range(8),
+        askers.read,
+        ask=askers.ask,
+        pace=fixed(3),
+        size_of=lambda number: 2 << 20 if number % 2 else 10,
+        result_bytes=len,
+    )
+    assert numbers(results) == list(range(8))
+    assert [one.number for one in askers.asked] == [0, 2, 4, 6]
+
+
+def test_what_goes_wrong_with_asking_is_met_where_it_is_read() -> None:
+    """In its turn, by the read."""
+
+    def refuse(number: int) -> Asked:
+        raise ValueError(f"no way to ask for {number}")
+
+    results = fetch_in_order(range(8), Askers().read, ask=refuse, pace=fixed(3), result_bytes=len)
+    assert numbers(results) == list(range(8))

@@ -1,0 +1,112 @@
+"""TimedAdapter: heads that must come in time, also through urllib3."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from itertools import count
+
+import pytest
+import requests
+
+from aisio.client.session import WorkerRequestClient
+from aisio.errors import StoreTimeoutError
+from aisio.records import RetryPolicy, Settings, Timeouts
+from aisio.testing.fault_proxy import FaultProxy
+from aisio.testing.fault_proxy import Trickle as Trickling
+from aisio.transport.http.head_deadline import TimedAdapter, _TimedReader
+from aisio.transport.http.response_body import ReplyBody
+from tests.http_server import Reply, Server
+
+LONG_HEAD = Reply(200, b"ok", {f"X-{number}": "x" * 1000 for number in range(90)})
+"""More than is read at once."""
+
+
+class Trickle(io.RawIOBase):
+    """Gives a byte at a time."""
+
+    def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]
+        """Give one."""
+        buffer[:1] = b"x"
+        return 1
+
+
+def seconds() -> Callable[[], float]:
+    """Return a clock that is a second later with each look."""
+    ticks = count()
+    return lambda: float(next(ticks))
+
+
+def test_a_head_that_trickles_ends() -> None:
+    """The time counts from its first byte, and is for all of it."""
+    reader = io.BufferedReader(_TimedReader(Trickle(), 5, seconds()))
+    with pytest.raises(TimeoutError, match="within the head"):
+        reader.readline()
+
+
+def test_a_slow_body_is_handed_over_bit_by_bit() -> None:
+    """Whoever counts what comes in which time must see it before a large buffer is full."""
+    timed = _TimedReader(Trickle(), float("inf"), seconds())
+    reader = io.BufferedReader(timed)
+    with timed.bit_by_bit():
+        assert reader.readinto(bytearray(100_000)) == 1
+    with timed.bit_by_bit():
+        assert reader.read(100_000) == b"x"
+    assert len(reader.read(100_000)) == 100_000
+
+
+@pytest.mark.parametrize("into", [False, True])
+def test_a_body_that_trickles_is_seen_through_urllib3(into: bool) -> None:
+    """Its bytes come in many short reads, none is lost, and the connection is kept."""
+    body = bytes(range(200)) * 20
+    with (
+        Server(Reply(200, body), Reply(200, body)) as server,
+        FaultProxy(server.url) as proxy,
+        requests.Session() as session,
+    ):
+        session.mount("http://", TimedAdapter(10, 20))
+        proxy.add(Trickling(1000, 0.3))
+        reply = ReplyBody(session.get(proxy.endpoint, stream=True).raw, "http://x/y")
+        buffer, got = memoryview(bytearray(9000)), []
+        while piece := bytes(buffer[: reply.readinto(buffer)]) if into else reply.read(9000):
+            got.append(piece)
+        assert b"".join(got) == body
+        assert len(got) > 1
+        assert session.get(proxy.endpoint).content == body
+
+
+def test_a_body_has_no_such_limit() -> None:
+    """It may take as long as it brings enough."""
+    reader = _TimedReader(Trickle(), 5, seconds())
+    reader.limit_s = float("inf")
+    assert [reader.readinto(bytearray(1)) for _ in range(100)] == [1] * 100
+
+
+@pytest.mark.parametrize("proxied", [False, True])
+def test_a_control_call_is_not_held_by_a_slow_head(
+    monkeypatch: pytest.MonkeyPatch, proxied: bool
+) -> None:
+    """Directly or by way of a proxy: it is a timeout, as silence is."""
+    with Server(LONG_HEAD, LONG_HEAD) as server:
+        url = server.url
+        if proxied:
+            monkeypatch.setenv("http_proxy", server.url)
+            monkeypatch.setenv("no_proxy", "")
+            url = "http://cluster.invalid:8080"
+        hasty = Timeouts(slow_s=1e-9)
+        client = WorkerRequestClient(Settings(url, timeouts=hasty, retry=RetryPolicy(attempts=1)))
+        with pytest.raises(StoreTimeoutError, match="within the read timeout"):
+            client.call("GET", "/v1/x")
+        client.close()
+        patient = WorkerRequestClient(Settings(url))
+        assert patient.call("GET", "/v1/x").body == b"ok"
+        patient.close()
+
+
+def test_a_connection_is_kept_and_bodies_are_whole() -> None:
+    """The limit of one reply is not the next one's."""
+    body = b"x" * 3_000_000
+    with Server(*[Reply(200, body)] * 3) as server, requests.Session() as session:
+        session.mount("http://", TimedAdapter(10, 20))
+        assert [session.get(server.url).content == body for _ in range(3)] == [True] * 3
+        assert server.connections == 1

@@ -1,0 +1,252 @@
+"""A kept connection that the server has dropped: the read is sent again, once and at once."""
+
+from __future__ import annotations
+
+import multiprocessing
+import socket
+import ssl
+import threading
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aisio.client.session import WorkerRequestClient
+from aisio.errors import StoreTimeoutError, UnavailableError
+from aisio.records import RetryPolicy, Settings, Timeouts, TlsFiles
+from aisio.transport.http import connection_pool as plain_http
+from tests.http_server import Reply, Server
+from tests.resources.certificates import make_authority
+
+OK = Reply(200, b"ok")
+
+
+def client_of(url: str, **changes: Any) -> WorkerRequestClient:
+    """Return a client that retries nothing itself."""
+    return WorkerRequestClient(Settings(url, **({"retry": RetryPolicy(attempts=1)} | changes)))
+
+
+def stream(client: WorkerRequestClient) -> bytes:
+    """Ask for bytes."""
+    return client.stream("GET", "/v1/x", about="ais://b/o").read()
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_a_read_on_a_kept_connection_that_was_dropped_is_sent_again(method: str) -> None:
+    """At once and on a new connection: the server had closed it, or was about to."""
+    with Server(OK, Reply(0), OK) as server:
+        client = client_of(server.url)
+        for _ in range(2):
+            reply = client.stream(method, "/v1/x")
+            assert reply.read() == (b"" if method == "HEAD" else b"ok")
+            reply.release_conn()
+        client.close()
+        assert (len(server.requests), server.connections) == (3, 2)
+
+
+def test_a_read_that_is_dropped_on_a_new_connection_too_is_an_error() -> None:
+    """That was no idle connection's end."""
+    with Server(OK, Reply(0), Reply(0), OK) as server:
+        client = client_of(server.url)
+        assert stream(client) == b"ok"
+        with pytest.raises(UnavailableError, match="ais://b/o: no answer from"):
+            stream(client)
+        client.close()
+        assert len(server.requests) == 3
+
+
+def test_silence_on_a_kept_connection_is_not_sent_again() -> None:
+    """The server has the request and may be at it."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        client = client_of(
+            f"http://127.0.0.1:{listener.getsockname()[1]}", timeouts=Timeouts(5, 0.2)
+        )
+
+        def answer_once() -> socket.socket:
+            there, _ = listener.accept()
+            there.recv(65536)
+            there.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+            return there
+
+        server = threading.Thread(target=lambda: kept.append(answer_once()))
+        kept: list[socket.socket] = []
+        server.start()
+        assert stream(client) == b"ok"
+        server.join()
+        with pytest.raises(StoreTimeoutError):
+            stream(client)
+        client.close()
+        listener.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            listener.accept()
+        kept[0].close()
+
+
+def read_in_threads(client: WorkerRequestClient, threads: int) -> None:
+    """Read once in each of some threads, one after the other; each one leaves."""
+
+    def read() -> None:
+        reply = client.stream("GET", "/v1/x", about="ais://b/o")
+        assert reply.read() == b"ok"
+        reply.release_conn()
+        client.leave()
+
+    for _ in range(threads):
+        thread = threading.Thread(target=read)
+        thread.start()
+        thread.join()
+    client.close()
+
+
+def test_threads_share_what_connections_there_are() -> None:
+    """One after the other they need one; that a thread left does not cost it."""
+    with Server(*[OK] * 8) as server:
+        read_in_threads(client_of(server.url), 8)
+        assert len(server.requests) == 8
+        assert server.connections == 1
+
+
+def test_connections_grow_with_reads_at_once_not_with_threads_times_hosts() -> None:
+    """On a large cluster that would be thousands. Here one thread reads at a time, any of them."""
+    hosts, threads, rounds = 4, 6, 3
+    turn = threading.Lock()
+    with ExitStack() as stack:
+        replies = [OK] * threads * rounds
+        servers = [stack.enter_context(Server(*replies)) for _ in range(hosts)]
+        client = client_of(servers[0].url)
+
+        def read() -> None:
+            for server in servers * rounds:
+                with turn:
+                    reply = client.exchange("GET", f"{server.url}/x", headers={}, about="x")
+                    assert reply.read() == b"ok"
+
+        workers = [threading.Thread(target=read) for _ in range(threads)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+        client.close()
+        assert [len(server.requests) for server in servers] == [threads * rounds] * hosts
+        assert [server.connections for server in servers] == [1] * hosts
+
+
+def test_headers_of_threads_are_not_mixed_up() -> None:
+    """The lines of the last headers are kept; another thread may be about to replace them."""
+    count, threads = 200, 4
+    with Server(*[OK] * count * threads) as server:
+        client = client_of(server.url)
+
+        def read(name: str) -> None:
+            for number in range(count):
+                headers = {"X-Thread": name, "X-Number": str(number % 2)}
+                reply = client.exchange("GET", f"{server.url}/{name}", headers=headers, about="x")
+                assert reply.read() == b"ok"
+
+        workers = [threading.Thread(target=read, args=(str(number),)) for number in range(threads)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+        client.close()
+    assert len(server.requests) == count * threads
+    assert all(request.target == f"/{request.headers['X-Thread']}" for request in server.requests)
+
+
+def test_a_forked_child_leaves_the_kept_connections_alone() -> None:
+    """It reads on its own, and what it closes stays open for its parent."""
+    with Server(*[OK] * 3) as server:
+        client = client_of(server.url)
+        assert stream(client) == b"ok"
+        child = multiprocessing.get_context("fork").Process(target=stream, args=(client,))
+        child.start()
+        child.join()
+        assert child.exitcode == 0
+        assert stream(client) == b"ok"
+        client.close()
+    assert server.connections == 2
+
+
+def test_what_was_not_used_for_long_is_not_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What stands between may have forgotten the connection, and does not always say so."""
+    with Server(*[OK] * 3) as server:
+        client = client_of(server.url)
+        first, second = (client.stream("GET", "/v1/x", about="ais://b/o") for _ in range(2))
+        assert (first.read(), second.read()) == (b"ok", b"ok")
+        monkeypatch.setattr(plain_http, "_MOST_IDLE_S", 0.0)
+        assert stream(client) == b"ok"
+        client.close()
+    assert server.connections == 3
+
+
+def test_kept_connections_that_went_silent_cost_one_timeout_not_one_each() -> None:
+    """A firewall may drop them all at once; the next try is on a new one."""
+    kept = 4
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        client = client_of(
+            f"http://127.0.0.1:{listener.getsockname()[1]}",
+            timeouts=Timeouts(5, 0.3),
+            retry=RetryPolicy(attempts=2, first_wait_s=0.0),
+        )
+        answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+        theirs: list[socket.socket] = []
+
+        def serve() -> None:
+            for _ in range(kept + 1):
+                theirs.append(listener.accept()[0])
+                theirs[-1].recv(1000)
+                theirs[-1].sendall(answer)
+
+        server = threading.Thread(target=serve)
+        server.start()
+        replies = [client.stream("GET", "/v1/x", about="ais://b/o") for _ in range(kept)]
+        assert [reply.read() for reply in replies] == [b"ok"] * kept
+        assert client.retry(lambda: stream(client)) == b"ok"
+        server.join()
+        client.close()
+        for one in theirs:
+            one.close()
+
+
+def test_a_child_does_not_hold_its_parents_connections_open() -> None:
+    """It may live for long and never read; the server is to see what the parent closes."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        client = client_of(f"http://127.0.0.1:{listener.getsockname()[1]}")
+        answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+        theirs: list[socket.socket] = []
+
+        def serve() -> None:
+            theirs.append(listener.accept()[0])
+            theirs[0].recv(1000)
+            theirs[0].sendall(answer)
+
+        sender = threading.Thread(target=serve)
+        sender.start()
+        assert stream(client) == b"ok"
+        sender.join()
+        context = multiprocessing.get_context("fork")
+        may_end = context.Event()
+        child = context.Process(target=may_end.wait)
+        child.start()
+        client.close()
+        theirs[0].settimeout(5)
+        try:
+            assert theirs[0].recv(1) == b""
+        finally:
+            may_end.set()
+            child.join()
+            theirs[0].close()
+
+
+def test_threads_share_connections_over_tls_too(tmp_path: Path) -> None:
+    """To one host as many as there are reads at once."""
+    authority = make_authority(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(authority.certificate, authority.key)
+    with Server(*[OK] * 8) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        url = server.url.replace("http://", "https://")
+        read_in_threads(client_of(url, tls=TlsFiles(ca_file=str(authority.ca))), 8)
+        assert len(server.requests) == 8
+        assert server.connections == 1

@@ -1,0 +1,246 @@
+"""Heads of replies: what http.client reads of them too, or a refusal."""
+
+from __future__ import annotations
+
+import http.client
+import io
+from contextlib import suppress
+from typing import Any, cast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aisio.wire.http1 import (
+    MOST_HEADERS,
+    BadReply,
+    Head,
+    ReplyHeaders,
+    parse_chunk_size,
+    parse_head,
+)
+
+TOKEN = st.text("ABCxyz019-_.!~", min_size=1, max_size=8)
+VALUE = st.text(st.characters(max_codepoint=255, exclude_characters="\r\n\0"), max_size=20)
+FRAMING = st.sampled_from(
+    [
+        [],
+        [("Content-Length", "0")],
+        [("content-length", "123")],
+        [("Transfer-Encoding", "chunked")],
+        [("TRANSFER-ENCODING", "Chunked"), ("Connection", "close")],
+        [("Connection", "keep-alive")],
+        [("Content-Length", "7"), ("Connection", "x, CLOSE")],
+    ]
+)
+
+
+class Written:
+    """What http.client takes for a socket."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+    def makefile(self, *_: Any) -> io.BytesIO:
+        """Return the bytes as a file."""
+        return io.BytesIO(self.data)
+
+
+def by_http_client(data: bytes, method: str) -> http.client.HTTPResponse:
+    """Read a head by the standard library."""
+    reply = http.client.HTTPResponse(cast(Any, Written(data)), method=method)
+    reply.begin()
+    return reply
+
+
+def head_of(*lines: str, method: str = "GET") -> Head:
+    """Parse these lines and an empty one."""
+    return parse_head("\r\n".join([*lines, "", ""]).encode("latin-1"), method)
+
+
+def assert_alike(data: bytes, method: str) -> None:
+    """Compare both readings of a head that ours takes."""
+    mine, theirs = parse_head(data, method), by_http_client(data, method)
+    joined: dict[str, str] = {}
+    for name, value in theirs.getheaders():
+        key, value = name.lower(), value.strip(" \t")
+        joined[key] = f"{joined[key]}, {value}" if key in joined else value
+    assert (mine.status, dict(mine.headers)) == (theirs.status, joined)
+    bodiless = method == "HEAD" or mine.status in (204, 304)
+    assert mine.in_chunks == (theirs.chunked and not bodiless)
+    assert mine.size_bytes == (0 if bodiless else theirs.length)
+    assert not (mine.keeps and theirs.will_close)
+
+
+@given(
+    st.integers(200, 599),
+    st.sampled_from(["OK", "", "a b\xe9"]),
+    FRAMING,
+    st.lists(st.tuples(TOKEN, VALUE), max_size=6),
+    st.sampled_from(["GET", "HEAD"]),
+)
+def test_a_sound_head_is_what_http_client_says(
+    status: int,
+    reason: str,
+    framing: list[tuple[str, str]],
+    more: list[tuple[str, str]],
+    method: str,
+) -> None:
+    """Status, headers in any spelling, and how the body ends."""
+    lines = [f"{name}: {value}" for name, value in [*framing, *more]]
+    text = "\r\n".join([f"HTTP/1.1 {status} {reason}", *lines, "", ""])
+    assert_alike(text.encode("latin-1"), method)
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                "HTTP/1.1 200 OK",
+                "HTTP/1.0 404",
+                "Content-Length",
+                "Transfer-Encoding",
+                "chunked",
+                "Connection",
+                "close",
+                ": ",
+                ":",
+                " ",
+                "\t",
+                "\r\n",
+                "\n",
+                "\r",
+                "5",
+                "-1",
+                "\xb2",
+                "x",
+                "\0",
+                ",",
+            ]
+        ),
+        max_size=14,
+    )
+)
+def test_a_strange_head_is_refused_or_read_alike(words: list[str]) -> None:
+    """Whatever is taken, another reader takes for the same."""
+    data = "".join(["HTTP/1.1 200 OK\r\n", *words, "\r\n\r\n"]).encode("latin-1")
+    data = data[: data.index(b"\r\n\r\n") + 4]
+    try:
+        parse_head(data, "GET")
+    except BadReply:
+        return
+    assert_alike(data, "GET")
+
+
+@given(st.binary(max_size=60))
+def test_noise_is_refused(noise: bytes) -> None:
+    """Bytes of a body are never a head."""
+    with pytest.raises(BadReply):
+        parse_head(noise.replace(b"HTTP", b"") + b"\r\n\r\n", "GET")
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["Content-Length: 5", "Content-Length: 6"],
+        ["Content-Length: 5", "Content-Length: 5"],
+        ["Content-Length: 5, 5"],
+        ["Content-Length: +5"],
+        ["Content-Length: -5"],
+        ["Content-Length: 0x5"],
+        ["Content-Length: 5_0"],
+        ["Content-Length: \xb2"],
+        ["Content-Length:"],
+        ["Content-Length: " + "9" * 19],
+        ["Content-Length: 5", "Transfer-Encoding: chunked"],
+        ["Transfer-Encoding: gzip, chunked"],
+        ["Transfer-Encoding: chunked", "Transfer-Encoding: chunked"],
+        ["Transfer-Encoding: identity"],
+        ["Transfer-Encoding : chunked"],
+        ["Content-Length : 5"],
+        [" Content-Length: 5"],
+        ["Content\x00Length: 5"],
+        ["X: a\x00b"],
+        ["X: a\rContent-Length: 5"],
+        ["X: a\nContent-Length: 5"],
+        ["no colon"],
+        [": no name"],
+        ["X: y"] * (MOST_HEADERS + 1),
+    ],
+)
+def test_what_can_be_read_in_two_ways_is_refused(lines: list[str]) -> None:
+    """Where a body ends is where the next reply begins."""
+    with pytest.raises(BadReply):
+        head_of("HTTP/1.1 200 OK", *lines)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["", "HTTP/2 200 OK", "HTTP/1.1 20 OK", "HTTP/1.1 2000 OK", "HTTP/1.1  200", " HTTP/1.1 200"],
+)
+def test_what_is_no_status_line_is_refused(line: str) -> None:
+    """As the rest of another reply's body."""
+    with pytest.raises(BadReply, match="status line"):
+        head_of(line, "Content-Length: 5")
+
+
+def test_an_old_server_with_chunks_is_refused() -> None:
+    """HTTP/1.0 has none: what they are was made up on the way."""
+    with pytest.raises(BadReply):
+        head_of("HTTP/1.0 200 OK", "Transfer-Encoding: chunked")
+
+
+@pytest.mark.parametrize(
+    ("lines", "keeps"),
+    [
+        (["HTTP/1.1 200 OK", "Content-Length: 5"], True),
+        (["HTTP/1.1 200 OK", "Content-Length: 5", "Connection: Close"], False),
+        (["HTTP/1.1 200 OK", "Content-Length: 5", "Connection: x", "Connection: close"], False),
+        (["HTTP/1.0 200 OK", "Content-Length: 5"], False),
+        (["HTTP/1.1 200 OK"], False),
+        (["HTTP/1.1 304 Not Modified"], True),
+    ],
+)
+def test_only_a_connection_with_a_known_end_is_kept(lines: list[str], keeps: bool) -> None:
+    """And which neither side wants to close."""
+    assert head_of(*lines).keeps is keeps
+
+
+def test_a_value_that_goes_on_in_the_next_line_is_joined() -> None:
+    """RFC 9112, section 5.2: the break stands for blanks."""
+    head = head_of("HTTP/1.1 200 OK", "X: a", "\t b", "Content-Length: 5")
+    assert (head.headers["x"], head.size_bytes) == ("a b", 5)
+
+
+def test_headers_have_any_spelling_and_are_joined() -> None:
+    """RFC 9110: names are case-insensitive, and a repeated field is a list."""
+    headers = ReplyHeaders([("Ais-Custom-Md", "a"), ("ETag", '"x"'), ("ais-custom-md", "a")])
+    assert headers["AIS-CUSTOM-MD"] == headers.get("ais-custom-md") == "a, a"
+    assert "etag" in headers
+    assert "Age" not in headers
+    assert headers.get("Age", "0") == "0"
+
+
+@pytest.mark.parametrize(
+    ("line", "size"), [(b"0\r\n", 0), (b"1f\r\n", 31), (b"A ;x=y\r\n", 10), (b"00a\r\n", 10)]
+)
+def test_the_size_of_a_chunk_is_hexadecimal(line: bytes, size: int) -> None:
+    """Extensions are left alone."""
+    assert parse_chunk_size(line) == size
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"", b"\r\n", b"1\n", b"-1\r\n", b"0x1\r\n", b" 1\r\n", b"1_0\r\n", b"g\r\n", b"1" * 17],
+)
+def test_what_is_no_size_of_a_chunk_is_refused(line: bytes) -> None:
+    """Guessing would put the bytes behind it in the wrong reply."""
+    with pytest.raises(BadReply):
+        parse_chunk_size(line)
+
+
+@pytest.mark.parametrize("end", ["\0", "b\r\n c", ""])
+def test_a_long_line_of_blanks_costs_its_length_and_not_its_square(end: str) -> None:
+    """A damaged reply must not stop the process: a square would pass the limit of a test."""
+    with suppress(BadReply):
+        head_of("HTTP/1.1 200 OK", *[f"X{n}: a" + " " * 60_000 + end for n in range(100)])
