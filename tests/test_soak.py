@@ -88,7 +88,9 @@ def seekable(bucket: Bucket) -> Iterator[Any]:
 def loader(bucket: Bucket, **more: Any) -> DataLoader[Any]:
     """Return what reads shards in a worker process."""
     reader = AISShardReader(f"{bucket.url}/shards/", client=bucket.client)
-    return DataLoader(reader, num_workers=1, prefetch_factor=2, **more)
+    return DataLoader(
+        reader, num_workers=1, prefetch_factor=2, multiprocessing_context="fork", **more
+    )
 
 
 class Held(NamedTuple):

@@ -21,7 +21,7 @@ from aisio.errors import (
 from aisio.formats.checksums import new_hasher
 from aisio.records import Checksum, ObjectInfo
 from aisio.stats import here
-from aisio.transport.fresh_bytes import forget_frames, fresh_bytes
+from aisio.transport.filled_bytes import filled_bytes
 from aisio.transport.low_speed import LeastRate
 
 A = TypeVar("A")
@@ -208,7 +208,7 @@ class Body(io.RawIOBase):
                 position += self.readinto(view[position:])
             return position
 
-        return fresh_bytes(size, fill, self._url)
+        return filled_bytes(size, fill, self._url)
 
     def _read_rest(self) -> bytes:
         return b"".join(iter(lambda: self.read(READ_AHEAD_BYTES), b""))
@@ -294,7 +294,6 @@ class Body(io.RawIOBase):
         """Go on behind the last good byte, or end this body with the error."""
         self._raw.close()
         if self._resume is not None:
-            forget_frames(error)
             try:
                 self._raw = self._resume(self._got, error)
             except StorageError:

@@ -23,7 +23,7 @@ from typing import Any, Protocol
 from aisio.errors import ConfigError, IntegrityError
 from aisio.records import ByteRange
 from aisio.transport.body import READ_PIECE_BYTES, Body, Parts
-from aisio.transport.fresh_bytes import fresh_bytes
+from aisio.transport.filled_bytes import filled_bytes
 
 PARALLEL_FROM_BYTES = 32 * 1024 * 1024
 """Below, one reply is as fast: measured on loopback, where requests and threads cost the most."""
@@ -179,11 +179,9 @@ def read_bytes(body: Body) -> bytes:
         return body.readall()
 
     def fill(view: memoryview) -> int:
-        target = BufferTarget(view)
-        with target.view:  # see fresh_bytes: whoever still knows the target has no view any more
-            return read_out(body, target)
+        return read_out(body, BufferTarget(view))
 
-    return fresh_bytes(left, fill, body.info.url)
+    return filled_bytes(left, fill, body.info.url)
 
 
 def read_out(body: Body, target: Target, *, show: Callable[[int], None] | None = None) -> int:

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from urllib3.exceptions import ProtocolError
 
-from aisio.transport.fresh_bytes import forget_frames, fresh_bytes
+from aisio.transport.filled_bytes import filled_bytes
 from aisio.transport.http.buffered_socket import BufferedSocket
 from aisio.wire.http1 import (
     LONGEST_HEAD_BYTES,
@@ -80,7 +80,7 @@ class PlainReply:
             return self._read_all()
         if self._left is not None and not self._in_chunks:
             size = min(size, self._left)
-        return fresh_bytes(size, lambda view: self.readinto(view, until_s))
+        return filled_bytes(size, lambda view: self.readinto(view, until_s))
 
     def _read_all(self) -> bytes:
         if self._left is None or self._in_chunks:
@@ -118,7 +118,6 @@ class PlainReply:
         self.close()
         if not got:
             raise error
-        forget_frames(error)
         self._failure = error
 
     def _receive(self, view: memoryview) -> int:

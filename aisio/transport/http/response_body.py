@@ -16,7 +16,6 @@ from urllib3.exceptions import HTTPError, ReadTimeoutError
 from aisio.errors import IntegrityError, StorageError, StoreTimeoutError, UnavailableError
 from aisio.records import ByteRange, ObjectInfo
 from aisio.transport.body import READ_PIECE_BYTES
-from aisio.transport.fresh_bytes import forget_frames
 from aisio.transport.http.errors import reason_of
 from aisio.transport.http.response import PlainReply
 from aisio.transport.low_speed import HANDED_OVER_AFTER_S, LeastRate
@@ -118,7 +117,6 @@ class ReplyBody:
         if isinstance(error, (TimeoutError, ReadTimeoutError)):
             raise self._timed_out() from error
         if "Content-Length" in self._response.headers:
-            forget_frames(error)
             return b""
         raise UnavailableError(
             f"GET {self._about}: the body broke off: {reason_of(error)}", url=self._about
