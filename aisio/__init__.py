@@ -13,12 +13,8 @@ from aisio.version import __version__
 
 if TYPE_CHECKING:
     from aisio.catalog import Catalog, Resource, read_catalog
-    from aisio.client.client import (
-        Bucket,
-        Client,
-        Object,
-        ObjectGroup,
-    )
+    from aisio.client.client import Bucket, Client, ObjectGroup
+    from aisio.client.object import Object
     from aisio.errors import (
         AccessError,
         AisioError,
@@ -39,20 +35,29 @@ if TYPE_CHECKING:
         UnavailableError,
         UrlError,
     )
-    from aisio.records import ByteRange, Checksum, ObjectInfo, RetryPolicy, Timeouts, TlsFiles
+    from aisio.records import (
+        ByteRange,
+        Checksum,
+        Concurrency,
+        ObjectInfo,
+        RetryPolicy,
+        Timeouts,
+        TlsFiles,
+    )
     from aisio.resources.loading import load
-    from aisio.shards.reader import ZeroDict
-    from aisio.sources.resolve import Source, source
+    from aisio.shards.samples import ZeroDict
+    from aisio.sources.base import Source
+    from aisio.sources.resolve import source
     from aisio.training.batch_dataset import AISBatchIterDataset
     from aisio.training.object_datasets import AISIterDataset, AISMapDataset
     from aisio.training.shard_reader import AISShardReader
-    from aisio.transport.concurrency.limit import Concurrency
     from aisio.urls import Namespace, ObjectUrl
 
 _NAMES_OF = {
     "aisio.training.batch_dataset": ("AISBatchIterDataset",),
     "aisio.catalog": ("Catalog", "Resource", "read_catalog"),
-    "aisio.client.client": ("Bucket", "Client", "Object", "ObjectGroup"),
+    "aisio.client.client": ("Bucket", "Client", "ObjectGroup"),
+    "aisio.client.object": ("Object",),
     "aisio.training.object_datasets": ("AISIterDataset", "AISMapDataset"),
     "aisio.errors": (
         "AccessError",
@@ -74,12 +79,20 @@ _NAMES_OF = {
         "UnavailableError",
         "UrlError",
     ),
-    "aisio.transport.concurrency.limit": ("Concurrency",),
-    "aisio.records": ("ByteRange", "Checksum", "ObjectInfo", "RetryPolicy", "Timeouts", "TlsFiles"),
+    "aisio.records": (
+        "ByteRange",
+        "Checksum",
+        "Concurrency",
+        "ObjectInfo",
+        "RetryPolicy",
+        "Timeouts",
+        "TlsFiles",
+    ),
     "aisio.resources.loading": ("load",),
     "aisio.training.shard_reader": ("AISShardReader",),
-    "aisio.shards.reader": ("ZeroDict",),
-    "aisio.sources.resolve": ("Source", "source"),
+    "aisio.shards.samples": ("ZeroDict",),
+    "aisio.sources.base": ("Source",),
+    "aisio.sources.resolve": ("source",),
     "aisio.urls": ("Namespace", "ObjectUrl"),
 }
 __all__ = [

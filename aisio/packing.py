@@ -4,18 +4,8 @@ from __future__ import annotations
 
 import warnings
 
-from aisio.shards.packing import (
-    FolderFile,
-    PackedShard,
-    Plan,
-    PlannedShard,
-    Tally,
-    pack_folder,
-    parse_size,
-    plan_folder,
-    walk_folder,
-    write_shards,
-)
+from aisio.shards.packing import PackedShard, pack_folder, write_shards
+from aisio.shards.plan import FolderFile, Plan, PlannedShard, Tally, plan_folder, walk_folder
 
 __all__ = [
     "FolderFile",
@@ -24,7 +14,6 @@ __all__ = [
     "PlannedShard",
     "Tally",
     "pack_folder",
-    "parse_size",
     "plan_folder",
     "walk_folder",
     "write_shards",

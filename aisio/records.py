@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from aisio.errors import ConfigError
+from aisio.errors import (
+    ConfigError,
+)
 from aisio.limits import is_positive, is_whole
 
 
@@ -202,3 +204,68 @@ class Settings:
         if self.token and not is_sendable_token(self.token):
             # Without the token: it is a secret.
             raise ConfigError("the token holds blanks, control characters or non-ASCII characters")
+
+
+MOST_IN_FLIGHT = 64
+"""No process has more threads that read than this, nor asks for more objects ahead, but for the few
+that threads ask for at the same moment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Concurrency:
+    """How many small reads may be under way at once.
+
+    Attributes:
+        fixed: This many, always; None finds out what the store gives.
+        start: How many to begin with, unless the first reads show that fewer will do.
+        most: How many at most, up to 64.
+        most_bytes: Bytes that may be under way or wait for their turn; a larger object goes alone.
+
+    Raises:
+        ConfigError: A number that cannot work.
+    """
+
+    fixed: int | None = None
+    start: int = 8
+    most: int = 32
+    most_bytes: int = 64 << 20
+
+    def __post_init__(self) -> None:
+        numbers = (self.start, self.most) if self.fixed is None else (self.fixed,)
+        if not all(is_whole(number, 1) and number <= MOST_IN_FLIGHT for number in numbers):
+            raise ConfigError(
+                f"{self}: a number of reads at once lies between 1 and {MOST_IN_FLIGHT}"
+            )
+        if not is_whole(self.most_bytes, 1):
+            raise ConfigError(f"{self}: most_bytes must be at least 1")
+
+    @classmethod
+    def of(cls, value: int | Concurrency | None) -> Concurrency:
+        """Return what an argument `concurrency=` means: a fixed number, a record, or the default.
+
+        Raises:
+            ConfigError: A number that cannot work.
+        """
+        if value is None:
+            return cls()
+        return cls(fixed=value) if isinstance(value, int) else value
+
+
+def same_version(first: ObjectInfo, second: ObjectInfo) -> bool:
+    """Tell whether two answers can be about the same bytes, by all that both of them say.
+
+    Where the first identifies its bytes by more than their number, the second must agree in one of
+    these: a checksum here and an entity tag there say nothing of each other.
+    """
+    sizes = (first.size_bytes, second.size_bytes)
+    if None not in sizes and sizes[0] != sizes[1]:
+        return False
+    identities = (
+        (first.checksum, second.checksum),
+        (first.version, second.version),
+        (first.etag, second.etag),
+    )
+    said_by_both = [(one, other) for one, other in identities if one and other]
+    if any(one != other for one, other in said_by_both):
+        return False
+    return bool(said_by_both) or not (first.checksum or first.version or first.etag)

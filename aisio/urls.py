@@ -281,3 +281,7 @@ def is_base_url(text: str) -> bool:
     except ValueError:
         return False
     return bool(known) and parts.username is None and not parts.netloc.endswith(":")
+
+
+CLOUD_SCHEMES = frozenset({"s3", "gs", "az"})
+"""Schemes for which an endpoint is a store that speaks their protocol, and no cluster."""

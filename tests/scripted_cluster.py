@@ -9,7 +9,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from aisio.client import router as cluster_module
-from aisio.client.client import Client, Object
+from aisio.client.client import Client
+from aisio.client.object import Object
 from aisio.records import RetryPolicy, Settings
 from tests.http_server import Reply, Server
 
@@ -38,10 +39,11 @@ def cluster_map(version: int, proxy: str, *targets: str) -> Reply:
 
 @dataclass
 class Nodes:
-    """A proxy, a target, and an object of theirs."""
+    """A proxy, a target, a client of theirs, and an object."""
 
     proxy: Server
     target: Server
+    client: Client
     item: Object
 
     def asked(self) -> tuple[list[str], list[str]]:
@@ -69,7 +71,7 @@ def nodes(
         settings = Settings(proxy.url, token="s3cret", retry=RetryPolicy(attempts=attempts))
         client = Client.from_settings(settings)
         stack.callback(client.close)
-        yield Nodes(proxy, target, client.bucket("b").object("a b"))
+        yield Nodes(proxy, target, client, client.bucket("b").object("a b"))
 
 
 @contextmanager

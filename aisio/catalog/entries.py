@@ -6,10 +6,8 @@ from typing import Literal
 
 import msgspec
 
-from aisio.urls import ALIASES
+from aisio.urls import ALIASES, CLOUD_SCHEMES
 
-CLOUD_SCHEMES = frozenset({"s3", "gs", "az"})
-"""Schemes for which an endpoint is a store that speaks their protocol, and no cluster."""
 KINDS = ("urls", "prefix", "template", "manifest", "tar")
 """The fields of a source that say where its objects are; it has exactly one of them."""
 

@@ -16,7 +16,8 @@ from itertools import islice
 from aisio.errors import ConfigError, ShardError
 from aisio.records import ByteRange, ObjectInfo
 from aisio.shards.reader import read_samples
-from aisio.sources.kinds import PrefixSource, Source, url_of
+from aisio.sources.base import Source, url_of
+from aisio.sources.kinds import PrefixSource
 from aisio.sources.nothing_found import no_name_begins_so
 from aisio.stores import Store
 from aisio.urls import ObjectUrl

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
 
 import click
 
@@ -17,7 +17,12 @@ from aisio.cli.standard_streams import binary_stdout, discard
 from aisio.escapes import ODD_BYTES, one_line
 from aisio.redaction import redacted
 
+if TYPE_CHECKING:
+    from aisio.records import ByteRange
+    from aisio.transport.body import Body
+
 _IN_A_LINE = ODD_BYTES | {"\t"}
+_COPY_BYTES = 1024 * 1024
 
 
 def printable(text: str) -> str:
@@ -142,3 +147,26 @@ def byte_progress(total: int | None, title: str) -> Iterator[Callable[[int], Non
 
     with bar:
         yield show
+
+
+def byte_range_of(start: int | None, stop: int | None) -> ByteRange | None:
+    """Return the range that --start and --stop mean; None for the whole object.
+
+    Raises:
+        UsageError: It holds no byte.
+    """
+    from aisio.records import ByteRange
+
+    if stop is not None and stop <= (start or 0):
+        raise click.UsageError(f"--start {start} --stop {stop}: there is no byte between them")
+    return None if start is None and stop is None else ByteRange(start or 0, stop)
+
+
+def copy(body: Body, out: BinaryIO, show: Callable[[int], None] | None = None) -> None:
+    """Write a body out, telling `show` how far it is; at its end it raises if it is not right."""
+    done = 0
+    while data := body.read(_COPY_BYTES):
+        out.write(data)
+        done += len(data)
+        if show:
+            show(done)

@@ -7,25 +7,15 @@ from typing import TYPE_CHECKING
 from aisio.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
-    from aisio.client.client import Bucket, Client
-    from aisio.client.groups import ObjectGroup
+    from aisio.client.client import Bucket, Client, ObjectGroup
     from aisio.client.object import Object
 
-__all__ = [
-    "Bucket",
-    "Client",
-    "Object",
-    "ObjectGroup",
-]
+__all__ = ["Bucket", "Client", "Object", "ObjectGroup"]
 
 __getattr__, __dir__ = lazy_exports(
     __name__,
     {
-        "aisio.client.client": (
-            "Bucket",
-            "Client",
-        ),
-        "aisio.client.groups": ("ObjectGroup",),
+        "aisio.client.client": ("Bucket", "Client", "ObjectGroup"),
         "aisio.client.object": ("Object",),
     },
 )

@@ -1,30 +1,31 @@
-"""BucketSums: what buckets say of their checksums, asked for only where an answer is in doubt."""
+"""BucketChecksums: what buckets say of their checksums, asked for only in doubt."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
-from aisio.client.session import WorkerRequestClient
+from aisio.client.control_replies import Reply
 from aisio.errors import IntegrityError, StorageError
 from aisio.formats.checksums import HASHERS
 from aisio.records import Checksum
 from aisio.urls import ObjectUrl
 from aisio.wire import messages
 
-__all__ = ["BucketSums"]
+__all__ = ["BucketChecksums"]
 
 _log = logging.getLogger(__name__)
 
 
-class BucketSums:
+class BucketChecksums:
     """The checksum settings of a cluster's buckets, each asked for once.
 
     Args:
-        requests: The way to the cluster.
+        call: Sends a control call; see `Session.call`.
     """
 
-    def __init__(self, requests: WorkerRequestClient) -> None:
-        self._requests = requests
+    def __init__(self, call: Callable[..., Reply]) -> None:
+        self._call = call
         self._known: dict[str, messages.ChecksumProps] = {}
         self._unverified: set[str] = set()
 
@@ -66,7 +67,7 @@ class BucketSums:
         if url.root not in self._known:
             path, query = messages.bucket_path(url.bucket), messages.bucket_query(url)
             try:
-                reply = self._requests.call("HEAD", path, query=query, about=url.root)
+                reply = self._call("HEAD", path, query=query, about=url.root)
                 self._known[url.root] = messages.parse_checksum_props(reply.headers)
             except StorageError:
                 return None

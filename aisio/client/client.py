@@ -7,22 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
-from aisio.client.batch import (
-    BatchItem,
-    BatchOptions,
-    Missing,
-    get_batch,
-)
-from aisio.client.bucket_checksums import BucketSums
-from aisio.client.groups import ObjectGroup
+from aisio.client.batch import BatchItem, Missing, get_batch
+from aisio.client.batch_archive import BatchOptions
 from aisio.client.listing import list_bucket
 from aisio.client.object import Object
-from aisio.client.session import WorkerRequestClient
-from aisio.config import first_set, load_settings, set_with
+from aisio.client.session import Session
+from aisio.config import load_settings
 from aisio.errors import (
     ConfigError,
     ConflictError,
@@ -31,20 +24,14 @@ from aisio.errors import (
     UrlError,
 )
 from aisio.limits import is_positive, is_whole
-from aisio.records import ObjectInfo, RetryPolicy, Settings, Timeouts, TlsFiles
-from aisio.transport.concurrency.limit import Concurrency
+from aisio.records import Concurrency, ObjectInfo, RetryPolicy, Settings, Timeouts, TlsFiles
+from aisio.transport.concurrency.limit import Pace
+from aisio.transport.concurrency.ordered import fetch_in_order
 from aisio.urls import ALIASES, Namespace, ObjectUrl
 from aisio.wire import messages
-from aisio.wire.templates import parse_template
+from aisio.wire.templates import Template, parse_template
 
-__all__ = ["Bucket", "Client", "Object", "ObjectGroup"]
-
-_MOST_SHARED = 16
-_NETWORK_VARIABLES = (
-    *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
-    *("http_proxy", "https_proxy", "all_proxy", "no_proxy"),
-    *("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
-)
+__all__ = ["Bucket", "Client", "ObjectGroup"]
 
 
 class Client:
@@ -79,7 +66,7 @@ class Client:
         pool_size: int | None = None,
         direct: bool = True,
     ) -> None:
-        self.requests = WorkerRequestClient(
+        self.session = Session(
             load_settings(
                 endpoint,
                 token=token,
@@ -90,14 +77,12 @@ class Client:
                 direct=direct,
             )
         )
-        self.bucket_sums = BucketSums(self.requests)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Client:
         """Return a client with exactly these settings; the environment is not read."""
         client = cls.__new__(cls)
-        client.requests = WorkerRequestClient(settings)
-        client.bucket_sums = BucketSums(client.requests)
+        client.session = Session(settings)
         return client
 
     def login(self, user: str, password: str, *, expires_s: float | None = None) -> Client:
@@ -112,7 +97,7 @@ class Client:
             AccessError: AuthN does not know them.
             ConfigError: `expires_s` is not a positive number.
         """
-        authn = WorkerRequestClient(
+        authn = Session(
             replace(
                 self.settings,
                 endpoint=self.settings.authn_url,
@@ -132,7 +117,7 @@ class Client:
     @property
     def settings(self) -> Settings:
         """Endpoint, credentials, timeouts and retries."""
-        return self.requests.settings
+        return self.session.settings
 
     @property
     def endpoint(self) -> str:
@@ -183,7 +168,7 @@ class Client:
             raise UrlError(
                 f"{str(parsed)!r} is not in a cluster; is ais:// meant?", url=str(parsed)
             )
-        return Object(self, parsed.require_object())
+        return Object(self.session, parsed.require_object())
 
     def get_batch(
         self,
@@ -218,12 +203,19 @@ class Client:
             ThrottledError: The cluster has too much to do, for longer than the retry policy waits.
         """
         options = BatchOptions(streaming, output_format, colocation)
-        return get_batch(self, entries, options, missing=missing, concurrency=concurrency)
+        return get_batch(
+            self.session,
+            entries,
+            options,
+            bucket_exists=lambda url: self.bucket(url.root).exists(),
+            missing=missing,
+            concurrency=concurrency,
+        )
 
     def buckets(self, provider: str = "ais") -> list[Bucket]:
         """List the buckets of one provider."""
         canonical = ObjectUrl.parse(f"{provider}://any").provider
-        reply = self.requests.call(
+        reply = self.session.call(
             "GET",
             "/v1/buckets",
             query={"provider": canonical},
@@ -235,14 +227,14 @@ class Client:
     def ready(self) -> bool:
         """Tell whether the cluster has started, with one request."""
         try:
-            self.requests.call("GET", "/v1/health", query={"prr": "true"}, safe=False)
+            self.session.call("GET", "/v1/health", query={"prr": "true"}, safe=False)
         except StorageError:
             return False
         return True
 
     def close(self) -> None:
         """Close the calling thread's connections, and the process's that are not in use."""
-        self.requests.close()
+        self.session.close()
 
 
 class Bucket:
@@ -294,7 +286,7 @@ class Bucket:
         Raises:
             NotFoundError: There is none, and missing_ok is false.
         """
-        self.client.requests.delete(
+        self.client.session.delete(
             messages.bucket_path(self.name),
             messages.bucket_query(self.url),
             message=messages.action("destroy-bck"),
@@ -303,7 +295,7 @@ class Bucket:
         )
 
     def _call(self, method: str, message: Any = None, *, safe: bool = True) -> None:
-        self.client.requests.call(
+        self.client.session.call(
             method,
             messages.bucket_path(self.name),
             query=messages.bucket_query(self.url),
@@ -318,7 +310,7 @@ class Bucket:
         Raises:
             UrlError: No object can have this name.
         """
-        return Object(self.client, self.url.with_name(name).require_object())
+        return Object(self.client.session, self.url.with_name(name).require_object())
 
     def objects(
         self,
@@ -374,7 +366,7 @@ class Bucket:
         if not is_whole(page_size):
             raise ConfigError(f"list {self.url}: page_size={page_size}: 0 or more is needed")
         return list_bucket(
-            self.client.requests,
+            self.client.session,
             self.url,
             lambda name: self.object(name).exists(),
             prefix=prefix,
@@ -385,47 +377,70 @@ class Bucket:
         )
 
 
-def client_for(client: Client | None, endpoint: str | None) -> Client | None:
-    """Return the cluster that was given, or None where the environment is to name one."""
-    return client or (Client(endpoint) if endpoint else None)
+class ObjectGroup:
+    """Some objects of a bucket, in a given order; made by `Bucket.objects`.
 
-
-def usual_client() -> Client:
-    """Return the client of what the environment says now: the same one for all who ask.
-
-    Were there one for each object or source that is named without a client, each would have
-    connections of its own.
-
-    Raises:
-        ConfigError: AIS_ENDPOINT is not set, or a variable cannot be meant.
+    Whether they exist is not looked up: reading a missing one raises NotFoundError.
     """
-    return _shared(load_settings())
 
+    def __init__(self, bucket: Bucket, names: tuple[str, ...] | Template) -> None:
+        self.bucket = bucket
+        self._names = names
 
-def client_at(endpoint: str) -> Client:
-    """Return the client of a cluster that is named by data: a catalog, or the URL of an object.
+    def __len__(self) -> int:
+        return self._names.count if isinstance(self._names, Template) else len(self._names)
 
-    It is the same one for all who ask. The environment's token goes along only where this is the
-    environment's own cluster.
-    """
-    usual = first_set("AIS_ENDPOINT")
-    is_usual = usual is not None and usual.rstrip("/") == endpoint.rstrip("/")
-    named = "a catalog or the URL of an object"
-    token = None if is_usual else ""
-    return _shared(load_settings(endpoint, token=token, endpoint_from=named))
+    def __iter__(self) -> Iterator[Object]:
+        return (self.bucket.object(name) for name in self.names())
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ObjectGroup) and (self.bucket, self._names) == (
+            other.bucket,
+            other._names,
+        )
 
-def client_like(client: Client, endpoint: str) -> Client:
-    """Return a client with these settings for another cluster, but without the token."""
-    named = "the URL of an object"
-    return _shared(replace(client.settings, endpoint=endpoint, token=None, endpoint_from=named))
+    def __hash__(self) -> int:
+        return hash((self.bucket, self._names))
 
+    def __repr__(self) -> str:
+        return f"ObjectGroup({str(self.bucket.url)!r}, {len(self)} objects)"
 
-def _shared(settings: Settings) -> Client:
-    return _client_of(settings, set_with(_NETWORK_VARIABLES))
+    def names(self, prefix: str = "") -> Iterator[str]:
+        """Yield the names in order, those that begin with the prefix."""
+        names = self._names.names() if isinstance(self._names, Template) else iter(self._names)
+        return (name for name in names if name.startswith(prefix))
 
+    def list(self, prefix: str = "", *, sizes: bool = False) -> Iterator[ObjectInfo]:
+        """Yield what is known of each object whose name begins with the prefix.
 
-@lru_cache(maxsize=_MOST_SHARED)
-def _client_of(settings: Settings, environment: frozenset[tuple[str, str]]) -> Client:
-    """Return the one client of these settings; another environment may mean another proxy."""
-    return Client.from_settings(settings)
+        Args:
+            prefix: Plain-string prefix of the names.
+            sizes: Ask the cluster for each, one request an object; else only the name is known.
+
+        Raises:
+            NotFoundError: With sizes, an object that does not exist.
+        """
+        for name in self.names(prefix):
+            yield (
+                self.bucket.object(name).head() if sizes else ObjectInfo(self.bucket.url.root, name)
+            )
+
+    def get_all(
+        self, *, concurrency: int | Concurrency | None = None
+    ) -> Iterator[tuple[ObjectInfo, bytes]]:
+        """Read the objects, several at once, and yield them in the group's order, verified.
+
+        Args:
+            concurrency: How many at once, or the bounds within which to find out.
+
+        Raises:
+            NotFoundError: An object does not exist; those before it are yielded first.
+            IntegrityError: The bytes are not the ones that the cluster promised.
+        """
+        return fetch_in_order(
+            self,
+            Object.get_with_info,
+            ask=Object.ask,
+            pace=Pace(Concurrency.of(concurrency)),
+            result_bytes=lambda found: len(found[1]),
+        )

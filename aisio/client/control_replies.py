@@ -10,7 +10,8 @@ from typing import NamedTuple
 import requests
 
 from aisio.errors import IntegrityError, StorageError
-from aisio.transport.http.response_body import refuse_web_page, retry_after_s
+from aisio.transport.http.errors import retry_after_s
+from aisio.transport.http.response_body import refuse_web_page
 from aisio.transport.low_speed import LeastRate
 from aisio.wire.http1 import utf8_text
 from aisio.wire.messages import error_for

@@ -16,7 +16,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 
-from aisio.client.session import WorkerRequestClient
+from aisio.client.session import Session
 from aisio.errors import StorageError
 from aisio.records import ObjectInfo
 from aisio.transport.retries import RETRIED
@@ -39,7 +39,7 @@ _log = logging.getLogger(__name__)
 
 
 def list_bucket(
-    requests: WorkerRequestClient,
+    requests: Session,
     url: ObjectUrl,
     is_there: Callable[[str], bool],
     *,
@@ -86,7 +86,7 @@ class _Pages:
         doubtful: Names that are nowhere in their place, though nothing moves objects.
     """
 
-    def __init__(self, requests: WorkerRequestClient, url: ObjectUrl, props: str) -> None:
+    def __init__(self, requests: Session, url: ObjectUrl, props: str) -> None:
         self.url = url
         self.props = self._wanted = props
         self.doubtful: set[str] = set()
@@ -124,7 +124,7 @@ class _Pages:
         return parse_page(reply.body, content_type, self.url.root, self.props)
 
 
-def _moves_objects(requests: WorkerRequestClient, url: ObjectUrl) -> bool:
+def _moves_objects(requests: Session, url: ObjectUrl) -> bool:
     try:
         reply = requests.call(
             "GET", "/v1/cluster", query={"what": "running_all"}, message={}, about=str(url)

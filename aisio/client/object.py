@@ -5,17 +5,18 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import Any, TypeVar, overload
 
 import msgspec
 
 from aisio.client.resume import Resume
 from aisio.client.router import Router
+from aisio.client.session import Session
 from aisio.errors import IntegrityError, NotFoundError, RangeError, StorageError
 from aisio.files import replaced_when_done
 from aisio.formats.checksums import HASHERS, new_hasher
-from aisio.records import ByteRange, Checksum, ObjectInfo
-from aisio.transport.body import Body, same_version
+from aisio.records import ByteRange, Checksum, ObjectInfo, same_version
+from aisio.transport.body import Body
 from aisio.transport.concurrency.pending import Asked
 from aisio.transport.http.response_body import (
     OpenReply,
@@ -25,21 +26,13 @@ from aisio.transport.http.response_body import (
     refuse_web_page,
 )
 from aisio.transport.low_speed import LeastRate
-from aisio.transport.parallel import (
-    BufferTarget,
-    FileTarget,
-    Target,
-    read_bytes,
-    read_out,
-)
+from aisio.transport.parallel import read_bytes, read_out
 from aisio.transport.payload import HashedPayload, Payload, PutData
 from aisio.transport.retries import Attempts
 from aisio.transport.seekable import open_seekable
+from aisio.transport.targets import BufferTarget, FileTarget, Target
 from aisio.urls import ObjectUrl
 from aisio.wire import messages
-
-if TYPE_CHECKING:
-    from aisio.client.client import Client
 
 T = TypeVar("T")
 
@@ -47,8 +40,8 @@ T = TypeVar("T")
 class Object:
     """An object of a bucket; made by `Bucket.object` or `Client.object`."""
 
-    def __init__(self, client: Client, url: ObjectUrl) -> None:
-        self.client = client
+    def __init__(self, session: Session, url: ObjectUrl) -> None:
+        self.session = session
         self.url = url
 
     @property
@@ -57,7 +50,7 @@ class Object:
         return self.url.name
 
     def __repr__(self) -> str:
-        return f"Object({str(self.url)!r}, endpoint={self.client.endpoint!r})"
+        return f"Object({str(self.url)!r}, endpoint={self.session.settings.endpoint!r})"
 
     def head(self) -> ObjectInfo:
         """Return size, checksum, version and the rest of what the cluster knows.
@@ -176,7 +169,7 @@ class Object:
         None where that cannot be: over https, and where no target is known.
         """
         headers = {"Range": str(byte_range)} if byte_range else None
-        return Router(self.client.requests).ask(self.url, self._query(etl_name), headers)
+        return Router(self.session).ask(self.url, self._query(etl_name), headers)
 
     def get_member(self, archpath: str) -> bytes:
         """Read one file of this object, which is an archive; only its length can be verified.
@@ -191,7 +184,7 @@ class Object:
         return self._read(lambda _: self._open_member(archpath))[1]
 
     def _read(self, open_body: Callable[[Attempts], Body]) -> tuple[ObjectInfo, bytes]:
-        attempts = self.client.requests.attempts()
+        attempts = self.session.attempts()
 
         def attempt() -> tuple[ObjectInfo, bytes]:
             with open_body(attempts) as body:
@@ -200,7 +193,7 @@ class Object:
         return self._retry(attempt, attempts)
 
     def _read_into(self, open_body: Callable[[Attempts], Body], target: Target) -> int:
-        attempts = self.client.requests.attempts()
+        attempts = self.session.attempts()
 
         def attempt() -> int:
             with open_body(attempts) as body:
@@ -210,7 +203,7 @@ class Object:
 
     def stream(self, byte_range: ByteRange | None = None, *, etl_name: str | None = None) -> Body:
         """Open the object, or a range of it, to be read once, start to end; errors as for `get`."""
-        attempts = self.client.requests.attempts()
+        attempts = self.session.attempts()
         return self._retry(lambda: self._open(byte_range, etl_name, attempts), attempts)
 
     def open(self) -> io.BufferedReader:
@@ -249,19 +242,19 @@ class Object:
             NotFoundError: There is none, and missing_ok is false.
         """
         query = messages.bucket_query(self.url)
-        self.client.requests.delete(self._path, query, about=str(self.url), missing_ok=missing_ok)
+        self.session.delete(self._path, query, about=str(self.url), missing_ok=missing_ok)
 
     @property
     def _path(self) -> str:
         return messages.object_path(self.url)
 
     def _retry(self, attempt: Callable[[], T], attempts: Attempts | None = None) -> T:
-        return self.client.requests.retry(attempt, attempts)
+        return self.session.retry(attempt, attempts)
 
     def _send(
         self, method: str, query: dict[str, str], headers: dict[str, str] | None = None
     ) -> OpenReply:
-        response = Router(self.client.requests).open(method, self.url, query, headers)
+        response = Router(self.session).open(method, self.url, query, headers)
         if response.status != 200 and headers is None:  # of ranges see `checked_length`
             response.close()
             raise StorageError(
@@ -289,11 +282,11 @@ class Object:
         if byte_range:
             size = checked_length(response, byte_range, info)
             span = ByteRange(byte_range.start, byte_range.start + size)
-            resume = Resume(self, info, span, attempts)
+            resume = Resume(self.session, self.reopen, info, span, attempts)
             # The checksum is the whole object's.
             checksum = info.checksum if size == info.size_bytes else None
             return Body(raw, info, size, checksum, resume, resume.parts, rate)
-        resume = Resume(self, info, ByteRange(0, None), attempts)
+        resume = Resume(self.session, self.reopen, info, ByteRange(0, None), attempts)
         return Body(raw, info, info.size_bytes, info.checksum, resume, resume.parts, rate)
 
     def _info(self, response: OpenReply) -> ObjectInfo:
@@ -301,7 +294,7 @@ class Object:
         info = messages.parse_object_headers(response.headers, self.url)
         if info.checksum is not None and info.checksum.kind not in HASHERS:
             try:
-                self.client.bucket_sums.check_kind(info.checksum, self.url)
+                self.session.bucket_checksums.check_kind(info.checksum, self.url)
             except StorageError:
                 response.close()
                 raise
@@ -312,7 +305,7 @@ class Object:
         return query | {"etl_name": etl_name} if etl_name else query
 
     def _least_rate(self) -> LeastRate | None:
-        return LeastRate.of(self.client.settings.timeouts)
+        return LeastRate.of(self.session.settings.timeouts)
 
     def _open_member(self, archpath: str) -> Body:
         query = messages.bucket_query(self.url) | {"archpath": archpath}
@@ -347,10 +340,10 @@ class Object:
         if same_version(first, now) or first.checksum == now.checksum:
             return same_version(first, now)
         bare = msgspec.structs.replace(now, checksum=None)
-        return same_version(first, bare) and self.client.bucket_sums.of_ranges(self.url)
+        return same_version(first, bare) and self.session.bucket_checksums.of_ranges(self.url)
 
     def _put(self, payload: Payload) -> ObjectInfo:
-        requests = self.client.requests
+        requests = self.session
         size = payload.size_bytes
         hand_over = requests.hand_over(
             self._path, messages.bucket_query(self.url), size, about=str(self.url)

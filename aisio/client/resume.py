@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
+from aisio.client.session import Session
 from aisio.errors import StorageError
 from aisio.records import ByteRange, ObjectInfo
 from aisio.transport.body import Body
 from aisio.transport.http.response_body import ReplyBody
 from aisio.transport.low_speed import LeastRate
 from aisio.transport.retries import RETRIED, Attempts
-
-if TYPE_CHECKING:
-    from aisio.client.object import Object
 
 __all__ = ["Resume"]
 
@@ -25,7 +22,8 @@ class Resume:
     may be cut more often than a short one.
 
     Args:
-        item: The object.
+        session: The way to the cluster.
+        reopen: Opens a part of the object again, if it is the same version still.
         info: What the store said of it at first: only the same version is read on.
         byte_range: The part of it that the body is.
         attempts: The budget of the read; what it took to open the body counts.
@@ -36,13 +34,15 @@ class Resume:
 
     def __init__(
         self,
-        item: Object,
+        session: Session,
+        reopen: Callable[[ObjectInfo, ByteRange], ReplyBody],
         info: ObjectInfo,
         byte_range: ByteRange,
         attempts: Attempts,
         stopped: Callable[[], bool] = lambda: False,
     ) -> None:
-        self._item = item
+        self._session = session
+        self._reopen_part = reopen
         self._info = info
         self._range = byte_range
         self._attempts = attempts
@@ -57,18 +57,18 @@ class Resume:
     def open(self, start: int, stop: int, stopped: Callable[[], bool]) -> Body:
         """See `aisio.transport.body.Parts`."""
         part = ByteRange(self._range.start + start, self._range.start + stop)
-        requests = self._item.client.requests
-        resume = Resume(self._item, self._info, part, requests.attempts(), stopped)
+        session = self._session
+        resume = Resume(session, self._reopen_part, self._info, part, session.attempts(), stopped)
         try:
-            raw = self._item.reopen(self._info, part)
+            raw = self._reopen_part(self._info, part)
         except RETRIED as error:
             raw = resume._reopen(part, error)
-        rate = LeastRate.of(requests.settings.timeouts)
+        rate = LeastRate.of(session.settings.timeouts)
         return Body(raw, self._info, stop - start, resume=resume, least_rate=rate)
 
     def leave(self) -> None:
         """See `aisio.transport.body.Parts`."""
-        self._item.client.requests.leave()
+        self._session.leave()
 
     def __call__(self, got: int, error: StorageError) -> ReplyBody:
         """Open a reply that goes on behind so many bytes; raise the error where none can."""
@@ -92,7 +92,7 @@ class Resume:
             if self._stopped():
                 break
             try:
-                return self._item.reopen(self._info, part)
+                return self._reopen_part(self._info, part)
             except RETRIED as again:
                 error = again
         raise error

@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import inf
 
-from aisio.client.session import WorkerRequestClient
+from aisio.client.session import Session
 from aisio.errors import AccessError, IntegrityError, NotFoundError, StorageError
 from aisio.transport.concurrency.pending import (
     Asked,
@@ -101,9 +101,7 @@ class Router:
         now: A clock that never goes back, in seconds.
     """
 
-    def __init__(
-        self, requests: WorkerRequestClient, now: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, requests: Session, now: Callable[[], float] = time.monotonic) -> None:
         self._requests = requests
         self._now = now
 

@@ -1,4 +1,4 @@
-"""WorkerRequestClient: requests to one endpoint, from any process and thread.
+"""Session: requests to one endpoint, from any process and thread.
 
 There are two ways. `call` carries control messages and returns a whole reply. `stream` carries an
 object's bytes: it goes round requests, which spends 0.3 ms on each call, to a plain connection, or
@@ -23,6 +23,7 @@ import requests
 import urllib3
 from urllib3.exceptions import ReadTimeoutError
 
+from aisio.client.bucket_checksums import BucketChecksums
 from aisio.client.control_replies import Reply, check_status, read_whole
 from aisio.client.control_sessions import new_session
 from aisio.client.first_contact import FirstContact
@@ -59,20 +60,27 @@ _TURN_INTO_GET = frozenset({301, 302, 303})
 _BARE_HEADERS = {"User-Agent": f"aisio/{__version__}"}
 
 
-class WorkerRequestClient:
+class Session:
     """Requests to one endpoint, from any process and thread.
 
     Args:
         settings: Endpoint, credentials, timeouts, retries.
         waiter: The retry loop's clock.
+
+    Attributes:
+        bucket_checksums: What the cluster's buckets say of their checksums.
+        no_batches_until_s: When a get-batch is worth a try again, by `time.monotonic`; one that was
+            silent is not tried again at once.
     """
 
     def __init__(self, settings: Settings, waiter: Waiter = WALL_CLOCK) -> None:
         self.settings = settings
         self._waiter = waiter
+        self.no_batches_until_s = 0.0
         self._first_contact = FirstContact(settings)
         self._local = threading.local()
         self._pools = Pools(settings)
+        self.bucket_checksums = BucketChecksums(self.call)
 
     def __getstate__(self) -> dict[str, Any]:
         names = ("settings", "_waiter", "_first_contact")
@@ -80,11 +88,13 @@ class WorkerRequestClient:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
+        self.no_batches_until_s = 0.0
         self._local = threading.local()
         self._pools = Pools(self.settings)
+        self.bucket_checksums = BucketChecksums(self.call)
 
     @property
-    def session(self) -> requests.Session:
+    def http_session(self) -> requests.Session:
         """This thread's session; made on first use, never carried over a fork."""
         local = self._local
         if getattr(local, "pid", None) != os.getpid():
@@ -178,7 +188,7 @@ class WorkerRequestClient:
 
     def _send_once(self, method: str, hop: Hop, message: Any, about: str) -> Reply:
         limits = self.settings.timeouts
-        session = self.session
+        session = self.http_session
         # Without verify=, REQUESTS_CA_BUNDLE would beat the session's own authorities.
         with waiting(about, "list_s") as counters:
             counters.requests += 1
@@ -353,7 +363,7 @@ class WorkerRequestClient:
         return self._first_contact.doubted(told, error, url)
 
     def _pool(self, origin: str, url: str) -> Pool:
-        return self._pools.find(origin) or self._pools.open(origin, url, self.session)
+        return self._pools.find(origin) or self._pools.open(origin, url, self.http_session)
 
     def _exchange(self, method: str, url: str, headers: Mapping[str, str], body: Any) -> OpenReply:
         origin, target = halves(url)

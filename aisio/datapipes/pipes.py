@@ -14,13 +14,9 @@ import io
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple, TypeVar
 
-from aisio.client.client import (
-    Client,
-    client_at,
-    client_for,
-    client_like,
-)
+from aisio.client.client import Client
 from aisio.client.official import adapt_official
+from aisio.client.shared_clients import client_at, client_for, client_like
 from aisio.datapipes.torch_compat import (
     IterDataPipe,
     Stream,
@@ -28,12 +24,13 @@ from aisio.datapipes.torch_compat import (
     functional_names,
 )
 from aisio.errors import ConfigError, NotFoundError, StorageError
+from aisio.records import Concurrency
 from aisio.sources.nothing_found import require_some
 from aisio.sources.resolve import source
-from aisio.sources.tar import TarStore
 from aisio.stores import AisStore, DirectSettings, Store, store_for
+from aisio.stores.tar import TarStore
 from aisio.transport.body import Body
-from aisio.transport.concurrency.limit import Concurrency, Pace
+from aisio.transport.concurrency.limit import Pace
 from aisio.transport.concurrency.ordered import fetch_in_order
 from aisio.transport.concurrency.pending import Asked
 from aisio.urls import ObjectUrl

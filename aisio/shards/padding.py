@@ -15,7 +15,7 @@ from typing import Literal, TypeAlias
 
 from aisio.errors import ConfigError, ShardError
 from aisio.escapes import one_line
-from aisio.shards.reader import Sample, ZeroDict
+from aisio.shards.samples import Sample, ZeroDict
 
 __all__ = ["FieldPadder", "NewFields", "check_keys"]
 

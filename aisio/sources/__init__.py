@@ -7,16 +7,11 @@ from typing import TYPE_CHECKING
 from aisio.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
-    from aisio.sources.kinds import (
-        GroupSource,
-        PrefixSource,
-        Source,
-        TemplateSource,
-        UrlListSource,
-        url_of,
-    )
+    from aisio.sources.base import Source, url_of
+    from aisio.sources.kinds import GroupSource, PrefixSource, TemplateSource, UrlListSource
     from aisio.sources.named import CatalogSource
-    from aisio.sources.resolve import PrefixMap, SourceLike, SourceSet, source
+    from aisio.sources.resolve import SourceLike, source
+    from aisio.sources.source_set import PrefixMap, SourceSet
     from aisio.sources.url import UrlSource
 
 __all__ = [
@@ -37,21 +32,11 @@ __all__ = [
 __getattr__, __dir__ = lazy_exports(
     __name__,
     {
-        "aisio.sources.kinds": (
-            "GroupSource",
-            "PrefixSource",
-            "Source",
-            "TemplateSource",
-            "UrlListSource",
-            "url_of",
-        ),
+        "aisio.sources.base": ("Source", "url_of"),
+        "aisio.sources.kinds": ("GroupSource", "PrefixSource", "TemplateSource", "UrlListSource"),
         "aisio.sources.named": ("CatalogSource",),
+        "aisio.sources.resolve": ("SourceLike", "source"),
+        "aisio.sources.source_set": ("PrefixMap", "SourceSet"),
         "aisio.sources.url": ("UrlSource",),
-        "aisio.sources.resolve": (
-            "PrefixMap",
-            "SourceLike",
-            "SourceSet",
-            "source",
-        ),
     },
 )

@@ -6,7 +6,7 @@ import hashlib
 import json
 
 from aisio.records import ObjectInfo
-from aisio.sources.kinds import Source
+from aisio.sources.base import Source
 
 __all__ = ["ListingDigest", "listing_digest"]
 

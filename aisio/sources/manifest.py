@@ -18,7 +18,7 @@ from typing import TypeAlias
 
 from aisio.errors import UrlError
 from aisio.records import ObjectInfo
-from aisio.sources.kinds import MixedSource, StoreFinder
+from aisio.sources.base import MixedSource, StoreFinder
 from aisio.stores import Store
 from aisio.stores.lazy import Once
 from aisio.urls import ObjectUrl

@@ -20,31 +20,24 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from aisio.catalog.entries import CLOUD_SCHEMES, NamedSource
-from aisio.client.client import Client, client_at
+from aisio.catalog.entries import NamedSource
+from aisio.client.client import Client
 from aisio.errors import CatalogError, ConfigError, DigestError, UrlError
 from aisio.records import ObjectInfo, can_be_one
+from aisio.sources.base import Source, StoreFinder, find_store, url_of
 from aisio.sources.digest import ListingDigest
-from aisio.sources.kinds import (
-    Source,
-    StoreFinder,
-    TemplateSource,
-    UrlListSource,
-    find_store,
-    url_of,
-)
+from aisio.sources.kinds import TemplateSource, UrlListSource
 from aisio.sources.manifest import ManifestSource
 from aisio.sources.tar import TarSource
 from aisio.sources.url import url_source
-from aisio.stores import AisStore, DirectSettings, Store, store_for
-from aisio.stores.direct.settings import DIRECT_PROVIDERS
+from aisio.stores import AisStore, DirectSettings, Store
+from aisio.stores.endpoint import store_at
 from aisio.transport.body import Body
 from aisio.transport.concurrency.pending import Asked
-from aisio.urls import ALIASES, ObjectUrl
+from aisio.urls import ObjectUrl
 from aisio.wire.messages import object_http_url
 
 if TYPE_CHECKING:
@@ -57,7 +50,6 @@ __all__ = [
     "CatalogSource",
     "find_source",
     "names_source",
-    "store_at",
 ]
 
 CatalogLike: TypeAlias = "Catalog | str | os.PathLike[str]"
@@ -71,8 +63,6 @@ PATH_HINT = "a local folder is given as a pathlib.Path"
 
 # Not "aws:bucket/x", whose "//" is missing, nor paths as "./x", "../x" and "~/x".
 _NAME = re.compile(r"[^/:.~][^/:]*/[^/]+")
-# Whoever has their tokens can use them; S3 is sent a signature for one host and request.
-_BEARERS = frozenset({"gcp", "azure"})
 
 
 def names_source(text: str) -> bool:
@@ -318,42 +308,3 @@ _KINDS: dict[str, Callable[[Any, StoreFinder], Source]] = {
     "manifest": _manifest,
     "tar": _tar,
 }
-
-
-def store_at(
-    url: ObjectUrl,
-    *,
-    endpoint: str,
-    client: Client | None = None,
-    direct: bool | DirectSettings = False,
-) -> Store:
-    """Return the store of a URL for which a catalog names an endpoint; see the module's text.
-
-    Args:
-        url: Any URL; the endpoint is for those of clusters and clouds.
-        endpoint: What the catalog says.
-        client: The cluster that the program was told to use; it comes first.
-        direct: Go round any cluster; settings with an endpoint of their own come first.
-
-    Raises:
-        ConfigError: What is to be reached directly is in a cluster.
-    """
-    is_cloud = url.provider in DIRECT_PROVIDERS and not url.namespace
-    if is_cloud and (direct or (client is None and url.scheme in CLOUD_SCHEMES)):
-        settings = direct if isinstance(direct, DirectSettings) else DirectSettings()
-        if url.scheme in CLOUD_SCHEMES:  # else it is the address of a cluster, to be gone round
-            settings = _directed(settings, endpoint, url.provider)
-        return store_for(url, direct=settings)
-    if client is None and url.provider in ALIASES.values():
-        client = client_at(endpoint)
-    return store_for(url, client, direct=direct)
-
-
-def _directed(settings: DirectSettings, endpoint: str, provider: str) -> DirectSettings:
-    """Return settings for the store that a catalog names, unless they name one themselves."""
-    if settings.endpoint:
-        return settings
-    options = settings.options
-    if provider in _BEARERS:
-        options = {"skip_signature": True, **options}
-    return replace(settings, endpoint=endpoint, options=options)

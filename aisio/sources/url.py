@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from aisio.patterns.selections import Selection, Selections
 from aisio.records import ObjectInfo
-from aisio.sources.kinds import PrefixSource, Source
+from aisio.sources.base import Source
+from aisio.sources.kinds import PrefixSource
 from aisio.stores import Store
 from aisio.urls import ObjectUrl, folder_url
 

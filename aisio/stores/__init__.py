@@ -6,7 +6,8 @@ from collections.abc import Hashable
 from dataclasses import replace
 from functools import lru_cache
 
-from aisio.client.client import Client, usual_client
+from aisio.client.client import Client
+from aisio.client.shared_clients import usual_client
 from aisio.config import is_set
 from aisio.errors import ConfigError
 from aisio.stores.ais import AisStore

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from functools import partial
 
 from aisio.errors import StoreTimeoutError, TruncatedError, UnavailableError
-from aisio.records import ByteRange, ObjectInfo, RetryPolicy
-from aisio.transport.body import Body, same_version
+from aisio.records import ByteRange, ObjectInfo, RetryPolicy, same_version
+from aisio.transport.body import Body
 from aisio.transport.concurrency.pending import Asked
 from aisio.transport.payload import PutData
 from aisio.transport.retries import Attempts

@@ -10,18 +10,19 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, groupby, islice
 from typing import Any, Literal, TypeAlias
 
-from aisio.client.batch import BatchOptions, check_options
+from aisio.client.batch_archive import BatchOptions, check_options
 from aisio.client.client import Client
 from aisio.client.official import adapt_official
 from aisio.errors import ConfigError
 from aisio.left_out import LeftOut
 from aisio.limits import is_whole
-from aisio.records import ObjectInfo
-from aisio.sources.resolve import PrefixMap, Source
+from aisio.records import Concurrency, ObjectInfo
+from aisio.sources.base import Source
+from aisio.sources.source_set import PrefixMap
 from aisio.stores import AisStore, DirectSettings
 from aisio.training.object_datasets import AISIterDataset
 from aisio.training.split_dataset import Split
-from aisio.transport.concurrency.limit import Concurrency, Pace
+from aisio.transport.concurrency.limit import Pace
 from aisio.transport.concurrency.ordered import fetch_in_order
 
 __all__ = ["AISBatchIterDataset"]

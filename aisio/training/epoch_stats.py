@@ -18,7 +18,7 @@ from aisio.training.shared_log import Ledger
 
 T = TypeVar("T")
 
-_log = logging.getLogger("aisio.training.epoch_stats")
+_log = logging.getLogger("aisio.tally")
 _SUMMED = ("epochs", "items", "seconds", *stats.FIELDS)
 
 

@@ -9,10 +9,12 @@ import operator
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from aisio.client.client import Client, client_for
+from aisio.client.client import Client
+from aisio.client.shared_clients import client_for
 from aisio.extras import missing_extra
-from aisio.records import ObjectInfo
-from aisio.sources.resolve import PrefixMap, Source, SourceSet
+from aisio.records import Concurrency, ObjectInfo
+from aisio.sources.base import Source
+from aisio.sources.source_set import PrefixMap, SourceSet
 from aisio.stores import DirectSettings
 from aisio.training.epoch_stats import Tally
 from aisio.training.split_dataset import (
@@ -22,7 +24,7 @@ from aisio.training.split_dataset import (
     check_split,
     current_worker,
 )
-from aisio.transport.concurrency.limit import Concurrency, Pace
+from aisio.transport.concurrency.limit import Pace
 from aisio.transport.concurrency.ordered import fetch_in_order
 from aisio.transport.concurrency.pending import Asked
 

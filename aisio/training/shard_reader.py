@@ -12,7 +12,8 @@ from contextlib import ExitStack, closing
 from functools import partial
 from typing import Any, Literal
 
-from aisio.client.client import Client, client_for
+from aisio.client.client import Client
+from aisio.client.shared_clients import client_for
 from aisio.errors import (
     AisioError,
     ConfigError,
@@ -27,8 +28,10 @@ from aisio.records import ObjectInfo
 from aisio.shards.names import ShardNames
 from aisio.shards.padding import FieldPadder, NewFields
 from aisio.shards.prefetch import Prefetch, Shard, ShardStream
-from aisio.shards.reader import Sample, ShardPass, ZeroDict
-from aisio.sources.resolve import PrefixMap, Source, SourceSet
+from aisio.shards.reader import ShardPass
+from aisio.shards.samples import Sample, ZeroDict
+from aisio.sources.base import Source
+from aisio.sources.source_set import PrefixMap, SourceSet
 from aisio.stores import DirectSettings
 from aisio.training.epoch_stats import Tally
 from aisio.training.quarantine import Quarantine, SkippedShard
@@ -52,7 +55,7 @@ __all__ = ["AISShardReader"]
 # gave nothing, and leaves the processor's cache.
 PREFETCH_BYTES = 4 * 1024 * 1024
 
-_log = logging.getLogger("aisio.training.shard_reader")
+_log = logging.getLogger("aisio.shard_reader")
 # What is wrong with one shard. That the store cannot be reached, or does not let us in, is none;
 # nor is that replies broke off until the retries were spent, see `_is_of_the_way`.
 _BAD_SHARD = (ShardError, IntegrityError, NotFoundError)

@@ -10,7 +10,8 @@ from typing import Any, Literal, TypeAlias, TypeVar, get_args
 from aisio.errors import ConfigError
 from aisio.extras import missing_extra
 from aisio.records import ObjectInfo
-from aisio.sources.resolve import Source, SourceSet
+from aisio.sources.base import Source
+from aisio.sources.source_set import SourceSet
 from aisio.training.epoch_stats import Tally
 from aisio.training.progress import with_progress
 from aisio.training.ranks import world_from_environ
@@ -28,7 +29,7 @@ Split: TypeAlias = Literal["rank+worker", "worker", "none"]
 """Over what a dataset is split: ranks and their workers; the workers of each rank, where each rank
 is to read all; or nothing, where each worker is to read all."""
 
-_log = logging.getLogger("aisio.training.split_dataset")
+_log = logging.getLogger("aisio.placing")
 
 
 class Splitting:

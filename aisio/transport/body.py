@@ -339,23 +339,3 @@ class Body(io.RawIOBase):
         if not self.closed:
             self._raw.close()
         super().close()
-
-
-def same_version(first: ObjectInfo, second: ObjectInfo) -> bool:
-    """Tell whether two answers can be about the same bytes, by all that both of them say.
-
-    Where the first identifies its bytes by more than their number, the second must agree in one of
-    these: a checksum here and an entity tag there say nothing of each other.
-    """
-    sizes = (first.size_bytes, second.size_bytes)
-    if None not in sizes and sizes[0] != sizes[1]:
-        return False
-    identities = (
-        (first.checksum, second.checksum),
-        (first.version, second.version),
-        (first.etag, second.etag),
-    )
-    said_by_both = [(one, other) for one, other in identities if one and other]
-    if any(one != other for one, other in said_by_both):
-        return False
-    return bool(said_by_both) or not (first.checksum or first.version or first.etag)

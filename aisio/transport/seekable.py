@@ -21,8 +21,8 @@ from collections.abc import Callable
 from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 from aisio.errors import IntegrityError, TruncatedError
-from aisio.records import ByteRange, ObjectInfo
-from aisio.transport.body import Body, same_version
+from aisio.records import ByteRange, ObjectInfo, same_version
+from aisio.transport.body import Body
 from aisio.transport.retries import RETRIED, Attempts
 
 P = ParamSpec("P")

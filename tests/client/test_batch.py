@@ -15,6 +15,7 @@ import xxhash
 
 from aisio import stats
 from aisio.client import batch as batches
+from aisio.client import batch_archive
 from aisio.client.client import Client
 from aisio.errors import (
     AccessError,
@@ -62,12 +63,6 @@ def plain(data: bytes) -> Reply:
 
 ONE_BY_ONE = [plain(data) for data in DATA.values()]
 MISSING = Reply(404, b'{"message": "ais://b/x does not exist"}')
-
-
-@pytest.fixture(autouse=True)
-def _forget(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Begin with clusters whose batches nobody has left."""
-    monkeypatch.setattr(batches, "_left_until", {})
 
 
 @contextmanager
@@ -381,7 +376,7 @@ def asked_through(fault: Fault, *replies: Reply) -> Iterator[tuple[Server, Clien
 
 def test_an_archive_that_pauses_again_and_again_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each pause is shorter than the timeout; what has not come is read alone."""
-    monkeypatch.setattr(batches, "_SILENT_S", 0.1)
+    monkeypatch.setattr(batch_archive, "_SILENT_S", 0.1)
     slow = Trickle(piece_bytes=1024, pause_s=0.3)
     with asked_through(slow, Reply(200, WHOLE), ONE_BY_ONE[3]) as (server, client):
         assert names_and_bytes(client.get_batch(URLS)) == ALL

@@ -8,12 +8,8 @@ from typing import Any
 
 import pytest
 
-from aisio.client.client import (
-    Bucket,
-    Client,
-    Object,
-    ObjectGroup,
-)
+from aisio.client.client import Bucket, Client, ObjectGroup
+from aisio.client.object import Object
 from aisio.errors import (
     ConfigError,
     ConflictError,

@@ -8,16 +8,16 @@ import pytest
 import requests
 
 from aisio.client.control_replies import read_whole
-from aisio.client.session import MOST_REDIRECTS, WorkerRequestClient
+from aisio.client.session import MOST_REDIRECTS, Session
 from aisio.errors import IntegrityError, NotFoundError, StorageError, UnavailableError
 from aisio.records import RetryPolicy, Settings
 from tests.endless_server import Endless
 from tests.http_server import Reply, Server
 
 
-def client_of(server: Server) -> WorkerRequestClient:
+def client_of(server: Server) -> Session:
     """Return a client that tries once."""
-    return WorkerRequestClient(Settings(server.url, retry=RetryPolicy(attempts=1)))
+    return Session(Settings(server.url, retry=RetryPolicy(attempts=1)))
 
 
 @pytest.mark.parametrize("size", [9, 10, 11])
@@ -47,7 +47,7 @@ def test_a_packed_reply_is_refused_and_not_asked_for() -> None:
 def test_the_body_of_a_redirect_is_not_read() -> None:
     """It tells nothing, and may have no end."""
     with Endless(307) as server:
-        client = WorkerRequestClient(Settings(server.url, retry=RetryPolicy(attempts=1)))
+        client = Session(Settings(server.url, retry=RetryPolicy(attempts=1)))
         with pytest.raises(StorageError, match="more than 3 redirects"):
             client.call("GET", "/v1/x")
         client.close()

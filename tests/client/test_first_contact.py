@@ -15,7 +15,7 @@ import pytest
 
 from aisio.client import first_contact
 from aisio.client.client import Client
-from aisio.client.session import WorkerRequestClient
+from aisio.client.session import Session
 from aisio.config import load_settings
 from aisio.errors import StorageError, StoreTimeoutError, UnavailableError
 from aisio.records import RetryPolicy, Settings, Timeouts
@@ -48,12 +48,12 @@ class Clock:
         return Waiter(lambda: self.seconds, self.wait, lambda low, high: high)
 
 
-def read(client: WorkerRequestClient) -> Any:
+def read(client: Session) -> Any:
     """Ask for bytes, as often as the policy allows."""
     return client.retry(lambda: client.stream("GET", "/v1/x", about="ais://b/o").read())
 
 
-def call(client: WorkerRequestClient) -> Any:
+def call(client: Session) -> Any:
     """Send a control message."""
     return client.call("GET", "/v1/x")
 
@@ -64,13 +64,13 @@ both_ways = pytest.mark.parametrize("send", [call, read])
 @both_ways
 @pytest.mark.parametrize("resolves", [True, False])
 def test_a_wrong_endpoint_is_told_soon(
-    send: Callable[[WorkerRequestClient], Any], resolves: bool, unused_endpoint: str
+    send: Callable[[Session], Any], resolves: bool, unused_endpoint: str
 ) -> None:
     """Within 2 s, not after all of the budget; the text names the setting."""
     clock, endpoint = Clock(), unused_endpoint if resolves else "http://no-such-host.invalid"
     settings = load_settings(endpoint, retry=PATIENT, environ={})
     with pytest.raises(UnavailableError) as caught:
-        send(WorkerRequestClient(settings, clock.waiter))
+        send(Session(settings, clock.waiter))
     assert clock.seconds <= FIRST_CONTACT_S
     named = f"{endpoint}, which the argument endpoint names, has never answered: is it right?"
     assert named in str(caught.value)
@@ -81,30 +81,30 @@ def test_the_variable_that_named_a_wrong_endpoint_is_told(unused_endpoint: str) 
     environ = {"AIS_ENDPOINT": unused_endpoint}
     settings = load_settings(environ=environ, retry=RetryPolicy(attempts=1))
     with pytest.raises(UnavailableError, match=f"{unused_endpoint}, which AIS_ENDPOINT names"):
-        call(WorkerRequestClient(settings))
+        call(Session(settings))
 
 
 @both_ways
 @pytest.mark.parametrize("made_before", [True, False])
 def test_one_that_has_answered_is_waited_for(
-    send: Callable[[WorkerRequestClient], Any], made_before: bool
+    send: Callable[[Session], Any], made_before: bool
 ) -> None:
     """A proxy that restarts needs 30 to 40 s. Any answer counts, to any client of the process."""
     clock = Clock()
     with Server(Reply(404)) as server:
         settings = Settings(server.url, retry=PATIENT)
-        client = WorkerRequestClient(settings, clock.waiter) if made_before else None
+        client = Session(settings, clock.waiter) if made_before else None
         with pytest.raises(StorageError):
-            WorkerRequestClient(settings).call("GET", "/v1/x")
+            Session(settings).call("GET", "/v1/x")
     with pytest.raises(UnavailableError) as caught:
-        send(client or WorkerRequestClient(settings, clock.waiter))
+        send(client or Session(settings, clock.waiter))
     assert clock.seconds > PATIENT.total_s - 2
     assert "never answered" not in str(caught.value)
 
 
 @both_ways
 def test_a_rank_waits_and_warns_at_once(
-    send: Callable[[WorkerRequestClient], Any],
+    send: Callable[[Session], Any],
     unused_endpoint: str,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
@@ -113,7 +113,7 @@ def test_a_rank_waits_and_warns_at_once(
     monkeypatch.setenv("WORLD_SIZE", "1")
     clock = Clock()
     with pytest.raises(UnavailableError, match="has never answered") as caught:
-        send(WorkerRequestClient(Settings(unused_endpoint, retry=PATIENT), clock.waiter))
+        send(Session(Settings(unused_endpoint, retry=PATIENT), clock.waiter))
     assert not isinstance(caught.value, NeverReachedError)
     assert clock.seconds > PATIENT.total_s - 2
     told = [each.getMessage() for each in caplog.records if each.name == first_contact.__name__]
@@ -126,7 +126,7 @@ import multiprocessing, sys
 from aisio.errors import UnavailableError
 from aisio.records import RetryPolicy, Settings
 from aisio.transport.retries import Waiter
-from aisio.client.session import WorkerRequestClient
+from aisio.client.session import Session
 
 class Clock:
     seconds = 0.0
@@ -139,7 +139,7 @@ def child(pipe, endpoint):
     waiter = Waiter(lambda: clock.seconds, clock.wait, lambda low, high: high)
     policy = RetryPolicy(total_s=60, attempts=1000, first_wait_s=1, longest_wait_s=1)
     try:
-        WorkerRequestClient(Settings(endpoint, retry=policy), waiter).call("GET", "/v1/x")
+        Session(Settings(endpoint, retry=policy), waiter).call("GET", "/v1/x")
     except UnavailableError:
         pipe.send(clock.seconds)
 
@@ -166,7 +166,7 @@ def test_a_worker_waits_whose_parent_has_read_nothing(unused_endpoint: str, root
 def test_a_worker_knows_what_its_parent_has_reached(monkeypatch: pytest.MonkeyPatch) -> None:
     """A spawned worker may begin just while the proxy restarts."""
     with Server(Reply(200)) as server:
-        client = WorkerRequestClient(Settings(server.url, retry=RetryPolicy(attempts=1)))
+        client = Session(Settings(server.url, retry=RetryPolicy(attempts=1)))
         call(client)
         client.close()
         pickled = pickle.dumps(client)
@@ -202,7 +202,7 @@ def test_an_address_that_swallows_connections_is_tried_once() -> None:
         clock = Clock()
         settings = Settings(endpoint, retry=PATIENT, timeouts=Timeouts(connect_s=0.05))
         client = Client.from_settings(settings)
-        client.requests = WorkerRequestClient(settings, clock.waiter)
+        client.session = Session(settings, clock.waiter)
         with pytest.raises(StoreTimeoutError, match="no connection to .* has never answered"):
             client.object("ais://b/o").get()
     assert clock.seconds == 0
@@ -212,7 +212,7 @@ def test_a_host_that_the_endpoint_leads_to_is_no_first_contact(unused_endpoint: 
     """A target that is away is away; the endpoint has answered."""
     with Server(*[Reply(307, headers={"Location": f"{unused_endpoint}/x"})] * 3) as server:
         retry = RetryPolicy(attempts=3, first_wait_s=0)
-        client = WorkerRequestClient(Settings(server.url, retry=retry))
+        client = Session(Settings(server.url, retry=retry))
         with pytest.raises(UnavailableError, match="gave up after 3 tries") as caught:
             read(client)
         client.close()

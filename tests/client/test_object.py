@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import xxhash
 
-from aisio.client.client import Client, Object
+from aisio.client.client import Client
+from aisio.client.object import Object
 from aisio.errors import (
     IntegrityError,
     NotFoundError,
@@ -23,6 +24,7 @@ from aisio.errors import (
 )
 from aisio.records import ByteRange, Checksum, ObjectInfo, RetryPolicy, Settings
 from aisio.transport.body import Body
+from aisio.urls import ObjectUrl
 from tests.http_server import Reply, Server
 
 DATA = bytes(range(100))
@@ -393,7 +395,7 @@ def test_a_head_knows_what_a_rebalance_has_yet_to_move() -> None:
 def test_a_head_of_a_clouds_object_is_believed() -> None:
     """The cluster asks the cloud; a GET would have it fetch the object."""
     with stored(Reply(404)) as (server, item):
-        assert item.client.object("s3://b/o").exists() is False
+        assert Object(item.session, ObjectUrl.parse("s3://b/o")).exists() is False
     assert [request.method for request in server.requests] == ["HEAD"]
 
 

@@ -49,7 +49,7 @@ class Clock:
 def read_after(found: Nodes, clock: Clock, seconds: float) -> bytes:
     """Let time pass, read the object, and let what that has begun come to its end."""
     clock.seconds += seconds
-    requests = found.item.client.requests
+    requests = found.client.session
     reply = Router(requests, clock).open("GET", found.item.url, {"provider": "ais"})
     data = reply.read()
     cluster.end_refreshes()
@@ -95,7 +95,7 @@ def test_reads_do_not_wait_for_a_map() -> None:
         client = Client.from_settings(Settings(endpoint, timeouts=Timeouts(5, 0.3)))
         clock.seconds = 61
         for _ in range(2):
-            reply = Router(client.requests, clock).open("GET", found.item.url, {"provider": "ais"})
+            reply = Router(client.session, clock).open("GET", found.item.url, {"provider": "ais"})
             assert reply.read() == b"data"
         assert sum(thread.name == "aisio-map" for thread in threading.enumerate()) == 1
         cluster.end_refreshes()
@@ -132,7 +132,7 @@ def test_a_missing_object_is_looked_for_again_after_nodes_came_or_went() -> None
     tries = RetryPolicy(attempts=3, first_wait_s=0)
     with nodes(Reply(404), Reply(404), DATA, maps=2, by_proxy=(Reply(404),)) as found:
         found.proxy.replies += [cluster_map(2, found.proxy.url, found.target.url), Reply(404)]
-        client = Client.from_settings(replace(found.item.client.settings, retry=tries))
+        client = Client.from_settings(replace(found.client.settings, retry=tries))
         assert client.object(found.item.url).get() == b"data"
     daemon, objects = "GET daemon", "GET objects"
     assert found.asked() == ([daemon, daemon, objects, daemon, objects], [objects] * 3)
@@ -142,7 +142,7 @@ def test_a_missing_object_is_looked_for_again_after_the_proxy_was_away() -> None
     """A proxy that was restarted does not know all of its targets at once."""
     tries = RetryPolicy(attempts=2, first_wait_s=0)
     with nodes(Reply(404), Reply(404), by_proxy=(Reply(503), Reply(404), DATA)) as found:
-        client = Client.from_settings(replace(found.item.client.settings, retry=tries))
+        client = Client.from_settings(replace(found.client.settings, retry=tries))
         assert client.object(found.item.url).get() == b"data"
 
 
@@ -154,7 +154,7 @@ def test_a_map_without_targets_is_that_of_a_proxy_which_has_just_started(
     tries = RetryPolicy(attempts=2, first_wait_s=0)
     with nodes(DATA, DATA) as found:
         found.proxy.replies += [cluster_map(1, found.proxy.url), Reply(404), DATA]
-        client = Client.from_settings(replace(found.item.client.settings, retry=tries))
+        client = Client.from_settings(replace(found.client.settings, retry=tries))
         item = client.object(found.item.url)
         assert [item.get(), item.get()] == [b"data"] * 2
         cluster.end_refreshes()
@@ -241,7 +241,7 @@ def test_a_map_that_is_of_no_use_makes_no_404_doubtful(monkeypatch: pytest.Monke
     with nodes(Reply(403), Reply(403), by_proxy=(DATA,)) as found:
         found.proxy.replies += [cluster_map(1, found.proxy.url, found.target.url), Reply(404)]
         tries = RetryPolicy(attempts=2, first_wait_s=0)
-        client = Client.from_settings(replace(found.item.client.settings, retry=tries))
+        client = Client.from_settings(replace(found.client.settings, retry=tries))
         item = client.object(found.item.url)
         assert item.get() == b"data"
         with pytest.raises(NotFoundError, match="404$"):
@@ -252,9 +252,9 @@ def test_a_fork_knows_that_nodes_have_come_or_gone() -> None:
     """A DataLoader forks its workers anew for each epoch."""
     with nodes(Reply(404), maps=2, by_proxy=(DATA,)) as found:
         assert found.item.get() == b"data"
-        assert Router(found.item.client.requests)._is_settling()
+        assert Router(found.client.session)._is_settling()
         cluster._known.clear()  # as its key, with another process id, finds nothing
-        assert Router(found.item.client.requests)._is_settling()
+        assert Router(found.client.session)._is_settling()
 
 
 def test_a_missing_object_is_missing_once_the_cluster_has_settled(
@@ -333,7 +333,7 @@ def test_threads_that_begin_together_read_one_map() -> None:
         def read() -> None:
             together.wait()
             got.append(found.item.get())
-            found.item.client.requests.close()
+            found.client.session.close()
 
         threads = [threading.Thread(target=read) for _ in range(count)]
         for thread in threads:

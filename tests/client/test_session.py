@@ -1,4 +1,4 @@
-"""WorkerRequestClient: whose sockets they are, and what travels over them."""
+"""Session: whose sockets they are, and what travels over them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import certifi
 import pytest
 from requests.adapters import HTTPAdapter
 
-from aisio.client.session import WorkerRequestClient
+from aisio.client.session import Session
 from aisio.errors import (
     AccessError,
     ConfigError,
@@ -33,20 +33,20 @@ OK = Reply(200, b"ok")
 AT_ONCE = RetryPolicy(attempts=4, first_wait_s=0)
 """Retries that do not wait."""
 
-Send = Callable[[WorkerRequestClient], Any]
+Send = Callable[[Session], Any]
 
 
-def client_of(url: str, **changes: Any) -> WorkerRequestClient:
+def client_of(url: str, **changes: Any) -> Session:
     """Return a client that retries without waiting."""
-    return WorkerRequestClient(Settings(url, **({"retry": AT_ONCE} | changes)))
+    return Session(Settings(url, **({"retry": AT_ONCE} | changes)))
 
 
-def call(client: WorkerRequestClient) -> bytes:
+def call(client: Session) -> bytes:
     """Send a control message."""
     return client.call("DELETE", "/v1/x", query={"provider": "ais"}, message={"a": 1}).body
 
 
-def stream(client: WorkerRequestClient) -> bytes:
+def stream(client: Session) -> bytes:
     """Ask for bytes."""
     return client.stream("GET", "/v1/x", query={"provider": "ais"}, about="ais://b/o").read()
 
@@ -66,9 +66,9 @@ def in_thread(work: Callable[[], object]) -> Any:
 def test_a_thread_has_one_session_made_on_first_use() -> None:
     """AIS-17: asking again gives the same one, another thread its own."""
     client = client_of("http://h")
-    mine = client.session
-    assert client.session is mine
-    assert in_thread(lambda: client.session) is not mine
+    mine = client.http_session
+    assert client.http_session is mine
+    assert in_thread(lambda: client.http_session) is not mine
 
 
 def test_every_thread_has_the_same_settings(tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ def test_every_thread_has_the_same_settings(tmp_path: Path) -> None:
     for file in files:
         file.touch()
     client = client_of("http://h", tls=TlsFiles(True, *map(str, files)), pool_size=3)
-    sessions = [client.session, in_thread(lambda: client.session)]
+    sessions = [client.http_session, in_thread(lambda: client.http_session)]
     for session in sessions:
         adapter = session.get_adapter("https://h")
         assert isinstance(adapter, HTTPAdapter)
@@ -90,25 +90,27 @@ def test_certificates_may_share_a_file_or_be_off(tmp_path: Path) -> None:
     """Without a key file, the certificate's file holds the key."""
     file = tmp_path / "both.pem"
     file.touch()
-    assert client_of("http://h", tls=TlsFiles(client_cert_file=str(file))).session.cert == str(file)
-    assert client_of("http://h", tls=TlsFiles(verify=False)).session.verify is False
+    assert client_of("http://h", tls=TlsFiles(client_cert_file=str(file))).http_session.cert == str(
+        file
+    )
+    assert client_of("http://h", tls=TlsFiles(verify=False)).http_session.verify is False
 
 
 FORKED = """
 import multiprocessing, os, sys
 from aisio.records import Settings
-from aisio.client.session import WorkerRequestClient
+from aisio.client.session import Session
 
 def child(pipe, client, parents):
     client.call("GET", "/child")
-    pipe.send((os.getpid(), client.session is not parents))
+    pipe.send((os.getpid(), client.http_session is not parents))
 
 if __name__ == "__main__":
-    client = WorkerRequestClient(Settings(sys.argv[1]))
+    client = Session(Settings(sys.argv[1]))
     client.call("GET", "/parent")
     mine, theirs = multiprocessing.Pipe()
     process = multiprocessing.get_context("fork").Process(
-        target=child, args=(theirs, client, client.session)
+        target=child, args=(theirs, client, client.http_session)
     )
     process.start()
     pid, other_session = mine.recv()
@@ -161,22 +163,22 @@ def test_closing_is_for_one_thread() -> None:
         closed, looked = threading.Event(), threading.Event()
 
         def other() -> None:
-            session = client.session
+            session = client.http_session
             looked.set()
             closed.wait()
-            seen.append(client.session is session)
+            seen.append(client.http_session is session)
 
         thread = threading.Thread(target=other)
         thread.start()
         looked.wait()
-        mine = client.session
+        mine = client.http_session
         call(client)
         client.close()
         client.close()
         closed.set()
         thread.join()
         assert seen == [True]
-        assert client.session is not mine
+        assert client.http_session is not mine
         assert call(client) == b"ok"
         client.close()
         assert server.connections == 2

@@ -8,11 +8,12 @@ from itertools import islice
 
 import pytest
 
-from aisio.client.client import Client, client_at, usual_client
+from aisio.client.client import Client
+from aisio.client.shared_clients import client_at, usual_client
 from aisio.datapipes import AISFileLister, AISFileLoader, AISSourceLister
 from aisio.errors import ConfigError, NotFoundError, UrlError
-from aisio.sources.tar import TarStore
 from aisio.stores import AisStore, store_for
+from aisio.stores.tar import TarStore
 from aisio.transport.body import Body
 from aisio.urls import ObjectUrl
 from tests.http_server import Reply, Server
@@ -285,7 +286,7 @@ def test_small_objects_are_asked_for_ahead(concurrency, pulled_by_then):
         pulled: list[str] = []
         names = [f"o{number}" for number in range(20)]
         pipe = AISFileLoader(
-            pulled_from(names, pulled), client=found.item.client, concurrency=concurrency
+            pulled_from(names, pulled), client=found.client, concurrency=concurrency
         )
         opened = iter(pipe)
         assert [next(opened)[1].read() for _ in range(2)] == [b"data"] * 2
@@ -302,7 +303,7 @@ def test_large_objects_are_not_asked_for_ahead():
         with nodes(*[answer] * 5) as found:
             pulled: list[str] = []
             pipe = AISFileLoader(
-                pulled_from([f"o{number}" for number in range(5)], pulled), client=found.item.client
+                pulled_from([f"o{number}" for number in range(5)], pulled), client=found.client
             )
             for number, (_, stream) in enumerate(pipe):
                 stream.read()

@@ -14,9 +14,8 @@ from aisio.client import router as cluster
 from aisio.client.batch import BatchItem
 from aisio.client.client import Bucket, Client
 from aisio.errors import NotFoundError, RangeError, ThrottledError
-from aisio.records import ObjectInfo, RetryPolicy
+from aisio.records import Concurrency, ObjectInfo, RetryPolicy
 from aisio.testing.fault_proxy import Corrupt, Cut, FaultProxy, SeenRequest, Status
-from aisio.transport.concurrency.limit import Concurrency
 from aisio.wire.batch import BatchEntry
 
 DATA = {f"d{number % 3}/o {number:02d}?%": b"%04d" % number * number * 50 for number in range(30)}

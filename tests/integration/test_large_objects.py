@@ -14,17 +14,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from aisio.client.client import Bucket, Client, Object
+from aisio.client.client import Bucket, Client
+from aisio.client.object import Object
 from aisio.errors import IntegrityError, NotFoundError
 from aisio.records import RetryPolicy, Settings, Timeouts
 from aisio.testing.fault_proxy import Corrupt, Cut, Fault, FaultProxy, Stall, Status
 from aisio.transport.body import READ_PIECE_BYTES
-from aisio.transport.parallel import (
-    STREAMS,
-    BufferTarget,
-    plan_parts,
-    read_out,
-)
+from aisio.transport.parallel import STREAMS, plan_parts, read_out
+from aisio.transport.targets import BufferTarget
 
 MIB = 1024 * 1024
 LARGE = (bytes(range(251)) * (64 * MIB // 251 + 1))[: 64 * MIB]

@@ -149,7 +149,7 @@ def test_both_forms_of_a_page_say_the_same(full: Bucket, props: str) -> None:
     """JSON is for servers that have no msgpack."""
     pages = []
     for accept in (messages.MSGPACK, "application/json"):
-        reply = full.client.requests.call(
+        reply = full.client.session.call(
             "GET",
             messages.bucket_path(full.name),
             query=messages.bucket_query(full.url),
@@ -168,7 +168,7 @@ def test_an_entry_whose_metadata_was_set_shows_it(bucket: Bucket) -> None:
     """The two forms in which AIStore writes it, in listings and in headers, are one."""
     item = bucket.object("o")
     item.put(b"x")
-    bucket.client.requests.call(
+    bucket.client.session.call(
         "PATCH",
         messages.object_path(item.url),
         query=messages.bucket_query(item.url),
@@ -203,7 +203,7 @@ def test_an_empty_bucket_lists_nothing(bucket: Bucket) -> None:
 def test_a_listing_is_json_where_it_has_to_be(bucket: Bucket) -> None:
     """As the official client without msgpack, or curl, gets it."""
     bucket.object("o").put(b"abc")
-    reply = bucket.client.requests.call(
+    reply = bucket.client.session.call(
         "GET",
         messages.bucket_path(bucket.name),
         query=messages.bucket_query(bucket.url),

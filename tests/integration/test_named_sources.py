@@ -13,8 +13,8 @@ from aisio.errors import DigestError, IntegrityError, NotFoundError, ShardError
 from aisio.records import ByteRange
 from aisio.sources.digest import ListingDigest, listing_digest
 from aisio.sources.resolve import source
-from aisio.sources.tar import TarStore
 from aisio.stores import AisStore
+from aisio.stores.tar import TarStore
 from aisio.urls import ObjectUrl
 from tests.tars import pack
 

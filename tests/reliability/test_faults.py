@@ -18,7 +18,6 @@ from aisio import (
     RetryPolicy,
     Timeouts,
 )
-from aisio.client import batch as batches
 from aisio.gateway import Gateway
 from aisio.stores import DirectSettings
 from aisio.testing.fault_proxy import TARGET_MARK, FaultProxy, SeenRequest
@@ -42,12 +41,6 @@ SIGNED = {
     "Authorization": "AWS4-HMAC-SHA256 Credential=k/20260101/us-east-1/s3/aws4_request, "
     "SignedHeaders=host, Signature=0"
 }
-
-
-@pytest.fixture(autouse=True)
-def _forget(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Begin with clusters whose batches nobody has left."""
-    monkeypatch.setattr(batches, "_left_until", {})
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ import xxhash
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aisio.cli.types import parse_size
 from aisio.errors import (
     ConfigError,
     ConflictError,
@@ -21,15 +22,8 @@ from aisio.errors import (
     StorageError,
 )
 from aisio.records import Checksum, ObjectInfo
-from aisio.shards.packing import (
-    DEFAULT_SHARD_BYTES,
-    PackedShard,
-    pack_folder,
-    parse_size,
-    plan_folder,
-    walk_folder,
-    write_shards,
-)
+from aisio.shards.packing import PackedShard, pack_folder, write_shards
+from aisio.shards.plan import DEFAULT_SHARD_BYTES, plan_folder, walk_folder
 from aisio.shards.reader import read_samples
 from aisio.stores import LocalStore
 from aisio.transport.payload import PutData

@@ -10,7 +10,7 @@ import pytest
 
 from aisio.errors import ConfigError, ShardError
 from aisio.shards.padding import FieldPadder
-from aisio.shards.reader import Sample, ZeroDict
+from aisio.shards.samples import Sample, ZeroDict
 
 
 def sample(

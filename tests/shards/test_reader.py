@@ -17,13 +17,8 @@ from hypothesis import strategies as st
 
 from aisio.errors import AisioError, ShardError
 from aisio.formats.tar import END_OF_ARCHIVE, header, padding
-from aisio.shards.reader import (
-    Sample,
-    ShardPass,
-    ZeroDict,
-    read_samples,
-    split_name,
-)
+from aisio.shards.reader import ShardPass, read_samples
+from aisio.shards.samples import Sample, ZeroDict, split_name
 from tests.tars import (
     LONG_NAME,
     gnu_sparse,

@@ -9,7 +9,8 @@ import pytest
 from torch.utils.data import DataLoader, IterableDataset, default_collate
 
 from aisio.shards.padding import FieldPadder
-from aisio.shards.reader import ZeroDict, read_samples
+from aisio.shards.reader import read_samples
+from aisio.shards.samples import ZeroDict
 from tests.tars import pack
 
 

@@ -9,7 +9,7 @@ import pytest
 import xxhash
 
 from aisio.errors import StorageError
-from aisio.shards.packing import FolderFile
+from aisio.shards.plan import FolderFile
 from aisio.shards.writer import ShardFile
 
 SIZES = {"0.bin": 0, "a/1.bin": 1, "a/511.bin": 511, "a/512.bin": 512, "9.bin": 3_000_000}

@@ -7,7 +7,7 @@ import pickle
 import pytest
 
 from aisio.errors import NotFoundError, UrlError
-from aisio.sources.kinds import find_store
+from aisio.sources.base import find_store
 from aisio.sources.manifest import ManifestSource, parse_manifest
 from aisio.stores import LocalStore
 from aisio.urls import ObjectUrl

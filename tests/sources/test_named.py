@@ -19,10 +19,12 @@ from aisio.records import RetryPolicy
 from aisio.sources.digest import listing_digest
 from aisio.sources.kinds import PrefixSource, TemplateSource, UrlListSource
 from aisio.sources.manifest import ManifestSource
-from aisio.sources.named import CatalogSource, names_source, store_at
-from aisio.sources.resolve import SourceSet, source
+from aisio.sources.named import CatalogSource, names_source
+from aisio.sources.resolve import source
+from aisio.sources.source_set import SourceSet
 from aisio.sources.tar import TarSource
 from aisio.stores import AisStore, DirectSettings, DirectStore
+from aisio.stores.endpoint import store_at
 from aisio.urls import ObjectUrl
 from tests.http_server import Reply, Server
 from tests.moto_server import KEYS, boto_client, s3_server

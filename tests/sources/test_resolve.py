@@ -9,13 +9,9 @@ import pytest
 from aisio.client.client import Client
 from aisio.errors import ConfigError, IntegrityError, NotFoundError, UrlError
 from aisio.records import Checksum, ObjectInfo
-from aisio.sources.resolve import (
-    GroupSource,
-    PrefixSource,
-    SourceSet,
-    UrlListSource,
-    source,
-)
+from aisio.sources.kinds import GroupSource, PrefixSource, UrlListSource
+from aisio.sources.resolve import source
+from aisio.sources.source_set import SourceSet
 from aisio.stores import LocalStore
 from aisio.urls import ObjectUrl
 

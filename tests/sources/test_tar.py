@@ -20,8 +20,9 @@ from aisio.errors import (
 from aisio.records import ByteRange, RetryPolicy
 from aisio.sources.digest import listing_digest
 from aisio.sources.resolve import source
-from aisio.sources.tar import TarSource, TarStore
+from aisio.sources.tar import TarSource
 from aisio.stores import DirectStore, LocalStore
+from aisio.stores.tar import TarStore
 from aisio.transport.body import Body
 from aisio.urls import ObjectUrl
 from tests.tars import gnu_sparse, pack, typed

@@ -282,7 +282,7 @@ def test_bad_shards_are_skipped_when_asked_for(bad_shards, prefetch_bytes, caplo
     assert (cut.url[-6:], cut.offset, cut.samples_given) == ("/1.tar", 3672, 2)
     assert "cut at byte 3672" in cut.cause
     assert (foreign.url[-6:], foreign.samples_given, foreign.samples_lost) == ("/2.tar", 0, None)
-    assert [record.name for record in caplog.records] == ["aisio.training.shard_reader"] * 2
+    assert [record.name for record in caplog.records] == ["aisio.shard_reader"] * 2
     assert reader.count() == len(GOOD)
 
 

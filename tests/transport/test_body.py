@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aisio.errors import IntegrityError, StorageError, StoreTimeoutError, TruncatedError
-from aisio.records import Checksum, ObjectInfo
-from aisio.transport.body import READ_PIECE_BYTES, Body, same_version
+from aisio.records import Checksum, ObjectInfo, same_version
+from aisio.transport.body import READ_PIECE_BYTES, Body
 from aisio.transport.low_speed import LeastRate
 
 URL = "ais://b/o"

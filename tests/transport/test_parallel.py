@@ -20,12 +20,11 @@ from aisio.transport.parallel import (
     PARALLEL_FROM_BYTES,
     PART_BYTES,
     STREAMS,
-    BufferTarget,
-    FileTarget,
     plan_parts,
     read_bytes,
     read_out,
 )
+from aisio.transport.targets import BufferTarget, FileTarget
 
 LARGE = xxhash.xxh64_digest(b"a") * (40 * 1024 * 1024 // 8 + 1)
 SUM = Checksum("xxhash2", xxhash.xxh64_hexdigest(LARGE))

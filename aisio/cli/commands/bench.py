@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from aisio.cli.cluster import Cluster
-from aisio.cli.commands.pack import SizeType
 from aisio.cli.named import SOURCE, CatalogName
 from aisio.cli.output import json_line, tell, write_lines
+from aisio.cli.types import SizeType
 from aisio.urls import ObjectUrl
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aisio.cli.commands.pack import SizeType
 from aisio.cli.failures import CommandGroup
 from aisio.cli.output import byte_progress, printable, tell, time_text, write_lines
+from aisio.cli.types import SizeType
 
 if TYPE_CHECKING:
     from aisio.resources.cache.cache import Cache

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from aisio.cli.cluster import Cluster
-from aisio.cli.commands.get import byte_range_of, copy
 from aisio.cli.named import SOURCE, CatalogName
+from aisio.cli.output import byte_range_of, copy
 from aisio.cli.standard_streams import binary_stdout
 from aisio.urls import ObjectUrl
 

@@ -14,20 +14,19 @@ import click
 from aisio.cli.cluster import FILE_PATH, Cluster
 from aisio.cli.named import SOURCE, CatalogName
 from aisio.cli.one_by_one import OneByOne
-from aisio.cli.output import byte_progress
+from aisio.cli.output import byte_progress, byte_range_of, copy
 from aisio.cli.standard_streams import binary_stdout
 from aisio.errors import ConfigError, ConflictError, TruncatedError
 from aisio.urls import ObjectUrl
 
 if TYPE_CHECKING:
-    from aisio.records import ByteRange, ObjectInfo
-    from aisio.sources.kinds import Source
+    from aisio.records import ObjectInfo
+    from aisio.sources.base import Source
     from aisio.transport.body import Body
 
     Opening: TypeAlias = Callable[[], Body]
     """Opens the object, or the part of it, that is to be written."""
 
-COPY_BYTES = 1024 * 1024
 _MOST_TRIES = 3
 
 
@@ -79,31 +78,8 @@ def _get_all_of(cluster: Cluster, url: ObjectUrl | CatalogName, folder: Path) ->
         _get_all(PrefixSource(cluster.store(url), url), str(url), folder)
 
 
-def byte_range_of(start: int | None, stop: int | None) -> ByteRange | None:
-    """Return the range that --start and --stop mean; None for the whole object.
-
-    Raises:
-        UsageError: It holds no byte.
-    """
-    from aisio.records import ByteRange
-
-    if stop is not None and stop <= (start or 0):
-        raise click.UsageError(f"--start {start} --stop {stop}: there is no byte between them")
-    return None if start is None and stop is None else ByteRange(start or 0, stop)
-
-
-def copy(body: Body, out: BinaryIO, show: Callable[[int], None] | None = None) -> None:
-    """Write a body out, telling `show` how far it is; at its end it raises if it is not right."""
-    done = 0
-    while data := body.read(COPY_BYTES):
-        out.write(data)
-        done += len(data)
-        if show:
-            show(done)
-
-
 def _get_all(source: Source, about: str, folder: Path) -> None:
-    from aisio.sources.kinds import MixedSource
+    from aisio.sources.base import MixedSource
     from aisio.sources.nothing_found import no_name_begins_so
 
     mixed = isinstance(source.unpinned, MixedSource)
@@ -197,7 +173,8 @@ def _replace(path: Path, opening: Opening, title: str) -> None:
 
 
 def _fill(opening: Opening, title: str, out: BinaryIO) -> None:
-    from aisio.transport.parallel import FileTarget, read_out
+    from aisio.transport.parallel import read_out
+    from aisio.transport.targets import FileTarget
 
     with opening() as body, byte_progress(body.size_bytes, title) as show:
         read_out(body, FileTarget(out.fileno()), show=show)

@@ -9,33 +9,14 @@ import click
 
 from aisio.cli.cluster import URL, Cluster, bucket_hint
 from aisio.cli.output import byte_progress, json_line, printable, tell, write_lines
-from aisio.errors import ConfigError
+from aisio.cli.types import SizeType
 from aisio.urls import ObjectUrl
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from aisio.shards.packing import PackedShard, Plan
-
-    _ParamType = click.ParamType[int]
-else:
-    _ParamType = click.ParamType
-
-
-class SizeType(_ParamType):
-    """A number of bytes, with K, M, G or T for multiples of 1,024."""
-
-    name = "size"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the number."""
-        from aisio.shards.packing import parse_size
-
-        try:
-            size = value if isinstance(value, int) else parse_size(value)
-        except ConfigError as error:
-            self.fail(str(error), param, ctx)
-        return size if size > 0 else self.fail("at least 1 is needed", param, ctx)
+    from aisio.shards.packing import PackedShard
+    from aisio.shards.plan import Plan
 
 
 @click.command("pack", short_help="Pack a folder into tar shards.")
@@ -69,7 +50,8 @@ def command(
     0001.cls. Samples are sorted and stay whole, and the same files give the same bytes. The URL of
     each shard is written to stdout once it is stored.
     """
-    from aisio.shards.packing import plan_folder, write_shards
+    from aisio.shards.packing import write_shards
+    from aisio.shards.plan import plan_folder
 
     if samples is not None and size_bytes is not None:
         raise click.UsageError("--samples and --bytes cannot be combined")

@@ -63,7 +63,7 @@ def _target(file: Path, url: ObjectUrl) -> ObjectUrl:
 
 
 def _put_all(store: Store, folder: Path, url: ObjectUrl) -> None:
-    from aisio.shards.packing import walk_folder
+    from aisio.shards.plan import walk_folder
 
     files = OneByOne("files", fatal=(NotFoundError, AccessError))
 

@@ -10,7 +10,7 @@ import os
 import time
 import zipfile
 import zlib
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import BinaryIO, NamedTuple
 
@@ -23,8 +23,8 @@ from aisio.gateway.archives.index import (
     require_lz4,
 )
 from aisio.gateway.protocol.refusals import DamagedError
+from aisio.gateway.storage.pieces import PIECE_BYTES, close
 
-PIECE_BYTES = 256 << 10
 _FIRST_ZIP_SECOND = 315532800
 """1980-01-01, before which zip knows no time."""
 
@@ -155,28 +155,6 @@ def pack(
         yield from press(tar) if press else tar
     finally:
         close(members)
-
-
-def gathered(pieces: Iterable[bytes]) -> Generator[bytes, None, None]:
-    """Yield the same bytes in pieces of about PIECE_BYTES and more."""
-    held, size = list[bytes](), 0
-    try:
-        for piece in pieces:
-            held.append(piece)
-            size += len(piece)
-            if size >= PIECE_BYTES:
-                yield b"".join(held)
-                held, size = [], 0
-        if size:
-            yield b"".join(held)
-    finally:
-        close(pieces)
-
-
-def close(items: Iterable[object]) -> None:
-    """End a generator now, with the files that it has open, and not when it is collected."""
-    if isinstance(items, Generator):
-        items.close()
 
 
 def _tar(members: Iterable[NewMember]) -> Iterator[bytes]:

@@ -7,13 +7,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 
-from aisio.gateway.archives.content import (
-    PIECE_BYTES,
-    ArchiveReader,
-    NewMember,
-    gathered,
-    pack,
-)
+from aisio.gateway.archives.content import ArchiveReader, NewMember, pack
 from aisio.gateway.archives.index import (
     Archives,
     Index,
@@ -29,6 +23,7 @@ from aisio.gateway.storage.folder import (
     Present,
     changed,
 )
+from aisio.gateway.storage.pieces import PIECE_BYTES, gathered
 from aisio.gateway.storage.uploads import Upload
 
 NEW, APPEND, APPEND_OR_NEW = 0, 1, 2

@@ -20,12 +20,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from aisio.gateway.archives.content import (
-    PIECE_BYTES,
-    ArchiveReader,
-    NewMember,
-    pack,
-)
+from aisio.gateway.archives.content import ArchiveReader, NewMember, pack
 from aisio.gateway.archives.index import (
     CONTENT_TYPES,
     Archives,
@@ -45,6 +40,7 @@ from aisio.gateway.protocol.targets import (
     parse_uname,
 )
 from aisio.gateway.storage.folder import Folder
+from aisio.gateway.storage.pieces import PIECE_BYTES
 
 MISSING_PREFIX = "__404__/"
 MOST_SOFT_ERRORS = 8

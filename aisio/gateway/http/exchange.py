@@ -14,10 +14,10 @@ from urllib.parse import quote
 import msgspec
 from aiohttp import StreamReader, web
 
-from aisio.gateway.archives.content import gathered
 from aisio.gateway.protocol.messages import decode_json
 from aisio.gateway.protocol.refusals import Refusal, unsupported
 from aisio.gateway.protocol.targets import Target
+from aisio.gateway.storage.pieces import gathered
 from aisio.gateway.storage.uploads import Upload
 from aisio.version import __version__
 

@@ -13,7 +13,7 @@ import msgspec
 from aiohttp import web
 
 from aisio.errors import UrlError
-from aisio.gateway.archives.content import PIECE_BYTES, NewMember
+from aisio.gateway.archives.content import NewMember
 from aisio.gateway.archives.index import Archives
 from aisio.gateway.archives.writes import form_of_new, write_archive
 from aisio.gateway.http.exchange import (
@@ -34,6 +34,7 @@ from aisio.gateway.protocol.targets import (
 from aisio.gateway.storage.bucket_folders import ensure_bucket
 from aisio.gateway.storage.folder import Folder
 from aisio.gateway.storage.moves import copy_object
+from aisio.gateway.storage.pieces import PIECE_BYTES
 from aisio.gateway.storage.walk import Directories, Walk
 from aisio.wire.templates import parse_template
 

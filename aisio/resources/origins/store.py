@@ -15,9 +15,9 @@ from aisio.records import ByteRange, RetryPolicy
 from aisio.resources.download.download import Origin
 from aisio.resources.origins.body_reply import BodyReply
 from aisio.resources.origins.web import WebOrigin
-from aisio.sources.named import store_at
 from aisio.stores import DirectSettings, DirectStore, Store, store_for
 from aisio.stores.direct.settings import boto_session
+from aisio.stores.endpoint import store_at
 from aisio.urls import WEB_SCHEMES, ObjectUrl
 
 DEFAULT_PBSS_ENDPOINT = "https://pbss.s8k.io"

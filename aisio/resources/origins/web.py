@@ -17,11 +17,10 @@ import requests
 from aisio.errors import AccessError, StorageError
 from aisio.records import ByteRange, ObjectInfo, RetryPolicy, Timeouts
 from aisio.resources.origins.body_reply import BodyReply, PromptBody
-from aisio.resources.origins.ngc.registry import TIMEOUTS, HttpsSession, plainly_told
-from aisio.resources.origins.ngc.signed_url import span_of
+from aisio.resources.origins.https import TIMEOUTS, HttpsSession, plainly_told, span_of
 from aisio.transport.body import Body
+from aisio.transport.http.errors import retry_after_s
 from aisio.transport.http.head_deadline import TimedAdapter, slowest_head_s
-from aisio.transport.http.response_body import retry_after_s
 from aisio.transport.http.urls import name_hint
 from aisio.transport.low_speed import LeastRate
 from aisio.transport.retries import Attempts, retry

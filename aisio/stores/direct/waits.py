@@ -9,8 +9,8 @@ from urllib3.exceptions import HTTPError
 
 from aisio.config import first_set
 from aisio.records import TlsFiles
+from aisio.transport.http.errors import retry_after_s
 from aisio.transport.http.head_deadline import TimedAdapter
-from aisio.transport.http.response_body import retry_after_s
 
 __all__ = ["AskedWaits"]
 

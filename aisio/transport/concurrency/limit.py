@@ -16,17 +16,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum
 
-from aisio.errors import ConfigError, StorageError, ThrottledError, UnavailableError
-from aisio.limits import is_whole
+from aisio.errors import StorageError, ThrottledError, UnavailableError
+from aisio.records import Concurrency
 
-__all__ = ["MOST_IN_FLIGHT", "Concurrency", "Pace"]
+__all__ = ["Pace"]
 
-MOST_IN_FLIGHT = 64
-"""No process has more threads that read than this, nor asks for more objects ahead, but for the few
-that threads ask for at the same moment."""
 
 _PROBES = 6
 _AT_ONCE_WHILE_PROBING = 2
@@ -41,46 +37,6 @@ _SLOWED_AT_MOST_EVERY_S = 1.0
 _REQUEST_COST_BYTES = 64 * 1024
 """A request costs about as much as this many bytes (0.3 ms), so that windows with objects of other
 sizes compare."""
-
-
-@dataclass(frozen=True, slots=True)
-class Concurrency:
-    """How many small reads may be under way at once.
-
-    Attributes:
-        fixed: This many, always; None finds out what the store gives.
-        start: How many to begin with, unless the first reads show that fewer will do.
-        most: How many at most, up to 64.
-        most_bytes: Bytes that may be under way or wait for their turn; a larger object goes alone.
-
-    Raises:
-        ConfigError: A number that cannot work.
-    """
-
-    fixed: int | None = None
-    start: int = 8
-    most: int = 32
-    most_bytes: int = 64 << 20
-
-    def __post_init__(self) -> None:
-        numbers = (self.start, self.most) if self.fixed is None else (self.fixed,)
-        if not all(is_whole(number, 1) and number <= MOST_IN_FLIGHT for number in numbers):
-            raise ConfigError(
-                f"{self}: a number of reads at once lies between 1 and {MOST_IN_FLIGHT}"
-            )
-        if not is_whole(self.most_bytes, 1):
-            raise ConfigError(f"{self}: most_bytes must be at least 1")
-
-    @classmethod
-    def of(cls, value: int | Concurrency | None) -> Concurrency:
-        """Return what an argument `concurrency=` means: a fixed number, a record, or the default.
-
-        Raises:
-            ConfigError: A number that cannot work.
-        """
-        if value is None:
-            return cls()
-        return cls(fixed=value) if isinstance(value, int) else value
 
 
 class _Trial(Enum):

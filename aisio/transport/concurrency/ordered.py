@@ -34,8 +34,9 @@ from contextlib import suppress
 from typing import Generic, TypeVar
 
 from aisio.errors import StorageError, StoreTimeoutError
+from aisio.records import MOST_IN_FLIGHT
 from aisio.transport.concurrency.calls import Call, Feed
-from aisio.transport.concurrency.limit import MOST_IN_FLIGHT, Pace
+from aisio.transport.concurrency.limit import Pace
 from aisio.transport.concurrency.pending import Asked, answered_by, count_asked
 from aisio.transport.concurrency.threads import reading_threads
 from aisio.transport.http.connection_pool import ROOM_BYTES, RequestState

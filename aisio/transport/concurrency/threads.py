@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from queue import SimpleQueue
 
-from aisio.transport.concurrency.limit import MOST_IN_FLIGHT
+from aisio.records import MOST_IN_FLIGHT
 
 __all__ = ["ReadingThreads", "end_idle_threads", "reading_threads"]
 

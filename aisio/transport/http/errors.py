@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
 
 import requests
 from requests.utils import get_environ_proxies, select_proxy
@@ -25,6 +27,7 @@ from aisio.errors import (
     UnavailableError,
 )
 from aisio.escapes import one_line
+from aisio.wire.http1 import whole_number
 
 __all__ = [
     "FOREIGN",
@@ -149,3 +152,24 @@ def _innermost(error: BaseException) -> BaseException:
         if nested is None:
             return inner
         inner = nested
+
+
+_LONGEST_RETRY_AFTER_S = 24 * 3600.0
+
+
+def retry_after_s(headers: Mapping[str, str]) -> float | None:
+    """Read Retry-After: seconds, or a date, which is taken relative to the reply's own Date.
+
+    Source:
+        RFC 9110, section 10.2.3.
+    """
+    text = headers.get("Retry-After", "").strip()
+    seconds = whole_number(text)
+    if seconds is not None:
+        return min(float(seconds), _LONGEST_RETRY_AFTER_S)
+    try:
+        then = parsedate_to_datetime(text)
+        now = parsedate_to_datetime(headers.get("Date", ""))
+        return min(max(0.0, (then - now).total_seconds()), _LONGEST_RETRY_AFTER_S)
+    except (ValueError, TypeError, OverflowError):
+        return None

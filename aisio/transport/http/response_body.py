@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 from collections.abc import Mapping
 from contextlib import suppress
-from email.utils import parsedate_to_datetime
 from io import BytesIO
 from time import perf_counter
 from typing import TypeAlias
@@ -16,15 +15,14 @@ from urllib3.exceptions import HTTPError, ReadTimeoutError
 from aisio.errors import IntegrityError, StorageError, StoreTimeoutError, UnavailableError
 from aisio.records import ByteRange, ObjectInfo
 from aisio.transport.body import READ_PIECE_BYTES
-from aisio.transport.http.errors import reason_of
+from aisio.transport.http.errors import reason_of, retry_after_s
 from aisio.transport.http.response import PlainReply
 from aisio.transport.low_speed import HANDED_OVER_AFTER_S, LeastRate
-from aisio.wire.http1 import utf8_text, whole_number
+from aisio.wire.http1 import utf8_text
 from aisio.wire.messages import error_for, parse_content_range
 
 _LONGEST_ERROR_BYTES = 65536
 _LONGEST_ERROR_S = 5.0
-_LONGEST_RETRY_AFTER_S = 24 * 3600.0
 _DRAINED_BYTES = 64 * 1024
 _DRAINED_S = 1.0
 _ALL_BY_BYTES = 256 * 1024
@@ -275,21 +273,3 @@ def refuse_web_page(headers: Mapping[str, str], method: str, about: str) -> None
             f"wants a login, answers in place of AIStore",
             url=about,
         )
-
-
-def retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """Read Retry-After: seconds, or a date, which is taken relative to the reply's own Date.
-
-    Source:
-        RFC 9110, section 10.2.3.
-    """
-    text = headers.get("Retry-After", "").strip()
-    seconds = whole_number(text)
-    if seconds is not None:
-        return min(float(seconds), _LONGEST_RETRY_AFTER_S)
-    try:
-        then = parsedate_to_datetime(text)
-        now = parsedate_to_datetime(headers.get("Date", ""))
-        return min(max(0.0, (then - now).total_seconds()), _LONGEST_RETRY_AFTER_S)
-    except (ValueError, TypeError, OverflowError):
-        return None

@@ -10,15 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aisio.formats.tar import END_OF_ARCHIVE
-from aisio.gateway.archives.content import (
-    PIECE_BYTES,
-    ArchiveReader,
-    NewMember,
-    gathered,
-    pack,
-)
+from aisio.gateway.archives.content import ArchiveReader, NewMember, pack
 from aisio.gateway.archives.index import read_index
 from aisio.gateway.protocol.refusals import DamagedError, Refusal
+from aisio.gateway.storage.pieces import PIECE_BYTES, gathered
 from tests.gateway.archive_data import (
     MEMBERS,
     make_archive,

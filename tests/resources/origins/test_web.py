@@ -27,7 +27,7 @@ from aisio.errors import (
 from aisio.gateway import Gateway
 from aisio.resources.download.download import download
 from aisio.resources.download.partial import Partial
-from aisio.resources.origins.ngc.registry import plainly_told
+from aisio.resources.origins.https import plainly_told
 from aisio.resources.origins.store import url_origin
 from aisio.resources.origins.web import WebOrigin
 from aisio.testing.fault_proxy import Cut, FaultProxy, Stall, Status, Trickle

@@ -14,7 +14,8 @@ from aisio.errors import (
     ThrottledError,
     UnavailableError,
 )
-from aisio.transport.concurrency.limit import Concurrency, Pace
+from aisio.records import Concurrency
+from aisio.transport.concurrency.limit import Pace
 
 
 class Clock:

@@ -16,8 +16,8 @@ import pytest
 
 from aisio.client.client import Client
 from aisio.errors import NotFoundError, StorageError, ThrottledError
-from aisio.records import RetryPolicy, Settings
-from aisio.transport.concurrency.limit import Concurrency, Pace
+from aisio.records import Concurrency, RetryPolicy, Settings
+from aisio.transport.concurrency.limit import Pace
 from aisio.transport.concurrency.ordered import fetch_in_order
 from aisio.transport.concurrency.threads import end_idle_threads
 from aisio.transport.retries import Attempts, Waiter, retry

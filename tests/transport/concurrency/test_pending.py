@@ -26,10 +26,10 @@ from aisio.errors import (
     ThrottledError,
     UnavailableError,
 )
-from aisio.records import ByteRange, RetryPolicy, Settings, Timeouts
+from aisio.records import ByteRange, Concurrency, RetryPolicy, Settings, Timeouts
 from aisio.sources.resolve import source
 from aisio.transport.concurrency import ordered as in_flight
-from aisio.transport.concurrency.limit import Concurrency, Pace
+from aisio.transport.concurrency.limit import Pace
 from aisio.transport.concurrency.ordered import fetch_in_order
 from aisio.transport.concurrency.pending import Asked, answered_by, count_asked
 from aisio.transport.concurrency.threads import end_idle_threads
@@ -84,7 +84,7 @@ def test_another_read_does_not_take_it() -> None:
         asked = ask(found)
         with answered_by(asked):
             assert found.item.get(start=1, stop=3) == b"at"
-            assert found.item.client.bucket("b").object("c").get() == b"other"
+            assert found.client.bucket("b").object("c").get() == b"other"
         with answered_by(asked):
             assert found.item.get() == b"data"
         assert len(found.target.requests) == 4
@@ -95,7 +95,7 @@ def test_a_source_asks_for_what_it_reads(given: str | None) -> None:
     """Also where the objects are transformed, as its catalog or the reader says."""
     with nodes(DATA) as found:
         entry = NamedSource(tag="t/s", urls=("ais://b/a",), etl_name=None if given else "its")
-        one = source(entry, client=found.item.client)
+        one = source(entry, client=found.client)
         info = next(one.list())
         asked = one.ask(info, etl_name=given)
         assert asked is not None
@@ -189,7 +189,7 @@ def test_a_group_is_asked_for_ahead_and_read_by_one_thread() -> None:
     """Nothing is known of the size of the first, which goes alone; no thread is begun."""
     with nodes(*[DATA] * 40) as found:
         before = reading_threads()
-        results = found.item.client.bucket("b").objects(names(40)).get_all(concurrency=8)
+        results = found.client.bucket("b").objects(names(40)).get_all(concurrency=8)
         next(results)
         assert len(found.target.requests) == 1
         next(results)
@@ -205,7 +205,7 @@ def test_an_error_is_met_in_its_turn() -> None:
     checksum = {"Ais-Checksum-Type": "xxhash2", "Ais-Checksum-Value": "0"}
     wrong = Reply(200, b"data", checksum, only_for="/o2?provider=ais")
     with nodes(wrong, DATA, DATA) as found:
-        results = found.item.client.bucket("b").objects(names(3)).get_all(concurrency=3)
+        results = found.client.bucket("b").objects(names(3)).get_all(concurrency=3)
         assert [next(results)[1], next(results)[1]] == [b"data"] * 2
         with pytest.raises(IntegrityError, match="o2"):
             next(results)
@@ -215,7 +215,7 @@ def test_a_missing_object_is_missing_in_its_turn() -> None:
     """The proxy is asked for it as for any other."""
     missing = Reply(404, only_for="/o1?provider=ais")
     with nodes(missing, DATA, maps=2, by_proxy=(Reply(404),)) as found:
-        results = found.item.client.bucket("b").objects(names(2)).get_all(concurrency=2)
+        results = found.client.bucket("b").objects(names(2)).get_all(concurrency=2)
         next(results)
         with pytest.raises(NotFoundError, match="o1"):
             next(results)
@@ -225,14 +225,14 @@ def test_a_missing_object_is_missing_in_its_turn() -> None:
 def test_what_nobody_reads_any_more_is_cut() -> None:
     """Fifty iterations that end early leave no connection."""
     with nodes(*[DATA] * 1000) as found:
-        group = found.item.client.bucket("b").objects(names(20))
+        group = found.client.bucket("b").objects(names(20))
         gc.collect()
         before = open_files()
         for _ in range(50):
             results = group.get_all(concurrency=8)
             assert [next(results)[1] for _ in range(3)] == [b"data"] * 3
             del results
-        found.item.client.requests.close()
+        found.client.session.close()
         found.target.wait_for_ends()
         found.proxy.wait_for_ends()
         assert open_files() <= before  # what others left may have ended meanwhile
@@ -241,7 +241,7 @@ def test_what_nobody_reads_any_more_is_cut() -> None:
 def test_a_forked_copy_of_an_iteration_takes_no_answers() -> None:
     """They would be lost to the parent, which reads on."""
     with nodes(*[DATA] * 20) as found:
-        results = found.item.client.bucket("b").objects(names(20)).get_all(concurrency=4)
+        results = found.client.bucket("b").objects(names(20)).get_all(concurrency=4)
         next(results), next(results)
         pid = os.fork()
         if not pid:
@@ -260,7 +260,7 @@ def test_one_wait_is_enough_for_all_that_one_failure_struck() -> None:
     slowly = Reply(429, b"slowly", {"Retry-After": "1"})
     with nodes(DATA, *[slowly] * 7, *[DATA] * 7, attempts=2) as found:
         before = stats.totals()["retries"]
-        results = found.item.client.bucket("b").objects(names(8)).get_all(concurrency=8)
+        results = found.client.bucket("b").objects(names(8)).get_all(concurrency=8)
         assert [data for _, data in results] == [b"data"] * 8
         assert stats.totals()["retries"] - before == 1
         assert len(found.target.requests) == 1 + 7 + 7
@@ -459,7 +459,7 @@ def test_a_process_asks_for_no_more_than_it_may_read_at_once(
     """However many iterations lie about half read; what is beyond is read by threads."""
     monkeypatch.setattr(in_flight, "MOST_IN_FLIGHT", 10)
     with nodes(*[DATA] * 100) as found:
-        group = found.item.client.bucket("b").objects(names(20))
+        group = found.client.bucket("b").objects(names(20))
         iterations = [group.get_all(concurrency=8) for _ in range(3)]
         assert [next(one)[1] for one in iterations * 2] == [b"data"] * 6
         assert 8 <= count_asked() <= 10
@@ -473,7 +473,7 @@ def test_a_process_asks_for_no_more_than_it_may_read_at_once(
 def test_a_forked_child_keeps_nothing_open_that_was_asked_for() -> None:
     """Else a node would wait for it after the parent has long gone on."""
     with nodes(*[DATA] * 20) as found:
-        results = found.item.client.bucket("b").objects(names(20)).get_all(concurrency=4)
+        results = found.client.bucket("b").objects(names(20)).get_all(concurrency=4)
         next(results), next(results)
         found.target.wait_for_requests(1 + 4)
         held = open_files()

@@ -9,7 +9,7 @@ from itertools import count
 import pytest
 import requests
 
-from aisio.client.session import WorkerRequestClient
+from aisio.client.session import Session
 from aisio.errors import StoreTimeoutError
 from aisio.records import RetryPolicy, Settings, Timeouts
 from aisio.testing.fault_proxy import FaultProxy
@@ -94,11 +94,11 @@ def test_a_control_call_is_not_held_by_a_slow_head(
             monkeypatch.setenv("no_proxy", "")
             url = "http://cluster.invalid:8080"
         hasty = Timeouts(slow_s=1e-9)
-        client = WorkerRequestClient(Settings(url, timeouts=hasty, retry=RetryPolicy(attempts=1)))
+        client = Session(Settings(url, timeouts=hasty, retry=RetryPolicy(attempts=1)))
         with pytest.raises(StoreTimeoutError, match="within the read timeout"):
             client.call("GET", "/v1/x")
         client.close()
-        patient = WorkerRequestClient(Settings(url))
+        patient = Session(Settings(url))
         assert patient.call("GET", "/v1/x").body == b"ok"
         patient.close()
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from aisio.client.session import WorkerRequestClient
+from aisio.client.session import Session
 from aisio.errors import StoreTimeoutError, UnavailableError
 from aisio.records import RetryPolicy, Settings, Timeouts, TlsFiles
 from aisio.transport.http import connection_pool as plain_http
@@ -22,12 +22,12 @@ from tests.resources.certificates import make_authority
 OK = Reply(200, b"ok")
 
 
-def client_of(url: str, **changes: Any) -> WorkerRequestClient:
+def client_of(url: str, **changes: Any) -> Session:
     """Return a client that retries nothing itself."""
-    return WorkerRequestClient(Settings(url, **({"retry": RetryPolicy(attempts=1)} | changes)))
+    return Session(Settings(url, **({"retry": RetryPolicy(attempts=1)} | changes)))
 
 
-def stream(client: WorkerRequestClient) -> bytes:
+def stream(client: Session) -> bytes:
     """Ask for bytes."""
     return client.stream("GET", "/v1/x", about="ais://b/o").read()
 
@@ -83,7 +83,7 @@ def test_silence_on_a_kept_connection_is_not_sent_again() -> None:
         kept[0].close()
 
 
-def read_in_threads(client: WorkerRequestClient, threads: int) -> None:
+def read_in_threads(client: Session, threads: int) -> None:
     """Read once in each of some threads, one after the other; each one leaves."""
 
     def read() -> None:

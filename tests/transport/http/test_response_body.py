@@ -8,17 +8,13 @@ from contextlib import suppress
 import pytest
 import urllib3
 
-from aisio.client.session import WorkerRequestClient
+from aisio.client.session import Session
 from aisio.errors import NotFoundError, UnavailableError
 from aisio.records import Settings, Timeouts
 from aisio.transport.body import READ_PIECE_BYTES
 from aisio.transport.http.connection_pool import PlainPool
-from aisio.transport.http.response_body import (
-    ReplyBody,
-    let_go,
-    refusal,
-    retry_after_s,
-)
+from aisio.transport.http.errors import retry_after_s
+from aisio.transport.http.response_body import ReplyBody, let_go, refusal
 from tests.endless_server import Endless
 from tests.http_server import Reply, Server
 
@@ -148,7 +144,7 @@ def test_a_refusal_is_told_although_its_text_is_cut(body: bytes) -> None:
 def test_an_answer_without_an_end_is_cut(status: int) -> None:
     """A PUT goes by urllib3, which would read it on."""
     with Endless(status) as server:
-        client = WorkerRequestClient(Settings(server.url))
+        client = Session(Settings(server.url))
         with suppress(UnavailableError):
             let_go(client.exchange("PUT", server.url, headers={}, body=b"x", about="ais://b/o"))
         client.close()
@@ -158,7 +154,7 @@ def test_an_answer_without_an_end_is_cut(status: int) -> None:
 def test_a_reply_that_is_let_go_leaves_a_sound_connection() -> None:
     """The next request goes the same way."""
     with Server(*[Reply(200, b"x" * 1000)] * 2) as server:
-        client = WorkerRequestClient(Settings(server.url))
+        client = Session(Settings(server.url))
         for _ in range(2):
             let_go(client.exchange("PUT", server.url, headers={}, body=b"x", about="ais://b/o"))
         assert server.connections == 1

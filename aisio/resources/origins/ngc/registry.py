@@ -19,47 +19,35 @@ from __future__ import annotations
 import json
 import logging
 from base64 import b64encode
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from http.client import HTTPException
+from collections.abc import Mapping
 from time import perf_counter
 from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
-from urllib.parse import urlsplit
 
 import requests
-from urllib3.exceptions import HTTPError, MaxRetryError, ReadTimeoutError
 
 from aisio.errors import (
     AccessError,
-    AisioError,
-    ConfigError,
     NotFoundError,
     StorageError,
-    StoreTimeoutError,
     ThrottledError,
     UnavailableError,
 )
-from aisio.records import RetryPolicy, Timeouts
+from aisio.records import RetryPolicy
+from aisio.resources.origins.https import TIMEOUTS, HttpsSession, plainly_told
 from aisio.resources.origins.ngc.settings import NgcSettings
 from aisio.resources.origins.ngc.target import Kind, NgcTarget
-from aisio.transport.http.head_deadline import TimedAdapter, slowest_head_s
-from aisio.transport.http.response_body import retry_after_s
+from aisio.transport.http.errors import retry_after_s
 from aisio.transport.low_speed import LeastRate
 from aisio.transport.retries import Attempts, retry
-from aisio.version import __version__
 
 E = TypeVar("E", bound=StorageError)
 
 log = logging.getLogger(__name__)
 
-TIMEOUTS = Timeouts(connect_s=10.0, read_s=60.0)
-"""A registry far away, which may think before it answers."""
 
 _LONGEST_ANSWER_BYTES = 64 * 1024 * 1024
 _PIECE_BYTES = 64 * 1024
 _LONGEST_REASON = 300
-_CONNECTIONS = 10
-_CREDENTIALS = ("Authorization", "X-NGC-Guest-Token", "nv-ngc-org", "nv-ngc-team")
 
 
 class NgcKeyError(AccessError, ValueError):
@@ -81,42 +69,6 @@ class _Answer(NamedTuple):
     status: int
     headers: Mapping[str, str]
     body: bytes
-
-
-class HttpsSession(requests.Session):
-    """Sends credentials to the host that they are meant for, and nothing without TLS.
-
-    Args:
-        timeouts: Say how long the head of a reply may take from its first byte on.
-    """
-
-    def __init__(self, timeouts: Timeouts = TIMEOUTS) -> None:
-        super().__init__()
-        # Whatever ~/.netrc says: it would replace a key, and spoil a presigned URL.
-        self.auth = _as_it_is
-        self.headers["User-Agent"] = f"aisio/{__version__}"
-        del self.adapters["http://"]
-        self.mount("https://", TimedAdapter(_CONNECTIONS, slowest_head_s(timeouts)))
-
-    def get_redirect_target(self, resp: requests.Response) -> str | None:
-        """Return where a reply leads; one whose address is no text is closed."""
-        try:
-            return super().get_redirect_target(resp)
-        except ValueError:
-            resp.close()
-            raise
-
-    def rebuild_auth(
-        self, prepared_request: requests.PreparedRequest, response: requests.Response
-    ) -> None:
-        """Take all credentials off a request that is redirected to another host."""
-        if urlsplit(prepared_request.url or "").netloc != urlsplit(response.url).netloc:
-            for name in _CREDENTIALS:
-                prepared_request.headers.pop(name, None)
-
-
-def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    return request
 
 
 class Registry:
@@ -331,63 +283,6 @@ class Registry:
         if not isinstance(answer, dict):
             raise self.error("the answer is no JSON object; does a proxy or a login page answer?")
         return answer
-
-
-@contextmanager
-def plainly_told(about: str, url: str) -> Iterator[None]:
-    """Turn what `requests` raises into aisio's errors, without their texts, which hold whole URLs.
-
-    Args:
-        about: What was tried, with whom.
-        url: The error's `url`.
-    """
-    try:
-        yield
-    except AisioError:
-        raise
-    except requests.exceptions.SSLError as error:
-        raise AccessError(
-            f"{about}: TLS failed: {_innermost(error)}; set REQUESTS_CA_BUNDLE to the PEM file of "
-            "the authority to trust",
-            url=url,
-        ) from None
-    except (requests.Timeout, ReadTimeoutError):
-        raise StoreTimeoutError(f"{about}: no answer in time", url=url) from None
-    except requests.exceptions.InvalidSchema:
-        raise StorageError(f"{about}: it leads to an address that is not https", url=url) from None
-    except requests.TooManyRedirects:
-        raise StorageError(f"{about}: it redirects without end", url=url) from None
-    except requests.RequestException as error:
-        # Theirs that are also ValueErrors say that a URL or proxy cannot be meant: no retry helps.
-        kind = StorageError if isinstance(error, ValueError) else UnavailableError
-        raise kind(f"{about}: no answer: {_innermost(error)}", url=url) from None
-    except ValueError as error:
-        # Of an address that cannot be meant, as a redirect may have: urllib3's and Python's own.
-        raise StorageError(
-            f"{about}: it leads to an address that cannot be meant: {type(error).__name__}", url=url
-        ) from None
-    except (HTTPError, HTTPException) as error:
-        raise UnavailableError(
-            f"{about}: the answer broke off: {type(error).__name__}", url=url
-        ) from None
-    except OSError as error:
-        raise ConfigError(f"{about}: REQUESTS_CA_BUNDLE cannot be used: {error}") from None
-
-
-def _innermost(error: BaseException) -> str:
-    """Name the innermost cause: the outer ones hold the URL, with its query."""
-    inner: BaseException = error
-    while True:
-        causes = (getattr(inner, "reason", None), *inner.args)
-        nested = next((cause for cause in causes if isinstance(cause, BaseException)), None)
-        if nested is None:
-            break
-        inner = nested
-    if isinstance(inner, (requests.RequestException, MaxRetryError)):
-        return type(inner).__name__
-    # A reply that is no HTTP is quoted in some, with whatever characters it has.
-    text = str(inner)[:_LONGEST_REASON]
-    return f"{type(inner).__name__}: {text if text.isprintable() else ascii(text)}"
 
 
 def _reason_of(body: bytes) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -18,13 +17,12 @@ from aisio.errors import (
     UnavailableError,
 )
 from aisio.resources.origins.body_reply import PromptBody
-from aisio.resources.origins.ngc.registry import TIMEOUTS, HttpsSession, plainly_told
-from aisio.transport.http.response_body import MeasuredBody, retry_after_s
+from aisio.resources.origins.https import TIMEOUTS, HttpsSession, plainly_told, span_of
+from aisio.transport.http.errors import retry_after_s
+from aisio.transport.http.response_body import MeasuredBody
 from aisio.transport.low_speed import LeastRate
 
 # int() refuses more than 4,300 digits; no file has more than 18.
-_LENGTH = re.compile(r"\d{1,18}", re.ASCII)
-_CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -167,42 +165,6 @@ def _span(
             url=file.url,
         )
     return begins, file.size_bytes if size is None else size
-
-
-def span_of(
-    response: requests.Response, start: int, about: str, url: str
-) -> tuple[int, int | None] | None:
-    """Return the byte that a reply begins at, and the size of the whole, where that is told.
-
-    Some servers send a part with status 200, told by its Content-Range alone: it counts as a part.
-
-    Returns:
-        None: The status is neither 200 nor 206.
-
-    Raises:
-        IntegrityError: The reply is of other bytes than all from `start` on, or all.
-    """
-    length = response.headers.get("Content-Length", "")
-    promised = int(length) if _LENGTH.fullmatch(length) else None
-    told = response.headers.get("Content-Range", "")
-    if response.status_code == 200 and (not told or _size_of_range(told, 0) == promised):
-        return 0, promised
-    if response.status_code not in (200, 206):
-        return None
-    size = _size_of_range(told, start)
-    if size is None or promised not in (None, size - start):
-        raise IntegrityError(
-            f"{about}: asked for all from byte {start} on, got {(told, length)}", url=url
-        )
-    return start, size
-
-
-def _size_of_range(text: str, start: int) -> int | None:
-    """Return the size of the whole where a Content-Range is all from a byte on; else None."""
-    match = _CONTENT_RANGE.fullmatch(text)
-    if not match or int(match[1]) != start or match[3] not in ("*", str(int(match[2]) + 1)):
-        return None
-    return int(match[2]) + 1
 
 
 def _refusal(response: requests.Response, url: str, about: str) -> StorageError:

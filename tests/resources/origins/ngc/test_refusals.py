@@ -20,8 +20,8 @@ from aisio.errors import (
     StoreTimeoutError,
     UnavailableError,
 )
+from aisio.resources.origins.https import plainly_told
 from aisio.resources.origins.ngc.origin import NgcOrigin
-from aisio.resources.origins.ngc.registry import plainly_told
 from tests.resources.ngc_origin import QUICKLY, TARGET, origin, read
 from tests.resources.ngc_server import Fault, NgcServer
 
