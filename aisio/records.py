@@ -206,7 +206,7 @@ class Settings:
             raise ConfigError("the token holds blanks, control characters or non-ASCII characters")
 
 
-MOST_IN_FLIGHT = 64
+MAX_CONCURRENT_READS = 64
 """No process has more threads that read than this, nor asks for more objects ahead, but for the few
 that threads ask for at the same moment."""
 
@@ -232,9 +232,9 @@ class Concurrency:
 
     def __post_init__(self) -> None:
         numbers = (self.start, self.most) if self.fixed is None else (self.fixed,)
-        if not all(is_whole(number, 1) and number <= MOST_IN_FLIGHT for number in numbers):
+        if not all(is_whole(number, 1) and number <= MAX_CONCURRENT_READS for number in numbers):
             raise ConfigError(
-                f"{self}: a number of reads at once lies between 1 and {MOST_IN_FLIGHT}"
+                f"{self}: a number of reads at once lies between 1 and {MAX_CONCURRENT_READS}"
             )
         if not is_whole(self.most_bytes, 1):
             raise ConfigError(f"{self}: most_bytes must be at least 1")

@@ -161,7 +161,7 @@ def _begin_anew() -> None:
 os.register_at_fork(after_in_child=_begin_anew)
 
 
-def here() -> Counters:
+def thread_counters() -> Counters:
     """Return this thread's counters."""
     try:
         counters: Counters = _process.local.counters
@@ -173,7 +173,7 @@ def here() -> Counters:
 @contextmanager
 def waiting(url: str, stage: str) -> Iterator[Counters]:
     """Count the time of a block, in which this thread waits for bytes of a URL, as a stage."""
-    counters = here()
+    counters = thread_counters()
     counters.blocked_since = started = time.perf_counter()
     counters.blocked_on = url
     try:

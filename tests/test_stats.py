@@ -24,7 +24,7 @@ def test_threads_count_on_their_own_and_sums_hold_after_they_end() -> None:
 
     def work() -> None:
         for _ in range(1000):
-            stats.here().requests += 1
+            stats.thread_counters().requests += 1
 
     for _ in range(3):
         threads = [threading.Thread(target=work) for _ in range(4)]
@@ -50,8 +50,8 @@ class Interrupted(list[stats.Counters]):
 @pytest.mark.parametrize("asks", [stats.totals, lambda: stats._process.enter()])
 def test_a_signal_handler_may_ask_for_the_sums(asks: Callable[[], object]) -> None:
     """Also where it interrupts who adds them up; what it is told is whole."""
-    stats.here()
-    others = [threading.Thread(target=lambda: setattr(stats.here(), "requests", 7))]
+    stats.thread_counters()
+    others = [threading.Thread(target=lambda: setattr(stats.thread_counters(), "requests", 7))]
     others[0].start()
     others[0].join()
     process, before = stats._process, stats.totals()["requests"]
@@ -72,7 +72,7 @@ def test_a_signal_handler_may_ask_for_the_sums(asks: Callable[[], object]) -> No
 
 def test_a_forked_child_begins_at_zero() -> None:
     """What the parent did is the parent's; its counters would be counted twice."""
-    stats.here().requests += 5
+    stats.thread_counters().requests += 5
     receiver, sender = os.pipe()
     child = os.fork()
     if not child:
@@ -86,7 +86,7 @@ def test_a_forked_child_begins_at_zero() -> None:
 
 def test_whoever_waits_too_long_is_named(caplog: pytest.LogCaptureFixture) -> None:
     """URL, age and stack."""
-    counters = stats.here()
+    counters = stats.thread_counters()
     counters.blocked_on, counters.blocked_since = "ais://b/slow", 0.0
     try:
         assert stats.stalled(5.0, now=4.0) == []
@@ -117,7 +117,7 @@ def told() -> Iterator[Told]:
     """Listen to the watchdog, while this thread waits for bytes."""
     handler = Told()
     logging.getLogger("aisio.stats").addHandler(handler)
-    counters = stats.here()
+    counters = stats.thread_counters()
     counters.blocked_on, counters.blocked_since, counters.told_since = "ais://b/slow", 0.0, -1.0
     yield handler
     counters.blocked_on = ""
@@ -165,7 +165,7 @@ def test_a_forked_child_watches_as_its_parent_does() -> None:
     with stats.watch(7.0):
         child = os.fork()
         if not child:
-            stats.here()
+            stats.thread_counters()
             told = f"{stats.watched_after_s()} {threading.enumerate()[-1].name}"
             os.write(sender, told.encode())
             os._exit(0)
@@ -209,8 +209,8 @@ reader = InMemoryMetricReader()
 metrics.set_meter_provider(MeterProvider([reader]))
 from aisio import stats
 
-stats.here().requests += 3
-stats.here().bytes_read += 1000
+stats.thread_counters().requests += 3
+stats.thread_counters().bytes_read += 1000
 [resource] = reader.get_metrics_data().resource_metrics
 found = {m.name: (m.unit, m.data.data_points[0].value) for m in resource.scope_metrics[0].metrics}
 print(found["aisio.requests"], found["aisio.bytes_read"], len(found) == len(stats.FIELDS))
@@ -229,7 +229,7 @@ def test_other_packages_of_opentelemetry_are_not_its_api() -> None:
         "import sys; sys.meta_path.insert(0, type('No', (), {'find_spec': staticmethod("
         "lambda name, *_: (_ for _ in ()).throw(ImportError(name)) "
         "if name == 'opentelemetry.metrics' else None)}))\n"
-        "from aisio import stats; stats.here(); print('read')"
+        "from aisio import stats; stats.thread_counters(); print('read')"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert (done.stdout, done.returncode) == ("read\n", 0), done.stderr

@@ -33,14 +33,14 @@ from aisio.errors import (
 )
 from aisio.formats.checksums import new_hasher
 from aisio.records import Concurrency, ObjectInfo
-from aisio.stats import here
-from aisio.transport.concurrency.limit import Pace
+from aisio.stats import thread_counters
+from aisio.transport.concurrency.limit import AdaptiveLimit
 from aisio.transport.concurrency.ordered import fetch_in_order
-from aisio.transport.concurrency.pending import Asked
+from aisio.transport.concurrency.pending import PendingGet
 from aisio.transport.http.errors import never_connected
-from aisio.transport.http.response import PlainReply
+from aisio.transport.http.response import Response
 from aisio.transport.http.response_body import OpenReply
-from aisio.transport.low_speed import LeastRate
+from aisio.transport.low_speed import LowSpeedLimit
 from aisio.urls import ObjectUrl
 from aisio.wire.batch import (
     BatchEntry,
@@ -89,7 +89,7 @@ class _Wanted(NamedTuple):
         started = perf_counter()
         hasher.update(data)
         is_same = hasher.hexdigest() == info.checksum.value.lower()
-        here().verify_s += perf_counter() - started
+        thread_counters().verify_s += perf_counter() - started
         return is_same
 
 
@@ -119,14 +119,18 @@ def get_batch(
     if missing not in ("raise", "skip", "none"):
         raise ConfigError(f"get-batch: missing={missing!r}; expected raise, skip or none")
     wanted = [_wanted(item) for item in items]
-    pace = Pace(Concurrency.of(concurrency))
+    pace = AdaptiveLimit(Concurrency.of(concurrency))
     alone = _Alone(session, missing, bucket_exists)
     found = _read_all(session, wanted, options, alone, pace)
     return (one for one in found if one[1] is not None or missing == "none")
 
 
 def _read_all(
-    session: Session, wanted: list[_Wanted], options: BatchOptions, alone: _Alone, pace: Pace
+    session: Session,
+    wanted: list[_Wanted],
+    options: BatchOptions,
+    alone: _Alone,
+    pace: AdaptiveLimit,
 ) -> Iterator[_Found]:
     given = 0
     if wanted:
@@ -140,7 +144,7 @@ def _read_all(
     yield from fetch_in_order(
         wanted[given:],
         alone.read,
-        ask=alone.ask,
+        send_ahead=alone.send_ahead,
         pace=pace,
         size_of=lambda one: one.info.size_bytes if one.is_whole else one.entry.length or None,
         result_bytes=lambda found: len(found[1] or b""),
@@ -197,9 +201,9 @@ class _Alone:
             )
         return msgspec.structs.replace(one.info, size_bytes=len(data)), data
 
-    def ask(self, one: _Wanted) -> Asked | None:
+    def send_ahead(self, one: _Wanted) -> PendingGet | None:
         """Send the request of a later `read`, of a whole object."""
-        return Object(self._session, one.entry.url).ask() if one.is_whole else None
+        return Object(self._session, one.entry.url).send_ahead() if one.is_whole else None
 
     def _may_be_missing(self, url: ObjectUrl) -> bool:
         """Tell whether to pass over it: never where all of its bucket would be passed over."""
@@ -233,9 +237,9 @@ def _from_archive(
         return
     try:
         timeouts = session.settings.timeouts
-        archive = _Archive(response, entries, options, about, LeastRate.of(timeouts))
+        archive = _Archive(response, entries, options, about, LowSpeedLimit.of(timeouts))
         # urllib3 waits until a piece is full: over a slow line that takes as long as a pause.
-        patience_s = timeouts.read_s if isinstance(response, PlainReply) else None
+        patience_s = timeouts.read_s if isinstance(response, Response) else None
         yield from _Framing(archive, about, patience_s).payloads()
     except StoreTimeoutError as error:
         _leave(session, about, error)

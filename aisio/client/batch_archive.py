@@ -13,9 +13,9 @@ from aisio.errors import (
 )
 from aisio.formats.decompress import Decompressed, ReadIntoStream
 from aisio.formats.tar import NEED_DATA, TarMember, TarParser
-from aisio.stats import here, waiting
+from aisio.stats import thread_counters, waiting
 from aisio.transport.http.response_body import MeasuredBody, OpenReply, ReplyBody
-from aisio.transport.low_speed import LeastRate
+from aisio.transport.low_speed import LowSpeedLimit
 from aisio.wire.batch import (
     BatchEntry,
     BatchMatcher,
@@ -77,11 +77,11 @@ class _Archive:
         entries: list[BatchEntry],
         options: BatchOptions,
         about: str,
-        least_rate: LeastRate | None,
+        low_speed: LowSpeedLimit | None,
     ) -> None:
         self._entries = entries
         self._matcher: BatchMatcher | None = None
-        reply = MeasuredBody(ReplyBody(response, about), least_rate, about)
+        reply = MeasuredBody(ReplyBody(response, about), low_speed, about)
         stream: ReadIntoStream = reply
         self._part: _ArchivePart | None = None
         if not options.streaming:
@@ -185,4 +185,4 @@ class _Framing:
             self._parser.finish()
 
     def _count(self) -> None:
-        here().parse_s += perf_counter() - self._parsing_since
+        thread_counters().parse_s += perf_counter() - self._parsing_since

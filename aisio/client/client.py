@@ -25,7 +25,7 @@ from aisio.errors import (
 )
 from aisio.limits import is_positive, is_whole
 from aisio.records import Concurrency, ObjectInfo, RetryPolicy, Settings, Timeouts, TlsFiles
-from aisio.transport.concurrency.limit import Pace
+from aisio.transport.concurrency.limit import AdaptiveLimit
 from aisio.transport.concurrency.ordered import fetch_in_order
 from aisio.urls import ALIASES, Namespace, ObjectUrl
 from aisio.wire import messages
@@ -440,7 +440,7 @@ class ObjectGroup:
         return fetch_in_order(
             self,
             Object.get_with_info,
-            ask=Object.ask,
-            pace=Pace(Concurrency.of(concurrency)),
+            send_ahead=Object.send_ahead,
+            pace=AdaptiveLimit(Concurrency.of(concurrency)),
             result_bytes=lambda found: len(found[1]),
         )

@@ -12,7 +12,7 @@ import requests
 from aisio.errors import IntegrityError, StorageError
 from aisio.transport.http.errors import retry_after_s
 from aisio.transport.http.response_body import refuse_web_page
-from aisio.transport.low_speed import LeastRate
+from aisio.transport.low_speed import LowSpeedLimit
 from aisio.wire.http1 import utf8_text
 from aisio.wire.messages import error_for
 
@@ -35,7 +35,7 @@ class Reply(NamedTuple):
 
 def read_whole(
     response: requests.Response,
-    least_rate: LeastRate | None,
+    low_speed: LowSpeedLimit | None,
     what: str,
     most_bytes: int = MOST_BYTES,
 ) -> bytes:
@@ -43,7 +43,7 @@ def read_whole(
 
     Args:
         response: The open reply.
-        least_rate: What it must give while it is waited for; None for anything.
+        low_speed: What it must give while it is waited for; None for anything.
         what: Was asked for.
         most_bytes: How large it may be.
 
@@ -69,10 +69,10 @@ def read_whole(
         body.write(piece)
         if body.tell() > most_bytes:
             raise IntegrityError(f"{what}: the reply has more than {most_bytes:,} bytes")
-        if least_rate is not None:
-            least_rate.add(len(piece), perf_counter() - started)
-            if least_rate.is_missed():
-                raise least_rate.error(what)
+        if low_speed is not None:
+            low_speed.add(len(piece), perf_counter() - started)
+            if low_speed.is_missed():
+                raise low_speed.error(what)
 
 
 def check_status(reply: Reply, method: str, about: str) -> None:

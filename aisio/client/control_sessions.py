@@ -5,7 +5,7 @@ from __future__ import annotations
 import requests
 
 from aisio.records import Settings
-from aisio.transport.http.head_deadline import TimedAdapter, slowest_head_s
+from aisio.transport.http.head_deadline import HeadDeadlineAdapter, slowest_head_s
 from aisio.transport.http.tls_files import check_tls_files
 
 __all__ = ["new_session"]
@@ -20,7 +20,7 @@ def new_session(settings: Settings) -> requests.Session:
     tls = settings.tls
     check_tls_files(tls, settings.endpoint)
     session = _Session()
-    adapter = TimedAdapter(settings.pool_size, slowest_head_s(settings.timeouts))
+    adapter = HeadDeadlineAdapter(settings.pool_size, slowest_head_s(settings.timeouts))
     session.mount("http://", adapter)
     session.mount("https://", adapter)
     session.verify = tls.ca_file if tls.verify and tls.ca_file else tls.verify

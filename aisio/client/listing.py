@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from aisio.client.session import Session
 from aisio.errors import StorageError
 from aisio.records import ObjectInfo
-from aisio.transport.retries import RETRIED
+from aisio.transport.retries import RETRYABLE
 from aisio.urls import ObjectUrl
 from aisio.wire import messages
 from aisio.wire.listing import Page, enclosing_range, list_message, parse_page
@@ -130,7 +130,7 @@ def _moves_objects(requests: Session, url: ObjectUrl) -> bool:
             "GET", "/v1/cluster", query={"what": "running_all"}, message={}, about=str(url)
         )
     except StorageError as error:
-        if isinstance(error, RETRIED):
+        if isinstance(error, RETRYABLE):
             raise
         _log.debug("listing %s: it is not known whether the cluster rebalances: %s", url, error)
         return False

@@ -17,15 +17,15 @@ from aisio.files import replaced_when_done
 from aisio.formats.checksums import HASHERS, new_hasher
 from aisio.records import ByteRange, Checksum, ObjectInfo, same_version
 from aisio.transport.body import Body
-from aisio.transport.concurrency.pending import Asked
+from aisio.transport.concurrency.pending import PendingGet
 from aisio.transport.http.response_body import (
     OpenReply,
     ReplyBody,
     checked_length,
-    let_go,
+    drain_and_release,
     refuse_web_page,
 )
-from aisio.transport.low_speed import LeastRate
+from aisio.transport.low_speed import LowSpeedLimit
 from aisio.transport.parallel import read_bytes, read_out
 from aisio.transport.payload import HashedPayload, Payload, PutData
 from aisio.transport.retries import Attempts
@@ -161,15 +161,15 @@ class Object:
         """
         return self._read(lambda attempts: self._open(None, None, attempts))
 
-    def ask(
+    def send_ahead(
         self, byte_range: ByteRange | None = None, *, etl_name: str | None = None
-    ) -> Asked | None:
+    ) -> PendingGet | None:
         """Send the request for the object, or a range, whose answer is read later.
 
         None where that cannot be: over https, and where no target is known.
         """
         headers = {"Range": str(byte_range)} if byte_range else None
-        return Router(self.session).ask(self.url, self._query(etl_name), headers)
+        return Router(self.session).send_ahead(self.url, self._query(etl_name), headers)
 
     def get_member(self, archpath: str) -> bytes:
         """Read one file of this object, which is an archive; only its length can be verified.
@@ -278,7 +278,7 @@ class Object:
         if etl_name:
             # The checksum is of the stored object, and a transformation cannot be gone on with.
             size = checked_length(response, byte_range, info) if byte_range else info.size_bytes
-            return Body(raw, info, size, least_rate=rate)
+            return Body(raw, info, size, low_speed=rate)
         if byte_range:
             size = checked_length(response, byte_range, info)
             span = ByteRange(byte_range.start, byte_range.start + size)
@@ -304,15 +304,15 @@ class Object:
         query = messages.bucket_query(self.url)
         return query | {"etl_name": etl_name} if etl_name else query
 
-    def _least_rate(self) -> LeastRate | None:
-        return LeastRate.of(self.session.settings.timeouts)
+    def _least_rate(self) -> LowSpeedLimit | None:
+        return LowSpeedLimit.of(self.session.settings.timeouts)
 
     def _open_member(self, archpath: str) -> Body:
         query = messages.bucket_query(self.url) | {"archpath": archpath}
         response = self._send("GET", query)
         info = messages.parse_object_headers(response.headers, self.url)
         raw, rate = ReplyBody(response, f"{self.url}/{archpath}"), self._least_rate()
-        return Body(raw, info, info.size_bytes, least_rate=rate)
+        return Body(raw, info, info.size_bytes, low_speed=rate)
 
     def reopen(self, info: ObjectInfo, byte_range: ByteRange) -> ReplyBody:
         """Open a range of the very object that an earlier answer was about.
@@ -352,14 +352,14 @@ class Object:
         response = requests.exchange(
             "PUT", hand_over.url, headers=hand_over.headers, body=sent.chunks(), about=str(self.url)
         )
-        let_go(response)
+        drain_and_release(response)
         if response.status >= 300:
             raise StorageError(
                 f"PUT {self.url}: the node that was to take the data answered {response.status}: "
                 f"nothing was stored",
                 url=str(self.url),
             )
-        Router(requests).heed(self.url, hand_over.url)
+        Router(requests).check_placement(self.url, hand_over.url)
         stored = self._info(response)
         sent.check(stored.checksum, str(self.url))
         return msgspec.structs.replace(stored, size_bytes=size)

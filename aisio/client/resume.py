@@ -9,8 +9,8 @@ from aisio.errors import StorageError
 from aisio.records import ByteRange, ObjectInfo
 from aisio.transport.body import Body
 from aisio.transport.http.response_body import ReplyBody
-from aisio.transport.low_speed import LeastRate
-from aisio.transport.retries import RETRIED, Attempts
+from aisio.transport.low_speed import LowSpeedLimit
+from aisio.transport.retries import RETRYABLE, Attempts
 
 __all__ = ["Resume"]
 
@@ -61,10 +61,10 @@ class Resume:
         resume = Resume(session, self._reopen_part, self._info, part, session.attempts(), stopped)
         try:
             raw = self._reopen_part(self._info, part)
-        except RETRIED as error:
+        except RETRYABLE as error:
             raw = resume._reopen(part, error)
-        rate = LeastRate.of(session.settings.timeouts)
-        return Body(raw, self._info, stop - start, resume=resume, least_rate=rate)
+        rate = LowSpeedLimit.of(session.settings.timeouts)
+        return Body(raw, self._info, stop - start, resume=resume, low_speed=rate)
 
     def leave(self) -> None:
         """See `aisio.transport.body.Parts`."""
@@ -93,6 +93,6 @@ class Resume:
                 break
             try:
                 return self._reopen_part(self._info, part)
-            except RETRIED as again:
+            except RETRYABLE as again:
                 error = again
         raise error

@@ -23,16 +23,16 @@ from math import inf
 from aisio.client.session import Session
 from aisio.errors import AccessError, IntegrityError, NotFoundError, StorageError
 from aisio.transport.concurrency.pending import (
-    Asked,
-    Question,
-    Sent,
-    answer_to,
+    GetKey,
+    PendingGet,
+    SentRequest,
+    claim,
 )
-from aisio.transport.http.connection_pool import PlainRequest
+from aisio.transport.http.connection_pool import Request
 from aisio.transport.http.errors import never_connected
-from aisio.transport.http.response_body import OpenReply, let_go
+from aisio.transport.http.response_body import OpenReply, drain_and_release
 from aisio.transport.http.urls import REDIRECTS, origin_of, query_text
-from aisio.transport.retries import RETRIED, MissingForNowError, NeverReachedError
+from aisio.transport.retries import RETRYABLE, MissingForNowError, NeverReachedError
 from aisio.urls import ObjectUrl
 from aisio.wire.messages import object_path
 from aisio.wire.placement import ClusterMap, Target, parse_cluster_map
@@ -117,7 +117,7 @@ class Router:
         Raises:
             StorageError: Status 400 or above, no answer, or no connection.
         """
-        sent = answer_to(Question(self._requests, url, query, headers)) if method == "GET" else None
+        sent = claim(GetKey(self._requests, url, query, headers)) if method == "GET" else None
         request = sent.request if sent is not None else None
         target = sent.target if sent is not None else self._target_of(url)
         if target is not None:
@@ -125,7 +125,7 @@ class Router:
                 response = self._at(target, method, url, query, headers, request)
                 if response.status not in REDIRECTS:
                     return response
-                let_go(response)
+                drain_and_release(response)
             except StorageError as error:
                 if not self._proxy_knows_better(error, target):
                     raise
@@ -141,9 +141,9 @@ class Router:
                 status=error.status,
             ) from error
 
-    def ask(
+    def send_ahead(
         self, url: ObjectUrl, query: Mapping[str, str], headers: Mapping[str, str] | None = None
-    ) -> Asked | None:
+    ) -> PendingGet | None:
         """Send a GET whose answer `open` is to read later; None where it cannot be sent ahead.
 
         It can where plain http leads to the node that has the object: a target, or a gateway. What
@@ -170,9 +170,9 @@ class Router:
             return None
         if request is None:
             return None
-        return Asked(Question(self._requests, url, query, headers), Sent(target, request))
+        return PendingGet(GetKey(self._requests, url, query, headers), SentRequest(target, request))
 
-    def heed(self, url: ObjectUrl, address: str) -> None:
+    def check_placement(self, url: ObjectUrl, address: str) -> None:
         """Compare the map with where the proxy has just sent a PUT; read it again if they differ.
 
         Else reads of what was written would go to a node that may have an older version.
@@ -212,7 +212,7 @@ class Router:
         url: ObjectUrl,
         query: Mapping[str, str],
         headers: Mapping[str, str] | None,
-        request: PlainRequest | None,
+        request: Request | None,
     ) -> OpenReply:
         if request is not None:
             return self._requests.answer(request, target.endpoint, about=str(url))
@@ -231,7 +231,7 @@ class Router:
         url: ObjectUrl,
         query: Mapping[str, str],
         headers: Mapping[str, str] | None,
-        request: PlainRequest | None,
+        request: Request | None,
     ) -> OpenReply:
         return self._requests.stream(
             method, object_path(url), query=query, headers=headers, about=str(url), sent=request
@@ -301,7 +301,7 @@ class Router:
             if isinstance(error, IntegrityError):
                 _log.warning("%s; objects are read by way of the proxy", error)
             # Once: a map that can never be read tells nothing.
-            if before is not None and not before.failed and isinstance(error, RETRIED):
+            if before is not None and not before.failed and isinstance(error, RETRYABLE):
                 _changed_at[self._endpoint] = self._now()
             return self._remember(before.map if before else None, failed=True)
 

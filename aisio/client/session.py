@@ -29,21 +29,21 @@ from aisio.client.control_sessions import new_session
 from aisio.client.first_contact import FirstContact
 from aisio.errors import AisioError, NotFoundError, StorageError
 from aisio.records import Settings
-from aisio.stats import here, waiting
-from aisio.transport.http.connection_pool import PlainRequest
+from aisio.stats import thread_counters, waiting
+from aisio.transport.http.connection_pool import Request
 from aisio.transport.http.errors import FOREIGN, translation
 from aisio.transport.http.pools import Pool, Pools, keep_headers
-from aisio.transport.http.response_body import OpenReply, let_go, refusal
+from aisio.transport.http.response_body import OpenReply, drain_and_release, refusal
 from aisio.transport.http.urls import (
     REDIRECTS,
     Hop,
-    halves,
     host_of,
     origin_of,
     query_text,
     redirected,
+    split_target,
 )
-from aisio.transport.low_speed import LeastRate
+from aisio.transport.low_speed import LowSpeedLimit
 from aisio.transport.retries import (
     WALL_CLOCK,
     Attempts,
@@ -206,7 +206,7 @@ class Session:
                 self._first_contact.make()
                 if response.status_code in REDIRECTS:
                     return Reply(response.status_code, response.headers, b"")
-                body = read_whole(response, LeastRate.of(limits), f"{method} {about}")
+                body = read_whole(response, LowSpeedLimit.of(limits), f"{method} {about}")
         return Reply(response.status_code, response.headers, body)
 
     def delete(
@@ -246,7 +246,7 @@ class Session:
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
         about: str = "",
-        sent: PlainRequest | None = None,
+        sent: Request | None = None,
     ) -> OpenReply:
         """Open a reply whose body the caller reads; one attempt, redirects followed.
 
@@ -264,7 +264,7 @@ class Session:
                 response = self.exchange(method, target, headers=along, body=body, about=about)
             if response.status not in REDIRECTS:
                 return response
-            let_go(response)
+            drain_and_release(response)
             target, along = redirected(Hop(target, along), response.status, response.headers, about)
         raise _lost(method, target, about)
 
@@ -306,17 +306,17 @@ class Session:
         Raises:
             StorageError: Status 400 or above, no answer, or no connection.
         """
-        here().requests += 1
+        thread_counters().requests += 1
         return self._opened(partial(self._exchange, method, url, headers, body), method, url, about)
 
-    def answer(self, request: PlainRequest, url: str, *, about: str) -> OpenReply:
+    def answer(self, request: Request, url: str, *, about: str) -> OpenReply:
         """Return the open reply to what `send` has sent to a host; errors as for `exchange`."""
         return self._opened(request.reply, "GET", url, about)
 
     def _opened(
         self, wait: Callable[[], OpenReply], method: str, url: str, about: str
     ) -> OpenReply:
-        counters = here()
+        counters = thread_counters()
         counters.blocked_since = started = perf_counter()
         counters.blocked_on = about
         connecting_s = counters.connect_s
@@ -335,7 +335,7 @@ class Session:
             counters.wait_s += perf_counter() - started - (counters.connect_s - connecting_s)
         return response
 
-    def send(self, url: str, *, headers: Mapping[str, str], about: str) -> PlainRequest | None:
+    def send(self, url: str, *, headers: Mapping[str, str], about: str) -> Request | None:
         """Send a GET whose answer `answer` is to read later; None where it cannot wait.
 
         It can where plain http leads straight to the host.
@@ -343,8 +343,8 @@ class Session:
         Raises:
             StorageError: No connection.
         """
-        origin, target = halves(url)
-        counters = here()
+        origin, target = split_target(url)
+        counters = thread_counters()
         before = counters.blocked_on, counters.blocked_since  # of a read that has just failed
         counters.blocked_on, counters.blocked_since = about, perf_counter()
         try:
@@ -366,7 +366,7 @@ class Session:
         return self._pools.find(origin) or self._pools.open(origin, url, self.http_session)
 
     def _exchange(self, method: str, url: str, headers: Mapping[str, str], body: Any) -> OpenReply:
-        origin, target = halves(url)
+        origin, target = split_target(url)
         pool = self._pool(origin, url)
         if pool.plain is not None and method in ("GET", "HEAD"):
             return pool.plain.urlopen(method, target, headers, body)

@@ -30,9 +30,9 @@ from aisio.sources.resolve import source
 from aisio.stores import AisStore, DirectSettings, Store, store_for
 from aisio.stores.tar import TarStore
 from aisio.transport.body import Body
-from aisio.transport.concurrency.limit import Pace
+from aisio.transport.concurrency.limit import AdaptiveLimit
 from aisio.transport.concurrency.ordered import fetch_in_order
-from aisio.transport.concurrency.pending import Asked
+from aisio.transport.concurrency.pending import PendingGet
 from aisio.urls import ObjectUrl
 from aisio.wire.messages import is_object_http_url, parse_object_http_url
 
@@ -197,8 +197,8 @@ class AISFileLoader(_ByEpochs, IterDataPipe[tuple[str, StreamWrapper]]):
         bodies = fetch_in_order(
             self._epoch(self.source_datapipe, may_be_empty=True),
             lambda url: (url, self._open(url)),
-            ask=self._ask,
-            pace=Pace(self._concurrency),
+            send_ahead=self._ask,
+            pace=AdaptiveLimit(self._concurrency),
             result_bytes=_body_bytes,
             by_threads=False,
         )
@@ -206,11 +206,11 @@ class AISFileLoader(_ByEpochs, IterDataPipe[tuple[str, StreamWrapper]]):
             # Without a buffer, a line would be read byte by byte.
             yield url, Stream(io.BufferedReader(body, _BUFFER_BYTES))
 
-    def _ask(self, text: str) -> Asked | None:
+    def _ask(self, text: str) -> PendingGet | None:
         place = self._place(text)
         if place.archive is not None:
             return None
-        return place.store.ask(place.url, etl_name=place.etl_name)
+        return place.store.send_ahead(place.url, etl_name=place.etl_name)
 
     def _open(self, text: str) -> Body:
         place = self._place(text)

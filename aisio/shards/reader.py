@@ -38,7 +38,7 @@ from aisio.formats.tar import (
     TarParser,
 )
 from aisio.shards.samples import Sample, split_name
-from aisio.stats import here
+from aisio.stats import thread_counters
 
 __all__ = ["ShardPass", "read_samples"]
 
@@ -110,7 +110,7 @@ class ShardPass:
         try:
             self._begin_stream()
             for sample in self._collected() if self._interleaved else self._adjacent():
-                here().parse_s += perf_counter() - self._parsing_since
+                thread_counters().parse_s += perf_counter() - self._parsing_since
                 yield sample
                 self._parsing_since = perf_counter()
             if not self._begun:
@@ -264,7 +264,7 @@ class ShardPass:
         return payload
 
     def _fill(self) -> None:
-        here().parse_s += perf_counter() - self._parsing_since
+        thread_counters().parse_s += perf_counter() - self._parsing_since
         count = self._stream.readinto(self._parser.get_buffer())
         self._parsing_since = perf_counter()
         if count:

@@ -16,7 +16,7 @@ from aisio.records import ObjectInfo, can_be_one
 from aisio.sources.nothing_found import require_some
 from aisio.stores import AisStore, DirectSettings, Store, store_for
 from aisio.transport.body import Body
-from aisio.transport.concurrency.pending import Asked
+from aisio.transport.concurrency.pending import PendingGet
 from aisio.urls import ObjectUrl
 from aisio.wire.messages import object_http_url
 
@@ -31,11 +31,12 @@ class Source(ABC):
 
     Attributes:
         etl_name: ETL that transforms the objects where none is named; None where there is none.
-        reads_alone: Objects must come by `get` and `read`, which do more than the store's own.
+        needs_single_reads: Objects must come by `get` and `read`, which do more than the store's
+            own.
     """
 
     etl_name: str | None = None
-    reads_alone = False
+    needs_single_reads = False
 
     @property
     def base_url(self) -> str:
@@ -152,9 +153,9 @@ class Source(ABC):
                 raise
         return body
 
-    def ask(self, info: ObjectInfo, *, etl_name: str | None = None) -> Asked | None:
-        """Send the request of a `read` that comes later; see `Store.ask`."""
-        return self.store_of(info).ask(url_of(info), etl_name=etl_name)
+    def send_ahead(self, info: ObjectInfo, *, etl_name: str | None = None) -> PendingGet | None:
+        """Send the request of a `read` that comes later; see `Store.send_ahead`."""
+        return self.store_of(info).send_ahead(url_of(info), etl_name=etl_name)
 
     def read(self, info: ObjectInfo, *, etl_name: str | None = None) -> bytes:
         """Return the bytes of an object of this source; errors as for `Store.read`."""

@@ -20,7 +20,7 @@ from aisio.errors import UrlError
 from aisio.records import ObjectInfo
 from aisio.sources.base import MixedSource, StoreFinder
 from aisio.stores import Store
-from aisio.stores.lazy import Once
+from aisio.stores.lazy import Lazy
 from aisio.urls import ObjectUrl
 
 __all__ = ["ManifestSource", "parse_manifest"]
@@ -48,7 +48,7 @@ class ManifestSource(MixedSource):
         super().__init__(find_store)
         self.url = url.require_object()
         self.base = base or url.with_name(url.name[: url.name.rfind("/") + 1])
-        self._objects = Once(partial(_read, self.url, self._store_for(url), self.base))
+        self._objects = Lazy(partial(_read, self.url, self._store_for(url), self.base))
 
     def __repr__(self) -> str:
         return f"ManifestSource({str(self.url)!r})"

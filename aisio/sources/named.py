@@ -36,7 +36,7 @@ from aisio.sources.url import url_source
 from aisio.stores import AisStore, DirectSettings, Store
 from aisio.stores.endpoint import store_at
 from aisio.transport.body import Body
-from aisio.transport.concurrency.pending import Asked
+from aisio.transport.concurrency.pending import PendingGet
 from aisio.urls import ObjectUrl
 from aisio.wire.messages import object_http_url
 
@@ -121,7 +121,7 @@ class CatalogSource(Source):
     def __init__(self, entry: NamedSource, unpinned: Source, *, elsewhere: bool = False) -> None:
         self.entry = entry
         self.etl_name = entry.etl_name
-        self.reads_alone = bool(entry.etl_name or entry.digest)
+        self.needs_single_reads = bool(entry.etl_name or entry.digest)
         self._elsewhere = elsewhere
         self._source = unpinned
 
@@ -230,9 +230,9 @@ class CatalogSource(Source):
         """
         return super().get(info, etl_name=self._etl(etl_name))
 
-    def ask(self, info: ObjectInfo, *, etl_name: str | None = None) -> Asked | None:
-        """See `Source.ask`; ETL as for `get`."""
-        return super().ask(info, etl_name=self._etl(etl_name))
+    def send_ahead(self, info: ObjectInfo, *, etl_name: str | None = None) -> PendingGet | None:
+        """See `Source.send_ahead`; ETL as for `get`."""
+        return super().send_ahead(info, etl_name=self._etl(etl_name))
 
     def read(self, info: ObjectInfo, *, etl_name: str | None = None) -> bytes:
         """See `Source.read`; ETL and errors as for `get`."""

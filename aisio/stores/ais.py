@@ -9,7 +9,7 @@ from aisio.client.client import Bucket, Client
 from aisio.records import ByteRange, ObjectInfo
 from aisio.stores.base import Store
 from aisio.transport.body import Body
-from aisio.transport.concurrency.pending import Asked
+from aisio.transport.concurrency.pending import PendingGet
 from aisio.transport.payload import PutData
 from aisio.urls import ObjectUrl
 
@@ -47,11 +47,11 @@ class AisStore(Store):
         """See `Store.get`."""
         return self.client.object(url).stream(byte_range, etl_name=etl_name)
 
-    def ask(
+    def send_ahead(
         self, url: ObjectUrl, byte_range: ByteRange | None = None, *, etl_name: str | None = None
-    ) -> Asked | None:
-        """See `Store.ask`."""
-        return self.client.object(url).ask(byte_range, etl_name=etl_name)
+    ) -> PendingGet | None:
+        """See `Store.send_ahead`."""
+        return self.client.object(url).send_ahead(byte_range, etl_name=etl_name)
 
     def read(self, url: ObjectUrl, *, etl_name: str | None = None) -> bytes:
         """See `Store.read`."""

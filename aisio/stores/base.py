@@ -14,7 +14,7 @@ from functools import partial
 from aisio.errors import StoreTimeoutError, TruncatedError, UnavailableError
 from aisio.records import ByteRange, ObjectInfo, RetryPolicy, same_version
 from aisio.transport.body import Body
-from aisio.transport.concurrency.pending import Asked
+from aisio.transport.concurrency.pending import PendingGet
 from aisio.transport.payload import PutData
 from aisio.transport.retries import Attempts
 from aisio.transport.seekable import open_seekable
@@ -72,9 +72,9 @@ class Store(ABC):
             ConfigError: This store has no ETL.
         """
 
-    def ask(
+    def send_ahead(
         self, url: ObjectUrl, byte_range: ByteRange | None = None, *, etl_name: str | None = None
-    ) -> Asked | None:
+    ) -> PendingGet | None:
         """Send the request of a later `get`; None where a store cannot."""
         return None
 

@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 T = TypeVar("T")
 
 
-class Once(Generic[T]):
+class Lazy(Generic[T]):
     """Makes a value on the first call, and gives the same one from then on.
 
     Threads wait for the one that makes it; where that raises, the next call tries again. It pickles

@@ -9,7 +9,7 @@ from functools import partial
 from aisio.errors import ConfigError, NotFoundError, RangeError, ShardError
 from aisio.records import ByteRange, ObjectInfo, RetryPolicy
 from aisio.stores import Store
-from aisio.stores.lazy import Once
+from aisio.stores.lazy import Lazy
 from aisio.stores.tar_index import (
     Span,
     TarIndex,
@@ -17,7 +17,7 @@ from aisio.stores.tar_index import (
     read_index,
 )
 from aisio.transport.body import Body
-from aisio.transport.concurrency.pending import Asked
+from aisio.transport.concurrency.pending import PendingGet
 from aisio.transport.payload import PutData
 from aisio.urls import ObjectUrl
 
@@ -33,7 +33,7 @@ class TarStore(Store):
     def __init__(self, store: Store, url: ObjectUrl) -> None:
         self.store = store
         self.url = url.require_object()
-        self._index: Once[TarIndex] = Once(partial(read_index, store, url))
+        self._index: Lazy[TarIndex] = Lazy(partial(read_index, store, url))
 
     def __repr__(self) -> str:
         return f"TarStore({str(self.url)!r})"
@@ -90,16 +90,17 @@ class TarStore(Store):
             return Body(io.BytesIO(), info, 0)
         return self._open(info, ByteRange(span.offset + start, span.offset + stop))
 
-    def ask(
+    def send_ahead(
         self, url: ObjectUrl, byte_range: ByteRange | None = None, *, etl_name: str | None = None
-    ) -> Asked | None:
-        """See `Store.ask`; a whole member is a range of the archive."""
+    ) -> PendingGet | None:
+        """See `Store.send_ahead`; a whole member is a range of the archive."""
         if byte_range or etl_name:
             return None
         _, span = self._member(url, "get")
         if not span.size_bytes:
             return None
-        return self.store.ask(self.url, ByteRange(span.offset, span.offset + span.size_bytes))
+        part = ByteRange(span.offset, span.offset + span.size_bytes)
+        return self.store.send_ahead(self.url, part)
 
     def _open(self, info: ObjectInfo, part: ByteRange) -> Body:
         body = self.store.get(self.url, part)

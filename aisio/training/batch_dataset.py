@@ -22,7 +22,7 @@ from aisio.sources.source_set import PrefixMap
 from aisio.stores import AisStore, DirectSettings
 from aisio.training.object_datasets import AISIterDataset
 from aisio.training.split_dataset import Split
-from aisio.transport.concurrency.limit import Pace
+from aisio.transport.concurrency.limit import AdaptiveLimit
 from aisio.transport.concurrency.ordered import fetch_in_order
 
 __all__ = ["AISBatchIterDataset"]
@@ -124,7 +124,7 @@ class AISBatchIterDataset(AISIterDataset):
         batches = fetch_in_order(
             self._batches(mine),
             self._read_batch,
-            pace=Pace(self._concurrency),
+            pace=AdaptiveLimit(self._concurrency),
             size_of=_listed_bytes,
             result_bytes=lambda found: sum(len(data or b"") for _, data in found),
         )
@@ -148,7 +148,7 @@ class AISBatchIterDataset(AISIterDataset):
     def _read_batch(self, batch: list[_Listed]) -> Sequence[tuple[str, bytes | None]]:
         one, info = batch[0]
         store = one.store_of(info)
-        if not isinstance(store, AisStore) or one.reads_alone:
+        if not isinstance(store, AisStore) or one.needs_single_reads:
             return [self._read(listed) for listed in batch]
         found = store.client.get_batch(
             [info for _, info in batch],
@@ -164,7 +164,8 @@ class AISBatchIterDataset(AISIterDataset):
 def _place(listed: _Listed) -> tuple[object, str, bool]:
     one, info = listed
     store = one.store_of(info)
-    return (store.client if isinstance(store, AisStore) else None), info.root, one.reads_alone
+    client = store.client if isinstance(store, AisStore) else None
+    return client, info.root, one.needs_single_reads
 
 
 def _listed_bytes(batch: Iterable[_Listed]) -> int | None:

@@ -14,7 +14,7 @@ from multiprocessing.context import get_spawning_popen
 from typing import Any, TypeVar
 
 from aisio import stats
-from aisio.training.shared_log import Ledger
+from aisio.training.shared_log import SharedLog
 
 T = TypeVar("T")
 
@@ -45,7 +45,7 @@ class Tally:
     def __init__(self, owner: str, unit: str) -> None:
         self._owner = owner
         self._unit = unit
-        self._ledger = Ledger("stats")
+        self._ledger = SharedLog("stats")
         self._calls: _Calls | None = None
 
     def __getstate__(self) -> dict[str, Any]:

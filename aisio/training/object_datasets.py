@@ -19,14 +19,14 @@ from aisio.stores import DirectSettings
 from aisio.training.epoch_stats import Tally
 from aisio.training.split_dataset import (
     Split,
-    Splitting,
+    SplitDataset,
     check_length,
     check_split,
     current_worker,
 )
-from aisio.transport.concurrency.limit import Pace
+from aisio.transport.concurrency.limit import AdaptiveLimit
 from aisio.transport.concurrency.ordered import fetch_in_order
-from aisio.transport.concurrency.pending import Asked
+from aisio.transport.concurrency.pending import PendingGet
 
 try:
     from torch.utils.data import Dataset, IterableDataset
@@ -81,7 +81,7 @@ class AISMapDataset(Dataset[tuple[str, bytes]]):
             allow_empty=allow_empty,
         )
         self._etl_name = etl_name
-        self._pace = Pace(Concurrency.of(concurrency))
+        self._pace = AdaptiveLimit(Concurrency.of(concurrency))
         self._tally = Tally(type(self).__name__, "object")
         self._objects = list(sources.list())
 
@@ -100,9 +100,9 @@ class AISMapDataset(Dataset[tuple[str, bytes]]):
         one, info = self._listed(index)
         return info.name, one.read(info, etl_name=self._etl_name)
 
-    def _ask(self, index: int) -> Asked | None:
+    def _ask(self, index: int) -> PendingGet | None:
         one, info = self._listed(index)
-        return one.ask(info, etl_name=self._etl_name)
+        return one.send_ahead(info, etl_name=self._etl_name)
 
     def _listed(self, index: int) -> tuple[Source, ObjectInfo]:
         number = operator.index(index)
@@ -121,7 +121,7 @@ class AISMapDataset(Dataset[tuple[str, bytes]]):
         read = fetch_in_order(
             indices,
             self._read,
-            ask=self._ask,
+            send_ahead=self._ask,
             pace=self._pace,
             size_of=lambda index: self._listed(index)[1].size_bytes,
             result_bytes=_payload_bytes,
@@ -130,7 +130,7 @@ class AISMapDataset(Dataset[tuple[str, bytes]]):
             return list(read)
 
 
-class AISIterDataset(Splitting, IterableDataset[tuple[str, bytes]]):
+class AISIterDataset(SplitDataset, IterableDataset[tuple[str, bytes]]):
     """Objects in listing order as (name, bytes), split over ranks and DataLoader workers.
 
     Each iteration lists anew. Rank and worker are read when it starts: item i goes to rank i mod
@@ -206,8 +206,8 @@ class AISIterDataset(Splitting, IterableDataset[tuple[str, bytes]]):
         return fetch_in_order(
             mine,
             self._read,
-            ask=self._ask,
-            pace=Pace(self._concurrency),
+            send_ahead=self._ask,
+            pace=AdaptiveLimit(self._concurrency),
             size_of=lambda listed: listed[1].size_bytes,
             result_bytes=_payload_bytes,
         )
@@ -216,9 +216,9 @@ class AISIterDataset(Splitting, IterableDataset[tuple[str, bytes]]):
         one, info = listed
         return info.name, one.read(info, etl_name=self._etl_name)
 
-    def _ask(self, listed: tuple[Source, ObjectInfo]) -> Asked | None:
+    def _ask(self, listed: tuple[Source, ObjectInfo]) -> PendingGet | None:
         one, info = listed
-        return one.ask(info, etl_name=self._etl_name)
+        return one.send_ahead(info, etl_name=self._etl_name)
 
 
 def _payload_bytes(item: tuple[str, bytes]) -> int:

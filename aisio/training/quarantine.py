@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from aisio.training.shared_log import Ledger
+from aisio.training.shared_log import SharedLog
 
 __all__ = ["Quarantine", "SkippedShard"]
 
@@ -33,7 +33,7 @@ class Quarantine:
     """The shards that a reader and its workers have skipped."""
 
     def __init__(self) -> None:
-        self._ledger = Ledger("quarantine")
+        self._ledger = SharedLog("quarantine")
 
     def part(self) -> None:
         """Go on as a list of this process's own, unless it already is one."""

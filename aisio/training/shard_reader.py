@@ -38,7 +38,7 @@ from aisio.training.quarantine import Quarantine, SkippedShard
 from aisio.training.split import Place
 from aisio.training.split_dataset import (
     Split,
-    Splitting,
+    SplitDataset,
     check_length,
     check_split,
 )
@@ -61,7 +61,7 @@ _log = logging.getLogger("aisio.shard_reader")
 _BAD_SHARD = (ShardError, IntegrityError, NotFoundError)
 
 
-class AISShardReader(Splitting, IterableDataset[tuple[str, ZeroDict]]):
+class AISShardReader(SplitDataset, IterableDataset[tuple[str, ZeroDict]]):
     """Samples of tar shards as (basename, {extension: bytes}), or (key, {extension: bytes}).
 
     Shards are split over ranks and DataLoader workers, and streamed: memory holds one buffer and

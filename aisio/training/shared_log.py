@@ -14,13 +14,13 @@ from typing import Any
 
 from aisio.temporary_folders import make_owned_folder, remove_owned_folder
 
-__all__ = ["Ledger"]
+__all__ = ["SharedLog"]
 
 _FILE = "records.jsonl"
 _log = logging.getLogger(__name__)
 
 
-class Ledger:
+class SharedLog:
     """An append-only list of records: lines of JSON in a file, in a temporary folder of its own.
 
     The folder comes and goes with the list that was made first; where its process is killed, the
@@ -48,9 +48,9 @@ class Ledger:
             owned = (self._folder, descriptor)
             util.Finalize(self, remove_owned_folder, owned, exitpriority=-100)
 
-    def __copy__(self) -> Ledger:
+    def __copy__(self) -> SharedLog:
         """Return a list that goes on alone, or, in a worker, for the same owner as this one."""
-        copy = Ledger.__new__(Ledger)
+        copy = SharedLog.__new__(SharedLog)
         copy.__dict__.update(self.__dict__)
         if self._pid == os.getpid():
             copy._own()  # the folder goes with its first owner, however long a copy lives
@@ -58,7 +58,7 @@ class Ledger:
                 copy.add(record)
         return copy
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Ledger:
+    def __deepcopy__(self, memo: dict[int, Any]) -> SharedLog:
         return self.__copy__()
 
     @property

@@ -32,7 +32,7 @@ is to read all; or nothing, where each worker is to read all."""
 _log = logging.getLogger("aisio.placing")
 
 
-class Splitting:
+class SplitDataset:
     """A dataset that knows rank and worker at the time of asking, and takes its share of sources.
 
     Classes set `_sources`, `_by_source` (workers take whole sources), `_tally`, `_split` and, where

@@ -20,9 +20,9 @@ from aisio.errors import (
 )
 from aisio.formats.checksums import new_hasher
 from aisio.records import Checksum, ObjectInfo
-from aisio.stats import here
+from aisio.stats import thread_counters
 from aisio.transport.filled_bytes import filled_bytes
-from aisio.transport.low_speed import LeastRate
+from aisio.transport.low_speed import LowSpeedLimit
 
 A = TypeVar("A")
 R = TypeVar("R", bytes, int)
@@ -105,7 +105,7 @@ class Body(io.RawIOBase):
         resume: Opens a reply that goes on behind so many bytes, or raises what it was given: the
             error that ended the last one. None: a cut body stays cut.
         parts: Opens parts of this body by requests of their own; None where that cannot be done.
-        least_rate: What a reply must give while it is waited for; None for anything.
+        low_speed: What a reply must give while it is waited for; None for anything.
     """
 
     def __init__(
@@ -116,11 +116,11 @@ class Body(io.RawIOBase):
         checksum: Checksum | None = None,
         resume: Callable[[int, StorageError], RawReply] | None = None,
         parts: Parts | None = None,
-        least_rate: LeastRate | None = None,
+        low_speed: LowSpeedLimit | None = None,
     ) -> None:
         super().__init__()
         self._raw = raw
-        self._least_rate = least_rate
+        self._least_rate = low_speed
         self._resume = resume
         self.parts = parts
         self.info = info
@@ -146,7 +146,7 @@ class Body(io.RawIOBase):
         """How many bytes are still to come; None where the store did not say."""
         return None if self.size_bytes is None else self.size_bytes - self._got
 
-    def let_go(self) -> None:
+    def drain_and_release(self) -> None:
         """Give up the reply, but not the check: what follows comes by `accept`."""
         self._check_open()
         self._raw.close()
@@ -242,11 +242,11 @@ class Body(io.RawIOBase):
                 return count
 
     def _timed(self, read: Callable[[A], R], argument: A) -> R:
-        least_rate = self._least_rate
-        now = perf_counter if least_rate is None else least_rate.now
-        if least_rate is not None and least_rate.is_missed():
-            raise least_rate.error(f"GET {self._url}", self._url)
-        counters = here()
+        low_speed = self._least_rate
+        now = perf_counter if low_speed is None else low_speed.now
+        if low_speed is not None and low_speed.is_missed():
+            raise low_speed.error(f"GET {self._url}", self._url)
+        counters = thread_counters()
         counters.blocked_since = started = now()
         counters.blocked_on = self._url
         try:
@@ -262,8 +262,8 @@ class Body(io.RawIOBase):
             counters.read_s += waited_s
         count = taken if isinstance(taken, int) else len(taken)
         counters.bytes_read += count
-        if least_rate is not None:
-            least_rate.add(count, waited_s)
+        if low_speed is not None:
+            low_speed.add(count, waited_s)
         return taken
 
     def _at_most(self, size: int) -> int:
@@ -275,7 +275,7 @@ class Body(io.RawIOBase):
         if count and self._hasher is not None:
             started = perf_counter()
             self._hasher.update(data)
-            here().verify_s += perf_counter() - started
+            thread_counters().verify_s += perf_counter() - started
         if not count or self._got == self.size_bytes:
             self._end()
 
@@ -299,7 +299,7 @@ class Body(io.RawIOBase):
             except StorageError:
                 self.close()
                 raise
-            here().resumes += 1
+            thread_counters().resumes += 1
             if self._least_rate is not None:
                 self._least_rate.begin()
             return

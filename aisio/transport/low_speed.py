@@ -9,11 +9,11 @@ from time import perf_counter
 from aisio.errors import StoreTimeoutError
 from aisio.records import Timeouts
 
-HANDED_OVER_AFTER_S = 0.25
+FLUSH_SLOW_DATA_AFTER_S = 0.25
 """A slow line's bytes are handed over bit by bit: who reads them is to see how slow it is."""
 
 
-class LeastRate:
+class LowSpeedLimit:
     """Adds up what a body gave while it was waited for, window by window.
 
     Only the time spent in reads counts: a consumer may pause for as long as it likes. Nor does a
@@ -44,7 +44,7 @@ class LeastRate:
         self.now = now
 
     @classmethod
-    def of(cls, timeouts: Timeouts) -> LeastRate | None:
+    def of(cls, timeouts: Timeouts) -> LowSpeedLimit | None:
         """Return what these settings ask for; None for nothing."""
         if timeouts.least_bytes_per_s is None:
             return None

@@ -143,7 +143,7 @@ class _ParallelRead:
         Raises:
             BaseException: What the first thread that failed has met.
         """
-        self._body.let_go()
+        self._body.drain_and_release()
         threads: list[threading.Thread] = []
         try:
             for number in range(1, min(STREAMS, len(self._parts))):

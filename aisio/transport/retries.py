@@ -20,7 +20,7 @@ from aisio.errors import (
     UnavailableError,
 )
 from aisio.records import RetryPolicy
-from aisio.stats import here
+from aisio.stats import thread_counters
 
 T = TypeVar("T")
 
@@ -37,7 +37,7 @@ FIRST_CONTACT_S = 2.0
 """How long an endpoint that has never answered is tried. A cluster that is known to be there may be
 away for as long as the policy says."""
 
-RETRIED: tuple[type[StorageError], ...] = (
+RETRYABLE: tuple[type[StorageError], ...] = (
     MissingForNowError,
     ThrottledError,
     UnavailableError,
@@ -80,7 +80,7 @@ _listener: ContextVar[Callable[[StorageError], object] | None] = ContextVar(
 
 
 @contextmanager
-def failures_heard_by(listener: Callable[[StorageError], object]) -> Iterator[None]:
+def on_failed_try(listener: Callable[[StorageError], object]) -> Iterator[None]:
     """Tell a listener of each failed try of this thread that may be made again.
 
     Who reads many objects at once learns so that the store has too much to do, before it gives up,
@@ -133,7 +133,7 @@ class Attempts:
             StorageError: The error itself, if it will not pass by itself; one like it whose text
                 tells how often was tried, if the budget is spent.
         """
-        if not isinstance(error, RETRIED) or error.given_up:
+        if not isinstance(error, RETRYABLE) or error.given_up:
             raise error
         tell(error)
         self._failures += 1
@@ -149,7 +149,7 @@ class Attempts:
             total_s = min(total_s, FIRST_CONTACT_S)
         if self._failures >= policy.attempts or spent_s + wait_s > total_s:
             raise _final(error, self._failures, spent_s) from error
-        here().retries += 1
+        thread_counters().retries += 1
         level = logging.WARNING if spent_s > _LOUD_AFTER_S else logging.INFO
         _log.log(level, "%s; trying again in %.1f s, for %.0f s so far", error, wait_s, spent_s)
         waiter.wait(wait_s)
@@ -176,5 +176,5 @@ def retry(attempt: Callable[[], T], attempts: Attempts) -> T:
     while True:
         try:
             return attempt()
-        except RETRIED as error:
+        except RETRYABLE as error:
             attempts.failed(error)

@@ -23,7 +23,7 @@ from typing import Any, ParamSpec, TypeAlias, TypeVar
 from aisio.errors import IntegrityError, TruncatedError
 from aisio.records import ByteRange, ObjectInfo, same_version
 from aisio.transport.body import Body
-from aisio.transport.retries import RETRIED, Attempts
+from aisio.transport.retries import RETRYABLE, Attempts
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -157,7 +157,7 @@ class ObjectReader(io.RawIOBase):
             except BaseException as error:
                 # An interrupt, too, leaves the reply somewhere that nobody knows.
                 self._give_up()
-                if self._attempts is None or not isinstance(error, RETRIED):
+                if self._attempts is None or not isinstance(error, RETRYABLE):
                     raise
                 self._attempts.failed(error)
             else:
@@ -261,7 +261,7 @@ class ObjectReader(io.RawIOBase):
         byte_range = ByteRange(start, None if is_rest else stop) if start or not is_rest else None
         try:
             body = self._open_range(byte_range)
-        except RETRIED as error:
+        except RETRYABLE as error:
             error.given_up = True
             raise
         if not self._is_same(self.info, body.info):

@@ -328,7 +328,7 @@ def test_members_of_a_tar_are_asked_for_once_its_headers_are_known(monkeypatch, 
     """Until then nobody knows whether it is a tar, or a folder that is called so."""
     (tmp_path / "a.tar").write_bytes(pack(("1", b"one"), ("2", b"two")))
     asked = []
-    monkeypatch.setattr(TarStore, "ask", lambda store, url, **_: asked.append(url.name))
+    monkeypatch.setattr(TarStore, "send_ahead", lambda store, url, **_: asked.append(url.name))
     urls = [f"file://{tmp_path}/a.tar/{name}" for name in "12"]
     assert [stream.read() for _, stream in AISFileLoader(urls)] == [b"one", b"two"]
     assert [name.rpartition("/")[2] for name in asked] == ["2"]

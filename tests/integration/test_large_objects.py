@@ -156,7 +156,7 @@ def test_an_object_replaced_before_its_parts_are_read_is_an_error(bucket: Bucket
     item.put(LARGE)
     with item.stream() as body:
         assert body.read(1000) == LARGE[:1000]
-        body.let_go()
+        body.drain_and_release()
         item.put(LARGE[::-1])
         with pytest.raises(IntegrityError, match="the object was replaced while it was read"):
             read_out(body, BufferTarget(bytearray(len(LARGE))))

@@ -186,13 +186,13 @@ def test_a_member_is_asked_for_ahead_as_a_range(url):
     asked = []
 
     class Asking(LocalStore):
-        def ask(self, url, byte_range=None, *, etl_name=None):
+        def send_ahead(self, url, byte_range=None, *, etl_name=None):
             asked.append((url, byte_range, etl_name))
 
     store = TarStore(Asking(), url)
     for info in store.in_order():
-        store.ask(url.with_name(info.name))
-    store.ask(member(url, "B"), ByteRange(0, 10))
+        store.send_ahead(url.with_name(info.name))
+    store.send_ahead(member(url, "B"), ByteRange(0, 10))
     archive = Path("/", url.name).read_bytes()
     assert [(where, etl_name) for where, _, etl_name in asked] == [(url, None)] * 3
     assert [archive[part.start : part.stop] for _, part, _ in asked] == [

@@ -9,7 +9,7 @@ from functools import partial
 
 import pytest
 
-from aisio.stores.lazy import Once
+from aisio.stores.lazy import Lazy
 
 
 def append(calls):
@@ -21,7 +21,7 @@ def append(calls):
 def test_the_value_is_made_by_the_first_call():
     """Later calls give the same one."""
     calls: list[int] = []
-    once = Once(partial(append, calls))
+    once = Lazy(partial(append, calls))
     assert calls == []
     assert (once(), once(), calls) == (1, 1, [1])
 
@@ -36,7 +36,7 @@ def test_threads_wait_for_the_one_that_makes_it():
         allowed.wait(10)
         return append(calls)
 
-    once, got = Once(make), []
+    once, got = Lazy(make), []
     threads = [threading.Thread(target=lambda: got.append(once())) for _ in range(4)]
     for thread in threads:
         thread.start()
@@ -56,7 +56,7 @@ def test_what_fails_is_tried_again():
             raise OSError("not yet")
         return "made"
 
-    once = Once(make)
+    once = Lazy(make)
     with pytest.raises(OSError, match="not yet"):
         once()
     assert once() == "made"
@@ -64,7 +64,7 @@ def test_what_fails_is_tried_again():
 
 def test_it_pickles_with_its_value():
     """A worker does not make it again; without a value it makes its own."""
-    once = Once(time.monotonic)
+    once = Lazy(time.monotonic)
     before = pickle.loads(pickle.dumps(once))
     value = once()
     assert pickle.loads(pickle.dumps(once))() == value

@@ -29,10 +29,10 @@ def test_what_was_counted_meanwhile_is_the_epochs() -> None:
 
     def work():
         for _ in range(3):
-            stats.here().bytes_read += 100
+            stats.thread_counters().bytes_read += 100
             yield 1
 
-    stats.here().bytes_read += 7
+    stats.thread_counters().bytes_read += 7
     tally = Tally("X", "sample")
     assert len(list(tally.count(work(), 0))) == 3
     assert tally.sums()["bytes_read"] == 300

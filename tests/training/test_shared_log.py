@@ -15,12 +15,12 @@ from typing import Any
 
 import pytest
 
-from aisio.training.shared_log import Ledger
+from aisio.training.shared_log import SharedLog
 
 
 def test_records_come_back_in_order() -> None:
     """As they were added."""
-    ledger = Ledger("test")
+    ledger = SharedLog("test")
     assert ledger.records() == []
     for number in range(3):
         ledger.add({"number": number})
@@ -32,7 +32,7 @@ def test_a_place_that_cannot_be_written_costs_the_record_alone(
 ) -> None:
     """A full disk ends no epoch; the record is in the log."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "absent"))
-    ledger = Ledger("stats")
+    ledger = SharedLog("stats")
     with caplog.at_level(logging.WARNING):
         ledger.add({"worker": 3})
     assert "stats not noted" in caplog.text
@@ -45,7 +45,7 @@ def test_who_writes_when_the_list_has_gone_leaves_nothing(
 ) -> None:
     """As a worker does that ends after its dataset was dropped."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    ledger = Ledger("stats")
+    ledger = SharedLog("stats")
     late = pickle.loads(pickle.dumps(ledger))
     late.add({"worker": 1})
     assert len(ledger.records()) == len(list(tmp_path.iterdir())) == 1
@@ -56,11 +56,11 @@ def test_who_writes_when_the_list_has_gone_leaves_nothing(
 
 @pytest.mark.parametrize("make", [copy.copy, copy.deepcopy])
 def test_a_copy_goes_on_alone(
-    make: Callable[[Ledger], Ledger], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make: Callable[[SharedLog], SharedLog], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """From what was noted so far; and it stays when the first one goes."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    ledger = Ledger("stats")
+    ledger = SharedLog("stats")
     ledger.add({"number": 0})
     other = make(ledger)
     other.add({"number": 1})
@@ -77,7 +77,7 @@ def test_a_copy_goes_on_alone(
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_copy_made_in_a_worker_adds_to_the_owners_list() -> None:
     """As torch's IterableWrapper copies in each epoch what it wraps."""
-    ledger = Ledger("stats")
+    ledger = SharedLog("stats")
     pid = os.fork()
     if not pid:
         copy.deepcopy(ledger).add({"worker": 1})
@@ -86,7 +86,7 @@ def test_a_copy_made_in_a_worker_adds_to_the_owners_list() -> None:
     assert ledger.records() == [{"worker": 1}]
 
 
-def _go_on_alone(ledger: Ledger) -> None:
+def _go_on_alone(ledger: SharedLog) -> None:
     ledger.part()
     ledger.add({"rank": 1})
 
@@ -100,7 +100,7 @@ def test_a_list_that_parted_goes_with_its_process(
     """Processes of multiprocessing end without atexit."""
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    ledger = Ledger("stats")
+    ledger = SharedLog("stats")
     context: Any = multiprocessing.get_context(method)
     process = context.Process(target=_go_on_alone, args=(ledger,))
     process.start()

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from aisio.errors import IntegrityError, StorageError, StoreTimeoutError, TruncatedError
 from aisio.records import Checksum, ObjectInfo, same_version
 from aisio.transport.body import READ_PIECE_BYTES, Body
-from aisio.transport.low_speed import LeastRate
+from aisio.transport.low_speed import LowSpeedLimit
 
 URL = "ais://b/o"
 DATA = bytes(range(256)) * 3
@@ -350,9 +350,9 @@ def slow_body(most: int, *, resumes: int, then: int) -> tuple[Body, list[float],
         resumed.append(got)
         return SlowLine(DATA[got:], clock, then if len(resumed) >= resumes else most, 1.0)
 
-    info, rate = info_of(DATA), LeastRate(10, 20, lambda: clock[0])
+    info, rate = info_of(DATA), LowSpeedLimit(10, 20, lambda: clock[0])
     raw = SlowLine(DATA, clock, most, 1.0)
-    body = Body(raw, info, len(DATA), info.checksum, resume, least_rate=rate)
+    body = Body(raw, info, len(DATA), info.checksum, resume, low_speed=rate)
     return body, clock, resumed
 
 
@@ -387,7 +387,7 @@ def test_a_trickle_that_nobody_mends_is_a_timeout() -> None:
     """It says how slow is too slow."""
     clock = [0.0]
     raw = SlowLine(DATA, clock, 1, 5.0)
-    body = Body(raw, info_of(DATA), len(DATA), least_rate=LeastRate(1024, 20, lambda: clock[0]))
+    body = Body(raw, info_of(DATA), len(DATA), low_speed=LowSpeedLimit(1024, 20, lambda: clock[0]))
     with pytest.raises(StoreTimeoutError, match=r"b/o: .* with less than 1,024 bytes/s over 20 s"):
         body.read()
     assert (clock[0], raw.closed, body.closed) == (20, True, True)
@@ -397,7 +397,7 @@ def test_a_body_that_ends_just_then_is_right() -> None:
     """Nothing more is wanted of a slow line that has given all."""
     clock = [0.0]
     raw = SlowLine(DATA[:4], clock, 1, 5.0)
-    body = Body(raw, info_of(DATA[:4]), 4, least_rate=LeastRate(1024, 20, lambda: clock[0]))
+    body = Body(raw, info_of(DATA[:4]), 4, low_speed=LowSpeedLimit(1024, 20, lambda: clock[0]))
     assert body.read() == DATA[:4]
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from aisio.records import Timeouts
-from aisio.transport.low_speed import LeastRate
+from aisio.transport.low_speed import LowSpeedLimit
 
 
 def test_a_window_with_too_few_bytes_is_missed_once() -> None:
     """It is judged when it is over; the next one begins anew."""
-    rate = LeastRate(100, 10)
+    rate = LowSpeedLimit(100, 10)
     rate.add(500, 9.9)
     assert not rate.is_missed()
     rate.add(499, 0.1)
@@ -18,7 +18,7 @@ def test_a_window_with_too_few_bytes_is_missed_once() -> None:
 
 def test_a_window_with_enough_bytes_passes() -> None:
     """However they are spread over it; what was too much does not help the next."""
-    rate = LeastRate(100, 10)
+    rate = LowSpeedLimit(100, 10)
     rate.add(1_000_000, 0.001)
     rate.add(1, 11.0)
     assert not rate.is_missed()
@@ -28,7 +28,7 @@ def test_a_window_with_enough_bytes_passes() -> None:
 
 def test_a_new_connection_has_a_whole_window() -> None:
     """Whatever the one before was like."""
-    rate = LeastRate(100, 10)
+    rate = LowSpeedLimit(100, 10)
     rate.add(0, 9.0)
     rate.begin()
     rate.add(0, 9.0)
@@ -37,7 +37,7 @@ def test_a_new_connection_has_a_whole_window() -> None:
 
 def test_what_a_server_thinks_before_its_first_byte_is_no_slowness() -> None:
     """Of the first read of a reply; what goes beyond it counts, and so does every later read."""
-    rate = LeastRate(100, 10, first_s=30)
+    rate = LowSpeedLimit(100, 10, first_s=30)
     rate.add(1, 30.0)
     assert not rate.is_missed()
     rate.add(999, 10.0)
@@ -53,7 +53,7 @@ def test_what_a_server_thinks_before_its_first_byte_is_no_slowness() -> None:
 
 def test_who_waits_for_ever_lets_a_server_think_for_ever() -> None:
     """read_s=None; the read timeout is what bounds the first byte."""
-    rate = LeastRate.of(Timeouts(read_s=None, slow_s=1))
+    rate = LowSpeedLimit.of(Timeouts(read_s=None, slow_s=1))
     assert rate is not None
     rate.add(1, 1000.0)
     assert not rate.is_missed()
@@ -63,6 +63,8 @@ def test_who_waits_for_ever_lets_a_server_think_for_ever() -> None:
 
 def test_settings_choose_the_rate_or_none() -> None:
     """The default is 1 KiB/s over 20 s."""
-    assert LeastRate.of(Timeouts(least_bytes_per_s=None)) is None
-    assert str(LeastRate.of(Timeouts())) == "1,024 bytes/s over 20 s"
-    assert str(LeastRate.of(Timeouts(least_bytes_per_s=5, slow_s=0.5))) == "5 bytes/s over 0.5 s"
+    assert LowSpeedLimit.of(Timeouts(least_bytes_per_s=None)) is None
+    assert str(LowSpeedLimit.of(Timeouts())) == "1,024 bytes/s over 20 s"
+    assert (
+        str(LowSpeedLimit.of(Timeouts(least_bytes_per_s=5, slow_s=0.5))) == "5 bytes/s over 0.5 s"
+    )

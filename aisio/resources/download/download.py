@@ -37,7 +37,7 @@ from aisio.records import RetryPolicy
 from aisio.resources.download.digests import Digest, parse_digest
 from aisio.resources.download.hashed_file import HashedFile
 from aisio.resources.download.partial import Partial, State
-from aisio.transport.retries import RETRIED, Attempts
+from aisio.transport.retries import RETRYABLE, Attempts
 
 Show: TypeAlias = "Callable[[int, int | None], object]"
 """Is told how many bytes are there, and how many there will be if that is known."""
@@ -261,7 +261,7 @@ class _Download:
             try:
                 self._receive(reply, file)
                 return file.hexdigest()
-            except RETRIED as error:
+            except RETRYABLE as error:
                 self._attempts.failed(error)
 
     def _receive(self, reply: Reply, file: HashedFile) -> None:

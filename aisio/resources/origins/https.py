@@ -21,7 +21,7 @@ from aisio.errors import (
     UnavailableError,
 )
 from aisio.records import Timeouts
-from aisio.transport.http.head_deadline import TimedAdapter, slowest_head_s
+from aisio.transport.http.head_deadline import HeadDeadlineAdapter, slowest_head_s
 from aisio.version import __version__
 
 _CONNECTIONS = 10
@@ -49,7 +49,7 @@ class HttpsSession(requests.Session):
         self.auth = _as_it_is
         self.headers["User-Agent"] = f"aisio/{__version__}"
         del self.adapters["http://"]
-        self.mount("https://", TimedAdapter(_CONNECTIONS, slowest_head_s(timeouts)))
+        self.mount("https://", HeadDeadlineAdapter(_CONNECTIONS, slowest_head_s(timeouts)))
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
         """Return where a reply leads; one whose address is no text is closed."""

@@ -20,9 +20,9 @@ from aisio.resources.origins.body_reply import BodyReply, PromptBody
 from aisio.resources.origins.https import TIMEOUTS, HttpsSession, plainly_told, span_of
 from aisio.transport.body import Body
 from aisio.transport.http.errors import retry_after_s
-from aisio.transport.http.head_deadline import TimedAdapter, slowest_head_s
+from aisio.transport.http.head_deadline import HeadDeadlineAdapter, slowest_head_s
 from aisio.transport.http.urls import name_hint
-from aisio.transport.low_speed import LeastRate
+from aisio.transport.low_speed import LowSpeedLimit
 from aisio.transport.retries import Attempts, retry
 from aisio.urls import ObjectUrl
 from aisio.wire.messages import error_for
@@ -87,7 +87,7 @@ class WebOrigin:
         waits = self._timeouts.connect_s, self._timeouts.read_s
         with plainly_told(f"GET {self.url}", self.url), HttpsSession(self._timeouts) as http:
             if url.provider == "http":
-                http.mount("http://", TimedAdapter(1, slowest_head_s(self._timeouts)))
+                http.mount("http://", HeadDeadlineAdapter(1, slowest_head_s(self._timeouts)))
             # The session lets go of its connections; the reply keeps its own.
             return http.get(
                 f"{url.root}/{quote(url.name)}", headers=headers, timeout=waits, stream=True
@@ -104,8 +104,8 @@ class WebOrigin:
         info = ObjectInfo(root, name, size, etag=etag.strip('"'))
         expected = None if size is None else size - start
         body = PromptBody(response.raw, self.url)
-        rate = LeastRate.of(self._timeouts)
-        return BodyReply(Body(body, info, expected, least_rate=rate), start)
+        rate = LowSpeedLimit.of(self._timeouts)
+        return BodyReply(Body(body, info, expected, low_speed=rate), start)
 
     def _refusal(self, response: requests.Response) -> StorageError:
         status = response.status_code

@@ -10,7 +10,7 @@ from typing import Any
 from aisio.errors import UnavailableError
 from aisio.stores.direct.errors import translated
 from aisio.stores.direct.obstore_forks import keep
-from aisio.transport.low_speed import HANDED_OVER_AFTER_S
+from aisio.transport.low_speed import FLUSH_SLOW_DATA_AFTER_S
 from aisio.urls import ObjectUrl
 
 __all__ = ["DirectReply"]
@@ -31,7 +31,7 @@ class DirectReply:
     def read(self, size: int = -1, /) -> bytes:
         """Return `size` bytes, all by default; fewer at the end, or where they come slowly."""
         parts: list[bytes | memoryview] = []
-        left, until_s = size, inf if size < 0 else perf_counter() + HANDED_OVER_AFTER_S
+        left, until_s = size, inf if size < 0 else perf_counter() + FLUSH_SLOW_DATA_AFTER_S
         while left and (chunk := self._chunk()):
             used = len(chunk) if size < 0 else min(left, len(chunk))
             self._rest = chunk[used:]

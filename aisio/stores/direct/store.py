@@ -47,9 +47,9 @@ from aisio.stores.direct.s3_listing import S3Listing, check_speaks_s3, just_befo
 from aisio.stores.direct.settings import DirectSettings, open_bucket
 from aisio.stores.direct.waits import AskedWaits
 from aisio.transport.body import Body
-from aisio.transport.low_speed import LeastRate
+from aisio.transport.low_speed import LowSpeedLimit
 from aisio.transport.payload import Payload, PutData
-from aisio.transport.retries import RETRIED, Attempts, retry
+from aisio.transport.retries import RETRYABLE, Attempts, retry
 from aisio.urls import WEB_SCHEMES, ObjectUrl
 
 T = TypeVar("T")
@@ -153,7 +153,7 @@ class DirectStore(Store):
                         start_after = entry["path"]
                         attempts.renew()
                 return
-            except RETRIED as error:
+            except RETRYABLE as error:
                 attempts.failed(error)
 
     def _entries(self, prefix: ObjectUrl, start_after: str) -> Iterator[dict[str, Any]]:
@@ -231,7 +231,7 @@ class DirectStore(Store):
     def _get(self, url: ObjectUrl, byte_range: ByteRange | None) -> Body:
         info, (start, stop), reply = self._open(url, byte_range)
         checksum = info.checksum if stop - start == info.size_bytes else None
-        least_rate = LeastRate.of(self.settings.timeouts)
+        low_speed = LowSpeedLimit.of(self.settings.timeouts)
         attempts, renewed_at = Attempts(self.settings.retry), 0
 
         def resume(got: int, error: StorageError) -> DirectReply:
@@ -249,7 +249,7 @@ class DirectStore(Store):
                 raise error
             return rest
 
-        return Body(reply, info, stop - start, checksum, resume, least_rate=least_rate)
+        return Body(reply, info, stop - start, checksum, resume, low_speed=low_speed)
 
     def _open(
         self, url: ObjectUrl, byte_range: ByteRange | None

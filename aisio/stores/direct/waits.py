@@ -10,7 +10,7 @@ from urllib3.exceptions import HTTPError
 from aisio.config import first_set
 from aisio.records import TlsFiles
 from aisio.transport.http.errors import retry_after_s
-from aisio.transport.http.head_deadline import TimedAdapter
+from aisio.transport.http.head_deadline import HeadDeadlineAdapter
 
 __all__ = ["AskedWaits"]
 
@@ -54,7 +54,7 @@ class AskedWaits:
         with requests.Session() as http:
             http.auth = _without_credentials
             for scheme in ("http://", "https://"):
-                http.mount(scheme, TimedAdapter(1, self._head_s))
+                http.mount(scheme, HeadDeadlineAdapter(1, self._head_s))
             return http.head(url, timeout=_PATIENCE_S, verify=verify)
 
 

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar, cast
 
-from aisio.transport.concurrency.pending import Asked
+from aisio.transport.concurrency.pending import PendingGet
 
 __all__ = ["Call", "Feed"]
 
@@ -34,7 +34,7 @@ class Call(Generic[T, R]):
     def __init__(self, item: T, size_bytes: int | None, error: BaseException | None = None) -> None:
         self.item = item
         self.size_bytes = size_bytes
-        self.asked: Asked | None = None
+        self.asked: PendingGet | None = None
         self.is_large = False
         self._error = error
         self.done = threading.Lock()

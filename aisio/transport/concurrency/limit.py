@@ -21,7 +21,7 @@ from enum import Enum
 from aisio.errors import StorageError, ThrottledError, UnavailableError
 from aisio.records import Concurrency
 
-__all__ = ["Pace"]
+__all__ = ["AdaptiveLimit"]
 
 
 _PROBES = 6
@@ -44,7 +44,7 @@ class _Trial(Enum):
     DOWN = "down"
 
 
-class Pace:
+class AdaptiveLimit:
     """The number of reads that may be under way now; may be shared, and pickles.
 
     Args:
@@ -94,7 +94,7 @@ class Pace:
         """
         self._cpu_s, self._wall_s = min(self._cpu_s, cpu_s), min(self._wall_s, wall_s)
 
-    def do_not_probe(self) -> None:
+    def skip_probing(self) -> None:
         """Begin with the number to begin with: as for large reads, which threads always help."""
         if self.is_probing:
             self._begin_with(self._start)

@@ -4,7 +4,7 @@ Theory of operation. A small object costs its round trip, not its bytes; so a fe
 under way, each on a connection of its own, and their results are yielded in the items' order. There
 are two ways to have one under way; who does not want threads has the rest read in its turn.
 
-Asked ahead (see `pending`): the reader's own thread sends the request, and reads the answer when
+Sent ahead (see `pending`): the reader's own thread sends the request, and reads the answer when
 its turn comes; until then the system keeps what arrives. No thread is woken for it, and none waits
 for the interpreter's lock. What one failure strikes, such as a restart, is asked for anew together.
 
@@ -13,9 +13,9 @@ bytes would find no room in the system. Threads belong to the process (see `thre
 None ever waits for more work inside an iteration, so that an iterator that nobody closes holds no
 thread.
 
-How many are under way is found by trial (`Pace`): more, as long as that brings more through; fewer,
-where fewer do as well. Half, when the store asks for fewer. Where it comes to one, the reader's own
-thread fetches it.
+How many are under way is found by trial (`AdaptiveLimit`): more, as long as that brings more
+through; fewer, where fewer do as well. Half, when the store asks for fewer. Where it comes to one,
+the reader's own thread fetches it.
 
 The lock may be taken again by the thread that has it: a signal handler reads, or the garbage
 collector closes an iteration that nobody closed. A thread that reads takes no other lock while it
@@ -34,13 +34,13 @@ from contextlib import suppress
 from typing import Generic, TypeVar
 
 from aisio.errors import StorageError, StoreTimeoutError
-from aisio.records import MOST_IN_FLIGHT
+from aisio.records import MAX_CONCURRENT_READS
 from aisio.transport.concurrency.calls import Call, Feed
-from aisio.transport.concurrency.limit import Pace
-from aisio.transport.concurrency.pending import Asked, answered_by, count_asked
+from aisio.transport.concurrency.limit import AdaptiveLimit
+from aisio.transport.concurrency.pending import PendingGet, count_pending, offering
 from aisio.transport.concurrency.threads import reading_threads
 from aisio.transport.http.connection_pool import ROOM_BYTES, RequestState
-from aisio.transport.retries import failures_heard_by
+from aisio.transport.retries import on_failed_try
 
 __all__ = ["fetch_in_order"]
 
@@ -63,8 +63,8 @@ def fetch_in_order(
     items: Iterable[T],
     fetch: Callable[[T], R],
     *,
-    ask: Callable[[T], Asked | None] = lambda _: None,
-    pace: Pace | None = None,
+    send_ahead: Callable[[T], PendingGet | None] = lambda _: None,
+    pace: AdaptiveLimit | None = None,
     size_of: Callable[[T], int | None] = lambda _: None,
     result_bytes: Callable[[R], int],
     by_threads: bool = True,
@@ -79,7 +79,7 @@ def fetch_in_order(
         items: What to fetch.
         fetch: Called for what was asked ahead, and where there are to be no threads, by the calling
             thread; else by others, several times at once.
-        ask: Sends the request of a later fetch ahead, or returns None where that cannot be.
+        send_ahead: Sends the request of a later fetch ahead, or returns None where that cannot be.
         pace: How many calls, and how many bytes, may be under way; it learns from one call of this
             function to the next. Without it a new one.
         size_of: The number of bytes that an item's result will have, where that is known. Where it
@@ -91,13 +91,13 @@ def fetch_in_order(
     Raises:
         StorageError: It was begun in another process: a forked child has none of its threads.
     """
-    pace = pace or Pace()
+    pace = pace or AdaptiveLimit()
     feed: Feed[T, R] = Feed(items, size_of)
     if pace.most == 1 or (by_threads and feed.has_one()):
         while (call := feed.next()) is not None:
             yield call.run_here(fetch)
         return
-    run = _Run(feed, fetch, ask, pace, result_bytes, by_threads)
+    run = _Run(feed, fetch, send_ahead, pace, result_bytes, by_threads)
     try:
         yield from run.results()
     finally:
@@ -111,14 +111,14 @@ class _Run(Generic[T, R]):
         self,
         feed: Feed[T, R],
         fetch: Callable[[T], R],
-        ask: Callable[[T], Asked | None],
-        pace: Pace,
+        send_ahead: Callable[[T], PendingGet | None],
+        pace: AdaptiveLimit,
         result_bytes: Callable[[R], int],
         by_threads: bool,
     ) -> None:
         self._feed = feed
         self._fetch = fetch
-        self._ask = ask
+        self._send_ahead = send_ahead
         self._asks = True
         self._by_threads = by_threads
         self._was_refused = False
@@ -141,7 +141,7 @@ class _Run(Generic[T, R]):
         pace.start()
         first = self._feed.peek()
         if first is not None and (first.size_bytes or 0) > _LARGE_BYTES:
-            pace.do_not_probe()
+            pace.skip_probing()
         while True:
             self._check_process()
             if pace.limit > 1:
@@ -156,7 +156,7 @@ class _Run(Generic[T, R]):
                 return
             call = self._in_order.popleft()
             if call.asked is not None:
-                with answered_by(call.asked):
+                with offering(call.asked):
                     result = self._result_in_turn(call)
                 yield result
                 continue
@@ -177,7 +177,7 @@ class _Run(Generic[T, R]):
     def _result_here(self, call: Call[T, R]) -> R:
         """Fetch in the calling thread: for one at a time, another would only be woken for each."""
         before = self._pace.now()
-        with failures_heard_by(self._pace.slow_down):
+        with on_failed_try(self._pace.slow_down):
             result = call.run_here(self._fetch)
         self._pace.delivered(self._result_bytes(result), self._pace.now() - before)
         return result
@@ -185,7 +185,7 @@ class _Run(Generic[T, R]):
     def _result_in_turn(self, call: Call[T, R]) -> R:
         before = self._pace.now()
         self._reader = threading.get_ident()
-        with failures_heard_by(self._hear):
+        with on_failed_try(self._hear):
             result = call.run_here(self._fetch)
         size = self._result_bytes(result)
         self._learn(call, size)
@@ -248,12 +248,12 @@ class _Run(Generic[T, R]):
     def _begin(self, call: Call[T, R]) -> None:
         """Ask for it, where that can be done ahead; else leave it to a thread, or to its turn."""
         call.asked = None
-        if not call.is_large and count_asked() < MOST_IN_FLIGHT:
+        if not call.is_large and count_pending() < MAX_CONCURRENT_READS:
             with suppress(Exception):  # it is met again, in its turn, where the item is fetched
-                call.asked = self._ask(call.item)
+                call.asked = self._send_ahead(call.item)
         self._asks = call.asked is not None
         if self._asks:
-            self._pace.do_not_probe()
+            self._pace.skip_probing()
         elif self._by_threads:
             self._leave_to_threads(call)
 
@@ -282,7 +282,7 @@ class _Run(Generic[T, R]):
 
     def _work(self) -> None:
         call: Call[T, R] | None = None
-        with failures_heard_by(self._pace.slow_down):
+        with on_failed_try(self._pace.slow_down):
             while (call := self._next_call()) is not None:
                 self._run(call)
 

@@ -14,14 +14,14 @@ from contextvars import ContextVar
 from typing import NamedTuple
 from weakref import WeakSet
 
-from aisio.transport.http.connection_pool import PlainRequest, RequestState
+from aisio.transport.http.connection_pool import Request, RequestState
 from aisio.urls import ObjectUrl
 from aisio.wire.placement import Target
 
-__all__ = ["Asked", "Question", "Sent", "answer_to", "answered_by", "count_asked"]
+__all__ = ["GetKey", "PendingGet", "SentRequest", "claim", "count_pending", "offering"]
 
 
-class Question(NamedTuple):
+class GetKey(NamedTuple):
     """A GET, as the read that wants its answer will put it.
 
     Attributes:
@@ -37,7 +37,7 @@ class Question(NamedTuple):
     headers: Mapping[str, str] | None
 
 
-class Sent(NamedTuple):
+class SentRequest(NamedTuple):
     """A request on its way.
 
     Attributes:
@@ -46,10 +46,10 @@ class Sent(NamedTuple):
     """
 
     target: Target | None
-    request: PlainRequest
+    request: Request
 
 
-class Asked:
+class PendingGet:
     """A question that was sent; its answer goes to the first read that puts the very same.
 
     Args:
@@ -59,9 +59,9 @@ class Asked:
 
     __slots__ = ("__weakref__", "_question", "_sent")
 
-    def __init__(self, question: Question, sent: Sent) -> None:
+    def __init__(self, question: GetKey, sent: SentRequest) -> None:
         self._question = question
-        self._sent: Sent | None = sent
+        self._sent: SentRequest | None = sent
         _open.add(self)
 
     @property
@@ -70,7 +70,7 @@ class Asked:
         sent = self._sent
         return sent.request.state if sent is not None else RequestState.UNANSWERED
 
-    def take(self, question: Question) -> Sent | None:
+    def take(self, question: GetKey) -> SentRequest | None:
         """Return what was sent, once; None for another question."""
         if question != self._question:
             return None
@@ -85,19 +85,19 @@ class Asked:
             sent.request.close()
 
 
-_open: WeakSet[Asked] = WeakSet()
+_open: WeakSet[PendingGet] = WeakSet()
 """Those whose answers nobody reads yet: of this process."""
 
-_asked: ContextVar[Asked | None] = ContextVar("_asked", default=None)
+_asked: ContextVar[PendingGet | None] = ContextVar("_asked", default=None)
 
 
-def count_asked() -> int:
+def count_pending() -> int:
     """Return how many answers this process has asked for and not begun to read."""
     return len(_open)
 
 
 @contextmanager
-def answered_by(asked: Asked) -> Iterator[None]:
+def offering(asked: PendingGet) -> Iterator[None]:
     """Let reads of a block, in this thread, take this answer; what none has taken is cut."""
     before = _asked.get()
     try:
@@ -109,7 +109,7 @@ def answered_by(asked: Asked) -> Iterator[None]:
         _asked.set(before)
 
 
-def answer_to(question: Question) -> Sent | None:
+def claim(question: GetKey) -> SentRequest | None:
     """Return what this very question was asked ahead by; None where it is still to be sent."""
     asked = _asked.get()
     return asked.take(question) if asked is not None else None

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from queue import SimpleQueue
 
-from aisio.records import MOST_IN_FLIGHT
+from aisio.records import MAX_CONCURRENT_READS
 
 __all__ = ["ReadingThreads", "end_idle_threads", "reading_threads"]
 
@@ -47,7 +47,7 @@ class ReadingThreads:
         """
         with self._lock:
             self._lent.append(None)
-            if len(self._threads) < min(len(self._lent), MOST_IN_FLIGHT):
+            if len(self._threads) < min(len(self._lent), MAX_CONCURRENT_READS):
                 self._add_thread()
             if self._threads:
                 self._work.put(work)

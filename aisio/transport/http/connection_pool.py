@@ -23,9 +23,9 @@ from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, Protocol
 
 from aisio.errors import StorageError
 from aisio.records import Timeouts
-from aisio.stats import here
+from aisio.stats import thread_counters
 from aisio.transport.http.buffered_socket import BufferedSocket
-from aisio.transport.http.response import PlainReply
+from aisio.transport.http.response import Response
 from aisio.transport.retries import tell
 from aisio.wire.http1 import (
     LONGEST_HEAD_BYTES,
@@ -34,7 +34,7 @@ from aisio.wire.http1 import (
     parse_head,
 )
 
-__all__ = ["ROOM_BYTES", "PlainPool", "PlainRequest", "RequestState"]
+__all__ = ["ConnectionPool", "ROOM_BYTES", "Request", "RequestState"]
 
 ROOM_BYTES = 1 << 20
 """What the system keeps of an answer that nobody reads yet, so that the server need not wait."""
@@ -56,7 +56,7 @@ class RequestState(Enum):
     FAILED = "another answer, or the connection's end"
 
 
-class PlainRequest:
+class Request:
     """A request that was sent, on a connection that may be found dead: then it is sent once more.
 
     Args:
@@ -69,7 +69,7 @@ class PlainRequest:
     __slots__ = ("_connection", "_data", "_is_sent", "_method", "_pool", "_sent_at")
 
     def __init__(
-        self, pool: PlainPool, connection: BufferedSocket, method: str, data: bytes
+        self, pool: ConnectionPool, connection: BufferedSocket, method: str, data: bytes
     ) -> None:
         self._pool = pool
         self._method = method
@@ -86,7 +86,7 @@ class PlainRequest:
             return RequestState.UNANSWERED
         return RequestState.ANSWERED if begin == _SUCCESS else RequestState.FAILED
 
-    def reply(self) -> PlainReply:
+    def reply(self) -> Response:
         """Wait for the answer and return its open reply; once.
 
         Raises:
@@ -107,7 +107,7 @@ class PlainRequest:
         except requests.ReadTimeout:
             self._pool.close()  # what was kept beside it may be as dead
             raise
-        here().requests += 1
+        thread_counters().requests += 1
         reply = self._pool.exchange(self._method, self._data)
         tell(StorageError("a connection broke before its answer was read: it was asked for again"))
         return reply
@@ -117,7 +117,7 @@ class PlainRequest:
         self._connection.close()
 
 
-class PlainPool:
+class ConnectionPool:
     """The connections of one process to one host, for GET and HEAD; threads may share it.
 
     Args:
@@ -148,7 +148,7 @@ class PlainPool:
         target: str,
         headers: Mapping[str, str],
         body: bytes | None = None,
-    ) -> PlainReply:
+    ) -> Response:
         """Send a request and return its open reply.
 
         A kept connection may be closed by the server just as the request is on its way. It is then
@@ -167,10 +167,10 @@ class PlainPool:
         data = self._data(method, target, headers, body)
         kept = self._take()
         if kept is not None:
-            return PlainRequest(self, kept, method, data).reply()
+            return Request(self, kept, method, data).reply()
         return self.exchange(method, data)
 
-    def send(self, method: str, target: str, headers: Mapping[str, str]) -> PlainRequest:
+    def send(self, method: str, target: str, headers: Mapping[str, str]) -> Request:
         """Send a request whose reply is wanted later.
 
         Raises:
@@ -179,9 +179,9 @@ class PlainPool:
             requests.RequestException: The target or a header cannot be sent.
         """
         data = self._data(method, target, headers, None)
-        return PlainRequest(self, self._take() or self._connect(), method, data)
+        return Request(self, self._take() or self._connect(), method, data)
 
-    def exchange(self, method: str, data: bytes) -> PlainReply:
+    def exchange(self, method: str, data: bytes) -> Response:
         """Send the bytes of a request on a new connection and return its open reply.
 
         Raises:
@@ -205,7 +205,7 @@ class PlainPool:
             return line + lines + b"\r\n"
         return b"%sContent-Length: %d\r\n\r\n%s" % (line + lines, len(body), body)
 
-    def answer(self, connection: BufferedSocket, method: str, keeps: bool) -> PlainReply:
+    def answer(self, connection: BufferedSocket, method: str, keeps: bool) -> Response:
         """Read the head of an answer and return its open reply; errors as for `exchange`.
 
         Args:
@@ -216,7 +216,7 @@ class PlainPool:
         try:
             head = _next_head(connection, method)
             head.keeps = head.keeps and keeps
-            return PlainReply(self, connection, head)
+            return Response(self, connection, head)
         except TimeoutError as error:
             connection.close()
             raise requests.ReadTimeout(str(error)) from error
@@ -279,7 +279,7 @@ class PlainPool:
             # urllib3 wants a connection of its own, but only for its text.
             raise NewConnectionError(self, str(error)) from error  # type: ignore[arg-type]
         finally:
-            here().connect_s += perf_counter() - started
+            thread_counters().connect_s += perf_counter() - started
         with suppress(OSError):  # macOS refuses where the other end has closed: sending will tell
             inner.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         _make_room(inner)

@@ -27,9 +27,9 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from aisio.records import Timeouts
-from aisio.transport.low_speed import HANDED_OVER_AFTER_S
+from aisio.transport.low_speed import FLUSH_SLOW_DATA_AFTER_S
 
-__all__ = ["TimedAdapter", "slowest_head_s"]
+__all__ = ["HeadDeadlineAdapter", "slowest_head_s"]
 
 _BUFFER_BYTES = 8 * 1024
 """A head is looked at in pieces of this size; Python 3.14 would read 128 KiB at once."""
@@ -40,7 +40,7 @@ def slowest_head_s(timeouts: Timeouts) -> float:
     return inf if timeouts.least_bytes_per_s is None else timeouts.slow_s
 
 
-class TimedAdapter(HTTPAdapter):
+class HeadDeadlineAdapter(HTTPAdapter):
     """An adapter whose connections give up on a head that takes too long.
 
     Args:
@@ -139,7 +139,7 @@ class _TimedReader(io.RawIOBase):
 
         io.BufferedReader, which reads here until its caller's buffer is full, stops at a None.
         """
-        self._has_given, self._handed_over_s = False, self._now() + HANDED_OVER_AFTER_S
+        self._has_given, self._handed_over_s = False, self._now() + FLUSH_SLOW_DATA_AFTER_S
         try:
             yield
         finally:

@@ -16,8 +16,8 @@ import urllib3
 from requests.utils import select_proxy
 
 from aisio.records import Settings
-from aisio.transport.http.connection_pool import PlainPool
-from aisio.transport.http.head_deadline import TimedAdapter, slowest_head_s
+from aisio.transport.http.connection_pool import ConnectionPool
+from aisio.transport.http.head_deadline import HeadDeadlineAdapter, slowest_head_s
 from aisio.transport.http.tls_files import check_tls_files
 
 __all__ = ["Pool", "Pools", "keep_headers"]
@@ -34,7 +34,7 @@ class Pool(NamedTuple):
 
     connections: urllib3.HTTPConnectionPool
     absolute: bool
-    plain: PlainPool | None
+    plain: ConnectionPool | None
 
 
 class Pools:
@@ -63,7 +63,7 @@ class Pools:
         """
         # One for each origin: an adapter would hand a closed pool out again.
         settings = self._settings
-        adapter = TimedAdapter(settings.pool_size, slowest_head_s(settings.timeouts))
+        adapter = HeadDeadlineAdapter(settings.pool_size, slowest_head_s(settings.timeouts))
         check_tls_files(settings.tls, url)
         request = session.prepare_request(requests.Request("GET", url, auth=keep_headers))
         options = session.merge_environment_settings(url, {}, True, session.verify, None)
@@ -75,7 +75,7 @@ class Pools:
         adapter.cert_verify(connections, url, options["verify"], options["cert"])  # type: ignore[no-untyped-call]
         absolute = adapter.request_url(request, options["proxies"]).startswith("http")
         is_plain = url.startswith("http:") and not select_proxy(url, options["proxies"])
-        plain = PlainPool(origin, settings.timeouts, settings.pool_size) if is_plain else None
+        plain = ConnectionPool(origin, settings.timeouts, settings.pool_size) if is_plain else None
         # Of threads that come at once all must get the same.
         return self._by_origin.setdefault(origin, Pool(connections, absolute, plain))
 

@@ -19,7 +19,7 @@ from aisio.wire.http1 import (
     parse_chunk_size,
 )
 
-__all__ = ["PlainReply"]
+__all__ = ["Response"]
 
 _LONGEST_LINE_BYTES = 8 * 1024
 _UNKNOWN_PIECE_BYTES = 256 * 1024
@@ -32,7 +32,7 @@ class Keeper(Protocol):
         """Take a connection back that nobody reads from any more."""
 
 
-class PlainReply:
+class Response:
     """An open reply; read out, it gives its connection back by itself.
 
     Attributes:

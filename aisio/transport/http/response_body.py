@@ -16,8 +16,8 @@ from aisio.errors import IntegrityError, StorageError, StoreTimeoutError, Unavai
 from aisio.records import ByteRange, ObjectInfo
 from aisio.transport.body import READ_PIECE_BYTES
 from aisio.transport.http.errors import reason_of, retry_after_s
-from aisio.transport.http.response import PlainReply
-from aisio.transport.low_speed import HANDED_OVER_AFTER_S, LeastRate
+from aisio.transport.http.response import Response
+from aisio.transport.low_speed import FLUSH_SLOW_DATA_AFTER_S, LowSpeedLimit
 from aisio.wire.http1 import utf8_text
 from aisio.wire.messages import error_for, parse_content_range
 
@@ -27,7 +27,7 @@ _DRAINED_BYTES = 64 * 1024
 _DRAINED_S = 1.0
 _ALL_BY_BYTES = 256 * 1024
 
-OpenReply: TypeAlias = "urllib3.BaseHTTPResponse | PlainReply"
+OpenReply: TypeAlias = "urllib3.BaseHTTPResponse | Response"
 """An open reply, by either way."""
 
 
@@ -47,9 +47,9 @@ class ReplyBody:
     def __init__(self, response: OpenReply, about: str) -> None:
         self._response = response
         self._about = about
-        self._plain: PlainReply | None = None
+        self._plain: Response | None = None
         self._inner: http.client.HTTPResponse | None = None
-        if isinstance(response, PlainReply):
+        if isinstance(response, Response):
             self._plain = response
         else:
             self._inner = _inner_reply(response)
@@ -66,7 +66,7 @@ class ReplyBody:
         plain, inner = self._plain, self._inner
         if plain is not None:
             try:
-                return plain.read(size, perf_counter() + HANDED_OVER_AFTER_S)
+                return plain.read(size, perf_counter() + FLUSH_SLOW_DATA_AFTER_S)
             except (HTTPError, OSError) as error:
                 return self._ended_by(error)
         if inner is None:
@@ -86,7 +86,7 @@ class ReplyBody:
         plain, inner = self._plain, self._inner
         if plain is not None:
             try:
-                return plain.readinto(buffer, perf_counter() + HANDED_OVER_AFTER_S)
+                return plain.readinto(buffer, perf_counter() + FLUSH_SLOW_DATA_AFTER_S)
             except (HTTPError, OSError) as error:
                 return len(self._ended_by(error))
         buffer = buffer[:READ_PIECE_BYTES]
@@ -144,13 +144,13 @@ class MeasuredBody:
 
     Args:
         reply: The body.
-        least_rate: What it must give while it is waited for; None for anything.
+        low_speed: What it must give while it is waited for; None for anything.
         about: What was asked for, for errors.
     """
 
-    def __init__(self, reply: ReplyBody, least_rate: LeastRate | None, about: str) -> None:
+    def __init__(self, reply: ReplyBody, low_speed: LowSpeedLimit | None, about: str) -> None:
         self._reply = reply
-        self._least_rate = least_rate
+        self._least_rate = low_speed
         self._about = about
 
     def read(self, size: int, /) -> bytes:
@@ -189,7 +189,7 @@ def _inner_reply(response: urllib3.BaseHTTPResponse) -> http.client.HTTPResponse
     return inner if known and "Content-Length" in response.headers else None
 
 
-def let_go(response: OpenReply) -> None:
+def drain_and_release(response: OpenReply) -> None:
     """Read a reply out, where little is left of it, and keep its connection; else cut that."""
     with suppress(HTTPError, OSError):
         _some_bytes(response, _DRAINED_BYTES, _DRAINED_S)
@@ -199,7 +199,7 @@ def let_go(response: OpenReply) -> None:
 def _some_bytes(response: OpenReply, most_bytes: int, most_s: float) -> bytes:
     """Return the next bytes of a reply, which may have no end, or be slow."""
     until_s = perf_counter() + most_s
-    if isinstance(response, PlainReply):
+    if isinstance(response, Response):
         return response.read(most_bytes, until_s)
     data = BytesIO()
     while data.tell() < most_bytes and perf_counter() < until_s:
@@ -213,7 +213,7 @@ def _some_bytes(response: OpenReply, most_bytes: int, most_s: float) -> bytes:
 def refusal(response: OpenReply, method: str, about: str) -> StorageError:
     """Return the error that an open reply of status 400 or above stands for, and let go of it."""
     text = utf8_text(response.headers.get("Hdr-Error") or "") or _error_text(response)
-    let_go(response)
+    drain_and_release(response)
     return error_for(
         response.status,
         text,

@@ -13,14 +13,14 @@ from aisio.urls import is_base_url
 from aisio.wire.http1 import utf8_text
 
 __all__ = [
-    "REDIRECTS",
     "Hop",
-    "halves",
+    "REDIRECTS",
     "host_of",
     "name_hint",
     "origin_of",
     "query_text",
     "redirected",
+    "split_target",
 ]
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -42,10 +42,10 @@ def _encoded(query: tuple[tuple[str, str], ...]) -> str:
 
 def origin_of(url: str) -> str:
     """Return scheme and host of a URL that has been encoded."""
-    return halves(url)[0]
+    return split_target(url)[0]
 
 
-def halves(url: str) -> tuple[str, str]:
+def split_target(url: str) -> tuple[str, str]:
     """Cut a URL that has been encoded into scheme and host, and what its request asks for."""
     at = url.find("/", 8)  # behind "https://"; and behind "http://", where a host has one letter
     if at < 0:

@@ -274,8 +274,8 @@ def test_entries_that_are_pinned_at_once_are_all_written(start, files, filled):
     tags = [f"t{number}" for number in range(20)]
     text = "".join(f"- tag: {tag}\n  urls: [ais://cli-data/{tag}]\n" for tag in tags)
     folder = files({"a.yaml": text.encode()}, "catalog")
-    halves = ([f"a/{tag}" for tag in tags[part::2]] for part in range(2))
-    pins = [start("catalog", "pin", "-c", folder, *half) for half in halves]
+    split_target = ([f"a/{tag}" for tag in tags[part::2]] for part in range(2))
+    pins = [start("catalog", "pin", "-c", folder, *half) for half in split_target]
     assert [one.wait() for one in pins] == [0, 0]
     assert (folder / "a.yaml").read_text().count("digest: sha256:") == len(tags)
 

@@ -15,7 +15,7 @@ from aisio.errors import (
     UnavailableError,
 )
 from aisio.records import Concurrency
-from aisio.transport.concurrency.limit import Pace
+from aisio.transport.concurrency.limit import AdaptiveLimit
 
 
 class Clock:
@@ -35,7 +35,7 @@ def latency_bound(latency_s: float, most_rate: float) -> Callable[[int], float]:
 
 
 def read(
-    pace: Pace,
+    pace: AdaptiveLimit,
     clock: Clock,
     rate: Callable[[int], float],
     *,
@@ -54,9 +54,9 @@ def read(
     return limits
 
 
-def begun(clock: Clock, bounds: Concurrency | None = None, *, cpu_s: float = 1e-5) -> Pace:
+def begun(clock: Clock, bounds: Concurrency | None = None, *, cpu_s: float = 1e-5) -> AdaptiveLimit:
     """Return a pace whose first reads have taken 10 ms each, and so much of the processor."""
-    pace = Pace(bounds, now=clock)
+    pace = AdaptiveLimit(bounds, now=clock)
     while pace.is_probing:
         pace.read(cpu_s, 0.01)
         pace.delivered(1000, 0.01)
@@ -66,7 +66,7 @@ def begun(clock: Clock, bounds: Concurrency | None = None, *, cpu_s: float = 1e-
 def settled(rate: Callable[[int], float], bounds: Concurrency | None = None) -> int:
     """Return where a pace comes to rest: the limit of most items of the last of several probes."""
     clock = Clock()
-    limits = read(Pace(bounds, now=clock), clock, rate, seconds=60)
+    limits = read(AdaptiveLimit(bounds, now=clock), clock, rate, seconds=60)
     return max(set(limits[len(limits) // 2 :]), key=limits[len(limits) // 2 :].count)
 
 
@@ -100,13 +100,13 @@ def test_it_begins_with_as_many_as_fit_into_one_processor(cpu_s: float, limit: i
 
 def test_two_at_once_are_read_until_that_is_known() -> None:
     """Fewer where fewer are allowed."""
-    assert (Pace().limit, Pace(Concurrency(start=1)).limit) == (2, 1)
-    assert not Pace(Concurrency(fixed=5)).is_probing
+    assert (AdaptiveLimit().limit, AdaptiveLimit(Concurrency(start=1)).limit) == (2, 1)
+    assert not AdaptiveLimit(Concurrency(fixed=5)).is_probing
 
 
 def test_two_reads_from_afar_are_enough() -> None:
     """A store that is far away is not read by twos for longer than it takes to see that."""
-    pace = Pace(now=Clock())
+    pace = AdaptiveLimit(now=Clock())
     for _ in range(2):
         assert pace.limit == 2
         pace.read(0.0001, 0.02)
@@ -116,8 +116,8 @@ def test_two_reads_from_afar_are_enough() -> None:
 
 def test_large_reads_are_not_probed() -> None:
     """They are begun with as many as one is told to begin with."""
-    pace = Pace(Concurrency(start=6), now=Clock())
-    pace.do_not_probe()
+    pace = AdaptiveLimit(Concurrency(start=6), now=Clock())
+    pace.skip_probing()
     assert (pace.limit, pace.is_probing) == (6, False)
 
 
@@ -135,7 +135,7 @@ def test_a_start_that_was_too_low_is_made_good() -> None:
 )
 def test_overload_ends_the_first_reads_too(error: StorageError, limit: int) -> None:
     """What was learned from them is of no use then; one broken connection is not worth 10 s."""
-    pace = Pace(now=Clock())
+    pace = AdaptiveLimit(now=Clock())
     pace.slow_down(error)
     assert (pace.limit, pace.is_probing) == (limit, False)
 
@@ -143,16 +143,20 @@ def test_overload_ends_the_first_reads_too(error: StorageError, limit: int) -> N
 def test_it_stays_within_its_bounds() -> None:
     """Whatever would be gained, never above `most`, never below 1."""
     clock = Clock()
-    high = read(Pace(Concurrency(most=10), now=clock), clock, lambda n: 1000.0 * n, seconds=60)
+    high = read(
+        AdaptiveLimit(Concurrency(most=10), now=clock), clock, lambda n: 1000.0 * n, seconds=60
+    )
     assert (high[-1], max(high)) == (10, 10)
-    low = read(Pace(Concurrency(most=10), now=clock), clock, lambda n: 9000.0 / n, seconds=60)
+    low = read(
+        AdaptiveLimit(Concurrency(most=10), now=clock), clock, lambda n: 9000.0 / n, seconds=60
+    )
     assert (min(low), max(low)) == (1, 10)
 
 
 def test_it_follows_a_store_that_changes() -> None:
     """What was found is tried again after a while."""
     clock = Clock()
-    pace = Pace(now=clock)
+    pace = AdaptiveLimit(now=clock)
     read(pace, clock, latency_bound(0.0001, 1000.0), seconds=20)
     assert pace.limit <= 2
     read(pace, clock, latency_bound(0.02, 1000.0), seconds=60)
@@ -162,7 +166,7 @@ def test_it_follows_a_store_that_changes() -> None:
 def test_a_fixed_number_is_fixed() -> None:
     """Neither gain nor trouble changes it."""
     clock = Clock()
-    pace = Pace(Concurrency.of(3), now=clock)
+    pace = AdaptiveLimit(Concurrency.of(3), now=clock)
     assert set(read(pace, clock, lambda n: 1000.0 * n, seconds=10)) == {3}
     pace.slow_down(ThrottledError("429"))
     assert (pace.limit, pace.most) == (3, 3)
@@ -199,7 +203,7 @@ def test_other_errors_do_not_slow_it_down() -> None:
 def test_a_pause_counts_for_nothing() -> None:
     """Between two batches of a map dataset the store is not asked."""
     clock = Clock()
-    pace = Pace(now=clock)
+    pace = AdaptiveLimit(now=clock)
     for _ in range(200):
         clock.seconds += 100
         pace.start()
@@ -209,7 +213,7 @@ def test_a_pause_counts_for_nothing() -> None:
 
 def test_it_pickles() -> None:
     """It goes to workers with its dataset."""
-    assert pickle.loads(pickle.dumps(Pace(Concurrency(fixed=5)))).limit == 5
+    assert pickle.loads(pickle.dumps(AdaptiveLimit(Concurrency(fixed=5)))).limit == 5
 
 
 @pytest.mark.parametrize("bad", [{"fixed": 0}, {"fixed": 65}, {"most": 65}, {"start": 0}])

@@ -17,7 +17,7 @@ import pytest
 from aisio.client.client import Client
 from aisio.errors import NotFoundError, StorageError, ThrottledError
 from aisio.records import Concurrency, RetryPolicy, Settings
-from aisio.transport.concurrency.limit import Pace
+from aisio.transport.concurrency.limit import AdaptiveLimit
 from aisio.transport.concurrency.ordered import fetch_in_order
 from aisio.transport.concurrency.threads import end_idle_threads
 from aisio.transport.retries import Attempts, Waiter, retry
@@ -54,16 +54,16 @@ def numbers(results: Iterator[bytes]) -> list[int]:
     return [int(result) for result in results]
 
 
-def pace(fixed: int, most_bytes: int = 1 << 20) -> Pace:
+def pace(fixed: int, most_bytes: int = 1 << 20) -> AdaptiveLimit:
     """Return a pace that is the same on every machine."""
-    return Pace(Concurrency(fixed=fixed, most_bytes=most_bytes))
+    return AdaptiveLimit(Concurrency(fixed=fixed, most_bytes=most_bytes))
 
 
 def test_results_come_in_order() -> None:
     """The first one is the last to be ready."""
     store = Store(0)
     results = fetch_in_order(
-        range(50), store.read, pace=Pace(), size_of=lambda _: 10, result_bytes=len
+        range(50), store.read, pace=AdaptiveLimit(), size_of=lambda _: 10, result_bytes=len
     )
     threading.Timer(0.05, store.held[0].set).start()
     assert numbers(results) == list(range(50))
@@ -329,8 +329,8 @@ def test_an_iteration_may_be_closed_while_another_one_starts_a_thread(
     def close_and_start(thread: threading.Thread) -> None:
         if thread.name == "aisio-read" and not closed.is_set():
             closed.set()
-            let_go = threading.Timer(0.05, store.held[1].set)
-            start(let_go)
+            drain_and_release = threading.Timer(0.05, store.held[1].set)
+            start(drain_and_release)
             abandoned.close()  # type: ignore[attr-defined]
         start(thread)
 
@@ -341,7 +341,7 @@ def test_an_iteration_may_be_closed_while_another_one_starts_a_thread(
     assert list(abandoned) == []
 
 
-class ClosingPace(Pace):
+class ClosingPace(AdaptiveLimit):
     """Runs something, once, where a reading thread looks for its next call."""
 
     close: threading.Event | None = None
@@ -413,7 +413,7 @@ def test_a_store_that_asks_for_fewer_gets_fewer() -> None:
 
         return retry(attempt, Attempts(policy, Waiter(wait=lambda _: None)))
 
-    adaptive = Pace(Concurrency(start=8))
+    adaptive = AdaptiveLimit(Concurrency(start=8))
     while adaptive.is_probing:
         adaptive.delivered(0, 0.0)
     results = fetch_in_order(range(20), read, pace=adaptive, result_bytes=len)
@@ -455,7 +455,7 @@ def test_connections_outlive_threads_and_end_with_their_client() -> None:
 
 def test_one_at_a_time_is_fetched_by_the_calling_thread() -> None:
     """Where one is all that is worth having under way, no other thread is woken for it."""
-    pace = Pace(Concurrency(start=1))
+    pace = AdaptiveLimit(Concurrency(start=1))
     while pace.is_probing:
         pace.delivered(0, 0.0)
     by = fetch_in_order(
@@ -466,7 +466,7 @@ def test_one_at_a_time_is_fetched_by_the_calling_thread() -> None:
 
 def test_large_results_are_begun_with_at_full_number() -> None:
     """Their size is known before the first is asked for."""
-    pace = Pace(Concurrency(start=3))
+    pace = AdaptiveLimit(Concurrency(start=3))
     sizes = fetch_in_order(
         range(5), lambda _: b"x", pace=pace, size_of=lambda _: 2 << 20, result_bytes=len
     )
@@ -482,7 +482,7 @@ def test_where_it_comes_to_one_the_calling_thread_goes_on() -> None:
         threads.append(threading.get_ident())
         return b"%010d" % number
 
-    found = Pace()
+    found = AdaptiveLimit()
     results = fetch_in_order(range(30), read, pace=found, size_of=lambda _: 10, result_bytes=len)
     first = next(results)
     found.slow_down(ThrottledError("429"))

@@ -29,9 +29,9 @@ from aisio.errors import (
 from aisio.records import ByteRange, Concurrency, RetryPolicy, Settings, Timeouts
 from aisio.sources.resolve import source
 from aisio.transport.concurrency import ordered as in_flight
-from aisio.transport.concurrency.limit import Pace
+from aisio.transport.concurrency.limit import AdaptiveLimit
 from aisio.transport.concurrency.ordered import fetch_in_order
-from aisio.transport.concurrency.pending import Asked, answered_by, count_asked
+from aisio.transport.concurrency.pending import PendingGet, count_pending, offering
 from aisio.transport.concurrency.threads import end_idle_threads
 from aisio.transport.http.connection_pool import RequestState
 from aisio.transport.retries import (
@@ -54,9 +54,9 @@ def forget(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster, "_changed_at", {})
 
 
-def ask(found: Nodes, byte_range: ByteRange | None = None) -> Asked:
+def ask(found: Nodes, byte_range: ByteRange | None = None) -> PendingGet:
     """Ask for the object ahead, and wait until its target has heard."""
-    asked = found.item.ask(byte_range)
+    asked = found.item.send_ahead(byte_range)
     assert asked is not None
     found.target.wait_for_requests(1)
     return asked
@@ -65,7 +65,7 @@ def ask(found: Nodes, byte_range: ByteRange | None = None) -> Asked:
 def test_the_request_goes_ahead_and_the_read_takes_its_answer() -> None:
     """One request in all, which has arrived before anybody reads."""
     with nodes(DATA) as found:
-        with answered_by(ask(found)):
+        with offering(ask(found)):
             assert found.item.get() == b"data"
         assert found.asked() == (["GET daemon"], ["GET objects"])
 
@@ -73,7 +73,7 @@ def test_the_request_goes_ahead_and_the_read_takes_its_answer() -> None:
 def test_an_answer_is_taken_once() -> None:
     """The second read of an object asks for itself."""
     with nodes(DATA, OTHER) as found:
-        with answered_by(ask(found)):
+        with offering(ask(found)):
             assert [found.item.get(), found.item.get()] == [b"data", b"other"]
         assert len(found.target.requests) == 2
 
@@ -82,10 +82,10 @@ def test_another_read_does_not_take_it() -> None:
     """Neither of a part, nor of another object; an answer that nobody takes is cut."""
     with nodes(DATA, PART, OTHER, DATA) as found:
         asked = ask(found)
-        with answered_by(asked):
+        with offering(asked):
             assert found.item.get(start=1, stop=3) == b"at"
             assert found.client.bucket("b").object("c").get() == b"other"
-        with answered_by(asked):
+        with offering(asked):
             assert found.item.get() == b"data"
         assert len(found.target.requests) == 4
 
@@ -97,9 +97,9 @@ def test_a_source_asks_for_what_it_reads(given: str | None) -> None:
         entry = NamedSource(tag="t/s", urls=("ais://b/a",), etl_name=None if given else "its")
         one = source(entry, client=found.client)
         info = next(one.list())
-        asked = one.ask(info, etl_name=given)
+        asked = one.send_ahead(info, etl_name=given)
         assert asked is not None
-        with answered_by(asked):
+        with offering(asked):
             assert one.read(info, etl_name=given) == b"data"
         assert [request.target for request in found.target.requests] == [
             f"/v1/objects/b/a?provider=ais&etl_name={given or 'its'}"
@@ -110,7 +110,7 @@ def test_a_range_can_be_asked_for() -> None:
     """As of an archive, for one of its members."""
     with nodes(PART) as found:
         part = ByteRange(1, 3)
-        with answered_by(ask(found, part)), found.item.stream(part) as body:
+        with offering(ask(found, part)), found.item.stream(part) as body:
             assert body.read() == b"at"
         assert len(found.target.requests) == 1
 
@@ -118,7 +118,7 @@ def test_a_range_can_be_asked_for() -> None:
 def test_an_answer_that_broke_meanwhile_is_asked_for_again_at_once() -> None:
     """It cost no try: nobody was waiting for it yet."""
     with nodes(Reply(0), DATA) as found:
-        with answered_by(ask(found)):
+        with offering(ask(found)):
             assert found.item.get() == b"data"
         assert len(found.target.requests) == 2
 
@@ -130,7 +130,7 @@ def test_what_cannot_wait_is_not_asked_ahead(scheme: str) -> None:
         proxy.replies = [cluster_map(1, proxy.url, "https://127.0.0.1:9")]
         settings = Settings(proxy.url, direct=scheme == "https")
         with closing(Client.from_settings(settings)) as client:
-            assert client.bucket("b").object("a").ask() is None
+            assert client.bucket("b").object("a").send_ahead() is None
 
 
 def test_a_gateway_is_asked_ahead_with_its_token() -> None:
@@ -143,9 +143,9 @@ def test_a_gateway_is_asked_ahead_with_its_token() -> None:
             bucket = client.bucket("b")
             assert bucket.object("a").get() == b"data"
             for name in ("a", "b"):
-                asked = bucket.object(name).ask()
+                asked = bucket.object(name).send_ahead()
                 assert asked is not None
-                with answered_by(asked):
+                with offering(asked):
                     assert bucket.object(name).get() == b"data"
         assert len(gateway.requests) == 4
         assert [request.headers["Authorization"] for request in gateway.requests[1:]] == [
@@ -296,7 +296,7 @@ class Askers:
         self._error = error
         self._states = states or {}
 
-    def ask(self, number: int) -> Asked:
+    def send_ahead(self, number: int) -> PendingGet:
         """Ask for a number."""
         is_first = all(one.number != number for one in self.asked)
         state = self._states.get(number) if is_first else None
@@ -315,12 +315,12 @@ class Askers:
             raise error
         return b"%010d" % number
 
-    def read_all(self, pace: Pace, count: int = 8) -> Iterator[bytes]:
+    def read_all(self, pace: AdaptiveLimit, count: int = 8) -> Iterator[bytes]:
         """Read the numbers up to so many."""
         return fetch_in_order(
             range(count),
             self.read,
-            ask=self.ask,
+            send_ahead=self.send_ahead,
             pace=pace,
             size_of=lambda _: 10,
             result_bytes=len,
@@ -332,9 +332,9 @@ def numbers(results: Iterator[bytes]) -> list[int]:
     return [int(result) for result in results]
 
 
-def fixed(count: int, most_bytes: int = 1 << 20) -> Pace:
+def fixed(count: int, most_bytes: int = 1 << 20) -> AdaptiveLimit:
     """Return a pace of so many at once."""
-    return Pace(Concurrency(fixed=count, most_bytes=most_bytes))
+    return AdaptiveLimit(Concurrency(fixed=count, most_bytes=most_bytes))
 
 
 @pytest.mark.parametrize(
@@ -391,7 +391,12 @@ def test_a_thread_that_helps_a_read_does_not_ask_anew() -> None:
         return b"%010d" % number
 
     results = fetch_in_order(
-        range(8), read, ask=askers.ask, pace=fixed(4), size_of=lambda _: 10, result_bytes=len
+        range(8),
+        read,
+        send_ahead=askers.send_ahead,
+        pace=fixed(4),
+        size_of=lambda _: 10,
+        result_bytes=len,
     )
     assert numbers(results) == list(range(8))
     assert asked_meanwhile == [0, 1, 2, 3, 4, 5]
@@ -404,12 +409,17 @@ def test_where_nobody_is_there_to_be_asked_one_try_tells() -> None:
     askers = Askers(UnavailableError("it broke"), states)
     tried: list[int] = []
 
-    def ask_once(number: int) -> Asked | None:
+    def ask_once(number: int) -> PendingGet | None:
         tried.append(number)
-        return askers.ask(number) if tried.count(number) == 1 else None
+        return askers.send_ahead(number) if tried.count(number) == 1 else None
 
     results = fetch_in_order(
-        range(6), askers.read, ask=ask_once, pace=fixed(4), size_of=lambda _: 10, result_bytes=len
+        range(6),
+        askers.read,
+        send_ahead=ask_once,
+        pace=fixed(4),
+        size_of=lambda _: 10,
+        result_bytes=len,
     )
     assert numbers(results) == list(range(6))
     assert tried == [0, 1, 2, 3, 4, 5, 3]
@@ -428,12 +438,12 @@ def test_no_more_is_asked_for_than_there_is_room_for() -> None:
 def test_as_many_as_may_be_begun_with_are_asked_for_at_once() -> None:
     """Nothing has to be found out first: no thread stands in another's way."""
     askers = Askers()
-    pace = Pace(Concurrency(start=6))
+    pace = AdaptiveLimit(Concurrency(start=6))
     next(askers.read_all(pace))
     assert (len(askers.asked), pace.is_probing) == (6, False)
 
 
-class RecordingPace(Pace):
+class RecordingPace(AdaptiveLimit):
     """Remembers what it was told of deliveries."""
 
     def __init__(self) -> None:
@@ -457,14 +467,14 @@ def test_a_process_asks_for_no_more_than_it_may_read_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """However many iterations lie about half read; what is beyond is read by threads."""
-    monkeypatch.setattr(in_flight, "MOST_IN_FLIGHT", 10)
+    monkeypatch.setattr(in_flight, "MAX_CONCURRENT_READS", 10)
     with nodes(*[DATA] * 100) as found:
         group = found.client.bucket("b").objects(names(20))
         iterations = [group.get_all(concurrency=8) for _ in range(3)]
         assert [next(one)[1] for one in iterations * 2] == [b"data"] * 6
-        assert 8 <= count_asked() <= 10
+        assert 8 <= count_pending() <= 10
         assert [data for one in iterations[::-1] for _, data in one] == [b"data"] * 54
-        assert count_asked() == 0
+        assert count_pending() == 0
         assert len(found.target.requests) == 60
     end_idle_threads()
 
@@ -486,7 +496,7 @@ def test_a_forked_child_keeps_nothing_open_that_was_asked_for() -> None:
 
 def test_two_clients_do_not_share_answers() -> None:
     """The same URL may be another object in another cluster."""
-    with nodes(DATA) as found, nodes(OTHER) as other, answered_by(ask(found)):
+    with nodes(DATA) as found, nodes(OTHER) as other, offering(ask(found)):
         assert other.item.get() == b"other"
 
 
@@ -494,10 +504,10 @@ def test_an_interrupt_leaves_no_answer_for_a_later_read() -> None:
     """Wherever it comes: the block takes down what it has put up."""
     with nodes(DATA, OTHER) as found:
         asked = ask(found)
-        with suppress(KeyboardInterrupt), answered_by(asked):
+        with suppress(KeyboardInterrupt), offering(asked):
             raise KeyboardInterrupt
         assert found.item.get() == b"other"
-        assert count_asked() == 0
+        assert count_pending() == 0
 
 
 def test_what_a_silent_target_was_asked_for_comes_from_the_proxy() -> None:
@@ -510,11 +520,11 @@ def test_what_a_silent_target_was_asked_for_comes_from_the_proxy() -> None:
         )
         with closing(Client.from_settings(settings)) as client:
             one = client.bucket("b").object("a")
-            asked = [one.ask() for _ in range(8)]
-            asked += [one.ask()] if None in asked else []  # the first has read the map
+            asked = [one.send_ahead() for _ in range(8)]
+            asked += [one.send_ahead()] if None in asked else []  # the first has read the map
             for answer in asked:
                 assert answer is not None
-                with answered_by(answer):
+                with offering(answer):
                     assert one.get() == b"data"
 
 
@@ -531,7 +541,7 @@ def test_large_objects_are_left_to_threads() -> None:
     results = fetch_in_order(
         range(8),
         askers.read,
-        ask=askers.ask,
+        send_ahead=askers.send_ahead,
         pace=fixed(3),
         size_of=lambda number: 2 << 20 if number % 2 else 10,
         result_bytes=len,
@@ -543,8 +553,10 @@ def test_large_objects_are_left_to_threads() -> None:
 def test_what_goes_wrong_with_asking_is_met_where_it_is_read() -> None:
     """In its turn, by the read."""
 
-    def refuse(number: int) -> Asked:
+    def refuse(number: int) -> PendingGet:
         raise ValueError(f"no way to ask for {number}")
 
-    results = fetch_in_order(range(8), Askers().read, ask=refuse, pace=fixed(3), result_bytes=len)
+    results = fetch_in_order(
+        range(8), Askers().read, send_ahead=refuse, pace=fixed(3), result_bytes=len
+    )
     assert numbers(results) == list(range(8))

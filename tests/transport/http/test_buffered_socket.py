@@ -58,7 +58,7 @@ def test_lines_and_bytes_come_in_their_order(parts: list[tuple[bytes, bytes]]) -
 
 
 def test_a_mark_is_found_across_pieces(ends: Ends) -> None:
-    """Its two halves may come one after the other."""
+    """Its two split_target may come one after the other."""
     ends.there.sendall(b"x" * 20_000 + b"\r\n\r")
     ends.there.sendall(b"\nrest")
     assert ends.here.take_through(b"\r\n\r\n", 30_000) == b"x" * 20_000 + b"\r\n\r\n"

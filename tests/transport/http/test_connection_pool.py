@@ -21,10 +21,10 @@ from aisio.errors import StorageError
 from aisio.records import Timeouts
 from aisio.transport.http import connection_pool as plain_http
 from aisio.transport.http.buffered_socket import BufferedSocket
-from aisio.transport.http.connection_pool import PlainPool, RequestState
-from aisio.transport.http.response import PlainReply
-from aisio.transport.http.response_body import let_go
-from aisio.transport.retries import failures_heard_by
+from aisio.transport.http.connection_pool import ConnectionPool, RequestState
+from aisio.transport.http.response import Response
+from aisio.transport.http.response_body import drain_and_release
+from aisio.transport.retries import on_failed_try
 from aisio.wire.http1 import BadReply
 from tests.http_server import Reply, Server
 
@@ -32,10 +32,10 @@ OK = Reply(200, b"0123456789")
 
 
 @contextmanager
-def pool_at(*replies: Reply, size: int = 10) -> Iterator[tuple[Server, PlainPool]]:
+def pool_at(*replies: Reply, size: int = 10) -> Iterator[tuple[Server, ConnectionPool]]:
     """Give a scripted server and a pool for it."""
     with Server(*replies) as server:
-        pool = PlainPool(server.url, Timeouts(5, 5), size)
+        pool = ConnectionPool(server.url, Timeouts(5, 5), size)
         yield server, pool
         pool.close()
 
@@ -75,7 +75,7 @@ def test_a_drained_reply_leaves_a_sound_connection() -> None:
     """As where an error's text is not of interest."""
     with pool_at(OK, OK) as (server, pool):
         reply = pool.urlopen("GET", "/a", {})
-        let_go(reply)
+        drain_and_release(reply)
         assert pool.urlopen("GET", "/b", {}).read() == OK.body
         assert server.connections == 1
 
@@ -97,7 +97,7 @@ def test_no_more_are_kept_than_allowed() -> None:
         for _ in range(2):
             replies = [pool.urlopen("GET", "/a", {}) for _ in range(2)]
             for reply in replies:
-                let_go(reply)
+                drain_and_release(reply)
         assert server.connections == 3
 
 
@@ -124,7 +124,7 @@ def test_a_cut_chunk_is_a_protocol_error() -> None:
 def test_silence_is_a_timeout() -> None:
     """A server that accepts and says nothing."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        pool = PlainPool(f"http://127.0.0.1:{listener.getsockname()[1]}", Timeouts(5, 0.05), 1)
+        pool = ConnectionPool(f"http://127.0.0.1:{listener.getsockname()[1]}", Timeouts(5, 0.05), 1)
         with pytest.raises(requests.ReadTimeout):
             pool.urlopen("GET", "/a", {})
 
@@ -135,7 +135,7 @@ class Wire:
     def __init__(self, *, timeout_s: float = 5.0) -> None:
         self.there, here = socket.socketpair()
         self.answering: list[threading.Thread] = []
-        self.pool = PlainPool("http://localhost:9", Timeouts(5, timeout_s), 10)
+        self.pool = ConnectionPool("http://localhost:9", Timeouts(5, timeout_s), 10)
         self.pool.keep(BufferedSocket(here, timeout_s))
 
     def __enter__(self) -> Wire:
@@ -148,7 +148,7 @@ class Wire:
         self.there.close()
         self.pool.close()
 
-    def get(self, answer: bytes, *, piece: int = 1 << 20, method: str = "GET") -> PlainReply:
+    def get(self, answer: bytes, *, piece: int = 1 << 20, method: str = "GET") -> Response:
         """Send a request, and have it answered in pieces."""
         self.answering.append(threading.Thread(target=self._answer, args=(answer, piece)))
         self.answering[-1].start()
@@ -344,8 +344,8 @@ def test_a_head_that_trickles_is_a_timeout() -> None:
     long = Reply(200, b"body", {f"X-{number}": "v" * 900 for number in range(60)})
     with Server(long, long) as server:
         with pytest.raises(requests.ReadTimeout):
-            PlainPool(server.url, Timeouts(5, 5, slow_s=1e-9), 1).urlopen("GET", "/a", {})
-        patient = PlainPool(server.url, Timeouts(5, 5, None, slow_s=1e-9), 1)
+            ConnectionPool(server.url, Timeouts(5, 5, slow_s=1e-9), 1).urlopen("GET", "/a", {})
+        patient = ConnectionPool(server.url, Timeouts(5, 5, None, slow_s=1e-9), 1)
         assert patient.urlopen("GET", "/a", {}).read() == b"body"
         patient.close()
 
@@ -378,10 +378,10 @@ def test_little_is_drained_and_much_is_cut() -> None:
     """What a reply says of its length costs neither time nor memory."""
     with Wire() as wire:
         head = b"HTTP/1.1 302 Found\r\nContent-Length: 100000000000000000\r\n\r\n"
-        let_go(wire.get(head + b"x" * 100_000))
+        drain_and_release(wire.get(head + b"x" * 100_000))
         assert wire.pool._take() is None
     with Wire() as wire:
-        let_go(wire.get(chunked(b"x" * 60_000)))
+        drain_and_release(wire.get(chunked(b"x" * 60_000)))
         assert wire.get(sized(b"next")).read() == b"next"
 
 
@@ -417,9 +417,9 @@ def test_an_answer_that_comes_before_the_request_is_sent_is_heard() -> None:
         assert server.connections == 2
 
 
-@pytest.mark.parametrize("kind", [PlainReply, PlainPool, BufferedSocket])
+@pytest.mark.parametrize("kind", [Response, ConnectionPool, BufferedSocket])
 def test_what_an_interrupt_kept_from_being_made_goes_quietly(
-    kind: type[PlainReply | PlainPool | BufferedSocket],
+    kind: type[Response | ConnectionPool | BufferedSocket],
 ) -> None:
     """Ctrl-C may come before the first line of `__init__`: nothing is told of it."""
     kind.__new__(kind).__del__()
@@ -443,7 +443,7 @@ def test_a_sent_request_that_broke_is_sent_once_more(again: Reply) -> None:
     with pool_at(Reply(0), again, OK) as (server, pool):
         request = pool.send("GET", "/a", {})
         heard: list[StorageError] = []
-        with failures_heard_by(heard.append):
+        with on_failed_try(heard.append):
             if again is OK:
                 assert request.reply().read() == OK.body
             else:
@@ -506,7 +506,7 @@ def test_an_answer_that_lay_for_long_does_not_keep_its_connection(
 def test_the_time_of_an_answer_begins_when_it_is_asked_for() -> None:
     """Eight silent ones that were asked for together cost one wait; what has come is no timeout."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        pool = PlainPool(f"http://127.0.0.1:{listener.getsockname()[1]}", Timeouts(5, 0.5), 8)
+        pool = ConnectionPool(f"http://127.0.0.1:{listener.getsockname()[1]}", Timeouts(5, 0.5), 8)
         sent = [pool.send("GET", "/a", {}) for _ in range(8)]
         there = [listener.accept()[0] for _ in sent]
         there[7].sendall(sized(b"late"))
@@ -526,7 +526,7 @@ def test_an_answer_that_nobody_reads_yet_finds_room() -> None:
     """Else the server would stop after 64 KiB, and the rest come at its pace when it is wanted."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
-        pool = PlainPool(f"http://127.0.0.1:{listener.getsockname()[1]}", Timeouts(5, 5), 1)
+        pool = ConnectionPool(f"http://127.0.0.1:{listener.getsockname()[1]}", Timeouts(5, 5), 1)
         with closing(pool.send("GET", "/a", {})), listener.accept()[0] as there:
             there.settimeout(0.5)
             written = 0

@@ -14,7 +14,7 @@ from aisio.errors import StoreTimeoutError
 from aisio.records import RetryPolicy, Settings, Timeouts
 from aisio.testing.fault_proxy import FaultProxy
 from aisio.testing.fault_proxy import Trickle as Trickling
-from aisio.transport.http.head_deadline import TimedAdapter, _TimedReader
+from aisio.transport.http.head_deadline import HeadDeadlineAdapter, _TimedReader
 from aisio.transport.http.response_body import ReplyBody
 from tests.http_server import Reply, Server
 
@@ -64,7 +64,7 @@ def test_a_body_that_trickles_is_seen_through_urllib3(into: bool) -> None:
         FaultProxy(server.url) as proxy,
         requests.Session() as session,
     ):
-        session.mount("http://", TimedAdapter(10, 20))
+        session.mount("http://", HeadDeadlineAdapter(10, 20))
         proxy.add(Trickling(1000, 0.3))
         reply = ReplyBody(session.get(proxy.endpoint, stream=True).raw, "http://x/y")
         buffer, got = memoryview(bytearray(9000)), []
@@ -107,6 +107,6 @@ def test_a_connection_is_kept_and_bodies_are_whole() -> None:
     """The limit of one reply is not the next one's."""
     body = b"x" * 3_000_000
     with Server(*[Reply(200, body)] * 3) as server, requests.Session() as session:
-        session.mount("http://", TimedAdapter(10, 20))
+        session.mount("http://", HeadDeadlineAdapter(10, 20))
         assert [session.get(server.url).content == body for _ in range(3)] == [True] * 3
         assert server.connections == 1

@@ -12,9 +12,9 @@ from aisio.client.session import Session
 from aisio.errors import NotFoundError, UnavailableError
 from aisio.records import Settings, Timeouts
 from aisio.transport.body import READ_PIECE_BYTES
-from aisio.transport.http.connection_pool import PlainPool
+from aisio.transport.http.connection_pool import ConnectionPool
 from aisio.transport.http.errors import retry_after_s
-from aisio.transport.http.response_body import ReplyBody, let_go, refusal
+from aisio.transport.http.response_body import ReplyBody, drain_and_release, refusal
 from tests.endless_server import Endless
 from tests.http_server import Reply, Server
 
@@ -135,7 +135,7 @@ def test_an_early_end_without_a_length_is_an_error() -> None:
 def test_a_refusal_is_told_although_its_text_is_cut(body: bytes) -> None:
     """The status is known: a missing object does not come back by asking again."""
     with Server(Reply(404, body, {"Transfer-Encoding": "chunked"})) as server:
-        reply = PlainPool(server.url, Timeouts(5, 5), 1).urlopen("GET", "/a", {})
+        reply = ConnectionPool(server.url, Timeouts(5, 5), 1).urlopen("GET", "/a", {})
         error = refusal(reply, "GET", "ais://b/o")
     assert isinstance(error, NotFoundError)
 
@@ -146,7 +146,9 @@ def test_an_answer_without_an_end_is_cut(status: int) -> None:
     with Endless(status) as server:
         client = Session(Settings(server.url))
         with suppress(UnavailableError):
-            let_go(client.exchange("PUT", server.url, headers={}, body=b"x", about="ais://b/o"))
+            drain_and_release(
+                client.exchange("PUT", server.url, headers={}, body=b"x", about="ais://b/o")
+            )
         client.close()
     assert server.answered == 1
 
@@ -156,6 +158,8 @@ def test_a_reply_that_is_let_go_leaves_a_sound_connection() -> None:
     with Server(*[Reply(200, b"x" * 1000)] * 2) as server:
         client = Session(Settings(server.url))
         for _ in range(2):
-            let_go(client.exchange("PUT", server.url, headers={}, body=b"x", about="ais://b/o"))
+            drain_and_release(
+                client.exchange("PUT", server.url, headers={}, body=b"x", about="ais://b/o")
+            )
         assert server.connections == 1
         client.close()

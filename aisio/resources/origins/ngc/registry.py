@@ -37,7 +37,7 @@ from aisio.resources.origins.https import TIMEOUTS, HttpsSession, plainly_told
 from aisio.resources.origins.ngc.settings import NgcSettings
 from aisio.resources.origins.ngc.target import Kind, NgcTarget
 from aisio.transport.http.errors import retry_after_s
-from aisio.transport.low_speed import LeastRate
+from aisio.transport.low_speed import LowSpeedLimit
 from aisio.transport.retries import Attempts, retry
 
 E = TypeVar("E", bound=StorageError)
@@ -225,7 +225,7 @@ class Registry:
             return _Answer(reply.status_code, reply.headers, self._body(reply))
 
     def _body(self, reply: requests.Response) -> bytes:
-        body, least_rate = bytearray(), LeastRate.of(TIMEOUTS)
+        body, low_speed = bytearray(), LowSpeedLimit.of(TIMEOUTS)
         while True:
             started = perf_counter()
             data = reply.raw.read1(_PIECE_BYTES, decode_content=True)
@@ -234,10 +234,10 @@ class Registry:
                 return bytes(body)
             if len(body) > _LONGEST_ANSWER_BYTES:
                 raise self.error(f"the answer is longer than {_LONGEST_ANSWER_BYTES} bytes")
-            if least_rate is not None:
-                least_rate.add(len(data), perf_counter() - started)
-                if least_rate.is_missed():
-                    raise least_rate.error(self.about, self.url)
+            if low_speed is not None:
+                low_speed.add(len(data), perf_counter() - started)
+                if low_speed.is_missed():
+                    raise low_speed.error(self.about, self.url)
 
     def error(self, text: str, kind: type[E] | None = None, **attributes: Any) -> StorageError:
         """Return an error about this file, a StorageError by default."""

@@ -20,7 +20,7 @@ from aisio.resources.origins.body_reply import PromptBody
 from aisio.resources.origins.https import TIMEOUTS, HttpsSession, plainly_told, span_of
 from aisio.transport.http.errors import retry_after_s
 from aisio.transport.http.response_body import MeasuredBody
-from aisio.transport.low_speed import LeastRate
+from aisio.transport.low_speed import LowSpeedLimit
 
 # int() refuses more than 4,300 digits; no file has more than 18.
 
@@ -80,7 +80,7 @@ class NgcReply:
         self._response = response
         self._http = http
         body = PromptBody(response.raw, file.url)
-        self._body = MeasuredBody(body, LeastRate.of(TIMEOUTS), file.url)
+        self._body = MeasuredBody(body, LowSpeedLimit.of(TIMEOUTS), file.url)
 
     def readinto(self, buffer: memoryview, /) -> int:
         """Fill a prefix of the buffer and return its length; 0 at the end.
