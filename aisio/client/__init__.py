@@ -1,4 +1,4 @@
-"""An AIStore cluster: clients, buckets, objects, batches. Names are imported on first use."""
+"""An AIStore cluster: clients, buckets, objects, batches. Each module is imported on first use."""
 
 from __future__ import annotations
 

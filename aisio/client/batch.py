@@ -1,13 +1,14 @@
-"""Get-batch: many objects of a cluster in one reply, none lost and none taken for another.
+"""Get-batch: many objects of a cluster in one response, with each of them accounted for.
 
     items ──> BatchEntries ──one request──> archive ──framed, matched──> (ObjectInfo, bytes) ...
-                                               └─ whatever it does not give ──> plain GETs
+                                               └─ whatever it does not deliver ──> plain GETs
 
-An archive carries no checksums, may end early and look whole, and may call missing what is only
-elsewhere (see `aisio.wire.batch`). So a member counts only where its name, and its size and
-checksum as far as they are known, are those of the entry whose turn it is. From the first doubt on
-the archive is not read any further: what it has not given is read object by object, and what it
-calls missing too. Those reads are verified, and their errors are the truth.
+The archive carries no checksums. It may end early and still look whole, and it may report as
+missing what another node has (see `aisio.wire.batch`). So a member counts only if its name is that
+of the next entry, and if its size and checksum are those that the caller knows, if any. At the
+first doubt the archive is not read any further. Everything that it did not deliver, and everything
+that it reports as missing, is read by a GET of its own. Those reads are verified, and their errors
+are the ones that the caller sees.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 import msgspec
 
-from aisio.client.batch_archive import BatchOptions, _Archive, _Framing, check_options
+from aisio.client.batch_archive import BatchArchive, BatchOptions, MemberReader, check_options
 from aisio.client.object import Object
 from aisio.client.session import Session
 from aisio.errors import (
@@ -52,34 +53,31 @@ from aisio.wire.batch import (
 __all__ = ["BatchItem", "Missing", "get_batch"]
 
 BatchItem: TypeAlias = "Object | ObjectInfo | BatchEntry | ObjectUrl | str | tuple[str, str]"
-"""What can be asked for: an object, by any name; a BatchEntry; or (URL of an archive, member)."""
+"""What can be requested: an object, by any name; a BatchEntry; or (URL of an archive, member)."""
 
 Missing: TypeAlias = Literal["raise", "skip", "none"]
 
-_ASK_ONE_BY_ONE = frozenset({400, 404, 405, 409, 416, 501})
-"""The server has no get-batch, or refuses the whole for one entry's sake, or its nodes have not yet
-agreed on who they are (409)."""
-
-
-_LEFT_S = 60.0
-"""How long objects are read one by one after a batch that was silent; GETs have no such pauses."""
-
+_READ_SINGLY_STATUSES = frozenset({400, 404, 405, 409, 416, 501})
+"""The server has no get-batch, or refuses the whole batch because of one entry, or its nodes do not
+yet agree on the members of the cluster (409)."""
 
 _log = logging.getLogger(__name__)
 
 
-class _Wanted(NamedTuple):
+class _Item(NamedTuple):
+    """One entry of a batch, and what the caller knows of its object."""
+
     entry: BatchEntry
     info: ObjectInfo
 
     @property
-    def is_whole(self) -> bool:
+    def is_whole_object(self) -> bool:
         return not (self.entry.archpath or self.entry.length)
 
-    def is_right(self, data: bytes) -> bool:
-        """Tell whether this may be the object, by what is known of it."""
+    def accepts(self, data: bytes) -> bool:
+        """Tell whether the bytes agree with the size and checksum that are known."""
         info = self.info
-        if not self.is_whole:
+        if not self.is_whole_object:
             return True
         if info.size_bytes is not None and info.size_bytes != len(data):
             return False
@@ -93,7 +91,7 @@ class _Wanted(NamedTuple):
         return is_same
 
 
-_Found: TypeAlias = tuple[ObjectInfo, "bytes | None"]
+_Result: TypeAlias = tuple[ObjectInfo, "bytes | None"]
 
 
 def get_batch(
@@ -104,60 +102,63 @@ def get_batch(
     bucket_exists: Callable[[ObjectUrl], bool],
     missing: Missing = "raise",
     concurrency: int | Concurrency | None = None,
-) -> Iterator[_Found]:
-    """See `Client.get_batch`.
+) -> Iterator[_Result]:
+    """Read many objects in one request; see `Client.get_batch`.
 
     Args:
-        session: The way to the cluster.
-        items: See there; so are the others.
-        options: How the archive is made.
-        bucket_exists: Tells whether the bucket of a URL is there.
-        missing: See there.
-        concurrency: See there.
+        session: Sends the requests.
+        items: What to read.
+        options: How the archive is made and read.
+        bucket_exists: Tells whether the bucket of a URL exists.
+        missing: See `Client.get_batch`.
+        concurrency: See `Client.get_batch`.
     """
     check_options(options)
     if missing not in ("raise", "skip", "none"):
         raise ConfigError(f"get-batch: missing={missing!r}; expected raise, skip or none")
-    wanted = [_wanted(item) for item in items]
-    pace = AdaptiveLimit(Concurrency.of(concurrency))
-    alone = _Alone(session, missing, bucket_exists)
-    found = _read_all(session, wanted, options, alone, pace)
-    return (one for one in found if one[1] is not None or missing == "none")
+    batch = [_known_item(item) for item in items]
+    limit = AdaptiveLimit(Concurrency.of(concurrency))
+    reader = _SingleReader(session, missing, bucket_exists)
+    results = _read_all(session, batch, options, reader, limit)
+    return (result for result in results if result[1] is not None or missing == "none")
 
 
 def _read_all(
     session: Session,
-    wanted: list[_Wanted],
+    batch: list[_Item],
     options: BatchOptions,
-    alone: _Alone,
-    pace: AdaptiveLimit,
-) -> Iterator[_Found]:
-    given = 0
-    if wanted:
-        for data in _from_archive(session, wanted, options):
-            one = wanted[given]
-            given += 1
-            if data is not None and one.is_right(data):
-                yield msgspec.structs.replace(one.info, size_bytes=len(data)), data
-            else:
-                yield alone.read(one)
+    reader: _SingleReader,
+    limit: AdaptiveLimit,
+) -> Iterator[_Result]:
+    done = 0
+    for data in _read_archive(session, batch, options):
+        item = batch[done]
+        done += 1
+        if data is not None and item.accepts(data):
+            yield msgspec.structs.replace(item.info, size_bytes=len(data)), data
+        else:
+            yield reader.read(item)
     yield from fetch_in_order(
-        wanted[given:],
-        alone.read,
-        send_ahead=alone.send_ahead,
-        pace=pace,
-        size_of=lambda one: one.info.size_bytes if one.is_whole else one.entry.length or None,
-        result_bytes=lambda found: len(found[1] or b""),
+        batch[done:],
+        reader.read,
+        send_ahead=reader.send_ahead,
+        pace=limit,
+        size_of=_size_of,
+        result_bytes=lambda result: len(result[1] or b""),
     )
 
 
-def _wanted(item: BatchItem) -> _Wanted:
+def _size_of(item: _Item) -> int | None:
+    return item.info.size_bytes if item.is_whole_object else item.entry.length or None
+
+
+def _known_item(item: BatchItem) -> _Item:
     if isinstance(item, ObjectInfo):
         url = ObjectUrl.parse(f"{item.root}/").with_name(item.name)
-        return _Wanted(BatchEntry(url), item)
+        return _Item(BatchEntry(url), item)
     entry = _entry(item)
     name = f"{entry.url.name}/{entry.archpath.lstrip('/')}" if entry.archpath else entry.url.name
-    return _Wanted(entry, ObjectInfo(entry.url.root, name))
+    return _Item(entry, ObjectInfo(entry.url.root, name))
 
 
 def _entry(item: Object | BatchEntry | ObjectUrl | str | tuple[str, str]) -> BatchEntry:
@@ -171,8 +172,8 @@ def _entry(item: Object | BatchEntry | ObjectUrl | str | tuple[str, str]) -> Bat
     return BatchEntry(item.url if isinstance(item, Object) else item)
 
 
-class _Alone:
-    """Reads entries one by one, and decides whether one that is missing may be."""
+class _SingleReader:
+    """Reads entries by a GET each, and decides whether a missing one is an error."""
 
     def __init__(
         self, session: Session, missing: Missing, bucket_exists: Callable[[ObjectUrl], bool]
@@ -180,84 +181,85 @@ class _Alone:
         self._session = session
         self._missing = missing
         self._bucket_exists = bucket_exists
-        self._buckets_there: set[str] = set()
+        self._existing_buckets: set[str] = set()
 
-    def read(self, one: _Wanted) -> _Found:
-        entry = one.entry
-        item = Object(self._session, entry.url)
+    def read(self, item: _Item) -> _Result:
+        entry, info = item
+        source = Object(self._session, entry.url)
         try:
-            if one.is_whole:
-                return item.get_with_info()
-            data = _member(item, entry) if entry.archpath else _range(item, entry)
+            if item.is_whole_object:
+                return source.get_with_info()
+            data = _read_member(source, entry) if entry.archpath else _read_range(source, entry)
         except NotFoundError:
             if not self._may_be_missing(entry.url):
                 raise
-            return one.info, None
+            return info, None
         if entry.length and len(data) != entry.length:
             raise RangeError(
-                f"get-batch {one.info.url}: {entry.length} bytes from {entry.start} on were asked "
+                f"get-batch {info.url}: {entry.length} bytes from {entry.start} on were asked "
                 f"for, there are {len(data)}",
-                url=one.info.url,
+                url=info.url,
             )
-        return msgspec.structs.replace(one.info, size_bytes=len(data)), data
+        return msgspec.structs.replace(info, size_bytes=len(data)), data
 
-    def send_ahead(self, one: _Wanted) -> PendingGet | None:
-        """Send the request of a later `read`, of a whole object."""
-        return Object(self._session, one.entry.url).send_ahead() if one.is_whole else None
+    def send_ahead(self, item: _Item) -> PendingGet | None:
+        """Send the request of a later `read`; None for anything but a whole object."""
+        if not item.is_whole_object:
+            return None
+        return Object(self._session, item.entry.url).send_ahead()
 
     def _may_be_missing(self, url: ObjectUrl) -> bool:
-        """Tell whether to pass over it: never where all of its bucket would be passed over."""
+        """Tell whether a missing object is no error: never where its whole bucket is missing."""
         if self._missing == "raise":
             return False
-        if url.root not in self._buckets_there and self._bucket_exists(url):
-            self._buckets_there.add(url.root)
-        return url.root in self._buckets_there
+        if url.root not in self._existing_buckets and self._bucket_exists(url):
+            self._existing_buckets.add(url.root)
+        return url.root in self._existing_buckets
 
 
-def _range(item: Object, entry: BatchEntry) -> bytes:
-    return item.get(start=entry.start, stop=entry.start + entry.length)
+def _read_range(source: Object, entry: BatchEntry) -> bytes:
+    return source.get(start=entry.start, stop=entry.start + entry.length)
 
 
-def _member(item: Object, entry: BatchEntry) -> bytes:
+def _read_member(source: Object, entry: BatchEntry) -> bytes:
     # AIStore refuses a range of a member.
-    data = item.get_member(entry.archpath)
+    data = source.get_member(entry.archpath)
     return data[entry.start : entry.start + entry.length] if entry.length else data
 
 
-def _from_archive(
-    session: Session, wanted: list[_Wanted], options: BatchOptions
+def _read_archive(
+    session: Session, batch: list[_Item], options: BatchOptions
 ) -> Iterator[bytes | None]:
-    """Yield what the archive gives, entry by entry, None for a placeholder; end at any doubt."""
-    if monotonic() < session.no_batches_until_s:
+    """Yield the payloads of an archive, entry by entry; end at the first doubt.
+
+    A payload is None where the archive reports the object as missing.
+    """
+    if not batch or monotonic() < session.no_batches_until_s:
         return
-    entries = [one.entry for one in wanted]
+    entries = [item.entry for item in batch]
     about = f"get-batch of {len(entries)} from {entries[0].url.root}"
-    response = _open(session, entries, options, about)
+    response = _open_archive(session, entries, options, about)
     if response is None:
         return
     try:
         timeouts = session.settings.timeouts
-        archive = _Archive(response, entries, options, about, LowSpeedLimit.of(timeouts))
-        # urllib3 waits until a piece is full: over a slow line that takes as long as a pause.
-        patience_s = timeouts.read_s if isinstance(response, Response) else None
-        yield from _Framing(archive, about, patience_s).payloads()
+        archive = BatchArchive(response, entries, options, about, LowSpeedLimit.of(timeouts))
+        # urllib3 returns a piece only when it is full: on a slow line that is as long as a pause.
+        max_paused_s = timeouts.read_s if isinstance(response, Response) else None
+        members = MemberReader(archive, about, pause_s=options.pause_s, max_paused_s=max_paused_s)
+        yield from members.payloads()
     except StoreTimeoutError as error:
-        _leave(session, about, error)
+        _skip_batches_for_a_while(session, options, about, error)
     except (StorageError, ShardError) as error:
         _log.debug("%s: what has not come is read object by object: %s", about, error)
     finally:
         response.close()
 
 
-def _leave(session: Session, about: str, error: StoreTimeoutError) -> None:
-    session.no_batches_until_s = monotonic() + _LEFT_S
-    _log.warning("%s: all is read object by object for %.0f s: %s", about, _LEFT_S, error)
-
-
-def _open(
+def _open_archive(
     session: Session, entries: list[BatchEntry], options: BatchOptions, about: str
 ) -> OpenReply | None:
-    """Send the request; None where there is no archive to be had."""
+    """Send the request; return None where the objects are to be read one by one instead."""
     message = batch_message(
         entries, mime=options.mime, streaming=options.streaming, colocation=options.colocation
     )
@@ -276,13 +278,22 @@ def _open(
         except StoreTimeoutError as error:
             if never_connected(error):
                 raise
-            # A batch is silent while one node of many is; an object waits for its own alone.
-            _leave(session, about, error)
+            # A batch waits for all of its nodes. A GET waits only for the one with its object.
+            _skip_batches_for_a_while(session, options, about, error)
             return None
         except StorageError as error:
-            if error.status not in _ASK_ONE_BY_ONE:
+            if error.status not in _READ_SINGLY_STATUSES:
                 raise
             _log.debug("%s: read object by object instead: %s", about, error)
             return None
 
     return session.retry(attempt)
+
+
+def _skip_batches_for_a_while(
+    session: Session, options: BatchOptions, about: str, error: StoreTimeoutError
+) -> None:
+    """Have this session read objects one by one for a while: GETs do not wait for a lost node."""
+    skip_s = options.skip_after_timeout_s
+    session.no_batches_until_s = monotonic() + skip_s
+    _log.warning("%s: all is read object by object for %.0f s: %s", about, skip_s, error)

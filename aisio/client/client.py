@@ -1,6 +1,8 @@
-"""Client, Bucket, Object, ObjectGroup: what people hold.
+"""Client, Bucket and ObjectGroup: an AIStore cluster as users of aisio see it.
 
-All of them pickle and may be shared by threads.
+All of them pickle, and any number of threads may use one. They stand in one module because they
+make one another: a client makes buckets, a bucket knows its client and makes groups, and a group
+knows its bucket.
 """
 
 from __future__ import annotations
@@ -8,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
-from urllib.parse import quote
 
+from aisio.client.authn import fetch_token
 from aisio.client.batch import BatchItem, Missing, get_batch
 from aisio.client.batch_archive import BatchOptions
 from aisio.client.listing import list_bucket
@@ -23,7 +25,7 @@ from aisio.errors import (
     StorageError,
     UrlError,
 )
-from aisio.limits import is_positive, is_whole
+from aisio.limits import is_whole
 from aisio.records import Concurrency, ObjectInfo, RetryPolicy, Settings, Timeouts, TlsFiles
 from aisio.transport.concurrency.limit import AdaptiveLimit
 from aisio.transport.concurrency.ordered import fetch_in_order
@@ -35,21 +37,21 @@ __all__ = ["Bucket", "Client", "ObjectGroup"]
 
 
 class Client:
-    """The way into an AIStore cluster or an aisio gateway.
+    """A client of an AIStore cluster or an aisio gateway.
 
-    Nothing is sent until something is asked for. A client pickles, and may be used by any
-    thread of any process: bodies come by connections that the process has, control calls by those
-    of the thread.
+    Nothing is sent before the first request that needs it. A client pickles, and any thread of any
+    process may use it. Bodies come by connections of the process, control calls by those of the
+    thread.
 
     Args:
-        endpoint: Base URL, as in "http://127.0.0.1:8080"; without it AIS_ENDPOINT.
-        token: Bearer token; without it AIS_AUTHN_TOKEN.
+        endpoint: Base URL, as in "http://127.0.0.1:8080"; by default that of AIS_ENDPOINT.
+        token: Bearer token; by default that of AIS_AUTHN_TOKEN.
         timeouts: Per request.
         retry: How long and how often to try.
         tls: Certificates for https.
-        pool_size: Connections kept to one host that are not in use.
-        direct: Read from the storage node that holds an object, which is computed from the cluster
-            map, and go by way of the proxy only where that fails.
+        pool_size: Maximum number of idle connections that are kept to one host.
+        direct: Read from the storage node that holds an object, which the client computes from the
+            cluster map. Reads go through the proxy only where that fails.
 
     Raises:
         ConfigError: No endpoint, or a setting that cannot work.
@@ -90,28 +92,14 @@ class Client:
 
         Args:
             user: User name.
-            password: Password; it is in no error.
-            expires_s: How long the token shall be valid, in seconds; None leaves it to the server.
+            password: Password; no error shows it.
+            expires_s: How long the token is to be valid, in seconds; None leaves it to the server.
 
         Raises:
-            AccessError: AuthN does not know them.
+            AccessError: AuthN does not know the user, or the password is wrong.
             ConfigError: `expires_s` is not a positive number.
         """
-        authn = Session(
-            replace(
-                self.settings,
-                endpoint=self.settings.authn_url,
-                endpoint_from="AIS_AUTHN_URL",
-                token=None,
-            )
-        )
-        message: dict[str, Any] = {"password": password}
-        if expires_s is not None:
-            if not is_positive(expires_s) or not is_whole(int(expires_s * 1e9)):
-                raise ConfigError(f"login: expires_s={expires_s}: a positive number is needed")
-            message["expires_in"] = int(expires_s * 1e9)
-        reply = authn.call("POST", f"/v1/users/{quote(user, safe='')}", message=message)
-        token = messages.parse_token(reply.body)
+        token = fetch_token(self.settings, user, password, expires_s)
         return Client.from_settings(replace(self.settings, token=token))
 
     @property
@@ -136,7 +124,7 @@ class Client:
     def bucket(
         self, name: str, provider: str = "ais", *, namespace: Namespace | str | None = None
     ) -> Bucket:
-        """Return a bucket by name or URL ("s3://data"); it need not exist.
+        """Return a bucket by name or URL ("s3://data"); whether it exists is not looked up.
 
         Args:
             name: Bucket name or URL.
@@ -144,7 +132,7 @@ class Client:
             namespace: AIStore namespace, as an object or as "@cluster#name".
 
         Raises:
-            UrlError: The name, provider or namespace cannot be meant.
+            UrlError: The name, provider or namespace is not valid.
         """
         url = ObjectUrl.parse(name if "://" in name else f"{provider}://{name}")
         if url.name or url.provider not in ALIASES.values():
@@ -182,25 +170,25 @@ class Client:
     ) -> Iterator[tuple[ObjectInfo, bytes | None]]:
         """Read many objects in one request, and yield them in its order, each one accounted for.
 
-        The cluster sends them as one archive, which has no checksums: names are compared, sizes and
-        checksums where the entries have them. What the archive does not give, or gives wrong, is
-        read object by object, as is everything where the server has no get-batch.
+        The cluster sends them as one archive without checksums. aisio compares the names, and sizes
+        and checksums where the entries have them. What the archive lacks, or has wrong, is read
+        object by object. So is everything where the server has no get-batch.
 
         Args:
             entries: Objects, what a listing says of them, their URLs, (URL of an archive, path of a
                 file in it), or `aisio.wire.batch.BatchEntry` for ranges.
-            streaming: Have the archive sent while it is made; else the server completes it first
-                and tells each member's size beside it.
-            missing: For what does not exist: "raise" NotFoundError at its place; "skip" it; or give
-                "none", that is None, for its bytes. A bucket that is not there always raises.
-            output_format: Of the archive on its way: .tar, .tgz, .tar.gz or .tar.lz4.
-            colocation: 1 has the node assemble the archive that holds most of its objects.
-            concurrency: How many of what the archive did not give are read at once.
+            streaming: The server sends the archive while it makes it. If false it completes the
+                archive first, and sends the size of each member with it.
+            missing: For an object that does not exist: "raise" NotFoundError at its place; "skip"
+                it; or "none": yield None for its bytes. A bucket that does not exist always raises.
+            output_format: Of the archive on the wire: .tar, .tgz, .tar.gz or .tar.lz4.
+            colocation: 1 lets the node that holds most of the objects assemble the archive.
+            concurrency: How many objects that the archive lacks are read at once.
 
         Raises:
             NotFoundError: See `missing`.
             RangeError: A range goes beyond the end of its object.
-            ThrottledError: The cluster has too much to do, for longer than the retry policy waits.
+            ThrottledError: The cluster is overloaded for longer than the retry policy waits.
         """
         options = BatchOptions(streaming, output_format, colocation)
         return get_batch(
@@ -233,7 +221,7 @@ class Client:
         return True
 
     def close(self) -> None:
-        """Close the calling thread's connections, and the process's that are not in use."""
+        """Close the calling thread's connections, and the idle ones of the process."""
         self.session.close()
 
 
@@ -262,10 +250,10 @@ class Bucket:
         """Create the bucket and return it.
 
         Raises:
-            ConflictError: It exists, and exist_ok is false.
+            ConflictError: The bucket exists, and exist_ok is false.
         """
         try:
-            # After a lost reply a second try would find the bucket that the first one made.
+            # After a lost response a second try would find the bucket that the first one made.
             self._call("POST", messages.action("create-bck"), safe=exist_ok)
         except ConflictError:
             if not exist_ok:
@@ -284,7 +272,7 @@ class Bucket:
         """Destroy the bucket with all that is in it.
 
         Raises:
-            NotFoundError: There is none, and missing_ok is false.
+            NotFoundError: No such bucket, and missing_ok is false.
         """
         self.client.session.delete(
             messages.bucket_path(self.name),
@@ -322,13 +310,13 @@ class Bucket:
         """Return a group of objects, by their names or by a template of names.
 
         Args:
-            names: Object names, in the order in which they will be read.
+            names: Object names, in the order in which they are to be read.
             template: As in "s-{000..099}.tar", "s-@099.tar" or "s-%03d.tar"; see
                 `aisio.wire.templates`.
             count: How many names a template of the last form makes.
 
         Raises:
-            UrlError: A name or template that cannot be meant.
+            UrlError: A name or template that is not valid.
             ConfigError: Both names and template, or neither.
         """
         if (names is None) == (template is None):
@@ -352,16 +340,17 @@ class Bucket:
 
         Args:
             prefix: Plain-string prefix of the names.
-            props: What to tell of each: name, size, checksum, version, atime, custom, joined by
-                commas.
+            props: What to list of each object: name, size, checksum, version, atime, custom, joined
+                by commas.
             start_after: Leave out names up to and including this one (ais buckets only).
-            page_size: Most entries a request; 0 for the server's own limit (10,000 for ais).
-            recursive: False lists one level; its folders come as entries whose names end in "/".
+            page_size: Maximum number of entries of a page; 0 for the server's own limit (10,000 for
+                ais).
+            recursive: False lists one level; its folders are entries whose names end in "/".
 
         Raises:
-            ConfigError: A page size that is no whole number, or negative.
-            NotFoundError: No such bucket, at the first item.
-            IntegrityError: The server does not go on from where it is asked to; at an item.
+            ConfigError: The page size is negative or no whole number.
+            NotFoundError: No such bucket; raised at the first item.
+            IntegrityError: The server sends the same names again and again; raised at an item.
         """
         if not is_whole(page_size):
             raise ConfigError(f"list {self.url}: page_size={page_size}: 0 or more is needed")
@@ -378,7 +367,7 @@ class Bucket:
 
 
 class ObjectGroup:
-    """Some objects of a bucket, in a given order; made by `Bucket.objects`.
+    """Some objects of a bucket, in the caller's order; made by `Bucket.objects`.
 
     Whether they exist is not looked up: reading a missing one raises NotFoundError.
     """
@@ -406,7 +395,7 @@ class ObjectGroup:
         return f"ObjectGroup({str(self.bucket.url)!r}, {len(self)} objects)"
 
     def names(self, prefix: str = "") -> Iterator[str]:
-        """Yield the names in order, those that begin with the prefix."""
+        """Yield the names that begin with the prefix, in order."""
         names = self._names.names() if isinstance(self._names, Template) else iter(self._names)
         return (name for name in names if name.startswith(prefix))
 
@@ -415,7 +404,8 @@ class ObjectGroup:
 
         Args:
             prefix: Plain-string prefix of the names.
-            sizes: Ask the cluster for each, one request an object; else only the name is known.
+            sizes: Request the size of each object, by one request each. If false only names are
+                known.
 
         Raises:
             NotFoundError: With sizes, an object that does not exist.
@@ -431,7 +421,7 @@ class ObjectGroup:
         """Read the objects, several at once, and yield them in the group's order, verified.
 
         Args:
-            concurrency: How many at once, or the bounds within which to find out.
+            concurrency: How many at once, or the bounds within which aisio finds the best number.
 
         Raises:
             NotFoundError: An object does not exist; those before it are yielded first.
@@ -442,5 +432,5 @@ class ObjectGroup:
             Object.get_with_info,
             send_ahead=Object.send_ahead,
             pace=AdaptiveLimit(Concurrency.of(concurrency)),
-            result_bytes=lambda found: len(found[1]),
+            result_bytes=lambda result: len(result[1]),
         )

@@ -1,14 +1,16 @@
-"""Listing a bucket of a cluster: page by page, and whole whatever AIStore's own paging leaves out.
+"""Listing a bucket of a cluster page by page, with the names that AIStore's paging leaves out.
 
-Two things would be left out without a word. What is out of order, because a target walks its
-folders in another order than pages are cut in: see `aisio.wire.listing_walk`.
+AIStore leaves out two kinds of names without saying so.
 
-And what is out of place. Where nodes come and go, a cluster rebalances: for minutes or hours
-objects lie on nodes where they do not belong any more. They can be read all that time, but
-AIStore's listing leaves them out. So each page is asked for with what is out of place.
-A name that is nowhere in its place counts while a job of the cluster moves objects. When none does,
-it may be what such a job left behind of an object that was deleted since; or the job was aborted,
-or ended after the node had looked: then each is looked up.
+1. Names out of order. A target walks its folders in another order than the one in which pages are
+   cut; see `aisio.wire.listing_walk`.
+2. Objects out of place. While a cluster rebalances, for minutes or hours, objects lie on nodes
+   where they do not belong any more. They can be read all that time, but AIStore does not list
+   them. So each page is requested together with what is out of place.
+
+A name that no node has in its place is an object as long as a job of the cluster moves objects.
+Without such a job it may be a leftover of an object that was deleted since. Or it is an object
+whose job was aborted, or ended after the node had looked. So each such name is looked up.
 """
 
 from __future__ import annotations
@@ -32,16 +34,16 @@ from aisio.wire.listing_walk import (
 
 __all__ = ["list_bucket"]
 
-_MOVING = frozenset({"rebalance", "resilver"})
-"""The jobs that move objects, between nodes and between the disks of one."""
+_MOVING_JOBS = frozenset({"rebalance", "resilver"})
+"""The jobs that move objects, between nodes and between the disks of one node."""
 
 _log = logging.getLogger(__name__)
 
 
 def list_bucket(
-    requests: Session,
+    session: Session,
     url: ObjectUrl,
-    is_there: Callable[[str], bool],
+    exists: Callable[[str], bool],
     *,
     prefix: str,
     props: str,
@@ -49,62 +51,82 @@ def list_bucket(
     page_size: int,
     recursive: bool,
 ) -> Iterator[ObjectInfo]:
-    """See `Bucket.list`; `is_there` tells whether an object of a name can be read."""
-    pages = _Pages(requests, url, props)
-    for run in _runs(pages, prefix, start_after, page_size, recursive=recursive):
-        if pages.doubtful:
-            yield from (i for i in run if i.name not in pages.doubtful or is_there(i.name))
+    """List the objects of a bucket; see `Bucket.list`.
+
+    Args:
+        session: Sends the requests.
+        url: The bucket.
+        exists: Tells whether the object of a name can be read.
+        prefix: See `Bucket.list`, also for the others.
+        props: What to list of each object.
+        start_after: Only names after this one.
+        page_size: Maximum number of entries of a page; 0 for the server's own.
+        recursive: False for one level.
+    """
+    fetcher = _PageFetcher(session, url, props)
+    first = PageRequest(prefix, "", "", page_size, recursive, start_after)
+    pages = (
+        _pages_of_ais(fetcher, first) if url.provider == "ais" else _pages_of_cloud(fetcher, first)
+    )
+    for page in pages:
+        if fetcher.unconfirmed:
+            yield from (i for i in page if i.name not in fetcher.unconfirmed or exists(i.name))
         else:
-            yield from run
+            yield from page
 
 
-def _runs(
-    pages: _Pages, prefix: str, start_after: str, page_size: int, *, recursive: bool
-) -> Iterator[Run]:
-    """Yield what has the prefix."""
-    if pages.url.provider != "ais":
-        first = PageRequest(prefix, "", "", page_size, recursive, start_after)
-        yield from by_tokens(pages.fetch, first, pages.url.root)
-        return
+def _pages_of_cloud(fetcher: _PageFetcher, first: PageRequest) -> Iterator[Run]:
+    return by_tokens(fetcher.fetch, first, fetcher.url.root)
+
+
+def _pages_of_ais(fetcher: _PageFetcher, first: PageRequest) -> Iterator[Run]:
+    prefix = first.folder
     folder, before = enclosing_range(prefix)
-    folder_bytes = 0 if "size" in pages.props else None
-    walk = Walk(pages.fetch, pages.url.root, page_size=page_size, folder_bytes=folder_bytes)
-    runs = (walk.below if recursive else walk.level)(folder, max(start_after, before))
-    for run in runs:
-        if folder == prefix:
-            yield run
-            continue
-        yield [info for info in run if info.name.startswith(prefix)]
-        if run and run[-1].name > prefix and not run[-1].name.startswith(prefix):
+    folder_bytes = 0 if "size" in fetcher.props else None
+    walk = Walk(
+        fetcher.fetch, fetcher.url.root, page_size=first.page_size, folder_bytes=folder_bytes
+    )
+    list_folder = walk.below if first.recursive else walk.level
+    pages = list_folder(folder, max(first.start_after, before))
+    return pages if folder == prefix else _with_prefix(pages, prefix)
+
+
+def _with_prefix(pages: Iterator[Run], prefix: str) -> Iterator[Run]:
+    """Yield the names with a prefix out of pages in order; stop at the first name after them."""
+    for page in pages:
+        yield [info for info in page if info.name.startswith(prefix)]
+        if page and page[-1].name > prefix and not page[-1].name.startswith(prefix):
             return
 
 
-class _Pages:
+class _PageFetcher:
     """Fetches the pages of one listing.
 
     Attributes:
-        doubtful: Names that are nowhere in their place, though nothing moves objects.
+        url: The bucket.
+        props: What the caller wants to know of each object.
+        unconfirmed: Names that no node has in its place while no job moves objects.
     """
 
-    def __init__(self, requests: Session, url: ObjectUrl, props: str) -> None:
+    def __init__(self, session: Session, url: ObjectUrl, props: str) -> None:
         self.url = url
-        self.props = self._wanted = props
-        self.doubtful: set[str] = set()
-        self._requests = requests
+        self.props = self._requested_props = props
+        self.unconfirmed: set[str] = set()
+        self._session = session
 
     def fetch(self, request: PageRequest) -> Page:
-        """Fetch a page, and find out which of its names are doubtful."""
-        page = self._page(request, self._wanted)
-        if page.is_unsettled and self._wanted == "name" and self.url.provider == "ais":
-            # AIStore looks at no object for its name alone, and leaves out what is out of place.
-            self._wanted = "name,size"
-            page = self._page(request._replace(uuid=""), self._wanted)
-        if page.astray and not _moves_objects(self._requests, self.url):
-            self.doubtful |= page.astray
+        """Fetch a page, and note which of its names are unconfirmed."""
+        page = self._fetch_once(request, self._requested_props)
+        if page.is_unsettled and self._requested_props == "name" and self.url.provider == "ais":
+            # For names alone AIStore does not look at objects, and leaves out those out of place.
+            self._requested_props = "name,size"
+            page = self._fetch_once(request._replace(uuid=""), self._requested_props)
+        if page.astray and not _moves_objects(self._session, self.url):
+            self.unconfirmed |= page.astray
         return page
 
-    def _page(self, request: PageRequest, props: str) -> Page:
-        reply = self._requests.call(
+    def _fetch_once(self, request: PageRequest, props: str) -> Page:
+        reply = self._session.call(
             "GET",
             messages.bucket_path(self.url.bucket),
             query=messages.bucket_query(self.url),
@@ -124,9 +146,10 @@ class _Pages:
         return parse_page(reply.body, content_type, self.url.root, self.props)
 
 
-def _moves_objects(requests: Session, url: ObjectUrl) -> bool:
+def _moves_objects(session: Session, url: ObjectUrl) -> bool:
+    """Ask the cluster whether a job moves objects now; False where it does not say."""
     try:
-        reply = requests.call(
+        reply = session.call(
             "GET", "/v1/cluster", query={"what": "running_all"}, message={}, about=str(url)
         )
     except StorageError as error:
@@ -134,4 +157,4 @@ def _moves_objects(requests: Session, url: ObjectUrl) -> bool:
             raise
         _log.debug("listing %s: it is not known whether the cluster rebalances: %s", url, error)
         return False
-    return not _MOVING.isdisjoint(messages.parse_running(reply.body, f"listing {url}"))
+    return not _MOVING_JOBS.isdisjoint(messages.parse_running(reply.body, f"listing {url}"))

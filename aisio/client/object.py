@@ -1,4 +1,4 @@
-"""Object: one object of a bucket, read verified and written once."""
+"""Object: one object of a bucket. Reads are verified, and a write sends the data once."""
 
 from __future__ import annotations
 
@@ -61,9 +61,9 @@ class Object:
         info = self._retry(self._head)
         if info.size_bytes is not None:
             return info
-        # AIStore leaves out the Content-Length of an empty object here; what stands between may
-        # drop that of any. A GET tells, and an empty object's costs no connection.
-        if _is_of_nothing(info.checksum):
+        # AIStore leaves out the Content-Length of an empty object here, and a proxy may drop that
+        # of any object. A GET has it, and the GET of an empty object keeps its connection.
+        if _is_checksum_of_nothing(info.checksum):
             return msgspec.structs.replace(info, size_bytes=0)
         with self.stream() as body:
             return msgspec.structs.replace(info, size_bytes=body.size_bytes)
@@ -75,7 +75,7 @@ class Object:
         except NotFoundError:
             if self.url.provider != "ais":
                 raise
-            # What a rebalance has yet to move, a node asks of the others only for a GET.
+            # For a GET, but not for a HEAD, a node looks for what a rebalance has yet to move.
             response = self._send("GET", query)
             response.close()
         response.release_conn()
@@ -119,24 +119,24 @@ class Object:
     ) -> bytes | int:
         """Read the object, or its bytes [start, stop), whole and verified.
 
-        A large one is read by a few ranged requests at once; see `aisio.transport.parallel`.
+        A large object is read by several ranged requests at once; see `aisio.transport.parallel`.
 
         Args:
             start: First byte, counted from 0.
             stop: One past the last byte; beyond the end it is cut to the end.
-            into: Where the bytes go: any writable buffer, filled from its start, or the path of a
-                file, which is replaced when all bytes are there and right. A pipe or a device is
-                not replaced: the bytes are written into it then. None returns them.
-            etl_name: Have the cluster transform the object by this ETL first.
+            into: Where the bytes go: a writable buffer, filled from its start, or the path of a
+                file. The file is replaced once all bytes are there and right. A pipe or a device is
+                not replaced: the bytes are then written into it. None returns the bytes.
+            etl_name: The ETL that transforms the object in the cluster first.
 
         Returns:
-            The bytes; with `into`, how many there are.
+            The bytes; with `into`, their number.
 
         Raises:
             NotFoundError: No such object.
             RangeError: start is at or beyond the end.
-            IntegrityError: The bytes are not the ones that the cluster promised. A buffer then
-                holds anything; no file was made or replaced.
+            IntegrityError: The bytes are not the ones that the cluster promised. The content of a
+                buffer is then undefined; no file was made or replaced.
             ConfigError: The buffer is read-only or too small.
             OSError: The file cannot be written.
         """
@@ -153,7 +153,7 @@ class Object:
             return self._read_into(open_body, FileTarget(file.fileno()))
 
     def get_with_info(self) -> tuple[ObjectInfo, bytes]:
-        """Read the object, whole and verified, and say what the cluster says of it with the bytes.
+        """Read the object, whole and verified, with what the response says of it.
 
         Raises:
             NotFoundError: No such object.
@@ -164,22 +164,24 @@ class Object:
     def send_ahead(
         self, byte_range: ByteRange | None = None, *, etl_name: str | None = None
     ) -> PendingGet | None:
-        """Send the request for the object, or a range, whose answer is read later.
+        """Send the request for the object, or a range of it; a later read takes the response.
 
-        None where that cannot be: over https, and where no target is known.
+        Returns:
+            The pending request. None where it cannot be sent ahead: over https, and where no target
+            is known.
         """
         headers = {"Range": str(byte_range)} if byte_range else None
         return Router(self.session).send_ahead(self.url, self._query(etl_name), headers)
 
     def get_member(self, archpath: str) -> bytes:
-        """Read one file of this object, which is an archive; only its length can be verified.
+        """Read one file out of this object, an archive; only the file's length can be verified.
 
         Args:
             archpath: Path of the file in the archive (.tar, .tgz, .tar.gz, .zip, .tar.lz4).
 
         Raises:
             NotFoundError: No such object, or no such file in it.
-            TruncatedError: The reply was cut, time after time.
+            TruncatedError: Every response was cut short.
         """
         return self._read(lambda _: self._open_member(archpath))[1]
 
@@ -202,27 +204,31 @@ class Object:
         return self._retry(attempt, attempts)
 
     def stream(self, byte_range: ByteRange | None = None, *, etl_name: str | None = None) -> Body:
-        """Open the object, or a range of it, to be read once, start to end; errors as for `get`."""
+        """Open the object, or a range of it, to read it once, from start to end.
+
+        Raises:
+            StorageError: As for `get`.
+        """
         attempts = self.session.attempts()
         return self._retry(lambda: self._open(byte_range, etl_name, attempts), attempts)
 
     def open(self) -> io.BufferedReader:
         """Open the object as a seekable binary file; see `aisio.transport.seekable`.
 
-        Read from its start to its end it is verified by its checksum, as is a small one; else by
-        lengths. Bytes of two versions never mix.
+        A file that is read from start to end, and any small one, is verified by its checksum. Other
+        reads are verified by their lengths. Bytes of two versions never mix.
 
         Raises:
             NotFoundError: No such object.
-            IntegrityError: The store does not say how many bytes it has.
+            IntegrityError: The store does not say how many bytes the object has.
         """
         return open_seekable(self.head(), self.stream, read_bytes, is_same=self.is_same)
 
     def put(self, data: PutData) -> ObjectInfo:
         """Store the object, replacing what was there.
 
-        The data goes once, straight to the storage node that the cluster names, and no file is held
-        in memory.
+        The data is sent once, straight to the storage node that the cluster names. A file is never
+        held in memory.
 
         Args:
             data: Bytes, the path of a file, or a binary file, read from its position to its end.
@@ -239,7 +245,7 @@ class Object:
         """Delete the object.
 
         Raises:
-            NotFoundError: There is none, and missing_ok is false.
+            NotFoundError: No such object, and missing_ok is false.
         """
         query = messages.bucket_query(self.url)
         self.session.delete(self._path, query, about=str(self.url), missing_ok=missing_ok)
@@ -274,23 +280,29 @@ class Object:
         headers = {"Range": str(byte_range)} if byte_range else None
         response = self._send("GET", self._query(etl_name), headers)
         info = self._info(response)
-        raw, rate = ReplyBody(response, str(self.url)), self._least_rate()
-        if etl_name:
-            # The checksum is of the stored object, and a transformation cannot be gone on with.
-            size = checked_length(response, byte_range, info) if byte_range else info.size_bytes
-            return Body(raw, info, size, low_speed=rate)
+        size, span = info.size_bytes, ByteRange(0, None)
         if byte_range:
             size = checked_length(response, byte_range, info)
             span = ByteRange(byte_range.start, byte_range.start + size)
-            resume = Resume(self.session, self.reopen, info, span, attempts)
+        reply, low_speed = ReplyBody(response, str(self.url)), self._low_speed_limit()
+        if etl_name:
+            # The checksum is that of the stored object, and a second run of the ETL may give other
+            # bytes: the body is neither compared nor resumed.
+            return Body(reply, info, size, low_speed=low_speed)
+        resume = Resume(self.session, self.reopen, info, span, attempts)
+        return Body(
+            reply,
+            info,
+            size,
             # The checksum is the whole object's.
-            checksum = info.checksum if size == info.size_bytes else None
-            return Body(raw, info, size, checksum, resume, resume.parts, rate)
-        resume = Resume(self.session, self.reopen, info, ByteRange(0, None), attempts)
-        return Body(raw, info, info.size_bytes, info.checksum, resume, resume.parts, rate)
+            checksum=info.checksum if size == info.size_bytes else None,
+            resume=resume,
+            parts=resume.parts,
+            low_speed=low_speed,
+        )
 
     def _info(self, response: OpenReply) -> ObjectInfo:
-        """Return what a reply says of the object, if its checksum can be computed."""
+        """Return what a response says of the object; check the kind of its checksum."""
         info = messages.parse_object_headers(response.headers, self.url)
         if info.checksum is not None and info.checksum.kind not in HASHERS:
             try:
@@ -304,18 +316,18 @@ class Object:
         query = messages.bucket_query(self.url)
         return query | {"etl_name": etl_name} if etl_name else query
 
-    def _least_rate(self) -> LowSpeedLimit | None:
+    def _low_speed_limit(self) -> LowSpeedLimit | None:
         return LowSpeedLimit.of(self.session.settings.timeouts)
 
     def _open_member(self, archpath: str) -> Body:
         query = messages.bucket_query(self.url) | {"archpath": archpath}
         response = self._send("GET", query)
         info = messages.parse_object_headers(response.headers, self.url)
-        raw, rate = ReplyBody(response, f"{self.url}/{archpath}"), self._least_rate()
-        return Body(raw, info, info.size_bytes, low_speed=rate)
+        reply = ReplyBody(response, f"{self.url}/{archpath}")
+        return Body(reply, info, info.size_bytes, low_speed=self._low_speed_limit())
 
     def reopen(self, info: ObjectInfo, byte_range: ByteRange) -> ReplyBody:
-        """Open a range of the very object that an earlier answer was about.
+        """Open a range of the version of the object that an earlier response was about.
 
         Raises:
             IntegrityError: The object was replaced since.
@@ -333,24 +345,26 @@ class Object:
         return ReplyBody(response, str(self.url))
 
     def is_same(self, first: ObjectInfo, now: ObjectInfo) -> bool:
-        """Tell whether two answers are about one version of the object.
+        """Tell whether two responses are about one version of the object.
 
-        A bucket can be told to send with a range that range's own checksum, which tells nothing.
+        A bucket can be set up to send, with a range, the checksum of that range. Such a checksum
+        does not identify the object, and is left out of the comparison.
         """
-        if same_version(first, now) or first.checksum == now.checksum:
-            return same_version(first, now)
-        bare = msgspec.structs.replace(now, checksum=None)
-        return same_version(first, bare) and self.session.bucket_checksums.of_ranges(self.url)
+        is_same = same_version(first, now)
+        if is_same or first.checksum == now.checksum:
+            return is_same
+        without_checksum = msgspec.structs.replace(now, checksum=None)
+        return same_version(first, without_checksum) and self.session.bucket_checksums.of_ranges(
+            self.url
+        )
 
     def _put(self, payload: Payload) -> ObjectInfo:
-        requests = self.session
-        size = payload.size_bytes
-        hand_over = requests.hand_over(
-            self._path, messages.bucket_query(self.url), size, about=str(self.url)
-        )
+        session, size = self.session, payload.size_bytes
+        query = messages.bucket_query(self.url)
+        target = session.hand_over(self._path, query, size, about=str(self.url))
         sent = HashedPayload(payload)
-        response = requests.exchange(
-            "PUT", hand_over.url, headers=hand_over.headers, body=sent.chunks(), about=str(self.url)
+        response = session.exchange(
+            "PUT", target.url, headers=target.headers, body=sent.chunks(), about=str(self.url)
         )
         drain_and_release(response)
         if response.status >= 300:
@@ -359,13 +373,13 @@ class Object:
                 f"nothing was stored",
                 url=str(self.url),
             )
-        Router(requests).check_placement(self.url, hand_over.url)
+        Router(session).check_placement(self.url, target.url)
         stored = self._info(response)
         sent.check(stored.checksum, str(self.url))
         return msgspec.structs.replace(stored, size_bytes=size)
 
 
-def _is_of_nothing(checksum: Checksum | None) -> bool:
+def _is_checksum_of_nothing(checksum: Checksum | None) -> bool:
     hasher = new_hasher(checksum)
     if checksum is None or hasher is None:
         return False

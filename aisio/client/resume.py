@@ -1,4 +1,4 @@
-"""Resume: a body that broke is read on behind its last good byte."""
+"""Resume: continues a body whose response was cut, after its last good byte."""
 
 from __future__ import annotations
 
@@ -16,21 +16,22 @@ __all__ = ["Resume"]
 
 
 class Resume:
-    """Continues a body behind its last good byte, as often as the retry policy allows.
+    """Continues a body after its last good byte, as often as the retry policy allows.
 
-    The budget is renewed with every so many bytes that came through: a long body over a bad line
-    may be cut more often than a short one.
+    Bytes that came through renew the budget: a long body on a bad line may be cut more often than a
+    short one.
 
     Args:
-        session: The way to the cluster.
-        reopen: Opens a part of the object again, if it is the same version still.
-        info: What the store said of it at first: only the same version is read on.
-        byte_range: The part of it that the body is.
-        attempts: The budget of the read; what it took to open the body counts.
+        session: Has the retry policy and the timeouts.
+        reopen: Opens a range of the object, if the object is still of the same version.
+        info: What the store said of the object at first.
+        byte_range: The part of the object that the body is.
+        attempts: The retry budget of the read. Opening the body has drawn on it already.
         stopped: Tells whether nobody waits for the rest any more.
     """
 
     RENEWED_BY_BYTES = 1024 * 1024
+    """So many bytes renew the budget."""
 
     def __init__(
         self,
@@ -42,7 +43,7 @@ class Resume:
         stopped: Callable[[], bool] = lambda: False,
     ) -> None:
         self._session = session
-        self._reopen_part = reopen
+        self._reopen = reopen
         self._info = info
         self._range = byte_range
         self._attempts = attempts
@@ -51,48 +52,48 @@ class Resume:
 
     @property
     def parts(self) -> Resume | None:
-        """What opens parts of the body: this, where one version can be told from another."""
+        """Opens parts of the body; None where the store does not tell versions apart."""
         return self if self._info.checksum or self._info.version or self._info.etag else None
 
     def open(self, start: int, stop: int, stopped: Callable[[], bool]) -> Body:
         """See `aisio.transport.body.Parts`."""
         part = ByteRange(self._range.start + start, self._range.start + stop)
         session = self._session
-        resume = Resume(session, self._reopen_part, self._info, part, session.attempts(), stopped)
+        resume = Resume(session, self._reopen, self._info, part, session.attempts(), stopped)
         try:
-            raw = self._reopen_part(self._info, part)
+            reply = self._reopen(self._info, part)
         except RETRYABLE as error:
-            raw = resume._reopen(part, error)
-        rate = LowSpeedLimit.of(session.settings.timeouts)
-        return Body(raw, self._info, stop - start, resume=resume, low_speed=rate)
+            reply = resume._retry(part, error)
+        low_speed = LowSpeedLimit.of(session.settings.timeouts)
+        return Body(reply, self._info, stop - start, resume=resume, low_speed=low_speed)
 
     def leave(self) -> None:
         """See `aisio.transport.body.Parts`."""
         self._session.leave()
 
     def __call__(self, got: int, error: StorageError) -> ReplyBody:
-        """Open a reply that goes on behind so many bytes; raise the error where none can."""
-        if self.parts is None or not self._has_an_end:
-            # Nothing tells one version from another: what follows might be of another object. Or
-            # nothing tells where it ends: what follows might be cut as well, and pass for whole.
+        """Open a response that continues after `got` bytes; raise the error if none can."""
+        if self.parts is None or not self._has_known_end:
+            # Without a version the rest might be that of another object. Without a known end the
+            # rest might be cut as well, and would look whole.
             raise error
         if got - self._renewed_at >= self.RENEWED_BY_BYTES:
             self._attempts.renew()
             self._renewed_at = got
-        return self._reopen(ByteRange(self._range.start + got, self._range.stop), error)
+        return self._retry(ByteRange(self._range.start + got, self._range.stop), error)
 
     @property
-    def _has_an_end(self) -> bool:
+    def _has_known_end(self) -> bool:
         return self._range.stop is not None or self._info.size_bytes is not None
 
-    def _reopen(self, part: ByteRange, error: StorageError) -> ReplyBody:
-        """Open a part after an error; the last one is raised, also where nobody waits any more."""
+    def _retry(self, part: ByteRange, error: StorageError) -> ReplyBody:
+        """Open a part after an error; raise the last error if that fails or nobody waits."""
         while not self._stopped():
             self._attempts.failed(error)
             if self._stopped():
                 break
             try:
-                return self._reopen_part(self._info, part)
+                return self._reopen(self._info, part)
             except RETRYABLE as again:
                 error = again
         raise error

@@ -1,4 +1,4 @@
-"""Clients that a process shares: one for each endpoint and settings."""
+"""Clients that all of a process shares: one for each combination of settings."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from aisio.client.client import Client
 from aisio.config import first_set, load_settings, set_with
 from aisio.records import Settings
 
-_MOST_SHARED = 16
-
+_MAX_SHARED_CLIENTS = 16
 
 _NETWORK_VARIABLES = (
     *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
@@ -19,47 +18,47 @@ _NETWORK_VARIABLES = (
 )
 
 
-def client_for(client: Client | None, endpoint: str | None) -> Client | None:
-    """Return the cluster that was given, or None where the environment is to name one."""
+def explicit_client(client: Client | None, endpoint: str | None) -> Client | None:
+    """Return the client that the caller names, or None where the environment is to name one."""
     return client or (Client(endpoint) if endpoint else None)
 
 
-def usual_client() -> Client:
-    """Return the client of what the environment says now: the same one for all who ask.
+def default_client() -> Client:
+    """Return the client that the environment describes now: always the same one.
 
-    Were there one for each object or source that is named without a client, each would have
-    connections of its own.
+    With a client for each object or source that is named without one, each of them would have its
+    own connections.
 
     Raises:
-        ConfigError: AIS_ENDPOINT is not set, or a variable cannot be meant.
+        ConfigError: AIS_ENDPOINT is not set, or a variable is not valid.
     """
     return _shared(load_settings())
 
 
 def client_at(endpoint: str) -> Client:
-    """Return the client of a cluster that is named by data: a catalog, or the URL of an object.
+    """Return the client of a cluster that data names: a catalog, or the URL of an object.
 
-    It is the same one for all who ask. The environment's token goes along only where this is the
-    environment's own cluster.
+    It is always the same one. It has the environment's token only if AIS_ENDPOINT names the same
+    cluster.
     """
-    usual = first_set("AIS_ENDPOINT")
-    is_usual = usual is not None and usual.rstrip("/") == endpoint.rstrip("/")
-    named = "a catalog or the URL of an object"
-    token = None if is_usual else ""
-    return _shared(load_settings(endpoint, token=token, endpoint_from=named))
+    default = first_set("AIS_ENDPOINT")
+    is_default = default is not None and default.rstrip("/") == endpoint.rstrip("/")
+    named_by = "a catalog or the URL of an object"
+    token = None if is_default else ""
+    return _shared(load_settings(endpoint, token=token, endpoint_from=named_by))
 
 
 def client_like(client: Client, endpoint: str) -> Client:
-    """Return a client with these settings for another cluster, but without the token."""
-    named = "the URL of an object"
-    return _shared(replace(client.settings, endpoint=endpoint, token=None, endpoint_from=named))
+    """Return a client with the same settings for another cluster, but without the token."""
+    named_by = "the URL of an object"
+    return _shared(replace(client.settings, endpoint=endpoint, token=None, endpoint_from=named_by))
 
 
 def _shared(settings: Settings) -> Client:
     return _client_of(settings, set_with(_NETWORK_VARIABLES))
 
 
-@lru_cache(maxsize=_MOST_SHARED)
+@lru_cache(maxsize=_MAX_SHARED_CLIENTS)
 def _client_of(settings: Settings, environment: frozenset[tuple[str, str]]) -> Client:
-    """Return the one client of these settings; another environment may mean another proxy."""
+    """Return the one client of these settings; in another environment the proxy may be another."""
     return Client.from_settings(settings)

@@ -14,9 +14,9 @@ import io
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple, TypeVar
 
+from aisio.client.aistore_sdk import adapt_sdk_object
 from aisio.client.client import Client
-from aisio.client.official import adapt_official
-from aisio.client.shared_clients import client_at, client_for, client_like
+from aisio.client.shared_clients import client_at, client_like, explicit_client
 from aisio.datapipes.torch_compat import (
     IterDataPipe,
     Stream,
@@ -131,7 +131,7 @@ class AISFileLister(_ByEpochs, IterDataPipe[str]):
         self.length = length
         self._direct = direct
         self._allow_empty = allow_empty
-        self._client = client_for(client, url)
+        self._client = explicit_client(client, url)
 
     def __iter__(self) -> Iterator[str]:
         for prefix in self._epoch(self.source_datapipe, may_be_empty=self._allow_empty):
@@ -190,7 +190,7 @@ class AISFileLoader(_ByEpochs, IterDataPipe[tuple[str, StreamWrapper]]):
         self.etl_name = etl_name
         self._concurrency = Concurrency.of(concurrency)
         self._direct = direct
-        self._client = client_for(client, url)
+        self._client = explicit_client(client, url)
         self._tars: dict[ObjectUrl, TarStore] = {}
 
     def __iter__(self) -> Iterator[tuple[str, StreamWrapper]]:
@@ -312,7 +312,7 @@ class AISSourceLister(_ByEpochs, IterDataPipe[str]):
         self.etl_name = etl_name or (etl if isinstance(etl, str) else getattr(etl, "name", None))
         self._etl = None if isinstance(etl, str) else etl
         self._direct = direct
-        self._client = client_for(client, url)
+        self._client = explicit_client(client, url)
 
     def __iter__(self) -> Iterator[str]:
         for item in self._epoch(self.sources, may_be_empty=self._allow_empty):
@@ -320,7 +320,7 @@ class AISSourceLister(_ByEpochs, IterDataPipe[str]):
             yield from urls if self._allow_empty else require_some(urls, about, prefix=self.prefix)
 
     def _urls(self, item: Any) -> Iterator[str]:
-        ours = adapt_official(item)
+        ours = adapt_sdk_object(item)
         if ours is item and _has_official_listing(item):
             return iter(item.list_urls(prefix=self.prefix, etl=self._official_etl()))
         one = source(ours, client=self._client, direct=self._direct)

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TypeAlias
 
 from aisio.catalog.entries import NamedSource
+from aisio.client.aistore_sdk import adapt_sdk_object
 from aisio.client.client import Bucket, Client, ObjectGroup
-from aisio.client.official import adapt_official
 from aisio.errors import ConfigError, UrlError
 from aisio.sources.base import Source, find_store
 from aisio.sources.kinds import GroupSource, PrefixSource, UrlListSource
@@ -61,7 +61,7 @@ def source(
         ConfigError: Something else, or a cluster is needed and not known; or the name is that of a
             resource.
     """
-    adapted = adapt_official(what)
+    adapted = adapt_sdk_object(what)
     if isinstance(adapted, Source):
         return adapted
     if isinstance(adapted, Bucket):

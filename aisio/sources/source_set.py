@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
 from aisio.catalog.entries import NamedSource
+from aisio.client.aistore_sdk import adapt_sdk_object
 from aisio.client.client import Bucket, Client, ObjectGroup
-from aisio.client.official import adapt_official
 from aisio.errors import ConfigError
 from aisio.left_out import LeftOut
 from aisio.patterns.selections import Selections
@@ -159,7 +159,7 @@ class _Part:
 def _is_single(sources: Any) -> bool:
     """Tell one source from several: a group is a source, though it can be iterated too."""
     one = isinstance(sources, (Source, Bucket, ObjectGroup, NamedSource, str, bytes, os.PathLike))
-    return one or adapt_official(sources) is not sources or not isinstance(sources, Iterable)
+    return one or adapt_sdk_object(sources) is not sources or not isinstance(sources, Iterable)
 
 
 def _selections(value: str | Sequence[str] | None) -> tuple[Selections, ...]:

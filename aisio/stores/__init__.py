@@ -7,19 +7,19 @@ from dataclasses import replace
 from functools import lru_cache
 
 from aisio.client.client import Client
-from aisio.client.shared_clients import usual_client
+from aisio.client.shared_clients import default_client
 from aisio.config import is_set
 from aisio.errors import ConfigError
 from aisio.stores.ais import AisStore
 from aisio.stores.base import Store
-from aisio.stores.direct.settings import DIRECT_PROVIDERS, DirectSettings, credentials_now
+from aisio.stores.direct.settings import DIRECT_PROVIDERS, DirectSettings, credentials_fingerprint
 from aisio.stores.direct.store import DirectStore
 from aisio.stores.local import LocalStore
 from aisio.urls import FILE, MEMORY, WEB_SCHEMES, ObjectUrl
 
 __all__ = ["AisStore", "DirectSettings", "DirectStore", "LocalStore", "Store", "store_for"]
 
-_MOST_SHARED = 16
+_MAX_SHARED_STORES = 16
 
 
 def store_for(
@@ -27,38 +27,40 @@ def store_for(
 ) -> Store:
     """Return the store that holds a URL; for the same settings the same connections.
 
-    file:// is the local file system; memory:// and web servers are always reached directly, ais://
-    and oci:// always through the cluster. s3://, gs:// and az:// go through the cluster where there
-    is one, else directly.
+    file:// is the local file system. memory:// and web servers are always reached directly, ais://
+    and oci:// always through the cluster. s3://, gs:// and az:// go through the cluster if there is
+    one, otherwise directly.
 
     Args:
         url: Any URL.
-        client: The cluster; without it one made from the environment.
-        direct: Go round the cluster, also where there is one; settings say how.
+        client: The cluster; by default the one that the environment names.
+        direct: Reach a cloud directly even if there is a cluster; settings say how.
 
     Raises:
-        ConfigError: A cluster is needed, and neither client nor AIS_ENDPOINT names one, or it is
-            what must be gone round.
+        ConfigError: The URL needs a cluster, but neither client nor AIS_ENDPOINT names one, or
+            `direct` excludes it.
     """
     if url.provider == FILE:
         return LocalStore()
     settings = direct if isinstance(direct, DirectSettings) else DirectSettings()
     if url.provider == MEMORY or url.provider in WEB_SCHEMES:
-        return _shared(settings)
+        return _shared_store(settings)
     reachable = url.provider in DIRECT_PROVIDERS and not url.namespace
     if direct and not reachable:
         raise ConfigError(f"{url} is in a cluster; it cannot be reached directly")
     if direct or (reachable and client is None and not is_set("AIS_ENDPOINT")):
-        return _shared(settings)
-    return AisStore(client or usual_client())
+        return _shared_store(settings)
+    return AisStore(client or default_client())
 
 
-def _shared(settings: DirectSettings) -> DirectStore:
-    # A dict that is changed later must not change what this store is known by.
-    return _direct_store(replace(settings, options=dict(settings.options)), credentials_now())
+def _shared_store(settings: DirectSettings) -> DirectStore:
+    # A copy: a dict that the caller changes later must not change the key of this store.
+    return _direct_store(
+        replace(settings, options=dict(settings.options)), credentials_fingerprint()
+    )
 
 
-@lru_cache(maxsize=_MOST_SHARED)
+@lru_cache(maxsize=_MAX_SHARED_STORES)
 def _direct_store(settings: DirectSettings, credentials: Hashable) -> DirectStore:
-    """Return the one store of these settings, and of what else says who this is."""
+    """Return the one store of these settings and of the credentials in the environment."""
     return DirectStore(settings)

@@ -18,7 +18,7 @@ class AisStore(Store):
     """The buckets that a cluster has, and those of the clouds behind it.
 
     Args:
-        client: The way into the cluster.
+        client: Sends the requests.
     """
 
     def __init__(self, client: Client) -> None:
@@ -30,8 +30,8 @@ class AisStore(Store):
     def list(self, prefix: ObjectUrl, *, start_after: str = "") -> Iterator[ObjectInfo]:
         """See `Store.list`.
 
-        Checksums come along, for 1 us an object: get-batch sends none. What a cloud lists in their
-        place need not be one.
+        Checksums are listed too, which costs 1 us an object, because get-batch sends none. What a
+        cloud lists as a checksum need not be one.
         """
         props = "name,size,checksum" if prefix.provider == "ais" else "name,size"
         bucket = Bucket(self.client, prefix.with_name(""))

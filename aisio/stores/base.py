@@ -1,7 +1,7 @@
 """Store: what every object store can do, addressed by ObjectUrl.
 
-A Store holds settings, not connections: it pickles, it works after fork, and any number of threads
-may use one. What a store gives back is verified as far as that store makes it possible.
+A Store holds settings, not connections. So it pickles, it works after a fork, and any number of
+threads may use one. What is read is verified as far as the store makes that possible.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Store(ABC):
 
     @property
     def retry_policy(self) -> RetryPolicy:
-        """How often, and for how long, `read` begins again."""
+        """How often, and for how long, `read` tries again."""
         return RetryPolicy()
 
     @abstractmethod
@@ -61,10 +61,11 @@ class Store(ABC):
         Args:
             url: The object.
             byte_range: The part to read; a stop beyond the end is cut to the end.
-            etl_name: Have the store transform the object by this ETL first.
+            etl_name: The ETL that transforms the object in the store first.
 
         Returns:
-            A binary stream that checks what it delivers and raises IntegrityError at its end.
+            A binary stream that verifies its bytes, and raises IntegrityError at its end if they
+            are wrong.
 
         Raises:
             NotFoundError: No such object.
@@ -75,11 +76,11 @@ class Store(ABC):
     def send_ahead(
         self, url: ObjectUrl, byte_range: ByteRange | None = None, *, etl_name: str | None = None
     ) -> PendingGet | None:
-        """Send the request of a later `get`; None where a store cannot."""
+        """Send the request of a later `get`; None if the store cannot send one ahead."""
         return None
 
     def read(self, url: ObjectUrl, *, etl_name: str | None = None) -> bytes:
-        """Return the whole object, verified; a read that was cut, or went silent, is begun again.
+        """Return the whole object, verified; a read that is cut or times out is tried again.
 
         Raises:
             NotFoundError: No such object.
@@ -89,13 +90,13 @@ class Store(ABC):
         return self._read(url, etl_name)[1]
 
     def read_with_info(self, url: ObjectUrl) -> tuple[ObjectInfo, bytes]:
-        """Return what the answer says of an object, and the whole of it; otherwise as `read`."""
+        """Return what the response says of an object, and its bytes; otherwise as `read`."""
         return self._read(url, None)
 
     def _read(self, url: ObjectUrl, etl_name: str | None) -> tuple[ObjectInfo, bytes]:
         attempts = Attempts(self.retry_policy)
         while True:
-            # Outside: what refuses to open has been tried again by the store itself.
+            # Not within `try`: the store itself has already retried to open the object.
             body = self.get(url, etl_name=etl_name)
             try:
                 with body:
@@ -106,7 +107,7 @@ class Store(ABC):
     def open(self, url: ObjectUrl) -> io.BufferedReader:
         """Open an object as a seekable binary file; see `aisio.transport.seekable`.
 
-        It is read by ranges that must be of one version, as far as the store tells versions apart.
+        The ranges that are read must be of one version, as far as the store tells versions apart.
 
         Raises:
             NotFoundError: No such object.
@@ -115,7 +116,7 @@ class Store(ABC):
         return open_seekable(self.head(url), partial(self.get, url), attempts=attempts)
 
     def is_same(self, url: ObjectUrl, first: ObjectInfo, now: ObjectInfo) -> bool:
-        """Tell whether two answers are about one version of an object."""
+        """Tell whether two responses are about one version of an object."""
         return same_version(first, now)
 
     @abstractmethod

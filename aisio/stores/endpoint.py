@@ -1,9 +1,13 @@
-"""The store at an endpoint that a catalog names."""
+"""The store at an endpoint that a catalog names.
+
+An endpoint of an AIStore cluster serves any bucket URL. An endpoint of an S3-compatible store, or
+of an emulator of another cloud, serves URLs with the scheme of that cloud. A client, or settings
+with an endpoint, that the program itself passes take precedence over the catalog's.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from aisio.client.client import Client
 from aisio.client.shared_clients import client_at
@@ -11,12 +15,9 @@ from aisio.stores import DirectSettings, Store, store_for
 from aisio.stores.direct.settings import DIRECT_PROVIDERS
 from aisio.urls import ALIASES, CLOUD_SCHEMES, ObjectUrl
 
-if TYPE_CHECKING:
-    pass
-
-
-# Whoever has their tokens can use them; S3 is sent a signature for one host and request.
-_BEARERS = frozenset({"gcp", "azure"})
+_BEARER_TOKEN_PROVIDERS = frozenset({"gcp", "azure"})
+"""Requests to these carry a token, which whoever receives it could use. A request to S3 carries a
+signature, which is good for that host and request only."""
 
 
 def store_at(
@@ -26,33 +27,34 @@ def store_at(
     client: Client | None = None,
     direct: bool | DirectSettings = False,
 ) -> Store:
-    """Return the store of a URL for which a catalog names an endpoint; see the module's text.
+    """Return the store of a URL for which a catalog names an endpoint.
 
     Args:
-        url: Any URL; the endpoint is for those of clusters and clouds.
-        endpoint: What the catalog says.
-        client: The cluster that the program was told to use; it comes first.
-        direct: Go round any cluster; settings with an endpoint of their own come first.
+        url: Any URL; the endpoint counts for those of clusters and clouds.
+        endpoint: The endpoint that the catalog names.
+        client: The cluster that the program names; it takes precedence.
+        direct: Reach clouds directly; settings with an endpoint of their own take precedence.
 
     Raises:
-        ConfigError: What is to be reached directly is in a cluster.
+        ConfigError: The URL is in a cluster, which `direct` excludes.
     """
     is_cloud = url.provider in DIRECT_PROVIDERS and not url.namespace
     if is_cloud and (direct or (client is None and url.scheme in CLOUD_SCHEMES)):
         settings = direct if isinstance(direct, DirectSettings) else DirectSettings()
-        if url.scheme in CLOUD_SCHEMES:  # else it is the address of a cluster, to be gone round
-            settings = _directed(settings, endpoint, url.provider)
+        # With another scheme the endpoint is that of a cluster, which `direct` excludes.
+        if url.scheme in CLOUD_SCHEMES:
+            settings = _with_endpoint(settings, endpoint, url.provider)
         return store_for(url, direct=settings)
     if client is None and url.provider in ALIASES.values():
         client = client_at(endpoint)
     return store_for(url, client, direct=direct)
 
 
-def _directed(settings: DirectSettings, endpoint: str, provider: str) -> DirectSettings:
-    """Return settings for the store that a catalog names, unless they name one themselves."""
+def _with_endpoint(settings: DirectSettings, endpoint: str, provider: str) -> DirectSettings:
+    """Return settings with the endpoint of a catalog, unless they have one of their own."""
     if settings.endpoint:
         return settings
     options = settings.options
-    if provider in _BEARERS:
+    if provider in _BEARER_TOKEN_PROVIDERS:
         options = {"skip_signature": True, **options}
     return replace(settings, endpoint=endpoint, options=options)

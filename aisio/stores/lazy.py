@@ -1,4 +1,4 @@
-"""Once: a value that costs something and is made when it is first asked for."""
+"""Lazy: a value that is expensive to make, and made on first use."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ T = TypeVar("T")
 
 
 class Lazy(Generic[T]):
-    """Makes a value on the first call, and gives the same one from then on.
+    """Makes a value on the first call, and returns the same one from then on.
 
-    Threads wait for the one that makes it; where that raises, the next call tries again. It pickles
-    with its value, if that is there, so that a worker need not make it again.
+    Other threads wait for the thread that makes it. If that raises, the next call tries again. It
+    pickles with its value, if there is one, so that a worker need not make it again.
 
     Args:
         make: Makes the value; it must pickle too.
@@ -27,7 +27,7 @@ class Lazy(Generic[T]):
         self._locks: dict[int, threading.Lock] = {}
 
     def __call__(self) -> T:
-        """Return the value; what making it raises is raised."""
+        """Return the value; errors are those of `make`."""
         if self._made is None:
             with self._locks.setdefault(os.getpid(), threading.Lock()):
                 if self._made is None:

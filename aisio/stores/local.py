@@ -29,28 +29,28 @@ class LocalStore(Store):
     def list(self, prefix: ObjectUrl, *, start_after: str = "") -> Iterator[ObjectInfo]:
         """See `Store.list`; links to files and folders are followed."""
         folder, _, start = prefix.name.rpartition("/")
-        with _translated("list", prefix):
+        with _translate_errors("list", prefix):
             if not Path("/", folder).is_dir():
                 raise NotFoundError(f"list {prefix}: there is no folder /{folder}", url=str(prefix))
             root = f"{folder}/" if folder else ""
-            for found in walk(f"/{folder}", root, prefix=start, start_after=start_after):
-                yield _info(prefix.root, found.name, found.stat)
+            for file in walk(f"/{folder}", root, prefix=start, start_after=start_after):
+                yield _info(prefix.root, file.name, file.stat)
 
     def head(self, url: ObjectUrl) -> ObjectInfo:
         """See `Store.head`."""
-        with _translated("head", url):
+        with _translate_errors("head", url):
             path = _file(url)
             if is_special(path):
-                raise _no_regular_file("head", url)
+                raise _not_a_regular_file("head", url)
             return _info(url.root, url.name, path.stat())
 
     def get(
         self, url: ObjectUrl, byte_range: ByteRange | None = None, *, etl_name: str | None = None
     ) -> Body:
-        """See `Store.get`; the length is verified, a file system has no checksums."""
+        """See `Store.get`; only the length is verified: a file system has no checksums."""
         if etl_name:
             raise ConfigError(f"get {url}: a local file cannot be transformed by ETL {etl_name!r}")
-        with _translated("get", url):
+        with _translate_errors("get", url):
             file = _open(url)
         info = _info(url.root, url.name, os.fstat(file.fileno()))
         size = info.size_bytes or 0
@@ -66,7 +66,7 @@ class LocalStore(Store):
     def put(self, url: ObjectUrl, data: PutData) -> ObjectInfo:
         """See `Store.put`; missing folders are made, pipes and devices are written into."""
         path = Path("/", url.require_object().name)
-        with _translated("put", url), Payload(data) as payload:
+        with _translate_errors("put", url), Payload(data) as payload:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_file(path, payload)
             info = _info(url.root, url.name, path.stat())
@@ -75,7 +75,7 @@ class LocalStore(Store):
     def delete(self, url: ObjectUrl, *, missing_ok: bool = False) -> None:
         """See `Store.delete`; folders stay."""
         try:
-            with _translated("delete", url):
+            with _translate_errors("delete", url):
                 _file(url).unlink()
         except NotFoundError:
             if not missing_ok:
@@ -83,9 +83,9 @@ class LocalStore(Store):
 
 
 def write_file(path: Path, payload: Payload) -> None:
-    """Write a file so that its name shows the old bytes or all of the new ones, at any time.
+    """Write a file so that a reader sees the old bytes or all of the new ones, at any time.
 
-    What is written into a pipe or device is on its way at once.
+    A pipe or device is not replaced: its reader gets the bytes as they are written.
     """
     with opened_special(path) if is_special(path) else replaced_when_done(path) as file:
         for chunk in payload.chunks():
@@ -102,10 +102,10 @@ def _file(url: ObjectUrl) -> Path:
 
 
 def _open(url: ObjectUrl) -> FileIO:
-    """Open a file whose size is known: of what a pipe or device has, none can be promised."""
+    """Open a file whose size is known, which excludes pipes and devices."""
     path = _file(url)
-    if is_special(path):  # before it is opened: a pipe would wait for its writer
-        raise _no_regular_file("get", url)
+    if is_special(path):  # checked before opening it: opening a pipe would wait for its writer
+        raise _not_a_regular_file("get", url)
     file = FileIO(path)
     if os.fstat(file.fileno()).st_size == 0 and file.read(1):
         file.close()
@@ -117,7 +117,7 @@ def _open(url: ObjectUrl) -> FileIO:
     return file
 
 
-def _no_regular_file(operation: str, url: ObjectUrl) -> StorageError:
+def _not_a_regular_file(operation: str, url: ObjectUrl) -> StorageError:
     return StorageError(f"{operation} {url}: it is a pipe, device or socket", url=str(url))
 
 
@@ -134,15 +134,16 @@ def _info(root: str, name: str, stat: os.stat_result) -> ObjectInfo:
 def _version(stat: os.stat_result) -> str:
     """Return what tells one version of a file from another.
 
-    Size and time alone are those of another file where it was copied with its time, moved there, or
-    is on another mount; the time of the last change to the inode cannot be set by a program.
+    Size and time alone are not enough. Another file has the same if it was copied with its time,
+    moved into place, or is on another mount. No program can set the time of the last change to the
+    inode.
     """
     state = (stat.st_mtime_ns, stat.st_size, stat.st_dev, stat.st_ino, stat.st_ctime_ns)
     return "-".join(f"{number:x}" for number in state)
 
 
 @contextmanager
-def _translated(operation: str, url: ObjectUrl) -> Iterator[None]:
+def _translate_errors(operation: str, url: ObjectUrl) -> Iterator[None]:
     try:
         yield
     except StorageError:

@@ -1,4 +1,4 @@
-"""The members of a tar as objects: a store inside a shard."""
+"""TarStore: the members of a tar as objects of a store that is only read."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from aisio.urls import ObjectUrl
 
 
 class TarStore(Store):
-    """The files in a tar, to be read.
+    """The files in a tar.
 
     Args:
-        store: Where the archive is.
+        store: The store that has the archive.
         url: The archive.
     """
 
@@ -44,7 +44,7 @@ class TarStore(Store):
         return self.store.retry_policy
 
     def check(self) -> None:
-        """Read the headers, if they are not known yet; errors as for `read_index`."""
+        """Read the headers of the tar, unless they are known; errors as for `read_index`."""
         self._index()
 
     def in_order(self) -> Iterator[ObjectInfo]:
@@ -70,15 +70,15 @@ class TarStore(Store):
         """See `Store.get`.
 
         Raises:
-            ConfigError: An ETL: it would have to transform a part of an object.
+            ConfigError: There is an ETL, which cannot transform a part of an object.
             ShardError: The member is not stored as a plain file.
             IntegrityError: The archive was replaced since its headers were read.
         """
         if etl_name:
             raise ConfigError(f"get {url}: a file in a tar cannot be transformed by an ETL")
         name, span = self._member(url, "get")
-        if span.refusal:
-            raise ShardError(f"get {url}: {span.refusal}", url=str(url))
+        if span.unreadable_reason:
+            raise ShardError(f"get {url}: {span.unreadable_reason}", url=str(url))
         info = self._info(name, span)
         start, stop = (byte_range.start, byte_range.stop) if byte_range else (0, None)
         if start and start >= span.size_bytes:
@@ -130,7 +130,7 @@ class TarStore(Store):
 
     def _info(self, member: str, span: Span) -> ObjectInfo:
         name = f"{self.url.name}/{member}"
-        size_bytes = None if span.refusal else span.size_bytes
+        size_bytes = None if span.unreadable_reason else span.size_bytes
         return ObjectInfo(self.url.root, name, size_bytes, mtime_s=span.mtime_s)
 
     def _member(self, url: ObjectUrl, operation: str) -> tuple[str, Span]:

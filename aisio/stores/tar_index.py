@@ -1,7 +1,8 @@
-"""Where the members of a tar stand: its headers are read, and the payloads of large members not.
+"""TarIndex: where the members of a tar are, found by reading its headers alone.
 
-A payload that is longer than a request is worth is passed over: the next header is asked for by its
-own range. TarParser does not look at bytes that it skips, so it is only told of them.
+To read a long payload costs more than a request. So a long payload is skipped, and the next header
+is read by a range of its own. TarParser does not look at the bytes that it skips, so its buffer
+counts as filled without having been.
 """
 
 from __future__ import annotations
@@ -32,33 +33,35 @@ from aisio.urls import ObjectUrl
 
 __all__ = ["Span", "TarIndex", "check_same_tar", "read_index"]
 
-_NEAR_BYTES = 256 * 1024  # a request costs about as much as reading them
-_FIRST_BYTES = 64 * 1024
-_MOST_BYTES = 4 * 1024 * 1024
+_SKIPPED_FROM_BYTES = 256 * 1024
+"""Longer gaps between headers are skipped: a request costs about as much as reading so many."""
+
+_FIRST_READ_BYTES = 64 * 1024
+_MAX_READ_BYTES = 4 * 1024 * 1024
 
 
 class Span(msgspec.Struct, frozen=True, gc=False):
-    """Where a member's payload stands.
+    """Where the payload of a member is.
 
     Attributes:
         offset: Its first byte in the archive.
         size_bytes: Its size.
-        mtime_s: Last change in seconds since 1970.
-        refusal: Why it cannot be read; "" where it can.
+        mtime_s: Last change of the member, in seconds since 1970.
+        unreadable_reason: Why it cannot be read; "" if it can.
     """
 
     offset: int
     size_bytes: int
     mtime_s: float
-    refusal: str = ""
+    unreadable_reason: str = ""
 
 
 class TarIndex(msgspec.Struct, frozen=True):
     """The files of a tar.
 
     Attributes:
-        info: The archive, as it was when it was read.
-        members: Name -> place of the payload, in the order of the archive.
+        info: What the store said of the archive before it was read.
+        members: Name -> payload, in the order of the archive.
     """
 
     info: ObjectInfo
@@ -68,18 +71,18 @@ class TarIndex(msgspec.Struct, frozen=True):
 def read_index(store: Store, url: ObjectUrl) -> TarIndex:
     """Read the headers of a tar that is not compressed.
 
-    Regular files count, and hard links as the file that they stand for. Directories, symbolic
-    links, devices and FIFOs are passed over. Files in a form that is not read, as sparse ones, are
-    there and say why they cannot be read. A leading "./" belongs to no name.
+    The index has regular files, and hard links as the file that they link to. Directories, symbolic
+    links, devices and FIFOs are left out. Files in a form that aisio does not read, such as sparse
+    ones, are in it with the reason. A leading "./" is no part of a name.
 
     Args:
-        store: Where it is.
+        store: The store that has the archive.
         url: The archive.
 
     Raises:
-        NotFoundError: There is none.
-        ShardError: It is cut, damaged or no tar; has a name twice; or a name that no URL can hold,
-            as one with "..".
+        NotFoundError: No such archive.
+        ShardError: It is cut, damaged or no tar; or it has a name twice, or a name that no URL can
+            hold, such as one with "..".
         IntegrityError: It was replaced while it was read.
     """
     info = store.head(url.require_object())
@@ -88,7 +91,7 @@ def read_index(store: Store, url: ObjectUrl) -> TarIndex:
         if member.kind in ("file", "hardlink") or member.unreadable:
             name = _name(member, url)
             if name in members:
-                _refuse(url, member, "is there a second time: a name must stand for one file")
+                _refuse(url, member, "appears a second time: a name must stand for one file")
             members[name] = _span(member, members, url)
     return TarIndex(info, members)
 
@@ -110,32 +113,32 @@ def check_same_tar(store: Store, url: ObjectUrl, expected: ObjectInfo, now: Obje
 def _walk(store: Store, url: ObjectUrl, info: ObjectInfo) -> Iterator[TarMember]:
     parser = TarParser(str(url), give_unreadable=True)
     size = info.size_bytes or 0
-    given = wanted = 0  # bytes that the parser has; where the next header stands
-    window = _FIRST_BYTES
+    fed = next_header = 0  # how many bytes the parser has; the offset of the next header
+    window = _FIRST_READ_BYTES
     while (event := parser.next_event()) is not END:
         if isinstance(event, TarMember):
             parser.skip_payload()
-            wanted = event.data_offset + event.size_bytes + -event.size_bytes % BLOCK_BYTES
+            next_header = event.data_offset + event.size_bytes + -event.size_bytes % BLOCK_BYTES
             yield event
-        elif given == size:
+        elif fed == size:
             parser.finish()
-        elif wanted - given > _NEAR_BYTES:
-            _pass_over(parser, min(wanted, size) - given)
-            given, window = min(wanted, size), _FIRST_BYTES
+        elif next_header - fed > _SKIPPED_FROM_BYTES:
+            _skip(parser, min(next_header, size) - fed)
+            fed, window = min(next_header, size), _FIRST_READ_BYTES
         else:
-            # Small members stand close together: then all is read, by few requests.
-            stop = min(given + window, size)
-            parser.feed(_read(store, url, info, ByteRange(given, stop)))
-            given, window = stop, min(2 * window, _MOST_BYTES)
+            # Small members are close together: read them whole, by few requests.
+            stop = min(fed + window, size)
+            parser.feed(_read(store, url, info, ByteRange(fed, stop)))
+            fed, window = stop, min(2 * window, _MAX_READ_BYTES)
 
 
-def _pass_over(parser: TarParser, count: int) -> None:
-    """Tell the parser of bytes that it will skip, without having them."""
+def _skip(parser: TarParser, count: int) -> None:
+    """Have the parser skip bytes that were not read: it does not look at them."""
     while count:
-        told = min(count, len(parser.get_buffer()))
-        parser.buffer_updated(told)
+        skipped = min(count, len(parser.get_buffer()))
+        parser.buffer_updated(skipped)
         parser.next_event()
-        count -= told
+        count -= skipped
 
 
 def _read(store: Store, url: ObjectUrl, info: ObjectInfo, span: ByteRange) -> bytes:
@@ -152,22 +155,22 @@ def _read(store: Store, url: ObjectUrl, info: ObjectInfo, span: ByteRange) -> by
 
 def _span(member: TarMember, members: dict[str, Span], url: ObjectUrl) -> Span:
     if member.kind != "hardlink":
-        refusal = member.describe_unreadable() if member.unreadable else ""
-        return Span(member.data_offset, member.size_bytes, member.mtime_s, refusal)
-    target = members.get(_relative(member.link_name))
+        unreadable_reason = member.describe_unreadable() if member.unreadable else ""
+        return Span(member.data_offset, member.size_bytes, member.mtime_s, unreadable_reason)
+    target = members.get(_without_dot_slash(member.link_name))
     if target is None:
         _refuse(url, member, f"is a hard link to {member.link_name!r}, which is not before it")
     return target
 
 
-def _relative(name: str) -> str:
+def _without_dot_slash(name: str) -> str:
     while name.startswith("./"):
         name = name[2:].lstrip("/")
     return name
 
 
 def _name(member: TarMember, url: ObjectUrl) -> str:
-    name = _relative(member.name)
+    name = _without_dot_slash(member.name)
     try:
         url.with_name(f"{url.name}/{name}").require_object()
     except UrlError as error:

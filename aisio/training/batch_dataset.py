@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, groupby, islice
 from typing import Any, Literal, TypeAlias
 
+from aisio.client.aistore_sdk import adapt_sdk_object
 from aisio.client.batch_archive import BatchOptions, check_options
 from aisio.client.client import Client
-from aisio.client.official import adapt_official
 from aisio.errors import ConfigError
 from aisio.left_out import LeftOut
 from aisio.limits import is_whole
@@ -101,7 +101,7 @@ class AISBatchIterDataset(AISIterDataset):
             prefix_map,
             show_progress=show_progress,
             partition_sources_by_worker=partition_sources_by_worker,
-            client=adapt_official(client),
+            client=adapt_sdk_object(client),
             endpoint=endpoint,
             direct=direct,
             concurrency=concurrency,

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from aisio.client.client import Client
-from aisio.client.shared_clients import client_for
+from aisio.client.shared_clients import explicit_client
 from aisio.extras import missing_extra
 from aisio.records import Concurrency, ObjectInfo
 from aisio.sources.base import Source
@@ -76,7 +76,7 @@ class AISMapDataset(Dataset[tuple[str, bytes]]):
             ais_source_list,
             prefix_map,
             owner=type(self).__name__,
-            client=client_for(client, endpoint),
+            client=explicit_client(client, endpoint),
             direct=direct,
             allow_empty=allow_empty,
         )
@@ -188,7 +188,7 @@ class AISIterDataset(SplitDataset, IterableDataset[tuple[str, bytes]]):
             ais_source_list,
             prefix_map,
             owner=type(self).__name__,
-            client=client_for(client, endpoint),
+            client=explicit_client(client, endpoint),
             direct=direct,
             allow_empty=allow_empty,
         )

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, Literal
 
 from aisio.client.client import Client
-from aisio.client.shared_clients import client_for
+from aisio.client.shared_clients import explicit_client
 from aisio.errors import (
     AisioError,
     ConfigError,
@@ -156,7 +156,7 @@ class AISShardReader(SplitDataset, IterableDataset[tuple[str, ZeroDict]]):
             bucket_list,
             prefix_map,
             owner=type(self).__name__,
-            client=client_for(client, endpoint),
+            client=explicit_client(client, endpoint),
             direct=direct,
             wanted=ShardNames(shard_names),
             allow_empty=allow_empty,

@@ -9,7 +9,7 @@ from itertools import islice
 import pytest
 
 from aisio.client.client import Client
-from aisio.client.shared_clients import client_at, usual_client
+from aisio.client.shared_clients import client_at, default_client
 from aisio.datapipes import AISFileLister, AISFileLoader, AISSourceLister
 from aisio.errors import ConfigError, NotFoundError, UrlError
 from aisio.stores import AisStore, store_for
@@ -163,9 +163,9 @@ def test_objects_that_are_loaded_without_a_client_share_one_connection(monkeypat
         assert [stream.read() for _, stream in loader] == [b"x"] * 9
         stores = [store_for(ObjectUrl.parse(f"ais://b{number}/")) for number in range(3)]
         assert {id(store.client) for store in stores if isinstance(store, AisStore)} == {
-            id(usual_client())
+            id(default_client())
         }
-        usual_client().close()
+        default_client().close()
     # The cluster map is asked for by control call, on a connection of its own.
     assert server.connections <= 2
 
@@ -173,13 +173,13 @@ def test_objects_that_are_loaded_without_a_client_share_one_connection(monkeypat
 def test_another_environment_is_another_client(monkeypatch):
     """A token that was renewed is used from then on."""
     monkeypatch.setenv("AIS_ENDPOINT", "http://127.0.0.1:9")
-    first = usual_client()
+    first = default_client()
     monkeypatch.setenv("AIS_AUTHN_TOKEN", "renewed")
-    assert (usual_client().settings.token, first.settings.token) == ("renewed", None)
+    assert (default_client().settings.token, first.settings.token) == ("renewed", None)
     monkeypatch.delenv("AIS_AUTHN_TOKEN")
-    assert usual_client() is first
+    assert default_client() is first
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    assert usual_client() is not first
+    assert default_client() is not first
 
 
 @pytest.mark.parametrize("usual", [None, "http://127.0.0.1:9"])

@@ -122,7 +122,7 @@ def test_another_format_is_told_by_its_name(tar):
 
 def test_a_name_that_comes_twice_is_an_error(tar):
     """One of the two would be lost without a word; "./a" and "a" are one name."""
-    with pytest.raises(ShardError, match=r"'\./a' at byte 1024 is there a second time"):
+    with pytest.raises(ShardError, match=r"'\./a' at byte 1024 appears a second time"):
         read_index(LocalStore(), tar(pack(("a", b"1"), ("./a", b"2"))))
 
 

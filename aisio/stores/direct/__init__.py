@@ -1,1 +1,1 @@
-"""A cloud's object store or a web server, read without a cluster, by obstore."""
+"""Clouds and web servers, reached without a cluster, by obstore."""

@@ -1,4 +1,4 @@
-"""What obstore raises, as aisio's errors."""
+"""Translates what obstore raises into aisio's errors, by the text that obstore gives them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from aisio.errors import (
     UnavailableError,
     UrlError,
 )
-from aisio.stores.direct.refusals import refusal
+from aisio.stores.direct.error_codes import error_for_status
 from aisio.transport.http.urls import name_hint
 from aisio.urls import WEB_SCHEMES, ObjectUrl
 
@@ -25,9 +25,9 @@ _STATUS = re.compile(r"Server returned non-2xx status code: (\d{3})")
 _CODE = re.compile(r"<Code>([A-Za-z0-9.]{1,64})</Code>")
 _REGION = re.compile(r"<Region>([a-z0-9-]{1,40})</Region>")
 _KIND = re.compile(r"\bkind: (Connect|Request|Timeout|Interrupted|Decode)\b")
-_ASKED = re.compile(r"\buri: Some\(\s*(https?://[^\s,]+)")
+_REQUEST_URL = re.compile(r"\buri: Some\(\s*(https?://[^\s,]+)")
 _WHOLE_URL = re.compile(r"https?://\S+")
-# rustls' errors are "invalid data" to the connection that they end, and nothing else is.
+# An error of rustls ends the connection as "invalid data", and nothing else does.
 _TLS = re.compile(r"kind: InvalidData,\s+error: (\w+)(?:\(\s*(\w+))?")
 _SYSTEM = re.compile(r'\bOs \{\s+code: \d+,\s+kind: \w+,\s+message: "([^"]{1,200})"')
 _NAME = re.compile(r'"dns error",.*?error: "([^"]{1,200})"', re.DOTALL)
@@ -43,29 +43,31 @@ _CLASSES: dict[str, tuple[type[StorageError], str]] = {
 _BUSY = (429, 503)
 
 
-class translated:
-    """Turn what obstore raises into aisio's errors, in this one place; a `with` block.
+class translate_errors:
+    """A `with` block that raises aisio's errors in the place of obstore's.
 
-    Without the cause: it quotes the reply, and a refusal may quote the signed headers, among them
-    the session token. A class, since a generator costs each read a microsecond more.
+    They have no `__cause__`: obstore's error quotes the response, and an error response may quote
+    the signed headers, among them the session token. This is a class because a generator costs each
+    read a microsecond more.
 
     Args:
         operation: What is tried, as in "get".
-        url: The object or bucket it is tried on.
-        asked_wait_s: Returns the seconds that a busy server asks to wait, by the URL it was asked.
+        url: The object or bucket.
+        retry_after_s: Returns the seconds that a busy server asks clients to wait, by the URL of
+            the request.
     """
 
-    __slots__ = ("_asked_wait_s", "_operation", "_url")
+    __slots__ = ("_operation", "_retry_after_s", "_url")
 
     def __init__(
         self,
         operation: str,
         url: ObjectUrl,
-        asked_wait_s: Callable[[str], float | None] | None = None,
+        retry_after_s: Callable[[str], float | None] | None = None,
     ) -> None:
         self._operation = operation
         self._url = url
-        self._asked_wait_s = asked_wait_s
+        self._retry_after_s = retry_after_s
 
     def __enter__(self) -> None:
         """Nothing to prepare."""
@@ -74,20 +76,20 @@ class translated:
         """Raise aisio's error in the place of obstore's."""
         if error is None or isinstance(error, StorageError):
             return
-        found = _told_as(error, self._operation, self._url)
-        if found is None:
+        own = _translation(error, self._operation, self._url)
+        if own is None:
             return
-        if self._asked_wait_s and isinstance(found, StorageError) and found.status in _BUSY:
-            asked = _ASKED.search(str(error))
-            found.retry_after_s = self._asked_wait_s(asked[1]) if asked else None
-        raise found from None
+        if self._retry_after_s and isinstance(own, StorageError) and own.status in _BUSY:
+            request_url = _REQUEST_URL.search(str(error))
+            own.retry_after_s = self._retry_after_s(request_url[1]) if request_url else None
+        raise own from None
 
 
-def _told_as(error: BaseException, operation: str, url: ObjectUrl) -> AisioError | None:
-    """Return aisio's error; None where the error is not obstore's."""
+def _translation(error: BaseException, operation: str, url: ObjectUrl) -> AisioError | None:
+    """Return aisio's error; None if the error is not obstore's."""
     if isinstance(error, Exception):
         return _error_for(error, operation, url)
-    # A panic of Rust is no Exception. Settings are checked before: what panics is not known.
+    # A panic of Rust is no Exception. It comes from a setting that no check of ours knows.
     if type(error).__name__ != "PanicException":
         return None
     return ConfigError(
@@ -98,9 +100,9 @@ def _told_as(error: BaseException, operation: str, url: ObjectUrl) -> AisioError
 
 
 def _error_for(error: Exception, operation: str, url: ObjectUrl) -> AisioError | None:
-    """Return aisio's error; None where the error is not obstore's.
+    """Return aisio's error; None if the error is not obstore's.
 
-    By the class's name: a copy of obstore has classes of its own.
+    The class is known by its name: a second copy of obstore has classes of its own.
     """
     kind, text = type(error).__name__, str(error)
     about = f"{operation} {url}"
@@ -118,17 +120,17 @@ def _error_for(error: Exception, operation: str, url: ObjectUrl) -> AisioError |
         )
     message, _, debug = text.partition("Debug source:")
     if status := _STATUS.search(message):
-        return _refusal(int(status[1]), message, operation, url)
+        return _status_error(int(status[1]), message, operation, url)
     if kind in _CLASSES:
         cls, meaning = _CLASSES[kind]
         return cls(f"{about}: {meaning}", url=str(url))
-    return _failure(message, debug, operation, url)
+    return _connection_error(message, debug, operation, url)
 
 
-def _refusal(status: int, message: str, operation: str, url: ObjectUrl) -> AisioError:
+def _status_error(status: int, message: str, operation: str, url: ObjectUrl) -> AisioError:
     code, region = _CODE.search(message), _REGION.search(message)
     web = url.provider in WEB_SCHEMES
-    error = refusal(
+    error = error_for_status(
         status,
         code[1] if code else "",
         operation=operation,
@@ -141,13 +143,13 @@ def _refusal(status: int, message: str, operation: str, url: ObjectUrl) -> Aisio
     return error
 
 
-def _failure(message: str, debug: str, operation: str, url: ObjectUrl) -> AisioError:
-    """Return the error for a request that got no answer, or one that cannot be used."""
+def _connection_error(message: str, debug: str, operation: str, url: ObjectUrl) -> AisioError:
+    """Return the error for a request without a response, or with one that cannot be used."""
     about = f"{operation} {url}"
     if _NO_REGION in message:
-        return refusal(301, "", operation=operation, url=str(url))
-    asked = _ASKED.search(debug)
-    host = urlsplit(asked[1]).netloc.rpartition("@")[2] if asked else "the store"
+        return error_for_status(301, "", operation=operation, url=str(url))
+    request_url = _REQUEST_URL.search(debug)
+    host = urlsplit(request_url[1]).netloc.rpartition("@")[2] if request_url else "the store"
     if tls := _TLS.search(debug):
         return AccessError(f"{about}: TLS with {host} failed: {_tls_cause(tls)}", url=str(url))
     if kind := _KIND.search(debug):
@@ -168,8 +170,8 @@ def _connection_cause(debug: str) -> str:
     return system[1] if system else ""
 
 
-def _tls_cause(found: re.Match[str]) -> str:
-    kind, detail = found[1], found[2] or ""
+def _tls_cause(match: re.Match[str]) -> str:
+    kind, detail = match[1], match[2] or ""
     if kind == "InvalidMessage":
         return f"it does not speak TLS ({detail}): is it an http:// endpoint?"
     if kind == "InvalidCertificate" and not detail.startswith(("Expired", "NotV")):

@@ -1,12 +1,12 @@
-"""obstore in this process, also after fork.
+"""obstore in this process, also after a fork.
 
-obstore runs its requests on a tokio runtime that belongs to the loaded extension, one for all
-stores. A forked child inherits it without its threads: any request there waits for ever, through
-new store objects as well. So a child whose parent had loaded obstore loads the extension once more,
-from a copy of its file: another file is another image, with a runtime of its own. That takes some
-50 ms and a temporary copy of 15 MB, once a child (obstore 0.12.1).
+obstore runs its requests on a tokio runtime, which belongs to the loaded extension; all stores
+share it. A forked child inherits the runtime without its threads: any request there waits for ever,
+even through a new store. So a child whose parent had loaded obstore loads the extension again, from
+a copy of its file. The dynamic linker takes another file for another library, which has a runtime
+of its own. That takes some 50 ms and a temporary copy of 15 MB for each child (obstore 0.12.1).
 
-What the child inherited is never freed there, as the threads that its destructors talk to are gone.
+The child never frees what it inherited: its destructors would wait for threads that are gone.
 
 Source: tokio issue 4301 and obstore pull request 441 (neither supports fork).
 """
@@ -37,9 +37,9 @@ class Obstore:
     """The obstore that works in one process.
 
     Attributes:
-        api: The package, typed loosely as it may be a second copy of it.
+        api: The package; typed as Any because it may be a second copy of it.
         pid: The process.
-        memory: Bucket name -> its MemoryStore; each process has its own.
+        memory: Bucket name -> MemoryStore; each process has its own.
     """
 
     api: Any
@@ -49,11 +49,11 @@ class Obstore:
 
 _lock = threading.Lock()
 _current: Obstore | None = None
-_inherited = False
-_kept: list[object] = []
+_is_inherited = False
+_never_freed: list[object] = []
 
 
-def obstore_here() -> Obstore:
+def current_obstore() -> Obstore:
     """Return the obstore of this process, loading it on first use.
 
     Raises:
@@ -62,14 +62,14 @@ def obstore_here() -> Obstore:
     global _current
     with _lock:
         if _current is None or _current.pid != os.getpid():
-            keep(_current)
-            _current = Obstore(_load_again() if _inherited else _load(), os.getpid())
+            never_free(_current)
+            _current = Obstore(_load_again() if _is_inherited else _load(), os.getpid())
         return _current
 
 
-def keep(inherited: object) -> None:
-    """Hold what another process's obstore made for as long as this process lives."""
-    _kept.append(inherited)
+def never_free(inherited: object) -> None:
+    """Keep what the obstore of another process made for as long as this process lives."""
+    _never_freed.append(inherited)
 
 
 def _load() -> ModuleType:
@@ -81,7 +81,7 @@ def _load() -> ModuleType:
 
 
 def _load_again() -> ModuleType:
-    """Import the package anew, its extension from a copy, and leave sys.modules as it was."""
+    """Import the package again, its extension from a copy; leave sys.modules as it was."""
     before = {name: sys.modules.pop(name) for name in [*sys.modules] if _is_obstore(name)}
     original = before[_EXTENSION].__file__
     assert original is not None
@@ -96,7 +96,7 @@ def _load_again() -> ModuleType:
         finally:
             sys.meta_path.remove(finder)
             for name in [name for name in sys.modules if _is_obstore(name)]:
-                keep(sys.modules.pop(name))
+                never_free(sys.modules.pop(name))
             sys.modules.update(before)
 
 
@@ -105,7 +105,7 @@ def _is_obstore(name: str) -> bool:
 
 
 class _CopyFinder:
-    """Finds the extension in a file of another name."""
+    """Finds the extension in a file with another name."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -120,10 +120,10 @@ class _CopyFinder:
 
 
 def _after_fork() -> None:
-    # The lock may have been held by a thread that is not here.
-    global _lock, _inherited
+    # A thread that the child does not have may have held the lock.
+    global _lock, _is_inherited
     _lock = threading.Lock()
-    _inherited = _inherited or _EXTENSION in sys.modules
+    _is_inherited = _is_inherited or _EXTENSION in sys.modules
 
 
 if hasattr(os, "register_at_fork"):

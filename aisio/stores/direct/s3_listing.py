@@ -1,12 +1,13 @@
-"""Whether a listing of S3 is whole, and was a listing at all.
+"""S3Listing: checks that a listing of S3 is complete, and that it is a listing at all.
 
-obstore takes from an answer what it knows, and the rest for nothing. So a listing ends without an
-error where a web page comes instead, or an <Error> under status 200, or where there is more but no
-token for it (IsTruncated beside version 1's NextMarker). Each looks like the end of a bucket.
+obstore ignores what it does not know in a response. So a listing ends without an error if the
+server sends a web page, or an <Error> with status 200, or a page that is not the last one but has
+no token for the next (IsTruncated with the NextMarker of version 1). Each of these looks like the
+end of the bucket.
 
-So the end is looked at twice. The bucket is listed again from just before the last name on: an
-answer that has that name is a listing, and what comes behind the name was left out, or is new.
-Where there is no name at all, an answer to a request of ours shows whether the server speaks S3.
+So the end is checked. The bucket is listed again from just before the last name on. A response with
+that name is a listing, and names after it had been left out, or are new. If the listing has no name
+at all, aisio itself sends a request, whose response shows whether the server speaks S3.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from urllib.parse import urlsplit, urlunsplit
 import requests
 
 from aisio.errors import IntegrityError
-from aisio.stores.direct.obstore_forks import obstore_here
+from aisio.stores.direct.obstore_forks import current_obstore
 from aisio.stores.direct.settings import DirectSettings, open_bucket
 from aisio.transport.http.pools import keep_headers
 from aisio.urls import ObjectUrl
@@ -30,73 +31,73 @@ from aisio.urls import ObjectUrl
 _HEAD_BYTES = 64 * 1024
 _PREAMBLE = re.compile(rb"<\?.*?\?>|<!--.*?-->|<![^>]*>|\s+|\xef\xbb\xbf", re.DOTALL)
 _ROOT = re.compile(rb"<(?:[\w.-]+:)?([\w.-]+)")
-_UNSIGNED = {"access_key_id": "none", "secret_access_key": "none", "skip_signature": False}
-_A_MINUTE = timedelta(minutes=1)
-_SIGNED_OPTIONS = frozenset({"token", "session_token", "role_arn"})
+_FAKE_KEYS = {"access_key_id": "none", "secret_access_key": "none", "skip_signature": False}
+_URL_LIFETIME = timedelta(minutes=1)
+_CREDENTIAL_OPTIONS = frozenset({"token", "session_token", "role_arn"})
 
 _log = logging.getLogger(__name__)
 
-_ListFrom = Callable[[str], Iterator[dict[str, Any]]]
+_ListAfter = Callable[[str], Iterator[dict[str, Any]]]
 
 
 class S3Listing:
-    """A listing of an S3 bucket that is whole.
+    """A complete listing of an S3 bucket.
 
     Args:
-        url: What is listed, for errors.
-        list_from: Lists behind a text, "" for all, as obstore does.
-        exists: Tells whether there is an object of a name.
-        check: Raises where the server does not speak S3.
+        url: The bucket and prefix, for errors.
+        list_after: Lists the names after a text, "" for all, as obstore does.
+        exists: Tells whether the object of a name exists.
+        check_server: Raises if the server does not speak S3.
     """
 
     def __init__(
         self,
         url: ObjectUrl,
-        list_from: _ListFrom,
+        list_after: _ListAfter,
         exists: Callable[[str], bool],
-        check: Callable[[], None],
+        check_server: Callable[[], None],
     ) -> None:
         self._url = url
-        self._list_from = list_from
+        self._list_after = list_after
         self._exists = exists
-        self._check = check
+        self._check_server = check_server
 
     def entries(self, start_after: str) -> Iterator[dict[str, Any]]:
-        """Yield obstore's records of the names behind a text.
+        """Yield obstore's records of the names after a text.
 
         Raises:
-            IntegrityError: The store's listings are none, or cannot be gone on with.
+            IntegrityError: The store sends no listings, or does not continue them after a name.
         """
         last = ""
-        for entry in self._list_from(start_after):
+        for entry in self._list_after(start_after):
             path = entry["path"]
             if f"{path}/" < last:
                 yield entry
-                return  # Out of order, which the caller refuses.
+                return  # The caller refuses a listing that is out of order.
             last = max(last, path)
             yield entry
         before = None
         while before != last:
             before = last
-            for entry in self._behind(last) if last else self._list_from(start_after):
+            for entry in self._after(last) if last else self._list_after(start_after):
                 last = max(last, entry["path"])
                 yield entry
         if not last:
-            self._check()
+            self._check_server()
 
-    def _behind(self, last: str) -> Iterator[dict[str, Any]]:
-        """List again from just before a name on, and yield what is behind it."""
-        start, seen = just_before(last).rstrip("/"), False  # obstore sends no "/" at the end
-        for entry in self._list_from(start):
+    def _after(self, last: str) -> Iterator[dict[str, Any]]:
+        """List again from just before a name on, and yield the names after it."""
+        start, seen = just_before(last).rstrip("/"), False  # obstore drops a "/" at the end
+        for entry in self._list_after(start):
             path = entry["path"]
-            # obstore shows the folder marker "a/", which is empty, as "a".
+            # obstore lists the empty folder marker "a/" as "a".
             if path <= start and (entry["size"] or f"{path}/" <= start):
-                raise self._broken(f"asked for what is behind {start!r}, it sends {path!r}")
+                raise self._broken(f"asked for names after {start!r}, it sends {path!r}")
             if path > last:
                 yield entry
             seen = seen or path >= last
         if not seen and self._exists(last):
-            raise self._broken(f"asked for what is behind {start!r}, it does not send {last!r}")
+            raise self._broken(f"asked for names after {start!r}, it does not send {last!r}")
 
     def _broken(self, what: str) -> IntegrityError:
         return IntegrityError(
@@ -107,7 +108,7 @@ class S3Listing:
 
 
 def just_before(prefix: str) -> str:
-    """Return a text that obstore can carry, before all names with the prefix and close to them."""
+    """Return a text that sorts just before all names with a prefix, and that obstore can send."""
     folder, slash, start = prefix.rpartition("/")
     if not start:
         return ""
@@ -118,13 +119,13 @@ def just_before(prefix: str) -> str:
 
 
 def check_speaks_s3(settings: DirectSettings, url: ObjectUrl) -> None:
-    """Ask for a listing without credentials: S3 refuses, or sends one.
+    """Request a listing without credentials: S3 refuses it, or sends one.
 
     Raises:
         IntegrityError: Something else comes with status 200.
     """
     address = _listing_address(settings, url)
-    patience = settings.timeouts.connect_s, settings.timeouts.read_s
+    timeouts = settings.timeouts.connect_s, settings.timeouts.read_s
     try:
         with (
             requests.Session() as session,
@@ -132,11 +133,11 @@ def check_speaks_s3(settings: DirectSettings, url: ObjectUrl) -> None:
                 address,
                 auth=keep_headers,
                 verify=settings.tls.ca_file or settings.tls.verify,
-                timeout=patience,
+                timeout=timeouts,
                 stream=True,
-            ) as reply,
+            ) as response,
         ):
-            status, head = reply.status_code, next(reply.iter_content(_HEAD_BYTES), b"")
+            status, head = response.status_code, next(response.iter_content(_HEAD_BYTES), b"")
     except requests.RequestException as error:
         _log.warning(
             "list %s: there is nothing; whether %s speaks S3 could not be found out: %s",
@@ -152,22 +153,22 @@ def check_speaks_s3(settings: DirectSettings, url: ObjectUrl) -> None:
 
 
 def _listing_address(settings: DirectSettings, url: ObjectUrl) -> str:
-    """Return the URL of a listing, as obstore makes it of the settings, less the signature."""
+    """Return the URL of a listing, as obstore makes it by the settings, without the signature."""
     options = {
         name: value
         for name, value in settings.options.items()
-        if name.lower().removeprefix("aws_") not in _SIGNED_OPTIONS | _UNSIGNED.keys()
+        if name.lower().removeprefix("aws_") not in _CREDENTIAL_OPTIONS | _FAKE_KEYS.keys()
     }
-    here = obstore_here()
-    bucket = open_bucket(here, replace(settings, options=options | _UNSIGNED), url)
-    signed: str = here.api.sign(bucket, "GET", "", _A_MINUTE)
+    obstore = current_obstore()
+    bucket = open_bucket(obstore, replace(settings, options=options | _FAKE_KEYS), url)
+    signed: str = obstore.api.sign(bucket, "GET", "", _URL_LIFETIME)
     return urlunsplit(urlsplit(signed)._replace(query="list-type=2&max-keys=1"))
 
 
 def _root(head: bytes) -> str:
-    """Return the name of the first element of XML or HTML, "" for none."""
+    """Return the name of the root element of XML or HTML; "" if there is none."""
     position = 0
     while match := _PREAMBLE.match(head, position):
         position = match.end()
-    found = _ROOT.match(head, position)
-    return found[1].decode() if found else ""
+    root = _ROOT.match(head, position)
+    return root[1].decode() if root else ""

@@ -1,22 +1,24 @@
 """DirectStore: S3, Google Cloud, Azure, web servers and memory, without a cluster, by obstore.
 
-What is verified, by what obstore lets us see (it shows the ETag and no other checksum):
+What is verified, as far as obstore shows it (it shows the ETag and no other checksum):
 
-    every read and range   the length; a body that was cut is continued, on the same ETag, where
-                           the store shows one (most web servers do); where not, it is an error of
-                           `get`, and `read` begins again
-    S3, whole object       MD5, where the ETag is one: 32 hexadecimal digits, so not for objects
-                           that were uploaded in parts
+    every read and range   the length; a body that is cut is continued, on the same ETag, if the
+                           store has one (most web servers do). If not, a stream ends with an error,
+                           and `read` tries again from the start
+    S3, whole object       MD5, if the ETag is one: 32 hexadecimal digits, so not for objects that
+                           were uploaded in parts
     S3, put                MD5 of the object, or of the parts' MD5s, against the ETag
     any put                the size that the store has afterwards
 
-An S3 ETag is no MD5 where KMS or a customer's key encrypts, and looks the same: there,
-`DirectSettings(verify_etag=False)`. Google's CRC32C and Azure's Content-MD5 are not shown.
+If KMS or a customer's key encrypts a bucket of S3, its ETags look like MD5s but are none. Such
+buckets need `DirectSettings(verify_etag=False)`. obstore does not show Google's CRC32C and Azure's
+Content-MD5.
 
-Names: obstore takes "/a" and "a/" for "a", and knows no "a//b" and no control characters. Such
-names are refused here, and a listing that meets one of the latter two fails. A "folder marker" that
-some consoles make ("a/", empty) is left out of listings: obstore shows it as "a". An empty entry is
-looked up before it is listed, where something lies below it or its name has no ending (".txt").
+Names: obstore takes "/a" and "a/" for "a", and knows no "a//b" and no control characters. This
+store refuses such names, and a listing that meets one of the latter two fails. Some consoles make
+empty objects as folder markers ("a/"), which obstore shows as "a". Listings leave them out. So an
+empty entry is looked up before it is listed, if there are names below it or its name has no
+extension (".txt").
 
 Credentials come from the settings, else from where the cloud's own tools look: `DirectSettings`.
 """
@@ -38,66 +40,66 @@ from aisio.errors import (
 )
 from aisio.records import ByteRange, Checksum, ObjectInfo, RetryPolicy
 from aisio.stores.base import Store
-from aisio.stores.direct.errors import translated
-from aisio.stores.direct.obstore_forks import keep, obstore_here
-from aisio.stores.direct.parts import HashedParts
-from aisio.stores.direct.refusals import SAYS_LITTLE
-from aisio.stores.direct.reply import DirectReply
-from aisio.stores.direct.s3_listing import S3Listing, check_speaks_s3, just_before
+from aisio.stores.direct.error_codes import RETRY_HEAD_AS_GET
+from aisio.stores.direct.errors import translate_errors
+from aisio.stores.direct.listing import DirectListing, Entry
+from aisio.stores.direct.obstore_forks import current_obstore, never_free
+from aisio.stores.direct.obstore_stream import ObstoreStream
+from aisio.stores.direct.retry_after import RetryAfterProbe
 from aisio.stores.direct.settings import DirectSettings, open_bucket
-from aisio.stores.direct.waits import AskedWaits
+from aisio.stores.direct.upload import HashedUpload
 from aisio.transport.body import Body
 from aisio.transport.low_speed import LowSpeedLimit
 from aisio.transport.payload import Payload, PutData
-from aisio.transport.retries import RETRYABLE, Attempts, retry
+from aisio.transport.retries import Attempts, retry
 from aisio.urls import WEB_SCHEMES, ObjectUrl
 
 T = TypeVar("T")
 
 STREAM_CHUNK_BYTES = 16 * 1024
-"""Least size of a piece that obstore hands over: it waits until it has so many, however slowly they
-come. With 256 KiB, 100 KB took 8 us of CPU less and 2 MB 140 us more (loopback, 0.12.1)."""
+"""Minimum size of a chunk: obstore waits until it has so many bytes, however slowly they come. With
+256 KiB, 100 KB took 8 us of CPU less and 2 MB 140 us more (loopback, 0.12.1)."""
 
 WHOLE_PUT_BYTES = 16 * 1024 * 1024
-"""Larger data goes up in parts."""
+"""Larger data is uploaded in parts."""
 
-_PARTS_AT_ONCE = 4
-_LIST_CHUNK = 1000
+_MAX_CONCURRENT_PARTS = 4
+_LIST_CHUNK_SIZE = 1000
 _RENEWED_BY_BYTES = 1024 * 1024
 _MD5 = re.compile(r"[0-9a-f]{32}")
-_UNCARRIED = re.compile(r"[\x00-\x1f\x7f]|//|^/")
+_UNSUPPORTED_NAME = re.compile(r"[\x00-\x1f\x7f]|//|^/")
 
 
 class DirectStore(Store):
     """Buckets of a cloud, web servers, and memory:// buckets, which live in one process only.
 
     Args:
-        settings: Endpoint, credentials and all else; one store serves any bucket with them.
+        settings: Endpoint, credentials and the rest; one store serves any bucket with them.
     """
 
     def __init__(self, settings: DirectSettings | None = None) -> None:
         self.settings = settings or DirectSettings()
         self._pid = 0
         self._opened: dict[tuple[str, bool], Any] = {}
-        self._waits = AskedWaits(self.settings.tls)
+        self._retry_after = RetryAfterProbe(self.settings.tls)
 
     def __repr__(self) -> str:
         return f"DirectStore({self.settings!r})"
 
     @property
     def retry_policy(self) -> RetryPolicy:
-        """That of the settings."""
+        """The retry policy of the settings."""
         return self.settings.retry
 
     def __getstate__(self) -> dict[str, Any]:
-        waits = AskedWaits(self.settings.tls)
-        return {"settings": self.settings, "_pid": 0, "_opened": {}, "_waits": waits}
+        probe = RetryAfterProbe(self.settings.tls)
+        return {"settings": self.settings, "_pid": 0, "_opened": {}, "_retry_after": probe}
 
-    def _tried(self, operation: str, url: ObjectUrl, call: Callable[[], T]) -> T:
+    def _with_retries(self, operation: str, url: ObjectUrl, call: Callable[[], T]) -> T:
         """Call obstore until it succeeds, fails for good, or the budget is spent."""
 
         def attempt() -> T:
-            with translated(operation, url, self._waits.of):
+            with translate_errors(operation, url, self._retry_after.wait_s):
                 return call()
 
         return retry(attempt, Attempts(self.settings.retry))
@@ -105,113 +107,52 @@ class DirectStore(Store):
     def list(self, prefix: ObjectUrl, *, start_after: str = "") -> Iterator[ObjectInfo]:
         """See `Store.list`; a web server has no listings.
 
-        obstore lists whole folders. A prefix that ends within a name is asked for by its folder,
-        from just before the prefix on, and the rest is dropped here: a few names on S3 and Google,
-        the folder's earlier names as well on Azure.
+        obstore lists whole folders. For a prefix that ends within a name the folder is listed, from
+        just before the prefix on, and other names are dropped: a few on S3 and Google, and the
+        folder's earlier names as well on Azure.
 
         Raises:
             ConfigError: A web server.
-            StorageError: The bucket holds a name that obstore cannot carry, or lists out of order.
+            StorageError: The bucket has a name that obstore does not support, or the store lists
+                out of order.
             IntegrityError: The endpoint of an S3 bucket does not speak S3, or its listing may not
-                be whole; see `aisio.stores.direct.s3_listing`.
+                be complete; see `aisio.stores.direct.s3_listing`.
         """
         if prefix.provider in WEB_SCHEMES:
             raise ConfigError(f"list {prefix}: a web server has no listings; name each object")
         for text in (prefix.name, start_after):
-            _check_carried(text, prefix)
-        return self._list(prefix, start_after)
+            _check_supported(text, prefix)
+        list_after = partial(self._list_after, prefix)
+        listing = DirectListing(prefix, list_after, self.head, self.settings)
+        return (self._info(prefix, entry) for entry in listing.entries(start_after))
 
-    def _list(self, prefix: ObjectUrl, start_after: str) -> Iterator[ObjectInfo]:
-        bucket, last = prefix.with_name(""), ""
-        entries = self._all_entries(prefix, start_after)
-        entry = next(entries, None)
-        while entry is not None:
-            following = next(entries, None)
-            name = entry["path"]
-            heads = following is not None and following["path"].startswith(f"{name}/")
-            bare = "." not in name.rpartition("/")[2]
-            suspect = entry["size"] == 0 and (name <= last or heads or bare)
-            if not (suspect and self._is_marker(bucket.with_name(name))):
-                if name <= last:
-                    raise StorageError(
-                        f"list {prefix}: the store lists {name!r} after {last!r}: listings out of "
-                        f"order (as of S3 Express) cannot be used",
-                        url=str(prefix),
-                    )
-                last = name
-                yield self._info(prefix, entry)
-            entry = following
-
-    def _all_entries(self, prefix: ObjectUrl, start_after: str) -> Iterator[dict[str, Any]]:
-        """Yield the entries of `_entries`; a listing that broke off goes on behind the last one."""
-        attempts = Attempts(self.settings.retry)
-        while True:
-            try:
-                for entry in self._entries(prefix, start_after):
-                    yield entry
-                    if entry["path"] > start_after:
-                        start_after = entry["path"]
-                        attempts.renew()
-                return
-            except RETRYABLE as error:
-                attempts.failed(error)
-
-    def _entries(self, prefix: ObjectUrl, start_after: str) -> Iterator[dict[str, Any]]:
-        """Yield obstore's own records of the names that begin with the prefix."""
-        name = prefix.name
-        first = max(just_before(name), start_after)
-        list_from = partial(self._list_from, prefix)
-        entries = list_from(first)
-        if prefix.provider == "aws":
-            check = partial(check_speaks_s3, self.settings, prefix)
-            exists = partial(self._has, prefix.with_name(""))
-            entries = S3Listing(prefix, list_from, exists, check).entries(first)
-        for entry in entries:
-            path = entry["path"]
-            if path.startswith(name) and path > start_after:
-                yield entry
-            elif path[: len(name)] > name:
-                return
-
-    def _list_from(self, prefix: ObjectUrl, after: str) -> Iterator[dict[str, Any]]:
+    def _list_after(self, prefix: ObjectUrl, after: str) -> Iterator[Entry]:
         folder = prefix.name.rpartition("/")[0] or None
-        with translated("list", prefix, self._waits.of):
+        with translate_errors("list", prefix, self._retry_after.wait_s):
             store = self._bucket(prefix)
-            api = obstore_here().api
-            for chunk in api.list(store, folder, offset=after or None, chunk_size=_LIST_CHUNK):
+            api = current_obstore().api
+            for chunk in api.list(store, folder, offset=after or None, chunk_size=_LIST_CHUNK_SIZE):
                 yield from chunk
 
-    def _has(self, bucket: ObjectUrl, name: str) -> bool:
-        try:
-            self.head(bucket.with_name(name))
-        except NotFoundError:
-            return False
-        return True
-
-    def _is_marker(self, url: ObjectUrl) -> bool:
-        """Tell whether an empty entry stands for `name/`, which obstore shows as `name`."""
-        try:
-            return self.head(url).size_bytes != 0
-        except NotFoundError:
-            return True
-
     def head(self, url: ObjectUrl) -> ObjectInfo:
-        """See `Store.head`; a refusal that says little is asked again by a GET, which says why."""
-        name = _name(url)
+        """See `Store.head`; an error that gives no reason is followed by a GET, which gives it."""
+        name = _supported_name(url)
         try:
-            head = obstore_here().api.head
-            return self._info(url, self._tried("head", url, lambda: head(self._bucket(url), name)))
+            head = current_obstore().api.head
+            return self._info(
+                url, self._with_retries("head", url, lambda: head(self._bucket(url), name))
+            )
         except StorageError as error:
-            if error.status not in SAYS_LITTLE:
+            if error.status not in RETRY_HEAD_AS_GET:
                 raise
-        info, _, reply = self._open(url, None)
-        reply.close()
+        info, _, stream = self._open(url, None)
+        stream.close()
         return info
 
     def get(
         self, url: ObjectUrl, byte_range: ByteRange | None = None, *, etl_name: str | None = None
     ) -> Body:
-        """See `Store.get`; what is verified is said at the top of this file."""
+        """See `Store.get`; the text at the top of this file says what is verified."""
         if etl_name:
             raise ConfigError(f"get {url}: only a cluster can transform it by ETL {etl_name!r}")
         try:
@@ -229,14 +170,12 @@ class DirectStore(Store):
             return self._get(url, None)
 
     def _get(self, url: ObjectUrl, byte_range: ByteRange | None) -> Body:
-        info, (start, stop), reply = self._open(url, byte_range)
-        checksum = info.checksum if stop - start == info.size_bytes else None
-        low_speed = LowSpeedLimit.of(self.settings.timeouts)
+        info, (start, stop), stream = self._open(url, byte_range)
         attempts, renewed_at = Attempts(self.settings.retry), 0
 
-        def resume(got: int, error: StorageError) -> DirectReply:
+        def resume(got: int, error: StorageError) -> ObstoreStream:
             nonlocal renewed_at
-            # A weak ETag, as none, does not tell whether the rest is of the same bytes.
+            # Without an ETag, or with a weak one, the rest may be of other bytes.
             if not info.etag or info.etag.startswith("W/"):
                 raise error
             if got >= renewed_at + _RENEWED_BY_BYTES:
@@ -249,86 +188,93 @@ class DirectStore(Store):
                 raise error
             return rest
 
-        return Body(reply, info, stop - start, checksum, resume, low_speed=low_speed)
+        return Body(
+            stream,
+            info,
+            stop - start,
+            checksum=info.checksum if stop - start == info.size_bytes else None,
+            resume=resume,
+            low_speed=LowSpeedLimit.of(self.settings.timeouts),
+        )
 
     def _open(
         self, url: ObjectUrl, byte_range: ByteRange | None
-    ) -> tuple[ObjectInfo, tuple[int, int], DirectReply]:
-        """Return what the store says of an object, which bytes come, and the bytes."""
-        name = _name(url)
+    ) -> tuple[ObjectInfo, tuple[int, int], ObstoreStream]:
+        """Return what the store says of an object, the range that it sends, and the bytes."""
+        name = _supported_name(url)
         options: dict[str, Any] = {}
         if byte_range is not None and byte_range.stop is not None:
             options["range"] = (byte_range.start, byte_range.stop)
         elif byte_range is not None and byte_range.start:
             options["range"] = {"offset": byte_range.start}
 
-        def get() -> tuple[ObjectInfo, tuple[int, int], DirectReply]:
-            result = obstore_here().api.get(self._bucket(url), name, options=options)
+        def get() -> tuple[ObjectInfo, tuple[int, int], ObstoreStream]:
+            result = current_obstore().api.get(self._bucket(url), name, options=options)
             stream = result.stream(min_chunk_size=STREAM_CHUNK_BYTES)
-            return self._info(url, result.meta), result.range, DirectReply(stream, url)
+            return self._info(url, result.meta), result.range, ObstoreStream(stream, url)
 
-        return self._tried("get", url, get)
+        return self._with_retries("get", url, get)
 
     def put(self, url: ObjectUrl, data: PutData) -> ObjectInfo:
-        """See `Store.put`; large data goes up in parts, at most 5 of them in memory.
+        """See `Store.put`; large data is uploaded in parts, at most 5 of which are in memory.
 
         Raises:
             ConfigError: A web server.
         """
-        name = _name(url)
+        name = _supported_name(url)
         if url.provider in WEB_SCHEMES:
             raise ConfigError(f"put {url}: web servers are only read")
         with Payload(data) as payload:
-            hashed = HashedParts(payload)
-            put = obstore_here().api.put
+            upload = HashedUpload(payload)
+            put = current_obstore().api.put
             if payload.size_bytes <= WHOLE_PUT_BYTES:
-                data = hashed.whole()
-                reply = self._tried(
+                data = upload.whole()
+                reply = self._with_retries(
                     "put", url, lambda: put(self._bucket(url), name, data, use_multipart=False)
                 )
             else:
-                with translated("put", url):
+                with translate_errors("put", url):
                     reply = put(
                         self._bucket(url, retries=True),
                         name,
-                        hashed.chunks(),
+                        upload.chunks(),
                         use_multipart=True,
-                        chunk_size=hashed.part_bytes,
-                        max_concurrency=_PARTS_AT_ONCE,
+                        chunk_size=upload.part_bytes,
+                        max_concurrency=_MAX_CONCURRENT_PARTS,
                     )
-            return self._check_put(url, _bare(reply["e_tag"]), hashed)
+            return self._check_put(url, _unquoted(reply["e_tag"]), upload)
 
-    def _check_put(self, url: ObjectUrl, etag: str, sent: HashedParts) -> ObjectInfo:
-        same_form = _MD5.sub("", etag.lower(), count=1) == _MD5.sub("", sent.etag, count=1)
-        if self._shows_md5(url) and same_form and etag.lower() != sent.etag:
+    def _check_put(self, url: ObjectUrl, etag: str, upload: HashedUpload) -> ObjectInfo:
+        is_comparable = _MD5.sub("", etag.lower(), count=1) == _MD5.sub("", upload.etag, count=1)
+        if self._has_md5_etags(url) and is_comparable and etag.lower() != upload.etag:
             raise IntegrityError(
-                f"put {url}: the store has an ETag of {etag}, what was sent has {sent.etag}; "
+                f"put {url}: the store has an ETag of {etag}, what was sent has {upload.etag}; "
                 f"{_NO_MD5_HINT}",
                 url=str(url),
             )
         info = self.head(url)
-        if info.size_bytes != sent.size_bytes and info.etag == etag:
+        if info.size_bytes != upload.size_bytes and info.etag == etag:
             raise IntegrityError(
-                f"put {url}: {sent.size_bytes:,} bytes were sent, the store has "
+                f"put {url}: {upload.size_bytes:,} bytes were sent, the store has "
                 f"{info.size_bytes:,}; put it again",
                 url=str(url),
             )
         return info
 
     def delete(self, url: ObjectUrl, *, missing_ok: bool = False) -> None:
-        """See `Store.delete`; clouds do not say whether there was anything: it is asked before.
+        """See `Store.delete`; it looks the object up first: clouds do not say whether it existed.
 
         Raises:
             ConfigError: A web server.
         """
-        name = _name(url)
+        name = _supported_name(url)
         if url.provider in WEB_SCHEMES:
             raise ConfigError(f"delete {url}: web servers are only read")
         if not missing_ok:
             self.head(url)
         try:
-            delete = obstore_here().api.delete
-            self._tried("delete", url, lambda: delete(self._bucket(url), name))
+            delete = current_obstore().api.delete
+            self._with_retries("delete", url, lambda: delete(self._bucket(url), name))
         except NotFoundError:
             if not missing_ok:
                 raise
@@ -337,26 +283,26 @@ class DirectStore(Store):
         """Return obstore's own object for a bucket, made on first use in this process.
 
         Args:
-            url: Anything in it.
-            retries: One that tries again by itself, as parts of an upload need it.
+            url: The bucket, or anything in it.
+            retries: obstore itself retries failed requests, as the parts of an upload need it.
         """
-        here = obstore_here()
-        if self._pid != here.pid:
-            keep(self._opened)
-            self._pid, self._opened = here.pid, {}
+        obstore = current_obstore()
+        if self._pid != obstore.pid:
+            never_free(self._opened)
+            self._pid, self._opened = obstore.pid, {}
         key = url.root, retries
         store = self._opened.get(key)
         if store is None:
-            made = open_bucket(here, self.settings, url, retries=retries)
+            made = open_bucket(obstore, self.settings, url, retries=retries)
             store = self._opened.setdefault(key, made)
         return store
 
-    def _shows_md5(self, url: ObjectUrl) -> bool:
+    def _has_md5_etags(self, url: ObjectUrl) -> bool:
         return self.settings.verify_etag and url.provider == "aws"
 
-    def _info(self, url: ObjectUrl, meta: dict[str, Any]) -> ObjectInfo:
-        etag = _bare(meta["e_tag"])
-        is_md5 = self._shows_md5(url) and _MD5.fullmatch(etag.lower())
+    def _info(self, url: ObjectUrl, meta: Entry) -> ObjectInfo:
+        etag = _unquoted(meta["e_tag"])
+        is_md5 = self._has_md5_etags(url) and _MD5.fullmatch(etag.lower())
         return ObjectInfo(
             url.root,
             meta["path"],
@@ -374,14 +320,14 @@ _NO_MD5_HINT = (
 )
 
 
-def _name(url: ObjectUrl) -> str:
+def _supported_name(url: ObjectUrl) -> str:
     name = url.require_object().name
-    _check_carried(name, url)
+    _check_supported(name, url)
     return name
 
 
-def _check_carried(text: str, url: ObjectUrl) -> None:
-    if _UNCARRIED.search(text):
+def _check_supported(text: str, url: ObjectUrl) -> None:
+    if _UNSUPPORTED_NAME.search(text):
         raise UrlError(
             f"{str(url)!r}: names with a control character, '//' or a leading '/' cannot be "
             f"reached directly, only through an AIStore cluster",
@@ -389,5 +335,5 @@ def _check_carried(text: str, url: ObjectUrl) -> None:
         )
 
 
-def _bare(etag: str | None) -> str:
+def _unquoted(etag: str | None) -> str:
     return (etag or "").strip('"')

@@ -19,7 +19,7 @@ from aisio.errors import (
 )
 from aisio.records import RetryPolicy, Timeouts, TlsFiles
 from aisio.stores import DirectSettings, DirectStore
-from aisio.stores.direct.waits import AskedWaits
+from aisio.stores.direct.retry_after import RetryAfterProbe
 from aisio.urls import ObjectUrl
 from tests.http_server import Reply, Server
 from tests.resources.certificates import make_authority
@@ -128,7 +128,7 @@ def test_retry_after_is_heeded():
 def test_a_signature_in_a_query_is_not_sent_again():
     """Azure's SAS tokens are credentials that stand in the URL."""
     with Server(Reply(503, b"", {"Retry-After": "7"})) as server:
-        assert AskedWaits(TlsFiles()).of(f"{server.url}/c/o?sv=1&sig=secret") == 7
+        assert RetryAfterProbe(TlsFiles()).wait_s(f"{server.url}/c/o?sv=1&sig=secret") == 7
         assert server.requests[0].target == "/c/o"
 
 
@@ -136,7 +136,7 @@ def test_the_question_how_long_to_wait_is_not_held_by_a_slow_head():
     """The store is read again after the policy's own wait."""
     head = {f"X-{number}": "x" * 1000 for number in range(90)}
     with Server(Reply(503, b"", {"Retry-After": "7", **head})) as server:
-        assert AskedWaits(TlsFiles(), head_s=1e-9).of(f"{server.url}/o") is None
+        assert RetryAfterProbe(TlsFiles(), head_s=1e-9).wait_s(f"{server.url}/o") is None
 
 
 def test_a_web_server_s_refusal_keeps_its_status_beside_a_hint():

@@ -60,7 +60,7 @@ def test_a_whole_listing_takes_one_request_more() -> None:
 @pytest.mark.parametrize("answer", [ERROR, page(), Reply(200, b"<html></html>")])
 def test_an_answer_without_the_last_name_is_an_error(answer: Reply) -> None:
     """Where the object is there, it cannot be a listing from before its name on."""
-    with pytest.raises(IntegrityError, match="behind 'a', it does not send 'b'"):
+    with pytest.raises(IntegrityError, match="after 'a', it does not send 'b'"):
         listed([page("a", "b", more=CUT), answer, FOUND])
 
 
@@ -72,7 +72,7 @@ def test_a_last_object_may_be_deleted_meanwhile() -> None:
 
 def test_a_store_that_begins_again_is_an_error() -> None:
     """One of version 1 knows no start-after: it would be asked for ever."""
-    with pytest.raises(IntegrityError, match="behind 'a', it sends 'a'"):
+    with pytest.raises(IntegrityError, match="after 'a', it sends 'a'"):
         listed([page("a", "b", more=CUT), page("a", "b", more=CUT)])
 
 

@@ -22,7 +22,7 @@ from aisio.errors import (
 )
 from aisio.records import ByteRange, RetryPolicy, Timeouts
 from aisio.stores import DirectSettings, DirectStore
-from aisio.stores.direct.obstore_forks import obstore_here
+from aisio.stores.direct.obstore_forks import current_obstore
 from aisio.testing.store_contract import ODD_NAMES, StoreContract
 from aisio.urls import ObjectUrl
 from tests.http_server import Reply, Server
@@ -97,12 +97,12 @@ class TestMemory(StoreContract):
         return memory
 
     def put_raw(self, url, data):
-        here = obstore_here()
+        here = current_obstore()
         made = here.memory.setdefault(url.bucket, here.api.store.MemoryStore())
         here.api.put(made, url.name, data)
 
     def get_raw(self, url):
-        here = obstore_here()
+        here = current_obstore()
         return bytes(here.api.get(here.memory[url.bucket], url.name).bytes())
 
 

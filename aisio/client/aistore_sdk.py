@@ -1,7 +1,7 @@
-"""Clients, buckets and groups of the official `aistore` package, taken over as ours.
+"""Converts clients, buckets and object groups of the official `aistore` package to aisio's own.
 
-The package need not be installed: what it made is recognised by where its class lives. Reading goes
-through aisio's own client, with the endpoint, token, timeouts and certificates of theirs.
+The package need not be installed: its objects are recognised by the module of their class. Reads go
+through aisio's own client, with the endpoint, token, timeouts and certificates of the official one.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from aisio.records import Timeouts, TlsFiles
 from aisio.urls import Namespace
 
 
-def adapt_official(value: Any) -> Any:
-    """Return our Client, Bucket or ObjectGroup for one of theirs, and anything else as it is."""
+def adapt_sdk_object(value: Any) -> Any:
+    """Return aisio's Client, Bucket or ObjectGroup for an official one, and other values as is."""
     if not type(value).__module__.startswith("aistore.sdk"):
         return value
     if type(value).__name__ == "Client":
         return _client(value._request_client)
     if type(value).__name__ == "ObjectGroup":
-        # props=None keeps it from asking the cluster for each object.
+        # With props=None the official package sends no request for each object.
         names = [item.name for item in value.list_all_objects_iter(props=None)]
         return _bucket(value.bck).objects(names)
     return _bucket(value) if type(value).__name__ == "Bucket" else value
@@ -47,7 +47,7 @@ def _client(theirs: Any) -> Client:
 
 
 def _timeouts(value: Any) -> Timeouts:
-    """Read requests' form: None, one number for both, or (connect, read)."""
+    """Read a timeout of `requests`: None, one number for both, or (connect, read)."""
     connect_s, read_s = value if isinstance(value, tuple) else (value, value)
     return Timeouts(connect_s, read_s)
 

@@ -7,8 +7,8 @@ from aistore.sdk import Client as OfficialClient
 from aistore.sdk.multiobj import ObjectRange
 from aistore.sdk.namespace import Namespace as OfficialNamespace
 
+from aisio.client.aistore_sdk import adapt_sdk_object
 from aisio.client.client import Bucket, ObjectGroup
-from aisio.client.official import adapt_official
 from aisio.records import Timeouts, TlsFiles
 
 
@@ -23,7 +23,7 @@ def test_a_bucket_keeps_its_address_and_credentials(official):
     theirs = official.bucket(
         "data", provider="aws", namespace=OfficialNamespace(uuid="u1", name="ns")
     )
-    ours = adapt_official(theirs)
+    ours = adapt_sdk_object(theirs)
     assert isinstance(ours, Bucket)
     assert str(ours.url) == "aws://@u1#ns/data"
     settings = ours.client.settings
@@ -36,7 +36,7 @@ def test_certificates_are_theirs(tmp_path):
     client = OfficialClient(
         "https://127.0.0.1:9", ca_cert="ca.pem", client_cert=("crt.pem", "key.pem")
     )
-    tls = adapt_official(client.bucket("b")).client.settings.tls
+    tls = adapt_sdk_object(client.bucket("b")).client.settings.tls
     assert tls == TlsFiles(ca_file="ca.pem", client_cert_file="crt.pem", client_key_file="key.pem")
 
 
@@ -50,7 +50,7 @@ def test_certificates_are_theirs(tmp_path):
 )
 def test_groups_become_their_names(official, group):
     """Names, range and template are expanded without a request."""
-    ours = adapt_official(official.bucket("b").objects(**group))
+    ours = adapt_sdk_object(official.bucket("b").objects(**group))
     assert isinstance(ours, ObjectGroup)
     assert list(ours.names()) == ["s-1.tar", "s-2.tar"]
 
@@ -58,4 +58,4 @@ def test_groups_become_their_names(official, group):
 @pytest.mark.parametrize("value", ["ais://b", 3, None, ["ais://b/a"]])
 def test_other_values_pass(value):
     """What is not theirs is left alone."""
-    assert adapt_official(value) is value
+    assert adapt_sdk_object(value) is value

@@ -1,4 +1,4 @@
-"""Settings of direct stores that cannot be meant, found before obstore panics over them."""
+"""Checks of the settings of direct stores: obstore panics over some that are wrong."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from urllib.parse import urlsplit
 from aisio.config import set_with
 from aisio.errors import ConfigError
 
-__all__ = ["certificates", "check_endpoint", "check_environment", "check_options"]
+__all__ = ["check_endpoint", "check_environment", "check_options", "read_certificates"]
 
 _EXAMPLE = "as in https://minio.example.com:9000"
-# Not Google's: a service account's key is JSON, which has line breaks.
-_CHECKED = {
+_CHECKED_VARIABLES = {
     "aws": (
         *("AWS_ACCESS_KEY", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_TOKEN"),
         *("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT"),
     ),
     "azure": ("AZURE_STORAGE_", "AZURE_CLIENT_", "AZURE_TENANT_"),
 }
-"""By provider, what the names of variables begin with whose values go into requests."""
+"""Provider -> prefixes of the variables whose values obstore puts into requests. Google is left
+out: the key of a service account is JSON, which has line breaks."""
 
 
 def check_endpoint(text: str, where: str) -> None:
@@ -53,22 +53,23 @@ def check_endpoint(text: str, where: str) -> None:
 
 
 def check_options(options: Mapping[str, Any], provider: str) -> None:
-    """Check the texts among obstore's settings.
+    """Check those of obstore's settings that are text.
 
     Raises:
-        ConfigError: One holds a line break, or the like; the text names it, and not its value.
+        ConfigError: A value has a line break or the like; the message names the setting, but does
+            not show the value.
     """
-    for name, value in options.items() if provider in _CHECKED else ():
+    for name, value in options.items() if provider in _CHECKED_VARIABLES else ():
         _check_text(value, f"DirectSettings.options[{name!r}]")
 
 
 def check_environment(provider: str) -> None:
-    """Check the variables that obstore reads by itself.
+    """Check the environment variables that obstore reads itself.
 
     Raises:
         ConfigError: As for `check_options`.
     """
-    for name, value in sorted(set_with(_CHECKED.get(provider, ()))):
+    for name, value in sorted(set_with(_CHECKED_VARIABLES.get(provider, ()))):
         _check_text(value, name)
 
 
@@ -80,7 +81,7 @@ def _check_text(value: Any, where: str) -> None:
         )
 
 
-def certificates(file: str, where: str) -> bytes:
+def read_certificates(file: str, where: str) -> bytes:
     """Return the certificates of a PEM file.
 
     Args:
