@@ -1,4 +1,4 @@
-"""Buckets and groups of the official package, taken over."""
+"""Clients, buckets and groups of the official package, converted to aisio's own."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from aisio.records import Timeouts, TlsFiles
 
 @pytest.fixture
 def official():
-    """Return an official client that is not asked anything."""
+    """Return an official client that sends nothing."""
     return OfficialClient("http://127.0.0.1:9", token="secret", timeout=(2, 7))
 
 
@@ -57,5 +57,5 @@ def test_groups_become_their_names(official, group):
 
 @pytest.mark.parametrize("value", ["ais://b", 3, None, ["ais://b/a"]])
 def test_other_values_pass(value):
-    """What is not theirs is left alone."""
+    """Values that are not of the official package are returned as they are."""
     assert adapt_sdk_object(value) is value

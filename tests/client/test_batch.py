@@ -154,7 +154,8 @@ def test_without_get_batch_objects_are_read_one_by_one(status: int) -> None:
 @pytest.mark.parametrize("status", [429, 503])
 def test_a_batch_is_sent_again_to_a_busy_cluster(status: int) -> None:
     """After a wait; and nothing is read twice."""
-    with cluster(Reply(status, headers={"Retry-After": "0"}), Reply(200, WHOLE)) as (
+    busy = Reply(status, headers={"Retry-After": "0"})
+    with cluster(busy, Reply(200, WHOLE)) as (
         server,
         client,
     ):

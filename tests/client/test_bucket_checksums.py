@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from aisio.errors import IntegrityError
-from tests.client.test_object import (
+from tests.client.object_server import (
     DATA,
     MOVED,
     bucket_that_sums_ranges,

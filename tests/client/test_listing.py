@@ -36,7 +36,7 @@ def written(*names: str, token: str = "") -> Reply:
 
 @pytest.mark.parametrize("page", [packed, written])
 def test_pages_follow_each_other_also_over_an_empty_one(page: Any) -> None:
-    """The token ends the listing, not the number of entries."""
+    """The token says where the listing ends, not the number of entries."""
     pages = (page("p/a", "p/b", token="b"), page(token="x"), page("p/c", token="c"), page())
     with cluster(*pages) as (server, client):
         listed = list(client.bucket("b").list(prefix="p/", page_size=2))
@@ -49,7 +49,7 @@ def test_pages_follow_each_other_also_over_an_empty_one(page: Any) -> None:
 
 
 def test_pages_are_fetched_as_they_are_needed() -> None:
-    """Whoever wants the first name waits for one page."""
+    """A reader of the first name waits for one page only."""
     with cluster(packed("a", "b", token="b"), packed("c")) as (server, client):
         listing = client.bucket("b").list()
         assert server.requests == []
@@ -57,8 +57,8 @@ def test_pages_are_fetched_as_they_are_needed() -> None:
         assert len(server.requests) == 1
 
 
-def test_a_page_that_fails_is_asked_for_again() -> None:
-    """The listing goes on with the same token."""
+def test_a_page_that_fails_is_requested_again() -> None:
+    """The listing continues with the same token."""
     with cluster(packed("a", token="a"), Reply(503), packed("b")) as (server, client):
         assert [info.name for info in client.bucket("b").list()] == ["a", "b"]
     tokens = [json.loads(r.body)["value"]["continuation_token"] for r in server.requests]
@@ -67,7 +67,7 @@ def test_a_page_that_fails_is_asked_for_again() -> None:
 
 @pytest.mark.parametrize("names", ["aa", "ba"])
 def test_a_listing_that_does_not_move_on_is_an_error(names: str) -> None:
-    """Else it would never end."""
+    """It would never end."""
     with (
         cluster(*(packed(name, token=name) for name in names)) as (_, client),
         pytest.raises(IntegrityError, match=f"page after page has names up to '{names[0]}'"),
@@ -76,7 +76,7 @@ def test_a_listing_that_does_not_move_on_is_an_error(names: str) -> None:
 
 
 def test_the_tokens_of_a_cloud_are_its_own() -> None:
-    """They need be in no order; pages without a name are nothing special."""
+    """They need not be in order; a page may have no names."""
     pages = packed("a", token="y"), packed(token="x"), packed("b", token="z"), packed("c")
     with cluster(*pages) as (server, client):
         assert [info.name for info in client.bucket("b", "s3").list()] == ["a", "b", "c"]
@@ -85,8 +85,8 @@ def test_the_tokens_of_a_cloud_are_its_own() -> None:
 
 
 @pytest.mark.parametrize("page_size", [-1, 1.5, 1 << 63])
-def test_a_page_size_that_cannot_be_meant_is_not_sent(page_size: Any) -> None:
-    """A negative one ends AIStore's targets."""
+def test_a_page_size_that_is_not_valid_is_not_sent(page_size: Any) -> None:
+    """A negative one crashes AIStore's targets."""
     with cluster() as (server, client):
         with pytest.raises(ConfigError, match=f"list ais://b: page_size={page_size}"):
             client.bucket("b").list(page_size=page_size)
@@ -103,7 +103,7 @@ def test_a_missing_bucket_shows_at_the_first_item() -> None:
     assert len(server.requests) == 1
 
 
-def test_what_is_no_listing_is_an_error() -> None:
+def test_a_response_that_is_no_listing_is_an_error() -> None:
     """A proxy's greeting is not an empty bucket."""
     with (
         cluster(Reply(200, b"<html>hello</html>")) as (_, client),
@@ -112,15 +112,15 @@ def test_what_is_no_listing_is_an_error() -> None:
         list(client.bucket("b").list())
 
 
-def test_a_prefix_is_asked_for_by_its_folder() -> None:
-    """AIStore takes a prefix that is a folder's name for the folder alone: it is sent none."""
+def test_a_prefix_is_listed_by_its_folder() -> None:
+    """AIStore takes a prefix that is a folder's name for the folder alone: none is sent."""
     with cluster(packed("a/t-1", "a/t/2", "a/u")) as (server, client):
         assert [info.name for info in client.bucket("b").list("a/t")] == ["a/t-1", "a/t/2"]
     value = json.loads(server.requests[0].body)["value"]
     assert (value["prefix"], value["continuation_token"]) == ("a/", "a/s\U0010ffff")
 
 
-def test_a_listing_by_prefix_ends_behind_it() -> None:
+def test_a_listing_by_prefix_ends_after_it() -> None:
     """Pages of names that come later are not fetched."""
     with cluster(packed("t1", "u1", token="u1")) as (server, client):
         assert [info.name for info in client.bucket("b").list("t")] == ["t1"]
@@ -148,7 +148,7 @@ def running(*jobs: str) -> Reply:
 
 @pytest.mark.parametrize("status", [1, 2, 4])
 @pytest.mark.parametrize("job", ["rebalance[g5]", "resilver[kQ2xTx]"])
-def test_what_is_on_its_way_is_listed(status: int, job: str) -> None:
+def test_objects_on_the_move_are_listed(status: int, job: str) -> None:
     """A cluster that rebalances has all objects, but not where they belong."""
     pages = out_of_place("b", "c", status=status), running("list[x-y]", job)
     with cluster(*pages) as (server, client):
@@ -160,10 +160,11 @@ def test_what_is_on_its_way_is_listed(status: int, job: str) -> None:
 @pytest.mark.parametrize(
     "told", [running(), running("list[x-y]", "get-batch[gbt-Z8]"), Reply(400), Reply(403)]
 )
-def test_what_no_job_moves_is_looked_up(told: Reply) -> None:
-    """A rebalance was aborted, or ended meanwhile; or it left behind what was deleted since.
+def test_objects_out_of_place_are_looked_up_when_no_job_moves_them(told: Reply) -> None:
+    """A rebalance was aborted, or ended meanwhile; or the name is a leftover of a deleted object.
 
-    So it is where it is not known what runs: the token may not ask, or the cluster is old.
+    The same holds if the cluster does not say what runs: the token may be refused, or the cluster
+    be old.
     """
     found, gone = [Reply(200)], [Reply(404), Reply(404)]
     with cluster(out_of_place("b", "c", "d"), told, *found, *gone, *found) as (server, client):
@@ -173,16 +174,16 @@ def test_what_no_job_moves_is_looked_up(told: Reply) -> None:
     assert asked == [("HEAD", b), ("HEAD", c), ("GET", c), ("HEAD", d)]
 
 
-def test_a_cluster_in_order_is_not_asked() -> None:
-    """Copies and leftovers beside the object itself are no reason."""
+def test_a_cluster_in_order_is_not_asked_for_its_jobs() -> None:
+    """Copies and leftovers of an object that is in its place do not count."""
     with cluster(out_of_place("a", "a", status=3)) as (server, client):
         assert [info.name for info in client.bucket("b").list()] == ["a"]
     assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize("flags", [0, 1])
-def test_names_alone_are_asked_for_with_sizes_while_objects_move(flags: int) -> None:
-    """AIStore leaves out what is out of place where it is asked for names alone."""
+def test_names_are_listed_with_sizes_while_objects_move(flags: int) -> None:
+    """In a listing of names alone AIStore leaves out what is out of place."""
     page = {"UUID": "id", "ContinuationToken": "a", "Entries": [{"n": "a"}], "Flags": flags}
     names = Reply(200, msgspec.msgpack.encode(page), {"Content-Type": "application/msgpack"})
     again = packed("a", token="a")
@@ -194,8 +195,8 @@ def test_names_alone_are_asked_for_with_sizes_while_objects_move(flags: int) -> 
     assert [(value["props"], value["uuid"]) for value in values] == asked
 
 
-def test_each_page_is_asked_about() -> None:
-    """The rebalance may end, or begin, between two of them."""
+def test_the_jobs_are_requested_for_each_page() -> None:
+    """A rebalance may end, or begin, between two pages."""
     replies = (
         *(out_of_place("b", token="b"), running("rebalance[g1]")),
         *(packed_page([{"n": "c", "f": 64 | 1}], ""), running(), Reply(404), Reply(404)),
@@ -204,7 +205,7 @@ def test_each_page_is_asked_about() -> None:
         assert [info.name for info in client.bucket("b").list()] == ["a", "b"]
 
 
-def test_a_cluster_that_gives_no_answer_is_an_error() -> None:
+def test_a_cluster_that_does_not_name_its_jobs_is_an_error() -> None:
     """Nothing is left out by mistake."""
     for answers, error in (
         ([Reply(200, b"<html>")], "not a list of running jobs"),

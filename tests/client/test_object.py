@@ -3,63 +3,32 @@
 from __future__ import annotations
 
 import io
-import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 import pytest
 import xxhash
 
-from aisio.client.client import Client
 from aisio.client.object import Object
 from aisio.errors import (
     IntegrityError,
     NotFoundError,
     RangeError,
     StorageError,
-    TruncatedError,
     UnavailableError,
 )
-from aisio.records import ByteRange, Checksum, ObjectInfo, RetryPolicy, Settings
-from aisio.transport.body import Body
+from aisio.records import ByteRange, Checksum, ObjectInfo
 from aisio.urls import ObjectUrl
-from tests.http_server import Reply, Server
-
-DATA = bytes(range(100))
-TARGET = {"Location": "{server}/target?pid=p&utm=1"}
-MOVED = Reply(307, headers=TARGET, unread=True)
-
-
-def hashed(data: bytes) -> dict[str, str]:
-    """Return the headers in which AIStore tells an object's checksum."""
-    return {
-        "Ais-Checksum-Type": "xxhash2",
-        "Ais-Checksum-Value": xxhash.xxh64_hexdigest(data),
-        "Ais-Version": "1",
-    }
-
-
-WHOLE = Reply(200, DATA, hashed(DATA))
-CUT = Reply(200, DATA[:40], {**hashed(DATA), "Content-Length": "100"})
-
-
-def part(start: int, stop: int, **changes: str) -> Reply:
-    """Return the reply to a request for bytes [start, stop)."""
-    span = f"bytes {start}-{stop - 1}/100"
-    headers = {**hashed(DATA), "Content-Range": span} | changes
-    return Reply(206, DATA[start:stop], headers)
-
-
-@contextmanager
-def stored(*replies: Reply, attempts: int = 3) -> Iterator[tuple[Server, Object]]:
-    """Give a scripted server and an object there."""
-    with Server(*replies) as server:
-        retry = RetryPolicy(attempts=attempts, first_wait_s=0)
-        client = Client.from_settings(Settings(server.url, retry=retry, direct=False))
-        yield server, client.bucket("b").object("d/a ?#")
-        client.close()
+from tests.client.object_server import (
+    DATA,
+    MOVED,
+    TARGET,
+    WHOLE,
+    hashed,
+    part,
+    stored,
+)
+from tests.http_server import Reply
 
 
 def test_get_gives_verified_bytes_in_one_request() -> None:
@@ -108,148 +77,12 @@ def test_a_range_of_all_bytes_is_verified() -> None:
             item.get(start=0, stop=200)
 
 
-def bucket_that_sums_ranges(answer: bool, kind: str = "xxhash2") -> Reply:
-    """Return the reply to a HEAD of a bucket."""
-    props = json.dumps({"checksum": {"type": kind, "enable_read_range": answer}})
-    return Reply(200, headers={"Ais-Bucket-Props": props})
-
-
-def summed_alone(start: int, stop: int) -> Reply:
-    """Return a part with the checksum of just these bytes."""
-    return part(start, stop, **hashed(DATA[start:stop]))
-
-
-def test_a_range_may_come_with_a_checksum_of_its_own() -> None:
-    """checksum.enable_read_range of the bucket: asked for once, where checksums differ."""
-    rest, bucket = summed_alone(40, 100), bucket_that_sums_ranges(True)
-    with stored(CUT, rest, bucket, CUT, rest) as (server, item):
-        assert [item.get(), item.get()] == [DATA, DATA]
-    assert [request.method for request in server.requests] == ["GET", "GET", "HEAD", "GET", "GET"]
-
-
-def test_another_checksum_is_another_object_where_ranges_have_none() -> None:
-    """Then it is the object's own, and that was replaced."""
-    with (
-        stored(CUT, summed_alone(40, 100), bucket_that_sums_ranges(False)) as (_, item),
-        pytest.raises(IntegrityError, match="replaced"),
-    ):
-        item.get()
-
-
-def test_a_part_without_a_checksum_is_known_by_its_version() -> None:
-    """One thing that both answers say is enough, where they agree in it."""
-    rest = Reply(206, DATA[40:], {"Content-Range": "bytes 40-99/100", "Ais-Version": "1"})
-    with stored(CUT, rest) as (_, item):
-        assert item.get() == DATA
-
-
-def test_another_version_is_another_object_whatever_ranges_have() -> None:
-    """Nothing needs to be asked."""
-    other = part(40, 100, **hashed(DATA[40:]) | {"Ais-Version": "2"})
-    with stored(CUT, other) as (server, item), pytest.raises(IntegrityError, match="replaced"):
-        item.get()
-    assert len(server.requests) == 2
-
-
 def test_get_follows_the_redirect_to_the_target() -> None:
     """301 for GET; the range goes along."""
     with stored(Reply(301, headers=TARGET), part(5, 10)) as (server, item):
         assert item.get(start=5, stop=10) == DATA[5:10]
     assert server.requests[1].target == "/target?pid=p&utm=1"
     assert [request.headers["Range"] for request in server.requests] == ["bytes=5-9"] * 2
-
-
-def cut_part(start: int, stop: int, at: int) -> Reply:
-    """Return the reply to a request for bytes [start, stop) that is cut behind byte `at`."""
-    whole = part(start, stop)
-    return Reply(206, DATA[start:at], {**whole.headers, "Content-Length": str(stop - start)})
-
-
-def test_a_cut_body_goes_on_behind_its_last_byte() -> None:
-    """Each cut costs one ranged request, and the checksum is still of the whole."""
-    with stored(CUT, cut_part(40, 100, 70), part(70, 100)) as (server, item):
-        assert item.get() == DATA
-    assert [request.headers["Range"] for request in server.requests] == [
-        None,
-        "bytes=40-",
-        "bytes=70-",
-    ]
-
-
-def test_what_follows_a_cut_must_say_what_it_is_of() -> None:
-    """The first answer named checksum and version; the length of the second is not enough."""
-    silent = Reply(206, DATA[40:], {"Content-Range": "bytes 40-99/100"})
-    with (
-        stored(CUT, silent) as (server, item),
-        pytest.raises(IntegrityError, match="ais://b/d/a .*replaced"),
-    ):
-        item.get()
-    assert len(server.requests) == 2
-
-
-def test_a_cut_range_goes_on_within_its_bounds() -> None:
-    """A range is continued up to its own end."""
-    with stored(cut_part(10, 50, 20), part(20, 50)) as (server, item):
-        assert item.get(start=10, stop=50) == DATA[10:50]
-    assert server.requests[1].headers["Range"] == "bytes=20-49"
-
-
-def test_a_body_that_is_always_cut_is_an_error() -> None:
-    """With URL, expected and got, and the number of tries."""
-    cuts = [CUT, cut_part(40, 100, 41), cut_part(41, 100, 42)]
-    with stored(*cuts, attempts=3) as (server, item), pytest.raises(TruncatedError) as caught:
-        item.stream().readall()
-    assert str(caught.value).startswith(
-        "GET ais://b/d/a ?#: cut short: expected 100 bytes, got 42 (gave up after 3 tries"
-    )
-    assert len(server.requests) == 3
-
-
-@pytest.mark.parametrize(
-    "then",
-    [
-        part(40, 100, **{"Ais-Version": "2"}),
-        part(40, 100, **{"Ais-Checksum-Value": "0123456789abcdef"}),
-        part(40, 100, **{"Content-Range": "bytes 40-99/101"}),
-        Reply(416, headers={"Content-Range": "bytes */30"}),
-    ],
-    ids=["version", "checksum", "size", "shorter"],
-)
-def test_another_version_is_never_read_on(then: Reply) -> None:
-    """Half of one object and half of another would be the worst of all answers."""
-    with stored(CUT, then) as (_, item), pytest.raises(IntegrityError, match="was replaced"):
-        item.stream().readall()
-
-
-def test_an_object_without_a_version_is_read_again_from_its_start() -> None:
-    """Nothing says that what follows belongs to what was read; only get() can begin anew."""
-    bare = Reply(200, DATA[:40], {"Content-Length": "100"})
-    with stored(bare, Reply(200, DATA)) as (server, item):
-        assert item.get() == DATA
-    assert [request.headers["Range"] for request in server.requests] == [None, None]
-    with stored(bare) as (_, item), pytest.raises(TruncatedError):
-        item.stream().readall()
-
-
-def chunked(data: bytes, *, of: int) -> Reply:
-    """Return a reply without a length, cut within its one chunk; nothing says what it is of."""
-    headers = {"Transfer-Encoding": "chunked", "ETag": '"e"'}
-    return Reply(200, b"%x\r\n%b" % (of, data), headers)
-
-
-def test_a_body_of_unknown_length_is_read_again_from_its_start() -> None:
-    """Gone on with, it would have no end to compare with: a second cut would pass for it."""
-    rest = Reply(
-        206,
-        DATA[40:70],
-        {"Content-Range": "bytes 40-99/100", "Content-Length": "60", "ETag": '"e"'},
-    )
-    cut = chunked(DATA[:40], of=100)
-    with stored(cut, Reply(200, DATA, {"ETag": '"e"'})) as (server, item):
-        assert item.get() == DATA
-    assert [request.headers["Range"] for request in server.requests] == [None, None]
-    with stored(cut, rest) as (_, item), pytest.raises(UnavailableError, match="broke off"):
-        item.stream().readall()
 
 
 def test_a_wrong_checksum_is_an_error_at_once() -> None:
@@ -594,27 +427,3 @@ def test_a_delete_whose_answer_was_lost_has_succeeded() -> None:
     assert len(server.requests) == 2
     with stored(Reply(404)) as (_, item), pytest.raises(NotFoundError):
         item.delete()
-
-
-@contextmanager
-def part_of(item: Object, stopped: Callable[[], bool]) -> Iterator[Body]:
-    """Give bytes [10, 50) as a part of the whole, by a request of their own."""
-    with item.stream() as whole:
-        assert whole.parts is not None
-        with whole.parts.open(10, 50, stopped) as body:
-            yield body
-
-
-@pytest.mark.parametrize("begins", [[], [cut_part(10, 50, 20)]], ids=["never opened", "cut"])
-@pytest.mark.parametrize("fails", [1, 2, 3])
-def test_a_part_that_nobody_waits_for_is_not_asked_for_again(
-    begins: list[Reply], fails: int
-) -> None:
-    """Another part has failed, or somebody pressed ^C: all wait for this one to end."""
-    with (
-        stored(WHOLE, *begins, *[Reply(503)] * 9, attempts=100) as (server, item),
-        pytest.raises(UnavailableError, match="503"),
-        part_of(item, lambda: len(server.requests) > len(begins) + fails) as body,
-    ):
-        body.readall()
-    assert len(server.requests) == 1 + len(begins) + fails

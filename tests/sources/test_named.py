@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import pickle
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -15,7 +13,6 @@ import pytest
 from aisio.catalog import NamedSource, read_catalog
 from aisio.client.client import Client
 from aisio.errors import CatalogError, ConfigError, DigestError, UrlError
-from aisio.records import RetryPolicy
 from aisio.sources.digest import listing_digest
 from aisio.sources.kinds import PrefixSource, TemplateSource, UrlListSource
 from aisio.sources.manifest import ManifestSource
@@ -23,10 +20,7 @@ from aisio.sources.named import CatalogSource, names_source
 from aisio.sources.resolve import source
 from aisio.sources.source_set import SourceSet
 from aisio.sources.tar import TarSource
-from aisio.stores import AisStore, DirectSettings, DirectStore
-from aisio.stores.endpoint import store_at
-from aisio.urls import ObjectUrl
-from tests.http_server import Reply, Server
+from aisio.stores import AisStore
 from tests.moto_server import KEYS, boto_client, s3_server
 from tests.tars import pack
 
@@ -331,64 +325,6 @@ def test_a_client_that_is_given_comes_before_the_entrys_endpoint():
     one = source(entry(urls=("ais://b/a",), endpoint=THERE), client=given)
     assert client_of(one) is given
     assert list(one.list_urls()) == ["ais://b/a"]
-
-
-def test_whose_endpoint_it_is(monkeypatch):
-    """A cluster's, or an S3 store's, by the scheme; explicit settings come first."""
-    monkeypatch.delenv("AIS_ENDPOINT", raising=False)
-    for text in ("ais://b/a", "aws://b/a", "gcp://b/a"):
-        store = store_at(ObjectUrl.parse(text), endpoint=THERE)
-        assert isinstance(store, AisStore)
-        assert store.client.endpoint == THERE
-    s3 = ObjectUrl.parse("s3://b/a")
-    direct = store_at(s3, endpoint=THERE)
-    assert isinstance(direct, DirectStore)
-    assert direct.settings.endpoint == THERE
-    region = store_at(s3, endpoint=THERE, direct=DirectSettings(region="r"))
-    assert isinstance(region, DirectStore)
-    assert (region.settings.endpoint, region.settings.region) == (THERE, "r")
-    own = store_at(s3, endpoint=THERE, direct=DirectSettings(HERE))
-    assert isinstance(own, DirectStore)
-    assert own.settings.endpoint == HERE
-    assert isinstance(store_at(s3, endpoint=THERE, client=Client(HERE)), AisStore)
-    around = store_at(ObjectUrl.parse("aws://b/a"), endpoint=THERE, direct=True)
-    assert isinstance(around, DirectStore)
-    assert around.settings.endpoint is None
-
-
-FOUND = Reply(headers={"Last-Modified": "Fri, 20 Nov 2026 22:00:00 GMT", "ETag": '"v"'})
-
-
-@pytest.fixture
-def logins(monkeypatch, tmp_path):
-    """Log in to Google and Azure, as far as their libraries look."""
-    pytest.importorskip("obstore")
-    rsa = pytest.importorskip("cryptography.hazmat.primitives.asymmetric.rsa")
-    forms = pytest.importorskip("cryptography.hazmat.primitives.serialization")
-    key = rsa.generate_private_key(65537, 2048).private_bytes(
-        forms.Encoding.PEM, forms.PrivateFormat.PKCS8, forms.NoEncryption()
-    )
-    account = {"client_email": "a@b", "private_key": key.decode(), "private_key_id": "k"}
-    file = tmp_path / "key.json"
-    file.write_text(json.dumps(account))
-    monkeypatch.setenv("GOOGLE_SERVICE_ACCOUNT", str(file))
-    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", "me")
-    monkeypatch.setenv("AZURE_STORAGE_TOKEN", "secret")
-
-
-@pytest.mark.parametrize("scheme", ["gs", "az"])
-def test_credentials_of_clouds_do_not_go_where_a_catalog_leads(logins, scheme):
-    """Their tokens could be used by whoever gets them; a program that names the host sends them."""
-    url = ObjectUrl.parse(f"{scheme}://bkt/a")
-    with Server(FOUND, FOUND, FOUND) as server:
-        once = DirectSettings(retry=RetryPolicy(attempts=1))
-        store_at(url, endpoint=server.url).head(url)
-        store_at(url, endpoint=server.url, direct=once).head(url)
-        store_at(url, endpoint=THERE, direct=replace(once, endpoint=server.url)).head(url)
-    sent = [request.headers["Authorization"] for request in server.requests]
-    assert sent[:2] == [None, None]
-    assert sent[2].startswith("Bearer")
-    assert "?" not in server.requests[0].target
 
 
 def test_naming_a_source_asks_nothing():

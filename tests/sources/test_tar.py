@@ -5,24 +5,19 @@ from __future__ import annotations
 import io
 import pickle
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
 from aisio.errors import (
-    ConfigError,
     IntegrityError,
-    NotFoundError,
-    RangeError,
     ShardError,
     TruncatedError,
 )
-from aisio.records import ByteRange, RetryPolicy
+from aisio.records import RetryPolicy
 from aisio.sources.digest import listing_digest
 from aisio.sources.resolve import source
 from aisio.sources.tar import TarSource
 from aisio.stores import DirectStore, LocalStore
-from aisio.stores.tar import TarStore
 from aisio.transport.body import Body
 from aisio.urls import ObjectUrl
 from tests.tars import gnu_sparse, pack, typed
@@ -41,12 +36,6 @@ def url(tmp_path):
 def one(url):
     """Return the archive as a source."""
     return TarSource(LocalStore(), url)
-
-
-@pytest.fixture
-def store(url):
-    """Return the archive as a store."""
-    return TarStore(LocalStore(), url)
 
 
 def member(url, name):
@@ -105,66 +94,12 @@ def test_the_headers_are_read_once(url):
     assert again.read(infos[0]) == b"0123456789"
 
 
-@pytest.mark.parametrize(
-    ("start", "stop", "expected"),
-    [(0, None, b"0123456789"), (3, 7, b"3456"), (8, 99, b"89"), (9, None, b"9")],
-)
-def test_ranges_are_those_of_the_member(store, url, start, stop, expected):
-    """Never a byte of what stands beside it."""
-    body = store.get(member(url, "b/2.jpg"), ByteRange(start, stop))
-    assert body.size_bytes == len(expected)
-    assert body.readall() == expected
-
-
-def test_a_range_outside_the_member_is_refused(store, url):
-    """Though the archive goes on there."""
-    with pytest.raises(RangeError, match="10 bytes"):
-        store.get(member(url, "b/2.jpg"), ByteRange(10))
-    assert store.get(member(url, "empty"), ByteRange(0, 5)).readall() == b""
-
-
-def test_it_is_a_store(store, url):
-    """Listed in bytewise order, from a name on; head tells sizes."""
-    names = [info.name.removeprefix(f"{url.name}/") for info in store.list(member(url, ""))]
-    assert names == ["B", "a.txt", "b/2.jpg", "empty"]
-    after = f"{url.name}/a.txt"
-    assert len(list(store.list(member(url, ""), start_after=after))) == 2
-    assert store.head(member(url, "a.txt")).size_bytes == 4
-    assert store.read(member(url, "a.txt")) == b"text"
-
-
-def test_what_is_not_in_it_is_not_found(store, url, tmp_path):
-    """The error names archive and member; another archive's member is not in this one."""
-    with pytest.raises(NotFoundError, match=r"t\.tar/absent.*no such file"):
-        store.get(member(url, "absent"))
-    with pytest.raises(NotFoundError):
-        store.head(ObjectUrl.parse(f"ais://b/{url.name}/a.txt"))
-
-
 def test_an_archive_that_was_replaced_is_refused(one, url, tmp_path):
     """The place of a member is then anything."""
     infos = list(one.list())
     (tmp_path / "t.tar").write_bytes(pack(("other", b"o" * 9000)))
     with pytest.raises(IntegrityError, match="replaced"):
         one.read(infos[0])
-
-
-def test_a_tar_is_only_read(store, url):
-    """By what it is told to write, too."""
-    with pytest.raises(ConfigError, match="only read"):
-        store.put(member(url, "x"), b"")
-    with pytest.raises(ConfigError, match="only read"):
-        store.delete(member(url, "a.txt"))
-    with pytest.raises(ConfigError, match="ETL"):
-        store.get(member(url, "a.txt"), etl_name="md5")
-
-
-def test_a_body_speaks_of_the_member(store, url):
-    """Its errors name what was asked for, not the archive."""
-    body = store.get(member(url, "a.txt"))
-    assert body.info.url == f"{url}/a.txt"
-    assert body.info.size_bytes == 4
-    body.close()
 
 
 def test_its_digest_is_that_of_the_same_folder_of_names(one, url, tmp_path):
@@ -179,25 +114,6 @@ def test_a_source_stays_itself(one):
     """`source` takes it as it is."""
     assert source(one) is one
     assert repr(one).startswith("TarSource('file:///")
-
-
-def test_a_member_is_asked_for_ahead_as_a_range(url):
-    """All of it; an empty one needs no request, and a part of one is not asked ahead."""
-    asked = []
-
-    class Asking(LocalStore):
-        def send_ahead(self, url, byte_range=None, *, etl_name=None):
-            asked.append((url, byte_range, etl_name))
-
-    store = TarStore(Asking(), url)
-    for info in store.in_order():
-        store.send_ahead(url.with_name(info.name))
-    store.send_ahead(member(url, "B"), ByteRange(0, 10))
-    archive = Path("/", url.name).read_bytes()
-    assert [(where, etl_name) for where, _, etl_name in asked] == [(url, None)] * 3
-    assert [archive[part.start : part.stop] for _, part, _ in asked] == [
-        data for _, data in MEMBERS if data
-    ]
 
 
 def test_a_tar_in_a_cloud_is_read_by_ranges():

@@ -1,4 +1,4 @@
-"""Once: made when asked for, and then never again."""
+"""Lazy: made on first use, and then never again."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ def append(calls):
 
 
 def test_the_value_is_made_by_the_first_call():
-    """Later calls give the same one."""
+    """Later calls return the same one."""
     calls: list[int] = []
-    once = Lazy(partial(append, calls))
+    lazy = Lazy(partial(append, calls))
     assert calls == []
-    assert (once(), once(), calls) == (1, 1, [1])
+    assert (lazy(), lazy(), calls) == (1, 1, [1])
 
 
 def test_threads_wait_for_the_one_that_makes_it():
@@ -36,8 +36,8 @@ def test_threads_wait_for_the_one_that_makes_it():
         allowed.wait(10)
         return append(calls)
 
-    once, got = Lazy(make), []
-    threads = [threading.Thread(target=lambda: got.append(once())) for _ in range(4)]
+    lazy, got = Lazy(make), []
+    threads = [threading.Thread(target=lambda: got.append(lazy())) for _ in range(4)]
     for thread in threads:
         thread.start()
     begun.wait(10)
@@ -56,16 +56,16 @@ def test_what_fails_is_tried_again():
             raise OSError("not yet")
         return "made"
 
-    once = Lazy(make)
+    lazy = Lazy(make)
     with pytest.raises(OSError, match="not yet"):
-        once()
-    assert once() == "made"
+        lazy()
+    assert lazy() == "made"
 
 
 def test_it_pickles_with_its_value():
     """A worker does not make it again; without a value it makes its own."""
-    once = Lazy(time.monotonic)
-    before = pickle.loads(pickle.dumps(once))
-    value = once()
-    assert pickle.loads(pickle.dumps(once))() == value
+    lazy = Lazy(time.monotonic)
+    before = pickle.loads(pickle.dumps(lazy))
+    value = lazy()
+    assert pickle.loads(pickle.dumps(lazy))() == value
     assert before() != value

@@ -1,4 +1,4 @@
-"""Indexes of tars: which members count, how little is read for it, and what is refused."""
+"""Indexes of tars: which members are in them, how little is read, and what is refused."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LARGE = 3_000_000
 
 
 class Counting(LocalStore):
-    """A store that counts what is asked of it."""
+    """A store that records the ranges of its reads."""
 
     def __init__(self):
         self.ranges = []
@@ -91,7 +91,7 @@ def test_payloads_of_large_members_are_not_read(tar):
 
 @pytest.mark.parametrize("before", [0, 1, 63_488, 65_536, 100_000])
 @pytest.mark.parametrize("size", [261_631, 261_632, 262_144, 262_145, 300_000])
-def test_what_is_passed_over_and_what_is_read_give_the_same(tar, before, size):
+def test_skipped_and_read_payloads_give_the_same_index(tar, before, size):
     """Around the size from which a payload is not read, wherever a request has ended."""
     members = [("0", b"0" * before), ("1", b"1" * size), ("2", b"2"), ("3", b"3" * size)]
     assert list(places(tar(pack(*members))).items()) == members
@@ -114,8 +114,8 @@ def test_a_damaged_header_is_an_error(tar):
         read_index(LocalStore(), tar(bytes(data)))
 
 
-def test_another_format_is_told_by_its_name(tar):
-    """A compressed tar has no places to read from."""
+def test_another_format_is_named_in_the_error(tar):
+    """A compressed tar has no offsets to read from."""
     with pytest.raises(ShardError, match="gzip"):
         read_index(LocalStore(), tar(b"\x1f\x8b" + bytes(2000)))
 
@@ -128,7 +128,7 @@ def test_a_name_that_comes_twice_is_an_error(tar):
 
 @pytest.mark.parametrize("name", ["../up", "/root", "a//b", "a/./b"])
 def test_a_name_that_no_url_can_hold_is_an_error(tar, name):
-    """It could not be asked for."""
+    """It could not be read by URL."""
     with pytest.raises(ShardError, match="no URL can hold"):
         read_index(LocalStore(), tar(pack((name, b"1"))))
 

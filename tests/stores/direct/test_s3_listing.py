@@ -1,4 +1,4 @@
-"""Listings of S3 that end too early, or are none."""
+"""Listings of S3 that end too early, and responses that are no listings."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ CUT = "<IsTruncated>true</IsTruncated><NextMarker>b</NextMarker>"
 
 
 def listed(replies: Sequence[Reply], **options: object) -> tuple[list[str], list[str]]:
-    """Return the names that a listing gives, and what the server was asked for."""
+    """Return the names that a listing yields, and the targets of the requests."""
     with Server(*replies) as server:
         settings = DirectSettings(
             server.url, "us-east-1", KEYS | options, retry=RetryPolicy(attempts=1)
@@ -44,40 +44,40 @@ def listed(replies: Sequence[Reply], **options: object) -> tuple[list[str], list
         return names, [request.target for request in server.requests]
 
 
-def test_a_listing_is_gone_on_with_where_it_was_cut() -> None:
-    """By the last name, as there is no token."""
+def test_a_listing_continues_where_it_was_cut() -> None:
+    """By its last name, as there is no token."""
     names, asked = listed([page("a", "b", more=CUT), page("b", "c", more=CUT), page("c")])
     assert names == ["a", "b", "c"]
     assert [target.partition("start-after=")[2] for target in asked] == ["", "a", "b"]
 
 
 def test_a_whole_listing_takes_one_request_more() -> None:
-    """It has the last name, and nothing behind it."""
+    """That has the last name, and nothing after it."""
     names, asked = listed([page("a", "b"), page("b")])
     assert (names, len(asked)) == (["a", "b"], 2)
 
 
 @pytest.mark.parametrize("answer", [ERROR, page(), Reply(200, b"<html></html>")])
 def test_an_answer_without_the_last_name_is_an_error(answer: Reply) -> None:
-    """Where the object is there, it cannot be a listing from before its name on."""
+    """If the object exists, the response is no listing from before its name on."""
     with pytest.raises(IntegrityError, match="after 'a', it does not send 'b'"):
         listed([page("a", "b", more=CUT), answer, FOUND])
 
 
 def test_a_last_object_may_be_deleted_meanwhile() -> None:
-    """Its name is missing then, and rightly."""
+    """Then the listing is right not to have its name."""
     names, _ = listed([page("a", "b"), page(), Reply(404)])
     assert names == ["a", "b"]
 
 
-def test_a_store_that_begins_again_is_an_error() -> None:
-    """One of version 1 knows no start-after: it would be asked for ever."""
+def test_a_store_that_starts_again_is_an_error() -> None:
+    """One that only knows version 1 ignores start-after: the listing would never end."""
     with pytest.raises(IntegrityError, match="after 'a', it sends 'a'"):
         listed([page("a", "b", more=CUT), page("a", "b", more=CUT)])
 
 
-def test_an_error_that_passes_is_made_up_for() -> None:
-    """Under status 200 it looks like an empty bucket."""
+def test_an_error_with_status_200_is_retried() -> None:
+    """Obstore takes it for an empty bucket."""
     assert listed([ERROR, page("a"), page("a")])[0] == ["a"]
 
 
@@ -97,20 +97,20 @@ def test_what_is_no_listing_is_an_error(answer: Reply, root: str) -> None:
 
 @pytest.mark.parametrize("last", [page(), Reply(403, b"<Error/>"), Reply(404)])
 def test_an_empty_bucket_is_empty(last: Reply) -> None:
-    """S3 refuses whom it does not know, or shows the same."""
+    """S3 refuses a request without credentials, or shows the same."""
     names, asked = listed([page(), page(), last])
     assert names == []
     assert asked[2] == "/bkt/?list-type=2&max-keys=1"
 
 
-def test_a_bucket_that_is_read_without_credentials_is_looked_at_without_them() -> None:
-    """As any other."""
+def test_a_public_bucket_is_checked_too() -> None:
+    """As any other bucket."""
     with pytest.raises(IntegrityError, match="sends <Error>"):
         listed([ERROR] * 3, skip_signature=True)
 
 
-def test_a_server_that_cannot_be_looked_at_is_told_of(caplog: pytest.LogCaptureFixture) -> None:
-    """The listing has no names; it may be right."""
+def test_a_server_that_cannot_be_checked_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    """The listing has no names, which may be right."""
     with caplog.at_level(logging.WARNING):
         assert listed([page(), page(), Reply(0)])[0] == []
     assert "list s3://bkt: there is nothing; whether 127.0.0.1" in caplog.text

@@ -7,43 +7,23 @@ import pickle
 import pytest
 
 from aisio.errors import AccessError, ConfigError
-from aisio.records import RetryPolicy, TlsFiles
+from aisio.records import TlsFiles
 from aisio.stores import DirectSettings, DirectStore
 from aisio.urls import ObjectUrl
 from tests.http_server import Reply, Server
 from tests.resources.certificates import make_authority
+from tests.stores.direct.scripted_s3 import CA_NAMES, OBJECT, ONCE, write_aws_files
 from tests.stores.direct.tls_server import TlsServer
 
 pytest.importorskip("obstore")
 
-OBJECT = ObjectUrl.parse("s3://bkt/a")
+pytestmark = pytest.mark.usefixtures("own_aws_files")
+
 FOUND = Reply(
     200,
     b"",
     {"Last-Modified": "Fri, 20 Nov 2026 22:00:00 GMT", "Content-Length": "0", "ETag": '"v"'},
 )
-ONCE = RetryPolicy(attempts=1)
-
-
-@pytest.fixture(autouse=True)
-def _own_files(monkeypatch, tmp_path):
-    """Keep what this machine knows of AWS out."""
-    for name in (
-        "AWS_REGION",
-        "AWS_DEFAULT_REGION",
-        "AWS_ENDPOINT",
-        "AWS_ENDPOINT_URL",
-        "AWS_ENDPOINT_URL_S3",
-        "AWS_PROFILE",
-        "AWS_ACCESS_KEY_ID",
-        "AWS_SECRET_ACCESS_KEY",
-        "AWS_SESSION_TOKEN",
-        "AWS_SKIP_SIGNATURE",
-    ):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
 
 
 def scope_of(request) -> str:
@@ -70,21 +50,14 @@ def test_any_name_of_an_option_beats_the_usual_files(tmp_path, prefix):
     names = ("access_key_id", "secret_access_key", "region")
     spelt = {prefix + (n.upper() if prefix.isupper() else n): f"its-{n}" for n in names}
     with Server(FOUND) as server:
-        write_files(tmp_path, "http://127.0.0.1:9")
+        write_aws_files(tmp_path, "http://127.0.0.1:9")
         DirectStore(DirectSettings(server.url, options=spelt, retry=ONCE)).head(OBJECT)
     assert scope_of(server.requests[0]) == "its-access_key_id/its-region"
 
 
-def write_files(folder, endpoint: str) -> None:
-    """Write what `aws configure` would."""
-    (folder / "config").write_text(f"[default]\nregion = from-file\nendpoint_url = {endpoint}\n")
-    lines = "[default]\naws_access_key_id = file-key\naws_secret_access_key = s\n"
-    (folder / "credentials").write_text(lines)
-
-
 def test_the_environment_comes_second(monkeypatch, tmp_path):
     """Over the files."""
-    write_files(tmp_path, "http://127.0.0.1:9")
+    write_aws_files(tmp_path, "http://127.0.0.1:9")
     with Server(FOUND) as server:
         monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
         monkeypatch.setenv("AWS_REGION", "from-environ")
@@ -98,7 +71,7 @@ def test_the_usual_files_come_last(tmp_path):
     """~/.aws/config and ~/.aws/credentials, by botocore."""
     pytest.importorskip("botocore")
     with Server(FOUND) as server:
-        write_files(tmp_path, server.url)
+        write_aws_files(tmp_path, server.url)
         DirectStore(DirectSettings(retry=ONCE)).head(OBJECT)
     assert scope_of(server.requests[0]) == "file-key/from-file"
 
@@ -107,7 +80,7 @@ def test_the_services_section_beats_the_profiles_endpoint(tmp_path):
     """As AWS's own tools take it."""
     pytest.importorskip("botocore")
     with Server(FOUND) as server:
-        write_files(tmp_path, "http://127.0.0.1:9\nservices = local")
+        write_aws_files(tmp_path, "http://127.0.0.1:9\nservices = local")
         with (tmp_path / "config").open("a") as config:
             config.write(f"[services local]\ns3 =\n  endpoint_url = {server.url}\n")
         DirectStore(DirectSettings(retry=ONCE)).head(OBJECT)
@@ -129,85 +102,14 @@ def test_the_endpoint_of_s3_alone_beats_the_one_of_all_services(monkeypatch, giv
         assert len(server.requests) == 1
 
 
-BAD_ENDPOINTS = [
-    "minio:9000",
-    "127.0.0.1:9000",
-    " http://minio",
-    "http://minio\n",
-    "http://mi nio",
-    "http://minio:99999",
-    "http://minio:x",
-    "http://minio:0",
-    "http://",
-    "http://minio?x=1",
-    "http://minio#x",
-    "http://[::1",
-    "ftp://minio",
-    "http://minü",
-]
-
-
-@pytest.mark.parametrize("bad", BAD_ENDPOINTS)
-@pytest.mark.parametrize("url", ["s3://bkt/a", "gs://bkt/a", "az://bkt/a"])
-def test_an_endpoint_that_cannot_be_meant_is_an_error_of_settings(url, bad):
-    """At once, and it names the setting: obstore panics over them, or reads something else."""
-    settings = DirectSettings(bad, options={"skip_signature": True, "account_name": "me"})
-    if not url.startswith("az"):
-        settings = DirectSettings(bad, options={"skip_signature": True})
-    with pytest.raises(ConfigError, match=r"DirectSettings\.endpoint"):
-        DirectStore(settings).head(ObjectUrl.parse(url))
-
-
-@pytest.mark.parametrize("name", ["AWS_ENDPOINT", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"])
-def test_a_variable_with_such_an_endpoint_is_named(monkeypatch, name):
-    """Likewise."""
-    monkeypatch.setenv(name, "minio:9000")
-    with pytest.raises(ConfigError, match=f"{name}='minio:9000' does not begin with"):
-        DirectStore(DirectSettings(options={"skip_signature": True})).head(OBJECT)
-
-
-def test_an_endpoint_in_the_files_is_named(tmp_path):
-    """Likewise."""
-    pytest.importorskip("botocore")
-    write_files(tmp_path, "minio:9000")
-    with pytest.raises(ConfigError, match=r"endpoint_url of ~/\.aws/config='minio:9000'"):
-        DirectStore().head(OBJECT)
-
-
-def test_a_password_in_an_endpoint_is_refused_unseen():
-    """It would go into every message."""
-    with pytest.raises(ConfigError, match="user name or password") as caught:
-        DirectStore(DirectSettings("http://me:the-secret@minio")).head(OBJECT)
-    assert "the-secret" not in str(caught.value)
-
-
-@pytest.mark.parametrize("name", ["AWS_ACCESS_KEY_ID", "AWS_SESSION_TOKEN", "AWS_REGION"])
-def test_a_line_break_in_a_variable_is_named_and_its_value_is_not(monkeypatch, name):
-    """`echo` puts one into secrets of Kubernetes; obstore panics over it."""
-    monkeypatch.setenv(name, "the-value\n")
-    with pytest.raises(ConfigError, match=f"{name} begins or ends") as caught:
-        DirectStore(DirectSettings("http://127.0.0.1:9")).head(OBJECT)
-    assert "the-value" not in str(caught.value)
-
-
-def test_a_line_break_in_an_option_is_named():
-    """Likewise."""
-    options = {"access_key_id": "k\n", "secret_access_key": "s"}
-    with pytest.raises(ConfigError, match="'access_key_id'"):
-        DirectStore(DirectSettings("http://127.0.0.1:9", options=options)).head(OBJECT)
-
-
 def test_a_panic_of_obstore_is_an_error_of_settings(tmp_path):
     """What the checks do not know, as a line break that AWS's files hold."""
     pytest.importorskip("botocore")
-    write_files(tmp_path, "http://127.0.0.1:9")
+    write_aws_files(tmp_path, "http://127.0.0.1:9")
     with (tmp_path / "credentials").open("a") as file:
         file.write("aws_session_token = one\n  two\n")
     with pytest.raises(ConfigError, match="obstore failed inside"):
         DirectStore(DirectSettings(retry=ONCE)).head(OBJECT)
-
-
-CA_NAMES = ["AWS_CA_BUNDLE", "AIS_CLIENT_CA", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"]
 
 
 @pytest.mark.parametrize("name", [*CA_NAMES, "ca_bundle", "ca_file"])
@@ -227,20 +129,6 @@ def test_an_authority_of_ones_own_is_trusted(monkeypatch, tmp_path, name):
     with TlsServer(authority, FOUND) as server:
         DirectStore(DirectSettings(server.url, "r", retry=ONCE, tls=tls)).head(OBJECT)
         assert len(server.requests) == 1
-
-
-@pytest.mark.parametrize("name", CA_NAMES)
-@pytest.mark.parametrize("text", [None, "", "no PEM"])
-def test_a_file_of_authorities_that_cannot_be_used_is_named(monkeypatch, tmp_path, name, text):
-    """At once, and not after a minute of handshakes."""
-    for other in CA_NAMES:
-        monkeypatch.delenv(other, raising=False)
-    file = tmp_path / "ca.pem"
-    if text is not None:
-        file.write_text(text)
-    monkeypatch.setenv(name, str(file))
-    with pytest.raises(ConfigError, match=name):
-        DirectStore(DirectSettings(options={"skip_signature": True})).head(OBJECT)
 
 
 def test_a_profile_that_is_not_there_is_named(monkeypatch):
