@@ -1,4 +1,4 @@
-"""Client, Bucket, ObjectGroup: what they ask of a cluster, and what they make of its answers."""
+"""Client, Bucket, ObjectGroup: their requests to a cluster, and what its responses become."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ OFFLINE = Client.from_settings(Settings("http://h:8080", token="s3cret"))
 
 
 def test_a_client_without_an_endpoint_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The argument, else AIS_ENDPOINT."""
+    """The endpoint is the argument, else AIS_ENDPOINT."""
     monkeypatch.delenv("AIS_ENDPOINT", raising=False)
     with pytest.raises(ConfigError, match="AIS_ENDPOINT"):
         Client()
@@ -47,8 +47,8 @@ def test_a_client_without_an_endpoint_is_refused(monkeypatch: pytest.MonkeyPatch
     ],
     ids=lambda held: type(held).__name__,
 )
-def test_what_people_hold_pickles_and_shows_no_token(held: Any) -> None:
-    """It goes to workers and into logs."""
+def test_public_objects_pickle_and_show_no_token(held: Any) -> None:
+    """They go to workers and into logs."""
     again = pickle.loads(pickle.dumps(held))
     assert repr(again) == repr(held)
     assert "http://h:8080" in repr(held) or "ais://b" in repr(held)
@@ -99,7 +99,7 @@ def test_what_is_no_object_is_refused(url: str) -> None:
 
 
 def test_an_object_is_named_by_bucket_or_url() -> None:
-    """Both ways give the same."""
+    """Both give the same object."""
     one = OFFLINE.bucket("b").object("d/a ?#%")
     other = OFFLINE.object("ais://b/d/a ?#%")
     assert isinstance(one, Object)
@@ -108,7 +108,7 @@ def test_an_object_is_named_by_bucket_or_url() -> None:
 
 
 def test_creating_a_bucket_sends_the_action() -> None:
-    """And gives the bucket back."""
+    """And returns the bucket."""
     with cluster(Reply()) as (server, client):
         bucket = client.bucket("b", namespace="#n")
         assert bucket.create() is bucket
@@ -130,7 +130,7 @@ def test_creating_what_exists_is_a_conflict_or_fine() -> None:
 
 
 def test_creating_is_repeated_only_where_that_is_safe() -> None:
-    """After a lost reply, the second try would find what the first one made."""
+    """After a lost response a second try would find the bucket that the first one made."""
     with cluster(Reply(0), Reply()) as (server, client):
         with pytest.raises(UnavailableError):
             client.bucket("b").create()
@@ -142,7 +142,7 @@ def test_creating_is_repeated_only_where_that_is_safe() -> None:
 
 
 def test_a_bucket_exists_or_does_not() -> None:
-    """Any other trouble is an error, not a no."""
+    """Any other failure is an error, and does not say that it does not exist."""
     with cluster(Reply(), Reply(404), Reply(403)) as (server, client):
         assert client.bucket("b").exists() is True
         assert client.bucket("b").exists() is False
@@ -169,8 +169,8 @@ def test_buckets_are_listed_by_provider() -> None:
     assert server.requests[0].target == "/v1/buckets?provider=aws"
 
 
-def test_ready_asks_once() -> None:
-    """Whoever waits for a cluster decides how often to ask."""
+def test_ready_sends_one_request() -> None:
+    """A caller that waits for a cluster decides how often to try."""
     with cluster(Reply(503), Reply()) as (server, client):
         assert client.ready() is False
         assert client.ready() is True
@@ -188,7 +188,7 @@ def test_a_group_has_names_in_their_order() -> None:
 
 
 def test_a_group_of_a_template_is_counted_without_being_made() -> None:
-    """Ten million names are one line."""
+    """Ten million names are not made in advance."""
     group = OFFLINE.bucket("b").objects(template="s-{0000000..9999999}.tar")
     assert len(group) == 10_000_000
     assert next(group.names()) == "s-0000000.tar"
@@ -214,8 +214,8 @@ def test_a_group_honours_the_prefix() -> None:
     assert [info.name for info in group.list("a/")] == ["a/1", "a/2"]
 
 
-def test_a_group_asks_for_sizes_when_told_to() -> None:
-    """One HEAD an object; a missing one is an error, once a GET has said so too."""
+def test_a_group_requests_sizes_when_told_to() -> None:
+    """One HEAD for each object; a missing one is an error, once a GET answers 404 too."""
     head = Reply(200, b"abc")
     with cluster(head, Reply(404), Reply(404)) as (server, client):
         infos = client.bucket("b").objects(["x", "y"]).list(sizes=True)
@@ -226,7 +226,7 @@ def test_a_group_asks_for_sizes_when_told_to() -> None:
 
 
 def test_a_group_needs_names_or_a_template() -> None:
-    """One of them."""
+    """Exactly one of them."""
     bucket = OFFLINE.bucket("b")
     with pytest.raises(ConfigError, match="names or template="):
         bucket.objects()
@@ -235,14 +235,14 @@ def test_a_group_needs_names_or_a_template() -> None:
 
 
 @pytest.mark.parametrize("names", ["abc", ["a", ""], ["d/"], ["a/../b"]])
-def test_names_that_cannot_be_meant_are_refused(names: Any) -> None:
+def test_names_that_are_not_valid_are_refused(names: Any) -> None:
     """One string is not a list of names; a folder is no object."""
     with pytest.raises(UrlError):
         OFFLINE.bucket("b").objects(names)
 
 
 def test_a_cluster_that_is_not_there_is_one_error() -> None:
-    """With all tries in its text."""
+    """Its text has the number of tries."""
     with Server() as server:
         pass
     client = Client.from_settings(

@@ -32,7 +32,7 @@ from tests.http_server import Reply
 
 
 def test_get_gives_verified_bytes_in_one_request() -> None:
-    """Path and query as AIStore wants them."""
+    """With path and query as AIStore wants them."""
     with stored(WHOLE) as (server, item):
         assert item.get() == DATA
     assert [r.target for r in server.requests] == ["/v1/objects/b/d/a%20%3F%23?provider=ais"]
@@ -45,7 +45,7 @@ def test_get_gives_verified_bytes_in_one_request() -> None:
     ids=lambda r: r.status,
 )
 def test_an_answer_of_another_status_is_not_the_object(odd: Reply) -> None:
-    """Not its bytes, nor an empty object, nor that it exists."""
+    """It has not the object's bytes, and does not say that the object exists."""
     with stored(*[odd] * 5) as (_, item):
         for read in (item.get, item.head, item.exists, item.stream, lambda: item.get_member("a")):
             with pytest.raises(
@@ -55,7 +55,7 @@ def test_an_answer_of_another_status_is_not_the_object(odd: Reply) -> None:
 
 
 def test_a_web_page_is_not_the_object() -> None:
-    """Nor is it there, or deleted, by it; one that is stored comes with AIStore's own headers."""
+    """Nor does it say that the object exists or was deleted. A stored page has AIStore's headers."""
     page = Reply(200, b"<html>log in</html>", {"Content-Type": "text/html; charset=utf-8"})
     with stored(*[page] * 6) as (_, item):
         whole = (item.get, item.head, item.exists, item.stream, item.delete)
@@ -78,7 +78,7 @@ def test_a_range_of_all_bytes_is_verified() -> None:
 
 
 def test_get_follows_the_redirect_to_the_target() -> None:
-    """301 for GET; the range goes along."""
+    """301 for a GET; the range is sent again."""
     with stored(Reply(301, headers=TARGET), part(5, 10)) as (server, item):
         assert item.get(start=5, stop=10) == DATA[5:10]
     assert server.requests[1].target == "/target?pid=p&utm=1"
@@ -86,7 +86,7 @@ def test_get_follows_the_redirect_to_the_target() -> None:
 
 
 def test_a_wrong_checksum_is_an_error_at_once() -> None:
-    """What is stored wrong stays wrong."""
+    """An object that is stored wrong stays wrong."""
     with (
         stored(Reply(200, DATA[::-1], hashed(DATA)), WHOLE) as (server, item),
         pytest.raises(IntegrityError, match=r"GET ais://b/d/a \?#: wrong xxhash2 checksum"),
@@ -107,7 +107,7 @@ def test_a_missing_object_takes_one_round_trip() -> None:
 
 @pytest.mark.parametrize("bad", [Reply(429), Reply(503), Reply(0)])
 def test_get_is_tried_again(bad: Reply) -> None:
-    """Throttled, starting, hung up."""
+    """After a 429, a 503 and a connection that was closed."""
     with stored(bad, bad, WHOLE) as (_, item):
         assert item.get() == DATA
 
@@ -142,7 +142,7 @@ def test_a_range_is_cut_to_the_objects_end(wanted: dict[str, Any], reply: Reply)
     ids=["range ignored", "other start", "too short", "too long", "no span", "no header", "length"],
 )
 def test_a_range_that_is_not_the_one_asked_for_is_an_error(reply: Reply) -> None:
-    """The bytes would be taken for others."""
+    """Its bytes would be taken for those of another range."""
     with (
         stored(reply) as (server, item),
         pytest.raises(IntegrityError, match=r"asked for bytes=10-19, the store answered 20"),
@@ -152,7 +152,7 @@ def test_a_range_that_is_not_the_one_asked_for_is_an_error(reply: Reply) -> None
 
 
 def test_a_cut_range_is_read_again() -> None:
-    """Its length is promised too."""
+    """Its length is known too."""
     cut = Reply(206, DATA[10:12], {"Content-Range": "bytes 10-19/100", "Content-Length": "10"})
     with stored(cut, part(10, 20)) as (_, item):
         assert item.get(start=10, stop=20) == DATA[10:20]
@@ -168,14 +168,14 @@ def test_a_range_behind_the_end_is_a_range_error() -> None:
 
 
 def test_a_transformed_object_is_not_compared_with_the_stored_one() -> None:
-    """The checksum is of what the ETL was given."""
+    """The checksum is that of the stored object, before the ETL."""
     with stored(Reply(200, b"other", hashed(DATA))) as (server, item):
         assert item.get(etl_name="e t") == b"other"
     assert server.requests[0].target.endswith("?provider=ais&etl_name=e+t")
 
 
 def test_stream_opens_and_reads_on() -> None:
-    """Its info is the store's answer."""
+    """Its info is that of the response."""
     with stored(WHOLE) as (_, item), item.stream() as body:
         assert body.info.size_bytes == body.size_bytes == 100
         assert body.info.version == "1"
@@ -183,14 +183,14 @@ def test_stream_opens_and_reads_on() -> None:
 
 
 def test_stream_of_a_range_knows_both_sizes() -> None:
-    """Of the range, and of the object."""
+    """That of the range, and that of the object."""
     with stored(part(10, 20)) as (_, item), item.stream(ByteRange(10, 20)) as body:
         assert (body.size_bytes, body.info.size_bytes) == (10, 100)
         assert body.read() == DATA[10:20]
 
 
 def test_a_read_out_connection_is_used_again() -> None:
-    """An early close costs one; reading to the end does not."""
+    """A body that is closed early costs its connection."""
     with stored(WHOLE, WHOLE, WHOLE, WHOLE) as (server, item):
         item.get()
         with item.stream() as body:
@@ -203,7 +203,7 @@ def test_a_read_out_connection_is_used_again() -> None:
 
 
 def test_head_tells_what_the_cluster_knows() -> None:
-    """And 404 is no such object, if a GET says so too."""
+    """A 404 means that no such object exists, if a GET answers 404 too."""
     missing = Reply(404), Reply(404)
     with stored(WHOLE, *missing, Reply(200), *missing) as (server, item):
         checksum = Checksum("xxhash2", xxhash.xxh64_hexdigest(DATA))
@@ -247,7 +247,7 @@ def test_a_head_without_a_length_is_of_no_bytes_where_the_checksum_says_so() -> 
 def test_a_length_that_a_head_leaves_out_is_asked_for_by_a_get(
     said: dict[str, str], data: bytes
 ) -> None:
-    """Something between may have dropped it: it is not taken for 0."""
+    """A proxy may have dropped it: it is not taken for 0."""
     if said and not data:
         said = {"Ais-Checksum-Type": "cesium", "Ais-Checksum-Value": "00"}
     head, whole = Reply(200, headers=UNSIZED | said), Reply(200, data, said)
@@ -259,7 +259,7 @@ def test_a_length_that_a_head_leaves_out_is_asked_for_by_a_get(
 
 
 def test_an_object_whose_length_nobody_tells_is_not_opened() -> None:
-    """It can be read through, but has no end to seek from; whether it is there is known."""
+    """It can be read through, but not seek from its end. That it exists is known."""
     head, whole = Reply(200, headers=UNSIZED), Reply(200, b"3\r\nabc\r\n0\r\n\r\n", UNSIZED)
     with stored(head, head, whole, whole) as (_, item):
         assert item.exists()
@@ -282,7 +282,7 @@ def test_an_open_object_is_a_seekable_file() -> None:
 
 
 def test_a_wrong_byte_of_a_small_open_object_is_found() -> None:
-    """Wherever in it the reader is."""
+    """Wherever the reader is in the file."""
     wrong = Reply(200, DATA[:-1] + b"x", hashed(DATA))
     with stored(WHOLE, wrong) as (_, item), item.open() as file:
         file.seek(50)
@@ -291,7 +291,7 @@ def test_a_wrong_byte_of_a_small_open_object_is_found() -> None:
 
 
 def test_an_object_replaced_while_open_is_an_error() -> None:
-    """The second reply is of another version."""
+    """The second response is that of another version."""
     newer = Reply(200, DATA, hashed(DATA) | {"Ais-Version": "2"})
     with stored(WHOLE, newer) as (_, item), item.open() as file:
         file.seek(90)
@@ -320,7 +320,7 @@ def test_an_empty_object_is_put_the_same_way() -> None:
 
 
 def test_a_server_that_answers_before_the_data_is_no_cluster() -> None:
-    """It has stored something, but not what was to be stored."""
+    """It may have stored something, but not the data."""
     with (
         stored(Reply(200, unread=True)) as (server, item),
         pytest.raises(StorageError, match="answered 200 before it had the data"),
@@ -348,7 +348,7 @@ def test_a_target_that_redirects_again_has_stored_nothing() -> None:
 
 
 def test_a_store_that_received_other_bytes_is_found_out() -> None:
-    """By the checksum in its reply."""
+    """By the checksum in its response."""
     with (
         stored(MOVED, Reply(200, headers=hashed(b"other"))) as (_, item),
         pytest.raises(IntegrityError, match=r"PUT ais://b/d/a \?#: the store has a xxhash2"),
@@ -358,7 +358,7 @@ def test_a_store_that_received_other_bytes_is_found_out() -> None:
 
 @pytest.mark.parametrize("bad", [[Reply(503, unread=True)], [MOVED, Reply(0)], [MOVED, Reply(500)]])
 def test_a_put_is_repeated_from_the_start(bad: list[Reply]) -> None:
-    """Whichever half of it failed; a file is read from its position again."""
+    """Whichever of the two requests failed; a file is read from its position again."""
     file = io.BytesIO(b"header" + DATA)
     file.seek(6)
     with stored(*bad, MOVED, Reply(200, headers=hashed(DATA))) as (server, item):
@@ -367,7 +367,7 @@ def test_a_put_is_repeated_from_the_start(bad: list[Reply]) -> None:
 
 
 def test_a_put_that_always_fails_tells_how_often() -> None:
-    """The last error, as itself."""
+    """The last error is raised, with the number of tries."""
     with (
         stored(*[Reply(503, b"starting", unread=True)] * 3) as (_, item),
         pytest.raises(UnavailableError, match=r"PUT ais://b/.*503 starting \(gave up after 3"),
@@ -410,7 +410,7 @@ def test_delete_is_an_error_or_fine_where_nothing_is() -> None:
 
 
 def test_one_budget_bounds_a_read() -> None:
-    """Opening, continuing and beginning again draw on the same tries."""
+    """To open, to resume and to start again draw on the same budget."""
     broken = Reply(200, DATA[:5], {**hashed(DATA), "Content-Length": "100"})
     with (
         stored(broken, *[Reply(503)] * 50, attempts=5) as (server, item),
@@ -421,7 +421,7 @@ def test_one_budget_bounds_a_read() -> None:
 
 
 def test_a_delete_whose_answer_was_lost_has_succeeded() -> None:
-    """Nothing left on the second try is what the first was for."""
+    """The object is gone at the second try because the first one deleted it."""
     with stored(Reply(0), Reply(404)) as (server, item):
         item.delete()
     assert len(server.requests) == 2

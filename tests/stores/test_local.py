@@ -57,14 +57,14 @@ def test_files_being_written_are_not_listed(folder, tmp_path):
 
 
 def test_pipes_and_devices_are_written_into(folder, null_device):
-    """They are not replaced, and the answer says what was written."""
+    """They are not replaced, and the result has the number of bytes."""
     url = ObjectUrl.parse(f"file://{null_device}")
     assert LocalStore().put(url, b"bytes").size_bytes == 5
     assert null_device.is_char_device()
 
 
-def test_what_has_no_known_size_is_not_read(folder, tmp_path, null_device):
-    """A pipe would keep its reader waiting, or pass for an empty object."""
+def test_a_file_without_a_known_size_is_not_read(folder, tmp_path, null_device):
+    """The reader of a pipe would wait, or take it for an empty object."""
     os.mkfifo(tmp_path / "pipe")
     for url in (folder.join("pipe"), ObjectUrl.parse(f"file://{null_device}")):
         for read in (LocalStore().get, LocalStore().head):
@@ -123,7 +123,7 @@ TIME_NS = 1_700_000_000 * 10**9
 
 @pytest.mark.parametrize("in_place", [False, True])
 def test_a_file_of_equal_size_and_time_is_another_version(folder, tmp_path, in_place):
-    """As `cp -p`, `rsync -t` and `mv` leave it; a file that is left alone stays the same one."""
+    """As `cp -p`, `rsync -t` and `mv` make it. A file that nobody changes stays the same version."""
     path, url, store = tmp_path / "a", folder.join("a"), LocalStore()
     path.write_bytes(b"old")
     os.utime(path, ns=(TIME_NS, TIME_NS))
@@ -142,20 +142,20 @@ def test_a_file_of_equal_size_and_time_is_another_version(folder, tmp_path, in_p
 
 
 def test_etl_needs_a_cluster(folder, tmp_path):
-    """An ETL cannot be silently left out."""
+    """An ETL is never silently left out."""
     (tmp_path / "a").write_bytes(b"x")
     with pytest.raises(ConfigError, match="ETL 'md5'"):
         LocalStore().get(folder.join("a"), etl_name="md5")
 
 
 def test_a_cluster_url_is_refused():
-    """A bucket's URL given to the local store is a mistake that is named."""
+    """The error says that the URL is not that of a local file."""
     with pytest.raises(ConfigError, match="not a local file"):
         LocalStore().head(ObjectUrl.parse("ais://b/a"))
 
 
 def test_listing_reads_no_folder_before_the_start(folder, tmp_path):
-    """Paging on through many folders does not read those that lie wholly before the start."""
+    """A listing does not read folders whose names are all before its start."""
     for name in "abc":
         (tmp_path / name).mkdir()
         (tmp_path / name / "1").write_bytes(b"x")

@@ -45,7 +45,7 @@ def place(request: pytest.FixtureRequest, endpoint: str, tmp_path: Path) -> tupl
 
 
 def test_any_scheme_is_opened_as_a_file(place: tuple[Store, ObjectUrl]) -> None:
-    """Seek, read, read on, past the end: as a local file."""
+    """It seeks and reads, also past its end, as a local file does."""
     store, url = place
     with store.open(url) as file, io.BytesIO(DATA) as local:
         for offset, whence, size in [
@@ -71,7 +71,7 @@ def test_what_is_not_there_cannot_be_opened(place: tuple[Store, ObjectUrl]) -> N
 
 @pytest.mark.parametrize("kind", [LocalStore, DirectStore])
 def test_a_file_replaced_while_open_is_an_error(kind: type[Store], tmp_path: Path) -> None:
-    """Never a mixture, by the time and size of a file or by what a store calls a version."""
+    """Reads never mix versions, which a file's times and sizes or a store's ETag tell apart."""
     root = f"file://{tmp_path}/" if kind is LocalStore else "memory://replaced/"
     store, url = kind(), ObjectUrl.parse(f"{root}o")
     store.put(url, DATA)
@@ -84,8 +84,8 @@ def test_a_file_replaced_while_open_is_an_error(kind: type[Store], tmp_path: Pat
             file.read(10)
 
 
-def test_a_web_servers_cut_replies_are_mended(endpoint: str) -> None:
-    """Behind the bytes that came, within the budget of the store."""
+def test_cut_responses_of_a_web_server_are_resumed(endpoint: str) -> None:
+    """After the bytes that came, within the retry budget of the store."""
     with FaultProxy(endpoint) as proxy:
         proxy.add(Cut(500_000), method="GET", times=2)
         url = ObjectUrl.parse(f"{proxy.endpoint}/v1/objects/b/o")
@@ -99,7 +99,7 @@ def test_a_web_servers_cut_replies_are_mended(endpoint: str) -> None:
 
 
 def test_a_zip_of_this_machine_is_read_by_its_url(tmp_path: Path) -> None:
-    """Through the same file as everywhere."""
+    """As the URL of any other store is."""
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr("x", DATA)
     url = ObjectUrl.parse(f"file://{tmp_path}/a.zip")
@@ -108,7 +108,7 @@ def test_a_zip_of_this_machine_is_read_by_its_url(tmp_path: Path) -> None:
 
 
 def test_a_clusters_own_reader_is_used(endpoint: str) -> None:
-    """Its bodies go on behind a cut by themselves."""
+    """Its bodies resume after a cut by themselves."""
     with FaultProxy(endpoint) as proxy:
         store = AisStore(Client(proxy.endpoint, retry=FAST))
         proxy.add(Cut(500_000), method="GET", path="/v1/objects/*")

@@ -18,7 +18,7 @@ def _no_endpoint(monkeypatch):
 
 
 def test_without_a_cluster_clouds_are_reached_directly():
-    """Only ais:// and oci:// need one, and namespaces."""
+    """Only ais://, oci:// and namespaces need one."""
     for text in ("s3://bkt/a", "gs://bkt/a", "az://bkt/a"):
         assert isinstance(store_for(ObjectUrl.parse(text)), DirectStore)
     for text in ("ais://bkt/a", "oci://bkt/a", "s3://#ns/bkt/a"):
@@ -27,7 +27,7 @@ def test_without_a_cluster_clouds_are_reached_directly():
 
 
 def test_with_a_cluster_clouds_go_through_it(monkeypatch):
-    """Given or set; a wrong endpoint is an error, not a way round."""
+    """Whether an argument or a variable names it. A wrong endpoint is an error."""
     client = Client("http://127.0.0.1:9")
     assert isinstance(store_for(OBJECT, client), AisStore)
     monkeypatch.setenv("AIS_ENDPOINT", "http://127.0.0.1:9")
@@ -37,8 +37,8 @@ def test_with_a_cluster_clouds_go_through_it(monkeypatch):
         store_for(OBJECT)
 
 
-def test_direct_goes_round_the_cluster():
-    """With a flag, or with settings; what is in a cluster only cannot."""
+def test_direct_bypasses_the_cluster():
+    """With a flag, or with settings; a URL that only a cluster can have is refused."""
     client, settings = Client("http://127.0.0.1:9"), DirectSettings("http://127.0.0.1:8")
     assert isinstance(store_for(OBJECT, client, direct=True), DirectStore)
     found = store_for(OBJECT, client, direct=settings)
@@ -49,7 +49,7 @@ def test_direct_goes_round_the_cluster():
 
 
 def test_the_same_settings_are_one_store_and_no_others_are(tmp_path, monkeypatch):
-    """It keeps connections and credentials: for those who are the same, and as they are now."""
+    """A store keeps connections and credentials, so other credentials are another store."""
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
     options = {"access_key_id": "a"}
     first = store_for(OBJECT, direct=DirectSettings(options=options))
@@ -71,8 +71,8 @@ def test_the_same_settings_are_one_store_and_no_others_are(tmp_path, monkeypatch
     assert store_for(OBJECT) not in (usual, logged_in)
 
 
-def test_some_schemes_have_one_way():
-    """Local files, memory and web servers, whatever is given."""
+def test_some_schemes_have_one_store():
+    """Local files, memory and web servers, whatever the arguments are."""
     client = Client("http://127.0.0.1:9")
     assert isinstance(store_for(ObjectUrl.parse("file:///a"), client), LocalStore)
     for text in ("memory://b/a", "https://host:8443/a?b"):
@@ -81,7 +81,7 @@ def test_some_schemes_have_one_way():
 
 @pytest.mark.parametrize("text", ["https://", "https://user:pw@host/a", "https:///a", "memory://"])
 def test_what_cannot_be_reached_is_refused(text):
-    """A password in a URL is not repeated."""
+    """The error does not show a password in the URL."""
     with pytest.raises(UrlError) as caught:
         ObjectUrl.parse(text)
     assert "pw" not in str(caught.value)

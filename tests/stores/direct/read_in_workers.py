@@ -1,4 +1,4 @@
-"""Reads in this process, in a worker, and in the worker's worker; run by test_forked.py."""
+"""Reads in this process, in a worker, and in the worker's worker; run by test_obstore_forks.py."""
 
 from __future__ import annotations
 

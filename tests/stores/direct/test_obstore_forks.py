@@ -43,7 +43,7 @@ def test_workers_read_after_the_parent_has(method):
     assert told.split() == ["hello"] * 4
 
 
-def test_a_body_does_not_cross_a_fork():
+def test_a_body_is_not_read_after_a_fork():
     """The connection is the parent's; reading it in the child would wait for ever."""
     body = Reply(200, bytes(1 << 20), FOUND.headers)
     with Server(body) as server:

@@ -46,7 +46,7 @@ def test_arguments_come_first(monkeypatch):
 
 @pytest.mark.parametrize("prefix", ["", "aws_", "AWS_"])
 def test_any_name_of_an_option_beats_the_usual_files(tmp_path, prefix):
-    """Obstore takes them all: requests were signed by the key in the file instead."""
+    """obstore knows all these names: with some, the key in the file signed the requests."""
     names = ("access_key_id", "secret_access_key", "region")
     spelt = {prefix + (n.upper() if prefix.isupper() else n): f"its-{n}" for n in names}
     with Server(FOUND) as server:
@@ -77,7 +77,7 @@ def test_the_usual_files_come_last(tmp_path):
 
 
 def test_the_services_section_beats_the_profiles_endpoint(tmp_path):
-    """As AWS's own tools take it."""
+    """As for AWS's own tools."""
     pytest.importorskip("botocore")
     with Server(FOUND) as server:
         write_aws_files(tmp_path, "http://127.0.0.1:9\nservices = local")
@@ -89,7 +89,7 @@ def test_the_services_section_beats_the_profiles_endpoint(tmp_path):
 
 @pytest.mark.parametrize("given", ["argument", "option", "variable"])
 def test_the_endpoint_of_s3_alone_beats_the_one_of_all_services(monkeypatch, given):
-    """Among variables; what is given in settings beats both."""
+    """Among variables; the settings beat both."""
     with Server(FOUND) as server:
         monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
         of_s3 = server.url if given == "variable" else "http://127.0.0.1:9"
@@ -103,7 +103,7 @@ def test_the_endpoint_of_s3_alone_beats_the_one_of_all_services(monkeypatch, giv
 
 
 def test_a_panic_of_obstore_is_an_error_of_settings(tmp_path):
-    """What the checks do not know, as a line break that AWS's files hold."""
+    """It comes from what is not checked, such as a line break in AWS's files."""
     pytest.importorskip("botocore")
     write_aws_files(tmp_path, "http://127.0.0.1:9")
     with (tmp_path / "credentials").open("a") as file:
@@ -132,7 +132,7 @@ def test_an_authority_of_ones_own_is_trusted(monkeypatch, tmp_path, name):
 
 
 def test_a_profile_that_is_not_there_is_named(monkeypatch):
-    """As an error of aisio, with what to change: not botocore's own."""
+    """By an error of aisio, not of botocore; it says what to change."""
     pytest.importorskip("botocore")
     monkeypatch.setenv("AWS_PROFILE", "absent")
     with pytest.raises(AccessError, match=r"s3://bkt/a: .*unset AWS_PROFILE, which is 'absent'"):
@@ -140,7 +140,7 @@ def test_a_profile_that_is_not_there_is_named(monkeypatch):
 
 
 def test_aws_files_that_cannot_be_read_are_an_error(tmp_path):
-    """Likewise, and without a profile there is none to unset."""
+    """It does not advise to unset a profile where none is set."""
     pytest.importorskip("botocore")
     (tmp_path / "config").write_text("[profile x\nfoo")
     with pytest.raises(AccessError, match=r"Unable to parse .* look at ~/\.aws/config") as caught:
@@ -157,7 +157,7 @@ def test_public_buckets_need_no_credentials():
 
 
 def test_google_and_azure_take_an_endpoint():
-    """Emulators, and what speaks their protocols."""
+    """That of an emulator, or of a store with the same protocol."""
     with Server(*[FOUND] * 2) as server:
         google = DirectSettings(server.url, options={"skip_signature": True}, retry=ONCE)
         DirectStore(google).head(ObjectUrl.parse("gs://bkt/a b"))
@@ -168,14 +168,14 @@ def test_google_and_azure_take_an_endpoint():
 
 
 def test_an_own_certificate_is_refused():
-    """There is no way to show one; it is not silently left out."""
+    """obstore cannot use one; the setting is not silently ignored."""
     tls = TlsFiles(client_cert_file="mine.pem")
     with pytest.raises(ConfigError, match="client certificate"):
         DirectStore(DirectSettings(tls=tls, options={"skip_signature": True})).head(OBJECT)
 
 
 def test_a_namespace_is_of_a_cluster():
-    """Directly there is none."""
+    """Clouds and web servers have none."""
     with pytest.raises(ConfigError, match="in a cluster"):
         DirectStore().head(ObjectUrl.parse("s3://#ns/bkt/a"))
 

@@ -97,13 +97,13 @@ class TestMemory(StoreContract):
         return memory
 
     def put_raw(self, url, data):
-        here = current_obstore()
-        made = here.memory.setdefault(url.bucket, here.api.store.MemoryStore())
-        here.api.put(made, url.name, data)
+        obstore = current_obstore()
+        made = obstore.memory.setdefault(url.bucket, obstore.api.store.MemoryStore())
+        obstore.api.put(made, url.name, data)
 
     def get_raw(self, url):
-        here = current_obstore()
-        return bytes(here.api.get(here.memory[url.bucket], url.name).bytes())
+        obstore = current_obstore()
+        return bytes(obstore.api.get(obstore.memory[url.bucket], url.name).bytes())
 
 
 class TestS3(StoreContract):
@@ -180,7 +180,7 @@ class TestWeb:
         assert store.read(root.join(name)) == name.encode()
 
     def test_missing_objects(self, store, root):
-        """What is missing is said to be, and a pasted quoted address gets a hint."""
+        """A missing object is a NotFoundError; for a pasted, quoted address it has a hint."""
         with pytest.raises(NotFoundError, match="missing"):
             store.head(root.join("missing"))
         with pytest.raises(NotFoundError, match="never as a query"):
@@ -199,11 +199,11 @@ class TestWeb:
 
 
 class TestNames:
-    """obstore would read or write another object under these names."""
+    """Names under which obstore would read or write another object."""
 
     @pytest.mark.parametrize("name", ["tab\tx", "a\nb", "\x7f"])
     def test_names_that_mean_another_object_are_refused(self, memory, name):
-        """Reading, writing, deleting and listing say so alike."""
+        """For reads, writes, deletes and listings alike."""
         store, url = DirectStore(), memory.with_name(name)
         for attempt in (
             store.head,
@@ -234,7 +234,7 @@ class TestNames:
         assert listed == [("a-b", 1), ("a/empty", 0), ("a/x", 1), ("c", 0)]
 
     def test_a_folder_marker_with_nothing_below_it_is_not_listed(self, s3_store, bucket, raw):
-        """It is no object that could be read; an empty object of such a name is."""
+        """It cannot be read by that name. An empty object of such a name can, and is listed."""
         for name in ("empty", "marker/", "z.txt"):
             raw("PUT", bucket.with_name(name), data=b"")
         assert [info.name for info in s3_store.list(bucket)] == ["empty", "z.txt"]
@@ -250,7 +250,7 @@ class TestNames:
         "prefix", ["0", "tr", "é", "日", "p/0", "p/.0", "p/ ", "x!", "\x80", "\ue000"]
     )
     def test_prefixes_of_all_kinds(self, memory, prefix):
-        """Whatever sorts just before a prefix, nothing with it is lost and nothing else comes."""
+        """Exactly the names with the prefix are listed, whatever sorts just before it."""
         store = DirectStore()
         names = sorted(
             {f"{prefix}{end}" for end in ("", "0", "~", "日")} | {"!", "p/~", "zz", "\uffee"}
@@ -302,14 +302,14 @@ class TestReads:
             assert direct(server, verify_etag=False).read(OBJECT) == b"hellO"
 
     def test_a_cut_body_is_resumed(self):
-        """By range, behind what obstore handed over: it keeps back less than 16 KiB."""
+        """By a range after what obstore delivered; it holds back less than 16 KiB."""
         full = rest(b"0123456789", "v", 0, 10)
         with Server(whole(b"01234", "v", 10), full) as server:
             assert direct(server).read(OBJECT) == b"0123456789"
         assert [request.headers["Range"] for request in server.requests] == [None, "bytes=0-9"]
 
     def test_a_cut_body_is_resumed_behind_what_came(self, s3, s3_store, bucket):
-        """Nothing is asked for twice but what obstore kept back."""
+        """Only bytes that obstore held back are requested twice."""
         data = os.urandom(1_000_000)
         s3_store.put(bucket.join("o"), data)
         with FaultProxy(s3) as proxy:
@@ -332,14 +332,14 @@ class TestReads:
 
     @pytest.mark.parametrize("faults", [1, 2])
     def test_a_cut_body_without_an_etag_is_read_again(self, faults):
-        """From its start: nothing says whether the rest would be of the same version."""
+        """From its start: the rest might be that of another version."""
         cut, full = (Reply(200, body, {**DATED, "Content-Length": "10"}) for body in DIGITS)
         with Server(*[cut] * faults, full) as server:
             assert direct(server).read(server_url(server)) == b"0123456789"
         assert [request.headers["Range"] for request in server.requests] == [None] * (faults + 1)
 
     def test_a_read_that_is_always_cut_ends(self):
-        """After the tries of the settings, with an error that tells their number."""
+        """After the tries that the settings allow, with an error that has their number."""
         cut = Reply(200, b"01234", {**DATED, "Content-Length": "10"})
         with Server(*[cut] * 9) as server:
             with pytest.raises(TruncatedError, match="gave up after 3 tries"):
@@ -347,7 +347,7 @@ class TestReads:
             assert len(server.requests) == FAST.attempts
 
     def test_a_silent_body_is_read_again(self, web, tmp_path):
-        """A stall is a failure of one try too."""
+        """A stall is a failed try too."""
         (tmp_path / "b" / "o").write_bytes(b"0123456789")
         with FaultProxy(f"http://{web.bucket}") as proxy:
             proxy.add(Stall(5), method="GET", path="/v1/objects/b/o", times=1)
@@ -357,7 +357,7 @@ class TestReads:
             assert [request.fault for request in proxy.requests if request.fault] == ["Stall"]
 
     def test_wrong_bytes_are_not_asked_for_again(self):
-        """What the store has is damaged; another try would bring the same."""
+        """The stored object is damaged: another try would give the same bytes."""
         wrong = whole(b"hellO", hashlib.md5(b"hello").hexdigest())
         with Server(wrong, wrong) as server:
             with pytest.raises(IntegrityError, match="md5"):
@@ -365,20 +365,20 @@ class TestReads:
             assert len(server.requests) == 1
 
     def test_another_version_is_not_read_on(self):
-        """A body cut for good is an error, never a mixture."""
+        """The body ends in an error; it never mixes two versions."""
         with Server(whole(b"01234", "v", 10), rest(b"0123456789", "w", 0, 10)) as server:
             body = direct(server).get(OBJECT)
             with body, pytest.raises(TruncatedError, match="expected 10 bytes, got"):
                 body.readall()
 
     def test_a_range_of_nothing_is_nothing(self, s3_store, bucket):
-        """S3 refuses any range of an empty object; from its start on, that is no error."""
+        """S3 refuses any range of an empty object. For aisio one from its start on is no error."""
         s3_store.put(bucket.join("a"), b"")
         with s3_store.get(bucket.join("a"), ByteRange(0, 5)) as body:
             assert body.readall() == b""
 
     def test_a_large_body_in_pieces_of_any_size(self, s3_store, bucket):
-        """Reads across the pieces that obstore hands over lose and repeat nothing."""
+        """Reads across obstore's chunks lose and repeat nothing."""
         data = os.urandom(1_500_001)
         s3_store.put(bucket.join("a"), data)
         for size in (65_537, 300_000, 1_000_000):
@@ -390,7 +390,7 @@ class TestReads:
             assert b"".join(bytes(buffer[:count]) for count in counts) == data
 
     def test_etl_needs_a_cluster(self, memory):
-        """An ETL cannot be silently left out."""
+        """An ETL is never silently left out."""
         with pytest.raises(ConfigError, match="ETL 'md5'"):
             DirectStore().get(memory.join("a"), etl_name="md5")
 
@@ -399,14 +399,14 @@ class TestPuts:
     """What a put verifies."""
 
     def test_large_data_goes_up_in_parts(self, s3_store, bucket):
-        """The parts' ETag is the one that was computed, and is no MD5 to read by."""
+        """The store has the ETag that was computed. A read does not take it for an MD5."""
         data = os.urandom(1024) * (17 * 1024)
         info = s3_store.put(bucket.join("big"), io.BytesIO(data))
         assert (info.etag[-2:], info.size_bytes, info.checksum) == ("-3", len(data), None)
         assert s3_store.read(bucket.join("big")) == data
 
     def test_one_piece_that_arrives_wrong_is_an_error(self):
-        """The store's ETag is compared; the text names the setting for buckets where it is none."""
+        """The error names the setting for buckets whose ETags are no MD5."""
         with (
             Server(Reply(200, b"", {"ETag": f'"{"0" * 32}"'})) as server,
             pytest.raises(IntegrityError, match="verify_etag=False"),
@@ -414,7 +414,7 @@ class TestPuts:
             direct(server).put(OBJECT, b"x")
 
     def test_parts_that_arrive_wrong_are_an_error(self):
-        """The ETag of the whole is made of the parts'."""
+        """The ETag is that of all parts."""
         start = (
             b"<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>"
         )
@@ -429,7 +429,7 @@ class TestPuts:
             assert len(server.requests) == 5
 
     def test_a_failing_source_stores_nothing(self, s3_store, bucket, raw):
-        """An upload in parts whose file shrinks is given up, and leaves no parts."""
+        """If the file shrinks, the upload is aborted and leaves no parts."""
         with pytest.raises(StorageError, match="has shrunk"):
             s3_store.put(bucket.join("a"), Shrinking(bytes(20 * 1024 * 1024)))
         assert list(s3_store.list(bucket)) == []
@@ -466,7 +466,7 @@ class TestListings:
             list(s3_store.list(ObjectUrl.parse("s3://no-such-bucket")))
 
     def test_a_prefix_within_a_name_is_asked_for_from_just_before_it(self):
-        """The store is not made to list the folder from its start."""
+        """The store does not list the folder from its start."""
         page = b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>"
         with Server(*[Reply(200, page)] * 3) as server:
             assert list(direct(server).list(ObjectUrl.parse("s3://bkt/train/shard"))) == []
