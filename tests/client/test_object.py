@@ -55,7 +55,7 @@ def test_an_answer_of_another_status_is_not_the_object(odd: Reply) -> None:
 
 
 def test_a_web_page_is_not_the_object() -> None:
-    """Nor does it say that the object exists or was deleted. A stored page has AIStore's headers."""
+    """Nor does it say that the object exists or is gone. A stored page has AIStore headers."""
     page = Reply(200, b"<html>log in</html>", {"Content-Type": "text/html; charset=utf-8"})
     with stored(*[page] * 6) as (_, item):
         whole = (item.get, item.head, item.exists, item.stream, item.delete)

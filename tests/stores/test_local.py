@@ -123,7 +123,7 @@ TIME_NS = 1_700_000_000 * 10**9
 
 @pytest.mark.parametrize("in_place", [False, True])
 def test_a_file_of_equal_size_and_time_is_another_version(folder, tmp_path, in_place):
-    """As `cp -p`, `rsync -t` and `mv` make it. A file that nobody changes stays the same version."""
+    """As `cp -p`, `rsync -t` and `mv` make it. A file that nobody changes stays one version."""
     path, url, store = tmp_path / "a", folder.join("a"), LocalStore()
     path.write_bytes(b"old")
     os.utime(path, ns=(TIME_NS, TIME_NS))

@@ -46,7 +46,7 @@ def test_arguments_come_first(monkeypatch):
 
 @pytest.mark.parametrize("prefix", ["", "aws_", "AWS_"])
 def test_any_name_of_an_option_beats_the_usual_files(tmp_path, prefix):
-    """obstore knows all these names: with some, the key in the file signed the requests."""
+    """With some of these names, requests were signed by the key in the file instead."""
     names = ("access_key_id", "secret_access_key", "region")
     spelt = {prefix + (n.upper() if prefix.isupper() else n): f"its-{n}" for n in names}
     with Server(FOUND) as server:
@@ -168,7 +168,7 @@ def test_google_and_azure_take_an_endpoint():
 
 
 def test_an_own_certificate_is_refused():
-    """obstore cannot use one; the setting is not silently ignored."""
+    """The setting is not silently ignored: obstore cannot use one."""
     tls = TlsFiles(client_cert_file="mine.pem")
     with pytest.raises(ConfigError, match="client certificate"):
         DirectStore(DirectSettings(tls=tls, options={"skip_signature": True})).head(OBJECT)
