@@ -35,13 +35,13 @@ class ObstoreStream:
     def read(self, size: int = -1, /) -> bytes:
         """Return `size` bytes, all by default; fewer at the end, or if they come slowly."""
         parts: list[bytes | memoryview] = []
-        left, until_s = size, inf if size < 0 else perf_counter() + FLUSH_SLOW_DATA_AFTER_S
-        while left and (chunk := self._chunk()):
-            used = len(chunk) if size < 0 else min(left, len(chunk))
+        missing, until_s = size, inf if size < 0 else perf_counter() + FLUSH_SLOW_DATA_AFTER_S
+        while missing and (chunk := self._chunk()):
+            used = len(chunk) if size < 0 else min(missing, len(chunk))
             self._unread = chunk[used:]
             parts.append(chunk[:used])
-            left -= used
-            if left and perf_counter() > until_s:
+            missing -= used
+            if missing and perf_counter() > until_s:
                 break
         # The object behind a view is the chunk itself: a chunk that fits whole is not copied.
         if len(parts) == 1 and isinstance(whole := memoryview(parts[0]).obj, bytes):

@@ -140,7 +140,7 @@ def check_speaks_s3(settings: DirectSettings, url: ObjectUrl) -> None:
             status, head = response.status_code, next(response.iter_content(_HEAD_BYTES), b"")
     except requests.RequestException as error:
         _log.warning(
-            "list %s: there is nothing; whether %s speaks S3 could not be found out: %s",
+            "list %s: the bucket looks empty, but aisio could not check whether %s speaks S3: %s",
             *(url, urlsplit(address).netloc, type(error).__name__),
         )
         return

@@ -113,4 +113,7 @@ def test_a_server_that_cannot_be_checked_is_a_warning(caplog: pytest.LogCaptureF
     """The listing has no names, which may be right."""
     with caplog.at_level(logging.WARNING):
         assert listed([page(), page(), Reply(0)])[0] == []
-    assert "list s3://bkt: there is nothing; whether 127.0.0.1" in caplog.text
+    assert (
+        "list s3://bkt: the bucket looks empty, but aisio could not check whether 127.0.0.1"
+        in caplog.text
+    )
