@@ -36,6 +36,8 @@ from aisio.wire import messages
 
 T = TypeVar("T")
 
+_ALL_BYTES = ByteRange(0)
+
 
 class Object:
     """An object of a bucket; made by `Bucket.object` or `Client.object`."""
@@ -280,7 +282,7 @@ class Object:
         headers = {"Range": str(byte_range)} if byte_range else None
         response = self._send("GET", self._query(etl_name), headers)
         info = self._info(response)
-        size, span = info.size_bytes, ByteRange(0, None)
+        size, span = info.size_bytes, _ALL_BYTES
         if byte_range:
             size = checked_length(response, byte_range, info)
             span = ByteRange(byte_range.start, byte_range.start + size)
