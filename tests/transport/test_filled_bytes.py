@@ -93,10 +93,8 @@ def test_views_in_a_cycle_are_collected(monkeypatch: pytest.MonkeyPatch) -> None
             raise OSError(len(view))
 
     for _ in range(50):
-        reader = Reader()
-        assert len(filled_bytes(9, reader.read)) == 9
-        del reader
-        gc.collect()
+        assert len(filled_bytes(9, Reader().read)) == 9
+    gc.collect()
     assert unraisable == []
 
 
