@@ -35,7 +35,7 @@ def serve(options: ServerOptions, *, ready: Callable[[str], None] | None = None)
     """Serve a folder until SIGINT or SIGTERM.
 
     Args:
-        options: What and how.
+        options: What to serve, and how.
         ready: Called with the endpoint ("http://127.0.0.1:8080") once connections are accepted;
             None prints it as a line on stdout.
 
@@ -50,20 +50,21 @@ def serve(options: ServerOptions, *, ready: Callable[[str], None] | None = None)
 
 
 class Gateway:
-    """A gateway in a process of its own; it ends with the `with` block, or with its parent.
+    """A gateway in a separate process, which ends with the `with` block or with its parent process.
 
     Args:
         folder: What to serve: its folders are buckets, the files below these are objects.
-        token: Bearer token that every request but health checks must carry; None for none.
-        read_only: Refuse changes, and leave no trace in the folder.
+        token: Bearer token that every request except health checks must carry; None for none.
+        read_only: Refuse changes, and write nothing into the folder.
         host: Address to listen at.
-        port: Port to listen at; 0 takes any free one, which stays the same over `restart`.
+        port: Port to listen at; 0 takes any free one, which stays the same after `restart`.
         verbose: Log each request; see `read_log`.
         tls_cert: PEM file of the certificate to serve https with; None serves http.
-        tls_key: PEM file of its private key; None where the certificate's file holds it.
+        tls_key: PEM file of its private key; None if the certificate's file holds it.
         promote_root: The folder below which files can be promoted to objects.
     """
 
+    # One argument for each of ServerOptions: the fields of the command `aisio serve`.
     def __init__(
         self,
         folder: str | os.PathLike[str],
@@ -108,31 +109,30 @@ class Gateway:
 
     @property
     def endpoint(self) -> str:
-        """Where it listens, such as "http://127.0.0.1:8080"; "" before it has started."""
+        """The address it listens at, such as "http://127.0.0.1:8080"; "" before it has started."""
         return self._endpoint
 
     @property
     def folder(self) -> pathlib.Path:
-        """What is served."""
+        """The served folder."""
         return pathlib.Path(self._options.folder)
 
     @property
     def pid(self) -> int | None:
-        """The server's process id while it runs."""
+        """The server's process id while it runs; None otherwise."""
         return self._process.pid if self._process else None
 
     def start(self) -> None:
         """Start the server and wait until it accepts connections.
 
         Raises:
-            ConfigError: It cannot start; the text is what it said.
+            ConfigError: It cannot start; the text is what the server wrote to stderr.
             MissingExtraError: aiohttp is not installed.
         """
         if self._process is not None:
-            raise ConfigError(f"the gateway over {self._options.folder} runs already")
+            raise ConfigError(f"the gateway over {self._options.folder} is already running")
         _require_aiohttp()
-        # Not a pipe: a full one would stop the server. Not in this session: Ctrl-C is for the
-        # notebook.
+        # The log is not a pipe: a full one would block the server.
         self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed in _end
         self._process = subprocess.Popen(
             [sys.executable, "-m", "aisio.gateway"],
@@ -141,49 +141,48 @@ class Gateway:
             stdout=subprocess.PIPE,
             stderr=self._log,
             text=True,
-            start_new_session=True,
+            start_new_session=True,  # Ctrl-C in a notebook must not stop the server
         )
         self._owner_pid = os.getpid()
-        told = msgspec.json.encode(
-            {"options": asdict(self._options), "parent_pid": self._owner_pid}
-        )
+        settings = {"options": asdict(self._options), "parent_pid": self._owner_pid}
         try:
-            self._endpoint = self._first_line(told.decode())
+            self._endpoint = self._exchange_lines(msgspec.json.encode(settings).decode())
         except BaseException:
             self.stop()
             raise
         self._options = replace(self._options, port=urlsplit(self._endpoint).port or 0)
 
     def stop(self) -> None:
-        """End the server as SIGTERM does: requests that are under way get a few seconds.
+        """Stop the server by SIGTERM; requests in flight get a few seconds to finish.
 
-        In a process forked from the one that started it this does nothing.
+        In a forked child of the process that started it, this does nothing.
         """
         self._end(subprocess.Popen.terminate)
 
     def kill(self) -> None:
-        """End the server as `kill -9` or a crash does."""
+        """Kill the server by SIGKILL, as `kill -9` does."""
         self._end(subprocess.Popen.kill)
 
     def restart(self) -> None:
-        """Stop the server if it runs, and start it again on the same port."""
+        """Stop the server if it is running, and start it again on the same port."""
         self.stop()
         self.start()
 
     def read_log(self) -> str:
-        """Return what the running server has written to stderr."""
+        """Return what the running server has written to stderr so far."""
         if self._log is None:
             return ""
         self._log.seek(0)
         return self._log.read()
 
-    def _first_line(self, told: str) -> str:
+    def _exchange_lines(self, settings: str) -> str:
+        """Send the settings to the server's stdin; return the endpoint from its stdout."""
         process = self._process
         assert process is not None
         assert process.stdin is not None
         assert process.stdout is not None
         try:
-            process.stdin.write(told + "\n")
+            process.stdin.write(settings + "\n")
             process.stdin.close()
         except BrokenPipeError:
             pass
@@ -195,12 +194,12 @@ class Gateway:
             )
         return line
 
-    def _end(self, how: Callable[[subprocess.Popen[str]], None]) -> None:
+    def _end(self, signal: Callable[[subprocess.Popen[str]], None]) -> None:
         process = self._process
         if process is None or os.getpid() != self._owner_pid:
             return
         self._process = None
-        how(process)
+        signal(process)
         try:
             process.wait(_STOP_S)
         except subprocess.TimeoutExpired:

@@ -1,4 +1,7 @@
-"""What `Gateway` starts. Its options come as a line of JSON: the process list shows no token."""
+"""The process that `Gateway` starts.
+
+Its options come as a line of JSON on stdin, so that the process list does not show the token.
+"""
 
 from __future__ import annotations
 
@@ -12,17 +15,17 @@ from aisio.gateway.server import print_endpoint, run
 
 
 class ChildOptions(msgspec.Struct):
-    """What the parent says."""
+    """The line of JSON."""
 
     options: ServerOptions
     parent_pid: int
 
 
 def main() -> int:
-    """Serve; return the exit status."""
-    told = msgspec.json.decode(sys.stdin.readline(), type=ChildOptions)
+    """Serve until stopped; return the exit status."""
+    child = msgspec.json.decode(sys.stdin.readline(), type=ChildOptions)
     try:
-        run(told.options, ready=print_endpoint, parent_pid=told.parent_pid)
+        run(child.options, ready=print_endpoint, parent_pid=child.parent_pid)
     except AisioError as error:
         sys.stderr.write(f"{error}\n")
         return 1

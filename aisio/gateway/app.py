@@ -1,10 +1,11 @@
-"""The gateway's front: authentication, routes, and errors in AIStore's form.
+"""App: authentication, routes, and errors in AIStore's form.
 
-aiohttp because its C parser and asyncio's sendfile leave little between the socket and the file,
-and because fsspec has brought it to most machines that train. Its low-level server is used, without
-its router and FileResponse: that is three times as fast for small objects (10,000 a second on one
-core against 3,200, measured in November 2026), and FileResponse would answer `x` with `x.gz`, guess
-types and obey cache conditions, none of which AIStore does.
+The gateway uses aiohttp, because its C parser and asyncio's sendfile leave little between the
+socket and the file, and because most machines that train models have it already, through fsspec. It
+uses aiohttp's low-level server, without its router and FileResponse. That is three times as fast
+for small objects (10,000 a second on one core against 3,200, measured in November 2026).
+FileResponse also sends `x.gz` for `x`, guesses types and obeys cache conditions, none of which
+AIStore does.
 """
 
 from __future__ import annotations
@@ -23,18 +24,10 @@ from aisio.gateway.archives.index import Archives
 from aisio.gateway.handlers.batch import Batch
 from aisio.gateway.handlers.buckets import Buckets
 from aisio.gateway.handlers.objects import Objects
-from aisio.gateway.http.exchange import (
-    BodyCutError,
-    Exchange,
-    answer_early,
-    reply,
-)
-from aisio.gateway.http.replies import (
-    JSON,
-    Cluster,
-    error_body,
-    json_body,
-)
+from aisio.gateway.http.bodies import error_body, json_body
+from aisio.gateway.http.cluster import Cluster
+from aisio.gateway.http.exchange import Exchange
+from aisio.gateway.http.responses import JSON, TEXT, BodyCutError, make_response, respond_early
 from aisio.gateway.jobs.calls import JobCalls
 from aisio.gateway.jobs.jobs import Jobs
 from aisio.gateway.jobs.promotions import Promotions
@@ -43,19 +36,21 @@ from aisio.gateway.protocol.refusals import Refusal, unsupported
 from aisio.gateway.protocol.targets import parse_target
 from aisio.gateway.storage.folder import Folder
 
-Handle = Callable[[Exchange], Awaitable[web.StreamResponse]]
+Handler = Callable[[Exchange], Awaitable[web.StreamResponse]]
 
-_STATUSES = {errno.ENOSPC: 507, errno.EDQUOT: 507, errno.EMFILE: 503, errno.ENFILE: 503}
-_LATER_GROUPS = frozenset({"reverse", "download", "sort", "etl", "tokens"})
+_STATUS_OF_ERRNO = {errno.ENOSPC: 507, errno.EDQUOT: 507, errno.EMFILE: 503, errno.ENFILE: 503}
+_UNSUPPORTED_PATHS = frozenset({"reverse", "download", "sort", "etl", "tokens"})
+_NO_SNIFF = ("X-Content-Type-Options", "nosniff")
+_CHALLENGE: Mapping[str, str] = MappingProxyType({"WWW-Authenticate": "Bearer"})
 _log = logging.getLogger(__name__)
 
 
 class App:
-    """Answers requests.
+    """Handles requests.
 
     Args:
         folder: The served folder, opened.
-        token: Bearer token to demand; None for none.
+        token: Bearer token that requests must carry; None for none.
         promote_root: The folder below which files can be promoted to objects.
     """
 
@@ -63,7 +58,7 @@ class App:
         self, folder: Folder, *, token: str | None = None, promote_root: str = PROMOTE_ROOT
     ) -> None:
         self._token = None if token is None else f"Bearer {token}".encode()
-        self._under_way = 0
+        self._in_flight = 0
         self._idle = asyncio.Event()
         self._cluster = Cluster(folder.root)
         self._jobs = Jobs(self._cluster.target_id)
@@ -72,7 +67,7 @@ class App:
         self._objects = Objects(folder, self._cluster, archives, promotions)
         buckets = Buckets(folder, self._cluster, archives, self._jobs)
         calls = JobCalls(self._jobs, self._cluster)
-        self.routes: Mapping[str, Mapping[str, Handle]] = {
+        self.routes: Mapping[str, Mapping[str, Handler]] = {
             "health": dict.fromkeys(("GET", "HEAD", "PUT"), self._health),
             "daemon": {"GET": self._daemon},
             "cluster": {"GET": calls.get, "PUT": calls.put},
@@ -96,41 +91,43 @@ class App:
         }
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Answer one request; never raises for what a client did."""
-        self._under_way += 1
+        """Handle one request, send the response, and log it. Client errors never raise."""
+        self._in_flight += 1
         self._idle.clear()
         try:
-            response = await self._answer(request)
+            response = await self._respond(request)
             await self._send(request, response)
         except ConnectionError as error:
             if isinstance(error, BodyCutError):
                 _log.warning("%s %s: the body was cut: %s", request.method, request.path, error)
             else:
-                _log.info("%s %s: the client has gone", request.method, request.raw_path)
+                _log.info(
+                    "%s %s: the client closed the connection", request.method, request.raw_path
+                )
             response = web.Response(status=499)
             response.force_close()
             if request.transport is not None:
                 request.transport.abort()
             return response
         finally:
-            self._under_way -= 1
-            if not self._under_way:
+            self._in_flight -= 1
+            if not self._in_flight:
                 self._idle.set()
         _log.info("%s %s %d", request.method, request.raw_path, response.status)
         return response
 
     async def drain(self, timeout_s: float) -> None:
-        """Wait for requests that are under way: told to stop, aiohttp reads no more of them."""
-        if self._under_way:
+        """Wait for requests in flight: after its shutdown aiohttp no longer reads their bodies."""
+        if self._in_flight:
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._idle.wait(), timeout_s)
 
     def close(self) -> None:
-        """Stop jobs, and let background threads end."""
+        """Stop jobs, and wait for background threads to end."""
         self._jobs.close()
         self._objects.close()
 
-    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _respond(self, request: web.BaseRequest) -> web.StreamResponse:
         try:
             return await self._route(request)
         except Refusal as error:
@@ -141,82 +138,83 @@ class App:
             if isinstance(error, ConnectionError):
                 raise
             _log.exception("%s %s", request.method, request.raw_path)
-            status = _STATUSES.get(error.errno or 0, 500)
+            status = _STATUS_OF_ERRNO.get(error.errno or 0, 500)
             refusal = Refusal(status, f"{error.strerror or error}")
         except Exception as error:
             _log.exception("%s %s", request.method, request.raw_path)
             refusal = Refusal(500, f"{type(error).__name__}: {error}")
-        response = self._refuse(request, refusal)
+        response = self._error_response(request, refusal)
         if request.can_read_body and not request.content.at_eof():
-            return await answer_early(request, response)
+            return await respond_early(request, response)
         return response
 
     async def _send(self, request: web.BaseRequest, response: web.StreamResponse) -> None:
-        """Send what of a reply has not been sent; aiohttp then finds nothing left to do.
+        """Send what has not been sent of a response.
 
-        While it sends, the connection is not idle, and an error here is not lost.
+        aiohttp would do so after __call__ has returned. Here the connection does not count as idle
+        meanwhile, and errors are logged.
         """
         try:
             await response.prepare(request)
         except ValueError as error:  # a header that cannot be sent
             _log.exception("%s %s", request.method, request.raw_path)
-            response = self._refuse(request, Refusal(500, f"the reply cannot be sent: {error}"))
+            response = self._error_response(
+                request, Refusal(500, f"the response cannot be sent: {error}")
+            )
             await response.prepare(request)
         await response.write_eof()
 
     async def _route(self, request: web.BaseRequest) -> web.StreamResponse:
         exchange = Exchange(request, parse_target(request.raw_path))
-        group = exchange.target.parts[0]
-        if group != "health":
+        path = exchange.target.parts[0]
+        if path != "health":
             self._authenticate(request)
-        handles = self.routes.get(group)
-        if handles is None:
-            raise unsupported(f"/v1/{group}") if group in _LATER_GROUPS else _unknown(request)
-        handle = handles.get(request.method)
-        if handle is not None:
-            return await handle(exchange)
-        allow = [("Allow", ", ".join(sorted(handles))), _NO_SNIFF]
+        handlers = self.routes.get(path)
+        if handlers is None:
+            raise unsupported(f"/v1/{path}") if path in _UNSUPPORTED_PATHS else _unknown(request)
+        handler = handlers.get(request.method)
+        if handler is not None:
+            return await handler(exchange)
+        headers = [("Allow", ", ".join(sorted(handlers))), _NO_SNIFF]
         if request.method == "OPTIONS":
-            return reply(headers=allow)
-        return reply(
-            b"Method Not Allowed\n", status=405, headers=allow, kind="text/plain; charset=utf-8"
+            return make_response(headers=headers)
+        return make_response(
+            b"Method Not Allowed\n", status=405, headers=headers, content_type=TEXT
         )
 
     def _authenticate(self, request: web.BaseRequest) -> None:
         if self._token is None:
             return
-        given = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
-        if not given:
+        sent = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
+        if not sent:
             raise Refusal(401, "token required", headers=_CHALLENGE)
-        if not hmac.compare_digest(given, self._token):
+        if not hmac.compare_digest(sent, self._token):
             raise Refusal(401, "invalid token", headers=_CHALLENGE)
 
-    def _refuse(self, request: web.BaseRequest, refusal: Refusal) -> web.Response:
+    def _error_response(self, request: web.BaseRequest, refusal: Refusal) -> web.Response:
         path = request.raw_path.partition("?")[0]
         remote = request.transport.get_extra_info("peername") if request.transport else None
         address = f"{remote[0]}:{remote[1]}" if remote else ""
         body = error_body(refusal, self._cluster, method=request.method, path=path, remote=address)
         headers = [*refusal.headers.items(), _NO_SNIFF]
         if request.method == "HEAD":
-            return reply(
+            return make_response(
                 status=refusal.status,
                 headers=[*headers, ("Hdr-Error", body.decode())],
-                kind="application/json",
+                content_type="application/json",
             )
-        return reply(body + b"\n", status=refusal.status, headers=headers, kind="application/json")
+        return make_response(
+            body + b"\n", status=refusal.status, headers=headers, content_type="application/json"
+        )
 
     async def _health(self, exchange: Exchange) -> web.StreamResponse:
-        return reply(headers=self._cluster.uptime_headers().items())
+        return make_response(headers=self._cluster.uptime_headers().items())
 
     async def _daemon(self, exchange: Exchange) -> web.StreamResponse:
         what = exchange.target.query.get("what", "")
         if what != "smap":
             raise Refusal(400, f"invalid '/v1/daemon' request: unrecognized 'what={what}' query")
-        return reply(json_body(self._cluster.map(exchange.origin)), kind=JSON)
-
-
-_NO_SNIFF = ("X-Content-Type-Options", "nosniff")
-_CHALLENGE: Mapping[str, str] = MappingProxyType({"WWW-Authenticate": "Bearer"})
+        return make_response(json_body(self._cluster.map(exchange.origin)), content_type=JSON)
 
 
 def _unknown(request: web.BaseRequest) -> Refusal:

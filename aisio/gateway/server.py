@@ -1,4 +1,4 @@
-"""The gateway's process: listens, says where, and stops when told."""
+"""The server's process: listens, reports its endpoint, and stops on signals."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from dataclasses import replace
 
 from aisio.errors import ConfigError
 from aisio.gateway.app import App
-from aisio.gateway.http.connections import BACKLOG, BoundedServer, most_connections
+from aisio.gateway.http.connections import BACKLOG, BoundedServer, max_connections
 from aisio.gateway.logs import OneLineFormatter
 from aisio.gateway.options import ServerOptions
 from aisio.gateway.storage.folder import Folder
 from aisio.records import is_sendable_token
 
 GRACE_S = 5.0
-"""How long a stopping gateway waits for requests that are under way."""
+"""How long a stopping gateway waits for requests in flight, in seconds."""
 
-_LAST_WORDS_S = 1.0
+_SHUTDOWN_S = 1.0
 _PARENT_CHECK_S = 0.5
 _IDLE_CHECK_S = 5.0
-_LONGEST_LINE = 32 << 10
-_READ_BYTES = 1 << 20
+_MAX_LINE_BYTES = 32 << 10
+_READ_BUFFER_BYTES = 1 << 20
 
 
 def run(
@@ -37,9 +37,9 @@ def run(
     """Serve until SIGINT or SIGTERM.
 
     Args:
-        options: What and how.
+        options: What to serve, and how.
         ready: Called with the endpoint once connections are accepted.
-        parent_pid: Stop as well when this process is no longer the parent; None for no such tie.
+        parent_pid: Also stop when this process is no longer the parent; None for never.
 
     Raises:
         ConfigError: The folder, address, certificate or token cannot be used.
@@ -50,9 +50,9 @@ def run(
         level=logging.INFO if options.verbose else logging.WARNING, handlers=[handler]
     )
     if not options.verbose:
-        # It tells of clients that speak no HTTP; what goes wrong inside, App tells itself.
+        # aiohttp logs clients that do not speak HTTP. App logs the gateway's own errors.
         logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
-    options = replace(options, token=_demanded(options.token))
+    options = replace(options, token=_checked_token(options.token))
     folder = Folder(options.folder, read_only=options.read_only)
     folder.open()
     try:
@@ -65,65 +65,69 @@ async def _serve(
     options: ServerOptions, folder: Folder, ready: Callable[[str], None], parent_pid: int | None
 ) -> None:
     app = App(folder, token=options.token, promote_root=options.promote_root)
-    # Content-Encoding belongs to the client: an object is stored as it was sent. Bodies that nobody
-    # reads are dealt with in exchange.answer_early, hence no lingering.
-    server = BoundedServer(
-        app,
-        most=most_connections(),
-        access_log=None,
-        auto_decompress=False,
-        lingering_time=0,
-        max_line_size=_LONGEST_LINE,
-        read_bufsize=_READ_BYTES,
-    )
+    server = _make_server(app)
     tls = _tls_context(options)
-    listening = await _listen(options)
-    # Before anybody is told where it is: whoever knows may stop it at once.
+    listeners = await _listen(options)
+    # Before the endpoint is reported: whoever knows it may stop the gateway at once.
     stop = _stop_on_signals()
     loop = asyncio.get_running_loop()
-    tasks = [loop.create_task(server.accept(listener, tls)) for listener in listening]
-    tasks.append(loop.create_task(_end_idle(server)))
+    tasks = [loop.create_task(server.accept(listener, tls)) for listener in listeners]
+    tasks.append(loop.create_task(_close_idle_connections(server)))
     try:
-        ready(_endpoint(listening[0].getsockname(), "https" if tls else "http"))
-        await _until(stop, parent_pid)
+        ready(_endpoint(listeners[0].getsockname(), "https" if tls else "http"))
+        await _wait_for_stop(stop, parent_pid)
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
-        for listener in listening:
+        for listener in listeners:
             listener.close()
         await app.drain(GRACE_S)
         folder.stopping.set()
         server.pre_shutdown()
-        await server.shutdown(_LAST_WORDS_S)
+        await server.shutdown(_SHUTDOWN_S)
         app.close()
+
+
+def _make_server(app: App) -> BoundedServer:
+    return BoundedServer(
+        app,
+        limit=max_connections(),
+        access_log=None,
+        # Content-Encoding belongs to the client: an object is stored as it was sent.
+        auto_decompress=False,
+        # responses.respond_early() reads the bodies that no handler has read.
+        lingering_time=0,
+        max_line_size=_MAX_LINE_BYTES,
+        read_bufsize=_READ_BUFFER_BYTES,
+    )
 
 
 async def _listen(options: ServerOptions) -> list[socket.socket]:
     """Return sockets that listen at all addresses of the host.
 
-    asyncio finds and binds them; to accept is BoundedServer's.
+    asyncio resolves the host and binds the sockets; BoundedServer accepts the connections.
     """
     loop = asyncio.get_running_loop()
     try:
         bound = await loop.create_server(
             asyncio.Protocol, options.host, options.port, start_serving=False
         )
-        listening = [listener.dup() for listener in bound.sockets]
+        listeners = [listener.dup() for listener in bound.sockets]
         bound.close()
-        for listener in listening:
+        for listener in listeners:
             listener.setblocking(False)
             listener.listen(BACKLOG)
-    except (OSError, UnicodeError) as error:  # UnicodeError: the host is no name at all
+    except (OSError, UnicodeError) as error:  # UnicodeError: the host is not a host name
         reason = getattr(error, "strerror", None) or error
         raise ConfigError(f"cannot listen at {options.host}:{options.port}: {reason}") from error
-    return listening
+    return listeners
 
 
-async def _end_idle(server: BoundedServer) -> None:
+async def _close_idle_connections(server: BoundedServer) -> None:
     while True:
         await asyncio.sleep(_IDLE_CHECK_S)
-        server.end_idle()
+        server.close_idle()
 
 
 def _stop_on_signals() -> asyncio.Event:
@@ -133,7 +137,7 @@ def _stop_on_signals() -> asyncio.Event:
     return stop
 
 
-async def _until(stop: asyncio.Event, parent_pid: int | None) -> None:
+async def _wait_for_stop(stop: asyncio.Event, parent_pid: int | None) -> None:
     while parent_pid is not None and os.getppid() == parent_pid and not stop.is_set():
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(stop.wait(), _PARENT_CHECK_S)
@@ -141,13 +145,17 @@ async def _until(stop: asyncio.Event, parent_pid: int | None) -> None:
         await stop.wait()
 
 
-def _demanded(token: str | None) -> str | None:
-    """Return the token as clients send it, without blanks around it."""
+def _checked_token(token: str | None) -> str | None:
+    """Return the token as clients send it, without whitespace around it.
+
+    Raises:
+        ConfigError: It cannot be sent in a header.
+    """
     token = token if token is None else token.strip()
     if token is not None and not is_sendable_token(token):
         raise ConfigError(
-            "nobody can send the gateway's token: it is empty, or holds blanks or non-ASCII "
-            "characters"
+            "no client can send the gateway's token: it is empty, or has whitespace or non-ASCII "
+            "characters in it"
         )
     return token
 
@@ -169,6 +177,6 @@ def _endpoint(address: tuple[str, int], scheme: str) -> str:
 
 
 def print_endpoint(endpoint: str) -> None:
-    """Tell whoever started the gateway where it is, on a line of its own."""
+    """Print the endpoint on a line of its own, for the process that started the gateway."""
     sys.stdout.write(f"{endpoint}\n")
     sys.stdout.flush()

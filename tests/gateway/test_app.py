@@ -190,9 +190,3 @@ def test_post_on_an_object_tells_cannot_from_nonsense(bucket: Served) -> None:
     for action, tcode in (("blob-download", "ErrNotRemoteBck"), ("nonsense", None)):
         reply = bucket.http.post(bucket.url("o"), json={"action": action})
         assert (reply.status_code, reply.json().get("tcode")) == (400, tcode)
-
-
-def test_a_message_without_end_is_refused(bucket: Served) -> None:
-    """Control calls are small."""
-    url = f"{bucket.endpoint}/v1/buckets/{bucket.name}"
-    assert bucket.http.post(url, data=b" " * (33 << 20)).status_code == 413

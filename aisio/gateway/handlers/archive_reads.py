@@ -1,8 +1,9 @@
-"""GET of what is inside an archive: one member by its path, or all whose names match."""
+"""GET of members of an archive: one by its path, or all whose names match."""
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import io
 import itertools
 import os
@@ -14,17 +15,13 @@ from aiohttp import web
 
 from aisio.formats.tar import END_OF_ARCHIVE
 from aisio.gateway.archives.content import ArchiveReader
-from aisio.gateway.archives.index import (
-    Archives,
-    Index,
-    Member,
-    form_of_file,
-)
-from aisio.gateway.http.exchange import (
+from aisio.gateway.archives.index import Archives, Index, Member, form_of_file
+from aisio.gateway.handlers.single_flight import SingleFlight
+from aisio.gateway.http.exchange import Exchange
+from aisio.gateway.http.responses import (
     INLINE_BYTES,
-    OCTETS,
-    Exchange,
-    reply,
+    OCTET_STREAM,
+    make_response,
     send_file,
     send_pieces,
 )
@@ -35,18 +32,18 @@ from aisio.gateway.storage.folder import Folder, OpenObject
 from aisio.gateway.storage.metadata import FileState
 
 MODES = ("regexp", "prefix", "suffix", "substr", "wdskey")
-_OCTETS = {"Content-Type": OCTETS}
+_THREADS = 2
 _TAR = {"Content-Type": "application/x-tar"}
 
 
 class ArchiveQuery(NamedTuple):
-    """What of an archive is asked for.
+    """Which members of an archive are requested.
 
     Attributes:
-        path: The path of the wanted member; "" where many are wanted.
-        pattern: What the names of wanted members match.
-        mode: How they match it, one of MODES; "" where one is wanted.
-        mime: The form of the archive, where its name does not say it.
+        path: The path of the one member; "" for those that match the pattern.
+        pattern: What the members' names match.
+        mode: How they match it, one of MODES; "" for one member.
+        mime: The format of the archive, if its name does not say it.
     """
 
     path: str
@@ -62,10 +59,10 @@ class ArchiveQuery(NamedTuple):
 
 
 def parse_archive_query(query: Mapping[str, str]) -> ArchiveQuery | None:
-    """Return what of an archive a GET asks for; None where it asks for the object itself.
+    """Return which members of an archive a GET requests; None if it requests the object itself.
 
-    A pattern without a mode asks for the object itself: so says a live cluster of AIStore 5.0,
-    though its documentation has regexp as the default.
+    A pattern without a mode requests the object itself. A live cluster of AIStore 5.0 does so,
+    although its documentation names regexp as the default.
 
     Raises:
         Refusal: Both a path and a mode, a folder's path, or an unknown mode.
@@ -92,25 +89,23 @@ class ArchiveReads:
 
     Args:
         folder: The served folder.
-        archives: What is known of its archives.
+        archives: The indexes of its archives.
     """
 
     def __init__(self, folder: Folder, archives: Archives) -> None:
         self._folder = folder
         self._archives = archives
-        self._building: dict[tuple[FileState, str], asyncio.Future[Index]] = {}
-        # Of their own, so that a large new archive with many readers leaves threads for others.
-        self._threads = ThreadPoolExecutor(2, "archive")
-        # Of their own as well: an expression may take seconds, and so many run at once.
-        self._matching = ThreadPoolExecutor(2, "regex")
+        self._indexing = SingleFlight[tuple[FileState, str], Index](_THREADS, "archive")
+        # Separate threads: a regular expression may take seconds and must not delay other requests.
+        self._matching = ThreadPoolExecutor(_THREADS, "regex")
 
     async def get(self, exchange: Exchange, query: ArchiveQuery) -> web.StreamResponse:
-        """Send one member as it is, or the matching ones as a tar."""
+        """Send one member as it is, or the matching members as a tar."""
         bucket, name = exchange.target.bucket, exchange.target.name
         opened = self._folder.open_object(bucket, name)
         with opened.file:
-            if wanted := exchange.request.headers.get("Range"):
-                what = f"archived content range: {wanted}, arch query: {query}"
+            if byte_range := exchange.request.headers.get("Range"):
+                what = f"archived content range: {byte_range}, arch query: {query}"
                 message = f"cannot range-read {what} - operation not supported"
                 raise Refusal(400, message, tcode="ErrUnsupp")
             index = await self._index(opened, form_of_file(opened.file, name, query.mime))
@@ -120,24 +115,22 @@ class ArchiveReads:
             return await self._send_one(exchange, opened, index, member)
 
     def close(self) -> None:
-        """Let the threads end."""
-        self._threads.shutdown(wait=True, cancel_futures=True)
+        """Wait for the threads to end."""
+        self._indexing.close()
         self._matching.shutdown(wait=True, cancel_futures=True)
 
     async def _index(self, opened: OpenObject, form: str) -> Index:
-        """Return what is in an open archive, which is read through now, and once."""
+        """Return the index of an open archive; a new one is built once for all who wait for it."""
         index = self._archives.known(opened.status, form)
         if index is not None:
             return index
         key = FileState.of(opened.status), form
-        if key not in self._building:
+        if key not in self._indexing:
+            # The caller may be cancelled and close its file: _read_index() has its own.
             handle = os.dup(opened.file.fileno())
-            building = asyncio.get_running_loop().run_in_executor(
-                self._threads, self._read_index, handle, opened.status, form
-            )
-            self._building[key] = building
-            building.add_done_callback(lambda _: self._building.pop(key))
-        return await asyncio.shield(self._building[key])
+            work = functools.partial(self._read_index, handle, opened.status, form)
+            self._indexing.start(key, work)
+        return await self._indexing.result(key)
 
     def _read_index(self, handle: int, status: os.stat_result, form: str) -> Index:
         with io.FileIO(handle, "rb") as file:
@@ -151,8 +144,8 @@ class ArchiveReads:
             body = os.pread(opened.file.fileno(), member.size_bytes, start)
             if len(body) != member.size_bytes:
                 raise DamagedError("the archive was cut while it was read")
-            return reply(body, kind=OCTETS)
-        response = web.StreamResponse(headers=_OCTETS)
+            return make_response(body, content_type=OCTET_STREAM)
+        response = web.StreamResponse(headers={"Content-Type": OCTET_STREAM})
         if index.form == ".tar":
             return await send_file(request, opened.file, start, start + member.size_bytes, response)
         response.content_length = member.size_bytes
@@ -164,13 +157,13 @@ class ArchiveReads:
         self, exchange: Exchange, opened: OpenObject, index: Index, query: ArchiveQuery
     ) -> web.StreamResponse:
         url = f"{exchange.target.bucket.url}/{exchange.target.name}"
-        if index.damage:  # what matches may be behind it
+        if index.damage:  # the rest of the archive may hold matching members
             raise DamagedError(f"{url}: {index.damage}")
         names = [member.name for member in index.members]
         loop = asyncio.get_running_loop()
-        found = await loop.run_in_executor(self._matching, match_names, query, names, url)
-        members = [*itertools.compress(index.members, found)]
-        if index.form == ".zip":  # a tar made of it has files only
+        matches = await loop.run_in_executor(self._matching, match_names, query, names, url)
+        members = [*itertools.compress(index.members, matches)]
+        if index.form == ".zip":  # the tar made from a zip has no folders
             members = [member for member in members if not member.is_folder]
         if not members:
             raise Refusal(404, f"{query} in {url} does not exist", tcode="ErrNotFound")
@@ -182,13 +175,13 @@ def find_member(index: Index, bucket: BucketName, name: str, path: str) -> Membe
     """Return the member of a path.
 
     Args:
-        index: What is in the archive.
-        bucket: Where the archive is.
-        name: What it is called; a path may begin with that.
+        index: The archive's index.
+        bucket: The archive's bucket.
+        name: The archive's name; a path may begin with it.
         path: The member's path.
 
     Raises:
-        DamagedError: There is none before the place where the archive is damaged.
+        DamagedError: There is none in the readable part of a damaged archive.
         Refusal: There is none.
     """
     path = path.removeprefix("/").removeprefix(f"{name}/")
@@ -201,10 +194,10 @@ def find_member(index: Index, bucket: BucketName, name: str, path: str) -> Membe
 
 
 def match_names(query: ArchiveQuery, names: Sequence[str], url: str) -> list[bool]:
-    """Tell of each member's name whether it is asked for.
+    """Return for each member's name whether it matches.
 
     Raises:
-        Refusal: The pattern is no regular expression, or one that takes too long.
+        Refusal: The pattern is not a regular expression, or takes too long.
     """
     pattern = query.pattern
     if pattern in ("", "*"):
@@ -225,7 +218,7 @@ def match_names(query: ArchiveQuery, names: Sequence[str], url: str) -> list[boo
 
 
 def without_extension(name: str) -> str:
-    """Return a member's name up to the last dot of its last part, as AIStore cuts it."""
+    """Return a member's name up to the last dot of its last part, as AIStore does."""
     dot = name.rfind(".")
     return name[:dot] if dot > name.rfind("/") else name
 

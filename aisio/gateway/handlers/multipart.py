@@ -1,4 +1,4 @@
-"""Multipart upload: an object in parts, in any order, that appears when it is completed."""
+"""Multipart upload: an object in parts, in any order, which appears when it is complete."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 import msgspec
 from aiohttp import web
 
-from aisio.gateway.http.exchange import ActionMessage, Exchange, reply
-from aisio.gateway.http.replies import TEXT, new_id
+from aisio.gateway.http.cluster import new_id
+from aisio.gateway.http.exchange import ActionMessage, Exchange
+from aisio.gateway.http.responses import TEXT, make_response
 from aisio.gateway.protocol.messages import decode_json
 from aisio.gateway.protocol.refusals import Refusal
 from aisio.gateway.protocol.targets import BucketName
@@ -23,30 +24,30 @@ from aisio.gateway.storage.uploads import Upload
 _COPY_BYTES = 1 << 20
 
 
-class FinishedPart(msgspec.Struct):
-    """A part as the client lists it when it completes the upload."""
+class CompletedPart(msgspec.Struct):
+    """A part in the list that a client sends to complete the upload."""
 
     number: int = msgspec.field(name="part-number")
     etag: str = ""
 
 
 @dataclass
-class Parts:
-    """An upload that is under way.
+class MultipartUpload:
+    """An upload that is neither completed nor aborted.
 
     Attributes:
-        bucket: Where the object goes.
-        name: What it will be called.
-        files: The parts that are here whole, by number.
+        bucket: The bucket of the object.
+        name: The name of the object.
+        parts: The parts that have arrived whole, by number.
     """
 
     bucket: BucketName
     name: str
-    files: dict[int, Upload] = field(default_factory=dict)
+    parts: dict[int, Upload] = field(default_factory=dict)
 
 
 class Multipart:
-    """The multipart uploads of a gateway, over HTTP. What is not completed ends with the gateway.
+    """The multipart uploads of a gateway, over HTTP. They are lost when the gateway ends.
 
     Args:
         folder: The served folder.
@@ -54,7 +55,7 @@ class Multipart:
 
     def __init__(self, folder: Folder) -> None:
         self._folder = folder
-        self._under_way: dict[str, Parts] = {}
+        self._uploads: dict[str, MultipartUpload] = {}
 
     async def begin(self, exchange: Exchange) -> web.StreamResponse:
         """Begin an upload, and send its id."""
@@ -63,76 +64,76 @@ class Multipart:
         self._folder.bucket_path(bucket)
         self._folder.require_access(bucket)
         upload_id = new_id()
-        self._under_way[upload_id] = Parts(bucket, name)
-        return reply(upload_id.encode(), kind=TEXT)
+        self._uploads[upload_id] = MultipartUpload(bucket, name)
+        return make_response(upload_id.encode(), content_type=TEXT)
 
-    async def put_part(self, exchange: Exchange, upload: Upload) -> web.StreamResponse:
-        """Take a part in; a second one of the same number replaces the first."""
-        parts = self._find(exchange)
+    async def put_part(self, exchange: Exchange, part: Upload) -> web.StreamResponse:
+        """Receive a part; it replaces an earlier one of the same number."""
+        upload = self._find(exchange)
         number = _part_number(exchange)
-        last = await exchange.receive(upload)
-        if not await asyncio.to_thread(_finish_part, upload, last, exchange.target.name):
-            message = f"{parts.bucket.url}/{parts.name}: put-part invalid size (0)"
+        last = await exchange.receive(part)
+        if not await asyncio.to_thread(_finish_part, part, last, exchange.target.name):
+            message = f"{upload.bucket.url}/{upload.name}: put-part invalid size (0)"
             raise Refusal(400, message)
-        # Completed or aborted meanwhile: the part comes too late.
-        parts = self._find(exchange)
-        if before := parts.files.get(number):
-            before.remove()
-        parts.files[number] = upload
-        upload.is_kept = True
-        return reply()
+        # Another request may have completed or aborted the upload meanwhile.
+        upload = self._find(exchange)
+        if replaced := upload.parts.get(number):
+            replaced.remove()
+        upload.parts[number] = part
+        part.is_kept = True
+        return make_response()
 
     async def complete(self, exchange: Exchange, message: ActionMessage) -> web.StreamResponse:
-        """Make the object of its parts, which must be all there are."""
+        """Make the object from its parts; the message must list all of them."""
         self._folder.require_access(exchange.target.bucket)
-        parts = self._find(exchange)
+        upload = self._find(exchange)
         upload_id = exchange.target.query["uploadId"]
-        _check_complete(parts.files, message)
-        del self._under_way[upload_id]
+        _check_complete(upload.parts, message)
+        del self._uploads[upload_id]
         try:
-            await asyncio.to_thread(self._join, parts)
+            await asyncio.to_thread(self._join, upload)
         except BaseException:
-            self._under_way[upload_id] = parts
+            self._uploads[upload_id] = upload
             raise
-        for part in parts.files.values():
+        for part in upload.parts.values():
             part.remove()
-        return reply()
+        return make_response()
 
     async def abort(self, exchange: Exchange) -> web.StreamResponse:
         """Drop an upload and its parts."""
-        parts = self._find(exchange)
-        del self._under_way[exchange.target.query["uploadId"]]
-        for part in parts.files.values():
+        upload = self._find(exchange)
+        del self._uploads[exchange.target.query["uploadId"]]
+        for part in upload.parts.values():
             part.remove()
-        return reply()
+        return make_response()
 
-    def _find(self, exchange: Exchange) -> Parts:
+    def _find(self, exchange: Exchange) -> MultipartUpload:
         upload_id = exchange.target.query.get("uploadId", "")
         bucket, name = exchange.target.bucket, exchange.target.name
-        parts = self._under_way.get(upload_id)
-        if parts is None or (parts.bucket, parts.name) != (bucket, name):
+        upload = self._uploads.get(upload_id)
+        if upload is None or (upload.bucket, upload.name) != (bucket, name):
             message = f"{bucket.url}/{name}: upload {upload_id} does not exist"
             raise Refusal(404, message, tcode="ErrNotFound")
-        return parts
+        return upload
 
-    def _join(self, parts: Parts) -> None:
-        upload = self._folder.begin_upload(None)
+    def _join(self, upload: MultipartUpload) -> None:
+        whole = self._folder.begin_upload(None)
         sizes: list[int] = []
         try:
-            for number in sorted(parts.files):
-                with parts.files[number].read() as file:
+            for _, part in sorted(upload.parts.items()):
+                with part.read() as file:
                     sizes.append(os.fstat(file.fileno()).st_size)
                     while piece := file.read(_COPY_BYTES):
-                        upload.write([piece])
-            came_in = Parted(len(sizes), max(sizes))
-            self._folder.finish_upload(upload, [], parts.bucket, parts.name, came_in)
+                        whole.write([piece])
+            parted = Parted(len(sizes), max(sizes))
+            self._folder.finish_upload(whole, [], upload.bucket, upload.name, parted)
         finally:
-            upload.discard()
+            whole.discard()
 
 
-def _finish_part(upload: Upload, last: list[bytes], name: str) -> int:
-    upload.write(last)
-    return upload.finish(name)[0].st_size
+def _finish_part(part: Upload, last: list[bytes], name: str) -> int:
+    part.write(last)
+    return part.finish(name)[0].st_size
 
 
 def _part_number(exchange: Exchange) -> int:
@@ -143,14 +144,14 @@ def _part_number(exchange: Exchange) -> int:
     return int(text)
 
 
-def _check_complete(files: Mapping[int, Upload], message: ActionMessage) -> None:
-    """Refuse to complete unless the client and the gateway both have parts 1 to N.
+def _check_complete(parts: Mapping[int, Upload], message: ActionMessage) -> None:
+    """Check that both the gateway and the client's message have parts 1 to N.
 
     Raises:
-        Refusal: They have not.
+        Refusal: One of them has not.
     """
-    listed = decode_json(message.value, list[FinishedPart] | None, what="mpt-complete")
-    numbers, count = sorted(files), len(files)
+    listed = decode_json(message.value, list[CompletedPart] | None, what="mpt-complete")
+    numbers, count = sorted(parts), len(parts)
     if not numbers:
         raise Refusal(400, "no chunks")
     if not listed:

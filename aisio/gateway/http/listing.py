@@ -1,4 +1,4 @@
-"""Listing a bucket page by page, with no state kept between the pages: a token is the last name."""
+"""Listing a bucket page by page. A page's token is its last name: no state is kept in between."""
 
 from __future__ import annotations
 
@@ -41,12 +41,15 @@ from aisio.wire.listing import (
     PackedEntry,
 )
 
-LARGEST_PAGE = 10_000
+MAX_PAGE_ENTRIES = 10_000
 """AIStore's own limit for `ais://` buckets."""
+
+_FROM_RECORD = frozenset({"checksum", "version", "custom", "chunked"})
+_FROM_FILE = _FROM_RECORD | {"size", "atime"}
 
 
 class ListMessage(msgspec.Struct):
-    """What a client asks for: AIStore's LsoMsg, less what has no meaning for a folder."""
+    """A listing request: AIStore's LsoMsg, without the fields that have no meaning for a folder."""
 
     uuid: str = ""
     props: str = ""
@@ -63,7 +66,7 @@ class ListMessage(msgspec.Struct):
 
     @property
     def wanted(self) -> frozenset[str]:
-        """The properties to send; those implied by flags take precedence over the named ones."""
+        """The properties to send; flags that imply some take precedence over the list."""
         if self.mask & NAME_ONLY:
             return frozenset({"name"})
         if self.mask & NAME_SIZE:
@@ -76,61 +79,97 @@ class ListMessage(msgspec.Struct):
 
 
 class Page(NamedTuple):
-    """One page and where the next begins ("" after the last)."""
+    """One page, and the token of the next one ("" after the last)."""
 
     entries: list[PackedEntry]
     token: str
 
 
-def list_page(
-    folder: Folder,
-    directories: Directories,
-    archives: Archives,
-    bucket: BucketName,
-    message: ListMessage,
-    location: str,
-) -> Page:
-    """Return one page of a bucket's listing.
+class BucketListing:
+    """Lists the buckets of a folder.
 
     Args:
         folder: The served folder.
-        directories: Its folders' contents.
-        archives: What is known of its archives.
-        bucket: One of its buckets.
-        message: What to list, and from where.
-        location: What to say where the property "location" is asked for.
-
-    Raises:
-        Refusal: No such bucket, or a message that AIStore refuses too.
+        directories: Its directories' contents.
+        archives: The indexes of its archives.
+        location: The value of the property "location".
     """
-    _check(bucket, message)
-    root = folder.bucket_path(bucket)
-    after = max(message.continuation_token, message.start_after)
-    size = min(message.pagesize or LARGEST_PAGE, LARGEST_PAGE)
-    recursive = not message.mask & NO_RECURSION
-    prefix = prefix_in(directories, root, check_prefix(message.prefix))
-    walk = Walk(directories, prefix, after, recursive=recursive)
-    listed: Iterator[Listed] = walk.below(root)
-    if message.mask & ARCHIVES:
-        listed = ArchiveListing(folder, archives, bucket).merge(walk.below(root), prefix, after)
-    try:
-        found = list(islice(listed, size))
-    except FileNotFoundError:
-        folder.bucket_path(bucket)  # a bucket that was destroyed meanwhile is a 404
-        raise
-    if is_full := len(found) == size:
-        found += _same_name(listed, found[-1].name)
-    records = _records(folder, bucket, found, message.wanted)
-    with Statuses(folder.beneath) as statuses:
-        entries = [
-            _entry(folder, statuses, bucket, item, message.wanted, records, location)
-            for item in found
-        ]
-    return Page([entry for entry in entries if entry], found[-1].name if is_full else "")
+
+    def __init__(
+        self, folder: Folder, directories: Directories, archives: Archives, location: str
+    ) -> None:
+        self._folder = folder
+        self._directories = directories
+        self._archives = archives
+        self._location = location
+
+    def page(self, bucket: BucketName, message: ListMessage) -> Page:
+        """Return one page of a bucket's listing.
+
+        Args:
+            bucket: The bucket.
+            message: What to list, and where to start.
+
+        Raises:
+            Refusal: There is no such bucket, or AIStore refuses such a message.
+        """
+        _check(bucket, message)
+        root = self._folder.bucket_path(bucket)
+        names = self._names(bucket, root, message)
+        size = min(message.pagesize or MAX_PAGE_ENTRIES, MAX_PAGE_ENTRIES)
+        try:
+            on_page = list(islice(names, size))
+        except FileNotFoundError:
+            self._folder.bucket_path(bucket)  # 404 if the bucket was destroyed meanwhile
+            raise
+        is_full = len(on_page) == size
+        if is_full:
+            on_page += _same_name(names, on_page[-1].name)
+        entries = self._entries(bucket, on_page, message.wanted)
+        return Page(entries, on_page[-1].name if is_full else "")
+
+    def _names(self, bucket: BucketName, root: str, message: ListMessage) -> Iterator[Listed]:
+        """Return the names from the message's start on, with members of archives if requested."""
+        after = max(message.continuation_token, message.start_after)
+        prefix = prefix_in(self._directories, root, check_prefix(message.prefix))
+        recursive = not message.mask & NO_RECURSION
+        objects = Walk(self._directories, prefix, after, recursive=recursive).below(root)
+        if message.mask & ARCHIVES:
+            listing = ArchiveListing(self._folder, self._archives, bucket)
+            return listing.merge(objects, prefix, after)
+        return objects
+
+    def _entries(
+        self, bucket: BucketName, listed: list[Listed], wanted: frozenset[str]
+    ) -> list[PackedEntry]:
+        """Describe each name, except those whose file has been removed since it was listed."""
+        metadata, records = self._folder.metadata, dict[str, Record]()
+        if listed and not wanted.isdisjoint(_FROM_RECORD):
+            records = metadata.page(bucket, listed[0].name, listed[-1].name)
+        version_step = int(metadata.props(bucket).counts_versions)
+        entries = list[PackedEntry]()
+        with Statuses(self._folder.beneath) as statuses:
+            for item in listed:
+                entry = _entry(item)
+                if not isinstance(item, Inside) and item.path is not None:
+                    if not wanted.isdisjoint(_FROM_FILE):
+                        status = statuses.of(item.path)
+                        if status is None:
+                            continue
+                        _describe(entry, status, wanted, records.get(item.name), version_step)
+                    if "location" in wanted:
+                        entry.t = self._location
+                    if "copies" in wanted:
+                        entry.c = 1
+                entries.append(entry)
+        return entries
 
 
 def _same_name(listed: Iterator[Listed], name: str) -> Iterator[Listed]:
-    """Yield what has the name of a page's last entry: the next page begins behind that name."""
+    """Yield the further items with the name of a page's last entry: the next page starts after it.
+
+    An archive may hold the same name twice.
+    """
     for item in listed:
         if item.name != name:
             return
@@ -159,43 +198,13 @@ def _check(bucket: BucketName, message: ListMessage) -> None:
         raise Refusal(400, f'bucket "{bucket.url}" has no inventories')
 
 
-def _records(
-    folder: Folder, bucket: BucketName, found: list[Listed], wanted: frozenset[str]
-) -> dict[str, Record]:
-    if not found or wanted.isdisjoint({"checksum", "version", "custom", "chunked"}):
-        return {}
-    return folder.metadata.page(bucket, found[0].name, found[-1].name)
-
-
-def _entry(
-    folder: Folder,
-    statuses: Statuses,
-    bucket: BucketName,
-    found: Listed,
-    wanted: frozenset[str],
-    records: dict[str, Record],
-    location: str,
-) -> PackedEntry | None:
-    """Describe a name; None if the file has gone since the walk saw it."""
-    if isinstance(found, Inside):
-        return PackedEntry(found.name, s=found.size_bytes, f=IN_CLUSTER | IN_ARCHIVE)
-    if found.path is None:
-        return PackedEntry(found.name, f=IS_DIRECTORY)
-    entry = PackedEntry(found.name, f=IN_CLUSTER | (IS_ARCHIVE if isinstance(found, Shard) else 0))
-    if wanted.isdisjoint({"size", "atime", "checksum", "version", "custom", "chunked"}):
-        status = None
-    else:
-        status = statuses.of(found.path)
-        if status is None:
-            return None
-    if status is not None:
-        step = int(folder.metadata.props(bucket).counts_versions)
-        _describe(entry, status, wanted, records.get(found.name), step)
-    if "location" in wanted:
-        entry.t = location
-    if "copies" in wanted:
-        entry.c = 1
-    return entry
+def _entry(item: Listed) -> PackedEntry:
+    """Return the entry of a name, with its flags and without the properties of its file."""
+    if isinstance(item, Inside):
+        return PackedEntry(item.name, s=item.size_bytes, f=IN_CLUSTER | IN_ARCHIVE)
+    if item.path is None:
+        return PackedEntry(item.name, f=IS_DIRECTORY)
+    return PackedEntry(item.name, f=IN_CLUSTER | (IS_ARCHIVE if isinstance(item, Shard) else 0))
 
 
 def _describe(
@@ -209,12 +218,13 @@ def _describe(
         entry.s = status.st_size
     if "atime" in wanted:
         entry.a = time.strftime("%d %b %y %H:%M UTC", time.gmtime(status.st_atime))
-    known = record is not None and record.state == FileState.of(status)
+    # A record of other bytes only says which version came before.
+    is_current = record is not None and record.state == FileState.of(status)
     if "version" in wanted:
         version = record.version if record else 0
-        version += 0 if known else version_step
+        version += 0 if is_current else version_step
         entry.v = str(version) if version else ""
-    if record is None or not known:
+    if record is None or not is_current:
         return
     if record.parted is not None:
         entry.f |= IN_PARTS

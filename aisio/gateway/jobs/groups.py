@@ -1,6 +1,6 @@
-"""Actions on many objects of a bucket: delete, copy, archive; each is a job.
+"""Jobs on many objects of a bucket: delete, copy, archive.
 
-Which objects: those of a list, those whose names a template makes, or all that begin with a prefix.
+A message names the objects by a list of names, a template, or a prefix.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 
 import msgspec
 from aiohttp import web
@@ -16,14 +17,10 @@ from aisio.errors import UrlError
 from aisio.gateway.archives.content import NewMember
 from aisio.gateway.archives.index import Archives
 from aisio.gateway.archives.writes import form_of_new, write_archive
-from aisio.gateway.http.exchange import (
-    ActionMessage,
-    Exchange,
-    decode_message,
-    reply,
-)
-from aisio.gateway.http.replies import TEXT
-from aisio.gateway.jobs.jobs import Job, Jobs
+from aisio.gateway.http.exchange import ActionMessage, Exchange, decode_message
+from aisio.gateway.http.responses import TEXT, make_response
+from aisio.gateway.jobs.job import Job, JobSpec
+from aisio.gateway.jobs.jobs import Jobs
 from aisio.gateway.protocol.refusals import Refusal
 from aisio.gateway.protocol.targets import (
     BucketName,
@@ -38,7 +35,7 @@ from aisio.gateway.storage.pieces import PIECE_BYTES
 from aisio.gateway.storage.walk import Directories, Walk
 from aisio.wire.templates import parse_template
 
-_RANGED = re.compile(r"[{}]|@\d|%\d*d")
+_TEMPLATE = re.compile(r"[{}]|@\d|%\d*d")
 
 
 class NamespaceMessage(msgspec.Struct):
@@ -60,55 +57,64 @@ class BucketMessage(msgspec.Struct):
         """The bucket.
 
         Raises:
-            Refusal: There is none, or it is not on this gateway.
+            Refusal: The message names none, or one that is not on this gateway.
         """
         if not self.name:
             raise Refusal(400, "bucket name is missing")
-        space = self.namespace or NamespaceMessage()
-        text = f"@{space.uuid}#{space.name}" if space.uuid or space.name else ""
+        namespace = self.namespace or NamespaceMessage()
+        text = ""
+        if namespace.uuid or namespace.name:
+            text = f"@{namespace.uuid}#{namespace.name}"
         return bucket_of(self.name, self.provider, text)
 
 
 class GroupMessage(msgspec.Struct):
-    """Which objects an action is about, and how it goes about them.
+    """Which objects an action is for, and how to do it: twelve fields, as in AIStore's message.
 
     Attributes:
-        names: A list of names; None to go by the template.
+        names: Names of objects; None to use the template.
         template: A template, a prefix, or "" and "*" for all.
-        goes_on: Go on with the other objects where one is missing.
-        target: The bucket to write to.
+        continue_on_error: Process the other objects if one is missing.
+        destination: The bucket to write to.
         archive: Name of the archive to make.
-        mime: Its form, where the name does not say it.
-        has_bucket_names: Members are called bucket/object.
-        appends: Put the members behind those of the archive there, if there is one.
-        is_flat: Members are called by the last part of the object's name.
-        prepend: What to put in front of the copies' names.
+        mime: Its format, if the name does not say it.
+        include_bucket_names: Name members bucket/object.
+        append_if_exists: Append the members to the archive of that name, if there is one.
+        base_names_only: Name members by the last part of the object's name.
+        prepend: Text to put before the copies' names.
         dry_run: Copy nothing.
         extensions: New extensions for old ones.
     """
 
     names: list[str] | None = msgspec.field(name="objnames", default=None)
     template: str | None = ""
-    goes_on: bool | None = msgspec.field(name="coer", default=False)
-    target: BucketMessage | None = msgspec.field(name="tobck", default=None)
+    continue_on_error: bool | None = msgspec.field(name="coer", default=False)
+    destination: BucketMessage | None = msgspec.field(name="tobck", default=None)
     archive: str | None = msgspec.field(name="archname", default="")
     mime: str | None = ""
-    has_bucket_names: bool | None = msgspec.field(name="isbn", default=False)
-    appends: bool | None = msgspec.field(name="aate", default=False)
-    is_flat: bool | None = msgspec.field(name="bnonly", default=False)
+    include_bucket_names: bool | None = msgspec.field(name="isbn", default=False)
+    append_if_exists: bool | None = msgspec.field(name="aate", default=False)
+    base_names_only: bool | None = msgspec.field(name="bnonly", default=False)
     prepend: str | None = ""
     dry_run: bool | None = False
     extensions: dict[str, str] | None = msgspec.field(name="ext", default=None)
 
+    def describe(self) -> str:
+        """Return what a job says of its objects."""
+        if self.names is None:
+            return f"template:{self.template or '*'}"
+        shown = " ".join(self.names[:4])
+        return f"list:[{shown}{' ...' if len(self.names) > 4 else ''}]"
 
-class Groups:
-    """Actions on many objects, over HTTP.
+
+class GroupJobs:
+    """Jobs on many objects, over HTTP.
 
     Args:
         folder: The served folder.
-        directories: Its folders' contents.
-        archives: What is known of its archives.
-        jobs: Where the work is done.
+        directories: Its directories' contents.
+        archives: The indexes of its archives.
+        jobs: Runs the jobs.
     """
 
     def __init__(
@@ -120,44 +126,43 @@ class Groups:
         self._jobs = jobs
 
     async def delete(self, exchange: Exchange, message: ActionMessage) -> web.StreamResponse:
-        """Delete objects; those that are missing are told of, and hinder nothing."""
+        """Delete objects; the job reports those that are missing, and deletes the others."""
         bucket, group = self._read(exchange, message)
         names = self._names(bucket, group)
 
+        def delete(name: str) -> int:
+            self._folder.delete_object(bucket, name)
+            return 0
+
         def work(job: Job) -> None:
-            def delete(name: str) -> int:
-                self._folder.delete_object(bucket, name)
-                return 0
+            apply_to_each(job, names, delete, continue_on_error=True)
 
-            each(job, names, delete, goes_on=True)
-
-        job = self._jobs.start(message.action, work, bucket=bucket, message=describe(group))
-        return reply(job.id.encode(), kind=TEXT)
+        return self._start(JobSpec(message.action, bucket, message=group.describe()), work)
 
     async def copy(self, exchange: Exchange, message: ActionMessage) -> web.StreamResponse:
-        """Copy objects to a bucket, which is made if it is not there."""
+        """Copy objects to a bucket, which is created if it does not exist."""
         bucket, group = self._read(exchange, message)
-        target = (group.target or BucketMessage()).bucket
+        destination = (group.destination or BucketMessage()).bucket
         names = self._names(bucket, group)
         if not group.dry_run:
-            ensure_bucket(self._folder, target)
-        new_name = namer(group.prepend or "", group.extensions or {})
-        copy = copier(self._folder, bucket, target, new_name, dry_run=bool(group.dry_run))
+            ensure_bucket(self._folder, destination)
+        rename = renaming(group.prepend or "", group.extensions or {})
+        dry_run, continue_on_error = bool(group.dry_run), bool(group.continue_on_error)
+        copy = copy_action(self._folder, bucket, destination, rename, dry_run=dry_run)
 
         def work(job: Job) -> None:
-            each(job, names, copy, goes_on=bool(group.goes_on))
+            apply_to_each(job, names, copy, continue_on_error=continue_on_error)
 
-        told = f"cp {bucket.url}=>{target.url}; {describe(group)}"
-        job = self._jobs.start(message.action, work, bucket=bucket, target=target, message=told)
-        return reply(job.id.encode(), kind=TEXT)
+        summary = f"cp {bucket.url}=>{destination.url}; {group.describe()}"
+        return self._start(JobSpec(message.action, bucket, destination, message=summary), work)
 
     async def archive(self, exchange: Exchange, message: ActionMessage) -> web.StreamResponse:
-        """Make an archive of objects, or put them behind what an archive has."""
+        """Make an archive of objects, or append them to an archive."""
         bucket, group = self._read(exchange, message)
-        target = (group.target or BucketMessage()).bucket
-        self._folder.bucket_path(target)
+        destination = (group.destination or BucketMessage()).bucket
+        self._folder.bucket_path(destination)
         form = form_of_new(group.archive or "", group.mime or "")
-        place = target, check_name(group.archive or "")
+        target = destination, check_name(group.archive or "")
         names = self._names(bucket, group)
 
         def work(job: Job) -> None:
@@ -165,32 +170,38 @@ class Groups:
             first = next(members, None)
             if first is None:
                 return
-            whole = _chained(first, members)
-            there = self._folder.present(*place) if group.appends else None
-            write_archive(self._folder, self._archives, place, form, whole, append_to=there)
+            existing = self._folder.present(*target) if group.append_if_exists else None
+            write_archive(
+                self._folder,
+                self._archives,
+                target,
+                form,
+                chain([first], members),
+                append_to=existing,
+            )
 
-        told = f"{bucket.url}=>{target.url}"
-        job = self._jobs.start(message.action, work, bucket=bucket, target=target, message=told)
-        return reply(job.id.encode(), kind=TEXT)
+        summary = f"{bucket.url}=>{destination.url}"
+        return self._start(JobSpec(message.action, bucket, destination, message=summary), work)
 
     def _read(self, exchange: Exchange, message: ActionMessage) -> tuple[BucketName, GroupMessage]:
+        """Check that the action is allowed; return its bucket and message."""
         self._folder.require_writable()
         bucket = exchange.target.bucket
         self._folder.bucket_path(bucket)
         deletes = message.action == "delete-listrange"
         self._folder.require_access(bucket, "DELETE-OBJECT" if deletes else "")
-        if not message.has_value:  # a cluster takes it for all objects
+        if not message.has_value:  # a cluster would apply it to all objects
             raise Refusal(400, f"{message.action}: no objects are named")
         return bucket, decode_message(message.value, GroupMessage)
 
     def _names(self, bucket: BucketName, group: GroupMessage) -> Iterable[str]:
-        """Return the names that a message means; a template is checked now, a prefix read later."""
+        """Return the names of the objects; a template is checked now, a prefix is listed later."""
         if group.names is not None:
             return group.names
         text = group.template or ""
-        if not _RANGED.search(text):
+        if not _TEMPLATE.search(text):
             prefix = "" if text == "*" else check_prefix(text)
-            return names_below(self._folder, self._directories, bucket, prefix)
+            return names_with_prefix(self._folder, self._directories, bucket, prefix)
         try:
             return parse_template(text).names()
         except UrlError as error:
@@ -204,94 +215,87 @@ class Groups:
             try:
                 opened = self._folder.open_object(bucket, check_name(name))
             except Refusal as refusal:
-                if not group.goes_on:
+                if not group.continue_on_error:
                     raise
                 job.fail(refusal.message)
                 continue
-            called = name.rpartition("/")[2] if group.is_flat else name
+            member_name = name.rpartition("/")[2] if group.base_names_only else name
             with opened.file as file:
                 yield NewMember(
-                    f"{bucket.name}/{called}" if group.has_bucket_names else called,
+                    f"{bucket.name}/{member_name}" if group.include_bucket_names else member_name,
                     opened.status.st_size,
                     int(opened.status.st_atime),
                     iter(lambda file=file: os.read(file.fileno(), PIECE_BYTES), b""),  # type: ignore[misc]
                 )
             job.count(opened.status.st_size)
 
+    def _start(self, spec: JobSpec, work: Callable[[Job], None]) -> web.StreamResponse:
+        job = self._jobs.start(spec, work)
+        return make_response(job.id.encode(), content_type=TEXT)
 
-def names_below(
+
+def names_with_prefix(
     folder: Folder, directories: Directories, bucket: BucketName, prefix: str
 ) -> Iterator[str]:
-    """Yield the names that begin with a prefix, as they are when the first one is asked for."""
+    """Yield the names that begin with a prefix. All are listed when the first one is needed."""
     walk = Walk(directories, prefix, "", recursive=True)
     yield from [found.name for found in walk.below(folder.bucket_path(bucket))]
 
 
-def each(job: Job, names: Iterable[str], act: Callable[[str], int], *, goes_on: bool) -> None:
-    """Do something with each object.
+def apply_to_each(
+    job: Job, names: Iterable[str], action: Callable[[str], int], *, continue_on_error: bool
+) -> None:
+    """Apply an action to each object.
 
     Args:
-        job: What this is part of.
+        job: The job that this is part of.
         names: The objects' names.
-        act: Does it, and returns how many bytes were moved.
-        goes_on: Go on with the others where one is refused.
+        action: The action; returns how many bytes it has moved.
+        continue_on_error: Go on with the other objects if one is refused.
     """
     for name in names:
         job.check()
         try:
-            job.count(act(check_name(name)))
+            job.count(action(check_name(name)))
         except Refusal as refusal:
             job.fail(refusal.message)
-            if not goes_on:
+            if not continue_on_error:
                 return
 
 
-def namer(prepend: str, extensions: dict[str, str]) -> Callable[[str], str]:
-    """Return how copies are called.
+def renaming(prepend: str, extensions: dict[str, str]) -> Callable[[str], str]:
+    """Return the function from an object's name to the name of its copy.
 
     Args:
-        prepend: What goes in front of the name.
+        prepend: Text to put before the name.
         extensions: New extensions for old ones, with or without their dots.
     """
     changes = {old.lstrip("."): new.lstrip(".") for old, new in extensions.items()}
 
-    def new_name(name: str) -> str:
+    def rename(name: str) -> str:
         stem, dot, extension = name.rpartition(".")
         if dot and extension in changes:
             name = f"{stem}.{changes[extension]}"
         return prepend + name
 
-    return new_name
+    return rename
 
 
-def copier(
+def copy_action(
     folder: Folder,
     source: BucketName,
-    target: BucketName,
-    new_name: Callable[[str], str],
+    destination: BucketName,
+    rename: Callable[[str], str],
     *,
     dry_run: bool,
 ) -> Callable[[str], int]:
-    """Return what copies one object, or only looks at it, and tells its size."""
+    """Return the function that copies one object, or only opens it; it returns the size."""
 
     def copy(name: str) -> int:
         if not dry_run:
-            return copy_object(folder, (source, name), (target, check_name(new_name(name))))
+            return copy_object(folder, (source, name), (destination, check_name(rename(name))))
         opened = folder.open_object(source, name)
         opened.file.close()
         return opened.status.st_size
 
     return copy
-
-
-def describe(group: GroupMessage) -> str:
-    """Return what a job says of the objects that it is about."""
-    if group.names is None:
-        return f"template:{group.template or '*'}"
-    shown = " ".join(group.names[:4])
-    return f"list:[{shown}{' ...' if len(group.names) > 4 else ''}]"
-
-
-def _chained(first: NewMember, others: Iterator[NewMember]) -> Iterator[NewMember]:
-    yield first
-    yield from others

@@ -1,14 +1,15 @@
 """Promote: files of the gateway's own machine become objects.
 
-As on a cluster, only files below one folder can: any other client could read whatever the gateway
-can, and delete it. Links are passed over, and a way that leads out of that folder is refused.
+As on a cluster, only files below one folder can be promoted. Otherwise any client could read and
+delete every file that the gateway can. Links are skipped, and a path that leads out of that folder
+is refused.
 
 Source:
-    AIStore 5.0, api/apc/promote.go, and replies of a live cluster.
+    AIStore 5.0, api/apc/promote.go, and responses of a live cluster.
 """
 
 # ruff: noqa: PTH112
-# Names in open folders, which pathlib has nothing for.
+# pathlib has no functions for names in open folders.
 
 from __future__ import annotations
 
@@ -22,9 +23,11 @@ from collections.abc import Iterator
 import msgspec
 from aiohttp import web
 
-from aisio.gateway.http.exchange import ActionMessage, Exchange, reply
-from aisio.gateway.http.replies import TEXT, Cluster
-from aisio.gateway.jobs.jobs import Job, Jobs
+from aisio.gateway.http.cluster import Cluster
+from aisio.gateway.http.exchange import ActionMessage, Exchange
+from aisio.gateway.http.responses import TEXT, make_response
+from aisio.gateway.jobs.job import Job, JobSpec
+from aisio.gateway.jobs.jobs import Jobs
 from aisio.gateway.protocol.refusals import Refusal
 from aisio.gateway.protocol.targets import BucketName, check_name, check_prefix
 from aisio.gateway.storage.beneath import FOLDER_TO_READ, Beneath, LeadsOutError
@@ -32,11 +35,11 @@ from aisio.gateway.storage.folder import ChangedRefusal, Folder, Present
 from aisio.gateway.storage.metadata import FileState
 from aisio.gateway.storage.uploads import Upload
 
-SYNCHRONOUS_FILES = 16
-"""Up to so many are promoted before the answer, more in the background."""
+MAX_SYNCHRONOUS_FILES = 16
+"""Up to so many files are promoted before the response, more of them in the background."""
 
 _COPY_BYTES = 1 << 20
-_TO_READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+_OPEN_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class PromoteMessage(msgspec.Struct):
@@ -55,9 +58,9 @@ class Promotions:
 
     Args:
         folder: The served folder.
-        cluster: The names that the gateway goes by.
-        jobs: Where work in the background is done.
-        root: The folder that holds what may be promoted.
+        cluster: The ids that the gateway presents.
+        jobs: Runs work in the background.
+        root: The folder below which files can be promoted.
     """
 
     def __init__(self, folder: Folder, cluster: Cluster, jobs: Jobs, root: str) -> None:
@@ -67,17 +70,17 @@ class Promotions:
         self._root = root.rstrip("/")
 
     async def promote(self, exchange: Exchange, message: ActionMessage) -> web.StreamResponse:
-        """Promote a file, or those of a folder; many of them as a job, whose id is the answer."""
+        """Promote a file, or the files of a folder; many as a job, whose id is the response."""
         bucket = exchange.target.bucket
         self._folder.require_writable()
         self._folder.require_access(bucket, "PROMOTE")
         self._folder.bucket_path(bucket)
         wanted = _decode(message)
-        source = self._source(message.name, wanted.source or "")
+        source = self._checked_source(message.name, wanted.source or "")
         prefix = check_prefix(wanted.name or "")
         if wanted.target_id and wanted.target_id != self._cluster.target_id:
-            told = f"promote failure: node {wanted.target_id} not present in Smap v1"
-            raise Refusal(400, f"p[{self._cluster.proxy_id}]: {told}", tcode="errNodeNotFound")
+            why = f"promote failure: node {wanted.target_id} not present in Smap v1"
+            raise Refusal(400, f"p[{self._cluster.proxy_id}]: {why}", tcode="errNodeNotFound")
         files = await asyncio.to_thread(
             self._files, source, prefix, recursive=bool(wanted.recursive)
         )
@@ -88,21 +91,22 @@ class Promotions:
             for path, name in files:
                 if job is not None:
                     job.check()
-                size_bytes = self._take(path, bucket, check_name(name), wanted)
+                size_bytes = self._promote_file(path, bucket, check_name(name), wanted)
                 if job is not None:
                     job.count(size_bytes)
 
-        if len(files) <= SYNCHRONOUS_FILES:
+        if len(files) <= MAX_SYNCHRONOUS_FILES:
             await asyncio.to_thread(work)
-            return reply()
-        job = self._jobs.start("promote", work, bucket=bucket, message=f"src:{self._root}/{source}")
-        return reply(job.id.encode(), kind=TEXT)
+            return make_response()
+        spec = JobSpec("promote", bucket, message=f"src:{self._root}/{source}")
+        job = self._jobs.start(spec, work)
+        return make_response(job.id.encode(), content_type=TEXT)
 
-    def _source(self, name: str, source: str) -> str:
-        """Return what is to be promoted, counted from the folder, if that is allowed.
+    def _checked_source(self, name: str, source: str) -> str:
+        """Return the path to promote, relative to the folder.
 
         Raises:
-            Refusal: It is not.
+            Refusal: It may not be promoted.
         """
         if source and name and source != name:
             raise Refusal(400, f'conflicting promote source: "{name}" vs "{source}"')
@@ -120,10 +124,10 @@ class Promotions:
         return text[len(self._root) :].strip("/")
 
     def _files(self, source: str, prefix: str, *, recursive: bool) -> list[tuple[str, str]]:
-        """Return the files to promote, and what each will be called.
+        """Return the files to promote, each with the name of its object.
 
         Raises:
-            Refusal: The source is not there, or leads out of the folder.
+            Refusal: The source does not exist, or leads out of the folder.
         """
         text = f"{self._root}/{source}"
         try:
@@ -137,26 +141,30 @@ class Promotions:
             raise Refusal(
                 404, f"stat {text}: no such file or directory", tcode="PathError"
             ) from None
-        whole = prefix and not prefix.endswith("/")
-        return [(source, prefix if whole else prefix + source.rpartition("/")[2])]
+        is_name = prefix and not prefix.endswith("/")
+        return [(source, prefix if is_name else prefix + source.rpartition("/")[2])]
 
-    def _take(self, path: str, bucket: BucketName, name: str, wanted: PromoteMessage) -> int:
-        """Promote a file, and return its size in bytes; 0 if there is such an object already."""
-        if not wanted.overwrite and self._has(bucket, name):
+    def _promote_file(
+        self, path: str, bucket: BucketName, name: str, wanted: PromoteMessage
+    ) -> int:
+        """Promote a file, and return its size in bytes; 0 if the object exists already."""
+        if not wanted.overwrite and self._exists(bucket, name):
             return 0
         upload = self._folder.begin_upload(None)
         with contextlib.closing(Beneath(self._root)) as beneath:
             try:
                 self._read(beneath, path, upload)
-                there = None if wanted.overwrite else Present()
-                _, status = self._folder.finish_upload(upload, [], bucket, name, instead_of=there)
+                expected = None if wanted.overwrite else Present()
+                _, status = self._folder.finish_upload(
+                    upload, [], bucket, name, instead_of=expected
+                )
             except ChangedRefusal:
-                return 0  # somebody has stored such an object meanwhile
+                return 0  # another request has stored the object meanwhile
             finally:
                 upload.discard()
             if wanted.delete:
-                above, _, last_part = path.rpartition("/")
-                with beneath.folder(above) as place, contextlib.suppress(FileNotFoundError):
+                parent, _, last_part = path.rpartition("/")
+                with beneath.folder(parent) as place, contextlib.suppress(FileNotFoundError):
                     os.unlink(last_part, dir_fd=place.handle)
         return status.st_size
 
@@ -164,11 +172,11 @@ class Promotions:
         """Copy a file to an upload.
 
         Raises:
-            Refusal: It leads out of the folder by now, is no file, or is being written.
+            Refusal: It now leads out of the folder, is not a file, or is being written.
         """
         text = f"{self._root}/{path}"
         try:
-            handle, _ = beneath.open(path, _TO_READ)
+            handle, _ = beneath.open(path, _OPEN_FLAGS)
         except LeadsOutError:
             raise _bad_source(text, f"is a link that leads out of {self._root}") from None
         with io.FileIO(handle, "rb") as file:
@@ -180,7 +188,7 @@ class Promotions:
             if not FileState.of(os.fstat(handle)).has_bytes_of(FileState.of(before)):
                 raise Refusal(409, f"{text} is being written by another program, try again")
 
-    def _has(self, bucket: BucketName, name: str) -> bool:
+    def _exists(self, bucket: BucketName, name: str) -> bool:
         try:
             self._folder.open_object(bucket, name).file.close()
         except Refusal:
@@ -190,17 +198,17 @@ class Promotions:
 
 def _decode(message: ActionMessage) -> PromoteMessage:
     try:
-        found = msgspec.json.decode(message.value, type=PromoteMessage | None)
+        decoded = msgspec.json.decode(message.value, type=PromoteMessage | None)
     except msgspec.MsgspecError as error:
         raise Refusal(400, f"failed to unmarshal promote, err: {error}") from None
-    return found or PromoteMessage()
+    return decoded or PromoteMessage()
 
 
 def _files_below(beneath: Beneath, source: str, *, recursive: bool) -> Iterator[str]:
-    """Yield the files in a folder, counted from it; links are passed over."""
-    waiting = [""]
-    while waiting:
-        base = waiting.pop()
+    """Yield the files below a folder, relative to it; links are skipped."""
+    folders = [""]
+    while folders:
+        base = folders.pop()
         with (
             beneath.folder(f"{source}/{base}".strip("/"), FOLDER_TO_READ) as place,
             os.scandir(place.handle) as entries,
@@ -209,9 +217,9 @@ def _files_below(beneath: Beneath, source: str, *, recursive: bool) -> Iterator[
                 if entry.is_file(follow_symlinks=False):
                     yield f"{base}{entry.name}"
                 elif recursive and entry.is_dir(follow_symlinks=False):
-                    waiting.append(f"{base}{entry.name}/")
+                    folders.append(f"{base}{entry.name}/")
 
 
 def _bad_source(source: str, why: str) -> Refusal:
-    told = f' "{source}"' if source else ""
-    return Refusal(400, f"invalid promote source{told}: {why}", tcode="errInvalidPromoteSource")
+    quoted = f' "{source}"' if source else ""
+    return Refusal(400, f"invalid promote source{quoted}: {why}", tcode="errInvalidPromoteSource")

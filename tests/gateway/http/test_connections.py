@@ -1,4 +1,4 @@
-"""How many connections there may be, and when those end that nobody uses."""
+"""How many connections there may be, and when the server closes idle ones."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ import pytest
 import requests
 from aiohttp import web
 
-from aisio.gateway.http.connections import MOST_CONNECTIONS, BoundedServer
-from aisio.gateway.http.exchange import send_file
+from aisio.gateway.http.connections import MAX_CONNECTIONS, BoundedServer
+from aisio.gateway.http.responses import send_file
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 Client = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class Clock:
-    """Shows the time that a test sets."""
+    """A clock that a test sets."""
 
     def __init__(self) -> None:
         self.now_s = 1000.0
@@ -36,14 +36,14 @@ class Clock:
 
 
 async def hello(request: web.BaseRequest) -> web.StreamResponse:
-    """Send a reply as the gateway does, whole."""
+    """Send a whole response before returning, as the gateway does."""
     response = web.Response(text="hello")
     await response.prepare(request)
     await response.write_eof()
     return response
 
 
-class Running:
+class ServerUnderTest:
     """A server, and the test's connections to it.
 
     Args:
@@ -63,7 +63,7 @@ class Running:
         return client
 
     async def connect_and_wait(self) -> Client:
-        """Open a connection; return it when the server knows of it."""
+        """Open a connection; return it when the server has registered it."""
         before = set(self.server.connections)
         client = await self.connect()
         while set(self.server.connections) <= before:
@@ -82,28 +82,30 @@ class Running:
 async def running(
     clock: Clock,
     *,
-    most: int = 3,
+    limit: int = 3,
     tls: ssl.SSLContext | None = None,
     app: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]] = hello,
     stall_s: float = 600,
-) -> AsyncIterator[Running]:
-    """Run a server of few connections."""
-    server = BoundedServer(app, most=most, idle_s=75, stall_s=stall_s, clock=clock, access_log=None)
+) -> AsyncIterator[ServerUnderTest]:
+    """Run a server with few connections."""
+    server = BoundedServer(
+        app, limit=limit, idle_s=75, stall_s=stall_s, clock=clock, access_log=None
+    )
     with socket.create_server(("127.0.0.1", 0)) as listening:
         listening.setblocking(False)
         task = asyncio.create_task(server.accept(listening, tls))
-        found = Running(server, listening.getsockname()[1])
+        under_test = ServerUnderTest(server, listening.getsockname()[1])
         try:
-            yield found
+            yield under_test
         finally:
             task.cancel()
             await asyncio.wait([task])
-            await found.close()
+            await under_test.close()
             await server.shutdown(1)
 
 
-async def answered(client: Client) -> bool:
-    """Tell whether a request is answered; False if the connection has ended."""
+async def is_served(client: Client) -> bool:
+    """Send a request; return whether a response comes before the connection ends."""
     reader, writer = client
     writer.write(REQUEST)
     try:
@@ -121,14 +123,14 @@ async def is_ended(client: Client) -> bool:
 
 
 async def send_pieces(request: web.BaseRequest, response: web.StreamResponse) -> None:
-    """Send a reply without end."""
+    """Send an endless response."""
     await response.prepare(request)
     while True:
         await response.write(bytes(1 << 20))
 
 
 async def send_large_file(request: web.BaseRequest, response: web.StreamResponse) -> None:
-    """Send more than a connection holds, by sendfile."""
+    """Send more than the connection's buffers hold, by sendfile."""
     with tempfile.TemporaryFile(buffering=0) as file:
         file.truncate(1 << 30)
         await send_file(request, file, 0, 1 << 30, response)
@@ -136,10 +138,10 @@ async def send_large_file(request: web.BaseRequest, response: web.StreamResponse
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="the system has no such limit")
 @pytest.mark.parametrize("send", [send_pieces, send_large_file])
-def test_a_connection_ends_whose_client_takes_nothing_of_its_reply(
+def test_a_connection_whose_client_reads_nothing_of_its_response_is_closed(
     send: Callable[[web.BaseRequest, web.StreamResponse], Awaitable[None]],
 ) -> None:
-    """It is no idle one: who held all connections so would shut out everybody, for ever."""
+    """It is not idle: a client that held all connections like this would lock out all others."""
 
     async def main() -> BaseException | None:
         ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -162,27 +164,27 @@ def test_a_connection_ends_whose_client_takes_nothing_of_its_reply(
     assert isinstance(asyncio.run(main()), ConnectionError)
 
 
-def test_a_connection_ends_that_brings_no_request() -> None:
-    """Neither who sends nothing, nor half a head, nor no second request is waited for."""
+def test_a_connection_without_a_request_is_closed() -> None:
+    """After no byte, after half a head, and after a first request."""
 
     async def main() -> None:
         clock = Clock()
-        async with running(clock) as found:
-            silent, slow, used = [await found.connect_and_wait() for _ in range(3)]
+        async with running(clock) as under_test:
+            silent, slow, used = [await under_test.connect_and_wait() for _ in range(3)]
             slow[1].write(REQUEST[:-2])
-            assert await answered(used)
+            assert await is_served(used)
             clock.now_s += 74
-            found.server.end_idle()
-            assert await answered(used)
+            under_test.server.close_idle()
+            assert await is_served(used)
             clock.now_s += 1
-            found.server.end_idle()
+            under_test.server.close_idle()
             assert await is_ended(silent)
             assert await is_ended(slow)
-            assert await answered(used)
+            assert await is_served(used)
             clock.now_s += 75
-            found.server.end_idle()
+            under_test.server.close_idle()
             assert await is_ended(used)
-            assert found.server.open_connections == 0
+            assert under_test.server.open_connections == 0
 
     asyncio.run(main())
 
@@ -190,20 +192,20 @@ def test_a_connection_ends_that_brings_no_request() -> None:
 def test_a_new_connection_takes_the_place_of_the_one_idle_longest(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Whoever holds many keeps nobody out; that is told once a minute."""
+    """A client that holds many locks nobody out; the log says so once a minute."""
 
     async def main() -> None:
         clock = Clock()
-        async with running(clock) as found:
-            first, second, third = [await found.connect_and_wait() for _ in range(3)]
-            assert await answered(first)
-            fourth = await found.connect_and_wait()
+        async with running(clock) as under_test:
+            first, second, third = [await under_test.connect_and_wait() for _ in range(3)]
+            assert await is_served(first)
+            fourth = await under_test.connect_and_wait()
             assert await is_ended(second)
-            fifth = await found.connect_and_wait()
+            fifth = await under_test.connect_and_wait()
             assert await is_ended(third)
             for client in (first, fourth, fifth):
-                assert await answered(client)
-            assert found.server.open_connections == 3
+                assert await is_served(client)
+            assert under_test.server.open_connections == 3
 
     asyncio.run(main())
     (line,) = caplog.messages
@@ -212,9 +214,9 @@ def test_a_new_connection_takes_the_place_of_the_one_idle_longest(
 
 
 def test_where_all_are_busy_a_new_connection_gets_503(caplog: pytest.LogCaptureFixture) -> None:
-    """It is not left waiting, requests under way are not cut, and the log says so.
+    """It does not wait, requests in flight go on, and the log says so.
 
-    That others had to make way before, and was told, does not hide it.
+    An earlier warning about closed idle connections does not suppress this one.
     """
 
     async def main() -> None:
@@ -225,15 +227,15 @@ def test_where_all_are_busy_a_new_connection_gets_503(caplog: pytest.LogCaptureF
             await leave.wait()
             return await hello(request)
 
-        async with running(clock, app=slow) as found:
-            gone, *busy = [await found.connect_and_wait() for _ in range(4)]
+        async with running(clock, app=slow) as under_test:
+            gone, *busy = [await under_test.connect_and_wait() for _ in range(4)]
             assert await is_ended(gone)
             for _, writer in busy:
                 writer.write(REQUEST)
                 await arrived.acquire()
             clock.now_s += 1000
-            found.server.end_idle()
-            refused, _ = await found.connect()
+            under_test.server.close_idle()
+            refused, _ = await under_test.connect()
             assert (await refused.read()).startswith(b"HTTP/1.1 503 Service Unavailable\r\n")
             leave.set()
             for reader, _ in busy:
@@ -243,19 +245,19 @@ def test_where_all_are_busy_a_new_connection_gets_503(caplog: pytest.LogCaptureF
     assert "all 3 connections" in caplog.text
 
 
-def test_who_never_shakes_hands_counts(tls_context: ssl.SSLContext) -> None:
-    """A connection that is to be encrypted has its descriptor before it says anything."""
+def test_a_connection_in_its_tls_handshake_counts(tls_context: ssl.SSLContext) -> None:
+    """It has a descriptor before the client sends anything."""
 
     async def main() -> None:
-        async with running(Clock(), most=1, tls=tls_context) as found:
-            silent = await found.connect()
-            while not found.server.open_connections:
+        async with running(Clock(), limit=1, tls=tls_context) as under_test:
+            silent = await under_test.connect()
+            while not under_test.server.open_connections:
                 await asyncio.sleep(0)
-            refused = await found.connect()
+            refused = await under_test.connect()
             assert await is_ended(refused)
             silent[1].write(b"no TLS at all\r\n\r\n")
             await silent[0].read()
-            while found.server.open_connections:
+            while under_test.server.open_connections:
                 await asyncio.sleep(0)
 
     asyncio.run(main())
@@ -263,27 +265,27 @@ def test_who_never_shakes_hands_counts(tls_context: ssl.SSLContext) -> None:
 
 @pytest.fixture
 def tls_context() -> ssl.SSLContext:
-    """Return a context without a certificate: no hand will be shaken."""
+    """Return a context without a certificate, so that no handshake succeeds."""
     return ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 
 
-@pytest.mark.parametrize(("limit", "most"), [(64, 16), (1024, 496), (9000, MOST_CONNECTIONS)])
-def test_the_limit_of_open_files_leaves_some_in_reserve(limit: int, most: int) -> None:
-    """A connection and its file cost two; what is allowed beyond the soft limit is taken."""
-    if resource.getrlimit(resource.RLIMIT_NOFILE)[1] < limit:
+@pytest.mark.parametrize(("files", "connections"), [(64, 16), (1024, 496), (9000, MAX_CONNECTIONS)])
+def test_the_limit_of_open_files_leaves_some_in_reserve(files: int, connections: int) -> None:
+    """A connection needs two; the soft limit is raised as far as the hard limit allows."""
+    if resource.getrlimit(resource.RLIMIT_NOFILE)[1] < files:
         pytest.skip("the hard limit of this machine is lower")
     text = (
-        "import resource, sys; from aisio.gateway.http.connections import most_connections;"
+        "import resource, sys; from aisio.gateway.http.connections import max_connections;"
         "resource.setrlimit(resource.RLIMIT_NOFILE, (32, int(sys.argv[1])));"
-        "print(most_connections())"
+        "print(max_connections())"
     )
-    command = [sys.executable, "-c", text, str(limit)]
+    command = [sys.executable, "-c", text, str(files)]
     root = Path(__file__).parents[3]
-    found = subprocess.run(command, cwd=root, stdout=subprocess.PIPE, check=True, text=True)
-    assert int(found.stdout) == most
+    result = subprocess.run(command, cwd=root, stdout=subprocess.PIPE, check=True, text=True)
+    assert int(result.stdout) == connections
 
 
-def test_more_connections_than_there_may_be_stop_nobody(tmp_path: Path) -> None:
+def test_more_connections_than_the_limit_lock_nobody_out(tmp_path: Path) -> None:
     """Where a process may open 64 files, 100 silent connections leave room for a request."""
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "o").write_bytes(b"data")
@@ -301,8 +303,8 @@ def test_more_connections_than_there_may_be_stop_nobody(tmp_path: Path) -> None:
         held = [socket.create_connection(address) for _ in range(100)]
         assert requests.get(f"{endpoint}/v1/objects/b/o", timeout=20).content == b"data"
         process.terminate()
-        told = process.communicate()[1]
+        log = process.communicate()[1]
     for connection in held:
         connection.close()
-    assert told.startswith("16 connections are open")
-    assert told.count("\n") == 1
+    assert log.startswith("16 connections are open")
+    assert log.count("\n") == 1

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from aisio.gateway.jobs.groups import namer
+from aisio.gateway.jobs.groups import renaming
 from tests.gateway.archive_data import make_tar, read_archive
 from tests.gateway.conftest import Served
 
@@ -178,4 +178,4 @@ def test_an_archive_needs_a_bucket_and_a_name(
 )
 def test_how_copies_are_called(name: str, new_name: str) -> None:
     """The last extension is replaced, if it is one of those to replace."""
-    assert namer("p/", {".tar": "TAR"})(name) == new_name
+    assert renaming("p/", {".tar": "TAR"})(name) == new_name
