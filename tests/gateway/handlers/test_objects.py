@@ -3,7 +3,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 import os
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -392,17 +391,3 @@ def test_empty_parameters_ask_for_nothing(bucket: Served) -> None:
     """The official client sends archpath= and archregx= with plain reads."""
     bucket.put("o", b"data")
     assert bucket.get("o", "?archpath=&archregx=&provider=ais&unknown=1").content == b"data"
-
-
-def test_readers_and_writers_do_not_wait_for_a_checksum(bucket: Served) -> None:
-    """While a large found file is read through, others are answered."""
-    with (bucket.folder / "large").open("wb") as file:
-        file.truncate(512 << 20)
-    first = threading.Thread(target=requests.head, args=(bucket.url("large"),))
-    first.start()
-    answered = 0
-    while first.is_alive():
-        assert requests.put(bucket.url("small"), data=b"x").status_code == 200
-        answered += 1
-    first.join()
-    assert answered > 5
