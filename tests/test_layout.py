@@ -15,7 +15,6 @@ WITHOUT = frozenset(
         "gateway/options",
         "gateway/protocol/custom_metadata",
         "gateway/protocol/refusals",
-        "gateway/server",
         "gateway/storage/pieces",
         "gateway/storage/uploads",
         "lazy_exports",
