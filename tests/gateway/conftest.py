@@ -22,7 +22,7 @@ _numbers = itertools.count(1)
 
 @dataclass
 class Served:
-    """A bucket, where it is on disk, and how to talk about it."""
+    """A bucket: its name, its folder, and requests about it."""
 
     endpoint: str
     name: str
@@ -46,13 +46,13 @@ class Served:
         return self.http.request(method, url, json=body)
 
     def job(self, method: str, name: str, value: Any = None, query: str = "") -> dict[str, Any]:
-        """Start a job, and return what is told of it once it has ended."""
-        reply = self.action(method, name, value, query)
-        assert reply.status_code == 200, reply.text
-        return self.wait(reply.text)
+        """Start a job, and return its snapshot when it has ended."""
+        response = self.action(method, name, value, query)
+        assert response.status_code == 200, response.text
+        return self.wait(response.text)
 
     def wait(self, job_id: str) -> dict[str, Any]:
-        """Return what is told of a job once it has ended."""
+        """Return a job's snapshot when it has ended."""
         while True:
             (snap,) = next(iter(self.jobs("qryxstats", ID=job_id).json().values()))
             if snap["is_idle"]:
@@ -69,9 +69,9 @@ class Served:
         return self.http.get(url, json=body, headers={"Accept": accept})
 
     def names(self, **message: Any) -> builtins.list[str]:
-        reply = self.list(**message)
-        assert reply.status_code == 200, reply.text
-        return [entry["name"] for entry in reply.json()["entries"] or []]
+        response = self.list(**message)
+        assert response.status_code == 200, response.text
+        return [entry["name"] for entry in response.json()["entries"] or []]
 
 
 @pytest.fixture(scope="session")
@@ -82,7 +82,7 @@ def served_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def gateway(served_folder: Path) -> Iterator[Gateway]:
-    """Run the shared gateway; at the end nothing may have gone wrong inside it."""
+    """Run the shared gateway; at the end its log must not hold a traceback."""
     with Gateway(served_folder) as gateway:
         yield gateway
         assert "Traceback" not in gateway.read_log()
@@ -90,7 +90,7 @@ def gateway(served_folder: Path) -> Iterator[Gateway]:
 
 @pytest.fixture(scope="session")
 def http() -> Iterator[requests.Session]:
-    """Return a session that ignores proxies of the environment."""
+    """Return a session that ignores the environment's proxies."""
     with requests.Session() as session:
         session.trust_env = False
         yield session
@@ -106,7 +106,7 @@ def bucket(gateway: Gateway, served_folder: Path, http: requests.Session) -> Ser
 
 @pytest.fixture(scope="session")
 def client(gateway: Gateway) -> Any:
-    """Return the official client, without its retries: a 404 would take it a minute."""
+    """Return the official client without retries: it would retry a 404 for a minute."""
     aistore = pytest.importorskip("aistore.sdk")
     tenacity = pytest.importorskip("tenacity")
     config = pytest.importorskip("aistore.sdk.retry_config")

@@ -18,7 +18,7 @@ TOKEN = "s3cret-~"
 
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    """Run a gateway that wants a token and tells of every request."""
+    """Run a gateway that demands a token and logs every request."""
     folder = tmp_path_factory.mktemp("guarded")
     (folder / "b").mkdir()
     (folder / "b" / "o").write_bytes(b"data")
@@ -28,7 +28,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
 
 @pytest.fixture(scope="module")
 def read_only(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Gateway, Path]]:
-    """Run a gateway that may not change its folder."""
+    """Run a read-only gateway."""
     folder = tmp_path_factory.mktemp("read-only")
     (folder / "b").mkdir()
     (folder / "b" / "o").write_bytes(b"data")
@@ -42,17 +42,15 @@ def bearer(token: str) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("token", ["", " ", "grün", "xy z", "a\nb", "a\x1bb", "\ufeffabc"])
-def test_a_token_that_nobody_can_send_is_refused(tmp_path: Path, token: str) -> None:
-    """Else the gateway would start, and turn everybody away."""
+def test_a_token_that_no_client_can_send_is_refused(tmp_path: Path, token: str) -> None:
+    """Otherwise the gateway would start, and refuse every request."""
     with pytest.raises(ConfigError, match="the gateway's token") as caught:
         Gateway(tmp_path, token=token).start()
     assert not token.strip() or token not in str(caught.value)
 
 
-def test_a_token_counts_without_the_line_end_of_its_file(
-    tmp_path: Path, http: requests.Session
-) -> None:
-    """Clients take that away as well."""
+def test_the_line_end_of_a_tokens_file_is_ignored(tmp_path: Path, http: requests.Session) -> None:
+    """Clients remove it as well."""
     with Gateway(tmp_path, token="abc\n") as gateway:
         url = f"{gateway.endpoint}/v1/buckets"
         assert http.get(url, headers=bearer("abc")).status_code == 200
@@ -60,10 +58,10 @@ def test_a_token_counts_without_the_line_end_of_its_file(
 
 @pytest.mark.parametrize("query", ["", "?readiness=true", "?prr=true"])
 def test_health_needs_no_token(guarded: Gateway, http: requests.Session, query: str) -> None:
-    """Whoever waits for the gateway may not know the token."""
-    reply = http.get(f"{guarded.endpoint}/v1/health{query}")
-    assert (reply.status_code, reply.content) == (200, b"")
-    assert int(reply.headers["Ais-Cluster-Uptime"]) > 0
+    """A program that waits for the gateway may not have the token."""
+    response = http.get(f"{guarded.endpoint}/v1/health{query}")
+    assert (response.status_code, response.content) == (200, b"")
+    assert int(response.headers["Ais-Cluster-Uptime"]) > 0
 
 
 @pytest.mark.parametrize(
@@ -72,22 +70,22 @@ def test_health_needs_no_token(guarded: Gateway, http: requests.Session, query: 
 @pytest.mark.parametrize(
     "headers", [{}, bearer("wrong"), bearer(""), {"Authorization": b"Basic \xff"}]
 )
-def test_everything_else_does(
+def test_every_other_request_needs_it(
     guarded: Gateway, http: requests.Session, path: str, headers: dict[str, bytes]
 ) -> None:
     """401 in AIStore's form, before anything is said about buckets and objects."""
     for method in ("GET", "PUT", "DELETE", "HEAD"):
         url = f"{guarded.endpoint}/v1/{path}"
-        reply = http.request(method, url, headers=headers, allow_redirects=False)
-        assert reply.status_code == 401
-        assert reply.headers["WWW-Authenticate"] == "Bearer"
+        response = http.request(method, url, headers=headers, allow_redirects=False)
+        assert response.status_code == 401
+        assert response.headers["WWW-Authenticate"] == "Bearer"
     assert (guarded.folder / "b" / "o").read_bytes() == b"data"
 
 
-def test_the_right_token_opens_and_survives_the_hand_over(
+def test_the_right_token_is_accepted_before_and_after_the_redirect(
     guarded: Gateway, http: requests.Session
 ) -> None:
-    """A PUT's second address has the same host and port, so clients keep the token for it."""
+    """The redirect goes to the same host and port, so clients send the token again."""
     url = f"{guarded.endpoint}/v1/objects/b/new"
     assert http.put(url, data=b"x", headers=bearer(TOKEN)).status_code == 200
     assert http.get(url, headers=bearer(TOKEN)).content == b"x"
@@ -154,18 +152,18 @@ def test_a_read_only_gateway_refuses_changes(
     path: str,
     action: str | None,
 ) -> None:
-    """403, and not a trace in the folder, not even of checksums."""
+    """403, and nothing is written into the folder, not even checksums."""
     gateway, folder = read_only
     body = {"action": action, "name": "n"} if action else {"value": {"k": "v"}}
-    reply = http.request(method, f"{gateway.endpoint}/v1/{path}", json=body)
-    assert reply.status_code == 403
-    assert "read-only" in reply.json()["message"]
+    response = http.request(method, f"{gateway.endpoint}/v1/{path}", json=body)
+    assert response.status_code == 403
+    assert "read-only" in response.json()["message"]
     assert http.get(f"{gateway.endpoint}/v1/objects/b/o").headers["Ais-Version"] == "1"
     assert sorted(str(found.relative_to(folder)) for found in folder.rglob("*")) == ["b", "b/o"]
 
 
 def test_an_error_body_has_aistores_keys(bucket: Served) -> None:
-    """The official client and people read them."""
+    """The official client and people read it."""
     error = bucket.get("no").json()
     assert list(error) == [
         *("tcode", "message", "method", "url_path", "remote_addr", "caller", "node", "status")
@@ -198,14 +196,14 @@ def test_an_error_body_has_aistores_keys(bucket: Served) -> None:
     ],
 )
 def test_other_addresses_and_methods(bucket: Served, method: str, path: str, status: int) -> None:
-    """400 for what is nothing, 501 for what a cluster has, 405 with Allow for other methods."""
-    reply = bucket.http.request(method, bucket.endpoint + path)
-    assert reply.status_code == status
-    assert ("Allow" in reply.headers) == (status == 405 or method == "OPTIONS")
+    """400 for unknown paths, 501 for those that only a cluster has, 405 for other methods."""
+    response = bucket.http.request(method, bucket.endpoint + path)
+    assert response.status_code == status
+    assert ("Allow" in response.headers) == (status == 405 or method == "OPTIONS")
 
 
-def test_post_on_an_object_tells_cannot_from_nonsense(bucket: Served) -> None:
-    """What AIStore does with clouds only is told apart."""
+def test_a_cloud_action_on_an_object_has_its_own_error(bucket: Served) -> None:
+    """Unlike an unknown action."""
     for action, tcode in (("blob-download", "ErrNotRemoteBck"), ("nonsense", None)):
-        reply = bucket.http.post(bucket.url("o"), json={"action": action})
-        assert (reply.status_code, reply.json().get("tcode")) == (400, tcode)
+        response = bucket.http.post(bucket.url("o"), json={"action": action})
+        assert (response.status_code, response.json().get("tcode")) == (400, tcode)

@@ -1,4 +1,4 @@
-"""Requests that no client means: each gets an answer, and none is the gateway's own failure."""
+"""Requests that no client should send: each gets a response, and none an internal error."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ DIGITS = "9" * 5000
 DEEP = "[" * 100_000
 
 
-def ask(bucket: Served, method: str, path: str, *fields: bytes, body: bytes = b"") -> int:
-    """Send a request as it stands, in bytes; return the status of the reply."""
+def send_request(bucket: Served, method: str, path: str, *fields: bytes, body: bytes = b"") -> int:
+    """Send a request byte by byte as given; return the status of the response."""
     parts = urlsplit(bucket.endpoint)
     with socket.create_connection((parts.hostname or "", parts.port or 0), timeout=20) as wire:
         head = f"{method} /v1/{path.format(bucket.name)} HTTP/1.1".encode(
@@ -26,14 +26,14 @@ def ask(bucket: Served, method: str, path: str, *fields: bytes, body: bytes = b"
         length = b"Content-Length: %d" % len(body)
         host = () if any(field.startswith(b"Host:") for field in fields) else (b"Host: x",)
         wire.sendall(b"\r\n".join([head, *host, *fields, length, b"Connection: close", b"", body]))
-        reply = b""
+        response = b""
         while piece := wire.recv(65536):
-            reply += piece
-    return int(reply.split(b" ", 2)[1])
+            response += piece
+    return int(response.split(b" ", 2)[1])
 
 
 def message(action: str, value: Any = None) -> bytes:
-    """Return the body of a control call; text is taken for JSON."""
+    """Return the body of a control call; text is JSON already."""
     text = value if isinstance(value, str) else json.dumps(value)
     return f'{{"action": "{action}", "value": {text}}}'.encode()
 
@@ -85,13 +85,13 @@ def message(action: str, value: Any = None) -> bytes:
         ("GET", "buckets/..%2f..", b""),
     ],
 )
-def test_a_request_that_cannot_be_meant_is_refused(
+def test_a_malformed_request_is_refused(
     bucket: Served, method: str, path: str, body: bytes
 ) -> None:
-    """With a status that blames the client; the fixture sees that nothing is logged."""
+    """With a client error; the fixture checks that no traceback is logged."""
     bucket.put("o", b"data")
     bucket.put("s.tar", make_tar())
-    assert 400 <= ask(bucket, method, path, body=body) < 500
+    assert 400 <= send_request(bucket, method, path, body=body) < 500
     assert bucket.names() == ["o", "s.tar"]
 
 
@@ -111,8 +111,8 @@ def test_a_request_that_cannot_be_meant_is_refused(
     ],
 )
 @pytest.mark.parametrize("path", ["objects/{}/o", "objects/{}/o?x=%FF&y", "daemon?what=smap"])
-def test_odd_headers_are_answered(bucket: Served, field: bytes, path: str) -> None:
+def test_odd_headers_get_a_response(bucket: Served, field: bytes, path: str) -> None:
     """For reads and for the redirect of a write, whose address repeats Host and query."""
     bucket.put("o", b"data")
     for method in ("GET", "HEAD", "PUT"):
-        assert ask(bucket, method, path, field) < 500
+        assert send_request(bucket, method, path, field) < 500

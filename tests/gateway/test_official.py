@@ -89,13 +89,13 @@ def test_listings(sdk: Bucket) -> None:
     assert [entry.name for entry in level] == ["d/", "e"]
 
 
-def test_what_is_refused_is_an_error_it_understands(sdk: Bucket, tmp_path: Path) -> None:
+def test_a_refusal_is_an_error_that_it_understands(sdk: Bucket, tmp_path: Path) -> None:
     """It arrives as its general error, with AIStore's text."""
     with pytest.raises(AISError, match="must be under /var/lib/ais/promote"):
         sdk.object("o").promote(str(tmp_path))
 
 
 def test_direct_reads(client: Client, sdk: Bucket) -> None:
-    """It computes the target from our map, and finds the object there."""
+    """It computes the target from the gateway's map, and finds the object there."""
     sdk.object("o").get_writer().put_content(b"data")
     assert sdk.object("o").get_reader(direct=True).read_all() == b"data"

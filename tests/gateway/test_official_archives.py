@@ -36,7 +36,7 @@ def test_matching_members(sdk: Bucket, mode: ArchiveMode) -> None:
     assert [name for name, _ in read_archive(data)] == names
 
 
-def test_what_it_cannot_have(sdk: Bucket) -> None:
+def test_members_that_cannot_be_read(sdk: Bucket) -> None:
     """A missing member, and a range of one."""
     sdk.object("s.tar").get_writer().put_content(make_tar())
     item = sdk.object("s.tar")
@@ -66,7 +66,7 @@ def test_what_is_in_an_archive(sdk: Bucket, page_size: int) -> None:
 
 @pytest.mark.parametrize("mime", ["tar", "tgz", "zip"])
 def test_an_archive_of_a_group(sdk: Bucket, mime: str) -> None:
-    """Made, waited for, appended to, read."""
+    """It is made, waited for, appended to, and read."""
     for name in ("a", "b", "c"):
         sdk.object(name).get_writer().put_content(name.encode())
     group = sdk.objects(obj_names=["a", "b"])
@@ -79,7 +79,7 @@ def test_an_archive_of_a_group(sdk: Bucket, mime: str) -> None:
 
 
 def test_a_shard_that_it_writes(sdk: Bucket) -> None:
-    """A tar uploaded through its file interface is one that the gateway can look into."""
+    """The gateway can read members of a tar that was uploaded through its file interface."""
     with (
         sdk.object("s.tar").get_writer().as_file() as file,
         tarfile.open(fileobj=file, mode="w|") as tar,

@@ -27,31 +27,31 @@ def test_objects(client: Client, filled: Bucket, streams: bool, form: str) -> No
     """In order, with their names."""
     names = ["e", "d/b", "a", "a"]
     batch = client.batch(names, bucket=filled, streaming_get=streams, output_format=form)
-    found = [(told.obj_name, data) for told, data in batch.get()]
-    assert found == [(name, OBJECTS[name]) for name in names]
+    members = [(item.obj_name, data) for item, data in batch.get()]
+    assert members == [(name, OBJECTS[name]) for name in names]
 
 
 @pytest.mark.parametrize("streams", [True, False])
 def test_members_and_ranges(client: Client, filled: Bucket, streams: bool) -> None:
-    """Added one by one, with something of the client's own."""
+    """Added one by one, with opaque data of the client."""
     batch = client.batch(bucket=filled, streaming_get=streams)
     batch.add(filled.object("s.tar"), archpath="m", opaque=b"mine")
     batch.add(filled.object("a"), start=1, length=2)
-    found = list(batch.get())
-    assert [data for _, data in found] == [b"member", b"ir"]
-    assert found[0][0].archpath == "m"
+    members = list(batch.get())
+    assert [data for _, data in members] == [b"member", b"ir"]
+    assert members[0][0].archpath == "m"
     if not streams:
-        assert found[0][0].opaque == b"mine"
+        assert members[0][0].opaque == b"mine"
 
 
 @pytest.mark.parametrize("streams", [True, False])
 def test_missing_objects(client: Client, filled: Bucket, streams: bool) -> None:
-    """Empty where they may be missing; the multipart form says why."""
+    """They are empty if they may be missing; the multipart form says why."""
     batch = client.batch(["a", "none", "e"], bucket=filled, streaming_get=streams)
-    found = list(batch.get())
-    assert [data for _, data in found] == [b"first", b"", b""]
+    members = list(batch.get())
+    assert [data for _, data in members] == [b"first", b"", b""]
     if not streams:
-        assert "none does not exist" in found[1][0].err_msg
+        assert "none does not exist" in members[1][0].err_msg
         strict = client.batch(["none"], bucket=filled, streaming_get=False, cont_on_err=False)
         with pytest.raises(AISError) as caught:
             list(strict.get())
@@ -63,8 +63,8 @@ def test_entries_carry_their_buckets(client: Client, filled: Bucket) -> None:
     other = client.bucket(f"{filled.name}-other")
     other.create()
     other.object("z").get_writer().put_content(b"z")
-    found = list(client.batch([filled.object("a"), other.object("z")]).get())
-    assert [(told.bucket, data) for told, data in found] == [
+    members = list(client.batch([filled.object("a"), other.object("z")]).get())
+    assert [(item.bucket, data) for item, data in members] == [
         (filled.name, b"first"),
         (other.name, b"z"),
     ]

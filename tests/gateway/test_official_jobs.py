@@ -28,7 +28,7 @@ def names(bucket: Bucket) -> list[str]:
 
 
 def test_a_bucket_is_copied(client: Client, filled: Bucket) -> None:
-    """And the job waited for, by its id alone."""
+    """The client waits for the job by its id alone."""
     target = client.bucket(f"{filled.name}-copy")
     job_id = filled.copy(target, prefix_filter="p-0", prepend="c/", ext={"x": "y"})
     assert client.job(job_id).wait(timeout=60).success
@@ -39,7 +39,7 @@ def test_a_bucket_is_copied(client: Client, filled: Bucket) -> None:
 
 
 def test_a_bucket_is_renamed(client: Client, filled: Bucket) -> None:
-    """Its object follows."""
+    """Its object gets the new bucket."""
     old, new = filled.name, f"{filled.name}-new"
     assert client.job(filled.rename(new)).wait(timeout=60).success
     assert names(client.bucket(new)) == NAMES
@@ -47,7 +47,7 @@ def test_a_bucket_is_renamed(client: Client, filled: Bucket) -> None:
 
 
 def test_a_summary_and_info(filled: Bucket) -> None:
-    """What is in a bucket, in its two ways."""
+    """Both calls for the contents of a bucket."""
     summary = filled.summary()
     assert summary["ObjCount"]["obj_count_present"] == "6"
     assert summary["TotalSize"]["size_all_present_objs"] == "24"
@@ -84,7 +84,7 @@ def test_urls_of_a_group(filled: Bucket, http: requests.Session) -> None:
         assert http.get(url).content == name.encode()
 
 
-def test_what_only_clouds_know(filled: Bucket) -> None:
+def test_actions_for_cloud_buckets_only(filled: Bucket) -> None:
     """The gateway refuses it as a cluster does."""
     with pytest.raises(AISError, match="expecting remote bucket"):
         filled.make_request("DELETE", "evict-remote-bck")
@@ -109,7 +109,7 @@ def test_the_details_of_a_job(client: Client, filled: Bucket) -> None:
 
 
 def test_a_failed_job_is_no_success(client: Client, filled: Bucket) -> None:
-    """The reason comes along."""
+    """The error has the reason."""
     result = client.job(filled.objects(obj_names=["none"]).delete()).wait(timeout=60)
     assert not result.success
     assert "none" in result.error

@@ -37,7 +37,7 @@ def secure(certificate: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 @pytest.mark.parametrize("size", [10, 5_000_000])
 def test_objects_travel_encrypted(secure: Gateway, certificate: Path, size: int) -> None:
-    """PUT by hand-over, GET and ranges, without sendfile."""
+    """PUT by redirect, GET and ranges, without sendfile."""
     data, url = os.urandom(size), f"{secure.endpoint}/v1/objects/b/o"
     with requests.Session() as http:
         http.trust_env, http.verify = False, str(certificate / "cert.pem")
@@ -51,7 +51,7 @@ def test_objects_travel_encrypted(secure: Gateway, certificate: Path, size: int)
 def test_the_official_client_puts_over_https(
     secure: Gateway, certificate: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It loses the data silently where an https server does not redirect."""
+    """It silently loses the data if an https server does not redirect."""
     for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
         monkeypatch.delenv(name, raising=False)
     sdk = pytest.importorskip("aistore.sdk")

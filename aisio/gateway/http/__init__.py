@@ -1,1 +1,1 @@
-"""A request and its reply."""
+"""HTTP: connections, requests and responses, and how AIStore writes them."""

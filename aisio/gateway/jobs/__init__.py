@@ -1,1 +1,1 @@
-"""Work that goes on after its request was answered, and calls about it."""
+"""Jobs: work that goes on after the response, and requests about jobs."""

@@ -22,35 +22,35 @@ def send(
 
 
 def append(bucket: Served, handle: str, data: bytes) -> str:
-    """Append; return the handle for the next time."""
-    reply = send(bucket, "append", handle, data)
-    assert reply.status_code == 200, reply.text
-    return reply.headers["Ais-Append-Handle"]
+    """Append; return the handle for the next append."""
+    response = send(bucket, "append", handle, data)
+    assert response.status_code == 200, response.text
+    return response.headers["Ais-Append-Handle"]
 
 
 def test_an_object_grows_and_appears_when_it_is_flushed(bucket: Served) -> None:
-    """With the checksum of all of it."""
+    """With the checksum of all its bytes."""
     pieces = [b"one", os.urandom(1_500_000), b"", b"three"]
     handle = ""
     for piece in pieces:
         handle = append(bucket, handle, piece)
         assert bucket.get("o").status_code == 404
     assert send(bucket, "flush", handle).status_code == 200
-    reply = bucket.get("o")
-    assert reply.content == b"".join(pieces)
-    assert reply.headers["Ais-Checksum-Value"] == xxhash.xxh64_hexdigest(reply.content, 0)
+    response = bucket.get("o")
+    assert response.content == b"".join(pieces)
+    assert response.headers["Ais-Checksum-Value"] == xxhash.xxh64_hexdigest(response.content, 0)
 
 
-def test_it_begins_with_what_is_there(bucket: Served) -> None:
+def test_an_append_begins_with_the_existing_object(bucket: Served) -> None:
     """And counts as a new version."""
     bucket.put("o", b"old ")
     send(bucket, "flush", append(bucket, "", b"new"))
-    reply = bucket.get("o")
-    assert (reply.content, reply.headers["Ais-Version"]) == (b"old new", "2")
+    response = bucket.get("o")
+    assert (response.content, response.headers["Ais-Version"]) == (b"old new", "2")
 
 
-def test_two_at_a_time_know_nothing_of_each_other(bucket: Served) -> None:
-    """Each handle has its own bytes; the last flush stays."""
+def test_two_appends_at_a_time_are_independent(bucket: Served) -> None:
+    """Each handle has its own bytes; the last flush wins."""
     first, second = append(bucket, "", b"1"), append(bucket, "", b"2")
     append(bucket, first, b"1")
     send(bucket, "flush", first)
@@ -59,8 +59,8 @@ def test_two_at_a_time_know_nothing_of_each_other(bucket: Served) -> None:
     assert bucket.get("o").content == b"2"
 
 
-def test_a_flush_may_be_repeated_and_takes_no_bytes(bucket: Served) -> None:
-    """As a cluster has it: its reply may have been lost on the way."""
+def test_a_flush_may_be_repeated_and_ignores_its_body(bucket: Served) -> None:
+    """As on a cluster: its response may have been lost."""
     handle = append(bucket, "", b"data")
     assert send(bucket, "flush", handle, b"ignored").status_code == 200
     assert send(bucket, "flush", handle).status_code == 200
@@ -69,8 +69,8 @@ def test_a_flush_may_be_repeated_and_takes_no_bytes(bucket: Served) -> None:
 
 
 @pytest.mark.parametrize(("kind", "handle"), [("append", "none"), ("flush", ""), ("flush", "none")])
-def test_a_handle_must_be_one(bucket: Served, kind: str, handle: str) -> None:
-    """400 for others, and for those of another object."""
+def test_an_unknown_handle_is_refused(bucket: Served, kind: str, handle: str) -> None:
+    """So is the handle of another object."""
     assert send(bucket, kind, handle).status_code == 400
     other = append(bucket, "", b"x")
     assert send(bucket, "append", other, name="other").status_code == 400
@@ -82,7 +82,7 @@ def test_another_operation_is_refused(bucket: Served) -> None:
 
 
 def cut_append(bucket: Served, handle: str, data: bytes) -> None:
-    """Say that an append is one byte longer than it is, send it, and go once it has been read."""
+    """Announce one byte more than is sent; close the connection when the gateway has read all."""
     address = urlsplit(
         bucket.url("o", f"?append_type=append&append_handle={quote(handle, safe='')}")
     )
@@ -94,19 +94,19 @@ def cut_append(bucket: Served, handle: str, data: bytes) -> None:
 
 
 @pytest.mark.parametrize("size", [10, 3_500_000])
-def test_of_an_append_that_is_cut_nothing_stays(bucket: Served, size: int) -> None:
-    """A client that got no answer sends it again; the checksum is that of what is there."""
+def test_an_incomplete_append_leaves_no_bytes(bucket: Served, size: int) -> None:
+    """A client without a response sends it again; the checksum is that of the stored bytes."""
     handle, data = append(bucket, "", b"begin "), os.urandom(size)
     cut_append(bucket, handle, data)
     append(bucket, handle, data)
     assert send(bucket, "flush", handle).status_code == 200
-    reply = bucket.get("o")
-    assert reply.content == b"begin " + data
-    assert reply.headers["Ais-Checksum-Value"] == xxhash.xxh64_hexdigest(reply.content, 0)
+    response = bucket.get("o")
+    assert response.content == b"begin " + data
+    assert response.headers["Ais-Checksum-Value"] == xxhash.xxh64_hexdigest(response.content, 0)
 
 
 def test_flushes_at_the_same_time_make_one_object(bucket: Served) -> None:
-    """The second finds it done, and leaves what is there."""
+    """The others find it stored, and change nothing."""
     handle, statuses = append(bucket, "", b"data"), list[int]()
 
     def flush() -> None:
@@ -122,12 +122,12 @@ def test_flushes_at_the_same_time_make_one_object(bucket: Served) -> None:
 
 
 def send_url(bucket: Served, handle: str) -> str:
-    """Return where to flush a handle."""
+    """Return the URL that flushes a handle."""
     return bucket.url("o", f"?append_type=flush&append_handle={quote(handle, safe='')}")
 
 
 def test_a_flush_that_fails_can_be_tried_again(bucket: Served) -> None:
-    """What was appended stays until it has its name."""
+    """The appended bytes are kept until they are stored."""
     handle = append(bucket, "", b"data")
     (bucket.folder / "o").mkdir()
     (bucket.folder / "o" / "in-the-way").touch()
@@ -138,10 +138,10 @@ def test_a_flush_that_fails_can_be_tried_again(bucket: Served) -> None:
     assert bucket.get("o").content == b"data"
 
 
-def test_what_an_append_replaces_is_told(bucket: Served, gateway: Gateway) -> None:
-    """The last one stays, as on a cluster; the log says that it was not there at the beginning."""
+def test_what_an_append_replaces_is_logged(bucket: Served, gateway: Gateway) -> None:
+    """The last one wins, as on a cluster; the log names the object that was stored meanwhile."""
     handle = append(bucket, "", b"1")
     bucket.put("o", b"meanwhile")
     send(bucket, "flush", handle)
-    told = f"ais://{bucket.name}/o: an append replaced what others stored since it began"
-    assert told in gateway.read_log()
+    warning = f"ais://{bucket.name}/o: an append replaced what others stored since it began"
+    assert warning in gateway.read_log()

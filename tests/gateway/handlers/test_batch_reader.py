@@ -55,8 +55,8 @@ def read(reader: BatchReader, wanted: list[BatchItem], job: Job) -> list[tuple[s
 def test_members_come_in_order_and_are_counted(folder: Folder, job: Job) -> None:
     """Objects, ranges of them, and members of archives."""
     wanted = items("o", BatchIn("o", start=2, length=3), BatchIn("s.tar", path="m"))
-    found = read(reader(folder), wanted, job)
-    assert found == [("o", b"0123456789"), ("o", b"234"), ("s.tar/m", b"member")]
+    members = read(reader(folder), wanted, job)
+    assert members == [("o", b"0123456789"), ("o", b"234"), ("s.tar/m", b"member")]
     assert (job.stats.objects, job.stats.size_bytes) == (3, 19)
 
 

@@ -11,7 +11,7 @@ from tests.gateway.conftest import Served
 
 
 def test_a_bucket_is_created_once_listed_and_destroyed(bucket: Served) -> None:
-    """create-bck makes a folder, destroy-bck removes it with all that is in it."""
+    """create-bck makes a folder, destroy-bck removes it with its contents."""
     made = Served(bucket.endpoint, "made", bucket.folder.parent / "made", bucket.http)
     assert made.action("POST", "create-bck").status_code == 200
     assert made.folder.is_dir()
@@ -25,8 +25,8 @@ def test_a_bucket_is_created_once_listed_and_destroyed(bucket: Served) -> None:
     assert (gone.status_code, gone.json()["message"]) == (404, 'bucket "ais://made" does not exist')
 
 
-def test_a_bucket_made_again_remembers_nothing(bucket: Served) -> None:
-    """Versions begin anew."""
+def test_a_bucket_that_is_created_again_starts_empty(bucket: Served) -> None:
+    """Versions start at 1 again."""
     bucket.put("o", b"x")
     bucket.put("o", b"x")
     bucket.action("DELETE", "destroy-bck")
@@ -44,11 +44,13 @@ def test_folders_are_buckets_unless_hidden_or_unnameable(
     (tmp_path / "root" / "out").symlink_to(tmp_path)
     (tmp_path / "root" / "in").symlink_to("real")
     with Gateway(tmp_path / "root") as gateway:
-        reply = http.get(f"{gateway.endpoint}/v1/buckets", json={"action": "list", "value": None})
-        found = [(b["name"], b["namespace"]["name"], b["provider"]) for b in reply.json()]
+        response = http.get(
+            f"{gateway.endpoint}/v1/buckets", json={"action": "list", "value": None}
+        )
+        rows = [(b["name"], b["namespace"]["name"], b["provider"]) for b in response.json()]
         out = http.get(f"{gateway.endpoint}/v1/buckets/out")
     names = [("a.b", ""), ("b", ""), ("b", "ml"), ("in", ""), ("real", "")]
-    assert found == [(name, namespace, "ais") for name, namespace in names]
+    assert rows == [(name, namespace, "ais") for name, namespace in names]
     assert out.status_code == 404
 
 
@@ -68,7 +70,7 @@ def test_a_local_namespace_holds_buckets_of_its_own(bucket: Served) -> None:
 
 
 def test_head_has_the_bucket_properties(bucket: Served) -> None:
-    """One header of JSON; where the bucket is missing, the error is in a header as well."""
+    """One header of JSON; if the bucket is missing, the error is in a header as well."""
     url = f"{bucket.endpoint}/v1/buckets/"
     props = json.loads(bucket.http.head(url + bucket.name).headers["Ais-Bucket-Props"])
     assert props["provider"] == "ais"
@@ -109,10 +111,10 @@ def test_a_bucket_needs_a_name_that_aistore_accepts(
     ],
 )
 def test_actions_of_aistore_that_it_lacks_are_501(bucket: Served, method: str, action: str) -> None:
-    """A client can tell "cannot" from "nonsense"."""
-    reply = bucket.action(method, action)
-    assert reply.status_code == 501
-    assert action in reply.json()["message"]
+    """So that a client can tell them from unknown actions."""
+    response = bucket.action(method, action)
+    assert response.status_code == 501
+    assert action in response.json()["message"]
 
 
 @pytest.mark.parametrize(
@@ -123,8 +125,8 @@ def test_actions_of_aistore_that_it_lacks_are_501(bucket: Served, method: str, a
         ("POST", "prefetch-listrange"),
     ],
 )
-def test_what_only_buckets_of_clouds_know_is_400(bucket: Served, method: str, action: str) -> None:
-    """As a cluster answers for its own buckets."""
+def test_actions_for_cloud_buckets_only_are_400(bucket: Served, method: str, action: str) -> None:
+    """As on a cluster for its own buckets."""
     error = bucket.action(method, action).json()
     assert (error["status"], error["tcode"]) == (400, "ErrNotRemoteBck")
 
@@ -136,6 +138,6 @@ def test_properties_are_the_default_ones_and_can_be_reset(bucket: Served) -> Non
 
 @pytest.mark.parametrize("body", [b"", b"{bad", b"[]", b'{"action":"nonsense"}'])
 def test_other_bodies_are_400(bucket: Served, body: bytes) -> None:
-    """No action, broken JSON, or an action that nobody knows."""
+    """No action, broken JSON, or an unknown action."""
     url = f"{bucket.endpoint}/v1/buckets/{bucket.name}"
     assert bucket.http.post(url, data=body).status_code == 400

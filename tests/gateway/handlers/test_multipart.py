@@ -19,9 +19,9 @@ def act(
 
 def begin(bucket: Served, name: str = "o") -> str:
     """Begin an upload; return its id."""
-    reply = act(bucket, "POST", name, "mpt-upload")
-    assert reply.headers["Content-Type"] == "text/plain; charset=utf-8"
-    return reply.text
+    response = act(bucket, "POST", name, "mpt-upload")
+    assert response.headers["Content-Type"] == "text/plain; charset=utf-8"
+    return response.text
 
 
 def put_part(
@@ -44,7 +44,7 @@ def abort(bucket: Served, upload_id: str) -> requests.Response:
 
 
 def test_parts_in_any_order_make_the_object(bucket: Served) -> None:
-    """It is not there until it is complete, and then it is an object like any other."""
+    """It does not exist until it is complete; then it is an object like any other."""
     parts = {2: os.urandom(1_500_000), 3: b"end", 1: os.urandom(70_000)}
     upload_id = begin(bucket)
     for number, data in parts.items():
@@ -52,13 +52,13 @@ def test_parts_in_any_order_make_the_object(bucket: Served) -> None:
     assert bucket.get("o").status_code == 404
     assert bucket.names() == []
     assert complete(bucket, upload_id, 3, 1, 2).status_code == 200
-    reply = bucket.get("o")
-    assert reply.content == parts[1] + parts[2] + parts[3]
-    assert reply.headers["Ais-Version"] == "1"
+    response = bucket.get("o")
+    assert response.content == parts[1] + parts[2] + parts[3]
+    assert response.headers["Ais-Version"] == "1"
 
 
-def test_how_it_came_in_parts_is_told(bucket: Served) -> None:
-    """Until it is replaced or renamed; a copy is whole."""
+def test_head_describes_the_parts_of_an_object(bucket: Served) -> None:
+    """Until it is replaced or renamed; a copy has no parts."""
     upload_id = begin(bucket)
     for number in (1, 2, 3):
         put_part(bucket, upload_id, number, bytes(number * 1000))
@@ -73,7 +73,7 @@ def test_how_it_came_in_parts_is_told(bucket: Served) -> None:
 
 
 def chunks(bucket: Served, name: str) -> tuple[str | None, str | None]:
-    """Return what HEAD tells of an object's parts: how many, and the size of the largest."""
+    """Return what HEAD says of an object's parts: how many, and the size of the largest."""
     headers = bucket.http.head(bucket.url(name, "?props=chunked")).headers
     return headers.get("Ais-Chunks-Count"), headers.get("Ais-Chunks-Max-Chunk-Size")
 
@@ -106,20 +106,20 @@ def test_only_all_parts_from_one_on_make_an_object(
 
 
 def test_an_upload_without_parts_makes_nothing(bucket: Served) -> None:
-    """In words that the official client's own tests look for."""
-    reply = complete(bucket, begin(bucket))
-    assert reply.status_code == 400
-    assert "no chunks" in reply.json()["message"]
+    """The official client's own tests look for these words."""
+    response = complete(bucket, begin(bucket))
+    assert response.status_code == 400
+    assert "no chunks" in response.json()["message"]
 
 
 @pytest.mark.parametrize(("number", "data"), [("0", b"x"), ("x", b"x"), ("", b"x"), ("1", b"")])
 def test_a_part_needs_a_number_and_bytes(bucket: Served, number: str, data: bytes) -> None:
-    """400 for others."""
+    """Others are refused."""
     assert put_part(bucket, begin(bucket), number, data).status_code == 400
 
 
 def test_an_upload_belongs_to_one_object(bucket: Served) -> None:
-    """With its id, nothing can be done to another name; nor with an id that is none."""
+    """Its id is refused for another name, and so is an unknown id."""
     upload_id = begin(bucket)
     assert put_part(bucket, upload_id, 1, b"x", name="other").status_code == 404
     put_part(bucket, upload_id, 1, b"x")
@@ -128,8 +128,8 @@ def test_an_upload_belongs_to_one_object(bucket: Served) -> None:
     assert complete(bucket, "none", 1).status_code == 404
 
 
-def test_what_is_over_is_over(bucket: Served) -> None:
-    """A completed or aborted upload takes no more parts."""
+def test_an_ended_upload_accepts_no_more_parts(bucket: Served) -> None:
+    """Whether it was completed or aborted."""
     for end in (lambda upload_id: complete(bucket, upload_id, 1), lambda u: abort(bucket, u)):
         upload_id = begin(bucket)
         put_part(bucket, upload_id, 1, b"x")
@@ -138,8 +138,8 @@ def test_what_is_over_is_over(bucket: Served) -> None:
         assert abort(bucket, upload_id).status_code == 404
 
 
-def test_nothing_is_left_of_it(bucket: Served) -> None:
-    """No file of a part stays behind, however the upload ends."""
+def test_no_file_of_a_part_is_left(bucket: Served) -> None:
+    """However the upload ends."""
     temporary = bucket.folder.parent / ".aisio" / "tmp"
     before = set(temporary.iterdir())
     for end in ("complete", "abort"):
@@ -151,21 +151,21 @@ def test_nothing_is_left_of_it(bucket: Served) -> None:
         assert set(temporary.iterdir()) == before
 
 
-def test_no_bucket_no_upload(bucket: Served) -> None:
+def test_an_upload_into_a_missing_bucket_is_refused(bucket: Served) -> None:
     """404 at once."""
     url = f"{bucket.endpoint}/v1/objects/missing/o"
     assert bucket.http.post(url, json={"action": "mpt-upload"}).status_code == 404
 
 
 def test_a_claimed_checksum_of_a_part_is_checked(bucket: Served) -> None:
-    """As that of an object."""
+    """Like that of an object."""
     url = bucket.url("o", f"?uploadId={begin(bucket)}&partNumber=1")
     claim = {"Ais-Checksum-Type": "md5", "Ais-Checksum-Value": "0" * 32}
     assert bucket.http.put(url, data=b"x", headers=claim).json()["tcode"] == "ErrBadCksum"
 
 
 def test_an_upload_ends_with_the_gateway(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """What a killed gateway had taken in is removed when it starts again."""
+    """The parts that a killed gateway had received are removed when it starts again."""
     folder = tmp_path_factory.mktemp("restarted")
     (folder / "b").mkdir()
     with Gateway(folder) as gateway, requests.Session() as http:

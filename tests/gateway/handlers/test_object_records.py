@@ -68,13 +68,13 @@ def test_the_checksum_of_a_large_file_is_computed_once_for_all(folder: SlowFolde
         await asyncio.sleep(0)
         assert not any(request.done() for request in requests)
         folder.release.set()
-        found = await asyncio.gather(*requests)
-        found.append(await get(records, folder, "large"))
+        results = await asyncio.gather(*requests)
+        results.append(await get(records, folder, "large"))
         records.close()
-        return found
+        return results
 
-    found = asyncio.run(main())
-    assert {record.checksum for record in found} == {xxhash.xxh64_hexdigest(LARGE, 0)}
+    results = asyncio.run(main())
+    assert {record.checksum for record in results} == {xxhash.xxh64_hexdigest(LARGE, 0)}
     assert folder.computed == ["large"]
 
 

@@ -26,15 +26,15 @@ CHECKSUMS = {
 }
 
 
-def test_what_is_put_is_got_and_is_a_file(bucket: Served) -> None:
-    """An object is a file of the same name and bytes, whichever side wrote it."""
+def test_an_object_is_a_file(bucket: Served) -> None:
+    """Of the same name and bytes, whoever wrote it."""
     assert bucket.put("d/o", b"data").status_code == 200
     assert (bucket.folder / "d" / "o").read_bytes() == b"data"
     (bucket.folder / "found").write_bytes(b"file")
-    reply = bucket.get("found")
-    assert (reply.status_code, reply.content) == (200, b"file")
-    assert reply.headers["Content-Type"] == "application/octet-stream"
-    assert reply.headers["Content-Length"] == "4"
+    response = bucket.get("found")
+    assert (response.status_code, response.content) == (200, b"file")
+    assert response.headers["Content-Type"] == "application/octet-stream"
+    assert response.headers["Content-Length"] == "4"
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -51,15 +51,15 @@ def test_every_name_round_trips(bucket: Served, name: str) -> None:
 
 @pytest.mark.parametrize("size", [0, 1, 65536, 65537, 3_000_000])
 def test_sizes_on_both_sides_of_every_buffer(bucket: Served, size: int) -> None:
-    """Small objects go out in one write, large ones by sendfile; nobody can tell."""
+    """Small objects are sent in one write, large ones by sendfile: the client cannot tell."""
     data = os.urandom(size)
     put = bucket.put("o", data)
     assert put.headers["Ais-Checksum-Value"] == xxhash.xxh64_hexdigest(data, 0)
-    reply = bucket.get("o")
-    assert reply.content == data
-    assert reply.headers["Content-Length"] == str(size)
+    response = bucket.get("o")
+    assert response.content == data
+    assert response.headers["Content-Length"] == str(size)
     for name in ("Ais-Checksum-Type", "Ais-Checksum-Value", "Ais-Version"):
-        assert reply.headers[name] == put.headers[name]
+        assert response.headers[name] == put.headers[name]
 
 
 @pytest.mark.parametrize("size", [1000, 1_000_000])
@@ -79,19 +79,19 @@ def test_a_range_is_a_part_with_the_checksum_of_the_whole(
     """206 with Content-Range; the checksum header is the whole object's, as AIStore has it."""
     data = os.urandom(size)
     bucket.put("o", data)
-    reply = bucket.get("o", Range=header)
+    response = bucket.get("o", Range=header)
     start, stop, _ = cut.indices(size)
-    assert (reply.status_code, reply.content) == (206, data[cut])
-    assert reply.headers["Content-Range"] == f"bytes {start}-{stop - 1}/{size}"
-    assert reply.headers["Ais-Checksum-Value"] == xxhash.xxh64_hexdigest(data, 0)
+    assert (response.status_code, response.content) == (206, data[cut])
+    assert response.headers["Content-Range"] == f"bytes {start}-{stop - 1}/{size}"
+    assert response.headers["Ais-Checksum-Value"] == xxhash.xxh64_hexdigest(data, 0)
 
 
 def test_a_range_beyond_the_end_is_416(bucket: Served) -> None:
     """The error is AIStore's, with the size in Content-Range."""
     bucket.put("o", b"data")
-    reply = bucket.get("o", Range="bytes=4-")
-    assert (reply.status_code, reply.headers["Content-Range"]) == (416, "bytes */4")
-    assert reply.json()["tcode"] == "ErrRangeNotSatisfiable"
+    response = bucket.get("o", Range="bytes=4-")
+    assert (response.status_code, response.headers["Content-Range"]) == (416, "bytes */4")
+    assert response.json()["tcode"] == "ErrRangeNotSatisfiable"
 
 
 def test_nothing_but_the_object_itself_is_ever_sent(bucket: Served) -> None:
@@ -103,14 +103,14 @@ def test_nothing_but_the_object_itself_is_ever_sent(bucket: Served) -> None:
         "If-None-Match": "*",
         "If-Modified-Since": "Sat, 01 Jan 2050 00:00:00 GMT",
     }
-    reply = bucket.get("page.html", **headers)
-    assert (reply.status_code, reply.content) == (200, b"<p>")
-    assert reply.headers["Content-Type"] == "application/octet-stream"
-    assert not {"Content-Encoding", "ETag", "Last-Modified"} & set(reply.headers)
+    response = bucket.get("page.html", **headers)
+    assert (response.status_code, response.content) == (200, b"<p>")
+    assert response.headers["Content-Type"] == "application/octet-stream"
+    assert not {"Content-Encoding", "ETag", "Last-Modified"} & set(response.headers)
 
 
 def test_a_compressed_upload_is_stored_as_it_was_sent(bucket: Served) -> None:
-    """Content-Encoding says something about the bytes, it does not change them."""
+    """Content-Encoding describes the bytes and does not change them."""
     data = gzip.compress(b"data")
     bucket.put("o", data, **{"Content-Encoding": "gzip"})
     assert (bucket.folder / "o").read_bytes() == data
@@ -128,13 +128,13 @@ def test_a_claimed_checksum_is_checked(bucket: Served, kind: str) -> None:
 
 
 def test_an_unknown_checksum_type_is_refused_and_none_is_none(bucket: Served) -> None:
-    """A misspelled type must not pass for one that claims nothing."""
+    """A misspelled type must not count as no claim."""
     claim = {"Ais-Checksum-Value": "00"}
     assert bucket.put("o", b"x", **claim, **{"Ais-Checksum-Type": "md4"}).status_code == 400
     assert bucket.put("o", b"x", **claim, **{"Ais-Checksum-Type": "none"}).status_code == 200
 
 
-def test_bytes_that_are_there_already_are_not_stored_again(bucket: Served) -> None:
+def test_bytes_that_are_stored_already_are_not_stored_again(bucket: Served) -> None:
     """A PUT whose checksum equals the stored one changes nothing, not even the version."""
     bucket.put("o", b"data")
     before = (bucket.folder / "o").stat()
@@ -145,7 +145,7 @@ def test_bytes_that_are_there_already_are_not_stored_again(bucket: Served) -> No
 
 
 def test_versions_count_up_and_start_again_after_delete(bucket: Served) -> None:
-    """Version "1", then +1 for each overwrite, equal bytes or not."""
+    """Version "1", then +1 for each overwrite, even with equal bytes."""
     versions = [bucket.put("o", b"x").headers["Ais-Version"] for _ in range(3)]
     assert versions == ["1", "2", "3"]
     bucket.http.delete(bucket.url("o"))
@@ -153,13 +153,13 @@ def test_versions_count_up_and_start_again_after_delete(bucket: Served) -> None:
 
 
 def test_a_file_changed_by_another_program_is_a_new_version(bucket: Served) -> None:
-    """Checksum and version follow the file, not the record of it."""
+    """Checksum and version are those of the file, not of an old record."""
     bucket.put("o", b"old")
     (bucket.folder / "o").write_bytes(b"newer")
-    reply = bucket.get("o")
-    assert reply.content == b"newer"
-    assert reply.headers["Ais-Version"] == "2"
-    assert reply.headers["Ais-Checksum-Value"] == xxhash.xxh64_hexdigest(b"newer", 0)
+    response = bucket.get("o")
+    assert response.content == b"newer"
+    assert response.headers["Ais-Version"] == "2"
+    assert response.headers["Ais-Checksum-Value"] == xxhash.xxh64_hexdigest(b"newer", 0)
 
 
 def test_the_checksum_of_a_large_found_file_is_computed_once_for_all(bucket: Served) -> None:
@@ -167,41 +167,41 @@ def test_the_checksum_of_a_large_found_file_is_computed_once_for_all(bucket: Ser
     data = os.urandom(3_000_000)
     (bucket.folder / "o").write_bytes(data)
     with ThreadPoolExecutor(4) as pool:
-        replies = list(pool.map(lambda _: requests.get(bucket.url("o")), range(8)))
-    assert {r.headers["Ais-Checksum-Value"] for r in replies} == {xxhash.xxh64_hexdigest(data, 0)}
-    assert {r.headers["Ais-Version"] for r in replies} == {"1"}
-    assert all(r.content == data for r in replies)
+        responses = list(pool.map(lambda _: requests.get(bucket.url("o")), range(8)))
+    assert {r.headers["Ais-Checksum-Value"] for r in responses} == {xxhash.xxh64_hexdigest(data, 0)}
+    assert {r.headers["Ais-Version"] for r in responses} == {"1"}
+    assert all(r.content == data for r in responses)
 
 
-def test_a_reader_keeps_the_bytes_it_began_with(bucket: Served) -> None:
-    """An object replaced or deleted during a GET arrives whole and old."""
+def test_a_get_sends_the_bytes_it_began_with(bucket: Served) -> None:
+    """Even if the object is replaced or deleted meanwhile."""
     old = os.urandom(20_000_000)
     bucket.put("o", old)
-    with bucket.http.get(bucket.url("o"), stream=True) as reply:
-        first = reply.raw.read(1)
+    with bucket.http.get(bucket.url("o"), stream=True) as response:
+        first = response.raw.read(1)
         requests.put(bucket.url("o"), data=b"new")
         requests.delete(bucket.url("o"))
-        assert first + reply.raw.read() == old
+        assert first + response.raw.read() == old
 
 
 def test_of_writers_at_once_one_wins_whole(bucket: Served) -> None:
     """Concurrent PUTs of one name never mix, and each counts as a version."""
     bodies = [bytes([number]) * 2_000_000 for number in range(8)]
     with ThreadPoolExecutor(8) as pool:
-        replies = list(pool.map(lambda body: requests.put(bucket.url("o"), data=body), bodies))
-    assert sorted(r.headers["Ais-Version"] for r in replies) == [str(n) for n in range(1, 9)]
+        responses = list(pool.map(lambda body: requests.put(bucket.url("o"), data=body), bodies))
+    assert sorted(r.headers["Ais-Version"] for r in responses) == [str(n) for n in range(1, 9)]
     assert bucket.get("o").content in bodies
 
 
 def test_a_chunked_upload_of_unknown_length_is_stored(bucket: Served) -> None:
     """Content-Length is not needed; the end of the chunks is the end of the object."""
     address = bucket.http.put(bucket.url("o"), allow_redirects=False).headers["Location"]
-    reply = bucket.http.put(address, data=iter([b"a" * 700_000, b"b" * 700_000, b"c"]))
-    assert reply.status_code == 200
+    response = bucket.http.put(address, data=iter([b"a" * 700_000, b"b" * 700_000, b"c"]))
+    assert response.status_code == 200
     assert bucket.get("o").content == b"a" * 700_000 + b"b" * 700_000 + b"c"
 
 
-def test_head_tells_what_get_would_and_where_it_is(bucket: Served) -> None:
+def test_head_has_the_headers_of_get_and_the_location(bucket: Served) -> None:
     """The first form of HEAD: GET's headers and the object's names; no length if that is 0."""
     bucket.put("d/o", b"data")
     bucket.put("empty", b"")
@@ -214,7 +214,7 @@ def test_head_tells_what_get_would_and_where_it_is(bucket: Served) -> None:
     assert "Content-Length" not in bucket.http.head(bucket.url("empty")).headers
 
 
-def test_head_with_props_tells_only_these(bucket: Served) -> None:
+def test_head_with_props_has_only_these(bucket: Served) -> None:
     """The second form of HEAD: length and presence always, the rest on demand."""
     bucket.put("o", b"")
     head = bucket.http.head(bucket.url("o", "?props=version,etag,last-modified,ec,chunked")).headers
@@ -248,12 +248,12 @@ def test_custom_metadata_is_added_replaced_and_dropped_with_the_object(bucket: S
     ],
 )
 def test_custom_metadata_that_a_cluster_refuses_is_refused(bucket: Served, value: Any) -> None:
-    """What there was before stays."""
+    """The former metadata stays."""
     bucket.put("o", b"x")
     assert bucket.http.patch(bucket.url("o"), json={"value": {"a": "\tü"}}).status_code == 200
-    reply = bucket.http.patch(bucket.url("o"), json={"value": value})
-    assert reply.status_code == 400
-    assert "custom metadata" in reply.json()["message"]
+    response = bucket.http.patch(bucket.url("o"), json={"value": value})
+    assert response.status_code == 400
+    assert "custom metadata" in response.json()["message"]
     sent = bucket.get("o").headers["Ais-Custom-Md"]
     assert sent.encode("latin-1").decode() == "a=\tü"
 
@@ -263,30 +263,30 @@ def test_custom_metadata_with_a_control_character_can_be_read(bucket: Served, va
     """The header has a space there, as a cluster's has in place of a line break."""
     bucket.put("o", b"x")
     assert bucket.http.patch(bucket.url("o"), json={"value": {"k": value}}).status_code == 200
-    for reply in (bucket.get("o"), bucket.http.head(bucket.url("o"))):
-        assert reply.status_code == 200
-        assert reply.headers["Ais-Custom-Md"].split(" ")[0].startswith("k=")
+    for response in (bucket.get("o"), bucket.http.head(bucket.url("o"))):
+        assert response.status_code == 200
+        assert response.headers["Ais-Custom-Md"].split(" ")[0].startswith("k=")
 
 
 def test_custom_metadata_grows_to_a_limit(bucket: Served) -> None:
-    """All of it counts, not only what one request adds."""
+    """The sum counts, not what one request adds."""
     bucket.put("o", b"x")
     values = ({"a": "v" * 1500}, {"b": "v" * 1000})
-    found = [bucket.http.patch(bucket.url("o"), json={"value": value}) for value in values]
-    assert [reply.status_code for reply in found] == [200, 400]
-    assert "total size 2502 exceeds max 2048 bytes" in found[1].json()["message"]
+    responses = [bucket.http.patch(bucket.url("o"), json={"value": value}) for value in values]
+    assert [response.status_code for response in responses] == [200, 400]
+    assert "total size 2502 exceeds max 2048 bytes" in responses[1].json()["message"]
 
 
 @pytest.mark.parametrize("name", ["a%01b", "a%0Ab", "a%7Fb", "a%1B%5B2Jb", "a%C2%85b"])
-def test_a_name_with_a_control_character_is_as_good_as_others(bucket: Served, name: str) -> None:
+def test_a_name_with_a_control_character_is_served(bucket: Served, name: str) -> None:
     """The header that repeats it has a space there: a header can hold no such character."""
     assert bucket.put(name, b"x").status_code == 200
-    for reply in (bucket.get(name), bucket.http.head(bucket.url(name))):
-        assert (reply.status_code, reply.headers["Content-Length"]) == (200, "1")
+    for response in (bucket.get(name), bucket.http.head(bucket.url(name))):
+        assert (response.status_code, response.headers["Content-Length"]) == (200, "1")
 
 
 def test_a_missing_object_is_404_in_aistores_words(bucket: Served) -> None:
-    """The message names the object; DELETE says it in other words; HEAD says it in a header."""
+    """The message names the object; DELETE has another wording; HEAD has it in a header."""
     url = f"ais://{bucket.name}/no"
     assert bucket.get("no").json()["message"].endswith(f"]: {url} does not exist")
     assert bucket.http.delete(bucket.url("no")).json()["message"] == f"{url} doesn't exist"
@@ -296,16 +296,16 @@ def test_a_missing_object_is_404_in_aistores_words(bucket: Served) -> None:
 
 
 def test_a_missing_bucket_is_404_before_any_byte_is_sent(bucket: Served) -> None:
-    """PUT, too, says so at the first address."""
+    """PUT, too, gets it at the first address."""
     url = bucket.url("o").replace(bucket.name, "missing")
     for method in ("GET", "PUT", "DELETE"):
-        reply = bucket.http.request(method, url, allow_redirects=False)
-        assert reply.status_code == 404
-        assert reply.json()["message"] == 'bucket "ais://missing" does not exist'
+        response = bucket.http.request(method, url, allow_redirects=False)
+        assert response.status_code == 404
+        assert response.json()["message"] == 'bucket "ais://missing" does not exist'
 
 
 def test_delete_prunes_empty_folders_up_to_the_bucket(bucket: Served) -> None:
-    """Folders have no life of their own; the bucket has."""
+    """Folders exist only with objects in them; the bucket stays."""
     bucket.put("a/b/c/o", b"x")
     bucket.put("a/p", b"x")
     assert bucket.http.delete(bucket.url("a/b/c/o")).status_code == 200
@@ -320,9 +320,9 @@ def test_delete_prunes_empty_folders_up_to_the_bucket(bucket: Served) -> None:
 def test_a_name_cannot_be_file_and_folder_at_once(bucket: Served, there: str, name: str) -> None:
     """What a file system cannot hold is a conflict, and what was there stays."""
     bucket.put(there, b"old")
-    reply = bucket.put(name, b"new")
-    assert reply.status_code == 409
-    assert name in reply.json()["message"]
+    response = bucket.put(name, b"new")
+    assert response.status_code == 409
+    assert name in response.json()["message"]
     assert bucket.get(there).content == b"old"
     assert bucket.get(name).status_code == 404
 
@@ -331,8 +331,8 @@ def test_a_name_cannot_be_file_and_folder_at_once(bucket: Served, there: str, na
     "path",
     ["../x", "a/../../x", "%2e%2e/x", "..%2Fx", "a%2F..%2F..%2Fx", "~/x", "a%00b", "a/", "x" * 256],
 )
-def test_names_that_lead_out_are_refused(bucket: Served, path: str) -> None:
-    """400 for every method, encoded or not, and nothing is made or removed."""
+def test_names_that_lead_out_of_the_bucket_are_refused(bucket: Served, path: str) -> None:
+    """400 for every method, encoded or not, and nothing is created or deleted."""
     (bucket.folder.parent / "x").write_bytes(b"precious")
     url = bucket.url("") + path
     for method in ("GET", "PUT", "DELETE", "HEAD"):
@@ -357,15 +357,15 @@ def test_links_that_lead_out_are_refused(bucket: Served, tmp_path: Path) -> None
 
 
 def test_deleting_a_link_leaves_what_it_points_to(bucket: Served) -> None:
-    """The name goes, not the file of another name."""
+    """Only the link itself is deleted."""
     bucket.put("real", b"data")
     (bucket.folder / "link").symlink_to("real")
     assert bucket.http.delete(bucket.url("link")).status_code == 200
     assert bucket.names() == ["real"]
 
 
-def test_a_fifo_is_no_object_and_blocks_nobody(bucket: Served) -> None:
-    """To open one for reading would wait for a writer for ever."""
+def test_a_fifo_is_not_an_object_and_blocks_nobody(bucket: Served) -> None:
+    """Opening one for reading would wait for a writer for ever."""
     os.mkfifo(bucket.folder / "fifo")
     assert bucket.get("fifo").status_code == 404
     assert bucket.http.delete(bucket.url("fifo")).status_code == 404
@@ -379,15 +379,15 @@ def test_a_fifo_is_no_object_and_blocks_nobody(bucket: Served) -> None:
         ("PUT", "?etl_name=e"),
     ],
 )
-def test_what_it_cannot_do_is_501_and_says_so(bucket: Served, method: str, query: str) -> None:
-    """AIStore could; a client that cares finds out at once."""
+def test_unsupported_parameters_are_501(bucket: Served, method: str, query: str) -> None:
+    """AIStore supports them; the error says that the gateway does not."""
     bucket.put("o", b"x")
-    reply = bucket.http.request(method, bucket.url("o", query))
-    assert reply.status_code == 501
-    assert "not supported by the embedded gateway" in reply.json()["message"]
+    response = bucket.http.request(method, bucket.url("o", query))
+    assert response.status_code == 501
+    assert "not supported by the embedded gateway" in response.json()["message"]
 
 
-def test_empty_parameters_ask_for_nothing(bucket: Served) -> None:
+def test_empty_parameters_are_ignored(bucket: Served) -> None:
     """The official client sends archpath= and archregx= with plain reads."""
     bucket.put("o", b"data")
     assert bucket.get("o", "?archpath=&archregx=&provider=ais&unknown=1").content == b"data"

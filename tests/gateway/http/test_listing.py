@@ -22,13 +22,13 @@ def entry(bucket: Served, **message: Any) -> Any:
 
 
 def test_a_listing_has_names_and_sizes_as_strings(bucket: Served) -> None:
-    """The default; a size of 0 is left out, as AIStore leaves out all that is 0."""
+    """The default; a size of 0 is left out, as AIStore leaves out all zero values."""
     bucket.put("a", b"xyz")
     bucket.put("b", b"")
-    reply = bucket.list()
-    assert reply.headers["Content-Type"] == "application/json; charset=utf-8"
-    assert reply.content.endswith(b"\n")
-    page = reply.json()
+    response = bucket.list()
+    assert response.headers["Content-Type"] == "application/json; charset=utf-8"
+    assert response.content.endswith(b"\n")
+    page = response.json()
     assert page["entries"] == [{"name": "a", "size": "3", "flags": 64}, {"name": "b", "flags": 64}]
     assert page["continuation_token"] == ""
     assert page["uuid"]
@@ -52,24 +52,24 @@ def test_msgpack_has_short_keys_and_leaves_out_zeros(bucket: Served) -> None:
     """The form that the official client pages through."""
     bucket.put("a", b"xyz")
     bucket.put("b", b"")
-    reply = bucket.list("application/msgpack", pagesize=2)
-    assert reply.headers["Content-Type"] == "application/msgpack"
-    page = msgspec.msgpack.decode(reply.content)
+    response = bucket.list("application/msgpack", pagesize=2)
+    assert response.headers["Content-Type"] == "application/msgpack"
+    page = msgspec.msgpack.decode(response.content)
     assert list(page) == ["UUID", "ContinuationToken", "Entries", "Flags"]
     assert page["Entries"] == [{"n": "a", "s": 3, "f": 64}, {"n": "b", "f": 64}]
     assert (page["ContinuationToken"], page["Flags"]) == ("b", 0)
 
 
-def test_all_properties_are_there_on_demand(bucket: Served) -> None:
+def test_all_properties_can_be_requested(bucket: Served) -> None:
     """Each has its key; the atime is written as in RFC 822."""
     put = bucket.put("a", b"xyz")
     bucket.http.patch(bucket.url("a"), json={"value": {"k": "v"}})
-    found = entry(bucket, props=ALL)
-    assert found["checksum"] == put.headers["Ais-Checksum-Value"]
-    assert (found["version"], found["size"], found["copies"]) == ("1", "3", 1)
-    assert found["custom-md"] == "[k:v]"
-    assert found["location"].startswith("t[")
-    assert found["atime"].endswith(" UTC")
+    listed = entry(bucket, props=ALL)
+    assert listed["checksum"] == put.headers["Ais-Checksum-Value"]
+    assert (listed["version"], listed["size"], listed["copies"]) == ("1", "3", 1)
+    assert listed["custom-md"] == "[k:v]"
+    assert listed["location"].startswith("t[")
+    assert listed["atime"].endswith(" UTC")
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_flags_and_props_choose_the_keys(
 
 
 def test_a_found_file_is_listed_without_reading_it(bucket: Served) -> None:
-    """Its checksum is unknown until somebody reads the object; its version is known."""
+    """Its checksum is unknown until a client reads the object; its version is known."""
     (bucket.folder / "a").write_bytes(b"x")
     assert set(entry(bucket, props="checksum,version")) == {"name", "version", "flags"}
     bucket.get("a")
@@ -119,16 +119,16 @@ def test_pages_add_up_to_the_whole(bucket: Served, size: int, flags: str) -> Non
     assert [name for page in pages for name in page] == whole
 
 
-def test_a_token_outlives_the_gateways_memory_of_it(bucket: Served) -> None:
-    """Pages are independent: any token works with any uuid, also of a name that is gone."""
+def test_a_token_needs_no_state_in_the_gateway(bucket: Served) -> None:
+    """Any token works with any uuid, even if its name has been deleted."""
     for name in ("a", "b", "c"):
         bucket.put(name, b"x")
     bucket.http.delete(bucket.url("b"))
     assert bucket.names(continuation_token="b", uuid="unknown") == ["c"]
 
 
-def test_start_after_leaves_out_what_comes_before(bucket: Served) -> None:
-    """Exclusive; together with a token the later of the two counts, as on a cluster."""
+def test_start_after_skips_the_names_up_to_it(bucket: Served) -> None:
+    """Exclusive; the later of it and a token counts, as on a cluster."""
     for name in ("a", "b", "c", "d"):
         bucket.put(name, b"x")
     assert bucket.names(start_after="b") == ["c", "d"]
@@ -179,7 +179,7 @@ def test_a_null_message_is_refused(bucket: Served) -> None:
 
 
 def test_a_page_holds_ten_thousand_at_most(bucket: Served) -> None:
-    """AIStore's limit, also for who asks for more."""
+    """AIStore's limit, even if a client requests more."""
     for number in range(10_001):
         (bucket.folder / f"{number:05}").touch()
     page = bucket.list(pagesize=20_000, flags="16").json()
@@ -202,14 +202,14 @@ def test_a_page_holds_ten_thousand_at_most(bucket: Served) -> None:
 def test_a_prefix_that_names_a_folder_is_the_folder(
     bucket: Served, prefix: str, names: list[str]
 ) -> None:
-    """As a live cluster has it, in listings; others are plain beginnings of names."""
+    """As in listings of a live cluster; other prefixes are plain beginnings of names."""
     for name in ("train/a", "train/b/c", "train-b", "trainx/y"):
         bucket.put(name, b"x")
     assert bucket.names(prefix=prefix) == names
 
 
-def test_what_is_left_out_is_told_in_the_log(bucket: Served, gateway: Gateway) -> None:
-    """How many, why, and which the first are; once, though every page passes them."""
+def test_what_is_left_out_is_logged(bucket: Served, gateway: Gateway) -> None:
+    """How many, why, and the first names; once, although every page skips them."""
     for name in ("1", "2", "3"):
         (bucket.folder / name).symlink_to(f"/nowhere/{name}")
     (bucket.folder / "out").symlink_to("/etc")
@@ -217,14 +217,15 @@ def test_what_is_left_out_is_told_in_the_log(bucket: Served, gateway: Gateway) -
     bucket.put("o", b"x")
     assert bucket.names() == ["o"]
     assert bucket.names() == ["o"]
-    (told,) = [line for line in gateway.read_log().splitlines() if f"{bucket.name}/fifo" in line]
-    assert "5 names: " in told
-    assert f"1 sockets, fifos or devices ({bucket.name}/fifo)" in told
-    assert f"4 links that lead out of what is served ({bucket.name}/1, " in told
+    lines = gateway.read_log().splitlines()
+    (line,) = [line for line in lines if f"{bucket.name}/fifo" in line]
+    assert "5 names: " in line
+    assert f"1 sockets, fifos or devices ({bucket.name}/fifo)" in line
+    assert f"4 links that lead out of what is served ({bucket.name}/1, " in line
 
 
 def test_links_into_hidden_folders_are_listed(bucket: Served) -> None:
-    """And read: the files are in the served folder."""
+    """And can be read: the files are in the served folder."""
     hidden = bucket.folder.parent / ".cache"
     hidden.mkdir(exist_ok=True)
     (hidden / "1.tar").write_bytes(b"shard")
@@ -234,7 +235,7 @@ def test_links_into_hidden_folders_are_listed(bucket: Served) -> None:
 
 
 def test_objects_may_come_and_go_while_they_are_listed(bucket: Served) -> None:
-    """With their folders; what stays is in every listing."""
+    """With their folders; an object that stays is in every listing."""
     bucket.put("z/stays", b"x")
     done = threading.Event()
 
@@ -256,8 +257,8 @@ def test_objects_may_come_and_go_while_they_are_listed(bucket: Served) -> None:
             thread.join()
 
 
-def test_names_of_very_many_parts_are_listed_and_destroyed(bucket: Served) -> None:
-    """Nothing in the gateway calls itself for each part."""
+def test_names_with_very_many_parts_are_listed_and_destroyed(bucket: Served) -> None:
+    """No function of the gateway is recursive in the parts."""
     name = "d/" * 1100 + "o"
     assert bucket.put(name, b"x").status_code == 200
     assert bucket.names() == [name]

@@ -20,7 +20,7 @@ def filled(bucket: Served) -> Served:
 
 
 def to(name: str) -> str:
-    """Return the query that names the target of a job."""
+    """Return the query that names the destination of a job."""
     return "?bck_to=" + quote(f"ais/@#/{name}/", safe="")
 
 
@@ -30,7 +30,7 @@ def other(bucket: Served, name: str) -> Served:
 
 
 def test_a_bucket_is_copied(filled: Served) -> None:
-    """Its objects with their metadata, into a bucket that is made."""
+    """Its objects with their metadata, into a new bucket."""
     name = f"{filled.name}-copy"
     snap = filled.job("POST", "copy-bck", {"prefix": "", "prepend": ""}, to(name))
     assert (snap["err"], snap["stats"]["loc-objs"], snap["stats"]["loc-bytes"]) == ("", "3", "111")
@@ -40,7 +40,7 @@ def test_a_bucket_is_copied(filled: Served) -> None:
 
 
 def test_it_is_copied_in_part_and_under_other_names(filled: Served) -> None:
-    """Prefix, something in front of the names, other extensions."""
+    """A prefix, text before the names, other extensions."""
     name = f"{filled.name}-copy"
     value = {"prefix": "d/", "prepend": "p/", "ext": {"jpg": "jpeg"}, "force": True}
     filled.job("POST", "copy-bck", value, to(name))
@@ -48,7 +48,7 @@ def test_it_is_copied_in_part_and_under_other_names(filled: Served) -> None:
 
 
 def test_a_dry_run_counts_and_copies_nothing(filled: Served) -> None:
-    """Nor does it make the bucket."""
+    """It does not create the bucket either."""
     name = f"{filled.name}-copy"
     snap = filled.job("POST", "copy-bck", {"dry_run": True}, to(name))
     assert snap["stats"]["loc-objs"] == "3"
@@ -56,7 +56,7 @@ def test_a_dry_run_counts_and_copies_nothing(filled: Served) -> None:
 
 
 def test_a_bucket_is_renamed(filled: Served) -> None:
-    """Versions and metadata go with it; the old one is gone."""
+    """Versions and metadata are kept; the old bucket does not exist any more."""
     filled.put("a", b"new")
     name = f"{filled.name}-renamed"
     assert filled.job("POST", "move-bck", None, to(name))["kind"] == "move-bck"
@@ -88,7 +88,7 @@ def test_what_cannot_be_copied_or_renamed(
 
 
 def summary(bucket: Served, uuid: str = "", prefix: str = "") -> requests.Response:
-    """Ask for a summary."""
+    """Request a summary."""
     return bucket.action("GET", "summary-bck", {"uuid": uuid, "prefix": prefix})
 
 
@@ -103,16 +103,16 @@ def test_a_summary_comes_at_the_second_request(
     first = summary(filled, prefix=prefix)
     assert first.status_code == 202
     filled.wait(first.text)
-    reply = summary(filled, first.text, prefix)
-    assert reply.status_code == 200
-    (row,) = reply.json()
+    response = summary(filled, first.text, prefix)
+    assert response.status_code == 200
+    (row,) = response.json()
     assert (row["name"], row["ObjCount"]["obj_count_present"]) == (filled.name, count)
     assert tuple(row["ObjSize"].values()) == sizes
     assert row["TotalSize"]["size_all_present_objs"] == total
 
 
 def test_an_id_belongs_to_one_bucket(filled: Served) -> None:
-    """Neither another bucket's nor nonsense is taken."""
+    """The id of another bucket's job is refused, and so is an unknown one."""
     uuid = summary(filled).text
     filled.wait(uuid)
     new = other(filled, f"{filled.name}-2")
@@ -123,21 +123,21 @@ def test_an_id_belongs_to_one_bucket(filled: Served) -> None:
 
 
 def info(bucket: Served, query: str = "", prefix: str = "") -> requests.Response:
-    """Ask for properties and summary in one."""
+    """Request properties and summary at once."""
     url = f"{bucket.endpoint}/v1/buckets/{bucket.name}{prefix}?bsumm_remote=false{query}"
     return bucket.http.head(url)
 
 
 @pytest.mark.parametrize(("prefix", "count"), [("", "3"), ("/d/", "2")])
 def test_info_is_a_head_in_two_steps(filled: Served, prefix: str, count: str) -> None:
-    """202 with an id, then 200 with the summary; properties come with both."""
+    """202 with an id, then 200 with the summary; both have the properties."""
     first = info(filled, prefix=prefix)
     uuid = first.headers["Ais-Xaction-Id"]
     filled.wait(uuid)
     second = info(filled, f"&uuid={uuid}")
     assert (first.status_code, second.status_code) == (202, 200)
-    found: dict[str, Any] = json.loads(second.headers["Ais-Bucket-Summ"])
-    assert found["ObjCount"]["obj_count_present"] == count
+    summary: dict[str, Any] = json.loads(second.headers["Ais-Bucket-Summ"])
+    assert summary["ObjCount"]["obj_count_present"] == count
     assert first.headers["Ais-Bucket-Props"] == second.headers["Ais-Bucket-Props"]
 
 

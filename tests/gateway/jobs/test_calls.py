@@ -29,12 +29,12 @@ def test_the_status_of_a_job(bucket: Served, summary: str) -> None:
 
 
 def test_the_latest_of_a_kind(bucket: Served, summary: str) -> None:
-    """Where no id is given."""
+    """If no id is named."""
     assert bucket.jobs("status", Kind="summary-bck").json()["uuid"] == summary
 
 
 def test_idle_kinds_have_no_status_but_statistics(bucket: Served) -> None:
-    """As on a cluster, where they wait for more to do."""
+    """As on a cluster, where they wait for more work."""
     value = {"objnames": [], "tobck": {"name": bucket.name, "provider": "ais"}}
     job_id = bucket.job("POST", "copy-listrange", value)["id"]
     assert job_id.startswith("tco-")
@@ -55,19 +55,19 @@ def test_idle_kinds_have_no_status_but_statistics(bucket: Served) -> None:
 def test_jobs_that_are_not_there(
     bucket: Served, what: str, message: dict[str, str], status: int
 ) -> None:
-    """404, where one was asked for."""
-    reply = bucket.jobs(what, **message)
-    assert reply.status_code == status
+    """404 if one was named."""
+    response = bucket.jobs(what, **message)
+    assert response.status_code == status
 
 
 def test_a_kind_without_jobs_is_an_empty_list(bucket: Served) -> None:
-    """Per target; null where all are listed, as Go writes it."""
+    """Per target; null if all are listed, as Go writes it."""
     assert list(bucket.jobs("qryxstats", Kind="promote").json().values()) == [[]]
     assert bucket.jobs("status_all", Kind="promote").json() is None
 
 
 def test_all_jobs_of_a_kind(bucket: Served, summary: str) -> None:
-    """The ended ones are among them; of the running ones they are not."""
+    """Including ended ones, unless only running ones are requested."""
     rows = bucket.jobs("status_all", Kind="summary-bck").json()
     assert summary in [row["uuid"] for row in rows]
     assert f"summary-bck[{summary}]" not in bucket.jobs("running_all").json()
@@ -75,10 +75,13 @@ def test_all_jobs_of_a_kind(bucket: Served, summary: str) -> None:
 
 @pytest.mark.parametrize("kind", ["lru", "cleanup", "cleanup-store", "resilver"])
 def test_housekeeping_can_be_started_and_finds_nothing_to_do(bucket: Served, kind: str) -> None:
-    """Its id comes as plain text."""
-    reply = put(bucket, "start", Kind=kind, Bck={"name": bucket.name, "provider": "ais"})
-    assert (reply.status_code, reply.headers["Content-Type"]) == (200, "text/plain; charset=utf-8")
-    snap = bucket.wait(reply.text)
+    """Its id is plain text."""
+    response = put(bucket, "start", Kind=kind, Bck={"name": bucket.name, "provider": "ais"})
+    assert (response.status_code, response.headers["Content-Type"]) == (
+        200,
+        "text/plain; charset=utf-8",
+    )
+    snap = bucket.wait(response.text)
     assert (snap["err"], snap["aborted"]) == ("", False)
 
 
@@ -102,7 +105,7 @@ def test_what_cannot_be_started_or_stopped(
 
 
 def test_an_ended_job_stays_as_it_is_when_it_is_stopped(bucket: Served, summary: str) -> None:
-    """It is too late."""
+    """Nothing is left to stop."""
     assert put(bucket, "stop", ID=summary).status_code == 200
     assert bucket.wait(summary)["aborted"] is False
 
@@ -116,13 +119,13 @@ def test_keys_of_messages_may_be_lower_case(bucket: Served, summary: str) -> Non
 
 
 @pytest.mark.parametrize("body", [b"{", b"[]", b'{"ID": 1}'])
-def test_a_message_that_is_none_is_400(bucket: Served, body: bytes) -> None:
-    """Broken JSON, or not of that shape."""
+def test_a_malformed_message_is_400(bucket: Served, body: bytes) -> None:
+    """Broken JSON, or other fields."""
     url = f"{bucket.endpoint}/v1/cluster?what=status"
     assert bucket.http.get(url, data=body).status_code == 400
 
 
-def test_the_cluster_map_is_here_too(bucket: Served) -> None:
+def test_the_cluster_map_has_a_second_address(bucket: Served) -> None:
     """The same as under /v1/daemon."""
     daemon = bucket.http.get(f"{bucket.endpoint}/v1/daemon?what=smap").json()
     assert bucket.http.get(f"{bucket.endpoint}/v1/cluster?what=smap").json() == daemon

@@ -20,12 +20,12 @@ def filled(bucket: Served) -> Served:
 
 
 def to(bucket: Served, **value: Any) -> dict[str, Any]:
-    """Return a message whose target is this bucket."""
+    """Return a message whose destination is this bucket."""
     return {"tobck": {"name": bucket.name, "provider": "ais"}, **value}
 
 
 @pytest.mark.parametrize(
-    ("value", "left"),
+    ("value", "remaining"),
     [
         ({"objnames": ["t/p-00", "other"]}, NAMES[1:]),
         ({"template": "t/p-{01..03}"}, ["other", *NAMES[:1], *NAMES[4:]]),
@@ -36,23 +36,23 @@ def to(bucket: Served, **value: Any) -> dict[str, Any]:
         ({"template": ""}, []),
     ],
 )
-def test_objects_are_deleted(filled: Served, value: dict[str, Any], left: list[str]) -> None:
-    """Those of a list, of a template, or of a prefix."""
+def test_objects_are_deleted(filled: Served, value: dict[str, Any], remaining: list[str]) -> None:
+    """By a list, a template, or a prefix."""
     snap = filled.job("DELETE", "delete-listrange", value)
     assert (snap["kind"], snap["err"]) == ("delete-listrange", "")
-    assert snap["stats"]["loc-objs"] == str(7 - len(left))
-    assert filled.names() == sorted(left)
+    assert snap["stats"]["loc-objs"] == str(7 - len(remaining))
+    assert filled.names() == sorted(remaining)
 
 
 def test_a_prefix_is_a_plain_beginning_of_names(filled: Served) -> None:
-    """Also where it names a folder, unlike in listings: so does a live cluster."""
+    """Even if it names a folder, as on a live cluster and unlike in listings."""
     filled.put("t-x", b"x")
     filled.job("DELETE", "delete-listrange", {"template": "t"})
     assert filled.names() == ["other"]
 
 
-def test_a_missing_object_is_told_and_hinders_nothing(filled: Served) -> None:
-    """Its name is in the error, the others are gone."""
+def test_a_missing_object_is_reported_and_the_others_are_deleted(filled: Served) -> None:
+    """Its name is in the error."""
     snap = filled.job("DELETE", "delete-listrange", {"objnames": ["none", "other"]})
     assert f"ais://{filled.name}/none doesn't exist" in snap["err"]
     assert snap["aborted"] is False
@@ -64,7 +64,7 @@ def test_a_missing_object_is_told_and_hinders_nothing(filled: Served) -> None:
     ("method", "action"),
     [("DELETE", "delete-listrange"), ("POST", "copy-listrange"), ("PUT", "archive")],
 )
-def test_a_template_that_cannot_be_meant_starts_nothing(
+def test_an_invalid_template_starts_no_job(
     filled: Served, template: str, method: str, action: str
 ) -> None:
     """400 at once."""
@@ -72,8 +72,8 @@ def test_a_template_that_cannot_be_meant_starts_nothing(
     assert filled.action(method, action, value).status_code == 400
 
 
-def test_objects_are_copied_into_a_bucket_that_is_made(filled: Served) -> None:
-    """Under their names, with something in front of them and another extension if asked for."""
+def test_objects_are_copied_into_a_new_bucket(filled: Served) -> None:
+    """Under their names, with a prefix and another extension if requested."""
     new = f"{filled.name}-new"
     value = {"tobck": {"name": new, "provider": "ais"}, "template": "t/p-{00..01}", "prepend": "c/"}
     snap = filled.job("POST", "copy-listrange", value)
@@ -84,10 +84,10 @@ def test_objects_are_copied_into_a_bucket_that_is_made(filled: Served) -> None:
 
 
 @pytest.mark.parametrize(("goes_on", "copied"), [(True, ["other", "t/p-01"]), (False, [])])
-def test_a_missing_object_ends_a_copy_unless_it_is_to_go_on(
+def test_a_missing_object_ends_a_copy_unless_it_continues_on_errors(
     filled: Served, goes_on: bool, copied: list[str]
 ) -> None:
-    """The error is told in both cases."""
+    """The error is reported in both cases."""
     value = to(filled, objnames=["none", "other", "t/p-01"], prepend="c/", coer=goes_on)
     snap = filled.job("POST", "copy-listrange", value)
     assert "none does not exist" in snap["err"]
@@ -95,7 +95,7 @@ def test_a_missing_object_ends_a_copy_unless_it_is_to_go_on(
 
 
 def test_a_dry_run_counts_and_copies_nothing(filled: Served) -> None:
-    """Nor does it make the bucket."""
+    """It does not create the bucket either."""
     value = {"tobck": {"name": "never-made"}, "template": "t/", "dry_run": True}
     assert filled.job("POST", "copy-listrange", value)["stats"]["loc-objs"] == "6"
     assert filled.http.head(f"{filled.endpoint}/v1/buckets/never-made").status_code == 404
@@ -103,12 +103,12 @@ def test_a_dry_run_counts_and_copies_nothing(filled: Served) -> None:
 
 @pytest.mark.parametrize("archive", ["a.tar", "a.tgz", "a.zip"])
 def test_objects_are_archived_in_order(filled: Served, archive: str) -> None:
-    """An archive of the form that its name says."""
+    """The archive's name says its format."""
     names = ["t/p-03", "other", "t/p-01"]
     snap = filled.job("PUT", "archive", to(filled, objnames=names, archname=archive))
     assert (snap["kind"], snap["err"], snap["stats"]["loc-objs"]) == ("archive", "", "3")
-    found = read_archive(filled.get(archive).content)
-    assert found == [(name, name.encode()) for name in names]
+    members = read_archive(filled.get(archive).content)
+    assert members == [(name, name.encode()) for name in names]
 
 
 @pytest.mark.parametrize(
@@ -120,22 +120,22 @@ def test_objects_are_archived_in_order(filled: Served, archive: str) -> None:
         ({"aate": False}, ["t/p-01", "other"]),
     ],
 )
-def test_how_members_are_called_and_where_they_go(
+def test_the_names_and_places_of_members(
     filled: Served, value: dict[str, Any], names: list[str]
 ) -> None:
-    """Bucket names, short names; behind what is there or in its place."""
+    """Bucket names, short names; appended to the archive or in its place."""
     filled.put("a.tar", make_tar({"m": b"x"}))
     value = to(filled, objnames=["t/p-01", "other"], archname="a.tar", **value)
     filled.job("PUT", "archive", value)
-    found = [name for name, _ in read_archive(filled.get("a.tar").content)]
-    assert found == [name.format(filled.name) for name in names]
+    members = [name for name, _ in read_archive(filled.get("a.tar").content)]
+    assert members == [name.format(filled.name) for name in names]
 
 
 @pytest.mark.parametrize(("goes_on", "status"), [(True, 200), (False, 404)])
-def test_a_missing_object_leaves_no_half_archive(
+def test_a_missing_object_leaves_no_incomplete_archive(
     filled: Served, goes_on: bool, status: int
 ) -> None:
-    """Either the client has said that it may be missing, or there is no archive."""
+    """Either the client allows it to be missing, or no archive is made."""
     value = to(filled, objnames=["other", "none", "t/p-01"], archname="a.tar", coer=goes_on)
     snap = filled.job("PUT", "archive", value)
     assert "none does not exist" in snap["err"]
@@ -146,7 +146,7 @@ def test_a_missing_object_leaves_no_half_archive(
 
 
 def test_an_archive_of_nothing_is_not_made(filled: Served) -> None:
-    """Neither of an empty prefix, nor of objects that are all missing."""
+    """Neither for a prefix without objects, nor for objects that are all missing."""
     for value in ({"template": "zzz"}, {"objnames": ["none"], "coer": True}):
         filled.job("PUT", "archive", to(filled, archname="a.tar", **value))
         assert filled.get("a.tar").status_code == 404
@@ -176,6 +176,6 @@ def test_an_archive_needs_a_bucket_and_a_name(
 @pytest.mark.parametrize(
     ("name", "new_name"), [("a.tar", "p/a.TAR"), ("a.tar.gz", "p/a.tar.gz"), ("tar", "p/tar")]
 )
-def test_how_copies_are_called(name: str, new_name: str) -> None:
-    """The last extension is replaced, if it is one of those to replace."""
+def test_the_names_of_copies(name: str, new_name: str) -> None:
+    """The last extension is replaced, if the message has a new one for it."""
     assert renaming("p/", {".tar": "TAR"})(name) == new_name

@@ -20,7 +20,7 @@ _numbers = count()
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder that holds what may be promoted."""
+    """Return the folder below which files can be promoted."""
     return tmp_path_factory.mktemp("promote")
 
 
@@ -58,10 +58,10 @@ def promote(bucket: Served, path: Path | str, **value: Any) -> requests.Response
 
 
 def test_a_file_is_promoted(target: Served, source: Path) -> None:
-    """Under the name that was asked for, or its own behind a prefix."""
+    """Under the requested name, or its own after a prefix."""
     for name in ("a/b", "c/", ""):
-        reply = promote(target, source / "top", obj=name)
-        assert (reply.status_code, reply.content) == (200, b"")
+        response = promote(target, source / "top", obj=name)
+        assert (response.status_code, response.content) == (200, b"")
     assert target.names() == ["a/b", "c/top", "top"]
     got = target.get("a/b")
     assert (got.content, got.headers["Ais-Version"]) == (b"top", "1")
@@ -71,7 +71,7 @@ def test_a_file_is_promoted(target: Served, source: Path) -> None:
 def test_a_folder_is_promoted_by_the_official_client(
     serving: Gateway, target: Served, source: Path
 ) -> None:
-    """One level or all; links are passed over; what is there stays unless told otherwise."""
+    """One level or all; links are skipped; existing objects stay unless the client overwrites."""
     item = Client(serving.endpoint).bucket(target.name).object("p/")
     assert item.promote(str(source)) == ""
     assert target.names() == ["p/top"]
@@ -84,18 +84,18 @@ def test_a_folder_is_promoted_by_the_official_client(
 
 
 def test_many_files_are_a_job(target: Served, source: Path) -> None:
-    """Its id is the answer, and it tells how many there were."""
+    """Its id is the response, and its snapshot says how many files there were."""
     for number in range(20):
         (source / f"{number:02d}").write_bytes(b"x")
-    reply = promote(target, source)
-    assert reply.status_code == 200
-    snap = target.wait(reply.text)
+    response = promote(target, source)
+    assert response.status_code == 200
+    snap = target.wait(response.text)
     assert (snap["kind"], snap["stats"]["loc-objs"], snap["err"]) == ("promote", "21", "")
     assert len(target.names()) == 21
 
 
 def test_a_link_that_stays_inside_may_be_promoted_itself(target: Served, source: Path) -> None:
-    """Under its own name, with the bytes that it leads to; deleted is the link alone."""
+    """Under its own name, with the bytes of its target; only the link is deleted."""
     assert promote(target, source / "link", dls=True).status_code == 200
     assert (target.names(), target.get("link").content) == (["link"], b"top")
     assert (source / "top").exists()
@@ -126,25 +126,27 @@ def test_what_may_not_be_promoted_is_refused(
     (source / "out").symlink_to("/etc")
     path = name.format(root=root, source=source)
     value = {key: text.format(source=source) for key, text in value.items()}
-    reply = promote(target, path, **value)
-    assert (reply.status_code, message in reply.json()["message"]) == (400, True), reply.text
+    response = promote(target, path, **value)
+    assert (response.status_code, message in response.json()["message"]) == (400, True), (
+        response.text
+    )
     assert target.names() == []
 
 
 def test_what_is_not_there_is_not_found(target: Served, source: Path) -> None:
     """Neither the file nor the bucket."""
-    reply = promote(target, source / "nope")
-    assert (reply.status_code, reply.json()["tcode"]) == (404, "PathError")
+    response = promote(target, source / "nope")
+    assert (response.status_code, response.json()["tcode"]) == (404, "PathError")
     absent = Served(target.endpoint, "absent", target.folder, target.http)
-    reply = promote(absent, source / "top")
-    assert (reply.status_code, reply.json()["tcode"]) == (404, "ErrBckNotFound")
+    response = promote(absent, source / "top")
+    assert (response.status_code, response.json()["tcode"]) == (404, "ErrBckNotFound")
 
 
 def test_without_the_folder_nothing_is_promoted(tmp_path: Path) -> None:
-    """The answer says which one is missing."""
+    """The error says which folder is missing."""
     (tmp_path / "served" / "b").mkdir(parents=True)
     root = tmp_path / "absent"
     with Gateway(tmp_path / "served", promote_root=root) as gateway, requests.Session() as http:
         served = Served(gateway.endpoint, "b", tmp_path / "served" / "b", http)
-        reply = promote(served, root / "x")
-    assert reply.json()["message"] == f'promote root "{os.fspath(root)}" does not exist'
+        response = promote(served, root / "x")
+    assert response.json()["message"] == f'promote root "{os.fspath(root)}" does not exist'
