@@ -113,6 +113,7 @@ class App:
             self._in_flight -= 1
             if not self._in_flight:
                 self._idle.set()
+        # After the whole response, as other servers do: a body that was cut has no such line.
         _log.info("%s %s %d", request.method, request.raw_path, response.status)
         return response
 

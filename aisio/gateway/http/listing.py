@@ -147,20 +147,23 @@ class BucketListing:
         if listed and not wanted.isdisjoint(_FROM_RECORD):
             records = metadata.page(bucket, listed[0].name, listed[-1].name)
         version_step = int(metadata.props(bucket).counts_versions)
+        needs_status = not wanted.isdisjoint(_FROM_FILE)
         entries = list[PackedEntry]()
         with Statuses(self._folder.beneath) as statuses:
             for item in listed:
                 entry = _entry(item)
-                if not isinstance(item, Inside) and item.path is not None:
-                    if not wanted.isdisjoint(_FROM_FILE):
-                        status = statuses.of(item.path)
-                        if status is None:
-                            continue
-                        _describe(entry, status, wanted, records.get(item.name), version_step)
-                    if "location" in wanted:
-                        entry.t = self._location
-                    if "copies" in wanted:
-                        entry.c = 1
+                if isinstance(item, Inside) or item.path is None:  # it has no file of its own
+                    entries.append(entry)
+                    continue
+                if needs_status:
+                    status = statuses.of(item.path)
+                    if status is None:
+                        continue
+                    _describe(entry, status, wanted, records.get(item.name), version_step)
+                if "location" in wanted:
+                    entry.t = self._location
+                if "copies" in wanted:
+                    entry.c = 1
                 entries.append(entry)
         return entries
 

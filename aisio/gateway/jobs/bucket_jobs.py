@@ -170,9 +170,9 @@ class BucketJobs:
         walk = Walk(self._directories, prefix, "", recursive=True)
         totals = _Totals()
         with Statuses(self._folder.beneath) as statuses:
-            for found in walk.below(root):
+            for item in walk.below(root):
                 job.check()
-                status = statuses.of(found.path or "")
+                status = statuses.of(item.path or "")
                 if status is not None:
                     totals.add(status)
                     job.count(status.st_size)

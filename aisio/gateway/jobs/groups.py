@@ -239,7 +239,7 @@ def names_with_prefix(
 ) -> Iterator[str]:
     """Yield the names that begin with a prefix. All are listed when the first one is needed."""
     walk = Walk(directories, prefix, "", recursive=True)
-    yield from [found.name for found in walk.below(folder.bucket_path(bucket))]
+    yield from [item.name for item in walk.below(folder.bucket_path(bucket))]
 
 
 def apply_to_each(
