@@ -1,19 +1,20 @@
-"""Taking credentials out of text that is shown: errors, logs and notes. Pure.
+"""Remove credentials from text and URLs that are shown: in errors, logs and notes. Pure.
 
-    s3://KEY:SECRET@bucket/a              s3://***@bucket/a
-    https://host/a?X-Amz-Signature=ab12   https://host/a?X-Amz-Signature=***
+    text                                  redacted                              url_without_secrets
+    s3://KEY:SECRET@bucket/a              s3://***@bucket/a                     s3://bucket/a
+    https://host/a?X-Amz-Signature=ab12   https://host/a?X-Amz-Signature=***    https://host/a
 
 A user name and password may stand before the host (RFC 3986, section 3.2.1), and presigned URLs
-carry their signature in the query. The values of the parameters of http and https URLs are taken
-out, but of those that are known to hold no secret. In other schemes a "?" belongs to the object's
-name: there only what is called like a signature or token is taken out.
+carry their signature in the query. `redacted` hides the values of all parameters of http and https
+URLs, except those that are known to hold no secret. In other schemes a "?" belongs to the object's
+name: there it hides only parameters whose name is that of a signature or token.
 """
 
 from __future__ import annotations
 
 import re
 
-__all__ = ["redacted"]
+__all__ = ["redacted", "url_without_secrets"]
 
 _HIDDEN = "***"
 _SHOWN = frozenset(
@@ -21,12 +22,12 @@ _SHOWN = frozenset(
 )
 """Parameters whose values help to understand an error: of AIStore, S3 and registries."""
 
-# Long texts of a server must take no time that grows with their square: so what stands before a
-# password is bounded, and it is looked for only where an "@" is sure to follow. A password itself
-# may be a token of any length.
+# A server may send a long text, so the time must not grow with the square of its length. Therefore
+# the length of what stands before a password is bounded, and a password is searched for only where
+# an "@" follows. The password itself may be a token of any length.
 #
 # The namespace of an AIStore URL, as in ais://@cluster#name/bucket, has nothing before its "@".
-# Keys of S3 may hold a "/": then the "@" is looked for behind it, unless a port precedes the "/".
+# Keys of S3 may contain a "/": then the "@" may come behind it, unless a port precedes the "/".
 _USER = re.compile(
     r"""
     (?P<scheme>[A-Z][A-Z0-9+.-]{0,20}://)
@@ -38,7 +39,7 @@ _USER = re.compile(
 _WORD = re.compile(r"\S+")
 _WEB = re.compile(r"""https?://[^\s'"]+""", re.IGNORECASE)
 _VALUE = re.compile(r"(?P<name>(?:^|(?<=&))[^=&]*=)?[^&]+?(?P<end>[,:;.)\]}]{0,4})(?=&|$)")
-# Also where the URL is not told from other text: a name before the "?" may hold blanks or quotes.
+# Anywhere in the text, as the name before the "?" may contain blanks or quotes.
 _SIGNATURE = re.compile(
     r"""
     (?P<name>[?&] (?: X-(?:Amz|Goog)-(?:Signature|Credential|Security-Token) | Signature | sig
@@ -52,7 +53,7 @@ _SIGNATURE = re.compile(
 def redacted(text: str) -> str:
     """Return text without the passwords and signatures of the URLs in it.
 
-    Text that holds none comes back as it is, and so does text that has been here before.
+    Text without any is returned as it is, and so is text that is redacted already.
     """
     if "@" in text:
         text = _WORD.sub(_without_users, text)
@@ -60,6 +61,18 @@ def redacted(text: str) -> str:
         text = _WEB.sub(_without_query, text)
         text = _SIGNATURE.sub(_without_value, text)
     return text
+
+
+def url_without_secrets(url: str) -> str:
+    """Return a URL without user name, password and query.
+
+    It names a place in messages and files, and is the same whatever credentials are used. A URL
+    whose "?" belongs to the name is cut there too.
+    """
+    user = _USER.match(url)
+    if user:
+        url = (user["scheme"] or user["bare"]) + url[user.end() :]
+    return url.partition("?")[0]
 
 
 def _without_users(word: re.Match[str]) -> str:

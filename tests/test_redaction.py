@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from aisio.errors import AisioError
-from aisio.redaction import redacted
+from aisio.redaction import redacted, url_without_secrets
 
 SECRET = "s3cr3t"
 
@@ -53,11 +53,47 @@ def test_other_text_stays_as_it_is(text: str) -> None:
     assert redacted(text) == text
 
 
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        (f"https://user:{SECRET}@host:80/x", "https://host:80/x"),
+        (f"HTTPS://{SECRET}@host/x", "HTTPS://host/x"),
+        (f"https://user:{SECRET}/+x@host/x", "https://host/x"),
+        (f"https://user:{SECRET}?x@host/x", "https://host/x"),
+        (f"https://user:{SECRET}@host/a b@2x", "https://host/a b@2x"),
+        (f"http://h:80/x?a=1&sig={SECRET}", "http://h:80/x"),
+        (f"http://h/x?mail=a@{SECRET}", "http://h/x"),
+        (f"s3://KEY:{SECRET}@bucket/a", "s3://bucket/a"),
+        (f"s3:KEY:{SECRET}@bucket/a", "s3:bucket/a"),
+    ],
+)
+def test_a_url_as_a_name_has_no_secrets(url: str, shown: str) -> None:
+    """User and query are removed, not hidden; so the name is the same whatever they are."""
+    assert url_without_secrets(url) == shown
+    assert url_without_secrets(shown) == shown
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://host/a b/c@2x.jpg",
+        "http://127.0.0.1:8080/a@b",
+        "http://[::1]:8080/a:b:c@d",
+        "ais://@uuid#space/bucket/image@2x.jpg",
+        "file:///tmp/a:b@c",
+    ],
+)
+def test_a_url_without_secrets_names_itself(url: str) -> None:
+    """An "@" or a ":" in its path is no user."""
+    assert url_without_secrets(url) == url
+
+
 @pytest.mark.parametrize("part", ["a", "a.", "a:b:", "a://b:c", "http://", "?a=:::", "?sig=", ":"])
 def test_a_long_text_is_looked_at_once(part: str) -> None:
     """What a server says may be made to take long; here, minutes if each start were followed up."""
     text = part * 10_000 + "?@"
     assert redacted(text)
+    assert url_without_secrets(f"http://{text}")
 
 
 def test_no_error_shows_credentials() -> None:
