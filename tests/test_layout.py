@@ -28,7 +28,7 @@ WITHOUT = frozenset(
         "resources/download/hashed_file",
         "resources/download/partial",
         "resources/inventory",
-        "resources/origins/body_reply",
+        "resources/origins/body_response",
         "resources/origins/https",
         "resources/origins/ngc/lookup",
         "resources/origins/ngc/registry",

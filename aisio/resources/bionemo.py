@@ -46,7 +46,7 @@ DEFAULT_SOURCE: str
 
 
 def __getattr__(name: str) -> Any:
-    """Compute, each time, what upstream takes from the environment once at import."""
+    """Return what upstream reads from the environment once at import; read at each access here."""
     if name == "BIONEMO_CACHE_DIR":
         return default_cache_folder()
     if name == "DEFAULT_SOURCE":
@@ -77,11 +77,11 @@ def get_all_resources(resource_path: Path | str | None = None) -> dict[str, Reso
 
 @dataclass
 class NGCDownloader:
-    """Downloads one file of a target in NVIDIA's registry, in the way that pooch calls downloaders.
+    """Downloads one file of a target in NVIDIA's registry; a downloader for pooch.
 
     Attributes:
         filename: Which file of the target.
-        ngc_registry: What kind of target it is.
+        ngc_registry: Kind of the target.
     """
 
     filename: str
@@ -91,7 +91,7 @@ class NGCDownloader:
         """Write the file of the target `[org/[team/]]name[:version]` to `output_file`.
 
         Raises:
-            StorageError: It cannot be had; each cause has its class.
+            StorageError: It cannot be downloaded; the class says why.
         """
         from aisio.resources.download.download import download
         from aisio.resources.origins.ngc.origin import NgcOrigin
@@ -105,11 +105,11 @@ def default_ngc_client(use_guest_if_api_key_invalid: bool = True) -> Any:
     """Return a configured `ngcsdk.Client`; aisio itself needs none.
 
     Args:
-        use_guest_if_api_key_invalid: Where the key is refused, go on as a guest.
+        use_guest_if_api_key_invalid: Continue as a guest if the key is refused.
 
     Raises:
         ImportError: ngcsdk is not installed.
-        ConfigError: A ValueError: the key is refused, and no guest is wanted.
+        ConfigError: A ValueError: the key is refused, and a guest is not wanted.
     """
     ngcsdk = import_module("ngcsdk")
     refused = import_module("ngcbase.errors").AuthenticationException
@@ -119,9 +119,9 @@ def default_ngc_client(use_guest_if_api_key_invalid: bool = True) -> Any:
     except (ValueError, refused) as error:
         if not use_guest_if_api_key_invalid:
             raise ConfigError(f"NVIDIA's registry refuses the key: {error}") from error
-        _log.error("NVIDIA's registry refuses the key: %s; going on as a guest", error)
+        _log.error("NVIDIA's registry refuses the key: %s; continuing as a guest", error)
         client = ngcsdk.Client("no-apikey")
-        # Not by configure(): without a key it takes NGC_CLI_ORG, and refuses that then (4.37.0).
+        # Not by configure(): without a key it reads NGC_CLI_ORG and then refuses it (4.37.0).
         client.config.app_key = "no-apikey"
         client.config.org_name = "no-org"
         client.config.team_name = "no-team"
@@ -142,10 +142,10 @@ def default_pbss_client() -> Any:
 
 
 def print_resources(*, output_source: TextIO | None = None) -> None:
-    """Write a table of all resources and where they can be had from.
+    """Write a table of all resources and their sources.
 
     Args:
-        output_source: Where to; without it what sys.stdout is now.
+        output_source: Where to write; without it sys.stdout.
     """
     print("#resource_name\tsource_options", file=output_source)
     for tag, resource in sorted(get_all_resources().items()):
@@ -159,17 +159,17 @@ def main(
     artifact_name: str | None,
     source: str | None = None,
 ) -> str | None:
-    """Do what the command's flags of these names mean; return what is wrong with them, if anything.
+    """Run the command with its flags of these names; return what is wrong with them, if anything.
 
     Raises:
-        AisioError: A resource cannot be had.
+        AisioError: A resource cannot be downloaded.
     """
     if download_all:
         _download_all(source)
     elif list_resources:
         print_resources()
     elif artifact_name:
-        print(_load_aside(artifact_name, source).absolute())
+        print(_load_without_output(artifact_name, source).absolute())
     else:
         return "You must provide an artifact name if --list-resources or --all is not set!"
     return None
@@ -179,37 +179,37 @@ def _download_all(source: str | None) -> None:
     print("Downloading all resources:", file=sys.stderr)
     print_resources(output_source=sys.stderr)
     print("-" * 80, file=sys.stderr)
-    paths = {tag: _load_aside(tag, source) for tag in sorted(get_all_resources())}
+    paths = {tag: _load_without_output(tag, source) for tag in sorted(get_all_resources())}
     print("-" * 80, file=sys.stderr)
     print("All resources downloaded:", file=sys.stderr)
     for tag, path in paths.items():
         print(f"  {tag}: {path.absolute()}", file=sys.stderr)
 
 
-def _load_aside(tag: str, source: str | None) -> Path:
-    """Load with nothing on stdout.
+def _load_without_output(tag: str, source: str | None) -> Path:
+    """Load a resource with nothing on stdout.
 
-    As upstream's, the command does not ask BIONEMO_DATA_SOURCE: without --source it means ngc, but
-    for an entry that names its own places.
+    As upstream's, the command does not read BIONEMO_DATA_SOURCE: without --source it means ngc,
+    except for an entry that names its own places.
     """
     resource = get_all_resources().get(tag)
-    own = resource is not None and resource.urls
+    has_own_places = resource is not None and resource.urls
     with redirect_stdout(sys.stderr):
-        return load(tag, source or (None if own else loading.DEFAULT_REGISTRY))
+        return load(tag, source or (None if has_own_places else loading.DEFAULT_REGISTRY))
 
 
 def entrypoint() -> None:
     """Run the command `download_bionemo_data`."""
     parser = _parser()
-    given = parser.parse_args()
-    if given.list_resources and given.artifact_name is not None:
+    flags = parser.parse_args()
+    if flags.list_resources and flags.artifact_name is not None:
         parser.error("argument --list-resources: not allowed with argument artifact_name")
     try:
-        wrong = main(given.all, given.list_resources, given.artifact_name, given.source)
+        problem = main(flags.all, flags.list_resources, flags.artifact_name, flags.source)
     except (AisioError, OSError) as error:
         parser.exit(1, f"{parser.prog}: error: {error}\n")
-    if wrong is not None:
-        parser.error(wrong)
+    if problem is not None:
+        parser.error(problem)
 
 
 def _parser() -> argparse.ArgumentParser:

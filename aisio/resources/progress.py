@@ -1,4 +1,4 @@
-"""A bar for the bytes of one download: on stderr, where that is a terminal."""
+"""A progress bar for the bytes of one download: on stderr, where that is a terminal."""
 
 from __future__ import annotations
 
@@ -7,33 +7,34 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from aisio.resources.download.download import Show
+from aisio.resources.download.download import OnProgress
 
 
 @contextmanager
-def byte_bar(title: str, *, show: bool) -> Iterator[Show | None]:
-    """Give what shows a bar, from the first bytes on; None where nobody would see it.
+def progress_bar(title: str, *, enabled: bool) -> Iterator[OnProgress | None]:
+    """Yield a function that shows a bar from the first bytes on; None where nobody would see it.
 
     Args:
         title: Text before the bar.
-        show: False: there is none.
+        enabled: False: there is no bar.
     """
-    if not show or not sys.stderr.isatty():
+    if not enabled or not sys.stderr.isatty():
         yield None
         return
     from tqdm import tqdm
 
-    bars: list[Any] = []
+    bar: Any = None
 
-    def move(done: int, size: int | None) -> None:
-        if not bars:
-            title_line = title if title.isprintable() else ascii(title)
-            bars.append(tqdm(desc=title_line, unit="B", unit_scale=True, leave=False))
-        bars[0].total = size
-        bars[0].update(done - bars[0].n)
+    def update(done: int, size: int | None) -> None:
+        nonlocal bar
+        if bar is None:
+            printable_title = title if title.isprintable() else ascii(title)
+            bar = tqdm(desc=printable_title, unit="B", unit_scale=True, leave=False)
+        bar.total = size
+        bar.update(done - bar.n)
 
     try:
-        yield move
+        yield update
     finally:
-        for bar in bars:
+        if bar is not None:
             bar.close()

@@ -343,4 +343,5 @@ def test_ngc_13_ngc_18_pooch_gives_the_same_names(put: Any, tmp_path: Path, proc
     ours = load("esm2/tag", "pbss", resources, tmp_path / "ours")
     assert ours.relative_to(tmp_path / "ours") == path.relative_to(tmp_path / "pooch")
     assert files_in(ours) == files_in(path)
-    assert Cache(tmp_path / "ours").verified(tmp_path / "ours" / f"{digest}-{filename}") == ours
+    cache = Cache(tmp_path / "ours")
+    assert cache.find_verified(cache.folder / f"{digest}-{filename}") == ours

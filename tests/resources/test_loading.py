@@ -26,7 +26,7 @@ from aisio.catalog import NamedSource, Resource, read_catalog
 from aisio.errors import CatalogError, ConfigError, DigestError, NotFoundError, StorageError
 from aisio.gateway import Gateway
 from aisio.resources.cache.cache import Cache
-from aisio.resources.download.partial import Partial
+from aisio.resources.download.partial import PartialFile
 from aisio.resources.loading import load
 from aisio.resources.unpack.unpack import unpack
 from aisio.resources.upkeep import verify
@@ -200,7 +200,7 @@ def test_the_longest_names_that_are_taken_work(tmp_path, cache, letter):
     (tmp_path / name).write_bytes(DATA)
     fields = {"url": f"file://{tmp_path}/{name}"}
     path = load("team/file", resources=entry(**fields))
-    assert Cache(cache).verified(path) == path
+    assert Cache(cache).find_verified(path) == path
     with pytest.raises(CatalogError, match="too long"):
         load("team/file", resources=entry(**fields | {"url": f"file://{tmp_path}/{name}x"}))
 
@@ -395,7 +395,7 @@ def test_what_another_program_brought_meanwhile_stays(cache):
         fields = {"sha256": sha256(data), "url": f"{server.url}/x.tar"}
         result = load("team/file", resources=entry(**fields))
     assert [result.stat().st_ino] == made
-    assert Cache(cache).verified(path, result) == result
+    assert Cache(cache).find_verified(path, result) == result
 
 
 def test_ngc_23_a_verified_entry_costs_few_calls(at, tmp_path):
@@ -544,9 +544,9 @@ def test_ngc_32_when_one_is_killed_another_takes_over(gateway, loader, cache):
     with FaultProxy(gateway) as proxy:
         proxy.add(Trickle(piece_bytes=65_536, pause_s=0.02), path="/v1/objects/*")
         first, second = (loader(proxy.endpoint, "ais://data/large.bin", LARGE) for _ in range(2))
-        partial = Partial(cache / f"{sha256(LARGE)}-large.bin")
+        partial = PartialFile(cache / f"{sha256(LARGE)}-large.bin")
         go(first)
-        while partial.state() is None and first.poll() is None:
+        while partial.read_state() is None and first.poll() is None:
             time.sleep(0.01)
         go(second)
         first.send_signal(signal.SIGKILL)

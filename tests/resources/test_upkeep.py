@@ -12,7 +12,7 @@ import pytest
 
 import aisio
 from aisio.resources.cache.cache import Cache
-from aisio.resources.inventory import entries
+from aisio.resources.inventory import list_entries
 from aisio.resources.unpack.unpack import unpack
 from aisio.resources.upkeep import prune, verify
 from tests.tars import pack
@@ -24,7 +24,7 @@ TAR = pack(("d/1", b"one"), ("d/2", b"two"))
 def cache(tmp_path):
     """Return a cache with an empty folder."""
     cache = Cache(tmp_path / "cache")
-    cache.create()
+    cache.create_folder()
     return cache
 
 
@@ -34,7 +34,7 @@ def add(cache, data, filename="x.bin", *, used=1000.0, name=""):
     with cache.lock(path):
         path.write_bytes(data)
         result = unpack(path, "tar" if filename.endswith(".tar") else "none")
-        cache.mark(path, result, sha256=sha256(data).hexdigest())
+        cache.mark_verified(path, result, sha256=sha256(data).hexdigest())
     os.utime(marker_of(path), (used, used))
     return path
 
@@ -53,8 +53,8 @@ def problems(cache, **options):
 def test_entries_are_told_with_all_that_is_theirs(cache):
     """Size counts the download, what was unpacked and the marker; locks are not listed."""
     path = add(cache, TAR, "x.tar", used=77)
-    (entry,) = entries(cache)
-    assert (entry.path, entry.used, entry.state) == (path, 77, "verified")
+    (entry,) = list_entries(cache)
+    assert (entry.path, entry.last_used, entry.state) == (path, 77, "verified")
     assert entry.size_bytes == len(TAR) + 6 + marker_of(path).stat().st_size
 
 
@@ -68,7 +68,7 @@ def test_states_are_told(cache):
     (cache.folder / ("." + "1" * 64 + "-partial.aisio-partial")).write_bytes(b"begin")
     (cache.folder / ("." + "1" * 64 + "-partial.json.aisio-partial")).write_bytes(b"{}")
     (cache.folder / ("2" * 64 + "-x.tar.untar")).mkdir()
-    states = {entry.path.name.partition("-")[2]: entry.state for entry in entries(cache)}
+    states = {entry.path.name.partition("-")[2]: entry.state for entry in list_entries(cache)}
     assert states == {
         "verified": "verified",
         "unverified": "unverified",
@@ -86,7 +86,7 @@ def test_files_that_are_nobodys_are_left_alone(cache, name):
     path = cache.folder / name
     path.write_bytes(b"mine")
     os.utime(path, (1, 1))
-    assert entries(cache) == []
+    assert list_entries(cache) == []
     assert prune(cache, 0) == []
     assert path.read_bytes() == b"mine"
 
@@ -94,7 +94,7 @@ def test_files_that_are_nobodys_are_left_alone(cache, name):
 def test_an_absent_folder_is_empty(tmp_path):
     """Looking makes no folder."""
     cache = Cache(tmp_path / "absent")
-    assert entries(cache) == []
+    assert list_entries(cache) == []
     assert list(verify(cache)) == []
     assert prune(cache, 0) == []
     assert not cache.folder.exists()
@@ -119,7 +119,7 @@ def test_an_edited_member_is_found(cache):
     path = add(cache, TAR, "x.tar")
     result = path.with_name(path.name + ".untar")
     (result / "d/1").write_bytes(b"ONE")
-    assert cache.verified(path) == result, "only a check can know"
+    assert cache.find_verified(path) == result, "only a check can know"
     assert list(problems(cache, remove_wrong=True)) == [path]
     assert path.read_bytes() == TAR
     assert not result.exists()
@@ -131,7 +131,7 @@ def test_what_is_wrong_is_removed_where_asked(cache):
     right, wrong = add(cache, b"right"), add(cache, b"wrong")
     wrong.write_bytes(b"WRONG")
     assert list(problems(cache, remove_wrong=True)) == [wrong]
-    assert [entry.path for entry in entries(cache)] == [right]
+    assert [entry.path for entry in list_entries(cache)] == [right]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs a file that cannot be read")
@@ -157,7 +157,7 @@ def test_what_cannot_be_removed_is_reported(cache):
     found = problems(cache, remove_wrong=True)
     assert "it cannot be removed: " in found[stuck]
     assert list(found) == [stuck, wrong]
-    assert [entry.path for entry in entries(cache)] == [stuck]
+    assert [entry.path for entry in list_entries(cache)] == [stuck]
 
 
 def test_an_entry_without_a_digest_is_not_called_right(cache):
@@ -172,7 +172,7 @@ def test_hashing_tells_how_far_it_is(cache):
     """Bytes of downloads, for a bar."""
     add(cache, bytes(3_000_000))
     told: list[int] = []
-    list(verify(cache, tell=told.append))
+    list(verify(cache, on_hashed=told.append))
     assert sum(told) == 3_000_000
     assert len(told) == 3
 
@@ -182,11 +182,11 @@ def test_the_longest_unused_goes_first(cache):
     old, older, new = (
         add(cache, data * 1000, used=used) for data, used in ((b"a", 20), (b"b", 10), (b"c", 30))
     )
-    size_bytes = sum(entry.size_bytes for entry in entries(cache))
+    size_bytes = sum(entry.size_bytes for entry in list_entries(cache))
     assert [entry.path for entry in prune(cache, size_bytes)] == []
     assert [entry.path for entry in prune(cache, size_bytes - 1)] == [older]
     assert [entry.path for entry in prune(cache, 1)] == [old, new]
-    assert entries(cache) == []
+    assert list_entries(cache) == []
 
 
 def test_all_of_an_entry_goes(cache):
@@ -208,15 +208,15 @@ def test_a_dry_run_removes_nothing(cache):
     """It only tells."""
     path = add(cache, b"1")
     assert [entry.path for entry in prune(cache, 0, dry_run=True)] == [path]
-    assert cache.verified(path) == path
+    assert cache.find_verified(path) == path
 
 
 def test_what_was_just_used_stays(cache):
     """Who has its path may not have opened it yet."""
     path = add(cache, b"1")
-    assert cache.verified(path) == path
+    assert cache.find_verified(path) == path
     assert prune(cache, 0) == []
-    assert prune(cache, 0, spared_s=-60) != []
+    assert prune(cache, 0, min_age_s=-60) != []
 
 
 def test_what_is_worked_on_stays(cache):
@@ -226,7 +226,7 @@ def test_what_is_worked_on_stays(cache):
         assert [entry.path for entry in prune(cache, 0)] == [idle]
         (finding,) = verify(cache)
         assert "is working on it" in finding.skipped
-    assert cache.verified(busy) == busy
+    assert cache.find_verified(busy) == busy
 
 
 def test_an_open_file_outlives_the_pruning(cache):
@@ -245,11 +245,11 @@ from aisio.resources.cache.cache import Cache
 path, data = Path(sys.argv[1]), b"data" * 1000
 cache = Cache(path.parent)
 while not Path(sys.argv[2]).exists():
-    if cache.verified(path) is None:
+    if cache.find_verified(path) is None:
         with cache.lock(path):
-            if cache.verified(path) is None:
+            if cache.find_verified(path) is None:
                 path.write_bytes(data)
-                cache.mark(path, path)
+                cache.mark_verified(path, path)
     try:
         assert path.read_bytes() == data
     except FileNotFoundError:
@@ -265,7 +265,7 @@ def test_readers_and_pruning_at_once(cache, tmp_path):
     removed = 0
     with subprocess.Popen(command, env=environ) as reader:
         while reader.poll() is None and removed < 50:
-            removed += len(prune(cache, 0, spared_s=0))
+            removed += len(prune(cache, 0, min_age_s=0))
         (tmp_path / "stop").touch()
     assert reader.returncode == 0
     assert removed == 50

@@ -62,9 +62,9 @@ def list_command() -> None:
     The state is verified: a load answers at once; unverified: a load hashes it first; partial: the
     beginning of a download; or leftover: unpacked, but its download is gone.
     """
-    from aisio.resources.inventory import entries
+    from aisio.resources.inventory import list_entries
 
-    write_lines(map(_line, entries(_cache())))
+    write_lines(map(_line, list_entries(_cache())))
 
 
 @command.command("verify", short_help="Hash everything in it.")
@@ -75,12 +75,12 @@ def verify_command(remove: bool) -> None:
     The next load gets a wrong one anew, whether it is removed or not; but where the catalog has no
     digest, it takes what is there. The status is 1 if any is wrong or cannot be read.
     """
-    from aisio.resources.inventory import entries, size_of
+    from aisio.resources.inventory import list_entries, size_of
     from aisio.resources.upkeep import verify
 
     cache = _cache()
     wrong = checked = done = 0
-    total = sum(size_of(entry.path) for entry in entries(cache))
+    total = sum(size_of(entry.path) for entry in list_entries(cache))
     with byte_progress(total, "verify") as show:
 
         def count(size_bytes: int) -> None:
@@ -88,7 +88,7 @@ def verify_command(remove: bool) -> None:
             done += size_bytes
             show(done)
 
-        for finding in verify(cache, remove_wrong=remove, tell=count):
+        for finding in verify(cache, remove_wrong=remove, on_hashed=count):
             if finding.skipped:
                 tell(f"{finding.path.name}: not checked: {finding.skipped}")
                 continue
@@ -123,6 +123,6 @@ def prune_command(max_size: int, dry_run: bool) -> None:
 
 
 def _line(entry: Entry) -> str:
-    used = time_text(int(entry.used))
+    used = time_text(int(entry.last_used))
     name = printable(entry.path.name)
     return f"{entry.size_bytes}\t{used}\t{entry.state}\t{name}"

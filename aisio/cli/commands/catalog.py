@@ -178,7 +178,7 @@ def _digest_of_resource(resource: Resource, cluster: Cluster, source: str | None
     digest = parse_digest(resource.sha256)
     with tempfile.TemporaryDirectory(prefix="aisio-pin-") as folder:
         path = load(resource.tag, source, {resource.tag: bare}, folder, client=_client(cluster))
-        return digest.written(digest.of_file(path))
+        return digest.as_text(digest.hash_file(path))
 
 
 def _digest_of_source(source: NamedSource, cluster: Cluster) -> str:

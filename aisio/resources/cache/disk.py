@@ -1,4 +1,4 @@
-"""What a disk refuses, said so that the reader knows what to do."""
+"""The disk of the cache: errors that say what to do, and writes that survive a power cut."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from pathlib import Path
 
 from aisio.errors import AccessError, AisioError
 
-__all__ = ["clear_errors", "sync"]
+__all__ = ["DISK_FULL_ERRNOS", "explain_disk_errors", "sync"]
 
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-_FORBIDDEN = frozenset(
+DISK_FULL_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""What a disk, a quota or a limit of file sizes answers when it is full."""
+
+_NOT_WRITABLE_ERRNOS = frozenset(
     {
         errno.EACCES,
         errno.EPERM,
@@ -27,33 +29,33 @@ _FORBIDDEN = frozenset(
     }
 )
 
-# A call took 2.5 ms on ext4; one call for everything waits for what others write, too.
-_MOST_SYNCS = 64
+# One fsync took 2.5 ms on ext4. os.sync() is one call for all, but waits for other programs' data.
+_MAX_FSYNCS = 64
 
 
 @contextmanager
-def clear_errors(doing: str, path: Path) -> Iterator[None]:
-    """Have errors of the file system say what was done and what helps.
+def explain_disk_errors(doing: str, path: Path) -> Iterator[None]:
+    """Raise errors of the file system with what was being done and what helps.
 
     Args:
-        doing: The work, as in "unpacking".
-        path: The file or folder that it is about.
+        doing: What is being done, as in "unpacking".
+        path: The file or folder that it is done to.
 
     Raises:
         AccessError: A PermissionError too: it cannot be written there.
-        OSError: The disk is full, or what else it was; with the same errno.
+        OSError: The disk is full, or any other error; with the same errno.
     """
     try:
         yield
     except AisioError:
         raise
     except OSError as error:
-        if error.errno in _FORBIDDEN:
+        if error.errno in _NOT_WRITABLE_ERRNOS:
             raise AccessError(
                 f"Permission denied {doing} {path}: {error.strerror} ({error.filename or path}); "
                 "set AISIO_CACHE_DIR, or pass cache_dir=, to a folder that can be written"
             ) from error
-        if error.errno in _FULL:
+        if error.errno in DISK_FULL_ERRNOS:
             raise OSError(
                 error.errno,
                 f"{os.strerror(error.errno)} while {doing} {path}; free some, as by "
@@ -63,27 +65,27 @@ def clear_errors(doing: str, path: Path) -> Iterator[None]:
 
 
 def sync(path: Path) -> None:
-    """Have a file, or a folder and all in it, and its name outlast a power cut."""
-    found = list(islice(_with_all_below(path), _MOST_SYNCS + 1))
-    if len(found) > _MOST_SYNCS:
+    """Write a file, or a folder with its content, and its name to the disk itself."""
+    paths = list(islice(_files_and_folders(path), _MAX_FSYNCS + 1))
+    if len(paths) > _MAX_FSYNCS:
         os.sync()
         return
-    for one in (*found, path.parent):
-        descriptor = os.open(one, os.O_RDONLY)
+    for each in (*paths, path.parent):
+        descriptor = os.open(each, os.O_RDONLY)
         try:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
 
 
-def _with_all_below(path: Path) -> Iterator[Path]:
+def _files_and_folders(path: Path) -> Iterator[Path]:
     yield path
     if path.is_dir():
         for folder, folders, files in os.walk(path):
-            found = (Path(folder, name) for name in (*folders, *files))
-            yield from (one for one in found if _can_be_synced(one.lstat().st_mode))
+            paths = (Path(folder, name) for name in (*folders, *files))
+            yield from (each for each in paths if _can_be_synced(each.lstat().st_mode))
 
 
 def _can_be_synced(mode: int) -> bool:
-    """Tell a file or folder from a link, and from a pipe, whose opening waits for its other end."""
+    """Return False for links, and for pipes: opening one would wait for its other end."""
     return stat.S_ISREG(mode) or stat.S_ISDIR(mode)

@@ -1,12 +1,12 @@
-"""Which entries of a cache are in use: those that a process which still runs has loaded.
+"""Which entries of a cache are in use: those that a running process has loaded.
 
-A process that loads an entry shares a lock on a file beside it until it ends, and so do those that
-it forks; whoever prunes wants that lock alone. The file is only opened for reading, so that it can
-be shared by users who may not write.
+A process that loads an entry shares a lock on a file beside it until the process ends, and so do
+the processes that it forks. Pruning takes that lock exclusively. The file is only opened for
+reading, so that users who may not write can share it.
 
-All of it is best effort: a folder that cannot be written may have no such file, and some file
-systems have no locks. There, as for other programs that were given a path, only the time of the
-last load counts.
+All of this is best effort. A folder that cannot be written may lack the file, and some file systems
+have no locks. There, and for other programs that were given a path, only the time of the last load
+counts.
 """
 
 from __future__ import annotations
@@ -16,50 +16,51 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from aisio.resources.cache.locks import release, take
-from aisio.resources.cache.side_files import IN_USE, beside
+from aisio.resources.cache.locks import acquire, release
+from aisio.resources.cache.side_files import IN_USE, side_file
 
-__all__ = ["hold", "is_held", "unused"]
+__all__ = ["is_in_use", "keep_unused", "mark_in_use"]
 
-# A process may often have 1,024 files open, on some systems 256.
-_MOST_HELD = 128
-# By process: what a fork inherits holds too, but not where it then closes all that it has open.
-_held: dict[tuple[int, str], int] = {}
+# Processes may often have 1,024 files open, on some systems 256.
+_MAX_DESCRIPTORS = 128
+# For the whole process, as the locks are, and by process id: a forked process shares the locks of
+# its parent, unless it closes all inherited descriptors.
+_descriptors: dict[tuple[int, str], int] = {}
 
 
-def hold(path: Path) -> bool:
-    """Have an entry count as in use until this process ends; a second call costs next to nothing.
+def mark_in_use(path: Path) -> bool:
+    """Mark an entry as in use until this process ends; a second call costs next to nothing.
 
-    To be called before the entry is looked at: what was removed is missed then, and nothing is
-    removed later. Only the first 128 entries of a process are held.
+    Call this before looking at the entry. Whatever pruning removed is then noticed as missing, and
+    nothing is removed later. Only the first 128 entries of a process are marked.
 
     Args:
-        path: Of the download, whether it is there or not.
+        path: The download, which need not exist.
 
     Returns:
-        False: it is being removed now; wait for the entry's lock, and call this again.
+        False if another process is removing it now: wait for the entry's lock, and call this again.
     """
-    file = beside(path, IN_USE)
+    file = side_file(path, IN_USE)
     key = (os.getpid(), str(file))
-    held = _held.get(key)
-    if held is not None and _is_open(held, file):
+    marked = _descriptors.get(key)
+    if marked is not None and _is_open(marked, file):
         return True
-    _held.pop(key, None)
-    if len(_held) >= _MOST_HELD:
+    _descriptors.pop(key, None)
+    if len(_descriptors) >= _MAX_DESCRIPTORS:
         return True
     try:
-        descriptor = take(file, shared=True)
+        descriptor = acquire(file, shared=True)
     except BlockingIOError:
         return False
     except OSError:
         return True
-    if _held.setdefault(key, descriptor) != descriptor:
+    if _descriptors.setdefault(key, descriptor) != descriptor:
         os.close(descriptor)  # another thread was faster
     return True
 
 
 def _is_open(descriptor: int, file: Path) -> bool:
-    """Tell whether a descriptor still is the file: somebody may have removed the whole folder."""
+    """Return whether a descriptor is of this file: the whole folder may have been removed."""
     try:
         return os.path.samestat(os.fstat(descriptor), file.stat())
     except OSError:
@@ -67,29 +68,29 @@ def _is_open(descriptor: int, file: Path) -> bool:
 
 
 @contextmanager
-def unused(path: Path) -> Iterator[None]:
-    """Keep an entry from coming into use; the caller holds its lock.
+def keep_unused(path: Path) -> Iterator[None]:
+    """Keep other processes from marking an entry as in use; the caller holds the entry's lock.
 
     Raises:
-        BlockingIOError: It is in use, or that may not be asked.
-        OSError: The file system has no locks, or no room for the file.
+        BlockingIOError: It is in use, or this user may not find out.
+        OSError: The file system has no locks, or no space for the file.
     """
     try:
-        descriptor = take(beside(path, IN_USE))
+        descriptor = acquire(side_file(path, IN_USE))
     except PermissionError as error:
-        raise BlockingIOError(f"{path}: whether it is in use cannot be told: {error}") from error
+        raise BlockingIOError(f"{path}: cannot find out whether it is in use: {error}") from error
     try:
         yield
     finally:
         release(descriptor)
 
 
-def is_held(path: Path) -> bool:
-    """Tell whether an entry is in use, for now; makes no file, and raises no errors."""
-    if not beside(path, IN_USE).exists():
+def is_in_use(path: Path) -> bool:
+    """Return whether an entry is in use now; creates no file, and raises no errors."""
+    if not side_file(path, IN_USE).exists():
         return False
     try:
-        with unused(path):
+        with keep_unused(path):
             return False
     except BlockingIOError:
         return True

@@ -1,8 +1,8 @@
 """Locks between processes and threads, by flock on empty files.
 
-Such a lock is that of an open file. So it goes with its process, however that ends; threads that
-each open the file exclude each other too; and what a process forks has a part in it. Nothing is
-written: a file that another user has made is locked as well as an own one.
+The lock belongs to the open file. So the kernel releases it when the process ends, however it ends;
+threads that each open the file exclude one another too; and a forked process shares it. Nothing is
+written to the file: a file that another user created can be locked as well as one's own.
 """
 
 from __future__ import annotations
@@ -15,51 +15,58 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["NO_LOCKS", "release", "take"]
+__all__ = ["NO_LOCKS_ERRNOS", "acquire", "release"]
 
-NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP})
+NO_LOCKS_ERRNOS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP})
 """What flock answers where the file system has no locks."""
 
-_QUIET_S = 1.0
-_POLL_S = 0.05
+_ON_WAIT_AFTER_S = 1.0
+_POLL_INTERVAL_S = 0.05
 
 
-def take(file: Path, *, shared: bool = False, on_wait: Callable[[], object] | None = None) -> int:
-    """Lock a file, which is made where there is none, by the modes that the umask leaves.
+def acquire(
+    file: Path, *, shared: bool = False, on_wait: Callable[[], object] | None = None
+) -> int:
+    """Lock a file, which is created where there is none, with the permissions of the umask.
 
     Args:
-        file: To be left where it is: removing it would split those who wait over two files.
-        shared: With others who share it; else with nobody.
-        on_wait: Is called after a second in which others held it. Without it nobody waits.
+        file: The lock file. Nobody may remove it: processes that wait would then lock two files.
+        shared: Share the lock with others who share it; else hold it alone.
+        on_wait: Called once, after another has held the lock for a second. Without it the call
+            does not wait.
 
     Returns:
-        The descriptor that has the lock, for `release`; no program that is started inherits it.
+        The descriptor that holds the lock, for `release`; programs that are started do not
+        inherit it.
 
     Raises:
-        BlockingIOError: Another holds it, and `on_wait` was not given.
-        OSError: It cannot be opened, is a link, or (`NO_LOCKS`) its file system has no locks.
+        BlockingIOError: Another holds it, and there is no `on_wait`.
+        OSError: It cannot be opened, is a link, or its file system has no locks
+            (`NO_LOCKS_ERRNOS`).
     """
     operation = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     try:
-        return _take(file, os.O_RDONLY, operation, on_wait)
+        return _open_and_lock(file, os.O_RDONLY, operation, on_wait)
     except OSError as error:
         if error.errno != errno.EBADF:
             raise
-    # NFS gives an exclusive lock only to a descriptor that could write: flock(2), "NFS details".
-    return _take(file, os.O_RDWR, operation, on_wait)
+    # NFS gives an exclusive lock only to a writable descriptor: flock(2), "NFS details".
+    return _open_and_lock(file, os.O_RDWR, operation, on_wait)
 
 
 def release(descriptor: int) -> None:
-    """Give a lock back, also where a fork has a copy of the descriptor."""
+    """Release a lock, also where a forked process has a copy of the descriptor."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_UN)
     finally:
         os.close(descriptor)
 
 
-def _take(file: Path, access: int, operation: int, on_wait: Callable[[], object] | None) -> int:
-    # O_NONBLOCK: a pipe of this name, which somebody else may have made, is not waited for.
-    descriptor = _opened(file, access | os.O_NOFOLLOW | os.O_NONBLOCK)
+def _open_and_lock(
+    file: Path, access: int, operation: int, on_wait: Callable[[], object] | None
+) -> int:
+    # With O_NONBLOCK, a pipe of this name that another user created is not waited for.
+    descriptor = _open(file, access | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
         _flock(descriptor, operation, on_wait)
     except BaseException:
@@ -68,9 +75,9 @@ def _take(file: Path, access: int, operation: int, on_wait: Callable[[], object]
     return descriptor
 
 
-def _opened(file: Path, flags: int) -> int:
-    # Not with O_CREAT at once: in a folder like /tmp Linux refuses that for what another user has
-    # made (fs.protected_regular).
+def _open(file: Path, flags: int) -> int:
+    # O_CREAT comes second: in a folder like /tmp, Linux refuses it for a file that another user
+    # created (fs.protected_regular).
     while True:
         with suppress(FileNotFoundError):
             return os.open(file, flags)
@@ -79,14 +86,14 @@ def _opened(file: Path, flags: int) -> int:
 
 
 def _flock(descriptor: int, operation: int, on_wait: Callable[[], object] | None) -> None:
-    quiet_until = time.monotonic() + _QUIET_S
-    while on_wait is None or time.monotonic() < quiet_until:
+    poll_until = time.monotonic() + _ON_WAIT_AFTER_S
+    while on_wait is None or time.monotonic() < poll_until:
         try:
             fcntl.flock(descriptor, operation | fcntl.LOCK_NB)
             return
         except BlockingIOError:
             if on_wait is None:
                 raise
-            time.sleep(_POLL_S)
+            time.sleep(_POLL_INTERVAL_S)
     on_wait()
     fcntl.flock(descriptor, operation)

@@ -1,19 +1,19 @@
 """The marker beside a cache entry: what was verified, and how it looked on the disk then.
 
-A marker lets the next load answer without hashing. It holds a stamp of the downloaded file and of
-each result that was made from it:
+With a marker the next load answers without hashing. The marker holds a stamp of the downloaded file
+and of each result that was made from it:
 
-file    size, inode and change time (ctime); an edit, a cut or a replacement changes one of them. Of
-        a link those of the file that it leads to
-folder  the change times of the folders in it; adding or removing a member changes its folder's. An
-        edit inside a member changes none: a re-check finds that. Of a folder with very many folders
-        the first 1,000 are looked at, those near the top first, so that the answer takes no longer
+file    size, inode and change time (ctime): an edit, a truncation or a replacement changes one of
+        them. For a link it is the stamp of the file that the link points to.
+folder  the change times of the folders in it: adding or removing a member changes its folder's. An
+        edit inside a member changes none of them; a recheck finds that. Of a folder with very many
+        folders the first 1,000 are looked at, those near the top first, so that a load stays fast.
 
 The change time moves with the modification time, but no program can set it back, as rsync, tar and
 `touch -r` do with the other. It also moves with permissions, owner and names: after a chmod the
 next load hashes once. The device is not compared: hosts that share a cache by NFS number it apart.
 
-Whoever can write to the cache can write a marker too: it guards against accidents, not attackers.
+Whoever can write to the cache can also write a marker: it protects from accidents, not attackers.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ from pathlib import Path
 import msgspec
 
 from aisio.resources.cache.disk import sync
-from aisio.resources.cache.own_files import new_file, read_regular
+from aisio.resources.cache.own_files import create_file, read_regular_file
 
 __all__ = ["Marker", "Stamp", "new_marker", "read_marker", "stamp_of", "write_marker"]
 
 _FORMAT = 2
-_MOST_FOLDERS = 1000
-_LONGEST_MARKER_BYTES = 16 * 1024 * 1024
+_MAX_FOLDERS = 1000
+_MAX_MARKER_BYTES = 16 * 1024 * 1024
 
 
 class Stamp(msgspec.Struct, frozen=True, array_like=True):
     """How a file or folder looks on the disk.
 
     Attributes:
-        size_bytes: Of a file; -1: a folder.
-        inode: Its number.
-        times: Change time in ns: of the file; else of the folders, first the folder itself.
-        folders: Paths of the other folders in it, in the order of their times.
+        size_bytes: Size of the file; -1 for a folder.
+        inode: Inode number.
+        times: Change times in ns: of the file, or of the folder and then the folders in it.
+        folders: Relative paths of the folders in it, in the order of their times.
     """
 
     size_bytes: int
@@ -50,10 +50,10 @@ class Stamp(msgspec.Struct, frozen=True, array_like=True):
     times: tuple[int, ...]
     folders: tuple[str, ...] = ()
 
-    def fits(self, path: str) -> bool:
-        """Tell whether the file or folder still looks like this; no errors."""
+    def matches(self, path: str) -> bool:
+        """Return whether the file or folder still looks like this; raises no errors."""
         try:
-            status = os.stat(path)  # noqa: PTH116 - a Path takes longer
+            status = os.stat(path)  # noqa: PTH116 - a Path is slower
             size_bytes = -1 if stat.S_ISDIR(status.st_mode) else status.st_size
             if (size_bytes, status.st_ino, status.st_ctime_ns) != (
                 self.size_bytes,
@@ -73,11 +73,11 @@ class Marker(msgspec.Struct, frozen=True):
     """What was verified.
 
     Attributes:
-        format: Of this file.
-        name: Of the entry.
-        sha256: Digest of the downloaded file, as a catalog writes it; "": not known.
+        format: Version of this format.
+        name: Name of the entry.
+        sha256: Digest of the downloaded file, as a catalog writes it; "" if unknown.
         file: Stamp of the downloaded file.
-        results: Name of a result beside it -> its stamp; the last one marked comes last.
+        results: Stamp of each result by its name; the one that was marked last comes last.
     """
 
     format: int
@@ -91,49 +91,48 @@ def stamp_of(path: Path) -> Stamp:
     """Return how a file or folder looks now.
 
     Raises:
-        OSError: There is none.
+        OSError: It does not exist.
     """
     status = path.stat()
     if not stat.S_ISDIR(status.st_mode):
         return Stamp(status.st_size, status.st_ino, (status.st_ctime_ns,))
     times, folders = [status.st_ctime_ns], []
-    waiting = deque([""])
-    while waiting and len(times) <= _MOST_FOLDERS:
-        for name in _folders_in(path, waiting.popleft()):
-            waiting.append(name)
+    to_visit = deque([""])
+    while to_visit and len(times) <= _MAX_FOLDERS:
+        for name in _subfolders(path, to_visit.popleft()):
+            to_visit.append(name)
             folders.append(name)
             times.append(os.lstat(path / name).st_ctime_ns)
-    stop = _MOST_FOLDERS
-    return Stamp(-1, status.st_ino, tuple(times[: stop + 1]), tuple(folders[:stop]))
+    return Stamp(-1, status.st_ino, tuple(times[: _MAX_FOLDERS + 1]), tuple(folders[:_MAX_FOLDERS]))
 
 
-def _folders_in(root: Path, below: str) -> list[str]:
-    with os.scandir(root / below) as entries:
+def _subfolders(root: Path, folder: str) -> list[str]:
+    with os.scandir(root / folder) as entries:
         names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
-    return [f"{below}/{name}" if below else name for name in sorted(names)]
+    return [f"{folder}/{name}" if folder else name for name in sorted(names)]
 
 
 def read_marker(file: Path, name: str) -> Marker | None:
-    """Return a marker, or None where there is none that can be trusted for this entry."""
+    """Return the marker of an entry, or None where there is no valid one."""
     try:
-        text = read_regular(file, _LONGEST_MARKER_BYTES)
+        text = read_regular_file(file, _MAX_MARKER_BYTES)
         marker = None if text is None else msgspec.json.decode(text, type=Marker)
-    except (ValueError, msgspec.DecodeError):  # in older versions no ValueError
+    except (ValueError, msgspec.DecodeError):  # no ValueError in older msgspec
         return None
-    if marker is None:
+    if marker is None or (marker.format, marker.name) != (_FORMAT, name):
         return None
-    return marker if marker.format == _FORMAT and marker.name == name else None
+    return marker
 
 
 def write_marker(file: Path, marker: Marker) -> None:
-    """Put a marker in place, all of it or nothing, after what it speaks of is on the disk.
+    """Write a marker, all of it or nothing; what it describes must be on the disk already.
 
     Raises:
         OSError: It cannot be written.
     """
     partial = file.with_name(f"{file.name}-new")
     try:
-        with os.fdopen(new_file(partial), "wb") as new:
+        with os.fdopen(create_file(partial), "wb") as new:
             new.write(msgspec.json.encode(marker))
         sync(partial)
         partial.replace(file)
@@ -144,5 +143,5 @@ def write_marker(file: Path, marker: Marker) -> None:
 
 
 def new_marker(name: str, sha256: str, file: Stamp, results: dict[str, Stamp]) -> Marker:
-    """Return a marker of the present format."""
+    """Return a marker of the current format."""
     return Marker(_FORMAT, name, sha256, file, results)

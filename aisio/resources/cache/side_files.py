@@ -1,4 +1,4 @@
-"""The files that lie beside a cache entry, by their endings."""
+"""The files beside a cache entry: the endings of their names, and how they are replaced."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from contextlib import suppress
 from pathlib import Path
 
 MARKER = ".aisio-verified"
+NEW_MARKER = f"{MARKER}-new"
 LOCK = ".aisio-lock"
-HOLDER = ".aisio-holder"
+LOCK_HOLDER = ".aisio-holder"
 IN_USE = ".aisio-in-use"
 UNPACKING = ".aisio-unpacking"
 OLD = ".aisio-old"
@@ -16,30 +17,30 @@ BIONEMO_MARKER = ".checked"
 RESULTS = (".untar", ".unzip", ".decomp")
 
 
-def beside(path: Path, suffix: str) -> Path:
-    """Return the path of an entry's side file."""
+def side_file(path: Path, suffix: str) -> Path:
+    """Return the path of a file beside an entry."""
     return path.with_name(path.name + suffix)
 
 
 def remove(path: Path) -> None:
-    """Remove a file, a link or a folder with all in it; nothing where there is none."""
+    """Remove a file, a link, or a folder with its content; do nothing where there is none."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
 
 
-def take_away(result: Path, old: Path, new: Path | None = None) -> None:
-    """Remove a file or folder so that its name is never that of half of it.
+def swap_or_remove(path: Path, old: Path, new: Path | None = None) -> None:
+    """Replace or remove a file or folder so that its name never has half of its content.
 
     Args:
-        result: What to remove.
-        old: A name that it has meanwhile.
-        new: What is to have its name, at once: others may be looking.
+        path: The file or folder to replace or remove; there may be none.
+        old: The name that it gets while it is removed.
+        new: The file or folder that gets the name `path` at once, as other processes may read it.
     """
     remove(old)
     with suppress(FileNotFoundError):
-        result.replace(old)
+        path.replace(old)
     if new is not None:
-        new.replace(result)
+        new.replace(path)
     remove(old)

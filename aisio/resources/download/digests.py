@@ -13,30 +13,32 @@ from aisio.transport.body import READ_PIECE_BYTES
 
 @dataclass(frozen=True)
 class Digest:
-    """What bytes must hash to.
+    """The digest that bytes must have.
 
     Attributes:
-        algorithm: As hashlib names it.
-        value: Hexadecimal digits in lower case; None: any.
+        algorithm: Name of the algorithm in hashlib.
+        value: Hexadecimal digits in lower case; None allows any.
     """
 
     algorithm: str = "sha256"
     value: str | None = None
 
-    def written(self, value: str) -> str:
-        """Return a value of this algorithm as a catalog has it."""
+    def as_text(self, value: str) -> str:
+        """Return digits of this algorithm as a catalog writes them."""
         return value if self.algorithm == "sha256" else f"{self.algorithm}:{value}"
 
-    def fits(self, value: str) -> bool:
-        """Tell whether these digits are the expected ones, or any are."""
+    def matches(self, value: str) -> bool:
+        """Return whether these digits are the right ones."""
         return self.value is None or self.value == value
 
-    def of_file(self, path: Path, tell: Callable[[int], object] = lambda size_bytes: None) -> str:
-        """Hash a file by this algorithm.
+    def hash_file(
+        self, path: Path, on_hashed: Callable[[int], object] = lambda size_bytes: None
+    ) -> str:
+        """Return the hexadecimal digits of a file by this algorithm.
 
         Args:
             path: The file.
-            tell: Is told of each piece, by its size, when it was hashed.
+            on_hashed: Called with the size of each piece after it was hashed.
 
         Raises:
             OSError: It cannot be read.
@@ -46,25 +48,25 @@ class Digest:
         with path.open("rb", buffering=0) as file:
             while count := file.readinto(buffer):
                 hasher.update(buffer[:count])
-                tell(count)
+                on_hashed(count)
         return hasher.hexdigest()
 
 
 def parse_digest(text: str | None) -> Digest:
-    """Read a digest of a catalog; None means that none is known, and counts SHA256.
+    """Parse a digest of a catalog; None gives a SHA256 digest that allows any value.
 
     Raises:
-        ConfigError: No algorithm that Python's hashlib has here, or one without a fixed length.
+        ConfigError: This Python's hashlib lacks the algorithm, or its length is not fixed.
     """
     if text is None:
         return Digest()
     algorithm, colon, value = text.rpartition(":")
     algorithm = algorithm.lower() if colon else "sha256"
     try:
-        fixed = hashlib.new(algorithm, usedforsecurity=False).digest_size > 0
+        is_usable = hashlib.new(algorithm, usedforsecurity=False).digest_size > 0
     except (ValueError, TypeError):
-        fixed = False
-    if not fixed:
+        is_usable = False
+    if not is_usable:
         raise ConfigError(
             f"digest {text!r}: this Python's hashlib has no {algorithm!r}; take sha256, or one of "
             f"md5, sha1, sha512"

@@ -1,16 +1,16 @@
-"""Bytes of a resource on their way into a file: one pass, hashed while they are written.
+"""Download a resource into a file in one pass, hashed while it is written, and resumable.
 
-The bytes go into a partial file beside the target, which gets the target's name when its digest is
-the right one. Beside it a small state says of which origin and version it is: the next download
-goes on behind it where both are still the same, and hashes first what is there. So a process that
-is killed loses nothing that it had written, and there is never a mixture.
+The bytes go into a partial file beside the target. It is renamed to the target when its digest is
+right. A small state beside it names the origin and the version of the bytes. Where both are still
+the same, the next download hashes what the partial file holds and continues behind it. So a process
+that is killed loses nothing that it had written, and the bytes of two versions never mix.
 
-Replies are joined where a digest tells in the end whether all is right, the catalog's or the one
-that the origin itself promises, and where nothing would tell anyway, as of a web server. What
-another process left is only used with the catalog's.
+The bytes of several responses are joined in two cases: where a digest, of the catalog or of the
+origin itself, shows in the end whether all is right; and where nothing would show it anyway, as
+with most web servers. A partial file of another process is only used with a digest of the catalog.
 
-Nothing is forced to the disk before it gets its name: that costs more than the download, and what a
-lost machine leaves of a file is found by its size and time (see `aisio.resources.cache.cache`).
+Nothing is synced to the disk before the rename: that costs more than the download. What is left of
+a file after a power cut is found by its size and time (see `aisio.resources.cache.cache`).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
@@ -34,38 +35,41 @@ from aisio.errors import (
     UnavailableError,
 )
 from aisio.records import RetryPolicy
+from aisio.resources.cache.disk import DISK_FULL_ERRNOS
 from aisio.resources.download.digests import Digest, parse_digest
 from aisio.resources.download.hashed_file import HashedFile
-from aisio.resources.download.partial import Partial, State
+from aisio.resources.download.partial import PartialFile, PartialState
 from aisio.transport.retries import RETRYABLE, Attempts
 
-Show: TypeAlias = "Callable[[int, int | None], object]"
-"""Is told how many bytes are there, and how many there will be if that is known."""
+OnProgress: TypeAlias = "Callable[[int, int | None], object]"
+"""Called with the bytes so far and the size of the resource, None if it is unknown."""
 
-_RENEWED_BY_BYTES = 1024 * 1024
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_RENEW_BUDGET_BYTES = 1024 * 1024
 _log = logging.getLogger(__name__)
 
 
 class NoSpaceError(OSError):
-    """The disk has no room for as many bytes as an origin says it will send.
+    """The disk has less free space than the size that an origin names.
 
-    Another origin may tell another size, and the true one.
+    Another origin may name another size, and the right one.
     """
 
 
-class Reply(Protocol):
-    """The bytes of one version of a resource, from some byte to its end, open for reading once.
+_Failure: TypeAlias = "AisioError | NoSpaceError"
+
+
+class OriginResponse(Protocol):
+    """The bytes of one version of a resource, from a first byte to its end, to be read once.
 
     Attributes:
         start: First byte that it delivers; 0 where the server ignores ranges.
-        size_bytes: Bytes of the whole resource, not of this reply; None if the server does not say.
-        version: ETag, checksum or version, such that the same one means the same bytes; None if
-            there is nothing of that kind.
-        sha256: What the whole resource must hash to, in hexadecimal digits, where the origin says
-            so and leaves the check to who reads; else None.
-        checks_itself: Whoever reads all of it in one reply has its bytes checked, by more than
-            their number; of a reply that begins later nobody checks them.
+        size_bytes: Size of the whole resource, not of this response; None if the server does not
+            say.
+        version: ETag, checksum or version: equal ones mean equal bytes. None if there is none.
+        sha256: Hexadecimal SHA256 of the whole resource, where the origin names one and the reader
+            has to check it; else None.
+        checks_itself: True if a response with the whole resource checks its bytes, by more than
+            their number. Nothing checks the bytes of a response that starts later.
     """
 
     start: int
@@ -78,31 +82,31 @@ class Reply(Protocol):
         """Fill a prefix of the buffer and return its length; 0 at the end.
 
         Raises:
-            StorageError: As a store raises it; TruncatedError where the connection was cut.
+            StorageError: As the store raises it; TruncatedError if the connection was cut.
         """
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Release the connection."""
 
 
 class Origin(Protocol):
-    """One place that has a resource.
+    """One place that a resource can be downloaded from.
 
     Attributes:
-        url: For messages and for telling origins apart: without credentials or query.
+        url: Names the origin in messages and states: without credentials or query.
     """
 
     url: str
 
-    def open(self, start: int = 0) -> Reply:
-        """Open the resource from a byte on; its own retries are behind it.
+    def open(self, start: int = 0) -> OriginResponse:
+        """Open the resource from a byte on; the origin itself retries this.
 
         Args:
-            start: First byte. An origin without ranges, or whose resource is not longer, may
-                begin at 0 and says so in `Reply.start`.
+            start: First byte. The response may start at 0 instead, where the origin has no ranges
+                or the resource has no such byte; `OriginResponse.start` says so.
 
         Raises:
-            AisioError: It is not there, refused, or not reached after some tries.
+            AisioError: It does not exist, is refused, or cannot be reached after some attempts.
         """
 
 
@@ -111,253 +115,252 @@ def download(
     target: Path,
     *,
     digest: str | None,
-    show: Show | None = None,
+    on_progress: OnProgress | None = None,
     before_replacing: Callable[[], object] = lambda: None,
     retry: RetryPolicy | None = None,
 ) -> str:
-    """Have the bytes of the first origin that gives the right ones, as a file.
+    """Download a resource from the first origin that gives the right bytes.
 
-    The caller sees to it that only one process at a time downloads to a target.
+    The caller makes sure that only one process at a time downloads to a target.
 
     Args:
-        origins: Where they are, the best one first.
-        target: The file; what is there stays until the new bytes are complete and right.
-        digest: What they must hash to, as a catalog writes it; None takes any.
-        show: Is told of the progress.
-        before_replacing: Is called when the bytes are right, before they become the target.
-        retry: For replies that break off, and cannot mend that themselves.
+        origins: Where the resource is, the best origin first.
+        target: The file; an old one stays until the new bytes are complete and right.
+        digest: The right digest, as a catalog writes it; None allows any.
+        on_progress: Called after each piece.
+        before_replacing: Called when the bytes are right, before they become the target.
+        retry: For bodies that break off, where the origin cannot resume them itself.
 
     Returns:
-        The digest of what was written, as a catalog writes it.
+        The digest of the bytes, as a catalog writes it.
 
     Raises:
-        DigestError: The bytes are not the ones that the digest names; nothing is left of them.
-        StorageError: No origin gave them; of the kind on which all agree, if they do.
+        DigestError: The bytes do not have the digest; nothing of them is kept.
+        StorageError: No origin gave them; of the class of all failures, if they have the same.
         OSError: They cannot be written: no space, or no permission.
     """
-    wanted = parse_digest(digest)
-    partial = Partial(target)
-    failures: list[tuple[str, AisioError | NoSpaceError]] = []
+    expected = parse_digest(digest)
+    partial = PartialFile(target)
+    failures: list[tuple[str, _Failure]] = []
     for number, origin in enumerate(origins, 1):
+        attempts = Attempts(retry or RetryPolicy())
         try:
-            got = _Download(origin, partial, wanted, show, Attempts(retry or RetryPolicy())).run()
+            actual = _Download(origin, partial, expected, on_progress, attempts).run()
         except (AisioError, NoSpaceError) as error:
             failures.append((origin.url, error))
             if number < len(origins):
-                _log.warning("%s cannot be had from %s: %s", target.name, origin.url, error)
+                _log.warning("%s cannot be downloaded from %s: %s", target.name, origin.url, error)
             continue
         before_replacing()
         partial.finish()
-        return wanted.written(got)
-    raise _failure_of_all(target.name, failures)
+        return expected.as_text(actual)
+    raise _combined(target.name, failures)
 
 
-def _failure_of_all(
-    name: str, failures: list[tuple[str, AisioError | NoSpaceError]]
-) -> AisioError | NoSpaceError:
+def _combined(name: str, failures: list[tuple[str, _Failure]]) -> _Failure:
+    """Return one error that names the failure of each origin."""
     if len(failures) == 1 or all(isinstance(error, NoSpaceError) for _, error in failures):
         return failures[0][1]
     kinds = {type(error) for _, error in failures if isinstance(error, AisioError)}
     kind: type[AisioError] = kinds.pop() if len(kinds) == 1 else StorageError
     if DigestError in kinds:
         kind = DigestError
-    told = "".join(f"\n  {url}: {error}" for url, error in failures)
-    return kind(f"{name}: none of {len(failures)} sources gave it:{told}")
+    lines = "".join(f"\n  {url}: {error}" for url, error in failures)
+    return kind(f"{name}: none of {len(failures)} sources gave it:{lines}")
+
+
+@dataclass(frozen=True)
+class _Version:
+    """What the response that the file starts with said; the attributes of `OriginResponse`."""
+
+    name: str | None = None
+    sha256: str | None = None
+    checks_itself: bool = False
 
 
 class _Download:
-    """One origin's try to fill a partial file."""
+    """The download of a partial file from one origin."""
 
     def __init__(
         self,
         origin: Origin,
-        partial: Partial,
-        wanted: Digest,
-        show: Show | None,
+        partial: PartialFile,
+        expected: Digest,
+        on_progress: OnProgress | None,
         attempts: Attempts,
     ) -> None:
         self._origin = origin
         self._partial = partial
-        self._wanted = wanted
-        self._show = show
+        self._expected = expected
+        self._on_progress = on_progress
         self._attempts = attempts
-        self._version: str | None = None
-        self._promised: str | None = None
-        self._checks_itself = False
-        self._farthest = 0
-        self._joined = False
+        self._version = _Version()
+        self._is_joined = False
+        self._high_water_bytes = 0
 
     def run(self) -> str:
-        """Fill the file and return its digest."""
+        """Fill the file and return its digest; after an error, keep only what can be resumed."""
         try:
-            with HashedFile(self._partial.path, self._wanted.algorithm) as file:
-                return self._run(file)
+            with HashedFile(self._partial.path, self._expected.algorithm) as file:
+                return self._download(file)
         except (AisioError, KeyboardInterrupt) as error:
-            if isinstance(error, DigestError) or not self._can_be_gone_on_with():
+            if isinstance(error, DigestError) or not self._is_resumable():
                 self._partial.remove()
             raise
         except OSError as error:
             self._partial.remove()
-            if error.errno in _FULL and error.filename is None:
-                told = self._no_space(error.errno, "it could not be written to its end")
-                raise OSError(*told) from error
+            if error.errno in DISK_FULL_ERRNOS and error.filename is None:
+                why = "it could not be written to its end"
+                raise self._disk_full(OSError, error.errno, why) from error
             raise
         except BaseException:
             self._partial.remove()
             raise
 
-    def _can_be_gone_on_with(self) -> bool:
-        return self._wanted.value is not None and self._partial.state() is not None
+    def _is_resumable(self) -> bool:
+        return self._expected.value is not None and self._partial.read_state() is not None
 
-    def _run(self, file: HashedFile) -> str:
-        """Fill the file; once more from its first byte on, where what was joined is not right."""
-        anew = not self._take_over(file)
+    def _download(self, file: HashedFile) -> str:
+        """Fill the file; once more from its first byte, where joined bytes turn out wrong."""
         try:
-            got = self._fill(file, anew=anew)
-            if self._fits(got):
-                return got
-            wrong: StorageError = self._wrong(got)
-            if not self._joined:
-                raise wrong
-        except (TruncatedError, DigestError):
+            return self._fill_and_check(file, self._resume(file))
+        except TruncatedError:
             raise
+        except DigestError as error:
+            if not self._is_joined:
+                raise
+            wrong: StorageError = error
         except (IntegrityError, RangeError) as error:
             wrong = error
-        _log.warning("%s; it begins anew", wrong)
-        got = self._fill(file, anew=True)
-        if not self._fits(got):
-            raise self._wrong(got)
-        return got
+        _log.warning("%s; downloading it from its start", wrong)
+        return self._fill_and_check(file, None)
 
-    def _fits(self, got: str) -> bool:
-        return self._expected in (None, got)
-
-    @property
-    def _expected(self) -> str | None:
-        """What it must hash to; the catalog's word counts, and then the origin's."""
-        return self._wanted.value or self._promised
-
-    def _take_over(self, file: HashedFile) -> bool:
-        """Take over what an earlier process left of the same origin; tell whether there is any."""
-        state = self._partial.state() if self._wanted.value is not None else None
+    def _resume(self, file: HashedFile) -> PartialState | None:
+        """Hash what an earlier process downloaded from the same origin; None if there is none."""
+        state = self._partial.read_state() if self._expected.value is not None else None
         if state is None or state.url != self._origin.url:
-            return False
-        file.take_over()
+            return None
+        file.hash_existing()
         if state.size_bytes is not None and file.size_bytes > state.size_bytes:
-            return False
-        self._version, self._farthest = state.version, file.size_bytes
-        self._joined = True
-        return True
+            return None
+        self._version, self._high_water_bytes = _Version(state.version), file.size_bytes
+        self._is_joined = True
+        return state
 
-    def _fill(self, file: HashedFile, *, anew: bool = False) -> str:
-        state = self._partial.state()
-        if anew:
-            self._version, self._promised, self._farthest = None, None, 0
-        elif state is not None and state.size_bytes == file.size_bytes:
+    def _fill_and_check(self, file: HashedFile, resumed: PartialState | None) -> str:
+        actual = self._fill(file, resumed)
+        if self._digest_to_check() not in (None, actual):
+            raise self._digest_error(actual)
+        return actual
+
+    def _digest_to_check(self) -> str | None:
+        """Return the digest of the catalog; that of the origin where the catalog has none."""
+        return self._expected.value or self._version.sha256
+
+    def _fill(self, file: HashedFile, resumed: PartialState | None) -> str:
+        if resumed is None:
+            self._version, self._high_water_bytes = _Version(), 0
+        elif resumed.size_bytes == file.size_bytes:
             return file.hexdigest()
         while True:
-            # Outside: what refuses to open has been tried again by the origin itself.
-            reply = self._open(file)
+            # Outside of the try: the origin has already retried what it cannot open.
+            response = self._open(file)
             try:
-                self._receive(reply, file)
+                self._receive(response, file)
                 return file.hexdigest()
             except RETRYABLE as error:
                 self._attempts.failed(error)
 
-    def _receive(self, reply: Reply, file: HashedFile) -> None:
-        size = reply.size_bytes
-        try:
-            if size is not None:
-                self._check_space(size, file.size_bytes)
-
-            def readinto(buffer: memoryview) -> int:
-                with _as_origins(self._origin):
-                    return reply.readinto(buffer)
-
-            file.receive(readinto, lambda done: self._moved(done, size))
-        finally:
-            reply.close()
-        if size is not None and file.size_bytes != size:
-            raise self._cut(size, file.size_bytes)
-
-    def _open(self, file: HashedFile) -> Reply:
-        """Open the reply that goes on where the file ends, else one that begins anew."""
-        is_checked = self._expected is not None
-        can_join = self._version is not None and (is_checked or not self._checks_itself)
-        start = file.size_bytes if can_join else 0
-        reply = self._ask(start)
-        if start and reply.start == start and reply.version == self._version:
-            self._joined = True
-            return reply
-        if reply.start:
-            reply.close()
-            reply = self._ask(0)
-        if reply.start:
-            reply.close()
+    def _open(self, file: HashedFile) -> OriginResponse:
+        """Open a response that continues the file; else one that starts it over."""
+        is_checked_at_end = self._digest_to_check() is not None
+        can_join = is_checked_at_end or not self._version.checks_itself
+        start = file.size_bytes if can_join and self._version.name is not None else 0
+        response = self._request(start)
+        if start and response.start == start and response.version == self._version.name:
+            self._is_joined = True
+            return response
+        if response.start:
+            response.close()
+            response = self._request(0)
+        if response.start:
+            response.close()
+            url, first = self._origin.url, response.start
             raise IntegrityError(
-                f"GET {self._origin.url}: asked for all, it answers from byte {reply.start} on",
-                url=self._origin.url,
+                f"GET {url}: requested all bytes, the response starts at byte {first}", url=url
             )
-        self._begin(file, reply)
-        return reply
+        self._start_over(file, response)
+        return response
 
-    def _ask(self, start: int) -> Reply:
-        with _as_origins(self._origin):
+    def _request(self, start: int) -> OriginResponse:
+        with _origin_errors(self._origin):
             return self._origin.open(start)
 
-    def _begin(self, file: HashedFile, reply: Reply) -> None:
+    def _start_over(self, file: HashedFile, response: OriginResponse) -> None:
         file.restart()
-        self._joined = False
-        self._version, self._promised = reply.version, reply.sha256
-        self._checks_itself = reply.checks_itself
-        usable = reply.version is not None and self._wanted.value is not None
-        self._partial.note(
-            State(self._origin.url, reply.version or "", reply.size_bytes) if usable else None
-        )
+        self._is_joined = False
+        self._version = _Version(response.version, response.sha256, response.checks_itself)
+        state = None
+        if response.version is not None and self._expected.value is not None:
+            state = PartialState(self._origin.url, response.version, response.size_bytes)
+        self._partial.write_state(state)
 
-    def _moved(self, done: int, size: int | None) -> None:
-        # Only what is new counts: a server that cuts each reply in the middle must be given up.
-        if done >= self._farthest + _RENEWED_BY_BYTES:
-            self._farthest = done
+    def _receive(self, response: OriginResponse, file: HashedFile) -> None:
+        size = response.size_bytes
+        try:
+            if size is not None:
+                self._check_space(size - file.size_bytes)
+
+            def readinto(buffer: memoryview) -> int:
+                with _origin_errors(self._origin):
+                    return response.readinto(buffer)
+
+            file.receive(readinto, lambda done: self._report(done, size))
+        finally:
+            response.close()
+        if size is not None and file.size_bytes != size:
+            url = self._origin.url
+            raise TruncatedError(
+                f"GET {url}: cut short: expected {size:,} bytes, got {file.size_bytes:,}", url=url
+            )
+
+    def _report(self, done: int, size: int | None) -> None:
+        # Bytes that came before do not count: a server that cuts each response in the middle must
+        # use up the retry budget.
+        if done >= self._high_water_bytes + _RENEW_BUDGET_BYTES:
+            self._high_water_bytes = done
             self._attempts.renew()
-        if self._show:
-            self._show(done, size)
+        if self._on_progress:
+            self._on_progress(done, size)
 
-    def _check_space(self, size: int, there: int) -> None:
+    def _check_space(self, needed_bytes: int) -> None:
         usage = shutil.disk_usage(self._partial.target.parent)
-        # Some network file systems know no sizes.
-        if usage.total and usage.free < size - there:
-            why = f"{size - there:,} bytes are needed, {usage.free:,} are free"
-            raise NoSpaceError(*self._no_space(errno.ENOSPC, why))
+        # Some network file systems have no sizes: their total is 0.
+        if usage.total and usage.free < needed_bytes:
+            why = f"{needed_bytes:,} bytes are needed, {usage.free:,} are free"
+            raise self._disk_full(NoSpaceError, errno.ENOSPC, why)
 
-    def _no_space(self, number: int, why: str) -> tuple[int, str, str]:
+    def _disk_full(self, kind: type[OSError], number: int, why: str) -> OSError:
         advice = "make room (aisio cache prune) or take another folder"
-        target = str(self._partial.target)
-        return number, f"{os.strerror(number)}: {why}; {advice}", target
+        return kind(number, f"{os.strerror(number)}: {why}; {advice}", str(self._partial.target))
 
-    def _cut(self, expected: int, got: int) -> TruncatedError:
+    def _digest_error(self, actual: str) -> DigestError:
         url = self._origin.url
-        return TruncatedError(
-            f"GET {url}: cut short: expected {expected:,} bytes, got {got:,}", url=url
-        )
-
-    def _wrong(self, got: str) -> DigestError:
-        wanted, url = self._wanted, self._origin.url
-        if wanted.value is not None:
+        if self._expected.value is not None:
             cause = f"Either {url} has changed, or the catalog is wrong"
         else:
             cause = f"It is what {url} itself promises: try again later"
         return DigestError(
-            f"{wanted.algorithm.upper()} hash of downloaded file ({self._partial.target.name}) "
-            f"does not match the known hash: expected {self._expected} but got {got}. Nothing of "
-            f"it was kept. {cause}",
+            f"{self._expected.algorithm.upper()} hash of downloaded file "
+            f"({self._partial.target.name}) does not match the known hash: expected "
+            f"{self._digest_to_check()} but got {actual}. Nothing of it was kept. {cause}",
             url=url,
         )
 
 
 @contextmanager
-def _as_origins(origin: Origin) -> Iterator[None]:
-    """Tell what a file system says of an origin, as NFS may, from what it says of the target."""
+def _origin_errors(origin: Origin) -> Iterator[None]:
+    """Raise an OSError of the origin, as NFS has them, apart from one of the target."""
     try:
         yield
     except AisioError:

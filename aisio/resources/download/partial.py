@@ -1,6 +1,6 @@
-"""What there is of a download: the bytes so far, and beside them of which version they are.
+"""The file of an unfinished download, and beside it which version its bytes are of.
 
-The state is written before the first byte of a version, so the bytes are never of another one.
+The state is written before the first byte of a version, so it never names another version.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from pathlib import Path
 import msgspec
 
 from aisio.files import PARTIAL_SUFFIX
-from aisio.resources.cache.own_files import new_file, read_regular
+from aisio.resources.cache.own_files import create_file, read_regular_file
 
-_LONGEST_STATE_BYTES = 1024 * 1024
+_MAX_STATE_BYTES = 1024 * 1024
 
 
-class State(msgspec.Struct, frozen=True):
-    """Of what a partial file holds the beginning.
+class PartialState(msgspec.Struct, frozen=True):
+    """Where the bytes of a partial file come from.
 
     Attributes:
-        url: Its origin.
-        version: As the origin gave it.
-        size_bytes: Of the whole; None if the origin did not say.
+        url: URL of the origin.
+        version: Version of the resource, as the origin names it.
+        size_bytes: Size of the whole resource; None if the origin did not say.
     """
 
     url: str
@@ -31,11 +31,11 @@ class State(msgspec.Struct, frozen=True):
     size_bytes: int | None
 
 
-class Partial:
-    """The files of an unfinished download, beside its target.
+class PartialFile:
+    """The file of an unfinished download, and its state, beside the target.
 
     Args:
-        target: What they will become.
+        target: The file that it becomes.
     """
 
     def __init__(self, target: Path) -> None:
@@ -43,30 +43,31 @@ class Partial:
         self.path = target.with_name(f".{target.name}{PARTIAL_SUFFIX}")
         self._state_path = target.with_name(f".{target.name}.json{PARTIAL_SUFFIX}")
 
-    def state(self) -> State | None:
-        """Return of what the bytes are; None where there are none that can be gone on with."""
+    def read_state(self) -> PartialState | None:
+        """Return the state; None where there are no bytes that a download can resume."""
         try:
             if not self.path.lstat().st_size:
                 return None
-            text = read_regular(self._state_path, _LONGEST_STATE_BYTES)
-            return None if text is None else msgspec.json.decode(text, type=State)
-        except (OSError, ValueError, msgspec.DecodeError):  # in older versions no ValueError
+            text = read_regular_file(self._state_path, _MAX_STATE_BYTES)
+            return None if text is None else msgspec.json.decode(text, type=PartialState)
+        # DecodeError is no ValueError in older versions of msgspec.
+        except (OSError, ValueError, msgspec.DecodeError):
             return None
 
-    def note(self, state: State | None) -> None:
-        """Say of what the next bytes are; None: nothing that could be gone on with."""
+    def write_state(self, state: PartialState | None) -> None:
+        """Note where the next bytes come from; with None no later download resumes them."""
         self._state_path.unlink(missing_ok=True)
         if state is not None:
-            # Where it cannot be written, as for a name that is too long, all begins anew next time.
-            with suppress(OSError), os.fdopen(new_file(self._state_path), "wb") as file:
+            # Without a state, as where its name is too long, the next download starts over.
+            with suppress(OSError), os.fdopen(create_file(self._state_path), "wb") as file:
                 file.write(msgspec.json.encode(state))
 
     def finish(self) -> None:
-        """Give the bytes their name."""
+        """Rename the file to the target, and remove the state."""
         self.path.replace(self.target)
         self._state_path.unlink(missing_ok=True)
 
     def remove(self) -> None:
-        """Leave nothing."""
+        """Remove the file and its state."""
         self.path.unlink(missing_ok=True)
         self._state_path.unlink(missing_ok=True)

@@ -1,7 +1,7 @@
-"""An archive's members -> files in a folder, and back: are they there?
+"""Write the members of an archive to a folder, or compare a folder with them.
 
-No link is followed while members are written, neither in the way to a member nor at its end, and
-in the end no link may lead out: each of a chain of links can look safe by itself.
+While members are written no link is followed, neither in the path to a member nor at its end. After
+that, no link may lead out of the folder: each link of a chain can look safe by itself.
 """
 
 from __future__ import annotations
@@ -22,39 +22,39 @@ from aisio.resources.unpack.members import (
     Allowance,
     Member,
     read_members,
-    unsafe,
+    unsafe_member,
 )
 
 __all__ = ["compare_members", "write_members"]
 
-# Names that this file system cannot have; a loop is a path through links, which is not walked.
-_IMPOSSIBLE = frozenset({errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ, errno.ELOOP})
-_NO_HARD_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS})
+# This file system cannot have such a name; ELOOP: the path goes through a link.
+_BAD_NAME_ERRNOS = frozenset({errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ, errno.ELOOP})
+_NO_HARD_LINK_ERRNOS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS})
 
 
 def write_members(path: Path, kind: str, folder: Path, limits: Limits) -> None:
     """Unpack an archive into a new, empty folder.
 
     Raises:
-        ArchiveError: The archive is damaged, or a member is not safe; some were written.
+        ArchiveError: The archive is damaged, or a member is not safe; earlier members are written.
         OSError: It cannot be written.
     """
     allowance = Allowance(path, limits)
-    writer = _Writer(folder, allowance)
+    writer = _MemberWriter(folder, allowance)
     for member in read_members(kind, allowance):
         try:
             writer.write(member)
         except OSError as error:
-            if error.errno not in _IMPOSSIBLE:
+            if error.errno not in _BAD_NAME_ERRNOS:
                 raise
             writer.refuse(member, f"cannot be written here: {error.strerror}")
     writer.check_links()
 
 
 def compare_members(path: Path, kind: str, folder: Path, limits: Limits) -> bool:
-    """Tell whether a folder holds all members of an archive, byte for byte, and perhaps more.
+    """Return whether a folder holds all members of an archive, byte for byte; it may hold more.
 
-    Where several have one name, the last one counts, as in `write_members`.
+    Where several members have the same name the last one counts, as in `write_members`.
 
     Raises:
         ArchiveError: The archive is damaged, or a member is not safe.
@@ -62,43 +62,46 @@ def compare_members(path: Path, kind: str, folder: Path, limits: Limits) -> bool
     if folder.is_symlink() or not folder.is_dir():
         return False
     try:
-        # Few archives have a name twice; the others are read once, and no name is kept.
-        once = Allowance(path, limits)
-        return all(
-            _is_there(member, folder) for member in read_members(kind, once)
-        ) or _last_ones_are_there(path, kind, folder, limits)
+        # Few archives have a name twice. The others are read once, and no names are kept.
+        members = read_members(kind, Allowance(path, limits))
+        return all(_is_equal(member, folder) for member in members) or _last_members_are_equal(
+            path, kind, folder, limits
+        )
     except (FileNotFoundError, NotADirectoryError):
         return False
 
 
-def _last_ones_are_there(path: Path, kind: str, folder: Path, limits: Limits) -> bool:
-    """Compare each name with the member whose bytes it has in the end; reads the archive twice."""
-    member_of: dict[tuple[str, ...], int] = {}
+def _last_members_are_equal(path: Path, kind: str, folder: Path, limits: Limits) -> bool:
+    """Compare each name with the member that was written to it last; reads the archive twice."""
+    number_by_name: dict[tuple[str, ...], int] = {}
     for number, member in enumerate(read_members(kind, Allowance(path, limits))):
-        # A hard link has the bytes of its time, whatever gets the other name later.
-        source = tuple(member.target.split("/")) if member.kind == "hardlink" else None
-        member_of[member.parts] = member_of.get(source, -1) if source else number
-    names_of: dict[int, list[tuple[str, ...]]] = {}
-    for parts, number in member_of.items():
-        names_of.setdefault(number, []).append(parts)
+        # A hard link keeps the bytes that its target had then, even if the target is replaced.
+        target = tuple(member.target.split("/")) if member.kind == "hardlink" else None
+        number_by_name[member.parts] = number_by_name.get(target, -1) if target else number
+    names_by_number: dict[int, list[tuple[str, ...]]] = {}
+    for name, number in number_by_name.items():
+        names_by_number.setdefault(number, []).append(name)
     for number, member in enumerate(read_members(kind, Allowance(path, limits))):
-        names = names_of.pop(number, [])
-        if names and not _is_there(replace(member, parts=names[0]), folder):
+        names = names_by_number.pop(number, [])
+        if not names:
+            continue
+        first, *others = names
+        if not _is_equal(replace(member, parts=first), folder):
             return False
-        copies = (replace(member, kind="hardlink", parts=parts) for parts in names[1:])
-        if not all(_is_there(replace(one, target="/".join(names[0])), folder) for one in copies):
+        link = replace(member, kind="hardlink", target="/".join(first))
+        if not all(_is_equal(replace(link, parts=name), folder) for name in others):
             return False
-    return not names_of
+    return not names_by_number
 
 
-class _Writer:
+class _MemberWriter:
     """Writes members below a folder.
 
     Args:
-        folder: Where to.
-        allowance: Of the archive; what is made besides its members is taken from it.
-        folds_case: The file system takes names for equal that differ in case; without it that is
-            looked up.
+        folder: The folder.
+        allowance: Of the archive; folders and copies that are made besides its members count too.
+        folds_case: Names that differ only in case are equal on the file system; without it the
+            file system is tested.
     """
 
     def __init__(
@@ -106,11 +109,11 @@ class _Writer:
     ) -> None:
         self._allowance = allowance
         self._folder = str(folder)
-        self._made = {self._folder}  # folders that are known to be no links
+        self._safe_folders = {self._folder}  # created or checked: folders, and not links
         self._links: dict[tuple[str, ...], Member] = {}
         if folds_case is None:
             folds_case = folder.with_name(folder.name.swapcase()).exists()
-        self._names: dict[str, str] | None = {} if folds_case else None
+        self._name_by_folded: dict[str, str] | None = {} if folds_case else None
 
     def write(self, member: Member) -> None:
         """Write one member.
@@ -125,7 +128,7 @@ class _Writer:
             return
         self._make_folders(member, member.parts[:-1])
         target = self._join(member.parts)
-        self._make_room(member, target)
+        self._remove_earlier(member, target)
         if member.kind == "symlink":
             Path(target).symlink_to(member.target)
             self._links[member.parts] = member
@@ -135,39 +138,39 @@ class _Writer:
             self._write_file(member, target)
 
     def check_links(self) -> None:
-        """Refuse links that lead out by way of others, now that all are there."""
+        """Refuse links that lead out of the folder through others, now that all are written."""
         root = os.path.realpath(self._folder)
         for link in self._links.values():
             end = os.path.realpath(self._join(link.parts))
             if end != root and not end.startswith(root + os.sep):
                 self.refuse(link, f"is a link that leads out of the folder, to {link.target!r}")
 
-    def refuse(self, member: Member, what: str) -> NoReturn:
-        """Raise an ArchiveError about a member."""
-        raise unsafe(self._allowance.path, member.name, what)
+    def refuse(self, member: Member, problem: str) -> NoReturn:
+        """Raise an ArchiveError for a member."""
+        raise unsafe_member(self._allowance.path, member.name, problem)
 
     def _join(self, parts: Iterable[str]) -> str:
         return "/".join((self._folder, *parts))
 
     def _make_folders(self, member: Member, parts: tuple[str, ...]) -> None:
         path = self._join(parts)
-        if path in self._made:
+        if path in self._safe_folders:
             return
         path = self._folder
         for part in parts:
             path = f"{path}/{part}"
-            if path in self._made:
+            if path in self._safe_folders:
                 continue
-            # A member that is a folder was counted as such, those in the way to it were not.
-            self._allowance.take(member.name, members=int(path != self._join(member.parts)))
+            # A folder that is itself a member was counted as one.
+            self._allowance.spend(member.name, members=int(path != self._join(member.parts)))
             try:
                 Path(path).mkdir()
             except FileExistsError:
                 if not stat.S_ISDIR(os.lstat(path).st_mode):
                     self.refuse(member, f"lies below {part!r}, which is a file or a link")
-            self._made.add(path)
+            self._safe_folders.add(path)
 
-    def _make_room(self, member: Member, target: str) -> None:
+    def _remove_earlier(self, member: Member, target: str) -> None:
         """Remove an earlier member of the same name: in a tar the last one counts."""
         try:
             Path(target).unlink()
@@ -190,9 +193,9 @@ class _Writer:
         try:
             os.link(source, target, follow_symlinks=False)
         except OSError as error:
-            if error.errno not in _NO_HARD_LINKS:
+            if error.errno not in _NO_HARD_LINK_ERRNOS:
                 raise
-            self._allowance.take(member.name, size_bytes=os.lstat(source).st_size)
+            self._allowance.spend(member.name, size_bytes=os.lstat(source).st_size)
             shutil.copy2(source, target)
 
     def _write_file(self, member: Member, target: str) -> None:
@@ -203,16 +206,16 @@ class _Writer:
             if member.mode is not None:
                 os.fchmod(file.fileno(), member.mode)
             if member.mtime is not None:
-                # A time that no file system has is not worth an error.
+                # A time that the file system cannot have is not worth an error.
                 with suppress(OSError, OverflowError, ValueError):
                     os.utime(file.fileno(), (member.mtime, member.mtime))
 
     def _check_case(self, member: Member) -> None:
-        if self._names is None:
+        if self._name_by_folded is None:
             return
         for stop in range(1, len(member.parts) + 1):
             name = "/".join(member.parts[:stop])
-            if self._names.setdefault(name.casefold(), name) != name:
+            if self._name_by_folded.setdefault(name.casefold(), name) != name:
                 self.refuse(member, "differs from another only in upper and lower case")
 
 
@@ -222,7 +225,12 @@ def _write_all(descriptor: int, data: bytes) -> None:
         view = view[os.write(descriptor, view) :]
 
 
-def _is_there(member: Member, folder: Path) -> bool:
+def _is_equal(member: Member, folder: Path) -> bool:
+    """Return whether a member is in the folder, with its kind and bytes.
+
+    Raises:
+        FileNotFoundError, NotADirectoryError: It is not there.
+    """
     path = folder.joinpath(*member.parts)
     status = path.lstat()
     if member.kind == "folder":

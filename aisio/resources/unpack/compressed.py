@@ -1,10 +1,12 @@
-"""Compressed files -> their bytes, read forwards in constant memory and up to a bound."""
+"""Decompress files: read forwards, in constant memory, and up to a limit."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,7 +18,14 @@ from aisio.formats.decompress import (
     compression_of,
 )
 
-__all__ = ["PIECE_BYTES", "ForwardReader", "Limits", "compare_file", "opened", "write_file"]
+__all__ = [
+    "PIECE_BYTES",
+    "ForwardReader",
+    "Limits",
+    "compare_decompressed",
+    "decompress_file",
+    "open_decompressed",
+]
 
 PIECE_BYTES = 1024 * 1024
 _GIB = 1024**3
@@ -24,14 +33,15 @@ _GIB = 1024**3
 
 @dataclass(frozen=True)
 class Limits:
-    """The most that an archive or a compressed file may unpack to.
+    """How much an archive or a compressed file may unpack to.
 
     Attributes:
         max_members: Files, folders and links.
-        min_bytes_per_member: Of the archive; a million empty files can be made of a few KB.
-        min_members: So many members are let through however small the archive is.
-        max_ratio: Bytes for each byte of the archive; gzip makes at most 1,032 of one.
-        min_bytes: So many bytes are let through whatever the ratio is.
+        min_bytes_per_member: Bytes of the archive for each member: a few KB can hold a million
+            empty files.
+        min_members: So many members are always allowed, however small the archive is.
+        max_ratio: Bytes for each byte of the archive; gzip reaches at most 1,032.
+        min_bytes: So many bytes are always allowed, whatever the ratio is.
     """
 
     max_members: int = 10_000_000
@@ -40,24 +50,24 @@ class Limits:
     max_ratio: int = 200
     min_bytes: int = 16 * _GIB
 
-    def most_members(self, path: Path) -> int:
+    def max_members_of(self, path: Path) -> int:
         """Return how many members a file may unpack to."""
         by_size = path.stat().st_size // self.min_bytes_per_member
         return min(self.max_members, max(self.min_members, by_size))
 
-    def most_bytes(self, path: Path) -> int:
+    def max_bytes_of(self, path: Path) -> int:
         """Return how many bytes a file may unpack to."""
         return max(self.min_bytes, self.max_ratio * path.stat().st_size)
 
 
 class ForwardReader:
-    """A stream that is read forwards, as the file object that tarfile wants.
+    """A stream that is read forwards, as a file object for tarfile.
 
     Args:
-        stream: Where the bytes come from, up to its end.
-        path: Of the archive, for errors.
-        most_bytes: More of them are an error.
-        skip: Moves the stream by so many bytes and more quickly than reading does, where it can.
+        stream: The stream, read to its end.
+        path: The archive, for errors.
+        max_bytes: More bytes than this are an error.
+        skip: Skips so many bytes of the stream, faster than reading them; None if it cannot.
     """
 
     def __init__(
@@ -65,36 +75,36 @@ class ForwardReader:
         stream: ReadIntoStream,
         path: Path,
         *,
-        most_bytes: int,
+        max_bytes: int,
         skip: Callable[[int], object] | None = None,
     ) -> None:
         self._stream = stream
         self._path = path
-        self._most_bytes = most_bytes
+        self._max_bytes = max_bytes
         self._skip = skip
         self._position = 0
-        self._ahead = b""
+        self._pushed_back = b""
         self.last = b""
-        """What the last read returned."""
+        """The bytes that the last `read` returned."""
 
     def tell(self) -> int:
-        """Return how many bytes lie before the next one."""
+        """Return the position of the next byte."""
         return self._position
 
     def seek(self, position: int) -> int:
-        """Go forwards, or back to the last byte that was read: tarfile looks whether it is there.
+        """Move forwards, or back by one byte: tarfile reads the last byte of a member again.
 
         Raises:
-            ArchiveError: The archive would have it read backwards, or beyond the limit.
+            ArchiveError: The archive would make it read backwards, or beyond the limit.
         """
-        if position == self._position - 1 and self.last and not self._ahead:
-            self._ahead = self.last[-1:]
+        if position == self._position - 1 and self.last and not self._pushed_back:
+            self._pushed_back = self.last[-1:]
             self._position = position
-        self._check(position)
+        self._check_limit(position)
         count = position - self._position
         if count < 0:
             raise ArchiveError(f"{self._path}: damaged: a member would begin before its header")
-        if count and self._skip is not None and not self._ahead:
+        if count and self._skip is not None and not self._pushed_back:
             self._skip(count)
             self._position, self.last = position, b""
         while self._position < position and self.read(min(PIECE_BYTES, position - self._position)):
@@ -102,39 +112,39 @@ class ForwardReader:
         return self._position
 
     def read(self, size: int) -> bytes:
-        """Return the next bytes, fewer only at the end.
+        """Return the next bytes; fewer only at the end.
 
         Raises:
-            ArchiveError: It is damaged, or holds more than the limit.
+            ArchiveError: The archive is damaged, or holds more than the limit.
         """
         if size > PIECE_BYTES:
             raise ArchiveError(f"{self._path}: a header of {size} bytes, over 1 MiB: it is damaged")
         view = memoryview(bytearray(size))
-        start = len(self._ahead) if size else 0
-        if start:
-            view[:start], self._ahead = self._ahead, b""
-        while start < size and (count := self._readinto(view[start:])):
-            start += count
-        self.last = view[:start].tobytes()
-        self._check(self._position + start)
-        self._position += start
+        filled = len(self._pushed_back) if size else 0
+        if filled:
+            view[:filled], self._pushed_back = self._pushed_back, b""
+        while filled < size and (count := self._readinto(view[filled:])):
+            filled += count
+        self.last = view[:filled].tobytes()
+        self._check_limit(self._position + filled)
+        self._position += filled
         return self.last
 
     def pieces(self, size_bytes: int) -> Iterator[bytes]:
-        """Yield the next so many bytes.
+        """Yield so many of the next bytes, in pieces.
 
         Raises:
             ArchiveError: There are fewer.
         """
-        left = size_bytes
-        while left:
-            data = self.read(min(PIECE_BYTES, left))
+        remaining = size_bytes
+        while remaining:
+            data = self.read(min(PIECE_BYTES, remaining))
             if not data:
                 raise ArchiveError(
-                    f"{self._path}: cut at byte {self._position}: {left} bytes of a member are "
-                    "missing; load it again"
+                    f"{self._path}: cut at byte {self._position}: {remaining} bytes of a member "
+                    "are missing; load it again"
                 )
-            left -= len(data)
+            remaining -= len(data)
             yield data
 
     def _readinto(self, view: memoryview) -> int:
@@ -144,65 +154,68 @@ class ForwardReader:
             text = str(error).removesuffix("; write or copy the shard again")
             raise ArchiveError(f"{text}; load it again") from error
 
-    def _check(self, position: int) -> None:
-        if position > self._most_bytes:
+    def _check_limit(self, position: int) -> None:
+        if position > self._max_bytes:
             raise ArchiveError(
-                f"{self._path}: unpacks to more than {self._most_bytes:,} bytes, the limit for a "
+                f"{self._path}: unpacks to more than {self._max_bytes:,} bytes, the limit for a "
                 "file of its size; if it is to be trusted, say unpack: false or decompress: false "
                 "in the catalog and unpack it by hand"
             )
 
 
 @contextmanager
-def opened(path: Path, limits: Limits, compression: str | None = None) -> Iterator[ForwardReader]:
-    """Open what a file decompresses to.
+def open_decompressed(
+    path: Path, limits: Limits, compression: str | None = None
+) -> Iterator[ForwardReader]:
+    """Open the decompressed content of a file.
 
     Args:
         path: The file.
-        limits: The most that may come.
-        compression: "gzip", "bzip2" or "xz", which it must be; without it what its first bytes
-            say, also none.
+        limits: How much it may decompress to.
+        compression: "gzip", "bzip2" or "xz": the file must have it. Without it the first bytes of
+            the file say which it has, if any.
 
     Raises:
-        ArchiveError: It is damaged, something else, or over the limits.
+        ArchiveError: It is damaged, has another compression, or is over the limits.
     """
-    most_bytes = limits.most_bytes(path)
+    max_bytes = limits.max_bytes_of(path)
     with path.open("rb") as file:
-        found = compression_of(file.read(MAGIC_BYTES))
+        actual = compression_of(file.read(MAGIC_BYTES))
         file.seek(0)
-        if compression is not None and found != compression:
+        if compression not in (None, actual):
             raise ArchiveError(
-                f"{path}: not {compression} data, as its name says, but {found or 'something else'}"
+                f"{path}: not {compression} data, as its name says, but "
+                f"{actual or 'something else'}"
             )
-        if found:
-            stream = Decompressed(found, b"", file, str(path))
-            yield ForwardReader(stream, path, most_bytes=most_bytes)
+        if actual:
+            stream = Decompressed(actual, b"", file, str(path))
+            yield ForwardReader(stream, path, max_bytes=max_bytes)
         else:
-            skip = _relative(file)
-            yield ForwardReader(file, path, most_bytes=most_bytes, skip=skip)
+            skip = partial(_skip, file)
+            yield ForwardReader(file, path, max_bytes=max_bytes, skip=skip)
 
 
-def write_file(path: Path, compression: str, target: Path, limits: Limits) -> None:
-    """Decompress a file to a new one.
+def decompress_file(path: Path, compression: str, target: Path, limits: Limits) -> None:
+    """Decompress a file to a new file.
 
     Raises:
         ArchiveError: It is damaged, or over the limits.
     """
-    with opened(path, limits, compression) as content, target.open("xb") as out:
+    with open_decompressed(path, limits, compression) as content, target.open("xb") as out:
         while data := content.read(PIECE_BYTES):
             out.write(data)
 
 
-def compare_file(path: Path, compression: str, target: Path, limits: Limits) -> bool:
-    """Tell whether a file holds what another one decompresses to."""
+def compare_decompressed(path: Path, compression: str, target: Path, limits: Limits) -> bool:
+    """Return whether the target holds exactly what the file decompresses to."""
     if target.is_symlink() or not target.is_file():
         return False
-    with opened(path, limits, compression) as content, target.open("rb") as found:
+    with open_decompressed(path, limits, compression) as content, target.open("rb") as existing:
         while data := content.read(PIECE_BYTES):
-            if found.read(PIECE_BYTES) != data:
+            if existing.read(PIECE_BYTES) != data:
                 return False
-        return not found.read(1)
+        return not existing.read(1)
 
 
-def _relative(file: BinaryIO) -> Callable[[int], object]:
-    return lambda count: file.seek(count, 1)
+def _skip(file: BinaryIO, count: int) -> None:
+    file.seek(count, os.SEEK_CUR)

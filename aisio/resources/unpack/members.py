@@ -1,15 +1,15 @@
-"""What an archive holds, checked before any of it is written.
+"""The members of an archive, each checked before it is written.
 
-The standard library's own filters came with Python 3.12 (and some later 3.10 and 3.11), and differ
-between versions; so every rule is here, and none of theirs is relied upon:
+The filters of the standard library came with Python 3.12 (and some later 3.10 and 3.11), and differ
+between versions. So every rule is here, and none of theirs is relied upon:
 
-- a name is relative, without "..", and cannot be read as such on another system either
-- a symbolic link leads to somewhere in the folder, a hard link to a member before it
-- files, folders and links only: no device, no pipe, no sparse file
-- so many members and so many bytes, and no more
+- a name is relative and without "..", also as another operating system would read it
+- a symbolic link points into the folder, a hard link to a member before it
+- only files, folders and links: no device, no pipe, no sparse file
+- no more members and bytes than the limits allow
 - a tar ends with its end-of-archive block, as everywhere in aisio
 
-A link in a zip is written as Python's zipfile writes it, as a small file that holds its target.
+A link in a zip becomes what Python's zipfile makes of it: a small file that holds the target.
 """
 
 from __future__ import annotations
@@ -34,19 +34,19 @@ from aisio.resources.unpack.compressed import (
     PIECE_BYTES,
     ForwardReader,
     Limits,
-    opened,
+    open_decompressed,
 )
 
-__all__ = ["Allowance", "Member", "read_members", "unsafe"]
+__all__ = ["Allowance", "Member", "read_members", "unsafe_member"]
 
 _BLOCK_BYTES = 512
-# Programs that walk folders by recursion, as shutil.rmtree does, end at about a thousand.
-_MOST_PARTS = 256
-_MOST_SHOWN = 200
-# A comment of git's has 52. They are copied for each member that has records of its own.
-_MOST_GLOBAL_BYTES = 64 * 1024
+# Programs that walk folders by recursion, as shutil.rmtree does, fail at about a thousand.
+_MAX_PARTS = 256
+_MAX_NAME_CHARS_SHOWN = 200
+# git writes a comment of 52 bytes. tarfile copies all of them for each member with own records.
+_MAX_GLOBAL_BYTES = 64 * 1024
 _DRIVE = re.compile(r"[A-Za-z]:($|[/\\])")
-_KINDS = {
+_ZIP_KINDS = {
     stat.S_IFCHR: "a character device",
     stat.S_IFBLK: "a block device",
     stat.S_IFIFO: "a pipe",
@@ -57,8 +57,9 @@ _TAR_KINDS = {
     tarfile.BLKTYPE: "a block device",
     tarfile.FIFOTYPE: "a pipe",
 }
-# zipfile's for a compression that it lacks, and a password that is wanted; RecursionError is one.
-_DAMAGED = (
+# RuntimeError: zipfile raises it for a compression that it lacks and for a missing password, and
+# RecursionError is one.
+_DAMAGE_ERRORS = (
     tarfile.TarError,
     zipfile.BadZipFile,
     zlib.error,
@@ -74,17 +75,18 @@ _DAMAGED = (
 
 @dataclass(frozen=True)
 class Member:
-    """One member.
+    """One member of an archive.
 
     Attributes:
-        name: As the archive has it, for errors.
-        parts: Of its path in the folder; none: the folder itself.
-        kind: What it is.
-        size_bytes: Of a file.
-        mode: Permission bits that a file gets; None: the usual ones.
-        mtime: Of a file, in seconds; None: now.
-        target: Of a link: as it is written, or the path of the member for a hard link.
-        pieces: Yields the bytes of a file; to be called before the next member is asked for.
+        name: Name in the archive, for errors.
+        parts: Parts of its path in the folder; none for the folder itself.
+        kind: Kind of the member.
+        size_bytes: Size of a file.
+        mode: Permission bits of a file; None for those of the umask.
+        mtime: Modification time of a file, in seconds since 1970; None for now.
+        target: Target of a symbolic link as it is written; path of the member that a hard link is
+            to.
+        pieces: Yields the bytes of a file; to be called before the next member is read.
     """
 
     name: str
@@ -98,34 +100,34 @@ class Member:
 
 
 class Allowance:
-    """What is left of an archive's limits, for its members and for what they bring along.
+    """The members and bytes that an archive may still unpack to.
 
     Args:
         path: The archive.
-        limits: The most that may be in it.
+        limits: How much may be in it.
     """
 
     def __init__(self, path: Path, limits: Limits) -> None:
         self.path = path
         self.limits = limits
-        self._left_members = limits.most_members(path)
-        self._left_bytes = limits.most_bytes(path)
+        self._members_left = limits.max_members_of(path)
+        self._bytes_left = limits.max_bytes_of(path)
 
-    def take(self, name: str, *, members: int = 0, size_bytes: int = 0) -> None:
-        """Count what a member costs, before it is made.
+    def spend(self, name: str, *, members: int = 0, size_bytes: int = 0) -> None:
+        """Subtract what a member needs, before it is written.
 
         Raises:
-            ArchiveError: It is more than is left.
+            ArchiveError: It is more than the archive may still unpack to.
         """
-        self._left_members -= members
-        self._left_bytes -= size_bytes
-        if self._left_members < 0 or self._left_bytes < 0:
+        self._members_left -= members
+        self._bytes_left -= size_bytes
+        if self._members_left < 0 or self._bytes_left < 0:
             _refuse(
                 self.path,
                 name,
                 f"is over the limit for an archive of its size: "
-                f"{self.limits.most_members(self.path):,} members, with the folders that they "
-                f"need, and {self.limits.most_bytes(self.path):,} bytes",
+                f"{self.limits.max_members_of(self.path):,} members, with the folders that they "
+                f"need, and {self.limits.max_bytes_of(self.path):,} bytes",
             )
 
 
@@ -134,7 +136,7 @@ def read_members(kind: str, allowance: Allowance) -> Iterator[Member]:
 
     Args:
         kind: "tar", compressed or not, or "zip".
-        allowance: Of the archive; each member is taken from it.
+        allowance: Of the archive; each member is subtracted from it.
 
     Raises:
         ArchiveError: It is damaged, or a member is not safe.
@@ -143,43 +145,43 @@ def read_members(kind: str, allowance: Allowance) -> Iterator[Member]:
     with _as_archive_errors(path):
         members = _tar_members(path, limits) if kind == "tar" else _zip_members(path, limits)
         for member in members:
-            allowance.take(member.name, members=1, size_bytes=member.size_bytes)
+            allowance.spend(member.name, members=1, size_bytes=member.size_bytes)
             yield member
 
 
-class _GlobalRecords(dict[str, str]):
-    """The records that a tar has for all of its members; tarfile keeps them to the end."""
+class _BoundedRecords(dict[str, str]):
+    """The global pax records of a tar, which hold for all members; tarfile keeps all of them."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
         self._path = path
-        self._left_bytes = _MOST_GLOBAL_BYTES
+        self._bytes_left = _MAX_GLOBAL_BYTES
 
     def __setitem__(self, key: str, value: str) -> None:
-        self._left_bytes -= len(key) + len(value)
-        if self._left_bytes < 0:
+        self._bytes_left -= len(key) + len(value)
+        if self._bytes_left < 0:
             raise ArchiveError(
-                f"{self._path}: over {_MOST_GLOBAL_BYTES:,} bytes of global pax records: damaged, "
+                f"{self._path}: over {_MAX_GLOBAL_BYTES:,} bytes of global pax records: damaged, "
                 "or made to fill the memory"
             )
         super().__setitem__(key, value)
 
 
 def _tar_members(path: Path, limits: Limits) -> Iterator[Member]:
-    with opened(path, limits) as stream:
+    with open_decompressed(path, limits) as stream:
         file: Any = stream
         tar: Any
-        records = _GlobalRecords(path)
+        records = _BoundedRecords(path)
         with tarfile.open(fileobj=file, mode="r:", pax_headers=records) as tar:
             for info in tar:
-                tar.members.clear()  # tarfile keeps them all
+                tar.members.clear()  # tarfile would keep all of them
                 yield _tar_member(path, info, stream)
         _check_end(path, stream)
 
 
 def _tar_member(path: Path, info: tarfile.TarInfo, stream: ForwardReader) -> Member:
     name = info.name
-    parts = _parts(path, name)
+    parts = _safe_parts(path, name)
     if info.isdir():
         return Member(name, parts, "folder")
     if not parts:
@@ -188,7 +190,7 @@ def _tar_member(path: Path, info: tarfile.TarInfo, stream: ForwardReader) -> Mem
         _check_symlink(path, name, parts, info.linkname)
         return Member(name, parts, "symlink", target=info.linkname)
     if info.islnk():
-        target = _parts(path, info.linkname, of=f"the hard link {name!r}")
+        target = _safe_parts(path, info.linkname, of=f"the hard link {name!r}")
         return Member(name, parts, "hardlink", target="/".join(target))
     if info.issparse() or not info.isreg():
         what = "a sparse file" if info.issparse() else _TAR_KINDS.get(info.type)
@@ -201,12 +203,12 @@ def _tar_member(path: Path, info: tarfile.TarInfo, stream: ForwardReader) -> Mem
         return stream.pieces(info.size)
 
     return Member(
-        name, parts, "file", info.size, mode=_mode(info.mode), mtime=info.mtime, pieces=pieces
+        name, parts, "file", info.size, mode=_safe_mode(info.mode), mtime=info.mtime, pieces=pieces
     )
 
 
-def _mode(mode: int) -> int:
-    """Return what is safe of permission bits: the rule of tarfile's data_filter (PEP 706)."""
+def _safe_mode(mode: int) -> int:
+    """Return the safe permission bits, by the rule of tarfile's data_filter (PEP 706)."""
     mode &= 0o755
     if not mode & 0o100:
         mode &= ~0o111
@@ -214,7 +216,7 @@ def _mode(mode: int) -> int:
 
 
 def _check_end(path: Path, stream: ForwardReader) -> None:
-    """Refuse what tarfile takes for an end: a missing or damaged header, data behind the end."""
+    """Refuse what tarfile accepts as the end: a missing or damaged header, or data behind it."""
     at = stream.tell() - len(stream.last)
     if not stream.last:
         raise ArchiveError(
@@ -234,11 +236,11 @@ def _zip_members(path: Path, limits: Limits) -> Iterator[Member]:
     with zipfile.ZipFile(path) as archive:
         infos = archive.infolist()
         total = sum(info.file_size for info in infos)
-        most_members = limits.most_members(path)
-        if len(infos) > most_members or total > limits.most_bytes(path):
+        max_members = limits.max_members_of(path)
+        if len(infos) > max_members or total > limits.max_bytes_of(path):
             raise ArchiveError(
                 f"{path}: {len(infos):,} members of {total:,} bytes are over the limit of "
-                f"{most_members:,} and {limits.most_bytes(path):,}; if it is to be trusted, "
+                f"{max_members:,} and {limits.max_bytes_of(path):,}; if it is to be trusted, "
                 "say unpack: false in the catalog and unpack it by hand"
             )
         for info in infos:
@@ -246,8 +248,8 @@ def _zip_members(path: Path, limits: Limits) -> Iterator[Member]:
 
 
 def _zip_member(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Member:
-    name = info.orig_filename  # filename ends where a NUL was
-    parts = _parts(path, name)
+    name = info.orig_filename  # filename ends at the first NUL
+    parts = _safe_parts(path, name)
     if info.is_dir():
         return Member(name, parts, "folder")
     if not parts:
@@ -255,8 +257,8 @@ def _zip_member(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> 
     if info.flag_bits & 0x1:
         _refuse(path, name, "is encrypted")
     kind = stat.S_IFMT(info.external_attr >> 16)
-    if kind in _KINDS:
-        _refuse(path, name, f"is {_KINDS[kind]}")
+    if kind in _ZIP_KINDS:
+        _refuse(path, name, f"is {_ZIP_KINDS[kind]}")
     if kind == stat.S_IFLNK:
         with archive.open(info) as file:
             _check_symlink(path, name, parts, os.fsdecode(file.read(PIECE_BYTES)))
@@ -274,8 +276,8 @@ def _zip_pieces(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> 
             _refuse(path, info.filename, f"has {count} bytes where {info.file_size} are due")
 
 
-def _parts(path: Path, name: str, *, of: str = "") -> tuple[str, ...]:
-    """Return the parts of a member's path, without "" and "."."""
+def _safe_parts(path: Path, name: str, *, of: str = "") -> tuple[str, ...]:
+    """Return the parts of a member's path, without "" and "."; refuse a path that is not safe."""
     what = f"the target of {of}" if of else ""
     if "\0" in name:
         _refuse(path, name, f"{what} holds a NUL character".strip())
@@ -285,13 +287,13 @@ def _parts(path: Path, name: str, *, of: str = "") -> tuple[str, ...]:
         if ".." in text.split("/"):
             _refuse(path, name, f"{what} leads out of its folder by '..'".strip())
     parts = tuple(part for part in name.split("/") if part not in ("", "."))
-    if len(parts) > _MOST_PARTS:
+    if len(parts) > _MAX_PARTS:
         _refuse(path, name, f"{what} has {len(parts)} folders in its path".strip())
     return parts
 
 
 def _check_symlink(path: Path, name: str, parts: tuple[str, ...], target: str) -> None:
-    """Refuse a target that leads out, as far as it can be told without the other links."""
+    """Refuse a target that leads out of the folder by itself, whatever the other links are."""
     if not target or "\0" in target:
         _refuse(path, name, "is a link to nothing")
     for text in (target, target.replace("\\", "/")):
@@ -304,22 +306,22 @@ def _check_symlink(path: Path, name: str, parts: tuple[str, ...], target: str) -
                 _refuse(path, name, f"is a link that leads out of the folder, to {target!r}")
 
 
-def _refuse(path: Path, name: str, what: str) -> NoReturn:
-    raise unsafe(path, name, what)
+def _refuse(path: Path, name: str, problem: str) -> NoReturn:
+    raise unsafe_member(path, name, problem)
 
 
-def unsafe(path: Path, name: str, what: str) -> ArchiveError:
-    """Return the error about a member.
+def unsafe_member(path: Path, name: str, problem: str) -> ArchiveError:
+    """Return the error for a member.
 
     Args:
         path: The archive.
-        name: Of the member.
-        what: Is wrong with it.
+        name: Name of the member.
+        problem: What is wrong with it, as in "is encrypted".
     """
-    shown = name if len(name) <= _MOST_SHOWN else f"{name[:_MOST_SHOWN]}..."
+    shown = name if len(name) <= _MAX_NAME_CHARS_SHOWN else f"{name[:_MAX_NAME_CHARS_SHOWN]}..."
     return ArchiveError(
-        f"{path}: member {shown!r} {what}; nothing of the archive was unpacked (unpack: false in "
-        "the catalog leaves it as it is)"
+        f"{path}: member {shown!r} {problem}; nothing of the archive was unpacked (unpack: false "
+        "in the catalog leaves it as it is)"
     )
 
 
@@ -329,7 +331,7 @@ def _as_archive_errors(path: Path) -> Iterator[None]:
         yield
     except ArchiveError:
         raise
-    except _DAMAGED as error:
+    except _DAMAGE_ERRORS as error:
         text = str(error) or type(error).__name__
         raise ArchiveError(
             f"{path}: cannot be read as an archive: {text}; load it again"

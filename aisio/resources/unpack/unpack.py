@@ -1,8 +1,8 @@
-"""Archives -> folders, compressed files -> files: safely, and named as pooch names them.
+"""Unpack archives to folders and compressed files to files, safely, with the names of pooch.
 
-A result is made under another name and renamed, so what has the final name is whole. One that is
-there already is compared with the archive, byte for byte, and kept with whatever else lies in it:
-programs put their indexes beside the data.
+A result is made under another name and then renamed, so a result is always complete. One that
+exists already is compared with the archive byte for byte. If it is complete it is kept, with any
+other file in it: programs put their indexes beside the data.
 
 Source:
     pooch 1.8.2, `Untar`, `Unzip` and `Decompress`, for the names of results.
@@ -15,18 +15,18 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from aisio.catalog.entries import Resource
-from aisio.resources.cache.disk import clear_errors
+from aisio.resources.cache.disk import explain_disk_errors
 from aisio.resources.cache.side_files import (
     OLD,
     UNPACKING,
-    beside,
     remove,
-    take_away,
+    side_file,
+    swap_or_remove,
 )
 from aisio.resources.unpack.archives import compare_members, write_members
-from aisio.resources.unpack.compressed import Limits, compare_file, write_file
+from aisio.resources.unpack.compressed import Limits, compare_decompressed, decompress_file
 
-__all__ = ["ENDINGS", "Kind", "how_to", "is_complete", "kind_of", "result_of", "unpack"]
+__all__ = ["ENDINGS", "Kind", "unpack_kind", "is_complete", "kind_of", "result_of", "unpack"]
 
 Kind: TypeAlias = Literal["none", "tar", "zip", "gzip", "bzip2", "xz"]
 
@@ -43,9 +43,9 @@ ENDINGS: dict[str, Kind] = {
     ".bz2": "bzip2",
     ".xz": "xz",
 }
-"""What a file is by the longest of these that its name ends with."""
+"""The kind of a file by the longest of these endings of its name."""
 
-_SUFFIXES = {
+_RESULT_SUFFIXES = {
     "tar": ".untar",
     "zip": ".unzip",
     "gzip": ".decomp",
@@ -55,45 +55,45 @@ _SUFFIXES = {
 
 
 def kind_of(filename: str) -> Kind:
-    """Tell what a file is by the longest known ending of its name."""
+    """Return the kind of a file by the longest known ending of its name."""
     ending = max((end for end in ENDINGS if filename.endswith(end)), key=len, default="")
     return ENDINGS.get(ending, "none")
 
 
-def how_to(filename: str, resource: Resource) -> Kind:
-    """Tell what is to be made of a download.
+def unpack_kind(filename: str, resource: Resource) -> Kind:
+    """Return how to unpack a download.
 
     Args:
         filename: Its name; the longest known ending decides, so x.v2.tar.gz is a tar.
         resource: `unpack: false` leaves a tar or zip as it is, `decompress: false` a compressed
-            file; neither speaks of the other kind.
+            file; neither applies to the other kind.
     """
     kind = kind_of(filename)
-    wanted = resource.unpack if kind in ("tar", "zip") else resource.decompress
-    return "none" if wanted is False else kind
+    is_wanted = resource.unpack if kind in ("tar", "zip") else resource.decompress
+    return "none" if is_wanted is False else kind
 
 
 def result_of(path: Path, kind: Kind) -> Path:
-    """Return where a download's result belongs: the path itself where nothing is made of it."""
-    return path if kind == "none" else beside(path, _SUFFIXES[kind])
+    """Return the path of a download's result: the download itself where it is not unpacked."""
+    return path if kind == "none" else side_file(path, _RESULT_SUFFIXES[kind])
 
 
 def unpack(path: Path, kind: Kind, *, limits: Limits | None = None) -> Path:
-    """Make a download's result, or keep the one that is there if it holds all that it must.
+    """Unpack a download, or keep a result that exists and is complete.
 
-    The caller holds the entry's lock. Nothing is written outside the result, whatever the archive
-    says, and nothing is left under the final name where this fails.
+    The caller holds the entry's lock. Nothing is written outside of the result, whatever the
+    archive holds. If this fails, there is no result with the final name.
 
     Args:
         path: The download.
-        kind: From `how_to`.
-        limits: The most that it may unpack to.
+        kind: From `unpack_kind`.
+        limits: How much it may unpack to.
 
     Returns:
         The folder or file, as `result_of` names it.
 
     Raises:
-        ArchiveError: It is damaged, over a limit, or a member would lead out of the folder.
+        ArchiveError: It is damaged, over a limit, or the path of a member leads out of the folder.
         AccessError: A PermissionError: it cannot be written there.
         OSError: The disk is full.
     """
@@ -101,16 +101,16 @@ def unpack(path: Path, kind: Kind, *, limits: Limits | None = None) -> Path:
     result = result_of(path, kind)
     if kind == "none" or is_complete(path, kind, limits=limits):
         return result
-    partial, old = beside(path, UNPACKING), beside(path, OLD)
-    with clear_errors("unpacking", path):
+    partial, old = side_file(path, UNPACKING), side_file(path, OLD)
+    with explain_disk_errors("unpacking", path):
         remove(partial)
         try:
             if kind in ("tar", "zip"):
                 partial.mkdir()
                 write_members(path, kind, partial, limits)
             else:
-                write_file(path, kind, partial, limits)
-            take_away(result, old, partial)
+                decompress_file(path, kind, partial, limits)
+            swap_or_remove(result, old, partial)
         except BaseException:
             remove(partial)
             raise
@@ -118,9 +118,9 @@ def unpack(path: Path, kind: Kind, *, limits: Limits | None = None) -> Path:
 
 
 def is_complete(path: Path, kind: Kind, *, limits: Limits | None = None) -> bool:
-    """Tell whether a download's result is there and equal to what is in it, byte for byte.
+    """Return whether a download's result exists and equals the download's content byte for byte.
 
-    What lies in a folder besides the members does not count, nor do times and permissions.
+    Other files in a folder do not count, nor do times and permissions.
 
     Raises:
         ArchiveError: As for `unpack`.
@@ -130,4 +130,4 @@ def is_complete(path: Path, kind: Kind, *, limits: Limits | None = None) -> bool
         return kind == "none" and result.is_file()
     if kind in ("tar", "zip"):
         return compare_members(path, kind, result, limits or Limits())
-    return compare_file(path, kind, result, limits or Limits())
+    return compare_decompressed(path, kind, result, limits or Limits())

@@ -43,7 +43,7 @@ def entry(cache):
     path = cache.path_of(resource())
     with cache.lock(path):
         path.write_bytes(DATA)
-        cache.mark(path, path)
+        cache.mark_verified(path, path)
     return path
 
 
@@ -54,7 +54,7 @@ def archive(cache):
     with cache.lock(path):
         path.write_bytes(pack(("d/1", b"one"), ("d/2", b"two"), ("e/deep/3", b"three")))
         result = unpack(path, "tar")
-        cache.mark(path, result)
+        cache.mark_verified(path, result)
     return path, result
 
 
@@ -101,7 +101,7 @@ def test_ngc_10_an_unwritable_folder_names_the_variable(tmp_path):
     (tmp_path / "file").write_bytes(b"")
     cache = Cache(tmp_path / "file" / "cache")
     with pytest.raises(PermissionError, match="creating a cache directory at .*file/cache") as seen:
-        cache.create()
+        cache.create_folder()
     assert "AISIO_CACHE_DIR" in str(seen.value)
     assert isinstance(seen.value, AisioError)
 
@@ -176,8 +176,8 @@ def test_ngc_13_aisio_takes_what_pooch_left(cache, tmp_path, filename, kind, pro
     )
     before = {one: one.stat() for one in cache.folder.rglob("*") if one.is_file()}
     with cache.lock(path):
-        cache.mark(path, unpack(path, kind))
-    assert cache.verified(path) == result_of(path, kind)
+        cache.mark_verified(path, unpack(path, kind))
+    assert cache.find_verified(path) == result_of(path, kind)
     assert {one: _without_atime(one.stat()) for one in before} == {
         one: _without_atime(status) for one, status in before.items()
     }
@@ -225,18 +225,18 @@ def test_what_cannot_be_a_file_name_is_refused(cache, wrong):
 
 def test_ngc_23_a_verified_entry_is_answered(cache, entry):
     """NGC-23: what was marked is returned; what was not is not."""
-    assert cache.verified(entry) == entry
-    assert cache.verified(entry, entry) == entry
-    assert cache.verified(entry, entry.with_name(entry.name + ".decomp")) is None
-    assert cache.verified(entry.with_name("other")) is None
+    assert cache.find_verified(entry) == entry
+    assert cache.find_verified(entry, entry) == entry
+    assert cache.find_verified(entry, entry.with_name(entry.name + ".decomp")) is None
+    assert cache.find_verified(entry.with_name("other")) is None
 
 
 def test_ngc_16_a_wrong_file_is_not_answered_for(cache):
     """NGC-16: what lies under the right name without having been hashed is not taken."""
     path = cache.path_of(resource())
-    cache.create()
+    cache.create_folder()
     path.write_bytes(b"wrong")
-    assert cache.verified(path) is None
+    assert cache.find_verified(path) is None
 
 
 def _edit(path):
@@ -278,21 +278,21 @@ def _link(path):
 def test_ngc_23_a_changed_file_is_not_answered(cache, entry, harm):
     """NGC-23: size, change time or inode tell, though the modification time was set back."""
     harm(entry)
-    assert cache.verified(entry) is None
+    assert cache.find_verified(entry) is None
 
 
 @pytest.mark.parametrize("harm", [_edit, _edit_in_place, _replace, _cut, Path.unlink, Path.touch])
 def test_ngc_23_a_link_answers_for_what_it_leads_to(cache, harm):
     """NGC-23: its target may change or go, and the link looks as before."""
     path = cache.path_of(resource())
-    cache.create()
+    cache.create_folder()
     target = cache.folder.with_name("target")
     target.write_bytes(DATA)
     path.symlink_to(target)
-    cache.mark(path, path)
-    assert cache.verified(path) == path
+    cache.mark_verified(path, path)
+    assert cache.find_verified(path) == path
     harm(target)
-    assert cache.verified(path) is None
+    assert cache.find_verified(path) is None
 
 
 @pytest.mark.parametrize(
@@ -306,10 +306,10 @@ def test_ngc_23_a_damaged_marker_is_not_believed(cache, entry, text):
         marker.unlink()
     else:
         marker.write_bytes(text)
-    assert cache.verified(entry) is None
+    assert cache.find_verified(entry) is None
     for stop in range(0, len(whole), 7):
         marker.write_bytes(whole[:stop])
-        assert cache.verified(entry) is None
+        assert cache.find_verified(entry) is None
 
 
 def test_ngc_23_a_marker_of_another_entry_is_not_believed(cache, entry):
@@ -317,18 +317,18 @@ def test_ngc_23_a_marker_of_another_entry_is_not_believed(cache, entry):
     other = entry.with_name("other")
     entry.rename(other)
     entry.with_name(entry.name + ".aisio-verified").rename(f"{other}.aisio-verified")
-    assert cache.verified(other) is None
+    assert cache.find_verified(other) is None
 
 
 def test_ngc_23_bionemos_own_marker_is_not_believed(cache):
     """NGC-23: `.checked` outlives what it speaks of, so it says nothing here, and goes with it."""
     path = cache.path_of(resource())
-    cache.create()
+    cache.create_folder()
     path.write_bytes(b"wrong")
     checked = path.with_name(path.name + ".checked")
     checked.write_text(str(path))
-    assert cache.verified(path) is None
-    cache.forget(path)
+    assert cache.find_verified(path) is None
+    cache.invalidate(path)
     assert not checked.exists()
     assert path.exists()
 
@@ -346,11 +346,11 @@ def test_ngc_21_a_vanished_member_is_noticed_and_made_again(cache, archive, harm
         shutil.rmtree(gone)
     else:
         gone.unlink()
-    assert cache.verified(path) is None
-    cache.mark(path, unpack(path, "tar"))
+    assert cache.find_verified(path) is None
+    cache.mark_verified(path, unpack(path, "tar"))
     assert (result / "d/1").read_bytes() == b"one"
     assert (result / "e/deep/3").read_bytes() == b"three"
-    assert cache.verified(path) == result
+    assert cache.find_verified(path) == result
     assert path.stat() == before
 
 
@@ -359,11 +359,11 @@ def test_ngc_21_a_complete_result_is_kept_with_what_lies_in_it(cache, archive):
     path, result = archive
     (result / "d/index").write_bytes(b"of a program")
     inode = result.stat().st_ino
-    assert cache.verified(path) is None
-    cache.mark(path, unpack(path, "tar"))
+    assert cache.find_verified(path) is None
+    cache.mark_verified(path, unpack(path, "tar"))
     assert (result / "d/index").read_bytes() == b"of a program"
     assert result.stat().st_ino == inode
-    assert cache.verified(path) == result
+    assert cache.find_verified(path) == result
 
 
 def test_ngc_21_an_edited_member_is_found_by_a_recheck(archive):
@@ -377,18 +377,18 @@ def test_ngc_21_an_edited_member_is_found_by_a_recheck(archive):
 def test_one_download_has_several_results(cache, archive):
     """An entry that is wanted packed by one catalog and unpacked by another is verified as both."""
     path, result = archive
-    assert cache.verified(path, path) is None
-    cache.mark(path, path)
-    assert cache.verified(path, path) == path
-    assert cache.verified(path, result) == result
+    assert cache.find_verified(path, path) is None
+    cache.mark_verified(path, path)
+    assert cache.find_verified(path, path) == path
+    assert cache.find_verified(path, result) == result
 
 
 def test_forgetting_removes_what_was_made(cache, archive):
     """Before a download is replaced, nothing may be left that was made of the old one."""
     path, result = archive
-    cache.forget(path)
+    cache.invalidate(path)
     assert not result.exists()
-    assert cache.verified(path) is None
+    assert cache.find_verified(path) is None
     names = {one.name.removeprefix(path.name) for one in cache.folder.iterdir()}
     assert names == {"", ".aisio-lock"}
 
@@ -397,19 +397,19 @@ def test_an_answer_counts_as_a_use(cache, entry):
     """The marker's own time is that of the last use, for the pruning."""
     marker = entry.with_name(entry.name + ".aisio-verified")
     os.utime(marker, (1, 1))
-    assert cache.verified(entry) == entry
+    assert cache.find_verified(entry) == entry
     assert marker.stat().st_mtime > 1
 
 
 def test_ngc_23_the_answer_for_a_huge_file_reads_none_of_it(cache):
     """NGC-23: only the marker is opened, and 100 GB are not read."""
     path = cache.path_of(resource())
-    cache.create()
+    cache.create_folder()
     with path.open("wb") as file:
         file.truncate(100 * 10**9)
-    cache.mark(path, path)
-    calls = count_calls(lambda: cache.verified(path))
-    assert cache.verified(path) == path
+    cache.mark_verified(path, path)
+    calls = count_calls(lambda: cache.find_verified(path))
+    assert cache.find_verified(path) == path
     assert calls.total() < 500
 
 
@@ -419,7 +419,7 @@ def test_ngc_23_the_answer_for_many_members_looks_at_their_folders(cache):
     A member that vanishes is noticed all the same.
     """
     path = cache.path_of(resource(pbss="s3://bucket/x.tar"))
-    cache.create()
+    cache.create_folder()
     path.write_bytes(b"")
     result = result_of(path, "tar")
     for folder in range(2000):
@@ -427,10 +427,10 @@ def test_ngc_23_the_answer_for_many_members_looks_at_their_folders(cache):
         if folder < 500:
             for member in range(8):
                 os.close(os.open(result / f"{folder:04d}/{member}", os.O_CREAT))
-    cache.mark(path, result)
-    calls = count_calls(lambda: cache.verified(path))
-    assert cache.verified(path) == result
+    cache.mark_verified(path, result)
+    calls = count_calls(lambda: cache.find_verified(path))
+    assert cache.find_verified(path) == result
     assert calls["stat"] + calls["lstat"] < 1100
     assert calls["scandir"] + calls["listdir"] < 10
     (result / "0499/7").unlink()
-    assert cache.verified(path) is None
+    assert cache.find_verified(path) is None

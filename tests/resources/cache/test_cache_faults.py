@@ -45,7 +45,7 @@ from pathlib import Path
 from aisio.resources.cache.cache import Cache
 path = Path(sys.argv[1])
 cache = Cache(path.parent)
-print(cache.verified(path))
+print(cache.find_verified(path))
 try:
     with cache.lock(path):
         print("locked")
@@ -144,7 +144,7 @@ def test_a_read_only_folder_answers_for_what_is_verified(path):
     """Reading works, and what would have to write is refused with what helps."""
     cache = Cache(path.parent)
     with cache.lock(path):
-        cache.mark(path, path)
+        cache.mark_verified(path, path)
     mount = f"mount --bind {path.parent} {path.parent} && mount -o remount,bind,ro {path.parent}"
     found, refused = on_own_disk(mount, READ_ONLY, path).splitlines()
     assert found == str(path)

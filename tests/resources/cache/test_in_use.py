@@ -16,8 +16,8 @@ import pytest
 import aisio
 from aisio.catalog import Resource
 from aisio.resources.cache.cache import Cache
-from aisio.resources.cache.in_use import hold, is_held, unused
-from aisio.resources.inventory import entries
+from aisio.resources.cache.in_use import is_in_use, keep_unused, mark_in_use
+from aisio.resources.inventory import list_entries
 from aisio.resources.loading import load
 from aisio.resources.upkeep import prune
 
@@ -60,9 +60,9 @@ while not Path(stop).exists():
 MANY = """
 import os, sys
 from pathlib import Path
-from aisio.resources.cache.in_use import hold
+from aisio.resources.cache.in_use import mark_in_use
 before = len(os.listdir("/dev/fd"))
-assert all(hold(Path(sys.argv[1], f"{number:064x}-x")) for number in range(200))
+assert all(mark_in_use(Path(sys.argv[1], f"{number:064x}-x")) for number in range(200))
 print(len(os.listdir("/dev/fd")) - before)
 """
 ENVIRON = {**os.environ, "PYTHONPATH": str(Path(aisio.__file__).parents[1])}
@@ -139,7 +139,7 @@ def test_what_another_user_has_loaded_stays(shared):
     cache = Cache(shared)
     with cache.lock(path):
         path.write_bytes(DATA)
-        cache.mark(path, path)
+        cache.mark_verified(path, path)
     grow_old(path)
     url = f"file://{shared.parent}/x.bin"
     with process(LOAD, SHA, url, shared, "as another user") as loader:
@@ -156,7 +156,7 @@ def test_pruning_never_takes_what_was_just_returned(url, tmp_path):
     removed = 0
     with process(READ, SHA, url, cache.folder, stop) as reader:
         while reader.poll() is None and removed < 50:
-            removed += len(prune(cache, 0, spared_s=0))
+            removed += len(prune(cache, 0, min_age_s=0))
         stop.touch()
     assert reader.returncode == 0
     assert removed == 50
@@ -165,12 +165,12 @@ def test_pruning_never_takes_what_was_just_returned(url, tmp_path):
 def test_what_is_being_removed_cannot_be_held(tmp_path):
     """Who loads it then waits for its lock; and what is held is not removed."""
     path = tmp_path / f"{SHA}-x"
-    with unused(path):
-        assert not hold(path)
-    assert not is_held(path)
-    assert hold(path)
-    assert is_held(path)
-    with pytest.raises(BlockingIOError), unused(path):
+    with keep_unused(path):
+        assert not mark_in_use(path)
+    assert not is_in_use(path)
+    assert mark_in_use(path)
+    assert is_in_use(path)
+    with pytest.raises(BlockingIOError), keep_unused(path):
         pass
 
 
@@ -194,16 +194,16 @@ def test_a_folder_that_was_removed_is_held_again(url, tmp_path):
     path = loaded(url, tmp_path / "cache")
     shutil.rmtree(path.parent)
     assert loaded(url, tmp_path / "cache") == path
-    assert is_held(path)
+    assert is_in_use(path)
 
 
 def test_what_it_needs_is_no_entry(url, tmp_path):
     """Its file is neither listed nor counted, also where it is all that there is."""
     path = loaded(url, tmp_path / "cache")
-    (entry,) = entries(Cache(path.parent))
+    (entry,) = list_entries(Cache(path.parent))
     marker = path.with_name(path.name + ".aisio-verified")
     assert entry.size_bytes == len(DATA) + marker.stat().st_size
     path.unlink()
     marker.unlink()
-    assert entries(Cache(path.parent)) == []
+    assert list_entries(Cache(path.parent)) == []
     assert path.with_name(path.name + ".aisio-in-use").exists()

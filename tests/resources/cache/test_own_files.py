@@ -8,15 +8,15 @@ import socket
 import pytest
 
 from aisio.resources.cache.cache import Cache
-from aisio.resources.cache.own_files import new_file, own_file, read_regular
+from aisio.resources.cache.own_files import create_file, open_or_create_file, read_regular_file
 from aisio.resources.cache.side_files import (
-    HOLDER,
     LOCK,
+    LOCK_HOLDER,
     MARKER,
-    beside,
+    side_file,
 )
 from aisio.resources.download.hashed_file import HashedFile
-from aisio.resources.download.partial import Partial, State
+from aisio.resources.download.partial import PartialFile, PartialState
 
 MINE = "what the user has elsewhere\n"
 
@@ -67,7 +67,7 @@ PLANTED = [symlink, dangling, hard_link, pipe, unix_socket]
 
 
 @pytest.mark.parametrize("plant", PLANTED)
-@pytest.mark.parametrize("opened", [new_file, own_file])
+@pytest.mark.parametrize("opened", [create_file, open_or_create_file])
 def test_what_was_planted_is_replaced(name, victim, opened, plant):
     """The bytes go into a new file of that name, and nowhere else."""
     plant(name, victim)
@@ -82,7 +82,7 @@ def test_what_was_planted_is_replaced(name, victim, opened, plant):
 def test_a_file_of_ones_own_is_gone_on_with(name):
     """What an earlier process left is not lost."""
     name.write_bytes(b"left")
-    with os.fdopen(own_file(name), "r+b") as file:
+    with os.fdopen(open_or_create_file(name), "r+b") as file:
         assert file.read() == b"left"
 
 
@@ -90,20 +90,20 @@ def test_a_file_of_ones_own_is_gone_on_with(name):
 def test_nothing_but_a_regular_file_is_read(name, victim, plant):
     """A marker that leads elsewhere is as none."""
     plant(name, victim)
-    assert read_regular(name, 1000) is None
+    assert read_regular_file(name, 1000) is None
 
 
 def test_a_file_that_is_too_large_is_not_read(name):
     """What should be small and is not would fill the memory."""
     name.write_bytes(b"12345")
-    assert read_regular(name, 5) == b"12345"
-    assert read_regular(name, 4) is None
+    assert read_regular_file(name, 5) == b"12345"
+    assert read_regular_file(name, 4) is None
 
 
 @pytest.mark.parametrize("plant", PLANTED)
 def test_a_download_is_not_written_through_a_link(name, victim, plant):
     """Neither its bytes nor what is noted of them."""
-    partial = Partial(name)
+    partial = PartialFile(name)
     plant(partial.path, victim)
     plant(name.with_name(".name.json.aisio-partial"), victim)
     with HashedFile(partial.path, "sha256") as file:
@@ -115,33 +115,33 @@ def test_a_download_is_not_written_through_a_link(name, victim, plant):
             buffer[: len(piece)] = piece
             return len(piece)
 
-        partial.note(State("test://origin", "v1", 5))
+        partial.write_state(PartialState("test://origin", "v1", 5))
         file.receive(readinto, lambda done: None)
-    assert partial.state() == State("test://origin", "v1", 5)
+    assert partial.read_state() == PartialState("test://origin", "v1", 5)
     partial.finish()
     assert name.read_bytes() == b"bytes"
     assert victim.read_text() == MINE
 
 
 @pytest.mark.parametrize("plant", PLANTED)
-@pytest.mark.parametrize("suffix", [HOLDER, MARKER, f"{MARKER}-new"])
+@pytest.mark.parametrize("suffix", [LOCK_HOLDER, MARKER, f"{MARKER}-new"])
 def test_a_marker_is_not_written_through_a_link(name, victim, suffix, plant):
     """Nor who holds the lock; and the times of the file that a link leads to stay."""
     os.utime(victim, (1, 1))
     cache = Cache(name.parent)
     name.write_bytes(b"data")
-    plant(beside(name, suffix), victim)
-    assert cache.verified(name) is None
+    plant(side_file(name, suffix), victim)
+    assert cache.find_verified(name) is None
     with cache.lock(name):
-        cache.mark(name, name)
-    assert cache.verified(name) == name
+        cache.mark_verified(name, name)
+    assert cache.find_verified(name) == name
     assert victim.read_text() == MINE
     assert victim.stat().st_mtime == 1 or plant is hard_link
 
 
 def test_a_pipe_as_a_lock_is_not_waited_for(name):
     """Opening it would last until somebody opens its other end."""
-    os.mkfifo(beside(name, LOCK))
+    os.mkfifo(side_file(name, LOCK))
     with Cache(name.parent).lock(name):
         pass
 
@@ -154,5 +154,5 @@ def test_a_pipe_among_what_was_unpacked_is_not_waited_for(name):
     os.mkfifo(result / "pipe")
     cache = Cache(name.parent)
     with cache.lock(name):
-        cache.mark(name, result)
-    assert cache.verified(name, result) == result
+        cache.mark_verified(name, result)
+    assert cache.find_verified(name, result) == result

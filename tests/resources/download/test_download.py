@@ -29,7 +29,7 @@ from aisio.errors import (
 )
 from aisio.records import RetryPolicy
 from aisio.resources.download.download import download
-from aisio.resources.download.partial import Partial, State
+from aisio.resources.download.partial import PartialFile, PartialState
 from aisio.resources.origins.store import url_origin
 
 MIB = 1024 * 1024
@@ -296,9 +296,9 @@ def test_when_all_fail_each_is_named_with_its_cause(target, errors, kind):
 
 def broken_off(target, data=DATA[: 2 * MIB], version="v1", url="test://origin"):
     """Leave what a killed download leaves."""
-    partial = Partial(target)
+    partial = PartialFile(target)
     partial.path.write_bytes(data)
-    partial.note(State(url, version, len(DATA)))
+    partial.write_state(PartialState(url, version, len(DATA)))
 
 
 def test_a_failed_download_is_gone_on_with_by_the_next(target):
@@ -320,7 +320,7 @@ def test_a_download_that_is_cut_again_keeps_what_it_had(target):
     with pytest.raises(TruncatedError):
         fetch(target, origin)
     assert set(origin.starts) == {2 * MIB}
-    assert Partial(target).path.stat().st_size == 2 * MIB
+    assert PartialFile(target).path.stat().st_size == 2 * MIB
 
 
 def test_a_mirror_that_cannot_be_used_costs_nothing_of_anothers(target):
@@ -328,7 +328,7 @@ def test_a_mirror_that_cannot_be_used_costs_nothing_of_anothers(target):
     unusable = Origin(ConfigError("no endpoint"), url="test://unusable")
     with pytest.raises(StorageError, match="none of 2 sources"):
         fetch(target, Origin(cut()), unusable)
-    assert Partial(target).path.stat().st_size == 2 * MIB
+    assert PartialFile(target).path.stat().st_size == 2 * MIB
 
 
 @pytest.mark.parametrize("bad", [whole(OTHER), RangeError("416")], ids=["bytes", "shorter"])
@@ -424,7 +424,7 @@ def test_an_origin_that_cannot_be_read_is_not_a_target_that_cannot_be_written(ta
     broken = Origin(cut(error=STALE), url="test://nfs")
     with pytest.raises(UnavailableError, match="GET test://nfs: Stale file handle"):
         fetch(target, broken)
-    assert Partial(target).path.stat().st_size == 2 * MIB
+    assert PartialFile(target).path.stat().st_size == 2 * MIB
     fetch(target, broken, Origin(whole()))
     assert target.read_bytes() == DATA
 
@@ -505,7 +505,7 @@ def test_progress_is_told(target):
     """How much is there and how much there will be, also of what was there before."""
     broken_off(target)
     told = []
-    fetch(target, Origin(whole()), show=lambda *numbers: told.append(numbers))
+    fetch(target, Origin(whole()), on_progress=lambda *numbers: told.append(numbers))
     assert told[0] == (3 * MIB, len(DATA))
     assert told[-1] == (len(DATA), len(DATA))
 
@@ -529,7 +529,7 @@ def show(done, size):
     if done > size // 2:
         os.kill(os.getpid(), signal.SIGKILL)
 
-download([url_origin(sys.argv[1])], Path(sys.argv[2]), digest=sys.argv[3], show=show)
+download([url_origin(sys.argv[1])], Path(sys.argv[2]), digest=sys.argv[3], on_progress=show)
 """
 
 
@@ -543,14 +543,14 @@ def test_a_process_killed_halfway_costs_what_it_had_not_written(target, tmp_path
     environ = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     assert subprocess.run(script, env=environ, check=False).returncode == -signal.SIGKILL
     assert not target.exists()
-    partial = Partial(target).path
+    partial = PartialFile(target).path
     assert len(DATA) // 2 < partial.stat().st_size < len(DATA)
     told = []
     download(
         [url_origin(url)],
         target,
         digest=sha256(DATA),
-        show=lambda done, size: told.append(done),
+        on_progress=lambda done, size: told.append(done),
     )
     assert told[0] > len(DATA) // 2 + MIB / 2
     assert target.read_bytes() == DATA

@@ -24,7 +24,7 @@ from aisio.errors import (
 )
 from aisio.gateway import Gateway
 from aisio.resources.download.download import download
-from aisio.resources.download.partial import Partial
+from aisio.resources.download.partial import PartialFile
 from aisio.resources.origins.store import (
     PBSS_RETRY,
     pbss_endpoint,
@@ -158,7 +158,7 @@ def test_the_next_download_goes_on_where_one_was_given_up(gateway, target):
         proxy.add(Status(503), method="GET", path="/v1/objects/data/large", times=4)
         with pytest.raises(StorageError):
             fetch(proxy)
-        there = Partial(target).path.stat().st_size
+        there = PartialFile(target).path.stat().st_size
         fetch(proxy)
         last = proxy.requests[-1]
     assert 0 < there <= 7 * MIB
@@ -179,7 +179,7 @@ def test_an_object_that_is_replaced_meanwhile_is_never_a_mixture(gateway, target
                 item.put(DATA)
 
         origin = url_origin("ais://data/changing", client=client)
-        got = download([origin], target, digest=None, show=replace_it)
+        got = download([origin], target, digest=None, on_progress=replace_it)
         client.close()
     assert target.read_bytes() == DATA
     assert got == DIGEST
@@ -248,8 +248,8 @@ def test_ngc_11_pbss_gives_the_same_bytes_as_boto3(s3, keys, put, target):
     """Bucket and key from the URL; the size is known from the start, and progress is told."""
     url = put(DATA, "deep/folder/some file+1.bin")
     told = []
-    origin = pbss_origin(url, endpoint=s3, hashed=True)
-    download([origin], target, digest=DIGEST, show=lambda *numbers: told.append(numbers))
+    origin = pbss_origin(url, endpoint=s3, has_digest=True)
+    download([origin], target, digest=DIGEST, on_progress=lambda *numbers: told.append(numbers))
     bucket, _, key = url.removeprefix("s3://").partition("/")
     assert target.read_bytes() == boto_client(s3).get_object(Bucket=bucket, Key=key)["Body"].read()
     assert {size for _, size in told} == {len(DATA)}
@@ -273,14 +273,14 @@ def test_pbss_is_gone_on_with_by_a_range(s3, keys, put, target):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        download([pbss_origin(url, endpoint=s3)], target, digest=DIGEST, show=stop)
-    there = Partial(target).path.stat().st_size
+        download([pbss_origin(url, endpoint=s3)], target, digest=DIGEST, on_progress=stop)
+    there = PartialFile(target).path.stat().st_size
     told = []
     download(
         [pbss_origin(url, endpoint=s3)],
         target,
         digest=DIGEST,
-        show=lambda done, size: told.append(done),
+        on_progress=lambda done, size: told.append(done),
     )
     assert there < told[0] <= there + MIB
     assert target.read_bytes() == DATA
@@ -294,7 +294,7 @@ def test_pbss_that_was_replaced_is_begun_anew(s3, keys, put, target):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        download([pbss_origin(url, endpoint=s3)], target, digest=DIGEST, show=stop)
+        download([pbss_origin(url, endpoint=s3)], target, digest=DIGEST, on_progress=stop)
     bucket, _, key = url.removeprefix("s3://").partition("/")
     boto_client(s3).put_object(Bucket=bucket, Key=key, Body=DATA)
     download([pbss_origin(url, endpoint=s3)], target, digest=DIGEST)

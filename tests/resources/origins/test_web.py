@@ -26,8 +26,8 @@ from aisio.errors import (
 )
 from aisio.gateway import Gateway
 from aisio.resources.download.download import download
-from aisio.resources.download.partial import Partial
-from aisio.resources.origins.https import plainly_told
+from aisio.resources.download.partial import PartialFile
+from aisio.resources.origins.https import plain_errors
 from aisio.resources.origins.store import url_origin
 from aisio.resources.origins.web import WebOrigin
 from aisio.testing.fault_proxy import Cut, FaultProxy, Stall, Status, Trickle
@@ -175,7 +175,7 @@ def test_a_redirect_that_leads_nowhere_is_final(location):
 def test_what_is_no_http_is_quoted_without_control_characters():
     """They could be a terminal's."""
     broken = requests.ConnectionError(BadStatusLine("\x1b[2J"))
-    with pytest.raises(UnavailableError, match="BadStatusLine") as failure, plainly_told("x", "x"):
+    with pytest.raises(UnavailableError, match="BadStatusLine") as failure, plain_errors("x", "x"):
         raise broken
     assert str(failure.value).isprintable()
 
@@ -240,7 +240,7 @@ def test_a_part_that_nobody_asked_for_is_refused(target, status, span):
     part = piece(TEN[5:], 5, status=status, **{"Content-Range": span})
     with (
         Server(part, part) as server,
-        pytest.raises(IntegrityError, match="asked for all from byte 0"),
+        pytest.raises(IntegrityError, match="requested all bytes from 0"),
     ):
         fetch(target, WebOrigin(f"{server.url}/a/file", FAST), None)
     assert list(target.parent.iterdir()) == []
@@ -275,7 +275,7 @@ def test_other_bytes_than_were_asked_for_are_refused(span):
     """A shifted range would be a mixture."""
     with (
         Server(piece(TEN[5:], 5, status=206, **{"Content-Range": span})) as server,
-        pytest.raises(IntegrityError, match="asked for all from byte 5 on"),
+        pytest.raises(IntegrityError, match="requested all bytes from 5"),
     ):
         WebOrigin(f"{server.url}/a/file", FAST).open(5)
 
@@ -294,7 +294,7 @@ def test_the_next_download_goes_on_where_one_was_given_up(target):
     with Server(piece(TEN[:5], 10), *[Reply(503)] * 3, rest(TEN[5:], 10)) as server:
         with pytest.raises(UnavailableError, match="gave up after 3 tries"):
             fetch(target, WebOrigin(f"{server.url}/a/file", FAST), digest)
-        assert Partial(target).path.read_bytes() == TEN[:5]
+        assert PartialFile(target).path.read_bytes() == TEN[:5]
         assert fetch(target, WebOrigin(f"{server.url}/a/file", FAST), digest) == TEN
         assert server.requests[-1].headers["Range"] == "bytes=5-"
 

@@ -19,10 +19,10 @@ from aisio.catalog.entries import Resource
 from aisio.errors import ArchiveError
 from aisio.resources.unpack.compressed import Limits
 from aisio.resources.unpack.unpack import (
-    how_to,
     is_complete,
     result_of,
     unpack,
+    unpack_kind,
 )
 from tests.tars import pack, pack_by_gnu_tar
 
@@ -69,19 +69,19 @@ def resource(**fields):
 )
 def test_ngc_20_the_longest_known_ending_decides(tmp_path, filename, kind, suffix):
     """NGC-18, NGC-20: and the result lies beside the download under pooch's ending."""
-    assert how_to(filename, resource()) == kind
+    assert unpack_kind(filename, resource()) == kind
     assert result_of(tmp_path / filename, kind) == tmp_path / (filename + suffix)
 
 
 def test_ngc_19_an_archive_is_left_packed():
     """NGC-19: `unpack` speaks of tar and zip, `decompress` of single files, neither of both."""
     packed, compressed = resource(unpack=False), resource(decompress=False)
-    assert [how_to(f"x{end}", packed) for end in (".tar.gz", ".zip", ".gz")] == [
+    assert [unpack_kind(f"x{end}", packed) for end in (".tar.gz", ".zip", ".gz")] == [
         "none",
         "none",
         "gzip",
     ]
-    assert [how_to(f"x{end}", compressed) for end in (".tar.gz", ".zip", ".gz")] == [
+    assert [unpack_kind(f"x{end}", compressed) for end in (".tar.gz", ".zip", ".gz")] == [
         "tar",
         "zip",
         "none",

@@ -23,7 +23,7 @@ import pytest
 
 from aisio.errors import ArchiveError
 from aisio.formats.tar import END_OF_ARCHIVE
-from aisio.resources.unpack.archives import _Writer
+from aisio.resources.unpack.archives import _MemberWriter
 from aisio.resources.unpack.compressed import Limits
 from aisio.resources.unpack.members import Allowance, Member
 from aisio.resources.unpack.unpack import Kind, unpack
@@ -465,7 +465,7 @@ def test_ngc_22_names_that_differ_in_case_are_refused_where_they_collide(tmp_pat
     """NGC-22: on such a file system the second would silently replace the first."""
     path = tmp_path / "x.tar"
     path.touch()
-    writer = _Writer(tmp_path, Allowance(path, Limits()), folds_case=True)
+    writer = _MemberWriter(tmp_path, Allowance(path, Limits()), folds_case=True)
     writer.write(Member("a/X", ("a", "X"), "file"))
     writer.write(Member("a/y", ("a", "y"), "file"))
     with pytest.raises(ArchiveError, match="upper and lower case"):

@@ -1,8 +1,8 @@
-"""Who asks NVIDIA's registry and where it is: key, organisation, team and addresses.
+"""Settings for NVIDIA's registry: key, organisation, team and addresses.
 
 The environment comes first, then section [CURRENT] of ~/.ngc/config, which `ngc config set` writes;
-its other sections are settings put aside, which nothing reads. "no-apikey", "no-org" and "no-team"
-say that there is none, whatever the file says.
+nothing reads its other sections. The values "no-apikey", "no-org" and "no-team" in the environment
+mean that there is none, whatever the file says.
 
 Source:
     ngcsdk 4.37.0, which reads the same names and file.
@@ -24,10 +24,10 @@ from aisio.config import first_set
 from aisio.errors import ConfigError
 from aisio.resources.origins.ngc.target import NgcTarget
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 KEY_VARIABLES = ("NGC_CLI_API_KEY", "NGC_API_KEY", "NGC_APP_KEY")
-"""Where a key is looked for, in this order."""
+"""The variables that may have the key, the first one first."""
 
 _BASE_URL = re.compile(
     r"(?:https?://)?((?:[a-z0-9.-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?(?:/[\w.~-]+)*/?)",
@@ -37,16 +37,16 @@ _BASE_URL = re.compile(
 
 @dataclass(frozen=True)
 class NgcSettings:
-    """How to ask the registry.
+    """Where the registry is, and who sends the requests.
 
     Attributes:
-        base_url: Of the registry, https, without a trailing slash.
-        auth_url: Of the service that gives tokens for keys of the old kind; likewise.
-        key: Key of the user; None for a guest. Never shown by `repr`.
-        key_from: Where the key was found, for errors.
+        base_url: URL of the registry: https, without a trailing slash.
+        auth_url: URL of the service that gives tokens for keys of the old kind; in the same form.
+        key: Key of the user; None for a guest. `repr` does not show it.
+        key_from: The variable or file that has the key, for errors.
         org: Organisation of targets that name none.
         team: Team of targets that name no organisation.
-        guest_token: What a guest is known by: any UUID, no secret.
+        guest_token: Identifies a guest: any UUID, no secret.
     """
 
     base_url: str = "https://api.ngc.nvidia.com"
@@ -63,10 +63,10 @@ class NgcSettings:
         return urlsplit(self.base_url).netloc
 
     def complete(self, target: NgcTarget) -> NgcTarget:
-        """Return the target with organisation and team, from here where it names none.
+        """Return the target with organisation and team: those of the settings if it names none.
 
         Raises:
-            ConfigError: None is known.
+            ConfigError: Neither names an organisation.
         """
         if target.org:
             return target
@@ -79,35 +79,33 @@ class NgcSettings:
 
 
 def load_ngc_settings(environ: Mapping[str, str] | None = None) -> NgcSettings:
-    """Read environment and configuration file, now.
+    """Read the environment and the configuration file, at each call.
 
     Args:
-        environ: Read instead of the environment.
+        environ: Variables to read instead of the environment.
 
     Raises:
-        ConfigError: A value that cannot be meant; the text names where it is from and shows no key.
+        ConfigError: A value is wrong; the text says where it is from, and does not show a key.
     """
-    stored, file = _stored(environ)
+    stored, file = _read_config_file(environ)
     key_from = next((name for name in KEY_VARIABLES if first_set(name, environ=environ)), None)
     key = first_set(*KEY_VARIABLES, environ=environ) or stored.get("apikey")
     default = NgcSettings()
     return NgcSettings(
-        base_url=_https(first_set("NGC_CLI_API_URL", environ=environ) or default.base_url),
-        auth_url=_https(first_set("NGC_CLI_AUTH_URL", environ=environ) or default.auth_url),
-        key=_sendable(key, key_from or str(file)),
+        base_url=_https_url(first_set("NGC_CLI_API_URL", environ=environ) or default.base_url),
+        auth_url=_https_url(first_set("NGC_CLI_AUTH_URL", environ=environ) or default.auth_url),
+        key=_checked_key(key, key_from or str(file)),
         key_from=key_from or str(file),
-        org=_unless_none(first_set("NGC_CLI_ORG", environ=environ) or stored.get("org"), "no-org"),
-        team=_unless_none(
-            first_set("NGC_CLI_TEAM", environ=environ) or stored.get("team"), "no-team"
-        ),
+        org=_none_if(first_set("NGC_CLI_ORG", environ=environ) or stored.get("org"), "no-org"),
+        team=_none_if(first_set("NGC_CLI_TEAM", environ=environ) or stored.get("team"), "no-team"),
         guest_token=first_set("NGC_CLI_GUEST_TOKEN", environ=environ) or default.guest_token,
     )
 
 
-def _stored(environ: Mapping[str, str] | None) -> tuple[Mapping[str, str], Path]:
-    """Return what the file says, and where it is; nothing where it is not there."""
+def _read_config_file(environ: Mapping[str, str] | None) -> tuple[Mapping[str, str], Path]:
+    """Return the values of the configuration file, none if it does not exist, and its path."""
     file = Path(first_set("NGC_CLI_HOME", environ=environ) or "~") / ".ngc" / "config"
-    # A key may hold a "%".
+    # No interpolation: a key may contain a "%".
     parser = ConfigParser(interpolation=None, strict=False)
     try:
         file = file.expanduser()
@@ -115,35 +113,35 @@ def _stored(environ: Mapping[str, str] | None) -> tuple[Mapping[str, str], Path]
     except FileNotFoundError:
         return {}, file
     except (OSError, RuntimeError) as error:
-        log.warning("%s is not read: %s", file, error)
+        _log.warning("%s is not read: %s", file, error)
         return {}, file
     except (ConfigParserError, UnicodeDecodeError) as error:
-        # Without the cause, whose text holds lines of the file.
+        # Without the cause: its text has lines of the file.
         raise ConfigError(
             f"{file} is no configuration file of NVIDIA's registry ({type(error).__name__}): "
             "write it anew with `ngc config set`, or remove it"
         ) from None
-    # Files of old have the key under [DEFAULT].
+    # Old files have the key under [DEFAULT].
     return parser["CURRENT"] if parser.has_section("CURRENT") else parser.defaults(), file
 
 
-def _unless_none(value: str | None, none: str) -> str | None:
-    return None if value == none else value or None
+def _none_if(value: str | None, none_text: str) -> str | None:
+    return None if value == none_text else value or None
 
 
-def _sendable(key: str | None, where: str) -> str | None:
-    """Check what an HTTP library would otherwise complain of, showing the header."""
-    key = _unless_none((key or "").strip(), "no-apikey")
+def _checked_key(key: str | None, where: str) -> str | None:
+    """Check a key for characters that an HTTP library refuses with an error that shows the key."""
+    key = _none_if((key or "").strip(), "no-apikey")
     if key and (" " in key or not (key.isascii() and key.isprintable())):
         raise ConfigError(f"{where} holds no key: there are blanks or non-ASCII characters in it")
     return key
 
 
-def _https(url: str) -> str:
-    """Return a base URL with https in any case, as the official client has it."""
+def _https_url(url: str) -> str:
+    """Return a base URL with https, whatever its scheme is, as the official client does."""
     match = _BASE_URL.fullmatch(url)
     if not match:
-        # The text is not shown: it may hold a password.
+        # Without the URL: it may have a password.
         raise ConfigError(
             "NGC_CLI_API_URL or NGC_CLI_AUTH_URL is no base URL, as in https://api.ngc.nvidia.com"
         )

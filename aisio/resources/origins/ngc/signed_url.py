@@ -1,4 +1,4 @@
-"""The bytes of a file in NVIDIA's registry, from the storage that a presigned URL leads to."""
+"""The bytes of a file in NVIDIA's registry, from the storage of its presigned URL."""
 
 from __future__ import annotations
 
@@ -16,25 +16,30 @@ from aisio.errors import (
     TruncatedError,
     UnavailableError,
 )
-from aisio.resources.origins.body_reply import PromptBody
-from aisio.resources.origins.https import TIMEOUTS, HttpsSession, plainly_told, span_of
+from aisio.redaction import url_without_secrets
+from aisio.resources.origins.body_response import PromptBody
+from aisio.resources.origins.https import (
+    TIMEOUTS,
+    HttpsSession,
+    file_headers,
+    plain_errors,
+    response_span,
+)
 from aisio.transport.http.errors import retry_after_s
 from aisio.transport.http.response_body import MeasuredBody
 from aisio.transport.low_speed import LowSpeedLimit
 
-# int() refuses more than 4,300 digits; no file has more than 18.
-
 
 @dataclass(frozen=True)
 class ListedFile:
-    """What the registry says of a file.
+    """A file in the registry's list.
 
     Attributes:
-        url: The origin's, for errors.
-        path: Its path in the target.
-        size_bytes: Its length; None where the registry does not tell.
+        url: URL of the origin, for errors.
+        path: Path of the file in the target.
+        size_bytes: Size of the file; None if the registry does not say.
         version: The target with its version.
-        sha256: Of the file, in hexadecimal digits; None where the registry does not know it.
+        sha256: Hexadecimal SHA256 of the file; None if the registry does not say.
     """
 
     url: str
@@ -44,21 +49,21 @@ class ListedFile:
     sha256: str | None
 
 
-class NgcReply:
-    """The bytes of a file, from some byte to its end; a `Reply` of `aisio.resources.download`.
+class NgcResponse:
+    """A response of the storage; see `aisio.resources.download.download.OriginResponse`.
 
     Args:
-        file: Of which file they are.
-        span: First byte that the reply delivers, and bytes of the whole file.
-        response: The open reply.
-        http: The session that it came by, closed together with it.
-        about: What it is about, for errors.
+        file: The file that the bytes are of.
+        span: First byte of the response, and size of the whole file.
+        response: The open response.
+        http: The session of the response, closed together with it.
+        about: The request and its host, for errors.
 
     Attributes:
-        start: First byte that the reply delivers.
-        size_bytes: Bytes of the whole file; None where nobody tells.
-        version: Target with version, digest and ETag; None where there is neither of the latter.
-        sha256: What the whole file must hash to; None where the registry does not say.
+        start: First byte that it delivers.
+        size_bytes: Size of the whole file; None if neither the registry nor the storage says.
+        version: Target with version, digest and strong ETag; None if it has neither of these two.
+        sha256: Hexadecimal SHA256 of the whole file; None if the registry does not say.
     """
 
     def __init__(
@@ -74,7 +79,7 @@ class NgcReply:
         self.version = _version(file, response.headers.get("ETag", ""))
         self.sha256 = file.sha256
         self.checks_itself = False
-        self._at = self.start
+        self._position = self.start
         self._url = file.url
         self._about = about
         self._response = response
@@ -86,49 +91,55 @@ class NgcReply:
         """Fill a prefix of the buffer and return its length; 0 at the end.
 
         Raises:
-            TruncatedError: The connection was cut before the end.
-            IntegrityError: More bytes come than the file has.
-            StoreTimeoutError: No bytes within the read timeout.
+            TruncatedError: The connection was closed before the end.
+            IntegrityError: The storage sends more bytes than the file has.
+            StoreTimeoutError: No bytes within the read timeout, or too few for the low-speed limit.
             UnavailableError: The connection broke.
         """
         count = self._body.readinto(buffer)
-        self._at += count
+        self._position += count
         size = self.size_bytes
-        if size is not None and self._at > size:
+        if size is not None and self._position > size:
             raise IntegrityError(
                 f"{self._about}: more bytes come than the {size} it has", url=self._url
             )
-        if size is not None and not count and len(buffer) and self._at < size:
-            raise TruncatedError(f"{self._about}: cut at byte {self._at} of {size}", url=self._url)
+        if size is not None and not count and len(buffer) and self._position < size:
+            raise TruncatedError(
+                f"{self._about}: cut at byte {self._position} of {size}", url=self._url
+            )
         return count
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Release the connection."""
         self._response.close()
         self._http.close()
 
 
-def open_signed(signed_url: str, file: ListedFile, start: int = 0) -> NgcReply:
+def open_signed(signed_url: str, file: ListedFile, start: int = 0) -> NgcResponse:
     """Open a presigned URL.
 
     Args:
-        signed_url: The URL; it is a credential and never shown.
-        file: What it leads to.
-        start: First byte, below the file's length.
+        signed_url: The URL; it is a credential, so errors do not show it.
+        file: The file that it is of.
+        start: First byte, below the size of the file.
 
     Raises:
         AccessError: The URL has expired, then with a status, or TLS failed.
         NotFoundError: The storage does not have the file.
-        IntegrityError: The storage has another file there, or sends other bytes than asked for.
-        StorageError: Anything else; those that may pass by themselves as for a store.
+        IntegrityError: The storage has another file there, or sends other bytes than requested.
+        StorageError: Any other failure, of the class that a store would raise.
     """
-    about = f"GET {file.url} from {urlsplit(signed_url).netloc.rpartition('@')[2]}"
+    with plain_errors(f"GET {file.url}", file.url):
+        host = urlsplit(url_without_secrets(signed_url)).netloc
+    about = f"GET {file.url} from {host}"
     http = HttpsSession()
     response: requests.Response | None = None
     try:
-        response = _ask(http, signed_url, file, start, about)
-        span = _span(response, file, start, about)
-        return NgcReply(file, span, response=response, http=http, about=about)
+        response = http.open(
+            signed_url, about=about, error_url=file.url, headers=file_headers(start)
+        )
+        span = _checked_span(response, file, start, about)
+        return NgcResponse(file, span, response=response, http=http, about=about)
     except BaseException:
         if response is not None:
             response.close()
@@ -136,56 +147,42 @@ def open_signed(signed_url: str, file: ListedFile, start: int = 0) -> NgcReply:
         raise
 
 
-def _ask(
-    http: HttpsSession, signed_url: str, file: ListedFile, start: int, about: str
-) -> requests.Response:
-    # Identity: the bytes are counted, and a Range counts them as they are on the wire.
-    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
-    with plainly_told(about, file.url):
-        return http.get(
-            signed_url,
-            headers=headers,
-            timeout=(TIMEOUTS.connect_s, TIMEOUTS.read_s),
-            stream=True,
-        )
-
-
-def _span(
+def _checked_span(
     response: requests.Response, file: ListedFile, start: int, about: str
 ) -> tuple[int, int | None]:
-    """Return the byte that a reply begins at, and the file's size, if they are as they must be."""
-    span = span_of(response, start, about, file.url)
+    """Return the first byte of a response and the file's size, checked with the registry's list."""
+    span = response_span(response, start, about, file.url)
     if span is None:
         raise _refusal(response, file.url, about)
-    begins, size = span
+    first, size = span
     if None not in (size, file.size_bytes) and size != file.size_bytes:
         raise IntegrityError(
             f"{about}: it has {size} bytes there, the registry lists {file.size_bytes}: it is "
             "being replaced, or damaged; try again later",
             url=file.url,
         )
-    return begins, file.size_bytes if size is None else size
+    return first, file.size_bytes if size is None else size
 
 
 def _refusal(response: requests.Response, url: str, about: str) -> StorageError:
-    """Return the error that a status stands for; the text of the reply may quote the URL."""
+    """Return the error for a status, without the body, which may quote the URL."""
     status = response.status_code
-    told = f"{about}: {status}"
+    text = f"{about}: {status}"
     if status in (400, 401, 403):
-        # Status 400: what the registry signed it by has expired, not the URL itself.
-        told += "; the storage refuses the registry's own URL"
-        return AccessError(told, url=url, status=status)
+        # Status 400: the credentials that the registry signed it with have expired.
+        text += "; the storage refuses the registry's own URL"
+        return AccessError(text, url=url, status=status)
     if status == 404:
-        told += "; the registry lists the file, its storage does not have it"
-        return NotFoundError(told, url=url, status=status)
+        text += "; the registry lists the file, its storage does not have it"
+        return NotFoundError(text, url=url, status=status)
     if status == 429 or status >= 500:
         kind = ThrottledError if status == 429 else UnavailableError
         wait_s = retry_after_s(response.headers)
-        return kind(told, url=url, status=status, retry_after_s=wait_s)
-    return StorageError(told, url=url, status=status)
+        return kind(text, url=url, status=status, retry_after_s=wait_s)
+    return StorageError(text, url=url, status=status)
 
 
 def _version(file: ListedFile, etag: str) -> str | None:
     strong = "" if etag.startswith("W/") else etag
-    known = [text for text in (file.sha256, strong) if text]
-    return " ".join([file.version, *known]) if known else None
+    identifiers = [text for text in (file.sha256, strong) if text]
+    return " ".join([file.version, *identifiers]) if identifiers else None

@@ -57,7 +57,7 @@ def test_ngc_24_it_gets_its_name_when_it_is_whole(
     def look(*_: object) -> None:
         seen.append([path.name for path in target.parent.iterdir()])
 
-    download([origin()], target, digest=hashlib.sha256(DATA).hexdigest(), show=look)
+    download([origin()], target, digest=hashlib.sha256(DATA).hexdigest(), on_progress=look)
     assert target.read_bytes() == DATA
     assert seen
     assert all(names and "file" not in names for names in seen)

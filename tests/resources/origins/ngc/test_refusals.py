@@ -20,7 +20,7 @@ from aisio.errors import (
     StoreTimeoutError,
     UnavailableError,
 )
-from aisio.resources.origins.https import plainly_told
+from aisio.resources.origins.https import plain_errors
 from aisio.resources.origins.ngc.origin import NgcOrigin
 from tests.resources.ngc_origin import QUICKLY, TARGET, origin, read
 from tests.resources.ngc_server import Fault, NgcServer
@@ -169,7 +169,7 @@ def test_ngc_26_an_invalid_key_is_a_value_error_or_a_guest(
     assert isinstance(caught.value, AccessError)
     with caplog.at_level(logging.WARNING):
         assert read(origin()) == DATA
-    assert caplog.text.count("going on as a guest") == 1
+    assert caplog.text.count("continuing as a guest") == 1
     shown = "".join(traceback.format_exception(caught.value)) + caplog.text
     assert key not in shown
 
@@ -263,7 +263,7 @@ def test_a_key_is_not_sent_to_where_the_authentication_service_points(
 )
 def test_no_error_shows_a_whole_url(raised: Exception, kind: type[StorageError]) -> None:
     """Not even as its cause: the query of a presigned URL is a credential."""
-    with pytest.raises(kind) as caught, plainly_told("about", "ngc://model/a/b"):
+    with pytest.raises(kind) as caught, plain_errors("about", "ngc://model/a/b"):
         raise raised
     assert type(caught.value) is kind
     assert caught.value.url == "ngc://model/a/b"

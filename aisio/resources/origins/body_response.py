@@ -1,4 +1,4 @@
-"""Bodies of stores and web servers as the replies that a download reads."""
+"""Bodies of stores and web servers as the responses of an origin."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from aisio.records import ObjectInfo
 from aisio.transport.body import Body
 from aisio.transport.http.response_body import ReplyBody
 
-_PROMPT_BYTES = 256 * 1024
+_MAX_READ_BYTES = 256 * 1024
 
 
-class BodyReply:
-    """A body as a reply; see `aisio.resources.download.download.Reply`.
+class BodyResponse:
+    """A body as a response; see `aisio.resources.download.download.OriginResponse`.
 
     Args:
         body: The bytes, which check themselves.
@@ -33,30 +33,30 @@ class BodyReply:
         return self._body.readinto(buffer)
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Release the connection."""
         self._body.close()
 
 
 class PromptBody(ReplyBody):
-    """A body that hands over what has come, and does not wait until a buffer is full.
+    """A body that returns the bytes that have come, and does not wait until a buffer is full.
 
-    Whoever reads it then sees how slowly the bytes come: see `aisio.transport.low_speed`.
+    So its reader sees how slowly the bytes come: see `aisio.transport.low_speed`.
 
     Args:
-        response: The open reply, of urllib3.
+        response: The open response of urllib3.
         about: URL of the object, for errors.
     """
 
-    __slots__ = ("_prompt",)
+    __slots__ = ("_urllib3_response",)
 
     def __init__(self, response: HTTPResponse, about: str) -> None:
         super().__init__(response, about)
-        self._prompt = response
+        self._urllib3_response = response
 
     def readinto(self, buffer: memoryview, /) -> int:
         """Fill a prefix of the buffer and return its length, 0 at the end; errors as for `read`."""
         try:
-            data = self._prompt.read1(min(len(buffer), _PROMPT_BYTES))
+            data = self._urllib3_response.read1(min(len(buffer), _MAX_READ_BYTES))
         except (HTTPError, OSError) as error:
             data = self._ended_by(error)
         buffer[: len(data)] = data
@@ -64,9 +64,9 @@ class PromptBody(ReplyBody):
 
 
 def _version(info: ObjectInfo) -> str | None:
-    """Join all that tells one version from another; None where there is nothing.
+    """Join everything that differs between versions; None where there is nothing.
 
-    A weak ETag promises the same meaning only, not the same bytes (RFC 9110, section 8.8.1).
+    Equal weak ETags mean equal content only, not equal bytes (RFC 9110, section 8.8.1).
     """
     checksum = f"{info.checksum.kind}:{info.checksum.value}" if info.checksum else ""
     etag = "" if info.etag.startswith("W/") else info.etag
