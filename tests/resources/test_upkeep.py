@@ -50,34 +50,6 @@ def problems(cache, **options):
     return {finding.path: finding.problem for finding in found if finding.problem}
 
 
-def test_entries_are_told_with_all_that_is_theirs(cache):
-    """Size counts the download, what was unpacked and the marker; locks are not listed."""
-    path = add(cache, TAR, "x.tar", used=77)
-    (entry,) = list_entries(cache)
-    assert (entry.path, entry.last_used, entry.state) == (path, 77, "verified")
-    assert entry.size_bytes == len(TAR) + 6 + marker_of(path).stat().st_size
-
-
-def test_states_are_told(cache):
-    """From a verified entry to the leftovers of one."""
-    add(cache, b"1", "verified")
-    stale = add(cache, b"2", "unverified")
-    stale.write_bytes(b"22")
-    bionemo = cache.folder / ("0" * 64 + "-bionemo")
-    bionemo.write_bytes(b"")
-    (cache.folder / ("." + "1" * 64 + "-partial.aisio-partial")).write_bytes(b"begin")
-    (cache.folder / ("." + "1" * 64 + "-partial.json.aisio-partial")).write_bytes(b"{}")
-    (cache.folder / ("2" * 64 + "-x.tar.untar")).mkdir()
-    states = {entry.path.name.partition("-")[2]: entry.state for entry in list_entries(cache)}
-    assert states == {
-        "verified": "verified",
-        "unverified": "unverified",
-        "bionemo": "unverified",
-        "partial": "partial",
-        "x.tar": "leftover",
-    }
-
-
 @pytest.mark.parametrize(
     "name", ["notes.txt", "None", "0123-x", "f" * 63 + "-x", "md5:" + "0" * 64 + "-x", ".hidden"]
 )

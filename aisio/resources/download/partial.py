@@ -5,6 +5,7 @@ The state is written before the first byte of a version, so it never names anoth
 
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -56,7 +57,7 @@ class PartialFile:
 
     def write_state(self, state: PartialState | None) -> None:
         """Note where the next bytes come from; with None no later download resumes them."""
-        self._state_path.unlink(missing_ok=True)
+        self._remove_state()
         if state is not None:
             # Without a state, as where its name is too long, the next download starts over.
             with suppress(OSError), os.fdopen(create_file(self._state_path), "wb") as file:
@@ -65,9 +66,16 @@ class PartialFile:
     def finish(self) -> None:
         """Rename the file to the target, and remove the state."""
         self.path.replace(self.target)
-        self._state_path.unlink(missing_ok=True)
+        self._remove_state()
 
     def remove(self) -> None:
         """Remove the file and its state."""
         self.path.unlink(missing_ok=True)
-        self._state_path.unlink(missing_ok=True)
+        self._remove_state()
+
+    def _remove_state(self) -> None:
+        try:
+            self._state_path.unlink(missing_ok=True)
+        except OSError as error:
+            if error.errno != errno.ENAMETOOLONG:
+                raise

@@ -6,11 +6,9 @@ import hashlib
 import os
 import subprocess
 import sys
-from http.client import BadStatusLine
 
 import aiohttp  # noqa: F401 - the gateway needs it
 import pytest
-import requests
 
 from aisio import Client, RetryPolicy, Timeouts
 from aisio.errors import (
@@ -27,7 +25,6 @@ from aisio.errors import (
 from aisio.gateway import Gateway
 from aisio.resources.download.download import download
 from aisio.resources.download.partial import PartialFile
-from aisio.resources.origins.https import plain_errors
 from aisio.resources.origins.store import url_origin
 from aisio.resources.origins.web import WebOrigin
 from aisio.testing.fault_proxy import Cut, FaultProxy, Stall, Status, Trickle
@@ -170,14 +167,6 @@ def test_a_redirect_that_leads_nowhere_is_final(location):
         WebOrigin(f"{server.url}/a/file", FAST).open()
     assert type(failure.value) is StorageError
     assert not failure.value.given_up
-
-
-def test_what_is_no_http_is_quoted_without_control_characters():
-    """They could be a terminal's."""
-    broken = requests.ConnectionError(BadStatusLine("\x1b[2J"))
-    with pytest.raises(UnavailableError, match="BadStatusLine") as failure, plain_errors("x", "x"):
-        raise broken
-    assert str(failure.value).isprintable()
 
 
 def test_a_cut_reply_is_gone_on_with_on_the_same_version(target):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import traceback
 from pathlib import Path
 from typing import Any
@@ -13,13 +12,7 @@ import pytest
 from aisio.errors import (
     AccessError,
     ConfigError,
-    ConflictError,
     DigestError,
-    IntegrityError,
-    StorageError,
-    ThrottledError,
-    TruncatedError,
-    UnavailableError,
 )
 from aisio.resources.download.download import download
 from tests.resources.ngc_origin import TARGET, origin, read
@@ -85,32 +78,6 @@ def test_ngc_24_a_download_survives_all_that_can_happen_to_it(
     assert set(starts) == {10_000, 30_000}
 
 
-@pytest.mark.parametrize("filename", ["a.bin", "sub/a.bin"])
-def test_ngc_25_the_latest_version_and_a_nested_file_are_found(
-    registry: NgcServer, filename: str
-) -> None:
-    """Without a version the latest is read; a name is enough where one file has it."""
-    registry.add("nvidia/clara/esm:1.0", {"deep/sub/a.bin": b"old"})
-    registry.add(TARGET, {"deep/sub/a.bin": DATA, "a.bin.md5": b""})
-    assert read(origin(filename, "nvidia/clara/esm")) == DATA
-
-
-def test_ngc_25_a_file_of_that_very_path_comes_before_a_nested_one(registry: NgcServer) -> None:
-    """Also where it stands on a later page."""
-    registry.files_a_page = 1
-    registry.add(TARGET, {"x/a.bin": b"nested", "y/a.bin": b"nested", "a.bin": DATA, "z": b""})
-    assert read(origin()) == DATA
-    pages = [name for name in registry.asked() if "page-number" in name]
-    assert [name[-1] for name in pages] == ["1", "2"]
-
-
-def test_ngc_25_several_files_of_that_name_are_named(registry: NgcServer) -> None:
-    """None of them is guessed to be the one."""
-    registry.add(TARGET, {"x/a.bin": b"1", "y/a.bin": b"2"})
-    with pytest.raises(ConflictError, match=r"2 files 'a\.bin': .*: x/a\.bin, y/a\.bin$"):
-        origin().open()
-
-
 @pytest.mark.parametrize("version", ["1.0", None])
 def test_a_bare_name_is_in_the_organisation_of_the_settings(
     registry: NgcServer, monkeypatch: pytest.MonkeyPatch, version: str | None
@@ -129,64 +96,10 @@ def test_a_bare_name_without_an_organisation_is_refused(registry: NgcServer) -> 
     assert not registry.requests
 
 
-@pytest.mark.parametrize("start", [0, 1, len(DATA) - 1])
-def test_a_reply_begins_where_it_was_asked_to(registry: NgcServer, start: int) -> None:
-    """Of the file's size it tells the whole."""
-    registry.add(TARGET, {"a.bin": DATA})
-    reply = origin().open(start)
-    assert (reply.start, reply.size_bytes) == (start, len(DATA))
-    reply.close()
-    assert read(origin(), start) == DATA[start:]
-
-
 def test_a_reply_begins_at_zero_where_there_is_no_such_byte(registry: NgcServer) -> None:
     """The file became shorter than what is there of it."""
     registry.add(TARGET, {"a.bin": b"short"})
     assert read(origin(), 5) == b"short"
-
-
-@pytest.mark.parametrize("name", ["a b%20[1]*.bin", "a+b=c&d?e#f", "\N{GREEK SMALL LETTER PI}"])
-def test_odd_names_are_taken_as_they_are(registry: NgcServer, name: str) -> None:
-    """No part of them is a pattern, a quote or a query."""
-    registry.add("nvidia/a b%20c:v 1", {name: DATA, "a b%20[1]x.bin": b""})
-    assert read(origin(name, "nvidia/a b%20c:v 1")) == DATA
-
-
-@pytest.mark.parametrize("start", [0, 7])
-def test_a_size_that_is_not_listed_is_the_storages(registry: NgcServer, start: int) -> None:
-    """A cut is seen all the same."""
-    registry.add(TARGET, {"a.bin": DATA}).sizes = False
-    assert read(origin(), start) == DATA[start:]
-    registry.faults = [Fault("X-Amz", cut_at=1000)]
-    with pytest.raises(TruncatedError, match=f"cut at byte {start + 1000} of {len(DATA)}"):
-        read(origin(), start)
-
-
-def test_an_empty_file_is_read(registry: NgcServer) -> None:
-    """No range is asked of it."""
-    registry.add(TARGET, {"a.bin": b""})
-    assert read(origin()) == b""
-
-
-def test_a_storage_without_ranges_begins_at_zero(registry: NgcServer) -> None:
-    """The reply says so."""
-    registry.add(TARGET, {"a.bin": b"12345"})
-    registry.faults = [Fault("X-Amz", status=200, body=b"12345")]
-    reply = origin().open(2)
-    assert reply.start == 0
-    reply.close()
-
-
-def test_the_version_is_the_same_as_long_as_the_bytes_are(registry: NgcServer) -> None:
-    """It changes with the registry's version, with the digest, and with the ETag."""
-    item = registry.add(TARGET, {"a.bin": DATA})
-    versions = [origin().open().version for _ in range(2)]
-    item.versions["2.0"].files["a.bin"] = DATA + b"x"
-    versions.append(origin().open().version)
-    registry.add("nvidia/clara/esm:3.0", {"a.bin": DATA})
-    versions.append(origin(target="nvidia/clara/esm").open().version)
-    assert versions[0] == versions[1]
-    assert len(set(versions)) == 3
 
 
 @pytest.mark.parametrize("digest", [None, "md5"])
@@ -207,74 +120,6 @@ def test_the_registrys_digest_is_checked_where_the_catalog_has_none(
         download([origin()], target, digest=None)
     assert list(target.parent.iterdir()) == []
     assert download([origin()], target, digest=None) == expected
-
-
-@pytest.mark.parametrize("digest", ["", "no base64", "c2hvcnQ=", "\u00e4"])
-def test_what_is_no_digest_counts_as_none(
-    registry: NgcServer, monkeypatch: pytest.MonkeyPatch, digest: str
-) -> None:
-    """Of an algorithm that we do not know, say."""
-    monkeypatch.setattr("tests.resources.ngc_answers._digest", lambda data: digest)
-    registry.add(TARGET, {"a.bin": DATA})
-    reply = origin().open()
-    assert reply.sha256 is None
-    reply.close()
-
-
-@pytest.mark.parametrize("etag", [{}, {"ETag": 'W/"weak"'}])
-def test_without_digest_and_strong_etag_there_is_no_version(
-    registry: NgcServer, etag: dict[str, str]
-) -> None:
-    """Nothing is gone on with that may have changed."""
-    registry.add(TARGET, {"a.bin": b"12345"}).digests = False
-    registry.faults = [Fault("X-Amz", status=200, body=b"12345", headers=etag)]
-    assert origin().open().version is None
-    assert origin().open().version is not None
-
-
-@pytest.mark.parametrize("key", [None, KEY, OLD_KEY])
-def test_credentials_stay_with_the_registry(
-    registry: NgcServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, key: str | None
-) -> None:
-    """Neither the storage nor a host that the registry redirects to sees them; nor ~/.netrc's."""
-    registry.add(TARGET, {"a.bin": DATA})
-    (tmp_path / ".netrc").write_text("machine localhost login me password secret\n", "utf-8")
-    monkeypatch.setenv("NGC_CLI_ORG", "mine")
-    if key:
-        monkeypatch.setenv("NGC_CLI_API_KEY", key)
-    told = {"modelVersion": {"status": "UPLOAD_COMPLETE"}}
-    elsewhere = Fault("/elsewhere", status=200, body=json.dumps(told).encode())
-    registry.faults = [
-        Fault("/versions/2.0", status=307, headers={"Location": "{other}/elsewhere"}),
-        elsewhere,
-    ]
-    assert read(origin()) == DATA
-    at_others = [one for one in registry.requests if one.headers["Host"].startswith("localhost")]
-    assert len(at_others) == 2
-    for request in at_others:
-        names = {name.lower() for name in request.headers}
-        assert not names & {"authorization", "x-ngc-guest-token", "nv-ngc-org"}
-
-
-def test_a_redirect_within_the_registry_keeps_the_key(
-    registry: NgcServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It is the same host."""
-    registry.add(TARGET, {"a.bin": DATA}).public = False
-    monkeypatch.setenv("NGC_CLI_API_KEY", KEY)
-    path = "/v2/org/nvidia/team/clara/models/esm/versions/2.0"
-    registry.faults = [Fault(path, status=302, headers={"Location": path})]
-    assert read(origin()) == DATA
-
-
-def test_nothing_goes_without_tls(registry: NgcServer) -> None:
-    """A redirect to plain http is not followed."""
-    registry.add(TARGET, {"a.bin": DATA})
-    where = registry.url.replace("https", "http")
-    registry.faults = [Fault("/versions", status=302, headers={"Location": f"{where}/x?secret=1"})]
-    with pytest.raises(StorageError, match="not https") as caught:
-        origin().open()
-    assert "secret" not in "".join(traceback.format_exception(caught.value))
 
 
 @pytest.mark.parametrize("status", [400, 401, 403])
@@ -307,70 +152,6 @@ def test_what_passes_by_itself_is_tried_again(
     registry.faults = [Fault(where, status, body, {"Retry-After": "0"})] * 2
     assert read(origin()) == DATA
     assert not registry.faults
-
-
-def test_an_answer_that_is_cut_is_asked_for_again(registry: NgcServer) -> None:
-    """It is not taken for garbage."""
-    registry.add(TARGET, {"a.bin": DATA})
-    registry.faults = [Fault("/versions", cut_at=3), Fault("?path=", cut_at=3)]
-    assert read(origin()) == DATA
-
-
-@pytest.mark.parametrize(
-    ("status", "kind"), [(429, ThrottledError), (503, UnavailableError), (0, UnavailableError)]
-)
-def test_the_tries_have_an_end(registry: NgcServer, status: int, kind: type[StorageError]) -> None:
-    """The error says how many there were, and that no outer loop need try again."""
-    registry.add(TARGET, {"a.bin": DATA})
-    registry.faults = [Fault("/versions", status, b"", {"Retry-After": "0"})] * 9
-    with pytest.raises(kind, match="gave up after 3 tries") as caught:
-        origin().open()
-    assert caught.value.given_up
-    assert len(registry.requests) == 3
-
-
-def test_a_cut_body_is_told_from_a_whole_one(registry: NgcServer) -> None:
-    """With the byte that it was cut at."""
-    registry.add(TARGET, {"a.bin": DATA})
-    registry.faults = [Fault("X-Amz", cut_at=1000)]
-    with pytest.raises(
-        TruncatedError, match=f"a.bin from localhost:.*: cut at byte 1000 of {len(DATA)}"
-    ):
-        read(origin())
-
-
-@pytest.mark.parametrize(
-    "fault",
-    [
-        Fault("X-Amz", shift=1),
-        Fault("X-Amz", status=206, body=b"2345", headers={"Content-Range": "bytes 2-5/6"}),
-        Fault("X-Amz", status=206, body=b"345"),
-        Fault("X-Amz", status=206, body=b"345", headers={"Content-Range": "bytes 1-4/5"}),
-        Fault("X-Amz", status=200, body=b"123456"),
-    ],
-)
-def test_other_bytes_than_asked_for_are_refused(registry: NgcServer, fault: Fault) -> None:
-    """A wrong range, one of a file of another size, none at all, a wrong one, and another size."""
-    registry.add(TARGET, {"a.bin": b"12345"})
-    registry.faults = [fault]
-    with pytest.raises(IntegrityError, match="a.bin from localhost"):
-        origin().open(2)
-
-
-def test_a_token_that_has_ended_is_renewed(
-    registry: NgcServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A key of the old kind is asked a new one for, once."""
-    registry.add(TARGET, {"a.bin": DATA}).public = False
-    monkeypatch.setenv("NGC_CLI_API_KEY", OLD_KEY)
-    source = origin()
-    assert read(source) == DATA
-    registry.keys.clear()
-    registry.signatures.clear()
-    assert read(source) == DATA
-    tokens = [name for name in registry.asked() if name.startswith("/token")]
-    assert len(tokens) == 2
-    assert "group%2Fngc%3Anvidia%2Fclara" in tokens[0]
 
 
 def test_nothing_is_asked_before_it_is_opened(

@@ -10,7 +10,6 @@ import pytest
 
 from aisio.errors import ConfigError
 from aisio.resources.origins.ngc.settings import NgcSettings, load_ngc_settings
-from aisio.resources.origins.ngc.target import NgcTarget
 
 FILE = """;WARNING - This is a machine generated file.  Do not edit manually.
 
@@ -131,28 +130,3 @@ def test_an_address_that_cannot_be_meant_is_refused(tmp_path: Path, url: str) ->
 def test_the_key_is_not_in_the_repr() -> None:
     """A log of settings gives nothing away."""
     assert "secret" not in repr(NgcSettings(key="secret"))
-
-
-@pytest.mark.parametrize(
-    ("text", "target"),
-    [
-        ("org/team/name:1.0", NgcTarget("name", "org", "team", "1.0")),
-        ("org/name:1.0", NgcTarget("name", "org", None, "1.0")),
-        ("org/no-team/name", NgcTarget("name", "org")),
-        ("org//name", NgcTarget("name", "org")),
-        ("name:", NgcTarget("name")),
-    ],
-)
-def test_targets_are_read_as_the_official_client_reads_them(text: str, target: NgcTarget) -> None:
-    """[org/[team/]]name[:version]."""
-    assert NgcTarget.parse(text) == target
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["", ":1", "/name", "org/", "a/b/c/d", "a:1:2", "../name", "org/../name", "name:..", "n:1/2"],
-)
-def test_a_target_of_another_form_is_refused(text: str) -> None:
-    """Also one that would lead out of its path."""
-    with pytest.raises(ConfigError, match=r"should be \[org/\[team/\]\]name\[:version\]"):
-        NgcTarget.parse(text)
