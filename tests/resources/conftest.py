@@ -1,4 +1,4 @@
-"""A stand-in of NVIDIA's registry for the tests of this folder."""
+"""NVIDIA's registry on loopback, for the tests of this folder."""
 
 from __future__ import annotations
 

@@ -97,7 +97,7 @@ class Call:
             raise Refused(400, f"query {sorted(self.query)}")
 
     def bearer(self) -> None:
-        """Refuse who has no key."""
+        """Refuse a request without a key."""
         token = self.headers.get("Authorization", "").removeprefix("Bearer ")
         if token not in self.server.keys:
             raise Refused(401, "the key is not known")

@@ -111,7 +111,7 @@ class NgcServer(ThreadingHTTPServer):
         return tls, address
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing: who does not trust the certificate breaks off."""
+        """Log nothing: a client that does not trust the certificate closes the connection."""
 
     def add(self, target: str, files: Mapping[str, bytes], kind: str = "model") -> Item:
         """Add a version, "org/[team/]name:version", and return its item."""

@@ -21,7 +21,7 @@ LINE = "-" * 80
 
 @pytest.fixture
 def files(tmp_path):
-    """Return what two files hold, and write them where a catalog's urls lead."""
+    """Write two files where the URLs of a catalog point, and return their bytes by name."""
     files = {"b.bin": b"second", "a.bin": b"first"}
     (tmp_path / "origin").mkdir()
     for name, data in files.items():

@@ -166,7 +166,7 @@ def files_in(path: Path) -> dict[str, bytes]:
 
 
 def names_in(folder: Path) -> set[str]:
-    """Return what lies in a cache, without what aisio keeps there for itself."""
+    """Return the files of a cache, without those that aisio keeps there for itself."""
     return {
         path.name
         for path in folder.iterdir()
@@ -176,7 +176,7 @@ def names_in(folder: Path) -> set[str]:
 
 @pytest.fixture
 def agree(put: Any, upstream: Any, places: NgcServer, tmp_path: Path) -> Callable[[str, str], None]:
-    """Return a function that loads a case by both and compares what they made of it."""
+    """Return a function that loads a case with both and compares the results."""
 
     def compare(case: str, source: str) -> None:
         resources, caches = put(case), (tmp_path / "theirs", tmp_path / "ours")
@@ -242,7 +242,7 @@ def test_each_loads_from_the_cache_of_the_other(
 def test_ngc_16_both_replace_a_file_of_another_hash(
     put: Any, upstream: Any, tmp_path: Path, source: str
 ) -> None:
-    """It lies under the right name with wrong bytes; what came out of it is made anew too."""
+    """It has the right name and wrong bytes; its result is made again too."""
     resources = put("tar.gz")
     for loader in (upstream.load, load):
         result = loader("esm2/tag", source, resources, tmp_path)
@@ -271,7 +271,7 @@ def test_ngc_21_both_put_back_a_member_that_is_missing(
 def test_ngc_15_neither_keeps_bytes_of_another_hash(
     put: Any, upstream: Any, tmp_path: Path, source: str
 ) -> None:
-    """Both raise a ValueError that tells expected and got; the caches are empty then."""
+    """Both raise a ValueError with the expected and the actual digest; the caches stay empty."""
     resources = put("plain")
     entry = resources["esm2/tag"].model_copy(update={"sha256": "0" * 64})
     got = hashlib.sha256(DATA).hexdigest()
@@ -288,7 +288,7 @@ def test_ngc_15_neither_keeps_bytes_of_another_hash(
 def test_ngc_08_both_refuse_the_same_things(
     put: Any, upstream: Any, tmp_path: Path, tag: str, source: str
 ) -> None:
-    """In the same order; ours begins with upstream's text and adds what to do."""
+    """In the same order; our text begins with upstream's and adds what to do."""
     entry = put("plain")["esm2/tag"].model_copy(update={"ngc": None, "ngc_registry": None})
     with pytest.raises(ValueError, match="^(Resource|Source)") as theirs:
         upstream.load(tag, source, {"esm2/tag": entry}, tmp_path)
@@ -325,7 +325,7 @@ def test_ngc_25_ours_finds_what_upstream_does_not(
 
 @pytest.mark.parametrize("processor", [None, pooch.Decompress, pooch.Untar, pooch.Unzip])
 def test_ngc_13_ngc_18_pooch_gives_the_same_names(put: Any, tmp_path: Path, processor: Any) -> None:
-    """By pooch itself from a web server: the name of the file, and of what comes out of it."""
+    """With pooch itself from a web server: the names of the file and of its result."""
     case = {None: "plain", pooch.Decompress: "gz", pooch.Untar: "tar.gz", pooch.Unzip: "zip"}
     resources = put(case[processor])
     filename, data, _ = CASES[case[processor]]

@@ -45,15 +45,15 @@ def marker_of(path):
     return path.with_name(path.name + ".aisio-verified")
 
 
-def test_entries_are_told_with_all_that_is_theirs(cache):
-    """Size counts the download, what was unpacked and the marker; locks are not listed."""
+def test_an_entry_has_the_size_of_all_its_files(cache):
+    """The size is that of the download, its result and the marker; locks are not listed."""
     path = add(cache, TAR, "x.tar", used=77)
     (entry,) = list_entries(cache)
     assert (entry.path, entry.last_used, entry.state) == (path, 77, "verified")
     assert entry.size_bytes == len(TAR) + 6 + marker_of(path).stat().st_size
 
 
-def test_states_are_told(cache):
+def test_entries_have_states(cache):
     """From a verified entry to the leftovers of one."""
     add(cache, b"1", "verified")
     stale = add(cache, b"2", "unverified")
@@ -116,7 +116,7 @@ def test_only_files_that_aisio_writes_under_a_random_name_are_abandoned():
 
 
 def test_a_link_that_cannot_be_followed_may_be_a_file(cache):
-    """Such an entry is not taken for leftovers of one."""
+    """Such an entry is no leftover."""
     path = cache.folder / ("0" * 64 + "-x")
     path.symlink_to(path)
     assert [entry.state for entry in list_entries(cache)] == ["unverified"]

@@ -1,4 +1,4 @@
-"""load: by name to verified bytes, once, whoever else wants them."""
+"""load: a name becomes a verified file, downloaded once for all processes."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ OWNER = "A. Person <person@example.com>"
 
 
 def sha256(data):
-    """Return what a catalog would say."""
+    """Return a digest as a catalog writes it."""
     return hashlib.sha256(data).hexdigest()
 
 
@@ -115,7 +115,7 @@ def pbss():
         yield endpoint
 
 
-def asked(proxy):
+def get_requests(proxy):
     """Return the GETs of objects that came to a proxy."""
     return [
         request
@@ -147,8 +147,8 @@ def test_ngc_08_errors_come_in_bionemos_order_and_words(tag, source, resources, 
     assert not cache.exists()
 
 
-def test_a_name_that_is_nearly_right_is_told():
-    """With what may have been meant; a source says what to do with it."""
+def test_an_unknown_name_suggests_similar_ones():
+    """With similar names; for the name of a source it says what to call."""
     with pytest.raises(CatalogError, match="Did you mean 'team/file'"):
         load("team/fiel", resources=PBSS_ONLY)
     source = {"team/train": NamedSource(tag="team/train", prefix="ais://data/")}
@@ -185,7 +185,7 @@ def test_ngc_12_the_endpoint_of_pbss_is_argument_then_entry_then_variable(pbss, 
 
 
 def test_ngc_13_the_file_is_named_by_digest_and_last_part(pbss, monkeypatch, cache, tmp_path):
-    """In the folder that is given, else that of the variable."""
+    """In the folder of the argument, else in that of the variable."""
     monkeypatch.setenv("AISIO_PBSS_ENDPOINT", pbss)
     name = f"{sha256(DATA)}-file.bin"
     assert load("team/file", "pbss", NGC_ONLY) == cache / name
@@ -206,7 +206,7 @@ def test_the_longest_names_that_are_taken_work(tmp_path, cache, letter):
 
 
 def test_ngc_15_wrong_bytes_are_a_value_error_and_leave_no_file(pbss, monkeypatch, cache):
-    """Expected and got are told; the cache has no entry, and no partial one."""
+    """With the expected and the actual digest; the cache has no entry, and no partial one."""
     monkeypatch.setenv("AISIO_PBSS_ENDPOINT", pbss)
     wrong = entry(sha256="0" * 64, pbss="s3://bucket/some/file.bin")
     with pytest.raises(ValueError, match=f"expected {'0' * 64} but got {sha256(DATA)}"):
@@ -217,18 +217,18 @@ def test_ngc_15_wrong_bytes_are_a_value_error_and_leave_no_file(pbss, monkeypatc
 def test_ngc_16_a_file_with_a_wrong_hash_is_downloaded_again_and_a_right_one_is_not(
     pbss, monkeypatch, cache, caplog
 ):
-    """What is in the cache is used if it is right, whoever put it there."""
+    """A right file in the cache is used, whichever program put it there."""
     with FaultProxy(pbss) as proxy:
         monkeypatch.setenv("AISIO_PBSS_ENDPOINT", proxy.endpoint)
         path = cache / f"{sha256(DATA)}-file.bin"
         cache.mkdir()
         path.write_bytes(DATA)
         assert load("team/file", "pbss", PBSS_ONLY) == path
-        assert asked(proxy) == []
+        assert get_requests(proxy) == []
         path.write_bytes(b"damaged")
         with caplog.at_level(logging.WARNING):
             assert load("team/file", "pbss", PBSS_ONLY) == path
-        assert len(asked(proxy)) == 1
+        assert len(get_requests(proxy)) == 1
     assert path.read_bytes() == DATA
     assert "downloaded again" in caplog.text
 
@@ -243,8 +243,8 @@ def test_a_wrong_file_does_not_keep_the_right_name(at, cache):
     assert not path.exists()
 
 
-def test_ngc_17_without_a_digest_what_is_there_is_taken_and_what_comes_is_told(at, caplog):
-    """The SHA256 of what was downloaded is logged, for the catalog."""
+def test_ngc_17_without_a_digest_any_file_is_right_and_a_new_digest_is_logged(at, caplog):
+    """The SHA256 of the download is logged, for the catalog."""
     url = at(DATA)
     with caplog.at_level(logging.INFO):
         path = load("team/file", resources=entry(sha256=None, url=url))
@@ -303,8 +303,8 @@ def test_a_source_means_that_registry_only(pbss, at):
         load("team/file", "pbss", both)
 
 
-def test_a_mirror_elsewhere_is_not_asked_for_at_the_entrys_endpoint(gateway, pbss, monkeypatch):
-    """The cluster is not taken for an S3 store; the mirror is where AWS's own settings say."""
+def test_a_mirror_elsewhere_is_not_requested_from_the_entrys_endpoint(gateway, pbss, monkeypatch):
+    """The cluster is no S3 store; the endpoint of the mirror is that of AWS's own settings."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", pbss)
     monkeypatch.setenv("AWS_REGION", "us-east-1")
     with FaultProxy(gateway) as proxy:
@@ -316,7 +316,7 @@ def test_a_mirror_elsewhere_is_not_asked_for_at_the_entrys_endpoint(gateway, pbs
 
 
 def test_a_cluster_is_named_by_client_entry_or_variable(gateway, monkeypatch, cache):
-    """In that order."""
+    """In this order."""
     url = "ais://data/file.bin"
     assert load("team/file", resources=entry(url=url, endpoint=gateway)).read_bytes() == DATA
     shutil.rmtree(cache)
@@ -381,7 +381,7 @@ class Meanwhile(Server):
         return super().next_reply(target)
 
 
-def test_what_another_program_brought_meanwhile_stays(cache):
+def test_a_file_that_another_program_downloaded_meanwhile_stays(cache):
     """BioNeMo takes no lock: the folder that it unpacks to may be in use already."""
     data = tar_of({"a": b"1"})
     path = cache / f"{sha256(data)}-x.tar"
@@ -411,8 +411,8 @@ def test_ngc_23_a_verified_entry_costs_few_calls(at, tmp_path):
     assert calls["readinto"] == 0
 
 
-def test_ngc_23_what_was_verified_is_not_compared_again_unless_a_recheck_is_asked_for(at):
-    """Only that finds an edit inside a member of what was unpacked."""
+def test_ngc_23_a_verified_entry_is_compared_again_only_by_a_recheck(at):
+    """Only a recheck finds an edit inside an unpacked member."""
     packed = tar_of({"a": b"right"})
     resources = entry(sha256=sha256(packed), url=at(packed, "x.tar"))
     member = load("team/file", resources=resources) / "a"
@@ -433,16 +433,16 @@ def test_ngc_23_an_edit_that_keeps_size_and_time_is_noticed_without_a_recheck(at
     assert load("team/file", resources=entry(url=at(DATA))).read_bytes() == DATA
 
 
-def test_ngc_23_a_file_that_changed_or_went_is_noticed_without_a_recheck(at):
-    """Its size or time tell."""
+def test_ngc_23_a_changed_or_removed_file_is_noticed_without_a_recheck(at):
+    """By its size or time."""
     path = load("team/file", resources=entry(url=at(DATA)))
     for spoil in (lambda: path.write_bytes(b"edited"), path.unlink):
         spoil()
         assert load("team/file", resources=entry(url=at(DATA))).read_bytes() == DATA
 
 
-def test_a_link_whose_target_changed_or_went_is_noticed(at, cache, tmp_path):
-    """A file that was linked into the cache is only as good as what the link leads to."""
+def test_a_link_whose_target_changed_or_was_removed_is_noticed(at, cache, tmp_path):
+    """A link in the cache is verified only as long as its target has not changed."""
     resources, target = entry(url=at(DATA)), tmp_path / "target"
     path = Cache(cache).path_of(resources["team/file"])
     path.parent.mkdir()
@@ -463,7 +463,7 @@ def test_a_tilde_in_the_folder_is_the_home_folder(at, monkeypatch, tmp_path):
 
 
 def test_entries_of_bionemo_core_are_taken_as_they_are(pbss, cache):
-    """Their fields are objects of pydantic; what they say is what counts."""
+    """Their fields are objects of pydantic, converted to text."""
 
     class Url:
         def __str__(self):
@@ -493,7 +493,7 @@ print(path, flush=True)
 
 @pytest.fixture
 def loader():
-    """Return a function that starts a process which loads an object when it is told to."""
+    """Return a function that starts a process which loads an object on command."""
     started = []
     environ = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
 
@@ -527,20 +527,20 @@ def go(process):
 
 
 def test_ngc_32_four_processes_download_once(gateway, loader):
-    """They all get the same path, and the bytes were asked for once."""
+    """All get the same path, and the object is requested once."""
     with FaultProxy(gateway) as proxy:
         proxy.add(Trickle(piece_bytes=10_000, pause_s=0.005), path="/v1/objects/*")
         processes = [loader(proxy.endpoint) for _ in range(4)]
         for process in processes:
             go(process)
         paths = {told(process) for process in processes}
-        assert len(asked(proxy)) == 1
+        assert len(get_requests(proxy)) == 1
     assert len(paths) == 1
     assert Path(paths.pop()).read_bytes() == DATA
 
 
 def test_ngc_32_when_one_is_killed_another_takes_over(gateway, loader, cache):
-    """The lock goes with its process, and what it had written is not asked for again."""
+    """The lock ends with its process, and the bytes that it wrote are not requested again."""
     with FaultProxy(gateway) as proxy:
         proxy.add(Trickle(piece_bytes=65_536, pause_s=0.02), path="/v1/objects/*")
         first, second = (loader(proxy.endpoint, "ais://data/large.bin", LARGE) for _ in range(2))
@@ -551,7 +551,7 @@ def test_ngc_32_when_one_is_killed_another_takes_over(gateway, loader, cache):
         go(second)
         first.send_signal(signal.SIGKILL)
         path = Path(told(second))
-        requests = asked(proxy)
+        requests = get_requests(proxy)
     assert path.read_bytes() == LARGE
     assert [request.headers.get("range", "")[:6] for request in requests] == ["", "bytes="]
     assert not partial.path.exists()

@@ -45,7 +45,7 @@ def marker_of(path):
 
 
 def problems(cache, **options):
-    """Return what `verify` finds wrong, by path."""
+    """Return the problems that `verify` finds, by path."""
     found = verify(cache, **options)
     return {finding.path: finding.problem for finding in found if finding.problem}
 
@@ -87,7 +87,7 @@ def test_a_flipped_bit_is_found(cache, prefix):
 
 
 def test_an_edited_member_is_found(cache):
-    """What was unpacked is compared byte for byte; removing it leaves the download."""
+    """Results are compared byte for byte; removing a result keeps the download."""
     path = add(cache, TAR, "x.tar")
     result = path.with_name(path.name + ".untar")
     (result / "d/1").write_bytes(b"ONE")
@@ -98,7 +98,7 @@ def test_an_edited_member_is_found(cache):
     assert problems(cache) == {}
 
 
-def test_what_is_wrong_is_removed_where_asked(cache):
+def test_wrong_entries_are_removed_on_request(cache):
     """With its marker and results; the others stay."""
     right, wrong = add(cache, b"right"), add(cache, b"wrong")
     wrong.write_bytes(b"WRONG")
@@ -140,7 +140,7 @@ def test_an_entry_without_a_digest_is_not_called_right(cache):
     assert (finding.problem, finding.skipped) == ("", "no digest of it is known")
 
 
-def test_hashing_tells_how_far_it_is(cache):
+def test_hashing_reports_its_progress(cache):
     """Bytes of downloads, for a bar."""
     add(cache, bytes(3_000_000))
     told: list[int] = []
@@ -162,7 +162,7 @@ def test_the_longest_unused_goes_first(cache):
 
 
 def test_all_of_an_entry_goes(cache):
-    """Download, results, markers, BioNeMo's too, and what a dead process left of a download."""
+    """Download, results and markers, also BioNeMo's, and a partial file of a killed process."""
     path = add(cache, TAR, "x.tar", used=1)
     path.with_name(path.name + ".checked").write_text(str(path))
     for name in (f".{path.name}.aisio-partial", f".{path.name}.json.aisio-partial"):
@@ -177,14 +177,14 @@ def test_all_of_an_entry_goes(cache):
 
 
 def test_a_dry_run_removes_nothing(cache):
-    """It only tells."""
+    """It only returns the entries."""
     path = add(cache, b"1")
     assert [entry.path for entry in prune(cache, 0, dry_run=True)] == [path]
     assert cache.find_verified(path) == path
 
 
 def test_what_was_just_used_stays(cache):
-    """Who has its path may not have opened it yet."""
+    """A program that has its path may not have opened it yet."""
     path = add(cache, b"1")
     assert cache.find_verified(path) == path
     assert prune(cache, 0) == []
@@ -202,7 +202,7 @@ def test_what_is_worked_on_stays(cache):
 
 
 def test_an_open_file_outlives_the_pruning(cache):
-    """Who reads goes on reading."""
+    """A program that has opened it can still read it."""
     path = add(cache, b"still here")
     with path.open("rb") as file:
         prune(cache, 0)

@@ -1,4 +1,4 @@
-"""The cache's folder, the names in it, and what its markers answer for."""
+"""The folder of the cache, the names in it, and which entries its markers verify."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def archive(cache):
     return path, result
 
 
-def test_ngc_10_the_folder_is_read_when_asked(monkeypatch, tmp_path):
+def test_ngc_10_the_variables_are_read_at_each_call(monkeypatch, tmp_path):
     """NGC-10: AISIO_CACHE_DIR, then BIONEMO_CACHE_DIR, then the user's cache folder."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.delenv("AISIO_CACHE_DIR", raising=False)
@@ -82,7 +82,7 @@ def test_ngc_10_a_tilde_is_the_home_folder(monkeypatch, tmp_path, name):
     assert Cache(Path("~/models")).folder == tmp_path / "models"
 
 
-def test_ngc_10_a_tilde_that_is_nobodys_is_a_clear_error(monkeypatch):
+def test_ngc_10_a_tilde_of_no_user_is_a_clear_error(monkeypatch):
     """NGC-10: no folder of that name is made."""
     monkeypatch.setenv("AISIO_CACHE_DIR", "~nobody-of-that-name/x")
     with pytest.raises(ConfigError, match="~nobody-of-that-name/x: .*whole path"):
@@ -97,7 +97,7 @@ def test_ngc_10_the_folder_is_made(cache):
 
 
 def test_ngc_10_an_unwritable_folder_names_the_variable(tmp_path):
-    """NGC-10: a PermissionError that says where, and what to set."""
+    """NGC-10: a PermissionError that names the folder and the variable to set."""
     (tmp_path / "file").write_bytes(b"")
     cache = Cache(tmp_path / "file" / "cache")
     with pytest.raises(PermissionError, match="creating a cache directory at .*file/cache") as seen:
@@ -106,7 +106,7 @@ def test_ngc_10_an_unwritable_folder_names_the_variable(tmp_path):
     assert isinstance(seen.value, AisioError)
 
 
-def test_ngc_10_without_a_home_folder_the_variable_is_asked_for():
+def test_ngc_10_without_a_home_folder_the_error_names_the_variable():
     """NGC-10: a user without a home gets no folder named "~" in the current one."""
     script = (
         "import os, platformdirs.unix\n"
@@ -126,7 +126,7 @@ def test_ngc_10_without_a_home_folder_the_variable_is_asked_for():
 
 
 def test_ngc_13_names_are_those_of_bionemo(cache):
-    """NGC-13: `{sha256}-{last part of the pbss URL}`, as BioNeMo asks pooch for it."""
+    """NGC-13: `{sha256}-{last part of the pbss URL}`, the name that BioNeMo gives to pooch."""
     assert cache.path_of(resource()) == cache.folder / f"{SHA}-x.txt"
     upper = cache.path_of(resource(SHA.upper()))
     assert upper.name == f"{SHA.upper()}-x.txt"
@@ -162,7 +162,7 @@ def test_ngc_13_pooch_finds_what_aisio_stored(cache, archive):
     ("filename", "kind", "processor"),
     [("x.tar", "tar", "Untar"), ("x.gz", "gzip", "Decompress"), ("x.txt", "none", "")],
 )
-def test_ngc_13_aisio_takes_what_pooch_left(cache, tmp_path, filename, kind, processor):
+def test_ngc_13_aisio_uses_files_of_pooch(cache, tmp_path, filename, kind, processor):
     """NGC-13, NGC-18: the same names, and neither unpacked nor written again."""
     data = gzip.compress(DATA) if kind == "gzip" else pack(("d/1", b"one"))
     path = cache.path_of(resource(sha256(data).hexdigest(), f"s3://bucket/{filename}"))
@@ -218,21 +218,21 @@ def test_ngc_14_entries_without_a_digest_never_collide(cache):
     ],
 )
 def test_what_cannot_be_a_file_name_is_refused(cache, wrong):
-    """A digest or file name cannot lead out of the folder, or be taken for a file of the cache."""
+    """No digest or file name leads out of the folder, or looks like a file of the cache itself."""
     with pytest.raises(CatalogError, match="^a/b: "):
         cache.path_of(resource(**wrong))
 
 
-def test_ngc_23_a_verified_entry_is_answered(cache, entry):
-    """NGC-23: what was marked is returned; what was not is not."""
+def test_ngc_23_a_verified_entry_is_returned(cache, entry):
+    """NGC-23: a result that was marked is returned, and no other."""
     assert cache.find_verified(entry) == entry
     assert cache.find_verified(entry, entry) == entry
     assert cache.find_verified(entry, entry.with_name(entry.name + ".decomp")) is None
     assert cache.find_verified(entry.with_name("other")) is None
 
 
-def test_ngc_16_a_wrong_file_is_not_answered_for(cache):
-    """NGC-16: what lies under the right name without having been hashed is not taken."""
+def test_ngc_16_a_wrong_file_is_not_verified(cache):
+    """NGC-16: a file with the right name that nobody has hashed is not verified."""
     path = cache.path_of(resource())
     cache.create_folder()
     path.write_bytes(b"wrong")
@@ -275,14 +275,14 @@ def _link(path):
 @pytest.mark.parametrize(
     "harm", [_edit, _edit_in_place, _replace, _cut, _link, Path.unlink, Path.touch]
 )
-def test_ngc_23_a_changed_file_is_not_answered(cache, entry, harm):
-    """NGC-23: size, change time or inode tell, though the modification time was set back."""
+def test_ngc_23_a_changed_file_is_not_verified(cache, entry, harm):
+    """NGC-23: size, change time or inode differ, even if the modification time was set back."""
     harm(entry)
     assert cache.find_verified(entry) is None
 
 
 @pytest.mark.parametrize("harm", [_edit, _edit_in_place, _replace, _cut, Path.unlink, Path.touch])
-def test_ngc_23_a_link_answers_for_what_it_leads_to(cache, harm):
+def test_ngc_23_a_link_is_verified_by_its_target(cache, harm):
     """NGC-23: its target may change or go, and the link looks as before."""
     path = cache.path_of(resource())
     cache.create_folder()
@@ -321,7 +321,7 @@ def test_ngc_23_a_marker_of_another_entry_is_not_believed(cache, entry):
 
 
 def test_ngc_23_bionemos_own_marker_is_not_believed(cache):
-    """NGC-23: `.checked` outlives what it speaks of, so it says nothing here, and goes with it."""
+    """NGC-23: `.checked` outlives its file, so it is ignored, and removed with the entry."""
     path = cache.path_of(resource())
     cache.create_folder()
     path.write_bytes(b"wrong")
@@ -384,7 +384,7 @@ def test_one_download_has_several_results(cache, archive):
 
 
 def test_forgetting_removes_what_was_made(cache, archive):
-    """Before a download is replaced, nothing may be left that was made of the old one."""
+    """Before a download is replaced, all results of the old one must be gone."""
     path, result = archive
     cache.invalidate(path)
     assert not result.exists()
@@ -393,7 +393,7 @@ def test_forgetting_removes_what_was_made(cache, archive):
     assert names == {"", ".aisio-lock"}
 
 
-def test_an_answer_counts_as_a_use(cache, entry):
+def test_finding_an_entry_counts_as_a_use(cache, entry):
     """The marker's own time is that of the last use, for the pruning."""
     marker = entry.with_name(entry.name + ".aisio-verified")
     os.utime(marker, (1, 1))
@@ -401,7 +401,7 @@ def test_an_answer_counts_as_a_use(cache, entry):
     assert marker.stat().st_mtime > 1
 
 
-def test_ngc_23_the_answer_for_a_huge_file_reads_none_of_it(cache):
+def test_ngc_23_finding_a_huge_file_reads_none_of_it(cache):
     """NGC-23: only the marker is opened, and 100 GB are not read."""
     path = cache.path_of(resource())
     cache.create_folder()
@@ -413,7 +413,7 @@ def test_ngc_23_the_answer_for_a_huge_file_reads_none_of_it(cache):
     assert calls.total() < 500
 
 
-def test_ngc_23_the_answer_for_many_members_looks_at_their_folders(cache):
+def test_ngc_23_finding_many_members_looks_at_their_folders(cache):
     """NGC-23: the folders are looked at, not the files in them; of 2,000 folders the first 1,000.
 
     A member that vanishes is noticed all the same.

@@ -69,13 +69,13 @@ ARCHIVE = gzip.compress(pack(("1", b"small"), ("2", bytes(3_000_000)), ("3", b"n
 
 
 def python(script, *words):
-    """Run a script and return what came of it."""
+    """Run a script, and return the finished process."""
     command = [sys.executable, "-c", script, *map(str, words)]
     return subprocess.run(command, capture_output=True, text=True, env=ENVIRON, check=False)
 
 
 def on_own_disk(commands, script, *words):
-    """Run a script after commands that mount something, which nobody else sees."""
+    """Run a script after commands that mount something, which no other process sees."""
     shell = f'{commands} && exec "{sys.executable}" -c \'{script}\' "$@"'
     command = ["unshare", "--mount", "sh", "-c", shell, "sh", *map(str, words)]
     try:
@@ -100,7 +100,7 @@ def path(tmp_path):
 
 @pytest.mark.parametrize(("kind", "suffix"), [("tar", ".untar"), ("gzip", ".decomp")])
 def test_a_write_that_fails_leaves_nothing(path, kind, suffix):
-    """A file that may not grow is reported with what helps, and taken away."""
+    """The error says what to do, and the incomplete result is removed."""
     done = python(LIMITED, path, kind, "SIG_IGN")
     assert "aisio cache prune" in done.stderr
     assert "unpacking" in done.stderr
@@ -122,7 +122,7 @@ def test_a_killed_unpacking_leaves_nothing_under_a_final_name(path, kind, suffix
 
 
 def test_a_result_stays_where_another_try_fails(path):
-    """A folder that is not whole is taken away only when the new one is."""
+    """An incomplete folder is replaced only when the new one is complete."""
     result = unpack(path, "tar")
     (result / "3").unlink()
     assert "aisio cache prune" in python(LIMITED, path, "tar", "SIG_IGN").stderr
@@ -130,7 +130,7 @@ def test_a_result_stays_where_another_try_fails(path):
 
 
 def test_a_full_disk_is_a_clear_error(tmp_path, path):
-    """On a disk of 1 MB: the errno stays, the text says what helps, and nothing is left."""
+    """On a disk of 1 MB: the errno stays, the error says what to do, and no result is left."""
     disk = tmp_path / "disk"
     disk.mkdir()
     mount = f"mount -t tmpfs -o size=1m none {disk} && cp {path} {disk}/"
@@ -141,7 +141,7 @@ def test_a_full_disk_is_a_clear_error(tmp_path, path):
 
 
 def test_a_read_only_folder_answers_for_what_is_verified(path):
-    """Reading works, and what would have to write is refused with what helps."""
+    """Reading works; the error of anything that writes says what to do."""
     cache = Cache(path.parent)
     with cache.lock(path):
         cache.mark_verified(path, path)
@@ -154,7 +154,7 @@ def test_a_read_only_folder_answers_for_what_is_verified(path):
 
 @pytest.mark.parametrize("damage", ["", "file", "result"])
 def test_a_read_only_folder_that_others_filled_is_read(path, damage):
-    """Without a marker it is hashed and compared each time; what is not right is refused."""
+    """Without a marker it is hashed and compared at each load; a wrong one is refused."""
     sha256 = hashlib.sha256(ARCHIVE).hexdigest()
     path = path.rename(path.with_name(f"{sha256}-x.tar.gz"))
     result = unpack(path, "tar")

@@ -1,4 +1,4 @@
-"""Who works on an entry of the cache, and who waits."""
+"""The lock of an entry: which process works on it, and which ones wait."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def test_a_killed_process_holds_nothing(path, holder):
         assert path.with_name(path.name + ".aisio-lock").exists()
 
 
-def test_who_does_not_wait_is_told_for_whom_he_would(path, holder):
+def test_without_waiting_the_error_names_the_holder(path, holder):
     """The error names the process and its host."""
     with (
         pytest.raises(BlockingIOError, match=rf"process {holder.pid} on \S+ is working on it"),
@@ -143,8 +143,8 @@ def test_who_does_not_wait_is_told_for_whom_he_would(path, holder):
         pass
 
 
-def test_who_waits_says_for_whom(path, holder):
-    """At level INFO, after a second; and then it goes on."""
+def test_waiting_logs_the_holder(path, holder):
+    """At level INFO, after a second; then it gets the lock."""
     said = threading.Event()
     texts = []
 
@@ -175,7 +175,7 @@ def test_who_waits_says_for_whom(path, holder):
     assert texts[1:] == ["locked"]
 
 
-def test_a_lock_is_given_back_after_an_error(path):
+def test_a_lock_is_released_after_an_error(path):
     """What fails under a lock does not keep it."""
     cache = Cache(path.parent)
     with pytest.raises(ZeroDivisionError), cache.lock(path):
@@ -185,8 +185,8 @@ def test_a_lock_is_given_back_after_an_error(path):
     assert [one.name for one in path.parent.iterdir()] == [path.name + ".aisio-lock"]
 
 
-def test_a_lock_is_given_back_where_its_holders_name_cannot_be_removed(path):
-    """Who holds it is told on the side: what is wrong with that does not keep the lock."""
+def test_a_lock_is_released_where_its_holders_name_cannot_be_removed(path):
+    """The file with the holder's name is only for messages: its errors do not keep the lock."""
     path.with_name(path.name + ".aisio-holder").mkdir(parents=True)
     with Cache(path.parent).lock(path):
         pass
@@ -195,7 +195,7 @@ def test_a_lock_is_given_back_where_its_holders_name_cannot_be_removed(path):
 
 
 def test_a_lock_that_cannot_be_made_is_a_clear_error(path, tmp_path):
-    """A link to another file stands where the lock file should: nobody is led there."""
+    """A link has the name of the lock file: it is not followed."""
     path.parent.mkdir()
     path.with_name(path.name + ".aisio-lock").symlink_to(tmp_path / "another")
     with (
@@ -207,7 +207,7 @@ def test_a_lock_that_cannot_be_made_is_a_clear_error(path, tmp_path):
 
 
 def test_another_users_lock_file_is_as_good_as_an_own_one():
-    """In a folder that users share, who came first locks nobody out."""
+    """In a folder that users share, the lock file of the first user works for all."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o1777)
         path = Path(folder, "0" * 64 + "-x")
@@ -220,7 +220,7 @@ def test_another_users_lock_file_is_as_good_as_an_own_one():
     assert not done.returncode, done.stderr
 
 
-def test_who_waits_can_be_interrupted(path, holder):
+def test_waiting_can_be_interrupted(path, holder):
     """By Ctrl-C, however long it has waited."""
     command = [sys.executable, "-c", WAIT, str(path)]
     with subprocess.Popen(
@@ -237,7 +237,7 @@ def test_who_waits_can_be_interrupted(path, holder):
     assert error.endswith("KeyboardInterrupt\n")
 
 
-def test_a_fork_does_not_keep_what_is_given_back(path):
+def test_a_fork_does_not_keep_a_released_lock(path):
     """A process that was forked meanwhile, as for a DataLoader, has the same file open."""
     command = [sys.executable, "-c", FORK, str(path)]
     pipe = subprocess.PIPE
@@ -250,7 +250,7 @@ def test_a_fork_does_not_keep_what_is_given_back(path):
 
 @pytest.mark.parametrize("code", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
 def test_a_file_system_without_locks_is_a_clear_error(path, monkeypatch, code):
-    """What helps is told, and nothing is tried that a killed process would leave for ever."""
+    """It says what to do. There is no other lock, which a killed process would leave for ever."""
 
     def flock(descriptor, operation):
         raise OSError(code, os.strerror(code))

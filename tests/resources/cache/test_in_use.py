@@ -1,4 +1,4 @@
-"""What a process has loaded stays until that process ends."""
+"""An entry that a process has loaded stays until that process ends."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def url(tmp_path):
 
 
 def loaded(url, folder):
-    """Load an entry here, and return its path."""
+    """Load an entry in this process, and return its path."""
     resource = Resource(tag="a/b", sha256=SHA, owner="a@b.c", url=url)
     return load("a/b", resources={"a/b": resource}, cache_dir=folder)
 
@@ -112,7 +112,7 @@ def open_files():
 
 @pytest.mark.parametrize("how", ["itself", "forked"])
 def test_what_a_running_process_has_loaded_stays(url, tmp_path, how):
-    """However long ago that was, also where a process that it forked goes on alone."""
+    """However long ago that was, and while a process that it forked still runs."""
     cache = Cache(tmp_path / "cache")
     with process(LOAD, SHA, url, cache.folder, how) as loader:
         path = Path(loader.stdout.readline().strip())
@@ -131,7 +131,7 @@ def test_what_a_running_process_has_loaded_stays(url, tmp_path, how):
 
 
 def test_what_another_user_has_loaded_stays(shared):
-    """Who may not say by the marker's time that he uses it says it all the same."""
+    """Also where that user may not change the time of the marker."""
     if os.getuid():
         pytest.skip("only root can become another user")
     (shared.parent / "x.bin").write_bytes(DATA)
@@ -151,7 +151,7 @@ def test_what_another_user_has_loaded_stays(shared):
 
 
 def test_pruning_never_takes_what_was_just_returned(url, tmp_path):
-    """Nothing is spared for its time here: only that it is in use counts."""
+    """No entry is recent enough to stay here: it stays only if it is in use."""
     cache, stop = Cache(tmp_path / "cache"), tmp_path / "stop"
     removed = 0
     with process(READ, SHA, url, cache.folder, stop) as reader:
@@ -162,8 +162,8 @@ def test_pruning_never_takes_what_was_just_returned(url, tmp_path):
     assert removed == 50
 
 
-def test_what_is_being_removed_cannot_be_held(tmp_path):
-    """Who loads it then waits for its lock; and what is held is not removed."""
+def test_an_entry_that_is_being_removed_cannot_be_marked_in_use(tmp_path):
+    """A process that loads it then waits for its lock. An entry in use is not removed."""
     path = tmp_path / f"{SHA}-x"
     with keep_unused(path):
         assert not mark_in_use(path)
@@ -183,13 +183,13 @@ def test_a_second_load_opens_nothing(url, tmp_path):
     assert open_files() <= before
 
 
-def test_a_process_holds_so_many_and_no_more(tmp_path):
+def test_a_process_marks_a_limited_number_of_entries(tmp_path):
     """It needs descriptors for its own work."""
     with process(MANY, tmp_path) as holder:
         assert holder.stdout.read() == "128\n"
 
 
-def test_a_folder_that_was_removed_is_held_again(url, tmp_path):
+def test_a_folder_that_was_removed_is_marked_again(url, tmp_path):
     """Not the file that went with the old one."""
     path = loaded(url, tmp_path / "cache")
     shutil.rmtree(path.parent)
@@ -197,7 +197,7 @@ def test_a_folder_that_was_removed_is_held_again(url, tmp_path):
     assert is_in_use(path)
 
 
-def test_what_it_needs_is_no_entry(url, tmp_path):
+def test_the_in_use_file_is_no_entry(url, tmp_path):
     """Its file is neither listed nor counted, also where it is all that there is."""
     path = loaded(url, tmp_path / "cache")
     (entry,) = list_entries(Cache(path.parent))

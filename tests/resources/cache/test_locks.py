@@ -1,4 +1,4 @@
-"""Locks on files: exclusive or shared, between all who open the file."""
+"""Locks on files: exclusive or shared, between all that open the file."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def file(tmp_path: Path) -> Path:
 def test_only_shared_locks_are_held_together(
     file: Path, first: bool, second: bool, is_free: bool
 ) -> None:
-    """By whoever opens the file, also within a thread."""
+    """By two openings of the file, even in one thread."""
     with locked(file, shared=first):
         if is_free:
             with locked(file, shared=second):

@@ -53,7 +53,7 @@ def hard_link(name, victim):
 
 
 def pipe(name, victim):
-    """Put a pipe there, which waits for who reads it."""
+    """Put a pipe there: opening it waits for a reader."""
     os.mkfifo(name)
 
 
@@ -79,8 +79,8 @@ def test_what_was_planted_is_replaced(name, victim, opened, plant):
     assert [path.name for path in victim.parent.iterdir()] == ["victim"]
 
 
-def test_a_file_of_ones_own_is_gone_on_with(name):
-    """What an earlier process left is not lost."""
+def test_an_own_file_keeps_its_bytes(name):
+    """The bytes of an earlier process are kept."""
     name.write_bytes(b"left")
     with os.fdopen(open_or_create_file(name), "r+b") as file:
         assert file.read() == b"left"
@@ -102,7 +102,7 @@ def test_a_file_that_is_too_large_is_not_read(name):
 
 @pytest.mark.parametrize("plant", PLANTED)
 def test_a_download_is_not_written_through_a_link(name, victim, plant):
-    """Neither its bytes nor what is noted of them."""
+    """Neither its bytes nor its state."""
     partial = PartialFile(name)
     plant(partial.path, victim)
     plant(name.with_name(".name.json.aisio-partial"), victim)
@@ -126,7 +126,7 @@ def test_a_download_is_not_written_through_a_link(name, victim, plant):
 @pytest.mark.parametrize("plant", PLANTED)
 @pytest.mark.parametrize("suffix", [LOCK_HOLDER, MARKER, f"{MARKER}-new"])
 def test_a_marker_is_not_written_through_a_link(name, victim, suffix, plant):
-    """Nor who holds the lock; and the times of the file that a link leads to stay."""
+    """Nor the name of the lock's holder; and the times of a link's target stay."""
     os.utime(victim, (1, 1))
     cache = Cache(name.parent)
     name.write_bytes(b"data")

@@ -1,4 +1,4 @@
-"""The download engine: one pass, no mixture, and nothing wrong under the target's name."""
+"""The download: one pass, one version, and only right bytes get the target's name."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ FAST = RetryPolicy(attempts=3, first_wait_s=0.0, longest_wait_s=0.0)
 
 
 def sha256(data):
-    """Return what a catalog would say."""
+    """Return a digest as a catalog writes it."""
     return hashlib.sha256(data).hexdigest()
 
 
@@ -123,7 +123,7 @@ def fetch(target, *origins, digest=DIGEST, **more):
     return download(origins, target, digest=digest, retry=FAST, **more)
 
 
-def left(target):
+def names_in_folder(target):
     """Return the names in the target's folder."""
     return sorted(path.name for path in target.parent.iterdir())
 
@@ -131,11 +131,11 @@ def left(target):
 @pytest.mark.parametrize("data", [b"", b"x", DATA], ids=["empty", "one byte", "5 MiB"])
 @pytest.mark.parametrize("known_size", [True, False])
 def test_bytes_get_their_name_and_nothing_else_is_left(target, data, known_size):
-    """What is written is what the origin has, and its SHA256 is returned."""
+    """The file has the bytes of the origin, and their SHA256 is returned."""
     origin = Origin(whole(data), known_size=known_size)
     assert fetch(target, origin, digest=sha256(data)) == sha256(data)
     assert target.read_bytes() == data
-    assert left(target) == ["file.bin"]
+    assert names_in_folder(target) == ["file.bin"]
     assert all(reply.closed for reply in origin.replies)
 
 
@@ -149,7 +149,7 @@ def test_other_digests_are_counted_by_their_own_algorithm(target, algorithm):
 
 @pytest.mark.parametrize("digest", ["crc99:00", "shake_128:00", ":00"])
 def test_an_algorithm_that_python_has_not_is_refused(target, digest):
-    """Before anything is asked for; those without a fixed length cannot be compared."""
+    """Before any request. Digests without a fixed length cannot be compared."""
     origin = Origin(whole())
     with pytest.raises(ConfigError, match="hashlib has no"):
         fetch(target, origin, digest=digest)
@@ -157,16 +157,16 @@ def test_an_algorithm_that_python_has_not_is_refused(target, digest):
 
 
 def test_ngc_15_a_wrong_digest_leaves_nothing(target):
-    """A ValueError that names what was expected and what came."""
+    """A ValueError with the expected and the actual digest."""
     with pytest.raises(DigestError, match="^SHA256 hash of downloaded file") as failure:
         fetch(target, Origin(whole(OTHER)))
     assert isinstance(failure.value, ValueError)
     assert f"expected {sha256(DATA)} but got {sha256(OTHER)}" in str(failure.value)
-    assert left(target) == []
+    assert names_in_folder(target) == []
 
 
 def test_ngc_15_a_wrong_digest_leaves_the_old_file_alone(target):
-    """What has the name keeps it, and nobody is told that it goes."""
+    """It keeps its name, and `before_replacing` is not called."""
     target.write_bytes(b"old")
     calls = []
     with pytest.raises(DigestError):
@@ -176,7 +176,7 @@ def test_ngc_15_a_wrong_digest_leaves_the_old_file_alone(target):
 
 
 def test_the_old_file_is_there_until_the_new_one_is_right(target):
-    """What is to be done before the replacing is done then, not earlier."""
+    """`before_replacing` is called when the new bytes are right, not earlier."""
     target.write_bytes(b"old")
     seen = []
     fetch(target, Origin(whole()), before_replacing=lambda: seen.append(target.read_bytes()))
@@ -184,16 +184,16 @@ def test_the_old_file_is_there_until_the_new_one_is_right(target):
     assert target.read_bytes() == DATA
 
 
-def test_a_cut_reply_is_gone_on_with(target):
-    """Where the version is the same, behind the last byte that came."""
+def test_a_cut_response_is_resumed(target):
+    """From the next byte, where the version is the same."""
     origin = Origin(cut(), cut(at=3 * MIB, error=StoreTimeoutError("silent")), whole())
     fetch(target, origin)
     assert origin.starts == [0, 2 * MIB, 3 * MIB]
     assert target.read_bytes() == DATA
 
 
-def test_a_reply_that_ends_early_without_a_word_is_cut(target):
-    """The size that was promised counts."""
+def test_a_response_that_ends_early_is_cut(target):
+    """It has fewer bytes than its size."""
     origin = Origin((DATA, "v1", MIB, None), whole())
     fetch(target, origin)
     assert origin.starts == [0, MIB]
@@ -212,7 +212,7 @@ def test_a_reply_that_ends_early_without_a_word_is_cut(target):
 )
 @pytest.mark.parametrize("digest", [DIGEST, None])
 def test_another_version_is_never_joined_to_what_is_there(target, first, then, starts, digest):
-    """It begins anew unless both replies say that they are of one version."""
+    """The download starts over unless both responses have the same version."""
     origin = Origin(first, then)
     fetch(target, origin, digest=digest)
     assert origin.starts == (starts if digest else [0, 0])
@@ -220,7 +220,7 @@ def test_another_version_is_never_joined_to_what_is_there(target, first, then, s
 
 
 def test_a_server_without_ranges_is_read_from_the_start(target):
-    """A reply that begins at 0 is taken as such."""
+    """A response that starts at 0 starts the file over."""
     origin = Origin(cut(), whole(), ranges=False)
     fetch(target, origin)
     assert origin.starts == [0, 2 * MIB]
@@ -228,7 +228,7 @@ def test_a_server_without_ranges_is_read_from_the_start(target):
 
 
 def test_a_server_that_cuts_every_reply_is_given_up(target):
-    """Bytes that came before are no progress."""
+    """Receiving the same bytes again is no progress."""
     origin = Origin(cut(), ranges=False)
     with pytest.raises(TruncatedError, match="gave up after 3 tries"):
         fetch(target, origin)
@@ -236,7 +236,7 @@ def test_a_server_that_cuts_every_reply_is_given_up(target):
     assert not target.exists()
 
 
-def test_every_mebibyte_renews_the_patience(target):
+def test_every_mebibyte_renews_the_retry_budget(target):
     """A long download over a bad line may be cut more often than a short one."""
     origin = Origin(*(cut(at=number * MIB + 5) for number in range(1, 6)), whole())
     fetch(target, origin)
@@ -244,7 +244,7 @@ def test_every_mebibyte_renews_the_patience(target):
 
 
 def test_damage_on_the_way_is_tried_once_more(target):
-    """A store that says that its own checksum differs is read anew, from the start."""
+    """After a wrong checksum, the object is read again from its start."""
     origin = Origin(cut(error=IntegrityError("wrong checksum")), whole())
     fetch(target, origin)
     assert origin.starts == [0, 0]
@@ -291,18 +291,18 @@ def test_when_all_fail_each_is_named_with_its_cause(target, errors, kind):
         cause = str(error) if isinstance(error, Exception) else sha256(OTHER)
         assert f"test://{number}: " in str(failure.value)
         assert cause in str(failure.value)
-    assert left(target) == []
+    assert names_in_folder(target) == []
 
 
 def broken_off(target, data=DATA[: 2 * MIB], version="v1", url="test://origin"):
-    """Leave what a killed download leaves."""
+    """Make the files that a killed download leaves."""
     partial = PartialFile(target)
     partial.path.write_bytes(data)
     partial.write_state(PartialState(url, version, len(DATA)))
 
 
-def test_a_failed_download_is_gone_on_with_by_the_next(target):
-    """What came is kept under no name of its own, and read no more."""
+def test_a_failed_download_is_resumed_by_the_next(target):
+    """The bytes are in the partial file, and are not requested again."""
     with pytest.raises(UnavailableError):
         fetch(target, Origin(cut(), UnavailableError("off", given_up=True)))
     assert not target.exists()
@@ -310,11 +310,11 @@ def test_a_failed_download_is_gone_on_with_by_the_next(target):
     fetch(target, origin)
     assert origin.starts == [2 * MIB]
     assert target.read_bytes() == DATA
-    assert left(target) == ["file.bin"]
+    assert names_in_folder(target) == ["file.bin"]
 
 
 def test_a_download_that_is_cut_again_keeps_what_it_had(target):
-    """What is there is sound as long as nobody says otherwise: giving up costs none of it."""
+    """Its bytes are right as far as known, so giving up keeps them."""
     broken_off(target)
     origin = Origin(cut())
     with pytest.raises(TruncatedError):
@@ -324,7 +324,7 @@ def test_a_download_that_is_cut_again_keeps_what_it_had(target):
 
 
 def test_a_mirror_that_cannot_be_used_costs_nothing_of_anothers(target):
-    """What the first one gave is still there for the next download."""
+    """The bytes of the first origin are kept for the next download."""
     unusable = Origin(ConfigError("no endpoint"), url="test://unusable")
     with pytest.raises(StorageError, match="none of 2 sources"):
         fetch(target, Origin(cut()), unusable)
@@ -332,8 +332,8 @@ def test_a_mirror_that_cannot_be_used_costs_nothing_of_anothers(target):
 
 
 @pytest.mark.parametrize("bad", [whole(OTHER), RangeError("416")], ids=["bytes", "shorter"])
-def test_a_continuation_that_does_not_fit_is_begun_anew(target, bad):
-    """Servers that are behind one name may disagree: once, all is read from one of them."""
+def test_a_continuation_that_does_not_match_starts_over(target, bad):
+    """Servers behind one name may differ: the file is read once more, in one response."""
     origin = Origin(cut(), bad, whole())
     fetch(target, origin)
     assert origin.starts == [0, 2 * MIB, 0]
@@ -354,18 +354,18 @@ def test_a_continuation_that_does_not_fit_is_begun_anew(target, bad):
     ],
     ids=["same", "changed", "damaged", "moved", "empty", "all", "all wrong", "too long"],
 )
-def test_what_a_killed_process_left_is_used_only_if_it_fits(target, there, starts):
-    """Same origin, same version, and in the end the right digest; else it begins anew."""
+def test_a_partial_file_is_used_only_if_it_matches(target, there, starts):
+    """Same origin, same version, and in the end the right digest; else it starts over."""
     broken_off(target, **there)
     origin = Origin(whole())
     fetch(target, origin)
     assert origin.starts == starts
     assert target.read_bytes() == DATA
-    assert left(target) == ["file.bin"]
+    assert names_in_folder(target) == ["file.bin"]
 
 
-def test_without_a_digest_nothing_is_gone_on_with(target):
-    """Nothing would tell whether the whole is right."""
+def test_without_a_digest_nothing_is_resumed(target):
+    """Nothing would show whether the whole file is right."""
     broken_off(target, data=OTHER[: 2 * MIB])
     origin = Origin(whole())
     fetch(target, origin, digest=None)
@@ -373,16 +373,16 @@ def test_without_a_digest_nothing_is_gone_on_with(target):
     assert target.read_bytes() == DATA
 
 
-def test_without_a_digest_replies_are_not_joined(target):
-    """A cut reply was not verified to its end, a range has no checksum: nobody sees all of it."""
+def test_without_a_digest_responses_are_not_joined(target):
+    """A cut response is not verified to its end, and a range has no checksum."""
     origin = Origin(cut(OTHER), whole())
     fetch(target, origin, digest=None)
     assert origin.starts == [0, 0]
     assert target.read_bytes() == DATA
 
 
-def test_replies_that_nobody_could_check_are_joined(target):
-    """As a web server's: from its first byte again it would be no surer, and may never end."""
+def test_responses_that_nothing_checks_are_joined(target):
+    """As those of a web server: starting over would check no more, and may never end."""
     origin = Origin(cut(), whole(), checks_itself=False)
     fetch(target, origin, digest=None)
     assert origin.starts == [0, 2 * MIB]
@@ -402,16 +402,16 @@ def test_what_an_origin_promises_is_a_digest(target):
 
 
 def test_other_bytes_than_an_origin_promises_leave_nothing(target):
-    """As with the catalog's own digest; the next mirror is asked."""
+    """As with a digest of the catalog; the next mirror is tried."""
     with pytest.raises(DigestError, match=f"expected {DIGEST} but got .* itself promises"):
         fetch(target, Origin(whole(OTHER), promised=DIGEST), digest=None)
-    assert left(target) == []
+    assert names_in_folder(target) == []
     fetch(target, Origin(whole(OTHER), promised=DIGEST), Origin(whole(OTHER)), digest=None)
     assert target.read_bytes() == OTHER
 
 
 def test_the_catalogs_digest_counts_more_than_an_origins(target):
-    """It says which bytes are meant."""
+    """It says which bytes the user wants."""
     fetch(target, Origin(whole(), promised=sha256(OTHER)))
     assert target.read_bytes() == DATA
 
@@ -420,7 +420,7 @@ STALE = OSError(errno.ESTALE, "Stale file handle")
 
 
 def test_an_origin_that_cannot_be_read_is_not_a_target_that_cannot_be_written(target):
-    """As on NFS: what came is kept, and the next mirror is asked."""
+    """As on NFS: the bytes so far are kept, and the next mirror is tried."""
     broken = Origin(cut(error=STALE), url="test://nfs")
     with pytest.raises(UnavailableError, match="GET test://nfs: Stale file handle"):
         fetch(target, broken)
@@ -429,8 +429,8 @@ def test_an_origin_that_cannot_be_read_is_not_a_target_that_cannot_be_written(ta
     assert target.read_bytes() == DATA
 
 
-def test_an_origin_that_can_be_read_again_is_gone_on_with(target):
-    """It is opened anew, at the byte that is missing."""
+def test_an_origin_that_can_be_read_again_is_resumed(target):
+    """It is opened again, at the next byte."""
     origin = Origin(cut(error=STALE), STALE, whole())
     with pytest.raises(UnavailableError):
         fetch(target, origin)
@@ -442,7 +442,7 @@ def test_an_origin_that_can_be_read_again_is_gone_on_with(target):
 
 @pytest.mark.parametrize("state", [b"", b"{", b'{"url": 1}'])
 def test_a_damaged_state_is_as_none(target, state):
-    """It begins anew."""
+    """The download starts over."""
     broken_off(target)
     Path(target.parent, ".file.bin.json.aisio-partial").write_bytes(state)
     origin = Origin(whole())
@@ -451,25 +451,25 @@ def test_a_damaged_state_is_as_none(target, state):
     assert target.read_bytes() == DATA
 
 
-def test_nothing_is_asked_for_that_does_not_fit_on_the_disk(target):
-    """The error tells how much is needed and which file it is for."""
+def test_nothing_is_read_that_does_not_fit_on_the_disk(target):
+    """The error names the bytes that are needed, and the file."""
     origin = Origin(whole(), size_bytes=2**60)
     with pytest.raises(OSError, match="1,152,921,504,606,846,976 bytes are needed") as failure:
         fetch(target, origin)
     assert failure.value.errno == errno.ENOSPC
     assert failure.value.filename == str(target)
-    assert left(target) == []
+    assert names_in_folder(target) == []
 
 
 def test_a_mirror_that_claims_too_much_gives_way_to_the_next(target):
-    """The next one may tell another size, and the true one."""
+    """The next one may name another size, and the right one."""
     claims = Origin(whole(), size_bytes=2**60, url="test://claims")
     fetch(target, claims, Origin(whole(), url="test://mirror"))
     assert target.read_bytes() == DATA
 
 
 def test_a_claim_is_named_beside_the_other_mirrors_failures(target):
-    """Where all claim too much, the disk is what is wrong."""
+    """If all origins need more than is free, the error is that of the disk."""
     claims = [Origin(whole(), size_bytes=2**60, url=f"test://{number}") for number in "12"]
     with pytest.raises(StorageError, match=r"(?s)bytes are needed.*no such"):
         fetch(target, claims[0], Origin(NotFoundError("no such"), url="test://mirror"))
@@ -490,33 +490,33 @@ def test_a_disk_that_fills_up_leaves_nothing(target):
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         signal.signal(signal.SIGXFSZ, ignored)
     assert failure.value.filename == str(target)
-    assert left(target) == []
+    assert names_in_folder(target) == []
 
 
 def test_a_folder_that_is_not_there_is_an_error_before_anything_is_read(tmp_path):
-    """Local trouble is told as such, and no mirror is asked."""
+    """An error of the target is raised as it is, and no mirror is tried."""
     origins = [Origin(whole()), Origin(whole())]
     with pytest.raises(FileNotFoundError):
         fetch(tmp_path / "no" / "file.bin", *origins)
     assert [origin.starts for origin in origins] == [[], []]
 
 
-def test_progress_is_told(target):
-    """How much is there and how much there will be, also of what was there before."""
+def test_progress_is_reported(target):
+    """With the bytes so far, those of an earlier process included, and the size."""
     broken_off(target)
-    told = []
-    fetch(target, Origin(whole()), on_progress=lambda *numbers: told.append(numbers))
-    assert told[0] == (3 * MIB, len(DATA))
-    assert told[-1] == (len(DATA), len(DATA))
+    reports = []
+    fetch(target, Origin(whole()), on_progress=lambda *numbers: reports.append(numbers))
+    assert reports[0] == (3 * MIB, len(DATA))
+    assert reports[-1] == (len(DATA), len(DATA))
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), RuntimeError("a defect")])
 def test_whatever_ends_it_nothing_gets_the_name(target, error):
-    """What can be gone on with after Ctrl-C stays; a defect leaves nothing."""
+    """After Ctrl-C a download can be resumed; after a defect nothing is left."""
     with pytest.raises(type(error)):
         fetch(target, Origin(cut(error=error)))
     assert not target.exists()
-    assert bool(left(target)) == isinstance(error, KeyboardInterrupt)
+    assert bool(names_in_folder(target)) == isinstance(error, KeyboardInterrupt)
 
 
 KILLED = """
@@ -545,12 +545,12 @@ def test_a_process_killed_halfway_costs_what_it_had_not_written(target, tmp_path
     assert not target.exists()
     partial = PartialFile(target).path
     assert len(DATA) // 2 < partial.stat().st_size < len(DATA)
-    told = []
+    reports = []
     download(
         [url_origin(url)],
         target,
         digest=sha256(DATA),
-        on_progress=lambda done, size: told.append(done),
+        on_progress=lambda done, size: reports.append(done),
     )
-    assert told[0] > len(DATA) // 2 + MIB / 2
+    assert reports[0] > len(DATA) // 2 + MIB / 2
     assert target.read_bytes() == DATA

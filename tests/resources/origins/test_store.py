@@ -1,4 +1,4 @@
-"""Origins: any store that aisio reads, on good days and bad ones, and PBSS."""
+"""Origins: any store that aisio reads, with and without faults, and PBSS."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def s3():
 
 @pytest.fixture
 def keys(monkeypatch):
-    """Give the process credentials."""
+    """Set credentials in the environment."""
     for name, value in KEYS.items():
         monkeypatch.setenv(name, value)
 
@@ -110,7 +110,7 @@ def patient(endpoint):
     ids=["cut", "reset", "stall", "refuse", "429 and 503", "retry after", "corrupt"],
 )
 def test_bad_days_of_a_cluster_end_in_the_right_bytes(gateway, target, faults):
-    """What is cut, silent, refused or damaged is tried again."""
+    """What is cut, silent, refused or damaged is retried."""
     with FaultProxy(gateway) as proxy:
         for fault in faults:
             proxy.add(fault, method="GET", path="/v1/objects/data/large")
@@ -143,7 +143,7 @@ def test_a_bad_day_without_end_is_an_error_of_its_kind(gateway, target, fault, k
     assert not target.exists()
 
 
-def test_the_next_download_goes_on_where_one_was_given_up(gateway, target):
+def test_the_next_download_resumes_one_that_was_given_up(gateway, target):
     """By a range, from the first byte that is missing."""
 
     def fetch(proxy):
@@ -167,7 +167,7 @@ def test_the_next_download_goes_on_where_one_was_given_up(gateway, target):
 
 
 def test_an_object_that_is_replaced_meanwhile_is_never_a_mixture(gateway, target):
-    """Cut, replaced, gone on with: all new bytes, or an error."""
+    """Cut, replaced, resumed: only bytes of the new object."""
     item = Client(gateway).bucket("data").object("changing")
     item.put(DATA[::-1])
     with FaultProxy(gateway) as proxy:
@@ -196,8 +196,8 @@ def test_any_url_is_an_origin(gateway, target, tmp_path):
 
 
 @pytest.mark.parametrize("ranges", [True, False])
-def test_a_web_server_with_or_without_ranges_is_gone_on_with_or_begun_anew(target, ranges):
-    """A server that ignores ranges answers 200, and one without ETags cannot be gone on with."""
+def test_a_web_server_with_ranges_is_resumed_and_one_without_starts_over(target, ranges):
+    """A server that ignores ranges answers 200; without ETags a download is not resumed."""
     cut = Reply(
         200,
         b"01234",
@@ -224,7 +224,7 @@ def test_a_web_server_with_or_without_ranges_is_gone_on_with_or_begun_anew(targe
     ],
 )
 def test_a_place_that_cannot_be_used_fails_alone(monkeypatch, url, kind, target, tmp_path):
-    """Its error comes when it is tried, so that the mirrors behind it are tried as well."""
+    """Its error is raised when it is opened, so that the mirrors after it are tried too."""
     monkeypatch.delenv("AIS_ENDPOINT", raising=False)
     (tmp_path / "large").write_bytes(DATA)
     bad, good = url_origin(url), url_origin(f"file://{tmp_path}/large")
@@ -245,7 +245,7 @@ def test_what_may_be_secret_in_a_url_is_not_shown(url):
 
 
 def test_ngc_11_pbss_gives_the_same_bytes_as_boto3(s3, keys, put, target):
-    """Bucket and key from the URL; the size is known from the start, and progress is told."""
+    """Bucket and key from the URL; the size is known from the start, and progress is reported."""
     url = put(DATA, "deep/folder/some file+1.bin")
     told = []
     origin = pbss_origin(url, endpoint=s3, has_digest=True)
@@ -265,7 +265,7 @@ def test_ngc_11_pbss_is_tried_again_ten_times(keys, target):
         assert [request.method for request in server.requests].count("GET") == 11
 
 
-def test_pbss_is_gone_on_with_by_a_range(s3, keys, put, target):
+def test_pbss_is_resumed_by_a_range(s3, keys, put, target):
     """By the ETag it is known to be the same object."""
     url = put(DATA)
 
@@ -286,7 +286,7 @@ def test_pbss_is_gone_on_with_by_a_range(s3, keys, put, target):
     assert target.read_bytes() == DATA
 
 
-def test_pbss_that_was_replaced_is_begun_anew(s3, keys, put, target):
+def test_a_replaced_object_of_pbss_starts_over(s3, keys, put, target):
     """Another ETag: nothing of the old bytes stays."""
     url = put(DATA[::-1])
 
@@ -304,7 +304,7 @@ def test_pbss_that_was_replaced_is_begun_anew(s3, keys, put, target):
 def test_ngc_12_the_endpoint_is_the_argument_else_the_variable_else_nvidias(
     s3, keys, put, target, monkeypatch
 ):
-    """Read when it is needed; no cluster comes in between, wherever AIS_ENDPOINT leads."""
+    """Read when it is needed; never through a cluster, whatever AIS_ENDPOINT is."""
     monkeypatch.delenv("AISIO_PBSS_ENDPOINT", raising=False)
     assert pbss_endpoint() == "https://pbss.s8k.io"
     monkeypatch.setenv("AIS_ENDPOINT", "http://127.0.0.1:9")
@@ -318,15 +318,15 @@ def test_ngc_12_the_endpoint_is_the_argument_else_the_variable_else_nvidias(
 
 
 @pytest.mark.parametrize("text", ["pbss.example.com", "https://ho st", "https://host:0"])
-def test_an_endpoint_of_pbss_that_is_none_is_told_by_its_variable(monkeypatch, text):
-    """Before anything is asked for."""
+def test_a_wrong_endpoint_of_pbss_names_its_variable(monkeypatch, text):
+    """Before any request."""
     monkeypatch.setenv("AISIO_PBSS_ENDPOINT", text)
     with pytest.raises(ConfigError, match="AISIO_PBSS_ENDPOINT=.* is no base URL"):
         pbss_endpoint()
 
 
 def test_pbss_without_credentials_is_refused_at_once(s3, target, monkeypatch, tmp_path):
-    """Nobody asks for a machine's role, which takes seconds; the text says what to set."""
+    """Without a request for a machine's role, which takes seconds; the error says what to set."""
     for name in list(os.environ):
         if name.startswith("AWS_"):
             monkeypatch.delenv(name)
@@ -352,7 +352,7 @@ def test_pbss_finds_credentials_in_awss_own_files(s3, put, target, monkeypatch, 
 def test_awss_own_files_that_cannot_be_used_cost_one_origin(
     s3, target, monkeypatch, tmp_path, find
 ):
-    """The next mirror is asked; with none, the error says which profile is meant."""
+    """The next mirror is tried; without one, the error names the profile."""
     for name in list(os.environ):
         if name.startswith("AWS_"):
             monkeypatch.delenv(name)
@@ -366,7 +366,7 @@ def test_awss_own_files_that_cannot_be_used_cost_one_origin(
     assert target.read_bytes() == DATA
 
 
-def test_pbss_tells_what_is_missing_from_what_is_forbidden(s3, keys, put, target):
+def test_a_missing_object_of_pbss_is_not_found(s3, keys, put, target):
     """A key that is not there is a NotFoundError that names it."""
     url = f"{put(b'x')}-not"
     with pytest.raises(NotFoundError, match=url):

@@ -59,7 +59,7 @@ def target(tmp_path):
 
 
 def fetch(target, origin, digest=DIGEST):
-    """Download with little patience, and return what is there then."""
+    """Download with few attempts, and return the bytes."""
     download([origin], target, digest=digest, retry=FAST)
     return target.read_bytes()
 
@@ -97,7 +97,7 @@ def rest(body, of, etag='"v"'):
     ids=["cut", "reset", "stall", "429 and 503", "retry after"],
 )
 def test_bad_days_of_a_web_server_end_in_the_right_bytes(gateway, target, faults):
-    """What is cut, silent or refused is tried again."""
+    """What is cut, silent or refused is retried."""
     with FaultProxy(gateway) as proxy:
         for fault in faults:
             proxy.add(fault, method="GET", path=PATH)
@@ -111,7 +111,7 @@ def test_bad_days_of_a_web_server_end_in_the_right_bytes(gateway, target, faults
     [(404, NotFoundError), (403, AccessError), (503, UnavailableError), (429, ThrottledError)],
 )
 def test_a_refusal_without_end_is_an_error_of_its_kind(target, status, kind):
-    """Tried again where that may help; nothing is left, and the page is not quoted."""
+    """Retried where that may help; no file is left, and the page is not quoted."""
     with Server(*[Reply(status, b"<html>a secret</html>")] * 3) as server:
         with pytest.raises(kind, match=f"GET {server.url}/a/file: {status}") as failure:
             fetch(target, WebOrigin(f"{server.url}/a/file", FAST))
@@ -137,7 +137,7 @@ def test_a_line_that_trickles_counts_as_silent(gateway):
 
 
 def test_a_head_that_trickles_counts_as_silent():
-    """Each byte of it would begin the read timeout anew."""
+    """Each byte of it would restart the read timeout."""
     head = {f"X-{number}": "x" * 1000 for number in range(90)}
     with (
         Server(Reply(200, TEN, head)) as server,
@@ -169,7 +169,7 @@ def test_a_redirect_that_leads_nowhere_is_final(location):
     assert not failure.value.given_up
 
 
-def test_a_cut_reply_is_gone_on_with_on_the_same_version(target):
+def test_a_cut_response_is_resumed_on_the_same_version(target):
     """By a range, on the condition that the ETag is the one that was seen."""
     digest = hashlib.sha256(TEN).hexdigest()
     with Server(piece(TEN[:5], 10), rest(TEN[5:], 10)) as server:
@@ -189,8 +189,8 @@ def test_a_cut_reply_is_gone_on_with_on_the_same_version(target):
     ],
     ids=["If-Range is heeded", "or not", "shorter"],
 )
-def test_a_file_that_was_replaced_is_begun_anew(target, then):
-    """However the server tells it: no mixture."""
+def test_a_replaced_file_starts_over(target, then):
+    """However the server says so, the bytes of two versions never mix."""
     with Server(piece(b"old67", 10), *then) as server:
         digest = hashlib.sha256(TEN).hexdigest()
         assert fetch(target, WebOrigin(f"{server.url}/a/file"), digest) == TEN
@@ -198,7 +198,7 @@ def test_a_file_that_was_replaced_is_begun_anew(target, then):
 
 
 @pytest.mark.parametrize("etag", ["", 'W/"v"'])
-def test_without_a_strong_etag_it_is_begun_anew(target, etag):
+def test_without_a_strong_etag_it_starts_over(target, etag):
     """A weak one promises the same meaning, not the same bytes."""
     with Server(piece(TEN[:5], 10, etag), piece(TEN, 10, etag)) as server:
         fetch(target, WebOrigin(f"{server.url}/a/file"), hashlib.sha256(TEN).hexdigest())
@@ -206,7 +206,7 @@ def test_without_a_strong_etag_it_is_begun_anew(target, etag):
 
 
 def test_a_server_without_ranges_is_read_from_the_start():
-    """Its reply says so, and is not asked for twice."""
+    """Its response says so, and there is one request."""
     with Server(piece(TEN, 10)) as server:
         reply = WebOrigin(f"{server.url}/a/file").open(5)
         assert (reply.start, reply.size_bytes, reply.version) == (0, 10, "//v")
@@ -215,7 +215,7 @@ def test_a_server_without_ranges_is_read_from_the_start():
 
 @pytest.mark.parametrize("digest", [None, hashlib.sha256(TEN).hexdigest()])
 def test_a_part_that_comes_as_200_is_joined(target, digest):
-    """Its Content-Range tells; it was taken for the whole file."""
+    """Its Content-Range says which part it is."""
     span = {"Content-Range": "bytes 5-9/10"}
     with Server(piece(TEN[:5], 10), piece(TEN[5:], 5, **span)) as server:
         assert fetch(target, WebOrigin(f"{server.url}/a/file", FAST), digest) == TEN
@@ -224,7 +224,7 @@ def test_a_part_that_comes_as_200_is_joined(target, digest):
 
 @pytest.mark.parametrize("status", [200, 206])
 @pytest.mark.parametrize("span", ["bytes 5-9/10", "bytes 0-4/10", "bytes 0-9/11"])
-def test_a_part_that_nobody_asked_for_is_refused(target, status, span):
+def test_a_part_that_was_not_requested_is_refused(target, status, span):
     """It is not the whole file, whatever the status says."""
     part = piece(TEN[5:], 5, status=status, **{"Content-Range": span})
     with (
@@ -245,7 +245,7 @@ def test_a_whole_file_that_comes_as_206_is_taken(target):
 @pytest.mark.parametrize(
     "length", ["null", "-1", "9" * 5000, "1e3", "\u0661".encode().decode("latin-1")]
 )
-def test_a_length_that_cannot_be_meant_is_as_none(target, length):
+def test_an_invalid_length_is_ignored(target, length):
     """The reply is read to its end."""
     with Server(piece(TEN, length)) as server:
         assert fetch(target, WebOrigin(f"{server.url}/a/file", FAST), None) == TEN
@@ -253,14 +253,14 @@ def test_a_length_that_cannot_be_meant_is_as_none(target, length):
 
 @pytest.mark.parametrize("etag", ['"a\tb"', '"\xff"', '"a" "b"', '"'])
 def test_an_etag_that_cannot_be_sent_back_is_not_used(target, etag):
-    """The file is asked for anew instead."""
+    """The whole file is requested instead."""
     with Server(piece(TEN[:5], 10, etag), piece(TEN, 10, etag)) as server:
         assert fetch(target, WebOrigin(f"{server.url}/a/file", FAST), None) == TEN
         assert server.requests[1].headers["If-Range"] is None
 
 
 @pytest.mark.parametrize("span", ["bytes 4-9/10", "bytes 5-8/10", "bytes 5-9/11", "", "bytes x"])
-def test_other_bytes_than_were_asked_for_are_refused(span):
+def test_other_bytes_than_were_requested_are_refused(span):
     """A shifted range would be a mixture."""
     with (
         Server(piece(TEN[5:], 5, status=206, **{"Content-Range": span})) as server,
@@ -269,7 +269,7 @@ def test_other_bytes_than_were_asked_for_are_refused(span):
         WebOrigin(f"{server.url}/a/file", FAST).open(5)
 
 
-def test_a_reply_of_unknown_length_is_taken_to_its_end(target):
+def test_a_response_of_unknown_length_is_read_to_its_end(target):
     """Chunked; the digest says whether it is all."""
     chunked = Reply(200, b"5\r\n01234\r\n5\r\n56789\r\n0\r\n\r\n", {"Transfer-Encoding": "chunked"})
     with Server(chunked) as server:
@@ -277,7 +277,7 @@ def test_a_reply_of_unknown_length_is_taken_to_its_end(target):
         assert fetch(target, origin, hashlib.sha256(TEN).hexdigest()) == TEN
 
 
-def test_the_next_download_goes_on_where_one_was_given_up(target):
+def test_the_next_download_resumes_one_that_was_given_up(target):
     """Over processes, by the ETag."""
     digest = hashlib.sha256(TEN).hexdigest()
     with Server(piece(TEN[:5], 10), *[Reply(503)] * 3, rest(TEN[5:], 10)) as server:
@@ -319,7 +319,7 @@ def test_a_name_is_quoted_and_never_a_query():
     ("name", "hint"), [("x.bin?download=1", "never as a query"), ("a%20b", "write 'a b'")]
 )
 def test_an_address_from_a_browser_gets_a_hint(name, hint):
-    """It works there, and is another name here."""
+    """It works in a browser, and is another name for aisio."""
     with Server(Reply(404)) as server, pytest.raises(NotFoundError, match=hint) as failure:
         WebOrigin(f"{server.url}/{name}").open()
     assert "download" not in str(failure.value)
@@ -334,7 +334,7 @@ def test_a_url_that_names_no_file_is_refused(url):
 
 
 def test_a_secure_url_does_not_lead_to_an_insecure_one(tmp_path, monkeypatch):
-    """What was asked for by https comes by https, or not at all."""
+    """A file with an https URL is downloaded by https, or not at all."""
     authority = make_authority(tmp_path)
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority.ca))
     with NgcServer(authority) as secure, Server(piece(TEN, 10)) as plain:

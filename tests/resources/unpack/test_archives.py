@@ -55,7 +55,7 @@ REPEATED = {
 
 @pytest.mark.parametrize("steps", REPEATED.values(), ids=REPEATED)
 def test_a_name_that_comes_twice_is_complete_as_it_was_unpacked(tmp_path, steps):
-    """Or it would be unpacked anew each time; what is changed later still shows."""
+    """Or it would be unpacked again at each load. A later change is still noticed."""
     path = tmp_path / "x.tar"
     path.write_bytes(appended(*steps))
     result = unpack(path, "tar")
@@ -99,7 +99,7 @@ def test_no_member_gets_special_permissions(tmp_path):
 
 @pytest.mark.parametrize("mtime", ["1e300", "nan", "-1e300", "-5"])
 def test_an_impossible_time_is_no_error(tmp_path, mtime):
-    """The bytes are what counts."""
+    """The bytes are right."""
     path = tmp_path / "x.tar"
     info = tarfile.TarInfo("1")
     info.pax_headers = {"mtime": mtime}
@@ -110,7 +110,7 @@ def test_an_impossible_time_is_no_error(tmp_path, mtime):
 
 @pytest.mark.parametrize("target", ["./b", "b/", "d/../b", ".//b"])
 def test_a_link_is_compared_as_it_is_written(tmp_path, target):
-    """A result with such a link counts as complete: it is not unpacked anew."""
+    """A result with such a link is complete: it is not unpacked again."""
     path = tmp_path / "x.tar"
     with tarfile.open(path, "w") as archive:
         for name, kind, leads_to in (
@@ -126,7 +126,7 @@ def test_a_link_is_compared_as_it_is_written(tmp_path, target):
 
 
 def test_what_stood_in_the_way_is_replaced(tmp_path):
-    """A file where the folder belongs, a link to elsewhere, or what a killed process left."""
+    """A link with the name of the folder, and files that a killed process left."""
     path = tmp_path / "x.tar"
     path.write_bytes(pack(("1", b"one")))
     elsewhere = tmp_path / "elsewhere"

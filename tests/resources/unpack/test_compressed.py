@@ -38,7 +38,7 @@ COMPRESS: dict[str, Callable[[bytes], bytes]] = {
 @pytest.mark.parametrize("kind", COMPRESS)
 @pytest.mark.parametrize("harm", ["cut", "flip", "behind", "empty", "plain", "other"])
 def test_a_damaged_compressed_file_is_an_error(tmp_path, kind, harm):
-    """Cut, changed, continued by something else, or not what its name says: nothing is left."""
+    """Cut, changed, followed by other data, or of another kind: there is no result."""
     data = COMPRESS[kind](os.urandom(50_000))
     other = COMPRESS["gzip" if kind != "gzip" else "xz"](DATA)
     path = tmp_path / "x"

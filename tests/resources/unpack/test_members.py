@@ -34,7 +34,7 @@ def test_a_tar_cut_anywhere_is_an_error(tmp_path):
 
 
 def test_a_tar_whose_headers_were_changed_is_an_error(tmp_path):
-    """A byte of a compressed tar is changed: gzip tells. Of a plain one: headers have sums."""
+    """Any byte of a compressed tar, by gzip; in a plain one, the headers have checksums."""
     plain = pack(("1", b"one"), ("d/2", b"two"))
     packed = gzip.compress(plain, mtime=0)
     path = tmp_path / "x.tar"
@@ -61,7 +61,7 @@ def test_an_archive_of_nothing_is_an_empty_folder(tmp_path):
 
 @pytest.mark.parametrize("at", [0, 40, -69, -22, -10])
 def test_a_damaged_zip_is_an_error(tmp_path, at):
-    """Its headers, its directory and its checksums tell."""
+    """In its headers, its directory, or its data, which have a checksum."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
         archive.writestr("1", b"one" * 20)
@@ -75,7 +75,7 @@ def test_a_damaged_zip_is_an_error(tmp_path, at):
 
 
 def test_ngc_22_a_small_archive_of_very_many_members_is_refused(tmp_path):
-    """NGC-22: what is kept of each fills the memory, and each takes an inode of the disk."""
+    """NGC-22: each takes some memory, and an inode of the disk."""
     path = tmp_path / "x.tgz"
     path.write_bytes(gzip.compress(pack(*[(f"{number % 10}", b"") for number in range(2000)])))
     size_bytes = path.stat().st_size

@@ -1,4 +1,4 @@
-"""What is made of a download: by which name, where, and the same as pooch makes of it."""
+"""A download is unpacked as pooch does it: the same names, folders and bytes."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def odd(tmp_path):
 
 
 def pooch_unpacks(path, processor, suffix):
-    """Return what pooch makes of a copy of a file, and where."""
+    """Return the result that pooch makes of a copy of a file."""
     copy = path.with_name("of-pooch-" + path.name)
     copy.write_bytes(path.read_bytes())
     processor(str(copy), "download", None)

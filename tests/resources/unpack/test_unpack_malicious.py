@@ -159,7 +159,7 @@ def _record(key, value):
 
 
 def negative_size():
-    """Write a tar whose file has -512 bytes: whoever adds them up goes round in circles."""
+    """Write a tar whose file has -512 bytes: a reader that adds sizes up loops for ever."""
     block = tarfile.TarInfo("x").tobuf(tarfile.GNU_FORMAT)
     block = block[:124] + struct.pack(">Bxxxq", 0xFF, -512).replace(b"\0", b"\xff", 3) + block[136:]
     return resum(block) + END_OF_ARCHIVE
@@ -221,7 +221,7 @@ Made = tuple[Kind, Callable[[str], bytes]]
 
 
 def tars() -> Iterable[tuple[str, Made]]:
-    """Yield archives by what is wrong with them: kind and a function of the folder outside."""
+    """Yield pairs: what is wrong, and the kind with a function from the outer folder to bytes."""
     for tar_format in FORMATS:
         for name, kind in itertools.product(NAMES, KINDS):
             if tar_format != "ustar" or len(name) < 100:
@@ -275,7 +275,7 @@ def odd_tars() -> Iterable[tuple[str, Made]]:
 
 
 def zips() -> Iterable[tuple[str, Made]]:
-    """Yield zips by what is wrong with them."""
+    """Yield the same for zips."""
     for name in NAMES:
         for suffix, mode in (("", 0o644), ("/", 0o40755), ("", stat.S_IFLNK | 0o777)):
             members = [("before", 0o644, "x"), (name + suffix, mode, "before")]
@@ -311,7 +311,7 @@ SMALL = Limits(max_members=1000, max_ratio=1, min_bytes=10_000_000)
 
 
 def snapshot(folder):
-    """Return all that is below a folder, with bytes, targets and what a write would change."""
+    """Return the content of a folder, with all that a write would change."""
     found = {}
     for path in folder.rglob("*"):
         status = path.lstat()
@@ -327,7 +327,7 @@ def test_there_are_enough_of_them():
 
 @pytest.mark.parametrize("what", CASES)
 def test_ngc_22_a_malicious_archive_is_refused_and_harms_nothing(tmp_path, what):
-    """NGC-22: an error that names the archive; nothing outside has changed, and nothing is left."""
+    """NGC-22: the error names the archive. Nothing outside has changed, and there is no result."""
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "kept").write_bytes(b"kept")
@@ -348,7 +348,7 @@ def test_ngc_22_a_malicious_archive_is_refused_and_harms_nothing(tmp_path, what)
 
 @pytest.mark.parametrize("what", ["gnu file ../new", "zip file ../new"])
 def test_ngc_22_the_error_names_the_member_and_what_to_do(tmp_path, what):
-    """NGC-22: so that nobody has to look for it."""
+    """NGC-22: so that a user need not search for it."""
     kind, make = CASES[what]
     path = tmp_path / f"x.{kind}"
     path.write_bytes(make(""))

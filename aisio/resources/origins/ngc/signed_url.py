@@ -64,7 +64,10 @@ class NgcResponse:
         size_bytes: Size of the whole file; None if neither the registry nor the storage says.
         version: Target with version, digest and strong ETag; None if it has neither of these two.
         sha256: Hexadecimal SHA256 of the whole file; None if the registry does not say.
+        checks_itself: False: only the number of bytes is checked.
     """
+
+    checks_itself: bool = False
 
     def __init__(
         self,
@@ -78,7 +81,6 @@ class NgcResponse:
         self.start, self.size_bytes = span
         self.version = _version(file, response.headers.get("ETag", ""))
         self.sha256 = file.sha256
-        self.checks_itself = False
         self._position = self.start
         self._url = file.url
         self._about = about

@@ -27,7 +27,7 @@ KEYS = [None, KEY, OLD_KEY]
 def registry(
     authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[NgcServer]:
-    """Run a registry that both clients are told of: theirs reads the environment at import."""
+    """Run a registry for both clients: theirs reads the environment at import."""
     with registry_for_a_guest(authority, tmp_path, monkeypatch) as server:
         # Theirs writes it; so it is taken back.
         monkeypatch.setenv("NGC_CLI_GUEST_TOKEN", "5c3b6b4e-3a0a-4b0e-9b0c-2f7f8f0f6a11")
@@ -71,7 +71,7 @@ def ours(kind: Any = "model", target: str = TARGET, **options: Any) -> bytes:
 
 
 def paths(server: NgcServer) -> list[str]:
-    """Return, and forget, the paths that were asked for, in the order in which they came first."""
+    """Return the requested paths in the order of their first request, and forget them."""
     asked = [target.replace("%2F", "/").replace("%3A", ":") for target in server.asked()]
     server.requests.clear()
     return list(dict.fromkeys(asked))
@@ -82,7 +82,7 @@ def paths(server: NgcServer) -> list[str]:
 def test_ngc_26_both_clients_read_the_same(
     registry: NgcServer, tmp_path: Path, as_user: Any, key: str | None, kind: str
 ) -> None:
-    """Theirs needs all that ours asks for, at the same paths; as a guest and with each key."""
+    """Their requests include all of ours, with the same paths; as a guest and with each key."""
     as_user(key)
     registry.add(TARGET, {"a.bin": DATA, "b.bin": b""}, kind)
     assert theirs(tmp_path, kind) == DATA
@@ -154,10 +154,10 @@ def test_both_clients_are_refused_the_same_things(
     assert page in str(told.value)
 
 
-def test_ngc_26_their_own_way_to_a_guest_is_broken_and_ours_is_not(
+def test_ngc_26_their_fallback_to_a_guest_is_broken_and_ours_is_not(
     registry: NgcServer, as_user: Any
 ) -> None:
-    """BioNeMo passes ace_name, which the client no longer takes; ours goes on as a guest."""
+    """BioNeMo passes ace_name, which the client no longer has; ours continues as a guest."""
     as_user("an-old-bad-key")
     registry.add(TARGET, {"a.bin": DATA})
     with pytest.raises(ValueError, match="Invalid apikey"):

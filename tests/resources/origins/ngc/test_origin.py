@@ -1,4 +1,4 @@
-"""A file of NVIDIA's registry: found, read, gone on with, and every refusal told apart."""
+"""A file of NVIDIA's registry is read and resumed, whatever happens on the way."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DATA = bytes(range(256)) * 400
 @pytest.mark.parametrize("kind", ["model", "resource"])
 @pytest.mark.parametrize("target", [TARGET, "nvidia/esm:2.0"])
 @pytest.mark.parametrize("key", [None, KEY, OLD_KEY])
-def test_ngc_24_the_one_file_asked_for_is_read(
+def test_ngc_24_the_requested_file_is_read(
     registry: NgcServer, monkeypatch: pytest.MonkeyPatch, key: str | None, target: str, kind: Any
 ) -> None:
     """Of models and resources, in a team or not, by a guest, a key, and a key of the old kind."""
@@ -41,7 +41,7 @@ def test_ngc_24_the_one_file_asked_for_is_read(
 def test_ngc_24_it_gets_its_name_when_it_is_whole(
     registry: NgcServer, tmp_path: Path, cut_at: int | None
 ) -> None:
-    """Until then it lies beside it; where the connection is cut, the rest alone is asked for."""
+    """Until then it has another name. After a cut connection only the rest is requested."""
     registry.add(TARGET, {"a.bin": DATA})
     registry.faults = [Fault("X-Amz", cut_at=cut_at)]
     target, seen = tmp_path / "cache" / "file", []
@@ -64,7 +64,7 @@ def test_ngc_24_it_gets_its_name_when_it_is_whole(
 def test_ngc_24_a_download_survives_all_that_can_happen_to_it(
     registry: NgcServer, tmp_path: Path
 ) -> None:
-    """A cut, an address that expired meanwhile, a busy storage: no byte is asked for twice."""
+    """A cut, an expired URL, a busy storage: no byte is requested twice."""
     registry.add(TARGET, {"a.bin": DATA})
     busy = Fault("X-Amz", 503, headers={"Retry-After": "0"})
     registry.faults = [Fault("X-Amz", cut_at=10_000), Fault("X-Amz", 403), busy]
@@ -90,14 +90,14 @@ def test_a_bare_name_is_in_the_organisation_of_the_settings(
 
 
 def test_a_bare_name_without_an_organisation_is_refused(registry: NgcServer) -> None:
-    """The error says where one can be named, and nothing is asked."""
+    """The error says where to name one, and there is no request."""
     with pytest.raises(ConfigError, match="'esm' names no organisation: .* or set NGC_CLI_ORG"):
         origin(target="esm").open()
     assert not registry.requests
 
 
-def test_a_reply_begins_at_zero_where_there_is_no_such_byte(registry: NgcServer) -> None:
-    """The file became shorter than what is there of it."""
+def test_a_response_starts_at_zero_where_there_is_no_such_byte(registry: NgcServer) -> None:
+    """The file is now shorter than the partial file."""
     registry.add(TARGET, {"a.bin": b"short"})
     assert read(origin(), 5) == b"short"
 
@@ -123,8 +123,8 @@ def test_the_registrys_digest_is_checked_where_the_catalog_has_none(
 
 
 @pytest.mark.parametrize("status", [400, 401, 403])
-def test_an_expired_address_is_asked_for_anew(registry: NgcServer, status: int) -> None:
-    """The download goes on with the new one."""
+def test_an_expired_url_is_requested_again(registry: NgcServer, status: int) -> None:
+    """The download continues with the new one."""
     registry.add(TARGET, {"a.bin": DATA})
     source = origin()
     assert read(source) == DATA
@@ -144,7 +144,7 @@ def test_an_address_that_is_refused_again_is_not_shown(registry: NgcServer) -> N
 
 @pytest.mark.parametrize(("status", "body"), [(429, b""), (503, b"busy"), (500, b""), (0, b"")])
 @pytest.mark.parametrize("where", ["/versions", "?path=", "X-Amz"])
-def test_what_passes_by_itself_is_tried_again(
+def test_what_may_pass_is_retried(
     registry: NgcServer, where: str, status: int, body: bytes
 ) -> None:
     """Too many requests, a registry that is down for a moment, a connection that breaks."""
@@ -154,7 +154,7 @@ def test_what_passes_by_itself_is_tried_again(
     assert not registry.faults
 
 
-def test_nothing_is_asked_before_it_is_opened(
+def test_nothing_is_requested_before_it_is_opened(
     registry: NgcServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The environment of that moment counts."""

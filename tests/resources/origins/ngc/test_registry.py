@@ -74,7 +74,7 @@ def test_ngc_26_an_invalid_key_is_a_value_error_or_a_guest(
     caplog: pytest.LogCaptureFixture,
     key: str,
 ) -> None:
-    """By flag; a guest is told of it in the log, and the key is shown nowhere."""
+    """By flag; continuing as a guest is logged, and the key is shown nowhere."""
     registry.add(TARGET, {"a.bin": DATA})
     monkeypatch.setenv("NGC_APP_KEY", key)
     strict = NgcOrigin(TARGET, "model", "a.bin", use_guest_if_key_invalid=False, retry=QUICKLY)
@@ -92,7 +92,7 @@ def test_ngc_26_an_invalid_key_is_a_value_error_or_a_guest(
 def test_a_key_that_is_quoted_by_the_answer_is_not_shown(
     registry: NgcServer, monkeypatch: pytest.MonkeyPatch, key: str
 ) -> None:
-    """A registry, or a proxy before it, may tell what it was asked with."""
+    """A registry, or a proxy before it, may quote the request."""
     monkeypatch.setenv("NGC_API_KEY", key)
     told = {"requestStatus": {"statusDescription": f"bad header: Bearer {key}"}}
     registry.faults = [Fault("/v2/", status=400, body=json.dumps(told).encode())]
@@ -138,7 +138,7 @@ def test_ngc_27_a_status_that_a_registry_does_not_send(registry: NgcServer) -> N
 def test_an_authentication_service_that_gives_no_token(
     registry: NgcServer, monkeypatch: pytest.MonkeyPatch, body: bytes
 ) -> None:
-    """It is not taken for a refused key."""
+    """This is no refused key."""
     registry.add(TARGET, {"a.bin": DATA})
     monkeypatch.setenv("NGC_CLI_API_KEY", "an-old-key")
     registry.faults = [Fault("/token", status=200, body=body)]
@@ -200,8 +200,8 @@ def test_nothing_goes_without_tls(registry: NgcServer) -> None:
     assert "secret" not in "".join(traceback.format_exception(caught.value))
 
 
-def test_an_answer_that_is_cut_is_asked_for_again(registry: NgcServer) -> None:
-    """It is not taken for garbage."""
+def test_a_cut_answer_is_requested_again(registry: NgcServer) -> None:
+    """This is no invalid answer."""
     registry.add(TARGET, {"a.bin": DATA})
     registry.faults = [Fault("/versions", cut_at=3), Fault("?path=", cut_at=3)]
     assert read(origin()) == DATA
@@ -210,7 +210,7 @@ def test_an_answer_that_is_cut_is_asked_for_again(registry: NgcServer) -> None:
 @pytest.mark.parametrize(
     ("status", "kind"), [(429, ThrottledError), (503, UnavailableError), (0, UnavailableError)]
 )
-def test_the_tries_have_an_end(registry: NgcServer, status: int, kind: type[StorageError]) -> None:
+def test_retries_have_an_end(registry: NgcServer, status: int, kind: type[StorageError]) -> None:
     """The error says how many there were, and that no outer loop need try again."""
     registry.add(TARGET, {"a.bin": DATA})
     registry.faults = [Fault("/versions", status, b"", {"Retry-After": "0"})] * 9
@@ -223,7 +223,7 @@ def test_the_tries_have_an_end(registry: NgcServer, status: int, kind: type[Stor
 def test_a_token_that_has_ended_is_renewed(
     registry: NgcServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A key of the old kind is asked a new one for, once."""
+    """For a key of the old kind a new token is requested, once."""
     registry.add(TARGET, {"a.bin": DATA}).public = False
     monkeypatch.setenv("NGC_CLI_API_KEY", OLD_KEY)
     source = origin()

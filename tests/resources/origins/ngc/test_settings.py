@@ -1,4 +1,4 @@
-"""Who asks the registry: environment, then file; no key is ever shown."""
+"""Settings for the registry: the environment, then the file; no key is ever shown."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_without_anything_it_is_a_guest_of_nvidias_registry(tmp_path: Path) -> N
 def test_the_key_comes_from_the_first_that_has_one(
     tmp_path: Path, environ: dict[str, str], key: str | None, found_in: str
 ) -> None:
-    """Variables in the order of the official client, then the file; it is told from where."""
+    """Variables in the order of the official client, then the file; the settings say which."""
     found = settings(tmp_path, FILE, **environ)
     assert found.key == key
     assert found.key_from.endswith(found_in)
@@ -94,7 +94,7 @@ def test_a_broken_file_is_named_and_not_shown(tmp_path: Path, text: str) -> None
     assert "secret" not in str(caught.value)
 
 
-def test_a_file_that_cannot_be_read_is_told_of(
+def test_a_file_that_cannot_be_read_is_logged(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """And does without."""
@@ -120,7 +120,7 @@ def test_addresses_are_https_in_any_case(tmp_path: Path, url: str) -> None:
 
 
 @pytest.mark.parametrize("url", ["https://me:secret@host", "ftp://host", "host?x=1", "a b", "h:x"])
-def test_an_address_that_cannot_be_meant_is_refused(tmp_path: Path, url: str) -> None:
+def test_an_invalid_address_is_refused(tmp_path: Path, url: str) -> None:
     """Without showing it: there may be a password in it."""
     with pytest.raises(ConfigError, match="NGC_CLI_API_URL") as caught:
         settings(tmp_path, NGC_CLI_API_URL=url)

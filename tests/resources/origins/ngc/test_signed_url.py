@@ -23,8 +23,8 @@ def test_ngc_27_a_storage_that_lost_the_file(registry: NgcServer) -> None:
 
 
 @pytest.mark.parametrize("start", [0, 1, len(DATA) - 1])
-def test_a_reply_begins_where_it_was_asked_to(registry: NgcServer, start: int) -> None:
-    """Of the file's size it tells the whole."""
+def test_a_response_starts_at_the_requested_byte(registry: NgcServer, start: int) -> None:
+    """Its size is that of the whole file."""
     registry.add(TARGET, {"a.bin": DATA})
     reply = origin().open(start)
     assert (reply.start, reply.size_bytes) == (start, len(DATA))
@@ -43,12 +43,12 @@ def test_a_size_that_is_not_listed_is_the_storages(registry: NgcServer, start: i
 
 
 def test_an_empty_file_is_read(registry: NgcServer) -> None:
-    """No range is asked of it."""
+    """The request has no range."""
     registry.add(TARGET, {"a.bin": b""})
     assert read(origin()) == b""
 
 
-def test_a_storage_without_ranges_begins_at_zero(registry: NgcServer) -> None:
+def test_a_storage_without_ranges_starts_at_zero(registry: NgcServer) -> None:
     """The reply says so."""
     registry.add(TARGET, {"a.bin": b"12345"})
     registry.faults = [Fault("X-Amz", status=200, body=b"12345")]
@@ -73,14 +73,14 @@ def test_the_version_is_the_same_as_long_as_the_bytes_are(registry: NgcServer) -
 def test_without_digest_and_strong_etag_there_is_no_version(
     registry: NgcServer, etag: dict[str, str]
 ) -> None:
-    """Nothing is gone on with that may have changed."""
+    """A file that may have changed is not resumed."""
     registry.add(TARGET, {"a.bin": b"12345"}).digests = False
     registry.faults = [Fault("X-Amz", status=200, body=b"12345", headers=etag)]
     assert origin().open().version is None
     assert origin().open().version is not None
 
 
-def test_a_cut_body_is_told_from_a_whole_one(registry: NgcServer) -> None:
+def test_a_cut_body_is_an_error(registry: NgcServer) -> None:
     """With the byte that it was cut at."""
     registry.add(TARGET, {"a.bin": DATA})
     registry.faults = [Fault("X-Amz", cut_at=1000)]
@@ -100,7 +100,7 @@ def test_a_cut_body_is_told_from_a_whole_one(registry: NgcServer) -> None:
         Fault("X-Amz", status=200, body=b"123456"),
     ],
 )
-def test_other_bytes_than_asked_for_are_refused(registry: NgcServer, fault: Fault) -> None:
+def test_other_bytes_than_requested_are_refused(registry: NgcServer, fault: Fault) -> None:
     """A wrong range, one of a file of another size, none at all, a wrong one, and another size."""
     registry.add(TARGET, {"a.bin": b"12345"})
     registry.faults = [fault]
