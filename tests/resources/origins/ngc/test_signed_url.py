@@ -111,7 +111,7 @@ def test_other_bytes_than_requested_are_refused(registry: NgcServer, fault: Faul
 def test_a_url_that_cannot_be_parsed_is_an_error_of_the_storage() -> None:
     """Not a ValueError of Python; and the URL is not shown."""
     file = ListedFile("ngc://model/a/b", "b", None, "a:1", None)
-    url = "https://[::1/b?X-Amz-Signature=" + "s3cr3t"[::-1]
+    url = "https://[::1/b?X-Amz-Signature=secret"
     with pytest.raises(StorageError, match="invalid address") as caught:
         open_signed(url, file)
-    assert "t3rc3s" not in "".join(traceback.format_exception(caught.value))
+    assert "secret" not in "".join(traceback.format_exception(caught.value))
