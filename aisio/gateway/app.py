@@ -20,7 +20,7 @@ from types import MappingProxyType
 
 from aiohttp import web
 
-from aisio.gateway.archives.index import Archives
+from aisio.gateway.archives.index_cache import IndexCache
 from aisio.gateway.handlers.batch import Batch
 from aisio.gateway.handlers.buckets import Buckets
 from aisio.gateway.handlers.objects import Objects
@@ -62,7 +62,7 @@ class App:
         self._idle = asyncio.Event()
         self._cluster = Cluster(folder.root)
         self._jobs = Jobs(self._cluster.target_id)
-        archives = Archives()
+        archives = IndexCache()
         promotions = Promotions(folder, self._cluster, self._jobs, promote_root)
         self._objects = Objects(folder, self._cluster, archives, promotions)
         buckets = Buckets(folder, self._cluster, archives, self._jobs)

@@ -1,4 +1,4 @@
-"""What the gateway writes to stderr: one line for one record, and seldom the same one."""
+"""How the gateway logs to stderr: a record as one line, and repeated warnings rarely."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from collections.abc import Callable
 from aisio.escapes import one_line, visible
 
 PERIOD_S = 60.0
-"""How often the same kind of warning is written at most."""
+"""After a warning, none of the same kind is written for so long."""
 
 
 class OneLineFormatter(logging.Formatter):
-    """Writes a message as one line, and a traceback line by line, without control characters."""
+    """Formats a message as one line and a traceback as several, without control characters."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:
-        """Return the message of a record."""
+        """Return the message of a record, as one line."""
         return one_line(super().formatMessage(record))
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return all of a record."""
+        """Return a record with its traceback."""
         return visible(super().format(record))
 
 
-class SeldomLog:
-    """Writes warnings of one kind, once in a period; says how many it has left out.
+class RateLimitedLog:
+    """Writes warnings of one kind, once in a period; says how many it has suppressed.
 
     Args:
-        log: Where to.
+        log: Where they go.
         period_s: How long nothing is written after a warning, in seconds.
-        clock: Tells the time in seconds.
+        clock: Returns the time in seconds.
     """
 
     def __init__(
@@ -44,14 +44,18 @@ class SeldomLog:
         self._period_s = period_s
         self._clock = clock
         self._next_s: float | None = None
-        self._left_out = 0
+        self._suppressed = 0
 
     def warning(self, text: str) -> None:
-        """Write a warning, or count it."""
+        """Write a warning, or only count it."""
         now_s = self._clock()
         if self._next_s is not None and now_s < self._next_s:
-            self._left_out += 1
+            self._suppressed += 1
             return
-        more = f" ({self._left_out:,} such events since the last warning)" if self._left_out else ""
+        more = (
+            f" ({self._suppressed:,} such events since the last warning)"
+            if self._suppressed
+            else ""
+        )
         self._log.warning("%s%s", text, more)
-        self._next_s, self._left_out = now_s + self._period_s, 0
+        self._next_s, self._suppressed = now_s + self._period_s, 0

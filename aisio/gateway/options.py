@@ -1,11 +1,11 @@
-"""ServerOptions: all that a gateway can be told."""
+"""ServerOptions: the settings of a gateway."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
 PROMOTE_ROOT = "/var/lib/ais/promote"
-"""Where AIStore takes files from that are promoted."""
+"""The folder whose files AIStore can promote to objects."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,14 +13,14 @@ class ServerOptions:
     """How to serve a folder.
 
     Attributes:
-        folder: What to serve: its folders are buckets, the files below these are objects.
-        host: Address to listen at; loopback unless told otherwise.
+        folder: What to serve: its folders are buckets, the files below them are objects.
+        host: Address to listen at; loopback by default.
         port: Port to listen at; 0 takes any free one.
         token: Bearer token that every request but health checks must carry; None for none.
         read_only: Refuse changes, and leave no trace in the folder.
         verbose: Write a line to stderr for each request.
         tls_cert: PEM file of the certificate to serve https with; None serves http.
-        tls_key: PEM file of its private key; None where the certificate's file holds it.
+        tls_key: PEM file of its private key; None if the certificate's file holds it.
         promote_root: The folder below which files can be promoted to objects.
     """
 

@@ -1,4 +1,4 @@
-"""Archives of all forms, made by Python's own modules: a second opinion on the gateway's."""
+"""Archives of all formats, made by Python's own modules: a second opinion on the gateway's."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MEMBERS = {
 
 
 def make_tar(members: dict[str, bytes] = MEMBERS, *, folder: str = "") -> bytes:
-    """Return a tar of these members, and a folder in front of them if one is named."""
+    """Return a tar of these members, after a folder if one is named."""
     file = io.BytesIO()
     with tarfile.open(fileobj=file, mode="w") as tar:
         if folder:
@@ -40,8 +40,8 @@ def make_zip(members: dict[str, bytes] = MEMBERS) -> bytes:
     return file.getvalue()
 
 
-def make_boastful_zip(name: str, data: bytes, extra_bytes: int) -> bytes:
-    """Return a zip of one member whose size, in both of its headers, is more than it has."""
+def make_zip_with_wrong_size(name: str, data: bytes, extra_bytes: int) -> bytes:
+    """Return a zip of one member whose two headers both claim more bytes than it has."""
     whole = bytearray(make_zip({name: data}))
     size = struct.pack("<I", len(data))
     claimed = struct.pack("<I", len(data) + extra_bytes)
@@ -51,16 +51,16 @@ def make_boastful_zip(name: str, data: bytes, extra_bytes: int) -> bytes:
     return bytes(whole)
 
 
-def make_archive(form: str, members: dict[str, bytes] = MEMBERS) -> bytes:
-    """Return an archive of the form that a name's ending says."""
-    if form == ".zip":
+def make_archive(ending: str, members: dict[str, bytes] = MEMBERS) -> bytes:
+    """Return an archive of the format that a file name's ending means."""
+    if ending == ".zip":
         return make_zip(members)
     tar = make_tar(members)
-    return tar if form == ".tar" else gzip.compress(tar)
+    return tar if ending == ".tar" else gzip.compress(tar)
 
 
 def read_archive(data: bytes) -> list[tuple[str, bytes]]:
-    """Return names and contents of the files in an archive, in order; of any form."""
+    """Return names and contents of the files in an archive, in order; of any format."""
     if data.startswith(b"PK"):
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             return [(name, archive.read(name)) for name in archive.namelist()]

@@ -1,4 +1,4 @@
-"""What the gateway writes to stderr."""
+"""How the gateway logs to stderr."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from aisio.gateway.logs import OneLineFormatter, SeldomLog
+from aisio.gateway.logs import OneLineFormatter, RateLimitedLog
 
 
 def test_a_message_is_one_line_without_control_characters() -> None:
@@ -16,7 +16,7 @@ def test_a_message_is_one_line_without_control_characters() -> None:
 
 
 def test_a_traceback_keeps_its_lines() -> None:
-    """Of its text only the control characters are escaped."""
+    """Only control characters are escaped."""
     try:
         raise ValueError("x\x1by")
     except ValueError as error:
@@ -28,9 +28,9 @@ def test_a_traceback_keeps_its_lines() -> None:
 
 
 def test_a_warning_comes_once_in_a_period(caplog: pytest.LogCaptureFixture) -> None:
-    """The next one says how many were left out."""
+    """The next one says how many were suppressed."""
     now_s = [100.0]
-    log = SeldomLog(logging.getLogger("test"), period_s=60, clock=lambda: now_s[0])
+    log = RateLimitedLog(logging.getLogger("test"), period_s=60, clock=lambda: now_s[0])
     for second in (0, 1, 59, 60, 61, 130):
         now_s[0] = 100.0 + second
         log.warning("full")

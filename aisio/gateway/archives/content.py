@@ -1,4 +1,4 @@
-"""Bytes out of archives and into them, in pieces: no archive or member is ever held whole."""
+"""Reads and writes archives in pieces: no archive or member is ever in memory as a whole."""
 
 from __future__ import annotations
 
@@ -15,25 +15,20 @@ from functools import cached_property
 from typing import BinaryIO, NamedTuple
 
 from aisio.formats.tar import END_OF_ARCHIVE, header, padding
-from aisio.gateway.archives.index import (
-    Index,
-    Member,
-    open_stream,
-    open_zip,
-    require_lz4,
-)
+from aisio.gateway.archives.formats import open_tar, open_zip, require_lz4
+from aisio.gateway.archives.index import Index, Member
 from aisio.gateway.protocol.refusals import DamagedError
-from aisio.gateway.storage.pieces import PIECE_BYTES, close
+from aisio.gateway.storage.pieces import PIECE_BYTES, close_generator
 
 _FIRST_ZIP_SECOND = 315532800
-"""1980-01-01, before which zip knows no time."""
+"""1980-01-01 UTC, the earliest time that a zip can express."""
 
 
 class ArchiveReader:
-    """Reads members of one open archive; those in order are read without going back.
+    """Reads members of one open archive; without seeking back where they are read in order.
 
     Args:
-        file: The archive. Its position is the reader's own.
+        file: The archive. Nothing else may move its position.
         index: What is in it.
     """
 
@@ -45,16 +40,16 @@ class ArchiveReader:
         """Yield bytes [start, stop) of a member's payload, all of them.
 
         Raises:
-            DamagedError: They are not there, or cannot be unpacked.
+            DamagedError: Some are missing, or cannot be decompressed.
         """
         stop = member.size_bytes if stop is None else stop
-        if self._index.form == ".zip":
+        if self._index.format == ".zip":
             return self._zip_pieces(member, start, stop)
         return self.span(member.data_offset + start, member.data_offset + stop)
 
     def raw(self, member: Member) -> Iterator[bytes]:
-        """Yield a member as it stands in a tar: its own headers, payload and padding."""
-        if self._index.form == ".zip":
+        """Yield a member as it is in a tar: its own headers, payload and padding."""
+        if self._index.format == ".zip":
             yield header(member.name, member.size_bytes)
             yield from self.pieces(member)
         else:
@@ -65,10 +60,10 @@ class ArchiveReader:
         """Yield bytes [start, stop) of the uncompressed tar.
 
         Raises:
-            DamagedError: There are fewer, or they cannot be unpacked.
+            DamagedError: Some are missing, or cannot be decompressed.
         """
         while start < stop:
-            with _damage_told("the archive"):
+            with _as_damage("the archive"):
                 piece = self._read(start, min(PIECE_BYTES, stop - start))
             if not piece:
                 raise DamagedError("the archive was cut while it was read")
@@ -76,15 +71,15 @@ class ArchiveReader:
             start += len(piece)
 
     def _read(self, start: int, count: int) -> bytes:
-        if self._index.form == ".tar":
+        if self._index.format == ".tar":
             return os.pread(self._file.fileno(), count, start)
-        if self._stream.tell() != start:
-            self._stream.seek(start)
-        return self._stream.read(count)
+        if self._tar.tell() != start:
+            self._tar.seek(start)
+        return self._tar.read(count)
 
     @cached_property
-    def _stream(self) -> BinaryIO:
-        return open_stream(self._file, self._index.form)
+    def _tar(self) -> BinaryIO:
+        return open_tar(self._file, self._index.format)
 
     @cached_property
     def _zip(self) -> zipfile.ZipFile:
@@ -92,7 +87,7 @@ class ArchiveReader:
 
     def _zip_pieces(self, member: Member, start: int, stop: int) -> Iterator[bytes]:
         what = f"member {member.name!r}"
-        with _damage_told(what), self._zip.open(self._zip.infolist()[member.offset]) as payload:
+        with _as_damage(what), self._zip.open(self._zip.infolist()[member.offset]) as payload:
             payload.seek(start)
             while start < stop and (piece := payload.read(min(PIECE_BYTES, stop - start))):
                 yield piece
@@ -102,15 +97,15 @@ class ArchiveReader:
 
 
 @contextlib.contextmanager
-def _damage_told(what: str) -> Iterator[None]:
-    """Turn what the libraries of compression raise into one error."""
+def _as_damage(what: str) -> Iterator[None]:
+    """Raise a DamagedError for any error of the compression libraries."""
     try:
         yield
     except (
         *(EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile),
         *(NotImplementedError, RuntimeError, ValueError, OSError),
     ) as error:
-        # bz2 and gzip raise OSError without a number, lz4 RuntimeError, a zip's password as well.
+        # gzip raises OSError without a number; lz4, and zipfile for a password, RuntimeError.
         if isinstance(error, OSError) and error.errno is not None:
             raise
         raise DamagedError(f"{what} cannot be read: {error}") from error
@@ -120,9 +115,9 @@ class NewMember(NamedTuple):
     """A member to be written.
 
     Attributes:
-        name: Its name.
+        name: Its path in the archive.
         size_bytes: Of its payload.
-        mtime_s: When it changed last, in seconds since 1970.
+        mtime_s: Time of its last change, in seconds since 1970.
         pieces: The payload.
     """
 
@@ -133,66 +128,66 @@ class NewMember(NamedTuple):
 
 
 def pack(
-    form: str, members: Iterable[NewMember], *, before: Iterable[bytes] = ()
+    archive_format: str, members: Iterable[NewMember], *, before: Iterable[bytes] = ()
 ) -> Iterator[bytes]:
     """Yield the bytes of an archive.
 
     Args:
-        form: One of the values of FORMS.
+        archive_format: One of the values of FORMATS.
         members: What goes in.
-        before: Members in front of these, as they stand in a tar; nothing for a zip.
+        before: Members to put in front of these, as pieces of a tar; nothing for a zip.
 
     Raises:
-        Refusal: The form cannot be written on this machine.
-        DamagedError: A payload has not the size that was said.
+        Refusal: The format cannot be written on this machine.
+        DamagedError: A payload has another size than its member says.
     """
     try:
-        if form == ".zip":
+        if archive_format == ".zip":
             yield from _zip(members)
             return
         tar = itertools.chain(before, _tar(members), (END_OF_ARCHIVE,))
-        press = {".tgz": _gzip, ".tar.lz4": _lz4}.get(form)
-        yield from press(tar) if press else tar
+        compress = {".tgz": _gzip, ".tar.lz4": _lz4}.get(archive_format)
+        yield from compress(tar) if compress else tar
     finally:
-        close(members)
+        close_generator(members)
 
 
 def _tar(members: Iterable[NewMember]) -> Iterator[bytes]:
     for member in members:
         yield header(member.name, member.size_bytes, mtime_s=member.mtime_s)
-        yield from _exactly(member)
+        yield from _checked_payload(member)
         yield padding(member.size_bytes)
 
 
-def _exactly(member: NewMember) -> Iterator[bytes]:
-    left = member.size_bytes
+def _checked_payload(member: NewMember) -> Iterator[bytes]:
+    missing = member.size_bytes
     for piece in member.pieces:
-        left -= len(piece)
-        if left < 0:
+        missing -= len(piece)
+        if missing < 0:
             break
         yield piece
-    if left:
+    if missing:
         raise DamagedError(f"{member.name} changed while it was read")
 
 
 def _gzip(tar: Iterable[bytes]) -> Iterator[bytes]:
     # 31: a gzip header around deflate with the largest window (zlib's manual, deflateInit2).
-    press = zlib.compressobj(1, wbits=31)
+    compressor = zlib.compressobj(1, wbits=31)
     for piece in tar:
-        yield press.compress(piece)
-    yield press.flush()
+        yield compressor.compress(piece)
+    yield compressor.flush()
 
 
 def _lz4(tar: Iterable[bytes]) -> Iterator[bytes]:
-    press = require_lz4().LZ4FrameCompressor()
-    yield press.begin()
+    compressor = require_lz4().LZ4FrameCompressor()
+    yield compressor.begin()
     for piece in tar:
-        yield press.compress(piece)
-    yield press.flush()
+        yield compressor.compress(piece)
+    yield compressor.flush()
 
 
 class _Sink(io.RawIOBase):
-    """What zipfile writes to; it cannot go back, so sizes come behind the payloads."""
+    """What zipfile writes to. It cannot seek, so zipfile writes sizes after the payloads."""
 
     def __init__(self) -> None:
         self.pieces: list[bytes] = []
@@ -217,7 +212,7 @@ def _zip(members: Iterable[NewMember]) -> Iterator[bytes]:
             info = zipfile.ZipInfo(member.name, when)
             info.compress_type, info.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16
             with archive.open(info, "w", force_zip64=member.size_bytes >= 1 << 31) as payload:
-                for piece in _exactly(member):
+                for piece in _checked_payload(member):
                     payload.write(piece)
                     yield sink.take()
             yield sink.take()

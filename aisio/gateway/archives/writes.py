@@ -1,4 +1,4 @@
-"""Writing archives into a bucket: new ones, and members behind those of an old one."""
+"""Writing archives into a bucket: new ones, and members behind those of an existing one."""
 
 from __future__ import annotations
 
@@ -6,66 +6,58 @@ import contextlib
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
+from typing import NamedTuple
 
 from aisio.gateway.archives.content import ArchiveReader, NewMember, pack
-from aisio.gateway.archives.index import (
-    Archives,
-    Index,
-    form_of_file,
-    form_of_mime,
-    form_of_name,
-)
+from aisio.gateway.archives.formats import format_of_file, format_of_mime, format_of_name
+from aisio.gateway.archives.index import Index
+from aisio.gateway.archives.index_cache import IndexCache
 from aisio.gateway.protocol.refusals import Refusal
 from aisio.gateway.protocol.targets import BucketName
-from aisio.gateway.storage.folder import (
-    ChangedRefusal,
-    Folder,
-    Present,
-    changed,
-)
-from aisio.gateway.storage.pieces import PIECE_BYTES, gathered
+from aisio.gateway.storage.file_refusals import ChangedRefusal, object_changed
+from aisio.gateway.storage.folder import Folder, OpenObject
+from aisio.gateway.storage.pieces import PIECE_BYTES, coalesce
+from aisio.gateway.storage.records import NO_FILE, FileIdentity
 from aisio.gateway.storage.uploads import Upload
 
 NEW, APPEND, APPEND_OR_NEW = 0, 1, 2
-"""What the header Ais-Pine says: a new archive; a member behind those there are; either."""
+"""Values of the header Ais-Pine: a new archive; a member behind the existing ones; either."""
 
-_MOST_TRIES = 10
+_MAX_TRIES = 10
 
 
 def write_archive(
     folder: Folder,
-    archives: Archives,
+    indexes: IndexCache,
     target: tuple[BucketName, str],
-    form: str,
+    archive_format: str,
     members: Iterable[NewMember],
     *,
-    append_to: Present | None = None,
+    append_to: FileIdentity | None = None,
 ) -> int:
     """Store an archive, and return its size in bytes.
 
     Args:
         folder: The served folder.
-        archives: What is known of its archives.
+        indexes: The indexes of its archives.
         target: Where it goes.
-        form: One of the values of FORMS.
+        archive_format: One of the values of FORMATS.
         members: What goes in; read one after the other.
-        append_to: Put them behind what the archive there has, if there is one; this is what
-            there was when that was decided. None makes a new archive.
+        append_to: Put them behind the members of this archive, or of none where this is NO_FILE.
+            None makes a new archive in place of any.
 
     Raises:
-        ChangedRefusal: There is something else by now.
-        Refusal: No such bucket, or the archive there is damaged.
+        ChangedRefusal: The target is no longer `append_to`.
+        Refusal: No such bucket, or the archive to append to is damaged.
     """
     upload = folder.begin_upload(None)
     try:
-        with contextlib.ExitStack() as stack:
-            before = tuple[Iterable[bytes], Iterable[NewMember]](((), ()))
-            if append_to is not None:
-                before = _existing(stack, folder, archives, target, append_to)
-            pieces = pack(form, chain(before[1], members), before=before[0])
-            for piece in gathered(pieces):
+        with _open_existing(folder, indexes, target, append_to) as existing:
+            all_members = chain(existing.zip_members, members)
+            pieces = pack(archive_format, all_members, before=existing.tar_pieces)
+            for piece in coalesce(pieces):
                 upload.write([piece])
-        _, status = folder.finish_upload(upload, [], *target, instead_of=append_to)
+        _, status = folder.finish_upload(upload, [], *target, if_match=append_to)
     finally:
         upload.discard()
     return status.st_size
@@ -73,115 +65,137 @@ def write_archive(
 
 def put_member(
     folder: Folder,
-    archives: Archives,
+    indexes: IndexCache,
     target: tuple[BucketName, str],
     upload: Upload,
     *,
     path: str,
     mime: str,
-    how: int,
+    mode: int,
 ) -> None:
     """Store an archive with one more member, whose payload is a finished upload.
 
-    Where somebody else changes the archive meanwhile, it is read anew: nobody's change is lost.
+    Where another program or request changes the archive meanwhile, it is read and written again, so
+    nobody's change is lost.
 
     Args:
         folder: The served folder.
-        archives: What is known of its archives.
+        indexes: The indexes of its archives.
         target: The archive.
-        upload: The payload, whole and closed.
+        upload: The payload, complete and closed.
         path: The member's path.
-        mime: The archive's form, where its name does not say it.
-        how: NEW, APPEND or APPEND_OR_NEW.
+        mime: The archive's format, where its name does not say it.
+        mode: NEW, APPEND or APPEND_OR_NEW.
 
     Raises:
-        Refusal: No archive to append to, an unknown form, or a path no member can have.
+        Refusal: No archive to append to, an unknown format, or a path that no member can have.
     """
     path = path.lstrip("/")
     if not path or path.endswith("/"):
         raise Refusal(400, f'invalid archpath "{path}"')
-    for _ in range(_MOST_TRIES - 1):
-        with contextlib.suppress(ChangedRefusal):
-            return _put_member(folder, archives, target, upload, path, mime, how)
-    return _put_member(folder, archives, target, upload, path, mime, how)
+    for tries_left in reversed(range(_MAX_TRIES)):
+        archive_format, identity = _format_and_identity(folder, target, mime, mode)
+        append_to = None if mode == NEW else identity
+        member = NewMember(path, upload.size_bytes, 0, _read_upload(upload))
+        try:
+            write_archive(folder, indexes, target, archive_format, [member], append_to=append_to)
+            return
+        except ChangedRefusal:
+            if not tries_left:
+                raise
 
 
-def _put_member(
-    folder: Folder,
-    archives: Archives,
-    target: tuple[BucketName, str],
-    upload: Upload,
-    path: str,
-    mime: str,
-    how: int,
-) -> None:
-    there = Present()
-    try:
-        opened = folder.open_object(*target)
-    except Refusal as refusal:
-        if how == APPEND or refusal.status != 404:
-            raise
-        form = form_of_new(target[1], mime)
-    else:
-        with opened.file as file:
-            form = form_of_file(file, target[1], mime)
-        there = Present.of(opened.status)
-    member = NewMember(path, upload.size_bytes, 0, _pieces(upload))
-    append_to = None if how == NEW else there
-    write_archive(folder, archives, target, form, [member], append_to=append_to)
-
-
-def form_of_new(name: str, mime: str) -> str:
-    """Return the form that an archive to be made has.
+def format_of_new_archive(name: str, mime: str) -> str:
+    """Return the format of an archive that is to be made.
 
     Raises:
-        Refusal: The name does not say, or says another one than the client.
+        Refusal: The name does not say it, or says another one than the client.
     """
-    form, asked = form_of_name(name), form_of_mime(mime)
-    if not form:
+    by_name, by_client = format_of_name(name), format_of_mime(mime)
+    if not by_name:
         ending = Path(name).suffix
         message = f'unknown filename extension ("{name}", "{ending}")'
         raise Refusal(400, message, tcode="errUnknownFileExt")
-    if asked and asked != form:
-        raise Refusal(400, f'mime mismatch "{mime}" vs "{form}"')
-    return form
+    if by_client and by_client != by_name:
+        raise Refusal(400, f'mime mismatch "{mime}" vs "{by_name}"')
+    return by_name
 
 
-def _existing(
-    stack: contextlib.ExitStack,
-    folder: Folder,
-    archives: Archives,
-    target: tuple[BucketName, str],
-    expected: Present,
-) -> tuple[Iterable[bytes], Iterable[NewMember]]:
-    """Return what the archive has: as raw tar, or for a zip as members."""
+def _format_and_identity(
+    folder: Folder, target: tuple[BucketName, str], mime: str, mode: int
+) -> tuple[str, FileIdentity]:
+    """Return the format of an archive, and which file it is; NO_FILE for one to be made."""
     try:
         opened = folder.open_object(*target)
     except Refusal as refusal:
+        if mode == APPEND or refusal.status != 404:
+            raise
+        return format_of_new_archive(target[1], mime), NO_FILE
+    with opened.file as file:
+        return format_of_file(file, target[1], mime), FileIdentity.of(opened.status)
+
+
+class _Existing(NamedTuple):
+    """What goes in front of new members: pieces of a tar, or the members of a zip."""
+
+    tar_pieces: Iterable[bytes] = ()
+    zip_members: Iterable[NewMember] = ()
+
+
+@contextlib.contextmanager
+def _open_existing(
+    folder: Folder,
+    indexes: IndexCache,
+    target: tuple[BucketName, str],
+    expected: FileIdentity | None,
+) -> Iterator[_Existing]:
+    """Keep the archive to append to open for the `with` block.
+
+    Raises:
+        ChangedRefusal: It is not the expected one.
+        Refusal: It cannot be opened, or is damaged.
+    """
+    opened = None if expected is None else _open_expected(folder, target, expected)
+    if opened is None:
+        yield _Existing()
+        return
+    with opened.file as file:
+        index = indexes.load(file, opened.status, format_of_file(file, target[1]))
+        if index.damage:
+            url = f"{target[0].url}/{target[1]}"
+            raise Refusal(400, f"{url}: cannot append: {index.damage}")
+        reader = ArchiveReader(file, index)
+        if index.format == ".zip":
+            yield _Existing(zip_members=_files_of_zip(reader, index))
+        else:
+            yield _Existing(tar_pieces=reader.span(0, index.end_offset))
+
+
+def _open_expected(
+    folder: Folder, target: tuple[BucketName, str], expected: FileIdentity
+) -> OpenObject | None:
+    """Open an object that must still be the expected one; return None where that is NO_FILE."""
+    opened, identity = None, NO_FILE
+    try:
+        opened = folder.open_object(*target)
+        identity = FileIdentity.of(opened.status)
+    except Refusal as refusal:
         if refusal.status != 404:
             raise
-        if expected != Present():
-            raise changed(f"{target[0].url}/{target[1]}") from None
-        return (), ()
-    file = stack.enter_context(opened.file)
-    if Present.of(opened.status) != expected:
-        raise changed(f"{target[0].url}/{target[1]}")
-    index = archives.index(file, opened.status, form_of_file(file, target[1]))
-    if index.damage:
-        raise Refusal(400, f"{target[0].url}/{target[1]}: cannot append: {index.damage}")
-    reader = ArchiveReader(file, index)
-    if index.form == ".zip":
-        return (), _members(reader, index)
-    return reader.span(0, index.end), ()
+    if identity != expected:
+        if opened is not None:
+            opened.file.close()
+        raise object_changed(f"{target[0].url}/{target[1]}")
+    return opened
 
 
-def _members(reader: ArchiveReader, index: Index) -> Iterator[NewMember]:
+def _files_of_zip(reader: ArchiveReader, index: Index) -> Iterator[NewMember]:
     for member in index.members:
         if not member.is_folder:
             yield NewMember(member.name, member.size_bytes, 0, reader.pieces(member))
 
 
-def _pieces(upload: Upload) -> Iterator[bytes]:
+def _read_upload(upload: Upload) -> Iterator[bytes]:
     with upload.read() as file:
         while piece := file.read(PIECE_BYTES):
             yield piece

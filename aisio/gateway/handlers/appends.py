@@ -14,7 +14,8 @@ from aisio.gateway.http.exchange import Exchange
 from aisio.gateway.http.responses import make_response, respond_early
 from aisio.gateway.protocol.refusals import Refusal
 from aisio.gateway.protocol.targets import BucketName
-from aisio.gateway.storage.folder import Folder, Present
+from aisio.gateway.storage.folder import Folder
+from aisio.gateway.storage.records import NO_FILE, FileIdentity
 from aisio.gateway.storage.uploads import Upload
 
 _COPY_BYTES = 1 << 20
@@ -37,7 +38,7 @@ class PendingAppend:
     upload: Upload
     bucket: BucketName
     name: str
-    existing: Present
+    existing: FileIdentity
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
@@ -99,7 +100,7 @@ class Appends:
             raise
         except BaseException:
             try:
-                upload.go_back(before)
+                upload.rewind(before)
             except OSError:
                 self._pending.pop(handle, None)
                 raise
@@ -133,7 +134,7 @@ class Appends:
         except Refusal as refusal:
             if refusal.status != 404:
                 raise
-            return PendingAppend(upload, bucket, name, Present())
+            return PendingAppend(upload, bucket, name, NO_FILE)
         try:
             with opened.file as file:
                 while piece := file.read(_COPY_BYTES):
@@ -141,12 +142,12 @@ class Appends:
         except BaseException:
             upload.discard()
             raise
-        return PendingAppend(upload, bucket, name, Present.of(opened.status))
+        return PendingAppend(upload, bucket, name, FileIdentity.of(opened.status))
 
     def _finish(self, pending: PendingAppend) -> None:
         """Store the object; if that fails, the bytes are kept for another flush."""
         bucket, name = pending.bucket, pending.name
-        replaced = self._folder.present(bucket, name)
+        replaced = self._folder.identity(bucket, name)
         self._folder.finish_upload(pending.upload, [], bucket, name)
         if replaced != pending.existing:
             # As on a cluster, the last flush wins.

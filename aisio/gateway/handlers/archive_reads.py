@@ -15,7 +15,9 @@ from aiohttp import web
 
 from aisio.formats.tar import END_OF_ARCHIVE
 from aisio.gateway.archives.content import ArchiveReader
-from aisio.gateway.archives.index import Archives, Index, Member, form_of_file
+from aisio.gateway.archives.formats import format_of_file
+from aisio.gateway.archives.index import Index, Member
+from aisio.gateway.archives.index_cache import IndexCache
 from aisio.gateway.handlers.single_flight import SingleFlight
 from aisio.gateway.http.exchange import Exchange
 from aisio.gateway.http.responses import (
@@ -25,11 +27,11 @@ from aisio.gateway.http.responses import (
     send_file,
     send_pieces,
 )
-from aisio.gateway.protocol.refusals import DamagedError, Refusal, no_object
+from aisio.gateway.protocol.refusals import DamagedError, Refusal, object_not_found
 from aisio.gateway.protocol.regexes import RegexError, search_each
 from aisio.gateway.protocol.targets import BucketName
 from aisio.gateway.storage.folder import Folder, OpenObject
-from aisio.gateway.storage.metadata import FileState
+from aisio.gateway.storage.records import FileState
 
 MODES = ("regexp", "prefix", "suffix", "substr", "wdskey")
 _THREADS = 2
@@ -92,7 +94,7 @@ class ArchiveReads:
         archives: The indexes of its archives.
     """
 
-    def __init__(self, folder: Folder, archives: Archives) -> None:
+    def __init__(self, folder: Folder, archives: IndexCache) -> None:
         self._folder = folder
         self._archives = archives
         self._indexing = SingleFlight[tuple[FileState, str], Index](_THREADS, "archive")
@@ -108,7 +110,7 @@ class ArchiveReads:
                 what = f"archived content range: {byte_range}, arch query: {query}"
                 message = f"cannot range-read {what} - operation not supported"
                 raise Refusal(400, message, tcode="ErrUnsupp")
-            index = await self._index(opened, form_of_file(opened.file, name, query.mime))
+            index = await self._index(opened, format_of_file(opened.file, name, query.mime))
             if query.mode:
                 return await self._send_many(exchange, opened, index, query)
             member = find_member(index, bucket, name, query.path)
@@ -121,7 +123,7 @@ class ArchiveReads:
 
     async def _index(self, opened: OpenObject, form: str) -> Index:
         """Return the index of an open archive; a new one is built once for all who wait for it."""
-        index = self._archives.known(opened.status, form)
+        index = self._archives.cached(opened.status, form)
         if index is not None:
             return index
         key = FileState.of(opened.status), form
@@ -134,19 +136,19 @@ class ArchiveReads:
 
     def _read_index(self, handle: int, status: os.stat_result, form: str) -> Index:
         with io.FileIO(handle, "rb") as file:
-            return self._archives.index(file, status, form)
+            return self._archives.load(file, status, form)
 
     async def _send_one(
         self, exchange: Exchange, opened: OpenObject, index: Index, member: Member
     ) -> web.StreamResponse:
         request, start = exchange.request, member.data_offset
-        if index.form == ".tar" and member.size_bytes <= INLINE_BYTES:
+        if index.format == ".tar" and member.size_bytes <= INLINE_BYTES:
             body = os.pread(opened.file.fileno(), member.size_bytes, start)
             if len(body) != member.size_bytes:
                 raise DamagedError("the archive was cut while it was read")
             return make_response(body, content_type=OCTET_STREAM)
         response = web.StreamResponse(headers={"Content-Type": OCTET_STREAM})
-        if index.form == ".tar":
+        if index.format == ".tar":
             return await send_file(request, opened.file, start, start + member.size_bytes, response)
         response.content_length = member.size_bytes
         return await send_pieces(
@@ -163,7 +165,7 @@ class ArchiveReads:
         loop = asyncio.get_running_loop()
         matches = await loop.run_in_executor(self._matching, match_names, query, names, url)
         members = [*itertools.compress(index.members, matches)]
-        if index.form == ".zip":  # the tar made from a zip has no folders
+        if index.format == ".zip":  # the tar made from a zip has no folders
             members = [member for member in members if not member.is_folder]
         if not members:
             raise Refusal(404, f"{query} in {url} does not exist", tcode="ErrNotFound")
@@ -190,7 +192,7 @@ def find_member(index: Index, bucket: BucketName, name: str, path: str) -> Membe
         return member
     if index.damage:
         raise DamagedError(f"{bucket.url}/{name}: {index.damage}")
-    raise no_object(f"{path} in {bucket.url}/{name}")
+    raise object_not_found(f"{path} in {bucket.url}/{name}")
 
 
 def match_names(query: ArchiveQuery, names: Sequence[str], url: str) -> list[bool]:

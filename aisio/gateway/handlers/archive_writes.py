@@ -6,12 +6,12 @@ import asyncio
 
 from aiohttp import web
 
-from aisio.gateway.archives.index import Archives
+from aisio.gateway.archives.index_cache import IndexCache
 from aisio.gateway.archives.writes import NEW, put_member
 from aisio.gateway.http.exchange import Exchange
 from aisio.gateway.http.responses import make_response
 from aisio.gateway.storage.folder import Folder
-from aisio.gateway.storage.keyed_lock import Turns
+from aisio.gateway.storage.keyed_lock import KeyedLock
 from aisio.gateway.storage.uploads import Upload
 
 
@@ -23,15 +23,15 @@ class ArchiveWrites:
         archives: The indexes of its archives.
     """
 
-    def __init__(self, folder: Folder, archives: Archives) -> None:
+    def __init__(self, folder: Folder, archives: IndexCache) -> None:
         self._folder = folder
         self._archives = archives
-        self._turns = Turns()
+        self._archive_locks = KeyedLock()
 
     async def put(self, exchange: Exchange, upload: Upload) -> web.StreamResponse:
         """Receive a member and store it in its archive, one at a time for each archive."""
         last = await exchange.receive(upload)
-        async with self._turns.of((exchange.target.bucket, exchange.target.name)):
+        async with self._archive_locks.acquire((exchange.target.bucket, exchange.target.name)):
             await asyncio.to_thread(self._store, exchange, upload, last)
         return make_response()
 
@@ -47,5 +47,5 @@ class ArchiveWrites:
             upload,
             path=query["archpath"],
             mime=query.get("archmime", ""),
-            how=int(pine) if pine in ("0", "1", "2") else NEW,
+            mode=int(pine) if pine in ("0", "1", "2") else NEW,
         )

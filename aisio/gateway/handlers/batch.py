@@ -16,7 +16,8 @@ from typing import Any
 from aiohttp import web
 
 from aisio.gateway.archives.content import pack
-from aisio.gateway.archives.index import CONTENT_TYPES, Archives, form_of_mime, require_lz4
+from aisio.gateway.archives.formats import CONTENT_TYPES, format_of_mime, require_lz4
+from aisio.gateway.archives.index_cache import IndexCache
 from aisio.gateway.handlers.batch_reader import BatchReader, Outcome
 from aisio.gateway.handlers.batch_request import BatchItem, BatchMessage, check_entry
 from aisio.gateway.http.bodies import json_body
@@ -25,7 +26,7 @@ from aisio.gateway.http.exchange import Exchange, decode_message
 from aisio.gateway.http.responses import send_pieces
 from aisio.gateway.jobs.jobs import Jobs
 from aisio.gateway.protocol.refusals import Refusal
-from aisio.gateway.protocol.targets import BucketName, bucket_of
+from aisio.gateway.protocol.targets import BucketName, parse_bucket
 from aisio.gateway.storage.folder import Folder
 
 
@@ -39,7 +40,7 @@ class Batch:
         jobs: Counts the batches, as part of a job for each bucket.
     """
 
-    def __init__(self, folder: Folder, cluster: Cluster, archives: Archives, jobs: Jobs) -> None:
+    def __init__(self, folder: Folder, cluster: Cluster, archives: IndexCache, jobs: Jobs) -> None:
         self._folder = folder
         self._cluster = cluster
         self._archives = archives
@@ -55,9 +56,9 @@ class Batch:
         query = exchange.target.query
         bucket = None
         if len(path) == 4:  # a bucket, and three ids that only AIStore's targets need
-            bucket = bucket_of(path[0], query.get("provider", ""), query.get("namespace", ""))
+            bucket = parse_bucket(path[0], query.get("provider", ""), query.get("namespace", ""))
         message = decode_message(await exchange.read_body(), BatchMessage)
-        form = form_of_mime(message.mime) or ".tar"
+        form = format_of_mime(message.mime) or ".tar"
         if form == ".tar.lz4":
             require_lz4()
         items = self._check_entries(bucket, message)

@@ -9,7 +9,8 @@ from io import FileIO
 from typing import NamedTuple
 
 from aisio.gateway.archives.content import ArchiveReader, NewMember
-from aisio.gateway.archives.index import Archives, form_of_file
+from aisio.gateway.archives.formats import format_of_file
+from aisio.gateway.archives.index_cache import IndexCache
 from aisio.gateway.handlers.archive_reads import find_member
 from aisio.gateway.handlers.batch_request import BatchItem
 from aisio.gateway.jobs.job import Job
@@ -54,7 +55,7 @@ class BatchReader:
         continue_on_error: A few items may be missing.
     """
 
-    def __init__(self, folder: Folder, archives: Archives, *, continue_on_error: bool) -> None:
+    def __init__(self, folder: Folder, archives: IndexCache, *, continue_on_error: bool) -> None:
         self._folder = folder
         self._archives = archives
         self._max_missing = MAX_SOFT_ERRORS if continue_on_error else 0
@@ -131,7 +132,7 @@ class BatchReader:
             raise
 
     def _archive_member(self, item: BatchItem, file: FileIO, status: os.stat_result) -> NewMember:
-        index = self._archives.index(file, status, form_of_file(file, item.name))
+        index = self._archives.load(file, status, format_of_file(file, item.name))
         try:
             member = find_member(index, item.bucket, item.name, item.path)
         except Refusal as refusal:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import msgspec
 
 from aisio.gateway.protocol.refusals import Refusal
-from aisio.gateway.protocol.targets import BucketName, bucket_of, check_name, parse_uname
+from aisio.gateway.protocol.targets import BucketName, check_name, parse_bucket, parse_uname
 
 
 class BatchIn(msgspec.Struct):
@@ -113,7 +113,7 @@ def check_entry(
     if entry.uname:
         bucket = parse_uname(entry.uname)[0]
     elif entry.bucket:
-        bucket = bucket_of(entry.bucket, entry.provider)
+        bucket = parse_bucket(entry.bucket, entry.provider)
     if bucket is None:
         raise Refusal(400, f'missing bucket specification for object "{entry.name}"')
     name = check_name(entry.name)

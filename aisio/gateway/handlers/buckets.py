@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 from aiohttp import web
 
-from aisio.gateway.archives.index import Archives
+from aisio.gateway.archives.index_cache import IndexCache
 from aisio.gateway.http.bodies import (
     bucket_entry,
     bucket_props,
@@ -25,11 +25,11 @@ from aisio.gateway.jobs.bucket_jobs import BucketJobs
 from aisio.gateway.jobs.groups import GroupJobs
 from aisio.gateway.jobs.jobs import Jobs
 from aisio.gateway.protocol.bucket_props import BucketProps
-from aisio.gateway.protocol.refusals import Refusal, not_remote, unsupported
-from aisio.gateway.protocol.targets import namespace_of, provider_of
+from aisio.gateway.protocol.refusals import Refusal, not_a_remote_bucket, unsupported
+from aisio.gateway.protocol.targets import parse_namespace, parse_provider
 from aisio.gateway.storage.bucket_folders import create_bucket, destroy_bucket, list_buckets
 from aisio.gateway.storage.folder import Folder
-from aisio.gateway.storage.walk import Directories
+from aisio.gateway.storage.walk import DirectoryReader
 from aisio.wire.messages import MSGPACK
 
 _EMPTY_LIST = msgspec.Raw(b"{}")
@@ -64,9 +64,9 @@ class Buckets:
         jobs: Runs work in the background.
     """
 
-    def __init__(self, folder: Folder, cluster: Cluster, archives: Archives, jobs: Jobs) -> None:
+    def __init__(self, folder: Folder, cluster: Cluster, archives: IndexCache, jobs: Jobs) -> None:
         self._folder = folder
-        directories = Directories(folder.beneath, folder.left_out)
+        directories = DirectoryReader(folder.opener, folder.skipped)
         location = f"t[{cluster.target_id}]:mp[{folder.root}]"
         self._listing = BucketListing(folder, directories, archives, location)
         self._jobs = BucketJobs(folder, directories, jobs)
@@ -102,7 +102,7 @@ class Buckets:
             return await action(exchange, message)
         if message.action in REMOTE_ACTIONS:
             name = message.action.replace("evict-listrange", "evict-remote-bck")
-            raise not_remote(name, exchange.target.bucket.url)
+            raise not_a_remote_bucket(name, exchange.target.bucket.url)
         if message.action in UNSUPPORTED_ACTIONS:
             raise unsupported(f'action "{message.action}"')
         raise Refusal(400, f'invalid action "{message.action}"')
@@ -118,7 +118,7 @@ class Buckets:
         return make_response(headers=[("Ais-Bucket-Props", props)])
 
     async def _create(self, exchange: Exchange, message: ActionMessage) -> web.StreamResponse:
-        if provider_of(exchange.target.query.get("provider", "")) != "ais":
+        if parse_provider(exchange.target.query.get("provider", "")) != "ais":
             raise unsupported("create a cloud bucket")
         create_bucket(self._folder, exchange.target.bucket)
         return make_response()
@@ -134,7 +134,7 @@ class Buckets:
     async def _set_props(self, exchange: Exchange, message: ActionMessage) -> web.StreamResponse:
         bucket = exchange.target.bucket
         before = self._folder.metadata.props(bucket)
-        return self._store_props(exchange, before.changed(message.value, bucket.url))
+        return self._store_props(exchange, before.updated(message.value, bucket.url))
 
     def _store_props(self, exchange: Exchange, props: BucketProps) -> web.StreamResponse:
         self._folder.require_writable()
@@ -160,8 +160,8 @@ class Buckets:
 
     def _list_buckets(self, exchange: Exchange) -> web.StreamResponse:
         query = exchange.target.query
-        provider = provider_of(query.get("provider", ""))
-        namespace = namespace_of(query.get("namespace", ""))
+        provider = parse_provider(query.get("provider", ""))
+        namespace = parse_namespace(query.get("namespace", ""))
         if provider != "ais" or namespace.cluster:
             message = f"{provider.upper()} backend is missing in the cluster configuration"
             raise Refusal(400, message, tcode="ErrMissingBackend")

@@ -18,7 +18,7 @@ from aisio.gateway.protocol.messages import decode_json
 from aisio.gateway.protocol.refusals import Refusal
 from aisio.gateway.protocol.targets import BucketName
 from aisio.gateway.storage.folder import Folder
-from aisio.gateway.storage.metadata import Parted
+from aisio.gateway.storage.records import MultipartInfo
 from aisio.gateway.storage.uploads import Upload
 
 _COPY_BYTES = 1 << 20
@@ -125,8 +125,8 @@ class Multipart:
                     sizes.append(os.fstat(file.fileno()).st_size)
                     while piece := file.read(_COPY_BYTES):
                         whole.write([piece])
-            parted = Parted(len(sizes), max(sizes))
-            self._folder.finish_upload(whole, [], upload.bucket, upload.name, parted)
+            multipart = MultipartInfo(len(sizes), max(sizes))
+            self._folder.finish_upload(whole, [], upload.bucket, upload.name, multipart)
         finally:
             whole.discard()
 

@@ -8,7 +8,7 @@ import os
 from aisio.gateway.handlers.single_flight import SingleFlight
 from aisio.gateway.protocol.targets import BucketName
 from aisio.gateway.storage.folder import Folder, OpenObject
-from aisio.gateway.storage.metadata import FileState, Record
+from aisio.gateway.storage.records import FileState, Record
 
 _INLINE_BYTES = 256 << 10
 """A file up to this size is read for its checksum in the event loop; larger ones in a thread."""
@@ -44,11 +44,11 @@ class ObjectRecords:
             return record
         key = (bucket, name, state)
         if key not in self._hashing:
-            # The caller may be cancelled and close its file: learn_checksum() has its own.
+            # The caller may be cancelled and close its file: compute_checksum() has its own.
             handle = os.dup(opened.file.fileno())
             if state.size_bytes <= _INLINE_BYTES:
-                return self._folder.learn_checksum(bucket, name, handle, state)
-            work = functools.partial(self._folder.learn_checksum, bucket, name, handle, state)
+                return self._folder.compute_checksum(bucket, name, handle, state)
+            work = functools.partial(self._folder.compute_checksum, bucket, name, handle, state)
             self._hashing.start(key, work)
         return await self._hashing.result(key)
 

@@ -9,7 +9,7 @@ import msgspec
 from aiohttp import web
 
 from aisio.formats.checksums import HASHERS
-from aisio.gateway.archives.index import Archives
+from aisio.gateway.archives.index_cache import IndexCache
 from aisio.gateway.handlers.appends import Appends
 from aisio.gateway.handlers.archive_reads import ArchiveReads, parse_archive_query
 from aisio.gateway.handlers.archive_writes import ArchiveWrites
@@ -33,11 +33,11 @@ from aisio.gateway.http.responses import (
 from aisio.gateway.jobs.promotions import Promotions
 from aisio.gateway.protocol.custom_metadata import check_custom
 from aisio.gateway.protocol.range_header import parse_range
-from aisio.gateway.protocol.refusals import Refusal, not_remote
+from aisio.gateway.protocol.refusals import Refusal, not_a_remote_bucket
 from aisio.gateway.protocol.targets import BucketName, check_name, parse_uname
 from aisio.gateway.storage.folder import Folder
-from aisio.gateway.storage.metadata import FileState
 from aisio.gateway.storage.moves import copy_object, rename_object
+from aisio.gateway.storage.records import FileState
 from aisio.gateway.storage.uploads import Upload
 from aisio.records import Checksum
 from aisio.wire.messages import CHECKSUM_TYPE, CHECKSUM_VALUE
@@ -60,7 +60,7 @@ class Objects:
     """
 
     def __init__(
-        self, folder: Folder, cluster: Cluster, archives: Archives, promotions: Promotions
+        self, folder: Folder, cluster: Cluster, archives: IndexCache, promotions: Promotions
     ) -> None:
         self._folder = folder
         self._cluster = cluster
@@ -140,7 +140,7 @@ class Objects:
 
     async def _put_object(self, exchange: Exchange, upload: Upload) -> web.StreamResponse:
         bucket, name = exchange.target.bucket, exchange.target.name
-        if upload.claimed is not None and self._has_checksum(bucket, name, upload.claimed):
+        if upload.expected is not None and self._has_checksum(bucket, name, upload.expected):
             return await respond_early(exchange.request, make_response())
         last = await exchange.receive(upload)
         record, status = await asyncio.to_thread(
@@ -199,7 +199,7 @@ class Objects:
             self._folder.bucket_path(bucket)
             return make_response()
         if message.action == "blob-download":
-            raise not_remote("blob-download", bucket.url)
+            raise not_a_remote_bucket("blob-download", bucket.url)
         raise Refusal(400, f'invalid action "{message.action}"')
 
     def close(self) -> None:

@@ -23,7 +23,7 @@ from typing import Any, Final
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
-from aisio.gateway.logs import SeldomLog
+from aisio.gateway.logs import RateLimitedLog
 
 MAX_CONNECTIONS: Final = 4096
 IDLE_S: Final = 75.0
@@ -209,9 +209,9 @@ class _Warnings:
         self._advice = (
             "; raise the limit of open files (ulimit -n)" if limit < MAX_CONNECTIONS else ""
         )
-        self._cannot_accept = SeldomLog(_log, clock=clock)
-        self._all_busy = SeldomLog(_log, clock=clock)
-        self._idle_closed = SeldomLog(_log, clock=clock)
+        self._cannot_accept = RateLimitedLog(_log, clock=clock)
+        self._all_busy = RateLimitedLog(_log, clock=clock)
+        self._idle_closed = RateLimitedLog(_log, clock=clock)
 
     def cannot_accept(self, error: OSError) -> None:
         """Say that the system call failed."""

@@ -11,19 +11,14 @@ from typing import NamedTuple
 
 import msgspec
 
-from aisio.gateway.archives.index import Archives
-from aisio.gateway.archives.listing import (
-    ArchiveListing,
-    Inside,
-    Listed,
-    Shard,
-)
+from aisio.gateway.archives.index_cache import IndexCache
+from aisio.gateway.archives.listing import ArchiveEntry, ArchiveListing, ListingEntry, MemberEntry
 from aisio.gateway.protocol.refusals import Refusal
 from aisio.gateway.protocol.targets import BucketName, check_prefix
-from aisio.gateway.storage.file_statuses import Statuses
 from aisio.gateway.storage.folder import Folder
-from aisio.gateway.storage.metadata import FileState, Record
-from aisio.gateway.storage.walk import Directories, Walk, prefix_in
+from aisio.gateway.storage.records import FileState, Record
+from aisio.gateway.storage.status_reader import StatusReader
+from aisio.gateway.storage.walk import DirectoryReader, Walk, listing_prefix
 from aisio.wire.listing import (
     ARCHIVES,
     CACHED,
@@ -96,7 +91,7 @@ class BucketListing:
     """
 
     def __init__(
-        self, folder: Folder, directories: Directories, archives: Archives, location: str
+        self, folder: Folder, directories: DirectoryReader, archives: IndexCache, location: str
     ) -> None:
         self._folder = folder
         self._directories = directories
@@ -128,10 +123,10 @@ class BucketListing:
         entries = self._entries(bucket, on_page, message.wanted)
         return Page(entries, on_page[-1].name if is_full else "")
 
-    def _names(self, bucket: BucketName, root: str, message: ListMessage) -> Iterator[Listed]:
+    def _names(self, bucket: BucketName, root: str, message: ListMessage) -> Iterator[ListingEntry]:
         """Return the names from the message's start on, with members of archives if requested."""
         after = max(message.continuation_token, message.start_after)
-        prefix = prefix_in(self._directories, root, check_prefix(message.prefix))
+        prefix = listing_prefix(self._directories, root, check_prefix(message.prefix))
         recursive = not message.mask & NO_RECURSION
         objects = Walk(self._directories, prefix, after, recursive=recursive).below(root)
         if message.mask & ARCHIVES:
@@ -140,23 +135,23 @@ class BucketListing:
         return objects
 
     def _entries(
-        self, bucket: BucketName, listed: list[Listed], wanted: frozenset[str]
+        self, bucket: BucketName, listed: list[ListingEntry], wanted: frozenset[str]
     ) -> list[PackedEntry]:
         """Describe each name, except those whose file has been removed since it was listed."""
         metadata, records = self._folder.metadata, dict[str, Record]()
         if listed and not wanted.isdisjoint(_FROM_RECORD):
-            records = metadata.page(bucket, listed[0].name, listed[-1].name)
+            records = metadata.records_between(bucket, listed[0].name, listed[-1].name)
         version_step = int(metadata.props(bucket).counts_versions)
         needs_status = not wanted.isdisjoint(_FROM_FILE)
         entries = list[PackedEntry]()
-        with Statuses(self._folder.beneath) as statuses:
+        with StatusReader(self._folder.opener) as statuses:
             for item in listed:
                 entry = _entry(item)
-                if isinstance(item, Inside) or item.path is None:  # it has no file of its own
+                if isinstance(item, MemberEntry) or item.path is None:  # it has no file of its own
                     entries.append(entry)
                     continue
                 if needs_status:
-                    status = statuses.of(item.path)
+                    status = statuses.read(item.path)
                     if status is None:
                         continue
                     _describe(entry, status, wanted, records.get(item.name), version_step)
@@ -168,7 +163,7 @@ class BucketListing:
         return entries
 
 
-def _same_name(listed: Iterator[Listed], name: str) -> Iterator[Listed]:
+def _same_name(listed: Iterator[ListingEntry], name: str) -> Iterator[ListingEntry]:
     """Yield the further items with the name of a page's last entry: the next page starts after it.
 
     An archive may hold the same name twice.
@@ -201,13 +196,15 @@ def _check(bucket: BucketName, message: ListMessage) -> None:
         raise Refusal(400, f'bucket "{bucket.url}" has no inventories')
 
 
-def _entry(item: Listed) -> PackedEntry:
+def _entry(item: ListingEntry) -> PackedEntry:
     """Return the entry of a name, with its flags and without the properties of its file."""
-    if isinstance(item, Inside):
+    if isinstance(item, MemberEntry):
         return PackedEntry(item.name, s=item.size_bytes, f=IN_CLUSTER | IN_ARCHIVE)
     if item.path is None:
         return PackedEntry(item.name, f=IS_DIRECTORY)
-    return PackedEntry(item.name, f=IN_CLUSTER | (IS_ARCHIVE if isinstance(item, Shard) else 0))
+    return PackedEntry(
+        item.name, f=IN_CLUSTER | (IS_ARCHIVE if isinstance(item, ArchiveEntry) else 0)
+    )
 
 
 def _describe(
@@ -229,7 +226,7 @@ def _describe(
         entry.v = str(version) if version else ""
     if record is None or not is_current:
         return
-    if record.parted is not None:
+    if record.multipart is not None:
         entry.f |= IN_PARTS
     if "checksum" in wanted:
         entry.cs = record.checksum

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from aisio.gateway.protocol.refusals import Refusal
 from aisio.gateway.protocol.targets import BucketName
-from aisio.gateway.storage.metadata import Record
+from aisio.gateway.storage.records import Record
 
 _CONTROL_TO_SPACE = dict.fromkeys({*range(32), 127} - {ord("\t")}, " ")
 
@@ -93,11 +93,11 @@ def head_props_headers(
 
 
 def _chunk_headers(record: Record) -> list[tuple[str, str]]:
-    if record.parted is None:
+    if record.multipart is None:
         return []
     return [
-        ("Ais-Chunks-Count", str(record.parted.parts)),
-        ("Ais-Chunks-Max-Chunk-Size", str(record.parted.largest_bytes)),
+        ("Ais-Chunks-Count", str(record.multipart.part_count)),
+        ("Ais-Chunks-Max-Chunk-Size", str(record.multipart.largest_part_bytes)),
     ]
 
 

@@ -12,7 +12,7 @@ from typing import cast
 from aiohttp import web
 
 from aisio.gateway.http.request_body import discard
-from aisio.gateway.storage.pieces import gathered
+from aisio.gateway.storage.pieces import coalesce
 from aisio.version import __version__
 
 JSON = "application/json; charset=utf-8"
@@ -107,7 +107,7 @@ async def send_pieces(
     The first piece is produced before the head is sent, so that its errors get an error response.
     After a later error the server closes the connection, so that the client notices the cut body.
     """
-    batches = gathered(pieces)
+    batches = coalesce(pieces)
     missing = response.content_length
     try:
         piece = await asyncio.to_thread(next, batches, b"")

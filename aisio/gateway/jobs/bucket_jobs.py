@@ -21,14 +21,14 @@ from aisio.gateway.protocol.messages import decode_json
 from aisio.gateway.protocol.refusals import Refusal
 from aisio.gateway.protocol.targets import BucketName, check_prefix, parse_uname
 from aisio.gateway.storage.bucket_folders import (
-    bucket_exists,
+    bucket_already_exists,
     ensure_bucket,
-    has_name,
+    is_name_taken,
     rename_bucket,
 )
-from aisio.gateway.storage.file_statuses import Statuses
 from aisio.gateway.storage.folder import Folder
-from aisio.gateway.storage.walk import Directories, Walk
+from aisio.gateway.storage.status_reader import StatusReader
+from aisio.gateway.storage.walk import DirectoryReader, Walk
 
 _BLOCK_BYTES = 512
 
@@ -58,7 +58,7 @@ class BucketJobs:
         jobs: Runs the jobs.
     """
 
-    def __init__(self, folder: Folder, directories: Directories, jobs: Jobs) -> None:
+    def __init__(self, folder: Folder, directories: DirectoryReader, jobs: Jobs) -> None:
         self._folder = folder
         self._directories = directories
         self._jobs = jobs
@@ -92,8 +92,8 @@ class BucketJobs:
             raise Refusal(
                 400, f'cannot rename bucket "{source.url}" to itself ("{destination.url}")'
             )
-        if has_name(self._folder, destination):
-            raise bucket_exists(destination, 400)
+        if is_name_taken(self._folder, destination):
+            raise bucket_already_exists(destination, 400)
 
         def work(job: Job) -> None:
             rename_bucket(self._folder, source, destination)
@@ -169,10 +169,10 @@ class BucketJobs:
         root = self._folder.bucket_path(bucket)
         walk = Walk(self._directories, prefix, "", recursive=True)
         totals = _Totals()
-        with Statuses(self._folder.beneath) as statuses:
+        with StatusReader(self._folder.opener) as statuses:
             for item in walk.below(root):
                 job.check()
-                status = statuses.of(item.path or "")
+                status = statuses.read(item.path or "")
                 if status is not None:
                     totals.add(status)
                     job.count(status.st_size)

@@ -15,8 +15,8 @@ from aiohttp import web
 
 from aisio.errors import UrlError
 from aisio.gateway.archives.content import NewMember
-from aisio.gateway.archives.index import Archives
-from aisio.gateway.archives.writes import form_of_new, write_archive
+from aisio.gateway.archives.index_cache import IndexCache
+from aisio.gateway.archives.writes import format_of_new_archive, write_archive
 from aisio.gateway.http.exchange import ActionMessage, Exchange, decode_message
 from aisio.gateway.http.responses import TEXT, make_response
 from aisio.gateway.jobs.job import Job, JobSpec
@@ -24,15 +24,15 @@ from aisio.gateway.jobs.jobs import Jobs
 from aisio.gateway.protocol.refusals import Refusal
 from aisio.gateway.protocol.targets import (
     BucketName,
-    bucket_of,
     check_name,
     check_prefix,
+    parse_bucket,
 )
 from aisio.gateway.storage.bucket_folders import ensure_bucket
 from aisio.gateway.storage.folder import Folder
 from aisio.gateway.storage.moves import copy_object
 from aisio.gateway.storage.pieces import PIECE_BYTES
-from aisio.gateway.storage.walk import Directories, Walk
+from aisio.gateway.storage.walk import DirectoryReader, Walk
 from aisio.wire.templates import parse_template
 
 _TEMPLATE = re.compile(r"[{}]|@\d|%\d*d")
@@ -65,7 +65,7 @@ class BucketMessage(msgspec.Struct):
         text = ""
         if namespace.uuid or namespace.name:
             text = f"@{namespace.uuid}#{namespace.name}"
-        return bucket_of(self.name, self.provider, text)
+        return parse_bucket(self.name, self.provider, text)
 
 
 class GroupMessage(msgspec.Struct):
@@ -118,7 +118,7 @@ class GroupJobs:
     """
 
     def __init__(
-        self, folder: Folder, directories: Directories, archives: Archives, jobs: Jobs
+        self, folder: Folder, directories: DirectoryReader, archives: IndexCache, jobs: Jobs
     ) -> None:
         self._folder = folder
         self._directories = directories
@@ -161,7 +161,7 @@ class GroupJobs:
         bucket, group = self._read(exchange, message)
         destination = (group.destination or BucketMessage()).bucket
         self._folder.bucket_path(destination)
-        form = form_of_new(group.archive or "", group.mime or "")
+        form = format_of_new_archive(group.archive or "", group.mime or "")
         target = destination, check_name(group.archive or "")
         names = self._names(bucket, group)
 
@@ -170,7 +170,7 @@ class GroupJobs:
             first = next(members, None)
             if first is None:
                 return
-            existing = self._folder.present(*target) if group.append_if_exists else None
+            existing = self._folder.identity(*target) if group.append_if_exists else None
             write_archive(
                 self._folder,
                 self._archives,
@@ -235,7 +235,7 @@ class GroupJobs:
 
 
 def names_with_prefix(
-    folder: Folder, directories: Directories, bucket: BucketName, prefix: str
+    folder: Folder, directories: DirectoryReader, bucket: BucketName, prefix: str
 ) -> Iterator[str]:
     """Yield the names that begin with a prefix. All are listed when the first one is needed."""
     walk = Walk(directories, prefix, "", recursive=True)

@@ -30,9 +30,10 @@ from aisio.gateway.jobs.job import Job, JobSpec
 from aisio.gateway.jobs.jobs import Jobs
 from aisio.gateway.protocol.refusals import Refusal
 from aisio.gateway.protocol.targets import BucketName, check_name, check_prefix
-from aisio.gateway.storage.beneath import FOLDER_TO_READ, Beneath, LeadsOutError
-from aisio.gateway.storage.folder import ChangedRefusal, Folder, Present
-from aisio.gateway.storage.metadata import FileState
+from aisio.gateway.storage.file_refusals import ChangedRefusal
+from aisio.gateway.storage.folder import Folder
+from aisio.gateway.storage.records import NO_FILE, FileState
+from aisio.gateway.storage.safe_opener import LIST_FOLDER_FLAGS, PathEscapesError, SafeOpener
 from aisio.gateway.storage.uploads import Upload
 
 MAX_SYNCHRONOUS_FILES = 16
@@ -131,11 +132,11 @@ class Promotions:
         """
         text = f"{self._root}/{source}"
         try:
-            with contextlib.closing(Beneath(self._root)) as beneath:
-                if stat.S_ISDIR(beneath.status(source).st_mode):
-                    names = sorted(_files_below(beneath, source, recursive=recursive))
+            with contextlib.closing(SafeOpener(self._root)) as opener:
+                if stat.S_ISDIR(opener.status(source).st_mode):
+                    names = sorted(_files_below(opener, source, recursive=recursive))
                     return [(f"{source}/{name}", prefix + name) for name in names]
-        except LeadsOutError:
+        except PathEscapesError:
             raise _bad_source(text, f"is a link that leads out of {self._root}") from None
         except (FileNotFoundError, NotADirectoryError):
             raise Refusal(
@@ -151,24 +152,22 @@ class Promotions:
         if not wanted.overwrite and self._exists(bucket, name):
             return 0
         upload = self._folder.begin_upload(None)
-        with contextlib.closing(Beneath(self._root)) as beneath:
+        with contextlib.closing(SafeOpener(self._root)) as opener:
             try:
-                self._read(beneath, path, upload)
-                expected = None if wanted.overwrite else Present()
-                _, status = self._folder.finish_upload(
-                    upload, [], bucket, name, instead_of=expected
-                )
+                self._read(opener, path, upload)
+                expected = None if wanted.overwrite else NO_FILE
+                _, status = self._folder.finish_upload(upload, [], bucket, name, if_match=expected)
             except ChangedRefusal:
                 return 0  # another request has stored the object meanwhile
             finally:
                 upload.discard()
             if wanted.delete:
                 parent, _, last_part = path.rpartition("/")
-                with beneath.folder(parent) as place, contextlib.suppress(FileNotFoundError):
-                    os.unlink(last_part, dir_fd=place.handle)
+                with opener.open_folder(parent) as place, contextlib.suppress(FileNotFoundError):
+                    os.unlink(last_part, dir_fd=place.fd)
         return status.st_size
 
-    def _read(self, beneath: Beneath, path: str, upload: Upload) -> None:
+    def _read(self, opener: SafeOpener, path: str, upload: Upload) -> None:
         """Copy a file to an upload.
 
         Raises:
@@ -176,8 +175,8 @@ class Promotions:
         """
         text = f"{self._root}/{path}"
         try:
-            handle, _ = beneath.open(path, _OPEN_FLAGS)
-        except LeadsOutError:
+            handle, _ = opener.open(path, _OPEN_FLAGS)
+        except PathEscapesError:
             raise _bad_source(text, f"is a link that leads out of {self._root}") from None
         with io.FileIO(handle, "rb") as file:
             before = os.fstat(handle)
@@ -185,7 +184,7 @@ class Promotions:
                 raise _bad_source(text, "is not a file")
             while piece := file.read(_COPY_BYTES):
                 upload.write([piece])
-            if not FileState.of(os.fstat(handle)).has_bytes_of(FileState.of(before)):
+            if not FileState.of(os.fstat(handle)).has_same_bytes_as(FileState.of(before)):
                 raise Refusal(409, f"{text} is being written by another program, try again")
 
     def _exists(self, bucket: BucketName, name: str) -> bool:
@@ -204,14 +203,14 @@ def _decode(message: ActionMessage) -> PromoteMessage:
     return decoded or PromoteMessage()
 
 
-def _files_below(beneath: Beneath, source: str, *, recursive: bool) -> Iterator[str]:
+def _files_below(opener: SafeOpener, source: str, *, recursive: bool) -> Iterator[str]:
     """Yield the files below a folder, relative to it; links are skipped."""
     folders = [""]
     while folders:
         base = folders.pop()
         with (
-            beneath.folder(f"{source}/{base}".strip("/"), FOLDER_TO_READ) as place,
-            os.scandir(place.handle) as entries,
+            opener.open_folder(f"{source}/{base}".strip("/"), LIST_FOLDER_FLAGS) as place,
+            os.scandir(place.fd) as entries,
         ):
             for entry in entries:
                 if entry.is_file(follow_symlinks=False):

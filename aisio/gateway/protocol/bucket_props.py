@@ -1,8 +1,9 @@
 """Properties of buckets: which of AIStore's a folder can have, and how they are set.
 
-Two of them mean something here: whether versions are counted, and who may change what. Those of a
-disk, a mirror or a cloud do not: to set them to what they are is no error, all else is refused, in
-AIStore's words where a cluster of one target with one disk would refuse it too.
+Two of them have a meaning here: whether versions are counted, and which operations are allowed.
+Those of disks, mirrors and clouds do not. A request may set them to the value that they have; any
+other value is refused, in AIStore's words where a cluster of one target with one disk would refuse
+it too.
 
 Source:
     AIStore 5.0, api/apc/access.go, and replies of a live cluster.
@@ -40,7 +41,7 @@ OPERATIONS = (
     "MOVE-BUCKET",
     "ADMIN",
 )
-"""What may be allowed; the first one is the lowest bit."""
+"""The operations that can be allowed, as bits of `access`; the first one is the lowest bit."""
 
 READ_WRITE = sum(
     1 << OPERATIONS.index(name)
@@ -49,64 +50,64 @@ READ_WRITE = sum(
         *("PUT", "APPEND", "DELETE-OBJECT", "MOVE-OBJECT"),
     )
 )
-"""What jobs and uploads in parts need, all of it."""
+"""The bits that jobs and multipart uploads need, all of them."""
 
 _ALL = (1 << 64) - 1
-_MOST_COPIES = 16
+_MAX_COPIES = 16
 _CHECKSUMS = ("crc32c", "md5", "sha256", "sha512", "xxhash", "xxhash2", "none")
 
 
 class BucketProps(msgspec.Struct, frozen=True):
-    """What can be set of a bucket.
+    """The properties of a bucket that can be set.
 
     Attributes:
-        counts_versions: Objects have versions; without, those that have one keep it.
-        access: What is allowed, as bits. As on a cluster that asks nobody who he is, reading is
-            always.
+        counts_versions: A write raises an object's version; otherwise the version stays as it is.
+        access: What is allowed, as bits of OPERATIONS. Reading is always allowed, as on a cluster
+            without authentication.
     """
 
     counts_versions: bool = True
     access: int = _ALL
 
-    def allow(self, bits: int) -> bool:
-        """Tell whether all of that may be done."""
+    def allows(self, bits: int) -> bool:
+        """Tell whether all of these operations are allowed."""
         return self.access & bits == bits
 
-    def denial(self, bits: int, bucket: str) -> str:
-        """Return what to say where it may not."""
-        wanted = [name for bit, name in enumerate(OPERATIONS) if bits == 1 << bit]
+    def denial_message(self, bits: int, bucket: str) -> str:
+        """Return the message for operations that are not allowed."""
+        denied = [name for bit, name in enumerate(OPERATIONS) if bits == 1 << bit]
         allowed = [name for bit, name in enumerate(OPERATIONS) if self.access >> bit & 1]
-        told = f"{wanted[0] if wanted else '<unknown access>'} access denied"
-        return f"bucket {bucket}: {told} (allowed: [{','.join(allowed) or 'none'}])"
+        what = denied[0] if denied else "<unknown access>"
+        return f"bucket {bucket}: {what} access denied (allowed: [{','.join(allowed) or 'none'}])"
 
-    def changed(self, message: bytes | msgspec.Raw, bucket: str) -> BucketProps:
-        """Return the properties after a message that sets some of them.
+    def updated(self, message: bytes | msgspec.Raw, bucket: str) -> BucketProps:
+        """Return the properties that result from a message that sets some of them.
 
         Args:
             message: JSON, as AIStore's BpropsToSet; null changes nothing.
             bucket: The bucket's URL.
 
         Raises:
-            Refusal: An unknown property or value, or one that this gateway cannot have.
+            Refusal: An unknown property or value, or one that this gateway does not support.
         """
         try:
-            wanted = decode_json(message, _Wanted | None, what="cmn.BpropsToSet") or _Wanted()
+            changes = decode_json(message, _PropsToSet | None, what="cmn.BpropsToSet")
         except Refusal as refusal:
-            told = "invalid set-bucket-props request (msg=actm[set-bprops])"
-            raise Refusal(400, f"{told}: {refusal.message}") from None
-        _check_checksum(wanted.checksum)
-        _check_copies(wanted.mirror, bucket)
-        _check_rest(wanted)
-        versioning = wanted.versioning or _Versioning()
-        counts = versioning.enabled
+            what = "invalid set-bucket-props request (msg=actm[set-bprops])"
+            raise Refusal(400, f"{what}: {refusal.message}") from None
+        changes = changes or _PropsToSet()
+        _check_checksum(changes.checksum)
+        _check_mirror(changes.mirror, bucket)
+        _check_fixed(changes)
+        counts_versions = changes.versioning.enabled if changes.versioning else None
         return BucketProps(
-            self.counts_versions if counts is None else counts,
-            self.access if wanted.access is None else _access_of(wanted.access),
+            self.counts_versions if counts_versions is None else counts_versions,
+            self.access if changes.access is None else _parse_access(changes.access),
         )
 
 
 class _Strict(msgspec.Struct, forbid_unknown_fields=True):
-    """A part of the message; what is not given is not to be changed."""
+    """A part of the message; None leaves a property as it is."""
 
 
 class _Versioning(_Strict):
@@ -152,7 +153,7 @@ class _WritePolicy(_Strict):
     md: str | None = None
 
 
-class _Wanted(_Strict):
+class _PropsToSet(_Strict):
     versioning: _Versioning | None = None
     checksum: _Checksum | None = None
     mirror: _Mirror | None = None
@@ -180,7 +181,7 @@ _FIXED: Mapping[str, Any] = {
     "write_policy.md": "immediate",
     "features": "0",
 }
-"""What cannot be changed, and is so."""
+"""Properties that cannot be changed, and their values."""
 
 
 def check_copies(copies: int) -> None:
@@ -189,9 +190,8 @@ def check_copies(copies: int) -> None:
     Raises:
         Refusal: It is not 1.
     """
-    if not 1 <= copies <= _MOST_COPIES:
-        told = f"invalid num copies {copies}, must be in [1, {_MOST_COPIES}] range"
-        raise Refusal(400, told)
+    if not 1 <= copies <= _MAX_COPIES:
+        raise Refusal(400, f"invalid num copies {copies}, must be in [1, {_MAX_COPIES}] range")
     if copies > 1:
         raise Refusal(400, f"number of copies ({copies}) exceeds the number of mountpaths (1)")
 
@@ -201,41 +201,41 @@ def _check_checksum(checksum: _Checksum | None) -> None:
     if kind is None or kind == "xxhash2":
         return
     if kind not in _CHECKSUMS and kind not in HASHERS:
-        told = f'invalid checksum type "{kind}" (expecting [{" ".join(_CHECKSUMS)}])'
-        raise Refusal(400, told)
+        expected = " ".join(_CHECKSUMS)
+        raise Refusal(400, f'invalid checksum type "{kind}" (expecting [{expected}])')
     raise unsupported(f"set-bprops checksum.type={kind}")
 
 
-def _check_copies(mirror: _Mirror | None, bucket: str) -> None:
+def _check_mirror(mirror: _Mirror | None, bucket: str) -> None:
     if mirror is None or (mirror.copies in (None, 1) and not mirror.enabled):
         return
     copies = mirror.copies or 2
-    told = f"not enough mountpaths (1) to configure {bucket} as {copies}-way mirror"
-    raise Refusal(400, told)
+    message = f"not enough mountpaths (1) to configure {bucket} as {copies}-way mirror"
+    raise Refusal(400, message)
 
 
-def _check_rest(wanted: _Wanted) -> None:
-    for path, value in _FIXED.items():
+def _check_fixed(changes: _PropsToSet) -> None:
+    for path, fixed_value in _FIXED.items():
         group, _, name = path.partition(".")
-        found = getattr(wanted, group)
-        if name and found is not None:
-            found = getattr(found, name)
-        if found is not None and found != value:
-            raise _refused(path, found)
-    if (wanted.backend_bck or {}).get("name"):
-        raise _refused("backend_bck", "a bucket")
+        value = getattr(changes, group)
+        if name and value is not None:
+            value = getattr(value, name)
+        if value is not None and value != fixed_value:
+            raise _cannot_set(path, value)
+    if (changes.backend_bck or {}).get("name"):
+        raise _cannot_set("backend_bck", "a bucket")
     for group in ("extra", "rate_limit", "chunks"):
-        if getattr(wanted, group):
-            raise _refused(group, "a new value")
+        if getattr(changes, group):
+            raise _cannot_set(group, "a new value")
 
 
-def _refused(path: str, value: object) -> Refusal:
+def _cannot_set(path: str, value: object) -> Refusal:
     if (path, value) == ("write_policy.data", "delayed"):
         return Refusal(400, 'invalid write policy for data: "delayed" not implemented yet')
     return unsupported(f"set-bprops {path}={value}")
 
 
-def _access_of(text: str) -> int:
+def _parse_access(text: str) -> int:
     if not re.fullmatch("[0-9]{1,20}", text) or int(text) > _ALL:
         raise Refusal(400, f'invalid access "{text[:40]}": a number of 64 bits is needed')
     return int(text)

@@ -1,4 +1,4 @@
-"""Custom metadata of objects: what of it an AIStore cluster takes. Pure."""
+"""Custom metadata of objects: which of it an AIStore cluster accepts. Pure."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from typing import Final
 
 from aisio.gateway.protocol.refusals import Refusal
 
-MOST_BYTES: Final = 2048
-"""Of all keys and values of an object."""
+MAX_BYTES: Final = 2048
+"""The limit for all keys and values of an object together."""
 
 _SEPARATOR = "\x01"
-"""What AIStore writes between them."""
+"""What AIStore writes between keys and values."""
 
 
 def check_custom(custom: Mapping[str, str], url: str) -> None:
     """Refuse custom metadata that AIStore refuses.
 
     Args:
-        custom: All that the object is to have.
-        url: The object.
+        custom: All custom metadata that the object will have.
+        url: The object, for messages.
 
     Raises:
-        Refusal: An empty key, AIStore's separator, or too much of it.
+        Refusal: An empty key, AIStore's separator in a key or value, or too many bytes.
 
     Source:
         AIStore 5.0, ValidateCustomMD in cmn/objattrs.go.
@@ -30,13 +30,13 @@ def check_custom(custom: Mapping[str, str], url: str) -> None:
     size = 0
     for key, value in custom.items():
         if not key:
-            raise _refused(url, f'empty key (value="{value}")')
+            raise _invalid(url, f'empty key (value="{value}")')
         if _SEPARATOR in key or _SEPARATOR in value:
-            raise _refused(url, f"{key!r}={value!r}: key or value contains reserved symbol")
+            raise _invalid(url, f"{key!r}={value!r}: key or value contains reserved symbol")
         size += len(key.encode()) + len(value.encode())
-    if size > MOST_BYTES:
-        raise _refused(url, f"total size {size} exceeds max {MOST_BYTES} bytes")
+    if size > MAX_BYTES:
+        raise _invalid(url, f"total size {size} exceeds max {MAX_BYTES} bytes")
 
 
-def _refused(url: str, why: str) -> Refusal:
-    return Refusal(400, f"{url}: custom metadata: {why}")
+def _invalid(url: str, reason: str) -> Refusal:
+    return Refusal(400, f"{url}: custom metadata: {reason}")

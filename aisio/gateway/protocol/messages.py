@@ -1,4 +1,4 @@
-"""Clients' JSON, read as AIStore's server in Go reads it: null is as good as not given. Pure."""
+"""JSON from clients, read as AIStore's server in Go does: null means the default. Pure."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from aisio.gateway.protocol.refusals import Refusal
 
 
 def decode_json(body: bytes | msgspec.Raw, kind: Any, *, what: str, strict: bool = True) -> Any:
-    """Read JSON of a client.
+    """Decode JSON from a client.
 
     Args:
         body: The JSON.
-        kind: The type that it must have.
-        what: What it is, for the message.
-        strict: False takes numbers as text, too.
+        kind: The type to decode.
+        what: The name of the message, for errors.
+        strict: False accepts numbers written as strings, too.
 
     Raises:
         Refusal: It is not JSON, not of that type, or nested too deep.
@@ -25,19 +25,19 @@ def decode_json(body: bytes | msgspec.Raw, kind: Any, *, what: str, strict: bool
         try:
             return msgspec.json.decode(body, type=kind, strict=strict)
         except msgspec.ValidationError:
-            # Rarely so: to look for nulls first would cost every message a second reading.
+            # Nulls are rare: to look for them first would cost every message a second reading.
             if b"null" not in bytes(body):
                 raise
-            found = msgspec.json.encode(_without_nulls(msgspec.json.decode(body)))
-            return msgspec.json.decode(found, type=kind, strict=strict)
+            cleaned = msgspec.json.encode(_without_nulls(msgspec.json.decode(body)))
+            return msgspec.json.decode(cleaned, type=kind, strict=strict)
     except RecursionError:
         raise Refusal(400, f"failed to unmarshal {what}, err: nested too deep") from None
-    except (msgspec.MsgspecError, ValueError) as error:  # not UTF-8; a number without end
+    except (msgspec.MsgspecError, ValueError) as error:  # ValueError: not UTF-8, a huge number
         raise Refusal(400, f"failed to unmarshal {what}, err: {error}") from None
 
 
 def _without_nulls(value: Any) -> Any:
-    """Return a JSON value without the keys whose value is null; null itself is an empty object."""
+    """Return a JSON value without the keys whose value is null; null itself becomes {}."""
     if value is None:
         return {}
     if isinstance(value, dict):

@@ -10,7 +10,7 @@ _RANGE = re.compile(r"\s*(\d{0,19})\s*-\s*(\d{0,19})\s*")
 
 
 def parse_range(header: str, size_bytes: int, url: str) -> tuple[int, int]:
-    """Return the start and stop that a Range header means for an object.
+    """Return the start and stop of the bytes that a Range header selects.
 
     Args:
         header: `bytes=a-b`, `bytes=a-` or `bytes=-n` (the last n bytes).
@@ -18,7 +18,7 @@ def parse_range(header: str, size_bytes: int, url: str) -> tuple[int, int]:
         url: The object, for messages.
 
     Raises:
-        Refusal: Another form, several ranges, or nothing of the object in it (all 416).
+        Refusal: Malformed, several ranges, or no byte of the object in the range (all 416).
 
     Source:
         RFC 9110, section 14; AIStore allows a single range only.

@@ -1,7 +1,7 @@
 """Refusal: a request that the gateway answers with an error, in AIStore's words.
 
-The texts are AIStore's own wherever it has one, because clients (the official one among them) match
-them: a missing bucket or object is told apart by the URL inside the message.
+The texts are AIStore's own wherever it has one, because clients, the official one among them, match
+them. For example, they tell a missing bucket from a missing object by the URL in the message.
 
 Source: AIStore 5.0, bodies seen on a live cluster.
 """
@@ -13,13 +13,13 @@ from types import MappingProxyType
 
 
 class Refusal(Exception):
-    """Why a request is not carried out.
+    """The reason that a request is not carried out.
 
     Attributes:
         status: HTTP status code.
-        message: What AIStore's error body says under "message".
-        tcode: AIStore's name of the error, where it has one.
-        headers: Further reply headers.
+        message: The "message" of AIStore's error body.
+        tcode: AIStore's name of the error; "" where it has none.
+        headers: Further response headers.
     """
 
     def __init__(
@@ -38,45 +38,47 @@ class Refusal(Exception):
 
 
 class DamagedError(Refusal):
-    """What is stored has not the bytes that it claims to have.
+    """A stored archive or object is damaged, or changed while it was read.
 
-    It is a 400 as long as nothing has been sent; after that the body is cut.
+    The response is a 400, unless a part of the body has been sent: then the connection is cut.
     """
 
     def __init__(self, message: str) -> None:
         super().__init__(400, message)
 
 
-def no_bucket(url: str) -> Refusal:
-    """Return what to answer where a bucket is missing."""
+def bucket_not_found(url: str) -> Refusal:
+    """Return the refusal for a bucket that does not exist."""
     return Refusal(404, f'bucket "{url}" does not exist', tcode="ErrBckNotFound")
 
 
-def no_remote_bucket(url: str) -> Refusal:
-    """Return what to answer about clouds and other clusters, which a folder cannot reach."""
+def remote_bucket_not_found(url: str) -> Refusal:
+    """Return the refusal for a bucket of a cloud or another cluster, which a folder never has."""
     return Refusal(404, f'remote bucket "{url}" does not exist', tcode="ErrRemoteBckNotFound")
 
 
-def not_remote(action: str, url: str) -> Refusal:
-    """Return what to answer to actions that only buckets of clouds know."""
+def not_a_remote_bucket(action: str, url: str) -> Refusal:
+    """Return the refusal of an action that only cloud buckets support."""
     message = f"{action}: expecting remote bucket (have {url})"
     return Refusal(400, message, tcode="ErrNotRemoteBck")
 
 
-def no_object(url: str) -> Refusal:
-    """Return what to answer where an object is missing."""
+def object_not_found(url: str) -> Refusal:
+    """Return the refusal for an object that does not exist."""
     return Refusal(404, f"{url} does not exist", tcode="ErrNotFound")
 
 
 def unsupported(what: str) -> Refusal:
-    """Return what to answer where AIStore could do it and this gateway cannot."""
+    """Return the refusal of what AIStore supports and this gateway does not."""
     return Refusal(
         501, f"{what} - operation not supported by the embedded gateway", tcode="ErrUnsupp"
     )
 
 
-def bad_name(name: str, why: str = "") -> Refusal:
-    """Return what to answer to a name that no object can have."""
+def invalid_name(name: str, reason: str = "") -> Refusal:
+    """Return the refusal of a name that no object can have."""
     return Refusal(
-        400, f'invalid object name "{name}"' + (f": {why}" if why else ""), tcode="errInvalidPath"
+        400,
+        f'invalid object name "{name}"' + (f": {reason}" if reason else ""),
+        tcode="errInvalidPath",
     )

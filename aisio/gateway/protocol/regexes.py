@@ -1,10 +1,10 @@
-"""Regular expressions of clients, compiled and searched for such that none can stop the server.
+"""Searches for regular expressions from clients, so that none of them can block the server.
 
-AIStore's expressions are Go's, which take linear time. Python's `re` goes back and tries again, for
-ever where an expression is made for that, can take seconds to compile one, and holds the
-interpreter's lock meanwhile: not even a thread of its own would leave the server its time. So only
-expressions that are plain text, or nearly so, are searched for here. All others go to a process of
-their own, whose time and memory are limited.
+AIStore uses Go's expressions, which take linear time. Python's `re` backtracks, which can take
+exponential time, needs seconds to compile some expressions, and holds the interpreter's lock
+meanwhile: even in a thread it would block the server. So only expressions that are plain text, or
+nearly so, are searched for in this process. All others go to a subprocess with limited time and
+memory.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-LIMIT_S = 3
-"""How much of a processor's time one expression may take for all the names of one archive."""
+MAX_CPU_S = 3
+"""How much CPU time one expression may take for all the names of one archive."""
 
-PATIENCE_S = 30.0
-"""How long it may take in all: on a machine that others keep busy, even Python's start is slow."""
+TIMEOUT_S = 30.0
+"""How long it may take in all: on a busy machine even the start of Python is slow."""
 
-_QUICK_STEPS = 5_000_000  # about 0.1 s
-_MOST_MEMORY_BYTES = 2 << 30
-# Repetitions, groups (and with them flags), sets and choices.
+_CHEAP_STEPS = 5_000_000  # about 0.1 s
+_MAX_MEMORY_BYTES = 2 << 30
+# Repetitions, groups (and so flags), sets and alternatives.
 _COSTLY = re.compile(r"[*+?{(\[|]")
 _PROGRAM = """
 import json, re, resource, sys
@@ -43,36 +43,36 @@ json.dump(result, sys.stdout)
 
 
 class RegexError(Exception):
-    """The expression is none, or was not done in time."""
+    """The expression is invalid, or the search took too long."""
 
 
-def is_quick(pattern: str, names: Sequence[str]) -> bool:
-    """Tell whether an expression is surely compiled, and searched for in all names, in an instant.
+def is_cheap(pattern: str, names: Sequence[str]) -> bool:
+    """Tell whether it surely takes an instant to compile an expression and search all names.
 
-    Without repetitions, sets and choices each of its characters is compared with each character of
-    a name once at most.
+    Without repetitions, sets and alternatives, each of its characters is compared with each
+    character of a name at most once.
     """
     if _COSTLY.search(pattern):
         return False
-    return len(pattern) * sum(map(len, names)) <= _QUICK_STEPS
+    return len(pattern) * sum(map(len, names)) <= _CHEAP_STEPS
 
 
 def search_each(
-    pattern: str, names: Sequence[str], *, limit_s: int = LIMIT_S, patience_s: float = PATIENCE_S
+    pattern: str, names: Sequence[str], *, max_cpu_s: int = MAX_CPU_S, timeout_s: float = TIMEOUT_S
 ) -> list[bool]:
-    """Tell of each name whether an expression is found in it.
+    """Return, for each name, whether an expression is found in it.
 
     Args:
         pattern: The expression.
         names: Where to search.
-        limit_s: How much of a processor's time that may take, unless it is a quick one.
-        patience_s: How long it may take in all.
+        max_cpu_s: How much CPU time that may take, unless the expression is a cheap one.
+        timeout_s: How long it may take in all.
 
     Raises:
-        RegexError: It takes longer, or is no regular expression.
+        RegexError: It takes longer, or is not a regular expression.
     """
-    if not is_quick(pattern, names):
-        return _search_apart(pattern, names, limit_s, patience_s)
+    if not is_cheap(pattern, names):
+        return _search_in_subprocess(pattern, names, max_cpu_s, timeout_s)
     try:
         search = re.compile(pattern).search
     except re.error as error:
@@ -80,24 +80,24 @@ def search_each(
     return [search(name) is not None for name in names]
 
 
-def _search_apart(
-    pattern: str, names: Sequence[str], limit_s: int, patience_s: float
+def _search_in_subprocess(
+    pattern: str, names: Sequence[str], max_cpu_s: int, timeout_s: float
 ) -> list[bool]:
-    message = [limit_s, _MOST_MEMORY_BYTES, pattern, names]
+    message = [max_cpu_s, _MAX_MEMORY_BYTES, pattern, names]
     try:
         done = subprocess.run(
             [sys.executable, "-I", "-S", "-c", _PROGRAM],
             input=json.dumps(message).encode(),
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,  # re warns of what it will read otherwise one day
-            timeout=patience_s,
+            stderr=subprocess.DEVNULL,  # re warns of syntax that will change
+            timeout=timeout_s,
             check=True,
         )
     except subprocess.CalledProcessError:
-        told = f"takes too long: over {limit_s} s of a processor's time"
-        raise RegexError(f"{pattern[:200]!r} {told}") from None
+        why = f"takes too long: over {max_cpu_s} s of CPU time"
+        raise RegexError(f"{pattern[:200]!r} {why}") from None
     except subprocess.TimeoutExpired:
-        raise RegexError(f"{pattern[:200]!r} takes too long: over {patience_s:g} s") from None
+        raise RegexError(f"{pattern[:200]!r} takes too long: over {timeout_s:g} s") from None
     result: list[bool] | str = json.loads(done.stdout)
     if isinstance(result, str):
         raise RegexError(f"{pattern[:200]!r}: {result}")

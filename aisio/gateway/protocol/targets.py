@@ -1,4 +1,4 @@
-"""From a request's URL to the bucket and object it means: pure.
+"""Parses a request's URL into the bucket and object that it means. Pure.
 
 The path is percent-decoded exactly once, and as a whole, as AIStore's HTTP server does: `%2F` is a
 separator like `/`, `%25` ends up as `%`, and `+` is a plus sign. Repeated slashes collapse.
@@ -12,12 +12,12 @@ from typing import NamedTuple
 from urllib.parse import parse_qsl, unquote_to_bytes
 
 from aisio.errors import UrlError
-from aisio.gateway.protocol.refusals import Refusal, bad_name, no_remote_bucket
+from aisio.gateway.protocol.refusals import Refusal, invalid_name, remote_bucket_not_found
 from aisio.urls import ALIASES, Namespace, check_bucket
 
-LONGEST_PART_BYTES = 255
-"""Longest file name that Linux and macOS file systems store. AIStore hashes longer ones; a folder
-of readable files cannot."""
+MAX_PART_BYTES = 255
+"""Longest file name that the file systems of Linux and macOS store. AIStore hashes longer ones,
+which a folder of readable files cannot do."""
 
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _SLASHES = re.compile("/{2,}")
@@ -42,7 +42,7 @@ class BucketName(NamedTuple):
 
     @property
     def folder(self) -> str:
-        """Where the bucket lies below the served folder."""
+        """The bucket's path below the served folder."""
         return f"#{self.namespace}/{self.name}" if self.namespace else self.name
 
 
@@ -50,9 +50,9 @@ class Target(NamedTuple):
     """What a request is about.
 
     Attributes:
-        parts: The path below /v1, decoded: group ("objects"), bucket, object name; as many as
-            there are.
-        query: Query parameters; of repeated ones the first.
+        parts: The path below /v1, decoded: group ("objects"), bucket, object name; without those
+            that the path does not have.
+        query: Query parameters; the first of repeated ones.
     """
 
     parts: tuple[str, ...]
@@ -60,14 +60,14 @@ class Target(NamedTuple):
 
     @property
     def bucket(self) -> BucketName:
-        """The bucket, of the provider and namespace that the query says.
+        """The bucket, with the provider and namespace of the query.
 
         Raises:
             Refusal: Bad name, unknown provider, or a bucket that is not on this gateway.
         """
         if len(self.parts) < 2 or not self.parts[1]:
             raise _too_short(self.parts)
-        return bucket_of(
+        return parse_bucket(
             self.parts[1], self.query.get("provider", ""), self.query.get("namespace", "")
         )
 
@@ -76,7 +76,7 @@ class Target(NamedTuple):
         """The object's name.
 
         Raises:
-            Refusal: There is none, or no object can be called that.
+            Refusal: There is none, or no object can have that name.
         """
         if len(self.parts) < 3 or not self.parts[2]:
             raise _too_short(self.parts)
@@ -84,7 +84,7 @@ class Target(NamedTuple):
 
 
 def parse_target(raw_path: str) -> Target:
-    """Read a request target as it stands on the request line.
+    """Parse a request target as it is on the request line.
 
     Raises:
         Refusal: Broken percent-encoding, not UTF-8, or not below /v1.
@@ -101,7 +101,7 @@ def parse_target(raw_path: str) -> Target:
 
 
 def decode(text: str) -> str:
-    """Percent-decode, once.
+    """Percent-decode a path, once.
 
     Raises:
         Refusal: A "%" without two hexadecimal digits, or bytes that are not UTF-8.
@@ -117,17 +117,17 @@ def decode(text: str) -> str:
 
 
 def check_name(name: str) -> str:
-    """Return the object name, if it can be stored below the bucket's folder.
+    """Return an object name that can be stored below the bucket's folder.
 
     Raises:
         Refusal: It would leave the folder, name a folder, or not fit a file system.
     """
     if not name or name.startswith(("/", "~/")) or name.endswith("/") or "\0" in name:
-        raise bad_name(name.replace("\0", "\\0"))
+        raise invalid_name(name.replace("\0", "\\0"))
     if "." in name and not {".", ".."}.isdisjoint(name.split("/")):
-        raise bad_name(name)
-    if len(name) * 4 > LONGEST_PART_BYTES and any(_too_long(part) for part in name.split("/")):
-        raise bad_name(name, f"a part between slashes is longer than {LONGEST_PART_BYTES} bytes")
+        raise invalid_name(name)
+    if len(name) * 4 > MAX_PART_BYTES and any(_too_long(part) for part in name.split("/")):
+        raise invalid_name(name, f"a part between slashes is longer than {MAX_PART_BYTES} bytes")
     return name
 
 
@@ -144,8 +144,8 @@ def check_prefix(prefix: str) -> str:
     return prefix.removesuffix("*")
 
 
-def provider_of(text: str) -> str:
-    """Return the canonical provider; none means ais.
+def parse_provider(text: str) -> str:
+    """Return the canonical name of a provider; "" means ais.
 
     Raises:
         Refusal: There is no such provider.
@@ -158,11 +158,11 @@ def provider_of(text: str) -> str:
     return provider
 
 
-def namespace_of(text: str) -> Namespace:
-    """Return the namespace of the query; none means the global one.
+def parse_namespace(text: str) -> Namespace:
+    """Return the namespace that a query parameter says; "" means the global one.
 
     Raises:
-        Refusal: It is not written as one.
+        Refusal: It is malformed.
     """
     try:
         return Namespace.parse(text)
@@ -173,42 +173,42 @@ def namespace_of(text: str) -> Namespace:
 
 
 def parse_uname(text: str) -> tuple[BucketName, str]:
-    """Return the bucket and the object's name, or "", of `provider/@cluster#namespace/bucket/name`.
+    """Parse `provider/@cluster#namespace/bucket/name` into bucket and object name, which may be "".
 
     Raises:
-        Refusal: It is not written so, or not on this gateway.
+        Refusal: It is malformed, or not on this gateway.
     """
     provider, _, rest = text.partition("/")
     namespace, _, rest = rest.partition("/")
     bucket, _, name = rest.partition("/")
     if not bucket:
         raise Refusal(400, "bucket name is missing")
-    return bucket_of(bucket, provider, namespace), name
+    return parse_bucket(bucket, provider, namespace), name
 
 
 @lru_cache(maxsize=1024)
-def bucket_of(name: str, provider_text: str = "", namespace_text: str = "") -> BucketName:
-    """Return the bucket of a name, provider ("" for ais) and namespace ("" for the global one).
+def parse_bucket(name: str, provider_text: str = "", namespace_text: str = "") -> BucketName:
+    """Return the bucket of a name, a provider ("" for ais) and a namespace ("" for the global one).
 
     Raises:
         Refusal: Bad name, unknown provider, or a bucket that is not on this gateway.
     """
-    provider, namespace = provider_of(provider_text), namespace_of(namespace_text)
+    provider, namespace = parse_provider(provider_text), parse_namespace(namespace_text)
     if provider != "ais":
-        raise no_remote_bucket(f"{_CLOUD_SCHEMES[provider]}://{name}")
+        raise remote_bucket_not_found(f"{_CLOUD_SCHEMES[provider]}://{name}")
     if namespace.cluster:
-        raise no_remote_bucket(f"ais://{namespace}/{name}")
+        raise remote_bucket_not_found(f"ais://{namespace}/{name}")
     if name.startswith("."):
         raise Refusal(400, f'reserved bucket name "{name}" (unknown system bucket)')
     try:
         check_bucket(name, name)
     except UrlError:
-        raise Refusal(400, _bad_bucket(name)) from None
+        raise Refusal(400, _invalid_bucket_message(name)) from None
     return BucketName(name, namespace.name)
 
 
-def is_bucket(name: str) -> bool:
-    """Tell whether a folder of this name is a bucket."""
+def is_bucket_name(name: str) -> bool:
+    """Tell whether a folder of this name can be a bucket."""
     try:
         check_bucket(name, name)
     except UrlError:
@@ -216,15 +216,15 @@ def is_bucket(name: str) -> bool:
     return not name.startswith(".")
 
 
-def is_namespace(name: str) -> bool:
-    """Tell whether the buckets in a folder of this name are in a namespace."""
+def is_namespace_folder(name: str) -> bool:
+    """Tell whether a folder of this name holds the buckets of a namespace."""
     try:
         return name.startswith("#") and bool(Namespace.parse(name).name)
     except UrlError:
         return False
 
 
-def _bad_bucket(name: str) -> str:
+def _invalid_bucket_message(name: str) -> str:
     if len(name) > 64:
         return f"bucket name is too long: {len(name)} > 64(max length)"
     allowed = "letters, numbers, dashes (-), underscores (_), and dots (.)"
@@ -232,12 +232,12 @@ def _bad_bucket(name: str) -> str:
 
 
 def _too_short(parts: tuple[str, ...]) -> Refusal:
-    given = [part for part in parts if part]
-    path = "/".join(("v1", *(parts if len(given) > 1 else given)))
+    non_empty = [part for part in parts if part]
+    path = "/".join(("v1", *(parts if len(non_empty) > 1 else non_empty)))
     expected = 4 if parts[0] == "objects" else 3
-    message = f"URL '{path}' is too short: expected {expected} items, got {1 + len(given)}"
+    message = f"URL '{path}' is too short: expected {expected} items, got {1 + len(non_empty)}"
     return Refusal(400, message)
 
 
 def _too_long(part: str) -> bool:
-    return len(part.encode()) > LONGEST_PART_BYTES
+    return len(part.encode()) > MAX_PART_BYTES

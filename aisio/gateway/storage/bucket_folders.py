@@ -1,4 +1,4 @@
-"""Buckets as folders: which there are, and making, renaming and destroying them."""
+"""Buckets as folders: listing, making, renaming and destroying them."""
 
 # Names in open folders, which pathlib has nothing for.
 
@@ -11,32 +11,35 @@ import stat
 from collections.abc import Iterator
 
 from aisio.gateway.protocol.refusals import Refusal
-from aisio.gateway.protocol.targets import BucketName, is_bucket, is_namespace
-from aisio.gateway.storage.beneath import FOLDER_TO_READ, LeadsOutError, Place
-from aisio.gateway.storage.folder import Folder, leads_out
-from aisio.gateway.storage.left_out import (
-    IN_NO_BUCKET,
-    NO_BUCKET,
+from aisio.gateway.protocol.targets import BucketName, is_bucket_name, is_namespace_folder
+from aisio.gateway.storage.file_refusals import link_escapes
+from aisio.gateway.storage.folder import Folder
+from aisio.gateway.storage.safe_opener import LIST_FOLDER_FLAGS, OpenPath, PathEscapesError
+from aisio.gateway.storage.skipped import (
+    FILE_OUTSIDE_BUCKETS,
+    NOT_A_BUCKET_NAME,
     UNREADABLE,
     link_status,
 )
 
 
 def list_buckets(folder: Folder) -> list[BucketName]:
-    """Return the buckets: folders named as buckets can be, also below `#namespace`.
+    """Return the buckets: folders with a bucket's name, at the top and below `#namespace`.
 
-    What else is there is told in the log, but for names that begin with a dot.
+    What else exists there is logged, but for names that begin with a dot.
     """
-    found = list[BucketName]()
-    for name in _folders(folder, ""):
-        if is_bucket(name):
-            found.append(BucketName(name))
-        elif is_namespace(name):
-            found += [BucketName(inner, name[1:]) for inner in _inner(folder, name)]
-        else:
-            folder.left_out.add(name, NO_BUCKET)
-    folder.left_out.tell()
-    return found
+    buckets = list[BucketName]()
+    for name in _subfolders(folder, ""):
+        if is_namespace_folder(name):
+            buckets += [
+                BucketName(inner, name[1:])
+                for inner in _subfolders(folder, name)
+                if _is_bucket(folder, inner, f"{name}/{inner}")
+            ]
+        elif _is_bucket(folder, name, name):
+            buckets.append(BucketName(name))
+    folder.skipped.log()
+    return buckets
 
 
 def create_bucket(folder: Folder, bucket: BucketName) -> None:
@@ -46,148 +49,163 @@ def create_bucket(folder: Folder, bucket: BucketName) -> None:
         Refusal: It exists.
     """
     folder.require_writable()
-    with folder.lock, _holder(folder, bucket, make=True) as place:
+    with folder.lock, _open_parent(folder, bucket, make=True) as parent:
         try:
-            os.mkdir(bucket.name, dir_fd=place.handle)
+            os.mkdir(bucket.name, dir_fd=parent.fd)
         except FileExistsError:
-            raise bucket_exists(bucket, 409) from None
+            raise bucket_already_exists(bucket, 409) from None
 
 
 def ensure_bucket(folder: Folder, bucket: BucketName) -> None:
-    """Make a bucket if it is not there."""
+    """Make a bucket if it does not exist."""
     folder.require_writable()
     with folder.lock:
-        with _holder(folder, bucket, make=True) as place, contextlib.suppress(FileExistsError):
-            os.mkdir(bucket.name, dir_fd=place.handle)
+        with (
+            _open_parent(folder, bucket, make=True) as parent,
+            contextlib.suppress(FileExistsError),
+        ):
+            os.mkdir(bucket.name, dir_fd=parent.fd)
         folder.bucket_path(bucket)
 
 
 def destroy_bucket(folder: Folder, bucket: BucketName) -> None:
-    """Remove a bucket: gone at once for all to see, its files a little later.
+    """Remove a bucket: its name at once, its files after that.
 
     Raises:
-        Refusal: There is no such bucket.
+        Refusal: The bucket does not exist.
     """
     folder.require_writable()
-    rest = folder.own.new_name()
+    temporary_name = folder.private.new_temporary_name()
     with folder.lock:
         folder.bucket_path(bucket)
-        with _holder(folder, bucket) as place:
-            os.rename(bucket.name, rest, src_dir_fd=place.handle, dst_dir_fd=folder.own.temporary)
-        folder.metadata.forget_bucket(bucket)
-        _drop_namespace(folder, bucket)
-    folder.own.remove(rest)
+        with _open_parent(folder, bucket) as parent:
+            os.rename(
+                bucket.name,
+                temporary_name,
+                src_dir_fd=parent.fd,
+                dst_dir_fd=folder.private.temporary_fd,
+            )
+        folder.metadata.delete_bucket(bucket)
+        _remove_empty_namespace(folder, bucket)
+    folder.private.remove_temporary(temporary_name)
 
 
 def rename_bucket(folder: Folder, bucket: BucketName, new: BucketName) -> None:
     """Give a bucket another name.
 
     Raises:
-        Refusal: There is no such bucket, or one of the new name.
+        Refusal: The bucket does not exist, or the new name is taken.
     """
     folder.require_writable()
     with folder.lock:
         folder.bucket_path(bucket)
-        with _holder(folder, bucket) as place, _holder(folder, new, make=True) as target:
-            if _exists(target, new.name):
-                raise bucket_exists(new, 400)
-            folder.metadata.move_bucket(bucket, new)
+        with (
+            _open_parent(folder, bucket) as parent,
+            _open_parent(folder, new, make=True) as new_parent,
+        ):
+            if _exists(new_parent, new.name):
+                raise bucket_already_exists(new, 400)
+            # The records come first: if that fails nothing has changed, and it can be undone.
+            folder.metadata.rename_bucket(bucket, new)
             try:
-                os.rename(bucket.name, new.name, src_dir_fd=place.handle, dst_dir_fd=target.handle)
+                os.rename(bucket.name, new.name, src_dir_fd=parent.fd, dst_dir_fd=new_parent.fd)
             except OSError:
-                folder.metadata.move_bucket(new, bucket)
+                folder.metadata.rename_bucket(new, bucket)
                 raise
-        _drop_namespace(folder, bucket)
+        _remove_empty_namespace(folder, bucket)
 
 
-def has_name(folder: Folder, bucket: BucketName) -> bool:
+def is_name_taken(folder: Folder, bucket: BucketName) -> bool:
     """Tell whether anything has the name of a bucket.
 
     Raises:
         Refusal: Nothing can: its namespace is a file, or leads out of the served folder.
     """
     try:
-        with _holder(folder, bucket) as place:
-            return _exists(place, bucket.name)
+        with _open_parent(folder, bucket) as parent:
+            return _exists(parent, bucket.name)
     except FileNotFoundError:
         return False
 
 
-def bucket_exists(bucket: BucketName, status: int) -> Refusal:
-    """Return what to answer where a bucket must not exist and does."""
+def bucket_already_exists(bucket: BucketName, status: int) -> Refusal:
+    """Return the refusal where a bucket must not exist and does."""
     message = f'bucket "{bucket.url}" already exists'
     return Refusal(status, message, tcode="ErrBucketAlreadyExists")
 
 
 @contextlib.contextmanager
-def _holder(folder: Folder, bucket: BucketName, *, make: bool = False) -> Iterator[Place]:
-    """Open the folder that a bucket's folder is in.
+def _open_parent(folder: Folder, bucket: BucketName, *, make: bool = False) -> Iterator[OpenPath]:
+    """Keep the folder that holds a bucket's folder open for the `with` block.
 
     Raises:
         Refusal: It is a link that leads out of the served folder, or a file.
     """
     namespace = f"#{bucket.namespace}" if bucket.namespace else ""
-    opening = folder.beneath.made_folder if make and namespace else folder.beneath.folder
+    opener = folder.opener
+    open_folder = opener.open_or_make_folder if make and namespace else opener.open_folder
     try:
-        with opening(namespace) as place:
-            yield place
-    except LeadsOutError:
-        raise leads_out(bucket.url) from None
+        with open_folder(namespace) as parent:
+            yield parent
+    except PathEscapesError:
+        raise link_escapes(bucket.url) from None
     except NotADirectoryError:
         raise Refusal(409, f"{bucket.url}: {namespace} in the served folder is a file") from None
 
 
-def _drop_namespace(folder: Folder, bucket: BucketName) -> None:
+def _remove_empty_namespace(folder: Folder, bucket: BucketName) -> None:
     if bucket.namespace:
         with contextlib.suppress(OSError):
-            os.rmdir(f"#{bucket.namespace}", dir_fd=folder.beneath.handle)
+            os.rmdir(f"#{bucket.namespace}", dir_fd=folder.opener.root_fd)
 
 
-def _exists(place: Place, name: str) -> bool:
+def _exists(parent: OpenPath, name: str) -> bool:
     try:
-        os.stat(name, dir_fd=place.handle, follow_symlinks=False)
+        os.stat(name, dir_fd=parent.fd, follow_symlinks=False)
     except FileNotFoundError:
         return False
     return True
 
 
-def _inner(folder: Folder, namespace: str) -> Iterator[str]:
-    for name in _folders(folder, namespace):
-        if is_bucket(name):
-            yield name
-        else:
-            folder.left_out.add(f"{namespace}/{name}", NO_BUCKET)
+def _is_bucket(folder: Folder, name: str, path: str) -> bool:
+    """Tell whether a folder is a bucket by its name; note its path if it is not."""
+    if is_bucket_name(name):
+        return True
+    folder.skipped.add(path, NOT_A_BUCKET_NAME)
+    return False
 
 
-def _folders(folder: Folder, path: str) -> list[str]:
-    """Return the folders in a folder, sorted; files are left out."""
-    found = list[str]()
+def _subfolders(folder: Folder, path: str) -> list[str]:
+    """Return the names of the folders in a folder, sorted; note what is not one."""
+    names = list[str]()
     try:
         with (
-            folder.beneath.folder(path, FOLDER_TO_READ) as place,
-            os.scandir(place.handle) as entries,
+            folder.opener.open_folder(path, LIST_FOLDER_FLAGS) as parent,
+            os.scandir(parent.fd) as entries,
         ):
             for entry in entries:
-                if not entry.name.startswith("."):
-                    _sort_in(folder, f"{path}/{entry.name}".lstrip("/"), entry, found)
+                if entry.name.startswith("."):
+                    continue
+                if _is_folder(folder, f"{path}/{entry.name}".lstrip("/"), entry):
+                    names.append(entry.name)
     except PermissionError:
-        folder.left_out.add(path or ".", UNREADABLE)
+        folder.skipped.add(path or ".", UNREADABLE)
     except OSError as error:
-        # Destroyed meanwhile.
+        # A namespace may have been removed meanwhile.
         if not path or error.errno not in (errno.ENOENT, errno.ENOTDIR):
             raise
-    return sorted(found)
+    return sorted(names)
 
 
-def _sort_in(folder: Folder, path: str, entry: os.DirEntry[str], found: list[str]) -> None:
+def _is_folder(folder: Folder, path: str, entry: os.DirEntry[str]) -> bool:
+    """Tell whether an entry is a folder, or a link to one; note its path if it is not."""
     if entry.is_symlink():
-        status = link_status(folder.beneath, path, folder.left_out)
+        status = link_status(folder.opener, path, folder.skipped)
         if status is None:
-            return
+            return False
         is_folder = stat.S_ISDIR(status.st_mode)
     else:
         is_folder = entry.is_dir(follow_symlinks=False)
-    if is_folder:
-        found.append(entry.name)
-    else:
-        folder.left_out.add(path, IN_NO_BUCKET)
+    if not is_folder:
+        folder.skipped.add(path, FILE_OUTSIDE_BUCKETS)
+    return is_folder

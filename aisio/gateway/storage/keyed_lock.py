@@ -1,4 +1,4 @@
-"""Turns: changes that start from what is there, one after the other for each thing."""
+"""KeyedLock: a lock for each key, such as the name of an archive that is changed."""
 
 from __future__ import annotations
 
@@ -7,18 +7,15 @@ import contextlib
 from collections.abc import AsyncIterator, Hashable
 
 
-class Turns:
-    """Lets one request at a time work on a thing; those that wait hold no thread.
-
-    For one event loop.
-    """
+class KeyedLock:
+    """Lets one task of an event loop at a time work on a key. Those that wait hold no thread."""
 
     def __init__(self) -> None:
         self._locks: dict[Hashable, tuple[asyncio.Lock, int]] = {}
 
     @contextlib.asynccontextmanager
-    async def of(self, key: Hashable) -> AsyncIterator[None]:
-        """Wait until nobody else works on a thing, and work on it in the block."""
+    async def acquire(self, key: Hashable) -> AsyncIterator[None]:
+        """Hold the lock of a key for the `async with` block."""
         lock, users = self._locks.get(key, (asyncio.Lock(), 0))
         self._locks[key] = lock, users + 1
         try:

@@ -1,4 +1,4 @@
-"""Pieces of a body, put together to a size that is worth a write."""
+"""Pieces of a body, joined until they are large enough to be worth a write."""
 
 from __future__ import annotations
 
@@ -7,23 +7,26 @@ from collections.abc import Generator, Iterable
 PIECE_BYTES = 256 << 10
 
 
-def gathered(pieces: Iterable[bytes]) -> Generator[bytes, None, None]:
-    """Yield the same bytes in pieces of about PIECE_BYTES and more."""
-    held, size = list[bytes](), 0
+def coalesce(pieces: Iterable[bytes]) -> Generator[bytes, None, None]:
+    """Yield the same bytes in pieces of PIECE_BYTES or more; only the last may be smaller."""
+    pending, size = list[bytes](), 0
     try:
         for piece in pieces:
-            held.append(piece)
+            pending.append(piece)
             size += len(piece)
             if size >= PIECE_BYTES:
-                yield b"".join(held)
-                held, size = [], 0
+                yield b"".join(pending)
+                pending, size = [], 0
         if size:
-            yield b"".join(held)
+            yield b"".join(pending)
     finally:
-        close(pieces)
+        close_generator(pieces)
 
 
-def close(items: Iterable[object]) -> None:
-    """End a generator now, with the files that it has open, and not when it is collected."""
+def close_generator(items: Iterable[object]) -> None:
+    """Close a generator, and with it its open files, now and not when it is collected.
+
+    Other iterables need no closing.
+    """
     if isinstance(items, Generator):
         items.close()

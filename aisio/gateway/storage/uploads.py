@@ -1,4 +1,4 @@
-"""Upload: an object on its way in, before it has its name."""
+"""Upload: an object that is being received, before it has its name."""
 
 # Names in an open folder, which pathlib has nothing for.
 
@@ -17,108 +17,110 @@ _MODE = 0o666
 
 
 class Mark(NamedTuple):
-    """How far an upload had come."""
+    """The state of an upload at some moment, to return to."""
 
     size_bytes: int
-    own: Hasher
-    other: Hasher
+    xxhash: Hasher
+    client_hasher: Hasher
 
 
 class Upload:
-    """Bytes on their way in: a temporary file and the checksums of what it holds so far.
+    """A temporary file, and the checksums of what it holds so far.
 
     Args:
-        folder: Descriptor of the folder that the temporary file is in.
-        name: What it is called there; it is made at the first write.
-        claimed: The checksum that the client says the bytes have; None for none.
+        folder_fd: Descriptor of the folder that the temporary file is in.
+        name: Its name there; the file is made by the first write.
+        expected: The checksum that the client says the bytes have; None for none.
 
     Attributes:
         size_bytes: What it holds so far.
         is_kept: The file outlives the request that brought it: it is a part of a larger upload.
     """
 
-    def __init__(self, folder: int, name: str, claimed: Checksum | None) -> None:
-        self.folder = folder
+    def __init__(self, folder_fd: int, name: str, expected: Checksum | None) -> None:
+        self.folder_fd = folder_fd
         self.name = name
-        self.claimed = claimed
+        self.expected = expected
         self.is_kept = False
-        self._file: io.FileIO | None = None
         self.size_bytes = 0
-        self._own = HASHERS["xxhash2"]()
-        self._other: Hasher = self._own
-        if claimed is not None and claimed.kind != "xxhash2":
-            self._other = HASHERS[claimed.kind]()
+        self._file: io.FileIO | None = None
+        self._xxhash = HASHERS["xxhash2"]()
+        # The same object where the client's checksum is of that kind, so that it is computed once.
+        self._client_hasher: Hasher = self._xxhash
+        if expected is not None and expected.kind != "xxhash2":
+            self._client_hasher = HASHERS[expected.kind]()
 
     def write(self, pieces: list[bytes]) -> None:
-        """Take in the next bytes."""
+        """Append the next bytes."""
         file = self._open()
         for piece in pieces:
-            self._own.update(piece)
-            if self._other is not self._own:
-                self._other.update(piece)
+            self._xxhash.update(piece)
+            if self._client_hasher is not self._xxhash:
+                self._client_hasher.update(piece)
             view = memoryview(piece)
             while view:
                 view = view[file.write(view) :]
             self.size_bytes += len(piece)
 
     def mark(self) -> Mark:
-        """Return the present state, to come back to."""
-        own = self._own.copy()
-        return Mark(self.size_bytes, own, own if self._other is self._own else self._other.copy())
+        """Return the present state, for one call of `rewind`."""
+        xxhash = self._xxhash.copy()
+        is_same = self._client_hasher is self._xxhash
+        return Mark(self.size_bytes, xxhash, xxhash if is_same else self._client_hasher.copy())
 
-    def go_back(self, mark: Mark) -> None:
-        """Drop all that has come since a mark.
+    def rewind(self, mark: Mark) -> None:
+        """Drop everything that was written since a mark.
 
         Raises:
             OSError: The file cannot be cut; the upload is of no more use.
         """
         with self._open() as file:
             file.truncate(mark.size_bytes)
-        self.size_bytes, self._own, self._other = mark
+        self.size_bytes, self._xxhash, self._client_hasher = mark
 
     def finish(self, url: str) -> tuple[os.stat_result, str]:
         """Close the file; return its status and XXH64.
 
         Raises:
-            Refusal: The bytes are not the ones the client claims.
+            Refusal: The bytes do not have the checksum that the client sent.
         """
         with self._open() as file:
             status = os.fstat(file.fileno())
-        found = self._other.hexdigest()
-        if self.claimed is not None and self.claimed.value != found:
-            detail = f"{self.claimed.kind}({self.claimed.value} != {found})"
+        actual = self._client_hasher.hexdigest()
+        if self.expected is not None and self.expected.value != actual:
+            detail = f"{self.expected.kind}({self.expected.value} != {actual})"
             message = f"BAD DATA CHECKSUM: {detail} (context: {url})"
             raise Refusal(500, message, tcode="ErrBadCksum")
-        return status, self._own.hexdigest()
+        return status, self._xxhash.hexdigest()
 
     def pause(self) -> None:
         """Close the file until the next write."""
         self._open().close()
 
     def read(self) -> io.FileIO:
-        """Open the finished file for reading; its position is the reader's own."""
+        """Open the finished file for reading, with a position of its own."""
         return io.FileIO(self.name, "rb", opener=self._open_name)
 
     def discard(self) -> None:
-        """Remove the temporary file, if it is still there and nobody keeps it."""
+        """Remove the temporary file if it still exists, unless it is kept."""
         if self._file is not None and not self.is_kept:
             self._file.close()
             self.remove()
 
     def remove(self) -> None:
-        """Remove the temporary file, if it is still there."""
+        """Remove the temporary file if it still exists."""
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(self.name, dir_fd=self.folder)
+            os.unlink(self.name, dir_fd=self.folder_fd)
 
     def _open(self) -> io.FileIO:
         if self._file is None:
             self._file = io.FileIO(self.name, "xb", opener=self._open_name)
         elif self._file.closed:
-            self._file = io.FileIO(self.name, "ab", opener=self._open_again)
+            self._file = io.FileIO(self.name, "ab", opener=self._open_existing)
         return self._file
 
-    def _open_again(self, name: str, flags: int) -> int:
+    def _open_existing(self, name: str, flags: int) -> int:
         return self._open_name(name, flags & ~os.O_CREAT)
 
     def _open_name(self, name: str, flags: int) -> int:
-        return os.open(name, flags | os.O_NOFOLLOW | os.O_CLOEXEC, _MODE, dir_fd=self.folder)
+        return os.open(name, flags | os.O_NOFOLLOW | os.O_CLOEXEC, _MODE, dir_fd=self.folder_fd)

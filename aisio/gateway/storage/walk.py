@@ -2,11 +2,11 @@
 
 A directory's entries are sorted with "/" added to the names of directories. Walked depth first,
 that order is the bytewise order of the full names ("a.txt" < "a/b", as "." < "/"), so a walk can
-start anywhere: what lies before that point or beside the prefix is skipped without reading the
-directories that it is in.
+start anywhere: directories that lie wholly before that point, or outside the prefix, are not read.
 
-A page of a listing needs a part of a directory, the file system gives it whole. So the last large
-ones are kept sorted, for as long as their time of change says that they are the same.
+A page of a listing needs a part of a directory, but the file system returns it whole. So the last
+large directories stay in memory, sorted, for as long as their time of change says that they are
+the same.
 """
 
 from __future__ import annotations
@@ -21,30 +21,30 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from aisio.gateway.protocol.refusals import Refusal
-from aisio.gateway.storage.beneath import (
-    FOLDER_TO_READ,
-    Beneath,
-    LeadsOutError,
-    Place,
+from aisio.gateway.storage.safe_opener import (
+    LIST_FOLDER_FLAGS,
+    OpenPath,
+    PathEscapesError,
+    SafeOpener,
 )
-from aisio.gateway.storage.left_out import (
-    NO_FILE,
+from aisio.gateway.storage.skipped import (
+    NOT_A_FILE,
     NOT_UTF8,
-    TOO_DEEP,
-    LeftOut,
+    PATH_TOO_LONG,
+    SkippedNames,
     link_status,
 )
 
 _SETTLED_NS = 2_000_000_000
 """A directory that changed more recently may change again within the same tick of its clock."""
 
-_LARGE = 1000
-_MOST_KEPT = 16
+_MIN_CACHED_NAMES = 1000
+_MAX_CACHED = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """What is in a directory.
+    """The entries of a directory.
 
     Attributes:
         keys: Names of files, and names of directories with "/" at their end; sorted.
@@ -55,15 +55,20 @@ class Directory:
     links: frozenset[str]
 
     def select(self, prefix: str, after: str) -> Iterator[str]:
-        """Yield, in order, the keys that are or may hold wanted names."""
-        on_the_way = after[: after.find("/") + 1]
+        """Yield, in order, the keys that are wanted or may have wanted names below them.
+
+        Args:
+            prefix: What wanted names begin with, counted from this directory.
+            after: The name that wanted ones come after, counted likewise.
+        """
+        parent_of_after = after[: after.find("/") + 1]
         if "/" in prefix:
             key = prefix[: prefix.find("/") + 1]
-            if self._has(key) and (key > after or key == on_the_way):
+            if self._has(key) and (key > after or key == parent_of_after):
                 yield key
             return
-        if on_the_way.startswith(prefix) and self._has(on_the_way):
-            yield on_the_way
+        if parent_of_after.startswith(prefix) and self._has(parent_of_after):
+            yield parent_of_after
         start = max(bisect_right(self.keys, after), bisect_left(self.keys, prefix))
         for index in range(start, len(self.keys)):
             if not self.keys[index].startswith(prefix):
@@ -75,63 +80,64 @@ class Directory:
         return bool(key) and index < len(self.keys) and self.keys[index] == key
 
 
-class Directories:
-    """The directories below the served folder.
+class DirectoryReader:
+    """Reads the directories of the served folder, and caches large ones.
 
     Args:
-        beneath: The served folder.
-        left_out: Where to note what is there and is no object.
+        opener: Opens paths of the served folder.
+        skipped: Where to note entries that are not served.
     """
 
-    def __init__(self, beneath: Beneath, left_out: LeftOut) -> None:
-        self.left_out = left_out
-        self._beneath = beneath
-        self._kept: dict[str, tuple[tuple[int, int, int], Directory]] = {}
+    def __init__(self, opener: SafeOpener, skipped: SkippedNames) -> None:
+        self.skipped = skipped
+        self._opener = opener
+        self._cache: dict[str, tuple[tuple[int, int, int], Directory]] = {}
 
     def read(self, path: str) -> Directory:
-        """Return what is in a directory now.
+        """Return the entries of a directory as they are now.
 
         Args:
             path: Counted from the served folder.
 
         Raises:
-            LeadsOutError: It leads out of the served folder.
+            PathEscapesError: It leads out of the served folder.
             OSError: It cannot be read.
         """
-        with self._beneath.folder(path, FOLDER_TO_READ) as place:
-            status = os.fstat(place.handle)
+        with self._opener.open_folder(path, LIST_FOLDER_FLAGS) as folder:
+            status = os.fstat(folder.fd)
             state = (status.st_ctime_ns, status.st_ino, status.st_dev)
-            kept = self._kept.get(place.path)
-            if kept is not None and kept[0] == state:
-                return kept[1]
-            directory = self._scan(place)
-        if len(directory.keys) >= _LARGE and time.time_ns() - status.st_ctime_ns > _SETTLED_NS:
-            while len(self._kept) >= _MOST_KEPT:
-                self._kept.pop(next(iter(self._kept)), None)
-            self._kept[place.path] = state, directory
+            cached = self._cache.get(folder.path)
+            if cached is not None and cached[0] == state:
+                return cached[1]
+            directory = self._scan(folder)
+        is_settled = time.time_ns() - status.st_ctime_ns > _SETTLED_NS
+        if len(directory.keys) >= _MIN_CACHED_NAMES and is_settled:
+            while len(self._cache) >= _MAX_CACHED:
+                self._cache.pop(next(iter(self._cache)), None)
+            self._cache[folder.path] = state, directory
         return directory
 
-    def locate(self, path: str) -> str:
-        """Return where a directory is, without links.
+    def resolve(self, path: str) -> str:
+        """Return the path of an existing directory without links.
 
         Raises:
-            LeadsOutError: It leads out of the served folder.
-            OSError: It is not there.
+            PathEscapesError: It leads out of the served folder.
+            OSError: It does not exist.
         """
-        with self._beneath.folder(path) as place:
-            return place.path
+        with self._opener.open_folder(path) as folder:
+            return folder.path
 
-    def _scan(self, place: Place) -> Directory:
+    def _scan(self, folder: OpenPath) -> Directory:
         keys, links = [], []
-        with os.scandir(place.handle) as entries:
+        with os.scandir(folder.fd) as entries:
             for entry in entries:
                 key = entry.name
                 if not key.isascii() and not _is_utf8(key):
-                    self.left_out.add(f"{place.path}/{key}", NOT_UTF8)
+                    self.skipped.add(f"{folder.path}/{key}", NOT_UTF8)
                     continue
                 is_link = entry.is_symlink()
                 if is_link:
-                    status = link_status(self._beneath, f"{place.path}/{key}", self.left_out)
+                    status = link_status(self._opener, f"{folder.path}/{key}", self.skipped)
                     if status is None:
                         continue
                     is_file, is_folder = stat.S_ISREG(status.st_mode), stat.S_ISDIR(status.st_mode)
@@ -145,13 +151,13 @@ class Directories:
                     if is_link:
                         links.append(f"{key}/")
                 else:
-                    self.left_out.add(f"{place.path}/{key}", NO_FILE)
+                    self.skipped.add(f"{folder.path}/{key}", NOT_A_FILE)
         keys.sort()
         return Directory(keys, frozenset(links))
 
 
-class Found(NamedTuple):
-    """A name that the walk has come to.
+class WalkEntry(NamedTuple):
+    """A name that a walk yields.
 
     Attributes:
         name: Counted from the bucket.
@@ -163,7 +169,7 @@ class Found(NamedTuple):
 
 
 class _Level(NamedTuple):
-    """A directory that the walk goes into.
+    """A directory that the walk enters.
 
     Attributes:
         path: Counted from the served folder, without links.
@@ -177,112 +183,112 @@ class _Level(NamedTuple):
 
 
 class Walk:
-    """A walk over the names below a bucket.
+    """A walk over the names of a bucket.
 
     Args:
-        directories: Where to read directories.
+        directories: Reads directories.
         prefix: Only names that begin with it.
-        after: Only names behind it.
+        after: Only names that sort after it.
         recursive: False stops at the directories of one level, and yields these.
     """
 
     def __init__(
-        self, directories: Directories, prefix: str, after: str, *, recursive: bool
+        self, directories: DirectoryReader, prefix: str, after: str, *, recursive: bool
     ) -> None:
         self._directories = directories
         self._prefix = prefix
         self._after = after
         self._recursive = recursive
 
-    def below(self, path: str) -> Iterator[Found]:
-        """Yield what is in a directory, sorted. What goes while the walk is under way is left out.
+    def below(self, path: str) -> Iterator[WalkEntry]:
+        """Yield what is in a directory, sorted. What is deleted during the walk is left out.
 
         Args:
             path: The directory, counted from the served folder, without links.
 
         Raises:
-            FileNotFoundError: The directory itself is not there.
+            FileNotFoundError: The directory itself does not exist.
             OSError: A directory cannot be read.
             Refusal: The gateway may not read a directory.
         """
-        # A stack instead of calls in calls: names may have thousands of parts.
-        under_way = [self._items(_Level(path), self._directories.read(path))]
+        # A stack instead of recursion: names may have thousands of parts.
+        stack = [self._entries(_Level(path), self._directories.read(path))]
         try:
-            while under_way:
-                item = next(under_way[-1], None)
+            while stack:
+                item = next(stack[-1], None)
                 if item is None:
-                    under_way.pop()
-                elif isinstance(item, Found):
+                    stack.pop()
+                elif isinstance(item, WalkEntry):
                     yield item
                 elif (directory := self._read(item.path)) is not None:
-                    under_way.append(self._items(item, directory))
+                    stack.append(self._entries(item, directory))
         finally:
-            self._directories.left_out.tell()
+            self._directories.skipped.log()
 
-    def _items(self, level: _Level, directory: Directory) -> Iterator[Found | _Level]:
-        """Yield the files of a directory, and the directories to go into."""
+    def _entries(self, level: _Level, directory: Directory) -> Iterator[WalkEntry | _Level]:
+        """Yield the files of a directory, and the directories to enter."""
         path, base, parents = level
         after = self._after[len(base) :] if self._after.startswith(base) else ""
         prefix = self._prefix[len(base) :] if self._prefix.startswith(base) else ""
         for key in directory.select(prefix, after):
             name = base + key
             if not key.endswith("/"):
-                yield Found(name, f"{path}/{key}")
-            elif not self._recursive and not self._above_level(name):
+                yield WalkEntry(name, f"{path}/{key}")
+            elif not self._recursive and not self._leads_to_prefix(name):
                 if name > self._after:
-                    yield Found(name, None)
+                    yield WalkEntry(name, None)
             elif key not in directory.links:
                 yield _Level(f"{path}/{key[:-1]}", name, parents)
-            elif (target := self._locate(f"{path}/{key[:-1]}")) is not None:
+            elif (target := self._resolve(f"{path}/{key[:-1]}")) is not None:
                 chain = (*parents, path)
                 if not any(f"{parent}/".startswith(f"{target}/") for parent in chain):
                     yield _Level(target, name, chain)
 
     def _read(self, path: str) -> Directory | None:
-        """Return what is in a directory; None if it has gone meanwhile, or is out of reach.
+        """Return the entries of a directory; None if it no longer exists or is out of reach.
 
         Raises:
             Refusal: The gateway may not read it: without it a listing would be short.
         """
         try:
             return self._directories.read(path)
-        except (FileNotFoundError, NotADirectoryError, LeadsOutError):
+        except (FileNotFoundError, NotADirectoryError, PathEscapesError):
             return None
         except PermissionError:
             raise Refusal(403, f"{path}: the gateway may not read this folder") from None
         except OSError as error:
             if error.errno != errno.ENAMETOOLONG:
                 raise
-            self._directories.left_out.add(path, TOO_DEEP)
+            self._directories.skipped.add(path, PATH_TOO_LONG)
             return None
 
-    def _locate(self, path: str) -> str | None:
+    def _resolve(self, path: str) -> str | None:
         try:
-            return self._directories.locate(path)
-        except (OSError, LeadsOutError):
+            return self._directories.resolve(path)
+        except (OSError, PathEscapesError):
             return None
 
-    def _above_level(self, name: str) -> bool:
-        """Say whether a directory is above the level that is listed, to which the prefix leads."""
+    def _leads_to_prefix(self, name: str) -> bool:
+        """Tell whether a directory contains the level that the prefix selects."""
         return f"{self._prefix.rstrip('/')}/".startswith(name)
 
 
-def prefix_in(directories: Directories, root: str, prefix: str) -> str:
-    """Return what AIStore lists for a prefix: where that names a folder, the folder alone.
+def listing_prefix(directories: DirectoryReader, bucket_path: str, prefix: str) -> str:
+    """Return the prefix that a listing means: where it names a folder, the names in that folder.
 
-    "train" gives train/a, and not train-b. Only listings have this; jobs take a prefix as it is
+    "train" selects train/a, and not train-b. Only listings have this; jobs take a prefix as it is
     (seen on a live cluster of AIStore 5.0).
 
     Args:
-        directories: Where to read directories.
-        root: The bucket's folder, counted from the served folder.
-        prefix: As the client gave it, checked.
+        directories: Reads directories.
+        bucket_path: The bucket's folder, counted from the served folder.
+        prefix: As the client sent it, checked.
     """
     if not prefix or prefix.endswith("/"):
         return prefix
     try:
-        directories.locate(f"{root}/{prefix}")
-    except (OSError, ValueError, LeadsOutError):
+        directories.resolve(f"{bucket_path}/{prefix}")
+    except (OSError, ValueError, PathEscapesError):
         return prefix
     return f"{prefix}/"
 

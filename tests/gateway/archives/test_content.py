@@ -6,24 +6,22 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from aisio.formats.tar import END_OF_ARCHIVE
 from aisio.gateway.archives.content import ArchiveReader, NewMember, pack
 from aisio.gateway.archives.index import read_index
 from aisio.gateway.protocol.refusals import DamagedError, Refusal
-from aisio.gateway.storage.pieces import PIECE_BYTES, gathered
+from aisio.gateway.storage.pieces import PIECE_BYTES
 from tests.gateway.archive_data import (
     MEMBERS,
     make_archive,
-    make_boastful_zip,
     make_tar,
     make_zip,
+    make_zip_with_wrong_size,
     read_archive,
 )
 
-FORMS = [".tar", ".tgz", ".zip"]
+FORMATS = [".tar", ".tgz", ".zip"]
 
 
 def new_members(members: dict[str, bytes]) -> list[NewMember]:
@@ -34,26 +32,26 @@ def new_members(members: dict[str, bytes]) -> list[NewMember]:
     ]
 
 
-@pytest.mark.parametrize("form", FORMS)
-def test_what_is_packed_is_what_others_read(form: str) -> None:
+@pytest.mark.parametrize("ending", FORMATS)
+def test_other_programs_read_what_is_packed(ending: str) -> None:
     """Python's own modules find the same names and bytes, in the same order."""
-    data = b"".join(pack(form, new_members(MEMBERS)))
+    data = b"".join(pack(ending, new_members(MEMBERS)))
     assert read_archive(data) == list(MEMBERS.items())
 
 
-@pytest.mark.parametrize("form", FORMS)
-def test_an_archive_of_nothing_is_an_archive(form: str) -> None:
-    """It has an end."""
-    data = b"".join(pack(form, ()))
+@pytest.mark.parametrize("ending", FORMATS)
+def test_an_archive_without_members_is_valid(ending: str) -> None:
+    """It consists of the end of an archive."""
+    data = b"".join(pack(ending, ()))
     assert read_archive(data) == []
 
 
-@pytest.mark.parametrize("form", FORMS)
-def test_members_are_read_in_any_order_and_in_part(tmp_path: Path, form: str) -> None:
-    """Backwards as well, where a compressed archive has to begin anew."""
-    (tmp_path / "a").write_bytes(make_archive(form))
+@pytest.mark.parametrize("ending", FORMATS)
+def test_members_are_read_in_any_order_and_in_part(tmp_path: Path, ending: str) -> None:
+    """Also backwards, where a compressed archive is decompressed from its start again."""
+    (tmp_path / "a").write_bytes(make_archive(ending))
     with io.FileIO(str(tmp_path / "a")) as file:
-        index = read_index(file, form)
+        index = read_index(file, ending)
         reader = ArchiveReader(file, index)
         for member in [*index.members, *reversed(index.members)]:
             data = MEMBERS[member.name]
@@ -62,29 +60,29 @@ def test_members_are_read_in_any_order_and_in_part(tmp_path: Path, form: str) ->
                 assert b"".join(reader.pieces(member, 3, 10)) == data[3:10]
 
 
-@pytest.mark.parametrize("form", FORMS)
-def test_raw_members_make_a_tar_with_their_own_headers(tmp_path: Path, form: str) -> None:
-    """What archregx sends: the headers are those of the archive, if that is a tar."""
-    (tmp_path / "a").write_bytes(make_archive(form))
+@pytest.mark.parametrize("ending", FORMATS)
+def test_raw_members_make_a_tar_with_their_own_headers(tmp_path: Path, ending: str) -> None:
+    """As archregx sends them: the headers are those of the archive, if that is a tar."""
+    (tmp_path / "a").write_bytes(make_archive(ending))
     with io.FileIO(str(tmp_path / "a")) as file:
-        index = read_index(file, form)
+        index = read_index(file, ending)
         reader = ArchiveReader(file, index)
         data = b"".join(b"".join(reader.raw(member)) for member in index.members) + END_OF_ARCHIVE
     assert read_archive(data) == list(MEMBERS.items())
-    if form != ".zip":
+    if ending != ".zip":
         assert make_tar().startswith(data[: -len(END_OF_ARCHIVE)])
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("ending", FORMATS)
 @pytest.mark.parametrize("count", [2, 4])
-def test_a_payload_of_another_size_than_was_said_is_an_error(form: str, count: int) -> None:
-    """Better no archive than one whose headers lie."""
+def test_a_payload_of_the_wrong_size_is_an_error(ending: str, count: int) -> None:
+    """No archive is better than one with wrong headers."""
     with pytest.raises(DamagedError, match="changed while it was read"):
-        list(pack(form, [NewMember("a", 3, 0, [b"x"] * count)]))
+        list(pack(ending, [NewMember("a", 3, 0, [b"x"] * count)]))
 
 
-def test_a_file_that_was_cut_meanwhile_is_an_error(tmp_path: Path) -> None:
-    """Instead of a payload that is shorter than its header says."""
+def test_a_file_that_is_cut_while_it_is_read_is_an_error(tmp_path: Path) -> None:
+    """A payload must not be shorter than its header says."""
     path = tmp_path / "a"
     path.write_bytes(make_tar())
     with io.FileIO(str(path)) as file:
@@ -96,16 +94,16 @@ def test_a_file_that_was_cut_meanwhile_is_an_error(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("size", [10, 3 * PIECE_BYTES])
 def test_a_zip_that_claims_more_than_it_has_is_an_error(tmp_path: Path, size: int) -> None:
-    """Its checksum fits what is there, so that only the size tells."""
-    (tmp_path / "a").write_bytes(make_boastful_zip("m", os.urandom(size), 1))
+    """The checksum of its payload is right, so only the size shows it."""
+    (tmp_path / "a").write_bytes(make_zip_with_wrong_size("m", os.urandom(size), 1))
     with io.FileIO(str(tmp_path / "a")) as file:
         index = read_index(file, ".zip")
         with pytest.raises(DamagedError, match="'m' ends 1 bytes before its size is reached"):
             list(ArchiveReader(file, index).pieces(index.members[0]))
 
 
-def test_a_zip_that_cannot_be_unpacked_is_an_error(tmp_path: Path) -> None:
-    """A method of compression that nobody knows, and a member whose bytes were changed."""
+def test_a_zip_that_cannot_be_decompressed_is_an_error(tmp_path: Path) -> None:
+    """Because of an unknown compression method, or a damaged member."""
     whole = make_zip({"m": bytes(1000)})
     unknown = whole.replace(
         b"PK\x01\x02\x14\x03\x14\0\0\0\x08", b"PK\x01\x02\x14\x03\x14\0\0\0\x63"
@@ -119,19 +117,9 @@ def test_a_zip_that_cannot_be_unpacked_is_an_error(tmp_path: Path) -> None:
                 list(ArchiveReader(file, index).pieces(index.members[0]))
 
 
-@settings(max_examples=50)
-@given(st.lists(st.binary(max_size=PIECE_BYTES // 2), max_size=8))
-def test_gathered_pieces_are_the_same_bytes(pieces: list[bytes]) -> None:
-    """None of them is empty, and only the last is small."""
-    found = list(gathered(pieces))
-    assert b"".join(found) == b"".join(pieces)
-    assert all(len(piece) >= PIECE_BYTES for piece in found[:-1])
-    assert all(found)
-
-
 @pytest.mark.skipif(importlib.util.find_spec("lz4") is not None, reason="lz4 is installed")
-def test_lz4_without_its_package_is_refused_with_the_way_to_get_it() -> None:
-    """501, and not a broken archive."""
+def test_lz4_without_its_package_is_refused() -> None:
+    """The message says how to install it."""
     with pytest.raises(Refusal, match="pip install lz4"):
         list(pack(".tar.lz4", new_members(MEMBERS)))
 

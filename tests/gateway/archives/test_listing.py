@@ -25,7 +25,7 @@ def entries(bucket: Served, **message: Any) -> list[tuple[str, str, int]]:
 
 @pytest.mark.parametrize("ending", [".tar", ".tgz", ".zip"])
 def test_members_follow_their_archive_sorted_by_name(bucket: Served, ending: str) -> None:
-    """The archive is flagged as one, and its members as in one."""
+    """The flags say what is an archive, and what is in one."""
     members = {"b": b"22", "a/x": b"1", "a/b": b"333"}
     data = make_archive(ending, members)
     bucket.put(f"s{ending}", data)
@@ -37,8 +37,8 @@ def test_members_follow_their_archive_sorted_by_name(bucket: Served, ending: str
     ]
 
 
-def test_only_names_tell_archives_and_damaged_ones_are_plain_objects(bucket: Served) -> None:
-    """A tar without the ending is not looked into."""
+def test_archives_without_the_ending_and_damaged_ones_are_plain_objects(bucket: Served) -> None:
+    """A listing does not open files whose name is not an archive's."""
     bucket.put("bad.tar", b"x" * 600)
     bucket.put("tar", make_tar())
     assert [(name, flags) for name, _, flags in entries(bucket)] == [
@@ -47,14 +47,14 @@ def test_only_names_tell_archives_and_damaged_ones_are_plain_objects(bucket: Ser
     ]
 
 
-def test_names_that_are_not_utf_8_are_shown_as_well_as_can_be(bucket: Served) -> None:
-    """One such member must not hide all objects."""
+def test_names_that_are_not_utf_8_are_shown_with_replacements(bucket: Served) -> None:
+    """One such member must not fail the listing."""
     bucket.put("s.tar", make_tar({"a\udcffb": b"1", "c": b"2"}))
     assert [name for name, _, _ in entries(bucket)] == ["s.tar", "s.tar/a\ufffdb", "s.tar/c"]
 
 
-def test_folders_are_left_out_and_names_are_made_plain(bucket: Served) -> None:
-    """Leading slashes and "./" are not shown; a name that is there twice is listed twice."""
+def test_folders_are_left_out_and_names_are_normalized(bucket: Served) -> None:
+    """Leading slashes and "./" are removed; a name that occurs twice is listed twice."""
     bucket.put("s.tar", make_tar({"/x": b"", "./y": b"", "y": b""}, folder="d"))
     assert [name for name, _, _ in entries(bucket)] == ["s.tar", "s.tar/x", "s.tar/y", "s.tar/y"]
 
@@ -73,14 +73,14 @@ def test_pages_add_up_whatever_their_size(bucket: Served, size: int) -> None:
 
 
 def test_a_page_does_not_end_between_equal_names(bucket: Served) -> None:
-    """The next one begins behind the name: the second of them would be lost."""
+    """The next page begins after that name: the second one would be lost."""
     bucket.put("s.tar", make_tar({"a": b"", "/a": b"", "b": b""}))
     names = [name for name, _, _ in entries(bucket, pagesize=2)]
     assert names == ["s.tar", "s.tar/a", "s.tar/a", "s.tar/b"]
 
 
-def test_a_prefix_is_one_of_objects(bucket: Served) -> None:
-    """It chooses archives with all that is in them, and none of their members alone."""
+def test_a_prefix_selects_objects(bucket: Served) -> None:
+    """An archive with all its members, and no members alone."""
     bucket.put("s.tar", make_tar({"a": b""}))
     bucket.put("t.tar", make_tar({"a": b""}))
     assert [name for name, _, _ in entries(bucket, prefix="s.")] == ["s.tar", "s.tar/a"]
@@ -88,8 +88,8 @@ def test_a_prefix_is_one_of_objects(bucket: Served) -> None:
 
 
 @pytest.mark.parametrize("flags", [8 | 16, 8 | 32])
-def test_short_forms_have_members_too(bucket: Served, flags: int) -> None:
-    """Members come with their size in all of them."""
+def test_name_only_listings_have_members_too(bucket: Served, flags: int) -> None:
+    """With their size in each kind of listing."""
     bucket.put("s.tar", make_tar({"a": b"xyz"}))
     listed = bucket.list(flags=str(flags)).json()["entries"]
     assert [entry["name"] for entry in listed] == ["s.tar", "s.tar/a"]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -8,15 +9,17 @@ import pytest
 import requests
 
 from aisio.gateway.archives.content import NewMember
-from aisio.gateway.archives.index import Archives
-from aisio.gateway.archives.writes import write_archive
+from aisio.gateway.archives.index_cache import IndexCache
+from aisio.gateway.archives.writes import APPEND, put_member, write_archive
 from aisio.gateway.protocol.targets import BucketName
-from aisio.gateway.storage.folder import ChangedRefusal, Folder
+from aisio.gateway.storage.file_refusals import ChangedRefusal
+from aisio.gateway.storage.folder import Folder
+from aisio.gateway.storage.uploads import Upload
 from tests.gateway.archive_data import MEMBERS, make_archive, make_tar, read_archive
 from tests.gateway.conftest import Served
 
 
-def put_member(bucket: Served, name: str, path: str, data: bytes, pine: str = "0") -> int:
+def put_over_http(bucket: Served, name: str, path: str, data: bytes, pine: str = "0") -> int:
     """Put a member into an archive; return the status."""
     url = bucket.url(name, f"?archpath={path}")
     return bucket.http.put(url, data=data, headers={"Ais-Pine": pine}).status_code
@@ -24,19 +27,19 @@ def put_member(bucket: Served, name: str, path: str, data: bytes, pine: str = "0
 
 @pytest.mark.parametrize("ending", [".tar", ".tgz", ".zip"])
 def test_a_member_is_appended_to_an_archive(bucket: Served, ending: str) -> None:
-    """What was there stays in front of it."""
+    """After those that it has."""
     bucket.put(f"s{ending}", make_archive(ending))
-    assert put_member(bucket, f"s{ending}", "new/x", b"data", "1") == 200
+    assert put_over_http(bucket, f"s{ending}", "new/x", b"data", "1") == 200
     found = read_archive(bucket.get(f"s{ending}").content)
     assert found == [*MEMBERS.items(), ("new/x", b"data")]
     assert bucket.get(f"s{ending}", "?archpath=new/x").content == b"data"
 
 
 def test_an_appended_tar_keeps_its_bytes(bucket: Served) -> None:
-    """The new member takes the place of the end of the archive."""
+    """The new member replaces only the end of the archive."""
     before = make_tar()
     bucket.put("s.tar", before)
-    put_member(bucket, "s.tar", "x", b"data", "2")
+    put_over_http(bucket, "s.tar", "x", b"data", "2")
     after = bucket.get("s.tar").content
     assert after.startswith(before.rstrip(b"\0"))
 
@@ -54,10 +57,10 @@ def test_an_appended_tar_keeps_its_bytes(bucket: Served) -> None:
 def test_the_header_says_whether_it_is_a_new_archive(
     bucket: Served, pine: str, exists: bool, status: int, names: list[str]
 ) -> None:
-    """0 makes a new one, 1 wants one to be there, 2 takes what there is."""
+    """0 makes a new one, 1 needs an existing one, 2 does either."""
     if exists:
         bucket.put("s.tar", make_tar())
-    assert put_member(bucket, "s.tar", "x", b"data", pine) == status
+    assert put_over_http(bucket, "s.tar", "x", b"data", pine) == status
     if names:
         assert [name for name, _ in read_archive(bucket.get("s.tar").content)] == names
 
@@ -65,17 +68,17 @@ def test_the_header_says_whether_it_is_a_new_archive(
 @pytest.mark.parametrize(
     ("name", "path"), [("s.rar", "x"), ("s.tar", "/"), ("s.tar", "x/"), ("bad.tar", "x")]
 )
-def test_what_cannot_be_done_changes_nothing(bucket: Served, name: str, path: str) -> None:
-    """An unknown form, a path that no file can have, a damaged archive."""
+def test_a_refused_member_changes_nothing(bucket: Served, name: str, path: str) -> None:
+    """An unknown format, a path that no file can have, a damaged archive."""
     bucket.put("bad.tar", b"x" * 600)
-    assert put_member(bucket, name, path, b"data", "2") == 400
+    assert put_over_http(bucket, name, path, b"data", "2") == 400
     assert bucket.get("bad.tar").content == b"x" * 600
     assert sorted(bucket.names()) == ["bad.tar"]
 
 
 @pytest.mark.parametrize("ending", [".tar", ".zip"])
 def test_members_put_at_the_same_time_are_all_there(bucket: Served, ending: str) -> None:
-    """Each is put behind what the one before has left."""
+    """One request after the other changes the archive."""
     names = [f"m{number}" for number in range(24)]
     with ThreadPoolExecutor(6) as pool:
         found = pool.map(lambda name: put_once(bucket, f"all{ending}", name), names)
@@ -90,6 +93,36 @@ def put_once(bucket: Served, name: str, path: str) -> int:
     return requests.put(url, path.encode(), headers={"Ais-Pine": "2"}).status_code
 
 
+class UploadWithRival(Upload):
+    """An upload; while it is read, another program replaces the archive, some times."""
+
+    def __init__(self, folder: Folder, archive: Path, times: int) -> None:
+        super().__init__(folder.private.temporary_fd, folder.private.new_temporary_name(), None)
+        self._archive = archive
+        self._times = times
+
+    def read(self) -> io.FileIO:
+        """Open the upload, after the other program was there."""
+        if self._times:
+            self._times -= 1
+            rival = self._archive.with_name("rival")
+            rival.write_bytes(make_tar({f"rival-{self._times}": b""}))
+            rival.replace(self._archive)
+        return super().read()
+
+
+def put_beside_rival(folder: Folder, archive: Path, times: int) -> None:
+    """Put member "x" into an archive that another program replaces at the same time."""
+    upload = UploadWithRival(folder, archive, times)
+    upload.write([b"data"])
+    upload.finish("ais://b/s.tar")
+    target = BucketName("b"), "s.tar"
+    try:
+        put_member(folder, IndexCache(), target, upload, path="x", mime="", mode=APPEND)
+    finally:
+        upload.discard()
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Folder]:
     """Return a served folder with a bucket and an archive in it."""
@@ -101,19 +134,39 @@ def folder(tmp_path: Path) -> Iterator[Folder]:
     folder.close()
 
 
-def test_an_archive_that_changes_while_it_is_appended_to_stays_as_it_is(
+def test_an_archive_that_changes_while_it_is_appended_to_is_not_replaced(
     folder: Folder, tmp_path: Path
 ) -> None:
-    """What another stored meanwhile is not undone by what was made from the one before."""
+    """The change of another program must not be lost."""
     place = BucketName("b"), "s.tar"
 
     def members() -> Iterator[NewMember]:
         (tmp_path / "b" / "s.tar").write_bytes(b"meanwhile")
         yield NewMember("x", 1, 0, [b"x"])
 
-    there = folder.present(*place)
+    there = folder.identity(*place)
     with pytest.raises(ChangedRefusal, match="changed meanwhile"):
-        write_archive(folder, Archives(), place, ".tar", members(), append_to=there)
+        write_archive(folder, IndexCache(), place, ".tar", members(), append_to=there)
     with pytest.raises(ChangedRefusal):
-        write_archive(folder, Archives(), place, ".tar", [], append_to=there)
+        write_archive(folder, IndexCache(), place, ".tar", [], append_to=there)
     assert (tmp_path / "b" / "s.tar").read_bytes() == b"meanwhile"
+
+
+def test_a_member_goes_into_the_archive_that_replaced_the_first(
+    folder: Folder, tmp_path: Path
+) -> None:
+    """The archive is read and written again, as often as another program changes it."""
+    archive = tmp_path / "b" / "s.tar"
+    put_beside_rival(folder, archive, 3)
+    assert read_archive(archive.read_bytes()) == [("rival-0", b""), ("x", b"data")]
+
+
+def test_a_member_is_refused_where_the_archive_changes_all_the_time(
+    folder: Folder, tmp_path: Path
+) -> None:
+    """What the other program wrote stays, and no upload is left behind."""
+    archive = tmp_path / "b" / "s.tar"
+    with pytest.raises(ChangedRefusal, match="was changed meanwhile"):
+        put_beside_rival(folder, archive, 100)
+    assert [name for name, _ in read_archive(archive.read_bytes())] == ["rival-90"]
+    assert list((tmp_path / ".aisio" / "tmp").iterdir()) == []

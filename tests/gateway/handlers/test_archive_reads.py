@@ -16,8 +16,8 @@ from aisio.gateway.handlers.archive_reads import ArchiveQuery, match_names, with
 from tests.gateway.archive_data import (
     MEMBERS,
     make_archive,
-    make_boastful_zip,
     make_tar,
+    make_zip_with_wrong_size,
     read_archive,
 )
 from tests.gateway.conftest import Served
@@ -173,7 +173,7 @@ def cut_archive(form: str) -> bytes:
     """Return an archive whose last member has fewer than the 300,000 bytes in its header."""
     data = os.urandom(200_000)
     if form == ".zip":
-        return make_boastful_zip("last", data, 100_000)
+        return make_zip_with_wrong_size("last", data, 100_000)
     tar = make_tar({"first": b"1", "last": data + bytes(100_000)})[: 512 * 3 + len(data)]
     return tar if form == ".tar" else gzip.compress(tar)
 
@@ -197,7 +197,7 @@ def test_a_whole_member_before_the_damage_is_sent(bucket: Served) -> None:
 
 def test_a_large_incomplete_member_closes_the_connection(bucket: Served) -> None:
     """The damage is far behind its beginning, and the head has been sent: the body ends early."""
-    bucket.put("s.zip", make_boastful_zip("m", os.urandom(3_000_000), 1000))
+    bucket.put("s.zip", make_zip_with_wrong_size("m", os.urandom(3_000_000), 1000))
     with pytest.raises(requests.exceptions.ChunkedEncodingError):
         bucket.get("s.zip", "?archpath=m")
 

@@ -15,7 +15,12 @@ import pytest
 import requests
 
 from aisio.gateway import Gateway
-from tests.gateway.archive_data import make_archive, make_boastful_zip, make_tar, read_archive
+from tests.gateway.archive_data import (
+    make_archive,
+    make_tar,
+    make_zip_with_wrong_size,
+    read_archive,
+)
 from tests.gateway.conftest import Served
 
 
@@ -160,7 +165,7 @@ def test_a_damaged_archive_does_not_shorten_a_batch(
     """It is refused before the first byte, and closes the connection after it."""
     large = os.urandom(300_000)
     (filled.folder / "large").write_bytes(large)
-    data = make_boastful_zip("m", b"abc", 1)
+    data = make_zip_with_wrong_size("m", b"abc", 1)
     if form != ".zip":
         data = make_tar({"m": b"x" * 300})[:700]
         data = data if form == ".tar" else gzip.compress(data)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from aisio.gateway.archives.index import Archives
+from aisio.gateway.archives.index_cache import IndexCache
 from aisio.gateway.handlers.batch_reader import MAX_SOFT_ERRORS, BatchReader, Outcome
 from aisio.gateway.handlers.batch_request import BatchIn, BatchItem, check_entry
 from aisio.gateway.jobs.job import Job, JobSpec, JobStoppedError
@@ -32,7 +32,7 @@ def folder(tmp_path: Path) -> Iterator[Folder]:
 
 def reader(folder: Folder, *, continue_on_error: bool = True) -> BatchReader:
     """Return a reader of a batch."""
-    return BatchReader(folder, Archives(), continue_on_error=continue_on_error)
+    return BatchReader(folder, IndexCache(), continue_on_error=continue_on_error)
 
 
 def items(*entries: BatchIn | str) -> list[BatchItem]:

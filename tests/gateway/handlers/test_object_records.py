@@ -11,7 +11,7 @@ import xxhash
 from aisio.gateway.handlers.object_records import ObjectRecords
 from aisio.gateway.protocol.targets import BucketName
 from aisio.gateway.storage.folder import Folder
-from aisio.gateway.storage.metadata import FileState, Record
+from aisio.gateway.storage.records import FileState, Record
 
 BUCKET = BucketName("b")
 LARGE = bytes(1 << 20)
@@ -30,13 +30,13 @@ class SlowFolder(Folder):
         self.release = threading.Event()
         self.computed = list[str]()
 
-    def learn_checksum(
+    def compute_checksum(
         self, bucket: BucketName, name: str, handle: int, state: FileState
     ) -> Record:
         """Wait for the test, then compute."""
         self.release.wait()
         self.computed.append(name)
-        return super().learn_checksum(bucket, name, handle, state)
+        return super().compute_checksum(bucket, name, handle, state)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 
 from aisio.gateway.http.object_headers import head_props_headers, object_headers, one_line
 from aisio.gateway.protocol.refusals import Refusal
-from aisio.gateway.storage.metadata import FileState, Parted, Record
+from aisio.gateway.storage.records import FileState, MultipartInfo, Record
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def test_an_object_without_version_and_metadata_has_no_headers_of_them(file: Pat
 def test_requested_properties_come_in_a_fixed_order(file: Path) -> None:
     """After presence and length; those that an object does not have are left out."""
     status = file.stat()
-    record = Record(FileState.of(status), "ff", 2, parted=Parted(3, 100))
+    record = Record(FileState.of(status), "ff", 2, multipart=MultipartInfo(3, 100))
     headers = head_props_headers(" version, chunked,ec ", "t[t1]:mp[/data]", record, status)
     assert headers == [
         ("Ais-Present", "true"),

@@ -1,4 +1,4 @@
-"""Properties of buckets: what can be set is kept and heeded, what cannot is refused."""
+"""Properties of buckets: what can be set is kept and obeyed, the rest is refused."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def set_props(bucket: Served, **props: Any) -> requests.Response:
 
 
 def props_of(bucket: Served) -> dict[str, Any]:
-    """Return what HEAD tells."""
+    """Return the properties in a response to HEAD."""
     reply = bucket.http.head(f"{bucket.endpoint}/v1/buckets/{bucket.name}")
-    told: dict[str, Any] = json.loads(reply.headers["Ais-Bucket-Props"])
-    return told
+    props: dict[str, Any] = json.loads(reply.headers["Ais-Bucket-Props"])
+    return props
 
 
 def test_versions_end_and_begin_again(bucket: Served) -> None:
-    """Without them a new object has none, an old one keeps its own."""
+    """While versioning is off, a new object has no version, and an old one keeps its own."""
     bucket.put("old", b"1")
     assert set_props(bucket, versioning={"enabled": False}).status_code == 200
     assert props_of(bucket)["versioning"]["enabled"] is False
@@ -46,14 +46,14 @@ def test_versions_end_and_begin_again(bucket: Served) -> None:
     assert bucket.get("new").headers["Ais-Version"] == "1"
 
 
-def test_a_bucket_for_reading_only(bucket: Served) -> None:
-    """Reading is always allowed, as on a cluster without users; all else is refused by name."""
+def test_a_read_only_bucket(bucket: Served) -> None:
+    """Reading is always allowed, as on a cluster without users; the rest is refused by name."""
     bucket.put("a", b"1")
     set_props(bucket, access=READ_ONLY)
     refused = bucket.put("b", b"1")
     assert (refused.status_code, refused.json()["tcode"]) == (403, "ErrBucketAccessDenied")
-    told = "PUT access denied (allowed: [GET,HEAD-OBJECT,HEAD-BUCKET,LIST-OBJECTS])"
-    assert refused.json()["message"].endswith(told)
+    message = "PUT access denied (allowed: [GET,HEAD-OBJECT,HEAD-BUCKET,LIST-OBJECTS])"
+    assert refused.json()["message"].endswith(message)
     assert refused.json()["message"].startswith(f"bucket ais://{bucket.name}(0x")
     set_props(bucket, access="0")
     assert (bucket.get("a").content, bucket.names()) == (b"1", ["a"])
@@ -115,15 +115,15 @@ def test_what_is_not_allowed_is_not_done(
 def test_what_a_folder_cannot_have_is_refused(
     bucket: Served, props: dict[str, Any], status: int, message: str
 ) -> None:
-    """Nothing of the message is then done."""
+    """No other part of that message is applied either."""
     before = props_of(bucket)
     reply = set_props(bucket, versioning={"enabled": False}, **props)
     assert (reply.status_code, message in reply.json()["message"]) == (status, True)
     assert props_of(bucket) == before
 
 
-def test_what_is_so_already_can_be_set(bucket: Served) -> None:
-    """A client that sends what it has read changes nothing."""
+def test_a_property_can_be_set_to_its_present_value(bucket: Served) -> None:
+    """A client may send back what it has read."""
     before = props_of(bucket)
     same = {"checksum": {"type": "xxhash2"}, "mirror": {"copies": 1, "enabled": False}}
     assert set_props(bucket, **same, ec={"enabled": False}, features="0").status_code == 200
@@ -132,16 +132,16 @@ def test_what_is_so_already_can_be_set(bucket: Served) -> None:
     assert props_of(bucket) == before
 
 
-def test_copies_of_objects_are_one(bucket: Served) -> None:
+def test_an_object_has_one_copy(bucket: Served) -> None:
     """As on a target with one disk."""
     assert bucket.job("POST", "make-n-copies", 1)["kind"] == "make-n-copies"
-    for copies, told in ((2, "exceeds the number of mountpaths (1)"), (0, "in [1, 16] range")):
+    for copies, message in ((2, "exceeds the number of mountpaths (1)"), (0, "in [1, 16] range")):
         reply = bucket.action("POST", "make-n-copies", copies)
-        assert (reply.status_code, told in reply.json()["message"]) == (400, True)
+        assert (reply.status_code, message in reply.json()["message"]) == (400, True)
 
 
 def test_properties_outlast_the_gateway_and_move_with_the_bucket(tmp_path: Path) -> None:
-    """They belong to the bucket, not to its name."""
+    """They are properties of the bucket, not of its name."""
     (tmp_path / "a").mkdir()
     with Gateway(tmp_path) as gateway, requests.Session() as http:
         bucket = Served(gateway.endpoint, "a", tmp_path / "a", http)
@@ -155,8 +155,8 @@ def test_properties_outlast_the_gateway_and_move_with_the_bucket(tmp_path: Path)
 
 
 def test_properties_are_values() -> None:
-    """Null changes nothing, and nonsense is refused."""
+    """A message makes a new value; null changes nothing, and nonsense is refused."""
     props = BucketProps()
-    assert props.changed(b"null", "ais://b") == props
+    assert props.updated(b"null", "ais://b") == props
     with pytest.raises(Refusal):
-        props.changed(b"[]", "ais://b")
+        props.updated(b"[]", "ais://b")

@@ -1,4 +1,4 @@
-"""Clients' JSON: what is read, and what is refused with a sentence."""
+"""JSON from clients: null means the default, and errors are refusals with a reason."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ class Outer(msgspec.Struct):
         (b"null", Outer()),
     ],
 )
-def test_null_is_as_good_as_not_given(body: bytes, found: Outer) -> None:
-    """So it is to a server in Go, at any depth."""
+def test_null_means_the_default(body: bytes, found: Outer) -> None:
+    """As for a server in Go, at any depth."""
     assert decode_json(body, Outer, what="Outer") == found
 
 
@@ -59,8 +59,8 @@ def test_null_is_as_good_as_not_given(body: bytes, found: Outer) -> None:
         (b'{"text": null, "other": ' + b"[" * 1_000_000, "nested too deep"),
     ],
 )
-def test_what_cannot_be_meant_is_refused_with_a_sentence(body: bytes, why: str) -> None:
-    """400, and the name of the message."""
+def test_invalid_json_is_refused_with_a_reason(body: bytes, why: str) -> None:
+    """400, with the name of the message."""
     with pytest.raises(Refusal, match="failed to unmarshal Outer, err: ") as caught:
         decode_json(body, Outer, what="Outer")
     assert caught.value.status == 400
@@ -91,7 +91,7 @@ def test_what_cannot_be_meant_is_refused_with_a_sentence(body: bytes, why: str) 
     ],
 )
 def test_requests_with_null(bucket: Served, method: str, path: str, body: Any, status: int) -> None:
-    """The status that a cluster gives, but for the last one: there it deletes all there is."""
+    """The status of a cluster, except for the last one: there a cluster deletes all objects."""
     bucket.put("o", b"x")
     url = f"{bucket.endpoint}/v1/{path.format(bucket.name)}"
     assert bucket.http.request(method, url, json=body).status_code == status

@@ -19,7 +19,7 @@ from aisio.gateway.protocol.refusals import Refusal
     ],
 )
 def test_one_range_is_cut_to_the_object(header: str, expected: tuple[int, int]) -> None:
-    """The last byte counts; what lies beyond the end is left out."""
+    """The last byte is included; a range that goes past the end is cut there."""
     assert parse_range(header, 12, "ais://b/o") == expected
 
 
@@ -35,7 +35,7 @@ def test_a_range_without_bytes_says_how_large_the_object_is(header: str) -> None
 @pytest.mark.parametrize("size_bytes", [0])
 @pytest.mark.parametrize("header", ["bytes=0-", "bytes=-1", "bytes=0-0"])
 def test_an_empty_object_has_no_range(header: str, size_bytes: int) -> None:
-    """There is no byte to send."""
+    """No byte satisfies it."""
     with pytest.raises(Refusal, match="not satisfiable"):
         parse_range(header, size_bytes, "ais://b/o")
 
@@ -55,7 +55,7 @@ def test_an_empty_object_has_no_range(header: str, size_bytes: int) -> None:
     ],
 )
 def test_other_forms_are_refused(header: str) -> None:
-    """One range of bytes, well formed, or 416."""
+    """Anything but one well-formed range of bytes is a 416."""
     with pytest.raises(Refusal) as caught:
         parse_range(header, 12, "ais://b/o")
     assert caught.value.status == 416

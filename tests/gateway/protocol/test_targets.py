@@ -32,7 +32,7 @@ def test_paths_mean_what_they_mean_to_aistore(path: str, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["", "a/", "/a", "~/a", "../a", "a/../b", "a/./b", "..", "a\0b"])
 def test_names_that_leave_the_bucket_are_refused(name: str) -> None:
-    """No name may climb out, be absolute, name a folder or hold a NUL."""
+    """No name may contain "..", be absolute, end as a folder's, or contain a NUL."""
     with pytest.raises(Refusal, match="invalid object name") as caught:
         check_name(name)
     assert caught.value.status == 400
@@ -83,7 +83,7 @@ def test_bucket_comes_from_path_provider_and_namespace(query: str, bucket: Bucke
     ],
 )
 def test_buckets_elsewhere_do_not_exist(query: str, status: int, text: str) -> None:
-    """A folder holds ais buckets of its own cluster only."""
+    """The gateway has only ais buckets, and none of other clusters."""
     with pytest.raises(Refusal, match=text) as caught:
         _ = parse_target(f"/v1/objects/b/o{query}").bucket
     assert caught.value.status == status
@@ -98,7 +98,7 @@ def test_bad_bucket_names_are_refused(name: str) -> None:
 
 
 def test_prefix_loses_its_star_and_stays_inside() -> None:
-    """AIStore allows one trailing *, and no way up."""
+    """AIStore allows one trailing *, and no ".."."""
     assert check_prefix("train/*") == "train/"
     for prefix in ("../x", "a/./b", "~/x"):
         with pytest.raises(Refusal, match="invalid prefix"):

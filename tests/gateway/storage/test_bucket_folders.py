@@ -1,4 +1,4 @@
-"""Buckets as folders: never beyond the served one, and what is no bucket is told."""
+"""Buckets as folders: never outside the served one, and what is not a bucket is logged."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aisio.gateway.storage.bucket_folders import (
     create_bucket,
     destroy_bucket,
     ensure_bucket,
-    has_name,
+    is_name_taken,
     list_buckets,
     rename_bucket,
 )
@@ -24,7 +24,7 @@ PLAIN, INNER = BucketName("b"), BucketName("b", "ns")
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Folder]:
-    """Return a served folder with a bucket; beside it there is another folder."""
+    """Return a served folder with a bucket; there is another folder next to it."""
     (tmp_path / "served" / "b" / "d").mkdir(parents=True)
     (tmp_path / "outside").mkdir()
     folder = Folder(str(tmp_path / "served"))
@@ -33,15 +33,17 @@ def folder(tmp_path: Path) -> Iterator[Folder]:
     folder.close()
 
 
-def test_a_namespace_that_leads_out_takes_no_bucket(folder: Folder, tmp_path: Path) -> None:
-    """Neither a new one nor one that has another name, and it is not listed."""
+def test_a_namespace_outside_the_served_folder_takes_no_bucket(
+    folder: Folder, tmp_path: Path
+) -> None:
+    """Neither a new nor a renamed one; its buckets are not listed."""
     (tmp_path / "served" / "#ns").symlink_to(tmp_path / "outside")
     (tmp_path / "outside" / "b").mkdir()
     for act in (
         lambda: create_bucket(folder, INNER),
         lambda: ensure_bucket(folder, INNER),
         lambda: rename_bucket(folder, PLAIN, BucketName("new", "ns")),
-        lambda: has_name(folder, INNER),
+        lambda: is_name_taken(folder, INNER),
     ):
         with pytest.raises(Refusal, match="leads out"):
             act()
@@ -52,7 +54,7 @@ def test_a_namespace_that_leads_out_takes_no_bucket(folder: Folder, tmp_path: Pa
 
 
 def test_a_namespace_comes_and_goes_with_its_buckets(folder: Folder, tmp_path: Path) -> None:
-    """Its folder is made for the first and goes with the last."""
+    """Its folder is made for the first bucket and removed with the last."""
     create_bucket(folder, INNER)
     ensure_bucket(folder, INNER)
     with pytest.raises(Refusal, match="already exists"):
@@ -64,18 +66,18 @@ def test_a_namespace_comes_and_goes_with_its_buckets(folder: Folder, tmp_path: P
     assert list_buckets(folder) == [PLAIN]
 
 
-def test_a_file_named_as_a_namespace_is_told(folder: Folder, tmp_path: Path) -> None:
+def test_a_file_with_the_name_of_a_namespace_is_refused(folder: Folder, tmp_path: Path) -> None:
     """It cannot hold buckets."""
     (tmp_path / "served" / "#ns").touch()
-    for act in (create_bucket, has_name):
+    for act in (create_bucket, is_name_taken):
         with pytest.raises(Refusal, match="is a file"):
             act(folder, INNER)
 
 
-def test_what_is_no_bucket_is_told(
+def test_what_is_not_a_bucket_is_logged(
     folder: Folder, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Files at the top, names that no bucket has, links that lead out; hidden ones are not."""
+    """Files at the top, invalid names, links that lead out; hidden names are not."""
     served = tmp_path / "served"
     (served / "shard.tar").touch()
     (served / "my photos").mkdir()
@@ -84,8 +86,8 @@ def test_what_is_no_bucket_is_told(
     (served / "out").symlink_to("../outside")
     (served / ".git").mkdir()
     assert list_buckets(folder) == [PLAIN]
-    told = caplog.text
-    assert "files in no bucket: the buckets are the folders at the top (shard.tar)" in told
-    assert "by their names (#ns/not one, my photos)" in told
-    assert "lead out of what is served (out)" in told
-    assert ".git" not in told
+    text = caplog.text
+    assert "files in no bucket: the buckets are the folders at the top (shard.tar)" in text
+    assert "by their names (#ns/not one, my photos)" in text
+    assert "lead out of what is served (out)" in text
+    assert ".git" not in text

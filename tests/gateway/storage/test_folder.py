@@ -1,4 +1,4 @@
-"""Folder: what a change was made from, links that lead out, and files that look unchanged."""
+"""Folder: conflicting changes, links that lead out, and files that only look unchanged."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from aisio.errors import ConfigError
-from aisio.gateway.archives.index import Archives
+from aisio.gateway.archives.index_cache import IndexCache
 from aisio.gateway.protocol.refusals import Refusal
 from aisio.gateway.protocol.targets import BucketName
-from aisio.gateway.storage.folder import ChangedRefusal, Folder, Present
-from aisio.gateway.storage.metadata import FileState
+from aisio.gateway.storage.file_refusals import ChangedRefusal
+from aisio.gateway.storage.folder import Folder
+from aisio.gateway.storage.records import NO_FILE, FileIdentity, FileState
 from tests.gateway.archive_data import make_tar
 
 BUCKET = BucketName("b")
@@ -28,18 +29,18 @@ def served(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def folder(served: Path) -> Iterator[Folder]:
-    """Return that folder, opened."""
+    """Return that folder, open."""
     folder = Folder(str(served))
     folder.open()
     yield folder
     folder.close()
 
 
-def put(folder: Folder, name: str, data: bytes, instead_of: Present | None = None) -> None:
+def put(folder: Folder, name: str, data: bytes, if_match: FileIdentity | None = None) -> None:
     """Store an object."""
     upload = folder.begin_upload(None)
     try:
-        folder.finish_upload(upload, [data], BUCKET, name, instead_of=instead_of)
+        folder.finish_upload(upload, [data], BUCKET, name, if_match=if_match)
     finally:
         upload.discard()
 
@@ -50,14 +51,14 @@ def read(folder: Folder, name: str) -> bytes:
         return file.readall()
 
 
-def test_what_was_made_from_something_else_is_refused(folder: Folder, served: Path) -> None:
-    """Whoever changed it: the gateway, another program, or who removed it."""
-    before = folder.present(BUCKET, "o")
-    assert before == Present()
+def test_an_upload_made_from_another_file_is_refused(folder: Folder, served: Path) -> None:
+    """Whether the gateway or another program changed the object, or it was removed."""
+    before = folder.identity(BUCKET, "o")
+    assert before == NO_FILE
     put(folder, "o", b"first", before)
     with pytest.raises(ChangedRefusal, match="was changed meanwhile"):
         put(folder, "o", b"second", before)
-    before = folder.present(BUCKET, "o")
+    before = folder.identity(BUCKET, "o")
     (served / "b" / "o").write_bytes(b"other")
     with pytest.raises(ChangedRefusal):
         put(folder, "o", b"second", before)
@@ -67,18 +68,18 @@ def test_what_was_made_from_something_else_is_refused(folder: Folder, served: Pa
     assert list((served / ".aisio" / "tmp").iterdir()) == []
 
 
-def test_a_link_in_a_circle_is_replaced_as_any_other(folder: Folder, served: Path) -> None:
-    """There is no object behind it, also for what must not replace one."""
+def test_a_link_to_itself_is_replaced_like_any_other(folder: Folder, served: Path) -> None:
+    """It is not an object, so an upload that must not replace one replaces it."""
     (served / "b" / "o").symlink_to("o")
-    put(folder, "o", b"one", Present())
+    put(folder, "o", b"one", NO_FILE)
     assert read(folder, "o") == b"one"
 
 
 @pytest.mark.parametrize("target", ["../../outside", "../.aisio"])
-def test_no_change_goes_by_a_link_that_leads_out(
+def test_links_that_lead_out_are_not_followed(
     folder: Folder, served: Path, tmp_path: Path, target: str
 ) -> None:
-    """Objects below it cannot be read, written, deleted or found."""
+    """What is below them cannot be read, written, deleted or seen."""
     (tmp_path / "outside").mkdir()
     (served / "b" / "d").symlink_to(target)
     (served / "b" / target / "file").write_bytes(b"precious")
@@ -91,11 +92,11 @@ def test_no_change_goes_by_a_link_that_leads_out(
         with pytest.raises(Refusal, match="leads out of the served folder"):
             act()
     assert (served / "b" / target / "file").read_bytes() == b"precious"
-    assert folder.present(BUCKET, "d/file") == Present()
+    assert folder.identity(BUCKET, "d/file") == NO_FILE
 
 
 def test_links_into_hidden_folders_are_served(folder: Folder, served: Path) -> None:
-    """So data sets are laid out that keep their files by checksum, and link to them."""
+    """DVC and git-annex keep files by checksum in a hidden folder, and link to them."""
     (served / ".cache").mkdir()
     (served / ".cache" / "1").write_bytes(b"one")
     (served / "b" / "o").symlink_to("../.cache/1")
@@ -104,8 +105,8 @@ def test_links_into_hidden_folders_are_served(folder: Folder, served: Path) -> N
     assert (served / ".cache" / "1").read_bytes() == b"one"
 
 
-def test_a_deleted_link_leaves_what_it_leads_to(folder: Folder, served: Path) -> None:
-    """The name is the object."""
+def test_deleting_a_link_keeps_its_target(folder: Folder, served: Path) -> None:
+    """The name is the object; a broken link is none."""
     (served / "b" / "o").write_bytes(b"one")
     (served / "b" / "l").symlink_to("o")
     folder.delete_object(BUCKET, "l")
@@ -115,10 +116,10 @@ def test_a_deleted_link_leaves_what_it_leads_to(folder: Folder, served: Path) ->
         folder.delete_object(BUCKET, "broken")
 
 
-def test_an_object_of_very_many_folders_can_be_put_and_deleted(
+def test_an_object_below_very_many_folders_can_be_put_and_deleted(
     folder: Folder, served: Path
 ) -> None:
-    """All at once; the folders that it leaves empty go."""
+    """The folders are made, and removed when they are empty."""
     name = "d/" * 1100 + "o"
     put(folder, name, b"x")
     assert read(folder, name) == b"x"
@@ -126,29 +127,31 @@ def test_an_object_of_very_many_folders_can_be_put_and_deleted(
     assert list((served / "b").iterdir()) == []
 
 
-def replace_in_disguise(path: Path, data: bytes) -> None:
-    """Write a file anew, in place, with the size and time that it had."""
+def rewrite_with_same_mtime(path: Path, data: bytes) -> None:
+    """Write a file again, in place, and restore its mtime."""
     status = path.stat()
     with path.open("r+b") as file:
         file.write(data)
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
-def test_a_file_of_the_same_size_and_time_is_another_one(folder: Folder, served: Path) -> None:
-    """Neither its checksum nor what is known of it as an archive is the old one's."""
-    path, archives = served / "b" / "s.tar", Archives()
+def test_a_rewritten_file_of_the_same_size_and_time_is_noticed(
+    folder: Folder, served: Path
+) -> None:
+    """The old checksum and the old archive index no longer count."""
+    path, archives = served / "b" / "s.tar", IndexCache()
     put(folder, "s.tar", make_tar())
     opened = folder.open_object(BUCKET, "s.tar")
     with opened.file as file:
-        archives.index(file, opened.status, ".tar")
-    replace_in_disguise(path, b"\\0" * 512)
+        archives.load(file, opened.status, ".tar")
+    rewrite_with_same_mtime(path, b"\\0" * 512)
     status = path.stat()
     assert folder.metadata.get(BUCKET, "s.tar", FileState.of(status)) is None
-    assert archives.known(status, ".tar") is None
+    assert archives.cached(status, ".tar") is None
 
 
 def test_a_file_that_was_only_touched_is_the_same_object(folder: Folder, served: Path) -> None:
-    """A chmod, a hard link or a copy with the same bytes costs no version and no metadata."""
+    """A chmod, a hard link or a copy with the same bytes keeps version and custom metadata."""
     put(folder, "o", b"data")
     opened = folder.open_object(BUCKET, "o")
     state = FileState.of(opened.status)
@@ -156,24 +159,24 @@ def test_a_file_that_was_only_touched_is_the_same_object(folder: Folder, served:
     record = folder.metadata.get(BUCKET, "o", state)
     assert record is not None
     folder.metadata.set_custom(BUCKET, "o", record, {"k": "v"})
-    replace_in_disguise(served / "b" / "o", b"data")
+    rewrite_with_same_mtime(served / "b" / "o", b"data")
     opened = folder.open_object(BUCKET, "o")
     state = FileState.of(opened.status)
     assert folder.metadata.get(BUCKET, "o", state) is None
-    learned = folder.learn_checksum(BUCKET, "o", os.dup(opened.file.fileno()), state)
+    new_record = folder.compute_checksum(BUCKET, "o", os.dup(opened.file.fileno()), state)
     opened.file.close()
-    assert (learned.version, learned.custom, learned.state) == (1, {"k": "v"}, state)
+    assert (new_record.version, new_record.custom, new_record.state) == (1, {"k": "v"}, state)
 
 
 def test_a_file_may_be_replaced_while_its_checksum_is_computed(
     folder: Folder, served: Path
 ) -> None:
-    """Who opened the old one gets that, with its checksum; it is not on record."""
+    """A reader of the old file gets its checksum, which is not recorded for the new one."""
     (served / "b" / "o").write_bytes(b"old")
     opened = folder.open_object(BUCKET, "o")
     state = FileState.of(opened.status)
     put(folder, "o", b"new")
-    old = folder.learn_checksum(BUCKET, "o", os.dup(opened.file.fileno()), state)
+    old = folder.compute_checksum(BUCKET, "o", os.dup(opened.file.fileno()), state)
     opened.file.close()
     new = folder.metadata.get(BUCKET, "o", FileState.of((served / "b" / "o").stat()))
     assert new is not None
@@ -181,7 +184,7 @@ def test_a_file_may_be_replaced_while_its_checksum_is_computed(
 
 
 def test_what_cannot_be_opened_is_a_config_error(served: Path) -> None:
-    """With the path and the system's words, whatever it is."""
+    """It says the path and the reason; once that is mended, the folder opens."""
     (served / ".aisio").mkdir()
     (served / ".aisio" / "metadata.db").write_bytes(b"not a database" * 100)
     with pytest.raises(ConfigError, match=r"metadata\.db: .*remove it to start anew"):

@@ -1,20 +1,20 @@
-"""Turns: one at a time for each thing."""
+"""KeyedLock: one task at a time for each key."""
 
 from __future__ import annotations
 
 import asyncio
 
-from aisio.gateway.storage.keyed_lock import Turns
+from aisio.gateway.storage.keyed_lock import KeyedLock
 
 
 def test_one_at_a_time_for_each_key() -> None:
-    """Who comes second waits; who wants another thing does not."""
+    """The second task for a key waits; one for another key does not."""
 
     async def run() -> list[str]:
-        turns, order, go = Turns(), list[str](), asyncio.Event()
+        locks, order, go = KeyedLock(), list[str](), asyncio.Event()
 
         async def work(key: str, name: str) -> None:
-            async with turns.of(key):
+            async with locks.acquire(key):
                 order.append(f"{name} begins")
                 if name == "first":
                     await go.wait()
@@ -38,16 +38,16 @@ def test_one_at_a_time_for_each_key() -> None:
     ]
 
 
-def test_a_turn_ends_with_an_error() -> None:
-    """The next one comes."""
+def test_an_error_releases_the_lock() -> None:
+    """The next task can take it."""
 
     async def run() -> bool:
-        turns = Turns()
+        locks = KeyedLock()
         try:
-            async with turns.of("a"):
+            async with locks.acquire("a"):
                 raise ValueError
         except ValueError:
-            async with turns.of("a"):
+            async with locks.acquire("a"):
                 return True
 
     assert asyncio.run(run())

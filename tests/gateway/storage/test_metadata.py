@@ -13,16 +13,18 @@ from aisio.errors import ConfigError
 from aisio.gateway.protocol.bucket_props import BucketProps
 from aisio.gateway.protocol.refusals import Refusal
 from aisio.gateway.protocol.targets import BucketName
-from aisio.gateway.storage.metadata import FileState, Metadata, Parted
+from aisio.gateway.storage.metadata import Metadata
+from aisio.gateway.storage.record_database import RecordDatabase
+from aisio.gateway.storage.records import FileState
 
 BUCKET = BucketName("b")
 ONE, TWO = FileState(1, 10, 11, 100), FileState(2, 20, 21, 200)
 
 
 def test_a_record_counts_only_for_the_file_it_was_made_for() -> None:
-    """Another size, time or inode: another program may have written the file."""
+    """With another size, time or inode, another program may have written the file."""
     metadata = Metadata.open(None)
-    metadata.replace(BUCKET, "o", ONE, "aa")
+    metadata.record_write(BUCKET, "o", ONE, "aa")
     assert metadata.get(BUCKET, "o", ONE) is not None
     for field in ("size_bytes", "mtime_ns", "ctime_ns", "inode"):
         changed = replace(ONE, **{field: 5})
@@ -31,14 +33,14 @@ def test_a_record_counts_only_for_the_file_it_was_made_for() -> None:
 
 
 def test_versions_count_every_change() -> None:
-    """1 at first, +1 for each replacement, whoever made it; 1 again after a delete."""
+    """1 at first, +1 for each write, by the gateway or not; 1 again after a delete."""
     metadata = Metadata.open(None)
-    assert metadata.replace(BUCKET, "o", ONE, "aa").version == 1
-    assert metadata.replace(BUCKET, "o", ONE, "aa").version == 2
+    assert metadata.record_write(BUCKET, "o", ONE, "aa").version == 1
+    assert metadata.record_write(BUCKET, "o", ONE, "aa").version == 2
     assert metadata.expected_version(BUCKET, "o", TWO) == 3
-    assert metadata.learn(BUCKET, "o", TWO, "bb").version == 3
-    metadata.forget(BUCKET, "o")
-    assert metadata.learn(BUCKET, "o", TWO, "bb").version == 1
+    assert metadata.record_checksum(BUCKET, "o", TWO, "bb").version == 3
+    metadata.delete(BUCKET, "o")
+    assert metadata.record_checksum(BUCKET, "o", TWO, "bb").version == 1
     metadata.close()
 
 
@@ -46,7 +48,7 @@ def test_records_outlive_the_process(tmp_path: Path) -> None:
     """Checksums and custom metadata are read back from the file."""
     file = str(tmp_path / "m.db")
     first = Metadata.open(file)
-    record = first.replace(BUCKET, "ü?%", ONE, "aa")
+    record = first.record_write(BUCKET, "ü?%", ONE, "aa")
     first.set_custom(BUCKET, "ü?%", record, {"k": "v"})
     first.close()
     second = Metadata.open(file)
@@ -56,15 +58,15 @@ def test_records_outlive_the_process(tmp_path: Path) -> None:
     second.close()
 
 
-def test_a_seed_is_read_and_left_alone(tmp_path: Path) -> None:
-    """A read-only gateway knows the checksums on file and writes none."""
+def test_a_seed_is_only_read(tmp_path: Path) -> None:
+    """A read-only gateway uses the recorded checksums and writes none."""
     file = str(tmp_path / "m?.db")
     first = Metadata.open(file)
-    first.replace(BUCKET, "o", ONE, "aa")
+    first.record_write(BUCKET, "o", ONE, "aa")
     first.close()
     second = Metadata.open(None, seed=file)
     assert second.get(BUCKET, "o", ONE) is not None
-    second.forget(BUCKET, "o")
+    second.delete(BUCKET, "o")
     second.close()
     assert [path.name for path in tmp_path.iterdir()] == ["m?.db"]
     third = Metadata.open(file)
@@ -72,35 +74,35 @@ def test_a_seed_is_read_and_left_alone(tmp_path: Path) -> None:
     third.close()
 
 
-def test_an_unreadable_seed_is_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """A read-only gateway can do without; nobody may be able to remove the file."""
+def test_an_unreadable_seed_is_ignored(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A read-only gateway works without it; perhaps nobody can remove the file."""
     (tmp_path / "m.db").write_bytes(b"not a database" * 100)
     metadata = Metadata.open(None, seed=str(tmp_path / "m.db"))
-    assert metadata.replace(BUCKET, "o", ONE, "aa").version == 1
+    assert metadata.record_write(BUCKET, "o", ONE, "aa").version == 1
     metadata.close()
     assert "is left out" in caplog.text
 
 
-def test_a_page_holds_the_records_between_two_names() -> None:
-    """Both ends included, other buckets not."""
+def test_records_between_two_names() -> None:
+    """Both names included, and other buckets not."""
     metadata = Metadata.open(None)
     for name in ("a", "b", "c", "d"):
-        metadata.replace(BUCKET, name, ONE, "aa")
-    metadata.replace(BucketName("other"), "b", ONE, "aa")
-    assert list(metadata.page(BUCKET, "b", "c")) == ["b", "c"]
-    metadata.forget_bucket(BUCKET)
-    assert metadata.page(BUCKET, "a", "z") == {}
+        metadata.record_write(BUCKET, name, ONE, "aa")
+    metadata.record_write(BucketName("other"), "b", ONE, "aa")
+    assert list(metadata.records_between(BUCKET, "b", "c")) == ["b", "c"]
+    metadata.delete_bucket(BUCKET)
+    assert metadata.records_between(BUCKET, "a", "z") == {}
     metadata.close()
 
 
-def test_threads_may_write_at_once() -> None:
-    """Every replacement under one lock of the caller gets a version of its own."""
+def test_several_threads_may_write() -> None:
+    """Where the caller's lock orders them, every write gets a version of its own."""
     metadata, lock = Metadata.open(None), threading.Lock()
 
     def replace() -> None:
         for _ in range(50):
             with lock:
-                metadata.replace(BUCKET, "o", ONE, "aa")
+                metadata.record_write(BUCKET, "o", ONE, "aa")
 
     threads = [threading.Thread(target=replace) for _ in range(4)]
     for thread in threads:
@@ -111,34 +113,11 @@ def test_threads_may_write_at_once() -> None:
     metadata.close()
 
 
-def test_a_damaged_file_is_named(tmp_path: Path) -> None:
-    """The error says which file, and that it may be removed."""
+def test_the_error_names_a_damaged_file(tmp_path: Path) -> None:
+    """And says that it may be removed."""
     (tmp_path / "m.db").write_bytes(b"not a database" * 100)
     with pytest.raises(ConfigError, match=r"m\.db.*remove it"):
         Metadata.open(str(tmp_path / "m.db"))
-
-
-def test_a_file_of_an_earlier_gateway_is_taken_over(tmp_path: Path) -> None:
-    """It knew nothing of parts and properties; what it knew stays."""
-    file = tmp_path / "m.db"
-    with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as database:
-        database.execute(
-            "CREATE TABLE objects (bucket TEXT, name TEXT, size INTEGER, mtime_ns INTEGER,"
-            " inode INTEGER, checksum TEXT, version INTEGER, custom TEXT,"
-            " PRIMARY KEY (bucket, name)) WITHOUT ROWID"
-        )
-        row = (BUCKET.folder, "o", ONE.size_bytes, ONE.mtime_ns, ONE.inode, "aa", 3, "{}")
-        database.execute("INSERT INTO objects VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
-    metadata = Metadata.open(str(file))
-    taken_over = metadata.learn(BUCKET, "o", ONE, "aa")
-    assert (taken_over.version, taken_over.parted) == (3, None)
-    assert metadata.replace(BUCKET, "o", ONE, "bb", Parted(2, 10)).version == 4
-    metadata.close()
-    again = Metadata.open(str(file))
-    found = again.get(BUCKET, "o", ONE)
-    assert found is not None
-    assert found.parted == Parted(2, 10)
-    again.close()
 
 
 @pytest.fixture
@@ -148,32 +127,32 @@ def full(tmp_path: Path) -> Iterator[Metadata]:
     Metadata.open(file).close()
     database = sqlite3.connect(file, isolation_level=None)
     database.execute("PRAGMA max_page_count = 1")  # as many as there are
-    metadata = Metadata(database)
+    metadata = Metadata(RecordDatabase(database))
     for number in range(1000):
-        metadata.learn(BUCKET, f"found-{number}", ONE, "aa")
+        metadata.record_checksum(BUCKET, f"found-{number}", ONE, "aa")
     yield metadata
     metadata.close()
 
 
-def test_a_checksum_that_cannot_be_saved_is_kept_and_told_once(
+def test_a_checksum_that_cannot_be_saved_is_kept_and_logged_once(
     full: Metadata, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It can be computed again, so no read or write fails for it."""
+    """It can be computed again, so no read or write fails."""
     assert full.get(BUCKET, "found-999", ONE) is not None
-    assert full.replace(BUCKET, "o", TWO, "bb").version == 1
+    assert full.record_write(BUCKET, "o", TWO, "bb").version == 1
     assert full.get(BUCKET, "o", TWO) is not None
-    full.forget(BUCKET, "o")
+    full.delete(BUCKET, "o")
     assert full.get(BUCKET, "o", TWO) is None
-    (told,) = [record.getMessage() for record in caplog.get_records("setup")]
+    (text,) = [record.getMessage() for record in caplog.get_records("setup")]
     assert caplog.records == []
-    assert "cannot be saved" in told
-    assert "database or disk is full" in told
+    assert "cannot be saved" in text
+    assert "database or disk is full" in text
 
 
-def test_what_nobody_can_compute_again_is_refused_where_it_cannot_be_saved(
+def test_custom_metadata_and_properties_that_cannot_be_saved_are_refused(
     full: Metadata,
 ) -> None:
-    """Custom metadata and properties; what was known stays known."""
+    """Nobody could compute them again; the old values stay."""
     record = full.get(BUCKET, "found-999", ONE)
     assert record is not None
     for act in (
@@ -188,14 +167,14 @@ def test_what_nobody_can_compute_again_is_refused_where_it_cannot_be_saved(
 
 @pytest.mark.parametrize("content", [b"\0" * 5000, b"SQLite format 3\0" + b"x" * 5000])
 def test_garbage_is_a_config_error(tmp_path: Path, content: bytes) -> None:
-    """Whatever is wrong with the file."""
+    """Whether or not it begins as a database does."""
     (tmp_path / "m.db").write_bytes(content)
     with pytest.raises(ConfigError, match="remove it to start anew"):
         Metadata.open(str(tmp_path / "m.db"))
 
 
-def test_properties_that_are_none_are_a_config_error(tmp_path: Path) -> None:
-    """They say who may change what, so a gateway does not start without them."""
+def test_invalid_properties_are_a_config_error(tmp_path: Path) -> None:
+    """They say which changes are allowed, so a gateway does not start without them."""
     file = str(tmp_path / "m.db")
     Metadata.open(file).close()
     with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as database:
@@ -204,14 +183,12 @@ def test_properties_that_are_none_are_a_config_error(tmp_path: Path) -> None:
         Metadata.open(file)
 
 
-def test_damage_that_shows_later_fails_no_read(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    """What cannot be read is as good as unknown; the log tells."""
+def test_damage_found_later_fails_no_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """What cannot be read is computed again, with a warning in the log."""
     file = tmp_path / "m.db"
     first = Metadata.open(str(file))
     for number in range(1000):
-        first.learn(BUCKET, f"{number}", ONE, "aa")
+        first.record_checksum(BUCKET, f"{number}", ONE, "aa")
     first.close()
     data = file.read_bytes()
     with file.open("r+b") as handle:
@@ -220,18 +197,18 @@ def test_damage_that_shows_later_fails_no_read(
     second = Metadata.open(str(file))
     for number in range(1000):
         second.get(BUCKET, f"{number}", ONE)
-        second.learn(BUCKET, f"{number}", TWO, "bb")
+        second.record_checksum(BUCKET, f"{number}", TWO, "bb")
         assert second.get(BUCKET, f"{number}", TWO) is not None
     second.close()
     assert "malformed" in caplog.text
 
 
 def test_a_renamed_object_keeps_its_record(tmp_path: Path) -> None:
-    """Though the rename has changed the state of its file."""
+    """Although the rename changes the state of its file."""
     metadata = Metadata.open(None)
-    metadata.set_custom(BUCKET, "a", metadata.replace(BUCKET, "a", ONE, "aa"), {"k": "v"})
-    metadata.move(BUCKET, "a", "b")
-    metadata.moved(BUCKET, "b", ONE, TWO)
+    metadata.set_custom(BUCKET, "a", metadata.record_write(BUCKET, "a", ONE, "aa"), {"k": "v"})
+    metadata.rename(BUCKET, "a", "b")
+    metadata.update_state(BUCKET, "b", ONE, TWO)
     record = metadata.get(BUCKET, "b", TWO)
     assert record is not None
     assert (record.custom, metadata.get(BUCKET, "a", ONE)) == ({"k": "v"}, None)

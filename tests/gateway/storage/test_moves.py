@@ -10,8 +10,8 @@ import requests
 from aisio.gateway.protocol.refusals import Refusal
 from aisio.gateway.protocol.targets import BucketName
 from aisio.gateway.storage.folder import Folder
-from aisio.gateway.storage.metadata import FileState
 from aisio.gateway.storage.moves import copy_object
+from aisio.gateway.storage.records import FileState
 from tests.gateway.conftest import Served
 
 
@@ -42,8 +42,8 @@ def object_with_custom(bucket: Served) -> Served:
     return bucket
 
 
-def test_a_copy_has_bytes_and_custom_metadata(object_with_custom: Served) -> None:
-    """It is a new object: its versions begin anew, and the source stays."""
+def test_a_copy_has_the_bytes_and_custom_metadata(object_with_custom: Served) -> None:
+    """It is a new object with its own versions; the source stays."""
     bucket = object_with_custom
     assert copy(bucket, "d/o", f"{bucket.name}/c/o").status_code == 200
     assert describe(bucket, "c/o") == (b"data", "1", "k=v")
@@ -64,10 +64,10 @@ def test_a_copy_has_bytes_and_custom_metadata(object_with_custom: Served) -> Non
         ("d/o", "{}/d", 409),
     ],
 )
-def test_copies_that_cannot_be(
+def test_invalid_copies_are_refused(
     object_with_custom: Served, name: str, target: str, status: int
 ) -> None:
-    """And one that need not be: onto itself. The object stays as it was."""
+    """A copy onto itself does nothing. The object stays as it was."""
     bucket = object_with_custom
     assert copy(bucket, name, target.format(bucket.name)).status_code == status
     assert bucket.names() == ["d/o"]
@@ -75,21 +75,23 @@ def test_copies_that_cannot_be(
 
 
 def test_a_copy_of_damaged_bytes_is_refused(tmp_path: Path) -> None:
-    """The recorded checksum is held against what is read."""
+    """What is read is verified against the recorded checksum."""
     name = BucketName("b")
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "o").write_bytes(b"data")
     folder = Folder(str(tmp_path))
     folder.open()
     with contextlib.closing(folder):
-        folder.metadata.replace(name, "o", FileState.of((tmp_path / "b" / "o").stat()), "0" * 16)
+        folder.metadata.record_write(
+            name, "o", FileState.of((tmp_path / "b" / "o").stat()), "0" * 16
+        )
         with pytest.raises(Refusal, match="BAD DATA CHECKSUM"):
             copy_object(folder, (name, "o"), (name, "c"))
     assert [path.name for path in (tmp_path / "b").iterdir()] == ["o"]
 
 
-def test_a_link_is_not_moved_to_where_it_would_lead_nowhere(bucket: Served) -> None:
-    """A relative link breaks in another folder; in its own it may have another name."""
+def test_a_link_is_not_moved_to_another_folder(bucket: Served) -> None:
+    """A relative link would break there; in its own folder it can be renamed."""
     bucket.put("o", b"data")
     (bucket.folder / "l").symlink_to("o")
     assert rename(bucket, "l", "d/l").status_code == 501
@@ -98,7 +100,7 @@ def test_a_link_is_not_moved_to_where_it_would_lead_nowhere(bucket: Served) -> N
 
 
 def test_a_renamed_object_stays_the_same(object_with_custom: Served) -> None:
-    """Bytes, version and metadata go with it; the folder that it leaves empty goes."""
+    """It keeps bytes, version and metadata; its old folder is removed if empty."""
     bucket = object_with_custom
     assert rename(bucket, "d/o", "e/n").status_code == 200
     assert describe(bucket, "e/n") == (b"data", "2", "k=v")
@@ -106,8 +108,8 @@ def test_a_renamed_object_stays_the_same(object_with_custom: Served) -> None:
     assert not (bucket.folder / "d").exists()
 
 
-def test_it_replaces_what_has_the_name(object_with_custom: Served) -> None:
-    """With its own version."""
+def test_a_renamed_object_replaces_another(object_with_custom: Served) -> None:
+    """And keeps its own version."""
     bucket = object_with_custom
     bucket.put("n", b"other")
     assert rename(bucket, "d/o", "n").status_code == 200
@@ -126,10 +128,10 @@ def test_it_replaces_what_has_the_name(object_with_custom: Served) -> None:
         ("d/o", "d/o/x", 409),
     ],
 )
-def test_renames_that_cannot_be(
+def test_invalid_renames_are_refused(
     object_with_custom: Served, name: str, new_name: str, status: int
 ) -> None:
-    """The object stays where it is."""
+    """The object stays as it was."""
     bucket = object_with_custom
     assert rename(bucket, name, new_name).status_code == status
     assert describe(bucket, "d/o") == (b"data", "2", "k=v")

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from aisio.gateway.storage.beneath import Beneath
-from aisio.gateway.storage.left_out import LeftOut
-from aisio.gateway.storage.walk import Directories, Directory, Walk
+from aisio.gateway.storage.safe_opener import SafeOpener
+from aisio.gateway.storage.skipped import SkippedNames
+from aisio.gateway.storage.walk import Directory, DirectoryReader, Walk
 
 TREE = ["a/b/c", "a/bd", "a/bq/r", "aaa.txt", "aaa/.h", "aaa/bbb/ccc/z", "aaa/bbb/y", "aaa/x"]
 TREE += ["aaab/q", "a-b", "a0", "top", "ü/ö", "\U0001f600", "\uffff"]
@@ -43,16 +43,16 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def names(root: str, prefix: str = "", after: str = "", *, recursive: bool = True) -> list[str]:
-    """Return what a walk over bucket b gives."""
-    with contextlib.closing(Beneath(root, barred=".aisio")) as beneath:
-        walk = Walk(Directories(beneath, LeftOut()), prefix, after, recursive=recursive)
+    """Return the names that a walk over bucket b yields."""
+    with contextlib.closing(SafeOpener(root, excluded=".aisio")) as opener:
+        walk = Walk(DirectoryReader(opener, SkippedNames()), prefix, after, recursive=recursive)
         return [found.name for found in walk.below("b")]
 
 
 @pytest.mark.parametrize("prefix", STARTS)
 @pytest.mark.parametrize("after", [*STARTS, *TREE])
 def test_names_come_in_bytewise_order_from_anywhere(tree: str, prefix: str, after: str) -> None:
-    """A walk gives what sorting all names by their UTF-8 bytes and cutting gives."""
+    """As if all names were sorted by their UTF-8 bytes, and then filtered."""
     expected = sorted(TREE, key=str.encode)
     expected = [name for name in expected if name.startswith(prefix) and name > after]
     assert names(tree, prefix, after) == expected
@@ -69,12 +69,12 @@ def test_names_come_in_bytewise_order_from_anywhere(tree: str, prefix: str, afte
     ],
 )
 def test_one_level_has_its_folders_as_entries(tree: str, prefix: str, expected: list[str]) -> None:
-    """A folder is an entry with / at its end, but the one that the prefix names is opened."""
+    """A folder is an entry with / at its end; the one that the prefix names is entered."""
     assert names(tree, prefix, recursive=False) == expected
 
 
-def test_one_level_can_be_continued_behind_a_folder(tree: str) -> None:
-    """The name of a folder is a token like any other."""
+def test_one_level_can_be_continued_after_a_folder(tree: str) -> None:
+    """The name of a folder is a continuation token like any other."""
     assert names(tree, after="aaa/", recursive=False)[:2] == ["aaab/", "top"]
 
 
@@ -83,8 +83,8 @@ keys = st.lists(st.text("ab.-/", min_size=1, max_size=4), max_size=12)
 
 @settings(suppress_health_check=[HealthCheck.too_slow])
 @given(keys, st.text("ab.-/", max_size=4), st.text("ab.-/", max_size=4))
-def test_a_directory_gives_the_keys_that_matter(raw: list[str], prefix: str, after: str) -> None:
-    """A file that is wanted is given; a directory is, if a name below it can be wanted."""
+def test_a_directory_selects_wanted_keys(raw: list[str], prefix: str, after: str) -> None:
+    """A file if it is wanted; a directory if a name below it can be wanted."""
     found = sorted({key.replace("/", "") + "/" * key.endswith("/") for key in raw} - {"", "/"})
     selected = list(Directory(found, frozenset()).select(prefix, after))
 
@@ -98,8 +98,8 @@ def test_a_directory_gives_the_keys_that_matter(raw: list[str], prefix: str, aft
     assert selected == [key for key in found if wanted(key)]
 
 
-def test_links_inside_are_followed_and_others_left_out(tmp_path: Path) -> None:
-    """Only what stays below the served folder, and outside its own metadata, is listed."""
+def test_links_inside_are_followed_and_others_skipped(tmp_path: Path) -> None:
+    """Only what is in the served folder, and not in the gateway's private folder, is listed."""
     outside, root = tmp_path / "outside", tmp_path / "root"
     for folder in (outside, root / "b", root / "other", root / ".aisio"):
         folder.mkdir(parents=True)
@@ -113,8 +113,8 @@ def test_links_inside_are_followed_and_others_left_out(tmp_path: Path) -> None:
     assert names(str(root.resolve())) == ["file", "inside-file", "inside/file"]
 
 
-def test_links_in_a_circle_end(tmp_path: Path) -> None:
-    """A folder is not entered again from below itself, whether by one link or by several."""
+def test_loops_of_links_end(tmp_path: Path) -> None:
+    """A folder is not entered again from below itself, by one link or by several."""
     root = tmp_path.resolve()
     for name in ("b/x", "b/y"):
         (root / name).mkdir(parents=True)
@@ -125,38 +125,39 @@ def test_links_in_a_circle_end(tmp_path: Path) -> None:
     assert names(str(root)) == ["x/file", "x/y/file", "y/file", "y/x/file"]
 
 
-def test_fifos_and_names_that_are_not_utf8_are_left_out(
+def test_fifos_and_names_that_are_not_utf8_are_skipped(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Neither can be an object; the second is told, as the file may be missed."""
+    """Neither can be an object; both are logged."""
     (tmp_path / "b").mkdir()
     os.mkfifo(tmp_path / "b" / "fifo")
     Path(os.fsdecode(bytes(tmp_path / "b" / "bad") + b"\xff")).touch()
     (tmp_path / "b" / "good").touch()
     assert names(str(tmp_path.resolve())) == ["good"]
-    assert "not UTF-8" in caplog.text
+    assert "names that are not UTF-8" in caplog.text
+    assert "sockets, fifos or devices" in caplog.text
 
 
-def test_a_kept_directory_notices_changes(tmp_path: Path) -> None:
-    """Large directories are kept sorted only as long as nothing in them changes."""
+def test_a_cached_directory_notices_changes(tmp_path: Path) -> None:
+    """Large directories are cached only as long as nothing in them changes."""
     root = tmp_path.resolve()
     (root / "b").mkdir()
     for number in range(1000):
         (root / "b" / f"{number:04}").touch()
-    with contextlib.closing(Beneath(str(root))) as beneath:
-        directories = Directories(beneath, LeftOut())
+    with contextlib.closing(SafeOpener(str(root))) as opener:
+        directories = DirectoryReader(opener, SkippedNames())
         first = directories.read("b")
         (root / "b" / "new").touch()
         assert len(directories.read("b").keys) == len(first.keys) + 1
 
 
-def test_a_directory_that_goes_meanwhile_is_left_out(tmp_path: Path) -> None:
-    """Also where it is swapped for a link that leads out, or for a file."""
+def test_a_directory_that_is_removed_during_a_walk_is_left_out(tmp_path: Path) -> None:
+    """Also if it is replaced by a link that leads out, or by a file."""
     for name in ("a", "b", "c", "d"):
         (tmp_path / "b" / name).mkdir(parents=True)
         (tmp_path / "b" / name / "file").touch()
-    with contextlib.closing(Beneath(str(tmp_path))) as beneath:
-        found = Walk(Directories(beneath, LeftOut()), "", "", recursive=True).below("b")
+    with contextlib.closing(SafeOpener(str(tmp_path))) as opener:
+        found = Walk(DirectoryReader(opener, SkippedNames()), "", "", recursive=True).below("b")
         assert next(found).name == "a/file"
         for name in ("b", "c", "d"):
             (tmp_path / "b" / name / "file").unlink()

@@ -1,4 +1,4 @@
-"""The gateway's own files: reached by no link, and emptied to the last folder."""
+"""The gateway's private folder: reached by no link, and emptied to the last folder."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from pathlib import Path
 import pytest
 
 from aisio.errors import ConfigError
-from aisio.gateway.storage.beneath import Beneath
 from aisio.gateway.storage.folder import Folder
-from aisio.gateway.storage.own_files import OwnFiles
+from aisio.gateway.storage.private_folder import PrivateFolder
+from aisio.gateway.storage.safe_opener import SafeOpener
 
 
 @contextlib.contextmanager
-def own_files(root: Path) -> Iterator[OwnFiles]:
-    """Open a folder's own files."""
-    with contextlib.closing(Beneath(str(root))) as beneath:
-        files = OwnFiles(str(root), beneath.handle)
+def open_private(root: Path) -> Iterator[PrivateFolder]:
+    """Keep a folder's private folder open."""
+    with contextlib.closing(SafeOpener(str(root))) as opener:
+        files = PrivateFolder(str(root), opener.root_fd)
         with contextlib.closing(files):
             yield files
 
 
 @pytest.mark.parametrize("name", ["", "tmp", "lock", "metadata.db", "metadata.db-wal"])
-def test_a_link_in_its_place_is_refused_and_left_alone(tmp_path: Path, name: str) -> None:
-    """A folder from elsewhere may bring one; what it leads to keeps what it has."""
+def test_a_link_in_place_of_a_file_is_refused(tmp_path: Path, name: str) -> None:
+    """Whoever made the folder may have put it there; its target stays unchanged."""
     root, precious = tmp_path / "root", tmp_path / "precious"
     (precious / "folder").mkdir(parents=True)
     (precious / "folder" / "file").write_text("x")
@@ -42,8 +42,8 @@ def test_a_link_in_its_place_is_refused_and_left_alone(tmp_path: Path, name: str
 
 
 @pytest.mark.parametrize("name", ["", "tmp", "metadata.db", "lock"])
-def test_what_is_of_another_kind_is_refused(tmp_path: Path, name: str) -> None:
-    """A file for a folder, a folder for a file."""
+def test_a_file_for_a_folder_is_refused(tmp_path: Path, name: str) -> None:
+    """And a folder for a file."""
     if name not in ("", "tmp"):
         (tmp_path / ".aisio" / name).mkdir(parents=True)
     elif name:
@@ -55,10 +55,10 @@ def test_what_is_of_another_kind_is_refused(tmp_path: Path, name: str) -> None:
         Folder(str(tmp_path)).open()
 
 
-def test_a_link_to_metadata_is_left_out_where_nothing_is_written(
+def test_a_link_to_metadata_is_ignored_by_a_read_only_gateway(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What is served for reading only can do without; the log tells."""
+    """It works without the metadata, and logs a warning."""
     (tmp_path / ".aisio").symlink_to("/")
     folder = Folder(str(tmp_path), read_only=True)
     folder.open()
@@ -67,15 +67,15 @@ def test_a_link_to_metadata_is_left_out_where_nothing_is_written(
 
 
 def test_a_second_writer_is_refused_until_the_first_has_ended(tmp_path: Path) -> None:
-    """One lock for the folder."""
-    with own_files(tmp_path), pytest.raises(ConfigError, match="another gateway"):
-        OwnFiles(str(tmp_path), os.open(tmp_path, os.O_RDONLY))
-    with own_files(tmp_path):
+    """A lock file keeps it out."""
+    with open_private(tmp_path), pytest.raises(ConfigError, match="another gateway"):
+        PrivateFolder(str(tmp_path), os.open(tmp_path, os.O_RDONLY))
+    with open_private(tmp_path):
         pass
 
 
-def test_left_uploads_go_and_links_among_them_lead_nowhere(tmp_path: Path) -> None:
-    """What a link leads to is somebody else's."""
+def test_leftover_uploads_are_removed_and_links_not_followed(tmp_path: Path) -> None:
+    """The target of a link belongs to somebody else."""
     keep = tmp_path / "keep"
     keep.mkdir()
     (keep / "file").touch()
@@ -85,28 +85,28 @@ def test_left_uploads_go_and_links_among_them_lead_nowhere(tmp_path: Path) -> No
     (temporary / "link").symlink_to(keep)
     (temporary / "bucket" / "d" / "link").symlink_to(keep)
     (temporary / "bucket" / "file").touch()
-    with own_files(tmp_path) as files:
-        files.empty()
+    with open_private(tmp_path) as files:
+        files.remove_leftovers()
     assert list(temporary.iterdir()) == []
     assert (keep / "file").exists()
 
 
-def test_folders_in_folders_go_however_many(tmp_path: Path) -> None:
-    """Deeper than functions may call each other, and than paths may be long."""
-    with own_files(tmp_path) as files:
-        here = os.dup(files.temporary)
+def test_very_deep_folders_are_removed(tmp_path: Path) -> None:
+    """Deeper than Python can recurse, and than a path can be long."""
+    with open_private(tmp_path) as files:
+        here = os.dup(files.temporary_fd)
         for name in ["b", *["d" * 200] * 1050]:
             os.mkdir(name, dir_fd=here)
             below = os.open(name, os.O_RDONLY, dir_fd=here)
             os.close(here)
             here = below
         os.close(here)
-        files.remove("b")
+        files.remove_temporary("b")
         assert list((tmp_path / ".aisio" / "tmp").iterdir()) == []
 
 
-def test_what_cannot_be_removed_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """It is tried again at the next start."""
-    with own_files(tmp_path) as files:
-        files.remove("absent")
+def test_what_cannot_be_removed_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The next start tries again."""
+    with open_private(tmp_path) as files:
+        files.remove_temporary("absent")
     assert "absent cannot be removed" in caplog.text
