@@ -1,13 +1,13 @@
-"""The next shards, opened and begun while the current one is read.
+"""Opens the next shards and reads their beginnings while the current one is read.
 
-One thread an iteration lists, opens, and reads the beginnings of shards to come into a bounded
-number of buffers. When the reader comes to a shard, it takes over: it empties the buffers and then
-reads on from the socket itself, without this thread in between. So between two shards there is no
-wait for a listing page, a request or a cold disk, while the bulk of a shard is copied no more often
-than without prefetching.
+Theory of operation. Each iteration has one background thread. It takes shards from the listing,
+opens them, and reads their first bytes into a bounded number of buffers. When the reader comes to a
+shard, the thread hands it over: the reader empties the buffers, and then reads the rest from the
+socket itself. So between two shards nobody waits for a listing page, a request or a cold disk, and
+most bytes of a shard are copied no more often than without prefetching.
 
-The thread is a daemon and ends with the iteration; where it is inside a request then, with that
-request. It belongs to one process: after a fork, nothing here is touched by the child.
+The thread is a daemon and ends with the iteration; if it is inside a request then, it ends with
+that request. It belongs to one process: a forked child uses nothing of what is here.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from enum import Enum, auto
 from functools import partial
 from types import TracebackType
 from typing import NamedTuple, Protocol
@@ -27,66 +28,155 @@ from aisio.records import ObjectInfo
 __all__ = ["Opened", "Prefetch", "Shard", "ShardStream"]
 
 _CHUNK_BYTES = 1024 * 1024
-_JOIN_S = 2.0
 
 
 class ShardStream(Protocol):
-    """An open shard: a Body, or one whose beginning was read ahead."""
+    """An open shard: a Body, or one whose first bytes were prefetched."""
 
     def readinto(self, buffer: memoryview, /) -> int:
         """Fill a prefix of the buffer and return its length; 0 at the end."""
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Release the connection."""
 
 
 class Shard(NamedTuple):
     """A shard to be read.
 
     Attributes:
-        info: What the listing says of it.
-        open: Opens it, or raises what became of that.
+        info: What the listing says about it.
+        open: Opens it, or raises the error that opening it met.
     """
 
     info: ObjectInfo
     open: Callable[[], ShardStream]
 
 
-class _Head:
-    """The beginning of one shard; whoever holds the Prefetch's lock may look and change."""
+class _State(Enum):
+    """Who may use the body of a shard: the thread until HANDED_OVER, then the reader.
+
+        PREFETCHING ──▶ WANTED ──▶ HANDED_OVER ──▶ CLOSED
+             │  │          │            ▲            ▲
+             │  └──────────┼────────────┘            │
+             └─────────────┴────▶ ABANDONED ─────────┘
+
+    The reader that opens the shard makes it WANTED: the thread stops after its current read. The
+    thread that stops makes it HANDED_OVER. Whoever closes the shard before that makes it ABANDONED:
+    the thread closes the body when it stops.
+    """
+
+    PREFETCHING = auto()
+    WANTED = auto()
+    HANDED_OVER = auto()
+    ABANDONED = auto()
+    CLOSED = auto()
+
+
+class _Opening:
+    """A shard that the thread opens, and the first bytes of it.
+
+    The Prefetch's lock guards all attributes. Only `is_prefetching` is also read without it.
+    """
 
     def __init__(self, info: ObjectInfo) -> None:
         self.info = info
+        self.state = _State.PREFETCHING
         self.body: ShardStream | None = None
         self.pieces: deque[memoryview] = deque()
         self.error: BaseException | None = None
-        self.wanted = False  # the reader is here: hand over
-        self.handed_over = False  # the thread will touch the body no more
-        self.abandoned = False  # nobody will read on
+
+    @property
+    def is_prefetching(self) -> bool:
+        return self.state is _State.PREFETCHING
+
+    @property
+    def is_abandoned(self) -> bool:
+        return self.state is _State.ABANDONED
+
+    @property
+    def has_stopped(self) -> bool:
+        """Whether the thread uses the body no more."""
+        return self.state in (_State.HANDED_OVER, _State.CLOSED)
+
+    def want(self) -> None:
+        if self.state is _State.PREFETCHING:
+            self.state = _State.WANTED
+
+    def stop(self) -> bool:
+        """Note that the thread has stopped; return whether it must close the body."""
+        must_close = self.state is _State.ABANDONED
+        self.state = _State.CLOSED if must_close else _State.HANDED_OVER
+        return must_close
+
+    def abandon(self) -> bool:
+        """Note that nobody reads on; return whether the caller must close the body."""
+        must_close = self.state is _State.HANDED_OVER
+        if must_close:
+            self.state = _State.CLOSED
+        elif self.state is not _State.CLOSED:
+            self.state = _State.ABANDONED
+        return must_close
+
+
+class _ListingEnd(NamedTuple):
+    """The last entry of the queue.
+
+    Attributes:
+        error: What ended the listing early; None at its real end.
+    """
+
+    error: BaseException | None
+
+
+class _Buffers:
+    """A bounded number of equal buffers, made when they are first needed.
+
+    The Prefetch's lock guards them.
+
+    Args:
+        limit_bytes: Size of all buffers together.
+    """
+
+    def __init__(self, limit_bytes: int) -> None:
+        # A small limit is split into several buffers too: each prefetched shard needs one.
+        self.chunk_bytes = max(1, min(limit_bytes // 4, _CHUNK_BYTES))
+        self.count = limit_bytes // self.chunk_bytes
+        self._unmade = self.count
+        self._free: list[memoryview] = []
+
+    def has_free(self) -> bool:
+        return bool(self._free or self._unmade)
+
+    def take(self) -> memoryview:
+        """Return a buffer, if `has_free`."""
+        if self._free:
+            return self._free.pop()
+        self._unmade -= 1
+        return memoryview(bytearray(self.chunk_bytes))
+
+    def free(self, piece: memoryview) -> None:
+        """Take back the buffer that this is a piece of."""
+        self._free.append(memoryview(piece.obj))
 
 
 class Prefetch:
-    """Reads ahead; `with` it, and take its shards in order.
+    """Reads ahead in a thread; use it in a `with` block, and read its shards in order.
 
     Args:
-        shards: What to read. It is iterated by the thread alone.
-        limit_bytes: Most bytes held for shards that the reader has not come to.
+        shards: What to read. Only the thread iterates it.
+        limit_bytes: Maximum number of bytes held of shards that the reader has not come to.
+        join_s: Seconds that the end of the iteration waits for the thread.
     """
 
-    def __init__(self, shards: Iterable[Shard], limit_bytes: int) -> None:
+    def __init__(self, shards: Iterable[Shard], limit_bytes: int, *, join_s: float = 2.0) -> None:
         if limit_bytes < 1:
             raise ConfigError(f"limit_bytes={limit_bytes}: at least one byte is needed")
         self._shards = shards
-        # Several also where little is allowed: each shard that is read ahead needs one.
-        self._chunk_bytes = max(1, min(limit_bytes // 4, _CHUNK_BYTES))
-        self._unmade = limit_bytes // self._chunk_bytes  # buffers that do not exist yet
-        self._most_heads = self._unmade
-        self._free: list[memoryview] = []
-        self._heads: deque[_Head] = deque()  # to be taken by the reader
-        self._live: set[_Head] = set()  # to be let go
+        self._join_s = join_s
+        self._buffers = _Buffers(limit_bytes)
+        self._queue: deque[_Opening | _ListingEnd] = deque()  # the reader takes from it
+        self._unclosed: set[_Opening] = set()
         self._changed = threading.Condition()
-        self._ended = False
-        self._error: BaseException | None = None  # of the listing
         self._stopped = False
         self._pid = os.getpid()
         self._thread = threading.Thread(target=self._run, name="aisio-prefetch", daemon=True)
@@ -104,81 +194,81 @@ class Prefetch:
         self.stop()
 
     def __iter__(self) -> Iterator[Shard]:
-        while (head := self._next_head()) is not None:
-            yield Shard(head.info, partial(self._open, head))
+        while (opening := self._next_opening()) is not None:
+            yield Shard(opening.info, partial(self._open, opening))
 
     def stop(self) -> None:
-        """End the thread and let go of what it holds; in a forked child this does nothing."""
+        """End the thread and close what it has opened; in a forked child this does nothing."""
         if os.getpid() != self._pid or sys.is_finalizing():
             return  # at a program's end threads stand still, perhaps with the lock in hand
         with self._changed:
             self._stopped = True
-            heads = list(self._live)
+            unclosed = list(self._unclosed)
             self._changed.notify_all()
-        for head in heads:
-            self._abandon(head)
-        # An epoch that nobody closed may be collected in its own thread.
+        for opening in unclosed:
+            self._abandon(opening)
+        # The garbage collector may close an iteration in the iteration's own thread.
         if threading.current_thread() is not self._thread:
-            self._thread.join(_JOIN_S)
+            self._thread.join(self._join_s)
 
-    def _next_head(self) -> _Head | None:
+    def _next_opening(self) -> _Opening | None:
         self._check_process()
         with self._changed:
-            self._changed.wait_for(lambda: self._heads or self._ended)
-            if self._heads:
-                head = self._heads.popleft()
+            self._changed.wait_for(lambda: self._queue)
+            first = self._queue[0]
+            if isinstance(first, _Opening):
+                self._queue.popleft()
                 self._changed.notify_all()
-                return head
-        if self._error is not None:
-            raise self._error
+                return first
+        if first.error is not None:
+            raise first.error
         return None
 
-    def _open(self, head: _Head) -> Opened:
+    def _open(self, opening: _Opening) -> Opened:
         self._check_process()
         with self._changed:
-            head.wanted = True
+            opening.want()
             self._changed.notify_all()
-            self._changed.wait_for(lambda: head.body or head.handed_over)
-            if head.body is None:
-                self._live.discard(head)
-        if head.body is None:
-            assert head.error is not None
-            raise head.error
-        return Opened(self, head)
+            self._changed.wait_for(lambda: opening.body or opening.has_stopped)
+            if opening.body is None:
+                self._unclosed.discard(opening)
+        if opening.body is None:
+            assert opening.error is not None
+            raise opening.error
+        return Opened(self, opening)
 
-    def next_piece(self, head: _Head, done: memoryview | None) -> memoryview | None:
-        """Give a piece back and return the next one; None where the reader is to read on itself."""
+    def next_piece(self, opening: _Opening, done: memoryview | None) -> memoryview | None:
+        """Take back a piece and return the next one; None if the reader is to read the body."""
         self._check_process()
         with self._changed:
-            self._give_back(done)
-            self._changed.wait_for(lambda: head.pieces or head.handed_over)
-            if head.pieces:
-                return head.pieces.popleft()
-        if head.error is not None:
-            raise head.error
+            self._free(done)
+            self._changed.wait_for(lambda: opening.pieces or opening.has_stopped)
+            if opening.pieces:
+                return opening.pieces.popleft()
+        if opening.error is not None:
+            raise opening.error
         return None
 
-    def _abandon(self, head: _Head) -> None:
-        with self._changed:
-            head.wanted = head.abandoned = True
-            self._live.discard(head)
-            while head.pieces:
-                self._give_back(head.pieces.popleft())
-            closed_here = head.handed_over
-            self._changed.notify_all()
-        if closed_here and head.body is not None:
-            head.body.close()
-
-    def close(self, head: _Head, piece: memoryview | None) -> None:
-        """Let go of a shard that the reader opened; in a forked child, of this process's copy."""
+    def close(self, opening: _Opening, piece: memoryview | None) -> None:
+        """Close a shard that the reader opened; a forked child closes its own copy."""
         if sys.is_finalizing():
             return
         if os.getpid() == self._pid:
             with self._changed:
-                self._give_back(piece)
-            self._abandon(head)
-        elif head.body is not None:
-            head.body.close()
+                self._free(piece)
+            self._abandon(opening)
+        elif opening.body is not None:
+            opening.body.close()
+
+    def _abandon(self, opening: _Opening) -> None:
+        with self._changed:
+            must_close = opening.abandon()
+            self._unclosed.discard(opening)
+            while opening.pieces:
+                self._free(opening.pieces.popleft())
+            self._changed.notify_all()
+        if must_close and opening.body is not None:
+            opening.body.close()
 
     def _check_process(self) -> None:
         if os.getpid() != self._pid:
@@ -186,92 +276,93 @@ class Prefetch:
                 "this iteration was begun before the fork: begin another in this process"
             )
 
-    def _give_back(self, piece: memoryview | None) -> None:
+    def _free(self, piece: memoryview | None) -> None:
         if piece is not None:
-            self._free.append(memoryview(piece.obj))
+            self._buffers.free(piece)
             self._changed.notify_all()
 
     def _run(self) -> None:
+        error: BaseException | None = None
         try:
             for shard in self._shards:
-                head = _Head(shard.info)
-                if not self._offer(head):
+                opening = _Opening(shard.info)
+                if not self._enqueue(opening):
                     break
-                self._fill(head, shard)
-        except BaseException as error:  # whatever it is: without it the epoch would just be short
-            self._error = error
+                self._prefetch(opening, shard)
+        except BaseException as caught:  # of any kind: without it the epoch would just be short
+            error = caught
         finally:
             with self._changed:
-                self._ended = True
+                self._queue.append(_ListingEnd(error))
                 self._changed.notify_all()
 
-    def _offer(self, head: _Head) -> bool:
+    def _enqueue(self, opening: _Opening) -> bool:
+        """Offer a shard to the reader when the queue has space; False if the iteration ends."""
         with self._changed:
-            self._changed.wait_for(lambda: self._stopped or len(self._heads) < self._most_heads)
-            self._heads.append(head)
-            self._live.add(head)
+            self._changed.wait_for(lambda: self._stopped or len(self._queue) < self._buffers.count)
+            self._queue.append(opening)
+            self._unclosed.add(opening)
             self._changed.notify_all()
             return not self._stopped
 
-    def _fill(self, head: _Head, shard: Shard) -> None:
+    def _prefetch(self, opening: _Opening, shard: Shard) -> None:
+        error: BaseException | None = None
         try:
             with self._changed:
-                abandoned = head.abandoned
-            if not abandoned:
+                is_abandoned = opening.is_abandoned
+            if not is_abandoned:
                 body = shard.open()
                 with self._changed:
-                    head.body = body
+                    opening.body = body
                     self._changed.notify_all()
-                while self._read_chunk(head, body):
+                while self._read_chunk(opening, body):
                     pass
-        except BaseException as error:  # whatever it is: somebody waits for this shard
-            head.error = error
+        except BaseException as caught:  # of any kind: the reader waits for this shard
+            error = caught
         finally:
             with self._changed:
-                head.handed_over = True
-                abandoned = head.abandoned
+                opening.error = error
+                must_close = opening.stop()
                 self._changed.notify_all()
-        if abandoned and head.body is not None:
-            head.body.close()
+        if must_close and opening.body is not None:
+            opening.body.close()
 
-    def _read_chunk(self, head: _Head, body: ShardStream) -> bool:
-        """Read a buffer full, and say whether to go on."""
-        chunk = self._free_chunk(head)
+    def _read_chunk(self, opening: _Opening, body: ShardStream) -> bool:
+        """Fill one buffer; return whether to fill another."""
+        chunk = self._take_buffer(opening)
         if chunk is None:
             return False
         done, count = 0, 1
         try:
-            while count and done < len(chunk) and not head.wanted:
+            while count and done < len(chunk) and opening.is_prefetching:
                 count = body.readinto(chunk[done:])
                 done += count
         finally:
             with self._changed:
-                if done and not head.abandoned:
-                    head.pieces.append(chunk[:done])
+                if done and not opening.is_abandoned:
+                    opening.pieces.append(chunk[:done])
+                    self._changed.notify_all()
                 else:
-                    self._give_back(chunk)
-                self._changed.notify_all()
-        return bool(count) and not head.wanted
+                    self._free(chunk)
+        return bool(count) and opening.is_prefetching
 
-    def _free_chunk(self, head: _Head) -> memoryview | None:
+    def _take_buffer(self, opening: _Opening) -> memoryview | None:
+        """Wait for a free buffer; return None if the thread is to stop instead."""
         with self._changed:
             self._changed.wait_for(
-                lambda: self._stopped or head.wanted or self._free or self._unmade
+                lambda: self._stopped or not opening.is_prefetching or self._buffers.has_free()
             )
-            if self._stopped or head.wanted:
+            if self._stopped or not opening.is_prefetching:
                 return None
-            if self._free:
-                return self._free.pop()
-            self._unmade -= 1
-        return memoryview(bytearray(self._chunk_bytes))
+            return self._buffers.take()
 
 
 class Opened:
-    """A shard that the reader has come to: its pieces, then its body."""
+    """A shard that the reader has come to: its prefetched pieces, then the rest of its body."""
 
-    def __init__(self, prefetch: Prefetch, head: _Head) -> None:
+    def __init__(self, prefetch: Prefetch, opening: _Opening) -> None:
         self._prefetch = prefetch
-        self._head = head
+        self._opening = opening
         self._piece: memoryview | None = None
         self._used = 0
         self._body: ShardStream | None = None
@@ -280,9 +371,9 @@ class Opened:
         """Fill a prefix of the buffer and return its length, 0 at the end; errors as for Body."""
         if self._body is None and (self._piece is None or self._used == len(self._piece)):
             done, self._piece, self._used = self._piece, None, 0
-            self._piece = self._prefetch.next_piece(self._head, done)
+            self._piece = self._prefetch.next_piece(self._opening, done)
             if self._piece is None:
-                self._body = self._head.body
+                self._body = self._opening.body
         if self._piece is None:
             assert self._body is not None
             return self._body.readinto(buffer)
@@ -292,6 +383,6 @@ class Opened:
         return count
 
     def close(self) -> None:
-        """Let go of the connection; what was not read is not verified."""
+        """Release the connection; what was not read is not verified."""
         piece, self._piece = self._piece, None
-        self._prefetch.close(self._head, piece)
+        self._prefetch.close(self._opening, piece)

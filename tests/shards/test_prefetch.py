@@ -224,12 +224,11 @@ from io import BytesIO
 from aisio.shards import prefetch as shard_prefetch
 from aisio.records import ObjectInfo
 
-shard_prefetch._JOIN_S = 50.0
 
 def epoch():
     open_shard = partial(BytesIO, bytes(10_000))
     shards = [shard_prefetch.Shard(ObjectInfo("ais://b", "0.tar"), open_shard)] * 5
-    with shard_prefetch.Prefetch(shards, 4000) as prefetch:
+    with shard_prefetch.Prefetch(shards, 4000, join_s=50.0) as prefetch:
         for shard in prefetch:
             stream = shard.open()
             try:
