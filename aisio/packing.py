@@ -5,10 +5,11 @@ from __future__ import annotations
 import warnings
 
 from aisio.shards.packing import PackedShard, pack_folder, write_shards
-from aisio.shards.plan import FolderFile, Plan, PlannedShard, Tally, plan_folder, walk_folder
+from aisio.shards.plan import FolderFile, NameCount, Plan, PlannedShard, plan_folder, walk_folder
 
 __all__ = [
     "FolderFile",
+    "NameCount",
     "PackedShard",
     "Plan",
     "PlannedShard",
@@ -18,6 +19,9 @@ __all__ = [
     "walk_folder",
     "write_shards",
 ]
+
+Tally = NameCount
+"""The old name of NameCount."""
 
 warnings.warn(
     "aisio.packing has moved: import its names from aisio.shards.packing",

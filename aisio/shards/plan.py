@@ -60,7 +60,7 @@ class PlannedShard:
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class NameCount:
     """How often something was met.
 
     Attributes:
@@ -94,8 +94,8 @@ class Plan:
     folder: Path
     prefix: str
     shards: tuple[PlannedShard, ...]
-    extensions: tuple[Tally, ...]
-    skipped: tuple[Tally, ...]
+    extensions: tuple[NameCount, ...]
+    skipped: tuple[NameCount, ...]
 
     @property
     def samples(self) -> int:
@@ -146,7 +146,9 @@ def plan_folder(
         prefix,
         tuple(_shards(groups, prefix, samples, limit)),
         _tally_extensions(groups),
-        tuple(Tally(why, len(names), tuple(names[:_EXAMPLES])) for why, names in skipped.items()),
+        tuple(
+            NameCount(why, len(names), tuple(names[:_EXAMPLES])) for why, names in skipped.items()
+        ),
     )
     if strict and len(plan.extensions) > 1:
         raise ShardError(f"pack {root}: {plan.odd_extensions()}; nothing was written")
@@ -192,7 +194,7 @@ def _keyed(files: Iterable[FolderFile], skipped: dict[str, list[str]]) -> Iterat
             yield *split, file
 
 
-def _tally_extensions(groups: Iterable[list[_Row]]) -> tuple[Tally, ...]:
+def _tally_extensions(groups: Iterable[list[_Row]]) -> tuple[NameCount, ...]:
     sets: dict[str, list[str]] = {}
     counts: dict[str, int] = {}
     for group in groups:
@@ -202,7 +204,7 @@ def _tally_extensions(groups: Iterable[list[_Row]]) -> tuple[Tally, ...]:
         if len(examples) < _EXAMPLES:
             examples.append(group[0][0])
     by_count = sorted(counts, key=lambda what: -counts[what])
-    return tuple(Tally(what, counts[what], tuple(sets[what])) for what in by_count)
+    return tuple(NameCount(what, counts[what], tuple(sets[what])) for what in by_count)
 
 
 def _shards(

@@ -1,6 +1,6 @@
-"""AISBatchIterDataset: objects as samples, many in one request; a thin shell for torch.
+"""AISBatchIterDataset: whole objects as samples, many in one request.
 
-Name and arguments are those of the official `aistore.pytorch`; what was added is keyword-only.
+Name and arguments are those of the official `aistore.pytorch`; what aisio adds is keyword-only.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, groupby, islice
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
 from aisio.client.aistore_sdk import adapt_sdk_object
 from aisio.client.batch_archive import BatchOptions, check_options
@@ -16,12 +16,11 @@ from aisio.client.client import Client
 from aisio.errors import ConfigError
 from aisio.left_out import LeftOut
 from aisio.limits import is_whole
-from aisio.records import Concurrency, ObjectInfo
-from aisio.sources.base import Source
+from aisio.records import Concurrency
 from aisio.sources.source_set import PrefixMap
 from aisio.stores import AisStore, DirectSettings
-from aisio.training.object_datasets import AISIterDataset
-from aisio.training.split_dataset import Split
+from aisio.training.object_datasets import AISIterDataset, read_object
+from aisio.training.split_dataset import ListedObject, Split
 from aisio.transport.concurrency.limit import AdaptiveLimit
 from aisio.transport.concurrency.ordered import fetch_in_order
 
@@ -29,51 +28,49 @@ __all__ = ["AISBatchIterDataset"]
 
 _log = logging.getLogger(__name__)
 
-_Listed: TypeAlias = "tuple[Source, ObjectInfo]"
-
 
 class AISBatchIterDataset(AISIterDataset):
     """Objects in listing order as (name, bytes), fetched by get-batch; split as AISIterDataset.
 
-    A get-batch request costs the cluster a tenth of a second, whatever it asks for; so several are
-    under way at once. It spares much of the work per object, of the cluster and of the client, and
-    gives no checksums: names and listed sizes are compared. See `Client.get_batch` for what is done
-    where the archive is cut or wrong. Sources that are in no cluster, and those whose catalog entry
-    has an ETL or a digest, are read object by object.
+    A get-batch request costs the cluster a tenth of a second, however many objects it names, so
+    several are in flight at once. It saves much of the work per object, in the cluster and in the
+    client. It brings no checksums: aisio compares names and listed sizes. `Client.get_batch` says
+    what happens when the archive is cut or wrong. Objects outside a cluster are read one by one,
+    and so are those of a catalog entry with an ETL or a digest.
 
     Args:
         ais_source_list: Sources, or one of them: buckets, object groups, URLs of prefixes, folders,
             names in a catalog.
-        client: The cluster for sources given as URLs; without it one made from `endpoint`.
-        prefix_map: For some of these sources, the prefix or prefixes to take; all objects
+        client: The cluster for sources given as URLs; by default one made from `endpoint`.
+        prefix_map: For some of these sources, the prefix or prefixes to read; all objects
             otherwise.
         show_progress: Count on stderr, if that is a terminal, what each worker reads.
-        max_batch_size: Objects a request, at most.
-        output_format: Of the archive on its way: .tar, .tgz, .tar.gz or .tar.lz4.
-        streaming: Have the archive sent while it is made; see `Client.get_batch`.
+        max_batch_size: Maximum number of objects in a request.
+        output_format: Format of the archive that the cluster sends: .tar, .tgz, .tar.gz or
+            .tar.lz4.
+        streaming: Have the cluster send the archive while it makes it; see `Client.get_batch`.
         colocation: 1 has the node assemble the archive that holds most of its objects; the official
-            package's `Colocation` is understood.
-        partition_sources_by_worker: Give each worker whole sources, so that none is listed by two
-            of them. Workers beyond the number of sources have nothing to do.
-        endpoint: The cluster's URL; without it AIS_ENDPOINT.
-        direct: Read clouds (s3://, gs://, az://) round the cluster; settings say how.
-        missing: "raise" NotFoundError for an object that is gone since it was listed, or "skip" it,
-            with a warning in the log at the end.
-        concurrency: How many batches each worker has under way, or the bounds within which to find
-            out; without it at most 8 at first, then what the cluster does best with.
-        length: What `len()` shall say; without it there is no length: see `count` and
+            package's `Colocation` works too.
+        partition_sources_by_worker: Give each worker whole sources, so that no two workers list the
+            same source. Workers beyond the number of sources have nothing to do.
+        endpoint: The cluster's URL; by default AIS_ENDPOINT.
+        direct: Read clouds (s3://, gs://, az://) without the cluster; settings say how.
+        missing: "raise" NotFoundError for an object that has been deleted since it was listed, or
+            "skip" it, with a warning in the log at the end.
+        concurrency: How many batches each worker has in flight, or bounds for it; by default at
+            most 8 at first, then as many as the cluster handles best.
+        length: What `len()` returns; by default there is no length: see `count` and
             `count_batches`.
-        split: Over what to split: "rank+worker"; "worker", where whoever prepares the DataLoader
-            splits over ranks itself, as Accelerate does; or "none", where each worker is to read
-            all.
-        allow_empty: Take a source without objects, or a prefix that no name begins with, for empty;
-            without it that is an error.
+        split: What divides the dataset: "rank+worker"; "worker", where a tool such as Accelerate
+            splits the DataLoader over ranks itself; or "none", where each worker reads all.
+        allow_empty: Accept a source without objects, or a prefix that no name begins with; by
+            default that is an error.
 
     Raises:
         ValueError: No source.
         NotFoundError: At iteration: a bucket does not exist, or a source has no object.
-        ConfigError: A batch size, length, split, missing=, output format or colocation that does
-            not exist.
+        ConfigError: There is no such batch size, length, split, missing=, output format or
+            colocation.
     """
 
     def __init__(
@@ -113,62 +110,61 @@ class AISBatchIterDataset(AISIterDataset):
             raise ConfigError(f"max_batch_size={max_batch_size}: a batch has at least one object")
         if missing not in ("raise", "skip"):
             raise ConfigError(f'missing={missing!r}: "raise" or "skip" is needed')
-        check_options(BatchOptions(streaming, output_format, int(colocation)))
+        self._options = BatchOptions(streaming, output_format, int(colocation))
+        check_options(self._options)
         self._max_batch_size = max_batch_size
-        self._output_format = output_format
-        self._streaming = streaming
-        self._colocation = int(colocation)
         self._missing: Literal["raise", "skip"] = missing
 
-    def _read_all(self, mine: Iterator[_Listed]) -> Iterator[tuple[str, bytes]]:
+    def _read_all(self, share: Iterator[ListedObject]) -> Iterator[tuple[str, bytes]]:
         batches = fetch_in_order(
-            self._batches(mine),
+            self._batches(share),
             self._read_batch,
             pace=AdaptiveLimit(self._concurrency),
-            size_of=_listed_bytes,
-            result_bytes=lambda found: sum(len(data or b"") for _, data in found),
+            size_of=_batch_bytes,
+            result_bytes=lambda batch: sum(len(data or b"") for _, data in batch),
         )
-        gone = LeftOut()
+        missing = LeftOut()
         try:
             for name, data in chain.from_iterable(batches):
                 if data is None:
-                    gone.add(name, "gone since they were listed")
+                    missing.add(name, "gone since they were listed")
                 else:
                     yield name, data
-        finally:  # also where an epoch is not read to its end
-            if gone:
-                _log.warning("<%s> %s", type(self).__name__, gone)
+        finally:  # also where the caller does not read the epoch to its end
+            if missing:
+                _log.warning("<%s> %s", type(self).__name__, missing)
 
-    def _batches(self, mine: Iterator[_Listed]) -> Iterator[list[_Listed]]:
-        """Cut into batches, each of one bucket of one cluster."""
-        for _, same in groupby(mine, _place):
-            while batch := list(islice(same, self._max_batch_size)):
+    def _batches(self, share: Iterator[ListedObject]) -> Iterator[list[ListedObject]]:
+        """Cut into batches, each from one bucket of one cluster."""
+        for _, group in groupby(share, _origin):
+            while batch := list(islice(group, self._max_batch_size)):
                 yield batch
 
-    def _read_batch(self, batch: list[_Listed]) -> Sequence[tuple[str, bytes | None]]:
-        one, info = batch[0]
-        store = one.store_of(info)
-        if not isinstance(store, AisStore) or one.needs_single_reads:
-            return [self._read(listed) for listed in batch]
-        found = store.client.get_batch(
+    def _read_batch(self, batch: list[ListedObject]) -> Sequence[tuple[str, bytes | None]]:
+        source, info = batch[0]
+        store = source.store_of(info)
+        if not isinstance(store, AisStore) or source.needs_single_reads:
+            return [read_object(listed) for listed in batch]
+        objects = store.client.get_batch(
             [info for _, info in batch],
-            streaming=self._streaming,
+            streaming=self._options.streaming,
             missing="none" if self._missing == "skip" else self._missing,
-            output_format=self._output_format,
-            colocation=self._colocation,
+            output_format=self._options.mime,
+            colocation=self._options.colocation,
             concurrency=1,
         )
-        return [(info.name, data) for info, data in found]
+        return [(info.name, data) for info, data in objects]
 
 
-def _place(listed: _Listed) -> tuple[object, str, bool]:
-    one, info = listed
-    store = one.store_of(info)
+def _origin(listed: ListedObject) -> tuple[object, str, bool]:
+    """Return what the objects of one batch have in common."""
+    source, info = listed
+    store = source.store_of(info)
     client = store.client if isinstance(store, AisStore) else None
-    return client, info.root, one.needs_single_reads
+    return client, info.root, source.needs_single_reads
 
 
-def _listed_bytes(batch: Iterable[_Listed]) -> int | None:
-    """Return the size of a batch, if that of each object is known."""
+def _batch_bytes(batch: Iterable[ListedObject]) -> int | None:
+    """Return the size of a batch; None if the size of an object is not known."""
     sizes = [info.size_bytes for _, info in batch]
     return sum(size for size in sizes if size is not None) if None not in sizes else None

@@ -1,4 +1,4 @@
-"""What a dataset's epochs cost, by worker, added up where the dataset is."""
+"""EpochStats: what a dataset's epochs cost, by worker, added up in the process of the dataset."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _SUMMED = ("epochs", "items", "seconds", *stats.FIELDS)
 
 
 @dataclass
-class _Calls:
-    """All calls of one process; they are not in the ledger before it ends."""
+class _ProcessCalls:
+    """All calls of one process; its record is written when the process ends."""
 
     worker: int
     pid: int = field(default_factory=os.getpid)
@@ -34,7 +34,7 @@ class _Calls:
     first_s: float = 0.0
 
 
-class Tally:
+class EpochStats:
     """Counts what a dataset reads, in iterations or calls, in all processes that have it.
 
     Args:
@@ -45,11 +45,11 @@ class Tally:
     def __init__(self, owner: str, unit: str) -> None:
         self._owner = owner
         self._unit = unit
-        self._ledger = SharedLog("stats")
-        self._calls: _Calls | None = None
+        self._records = SharedLog("stats")
+        self._calls: _ProcessCalls | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        # What goes to a spawned worker is watched there as it is here; no other copy is.
+        # A spawned worker inherits the watch for slow reads; other copies do not.
         watched_after_s = stats.watched_after_s() if get_spawning_popen() else None
         return self.__dict__ | {"_calls": None, "_watched_after_s": watched_after_s}
 
@@ -59,8 +59,8 @@ class Tally:
         if watched_after_s is not None:
             stats.inherit_watch(watched_after_s)
 
-    def count(self, items: Iterator[T], worker: int) -> Iterator[T]:
-        """Yield the items of one epoch, and at its end note what it took, and log it at INFO."""
+    def count_epoch(self, items: Iterator[T], worker: int) -> Iterator[T]:
+        """Yield the items of one epoch; at its end record what it took, and log it at INFO."""
         before, started = stats.totals(), time.perf_counter()
         first_s = 0.0
         count = 0
@@ -71,7 +71,7 @@ class Tally:
                 count += 1
                 yield item
         finally:
-            # At a program's end there is nobody to tell, and locks may be held by frozen threads.
+            # At a program's end nobody reads the record, and a frozen thread may hold a lock.
             if not sys.is_finalizing():
                 record: dict[str, Any] = {
                     "worker": worker,
@@ -81,18 +81,18 @@ class Tally:
                     "first_item_s": first_s,
                     **stats.since(before),
                 }
-                self._ledger.add(record)
-                _log.info("%s", self._line(record))
+                self._records.add(record)
+                _log.info("%s", self._describe(record))
 
     @contextmanager
-    def call(self, items: int, worker: int) -> Iterator[None]:
-        """Count one call for so many items; a worker reports its calls when it ends."""
+    def count_call(self, items: int, worker: int) -> Iterator[None]:
+        """Count one call for so many items; a worker records its calls when it ends."""
         calls = self._calls
         if calls is None or calls.pid != os.getpid():
-            calls = self._calls = _Calls(worker)
-            if calls.pid != self._ledger.owner_pid:
-                # A DataLoader's worker ends without atexit, but not without these.
-                util.Finalize(self, self._report, exitpriority=100)
+            calls = self._calls = _ProcessCalls(worker)
+            if calls.pid != self._records.owner_pid:
+                # A DataLoader's worker ends without atexit, but runs multiprocessing's finalizers.
+                util.Finalize(self, self._record_calls, exitpriority=100)
         started = time.perf_counter()
         try:
             yield
@@ -102,12 +102,12 @@ class Tally:
             calls.seconds += seconds
             calls.first_s = calls.first_s or seconds
 
-    def _report(self) -> None:
-        for record in self._pending():
-            self._ledger.add(record)
+    def _record_calls(self) -> None:
+        for record in self._own_calls():
+            self._records.add(record)
 
-    def _pending(self) -> list[dict[str, Any]]:
-        """Return what the calls of this process come to, if there were any."""
+    def _own_calls(self) -> list[dict[str, Any]]:
+        """Return the record of this process's calls, if there were any."""
         calls = self._calls
         if calls is None or calls.pid != os.getpid():
             return []
@@ -121,7 +121,7 @@ class Tally:
         }
         return [record]
 
-    def _line(self, record: dict[str, Any]) -> str:
+    def _describe(self, record: dict[str, Any]) -> str:
         stages = ", ".join(
             f"{name[:-2]} {record[name]:.2f} s" for name in stats.FIELDS if name.endswith("_s")
         )
@@ -132,19 +132,20 @@ class Tally:
             f"{record['retries']} retries, {record['resumes']} resumes"
         )
 
-    def part(self) -> None:
-        """Go on with a count of this process's own, unless it already is one."""
-        self._ledger.part()
+    def detach(self) -> None:
+        """Make this process the owner, with an empty count, unless it already is the owner."""
+        self._records.detach()
 
-    def sums(self) -> dict[str, Any]:
-        """Return the sums over all that has ended, in all and by worker under "workers".
+    def totals(self) -> dict[str, Any]:
+        """Return the sums over all processes, and those of each worker under "workers".
 
-        Iterations of workers count when they end, calls of workers when these end; what this
-        process has called counts at once.
+        An iteration counts when it ends. The calls of a worker count when the worker ends; those of
+        this process count at once.
 
-        "first_item_s" is that of a worker's last epoch; in all, that of the slowest worker.
+        "first_item_s" of a worker is that of its last epoch; the one of all is the slowest
+        worker's.
         """
-        records = self._ledger.records() + self._pending()
+        records = self._records.records() + self._own_calls()
         by_worker: dict[int, list[dict[str, Any]]] = {}
         for record in records:
             by_worker.setdefault(record["worker"], []).append(record)
@@ -154,8 +155,10 @@ class Tally:
         }
         return {
             **_sum(records),
-            "epochs": max((one["epochs"] for one in workers.values()), default=0),
-            "first_item_s": max((one["first_item_s"] for one in workers.values()), default=0.0),
+            "epochs": max((worker["epochs"] for worker in workers.values()), default=0),
+            "first_item_s": max(
+                (worker["first_item_s"] for worker in workers.values()), default=0.0
+            ),
             "workers": workers,
         }
 

@@ -1,28 +1,29 @@
-"""Progress bars: off unless asked for, and never where nobody sees them."""
+"""Progress bars: off by default, and shown on a terminal only."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import TypeVar
 
 T = TypeVar("T")
 
 
 def with_progress(
-    items: Iterable[T], *, show: bool, title: str, unit: str, position: int = 0
+    items: Iterator[T], *, show: bool, title: str, unit: str, position: int = 0
 ) -> Iterator[T]:
-    """Yield the items, and count them on stderr if that is a terminal.
+    """Return the items, which count themselves on stderr if that is a terminal.
 
     Args:
         items: What to yield.
-        show: False yields them and nothing else.
+        show: False returns the items as they are.
         title: Text before the bar.
         unit: What is counted, in the singular.
         position: Line of the bar, so that several workers do not write over each other.
     """
-    if not show:
-        yield from items
-        return
+    return _counted(items, title, unit, position) if show else items
+
+
+def _counted(items: Iterator[T], title: str, unit: str, position: int) -> Iterator[T]:
     from tqdm import tqdm
 
     # disable=None: tqdm's own way to say "only on a terminal".

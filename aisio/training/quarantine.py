@@ -1,4 +1,4 @@
-"""Which shards were skipped: noted by any worker of a reader, read by whoever has the reader."""
+"""Quarantine: the shards that a reader skipped, recorded by any of its workers."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ __all__ = ["Quarantine", "SkippedShard"]
 
 
 class SkippedShard(msgspec.Struct, frozen=True):
-    """A shard that was given up, or its rest.
+    """A shard that was skipped, or the rest of one.
 
     Attributes:
         url: The shard's URL.
-        offset: Byte of the shard (of a compressed one: unpacked) where the trouble was met; None
-            where it is not in one place: no such shard, fewer bytes, a wrong checksum.
-        cause: What was wrong, as the error says it.
-        samples_given: So many of its samples were handed out before. After a wrong checksum these
+        offset: Byte of the shard (of a compressed one: unpacked) where the error is; None where it
+            has no one place: no such shard, fewer bytes, a wrong checksum.
+        cause: The text of the error.
+        samples_given: Number of its samples that were yielded before. After a wrong checksum these
             are suspect: nobody knows which bytes differ.
-        samples_lost: So many were not; None where the shard could not be read on to count them.
+        samples_lost: Number of its samples that were not yielded; None where the rest of the shard
+            could not be read to count them.
     """
 
     url: str
@@ -33,16 +34,16 @@ class Quarantine:
     """The shards that a reader and its workers have skipped."""
 
     def __init__(self) -> None:
-        self._ledger = SharedLog("quarantine")
+        self._records = SharedLog("quarantine")
 
-    def part(self) -> None:
-        """Go on as a list of this process's own, unless it already is one."""
-        self._ledger.part()
+    def detach(self) -> None:
+        """Make this process the owner, with an empty list, unless it already is the owner."""
+        self._records.detach()
 
     def add(self, entry: SkippedShard) -> None:
-        """Note a shard."""
-        self._ledger.add(msgspec.structs.asdict(entry))
+        """Record a shard."""
+        self._records.add(msgspec.structs.asdict(entry))
 
     def entries(self) -> tuple[SkippedShard, ...]:
-        """Return all that was noted so far, in that order."""
-        return tuple(SkippedShard(**record) for record in self._ledger.records())
+        """Return all recorded shards, in order."""
+        return tuple(SkippedShard(**record) for record in self._records.records())

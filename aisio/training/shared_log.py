@@ -1,4 +1,4 @@
-"""A list that the processes of a job share: any of them adds to it, whoever has it reads it."""
+"""SharedLog: a list of records that several processes append to and read."""
 
 from __future__ import annotations
 
@@ -23,37 +23,36 @@ _log = logging.getLogger(__name__)
 class SharedLog:
     """An append-only list of records: lines of JSON in a file, in a temporary folder of its own.
 
-    The folder comes and goes with the list that was made first; where its process is killed, the
-    next one removes it. The file comes with the first
-    record, which any copy of the list may write: one that a forked worker inherited as well as one
-    that a spawned worker unpickled. Who writes when the folder has gone writes for nobody, and
-    leaves nothing behind.
+    The process that made the list owns the folder, and removes it with the list. If that process is
+    killed, the next process that makes such a list removes the folder. Every copy of the list adds
+    to the same file: one that a forked worker inherited, and one that a spawned worker unpickled.
+    What a copy adds after the folder has been removed is dropped.
 
     Args:
-        name: What is listed, for the folder's name.
+        name: What the records are about, for the folder's name.
     """
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._own()
+        self._make_folder()
 
-    def _own(self) -> None:
+    def _make_folder(self) -> None:
         self._pid = os.getpid()
         self._folder: str | None = None
-        # A place without any temporary folder can read data all the same.
+        # A machine that has no folder for temporary files can still read data.
         with suppress(OSError):
             self._folder, descriptor = make_owned_folder(self._name)
-            # Not weakref's: a worker of multiprocessing ends without atexit, but not without these.
-            # After its children have ended, which may still write.
+            # Not weakref.finalize: a worker of multiprocessing ends without atexit, but runs these.
+            # The low priority lets its own children end first, which may still write.
             owned = (self._folder, descriptor)
             util.Finalize(self, remove_owned_folder, owned, exitpriority=-100)
 
     def __copy__(self) -> SharedLog:
-        """Return a list that goes on alone, or, in a worker, for the same owner as this one."""
+        """Return an independent list; in a worker, one that adds to the same owner's list."""
         copy = SharedLog.__new__(SharedLog)
         copy.__dict__.update(self.__dict__)
         if self._pid == os.getpid():
-            copy._own()  # the folder goes with its first owner, however long a copy lives
+            copy._make_folder()  # this list removes its own folder, even if a copy lives on
             for record in self.records():
                 copy.add(record)
         return copy
@@ -66,13 +65,13 @@ class SharedLog:
         """The process that removes the folder."""
         return self._pid
 
-    def part(self) -> None:
-        """Go on as a list of this process's own, unless it already is one."""
+    def detach(self) -> None:
+        """Make this process the owner, with an empty list, unless it already is the owner."""
         if self._pid != os.getpid():
-            self._own()
+            self._make_folder()
 
     def add(self, record: Mapping[str, Any]) -> None:
-        """Note a record; where that cannot be done, as on a full disk, a warning is logged."""
+        """Append a record; if that fails, as on a full disk, log it as a warning."""
         try:
             self._append(record)
         except OSError as error:
@@ -88,14 +87,14 @@ class SharedLog:
         try:
             descriptor = os.open(Path(self._folder, _FILE), flags, 0o600)
         except FileNotFoundError:
-            return  # the list has gone
+            return  # the owner has removed the folder
         try:
             os.write(descriptor, line)
         finally:
             os.close(descriptor)
 
     def records(self) -> list[dict[str, Any]]:
-        """Return all records so far, in that order."""
+        """Return all records, in the order in which they were added."""
         if self._folder is None:
             return []
         try:

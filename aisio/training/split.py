@@ -1,8 +1,8 @@
-"""Rank and worker arithmetic. Pure.
+"""Which items of a listing a rank and a worker read. Pure arithmetic.
 
-Ranks come first: rank r of R takes items r, r + R, r + 2R, ... of the whole; of these its worker w
-of W takes every W-th from the w-th on. So a rank's share does not depend on how many workers it
-has, and item i of an unsplit job goes to worker i mod W.
+Ranks come first: rank r of R takes the items r, r + R, r + 2R, ... of the whole. Of these, worker w
+of W takes every W-th, from the w-th on. So the share of a rank does not depend on the number of its
+workers, and without ranks item i goes to worker i mod W.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Which part of a job a process does.
+class Partition:
+    """The part of a job that one process does.
 
     Attributes:
-        rank: Of this process group member, 0 to ranks - 1.
+        rank: Rank of this process, 0 to ranks - 1.
         ranks: World size.
         worker: DataLoader worker, 0 to workers - 1; 0 in the main process.
         workers: DataLoader workers of this rank; 1 where the main process reads.
@@ -38,10 +38,10 @@ class Place:
             raise ConfigError(f"{self}: 0 <= rank < ranks and 0 <= worker < workers is needed")
 
     def take(self, items: Iterable[T]) -> Iterator[T]:
-        """Yield this place's share of the items."""
+        """Yield this partition's share of the items."""
         return islice(items, self.rank + self.ranks * self.worker, None, self.ranks * self.workers)
 
     @property
-    def of_rank(self) -> Place:
-        """The whole rank, as if it had no workers."""
-        return Place(self.rank, self.ranks)
+    def whole_rank(self) -> Partition:
+        """The share of the rank with all its workers."""
+        return Partition(self.rank, self.ranks)

@@ -1,67 +1,107 @@
-"""Which part of the job this process does: what datasets that split themselves have in common."""
+"""SplitDataset: the base of the datasets that read only this process's share of their sources."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
 from itertools import chain
-from typing import Any, Literal, TypeAlias, TypeVar, get_args
+from typing import Any, ClassVar, Literal, TypeAlias, TypeVar, get_args
 
 from aisio.errors import ConfigError
 from aisio.extras import missing_extra
 from aisio.records import ObjectInfo
 from aisio.sources.base import Source
 from aisio.sources.source_set import SourceSet
-from aisio.training.epoch_stats import Tally
+from aisio.training.epoch_stats import EpochStats
+from aisio.training.process_rank import ProcessRank, current_worker
 from aisio.training.progress import with_progress
-from aisio.training.ranks import world_from_environ
-from aisio.training.split import Place
+from aisio.training.split import Partition
 
 try:
-    from torch import distributed
     from torch.utils.data import get_worker_info
 except ImportError as error:
     raise missing_extra("torch", "torch") from error
 
+__all__ = ["ListedObject", "Split", "SplitDataset"]
+
 T = TypeVar("T")
 
 Split: TypeAlias = Literal["rank+worker", "worker", "none"]
-"""Over what a dataset is split: ranks and their workers; the workers of each rank, where each rank
-is to read all; or nothing, where each worker is to read all."""
+"""What divides a dataset: ranks and their workers; the workers of each rank, where each rank reads
+all; or nothing, where each worker reads all."""
+
+ListedObject: TypeAlias = "tuple[Source, ObjectInfo]"
+"""An object of a listing, with its source."""
 
 _log = logging.getLogger("aisio.placing")
 
 
 class SplitDataset:
-    """A dataset that knows rank and worker at the time of asking, and takes its share of sources.
+    """Stores what all such datasets are told, and lists the share of this rank and worker.
 
-    Classes set `_sources`, `_by_source` (workers take whole sources), `_tally`, `_split` and, where
-    the user said it, `_length`.
+    Rank and worker are looked up when an iteration starts.
+
+    Args:
+        sources: What all processes together read.
+        etl_name: Have the cluster transform each object by this ETL; None for none.
+        show_progress: Count on stderr, if that is a terminal, what each worker reads.
+        by_source: Give each worker whole sources, instead of every n-th object.
+        length: What `len()` returns; None for no length.
+        split: What divides the dataset.
+
+    Attributes:
+        LISTED: What is listed, in the singular.
+        YIELDED: What is yielded, in the singular.
+
+    Raises:
+        ConfigError: length is below 0, or there is no such split.
     """
 
-    _sources: SourceSet
-    _by_source: bool
-    _tally: Tally
-    _split: Split = "rank+worker"
-    _length: int | None = None
-    _rank_before_pickling: tuple[int, int] | None = None
-    _known_counts: dict[Place, int] | None = None
-    _told_idle = False
-    _told_doubt = False
+    LISTED: ClassVar[str] = "object"
+    YIELDED: ClassVar[str] = "object"
+
+    def __init__(
+        self,
+        sources: SourceSet,
+        *,
+        etl_name: str | None,
+        show_progress: bool,
+        by_source: bool,
+        length: int | None,
+        split: Split,
+    ) -> None:
+        super().__init__()
+        if length is not None and length < 0:
+            raise ConfigError(f"length={length}: 0 or more is needed")
+        if split not in get_args(Split):
+            raise ConfigError(f'split={split!r}: "rank+worker", "worker" or "none" is needed')
+        self._sources = sources
+        self._etl_name = etl_name
+        self._show_progress = show_progress
+        self._by_source = by_source
+        self._length = length
+        self._split = split
+        self._rank = ProcessRank(type(self).__name__)
+        self._epoch_stats = EpochStats(type(self).__name__, self.YIELDED)
+        self._counts: dict[Partition, int] = {}
+        self._warned_idle = False
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_counts": {}}
 
     def stats(self) -> dict[str, Any]:
         """Return where the time of all epochs so far went, of all workers."""
-        return self._tally.sums()
+        return self._epoch_stats.totals()
 
     def __bool__(self) -> bool:
-        # Without it, `if dataset:` would ask for the length.
+        # Without it, `if dataset:` would call __len__.
         return True
 
     def __len__(self) -> int:
         """Return `length=`.
 
         Raises:
-            TypeError: None was given.
+            TypeError: There is none.
         """
         if self._length is None:
             # A DataLoader would divide it by the batch size, as if one worker made all batches, and
@@ -73,11 +113,11 @@ class SplitDataset:
         return self._length
 
     def count(self) -> int:
-        """Count what this rank yields, all its workers together, or each with split="none".
+        """Count what this rank yields: all its workers together, or each with split="none".
 
-        It is counted once for each rank and number of ranks.
+        The result is kept for each rank and number of ranks.
         """
-        return self._count_once(self._place().of_rank)
+        return self._count_once(self._partition().whole_rank)
 
     def count_batches(
         self, batch_size: int, *, num_workers: int = 0, drop_last: bool = False
@@ -91,126 +131,74 @@ class SplitDataset:
             raise ConfigError(
                 f"batch_size={batch_size}, num_workers={num_workers}: at least 1 and 0 are needed"
             )
-        whole, workers = self._place().of_rank, max(1, num_workers)
-        shares = [Place(whole.rank, whole.ranks, worker, workers) for worker in range(workers)]
+        whole, workers = self._partition().whole_rank, max(1, num_workers)
+        shares = [Partition(whole.rank, whole.ranks, worker, workers) for worker in range(workers)]
         if self._split == "none":
             shares = [whole] * workers
         spare = 0 if drop_last else batch_size - 1
         return sum((self._count_once(share) + spare) // batch_size for share in shares)
 
-    def _count_once(self, place: Place) -> int:
-        if self._known_counts is None:
-            self._known_counts = {}
-        if place not in self._known_counts:
-            self._known_counts[place] = self._count(place)
-        return self._known_counts[place]
+    def _count_once(self, partition: Partition) -> int:
+        if partition not in self._counts:
+            self._counts[partition] = self._count(partition)
+        return self._counts[partition]
 
-    def _count(self, place: Place) -> int:
-        """Count what a place yields."""
-        return sum(1 for _ in self._share(place))
+    def _count(self, partition: Partition) -> int:
+        """Count what a partition yields."""
+        return sum(1 for _ in self._list_share(partition))
 
-    def __getstate__(self) -> dict[str, Any]:
-        # A spawned worker has no process group and perhaps no RANK: it takes the rank of whoever
-        # sent it. A sender that knows none, as a driver that starts the ranks, leaves it to them.
-        known = self._known_rank()
-        return self.__dict__ | {"_rank_before_pickling": known, "_known_counts": None}
-
-    def _known_rank(self) -> tuple[int, int] | None:
-        if _has_group() or self._rank_before_pickling is not None:
-            return self._rank()
-        try:
-            world = world_from_environ()
-        except ConfigError:  # raised by whoever reads without knowing better
-            return None
-        return (world.rank, world.ranks) if world.is_said else None
-
-    def _rank(self) -> tuple[int, int]:
-        if _has_group():
-            return distributed.get_rank(), distributed.get_world_size()
-        if self._rank_before_pickling is not None:
-            return self._rank_before_pickling
-        world = world_from_environ()
-        if world.doubt and not self._told_doubt and not current_worker():
-            self._told_doubt = True
-            _log.warning("<%s> reads as the only rank: %s", type(self).__name__, world.doubt)
-        return world.rank, world.ranks
-
-    def _place(self) -> Place:
-        rank, ranks = self._rank() if self._split == "rank+worker" else (0, 1)
+    def _partition(self) -> Partition:
+        """Return the partition of this process."""
+        rank, ranks = self._rank.current() if self._split == "rank+worker" else (0, 1)
         worker = get_worker_info()
         if worker is None or self._split == "none":
-            return Place(rank, ranks)
-        return Place(rank, ranks, worker.id, worker.num_workers)
+            return Partition(rank, ranks)
+        return Partition(rank, ranks, worker.id, worker.num_workers)
 
-    def _share(self, place: Place) -> Iterator[tuple[Source, ObjectInfo]]:
-        """List what this place reads."""
+    def _list_share(self, partition: Partition) -> Iterator[ListedObject]:
+        """List what a partition reads."""
         if not self._by_source:
-            return place.take(self._sources.list(quiet=place.worker != 0))
-        own = range(place.worker, len(self._sources), place.workers)
-        return chain.from_iterable(self._of_rank(place, source) for source in own)
+            return partition.take(self._sources.list(quiet=partition.worker != 0))
+        own = range(partition.worker, len(self._sources), partition.workers)
+        return chain.from_iterable(self._list_source(partition, number) for number in own)
 
-    def _of_rank(self, place: Place, source: int) -> Iterator[tuple[Source, ObjectInfo]]:
+    def _list_source(self, partition: Partition, number: int) -> Iterator[ListedObject]:
+        """List the share of a whole rank in one source."""
         # Each source begins with another rank, or many small ones would all go to the first.
-        turned = Place((place.rank - source) % place.ranks, place.ranks)
-        return turned.take(self._sources.list(slice(source, source + 1)))
+        rotated = Partition((partition.rank - number) % partition.ranks, partition.ranks)
+        return rotated.take(self._sources.list(slice(number, number + 1)))
 
-    def _counted(self, items: Iterator[T], *, unit: str, show: bool) -> Iterator[T]:
-        """Yield the items of an epoch, counted for `stats()`, and on a terminal if asked for."""
-        if get_worker_info() is None:
-            self._tally.part()
-        worker = current_worker()
-        title = f"{type(self).__name__} (Worker {worker})"
-        shown = with_progress(items, show=show, title=title, unit=unit, position=worker)
-        return self._tally.count(shown, worker)
-
-    def _mine(self, place: Place, unit: str) -> Iterator[tuple[Source, ObjectInfo]]:
-        """List what this place reads; of a rank's places the last one tells if it has nothing."""
-        has_some = False
-        for listed in self._share(place):
-            has_some = True
+    def _my_share(self, partition: Partition) -> Iterator[ListedObject]:
+        """List what this process reads; the last worker of a rank warns if it has nothing."""
+        is_empty = True
+        for listed in self._list_share(partition):
+            is_empty = False
             yield listed
-        is_last = place.worker == place.workers - 1 and place.ranks * place.workers > 1
-        if is_last and not (has_some or self._told_idle):
-            self._told_idle = True
+        is_last = partition.worker == partition.workers - 1
+        is_alone = partition.ranks * partition.workers == 1
+        if is_empty and is_last and not is_alone and not self._warned_idle:
+            self._warned_idle = True
             _log.warning(
                 "<%s> worker %d of rank %d has nothing to read: "
                 "too few %s for %d ranks x %d workers",
                 type(self).__name__,
-                place.worker,
-                place.rank,
-                "sources" if self._by_source else f"{unit}s",
-                place.ranks,
-                place.workers,
+                partition.worker,
+                partition.rank,
+                "sources" if self._by_source else f"{self.LISTED}s",
+                partition.ranks,
+                partition.workers,
             )
 
-
-def check_length(length: int | None) -> int | None:
-    """Return a length that the user has said.
-
-    Raises:
-        ConfigError: It is below 0.
-    """
-    if length is not None and length < 0:
-        raise ConfigError(f"length={length}: 0 or more is needed")
-    return length
-
-
-def check_split(split: Split) -> Split:
-    """Return what to split over.
-
-    Raises:
-        ConfigError: It is none of these.
-    """
-    if split not in get_args(Split):
-        raise ConfigError(f'split={split!r}: "rank+worker", "worker" or "none" is needed')
-    return split
-
-
-def current_worker() -> int:
-    """Return the number of this DataLoader worker; 0 in a process that is none."""
-    worker = get_worker_info()
-    return worker.id if worker is not None else 0
-
-
-def _has_group() -> bool:
-    return distributed.is_available() and distributed.is_initialized()
+    def _counted(self, items: Iterator[T]) -> Iterator[T]:
+        """Yield the items of an epoch, counted for `stats()` and in a progress bar."""
+        if get_worker_info() is None:
+            self._epoch_stats.detach()
+        worker = current_worker()
+        shown = with_progress(
+            items,
+            show=self._show_progress,
+            title=f"{type(self).__name__} (Worker {worker})",
+            unit=self.YIELDED,
+            position=worker,
+        )
+        return self._epoch_stats.count_epoch(shown, worker)

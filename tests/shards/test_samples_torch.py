@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from torch.utils.data import DataLoader, IterableDataset, default_collate
 
-from aisio.shards.padding import FieldPadder
+from aisio.shards.fields import FieldPadder
 from aisio.shards.reader import read_samples
 from aisio.shards.samples import ZeroDict
 from tests.tars import pack

@@ -1,4 +1,4 @@
-"""Tally: what epochs cost, by worker, in the process that has the dataset."""
+"""EpochStats: what epochs cost, by worker, in the process that has the dataset."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 
 from aisio import stats
-from aisio.training.epoch_stats import Tally
+from aisio.training.epoch_stats import EpochStats
 
 
 def test_epochs_add_up_by_worker() -> None:
     """Items, seconds and counters; of the first item the last epoch's wait."""
-    tally = Tally("AISShardReader", "sample")
+    epoch_stats = EpochStats("AISShardReader", "sample")
     for worker in (0, 1, 0):
-        assert list(tally.count(iter("abc"), worker)) == ["a", "b", "c"]
-    sums = tally.sums()
+        assert list(epoch_stats.count_epoch(iter("abc"), worker)) == ["a", "b", "c"]
+    sums = epoch_stats.totals()
     assert (sums["items"], sums["epochs"], sorted(sums["workers"])) == (9, 2, [0, 1])
     assert (sums["workers"][0]["items"], sums["workers"][1]["epochs"]) == (6, 1)
     assert sums["seconds"] >= sums["first_item_s"] > 0
@@ -33,30 +33,30 @@ def test_what_was_counted_meanwhile_is_the_epochs() -> None:
             yield 1
 
     stats.thread_counters().bytes_read += 7
-    tally = Tally("X", "sample")
-    assert len(list(tally.count(work(), 0))) == 3
-    assert tally.sums()["bytes_read"] == 300
+    epoch_stats = EpochStats("X", "sample")
+    assert len(list(epoch_stats.count_epoch(work(), 0))) == 3
+    assert epoch_stats.totals()["bytes_read"] == 300
 
 
 def test_an_epoch_that_was_cut_short_counts() -> None:
     """So far as it came."""
-    tally = Tally("X", "sample")
-    epoch = tally.count(iter(range(10)), 0)
+    epoch_stats = EpochStats("X", "sample")
+    epoch = epoch_stats.count_epoch(iter(range(10)), 0)
     next(epoch)
     epoch.close()  # type: ignore[attr-defined]
-    assert tally.sums()["items"] == 1
+    assert epoch_stats.totals()["items"] == 1
 
 
 def test_a_worker_reports_to_the_dataset_it_came_from() -> None:
     """A copy that was pickled for a worker adds to the same count."""
-    tally = Tally("X", "sample")
-    list(pickle.loads(pickle.dumps(tally)).count(iter("ab"), 3))
-    assert tally.sums()["workers"][3]["items"] == 2
+    epoch_stats = EpochStats("X", "sample")
+    list(pickle.loads(pickle.dumps(epoch_stats)).count_epoch(iter("ab"), 3))
+    assert epoch_stats.totals()["workers"][3]["items"] == 2
 
 
 def test_nothing_read_is_all_zero() -> None:
     """All names are there from the first day."""
-    sums = Tally("X", "sample").sums()
+    sums = EpochStats("X", "sample").totals()
     assert set(stats.FIELDS) <= set(sums)
     assert (sums["items"], sums["workers"]) == (0, {})
 
@@ -64,15 +64,15 @@ def test_nothing_read_is_all_zero() -> None:
 def test_an_epoch_is_one_line_at_info(caplog: pytest.LogCaptureFixture) -> None:
     """It names class and worker, and says how long the first item took."""
     with caplog.at_level(logging.INFO):
-        list(Tally("AISShardReader", "sample").count(iter("abc"), 2))
+        list(EpochStats("AISShardReader", "sample").count_epoch(iter("abc"), 2))
     [line] = caplog.messages
     assert line.startswith("AISShardReader (Worker 2): 3 samples in ")
     assert "the first after" in line
     assert "0 requests" in line
 
 
-def _is_watched(tally: Tally, answer: Any) -> None:
-    answer.put((stats.watched_after_s(), tally.sums()["items"]))
+def _is_watched(epoch_stats: EpochStats, answer: Any) -> None:
+    answer.put((stats.watched_after_s(), epoch_stats.totals()["items"]))
 
 
 def test_a_spawned_worker_watches_as_the_sender_does() -> None:
@@ -80,10 +80,10 @@ def test_a_spawned_worker_watches_as_the_sender_does() -> None:
     context = multiprocessing.get_context("spawn")
     answer = context.SimpleQueue()
     with stats.watch(7.0):
-        tally = Tally("X", "sample")
-        process = context.Process(target=_is_watched, args=(tally, answer))
+        epoch_stats = EpochStats("X", "sample")
+        process = context.Process(target=_is_watched, args=(epoch_stats, answer))
         process.start()
-        copy = pickle.dumps(tally)
+        copy = pickle.dumps(epoch_stats)
     assert answer.get() == (7.0, 0)
     process.join()
     pickle.loads(copy)

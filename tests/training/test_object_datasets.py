@@ -24,7 +24,7 @@ from aisio import (
     NotFoundError,
 )
 from aisio.gateway import Gateway
-from aisio.training.split import Place
+from aisio.training.split import Partition
 
 NAMES = [f"obj{number:02d}" for number in range(20)]
 
@@ -147,7 +147,7 @@ def test_ranks_and_workers_share_the_objects(folder, in_worker, monkeypatch):
         for worker in range(3):
             in_worker(worker, 3)
             share = [name_of(item) for item in dataset]
-            assert share == list(Place(rank, 2, worker, 3).take(NAMES))
+            assert share == list(Partition(rank, 2, worker, 3).take(NAMES))
             got += share
     assert sorted(got) == NAMES
 
@@ -163,11 +163,11 @@ def test_spawned_workers_know_their_rank(folder, tmp_path):
     finally:
         torch.distributed.destroy_process_group()
     received = pickle.loads(sent)
-    assert received._rank() == (0, 1)
+    assert received._rank.current() == (0, 1)
     os.environ["RANK"], os.environ["WORLD_SIZE"] = "1", "2"
     try:
-        assert received._rank() == (0, 1)
-        assert dataset._rank() == (1, 2)
+        assert received._rank.current() == (0, 1)
+        assert dataset._rank.current() == (1, 2)
     finally:
         del os.environ["RANK"], os.environ["WORLD_SIZE"]
 
@@ -185,7 +185,7 @@ def test_a_sender_without_a_rank_leaves_it_to_the_receiver(folder, monkeypatch):
     received = pickle.loads(pickle.dumps(AISIterDataset(folder)))
     monkeypatch.setenv("RANK", "1")
     monkeypatch.setenv("WORLD_SIZE", "2")
-    assert received._rank() == (1, 2)
+    assert received._rank.current() == (1, 2)
     assert [name_of(item) for item in received] == NAMES[1::2]
 
 
@@ -196,7 +196,7 @@ def test_a_rank_that_was_known_stays_known(folder, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     sent = pickle.dumps(AISIterDataset(folder))
     monkeypatch.undo()
-    assert pickle.loads(pickle.dumps(pickle.loads(sent)))._rank() == (1, 2)
+    assert pickle.loads(pickle.dumps(pickle.loads(sent)))._rank.current() == (1, 2)
 
 
 @pytest.mark.parametrize("cls", [AISIterDataset, AISBatchIterDataset, AISShardReader])
@@ -243,7 +243,7 @@ def test_what_is_split_over_can_be_chosen(
     """Who splits over ranks elsewhere switches that off here; or all of it."""
     monkeypatch.setenv("RANK", "1")
     monkeypatch.setenv("WORLD_SIZE", "2")
-    expected = list(Place(1 % ranks, ranks, 2 % workers, workers).take(NAMES))
+    expected = list(Partition(1 % ranks, ranks, 2 % workers, workers).take(NAMES))
     for cls in (AISIterDataset, AISBatchIterDataset):
         dataset = cls(folder, split=split)
         in_worker(2, 3)
@@ -408,12 +408,12 @@ def test_whole_sources_are_shared_over_ranks_too(folder, in_worker, monkeypatch,
     for rank in range(2):
         monkeypatch.setenv("RANK", str(rank))
         monkeypatch.setenv("WORLD_SIZE", "2")
-        of_rank = []
+        share = []
         for worker in range(workers):
             in_worker(worker, workers)
-            of_rank += [name_of(item) for item in dataset]
-        assert len(of_rank) == dataset.count() > 0
-        got += of_rank
+            share += [name_of(item) for item in dataset]
+        assert len(share) == dataset.count() > 0
+        got += share
     assert sorted(got) == [*NAMES[:5], *NAMES[10:]]
 
 

@@ -79,10 +79,10 @@ def test_a_process_that_parts_has_a_list_of_its_own(folder):
     quarantine.add(ENTRY)
 
     def work() -> None:
-        quarantine.part()
+        quarantine.detach()
         quarantine.add(ENTRY)
         assert quarantine.entries() == (ENTRY,)
 
     assert in_child(work) == 0
-    quarantine.part()
+    quarantine.detach()
     assert quarantine.entries() == (ENTRY,)

@@ -35,7 +35,7 @@ SRUN = {"SLURM_PROCID": "5", "SLURM_NTASKS": "6", "SLURM_STEP_ID": "0"}
 def test_what_started_the_process_says_its_rank(environ: dict[str, str], world: tuple[int, int]):
     """Torchrun's variables first, then mpirun's, then srun's; without any there is one rank."""
     assert world_from_environ(environ)[:2] == world
-    assert not world_from_environ(environ).doubt
+    assert not world_from_environ(environ).warning
 
 
 @pytest.mark.parametrize(
@@ -74,10 +74,10 @@ def test_a_rank_that_cannot_be_is_an_error(environ: dict[str, str], text: str):
 def test_what_can_be_one_process_or_several_is_one_with_a_doubt(environ: dict[str, str], text: str):
     """A batch script runs once, whatever its number of tasks; its owner is told."""
     world = world_from_environ(environ)
-    assert (world.rank, world.ranks, world.is_said) == (0, 1, False)
-    assert world.doubt.startswith(text)
+    assert (world.rank, world.ranks, world.is_known) == (0, 1, False)
+    assert world.warning.startswith(text)
 
 
 def test_one_task_outside_srun_is_no_matter_of_doubt():
     """There is nothing to be told apart."""
-    assert not world_from_environ({"SLURM_PROCID": "0", "SLURM_NTASKS": "1"}).doubt
+    assert not world_from_environ({"SLURM_PROCID": "0", "SLURM_NTASKS": "1"}).warning

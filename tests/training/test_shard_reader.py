@@ -366,12 +366,16 @@ def test_more_readers_than_shards_is_told(shards, caplog, monkeypatch):
 LIVE_AT_EXIT = """
 import logging, sys
 from aisio import AISIterDataset, AISShardReader
-from aisio.shards import prefetch
+from aisio.shards.prefetch import Prefetch
 from aisio.transport.concurrency import ordered
 
+class Reader(AISShardReader):
+    def _prefetch(self, shards):
+        return Prefetch(shards, self._prefetch_bytes, join_s=50.0)
+
 logging.basicConfig(level=logging.INFO)
-ordered._CLOSE_WAIT_S = prefetch._JOIN_S = 50.0
-live = [iter(AISShardReader(sys.argv[1], prefetch_bytes=1000)), iter(AISIterDataset(sys.argv[1]))]
+ordered._CLOSE_WAIT_S = 50.0
+live = [iter(Reader(sys.argv[1], prefetch_bytes=1000)), iter(AISIterDataset(sys.argv[1]))]
 for one in live:
     next(one)
 """

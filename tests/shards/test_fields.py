@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from aisio.errors import ConfigError, ShardError
-from aisio.shards.padding import FieldPadder
+from aisio.shards.fields import FieldPadder
 from aisio.shards.samples import Sample, ZeroDict
 
 
