@@ -1,8 +1,8 @@
-"""Which fields samples have: what `keys=` may be, and the same fields in every sample.
+"""FieldPadder: the same fields in every sample, by `keys=` or learned from the first samples.
 
-What is certainly wrong is an error: `keys=` that names no field, and a field that would be lost in
-torch's default collate. What may be meant is one warning that says what is there instead: a field
-of `keys=` that none of the first samples has, and one that is there in another case ("JPG").
+What is certainly wrong is an error: `keys=` that names no field, and a field that torch's default
+collate would drop. What may be intended is one warning that names what the samples have: a field of
+`keys=` that none of the first samples has, and a field in another case ("JPG").
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from aisio.shards.samples import Sample, ZeroDict
 __all__ = ["FieldPadder", "NewFields", "check_keys"]
 
 NewFields: TypeAlias = Literal["raise", "add"]
-"""What a field does that is first met after the look-ahead."""
+"""What to do with a field that first appears after the look-ahead."""
 
-_MOST_SHOWN = 10
+_MAX_SHOWN = 10
 
 
 def check_keys(keys: Sequence[str] | None) -> tuple[str, ...] | None:
-    """Return the fields that are named, as a tuple; None stays None.
+    """Return the field names as a tuple; None stays None.
 
     Raises:
-        ConfigError: It is one text instead of a sequence, names nothing, or has a name that no
-            field can have.
+        ConfigError: It is one text instead of a sequence, is empty, or has a name that no field can
+            have.
     """
     if keys is None:
         return None
@@ -56,13 +56,13 @@ class FieldPadder:
     """Gives all samples the same fields in the same order: b"" stands for what a sample lacks.
 
     Attributes:
-        keys: The fields to give, in this order; others are dropped. None learns them from the first
-            samples, in alphabetical order, before any is given.
-        look_ahead_samples: Learn from at most so many samples ...
-        look_ahead_bytes: ... and stop at the one that fills so many bytes.
-        new_fields: What a field does that is first met after the look-ahead. "raise" a ShardError;
-            or "add" it from that sample on, with a warning. torch's default collate takes the
-            fields of the first sample of a batch, so that it would drop a field that is added
+        keys: The fields of each sample, in this order; others are dropped. None learns them from
+            the first samples, before any is yielded, and sorts them.
+        look_ahead_samples: Maximum number of samples to learn from.
+        look_ahead_bytes: Learning also stops at the sample that fills so many bytes.
+        new_fields: What to do with a field that first appears after the look-ahead: "raise" a
+            ShardError, or "add" it from that sample on, with a warning. torch's default collate
+            takes the fields of the first sample of a batch, so it drops a field that is added
             within a batch.
         reader: Name of the class that reads, to begin warnings and errors with.
     """
@@ -81,14 +81,14 @@ class FieldPadder:
             raise ConfigError(f'new_fields={self.new_fields!r}: "raise" or "add" is needed')
 
     def pad(self, samples: Iterable[Sample]) -> Iterator[Sample]:
-        """Pad samples; the fields are learned anew for each call, and kept across shards within it.
+        """Pad samples. Each call learns the fields anew, and keeps them for all its shards.
 
         Args:
             samples: Those of any number of shards, in order.
 
         Yields:
-            The same samples in the same order, their fields in a ZeroDict. What was read before an
-            error in the look-ahead is given before that error is raised.
+            The same samples in the same order, their fields in a ZeroDict. If an error ends the
+            look-ahead, the samples before it are yielded first.
 
         Raises:
             ShardError: A sample has a field that the look-ahead did not meet (unless "add").
@@ -97,35 +97,38 @@ class FieldPadder:
 
     def _select(self, samples: Iterable[Sample], keys: Sequence[str]) -> Iterator[Sample]:
         watch = _KeyWatch(keys, self.look_ahead_samples, self._prefix)
+        padding = dict.fromkeys(keys, b"")
         for sample in samples:
-            watch.see(sample)
+            watch.check(sample)
             fields = sample.fields
-            yield _with_fields(sample, ZeroDict({key: fields.get(key, b"") for key in keys}))
+            if not padding.keys() >= fields.keys():
+                fields = {key: fields[key] for key in keys if key in fields}
+            yield _padded(sample, padding, fields)
         watch.end()
 
     def _learn(self, samples: Iterator[Sample]) -> Iterator[Sample]:
         ahead: deque[Sample] = deque()
         failure: Exception | None = None
         try:
-            self._fill(ahead, samples)
-        except Exception as error:  # raised again below, when its turn has come
+            self._look_ahead(ahead, samples)
+        except Exception as error:  # raised again below, after the samples before it
             failure = error
-        keys = tuple(sorted({key for sample in ahead for key in sample.fields}))
-        self._warn_of_cases(keys)
+        names = {name for sample in ahead for name in sample.fields}
+        padding = dict.fromkeys(sorted(names), b"")
+        self._warn_of_cases(list(padding))
         while ahead:
             sample = ahead.popleft()
-            yield _with_fields(sample, ZeroDict(sample.fields, keys))
+            yield _padded(sample, padding, sample.fields)
         if failure is not None:
             raise failure
-        known = set(keys)
         for sample in samples:
-            if not known.issuperset(sample.fields):
-                self._meet_new(sample, sorted(sample.fields.keys() - known))
-                known.update(sample.fields)
-                keys = tuple(sorted(known))
-            yield _with_fields(sample, ZeroDict(sample.fields, keys))
+            if not names.issuperset(sample.fields):
+                self._meet_new(sample, sorted(sample.fields.keys() - names))
+                names.update(sample.fields)
+                padding = dict.fromkeys(sorted(names), b"")
+            yield _padded(sample, padding, sample.fields)
 
-    def _fill(self, ahead: deque[Sample], samples: Iterator[Sample]) -> None:
+    def _look_ahead(self, ahead: deque[Sample], samples: Iterator[Sample]) -> None:
         size_bytes = 0
         while len(ahead) < self.look_ahead_samples and size_bytes < self.look_ahead_bytes:
             sample = next(samples, None)
@@ -136,7 +139,7 @@ class FieldPadder:
 
     def _meet_new(self, sample: Sample, names: list[str]) -> None:
         text = (
-            f"{self._prefix}{_place(sample)} has {_listed(names)}, which none of the first"
+            f"{self._prefix}{_where(sample)} has {_listed(names)}, which none of the first"
             " samples of this share had, from which its fields were learned: "
         )
         if self.new_fields == "raise":
@@ -166,42 +169,42 @@ class FieldPadder:
 
 
 class _KeyWatch:
-    """Looks for what `keys=` names and samples do not have.
+    """Warns of fields that `keys=` names and samples do not have.
 
     Args:
         keys: The fields that are wanted.
-        most_samples: Tell after so many which fields were not met.
+        max_samples: Number of samples after which to warn.
         prefix: What warnings begin with.
     """
 
-    def __init__(self, keys: Sequence[str], most_samples: int, prefix: str) -> None:
-        self._most_samples = most_samples
+    def __init__(self, keys: Sequence[str], max_samples: int, prefix: str) -> None:
+        self._max_samples = max_samples
         self._prefix = prefix
-        self._folded = {key.lower(): key for key in keys}
-        self._told: set[str] = set()
-        self._unmet = set(keys)
-        self._others: dict[str, None] = {}
+        self._by_lower_case = {key.lower(): key for key in keys}
+        self._warned_cases: set[str] = set()
+        self._missing = set(keys)
+        self._others: dict[str, None] = {}  # in the order in which they were met
         self._seen = 0
         self._last_url = ""
 
-    def see(self, sample: Sample) -> None:
-        """Look at the next sample."""
+    def check(self, sample: Sample) -> None:
+        """Check the next sample."""
         for name in sample.left_out:
-            if name.lower() in self._folded and name not in self._told:
-                self._tell_case(name, sample)
-        if self._unmet:
+            if name.lower() in self._by_lower_case and name not in self._warned_cases:
+                self._warn_of_case(name, sample)
+        if self._missing:
             self._seen += 1
             self._last_url = sample.url
-            self._unmet.difference_update(sample.fields)
+            self._missing.difference_update(sample.fields)
             self._others.update(dict.fromkeys(sample.left_out))
-            if self._seen == self._most_samples:
+            if self._seen == self._max_samples:
                 self.end()
 
     def end(self) -> None:
-        """Tell which fields were not met, once."""
-        if not self._unmet or not self._seen:
+        """Warn once of the fields that no sample had."""
+        if not self._missing or not self._seen:
             return
-        names, self._unmet = sorted(self._unmet), set()
+        names, self._missing = sorted(self._missing), set()
         others = _listed(list(self._others)) if self._others else "nothing"
         warnings.warn(
             f"{self._prefix}none of the first {self._seen} samples of this share (the last one in"
@@ -210,24 +213,28 @@ class _KeyWatch:
             stacklevel=4,
         )
 
-    def _tell_case(self, name: str, sample: Sample) -> None:
-        self._told.add(name)
-        key = self._folded[name.lower()]
+    def _warn_of_case(self, name: str, sample: Sample) -> None:
+        self._warned_cases.add(name)
+        key = self._by_lower_case[name.lower()]
         warnings.warn(
-            f"{self._prefix}{_place(sample)} has the field {name!r}, which is left out: keys= has"
+            f"{self._prefix}{_where(sample)} has the field {name!r}, which is left out: keys= has"
             f" {key!r}, in another case; name both, or rename the files",
             stacklevel=4,
         )
 
 
-def _place(sample: Sample) -> str:
+def _where(sample: Sample) -> str:
     return f"{one_line(sample.url)}: sample {sample.key!r} at byte {sample.offset}"
 
 
 def _listed(names: list[str]) -> str:
-    more = ", ..." if len(names) > _MOST_SHOWN else ""
-    return ", ".join(map(repr, names[:_MOST_SHOWN])) + more
+    more = ", ..." if len(names) > _MAX_SHOWN else ""
+    return ", ".join(map(repr, names[:_MAX_SHOWN])) + more
 
 
-def _with_fields(sample: Sample, fields: ZeroDict) -> Sample:
-    return Sample(sample.url, sample.key, sample.basename, fields, sample.offset, sample.left_out)
+def _padded(sample: Sample, padding: dict[str, bytes], fields: dict[str, bytes]) -> Sample:
+    # Without ZeroDict's constructor, which takes twice the time: 0.3 us more for each sample.
+    padded = ZeroDict.__new__(ZeroDict)
+    padded.update(padding)
+    padded.update(fields)
+    return Sample(sample.url, sample.key, sample.basename, padded, sample.offset, sample.left_out)

@@ -1,7 +1,7 @@
 """ShardNames: which objects of a listing are tar shards, by their names.
 
-Tools leave other files beside shards: indexes, statistics, tables, markers of success, and those of
-a desktop. Whoever lists a folder does not mean them.
+Tools write other files into the folder of the shards: indexes, statistics, tables, markers of
+success, and the files of a desktop. A reader of that folder must not take them for shards.
 """
 
 from __future__ import annotations
@@ -13,27 +13,27 @@ from aisio.errors import ConfigError
 
 __all__ = ["ENDINGS", "ShardNames"]
 
-_PACKED = ("gz", "bz2", "xz", "lz4", "zst")
+_COMPRESSIONS = ("gz", "bz2", "xz", "lz4", "zst")
 ENDINGS = (
     ".tar",
-    *(f".tar.{packed}" for packed in _PACKED),
+    *(f".tar.{kind}" for kind in _COMPRESSIONS),
     *(".tgz", ".tbz", ".tbz2", ".txz", ".tlz4", ".tzst"),
 )
-"""Of tar files, packed or not, in any case; aisio refuses some of them, with an error each."""
+"""How tar files end, compressed or not, in any case; aisio cannot read some of them, and says why."""
 
 
 class ShardNames:
-    """Tells by the last part of its name whether an object is a shard.
+    """Decides by the last part of its name whether an object is a shard.
 
     Args:
-        patterns: As a shell has them, for that last part; without them it must have one of
-            `ENDINGS`, and not begin with ".".
+        patterns: Shell patterns for that last part; by default it must have one of `ENDINGS`, and
+            not begin with ".".
 
     Attributes:
-        why: What is said of the others.
+        why: The reason to log for the objects that are left out.
 
     Raises:
-        ConfigError: No pattern.
+        ConfigError: The patterns are empty.
     """
 
     def __init__(self, patterns: str | Sequence[str] | None = None) -> None:
@@ -45,7 +45,7 @@ class ShardNames:
             self.why = f"not of shard_names={patterns!r}"
 
     def __call__(self, name: str) -> bool:
-        """Tell whether an object of this name is a shard."""
+        """Return whether an object of this name is a shard."""
         last = name.rpartition("/")[2]
         if self._patterns:
             return any(fnmatchcase(last, pattern) for pattern in self._patterns)

@@ -1,16 +1,16 @@
-"""A folder of files -> tar shards of samples, in a folder or a bucket.
+"""Pack a folder of files into tar shards of samples, in a folder or a bucket.
 
-Two steps. plan_folder() looks at names and sizes only and says which shards there will be: what is
-wrong with a folder is known before anything is written. write_shards() streams one shard after the
-other into a store, which shows it under its name when it is complete; no shard is ever held in
-memory or on disk, because its size is known before its first byte is read. The plan itself holds
-the name of each file, about 0.3 KB a file.
+There are two steps. plan_folder() reads names and sizes only, and decides which shards there will
+be: it finds what is wrong with a folder before anything is written. write_shards() streams one
+shard after the other into a store, which shows it under its name when it is complete. No shard is
+ever held in memory or on disk, because its size is known before its first byte is read. The plan
+holds the name of each file, about 0.3 KB a file.
 
 The same files give the same bytes, anywhere and at any time: samples are sorted by key and their
-members by extension, and no owner, mode or time of a file goes into a shard.
+members by extension, and a shard stores no owner, mode or time of a file.
 
-Links are followed, files and folders, wherever they lead: caches and version control of data make
-folders of links. A link to nowhere, or to a folder that it is in, is an error.
+Links to files and folders are followed wherever they lead: caches and version control of data make
+folders of links. A link to nowhere is an error; a link to a folder that it is in is left out.
 """
 
 from __future__ import annotations
@@ -62,27 +62,28 @@ def pack_folder(
 ) -> Iterator[PackedShard]:
     """Pack a folder's files into tar shards `{prefix}-000000.tar` and so on below a URL.
 
-    The folder is looked at now; shards are written as the iterator is read. Samples whose
-    extensions differ from the others', and files that are left out, are told by a UserWarning.
+    The call reads the folder; the iterator that it returns writes the shards. A UserWarning names
+    samples whose extensions differ from the others', and files that are left out.
 
     Args:
-        folder: Where the files are; what belongs to one sample is said in `aisio.shards.reader`.
+        folder: Where the files are; `aisio.shards.reader` says what belongs to one sample.
         url: Bucket or folder to write to, as in "ais://digits/train" or "file:///data/train".
         samples: Samples in each shard but the last.
-        size_bytes: Or else the most bytes in a shard, 256 MiB by default; a sample never spans two,
-            so that one which is larger gets a larger shard for itself.
+        size_bytes: Instead, the maximum size of a shard, 256 MiB by default. A sample never spans
+            two shards, so a sample that is larger gets a larger shard for itself.
         prefix: What shard names begin with.
         strict: Refuse samples whose extensions differ, before anything is written.
-        overwrite: Replace the shards of an earlier run, and delete those that this one has no more.
-        client: The cluster, for all but file URLs; without it one made from the environment.
+        overwrite: Replace the shards of an earlier run, and delete those that this run does not
+            replace.
+        client: The cluster, for all but file URLs; by default one made from the environment.
 
     Yields:
         Each shard once it is stored.
 
     Raises:
-        ConfigError: A number or prefix that cannot work, or nothing to pack.
+        ConfigError: An impossible number or prefix, or nothing to pack.
         ShardError: With strict, samples differ.
-        ConflictError: There are shards of this prefix already, and overwrite is false.
+        ConflictError: Shards of this prefix exist, and overwrite is false.
         StorageError: A file changed or vanished while it was packed, or the store failed.
     """
     target = ObjectUrl.parse(url) if isinstance(url, str) else url
@@ -97,8 +98,8 @@ def write_shards(
 ) -> Iterator[PackedShard]:
     """Write the shards of a plan below a URL; yields and errors as for pack_folder().
 
-    With overwrite, each shard replaces its predecessor when it is complete, and those that have no
-    successor are deleted last: a reader meanwhile may see shards of both runs.
+    With overwrite, each shard replaces the older one of its name when it is complete, and the other
+    older shards are deleted last. Until then a reader may see shards of both runs.
     """
     _check_outside(plan.folder, url)
     old = _existing_shards(store, url, plan.prefix)

@@ -1,4 +1,4 @@
-"""Which files of a folder go into which shard."""
+"""Plan: which files of a folder go into which shard."""
 
 from __future__ import annotations
 
@@ -17,12 +17,9 @@ from aisio.formats.tar import BLOCK_BYTES, END_OF_ARCHIVE, header
 from aisio.shards.samples import split_name
 
 DEFAULT_SHARD_BYTES = 256 * 1024 * 1024
-"""Size of a shard where none is asked for; webdataset's users keep to 0.1 to 1 GB."""
-
+"""Default size of a shard; webdataset's users keep to 0.1 to 1 GB."""
 
 _EXAMPLES = 3
-
-
 _SETS_SHOWN = 5
 
 
@@ -48,7 +45,7 @@ class PlannedShard:
 
     Attributes:
         name: Its name below the URL that shards are written to.
-        members: Its files, those of one sample side by side.
+        members: Its files, those of one sample next to each other.
         samples: Number of samples.
         size_bytes: Size of the whole archive.
     """
@@ -61,10 +58,10 @@ class PlannedShard:
 
 @dataclass(frozen=True, slots=True)
 class NameCount:
-    """How often something was met.
+    """How many samples or files are of one kind.
 
     Attributes:
-        what: An extension set as in "cls, jpg", or why files are left out.
+        what: The kind: a set of extensions as in "cls, jpg", or why files are left out.
         count: Number of samples or files.
         examples: Names of the first few.
     """
@@ -74,7 +71,7 @@ class NameCount:
     examples: tuple[str, ...]
 
     def describe(self, link: str = "") -> str:
-        """Return the tally as text, with a word between number and kind if one is given."""
+        """Return the count as text, with an optional word between number and kind."""
         more = ", ..." if self.count > len(self.examples) else ""
         return f"{self.count:,} {link}{self.what} ({', '.join(self.examples)}{more})"
 
@@ -103,19 +100,19 @@ class Plan:
         return sum(shard.samples for shard in self.shards)
 
     def warnings(self) -> list[str]:
-        """Say what the owner of the folder should know: samples that differ, files left out."""
+        """Return what to tell the user: samples that differ, files that are left out."""
         texts = [self.odd_extensions()] if len(self.extensions) > 1 else []
         if self.skipped:
-            skipped = "; ".join(tally.describe() for tally in self.skipped)
+            skipped = "; ".join(reason.describe() for reason in self.skipped)
             texts.append(f"files left out, part of no sample: {skipped}")
         return texts
 
     def odd_extensions(self) -> str:
-        """Say which samples have other extensions than most."""
+        """Return which samples have other extensions than most."""
         usual, *odd = self.extensions
-        shown = "; ".join(tally.describe("with ") for tally in odd[:_SETS_SHOWN])
+        shown = "; ".join(kind.describe("with ") for kind in odd[:_SETS_SHOWN])
         more = f"; and {len(odd) - _SETS_SHOWN:,} other sets" if len(odd) > _SETS_SHOWN else ""
-        count = sum(tally.count for tally in odd)
+        count = sum(kind.count for kind in odd)
         return (
             f"{count:,} of {self.samples:,} samples lack or add extensions to the usual"
             f" {usual.what}: {shown}{more}"
@@ -145,7 +142,7 @@ def plan_folder(
         root,
         prefix,
         tuple(_shards(groups, prefix, samples, limit)),
-        _tally_extensions(groups),
+        _count_extensions(groups),
         tuple(
             NameCount(why, len(names), tuple(names[:_EXAMPLES])) for why, names in skipped.items()
         ),
@@ -166,8 +163,8 @@ def walk_folder(folder: Path, *, on_error: BadLink | None = None) -> Iterator[Fo
         StorageError: The folder cannot be read, or a link leads to no file.
     """
     try:
-        for found in walk(str(folder), on_error=on_error):
-            yield FolderFile(found.name, found.stat.st_size)
+        for file in walk(str(folder), on_error=on_error):
+            yield FolderFile(file.name, file.stat.st_size)
     except OSError as error:
         raise StorageError(f"{error.filename or folder}: {error.strerror}") from error
 
@@ -183,7 +180,7 @@ def _check_limits(samples: int | None, size_bytes: int | None, prefix: str) -> N
 
 
 def _keyed(files: Iterable[FolderFile], skipped: dict[str, list[str]]) -> Iterator[_Row]:
-    """Give key and extension of the files of samples; put aside the others by reason."""
+    """Yield key, extension and file of the files of samples; collect the others by reason."""
     for file in files:
         split = split_name(file.name)
         if file.name.startswith(".") or "/." in file.name:
@@ -194,7 +191,7 @@ def _keyed(files: Iterable[FolderFile], skipped: dict[str, list[str]]) -> Iterat
             yield *split, file
 
 
-def _tally_extensions(groups: Iterable[list[_Row]]) -> tuple[NameCount, ...]:
+def _count_extensions(groups: Iterable[list[_Row]]) -> tuple[NameCount, ...]:
     sets: dict[str, list[str]] = {}
     counts: dict[str, int] = {}
     for group in groups:

@@ -1,4 +1,4 @@
-"""Samples of a shard: their fields by extension."""
+"""Sample and ZeroDict: the fields of a sample by extension."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ class Sample(msgspec.Struct, frozen=True):
         basename: The key without folders.
         fields: Extension -> payload, in the order of the members.
         offset: Byte of the shard where its first member begins.
-        left_out: The extensions that it has in the shard, and that were not wanted.
+        left_out: The extensions that it has in the shard, and that are not in fields as they were
+            not wanted.
     """
 
     url: str
@@ -28,13 +29,13 @@ class Sample(msgspec.Struct, frozen=True):
 
 
 class ZeroDict(dict[str, bytes]):
-    """The fields of a sample, b"" for those it lacks, so that torch's default collate takes it.
+    """The fields of a sample, with b"" for those it lacks, so that torch's default collate works.
 
-    A plain dict otherwise: other keys are a KeyError, and it pickles and copies as itself.
+    Otherwise a plain dict: other keys raise KeyError, and pickles and copies are ZeroDicts.
 
     Args:
         contents: Field -> payload.
-        keys: The fields to have; they come first and in this order, whatever the order in contents.
+        keys: The fields it must have. They come first, in this order.
     """
 
     __slots__ = ()
@@ -50,10 +51,10 @@ def split_name(name: str) -> tuple[str, str] | None:
     Returns:
         Key with folders, and extension without its first dot; None for a name of no sample.
     """
-    while name.startswith("./"):
+    while name[:2] == "./":
         name = name[2:].lstrip("/")
-    dot = name.find(".", name.rfind("/") + 1)
-    key, extension = name[:dot], name[dot + 1 :]
-    if dot < 0 or not extension or not key or key.endswith("/"):
+    slash = name.rfind("/")
+    dot = name.find(".", slash + 1)
+    if dot <= slash + 1 or dot + 1 == len(name):
         return None
-    return key, extension
+    return name[:dot], name[dot + 1 :]

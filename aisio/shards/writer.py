@@ -1,4 +1,4 @@
-"""ShardFile: a tar shard as a binary file that is made while it is read."""
+"""ShardFile: a tar shard as a binary file that is generated while it is read."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _CHECKSUM = "xxhash2"
 
 
 class ShardMember(Protocol):
-    """What a shard is made of."""
+    """A file that goes into a shard."""
 
     @property
     def name(self) -> str:
@@ -30,10 +30,10 @@ class ShardMember(Protocol):
 
 
 class ShardFile(io.RawIOBase):
-    """A tar shard of some files, made while it is read; its size is known before.
+    """A tar shard of some files, generated while it is read; its size is known before.
 
-    It can be read again after seek(0), for a store that has to send it again, and seek(0, SEEK_END)
-    tells its size; other seeks are not supported.
+    A store that must send it again reads it again after seek(0), and seek(0, SEEK_END) returns its
+    size; other seeks are not supported.
 
     Args:
         folder: Where the files are.
@@ -41,7 +41,7 @@ class ShardFile(io.RawIOBase):
         size_bytes: Size of the whole archive.
 
     Raises:
-        StorageError: While reading, a file is not there, or has another size than its member.
+        StorageError: While reading: a file does not exist, or has another size than its member.
     """
 
     def __init__(self, folder: Path, members: Sequence[ShardMember], size_bytes: int) -> None:
@@ -56,7 +56,7 @@ class ShardFile(io.RawIOBase):
         self._pieces = self._archive()
         self._piece = memoryview(b"")
         self._hasher = HASHERS[_CHECKSUM]()
-        self._made = 0
+        self._generated = 0
 
     def readable(self) -> bool:
         """Return True."""
@@ -74,34 +74,34 @@ class ShardFile(io.RawIOBase):
         """Go to the start, to the end, or stay.
 
         Raises:
-            UnsupportedOperation: It would go elsewhere.
+            UnsupportedOperation: The target is elsewhere.
         """
         base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
-        wanted = base + offset
-        if wanted == 0:
+        target = base + offset
+        if target == 0:
             self._restart()
-        elif wanted not in (self._position, self._size):
+        elif target not in (self._position, self._size):
             raise io.UnsupportedOperation("a shard that is being made cannot seek into its middle")
-        self._position = wanted
-        return wanted
+        self._position = target
+        return target
 
     def readinto(self, buffer: Any, /) -> int:
-        """Fill the buffer, but for the archive's end; errors as for the class."""
-        if self._position != self._made:
+        """Fill the buffer, or less at the archive's end; errors as for the class."""
+        if self._position != self._generated:
             return 0
         view = memoryview(buffer).cast("B")
         done = 0
-        while done < len(view) and self._has_piece():
+        while done < len(view) and self._load_piece():
             part = self._piece[: len(view) - done]
             view[done : done + len(part)] = part
             self._piece = self._piece[len(part) :]
             done += len(part)
         self._hasher.update(view[:done])
-        self._made += done
+        self._generated += done
         self._position += done
         return done
 
-    def _has_piece(self) -> bool:
+    def _load_piece(self) -> bool:
         while not self._piece:
             piece = next(self._pieces, None)
             if piece is None:
@@ -113,10 +113,10 @@ class ShardFile(io.RawIOBase):
         """Return the checksum of the archive.
 
         Raises:
-            ValueError: It has not been read to its end.
+            ValueError: The archive has not been read to its end.
         """
-        if self._made != self._size:
-            raise ValueError(f"only {self._made:,} of {self._size:,} bytes have been read")
+        if self._generated != self._size:
+            raise ValueError(f"only {self._generated:,} of {self._size:,} bytes have been read")
         return Checksum(_CHECKSUM, self._hasher.hexdigest())
 
     def _archive(self) -> Iterator[bytes]:
@@ -138,12 +138,12 @@ class ShardFile(io.RawIOBase):
 
 
 def _chunks(path: Path, member: ShardMember, file: io.FileIO) -> Iterator[bytes]:
-    left = member.size_bytes
-    while left:
-        chunk = file.read(min(left, _CHUNK_BYTES))
+    remaining = member.size_bytes
+    while remaining:
+        chunk = file.read(min(remaining, _CHUNK_BYTES))
         if not chunk:
             raise _changed(path, member, file)
-        left -= len(chunk)
+        remaining -= len(chunk)
         yield chunk
     if file.read(1):
         raise _changed(path, member, file)

@@ -205,20 +205,16 @@ class AISShardReader(SplitDataset, IterableDataset[tuple[str, ZeroDict]]):
             yield from self._read(shard)
 
     def _read(self, shard: Shard) -> Iterator[Sample]:
-        yielded = 0
         shard_pass: ShardPass | None = None
         with ExitStack() as stack:
             try:
                 stream = stack.enter_context(closing(shard.open()))
                 shard_pass = self._pass_over(shard, stream)
-                for sample in shard_pass.samples():
-                    yielded += 1
-                    yield sample
+                yield from shard_pass.samples()
             except _BAD_SHARD as error:
                 if self._quarantine is None or _is_network_fault(error):
                     raise
-                lost = shard_pass.count_lost() if shard_pass is not None else None
-                self._skip(self._quarantine, shard.info.url, error, yielded, lost)
+                self._skip(self._quarantine, shard, error, shard_pass)
 
     def _pass_over(self, shard: Shard, stream: ShardStream, *, payloads: bool = True) -> ShardPass:
         return ShardPass(
@@ -231,10 +227,12 @@ class AISShardReader(SplitDataset, IterableDataset[tuple[str, ZeroDict]]):
         )
 
     def _skip(
-        self, quarantine: Quarantine, url: str, error: AisioError, yielded: int, lost: int | None
+        self, quarantine: Quarantine, shard: Shard, error: AisioError, shard_pass: ShardPass | None
     ) -> None:
         offset = error.offset if isinstance(error, ShardError) else None
-        quarantine.add(SkippedShard(url, offset, str(error), yielded, lost))
+        yielded = shard_pass.yielded if shard_pass is not None else 0
+        lost = shard_pass.count_lost() if shard_pass is not None else None
+        quarantine.add(SkippedShard(shard.info.url, offset, str(error), yielded, lost))
         _log.warning(
             "<%s> skipped a bad shard after %d of its samples (%s lost): %s",
             type(self).__name__,
