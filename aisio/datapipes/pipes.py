@@ -4,19 +4,23 @@
     for url, stream in urls.ais_load_files(url="http://127.0.0.1:8080"):
         stream.read()
 
-They split nothing by themselves: put torch's `.sharding_filter()` between lister and loader, and a
-DataLoader's workers share the objects. Importing this module registers the names.
+They split nothing themselves: put torch's `.sharding_filter()` between lister and loader, and the
+workers of a DataLoader share the objects. Importing this module registers the names.
+
+Names and arguments are those of torch's and the official package's datapipes; what aisio adds is
+keyword-only.
 """
 
 from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from aisio.client.aistore_sdk import adapt_sdk_object
 from aisio.client.client import Client
-from aisio.client.shared_clients import client_at, client_like, explicit_client
+from aisio.client.shared_clients import explicit_client
+from aisio.datapipes.resolve import ResolvedUrl, resolve_url
 from aisio.datapipes.torch_compat import (
     IterDataPipe,
     Stream,
@@ -27,93 +31,75 @@ from aisio.errors import ConfigError, NotFoundError, StorageError
 from aisio.records import Concurrency
 from aisio.sources.nothing_found import require_some
 from aisio.sources.resolve import source
-from aisio.stores import AisStore, DirectSettings, Store, store_for
+from aisio.stores import DirectSettings
 from aisio.stores.tar import TarStore
 from aisio.transport.body import Body
 from aisio.transport.concurrency.limit import AdaptiveLimit
 from aisio.transport.concurrency.ordered import fetch_in_order
 from aisio.transport.concurrency.pending import PendingGet
 from aisio.urls import ObjectUrl
-from aisio.wire.messages import is_object_http_url, parse_object_http_url
 
 __all__ = ["AISFileLister", "AISFileLoader", "AISSourceLister"]
 
 T = TypeVar("T")
 
-_IN_TAR = ".tar/"
 _BUFFER_BYTES = 64 * 1024
 _UNKNOWN_COUNTS_AS_BYTES = 1 << 30
 
 
-class _Place(NamedTuple):
-    """Where an object is, and what is to transform it.
+class _EpochPipe:
+    """A datapipe that reads its input from start to end in each epoch."""
 
-    Attributes:
-        store: Where it is read.
-        url: The object.
-        etl_name: ETL that transforms it; None for none.
-        archive: A tar that it may be a file of, and nobody has looked yet; None for none.
-    """
+    _last_iterator: Iterator[Any] | None = None
 
-    store: Store
-    url: ObjectUrl
-    etl_name: str | None
-    archive: ObjectUrl | None = None
-
-
-class _ByEpochs:
-    """A datapipe that goes through what it is given, once an epoch."""
-
-    _begun: Iterator[Any] | None = None
-
-    def _epoch(self, given: Iterable[T], *, may_be_empty: bool) -> Iterator[T]:
-        """Yield all that is given.
+    def _epoch(self, inputs: Iterable[T], *, may_be_empty: bool) -> Iterator[T]:
+        """Yield all inputs.
 
         Raises:
-            ConfigError: There is nothing, and not because a datapipe left it to other workers; or
-                it is an iterator that an earlier epoch has read to its end.
+            ConfigError: There are none, and not because a datapipe left them to other workers; or
+                they are an iterator that an earlier epoch has read to its end.
         """
-        is_again = self._begun is given
-        if isinstance(given, Iterator) and not isinstance(given, IterDataPipe):
-            self._begun = given
-        has_some = False
-        for item in given:
-            has_some = True
+        is_again = self._last_iterator is inputs
+        if isinstance(inputs, Iterator) and not isinstance(inputs, IterDataPipe):
+            self._last_iterator = inputs
+        is_empty = True
+        for item in inputs:
+            is_empty = False
             yield item
         owner = type(self).__name__
-        if is_again and not has_some:
+        if is_again and is_empty:
             raise ConfigError(
                 f"<{owner}> its source is an iterator that has ended, in an earlier epoch: "
                 "pass a list or a datapipe, which can be read again"
             )
-        if not (has_some or may_be_empty or isinstance(given, IterDataPipe)):
+        if is_empty and not (may_be_empty or isinstance(inputs, IterDataPipe)):
             raise ConfigError(f"<{owner}> no source is given (allow_empty=True reads nothing)")
 
 
 @functional_names("ais_list_files", "list_files_by_ais")
-class AISFileLister(_ByEpochs, IterDataPipe[str]):
+class AISFileLister(_EpochPipe, IterDataPipe[str]):
     """List the URLs of objects by prefix; `ais_list_files`, `list_files_by_ais`.
 
     Args:
         source_datapipe: Prefixes as URLs ("ais://bucket", "s3://bucket/train/", "file:///data/"),
             or names in a catalog ("team/imagenet-train"); any iterable of str. URLs are
-            plain-string prefixes: "ais://bucket/tr" lists train/... and trial.txt; the URL of an
-            object is that object, and braces and wildcards are understood
-            (`aisio.patterns.selections`).
-        url: Endpoint of the cluster; without it AIS_ENDPOINT.
-        length: What `len()` shall say; without it there is no length.
+            plain-string prefixes: "ais://bucket/tr" lists train/... and trial.txt. The URL of an
+            object is that object. Braces and wildcards work too (`aisio.patterns.selections`).
+        url: Endpoint of the cluster; by default AIS_ENDPOINT.
+        length: What `len()` returns; by default there is no length.
         client: The cluster, instead of `url`.
-        direct: Read clouds (s3://, gs://, az://) round the cluster; settings say how.
-        allow_empty: Take a prefix or source without objects for empty; without it that is an error.
+        direct: Read clouds (s3://, gs://, az://) without the cluster; settings say how.
+        allow_empty: Accept a prefix or source without objects; by default that is an error.
 
     Yields:
-        URLs of objects, prefix by prefix, in bytewise order of the names; those of a name in a
-        catalog in its own order, and as http URLs where its entry has a cluster or an ETL.
+        URLs of objects, prefix by prefix, in bytewise order of the names. Those of a name in a
+        catalog come in its own order, and as http URLs if its entry has a cluster or an ETL.
 
     Raises:
-        UrlError: A prefix cannot be meant, or a name is in no catalog; at iteration.
-        ConfigError: No prefix is given, or an iterator that has ended; at iteration.
-        NotFoundError: A bucket does not exist, or there is no object of a prefix; at iteration.
+        UrlError: At iteration: a prefix is not a valid URL, or a name is in no catalog.
+        ConfigError: At iteration: there is no prefix, or the prefixes are an iterator that has
+            ended.
+        NotFoundError: At iteration: a bucket does not exist, or a prefix has no object.
     """
 
     def __init__(
@@ -135,8 +121,8 @@ class AISFileLister(_ByEpochs, IterDataPipe[str]):
 
     def __iter__(self) -> Iterator[str]:
         for prefix in self._epoch(self.source_datapipe, may_be_empty=self._allow_empty):
-            one = source(prefix, client=self._client, direct=self._direct)
-            urls = one.list_urls(allow_empty=self._allow_empty)
+            prefix_source = source(prefix, client=self._client, direct=self._direct)
+            urls = prefix_source.list_urls(allow_empty=self._allow_empty)
             yield from urls if self._allow_empty else require_some(urls, prefix)
 
     def __len__(self) -> int:
@@ -149,28 +135,29 @@ class AISFileLister(_ByEpochs, IterDataPipe[str]):
 
 
 @functional_names("ais_load_files", "load_files_by_ais")
-class AISFileLoader(_ByEpochs, IterDataPipe[tuple[str, StreamWrapper]]):
+class AISFileLoader(_EpochPipe, IterDataPipe[tuple[str, StreamWrapper]]):
     """Open the objects behind URLs; `ais_load_files`, `load_files_by_ais`.
 
     Args:
         source_datapipe: URLs of objects, as the listers yield them; any iterable of str.
-        url: Endpoint of the cluster; without it AIS_ENDPOINT.
-        length: What `len()` shall say; without it the length of the source.
+        url: Endpoint of the cluster; by default AIS_ENDPOINT.
+        length: What `len()` returns; by default the length of the source.
         etl_name: Have the cluster transform each object by this ETL.
         client: The cluster, instead of `url`.
-        direct: Read clouds (s3://, gs://, az://) round the cluster; settings say how.
-        concurrency: How many small objects of a cluster are asked for before they are read, or the
-            bounds within which to find out; without it 8 at first. As many URLs are pulled ahead;
-            1 pulls and asks one by one.
+        direct: Read clouds (s3://, gs://, az://) without the cluster; settings say how.
+        concurrency: For how many small objects of a cluster requests are sent before they are read,
+            or bounds for it; by default 8 at first. As many URLs are taken from the source ahead of
+            time; 1 takes one URL at a time.
 
     Yields:
-        (URL, stream): a binary stream that verifies what it reads and is closed when dropped. The
-        URL of a file in a tar, ais://bucket/a.tar/1.jpg, gives that file.
+        (URL, stream): a binary stream that verifies what it reads, and closes when it is dropped.
+        The URL of a file in a tar, ais://bucket/a.tar/1.jpg, opens that file.
 
     Raises:
-        UrlError: Not the URL of an object; at iteration.
-        ConfigError: The URLs come from an iterator that an earlier epoch has ended; at iteration.
-        NotFoundError: An object does not exist; at iteration.
+        UrlError: At iteration: not the URL of an object.
+        ConfigError: At iteration: the URLs come from an iterator that an earlier epoch has read to
+            its end.
+        NotFoundError: At iteration: an object does not exist.
     """
 
     def __init__(
@@ -194,10 +181,11 @@ class AISFileLoader(_ByEpochs, IterDataPipe[tuple[str, StreamWrapper]]):
         self._tars: dict[ObjectUrl, TarStore] = {}
 
     def __iter__(self) -> Iterator[tuple[str, StreamWrapper]]:
+        urls = self._epoch(self.source_datapipe, may_be_empty=True)
         bodies = fetch_in_order(
-            self._epoch(self.source_datapipe, may_be_empty=True),
-            lambda url: (url, self._open(url)),
-            send_ahead=self._ask,
+            map(self._resolve, urls),
+            self._open,
+            send_ahead=self._send_ahead,
             pace=AdaptiveLimit(self._concurrency),
             result_bytes=_body_bytes,
             by_threads=False,
@@ -206,61 +194,43 @@ class AISFileLoader(_ByEpochs, IterDataPipe[tuple[str, StreamWrapper]]):
             # Without a buffer, a line would be read byte by byte.
             yield url, Stream(io.BufferedReader(body, _BUFFER_BYTES))
 
-    def _ask(self, text: str) -> PendingGet | None:
-        place = self._place(text)
-        if place.archive is not None:
-            return None
-        return place.store.send_ahead(place.url, etl_name=place.etl_name)
+    def __len__(self) -> int:
+        return self.length if self.length >= 0 else len(self.source_datapipe)  # type: ignore[arg-type]
 
-    def _open(self, text: str) -> Body:
-        place = self._place(text)
-        if place.archive is not None:
-            return self._open_in_tar(place, place.archive)
-        return place.store.get(place.url, etl_name=place.etl_name)
+    def _resolve(self, text: str) -> ResolvedUrl:
+        return resolve_url(text, client=self._client, direct=self._direct, etl_name=self.etl_name)
 
-    def _place(self, text: str) -> _Place:
-        if is_object_http_url(text):
-            endpoint, url, etl_name = parse_object_http_url(text)
-            return _Place(AisStore(self._client_of(endpoint)), url, self.etl_name or etl_name)
-        url = ObjectUrl.parse(text).require_object()
-        archive = _archive_of(url)
-        if archive in self._tars:
-            return _Place(self._tars[archive], url, self.etl_name)
-        store = store_for(url, self._client, direct=self._direct)
-        return _Place(store, url, self.etl_name, archive)
+    def _send_ahead(self, item: ResolvedUrl) -> PendingGet | None:
+        if item.archive is None:
+            return item.store.send_ahead(item.url, etl_name=item.etl_name)
+        tar = self._tars.get(item.archive)
+        return tar.send_ahead(item.url, etl_name=item.etl_name) if tar is not None else None
 
-    def _client_of(self, endpoint: str) -> Client:
-        if self._client is None:
-            return client_at(endpoint)
-        if self._client.endpoint != endpoint:
-            return client_like(self._client, endpoint)
-        return self._client
+    def _open(self, item: ResolvedUrl) -> tuple[str, Body]:
+        if item.archive is None:
+            body = item.store.get(item.url, etl_name=item.etl_name)
+        elif (tar := self._tars.get(item.archive)) is not None:
+            body = tar.get(item.url, etl_name=item.etl_name)
+        else:
+            body = self._open_first_of_tar(item, item.archive)
+        return item.text, body
 
-    def _open_in_tar(self, place: _Place, archive: ObjectUrl) -> Body:
-        """Open a file in a tar, or an object in a folder whose name only looks like one."""
+    def _open_first_of_tar(self, item: ResolvedUrl, archive: ObjectUrl) -> Body:
+        """Open a file in a tar, or an object in a folder whose name only looks like a tar's."""
         try:
-            return place.store.get(place.url, etl_name=place.etl_name)
+            return item.store.get(item.url, etl_name=item.etl_name)
         except StorageError as error:
-            # A file system says of a path through a file that this is no folder.
+            # For a path through a file, a file system says that the file is not a folder.
             if type(error) not in (NotFoundError, StorageError):
                 raise
             missing = error
-        tar = TarStore(place.store, archive)
+        tar = TarStore(item.store, archive)
         try:
             tar.check()
         except NotFoundError:
             raise missing from None
         self._tars[archive] = tar
-        return tar.get(place.url, etl_name=place.etl_name)
-
-    def __len__(self) -> int:
-        return self.length if self.length >= 0 else len(self.source_datapipe)  # type: ignore[arg-type]
-
-
-def _archive_of(url: ObjectUrl) -> ObjectUrl | None:
-    """Return the tar that an URL may mean a file of."""
-    at = url.name.find(_IN_TAR)
-    return url.with_name(url.name[: at + len(_IN_TAR) - 1]) if at >= 0 else None
+        return tar.get(item.url, etl_name=item.etl_name)
 
 
 def _body_bytes(opened: tuple[str, Body]) -> int:
@@ -269,7 +239,7 @@ def _body_bytes(opened: tuple[str, Body]) -> int:
 
 
 @functional_names("ais_list_sources", "list_sources_by_ais")
-class AISSourceLister(_ByEpochs, IterDataPipe[str]):
+class AISSourceLister(_EpochPipe, IterDataPipe[str]):
     """List the URLs of all objects of some sources; `ais_list_sources`, `list_sources_by_ais`.
 
     Args:
@@ -279,18 +249,19 @@ class AISSourceLister(_ByEpochs, IterDataPipe[str]):
             `aisio.patterns.selections`.
         etl: Have the cluster transform each object by this ETL when it is loaded: its name, or an
             ETLConfig of the official package.
-        etl_name: Its name, as older releases of the official package call the argument.
-        url: Endpoint of the cluster for sources given as URLs; without it AIS_ENDPOINT.
+        etl_name: Its name; older releases of the official package call the argument so.
+        url: Endpoint of the cluster for sources given as URLs; by default AIS_ENDPOINT.
         client: The cluster, instead of `url`.
-        direct: Read clouds (s3://, gs://, az://) round the cluster; settings say how.
-        allow_empty: Take a prefix or source without objects for empty; without it that is an error.
+        direct: Read clouds (s3://, gs://, az://) without the cluster; settings say how.
+        allow_empty: Accept a prefix or source without objects; by default that is an error.
 
     Yields:
-        URLs of objects, source by source; http URLs where an ETL is named.
+        URLs of objects, source by source; http URLs if there is an ETL.
 
     Raises:
-        NotFoundError: A bucket does not exist, or a source has no object; at iteration.
-        ConfigError: No source is given, or an iterator that has ended; at iteration.
+        NotFoundError: At iteration: a bucket does not exist, or a source has no object.
+        ConfigError: At iteration: there is no source, or the sources are an iterator that has
+            ended.
     """
 
     def __init__(
@@ -320,11 +291,11 @@ class AISSourceLister(_ByEpochs, IterDataPipe[str]):
             yield from urls if self._allow_empty else require_some(urls, about, prefix=self.prefix)
 
     def _urls(self, item: Any) -> Iterator[str]:
-        ours = adapt_sdk_object(item)
-        if ours is item and _has_official_listing(item):
+        adapted = adapt_sdk_object(item)
+        if adapted is item and _has_official_listing(item):
             return iter(item.list_urls(prefix=self.prefix, etl=self._official_etl()))
-        one = source(ours, client=self._client, direct=self._direct)
-        return one.list_urls(self.prefix, self.etl_name, allow_empty=self._allow_empty)
+        item_source = source(adapted, client=self._client, direct=self._direct)
+        return item_source.list_urls(self.prefix, self.etl_name, allow_empty=self._allow_empty)
 
     def _official_etl(self) -> Any:
         if self._etl is not None or self.etl_name is None:

@@ -1,8 +1,8 @@
-"""The base of our datapipes: torch core's, or a stand-in where torch has none.
+"""The base classes of the datapipes: torch core's, or a replacement if torch has none.
 
-torch core still ships datapipes (2.15 checked), torchdata does not since 0.10. Should torch drop
-them as well, or not be installed, the classes of `aisio.datapipes` stay iterable and chain with
-each other; this is the one file to change.
+torch core ships datapipes (checked up to 2.15); torchdata has not since 0.10. If torch drops them
+too, or is not installed, the classes of `aisio.datapipes` can still be iterated, and chain with
+each other. No other module depends on what torch has.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from multiprocessing.reduction import ForkingPickler
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
 
 T = TypeVar("T", bound=type)
-_STAYS_HERE = (
+_CANNOT_BE_SENT = (
     "a stream of ais_load_files cannot be sent to another process: read() it in the worker, and "
     "send its bytes"
 )
@@ -33,7 +33,7 @@ else:
             _Iterable = object
 
         class IterDataPipe(_Iterable):
-            """An iterable that functional names can be called on."""
+            """An iterable on which functional names can be called."""
 
             functions: ClassVar[dict[str, Callable[..., Any]]] = {}
 
@@ -53,17 +53,17 @@ else:
 
             @classmethod
             def register_datapipe_as_function(cls, name: str, pipe: Callable[..., Any]) -> None:
-                """Let `name` be called on every datapipe."""
+                """Make `name` a method of every datapipe."""
                 cls.functions[name] = pipe
 
         class StreamWrapper:
-            """An open stream that is closed when the last reference to it goes."""
+            """An open stream that closes when the last reference to it is dropped."""
 
             def __init__(self, file_obj: Any) -> None:
                 self.file_obj = file_obj
 
             def __getattr__(self, name: str) -> Any:
-                if name == "file_obj":  # a copy has none yet
+                if name == "file_obj":  # an object that is being copied has none yet
                     raise AttributeError(name)
                 return getattr(self.file_obj, name)
 
@@ -82,48 +82,48 @@ __all__ = ["IterDataPipe", "Stream", "StreamWrapper", "functional_names"]
 
 
 class Stream(StreamWrapper):
-    """A stream that also stays open while it is read and nobody else holds it: `next(it).read()`.
+    """A stream that stays open during a call, even without another reference: `next(it).read()`.
 
-    torch's own is closed before its method is called.
+    torch's own closes before its method is called.
     """
 
     def __getattr__(self, name: str) -> Any:
-        """Return what the stream has; a method holds it."""
-        found = super().__getattr__(name)  # type: ignore[no-untyped-call]
-        return partial(_call_of, self, found) if callable(found) else found
+        """Return an attribute of the stream; a method keeps a reference to this object."""
+        value = super().__getattr__(name)  # type: ignore[no-untyped-call]
+        return partial(_call, self, value) if callable(value) else value
 
 
-def _call_of(_held: Stream, method: Callable[..., Any], *given: Any, **named: Any) -> Any:
-    return method(*given, **named)
+def _call(_stream: Stream, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    return method(*args, **kwargs)
 
 
-def _refuse_at_the_receiver(stream: Stream) -> tuple[Callable[[str], NoReturn], tuple[str]]:
-    """Have the process that a stream is sent to raise the error.
+def _raise_at_receiver(stream: Stream) -> tuple[Callable[[str], NoReturn], tuple[str]]:
+    """Make the process that receives a stream raise the error.
 
-    The sender's thread behind a queue would print it and send nothing, and a DataLoader would wait
-    for ever for that batch.
+    If the sender raised it, the thread of its queue would print it and send nothing, and a
+    DataLoader would wait forever for that batch.
 
     Raises:
-        TypeError: The stream is given to a process that is being started.
+        TypeError: The stream is an argument of a process that is being started.
     """
     if get_spawning_popen() is not None:
-        _refuse(_STAYS_HERE)
-    return _refuse, (_STAYS_HERE,)
+        _raise(_CANNOT_BE_SENT)
+    return _raise, (_CANNOT_BE_SENT,)
 
 
-def _refuse(text: str) -> NoReturn:
+def _raise(text: str) -> NoReturn:
     raise TypeError(text)
 
 
-# For what goes through queues and pipes; `pickle` and `copy` treat streams as before.
-ForkingPickler.register(Stream, _refuse_at_the_receiver)
+# This is for queues and pipes between processes; it does not change `pickle` and `copy`.
+ForkingPickler.register(Stream, _raise_at_receiver)
 
 
 def functional_names(*names: str) -> Callable[[T], T]:
-    """Register a datapipe class under names that can be called on any datapipe.
+    """Register a datapipe class under names that become methods of every datapipe.
 
-    A name that is taken stays with its owner: torchdata before 0.10 registers two of the older
-    ones.
+    A name that another class has registered is not replaced: torchdata before 0.10 registers two of
+    the older names.
     """
 
     def register(cls: T) -> T:

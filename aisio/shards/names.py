@@ -19,7 +19,7 @@ ENDINGS = (
     *(f".tar.{kind}" for kind in _COMPRESSIONS),
     *(".tgz", ".tbz", ".tbz2", ".txz", ".tlz4", ".tzst"),
 )
-"""How tar files end, compressed or not, in any case; aisio cannot read some of them, and says why."""
+"""How tar files end, compressed or not, in any case; those that aisio cannot read are an error."""
 
 
 class ShardNames:
