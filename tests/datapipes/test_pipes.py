@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import pickle
 from itertools import islice
 
@@ -34,13 +33,13 @@ def folder(tmp_path):
 
 @pytest.mark.parametrize("prefixes", [[""], ["temp/", "obj"], ["obj", "temp/o"]])
 def test_lister_gives_the_urls_under_each_prefix(folder, prefixes):
-    """AIS-19: any iterable of prefixes gives the same set of URLs, prefix by prefix."""
+    """AIS-19: any iterable of prefixes lists the same set of URLs, prefix by prefix."""
     pipe = AISFileLister([folder + prefix for prefix in prefixes])
     assert sorted(pipe) == [folder + name for name in NAMES]
     assert list(pipe) == list(pipe)
 
 
-def test_lister_has_a_length_only_if_told(folder):
+def test_lister_has_a_length_only_by_argument(folder):
     """AIS-19: counting would need a listing."""
     with pytest.raises(TypeError, match="doesn't have valid length"):
         len(AISFileLister([folder]))
@@ -59,7 +58,7 @@ def test_loader_opens_what_the_lister_lists(folder):
 
 @pytest.mark.parametrize("kind", [AISFileLister, AISFileLoader, AISSourceLister])
 def test_an_iterator_that_has_ended_is_no_empty_epoch(folder, kind):
-    """The second epoch of a generator would end at once, without a word."""
+    """The second epoch of a generator would end at once, without a warning."""
     pipe = kind(iter([folder + "obj0", folder + "obj1"]))
     assert len(list(pipe)) == 2
     with pytest.raises(ConfigError, match="an iterator that has ended, in an earlier epoch"):
@@ -75,7 +74,7 @@ def test_an_iterator_that_goes_on_is_read_on(folder):
 
 @pytest.mark.parametrize("kind", [AISFileLister, AISSourceLister])
 def test_no_source_is_an_error(kind):
-    """As for the datasets; what a datapipe gives may be the share of other workers."""
+    """As for the datasets; a datapipe may be empty because other workers have its items."""
     with pytest.raises(ConfigError, match="no source is given"):
         list(kind([]))
     assert list(kind([], allow_empty=True)) == []
@@ -88,53 +87,6 @@ def test_loader_is_as_long_as_its_source(folder):
     assert len(AISFileLoader(AISFileLister([folder], length=7))) == 7
     with pytest.raises(TypeError):
         len(AISFileLoader(AISFileLister([folder])))
-
-
-def test_functional_names_chain(folder):
-    """AIS-19, AIS-20: new and older names are methods of every datapipe."""
-    urls = AISSourceLister([folder])
-    assert [stream.read() for _, stream in urls.ais_load_files()] == [n.encode() for n in NAMES]
-    again = urls.load_files_by_ais()
-    assert isinstance(again, AISFileLoader)
-    assert isinstance(AISSourceLister([folder]).ais_list_files(), AISFileLister)
-    assert isinstance(AISSourceLister([folder]).list_files_by_ais(), AISFileLister)
-    assert isinstance(AISSourceLister([folder]).ais_list_sources(), AISSourceLister)
-    assert isinstance(AISSourceLister([folder]).list_sources_by_ais(), AISSourceLister)
-
-
-def test_a_stream_stays_open_while_it_is_read(folder):
-    """Also where nobody else holds it."""
-    pipe = AISFileLoader([folder + "obj0"])
-    data = next(iter(pipe))[1].read()  # in an assertion, pytest would hold it
-    lines = [line for line in next(iter(pipe))[1]]  # noqa: C416
-    line = next(next(iter(pipe))[1])
-    assert (data, lines, line) == (b"obj0", [b"obj0"], b"obj0")
-
-
-def test_a_stream_cannot_be_given_to_a_process(folder):
-    """The process that starts the other one raises the error."""
-    _, stream = next(iter(AISFileLoader([folder + "obj0"])))
-    process = multiprocessing.get_context("spawn").Process(target=len, args=(stream,))
-    with pytest.raises(TypeError, match=r"read\(\) it in the worker"):
-        process.start()
-
-
-def test_streams_close_when_dropped(folder):
-    """A stream that nobody reads out lets go of its file."""
-    _, stream = next(iter(AISFileLoader([folder + "obj0"])))
-    body = stream.file_obj
-    assert not body.closed
-    del stream
-    assert body.closed
-
-
-def test_streams_close_themselves_when_read_out(folder):
-    """A body that was read to its end holds no file, and goes on to say b""."""
-    _, stream = next(iter(AISFileLoader([folder + "obj0"])))
-    raw = stream.file_obj.raw._raw
-    assert stream.read() == b"obj0"
-    assert raw.closed
-    assert stream.read() == b""
 
 
 def test_lines_are_not_read_byte_by_byte(tmp_path, monkeypatch):
@@ -237,7 +189,7 @@ def test_source_lister_joins_sources_in_order(folder):
 
 
 def test_source_lister_passes_prefix_and_etl_on():
-    """AIS-20: anything with the official list_urls is asked the official way."""
+    """AIS-20: anything with the official list_urls is called the official way."""
     asked = []
 
     class Theirs:
@@ -280,7 +232,7 @@ def pulled_from(names, pulled):
 
 
 @pytest.mark.parametrize(("concurrency", "pulled_by_then"), [(4, 1 + 4), (None, 1 + 8), (1, 2)])
-def test_small_objects_are_asked_for_ahead(concurrency, pulled_by_then):
+def test_requests_for_small_objects_are_sent_ahead(concurrency, pulled_by_then):
     """The size of the first says that they are small: it goes alone."""
     with nodes(*[DATA] * 20) as found:
         pulled: list[str] = []
@@ -295,8 +247,8 @@ def test_small_objects_are_asked_for_ahead(concurrency, pulled_by_then):
         assert len(found.target.requests) == 20
 
 
-def test_large_objects_are_not_asked_for_ahead():
-    """Nor are those whose size nobody tells: a node would wait until somebody reads them."""
+def test_requests_for_large_objects_are_not_sent_ahead():
+    """Nor for objects of unknown size: the node would wait until they are read."""
     large = Reply(200, b"x" * (2 << 20))
     untold = Reply(200, b"4\r\ndata\r\n0\r\n\r\n", {"Transfer-Encoding": "chunked"})
     for answer in (large, untold):
@@ -310,8 +262,8 @@ def test_large_objects_are_not_asked_for_ahead():
                 assert (len(pulled), len(found.target.requests)) == (number + 1, number + 1)
 
 
-def test_what_is_no_clusters_is_pulled_in_its_turn(folder):
-    """Its items may come from anywhere, as slowly as they like."""
+def test_urls_of_other_stores_are_pulled_one_by_one(folder):
+    """Nothing can be sent ahead for them, and their source may be slow."""
     pulled: list[str] = []
 
     def urls():
@@ -324,8 +276,10 @@ def test_what_is_no_clusters_is_pulled_in_its_turn(folder):
         assert len(pulled) == number + 1
 
 
-def test_members_of_a_tar_are_asked_for_once_its_headers_are_known(monkeypatch, tmp_path):
-    """Until then nobody knows whether it is a tar, or a folder that is called so."""
+def test_requests_for_files_in_a_tar_are_sent_ahead_once_its_headers_are_known(
+    monkeypatch, tmp_path
+):
+    """Until then it may also be a folder of that name."""
     (tmp_path / "a.tar").write_bytes(pack(("1", b"one"), ("2", b"two")))
     asked = []
     monkeypatch.setattr(TarStore, "send_ahead", lambda store, url, **_: asked.append(url.name))

@@ -56,7 +56,7 @@ def test_a_new_field_is_an_error():
 
 
 def test_a_new_field_is_added_on_request_with_one_warning():
-    """It is kept from then on, and told once, with what a collate does and what to do."""
+    """It is kept from then on; the warning says what a collate does and what to do."""
     with pytest.warns(UserWarning, match=r"ais://b/1\.tar: sample '2' .* 'cls'.*keys=") as caught:
         found = pad(FieldPadder(look_ahead_samples=1, new_fields="add"), NEWCOMER)
     assert len(caught) == 1
@@ -64,7 +64,7 @@ def test_a_new_field_is_added_on_request_with_one_warning():
 
 
 def test_keys_fix_the_fields():
-    """keys= gives exactly these, in this order: lacking ones are b"", others are dropped."""
+    """Samples have exactly these, in this order: lacking ones are b"", others are dropped."""
     samples = [sample("1", "jpg", "txt"), sample("2", "cls")]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -83,7 +83,7 @@ def warnings_of(padder: FieldPadder, samples: Sequence[Sample]) -> list[str]:
     return [str(one.message) for one in caught]
 
 
-def test_a_key_that_no_sample_has_is_told_once_with_what_is_there():
+def test_a_key_that_no_sample_has_gives_one_warning_with_the_fields_that_exist():
     """After so many samples, or at the end of fewer; not where there is no sample at all."""
     samples = [sample(str(n), "cls", left_out=["image.jpg"]) for n in range(5)]
     for look_ahead, count in ((2, 2), (100, 5)):
@@ -95,27 +95,27 @@ def test_a_key_that_no_sample_has_is_told_once_with_what_is_there():
         assert warnings_of(padder, []) == []
 
 
-def test_a_key_that_is_met_in_time_is_not_told():
+def test_a_key_that_is_met_in_time_gives_no_warning():
     """Nor one that only few samples have."""
     samples = [sample("1", left_out=["cls"]), sample("2", "jpg"), *[sample("3")] * 200]
     assert warnings_of(FieldPadder(["jpg"]), samples) == []
 
 
-def test_a_key_in_another_case_is_told_once_with_its_sample():
+def test_a_key_in_another_case_gives_one_warning_with_its_sample():
     """However late it comes: the sample that has it would have nothing instead."""
     samples = [sample("1", "jpg"), *[sample("2")] * 200, *[sample("3", left_out=["JPG"])] * 2]
     (text,) = warnings_of(FieldPadder(["jpg"], reader="R"), samples)
     assert text.startswith("<R> ais://b/0.tar: sample '3' at byte 0 has the field 'JPG', which is")
 
 
-def test_learned_fields_that_differ_in_case_are_told_once():
+def test_learned_fields_that_differ_in_case_give_one_warning():
     """Nothing is left out, but half of the samples have nothing under either name."""
     (text,) = warnings_of(FieldPadder(), [sample("1", "jpg", "cls"), sample("2", "JPG", "cls")])
     assert "the fields 'JPG', 'jpg' differ in case alone" in text
 
 
 def test_keys_need_no_look_ahead():
-    """With keys= the first sample is given when it is read."""
+    """With keys= each sample is yielded when it is read."""
     taken = []
 
     def samples() -> Iterator[Sample]:
@@ -143,7 +143,7 @@ def test_look_ahead_is_bounded(padder: FieldPadder, taken: int):
     assert len(list(samples)) == 10 - taken
 
 
-def test_what_was_read_before_an_error_is_given_first():
+def test_samples_before_an_error_are_yielded_first():
     """An error within the look-ahead loses nothing and comes in its place."""
 
     def samples() -> Iterator[Sample]:

@@ -10,8 +10,6 @@ from pathlib import Path
 
 import pytest
 import xxhash
-from hypothesis import given
-from hypothesis import strategies as st
 
 from aisio.cli.types import parse_size
 from aisio.errors import (
@@ -23,7 +21,7 @@ from aisio.errors import (
 )
 from aisio.records import Checksum, ObjectInfo
 from aisio.shards.packing import PackedShard, pack_folder, write_shards
-from aisio.shards.plan import DEFAULT_SHARD_BYTES, plan_folder, walk_folder
+from aisio.shards.plan import plan_folder
 from aisio.shards.reader import read_samples
 from aisio.stores import LocalStore
 from aisio.transport.payload import PutData
@@ -101,8 +99,8 @@ def test_other_programs_read_the_shards(folder, out, tmp_path):
     assert {name: (tmp_path / name).read_bytes() for name in DIGITS} == DIGITS
 
 
-def test_what_is_told_of_a_shard_is_so(folder, out):
-    """Size and checksum are those of the file."""
+def test_a_packed_shard_has_the_size_and_checksum_of_its_file(folder, out):
+    """What the iterator yields is compared with the file."""
     for shard in pack_folder(folder, out, samples=3):
         data = path_of(shard).read_bytes()
         assert shard.size_bytes == len(data)
@@ -139,30 +137,6 @@ def test_a_sample_larger_than_a_shard_gets_one_for_itself(tmp_path, out):
     ]
 
 
-@given(st.lists(st.integers(0, 5000), min_size=1, max_size=30), st.integers(1, 20_000))
-def test_no_sample_is_lost_and_no_shard_too_large(tmp_path_factory, sizes, limit):
-    """Whatever the sizes are; only a shard of one sample may exceed the limit."""
-    folder = tmp_path_factory.mktemp("in")
-    for number, size in enumerate(sizes):
-        (folder / f"{number:02d}.x").write_bytes(bytes(size))
-    shards = plan_folder(folder, size_bytes=limit).shards
-    names = [member.name for shard in shards for member in shard.members]
-    assert names == [f"{number:02d}.x" for number in range(len(sizes))]
-    assert all(shard.size_bytes <= limit or shard.samples == 1 for shard in shards)
-
-
-def test_members_of_a_sample_stay_together(tmp_path, out):
-    """Also where a folder's name would sort between them."""
-    files = {"a.cls": b"1", "a.png": b"2", "a.d/x.png": b"3", "a-b.png": b"4"}
-    shards = list(plan_folder(write(tmp_path / "in", files)).shards)
-    assert [member.name for member in shards[0].members] == [
-        "a.cls",
-        "a.png",
-        "a-b.png",
-        "a.d/x.png",
-    ]
-
-
 def test_names_of_any_length_and_script_come_back(tmp_path, out):
     """More than a ustar header holds, and what is not UTF-8."""
     long = "/".join(["folder-" + "x" * 60] * 4)
@@ -171,24 +145,6 @@ def test_names_of_any_length_and_script_come_back(tmp_path, out):
     with tarfile.open(path_of(shard)) as archive:
         assert sorted(archive.getnames()) == sorted(files)
     assert dict(samples_of([shard]))[f"{long}/0001"] == {"a.b": b"long"}
-
-
-def test_samples_that_differ_are_told(tmp_path):
-    """With counts and first examples; the most frequent set is the usual one."""
-    files = dict.fromkeys([f"{n}.{kind}" for n in range(9) for kind in ("cls", "jpg")], b"")
-    files |= dict.fromkeys(["9.jpg", "a.cls", "b.cls", "c.cls", "d.cls"], b"")
-    plan = plan_folder(write(tmp_path / "in", files))
-    assert plan.warnings() == [
-        "5 of 14 samples lack or add extensions to the usual cls, jpg:"
-        " 4 with cls (a, b, c, ...); 1 with jpg (9)"
-    ]
-
-
-def test_many_kinds_of_samples_are_told_in_short(tmp_path):
-    """The text stays a line."""
-    files = dict.fromkeys([f"{n}.kind{n}" for n in range(10)], b"")
-    (text,) = plan_folder(write(tmp_path / "in", files)).warnings()
-    assert text.endswith("; and 4 other sets")
 
 
 def test_python_users_get_warnings(folder, out):
@@ -258,7 +214,7 @@ def test_a_file_that_changes_leaves_no_half_shard(folder, out, tmp_path):
     ],
 )
 def test_arguments_that_cannot_work_are_refused_at_once(folder, out, options, says):
-    """Before the first shard is asked for."""
+    """Before the first shard is written."""
     with pytest.raises(ConfigError, match=says):
         pack_folder(folder, out, **options)
 
@@ -338,25 +294,6 @@ def test_a_pipe_is_passed_over(folder, out):
     """Reading it would hang, and it holds no sample."""
     os.mkfifo(folder / "a" / "pipe.png")
     assert "pipe" not in str(samples_of(list(pack_folder(folder, out))))
-
-
-def test_all_files_of_a_folder_are_walked(folder):
-    """Hidden ones too: what to leave out is the packer's business."""
-    write(folder, {".hidden": b"1"})
-    found = {file.name: file.size_bytes for file in walk_folder(folder)}
-    assert found == {name: len(data) for name, data in DIGITS.items()} | {".hidden": 1}
-
-
-def test_shards_are_of_a_quarter_gibibyte_unless_told_otherwise(tmp_path):
-    """Sizes count, not bytes on disk: the files here are sparse."""
-    (tmp_path / "in").mkdir()
-    for number in range(3):
-        with (tmp_path / "in" / f"{number}.x").open("wb") as file:
-            file.truncate(100 << 20)
-    plan = plan_folder(tmp_path / "in")
-    assert [shard.samples for shard in plan.shards] == [2, 1]
-    assert plan.shards[0].size_bytes <= DEFAULT_SHARD_BYTES
-    assert plan.samples == 3
 
 
 @pytest.mark.parametrize(

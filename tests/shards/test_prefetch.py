@@ -32,7 +32,7 @@ class Stream(io.BytesIO):
 
 
 class Shards:
-    """Shards to be listed and opened, which notes what became of them."""
+    """A listing of shards, which remembers the streams that were opened."""
 
     def __init__(self, *contents: bytes | BaseException) -> None:
         self.contents = contents
@@ -88,7 +88,7 @@ def test_bytes_come_whole_and_in_order(limit_bytes):
     assert threads() == 0
 
 
-def test_the_next_shard_is_begun_before_it_is_asked_for():
+def test_the_next_shards_are_opened_before_the_reader_comes_to_them():
     """While the first is read, the second and the third are opened."""
     shards = Shards(b"a" * 50, b"b" * 50, b"c" * 50)
     with Prefetch(shards, 1 << 22) as prefetch:
@@ -108,7 +108,7 @@ def test_no_more_is_held_than_allowed():
 
 
 def test_errors_come_in_order():
-    """A shard that cannot be opened raises when its turn comes, not before, and others follow."""
+    """A shard that cannot be opened raises when the reader opens it, and other shards follow."""
     shards = Shards(b"a" * 30, NotFoundError("gone"), b"c" * 30)
     with Prefetch(shards, 10_000) as prefetch:
         assert shards.wait_for_opened(2)  # the third too
@@ -120,7 +120,7 @@ def test_errors_come_in_order():
 
 
 def test_an_error_inside_a_shard_comes_after_its_bytes():
-    """What was good before a wrong end is given, as without reading ahead."""
+    """The reader gets what was good before, as without prefetching."""
     failing = Stream(b"a" * 25, IntegrityError("wrong checksum"))
     shard = Shard(ObjectInfo("ais://b", "0.tar"), lambda: failing)
     found: list[int] = []
@@ -153,7 +153,7 @@ class Panic(BaseException):
 
 
 def test_a_panic_while_listing_is_no_short_epoch():
-    """What the thread was thrown, whoever reads is thrown."""
+    """The reader raises what the thread met."""
 
     def listing() -> Iterator[Shard]:
         yield from Shards(b"a")
@@ -167,7 +167,7 @@ def test_a_panic_while_listing_is_no_short_epoch():
 
 
 def test_a_panic_while_opening_comes_in_order():
-    """Nobody waits for a shard that never comes, and others follow."""
+    """The reader does not wait forever, and other shards follow."""
     with Prefetch(Shards(Panic(), b"b" * 30), 10_000) as prefetch:
         first, second = prefetch
         with pytest.raises(Panic):
@@ -189,7 +189,7 @@ def test_a_panic_inside_a_shard_comes_after_its_bytes():
 
 
 class Held(Stream):
-    """A body whose first read tells that it has begun, and waits until it is let go."""
+    """A body whose first read signals that it has begun, and waits for a signal to go on."""
 
     def __init__(self, data: bytes) -> None:
         super().__init__(data)
@@ -197,14 +197,14 @@ class Held(Stream):
         self.go = threading.Event()
 
     def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]
-        """Read some, when it is let go."""
+        """Wait for the signal, then read."""
         self.began.set()
         self.go.wait(10)
         return super().readinto(buffer)
 
 
-def test_shards_that_are_given_up_cost_no_buffers():
-    """Each is closed while the thread reads it, and there are four buffers: the sixth gets some."""
+def test_closed_shards_give_their_buffers_back():
+    """There are four buffers; five shards are closed while they are read, and the sixth gets one."""
     streams = [Held(b"x" * 100) for _ in range(6)]
     info = ObjectInfo("ais://b", "0.tar")
     shards = [Shard(info, partial(streams.__getitem__, number)) for number in range(6)]
@@ -217,7 +217,7 @@ def test_shards_that_are_given_up_cost_no_buffers():
         streams[5].go.set()
 
 
-# The thread has nothing of the program's own at hand: Python would not close the epoch otherwise.
+# The thread must not reference the program's own objects, or Python would not close the epoch.
 LIVE_AT_EXIT = """
 from functools import partial
 from io import BytesIO
@@ -243,7 +243,7 @@ next(live)
 
 
 def test_a_program_ends_at_once_though_an_epoch_is_open():
-    """Its thread stands still by then: nobody waits for it, and nothing is complained of."""
+    """Its thread stands still by then: nobody waits for it, and nothing is printed."""
     done = subprocess.run(
         [sys.executable, "-c", LIVE_AT_EXIT], capture_output=True, text=True, timeout=30
     )
@@ -266,7 +266,7 @@ def test_stopping_early_closes_what_was_opened(taken):
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_forked_child_cannot_go_on_and_does_no_harm():
-    """The thread is not in the child: what was begun says so there, and the parent reads on."""
+    """The child has no such thread: it gets an error that says so, and the parent reads on."""
     shards = Shards(b"a" * 500, b"b" * 500)
     with Prefetch(shards, 100) as prefetch:
         iterator = iter(prefetch)

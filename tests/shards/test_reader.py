@@ -1,11 +1,9 @@
-"""Grouping of members into samples, and ZeroDict."""
+"""ShardPass: grouping of members into samples."""
 
 from __future__ import annotations
 
-import copy
 import io
 import os
-import pickle
 import tarfile
 import tracemalloc
 from collections.abc import Iterator
@@ -18,7 +16,7 @@ from hypothesis import strategies as st
 from aisio.errors import AisioError, ShardError
 from aisio.formats.tar import END_OF_ARCHIVE, header, padding
 from aisio.shards.reader import ShardPass, read_samples
-from aisio.shards.samples import Sample, ZeroDict, split_name
+from aisio.shards.samples import Sample
 from tests.tars import (
     LONG_NAME,
     gnu_sparse,
@@ -37,32 +35,6 @@ def read(data: bytes, *, interleaved: bool = False) -> list[Sample]:
     return list(read_samples(io.BytesIO(data), url=URL, interleaved=interleaved))
 
 
-@pytest.mark.parametrize(
-    ("name", "split"),
-    [
-        ("0001.jpg", ("0001", "jpg")),
-        ("0001.left.png", ("0001", "left.png")),
-        ("v1.0/train/0001.jpg", ("v1.0/train/0001", "jpg")),
-        ("./0001.jpg", ("0001", "jpg")),
-        ("././/a/0001.jpg", ("a/0001", "jpg")),
-        ("/abs/0001.jpg", ("/abs/0001", "jpg")),
-        ("a b/größe.jpg", ("a b/größe", "jpg")),
-        ("README", None),
-        ("v1.0/README", None),
-        ("README.", None),
-        (".DS_Store", None),
-        ("train/._0001.jpg", None),
-        ("./.hidden.jpg", None),
-        ("folder.d/", None),
-        (".", None),
-        ("./", None),
-    ],
-)
-def test_names_are_cut_at_the_first_dot_of_the_last_part(name: str, split: tuple[str, str] | None):
-    """AIS-13: dots in folders, names without extension and hidden files do no harm."""
-    assert split_name(name) == split
-
-
 def test_members_are_grouped_by_key():
     """AIS-11: samples come in order, each with its basename, its fields and its place."""
     data = pack(
@@ -76,7 +48,7 @@ def test_members_are_grouped_by_key():
 
 
 def test_equal_basenames_in_different_folders_stay_apart():
-    """AIS-13: the group is the full key, the basename only what is given out."""
+    """AIS-13: members are grouped by the full key, not by the basename."""
     samples = read(pack(("a/1.jpg", b"A"), ("b/1.jpg", b"B"), ("1.jpg", b"C")))
     assert [(sample.key, sample.basename, sample.fields) for sample in samples] == [
         ("a/1", "1", {"jpg": b"A"}),
@@ -107,14 +79,14 @@ def test_passed_over_members_do_not_part_a_sample():
 
 @pytest.mark.parametrize("interleaved", [False, True])
 def test_shard_of_files_without_a_sample_is_an_error(interleaved: bool):
-    """Nobody packs files that none of its readers sees: the text says what is there."""
+    """A shard is packed to be read: the text names a file that it has."""
     data = pack(("images/0001", b"J"), (".DS_Store", b"x"))
     with pytest.raises(ShardError, match=r"none of its 2 files .*'images/0001' at byte 0") as one:
         read(data, interleaved=interleaved)
     assert (one.value.url, one.value.offset) == (URL, 0)
 
 
-def test_shard_without_files_is_told():
+def test_shard_without_files_gives_a_warning():
     """A packer may leave an empty archive, and that is no damage."""
     for data in (END_OF_ARCHIVE, tarfile.TarInfo("./").tobuf()[:156] + b"5" + bytes(355)):
         block = data if data == END_OF_ARCHIVE else resum(data) + END_OF_ARCHIVE
@@ -143,7 +115,7 @@ def test_links_without_a_field_name_are_passed_over(tmp_path: Path):
 
 
 def test_key_that_comes_back_is_an_error():
-    """A sample that was already given cannot grow; the text names all there is to name."""
+    """A sample that was yielded cannot grow; the text names shard, sample, member and offset."""
     data = pack(("1.jpg", b"J"), ("2.jpg", b"J"), ("1.cls", b"7"))
     with pytest.raises(ShardError) as caught:
         read(data)
@@ -163,7 +135,7 @@ def test_field_twice_is_an_error(interleaved: bool):
 
 
 def test_interleaved_shards_are_collected():
-    """interleaved=True gives whole samples in the order of their first members."""
+    """interleaved=True yields whole samples in the order of their first members."""
     data = pack(("2.jpg", b"J2"), ("1.jpg", b"J1"), ("1.cls", b"C1"), ("2.cls", b"C2"))
     assert [(sample.key, sample.fields) for sample in read(data, interleaved=True)] == [
         ("2", {"jpg": b"J2", "cls": b"C2"}),
@@ -225,7 +197,7 @@ def test_what_a_refused_member_costs_is_counted(members: list[str], given: int, 
 
 
 def test_links_are_counted_as_lost(tmp_path: Path):
-    """The samples before the link are complete, and given."""
+    """The samples before the link are complete, and yielded."""
     for name in ("1.jpg", "2.jpg", "4.jpg"):
         (tmp_path / name).write_bytes(b"J")
     (tmp_path / "3.jpg").symlink_to("1.jpg")
@@ -239,7 +211,7 @@ def test_links_are_counted_as_lost(tmp_path: Path):
 
 
 def test_what_a_cut_costs_is_not_known():
-    """Where there is nothing to read on, there is nothing to count."""
+    """The rest of the shard cannot be read, so nothing can be counted."""
     shard = ShardPass(io.BytesIO(pack(("1.jpg", b"J"), ("2.jpg", b"J"))[:1700]), url=URL)
     with pytest.raises(ShardError, match="cut"):
         list(shard.samples())
@@ -259,7 +231,7 @@ def test_only_wanted_fields_are_copied():
 @pytest.mark.parametrize("keys", [None, ("npy",), ("cls",)])
 @pytest.mark.parametrize("payloads", [True, False])
 def test_sparse_files_are_fields_like_others(keys: tuple[str, ...] | None, *, payloads: bool):
-    """Whichever form they have; bsdtar writes them where nobody asked for it."""
+    """In any form; bsdtar writes them by default."""
     content = {"npy": sparse_content(30), "cls": b"7"}
     data = gnu_sparse("1.npy", spans=30) + pack(("1.cls", b"7"))[:1024] + pax_sparse("2.npy")
     stream = io.BytesIO(data + END_OF_ARCHIVE)
@@ -278,7 +250,7 @@ def test_sparse_files_are_fields_like_others(keys: tuple[str, ...] | None, *, pa
     )
 )
 def test_no_member_is_lost_or_moved(members: list[tuple[str, str, bytes]]):
-    """Whatever the order, interleaved=True gives each field once; sorted members need it not."""
+    """In any order, interleaved=True yields each field once; sorted members do not need it."""
     data = pack(*((f"{key}.{extension}", payload) for key, extension, payload in members))
     samples = read(data, interleaved=True)
     found = [(one.key, *field) for one in samples for field in one.fields.items()]
@@ -323,21 +295,3 @@ def test_memory_is_bounded_by_a_sample_and_a_buffer():
     tracemalloc.stop()
     assert count == 400
     assert peak < 2_500_000
-
-
-def test_zero_dict_pads_and_orders():
-    """AIS-12: lacking fields are b"", the order is that of the keys, others are a KeyError."""
-    fields = ZeroDict({"jpg": b"J", "cls": b"7", "new": b"N"}, ("cls", "jpg", "txt"))
-    assert list(fields.items()) == [("cls", b"7"), ("jpg", b"J"), ("txt", b""), ("new", b"N")]
-    with pytest.raises(KeyError):
-        fields["png"]
-    assert "png" not in fields
-
-
-def test_zero_dict_pickles_and_copies_as_itself():
-    """AIS-12: it travels between processes, and torch's collate copies it."""
-    fields = ZeroDict({"jpg": b"J"}, ("cls", "jpg"))
-    for twin in (pickle.loads(pickle.dumps(fields)), copy.copy(fields), copy.deepcopy(fields)):
-        assert type(twin) is ZeroDict
-        assert list(twin.items()) == list(fields.items())
-    assert type(ZeroDict({"jpg": b"J"})) is ZeroDict

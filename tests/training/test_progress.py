@@ -1,4 +1,4 @@
-"""Progress bars: only where somebody asked for one, and only on a terminal."""
+"""Progress bars: off by default, and on a terminal only."""
 
 from __future__ import annotations
 
@@ -63,8 +63,8 @@ def test_the_bar_names_class_and_worker(folder: str) -> None:
     assert " object" in shown
 
 
-def test_nothing_is_shown_unless_asked_for(folder: str) -> None:
-    """AIS-10: off by default."""
+def test_nothing_is_shown_by_default(folder: str) -> None:
+    """AIS-10: show_progress is off."""
     assert read_on_a_terminal("objects", folder, "no", "0") == ""
 
 

@@ -73,7 +73,7 @@ def test_the_file_is_private_and_goes_with_its_owner(folder):
 
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def test_a_process_that_parts_has_a_list_of_its_own(folder):
+def test_a_detached_process_has_a_list_of_its_own(folder):
     """A forked program that is nobody's worker does not write into its parent's list."""
     quarantine = Quarantine()
     quarantine.add(ENTRY)

@@ -91,7 +91,7 @@ def test_a_new_field_in_a_later_shard_is_an_error(tmp_path):
     assert [len(fields) for _, fields in added] == [1] * 149 + [2] * 51
 
 
-def test_the_whole_key_is_given_where_it_is_asked_for(tmp_path):
+def test_full_key_yields_the_whole_key(tmp_path):
     """The class is often the folder: n01440764/1 and n02102040/1 are two samples."""
     write_shard(tmp_path / "a.tar", {"./n01440764/1.v2.JPEG": b"a", "n02102040/1.v2.JPEG": b"b"})
     keys = [key for key, _ in AISShardReader(tmp_path, full_key=True)]
@@ -149,7 +149,7 @@ def test_a_foreign_object_is_a_tar_error(tmp_path, data):
 
 
 def test_a_cut_shard_is_an_error_at_any_block(tmp_path):
-    """A shard without its end is never a short epoch; whole samples before the cut were given."""
+    """A shard without its end is an error, not a short epoch."""
     write_shard(tmp_path / "whole.tar", {f"{n}.txt": b"x" for n in range(3)})
     whole = (tmp_path / "whole.tar").read_bytes()[: 3 * 1024]
     (tmp_path / "whole.tar").unlink()
@@ -274,7 +274,7 @@ GOOD = ["00", "01", "02", "03", "10", "11", "30", "31", "32", "33"]
 
 
 @pytest.mark.parametrize("prefetch_bytes", [0, 100, 1 << 24])
-def test_bad_shards_are_skipped_when_asked_for(bad_shards, prefetch_bytes, caplog):
+def test_on_error_skip_skips_bad_shards(bad_shards, prefetch_bytes, caplog):
     """The rest of a bad shard is left out; the list and the log say which, where, and why."""
     reader = AISShardReader(bad_shards, on_error="skip", prefetch_bytes=prefetch_bytes)
     assert [basename for basename, _ in iter(reader)] == GOOD
@@ -347,13 +347,13 @@ def test_skip_does_not_hide_a_missing_folder(tmp_path):
     "option",
     [{"on_error": "ignore"}, {"prefetch_bytes": -1}, {"new_fields": "drop"}, {"split": "ranks"}],
 )
-def test_arguments_are_checked_when_they_are_given(option):
+def test_the_constructor_checks_its_arguments(option):
     """Not at the first sample, in a worker."""
     with pytest.raises(ConfigError, match=next(iter(option))):
         AISShardReader("file:///nowhere/", **option)
 
 
-def test_more_readers_than_shards_is_told(shards, caplog, monkeypatch):
+def test_more_readers_than_shards_gives_a_warning(shards, caplog, monkeypatch):
     """By the last of them, as far as it has nothing to read."""
     monkeypatch.setenv("WORLD_SIZE", "6")
     for rank in (4, 5):

@@ -59,7 +59,7 @@ class Scene:
     client: Client
 
     def reader(self, **options: Any) -> AISShardReader:
-        """Return a reader that looks at no sample before it is asked for one."""
+        """Return a reader without look-ahead."""
         return AISShardReader("ais://shards/", client=self.client, keys=["bin"], **options)
 
     def got(self, **options: Any) -> list[str]:
@@ -108,7 +108,7 @@ PREFETCH = pytest.mark.parametrize("prefetch_bytes", [0, 200_000, 1 << 22])
 
 
 @PREFETCH
-def test_without_faults_each_shard_is_asked_for_once(scene, prefetch_bytes):
+def test_without_faults_each_shard_is_requested_once(scene, prefetch_bytes):
     """Each sample once, in order, in one request a shard."""
     assert scene.got(prefetch_bytes=prefetch_bytes) == NAMES
     assert [seen.path[-5:] for seen in scene.gets()] == ["0.tar", "1.tar", "2.tar"]
@@ -147,7 +147,7 @@ def test_a_shard_may_be_cut_several_times(scene):
 )
 @pytest.mark.parametrize("prefetch_bytes", [0, 1 << 22])
 def test_what_passes_costs_one_more_request(scene, fault, prefetch_bytes):
-    """Silence, a refusal, an overloaded node: the shard is asked for again."""
+    """Silence, a refusal, an overloaded node: the shard is requested again."""
     scene.proxy.add(fault, path=SECOND)
     assert scene.got(prefetch_bytes=prefetch_bytes) == NAMES
     faults = [seen.fault for seen in scene.gets() if seen.path == SECOND]
@@ -173,7 +173,7 @@ def test_a_slow_line_is_no_fault(scene):
 
 @PREFETCH
 def test_a_corrupt_byte_is_an_error_at_the_end_of_its_shard(scene, prefetch_bytes):
-    """Samples of that shard have been given by then; the next shard is not begun."""
+    """Samples of that shard have been yielded by then; the next shard is not read."""
     scene.proxy.add(Corrupt(700), path=SECOND)
     names = []
     with pytest.raises(IntegrityError, match=r"ais://shards/1\.tar: wrong xxhash2 checksum"):  # noqa: PT012
@@ -233,7 +233,7 @@ def test_a_count_does_not_leave_out_what_a_bad_line_hides(scene):
 
 
 @PREFETCH
-def test_skip_gives_up_the_rest_of_a_shard_that_is_stored_cut(scene, prefetch_bytes, caplog):
+def test_skip_leaves_out_the_rest_of_a_shard_that_is_stored_cut(scene, prefetch_bytes, caplog):
     """The object is whole, the tar in it is not; the log and the list say what is missing."""
     scene.bucket.object("1.tar").put(shard(1)[:300_000])
     reader = scene.reader(on_error="skip", prefetch_bytes=prefetch_bytes)
@@ -247,7 +247,7 @@ def test_skip_gives_up_the_rest_of_a_shard_that_is_stored_cut(scene, prefetch_by
 
 @PREFETCH
 def test_skip_names_a_shard_whose_checksum_is_wrong(scene, prefetch_bytes):
-    """Its samples have been given: the list says how many are suspect."""
+    """Its samples have been yielded: the list says how many are suspect."""
     scene.proxy.add(Corrupt(700), path=SECOND)
     reader = scene.reader(on_error="skip", prefetch_bytes=prefetch_bytes)
     names = [basename for basename, _ in iter(reader)]

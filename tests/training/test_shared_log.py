@@ -94,7 +94,7 @@ def _go_on_alone(log: SharedLog) -> None:
 # The servers of other tests may have left threads; Python 3.12 warns of forks beside them.
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 @pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_a_list_that_parted_goes_with_its_process(
+def test_a_detached_list_goes_with_its_process(
     method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Processes of multiprocessing end without atexit."""
