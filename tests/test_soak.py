@@ -25,10 +25,10 @@ from aisio.gateway import Gateway
 
 EPOCHS = 50
 READERS = 8
-"""Threads that read belong to the process and stay; so many may have been missing when counted."""
+"""Reading threads belong to the process and stay: so many may start after the first count."""
 
 GROWTH_BYTES = 8 * 1024 * 1024
-"""What memory may vary by; an epoch that kept its objects would add 100 MB over the fifty."""
+"""How much memory may vary; fifty epochs that kept their objects would add 100 MB."""
 
 
 @pytest.fixture(scope="module")
@@ -93,8 +93,8 @@ def loader(bucket: Bucket, **more: Any) -> DataLoader[Any]:
     )
 
 
-class Held(NamedTuple):
-    """What a process holds."""
+class Usage(NamedTuple):
+    """What a process uses."""
 
     descriptors: int
     threads: int
@@ -102,13 +102,13 @@ class Held(NamedTuple):
     resident_bytes: int
 
 
-def held(pid: int | None = None) -> Held:
-    """Return what this process holds, or another one."""
+def usage(pid: int | None = None) -> Usage:
+    """Return what this process uses, or another one."""
     gc.collect()
     process = Path("/proc", str(pid or "self"))
     threads = list((process / "task").iterdir())
     pages = int((process / "statm").read_text().split()[1])
-    return Held(len(list((process / "fd").iterdir())), len(threads), len(children()), pages * 4096)
+    return Usage(len(list((process / "fd").iterdir())), len(threads), len(children()), pages * 4096)
 
 
 def children() -> set[int]:
@@ -118,8 +118,8 @@ def children() -> set[int]:
     return {int(pid) for task in tasks for pid in (task / "children").read_text().split()}
 
 
-def held_without_loaders() -> Held:
-    """Return what this process holds when it has no DataLoader left.
+def usage_without_loaders() -> Usage:
+    """Return what this process uses when it has no DataLoader any more.
 
     Torch ends the threads of a loader's queues, but does not wait for them.
     """
@@ -129,11 +129,11 @@ def held_without_loaders() -> Held:
             thread.join()
             while Path(f"/proc/self/task/{thread.native_id}").exists():
                 os.sched_yield()
-    return held()
+    return usage()
 
 
-def assert_flat(before: Held, after: Held, *, spare: int = 0) -> None:
-    """Fail if there is more than there was, but for so many threads with a connection each."""
+def assert_flat(before: Usage, after: Usage, *, spare: int = 0) -> None:
+    """Fail if the process uses more than before, except for `spare` threads with a connection each."""
     assert after.descriptors - before.descriptors <= spare
     assert after.threads - before.threads <= spare
     assert after.children == before.children
@@ -144,16 +144,16 @@ def assert_flat(before: Held, after: Held, *, spare: int = 0) -> None:
 def test_cut_short_epochs_leave_nothing_behind(
     bucket: Bucket, read: Callable[[Bucket], Iterator[Any]]
 ) -> None:
-    """Whoever stops in the middle of an epoch loses neither descriptor nor thread nor memory."""
+    """An epoch that stops in the middle leaves no descriptor, thread or memory."""
     for _ in range(5):
         next(read(bucket))
-    before = held()
+    before = usage()
     for _ in range(EPOCHS):
         epoch = read(bucket)
         next(epoch)
         next(epoch)
         del epoch
-    assert_flat(before, held(), spare=READERS)
+    assert_flat(before, usage(), spare=READERS)
 
 
 # The parent's other tests may have left threads; Python 3.12 warns of forks beside them.
@@ -161,36 +161,36 @@ def test_cut_short_epochs_leave_nothing_behind(
 def test_cut_short_epochs_in_workers_leave_nothing_behind(
     bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Worker processes end with their epoch, what the parent opened for them is closed.
+    """Worker processes end with their epoch, and the parent closes what it opened for them.
 
-    Nor are there files: a worker may end after its dataset has gone, and then notes nothing.
+    No file stays either: a worker that ends after its dataset has gone records nothing.
     """
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     for _ in range(5):
         next(iter(loader(bucket)))
-    before = held_without_loaders()
+    before = usage_without_loaders()
     for _ in range(EPOCHS):
         epoch = iter(loader(bucket))
         next(epoch)
         next(epoch)
         del epoch
-    assert_flat(before, held_without_loaders())
+    assert_flat(before, usage_without_loaders())
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_cut_short_epochs_of_workers_that_stay_leave_nothing_behind(bucket: Bucket) -> None:
     """Neither in the parent nor in the worker, which is the same one for all epochs."""
-    start, others = held_without_loaders(), children()
+    start, others = usage_without_loaders(), children()
     staying = loader(bucket, persistent_workers=True)
     for _ in range(5):
         next(iter(staying))
-    before = held()
+    before = usage()
     (worker,) = children() - others
-    worker_before = held(worker)
+    worker_before = usage(worker)
     for _ in range(EPOCHS):
         next(iter(staying))
-    assert_flat(before, held())
-    assert_flat(worker_before, held(worker))
+    assert_flat(before, usage())
+    assert_flat(worker_before, usage(worker))
     del staying
-    assert held_without_loaders()[:3] == start[:3]
+    assert usage_without_loaders()[:3] == start[:3]

@@ -139,11 +139,11 @@ def plan_folder(
         )
     limit = None if samples else size_bytes or DEFAULT_SHARD_BYTES
     plan = Plan(
-        root,
-        prefix,
-        tuple(_shards(groups, prefix, samples, limit)),
-        _count_extensions(groups),
-        tuple(
+        folder=root,
+        prefix=prefix,
+        shards=tuple(_shards(groups, prefix, samples, limit)),
+        extensions=_count_extensions(groups),
+        skipped=tuple(
             NameCount(why, len(names), tuple(names[:_EXAMPLES])) for why, names in skipped.items()
         ),
     )

@@ -17,27 +17,17 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from enum import Enum, auto
 from functools import partial
 from types import TracebackType
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from aisio.errors import ConfigError, StorageError
 from aisio.records import ObjectInfo
+from aisio.shards.opening import Opening, ShardStream
 
 __all__ = ["Opened", "Prefetch", "Shard", "ShardStream"]
 
 _CHUNK_BYTES = 1024 * 1024
-
-
-class ShardStream(Protocol):
-    """An open shard: a Body, or one whose first bytes were prefetched."""
-
-    def readinto(self, buffer: memoryview, /) -> int:
-        """Fill a prefix of the buffer and return its length; 0 at the end."""
-
-    def close(self) -> None:
-        """Release the connection."""
 
 
 class Shard(NamedTuple):
@@ -50,72 +40,6 @@ class Shard(NamedTuple):
 
     info: ObjectInfo
     open: Callable[[], ShardStream]
-
-
-class _State(Enum):
-    """Who may use the body of a shard: the thread until HANDED_OVER, then the reader.
-
-        PREFETCHING ──▶ WANTED ──▶ HANDED_OVER ──▶ CLOSED
-             │  │          │            ▲            ▲
-             │  └──────────┼────────────┘            │
-             └─────────────┴────▶ ABANDONED ─────────┘
-
-    The reader that opens the shard makes it WANTED: the thread stops after its current read. The
-    thread that stops makes it HANDED_OVER. Whoever closes the shard before that makes it ABANDONED:
-    the thread closes the body when it stops.
-    """
-
-    PREFETCHING = auto()
-    WANTED = auto()
-    HANDED_OVER = auto()
-    ABANDONED = auto()
-    CLOSED = auto()
-
-
-class _Opening:
-    """A shard that the thread opens, and the first bytes of it.
-
-    The Prefetch's lock guards all attributes. Only `is_prefetching` is also read without it.
-    """
-
-    def __init__(self, info: ObjectInfo) -> None:
-        self.info = info
-        self.state = _State.PREFETCHING
-        self.body: ShardStream | None = None
-        self.pieces: deque[memoryview] = deque()
-        self.error: BaseException | None = None
-
-    @property
-    def is_prefetching(self) -> bool:
-        return self.state is _State.PREFETCHING
-
-    @property
-    def is_abandoned(self) -> bool:
-        return self.state is _State.ABANDONED
-
-    @property
-    def has_stopped(self) -> bool:
-        """Whether the thread uses the body no more."""
-        return self.state in (_State.HANDED_OVER, _State.CLOSED)
-
-    def want(self) -> None:
-        if self.state is _State.PREFETCHING:
-            self.state = _State.WANTED
-
-    def stop(self) -> bool:
-        """Note that the thread has stopped; return whether it must close the body."""
-        must_close = self.state is _State.ABANDONED
-        self.state = _State.CLOSED if must_close else _State.HANDED_OVER
-        return must_close
-
-    def abandon(self) -> bool:
-        """Note that nobody reads on; return whether the caller must close the body."""
-        must_close = self.state is _State.HANDED_OVER
-        if must_close:
-            self.state = _State.CLOSED
-        elif self.state is not _State.CLOSED:
-            self.state = _State.ABANDONED
-        return must_close
 
 
 class _ListingEnd(NamedTuple):
@@ -174,8 +98,8 @@ class Prefetch:
         self._shards = shards
         self._join_s = join_s
         self._buffers = _Buffers(limit_bytes)
-        self._queue: deque[_Opening | _ListingEnd] = deque()  # the reader takes from it
-        self._unclosed: set[_Opening] = set()
+        self._queue: deque[Opening | _ListingEnd] = deque()  # the reader takes from it
+        self._unclosed: set[Opening] = set()
         self._changed = threading.Condition()
         self._stopped = False
         self._pid = os.getpid()
@@ -211,12 +135,12 @@ class Prefetch:
         if threading.current_thread() is not self._thread:
             self._thread.join(self._join_s)
 
-    def _next_opening(self) -> _Opening | None:
+    def _next_opening(self) -> Opening | None:
         self._check_process()
         with self._changed:
             self._changed.wait_for(lambda: self._queue)
             first = self._queue[0]
-            if isinstance(first, _Opening):
+            if isinstance(first, Opening):
                 self._queue.popleft()
                 self._changed.notify_all()
                 return first
@@ -224,7 +148,7 @@ class Prefetch:
             raise first.error
         return None
 
-    def _open(self, opening: _Opening) -> Opened:
+    def _open(self, opening: Opening) -> Opened:
         self._check_process()
         with self._changed:
             opening.want()
@@ -237,7 +161,7 @@ class Prefetch:
             raise opening.error
         return Opened(self, opening)
 
-    def next_piece(self, opening: _Opening, done: memoryview | None) -> memoryview | None:
+    def next_piece(self, opening: Opening, done: memoryview | None) -> memoryview | None:
         """Take back a piece and return the next one; None if the reader is to read the body."""
         self._check_process()
         with self._changed:
@@ -249,7 +173,7 @@ class Prefetch:
             raise opening.error
         return None
 
-    def close(self, opening: _Opening, piece: memoryview | None) -> None:
+    def close(self, opening: Opening, piece: memoryview | None) -> None:
         """Close a shard that the reader opened; a forked child closes its own copy."""
         if sys.is_finalizing():
             return
@@ -260,7 +184,7 @@ class Prefetch:
         elif opening.body is not None:
             opening.body.close()
 
-    def _abandon(self, opening: _Opening) -> None:
+    def _abandon(self, opening: Opening) -> None:
         with self._changed:
             must_close = opening.abandon()
             self._unclosed.discard(opening)
@@ -285,7 +209,7 @@ class Prefetch:
         error: BaseException | None = None
         try:
             for shard in self._shards:
-                opening = _Opening(shard.info)
+                opening = Opening(shard.info)
                 if not self._enqueue(opening):
                     break
                 self._prefetch(opening, shard)
@@ -296,7 +220,7 @@ class Prefetch:
                 self._queue.append(_ListingEnd(error))
                 self._changed.notify_all()
 
-    def _enqueue(self, opening: _Opening) -> bool:
+    def _enqueue(self, opening: Opening) -> bool:
         """Offer a shard to the reader when the queue has space; False if the iteration ends."""
         with self._changed:
             self._changed.wait_for(lambda: self._stopped or len(self._queue) < self._buffers.count)
@@ -305,7 +229,7 @@ class Prefetch:
             self._changed.notify_all()
             return not self._stopped
 
-    def _prefetch(self, opening: _Opening, shard: Shard) -> None:
+    def _prefetch(self, opening: Opening, shard: Shard) -> None:
         error: BaseException | None = None
         try:
             with self._changed:
@@ -327,7 +251,7 @@ class Prefetch:
         if must_close and opening.body is not None:
             opening.body.close()
 
-    def _read_chunk(self, opening: _Opening, body: ShardStream) -> bool:
+    def _read_chunk(self, opening: Opening, body: ShardStream) -> bool:
         """Fill one buffer; return whether to fill another."""
         chunk = self._take_buffer(opening)
         if chunk is None:
@@ -346,7 +270,7 @@ class Prefetch:
                     self._free(chunk)
         return bool(count) and opening.is_prefetching
 
-    def _take_buffer(self, opening: _Opening) -> memoryview | None:
+    def _take_buffer(self, opening: Opening) -> memoryview | None:
         """Wait for a free buffer; return None if the thread is to stop instead."""
         with self._changed:
             self._changed.wait_for(
@@ -360,7 +284,7 @@ class Prefetch:
 class Opened:
     """A shard that the reader has come to: its prefetched pieces, then the rest of its body."""
 
-    def __init__(self, prefetch: Prefetch, opening: _Opening) -> None:
+    def __init__(self, prefetch: Prefetch, opening: Opening) -> None:
         self._prefetch = prefetch
         self._opening = opening
         self._piece: memoryview | None = None

@@ -37,7 +37,7 @@ _log = logging.getLogger("aisio.placing")
 
 
 class SplitDataset:
-    """Stores what all such datasets are told, and lists the share of this rank and worker.
+    """Stores the options that all such datasets have, and lists the share of this rank and worker.
 
     Rank and worker are looked up when an iteration starts.
 

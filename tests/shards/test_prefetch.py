@@ -204,7 +204,7 @@ class Held(Stream):
 
 
 def test_closed_shards_give_their_buffers_back():
-    """There are four buffers; five shards are closed while they are read, and the sixth gets one."""
+    """There are four buffers: after five shards that were closed early, the sixth gets one."""
     streams = [Held(b"x" * 100) for _ in range(6)]
     info = ObjectInfo("ais://b", "0.tar")
     shards = [Shard(info, partial(streams.__getitem__, number)) for number in range(6)]

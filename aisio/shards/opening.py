@@ -1,0 +1,97 @@
+"""Opening: one shard that is prefetched, and who may use its body: the thread or the reader."""
+
+from __future__ import annotations
+
+from collections import deque
+from enum import Enum, auto
+from typing import Protocol
+
+from aisio.records import ObjectInfo
+
+__all__ = ["Opening", "ShardStream", "State"]
+
+
+class ShardStream(Protocol):
+    """An open shard: a Body, or one whose first bytes were prefetched."""
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        """Fill a prefix of the buffer and return its length; 0 at the end."""
+
+    def close(self) -> None:
+        """Release the connection."""
+
+
+class State(Enum):
+    """Who may use the body of a shard: the thread until HANDED_OVER, then the reader.
+
+        PREFETCHING ──▶ WANTED ──▶ HANDED_OVER ──▶ CLOSED
+             │  │          │            ▲            ▲
+             │  └──────────┼────────────┘            │
+             └─────────────┴────▶ ABANDONED ─────────┘
+
+    The reader that opens the shard makes it WANTED: the thread stops after its current read. The
+    thread that stops makes it HANDED_OVER. Whoever closes the shard before that makes it ABANDONED:
+    the thread closes the body when it stops.
+    """
+
+    PREFETCHING = auto()
+    WANTED = auto()
+    HANDED_OVER = auto()
+    ABANDONED = auto()
+    CLOSED = auto()
+
+
+class Opening:
+    """A shard that the thread opens, and its first bytes.
+
+    The lock of the Prefetch guards it. Only `is_prefetching` may be read without the lock.
+
+    Attributes:
+        info: What the listing says about the shard.
+        state: Who may use the body.
+        body: The open shard; None before it is open, or if it cannot be opened.
+        pieces: The bytes that the thread has read and the reader has not.
+        error: What the thread met, after these bytes.
+    """
+
+    def __init__(self, info: ObjectInfo) -> None:
+        self.info = info
+        self.state = State.PREFETCHING
+        self.body: ShardStream | None = None
+        self.pieces: deque[memoryview] = deque()
+        self.error: BaseException | None = None
+
+    @property
+    def is_prefetching(self) -> bool:
+        """Whether the thread is to read on."""
+        return self.state is State.PREFETCHING
+
+    @property
+    def is_abandoned(self) -> bool:
+        """Whether the thread is to drop what it reads."""
+        return self.state is State.ABANDONED
+
+    @property
+    def has_stopped(self) -> bool:
+        """Whether the thread uses the body no more."""
+        return self.state in (State.HANDED_OVER, State.CLOSED)
+
+    def want(self) -> None:
+        """Note that the reader has come to the shard."""
+        if self.state is State.PREFETCHING:
+            self.state = State.WANTED
+
+    def stop(self) -> bool:
+        """Note that the thread has stopped; return whether it must close the body."""
+        must_close = self.state is State.ABANDONED
+        self.state = State.CLOSED if must_close else State.HANDED_OVER
+        return must_close
+
+    def abandon(self) -> bool:
+        """Note that nobody reads on; return whether the caller must close the body."""
+        must_close = self.state is State.HANDED_OVER
+        if must_close:
+            self.state = State.CLOSED
+        elif self.state is not State.CLOSED:
+            self.state = State.ABANDONED
+        return must_close
