@@ -133,7 +133,7 @@ def usage_without_loaders() -> Usage:
 
 
 def assert_flat(before: Usage, after: Usage, *, spare: int = 0) -> None:
-    """Fail if the process uses more than before, but for `spare` threads, each with a connection."""
+    """Fail if the process uses more than before, `spare` threads with a connection each aside."""
     assert after.descriptors - before.descriptors <= spare
     assert after.threads - before.threads <= spare
     assert after.children == before.children
