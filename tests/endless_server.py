@@ -1,4 +1,4 @@
-"""A server whose answers have no end."""
+"""A server whose response bodies never end."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ PIECE = bytes(65536)
 
 
 class Endless(ThreadingTCPServer):
-    """Answers each request with a body that ends with the connection, which only a client cuts.
+    """Answers each request with a body that never ends, until the client closes the connection.
 
     Args:
-        status: Of the answers; they lead to the server itself.
+        status: The status of the responses. Their Location is the server itself.
 
     Attributes:
-        answered: How many were cut, once the server is left.
+        answered: How many responses clients have closed; complete once the server has stopped.
     """
 
     daemon_threads = False  # `__exit__` waits for all

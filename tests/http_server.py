@@ -1,4 +1,4 @@
-"""A scripted HTTP server on loopback: gives the replies it is told to, and keeps the requests."""
+"""A scripted HTTP server on loopback: sends the replies of a script, and records the requests."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class Reply:
 
     Attributes:
         status: HTTP status; 0 hangs up without an answer.
-        body: What is sent. Where the headers give another Content-Length, or a Transfer-Encoding,
-            the connection is cut behind it.
+        body: What is sent. If the headers have another Content-Length, or a Transfer-Encoding, the
+            connection is closed after it.
         headers: Besides Content-Length; "{server}" stands for the server's own base URL.
         unread: Answer without reading the request's body, and hang up.
-        only_for: How the target of the request ends that this is the answer to; "" for the next
-            one. Requests of several connections come in any order.
+        only_for: The reply is for a request whose target ends so; "" for the next request. Requests
+            of several connections come in any order.
     """
 
     status: int = 200
@@ -46,7 +46,7 @@ class Request(NamedTuple):
 
 
 class Server(ThreadingTCPServer):
-    """Answers the n-th request with the n-th reply for it, and any further one with 500.
+    """Answers the n-th request with the n-th reply, and any further one with 500.
 
     Attributes:
         requests: All requests so far.
@@ -92,16 +92,16 @@ class Server(ThreadingTCPServer):
         return accepted
 
     def shutdown_request(self, request: Any) -> None:
-        """Close a connection, and wake who waits for it."""
+        """Close a connection, and wake threads that wait for that."""
         super().shutdown_request(request)
         with self._lock:
             self._ended += 1
             self._lock.notify_all()
 
     def wait_for_ends(self) -> None:
-        """Wait until each connection that was made has ended.
+        """Wait until all connections have ended.
 
-        One more is made, and counted: those before it have been accepted when it is.
+        This makes one more connection: once it is accepted, all earlier ones have been accepted.
         """
         host, port = self.server_address[:2]
         with socket.create_connection((str(host), port)) as last:
@@ -111,7 +111,7 @@ class Server(ThreadingTCPServer):
             self._lock.wait_for(lambda: self._ended == self.connections)
 
     def record(self, request: Request) -> None:
-        """Remember a request, and wake who waits for it."""
+        """Record a request, and wake threads that wait for it."""
         with self._lock:
             self.requests.append(request)
             self._lock.notify_all()
@@ -122,7 +122,7 @@ class Server(ThreadingTCPServer):
             self._lock.wait_for(lambda: len(self.requests) >= count)
 
     def next_reply(self, target: str) -> Reply:
-        """Return what the script says now to a request for that target."""
+        """Return the next reply of the script to a request for a target."""
         with self._lock:
             for number, reply in enumerate(self.replies):
                 if target.endswith(reply.only_for):
@@ -142,7 +142,7 @@ class _Conversation(BaseHTTPRequestHandler):
     def _answer(self) -> None:
         reply = self.server.next_reply(self.path)
         length = 0 if reply.unread else int(self.headers.get("Content-Length", 0))
-        # On record before the answer, so that who has the answer finds the request.
+        # Recorded before the reply is sent: a client that has the reply finds its request here.
         body = self.rfile.read(length)
         self.server.record(Request(self.command, self.path, self.headers, body))
         self.close_connection = not self._send(reply) or reply.unread
@@ -150,7 +150,7 @@ class _Conversation(BaseHTTPRequestHandler):
             self._linger()
 
     def _linger(self) -> None:
-        """End the reply, and close when the client has: closing at once could take it from it."""
+        """End the reply, and wait until the client closes: closing first could discard it."""
         with suppress(OSError):
             self.connection.shutdown(socket.SHUT_WR)
             while self.connection.recv(65536):

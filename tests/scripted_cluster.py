@@ -1,25 +1,28 @@
-"""Clusters of scripted servers, and clients to them."""
+"""Clusters of scripted servers, and clients for them."""
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from aisio.client import router as cluster_module
 from aisio.client.client import Client
+from aisio.client.cluster_maps import ClusterMapCache
+from aisio.client.endpoint_state import EndpointState
 from aisio.client.object import Object
+from aisio.client.session import Session
 from aisio.records import RetryPolicy, Settings
 from tests.http_server import Reply, Server
 
 DATA = Reply(200, b"data")
 
 
-def forget_cluster(url: str) -> None:
-    """Forget what this process knows of the cluster that had this address before."""
-    cluster_module._known.pop((os.getpid(), url), None)
+def client_of(settings: Settings, state: EndpointState | None = None) -> Client:
+    """Return a client that knows nothing of the servers that had this address before."""
+    client = Client.from_settings(settings)
+    client.session = Session(settings, endpoint_state=state or EndpointState())
+    return client
 
 
 def cluster_map(version: int, proxy: str, *targets: str) -> Reply:
@@ -39,15 +42,20 @@ def cluster_map(version: int, proxy: str, *targets: str) -> Reply:
 
 @dataclass
 class Nodes:
-    """A proxy, a target, a client of theirs, and an object."""
+    """A proxy, a target, what is known of them, a client of theirs, and an object."""
 
     proxy: Server
     target: Server
+    state: EndpointState
     client: Client
     item: Object
 
-    def asked(self) -> tuple[list[str], list[str]]:
-        """Return the methods and first path parts that proxy and target were asked."""
+    def client_with(self, retry: RetryPolicy) -> Client:
+        """Return another client, which knows of the cluster what this process knows."""
+        return client_of(replace(self.client.settings, retry=retry), self.state)
+
+    def seen_requests(self) -> tuple[list[str], list[str]]:
+        """Return method and first path part of each request to the proxy, and to the target."""
         return tuple(
             [
                 f"{request.method} {request.target.split('/')[2].split('?')[0]}"
@@ -59,27 +67,30 @@ class Nodes:
 
 @contextmanager
 def nodes(
-    *answers: Reply, maps: int = 1, by_proxy: tuple[Reply, ...] = (), attempts: int = 1
+    *answers: Reply,
+    maps: int = 1,
+    by_proxy: tuple[Reply, ...] = (),
+    attempts: int = 1,
+    cache: ClusterMapCache | None = None,
 ) -> Iterator[Nodes]:
     """Start a target with these answers, and a proxy that has maps first, then these answers."""
     with ExitStack() as stack:
         target = stack.enter_context(Server(*answers))
         proxy = stack.enter_context(Server())
-        forget_cluster(proxy.url)
         proxy.replies = [cluster_map(v + 1, proxy.url, target.url) for v in range(maps)]
         proxy.replies += by_proxy
         settings = Settings(proxy.url, token="s3cret", retry=RetryPolicy(attempts=attempts))
-        client = Client.from_settings(settings)
+        state = EndpointState(cache)
+        client = client_of(settings, state)
         stack.callback(client.close)
-        yield Nodes(proxy, target, client, client.bucket("b").object("a b"))
+        yield Nodes(proxy, target, state, client, client.bucket("b").object("a b"))
 
 
 @contextmanager
 def cluster(*replies: Reply) -> Iterator[tuple[Server, Client]]:
-    """Give a scripted server and a client to it that retries without waiting."""
+    """Yield a scripted server and a client for it that retries without waiting."""
     with Server(*replies) as server:
-        forget_cluster(server.url)
         settings = Settings(server.url, direct=False, retry=RetryPolicy(attempts=3, first_wait_s=0))
-        client = Client.from_settings(settings)
+        client = client_of(settings)
         yield server, client
         client.close()

@@ -9,7 +9,6 @@ WITHOUT = frozenset(
     {
         "batch_dataset",
         "cli/types",
-        "client/control_sessions",
         "datasets",
         "lazy_exports",
         "listing_digest",
@@ -21,8 +20,6 @@ WITHOUT = frozenset(
         "testing/store_contract",
         "transport/concurrency/calls",
         "transport/concurrency/threads",
-        "transport/http/response",
-        "transport/http/urls",
         "transport/targets",
     }
 )

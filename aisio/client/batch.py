@@ -40,7 +40,7 @@ from aisio.transport.concurrency.ordered import fetch_in_order
 from aisio.transport.concurrency.pending import PendingGet
 from aisio.transport.http.errors import never_connected
 from aisio.transport.http.response import Response
-from aisio.transport.http.response_body import OpenReply
+from aisio.transport.http.response_body import OpenResponse
 from aisio.transport.low_speed import LowSpeedLimit
 from aisio.urls import ObjectUrl
 from aisio.wire.batch import (
@@ -258,16 +258,16 @@ def _read_archive(
 
 def _open_archive(
     session: Session, entries: list[BatchEntry], options: BatchOptions, about: str
-) -> OpenReply | None:
+) -> OpenResponse | None:
     """Send the request; return None where the objects are to be read one by one instead."""
     message = batch_message(
         entries, mime=options.mime, streaming=options.streaming, colocation=options.colocation
     )
     body = json.dumps(message).encode()
 
-    def attempt() -> OpenReply | None:
+    def attempt() -> OpenResponse | None:
         try:
-            return session.stream(
+            return session.streams.open_following_redirects(
                 "GET",
                 batch_path(entries),
                 query=batch_query(entries, colocation=options.colocation),

@@ -11,7 +11,7 @@ from aisio.errors import ConfigError, StoreTimeoutError
 from aisio.formats.decompress import Decompressed, ReadIntoStream
 from aisio.formats.tar import NEED_DATA, TarMember, TarParser
 from aisio.stats import thread_counters, waiting
-from aisio.transport.http.response_body import MeasuredBody, OpenReply, ReplyBody
+from aisio.transport.http.response_body import MeasuredBody, OpenResponse, body_of
 from aisio.transport.low_speed import LowSpeedLimit
 from aisio.wire.batch import BatchEntry, BatchMatcher, BatchOutcome, parse_batch_reply
 from aisio.wire.multipart import MultipartReply
@@ -73,7 +73,7 @@ class BatchArchive:
 
     def __init__(
         self,
-        response: OpenReply,
+        response: OpenResponse,
         entries: list[BatchEntry],
         options: BatchOptions,
         about: str,
@@ -81,7 +81,7 @@ class BatchArchive:
     ) -> None:
         self._entries = entries
         self._matcher: BatchMatcher | None = None
-        body = MeasuredBody(ReplyBody(response, about), low_speed, about)
+        body = MeasuredBody(body_of(response, about), low_speed, about)
         stream: ReadIntoStream = body
         self._part: _ArchivePart | None = None
         if not options.streaming:

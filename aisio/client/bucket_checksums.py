@@ -1,11 +1,11 @@
-"""BucketChecksums: what buckets say of their checksums, asked for only in doubt."""
+"""BucketChecksums: the checksum settings of buckets, requested only where they are needed."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
 
-from aisio.client.control_replies import Reply
+from aisio.client.control_replies import ControlResponse
 from aisio.errors import IntegrityError, StorageError
 from aisio.formats.checksums import HASHERS
 from aisio.records import Checksum
@@ -18,35 +18,35 @@ _log = logging.getLogger(__name__)
 
 
 class BucketChecksums:
-    """The checksum settings of a cluster's buckets, each asked for once.
+    """The checksum settings of a cluster's buckets, each requested once.
 
     Args:
         call: Sends a control call; see `Session.call`.
     """
 
-    def __init__(self, call: Callable[..., Reply]) -> None:
+    def __init__(self, call: Callable[..., ControlResponse]) -> None:
         self._call = call
-        self._known: dict[str, messages.ChecksumProps] = {}
-        self._unverified: set[str] = set()
+        self._props_by_bucket: dict[str, messages.ChecksumProps] = {}
+        self._warned_of: set[str] = set()
 
-    def of_ranges(self, url: ObjectUrl) -> bool:
-        """Tell whether a range's checksum is its own in this bucket, not the object's.
+    def has_range_checksums(self, url: ObjectUrl) -> bool:
+        """Return whether this bucket sends a range with that range's checksum, not the object's.
 
-        Where the cluster does not say, it is taken for the object's.
+        If the cluster does not say, the checksum is taken for the object's.
         """
         props = self._props(url)
         return props is not None and props.of_ranges
 
     def check_kind(self, checksum: Checksum, url: ObjectUrl) -> None:
-        """Decide on a checksum whose type aisio does not know, by the type that the bucket uses.
+        """Check a checksum of a type that aisio does not know against the type of the bucket.
 
-        Where that is a known one, the answer was damaged, and what it verifies is not verified. A
-        type that aisio does not know yet is told as a warning, once a bucket.
+        If aisio does not know the bucket's type either, a warning is logged, once for each bucket,
+        and the data is not verified.
 
         Raises:
-            IntegrityError: The bucket uses a checksum that aisio knows.
+            IntegrityError: The bucket uses a type that aisio knows: the response was damaged.
         """
-        if checksum.kind in HASHERS or url.root in self._unverified:
+        if checksum.kind in HASHERS or url.root in self._warned_of:
             return
         props = self._props(url)
         if props is not None and props.kind in HASHERS:
@@ -55,7 +55,7 @@ class BucketChecksums:
                 f"{props.kind}: the answer was damaged on its way; read it again",
                 url=str(url),
             )
-        self._unverified.add(url.root)
+        self._warned_of.add(url.root)
         _log.warning(
             "%s: objects have checksums of type %r, which this version of aisio does not know: "
             "only their length is verified",
@@ -64,11 +64,12 @@ class BucketChecksums:
         )
 
     def _props(self, url: ObjectUrl) -> messages.ChecksumProps | None:
-        if url.root not in self._known:
+        if url.root not in self._props_by_bucket:
             path, query = messages.bucket_path(url.bucket), messages.bucket_query(url)
             try:
-                reply = self._call("HEAD", path, query=query, about=url.root)
-                self._known[url.root] = messages.parse_checksum_props(reply.headers)
+                response = self._call("HEAD", path, query=query, about=url.root)
+                props = messages.parse_checksum_props(response.headers)
             except StorageError:
                 return None
-        return self._known[url.root]
+            self._props_by_bucket[url.root] = props
+        return self._props_by_bucket[url.root]

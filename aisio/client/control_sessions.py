@@ -1,26 +1,59 @@
-"""Sessions of requests, as control calls need them."""
+"""Sessions of requests for control calls: one for each thread."""
 
 from __future__ import annotations
+
+import os
+import threading
 
 import requests
 
 from aisio.records import Settings
-from aisio.transport.http.head_deadline import HeadDeadlineAdapter, slowest_head_s
+from aisio.transport.http.head_deadline import HeadDeadlineAdapter, head_limit_s
 from aisio.transport.http.tls_files import check_tls_files
 
-__all__ = ["new_session"]
+__all__ = ["ThreadSessions", "new_session"]
+
+
+class ThreadSessions:
+    """The `requests.Session` of each thread, made on first use.
+
+    A `requests.Session` is not thread-safe. Nor may it be used on both sides of a fork: two
+    processes that share a socket read each other's responses.
+
+    Args:
+        settings: What the sessions are made with.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._local = threading.local()
+
+    def current(self) -> requests.Session:
+        """Return the calling thread's session in this process."""
+        local = self._local
+        if getattr(local, "pid", None) != os.getpid():
+            local.session = new_session(self._settings)
+            local.pid = os.getpid()
+        session: requests.Session = local.session
+        return session
+
+    def close_current(self) -> None:
+        """Close the calling thread's session; the thread's next call makes a new one."""
+        if getattr(self._local, "pid", None) == os.getpid():
+            self._local.session.close()
+        self._local.__dict__.clear()
 
 
 def new_session(settings: Settings) -> requests.Session:
-    """Return a session with certificates, authorities and pools as the settings say.
+    """Return a session of requests with the TLS files and pool size of the settings.
 
     Raises:
-        ConfigError: A file for TLS is missing, or not what it is to be.
+        ConfigError: A file for TLS is missing, or does not hold what it must.
     """
     tls = settings.tls
     check_tls_files(tls, settings.endpoint)
-    session = _Session()
-    adapter = HeadDeadlineAdapter(settings.pool_size, slowest_head_s(settings.timeouts))
+    session = _SessionWithoutRedirects()
+    adapter = HeadDeadlineAdapter(settings.pool_size, head_limit_s(settings.timeouts))
     session.mount("http://", adapter)
     session.mount("https://", adapter)
     session.verify = tls.ca_file if tls.verify and tls.ca_file else tls.verify
@@ -31,8 +64,8 @@ def new_session(settings: Settings) -> requests.Session:
     return session
 
 
-class _Session(requests.Session):
-    """A session that follows no redirects: requests would read their bodies without any bound."""
+class _SessionWithoutRedirects(requests.Session):
+    """A session that follows no redirects: requests would read their bodies without a limit."""
 
     def get_redirect_target(self, resp: requests.Response) -> None:
         """Return None."""

@@ -19,8 +19,9 @@ from aisio.records import ByteRange, Checksum, ObjectInfo, same_version
 from aisio.transport.body import Body
 from aisio.transport.concurrency.pending import PendingGet
 from aisio.transport.http.response_body import (
-    OpenReply,
-    ReplyBody,
+    OpenResponse,
+    ResponseBody,
+    body_of,
     checked_length,
     drain_and_release,
     refuse_web_page,
@@ -261,7 +262,7 @@ class Object:
 
     def _send(
         self, method: str, query: dict[str, str], headers: dict[str, str] | None = None
-    ) -> OpenReply:
+    ) -> OpenResponse:
         response = Router(self.session).open(method, self.url, query, headers)
         if response.status != 200 and headers is None:  # of ranges see `checked_length`
             response.close()
@@ -286,7 +287,7 @@ class Object:
         if byte_range:
             size = checked_length(response, byte_range, info)
             span = ByteRange(byte_range.start, byte_range.start + size)
-        reply, low_speed = ReplyBody(response, str(self.url)), self._low_speed_limit()
+        reply, low_speed = body_of(response, str(self.url)), self._low_speed_limit()
         if etl_name:
             # The checksum is that of the stored object, and a second run of the ETL may give other
             # bytes: the body is neither compared nor resumed.
@@ -303,7 +304,7 @@ class Object:
             low_speed=low_speed,
         )
 
-    def _info(self, response: OpenReply) -> ObjectInfo:
+    def _info(self, response: OpenResponse) -> ObjectInfo:
         """Return what a response says of the object; check the kind of its checksum."""
         info = messages.parse_object_headers(response.headers, self.url)
         if info.checksum is not None and info.checksum.kind not in HASHERS:
@@ -325,10 +326,10 @@ class Object:
         query = messages.bucket_query(self.url) | {"archpath": archpath}
         response = self._send("GET", query)
         info = messages.parse_object_headers(response.headers, self.url)
-        reply = ReplyBody(response, f"{self.url}/{archpath}")
+        reply = body_of(response, f"{self.url}/{archpath}")
         return Body(reply, info, info.size_bytes, low_speed=self._low_speed_limit())
 
-    def reopen(self, info: ObjectInfo, byte_range: ByteRange) -> ReplyBody:
+    def reopen(self, info: ObjectInfo, byte_range: ByteRange) -> ResponseBody:
         """Open a range of the version of the object that an earlier response was about.
 
         Raises:
@@ -344,7 +345,7 @@ class Object:
             response.close()
             raise _replaced(info)
         checked_length(response, byte_range, now)
-        return ReplyBody(response, str(self.url))
+        return body_of(response, str(self.url))
 
     def is_same(self, first: ObjectInfo, now: ObjectInfo) -> bool:
         """Tell whether two responses are about one version of the object.
@@ -356,16 +357,16 @@ class Object:
         if is_same or first.checksum == now.checksum:
             return is_same
         without_checksum = msgspec.structs.replace(now, checksum=None)
-        return same_version(first, without_checksum) and self.session.bucket_checksums.of_ranges(
-            self.url
-        )
+        if not same_version(first, without_checksum):
+            return False
+        return self.session.bucket_checksums.has_range_checksums(self.url)
 
     def _put(self, payload: Payload) -> ObjectInfo:
-        session, size = self.session, payload.size_bytes
+        streams, size = self.session.streams, payload.size_bytes
         query = messages.bucket_query(self.url)
-        target = session.hand_over(self._path, query, size, about=str(self.url))
+        target = streams.put_location(self._path, query, size, about=str(self.url))
         sent = HashedPayload(payload)
-        response = session.exchange(
+        response = streams.open(
             "PUT", target.url, headers=target.headers, body=sent.chunks(), about=str(self.url)
         )
         drain_and_release(response)
@@ -375,7 +376,7 @@ class Object:
                 f"nothing was stored",
                 url=str(self.url),
             )
-        Router(session).check_placement(self.url, target.url)
+        Router(self.session).check_placement(self.url, target.url)
         stored = self._info(response)
         sent.check(stored.checksum, str(self.url))
         return msgspec.structs.replace(stored, size_bytes=size)

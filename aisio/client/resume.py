@@ -8,7 +8,7 @@ from aisio.client.session import Session
 from aisio.errors import StorageError
 from aisio.records import ByteRange, ObjectInfo
 from aisio.transport.body import Body
-from aisio.transport.http.response_body import ReplyBody
+from aisio.transport.http.response_body import ResponseBody
 from aisio.transport.low_speed import LowSpeedLimit
 from aisio.transport.retries import RETRYABLE, Attempts
 
@@ -36,7 +36,7 @@ class Resume:
     def __init__(
         self,
         session: Session,
-        reopen: Callable[[ObjectInfo, ByteRange], ReplyBody],
+        reopen: Callable[[ObjectInfo, ByteRange], ResponseBody],
         info: ObjectInfo,
         byte_range: ByteRange,
         attempts: Attempts,
@@ -69,9 +69,9 @@ class Resume:
 
     def leave(self) -> None:
         """See `aisio.transport.body.Parts`."""
-        self._session.leave()
+        self._session.close_thread_connections()
 
-    def __call__(self, got: int, error: StorageError) -> ReplyBody:
+    def __call__(self, got: int, error: StorageError) -> ResponseBody:
         """Open a response that continues after `got` bytes; raise the error if none can."""
         if self.parts is None or not self._has_known_end:
             # Without a version the rest might be that of another object. Without a known end the
@@ -86,7 +86,7 @@ class Resume:
     def _has_known_end(self) -> bool:
         return self._range.stop is not None or self._info.size_bytes is not None
 
-    def _retry(self, part: ByteRange, error: StorageError) -> ReplyBody:
+    def _retry(self, part: ByteRange, error: StorageError) -> ResponseBody:
         """Open a part after an error; raise the last error if that fails or nobody waits."""
         while not self._stopped():
             self._attempts.failed(error)

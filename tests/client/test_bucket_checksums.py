@@ -1,4 +1,4 @@
-"""BucketSums: checksums of types that are not known."""
+"""BucketChecksums: checksums of types that are not known."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DAMAGED = [{"Ais-Checksum-Type": "xxhasi2"}, {"Ais-Checksum-Type": ""}]
 
 @pytest.mark.parametrize("damage", DAMAGED, ids=str)
 def test_a_damaged_type_of_a_checksum_is_an_error(damage: dict[str, str]) -> None:
-    """The bucket says which type it uses; else one byte would switch the check off in silence."""
+    """The bucket says which type it uses: one damaged byte must not disable the check."""
     damaged = Reply(200, DATA, hashed(DATA) | damage)
     stored_so = Reply(200, headers=hashed(DATA) | damage)
     with stored(damaged, bucket_that_sums_ranges(False), damaged, MOVED, stored_so) as (_, item):
@@ -31,10 +31,10 @@ def test_a_damaged_type_of_a_checksum_is_an_error(damage: dict[str, str]) -> Non
 
 
 @pytest.mark.parametrize("bucket", [Reply(403), bucket_that_sums_ranges(False, "xxhash9")])
-def test_an_unknown_type_of_checksum_is_told_once(
+def test_an_unknown_type_of_checksum_is_reported_once(
     bucket: Reply, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A newer AIStore may have another; what it stores can be read, and a warning says how far."""
+    """Objects of a newer AIStore can be read; a warning says what is not verified."""
     newer = Reply(200, DATA, hashed(DATA) | {"Ais-Checksum-Type": "xxhash9"})
     with stored(newer, bucket, newer) as (_, item):
         assert [item.get(), item.get()] == [DATA, DATA]
@@ -48,7 +48,7 @@ def test_an_unknown_type_of_checksum_is_told_once(
 def test_a_bucket_may_have_no_checksums(
     headers: dict[str, str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """AIStore then leaves the headers out: no request more, and no warning."""
+    """AIStore then omits the headers: this costs no request, and no warning."""
     with stored(Reply(200, DATA, headers)) as (server, item):
         assert item.get() == DATA
     assert (len(server.requests), caplog.text) == (1, "")

@@ -1,4 +1,4 @@
-"""FirstContact: an endpoint that has never answered is not waited for as one that is away."""
+"""FailureTranslator: an endpoint that has never answered is given up sooner than one that has."""
 
 from __future__ import annotations
 
@@ -15,25 +15,30 @@ import pytest
 
 from aisio.client import first_contact
 from aisio.client.client import Client
+from aisio.client.endpoint_state import EndpointState
 from aisio.client.session import Session
 from aisio.config import load_settings
 from aisio.errors import StorageError, StoreTimeoutError, UnavailableError
 from aisio.records import RetryPolicy, Settings, Timeouts
-from aisio.transport.retries import FIRST_CONTACT_S, NeverReachedError, Waiter
+from aisio.transport.retries import FIRST_CONTACT_S, WALL_CLOCK, NeverReachedError, Waiter
 from tests.http_server import Reply, Server
 
 PATIENT = RetryPolicy(total_s=60, attempts=1000, first_wait_s=1, longest_wait_s=1)
 
 
 @pytest.fixture(autouse=True)
-def forget(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Begin without having reached any endpoint, in no process of a job."""
+def in_no_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Begin in no process of a job."""
     monkeypatch.delenv("WORLD_SIZE", raising=False)
-    monkeypatch.setattr(first_contact, "_reached", set())
+
+
+def new_session(settings: Settings, waiter: Waiter = WALL_CLOCK) -> Session:
+    """Return a session whose endpoint has never answered, whatever was at its address before."""
+    return Session(settings, waiter, EndpointState())
 
 
 class Clock:
-    """Seconds that pass while somebody waits."""
+    """A clock whose time passes while the retry loop waits."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -49,8 +54,10 @@ class Clock:
 
 
 def read(client: Session) -> Any:
-    """Ask for bytes, as often as the policy allows."""
-    return client.retry(lambda: client.stream("GET", "/v1/x", about="ais://b/o").read())
+    """Send a GET, as often as the retry policy allows."""
+    return client.retry(
+        lambda: client.streams.open_following_redirects("GET", "/v1/x", about="ais://b/o").read()
+    )
 
 
 def call(client: Session) -> Any:
@@ -58,33 +65,33 @@ def call(client: Session) -> Any:
     return client.call("GET", "/v1/x")
 
 
-both_ways = pytest.mark.parametrize("send", [call, read])
+both_kinds = pytest.mark.parametrize("send", [call, read])
 
 
-@both_ways
+@both_kinds
 @pytest.mark.parametrize("resolves", [True, False])
-def test_a_wrong_endpoint_is_told_soon(
+def test_a_wrong_endpoint_is_reported_soon(
     send: Callable[[Session], Any], resolves: bool, unused_endpoint: str
 ) -> None:
-    """Within 2 s, not after all of the budget; the text names the setting."""
+    """Within 2 s, not after all of the retry budget; the error names the setting."""
     clock, endpoint = Clock(), unused_endpoint if resolves else "http://no-such-host.invalid"
     settings = load_settings(endpoint, retry=PATIENT, environ={})
     with pytest.raises(UnavailableError) as caught:
-        send(Session(settings, clock.waiter))
+        send(new_session(settings, clock.waiter))
     assert clock.seconds <= FIRST_CONTACT_S
     named = f"{endpoint}, which the argument endpoint names, has never answered: is it right?"
     assert named in str(caught.value)
 
 
-def test_the_variable_that_named_a_wrong_endpoint_is_told(unused_endpoint: str) -> None:
-    """An error in a job's log tells where to look."""
+def test_the_variable_that_named_a_wrong_endpoint_is_reported(unused_endpoint: str) -> None:
+    """An error in a job's log says where to look."""
     environ = {"AIS_ENDPOINT": unused_endpoint}
     settings = load_settings(environ=environ, retry=RetryPolicy(attempts=1))
     with pytest.raises(UnavailableError, match=f"{unused_endpoint}, which AIS_ENDPOINT names"):
-        call(Session(settings))
+        call(new_session(settings))
 
 
-@both_ways
+@both_kinds
 @pytest.mark.parametrize("made_before", [True, False])
 def test_one_that_has_answered_is_waited_for(
     send: Callable[[Session], Any], made_before: bool
@@ -102,7 +109,7 @@ def test_one_that_has_answered_is_waited_for(
     assert "never answered" not in str(caught.value)
 
 
-@both_ways
+@both_kinds
 def test_a_rank_waits_and_warns_at_once(
     send: Callable[[Session], Any],
     unused_endpoint: str,
@@ -113,12 +120,12 @@ def test_a_rank_waits_and_warns_at_once(
     monkeypatch.setenv("WORLD_SIZE", "1")
     clock = Clock()
     with pytest.raises(UnavailableError, match="has never answered") as caught:
-        send(Session(Settings(unused_endpoint, retry=PATIENT), clock.waiter))
+        send(new_session(Settings(unused_endpoint, retry=PATIENT), clock.waiter))
     assert not isinstance(caught.value, NeverReachedError)
     assert clock.seconds > PATIENT.total_s - 2
-    told = [each.getMessage() for each in caplog.records if each.name == first_contact.__name__]
-    assert len(told) == 1
-    assert f"{unused_endpoint}, which a setting names, has never answered" in told[0]
+    warnings = [each.getMessage() for each in caplog.records if each.name == first_contact.__name__]
+    assert len(warnings) == 1
+    assert f"{unused_endpoint}, which a setting names, has never answered" in warnings[0]
 
 
 WORKER = """
@@ -163,21 +170,20 @@ def test_a_worker_waits_whose_parent_has_read_nothing(unused_endpoint: str, root
     assert run.stderr.count("has never answered") >= 1
 
 
-def test_a_worker_knows_what_its_parent_has_reached(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_knows_what_its_parent_has_reached() -> None:
     """A spawned worker may begin just while the proxy restarts."""
     with Server(Reply(200)) as server:
-        client = Session(Settings(server.url, retry=RetryPolicy(attempts=1)))
+        client = new_session(Settings(server.url, retry=RetryPolicy(attempts=1)))
         call(client)
         client.close()
         pickled = pickle.dumps(client)
-    monkeypatch.setattr(first_contact, "_reached", set())
     with pytest.raises(UnavailableError) as caught:
         call(pickle.loads(pickled))
     assert not isinstance(caught.value, NeverReachedError)
 
 
 class Silent:
-    """A host that answers no connection: its queue of connections is full."""
+    """A host that accepts no connection: its queue of connections is full."""
 
     def __enter__(self) -> str:
         self._listener = socket.socket()
@@ -197,19 +203,19 @@ class Silent:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse instead")
 def test_an_address_that_swallows_connections_is_tried_once() -> None:
-    """A second wait for a connection would be as long as the first; a read asks for no map more."""
+    """A second attempt would take as long as the first; nor does a read try to read a map."""
     with Silent() as endpoint:
         clock = Clock()
         settings = Settings(endpoint, retry=PATIENT, timeouts=Timeouts(connect_s=0.05))
         client = Client.from_settings(settings)
-        client.session = Session(settings, clock.waiter)
+        client.session = new_session(settings, clock.waiter)
         with pytest.raises(StoreTimeoutError, match="no connection to .* has never answered"):
             client.object("ais://b/o").get()
     assert clock.seconds == 0
 
 
 def test_a_host_that_the_endpoint_leads_to_is_no_first_contact(unused_endpoint: str) -> None:
-    """A target that is away is away; the endpoint has answered."""
+    """It is a target that is away: the endpoint has answered."""
     with Server(*[Reply(307, headers={"Location": f"{unused_endpoint}/x"})] * 3) as server:
         retry = RetryPolicy(attempts=3, first_wait_s=0)
         client = Session(Settings(server.url, retry=retry))

@@ -8,6 +8,7 @@ from itertools import islice
 import pytest
 
 from aisio.client.client import Client
+from aisio.client.endpoint_state import shared_state
 from aisio.client.shared_clients import client_at, default_client
 from aisio.datapipes import AISFileLister, AISFileLoader, AISSourceLister
 from aisio.errors import ConfigError, NotFoundError, UrlError
@@ -15,7 +16,7 @@ from aisio.stores import AisStore, store_for
 from aisio.urls import ObjectUrl
 from tests.call_counts import count_calls
 from tests.http_server import Reply, Server
-from tests.scripted_cluster import DATA, forget_cluster, nodes
+from tests.scripted_cluster import DATA, nodes
 from tests.tars import pack
 
 NAMES = ["obj0", "obj1", "temp/obj0", "temp/obj1"]
@@ -102,7 +103,7 @@ def test_lines_are_not_read_byte_by_byte(tmp_path):
 def test_objects_that_are_loaded_without_a_client_share_one_connection(monkeypatch):
     """What AIS_ENDPOINT names is one cluster, not one for each object."""
     with Server(*[Reply(200, b"x")] * 10) as server:
-        forget_cluster(server.url)
+        shared_state(server.url).maps.forget_map()  # of an earlier server at this port
         monkeypatch.setenv("AIS_ENDPOINT", server.url)
         loader = AISFileLoader([f"ais://b/{number}" for number in range(9)])
         assert [stream.read() for _, stream in loader] == [b"x"] * 9

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from aisio.client import router as cluster
 from aisio.client.batch import BatchItem
 from aisio.client.client import Bucket, Client
+from aisio.client.endpoint_state import shared_state
 from aisio.errors import NotFoundError, RangeError, ThrottledError
 from aisio.records import Concurrency, ObjectInfo, RetryPolicy
 from aisio.testing.fault_proxy import Corrupt, Cut, FaultProxy, SeenRequest, Status
@@ -120,10 +120,10 @@ def test_a_group_is_read_whole_and_in_order(filled: Bucket, concurrency: Any) ->
 
 
 @pytest.fixture
-def proxy(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultProxy]:
+def proxy(endpoint: str) -> Iterator[FaultProxy]:
     """Return a proxy that breaks what it is told to; an earlier one may have had its port."""
-    monkeypatch.setattr(cluster, "_known", {})
     with FaultProxy(endpoint) as proxy:
+        shared_state(proxy.endpoint).maps.forget_map()
         yield proxy
 
 

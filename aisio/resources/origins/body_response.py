@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from urllib3 import HTTPResponse
 from urllib3.exceptions import HTTPError
 
 from aisio.records import ObjectInfo
 from aisio.transport.body import Body
-from aisio.transport.http.response_body import ReplyBody
+from aisio.transport.http.response_body import Urllib3Body
 
 _MAX_READ_BYTES = 256 * 1024
 
@@ -37,28 +36,20 @@ class BodyResponse:
         self._body.close()
 
 
-class PromptBody(ReplyBody):
+class PromptBody(Urllib3Body):
     """A body that returns the bytes that have come, and does not wait until a buffer is full.
 
     So its reader sees how slowly the bytes come: see `aisio.transport.low_speed`.
-
-    Args:
-        response: The open response of urllib3.
-        about: URL of the object, for errors.
     """
 
-    __slots__ = ("_urllib3_response",)
-
-    def __init__(self, response: HTTPResponse, about: str) -> None:
-        super().__init__(response, about)
-        self._urllib3_response = response
+    __slots__ = ()
 
     def readinto(self, buffer: memoryview, /) -> int:
         """Fill a prefix of the buffer and return its length, 0 at the end; errors as for `read`."""
         try:
-            data = self._urllib3_response.read1(min(len(buffer), _MAX_READ_BYTES))
+            data = self._response.read1(min(len(buffer), _MAX_READ_BYTES))
         except (HTTPError, OSError) as error:
-            data = self._ended_by(error)
+            data = self._handle_break(error)
         buffer[: len(data)] = data
         return len(data)
 

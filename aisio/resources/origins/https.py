@@ -33,7 +33,7 @@ from aisio.errors import (
     UnavailableError,
 )
 from aisio.records import ByteRange, Timeouts
-from aisio.transport.http.head_deadline import HeadDeadlineAdapter, slowest_head_s
+from aisio.transport.http.head_deadline import HeadDeadlineAdapter, head_limit_s
 from aisio.transport.low_speed import LowSpeedLimit
 from aisio.version import __version__
 
@@ -72,7 +72,7 @@ class HttpsSession(requests.Session):
         self.headers["User-Agent"] = f"aisio/{__version__}"
         del self.adapters["http://"]
         for scheme in ("https://", "http://") if allow_http else ("https://",):
-            self.mount(scheme, HeadDeadlineAdapter(_POOL_SIZE, slowest_head_s(timeouts)))
+            self.mount(scheme, HeadDeadlineAdapter(_POOL_SIZE, head_limit_s(timeouts)))
 
     def open(
         self,

@@ -39,7 +39,7 @@ from aisio.transport.concurrency.calls import Call, Feed
 from aisio.transport.concurrency.limit import AdaptiveLimit
 from aisio.transport.concurrency.pending import PendingGet, count_pending, offering
 from aisio.transport.concurrency.threads import reading_threads
-from aisio.transport.http.connection_pool import ROOM_BYTES, RequestState
+from aisio.transport.http.connection_pool import RECEIVE_BUFFER_BYTES, RequestState
 from aisio.transport.retries import on_failed_try
 
 __all__ = ["fetch_in_order"]
@@ -231,7 +231,7 @@ class _Run(Generic[T, R]):
             call = self._feed.peek()
             if call is None:
                 return
-            call.is_large = (call.size_bytes or self._expected_bytes or 0) > ROOM_BYTES
+            call.is_large = (call.size_bytes or self._expected_bytes or 0) > RECEIVE_BUFFER_BYTES
             if not self._has_room_for(call):
                 return
             self._feed.next()

@@ -1,1 +1,1 @@
-"""One HTTP/1.1 exchange: connections, heads, bodies, redirects, errors."""
+"""HTTP/1.1: connections, heads, bodies, redirects, errors."""

@@ -1,4 +1,8 @@
-"""BufferedSocket: a connection read up to a mark, or into memory; what came too early is kept."""
+"""BufferedSocket: a connection that is read up to a separator, or into the caller's memory.
+
+A read up to a separator receives more than it returns. The rest stays in a buffer, from which the
+next read takes it.
+"""
 
 from __future__ import annotations
 
@@ -13,58 +17,61 @@ from aisio.wire.http1 import BadReply
 
 __all__ = ["BufferedSocket"]
 
-_PIECE_BYTES = 16 * 1024
-"""Holds a head, and the whole of a tiny object; more goes straight to where it belongs."""
+_RECEIVE_BYTES = 16 * 1024
+"""Holds the head of a response and the whole of a tiny object. Larger bodies bypass the buffer."""
 
 _TIMEVAL = struct.Struct("@ll")
 
 _TIMERS = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
-"""Of this process; profilers have them send a signal again and again."""
+"""The interval timers of this process. Profilers use them to send a signal again and again."""
 
 
 class BufferedSocket:
-    """A connected socket, and what was read from it in advance.
+    """A connected socket, and the bytes that were received from it in advance.
 
     Args:
-        inner: The socket; it is closed with this.
+        connected: The socket. Closing this object closes it.
         timeout_s: How long to wait for bytes, in seconds; None for ever.
-        slow_s: How long what ends with a mark may take to come, from its first byte, in seconds.
+        slow_s: How long a read up to a separator may take from its first byte on, in seconds.
     """
 
-    __slots__ = ("_at", "_early", "_poll", "_socket", "slow_s")
+    __slots__ = ("_buffer", "_poll", "_position", "_socket", "slow_s")
 
-    def __init__(self, inner: socket.socket, timeout_s: float | None, slow_s: float = inf) -> None:
-        self._socket = inner
+    def __init__(
+        self, connected: socket.socket, timeout_s: float | None, slow_s: float = inf
+    ) -> None:
+        self._socket = connected
         self.slow_s = slow_s
-        self._early = b""
-        self._at = 0
+        self._buffer = b""
+        self._position = 0
         self._poll = select.poll() if hasattr(select, "poll") else None
         if self._poll is not None:
-            self._poll.register(inner, select.POLLIN)
-        _limit_waits(inner, timeout_s)
+            self._poll.register(connected, select.POLLIN)
+        _set_timeouts(connected, timeout_s)
 
     @property
-    def has_early_bytes(self) -> bool:
-        """Whether something came that nobody has asked for, as far as it was read."""
-        return self._at < len(self._early)
+    def has_buffered_bytes(self) -> bool:
+        """Whether bytes were received that no read has returned yet."""
+        return self._position < len(self._buffer)
 
     @property
-    def is_quiet(self) -> bool:
-        """Whether nothing came that nobody has asked for; that the server closed is something."""
-        if self.has_early_bytes:
-            return False
+    def is_readable(self) -> bool:
+        """Whether a read would return at once: with bytes, with an error or at the stream's end."""
+        if self.has_buffered_bytes:
+            return True
         if self._poll is None:
-            return not select.select([self._socket], [], [], 0)[0]
-        return not self._poll.poll(0)
+            return bool(select.select([self._socket], [], [], 0)[0])
+        return bool(self._poll.poll(0))
 
     def peek(self, size: int) -> bytes | None:
-        """Return what has come, up to so many bytes, and keep it; without waiting.
+        """Return up to `size` bytes that have come, without waiting, and leave them to be read.
 
-        b"" where the connection has ended; None where nothing has come.
+        Returns:
+            The bytes; b"" if the connection has ended, None if nothing has come.
         """
-        if self.has_early_bytes:
-            return self._early[self._at : self._at + size]
-        if self.is_quiet:
+        if self.has_buffered_bytes:
+            return self._buffer[self._position : self._position + size]
+        if not self.is_readable:
             return None
         try:
             return self._socket.recv(size, socket.MSG_PEEK)
@@ -72,7 +79,7 @@ class BufferedSocket:
             return b""
 
     def send(self, data: bytes) -> None:
-        """Send it all.
+        """Send all of the data.
 
         Raises:
             OSError: The connection broke or timed out.
@@ -82,35 +89,38 @@ class BufferedSocket:
         except BlockingIOError as error:
             raise TimeoutError("timed out") from error
 
-    def take_through(self, mark: bytes, longest: int) -> bytes:
-        """Return the next bytes up to and including a mark; b"" where the connection ends instead.
+    def read_until(self, separator: bytes, max_bytes: int) -> bytes:
+        """Return the next bytes up to and including a separator.
+
+        Returns:
+            The bytes; b"" if the connection ends before the first of them.
 
         Raises:
-            BadReply: It ends behind the first of them, or they are more than `longest`.
-            OSError: The connection broke or timed out, or they came too slowly.
+            BadReply: The connection ends after the first of them, or more than `max_bytes` come.
+            OSError: The connection broke or timed out, or the bytes came too slowly.
         """
-        looked, until_s = self._at, 0.0
-        while (found := self._early.find(mark, looked)) < 0:
-            had = len(self._early) - self._at
-            if had > longest:
-                raise BadReply(f"more than {longest:,} bytes without {mark!r}")
-            if had and not until_s:
-                until_s = perf_counter() + self.slow_s
-            elif had and perf_counter() > until_s:
+        search_from, deadline_s = self._position, 0.0
+        while (found_at := self._buffer.find(separator, search_from)) < 0:
+            pending = len(self._buffer) - self._position
+            if pending > max_bytes:
+                raise BadReply(f"more than {max_bytes:,} bytes without {separator!r}")
+            if pending and not deadline_s:
+                deadline_s = perf_counter() + self.slow_s
+            elif pending and perf_counter() > deadline_s:
                 raise TimeoutError("timed out within a line")
-            more = self._receive()
-            if not more:
-                if had:
-                    raise BadReply(f"the connection ended within a line, after {had:,} bytes")
+            received = self._receive()
+            if not received:
+                if pending:
+                    raise BadReply(f"the connection ended within a line, after {pending:,} bytes")
                 return b""
-            self._early, self._at = self._early[self._at :] + more, 0
-            looked = max(0, had - len(mark) + 1)
-        begin, self._at = self._at, found + len(mark)
-        return self._early[begin : self._at]
+            self._buffer, self._position = self._buffer[self._position :] + received, 0
+            search_from = max(0, pending - len(separator) + 1)
+        start, self._position = self._position, found_at + len(separator)
+        return self._buffer[start : self._position]
 
     def _receive(self) -> bytes:
         try:
-            return self._socket.recv(_PIECE_BYTES)
+            return self._socket.recv(_RECEIVE_BYTES)
         except BlockingIOError as error:
             raise TimeoutError("timed out") from error
 
@@ -120,9 +130,9 @@ class BufferedSocket:
         Raises:
             OSError: The connection broke or timed out.
         """
-        if self._at < len(self._early):
-            data = self._early[self._at : self._at + len(view)]
-            self._at += len(data)
+        if self._position < len(self._buffer):
+            data = self._buffer[self._position : self._position + len(view)]
+            self._position += len(data)
             view[: len(data)] = data
             return len(data)
         try:
@@ -135,26 +145,27 @@ class BufferedSocket:
         self._socket.close()
 
     def __del__(self) -> None:
-        if hasattr(self, "_socket"):  # else an interrupt came before it had one
+        if hasattr(self, "_socket"):  # an interrupt may have come before __init__ stored it
             self.close()
 
 
-def _limit_waits(inner: socket.socket, timeout_s: float | None) -> None:
-    """Have the system time reads and writes out.
+def _set_timeouts(connected: socket.socket, timeout_s: float | None) -> None:
+    """Have the operating system limit how long a read or a write waits.
 
-    By Python's own timeout each of them is two system calls, and two turns for the interpreter's
-    lock, which other threads want. But each signal begins the system's limit anew.
+    Python's own timeout costs two system calls for each read, and between them the thread gives up
+    the interpreter's lock, which other threads want. But the system starts its limit anew after
+    each signal: a process that sends itself signals by a timer gets Python's timeout.
     """
-    inner.settimeout(None)
+    connected.settimeout(None)
     if timeout_s is None:
         return
     if any(signal.getitimer(timer)[1] for timer in _TIMERS):
-        inner.settimeout(timeout_s)
+        connected.settimeout(timeout_s)
         return
-    whole = int(timeout_s)
-    limit = _TIMEVAL.pack(whole, max(0 if whole else 1, int((timeout_s - whole) * 1e6)))
+    seconds = int(timeout_s)
+    limit = _TIMEVAL.pack(seconds, max(0 if seconds else 1, int((timeout_s - seconds) * 1e6)))
     try:
-        inner.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
-        inner.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
     except (AttributeError, OSError):
-        inner.settimeout(timeout_s)
+        connected.settimeout(timeout_s)

@@ -1,14 +1,13 @@
-"""Plain http without what a socket to a storage node does not need: requests, and a pool.
+"""ConnectionPool: requests for bytes over plain http, on connections that are kept alive.
 
-urllib3 and http.client ask and check for each request what has been the same since the first, and
-read the headers of a reply as those of a mail: almost half of the CPU that a GET of 100 KB took.
-So reads from http URLs, through no proxy, go this way; all else goes by urllib3. The replies have
-what aisio uses of urllib3's.
+urllib3 and http.client prepare and check for each request what has been the same since the first
+one, and they parse the headers of a response as those of an e-mail: almost half of the CPU time
+that a GET of 100 KB took. So GET and HEAD to http URLs, if no proxy leads there, use this pool. All
+other requests use urllib3. The responses have those attributes of urllib3's that aisio uses.
 """
 
 from __future__ import annotations
 
-import re
 import socket
 import sys
 from collections.abc import Mapping
@@ -25,6 +24,7 @@ from aisio.errors import StorageError
 from aisio.records import Timeouts
 from aisio.stats import thread_counters
 from aisio.transport.http.buffered_socket import BufferedSocket
+from aisio.transport.http.request_encoder import RequestEncoder
 from aisio.transport.http.response import Response
 from aisio.transport.retries import tell
 from aisio.wire.http1 import (
@@ -34,36 +34,39 @@ from aisio.wire.http1 import (
     parse_head,
 )
 
-__all__ = ["ConnectionPool", "ROOM_BYTES", "Request", "RequestState"]
+__all__ = ["ConnectionPool", "RECEIVE_BUFFER_BYTES", "Request", "RequestState"]
 
-ROOM_BYTES = 1 << 20
-"""What the system keeps of an answer that nobody reads yet, so that the server need not wait."""
+RECEIVE_BUFFER_BYTES = 1 << 20
+"""How much of a response that nobody reads yet the system keeps, so that the server can go on."""
 
-_MOST_INTERIM_REPLIES = 20
-_MOST_IDLE_S = 60.0
-"""What was not used for longer is not used again: what stands between may have dropped it, and does
-not always say so."""
+MAX_IDLE_S = 60.0
+"""A connection that was idle for longer is not used again. A firewall or load balancer on the way
+may have dropped it, and does not always say so."""
+
+_MAX_INTERIM_RESPONSES = 20
 _SUCCESS = b"HTTP/1.1 2"
-_NOT_IN_A_TARGET = re.compile(r"[^\x21-\x7e]")
-_NOT_IN_A_VALUE = re.compile(r"[^\t\x20-\x7e\x80-\xff]")
 
 
 class RequestState(Enum):
-    """What is known of the answer to a request, without waiting for it."""
+    """What is known of the response to a request, without waiting for it."""
 
     UNANSWERED = "nothing has come"
-    ANSWERED = "a success has begun to come"
-    FAILED = "another answer, or the connection's end"
+    ANSWERED = "a successful response has begun to come"
+    FAILED = "another response has begun to come, or the connection has ended"
+
+
+class _ConnectionBroken(ProtocolError):
+    """The connection broke before its response was read: the request may be sent once more."""
 
 
 class Request:
-    """A request that was sent, on a connection that may be found dead: then it is sent once more.
+    """A request that was sent. If its connection turns out to be dead, it is sent once more.
 
     Args:
-        pool: Of the connection.
-        connection: One that was kept, or whose reply is left lying for a while.
+        pool: The pool of the connection.
+        connection: An idle connection, or a new one whose response will not be read at once.
         method: GET or HEAD.
-        data: The request's bytes.
+        data: The whole request.
     """
 
     __slots__ = ("_connection", "_data", "_is_sent", "_method", "_pool", "_sent_at")
@@ -74,46 +77,56 @@ class Request:
         self._pool = pool
         self._method = method
         self._data = data
-        self._is_sent = _sent(connection, data)
+        self._is_sent = _send(connection, data)
         self._sent_at = perf_counter()
         self._connection = connection
 
     @property
     def state(self) -> RequestState:
-        """What is known of the answer, without waiting for it."""
-        begin = self._connection.peek(len(_SUCCESS))
-        if begin is None:
+        """What is known of the response, without waiting for it."""
+        start = self._connection.peek(len(_SUCCESS))
+        if start is None:
             return RequestState.UNANSWERED
-        return RequestState.ANSWERED if begin == _SUCCESS else RequestState.FAILED
+        return RequestState.ANSWERED if start == _SUCCESS else RequestState.FAILED
 
-    def reply(self) -> Response:
-        """Wait for the answer and return its open reply; once.
+    def response(self) -> Response:
+        """Wait for the head of the response and return the open response; can be called once.
 
         Raises:
-            requests.ReadTimeout: No answer in time.
-            ProtocolError: No or no sound answer, or none on a second connection.
+            requests.ReadTimeout: The server sent nothing in time.
+            ProtocolError: No response or a malformed one, or none on a second connection either.
         """
-        age_s = perf_counter() - self._sent_at
+        response = self._first_response()
+        return self._send_again() if response is None else response
+
+    def _first_response(self) -> Response | None:
+        """Wait for the response on the first connection; None if that connection has broken."""
+        pool, age_s = self._pool, perf_counter() - self._sent_at
         try:
-            if age_s > self._pool.read_s and self.state is RequestState.UNANSWERED:
+            if age_s > pool.read_s and self.state is RequestState.UNANSWERED:
                 self._connection.close()
                 raise requests.ReadTimeout("timed out before anybody waited")
-            # What lay here for long says nothing of its connection's health now.
-            keeps = self._is_sent and age_s <= _MOST_IDLE_S
-            return self._pool.answer(self._connection, self._method, keeps)
-        except ProtocolError as error:
-            if not isinstance(error.__cause__, ConnectionError):
-                raise
+            # A response that came long ago does not show that its connection is alive now.
+            may_reuse = self._is_sent and age_s <= pool.max_idle_s
+            return pool.read_response(self._connection, self._method, may_reuse)
+        except _ConnectionBroken:
+            return None
         except requests.ReadTimeout:
-            self._pool.close()  # what was kept beside it may be as dead
+            pool.close()  # the other idle connections may be as dead
             raise
+
+    def _send_again(self) -> Response:
         thread_counters().requests += 1
-        reply = self._pool.exchange(self._method, self._data)
-        tell(StorageError("a connection broke before its answer was read: it was asked for again"))
-        return reply
+        response = self._pool.send_on_new_connection(self._method, self._data)
+        tell(
+            StorageError(
+                "a connection broke before its response was read: the request was sent again"
+            )
+        )
+        return response
 
     def close(self) -> None:
-        """Cut the connection, whose reply nobody wants."""
+        """Close the connection: nobody wants the response."""
         self._connection.close()
 
 
@@ -123,103 +136,102 @@ class ConnectionPool:
     Args:
         url: Any http URL of that host.
         timeouts: To connect, and between bytes.
-        size: How many are kept that are not in use.
+        max_idle: How many idle connections are kept.
+        max_idle_s: How long a connection may be idle and still be used again, in seconds.
 
     Attributes:
         read_s: How long to wait for bytes, in seconds.
+        max_idle_s: As above.
     """
 
-    def __init__(self, url: str, timeouts: Timeouts, size: int) -> None:
+    def __init__(
+        self, url: str, timeouts: Timeouts, max_idle: int, max_idle_s: float = MAX_IDLE_S
+    ) -> None:
         parts = urlsplit(url)
         self._host = parts.hostname or ""
         self._port = parts.port or 80
         self._timeouts = timeouts
         self.read_s = inf if timeouts.read_s is None else timeouts.read_s
         self._slow_s = inf if timeouts.least_bytes_per_s is None else timeouts.slow_s
-        self._size = size
-        self._kept: list[tuple[BufferedSocket, float]] = []  # and since when; the newest is last
-        self._name = _host_header(self._host, self._port)
-        # Together, as another thread may put its own in their place.
-        self._last: tuple[Mapping[str, str], bytes] = ({}, _header_lines(self._name, {}))
+        self._max_idle = max_idle
+        self.max_idle_s = max_idle_s
+        # Each with the time since when it is idle; the last one was used last.
+        self._idle: list[tuple[BufferedSocket, float]] = []
+        self._encoder = RequestEncoder(self._host, self._port)
 
-    def urlopen(
+    def open(
         self,
         method: str,
         target: str,
         headers: Mapping[str, str],
         body: bytes | None = None,
     ) -> Response:
-        """Send a request and return its open reply.
+        """Send a request and return its open response.
 
-        A kept connection may be closed by the server just as the request is on its way. It is then
-        sent again at once, on a new one, which GET and HEAD allow.
+        The server may close an idle connection just while the request is on its way. The request is
+        then sent again at once, on a new connection, which GET and HEAD allow.
 
         Raises:
             ConnectTimeoutError: No connection in time.
             NewConnectionError: No connection.
-            requests.ReadTimeout: No answer in time.
-            ProtocolError: No or no sound answer.
+            requests.ReadTimeout: The server sent nothing in time.
+            ProtocolError: No response, or a malformed one.
             requests.RequestException: The target or a header cannot be sent.
 
         Source:
             RFC 9112, section 9.3.1.
         """
-        data = self._data(method, target, headers, body)
-        kept = self._take()
-        if kept is not None:
-            return Request(self, kept, method, data).reply()
-        return self.exchange(method, data)
+        data = self._encoder.encode(method, target, headers, body)
+        idle = self._take_idle()
+        if idle is not None:
+            return Request(self, idle, method, data).response()
+        return self.send_on_new_connection(method, data)
 
-    def send(self, method: str, target: str, headers: Mapping[str, str]) -> Request:
-        """Send a request whose reply is wanted later.
+    def send_ahead(self, method: str, target: str, headers: Mapping[str, str]) -> Request:
+        """Send a request whose response is read later.
 
         Raises:
             ConnectTimeoutError: No connection in time.
             NewConnectionError: No connection.
             requests.RequestException: The target or a header cannot be sent.
         """
-        data = self._data(method, target, headers, None)
-        return Request(self, self._take() or self._connect(), method, data)
+        data = self._encoder.encode(method, target, headers, None)
+        return Request(self, self._take_idle() or self._connect(), method, data)
 
-    def exchange(self, method: str, data: bytes) -> Response:
-        """Send the bytes of a request on a new connection and return its open reply.
+    def send_on_new_connection(self, method: str, data: bytes) -> Response:
+        """Send the bytes of a request on a new connection and return its open response.
 
         Raises:
-            requests.ReadTimeout: No answer in time.
-            ProtocolError: No or no sound answer.
+            ConnectTimeoutError: No connection in time.
+            NewConnectionError: No connection.
+            requests.ReadTimeout: The server sent nothing in time.
+            ProtocolError: No response, or a malformed one.
         """
         connection = self._connect()
-        return self.answer(connection, method, _sent(connection, data))
+        return self.read_response(connection, method, _send(connection, data))
 
-    def _data(
-        self, method: str, target: str, headers: Mapping[str, str], body: bytes | None
-    ) -> bytes:
-        if _NOT_IN_A_TARGET.search(target):
-            raise requests.exceptions.InvalidURL(f"{target!r} cannot stand in a request")
-        last, lines = self._last
-        if headers != last:
-            lines = _header_lines(self._name, headers)
-            self._last = (dict(headers), lines)
-        line = f"{method} {target} HTTP/1.1\r\n".encode("ascii")
-        if body is None:
-            return line + lines + b"\r\n"
-        return b"%sContent-Length: %d\r\n\r\n%s" % (line + lines, len(body), body)
-
-    def answer(self, connection: BufferedSocket, method: str, keeps: bool) -> Response:
-        """Read the head of an answer and return its open reply; errors as for `exchange`.
+    def read_response(self, connection: BufferedSocket, method: str, may_reuse: bool) -> Response:
+        """Read the head of a response and return the open response.
 
         Args:
-            connection: Where it comes.
-            method: Of the request.
-            keeps: The connection may be used again.
+            connection: Where the response comes from.
+            method: The method of the request.
+            may_reuse: Whether the connection may serve another request afterwards.
+
+        Raises:
+            requests.ReadTimeout: The server sent nothing in time.
+            ProtocolError: No response, or a malformed one.
         """
         try:
-            head = _next_head(connection, method)
-            head.keeps = head.keeps and keeps
+            head = _read_head(connection, method)
+            head.keeps = head.keeps and may_reuse
             return Response(self, connection, head)
         except TimeoutError as error:
             connection.close()
             raise requests.ReadTimeout(str(error)) from error
+        except ConnectionError as error:
+            connection.close()
+            raise _ConnectionBroken("Connection aborted.", error) from error
         except (OSError, BadReply) as error:
             connection.close()
             raise ProtocolError("Connection aborted.", error) from error
@@ -227,44 +239,45 @@ class ConnectionPool:
             connection.close()
             raise
 
-    def keep(self, connection: BufferedSocket) -> None:
-        """Take a connection back that nobody reads from any more."""
+    def put_back(self, connection: BufferedSocket) -> None:
+        """Take back a connection whose response was read to its end."""
         now = perf_counter()
-        if self._kept and now - self._kept[0][1] > _MOST_IDLE_S:
-            self._close_oldest(now)
-        if len(self._kept) < self._size:
-            self._kept.append((connection, now))
+        if self._idle and now - self._idle[0][1] > self.max_idle_s:
+            self._close_expired(now)
+        if len(self._idle) < self._max_idle:
+            self._idle.append((connection, now))
         else:
             connection.close()
 
-    def _close_oldest(self, now: float) -> None:
-        with suppress(IndexError):  # another thread may be at it too
-            while now - self._kept[0][1] > _MOST_IDLE_S:
-                self._kept.pop(0)[0].close()
+    def _close_expired(self, now: float) -> None:
+        with suppress(IndexError):  # another thread may take connections out meanwhile
+            while now - self._idle[0][1] > self.max_idle_s:
+                self._idle.pop(0)[0].close()
 
     def close(self) -> None:
-        """Close the connections that are not in use."""
+        """Close the idle connections."""
         with suppress(IndexError):
             while True:
-                self._kept.pop()[0].close()
+                self._idle.pop()[0].close()
 
     def retire(self) -> None:
-        """Close the connections that are not in use, and each of the others after its reply."""
-        self._size = 0
+        """Close the idle connections, and each of the others after its response."""
+        self._max_idle = 0
         self.close()
 
     def __del__(self) -> None:
-        if hasattr(self, "_kept"):
+        if hasattr(self, "_idle"):
             self.close()
 
-    def _take(self) -> BufferedSocket | None:
-        while self._kept:
+    def _take_idle(self) -> BufferedSocket | None:
+        while self._idle:
             try:
-                connection, since = self._kept.pop()
+                connection, idle_since = self._idle.pop()
             except IndexError:  # another thread was faster
                 break
-            # Bytes without a request: the server has closed it, or they are nobody's answer.
-            if perf_counter() - since <= _MOST_IDLE_S and connection.is_quiet:
+            # Readable without a request: the server has closed it, or sent bytes that would be
+            # taken for the next response.
+            if perf_counter() - idle_since <= self.max_idle_s and not connection.is_readable:
                 return connection
             connection.close()
         return None
@@ -272,37 +285,43 @@ class ConnectionPool:
     def _connect(self) -> BufferedSocket:
         started = perf_counter()
         try:
-            inner = socket.create_connection((self._host, self._port), self._timeouts.connect_s)
+            connected = socket.create_connection((self._host, self._port), self._timeouts.connect_s)
         except TimeoutError as error:
             raise ConnectTimeoutError(str(error)) from error
         except (OSError, UnicodeError) as error:
-            # urllib3 wants a connection of its own, but only for its text.
+            # urllib3 expects one of its own connections, but uses it for the message only.
             raise NewConnectionError(self, str(error)) from error  # type: ignore[arg-type]
         finally:
             thread_counters().connect_s += perf_counter() - started
-        with suppress(OSError):  # macOS refuses where the other end has closed: sending will tell
-            inner.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        _make_room(inner)
-        return BufferedSocket(inner, self._timeouts.read_s, self._slow_s)
+        # macOS refuses if the server has closed already: sending will report that.
+        with suppress(OSError):
+            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        _enlarge_receive_buffer(connected)
+        return BufferedSocket(connected, self._timeouts.read_s, self._slow_s)
 
 
-def _make_room(inner: socket.socket) -> None:
-    """Have the system keep ROOM_BYTES of an answer that nobody reads yet.
+def _enlarge_receive_buffer(connected: socket.socket) -> None:
+    """Have the system accept RECEIVE_BUFFER_BYTES of a response that nobody reads yet.
 
-    It would begin with 64 KiB, and make more room only while somebody reads: over a network the
-    other end stops there. A mark makes room at once, and unlike SO_RCVBUF lets it grow further.
+    Linux would start with 64 KiB and enlarge the buffer only while somebody reads: over a network
+    the server would stop there. Setting the low-water mark enlarges it at once. Unlike SO_RCVBUF it
+    lets the buffer grow further.
 
     Source:
         Linux, tcp_set_rcvlowat in net/ipv4/tcp.c.
     """
     if sys.platform == "linux":
         with suppress(OSError):
-            inner.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, ROOM_BYTES)
-            inner.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
+            connected.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, RECEIVE_BUFFER_BYTES)
+            connected.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
 
 
-def _sent(connection: BufferedSocket, data: bytes) -> bool:
-    """Tell whether all was sent; what stops it may be an answer, given before all was read."""
+def _send(connection: BufferedSocket, data: bytes) -> bool:
+    """Send a request; return False if the server stopped reading, perhaps because it has answered.
+
+    Raises:
+        requests.ReadTimeout: The server did not take the bytes in time.
+    """
     try:
         connection.send(data)
     except ConnectionError:
@@ -315,34 +334,15 @@ def _sent(connection: BufferedSocket, data: bytes) -> bool:
     return True
 
 
-def _next_head(connection: BufferedSocket, method: str) -> Head:
-    """Read the head of the answer; those that only say that it will come are skipped."""
-    for _ in range(_MOST_INTERIM_REPLIES):
-        data = connection.take_through(b"\r\n\r\n", LONGEST_HEAD_BYTES)
+def _read_head(connection: BufferedSocket, method: str) -> Head:
+    """Read the head of the final response; skip interim ones, which only announce it."""
+    for _ in range(_MAX_INTERIM_RESPONSES):
+        data = connection.read_until(b"\r\n\r\n", LONGEST_HEAD_BYTES)
         if not data:
-            raise ConnectionResetError("the connection was closed without an answer")
+            raise ConnectionResetError("the connection was closed without a response")
         head = parse_head(data, method)
         if head.status >= 200:
             return head
         if head.status == 101:
             break
-    raise BadReply("nothing but interim answers, or one to a question that was not put")
-
-
-def _host_header(host: str, port: int) -> str:
-    try:
-        name = host.encode("ascii").decode()
-    except UnicodeError:
-        name = host.encode("idna").decode()
-    name = f"[{name}]" if ":" in name else name
-    return name if port == 80 else f"{name}:{port}"
-
-
-def _header_lines(host: str, headers: Mapping[str, str]) -> bytes:
-    lines = [f"Host: {host}\r\n", "Accept-Encoding: identity\r\n"]
-    for name, value in headers.items():
-        if _NOT_IN_A_VALUE.search(value):
-            # Without the value: it may be a token.
-            raise requests.exceptions.InvalidHeader(f"the value of {name} cannot stand in a header")
-        lines.append(f"{name}: {value}\r\n")
-    return "".join(lines).encode("latin-1")
+    raise BadReply("only interim responses, or a switch to a protocol that was not requested")

@@ -1,4 +1,4 @@
-"""Other libraries' errors as aisio's own, in this one place."""
+"""Translates the errors of requests, urllib3 and sockets into aisio's own, in this one place."""
 
 from __future__ import annotations
 
@@ -30,15 +30,16 @@ from aisio.escapes import one_line
 from aisio.wire.http1 import whole_number
 
 __all__ = [
-    "FOREIGN",
+    "LIBRARY_ERRORS",
     "NO_CONNECTION",
     "PROXY_ERRORS",
     "never_connected",
     "reason_of",
-    "translation",
+    "retry_after_s",
+    "translate_error",
 ]
 
-FOREIGN: tuple[type[Exception], ...] = (requests.RequestException, HTTPError, OSError)
+LIBRARY_ERRORS: tuple[type[Exception], ...] = (requests.RequestException, HTTPError, OSError)
 """What requests, urllib3 and sockets raise."""
 
 NO_CONNECTION: tuple[type[Exception], ...] = (
@@ -46,13 +47,14 @@ NO_CONNECTION: tuple[type[Exception], ...] = (
     ConnectTimeoutError,
     requests.ConnectTimeout,
 )
-"""Those of them which mean that no connection came about."""
+"""Those of LIBRARY_ERRORS that mean that no connection was made."""
 
 PROXY_ERRORS: tuple[type[Exception], ...] = (requests.exceptions.ProxyError, ProxyError)
-"""Those of them which mean that an HTTP proxy cannot be reached, or does not lead on."""
+"""Those of LIBRARY_ERRORS that mean that an HTTP proxy cannot be reached, or refuses."""
 
+_MAX_RETRY_AFTER_S = 24 * 3600.0
 _PROXY_VARIABLES = "HTTP_PROXY, HTTPS_PROXY or ALL_PROXY"
-_NO_FILES_LEFT = {
+_NO_FILE_DESCRIPTORS = {
     errno.EMFILE: "this process has no file descriptor left: raise its limit (ulimit -n), or keep "
     "fewer files and unread objects open at once",
     errno.ENFILE: "this machine has no file descriptor left: close what holds them, or raise its "
@@ -60,32 +62,35 @@ _NO_FILES_LEFT = {
 }
 
 
-def translation(error: Exception, method: str, about: str, host: str, url: str = "") -> AisioError:
-    """Return aisio's error for one of FOREIGN.
+def translate_error(
+    error: Exception, method: str, about: str, host: str, url: str = ""
+) -> AisioError:
+    """Return aisio's error for one of LIBRARY_ERRORS.
 
     Args:
-        error: Theirs.
-        method: What was tried, for the text.
-        about: On which object or bucket.
-        host: With whom.
-        url: What was asked of it: an HTTP proxy that leads there is named, without a password.
+        error: The library's error.
+        method: HTTP method of the request.
+        about: URL of the object or bucket, for the message.
+        host: Host and port that the request was for.
+        url: The requested URL: if an HTTP proxy leads there, the message names it, without its
+            password.
     """
     what = f"{method} {about}"
-    left = _NO_FILES_LEFT.get(getattr(_innermost(error), "errno", None) or 0)
-    if left is not None:
-        return StorageError(f"{what}: {left}", url=about)
+    advice = _NO_FILE_DESCRIPTORS.get(getattr(_innermost(error), "errno", None) or 0)
+    if advice is not None:
+        return StorageError(f"{what}: {advice}", url=about)
     proxy = _proxy_to(url)
     if isinstance(error, (requests.exceptions.InvalidProxyURL, ProxySchemeUnknown)):
         return ConfigError(f"{what}: {_PROXY_VARIABLES} is not the URL of a proxy", url=about)
     if isinstance(error, PROXY_ERRORS):
         return _proxy_error(what, about, host, proxy, error)
-    way = f"{host} by way of the proxy {proxy}" if proxy else host
-    return _direct_error(what, about, way, error)
+    route = f"{host} by way of the proxy {proxy}" if proxy else host
+    return _host_error(what, about, route, error)
 
 
-def _direct_error(what: str, about: str, host: str, error: Exception) -> StorageError:
+def _host_error(what: str, about: str, host: str, error: Exception) -> StorageError:
     if isinstance(error, NewConnectionError):
-        # Refused or unresolved; urllib3 counts it among the timeouts.
+        # Refused or not resolved. It comes first: urllib3 makes it a kind of timeout.
         return _unavailable(what, about, host, error)
     if isinstance(error, (requests.ConnectTimeout, ConnectTimeoutError)):
         return StoreTimeoutError(
@@ -95,7 +100,7 @@ def _direct_error(what: str, about: str, host: str, error: Exception) -> Storage
         return StoreTimeoutError(f"{what}: no bytes from {host} within the read timeout", url=about)
     if isinstance(error, (requests.exceptions.SSLError, SSLError)):
         reason = reason_of(error)
-        # OpenSSL's name for a first record that is not TLS, as of a server that speaks plain http.
+        # OpenSSL says so if the first record is not TLS, as from a server that speaks plain http.
         if "WRONG_VERSION_NUMBER" in reason:
             help_ = "the server may speak plain http: is https:// right?"
         else:
@@ -107,7 +112,7 @@ def _direct_error(what: str, about: str, host: str, error: Exception) -> Storage
 
 
 def _proxy_error(what: str, about: str, host: str, proxy: str, error: Exception) -> StorageError:
-    """Say that it is the proxy which fails; what it refuses for good is not tried again."""
+    """Return an error that names the proxy; a refusal with a status of 4xx is not retried."""
     reason = reason_of(error)
     kind = StorageError if "Tunnel connection failed: 4" in reason else UnavailableError
     return kind(
@@ -118,28 +123,28 @@ def _proxy_error(what: str, about: str, host: str, proxy: str, error: Exception)
 
 
 def _proxy_to(url: str) -> str:
-    """Return host and port of the environment's HTTP proxy to a URL; "" for none."""
+    """Return host and port of the HTTP proxy that the environment has for a URL; "" for none."""
     proxy = select_proxy(url, get_environ_proxies(url)) if url else None
     if not proxy:
         return ""
-    bare = str(proxy).rpartition("@")[2]  # before it stand a user name and a password
-    return (bare.partition("://")[2] or bare).partition("/")[0]
+    without_password = str(proxy).rpartition("@")[2]
+    return (without_password.partition("://")[2] or without_password).partition("/")[0]
 
 
 def never_connected(error: StorageError) -> bool:
-    """Tell whether an error of `translation` means that no connection came about."""
-    is_networks = isinstance(error, (UnavailableError, StoreTimeoutError))
-    return is_networks and isinstance(error.__cause__, NO_CONNECTION)
+    """Return whether an error of `translate_error` means that no connection was made."""
+    is_of_network = isinstance(error, (UnavailableError, StoreTimeoutError))
+    return is_of_network and isinstance(error.__cause__, NO_CONNECTION)
 
 
 def _unavailable(what: str, about: str, host: str, error: Exception) -> StorageError:
-    # Theirs that are also ValueErrors say that a URL or proxy cannot be meant: no retry helps.
+    # Those that are also ValueErrors mean that a URL or a proxy is malformed: no retry helps.
     kind = StorageError if isinstance(error, ValueError) else UnavailableError
     return kind(f"{what}: no answer from {host}: {reason_of(error)}", url=about)
 
 
 def reason_of(error: BaseException) -> str:
-    """Name the innermost cause: urllib3 and requests wrap it several times."""
+    """Return type and text of the innermost cause: urllib3 and requests wrap it several times."""
     inner = _innermost(error)
     return one_line(f"{type(inner).__name__}: {inner}".rstrip())
 
@@ -154,11 +159,10 @@ def _innermost(error: BaseException) -> BaseException:
         inner = nested
 
 
-_LONGEST_RETRY_AFTER_S = 24 * 3600.0
-
-
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """Read Retry-After: seconds, or a date, which is taken relative to the reply's own Date.
+    """Return the seconds of a Retry-After header; None if there is none that can be read.
+
+    A date is taken relative to the response's own Date.
 
     Source:
         RFC 9110, section 10.2.3.
@@ -166,10 +170,10 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
     text = headers.get("Retry-After", "").strip()
     seconds = whole_number(text)
     if seconds is not None:
-        return min(float(seconds), _LONGEST_RETRY_AFTER_S)
+        return min(float(seconds), _MAX_RETRY_AFTER_S)
     try:
         then = parsedate_to_datetime(text)
         now = parsedate_to_datetime(headers.get("Date", ""))
-        return min(max(0.0, (then - now).total_seconds()), _LONGEST_RETRY_AFTER_S)
+        return min(max(0.0, (then - now).total_seconds()), _MAX_RETRY_AFTER_S)
     except (ValueError, TypeError, OverflowError):
         return None

@@ -1,8 +1,10 @@
-"""Pools: the connections that a process has for bodies, by host.
+"""Pools: the connections for bodies that one session has in this process, by host.
 
-Threads share them, each connection being in one thread's hands at a time: if each of 32 threads
-kept its own to each of 64 targets, a process would run out of files. A forked child begins without
-any; what it has of its parent's is closed, which the other end does not notice.
+Threads share them, and one thread at a time uses a connection. If each of 32 threads kept its own
+connection to each of 64 targets, a process would run out of file descriptors.
+
+A forked child starts without any. It closes its copies of its parent's sockets, which the server
+does not notice.
 """
 
 from __future__ import annotations
@@ -17,84 +19,86 @@ from requests.utils import select_proxy
 
 from aisio.records import Settings
 from aisio.transport.http.connection_pool import ConnectionPool
-from aisio.transport.http.head_deadline import HeadDeadlineAdapter, slowest_head_s
+from aisio.transport.http.head_deadline import HeadDeadlineAdapter, head_limit_s
 from aisio.transport.http.tls_files import check_tls_files
 
-__all__ = ["Pool", "Pools", "keep_headers"]
+__all__ = ["OriginPool", "Pools", "keep_headers"]
 
 
-class Pool(NamedTuple):
-    """The connections to one host.
+class OriginPool(NamedTuple):
+    """The connections to one origin.
 
     Attributes:
-        connections: Of urllib3; also a proxy's.
-        absolute: Request lines hold the absolute URL, as an http proxy wants it.
-        plain: Our own, where plain http and no proxy lead to the host: then the others stay unused.
+        urllib3_pool: urllib3's connections to the host, or to the HTTP proxy that leads there.
+        needs_absolute_url: Whether the proxy wants the absolute URL in the request line.
+        plain: Our own connections, where plain http and no proxy lead to the host. GET and HEAD use
+            these.
     """
 
-    connections: urllib3.HTTPConnectionPool
-    absolute: bool
+    urllib3_pool: urllib3.HTTPConnectionPool
+    needs_absolute_url: bool
     plain: ConnectionPool | None
 
 
 class Pools:
-    """The connections of one client in this process.
+    """The connections of one session in this process.
 
     Args:
-        settings: Timeouts, and how many connections to one host are kept that are not in use.
+        settings: Timeouts, TLS files, and how many idle connections to one host are kept.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._by_origin: dict[str, Pool] = {}
+        self._by_origin: dict[str, OriginPool] = {}
         _living.add(self)
 
-    def find(self, origin: str) -> Pool | None:
-        """Return the pool of an origin, as in "http://127.0.0.1:8080", if there is one."""
+    def find(self, origin: str) -> OriginPool | None:
+        """Return the pool of an origin, as in "http://127.0.0.1:8080"; None if it has none yet."""
         return self._by_origin.get(origin)
 
-    def open(self, origin: str, url: str, session: requests.Session) -> Pool:
-        """Ask requests which proxy, certificates and authorities hold for a host, once.
+    def open(self, origin: str, url: str, session: requests.Session) -> OriginPool:
+        """Make the pool of an origin, with the proxy and TLS files that requests would use.
 
         Args:
-            origin: The host.
-            url: Any URL of it.
-            session: Of the calling thread, with all settings of TLS.
+            origin: Scheme and host.
+            url: Any URL of that origin.
+            session: The calling thread's session of requests, which has all settings of TLS.
         """
-        # One for each origin: an adapter would hand a closed pool out again.
+        # An adapter for each origin: a shared one would return a pool again that was closed.
         settings = self._settings
-        adapter = HeadDeadlineAdapter(settings.pool_size, slowest_head_s(settings.timeouts))
+        adapter = HeadDeadlineAdapter(settings.pool_size, head_limit_s(settings.timeouts))
         check_tls_files(settings.tls, url)
         request = session.prepare_request(requests.Request("GET", url, auth=keep_headers))
         options = session.merge_environment_settings(url, {}, True, session.verify, None)
-        connections = adapter.get_connection_with_tls_context(
+        urllib3_pool = adapter.get_connection_with_tls_context(
             request, options["verify"], proxies=options["proxies"], cert=options["cert"]
         )
-        assert isinstance(connections, urllib3.HTTPConnectionPool)
-        # What requests does before each request of its own: it sets the pool's authorities.
-        adapter.cert_verify(connections, url, options["verify"], options["cert"])  # type: ignore[no-untyped-call]
-        absolute = adapter.request_url(request, options["proxies"]).startswith("http")
+        assert isinstance(urllib3_pool, urllib3.HTTPConnectionPool)
+        # requests does this before each request: it sets the certificate authorities of the pool.
+        adapter.cert_verify(urllib3_pool, url, options["verify"], options["cert"])  # type: ignore[no-untyped-call]
+        needs_absolute_url = adapter.request_url(request, options["proxies"]).startswith("http")
         is_plain = url.startswith("http:") and not select_proxy(url, options["proxies"])
         plain = ConnectionPool(origin, settings.timeouts, settings.pool_size) if is_plain else None
-        # Of threads that come at once all must get the same.
-        return self._by_origin.setdefault(origin, Pool(connections, absolute, plain))
+        # Threads that come at the same time must all get the same pool.
+        pool = OriginPool(urllib3_pool, needs_absolute_url, plain)
+        return self._by_origin.setdefault(origin, pool)
 
-    def forget(self, origin: str) -> None:
-        """Have the next request to a host open a new connection; the kept ones are closed."""
+    def discard(self, origin: str) -> None:
+        """Close the idle connections to an origin; the next request there opens a new pool."""
         pool = self._by_origin.pop(origin, None)
         if pool is None:
             return
         if pool.plain is not None:
             pool.plain.retire()
-        pool.connections.close()
+        pool.urllib3_pool.close()
 
     def close(self) -> None:
-        """Close all that are not in use; the next request opens new ones."""
+        """Close all idle connections; the next request opens new ones."""
         for origin in list(self._by_origin):
-            self.forget(origin)
+            self.discard(origin)
 
-    def leave_to_parent(self) -> None:
-        """Begin anew in a forked child."""
+    def drop_in_child(self) -> None:
+        """Start without connections in a forked child."""
         pools, self._by_origin = self._by_origin, {}
         for pool in pools.values():
             if pool.plain is not None:
@@ -102,7 +106,7 @@ class Pools:
 
 
 def keep_headers(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """Stand in for "no other credentials": without an auth, requests would look into ~/.netrc."""
+    """Return a request as it is: an `auth` that keeps requests from reading ~/.netrc."""
     return request
 
 
@@ -111,7 +115,7 @@ _living: WeakSet[Pools] = WeakSet()
 
 def _leave_to_parent() -> None:
     for pools in list(_living):
-        pools.leave_to_parent()
+        pools.drop_in_child()
 
 
 if hasattr(os, "register_at_fork"):

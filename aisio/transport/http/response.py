@@ -1,4 +1,4 @@
-"""PlainReply: the body of a reply that came by plain http, read off its connection."""
+"""Response: an open response of plain http, whose body is read off its connection."""
 
 from __future__ import annotations
 
@@ -21,19 +21,25 @@ from aisio.wire.http1 import (
 
 __all__ = ["Response"]
 
-_LONGEST_LINE_BYTES = 8 * 1024
-_UNKNOWN_PIECE_BYTES = 256 * 1024
+_MAX_LINE_BYTES = 8 * 1024
+_PIECE_BYTES = 256 * 1024
+"""How many bytes of a body of unknown length are read at a time."""
 
 
-class Keeper(Protocol):
-    """What takes a connection back."""
+class IdleConnections(Protocol):
+    """What keeps a connection for the next request: the pool."""
 
-    def keep(self, connection: BufferedSocket) -> None:
-        """Take a connection back that nobody reads from any more."""
+    def put_back(self, connection: BufferedSocket) -> None:
+        """Take back a connection whose response was read to its end."""
 
 
 class Response:
-    """An open reply; read out, it gives its connection back by itself.
+    """An open response. Reading it to its end gives its connection back to the pool.
+
+    Args:
+        pool: What takes the connection back.
+        connection: Where the body comes from.
+        head: What was read before the body.
 
     Attributes:
         status: HTTP status.
@@ -43,52 +49,54 @@ class Response:
     __slots__ = (
         "_connection",
         "_failure",
-        "_in_chunks",
-        "_keeps",
-        "_left",
+        "_is_chunked",
+        "_is_reusable",
         "_pool",
+        "_remaining",
         "headers",
         "status",
     )
 
-    def __init__(self, pool: Keeper, connection: BufferedSocket, head: Head) -> None:
+    def __init__(self, pool: IdleConnections, connection: BufferedSocket, head: Head) -> None:
         self._connection: BufferedSocket | None = connection
         self._pool = pool
         self.status = head.status
         self.headers: Mapping[str, str] = head.headers
-        self._keeps = head.keeps
-        self._in_chunks = head.in_chunks
+        self._is_reusable = head.keeps
+        self._is_chunked = head.in_chunks
         self._failure: OSError | ProtocolError | None = None
-        # Bytes of the body, or of a chunk of it; None where the connection's end ends it.
-        self._left = head.size_bytes
-        if self._left == 0 and not head.in_chunks:
-            self._end()
+        # Bytes of the body, or of the present chunk; None if the body ends with the connection.
+        self._remaining = head.size_bytes
+        if self._remaining == 0 and not head.in_chunks:
+            self._finish()
 
     def read(self, size: int | None = None, until_s: float = inf) -> bytes:
-        """Return `size` bytes, all by default; fewer where the body ends or breaks; b"" at the end.
+        """Return `size` bytes, all by default; fewer if the body ends or breaks; b"" at the end.
 
         Args:
-            size: Most bytes.
-            until_s: Of `perf_counter`: when less will do, but for nothing; not where all is read.
+            size: How many bytes to return at most.
+            until_s: A time of `perf_counter`, after which fewer bytes will do, but not none. It
+                does not count if all bytes are read.
 
         Raises:
-            ProtocolError: The body is malformed, or cut: where its length is known, that is an end
-                like any other, unless all was asked for.
-            OSError: The connection broke or timed out. What came before was returned.
+            ProtocolError: The body is malformed or cut. A body of known length that is cut reads as
+                one that has ended, unless all bytes are read.
+            OSError: The connection broke or timed out. Earlier reads have returned all bytes that
+                came before.
         """
         if size is None:
             return self._read_all()
-        if self._left is not None and not self._in_chunks:
-            size = min(size, self._left)
+        if self._remaining is not None and not self._is_chunked:
+            size = min(size, self._remaining)
         return filled_bytes(size, lambda view: self.readinto(view, until_s))
 
     def _read_all(self) -> bytes:
-        if self._left is None or self._in_chunks:
-            return b"".join(iter(lambda: self.read(_UNKNOWN_PIECE_BYTES), b""))
-        wanted = self._left
-        data = self.read(wanted)
-        if len(data) < wanted:
-            raise ProtocolError(f"the reply was cut after {len(data):,} of {wanted:,} bytes")
+        if self._remaining is None or self._is_chunked:
+            return b"".join(iter(lambda: self.read(_PIECE_BYTES), b""))
+        expected = self._remaining
+        data = self.read(expected)
+        if len(data) < expected:
+            raise ProtocolError(f"the response was cut after {len(data):,} of {expected:,} bytes")
         return data
 
     def readinto(self, buffer: memoryview, until_s: float = inf) -> int:
@@ -98,25 +106,25 @@ class Response:
                 raise self._failure
             finally:
                 self._failure = None
-        got, size = 0, len(buffer)
+        filled, size = 0, len(buffer)
         try:
-            while got < size and (count := self._receive(buffer[got:] if got else buffer)):
-                got += count
-                if got < size and perf_counter() > until_s:
+            while filled < size and (count := self._receive(buffer[filled:] if filled else buffer)):
+                filled += count
+                if filled < size and perf_counter() > until_s:
                     break
         except BadReply as error:
-            self._fail(ProtocolError(f"the reply is malformed: {error}"), got)
+            self._fail(ProtocolError(f"the response is malformed: {error}"), filled)
         except (OSError, ProtocolError) as error:
-            self._fail(error, got)
-        except BaseException:  # an interrupt: nobody knows how far it was read
+            self._fail(error, filled)
+        except BaseException:  # after an interrupt nobody knows how far the body was read
             self.close()
             raise
-        return got
+        return filled
 
-    def _fail(self, error: OSError | ProtocolError, got: int) -> None:
-        """Raise an error, but not before the bytes that came first are handed over."""
+    def _fail(self, error: OSError | ProtocolError, filled: int) -> None:
+        """Raise an error; if bytes came before it, return them first and raise at the next read."""
         self.close()
-        if not got:
+        if not filled:
             raise error
         self._failure = error
 
@@ -124,53 +132,58 @@ class Response:
         connection = self._connection
         if connection is None:
             return 0
-        if self._in_chunks and not self._left and not self._next_chunk(connection):
+        if self._is_chunked and not self._remaining and not self._next_chunk(connection):
             return 0
-        left = self._left
-        if left is None:
+        remaining = self._remaining
+        if remaining is None:
             count = connection.readinto(view)
             if not count:
                 self.close()
             return count
-        count = connection.readinto(view if len(view) <= left else view[:left])
+        count = connection.readinto(view if len(view) <= remaining else view[:remaining])
         if not count:
             self.close()
-            if self._in_chunks:
-                raise ProtocolError(f"the reply was cut, {left:,} bytes before the end of a chunk")
+            if self._is_chunked:
+                raise ProtocolError(
+                    f"the response was cut, {remaining:,} bytes before the end of a chunk"
+                )
             return 0
-        self._left = left - count
-        if count == left and not self._in_chunks:
-            self._end()
+        self._remaining = remaining - count
+        if count == remaining and not self._is_chunked:
+            self._finish()
         return count
 
     def _next_chunk(self, connection: BufferedSocket) -> bool:
-        """Read the line before a chunk; behind the last one, read the reply out."""
-        if self._left == 0 and connection.take_through(b"\n", _LONGEST_LINE_BYTES) != b"\r\n":
+        """Read the line before a chunk; after the last chunk read the trailer, and return False."""
+        if self._remaining == 0 and connection.read_until(b"\n", _MAX_LINE_BYTES) != b"\r\n":
             raise BadReply("a chunk is longer than it said")
-        line = connection.take_through(b"\n", _LONGEST_LINE_BYTES)
-        self._left = parse_chunk_size(line)
-        if self._left:
+        line = connection.read_until(b"\n", _MAX_LINE_BYTES)
+        self._remaining = parse_chunk_size(line)
+        if self._remaining:
             return True
-        read, until_s = 0, perf_counter() + connection.slow_s
-        while (line := connection.take_through(b"\n", _LONGEST_LINE_BYTES)) != b"\r\n":
-            read += len(line)
-            if not is_field(line) or read > LONGEST_HEAD_BYTES:
-                raise BadReply("no end behind the last chunk")
-            if perf_counter() > until_s:
-                raise TimeoutError("timed out behind the last chunk")
-        self._end()
+        self._read_trailer(connection)
+        self._finish()
         return False
 
-    def _end(self) -> None:
+    def _read_trailer(self, connection: BufferedSocket) -> None:
+        trailer_bytes, deadline_s = 0, perf_counter() + connection.slow_s
+        while (line := connection.read_until(b"\n", _MAX_LINE_BYTES)) != b"\r\n":
+            trailer_bytes += len(line)
+            if not is_field(line) or trailer_bytes > LONGEST_HEAD_BYTES:
+                raise BadReply("no end of the trailer after the last chunk")
+            if perf_counter() > deadline_s:
+                raise TimeoutError("timed out after the last chunk")
+
+    def _finish(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
-            if self._keeps:
-                self._pool.keep(connection)
+            if self._is_reusable:
+                self._pool.put_back(connection)
             else:
                 connection.close()
 
     def close(self) -> None:
-        """Cut the connection, unless the reply is read out."""
+        """Close the connection, unless the response was read to its end."""
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
@@ -178,5 +191,5 @@ class Response:
     release_conn = close
 
     def __del__(self) -> None:
-        if hasattr(self, "_connection"):  # else an interrupt came before it had one
+        if hasattr(self, "_connection"):  # an interrupt may have come before __init__ stored it
             self.close()

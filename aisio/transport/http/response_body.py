@@ -1,8 +1,9 @@
-"""What comes back from a store: bodies to read on, and refusals."""
+"""Bodies of open responses, and the errors that responses stand for."""
 
 from __future__ import annotations
 
 import http.client
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import suppress
 from io import BytesIO
@@ -21,197 +22,252 @@ from aisio.transport.low_speed import FLUSH_SLOW_DATA_AFTER_S, LowSpeedLimit
 from aisio.wire.http1 import utf8_text
 from aisio.wire.messages import error_for, parse_content_range
 
-_LONGEST_ERROR_BYTES = 65536
-_LONGEST_ERROR_S = 5.0
-_DRAINED_BYTES = 64 * 1024
-_DRAINED_S = 1.0
-_ALL_BY_BYTES = 256 * 1024
+_PIECE_BYTES = 256 * 1024
+_MAX_ERROR_BYTES = 65536
+_MAX_ERROR_S = 5.0
+_MAX_DRAIN_BYTES = 64 * 1024
+_MAX_DRAIN_S = 1.0
 
-OpenReply: TypeAlias = "urllib3.BaseHTTPResponse | Response"
-"""An open reply, by either way."""
+OpenResponse: TypeAlias = "urllib3.BaseHTTPResponse | Response"
+"""An open response, of urllib3 or of our own connection pool."""
 
 
-class ReplyBody:
-    """The body of an open reply, its errors translated; see `aisio.transport.body.RawReply`.
+class ResponseBody(ABC):
+    """The body of an open response, with aisio's errors; see `aisio.transport.body.RawReply`.
 
-    Where a length was promised, a broken connection reads as an early end: whoever counts the bytes
-    can say more than "connection reset".
+    If the response has a Content-Length, a broken connection reads as an early end of the body:
+    the reader, who counts the bytes, can say more than "connection reset".
 
     Args:
-        response: The open reply, whose body was asked for as it is on the wire.
+        response: The open response. Its body is read as it was sent, without decoding.
         about: URL of the object, for errors.
     """
 
-    __slots__ = ("_about", "_inner", "_plain", "_response")
+    __slots__ = ("_about", "_response")
 
-    def __init__(self, response: OpenReply, about: str) -> None:
+    def __init__(self, response: OpenResponse, about: str) -> None:
         self._response = response
         self._about = about
-        self._plain: Response | None = None
-        self._inner: http.client.HTTPResponse | None = None
-        if isinstance(response, Response):
-            self._plain = response
-        else:
-            self._inner = _inner_reply(response)
 
+    @abstractmethod
     def read(self, size: int = -1, /) -> bytes:
         """Return at most `size` bytes, all by default; b"" at the end.
 
         Raises:
             StoreTimeoutError: No bytes within the read timeout.
-            UnavailableError: The connection broke, and no length was promised.
+            UnavailableError: The connection broke, and the response had no Content-Length.
         """
-        if size < 0:
-            return b"".join(iter(lambda: self.read(_ALL_BY_BYTES), b""))
-        plain, inner = self._plain, self._inner
-        if plain is not None:
-            try:
-                return plain.read(size, perf_counter() + FLUSH_SLOW_DATA_AFTER_S)
-            except (HTTPError, OSError) as error:
-                return self._ended_by(error)
-        if inner is None:
-            return self._read_by_urllib3(size)
-        was_open = not inner.isclosed()
-        try:
-            data = inner.read(size)
-        except http.client.IncompleteRead as error:
-            data = error.partial
-        except (OSError, http.client.HTTPException) as error:
-            return self._ended_by(error)
-        self._settle(inner, was_open and not data and size != 0)
-        return data
 
+    @abstractmethod
     def readinto(self, buffer: memoryview, /) -> int:
         """Fill a prefix of the buffer and return its length, 0 at the end; errors as for `read`."""
-        plain, inner = self._plain, self._inner
-        if plain is not None:
-            try:
-                return plain.readinto(buffer, perf_counter() + FLUSH_SLOW_DATA_AFTER_S)
-            except (HTTPError, OSError) as error:
-                return len(self._ended_by(error))
-        buffer = buffer[:READ_PIECE_BYTES]
-        if inner is None:
-            data = self._read_by_urllib3(len(buffer))
-            buffer[: len(data)] = data
-            return len(data)
-        was_open = not inner.isclosed()
-        try:
-            count = inner.readinto(buffer)
-        except (OSError, http.client.HTTPException) as error:
-            return len(self._ended_by(error))
-        self._settle(inner, was_open and not count and len(buffer) > 0)
-        return count
 
-    def _settle(self, inner: http.client.HTTPResponse, early: bool) -> None:
-        """Give a read-out connection back to its pool at once; cut one that ended early."""
-        if early:
-            self._response.close()
-        elif inner.isclosed():
-            self._response.release_conn()
+    def _read_all(self) -> bytes:
+        return b"".join(iter(lambda: self.read(_PIECE_BYTES), b""))
 
-    def _ended_by(self, error: Exception) -> bytes:
-        """Say what a broken reply reads as: an early end, where a length was promised."""
+    def _handle_break(self, error: Exception) -> bytes:
+        """Close a broken response; return b"" where it has a Content-Length, raise elsewhere."""
         self._response.close()
         if isinstance(error, (TimeoutError, ReadTimeoutError)):
-            raise self._timed_out() from error
+            raise StoreTimeoutError(
+                f"GET {self._about}: no bytes within the read timeout", url=self._about
+            ) from error
         if "Content-Length" in self._response.headers:
             return b""
         raise UnavailableError(
             f"GET {self._about}: the body broke off: {reason_of(error)}", url=self._about
         ) from error
 
-    def _read_by_urllib3(self, size: int) -> bytes:
-        try:
-            return self._response.read(size)
-        except (HTTPError, OSError) as error:
-            return self._ended_by(error)
-
-    def _timed_out(self) -> StoreTimeoutError:
-        return StoreTimeoutError(
-            f"GET {self._about}: no bytes within the read timeout", url=self._about
-        )
-
     def close(self) -> None:
-        """Give a read-out connection back to its pool.
+        """Give the connection back to its pool if the body was read to its end; else close it.
 
-        Any other is cut, as its bytes would be the next reply's.
+        What is left of the body would be taken for the next response.
         """
         self._response.close()
 
 
-class MeasuredBody:
-    """The body of a reply that is read without a `Body`, unless it comes too slowly.
+class PlainBody(ResponseBody):
+    """The body of a response of our own connection pool."""
+
+    __slots__ = ()
+
+    _response: Response
+
+    def read(self, size: int = -1, /) -> bytes:
+        """See `ResponseBody.read`."""
+        if size < 0:
+            return self._read_all()
+        try:
+            return self._response.read(size, perf_counter() + FLUSH_SLOW_DATA_AFTER_S)
+        except (HTTPError, OSError) as error:
+            return self._handle_break(error)
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        """See `ResponseBody.readinto`."""
+        try:
+            return self._response.readinto(buffer, perf_counter() + FLUSH_SLOW_DATA_AFTER_S)
+        except (HTTPError, OSError) as error:
+            return len(self._handle_break(error))
+
+
+class Urllib3Body(ResponseBody):
+    """The body of a response of urllib3, read by urllib3's own methods."""
+
+    __slots__ = ()
+
+    _response: urllib3.BaseHTTPResponse
+
+    def read(self, size: int = -1, /) -> bytes:
+        """See `ResponseBody.read`."""
+        if size < 0:
+            return self._read_all()
+        try:
+            return self._response.read(size)
+        except (HTTPError, OSError) as error:
+            return self._handle_break(error)
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        """See `ResponseBody.readinto`."""
+        data = self.read(min(len(buffer), READ_PIECE_BYTES))
+        buffer[: len(data)] = data
+        return len(data)
+
+
+class HttpClientBody(ResponseBody):
+    """The body of a response of urllib3, read from the response of http.client that is inside it.
+
+    urllib3's `readinto` reads into memory of its own and copies.
 
     Args:
-        reply: The body.
-        low_speed: What it must give while it is waited for; None for anything.
-        about: What was asked for, for errors.
+        response: The open response.
+        about: URL of the object, for errors.
+        inner: The response of http.client; its body is not chunked and has a known length.
     """
 
-    def __init__(self, reply: ReplyBody, low_speed: LowSpeedLimit | None, about: str) -> None:
-        self._reply = reply
-        self._least_rate = low_speed
+    __slots__ = ("_inner",)
+
+    _response: urllib3.BaseHTTPResponse
+
+    def __init__(
+        self, response: urllib3.BaseHTTPResponse, about: str, inner: http.client.HTTPResponse
+    ) -> None:
+        super().__init__(response, about)
+        self._inner = inner
+
+    def read(self, size: int = -1, /) -> bytes:
+        """See `ResponseBody.read`."""
+        if size < 0:
+            return self._read_all()
+        was_open = not self._inner.isclosed()
+        try:
+            data = self._inner.read(size)
+        except http.client.IncompleteRead as error:
+            data = error.partial
+        except (OSError, http.client.HTTPException) as error:
+            return self._handle_break(error)
+        self._release(ended_early=was_open and not data and size != 0)
+        return data
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        """See `ResponseBody.readinto`."""
+        buffer = buffer[:READ_PIECE_BYTES]
+        was_open = not self._inner.isclosed()
+        try:
+            count = self._inner.readinto(buffer)
+        except (OSError, http.client.HTTPException) as error:
+            return len(self._handle_break(error))
+        self._release(ended_early=was_open and not count and len(buffer) > 0)
+        return count
+
+    def _release(self, *, ended_early: bool) -> None:
+        """Close a connection that ended early; give one back whose response was read to its end."""
+        if ended_early:
+            self._response.close()
+        elif self._inner.isclosed():
+            self._response.release_conn()
+
+
+def body_of(response: OpenResponse, about: str) -> ResponseBody:
+    """Return the body of an open response, by the class that reads this kind of response.
+
+    The response of http.client inside one of urllib3 is its `_fp` (tested with 2.2.0 and 2.8.0).
+    Where a later version has something else there, or the length is not known, urllib3 reads.
+
+    Args:
+        response: The open response. Its body is read as it was sent, without decoding.
+        about: URL of the object, for errors.
+    """
+    if isinstance(response, Response):
+        return PlainBody(response, about)
+    inner = getattr(response, "_fp", None)
+    if not isinstance(inner, http.client.HTTPResponse) or inner.chunked:
+        return Urllib3Body(response, about)
+    if "Content-Length" not in response.headers:
+        return Urllib3Body(response, about)
+    return HttpClientBody(response, about, inner)
+
+
+class MeasuredBody:
+    """The body of a response that is read without a `Body`, and must not come too slowly.
+
+    Args:
+        body: The body.
+        low_speed: How fast it must come; None for any speed.
+        about: URL of the object, for errors.
+    """
+
+    def __init__(self, body: ResponseBody, low_speed: LowSpeedLimit | None, about: str) -> None:
+        self._body = body
+        self._low_speed = low_speed
         self._about = about
 
     def read(self, size: int, /) -> bytes:
-        """Return at most `size` bytes; b"" at the end; errors as for `ReplyBody.read`."""
-        started = self._begin()
-        data = self._reply.read(size)
-        self._end(len(data), started)
+        """Return at most `size` bytes; b"" at the end; errors as for `ResponseBody.read`."""
+        started = self._start()
+        data = self._body.read(size)
+        self._record(len(data), started)
         return data
 
     def readinto(self, buffer: memoryview, /) -> int:
         """Fill a prefix of the buffer and return its length, 0 at the end; errors as for `read`."""
-        started = self._begin()
-        count = self._reply.readinto(buffer)
-        self._end(count, started)
+        started = self._start()
+        count = self._body.readinto(buffer)
+        self._record(count, started)
         return count
 
-    def _begin(self) -> float:
-        if self._least_rate is not None and self._least_rate.is_missed():
-            raise self._least_rate.error(f"GET {self._about}", self._about)
+    def _start(self) -> float:
+        if self._low_speed is not None and self._low_speed.is_missed():
+            raise self._low_speed.error(f"GET {self._about}", self._about)
         return perf_counter()
 
-    def _end(self, count: int, started: float) -> None:
-        if self._least_rate is not None:
-            self._least_rate.add(count, perf_counter() - started)
+    def _record(self, count: int, started: float) -> None:
+        if self._low_speed is not None:
+            self._low_speed.add(count, perf_counter() - started)
 
 
-def _inner_reply(response: urllib3.BaseHTTPResponse) -> http.client.HTTPResponse | None:
-    """Return the reply of http.client under urllib3's, or None where there is none to be found.
-
-    urllib3's `readinto` reads into memory of its own and copies, and it has no public way to what
-    lies below. Its `_fp` is that (tested with 2.2.0 and 2.8.0); where a later version has another,
-    or the length is not known, all goes by urllib3's own read.
-    """
-    inner = getattr(response, "_fp", None)
-    known = isinstance(inner, http.client.HTTPResponse) and not inner.chunked
-    return inner if known and "Content-Length" in response.headers else None
-
-
-def drain_and_release(response: OpenReply) -> None:
-    """Read a reply out, where little is left of it, and keep its connection; else cut that."""
+def drain_and_release(response: OpenResponse) -> None:
+    """Read the rest of a response if it is short, and keep its connection; else close that."""
     with suppress(HTTPError, OSError):
-        _some_bytes(response, _DRAINED_BYTES, _DRAINED_S)
+        _read_some(response, _MAX_DRAIN_BYTES, _MAX_DRAIN_S)
     response.close()
 
 
-def _some_bytes(response: OpenReply, most_bytes: int, most_s: float) -> bytes:
-    """Return the next bytes of a reply, which may have no end, or be slow."""
-    until_s = perf_counter() + most_s
+def _read_some(response: OpenResponse, max_bytes: int, max_s: float) -> bytes:
+    """Return the next bytes of a response, which may be slow or never end."""
+    until_s = perf_counter() + max_s
     if isinstance(response, Response):
-        return response.read(most_bytes, until_s)
+        return response.read(max_bytes, until_s)
     data = BytesIO()
-    while data.tell() < most_bytes and perf_counter() < until_s:
-        piece = response.read1(most_bytes - data.tell(), decode_content=False)
+    while data.tell() < max_bytes and perf_counter() < until_s:
+        piece = response.read1(max_bytes - data.tell(), decode_content=False)
         if not piece:
             break
         data.write(piece)
     return data.getvalue()
 
 
-def refusal(response: OpenReply, method: str, about: str) -> StorageError:
-    """Return the error that an open reply of status 400 or above stands for, and let go of it."""
+def status_error(response: OpenResponse, method: str, about: str) -> StorageError:
+    """Return the error for an open response of status 400 or above, and close the response."""
     text = utf8_text(response.headers.get("Hdr-Error") or "") or _error_text(response)
     drain_and_release(response)
     return error_for(
@@ -223,24 +279,24 @@ def refusal(response: OpenReply, method: str, about: str) -> StorageError:
     )
 
 
-def _error_text(response: OpenReply) -> str:
-    """Return what can be read of an error's text: the status, which is known, says the most."""
+def _error_text(response: OpenResponse) -> str:
+    """Return the text of an error as far as it can be read: the status, which is known, counts."""
     try:
-        data = _some_bytes(response, _LONGEST_ERROR_BYTES, _LONGEST_ERROR_S)
+        data = _read_some(response, _MAX_ERROR_BYTES, _MAX_ERROR_S)
     except (HTTPError, OSError):
         return ""
     return data.decode("utf-8", "replace")
 
 
-def checked_length(response: OpenReply, wanted: ByteRange, info: ObjectInfo) -> int:
-    """Return how many bytes the reply to a request for a range must have.
+def checked_length(response: OpenResponse, wanted: ByteRange, info: ObjectInfo) -> int:
+    """Return how many bytes the body of the response to a range request must have.
 
     Raises:
-        IntegrityError: It is not of the bytes that were asked for; it was let go.
+        IntegrityError: The response has other bytes than were requested. It was closed.
     """
     header = response.headers.get("Content-Range")
     got = parse_content_range(header)
-    if response.status == 206 and got is not None and _is_answer(got, wanted, info.size_bytes):
+    if response.status == 206 and got is not None and _is_range(got, wanted, info.size_bytes):
         length = got[1] - got[0]
         if response.headers.get("Content-Length") in (None, str(length)):
             return length
@@ -252,18 +308,18 @@ def checked_length(response: OpenReply, wanted: ByteRange, info: ObjectInfo) -> 
     )
 
 
-def _is_answer(got: tuple[int, int], wanted: ByteRange, size: int | None) -> bool:
+def _is_range(got: tuple[int, int], wanted: ByteRange, size: int | None) -> bool:
     ends = [end for end in (wanted.stop, size) if end is not None]
     return got[0] == wanted.start and got[1] == min(ends, default=got[1])
 
 
 def refuse_web_page(headers: Mapping[str, str], method: str, about: str) -> None:
-    """Refuse a success that is the page of something between; AIStore says nothing in HTML.
+    """Refuse a successful response that is a web page, and so does not come from AIStore.
 
-    Objects come as binary, whatever they are.
+    AIStore never answers in HTML: it sends every object as binary data.
 
     Raises:
-        IntegrityError: It is a web page, and bears none of AIStore's own headers.
+        IntegrityError: It is a web page, and has none of AIStore's own headers.
     """
     if not (headers.get("Content-Type") or "").startswith("text/html"):
         return

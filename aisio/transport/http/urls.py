@@ -1,4 +1,4 @@
-"""URLs as requests need them: cut in two, with a query, and where a redirect leads."""
+"""URLs as requests need them: origin and request target, query strings, redirects."""
 
 from __future__ import annotations
 
@@ -14,96 +14,120 @@ from aisio.wire.http1 import utf8_text
 
 __all__ = [
     "Hop",
+    "MAX_REDIRECTS",
     "REDIRECTS",
     "host_of",
     "name_hint",
     "origin_of",
-    "query_text",
-    "redirected",
+    "redirect_target",
     "split_target",
+    "too_many_redirects",
+    "with_query",
 ]
 
+MAX_REDIRECTS = 3
+"""How many redirects of one request are followed."""
+
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
-"""Statuses of replies that say where else to ask."""
+"""Statuses of responses that name another URL for the request."""
 
 _UNPRINTABLE = re.compile(r"[^\x21-\x7e]")
 _LINE_BREAK = re.compile("%0[AaDd]")
 
 
-def query_text(query: Mapping[str, str]) -> str:
-    """Return query parameters as they stand in a URL."""
-    return _encoded(tuple(query.items()))
+def with_query(url: str, query: Mapping[str, str] | None) -> str:
+    """Return a percent-encoded URL with query parameters; without any, the URL as it is."""
+    return f"{url}?{_query_string(tuple(query.items()))}" if query else url
 
 
 @lru_cache(maxsize=256)
-def _encoded(query: tuple[tuple[str, str], ...]) -> str:
+def _query_string(query: tuple[tuple[str, str], ...]) -> str:
     return urlencode(query)
 
 
 def origin_of(url: str) -> str:
-    """Return scheme and host of a URL that has been encoded."""
+    """Return scheme and host of a percent-encoded URL."""
     return split_target(url)[0]
 
 
 def split_target(url: str) -> tuple[str, str]:
-    """Cut a URL that has been encoded into scheme and host, and what its request asks for."""
-    at = url.find("/", 8)  # behind "https://"; and behind "http://", where a host has one letter
-    if at < 0:
-        at = url.find("?")
-        return (url, "/") if at < 0 else (url[:at], "/" + url[at:])
-    return url[:at], url[at:]
+    """Split a percent-encoded URL into its origin and its request target: path and query."""
+    path_at = url.find("/", 8)  # after "https://"; after "http://" a host has one letter at least
+    if path_at < 0:
+        query_at = url.find("?")
+        return (url, "/") if query_at < 0 else (url[:query_at], "/" + url[query_at:])
+    return url[:path_at], url[path_at:]
 
 
 class Hop(NamedTuple):
-    """Where a request goes, and with which headers."""
+    """Where a request goes: its URL, and the headers that go there."""
 
     url: str
     headers: Mapping[str, str]
 
 
-def redirected(hop: Hop, status: int, headers: Mapping[str, str], about: str) -> Hop:
-    """Return where a redirect leads, and what goes along: not the token, where the host changes.
-
-    What AIStore leaves as it is in a Location is percent-encoded: urllib.parse takes tabs out.
+def redirect_target(hop: Hop, status: int, headers: Mapping[str, str], about: str) -> Hop:
+    """Return where a redirect leads; its headers have no token if the host changes.
 
     Args:
-        hop: What was redirected.
-        status: Of the reply.
-        headers: Likewise.
+        hop: The request that was redirected.
+        status: Status of the redirect.
+        headers: Headers of the redirect.
         about: What errors name.
 
     Raises:
-        IntegrityError: It does not say, or what it says is no URL.
-        StorageError: A line break of the name is gone, and this would hit another object: AIStore
-            5.0 writes a blank in its place (seen on a live cluster).
+        IntegrityError: There is no Location, or it is not an http URL.
+        StorageError: The Location lacks a line break of the object's name, and names another
+            object: AIStore 5.0 writes a blank in its place (seen on a live cluster).
     """
-    where, url = utf8_text(headers.get("Location") or ""), hop.url
-    if not where:
+    location, url = utf8_text(headers.get("Location") or ""), hop.url
+    if not location:
         raise IntegrityError(f"{about}: redirected ({status}) without a Location", url=about)
-    if len(_LINE_BREAK.findall(url)) > len(_LINE_BREAK.findall(where)):
+    if len(_LINE_BREAK.findall(url)) > len(_LINE_BREAK.findall(location)):
         raise StorageError(f"{url}: redirected without the line break in its name; rename it")
     try:
-        target = urljoin(url, _UNPRINTABLE.sub(lambda match: quote(match[0]), where))
+        target = urljoin(url, _requote_location(location))
     except ValueError:
         target = ""
     if not is_base_url(origin_of(target)):
         raise IntegrityError(
-            f"{about}: redirected to {where[:200]!r}, which is no http URL", url=about
+            f"{about}: redirected to {location[:200]!r}, which is no http URL", url=about
         )
     target = target.partition("#")[0]
-    return Hop(target, _headers_after(hop.headers, url, target))
+    return Hop(target, _without_foreign_token(hop.headers, url, target))
 
 
-def _headers_after(headers: Mapping[str, str], old_url: str, new_url: str) -> Mapping[str, str]:
+def _requote_location(location: str) -> str:
+    """Percent-encode what AIStore sends unencoded: urllib.parse would remove tabs."""
+    return _UNPRINTABLE.sub(lambda match: quote(match[0]), location)
+
+
+def _without_foreign_token(
+    headers: Mapping[str, str], old_url: str, new_url: str
+) -> Mapping[str, str]:
     if urlsplit(old_url)[:2] == urlsplit(new_url)[:2]:
         return headers
     return {name: value for name, value in headers.items() if name != "Authorization"}
 
 
-def name_hint(name: str) -> str:
-    """Return what may be wrong with a name that a web server does not have; "" for nothing.
+def too_many_redirects(method: str, url: str, about: str) -> StorageError:
+    """Return the error for a request that was redirected more than MAX_REDIRECTS times.
 
-    Addresses are often copied from a browser, and names of aisio are no percent-encoded text.
+    Args:
+        method: HTTP method of the request.
+        url: Where the last redirect led.
+        about: What the error names.
+    """
+    return StorageError(
+        f"{method} {about}: more than {MAX_REDIRECTS} redirects, the last to {host_of(url)}",
+        url=about,
+    )
+
+
+def name_hint(name: str) -> str:
+    """Return what may be wrong with a name that a web server does not know; "" for nothing.
+
+    People often copy addresses from a browser, but names in aisio are not percent-encoded.
 
     Args:
         name: The object's name, as the user gave it.
@@ -119,5 +143,5 @@ def name_hint(name: str) -> str:
 
 
 def host_of(url: str) -> str:
-    """Return the host and port of a URL, without a user name or password."""
+    """Return host and port of a URL, without a user name or password."""
     return urlsplit(url).netloc.rpartition("@")[2]

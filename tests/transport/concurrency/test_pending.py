@@ -16,8 +16,6 @@ import pytest
 
 from aisio import stats
 from aisio.catalog.entries import NamedSource
-from aisio.client import router as cluster
-from aisio.client.client import Client
 from aisio.errors import (
     IntegrityError,
     NotFoundError,
@@ -41,17 +39,10 @@ from aisio.transport.retries import (
     tell,
 )
 from tests.http_server import Reply, Server
-from tests.scripted_cluster import DATA, Nodes, cluster_map, nodes
+from tests.scripted_cluster import DATA, Nodes, client_of, cluster_map, nodes
 
 PART = Reply(206, b"at", {"Content-Range": "bytes 1-2/4"})
 OTHER = Reply(200, b"other")
-
-
-@pytest.fixture(autouse=True)
-def forget(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Begin without knowing any cluster."""
-    monkeypatch.setattr(cluster, "_known", {})
-    monkeypatch.setattr(cluster, "_changed_at", {})
 
 
 def ask(found: Nodes, byte_range: ByteRange | None = None) -> PendingGet:
@@ -67,7 +58,7 @@ def test_the_request_goes_ahead_and_the_read_takes_its_answer() -> None:
     with nodes(DATA) as found:
         with offering(ask(found)):
             assert found.item.get() == b"data"
-        assert found.asked() == (["GET daemon"], ["GET objects"])
+        assert found.seen_requests() == (["GET daemon"], ["GET objects"])
 
 
 def test_an_answer_is_taken_once() -> None:
@@ -129,7 +120,7 @@ def test_what_cannot_wait_is_not_asked_ahead(scheme: str) -> None:
     with Server() as proxy:
         proxy.replies = [cluster_map(1, proxy.url, "https://127.0.0.1:9")]
         settings = Settings(proxy.url, direct=scheme == "https")
-        with closing(Client.from_settings(settings)) as client:
+        with closing(client_of(settings)) as client:
             assert client.bucket("b").object("a").send_ahead() is None
 
 
@@ -139,7 +130,7 @@ def test_a_gateway_is_asked_ahead_with_its_token() -> None:
         there = Reply(307, headers={"Location": f"{other.url}/v1/objects/b/b"})
         gateway.replies = [cluster_map(1, gateway.url, gateway.url), DATA, DATA, there]
         settings = Settings(gateway.url, token="s3cret", retry=RetryPolicy(attempts=1))
-        with closing(Client.from_settings(settings)) as client:
+        with closing(client_of(settings)) as client:
             bucket = client.bucket("b")
             assert bucket.object("a").get() == b"data"
             for name in ("a", "b"):
@@ -158,7 +149,7 @@ def test_a_target_that_is_down_is_tried_once_for_all(unused_endpoint: str) -> No
     """The others are left to the proxy without another wait for a connection."""
     with Server() as proxy:
         proxy.replies = [cluster_map(1, proxy.url, unused_endpoint), *[DATA] * 3]
-        with closing(Client.from_settings(Settings(proxy.url))) as client:
+        with closing(client_of(Settings(proxy.url))) as client:
             before = stats.totals()["requests"]
             found = client.bucket("b").objects(["a", "b", "c"]).get_all(concurrency=3)
             assert [data for _, data in found] == [b"data"] * 3
@@ -518,7 +509,7 @@ def test_what_a_silent_target_was_asked_for_comes_from_the_proxy() -> None:
         settings = Settings(
             proxy.url, timeouts=Timeouts(5, 0.5), retry=RetryPolicy(attempts=1, first_wait_s=0)
         )
-        with closing(Client.from_settings(settings)) as client:
+        with closing(client_of(settings)) as client:
             one = client.bucket("b").object("a")
             asked = [one.send_ahead() for _ in range(8)]
             asked += [one.send_ahead()] if None in asked else []  # the first has read the map

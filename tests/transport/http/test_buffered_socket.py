@@ -1,4 +1,4 @@
-"""BufferedSocket: nothing is lost between a line and what follows, nothing waits for ever."""
+"""BufferedSocket: no byte after a line is lost, and no read waits for ever."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from aisio.wire.http1 import BadReply
 
 
 class Ends(NamedTuple):
-    """Both ends of a connection: a plain socket, and ours."""
+    """Both ends of a connection: a plain socket and a BufferedSocket."""
 
     there: socket.socket
     here: BufferedSocket
@@ -31,7 +31,7 @@ def connected(timeout_s: float | None = 5.0) -> Ends:
 
 @pytest.fixture
 def ends() -> Iterator[Ends]:
-    """Give a connection, and close it."""
+    """Yield a connection, and close it."""
     both = connected()
     yield both
     both.there.close()
@@ -41,64 +41,64 @@ def ends() -> Iterator[Ends]:
 @given(st.lists(st.tuples(st.binary(max_size=30), st.binary(max_size=30)), max_size=5))
 @settings(max_examples=50)
 def test_lines_and_bytes_come_in_their_order(parts: list[tuple[bytes, bytes]]) -> None:
-    """What came with a line is what the next read begins with."""
+    """Bytes that came with a line are returned by the next read."""
     both = connected()
     lines = [(line.replace(b"\n", b"") + b"\n", data) for line, data in parts]
     both.there.sendall(b"".join(line + data for line, data in lines))
     both.there.close()
     for line, data in lines:
-        assert both.here.take_through(b"\n", 100) == line
+        assert both.here.read_until(b"\n", 100) == line
         got = bytearray(len(data))
         count = 0
         while count < len(data):
             count += both.here.readinto(memoryview(got)[count:])
         assert got == data
-    assert both.here.take_through(b"\n", 100) == b""
+    assert both.here.read_until(b"\n", 100) == b""
     both.here.close()
 
 
 def test_a_mark_is_found_across_pieces(ends: Ends) -> None:
-    """Its two split_target may come one after the other."""
+    """Its two halves may come one after the other."""
     ends.there.sendall(b"x" * 20_000 + b"\r\n\r")
     ends.there.sendall(b"\nrest")
-    assert ends.here.take_through(b"\r\n\r\n", 30_000) == b"x" * 20_000 + b"\r\n\r\n"
-    assert ends.here.has_early_bytes
+    assert ends.here.read_until(b"\r\n\r\n", 30_000) == b"x" * 20_000 + b"\r\n\r\n"
+    assert ends.here.has_buffered_bytes
 
 
 def test_what_is_too_long_is_refused(ends: Ends) -> None:
     """A server that never ends a line does not fill the memory."""
     ends.there.sendall(b"x" * 101)
     with pytest.raises(BadReply, match="more than 100 bytes"):
-        ends.here.take_through(b"\n", 100)
+        ends.here.read_until(b"\n", 100)
 
 
-def test_an_end_within_a_line_is_told_from_one_before_it(ends: Ends) -> None:
-    """The one is a broken answer, the other none."""
+def test_an_end_within_a_line_differs_from_one_before_it(ends: Ends) -> None:
+    """The first is a broken response, the second no response."""
     ends.there.sendall(b"half")
     ends.there.shutdown(socket.SHUT_WR)
     with pytest.raises(BadReply, match="after 4 bytes"):
-        ends.here.take_through(b"\n", 100)
+        ends.here.read_until(b"\n", 100)
 
 
 def test_quiet_is_a_connection_on_which_nothing_came(ends: Ends) -> None:
-    """Neither read in advance, nor waiting, nor an end."""
-    assert ends.here.is_quiet
+    """It has no buffered bytes, none that can be received, and has not ended."""
+    assert not ends.here.is_readable
     ends.there.sendall(b"a\nb")
-    assert not ends.here.is_quiet
-    ends.here.take_through(b"\n", 100)
-    assert not ends.here.is_quiet
+    assert ends.here.is_readable
+    ends.here.read_until(b"\n", 100)
+    assert ends.here.is_readable
     assert ends.here.readinto(memoryview(bytearray(9))) == 1
-    assert ends.here.is_quiet
+    assert not ends.here.is_readable
     ends.there.close()
-    assert not ends.here.is_quiet
+    assert ends.here.is_readable
 
 
 @pytest.mark.parametrize("timeout_s", [0.05, 0.0000001])
 def test_silence_is_a_timeout(timeout_s: float) -> None:
-    """For lines, for bytes, and for a receiver that takes nothing."""
+    """For lines, for bytes, and for a peer that does not read."""
     both = connected(timeout_s)
     with pytest.raises(TimeoutError):
-        both.here.take_through(b"\n", 100)
+        both.here.read_until(b"\n", 100)
     with pytest.raises(TimeoutError):
         both.here.readinto(memoryview(bytearray(9)))
     with pytest.raises(TimeoutError):
@@ -108,25 +108,25 @@ def test_silence_is_a_timeout(timeout_s: float) -> None:
 
 
 def test_without_a_timeout_it_waits() -> None:
-    """None is for ever, as far as a test can tell."""
+    """None waits for ever, as far as a test can show."""
     both = connected(None)
     both.there.sendall(b"a\n")
-    assert both.here.take_through(b"\n", 100) == b"a\n"
+    assert both.here.read_until(b"\n", 100) == b"a\n"
     both.there.close()
     both.here.close()
 
 
 def test_a_line_that_does_not_come_to_its_end_times_out(ends: Ends) -> None:
-    """However often there is a byte more; how long its first one takes does not count."""
+    """However often another byte comes. The wait for the first one does not count."""
     ends.here.slow_s = 0.0
     ends.there.sendall(b"a\n" + b"x" * 60_000)
-    assert ends.here.take_through(b"\n", 100) == b"a\n"
+    assert ends.here.read_until(b"\n", 100) == b"a\n"
     with pytest.raises(TimeoutError):
-        ends.here.take_through(b"\n", 100_000)
+        ends.here.read_until(b"\n", 100_000)
 
 
 def test_signals_do_not_put_the_end_of_a_wait_off() -> None:
-    """As a profiler sends them: the system begins its limit anew with each."""
+    """A profiler sends such signals, and the system starts its limit anew after each."""
     before = signal.signal(signal.SIGALRM, lambda *_: None)
     signal.setitimer(signal.ITIMER_REAL, 0.02, 0.02)
     both = connected(0.1)

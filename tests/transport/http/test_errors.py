@@ -1,4 +1,4 @@
-"""Translations: other libraries' errors become aisio's, and say whose fault it is."""
+"""Errors of requests, urllib3 and sockets become aisio's, and say whose fault it is."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import urllib3
 from urllib3.exceptions import NewConnectionError
 
 from aisio.errors import AisioError, ConfigError, StorageError, StoreTimeoutError, UnavailableError
-from aisio.transport.http.errors import never_connected, translation
+from aisio.transport.http.errors import never_connected, retry_after_s, translate_error
 
 
-def told(error: Exception, url: str = "") -> AisioError:
+def translated(error: Exception, url: str = "") -> AisioError:
     """Return aisio's error for another, raised from it."""
     try:
-        raise translation(error, "GET", "ais://b/o", "h:1", url) from error
+        raise translate_error(error, "GET", "ais://b/o", "h:1", url) from error
     except AisioError as raised:
         return raised
 
@@ -40,8 +40,8 @@ def told(error: Exception, url: str = "") -> AisioError:
     ids=lambda value: getattr(value, "__name__", type(value).__name__),
 )
 def test_other_libraries_errors_become_ours(raised: Exception, kind: type[AisioError]) -> None:
-    """Once, here, with operation and URL."""
-    error = told(raised)
+    """They have the method and the URL of the object."""
+    error = translated(raised)
     assert type(error) is kind
     assert error.url == "ais://b/o"
     assert "GET ais://b/o" in str(error)
@@ -59,18 +59,18 @@ def test_other_libraries_errors_become_ours(raised: Exception, kind: type[AisioE
     ],
     ids=repr,
 )
-def test_no_connection_is_told_from_a_broken_one(raised: Exception, never: bool) -> None:
-    """A host that cannot be reached is another matter than one that broke off."""
-    error = told(raised)
+def test_no_connection_differs_from_a_broken_one(raised: Exception, never: bool) -> None:
+    """A host that cannot be reached is treated differently from one that broke off."""
+    error = translated(raised)
     assert isinstance(error, StorageError)
     assert never_connected(error) is never
 
 
-def test_the_innermost_cause_is_the_one_that_is_told() -> None:
+def test_the_innermost_cause_is_named() -> None:
     """Not the wrappers, which show addresses of Python objects."""
     refused = ConnectionRefusedError(111, "Connection refused")
     wrapper = urllib3.exceptions.ProtocolError("Connection broken", refused)
-    assert str(told(requests.ConnectionError(wrapper))) == (
+    assert str(translated(requests.ConnectionError(wrapper))) == (
         "GET ais://b/o: no answer from h:1: ConnectionRefusedError: [Errno 111] Connection refused"
     )
 
@@ -83,7 +83,7 @@ def test_a_lack_of_file_descriptors_is_this_machines_own(number: int, advice: st
     connection = NewConnectionError(None, "x")  # type: ignore[arg-type]
     connection.__cause__ = OSError(number, "Too many open files")
     for raised in (connection, requests.ConnectionError(connection), OSError(number, "x")):
-        error = told(raised)
+        error = translated(raised)
         assert type(error) is StorageError
         assert advice in str(error)
         assert "no answer" not in str(error)
@@ -108,19 +108,52 @@ def through_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_a_proxys_fault_is_the_proxys(reason: Exception, kind: type[StorageError]) -> None:
-    """It is named, with the variables and without its password; a refusal for good is final."""
+    """The error names it and its variables, without its password; a 4xx is final."""
     for raised in (
         urllib3.exceptions.ProxyError("Unable to connect to proxy", reason),
         requests.exceptions.ProxyError(urllib3.exceptions.ProxyError("x", reason)),
     ):
-        error = told(raised, "http://h:1/v1/x")
+        error = translated(raised, "http://h:1/v1/x")
         assert type(error) is kind
         assert "the proxy squid:3128 (HTTP_PROXY, HTTPS_PROXY or ALL_PROXY)" in str(error)
         assert "s3" not in str(error)
 
 
 @pytest.mark.usefixtures("through_proxy")
-def test_the_proxy_on_the_way_is_told() -> None:
+def test_the_proxy_on_the_way_is_named() -> None:
     """A host that is silent may be one that the proxy cannot reach."""
-    text = str(told(requests.ReadTimeout("x"), "http://h:1/v1/x"))
+    text = str(translated(requests.ReadTimeout("x"), "http://h:1/v1/x"))
     assert "no bytes from h:1 by way of the proxy squid:3128 within the read timeout" in text
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"Retry-After": "3"}, 3.0),
+        ({"Retry-After": " 120 "}, 120.0),
+        (
+            {
+                "Retry-After": "Fri, 20 Nov 2026 22:38:48 GMT",
+                "Date": "Fri, 20 Nov 2026 22:38:18 GMT",
+            },
+            30.0,
+        ),
+        (
+            {
+                "Retry-After": "Fri, 20 Nov 2026 22:38:18 GMT",
+                "Date": "Fri, 20 Nov 2026 22:38:48 GMT",
+            },
+            0.0,
+        ),
+        ({"Retry-After": "Fri, 20 Nov 2026 22:38:48 GMT"}, None),
+        ({"Retry-After": "soon"}, None),
+        ({"Retry-After": "-1"}, None),
+        ({"Retry-After": "Fri, 20 Nov 99999999999999999999 22:38:48 GMT"}, None),
+        ({"Retry-After": "\u00b2"}, None),
+        ({}, None),
+    ],
+    ids=str,
+)
+def test_retry_after_is_seconds_or_a_date(headers: dict[str, str], seconds: float | None) -> None:
+    """A date counts from the Date of the response, because clocks differ."""
+    assert retry_after_s(headers) == seconds

@@ -1,4 +1,4 @@
-"""TimedAdapter: heads that must come in time, also through urllib3."""
+"""HeadDeadlineAdapter: heads must come in time, and slow bodies show that they are slow."""
 
 from __future__ import annotations
 
@@ -14,43 +14,43 @@ from aisio.errors import StoreTimeoutError
 from aisio.records import RetryPolicy, Settings, Timeouts
 from aisio.testing.fault_proxy import FaultProxy
 from aisio.testing.fault_proxy import Trickle as Trickling
-from aisio.transport.http.head_deadline import HeadDeadlineAdapter, _TimedReader
-from aisio.transport.http.response_body import ReplyBody
+from aisio.transport.http.head_deadline import DeadlineReader, HeadDeadlineAdapter
+from aisio.transport.http.response_body import body_of
 from tests.http_server import Reply, Server
 
 LONG_HEAD = Reply(200, b"ok", {f"X-{number}": "x" * 1000 for number in range(90)})
-"""More than is read at once."""
+"""More than one receive returns."""
 
 
 class Trickle(io.RawIOBase):
-    """Gives a byte at a time."""
+    """A stream that returns one byte at a time."""
 
     def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]
-        """Give one."""
+        """Return one byte."""
         buffer[:1] = b"x"
         return 1
 
 
 def seconds() -> Callable[[], float]:
-    """Return a clock that is a second later with each look."""
+    """Return a clock that advances a second with each call."""
     ticks = count()
     return lambda: float(next(ticks))
 
 
 def test_a_head_that_trickles_ends() -> None:
-    """The time counts from its first byte, and is for all of it."""
-    reader = io.BufferedReader(_TimedReader(Trickle(), 5, seconds()))
+    """The limit counts from its first byte, and holds for the whole head."""
+    reader = io.BufferedReader(DeadlineReader(Trickle(), 5, seconds()))
     with pytest.raises(TimeoutError, match="within the head"):
         reader.readline()
 
 
-def test_a_slow_body_is_handed_over_bit_by_bit() -> None:
-    """Whoever counts what comes in which time must see it before a large buffer is full."""
-    timed = _TimedReader(Trickle(), float("inf"), seconds())
+def test_a_slow_body_is_handed_over_flushing_slow_data() -> None:
+    """The low-speed limit must see the bytes before a large buffer is full."""
+    timed = DeadlineReader(Trickle(), float("inf"), seconds())
     reader = io.BufferedReader(timed)
-    with timed.bit_by_bit():
+    with timed.flushing_slow_data():
         assert reader.readinto(bytearray(100_000)) == 1
-    with timed.bit_by_bit():
+    with timed.flushing_slow_data():
         assert reader.read(100_000) == b"x"
     assert len(reader.read(100_000)) == 100_000
 
@@ -66,7 +66,7 @@ def test_a_body_that_trickles_is_seen_through_urllib3(into: bool) -> None:
     ):
         session.mount("http://", HeadDeadlineAdapter(10, 20))
         proxy.add(Trickling(1000, 0.3))
-        reply = ReplyBody(session.get(proxy.endpoint, stream=True).raw, "http://x/y")
+        reply = body_of(session.get(proxy.endpoint, stream=True).raw, "http://x/y")
         buffer, got = memoryview(bytearray(9000)), []
         while piece := bytes(buffer[: reply.readinto(buffer)]) if into else reply.read(9000):
             got.append(piece)
@@ -76,8 +76,8 @@ def test_a_body_that_trickles_is_seen_through_urllib3(into: bool) -> None:
 
 
 def test_a_body_has_no_such_limit() -> None:
-    """It may take as long as it brings enough."""
-    reader = _TimedReader(Trickle(), 5, seconds())
+    """A body may take as long as it likes, if it is fast enough."""
+    reader = DeadlineReader(Trickle(), 5, seconds())
     reader.limit_s = float("inf")
     assert [reader.readinto(bytearray(1)) for _ in range(100)] == [1] * 100
 
@@ -86,7 +86,7 @@ def test_a_body_has_no_such_limit() -> None:
 def test_a_control_call_is_not_held_by_a_slow_head(
     monkeypatch: pytest.MonkeyPatch, proxied: bool
 ) -> None:
-    """Directly or by way of a proxy: it is a timeout, as silence is."""
+    """It is a timeout, directly and through an HTTP proxy."""
     with Server(LONG_HEAD, LONG_HEAD) as server:
         url = server.url
         if proxied:
@@ -104,7 +104,7 @@ def test_a_control_call_is_not_held_by_a_slow_head(
 
 
 def test_a_connection_is_kept_and_bodies_are_whole() -> None:
-    """The limit of one reply is not the next one's."""
+    """The limit of one response does not count for the next one."""
     body = b"x" * 3_000_000
     with Server(*[Reply(200, body)] * 3) as server, requests.Session() as session:
         session.mount("http://", HeadDeadlineAdapter(10, 20))

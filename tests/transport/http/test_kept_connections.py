@@ -1,4 +1,4 @@
-"""A kept connection that the server has dropped: the read is sent again, once and at once."""
+"""Idle connections of a session: shared, replaced when the server drops them, never inherited."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ import pytest
 from aisio.client.session import Session
 from aisio.errors import StoreTimeoutError, UnavailableError
 from aisio.records import RetryPolicy, Settings, Timeouts, TlsFiles
-from aisio.transport.http import connection_pool as plain_http
 from tests.http_server import Reply, Server
 from tests.resources.certificates import make_authority
 
@@ -23,22 +22,22 @@ OK = Reply(200, b"ok")
 
 
 def client_of(url: str, **changes: Any) -> Session:
-    """Return a client that retries nothing itself."""
+    """Return a session that does not retry."""
     return Session(Settings(url, **({"retry": RetryPolicy(attempts=1)} | changes)))
 
 
 def stream(client: Session) -> bytes:
-    """Ask for bytes."""
-    return client.stream("GET", "/v1/x", about="ais://b/o").read()
+    """Send a GET and return the body."""
+    return client.streams.open_following_redirects("GET", "/v1/x", about="ais://b/o").read()
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_a_read_on_a_kept_connection_that_was_dropped_is_sent_again(method: str) -> None:
-    """At once and on a new connection: the server had closed it, or was about to."""
+    """At once and on a new connection: the server had closed the old one, or was about to."""
     with Server(OK, Reply(0), OK) as server:
         client = client_of(server.url)
         for _ in range(2):
-            reply = client.stream(method, "/v1/x")
+            reply = client.streams.open_following_redirects(method, "/v1/x")
             assert reply.read() == (b"" if method == "HEAD" else b"ok")
             reply.release_conn()
         client.close()
@@ -46,7 +45,7 @@ def test_a_read_on_a_kept_connection_that_was_dropped_is_sent_again(method: str)
 
 
 def test_a_read_that_is_dropped_on_a_new_connection_too_is_an_error() -> None:
-    """That was no idle connection's end."""
+    """A new connection does not break because it was idle."""
     with Server(OK, Reply(0), Reply(0), OK) as server:
         client = client_of(server.url)
         assert stream(client) == b"ok"
@@ -57,7 +56,7 @@ def test_a_read_that_is_dropped_on_a_new_connection_too_is_an_error() -> None:
 
 
 def test_silence_on_a_kept_connection_is_not_sent_again() -> None:
-    """The server has the request and may be at it."""
+    """The server has the request, and may be working on it."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         client = client_of(
             f"http://127.0.0.1:{listener.getsockname()[1]}", timeouts=Timeouts(5, 0.2)
@@ -84,13 +83,13 @@ def test_silence_on_a_kept_connection_is_not_sent_again() -> None:
 
 
 def read_in_threads(client: Session, threads: int) -> None:
-    """Read once in each of some threads, one after the other; each one leaves."""
+    """Read once in each of some threads, one after the other; each closes its connections."""
 
     def read() -> None:
-        reply = client.stream("GET", "/v1/x", about="ais://b/o")
+        reply = client.streams.open_following_redirects("GET", "/v1/x", about="ais://b/o")
         assert reply.read() == b"ok"
         reply.release_conn()
-        client.leave()
+        client.close_thread_connections()
 
     for _ in range(threads):
         thread = threading.Thread(target=read)
@@ -100,7 +99,7 @@ def read_in_threads(client: Session, threads: int) -> None:
 
 
 def test_threads_share_what_connections_there_are() -> None:
-    """One after the other they need one; that a thread left does not cost it."""
+    """Threads that read one after the other need one connection, which none of them closes."""
     with Server(*[OK] * 8) as server:
         read_in_threads(client_of(server.url), 8)
         assert len(server.requests) == 8
@@ -108,7 +107,7 @@ def test_threads_share_what_connections_there_are() -> None:
 
 
 def test_connections_grow_with_reads_at_once_not_with_threads_times_hosts() -> None:
-    """On a large cluster that would be thousands. Here one thread reads at a time, any of them."""
+    """Otherwise a large cluster would need thousands. In this test one thread reads at a time."""
     hosts, threads, rounds = 4, 6, 3
     turn = threading.Lock()
     with ExitStack() as stack:
@@ -119,7 +118,7 @@ def test_connections_grow_with_reads_at_once_not_with_threads_times_hosts() -> N
         def read() -> None:
             for server in servers * rounds:
                 with turn:
-                    reply = client.exchange("GET", f"{server.url}/x", headers={}, about="x")
+                    reply = client.streams.open("GET", f"{server.url}/x", headers={}, about="x")
                     assert reply.read() == b"ok"
 
         workers = [threading.Thread(target=read) for _ in range(threads)]
@@ -133,7 +132,7 @@ def test_connections_grow_with_reads_at_once_not_with_threads_times_hosts() -> N
 
 
 def test_headers_of_threads_are_not_mixed_up() -> None:
-    """The lines of the last headers are kept; another thread may be about to replace them."""
+    """The encoder keeps the lines of the last headers, and another thread may replace them."""
     count, threads = 200, 4
     with Server(*[OK] * count * threads) as server:
         client = client_of(server.url)
@@ -141,7 +140,9 @@ def test_headers_of_threads_are_not_mixed_up() -> None:
         def read(name: str) -> None:
             for number in range(count):
                 headers = {"X-Thread": name, "X-Number": str(number % 2)}
-                reply = client.exchange("GET", f"{server.url}/{name}", headers=headers, about="x")
+                reply = client.streams.open(
+                    "GET", f"{server.url}/{name}", headers=headers, about="x"
+                )
                 assert reply.read() == b"ok"
 
         workers = [threading.Thread(target=read, args=(str(number),)) for number in range(threads)]
@@ -155,7 +156,7 @@ def test_headers_of_threads_are_not_mixed_up() -> None:
 
 
 def test_a_forked_child_leaves_the_kept_connections_alone() -> None:
-    """It reads on its own, and what it closes stays open for its parent."""
+    """It opens its own, and those that it closes stay open in its parent."""
     with Server(*[OK] * 3) as server:
         client = client_of(server.url)
         assert stream(client) == b"ok"
@@ -168,20 +169,8 @@ def test_a_forked_child_leaves_the_kept_connections_alone() -> None:
     assert server.connections == 2
 
 
-def test_what_was_not_used_for_long_is_not_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What stands between may have forgotten the connection, and does not always say so."""
-    with Server(*[OK] * 3) as server:
-        client = client_of(server.url)
-        first, second = (client.stream("GET", "/v1/x", about="ais://b/o") for _ in range(2))
-        assert (first.read(), second.read()) == (b"ok", b"ok")
-        monkeypatch.setattr(plain_http, "_MOST_IDLE_S", 0.0)
-        assert stream(client) == b"ok"
-        client.close()
-    assert server.connections == 3
-
-
 def test_kept_connections_that_went_silent_cost_one_timeout_not_one_each() -> None:
-    """A firewall may drop them all at once; the next try is on a new one."""
+    """A firewall may drop all of them at the same time: the next try is on a new connection."""
     kept = 4
     with socket.create_server(("127.0.0.1", 0)) as listener:
         client = client_of(
@@ -200,7 +189,10 @@ def test_kept_connections_that_went_silent_cost_one_timeout_not_one_each() -> No
 
         server = threading.Thread(target=serve)
         server.start()
-        replies = [client.stream("GET", "/v1/x", about="ais://b/o") for _ in range(kept)]
+        replies = [
+            client.streams.open_following_redirects("GET", "/v1/x", about="ais://b/o")
+            for _ in range(kept)
+        ]
         assert [reply.read() for reply in replies] == [b"ok"] * kept
         assert client.retry(lambda: stream(client)) == b"ok"
         server.join()
@@ -210,7 +202,7 @@ def test_kept_connections_that_went_silent_cost_one_timeout_not_one_each() -> No
 
 
 def test_a_child_does_not_hold_its_parents_connections_open() -> None:
-    """It may live for long and never read; the server is to see what the parent closes."""
+    """The child may live for long and never read: the server must see what the parent closes."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         client = client_of(f"http://127.0.0.1:{listener.getsockname()[1]}")
         answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -240,7 +232,7 @@ def test_a_child_does_not_hold_its_parents_connections_open() -> None:
 
 
 def test_threads_share_connections_over_tls_too(tmp_path: Path) -> None:
-    """To one host as many as there are reads at once."""
+    """One host needs as many as there are reads at the same time."""
     authority = make_authority(tmp_path)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(authority.certificate, authority.key)

@@ -1,4 +1,4 @@
-"""PEM files that cannot be used are a wrong setting, told before anything is sent."""
+"""PEM files that cannot be used are reported as a wrong setting, before anything is sent."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 @pytest.mark.parametrize("name", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
 @pytest.mark.parametrize("content", [None, b"", b"not PEM", b"\x30\x82\x01\x0a"])
-def test_a_bad_bundle_of_the_environment_is_told_by_its_variable(
+def test_a_bad_bundle_of_the_environment_is_reported_by_its_variable(
     name: str, content: bytes | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Requests would say so with each try, for a minute; by either way of sending."""
+    """Both kinds of requests check it: otherwise it would be retried for a minute."""
     bundle = tmp_path / "bundle.pem"
     if content is not None:
         bundle.write_bytes(content)
@@ -46,8 +46,8 @@ def test_a_bad_bundle_of_the_environment_is_told_by_its_variable(
             send()
 
 
-def test_a_bad_file_of_the_settings_is_told(tmp_path: Path) -> None:
-    """It beats those of the environment."""
+def test_a_bad_file_of_the_settings_is_reported(tmp_path: Path) -> None:
+    """It takes precedence over those of the environment."""
     file = tmp_path / "ca.pem"
     file.write_text("not PEM")
     with pytest.raises(ConfigError, match=f"AIS_CLIENT_CA or tls=='{file}' holds no certificates"):
@@ -55,8 +55,8 @@ def test_a_bad_file_of_the_settings_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("url", ["http://h", HTTPS])
-def test_a_certificate_in_place_of_its_path_is_told(url: str) -> None:
-    """No file has so long a name, and a system says so by an error of its own."""
+def test_a_certificate_in_place_of_its_path_is_reported(url: str) -> None:
+    """A file name cannot be so long, and the system reports that by a special error."""
     text = "-----BEGIN CERTIFICATE-----\n" + "A" * 5000
     with pytest.raises(ConfigError, match="no such file: '-----BEGIN") as caught:
         check_tls_files(TlsFiles(ca_file=text), url)
@@ -81,13 +81,13 @@ def test_what_can_be_used_is_passed(
 def test_authorities_that_are_not_needed_are_not_read(
     url: str, verify: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Over http nobody is verified, nor where that is switched off."""
+    """Nobody is verified over http, nor where verification is off."""
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/bundle.pem")
     check_tls_files(TlsFiles(verify=verify), url)
 
 
-def test_a_certificate_without_its_key_is_told(authority: Authority, tmp_path: Path) -> None:
-    """No key, another one's, or one with a password, which nobody could type."""
+def test_a_certificate_without_its_key_is_reported(authority: Authority, tmp_path: Path) -> None:
+    """It has no key, the key of another one, or a key with a password."""
     key = serialization.load_pem_private_key(authority.key.read_bytes(), None)
     locked = tmp_path / "locked.key"
     locked.write_bytes(

@@ -1,0 +1,34 @@
+"""EndpointState: what a process knows of one endpoint; all its sessions share it."""
+
+from __future__ import annotations
+
+from aisio.client.cluster_maps import ClusterMapCache
+
+__all__ = ["EndpointState", "shared_state"]
+
+
+class EndpointState:
+    """What a process knows of one endpoint.
+
+    Args:
+        maps: The cache of the cluster's map.
+
+    Attributes:
+        maps: As above.
+        has_answered: Whether the endpoint has ever answered this process, or a process that it was
+            forked or unpickled from.
+    """
+
+    def __init__(self, maps: ClusterMapCache | None = None) -> None:
+        self.maps = maps or ClusterMapCache()
+        self.has_answered = False
+
+
+_shared: dict[str, EndpointState] = {}
+
+
+def shared_state(endpoint: str) -> EndpointState:
+    """Return the process's state of an endpoint: the same one for each session of it."""
+    state = _shared.get(endpoint)
+    # Threads that come at the same time must all get the same state.
+    return state or _shared.setdefault(endpoint, EndpointState())

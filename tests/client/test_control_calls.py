@@ -1,0 +1,61 @@
+"""Control calls: redirects keep the message, and answers are whole."""
+
+from __future__ import annotations
+
+import pytest
+
+from aisio.client.session import Session
+from aisio.errors import StorageError
+from aisio.records import RetryPolicy, Settings
+from aisio.transport.http.urls import MAX_REDIRECTS
+from tests.endless_server import Endless
+from tests.http_server import Reply, Server
+
+OK = Reply(200, b"ok")
+
+
+def session_at(url: str, attempts: int = 1) -> Session:
+    """Return a session that retries without waiting."""
+    return Session(Settings(url, retry=RetryPolicy(attempts=attempts, first_wait_s=0)))
+
+
+def test_a_redirected_message_keeps_method_body_and_accept() -> None:
+    """307 is AIStore's redirect for all but GET."""
+    with Server(Reply(307, headers={"Location": "{server}/there"}), OK) as server:
+        session = session_at(server.url)
+        session.call("DELETE", "/v1/x", message={"a": 1}, accept="application/x")
+        session.close()
+    assert [request.method for request in server.requests] == ["DELETE", "DELETE"]
+    assert [request.body for request in server.requests] == [b'{"a": 1}', b'{"a": 1}']
+    assert [request.headers["Accept"] for request in server.requests] == ["application/x"] * 2
+
+
+def test_a_cut_response_is_tried_again() -> None:
+    """Half a page is no page."""
+    with Server(Reply(200, b"o", {"Content-Length": "2"}), OK) as server:
+        session = session_at(server.url, attempts=2)
+        assert session.call("GET", "/v1/x").body == b"ok"
+        session.close()
+
+
+def test_the_body_of_a_redirect_is_not_read() -> None:
+    """It says nothing, and may have no end."""
+    with Endless(307) as server:
+        session = session_at(server.url)
+        with pytest.raises(StorageError, match="more than 3 redirects"):
+            session.call("GET", "/v1/x")
+        session.close()
+    assert server.answered == MAX_REDIRECTS + 1
+
+
+@pytest.mark.parametrize("status", [301, 302, 303])
+def test_a_redirect_does_not_turn_a_change_into_a_read(status: int) -> None:
+    """A login page is no answer to DELETE; AIStore redirects by 307, which keeps the method."""
+    with Server(Reply(status, headers={"Location": "/login"}), Reply(200)) as server:
+        session = session_at(server.url)
+        with pytest.raises(
+            StorageError, match=f"redirected by {status}, which would make it a GET"
+        ):
+            session.call("DELETE", "/v1/x", about="ais://b")
+        session.close()
+    assert len(server.requests) == 1

@@ -1,0 +1,25 @@
+"""EndpointState: sessions of one endpoint know the same of it."""
+
+from __future__ import annotations
+
+import pickle
+
+from aisio.client.endpoint_state import EndpointState, shared_state
+from aisio.client.session import Session
+from aisio.records import Settings
+
+
+def test_sessions_of_one_endpoint_share_a_state() -> None:
+    """So a process reads one map of a cluster, however many clients it has."""
+    first, second = (Session(Settings("http://h:1", pool_size=size)) for size in (1, 2))
+    assert first.endpoint_state is second.endpoint_state is shared_state("http://h:1")
+    assert Session(Settings("http://h:2")).endpoint_state is not first.endpoint_state
+
+
+def test_an_unpickled_session_has_the_state_of_its_process() -> None:
+    """Of its own state it brings along whether the endpoint has answered."""
+    state = EndpointState()
+    state.has_answered = True
+    session = pickle.loads(pickle.dumps(Session(Settings("http://h:3"), endpoint_state=state)))
+    assert session.endpoint_state is shared_state("http://h:3")
+    assert session.endpoint_state.has_answered

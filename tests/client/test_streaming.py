@@ -1,0 +1,91 @@
+"""StreamingRequests: open responses, requests ahead of their turn, and where a PUT goes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from aisio import stats
+from aisio.client.session import Session
+from aisio.client.streaming import StreamingRequests
+from aisio.errors import NotFoundError, StorageError, UnavailableError
+from aisio.records import RetryPolicy, Settings
+from tests.http_server import Reply, Server
+
+OK = Reply(200, b"ok")
+
+
+@contextmanager
+def streams_at(*replies: Reply) -> Iterator[tuple[Server, StreamingRequests]]:
+    """Yield a scripted server, and streaming requests to it with a token."""
+    with Server(*replies) as server:
+        session = Session(Settings(server.url, token="abc", retry=RetryPolicy(attempts=1)))
+        yield server, session.streams
+        session.close()
+
+
+def test_one_request_returns_even_a_redirect() -> None:
+    """`open` follows none; a target's redirect means that the proxy must be asked."""
+    with streams_at(Reply(307, headers={"Location": "/there"})) as (server, streams):
+        response = streams.open("GET", f"{server.url}/x", headers={}, about="ais://b/o")
+        assert (response.status, len(server.requests)) == (307, 1)
+        response.close()
+
+
+def test_only_the_endpoints_host_gets_the_token() -> None:
+    """A target is another host, or another port."""
+    with streams_at() as (server, streams):
+        assert streams.headers_for(f"{server.url}/v1/x")["Authorization"] == "Bearer abc"
+        assert "Authorization" not in streams.headers_for("http://127.0.0.1:9/v1/x")
+
+
+def test_a_request_that_was_sent_ahead_is_counted_once() -> None:
+    """Its response is read later; an error shows then."""
+    with streams_at(OK, Reply(404)) as (server, streams):
+        before = stats.totals()["requests"]
+        url = f"{server.url}/x"
+        for error in (None, NotFoundError):
+            request = streams.send_ahead(url, headers={}, about="ais://b/o")
+            assert request is not None
+            if error is None:
+                assert streams.finish(request, url, about="ais://b/o").read() == b"ok"
+            else:
+                with pytest.raises(error, match="GET ais://b/o"):
+                    streams.finish(request, url, about="ais://b/o")
+        assert stats.totals()["requests"] - before == len(server.requests) == 2
+
+
+def test_nothing_is_sent_ahead_over_https() -> None:
+    """urllib3 has no way to wait for the response later."""
+    with streams_at() as (_, streams):
+        assert streams.send_ahead("https://127.0.0.1:9/x", headers={}, about="x") is None
+
+
+def test_a_host_that_cannot_be_reached_is_known_when_sending_ahead(unused_endpoint: str) -> None:
+    """There is no connection that a response could come by."""
+    with streams_at() as (_, streams), pytest.raises(UnavailableError, match="ais://b/o"):
+        streams.send_ahead(f"{unused_endpoint}/x", headers={}, about="ais://b/o")
+
+
+def test_where_a_put_goes_is_found_out_by_its_headers() -> None:
+    """The body crosses the network once; another host does not get the token."""
+    moved = Reply(307, headers={"Location": "http://127.0.0.1:9/v1/x?a=b"}, unread=True)
+    with streams_at(moved) as (server, streams):
+        hop = streams.put_location("/v1/x", {"a": "b"}, 12, about="ais://b/o")
+    request = server.requests[0]
+    assert (request.method, request.target, request.body) == ("PUT", "/v1/x?a=b", b"")
+    assert (request.headers["Content-Length"], request.headers["Connection"]) == ("12", "close")
+    assert request.headers["Authorization"] == "Bearer abc"
+    assert hop.url == "http://127.0.0.1:9/v1/x?a=b"
+    assert (hop.headers["Content-Length"], hop.headers.get("Authorization")) == ("12", None)
+
+
+def test_a_put_that_is_accepted_without_its_data_is_refused() -> None:
+    """Something that is no AIStore endpoint would store nothing."""
+    with (
+        streams_at(Reply(200, unread=True)) as (_, streams),
+        pytest.raises(StorageError, match="answered 200 before it had the data"),
+    ):
+        streams.put_location("/v1/x", {"a": "b"}, 12, about="ais://b/o")
