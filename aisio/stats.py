@@ -17,7 +17,6 @@ The stages of a read, in seconds of a thread's time:
 from __future__ import annotations
 
 import logging
-import os
 import sys
 import threading
 import time
@@ -27,6 +26,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
+from aisio import forks
 from aisio.errors import ConfigError
 from aisio.escapes import one_line
 
@@ -153,12 +153,10 @@ def _export_once() -> None:
             export_to_opentelemetry()
 
 
+@forks.in_child
 def _begin_anew() -> None:
     global _process
     _process = _Process(_process.after_s)
-
-
-os.register_at_fork(after_in_child=_begin_anew)
 
 
 def thread_counters() -> Counters:

@@ -13,7 +13,6 @@ the old one.
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 from collections.abc import Callable
@@ -22,6 +21,7 @@ from math import inf
 from typing import Protocol
 from weakref import WeakSet
 
+from aisio import forks
 from aisio.errors import IntegrityError, StorageError
 from aisio.transport.http.urls import origin_of
 from aisio.transport.retries import RETRYABLE, NeverReachedError
@@ -267,6 +267,7 @@ _refreshing: dict[ClusterMapCache, threading.Thread] = {}
 _living: WeakSet[ClusterMapCache] = WeakSet()
 
 
+@forks.before
 def end_refreshes(timeout_s: float | None = _FORK_WAIT_S) -> None:
     """Wait for the threads that refresh maps; by default not for long."""
     for cache, thread in list(_refreshing.items()):
@@ -274,11 +275,8 @@ def end_refreshes(timeout_s: float | None = _FORK_WAIT_S) -> None:
         _refreshing.pop(cache, None)
 
 
+@forks.in_child
 def _forget_in_child() -> None:
     _refreshing.clear()
     for cache in list(_living):
         cache.forget_map()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=end_refreshes, after_in_child=_forget_in_child)

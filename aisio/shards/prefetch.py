@@ -12,7 +12,6 @@ that request. It belongs to one process: a forked child uses nothing of what is 
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 from collections import deque
@@ -21,7 +20,8 @@ from functools import partial
 from types import TracebackType
 from typing import NamedTuple
 
-from aisio.errors import ConfigError, StorageError
+from aisio.errors import ConfigError
+from aisio.forks import SameProcess
 from aisio.records import ObjectInfo
 from aisio.shards.opening import Opening, ShardStream
 
@@ -102,7 +102,7 @@ class Prefetch:
         self._unclosed: set[Opening] = set()
         self._changed = threading.Condition()
         self._stopped = False
-        self._pid = os.getpid()
+        self._process = SameProcess()
         self._thread = threading.Thread(target=self._run, name="aisio-prefetch", daemon=True)
 
     def __enter__(self) -> Prefetch:
@@ -123,7 +123,7 @@ class Prefetch:
 
     def stop(self) -> None:
         """End the thread and close what it has opened; in a forked child this does nothing."""
-        if os.getpid() != self._pid or sys.is_finalizing():
+        if not self._process.is_current or sys.is_finalizing():
             return  # at a program's end threads stand still, perhaps with the lock in hand
         with self._changed:
             self._stopped = True
@@ -136,7 +136,7 @@ class Prefetch:
             self._thread.join(self._join_s)
 
     def _next_opening(self) -> Opening | None:
-        self._check_process()
+        self._process.check("this iteration")
         with self._changed:
             self._changed.wait_for(lambda: self._queue)
             first = self._queue[0]
@@ -149,7 +149,7 @@ class Prefetch:
         return None
 
     def _open(self, opening: Opening) -> Opened:
-        self._check_process()
+        self._process.check("this iteration")
         with self._changed:
             opening.want()
             self._changed.notify_all()
@@ -163,7 +163,7 @@ class Prefetch:
 
     def next_piece(self, opening: Opening, done: memoryview | None) -> memoryview | None:
         """Take back a piece and return the next one; None if the reader is to read the body."""
-        self._check_process()
+        self._process.check("this iteration")
         with self._changed:
             self._free(done)
             self._changed.wait_for(lambda: opening.pieces or opening.has_stopped)
@@ -177,7 +177,7 @@ class Prefetch:
         """Close a shard that the reader opened; a forked child closes its own copy."""
         if sys.is_finalizing():
             return
-        if os.getpid() == self._pid:
+        if self._process.is_current:
             with self._changed:
                 self._free(piece)
             self._abandon(opening)
@@ -193,12 +193,6 @@ class Prefetch:
             self._changed.notify_all()
         if must_close and opening.body is not None:
             opening.body.close()
-
-    def _check_process(self) -> None:
-        if os.getpid() != self._pid:
-            raise StorageError(
-                "this iteration was begun before the fork: begin another in this process"
-            )
 
     def _free(self, piece: memoryview | None) -> None:
         if piece is not None:

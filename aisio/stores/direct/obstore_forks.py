@@ -27,6 +27,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from aisio import forks
 from aisio.extras import missing_extra
 
 _EXTENSION = "obstore._obstore"
@@ -119,12 +120,9 @@ class _CopyFinder:
         return importlib.util.spec_from_file_location(name, self._path, loader=loader)
 
 
+@forks.in_child
 def _after_fork() -> None:
     # A thread that the child does not have may have held the lock.
     global _lock, _is_inherited
     _lock = threading.Lock()
     _is_inherited = _is_inherited or _EXTENSION in sys.modules
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

@@ -6,13 +6,13 @@ process with threads forks.
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from queue import SimpleQueue
 
+from aisio import forks
 from aisio.records import MAX_CONCURRENT_READS
 
 __all__ = ["ReadingThreads", "end_idle_threads", "reading_threads"]
@@ -104,6 +104,7 @@ def reading_threads() -> ReadingThreads:
     return _threads
 
 
+@forks.before
 def end_idle_threads() -> None:
     """End this process's threads, unless they are at work.
 
@@ -112,10 +113,7 @@ def end_idle_threads() -> None:
     _threads.end_idle_threads()
 
 
+@forks.in_child
 def _forget_threads() -> None:
     global _threads
     _threads = ReadingThreads()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=end_idle_threads, after_in_child=_forget_threads)

@@ -9,7 +9,6 @@ does not notice.
 
 from __future__ import annotations
 
-import os
 from typing import NamedTuple
 from weakref import WeakSet
 
@@ -17,6 +16,7 @@ import requests
 import urllib3
 from requests.utils import select_proxy
 
+from aisio import forks
 from aisio.records import Settings
 from aisio.transport.http.connection_pool import ConnectionPool
 from aisio.transport.http.head_deadline import HeadDeadlineAdapter, head_limit_s
@@ -113,10 +113,7 @@ def keep_headers(request: requests.PreparedRequest) -> requests.PreparedRequest:
 _living: WeakSet[Pools] = WeakSet()
 
 
-def _leave_to_parent() -> None:
+@forks.in_child
+def _drop_in_child() -> None:
     for pools in list(_living):
         pools.drop_in_child()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_leave_to_parent)
