@@ -1,15 +1,15 @@
-"""Where the time goes: counters by stage, kept by each thread, added up when somebody asks.
+"""Where the time goes: counters by stage, kept by each thread and summed on request.
 
-Each thread counts on its own object, so that no lock stands in the way of a read; a sum over all of
-them is taken only when it is asked for. A forked child begins at zero.
+Each thread counts on an object of its own, so that a read takes no lock; `totals` adds them up. A
+forked child begins at zero.
 
 The stages of a read, in seconds of a thread's time:
 
-    list      waiting for listings, and for all else that is no object
+    list      waiting for listings, and for every other answer that is no object
     connect   opening connections, TLS included
-    wait      from the request to the first byte of its answer; what was asked for ahead is waited
-              for from its turn on
-    read      taking the answer off the socket
+    wait      from the request to the head of its response; for a request that was sent ahead, from
+              the moment when its turn comes
+    read      reading the body off the socket
     verify    hashing it
     parse     finding members and samples in it
 """
@@ -21,8 +21,8 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -42,24 +42,27 @@ FIELDS = (
     "resumes",
     "bytes_read",
 )
-"""Names of all counters; those that end in _s are seconds, the others whole numbers."""
+"""Names of all counters. Those that end in _s are seconds; the others are whole numbers."""
 
 _JOIN_S = 2.0
-"""How long the end of the last watch waits for the watchdog; a signal handler may hold its lock."""
+"""How long the end of the last watch waits for the watchdog: a signal handler may hold its lock."""
 
 _log = logging.getLogger(__name__)
 
 
 class Counters:
-    """What one thread has done.
+    """The counters of one thread.
 
-    Attributes are FIELDS, and what it is blocked on:
-        blocked_on: URL whose bytes it waits for; "" while it does something else.
-        blocked_since: When that began, by time.perf_counter.
-        told_since: The `blocked_since` that the watchdog has told of last.
+    Attributes:
+        blocked_on: The URL whose bytes the thread waits for; "" while it does something else.
+        blocked_since: When that wait began, by time.perf_counter.
+        warned_since: The `blocked_since` of the last wait that the watchdog has warned about.
+        thread: The thread.
+
+    The others are FIELDS.
     """
 
-    __slots__ = (*FIELDS, "blocked_on", "blocked_since", "thread", "told_since")
+    __slots__ = (*FIELDS, "blocked_on", "blocked_since", "thread", "warned_since")
 
     def __init__(self) -> None:
         self.list_s = self.connect_s = self.wait_s = 0.0
@@ -67,24 +70,24 @@ class Counters:
         self.requests = self.retries = self.resumes = self.bytes_read = 0
         self.blocked_on = ""
         self.blocked_since = 0.0
-        self.told_since = -1.0
+        self.warned_since = -1.0
         self.thread = threading.current_thread()
 
 
-class _Process:
-    """All counters of this process, and who watches them.
+class ProcessCounters:
+    """All counters of one process, and the watches over them.
 
     Args:
-        inherited_s: What the process that this one came from watches for; None for nothing.
+        inherited_s: The seconds that the parent process watches for; None for no watch.
     """
 
     def __init__(self, inherited_s: float | None = None) -> None:
         self.local = threading.local()
-        # A signal handler, or whatever the garbage collector closes, may come back here in the same
-        # thread: so nothing that the lock guards is left half done where one of them can run.
+        # A signal handler, or what the garbage collector closes, may come back here in the same
+        # thread: whatever the lock guards is replaced in one step, never left half done.
         self.lock = threading.RLock()
         self.living: list[Counters] = []
-        self.of_ended: dict[str, float] = dict.fromkeys(FIELDS, 0)
+        self.ended_sums: dict[str, float] = dict.fromkeys(FIELDS, 0)
         self.watches: list[Watch] = []
         self.changed = threading.Event()
         self.watchdog: threading.Thread | None = None
@@ -92,43 +95,45 @@ class _Process:
 
     @property
     def after_s(self) -> float | None:
-        """What is watched for; None for nothing."""
-        try:
+        """How long a thread may wait before a warning, in seconds; None for no watch."""
+        try:  # without the lock: another thread may end the last watch
             return self.watches[-1].after_s
         except IndexError:
             return self.inherited_s
 
-    def enter(self) -> Counters:
+    def add_thread(self) -> Counters:
+        """Return counters for the calling thread, which has none yet."""
         _export_once()
         counters = self.local.counters = Counters()
         with self.lock:
-            self._fold()
+            self._sum_ended_threads()
             self.living.append(counters)
             if self.inherited_s is not None:
                 self.start_watchdog()
         return counters
 
     def start_watchdog(self) -> None:
-        """Start the thread that watches, unless there is one; the lock is held."""
+        """Start the watchdog thread unless there is one; the caller holds the lock."""
         if self.watchdog is None:
             self.watchdog = threading.Thread(
                 target=_watch, args=(self,), name="aisio-watchdog", daemon=True
             )
             self.watchdog.start()
 
-    def _fold(self) -> None:
-        """Keep the sums of threads that have ended, and not one object for each."""
-        living, sums = [], dict(self.of_ended)
+    def _sum_ended_threads(self) -> None:
+        """Keep one sum of the threads that have ended, instead of an object for each."""
+        living, sums = [], dict(self.ended_sums)
         for counters in self.living:
             if counters.thread.is_alive():
                 living.append(counters)
             else:
                 _add(sums, counters)
-        self.living, self.of_ended = living, sums
+        self.living, self.ended_sums = living, sums
 
     def totals(self) -> dict[str, float]:
+        """Return the sums over all threads."""
         with self.lock:
-            sums = dict(self.of_ended)
+            sums = dict(self.ended_sums)
             for counters in self.living:
                 _add(sums, counters)
         return sums
@@ -139,24 +144,24 @@ def _add(sums: dict[str, float], counters: Counters) -> None:
         sums[name] += getattr(counters, name)
 
 
-_process = _Process()
+_process = ProcessCounters()
 _exported = False
 
 
 def _export_once() -> None:
-    """Export where OpenTelemetry is installed; a forked child keeps its parent's instruments."""
+    """Export if OpenTelemetry is installed; a forked child keeps its parent's instruments."""
     global _exported
     if not _exported:
         _exported = True
-        # Its name alone says nothing: other packages of OpenTelemetry share it.
+        # The name alone says nothing: several packages share it.
         with suppress(ImportError):
             export_to_opentelemetry()
 
 
 @forks.in_child
-def _begin_anew() -> None:
+def _start_from_zero() -> None:
     global _process
-    _process = _Process(_process.after_s)
+    _process = ProcessCounters(_process.after_s)
 
 
 def thread_counters() -> Counters:
@@ -164,21 +169,60 @@ def thread_counters() -> Counters:
     try:
         counters: Counters = _process.local.counters
     except AttributeError:
-        return _process.enter()
+        return _process.add_thread()
     return counters
 
 
-@contextmanager
-def waiting(url: str, stage: str) -> Iterator[Counters]:
-    """Count the time of a block, in which this thread waits for bytes of a URL, as a stage."""
-    counters = thread_counters()
-    counters.blocked_since = started = time.perf_counter()
-    counters.blocked_on = url
-    try:
-        yield counters
-    finally:
-        counters.blocked_on = ""
-        setattr(counters, stage, getattr(counters, stage) + time.perf_counter() - started)
+class waiting:
+    """A `with` block in which this thread waits for bytes of a URL; it returns the counters.
+
+    The watchdog sees the thread wait. What the block takes counts as a stage, except the time to
+    open a connection, which counts as `connect`.
+
+    Args:
+        url: The URL.
+        stage: One of FIELDS, as in "read_s"; None counts as no stage.
+        now: A clock that never goes back, in seconds.
+
+    Attributes:
+        waited_s: How long the block took in all, once it has ended.
+    """
+
+    __slots__ = (
+        "_before",
+        "_connect_s",
+        "_counters",
+        "_now",
+        "_stage",
+        "_started",
+        "_url",
+        "waited_s",
+    )
+
+    def __init__(
+        self, url: str, stage: str | None, now: Callable[[], float] = time.perf_counter
+    ) -> None:
+        self._url = url
+        self._stage = stage
+        self._now = now
+
+    def __enter__(self) -> Counters:
+        self._counters = counters = thread_counters()
+        self._before = counters.blocked_on, counters.blocked_since
+        self._connect_s = counters.connect_s
+        counters.blocked_since = self._started = self._now()
+        counters.blocked_on = self._url
+        return counters
+
+    def __exit__(self, *error: object) -> None:
+        counters = self._counters
+        # A wait may begin within another: a failed read has other requests sent again.
+        counters.blocked_on, counters.blocked_since = self._before
+        self.waited_s = waited_s = self._now() - self._started
+        if self._stage is not None:
+            connecting_s = counters.connect_s - self._connect_s
+            own_s = getattr(counters, self._stage) + (waited_s - connecting_s)
+            setattr(counters, self._stage, own_s)
 
 
 def totals() -> dict[str, float]:
@@ -187,15 +231,15 @@ def totals() -> dict[str, float]:
 
 
 def since(before: Mapping[str, float]) -> dict[str, float]:
-    """Return what has been added to the sums since an earlier `totals()`."""
+    """Return what the sums have grown by since an earlier `totals()`."""
     return {name: value - before.get(name, 0) for name, value in totals().items()}
 
 
 class Watch:
-    """A watch that was begun by `watch`; a context manager that ends it.
+    """A watch that `watch` has begun; as a context manager it ends with the block.
 
     Attributes:
-        after_s: How long a thread may wait for bytes, in seconds, before it is told of.
+        after_s: How long a thread may wait for bytes before a warning, in seconds.
     """
 
     def __init__(self, after_s: float) -> None:
@@ -203,7 +247,7 @@ class Watch:
         self._process = _process
 
     def stop(self) -> None:
-        """End this watch, in this process; that it was ended before is no error."""
+        """End this watch in this process; to end it twice is no error."""
         process = self._process
         with process.lock:
             if process is not _process or self not in process.watches:
@@ -224,9 +268,9 @@ class Watch:
 def watch(after_s: float) -> Watch:
     """Log a warning for every thread that waits longer than this for bytes, until it is stopped.
 
-    It names the URL, how long it has waited, and where in the program. One thread in the background
-    does it for this process; of several watches the one begun last counts. The workers that a
-    DataLoader starts meanwhile watch themselves in the same way, until they end.
+    The warning names the URL, how long the thread has waited, and where in the program. One
+    background thread does this for the process; of several watches the one begun last counts. The
+    workers that a DataLoader starts meanwhile watch themselves in the same way until they end.
 
     Args:
         after_s: How long a thread may wait, in seconds.
@@ -236,25 +280,25 @@ def watch(after_s: float) -> Watch:
     """
     if not after_s > 0:
         raise ConfigError(f"after_s={after_s}: a number of seconds above 0 is needed")
-    begun = Watch(after_s)
+    started = Watch(after_s)
     with _process.lock:
-        _process.watches.append(begun)
+        _process.watches.append(started)
         _process.start_watchdog()
     _process.changed.set()
-    return begun
+    return started
 
 
 def watched_after_s() -> float | None:
-    """Return what is watched for in this process, in seconds; None for nothing."""
+    """Return how long a thread of this process may wait before a warning; None for no watch."""
     return _process.after_s
 
 
 def inherit_watch(after_s: float) -> None:
-    """Watch from the first read on, as the process does that this spawned one came from."""
+    """In a spawned child, watch from the first read on, as the parent process does."""
     _process.inherited_s = after_s
 
 
-def _watch(process: _Process) -> None:
+def _watch(process: ProcessCounters) -> None:
     while True:
         process.changed.clear()
         with process.lock:
@@ -264,9 +308,9 @@ def _watch(process: _Process) -> None:
                 return
         process.changed.wait(after_s / 4)
         for counters in stalled(after_s):
-            if counters.told_since != counters.blocked_since:
-                counters.told_since = counters.blocked_since
-                warn_of(counters)
+            if counters.warned_since != counters.blocked_since:
+                counters.warned_since = counters.blocked_since
+                warn_about(counters)
 
 
 def stalled(after_s: float, now: float | None = None) -> list[Counters]:
@@ -274,12 +318,14 @@ def stalled(after_s: float, now: float | None = None) -> list[Counters]:
     now = time.perf_counter() if now is None else now
     with _process.lock:
         return [
-            one for one in _process.living if one.blocked_on and now - one.blocked_since > after_s
+            counters
+            for counters in _process.living
+            if counters.blocked_on and now - counters.blocked_since > after_s
         ]
 
 
-def warn_of(counters: Counters) -> None:
-    """Log what a thread is waiting for, how long, and where."""
+def warn_about(counters: Counters) -> None:
+    """Log what a thread is waiting for, for how long, and where in the program."""
     frame = sys._current_frames().get(counters.thread.ident or 0)
     stack = "".join(traceback.format_stack(frame)) if frame else ""
     age_s = time.perf_counter() - counters.blocked_since
@@ -293,10 +339,10 @@ def warn_of(counters: Counters) -> None:
 
 
 def export_to_opentelemetry() -> None:
-    """Offer the sums as OpenTelemetry counters: aisio.requests, aisio.read_s and so on.
+    """Export the sums as OpenTelemetry counters: aisio.requests, aisio.read_s and so on.
 
     Raises:
-        ImportError: Its API is not installed.
+        ImportError: OpenTelemetry's API is not installed.
     """
     from opentelemetry import metrics
 

@@ -16,6 +16,7 @@ import pytest
 
 from aisio import stats
 from aisio.errors import ConfigError
+from aisio.stats import ProcessCounters
 
 
 def test_threads_count_on_their_own_and_sums_hold_after_they_end() -> None:
@@ -33,7 +34,7 @@ def test_threads_count_on_their_own_and_sums_hold_after_they_end() -> None:
         for thread in threads:
             thread.join()
     assert stats.since(before)["requests"] == 12_000
-    stats._process.enter()
+    stats._process.add_thread()
     assert len(stats._process.living) < 8
 
 
@@ -47,27 +48,48 @@ class Interrupted(list[stats.Counters]):
             yield counters
 
 
-@pytest.mark.parametrize("asks", [stats.totals, lambda: stats._process.enter()])
-def test_a_signal_handler_may_ask_for_the_sums(asks: Callable[[], object]) -> None:
-    """Also where it interrupts who adds them up; what it is told is whole."""
-    stats.thread_counters()
-    others = [threading.Thread(target=lambda: setattr(stats.thread_counters(), "requests", 7))]
-    others[0].start()
-    others[0].join()
-    process, before = stats._process, stats.totals()["requests"]
-    told: list[float] = []
+@pytest.mark.parametrize("act", [ProcessCounters.totals, ProcessCounters.add_thread])
+def test_a_signal_handler_may_add_the_sums_up(act: Callable[[ProcessCounters], object]) -> None:
+    """Also where it interrupts a thread that adds them up: its own sums are right."""
+    process, sums = ProcessCounters(), []
+    process.add_thread()
+    other = threading.Thread(target=lambda: setattr(process.add_thread(), "requests", 7))
+    other.start()
+    other.join()
 
     def handle(*_: object) -> None:
         process.living = [*process.living[:]]
-        told.append(stats.totals()["requests"])
+        sums.append(process.totals()["requests"])
 
     previous = signal.signal(signal.SIGUSR1, handle)
     try:
         process.living = Interrupted(process.living)
-        asks()
+        act(process)
     finally:
         signal.signal(signal.SIGUSR1, previous)
-    assert (told, stats.totals()["requests"]) == ([before], before)
+    assert (sums, process.totals()["requests"]) == ([7], 7)
+
+
+def test_a_wait_counts_without_the_time_to_connect() -> None:
+    """Which is a stage of its own; the whole time is there for who asks."""
+    seconds = iter([10.0, 17.0])
+    before = stats.totals()
+    wait = stats.waiting("ais://b/a", "wait_s", lambda: next(seconds))
+    with wait as counters:
+        assert (counters.blocked_on, counters.blocked_since) == ("ais://b/a", 10.0)
+        counters.connect_s += 2.0
+    assert (counters.blocked_on, wait.waited_s) == ("", 7.0)
+    assert stats.since(before)["wait_s"] == pytest.approx(5.0)
+
+
+def test_a_wait_within_a_wait_goes_back_to_the_outer_one() -> None:
+    """As where a failed read has other requests sent again; without a stage nothing is counted."""
+    before = stats.totals()
+    with stats.waiting("ais://b/a", None, lambda: 1.0) as counters:
+        with stats.waiting("ais://b/b", None, lambda: 2.0):
+            assert counters.blocked_on == "ais://b/b"
+        assert (counters.blocked_on, counters.blocked_since) == ("ais://b/a", 1.0)
+    assert not any(stats.since(before).values())
 
 
 def test_a_forked_child_begins_at_zero() -> None:
@@ -92,15 +114,15 @@ def test_whoever_waits_too_long_is_named(caplog: pytest.LogCaptureFixture) -> No
         assert stats.stalled(5.0, now=4.0) == []
         [found] = stats.stalled(5.0, now=6.0)
         with caplog.at_level(logging.WARNING):
-            stats.warn_of(found)
+            stats.warn_about(found)
     finally:
         counters.blocked_on = ""
     assert "s for bytes of ais://b/slow" in caplog.text
     assert "test_whoever_waits_too_long_is_named" in caplog.text
 
 
-class Told(logging.Handler):
-    """What the watchdog says, as an event and a count."""
+class Warned(logging.Handler):
+    """Counts the watchdog's warnings, and sets an event with each."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -113,18 +135,18 @@ class Told(logging.Handler):
 
 
 @pytest.fixture
-def told() -> Iterator[Told]:
+def warned() -> Iterator[Warned]:
     """Listen to the watchdog, while this thread waits for bytes."""
-    handler = Told()
+    handler = Warned()
     logging.getLogger("aisio.stats").addHandler(handler)
     counters = stats.thread_counters()
-    counters.blocked_on, counters.blocked_since, counters.told_since = "ais://b/slow", 0.0, -1.0
+    counters.blocked_on, counters.blocked_since, counters.warned_since = "ais://b/slow", 0.0, -1.0
     yield handler
     counters.blocked_on = ""
     logging.getLogger("aisio.stats").removeHandler(handler)
 
 
-def test_watching_starts_one_thread_and_stopping_ends_it(told: Told) -> None:
+def test_watching_starts_one_thread_and_stopping_ends_it(warned: Warned) -> None:
     """However often it is started; of several watches the last one counts."""
     assert watchdogs() == 0
     with stats.watch(0.01):
@@ -133,7 +155,7 @@ def test_watching_starts_one_thread_and_stopping_ends_it(told: Told) -> None:
         inner.stop()
         inner.stop()
         assert (watchdogs(), stats.watched_after_s()) == (1, 0.01)
-        assert told.event.wait(30)
+        assert warned.event.wait(30)
     assert (watchdogs(), stats.watched_after_s()) == (0, None)
 
 
@@ -142,14 +164,14 @@ def watchdogs() -> int:
     return sum(thread.name == "aisio-watchdog" for thread in threading.enumerate())
 
 
-def test_a_stall_is_told_of_once_by_each_watch_or_all(told: Told) -> None:
+def test_a_stall_is_warned_about_once_whatever_the_number_of_watches(warned: Warned) -> None:
     """A second watch does not say again what the first one said."""
     with stats.watch(0.001):
-        assert told.event.wait(30)
+        assert warned.event.wait(30)
     with stats.watch(0.001) as again:
         stalled = stats.stalled(again.after_s)
-        assert [counters.told_since for counters in stalled] == [0.0]
-    assert told.count == 1
+        assert [counters.warned_since for counters in stalled] == [0.0]
+    assert warned.count == 1
 
 
 def test_a_watch_of_no_time_is_refused() -> None:

@@ -27,7 +27,7 @@ from aisio.transport.http.response_body import (
     refuse_web_page,
 )
 from aisio.transport.low_speed import LowSpeedLimit
-from aisio.transport.parallel import read_bytes, read_out
+from aisio.transport.parallel import read_bytes, read_into
 from aisio.transport.payload import HashedPayload, Payload, PutData
 from aisio.transport.retries import Attempts
 from aisio.transport.seekable import open_seekable
@@ -202,7 +202,7 @@ class Object:
 
         def attempt() -> int:
             with open_body(attempts) as body:
-                return read_out(body, target)
+                return read_into(body, target)
 
         return self._retry(attempt, attempts)
 

@@ -67,7 +67,7 @@ class Resume:
         low_speed = LowSpeedLimit.of(session.settings.timeouts)
         return Body(reply, self._info, stop - start, resume=resume, low_speed=low_speed)
 
-    def leave(self) -> None:
+    def close_thread_connections(self) -> None:
         """See `aisio.transport.body.Parts`."""
         self._session.close_thread_connections()
 

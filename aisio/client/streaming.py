@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from time import perf_counter
 from typing import Any
 
 import requests
@@ -20,7 +19,7 @@ from aisio.client.first_contact import FailureTranslator
 from aisio.client.request_headers import NODE_HEADERS, endpoint_headers
 from aisio.errors import StorageError
 from aisio.records import Settings
-from aisio.stats import thread_counters
+from aisio.stats import thread_counters, waiting
 from aisio.transport.http.connection_pool import Request
 from aisio.transport.http.errors import LIBRARY_ERRORS
 from aisio.transport.http.pools import OriginPool, Pools
@@ -156,19 +155,15 @@ class StreamingRequests:
             StorageError: No connection.
         """
         origin, target = split_target(url)
-        counters = thread_counters()
-        before = counters.blocked_on, counters.blocked_since  # of a read that has just failed
-        counters.blocked_on, counters.blocked_since = about, perf_counter()
         try:
-            plain = self._pool(origin, url).plain
-            if plain is None:
-                return None
-            counters.requests += 1
-            return plain.send_ahead("GET", target, headers)
+            with waiting(about, None) as counters:
+                plain = self._pool(origin, url).plain
+                if plain is None:
+                    return None
+                counters.requests += 1
+                return plain.send_ahead("GET", target, headers)
         except LIBRARY_ERRORS as error:
             raise self._failures.translate(error, "GET", about, url) from error
-        finally:
-            counters.blocked_on, counters.blocked_since = before
 
     def finish(self, request: Request, url: str, *, about: str) -> OpenResponse:
         """Return the open response to a request of `send_ahead`; errors as for `open`."""
@@ -184,22 +179,16 @@ class StreamingRequests:
         self, open_response: Callable[[], OpenResponse], method: str, url: str, about: str
     ) -> OpenResponse:
         """Wait for the head of a response, and raise if it is an error."""
-        counters = thread_counters()
-        counters.blocked_since = started = perf_counter()
-        counters.blocked_on = about
-        connecting_s = counters.connect_s
         try:
-            response = open_response()
-            self._failures.state.has_answered = True
-            if response.status >= 400:
-                raise status_error(response, method, about)
+            with waiting(about, "wait_s"):
+                response = open_response()
+                self._failures.state.has_answered = True
+                if response.status >= 400:
+                    raise status_error(response, method, about)
         except StorageError:  # some of them are OSErrors as well
             raise
         except LIBRARY_ERRORS as error:
             raise self._failures.translate(error, method, about, url) from error
-        finally:
-            counters.blocked_on = ""
-            counters.wait_s += perf_counter() - started - (counters.connect_s - connecting_s)
         return response
 
     def _send(self, method: str, url: str, headers: Mapping[str, str], body: Any) -> OpenResponse:

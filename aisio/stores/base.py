@@ -11,9 +11,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from functools import partial
 
-from aisio.errors import StoreTimeoutError, TruncatedError, UnavailableError
 from aisio.records import ByteRange, ObjectInfo, RetryPolicy, same_version
-from aisio.transport.body import Body
+from aisio.transport.body import Body, read_with_retries
 from aisio.transport.concurrency.pending import PendingGet
 from aisio.transport.payload import PutData
 from aisio.transport.retries import Attempts
@@ -94,15 +93,11 @@ class Store(ABC):
         return self._read(url, None)
 
     def _read(self, url: ObjectUrl, etl_name: str | None) -> tuple[ObjectInfo, bytes]:
-        attempts = Attempts(self.retry_policy)
-        while True:
-            # Not within `try`: the store itself has already retried to open the object.
-            body = self.get(url, etl_name=etl_name)
-            try:
-                with body:
-                    return body.info, body.readall()
-            except (TruncatedError, UnavailableError, StoreTimeoutError) as error:
-                attempts.failed(error)
+        return read_with_retries(
+            partial(self.get, url, etl_name=etl_name),
+            lambda body: (body.info, body.readall()),
+            Attempts(self.retry_policy),
+        )
 
     def open(self, url: ObjectUrl) -> io.BufferedReader:
         """Open an object as a seekable binary file; see `aisio.transport.seekable`.

@@ -8,6 +8,7 @@ counts as filled without having been.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import NoReturn
 
 import msgspec
@@ -15,9 +16,6 @@ import msgspec
 from aisio.errors import (
     IntegrityError,
     ShardError,
-    StoreTimeoutError,
-    TruncatedError,
-    UnavailableError,
     UrlError,
 )
 from aisio.formats.tar import (
@@ -28,6 +26,7 @@ from aisio.formats.tar import (
 )
 from aisio.records import ByteRange, ObjectInfo
 from aisio.stores import Store
+from aisio.transport.body import Body, read_with_retries
 from aisio.transport.retries import Attempts
 from aisio.urls import ObjectUrl
 
@@ -142,15 +141,11 @@ def _skip(parser: TarParser, count: int) -> None:
 
 
 def _read(store: Store, url: ObjectUrl, info: ObjectInfo, span: ByteRange) -> bytes:
-    attempts = Attempts(store.retry_policy)
-    while True:
-        body = store.get(url, span)
-        try:
-            with body:
-                check_same_tar(store, url, info, body.info)
-                return body.readall()
-        except (TruncatedError, UnavailableError, StoreTimeoutError) as error:
-            attempts.failed(error)
+    def read(body: Body) -> bytes:
+        check_same_tar(store, url, info, body.info)
+        return body.readall()
+
+    return read_with_retries(partial(store.get, url, span), read, Attempts(store.retry_policy))
 
 
 def _span(member: TarMember, members: dict[str, Span], url: ObjectUrl) -> Span:

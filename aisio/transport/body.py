@@ -1,12 +1,11 @@
-"""Bytes on their way out of a store: Body reads on and verifies.
+"""Body: the bytes of an object, verified, and read on after a break.
 
-It knows no client or store; it is given an open reply.
+A body knows no client or store; it gets an open reply, and a function that opens another one.
 """
 
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Callable
 from time import perf_counter
 from typing import Any, Protocol, TypeVar
@@ -18,40 +17,35 @@ from aisio.errors import (
     TruncatedError,
     UnavailableError,
 )
+from aisio.forks import SameProcess
 from aisio.formats.checksums import new_hasher
 from aisio.records import Checksum, ObjectInfo
-from aisio.stats import thread_counters
+from aisio.stats import thread_counters, waiting
 from aisio.transport.filled_bytes import filled_bytes
 from aisio.transport.low_speed import LowSpeedLimit
+from aisio.transport.retries import Attempts
 
 A = TypeVar("A")
 R = TypeVar("R", bytes, int)
+T = TypeVar("T")
 
 READ_AHEAD_BYTES = 256 * 1024
 
 ONE_READ_BYTES = 128 * 1024
-"""Up to so many bytes come by one read, which costs a few us less than pieces. Over https a
-connection that breaks within them takes them all along: http.client drops what it has."""
+"""A read of up to this many bytes is one read of the reply, which costs a few us less than pieces.
+Over https, all of them are lost if the connection breaks meanwhile: http.client drops what it has.
+"""
 
 READ_PIECE_BYTES = 1024 * 1024
-"""Most bytes of one `readinto`: they are hashed while the processor's cache still has them, and
-over https a stall loses no more than these."""
+"""The most bytes of one `readinto`: they are hashed while the processor's cache still has them, and
+a stall over https loses no more than these."""
 
 UNHASHED_PIECE_BYTES = 16 * READ_PIECE_BYTES
 """The same where nothing is hashed, as for a part of an object: four connections at once spend an
-eighth less processor time than by pieces of 1 MiB."""
+eighth less processor time than with pieces of 1 MiB."""
 
-_forks = 0
-"""How many forks lie between the process that loaded this and the present one."""
-
-
-def _count_fork() -> None:
-    global _forks
-    _forks += 1
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_count_fork)
+BROKEN_OFF = (TruncatedError, UnavailableError, StoreTimeoutError)
+"""The errors of a body that breaks off, and may be read from another reply."""
 
 
 class RawReply(Protocol):
@@ -64,11 +58,11 @@ class RawReply(Protocol):
         """Fill a prefix of the buffer and return its length; 0 at the end."""
 
     def close(self) -> None:
-        """Let go of the connection or file."""
+        """Release the connection or file."""
 
 
 class Parts(Protocol):
-    """Opens any part of a body anew, from any thread."""
+    """Opens any part of a body by a request of its own, from any thread."""
 
     def open(self, start: int, stop: int, stopped: Callable[[], bool]) -> Body:
         """Open bytes [start, stop), counted from the body's first, of the same version.
@@ -76,36 +70,40 @@ class Parts(Protocol):
         Args:
             start: First byte.
             stop: One past the last byte.
-            stopped: Tells whether the bytes are still wanted: if not, a cut is not mended.
+            stopped: Tells whether nobody wants the bytes any more: then a part that breaks off is
+                not continued.
 
         Raises:
             IntegrityError: The object was replaced since.
         """
 
-    def leave(self) -> None:
-        """Let go of the calling thread's connections."""
+    def close_thread_connections(self) -> None:
+        """Close the connections that only the calling thread has."""
 
 
 class Body(io.RawIOBase):
     """The bytes of an object or of a range of it, read once from start to end and verified.
 
-    The check comes with the last byte: the read that reaches the end raises if the length or the
-    checksum is not what the store promised. Closing earlier checks nothing and cuts the connection.
+    The read that reaches the end raises if the length or the checksum is not what the store
+    promised. Closing the body earlier checks nothing and cuts the connection.
 
     A reply that is cut, goes silent or is too slow is continued behind its last good byte.
 
-    It belongs to the process that opened it: a forked child, which shares the connection, can only
-    close it.
+    A body belongs to the process that opened it: a forked child, which shares the connection, can
+    only close it.
+
+    It has more attributes than most classes, as each read uses them: a record would cost a lookup.
 
     Args:
         raw: The open reply.
         info: What the store said of the whole object.
-        size_bytes: Bytes that this body must have; None if the store did not say.
-        checksum: Of exactly these bytes; None if there is none, as for a range.
-        resume: Opens a reply that goes on behind so many bytes, or raises what it was given: the
-            error that ended the last one. None: a cut body stays cut.
+        size_bytes: The number of bytes that this body must have; None if the store did not say.
+        checksum: The checksum of exactly these bytes; None if there is none, as for a range.
+        resume: Opens a reply that continues behind so many bytes, or raises the error that it is
+            called with: the one that ended the last reply. None: a body that breaks off is an
+            error.
         parts: Opens parts of this body by requests of their own; None where that cannot be done.
-        low_speed: What a reply must give while it is waited for; None for anything.
+        low_speed: The speed below which a reply is given up; None for no limit.
     """
 
     def __init__(
@@ -120,7 +118,7 @@ class Body(io.RawIOBase):
     ) -> None:
         super().__init__()
         self._raw = raw
-        self._least_rate = low_speed
+        self._low_speed = low_speed
         self._resume = resume
         self.parts = parts
         self.info = info
@@ -130,7 +128,7 @@ class Body(io.RawIOBase):
         self._hasher = new_hasher(checksum)
         self._got = 0
         self._ended = False
-        self._opened_after_forks = _forks
+        self._process = SameProcess()
 
     def readable(self) -> bool:
         """Return True."""
@@ -146,13 +144,13 @@ class Body(io.RawIOBase):
         """How many bytes are still to come; None where the store did not say."""
         return None if self.size_bytes is None else self.size_bytes - self._got
 
-    def drain_and_release(self) -> None:
-        """Give up the reply, but not the check: what follows comes by `accept`."""
+    def detach(self) -> None:
+        """Close the reply and go on checking: the bytes that follow come by `accept`."""
         self._check_open()
         self._raw.close()
 
     def accept(self, data: memoryview) -> None:
-        """Check the next bytes, which came another way and were counted there.
+        """Check the next bytes, which were read, and counted in the statistics, elsewhere.
 
         Raises:
             IntegrityError: As for `read`.
@@ -160,14 +158,14 @@ class Body(io.RawIOBase):
         self._take(data, len(data))
 
     def read(self, size: int = -1, /) -> bytes:
-        """Return `size` bytes, all that is left by default; b"" at the end.
+        """Return `size` bytes, by default all that are left; b"" at the end.
 
         They are fewer only at the end, or where the store did not say how many there are.
 
         Raises:
             TruncatedError: The body ended before its promised length.
             IntegrityError: The checksum differs.
-            StorageError: It was opened before a fork, in another process.
+            StorageError: The body was opened before a fork, in another process.
         """
         self._check_open()
         if size < 0:
@@ -177,30 +175,22 @@ class Body(io.RawIOBase):
         size = self._at_most(size)
         if size > ONE_READ_BYTES and self.size_bytes is not None:
             return self._read_by_pieces(size)
-        while True:
-            try:
-                data = self._timed(self._raw.read, self._at_most(size))
-                self._take(data, len(data))
-            except (TruncatedError, UnavailableError, StoreTimeoutError) as error:
-                self._continue(error)
-            else:
-                short = size - len(data)
-                if not short or self._ended or self.size_bytes is None:
-                    return data
-                return data + self._read_by_pieces(short)
+        data = self._with_resume(self._read_once, size)
+        short = size - len(data)
+        if not short or self._ended or self.size_bytes is None:
+            return data
+        return data + self._read_by_pieces(short)
 
     def readall(self) -> bytes:
         """Return all that is left; errors as for `read`."""
-        if self.size_bytes is not None:
-            # One exact read: the bytes need no joining afterwards.
-            first = self.read(self.size_bytes - self._got)
-            if self._ended:
-                return first
-            return first + self._read_rest()
-        return self._read_rest()
+        if self.size_bytes is None:
+            return self._read_to_the_end()
+        # One exact read: its bytes need not be joined.
+        data = self.read(self.size_bytes - self._got)
+        return data if self._ended else data + self._read_to_the_end()
 
     def _read_by_pieces(self, size: int) -> bytes:
-        """Read so many bytes, which the body has; after a break, on behind the last piece."""
+        """Read so many bytes, which the body has; a break loses no more than one piece."""
 
         def fill(view: memoryview) -> int:
             position = 0
@@ -210,11 +200,11 @@ class Body(io.RawIOBase):
 
         return filled_bytes(size, fill, self._url)
 
-    def _read_rest(self) -> bytes:
+    def _read_to_the_end(self) -> bytes:
         return b"".join(iter(lambda: self.read(READ_AHEAD_BYTES), b""))
 
-    def read_out(self) -> bytes:
-        """Return all that is left, so that the connection can be kept; b"" if it breaks meanwhile.
+    def drain(self) -> bytes:
+        """Return all that is left, so that the connection can be kept; b"" if it breaks off.
 
         Raises:
             IntegrityError: The checksum differs.
@@ -222,7 +212,7 @@ class Body(io.RawIOBase):
         self._resume = None
         try:
             return self.readall()
-        except (TruncatedError, UnavailableError, StoreTimeoutError):
+        except BROKEN_OFF:
             return b""
 
     def readinto(self, buffer: Any, /) -> int:
@@ -232,42 +222,48 @@ class Body(io.RawIOBase):
         view = memoryview(buffer).cast("B")[:most]
         if self._ended or not view:
             return 0
+        return self._with_resume(self._readinto_once, view)
+
+    def _with_resume(self, read: Callable[[A], R], argument: A) -> R:
+        """Call one of the two functions below, on another reply where one breaks off."""
         while True:
             try:
-                count = self._timed(self._raw.readinto, view[: self._at_most(len(view))])
-                self._take(view[:count], count)
-            except (TruncatedError, UnavailableError, StoreTimeoutError) as error:
+                return read(argument)
+            except BROKEN_OFF as error:
                 self._continue(error)
-            else:
-                return count
+
+    def _read_once(self, size: int) -> bytes:
+        data = self._timed(self._raw.read, self._at_most(size))
+        self._take(data, len(data))
+        return data
+
+    def _readinto_once(self, view: memoryview) -> int:
+        count = self._timed(self._raw.readinto, view[: self._at_most(len(view))])
+        self._take(view[:count], count)
+        return count
 
     def _timed(self, read: Callable[[A], R], argument: A) -> R:
-        low_speed = self._least_rate
-        now = perf_counter if low_speed is None else low_speed.now
+        low_speed = self._low_speed
         if low_speed is not None and low_speed.is_missed():
             raise low_speed.error(f"GET {self._url}", self._url)
-        counters = thread_counters()
-        counters.blocked_since = started = now()
-        counters.blocked_on = self._url
+        now = perf_counter if low_speed is None else low_speed.now
+        wait = waiting(self._url, "read_s", now)
         try:
-            taken = read(argument)
+            with wait as counters:
+                result = read(argument)
         except StorageError:
             raise
         except BaseException:  # an interrupt: nobody knows how far the reply was read
             self.close()
             raise
-        finally:
-            counters.blocked_on = ""
-            waited_s = now() - started
-            counters.read_s += waited_s
-        count = taken if isinstance(taken, int) else len(taken)
+        count = result if isinstance(result, int) else len(result)
         counters.bytes_read += count
         if low_speed is not None:
-            low_speed.add(count, waited_s)
-        return taken
+            low_speed.add(count, wait.waited_s)
+        return result
 
     def _at_most(self, size: int) -> int:
-        # A reply ends where the body does; a file goes on behind a range.
+        # A response ends where the body does; a file goes on behind a range.
         return size if self.size_bytes is None else min(size, self.size_bytes - self._got)
 
     def _take(self, data: bytes | memoryview, count: int) -> None:
@@ -291,20 +287,19 @@ class Body(io.RawIOBase):
             raise error
 
     def _continue(self, error: StorageError) -> None:
-        """Go on behind the last good byte, or end this body with the error."""
+        """Open a reply behind the last good byte, or end this body with the error."""
         self._raw.close()
-        if self._resume is not None:
-            try:
-                self._raw = self._resume(self._got, error)
-            except StorageError:
-                self.close()
-                raise
-            thread_counters().resumes += 1
-            if self._least_rate is not None:
-                self._least_rate.begin()
-            return
-        self.close()
-        raise error
+        if self._resume is None:
+            self.close()
+            raise error
+        try:
+            self._raw = self._resume(self._got, error)
+        except StorageError:
+            self.close()
+            raise
+        thread_counters().resumes += 1
+        if self._low_speed is not None:
+            self._low_speed.begin_connection()
 
     def _wrong_length(self) -> IntegrityError | None:
         if self.size_bytes is None or self._got == self.size_bytes:
@@ -328,14 +323,36 @@ class Body(io.RawIOBase):
     def _check_open(self) -> None:
         if self.closed:
             raise ValueError(f"{self.info.url}: read of a closed body")
-        if self._opened_after_forks != _forks:
+        if not self._process.is_current:
             raise StorageError(
                 f"GET {self._url}: it was opened before the fork; open it again in this process",
                 url=self._url,
             )
 
     def close(self) -> None:
-        """Let go of the connection; what was not read is not verified."""
+        """Release the connection; what was not read is not verified."""
         if not self.closed:
             self._raw.close()
         super().close()
+
+
+def read_with_retries(
+    open_body: Callable[[], Body], read: Callable[[Body], T], attempts: Attempts
+) -> T:
+    """Open a body and read it; where it breaks off, open another one, until the budget is spent.
+
+    Args:
+        open_body: Opens it. Its errors are raised as they are: it has retried them itself.
+        read: Reads what is wanted of it.
+        attempts: The retry budget.
+
+    Raises:
+        StorageError: As for `Attempts.failed`.
+    """
+    while True:
+        body = open_body()
+        try:
+            with body:
+                return read(body)
+        except BROKEN_OFF as error:
+            attempts.failed(error)

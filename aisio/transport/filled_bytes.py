@@ -1,10 +1,9 @@
-"""New bytes that a read fills in place, so that what was received need not be copied.
+"""New `bytes` that a read fills in place, so that what was received need not be copied.
 
-Python's C API lets the maker of a `bytes` object write to it while nobody else has it, and ctypes
-reaches that API. An array of ctypes at the same address keeps the object alive for as long as any
-view of it is.
+Python's C API lets whoever makes a `bytes` object write to it before anybody else has it; ctypes
+calls that API. A ctypes array at the same address keeps the object alive as long as any view of it.
 
-A BytesIO would do the same, but for one fault: where the traceback of an error holds slices of its
+A BytesIO could do the same, but has a fault: where the traceback of an error holds slices of its
 buffer in a reference cycle, the garbage collector of Python 3.12 crashes, and that of 3.13 reports
 an error in closing the BytesIO.
 
@@ -35,22 +34,22 @@ def filled_bytes(size: int, fill: Callable[[memoryview], int], about: str = "a r
     """Return bytes that a function fills.
 
     Args:
-        size: How many there are at most.
-        fill: Fills a prefix of what it is given, and returns its length. It must not write to it
-            once it has returned.
+        size: The most bytes that there can be.
+        fill: Fills a prefix of a view and returns the length of the prefix. It must not write to
+            the view after it has returned.
         about: What is read, for errors.
 
     Returns:
-        That prefix; where it is all of the memory, that is not copied.
+        The prefix. It is not copied where it is the whole view.
 
     Raises:
-        StorageError: There is not so much memory.
+        StorageError: There is not enough memory.
     """
     if not size:
         fill(memoryview(bytearray()))
         return b""
     try:
-        # ctypes takes a number that is too large modulo 2^64.
+        # ctypes takes numbers modulo 2^64: one that is too large would be taken for a small one.
         data: bytes = _new_bytes(None, min(size, sys.maxsize))
     except (MemoryError, OverflowError):
         raise StorageError(
@@ -69,5 +68,5 @@ def _writable_view(data: bytes) -> memoryview:
 
 @cache
 def _array_type(bits: int) -> Any:
-    """Return one type for all sizes of so many bits: ctypes takes its time to make one."""
+    """Return one type for all sizes of so many bits: ctypes is slow to make one."""
     return type("Memory", (ctypes.c_char * (1 << bits),), {})

@@ -1,4 +1,7 @@
-"""LeastRate: a line that gives a few bytes now and then never stalls, and never ends."""
+"""LowSpeedLimit: gives up a body that comes too slowly, as curl's option of this name does.
+
+A connection that delivers a few bytes now and then never runs into a read timeout, and never ends.
+"""
 
 from __future__ import annotations
 
@@ -10,23 +13,32 @@ from aisio.errors import StoreTimeoutError
 from aisio.records import Timeouts
 
 FLUSH_SLOW_DATA_AFTER_S = 0.25
-"""A slow line's bytes are handed over bit by bit: who reads them is to see how slow it is."""
+"""A reader below this limit returns what it has after this time, so that the limit sees how slowly
+the bytes come."""
 
 
 class LowSpeedLimit:
-    """Adds up what a body gave while it was waited for, window by window.
+    """Compares the speed of a body with a limit, window by window.
 
-    Only the time spent in reads counts: a consumer may pause for as long as it likes. Nor does a
-    server pay for thinking before it sends the first byte, as a transformation or a batch needs it.
+    Only the time inside reads counts: a consumer may pause for as long as it likes. Nor does the
+    time count that a server needs for the first byte, as for a transformation or a batch.
 
     Args:
-        bytes_per_s: What a line must give on average over a window.
-        over_s: Length of a window, in seconds of waiting.
+        bytes_per_s: The speed that a body must have on average over a window.
+        over_s: The length of a window, in seconds of waiting.
         now: A clock that never goes back, in seconds.
-        first_s: How much of a connection's first read may be thinking, in seconds.
+        first_s: How much of the first read of a connection does not count, in seconds.
     """
 
-    __slots__ = ("_bytes", "_bytes_per_s", "_first_s", "_over_s", "_thinks_s", "_waited_s", "now")
+    __slots__ = (
+        "_bytes",
+        "_bytes_per_s",
+        "_first_s",
+        "_over_s",
+        "_uncounted_s",
+        "_waited_s",
+        "now",
+    )
 
     def __init__(
         self,
@@ -40,12 +52,12 @@ class LowSpeedLimit:
         self._over_s = over_s
         self._bytes = 0
         self._waited_s = 0.0
-        self._first_s = self._thinks_s = first_s
+        self._first_s = self._uncounted_s = first_s
         self.now = now
 
     @classmethod
     def of(cls, timeouts: Timeouts) -> LowSpeedLimit | None:
-        """Return what these settings ask for; None for nothing."""
+        """Return the limit of these settings; None where they have none."""
         if timeouts.least_bytes_per_s is None:
             return None
         first_s = inf if timeouts.read_s is None else timeouts.read_s
@@ -56,15 +68,15 @@ class LowSpeedLimit:
 
     def add(self, count: int, waited_s: float) -> None:
         """Note that so many bytes came, after so many seconds."""
-        if self._thinks_s:
-            waited_s -= self._thinks_s
+        if self._uncounted_s:
+            waited_s -= self._uncounted_s
             waited_s = waited_s if waited_s > 0 else 0.0  # half of what max() takes
-            self._thinks_s = 0.0
+            self._uncounted_s = 0.0
         self._bytes += count
         self._waited_s += waited_s
 
     def is_missed(self) -> bool:
-        """Tell whether a window has passed with too few bytes; each is judged once."""
+        """Tell whether a window has ended with too few bytes; each window is judged once."""
         if self._waited_s < self._over_s:
             return False
         missed = self._bytes < self._bytes_per_s * self._waited_s
@@ -72,17 +84,17 @@ class LowSpeedLimit:
         return missed
 
     def error(self, what: str, url: str | None = None) -> StoreTimeoutError:
-        """Return the error for a body that missed it.
+        """Return the error for a body that was too slow.
 
         Args:
-            what: Was asked for.
-            url: Of the object.
+            what: The request, as in "GET ais://b/o".
+            url: The object's URL.
         """
         return StoreTimeoutError(
             f"{what}: the body came too slowly, with less than {self}", url=url
         )
 
-    def begin(self) -> None:
-        """Begin with the first read of a new connection."""
+    def begin_connection(self) -> None:
+        """Start anew: the next read is the first one of another connection."""
         self._bytes, self._waited_s = 0, 0.0
-        self._thinks_s = self._first_s
+        self._uncounted_s = self._first_s

@@ -1,13 +1,15 @@
-"""Large objects by parallel ranges: into one buffer, one file, or fresh bytes.
+"""Large objects by parallel ranges: into a buffer, a file, or new bytes.
 
-A body of `PARALLEL_FROM_BYTES` or more is not read from its one reply: that is let go, and the rest
-is read in parts, a few at once, each by a ranged request of its own that must be about the same
-version. The parts go straight to their place. Their bytes are handed to the body in order, part by
-part as soon as all before are there, so that the check at its end is the one of any other body: of
-the whole length and the whole checksum. XXH64 cannot be computed of parts and joined, but it is
-quick and lets other threads run, so it follows in the shadow of the network.
+A body of `PARALLEL_FROM_BYTES` or more is not read from its one reply. That reply is closed, and
+the rest is read in parts, a few at once, each by a ranged request of its own that must be of the
+same version. Each thread writes its parts straight to their place.
 
-Memory is bounded: parts have no buffers, a part for a file passes through one piece.
+The body checks the parts in order, each as soon as all parts before it have arrived, so that the
+check at its end is that of any other body: the whole length and the whole checksum. The XXH64 of
+parts cannot be joined into one, but hashing is fast and releases the interpreter's lock, so it
+keeps up with the network.
+
+Memory is bounded: a part has no buffer of its own, and a part for a file passes through one piece.
 """
 
 from __future__ import annotations
@@ -24,7 +26,8 @@ from aisio.transport.filled_bytes import filled_bytes
 from aisio.transport.targets import BufferTarget, Target
 
 PARALLEL_FROM_BYTES = 32 * 1024 * 1024
-"""Below, one reply is as fast: measured on loopback, where requests and threads cost the most."""
+"""Smaller bodies are as fast by one reply: measured on loopback, where requests and threads cost
+the most."""
 
 PART_BYTES = 32 * 1024 * 1024
 STREAMS = 4
@@ -33,16 +36,16 @@ STREAMS = 4
 def plan_parts(
     size_bytes: int, *, part_bytes: int = PART_BYTES, streams: int = STREAMS
 ) -> list[ByteRange]:
-    """Divide so many bytes into consecutive parts, to be read by so many streams.
+    """Divide a number of bytes into consecutive parts.
 
     Args:
-        size_bytes: Bytes in all.
-        part_bytes: Most bytes of a part.
-        streams: How many will be read at once: there are at least as many parts.
+        size_bytes: The number of bytes.
+        part_bytes: The most bytes of a part.
+        streams: How many parts will be read at once: there are at least as many parts.
 
     Returns:
-        Parts of equal size, but for the last; one part where the size is below PARALLEL_FROM_BYTES,
-        none for no bytes.
+        Parts of equal size, except the last; one part for a size below PARALLEL_FROM_BYTES, none
+        for no bytes.
     """
     if size_bytes < PARALLEL_FROM_BYTES:
         return [ByteRange(0, size_bytes)] if size_bytes else []
@@ -54,32 +57,32 @@ def read_bytes(body: Body) -> bytes:
     """Return all that is left of a body, verified; the memory of a large one is not copied.
 
     Raises:
-        IntegrityError: The bytes are not the ones that the store promised.
+        IntegrityError: The bytes are not those that the store promised.
     """
     left = body.left_bytes
     if left is None or left < PARALLEL_FROM_BYTES or body.parts is None:
         return body.readall()
 
     def fill(view: memoryview) -> int:
-        return read_out(body, BufferTarget(view))
+        return read_into(body, BufferTarget(view))
 
     return filled_bytes(left, fill, body.info.url)
 
 
-def read_out(body: Body, target: Target, *, show: Callable[[int], None] | None = None) -> int:
+def read_into(body: Body, target: Target, *, show: Callable[[int], None] | None = None) -> int:
     """Read all that is left of a body into a target, verified.
 
     Args:
         body: The open body.
         target: Where the bytes go, from offset 0.
-        show: Is told how many have arrived so far, by one thread at a time.
+        show: Called with the number of bytes so far, by one thread at a time.
 
     Returns:
-        Their number.
+        The number of bytes.
 
     Raises:
-        IntegrityError: The bytes are not the ones that the store promised.
-        ConfigError: They are more than the target has room for.
+        IntegrityError: The bytes are not those that the store promised.
+        ConfigError: There are more bytes than fit into the target.
     """
     progress = _Progress(show)
     left = body.left_bytes
@@ -97,6 +100,12 @@ def read_out(body: Body, target: Target, *, show: Callable[[int], None] | None =
 
 
 class _Progress:
+    """Counts the bytes that all threads have read.
+
+    Args:
+        show: Called with their number so far.
+    """
+
     def __init__(self, show: Callable[[int], None] | None) -> None:
         self.done = 0
         self._show = show
@@ -105,7 +114,7 @@ class _Progress:
     def add(self, count: int) -> None:
         with self._lock:
             self.done += count
-            if self._show:
+            if self._show is not None:
                 self._show(self.done)
 
 
@@ -113,8 +122,55 @@ class _Stopped(Exception):
     """Another thread has failed."""
 
 
+class _Verification:
+    """Has the body check the parts in order, while they arrive in any order.
+
+    Args:
+        body: Checks the bytes.
+        target: Has them.
+        parts: All parts, in order.
+    """
+
+    def __init__(self, body: Body, target: Target, parts: list[ByteRange]) -> None:
+        self._body = body
+        self._target = target
+        self._parts = parts
+        self._arrived: set[int] = set()
+        self._checked = 0
+        self._lock = threading.Lock()
+        self._is_running = False
+
+    def add(self, number: int) -> None:
+        """Check a part that has arrived and those behind it, unless another thread is checking."""
+        with self._lock:
+            self._arrived.add(number)
+            if self._is_running:
+                return
+            self._is_running = True
+        while (part := self._next_part()) is not None:
+            assert part.stop is not None
+            for piece in self._target.pieces(part.start, part.stop):
+                self._body.accept(piece)
+
+    def _next_part(self) -> ByteRange | None:
+        with self._lock:
+            if self._checked not in self._arrived:
+                self._is_running = False
+                return None
+            self._checked += 1
+            return self._parts[self._checked - 1]
+
+
 class _ParallelRead:
-    """One call's threads: the caller's own and a few more, which end with it."""
+    """The threads of one call: the caller's and a few more, which end with the call.
+
+    Args:
+        body: The body; its reply is closed.
+        opener: Opens its parts.
+        target: Where the bytes go.
+        parts: The parts to read.
+        progress: Counts the bytes.
+    """
 
     def __init__(
         self,
@@ -129,31 +185,22 @@ class _ParallelRead:
         self._target = target
         self._parts = parts
         self._progress = progress
-        self._begin = body.got_bytes
+        self._start = body.got_bytes
+        self._verification = _Verification(body, target, parts)
         self._lock = threading.Lock()
         self._next = 0
-        self._read: set[int] = set()
-        self._verified = 0
-        self._verifying = False
         self._failure: BaseException | None = None
 
     def run(self) -> None:
         """Read all parts.
 
         Raises:
-            BaseException: What the first thread that failed has met.
+            BaseException: The error of the first thread that failed.
         """
-        self._body.drain_and_release()
+        self._body.detach()
         threads: list[threading.Thread] = []
         try:
-            for number in range(1, min(STREAMS, len(self._parts))):
-                work = partial(copy_context().run, self._work_apart)
-                threads.append(threading.Thread(target=work, name=f"aisio-range-{number}"))
-                try:
-                    threads[-1].start()
-                except RuntimeError:  # the system has none left: fewer do too
-                    threads.pop()
-                    break
+            self._start_threads(threads)
             self._work()
         except BaseException as error:
             self._fail(error)
@@ -169,11 +216,22 @@ class _ParallelRead:
             try:
                 raise self._failure
             finally:
-                # Its traceback holds this object, and so all that was read.
+                # Its traceback holds this object, which would keep all bytes in memory.
                 self._failure = None
 
+    def _start_threads(self, threads: list[threading.Thread]) -> None:
+        """Start the other threads and add them to a list, which is right if this is interrupted."""
+        for number in range(1, min(STREAMS, len(self._parts))):
+            work = partial(copy_context().run, self._work_in_thread)
+            threads.append(threading.Thread(target=work, name=f"aisio-range-{number}"))
+            try:
+                threads[-1].start()
+            except RuntimeError:  # the system has no thread left: fewer threads do it
+                threads.pop()
+                break
+
     def _join(self, threads: list[threading.Thread]) -> None:
-        """Wait for all: whatever ends this call, nobody may write to the target after it."""
+        """Wait for all threads: none may write to the target after this call, however it ends."""
         while any(thread.is_alive() for thread in threads):
             try:
                 for thread in threads:
@@ -181,17 +239,17 @@ class _ParallelRead:
             except BaseException as error:
                 self._fail(error)
 
-    def _work_apart(self) -> None:
+    def _work_in_thread(self) -> None:
         try:
             self._work()
         finally:
-            self._opener.leave()
+            self._opener.close_thread_connections()
 
     def _work(self) -> None:
         try:
-            while (number := self._take()) is not None:
+            while (number := self._next_number()) is not None:
                 self._read_part(self._parts[number])
-                self._verify_behind(number)
+                self._verification.add(number)
         except _Stopped:
             pass
         except BaseException as error:
@@ -201,7 +259,7 @@ class _ParallelRead:
         with self._lock:
             self._failure = self._failure or error
 
-    def _take(self) -> int | None:
+    def _next_number(self) -> int | None:
         with self._lock:
             if self._failure is not None or self._next == len(self._parts):
                 return None
@@ -210,31 +268,11 @@ class _ParallelRead:
 
     def _read_part(self, part: ByteRange) -> None:
         assert part.stop is not None
-        start, stop = self._begin + part.start, self._begin + part.stop
+        start, stop = self._start + part.start, self._start + part.stop
         with self._opener.open(start, stop, lambda: self._failure is not None) as body:
-            self._target.fill(body, part.start, part.stop, self._tell)
+            self._target.fill(body, part.start, part.stop, self._count)
 
-    def _tell(self, count: int) -> None:
+    def _count(self, count: int) -> None:
         if self._failure is not None:
             raise _Stopped
         self._progress.add(count)
-
-    def _verify_behind(self, number: int) -> None:
-        """Hand the body what now stands in a row, unless another thread is at it."""
-        with self._lock:
-            self._read.add(number)
-            if self._verifying:
-                return
-            self._verifying = True
-        while (part := self._next_to_verify()) is not None:
-            assert part.stop is not None
-            for piece in self._target.pieces(part.start, part.stop):
-                self._body.accept(piece)
-
-    def _next_to_verify(self) -> ByteRange | None:
-        with self._lock:
-            if self._verified not in self._read:
-                self._verifying = False
-                return None
-            self._verified += 1
-            return self._parts[self._verified - 1]

@@ -1,4 +1,4 @@
-"""What can be stored: bytes, a local file, or any binary file, as chunks of a known total size."""
+"""Payload: what can be stored (bytes, a path, a binary file) as chunks of a known total size."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from aisio.formats.checksums import HASHERS
 from aisio.records import Checksum
 
 PutData: TypeAlias = "bytes | bytearray | memoryview | str | os.PathLike[str] | BinaryIO"
-"""Bytes, the path of a local file, or a binary file, from its position to its end."""
+"""Bytes, the path of a local file, or a binary file, which is read from its position to its end."""
 
 CHUNK_BYTES = 1024 * 1024
-_USUAL_KIND = "xxhash2"
+_DEFAULT_KIND = "xxhash2"
 _SPOOLED_IN_MEMORY_BYTES = 16 * CHUNK_BYTES
 
 
 class Payload:
     """Data to be stored, readable more than once; use it in a `with` statement.
 
-    A file that cannot seek (a pipe), or does not know its size (those of /proc), is spooled to a
-    temporary file first: stores want the size in advance, and a failed try must be repeatable.
+    A file that cannot seek (a pipe) or does not know its size (in /proc) is copied to a temporary
+    file first: stores want the size in advance, and a failed try must be repeatable.
 
     Args:
         data: What to store.
 
     Raises:
-        TypeError: Neither bytes nor a path nor a binary file.
-        FileNotFoundError: The path names no file; raised on entry.
-        ConfigError: The file is not empty and stands at its end; raised on entry.
-        StorageError: A file in non-blocking mode has no data now; raised on entry.
+        TypeError: On entry: the data is neither bytes nor a path nor a binary file.
+        FileNotFoundError: On entry: the path names no file.
+        ConfigError: On entry: the file is not empty, and its position is its end.
+        StorageError: On entry: a file in non-blocking mode has no data now.
     """
 
     def __init__(self, data: PutData) -> None:
@@ -77,7 +77,7 @@ class Payload:
         trace: TracebackType | None,
     ) -> None:
         if error is not None and self._file is not None:
-            with suppress(OSError, ValueError):  # so that the caller may put it again
+            with suppress(OSError, ValueError):  # so that the caller can put it again
                 self._file.seek(self._start)
         self._stack.close()
 
@@ -104,7 +104,7 @@ class Payload:
                 self._file.seek(self._start)
             data = self._file.read(size)
         except OSError as error:
-            # Not an OSError any more: a network error would be retried.
+            # An OSError here would pass for a network error, and be retried.
             raise StorageError(
                 f"reading the data to store failed at byte {offset:,}: {error}"
             ) from error
@@ -142,10 +142,10 @@ def _copy_all(source: BinaryIO, out: BinaryIO) -> None:
     """Copy a file from its position to its end.
 
     Raises:
-        StorageError: It is in non-blocking mode and has no data now: its end is not known.
+        StorageError: It is in non-blocking mode and has no data now: nobody knows where it ends.
     """
     size = 0
-    # A buffered file that does not block gives what it has, and then None; the end is b"".
+    # A buffered file in non-blocking mode returns what it has, then None; its end is b"".
     while (data := cast("bytes | None", source.read(CHUNK_BYTES))) != b"":
         if data is None:
             raise StorageError(
@@ -157,15 +157,15 @@ def _copy_all(source: BinaryIO, out: BinaryIO) -> None:
 
 
 def _hides_its_size(file: BinaryIO) -> bool:
-    """Tell whether a file has bytes but no end that can be told: those of /proc, devices."""
+    """Tell whether a file has bytes, but seems to end before them: files in /proc, devices."""
     start = file.tell()
     try:
         file.seek(0, io.SEEK_END)
     except OSError:
         return True
-    is_said_to_end = file.tell() <= start
+    seems_to_end = file.tell() <= start
     file.seek(start)
-    if not is_said_to_end:
+    if not seems_to_end:
         return False
     has_bytes = bool(file.read(1))
     file.seek(start)
@@ -179,11 +179,15 @@ def _can_seek(file: BinaryIO) -> bool:
 
 
 class HashedPayload:
-    """A payload that is hashed while it is sent, by the checksum that AIStore usually computes."""
+    """Hashes a payload while it is sent, with the checksum that AIStore computes by default.
+
+    Args:
+        payload: What is sent.
+    """
 
     def __init__(self, payload: Payload) -> None:
         self._payload = payload
-        self._hasher = HASHERS[_USUAL_KIND]()
+        self._hasher = HASHERS[_DEFAULT_KIND]()
 
     def chunks(self) -> Iterator[bytes | memoryview]:
         """Yield the payload's chunks, hashing each."""
@@ -199,7 +203,7 @@ class HashedPayload:
         """
         if stored is None or stored.kind not in HASHERS:
             return
-        if stored.kind != _USUAL_KIND:
+        if stored.kind != _DEFAULT_KIND:
             self._hasher = HASHERS[stored.kind]()
             for _ in self.chunks():
                 pass

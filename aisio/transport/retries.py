@@ -1,13 +1,19 @@
-"""The one retry loop: which errors may pass by themselves, and how long to wait for that. Pure."""
+"""The retry loop: which errors may pass by themselves, and how long to wait for that.
+
+The loop does no I/O, and its clock is an argument.
+
+Who watches the tries of a read is kept in a ContextVar. The reader of many objects wants to know of
+each failed try, but between it and the loop lie methods that users write or override (a dataset's,
+`Source.read`, `Store.get`): an argument would have to stand in the signature of each.
+"""
 
 from __future__ import annotations
 
 import logging
 import random
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable
+from contextvars import ContextVar, Token
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -26,16 +32,16 @@ T = TypeVar("T")
 
 
 class MissingForNowError(NotFoundError):
-    """An object that is not found while nodes of its cluster come or go: it may be found soon."""
+    """An object is not found while nodes of its cluster come or go: it may be found soon."""
 
 
 class NeverReachedError(UnavailableError):
-    """No answer from an endpoint that has never answered: its address may be wrong."""
+    """An endpoint that has never answered does not answer: its address may be wrong."""
 
 
 FIRST_CONTACT_S = 2.0
-"""How long an endpoint that has never answered is tried. A cluster that is known to be there may be
-away for as long as the policy says."""
+"""How long an endpoint that has never answered is tried. One that has answered before may be away
+for as long as the policy says."""
 
 RETRYABLE: tuple[type[StorageError], ...] = (
     MissingForNowError,
@@ -46,14 +52,15 @@ RETRYABLE: tuple[type[StorageError], ...] = (
 )
 """Errors that may pass by themselves."""
 
-_LOUD_AFTER_S = 5.0
-"""Trouble that lasts longer is told as a warning, which shows where logging was not set up."""
+_WARN_AFTER_S = 5.0
+"""Trouble that lasts longer is logged as a warning, which Python shows without any set-up of
+logging."""
 
 _log = logging.getLogger(__name__)
 
 
 def _draw_evenly(low: float, high: float) -> float:
-    # random.uniform itself would take its state along when pickled: all workers would wait alike.
+    # Not random.uniform itself: it pickles with its state, and all workers would draw the same.
     return random.uniform(low, high)
 
 
@@ -62,9 +69,9 @@ class Waiter:
     """The clock of the retry loop; tests pass one that does not wait.
 
     Attributes:
-        now: Returns seconds of a clock that never goes back.
-        wait: Lets that many seconds pass.
-        draw: Returns a number between two, each as likely as any other.
+        now: Returns the seconds of a clock that never goes back.
+        wait: Waits for so many seconds.
+        draw: Returns a number between two others, drawn evenly.
     """
 
     now: Callable[[], float] = time.monotonic
@@ -74,41 +81,49 @@ class Waiter:
 
 WALL_CLOCK = Waiter()
 
-_listener: ContextVar[Callable[[StorageError], object] | None] = ContextVar(
-    "_listener", default=None
+_on_failed_try: ContextVar[Callable[[StorageError], object] | None] = ContextVar(
+    "_on_failed_try", default=None
 )
 
 
-@contextmanager
-def on_failed_try(listener: Callable[[StorageError], object]) -> Iterator[None]:
-    """Tell a listener of each failed try of this thread that may be made again.
+class on_failed_try:
+    """In a `with` block, call a function with each error of this thread that is retried.
 
-    Who reads many objects at once learns so that the store has too much to do, before it gives up,
-    and that what else is under way may have failed as well.
+    A reader of many objects learns from it that the store is overloaded, before any read fails for
+    good, and that other requests that are in flight may have failed as well.
+
+    Args:
+        callback: It is called by the thread that met the error.
     """
-    token = _listener.set(listener)
-    try:
-        yield
-    finally:
-        _listener.reset(token)
+
+    __slots__ = ("_callback", "_token")
+    _token: Token[Callable[[StorageError], object] | None]
+
+    def __init__(self, callback: Callable[[StorageError], object]) -> None:
+        self._callback = callback
+
+    def __enter__(self) -> None:
+        self._token = _on_failed_try.set(self._callback)
+
+    def __exit__(self, *error: object) -> None:
+        _on_failed_try.reset(self._token)
 
 
-def tell(error: StorageError) -> None:
-    """Tell who listens in this thread of a failure, also one that is made good without a try."""
-    listener = _listener.get()
-    if listener is not None:
-        listener(error)
+def report_failed_try(error: StorageError) -> None:
+    """Call what `on_failed_try` has set, also for a failure that is repaired without a new try."""
+    callback = _on_failed_try.get()
+    if callback is not None:
+        callback(error)
 
 
 class Attempts:
-    """What is left of a budget for one thing that may fail for a while.
+    """The retry budget of one operation: what is left of its tries and its time.
 
     The wait after failure n is drawn evenly between 0 and first_wait_s * 2**(n - 1), at most
-    longest_wait_s, so that many workers do not come back at once; it is never below what the store
-    asked for by Retry-After.
+    longest_wait_s, so that many workers do not come back at once. It is never shorter than what the
+    store asked for by Retry-After.
 
-    The clock starts with the first failure: what went well before, and whatever the caller did
-    meanwhile, costs nothing.
+    The clock starts with the first failure: the time before it costs nothing.
 
     Args:
         policy: Number of tries, total time and waits.
@@ -121,7 +136,7 @@ class Attempts:
         self.renew()
 
     def renew(self) -> None:
-        """Begin with the whole budget again, after something has gone well."""
+        """Begin with the whole budget again, after a success."""
         self._first_failed_at: float | None = None
         self._failures = 0
         self._longest = self._policy.first_wait_s
@@ -130,16 +145,16 @@ class Attempts:
         """Wait before the next try.
 
         Raises:
-            StorageError: The error itself, if it will not pass by itself; one like it whose text
-                tells how often was tried, if the budget is spent.
+            StorageError: The error itself, if it will not pass by itself; if the budget is spent,
+                one like it whose text says how many tries there were.
         """
         if not isinstance(error, RETRYABLE) or error.given_up:
             raise error
-        tell(error)
+        report_failed_try(error)
         self._failures += 1
         policy, waiter = self._policy, self._waiter
-        asked_s = error.retry_after_s or 0.0
-        wait_s = max(waiter.draw(0.0, min(policy.longest_wait_s, self._longest)), asked_s)
+        retry_after_s = error.retry_after_s or 0.0
+        wait_s = max(waiter.draw(0.0, min(policy.longest_wait_s, self._longest)), retry_after_s)
         now = waiter.now()
         if self._first_failed_at is None:
             self._first_failed_at = now
@@ -150,16 +165,16 @@ class Attempts:
         if self._failures >= policy.attempts or spent_s + wait_s > total_s:
             raise _final(error, self._failures, spent_s) from error
         thread_counters().retries += 1
-        level = logging.WARNING if spent_s > _LOUD_AFTER_S else logging.INFO
+        level = logging.WARNING if spent_s > _WARN_AFTER_S else logging.INFO
         _log.log(level, "%s; trying again in %.1f s, for %.0f s so far", error, wait_s, spent_s)
         waiter.wait(wait_s)
         self._longest *= 2
 
 
 def _final(error: StorageError, tries: int, spent_s: float) -> StorageError:
-    told = f" (gave up after {tries} tries in {spent_s:.1f} s)" if tries > 1 else ""
+    suffix = f" (gave up after {tries} tries in {spent_s:.1f} s)" if tries > 1 else ""
     return type(error)(
-        f"{error}{told}",
+        f"{error}{suffix}",
         url=error.url,
         status=error.status,
         retry_after_s=error.retry_after_s,

@@ -1,26 +1,27 @@
-"""ObjectReader: an object as a seekable file that asks for few bytes in vain, and seldom.
+"""ObjectReader: an object as a seekable file that makes few requests and wastes few bytes.
 
     reading on from byte 0         one reply, open to the object's end, as a stream
-    a read elsewhere               a block of 64 KiB, read out at once and remembered
-    reading on behind that         four times as many each time, up to 8 MiB
+    a read elsewhere               a block of 64 KiB, read to its end at once and remembered
+    reading on behind that         four times as many bytes each time, up to 8 MiB
     a small object                 the whole of it, verified by its checksum
 
-A reply that is read out leaves its connection for the next request, so that a reader that jumps
-about stays on one; a reply of which little is left when a jump comes is read out for that reason.
-What was read beyond what was asked for is remembered, within `REMEMBERED_BYTES`: formats with an
-index (zip, Parquet, torch's files) read their last bytes, and the same few bytes again and again.
+A reply that is read to its end leaves its connection for the next request, so that a reader that
+seeks back and forth stays on one connection. For the same reason the rest of a reply is read when a
+seek comes and little is left of it. Bytes beyond those that the caller wanted are remembered, up to
+`REMEMBERED_BYTES`: formats with an index (zip, Parquet, torch's files) read their last bytes, and
+the same few bytes again and again.
 
-Like a `Body`, a reader knows no client or store; it is given a function that opens ranges.
+Like a `Body`, a reader knows no client or store; it gets a function that opens ranges.
 """
 
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeAlias, TypeVar
+from typing import Any, NamedTuple, ParamSpec, TypeAlias, TypeVar
 
 from aisio.errors import IntegrityError, TruncatedError
+from aisio.forks import SameProcess
 from aisio.records import ByteRange, ObjectInfo, same_version
 from aisio.transport.body import Body
 from aisio.transport.retries import RETRYABLE, Attempts
@@ -32,36 +33,94 @@ OpenRange: TypeAlias = Callable[[ByteRange | None], Body]
 """Opens a range of the object; None is the whole of it, with its checksum."""
 
 BUFFER_BYTES = 256 * 1024
-"""Of the `io.BufferedReader` around a reader; with 64 KiB a stream took a quarter more CPU."""
+"""The buffer of the `io.BufferedReader` around a reader; with 64 KiB a stream took a quarter more
+CPU time."""
 
 FIRST_WINDOW_BYTES = 64 * 1024
 WINDOW_GROWTH = 4
-LARGEST_WINDOW_BYTES = 8 * 1024 * 1024
+MAX_WINDOW_BYTES = 8 * 1024 * 1024
 
 BLOCK_BYTES = 256 * 1024
-"""Up to so many bytes are read out at once; an object that is no larger is read whole."""
+"""A range of up to this many bytes is read at once; an object that is no larger is read whole."""
 
-SKIPPED_RATHER_THAN_REOPENED_BYTES = 256 * 1024
-"""A forward seek of up to this many bytes reads on: a request costs about as much as they do."""
+MAX_SKIP_BYTES = 256 * 1024
+"""After a forward seek of up to this many bytes the open reply is read on: a request costs about
+as much."""
 
-READ_OUT_RATHER_THAN_CUT_BYTES = 256 * 1024
-"""So many bytes may be left of a reply that is read out to keep its connection."""
+MAX_DRAIN_BYTES = 256 * 1024
+"""A reply of which no more bytes than these are left is read to its end, to keep its connection."""
 
 REMEMBERED_BYTES = 1024 * 1024
 
 
+class Span(NamedTuple):
+    """What a request covers.
+
+    Attributes:
+        start: First byte.
+        stop: One past the last byte.
+        window: How many bytes to request where little is wanted; None before the first seek.
+    """
+
+    start: int
+    stop: int
+    window: int | None
+
+
+def next_span(position: int, wanted: int, last: Span, size_bytes: int) -> Span:
+    """Decide what to request for a read.
+
+    Args:
+        position: The first byte of the read.
+        wanted: The number of bytes that it wants.
+        last: The request before; at first Span(0, 0, None).
+        size_bytes: The object's size.
+    """
+    if size_bytes <= BLOCK_BYTES:
+        return Span(0, size_bytes, last.window)
+    if position == last.stop and last.window is None:
+        return Span(position, size_bytes, None)
+    reads_on = 0 <= position - last.stop <= MAX_SKIP_BYTES
+    if reads_on and last.window is not None:
+        window = min(WINDOW_GROWTH * last.window, MAX_WINDOW_BYTES)
+    else:
+        window = FIRST_WINDOW_BYTES
+    # A read of more than a buffer is most of a large one, whose end comes by filling the buffer.
+    large = wanted + BUFFER_BYTES if wanted > BUFFER_BYTES else 0
+    start, stop = position, position + max(window, large)
+    if stop >= size_bytes - FIRST_WINDOW_BYTES:
+        stop = size_bytes
+    if not reads_on:
+        # Who reads the last bytes will want those before them: indices stand there.
+        start = min(start, max(0, size_bytes - FIRST_WINDOW_BYTES))
+    return Span(start, stop, window)
+
+
+class _OpenReply:
+    """An open body, which part of the object it is, and how far it has been read."""
+
+    __slots__ = ("body", "position", "process", "stop")
+
+    def __init__(self, body: Body, span: Span) -> None:
+        self.body = body
+        self.position = span.start
+        self.stop = span.stop
+        self.process = SameProcess()
+
+
 class ObjectReader(io.RawIOBase):
-    """An object as a seekable binary file; made by `open_seekable`, which buffers it.
+    """An object as a seekable binary file; `open_seekable` makes it and buffers it.
 
     All replies must be of one version of the object. After a fork the child opens replies of its
-    own; each process goes on where the reader stood.
+    own; each process reads on from where the reader was.
 
     Args:
         info: The object; its size must be known.
-        open_range: Opens a part of it, and has tried that as often as it makes sense.
-        read_rest: Reads a body out at once.
-        attempts: The budget for replies that break, where bodies do not go on by themselves.
-        is_same: Tells whether two answers are about one version of the object.
+        open_range: Opens a part of it, with retries of its own.
+        read_rest: Reads a body to its end at once.
+        attempts: The retry budget for replies that break off, where bodies do not resume by
+            themselves; None where they do.
+        is_same: Tells whether two replies are of one version of the object.
 
     Raises:
         IntegrityError: The object's size is not known.
@@ -76,7 +135,7 @@ class ObjectReader(io.RawIOBase):
         is_same: Callable[[ObjectInfo, ObjectInfo], bool] = same_version,
     ) -> None:
         super().__init__()
-        self._body: Body | None = None  # first: an object that was not made is closed, too
+        self._reply: _OpenReply | None = None  # first: Python also closes what failed to be made
         self._remembered = Remembered(REMEMBERED_BYTES)
         if info.size_bytes is None:
             raise IntegrityError(
@@ -91,11 +150,7 @@ class ObjectReader(io.RawIOBase):
         self._is_same = is_same
         self._size = info.size_bytes
         self._position = 0
-        self._body_position = 0
-        self._body_stop = 0
-        self._asked_up_to = 0
-        self._window: int | None = None
-        self._pid = os.getpid()
+        self._last = Span(0, 0, None)
 
     def readable(self) -> bool:
         """Return True."""
@@ -135,130 +190,115 @@ class ObjectReader(io.RawIOBase):
         view = memoryview(buffer).cast("B")[: max(0, self._size - self._position)]
         if not view:
             return 0
-        count = self._tried(self._take, view)
+        count = self._with_retries(self._read_some, view)
         self._position += count
         return count
 
     def readall(self) -> bytes:
-        """Return all that is left, in one request or few; errors as for `readinto`."""
+        """Return all that is left, by one request or a few; errors as for `readinto`."""
         self._check_open("read")
         if self._position >= self._size:
             return b""
         if self._size <= BLOCK_BYTES or self._size - self._position <= FIRST_WINDOW_BYTES:
             return b"".join(iter(lambda: self.read(BLOCK_BYTES), b""))
-        data = self._tried(self._take_rest)
+        data = self._with_retries(self._read_to_the_end)
         self._position = self._size
         return data
 
-    def _tried(self, take: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    def _with_retries(self, read: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         while True:
             try:
-                taken = take(*args, **kwargs)
+                result = read(*args, **kwargs)
             except BaseException as error:
-                # An interrupt, too, leaves the reply somewhere that nobody knows.
-                self._give_up()
+                # After an interrupt, too, nobody knows how far the reply was read.
+                self._cut_reply()
                 if self._attempts is None or not isinstance(error, RETRYABLE):
                     raise
                 self._attempts.failed(error)
             else:
                 if self._attempts is not None:
                     self._attempts.renew()
-                return taken
+                return result
 
-    def _take_rest(self) -> bytes:
-        data = self._read_rest(self._body_to_the_end())
-        self._body_position += len(data)
-        self._check_whole(self._body_position, self._size)
+    def _read_to_the_end(self) -> bytes:
+        reply = self._reply_to_the_end()
+        data = self._read_rest(reply.body)
+        reply.position += len(data)
+        self._check_whole(reply.position, self._size)
         return data
 
-    def _take(self, view: memoryview) -> int:
-        if os.getpid() != self._pid:
-            self._leave_to_parent()
-        if not self._body_is_here():
+    def _read_some(self, view: memoryview) -> int:
+        if not self._reply_is_here():
             known = self._remembered.at(self._position)
-            if known is None and not self._reads_on_to_here():
-                known = self._ask(len(view))
+            if known is None and not self._skips_to_here():
+                known = self._request(len(view))
             if known is not None:
                 count = min(len(view), len(known))
                 view[:count] = known[:count]
                 return count
-        return self._take_from_body(view)
+        return self._read_from_reply(view)
 
-    def _take_from_body(self, view: memoryview) -> int:
-        assert self._body is not None
-        count = self._body.readinto(view[: self._body_stop - self._body_position])
+    def _read_from_reply(self, view: memoryview) -> int:
+        reply = self._reply
+        assert reply is not None
+        count = reply.body.readinto(view[: reply.stop - reply.position])
         if not count:
-            self._check_whole(self._body_position, self._body_stop)
-        if self._body_position < FIRST_WINDOW_BYTES and count <= BUFFER_BYTES:
-            # Formats are told by their first bytes, which are read again when that is done.
-            self._remembered.keep(self._body_position, bytes(view[:count]))
-        self._body_position += count
+            self._check_whole(reply.position, reply.stop)
+        if reply.position < FIRST_WINDOW_BYTES and count <= BUFFER_BYTES:
+            # Readers tell a format by the first bytes, and then read these again.
+            self._remembered.keep(reply.position, bytes(view[:count]))
+        reply.position += count
         return count
 
-    def _body_is_here(self) -> bool:
-        return self._body is not None and self._body_position == self._position < self._body_stop
+    def _reply_is_here(self) -> bool:
+        """Tell whether the next byte of the open reply is the one to be read."""
+        reply = self._reply
+        if reply is None:
+            return False
+        if not reply.process.is_current:
+            # The parent process reads it: two readers of one socket would both get nonsense.
+            self._cut_reply()
+            return False
+        return reply.position == self._position < reply.stop
 
-    def _reads_on_to_here(self) -> bool:
-        """Read the open reply on to where the reader stands, if that is near."""
-        body, gap = self._body, self._position - self._body_position
-        if body is None or self._position >= self._body_stop:
+    def _skips_to_here(self) -> bool:
+        """Read the open reply on to the position, if that is near; tell whether it got there."""
+        reply = self._reply
+        if reply is None or self._position >= reply.stop:
             return False
-        if not 0 < gap <= SKIPPED_RATHER_THAN_REOPENED_BYTES:
+        gap = self._position - reply.position
+        if not 0 < gap <= MAX_SKIP_BYTES:
             return False
-        while gap and (data := body.read(gap)):
-            self._remembered.keep(self._body_position, data)
-            self._body_position += len(data)
+        while gap and (data := reply.body.read(gap)):
+            self._remembered.keep(reply.position, data)
+            reply.position += len(data)
             gap -= len(data)
         return not gap
 
-    def _ask(self, wanted: int) -> memoryview | None:
-        """Ask for the bytes here: return them, or leave them to the open reply."""
-        self._let_go()
-        start, stop = self._next_span(wanted)
-        if stop - start > BLOCK_BYTES:
-            self._open(start, stop)
+    def _request(self, wanted: int) -> memoryview | None:
+        """Request the bytes at the position; return them, or None if the open reply has them."""
+        self._release_body()
+        span = next_span(self._position, wanted, self._last, self._size)
+        reply = self._open(span)
+        if span.stop - span.start > BLOCK_BYTES:
             return None
-        body = self._open(start, stop)
-        data = body.readall()
-        self._body = None
-        self._check_whole(start + len(data), stop)
-        self._remembered.keep(start, data)
-        return memoryview(data)[self._position - start :]
+        data = reply.body.readall()
+        self._reply = None
+        self._check_whole(span.start + len(data), span.stop)
+        self._remembered.keep(span.start, data)
+        return memoryview(data)[self._position - span.start :]
 
-    def _next_span(self, wanted: int) -> tuple[int, int]:
-        """Return first byte and end of what to ask for."""
-        if self._size <= BLOCK_BYTES:
-            return 0, self._size
-        start, gap = self._position, self._position - self._asked_up_to
-        reads_on = 0 <= gap <= SKIPPED_RATHER_THAN_REOPENED_BYTES
-        if not gap and self._window is None:
-            return start, self._size
-        if not reads_on or self._window is None:
-            self._window = FIRST_WINDOW_BYTES
-        else:
-            self._window = min(WINDOW_GROWTH * self._window, LARGEST_WINDOW_BYTES)
-        # More than a buffer's fill is a large read, most of it; its end will come by a fill.
-        large = wanted + BUFFER_BYTES if wanted > BUFFER_BYTES else 0
-        stop = start + max(self._window, large)
-        if stop >= self._size - FIRST_WINDOW_BYTES:
-            stop = self._size
-        if not reads_on:
-            # Who reads the last bytes will want those before them: indices stand there.
-            start = min(start, max(0, self._size - FIRST_WINDOW_BYTES))
-        return start, stop
+    def _reply_to_the_end(self) -> _OpenReply:
+        is_here = self._reply_is_here() or self._skips_to_here()
+        if is_here and self._reply is not None and self._reply.stop == self._size:
+            return self._reply
+        self._release_body()
+        return self._open(Span(self._position, self._size, self._last.window))
 
-    def _body_to_the_end(self) -> Body:
-        if os.getpid() != self._pid:
-            self._leave_to_parent()
-        here = self._body_is_here() or self._reads_on_to_here()
-        if here and self._body is not None and self._body_stop == self._size:
-            return self._body
-        self._let_go()
-        return self._open(self._position, self._size)
-
-    def _open(self, start: int, stop: int) -> Body:
-        is_rest = stop == self._size
-        byte_range = ByteRange(start, None if is_rest else stop) if start or not is_rest else None
+    def _open(self, span: Span) -> _OpenReply:
+        is_rest = span.stop == self._size
+        whole = is_rest and not span.start
+        byte_range = None if whole else ByteRange(span.start, None if is_rest else span.stop)
         try:
             body = self._open_range(byte_range)
         except RETRYABLE as error:
@@ -270,9 +310,8 @@ class ObjectReader(io.RawIOBase):
                 f"GET {self.info.url}: the object was replaced while it was open; open it again",
                 url=self.info.url,
             )
-        self._body, self._body_position, self._body_stop = body, start, stop
-        self._asked_up_to = stop
-        return body
+        self._reply, self._last = _OpenReply(body, span), span
+        return self._reply
 
     def _check_whole(self, got: int, expected: int) -> None:
         if got != expected:
@@ -281,63 +320,58 @@ class ObjectReader(io.RawIOBase):
                 url=self.info.url,
             )
 
-    def _let_go(self) -> None:
-        """Give up the open reply, and keep its connection where that costs little."""
-        body, self._body = self._body, None
-        if body is None:
+    def _release_body(self) -> None:
+        """Close the open reply; keep its connection where that costs little."""
+        reply, self._reply = self._reply, None
+        if reply is None:
             return
-        with body:
-            if 0 < self._body_stop - self._body_position <= READ_OUT_RATHER_THAN_CUT_BYTES:
-                self._remembered.keep(self._body_position, body.read_out())
+        with reply.body as body:
+            if 0 < reply.stop - reply.position <= MAX_DRAIN_BYTES:
+                self._remembered.keep(reply.position, body.drain())
 
-    def _leave_to_parent(self) -> None:
-        """Give up the reply that the parent reads: two readers of one socket both read nonsense."""
-        self._pid = os.getpid()
-        self._give_up()
+    def _cut_reply(self) -> None:
+        """Cut the open reply; the next request continues where it was."""
+        if self._reply is not None:
+            self._last = self._last._replace(stop=self._reply.position)
+            self._close_body()
 
-    def _give_up(self) -> None:
-        """Cut the open reply; what follows goes on where it stood."""
-        if self._body is not None:
-            self._asked_up_to = self._body_position
-            self._drop_body()
-
-    def _drop_body(self) -> None:
-        if self._body is not None:
-            self._body.close()
-            self._body = None
+    def _close_body(self) -> None:
+        if self._reply is not None:
+            self._reply.body.close()
+            self._reply = None
 
     def _check_open(self, what: str) -> None:
         if self.closed:
             raise ValueError(f"{self.info.url}: {what} of a closed file")
 
     def close(self) -> None:
-        """Let go of the connection."""
-        self._drop_body()
+        """Release the connection."""
+        self._close_body()
         self._remembered.forget()
         super().close()
 
 
 class Remembered:
-    """Pieces of a file, the ones used last, within a bound.
+    """The pieces of a file that were used last, up to a number of bytes.
 
     Args:
-        most_bytes: Their size together.
+        max_bytes: The size of all pieces together.
     """
 
-    def __init__(self, most_bytes: int) -> None:
-        self._most_bytes = most_bytes
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
         self._bytes = 0
         self._pieces: list[tuple[int, bytes]] = []
 
     def keep(self, start: int, data: bytes) -> None:
-        """Remember bytes that begin at an offset; the longest unused go for them."""
+        """Remember bytes that begin at an offset; forget the least recently used ones for them."""
         self._pieces.append((start, data))
         self._bytes += len(data)
-        while self._bytes > self._most_bytes:
+        while self._bytes > self._max_bytes:
             self._bytes -= len(self._pieces.pop(0)[1])
 
     def at(self, position: int) -> memoryview | None:
-        """Return what is known from an offset on; None for nothing."""
+        """Return the remembered bytes from an offset on; None if there are none."""
         for index in range(len(self._pieces) - 1, -1, -1):
             start, data = self._pieces[index]
             if start <= position < start + len(data):

@@ -1,4 +1,4 @@
-"""Where a body is read to, several parts at once: memory or a file."""
+"""Targets: where the bytes of a body go, several parts at once: memory or a file."""
 
 from __future__ import annotations
 
@@ -12,19 +12,28 @@ from aisio.transport.body import READ_PIECE_BYTES, Body
 
 
 class Target(Protocol):
-    """Where bytes go, at any offset and from several threads at once."""
+    """Takes bytes at any offset, from several threads at once."""
 
-    def reserve(self, size_bytes: int | None, about: str) -> None:
-        """Begin anew, with room for so many bytes; None is unknown. Errors are about this URL."""
+    def reserve(self, size_bytes: int | None, url: str) -> None:
+        """Empty the target and make space.
 
-    def fill(self, body: Body, start: int, stop: int | None, tell: Callable[[int], None]) -> int:
-        """Read a body out to offset `start`, telling the size of each piece; return their sum.
+        Args:
+            size_bytes: The number of bytes to come; None where it is not known.
+            url: What errors name.
+        """
 
-        At `stop` there is no more room; None is without bound.
+    def fill(self, body: Body, start: int, stop: int | None, count: Callable[[int], None]) -> int:
+        """Read a body to its end, and write it from an offset on; return the number of bytes.
+
+        Args:
+            body: The open body.
+            start: The offset.
+            stop: The offset at which the space for this body ends; None for no end.
+            count: Called with the size of each piece.
         """
 
     def pieces(self, start: int, stop: int) -> Iterator[memoryview]:
-        """Give back what was written to [start, stop), for the checksum."""
+        """Yield what was written to [start, stop), for the checksum."""
 
 
 class BufferTarget:
@@ -34,7 +43,7 @@ class BufferTarget:
         buffer: Any writable, contiguous buffer.
 
     Raises:
-        ConfigError: It is neither.
+        ConfigError: The buffer is read-only or not contiguous.
     """
 
     def __init__(self, buffer: Any) -> None:
@@ -45,7 +54,7 @@ class BufferTarget:
         if self.view.readonly:
             raise ConfigError(f"into={type(buffer).__name__}: the buffer is read-only")
 
-    def reserve(self, size_bytes: int | None, about: str) -> None:
+    def reserve(self, size_bytes: int | None, url: str) -> None:
         """See `Target.reserve`.
 
         Raises:
@@ -53,16 +62,16 @@ class BufferTarget:
         """
         if size_bytes is not None and size_bytes > len(self.view):
             raise ConfigError(
-                f"GET {about}: {size_bytes:,} bytes do not fit into a buffer of {len(self.view):,}"
+                f"GET {url}: {size_bytes:,} bytes do not fit into a buffer of {len(self.view):,}"
             )
 
-    def fill(self, body: Body, start: int, stop: int | None, tell: Callable[[int], None]) -> int:
+    def fill(self, body: Body, start: int, stop: int | None, count: Callable[[int], None]) -> int:
         """See `Target.fill`."""
         stop = len(self.view) if stop is None else stop
         position = start
-        while position < stop and (count := body.readinto(self.view[position:stop])):
-            position += count
-            tell(count)
+        while position < stop and (size := body.readinto(self.view[position:stop])):
+            position += size
+            count(size)
         return position - start
 
     def pieces(self, start: int, stop: int) -> Iterator[memoryview]:
@@ -71,17 +80,17 @@ class BufferTarget:
 
 
 class FileTarget:
-    """An open file, written at offsets counted from its start.
+    """An open file; offsets count from its start.
 
     Args:
-        descriptor: Of a regular file, open for reading and writing.
+        descriptor: The descriptor of a regular file that is open for reading and writing.
     """
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
 
-    def reserve(self, size_bytes: int | None, about: str) -> None:
-        """See `Target.reserve`; a file system that cannot set room aside is taken as it is.
+    def reserve(self, size_bytes: int | None, url: str) -> None:
+        """See `Target.reserve`; where the file system cannot allocate, the size alone is set.
 
         Raises:
             OSError: No space is left.
@@ -96,18 +105,18 @@ class FileTarget:
                 raise
             os.ftruncate(self._descriptor, size_bytes)
 
-    def fill(self, body: Body, start: int, stop: int | None, tell: Callable[[int], None]) -> int:
+    def fill(self, body: Body, start: int, stop: int | None, count: Callable[[int], None]) -> int:
         """See `Target.fill`."""
         piece = memoryview(bytearray(READ_PIECE_BYTES))
         position = start
         while stop is None or position < stop:
-            room = len(piece) if stop is None else min(len(piece), stop - position)
-            count = body.readinto(piece[:room])
-            if not count:
+            wanted = len(piece) if stop is None else min(len(piece), stop - position)
+            size = body.readinto(piece[:wanted])
+            if not size:
                 break
-            self._write(piece[:count], position)
-            position += count
-            tell(count)
+            self._write(piece[:size], position)
+            position += size
+            count(size)
         return position - start
 
     def _write(self, data: memoryview, offset: int) -> None:
@@ -116,12 +125,12 @@ class FileTarget:
             data, offset = data[written:], offset + written
 
     def pieces(self, start: int, stop: int) -> Iterator[memoryview]:
-        """See `Target.pieces`; it is read back from where the system keeps it, mostly memory."""
+        """See `Target.pieces`; the bytes are read back, mostly from the system's page cache."""
         piece = memoryview(bytearray(READ_PIECE_BYTES))
         while start < stop:
-            room = min(len(piece), stop - start)
-            count = os.preadv(self._descriptor, [piece[:room]], start)
-            if not count:
-                return  # cut by someone else: the count of bytes will tell
-            yield piece[:count]
-            start += count
+            wanted = min(len(piece), stop - start)
+            size = os.preadv(self._descriptor, [piece[:wanted]], start)
+            if not size:
+                return  # another process has cut the file: the body finds that bytes are missing
+            yield piece[:size]
+            start += size

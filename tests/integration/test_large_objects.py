@@ -20,7 +20,7 @@ from aisio.errors import IntegrityError, NotFoundError
 from aisio.records import RetryPolicy, Settings, Timeouts
 from aisio.testing.fault_proxy import Corrupt, Cut, Fault, FaultProxy, Stall, Status
 from aisio.transport.body import READ_PIECE_BYTES
-from aisio.transport.parallel import STREAMS, plan_parts, read_out
+from aisio.transport.parallel import STREAMS, plan_parts, read_into
 from aisio.transport.targets import BufferTarget
 
 MIB = 1024 * 1024
@@ -156,10 +156,10 @@ def test_an_object_replaced_before_its_parts_are_read_is_an_error(bucket: Bucket
     item.put(LARGE)
     with item.stream() as body:
         assert body.read(1000) == LARGE[:1000]
-        body.drain_and_release()
+        body.detach()
         item.put(LARGE[::-1])
         with pytest.raises(IntegrityError, match="the object was replaced while it was read"):
-            read_out(body, BufferTarget(bytearray(len(LARGE))))
+            read_into(body, BufferTarget(bytearray(len(LARGE))))
 
 
 @pytest.mark.parametrize("after_bytes", [0, 1, 256 * 1024, MIB + 1, len(SMALL) - 1])

@@ -302,7 +302,7 @@ def test_answers_that_have_nothing_in_common_are_not_of_one_version(said: dict[s
 def test_reading_out_gives_what_is_left_or_nothing() -> None:
     """It is for the connection's sake: a cut then is no error, and nobody goes on behind it."""
     body = body_of(DATA)
-    assert body.read(100) + body.read_out() == DATA
+    assert body.read(100) + body.drain() == DATA
     resumed: list[int] = []
 
     def resume(got: int, error: StorageError) -> io.BytesIO:
@@ -311,14 +311,14 @@ def test_reading_out_gives_what_is_left_or_nothing() -> None:
 
     info = info_of(DATA)
     cut = Body(io.BytesIO(DATA[:500]), info, len(DATA), info.checksum, resume)
-    assert cut.read_out() == b""
+    assert cut.drain() == b""
     assert (cut.closed, resumed) == (True, [])
 
 
 def test_reading_out_does_not_hide_wrong_bytes() -> None:
     """Some of them may have been used already."""
     with pytest.raises(IntegrityError, match="wrong xxhash2 checksum"):
-        body_of(DATA[:-1] + b"x", DATA).read_out()
+        body_of(DATA[:-1] + b"x", DATA).drain()
 
 
 class SlowLine(io.BytesIO):

@@ -30,7 +30,7 @@ def test_a_new_connection_has_a_whole_window() -> None:
     """Whatever the one before was like."""
     rate = LowSpeedLimit(100, 10)
     rate.add(0, 9.0)
-    rate.begin()
+    rate.begin_connection()
     rate.add(0, 9.0)
     assert not rate.is_missed()
 
@@ -44,7 +44,7 @@ def test_what_a_server_thinks_before_its_first_byte_is_no_slowness() -> None:
     assert not rate.is_missed()
     rate.add(999, 10.0)
     assert rate.is_missed()
-    rate.begin()
+    rate.begin_connection()
     rate.add(1, 39.0)
     assert not rate.is_missed()
     rate.add(1, 1.0)

@@ -22,7 +22,7 @@ from aisio.transport.parallel import (
     STREAMS,
     plan_parts,
     read_bytes,
-    read_out,
+    read_into,
 )
 from aisio.transport.targets import BufferTarget, FileTarget
 
@@ -48,7 +48,7 @@ class Opener:
                 raise error
         return Body(io.BytesIO(self.data[start:stop]), info_of(self.data), stop - start)
 
-    def leave(self) -> None:
+    def close_thread_connections(self) -> None:
         """Remember which thread has gone."""
         self.left.append(threading.current_thread().name)
 
@@ -85,7 +85,7 @@ def test_a_large_body_is_read_by_ranges() -> None:
     raw = io.BytesIO(LARGE)
     body = Body(raw, info_of(LARGE), len(LARGE), SUM, parts=opener)
     buffer = bytearray(len(LARGE) + 5)
-    assert read_out(body, BufferTarget(buffer), show=seen.append) == len(LARGE)
+    assert read_into(body, BufferTarget(buffer), show=seen.append) == len(LARGE)
     assert buffer == LARGE + bytes(5)
     assert sorted(opener.opened) == SPANS
     assert raw.closed
@@ -136,7 +136,7 @@ def test_one_wrong_byte_is_an_integrity_error(tmp_path: Path, at_byte: int, to_f
     with (tmp_path / "a").open("w+b") as file:
         target = FileTarget(file.fileno()) if to_file else BufferTarget(bytearray(len(LARGE)))
         with pytest.raises(IntegrityError, match="ais://b/o: wrong xxhash2 checksum"):
-            read_out(body, target)
+            read_into(body, target)
     assert body.closed
 
 
@@ -148,7 +148,7 @@ def test_a_failed_part_ends_it_all(offset: int, error: BaseException) -> None:
     """Its error comes as itself, and no thread goes on writing."""
     body = body_of(LARGE, Opener(LARGE, {offset: error}))
     with pytest.raises(type(error)) as caught:
-        read_out(body, BufferTarget(bytearray(len(LARGE))))
+        read_into(body, BufferTarget(bytearray(len(LARGE))))
     assert caught.value is error
     assert body.closed
     assert not [one for one in threading.enumerate() if one.name.startswith("aisio-range")]
@@ -158,13 +158,13 @@ def test_a_file_gets_the_bytes(tmp_path: Path) -> None:
     """Also in the place of more than there are now."""
     with (tmp_path / "a").open("w+b") as file:
         target = FileTarget(file.fileno())
-        assert read_out(body_of(LARGE, Opener(LARGE)), target) == len(LARGE)
+        assert read_into(body_of(LARGE, Opener(LARGE)), target) == len(LARGE)
         assert (tmp_path / "a").read_bytes() == LARGE
-        assert read_out(body_of(b"few"), target) == 3
+        assert read_into(body_of(b"few"), target) == 3
         assert (tmp_path / "a").read_bytes() == b"few"
-        assert read_out(body_of(b"fewer", size=None), target) == 5
+        assert read_into(body_of(b"fewer", size=None), target) == 5
         assert (tmp_path / "a").read_bytes() == b"fewer"
-        assert read_out(body_of(b""), target) == 0
+        assert read_into(body_of(b""), target) == 0
         assert (tmp_path / "a").read_bytes() == b""
 
 
@@ -180,14 +180,14 @@ def test_a_file_that_someone_else_cuts_is_found_out(tmp_path: Path) -> None:
             return count
 
     with (tmp_path / "a").open("w+b") as file, pytest.raises(StorageError):
-        read_out(body_of(LARGE, Opener(LARGE)), Cut(file.fileno()))
+        read_into(body_of(LARGE, Opener(LARGE)), Cut(file.fileno()))
 
 
 def test_a_buffer_without_room_is_refused_before_anything_is_read() -> None:
     """Too small, read-only, or no buffer at all."""
     body = body_of(b"abcdef")
     with pytest.raises(ConfigError, match="ais://b/o: 6 bytes do not fit into a buffer of 5"):
-        read_out(body, BufferTarget(bytearray(5)))
+        read_into(body, BufferTarget(bytearray(5)))
     assert body.got_bytes == 0
     with pytest.raises(ConfigError, match="into=bytes: the buffer is read-only"):
         BufferTarget(b"abcdef")
@@ -198,10 +198,10 @@ def test_a_buffer_without_room_is_refused_before_anything_is_read() -> None:
 def test_a_body_of_unknown_size_fits_or_not() -> None:
     """That shows at its end."""
     buffer = bytearray(6)
-    assert read_out(body_of(b"abcdef", size=None), BufferTarget(buffer)) == 6
+    assert read_into(body_of(b"abcdef", size=None), BufferTarget(buffer)) == 6
     assert buffer == b"abcdef"
     with pytest.raises(ConfigError, match="more than the 6 bytes"):
-        read_out(body_of(b"abcdefg", size=None), BufferTarget(buffer))
+        read_into(body_of(b"abcdefg", size=None), BufferTarget(buffer))
 
 
 def test_where_the_system_has_no_more_threads_the_caller_reads_alone(

@@ -19,18 +19,21 @@ from aisio.transport.retries import Attempts, Waiter
 from aisio.transport.seekable import (
     BUFFER_BYTES,
     FIRST_WINDOW_BYTES,
-    LARGEST_WINDOW_BYTES,
-    SKIPPED_RATHER_THAN_REOPENED_BYTES,
+    MAX_SKIP_BYTES,
+    MAX_WINDOW_BYTES,
     WINDOW_GROWTH,
     ObjectReader,
     Remembered,
+    Span,
+    next_span,
     open_seekable,
 )
 
 KIB, MIB = 1024, 1024 * 1024
 SMALL = bytes(range(256)) * 3
 LARGE = random.Random(5).randbytes(4 * MIB)
-HUGE = random.Random(6).randbytes(32 * MIB)
+HUGE_BYTES = 32 * MIB
+HUGE = random.Random(6).randbytes(HUGE_BYTES)
 
 
 def info_of(data: bytes, **changes: Any) -> ObjectInfo:
@@ -218,7 +221,7 @@ def test_reading_on_elsewhere_asks_for_more_and_more() -> None:
     assert [int(start) for start, _ in spans[1:]] == [int(stop) + 1 for _, stop in spans[:-1]]
     asked = [int(stop) + 1 - int(start) for start, stop in spans[:-1]]
     assert asked[:3] == [FIRST_WINDOW_BYTES * WINDOW_GROWTH**number for number in range(3)]
-    assert max(asked) == LARGEST_WINDOW_BYTES
+    assert max(asked) == MAX_WINDOW_BYTES
     assert len(asked) < 9
     assert spans[-1][1] == ""
     assert store.cut == 0
@@ -291,7 +294,7 @@ def test_small_steps_forward_are_read_over() -> None:
     """A request costs about as much as the bytes between."""
     store = Store(LARGE)
     with opened(store) as file:
-        for at in range(0, len(LARGE), SKIPPED_RATHER_THAN_REOPENED_BYTES):
+        for at in range(0, len(LARGE), MAX_SKIP_BYTES):
             file.seek(at)
             assert file.read(512) == LARGE[at : at + 512]
     assert store.asked == [""]
@@ -497,3 +500,47 @@ def test_a_reader_that_is_read_into_takes_no_copy_of_it() -> None:
         assert file.readinto(buffer) == len(HUGE)
     assert buffer == HUGE
     assert store.asked == [""]
+
+
+START = Span(0, 0, None)
+FAR = 10 * MIB
+
+
+@pytest.mark.parametrize(
+    ("position", "wanted", "last", "expected"),
+    [
+        # From the start, and on behind a stream that was cut: all the rest, as one stream.
+        (0, 10, START, Span(0, HUGE_BYTES, None)),
+        (5000, 10, Span(0, 5000, None), Span(5000, HUGE_BYTES, None)),
+        # Elsewhere: one window, or a large read with a buffer's fill.
+        (FAR, 10, START, Span(FAR, FAR + 64 * KIB, 64 * KIB)),
+        (FAR, BUFFER_BYTES, START, Span(FAR, FAR + 64 * KIB, 64 * KIB)),
+        (FAR, MIB, START, Span(FAR, FAR + MIB + BUFFER_BYTES, 64 * KIB)),
+        # Behind a window, or near it: four times as much, up to the largest.
+        (FAR, 10, Span(0, FAR, 64 * KIB), Span(FAR, FAR + 256 * KIB, 256 * KIB)),
+        (FAR + 5, 10, Span(0, FAR, 64 * KIB), Span(FAR + 5, FAR + 5 + 256 * KIB, 256 * KIB)),
+        (FAR, 10, Span(0, FAR, 4 * MIB), Span(FAR, FAR + 8 * MIB, 8 * MIB)),
+        # Near a stream, but not behind it; too far on; back.
+        (FAR + 5, 10, Span(0, FAR, None), Span(FAR + 5, FAR + 5 + 64 * KIB, 64 * KIB)),
+        (FAR + MIB, 10, Span(0, FAR, MIB), Span(FAR + MIB, FAR + MIB + 64 * KIB, 64 * KIB)),
+        (FAR - 1, 10, Span(0, FAR, MIB), Span(FAR - 1, FAR - 1 + 64 * KIB, 64 * KIB)),
+        # Near the end: to the end; after a jump also the bytes before.
+        (HUGE_BYTES - 100 * KIB, 10, START, Span(HUGE_BYTES - 100 * KIB, HUGE_BYTES, 64 * KIB)),
+        (HUGE_BYTES - 22, 22, START, Span(HUGE_BYTES - 64 * KIB, HUGE_BYTES, 64 * KIB)),
+        (
+            HUGE_BYTES - 22,
+            22,
+            Span(0, HUGE_BYTES - 22, 64 * KIB),
+            Span(HUGE_BYTES - 22, HUGE_BYTES, 256 * KIB),
+        ),
+    ],
+)
+def test_what_a_read_requests(position: int, wanted: int, last: Span, expected: Span) -> None:
+    """The whole of the rules, for a large object."""
+    assert next_span(position, wanted, last, HUGE_BYTES) == expected
+
+
+def test_a_read_of_a_small_object_requests_all_of_it() -> None:
+    """Wherever it is, and whatever was before."""
+    assert next_span(7, 1, START, BUFFER_BYTES) == Span(0, BUFFER_BYTES, None)
+    assert next_span(7, 1, Span(0, 5, MIB), 9) == Span(0, 9, MIB)

@@ -173,11 +173,11 @@ def _replace(path: Path, opening: Opening, title: str) -> None:
 
 
 def _fill(opening: Opening, title: str, out: BinaryIO) -> None:
-    from aisio.transport.parallel import read_out
+    from aisio.transport.parallel import read_into
     from aisio.transport.targets import FileTarget
 
     with opening() as body, byte_progress(body.size_bytes, title) as show:
-        read_out(body, FileTarget(out.fileno()), show=show)
+        read_into(body, FileTarget(out.fileno()), show=show)
 
 
 def _copy_all(opening: Opening, title: str, out: BinaryIO) -> None:

@@ -26,7 +26,7 @@ from aisio.stats import thread_counters
 from aisio.transport.http.buffered_socket import BufferedSocket
 from aisio.transport.http.request_encoder import RequestEncoder
 from aisio.transport.http.response import Response
-from aisio.transport.retries import tell
+from aisio.transport.retries import report_failed_try
 from aisio.wire.http1 import (
     LONGEST_HEAD_BYTES,
     BadReply,
@@ -118,7 +118,7 @@ class Request:
     def _send_again(self) -> Response:
         thread_counters().requests += 1
         response = self._pool.send_on_new_connection(self._method, self._data)
-        tell(
+        report_failed_try(
             StorageError(
                 "a connection broke before its response was read: the request was sent again"
             )

@@ -35,8 +35,8 @@ from aisio.transport.http.connection_pool import RequestState
 from aisio.transport.retries import (
     Attempts,
     Waiter,
+    report_failed_try,
     retry,
-    tell,
 )
 from tests.http_server import Reply, Server
 from tests.scripted_cluster import DATA, Nodes, client_of, cluster_map, nodes
@@ -372,7 +372,8 @@ def test_a_thread_that_helps_a_read_does_not_ask_anew() -> None:
         if number == 2:
             error = UnavailableError("a part broke")
             helpers = [
-                threading.Thread(target=partial(copy_context().run, tell, error)) for _ in range(4)
+                threading.Thread(target=partial(copy_context().run, report_failed_try, error))
+                for _ in range(4)
             ]
             for helper in helpers:
                 helper.start()
