@@ -142,7 +142,7 @@ def _read_all(
         batch[done:],
         reader.read,
         send_ahead=reader.send_ahead,
-        pace=limit,
+        limit=limit,
         size_of=_size_of,
         result_bytes=lambda result: len(result[1] or b""),
     )

@@ -431,6 +431,6 @@ class ObjectGroup:
             self,
             Object.get_with_info,
             send_ahead=Object.send_ahead,
-            pace=AdaptiveLimit(Concurrency.of(concurrency)),
+            limit=AdaptiveLimit(Concurrency.of(concurrency)),
             result_bytes=lambda result: len(result[1]),
         )

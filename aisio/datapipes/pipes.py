@@ -186,9 +186,9 @@ class AISFileLoader(_EpochPipe, IterDataPipe[tuple[str, StreamWrapper]]):
             map(self._resolve, urls),
             self._open,
             send_ahead=self._send_ahead,
-            pace=AdaptiveLimit(self._concurrency),
+            limit=AdaptiveLimit(self._concurrency),
             result_bytes=_body_bytes,
-            by_threads=False,
+            in_threads=False,
         )
         for url, body in bodies:
             # Without a buffer, a line would be read byte by byte.

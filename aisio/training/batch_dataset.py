@@ -119,7 +119,7 @@ class AISBatchIterDataset(AISIterDataset):
         batches = fetch_in_order(
             self._batches(share),
             self._read_batch,
-            pace=AdaptiveLimit(self._concurrency),
+            limit=AdaptiveLimit(self._concurrency),
             size_of=_batch_bytes,
             result_bytes=lambda batch: sum(len(data or b"") for _, data in batch),
         )

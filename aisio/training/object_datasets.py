@@ -203,7 +203,7 @@ def _read_in_order(
         share,
         partial(read_object, etl_name=etl_name),
         send_ahead=partial(_send_ahead, etl_name=etl_name),
-        pace=limit,
+        limit=limit,
         size_of=lambda listed: listed[1].size_bytes,
         result_bytes=lambda item: len(item[1]),
     )

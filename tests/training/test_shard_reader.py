@@ -367,14 +367,14 @@ LIVE_AT_EXIT = """
 import logging, sys
 from aisio import AISIterDataset, AISShardReader
 from aisio.shards.prefetch import Prefetch
-from aisio.transport.concurrency import ordered
+from aisio.transport.concurrency.threads import reading_threads
 
 class Reader(AISShardReader):
     def _prefetch(self, shards):
         return Prefetch(shards, self._prefetch_bytes, join_s=50.0)
 
 logging.basicConfig(level=logging.INFO)
-ordered._CLOSE_WAIT_S = 50.0
+reading_threads().close_wait_s = 50.0
 live = [iter(Reader(sys.argv[1], prefetch_bytes=1000)), iter(AISIterDataset(sys.argv[1]))]
 for one in live:
     next(one)

@@ -1,15 +1,16 @@
-"""Pace: how many reads should be under way, learned from what they bring. Pure.
+"""AdaptiveLimit: how many reads should be in flight, learned from their speed. No I/O.
 
-The first few reads go by twos, and tell how much of a read is this process's own work: where that
-is half of it, as over loopback, threads of one interpreter cannot gain much, and only as many are
-begun with as fit into the rest, but three at least: while one waits and another is woken, a third
-can work. A network leaves room for all that may be begun with.
+First it probes. Two reads at a time show how much of a read is processor time of this process. If
+that is half of the read, as over loopback, the threads of one interpreter cannot gain much: the
+limit starts at the number of reads that fit into the rest, but at least at three: while one thread
+waits and another one is woken, a third can work. Over a network the limit starts at `start`.
 
-Then hill climbing. A window of deliveries gives a rate. The limit is tried half again as high, for
-as long as each step brings 5 % more; where the first step up does not, a third lower, for as long
-as that loses no more than 2 %: fewer connections and bytes for the same are better. The best limit
-is kept for a while, then tried again. Windows in which nobody waited for the store say nothing
-about it and do not count; where one thread reads what was asked for ahead, its reads are waits.
+Then it climbs. A window of deliveries gives a rate. The limit is raised by half as long as each
+step gains 5 %. If the first step up gains less, the limit is lowered by a third as long as that
+loses no more than 2 %: the same rate with fewer connections and bytes is better. The best limit is
+kept for a number of windows, then the climb begins again. A window in which nobody waited for the
+store says nothing about the store and does not count. Reading a response that was sent ahead counts
+as waiting.
 """
 
 from __future__ import annotations
@@ -25,18 +26,18 @@ __all__ = ["AdaptiveLimit"]
 
 
 _PROBES = 6
-_AT_ONCE_WHILE_PROBING = 2
-_BEGUN_WITH_AT_LEAST = 3
+_LIMIT_WHILE_PROBING = 2
+_MIN_START = 3
 _WINDOW_S = 0.25
 _STEP = 1.5
-_WORTH_MORE = 1.05
-_WORTH_FEWER = 0.98
+_MIN_GAIN = 1.05
+_MIN_KEEP = 0.98
 _KEPT_WINDOWS = 40
-_SLOWED_AT_MOST_EVERY_S = 1.0
+_MIN_SLOW_DOWN_INTERVAL_S = 1.0
 
 _REQUEST_COST_BYTES = 64 * 1024
-"""A request costs about as much as this many bytes (0.3 ms), so that windows with objects of other
-sizes compare."""
+"""A request takes about as long as this many bytes (0.3 ms). So windows with objects of different
+sizes can be compared."""
 
 
 class _Trial(Enum):
@@ -45,16 +46,19 @@ class _Trial(Enum):
 
 
 class AdaptiveLimit:
-    """The number of reads that may be under way now; may be shared, and pickles.
+    """The number of reads that may be in flight; iterations may share it, and it pickles.
+
+    It has many attributes, as it is the state of one algorithm: each step uses most of them.
 
     Args:
-        concurrency: Its bounds.
+        concurrency: The bounds.
         now: A clock that never goes back, in seconds.
 
     Attributes:
-        limit: How many reads may be under way.
-        most: How many there may ever be.
-        most_bytes: How many bytes may be under way or wait for their turn.
+        now: The clock.
+        current: How many reads may be in flight now.
+        maximum: The highest limit that it may try.
+        max_bytes: How many bytes may be in flight or wait for their turn.
     """
 
     def __init__(
@@ -62,15 +66,15 @@ class AdaptiveLimit:
     ) -> None:
         bounds = concurrency or Concurrency()
         self.now = now
-        self.most_bytes = bounds.most_bytes
-        self.most = bounds.most if bounds.fixed is None else bounds.fixed
+        self.max_bytes = bounds.most_bytes
+        self.maximum = bounds.most if bounds.fixed is None else bounds.fixed
         self._start = min(bounds.start, bounds.most) if bounds.fixed is None else bounds.fixed
         self._is_fixed = bounds.fixed is not None
         self._probes = 0 if self._is_fixed else _PROBES
         self._cpu_s = self._wall_s = float("inf")
-        self.limit = min(self._start, _AT_ONCE_WHILE_PROBING) if self._probes else self._start
+        self.current = min(self._start, _LIMIT_WHILE_PROBING) if self._probes else self._start
         self._trial: _Trial | None = None
-        self._base_limit = self.limit
+        self._base_limit = self.current
         self._base_rate = 0.0
         self._went_up = False
         self._keep_windows = 0
@@ -79,44 +83,44 @@ class AdaptiveLimit:
         self._begin_window()
 
     def start(self) -> None:
-        """Say that reading begins, or goes on after a pause."""
+        """Record that reading begins, or continues after a pause."""
         self._last_s = self.now()
 
     @property
     def is_probing(self) -> bool:
-        """Whether it wants to hear what single reads cost."""
+        """Whether `record_read` should be called for each read."""
         return self._probes > 0
 
-    def read(self, cpu_s: float, wall_s: float) -> None:
-        """Say what a read took of its thread's processor time, and in all.
+    def record_read(self, cpu_s: float, wall_s: float) -> None:
+        """Record the processor time of a read's thread, and the whole time that the read took.
 
-        The least of each counts: the first ones connect, and some wait for the other.
+        The smallest of each counts: the first reads open connections, and some wait for another.
         """
         self._cpu_s, self._wall_s = min(self._cpu_s, cpu_s), min(self._wall_s, wall_s)
 
     def skip_probing(self) -> None:
-        """Begin with the number to begin with: as for large reads, which threads always help."""
+        """Start without probing, as for large reads: several threads are always faster."""
         if self.is_probing:
-            self._begin_with(self._start)
+            self._start_with(self._start)
 
     def _probed(self) -> None:
         self._probes -= 1
         known = 0.0 < self._cpu_s < float("inf")
         useful = int(self._wall_s / self._cpu_s) if known else self._start
-        # Two reads that come from afar are enough: to wait for more would cost what it is to save.
+        # Two reads over a network are enough: more of them would take longer than they can save.
         if self._probes < 1 or (known and useful >= self._start and self._probes <= _PROBES - 2):
-            self._begin_with(min(self._start, max(_BEGUN_WITH_AT_LEAST, useful)))
+            self._start_with(min(self._start, max(_MIN_START, useful)))
 
-    def _begin_with(self, limit: int) -> None:
+    def _start_with(self, limit: int) -> None:
         self._probes = 0
-        self.limit = self._base_limit = limit
+        self.current = self._base_limit = limit
 
-    def delivered(self, size_bytes: int, waited_s: float) -> None:
-        """Say that a result was handed over, in its turn.
+    def record_delivery(self, size_bytes: int, waited_s: float) -> None:
+        """Record that a result was yielded, in its turn.
 
         Args:
-            size_bytes: Its size.
-            waited_s: How long it was waited for.
+            size_bytes: The size of the result.
+            waited_s: How long the reader waited for it.
         """
         if self._is_fixed:
             return
@@ -130,23 +134,23 @@ class AdaptiveLimit:
         self._waited_s += waited_s
         self._count += 1
         self._work += 1 + size_bytes / _REQUEST_COST_BYTES
-        if self._elapsed_s >= _WINDOW_S and self._count >= 4 * self.limit:
+        if self._elapsed_s >= _WINDOW_S and self._count >= 4 * self.current:
             if self._waited_s >= self._elapsed_s / 4:
                 self._judge(self._work / self._elapsed_s)
             self._begin_window()
 
     def slow_down(self, error: StorageError) -> None:
-        """Hear of a failed try: half as many, where the store asks for fewer or is not there."""
+        """Halve the limit after a failed try, if the store is overloaded or cannot be reached."""
         overloaded = isinstance(error, (ThrottledError, UnavailableError))
         now = self.now()
-        if self._is_fixed or not overloaded or now - self._slowed_at_s < _SLOWED_AT_MOST_EVERY_S:
-            return  # what was under way together fails together: that is one sign, not eight
+        if self._is_fixed or not overloaded or now - self._slowed_at_s < _MIN_SLOW_DOWN_INTERVAL_S:
+            return  # reads that were in flight together fail together: they are one sign
         self._slowed_at_s = now
         if self.is_probing and not isinstance(error, ThrottledError):
-            # A broken connection does not say that two are too many, as a refusal does.
-            self.limit = self._start
+            # A refusal shows that two reads are too many; a broken connection does not.
+            self.current = self._start
         self._probes = 0
-        self._settle(max(1, self.limit // 2))
+        self._settle(max(1, self.current // 2))
         self._begin_window()
 
     def _begin_window(self) -> None:
@@ -157,40 +161,40 @@ class AdaptiveLimit:
         if self._keep_windows:
             self._keep_windows -= 1
         elif self._trial is None:
-            self._take_base(rate)
+            self._set_base(rate)
             self._went_up = False
             self._try(_Trial.UP)
-        elif rate >= self._base_rate * (_WORTH_MORE if self._trial is _Trial.UP else _WORTH_FEWER):
-            # Going down, the rate to keep is the one that was left: 2 % a step would add up.
-            self._take_base(max(rate, self._base_rate))
+        elif rate >= self._base_rate * (_MIN_GAIN if self._trial is _Trial.UP else _MIN_KEEP):
+            # On the way down the base stays the best rate: losses of 2 % a step would add up.
+            self._set_base(max(rate, self._base_rate))
             self._went_up = self._went_up or self._trial is _Trial.UP
             self._try(self._trial)
         else:
-            self._give_up()
+            self._end_trial()
 
-    def _take_base(self, rate: float) -> None:
-        self._base_limit, self._base_rate = self.limit, rate
+    def _set_base(self, rate: float) -> None:
+        self._base_limit, self._base_rate = self.current, rate
 
     def _try(self, trial: _Trial) -> None:
         if trial is _Trial.UP:
-            limit = min(self.most, max(self.limit + 1, int(self.limit * _STEP)))
+            limit = min(self.maximum, max(self.current + 1, int(self.current * _STEP)))
         else:
-            limit = max(1, min(self.limit - 1, int(self.limit / _STEP)))
+            limit = max(1, min(self.current - 1, int(self.current / _STEP)))
         self._trial = trial
         if limit == self._base_limit:
-            self._give_up()
+            self._end_trial()
         else:
-            self.limit = limit
+            self.current = limit
 
-    def _give_up(self) -> None:
-        """Go back to the best; from there once the other way, unless it was come from there."""
+    def _end_trial(self) -> None:
+        """Go back to the best limit; from there try to go down, unless going up has reached it."""
         if self._trial is _Trial.UP and not self._went_up:
-            self.limit = self._base_limit
+            self.current = self._base_limit
             self._try(_Trial.DOWN)
         else:
             self._settle(self._base_limit)
 
     def _settle(self, limit: int) -> None:
-        self.limit = self._base_limit = limit
+        self.current = self._base_limit = limit
         self._trial = None
         self._keep_windows = _KEPT_WINDOWS

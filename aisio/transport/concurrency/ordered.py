@@ -1,44 +1,41 @@
 """Many small reads at once, their results in order.
 
-Theory of operation. A small object costs its round trip, not its bytes; so a few reads are always
-under way, each on a connection of its own, and their results are yielded in the items' order. There
-are two ways to have one under way; who does not want threads has the rest read in its turn.
+Theory of operation. Reading a small object takes a round trip, not bandwidth. So a few reads are
+always in flight, each on a connection of its own, and their results are yielded in the order of the
+items. A read is run in one of three ways (see `runners`):
 
-Sent ahead (see `pending`): the reader's own thread sends the request, and reads the answer when
-its turn comes; until then the system keeps what arrives. No thread is woken for it, and none waits
-for the interpreter's lock. What one failure strikes, such as a restart, is asked for anew together.
+Sent ahead. The thread that iterates sends the request, and reads the response when its turn comes;
+until then the system keeps what arrives. No thread is woken for it, and none waits for the
+interpreter's lock. Where one failure strikes several requests, as a restarted server does, they are
+sent again together.
 
-By threads, what cannot be asked ahead (https, stores that are no cluster), and large objects, whose
-bytes would find no room in the system. Threads belong to the process (see `threads`).
-None ever waits for more work inside an iteration, so that an iterator that nobody closes holds no
-thread.
+In a thread. For requests that cannot be sent ahead (https, stores that are no cluster), and for
+large objects, whose bytes the system would not keep. The threads belong to the process (see
+`threads`). No thread waits inside an iteration for more work, so an iterator that nobody closes
+holds no thread.
 
-How many are under way is found by trial (`AdaptiveLimit`): more, as long as that brings more
-through; fewer, where fewer do as well. Half, when the store asks for fewer. Where it comes to one,
-the reader's own thread fetches it.
+Inline. In the thread that iterates, when the turn comes: for callers who want no threads, and where
+one read at a time is best.
 
-The lock may be taken again by the thread that has it: a signal handler reads, or the garbage
-collector closes an iteration that nobody closed. A thread that reads takes no other lock while it
-has its run's: who holds that of the threads may be waiting for that run.
+How many reads are in flight is found by trial (`AdaptiveLimit`): more, as long as that is faster;
+fewer, if that is as fast; half as many, when the store asks for it.
 """
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 from typing import Generic, TypeVar
 
 from aisio.errors import StorageError, StoreTimeoutError
-from aisio.records import MAX_CONCURRENT_READS
+from aisio.forks import SameProcess
+from aisio.transport.concurrency.byte_budget import ByteBudget
 from aisio.transport.concurrency.calls import Call, Feed
 from aisio.transport.concurrency.limit import AdaptiveLimit
-from aisio.transport.concurrency.pending import PendingGet, count_pending, offering
-from aisio.transport.concurrency.threads import reading_threads
+from aisio.transport.concurrency.pending import PendingGet
+from aisio.transport.concurrency.runners import Inline, InThread, SentAhead
 from aisio.transport.http.connection_pool import RECEIVE_BUFFER_BYTES, RequestState
 from aisio.transport.retries import on_failed_try
 
@@ -47,16 +44,11 @@ __all__ = ["fetch_in_order"]
 T = TypeVar("T")
 R = TypeVar("R")
 
-_AHEAD = 2
-"""Results that may wait for their turn, as a multiple of the calls under way: one slow object does
-not stop the rest."""
-
+_STARTED_PER_THREAD = 2
+"""How many calls are started for each one that may run: a slow one does not stop the others."""
 
 _LARGE_BYTES = 1 << 20
-"""What one call of this size costs is mostly bytes, which threads take while others work."""
-
-_CLOSE_WAIT_S = 1.0
-"""How long the end of an iteration waits for calls that are under way and no longer wanted."""
+"""Reading an object of this size is mostly copying bytes, which several threads can do at once."""
 
 
 def fetch_in_order(
@@ -64,40 +56,43 @@ def fetch_in_order(
     fetch: Callable[[T], R],
     *,
     send_ahead: Callable[[T], PendingGet | None] = lambda _: None,
-    pace: AdaptiveLimit | None = None,
+    limit: AdaptiveLimit | None = None,
     size_of: Callable[[T], int | None] = lambda _: None,
     result_bytes: Callable[[R], int],
-    by_threads: bool = True,
+    in_threads: bool = True,
 ) -> Iterator[R]:
-    """Yield `fetch(item)` for each item, in order, with several calls under way at a time.
+    """Yield `fetch(item)` for each item, in order, with several calls in flight.
 
-    The items are pulled, and asked for ahead, by the calling thread. One item alone is fetched by
-    it too. An error, of the items or of a call, is raised at its place in the order,
-    and ends the iteration. What is not begun when the iterator is closed, never is.
+    The thread that iterates pulls the items and sends requests ahead. It also fetches an item that
+    is alone. An error, of the items or of a call, is raised at its place in the order and ends the
+    iteration. Calls that are not started when the iterator is closed never are.
 
     Args:
         items: What to fetch.
-        fetch: Called for what was asked ahead, and where there are to be no threads, by the calling
-            thread; else by others, several times at once.
-        send_ahead: Sends the request of a later fetch ahead, or returns None where that cannot be.
-        pace: How many calls, and how many bytes, may be under way; it learns from one call of this
-            function to the next. Without it a new one.
-        size_of: The number of bytes that an item's result will have, where that is known. Where it
-            is not, the results so far tell what to expect.
-        result_bytes: The number of bytes of a result.
-        by_threads: What cannot be asked ahead is fetched by threads; if not, by the calling thread,
-            and its item is pulled when its turn comes.
+        fetch: Fetches an item. The thread that iterates calls it for requests that were sent ahead,
+            and without `in_threads`; else other threads call it, several at once.
+        send_ahead: Sends the request of a later fetch; returns None where that is not possible.
+        limit: How many calls, and how many bytes, may be in flight. It keeps what it has learned
+            for the next iteration. Without it a new one.
+        size_of: Returns the size of an item's result; None where it is not known: then the results
+            so far tell what to expect.
+        result_bytes: Returns the size of a result.
+        in_threads: Threads fetch what cannot be sent ahead. If not, the thread that iterates does,
+            and the item is pulled when its turn comes.
 
     Raises:
-        StorageError: It was begun in another process: a forked child has none of its threads.
+        StorageError: A forked child iterates on: it has none of the threads.
     """
-    pace = pace or AdaptiveLimit()
+    limit = limit or AdaptiveLimit()
     feed: Feed[T, R] = Feed(items, size_of)
-    if pace.most == 1 or (by_threads and feed.has_one()):
+    if limit.maximum == 1 or (in_threads and feed.has_at_most_one()):
         while (call := feed.next()) is not None:
-            yield call.run_here(fetch)
+            yield call.run_now(fetch)
         return
-    run = _Run(feed, fetch, send_ahead, pace, result_bytes, by_threads)
+    budget = ByteBudget(limit.max_bytes)
+    inline = Inline(fetch, result_bytes, limit, budget)
+    threads = InThread(fetch, result_bytes, limit, budget) if in_threads else None
+    run = _Run(feed, limit, budget, inline, SentAhead(send_ahead, inline, limit), threads)
     try:
         yield from run.results()
     finally:
@@ -105,231 +100,118 @@ def fetch_in_order(
 
 
 class _Run(Generic[T, R]):
-    """One iteration. The lock guards what threads share: the queue, who works, bytes held."""
+    """One iteration.
+
+    Args:
+        feed: The calls to come.
+        limit: How many may be in flight.
+        budget: How many bytes may be in flight.
+        inline: Runs calls in the thread that iterates.
+        sent_ahead: Runs calls whose requests can be sent ahead.
+        threads: Runs the others in threads; None has them run inline.
+    """
 
     def __init__(
         self,
         feed: Feed[T, R],
-        fetch: Callable[[T], R],
-        send_ahead: Callable[[T], PendingGet | None],
-        pace: AdaptiveLimit,
-        result_bytes: Callable[[R], int],
-        by_threads: bool,
+        limit: AdaptiveLimit,
+        budget: ByteBudget,
+        inline: Inline[T, R],
+        sent_ahead: SentAhead[T, R],
+        threads: InThread[T, R] | None,
     ) -> None:
         self._feed = feed
-        self._fetch = fetch
-        self._send_ahead = send_ahead
-        self._asks = True
-        self._by_threads = by_threads
-        self._was_refused = False
+        self._limit = limit
+        self._budget = budget
+        self._inline = inline
+        self._sent_ahead = sent_ahead
+        self._threads = threads
+        self._started: deque[Call[T, R]] = deque()
+        self._process = SameProcess()
         self._reader = 0
-        self._pace = pace
-        self._result_bytes = result_bytes
-        self._pid = os.getpid()
-        self._threads = reading_threads()
-        self._lock = threading.RLock()
-        self._nobody_works = threading.Condition(self._lock)
-        self._queue: deque[Call[T, R]] = deque()
-        self._in_order: deque[Call[T, R]] = deque()
-        self._working = 0
-        self._held_bytes = 0
-        self._expected_bytes: float | None = None
-        self._threads.enter()
+        self._resends_after_read = False
 
     def results(self) -> Iterator[R]:
-        pace = self._pace
-        pace.start()
+        self._limit.start()
         first = self._feed.peek()
         if first is not None and (first.size_bytes or 0) > _LARGE_BYTES:
-            pace.skip_probing()
+            self._limit.skip_probing()
         while True:
-            self._check_process()
-            if pace.limit > 1:
-                self._refill()
-            elif not self._in_order:
-                call = self._feed.next()
-                if call is None:
-                    return
-                yield self._result_here(call)
-                continue
-            if not self._in_order:
+            self._process.check("this iteration")
+            self._start_calls()
+            if not self._started:
                 return
-            call = self._in_order.popleft()
-            if call.asked is not None:
-                with offering(call.asked):
-                    result = self._result_in_turn(call)
-                yield result
-                continue
-            if not self._by_threads:
-                yield self._result_in_turn(call)
-                continue
-            waited_s = 0.0
-            if not call.done.acquire(blocking=False):
-                before = pace.now()
-                call.done.acquire()
-                waited_s = pace.now() - before
-            size = call.size_bytes or 0
-            with self._lock:
-                self._held_bytes -= size
-            pace.delivered(size, waited_s)
-            yield call.outcome()
+            yield self._finish(self._started.popleft())
 
-    def _result_here(self, call: Call[T, R]) -> R:
-        """Fetch in the calling thread: for one at a time, another would only be woken for each."""
-        before = self._pace.now()
-        with on_failed_try(self._pace.slow_down):
-            result = call.run_here(self._fetch)
-        self._pace.delivered(self._result_bytes(result), self._pace.now() - before)
-        return result
-
-    def _result_in_turn(self, call: Call[T, R]) -> R:
-        before = self._pace.now()
-        self._reader = threading.get_ident()
-        with on_failed_try(self._hear):
-            result = call.run_here(self._fetch)
-        size = self._result_bytes(result)
-        self._learn(call, size)
-        with self._lock:
-            self._held_bytes -= size
-        if self._was_refused:
-            self._was_refused = False
-            self._ask_again()
-        self._pace.delivered(size, self._pace.now() - before)
-        return result
-
-    def _hear(self, error: StorageError) -> None:
-        self._pace.slow_down(error)
-        # A large object is read by more threads, which hear for this one.
-        if error.status is None and threading.get_ident() == self._reader:
-            self._ask_again(is_late=isinstance(error, StoreTimeoutError))
-        else:
-            self._was_refused = True  # others too, perhaps: not before this one has waited
-
-    def _ask_again(self, *, is_late: bool = False) -> None:
-        """Ask anew for what met a failure as well: one wait is enough for all that it struck.
-
-        After a timeout that is also what has begun to come, and may go no further. What has not
-        will be found late by itself: its time began when it was asked for.
-        """
-        for call in self._in_order:
-            state = call.asked.state if call.asked is not None else RequestState.UNANSWERED
-            is_stuck = is_late and state is RequestState.ANSWERED
-            if call.asked is not None and (is_stuck or state is RequestState.FAILED):
-                call.asked.close()
-                self._begin(call)
-                if call.asked is None:
-                    return  # nobody is there to be asked: the rest is, in its turn
-
-    def _check_process(self) -> None:
-        if os.getpid() != self._pid:
-            raise StorageError(
-                "this iteration was begun before the fork: begin another in this process"
-            )
-
-    def _refill(self) -> None:
-        while len(self._in_order) < self._reach():
+    def _start_calls(self) -> None:
+        while len(self._started) < self._max_started():
             call = self._feed.peek()
             if call is None:
                 return
-            call.is_large = (call.size_bytes or self._expected_bytes or 0) > RECEIVE_BUFFER_BYTES
-            if not self._has_room_for(call):
+            call.is_large = self._budget.expected_bytes(call) > RECEIVE_BUFFER_BYTES
+            if not self._budget.reserve(call, is_only=not self._started):
                 return
             self._feed.next()
-            self._in_order.append(call)
-            if call.done.locked():  # else it is the items' own error
-                self._begin(call)
-
-    def _reach(self) -> int:
-        if self._by_threads:
-            return (1 if self._asks else _AHEAD) * self._pace.limit
-        # Items are to be pulled in their turn, unless it is known that they are small.
-        return self._pace.limit if self._asks and self._expected_bytes is not None else 1
-
-    def _begin(self, call: Call[T, R]) -> None:
-        """Ask for it, where that can be done ahead; else leave it to a thread, or to its turn."""
-        call.asked = None
-        if not call.is_large and count_pending() < MAX_CONCURRENT_READS:
-            with suppress(Exception):  # it is met again, in its turn, where the item is fetched
-                call.asked = self._send_ahead(call.item)
-        self._asks = call.asked is not None
-        if self._asks:
-            self._pace.skip_probing()
-        elif self._by_threads:
-            self._leave_to_threads(call)
-
-    def _leave_to_threads(self, call: Call[T, R]) -> None:
-        with self._lock:
-            self._queue.append(call)
-            idle = self._working < self._pace.limit
-            self._working += idle
-        if idle:
-            self._threads.lend(self._work)
-
-    def _has_room_for(self, call: Call[T, R]) -> bool:
-        """Reserve the bytes that a call will hold, if there is room; one alone always has."""
-        most = self._pace.most_bytes
-        with self._lock:
-            if call.size_bytes is None:
-                # Nothing is known of the first one: it goes alone.
-                expected = most if self._expected_bytes is None else int(self._expected_bytes)
+            self._started.append(call)
+            if self._limit.current == 1 or call.has_failed:
+                # One at a time: another thread would only be woken for each.
+                self._inline.start(call)
             else:
-                expected = call.size_bytes
-            if self._in_order and self._held_bytes + expected > most:
-                return False
-            call.size_bytes = expected
-            self._held_bytes += expected
-            return True
+                self._start(call)
 
-    def _work(self) -> None:
-        call: Call[T, R] | None = None
-        with on_failed_try(self._pace.slow_down):
-            while (call := self._next_call()) is not None:
-                self._run(call)
+    def _max_started(self) -> int:
+        current = self._limit.current
+        if current == 1:
+            return 1
+        if self._threads is not None:
+            return current if self._sent_ahead.is_possible else _STARTED_PER_THREAD * current
+        # Items are pulled in their turn, unless they are known to be small.
+        return current if self._sent_ahead.is_possible and self._budget.knows_sizes else 1
 
-    def _run(self, call: Call[T, R]) -> None:
-        try:
-            result = self._probe(call) if self._pace.is_probing else call.run(self._fetch)
-            if result is not None:
-                self._learn(call, self._result_bytes(result))
-        except BaseException as error:  # whatever it is: somebody waits for this call
-            call.fail(error)
-        finally:
-            call.done.release()
+    def _start(self, call: Call[T, R]) -> None:
+        if not self._sent_ahead.start(call):
+            (self._threads or self._inline).start(call)
 
-    def _probe(self, call: Call[T, R]) -> R | None:
-        cpu_s, wall_s = time.thread_time(), time.perf_counter()
-        result = call.run(self._fetch)
-        self._pace.read(time.thread_time() - cpu_s, time.perf_counter() - wall_s)
+    def _finish(self, call: Call[T, R]) -> R:
+        assert call.runner is not None
+        self._reader = threading.get_ident()
+        with on_failed_try(self._on_failed_try):
+            result = call.runner.finish(call)
+        if self._resends_after_read:
+            self._resends_after_read = False
+            self._send_again()
         return result
 
-    def _next_call(self) -> Call[T, R] | None:
-        with self._lock:
-            if self._working <= self._pace.limit:
-                with suppress(IndexError):
-                    return self._queue.popleft()
-            self._working -= 1
-            self._threads.give_back()
-            if not self._working:
-                self._nobody_works.notify_all()
-            return None
+    def _on_failed_try(self, error: StorageError) -> None:
+        self._limit.slow_down(error)
+        # The threads that read the parts of a large object report their failures here, too.
+        if error.status is None and threading.get_ident() == self._reader:
+            self._send_again(timed_out=isinstance(error, StoreTimeoutError))
+        else:
+            # The server may have refused other requests as well: they wait until it serves again.
+            self._resends_after_read = True
 
-    def _learn(self, call: Call[T, R], size_bytes: int) -> None:
-        with self._lock:
-            self._held_bytes += size_bytes - (call.size_bytes or 0)
-            call.size_bytes = size_bytes
-            before = self._expected_bytes
-            self._expected_bytes = (
-                size_bytes if before is None else before + (size_bytes - before) / 8
-            )
+    def _send_again(self, *, timed_out: bool = False) -> None:
+        """Send the requests again that have failed: one wait is enough for all of them.
+
+        After a timeout this includes responses that have begun to arrive, and may have stopped.
+        Those that have not begun need nothing: their timeout counts from when they were sent.
+        """
+        for call in self._started:
+            if call.pending is None:
+                continue
+            state = call.pending.state
+            if state is RequestState.FAILED or (timed_out and state is RequestState.ANSWERED):
+                call.pending.close()
+                self._start(call)
+                if call.pending is None:
+                    return  # no server accepts requests now: the others are sent in their turn
 
     def close(self) -> None:
-        if os.getpid() != self._pid or sys.is_finalizing():
-            return  # threads that are no more, or stand still: the lock may never be free
-        for call in self._in_order:
-            if call.asked is not None:
-                call.asked.close()
-        self._queue.clear()
-        if not self._threads.has_this_thread():  # collected there: it could wait for itself
-            with self._nobody_works:
-                self._nobody_works.wait_for(lambda: not self._working, _CLOSE_WAIT_S)
-        self._threads.leave()
+        if not self._process.is_current or sys.is_finalizing():
+            return  # the threads are gone, or stand still and may hold the lock for ever
+        for call in self._started:
+            if call.pending is not None:
+                call.pending.close()
+        if self._threads is not None:
+            self._threads.close()

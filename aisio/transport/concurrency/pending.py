@@ -1,19 +1,23 @@
-"""Reads that are asked for before their turn: the request is sent, the answer is read when wanted.
+"""GET requests that are sent ahead: the response is read when its turn comes.
 
-A reader of many small objects asks for the next few, each on a connection of its own, and reads the
-answers in order, in one thread: while one is read, the others arrive. The read itself is the same
-as ever; it finds its request already sent.
+A reader of many small objects sends the requests of the next few, each on a connection of its own,
+and reads the responses in order, in one thread: while it reads one, the others arrive. The read
+itself is that of any object; it finds that its request is already sent.
+
+How it finds that is a ContextVar. Between the reader and the place that sends requests lie methods
+that users write or override (a dataset's, `Source.read`, `Store.get`), and an archive's index may
+be read on the way: an argument would have to stand in the signature of each of them. So `offering`
+puts the request up for the reads of a block, and the one with the same key claims it.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import NamedTuple
 from weakref import WeakSet
 
+from aisio import forks
 from aisio.transport.http.connection_pool import Request, RequestState
 from aisio.urls import ObjectUrl
 from aisio.wire.placement import Target
@@ -22,13 +26,13 @@ __all__ = ["GetKey", "PendingGet", "SentRequest", "claim", "count_pending", "off
 
 
 class GetKey(NamedTuple):
-    """A GET, as the read that wants its answer will put it.
+    """What makes two GET requests the same.
 
     Attributes:
-        client: What sends it; two clients may mean different clusters.
+        client: Who sends it; two clients may be of different clusters.
         url: The object.
         query: Query parameters.
-        headers: Besides those of any request.
+        headers: The headers that not every request has.
     """
 
     client: object
@@ -38,11 +42,11 @@ class GetKey(NamedTuple):
 
 
 class SentRequest(NamedTuple):
-    """A request on its way.
+    """A request that was sent.
 
     Attributes:
-        target: Where it was sent; None for the endpoint.
-        request: What waits for the answer.
+        target: The node that it was sent to; None for the endpoint.
+        request: The request.
     """
 
     target: Target | None
@@ -50,75 +54,84 @@ class SentRequest(NamedTuple):
 
 
 class PendingGet:
-    """A question that was sent; its answer goes to the first read that puts the very same.
+    """A GET that was sent ahead; the first read with the same key gets its response.
 
     Args:
-        question: What was asked.
+        key: What was requested.
         sent: The request.
     """
 
-    __slots__ = ("__weakref__", "_question", "_sent")
+    __slots__ = ("__weakref__", "_key", "_sent")
 
-    def __init__(self, question: GetKey, sent: SentRequest) -> None:
-        self._question = question
+    def __init__(self, key: GetKey, sent: SentRequest) -> None:
+        self._key = key
         self._sent: SentRequest | None = sent
         _open.add(self)
 
     @property
     def state(self) -> RequestState:
-        """What is known of the answer, which nobody reads yet."""
+        """What is known of the response, without waiting for it."""
         sent = self._sent
         return sent.request.state if sent is not None else RequestState.UNANSWERED
 
-    def take(self, question: GetKey) -> SentRequest | None:
-        """Return what was sent, once; None for another question."""
-        if question != self._question:
+    def take(self, key: GetKey) -> SentRequest | None:
+        """Return what was sent, once; None for another key."""
+        if key != self._key:
             return None
         sent, self._sent = self._sent, None
         _open.discard(self)
         return sent
 
     def close(self) -> None:
-        """Cut the connection, unless somebody reads the answer."""
-        sent = self.take(self._question)
+        """Cut the connection, unless a read has taken the response."""
+        sent = self.take(self._key)
         if sent is not None:
             sent.request.close()
 
 
 _open: WeakSet[PendingGet] = WeakSet()
-"""Those whose answers nobody reads yet: of this process."""
+"""Those of this process whose responses nobody has begun to read."""
 
-_asked: ContextVar[PendingGet | None] = ContextVar("_asked", default=None)
+_offered: ContextVar[PendingGet | None] = ContextVar("_offered", default=None)
 
 
 def count_pending() -> int:
-    """Return how many answers this process has asked for and not begun to read."""
+    """Return how many requests this process has sent ahead whose responses nobody reads yet."""
     return len(_open)
 
 
-@contextmanager
-def offering(asked: PendingGet) -> Iterator[None]:
-    """Let reads of a block, in this thread, take this answer; what none has taken is cut."""
-    before = _asked.get()
-    try:
-        _asked.set(asked)
-        yield
-    finally:
-        # Whatever interrupts this: a closed one answers nobody.
-        asked.close()
-        _asked.set(before)
+class offering:
+    """A `with` block in which a read of this thread may claim the response to a pending GET.
+
+    At its end, a response that no read has claimed is cut.
+
+    Args:
+        pending: The request.
+    """
+
+    __slots__ = ("_before", "_pending")
+
+    def __init__(self, pending: PendingGet) -> None:
+        self._pending = pending
+
+    def __enter__(self) -> None:
+        self._before = _offered.get()
+        _offered.set(self._pending)
+
+    def __exit__(self, *error: object) -> None:
+        # First: should an interrupt cut this short, no later read can use a closed one.
+        self._pending.close()
+        _offered.set(self._before)
 
 
-def claim(question: GetKey) -> SentRequest | None:
-    """Return what this very question was asked ahead by; None where it is still to be sent."""
-    asked = _asked.get()
-    return asked.take(question) if asked is not None else None
+def claim(key: GetKey) -> SentRequest | None:
+    """Return the request that was sent ahead for this key; None where it is still to be sent."""
+    pending = _offered.get()
+    return pending.take(key) if pending is not None else None
 
 
-def _leave_to_parent() -> None:
-    for asked in list(_open):
-        asked.close()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_leave_to_parent)
+@forks.in_child
+def _close_in_child() -> None:
+    """Close the child's copies, or the server would wait for them after the parent is done."""
+    for pending in list(_open):
+        pending.close()

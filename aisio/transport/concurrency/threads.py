@@ -1,7 +1,7 @@
 """The threads of this process that iterations borrow to read with; see `ordered`.
 
-They keep their sessions from one iteration to the next, and end before a fork: Python warns where a
-process with threads forks.
+They keep their connections from one iteration to the next. They end before a fork, as Python warns
+of a fork in a process with threads.
 """
 
 from __future__ import annotations
@@ -17,31 +17,36 @@ from aisio.records import MAX_CONCURRENT_READS
 
 __all__ = ["ReadingThreads", "end_idle_threads", "reading_threads"]
 
-_END_WAIT_S = 2.0
-"""How long a fork waits for idle threads to end."""
-
 
 class ReadingThreads:
-    """The threads of one process; iterations borrow them. There are as many as were ever lent.
+    """The threads of one process, which iterations borrow; as many as were ever lent at a time.
 
-    The lock may be taken again by the thread that has it: a signal handler reads, or the garbage
-    collector closes an iteration that nobody closed.
+    The lock may be taken again by the thread that has it: a signal handler may read, and the
+    garbage collector may close an iteration that nobody closed.
+
+    Args:
+        end_wait_s: How long a fork waits for idle threads to end.
+
+    Attributes:
+        close_wait_s: How long the end of an iteration waits for reads that nobody wants any more.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, end_wait_s: float = 2.0) -> None:
+        self.close_wait_s = 1.0
+        self._end_wait_s = end_wait_s
         self._lock = threading.RLock()
         self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
-        # Counts, as lists: those change in one step, without the lock.
+        # Counts. They are lists, which change in one step, without the lock.
         self._lent: list[None] = []
         self._runs: list[None] = []
 
-    def enter(self) -> None:
-        """Keep the threads for an iteration that begins."""
+    def begin_run(self) -> None:
+        """Keep the threads for an iteration, until its `end_run`."""
         self._runs.append(None)
 
     def lend(self, work: Callable[[], None]) -> None:
-        """Have a thread do some work, or where there is none at all, do it here.
+        """Have a thread do some work; where no thread can be started, the calling thread does it.
 
         The work calls `give_back` before it ends.
         """
@@ -55,19 +60,19 @@ class ReadingThreads:
         work()
 
     def _add_thread(self) -> None:
-        # Daemons: a program ends although a store has stalled.
+        # A daemon thread: the program can end while a store stalls.
         thread = threading.Thread(target=_serve, args=(self._work,), name="aisio-read", daemon=True)
-        # Where the system has none left, those that are there do the work, or else the caller.
+        # Where the system has no thread left, the existing ones do the work, or else the caller.
         with suppress(RuntimeError):
             thread.start()
             self._threads.append(thread)
 
     def give_back(self) -> None:
-        """Say that a thread is about to return from its work."""
+        """Record that a thread is about to return from its work."""
         self._lent.pop()
 
-    def leave(self) -> None:
-        """Say that an iteration has ended."""
+    def end_run(self) -> None:
+        """Record that an iteration has ended."""
         self._runs.pop()
 
     def has_this_thread(self) -> bool:
@@ -75,17 +80,17 @@ class ReadingThreads:
         return threading.current_thread() in self._threads
 
     def end_idle_threads(self) -> None:
-        """End them all, unless one is at work or an iteration may want it."""
+        """End all threads, unless one is at work or an iteration may need them."""
         with self._lock:
             if self._runs or self._lent:
                 return
-            # A queue of their own to the end: a thread begun meanwhile would take one of the Nones,
-            # and the one that it was meant for would never end.
+            # They keep their queue: a thread that starts meanwhile would take one of the Nones from
+            # it, and the thread that should get that None would never end.
             threads, self._threads = self._threads, []
             queue, self._work = self._work, SimpleQueue()
         for _ in threads:
             queue.put(None)
-        until = time.monotonic() + _END_WAIT_S
+        until = time.monotonic() + self._end_wait_s
         for thread in threads:
             thread.join(max(0.0, until - time.monotonic()))
 
@@ -93,23 +98,20 @@ class ReadingThreads:
 def _serve(queue: SimpleQueue[Callable[[], None] | None]) -> None:
     while (work := queue.get()) is not None:
         work()
-        del work  # or an iteration would live until the next one
+        del work  # it refers to an iteration, which would live until the next work
 
 
 _threads = ReadingThreads()
 
 
 def reading_threads() -> ReadingThreads:
-    """Return those of this process."""
+    """Return the threads of this process."""
     return _threads
 
 
 @forks.before
 def end_idle_threads() -> None:
-    """End this process's threads, unless they are at work.
-
-    This is done before each fork: Python warns where a process with threads forks.
-    """
+    """End this process's threads, unless they are at work; called before each fork."""
     _threads.end_idle_threads()
 
 

@@ -47,10 +47,10 @@ def read(
     limits = []
     until = clock.seconds + seconds
     while clock.seconds < until:
-        item_s = 1 / rate(pace.limit)
+        item_s = 1 / rate(pace.current)
         clock.seconds += item_s
-        pace.delivered(size_bytes, item_s * waited)
-        limits.append(pace.limit)
+        pace.record_delivery(size_bytes, item_s * waited)
+        limits.append(pace.current)
     return limits
 
 
@@ -58,8 +58,8 @@ def begun(clock: Clock, bounds: Concurrency | None = None, *, cpu_s: float = 1e-
     """Return a pace whose first reads have taken 10 ms each, and so much of the processor."""
     pace = AdaptiveLimit(bounds, now=clock)
     while pace.is_probing:
-        pace.read(cpu_s, 0.01)
-        pace.delivered(1000, 0.01)
+        pace.record_read(cpu_s, 0.01)
+        pace.record_delivery(1000, 0.01)
     return pace
 
 
@@ -94,13 +94,13 @@ def test_it_leaves_a_store_that_many_reads_slow_down() -> None:
 )
 def test_it_begins_with_as_many_as_fit_into_one_processor(cpu_s: float, limit: int) -> None:
     """A read that is half this process's own work is not overlapped by seven others; but by two."""
-    assert begun(Clock(), cpu_s=cpu_s).limit == limit
-    assert begun(Clock(), Concurrency(start=2), cpu_s=cpu_s).limit == 2
+    assert begun(Clock(), cpu_s=cpu_s).current == limit
+    assert begun(Clock(), Concurrency(start=2), cpu_s=cpu_s).current == 2
 
 
 def test_two_at_once_are_read_until_that_is_known() -> None:
     """Fewer where fewer are allowed."""
-    assert (AdaptiveLimit().limit, AdaptiveLimit(Concurrency(start=1)).limit) == (2, 1)
+    assert (AdaptiveLimit().current, AdaptiveLimit(Concurrency(start=1)).current) == (2, 1)
     assert not AdaptiveLimit(Concurrency(fixed=5)).is_probing
 
 
@@ -108,26 +108,26 @@ def test_two_reads_from_afar_are_enough() -> None:
     """A store that is far away is not read by twos for longer than it takes to see that."""
     pace = AdaptiveLimit(now=Clock())
     for _ in range(2):
-        assert pace.limit == 2
-        pace.read(0.0001, 0.02)
-        pace.delivered(1000, 0.02)
-    assert (pace.limit, pace.is_probing) == (8, False)
+        assert pace.current == 2
+        pace.record_read(0.0001, 0.02)
+        pace.record_delivery(1000, 0.02)
+    assert (pace.current, pace.is_probing) == (8, False)
 
 
 def test_large_reads_are_not_probed() -> None:
     """They are begun with as many as one is told to begin with."""
     pace = AdaptiveLimit(Concurrency(start=6), now=Clock())
     pace.skip_probing()
-    assert (pace.limit, pace.is_probing) == (6, False)
+    assert (pace.current, pace.is_probing) == (6, False)
 
 
 def test_a_start_that_was_too_low_is_made_good() -> None:
     """As where the first reads came from a cache, and the others from afar."""
     clock = Clock()
     pace = begun(clock, cpu_s=0.01)
-    assert pace.limit == 3
+    assert pace.current == 3
     read(pace, clock, latency_bound(0.02, 1000.0), seconds=10)
-    assert pace.limit >= 10
+    assert pace.current >= 10
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_overload_ends_the_first_reads_too(error: StorageError, limit: int) -> N
     """What was learned from them is of no use then; one broken connection is not worth 10 s."""
     pace = AdaptiveLimit(now=Clock())
     pace.slow_down(error)
-    assert (pace.limit, pace.is_probing) == (limit, False)
+    assert (pace.current, pace.is_probing) == (limit, False)
 
 
 def test_it_stays_within_its_bounds() -> None:
@@ -158,9 +158,9 @@ def test_it_follows_a_store_that_changes() -> None:
     clock = Clock()
     pace = AdaptiveLimit(now=clock)
     read(pace, clock, latency_bound(0.0001, 1000.0), seconds=20)
-    assert pace.limit <= 2
+    assert pace.current <= 2
     read(pace, clock, latency_bound(0.02, 1000.0), seconds=60)
-    assert pace.limit >= 10
+    assert pace.current >= 10
 
 
 def test_a_fixed_number_is_fixed() -> None:
@@ -169,7 +169,7 @@ def test_a_fixed_number_is_fixed() -> None:
     pace = AdaptiveLimit(Concurrency.of(3), now=clock)
     assert set(read(pace, clock, lambda n: 1000.0 * n, seconds=10)) == {3}
     pace.slow_down(ThrottledError("429"))
-    assert (pace.limit, pace.most) == (3, 3)
+    assert (pace.current, pace.maximum) == (3, 3)
 
 
 def test_a_slow_reader_is_no_slow_store() -> None:
@@ -186,18 +186,18 @@ def test_overload_halves_it_once_a_second(error: StorageError) -> None:
     pace = begun(clock)
     for _ in range(8):
         pace.slow_down(error)
-    assert pace.limit == 4
+    assert pace.current == 4
     for _ in range(4):
         clock.seconds += 1
         pace.slow_down(error)
-    assert pace.limit == 1
+    assert pace.current == 1
 
 
 def test_other_errors_do_not_slow_it_down() -> None:
     """A missing object is no sign of overload."""
     pace = begun(Clock())
     pace.slow_down(NotFoundError("404"))
-    assert pace.limit == 8
+    assert pace.current == 8
 
 
 def test_a_pause_counts_for_nothing() -> None:
@@ -208,12 +208,12 @@ def test_a_pause_counts_for_nothing() -> None:
         clock.seconds += 100
         pace.start()
         read(pace, clock, latency_bound(0.02, 1000.0), seconds=0.1)
-    assert pace.limit >= 10
+    assert pace.current >= 10
 
 
 def test_it_pickles() -> None:
     """It goes to workers with its dataset."""
-    assert pickle.loads(pickle.dumps(AdaptiveLimit(Concurrency(fixed=5)))).limit == 5
+    assert pickle.loads(pickle.dumps(AdaptiveLimit(Concurrency(fixed=5)))).current == 5
 
 
 @pytest.mark.parametrize("bad", [{"fixed": 0}, {"fixed": 65}, {"most": 65}, {"start": 0}])

@@ -54,16 +54,16 @@ def numbers(results: Iterator[bytes]) -> list[int]:
     return [int(result) for result in results]
 
 
-def pace(fixed: int, most_bytes: int = 1 << 20) -> AdaptiveLimit:
-    """Return a pace that is the same on every machine."""
-    return AdaptiveLimit(Concurrency(fixed=fixed, most_bytes=most_bytes))
+def fixed(count: int, most_bytes: int = 1 << 20) -> AdaptiveLimit:
+    """Return a limit that never changes."""
+    return AdaptiveLimit(Concurrency(fixed=count, most_bytes=most_bytes))
 
 
 def test_results_come_in_order() -> None:
     """The first one is the last to be ready."""
     store = Store(0)
     results = fetch_in_order(
-        range(50), store.read, pace=AdaptiveLimit(), size_of=lambda _: 10, result_bytes=len
+        range(50), store.read, limit=AdaptiveLimit(), size_of=lambda _: 10, result_bytes=len
     )
     threading.Timer(0.05, store.held[0].set).start()
     assert numbers(results) == list(range(50))
@@ -74,7 +74,7 @@ def test_no_more_are_read_at_once_than_allowed() -> None:
     """And no more are begun than are soon to be asked for."""
     store = Store(0)
     results = fetch_in_order(
-        range(100), store.read, pace=pace(3), size_of=lambda _: 10, result_bytes=len
+        range(100), store.read, limit=fixed(3), size_of=lambda _: 10, result_bytes=len
     )
     threading.Timer(0.05, store.held[0].set).start()
     assert next(results) == b"%010d" % 0
@@ -91,7 +91,7 @@ def test_no_more_bytes_are_held_than_allowed(known: bool) -> None:
     results = fetch_in_order(
         range(100),
         store.read,
-        pace=pace(8, most_bytes=30),
+        limit=fixed(8, most_bytes=30),
         size_of=lambda _: 10 if known else None,
         result_bytes=len,
     )
@@ -105,7 +105,7 @@ def test_one_object_above_the_bound_goes_alone() -> None:
     """It is not refused, and nothing is read beside it."""
     store = Store()
     results = fetch_in_order(
-        range(10), store.read, pace=pace(8, most_bytes=5), size_of=lambda _: 10, result_bytes=len
+        range(10), store.read, limit=fixed(8, most_bytes=5), size_of=lambda _: 10, result_bytes=len
     )
     assert numbers(results) == list(range(10))
     assert store.most_reading == 1
@@ -122,7 +122,7 @@ def test_one_item_needs_no_thread(items: list[int]) -> None:
 def test_one_at_a_time_needs_no_thread() -> None:
     """Which is the plain loop, lazy too."""
     store = Store()
-    results = fetch_in_order(range(9), store.read, pace=pace(1), result_bytes=len)
+    results = fetch_in_order(range(9), store.read, limit=fixed(1), result_bytes=len)
     assert next(results)
     assert store.began == [0]
     assert numbers(results) == list(range(1, 9))
@@ -140,7 +140,7 @@ def test_an_error_comes_at_its_place(at_once: int, missing: int) -> None:
         return b"%d" % number
 
     results = fetch_in_order(
-        range(20), read, pace=pace(at_once), size_of=lambda _: 1, result_bytes=len
+        range(20), read, limit=fixed(at_once), size_of=lambda _: 1, result_bytes=len
     )
     assert numbers(next(results) for _ in range(missing)) == list(range(missing))
     with pytest.raises(NotFoundError, match=f"GET {missing}"):
@@ -157,7 +157,7 @@ def test_an_error_of_the_listing_comes_behind_what_was_listed(listed: int, at_on
         yield from range(listed)
         raise NotFoundError("page 2")
 
-    results = fetch_in_order(listing(), Store().read, pace=pace(at_once), result_bytes=len)
+    results = fetch_in_order(listing(), Store().read, limit=fixed(at_once), result_bytes=len)
     assert numbers(next(results) for _ in range(listed)) == list(range(listed))
     with pytest.raises(NotFoundError, match="page 2"):
         next(results)
@@ -167,7 +167,7 @@ def test_what_was_not_begun_never_is() -> None:
     """Closing drops the queue, and waits for what is under way."""
     store = Store(1, 2)
     results = fetch_in_order(
-        range(100), store.read, pace=pace(2), size_of=lambda _: 10, result_bytes=len
+        range(100), store.read, limit=fixed(2), size_of=lambda _: 10, result_bytes=len
     )
     next(results)
     for event in store.held.values():
@@ -189,7 +189,7 @@ def test_fifty_cut_short_epochs_leave_no_more_threads() -> None:
     before = reading_threads()
     for _ in range(50):
         results = fetch_in_order(
-            range(100), Store().read, pace=pace(4), size_of=lambda _: 10, result_bytes=len
+            range(100), Store().read, limit=fixed(4), size_of=lambda _: 10, result_bytes=len
         )
         next(results)
         del results
@@ -202,7 +202,7 @@ def test_fifty_cut_short_epochs_leave_no_more_threads() -> None:
 def test_two_iterations_at_once() -> None:
     """Also from one thread, in turns."""
     one, two = (
-        fetch_in_order(range(40), Store().read, pace=pace(4), result_bytes=len) for _ in range(2)
+        fetch_in_order(range(40), Store().read, limit=fixed(4), result_bytes=len) for _ in range(2)
     )
     assert [(int(a), int(b)) for a, b in zip(one, two, strict=True)] == [
         (number, number) for number in range(40)
@@ -211,7 +211,7 @@ def test_two_iterations_at_once() -> None:
 
 def read_some(_: object = None) -> list[int]:
     """Read a few, in threads."""
-    return numbers(fetch_in_order(range(20), Store().read, pace=pace(4), result_bytes=len))
+    return numbers(fetch_in_order(range(20), Store().read, limit=fixed(4), result_bytes=len))
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
@@ -237,7 +237,7 @@ def test_no_idle_thread_is_there_when_a_process_forks() -> None:
 
 def test_a_forked_copy_of_an_iteration_is_closed_without_harm() -> None:
     """Its lock may never be free again in the child, and its threads are not there."""
-    results = fetch_in_order(range(100), Store().read, pace=pace(4), result_bytes=len)
+    results = fetch_in_order(range(100), Store().read, limit=fixed(4), result_bytes=len)
     next(results)
     pid = os.fork()
     if not pid:
@@ -249,7 +249,7 @@ def test_a_forked_copy_of_an_iteration_is_closed_without_harm() -> None:
 
 def test_a_forked_child_cannot_read_on_in_its_parents_iteration() -> None:
     """The threads that read for it stayed in the parent: it says so, and does not wait."""
-    results = fetch_in_order(range(100), Store().read, pace=pace(4), result_bytes=len)
+    results = fetch_in_order(range(100), Store().read, limit=fixed(4), result_bytes=len)
     next(results)
     pid = os.fork()
     if not pid:
@@ -303,9 +303,10 @@ def test_a_program_ends_at_once_though_a_read_is_under_way() -> None:
     """Its thread stands still by then: it is not waited for."""
     code = (
         "import time\n"
-        "from aisio.transport.concurrency import ordered as in_flight\n"
-        "in_flight._CLOSE_WAIT_S = 50.0\n"
-        "results = in_flight.fetch_in_order([0, 50], time.sleep, size_of=int, result_bytes=len)\n"
+        "from aisio.transport.concurrency.ordered import fetch_in_order\n"
+        "from aisio.transport.concurrency.threads import reading_threads\n"
+        "reading_threads().close_wait_s = 50.0\n"
+        "results = fetch_in_order([0, 50], time.sleep, size_of=int, result_bytes=len)\n"
         "next(results)\n"
     )
     done = subprocess.run(
@@ -321,7 +322,7 @@ def test_an_iteration_may_be_closed_while_another_one_starts_a_thread(
     end_idle_threads()
     store = Store(1)
     abandoned = fetch_in_order(
-        range(9), store.read, pace=pace(2), size_of=lambda _: 10, result_bytes=len
+        range(9), store.read, limit=fixed(2), size_of=lambda _: 10, result_bytes=len
     )
     next(abandoned)
     start, closed = threading.Thread.start, threading.Event()
@@ -329,50 +330,49 @@ def test_an_iteration_may_be_closed_while_another_one_starts_a_thread(
     def close_and_start(thread: threading.Thread) -> None:
         if thread.name == "aisio-read" and not closed.is_set():
             closed.set()
-            drain_and_release = threading.Timer(0.05, store.held[1].set)
-            start(drain_and_release)
+            start(threading.Timer(0.05, store.held[1].set))
             abandoned.close()  # type: ignore[attr-defined]
         start(thread)
 
     monkeypatch.setattr(threading.Thread, "start", close_and_start)
-    results = fetch_in_order(range(50), Store().read, pace=pace(8), result_bytes=len)
+    results = fetch_in_order(range(50), Store().read, limit=fixed(8), result_bytes=len)
     assert numbers(results) == list(range(50))
     assert closed.is_set()
     assert list(abandoned) == []
 
 
-class ClosingPace(AdaptiveLimit):
+class ClosingLimit(AdaptiveLimit):
     """Runs something, once, where a reading thread looks for its next call."""
 
     close: threading.Event | None = None
     results: Iterator[bytes]
 
     @property
-    def limit(self) -> int:
-        """How many at once."""
+    def current(self) -> int:
+        """How many may be in flight."""
         if self.close is not None and threading.current_thread().name == "aisio-read":
             closed, self.close = self.close, None
             self.results.close()  # type: ignore[attr-defined]
             closed.set()
-        return self._limit
+        return self._current
 
-    @limit.setter
-    def limit(self, limit: int) -> None:
-        self._limit = limit
+    @current.setter
+    def current(self, current: int) -> None:
+        self._current = current
 
 
 def test_an_iteration_may_be_closed_by_its_own_thread() -> None:
     """As the garbage collector does, whoever it interrupts: no thread waits for itself."""
-    pace = ClosingPace(Concurrency(fixed=2))
+    limit = ClosingLimit(Concurrency(fixed=2))
     store = Store(1)
-    pace.results = fetch_in_order(
-        range(50), store.read, pace=pace, size_of=lambda _: 10, result_bytes=len
+    limit.results = fetch_in_order(
+        range(50), store.read, limit=limit, size_of=lambda _: 10, result_bytes=len
     )
-    next(pace.results)
-    pace.close = closed = threading.Event()
+    next(limit.results)
+    limit.close = closed = threading.Event()
     store.held[1].set()
     assert closed.wait(10)
-    assert list(pace.results) == []
+    assert list(limit.results) == []
     assert read_some() == list(range(20))
 
 
@@ -415,10 +415,10 @@ def test_a_store_that_asks_for_fewer_gets_fewer() -> None:
 
     adaptive = AdaptiveLimit(Concurrency(start=8))
     while adaptive.is_probing:
-        adaptive.delivered(0, 0.0)
-    results = fetch_in_order(range(20), read, pace=adaptive, result_bytes=len)
+        adaptive.record_delivery(0, 0.0)
+    results = fetch_in_order(range(20), read, limit=adaptive, result_bytes=len)
     assert numbers(results) == list(range(20))
-    assert adaptive.limit == 4
+    assert adaptive.current == 4
 
 
 def open_sockets() -> int:
@@ -455,23 +455,23 @@ def test_connections_outlive_threads_and_end_with_their_client() -> None:
 
 def test_one_at_a_time_is_fetched_by_the_calling_thread() -> None:
     """Where one is all that is worth having under way, no other thread is woken for it."""
-    pace = AdaptiveLimit(Concurrency(start=1))
-    while pace.is_probing:
-        pace.delivered(0, 0.0)
+    limit = AdaptiveLimit(Concurrency(start=1))
+    while limit.is_probing:
+        limit.record_delivery(0, 0.0)
     by = fetch_in_order(
-        range(5), lambda _: threading.get_ident(), pace=pace, result_bytes=lambda _: 1
+        range(5), lambda _: threading.get_ident(), limit=limit, result_bytes=lambda _: 1
     )
     assert set(by) == {threading.get_ident()}
 
 
 def test_large_results_are_begun_with_at_full_number() -> None:
     """Their size is known before the first is asked for."""
-    pace = AdaptiveLimit(Concurrency(start=3))
+    limit = AdaptiveLimit(Concurrency(start=3))
     sizes = fetch_in_order(
-        range(5), lambda _: b"x", pace=pace, size_of=lambda _: 2 << 20, result_bytes=len
+        range(5), lambda _: b"x", limit=limit, size_of=lambda _: 2 << 20, result_bytes=len
     )
     next(sizes)
-    assert (pace.limit, pace.is_probing) == (3, False)
+    assert (limit.current, limit.is_probing) == (3, False)
 
 
 def test_where_it_comes_to_one_the_calling_thread_goes_on() -> None:
@@ -483,10 +483,10 @@ def test_where_it_comes_to_one_the_calling_thread_goes_on() -> None:
         return b"%010d" % number
 
     found = AdaptiveLimit()
-    results = fetch_in_order(range(30), read, pace=found, size_of=lambda _: 10, result_bytes=len)
+    results = fetch_in_order(range(30), read, limit=found, size_of=lambda _: 10, result_bytes=len)
     first = next(results)
     found.slow_down(ThrottledError("429"))
-    assert found.limit == 1
+    assert found.current == 1
     assert numbers(iter([first, *results])) == list(range(30))
     assert set(threads[-20:]) == {threading.get_ident()}
 
@@ -498,7 +498,7 @@ def test_a_result_that_cannot_be_measured_is_an_error() -> None:
         raise ValueError("no size")
 
     with pytest.raises(ValueError, match="no size"):
-        list(fetch_in_order(range(9), Store().read, pace=pace(2), result_bytes=fail))
+        list(fetch_in_order(range(9), Store().read, limit=fixed(2), result_bytes=fail))
 
 
 def test_where_the_system_has_no_more_threads_fewer_read(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -514,11 +514,11 @@ def test_where_the_system_has_no_more_threads_fewer_read(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(threading.Thread, "start", start_some)
     store = Store()
-    results = fetch_in_order(range(50), store.read, pace=pace(8), result_bytes=len)
+    results = fetch_in_order(range(50), store.read, limit=fixed(8), result_bytes=len)
     assert numbers(results) == list(range(50))
     assert len(store.threads) <= 2
     end_idle_threads()
     store = Store()
-    results = fetch_in_order(range(50), store.read, pace=pace(8), result_bytes=len)
+    results = fetch_in_order(range(50), store.read, limit=fixed(8), result_bytes=len)
     assert numbers(results) == list(range(50))
     assert store.threads == {threading.get_ident()}

@@ -24,9 +24,15 @@ from aisio.errors import (
     ThrottledError,
     UnavailableError,
 )
-from aisio.records import ByteRange, Concurrency, RetryPolicy, Settings, Timeouts
+from aisio.records import (
+    MAX_CONCURRENT_READS,
+    ByteRange,
+    Concurrency,
+    RetryPolicy,
+    Settings,
+    Timeouts,
+)
 from aisio.sources.resolve import source
-from aisio.transport.concurrency import ordered as in_flight
 from aisio.transport.concurrency.limit import AdaptiveLimit
 from aisio.transport.concurrency.ordered import fetch_in_order
 from aisio.transport.concurrency.pending import PendingGet, count_pending, offering
@@ -306,13 +312,13 @@ class Askers:
             raise error
         return b"%010d" % number
 
-    def read_all(self, pace: AdaptiveLimit, count: int = 8) -> Iterator[bytes]:
+    def read_all(self, limit: AdaptiveLimit, count: int = 8) -> Iterator[bytes]:
         """Read the numbers up to so many."""
         return fetch_in_order(
             range(count),
             self.read,
             send_ahead=self.send_ahead,
-            pace=pace,
+            limit=limit,
             size_of=lambda _: 10,
             result_bytes=len,
         )
@@ -324,7 +330,7 @@ def numbers(results: Iterator[bytes]) -> list[int]:
 
 
 def fixed(count: int, most_bytes: int = 1 << 20) -> AdaptiveLimit:
-    """Return a pace of so many at once."""
+    """Return a limit of so many in flight."""
     return AdaptiveLimit(Concurrency(fixed=count, most_bytes=most_bytes))
 
 
@@ -386,7 +392,7 @@ def test_a_thread_that_helps_a_read_does_not_ask_anew() -> None:
         range(8),
         read,
         send_ahead=askers.send_ahead,
-        pace=fixed(4),
+        limit=fixed(4),
         size_of=lambda _: 10,
         result_bytes=len,
     )
@@ -409,7 +415,7 @@ def test_where_nobody_is_there_to_be_asked_one_try_tells() -> None:
         range(6),
         askers.read,
         send_ahead=ask_once,
-        pace=fixed(4),
+        limit=fixed(4),
         size_of=lambda _: 10,
         result_bytes=len,
     )
@@ -430,44 +436,41 @@ def test_no_more_is_asked_for_than_there_is_room_for() -> None:
 def test_as_many_as_may_be_begun_with_are_asked_for_at_once() -> None:
     """Nothing has to be found out first: no thread stands in another's way."""
     askers = Askers()
-    pace = AdaptiveLimit(Concurrency(start=6))
-    next(askers.read_all(pace))
-    assert (len(askers.asked), pace.is_probing) == (6, False)
+    limit = AdaptiveLimit(Concurrency(start=6))
+    next(askers.read_all(limit))
+    assert (len(askers.asked), limit.is_probing) == (6, False)
 
 
-class RecordingPace(AdaptiveLimit):
-    """Remembers what it was told of deliveries."""
+class RecordingLimit(AdaptiveLimit):
+    """Remembers the sizes of what was delivered."""
 
     def __init__(self) -> None:
         super().__init__(Concurrency(start=8))
-        self.told: list[int] = []
+        self.sizes: list[int] = []
 
-    def delivered(self, size_bytes: int, waited_s: float) -> None:
+    def record_delivery(self, size_bytes: int, waited_s: float) -> None:
         """Remember a size."""
-        self.told.append(size_bytes)
-        super().delivered(size_bytes, waited_s)
+        self.sizes.append(size_bytes)
+        super().record_delivery(size_bytes, waited_s)
 
 
 def test_the_pace_hears_of_what_is_delivered_and_refused() -> None:
     """As it does where threads read."""
-    pace = RecordingPace()
-    assert numbers(Askers(ThrottledError("429", status=429)).read_all(pace)) == list(range(8))
-    assert (pace.told, pace.limit) == ([10] * 8, 4)
+    limit = RecordingLimit()
+    assert numbers(Askers(ThrottledError("429", status=429)).read_all(limit)) == list(range(8))
+    assert (limit.sizes, limit.current) == ([10] * 8, 4)
 
 
-def test_a_process_asks_for_no_more_than_it_may_read_at_once(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """However many iterations lie about half read; what is beyond is read by threads."""
-    monkeypatch.setattr(in_flight, "MAX_CONCURRENT_READS", 10)
-    with nodes(*[DATA] * 100) as found:
-        group = found.client.bucket("b").objects(names(20))
-        iterations = [group.get_all(concurrency=8) for _ in range(3)]
+def test_a_process_sends_no_more_ahead_than_it_may_read_at_once() -> None:
+    """However many iterations are half read; threads read what is beyond."""
+    with nodes(*[DATA] * 120) as found:
+        group = found.client.bucket("b").objects(names(40))
+        iterations = [group.get_all(concurrency=32) for _ in range(3)]
         assert [next(one)[1] for one in iterations * 2] == [b"data"] * 6
-        assert 8 <= count_pending() <= 10
-        assert [data for one in iterations[::-1] for _, data in one] == [b"data"] * 54
+        assert 32 <= count_pending() <= MAX_CONCURRENT_READS
+        assert [data for one in iterations[::-1] for _, data in one] == [b"data"] * 114
         assert count_pending() == 0
-        assert len(found.target.requests) == 60
+        assert len(found.target.requests) == 120
     end_idle_threads()
 
 
@@ -534,7 +537,7 @@ def test_large_objects_are_left_to_threads() -> None:
         range(8),
         askers.read,
         send_ahead=askers.send_ahead,
-        pace=fixed(3),
+        limit=fixed(3),
         size_of=lambda number: 2 << 20 if number % 2 else 10,
         result_bytes=len,
     )
@@ -549,6 +552,6 @@ def test_what_goes_wrong_with_asking_is_met_where_it_is_read() -> None:
         raise ValueError(f"no way to ask for {number}")
 
     results = fetch_in_order(
-        range(8), Askers().read, send_ahead=refuse, pace=fixed(3), result_bytes=len
+        range(8), Askers().read, send_ahead=refuse, limit=fixed(3), result_bytes=len
     )
     assert numbers(results) == list(range(8))
