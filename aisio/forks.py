@@ -13,13 +13,9 @@ from typing import TypeVar
 
 from aisio.errors import StorageError
 
-__all__ = ["SameProcess", "before", "in_child"]
+__all__ = ["SameProcess", "before", "in_child", "this_process"]
 
 C = TypeVar("C", bound=Callable[[], object])
-
-_forks = 0
-"""How many forks lie between the process that loaded this module and the current one. Unlike a
-process id it costs no system call, and no later process has the same one."""
 
 
 def before(callback: C) -> C:
@@ -36,24 +32,19 @@ def in_child(callback: C) -> C:
     return callback
 
 
-@in_child
-def _count_fork() -> None:
-    global _forks
-    _forks += 1
-
-
 class SameProcess:
-    """Tells whether the current process is the one in which this object was made."""
+    """Stands for one process: who keeps it can tell later whether a fork has happened since.
 
-    __slots__ = ("_forks",)
+    Unlike a process id it costs no system call to compare, and no later process gets the same one.
+
+    Attributes:
+        is_current: Whether the code runs in that process, and not in a child that was forked since.
+    """
+
+    __slots__ = ("is_current",)
 
     def __init__(self) -> None:
-        self._forks = _forks
-
-    @property
-    def is_current(self) -> bool:
-        """Whether no fork lies between the making of this object and now."""
-        return self._forks == _forks
+        self.is_current = True
 
     def check(self, what: str) -> None:
         """Refuse to go on in a forked child.
@@ -64,5 +55,20 @@ class SameProcess:
         Raises:
             StorageError: It was begun in another process.
         """
-        if self._forks != _forks:
+        if not self.is_current:
             raise StorageError(f"{what} was begun before the fork: begin another in this process")
+
+
+_current = SameProcess()
+
+
+def this_process() -> SameProcess:
+    """Return the object that stands for the current process."""
+    return _current
+
+
+@in_child
+def _begin_process() -> None:
+    global _current
+    _current.is_current = False
+    _current = SameProcess()

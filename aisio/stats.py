@@ -214,7 +214,7 @@ class waiting:
         counters.blocked_on = self._url
         return counters
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
         counters = self._counters
         # A wait may begin within another: a failed read has other requests sent again.
         counters.blocked_on, counters.blocked_since = self._before

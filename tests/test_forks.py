@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from aisio.errors import StorageError
-from aisio.forks import SameProcess
+from aisio.forks import this_process
 
 
 def exit_code(pid: int) -> int:
@@ -19,17 +19,17 @@ def exit_code(pid: int) -> int:
 
 def test_the_process_that_made_it_is_the_same() -> None:
     """Nothing happens there."""
-    process = SameProcess()
+    process = this_process()
     assert process.is_current
     process.check("this iteration")
 
 
 def test_a_forked_child_is_another_process() -> None:
     """So is a child's child; what a child makes itself belongs to it."""
-    process = SameProcess()
+    process = this_process()
     pid = os.fork()
     if not pid:
-        own = SameProcess()
+        own = this_process()
         if process.is_current or not own.is_current:
             os._exit(1)
         grandchild = os.fork()
@@ -42,7 +42,7 @@ def test_a_forked_child_is_another_process() -> None:
 
 def test_a_forked_child_is_refused() -> None:
     """The error says what was begun, and what to do."""
-    process = SameProcess()
+    process = this_process()
     pid = os.fork()
     if not pid:
         try:
@@ -72,7 +72,7 @@ def third(): done.append("third")
 @forks.in_child
 def fourth(): done.append("fourth" if not process.is_current else "too early")
 
-process = forks.SameProcess()
+process = forks.this_process()
 pid = os.fork()
 if not pid:
     print(done, flush=True)

@@ -18,9 +18,6 @@ WITHOUT = frozenset(
         "testing/fault_http",
         "testing/fault_rules",
         "testing/store_contract",
-        "transport/concurrency/calls",
-        "transport/concurrency/threads",
-        "transport/targets",
     }
 )
 NOT_MIRRORED = ("acceptance", "benchmarks", "integration", "reliability")

@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import NamedTuple
 
 from aisio.errors import ConfigError
-from aisio.forks import SameProcess
+from aisio.forks import this_process
 from aisio.records import ObjectInfo
 from aisio.shards.opening import Opening, ShardStream
 
@@ -102,7 +102,7 @@ class Prefetch:
         self._unclosed: set[Opening] = set()
         self._changed = threading.Condition()
         self._stopped = False
-        self._process = SameProcess()
+        self._process = this_process()
         self._thread = threading.Thread(target=self._run, name="aisio-prefetch", daemon=True)
 
     def __enter__(self) -> Prefetch:

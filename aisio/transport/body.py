@@ -17,7 +17,7 @@ from aisio.errors import (
     TruncatedError,
     UnavailableError,
 )
-from aisio.forks import SameProcess
+from aisio.forks import this_process
 from aisio.formats.checksums import new_hasher
 from aisio.records import Checksum, ObjectInfo
 from aisio.stats import thread_counters, waiting
@@ -128,7 +128,7 @@ class Body(io.RawIOBase):
         self._hasher = new_hasher(checksum)
         self._got = 0
         self._ended = False
-        self._process = SameProcess()
+        self._process = this_process()
 
     def readable(self) -> bool:
         """Return True."""

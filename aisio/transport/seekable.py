@@ -21,7 +21,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, ParamSpec, TypeAlias, TypeVar
 
 from aisio.errors import IntegrityError, TruncatedError
-from aisio.forks import SameProcess
+from aisio.forks import this_process
 from aisio.records import ByteRange, ObjectInfo, same_version
 from aisio.transport.body import Body
 from aisio.transport.retries import RETRYABLE, Attempts
@@ -105,7 +105,7 @@ class _OpenReply:
         self.body = body
         self.position = span.start
         self.stop = span.stop
-        self.process = SameProcess()
+        self.process = this_process()
 
 
 class ObjectReader(io.RawIOBase):

@@ -30,7 +30,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, TypeVar
 
 from aisio.errors import StorageError, StoreTimeoutError
-from aisio.forks import SameProcess
+from aisio.forks import this_process
 from aisio.transport.concurrency.byte_budget import ByteBudget
 from aisio.transport.concurrency.calls import Call, Feed
 from aisio.transport.concurrency.limit import AdaptiveLimit
@@ -127,7 +127,7 @@ class _Run(Generic[T, R]):
         self._sent_ahead = sent_ahead
         self._threads = threads
         self._started: deque[Call[T, R]] = deque()
-        self._process = SameProcess()
+        self._process = this_process()
         self._reader = 0
         self._resends_after_read = False
 

@@ -182,23 +182,6 @@ def reading_threads() -> int:
     return sum(thread.name == "aisio-read" for thread in threading.enumerate())
 
 
-def test_fifty_cut_short_epochs_leave_no_more_threads() -> None:
-    """Threads belong to the process and are used again."""
-    gc.collect()
-    end_idle_threads()
-    before = reading_threads()
-    for _ in range(50):
-        results = fetch_in_order(
-            range(100), Store().read, limit=fixed(4), size_of=lambda _: 10, result_bytes=len
-        )
-        next(results)
-        del results
-    gc.collect()
-    assert reading_threads() <= before + 4
-    end_idle_threads()
-    assert reading_threads() == before
-
-
 def test_two_iterations_at_once() -> None:
     """Also from one thread, in turns."""
     one, two = (
@@ -220,19 +203,6 @@ def test_every_kind_of_child_reads_after_its_parent_has(method: str) -> None:
     assert read_some() == list(range(20))
     with multiprocessing.get_context(method).Pool(2) as pool:
         assert pool.map(read_some, range(2)) == [list(range(20))] * 2
-
-
-def test_no_idle_thread_is_there_when_a_process_forks() -> None:
-    """Python 3.12 warns of a fork beside threads."""
-    gc.collect()
-    end_idle_threads()
-    before = reading_threads()
-    read_some()
-    pid = os.fork()
-    if not pid:
-        os._exit(0)
-    os.waitpid(pid, 0)
-    assert reading_threads() == before
 
 
 def test_a_forked_copy_of_an_iteration_is_closed_without_harm() -> None:
@@ -262,31 +232,6 @@ def test_a_forked_child_cannot_read_on_in_its_parents_iteration() -> None:
             os._exit(2)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
     assert numbers(results) == list(range(1, 100))
-
-
-FORKS_BESIDE_READS = """
-import os, sys, threading
-from aisio.transport.concurrency.ordered import fetch_in_order
-
-def read():
-    for _ in range(500):
-        assert len(list(fetch_in_order(range(8), lambda n: b"x", result_bytes=len))) == 8
-
-sys.setswitchinterval(1e-5)
-reader = threading.Thread(target=read, daemon=True)
-reader.start()
-for _ in range(200):
-    pid = os.fork()
-    if not pid:
-        os._exit(0)
-    os.waitpid(pid, 0)
-reader.join()
-"""
-
-
-def test_a_fork_beside_a_reading_thread_does_not_hang() -> None:
-    """Threads that end before it are not kept by one that has just begun."""
-    subprocess.run([sys.executable, "-c", FORKS_BESIDE_READS], check=True, timeout=60)
 
 
 def test_a_program_with_an_open_iteration_ends() -> None:
@@ -374,29 +319,6 @@ def test_an_iteration_may_be_closed_by_its_own_thread() -> None:
     assert closed.wait(10)
     assert list(limit.results) == []
     assert read_some() == list(range(20))
-
-
-def test_a_signal_handler_may_read_while_a_thread_is_started(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """It runs in the thread that it interrupts, wherever that is."""
-    end_idle_threads()
-    start = threading.Thread.start
-    handled: list[object] = []
-
-    def interrupted(thread: threading.Thread) -> None:
-        if not handled:
-            handled.append(True)
-            signal.raise_signal(signal.SIGUSR1)
-        start(thread)
-
-    previous = signal.signal(signal.SIGUSR1, lambda *_: handled.append(read_some()))
-    try:
-        monkeypatch.setattr(threading.Thread, "start", interrupted)
-        assert read_some() == list(range(20))
-    finally:
-        signal.signal(signal.SIGUSR1, previous)
-    assert handled == [True, list(range(20))]
 
 
 def test_a_store_that_asks_for_fewer_gets_fewer() -> None:
@@ -499,26 +421,3 @@ def test_a_result_that_cannot_be_measured_is_an_error() -> None:
 
     with pytest.raises(ValueError, match="no size"):
         list(fetch_in_order(range(9), Store().read, limit=fixed(2), result_bytes=fail))
-
-
-def test_where_the_system_has_no_more_threads_fewer_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As in a container with a bound on them; where there is none at all, the caller does."""
-    end_idle_threads()
-    start, allowed = threading.Thread.start, [None] * 2
-
-    def start_some(thread: threading.Thread) -> None:
-        if not allowed:
-            raise RuntimeError("can't start new thread")
-        allowed.pop()
-        start(thread)
-
-    monkeypatch.setattr(threading.Thread, "start", start_some)
-    store = Store()
-    results = fetch_in_order(range(50), store.read, limit=fixed(8), result_bytes=len)
-    assert numbers(results) == list(range(50))
-    assert len(store.threads) <= 2
-    end_idle_threads()
-    store = Store()
-    results = fetch_in_order(range(50), store.read, limit=fixed(8), result_bytes=len)
-    assert numbers(results) == list(range(50))
-    assert store.threads == {threading.get_ident()}
