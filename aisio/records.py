@@ -58,12 +58,32 @@ class ObjectInfo(msgspec.Struct, frozen=True, gc=False):
         return f"{self.root}/{self.name}"
 
 
-def can_be_one(first: ObjectInfo, second: ObjectInfo) -> bool:
-    """Tell whether size and checksum, as far as both are known, let two answers be about one."""
+def may_be_same_object(first: ObjectInfo, second: ObjectInfo) -> bool:
+    """Tell whether two answers can be about one object, by size and checksum if both have them."""
     if None not in (first.size_bytes, second.size_bytes) and first.size_bytes != second.size_bytes:
         return False
-    one, other = first.checksum, second.checksum
-    return one is None or other is None or one.kind != other.kind or one.value == other.value
+    a, b = first.checksum, second.checksum
+    return a is None or b is None or a.kind != b.kind or a.value == b.value
+
+
+def same_version(first: ObjectInfo, second: ObjectInfo) -> bool:
+    """Tell whether two answers are about the same bytes, by all that both of them say.
+
+    Where the first identifies its bytes by more than their number, the second must agree in one of
+    these: a checksum in one and an entity tag in the other prove nothing.
+    """
+    sizes = (first.size_bytes, second.size_bytes)
+    if None not in sizes and sizes[0] != sizes[1]:
+        return False
+    identities = (
+        (first.checksum, second.checksum),
+        (first.version, second.version),
+        (first.etag, second.etag),
+    )
+    said_by_both = [(one, other) for one, other in identities if one and other]
+    if any(one != other for one, other in said_by_both):
+        return False
+    return bool(said_by_both) or not (first.checksum or first.version or first.etag)
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,23 +269,3 @@ class Concurrency:
         if value is None:
             return cls()
         return cls(fixed=value) if isinstance(value, int) else value
-
-
-def same_version(first: ObjectInfo, second: ObjectInfo) -> bool:
-    """Tell whether two answers can be about the same bytes, by all that both of them say.
-
-    Where the first identifies its bytes by more than their number, the second must agree in one of
-    these: a checksum here and an entity tag there say nothing of each other.
-    """
-    sizes = (first.size_bytes, second.size_bytes)
-    if None not in sizes and sizes[0] != sizes[1]:
-        return False
-    identities = (
-        (first.checksum, second.checksum),
-        (first.version, second.version),
-        (first.etag, second.etag),
-    )
-    said_by_both = [(one, other) for one, other in identities if one and other]
-    if any(one != other for one, other in said_by_both):
-        return False
-    return bool(said_by_both) or not (first.checksum or first.version or first.etag)

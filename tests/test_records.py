@@ -7,6 +7,7 @@ from dataclasses import FrozenInstanceError
 from math import inf, nan
 from typing import Any
 
+import msgspec
 import pytest
 
 from aisio.errors import ConfigError
@@ -18,6 +19,8 @@ from aisio.records import (
     Settings,
     Timeouts,
     TlsFiles,
+    may_be_same_object,
+    same_version,
 )
 
 RECORDS = [
@@ -134,3 +137,57 @@ def test_a_token_is_not_shown() -> None:
     """Settings are printed in logs; credentials are not."""
     shown = f"{Settings('http://h', token='s3cret')!r} {Settings('http://h', token='s3cret')}"
     assert "s3cret" not in shown
+
+
+def info_of(value: str, **changes: Any) -> ObjectInfo:
+    """Return what a store says of an object of three bytes with this checksum."""
+    return msgspec.structs.replace(BARE, checksum=Checksum("md5", value), **changes)
+
+
+BARE = ObjectInfo("ais://b", "o", 3)
+
+
+def test_what_is_not_said_is_no_difference() -> None:
+    """A store may give an entity tag in one answer and none in another."""
+    nothing = ObjectInfo("ais://b", "o")
+    assert same_version(nothing, info_of("00", version="1", etag="e"))
+    assert same_version(nothing, nothing)
+    assert same_version(info_of("00", etag="e"), info_of("00"))
+    assert same_version(info_of("00", etag="e"), msgspec.structs.replace(BARE, etag="e"))
+    assert not same_version(info_of("00"), info_of("11"))
+
+
+@pytest.mark.parametrize("said", [{"version": "1"}, {"etag": "e"}], ids=str)
+def test_an_answer_that_does_not_identify_its_object_is_not_trusted(said: dict[str, Any]) -> None:
+    """An equal size alone is no proof, where the first answer gave more than that."""
+    assert not same_version(msgspec.structs.replace(BARE, **said), BARE)
+    assert not same_version(info_of("00"), BARE)
+
+
+@pytest.mark.parametrize(
+    "said", [{"version": "1"}, {"etag": "e"}, {"version": "1", "etag": "e"}], ids=str
+)
+def test_answers_that_have_nothing_in_common_are_not_of_one_version(said: dict[str, Any]) -> None:
+    """One gives a checksum, the other something else: nothing contradicts, and nothing agrees."""
+    other = msgspec.structs.replace(BARE, **said)
+    assert not same_version(info_of("00"), other)
+    assert not same_version(other, info_of("00"))
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        (BARE, info_of("00"), True),
+        (info_of("00", version="1"), info_of("00", version="2"), True),
+        (info_of("00"), info_of("11"), False),
+        (BARE, msgspec.structs.replace(BARE, size_bytes=4), False),
+        (BARE, msgspec.structs.replace(BARE, size_bytes=None), True),
+        (info_of("00"), msgspec.structs.replace(BARE, checksum=Checksum("crc32c", "11")), True),
+    ],
+)
+def test_whether_two_answers_can_be_about_one_object(
+    first: ObjectInfo, second: ObjectInfo, expected: bool
+) -> None:
+    """Size and checksum tell, where both answers have them and by the same kind."""
+    assert may_be_same_object(first, second) == expected
+    assert may_be_same_object(second, first) == expected

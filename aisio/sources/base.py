@@ -12,7 +12,7 @@ from typing import TypeAlias
 from aisio.client.client import Client
 from aisio.errors import ConfigError, IntegrityError
 from aisio.patterns.selections import Selection, Selections
-from aisio.records import ObjectInfo, can_be_one
+from aisio.records import ObjectInfo, may_be_same_object
 from aisio.sources.nothing_found import require_some
 from aisio.stores import AisStore, DirectSettings, Store, store_for
 from aisio.transport.body import Body
@@ -172,10 +172,10 @@ class Source(ABC):
         AIStore's answer to a GET does not say which object it is of: one that belongs to another
         request shows by nothing else.
         """
-        if can_be_one(listed, answer):
+        if may_be_same_object(listed, answer):
             return
         now = self.store_of(listed).head(url_of(listed))
-        if not can_be_one(now, answer):
+        if not may_be_same_object(now, answer):
             raise IntegrityError(
                 f"GET {listed.url}: {now.size_bytes} bytes are stored ({listed.size_bytes} were "
                 f"listed), the answer has {answer.size_bytes}, of another object: read it again",

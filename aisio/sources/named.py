@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from aisio.catalog.entries import NamedSource
 from aisio.client.client import Client
 from aisio.errors import CatalogError, ConfigError, DigestError, UrlError
-from aisio.records import ObjectInfo, can_be_one
+from aisio.records import ObjectInfo, may_be_same_object
 from aisio.sources.base import Source, StoreFinder, find_store, url_of
 from aisio.sources.digest import ListingDigest
 from aisio.sources.kinds import TemplateSource, UrlListSource
@@ -241,7 +241,7 @@ class CatalogSource(Source):
     def _check_answer(self, listed: ObjectInfo, answer: ObjectInfo) -> None:
         if self.entry.digest is None:
             super()._check_answer(listed, answer)
-        elif not can_be_one(listed, answer):
+        elif not may_be_same_object(listed, answer):
             raise DigestError(
                 f"GET {listed.url}: not the object that {self.entry.tag} is pinned to, as it was "
                 f"listed: {_brief(listed)} were expected, the answer has {_brief(answer)}: it was "

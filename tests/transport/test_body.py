@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aisio.errors import IntegrityError, StorageError, StoreTimeoutError, TruncatedError
-from aisio.records import Checksum, ObjectInfo, same_version
+from aisio.records import Checksum, ObjectInfo
 from aisio.transport.body import READ_PIECE_BYTES, Body
 from aisio.transport.low_speed import LowSpeedLimit
 
@@ -268,35 +268,6 @@ def test_a_large_body_that_breaks_loses_no_more_than_a_piece(read: Any) -> None:
     assert body.read(1) + read(body) == data
     assert 2 * READ_PIECE_BYTES < resumed[0] <= 3 * READ_PIECE_BYTES + 5
     assert len(resumed) == 1
-
-
-def test_what_is_not_said_is_no_difference() -> None:
-    """A store may give an entity tag in one reply and none in another."""
-    bare = ObjectInfo("ais://b", "o")
-    assert same_version(bare, info_of(DATA, version="1", etag="e"))
-    assert same_version(bare, bare)
-    assert same_version(info_of(DATA, etag="e"), info_of(DATA))
-    assert same_version(info_of(DATA, etag="e"), info_of(DATA, checksum=None, etag="e"))
-    assert not same_version(info_of(DATA), info_of(b"other"))
-
-
-@pytest.mark.parametrize("said", [{"version": "1"}, {"etag": "e"}, {}], ids=str)
-def test_an_answer_that_does_not_identify_its_object_is_not_trusted(said: dict[str, Any]) -> None:
-    """An equal size alone is no proof, where the first answer gave more than that."""
-    silent = ObjectInfo("ais://b", "o", len(DATA))
-    first = info_of(DATA, **said) if not said else msgspec.structs.replace(silent, **said)
-    assert not same_version(first, silent)
-
-
-@pytest.mark.parametrize(
-    "said", [{"version": "1"}, {"etag": "e"}, {"version": "1", "etag": "e"}], ids=str
-)
-def test_answers_that_have_nothing_in_common_are_not_of_one_version(said: dict[str, Any]) -> None:
-    """One gives a checksum, the other something else: nothing contradicts, and nothing agrees."""
-    summed = info_of(DATA)
-    other = msgspec.structs.replace(ObjectInfo("ais://b", "o", len(DATA)), **said)
-    assert not same_version(summed, other)
-    assert not same_version(other, summed)
 
 
 def test_reading_out_gives_what_is_left_or_nothing() -> None:
