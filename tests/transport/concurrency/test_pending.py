@@ -1,4 +1,4 @@
-"""Reads that are asked for ahead: one request each, to each its answer, and nothing left behind."""
+"""Requests that are sent ahead: each read gets its response, and nothing is left behind."""
 
 from __future__ import annotations
 
@@ -51,26 +51,26 @@ PART = Reply(206, b"at", {"Content-Range": "bytes 1-2/4"})
 OTHER = Reply(200, b"other")
 
 
-def ask(found: Nodes, byte_range: ByteRange | None = None) -> PendingGet:
-    """Ask for the object ahead, and wait until its target has heard."""
-    asked = found.item.send_ahead(byte_range)
-    assert asked is not None
+def send_ahead(found: Nodes, byte_range: ByteRange | None = None) -> PendingGet:
+    """Send the request for the object ahead, and wait until its target has it."""
+    pending = found.item.send_ahead(byte_range)
+    assert pending is not None
     found.target.wait_for_requests(1)
-    return asked
+    return pending
 
 
 def test_the_request_goes_ahead_and_the_read_takes_its_answer() -> None:
     """One request in all, which has arrived before anybody reads."""
     with nodes(DATA) as found:
-        with offering(ask(found)):
+        with offering(send_ahead(found)):
             assert found.item.get() == b"data"
         assert found.seen_requests() == (["GET daemon"], ["GET objects"])
 
 
 def test_an_answer_is_taken_once() -> None:
-    """The second read of an object asks for itself."""
+    """The second read of an object sends a request of its own."""
     with nodes(DATA, OTHER) as found:
-        with offering(ask(found)):
+        with offering(send_ahead(found)):
             assert [found.item.get(), found.item.get()] == [b"data", b"other"]
         assert len(found.target.requests) == 2
 
@@ -78,50 +78,50 @@ def test_an_answer_is_taken_once() -> None:
 def test_another_read_does_not_take_it() -> None:
     """Neither of a part, nor of another object; an answer that nobody takes is cut."""
     with nodes(DATA, PART, OTHER, DATA) as found:
-        asked = ask(found)
-        with offering(asked):
+        pending = send_ahead(found)
+        with offering(pending):
             assert found.item.get(start=1, stop=3) == b"at"
             assert found.client.bucket("b").object("c").get() == b"other"
-        with offering(asked):
+        with offering(pending):
             assert found.item.get() == b"data"
         assert len(found.target.requests) == 4
 
 
 @pytest.mark.parametrize("given", [None, "own"])
-def test_a_source_asks_for_what_it_reads(given: str | None) -> None:
+def test_a_source_sends_ahead_what_it_reads(given: str | None) -> None:
     """Also where the objects are transformed, as its catalog or the reader says."""
     with nodes(DATA) as found:
         entry = NamedSource(tag="t/s", urls=("ais://b/a",), etl_name=None if given else "its")
         one = source(entry, client=found.client)
         info = next(one.list())
-        asked = one.send_ahead(info, etl_name=given)
-        assert asked is not None
-        with offering(asked):
+        pending = one.send_ahead(info, etl_name=given)
+        assert pending is not None
+        with offering(pending):
             assert one.read(info, etl_name=given) == b"data"
         assert [request.target for request in found.target.requests] == [
             f"/v1/objects/b/a?provider=ais&etl_name={given or 'its'}"
         ]
 
 
-def test_a_range_can_be_asked_for() -> None:
+def test_a_range_can_be_sent_ahead() -> None:
     """As of an archive, for one of its members."""
     with nodes(PART) as found:
         part = ByteRange(1, 3)
-        with offering(ask(found, part)), found.item.stream(part) as body:
+        with offering(send_ahead(found, part)), found.item.stream(part) as body:
             assert body.read() == b"at"
         assert len(found.target.requests) == 1
 
 
-def test_an_answer_that_broke_meanwhile_is_asked_for_again_at_once() -> None:
+def test_a_response_that_broke_meanwhile_is_requested_again_at_once() -> None:
     """It cost no try: nobody was waiting for it yet."""
     with nodes(Reply(0), DATA) as found:
-        with offering(ask(found)):
+        with offering(send_ahead(found)):
             assert found.item.get() == b"data"
         assert len(found.target.requests) == 2
 
 
 @pytest.mark.parametrize("scheme", ["https", "http, by the proxy"])
-def test_what_cannot_wait_is_not_asked_ahead(scheme: str) -> None:
+def test_what_cannot_wait_is_not_sent_ahead(scheme: str) -> None:
     """Only plain http straight to a target can."""
     with Server() as proxy:
         proxy.replies = [cluster_map(1, proxy.url, "https://127.0.0.1:9")]
@@ -130,7 +130,7 @@ def test_what_cannot_wait_is_not_asked_ahead(scheme: str) -> None:
             assert client.bucket("b").object("a").send_ahead() is None
 
 
-def test_a_gateway_is_asked_ahead_with_its_token() -> None:
+def test_requests_to_a_gateway_go_ahead_with_its_token() -> None:
     """It has all objects itself; should it send a reader elsewhere, the token stays behind."""
     with Server(DATA) as other, Server() as gateway:
         there = Reply(307, headers={"Location": f"{other.url}/v1/objects/b/b"})
@@ -140,9 +140,9 @@ def test_a_gateway_is_asked_ahead_with_its_token() -> None:
             bucket = client.bucket("b")
             assert bucket.object("a").get() == b"data"
             for name in ("a", "b"):
-                asked = bucket.object(name).send_ahead()
-                assert asked is not None
-                with offering(asked):
+                pending = bucket.object(name).send_ahead()
+                assert pending is not None
+                with offering(pending):
                     assert bucket.object(name).get() == b"data"
         assert len(gateway.requests) == 4
         assert [request.headers["Authorization"] for request in gateway.requests[1:]] == [
@@ -167,8 +167,8 @@ def names(count: int) -> list[str]:
     return [f"o{number}" for number in range(count)]
 
 
-def asked_names(found: Nodes) -> list[str]:
-    """Return the names of the objects that the target was asked for."""
+def requested_names(found: Nodes) -> list[str]:
+    """Return the names of the objects that were requested of the target."""
     return [request.target.split("/")[4].split("?")[0] for request in found.target.requests]
 
 
@@ -182,7 +182,7 @@ def reading_threads() -> int:
     return sum(thread.name == "aisio-read" for thread in threading.enumerate())
 
 
-def test_a_group_is_asked_for_ahead_and_read_by_one_thread() -> None:
+def test_a_group_is_sent_ahead_and_read_by_one_thread() -> None:
     """Nothing is known of the size of the first, which goes alone; no thread is begun."""
     with nodes(*[DATA] * 40) as found:
         before = reading_threads()
@@ -193,7 +193,7 @@ def test_a_group_is_asked_for_ahead_and_read_by_one_thread() -> None:
         found.target.wait_for_requests(1 + 8)
         assert len(list(results)) == 38
         assert reading_threads() == before
-        assert sorted(asked_names(found)) == sorted(names(40))
+        assert sorted(requested_names(found)) == sorted(names(40))
         assert found.target.connections == 8
 
 
@@ -209,7 +209,7 @@ def test_an_error_is_met_in_its_turn() -> None:
 
 
 def test_a_missing_object_is_missing_in_its_turn() -> None:
-    """The proxy is asked for it as for any other."""
+    """The proxy is tried for it as for any other."""
     missing = Reply(404, only_for="/o1?provider=ais")
     with nodes(missing, DATA, maps=2, by_proxy=(Reply(404),)) as found:
         results = found.client.bucket("b").objects(names(2)).get_all(concurrency=2)
@@ -253,7 +253,7 @@ def test_a_forked_copy_of_an_iteration_takes_no_answers() -> None:
 
 
 def test_one_wait_is_enough_for_all_that_one_failure_struck() -> None:
-    """Seven are refused at once: the first waits as it is told to, then all are asked for again."""
+    """Seven are refused at once: the first waits for Retry-After, then all are sent again."""
     slowly = Reply(429, b"slowly", {"Retry-After": "1"})
     with nodes(DATA, *[slowly] * 7, *[DATA] * 7, attempts=2) as found:
         before = stats.totals()["retries"]
@@ -263,8 +263,8 @@ def test_one_wait_is_enough_for_all_that_one_failure_struck() -> None:
         assert len(found.target.requests) == 1 + 7 + 7
 
 
-class Ahead:
-    """Stands for an answer that is on its way."""
+class Sent:
+    """Stands for a request that was sent ahead."""
 
     def __init__(self, number: int, state: RequestState) -> None:
         self.number = number
@@ -279,26 +279,26 @@ class Ahead:
         self.is_closed = True
 
 
-class Askers:
-    """Asks for numbers, and reads them; the read of one of them fails once.
+class Requests:
+    """Sends requests for numbers, and reads them; the read of number 2 fails once.
 
     Attributes:
-        asked: What was asked for, in this order.
+        sent: The requests, in the order in which they were sent.
     """
 
     def __init__(
         self, error: StorageError | None = None, states: Mapping[int, RequestState] | None = None
     ) -> None:
-        self.asked: list[Ahead] = []
+        self.sent: list[Sent] = []
         self._error = error
         self._states = states or {}
 
     def send_ahead(self, number: int) -> PendingGet:
-        """Ask for a number."""
-        is_first = all(one.number != number for one in self.asked)
+        """Send the request for a number."""
+        is_first = all(one.number != number for one in self.sent)
         state = self._states.get(number) if is_first else None
-        self.asked.append(Ahead(number, state or RequestState.UNANSWERED))
-        return self.asked[-1]  # type: ignore[return-value]
+        self.sent.append(Sent(number, state or RequestState.UNANSWERED))
+        return self.sent[-1]  # type: ignore[return-value]
 
     def read(self, number: int) -> bytes:
         """Return ten bytes that tell the number."""
@@ -343,36 +343,36 @@ def fixed(count: int, most_bytes: int = 1 << 20) -> AdaptiveLimit:
         (ThrottledError("429", status=429), [4]),
     ],
 )
-def test_what_a_failure_may_have_struck_is_asked_for_anew(
+def test_what_a_failure_may_have_struck_is_sent_again(
     error: StorageError, again: list[int]
 ) -> None:
     """What is known to have failed; after a timeout also what had begun to come."""
     states = {3: RequestState.ANSWERED, 4: RequestState.FAILED, 5: RequestState.UNANSWERED}
-    askers = Askers(error, states)
-    results = askers.read_all(fixed(4))
+    requests = Requests(error, states)
+    results = requests.read_all(fixed(4))
     if not again:
         with pytest.raises(StorageError):  # it cannot pass by itself
             numbers(results)
         return
     assert numbers(results) == list(range(8))
-    assert [one.number for one in askers.asked] == [0, 1, 2, 3, 4, 5, *again, 6, 7]
-    assert all(one.is_closed for one in askers.asked)
+    assert [one.number for one in requests.sent] == [0, 1, 2, 3, 4, 5, *again, 6, 7]
+    assert all(one.is_closed for one in requests.sent)
 
 
-def test_what_is_asked_for_is_cut_where_the_iteration_ends() -> None:
+def test_what_was_sent_ahead_is_cut_where_the_iteration_ends() -> None:
     """Also where something else holds it still."""
-    askers = Askers()
-    results = askers.read_all(fixed(4))
+    requests = Requests()
+    results = requests.read_all(fixed(4))
     next(results)
     results.close()  # type: ignore[attr-defined]
-    assert [one.number for one in askers.asked if one.is_closed] == [0, 1, 2, 3]
+    assert [one.number for one in requests.sent if one.is_closed] == [0, 1, 2, 3]
 
 
-def test_a_thread_that_helps_a_read_does_not_ask_anew() -> None:
+def test_a_thread_that_helps_a_read_does_not_send_again() -> None:
     """As of a large object, whose parts break together: the reader does, once it has the result."""
     states = {3: RequestState.FAILED, 4: RequestState.FAILED}
-    askers = Askers(states=states)
-    asked_meanwhile: list[int] = []
+    requests = Requests(states=states)
+    sent_meanwhile: list[int] = []
 
     def read(number: int) -> bytes:
         if number == 2:
@@ -385,36 +385,36 @@ def test_a_thread_that_helps_a_read_does_not_ask_anew() -> None:
                 helper.start()
             for helper in helpers:
                 helper.join()
-            asked_meanwhile.extend(one.number for one in askers.asked)
+            sent_meanwhile.extend(one.number for one in requests.sent)
         return b"%010d" % number
 
     results = fetch_in_order(
         range(8),
         read,
-        send_ahead=askers.send_ahead,
+        send_ahead=requests.send_ahead,
         limit=fixed(4),
         size_of=lambda _: 10,
         result_bytes=len,
     )
     assert numbers(results) == list(range(8))
-    assert asked_meanwhile == [0, 1, 2, 3, 4, 5]
-    assert [one.number for one in askers.asked] == [0, 1, 2, 3, 4, 5, 3, 4, 6, 7]
+    assert sent_meanwhile == [0, 1, 2, 3, 4, 5]
+    assert [one.number for one in requests.sent] == [0, 1, 2, 3, 4, 5, 3, 4, 6, 7]
 
 
-def test_where_nobody_is_there_to_be_asked_one_try_tells() -> None:
-    """Each try may take as long as a connection does; the rest is asked for in its turn."""
+def test_where_no_server_is_there_one_try_is_enough() -> None:
+    """Each try may take as long as a connection does; the rest is sent in its turn."""
     states = dict.fromkeys((3, 4, 5), RequestState.FAILED)
-    askers = Askers(UnavailableError("it broke"), states)
+    requests = Requests(UnavailableError("it broke"), states)
     tried: list[int] = []
 
-    def ask_once(number: int) -> PendingGet | None:
+    def send_once(number: int) -> PendingGet | None:
         tried.append(number)
-        return askers.send_ahead(number) if tried.count(number) == 1 else None
+        return requests.send_ahead(number) if tried.count(number) == 1 else None
 
     results = fetch_in_order(
         range(6),
-        askers.read,
-        send_ahead=ask_once,
+        requests.read,
+        send_ahead=send_once,
         limit=fixed(4),
         size_of=lambda _: 10,
         result_bytes=len,
@@ -423,22 +423,22 @@ def test_where_nobody_is_there_to_be_asked_one_try_tells() -> None:
     assert tried == [0, 1, 2, 3, 4, 5, 3]
 
 
-def test_no_more_is_asked_for_than_there_is_room_for() -> None:
+def test_no_more_is_sent_ahead_than_the_byte_budget_allows() -> None:
     """Ten bytes each, thirty in all."""
-    askers = Askers()
-    results = askers.read_all(fixed(8, most_bytes=30), 100)
+    requests = Requests()
+    results = requests.read_all(fixed(8, most_bytes=30), 100)
     for number in range(90):
         assert next(results) == b"%010d" % number
-        assert len(askers.asked) == number + 3
+        assert len(requests.sent) == number + 3
     assert numbers(results) == list(range(90, 100))
 
 
-def test_as_many_as_may_be_begun_with_are_asked_for_at_once() -> None:
+def test_as_many_as_the_start_allows_are_sent_at_once() -> None:
     """Nothing has to be found out first: no thread stands in another's way."""
-    askers = Askers()
+    requests = Requests()
     limit = AdaptiveLimit(Concurrency(start=6))
-    next(askers.read_all(limit))
-    assert (len(askers.asked), limit.is_probing) == (6, False)
+    next(requests.read_all(limit))
+    assert (len(requests.sent), limit.is_probing) == (6, False)
 
 
 class RecordingLimit(AdaptiveLimit):
@@ -457,7 +457,7 @@ class RecordingLimit(AdaptiveLimit):
 def test_the_pace_hears_of_what_is_delivered_and_refused() -> None:
     """As it does where threads read."""
     limit = RecordingLimit()
-    assert numbers(Askers(ThrottledError("429", status=429)).read_all(limit)) == list(range(8))
+    assert numbers(Requests(ThrottledError("429", status=429)).read_all(limit)) == list(range(8))
     assert (limit.sizes, limit.current) == ([10] * 8, 4)
 
 
@@ -475,7 +475,7 @@ def test_a_process_sends_no_more_ahead_than_it_may_read_at_once() -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts in /proc")
-def test_a_forked_child_keeps_nothing_open_that_was_asked_for() -> None:
+def test_a_forked_child_keeps_no_pending_request_open() -> None:
     """Else a node would wait for it after the parent has long gone on."""
     with nodes(*[DATA] * 20) as found:
         results = found.client.bucket("b").objects(names(20)).get_all(concurrency=4)
@@ -491,21 +491,21 @@ def test_a_forked_child_keeps_nothing_open_that_was_asked_for() -> None:
 
 def test_two_clients_do_not_share_answers() -> None:
     """The same URL may be another object in another cluster."""
-    with nodes(DATA) as found, nodes(OTHER) as other, offering(ask(found)):
+    with nodes(DATA) as found, nodes(OTHER) as other, offering(send_ahead(found)):
         assert other.item.get() == b"other"
 
 
 def test_an_interrupt_leaves_no_answer_for_a_later_read() -> None:
     """Wherever it comes: the block takes down what it has put up."""
     with nodes(DATA, OTHER) as found:
-        asked = ask(found)
-        with suppress(KeyboardInterrupt), offering(asked):
+        pending = send_ahead(found)
+        with suppress(KeyboardInterrupt), offering(pending):
             raise KeyboardInterrupt
         assert found.item.get() == b"other"
         assert count_pending() == 0
 
 
-def test_what_a_silent_target_was_asked_for_comes_from_the_proxy() -> None:
+def test_what_a_silent_target_does_not_answer_comes_from_the_proxy() -> None:
     """All of it, though the target answers none of the requests."""
     with socket.create_server(("127.0.0.1", 0)) as silent, Server() as proxy:
         target = f"http://127.0.0.1:{silent.getsockname()[1]}"
@@ -515,9 +515,9 @@ def test_what_a_silent_target_was_asked_for_comes_from_the_proxy() -> None:
         )
         with closing(client_of(settings)) as client:
             one = client.bucket("b").object("a")
-            asked = [one.send_ahead() for _ in range(8)]
-            asked += [one.send_ahead()] if None in asked else []  # the first has read the map
-            for answer in asked:
+            pending = [one.send_ahead() for _ in range(8)]
+            pending += [one.send_ahead()] if None in pending else []  # the first has read the map
+            for answer in pending:
                 assert answer is not None
                 with offering(answer):
                     assert one.get() == b"data"
@@ -532,26 +532,26 @@ def test_a_target_that_sends_a_reader_elsewhere_gives_no_data() -> None:
 
 def test_large_objects_are_left_to_threads() -> None:
     """Their bytes would find no room before somebody reads them."""
-    askers = Askers()
+    requests = Requests()
     results = fetch_in_order(
         range(8),
-        askers.read,
-        send_ahead=askers.send_ahead,
+        requests.read,
+        send_ahead=requests.send_ahead,
         limit=fixed(3),
         size_of=lambda number: 2 << 20 if number % 2 else 10,
         result_bytes=len,
     )
     assert numbers(results) == list(range(8))
-    assert [one.number for one in askers.asked] == [0, 2, 4, 6]
+    assert [one.number for one in requests.sent] == [0, 2, 4, 6]
 
 
-def test_what_goes_wrong_with_asking_is_met_where_it_is_read() -> None:
+def test_what_goes_wrong_with_sending_is_met_where_it_is_read() -> None:
     """In its turn, by the read."""
 
     def refuse(number: int) -> PendingGet:
-        raise ValueError(f"no way to ask for {number}")
+        raise ValueError(f"no way to send {number}")
 
     results = fetch_in_order(
-        range(8), Askers().read, send_ahead=refuse, limit=fixed(3), result_bytes=len
+        range(8), Requests().read, send_ahead=refuse, limit=fixed(3), result_bytes=len
     )
     assert numbers(results) == list(range(8))
