@@ -219,10 +219,10 @@ class waiting:
         # A wait may begin within another: a failed read has other requests sent again.
         counters.blocked_on, counters.blocked_since = self._before
         self.waited_s = waited_s = self._now() - self._started
-        if self._stage is not None:
+        stage = self._stage
+        if stage is not None:
             connecting_s = counters.connect_s - self._connect_s
-            own_s = getattr(counters, self._stage) + (waited_s - connecting_s)
-            setattr(counters, self._stage, own_s)
+            setattr(counters, stage, getattr(counters, stage) + waited_s - connecting_s)
 
 
 def totals() -> dict[str, float]:

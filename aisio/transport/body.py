@@ -222,7 +222,7 @@ class Body(io.RawIOBase):
         view = memoryview(buffer).cast("B")[:most]
         if self._ended or not view:
             return 0
-        return self._with_resume(self._readinto_once, view)
+        return self._with_resume(self._readinto_once, view[: self._at_most(len(view))])
 
     def _with_resume(self, read: Callable[[A], R], argument: A) -> R:
         """Call one of the two functions below, on another reply where one breaks off."""
@@ -233,12 +233,12 @@ class Body(io.RawIOBase):
                 self._continue(error)
 
     def _read_once(self, size: int) -> bytes:
-        data = self._timed(self._raw.read, self._at_most(size))
+        data = self._timed(self._raw.read, size)
         self._take(data, len(data))
         return data
 
     def _readinto_once(self, view: memoryview) -> int:
-        count = self._timed(self._raw.readinto, view[: self._at_most(len(view))])
+        count = self._timed(self._raw.readinto, view)
         self._take(view[:count], count)
         return count
 
@@ -277,14 +277,14 @@ class Body(io.RawIOBase):
 
     def _end(self) -> None:
         self._raw.close()
-        error = self._wrong_length()
-        if error is not None:
-            raise error
+        if self.size_bytes is not None and self._got != self.size_bytes:
+            raise self._wrong_length()
         self._ended = True
-        error = self._wrong_checksum()
-        if error is not None:
-            self.close()
-            raise error
+        if self._hasher is not None and self._checksum is not None:
+            got = self._hasher.hexdigest()
+            if got != self._checksum.value.lower():
+                self.close()
+                raise self._wrong_checksum(self._checksum, got)
 
     def _continue(self, error: StorageError) -> None:
         """Open a reply behind the last good byte, or end this body with the error."""
@@ -301,22 +301,17 @@ class Body(io.RawIOBase):
         if self._low_speed is not None:
             self._low_speed.begin_connection()
 
-    def _wrong_length(self) -> IntegrityError | None:
-        if self.size_bytes is None or self._got == self.size_bytes:
-            return None
+    def _wrong_length(self) -> IntegrityError:
         url = self.info.url
         return TruncatedError(
             f"GET {url}: cut short: expected {self.size_bytes:,} bytes, got {self._got:,}", url=url
         )
 
-    def _wrong_checksum(self) -> IntegrityError | None:
-        got = self._hasher.hexdigest() if self._hasher is not None else None
-        if self._checksum is None or got is None or got == self._checksum.value.lower():
-            return None
+    def _wrong_checksum(self, expected: Checksum, got: str) -> IntegrityError:
         url = self.info.url
         return IntegrityError(
-            f"GET {url}: wrong {self._checksum.kind} checksum over {self._got:,} bytes: expected "
-            f"{self._checksum.value}, got {got}; the stored object or the way to it is damaged",
+            f"GET {url}: wrong {expected.kind} checksum over {self._got:,} bytes: expected "
+            f"{expected.value}, got {got}; the stored object or the way to it is damaged",
             url=url,
         )
 
