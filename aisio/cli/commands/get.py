@@ -5,9 +5,10 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, BinaryIO, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import click
 
@@ -24,10 +25,10 @@ if TYPE_CHECKING:
     from aisio.sources.base import Source
     from aisio.transport.body import Body
 
-    Opening: TypeAlias = Callable[[], Body]
+    OpenBody: TypeAlias = Callable[[], Body]
     """Opens the object, or the part of it, that is to be written."""
 
-_MOST_TRIES = 3
+_MAX_TRIES = 3
 
 
 @click.command("get", short_help="Write objects to files.")
@@ -63,9 +64,9 @@ def command(
     elif not url.name or url.name.endswith("/"):
         raise click.UsageError(f"{url} names no object: --recursive writes all that are below it")
     else:
-        opening = partial(cluster.store(url).get, url, byte_range)
+        open_body = partial(cluster.store(url).get, url, byte_range)
         with cluster.hints(url):
-            _get(opening, url.name, file or ".")
+            _get(open_body, url.name, file or ".")
 
 
 def _get_all_of(cluster: Cluster, url: ObjectUrl | CatalogName, folder: Path) -> None:
@@ -93,15 +94,15 @@ def _get_all(source: Source, about: str, folder: Path) -> None:
             path = folder / _checked(_name_below(source.base_url, info), info.url)
             if mixed and written.setdefault(path, info.url) != info.url:
                 raise ConfigError(f"get {info.url}: {path} is where {written[path]} was written")
-            _check_place(path, folder, root, info.url)
-            _replace(path, partial(source.get, info), path.name)
+            _check_destination(path, folder, root, info.url)
+            _download(partial(source.get, info), path, new_folder=path.parent)
     if not objects.count:
         raise no_name_begins_so(about)
     objects.finish()
 
 
-def _check_place(path: Path, folder: Path, root: Path, url: str) -> None:
-    """Make the folders for a file below a folder, whose real path is `root`.
+def _check_destination(path: Path, folder: Path, root: Path, url: str) -> None:
+    """Check that an object can be written to a path below a folder, whose real path is `root`.
 
     Raises:
         ConfigError: A link leads out of the folder.
@@ -112,12 +113,9 @@ def _check_place(path: Path, folder: Path, root: Path, url: str) -> None:
     for place in (path.parent, path):
         if not _resolved(place).is_relative_to(root):
             raise ConfigError(f"get {url}: {place} is a link that leads out of {folder}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError) as error:
-        raise ConflictError(
-            f"get {url}: a file is where {path.parent} should be a folder"
-        ) from error
+    nearest = next((place for place in path.parents if os.path.lexists(place)), None)
+    if nearest is not None and not nearest.is_dir():
+        raise ConflictError(f"get {url}: a file is where {path.parent} should be a folder")
     if path.is_dir() or is_special(path):
         kind = "folder" if path.is_dir() else "pipe, device or socket"
         raise ConflictError(f"get {url}: {path} is a {kind}; get it alone, under another name")
@@ -139,47 +137,58 @@ def _checked(name: str, url: str) -> str:
     return name
 
 
-def _get(opening: Opening, name: str, file: str) -> None:
+def _get(open_body: OpenBody, name: str, file: str) -> None:
     from aisio.files import is_special, opened_special
 
     if file == "-":
-        with opening() as body, binary_stdout() as out:
+        with open_body() as body, binary_stdout() as out:
             copy(body, out)
         return
-    last = PurePosixPath(name).name
+    base_name = PurePosixPath(name).name
     path = Path(file)
-    if file.endswith("/"):
-        path.mkdir(parents=True, exist_ok=True)
+    if file.endswith("/") and not path.is_dir():
+        _download(open_body, path / base_name, new_folder=path)
+        return
     if path.is_dir():
-        path /= last
+        path /= base_name
     if is_special(path):
-        with opened_special(path) as out:
-            _copy_all(opening, last, out)
+        with opened_special(path) as out, open_body() as body, _progress(body) as show:
+            copy(body, out, show)
     else:
-        _replace(path, opening, last)
+        _download(open_body, path)
 
 
-def _replace(path: Path, opening: Opening, title: str) -> None:
-    """Read again what was cut and cannot be gone on with, as a store without versions has it."""
+def _download(open_body: OpenBody, path: Path, *, new_folder: Path | None = None) -> None:
+    """Write an object to a file, which is replaced once all bytes have arrived.
+
+    A body that was cut short is read again from its start: a store without versions cannot resume.
+
+    Args:
+        open_body: Opens the object.
+        path: The file.
+        new_folder: Created once the object is open, so that a missing object leaves no folder.
+    """
+    for tries_left in reversed(range(_MAX_TRIES)):
+        try:
+            with open_body() as body:
+                if new_folder is not None:
+                    new_folder.mkdir(parents=True, exist_ok=True)
+                _write(body, path)
+        except TruncatedError:
+            if not tries_left:
+                raise
+        else:
+            return
+
+
+def _write(body: Body, path: Path) -> None:
     from aisio.files import replaced_when_done
-
-    with replaced_when_done(path) as out:
-        for _ in range(_MOST_TRIES - 1):
-            try:
-                return _fill(opening, title, out)
-            except TruncatedError:
-                continue
-        return _fill(opening, title, out)
-
-
-def _fill(opening: Opening, title: str, out: BinaryIO) -> None:
     from aisio.transport.parallel import read_into
     from aisio.transport.targets import FileTarget
 
-    with opening() as body, byte_progress(body.size_bytes, title) as show:
+    with replaced_when_done(path) as out, _progress(body) as show:
         read_into(body, FileTarget(out.fileno()), show=show)
 
 
-def _copy_all(opening: Opening, title: str, out: BinaryIO) -> None:
-    with opening() as body, byte_progress(body.size_bytes, title) as show:
-        copy(body, out, show)
+def _progress(body: Body) -> AbstractContextManager[Callable[[int], None]]:
+    return byte_progress(body.size_bytes, PurePosixPath(body.info.name).name)

@@ -102,6 +102,30 @@ def test_a_destination_that_ends_in_a_slash_is_a_folder(run, bucket, here):
     assert names(here) == ["out/deep/one", "out/deep/two"]
 
 
+def test_a_missing_object_leaves_no_folder(run, bucket, here):
+    """A destination folder is created once there are bytes to write into it."""
+    assert run("get", "ais://cli-data/none", "out/deep/").exit_code == 1
+    assert not (here / "out").exists()
+
+
+def test_a_missing_object_of_many_leaves_no_folder(run, bucket, here, tmp_path, monkeypatch):
+    """A catalog may name an object that is gone."""
+    catalog = tmp_path / "catalog"
+    catalog.mkdir()
+    (catalog / "team.yaml").write_text("- tag: x\n  urls: ['ais://cli-data/deep/none']\n")
+    monkeypatch.setenv("AISIO_CATALOG", str(catalog))
+    assert run("get", "-r", "catalog://team/x", "out").exit_code == 1
+    assert not (here / "out").exists()
+
+
+def test_a_file_is_no_folder_to_create(run, bucket, here):
+    """The error names the file."""
+    bucket.object("a").put(b"new")
+    (here / "out").write_bytes(b"a file")
+    done = run("get", "ais://cli-data/a", "out/")
+    assert (done.exit_code, done.stderr) == (1, "aisio: error: out: File exists\n")
+
+
 def test_a_destination_is_a_path(run, bucket, here):
     """A file URL is one; of another URL, there would be a folder "s3:" here."""
     bucket.object("x/o").put(b"o")
