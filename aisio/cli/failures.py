@@ -26,6 +26,7 @@ from aisio.cli.standard_streams import (
 from aisio.errors import AisioError, CatalogError
 from aisio.escapes import visible
 from aisio.redaction import redacted
+from aisio.sources.nothing_found import ALLOW_EMPTY_HINT
 
 INTERRUPTED = 130
 """What a shell reports for a program that was ended by SIGINT (128 + 2)."""
@@ -88,7 +89,7 @@ def message_of(error: Exception) -> str:
     if isinstance(error, click.ClickException):
         return _usage_text(error)
     if isinstance(error, AisioError):
-        return str(error)
+        return str(error).replace(ALLOW_EMPTY_HINT, "")
     if isinstance(error, OSError):
         return f"{error.filename}: {error.strerror}" if error.filename else str(error)
     if isinstance(error, MemoryError):

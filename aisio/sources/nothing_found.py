@@ -8,9 +8,18 @@ from typing import TypeVar
 from aisio.errors import NotFoundError
 from aisio.left_out import LeftOut
 
-__all__ = ["no_name_begins_so", "nothing_found", "pattern_hint", "require_some"]
+__all__ = [
+    "ALLOW_EMPTY_HINT",
+    "no_name_begins_so",
+    "nothing_found",
+    "pattern_hint",
+    "require_some",
+]
 
 T = TypeVar("T")
+
+ALLOW_EMPTY_HINT = " (allow_empty=True reads nothing instead)"
+"""Ends the text of `nothing_found`; commands, which have no such argument, leave it out."""
 
 
 def nothing_found(
@@ -30,7 +39,7 @@ def nothing_found(
         text = "no name matches; '*' stands for no '/', '**/' for any folders"
     else:
         text = "there is no such object, nor one whose name begins so; look for a misspelt name"
-    return NotFoundError(f"{where}: {text} (allow_empty=True reads nothing instead)", url=about)
+    return NotFoundError(f"{where}: {text}{ALLOW_EMPTY_HINT}", url=about)
 
 
 def no_name_begins_so(about: str, hint: str = "") -> NotFoundError:

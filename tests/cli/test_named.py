@@ -62,6 +62,16 @@ def test_an_unknown_name_is_an_error(run, named, name):
     assert "is not in the catalog" in done.stderr
 
 
+@pytest.mark.parametrize("command", ["ls", "info", "cat"])
+def test_an_empty_source_does_not_name_arguments_of_python(run, named, command):
+    """The error says which part is missing; a command has no `allow_empty` to set."""
+    named("prefix: ais://cli-data/{train,vall}/")
+    done = run(command, "catalog://team/x")
+    assert done.exit_code == 1
+    assert "prefix 'vall/': there is no such object" in done.stderr
+    assert "allow_empty" not in done.stderr
+
+
 def test_a_plain_text_is_still_a_path(run, named, tmp_path, monkeypatch):
     """Only catalog:// makes it a name."""
     named("prefix: ais://cli-data/train/")
