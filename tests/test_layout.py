@@ -8,7 +8,6 @@ from pathlib import Path
 WITHOUT = frozenset(
     {
         "batch_dataset",
-        "cli/types",
         "datasets",
         "lazy_exports",
         "listing_digest",

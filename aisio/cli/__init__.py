@@ -1,6 +1,7 @@
-"""The command `aisio`: one file a command, and here what holds them together.
+"""The command `aisio`: its options and the list of its commands.
 
-`aisio --help` has to be quick, so no file here imports anything heavy before its command runs.
+Each command is a module of `aisio.cli.commands`. None of them imports anything slow before its
+command runs, so that `aisio --help` is quick.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from aisio.cli.commands import (
     put,
     serve,
 )
-from aisio.cli.failures import CommandGroup
+from aisio.cli.error_handler import CommandGroup
 from aisio.version import __version__
 
 __all__ = ["main"]
@@ -48,9 +49,9 @@ def main(context: click.Context, endpoint: str | None, traceback: bool) -> None:
     file:///folder/name or a plain path for local files. A token is taken from AIS_AUTHN_TOKEN or
     AIS_AUTHN_TOKEN_FILE.
     """
-    # What --traceback says, CommandGroup reads where an error has come up.
+    # CommandGroup reads --traceback when an error occurs.
     if endpoint is not None and "@" in endpoint:
-        # Without its text, which may hold a password.
+        # The endpoint is not repeated: it may contain a password.
         raise click.UsageError("--endpoint holds a user name or password: use AIS_AUTHN_TOKEN")
     if endpoint is not None and not endpoint.startswith(("http://", "https://")):
         raise click.UsageError(f"--endpoint {endpoint!r}: expected one as in http://127.0.0.1:8080")

@@ -24,10 +24,10 @@ from aisio.urls import ObjectUrl
 
 __all__ = ["Limits", "Trial", "run_source_trials", "run_trials"]
 
-MOST_LISTED = 100_000
+MAX_LISTED = 100_000
 """Entries that a listing is followed for: enough to know its speed."""
 
-BUSY = 0.75
+CPU_BOUND_SHARE = 0.75
 """Share of the time above which the processor is what limits."""
 
 _BUFFER_BYTES = 1024 * 1024
@@ -95,7 +95,7 @@ class Trial:
     @property
     def limited_by(self) -> str:
         """Return "cpu" where this process was busy most of the time, "store" where it waited."""
-        return "cpu" if self.cpu_s >= BUSY * self.wall_s else "store"
+        return "cpu" if self.cpu_s >= CPU_BOUND_SHARE * self.wall_s else "store"
 
     def latency_s(self, share: float) -> float | None:
         """Return the time within which this share of the objects was read.
@@ -157,7 +157,7 @@ def run_source_trials(source: Source, about: str, limits: Limits) -> Iterator[Tr
 
     def entries() -> Iterator[int]:
         infos.clear()
-        return map(note, islice(source.list(), MOST_LISTED))
+        return map(note, islice(source.list(), MAX_LISTED))
 
     listing = _trial("list", entries, limits.turns)
     if not infos:

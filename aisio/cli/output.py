@@ -1,4 +1,4 @@
-"""What commands write: lines and JSON on stdout, notes and progress on stderr."""
+"""The output of commands: lines and JSON on stdout, notes and progress on stderr."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
 
 import click
 
-from aisio.cli.standard_streams import binary_stdout, discard
+from aisio.cli.standard_streams import binary_stdout, redirect_to_devnull
 from aisio.escapes import ODD_BYTES, one_line
 from aisio.redaction import redacted
 
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
     from aisio.records import ByteRange
     from aisio.transport.body import Body
 
-_IN_A_LINE = ODD_BYTES | {"\t"}
+_KEPT_IN_LINES = ODD_BYTES | {"\t"}
 _COPY_BYTES = 1024 * 1024
 
 
 def printable(text: str) -> str:
-    """Return text as one line, for `write_lines`, which sees to the odd bytes of local names."""
+    """Return text as one line for `write_lines`, which escapes the bytes that are not UTF-8."""
     return one_line(text, keep=ODD_BYTES)
 
 
-def tell(text: str, *more: str) -> None:
+def write_note(text: str, *more: str) -> None:
     """Write a note to stderr, on one line, without credentials.
 
     Args:
@@ -40,20 +40,20 @@ def tell(text: str, *more: str) -> None:
     lines = [one_line(redacted(line)) for line in (text, *more)]
     try:
         click.echo("aisio: " + "\n  ".join(lines), err=True)
-    except OSError:  # nobody reads it, but there is the status
-        discard(sys.stderr)
+    except OSError:  # stderr has no reader; the exit status still reports the error
+        redirect_to_devnull(sys.stderr)
 
 
-class _Teller(logging.Handler):
-    """Writes what is logged as notes."""
+class _NoteHandler(logging.Handler):
+    """Writes each log record as a note."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        tell(record.getMessage())
+        write_note(record.getMessage())
 
 
 @contextmanager
-def told_what_is_warned_of() -> Iterator[None]:
-    """Write to stderr, as notes, warnings and what is logged where nobody has set up logging."""
+def warnings_on_stderr() -> Iterator[None]:
+    """Write warnings to stderr as notes, and log records too unless logging is configured."""
 
     def show(
         message: Warning | str,
@@ -63,10 +63,10 @@ def told_what_is_warned_of() -> Iterator[None]:
         file: TextIO | None = None,
         line: str | None = None,
     ) -> None:
-        tell(f"warning: {message}")
+        write_note(f"warning: {message}")
 
     saved = warnings.showwarning, logging.lastResort
-    warnings.showwarning, logging.lastResort = show, _Teller(logging.WARNING)
+    warnings.showwarning, logging.lastResort = show, _NoteHandler(logging.WARNING)
     try:
         yield
     finally:
@@ -74,35 +74,35 @@ def told_what_is_warned_of() -> Iterator[None]:
 
 
 @contextmanager
-def told_what_is_logged(name: str) -> Iterator[None]:
-    """Write to stderr what a package logs, from INFO on."""
-    log, teller = logging.getLogger(name), _Teller()
+def log_on_stderr(name: str) -> Iterator[None]:
+    """Write to stderr, as notes, what a package logs at INFO and above."""
+    log, handler = logging.getLogger(name), _NoteHandler()
     level = log.level
-    log.addHandler(teller)
+    log.addHandler(handler)
     log.setLevel(logging.INFO)
     try:
         yield
     finally:
-        log.removeHandler(teller)
+        log.removeHandler(handler)
         log.setLevel(level)
 
 
-def write_lines(lines: Iterable[str], *, at_once: bool = False) -> None:
-    """Write lines to stdout: the first one at once, the others as the buffer fills.
+def write_lines(lines: Iterable[str], *, flush: bool = False) -> None:
+    """Write lines to stdout; the first is flushed at once, the others as the buffer fills.
 
     Args:
-        lines: Text; control characters but tabs are escaped. What is not UTF-8 in a local name goes
-            out as it came in, except to a terminal, which is shown an escape.
-        at_once: Write each line at once, as is done on a terminal.
+        lines: Text; control characters except tabs are escaped. Bytes of a local name that are not
+            UTF-8 are written as they are, except to a terminal, which gets them escaped.
+        flush: Flush each line, as for a terminal.
     """
     with binary_stdout() as out:
         is_terminal = out.isatty()
-        at_once = at_once or is_terminal
-        kept = "\t" if is_terminal else _IN_A_LINE
+        flush = flush or is_terminal
+        kept = "\t" if is_terminal else _KEPT_IN_LINES
         for number, line in enumerate(lines):
-            shown = one_line(line, keep=kept)
-            out.write(f"{shown}\n".encode("utf-8", "surrogateescape"))
-            if at_once or number == 0:
+            escaped = one_line(line, keep=kept)
+            out.write(f"{escaped}\n".encode("utf-8", "surrogateescape"))
+            if flush or number == 0:
                 out.flush()
 
 
@@ -112,12 +112,12 @@ def json_line(value: Any) -> str:
 
 
 def size_text(size_bytes: int | None) -> str:
-    """Return a size with thousands apart; "-" where it is not known."""
+    """Return a size with thousands separators; "-" if it is not known."""
     return "-" if size_bytes is None else f"{size_bytes:,}"
 
 
 def time_text(seconds: float) -> str:
-    """Return a time since 1970 as UTC in ISO 8601; as seconds, where no calendar has it."""
+    """Return a Unix time as UTC in ISO 8601, or in seconds if datetime cannot hold it."""
     try:
         return datetime.fromtimestamp(seconds, timezone.utc).isoformat()
     except (ValueError, OverflowError, OSError):
@@ -126,14 +126,14 @@ def time_text(seconds: float) -> str:
 
 @contextmanager
 def byte_progress(total: int | None, title: str) -> Iterator[Callable[[int], None]]:
-    """Show a bar of bytes on stderr if that is a terminal.
+    """Show a progress bar of bytes on stderr, if stderr is a terminal.
 
     Args:
-        total: Bytes at the end; None if that is not known.
+        total: All bytes; None if their number is not known.
         title: Text before the bar.
 
     Yields:
-        A function that is told how many bytes are done in all.
+        A function to call with the number of bytes done so far.
     """
     if not sys.stderr.isatty():
         yield lambda done: None
@@ -150,10 +150,10 @@ def byte_progress(total: int | None, title: str) -> Iterator[Callable[[int], Non
 
 
 def byte_range_of(start: int | None, stop: int | None) -> ByteRange | None:
-    """Return the range that --start and --stop mean; None for the whole object.
+    """Return the byte range of --start and --stop; None for the whole object.
 
     Raises:
-        UsageError: It holds no byte.
+        UsageError: The range is empty.
     """
     from aisio.records import ByteRange
 
@@ -163,7 +163,13 @@ def byte_range_of(start: int | None, stop: int | None) -> ByteRange | None:
 
 
 def copy(body: Body, out: BinaryIO, show: Callable[[int], None] | None = None) -> None:
-    """Write a body out, telling `show` how far it is; at its end it raises if it is not right."""
+    """Copy a body to a file.
+
+    Args:
+        body: The body; its last read raises if the bytes are not the ones that the store promised.
+        out: Where to write.
+        show: Called with the number of bytes copied so far.
+    """
     done = 0
     while data := body.read(_COPY_BYTES):
         out.write(data)

@@ -1,4 +1,4 @@
-"""Stdin, stdout and stderr, which may be closed, or broken pipes."""
+"""Stdin, stdout and stderr; each may be closed, or a pipe without a reader."""
 
 from __future__ import annotations
 
@@ -13,52 +13,54 @@ from pathlib import Path
 from typing import BinaryIO, TextIO
 
 
-def hold_closed_descriptors() -> None:
-    """Occupy those of stdin, stdout and stderr that are closed, as by `>&-`.
+def reserve_closed_descriptors() -> None:
+    """Reserve the descriptors of stdin, stdout and stderr that the shell has closed, as by `>&-`.
 
-    The next file or connection to be opened would take their number, and get what is written to
-    them. They are held such that their use is an error: none can be read, or written to.
+    The next file or connection that is opened would otherwise get such a number, and with it what
+    is written to stdout or stderr. Each is opened in the wrong direction, so that using it fails.
     """
     for number, flags in enumerate((os.O_WRONLY, os.O_RDONLY, os.O_RDONLY)):
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, flags)  # takes the lowest number that is free, which is this one
+            os.open(os.devnull, flags)  # the kernel takes the lowest free number: this one
     if sys.stderr is None:
-        sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - nobody is told, which is no failure
+        sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - open until the end
 
 
 def binary_stdin() -> BinaryIO:
-    """Return stdin for bytes.
+    """Return stdin as a binary file.
 
     Raises:
-        OSError: It is closed.
+        OSError: Stdin is closed.
     """
     if sys.stdin is None:
-        raise _closed("stdin")
+        raise _closed_error("stdin")
     return sys.stdin.buffer
 
 
 def require_stdout() -> None:
-    """Check that there is a stdout.
+    """Check that stdout is open.
 
     Raises:
-        OSError: It is closed.
+        OSError: Stdout is closed.
     """
     if sys.stdout is None:
-        raise _closed("stdout")
+        raise _closed_error("stdout")
 
 
-def _closed(name: str) -> OSError:
+def _closed_error(name: str) -> OSError:
     return OSError(errno.EBADF, "it is closed", name)
 
 
 @contextmanager
 def binary_stdout() -> Iterator[BinaryIO]:
-    """Open stdout for bytes, buffered whatever PYTHONUNBUFFERED says; a line each would be slow.
+    """Open stdout as a buffered binary file.
+
+    It is buffered even if PYTHONUNBUFFERED is set: a system call for each line would be slow.
 
     Raises:
-        OSError: It is closed, or cannot be written to.
+        OSError: Stdout is closed, or cannot be written to.
     """
     require_stdout()
     stream = sys.stdout.buffer
@@ -72,17 +74,21 @@ def binary_stdout() -> Iterator[BinaryIO]:
 
 
 def stdout_has_no_reader() -> bool:
-    """Tell whether stdout is a pipe whose reader has gone."""
+    """Return whether stdout is a pipe whose reader has exited."""
     try:
         descriptor = sys.stdout.fileno()
-    except (AttributeError, OSError, ValueError):  # closed, or not a file
+    except (
+        AttributeError,
+        OSError,
+        ValueError,
+    ):  # closed, or not a real file
         return False
     poll = select.poll()
     poll.register(descriptor, select.POLLOUT)
     return any(events & (select.POLLERR | select.POLLHUP) for _, events in poll.poll(0))
 
 
-def discard(stream: TextIO | None) -> None:
-    """Let what a broken pipe still holds go nowhere, or Python complains of it as it ends."""
+def redirect_to_devnull(stream: TextIO | None) -> None:
+    """Send what is still buffered to /dev/null; else Python reports a broken pipe as it exits."""
     if stream is not None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -1,27 +1,130 @@
-"""Types of the commands' arguments."""
+"""Click types of the commands' arguments: URLs, local paths, catalog names and sizes."""
 
 from __future__ import annotations
 
+import os
 import re
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from aisio.errors import ConfigError
+from aisio.errors import ConfigError, UrlError
+from aisio.urls import ALIASES, FILE, ObjectUrl
 
 if TYPE_CHECKING:
-    _ParamType = click.ParamType[int]
+    from aisio.cli.cluster import Cluster
+    from aisio.sources.named import CatalogSource
+
+    _IntType = click.ParamType[int]
+    _UrlType = click.ParamType[ObjectUrl]
+    _TextType = click.ParamType[str]
 else:
-    _ParamType = click.ParamType
+    _IntType = _UrlType = _TextType = click.ParamType
+
+_SCHEME = "catalog://"
 
 
-class SizeType(_ParamType):
-    """A number of bytes, with K, M, G or T for multiples of 1,024."""
+class UrlType(_UrlType):
+    """A URL, or the path of a local file or folder."""
+
+    name = "url"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the ObjectUrl; a folder's ends in "/", or "data" would match "data2" too."""
+        if isinstance(value, ObjectUrl):
+            return value
+        if not value:
+            self.fail("a URL or path cannot be empty", param, ctx)
+        try:
+            return _local_url(value) if _is_path(value) else ObjectUrl.parse(value)
+        except UrlError as error:
+            self.fail(str(error), param, ctx)
+
+
+class DestinationType(UrlType):
+    """A URL or path to write to; a path that looks like a URL without its scheme is refused."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the ObjectUrl, as `UrlType` does."""
+        if isinstance(value, str) and _is_path(value):
+            first, slash, _ = value.partition("/")
+            if slash and first not in ("", ".", "..", "~") and not Path(first).exists():
+                self.fail(
+                    f"{value!r}: there is no folder {first!r} here; for a bucket write "
+                    f"ais://{value}, for a new folder ./{value}",
+                    param,
+                    ctx,
+                )
+        return super().convert(value, param, ctx)
+
+
+class FileType(_TextType):
+    """A local file or folder, as a path or a file:// URL; "-" is passed through."""
+
+    name = "path"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path, with its final "/" if it has one."""
+        if not value:
+            self.fail("a path cannot be empty", param, ctx)
+        if _is_path(value):
+            return value
+        try:
+            url = ObjectUrl.parse(value)
+        except UrlError as error:
+            self.fail(str(error), param, ctx)
+        if url.provider == FILE:
+            return f"/{url.name}"
+        return self.fail(
+            f"{str(url)!r}: a local file is needed here, not a URL of an object; to copy from one "
+            f"store to another, write `aisio get URL - | aisio put - URL`",
+            param,
+            ctx,
+        )
+
+
+@dataclass(frozen=True)
+class CatalogName:
+    """The name of a source in a catalog.
+
+    Attributes:
+        text: As on the command line, such as catalog://team/imagenet-train.
+    """
+
+    text: str
+
+    def source(self, cluster: Cluster) -> CatalogSource:
+        """Return the source of that name.
+
+        Raises:
+            CatalogError: The catalog has no such name, or is invalid.
+        """
+        from aisio.sources.named import find_source
+
+        return find_source(self.text, client=cluster.client() if cluster.endpoint else None)
+
+
+class SourceType(UrlType):
+    """A name with catalog://, a URL, or the path of a local file or folder."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the CatalogName, or the ObjectUrl as `UrlType` does."""
+        if isinstance(value, CatalogName):
+            return value
+        if isinstance(value, str) and value.startswith(_SCHEME):
+            return CatalogName(value)
+        return super().convert(value, param, ctx)
+
+
+class SizeType(_IntType):
+    """A number of bytes, optionally with the unit K, M, G or T, powers of 1,024."""
 
     name = "size"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the number."""
+        """Return the number of bytes, at least 1."""
         try:
             size = value if isinstance(value, int) else parse_size(value)
         except ConfigError as error:
@@ -29,11 +132,29 @@ class SizeType(_ParamType):
         return size if size > 0 else self.fail("at least 1 is needed", param, ctx)
 
 
+URL = UrlType()
+DESTINATION = DestinationType()
+FILE_PATH = FileType()
+SOURCE = SourceType()
+
+
+def _is_path(text: str) -> bool:
+    scheme, _, _ = text.partition(":")
+    return "://" not in text and scheme not in ALIASES
+
+
+def _local_url(text: str) -> ObjectUrl:
+    path = os.path.abspath(text)  # noqa: PTH100 - Path.absolute() keeps "..", which no URL may have
+    is_folder = text.endswith("/") or Path(path).is_dir()
+    name = path.strip("/")
+    return ObjectUrl(FILE, "", f"{name}/" if name and is_folder else name, scheme=FILE)
+
+
 def parse_size(text: str) -> int:
-    """Read a number of bytes as in "500", "64K", "256M" or "1G"; K is 1,024.
+    """Parse a number of bytes, as in "500", "64K", "256M" or "1G"; K is 1,024.
 
     Raises:
-        ConfigError: It is none.
+        ConfigError: The text is not such a number.
     """
     match = re.fullmatch(r"([0-9]{1,18})([KMGT]?)", text.strip().upper())
     if match is None:

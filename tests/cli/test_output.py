@@ -16,9 +16,9 @@ from aisio.cli.output import (
     byte_progress,
     json_line,
     size_text,
-    tell,
     time_text,
     write_lines,
+    write_note,
 )
 
 
@@ -55,7 +55,7 @@ def test_lines_can_be_written_at_once_each(capfdbinary):
             yield f"line {number}"
             seen.append(capfdbinary.readouterr().out)
 
-    write_lines(lines(), at_once=True)
+    write_lines(lines(), flush=True)
     assert seen == [b"line 0\n", b"line 1\n", b"line 2\n"]
 
 
@@ -82,7 +82,7 @@ def test_a_terminal_is_not_shown_bytes_that_are_no_text(start, files):
 
 def test_notes_are_single_lines_without_credentials(capsys):
     """Further lines are meant."""
-    tell("two\nlines of s3://KEY:s3cr3t@b/x", "\x1b[2J")
+    write_note("two\nlines of s3://KEY:s3cr3t@b/x", "\x1b[2J")
     assert capsys.readouterr().err == "aisio: two\\nlines of s3://***@b/x\n  \\x1b[2J\n"
 
 

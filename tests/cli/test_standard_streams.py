@@ -10,8 +10,8 @@ import pytest
 
 SHOW = (
     "import os, sys\n"
-    "from aisio.cli.standard_streams import hold_closed_descriptors\n"
-    "hold_closed_descriptors()\n"
+    "from aisio.cli.standard_streams import reserve_closed_descriptors\n"
+    "reserve_closed_descriptors()\n"
     "descriptor = os.open(os.devnull, os.O_RDONLY)\n"
     "sys.exit(descriptor)"
 )

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from aisio.cli.cluster import Cluster
-from aisio.cli.named import SOURCE, CatalogName
-from aisio.cli.output import json_line, tell, write_lines
-from aisio.cli.types import SizeType
+from aisio.cli.output import json_line, write_lines, write_note
+from aisio.cli.types import SOURCE, CatalogName, SizeType
 from aisio.urls import ObjectUrl
 
 if TYPE_CHECKING:
@@ -73,10 +72,10 @@ def command(
     else:
         trials = run_trials(cluster.store(url), url, limits)
     if as_json:
-        write_lines((json_line(_as_dict(trial)) for trial in trials), at_once=True)
+        write_lines((json_line(_as_dict(trial)) for trial in trials), flush=True)
         return
-    tell(f"{turns} turns of at most {objects:,} objects and {size_bytes:,} bytes")
-    write_lines(_table(trials), at_once=True)
+    write_note(f"{turns} turns of at most {objects:,} objects and {size_bytes:,} bytes")
+    write_lines(_table(trials), flush=True)
 
 
 def _as_dict(trial: Trial) -> dict[str, Any]:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aisio.cli.failures import CommandGroup
-from aisio.cli.output import byte_progress, printable, tell, time_text, write_lines
+from aisio.cli.error_handler import CommandGroup
+from aisio.cli.output import byte_progress, printable, time_text, write_lines, write_note
 from aisio.cli.types import SizeType
 
 if TYPE_CHECKING:
@@ -90,13 +90,13 @@ def verify_command(remove: bool) -> None:
 
         for finding in verify(cache, remove_wrong=remove, on_hashed=count):
             if finding.skipped:
-                tell(f"{finding.path.name}: not checked: {finding.skipped}")
+                write_note(f"{finding.path.name}: not checked: {finding.skipped}")
                 continue
             checked += 1
             if finding.problem:
                 wrong += 1
                 write_lines([f"{printable(finding.path.name)}\t{printable(finding.problem)}"])
-    tell(f"{checked} checked, {wrong} wrong")
+    write_note(f"{checked} checked, {wrong} wrong")
     if wrong:
         raise SystemExit(1)
 
@@ -119,7 +119,7 @@ def prune_command(max_size: int, dry_run: bool) -> None:
     write_lines(map(_line, removed))
     size_bytes = sum(entry.size_bytes for entry in removed)
     verb = "would be removed" if dry_run else "removed"
-    tell(f"{len(removed)} {verb}, {size_bytes:,} bytes")
+    write_note(f"{len(removed)} {verb}, {size_bytes:,} bytes")
 
 
 def _line(entry: Entry) -> str:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from aisio.cli.cluster import Cluster
-from aisio.cli.named import SOURCE, CatalogName
 from aisio.cli.output import byte_range_of, copy
 from aisio.cli.standard_streams import binary_stdout
+from aisio.cli.types import SOURCE, CatalogName
 from aisio.urls import ObjectUrl
 
 if TYPE_CHECKING:
@@ -53,6 +53,6 @@ def _bodies(
             for info in source.list():
                 yield source.get(info)
         else:
-            with cluster.hints(url.require_object()):
+            with cluster.not_found_hints(url.require_object()):
                 body = cluster.store(url).get(url, byte_range)
             yield body

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from aisio.cli.cluster import Cluster
-from aisio.cli.failures import CommandGroup
-from aisio.cli.one_by_one import OneByOne
+from aisio.cli.error_handler import CommandGroup
+from aisio.cli.failure_collector import FailureCollector
 from aisio.cli.output import printable, write_lines
 from aisio.escapes import one_line
 
@@ -134,12 +134,12 @@ def pin(
     catalog = _catalog(folders)
     for tag in tags:
         catalog.find(tag)
-    entries = OneByOne("entries", most_away=None)
+    failures = FailureCollector("entries", max_unavailable=None)
     for tag in tags or catalog:
-        with entries.going_on(tag):
+        with failures.collect(tag):
             changed = _pin(catalog, tag, cluster, update=update, source=source)
             write_lines("\t".join(map(printable, row)) for row in changed)
-    entries.finish()
+    failures.raise_if_any()
 
 
 def _pin(

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import click
 
-from aisio.cli.cluster import FILE_PATH, Cluster
-from aisio.cli.named import SOURCE, CatalogName
-from aisio.cli.one_by_one import OneByOne
+from aisio.cli.cluster import Cluster
+from aisio.cli.failure_collector import FailureCollector
 from aisio.cli.output import byte_progress, byte_range_of, copy
 from aisio.cli.standard_streams import binary_stdout
+from aisio.cli.types import FILE_PATH, SOURCE, CatalogName
 from aisio.errors import ConfigError, ConflictError, TruncatedError
 from aisio.urls import ObjectUrl
 
@@ -65,7 +65,7 @@ def command(
         raise click.UsageError(f"{url} names no object: --recursive writes all that are below it")
     else:
         open_body = partial(cluster.store(url).get, url, byte_range)
-        with cluster.hints(url):
+        with cluster.not_found_hints(url):
             _get(open_body, url.name, file or ".")
 
 
@@ -75,7 +75,7 @@ def _get_all_of(cluster: Cluster, url: ObjectUrl | CatalogName, folder: Path) ->
     if isinstance(url, CatalogName):
         _get_all(url.source(cluster), url.text, folder)
         return
-    with cluster.hints(url):
+    with cluster.not_found_hints(url):
         _get_all(PrefixSource(cluster.store(url), url), str(url), folder)
 
 
@@ -88,17 +88,17 @@ def _get_all(source: Source, about: str, folder: Path) -> None:
     root = _resolved(folder)
     if root.exists() and not root.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
-    objects = OneByOne("objects")
+    failures = FailureCollector("objects")
     for info in source.list():
-        with objects.going_on(info.url):
+        with failures.collect(info.url):
             path = folder / _checked(_name_below(source.base_url, info), info.url)
             if mixed and written.setdefault(path, info.url) != info.url:
                 raise ConfigError(f"get {info.url}: {path} is where {written[path]} was written")
             _check_destination(path, folder, root, info.url)
             _download(partial(source.get, info), path, new_folder=path.parent)
-    if not objects.count:
+    if not failures.attempted:
         raise no_name_begins_so(about)
-    objects.finish()
+    failures.raise_if_any()
 
 
 def _check_destination(path: Path, folder: Path, root: Path, url: str) -> None:

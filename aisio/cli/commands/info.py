@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from aisio.cli.cluster import Cluster
-from aisio.cli.named import SOURCE, CatalogName
 from aisio.cli.output import json_line, printable, time_text, write_lines
+from aisio.cli.types import SOURCE, CatalogName
 from aisio.urls import FILE, ObjectUrl
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def command(cluster: Cluster, url: ObjectUrl | CatalogName | None, as_json: bool
         facts = _object(cluster, url)
     write_lines([json_line(facts)] if as_json else _table(facts))
     if isinstance(url, ObjectUrl) and facts.get("exists") is False:
-        raise cluster.nothing_below(url)
+        raise cluster.no_objects_error(url)
 
 
 def _named(cluster: Cluster, name: CatalogName) -> dict[str, Any]:
@@ -82,7 +82,7 @@ def _named(cluster: Cluster, name: CatalogName) -> dict[str, Any]:
 def _object(cluster: Cluster, url: ObjectUrl) -> dict[str, Any]:
     import msgspec
 
-    with cluster.hints(url):
+    with cluster.not_found_hints(url):
         info = cluster.store(url).head(url)
     facts: dict[str, Any] = {"url": info.url} | msgspec.to_builtins(info)
     del facts["root"]

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from aisio.cli.cluster import Cluster
-from aisio.cli.one_by_one import OneByOne
-from aisio.cli.output import printable, told_what_is_logged, write_lines
+from aisio.cli.failure_collector import FailureCollector
+from aisio.cli.output import log_on_stderr, printable, write_lines
 from aisio.cli.standard_streams import require_stdout
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def command(
         client=cluster.client() if cluster.endpoint else None,
         recheck=recheck,
     )
-    with told_what_is_logged("aisio.resources"):
+    with log_on_stderr("aisio.resources"):
         if tag is None:
             _load_all(one)
         else:
@@ -79,9 +79,9 @@ def _list() -> None:
 def _load_all(one: partial[Path]) -> None:
     from aisio.catalog import default_catalog
 
-    resources = OneByOne("resources", most_away=None)
+    failures = FailureCollector("resources", max_unavailable=None)
     for tag in sorted(default_catalog().resources):
-        with resources.going_on(tag):
+        with failures.collect(tag):
             path = one(tag).absolute()
             write_lines([f"{printable(tag)}\t{printable(str(path))}"])
-    resources.finish()
+    failures.raise_if_any()

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from aisio.cli.cluster import Cluster, is_local_folder
-from aisio.cli.named import SOURCE, CatalogName
 from aisio.cli.output import json_line, printable, size_text, write_lines
+from aisio.cli.types import SOURCE, CatalogName
 from aisio.urls import ALIASES, ObjectUrl
 
 if TYPE_CHECKING:
@@ -89,13 +89,13 @@ def _any(
         yield from infos
         return
     infos = iter(infos)
-    with cluster.hints(url):
+    with cluster.not_found_hints(url):
         first = next(infos, None)
     if first is not None:
         yield first
         yield from infos
     elif url.name and not is_local_folder(url):
-        raise cluster.nothing_below(url)
+        raise cluster.no_objects_error(url)
 
 
 def _one_level(infos: Iterable[ObjectInfo], prefix: str) -> Iterator[ObjectInfo]:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aisio.cli.cluster import URL, Cluster, bucket_hint
-from aisio.cli.output import byte_progress, json_line, printable, tell, write_lines
-from aisio.cli.types import SizeType
+from aisio.cli.cluster import Cluster, missing_bucket_hint
+from aisio.cli.output import byte_progress, json_line, printable, write_lines, write_note
+from aisio.cli.types import URL, SizeType
 from aisio.urls import ObjectUrl
 
 if TYPE_CHECKING:
@@ -59,13 +59,13 @@ def command(
         raise click.UsageError(f"--prefix {prefix!r} must be the beginning of a name, without '/'")
     plan = plan_folder(folder, samples=samples, size_bytes=size_bytes, prefix=prefix, strict=strict)
     for text in plan.warnings():
-        tell(f"warning: {text}")
+        write_note(f"warning: {text}")
     if create_bucket:
         cluster.create_bucket(url)
     store = cluster.store(url)
     shards = write_shards(plan, url, store=store, overwrite=overwrite)
-    with bucket_hint(store):
-        write_lines(_lines(plan, shards, as_json=as_json), at_once=True)
+    with missing_bucket_hint(store):
+        write_lines(_lines(plan, shards, as_json=as_json), flush=True)
 
 
 def _lines(plan: Plan, shards: Iterator[PackedShard], *, as_json: bool) -> Iterator[str]:

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 import click
 
-from aisio.cli.cluster import DESTINATION, FILE_PATH, Cluster, bucket_hint
-from aisio.cli.one_by_one import OneByOne
+from aisio.cli.cluster import Cluster, missing_bucket_hint
+from aisio.cli.failure_collector import FailureCollector
 from aisio.cli.output import byte_progress
 from aisio.cli.standard_streams import binary_stdin
+from aisio.cli.types import DESTINATION, FILE_PATH
 from aisio.errors import AccessError, ConfigError, NotFoundError, StorageError
 from aisio.urls import ObjectUrl
 
@@ -44,7 +45,7 @@ def command(
     store = cluster.store(url)
     if create_bucket:
         cluster.create_bucket(url)
-    with bucket_hint(store):
+    with missing_bucket_hint(store):
         if recursive:
             _put_all(store, path, url)
         elif is_stdin:
@@ -65,18 +66,18 @@ def _target(file: Path, url: ObjectUrl) -> ObjectUrl:
 def _put_all(store: Store, folder: Path, url: ObjectUrl) -> None:
     from aisio.shards.plan import walk_folder
 
-    files = OneByOne("files", fatal=(NotFoundError, AccessError))
+    failures = FailureCollector("files", fatal=(NotFoundError, AccessError))
 
     def note(name: str, error: StorageError) -> None:
-        with files.going_on(name):
+        with failures.collect(name):
             raise error
 
     for found in walk_folder(folder, on_error=note):
-        with files.going_on(found.name):
+        with failures.collect(found.name):
             _put(store, folder / found.name, url.join(found.name))
-    if not files.count:
+    if not failures.attempted:
         raise ConfigError(f"put {folder}: there are no files in this folder")
-    files.finish()
+    failures.raise_if_any()
 
 
 def _put(store: Store, file: Path, url: ObjectUrl) -> None:

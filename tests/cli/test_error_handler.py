@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from aisio.cli.failures import error_handler
+from aisio.cli.error_handler import error_handler
 from aisio.errors import TruncatedError
 
 HUGE = "9" * 5000
@@ -153,7 +153,7 @@ def test_a_bug_is_one_line_that_says_where_to_find_out_more(capsys):
         raise KeyError("bug")
     assert exit_info.value.code == 1
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("aisio: error: KeyError in test_failures.py, line ")
+    assert line.startswith("aisio: error: KeyError in test_error_handler.py, line ")
     assert "aisio --traceback" in line
 
 

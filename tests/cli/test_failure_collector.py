@@ -6,24 +6,24 @@ import errno
 
 import pytest
 
-from aisio.cli.one_by_one import OneByOne
+from aisio.cli.failure_collector import FailureCollector
 from aisio.errors import AisioError, NotFoundError, UnavailableError
 
 
 def do(work, *errors):
     """Do work on things that fail with these errors, in order; None for those that do not."""
     for number, error in enumerate(errors):
-        with work.going_on(f"thing {number}"):
+        with work.collect(f"thing {number}"):
             if error:
                 raise error
 
 
 def test_failures_are_told_and_summed_up(capsys):
     """Each once; the summary names the first few."""
-    work = OneByOne("things")
+    work = FailureCollector("things")
     do(work, None, NotFoundError("thing 1 is gone"), OSError("broken"), *[AisioError("no")] * 9)
     with pytest.raises(AisioError) as caught:
-        work.finish()
+        work.raise_if_any()
     expected = "thing 1, thing 2, thing 3, thing 4, thing 5, ..."
     assert str(caught.value) == f"11 of 12 things failed: {expected}"
     assert capsys.readouterr().err.splitlines()[:3] == [
@@ -35,10 +35,10 @@ def test_failures_are_told_and_summed_up(capsys):
 
 def test_nothing_is_said_where_all_went_well(capsys):
     """The status is 0."""
-    work = OneByOne("things")
+    work = FailureCollector("things")
     do(work, None, None)
-    work.finish()
-    assert (work.count, capsys.readouterr().err) == (2, "")
+    work.raise_if_any()
+    assert (work.attempted, capsys.readouterr().err) == (2, "")
 
 
 @pytest.mark.parametrize(
@@ -53,13 +53,13 @@ def test_nothing_is_said_where_all_went_well(capsys):
 def test_what_holds_for_all_ends_the_work(error):
     """A full disk, a reader that has gone, what the caller names; and bugs."""
     with pytest.raises(type(error)):
-        do(OneByOne("things", fatal=(NotFoundError,)), error)
+        do(FailureCollector("things", fatal=(NotFoundError,)), error)
 
 
 def test_a_store_that_is_away_is_not_tried_for_each_thing():
     """Each try takes as long as all its retries do."""
     away = UnavailableError("no answer")
-    do(OneByOne("things"), away, away, None, away, away)
+    do(FailureCollector("things"), away, away, None, away, away)
     with pytest.raises(UnavailableError):
-        do(OneByOne("things"), away, away, away)
-    do(OneByOne("things", most_away=None), away, away, away, away)
+        do(FailureCollector("things"), away, away, away)
+    do(FailureCollector("things", max_unavailable=None), away, away, away, away)
