@@ -1,7 +1,8 @@
-"""How fast somebody's own data can be listed and read from here, by this package.
+"""Measure how fast this machine can list and read the user's own data with aisio.
 
-Nothing is written. Listing, objects one after another and tar shards are timed apart, in this
-process and thread; what `aisio` itself costs shows as processor time.
+Nothing is written. Three kinds of work are timed separately, in the calling thread: listing,
+reading objects one after another, and reading tar shards. The CPU time shows what aisio itself
+costs.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import math
 import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from aisio.errors import ConfigError, ShardError
@@ -25,25 +26,25 @@ from aisio.urls import ObjectUrl
 __all__ = ["Limits", "Trial", "run_source_trials", "run_trials"]
 
 MAX_LISTED = 100_000
-"""Entries that a listing is followed for: enough to know its speed."""
+"""Entries of a listing that are timed."""
 
 CPU_BOUND_SHARE = 0.75
-"""Share of the time above which the processor is what limits."""
+"""Share of CPU time in wall time from which on the CPU is the limit."""
 
 _BUFFER_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True)
 class Limits:
-    """How much is read.
+    """How much a benchmark reads.
 
     Attributes:
-        objects: Most objects, and most shards, in one turn.
-        size_bytes: Most bytes of objects, and of shards' samples, in one turn.
+        objects: Maximum number of objects, and of shards, in one turn.
+        size_bytes: Maximum number of bytes of objects, and of samples, in one turn.
         turns: Repetitions.
 
     Raises:
-        ConfigError: One of them is below 1.
+        ConfigError: A limit is below 1.
     """
 
     objects: int = 1000
@@ -57,16 +58,16 @@ class Limits:
 
 @dataclass(frozen=True)
 class Trial:
-    """One kind of work, done once or several times.
+    """The figures of one kind of work: medians over the turns.
 
     Attributes:
         work: "list", "objects" or "shards".
         items: Entries, objects or samples in one turn.
-        size_bytes: What was read in one turn.
-        wall_s: Seconds a turn, the median.
-        cpu_s: Processor seconds of this thread a turn, the median.
-        first_s: Seconds to the first entry, byte or sample, the median.
-        latencies_s: Seconds that each object took, of all turns, sorted; empty for other works.
+        size_bytes: Bytes read in one turn.
+        wall_s: Wall time of a turn, in seconds.
+        cpu_s: CPU time of this thread in a turn, in seconds.
+        first_s: Time to the first entry, byte or sample, in seconds.
+        latencies_s: Seconds that each object of all turns took, sorted; empty for other work.
     """
 
     work: str
@@ -79,32 +80,32 @@ class Trial:
 
     @property
     def items_per_s(self) -> float:
-        """Items a second."""
+        """Items per second."""
         return self.items / self.wall_s
 
     @property
     def mb_per_s(self) -> float:
-        """Million bytes a second."""
+        """Megabytes (10^6 bytes) per second."""
         return self.size_bytes / self.wall_s / 1e6
 
     @property
     def cpu_us_per_item(self) -> float:
-        """Processor time in microseconds an item."""
+        """CPU time per item, in microseconds."""
         return self.cpu_s / self.items * 1e6
 
     @property
     def limited_by(self) -> str:
-        """Return "cpu" where this process was busy most of the time, "store" where it waited."""
+        """What limits the speed: "cpu" if this thread was mostly busy, else "store"."""
         return "cpu" if self.cpu_s >= CPU_BOUND_SHARE * self.wall_s else "store"
 
     def latency_s(self, share: float) -> float | None:
-        """Return the time within which this share of the objects was read.
+        """Return a percentile of the latencies.
 
         Args:
-            share: As in 0.99.
+            share: The percentile as a fraction, as in 0.99.
 
         Returns:
-            Seconds; None for other works.
+            Seconds; None for work other than reading objects.
         """
         if not self.latencies_s:
             return None
@@ -113,7 +114,7 @@ class Trial:
 
 @dataclass
 class _Turn:
-    """What passes in one turn of one work."""
+    """What was measured in one turn."""
 
     first_s: float = 0.0
     items: int = 0
@@ -123,10 +124,10 @@ class _Turn:
 
 
 def run_trials(store: Store, url: ObjectUrl, limits: Limits) -> Iterator[Trial]:
-    """List what is below a URL and read it; see `run_source_trials`.
+    """List and read the objects below a URL; see `run_source_trials`.
 
     Args:
-        store: Where the URL leads to.
+        store: The store of the URL.
         url: Plain-string prefix of the names.
         limits: How much to read.
     """
@@ -138,28 +139,28 @@ def run_source_trials(source: Source, about: str, limits: Limits) -> Iterator[Tr
 
     Args:
         source: What to read. Names that end in ".tar" are shards.
-        about: What the user calls it, for the text of errors.
+        about: The user's name of the source, for errors.
         limits: How much to read.
 
     Yields:
-        A trial of each work that there is something for, listing first.
+        A trial for each kind of work that the source has items for, listing first.
 
     Raises:
-        NotFoundError: Nothing has such a name.
+        NotFoundError: The source is empty.
         ShardError: A shard cannot be read, or no shard has a sample.
         IntegrityError: The bytes are not the ones that the store promised.
     """
     infos: list[ObjectInfo] = []
 
-    def note(info: ObjectInfo) -> int:
+    def keep(info: ObjectInfo) -> int:
         infos.append(info)
         return 0
 
     def entries() -> Iterator[int]:
         infos.clear()
-        return map(note, islice(source.list(), MAX_LISTED))
+        return map(keep, islice(source.list(), MAX_LISTED))
 
-    listing = _trial("list", entries, limits.turns)
+    listing = _run_trial("list", entries, limits.turns)
     if not infos:
         raise no_name_begins_so(about)
     yield listing
@@ -168,87 +169,88 @@ def run_source_trials(source: Source, about: str, limits: Limits) -> Iterator[Tr
     if objects:
         yield _read_objects(source, objects[: limits.objects], limits)
     if shards:
-        wanted = shards[: limits.objects]
-        trial = _trial("shards", lambda: _samples(source, wanted, limits.size_bytes), limits.turns)
-        if not trial.items:
-            raise ShardError(f"{about}: there is no sample in {wanted[0].url} and the other shards")
-        yield trial
+        yield _read_shards(source, shards[: limits.objects], limits, about)
 
 
 def _read_objects(source: Source, infos: Sequence[ObjectInfo], limits: Limits) -> Trial:
-    clock: list[_Timed] = []
+    timings: list[_ReadTiming] = []
 
     def objects() -> Iterator[int]:
-        left = limits.size_bytes
+        left_bytes = limits.size_bytes
         for info in infos:
-            if left <= 0:
+            if left_bytes <= 0:
                 return
-            clock.append(_read(source, info, left))
-            left -= clock[-1].size_bytes
-            yield clock[-1].size_bytes
+            timing = _read(source, info, left_bytes)
+            timings.append(timing)
+            left_bytes -= timing.size_bytes
+            yield timing.size_bytes
 
-    trial = _trial("objects", objects, limits.turns)
-    return Trial(
-        trial.work,
-        trial.items,
-        trial.size_bytes,
-        trial.wall_s,
-        trial.cpu_s,
-        statistics.median(timed.first_s for timed in clock),
-        tuple(sorted(timed.whole_s for timed in clock)),
+    trial = _run_trial("objects", objects, limits.turns)
+    return replace(
+        trial,
+        first_s=statistics.median(timing.first_s for timing in timings),
+        latencies_s=tuple(sorted(timing.whole_s for timing in timings)),
     )
 
 
 @dataclass(frozen=True)
-class _Timed:
-    """One object that was read."""
+class _ReadTiming:
+    """How long one object took to read."""
 
     size_bytes: int
     first_s: float
     whole_s: float
 
 
-def _read(source: Source, info: ObjectInfo, most: int) -> _Timed:
-    """Read an object, or as much of its beginning as is allowed."""
-    is_cut = info.size_bytes is not None and info.size_bytes > most
+def _read(source: Source, info: ObjectInfo, max_bytes: int) -> _ReadTiming:
+    """Read an object, or its first `max_bytes`."""
+    is_cut = info.size_bytes is not None and info.size_bytes > max_bytes
     buffer = memoryview(bytearray(min(_BUFFER_BYTES, info.size_bytes or _BUFFER_BYTES)))
     started = time.perf_counter()
     store = source.store_of(info)
-    with store.get(url_of(info), ByteRange(0, most)) if is_cut else source.get(info) as body:
+    with store.get(url_of(info), ByteRange(0, max_bytes)) if is_cut else source.get(info) as body:
         size_bytes = body.readinto(buffer)
         first_s = time.perf_counter() - started
         while count := body.readinto(buffer):
             size_bytes += count
-    return _Timed(size_bytes, first_s, time.perf_counter() - started)
+    return _ReadTiming(size_bytes, first_s, time.perf_counter() - started)
 
 
-def _samples(source: Source, shards: Iterable[ObjectInfo], most: int) -> Iterator[int]:
-    """Yield the size of each sample, until so many bytes have been read."""
-    left = most
+def _read_shards(source: Source, infos: Sequence[ObjectInfo], limits: Limits, about: str) -> Trial:
+    trial = _run_trial(
+        "shards", lambda: _read_samples(source, infos, limits.size_bytes), limits.turns
+    )
+    if not trial.items:
+        raise ShardError(f"{about}: there is no sample in {infos[0].url} and the other shards")
+    return trial
+
+
+def _read_samples(source: Source, shards: Iterable[ObjectInfo], max_bytes: int) -> Iterator[int]:
+    """Yield the size of each sample, until `max_bytes` have been read."""
+    left_bytes = max_bytes
     for info in shards:
         with source.get(info) as body:
             for sample in read_samples(body, url=info.url):
                 size_bytes = sum(map(len, sample.fields.values()))
                 yield size_bytes
-                left -= size_bytes
-                if left <= 0:
+                left_bytes -= size_bytes
+                if left_bytes <= 0:
                     return
 
 
-def _trial(work: str, start: Callable[[], Iterator[int]], turns: int) -> Trial:
-    done = [_turn(start()) for _ in range(turns)]
-    last = done[-1]
+def _run_trial(work: str, start: Callable[[], Iterator[int]], turns: int) -> Trial:
+    timed = [_time_turn(start()) for _ in range(turns)]
     return Trial(
-        work,
-        last.items,
-        last.size_bytes,
-        statistics.median(turn.wall_s for turn in done),
-        statistics.median(turn.cpu_s for turn in done),
-        statistics.median(turn.first_s for turn in done),
+        work=work,
+        items=timed[-1].items,
+        size_bytes=timed[-1].size_bytes,
+        wall_s=statistics.median(turn.wall_s for turn in timed),
+        cpu_s=statistics.median(turn.cpu_s for turn in timed),
+        first_s=statistics.median(turn.first_s for turn in timed),
     )
 
 
-def _turn(sizes: Iterator[int]) -> _Turn:
+def _time_turn(sizes: Iterator[int]) -> _Turn:
     turn = _Turn()
     cpu_s, started = time.thread_time(), time.perf_counter()
     for size_bytes in sizes:

@@ -1,4 +1,4 @@
-"""`aisio bench`: how fast one's own data can be read from here."""
+"""`aisio bench`: measure how fast the user's own data can be read."""
 
 from __future__ import annotations
 

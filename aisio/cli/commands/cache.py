@@ -15,14 +15,15 @@ if TYPE_CHECKING:
     from aisio.resources.cache.cache import Cache
     from aisio.resources.inventory import Entry
 
-_FOLDER = "aisio.cache_dir"
+_CACHE_DIR_KEY = "aisio.cache_dir"
+"""Key of --cache-dir in click's `Context.meta`."""
 
 
 class _MaxSizeType(SizeType):
-    """A number of bytes as elsewhere, and 0."""
+    """A number of bytes, 0 included."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the number."""
+        """Return the number of bytes."""
         return 0 if value in (0, "0") else super().convert(value, param, ctx)
 
 
@@ -40,13 +41,13 @@ def command(context: click.Context, cache_dir: Path | None) -> None:
 
     It is AISIO_CACHE_DIR, else BIONEMO_CACHE_DIR, else the user's cache folder for aisio.
     """
-    context.meta[_FOLDER] = cache_dir
+    context.meta[_CACHE_DIR_KEY] = cache_dir
 
 
 def _cache() -> Cache:
     from aisio.resources.cache.cache import Cache, default_cache_folder
 
-    return Cache(click.get_current_context().meta[_FOLDER] or default_cache_folder())
+    return Cache(click.get_current_context().meta[_CACHE_DIR_KEY] or default_cache_folder())
 
 
 @command.command("path", short_help="Print where it is.")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
-in_folders = click.option(
+catalog_option = click.option(
     "-c",
     "--catalog",
     "folders",
@@ -61,21 +61,21 @@ def check(folders: tuple[Path, ...]) -> None:
     for folder in folders if is_set("AISIO_CATALOG") else ():
         if not folder.exists():
             click.echo(f"warning: {one_line(str(folder))}: there is no such folder", err=True)
-    found = check_catalog(*folders)
-    for unknown in found.unknown:
+    report = check_catalog(*folders)
+    for unknown in report.unknown:
         click.echo(f"warning: {one_line(str(unknown))}", err=True)
-    for problem in found.problems:
+    for problem in report.problems:
         click.echo(one_line(str(problem)), err=True)
-    if found.problems:
+    if report.problems:
         raise click.exceptions.Exit(1)
-    sources = sum(_is_source(entry) for entry in found.entries.values())
-    counts = {"resource": len(found.entries) - sources, "source": sources}
-    told = (f"{count} {name}{'s' * (count != 1)}" for name, count in counts.items())
-    write_lines([f"{', '.join(told)}: all right"])
+    sources = sum(_is_source(entry) for entry in report.entries.values())
+    counts = {"resource": len(report.entries) - sources, "source": sources}
+    totals = (f"{count} {name}{'s' * (count != 1)}" for name, count in counts.items())
+    write_lines([f"{', '.join(totals)}: all right"])
 
 
 @command.command("list", short_help="List the entries of a catalog.")
-@in_folders
+@catalog_option
 def list_entries(folders: tuple[Path, ...]) -> None:
     """List the entries: tag, kind and where from, with tabs between them, sorted by tag.
 
@@ -88,7 +88,7 @@ def list_entries(folders: tuple[Path, ...]) -> None:
 
 @command.command("show", short_help="Show one entry as YAML.")
 @click.argument("tag")
-@in_folders
+@catalog_option
 def show(tag: str, folders: tuple[Path, ...]) -> None:
     """Show the entry TAG as YAML, with what it takes over from others."""
     import msgspec
@@ -96,9 +96,11 @@ def show(tag: str, folders: tuple[Path, ...]) -> None:
 
     catalog = _catalog(folders)
     entry = msgspec.to_builtins(catalog.find(tag))
-    told = {name: said for name, said in entry.items() if said or name == "sha256" or said is False}
+    fields = {
+        name: value for name, value in entry.items() if value or name == "sha256" or value is False
+    }
     file, line = catalog.where(tag)
-    text = yaml.safe_dump([told], sort_keys=False, allow_unicode=True, width=100)
+    text = yaml.safe_dump([fields], sort_keys=False, allow_unicode=True, width=100)
     write_lines([f"# {printable(str(file))}:{line}", *text.splitlines()])
 
 
@@ -112,7 +114,7 @@ def schema() -> None:
 
 @command.command("pin", short_help="Write the digests of what is there now.")
 @click.argument("tags", metavar="[TAG]...", nargs=-1)
-@in_folders
+@catalog_option
 @click.option("--update", is_flag=True, help="Write anew the digests that are there already.")
 @click.option("--source", metavar="NAME", help="Registry to download resources from: ngc or pbss.")
 @click.pass_obj
@@ -145,26 +147,26 @@ def pin(
 def _pin(
     catalog: Catalog, tag: str, cluster: Cluster, *, update: bool, source: str | None
 ) -> list[tuple[str, str, str]]:
-    """Write one digest; returns what was written, which is nothing where it was right."""
+    """Write the digest of an entry; return the row written, or none if it was right already."""
     from aisio.catalog import Resource
     from aisio.catalog.pinning import write_pin
 
     entry = catalog[tag]
     field = "sha256" if isinstance(entry, Resource) else "digest"
-    known = getattr(entry, field)
-    if known is not None and not update:
+    pinned = getattr(entry, field)
+    if pinned is not None and not update:
         return []
     file, _ = catalog.where(tag)
-    if not os.access(file.resolve().parent, os.W_OK):  # before much is downloaded in vain
+    if not os.access(file.resolve().parent, os.W_OK):  # before a long download
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(file))
     if isinstance(entry, Resource):
-        found = _digest_of_resource(entry, cluster, source)
+        current = _digest_of_resource(entry, cluster, source)
     else:
-        found = _digest_of_source(entry, cluster)
-    if known is not None and known.lower() in (found.lower(), f"sha256:{found}"):
+        current = _digest_of_source(entry, cluster)
+    if pinned is not None and pinned.lower() in (current.lower(), f"sha256:{current}"):
         return []
-    write_pin(file, tag, field, found)
-    return [(tag, field, found)]
+    write_pin(file, tag, field, current)
+    return [(tag, field, current)]
 
 
 def _digest_of_resource(resource: Resource, cluster: Cluster, source: str | None) -> str:
@@ -173,11 +175,12 @@ def _digest_of_resource(resource: Resource, cluster: Cluster, source: str | None
     from aisio.resources.download.digests import parse_digest
     from aisio.resources.loading import load
 
-    # As it is downloaded, whatever its digest was, and from its origin, not from a cache.
-    bare = msgspec.structs.replace(resource, sha256=None, unpack=False, decompress=False)
+    # The digest is of the file as downloaded. The fresh folder keeps a cache from being used.
+    unverified = msgspec.structs.replace(resource, sha256=None, unpack=False, decompress=False)
     digest = parse_digest(resource.sha256)
     with tempfile.TemporaryDirectory(prefix="aisio-pin-") as folder:
-        path = load(resource.tag, source, {resource.tag: bare}, folder, client=_client(cluster))
+        catalog = {resource.tag: unverified}
+        path = load(resource.tag, source, catalog, folder, client=_client(cluster))
         return digest.as_text(digest.hash_file(path))
 
 
@@ -195,7 +198,7 @@ def _client(cluster: Cluster) -> Any:
 def _catalog(folders: Sequence[Path]) -> Catalog:
     from aisio.catalog import default_catalog, read_catalog
 
-    # Anew: `pin` may have been here before, in a program that calls commands.
+    # Read again: an earlier `pin` of the same process may have changed the files.
     return read_catalog(*folders, reload=True) if folders else default_catalog(reload=True)
 
 

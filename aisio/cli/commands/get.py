@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from aisio.transport.body import Body
 
     OpenBody: TypeAlias = Callable[[], Body]
-    """Opens the object, or the part of it, that is to be written."""
+    """Opens the object, or the byte range of it, that is written."""
 
 _MAX_TRIES = 3
 
@@ -58,7 +58,7 @@ def command(
     if recursive:
         if byte_range or file == "-":
             raise click.UsageError("--recursive goes into a folder and takes whole objects")
-        _get_all_of(cluster, url, Path(file or "."))
+        _get_below(cluster, url, Path(file or "."))
     elif isinstance(url, CatalogName):
         raise click.UsageError(f"{url.text} may be many objects: --recursive takes them all")
     elif not url.name or url.name.endswith("/"):
@@ -69,7 +69,7 @@ def command(
             _get(open_body, url.name, file or ".")
 
 
-def _get_all_of(cluster: Cluster, url: ObjectUrl | CatalogName, folder: Path) -> None:
+def _get_below(cluster: Cluster, url: ObjectUrl | CatalogName, folder: Path) -> None:
     from aisio.sources.kinds import PrefixSource
 
     if isinstance(url, CatalogName):
@@ -91,7 +91,7 @@ def _get_all(source: Source, about: str, folder: Path) -> None:
     failures = FailureCollector("objects")
     for info in source.list():
         with failures.collect(info.url):
-            path = folder / _checked(_name_below(source.base_url, info), info.url)
+            path = folder / _checked_name(_relative_name(source.base_url, info), info.url)
             if mixed and written.setdefault(path, info.url) != info.url:
                 raise ConfigError(f"get {info.url}: {path} is where {written[path]} was written")
             _check_destination(path, folder, root, info.url)
@@ -122,15 +122,15 @@ def _check_destination(path: Path, folder: Path, root: Path, url: str) -> None:
 
 
 def _resolved(path: Path) -> Path:
-    return Path(os.path.realpath(path))  # Path.resolve() raises RuntimeError for a circle of links
+    return Path(os.path.realpath(path))  # Path.resolve() raises RuntimeError for a cycle of links
 
 
-def _name_below(base_url: str, info: ObjectInfo) -> str:
+def _relative_name(base_url: str, info: ObjectInfo) -> str:
     is_below = base_url and info.url.startswith(base_url)
     return info.url.removeprefix(base_url) if is_below else info.name
 
 
-def _checked(name: str, url: str) -> str:
+def _checked_name(name: str, url: str) -> str:
     parts = name.split("/")
     if not {"", ".", ".."}.isdisjoint(parts) or "\0" in name:
         raise ConfigError(f"get {url}: {name!r} cannot be a file inside a folder; get it alone")

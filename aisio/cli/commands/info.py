@@ -1,4 +1,4 @@
-"""`aisio info`: all that is known of an object, a prefix or the connection."""
+"""`aisio info`: describe an object, a prefix, a source or the connection."""
 
 from __future__ import annotations
 
@@ -44,28 +44,28 @@ def command(cluster: Cluster, url: ObjectUrl | CatalogName | None, as_json: bool
     Without URL: where commands go, whether it is ready, and the settings with their origins.
     """
     if url is None:
-        facts = _connection(cluster)
+        facts = _describe_connection(cluster)
     elif isinstance(url, CatalogName):
-        facts = _named(cluster, url)
+        facts = _describe_source(cluster, url)
     elif not url.name or url.name.endswith("/"):
-        facts = _prefix(cluster, url)
+        facts = _describe_prefix(cluster, url)
     else:
-        facts = _object(cluster, url)
+        facts = _describe_object(cluster, url)
     write_lines([json_line(facts)] if as_json else _table(facts))
     if isinstance(url, ObjectUrl) and facts.get("exists") is False:
         raise cluster.no_objects_error(url)
 
 
-def _named(cluster: Cluster, name: CatalogName) -> dict[str, Any]:
+def _describe_source(cluster: Cluster, name: CatalogName) -> dict[str, Any]:
     from aisio.sources.digest import ListingDigest
 
     source = name.source(cluster)
     digest, size_bytes = ListingDigest(source.base_url), 0
-    are_known = True
+    all_sizes_known = True
     for info in source.unpinned.list():
         digest.add(info)
         size_bytes += info.size_bytes or 0
-        are_known &= info.size_bytes is not None
+        all_sizes_known &= info.size_bytes is not None
     entry = source.entry
     return {
         "name": entry.tag,
@@ -73,13 +73,13 @@ def _named(cluster: Cluster, name: CatalogName) -> dict[str, Any]:
         "owner": entry.owner,
         "description": entry.description,
         "objects": digest.count,
-        "size_bytes": size_bytes if are_known else None,
+        "size_bytes": size_bytes if all_sizes_known else None,
         "digest": digest.text(),
         "expected_digest": entry.digest,
     }
 
 
-def _object(cluster: Cluster, url: ObjectUrl) -> dict[str, Any]:
+def _describe_object(cluster: Cluster, url: ObjectUrl) -> dict[str, Any]:
     import msgspec
 
     with cluster.not_found_hints(url):
@@ -91,20 +91,20 @@ def _object(cluster: Cluster, url: ObjectUrl) -> dict[str, Any]:
     return facts
 
 
-def _prefix(cluster: Cluster, url: ObjectUrl) -> dict[str, Any]:
-    found = _found(cluster.store(url), url)
+def _describe_prefix(cluster: Cluster, url: ObjectUrl) -> dict[str, Any]:
+    infos = _list_if_exists(cluster.store(url), url)
     count = size_bytes = 0
-    for info in found or ():
+    for info in infos or ():
         count += 1
         size_bytes += info.size_bytes or 0
-    # Folders of a bucket are there by what is in them; the bucket and local ones, by themselves.
-    is_there = found is not None and (not url.name or url.provider == FILE)
-    exists = is_there or count > 0
+    # A bucket or local folder may exist and be empty; a folder of a bucket exists by its objects.
+    may_be_empty = not url.name or url.provider == FILE
+    exists = count > 0 or (may_be_empty and infos is not None)
     return {"url": str(url), "exists": exists, "objects": count, "size_bytes": size_bytes}
 
 
-def _found(store: Store, url: ObjectUrl) -> Iterator[ObjectInfo] | None:
-    """List what is there; None where there is no such bucket or folder."""
+def _list_if_exists(store: Store, url: ObjectUrl) -> Iterator[ObjectInfo] | None:
+    """List the objects; return None if the bucket or folder does not exist."""
     from aisio.client.client import Bucket
     from aisio.errors import NotFoundError
     from aisio.stores import AisStore
@@ -115,7 +115,7 @@ def _found(store: Store, url: ObjectUrl) -> Iterator[ObjectInfo] | None:
         return store.list(url) if Bucket(store.client, url.with_name("")).exists() else None
     infos = store.list(url)
     try:
-        # Clouds that are reached directly say so when they are asked to list.
+        # A cloud that is accessed directly reports a missing bucket with the first page.
         return chain([next(infos)], infos)
     except StopIteration:
         return iter(())
@@ -123,7 +123,7 @@ def _found(store: Store, url: ObjectUrl) -> Iterator[ObjectInfo] | None:
         return None
 
 
-def _connection(cluster: Cluster) -> dict[str, Any]:
+def _describe_connection(cluster: Cluster) -> dict[str, Any]:
     client = cluster.client()
     settings = _flat(client.settings)
     origins = _origins(cluster, settings)
@@ -142,15 +142,15 @@ def _flat(settings: Settings) -> dict[str, Any]:
 
     flat: dict[str, Any] = {}
     for name, value in asdict(settings).items():
-        if name == "endpoint_from":  # says of another setting what `_origins` does
+        if name == "endpoint_from":  # where the endpoint is from: `_origins` shows that
             continue
         parts = value.items() if isinstance(value, dict) else ()
-        flat |= {f"{name}.{part}": one for part, one in parts} or {name: value}
+        flat |= {f"{name}.{field}": part for field, part in parts} or {name: value}
     return flat
 
 
 def _origins(cluster: Cluster, settings: Mapping[str, Any]) -> dict[str, str]:
-    """Say where each setting comes from; what is not the default, its variable has set."""
+    """Return where each setting is from; one that is not the default is from its variable."""
     from aisio.config import load_settings
 
     defaults = _flat(load_settings("http://default", environ={}))
@@ -177,6 +177,6 @@ def _text(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, Mapping):
         return ", ".join(
-            f"{printable(str(key))}={printable(str(one))}" for key, one in value.items()
+            f"{printable(str(key))}={printable(str(item))}" for key, item in value.items()
         )
     return f"{value:,}" if isinstance(value, int) else printable(str(value))

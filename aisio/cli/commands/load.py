@@ -55,7 +55,7 @@ def command(
 
     from aisio.resources.loading import load
 
-    one = partial(
+    load_one = partial(
         load,
         source=source,
         cache_dir=cache_dir,
@@ -64,9 +64,9 @@ def command(
     )
     with log_on_stderr("aisio.resources"):
         if tag is None:
-            _load_all(one)
+            _load_all(load_one)
         else:
-            write_lines([str(one(tag).absolute())])
+            write_lines([str(load_one(tag).absolute())])
 
 
 def _list() -> None:
@@ -76,12 +76,12 @@ def _list() -> None:
     print_resources()
 
 
-def _load_all(one: partial[Path]) -> None:
+def _load_all(load_one: partial[Path]) -> None:
     from aisio.catalog import default_catalog
 
     failures = FailureCollector("resources", max_unavailable=None)
     for tag in sorted(default_catalog().resources):
         with failures.collect(tag):
-            path = one(tag).absolute()
+            path = load_one(tag).absolute()
             write_lines([f"{printable(tag)}\t{printable(str(path))}"])
     failures.raise_if_any()

@@ -1,4 +1,4 @@
-"""`aisio ls`: what is there."""
+"""`aisio ls`: list buckets, or objects."""
 
 from __future__ import annotations
 
@@ -48,7 +48,8 @@ def command(
         buckets = (str(bucket.url) for bucket in cluster.client().buckets(provider))
         write_lines(json_line({"url": bucket}) if as_json else bucket for bucket in buckets)
         return
-    infos = _any(_objects(cluster, url, long=long, recursive=not no_recursion), cluster, url)
+    infos = _objects(cluster, url, long=long, recursive=not no_recursion)
+    infos = _require_any(infos, cluster, url)
     if as_json:
         write_lines(json_line(_as_dict(info, long=long)) for info in infos)
     elif long:
@@ -77,13 +78,13 @@ def _objects(
     return bucket.list(url.name, props=props, recursive=recursive)
 
 
-def _any(
+def _require_any(
     infos: Iterable[ObjectInfo], cluster: Cluster, url: ObjectUrl | CatalogName
 ) -> Iterator[ObjectInfo]:
-    """Pass on a listing; one without objects is an error, but for a bucket or a local folder.
+    """Yield all of a listing; an empty one is an error, except for a bucket or local folder.
 
     Raises:
-        NotFoundError: No object has a name that begins with that of the URL.
+        NotFoundError: No object's URL begins with this one.
     """
     if isinstance(url, CatalogName):
         yield from infos
@@ -99,7 +100,7 @@ def _any(
 
 
 def _one_level(infos: Iterable[ObjectInfo], prefix: str) -> Iterator[ObjectInfo]:
-    """Put a folder, without size, in the place of what is in it."""
+    """Yield each folder below the prefix, without a size, in place of its objects."""
     import msgspec
 
     folder = None

@@ -55,7 +55,7 @@ def command(
 
 
 def _target(file: Path, url: ObjectUrl) -> ObjectUrl:
-    """Return the URL of the object; a pipe, as of the shell's <(command), has no name to give."""
+    """Return the object's URL. A pipe, as the shell's <(command) is, gives the object no name."""
     if url.name and not url.name.endswith("/"):
         return url
     if file.exists() and not file.is_file():
@@ -68,13 +68,13 @@ def _put_all(store: Store, folder: Path, url: ObjectUrl) -> None:
 
     failures = FailureCollector("files", fatal=(NotFoundError, AccessError))
 
-    def note(name: str, error: StorageError) -> None:
+    def collect(name: str, error: StorageError) -> None:
         with failures.collect(name):
             raise error
 
-    for found in walk_folder(folder, on_error=note):
-        with failures.collect(found.name):
-            _put(store, folder / found.name, url.join(found.name))
+    for file in walk_folder(folder, on_error=collect):
+        with failures.collect(file.name):
+            _put(store, folder / file.name, url.join(file.name))
     if not failures.attempted:
         raise ConfigError(f"put {folder}: there are no files in this folder")
     failures.raise_if_any()
@@ -82,12 +82,12 @@ def _put_all(store: Store, folder: Path, url: ObjectUrl) -> None:
 
 def _put(store: Store, file: Path, url: ObjectUrl) -> None:
     size = file.stat().st_size if file.is_file() else None
-    with byte_progress(size, file.name) as show, _WatchedFile(file, show) as data:
+    with byte_progress(size, file.name) as show, _ProgressFile(file, show) as data:
         store.put(url, cast(BinaryIO, data))
 
 
-class _WatchedFile(io.FileIO):
-    """A file that tells how far it has been read, also when it is read again from its start."""
+class _ProgressFile(io.FileIO):
+    """A file that reports how far it has been read, also after a retry has rewound it."""
 
     def __init__(self, file: Path, show: Callable[[int], None]) -> None:
         super().__init__(file)

@@ -69,7 +69,7 @@ def command(
 
 
 def _read_token(file: Path) -> str:
-    """Read a token from the form that AIS_AUTHN_TOKEN_FILE wants, or from plain text."""
+    """Read a token from plain text, or from JSON as AIS_AUTHN_TOKEN_FILE has it."""
     try:
         text = file.read_text("utf-8").strip()
         token = json.loads(text)["token"] if text.startswith("{") else text
