@@ -14,9 +14,6 @@ WITHOUT = frozenset(
         "packing",
         "sources/base",
         "sources/source_set",
-        "testing/fault_http",
-        "testing/fault_rules",
-        "testing/store_contract",
     }
 )
 NOT_MIRRORED = ("acceptance", "benchmarks", "integration", "reliability")

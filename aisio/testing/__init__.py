@@ -1,8 +1,8 @@
 """Helpers for tests, shipped for those who write stores, sources and training code.
 
-`FaultProxy` breaks connections on cue; its faults are in `aisio.testing.fault_proxy`.
-`StoreContract` is what every store must do, as tests; it needs pytest, which the extra `tests`
-brings.
+`FaultProxy` injects faults into HTTP; its faults are in `aisio.testing.fault_proxy`.
+`StoreContract` has the tests that every store must pass; it needs pytest, which the extra `tests`
+installs.
 """
 
 from __future__ import annotations

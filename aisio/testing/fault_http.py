@@ -1,4 +1,4 @@
-"""As much of HTTP/1.1 as a proxy needs that passes heads and bodies on: reading them, one by one.
+"""The part of HTTP/1.1 that a proxy needs: reading and writing heads and bodies.
 
 Source:
     RFC 9112, sections 2, 6 and 7.
@@ -16,16 +16,16 @@ from dataclasses import dataclass, replace
 PIECE_BYTES = 1 << 16
 CHUNKED = -1
 
-_HOPS = frozenset({"connection", "keep-alive", "proxy-connection"})
+_HOP_BY_HOP = frozenset({"connection", "keep-alive", "proxy-connection"})
 
 
 @dataclass(frozen=True)
 class Head:
-    """The head of a request or reply; text is Latin-1, so that every byte comes through.
+    """The head of a request or response, decoded as Latin-1, which keeps every byte.
 
     Attributes:
         start_line: Request line or status line.
-        headers: Names and values, in order.
+        headers: Names and values, in the order of the message.
     """
 
     start_line: str
@@ -33,33 +33,36 @@ class Head:
 
     @property
     def status(self) -> int:
-        """Of a reply."""
+        """The status code of a response."""
         return int(self.start_line.split(" ", 2)[1])
 
     @property
     def is_chunked(self) -> bool:
-        """Whether the body comes in chunks."""
+        """Whether the body has the chunked transfer coding."""
         return "chunked" in (self.get("Transfer-Encoding") or "").lower()
 
     @property
     def keeps_alive(self) -> bool:
-        """Whether who sent a request wants to use the connection again."""
-        wish = (self.get("Connection") or "").lower()
-        return "close" not in wish and self.start_line.endswith("HTTP/1.1")
+        """Whether the client of this request wants to reuse the connection."""
+        options = (self.get("Connection") or "").lower()
+        return "close" not in options and self.start_line.endswith("HTTP/1.1")
 
     def get(self, name: str) -> str | None:
         """Return the first value of a header."""
         return next((value for key, value in self.headers if key.lower() == name.lower()), None)
 
-    def joined(self) -> dict[str, str]:
-        """Return the headers by lowercase name, the values of a repeated one joined."""
+    def combined_headers(self) -> dict[str, str]:
+        """Return the values by lowercase name; those of a repeated header are joined by ", "."""
         values: dict[str, list[str]] = {}
         for name, value in self.headers:
             values.setdefault(name.lower(), []).append(value)
-        return {name: ", ".join(several) for name, several in values.items()}
+        return {name: ", ".join(lines) for name, lines in values.items()}
 
-    def body_bytes(self, *, of_request: bool) -> int | None:
-        """Return the body's length: CHUNKED if it says so itself, None if it lasts to the end."""
+    def body_length(self, *, of_request: bool) -> int | None:
+        """Return the length of the body in bytes.
+
+        CHUNKED stands for a chunked body, None for one that ends with its connection.
+        """
         if self.is_chunked:
             return CHUNKED
         length = self.get("Content-Length")
@@ -72,17 +75,17 @@ class Head:
         lowered = {name.lower() for name in names}
         return replace(self, headers=tuple(h for h in self.headers if h[0].lower() not in lowered))
 
-    def without_hops(self) -> Head:
-        """Return the head without what concerns one connection only."""
-        return self.without(*_HOPS)
+    def without_hop_by_hop(self) -> Head:
+        """Return the head without the headers that concern one connection only."""
+        return self.without(*_HOP_BY_HOP)
 
-    def replaced(self, name: str, value: str) -> Head:
-        """Return the head with one header set."""
+    def with_header(self, name: str, value: str) -> Head:
+        """Return the head with one header added or replaced."""
         kept = self.without(name)
         return replace(kept, headers=(*kept.headers, (name, value)))
 
     def encode(self, start_line: str) -> bytes:
-        """Return its bytes, under a start line."""
+        """Return the head as bytes, with another start line."""
         lines = [start_line, *(f"{name}: {value}" for name, value in self.headers), "", ""]
         return "\r\n".join(lines).encode("latin-1")
 
@@ -91,7 +94,7 @@ async def read_head(reader: asyncio.StreamReader) -> Head:
     """Read a head.
 
     Raises:
-        EOFError: The connection ended before it did.
+        EOFError: The connection ended inside the head.
     """
     text = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
     start_line, *lines = text[:-4].split("\r\n")
@@ -99,44 +102,44 @@ async def read_head(reader: asyncio.StreamReader) -> Head:
     return Head(start_line, tuple((name, value.strip(" \t")) for name, _, value in pairs))
 
 
-async def pieces(reader: asyncio.StreamReader, size_bytes: int | None) -> AsyncIterator[bytes]:
-    """Read a body in pieces, as they come; chunks come without their frames.
+async def iter_body(reader: asyncio.StreamReader, size_bytes: int | None) -> AsyncIterator[bytes]:
+    """Yield a body in pieces as they arrive, without the framing of chunks.
 
     Raises:
-        EOFError: The connection ended before the body did.
+        EOFError: The connection ended inside the body.
     """
     if size_bytes is None:
         while piece := await reader.read(PIECE_BYTES):
             yield piece
         return
     if size_bytes != CHUNKED:
-        async for piece in _exactly(reader, size_bytes):
+        async for piece in _read_exactly(reader, size_bytes):
             yield piece
         return
-    while size := int((await _line(reader)).partition(b";")[0], 16):
-        async for piece in _exactly(reader, size):
+    while size := int((await _read_line(reader)).partition(b";")[0], 16):
+        async for piece in _read_exactly(reader, size):
             yield piece
-        await _line(reader)
-    while (await _line(reader)).strip():
-        pass  # trailers
+        await _read_line(reader)
+    while (await _read_line(reader)).strip():
+        pass  # trailers are dropped
 
 
-async def _exactly(reader: asyncio.StreamReader, size_bytes: int) -> AsyncIterator[bytes]:
-    left = size_bytes
-    while left:
-        piece = await reader.read(min(left, PIECE_BYTES))
+async def _read_exactly(reader: asyncio.StreamReader, size_bytes: int) -> AsyncIterator[bytes]:
+    left_bytes = size_bytes
+    while left_bytes:
+        piece = await reader.read(min(left_bytes, PIECE_BYTES))
         if not piece:
-            raise EOFError(f"{left} of {size_bytes} bytes are missing")
-        left -= len(piece)
+            raise EOFError(f"{left_bytes} of {size_bytes} bytes are missing")
+        left_bytes -= len(piece)
         yield piece
 
 
-async def _line(reader: asyncio.StreamReader) -> bytes:
+async def _read_line(reader: asyncio.StreamReader) -> bytes:
     return await reader.readuntil(b"\n")
 
 
 def reset(writer: asyncio.StreamWriter) -> None:
-    """Close a connection by RST, as the kernel does for a process that died."""
+    """Close a connection by RST, as the kernel may do for a process that died."""
     connection = writer.get_extra_info("socket")
     if connection is not None and not writer.is_closing():
         linger = struct.pack("ii", 1, 0)
@@ -145,6 +148,6 @@ def reset(writer: asyncio.StreamWriter) -> None:
     writer.transport.abort()
 
 
-def framed(piece: bytes, *, chunked: bool) -> bytes:
-    """Return a piece of a body as it goes on the wire."""
+def encode_piece(piece: bytes, *, chunked: bool) -> bytes:
+    """Return a piece of a body as it is sent: as a chunk, or as it is."""
     return b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece

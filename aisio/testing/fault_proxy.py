@@ -1,7 +1,7 @@
-"""FaultProxy: a proxy that breaks things on cue, to see what a training job makes of it.
+"""FaultProxy: an HTTP proxy that injects faults, to test how a training job handles them.
 
-It stands between a client and an AIStore cluster (or gateway, or any plain http server), passes
-everything through, and does to chosen requests what networks and servers do on bad days:
+It runs between a client and an AIStore cluster (or a gateway, or any http server without TLS). It
+forwards everything, except that chosen requests get the faults of bad networks and servers:
 
     with FaultProxy("http://127.0.0.1:8080") as proxy:
         proxy.add(Cut(after_bytes=100_000), method="GET", path="/v1/objects/shards/*", times=2)
@@ -9,15 +9,15 @@ everything through, and does to chosen requests what networks and servers do on 
         train(aisio.Client(proxy.endpoint))
         assert [request.fault for request in proxy.requests if request.fault] == [...]
 
-Redirects and cluster maps that name other nodes are rewritten to further ports of the proxy, one
-for each node, so that what goes straight to a target goes through it as well.
+The proxy has one port for each node. It rewrites the redirects and cluster maps that name other
+nodes, so that requests that clients send straight to a target go through it as well.
 
-It runs in a process of its own: DataLoader workers may fork at any time, and a connection that the
-proxy breaks is broken, whoever inherited what. The faults are counted, not timed: with the same
-requests in the same order the same ones fail.
+It runs in a process of its own: a DataLoader worker may fork at any time, and must not inherit the
+proxy's sockets, which would keep a broken connection open. Rules count requests and use no clock:
+the same requests in the same order get the same faults.
 
 Source:
-    RFC 9112 (HTTP/1.1) for what is passed on. TLS is not spoken.
+    RFC 9112 (HTTP/1.1) for what is forwarded. TLS is not supported.
 """
 
 from __future__ import annotations
@@ -49,17 +49,17 @@ __all__ = [
 ]
 
 TARGET_MARK = "#target"
-"""Ends the name of the node that is the target's part of a server which is a proxy as well."""
+"""Ends the name of a node that is the target of a server which is a proxy as well."""
 
 _STOP_S = 10.0
 
 
 class Cut(msgspec.Struct, frozen=True, tag=True):
-    """End the connection inside the body of the reply.
+    """End the connection inside the response body.
 
     Attributes:
         after_bytes: Bytes of the body that are sent before.
-        reset: End it by RST, as a crash does, not by FIN. The last bytes may then be lost too.
+        reset: End it by RST, as after a crash, not by FIN. The last bytes may then be lost too.
     """
 
     after_bytes: int
@@ -67,27 +67,27 @@ class Cut(msgspec.Struct, frozen=True, tag=True):
 
 
 class Corrupt(msgspec.Struct, frozen=True, tag=True):
-    """Invert one byte of the body; length and headers stay right.
+    """Invert one byte of the body; length and headers stay unchanged.
 
     Attributes:
-        at_byte: Which one, counted from 0.
+        at_byte: Offset of the byte, from 0.
     """
 
     at_byte: int
 
 
 class Stall(msgspec.Struct, frozen=True, tag=True):
-    """Go silent inside the body, with the connection open, until `release()`.
+    """Stop sending inside the body, with the connection open, until `release()`.
 
     Attributes:
-        after_bytes: Bytes of the body that are sent before; None holds back the status line too.
+        after_bytes: Bytes of the body that are sent before; None delays the status line too.
     """
 
     after_bytes: int | None = None
 
 
 class Refuse(msgspec.Struct, frozen=True, tag=True):
-    """Take the request and close the connection without an answer; the server never sees it.
+    """Close the connection without a response; the server never gets the request.
 
     Attributes:
         reset: Close it by RST, not by FIN.
@@ -97,10 +97,10 @@ class Refuse(msgspec.Struct, frozen=True, tag=True):
 
 
 class Status(msgspec.Struct, frozen=True, tag=True):
-    """Answer with an error of the proxy's own; the server never sees the request.
+    """Respond with an error of the proxy's own; the server never gets the request.
 
     Attributes:
-        status: Such as 429 or 503.
+        status: Status code, such as 429 or 503.
         retry_after_s: Value of the Retry-After header; None for no such header.
     """
 
@@ -109,10 +109,10 @@ class Status(msgspec.Struct, frozen=True, tag=True):
 
 
 class Restart(msgspec.Struct, frozen=True, tag=True):
-    """Do as a node that restarts: break all its connections, and then refuse new ones for a while.
+    """Act as a node that restarts: break all its connections, then refuse the next ones.
 
     Attributes:
-        refused_connections: How many are broken as soon as they are made.
+        refused_connections: How many new connections are broken as soon as they are accepted.
     """
 
     refused_connections: int = 1
@@ -122,8 +122,8 @@ class Trickle(msgspec.Struct, frozen=True, tag=True):
     """Send the body in small pieces.
 
     Attributes:
-        piece_bytes: Size of each.
-        pause_s: Wait between two, in seconds.
+        piece_bytes: Size of each piece.
+        pause_s: Pause after each piece, in seconds.
     """
 
     piece_bytes: int = 1
@@ -131,11 +131,11 @@ class Trickle(msgspec.Struct, frozen=True, tag=True):
 
 
 class Misroute(msgspec.Struct, frozen=True, tag=True):
-    """Send the reply that belongs to another request, with its own headers.
+    """Send the response to another request, with its own headers.
 
     Attributes:
-        target: Path and query of that request; "" for the last one of the same method, to the same
-            node, that had another path. While there is none, the rule waits.
+        target: Path and query of that request. "" means the last request of the same method and
+            node with another path; until there is one, the rule does not apply.
     """
 
     target: str = ""
@@ -145,7 +145,7 @@ Fault: TypeAlias = Cut | Corrupt | Stall | Refuse | Status | Restart | Trickle |
 
 
 class Rule(msgspec.Struct, frozen=True):
-    """Which requests get which fault; made by `FaultProxy.add`."""
+    """Which requests get which fault; see `FaultProxy.add`."""
 
     fault: Fault
     method: str = "*"
@@ -155,17 +155,17 @@ class Rule(msgspec.Struct, frozen=True):
 
 
 class SeenRequest(msgspec.Struct):
-    """A request that came to the proxy.
+    """A request that the proxy received.
 
     Attributes:
         method: HTTP method.
         target: Path and query, as sent.
-        headers: By lowercase name; of a repeated one, the values joined by ", ".
-        node: The server it was meant for, such as "http://127.0.0.1:8081"; with "#target" behind it
-            where it came by the port that `separate_targets` gives it.
+        headers: Values by lowercase name; those of a repeated header are joined by ", ".
+        node: The server it was sent to, such as "http://127.0.0.1:8081". "#target" follows if it
+            came through the port that `separate_targets` opens.
         fault: Name of the fault it got, such as "Cut"; "" for none.
-        status: Status of the answer; 0 while there is none.
-        sent_bytes: Bytes of the answer's body that were sent so far.
+        status: Status of the response; 0 while there is none.
+        sent_bytes: Bytes of the response body that were sent so far.
     """
 
     method: str
@@ -185,12 +185,13 @@ class SeenRequest(msgspec.Struct):
 class FaultProxy:
     """A proxy in a process of its own; it ends with the `with` block, or with its parent.
 
-    Any thread of the process that started it may use it; forked workers know its `endpoint`.
+    Any thread of the process that started it may use it. A forked worker can only connect to its
+    `endpoint`.
 
     Args:
         target_url: Base URL of the server, such as "http://127.0.0.1:8080".
-        separate_targets: Give a target that is at its proxy's address, as a gateway's, a port of
-            its own: clients then go straight to it, and to the proxy where that fails.
+        separate_targets: Open a port of its own for a target that has the address of its proxy, as
+            a gateway's has. Clients then use that port, and the proxy's if it fails.
     """
 
     def __init__(self, target_url: str, *, separate_targets: bool = False) -> None:
@@ -215,11 +216,11 @@ class FaultProxy:
 
     @property
     def endpoint(self) -> str:
-        """Where clients are to connect instead, such as "http://127.0.0.1:40123"."""
+        """The URL for clients, such as "http://127.0.0.1:40123"."""
         return self._endpoint
 
     def start(self) -> None:
-        """Start the proxy; it passes everything through until told otherwise.
+        """Start the proxy; it forwards everything until a fault is added.
 
         Raises:
             ConfigError: The target is not a plain http URL of a host.
@@ -235,12 +236,12 @@ class FaultProxy:
             cwd=Path(__file__).parents[2],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            start_new_session=True,  # Ctrl-C is for the notebook
+            start_new_session=True,  # Ctrl-C in a notebook must not end it
         )
-        self._endpoint = self._tell("open", [self._target_url, self._separate_targets])
+        self._endpoint = self._call("open", [self._target_url, self._separate_targets])
 
     def stop(self) -> None:
-        """End the proxy and with it all connections; in a forked process this does nothing."""
+        """End the proxy and all its connections; in a forked process this does nothing."""
         process = self._process
         if process is None or os.getpid() != self._owner_pid:
             return
@@ -260,50 +261,50 @@ class FaultProxy:
         skip: int = 0,
         times: int | None = 1,
     ) -> None:
-        """Give a fault to requests to come; of several rules that fit one, the first added is it.
+        """Add a rule: a fault for later requests. The first rule that matches a request applies.
 
         Args:
-            fault: What to do.
+            fault: The fault.
             method: HTTP method; "*" for any.
             path: Shell pattern of the path, percent-encoded as on the wire, without the query ("*"
                 matches slashes too).
-            skip: Let this many fitting requests pass first.
-            times: How many get it before the rule is gone; None for all.
+            skip: Number of matching requests to forward first.
+            times: Number of requests that get the fault before the rule ends; None for all.
         """
-        self._tell("add", Rule(fault, method, path, skip, times))
+        self._call("add", Rule(fault, method, path, skip, times))
 
     def clear(self) -> None:
-        """Forget all rules, and refuse no more for a Restart; faults under way go on."""
-        self._tell("clear")
+        """Remove all rules, and the refusals of a Restart; faults in progress go on."""
+        self._call("clear")
 
     def release(self) -> None:
-        """Let the replies that stall now go on, whole and correct."""
-        self._tell("release")
+        """Continue the responses that stall now; they are complete and correct."""
+        self._call("release")
 
     def take_down(self) -> None:
-        """Break all connections and stop listening: new ones are refused until `bring_up()`."""
-        self._tell("down")
+        """Break all connections and refuse new ones until `bring_up()`."""
+        self._call("down")
 
     def bring_up(self) -> None:
-        """Listen again, at the same endpoint."""
-        self._tell("up")
+        """Accept connections again, at the same endpoint."""
+        self._call("up")
 
     @property
     def requests(self) -> list[SeenRequest]:
-        """All requests so far, in the order in which they came, redirected ones for each node."""
-        return msgspec.convert(self._tell("requests"), list[SeenRequest])
+        """All requests so far, in order of arrival; a redirected one is there for each node."""
+        return msgspec.convert(self._call("requests"), list[SeenRequest])
 
     @property
     def connections(self) -> int:
-        """How many connections were made so far, the refused ones of a Restart included."""
-        return int(self._tell("connections"))
+        """How many connections were accepted so far, those that a Restart broke included."""
+        return int(self._call("connections"))
 
     @property
     def nodes(self) -> dict[str, str]:
-        """The proxy's endpoint for each server that it stands in front of so far; see `node`."""
-        return dict(self._tell("nodes"))
+        """The proxy's endpoint for each server so far, keyed as `SeenRequest.node`."""
+        return dict(self._call("nodes"))
 
-    def _tell(self, command: str, argument: Any = None) -> Any:
+    def _call(self, command: str, argument: Any = None) -> Any:
         process = self._process
         if process is None or os.getpid() != self._owner_pid:
             raise ConfigError("FaultProxy: it runs only inside its with block, in that process")

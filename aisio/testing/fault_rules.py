@@ -1,4 +1,4 @@
-"""Which request gets which fault: rules that are used up as requests come. Without I/O."""
+"""Rules that decide which request gets which fault. No I/O."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ __all__ = ["Rules"]
 
 
 @dataclass
-class _Live:
-    """A rule, and what is left of it."""
+class _ActiveRule:
+    """A rule, and how many more requests it skips and applies to."""
 
     rule: Rule
     skip: int
@@ -21,48 +21,50 @@ class _Live:
 
 
 class Rules:
-    """The rules of a proxy; of several that fit a request, the first added is it."""
+    """The rules of a proxy; the first one added that matches a request applies."""
 
     def __init__(self) -> None:
-        self._rules: list[_Live] = []
+        self._rules: list[_ActiveRule] = []
 
     def add(self, rule: Rule) -> None:
-        """Take a rule in."""
-        self._rules.append(_Live(rule, rule.skip, rule.times))
+        """Add a rule after the others."""
+        self._rules.append(_ActiveRule(rule, rule.skip, rule.times))
 
     def clear(self) -> None:
-        """Forget all rules."""
+        """Remove all rules."""
         self._rules.clear()
 
-    def choose(self, seen: SeenRequest, past: Sequence[SeenRequest]) -> Fault | None:
-        """Return the fault that a request is to get.
+    def choose(self, request: SeenRequest, earlier: Sequence[SeenRequest]) -> Fault | None:
+        """Return the fault for a request, or None, and count the request for its rule.
 
         Args:
-            seen: The request.
-            past: Those before it.
+            request: The new request.
+            earlier: The requests before it, oldest first.
         """
-        for live in self._rules:
-            rule = live.rule
-            if rule.method not in ("*", seen.method) or not fnmatchcase(seen.path, rule.path):
+        for active in self._rules:
+            rule = active.rule
+            if rule.method not in ("*", request.method) or not fnmatchcase(request.path, rule.path):
                 continue
-            fault = _misrouted(rule.fault, seen, past)
+            fault = _resolve(rule.fault, request, earlier)
             if fault is None:
                 continue
-            if live.skip:
-                live.skip -= 1
+            if active.skip:
+                active.skip -= 1
                 continue
-            if live.times is not None:
-                live.times -= 1
-                if not live.times:
-                    self._rules.remove(live)
+            if active.times is not None:
+                active.times -= 1
+                if not active.times:
+                    self._rules.remove(active)
             return fault
         return None
 
 
-def _misrouted(fault: Fault, seen: SeenRequest, past: Sequence[SeenRequest]) -> Fault | None:
+def _resolve(fault: Fault, request: SeenRequest, earlier: Sequence[SeenRequest]) -> Fault | None:
+    """Fill in the target of a Misroute that names none; None if there is no such request yet."""
     if not isinstance(fault, Misroute) or fault.target:
         return fault
-    for before in reversed(past):
-        if (before.method, before.node) == (seen.method, seen.node) and before.path != seen.path:
-            return Misroute(before.target)
+    for other in reversed(earlier):
+        same_node = (other.method, other.node) == (request.method, request.node)
+        if same_node and other.path != request.path:
+            return Misroute(other.target)
     return None

@@ -1,4 +1,4 @@
-"""What every Store must do, as tests. Subclass StoreContract, and say how to go round the store.
+"""StoreContract: the tests that every Store must pass, to be subclassed for a store.
 
     class TestMyStore(StoreContract):
         @pytest.fixture
@@ -8,8 +8,8 @@
         def put_raw(self, url, data): ...
         def get_raw(self, url): ...
 
-`root` is an empty place to write to. The last two reach the bytes by other means than the store, so
-that it is not tested by itself.
+`root` is an empty bucket or folder to write to. `put_raw` and `get_raw` access the bytes without
+the store, so that the store is not tested by itself.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ ODD_NAMES = (
 
 
 class StoreContract:
-    """Tests that every store passes; subclasses give `store`, `root`, `put_raw` and `get_raw`."""
+    """The tests; a subclass defines `store`, `root`, `put_raw` and `get_raw`."""
 
     @pytest.fixture
     def store(self) -> Store:
@@ -54,21 +54,21 @@ class StoreContract:
         raise NotImplementedError
 
     def put_raw(self, url: ObjectUrl, data: bytes) -> None:
-        """Store an object by other means than the store."""
+        """Store an object without the store."""
         raise NotImplementedError
 
     def get_raw(self, url: ObjectUrl) -> bytes:
-        """Read an object by other means than the store."""
+        """Read an object without the store."""
         raise NotImplementedError
 
     def test_put_writes_the_bytes_and_tells_their_size(self, store: Store, root: ObjectUrl) -> None:
-        """What is put can be read by anyone, and the answer describes it."""
+        """Any client can read the bytes; the returned info describes them."""
         info = store.put(root.join("a.bin"), b"hello")
         assert (info.url, info.size_bytes) == (str(root.join("a.bin")), 5)
         assert self.get_raw(root.join("a.bin")) == b"hello"
 
     def test_put_takes_paths_and_files(self, store: Store, root: ObjectUrl, tmp_path: Path) -> None:
-        """A path gives the whole file, a binary file what is behind its position."""
+        """Of a path the whole file is stored, of a binary file the bytes after its position."""
         path = tmp_path / "data"
         path.write_bytes(b"0123456789")
         file = io.BytesIO(b"0123456789")
@@ -82,21 +82,21 @@ class StoreContract:
         assert self.get_raw(root.join("file")) == b"456789"
 
     def test_put_replaces(self, store: Store, root: ObjectUrl) -> None:
-        """The second put wins wholly, also when it is shorter."""
+        """The second put replaces all bytes, also if it is shorter."""
         store.put(root.join("a"), b"long before")
         store.put(root.join("a"), b"now")
         assert store.read(root.join("a")) == b"now"
 
     @pytest.mark.parametrize("name", ODD_NAMES)
     def test_names_stand_as_they_are(self, store: Store, root: ObjectUrl, name: str) -> None:
-        """A name is neither decoded nor cut on its way in, out, or through a listing."""
+        """Put, get and list neither decode nor cut a name."""
         url = root.join(name)
         store.put(url, name.encode())
         assert store.read(url) == name.encode()
         assert [info.url for info in store.list(root)] == [str(url)]
 
     def test_get_streams_and_reads(self, store: Store, root: ObjectUrl) -> None:
-        """A body gives the bytes piece by piece, then b"" for ever."""
+        """Reads of a body return the bytes piece by piece, then b""."""
         self.put_raw(root.join("a"), b"0123456789")
         with store.get(root.join("a")) as body:
             assert (body.read(4), body.read(), body.read(), body.read(1)) == (
@@ -108,16 +108,16 @@ class StoreContract:
         assert body.info.size_bytes == body.size_bytes == 10
 
     def test_an_answer_and_the_bytes_are_of_one_object(self, store: Store, root: ObjectUrl) -> None:
-        """Who compares an object with a listing is told of what was read, not of what is there."""
+        """The info of a read describes the bytes that were read, and matches the listing."""
         url = root.join("a")
         store.put(url, b"first")
         listed = next(store.list(root))
-        answer, data = store.read_with_info(url)
-        assert (answer.url, answer.size_bytes, data) == (str(url), 5, b"first")
-        assert store.is_same(url, listed, answer)
+        info, data = store.read_with_info(url)
+        assert (info.url, info.size_bytes, data) == (str(url), 5, b"first")
+        assert store.is_same(url, listed, info)
 
     def test_get_of_nothing(self, store: Store, root: ObjectUrl) -> None:
-        """An empty object is an object."""
+        """An empty object can be read and has a size."""
         store.put(root.join("empty"), b"")
         assert store.read(root.join("empty")) == b""
         assert store.head(root.join("empty")).size_bytes == 0
@@ -135,32 +135,32 @@ class StoreContract:
     def test_get_a_range(
         self, store: Store, root: ObjectUrl, byte_range: ByteRange, expected: bytes
     ) -> None:
-        """A range gives its bytes, cut to the object's end; `info` is of the whole object."""
+        """A range ends at the end of the object at the latest; `info` is of the whole object."""
         self.put_raw(root.join("a"), b"0123456789")
         with store.get(root.join("a"), byte_range) as body:
             assert body.readall() == expected
             assert (body.size_bytes, body.info.size_bytes) == (len(expected), 10)
 
     def test_range_outside(self, store: Store, root: ObjectUrl) -> None:
-        """A range that begins at or behind the end is refused."""
+        """A range that starts at or after the end is an error."""
         self.put_raw(root.join("a"), b"0123456789")
         with pytest.raises(RangeError, match="a"):
             store.get(root.join("a"), ByteRange(10, 12))
 
     def test_head(self, store: Store, root: ObjectUrl) -> None:
-        """Head tells the size without the bytes."""
+        """Head returns the size."""
         self.put_raw(root.join("a"), b"0123456789")
         assert store.head(root.join("a")).size_bytes == 10
 
     def test_missing_objects(self, store: Store, root: ObjectUrl) -> None:
-        """Whatever is asked of a missing object says that it is missing, and where."""
+        """Every method raises NotFoundError for a missing object, and names the object."""
         for attempt in (store.head, store.get, store.read, store.delete):
             with pytest.raises(NotFoundError, match="missing"):
                 attempt(root.join("missing"))
         store.delete(root.join("missing"), missing_ok=True)
 
     def test_delete(self, store: Store, root: ObjectUrl) -> None:
-        """A deleted object is gone from reads and listings."""
+        """A deleted object can be neither read nor listed."""
         self.put_raw(root.join("a"), b"x")
         store.delete(root.join("a"))
         with pytest.raises(NotFoundError):
@@ -168,7 +168,7 @@ class StoreContract:
         assert list(store.list(root)) == []
 
     def test_list_is_sorted_bytewise(self, store: Store, root: ObjectUrl) -> None:
-        """Names come in bytewise order of the whole name: "-" before "/" before "0"."""
+        """Names are sorted by the bytes of the whole name: "-" before "/" before "0"."""
         names = ["a", "b/x", "b-x", "b0", "b/y/z", "é", "z", "B"]
         for name in names:
             self.put_raw(root.join(name), name.encode())
@@ -187,7 +187,7 @@ class StoreContract:
     def test_list_by_plain_prefix(
         self, store: Store, root: ObjectUrl, prefix: str, expected: list[str]
     ) -> None:
-        """A prefix is a piece of text, not a folder."""
+        """A prefix is plain text, not a folder."""
         for name in ("train/a", "train/b", "tram", "val/a"):
             self.put_raw(root.join(name), b"x")
         assert [info.url for info in store.list(root.join(prefix))] == [
@@ -195,7 +195,7 @@ class StoreContract:
         ]
 
     def test_list_after(self, store: Store, root: ObjectUrl) -> None:
-        """`start_after` leaves out a name and all before it."""
+        """`start_after` skips that name and all before it."""
         names = ["a", "b/1", "b/2", "c"]
         for name in names:
             self.put_raw(root.join(name), b"x")
@@ -206,17 +206,17 @@ class StoreContract:
             ]
 
     def test_no_object_can_have_this_name(self, store: Store, root: ObjectUrl) -> None:
-        """A folder-like name is refused before anything is asked of the store."""
+        """A name that ends in "/" is an error before any request."""
         with pytest.raises(UrlError, match="names no object"):
             store.put(root.join("folder/"), b"x")
 
     def test_pickles(self, store: Store, root: ObjectUrl) -> None:
-        """A store goes to a worker after it was used."""
+        """A store that was used can be sent to a worker."""
         store.put(root.join("a"), b"x")
         assert pickle.loads(pickle.dumps(store)).read(root.join("a")) == b"x"
 
     def test_threads_share_it(self, store: Store, root: ObjectUrl) -> None:
-        """Threads that read through one store each get their own bytes."""
+        """Each thread that reads through one store gets the bytes of its own object."""
         for number in range(8):
             self.put_raw(root.join(str(number)), bytes([number]) * 1000)
         got: dict[int, set[bytes]] = {}
