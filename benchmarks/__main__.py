@@ -1,11 +1,11 @@
-"""Measure aisio beside its peers, in one run, on the same objects.
+"""Measure aisio and its peers, in one run, on the same objects.
 
     make bench                              on an embedded gateway
     AIS_ENDPOINT=http://... make bench      on a cluster
 
-Each measurement is a process of its own; the readers take turns, and the tables show medians over
-the turns. An absolute figure moves by 2x from run to run and machine to machine: compare within one
-table only. docs/performance.md says more.
+Each measurement runs in a process of its own. The readers take turns, and the tables show medians
+over the turns. Absolute figures differ by 2x between runs and between machines: compare only within
+one table. See docs/performance.md.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ PACKAGES = ("aisio", "aistore", "webdataset", "obstore", "s3torchconnector", "to
 
 
 def main() -> int:
-    """Store the corpus, let every reader have its turns, print the tables and write the files."""
+    """Store the corpus, measure all readers in turns, print the tables and write the files."""
     options = parse()
-    cases = chosen(options.only)
+    cases = select_cases(options.only)
     with endpoint_to_measure() as endpoint, corpus_for(endpoint, options) as corpus:
         turns: list[report.Turn] = []
         try:
@@ -53,7 +53,7 @@ def main() -> int:
 
 
 def parse() -> argparse.Namespace:
-    """Read the command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(prog="make bench", description="Measure against the peers.")
     parser.add_argument(
         "--only",
@@ -69,11 +69,11 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def chosen(patterns: list[str] | None) -> list[tuple[str, str]]:
+def select_cases(patterns: list[str] | None) -> list[tuple[str, str]]:
     """Return the works and readers to measure.
 
     Raises:
-        SystemExit: None is left.
+        SystemExit: No case matches.
     """
     cases = [(key, reader) for key, work in WORKS.items() for reader in work.readers]
     if patterns:
@@ -89,11 +89,11 @@ def _matches(case: tuple[str, str], pattern: str) -> bool:
 
 @contextmanager
 def endpoint_to_measure() -> Iterator[str]:
-    """Give the cluster that AIS_ENDPOINT names, or a gateway over a temporary folder."""
-    given = os.environ.get("AIS_ENDPOINT")
-    if given:
+    """Yield the endpoint in AIS_ENDPOINT, or that of a gateway over a temporary folder."""
+    endpoint = os.environ.get("AIS_ENDPOINT")
+    if endpoint:
         print("== measuring on the cluster that AIS_ENDPOINT names", flush=True)
-        yield given.rstrip("/")
+        yield endpoint.rstrip("/")
         return
     with tempfile.TemporaryDirectory() as folder, Gateway(folder) as gateway:
         print("== measuring on an embedded gateway", flush=True)
@@ -102,7 +102,7 @@ def endpoint_to_measure() -> Iterator[str]:
 
 @contextmanager
 def corpus_for(endpoint: str, options: argparse.Namespace) -> Iterator[Corpus]:
-    """Give a stored corpus, and destroy it afterwards unless it is to be kept."""
+    """Yield a stored corpus; delete it afterwards unless --keep is set."""
     corpus = Corpus(endpoint, options.bucket or f"aisio-bench-{os.getpid()}")
     corpus = corpus.tenth() if options.quick else corpus
     try:
@@ -116,21 +116,21 @@ def corpus_for(endpoint: str, options: argparse.Namespace) -> Iterator[Corpus]:
 
 
 def measure(cases: list[tuple[str, str]], corpus: Corpus, turns: int) -> Iterator[report.Turn]:
-    """Let all readers have their turns; who failed in the first is left out of the others."""
+    """Measure all readers in turns; a reader that fails is left out of the turns that follow."""
     for number in range(turns):
         print(f"== turn {number + 1} of {turns}", flush=True)
         failed = set()
-        # The other way round in every other turn: nobody always reads what another has just read.
+        # Every other turn is in reverse order: no reader always follows the same other one.
         for work, group in groupby(cases[:: -1 if number % 2 else 1], itemgetter(0)):
             readers = [reader for _, reader in group]
-            # Not measured: whoever is the first to read what was not read for a while pays for the
-            # others. On a virtual machine, whose host took the memory back, up to three times.
+            # A warm-up, not measured: the first reader of data that was not read for a while is
+            # slower, up to three times on a virtual machine whose host took the memory back.
             run(work, readers[0], corpus)
             for reader in readers:
                 turn = run(work, reader, corpus) | {"turn": number}
                 if "failed" in turn:
                     failed.add((work, reader))
-                tell(turn)
+                print_turn(turn)
                 yield turn
         cases = [case for case in cases if case not in failed]
 
@@ -146,22 +146,22 @@ def run(work: str, reader: str, corpus: Corpus) -> report.Turn:
         return failed | {"failed": "not done after 300 s"}
     except subprocess.CalledProcessError as error:
         return failed | {"failed": f"ended with status {error.returncode}"}
-    found: report.Turn = json.loads(done.stdout.splitlines()[-1])
-    return found
+    turn: report.Turn = json.loads(done.stdout.splitlines()[-1])
+    return turn
 
 
-def tell(turn: report.Turn) -> None:
+def print_turn(turn: report.Turn) -> None:
     """Print one measurement."""
-    said = turn.get("failed") or f"{report.rate(turn):12,.0f} {WORKS[turn['work']].unit}/s"
-    print(f"   {turn['work']:8} {turn['reader']:34} {said}", flush=True)
+    result = turn.get("failed") or f"{report.rate(turn):12,.0f} {WORKS[turn['work']].unit}/s"
+    print(f"   {turn['work']:8} {turn['reader']:34} {result}", flush=True)
 
 
 def write(turns: list[report.Turn], corpus: Corpus, out: Path) -> None:
-    """Print the tables; write them, all single measurements and the picture."""
-    found = report.rows(turns)
+    """Print the tables; write them to files, with all single measurements and a picture."""
+    rows = report.rows(turns)
     lines = [
-        *report.summary_lines(found, corpus),
-        *report.table_lines(found, corpus),
+        *report.summary_lines(rows, corpus),
+        *report.table_lines(rows, corpus),
         "",
         *report.aim_lines(turns),
     ]
@@ -178,12 +178,12 @@ def write(turns: list[report.Turn], corpus: Corpus, out: Path) -> None:
     except ImportError:
         print("\nno picture: it needs matplotlib")
     else:
-        draw(found, corpus, out / "results.png", title="Reading from AIStore: higher is better")
+        draw(rows, corpus, out / "results.png", title="Reading from AIStore: higher is better")
     print(f"\ntables.md, results.json and results.png are in {out}")
 
 
 def machine() -> dict[str, object]:
-    """Say what a figure depends on besides the reader."""
+    """Return what the figures depend on besides the readers."""
     versions = {}
     for package in PACKAGES:
         try:

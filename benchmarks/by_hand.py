@@ -1,7 +1,7 @@
-"""What Python can do at best: http.client on one kept connection, straight to the node.
+"""The upper bound for Python: http.client on one kept connection, straight to the node.
 
-Nothing here is verified, retried or resumed, addresses are computed before the clock starts, and
-buffers are made once: this is what a reader is measured against, not a reader.
+Nothing is verified, retried or resumed. Addresses are computed before the clock starts, and buffers
+are allocated once. The readers are compared with this; it is no reader itself.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from corpus import Corpus
 
 
 class Address(NamedTuple):
-    """Where an object lies."""
+    """The node and the path of an object."""
 
     host: str
     path: str
 
 
 def addresses(corpus: Corpus, names: Sequence[str]) -> list[Address]:
-    """Compute the node of each object."""
-    with urlopen(f"{corpus.endpoint}/v1/daemon?what=smap") as reply:
-        cluster_map = parse_cluster_map(reply.read())
+    """Return the address of each object."""
+    with urlopen(f"{corpus.endpoint}/v1/daemon?what=smap") as response:
+        cluster_map = parse_cluster_map(response.read())
     bucket = Client(corpus.endpoint).bucket(corpus.bucket)
     urls = [bucket.object(name).url for name in names]
     return [
@@ -47,27 +47,27 @@ class Connections:
         self._open: dict[str, HTTPConnection] = {}
 
     def get(self, address: Address, body: Any = None, **headers: str) -> HTTPResponse:
-        """Send a GET and return its open reply."""
+        """Send a GET and return the response, whose body is not read yet."""
         connection = self._open.get(address.host)
         if connection is None:
             connection = self._open[address.host] = HTTPConnection(address.host)
         connection.request("GET", address.path, body=body, headers=headers)
-        reply = connection.getresponse()
-        if reply.status >= 400:
-            raise OSError(f"GET {address.path}: {reply.status} {reply.read()[:200]!r}")
-        return reply
+        response = connection.getresponse()
+        if response.status >= 400:
+            raise OSError(f"GET {address.path}: {response.status} {response.read()[:200]!r}")
+        return response
 
 
-def fill(reply: HTTPResponse, buffer: memoryview) -> int:
-    """Read a whole reply into a buffer and return how long it is."""
+def fill(response: HTTPResponse, buffer: memoryview) -> int:
+    """Read a whole response into a buffer and return its length."""
     got = 0
-    while count := reply.readinto(buffer[got:]):
+    while count := response.readinto(buffer[got:]):
         got += count
     return got
 
 
 def payloads(shard: memoryview) -> Iterator[bytes]:
-    """Yield the members of a plain tar, copied out; only a name's and a size's fields are read."""
+    """Yield a copy of each member of a plain tar; of the headers only the size is read."""
     offset = 0
     while offset < len(shard) and shard[offset]:
         size = int(bytes(shard[offset + 124 : offset + 135]), 8)

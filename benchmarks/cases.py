@@ -1,6 +1,6 @@
-"""What is measured: works, and who does each. `python cases.py WORK READER CORPUS` measures one.
+"""The kinds of work, and their readers. `python cases.py WORK READER CORPUS` measures one.
 
-It prints one line of JSON: the figures, or why there are none.
+It prints one line of JSON: the figures, or the reason of the failure.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ class Work:
     """One kind of work, done by several readers.
 
     Attributes:
-        title: What is done, with the corpus's numbers left open.
-        unit: What is counted: entries, objects, samples or MB.
-        readers: Who does it; the name of each of ours begins with "aisio".
+        title: The work, as a template for the numbers of the corpus.
+        unit: Unit of the items: entries, objects, samples or MB.
+        readers: Readers by name; the names of aisio's own begin with "aisio".
     """
 
     title: str
@@ -35,7 +35,7 @@ class Work:
     readers: Mapping[str, Reader]
 
     def title_for(self, corpus: Corpus) -> str:
-        """Return what is done, with the corpus's numbers."""
+        """Return the title with the numbers of a corpus."""
         return self.title.format(**asdict(corpus), large_mib=corpus.large_bytes >> 20)
 
 
@@ -53,12 +53,12 @@ WORKS = {
 
 
 def check(work: str, corpus: Corpus, size_bytes: float) -> None:
-    """Check that everything was delivered.
+    """Check that the reader delivered everything.
 
     Raises:
-        ValueError: It was not: the figures would be those of another work.
+        ValueError: It did not, so that its figures cannot be compared.
     """
-    promised = {
+    expected = {
         "list": (corpus.listed * TINY_BYTES,),
         "tiny": (corpus.tiny * TINY_BYTES, corpus.tiny // 5 * TINY_BYTES),
         "shards": (corpus.shards * corpus.samples * FIELDS_BYTES,),
@@ -66,21 +66,21 @@ def check(work: str, corpus: Corpus, size_bytes: float) -> None:
         "memory": (corpus.large_bytes,),
         "file": (corpus.large_bytes,),
     }.get(work, (corpus.small * SMALL_BYTES,))
-    if size_bytes not in promised:
-        raise ValueError(f"{size_bytes:,} bytes were delivered instead of {promised}")
+    if size_bytes not in expected:
+        raise ValueError(f"{size_bytes:,} bytes were delivered instead of {expected}")
 
 
 def main(work: str, reader: str, corpus_json: str) -> None:
     """Measure one case and print its figures."""
     corpus = Corpus.from_json(corpus_json)
-    found: dict[str, Any] = {"work": work, "reader": reader}
+    result: dict[str, Any] = {"work": work, "reader": reader}
     try:
         figures = measure(WORKS[work].readers[reader], corpus)
         check(work, corpus, figures["bytes"])
-        found |= figures
-    except Exception as error:  # a peer may fail in its own ways; the table says how
-        found["failed"] = f"{type(error).__name__}: {error}".splitlines()[0][:200]
-    print(json.dumps(found))
+        result |= figures
+    except Exception as error:  # a peer may raise anything; the table shows it
+        result["failed"] = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+    print(json.dumps(result))
 
 
 if __name__ == "__main__":

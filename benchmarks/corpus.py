@@ -1,4 +1,4 @@
-"""What is read: the same objects for every reader, stored once and destroyed afterwards."""
+"""The objects to read: the same for every reader, stored once and deleted afterwards."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from aisio import Bucket, Client, NotFoundError
 TINY_BYTES, SMALL_BYTES, IMAGE_BYTES = 1_000, 100_000, 70_000
 LARGE = "large/object"
 NOTE = "corpus.json"
-"""Stored last: a bucket that has it holds the whole corpus that it describes."""
+"""Name of the description, which is stored last: where it exists, the corpus is complete."""
 
 WRITERS = 8
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """Where the objects are and how many.
+    """Where the objects are, and how many of each kind.
 
     Attributes:
         endpoint: The cluster's proxy, or a gateway.
         bucket: Name of the bucket.
-        listed: Objects of 1 KB that are listed.
+        listed: Number of 1 KB objects, all of which are listed.
         tiny: How many of these are read.
-        small: Objects of 100 KB.
-        shards: Tar shards.
-        samples: Samples in each, of a 70 KB image and two small fields.
+        small: Number of 100 KB objects.
+        shards: Number of tar shards.
+        samples: Number of samples in each shard, of a 70 KB image and two small fields.
         large_bytes: Size of the one large object.
     """
 
@@ -46,7 +46,7 @@ class Corpus:
     large_bytes: int = 512 * 1024 * 1024
 
     def tenth(self) -> Corpus:
-        """Return a corpus of a tenth of the size, for a small machine or a first look."""
+        """Return a corpus of a tenth of the size, for a small machine or a quick run."""
         return replace(
             self,
             listed=self.listed // 10,
@@ -63,7 +63,7 @@ class Corpus:
 
     @property
     def few_tiny_names(self) -> list[str]:
-        """Names of a fifth of them, for readers that would take minutes for all."""
+        """Names of a fifth of them, for readers that would take minutes for all of them."""
         return self.tiny_names[: self.tiny // 5]
 
     @property
@@ -77,17 +77,17 @@ class Corpus:
         return [f"shards/{number:06d}.tar" for number in range(self.shards)]
 
     def to_json(self) -> str:
-        """Return the corpus as one line, for a measuring process."""
+        """Return the corpus as one line of JSON, for a measuring process."""
         return json.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> Corpus:
-        """Return what `to_json` described."""
+        """Return the corpus of `to_json`."""
         return cls(**json.loads(text))
 
 
 def is_stored(corpus: Corpus) -> bool:
-    """Tell whether an earlier run has left this very corpus in its bucket."""
+    """Return whether an earlier run has left this corpus in its bucket."""
     try:
         note = Client(corpus.endpoint).bucket(corpus.bucket).object(NOTE).get()
     except NotFoundError:
@@ -96,7 +96,7 @@ def is_stored(corpus: Corpus) -> bool:
 
 
 def store(corpus: Corpus) -> None:
-    """Fill the bucket, several objects at a time."""
+    """Store the corpus, several objects at a time."""
     bucket = Client(corpus.endpoint).bucket(corpus.bucket).create(exist_ok=True)
     noise = random.Random(0).randbytes(SMALL_BYTES + 100_000)
     tiny = [f"tiny/{number:06d}" for number in range(corpus.listed)]
@@ -108,7 +108,7 @@ def store(corpus: Corpus) -> None:
 
 
 def make_shard(noise: bytes, samples: int, number: int) -> bytes:
-    """Make one shard, the same for the same number."""
+    """Return a shard; its bytes depend on nothing but the arguments."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         for sample in range(samples):

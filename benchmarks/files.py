@@ -1,8 +1,8 @@
-"""One large object into a new file, its SHA-256 compared with one that is known.
+"""One large object into a new file, verified by a known SHA-256.
 
-Pages of the page cache that a virtual machine has not touched for some seconds can cost ten times
-as much as the copy into them: a bare loop of write() ran at 360 MB/s and at 6,000. So each reader
-begins just after a file of the object's size was written and deleted.
+On a virtual machine, a page of the page cache that was not used for some seconds can cost ten times
+as much as the copy into it: a plain loop of write() ran at 360 MB/s and at 6,000. So a file of the
+object's size is written and deleted just before each reader starts.
 """
 
 from __future__ import annotations
@@ -22,15 +22,16 @@ PIECE_BYTES = 1024 * 1024
 
 
 def load_aisio(corpus: Corpus) -> Items:
-    """`aisio.load` of a resource that is not in the cache yet: written, hashed, marked."""
+    """`aisio.load` of a resource that is not in the cache: write it, hash it, record it."""
     from aisio import Client, Resource, load
 
     client = Client(corpus.endpoint)
     url = str(client.bucket(corpus.bucket).object(LARGE).url)
-    with known(corpus) as (folder, digest):
-        named = Resource(tag="bench/large", url=url, sha256=digest, owner="b@example.com")
+    with folder_and_digest(corpus) as (folder, digest):
+        resource = Resource(tag="bench/large", url=url, sha256=digest, owner="b@example.com")
         yield READY
-        path = load("bench/large", resources={named.tag: named}, cache_dir=folder, client=client)
+        catalog = {resource.tag: resource}
+        path = load(resource.tag, resources=catalog, cache_dir=folder, client=client)
         yield path.stat().st_size
 
 
@@ -47,18 +48,18 @@ def get_aisio(corpus: Corpus) -> Items:
 
 
 def retrieve_pooch(corpus: Corpus) -> Items:
-    """pooch, which bionemo-core downloads with: written, then read again to be hashed."""
+    """pooch, which bionemo-core downloads with: it writes the file, then reads it to hash it."""
     import pooch
 
     (url,) = http_urls(corpus, [LARGE])
     pooch.get_logger().setLevel("ERROR")
-    with known(corpus) as (folder, digest):
+    with folder_and_digest(corpus) as (folder, digest):
         yield READY
         yield Path(pooch.retrieve(url, digest, fname="large", path=folder)).stat().st_size
 
 
 def curl_into_file(corpus: Corpus) -> Items:
-    """`curl -o`: nothing is hashed."""
+    """`curl -o`, without a hash."""
     (url,) = http_urls(corpus, [LARGE])
     with new_folder(corpus) as folder:
         path = folder / "large"
@@ -68,8 +69,8 @@ def curl_into_file(corpus: Corpus) -> Items:
 
 
 @contextmanager
-def known(corpus: Corpus) -> Iterator[tuple[Path, str]]:
-    """Give an empty folder, and the digest that the object is known by."""
+def folder_and_digest(corpus: Corpus) -> Iterator[tuple[Path, str]]:
+    """Yield an empty folder, and the SHA-256 of the object."""
     from aisio import Client
 
     digest = hashlib.sha256()
@@ -83,14 +84,14 @@ def known(corpus: Corpus) -> Iterator[tuple[Path, str]]:
 
 @contextmanager
 def new_folder(corpus: Corpus) -> Iterator[Path]:
-    """Give an empty folder, with the memory that its files will take touched just before."""
+    """Yield an empty folder, after touching the memory that its files will need."""
     with TemporaryDirectory() as folder:
-        before = Path(folder, "before")
-        with before.open("wb", buffering=0) as file:
+        warm_up = Path(folder, "warm-up")
+        with warm_up.open("wb", buffering=0) as file:
             piece = bytes(PIECE_BYTES)
             for _ in range(corpus.large_bytes // PIECE_BYTES):
                 file.write(piece)
-        before.unlink()
+        warm_up.unlink()
         yield Path(folder)
 
 

@@ -1,4 +1,4 @@
-"""One large object: streamed through, and into memory that was not touched before."""
+"""One large object: as a stream, and into memory that was not touched before."""
 
 from __future__ import annotations
 
@@ -66,8 +66,8 @@ def stream_by_hand(corpus: Corpus) -> Items:
     (address,) = addresses(corpus, [LARGE])
     buffer = bytearray(PIECE_BYTES)
     yield READY
-    reply = Connections().get(address)
-    while count := reply.readinto(buffer):
+    response = Connections().get(address)
+    while count := response.readinto(buffer):
         yield count
 
 
@@ -130,8 +130,8 @@ def get_by_hand_in_ranges(corpus: Corpus) -> Items:
     def read(number: int) -> None:
         start = corpus.large_bytes * number // RANGES
         stop = corpus.large_bytes * (number + 1) // RANGES
-        reply = Connections().get(address, Range=f"bytes={start}-{stop - 1}")
-        got[number] = fill(reply, view[start:stop])
+        response = Connections().get(address, Range=f"bytes={start}-{stop - 1}")
+        got[number] = fill(response, view[start:stop])
 
     yield READY
     threads = [threading.Thread(target=read, args=(number,)) for number in range(RANGES)]
@@ -143,9 +143,9 @@ def get_by_hand_in_ranges(corpus: Corpus) -> Items:
 
 
 def _fresh(corpus: Corpus) -> mmap.mmap:
-    """Return memory that costs what memory costs when it is touched for the first time.
+    """Return memory whose pages the kernel has not allocated yet.
 
-    Private: shared memory, which mmap gives by default, costs twice as much.
+    It is private: shared memory, the default of mmap, costs twice as much.
     """
     return mmap.mmap(-1, corpus.large_bytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
 

@@ -31,7 +31,7 @@ class Page(msgspec.Struct):
 
 
 def list_aisio(corpus: Corpus) -> Items:
-    """`Bucket.list`: an ObjectInfo for each."""
+    """`Bucket.list`: an ObjectInfo for each object."""
     from aisio import Client
 
     bucket = Client(corpus.endpoint).bucket(corpus.bucket)
@@ -49,7 +49,7 @@ def list_official(corpus: Corpus) -> Items:
 
 
 def list_official_objects(corpus: Corpus) -> Items:
-    """`Bucket.list_all_objects_iter` of the official SDK: an Object each, as for its datasets."""
+    """`Bucket.list_all_objects_iter` of the official SDK: an Object each, as in its datasets."""
     bucket = official(corpus)
     yield READY
     for item in bucket.list_all_objects_iter(prefix=PREFIX, props="name,size"):
@@ -77,8 +77,8 @@ def list_by_hand(corpus: Corpus) -> Items:
         message = list_message(
             prefix=PREFIX, props="name,size", token=page.ContinuationToken, uuid=page.UUID
         )
-        reply = connections.get(address, encoder.encode(message), **headers)
-        page = decoder.decode(reply.read())
+        response = connections.get(address, encoder.encode(message), **headers)
+        page = decoder.decode(response.read())
         for entry in page.Entries or ():
             yield entry.s
         if not page.ContinuationToken:

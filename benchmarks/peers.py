@@ -1,4 +1,4 @@
-"""How to reach the corpus with the peers' own clients."""
+"""Access to the corpus by the clients of the peers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from corpus import Corpus
 
 
 class Unsuited(Exception):
-    """This endpoint cannot be read by this reader."""
+    """This reader cannot read from this endpoint."""
 
 
 def official(corpus: Corpus) -> Any:
@@ -28,7 +28,7 @@ def s3_store(corpus: Corpus) -> Any:
     """Return the bucket as obstore sees it over the cluster's S3 interface.
 
     Raises:
-        Unsuited: The endpoint has none.
+        Unsuited: The endpoint has no S3 interface.
     """
     from obstore.store import S3Store
 
@@ -63,19 +63,19 @@ def s3_connector_dataset(corpus: Corpus, names: Sequence[str]) -> Any:
 def _require_s3(corpus: Corpus) -> None:
     import urllib3
 
-    reply = urllib3.request("GET", f"{corpus.endpoint}/s3", retries=False, timeout=10)
-    if reply.status != 200:
-        raise Unsuited(f"the endpoint answers {reply.status} at /s3: it has no S3 interface")
+    response = urllib3.request("GET", f"{corpus.endpoint}/s3", retries=False, timeout=10)
+    if response.status != 200:
+        raise Unsuited(f"the endpoint answers {response.status} at /s3: it has no S3 interface")
 
 
 def http_urls(corpus: Corpus, names: Sequence[str]) -> list[str]:
-    """Return the addresses to GET objects from, by way of the proxy."""
+    """Return the http URLs of objects at the proxy, which redirects to the node."""
     bucket = Client(corpus.endpoint).bucket(corpus.bucket)
     return [object_http_url(corpus.endpoint, bucket.object(name).url) for name in names]
 
 
 def curl(urls: Sequence[str]) -> Iterator[int]:
-    """Read URLs to /dev/null by one curl, which keeps its connections; yield the sizes."""
+    """Read URLs to /dev/null by one curl, which reuses its connections; yield the sizes."""
     command = ["curl", "-sfL", "--config", "-", "--write-out", r"%{size_download}\n"]
     config = "".join(f'url = "{url}"\noutput = "/dev/null"\n' for url in urls)
     with subprocess.Popen(

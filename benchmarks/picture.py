@@ -1,4 +1,4 @@
-"""The figures as a picture: a panel for each work, a bar for each reader."""
+"""The figures as a picture: a panel for each kind of work, a bar for each reader."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import matplotlib
 
-matplotlib.use("Agg")  # a file is drawn, no window
+matplotlib.use("Agg")  # draws to a file, without a window
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -19,25 +19,25 @@ from report import BY_HAND, OURS, Row
 
 BLUE, GREY, PALE = "#1f6feb", "#8b949e", "#d0d7de"
 LEFT = 4
-"""Works in the left column; the others stand in the right one."""
+"""Panels in the left column; the others are in the right one."""
 
 TITLE_BARS, BAR_INCHES = 1.9, 0.235
 """Height of a panel's title, in bars; and of a bar."""
 
 
-def draw(found: Sequence[Row], corpus: Corpus, file: Path, *, title: str) -> None:
+def draw(rows: Sequence[Row], corpus: Corpus, file: Path, *, title: str) -> None:
     """Draw the rates as a PNG file.
 
-    A panel has the scale of its own work, linear and from zero: the length of a bar is its rate,
-    relative to the fastest.
+    Each panel has its own linear scale from zero: the length of a bar is its rate, relative to the
+    fastest.
 
     Args:
-        found: What to draw.
+        rows: The figures.
         corpus: What was read.
-        file: Where to; its folder exists.
-        title: Above it all.
+        file: The file to write, in an existing folder.
+        title: Title of the picture.
     """
-    panels = [[row for row in found if row.work == work] for work in WORKS]
+    panels = [[row for row in rows if row.work == work] for work in WORKS]
     columns = [[panel for panel in half if panel] for half in (panels[:LEFT], panels[LEFT:])]
     columns = [column for column in columns if column]
     tallest = max(sum(len(panel) + TITLE_BARS for panel in column) for column in columns)

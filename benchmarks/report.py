@@ -11,28 +11,28 @@ from cases import WORKS
 from corpus import Corpus
 
 Turn: TypeAlias = dict[str, Any]
-"""What one measuring process printed, and the number of its turn."""
+"""The output of one measuring process, with the number of its turn."""
 
 KINDS = OURS, OFFICIAL, OTHER, BY_HAND = ("aisio", "official", "other", "by hand")
-"""Kinds of readers; the names of all but the others begin so."""
+"""Kinds of readers; except for "other", their names begin with the kind."""
 
 FIGURES = ("rate", "mb_per_s", "cpu_us", "first_ms", "memory_mb")
 
 
 @dataclass(frozen=True)
 class Row:
-    """One reader at one work: medians over the turns.
+    """One reader at one kind of work: medians over the turns.
 
     Attributes:
         work: Key of WORKS.
         reader: Key of its readers.
-        rate: Items a second.
-        mb_per_s: Payload, in MB a second.
-        cpu_us: Processor time of the reader and its children, in microseconds an item.
+        rate: Items per second.
+        mb_per_s: Payload, in MB per second.
+        cpu_us: CPU time of the reader and its children, in microseconds per item.
         first_ms: Time to the first item, in milliseconds.
-        memory_mb: Most memory used, above what was in use before the first request, in MB.
-        ratio: Rate of the fastest aisio reader of this work to this rate, the median of the turns'
-            own ratios; None where there is none.
+        memory_mb: Maximum memory in use, minus that before the first request, in MB.
+        ratio: Rate of the fastest aisio reader of this work, divided by this rate: the median of
+            the ratios within each turn. None if aisio has no reader.
     """
 
     work: str
@@ -52,20 +52,20 @@ class Row:
 
 @dataclass(frozen=True)
 class Aim:
-    """What aisio is to reach.
+    """A speed or cost that aisio should reach.
 
     Attributes:
-        text: In words.
+        text: The aim in words.
         work: Key of WORKS.
-        reader: One of ours; of several, the fastest counts.
-        peer: Whom to compare with; None compares a figure with a number.
-        wanted: The ratio to reach, or the most that the figure may be.
-        figure: Name of the figure, without a peer.
+        readers: Readers of aisio; the fastest counts.
+        peer: The reader to compare with; None compares a figure with a number.
+        wanted: The minimum ratio, or the maximum of the figure.
+        figure: Name of the figure, if there is no peer.
     """
 
     text: str
     work: str
-    reader: tuple[str, ...]
+    readers: tuple[str, ...]
     peer: str | None
     wanted: float
     figure: str = "rate"
@@ -100,29 +100,29 @@ AIMS = (
 
 
 def rate(turn: Turn) -> float:
-    """Return items a second."""
+    """Return items per second."""
     return _items(turn) / float(turn["wall_s"])
 
 
 def rows(turns: Iterable[Turn]) -> list[Row]:
-    """Return a row for each reader that worked, in the order of WORKS."""
+    """Return a row for each reader that succeeded, in the order of WORKS."""
     done = [turn for turn in turns if "failed" not in turn]
-    found = []
+    table = []
     for work, reader in _cases():
-        mine = _of(done, work, (reader,))
-        if mine:
+        own = _of(done, work, (reader,))
+        if own:
             ours = tuple(name for name in WORKS[work].readers if name.startswith(OURS))
             figures = {
-                name: statistics.median(_figure(turn, name) for turn in mine) for name in FIGURES
+                name: statistics.median(_figure(turn, name) for turn in own) for name in FIGURES
             }
-            found.append(Row(work, reader, **figures, ratio=ratio(done, work, ours, reader)))
-    return found
+            table.append(Row(work, reader, **figures, ratio=ratio(done, work, ours, reader)))
+    return table
 
 
 def ratio(turns: Sequence[Turn], work: str, ours: Sequence[str], peer: str) -> float | None:
     """Return how much faster the fastest of ours is: the median of the ratios within each turn.
 
-    Within a turn, as the machine may have other things to do in another.
+    A ratio is taken within one turn, as the load of the machine may differ between turns.
     """
     fastest = _fastest(turns, work, ours)
     theirs = {turn["turn"]: rate(turn) for turn in _of(turns, work, (peer,))}
@@ -148,24 +148,24 @@ def aim_lines(turns: Iterable[Turn]) -> Iterator[str]:
 
 def _reached(turns: Sequence[Turn], aim: Aim) -> float | None:
     if aim.peer:
-        return ratio(turns, aim.work, aim.reader, aim.peer)
-    mine = _of(turns, aim.work, aim.reader)
-    return statistics.median(_figure(turn, aim.figure) for turn in mine) if mine else None
+        return ratio(turns, aim.work, aim.readers, aim.peer)
+    own = _of(turns, aim.work, aim.readers)
+    return statistics.median(_figure(turn, aim.figure) for turn in own) if own else None
 
 
-def summary_lines(found: Sequence[Row], corpus: Corpus) -> Iterator[str]:
-    """Yield one table of all works, the fastest of each kind; bold is the fastest reader of all.
+def summary_lines(table: Sequence[Row], corpus: Corpus) -> Iterator[str]:
+    """Yield one table of all work, with the fastest of each kind; the fastest reader is bold.
 
-    What is done by hand is no reader, so it cannot be the fastest.
+    What is done by hand does not count as a reader.
     """
     yield "| items a second | aisio | official SDK | best other | by hand |"
     yield "| --- | ---: | ---: | ---: | ---: |"
     for key, work in WORKS.items():
-        mine = [row for row in found if row.work == key]
-        if not mine:
+        own = [row for row in table if row.work == key]
+        if not own:
             continue
         best = {
-            kind: max((row.rate for row in mine if row.kind == kind), default=0.0) for kind in KINDS
+            kind: max((row.rate for row in own if row.kind == kind), default=0.0) for kind in KINDS
         }
         fastest = max(rate for kind, rate in best.items() if kind != BY_HAND)
         cells = [_best_text(rate, rate == fastest) for rate in best.values()]
@@ -178,11 +178,11 @@ def _best_text(rate: float, is_fastest: bool) -> str:
     return f"**{rate:,.0f}**" if is_fastest else f"{rate:,.0f}"
 
 
-def table_lines(found: Sequence[Row], corpus: Corpus) -> Iterator[str]:
-    """Yield the table of each work, the fastest reader first; bold is who is faster than aisio."""
+def table_lines(table: Sequence[Row], corpus: Corpus) -> Iterator[str]:
+    """Yield a table for each work, the fastest first; readers faster than aisio are bold."""
     for key, work in WORKS.items():
-        mine = [row for row in found if row.work == key]
-        if not mine:
+        own = [row for row in table if row.work == key]
+        if not own:
             continue
         item = work.unit.removesuffix("s").replace("entrie", "entry")
         heads = (
@@ -198,7 +198,7 @@ def table_lines(found: Sequence[Row], corpus: Corpus) -> Iterator[str]:
         yield ""
         yield f"| {' | '.join(heads)} |"
         yield f"| ---{' | ---:' * (len(heads) - 1)} |"
-        yield from (_line(row) for row in sorted(mine, key=lambda row: -row.rate))
+        yield from (_line(row) for row in sorted(own, key=lambda row: -row.rate))
 
 
 def _line(row: Row) -> str:
@@ -221,7 +221,7 @@ def _ratio_text(row: Row) -> str:
 
 
 def failure_lines(turns: Iterable[Turn]) -> list[str]:
-    """Say which readers did not work, and why; each once."""
+    """Return a line for each reader that failed, with the reason, without duplicates."""
     failed = {
         f"- {turn['work']}, {turn['reader']}: {turn['failed']}"
         for turn in turns
@@ -240,8 +240,8 @@ def _of(turns: Iterable[Turn], work: str, readers: Sequence[str]) -> list[Turn]:
 
 def _fastest(turns: Sequence[Turn], work: str, readers: Sequence[str]) -> str:
     def median_rate(reader: str) -> float:
-        mine = _of(turns, work, (reader,))
-        return statistics.median(map(rate, mine)) if mine else 0.0
+        own = _of(turns, work, (reader,))
+        return statistics.median(map(rate, own)) if own else 0.0
 
     return max(readers, key=median_rate, default="")
 

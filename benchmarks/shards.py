@@ -46,7 +46,7 @@ def shards_webdataset(corpus: Corpus) -> Items:
 def shards_by_hand(corpus: Corpus) -> Items:
     """http.client, whole shards into one reused buffer; members copied out, three a sample.
 
-    Names are not looked at: that three members are a sample is known beforehand.
+    Names are not compared: each sample is known to have three members.
     """
     wanted, buffer, connections = _prepare(corpus)
     yield READY
@@ -58,7 +58,7 @@ def shards_by_hand(corpus: Corpus) -> Items:
 
 
 def shards_bytes_only(corpus: Corpus) -> Items:
-    """The same without looking for members: what the socket gives, and no sample."""
+    """The same without parsing: the bytes alone, and no samples."""
     wanted, buffer, connections = _prepare(corpus)
     yield READY
     for address in wanted:

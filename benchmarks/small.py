@@ -102,8 +102,8 @@ def loader(corpus: Corpus) -> Items:
     yield from _load(AISMapDataset(f"ais://{corpus.bucket}/small/", endpoint=corpus.endpoint))
 
 
-class _Made:
-    """A map dataset that reads nothing: what is left is the DataLoader's own cost."""
+class _InMemoryDataset:
+    """A map dataset that reads nothing, to measure the cost of the DataLoader itself."""
 
     def __init__(self, names: Sequence[str]) -> None:
         self._names = names
@@ -116,17 +116,17 @@ class _Made:
 
 
 def loader_alone(corpus: Corpus) -> Items:
-    """A DataLoader with two workers that make up their objects: pickles, pipes and processes."""
+    """A DataLoader with two workers that read nothing: pickles, pipes and processes."""
     from torch.utils.data import DataLoader
 
     del DataLoader
-    dataset = _Made(corpus.small_names)
+    dataset = _InMemoryDataset(corpus.small_names)
     yield READY
     yield from _load(dataset)
 
 
 def official_one_by_one(names: Names, corpus: Corpus, *, direct: bool = False) -> Items:
-    """The official SDK's `get_reader().read_all()`; direct asks the node, by its own map."""
+    """The official SDK's `get_reader().read_all()`; direct requests go to the node."""
     bucket, wanted = official(corpus), names(corpus)
     yield READY
     for name in wanted:
@@ -225,9 +225,9 @@ def by_hand_in_flight(names: Names, corpus: Corpus) -> Items:
     wanted = addresses(corpus, names(corpus))
     arrived: SimpleQueue[int] = SimpleQueue()
 
-    def read(mine: Sequence[Address]) -> None:
+    def read(share: Sequence[Address]) -> None:
         connections = Connections()
-        for address in mine:
+        for address in share:
             arrived.put(len(connections.get(address).read()))
 
     threads = [
@@ -242,26 +242,26 @@ def by_hand_in_flight(names: Names, corpus: Corpus) -> Items:
 
 
 def by_hand_ahead(names: Names, corpus: Corpus) -> Items:
-    """One thread that has asked for eight objects before it reads the first, in order."""
+    """One thread that has eight requests in flight, on a connection each, and reads in order."""
     wanted = iter(addresses(corpus, names(corpus)))
     free: dict[str, list[HTTPConnection]] = defaultdict(list)
-    asked: deque[tuple[HTTPConnection, list[HTTPConnection]]] = deque()
+    pending: deque[tuple[HTTPConnection, list[HTTPConnection]]] = deque()
 
-    def ask() -> None:
+    def send_next() -> None:
         for address in islice(wanted, 1):
             kept = free[address.host]
             connection = kept.pop() if kept else HTTPConnection(address.host)
             connection.request("GET", address.path)
-            asked.append((connection, kept))
+            pending.append((connection, kept))
 
     yield READY
     for _ in range(THREADS):
-        ask()
-    while asked:
-        connection, kept = asked.popleft()
+        send_next()
+    while pending:
+        connection, kept = pending.popleft()
         data = connection.getresponse().read()
         kept.append(connection)
-        ask()
+        send_next()
         yield len(data)
 
 

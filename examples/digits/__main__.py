@@ -1,4 +1,4 @@
-"""The main job from end to end: pack, serve, name, list, load, train, and see."""
+"""A training job from end to end: pack, serve, name, list, load, train and plot."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ CATALOG = Path(__file__).parents[1] / "catalog"
 GOAL = 0.95
 EPOCHS = 30
 SAMPLES = 300
-"""In each shard, but for the last, which has what is left."""
+"""Samples in each shard; the last one has the rest."""
 SEED = 0
 TRAIN, HELD_OUT, LOOKED_AT = "digits/train", "digits/held-out", "digits/samples"
-"""What the catalog calls the data."""
+"""Names of the data in the catalog."""
 
 
 def main() -> int:
     """Run the demo; return 1 if the network did not learn."""
     torch.manual_seed(SEED)
-    torch.set_num_threads(1)  # the workers and the server want cores too: twice as fast on two
+    torch.set_num_threads(1)  # leaves cores to the workers and the server: twice as fast on two
     samples, store = fresh_folder("samples"), fresh_folder("store")
     count = write_digits(samples, seed=SEED)
     print(f"== {count:,} digits written to {samples}, as PNG images and classes")
@@ -69,7 +69,7 @@ def fresh_folder(name: str) -> Path:
 
 
 def run_aisio(*arguments: str) -> None:
-    """Run a command of aisio, shown as one would type it."""
+    """Run a command of aisio, after printing its command line."""
     print(f"$ aisio {shlex.join(arguments)}", flush=True)
     if subprocess.run([AISIO, *arguments], check=False).returncode:
         raise SystemExit(f"aisio {arguments[0]} failed; its message is above")
@@ -88,7 +88,7 @@ def serve(folder: Path) -> Iterator[str]:
 
 
 def ready_address(server: subprocess.Popen[str]) -> str:
-    """Wait until the server says where it listens."""
+    """Return the server's address, which it prints once it accepts connections."""
     for line in server.stdout or ():
         if address := re.search(r"http://\S+", line):
             return address[0]
@@ -96,7 +96,7 @@ def ready_address(server: subprocess.Popen[str]) -> str:
 
 
 def pin_catalog(endpoint: str) -> None:
-    """Have the names of the catalog stand for what is served now, and for nothing else."""
+    """Pin the names of the catalog to the objects that are served now."""
     folder = BUILD / "catalog"
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(CATALOG, folder)
@@ -120,7 +120,7 @@ def load_shard(url: str, endpoint: str) -> None:
 
 
 def load_folder() -> None:
-    """Load the digits that are held out as files, to be looked at."""
+    """Load the held-out digits as files, to look at them."""
     folder = aisio.load(LOOKED_AT)
     print(f"== {LOOKED_AT} loaded: {len(list(folder.iterdir()))} files in {folder}")
 
@@ -145,7 +145,7 @@ def train_by_name(endpoint: str) -> tuple[Run, int]:
 
 
 def load_batches(name: str, endpoint: str, *, workers: int) -> Batches:
-    """Return batches of samples, read from the shards anew at each iteration."""
+    """Return batches of samples; each iteration reads the shards again."""
     reader = aisio.AISShardReader(name, endpoint=endpoint)
     return DataLoader(reader, batch_size=50, num_workers=workers, persistent_workers=workers > 0)
 

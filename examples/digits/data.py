@@ -12,12 +12,12 @@ from sklearn.datasets import load_digits
 def write_digits(folder: Path, *, seed: int) -> int:
     """Write each digit as an image (`000123.png`) and its class (`000123.cls`).
 
-    Numbers are dealt in random order: shards keep the order of names, and a network learns little
-    from digits in the order in which their writers came.
+    Numbers are assigned in random order: shards keep the order of names, and a network learns
+    little from digits sorted by writer.
 
     Args:
         folder: Existing folder.
-        seed: Of the order.
+        seed: Seed of the order.
 
     Returns:
         How many digits were written.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import matplotlib
 
-matplotlib.use("Agg")  # a file is drawn, no window
+matplotlib.use("Agg")  # draws to a file, without a window
 import matplotlib.pyplot as plt
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
@@ -19,9 +19,9 @@ def draw(run: Run, file: Path, *, goal: float) -> None:
     """Draw a run as a PNG file.
 
     Args:
-        run: What to draw.
-        file: Where to; its folder exists.
-        goal: Accuracy that was aimed at, 0 to 1.
+        run: The run.
+        file: The file to write, in an existing folder.
+        goal: Accuracy that the run had to reach, 0 to 1.
     """
     figure, (left, middle, right) = plt.subplots(1, 3, figsize=(12, 3.8), layout="constrained")
     epochs = range(1, len(run.accuracies) + 1)

@@ -1,4 +1,4 @@
-"""A small convolutional network, trained on samples as they come from the reader."""
+"""A small convolutional network, trained on samples as the reader yields them."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 Batches = Iterable[tuple[Sequence[str], dict[str, list[bytes]]]]
-"""What DataLoader's default collate makes of samples: their names, and a list for each field."""
+"""Samples after DataLoader's default collate: their names, and a list for each field."""
 
 
 @dataclass(slots=True)
 class Run:
-    """What happened, for the table and the picture.
+    """The figures of a run, for the table and the picture.
 
     Attributes:
-        losses: Of each training step.
-        accuracies: On the held-out samples after each epoch, 0 to 1.
-        rates: Samples per second of each epoch, reading and training together.
-        samples: Samples trained on, all epochs together.
-        seconds: Time spent on them.
-        first_batch_s: Seconds until the first batch was there, starting the workers included.
+        losses: Loss of each training step.
+        accuracies: Accuracy on the held-out samples after each epoch, 0 to 1.
+        rates: Samples per second in each epoch, reading and training together.
+        samples: Number of samples trained on, in all epochs.
+        seconds: Time of these epochs.
+        first_batch_s: Seconds until the first batch, with the start of the workers.
     """
 
     losses: list[float] = field(default_factory=list)
@@ -62,14 +62,14 @@ def decode(fields: dict[str, list[bytes]]) -> tuple[Tensor, Tensor]:
 def train(
     train_batches: Batches, test_batches: Batches, *, samples: int, goal: float, epochs: int
 ) -> Run:
-    """Train until the goal is reached, or for so many epochs.
+    """Train until the goal is reached, or for a number of epochs.
 
     Args:
-        train_batches: Read once an epoch.
-        samples: How many samples these hold, for the progress bar.
-        test_batches: Held out; read after each epoch.
+        train_batches: Batches to train on, read once per epoch.
+        samples: Number of their samples, for the progress bar.
+        test_batches: Held-out batches, read after each epoch.
         goal: Accuracy to stop at, 0 to 1.
-        epochs: Most epochs to train for.
+        epochs: Maximum number of epochs.
     """
     network, run = make_network(), Run()
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
@@ -88,14 +88,14 @@ def train(
 
 
 def accuracy(network: nn.Module, batches: Batches) -> float:
-    """Return the part of the samples that the network knows, 0 to 1."""
-    right = total = 0
+    """Return the share of samples that the network classifies correctly, 0 to 1."""
+    correct = total = 0
     with torch.inference_mode():
         for _, fields in batches:
             images, classes = decode(fields)
-            right += int((network(images).argmax(1) == classes).sum())
+            correct += int((network(images).argmax(1) == classes).sum())
             total += len(classes)
-    return right / total
+    return correct / total
 
 
 def _train_epoch(
@@ -105,9 +105,9 @@ def _train_epoch(
     run: Run,
     progress: tqdm[NoReturn],
 ) -> None:
-    start, samples = time.perf_counter(), 0
+    started, samples = time.perf_counter(), 0
     for _, fields in batches:
-        run.first_batch_s = run.first_batch_s or time.perf_counter() - start
+        run.first_batch_s = run.first_batch_s or time.perf_counter() - started
         images, classes = decode(fields)
         loss = nn.functional.cross_entropy(network(images), classes)
         optimizer.zero_grad()
@@ -116,7 +116,7 @@ def _train_epoch(
         run.losses.append(loss.item())
         samples += len(classes)
         progress.update(len(classes))
-    seconds = time.perf_counter() - start
+    seconds = time.perf_counter() - started
     run.samples += samples
     run.seconds += seconds
     run.rates.append(samples / seconds)

@@ -83,7 +83,7 @@ def test_every_aim_names_readers_that_exist(report):
     """A name that is misspelt would leave its aim out."""
     for aim in report.AIMS:
         readers = report.WORKS[aim.work].readers
-        assert {*aim.reader, aim.peer or aim.reader[0]} <= readers.keys(), aim
+        assert {*aim.readers, aim.peer or aim.readers[0]} <= readers.keys(), aim
 
 
 def test_who_failed_is_named_with_the_reason(report):
