@@ -1,4 +1,4 @@
-"""A small server for the fault proxy to stand before, and a client that tells what it saw."""
+"""An origin server behind the fault proxy, and a client that records what it receives."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ STATUS_CODES = {"/204": 204, "/304": 304, "/404": 404}
 
 
 class Origin(BaseHTTPRequestHandler):
-    """A server of which each path behaves in its own way; others answer with BODY."""
+    """A server with a special response for some paths; for all others it is BODY."""
 
     protocol_version = "HTTP/1.1"
     server: Any
@@ -41,8 +41,8 @@ class Origin(BaseHTTPRequestHandler):
         elif path.startswith("/name/"):
             self.reply(200, path.encode())
         else:
-            told = json.dumps([self.command, self.path, self.headers.items()])
-            self.reply(200, BODY, {"X-Told": told, "X-Twice": "1", "x-twice": "2"})
+            request = json.dumps([self.command, self.path, self.headers.items()])
+            self.reply(200, BODY, {"X-Request": request, "X-Twice": "1", "x-twice": "2"})
 
     do_HEAD = do_DELETE = do_GET
 
@@ -67,12 +67,12 @@ class Origin(BaseHTTPRequestHandler):
         self.wfile.write(b"" if self.command == "HEAD" else body or b"")
 
     def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @contextmanager
 def serving(peer: str = "") -> Iterator[str]:
-    """Run an Origin whose redirects lead to a peer; give its base URL."""
+    """Run an Origin whose redirects name a peer; yield its base URL."""
     with ThreadingHTTPServer(("127.0.0.1", 0), Origin) as server:
         url = f"http://127.0.0.1:{server.server_address[1]}"
         server.daemon_threads = True
@@ -110,14 +110,14 @@ class Visitor:
             self._connections.pop().close()
 
     def __call__(self, endpoint: str) -> http.client.HTTPConnection:
-        """Return a new connection, that gives up late."""
+        """Return a new connection with a long timeout."""
         host = endpoint.removeprefix("http://")
         self._connections.append(http.client.HTTPConnection(host, timeout=30))
         return self._connections[-1]
 
 
-class Got(NamedTuple):
-    """What came back: as much of the body as there was, and the error that ended it."""
+class Result(NamedTuple):
+    """What the client received: the body up to its end, and the error that ended it, if any."""
 
     status: int
     body: bytes
@@ -125,13 +125,13 @@ class Got(NamedTuple):
     headers: http.client.HTTPMessage
 
 
-def ask(
+def send(
     connection: http.client.HTTPConnection,
     path: str = "/x",
     method: str = "GET",
     **options: Any,
-) -> Got:
-    """Send a request and read the answer as far as it goes."""
+) -> Result:
+    """Send a request and read the response up to its end or an error."""
     body, response = bytearray(), None
     error = ""
     try:
@@ -143,6 +143,6 @@ def ask(
     except (OSError, http.client.HTTPException) as failure:
         error = type(failure).__name__
     if response is None:
-        return Got(0, b"", error, http.client.HTTPMessage())
+        return Result(0, b"", error, http.client.HTTPMessage())
     response.close()
-    return Got(response.status, bytes(body), error, response.headers)
+    return Result(response.status, bytes(body), error, response.headers)

@@ -55,7 +55,7 @@ def environ(endpoint, monkeypatch) -> dict[str, str]:
 @pytest.fixture
 def run(environ) -> Callable[..., Result]:
     """Return a function that runs a command line in this process."""
-    # Before 8.2, click's runner puts stderr into stdout unless told otherwise.
+    # Before 8.2, click's runner mixes stderr into stdout by default.
     mixes = "mix_stderr" in inspect.signature(CliRunner).parameters
     apart: dict[str, Any] = {"mix_stderr": False} if mixes else {}
     runner = CliRunner(**apart)
@@ -102,7 +102,7 @@ def files(tmp_path) -> Callable[..., Path]:
 
 
 class StubCluster(ThreadingHTTPServer):
-    """A cluster that answers GET as a test says, for what no gateway would do.
+    """A cluster whose response to a GET is written by a test, for what no gateway sends.
 
     Args:
         answer: Writes the whole reply.
@@ -114,7 +114,7 @@ class StubCluster(ThreadingHTTPServer):
         class Exchange(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 if self.path.startswith("/v1/daemon"):
-                    self.send_error(404)  # no cluster map: what is asked for is asked of it alone
+                    self.send_error(404)  # no cluster map: all requests come to this server
                 else:
                     answer(self)
 

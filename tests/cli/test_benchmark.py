@@ -27,7 +27,7 @@ def folder(tmp_path):
 
 
 def trials(folder, *, below: str = "", **limits) -> dict[str, Trial]:
-    """Time what is in a folder, once unless told otherwise."""
+    """Time what is in a folder, once by default."""
     url = ObjectUrl.parse(f"file://{folder}/{below}")
     done = run_trials(LocalStore(), url, Limits(**{"turns": 1, **limits}))
     return {trial.work: trial for trial in done}

@@ -96,7 +96,7 @@ def test_get_writes_a_source_into_a_folder(run, named, tmp_path, entry, expected
     assert read_files(tmp_path / "out") == expected
 
 
-def test_get_of_a_name_needs_to_be_told_that_it_is_many(run, named):
+def test_get_of_a_name_needs_recursion(run, named):
     """A source is no object."""
     named("prefix: ais://cli-data/train/")
     done = run("get", "catalog://team/x")
@@ -132,7 +132,7 @@ def test_cat_writes_all_objects(run, named):
     assert run("cat", "--start", "1", "catalog://team/x").exit_code == 2
 
 
-def test_info_counts_and_tells_the_digest(run, named):
+def test_info_counts_and_shows_the_digest(run, named):
     """What it has now beside what it should have."""
     named("tar: ais://cli-data/all.tar")
     facts = json.loads(run("info", "--json", "catalog://team/x").stdout)

@@ -114,8 +114,8 @@ def test_a_failure_is_one_line_and_status_1(run, bucket, words, says):
         (["-e", "nonsense", "ls"], "nonsense"),
     ],
 )
-def test_a_command_line_that_cannot_be_meant_is_status_2(run, words, says):
-    """One line too, with the way to the help."""
+def test_an_invalid_command_line_is_status_2(run, words, says):
+    """One line too, with the command that shows help."""
     done = run(*words, prog_name="aisio")
     assert (done.exit_code, done.stdout) == (2, "")
     assert done.stderr.startswith("aisio: error: ")
@@ -148,7 +148,7 @@ def test_errors_become_one_line(capsys, error, line):
 
 
 def test_a_bug_is_one_line_that_says_where_to_find_out_more(capsys):
-    """A user can do nothing with a traceback; it is shown to whoever asks for it."""
+    """Most users can do nothing with a traceback; an option shows it."""
     with pytest.raises(SystemExit) as exit_info, error_handler():
         raise KeyError("bug")
     assert exit_info.value.code == 1
@@ -234,9 +234,9 @@ def test_closed_streams_are_missed_only_where_they_are_needed(
     words = [word.format(folder) for word in words]
     program = start(*words, stdin=subprocess.DEVNULL, preexec_fn=lambda: os.close(closed))
     assert program.wait() == status
-    told = program.stderr.read()
-    assert says in told
-    assert told.count(b"\n") == bool(says)
+    stderr = program.stderr.read()
+    assert says in stderr
+    assert stderr.count(b"\n") == bool(says)
     if words[0] == "get" and not status:
         assert (folder / "b").read_bytes() == b"bytes"
 
@@ -281,9 +281,9 @@ def test_ctrl_c_ends_with_130_and_leaves_nothing_behind(start, stub, tmp_path):
     )
     assert begun.wait(30)
     program.send_signal(signal.SIGINT)
-    _, told = program.communicate()
+    _, stderr = program.communicate()
     ended.set()
-    assert (program.returncode, told.strip()) == (130, b"")
+    assert (program.returncode, stderr.strip()) == (130, b"")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -292,7 +292,7 @@ def test_a_full_disk_is_an_error(start, bucket):
     bucket.object("some").put(b"bytes")
     with open("/dev/full", "wb") as full:  # noqa: PTH123
         program = start("cat", "ais://cli-data/some", stdout=full)
-        _, told = program.communicate()
+        _, stderr = program.communicate()
     assert program.returncode == 1
-    assert told.startswith(b"aisio: error: ")
-    assert b"No space left" in told
+    assert stderr.startswith(b"aisio: error: ")
+    assert b"No space left" in stderr

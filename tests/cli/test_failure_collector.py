@@ -1,4 +1,4 @@
-"""Work on many things, of which some fail."""
+"""Work on many items, of which some fail."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from aisio.errors import AisioError, NotFoundError, UnavailableError
 
 
 def do(work, *errors):
-    """Do work on things that fail with these errors, in order; None for those that do not."""
+    """Work on items that fail with these errors, in order; None is success."""
     for number, error in enumerate(errors):
         with work.collect(f"thing {number}"):
             if error:
                 raise error
 
 
-def test_failures_are_told_and_summed_up(capsys):
+def test_failures_are_reported_and_summed_up(capsys):
     """Each once; the summary names the first few."""
     work = FailureCollector("things")
     do(work, None, NotFoundError("thing 1 is gone"), OSError("broken"), *[AisioError("no")] * 9)
@@ -50,16 +50,16 @@ def test_nothing_is_said_where_all_went_well(capsys):
         KeyError("bug"),
     ],
 )
-def test_what_holds_for_all_ends_the_work(error):
-    """A full disk, a reader that has gone, what the caller names; and bugs."""
+def test_an_error_that_would_repeat_ends_the_work(error):
+    """A full disk, a pipe without a reader, an error that the caller names, and bugs."""
     with pytest.raises(type(error)):
         do(FailureCollector("things", fatal=(NotFoundError,)), error)
 
 
-def test_a_store_that_is_away_is_not_tried_for_each_thing():
+def test_an_unavailable_store_is_not_tried_for_each_item():
     """Each try takes as long as all its retries do."""
-    away = UnavailableError("no answer")
-    do(FailureCollector("things"), away, away, None, away, away)
+    error = UnavailableError("no answer")
+    do(FailureCollector("things"), error, error, None, error, error)
     with pytest.raises(UnavailableError):
-        do(FailureCollector("things"), away, away, away)
-    do(FailureCollector("things", max_unavailable=None), away, away, away, away)
+        do(FailureCollector("things"), error, error, error)
+    do(FailureCollector("things", max_unavailable=None), error, error, error, error)

@@ -81,7 +81,7 @@ def test_a_terminal_is_not_shown_bytes_that_are_no_text(start, files):
 
 
 def test_notes_are_single_lines_without_credentials(capsys):
-    """Further lines are meant."""
+    """Only the further arguments start new lines."""
     write_note("two\nlines of s3://KEY:s3cr3t@b/x", "\x1b[2J")
     assert capsys.readouterr().err == "aisio: two\\nlines of s3://***@b/x\n  \\x1b[2J\n"
 

@@ -41,7 +41,7 @@ def test_the_root_folder_is_a_url_too():
 
 
 @pytest.mark.parametrize("text", ["ais:b/o", "ftp://b/o", "ais://", "ais://b/../o"])
-def test_what_cannot_be_meant_is_a_usage_error(text):
+def test_an_invalid_url_is_a_usage_error(text):
     """Status 2, with what a right URL looks like."""
     with pytest.raises(click.BadParameter):
         URL.convert(text, None, None)

@@ -19,6 +19,6 @@ def proxy() -> Iterator[FaultProxy]:
 
 @pytest.fixture
 def connect() -> Iterator[Visitor]:
-    """Return what opens connections and closes them after the test."""
+    """Return a function that opens connections, which are closed after the test."""
     with Visitor() as visitor:
         yield visitor

@@ -1,4 +1,4 @@
-"""Without a fault, the proxy's process passes everything through unchanged."""
+"""Without a fault, the proxy's process forwards everything unchanged."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import json
 import pytest
 
 from aisio.testing.fault_proxy import FaultProxy, Restart
-from tests.origin_server import BODY, ask, cluster_map, serving
+from tests.origin_server import BODY, cluster_map, send, serving
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "DELETE"])
 def test_request_and_reply_pass_unchanged(proxy, method, connect):
     """Method, path, query, headers and body are the server's, and the log has them."""
     target = "/v1/objects/b/a%20%3F%23?provider=ais&x=%2F"
-    got = ask(connect(proxy.endpoint), target, method, headers={"Range": "bytes=1-"})
-    told_method, told_target, told_headers = json.loads(got.headers["X-Told"])
-    assert (told_method, told_target) == (method, target)
-    assert dict(told_headers)["Range"] == "bytes=1-"
+    got = send(connect(proxy.endpoint), target, method, headers={"Range": "bytes=1-"})
+    sent_method, sent_target, sent_headers = json.loads(got.headers["X-Request"])
+    assert (sent_method, sent_target) == (method, target)
+    assert dict(sent_headers)["Range"] == "bytes=1-"
     assert got.headers.get_all("X-Twice") == ["1", "2"]
     assert (got.status, got.headers["Content-Length"]) == (200, str(len(BODY)))
     assert got.body == (b"" if method == "HEAD" else BODY)
@@ -31,10 +31,10 @@ def test_request_and_reply_pass_unchanged(proxy, method, connect):
 def test_request_bodies_pass(proxy, method, connect):
     """A body arrives whole, with its length, in chunks, or after 100 Continue."""
     connection = connect(proxy.endpoint)
-    assert ask(connection, method=method, body=BODY).body == BODY
-    assert ask(connection, method=method, body=iter([b"in chunks"])).body == b"in chunks"
+    assert send(connection, method=method, body=BODY).body == BODY
+    assert send(connection, method=method, body=iter([b"in chunks"])).body == b"in chunks"
     assert (
-        ask(connection, method=method, body=BODY, headers={"Expect": "100-continue"}).body == BODY
+        send(connection, method=method, body=BODY, headers={"Expect": "100-continue"}).body == BODY
     )
     assert proxy.connections == 1
 
@@ -52,21 +52,21 @@ def test_connection_stays_in_step(proxy, path, status, body, connect):
     """Bodies in chunks, and none at all, leave a connection that serves the next request."""
     connection = connect(proxy.endpoint)
     for _ in range(2):
-        assert ask(connection, path)[:3] == (status, body, "")
-    assert ask(connection, path, "HEAD")[:3] == (status, b"", "")
-    assert ask(connection, "/name/x").body == b"/name/x"
+        assert send(connection, path)[:3] == (status, body, "")
+    assert send(connection, path, "HEAD")[:3] == (status, b"", "")
+    assert send(connection, "/name/x").body == b"/name/x"
     assert proxy.connections == 1
 
 
 def test_body_without_a_length_ends_with_its_connection(proxy, connect):
     """What the server ends by closing, the proxy ends by closing."""
-    got = ask(connect(proxy.endpoint), "/endless")
+    got = send(connect(proxy.endpoint), "/endless")
     assert (got.body, got.headers["Connection"]) == (BODY, "close")
 
 
 def test_body_that_the_server_cuts_is_cut(proxy, connect):
     """A fault of the server's own is passed on as it is."""
-    assert ask(connect(proxy.endpoint), "/cut")[:3] == (200, b"four", "cut")
+    assert send(connect(proxy.endpoint), "/cut")[:3] == (200, b"four", "cut")
 
 
 def test_server_that_is_gone_is_a_broken_connection(connect):
@@ -74,46 +74,46 @@ def test_server_that_is_gone_is_a_broken_connection(connect):
     with serving() as url:
         pass
     with FaultProxy(url) as proxy:
-        assert ask(connect(proxy.endpoint)).error == "ConnectionResetError"
+        assert send(connect(proxy.endpoint)).error == "ConnectionResetError"
 
 
-def test_answer_before_the_body_reaches_who_waits_for_it(proxy, connect):
+def test_an_early_response_reaches_a_client_that_waits(proxy, connect):
     """A PUT of headers alone gets its redirect, though its body never comes."""
     connection = connect(proxy.endpoint)
     headers = {"Content-Length": "1000000", "Connection": "close"}
-    got = ask(connection, "/early", "PUT", headers=headers)
+    got = send(connection, "/early", "PUT", headers=headers)
     assert (got.status, got.headers["Location"]) == (307, f"{proxy.endpoint}/early")
 
 
 def test_redirects_lead_through_the_proxy(connect):
     """A node that a Location names gets a port of its own; what goes there is logged with it."""
     with serving() as target, serving(peer=target) as url, FaultProxy(url) as proxy:
-        location = ask(connect(proxy.endpoint), "/moved").headers["Location"]
+        location = send(connect(proxy.endpoint), "/moved").headers["Location"]
         endpoint, _, rest = location.rpartition("/")
         assert (endpoint, rest) == (proxy.nodes[target], "there?a=%2F")
         assert endpoint not in (target, url, proxy.endpoint)
-        assert ask(connect(endpoint), "/there?a=%2F").body == BODY
+        assert send(connect(endpoint), "/there?a=%2F").body == BODY
         assert [seen.node for seen in proxy.requests] == [url, target]
 
 
 def test_cluster_map_names_the_proxy(connect):
     """Public addresses are rewritten, ids and digests are not: placement stays the same."""
     with serving() as target, serving(peer=target) as url, FaultProxy(url) as proxy:
-        told = json.loads(ask(connect(proxy.endpoint), "/v1/daemon?what=smap").body)
-        assert told["proxy_si"]["public_net"]["direct_url"] == proxy.endpoint
+        received = json.loads(send(connect(proxy.endpoint), "/v1/daemon?what=smap").body)
+        assert received["proxy_si"]["public_net"]["direct_url"] == proxy.endpoint
         assert proxy.nodes[url] == proxy.endpoint
         expected = cluster_map(proxy.endpoint, proxy.nodes[target])
-        assert told == expected
-        assert ask(connect(told["tmap"]["t"]["public_net"]["direct_url"])).body == BODY
+        assert received == expected
+        assert send(connect(received["tmap"]["t"]["public_net"]["direct_url"])).body == BODY
 
 
 def test_a_target_at_its_proxys_address_can_have_a_port_of_its_own(connect):
-    """As a gateway's: what comes there can be told apart, and leads to the same server."""
+    """As a gateway's: its requests can be told apart, and reach the same server."""
     with serving() as url, FaultProxy(url, separate_targets=True) as proxy:
-        told = json.loads(ask(connect(proxy.endpoint), "/v1/daemon?what=smap").body)
-        target = told["tmap"]["t"]["public_net"]["direct_url"]
-        assert told["proxy_si"]["public_net"]["direct_url"] == proxy.endpoint != target
-        assert ask(connect(target)).body == BODY
+        received = json.loads(send(connect(proxy.endpoint), "/v1/daemon?what=smap").body)
+        target = received["tmap"]["t"]["public_net"]["direct_url"]
+        assert received["proxy_si"]["public_net"]["direct_url"] == proxy.endpoint != target
+        assert send(connect(target)).body == BODY
         assert [seen.node for seen in proxy.requests] == [url, f"{url}#target"]
         assert proxy.nodes == {url: proxy.endpoint, f"{url}#target": target}
 
@@ -121,6 +121,6 @@ def test_a_target_at_its_proxys_address_can_have_a_port_of_its_own(connect):
 def test_a_cleared_proxy_refuses_no_more(proxy, connect):
     """What is left of a Restart is gone with the rules."""
     proxy.add(Restart(refused_connections=5))
-    assert ask(connect(proxy.endpoint)).error == "ConnectionResetError"
+    assert send(connect(proxy.endpoint)).error == "ConnectionResetError"
     proxy.clear()
-    assert ask(connect(proxy.endpoint)).body == BODY
+    assert send(connect(proxy.endpoint)).body == BODY

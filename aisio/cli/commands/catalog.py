@@ -46,12 +46,12 @@ def command() -> None:
     """
 
 
-@command.command("check", short_help="Tell all that is wrong in catalog files.")
+@command.command("check", short_help="Report all that is wrong in catalog files.")
 @click.argument("folders", metavar="[FOLDER]...", type=_FOLDER, nargs=-1)
 def check(folders: tuple[Path, ...]) -> None:
-    """Tell all that is wrong in the catalog files of FOLDERs, a line each, on stderr.
+    """Report all that is wrong in the catalog files of FOLDERs, a line each, on stderr.
 
-    The status is 1 if there is anything. Keys that resources have and aisio does not know are told
+    The status is 1 if anything is wrong. Keys of resources that aisio does not know are reported
     too, as warnings: they are ignored, but may be misspelt.
     """
     from aisio.catalog.folder import check_catalog, default_folders
@@ -129,7 +129,7 @@ def pin(
 
     That is sha256 of resources where it is null, for which they are downloaded once into TMPDIR,
     and digest of sources without one, which are listed. All else in the files stays as it is. Each
-    digest written is told: tag, field, value, with tabs between them.
+    digest written is printed: tag, field, value, with tabs between them.
     """
     if update and not (tags or folders):
         raise click.UsageError("--update reads all that it writes: say which tags, or --catalog")

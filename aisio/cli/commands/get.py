@@ -51,8 +51,8 @@ def command(
     Where FILE is a folder, or ends in "/", the file goes into it. A file is replaced when all bytes
     have arrived and are the ones that the store promised; until then it is left alone. With
     --recursive, FILE is a folder, by default the current one, and gets the folders behind the last
-    "/" of URL; or all objects of catalog://NAME, a source of the catalog. What cannot be written is
-    told, and the rest is.
+    "/" of URL; or all objects of catalog://NAME, a source of the catalog. An object that
+    cannot be written is reported, and the others are written.
     """
     byte_range = byte_range_of(start, stop)
     if recursive:

@@ -39,7 +39,7 @@ _VARIABLES = {
 def command(cluster: Cluster, url: ObjectUrl | CatalogName | None, as_json: bool) -> None:
     """Describe the object at URL; for a bucket or a URL that ends in "/", count what is below.
 
-    Where there is nothing, that is said as well, and the status is 1.
+    Where there is nothing, that is shown as well, and the status is 1.
     For catalog://NAME, a source of the catalog: what it is, what it has, and its listing's digest.
     Without URL: where commands go, whether it is ready, and the settings with their origins.
     """

@@ -35,7 +35,8 @@ def command(
 
     A URL of a bucket, or one that ends in "/", takes the file's name. FILE may be a pipe: then URL
     names the object. With --recursive, all files below the folder FILE are stored, links followed
-    and hidden ones included; what cannot be stored is told, and the rest is.
+    and hidden ones included; a file that cannot be stored is reported, and the
+    others are stored.
     """
     path, is_stdin = Path(file), file == "-"
     if recursive and is_stdin:

@@ -66,7 +66,7 @@ def test_a_right_catalog_is_counted(run, folder):
     assert done.stderr == ""
 
 
-def test_all_problems_are_told_on_stderr(run, files):
+def test_all_problems_are_reported_on_stderr(run, files):
     """A line each, with status 1 and nothing on stdout."""
     folder = files({"a.yaml": b"- tag: x\n  prefix: y\n- 7\n", "b.yml": b""}, "catalog")
     done = run("catalog", "check", folder)
@@ -96,7 +96,7 @@ def test_several_folders_are_checked_as_one_catalog(run, files, folder):
     assert "extends: 'team/images' is in no catalog file that is read" in done.stderr
 
 
-def test_without_a_folder_the_default_catalog_is_meant(run, folder, monkeypatch):
+def test_without_a_folder_the_default_catalog_is_used(run, folder, monkeypatch):
     """Here the one that AISIO_CATALOG names."""
     monkeypatch.setenv("AISIO_CATALOG", str(folder))
     assert lines(run("catalog", "check")) == ["2 resources, 2 sources: all right"]
@@ -206,7 +206,7 @@ def test_pin_writes_what_it_sees(run, folder, filled, monkeypatch):
 
 
 def test_pin_takes_tags_and_update(run, folder, filled, monkeypatch):
-    """One entry alone; a digest that is there is replaced only if told, and only if it differs."""
+    """One entry alone; a digest is replaced only with --update, and only if it differs."""
     monkeypatch.setenv("AISIO_CATALOG", str(folder))
     (first,) = lines(run("catalog", "pin", "team/images"))
     filled.object("images/c").put(b"new")
@@ -281,7 +281,7 @@ def test_entries_that_are_pinned_at_once_are_all_written(start, files, filled):
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_that_cannot_be_written_is_told_before_anything_is_read(run, folder):
+def test_a_folder_that_cannot_be_written_is_reported_before_anything_is_read(run, folder):
     """There is no such bucket, and nobody asks for it."""
     folder.chmod(0o555)
     done = run("catalog", "pin", "-c", folder, "team/notes")
@@ -301,7 +301,7 @@ def test_pin_follows_a_link(run, folder, filled, tmp_path):
     assert "sha256: null" not in (tmp_path / "real.yaml").read_text()
 
 
-def test_a_folder_that_is_called_as_a_tag_is_is_not_meant(run, folder, filled, monkeypatch):
+def test_a_folder_with_the_name_of_a_tag_is_not_used(run, folder, filled, monkeypatch):
     """What TAG says does not depend on the folder that one stands in."""
     monkeypatch.chdir(folder.parent)
     (folder.parent / "team" / "images").mkdir(parents=True)

@@ -150,7 +150,7 @@ def test_a_folder_of_objects_needs_recursion(run, bucket, here):
     assert "--recursive" not in run("get", "ais://cli-data/val").stderr
 
 
-def test_a_pattern_is_told_that_commands_have_none(run, bucket, here):
+def test_a_pattern_gets_a_hint_that_commands_have_none(run, bucket, here):
     """Once, with and without --recursive."""
     bucket.object("a.jpg").put(b"a")
     for flags in ([], ["-r"]):
@@ -182,18 +182,18 @@ def test_damaged_bytes_leave_the_old_file_and_nothing_else(run, stub, here):
 @pytest.mark.parametrize(("cut", "status"), [(1, 0), (2, 0), (3, 1)])
 def test_an_object_that_is_cut_is_read_again(run, stub, here, cut, status):
     """Three tries; a fourth would hardly be luckier."""
-    asked = []
+    paths = []
 
     def answer(exchange):
-        asked.append(exchange.path)
+        paths.append(exchange.path)
         exchange.send_response(200)
         exchange.send_header("Content-Length", "5")
         exchange.end_headers()
-        exchange.wfile.write(b"byt" if len(asked) <= cut else b"bytes")
+        exchange.wfile.write(b"byt" if len(paths) <= cut else b"bytes")
 
     done = run("-e", stub(answer), "get", "ais://any/a")
     assert done.exit_code == status
-    assert len(asked) == min(cut + 1, 3)
+    assert len(paths) == min(cut + 1, 3)
     assert names(here) == (["a"] if status == 0 else [])
     assert status == 0 or "cut short" in done.stderr
 
@@ -285,7 +285,7 @@ def test_a_prefix_of_nothing_is_an_error(run, bucket, here):
     assert names(here) == []
 
 
-def test_an_object_beside_a_folder_of_its_name_is_told(run, bucket, here):
+def test_an_object_with_the_name_of_a_folder_is_reported(run, bucket, here):
     """No other file is written over, and the rest arrives."""
     bucket.object("a/a").put(b"the object a/a")
     bucket.object("z/1").put(b"1")
@@ -296,14 +296,14 @@ def test_an_object_beside_a_folder_of_its_name_is_told(run, bucket, here):
         bucket.object(name).put(b"the object " + name.encode())
     done = run("get", "-r", "ais://cli-data/", "out")
     assert done.exit_code == 1
-    told = done.stderr.splitlines()
-    assert "get ais://cli-data/a: out/a is a folder" in told[0]
-    assert told[-1].endswith("2 of 3 objects failed: ais://cli-data/a, ais://cli-data/z")
+    lines = done.stderr.splitlines()
+    assert "get ais://cli-data/a: out/a is a folder" in lines[0]
+    assert lines[-1].endswith("2 of 3 objects failed: ais://cli-data/a, ais://cli-data/z")
     assert names(here) == ["out/a/a", "out/b", "out/z/1"]
     assert (here / "out/a/a").read_bytes() == b"the object a/a"
 
 
-def test_an_object_below_a_file_is_told(run, bucket, here):
+def test_an_object_below_a_file_is_reported(run, bucket, here):
     """A bucket may have both; a folder of files cannot."""
     (here / "a").write_bytes(b"a file")
     bucket.object("a/b").put(b"1")
@@ -323,7 +323,7 @@ def test_a_file_is_no_place_for_many_objects(run, bucket, here):
     assert (done.exit_code, done.stderr) == (1, "aisio: error: out: Not a directory\n")
 
 
-def test_a_pipe_in_the_folder_is_told(run, bucket, here):
+def test_a_pipe_in_the_folder_is_reported(run, bucket, here):
     """It would be waited for."""
     os.mkfifo(here / "a")
     bucket.object("a").put(b"1")

@@ -55,7 +55,7 @@ def test_stdout_gets_the_path_and_nothing_else(start, catalog, cache):
     assert file_of(cache, "a").read_bytes() == b"first"
 
 
-def test_ngc_17_the_digest_of_what_had_none_is_told(run, catalog, tmp_path):
+def test_ngc_17_the_digest_of_a_resource_without_one_is_shown(run, catalog, tmp_path):
     """On stderr, to be written into the catalog; the path stands alone."""
     file = tmp_path / "catalog" / "team.yaml"
     digest = hashlib.sha256(b"first").hexdigest()
@@ -106,7 +106,7 @@ def test_a_recheck_finds_damage(run, catalog, cache):
 
 
 @pytest.mark.parametrize(
-    ("words", "status", "told"),
+    ("words", "status", "says"),
     [
         ([], 2, "one of TAG, --all and --list is needed"),
         (["team/a", "--all"], 2, "one of TAG, --all and --list is needed"),
@@ -116,11 +116,11 @@ def test_a_recheck_finds_damage(run, catalog, cache):
         (["team/a", "--source", "ngc"], 1, "does not have an NGC URL."),
     ],
 )
-def test_what_cannot_be_done_is_told_in_one_line(run, catalog, words, status, told):
+def test_a_failure_is_reported_in_one_line(run, catalog, words, status, says):
     """On stderr, with an exit status."""
     done = run("load", *words)
     assert (done.exit_code, done.stdout) == (status, "")
-    assert told in done.stderr
+    assert says in done.stderr
 
 
 def test_the_endpoint_of_the_command_line_is_the_cluster(
@@ -132,7 +132,7 @@ def test_the_endpoint_of_the_command_line_is_the_cluster(
     assert done.stdout == f"{file_of(cache, 'a')}\n"
 
 
-def test_an_object_that_is_not_there_is_told_with_its_url(run, catalog):
+def test_a_missing_object_is_reported_with_its_url(run, catalog):
     """And leaves nothing."""
     catalog("gone", "ais://cli-data/gone", b"")
     done = run("load", "team/gone")

@@ -79,7 +79,7 @@ def test_a_prefix_is_a_plain_string(run, objects):
     ]
 
 
-def test_long_tells_size_checksum_and_version(run, objects):
+def test_long_shows_size_checksum_and_version(run, objects):
     """As the store has them."""
     info = objects.object("trash").head()
     line = run("ls", "--long", "ais://cli-data/trash").stdout
@@ -95,7 +95,7 @@ def test_long_tells_size_checksum_and_version(run, objects):
     }
 
 
-def test_json_tells_url_name_and_size(run, objects):
+def test_json_has_url_name_and_size(run, objects):
     """What a listing costs least for."""
     assert rows(run("ls", "--json", "ais://cli-data/val")) == [
         {"url": "ais://cli-data/val/ä.jpg", "name": "val/ä.jpg", "size_bytes": 10}

@@ -23,7 +23,7 @@ def test_each_shard_is_named_once_it_is_stored(run, bucket, files):
         assert shard.getnames() == ["0004.cls", "0004.jpg"]
 
 
-def test_json_tells_what_is_in_each(run, bucket, files):
+def test_json_has_the_contents_of_each_shard(run, bucket, files):
     """Size and checksum are the store's."""
     done = run("pack", files(SAMPLES), "ais://cli-data", "--bytes", "4K", "--json")
     rows = [json.loads(line) for line in done.stdout.splitlines()]
@@ -43,7 +43,7 @@ def test_a_folder_is_a_target_too(run, files, tmp_path):
         assert shard.getnames() == sorted(SAMPLES)
 
 
-def test_what_is_odd_or_left_out_is_told(run, files, tmp_path):
+def test_odd_and_skipped_files_are_reported(run, files, tmp_path):
     """On stderr, as warnings; the work is done."""
     folder = files({**SAMPLES, "0005.jpg": b"", "README": b"", ".hidden": b""})
     done = run("pack", folder, tmp_path / "out")
@@ -72,7 +72,7 @@ def test_strict_refuses_what_is_odd(run, files, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_shards_of_an_earlier_run_are_replaced_only_when_asked_for(run, files, tmp_path):
+def test_shards_of_an_earlier_run_are_replaced_only_with_overwrite(run, files, tmp_path):
     """And those that have no successor go."""
     folder, out = files(SAMPLES), tmp_path / "out"
     assert run("pack", folder, out, "--samples", "1").exit_code == 0
@@ -83,7 +83,7 @@ def test_shards_of_an_earlier_run_are_replaced_only_when_asked_for(run, files, t
     assert sorted(path.name for path in out.iterdir()) == ["shard-000000.tar", "shard-000001.tar"]
 
 
-def test_a_bucket_is_created_when_asked_for(run, bucket, files):
+def test_a_bucket_is_created_with_the_option(run, bucket, files):
     """And only then."""
     refused = run("pack", files(SAMPLES), "ais://cli-new")
     assert refused.exit_code == 1
@@ -102,7 +102,7 @@ def test_a_bucket_is_created_when_asked_for(run, bucket, files):
         (["--prefix", "a/b"], 2),
     ],
 )
-def test_limits_that_cannot_be_meant(run, files, tmp_path, words, status):
+def test_invalid_limits(run, files, tmp_path, words, status):
     """Nothing is written."""
     done = run("pack", files(SAMPLES), tmp_path / "out", *words)
     assert done.exit_code == status

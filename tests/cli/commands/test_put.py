@@ -66,7 +66,7 @@ def test_a_folder_needs_recursion(run, bucket, files):
     assert "--recursive" in done.stderr
 
 
-def test_a_bucket_is_created_when_asked_for(run, bucket, files):
+def test_a_bucket_is_created_with_the_option(run, bucket, files):
     """And only then."""
     folder = files({"a": b"bytes"})
     assert run("put", folder / "a", "ais://cli-new/a").exit_code == 1
@@ -100,15 +100,15 @@ def test_a_pipe_by_its_path_is_stored(start, bucket, tmp_path):
 
 
 def test_one_file_that_cannot_be_stored_does_not_stop_the_rest(run, bucket, files):
-    """It is told, counted at the end, and the status is 1."""
+    """It is reported, counted at the end, and the status is 1."""
     folder = files({"b.txt": b"2", "z.txt": b"3"})
     (folder / "caf\udce9.txt").write_bytes(b"1")
     done = run("put", "-r", folder, "ais://cli-data/")
     assert done.exit_code == 1
     assert names(bucket) == ["b.txt", "z.txt"]
-    told, summary = done.stderr.splitlines()
-    assert told.startswith("aisio: error: ")
-    assert "not UTF-8" in told
+    line, summary = done.stderr.splitlines()
+    assert line.startswith("aisio: error: ")
+    assert "not UTF-8" in line
     assert summary.startswith("aisio: error: 1 of 3 files failed: caf")
 
 

@@ -27,7 +27,7 @@ def serve(start, tmp_path):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_it_tells_where_it_listens_and_stops_cleanly(serve, number):
+def test_it_prints_its_endpoint_and_stops_cleanly(serve, number):
     """The endpoint is the first line; both signals are ways to say that it is enough."""
     program, endpoint = serve()
     Client(endpoint).bucket("cli-data").create().object("a").put(b"bytes")
