@@ -26,7 +26,7 @@ _COPY_BYTES = 1024 * 1024
 
 
 def printable(text: str) -> str:
-    """Return text as one line for `write_lines`, which escapes the bytes that are not UTF-8."""
+    """Return text as one line; bytes that are not UTF-8 are left to `write_lines`."""
     return one_line(text, keep=ODD_BYTES)
 
 
