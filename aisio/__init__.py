@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from aisio.training.shard_reader import AISShardReader
     from aisio.urls import Namespace, ObjectUrl
 
-_NAMES_OF = {
+_NAMES_BY_MODULE = {
     "aisio.training.batch_dataset": ("AISBatchIterDataset",),
     "aisio.catalog": ("Catalog", "Resource", "read_catalog"),
     "aisio.client.client": ("Bucket", "Client", "ObjectGroup"),
@@ -141,4 +141,4 @@ __all__ = [
     "source",
 ]
 
-__getattr__, __dir__ = lazy_exports(__name__, _NAMES_OF)
+__getattr__, __dir__ = lazy_exports(__name__, _NAMES_BY_MODULE)

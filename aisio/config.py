@@ -1,7 +1,7 @@
 """Settings: an explicit argument beats the environment, which beats the default.
 
-This is the only file that reads os.environ, and it does so when asked, never at import. Empty
-variables count as unset. The names are those of the official AIStore clients (release 5.0).
+Only this module reads os.environ, when a function is called and never at import. An empty variable
+counts as unset. The names are those of the official AIStore clients (release 5.0).
 """
 
 from __future__ import annotations
@@ -54,11 +54,11 @@ VARIABLES: Mapping[str, str] = {
     "PMI_SIZE": "number of ranks, likewise",
     "SLURM_PROCID": "rank, where those are not set: Slurm's srun sets it",
     "SLURM_NTASKS": "number of ranks, likewise",
-    "SLURM_STEP_ID": "set in what srun started, and not in a batch script, which is one process",
-    "LOCAL_RANK": "rank on this machine: an error where nothing else says the rank",
+    "SLURM_STEP_ID": "set in processes that srun started, and not in a batch script, which is one",
+    "LOCAL_RANK": "rank on this machine: an error where no other variable has the rank",
 }
-"""Every environment variable that aisio itself reads, and what it means; those of clouds, which
-their own tools read as well, are named in `aisio.stores.direct.settings`."""
+"""Every environment variable that aisio reads, except those of clouds, which their own tools read
+as well: see `aisio.stores.direct.settings`."""
 
 _TRUE = frozenset({"1", "t", "true", "y", "yes", "on"})
 _FALSE = frozenset({"0", "f", "false", "n", "no", "off"})
@@ -76,7 +76,7 @@ def load_settings(
     endpoint_from: str = "",
     environ: Mapping[str, str] | None = None,
 ) -> Settings:
-    """Join arguments, environment and defaults.
+    """Return settings from arguments, else from the environment, else the defaults.
 
     Args:
         endpoint: Base URL; without it AIS_ENDPOINT.
@@ -86,18 +86,18 @@ def load_settings(
         tls: Without it AIS_CLIENT_CA, AIS_CRT, AIS_CRT_KEY and AIS_SKIP_VERIFY_CRT.
         pool_size: Without it AIS_MAX_CONN_POOL.
         direct: Read from the node that holds an object, not by way of the proxy.
-        endpoint_from: What named the endpoint, for errors; "" for the argument or AIS_ENDPOINT.
+        endpoint_from: Where the endpoint was set, for errors; "" for the argument or AIS_ENDPOINT.
         environ: Read instead of os.environ.
 
     Raises:
-        ConfigError: No endpoint, or a value that cannot be meant; the text names the variable.
+        ConfigError: There is no endpoint, or a value is not valid; the text names the variable.
     """
     env = os.environ if environ is None else environ
     return Settings(
         endpoint=_endpoint(endpoint, env),
         endpoint_from=endpoint_from
         or ("AIS_ENDPOINT" if endpoint is None else "the argument endpoint"),
-        token=_sendable(token, "token") if token is not None else _token(env),
+        token=_checked_token(token, "token") if token is not None else _token(env),
         authn_url=base_url(env.get("AIS_AUTHN_URL") or Settings.authn_url, "AIS_AUTHN_URL"),
         timeouts=timeouts or _timeouts(env),
         retry=retry or RetryPolicy(),
@@ -115,17 +115,17 @@ def is_set(*names: str, environ: Mapping[str, str] | None = None) -> bool:
 
 def first_set(*names: str, environ: Mapping[str, str] | None = None) -> str | None:
     """Return the value of the first of these variables that has one."""
-    named = first_named(*names, environ=environ)
-    return named[1] if named else None
+    item = first_item(*names, environ=environ)
+    return item[1] if item else None
 
 
-def first_named(*names: str, environ: Mapping[str, str] | None = None) -> tuple[str, str] | None:
-    """Return name and value of the first of these variables that has one."""
+def first_item(*names: str, environ: Mapping[str, str] | None = None) -> tuple[str, str] | None:
+    """Return the name and value of the first of these variables that has one."""
     env = os.environ if environ is None else environ
     return next(((name, env[name]) for name in names if env.get(name)), None)
 
 
-def set_with(
+def variables_with(
     prefixes: tuple[str, ...], environ: Mapping[str, str] | None = None
 ) -> frozenset[tuple[str, str]]:
     """Return all variables, with their values, whose names begin with one of these."""
@@ -145,25 +145,25 @@ def base_url(text: str, where: str) -> str:
     """Return the base URL of a server, without a "/" at its end.
 
     Args:
-        text: What a setting says.
-        where: The argument or variable, for the text of errors.
+        text: The value of a setting.
+        where: The argument or variable that it comes from, for errors.
 
     Raises:
-        ConfigError: It is none, or has a user name or password.
+        ConfigError: It is not a base URL, or has a user name or password.
     """
     if "@" in text:
         raise ConfigError(
             f"{where} holds a user name or password: for a cluster pass token=, or AIS_AUTHN_TOKEN"
         )
     if not is_base_url(text):
-        shown = text.partition("?")[0]  # behind it there may be a signature
+        shown = text.partition("?")[0]  # the query may hold a signature
         raise ConfigError(f"{where}={shown!r} is no base URL, as in http://127.0.0.1:8080")
     return text.rstrip("/")
 
 
 def _token(env: Mapping[str, str]) -> str | None:
     if env.get("AIS_AUTHN_TOKEN"):
-        return _sendable(env["AIS_AUTHN_TOKEN"], "AIS_AUTHN_TOKEN")
+        return _checked_token(env["AIS_AUTHN_TOKEN"], "AIS_AUTHN_TOKEN")
     name = env.get("AIS_AUTHN_TOKEN_FILE")
     if not name:
         return None
@@ -172,16 +172,16 @@ def _token(env: Mapping[str, str]) -> str | None:
         if not isinstance(token, str):
             raise TypeError
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        # Without the cause: json's and UnicodeDecodeError's hold what is in the file.
+        # No cause is chained: the errors of json and UnicodeDecodeError hold the file's content.
         raise ConfigError(
             f"AIS_AUTHN_TOKEN_FILE={name!r} holds no token ({type(error).__name__}): "
             'expected JSON, {"token": "..."}'
         ) from None
-    return _sendable(token, "AIS_AUTHN_TOKEN_FILE")
+    return _checked_token(token, "AIS_AUTHN_TOKEN_FILE")
 
 
-def _sendable(token: str, where: str) -> str:
-    """Check what an HTTP library would otherwise complain of, showing the header."""
+def _checked_token(token: str, where: str) -> str:
+    """Return a token if a header can carry it; an HTTP library's error would show the token."""
     token = token.strip()
     if token and not is_sendable_token(token):
         raise ConfigError(f"{where} is not a bearer token: it holds blanks or non-ASCII characters")
@@ -230,7 +230,9 @@ def _flag(name: str, env: Mapping[str, str]) -> bool:
 
 def _pool_size(argument: int | None, env: Mapping[str, str]) -> int:
     size = (
-        argument if argument is not None else _whole("AIS_MAX_CONN_POOL", env, Settings.pool_size)
+        argument
+        if argument is not None
+        else _whole_number("AIS_MAX_CONN_POOL", env, Settings.pool_size)
     )
     if size < 1:
         raise ConfigError(
@@ -239,7 +241,7 @@ def _pool_size(argument: int | None, env: Mapping[str, str]) -> int:
     return size
 
 
-def _whole(name: str, env: Mapping[str, str], default: int) -> int:
+def _whole_number(name: str, env: Mapping[str, str], default: int) -> int:
     text = env.get(name)
     if not text:
         return default

@@ -1,28 +1,28 @@
 """Every error that aisio raises on purpose.
 
 AisioError
-├── UrlError (ValueError)                        a URL or name that cannot be meant
+├── UrlError (ValueError)                        a URL or name that is not valid
 ├── ConfigError (ValueError)                     a setting or argument that cannot work
 ├── MissingExtraError (ImportError)              an optional dependency is not installed
 ├── CatalogError (ValueError)                    catalog files that are wrong, or a name not in them
 ├── ArchiveError (ValueError)                    an archive that cannot be unpacked safely
 ├── ShardError (ValueError, tarfile.TarError)    a shard that is cut, damaged or not a tar
-└── StorageError                                 what a store answered, or failed to
+└── StorageError                                 a store refused, failed, or did not answer
     ├── NotFoundError (FileNotFoundError)        404
     ├── AccessError (PermissionError)            401, 403
     ├── ConflictError (FileExistsError)          409, 423
     ├── RangeError (ValueError)                  416
     ├── ThrottledError                           429
-    ├── UnavailableError (ConnectionError)       5xx, a node away, refused, reset
+    ├── UnavailableError (ConnectionError)       5xx; a connection that is refused or reset
     ├── StoreTimeoutError (TimeoutError)         no answer in time
-    └── IntegrityError                           the bytes are not the ones the store promised
-        ├── TruncatedError (EOFError)            there are fewer of them: the connection was cut
-        └── DigestError (ValueError)             they are not the ones the catalog names
+    └── IntegrityError                           the bytes are not those that the store announced
+        ├── TruncatedError (EOFError)            there are fewer: the connection was cut
+        └── DigestError (ValueError)             they are not those that the catalog names
 
 A DataLoader worker hands an error to the parent as `type(error)(text)`, so each class can be built
 from one string and the string says everything; attributes are a convenience of the raising process.
-The string never holds the credentials of a URL, nor what a terminal would obey: see
-`aisio.redaction` and `aisio.escapes`.
+The string never holds the credentials of a URL, nor control characters that a terminal would act
+on: see `aisio.redaction` and `aisio.escapes`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class AisioError(Exception):
     """The root of the tree.
 
     Attributes:
-        url: What the error is about, as it was given, where that is one object; else None.
+        url: The URL of the object that the error is about, as the caller wrote it; else None.
     """
 
     def __init__(self, message: str, *, url: str | None = None) -> None:
@@ -48,22 +48,22 @@ class AisioError(Exception):
 
 
 class UrlError(AisioError, ValueError):
-    """A URL, bucket name or object name that no store could resolve."""
+    """A URL, bucket name or object name that is not valid."""
 
 
 class ConfigError(AisioError, ValueError):
-    """A setting or argument that cannot work; names it and where it came from."""
+    """A setting or argument that cannot work; the text names it and where it was set."""
 
 
 class MissingExtraError(AisioError, ImportError):
-    """An optional dependency is not installed; the text holds the pip command."""
+    """An optional dependency is not installed; the text has the pip command."""
 
 
 class CatalogError(AisioError, ValueError):
-    """Catalog files that are wrong, or a name that is not in them.
+    """Catalog files hold errors, or a name is not in them.
 
     Attributes:
-        problems: One line for each thing that is wrong, with file, line, tag and field.
+        problems: One line for each error, with file, line, tag and field.
     """
 
     def __init__(
@@ -74,14 +74,14 @@ class CatalogError(AisioError, ValueError):
 
 
 class ArchiveError(AisioError, ValueError):
-    """An archive that is damaged, or whose members would lead out of its folder or over a bound."""
+    """An archive is damaged, or unpacking it would leave its folder or exceed a limit."""
 
 
 class ShardError(AisioError, ValueError, tarfile.TarError):
-    """A shard that is cut, damaged, not a tar, or whose members do not group into samples.
+    """A shard is cut, damaged, not a tar, or its members do not group into samples.
 
     Attributes:
-        offset: Byte of the shard where the trouble was met; None if unknown.
+        offset: Byte of the shard where the error was found; None if unknown.
     """
 
     def __init__(self, message: str, *, url: str | None = None, offset: int | None = None) -> None:
@@ -90,12 +90,12 @@ class ShardError(AisioError, ValueError, tarfile.TarError):
 
 
 class StorageError(AisioError):
-    """A store refused, failed, or answered something unusable.
+    """A store refused a request, failed, or sent an unusable response.
 
     Attributes:
         status: The HTTP status code, where there was one.
-        retry_after_s: Seconds the store asked to wait before the next try, if it did.
-        given_up: It was tried until a budget was spent: no outer loop is to begin again.
+        retry_after_s: Seconds to wait before the next try, if the store asked for that.
+        given_up: The retry budget is spent: an outer loop must not retry again.
     """
 
     def __init__(
@@ -118,11 +118,11 @@ class NotFoundError(StorageError, FileNotFoundError):
 
 
 class AccessError(StorageError, PermissionError):
-    """The store wants other credentials, or forbids this to these."""
+    """The store asks for other credentials, or these do not permit the operation."""
 
 
 class ConflictError(StorageError, FileExistsError):
-    """It exists already, or is locked by another operation."""
+    """The bucket or object exists already, or another operation has locked it."""
 
 
 class RangeError(StorageError, ValueError):
@@ -138,16 +138,16 @@ class UnavailableError(StorageError, ConnectionError):
 
 
 class StoreTimeoutError(StorageError, TimeoutError):
-    """The store did not answer, or went silent, within the timeout."""
+    """The store did not answer, or stopped sending, within the timeout."""
 
 
 class IntegrityError(StorageError):
-    """Length, checksum or identity of the bytes differs from what the store promised."""
+    """Length, checksum or identity of the bytes differs from what the store announced."""
 
 
 class TruncatedError(IntegrityError, EOFError):
-    """A body ended before its promised length."""
+    """A body ended before its announced length."""
 
 
 class DigestError(IntegrityError, ValueError):
-    """The bytes, or a listing, are not the ones that the catalog names by their digest."""
+    """The bytes, or a listing, do not have the digest that the catalog names."""

@@ -1,8 +1,8 @@
-r"""Control characters in text that is shown, as in Python's source: \x1b, \n, \u202e. Pure.
+r"""Escaping control characters in text that is shown, as Python's source does: \x1b, \n, \u202e.
 
-Object names and what servers answer may hold anything; a terminal obeys some of it, and a line
-break makes two lines of a log out of one. Text that holds none comes back as it is, and so does
-text that has been here before.
+Object names and what servers answer may hold any character. A terminal acts on some of them, and a
+line break makes two lines of a log out of one. Text without control characters, escaped text
+included, is returned unchanged.
 """
 
 from __future__ import annotations
@@ -10,18 +10,18 @@ from __future__ import annotations
 import re
 from collections.abc import Container
 
-__all__ = ["ODD_BYTES", "one_line", "visible"]
+__all__ = ["SURROGATE_ESCAPES", "one_line", "visible"]
 
-ODD_BYTES = frozenset(map(chr, range(0xDC80, 0xDD00)))
-"""What stands for the bytes of a name that are not UTF-8 (PEP 383); b"\\xe9" is shown as \\xe9."""
+SURROGATE_ESCAPES = frozenset(map(chr, range(0xDC80, 0xDD00)))
+"""Characters that stand for bytes that are not UTF-8 (PEP 383); b"\\xe9" is shown as \\xe9."""
 
-# C0 and C1; line and paragraph separators; what changes the direction of text; lone surrogates,
-# which cannot be written at all.
-_OBEYED = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+# C0 and C1; line and paragraph separators; changes of the direction of text; lone surrogates,
+# which cannot be encoded.
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def visible(text: str) -> str:
-    """Return text of one or more lines, with its control characters but tabs escaped."""
+    """Return text of any number of lines with its control characters, except tabs, escaped."""
     return one_line(text, keep="\t\n")
 
 
@@ -30,14 +30,14 @@ def one_line(text: str, *, keep: Container[str] = "") -> str:
 
     Args:
         text: Any text.
-        keep: Characters to leave as they are.
+        keep: Characters that are not escaped.
     """
     if text.isprintable():
         return text
-    return _OBEYED.sub(lambda match: match[0] if match[0] in keep else _escaped(match[0]), text)
+    return _CONTROL.sub(lambda match: match[0] if match[0] in keep else _escaped(match[0]), text)
 
 
 def _escaped(character: str) -> str:
-    if character in ODD_BYTES:
+    if character in SURROGATE_ESCAPES:
         return f"\\x{ord(character) - 0xDC00:02x}"
     return character.encode("unicode_escape").decode()

@@ -1,4 +1,4 @@
-"""What to say when an optional dependency is missing."""
+"""The error for an optional dependency that is not installed."""
 
 from __future__ import annotations
 
@@ -6,27 +6,28 @@ import sys
 
 from aisio.errors import MissingExtraError
 
-# An extra leaves a package out where there is no build of it: to install it would change nothing.
-_LEAST_PYTHON = {"obstore": (3, 11)}
+# On older Pythons the extra leaves the package out, as there is no build of it: pip would change
+# nothing.
+_MIN_PYTHON = {"obstore": (3, 11)}
 _NEEDED_FOR = {"obstore": "s3://, gs://, az://, pbss, memory:// and datasets on web servers"}
 
 
 def missing_extra(
     package: str, extra: str, *, python: tuple[int, int] | None = None
 ) -> MissingExtraError:
-    """Return the error that tells which extra brings a package, and how to install it.
+    """Return the error that names the extra which installs a package.
 
     Args:
-        package: What is missing.
-        extra: Of aisio, which brings it.
-        python: The version that runs; without it this one.
+        package: The missing package.
+        extra: The extra of aisio that installs it.
+        python: Version of Python; by default the one that runs.
     """
-    least = _LEAST_PYTHON.get(package, (3, 0))
+    minimum = _MIN_PYTHON.get(package, (3, 0))
     major, minor = python or sys.version_info[:2]
-    if (major, minor) < least:
+    if (major, minor) < minimum:
         return MissingExtraError(
             f"this needs the package {package}, which Python {major}.{minor} has no build of: "
-            f"{_NEEDED_FOR[package]} need Python {least[0]}.{least[1]} or newer, "
+            f"{_NEEDED_FOR[package]} need Python {minimum[0]}.{minimum[1]} or newer, "
             f"with 'aisio[{extra}]'"
         )
     return MissingExtraError(

@@ -11,15 +11,15 @@ __all__ = ["lazy_exports"]
 
 
 def lazy_exports(
-    package: str, names_of: Mapping[str, Sequence[str]]
+    package: str, names_by_module: Mapping[str, Sequence[str]]
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
     """Return the `__getattr__` and `__dir__` of a package.
 
     Args:
         package: The package's `__name__`.
-        names_of: Maps a module to the names that the package exports from it.
+        names_by_module: The names that the package exports from each module.
     """
-    module_of = {name: module for module, names in names_of.items() for name in names}
+    module_of = {name: module for module, names in names_by_module.items() for name in names}
 
     def get_attribute(name: str) -> Any:
         if name not in module_of:

@@ -1,7 +1,8 @@
-"""Numbers that a request can carry: others fail in a server, or mean something else there.
+"""Numbers that a request to AIStore can carry.
 
-AIStore reads whole numbers as Go's int64. Not all of its code looks at them: a page size of -1 ends
-the process of every target (release 5.0, xact/xs/lso.go).
+AIStore reads whole numbers as Go's int64, and not all of its code checks them: a page size of -1
+ends the process of every target (release 5.0, xact/xs/lso.go). So arguments are checked before a
+request is sent.
 """
 
 from __future__ import annotations
@@ -10,12 +11,12 @@ from math import isfinite
 from numbers import Integral, Real
 from typing import Any
 
-MOST_WHOLE = (1 << 63) - 1
+MAX_INT64 = (1 << 63) - 1
 
 
-def is_whole(value: Any, least: int = 0) -> bool:
-    """Tell whether a value is a whole number, not below `least`, that AIStore can read."""
-    return isinstance(value, (int, Integral)) and least <= int(value) <= MOST_WHOLE
+def is_whole(value: Any, minimum: int = 0) -> bool:
+    """Tell whether a value is a whole number from `minimum` to MAX_INT64."""
+    return isinstance(value, (int, Integral)) and minimum <= int(value) <= MAX_INT64
 
 
 def is_positive(value: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Values that cross rooms: frozen, picklable, equal by content."""
+"""Values that several packages share: frozen, picklable, equal by content."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from aisio.errors import (
-    ConfigError,
-)
+from aisio.errors import ConfigError
 from aisio.limits import is_positive, is_whole
 
 
-# gc=False: nothing here can lead back to itself, and a listing of millions is not walked for it.
+# gc=False: these values cannot be part of a reference cycle, and the garbage collector need not
+# visit the millions of a listing.
 class Checksum(msgspec.Struct, frozen=True, gc=False):
     """A checksum as AIStore names it.
 
@@ -27,16 +26,16 @@ class Checksum(msgspec.Struct, frozen=True, gc=False):
 
 
 class ObjectInfo(msgspec.Struct, frozen=True, gc=False):
-    """What a store says of one object, in a listing or in answer to HEAD.
+    """What a store reports of one object, in a listing or in the response to a HEAD request.
 
     Attributes:
         root: URL of the bucket, without a trailing slash ("ais://imagenet").
         name: Object name within it.
-        size_bytes: Object size; None where the store did not say.
-        checksum: Of the whole object; None where the store did not say.
-        version: AIStore's or the cloud's version; "" where there is none.
-        etag: Entity tag without quotes; "" where there is none.
-        mtime_s: Last change (from AIStore: last access) in seconds since 1970; 0.0 where unknown.
+        size_bytes: Object size; None if the store does not report it.
+        checksum: Of the whole object; None if the store does not report it.
+        version: AIStore's or the cloud's version; "" if there is none.
+        etag: Entity tag without quotes; "" if there is none.
+        mtime_s: Last change (from AIStore: last access) in seconds since 1970; 0.0 if unknown.
         custom: The object's custom metadata.
     """
 
@@ -118,13 +117,14 @@ class Timeouts:
 
     Attributes:
         connect_s: For the connection to be made.
-        read_s: For the next bytes of an answer.
-        least_bytes_per_s: A body that gives less than this, on average over `slow_s` of waiting for
-            it, is treated as one that gives nothing: cut, and gone on with on a new connection.
-            None takes any.
-        slow_s: The time over which that is measured; neither what a consumer does between its reads
-            nor the wait for the first byte counts. Also how long a reply's head may take from its
-            first byte; None for `least_bytes_per_s` switches that off too.
+        read_s: For the next bytes of a response.
+        least_bytes_per_s: Low-speed limit of a body. If a body delivers less than this on average
+            over `slow_s` of waiting for it, the connection is closed, and the read goes on with a
+            new one. None sets no limit.
+        slow_s: The time over which the speed is measured. Neither the time that a consumer spends
+            between its reads counts nor the wait for the first byte. Also how long the head of a
+            response may take from its first byte; None for `least_bytes_per_s` switches that off
+            too.
     """
 
     connect_s: float | None = 3.0
@@ -148,7 +148,7 @@ class RetryPolicy:
 
     Attributes:
         total_s: Time budget from the first failure to the start of the last try, in seconds.
-        attempts: Most tries, the first included; 1 switches retries off.
+        attempts: Maximum number of tries, the first included; 1 switches retries off.
         first_wait_s: Upper bound of the first wait, in seconds.
         longest_wait_s: Upper bound of any wait, in seconds; a longer Retry-After is obeyed within
             the budget.
@@ -170,14 +170,14 @@ class RetryPolicy:
 
 @dataclass(frozen=True, slots=True)
 class TlsFiles:
-    """How to prove who is who over https.
+    """Certificates for https.
 
     Attributes:
         verify: Check the server's certificate.
-        ca_file: PEM file of the authorities to trust; without it what REQUESTS_CA_BUNDLE or
-            CURL_CA_BUNDLE names, else those of the package certifi.
-        client_cert_file: PEM file of the certificate that this client shows; None for none.
-        client_key_file: Its private key; None where the certificate's file holds it.
+        ca_file: PEM file of the certificate authorities to trust; without it the file that
+            REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names, else those of the package certifi.
+        client_cert_file: PEM file of the client's certificate; None for none.
+        client_key_file: Its private key; None if the certificate's file holds it.
     """
 
     verify: bool = True
@@ -193,7 +193,7 @@ def is_sendable_token(token: str) -> bool:
 
 @dataclass(frozen=True)
 class Settings:
-    """All that a session needs to know; made by `aisio.config.load_settings`.
+    """The settings of a session; made by `aisio.config.load_settings`.
 
     Attributes:
         endpoint: Base URL of the cluster's proxy or gateway, without a trailing slash.
@@ -202,9 +202,9 @@ class Settings:
         timeouts: Per request.
         retry: Across requests.
         tls: Certificates.
-        pool_size: Connections kept to one host that are not in use.
-        direct: Read from the storage node that holds an object, not by way of the proxy.
-        endpoint_from: What named the endpoint, for errors; "" where that is not known.
+        pool_size: Idle connections kept to one host.
+        direct: Read from the target that holds an object, not through the proxy.
+        endpoint_from: Where the endpoint was set, for errors; "" if that is not known.
 
     Raises:
         ConfigError: No header can carry the token.
@@ -222,27 +222,28 @@ class Settings:
 
     def __post_init__(self) -> None:
         if self.token and not is_sendable_token(self.token):
-            # Without the token: it is a secret.
+            # The message does not quote the token: it is a secret.
             raise ConfigError("the token holds blanks, control characters or non-ASCII characters")
 
 
 MAX_CONCURRENT_READS = 64
-"""No process has more threads that read than this, nor asks for more objects ahead, but for the few
-that threads ask for at the same moment."""
+"""Maximum number of a process's reading threads, and of the requests that it sends ahead; threads
+that send at the same moment may exceed it by a few."""
 
 
 @dataclass(frozen=True, slots=True)
 class Concurrency:
-    """How many small reads may be under way at once.
+    """How many small reads may be in flight at once.
 
     Attributes:
-        fixed: This many, always; None finds out what the store gives.
-        start: How many to begin with, unless the first reads show that fewer will do.
-        most: How many at most, up to 64.
-        most_bytes: Bytes that may be under way or wait for their turn; a larger object goes alone.
+        fixed: Always this many; None adapts the number to the store.
+        start: How many to begin with, unless the first reads show that fewer are enough.
+        most: The maximum number, up to 64.
+        most_bytes: Maximum number of bytes that are in flight or wait for their turn; a larger
+            object is read alone.
 
     Raises:
-        ConfigError: A number that cannot work.
+        ConfigError: A number is out of range.
     """
 
     fixed: int | None = None
@@ -261,10 +262,10 @@ class Concurrency:
 
     @classmethod
     def of(cls, value: int | Concurrency | None) -> Concurrency:
-        """Return what an argument `concurrency=` means: a fixed number, a record, or the default.
+        """Return the record for an argument `concurrency=`: a fixed number, a record, or None.
 
         Raises:
-            ConfigError: A number that cannot work.
+            ConfigError: A number is out of range.
         """
         if value is None:
             return cls()

@@ -20,7 +20,7 @@ _HIDDEN = "***"
 _SHOWN = frozenset(
     {"archpath", "etl_name", "list-type", "namespace", "prefix", "provider", "version", "versionId"}
 )
-"""Parameters whose values help to understand an error: of AIStore, S3 and registries."""
+"""Parameters of AIStore, S3 and registries whose values are no secret and explain an error."""
 
 # A server may send a long text, so the time must not grow with the square of its length. Therefore
 # the length of what stands before a password is bounded, and a password is searched for only where

@@ -1,9 +1,9 @@
-"""Temporary folders that go with the process that made them, however that ends.
+"""Temporary folders that are removed with the process that made them, however it ends.
 
 A process that is killed, or terminated by a signal that it does not handle, removes nothing. So
-each folder is locked by the process that made it, and the next process that makes such a folder
-removes those that nobody holds any more. What a process forks has a part in its locks: the folder
-stays as long as a worker may still write to it.
+each process locks its folder, and the next process that makes a folder of the same kind removes
+those that no process has locked. A forked process shares the locks of its parent: the folder stays
+as long as a worker may still write to it.
 """
 
 from __future__ import annotations
@@ -19,40 +19,40 @@ from pathlib import Path
 __all__ = ["make_owned_folder", "remove_owned_folder"]
 
 _FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_MOST_TRIES = 10
+_MAX_TRIES = 10
 
 
 def make_owned_folder(kind: str) -> tuple[str, int]:
     """Make a temporary folder.
 
     Args:
-        kind: What its name says; those of the same kind that were left behind are removed.
+        kind: A part of its name. Folders of the same kind that dead processes left are removed.
 
     Returns:
-        Its path, and the descriptor that holds it, for `remove_owned_folder`.
+        Its path, and the descriptor that locks it, for `remove_owned_folder`.
 
     Raises:
-        OSError: There is no place for temporary folders.
+        OSError: No temporary folder can be made.
     """
     prefix = f"aisio-{kind}-owned-"
-    _sweep(tempfile.gettempdir(), prefix, os.getpid())
-    for _ in range(_MOST_TRIES):
+    _remove_stale(tempfile.gettempdir(), prefix, os.getpid())
+    for _ in range(_MAX_TRIES):
         folder = tempfile.mkdtemp(prefix=prefix)
-        # Until it is locked, another process may take it for one that was left.
+        # Until it is locked, another process may remove it as stale.
         with suppress(FileNotFoundError):
-            return folder, _hold(folder)
-    raise FileNotFoundError(f"temporary folders vanish again and again: {prefix}*")
+            return folder, _lock(folder)
+    raise FileNotFoundError(f"new temporary folders are removed again and again: {prefix}*")
 
 
-def _hold(folder: str) -> int:
-    """Lock a folder; return the descriptor that has the lock.
+def _lock(folder: str) -> int:
+    """Lock a folder; return the descriptor that holds the lock.
 
     Raises:
-        FileNotFoundError: It has gone.
+        FileNotFoundError: Another process has removed it.
     """
     descriptor = os.open(folder, _FLAGS)
     try:
-        with suppress(OSError):  # a file system without locks: then nobody sweeps, either
+        with suppress(OSError):  # a file system without locks: nothing is stale there
             fcntl.flock(descriptor, fcntl.LOCK_SH)
         Path(folder).stat()
     except BaseException:
@@ -62,41 +62,41 @@ def _hold(folder: str) -> int:
 
 
 def remove_owned_folder(folder: str, descriptor: int) -> None:
-    """Remove a folder with the files in it, and let go of it.
+    """Remove a folder with the files in it, and unlock it.
 
-    Where somebody goes on writing to it, it stays until it is swept.
+    If another process goes on writing to it, it stays until a later process removes it as stale.
     """
-    for _ in range(_MOST_TRIES):
-        if _removed(folder, descriptor):
+    for _ in range(_MAX_TRIES):
+        if _try_remove(folder, descriptor):
             break
     with suppress(OSError):
         os.close(descriptor)
 
 
 @cache
-def _sweep(parent: str, prefix: str, pid: int) -> None:
-    """Remove the folders that nobody holds, once in a process."""
+def _remove_stale(parent: str, prefix: str, pid: int) -> None:
+    """Remove the folders that no process has locked; once in a process."""
     pattern = re.compile(re.escape(prefix) + r"\w+")
     with suppress(OSError), os.scandir(parent) as entries:
         for entry in entries:
             if pattern.fullmatch(entry.name):
-                _sweep_one(entry.path)
+                _remove_if_stale(entry.path)
 
 
-def _sweep_one(folder: str) -> None:
-    with suppress(OSError):  # gone, another user's, or held
+def _remove_if_stale(folder: str) -> None:
+    with suppress(OSError):  # removed meanwhile, another user's, or locked
         descriptor = os.open(folder, _FLAGS)
         try:
-            # Another user can put a link in place of a folder of theirs: it is not emptied by name.
+            # Another user may replace their folder by a link, so it is emptied by its descriptor.
             if os.fstat(descriptor).st_uid == os.geteuid():
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                _removed(folder, descriptor)
+                _try_remove(folder, descriptor)
         finally:
             os.close(descriptor)
 
 
-def _removed(folder: str, descriptor: int) -> bool:
-    """Remove a folder; False if somebody put a file there just then."""
+def _try_remove(folder: str, descriptor: int) -> bool:
+    """Remove a folder; return False if another process put a file there meanwhile."""
     with suppress(OSError):
         for name in os.listdir(descriptor):
             with suppress(FileNotFoundError):

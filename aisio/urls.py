@@ -1,4 +1,4 @@
-"""ObjectUrl: the one way to name an object, a prefix or a bucket. Pure.
+"""ObjectUrl: the address of an object, a prefix or a bucket.
 
     ais://imagenet/train/a.jpg          provider://bucket/name
     ais://@f3Kd#ml/imagenet/a.jpg       with a namespace: @cluster#name
@@ -6,8 +6,8 @@
     https://host:8443/data/a.tar        a web server, read only
     memory://scratch/a.tar              the memory of this process
 
-Names stand as they are: `?`, `#`, `%`, spaces and any Unicode belong to the name and are never
-percent-decoded, because AIStore allows them in names. Quoting happens on the wire only.
+A name is literal: `?`, `#`, `%`, spaces and any Unicode belong to it and are never percent-decoded,
+because AIStore allows them in names. Names are quoted only when a request is sent.
 
 Source: AIStore's naming rules, release 5.0 (bucket and namespace characters, provider aliases).
 """
@@ -35,11 +35,13 @@ FILE = "file"
 MEMORY = "memory"
 WEB_SCHEMES = ("http", "https")
 """Web servers; their "bucket" is host[:port], and a name is sent quoted, never as a query."""
+CLOUD_SCHEMES = frozenset({"s3", "gs", "az"})
+"""For URLs of these schemes, the endpoint in a catalog is a store of that protocol, no cluster."""
 
 _EXAMPLES = "a right URL looks like ais://bucket/name, s3://bucket/prefix/ or file:///folder/name"
 _HOST = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 _SURROGATES = re.compile("[\ud800-\udfff]")
-"""How Python holds the bytes of a file's name that are not UTF-8."""
+"""How Python represents the bytes of a file's name that are not UTF-8."""
 _BUCKET = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
 _SYSTEM_BUCKETS = frozenset({".sys-inventory", ".sys-shardidx"})
 _NAMESPACE = re.compile(
@@ -49,7 +51,7 @@ _NAMESPACE = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Namespace:
-    """Where in AIStore a bucket lives; the empty one is the cluster's own global namespace.
+    """The AIStore namespace of a bucket; the empty one is the cluster's own global namespace.
 
     Attributes:
         cluster: UUID or alias of a remote cluster, without the `@`.
@@ -61,7 +63,7 @@ class Namespace:
 
     @classmethod
     def parse(cls, text: str) -> Namespace:
-        """Read `@cluster#name`; either part may be empty, and its mark then left out.
+        """Parse `@cluster#name`; an empty part may be left out with its mark.
 
         Raises:
             UrlError: The text has another form.
@@ -89,8 +91,8 @@ class ObjectUrl:
         bucket: Bucket name; empty for file; host[:port] of a web server.
         name: Object name or prefix, any Unicode; for file, the path without its leading "/".
         namespace: AIStore namespace; empty for the global one.
-        scheme: How the provider was spelled ("s3" for aws), so that text round-trips; `==` does
-            not look at it.
+        scheme: How the text spelled the provider ("s3" for aws), so that it round-trips; `==`
+            ignores it.
     """
 
     provider: str
@@ -101,7 +103,7 @@ class ObjectUrl:
 
     @classmethod
     def parse(cls, text: str) -> ObjectUrl:
-        """Read a URL of an object, prefix or bucket.
+        """Parse the URL of an object, prefix or bucket.
 
         Raises:
             UrlError: No scheme, an unknown one, no bucket, or a name that no store accepts.
@@ -141,7 +143,7 @@ class ObjectUrl:
         if scheme == MEMORY:
             check_bucket(bucket, text)
         elif not _HOST.fullmatch(bucket):
-            # Without the text: before an "@" there may be a password.
+            # The message does not quote the text: before an "@" there may be a password.
             raise UrlError(f"{scheme}:// must be followed by host or host:port, and no user name")
         return cls(scheme, bucket, name, scheme=scheme)._with_checked_name()
 
@@ -173,7 +175,7 @@ class ObjectUrl:
         Raises:
             UrlError: No store accepts that name.
         """
-        # Each object read comes by here: dataclasses.replace takes three times as long.
+        # Called for each read; dataclasses.replace would take three times as long.
         url = ObjectUrl(self.provider, self.bucket, name, self.namespace, self.scheme)
         check_prefix(name, url)
         if not name.isascii():
@@ -181,7 +183,7 @@ class ObjectUrl:
         return url
 
     def _check_encoding(self) -> None:
-        # In a local path, any bytes can be a name.
+        # A local file's name may hold any bytes.
         if self.provider != FILE and _SURROGATES.search(self.name):
             raise UrlError(
                 f"{str(self)!r}: the name is not UTF-8, as all names of objects are; rename it",
@@ -201,7 +203,7 @@ class ObjectUrl:
         return self.with_name(f"{self.name}/{name}")
 
     def require_object(self) -> ObjectUrl:
-        """Return self, if it can name one object.
+        """Return self if it can name one object.
 
         Raises:
             UrlError: It names a bucket or a folder-like prefix.
@@ -215,20 +217,21 @@ class ObjectUrl:
 
 
 def folder_url(url: ObjectUrl) -> str:
-    """Return a URL up to the last "/" of its name."""
+    """Return the URL up to the last "/" of its name."""
     return f"{url.root}/{url.name[: url.name.rfind('/') + 1]}"
 
 
 def check_bucket(bucket: str, text: str) -> str:
-    """Return the bucket name, if AIStore would accept it; `text` is what errors quote.
+    """Return a bucket name if AIStore accepts it; errors quote `text`.
 
     Raises:
-        UrlError: Empty, over 64 characters, or not of letters, digits, `-`, `_` and `.` alone.
+        UrlError: It is empty, over 64 characters, or holds others than letters, digits, `-`, `_`
+            and `.`.
     """
     if not bucket:
         raise UrlError(f"{text!r} has no bucket; {_EXAMPLES}", url=text)
     if bucket not in _SYSTEM_BUCKETS and (not _BUCKET.fullmatch(bucket) or ".." in bucket):
-        # Before an "@", or behind a ":", there may be a password.
+        # There may be a password before an "@" or after a ":".
         is_secret = "@" in bucket or ":" in bucket
         shown = "what follows '://'" if is_secret else repr(bucket)
         raise UrlError(
@@ -240,7 +243,7 @@ def check_bucket(bucket: str, text: str) -> str:
 
 
 def check_prefix(name: str, text: str | ObjectUrl) -> str:
-    """Return the object name or prefix, if a store would accept it; `text` is what errors quote.
+    """Return an object name or prefix if every store accepts it; errors quote `text`.
 
     Raises:
         UrlError: It begins with "/" or "~/", has an empty, "." or ".." element, or holds a NUL.
@@ -249,7 +252,7 @@ def check_prefix(name: str, text: str | ObjectUrl) -> str:
         problem = "begin with '~/' or hold a NUL character"
     elif name.startswith("/") or "//" in name:
         problem = (
-            "begin with '/' or hold '//': AIStore collapses them, and would take it for another"
+            "begin with '/' or hold '//': AIStore collapses them, so that it would mean another"
         )
     elif "." in name and not {".", ".."}.isdisjoint(name.split("/")):
         problem = "have '.' or '..' as a path element"
@@ -268,11 +271,11 @@ def _no_scheme_hint(text: str) -> str:
 
 
 def is_base_url(text: str) -> bool:
-    """Tell whether this is http:// or https://, a host, perhaps a port and a path; no more.
+    """Tell whether a text is http:// or https://, a host, and at most a port and a path.
 
-    A user name and password are more, as they are secret.
+    A URL with a user name or password is none: it holds a secret.
     """
-    # urlsplit takes line breaks and tabs out, and blanks at the ends, before it looks.
+    # urlsplit drops line breaks, tabs and surrounding blanks instead of refusing them.
     if not text.isprintable() or any(mark in text for mark in " \\?#"):
         return False
     try:
@@ -281,7 +284,3 @@ def is_base_url(text: str) -> bool:
     except ValueError:
         return False
     return bool(known) and parts.username is None and not parts.netloc.endswith(":")
-
-
-CLOUD_SCHEMES = frozenset({"s3", "gs", "az"})
-"""Schemes for which an endpoint is a store that speaks their protocol, and no cluster."""

@@ -8,7 +8,7 @@ import pickle
 import pytest
 
 from aisio.errors import NotFoundError, UnavailableError
-from aisio.escapes import ODD_BYTES, one_line, visible
+from aisio.escapes import SURROGATE_ESCAPES, one_line, visible
 from aisio.records import RetryPolicy
 from aisio.transport.retries import Attempts, Waiter
 
@@ -39,7 +39,7 @@ def test_line_breaks_stay_where_text_has_lines() -> None:
 def test_what_is_kept_stays():
     """Local names that are not UTF-8 go through a pipe as they came in."""
     text = "a\udce9\ud800\t\n"
-    assert one_line(text, keep=ODD_BYTES | {"\t"}) == "a\udce9\\ud800\t\\n"
+    assert one_line(text, keep=SURROGATE_ESCAPES | {"\t"}) == "a\udce9\\ud800\t\\n"
 
 
 def test_errors_show_names_on_one_line() -> None:

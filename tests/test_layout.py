@@ -9,11 +9,8 @@ WITHOUT = frozenset(
     {
         "batch_dataset",
         "datasets",
-        "lazy_exports",
         "listing_digest",
         "packing",
-        "sources/base",
-        "sources/source_set",
     }
 )
 NOT_MIRRORED = ("acceptance", "benchmarks", "integration", "reliability")

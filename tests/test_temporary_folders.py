@@ -1,4 +1,4 @@
-"""Folders that go with their process: by its end, or by the next process."""
+"""Folders that are removed with their process: by itself, or by the next one."""
 
 from __future__ import annotations
 
@@ -34,41 +34,41 @@ def run(code: str) -> subprocess.Popen[str]:
 
 
 def first_line(process: subprocess.Popen[str]) -> Path:
-    """Return the path that it says."""
+    """Return the path that the process prints."""
     assert process.stdout is not None
     return Path(process.stdout.readline().strip())
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_the_folder_of_a_killed_process_goes_with_the_next(temporary: Path, number: int) -> None:
-    """Not before: a folder is swept only when nobody holds it."""
+def test_the_next_process_removes_the_folder_of_a_killed_one(temporary: Path, number: int) -> None:
+    """Not before: a folder is removed only when no process has locked it."""
     with run("pass") as killed, run("pass") as alive:
-        left, held = first_line(killed), first_line(alive)
-        (left / "records.jsonl").write_text("{}")
+        stale, locked = first_line(killed), first_line(alive)
+        (stale / "records.jsonl").write_text("{}")
         killed.send_signal(number)
         killed.wait()
-        assert left.exists()
+        assert stale.exists()
         folder, descriptor = make_owned_folder("test")
-        assert sorted(temporary.iterdir()) == sorted([held, Path(folder)])
+        assert sorted(temporary.iterdir()) == sorted([locked, Path(folder)])
         remove_owned_folder(folder, descriptor)
         alive.kill()
-    assert list(temporary.iterdir()) == [held]
+    assert list(temporary.iterdir()) == [locked]
 
 
 def test_a_folder_stays_while_a_forked_worker_may_write_to_it(temporary: Path) -> None:
-    """It has a part in the lock."""
+    """A forked process shares the lock."""
     code = "import os\nif os.fork(): os.kill(os.getpid(), 9)\nprint(os.getpid(), flush=True)"
     with run(code) as process:
-        left = first_line(process)
+        shared = first_line(process)
         worker = int(str(first_line(process)))
         folder, descriptor = make_owned_folder("test")
-        assert left.exists()
+        assert shared.exists()
         remove_owned_folder(folder, descriptor)
         os.kill(worker, signal.SIGKILL)
 
 
 def test_what_only_looks_like_one_stays(temporary: Path) -> None:
-    """Files, links, and folders with other names or with folders in them."""
+    """Files, links, and folders with other names or with folders in them are not removed."""
     for name in ("aisio-test-owned-a", "aisio-other-owned-a", "aisio-test-owned-.x"):
         (temporary / name / "inner").mkdir(parents=True)
     (temporary / "aisio-test-owned-file").touch()
@@ -79,7 +79,7 @@ def test_what_only_looks_like_one_stays(temporary: Path) -> None:
 
 
 def test_a_folder_is_emptied_by_its_descriptor(temporary: Path) -> None:
-    """Its name may mean another folder by then, where others may write to the place of both."""
+    """Its name may mean another folder by then, if other users can write to its parent."""
     folder, descriptor = make_owned_folder("test")
     (temporary / "other").mkdir()
     (temporary / "other" / "file").touch()

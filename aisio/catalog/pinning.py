@@ -17,10 +17,10 @@ from typing import Any
 
 import yaml
 
+from aisio.atomic_write import atomic_write
 from aisio.catalog.documents import Problem, Written, parse_document, read_text
 from aisio.catalog.fields import check_tag
 from aisio.errors import CatalogError
-from aisio.files import replaced_when_done
 
 
 def pin(file: Path, tag: str, field: str, value: str) -> str:
@@ -66,7 +66,7 @@ def write_pin(file: Path, tag: str, field: str, value: str) -> None:
     try:
         with _alone(file.resolve().parent):
             text = pin(file, tag, field, value)
-            with replaced_when_done(file) as out:
+            with atomic_write(file) as out:
                 os.fchmod(out.fileno(), stat.S_IMODE(file.stat().st_mode))
                 out.write(text.encode("utf-8"))
     except OSError as error:

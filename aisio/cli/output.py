@@ -14,20 +14,20 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
 import click
 
 from aisio.cli.standard_streams import binary_stdout, redirect_to_devnull
-from aisio.escapes import ODD_BYTES, one_line
+from aisio.escapes import SURROGATE_ESCAPES, one_line
 from aisio.redaction import redacted
 
 if TYPE_CHECKING:
     from aisio.records import ByteRange
     from aisio.transport.body import Body
 
-_KEPT_IN_LINES = ODD_BYTES | {"\t"}
+_KEPT_IN_LINES = SURROGATE_ESCAPES | {"\t"}
 _COPY_BYTES = 1024 * 1024
 
 
 def printable(text: str) -> str:
     """Return text as one line; bytes that are not UTF-8 are left to `write_lines`."""
-    return one_line(text, keep=ODD_BYTES)
+    return one_line(text, keep=SURROGATE_ESCAPES)
 
 
 def write_note(text: str, *more: str) -> None:

@@ -15,7 +15,7 @@ from aisio.urls import ALIASES, FILE, ObjectUrl
 
 if TYPE_CHECKING:
     from aisio.cli.cluster import Cluster
-    from aisio.sources.named import CatalogSource
+    from aisio.sources.catalog_source import CatalogSource
 
     _IntType = click.ParamType[int]
     _UrlType = click.ParamType[ObjectUrl]

@@ -9,11 +9,11 @@ from typing import Any, TypeVar, overload
 
 import msgspec
 
+from aisio.atomic_write import atomic_write
 from aisio.client.resume import Resume
 from aisio.client.router import Router
 from aisio.client.session import Session
 from aisio.errors import IntegrityError, NotFoundError, RangeError, StorageError
-from aisio.files import replaced_when_done
 from aisio.formats.checksums import HASHERS, new_hasher
 from aisio.records import ByteRange, Checksum, ObjectInfo, same_version
 from aisio.transport.body import Body
@@ -152,7 +152,7 @@ class Object:
             return self._read(open_body)[1]
         if not isinstance(into, (str, os.PathLike)):
             return self._read_into(open_body, BufferTarget(into))
-        with replaced_when_done(into) as file:
+        with atomic_write(into) as file:
             return self._read_into(open_body, FileTarget(file.fileno()))
 
     def get_with_info(self) -> tuple[ObjectInfo, bytes]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import lru_cache
 
 from aisio.client.client import Client
-from aisio.config import first_set, load_settings, set_with
+from aisio.config import first_set, load_settings, variables_with
 from aisio.records import Settings
 
 _MAX_SHARED_CLIENTS = 16
@@ -55,7 +55,7 @@ def client_like(client: Client, endpoint: str) -> Client:
 
 
 def _shared(settings: Settings) -> Client:
-    return _client_of(settings, set_with(_NETWORK_VARIABLES))
+    return _client_of(settings, variables_with(_NETWORK_VARIABLES))
 
 
 @lru_cache(maxsize=_MAX_SHARED_CLIENTS)

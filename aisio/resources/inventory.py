@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from aisio.files import PARTIAL_SUFFIX
+from aisio.atomic_write import PARTIAL_SUFFIX
 from aisio.resources.cache.cache import Cache
 from aisio.resources.cache.side_files import (
     BIONEMO_MARKER,

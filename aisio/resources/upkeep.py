@@ -9,8 +9,8 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from aisio.atomic_write import PARTIAL_SUFFIX
 from aisio.errors import AccessError, ArchiveError, ConfigError
-from aisio.files import PARTIAL_SUFFIX
 from aisio.resources.cache.cache import Cache
 from aisio.resources.cache.disk import explain_disk_errors
 from aisio.resources.cache.in_use import is_in_use, keep_unused

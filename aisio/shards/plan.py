@@ -12,7 +12,7 @@ from typing import TypeAlias
 import msgspec
 
 from aisio.errors import ConfigError, ShardError, StorageError
-from aisio.folders import BadLink, walk
+from aisio.folder_walk import OnBrokenLink, walk
 from aisio.formats.tar import BLOCK_BYTES, END_OF_ARCHIVE, header
 from aisio.shards.samples import split_name
 
@@ -152,7 +152,7 @@ def plan_folder(
     return plan
 
 
-def walk_folder(folder: Path, *, on_error: BadLink | None = None) -> Iterator[FolderFile]:
+def walk_folder(folder: Path, *, on_error: OnBrokenLink | None = None) -> Iterator[FolderFile]:
     """Walk the regular files below a folder, links followed, hidden ones included.
 
     Args:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache, partial
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from itertools import chain
-from typing import TypeAlias
 
-from aisio.client.client import Client
 from aisio.errors import ConfigError, IntegrityError
 from aisio.patterns.selections import Selection, Selections
 from aisio.records import ObjectInfo, may_be_same_object
 from aisio.sources.nothing_found import require_some
-from aisio.stores import AisStore, DirectSettings, Store, store_for
+from aisio.stores import AisStore, Store
 from aisio.transport.body import Body
 from aisio.transport.concurrency.pending import PendingGet
 from aisio.urls import ObjectUrl
@@ -22,17 +20,14 @@ from aisio.wire.messages import object_http_url
 
 _log = logging.getLogger("aisio.sources")
 
-StoreFinder: TypeAlias = Callable[[ObjectUrl], Store]
-"""Returns the store that holds a URL."""
-
 
 class Source(ABC):
     """Some objects, in a fixed order. Sources pickle and may be shared by threads.
 
     Attributes:
-        etl_name: ETL that transforms the objects where none is named; None where there is none.
-        needs_single_reads: Objects must come by `get` and `read`, which do more than the store's
-            own.
+        etl_name: ETL that transforms the objects if the caller names none; None for none.
+        needs_single_reads: Objects must be read by `get` and `read`, which do more than those of
+            the store; a batch cannot replace them.
     """
 
     etl_name: str | None = None
@@ -40,26 +35,26 @@ class Source(ABC):
 
     @property
     def base_url(self) -> str:
-        """URL of the folder that the names count from, with its final "/"; "" where there is none.
+        """URL, with its final "/", of the folder that names are relative to; "" for none.
 
-        Objects that are elsewhere go by their whole URL.
+        An object outside of that folder is named by its whole URL.
         """
         return ""
 
     @property
     def unpinned(self) -> Source:
-        """The same objects without a digest that their listing is compared with."""
+        """The same objects, without a digest that their listing must have."""
         return self
 
     @abstractmethod
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
-        """List the source's objects, those whose names begin with the prefix; lazily.
+        """List the source's objects whose names begin with a prefix; lazily.
 
         Args:
             prefix: Plain-string prefix of the object's name within its bucket.
 
         Raises:
-            NotFoundError: No such bucket, at the first item.
+            NotFoundError: There is no such bucket; raised at the first item.
         """
 
     @abstractmethod
@@ -67,27 +62,29 @@ class Source(ABC):
         """Return the store that holds an object of this source."""
 
     def is_named(self, info: ObjectInfo) -> bool:
-        """Tell whether the source names this object, and did not just meet it in a listing."""
+        """Tell whether the source names this object itself, so that it is not just in a listing."""
         return False
 
     def select(self, text: str = "", *, allow_empty: bool = False) -> Iterator[ObjectInfo]:
-        """List the objects that a text takes from this source; lazily.
+        """List the objects of this source that a text selects; lazily.
 
         Args:
             text: Name of an object, prefix or pattern, within the bucket; see
                 `aisio.patterns.selections`.
-            allow_empty: Pass over what braces make and the source does not have.
+            allow_empty: Skip expansions of braces for which the source has no object.
 
         Raises:
-            UrlError: Braces or wildcards that cannot be meant.
-            NotFoundError: No such bucket, at the first item; or, when its turn comes, there is no
-                object for one of the texts that braces make.
+            UrlError: Braces or wildcards are not valid.
+            NotFoundError: There is no such bucket; raised at the first item. Or there is no object
+                for one of the expansions of braces; raised when the listing comes to it.
         """
         return chain.from_iterable(
-            require_some(self.selected(one), self.base_url or repr(self), prefix=one.text)
-            if one.is_expanded and not allow_empty
-            else self.selected(one)
-            for one in Selections(text)
+            require_some(
+                self.selected(selection), self.base_url or repr(self), prefix=selection.text
+            )
+            if selection.is_expanded and not allow_empty
+            else self.selected(selection)
+            for selection in Selections(text)
         )
 
     def selected(self, selection: Selection) -> Iterator[ObjectInfo]:
@@ -96,10 +93,10 @@ class Source(ABC):
             yield from self._named(selection.start)
             return
         if selection.may_be_object:
-            found = self.object_named(selection.literal)
-            if found:
-                _tell_shadowed(found[0], selection)
-                yield from found
+            objects = self.object_named(selection.literal)
+            if objects:
+                _warn_of_shadowing(objects[0], selection)
+                yield from objects
                 return
         matched = False
         for info in self.list(selection.start):
@@ -110,11 +107,11 @@ class Source(ABC):
             yield from self.list(selection.literal)
 
     def object_named(self, name: str) -> Sequence[ObjectInfo]:
-        """Return the object of exactly this name, as often as the source has it."""
+        """Return the object of exactly this name: none, one, or as often as the source lists it."""
         return [info for info in self.list(name) if info.name == name]
 
     def _named(self, name: str) -> Iterator[ObjectInfo]:
-        """Yield the object of this name; a store may leave it to the read whether it exists."""
+        """Yield the object of this name; subclasses need not look up whether it exists."""
         return iter(self.object_named(name))
 
     def list_urls(
@@ -124,11 +121,12 @@ class Source(ABC):
 
         Args:
             prefix: As for `select`.
-            etl_name: Give http URLs that have the cluster transform each object by this ETL.
+            etl_name: Yield http URLs from which the cluster sends each object transformed by this
+                ETL.
             allow_empty: As for `select`.
 
         Raises:
-            ConfigError: An ETL is named for objects that are not in a cluster.
+            ConfigError: `etl_name` is given for objects that are not in a cluster.
             NotFoundError: As for `select`.
         """
         for info in self.select(prefix, allow_empty=allow_empty):
@@ -143,11 +141,11 @@ class Source(ABC):
         return object_http_url(store.client.endpoint, url_of(info), etl_name)
 
     def get(self, info: ObjectInfo, *, etl_name: str | None = None) -> Body:
-        """Open an object of this source, to be read once; errors as for `Store.get`."""
+        """Open an object of this source for one read; errors as for `Store.get`."""
         body = self.store_of(info).get(url_of(info), etl_name=etl_name)
         if not etl_name:
             try:
-                self._check_answer(info, body.info)
+                self._check_response(info, body.info)
             except BaseException:
                 body.close()
                 raise
@@ -162,67 +160,35 @@ class Source(ABC):
         store, url = self.store_of(info), url_of(info)
         if etl_name:
             return store.read(url, etl_name=etl_name)
-        answer, data = store.read_with_info(url)
-        self._check_answer(info, answer)
+        received, data = store.read_with_info(url)
+        self._check_response(info, received)
         return data
 
-    def _check_answer(self, listed: ObjectInfo, answer: ObjectInfo) -> None:
-        """Refuse an answer that is not about what was listed, unless that was replaced since.
+    def _check_response(self, listed: ObjectInfo, received: ObjectInfo) -> None:
+        """Refuse a response that is not about the listed object, unless that was replaced since.
 
-        AIStore's answer to a GET does not say which object it is of: one that belongs to another
-        request shows by nothing else.
+        AIStore's response to a GET does not name its object. Only size and checksum can show that a
+        response belongs to another request.
         """
-        if may_be_same_object(listed, answer):
+        if may_be_same_object(listed, received):
             return
-        now = self.store_of(listed).head(url_of(listed))
-        if not may_be_same_object(now, answer):
+        stored = self.store_of(listed).head(url_of(listed))
+        if not may_be_same_object(stored, received):
             raise IntegrityError(
-                f"GET {listed.url}: {now.size_bytes} bytes are stored ({listed.size_bytes} were "
-                f"listed), the answer has {answer.size_bytes}, of another object: read it again",
+                f"GET {listed.url}: {stored.size_bytes} bytes are stored ({listed.size_bytes} were "
+                f"listed), the answer has {received.size_bytes}, of another object: read it again",
                 url=listed.url,
             )
 
 
-def _tell_shadowed(found: ObjectInfo, selection: Selection) -> None:
-    """Warn of an object that a shell made of a pattern once: it hides what the pattern matches."""
+def _warn_of_shadowing(info: ObjectInfo, selection: Selection) -> None:
+    """Warn of an object whose name is the pattern itself: it hides what the pattern matches.
+
+    A shell may have made such an object, from a pattern that matched no file.
+    """
     if selection.pattern is not None and "*" in selection.literal:
         text = "%s is read as the object of this name; to match others, write it as in *.ta[r]"
-        _log.warning(text, found.url)
-
-
-def _is_object(info: ObjectInfo) -> bool:
-    """Tell an object from the empty one that some tools mark a folder with."""
-    return bool(info.size_bytes) or not info.name.endswith("/")
-
-
-class MixedSource(Source):
-    """Objects of any stores, each found by its URL.
-
-    Args:
-        find_store: Returns the store that holds a URL; it must pickle.
-    """
-
-    def __init__(self, find_store: StoreFinder) -> None:
-        self._find_store = find_store
-        self._stores: dict[tuple[str, bool], Store] = {}
-
-    def store_of(self, info: ObjectInfo) -> Store:
-        """See `Source.store_of`."""
-        return self._store_for(url_of(info))
-
-    def _store_for(self, url: ObjectUrl) -> Store:
-        kind = url.provider, bool(url.namespace)  # a namespace is a cluster's
-        store = self._stores.get(kind)
-        return store or self._stores.setdefault(kind, self._find_store(url))
-
-
-def find_store(client: Client | None, direct: bool | DirectSettings = False) -> StoreFinder:
-    """Return what finds the store of a URL by `store_for` with these arguments; it pickles."""
-    return partial(_find, client=client, direct=direct)
-
-
-def _find(url: ObjectUrl, *, client: Client | None, direct: bool | DirectSettings) -> Store:
-    return store_for(url, client, direct=direct)
+        _log.warning(text, info.url)
 
 
 @lru_cache(maxsize=1024)

@@ -1,4 +1,4 @@
-"""The digest of a listing: one short text for which objects a source has."""
+"""The digest of a listing: one short text that changes with the objects of a source."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class ListingDigest:
     """Computes a digest while a source is listed; see `listing_digest`.
 
     Args:
-        base_url: The source's own.
+        base_url: The source's `base_url`.
     """
 
     def __init__(self, base_url: str) -> None:
@@ -29,12 +29,12 @@ class ListingDigest:
         """Add the next object."""
         checksum = f"{info.checksum.kind}:{info.checksum.value}" if info.checksum else None
         row = (info.url.removeprefix(self._base_url), info.size_bytes, checksum)
-        # ASCII alone: a line end, or half a surrogate pair, within a name is an escape here.
+        # ASCII: JSON escapes a line end, or half a surrogate pair, within a name.
         self._hasher.update(json.dumps(row, separators=(",", ":")).encode("ascii") + b"\n")
         self.count += 1
 
     def text(self) -> str:
-        """Return the digest of what was added so far."""
+        """Return the digest of the objects so far."""
         return f"{_ALGORITHM}:{self._hasher.hexdigest()}"
 
 
@@ -46,19 +46,20 @@ def listing_digest(source: Source) -> str:
 
         ["a.jpg",1024,"xxhash2:0123456789abcdef"]
 
-    The name counts from the source's folder (`Source.base_url`): behind the last "/" of a prefix,
-    within a tar, in the folder of a manifest or of a template's fixed beginning. What is elsewhere,
-    and any object of a list of URLs, has its whole URL for a name. What the listing does not say is
-    null: URLs, templates and manifests have names alone, local folders and tars names and sizes.
+    The name is relative to the source's folder (`Source.base_url`): the part of a prefix up to its
+    last "/", the tar, the folder of a manifest, or that of the text before a template's first
+    range. An object outside of that folder, and any object of a list of URLs, is named by its whole
+    URL. What the listing does not report is null: URLs, templates and manifests have only names,
+    local folders and tars only names and sizes.
 
-    So the digest does not depend on how many names a page of the listing has, nor, but for the
-    checksums, on the bucket; it does depend on the order of the objects.
+    So the digest does not depend on the page size of the listing, nor, except for the checksums, on
+    the bucket. It does depend on the order of the objects.
 
     Args:
-        source: What to list; one that has a digest is listed without being compared with it.
+        source: The source; if it has a digest, its listing is not compared with it.
 
     Raises:
-        NotFoundError: No such bucket, folder, manifest or tar.
+        NotFoundError: There is no such bucket, folder, manifest or tar.
     """
     digest = ListingDigest(source.base_url)
     for info in source.unpinned.list():

@@ -1,4 +1,4 @@
-"""The kinds of sources: what each lists, and where its objects are read."""
+"""Sources that need no file to know their objects: prefixes, groups, lists of URLs, templates."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from typing import Any
 from aisio.client.client import ObjectGroup
 from aisio.errors import AccessError, ConfigError, NotFoundError
 from aisio.records import ObjectInfo
-from aisio.sources.base import MixedSource, Source, StoreFinder, _is_object
+from aisio.sources.base import Source
+from aisio.sources.mixed import MixedSource, StoreFinder
 from aisio.stores import AisStore, Store
 from aisio.urls import WEB_SCHEMES, ObjectUrl, folder_url
 from aisio.wire.templates import parse_template
 
 
 class PrefixSource(Source):
-    """All objects whose names begin with a prefix: those of a bucket, or a local folder.
+    """All objects of a bucket or local folder whose names begin with a prefix.
 
     Args:
-        store: Where they are.
+        store: The store that holds them.
         url: Bucket and plain-string prefix.
     """
 
@@ -32,27 +33,27 @@ class PrefixSource(Source):
 
     @property
     def base_url(self) -> str:
-        """See `Source.base_url`; a prefix may end within a name."""
+        """See `Source.base_url`; the prefix up to its last "/"."""
         return folder_url(self.url)
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
-        """See `Source.list`; names must begin with this source's own prefix and the given one."""
-        own = self.url.name
-        if not (own.startswith(prefix) or prefix.startswith(own)):
+        """See `Source.list`; names must begin with the source's own prefix and the argument."""
+        own_prefix = self.url.name
+        if not (own_prefix.startswith(prefix) or prefix.startswith(own_prefix)):
             return iter(())
-        longer = max(own, prefix, key=len)
+        longer = max(own_prefix, prefix, key=len)
         return filter(_is_object, self.store.list(self.url.with_name(longer)))
 
     def object_named(self, name: str) -> Sequence[ObjectInfo]:
-        """Ask for the object itself: a listing may give a page of names for it."""
+        """See `Source.object_named`; by a HEAD, as a listing may fetch a page of other names."""
         if self.url.provider in WEB_SCHEMES or not name.startswith(self.url.name):
-            return list(self._named(name))  # a web server has no listing that it could be else
+            return list(self._named(name))  # it cannot be a prefix: a web server has no listing
         try:
             return [self.store.head(self.url.with_name(name))]
         except NotFoundError:
             return ()
         except AccessError:
-            # Some may list and not ask. The shortest name comes first in a listing.
+            # The user may be allowed to list only. The shortest name comes first in a listing.
             return [info for info in islice(self.list(name), 1) if info.name == name]
 
     def _named(self, name: str) -> Iterator[ObjectInfo]:
@@ -65,7 +66,7 @@ class PrefixSource(Source):
 
 
 class GroupSource(Source):
-    """The objects of a group, in the group's order, without asking whether they exist.
+    """The objects of a group, in the group's order; whether they exist is not looked up.
 
     Args:
         group: The group.
@@ -88,7 +89,7 @@ class GroupSource(Source):
         return self.group.list(prefix)
 
     def is_named(self, info: ObjectInfo) -> bool:
-        """See `Source.is_named`; all are."""
+        """See `Source.is_named`; True for all."""
         return True
 
     def store_of(self, info: ObjectInfo) -> Store:
@@ -123,21 +124,22 @@ class UrlListSource(MixedSource):
         return (ObjectInfo(url.root, url.name) for url in self.urls if url.name.startswith(prefix))
 
     def is_named(self, info: ObjectInfo) -> bool:
-        """See `Source.is_named`; all are."""
+        """See `Source.is_named`; True for all."""
         return True
 
 
 class TemplateSource(Source):
-    """The objects whose names a template makes, in its order, of any store.
+    """The objects of one bucket whose names a template makes, in its order.
 
     Whether they exist is not looked up.
 
     Args:
-        store: Where they are.
-        url: Bucket and template, as in ais://data/train-{000..099}.tar; see `wire.templates`.
+        store: The store that holds them.
+        url: Bucket and template, as in ais://data/train-{000..099}.tar; see
+            `aisio.wire.templates`.
 
     Raises:
-        UrlError: The template cannot be meant.
+        UrlError: The template is not valid.
     """
 
     def __init__(self, store: Store, url: ObjectUrl) -> None:
@@ -152,7 +154,7 @@ class TemplateSource(Source):
 
     @property
     def base_url(self) -> str:
-        """See `Source.base_url`; the folder that the template's fixed beginning names."""
+        """See `Source.base_url`; that of the text before the template's first range."""
         return folder_url(self.url.with_name(self._template.gaps[0]))
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
@@ -163,12 +165,17 @@ class TemplateSource(Source):
         )
 
     def is_named(self, info: ObjectInfo) -> bool:
-        """See `Source.is_named`; all are."""
+        """See `Source.is_named`; True for all."""
         return True
 
     def store_of(self, info: ObjectInfo) -> Store:
         """See `Source.store_of`."""
         return self.store
+
+
+def _is_object(info: ObjectInfo) -> bool:
+    """Tell whether this is an object, and not the empty one that some tools mark a folder with."""
+    return bool(info.size_bytes) or not info.name.endswith("/")
 
 
 def _object_url(item: Any) -> ObjectUrl:

@@ -5,9 +5,10 @@
     ais://other-bucket/extra.jpg
 
 UTF-8; line ends of any system. The first column, up to a tab, is the URL of an object of any store,
-or a name that counts from the manifest's own folder. Further columns are for others: labels, sizes.
-Blanks around the first column do not count, those within it do: names may have them. Empty lines,
-and lines that begin with "#", are passed over; an object whose name begins so is given as a URL.
+or a name that is relative to the manifest's folder. Further columns, as labels and sizes, are
+ignored. Blanks around the first column are stripped, those within it belong to the name. Empty
+lines, and lines that begin with "#", are skipped; write an object whose name begins with "#" as a
+URL.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import TypeAlias
 
 from aisio.errors import UrlError
 from aisio.records import ObjectInfo
-from aisio.sources.base import MixedSource, StoreFinder
+from aisio.sources.mixed import MixedSource, StoreFinder
 from aisio.stores import Store
 from aisio.stores.lazy import Lazy
 from aisio.urls import ObjectUrl
@@ -30,16 +31,15 @@ _Address: TypeAlias = tuple[str, str]
 
 
 class ManifestSource(MixedSource):
-    """The objects that a manifest lists, in its order; an object that it lists twice comes twice.
+    """The objects that a manifest lists, in its order, and as often as it lists them.
 
-    The manifest is read when it is first needed, once in a process, and verified as any read is.
-    Whether its objects exist is not looked up.
+    The manifest is read on first use, once in a process. Whether its objects exist is not looked
+    up.
 
     Args:
         url: The manifest.
         find_store: Returns the store that holds a URL; it must pickle.
-        base: What names that are no URLs count from, without a "/" in between; by default the
-            manifest's folder.
+        base: What is put before names that are no URLs; by default the manifest's folder.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class ManifestSource(MixedSource):
 
     @property
     def base_url(self) -> str:
-        """See `Source.base_url`; the base that names count from."""
+        """See `Source.base_url`; the base of the names."""
         return f"{self.base.root}/{self.base.name}"
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
@@ -63,14 +63,14 @@ class ManifestSource(MixedSource):
 
         Raises:
             NotFoundError: There is no such manifest.
-            UrlError: A line cannot be meant.
+            UrlError: A line is not valid.
         """
         for root, name in self._objects():
             if name.startswith(prefix):
                 yield ObjectInfo(root, name)
 
     def is_named(self, info: ObjectInfo) -> bool:
-        """See `Source.is_named`; all are."""
+        """See `Source.is_named`; True for all."""
         return True
 
 
@@ -79,8 +79,8 @@ def parse_manifest(data: bytes, url: ObjectUrl, base: ObjectUrl) -> Iterator[Obj
 
     Args:
         data: Its bytes.
-        url: Where it is, for the text of errors.
-        base: What names that are no URLs count from.
+        url: Its URL, for errors.
+        base: What is put before names that are no URLs.
 
     Raises:
         UrlError: A line is not UTF-8, or names no object; the text says which line.

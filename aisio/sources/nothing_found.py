@@ -1,4 +1,4 @@
-"""A source without objects is an error: perhaps a prefix is misspelt, or a file is elsewhere."""
+"""Errors for sources and prefixes without objects: one that is misspelt must not pass for empty."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TypeVar
 
 from aisio.errors import NotFoundError
-from aisio.left_out import LeftOut
+from aisio.skipped import SkippedNames
 
 __all__ = [
     "ALLOW_EMPTY_HINT",
@@ -23,18 +23,18 @@ ALLOW_EMPTY_HINT = " (allow_empty=True reads nothing instead)"
 
 
 def nothing_found(
-    about: str, *, prefix: str = "", left_out: LeftOut | None = None
+    about: str, *, prefix: str = "", skipped: SkippedNames | None = None
 ) -> NotFoundError:
     """Return the error for a source that has nothing to read.
 
     Args:
         about: The source, as the user named it.
-        prefix: What was to be taken from it.
-        left_out: What it has all the same.
+        prefix: What was to be read of it.
+        skipped: The objects that it has and that were skipped.
     """
     where = f"{about}, prefix {prefix!r}" if prefix else about
-    if left_out:
-        text = f"nothing is left to read: {left_out}"
+    if skipped:
+        text = f"nothing to read: {skipped}"
     elif "*" in where:
         text = "no name matches; '*' stands for no '/', '**/' for any folders"
     else:
@@ -46,30 +46,30 @@ def no_name_begins_so(about: str, hint: str = "") -> NotFoundError:
     """Return the error for a plain-string prefix of a command that matches nothing.
 
     Args:
-        about: The URL or the name in a catalog, as it is shown to the user.
-        hint: What may have been meant; without it, what `pattern_hint` says.
+        about: The URL or the name in a catalog, as the user wrote it.
+        hint: What the user may have meant; without it that of `pattern_hint`.
     """
-    told = hint or pattern_hint(about)
+    hint = hint or pattern_hint(about)
     text = f"{about}: no object has a name that begins so"
-    return NotFoundError(f"{text}; {told}" if told else text, url=about)
+    return NotFoundError(f"{text}; {hint}" if hint else text, url=about)
 
 
 def pattern_hint(text: str) -> str:
-    """Return what to say to somebody who gave a command a pattern; "" where it is none."""
+    """Return a hint for users who passed a pattern to a command; "" if the text is no pattern."""
     if not any(mark in text for mark in "*?[{"):
         return ""
     return "commands read '*', '?', '[' and '{' as text, only datasets and datapipes as patterns"
 
 
 def require_some(items: Iterator[T], about: str, *, prefix: str = "") -> Iterator[T]:
-    """Yield all items of a source; for the arguments see `nothing_found`.
+    """Yield all items of a source; the other arguments are as for `nothing_found`.
 
     Raises:
-        NotFoundError: There is none.
+        NotFoundError: There is no item.
     """
-    found = False
+    is_empty = True
     for item in items:
-        found = True
+        is_empty = False
         yield item
-    if not found:
+    if is_empty:
         raise nothing_found(about, prefix=prefix)

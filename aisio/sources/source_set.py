@@ -1,4 +1,4 @@
-"""SourceSet: the sources of a dataset, each with its prefixes."""
+"""SourceSet: the sources of a dataset, and what it reads of each."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from aisio.catalog.entries import NamedSource
 from aisio.client.aistore_sdk import adapt_sdk_object
 from aisio.client.client import Bucket, Client, ObjectGroup
 from aisio.errors import ConfigError
-from aisio.left_out import LeftOut
 from aisio.patterns.selections import Selections
 from aisio.records import ObjectInfo
+from aisio.skipped import SkippedNames
 from aisio.sources.base import Source
 from aisio.sources.nothing_found import nothing_found
 from aisio.sources.resolve import source
@@ -25,15 +25,15 @@ __all__ = ["PrefixMap", "SourceSet"]
 _log = logging.getLogger("aisio.sources")
 
 PrefixMap: TypeAlias = "Mapping[Any, str | Sequence[str] | None]"
-"""Source -> what to take from it: the name of an object, a prefix or a pattern, or several of them
-(see `aisio.patterns.selections`); a source without one gives all."""
+"""Source -> what to read of it: the name of an object, a prefix or a pattern, or several of them
+(see `aisio.patterns.selections`). A source that is not in the map is read as a whole."""
 
 
 class NameFilter(Protocol):
-    """Tells by their names which objects of a listing are to be read.
+    """Tells by its name whether to read an object of a listing.
 
     Attributes:
-        why: What is said of the others.
+        why: Why the others are skipped, for the log.
     """
 
     why: str
@@ -43,23 +43,22 @@ class NameFilter(Protocol):
 
 
 class SourceSet:
-    """Several sources in order, each cut down to its prefixes: what a dataset reads.
+    """Several sources in order, each narrowed by the prefix map: the objects that a dataset reads.
 
     Args:
         sources: One source, or a list of them, in any form that `source` understands.
-        prefix_map: What to take from each; the keys are the very values given in `sources`.
-        owner: Name of the class on whose behalf errors speak.
-        client: The cluster for sources given as URLs or names.
-        direct: For URLs of clouds, go round the cluster; see `store_for`.
-        wanted: Tells by its name whether an object that a listing met is to be read; objects that
-            are named themselves always are. Without it all are.
-        allow_empty: Take a source without objects for empty, where it is an error otherwise.
+        prefix_map: What to read of each; its keys are values that `sources` has.
+        owner: Name of the dataset's class, for errors and the log.
+        client: The cluster for URLs and names.
+        direct: Read URLs of clouds directly, not through the cluster; see `store_for`.
+        name_filter: Tells which objects of a listing to read; objects that a source or the prefix
+            map names are always read. Without it all are.
+        allow_empty: Read nothing from a source without objects; otherwise that is an error.
 
     Raises:
-        ValueError: No source at all.
-        ConfigError: The prefix map names something that is not among the sources, or has an empty
-            list.
-        UrlError: Braces or wildcards that cannot be meant.
+        ValueError: There is no source.
+        ConfigError: The prefix map has a key that is not among the sources, or an empty list.
+        UrlError: Braces or wildcards are not valid.
     """
 
     def __init__(
@@ -70,30 +69,30 @@ class SourceSet:
         owner: str,
         client: Client | None = None,
         direct: bool | DirectSettings = False,
-        wanted: NameFilter | None = None,
+        name_filter: NameFilter | None = None,
         allow_empty: bool = False,
     ) -> None:
-        given = [sources] if _is_single(sources) else list(sources)
-        if not given:
+        items = [sources] if _is_single(sources) else list(sources)
+        if not items:
             raise ValueError(f"<{owner}> ais_source_list must be provided")
         prefixes = prefix_map or {}
-        known = {item for item in given if _hashable(item)}
+        known = {item for item in items if _is_hashable(item)}
         unknown = ", ".join(repr(key) for key in prefixes if key not in known)
         if unknown:
             raise ConfigError(
                 f"<{owner}> prefix_map has keys that are not among the sources: {unknown}"
             )
         self._owner = owner
-        self._wanted = wanted
+        self._name_filter = name_filter
         self._allow_empty = allow_empty
-        self._told: set[str] = set()
+        self._logged: set[str] = set()
         self._parts = [
             _Part(
                 source(item, client=client, direct=direct),
                 str(item) if isinstance(item, (str, os.PathLike)) else repr(item),
-                _selections(prefixes.get(item) if _hashable(item) else None),
+                _selections(prefixes.get(item) if _is_hashable(item) else None),
             )
-            for item in given
+            for item in items
         ]
 
     def __len__(self) -> int:
@@ -104,40 +103,40 @@ class SourceSet:
     ) -> Iterator[tuple[Source, ObjectInfo]]:
         """List the objects of all sources, or of a slice of them, each with its source; lazily.
 
-        Prefixes are taken in their order: where two overlap, an object comes twice.
+        The prefixes of a source come in their order: an object of two prefixes comes twice.
 
         Args:
-            only: The sources.
-            quiet: Do not log what is left out by its name: another process does.
+            only: Which sources.
+            quiet: Do not log what the name filter skips: another process does.
 
         Raises:
-            NotFoundError: When its turn comes, a source has no object, or none of a prefix, unless
-                that is allowed.
+            NotFoundError: A source, or a prefix, has no object; raised when the listing comes to
+                it, unless `allow_empty`.
         """
         for part in self._parts[only]:
             for selections in part.selections:
-                yield from self._found(part, selections, quiet=quiet)
+                yield from self._list_part(part, selections, quiet=quiet)
 
-    def _found(
+    def _list_part(
         self, part: _Part, selections: Selections, *, quiet: bool
     ) -> Iterator[tuple[Source, ObjectInfo]]:
-        left_out, found = LeftOut(), False
+        skipped, is_empty = SkippedNames(), True
         for info in part.source.select(selections.text, allow_empty=self._allow_empty):
             if (
-                self._wanted is None
-                or self._wanted(info.name)
+                self._name_filter is None
+                or self._name_filter(info.name)
                 or part.source.is_named(info)
                 or selections.names_object(info.name)
             ):
-                found = True
+                is_empty = False
                 yield part.source, info
             else:
-                left_out.add(info.name, self._wanted.why)
-        if not (found or self._allow_empty):
-            raise nothing_found(part.about, prefix=selections.text, left_out=left_out)
-        text = f"<{self._owner}> {part.about}: {left_out}"
-        if left_out and not quiet and text not in self._told:
-            self._told.add(text)
+                skipped.add(info.name, self._name_filter.why)
+        if is_empty and not self._allow_empty:
+            raise nothing_found(part.about, prefix=selections.text, skipped=skipped)
+        text = f"<{self._owner}> {part.about}: {skipped}"
+        if skipped and not quiet and text not in self._logged:
+            self._logged.add(text)
             _log.warning("%s", text)
 
 
@@ -147,8 +146,8 @@ class _Part:
 
     Attributes:
         source: The source.
-        about: As the user named it.
-        selections: What to take from it.
+        about: The source as the user named it, for errors and the log.
+        selections: What to read of it.
     """
 
     source: Source
@@ -157,9 +156,13 @@ class _Part:
 
 
 def _is_single(sources: Any) -> bool:
-    """Tell one source from several: a group is a source, though it can be iterated too."""
-    one = isinstance(sources, (Source, Bucket, ObjectGroup, NamedSource, str, bytes, os.PathLike))
-    return one or adapt_sdk_object(sources) is not sources or not isinstance(sources, Iterable)
+    """Tell whether this is one source; a group is, though it can be iterated too."""
+    is_source = isinstance(
+        sources, (Source, Bucket, ObjectGroup, NamedSource, str, bytes, os.PathLike)
+    )
+    return (
+        is_source or adapt_sdk_object(sources) is not sources or not isinstance(sources, Iterable)
+    )
 
 
 def _selections(value: str | Sequence[str] | None) -> tuple[Selections, ...]:
@@ -169,7 +172,7 @@ def _selections(value: str | Sequence[str] | None) -> tuple[Selections, ...]:
     return tuple(map(Selections, texts))
 
 
-def _hashable(item: Any) -> bool:
+def _is_hashable(item: Any) -> bool:
     try:
         hash(item)
     except TypeError:

@@ -1,10 +1,12 @@
 """The members of one tar as objects: ais://data/a.tar/train/1.jpg is a file in ais://data/a.tar.
 
-The archive is in any store, and not compressed. Its headers are read when they are first needed,
-once in a process (`tar_index`); a member is then one ranged read. Its length is checked, and that
-the archive is still the one whose headers were read; a checksum of a part does not exist.
+The archive may be in any store, and is not compressed. Its headers are read on first use, once in a
+process (`aisio.stores.tar_index`); a member is then one ranged read. Each read checks the member's
+length, and that the archive is still the one whose headers were read. Stores have no checksum of a
+part of an object.
 
-Source: the notation is AIStore's own for files in archives.
+Source:
+    AIStore's notation for files in archives.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ class TarSource(Source):
     """The regular files of one tar, in the order of the archive.
 
     Args:
-        store: Where the archive is.
+        store: The store that holds the archive.
         url: The archive.
     """
 
@@ -36,14 +38,14 @@ class TarSource(Source):
 
     @property
     def base_url(self) -> str:
-        """See `Source.base_url`; that of the archive, as if it were a folder."""
+        """See `Source.base_url`; the archive, as if it were a folder."""
         return f"{self.store.url}/"
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
         """See `Source.list`; names begin with the archive's own name.
 
         Raises:
-            ShardError: The archive is cut, damaged or no tar; at the first item.
+            ShardError: The archive is cut, damaged or not a tar; raised at the first item.
         """
         return (info for info in self.store.in_order() if info.name.startswith(prefix))
 

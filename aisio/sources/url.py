@@ -1,4 +1,4 @@
-"""UrlSource: what a URL stands for, be it an object, a prefix or a pattern."""
+"""UrlSource: the objects that a URL stands for, which may be an object, a prefix or a pattern."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ __all__ = ["UrlSource", "url_source"]
 
 
 class UrlSource(Source):
-    """What a URL stands for: an object, those of a prefix, or those that a pattern names.
+    """The objects that a URL stands for: one, those of a prefix, or those that match a pattern.
 
     Args:
-        store: Where they are.
+        store: The store that holds them.
         url: Bucket, and name, prefix or pattern; see `aisio.patterns.selections`.
-        allow_empty: Pass over what braces make and the bucket does not have.
+        allow_empty: Skip expansions of braces for which the bucket has no object.
 
     Raises:
-        UrlError: Braces or wildcards that cannot be meant.
+        UrlError: Braces or wildcards are not valid.
     """
 
     def __init__(self, store: Store, url: ObjectUrl, *, allow_empty: bool = False) -> None:
@@ -38,7 +38,7 @@ class UrlSource(Source):
 
     @property
     def base_url(self) -> str:
-        """See `Source.base_url`; the folder that the fixed beginning of a pattern names."""
+        """See `Source.base_url`; that of the text before the first wildcard or brace."""
         return folder_url(self.url.with_name(self._selections.start))
 
     def is_named(self, info: ObjectInfo) -> bool:
@@ -49,14 +49,14 @@ class UrlSource(Source):
         """See `Source.list`; sizes of objects that braces name are not known.
 
         Raises:
-            NotFoundError: When its turn comes, there is no object for one of the texts that braces
-                make, unless that is allowed.
+            NotFoundError: There is no object for one of the expansions of braces; raised when the
+                listing comes to it, unless `allow_empty`.
         """
         infos = self._bucket.select(self.url.name, allow_empty=self._allow_empty)
         return (info for info in infos if info.name.startswith(prefix))
 
     def select(self, text: str = "", *, allow_empty: bool = False) -> Iterator[ObjectInfo]:
-        """See `Source.select`; what is allowed for the text is allowed for the URL."""
+        """See `Source.select`; `allow_empty` holds for the URL as well."""
         if allow_empty and not self._allow_empty:
             return UrlSource(self.store, self.url, allow_empty=True).select(text, allow_empty=True)
         return super().select(text, allow_empty=allow_empty)
@@ -65,10 +65,10 @@ class UrlSource(Source):
         """See `Source.selected`."""
         own = self._selections.single
         if own is not None and selection.start.startswith(own.start):
-            # A look at the URL's own name, so that not all that begins with it must be listed.
-            whole = PrefixSource(self.store, self.url.with_name(own.start))
-            if not whole.object_named(own.start):
-                yield from whole.selected(selection)
+            # If the URL is no object, it is a prefix, and only the selection need be listed.
+            prefix = PrefixSource(self.store, self.url.with_name(own.start))
+            if not prefix.object_named(own.start):
+                yield from prefix.selected(selection)
                 return
         yield from super().selected(selection)
 
@@ -78,10 +78,10 @@ class UrlSource(Source):
 
 
 def url_source(store: Store, url: ObjectUrl) -> Source:
-    """Return the source that a URL stands for.
+    """Return the source of a URL: a PrefixSource for a folder or bucket, else a UrlSource.
 
     Raises:
-        UrlError: Braces or wildcards that cannot be meant.
+        UrlError: Braces or wildcards are not valid.
     """
     selections = Selections(url.name)
     if selections.is_prefix:

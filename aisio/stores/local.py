@@ -10,9 +10,9 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from aisio.atomic_write import atomic_write, is_special, open_special
 from aisio.errors import AccessError, ConfigError, NotFoundError, RangeError, StorageError
-from aisio.files import is_special, opened_special, replaced_when_done
-from aisio.folders import walk
+from aisio.folder_walk import walk
 from aisio.records import ByteRange, ObjectInfo
 from aisio.stores.base import Store
 from aisio.transport.body import Body
@@ -87,7 +87,7 @@ def write_file(path: Path, payload: Payload) -> None:
 
     A pipe or device is not replaced: its reader gets the bytes as they are written.
     """
-    with opened_special(path) if is_special(path) else replaced_when_done(path) as file:
+    with open_special(path) if is_special(path) else atomic_write(path) as file:
         for chunk in payload.chunks():
             file.write(chunk)
 

@@ -14,9 +14,9 @@ from aisio.client.aistore_sdk import adapt_sdk_object
 from aisio.client.batch_archive import BatchOptions, check_options
 from aisio.client.client import Client
 from aisio.errors import ConfigError
-from aisio.left_out import LeftOut
 from aisio.limits import is_whole
 from aisio.records import Concurrency
+from aisio.skipped import SkippedNames
 from aisio.sources.source_set import PrefixMap
 from aisio.stores import AisStore, DirectSettings
 from aisio.training.object_datasets import AISIterDataset, read_object
@@ -123,16 +123,16 @@ class AISBatchIterDataset(AISIterDataset):
             size_of=_batch_bytes,
             result_bytes=lambda batch: sum(len(data or b"") for _, data in batch),
         )
-        missing = LeftOut()
+        skipped = SkippedNames()
         try:
             for name, data in chain.from_iterable(batches):
                 if data is None:
-                    missing.add(name, "gone since they were listed")
+                    skipped.add(name, "gone since they were listed")
                 else:
                     yield name, data
         finally:  # also where the caller does not read the epoch to its end
-            if missing:
-                _log.warning("<%s> %s", type(self).__name__, missing)
+            if skipped:
+                _log.warning("<%s> %s", type(self).__name__, skipped)
 
     def _batches(self, share: Iterator[ListedObject]) -> Iterator[list[ListedObject]]:
         """Cut into batches, each from one bucket of one cluster."""

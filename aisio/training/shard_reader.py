@@ -151,7 +151,7 @@ class AISShardReader(SplitDataset, IterableDataset[tuple[str, ZeroDict]]):
                 owner=reader,
                 client=explicit_client(client, endpoint),
                 direct=direct,
-                wanted=ShardNames(shard_names),
+                name_filter=ShardNames(shard_names),
                 allow_empty=allow_empty,
             ),
             etl_name=etl_name,

@@ -1,4 +1,4 @@
-"""Digests of listings: what they cover, and what they do not depend on."""
+"""Digests of listings: what they depend on, and what not."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ def folder(tmp_path):
 
 
 def digest(*infos, base_url="ais://b/"):
-    """Return the digest of a listing of these."""
-    whole = ListingDigest(base_url)
+    """Return the digest of a listing of these objects."""
+    result = ListingDigest(base_url)
     for info in infos:
-        whole.add(info)
-    return whole.text()
+        result.add(info)
+    return result.text()
 
 
 def test_it_is_the_sha256_of_a_line_of_json_an_object():
-    """The form that the documentation gives, so that others can compute it."""
+    """In the form that the documentation describes, so that others can compute it."""
     listed = ObjectInfo("ais://b", "x/a.jpg", 1024, Checksum("xxhash2", "0123"))
     text = b'["a.jpg",1024,"xxhash2:0123"]\n["x/u.jpg",null,null]\n'
     other = ObjectInfo("ais://b", "x/x/u.jpg")
@@ -68,13 +68,13 @@ def test_any_change_shows(other):
 
 
 def test_versions_and_times_do_not_count():
-    """A listing gives them or not, and they change without the bytes."""
+    """Not all listings have them, and they change without the bytes."""
     plain = ObjectInfo("ais://b", "a", 1)
     assert digest(ObjectInfo("ais://b", "a", 1, version="7", mtime_s=3.0)) == digest(plain)
 
 
 def test_it_does_not_depend_on_where_the_folder_is(folder, tmp_path):
-    """A copy elsewhere has the same digest; one with another byte more has not."""
+    """A copy elsewhere has the same digest, until its bytes change."""
     copy = shutil.copytree(folder, tmp_path / "copy")
     assert listing_digest(source(folder)) == listing_digest(source(copy))
     (copy / "b").write_bytes(b"longer")

@@ -1,4 +1,4 @@
-"""Kinds of sources: templates, and the folder that names count from."""
+"""Kinds of sources: templates, and the folder that names are relative to."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_a_template_makes_names_of_any_store(tmp_path):
 
 
 def test_a_template_is_narrowed_by_a_prefix():
-    """As any source."""
+    """By the beginning of the whole name."""
     one = template("file:///d/{0..1}/s-@2")
     assert [info.name for info in one.list("d/1/")] == ["d/1/s-@2"]
 
@@ -45,7 +45,7 @@ def test_a_template_is_narrowed_by_a_prefix():
     ],
 )
 def test_a_template_that_names_no_objects_is_refused(text, match):
-    """When it is made, not when it is read."""
+    """The error is raised when the source is made."""
     with pytest.raises(UrlError, match=match):
         template(text)
 
@@ -58,10 +58,10 @@ def test_a_template_pickles():
     assert list(again.list()) == list(one.list())
 
 
-def test_names_count_from_the_folder_of_a_source():
-    """That of a prefix, which may end within a name, or of a template's beginning; URLs have none.
+def test_names_are_relative_to_the_folder_of_a_source():
+    """A prefix up to its last "/", or the text before a template's first range; URLs have none.
 
-    The digest of a listing, and `aisio get`, name objects so.
+    The digest of a listing, and `aisio get`, use these names.
     """
     bucket = Client("http://127.0.0.1:9").bucket("b")
     assert source(bucket).base_url == "ais://b/"

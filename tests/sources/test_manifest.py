@@ -1,4 +1,4 @@
-"""Manifests: which lines name objects, and what is said of one that does not."""
+"""Manifests: which lines name objects, and the errors for lines that do not."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ import pickle
 import pytest
 
 from aisio.errors import NotFoundError, UrlError
-from aisio.sources.base import find_store
 from aisio.sources.manifest import ManifestSource, parse_manifest
-from aisio.stores import LocalStore
+from aisio.stores import LocalStore, store_for
 from aisio.urls import ObjectUrl
 
 URL = ObjectUrl.parse("ais://b/lists/train.tsv")
@@ -34,10 +33,10 @@ def folder(tmp_path):
 def manifest(folder, **more):
     """Return the source of the folder's manifest."""
     url = ObjectUrl.parse(f"file://{folder}/list.tsv")
-    return ManifestSource(url, find_store(None), **more)
+    return ManifestSource(url, store_for, **more)
 
 
-def test_names_count_from_the_manifests_folder():
+def test_names_are_relative_to_the_manifests_folder():
     """A line is a name below it, or the URL of any store."""
     assert parse(b"x/1.jpg\ns3://other/2.jpg\n") == ["ais://b/lists/x/1.jpg", "s3://other/2.jpg"]
 
@@ -50,7 +49,7 @@ def test_a_tab_ends_the_name():
 
 
 def test_line_ends_blanks_comments_and_marks_do_not_count():
-    """CRLF, empty lines and those of blanks; a byte order mark is no name's beginning."""
+    """CRLF, empty and blank lines; a byte order mark is not a part of the first name."""
     assert parse(b"\xef\xbb\xbf# comment\r\n\r\n  \t\r\n a \r\n\n# x\nb") == [
         "ais://b/lists/a",
         "ais://b/lists/b",
@@ -73,8 +72,8 @@ def test_an_empty_manifest_lists_nothing():
         (b"\xff\xfe", "not UTF-8"),
     ],
 )
-def test_a_line_that_names_no_object_is_told_by_its_number(line, match):
-    """Manifest, number and reason."""
+def test_the_error_for_a_line_has_its_number(line, match):
+    """Also the manifest and the reason."""
     with pytest.raises(UrlError, match=match) as caught:
         parse(b"# head\n\ngood\n" + line + b"\tlabel\n")
     assert str(caught.value).startswith("manifest ais://b/lists/train.tsv, line 4: ")
@@ -82,7 +81,7 @@ def test_a_line_that_names_no_object_is_told_by_its_number(line, match):
 
 
 def test_objects_come_in_the_order_of_the_lines(folder):
-    """Twice where they are listed twice; names with blanks are read."""
+    """As often as they are listed; names may have blanks."""
     one = manifest(folder)
     infos = list(one.list())
     assert [one.read(info) for info in infos] == [b"b c", b"a", b"b c"]
@@ -91,14 +90,14 @@ def test_objects_come_in_the_order_of_the_lines(folder):
 
 
 def test_a_base_of_its_own(folder):
-    """Names are put behind it as they stand, as the OSS connector does."""
+    """It is put before the names without a "/" in between, as the OSS connector does."""
     one = manifest(folder, base=ObjectUrl.parse("s3://bkt/part-"))
     assert [info.url for info in one.list("part-")] == ["s3://bkt/part-b c"] * 2
     assert one.base_url == "s3://bkt/part-"
 
 
 def test_the_manifest_is_read_once_and_late(folder):
-    """Not when the source is made; and what is read stays, in workers too."""
+    """Not when the source is made, and not again in workers."""
 
     class Counting(LocalStore):
         reads = 0
@@ -119,7 +118,7 @@ def test_the_manifest_is_read_once_and_late(folder):
 
 
 def test_a_missing_manifest_shows_at_the_first_item(tmp_path):
-    """Naming a source asks nothing; reading it does."""
+    """Making the source sends no request."""
     one = manifest(tmp_path)
     with pytest.raises(NotFoundError, match=r"list\.tsv"):
         next(one.list())

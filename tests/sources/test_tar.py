@@ -44,7 +44,7 @@ def member(url, name):
 
 
 def test_members_are_objects_below_the_archive(one, url):
-    """In the order of the archive, with their sizes; each is read by itself."""
+    """In the order of the archive, with their sizes; each is read alone."""
     infos = list(one.list())
     assert [info.url for info in infos] == [f"{url}/{name}" for name, _ in MEMBERS]
     assert [info.size_bytes for info in infos] == [len(data) for _, data in MEMBERS]
@@ -53,7 +53,7 @@ def test_members_are_objects_below_the_archive(one, url):
 
 
 def test_a_member_that_cannot_be_read_leaves_the_others_alone(tmp_path):
-    """It is there, without a size, and whoever reads it is told what it is and where."""
+    """It is listed without a size; reading it is an error that says what it is and where."""
     data = gnu_sparse("b.npy", spans=30) + typed(b"Z", "c.raw", b"x" * 700) + pack(("d", b"4"))
     (tmp_path / "t.tar").write_bytes(data)
     odd = TarSource(LocalStore(), ObjectUrl.parse(f"file://{tmp_path}/t.tar"))
@@ -66,7 +66,7 @@ def test_a_member_that_cannot_be_read_leaves_the_others_alone(tmp_path):
 
 
 def test_a_prefix_narrows_it(one, url):
-    """The archive's own name comes first."""
+    """Names begin with that of the archive."""
     assert [info.name for info in one.list(f"{url.name}/b")] == [f"{url.name}/b/2.jpg"]
     assert list(one.list("other")) == []
 
@@ -95,7 +95,7 @@ def test_the_headers_are_read_once(url):
 
 
 def test_an_archive_that_was_replaced_is_refused(one, url, tmp_path):
-    """The place of a member is then anything."""
+    """The offsets of its members are then wrong."""
     infos = list(one.list())
     (tmp_path / "t.tar").write_bytes(pack(("other", b"o" * 9000)))
     with pytest.raises(IntegrityError, match="replaced"):
@@ -103,7 +103,7 @@ def test_an_archive_that_was_replaced_is_refused(one, url, tmp_path):
 
 
 def test_its_digest_is_that_of_the_same_folder_of_names(one, url, tmp_path):
-    """Names count from the archive: a copy of it elsewhere has the same digest."""
+    """Names are relative to the archive: a copy of it elsewhere has the same digest."""
     (tmp_path / "copy.tar").write_bytes((tmp_path / "t.tar").read_bytes())
     copy = TarSource(LocalStore(), ObjectUrl.parse(f"file://{tmp_path}/copy.tar"))
     assert one.base_url == f"{url}/"
@@ -111,13 +111,13 @@ def test_its_digest_is_that_of_the_same_folder_of_names(one, url, tmp_path):
 
 
 def test_a_source_stays_itself(one):
-    """`source` takes it as it is."""
+    """`source` returns it unchanged."""
     assert source(one) is one
     assert repr(one).startswith("TarSource('file:///")
 
 
 def test_a_tar_in_a_cloud_is_read_by_ranges():
-    """By the direct store too, here a cloud in memory."""
+    """By the direct store, here over the memory store."""
     pytest.importorskip("obstore")
     url = ObjectUrl.parse("memory://tars/t.tar")
     store = DirectStore()
@@ -130,8 +130,8 @@ def test_a_tar_in_a_cloud_is_read_by_ranges():
         one.read(infos[0])
 
 
-def test_a_member_that_is_cut_on_its_way_is_an_error(url):
-    """The length that its header says is the length that comes."""
+def test_a_member_that_is_cut_in_transit_is_an_error(url):
+    """Its length must be that of its header."""
 
     class Cutting(LocalStore):
         def get(self, url, byte_range=None, *, etl_name=None):

@@ -1,4 +1,4 @@
-"""What a URL stands for: one look at the name decides, where any is needed."""
+"""UrlSource: a URL is an object, a prefix or a pattern; one HEAD at most decides."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from aisio.urls import ObjectUrl
 
 
 class Bucket(LocalStore):
-    """A bucket that notes what it is asked; names come in order, as from any store."""
+    """A bucket that records the calls; names come in order, as from any store."""
 
     def __init__(self, *names, may_head=True):
         self.names = sorted(names)
         self.may_head = may_head
-        self.asked = []
+        self.calls = []
 
     def list(self, prefix, *, start_after=""):
-        self.asked.append(f"list {prefix.name}")
-        found = [name for name in self.names if name.startswith(prefix.name)]
-        return (ObjectInfo(prefix.root, name, 0 if name.endswith("/") else 1) for name in found)
+        self.calls.append(f"list {prefix.name}")
+        names = [name for name in self.names if name.startswith(prefix.name)]
+        return (ObjectInfo(prefix.root, name, 0 if name.endswith("/") else 1) for name in names)
 
     def head(self, url):
-        self.asked.append(f"head {url.name}")
+        self.calls.append(f"head {url.name}")
         if not self.may_head:
             raise AccessError(str(url))
         if url.name not in self.names:
@@ -42,15 +42,15 @@ NAMES = ["a/1", "a/2", "a*", "b[1].jpg", "b1.jpg", "c{0}"]
 IMAGES = [*NAMES, "img1", "img10", "tr/1", "trial", "x*/1"]
 
 
-def names_of(text, *given, **options):
-    """Return what a URL of a bucket stands for, and what the bucket was asked."""
-    bucket = Bucket(*(given or IMAGES), **options)
+def names_of(text, *names, **options):
+    """Return the objects that a URL of a bucket stands for, and the calls of the bucket."""
+    bucket = Bucket(*(names or IMAGES), **options)
     one = url_source(bucket, ObjectUrl.parse(f"ais://b/{text}"))
-    return [info.name for info in one.list()], bucket.asked
+    return [info.name for info in one.list()], bucket.calls
 
 
 @pytest.mark.parametrize(
-    ("text", "names", "asked"),
+    ("text", "names", "calls"),
     [
         ("", sorted(IMAGES), ["list "]),
         ("a/", ["a/1", "a/2"], ["list a/"]),
@@ -74,9 +74,9 @@ def names_of(text, *given, **options):
         ("none*", [], ["head none*", "list none", "list none*"]),
     ],
 )  # fmt: skip
-def test_a_url_is_an_object_a_prefix_or_a_pattern(text, names, asked):
-    """One look at the name decides; a folder, and names made by braces, need none."""
-    assert names_of(text) == (names, asked)
+def test_a_url_is_an_object_a_prefix_or_a_pattern(text, names, calls):
+    """One HEAD decides; a folder, and names made by braces, need none."""
+    assert names_of(text) == (names, calls)
 
 
 def test_a_pattern_that_matches_nothing_is_the_text_itself():
@@ -85,15 +85,15 @@ def test_a_pattern_that_matches_nothing_is_the_text_itself():
     assert names_of("d[1]/", "d[1]/a", "d1/b")[0] == ["d1/b"]
 
 
-def test_an_object_that_is_named_like_a_pattern_is_told(caplog):
-    """A shell may have made it, and it hides what the pattern was to match."""
+def test_a_warning_for_an_object_that_is_named_like_a_pattern(caplog):
+    """A shell may have made it, and it hides what the pattern matches."""
     assert names_of("*.tar", "*.tar", "a.tar")[0] == ["*.tar"]
     assert "ais://b/*.tar is read as the object of this name" in caplog.text
     assert names_of("*.ta[r]", "*.tar", "a.tar")[0] == ["*.tar", "a.tar"]
 
 
-def test_who_may_only_list_gets_the_same():
-    """The shortest name comes first in a listing: the object itself."""
+def test_without_permission_for_head_the_listing_decides():
+    """The object itself is the first of the listing, as the shortest name."""
     assert names_of("img1", may_head=False) == (["img1"], ["head img1", "list img1"])
     assert names_of("img", may_head=False)[0] == ["img1", "img10"]
 
@@ -103,25 +103,25 @@ def test_the_markers_of_folders_are_no_objects():
     assert names_of("a/", "a/", "a/1", "a/b/")[0] == ["a/1"]
 
 
-def test_an_object_on_a_web_server_needs_no_look():
-    """There is no listing, so it cannot be a prefix."""
+def test_an_object_on_a_web_server_is_not_looked_up():
+    """A web server has no listing, so the URL cannot be a prefix."""
     bucket = Bucket()
     one = url_source(bucket, ObjectUrl.parse("https://host/t-{0..1}*.tar"))
     assert [info.url for info in one.list()] == ["https://host/t-0*.tar", "https://host/t-1*.tar"]
     one = url_source(bucket, ObjectUrl.parse("https://host/a.tar"))
     assert [info.url for info in one.list()] == ["https://host/a.tar"]
-    assert bucket.asked == []
+    assert bucket.calls == []
 
 
 @pytest.mark.parametrize("text", ["t-{000..", "t-{0..99999999999999999999}", "**.tar"])
-def test_braces_and_wildcards_that_cannot_be_meant(text):
-    """An error when the source is made."""
+def test_braces_and_wildcards_that_are_not_valid(text):
+    """The error is raised when the source is made."""
     with pytest.raises(UrlError):
         url_source(LocalStore(), ObjectUrl.parse(f"ais://b/{text}"))
 
 
 def test_a_url_source_pickles_and_has_a_folder():
-    """That of its fixed beginning."""
+    """The folder is that of the text before the first wildcard."""
     one = pickle.loads(pickle.dumps(url_source(LocalStore(), ObjectUrl.parse("ais://b/d/t-*.tar"))))
     assert repr(one) == "UrlSource('ais://b/d/t-*.tar')"
     assert one.base_url == "ais://b/d/"
@@ -141,14 +141,14 @@ def test_a_url_source_pickles_and_has_a_folder():
     ],
 )
 def test_a_list_is_narrowed_by_the_same_rule(text, names):
-    """In its own order, with what it has twice."""
+    """In its own order, and as often as the list has an object."""
     urls = [f"ais://b/{name}" for name in ("img1", "b/img1", "img10", "img1")]
     one = source(urls, client=Client("http://127.0.0.1:9"))
     assert [info.name for info in one.select(text)] == names
 
 
-def test_what_braces_make_and_nobody_has_is_an_error():
-    """A misspelt alternative is a part of the data that would be missing without a word."""
+def test_an_expansion_of_braces_without_an_object_is_an_error():
+    """A misspelt alternative would silently drop a part of the data."""
     for text in ("{a,vall}/", "{a,vall}/*", "{a/1,vall/}"):
         with pytest.raises(NotFoundError, match="vall/"):
             names_of(text)
@@ -158,27 +158,27 @@ def test_what_braces_make_and_nobody_has_is_an_error():
 
 
 @pytest.mark.parametrize("text", ["img{1,7}", "{img,none/}*"])
-def test_a_list_without_what_braces_make_is_an_error(text):
-    """Objects of a list are not looked up, and what is not in it is not read later, either."""
+def test_an_expansion_of_braces_that_a_list_does_not_have_is_an_error(text):
+    """Objects that are not in the list would not be read later either."""
     one = source(["ais://b/img1", "ais://b/img10"], client=Client("http://127.0.0.1:9"))
     with pytest.raises(NotFoundError, match="img7|none/"):
         list(one.select(text))
     assert next(one.select(text, allow_empty=True)).name == "img1"
 
 
-def test_what_braces_make_outside_of_a_prefix_is_an_error():
-    """A source of one folder has nothing of another one."""
+def test_an_expansion_of_braces_outside_of_a_prefix_is_an_error():
+    """The source of one folder has no object of another."""
     one = PrefixSource(Bucket(*IMAGES), ObjectUrl.parse("ais://b/a/"))
     with pytest.raises(NotFoundError, match="tr/1"):
         list(one.select("{a,tr}/1"))
 
 
 def test_a_prefix_is_narrowed_without_listing_all_of_it():
-    """One look at its own name, which could be an object, and then as for a bucket."""
+    """A HEAD of its own name, which may be an object, and then as for a bucket."""
     bucket = Bucket(*IMAGES)
     one = url_source(bucket, ObjectUrl.parse("ais://b/im"))
     assert [info.name for info in one.select("img10")] == ["img10"]
     assert [info.name for info in one.select("img1*")] == ["img1", "img10"]
-    assert bucket.asked == ["head im", "head img10", "head im", "head img1*", "list img1"]
+    assert bucket.calls == ["head im", "head img10", "head im", "head img1*", "list img1"]
     one = url_source(Bucket(*IMAGES), ObjectUrl.parse("ais://b/img1"))
     assert list(one.select("img10")) == []

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from aisio.atomic_write import PARTIAL_SUFFIX
 from aisio.errors import AccessError, ConfigError, NotFoundError, StorageError
-from aisio.files import PARTIAL_SUFFIX
 from aisio.stores import LocalStore
 from aisio.stores.local import write_file
 from aisio.testing.store_contract import StoreContract

@@ -32,7 +32,7 @@ def test_missing_objects_are_skipped_with_a_warning(tmp_path, caplog):
         bucket.object("a").put(b"abc")
         dataset = AISBatchIterDataset([bucket.objects(["x", "a", "y"])], missing="skip")
         assert list(dataset) == [("a", b"abc")]
-        told = "<AISBatchIterDataset> left out 2 (gone since they were listed): 'x', 'y'"
+        told = "<AISBatchIterDataset> skipped 2 (gone since they were listed): 'x', 'y'"
         assert caplog.messages == [told]
         epoch = iter(dataset)
         assert next(epoch) == ("a", b"abc")

@@ -420,13 +420,13 @@ def test_sidecars_are_left_out_with_one_line(with_sidecars, workers, caplog):
     assert [basename for basename, _ in loader] == ["1"]
     assert reader.count() == 1
     (message,) = caplog.messages
-    assert "left out 6 (not named as tar shards, see shard_names=): '" in message
+    assert "skipped 6 (not named as tar shards, see shard_names=): '" in message
 
 
 def test_shards_are_chosen_by_their_names(with_sidecars, caplog):
     """By a pattern; a shard that is named itself is read whatever it is called."""
     (with_sidecars / "00000.tar").rename(with_sidecars / "shard-0")
-    with pytest.raises(NotFoundError, match="nothing is left to read: left out 7"):
+    with pytest.raises(NotFoundError, match="nothing to read: skipped 7"):
         [*iter(AISShardReader(with_sidecars))]
     for reader in (
         AISShardReader(with_sidecars, shard_names="shard-*"),

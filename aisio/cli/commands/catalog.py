@@ -185,8 +185,8 @@ def _digest_of_resource(resource: Resource, cluster: Cluster, source: str | None
 
 
 def _digest_of_source(source: NamedSource, cluster: Cluster) -> str:
+    from aisio.sources.catalog_source import CatalogSource
     from aisio.sources.digest import listing_digest
-    from aisio.sources.named import CatalogSource
 
     return listing_digest(CatalogSource.of(source, client=_client(cluster)))
 

@@ -80,7 +80,7 @@ def _get_below(cluster: Cluster, url: ObjectUrl | CatalogName, folder: Path) -> 
 
 
 def _get_all(source: Source, about: str, folder: Path) -> None:
-    from aisio.sources.base import MixedSource
+    from aisio.sources.mixed import MixedSource
     from aisio.sources.nothing_found import no_name_begins_so
 
     mixed = isinstance(source.unpinned, MixedSource)
@@ -108,7 +108,7 @@ def _check_destination(path: Path, folder: Path, root: Path, url: str) -> None:
         ConfigError: A link leads out of the folder.
         ConflictError: Another kind of file is in the way.
     """
-    from aisio.files import is_special
+    from aisio.atomic_write import is_special
 
     for place in (path.parent, path):
         if not _resolved(place).is_relative_to(root):
@@ -138,7 +138,7 @@ def _checked_name(name: str, url: str) -> str:
 
 
 def _get(open_body: OpenBody, name: str, file: str) -> None:
-    from aisio.files import is_special, opened_special
+    from aisio.atomic_write import is_special, open_special
 
     if file == "-":
         with open_body() as body, binary_stdout() as out:
@@ -152,7 +152,7 @@ def _get(open_body: OpenBody, name: str, file: str) -> None:
     if path.is_dir():
         path /= base_name
     if is_special(path):
-        with opened_special(path) as out, open_body() as body, _progress(body) as show:
+        with open_special(path) as out, open_body() as body, _progress(body) as show:
             copy(body, out, show)
     else:
         _download(open_body, path)
@@ -182,11 +182,11 @@ def _download(open_body: OpenBody, path: Path, *, new_folder: Path | None = None
 
 
 def _write(body: Body, path: Path) -> None:
-    from aisio.files import replaced_when_done
+    from aisio.atomic_write import atomic_write
     from aisio.transport.parallel import read_into
     from aisio.transport.targets import FileTarget
 
-    with replaced_when_done(path) as out, _progress(body) as show:
+    with atomic_write(path) as out, _progress(body) as show:
         read_into(body, FileTarget(out.fileno()), show=show)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from aisio.files import PARTIAL_SUFFIX
+from aisio.atomic_write import PARTIAL_SUFFIX
 from aisio.resources.cache.own_files import create_file, read_regular_file
 
 _MAX_STATE_BYTES = 1024 * 1024

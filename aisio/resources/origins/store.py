@@ -85,7 +85,7 @@ def url_origin(
     Args:
         url: URL of an object, in any scheme that aisio reads.
         endpoint: As a catalog names it: of the cluster, or of the S3 store for s3://, and so on;
-            see `aisio.sources.named`. Without it AIS_ENDPOINT, or the cloud's own.
+            see `aisio.sources.catalog_source`. Without it AIS_ENDPOINT, or the cloud's own.
         client: Client of the cluster; it overrides the endpoint.
         has_digest: The reader checks a digest, so the MD5 in the ETag of S3 is not checked too.
     """

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from aisio.config import first_set, is_set, set_with
+from aisio.config import first_set, is_set, variables_with
 from aisio.errors import AccessError, ConfigError
 from aisio.records import RetryPolicy, Timeouts, TlsFiles
 from aisio.stores.direct.obstore_forks import Obstore
@@ -287,7 +287,7 @@ def credentials_fingerprint() -> Hashable:
         first_set("GOOGLE_APPLICATION_CREDENTIALS")
         or "~/.config/gcloud/application_default_credentials.json",
     )
-    return set_with(_CREDENTIAL_VARIABLES), tuple(_file_version(Path(file)) for file in files)
+    return variables_with(_CREDENTIAL_VARIABLES), tuple(_file_version(Path(file)) for file in files)
 
 
 def _file_version(file: Path) -> tuple[int, int] | None:

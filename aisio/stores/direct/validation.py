@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from aisio.config import set_with
+from aisio.config import variables_with
 from aisio.errors import ConfigError
 
 __all__ = ["check_endpoint", "check_environment", "check_options", "read_certificates"]
@@ -69,7 +69,7 @@ def check_environment(provider: str) -> None:
     Raises:
         ConfigError: As for `check_options`.
     """
-    for name, value in sorted(set_with(_CHECKED_VARIABLES.get(provider, ()))):
+    for name, value in sorted(variables_with(_CHECKED_VARIABLES.get(provider, ()))):
         _check_text(value, name)
 
 

@@ -6,7 +6,7 @@ import errno
 import os
 import ssl
 
-from aisio.config import first_named
+from aisio.config import first_item
 from aisio.errors import ConfigError
 from aisio.records import TlsFiles
 
@@ -41,7 +41,7 @@ def check_tls_files(tls: TlsFiles, url: str) -> None:
 
 
 def _check_authorities(context: ssl.SSLContext, tls: TlsFiles) -> None:
-    named = ("AIS_CLIENT_CA or tls=", tls.ca_file) if tls.ca_file else first_named(*_BUNDLES)
+    named = ("AIS_CLIENT_CA or tls=", tls.ca_file) if tls.ca_file else first_item(*_BUNDLES)
     if named is None:
         return
     setting, path = named

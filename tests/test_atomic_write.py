@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from aisio.files import PARTIAL_SUFFIX, replaced_when_done
+from aisio.atomic_write import PARTIAL_SUFFIX, atomic_write
 
 
 def test_the_new_bytes_show_at_the_end(tmp_path: Path) -> None:
-    """Until then the old ones do, and the new file has another name."""
+    """Until then readers see the old ones, and the new file has another name."""
     path = tmp_path / "a"
     path.write_bytes(b"old, and longer")
-    with replaced_when_done(path) as file:
+    with atomic_write(path) as file:
         file.write(b"new")
         assert path.read_bytes() == b"old, and longer"
         assert [name.suffix for name in tmp_path.iterdir() if name != path] == [PARTIAL_SUFFIX]
@@ -26,11 +26,11 @@ def test_the_new_bytes_show_at_the_end(tmp_path: Path) -> None:
 
 
 def test_a_failure_leaves_what_was_there(tmp_path: Path) -> None:
-    """And nothing else."""
+    """The temporary file is removed."""
     (tmp_path / "a").write_bytes(b"old")
 
     def write_half(name: str) -> None:
-        with replaced_when_done(tmp_path / name) as file:
+        with atomic_write(tmp_path / name) as file:
             file.write(b"half")
             raise KeyboardInterrupt
 
@@ -41,9 +41,9 @@ def test_a_failure_leaves_what_was_there(tmp_path: Path) -> None:
 
 
 def test_a_link_is_followed(tmp_path: Path) -> None:
-    """It stays a link, also one to nothing yet."""
+    """It stays a link, also where it was broken."""
     (tmp_path / "link").symlink_to("real")
-    with replaced_when_done(tmp_path / "link") as file:
+    with atomic_write(tmp_path / "link") as file:
         file.write(b"new")
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "real").read_bytes() == b"new"
@@ -51,14 +51,14 @@ def test_a_link_is_followed(tmp_path: Path) -> None:
 
 def test_a_folder_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     """The rename would only fail at the end."""
-    with pytest.raises(IsADirectoryError), replaced_when_done(tmp_path):
+    with pytest.raises(IsADirectoryError), atomic_write(tmp_path):
         pytest.fail("the block was entered")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_that_is_not_there_is_refused_as_well(tmp_path: Path) -> None:
     """A path that ends in a slash means a folder: a file of that name would be a surprise."""
-    with pytest.raises(IsADirectoryError), replaced_when_done(f"{tmp_path}/out/"):
+    with pytest.raises(IsADirectoryError), atomic_write(f"{tmp_path}/out/"):
         pytest.fail("the block was entered")
     assert list(tmp_path.iterdir()) == []
 
@@ -66,13 +66,13 @@ def test_a_folder_that_is_not_there_is_refused_as_well(tmp_path: Path) -> None:
 def test_an_error_names_the_path_that_was_given(tmp_path: Path) -> None:
     """The name of the temporary file says nothing to anybody."""
     path = tmp_path / "none" / "a"
-    with pytest.raises(FileNotFoundError) as caught, replaced_when_done(path):
+    with pytest.raises(FileNotFoundError) as caught, atomic_write(path):
         pytest.fail("the block was entered")
     assert caught.value.filename == str(path)
 
 
 def test_a_pipe_is_written_into_and_not_replaced(tmp_path: Path) -> None:
-    """By way of a link too; the reader sees all bytes, and only where the block did not raise."""
+    """Through a link too; its reader gets all bytes, and none where the block raised."""
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "link").symlink_to("pipe")
     read: list[bytes] = []
@@ -81,14 +81,14 @@ def test_a_pipe_is_written_into_and_not_replaced(tmp_path: Path) -> None:
         read.append((tmp_path / "pipe").read_bytes())
 
     def write_half() -> None:
-        with replaced_when_done(tmp_path / "pipe") as file:
+        with atomic_write(tmp_path / "pipe") as file:
             file.write(b"half")
             raise KeyboardInterrupt
 
     for path in (tmp_path / "pipe", tmp_path / "link"):
         reader = threading.Thread(target=drain)
         reader.start()
-        with replaced_when_done(path) as file:
+        with atomic_write(path) as file:
             file.write(b"there ")
             os.pwrite(file.fileno(), b"HERE", 6)
         reader.join()
@@ -103,26 +103,26 @@ def test_a_pipe_is_written_into_and_not_replaced(tmp_path: Path) -> None:
 
 
 def test_a_device_is_written_into_and_not_replaced(null_device: Path) -> None:
-    """As root, a machine could lose its /dev/null."""
-    with replaced_when_done(null_device) as file:
+    """A program that runs as root could remove /dev/null."""
+    with atomic_write(null_device) as file:
         file.write(b"bytes")
     assert stat.S_ISCHR(null_device.stat().st_mode)
     assert list(null_device.parent.iterdir()) == [null_device]
 
 
 def test_a_socket_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It stays, as nothing can be written into it by its name."""
+    """It stays: a socket cannot be opened by its path."""
     monkeypatch.chdir(tmp_path)  # paths of sockets are short
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind("socket")
-        with pytest.raises(OSError, match="socket"), replaced_when_done("socket"):
+        with pytest.raises(OSError, match="socket"), atomic_write("socket"):
             pytest.fail("the block was entered")
         assert stat.S_ISSOCK(Path("socket").stat().st_mode)
 
 
 def test_a_link_to_itself_is_an_error(tmp_path: Path) -> None:
-    """Not replaced, and no RuntimeError, as pathlib raises before Python 3.13."""
+    """It is not replaced; the error is no RuntimeError, which pathlib raises before 3.13."""
     (tmp_path / "loop").symlink_to("loop")
-    with pytest.raises(OSError, match="loop"), replaced_when_done(tmp_path / "loop"):
+    with pytest.raises(OSError, match="loop"), atomic_write(tmp_path / "loop"):
         pytest.fail("the block was entered")
     assert (tmp_path / "loop").is_symlink()

@@ -1,0 +1,91 @@
+"""Writing a file so that readers see its old bytes or all of the new ones, never a part."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, cast
+
+PARTIAL_SUFFIX = ".aisio-partial"
+"""Ending of the names of files that are still being written; a local store never lists them."""
+
+_COPY_BYTES = 1024 * 1024
+
+
+@contextmanager
+def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """Open a temporary file that replaces `path` when the block ends.
+
+    The temporary file stands in the same folder and can be read and written. If the block raises,
+    it is removed, and the file at `path` stays as it was. A symbolic link is followed, not
+    replaced. The new file has the permissions of any new file.
+
+    A pipe or device is not replaced: the bytes are spooled in TMPDIR, and copied into it when the
+    block ends.
+
+    Raises:
+        IsADirectoryError: `path` is a folder or ends in "/"; the block is not entered.
+        OSError: The file cannot be written.
+    """
+    kind = file_type(path)
+    if kind == stat.S_IFDIR or os.fspath(path).endswith("/"):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
+    if kind not in (None, stat.S_IFREG):
+        with open_special(path) as out, tempfile.TemporaryFile() as spool:
+            yield cast(BinaryIO, spool)
+            spool.seek(0)
+            shutil.copyfileobj(spool, out, _COPY_BYTES)
+        return
+    target = Path(path).resolve()
+    partial = target.with_name(f".{secrets.token_hex(8)}{PARTIAL_SUFFIX}")
+    try:
+        with _create(partial, path) as file:
+            yield file
+        partial.replace(target)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def file_type(path: str | os.PathLike[str]) -> int | None:
+    """Return the type of a file as stat.S_IFMT has it, or None if the file does not exist.
+
+    Symbolic links are followed.
+
+    Raises:
+        OSError: The type cannot be found out, as of a link that leads to itself.
+    """
+    try:
+        return stat.S_IFMT(Path(path).stat().st_mode)
+    except FileNotFoundError:
+        return None
+
+
+def is_special(path: str | os.PathLike[str]) -> bool:
+    """Tell whether a path is a pipe, a device or a socket."""
+    return file_type(path) not in (None, stat.S_IFREG, stat.S_IFDIR)
+
+
+def open_special(path: str | os.PathLike[str]) -> BinaryIO:
+    """Open a pipe or device for writing; for a pipe, wait for a reader, as a shell does.
+
+    Raises:
+        OSError: It cannot be written to; a socket cannot be opened at all.
+    """
+    # Without O_CREAT and O_TRUNC: another process may have put a regular file in its place.
+    return cast(BinaryIO, os.fdopen(os.open(path, os.O_WRONLY | os.O_CLOEXEC), "wb"))
+
+
+def _create(partial: Path, path: str | os.PathLike[str]) -> BinaryIO:
+    try:
+        return cast(BinaryIO, partial.open("x+b"))
+    except OSError as error:
+        # The error names the caller's path, not that of the temporary file.
+        raise OSError(error.errno, error.strerror, os.fspath(path)) from error

@@ -1,0 +1,82 @@
+"""What every source does: URLs for an ETL, and the check that a response is about the object."""
+
+from __future__ import annotations
+
+import pytest
+
+from aisio.client.client import Client
+from aisio.errors import ConfigError, IntegrityError
+from aisio.records import Checksum, ObjectInfo
+from aisio.sources.kinds import PrefixSource
+from aisio.sources.resolve import source
+from aisio.stores import LocalStore
+from aisio.urls import ObjectUrl
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Return a folder with two files, as the URL of a prefix."""
+    (tmp_path / "train").mkdir()
+    for name in ("train/0", "trial"):
+        (tmp_path / name).write_bytes(name.encode())
+    return f"file://{tmp_path}/"
+
+
+@pytest.fixture
+def client():
+    """Return a client of a cluster that cannot be reached."""
+    return Client("http://127.0.0.1:9")
+
+
+def test_urls_with_an_etl_are_http_urls(client):
+    """Only a cluster's own URL can carry the name of an ETL."""
+    one = source(client.bucket("b", "s3").objects(["a b"]))
+    assert list(one.list_urls(etl_name="md5")) == [
+        "http://127.0.0.1:9/v1/objects/b/a%20b?provider=aws&etl_name=md5"
+    ]
+
+
+def test_local_files_have_no_etl(folder):
+    """An ETL is never silently dropped."""
+    with pytest.raises(ConfigError, match="ETL 'md5'"):
+        list(source(folder).list_urls(etl_name="md5"))
+
+
+def test_an_answer_of_another_size_is_refused_unless_the_object_was_replaced(folder, tmp_path):
+    """Only the size shows that a response belongs to another object."""
+    one = source(folder + "trial")
+    listed = next(one.list())
+    (tmp_path / "trial").write_bytes(b"replaced since")
+    assert one.read(listed) == b"replaced since"
+    assert one.get(listed).readall() == b"replaced since"
+
+    class Confused(LocalStore):
+        def head(self, url):
+            return ObjectInfo(url.root, url.name, 3)
+
+    confused = PrefixSource(Confused(), ObjectUrl.parse(folder + "trial"))
+    for read in (confused.read, confused.get):
+        with pytest.raises(
+            IntegrityError, match="3 bytes are stored .5 were listed., the answer has 14"
+        ):
+            read(listed)
+
+
+def test_an_answer_of_another_checksum_is_refused(folder):
+    """If the listing has checksums, objects of one size are distinguished too."""
+
+    class Listed(LocalStore):
+        def head(self, url):
+            return ObjectInfo(url.root, url.name, 7, Checksum("md5", "aa"))
+
+        def get(self, url, byte_range=None, *, etl_name=None):
+            body = super().get(url)
+            body.info = ObjectInfo(url.root, url.name, 7, Checksum("md5", "bb"))
+            return body
+
+    one = PrefixSource(Listed(), ObjectUrl.parse(folder + "train/0"))
+    listed = ObjectInfo(
+        "file://", folder.removeprefix("file:///") + "train/0", 7, Checksum("md5", "aa")
+    )
+    with pytest.raises(IntegrityError, match="of another object"):
+        one.get(listed)

@@ -1,0 +1,209 @@
+"""SourceSet: several sources in order, what the prefix map reads of each, and what is skipped."""
+
+from __future__ import annotations
+
+import pytest
+
+from aisio.client.client import Client
+from aisio.errors import ConfigError, NotFoundError
+from aisio.sources.resolve import source
+from aisio.sources.source_set import SourceSet
+
+NAMES = ["train/0", "train/1", "trial", "val/0"]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Return a folder with four files, as the URL of a prefix."""
+    for name in NAMES:
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(name.encode())
+    return f"file://{tmp_path}/"
+
+
+@pytest.fixture
+def client():
+    """Return a client of a cluster that cannot be reached."""
+    return Client("http://127.0.0.1:9")
+
+
+def names(infos, folder):
+    """Return the names of listed objects below the folder."""
+    return [info.url.removeprefix(folder) for info in infos]
+
+
+def test_an_empty_list_is_refused_by_the_class_that_got_it():
+    """AIS-02: the class names itself; a single source needs no list."""
+    with pytest.raises(ValueError, match="^<AISMapDataset> ais_source_list must be provided$"):
+        SourceSet([], owner="AISMapDataset")
+
+
+def test_a_single_source_needs_no_list(folder):
+    """AIS-02: one source is wrapped."""
+    assert names((info for _, info in SourceSet(folder, owner="X").list()), folder) == NAMES
+
+
+@pytest.mark.parametrize(
+    ("prefixes", "expected"),
+    [
+        ({}, NAMES),
+        (None, NAMES),
+        ("val/", ["val/0"]),
+        (["val/", "train/"], ["val/0", "train/0", "train/1"]),
+        (["tr", "trial"], ["train/0", "train/1", "trial", "trial"]),
+    ],
+)
+def test_prefix_map_takes_in_order(folder, tmp_path, prefixes, expected):
+    """AIS-03: none takes all, a string one prefix, a list each in turn, overlaps twice."""
+    base = str(tmp_path)[1:] + "/"
+    if isinstance(prefixes, str):
+        prefixes = {folder: base + prefixes}
+    elif isinstance(prefixes, list):
+        prefixes = {folder: [base + prefix for prefix in prefixes]}
+    sources = SourceSet([folder], prefixes, owner="X")
+    assert names((info for _, info in sources.list()), folder) == expected
+
+
+def test_prefix_map_of_none_takes_all(folder):
+    """AIS-03: a source mapped to None is not narrowed."""
+    assert len(list(SourceSet([folder], {folder: None}, owner="X").list())) == 4
+
+
+def test_prefix_map_by_equal_buckets(client):
+    """Buckets and groups are equal by value: another object for the same finds its prefix."""
+    one, same = client.bucket("b"), client.bucket("b")
+    group = one.objects(["a", "b"])
+    sources = SourceSet([group], {same.objects(["a", "b"]): "b"}, owner="X")
+    assert [info.name for _, info in sources.list()] == ["b"]
+
+
+def test_a_prefix_map_for_another_source_is_refused(folder):
+    """A key that matches no source would silently read everything."""
+    with pytest.raises(
+        ConfigError, match="prefix_map has keys that are not among the sources: 'ais://other'"
+    ):
+        SourceSet([folder], {"ais://other": "x"}, owner="X")
+
+
+def test_a_slice_of_the_sources(folder):
+    """Workers can take whole sources."""
+    sources = SourceSet([folder + "train/", folder + "val/"], owner="X")
+    assert names((info for _, info in sources.list(slice(1, None, 2))), folder) == ["val/0"]
+    assert len(sources) == 2
+
+
+def test_several_sources_come_in_any_iterable(client):
+    """A generator of buckets is several sources; a group is one, though it can be iterated."""
+    buckets = [client.bucket(name) for name in "ab"]
+    assert len(SourceSet((bucket for bucket in buckets), owner="X")) == 2
+    assert len(SourceSet(buckets[0].objects(["x", "y"]), owner="X")) == 1
+
+
+def test_equal_sources_have_the_same_prefix(folder, tmp_path):
+    """A source that is given twice is narrowed twice."""
+    base = str(tmp_path)[1:] + "/"
+    sources = SourceSet([folder, folder], {folder: base + "val/"}, owner="X")
+    assert names((info for _, info in sources.list()), folder) == ["val/0", "val/0"]
+
+
+def below(sources, folder):
+    """Return the names below the folder that a set lists."""
+    return names((info for _, info in sources.list()), folder)
+
+
+@pytest.mark.parametrize("text", ["trian-", "absent.tar", "train-{000..001}/", "*.tar", "train/?x"])
+def test_a_source_that_matches_nothing_is_an_error(folder, text):
+    """An epoch without objects needs allow_empty=True."""
+    with pytest.raises(NotFoundError, match="trian|absent|train|tar"):
+        list(SourceSet([folder + "val/", folder + text], owner="X").list())
+    if text != "train-{000..001}/":  # folders that a local store lists must be there
+        assert below(SourceSet(folder + text, owner="X", allow_empty=True), folder) == []
+
+
+@pytest.mark.parametrize("what", [[], ["x"]])
+def test_a_group_or_list_without_objects_is_an_error(what, client):
+    """Whatever the kind of source."""
+    group = client.bucket("b").objects(what)
+    for one in (group, source([f"ais://b/{name}" for name in what], client=client)):
+        with pytest.raises(NotFoundError, match="no such object"):
+            list(SourceSet(one, {one: "y"}, owner="X").list())
+
+
+def test_a_prefix_of_the_map_that_matches_nothing_is_an_error(folder, tmp_path):
+    """Also where other prefixes match."""
+    base = str(tmp_path)[1:]
+    with pytest.raises(NotFoundError, match="prefix '.*/vall/'|no folder .*/vall"):
+        list(SourceSet(folder, {folder: [f"{base}/val/", f"{base}/vall/"]}, owner="X").list())
+
+
+def test_a_prefix_map_that_takes_nothing_is_refused(folder):
+    """An empty list would silently drop a source."""
+    with pytest.raises(ConfigError, match="empty list"):
+        SourceSet(folder, {folder: []}, owner="X")
+
+
+def test_a_prefix_map_knows_objects_and_patterns(folder, tmp_path):
+    """As URLs do."""
+    base = str(tmp_path)[1:] + "/"
+    (tmp_path / "trial-2").write_bytes(b"")
+    prefixes = [base + text for text in ("trial", "t*/1", "val/{0..0}")]
+    assert below(SourceSet(folder, {folder: prefixes}, owner="X"), folder) == [
+        "trial",
+        "train/1",
+        "val/0",
+    ]
+
+
+def test_a_flat_list_of_urls_is_read_as_these_objects(folder, tmp_path):
+    """The URL img1 does not read img10 as well."""
+    for name in ("img1", "img10"):
+        (tmp_path / name).write_bytes(b"")
+    assert below(SourceSet([folder + "img1", folder + "val/0"], owner="X"), folder) == [
+        "img1",
+        "val/0",
+    ]
+
+
+class Tars:
+    """Reads names that end in .tar."""
+
+    why = "no tar"
+
+    def __call__(self, name):
+        return name.endswith(".tar")
+
+
+def test_what_the_name_filter_skips_is_logged_once(tmp_path, caplog):
+    """The line says how many, which and why; a second epoch of the process logs nothing."""
+    for name in ("a.tar", "a.idx", "b.idx"):
+        (tmp_path / name).write_bytes(b"")
+    url = f"file://{tmp_path}/"
+    sources = SourceSet(tmp_path, owner="X", name_filter=Tars())
+    assert below(sources, url) == below(sources, url) == ["a.tar"]
+    (message,) = caplog.messages
+    assert message.startswith(f"<X> {tmp_path}: skipped 2 (no tar): '")
+    caplog.clear()
+    assert len(list(SourceSet(tmp_path, owner="X", name_filter=Tars()).list(quiet=True))) == 1
+    assert caplog.messages == []
+
+
+@pytest.mark.parametrize("text", ["a.idx", "{a,b}.idx"])
+def test_an_object_that_is_named_itself_is_read(tmp_path, text):
+    """By its URL, by braces, in a list, or in a prefix map; the name filter does not apply."""
+    for name in ("a.idx", "b.idx"):
+        (tmp_path / name).write_bytes(b"")
+    url = f"file://{tmp_path}/"
+    found = ["a.idx", "b.idx"][: text.count("b") + 1]
+    assert below(SourceSet(url + text, owner="X", name_filter=Tars()), url) == found
+    prefixes = {url: f"{tmp_path}/{text}"[1:]}
+    assert below(SourceSet(url, prefixes, owner="X", name_filter=Tars()), url) == found
+    urls = source([url + name for name in found])
+    assert below(SourceSet(urls, owner="X", name_filter=Tars()), url) == found
+
+
+def test_a_source_of_skipped_objects_is_an_error_that_lists_them(tmp_path):
+    """There is nothing to read, as with a misspelt name."""
+    (tmp_path / "a.idx").write_bytes(b"")
+    with pytest.raises(NotFoundError, match=r"skipped 1 \(no tar\): '.*a.idx'"):
+        list(SourceSet(tmp_path, owner="X", name_filter=Tars()).list())

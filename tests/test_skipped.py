@@ -1,0 +1,16 @@
+"""SkippedNames: how many names were skipped, which, and why, in one line."""
+
+from __future__ import annotations
+
+from aisio.skipped import SkippedNames
+
+
+def test_names_are_counted_by_reason_and_the_first_are_shown():
+    """Names are quoted, so that none can break the line."""
+    skipped = SkippedNames()
+    assert not skipped
+    for name in ("a", "b", "c\n", "d"):
+        skipped.add(name, "a socket")
+    skipped.add("e", "a device")
+    assert skipped
+    assert str(skipped) == r"skipped 4 (a socket): 'a', 'b', 'c\n', ...; 1 (a device): 'e'"
