@@ -8,15 +8,8 @@ import tarfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from aisio.formats.tar import (
-    END,
-    END_OF_ARCHIVE,
-    NEED_DATA,
-    TarMember,
-    TarParser,
-    header,
-    padding,
-)
+from aisio.formats.tar import END, NEED_DATA, TarMember, TarParser
+from aisio.formats.tar_write import END_OF_ARCHIVE, header, padding
 
 LONG_NAME = "/".join(["folder-" + "x" * 60] * 4) + "/0001.left.png"
 
@@ -39,7 +32,7 @@ def pack_by_tarfile(members: Iterable[tuple[str, bytes]], tar_format: int) -> by
 
 
 def pack_by_gnu_tar(folder: Path, *options: str) -> bytes:
-    """Write an archive of all that is in a folder by GNU tar."""
+    """Pack a folder by GNU tar."""
     command = ["tar", "--create", "--sort=name", *options, "--file=-", "."]
     return subprocess.run(command, cwd=folder, check=True, capture_output=True).stdout
 
@@ -64,7 +57,7 @@ def read_all(data: bytes, *, step_bytes: int = 1 << 20) -> list[tuple[TarMember,
 
 
 def resum(block: bytes) -> bytes:
-    """Put the right checksum into a header that was changed."""
+    """Return a changed header with the right checksum."""
     total = sum(block[:148]) + sum(block[156:512]) + 8 * 0x20
     return block[:148] + b"%06o\0 " % total + block[156:]
 
@@ -93,7 +86,7 @@ def gnu_sparse(name: str, *, spans: int = 2) -> bytes:
 
 
 def sparse_content(spans: int = 2) -> bytes:
-    """Return the content of the sparse files that are written here."""
+    """Return the content of the sparse files of this module."""
     return b"".join((b"%0512d" % span).ljust(4096, b"\0") for span in range(spans))
 
 

@@ -1,4 +1,4 @@
-"""Checksums by AIStore's names for them, computed while bytes pass by."""
+"""Incremental checksums by AIStore's names for them."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class Hasher(Protocol):
         """Return the checksum of all bytes so far."""
 
     def copy(self) -> Hasher:
-        """Return another hasher that has taken in the same bytes."""
+        """Return another hasher with the same state."""
 
 
 class _Crc32c:
-    """CRC-32C with hashlib's manners; AIStore writes its four bytes big-endian, as this does."""
+    """CRC-32C with the interface of hashlib; the digits are big-endian, as AIStore writes them."""
 
     def __init__(self) -> None:
         self._value = 0
@@ -53,13 +53,13 @@ HASHERS: Mapping[str, Callable[[], Hasher]] = {
     "sha256": hashlib.sha256,
     "sha512": hashlib.sha512,
 }
-"""A new hasher for each type that AIStore computes.
+"""Makes a hasher, for each type of checksum that AIStore computes.
 
 Source: cmn/cos/cksum.go of AIStore 5.0; both xxhash names are XXH64 with seed 0.
 """
 
 
 def new_hasher(checksum: Checksum | None) -> Hasher | None:
-    """Return a hasher of the checksum's type, or None where there is nothing to compute."""
+    """Return a hasher of a checksum's type; None without a checksum, or for an unknown type."""
     make = HASHERS.get(checksum.kind) if checksum else None
     return make() if make else None

@@ -1,12 +1,12 @@
-"""Compressed shards: .tar.gz, .tar.bz2, .tar.xz and .tar.lz4, told by how they begin.
+"""Decompressing shards: .tar.gz, .tar.bz2, .tar.xz and .tar.lz4, recognized by their first bytes.
 
-Names lie (a browser, a bucket rule or a helpful tool may have changed one), the first bytes do not.
-What is read is a stream of any length in constant memory, also where a small shard unpacks to a
-huge one. Each format's own check of its contents is made, and so is that of the store, which is of
-the compressed bytes.
+Names are not reliable: a browser, a bucket rule or a tool may have changed one. Streams of any
+length are decompressed in constant memory, also if a small shard unpacks to a huge one. The
+decompressor checks its format's own checksum of the contents; the store's checksum is of the
+compressed bytes.
 
 Several members one after the other are one stream, as `gzip` and `pigz` write them, with zeros
-between or behind them; anything else behind the last one is an error.
+between or behind them; anything else behind the last member is an error.
 
 Source:
     RFC 1952 (gzip), section 2.2; "The .xz File Format" 1.1.0, section 2; bzip2 1.0.8 (its magic is
@@ -29,7 +29,7 @@ from aisio.extras import missing_extra
 __all__ = ["MAGIC_BYTES", "Decompressed", "ReadIntoStream", "compression_of"]
 
 MAGIC_BYTES = 10
-"""So many first bytes tell each format from a tar, whose first bytes are a member's name."""
+"""How many first bytes distinguish each format from a tar, which begins with a member's name."""
 
 _MAGICS = {
     "gzip": re.compile(rb"\x1f\x8b"),
@@ -38,20 +38,20 @@ _MAGICS = {
     "lz4": re.compile(rb"\x04\x22\x4d\x18"),
 }
 _INPUT_BYTES = 64 * 1024
-# `xz -9` needs 65 MiB to be read; a header may ask for 4 GiB.
+# Reading the output of `xz -9` needs 65 MiB; a header may demand 4 GiB.
 _XZ_MEMORY_BYTES = 128 * 1024 * 1024
-_XZ_MEMORY_TEXT = "Memory usage limit exceeded"  # lzma has no class of its own for this
+_XZ_MEMORY_TEXT = "Memory usage limit exceeded"  # lzma has no exception class for this
 
 
 class ReadIntoStream(Protocol):
-    """What a shard is read from: any binary file, raw or buffered."""
+    """A stream of a shard's bytes: any binary file, raw or buffered."""
 
     def readinto(self, buffer: memoryview, /) -> int | None:
-        """Fill the buffer from its start; return how many bytes that were, 0 at the end."""
+        """Read bytes into the buffer; return their number, 0 at the end."""
 
 
 class _Decompressor(Protocol):
-    """What the decompressors of bz2, lzma and lz4 have in common."""
+    """The interface of the decompressors of bz2, lzma and lz4."""
 
     @property
     def eof(self) -> bool: ...
@@ -63,7 +63,7 @@ class _Decompressor(Protocol):
 
 
 class _Gunzip:
-    """zlib's decompressor, in the form of the others."""
+    """zlib's decompressor with the interface of the others."""
 
     def __init__(self) -> None:
         self._inner = zlib.decompressobj(wbits=31)  # 15 + 16: a gzip header and trailer
@@ -102,10 +102,10 @@ _DECOMPRESSORS: dict[str, Callable[[], _Decompressor]] = {
 
 
 def compression_of(start: bytes) -> str:
-    """Tell how a stream is compressed.
+    """Return the compression of a stream.
 
     Args:
-        start: Its first MAGIC_BYTES bytes, or all of them.
+        start: Its first MAGIC_BYTES bytes, or all if there are fewer.
 
     Returns:
         "gzip", "bzip2", "xz", "lz4", or "" for none of these.
@@ -114,13 +114,13 @@ def compression_of(start: bytes) -> str:
 
 
 class Decompressed:
-    """What a compressed stream unpacks to, as a stream.
+    """The decompressed bytes of a compressed stream, as a stream.
 
     Args:
         kind: From compression_of().
-        start: The first bytes of the stream, already read from it.
+        start: The first bytes of the stream, which the caller has read.
         stream: The rest; it is read to its end and not closed.
-        url: The shard's URL, for the text of errors.
+        url: The shard's URL, for errors.
 
     Raises:
         MissingExtraError: The library for this format is not installed.
@@ -131,62 +131,62 @@ class Decompressed:
         self._stream = stream
         self._url = url
         self._input = memoryview(bytearray(_INPUT_BYTES))
-        self._next = start  # compressed bytes that no decompressor has seen
-        self._taken = len(start)
+        self._pending = start  # read, and not yet decompressed
+        self._consumed = len(start)
         self._decompressor = _DECOMPRESSORS[kind]()
         self._ended = False
 
     def readinto(self, buffer: memoryview, /) -> int:
-        """Fill a prefix of the buffer and return its length, 0 at the end.
+        """Read bytes into the buffer; return their number, 0 at the end.
 
         Raises:
-            ShardError: The stream is cut or damaged, or something else comes behind it.
+            ShardError: The stream is cut or damaged, or other data follows it.
         """
         while not self._ended:
             if self._decompressor.eof:
-                self._begin_member(self._decompressor.unused_data or b"")
+                self._start_member(self._decompressor.unused_data or b"")
             elif data := self._decompress(len(buffer)):
                 buffer[: len(data)] = data
                 return len(data)
         return 0
 
-    def _decompress(self, most_bytes: int) -> bytes:
+    def _decompress(self, max_bytes: int) -> bytes:
         inner = self._decompressor
-        wanted = inner.needs_input
-        given = self._take() if wanted else b""
+        needs_input = inner.needs_input
+        compressed = self._read_input() if needs_input else b""
         try:
-            data = inner.decompress(given, most_bytes)
+            data = inner.decompress(compressed, max_bytes)
         except (zlib.error, lzma.LZMAError, OSError, EOFError, RuntimeError, ValueError) as error:
             if str(error) == _XZ_MEMORY_TEXT:
                 self._fail(
                     f"its xz data needs more than {_XZ_MEMORY_BYTES >> 20} MiB of memory",
                     "compress it with a smaller dictionary (`xz -9` has 64 MiB)",
                 )
-            self._fail(f"damaged {self._kind} data near compressed byte {self._taken}: {error}")
-        if wanted and not (given or data or inner.eof):
-            self._fail(f"cut at compressed byte {self._taken}, inside its {self._kind} data")
+            self._fail(f"damaged {self._kind} data near compressed byte {self._consumed}: {error}")
+        if needs_input and not (compressed or data or inner.eof):
+            self._fail(f"cut at compressed byte {self._consumed}, inside its {self._kind} data")
         return data
 
-    def _take(self) -> bytes:
-        """Return the next compressed bytes; b"" at their end."""
-        data, self._next = self._next, b""
+    def _read_input(self) -> bytes:
+        """Return the next compressed bytes; b"" at the end."""
+        data, self._pending = self._pending, b""
         if not data:
             count = self._stream.readinto(self._input) or 0
             data = self._input[:count].tobytes()
-            self._taken += count
+            self._consumed += count
         return data
 
-    def _begin_member(self, start: bytes) -> None:
+    def _start_member(self, start: bytes) -> None:
         start = start.lstrip(b"\0")
-        while len(start) < MAGIC_BYTES and (more := self._take()):
+        while len(start) < MAGIC_BYTES and (more := self._read_input()):
             start = (start + more).lstrip(b"\0")
         if not start:
             self._ended = True
         elif compression_of(start) == self._kind:
-            self._next = start
+            self._pending = start
             self._decompressor = _DECOMPRESSORS[self._kind]()
         else:
-            at = self._taken - len(start)
+            at = self._consumed - len(start)
             self._fail(f"other data behind its {self._kind} data, at compressed byte {at}")
 
     def _fail(self, what: str, advice: str = "write or copy the shard again") -> NoReturn:

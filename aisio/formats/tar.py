@@ -1,34 +1,32 @@
-"""Tar framing without I/O: the bytes of an archive go in, its members come out.
+"""A tar parser without I/O: the bytes of an archive go in, its members come out.
 
 Theory of operation. A tar archive is a row of 512-byte blocks: for each member a header and its
 payload, padded with zeros to whole blocks; at the end two blocks of zeros. A header may be preceded
-by extension headers, whose payloads hold what does not fit it: GNU's "L" (long name) and "K" (long
-link), POSIX's "x" (records for the next member; Solaris's "X" as well) and "g" (records for all
-members that follow).
+by extension headers (`tar_extensions`), whose payloads hold what does not fit it.
 
-TarParser holds one buffer and never touches a file or socket. Its caller turns a crank:
+TarParser holds one buffer and never touches a file or socket. Its caller asks for events:
 
     next_event() ── TarMember ──> read_payload() -> the payload's bytes, or NEED_DATA
-         │   │                    skip_payload(): pass over it without copying
+         │   │                    skip_payload(): skip it without copying
          │   │                    or just next_event(): the payload in pieces, as they arrive
          │   │                    read_sparse(): the content of a sparse file, or NEED_DATA
          │   └── END              only after finish(), with all bytes accounted for
          └────── NEED_DATA ─────> readinto(get_buffer()), then buffer_updated(count);
-                                  at the end of the input finish(); then ask again
+                                  at the end of the input finish(); then call again
 
-Between two calls the unread bytes are buffer[start:end]. A caller who asks until NEED_DATA leaves
-less than one block unread, so that moving it to the front costs nothing and the buffer never grows.
-A payload is copied once, from the reused buffer into its own bytes object, whatever its size.
+Between two calls the unread bytes are buffer[start:end]. If the caller goes on until NEED_DATA,
+less than one block is unread, so that moving it to the front costs nothing and the buffer never
+grows. A payload of any size is copied once, from the reused buffer into its own bytes object.
 
-What is strict here: an archive without its end-of-archive block is cut, wherever it stops; bytes
-other than zero behind that block are an error, as are wrong checksums and sizes that are none. A
-member whose data is in another form (sparse, multi-volume, of an unknown type) is an error too,
-unless the caller wants to see such members: then its data is passed over, but that of a sparse file
-can be read. Whatever the input, the only exception is a ShardError, and once raised it is raised
-again by every next_event().
+The parser is strict: an archive without its end-of-archive block is cut, wherever it stops. Bytes
+other than zero behind that block are an error, as are wrong checksums and invalid sizes. A member
+whose data is in another form (sparse, multi-volume, of an unknown type) is an error too, unless the
+caller allows such members: then their data is skipped, and that of a sparse file can be read.
+Whatever the input, the only exception is a ShardError; once raised, every next_event() raises it
+again.
 
 Source:
-    POSIX.1-2017, pax, "pax Interchange Format"; GNU tar 1.34 manual, "Basic Tar Format" (L and K).
+    POSIX.1-2017, pax, "ustar Interchange Format" and "pax Interchange Format".
 """
 
 from __future__ import annotations
@@ -39,44 +37,34 @@ from typing import Final, Literal, NoReturn, TypeAlias
 
 from aisio.errors import ConfigError, ShardError
 from aisio.escapes import one_line
+from aisio.formats.tar_extensions import EXTENSION_TYPES, ExtensionHeaders
 from aisio.formats.tar_header import (
     BLOCK_BYTES,
-    END_OF_ARCHIVE,
     MalformedHeaderError,
     MemberKind,
     TarMember,
-    describe_foreign,
-    has_checksum,
+    checksum_matches,
+    describe_other_format,
     has_sparse_map,
-    header,
-    hidden_bytes,
-    padding,
     read_member,
-    read_number,
-    read_records,
+    skipped_bytes,
 )
 from aisio.formats.tar_sparse import SparseFile
 
 __all__ = [
     "BLOCK_BYTES",
     "END",
-    "END_OF_ARCHIVE",
     "NEED_DATA",
     "Event",
     "MemberKind",
     "Signal",
     "TarMember",
     "TarParser",
-    "header",
-    "padding",
 ]
-
-# Of an extension header's payload: Linux knows no name over 4 KiB, and a member has few records.
-_MAX_EXTENSION_BYTES = 1 << 20
 
 
 class Signal(Enum):
-    """What next_event() says when it has neither a member nor payload."""
+    """What next_event() returns when it has neither a member nor a payload."""
 
     NEED_DATA = "need data"
     END = "end"
@@ -88,65 +76,65 @@ Event: TypeAlias = "TarMember | bytes | Signal"
 
 
 class TarParser:
-    """Turns the bytes of an archive into members and payloads; see the module's text.
+    """Turns the bytes of an archive into members and payloads; see the module's docstring.
+
+    One class has all this state, in more attributes than is usual: an object for each part of it
+    would cost calls for each member.
 
     Args:
-        url: The archive's URL, for the text of errors.
+        url: The archive's URL, for errors.
         buffer_bytes: Size of the reused buffer, at least 1024. 256 KiB stays in a core's cache;
-            from 128 KiB to 4 MiB it makes 8 % of the time (members of 70 KB, CPython 3.11).
-        give_unreadable: Give members that are `unreadable`, without a payload, and leave it to the
-            caller whether they are wanted; otherwise they are an error.
+            from 128 KiB to 4 MiB the time differs by 8 % (members of 70 KB, CPython 3.11).
+        allow_unreadable: Return members that are `unreadable`, without a payload; otherwise they
+            are an error.
     """
 
     def __init__(
-        self, url: str = "", *, buffer_bytes: int = 1 << 18, give_unreadable: bool = False
+        self, url: str = "", *, buffer_bytes: int = 1 << 18, allow_unreadable: bool = False
     ) -> None:
         if buffer_bytes < 2 * BLOCK_BYTES:
             raise ConfigError(f"buffer_bytes={buffer_bytes}: a tar parser needs at least 1024")
         self.url = url
         self._buffer = bytearray(buffer_bytes)
         self._view = memoryview(self._buffer)
-        self._base = 0  # byte of the archive that buffer[0] is
+        self._base = 0  # byte of the archive that stands at buffer[0]
         self._start = 0
         self._end = 0
         self._payload_left = 0
-        self._skip_left = 0  # payload that nobody wants, and padding; comes after _payload_left
+        self._skip_left = 0  # bytes to skip after _payload_left: skipped payload and padding
         self._collected: BytesIO | None = None
-        self._extension = b""  # typeflag of the extension header whose payload is being read
-        self._extension_offset: int | None = None  # where the next member's first one stands
-        self._records: dict[bytes, bytes] = {}
-        self._global_records: dict[bytes, bytes] = {}
+        self._extensions = ExtensionHeaders()
         self._member: TarMember | None = None
-        self._give_unreadable = give_unreadable
-        self._in_sparse_map = False  # the next block is one of a map; its file's data comes after
-        self._sparse: SparseFile | None = None  # the last member, if it is one
+        self._allow_unreadable = allow_unreadable
+        self._in_sparse_map = False  # the next block belongs to the map of a sparse file
+        self._sparse: SparseFile | None = None  # the last member, if it is a sparse file
         self._end_offset: int | None = None  # of the end-of-archive block
         self._finished = False
         self._failure: ShardError | None = None
 
     def get_buffer(self) -> memoryview:
-        """Return the space where the next bytes of the archive are to be written.
+        """Return the space for the next bytes of the archive.
 
         Returns:
             A writable view, valid until the next call of any method.
 
         Raises:
-            BufferError: The buffer is full; next_event() was not called until NEED_DATA.
+            BufferError: The buffer is full: the caller did not call next_event() until NEED_DATA.
         """
-        self._move_to_front()
+        self._compact()
         if self._end == len(self._buffer):
-            raise BufferError("the buffer is full: call next_event() until it says NEED_DATA")
+            raise BufferError("the buffer is full: call next_event() until it returns NEED_DATA")
         return self._view[self._end :]
 
     def buffer_updated(self, count: int) -> None:
-        """Say how many bytes were written into get_buffer()'s view."""
+        """Take in the bytes that the caller has written into get_buffer()'s view."""
         if not 0 <= count <= len(self._buffer) - self._end:
-            raise ValueError(f"count={count}: get_buffer() had no room for it")
+            raise ValueError(f"count={count}: get_buffer() returned a smaller view")
         self._end += count
 
     def feed(self, data: bytes | bytearray | memoryview) -> None:
-        """Copy bytes of the archive in; the buffer grows where they do not fit."""
-        self._move_to_front()
+        """Copy bytes of the archive into the buffer, which grows if they do not fit."""
+        self._compact()
         stop = self._end + len(data)
         if stop > len(self._buffer):
             self._buffer = self._buffer[: self._end] + bytes(stop - self._end)
@@ -155,21 +143,21 @@ class TarParser:
         self._end = stop
 
     def finish(self) -> None:
-        """Say that the input has ended: what next_event() would wait for is then missing."""
+        """Mark the end of the input; if a later call needs more data, the archive is cut."""
         self._finished = True
 
     def next_event(self) -> Event:
-        """Return what comes next in the archive.
+        """Return the next event.
 
         Returns:
             A TarMember, a non-empty piece of the last member's payload, NEED_DATA or END.
 
         Raises:
-            ShardError: The archive is cut, damaged, not a tar, or of a form that is not read.
+            ShardError: The archive is cut, damaged, not a tar, or of an unsupported form.
         """
         if self._failure is not None:
             raise self._failure
-        if self._payload_left and not self._extension:
+        if self._payload_left and not self._extensions.typeflag:
             return self._next_piece()
         try:
             return self._next_member()
@@ -177,10 +165,10 @@ class TarParser:
             self._fail(f"damaged at byte {self._offset}{self._after()}: {error}", self._offset)
 
     def read_payload(self) -> bytes | Literal[Signal.NEED_DATA]:
-        """Return the last member's payload, or what is left of it, once all of it is there.
+        """Return the last member's payload, or the rest of it, once the buffer holds it.
 
         Returns:
-            The payload, b"" where there is none, or NEED_DATA: give more data and call again.
+            The payload, b"" if there is none, or NEED_DATA: add data and call again.
 
         Raises:
             ShardError: The archive ends before the payload does.
@@ -194,21 +182,21 @@ class TarParser:
         return self._view[start:stop].tobytes()
 
     def read_sparse(self) -> bytes | Literal[Signal.NEED_DATA]:
-        """Return the content of the last member, a sparse file, once all that is stored is there.
+        """Return the content of the last member, a sparse file, once its stored bytes have come.
 
         Returns:
-            The content, its holes as zeros, or NEED_DATA: give more data and call again.
+            The content, its holes as zeros, or NEED_DATA: add data and call again.
 
         Raises:
-            ShardError: The archive ends before; what is stored does not fit the map of the file; or
-                its content is over 1 GiB.
+            ShardError: The archive ends before them, they do not fit the map of the file, or the
+                content is over 1 GiB.
         """
         sparse = self._sparse
-        assert sparse is not None, "the last member is no sparse file"
+        assert sparse is not None, "the last member is not a sparse file"
         if self._in_sparse_map and not self._take_sparse_map(sparse.map_blocks):
             return self._need_data()
-        if not sparse.is_begun:
-            sparse.is_begun = True
+        if not sparse.has_started:
+            sparse.has_started = True
             self._payload_left = sparse.stored_bytes
             self._skip_left -= sparse.stored_bytes
         stored = self.read_payload()
@@ -222,7 +210,7 @@ class TarParser:
             self._fail(f"member {self._member.name!r} at byte {offset}: {error}", offset)
 
     def skip_payload(self) -> None:
-        """Pass over what is left of the last member's payload without copying it."""
+        """Skip the rest of the last member's payload without copying it."""
         self._skip_left += self._payload_left
         self._payload_left = 0
         self._collected = None
@@ -231,7 +219,7 @@ class TarParser:
     def _offset(self) -> int:
         return self._base + self._start
 
-    def _move_to_front(self) -> None:
+    def _compact(self) -> None:
         if self._start:
             unread = self._end - self._start
             self._view[:unread] = self._buffer[self._start : self._end]
@@ -239,7 +227,7 @@ class TarParser:
             self._start, self._end = 0, unread
 
     def _next_piece(self) -> Event:
-        if self._collected is not None:  # read_payload() was begun: nothing of it may be lost
+        if self._collected is not None:  # read_payload() has collected a part of it
             return self._collect()
         count = min(self._payload_left, self._end - self._start)
         if not count:
@@ -250,7 +238,7 @@ class TarParser:
         return piece
 
     def _collect(self) -> bytes | Literal[Signal.NEED_DATA]:
-        # A BytesIO: its buffer becomes the bytes of getvalue() without a second copy.
+        # BytesIO.getvalue() returns its buffer as bytes without a second copy.
         if self._collected is None:
             self._collected = BytesIO()
         count = min(self._payload_left, self._end - self._start)
@@ -265,11 +253,11 @@ class TarParser:
 
     def _next_member(self) -> Event:
         while True:
-            if self._extension:
+            if self._extensions.typeflag:
                 payload = self.read_payload()
                 if payload is NEED_DATA:
                     return NEED_DATA
-                self._take_extension(payload)
+                self._extensions.end(payload)
             if self._in_sparse_map and not self._take_sparse_map():
                 return self._need_data()
             if self._skip_left:
@@ -289,78 +277,55 @@ class TarParser:
         if not block[0] and not any(block):
             self._end_archive(offset)
             return None
-        if not has_checksum(block):
+        if not checksum_matches(block):
             self._fail_checksum(block)
-        if block[156:157] in b"LKxgX":
-            self._begin_extension(block, offset)
+        extensions = self._extensions
+        if block[156:157] in EXTENSION_TYPES:
+            self._payload_left = extensions.begin(block, offset)
+            self._skip_left = -self._payload_left % BLOCK_BYTES
+            self._start += BLOCK_BYTES
             return None
-        records = self._records
-        if self._global_records:
-            records = {**self._global_records, **records}
-        first = self._extension_offset
-        member = read_member(
-            block, records, offset=offset if first is None else first, header_offset=offset
-        )
+        records = extensions.records
+        if extensions.global_records:
+            records = {**extensions.global_records, **records}
+        start = offset if extensions.offset is None else extensions.offset
+        member = read_member(block, records, offset=start, header_offset=offset)
         self._start += BLOCK_BYTES
         self._payload_left = member.size_bytes
         self._skip_left = -member.size_bytes % BLOCK_BYTES
         if member.kind != "file":
-            self._pass_over(member, block, records)
+            self._skip_data(member, block, records)
         self._member = member
-        if first is not None:
-            self._extension_offset = None
-            self._records = {}
+        if extensions.offset is not None:
+            extensions.clear_member()
         return member
 
-    def _pass_over(self, member: TarMember, block: bytes, records: dict[bytes, bytes]) -> None:
-        if member.unreadable and not self._give_unreadable:
+    def _skip_data(self, member: TarMember, block: bytes, records: dict[bytes, bytes]) -> None:
+        if member.unreadable and not self._allow_unreadable:
             self._fail(member.describe_unreadable(), member.offset)
-        size_bytes = hidden_bytes(member, block, records)
+        size_bytes = skipped_bytes(member, block, records)
         self._skip_left = size_bytes + -size_bytes % BLOCK_BYTES
         self._in_sparse_map = has_sparse_map(block)
         self._sparse = SparseFile(block, records, size_bytes) if member.kind == "sparse" else None
 
-    def _take_sparse_map(self, found: bytearray | None = None) -> bool:
-        """Take the blocks of a sparse file's map, as far as they are there; say if all are.
+    def _take_sparse_map(self, blocks: bytearray | None = None) -> bool:
+        """Take the blocks of a sparse file's map that have come; tell whether these are all.
 
         Args:
-            found: Where to append them; without it they are passed over.
+            blocks: Where to append them; without it they are skipped.
 
         Source:
-            GNU tar 1.34 manual, "Old GNU Format": byte 504 says whether another one follows.
+            GNU tar 1.34 manual, "Old GNU Format": byte 504 tells whether another one follows.
         """
         while self._in_sparse_map and self._end - self._start >= BLOCK_BYTES:
             self._in_sparse_map = self._buffer[self._start + 504] != 0
-            if found is not None:
-                found += self._view[self._start : self._start + BLOCK_BYTES]
+            if blocks is not None:
+                blocks += self._view[self._start : self._start + BLOCK_BYTES]
             self._start += BLOCK_BYTES
         return not self._in_sparse_map
 
-    def _begin_extension(self, block: bytes, offset: int) -> None:
-        size_bytes = read_number(block[124:136], "size")
-        if not 0 <= size_bytes <= _MAX_EXTENSION_BYTES:
-            raise MalformedHeaderError(f"an extension header of {size_bytes} bytes, over 1 MiB")
-        self._extension = block[156:157]
-        if self._extension_offset is None and self._extension != b"g":
-            self._extension_offset = offset
-        self._start += BLOCK_BYTES
-        self._payload_left = size_bytes
-        self._skip_left = -size_bytes % BLOCK_BYTES
-
-    def _take_extension(self, payload: bytes) -> None:
-        flag, self._extension = self._extension, b""
-        if flag == b"g":
-            self._global_records.update(read_records(payload))
-        elif flag in b"xX":
-            self._records.update(read_records(payload))
-        else:
-            name = payload.partition(b"\0")[0]
-            if not name:
-                raise MalformedHeaderError("a GNU long name that is empty")
-            self._records.setdefault(b"path" if flag == b"L" else b"linkpath", name)
-
     def _end_archive(self, offset: int) -> None:
-        if self._extension_offset is not None:
+        if self._extensions.offset is not None:
             raise MalformedHeaderError(
                 "the archive ends between an extension header and its member"
             )
@@ -370,12 +335,12 @@ class TarParser:
     def _check_trailer(self, end_offset: int) -> Event:
         if self._buffer.count(0, self._start, self._end) != self._end - self._start:
             unread = self._buffer[self._start : self._end]
-            found = self._base + self._end - len(unread.lstrip(b"\0"))
+            offset = self._base + self._end - len(unread.lstrip(b"\0"))
             self._fail(
-                f"data at byte {found}, after the end-of-archive block at byte {end_offset}:"
+                f"data at byte {offset}, after the end-of-archive block at byte {end_offset}:"
                 " archives were concatenated (join them by `tar --concatenate`), or it is damaged;"
                 f" if that is known to be garbage, keep the first {end_offset + BLOCK_BYTES} bytes",
-                found,
+                offset,
             )
         self._start = self._end
         return END if self._finished else NEED_DATA
@@ -396,19 +361,19 @@ class TarParser:
     def _fail_checksum(self, block: bytes) -> NoReturn:
         if self._offset:
             raise MalformedHeaderError("a tar header is due here, and its checksum does not fit")
-        found = describe_foreign(block)
-        self._fail(f"not a tar archive{found and ' but '}{found or ': no tar header at byte 0'}", 0)
+        other = describe_other_format(block)
+        self._fail(f"not a tar archive{other and ' but '}{other or ': no tar header at byte 0'}", 0)
 
     def _fail_cut(self) -> NoReturn:
         total = self._base + self._end
         if not total:
             self._fail("empty: even an archive without members has an end-of-archive block", 0)
         if total < BLOCK_BYTES:
-            if found := describe_foreign(self._view[: self._end].tobytes()):
-                self._fail(f"not a tar archive but {found}", 0)
+            if other := describe_other_format(self._view[: self._end].tobytes()):
+                self._fail(f"not a tar archive but {other}", 0)
             self._fail(f"cut at byte {total}, or not a tar archive: less than one header", total)
         where = f"inside the header at byte {self._offset}"
-        if self._extension:
+        if self._extensions.typeflag:
             where = "inside an extension header"
         elif self._payload_left or self._skip_left:
             where = f"inside member {self._member.name!r}" if self._member else "inside a member"

@@ -1,13 +1,11 @@
-"""Sparse files in a tar: a map says where in the file the stored bytes belong; the rest is zeros.
+"""Sparse files in a tar: a map tells where in the file the stored bytes belong; the rest is zeros.
 
-GNU tar has written four forms of the map, and bsdtar writes the last one, by default:
+GNU tar has had four forms of the map; bsdtar writes the last one by default:
 
     "S"   the old format: 4 spans in the header, then 21 in each block that follows it
     0.0   PAX: a record GNU.sparse.offset and one GNU.sparse.numbytes for each span
     0.1   PAX: all of them in one record, GNU.sparse.map
     1.0   PAX: decimal numbers in lines, in whole blocks before the stored bytes
-
-Pure: bytes go in and come out.
 
 Source:
     GNU tar 1.34 manual, "Storing Sparse Files" and "Old GNU Format".
@@ -17,40 +15,36 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from aisio.formats.tar_header import (
-    BLOCK_BYTES,
-    MalformedHeaderError,
-    padding,
-    read_number,
-)
+from aisio.formats.tar_header import BLOCK_BYTES, MalformedHeaderError, read_number
+from aisio.formats.tar_write import padding
 
-__all__ = ["MOST_BYTES", "SparseFile"]
+__all__ = ["MAX_CONTENT_BYTES", "SparseFile"]
 
-MOST_BYTES = 1 << 30
-"""Of a sparse file's content: a small archive may have a file of any size, all of it a hole."""
+MAX_CONTENT_BYTES = 1 << 30
+"""Maximum size of the content: a small archive may hold a file of any size, all of it a hole."""
 
 _OLD_GNU_MAGIC = b"ustar  "
-_MOST_DIGITS = 19
+_MAX_DIGITS = 19
 
 
 class SparseFile:
-    """A sparse file of an archive, whose stored bytes are still to come.
+    """A sparse file of an archive, before its stored bytes are read.
 
     Args:
         block: Its header.
-        records: What extension headers say of it.
-        stored_bytes: Size of what is stored of it, a map of version 1.0 included.
+        records: Of its extension headers.
+        stored_bytes: How many bytes of it are stored, a map of version 1.0 included.
 
     Attributes:
-        map_blocks: The blocks of an old map that follow the header: append them.
-        stored_bytes: As it was given.
-        is_begun: The stored bytes are being read.
+        map_blocks: The blocks of a map in the old format; the parser appends them.
+        stored_bytes: The argument.
+        has_started: The parser is reading the stored bytes.
     """
 
     def __init__(self, block: bytes, records: Mapping[bytes, bytes], stored_bytes: int) -> None:
         self.map_blocks = bytearray()
         self.stored_bytes = stored_bytes
-        self.is_begun = False
+        self.has_started = False
         self._block = block
         self._records = records
 
@@ -58,11 +52,11 @@ class SparseFile:
         """Return the content of the file.
 
         Args:
-            stored: What is stored of it.
+            stored: Its stored bytes.
 
         Raises:
-            MalformedHeaderError: The map does not fit what is stored, or the file's size; or the
-                file is over MOST_BYTES.
+            MalformedHeaderError: The map does not fit the stored bytes or the file's size, or the
+                content is over MAX_CONTENT_BYTES.
         """
         if self._block[156:157] == b"S":
             numbers, start, size_bytes = self._old_map(), 0, self._old_size()
@@ -73,7 +67,7 @@ class SparseFile:
             size_bytes = self._size(b"GNU.sparse.realsize")
         spans = list(zip(numbers[::2], numbers[1::2], strict=True))
         _check(spans, len(stored) - start, size_bytes)
-        return _filled(spans, memoryview(stored)[start:], size_bytes)
+        return _with_holes(spans, memoryview(stored)[start:], size_bytes)
 
     def _old_size(self) -> int:
         return read_number(self._block[483:495], "realsize")
@@ -103,16 +97,16 @@ class SparseFile:
         return numbers
 
     def _leading_map(self, stored: bytes) -> tuple[list[int], int]:
-        """Return the numbers of a map that stands before the stored bytes, and where these begin.
+        """Return the numbers of a map before the stored bytes, and where these begin.
 
         Raises:
-            MalformedHeaderError: It is cut, or no map.
+            MalformedHeaderError: The map is cut or not valid.
         """
         parts = (self._records.get(b"GNU.sparse." + part, b"") for part in (b"major", b"minor"))
         version = b".".join(parts).decode("ascii", "backslashreplace")
         if version != "1.0":
             raise MalformedHeaderError(f"a sparse file of the unknown version {version}")
-        count = 2 * _number(stored[: _MOST_DIGITS + 1].partition(b"\n")[0])
+        count = 2 * _number(stored[: _MAX_DIGITS + 1].partition(b"\n")[0])
         lines = stored.split(b"\n", min(count, len(stored)) + 1)[:-1]
         if len(lines) != count + 1:
             raise MalformedHeaderError("the map of a sparse file is cut")
@@ -121,15 +115,16 @@ class SparseFile:
 
 
 def _number(text: bytes) -> int:
-    if not text.isdigit() or len(text) > _MOST_DIGITS:
+    if not text.isdigit() or len(text) > _MAX_DIGITS:
         raise MalformedHeaderError(f"{text[:40]!r} in the map of a sparse file is no number")
     return int(text)
 
 
 def _check(spans: list[tuple[int, int]], stored_bytes: int, size_bytes: int) -> None:
-    if size_bytes > MOST_BYTES:
+    if size_bytes > MAX_CONTENT_BYTES:
         raise MalformedHeaderError(
-            f"a sparse file of {size_bytes:,} bytes, over {MOST_BYTES:,}: repack it as a plain file"
+            f"a sparse file of {size_bytes:,} bytes, over {MAX_CONTENT_BYTES:,}: repack it as a "
+            "plain file"
         )
     end = 0
     for offset, count in spans:
@@ -146,7 +141,7 @@ def _check(spans: list[tuple[int, int]], stored_bytes: int, size_bytes: int) -> 
         )
 
 
-def _filled(spans: list[tuple[int, int]], data: memoryview, size_bytes: int) -> bytes:
+def _with_holes(spans: list[tuple[int, int]], data: memoryview, size_bytes: int) -> bytes:
     pieces: list[bytes | memoryview] = []
     end = start = 0
     for offset, count in spans:

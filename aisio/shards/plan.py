@@ -13,7 +13,8 @@ import msgspec
 
 from aisio.errors import ConfigError, ShardError, StorageError
 from aisio.folder_walk import OnBrokenLink, walk
-from aisio.formats.tar import BLOCK_BYTES, END_OF_ARCHIVE, header
+from aisio.formats.tar import BLOCK_BYTES
+from aisio.formats.tar_write import END_OF_ARCHIVE, header
 from aisio.shards.samples import split_name
 
 DEFAULT_SHARD_BYTES = 256 * 1024 * 1024

@@ -30,13 +30,7 @@ from aisio.formats.decompress import (
     ReadIntoStream,
     compression_of,
 )
-from aisio.formats.tar import (
-    END,
-    NEED_DATA,
-    Signal,
-    TarMember,
-    TarParser,
-)
+from aisio.formats.tar import END, NEED_DATA, Signal, TarMember, TarParser
 from aisio.shards.samples import Sample, split_name
 from aisio.stats import thread_counters
 
@@ -258,7 +252,7 @@ class _TarStream:
         self._stream = stream
         self.url = url
         self.name = one_line(url)
-        self.parser = TarParser(url, give_unreadable=True)
+        self.parser = TarParser(url, allow_unreadable=True)
         self.parsing_since = perf_counter()
 
     def detect_compression(self) -> None:
@@ -276,7 +270,7 @@ class _TarStream:
             return
         self._stream = Decompressed(kind, start, self._stream, self.url)
         self.name = f"{one_line(self.url)} ({kind}; bytes are counted unpacked)"
-        self.parser = TarParser(self.name, give_unreadable=True)
+        self.parser = TarParser(self.name, allow_unreadable=True)
 
     def read(self, read: Callable[[], bytes | Literal[Signal.NEED_DATA]]) -> bytes:
         """Return what a method of the parser reads, once the parser has all its bytes."""

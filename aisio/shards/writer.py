@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from aisio.errors import StorageError
 from aisio.formats.checksums import HASHERS
-from aisio.formats.tar import END_OF_ARCHIVE, header, padding
+from aisio.formats.tar_write import END_OF_ARCHIVE, header, padding
 from aisio.records import Checksum
 
 _CHUNK_BYTES = 1024 * 1024

@@ -18,12 +18,7 @@ from aisio.errors import (
     ShardError,
     UrlError,
 )
-from aisio.formats.tar import (
-    BLOCK_BYTES,
-    END,
-    TarMember,
-    TarParser,
-)
+from aisio.formats.tar import BLOCK_BYTES, END, TarMember, TarParser
 from aisio.records import ByteRange, ObjectInfo
 from aisio.stores import Store
 from aisio.transport.body import Body, read_with_retries
@@ -110,7 +105,7 @@ def check_same_tar(store: Store, url: ObjectUrl, expected: ObjectInfo, now: Obje
 
 
 def _walk(store: Store, url: ObjectUrl, info: ObjectInfo) -> Iterator[TarMember]:
-    parser = TarParser(str(url), give_unreadable=True)
+    parser = TarParser(str(url), allow_unreadable=True)
     size = info.size_bytes or 0
     fed = next_header = 0  # how many bytes the parser has; the offset of the next header
     window = _FIRST_READ_BYTES

@@ -17,13 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aisio.errors import ShardError
-from aisio.formats.tar import (
-    END_OF_ARCHIVE,
-    NEED_DATA,
-    TarMember,
-    TarParser,
-    header,
-)
+from aisio.formats.tar import NEED_DATA, TarMember, TarParser
+from aisio.formats.tar_write import END_OF_ARCHIVE, header
 from tests.tars import LONG_NAME, pack, pack_by_gnu_tar, pack_by_tarfile, read_all, resum
 
 PAX = pack_by_tarfile([("1.jpg", b"abc"), (LONG_NAME, b"x" * 600)], tarfile.PAX_FORMAT)

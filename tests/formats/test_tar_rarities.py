@@ -10,15 +10,8 @@ from pathlib import Path
 import pytest
 
 from aisio.errors import ShardError
-from aisio.formats.tar import (
-    END,
-    END_OF_ARCHIVE,
-    NEED_DATA,
-    TarMember,
-    TarParser,
-    header,
-    padding,
-)
+from aisio.formats.tar import END, NEED_DATA, TarMember, TarParser
+from aisio.formats.tar_write import END_OF_ARCHIVE, header, padding
 from tests.tars import gnu_sparse, pack, pack_by_gnu_tar, pax_sparse, read_all, resum, typed
 
 PLAIN = pack(("1.jpg", b"image"), ("1.cls", b"7"))
@@ -33,7 +26,7 @@ def pax(**records: str) -> bytes:
 
 def read_lenient(data: bytes, *, step_bytes: int) -> list[TarMember]:
     """List the members of an archive, unreadable ones included."""
-    parser = TarParser("test.tar", give_unreadable=True)
+    parser = TarParser("test.tar", allow_unreadable=True)
     stream = io.BytesIO(data)
     found = []
     while (event := parser.next_event()) is not END:

@@ -9,13 +9,8 @@ from pathlib import Path
 import pytest
 
 from aisio.errors import ShardError
-from aisio.formats.tar import (
-    END,
-    END_OF_ARCHIVE,
-    NEED_DATA,
-    TarMember,
-    TarParser,
-)
+from aisio.formats.tar import END, NEED_DATA, TarMember, TarParser
+from aisio.formats.tar_write import END_OF_ARCHIVE
 from tests.tars import gnu_sparse, pack, pack_by_gnu_tar, pax_sparse, resum, sparse_content
 
 FORMS = [("--format=gnu",), *(("--format=posix", f"--sparse-version={v}") for v in (0.0, 0.1, 1.0))]
@@ -24,7 +19,7 @@ PLAIN = pack(("2.txt", b"text"))
 
 def read_files(data: bytes, *, step_bytes: int = 1 << 20) -> dict[str, bytes]:
     """Read the files of an archive, sparse ones included."""
-    parser = TarParser("test.tar", give_unreadable=True)
+    parser = TarParser("test.tar", allow_unreadable=True)
     stream, found = io.BytesIO(data), {}
 
     def feed() -> None:

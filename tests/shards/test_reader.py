@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aisio.errors import AisioError, ShardError
-from aisio.formats.tar import END_OF_ARCHIVE, header, padding
+from aisio.formats.tar_write import END_OF_ARCHIVE, header, padding
 from aisio.shards.reader import ShardPass, read_samples
 from aisio.shards.samples import Sample
 from tests.tars import (

@@ -8,7 +8,7 @@ import tarfile
 import pytest
 
 from aisio.errors import IntegrityError, NotFoundError, ShardError
-from aisio.formats.tar import END_OF_ARCHIVE, header, padding
+from aisio.formats.tar_write import END_OF_ARCHIVE, header, padding
 from aisio.stores import LocalStore
 from aisio.stores.tar_index import read_index
 from aisio.urls import ObjectUrl

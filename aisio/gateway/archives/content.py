@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import BinaryIO, NamedTuple
 
-from aisio.formats.tar import END_OF_ARCHIVE, header, padding
+from aisio.formats.tar_write import END_OF_ARCHIVE, header, padding
 from aisio.gateway.archives.formats import open_tar, open_zip, require_lz4
 from aisio.gateway.archives.index import Index, Member
 from aisio.gateway.protocol.refusals import DamagedError

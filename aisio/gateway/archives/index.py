@@ -12,13 +12,7 @@ from functools import cached_property
 from typing import BinaryIO, NamedTuple
 
 from aisio.errors import ShardError
-from aisio.formats.tar import (
-    BLOCK_BYTES,
-    END,
-    NEED_DATA,
-    TarMember,
-    TarParser,
-)
+from aisio.formats.tar import BLOCK_BYTES, END, NEED_DATA, TarMember, TarParser
 from aisio.gateway.archives.formats import open_tar, open_zip
 
 MAX_MEMBERS = 1_000_000

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from aiohttp import web
 
-from aisio.formats.tar import END_OF_ARCHIVE
+from aisio.formats.tar_write import END_OF_ARCHIVE
 from aisio.gateway.archives.content import ArchiveReader
 from aisio.gateway.archives.formats import format_of_file
 from aisio.gateway.archives.index import Index, Member

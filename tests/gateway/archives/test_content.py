@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from aisio.formats.tar import END_OF_ARCHIVE
+from aisio.formats.tar_write import END_OF_ARCHIVE
 from aisio.gateway.archives.content import ArchiveReader, NewMember, pack
 from aisio.gateway.archives.index import read_index
 from aisio.gateway.protocol.refusals import DamagedError, Refusal

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from aisio.errors import ArchiveError
-from aisio.formats.tar import END_OF_ARCHIVE
+from aisio.formats.tar_write import END_OF_ARCHIVE
 from aisio.resources.unpack.compressed import Limits
 from aisio.resources.unpack.members import Allowance, read_members, unsafe_member
 from aisio.resources.unpack.unpack import (
