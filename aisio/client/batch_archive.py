@@ -13,8 +13,8 @@ from aisio.formats.tar import NEED_DATA, TarMember, TarParser
 from aisio.stats import thread_counters, waiting
 from aisio.transport.http.response_body import MeasuredBody, OpenResponse, body_of
 from aisio.transport.low_speed import LowSpeedLimit
-from aisio.wire.batch import BatchEntry, BatchMatcher, BatchOutcome, parse_batch_reply
-from aisio.wire.multipart import MultipartReply
+from aisio.wire.batch import BatchEntry, BatchMatcher, BatchOutcome, parse_batch_metadata
+from aisio.wire.multipart import MultipartResponse
 
 __all__ = ["BatchArchive", "BatchOptions", "MemberReader", "check_options"]
 
@@ -86,7 +86,7 @@ class BatchArchive:
         self._part: _ArchivePart | None = None
         if not options.streaming:
             content_type = response.headers.get("Content-Type", "")
-            stream = self._part = _ArchivePart(body, MultipartReply(content_type))
+            stream = self._part = _ArchivePart(body, MultipartResponse(content_type))
         kind = _COMPRESSIONS[options.mime]
         self.stream = Decompressed(kind, b"", stream, about) if kind else stream
 
@@ -100,13 +100,13 @@ class BatchArchive:
     def _outcomes(self) -> tuple[BatchOutcome, ...] | None:
         if self._part is None:
             return None
-        return parse_batch_reply(self._part.multipart.metadata or b"", self._entries)
+        return parse_batch_metadata(self._part.multipart.metadata or b"", self._entries)
 
 
 class _ArchivePart:
     """The bytes of the archive in a multipart response."""
 
-    def __init__(self, body: MeasuredBody, multipart: MultipartReply) -> None:
+    def __init__(self, body: MeasuredBody, multipart: MultipartResponse) -> None:
         self._body = body
         self.multipart = multipart
         self._unread = memoryview(b"")

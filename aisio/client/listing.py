@@ -26,9 +26,9 @@ from aisio.urls import ObjectUrl
 from aisio.wire import messages
 from aisio.wire.listing import Page, enclosing_range, list_message, parse_page
 from aisio.wire.listing_walk import (
+    ListingWalk,
     PageRequest,
     Run,
-    Walk,
     by_tokens,
 )
 
@@ -83,7 +83,7 @@ def _pages_of_ais(fetcher: _PageFetcher, first: PageRequest) -> Iterator[Run]:
     prefix = first.folder
     folder, before = enclosing_range(prefix)
     folder_bytes = 0 if "size" in fetcher.props else None
-    walk = Walk(
+    walk = ListingWalk(
         fetcher.fetch, fetcher.url.root, page_size=first.page_size, folder_bytes=folder_bytes
     )
     list_folder = walk.below if first.recursive else walk.level
@@ -117,12 +117,12 @@ class _PageFetcher:
     def fetch(self, request: PageRequest) -> Page:
         """Fetch a page, and note which of its names are unconfirmed."""
         page = self._fetch_once(request, self._requested_props)
-        if page.is_unsettled and self._requested_props == "name" and self.url.provider == "ais":
+        if page.is_rebalancing and self._requested_props == "name" and self.url.provider == "ais":
             # For names alone AIStore does not look at objects, and leaves out those out of place.
             self._requested_props = "name,size"
             page = self._fetch_once(request._replace(uuid=""), self._requested_props)
-        if page.astray and not _moves_objects(self._session, self.url):
-            self.unconfirmed |= page.astray
+        if page.misplaced and not _moves_objects(self._session, self.url):
+            self.unconfirmed |= page.misplaced
         return page
 
     def _fetch_once(self, request: PageRequest, props: str) -> Page:
@@ -157,4 +157,4 @@ def _moves_objects(session: Session, url: ObjectUrl) -> bool:
             raise
         _log.debug("listing %s: it is not known whether the cluster rebalances: %s", url, error)
         return False
-    return not _MOVING_JOBS.isdisjoint(messages.parse_running(reply.body, f"listing {url}"))
+    return not _MOVING_JOBS.isdisjoint(messages.parse_running_jobs(reply.body, f"listing {url}"))

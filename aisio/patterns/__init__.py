@@ -1,1 +1,1 @@
-"""Which names a text means, without I/O: braces, wildcards, prefixes."""
+"""Patterns of names, without I/O: braces, wildcards, prefixes."""

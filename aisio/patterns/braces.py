@@ -1,12 +1,12 @@
-"""Braces in the URLs of sources, as a shell expands them: train-{000..099}.tar, {train,val}/. Pure.
+"""Braces in the URLs of sources, as a shell expands them: train-{000..099}.tar, {train,val}/.
 
     {000..099}     numbers, both ends included; {0..8..2} has a step
     {train,val}    alternatives, which may hold braces themselves
-    {name}         itself: there is neither a range nor a comma in it
-    [{] and [}]    the characters { and }, also for [,]; they are left as they are here
+    {name}         literal text, as it holds neither a range nor a comma
+    [{] [}] [,]    not expanded here; `aisio.patterns.selections` makes literal characters of them
 
-Several braces multiply, the last ones run fastest. What looks like a range and is none is an error,
-where a shell would take it for text.
+Several braces multiply; the last ones run fastest. An invalid range is an error, where a shell
+would take it for text.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from math import prod
 from typing import NamedTuple, TypeAlias
 
 from aisio.errors import UrlError
-from aisio.wire.templates import MOST_RANGES, Numbers, check_count, parse_numbers
+from aisio.wire.templates import MAX_RANGES, Numbers, check_count, parse_numbers
 
 __all__ = ["Braces"]
 
 _TOKEN = re.compile(r"\[[{},]\]|[{},]|[^\[{},]+|\[")
 _RANGE = re.compile(r"([0-9]+)\.\.([0-9]+)(?:\.\.([0-9]+))?")
-_DEEPEST = 10
+_MAX_DEPTH = 10
 
 
 class _Alternatives(NamedTuple):
@@ -34,13 +34,14 @@ _Piece: TypeAlias = "str | Numbers | _Alternatives"
 
 
 class Braces:
-    """A text with braces, and the texts that it stands for.
+    """A text with braces, and its expansions.
 
     Args:
         text: With or without braces.
 
     Raises:
-        UrlError: Braces that are not closed, a range that is none, or more than 10,000,000 texts.
+        UrlError: A brace is not closed, a range is not valid, or there are more than 10,000,000
+            expansions.
     """
 
     def __init__(self, text: str) -> None:
@@ -51,12 +52,12 @@ class Braces:
 
     @property
     def is_plain(self) -> bool:
-        """There are no braces to expand."""
+        """Whether there are no braces to expand."""
         return all(isinstance(piece, str) for piece in self._pieces)
 
     @property
     def start(self) -> str:
-        """What all the texts begin with: the one before the first braces."""
+        """The text before the first braces, with which all expansions begin."""
         first = self._pieces[0] if self._pieces else ""
         return first if isinstance(first, str) else ""
 
@@ -65,64 +66,60 @@ class Braces:
 
 
 class _Parser:
-    """Reads a text from left to right.
-
-    Args:
-        text: What errors quote.
-    """
+    """A recursive-descent parser of one text."""
 
     def __init__(self, text: str) -> None:
         self._text = text
         self._tokens = _TOKEN.findall(text)
-        self._at = self._opened = 0
+        self._position = self._opened = 0
 
     def parse(self) -> tuple[_Piece, ...]:
         """Return the pieces of the whole text; commas and "}" outside braces are text."""
         pieces: list[_Piece] = []
-        while self._at < len(self._tokens):
+        while self._position < len(self._tokens):
             pieces.extend(self._sequence(depth=0))
-            pieces.extend(self._tokens[self._at : self._at + 1])
-            self._at += 1
+            pieces.extend(self._tokens[self._position : self._position + 1])
+            self._position += 1
         return _joined(pieces)
 
     def _sequence(self, depth: int) -> list[_Piece]:
-        """Read up to a comma or closing brace, or to the end."""
+        """Parse up to a comma or closing brace, or to the end."""
         pieces: list[_Piece] = []
-        while self._at < len(self._tokens):
-            piece = self._tokens[self._at]
+        while self._position < len(self._tokens):
+            piece = self._tokens[self._position]
             if piece in ",}":
                 break
-            self._at += 1
+            self._position += 1
             pieces.extend(self._braces(depth + 1) if piece == "{" else [piece])
         return pieces
 
     def _braces(self, depth: int) -> list[_Piece]:
-        """Read what is behind an opening brace, and its closing one."""
+        """Parse what follows an opening brace, up to and with its closing brace."""
         self._opened += 1
-        if depth > _DEEPEST or self._opened > MOST_RANGES:
+        if depth > _MAX_DEPTH or self._opened > MAX_RANGES:
             raise UrlError(
-                f"{self._text!r}: more than {MOST_RANGES} braces, or {_DEEPEST} within each other"
+                f"{self._text!r}: more than {MAX_RANGES} braces, or {_MAX_DEPTH} within each other"
             )
-        begin = self._at
+        start = self._position
         texts = [self._sequence(depth)]
         while self._next_is(","):
-            self._at += 1
+            self._position += 1
             texts.append(self._sequence(depth))
         if not self._next_is("}"):
-            return self._unclosed(begin, texts)
-        self._at += 1
+            return self._unclosed(start, texts)
+        self._position += 1
         if len(texts) > 1:
             return [_Alternatives(tuple(map(_joined, texts)))]
-        inside = "".join(self._tokens[begin : self._at - 1])
+        inside = "".join(self._tokens[start : self._position - 1])
         if ".." in inside and all(isinstance(piece, str) for piece in texts[0]):
             return [self._range(inside)]
         return ["{", *texts[0], "}"]
 
     def _next_is(self, mark: str) -> bool:
-        return self._tokens[self._at : self._at + 1] == [mark]
+        return self._tokens[self._position : self._position + 1] == [mark]
 
-    def _unclosed(self, begin: int, texts: list[list[_Piece]]) -> list[_Piece]:
-        rest = "".join(self._tokens[begin:])
+    def _unclosed(self, start: int, texts: list[list[_Piece]]) -> list[_Piece]:
+        rest = "".join(self._tokens[start:])
         if len(texts) > 1 or ".." in rest:
             raise UrlError(
                 f"{self._text!r}: '{{' has no '}}': expected {{000..099}} or {{train,val}}; "
@@ -148,7 +145,7 @@ class _Parser:
 
 
 def _joined(pieces: list[_Piece]) -> tuple[_Piece, ...]:
-    """Join what is fixed text side by side."""
+    """Join adjacent pieces of fixed text."""
     joined: list[_Piece] = []
     for piece in pieces:
         if joined and isinstance(piece, str) and isinstance(joined[-1], str):

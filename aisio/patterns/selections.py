@@ -1,17 +1,18 @@
-"""Selections: which objects the text of a URL, or of a prefix map, stands for. Pure.
+"""Selections: the objects that the text of a URL, or of a prefix map, selects.
 
     train/                  all objects whose names begin so; "" for all of the bucket
-    train/1.jpg             the object of exactly this name; where there is none, a prefix
-    train-{000..099}.tar    these objects, which are not looked up: see `aisio.patterns.braces`
+    train/1.jpg             the object of exactly this name; if there is none, a prefix
+    train-{000..099}.tar    these objects, without looking them up: see `aisio.patterns.braces`
     {train,val}/            two prefixes
     train-*.tar             the objects whose whole names match
 
-Wildcards are those of a shell: `*` stands for any characters but "/", `?` for one of them, `[ab]`
-and `[a-z]` for one of these, `[!ab]` for another one, and `**/` for any folders, or none. With "/"
-or "/**" at its end, a pattern takes all that is below the folders that match.
+Wildcards are those of a shell: `*` stands for any characters except "/", `?` for one of them,
+`[ab]` and `[a-z]` for one of these, `[!ab]` for one of the others, and `**/` for any number of
+folders, also none. A pattern that ends in "/" or "/**" selects all objects below the folders that
+match.
 
-A character is literal where an object of exactly that name exists, where a pattern would match
-nothing and names begin with its text, and in brackets by itself: [*], [?], [[], [{].
+A pattern is literal text if an object of exactly that name exists, or if it matches nothing and
+names begin with its text. A single character in brackets is literal: [*], [?], [[], [{].
 """
 
 from __future__ import annotations
@@ -29,12 +30,15 @@ __all__ = ["Selection", "Selections"]
 
 _PIECE = re.compile(r"\*|\?|\[(?:![^/]|[^!/])[^\]/]*\]|[^*?\[]+|\[")
 _ESCAPES = frozenset(f"[{character}]" for character in "*?[]{},")
-_FOLDERS = None
-"""Stands for any number of folders in a pattern."""
+_ANY_FOLDERS = None
+"""Stands for `**` among the parts of a pattern."""
 
 
 class Pattern:
-    """Wildcards, matched against whole names folder by folder: so time cannot grow without bound.
+    """Wildcards that are matched against whole names, folder by folder.
+
+    The time is bounded by the product of the numbers of parts, where one regular expression for the
+    whole pattern could need exponential time.
 
     Args:
         text: As in train/*.tar.
@@ -52,38 +56,38 @@ class Pattern:
         if parts[-1] == "**":
             parts.append("*")
         self._parts = [
-            _FOLDERS if part == "**" else re.compile(translate(part)).match for part in parts
+            _ANY_FOLDERS if part == "**" else re.compile(translate(part)).match for part in parts
         ]
 
     def matches(self, name: str) -> bool:
         """Tell whether the pattern matches a name."""
-        parts, names = self._parts, name.split("/")
-        at = here = 0
-        again: tuple[int, int] | None = None
-        while here < len(names):
-            matcher = parts[at] if at < len(parts) else None
-            if at < len(parts) and matcher is _FOLDERS:
-                again = at, here
-                at += 1
-            elif matcher is not None and matcher(names[here]):
-                at, here = at + 1, here + 1
-            elif again is not None:  # the last `**` takes one folder more
-                at, here = again[0] + 1, again[1] + 1
-                again = again[0], here
+        parts, folders = self._parts, name.split("/")
+        part = folder = 0
+        last_any: tuple[int, int] | None = None  # of the last `**`, and of the folder behind it
+        while folder < len(folders):
+            matcher = parts[part] if part < len(parts) else None
+            if part < len(parts) and matcher is _ANY_FOLDERS:
+                last_any = part, folder
+                part += 1
+            elif matcher is not None and matcher(folders[folder]):
+                part, folder = part + 1, folder + 1
+            elif last_any is not None:  # backtrack: the last `**` matches one folder more
+                part, folder = last_any[0] + 1, last_any[1] + 1
+                last_any = last_any[0], folder
             else:
                 return False
-        return at == len(parts)
+        return part == len(parts)
 
 
 @dataclass(frozen=True)
 class Selection:
-    """What is left of a text when its braces are expanded.
+    """One expansion of a text's braces.
 
     Attributes:
-        text: As it is written.
-        start: What the names begin with, literally: all of the text where it has no wildcards.
-        pattern: Its wildcards; None where there are none.
-        is_expanded: It was made by braces.
+        text: The expansion.
+        start: The literal text before the first wildcard: the whole text if there is none.
+        pattern: Its wildcards; None if there are none.
+        is_expanded: The text has braces.
     """
 
     text: str
@@ -93,17 +97,17 @@ class Selection:
 
     @property
     def may_be_object(self) -> bool:
-        """An object can have exactly this name."""
+        """Whether an object can have exactly this name."""
         return bool(self.text) and not self.text.endswith("/")
 
     @property
     def is_complete(self) -> bool:
-        """It names one object, which need not be looked up."""
+        """Whether it names one object, which need not be looked up."""
         return self.is_expanded and self.pattern is None and self.may_be_object
 
     @property
     def literal(self) -> str:
-        """The name that it would be if an object had exactly this one."""
+        """The name of the object, if the text is a name and not a pattern."""
         return self.text if self.pattern is not None else self.start
 
 
@@ -111,10 +115,10 @@ class Selections:
     """All selections of a text, in the order in which its braces make them.
 
     Args:
-        text: What a URL says behind its bucket, or a prefix map.
+        text: The name of a URL, or a value of a prefix map.
 
     Raises:
-        UrlError: Braces or wildcards that cannot be meant.
+        UrlError: Braces or wildcards are not valid.
     """
 
     def __init__(self, text: str) -> None:
@@ -128,31 +132,33 @@ class Selections:
 
     @property
     def start(self) -> str:
-        """What all names begin with, literally."""
+        """The literal text that all names begin with."""
         return _fixed(self._braces.start)[0]
 
     @property
     def is_prefix(self) -> bool:
-        """It is a folder or a bucket, and nothing else."""
+        """Whether it can only be a folder or a bucket."""
         first = self._first
         return first.pattern is None and not first.is_expanded and not first.may_be_object
 
     @property
     def single(self) -> Selection | None:
-        """The selection, where neither braces nor wildcards make it several objects or prefixes."""
+        """The only selection, if there are neither braces nor wildcards; else None."""
         first = self._first
         return None if first.is_expanded or first.pattern is not None else first
 
     def names_object(self, name: str) -> bool:
-        """Tell whether an object that was found is named here, not just met below a prefix."""
+        """Tell whether the text names this object itself, and does not just match it."""
         first = self._first
         if not first.is_expanded:
             return first.literal == name
-        return self._are_complete or any(one.is_complete and one.start == name for one in self)
+        return self._are_complete or any(
+            selection.is_complete and selection.start == name for selection in self
+        )
 
     @cached_property
     def _are_complete(self) -> bool:
-        return all(one.is_complete for one in self)
+        return all(selection.is_complete for selection in self)
 
 
 def _selection(text: str, is_expanded: bool) -> Selection:

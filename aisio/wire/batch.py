@@ -1,16 +1,16 @@
-"""Get-batch: many objects in one reply, as one archive. Requests out, replies in, without I/O.
+"""Get-batch: many objects in one response, as one archive. The protocol without I/O.
 
     entries ── batch_path, batch_query, batch_message ──> one GET with a JSON body
-    reply, streaming:  the archive itself (application/x-tar)
-    reply, multipart:  MultipartReply -> what the server says of each entry, then the archive
+    response, streaming:  the archive itself (application/x-tar)
+    response, multipart:  MultipartResponse -> metadata about each entry, then the archive
     archive ── TarParser ──> member names ── BatchMatcher.match ──> entry by entry, in order
 
-The order of the entries is the order of the members, and there is one member for each. That is the
-promise; what a live cluster does is less. A streamed archive that fails ends early and looks whole.
-An object that is missing may end the archive, be answered 404, or stand in it as an empty member
-`__404__/name`, whether or not errors were to be passed over: it depends on the node that misses it.
-A range beyond an object's end may be answered with the whole object. Hence BatchMatcher, which
-compares each name and size and knows what has not come.
+By the protocol there is one member for each entry, in the order of the entries. A live cluster does
+less. A streamed archive that fails ends early and looks complete. A missing object may end the
+archive, cause a 404, or stand in the archive as an empty member `__404__/name`; which of these
+depends on the target that misses it, whatever `continue_on_error` says. For a range beyond an
+object's end the whole object may come. So BatchMatcher compares each name and size, and knows which
+entries have no member.
 
 Source:
     AIStore 5.0, api/apc/ml.go and xact/xs/moss.go; each deviation was seen on a live cluster.
@@ -40,7 +40,7 @@ __all__ = [
     "batch_path",
     "batch_query",
     "member_name",
-    "parse_batch_reply",
+    "parse_batch_metadata",
 ]
 
 BATCH_PATH: Final = "/v1/ml/moss"
@@ -50,17 +50,17 @@ MIMES: Final = (".tar", ".tgz", ".tar.gz", ".tar.lz4", ".zip")
 
 @dataclass(frozen=True, slots=True)
 class BatchEntry:
-    """One thing to fetch: an object, a member of an archive, or a range of either.
+    """One item of a batch: an object, a member of an archive, or a range of either.
 
     Attributes:
         url: The object.
-        archpath: Path of a member, if the object is an archive and one member of it is wanted; a
-            leading slash means nothing.
+        archpath: Path of a member, to fetch one member of an object that is an archive; a leading
+            slash is ignored.
         start: First byte, counted from 0.
-        length: Bytes from there on; 0 (with start 0) for all. A range to an unknown end is not
-            offered: where a node falls back on a copy elsewhere it sends the whole object, which
-            only a known length gives away.
-        opaque: Bytes of the caller's own, which the multipart form sends back.
+        length: Number of bytes; 0 (with start 0) for all. A range without a length is not
+            supported: a target that falls back on a copy elsewhere sends the whole object, which
+            only a known length detects.
+        opaque: Any bytes; the multipart form sends them back.
     """
 
     url: ObjectUrl
@@ -85,7 +85,7 @@ class BatchEntry:
 
 
 def batch_path(entries: Sequence[BatchEntry]) -> str:
-    """Return the path to ask: it names the bucket, where all entries are of one.
+    """Return the path of the request: it names the bucket if all entries are in one.
 
     Raises:
         ConfigError: No entries.
@@ -98,8 +98,8 @@ def batch_query(entries: Sequence[BatchEntry], *, colocation: int = 0) -> dict[s
     """Return the query parameters that go with `batch_path`.
 
     Args:
-        entries: What the batch asks for.
-        colocation: 1 has the node assemble the batch that holds most of its objects, 0 any node.
+        entries: The entries of the batch.
+        colocation: 1 lets the target that holds most of the objects assemble the batch; 0 any.
     """
     shared = _shared_bucket(entries)
     query = bucket_query(shared) if shared else {}
@@ -118,17 +118,18 @@ def batch_message(
     """Return the JSON body of a get-batch request.
 
     Args:
-        entries: What to fetch, in this order.
-        mime: Form of the archive: .tar, .tgz, .tar.gz, .tar.lz4 or .zip.
-        streaming: Ask for the bare archive, sent while it is made; else for the multipart form,
-            which the server completes first and which says what is wrong with which entry.
-        continue_on_error: Pass over what is missing; the server gives up after 8 of them all the
-            same (`get_batch.max_soft_errs`).
-        only_object_name: Name members by the object alone, without its bucket.
+        entries: The entries of the batch, in order.
+        mime: Format of the archive: .tar, .tgz, .tar.gz, .tar.lz4 or .zip.
+        streaming: True for the bare archive, which the server sends while it makes it; False for
+            the multipart form, which the server completes first and which has each entry's error.
+        continue_on_error: Skip missing objects; the server still fails after 8 of them
+            (`get_batch.max_soft_errs`).
+        only_object_name: Name members by the object only, without its bucket.
         colocation: As for `batch_query`.
 
     Raises:
-        ConfigError: No entries, an unknown form, or buckets that the protocol cannot name together.
+        ConfigError: There are no entries, the format is unknown, or the protocol cannot name the
+            buckets in one request.
     """
     if mime not in MIMES:
         raise ConfigError(f"get-batch: mime={mime!r}; expected one of {', '.join(MIMES)}")
@@ -156,8 +157,8 @@ def _shared_bucket(entries: Sequence[BatchEntry]) -> ObjectUrl | None:
 
 
 def _wire_entry(entry: BatchEntry, *, with_bucket: bool) -> dict[str, Any]:
-    # The bucket is left out where the path names it: entries have no field for a namespace, and a
-    # bucket in an entry means the one of that name in the global namespace.
+    # An entry has no bucket if the path names it: entries have no field for a namespace, and the
+    # bucket of an entry is in the global namespace.
     url = entry.url
     wire: dict[str, Any] = {"objname": url.name}
     if with_bucket:
@@ -182,18 +183,18 @@ def _name_of(entry: BatchEntry) -> str:
 
 
 def member_name(entry: BatchEntry, *, only_object_name: bool = False) -> str:
-    """Return the name that the archive's member for this entry is to have."""
+    """Return the name that the archive's member for an entry should have."""
     name = _name_of(entry)
     return name if only_object_name else f"{entry.url.bucket}/{name}"
 
 
 class BatchOutcome(NamedTuple):
-    """What the multipart form says of one entry.
+    """The metadata of one entry in the multipart form.
 
     Attributes:
-        size_bytes: Size of its member; 0 where it is missing.
-        error: Why it is missing; "" if it is there.
-        opaque: As it was in the entry.
+        size_bytes: Size of its member; 0 if it is missing.
+        error: Why it is missing; "" if it is not.
+        opaque: That of the entry.
     """
 
     size_bytes: int
@@ -218,24 +219,24 @@ class _Reply(msgspec.Struct):
 _reply = msgspec.json.Decoder(_Reply, strict=False)
 
 
-def parse_batch_reply(body: bytes, entries: Sequence[BatchEntry]) -> tuple[BatchOutcome, ...]:
-    """Read the metadata of a multipart reply, one outcome for each entry.
+def parse_batch_metadata(body: bytes, entries: Sequence[BatchEntry]) -> tuple[BatchOutcome, ...]:
+    """Parse the metadata of a multipart response: one outcome for each entry.
 
     Raises:
-        IntegrityError: It is not such metadata, or not about these entries.
+        IntegrityError: The bytes are not such metadata, or not about these entries.
     """
     with decoding("get-batch: the metadata cannot be read"):
         rows = _reply.decode(body).out or []
     if len(rows) != len(entries):
         raise IntegrityError(
-            f"get-batch: the metadata tells of {len(rows)} entries, {len(entries)} were asked for"
+            f"get-batch: the metadata has {len(rows)} entries, {len(entries)} were asked for"
         )
     for index, (row, entry) in enumerate(zip(rows, entries, strict=True)):
-        # A node that sends to another one joins the two names: "shard.tar/member", no archpath.
-        told = f"{row.objname}/{row.archpath}" if row.archpath else row.objname
-        if told != _name_of(entry) or row.bucket != entry.url.bucket:
+        # A target that gets a member from another one joins the two names, without an archpath.
+        name = f"{row.objname}/{row.archpath}" if row.archpath else row.objname
+        if name != _name_of(entry) or row.bucket != entry.url.bucket:
             raise IntegrityError(
-                f"get-batch: the metadata of entry {index} is about {row.bucket}/{told!r}, "
+                f"get-batch: the metadata of entry {index} is about {row.bucket}/{name!r}, "
                 f"{member_name(entry)!r} was asked for",
                 url=str(entry.url),
             )
@@ -243,12 +244,12 @@ def parse_batch_reply(body: bytes, entries: Sequence[BatchEntry]) -> tuple[Batch
 
 
 class MemberMatch(NamedTuple):
-    """Which entry a member of the archive answers.
+    """The entry that a member of the archive belongs to.
 
     Attributes:
-        entry_index: Which one it is, counted from 0.
-        is_found: False where the member is the placeholder of something missing. Ask for it alone
-            before you believe it: a range beyond the object's end may look the same.
+        entry_index: Index of the entry, counted from 0.
+        is_found: False if the member is a placeholder for something missing. Read that alone before
+            you report it: a range beyond the object's end may look the same.
     """
 
     entry_index: int
@@ -256,16 +257,16 @@ class MemberMatch(NamedTuple):
 
 
 class BatchMatcher:
-    """Holds an archive's members against the entries that were asked for.
+    """Matches an archive's members with the entries of the request.
 
     Args:
-        entries: What was asked for, in order.
+        entries: Those of the request, in order.
         only_object_name: As in `batch_message`.
-        outcomes: From `parse_batch_reply`, where the reply was multipart.
+        outcomes: From `parse_batch_metadata`, for a multipart response.
 
     Attributes:
-        answered: How many entries have had their member so far.
-        not_found: Indices of entries that were answered with a placeholder.
+        answered: Number of entries whose member has come.
+        not_found: Indices of entries whose member is a placeholder.
     """
 
     def __init__(
@@ -283,18 +284,18 @@ class BatchMatcher:
 
     @property
     def unanswered(self) -> range:
-        """Indices of the entries whose member has not come; after the archive, never will."""
+        """Indices of the entries whose member has not come yet."""
         return range(self.answered, len(self._entries))
 
     def match(self, name: str, size_bytes: int) -> MemberMatch:
-        """Return which entry the archive's next member answers.
+        """Match the archive's next member with its entry.
 
         Args:
             name: The member's name.
             size_bytes: Size of its payload.
 
         Raises:
-            IntegrityError: It is not what was asked for next.
+            IntegrityError: It is not the member for the next entry.
         """
         index = self.answered
         if index == len(self._entries):
@@ -305,7 +306,7 @@ class BatchMatcher:
         is_found = name == member_name(entry, only_object_name=self._only_object_name)
         if not is_found and not self._is_placeholder(name, entry):
             expected = member_name(entry, only_object_name=self._only_object_name)
-            raise self._wrong(f"is {name!r}, {expected!r} was asked for")
+            raise self._mismatch(f"is {name!r}, {expected!r} was asked for")
         self._check_size(entry, is_found, size_bytes)
         self.answered = index + 1
         if not is_found:
@@ -316,17 +317,17 @@ class BatchMatcher:
         missing = name.removeprefix(MISSING_PREFIX)
         if missing == name:
             return False
-        # A node that misses a whole shard of its own names the shard alone.
+        # A target that misses a whole shard of its own names the shard only.
         shard = entry.url.name if self._only_object_name else f"{entry.url.bucket}/{entry.url.name}"
         return missing in (shard, member_name(entry, only_object_name=self._only_object_name))
 
     def _check_size(self, entry: BatchEntry, is_found: bool, size_bytes: int) -> None:
         if not is_found:
             if size_bytes:
-                raise self._wrong(f"stands for a missing object and yet has {size_bytes} bytes")
+                raise self._mismatch(f"stands for a missing object and yet has {size_bytes} bytes")
             return
         if entry.length and size_bytes != entry.length:
-            raise self._wrong(
+            raise self._mismatch(
                 f"has {size_bytes} bytes, the range of {entry.length} from {entry.start} was asked "
                 "for: it ends beyond the object, or the whole object was sent"
             )
@@ -334,10 +335,10 @@ class BatchMatcher:
             return
         outcome = self._outcomes[self.answered]
         if outcome.error or size_bytes != outcome.size_bytes:
-            told = outcome.error or f"{outcome.size_bytes} bytes"
-            raise self._wrong(f"has {size_bytes} bytes, its metadata says: {told}")
+            expected = outcome.error or f"{outcome.size_bytes} bytes"
+            raise self._mismatch(f"has {size_bytes} bytes, its metadata says: {expected}")
 
-    def _wrong(self, what: str) -> IntegrityError:
+    def _mismatch(self, what: str) -> IntegrityError:
         url = self._entries[self.answered].url
         return IntegrityError(
             f"get-batch {url}: member {self.answered} of the archive {what}; read it alone",

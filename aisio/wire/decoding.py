@@ -1,7 +1,7 @@
-"""What can go wrong in decoding a reply, as one error of aisio's. Pure.
+"""Turning what a decoder raises for a response into one error of aisio.
 
-Whoever answers may be broken or hostile: nested a hundred thousand levels deep, with text that is
-not UTF-8, numbers of any length, or more entries claimed than memory holds.
+The server may be broken or hostile: the response may be nested a hundred thousand levels deep, hold
+text that is not UTF-8 or numbers of any length, or claim more entries than memory holds.
 """
 
 from __future__ import annotations
@@ -13,33 +13,33 @@ import msgspec
 
 from aisio.errors import IntegrityError, StorageError
 
-__all__ = ["UNREADABLE", "decoding"]
+__all__ = ["DECODE_ERRORS", "decoding"]
 
-UNREADABLE: tuple[type[Exception], ...] = (
+DECODE_ERRORS: tuple[type[Exception], ...] = (
     *(msgspec.MsgspecError, ValueError, KeyError, TypeError, AttributeError),
     *(RecursionError, MemoryError, OverflowError),
 )
-"""What decoders, and code that looks into what they give, raise for bytes that were not meant.
-Errors of older versions of msgspec are no ValueErrors."""
+"""What decoders, and code that reads their results, raise for invalid bytes. The errors of older
+versions of msgspec are not ValueErrors."""
 
-_LONGEST_REASON = 300
+_MAX_REASON_CHARS = 300
 
 
 @contextmanager
 def decoding(what: str, url: str | None = None) -> Iterator[None]:
-    """Turn what decoding a reply raises into one error.
+    """Turn errors of decoding a response, raised within the block, into one error.
 
     Args:
-        what: Which reply is not what it should be, as in "the reply is not a cluster map".
-        url: What it was asked about.
+        what: The beginning of its text, as in "the reply is not a cluster map".
+        url: The object or bucket that the response is about.
 
     Raises:
-        IntegrityError: The reply cannot be decoded.
+        IntegrityError: The response cannot be decoded.
     """
     try:
         yield
     except StorageError:
         raise
-    except UNREADABLE as error:
-        reason = f"{type(error).__name__}: {error}"[:_LONGEST_REASON]
+    except DECODE_ERRORS as error:
+        reason = f"{type(error).__name__}: {error}"[:_MAX_REASON_CHARS]
         raise IntegrityError(f"{what}: {reason}", url=url) from error

@@ -1,7 +1,7 @@
-"""The head of an HTTP/1 reply: its status, its headers, and where its body ends. Pure.
+"""Parsing the head of an HTTP/1 response: its status, its headers, and where its body ends.
 
-Strict where two readers could differ: a reply of which it is not certain where it ends is refused,
-for the bytes behind it would be taken for the next one's.
+Strict where two parsers could differ: if it is not certain where a response ends, it is refused, as
+the bytes behind it would be taken for the next response.
 
 Source:
     RFC 9112, sections 2.2, 4, 5 and 6.
@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 __all__ = [
-    "LONGEST_HEAD_BYTES",
-    "BadReply",
-    "Head",
-    "ReplyHeaders",
+    "MAX_HEAD_BYTES",
+    "BadResponse",
+    "ResponseHead",
+    "ResponseHeaders",
     "is_field",
     "parse_chunk_size",
     "parse_head",
@@ -26,31 +26,31 @@ __all__ = [
     "whole_number",
 ]
 
-LONGEST_HEAD_BYTES = 128 * 1024
-"""A longer head is refused; http.client stops at 64 KiB a line."""
+MAX_HEAD_BYTES = 128 * 1024
+"""A longer head is refused; http.client has a limit of 64 KiB a line."""
 
-MOST_HEADERS = 10_000
-"""More are refused: each costs many times its bytes. An object has one for each item of its custom
-metadata, and AIStore has no limit of their number."""
+MAX_HEADERS = 10_000
+"""More are refused: each takes many times its bytes of memory. An object has one header for each
+item of its custom metadata, whose number AIStore does not limit."""
 
 _STATUS_LINE = re.compile(r"HTTP/1\.([0-9]) ([1-9][0-9][0-9])(?: [^\r\n\0]*)?\r\n")
-# Each of them fits in one way only: with two, a long line of blanks took the square of its length.
+# Each line matches in only one way: with two ways, a long line of blanks took quadratic time.
 _FIELD = re.compile(r"(?m)^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*((?:[^\r\n\0 \t][^\r\n\0]*)?)\r\n")
 _FOLD = re.compile(r"\r\n[ \t]+")
 _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?\r\n")
-_MOST_DIGITS = 19
-_LARGEST_NUMBER = (1 << 63) - 1
+_MAX_DIGITS = 19
+_MAX_NUMBER = (1 << 63) - 1
 
 
-class BadReply(ValueError):
-    """The bytes are no HTTP/1 reply, or one that can be read in more than one way."""
+class BadResponse(ValueError):
+    """The bytes are not an HTTP/1 response, or one that can be read in more than one way."""
 
 
-class ReplyHeaders(dict[str, str]):
-    """Headers of a reply by any spelling of their names; repeated ones are joined by ", ".
+class ResponseHeaders(dict[str, str]):
+    """Headers of a response, by names in any case; values of repeated ones are joined by ", ".
 
     Attributes:
-        get_lower: `get` for names in lower case; much faster, and each read asks ten times.
+        get_lower: `get` for names in lower case; much faster, and called ten times a read.
 
     Source:
         RFC 9110, sections 5.1 and 5.3.
@@ -67,7 +67,7 @@ class ReplyHeaders(dict[str, str]):
         values: dict[str, list[str]] = {}
         for name, value in headers:
             values.setdefault(name.lower(), []).append(value)
-        self.update({key: ", ".join(each) for key, each in values.items()})
+        self.update({key: ", ".join(repeated) for key, repeated in values.items()})
         self._repeated = values
 
     def __getitem__(self, name: str) -> str:
@@ -81,7 +81,7 @@ class ReplyHeaders(dict[str, str]):
         return self.get_lower(name.lower(), default)
 
     def getlist(self, name: str) -> list[str]:
-        """Return a header's values one by one, as they were sent; urllib3 has this, too."""
+        """Return the values of a header one by one, as they were sent; urllib3 has this, too."""
         value = self.get(name)
         return self._repeated.get(name.lower(), [] if value is None else [value])
 
@@ -89,92 +89,96 @@ class ReplyHeaders(dict[str, str]):
 
 
 @dataclass(slots=True)
-class Head:
-    """What a reply says before its body.
+class ResponseHead:
+    """The status line and headers of a response.
 
     Attributes:
         status: HTTP status.
-        headers: By any spelling of their names.
-        size_bytes: Of the body; None where it ends with the connection, or is chunked.
-        in_chunks: The body comes in chunks.
-        keeps: The connection can be used again behind the body.
+        headers: Its headers.
+        size_bytes: Size of the body; None if it ends with the connection, or is chunked.
+        is_chunked: The body has the transfer coding "chunked".
+        is_reusable: The connection can be used for another request after the body.
     """
 
     status: int
-    headers: ReplyHeaders
+    headers: ResponseHeaders
     size_bytes: int | None
-    in_chunks: bool
-    keeps: bool
+    is_chunked: bool
+    is_reusable: bool
 
 
-def parse_head(data: bytes, method: str) -> Head:
-    """Read a head.
+def parse_head(data: bytes, method: str) -> ResponseHead:
+    """Parse a head.
 
     Args:
-        data: All bytes to the end of the empty line, no more.
-        method: That of the request: an answer to HEAD has no body, whatever it says.
+        data: All bytes up to the end of the empty line.
+        method: Of the request: a response to HEAD has no body, whatever its headers say.
 
     Raises:
-        BadReply: They are no sound head.
+        BadResponse: The head is not valid.
     """
     text = data.decode("latin-1")
     line = _STATUS_LINE.match(text)
     if line is None:
-        raise BadReply(f"no status line of HTTP/1: {text[:60]!r}")
-    headers = ReplyHeaders(_fields(text, line.end()))
+        raise BadResponse(f"no status line of HTTP/1: {text[:60]!r}")
+    headers = ResponseHeaders(_fields(text, line.end()))
     status = int(line[2])
     get = headers.get_lower
     length, coding = get("content-length"), get("transfer-encoding")
-    # HTTP/1.0 may keep its connections too, by an extension that nobody needs here.
-    keeps = line[1] != "0" and not _closes(get("connection"))
+    # An extension of HTTP/1.0 could keep connections too; it is not needed here.
+    is_reusable = line[1] != "0" and not _closes(get("connection"))
     if coding is not None and (coding.lower() != "chunked" or length is not None or line[1] == "0"):
-        raise BadReply(f"Transfer-Encoding {coding!r} with Content-Length {length!r}")
+        raise BadResponse(f"Transfer-Encoding {coding!r} with Content-Length {length!r}")
     size = whole_number(length)
-    if size is None and length is not None:  # a list of equal numbers, too, which may pass for one
-        raise BadReply(f"Content-Length {length[:60]!r}")
+    if (
+        size is None and length is not None
+    ):  # also for a list of equal numbers, which RFC 9112 allows
+        raise BadResponse(f"Content-Length {length[:60]!r}")
     if method == "HEAD" or status < 200 or status in (204, 304):
-        return Head(status, headers, 0, False, keeps)
+        return ResponseHead(status, headers, 0, False, is_reusable)
     if coding is not None:
-        return Head(status, headers, None, True, keeps)
-    return Head(status, headers, size, False, keeps and size is not None)
+        return ResponseHead(status, headers, None, True, is_reusable)
+    return ResponseHead(status, headers, size, False, is_reusable and size is not None)
 
 
 def _fields(text: str, start: int) -> list[tuple[str, str]]:
     fields: list[tuple[str, str]] = _FIELD.findall(text, start)
     lines = text.count("\n", start) - 1
     if len(fields) != lines:
-        # A value that goes on in the next line: its break stands for a blank.
+        # A value may go on in the next line; the line break stands for a blank.
         unfolded = _FOLD.sub(" ", text[start:])
         fields = _FIELD.findall(unfolded)
         if len(fields) != unfolded.count("\n") - 1:
-            raise BadReply(f"not headers of HTTP/1: {text[start : start + 200]!r}")
-    if lines > MOST_HEADERS:
-        raise BadReply(f"{lines} headers, at most {MOST_HEADERS} are read")
+            raise BadResponse(f"not headers of HTTP/1: {text[start : start + 200]!r}")
+    if lines > MAX_HEADERS:
+        raise BadResponse(f"{lines} headers, at most {MAX_HEADERS} are read")
     if " \r" in text or "\t\r" in text:
         return [(name, value.rstrip(" \t")) for name, value in fields]
     return fields
 
 
 def is_field(line: bytes) -> bool:
-    """Tell whether this is one whole line of a header or trailer."""
+    """Tell whether this is one line of a header or trailer."""
     return _FIELD.fullmatch(line.decode("latin-1")) is not None
 
 
 def whole_number(text: str | None) -> int | None:
-    """Read a number of 63 bits as headers have it, by digits alone; None for anything else.
+    """Parse a number of 63 bits that consists of digits only; return None for any other text.
 
-    Sizes and times of AIStore are such numbers; Python itself refuses those of thousands of digits.
+    Sizes and times of AIStore are such numbers; int() raises for thousands of digits.
     """
-    if text is None or len(text) > _MOST_DIGITS or not text.isdecimal():  # in Latin-1: ASCII
+    if (
+        text is None or len(text) > _MAX_DIGITS or not text.isdecimal()
+    ):  # in Latin-1 these are ASCII digits
         return None
     number = int(text)
-    return number if number <= _LARGEST_NUMBER else None
+    return number if number <= _MAX_NUMBER else None
 
 
 def utf8_text(value: str) -> str:
-    """Return a header's value, which was read as Latin-1, as the UTF-8 that AIStore sends.
+    """Decode a header's value, which was read as Latin-1, as the UTF-8 that AIStore sends.
 
-    What is no UTF-8 stays as it is.
+    A value that is not UTF-8 is returned unchanged.
     """
     if value.isascii():
         return value
@@ -191,12 +195,12 @@ def _closes(connection: str | None) -> bool:
 
 
 def parse_chunk_size(line: bytes) -> int:
-    """Read the line before a chunk: a number, and extensions, which are left alone.
+    """Parse the line before a chunk: its size, and extensions, which are ignored.
 
     Raises:
-        BadReply: It is no such line, or the connection ended instead.
+        BadResponse: The line is not valid, or empty as the connection has ended.
     """
     match = _CHUNK_LINE.fullmatch(line)
     if match is None:
-        raise BadReply(f"not the size of a chunk: {line[:40]!r}")
+        raise BadResponse(f"not the size of a chunk: {line[:40]!r}")
     return int(match[1], 16)

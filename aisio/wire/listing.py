@@ -1,4 +1,4 @@
-"""Listings: the message that asks for a page, the page as msgpack or JSON, and their flags.
+"""Listings: the request for a page, the page as msgpack or JSON, and the flags of both.
 
 Source:
     AIStore 5.0, api/apc/lsmsg.go, cmn/objlist.go and xact/xs/wi_lso.go; checked against a live
@@ -26,7 +26,7 @@ NOT_CACHED = 1 << 9
 NO_RECURSION = 1 << 11
 DIFF = 1 << 12
 INVENTORY = 1 << 15
-"""These, of a request, say what to list."""
+"""Flags of a request: what to list."""
 
 STATUS_MASK = 0b11111
 IN_CLUSTER = 1 << 6
@@ -34,25 +34,25 @@ IN_ARCHIVE = 1 << 7
 IS_DIRECTORY = 1 << 8
 IS_ARCHIVE = 1 << 9
 IN_PARTS = 1 << 13
-"""These, of an entry, say what it is. Within the mask lies what is wrong with it, 0 for nothing."""
+"""Flags of an entry: what it is. The bits of the mask are its status, 0 if nothing is wrong."""
 
 _COPY = 3
-"""One more copy of an object whose first is where it belongs. All else that can be wrong is that
-the node or the disk is not the one where the object belongs; such entries come by MISSING alone."""
+"""Status of a further copy of an object whose first one is in its place. Every other status but 0
+means that the object is on the wrong target or disk; such entries need the flag MISSING."""
 
 
 class PackedEntry(msgspec.Struct, omit_defaults=True, gc=False):
-    """An object or folder of a page.
+    """An object or folder of a page, by the names of msgpack.
 
     Attributes:
         n: Name.
         cs: Checksum, without its type.
-        a: When it was read last.
+        a: Time of the last read.
         v: Version.
-        t: Where it lies.
+        t: Location.
         m: Custom metadata.
         s: Size in bytes.
-        c: How many copies there are.
+        c: Number of copies.
         f: Flags.
     """
 
@@ -68,11 +68,11 @@ class PackedEntry(msgspec.Struct, omit_defaults=True, gc=False):
 
 
 class PackedPage(msgspec.Struct):
-    """A page; AIStore always writes all of it, so that what has less is no page.
+    """A page; AIStore always writes all fields, so that bytes without one are no page.
 
     Attributes:
         uuid: The listing's id.
-        token: What to send for the next page; "" after the last.
+        token: Continuation token for the next page; "" after the last.
         entries: In order.
         flags: Of the page.
     """
@@ -93,15 +93,15 @@ def list_message(
     page_size: int = 0,
     recursive: bool = True,
 ) -> dict[str, Any]:
-    """Return the message that asks for one page of a listing.
+    """Return the message that requests one page of a listing.
 
     Args:
         prefix: Plain-string prefix of the names.
         props: Comma-separated: name, size, checksum, version, atime, custom, ...
-        token: Continuation token of the page before; "" for the first.
-        uuid: The listing's id, as the first page gave it.
-        start_after: Only names after this one; the server heeds it on the first page only.
-        page_size: Most entries of the page; 0 for the server's own limit.
+        token: Continuation token of the previous page; "" for the first page.
+        uuid: The listing's id, from the first page.
+        start_after: List only names after this one; the server uses it for the first page only.
+        page_size: Maximum number of entries; 0 for the server's own limit.
         recursive: False lists one level, with entries for its folders.
     """
     wanted = frozenset(props.split(","))
@@ -121,7 +121,7 @@ def list_message(
 
 
 class _JsonEntry(msgspec.Struct, gc=False):
-    """As PackedEntry, by its longer names."""
+    """The same as PackedEntry, by the names of JSON."""
 
     n: str = msgspec.field(name="name")
     cs: str = msgspec.field(name="checksum", default="")
@@ -151,25 +151,25 @@ class Page(NamedTuple):
 
     Attributes:
         entries: Objects in order; folders end in "/". May be empty while the token is not.
-        token: What to send for the next page; "" after the last.
+        token: Continuation token for the next page; "" after the last.
         uuid: The listing's id.
-        astray: Those names of which nothing was found where it belongs. While objects are moved
-            these are objects like any other; else they are what was left behind.
-        is_unsettled: Objects may be out of place: a node rebalances, or did not finish doing so.
+        misplaced: Names that were found only on a wrong target or disk. During a rebalance these
+            are objects like any other; at other times they are stale copies.
+        is_rebalancing: Objects may be out of place: a target rebalances, or has not finished that.
     """
 
     entries: list[ObjectInfo]
     token: str
     uuid: str
-    astray: frozenset[str] = frozenset()
-    is_unsettled: bool = False
+    misplaced: frozenset[str] = frozenset()
+    is_rebalancing: bool = False
 
 
 def enclosing_range(prefix: str) -> tuple[str, str]:
-    """Return the folder that all names with a prefix are in, and a name just before the first.
+    """Return the folder that holds all names with a prefix, and a text just before the first name.
 
-    AIStore takes a prefix that is the name of a folder for the folder alone: "train" gives train/a
-    and not train-b (fs/walk.go of release 5.0, unless the cluster's feature flags say otherwise). A
+    If a prefix is the name of a folder, AIStore lists only that folder: "train" lists train/a but
+    not train-b (fs/walk.go of release 5.0, unless the cluster's feature flags say otherwise). A
     folder and a start have no such second meaning.
     """
     if not prefix or prefix.endswith("/"):
@@ -182,13 +182,13 @@ def enclosing_range(prefix: str) -> tuple[str, str]:
 
 
 def parse_page(body: bytes, content_type: str, root: str, props: str) -> Page:
-    """Read one page of a listing, in msgpack or JSON.
+    """Parse one page of a listing, in msgpack or JSON.
 
     Args:
-        body: The reply's body.
-        content_type: The reply's Content-Type.
+        body: The response's body.
+        content_type: The response's Content-Type.
         root: URL of the bucket, for the entries.
-        props: As asked for: an entry's absent size means zero only where sizes were asked for.
+        props: Those of the request: an entry without a size has 0 bytes only if they have "size".
 
     Raises:
         IntegrityError: The body is not a listing.
@@ -198,37 +198,37 @@ def parse_page(body: bytes, content_type: str, root: str, props: str) -> Page:
         is_packed = content_type.startswith(MSGPACK)
         page = _packed_page.decode(body) if is_packed else _json_page.decode(body)
     rows: Sequence[_Row] = page.entries or ()
-    astray: frozenset[str] = frozenset()
-    # A node that has just joined may list what the one before it has listed, as good as that.
+    misplaced: frozenset[str] = frozenset()
+    # A target that has just joined may list names that another one lists as well.
     if any(row.f & STATUS_MASK for row in rows) or len({row.n for row in rows}) < len(rows):
-        rows, astray = _each_once(rows)
-    sized = "size" in props
+        rows, misplaced = _deduplicated(rows)
+    has_sizes = "size" in props
     if props in ("name,size", "name"):
-        entries = [ObjectInfo(root, row.n, row.s if sized else None) for row in rows]
+        entries = [ObjectInfo(root, row.n, row.s if has_sizes else None) for row in rows]
     else:
-        entries = [_entry(root, row, sized=sized) for row in rows]
-    return Page(entries, page.token, page.uuid, astray, bool(page.flags))
+        entries = [_entry(root, row, has_sizes=has_sizes) for row in rows]
+    return Page(entries, page.token, page.uuid, misplaced, bool(page.flags))
 
 
-def _each_once(rows: Sequence[_Row]) -> tuple[list[_Row], frozenset[str]]:
-    """Return one row for each name, and the names that have none but rows out of place."""
+def _deduplicated(rows: Sequence[_Row]) -> tuple[list[_Row], frozenset[str]]:
+    """Return one row for each name, and the names whose rows are all out of place."""
     chosen: dict[str, _Row] = {}
     for row in rows:
         if row.n not in chosen or _is_out_of_place(chosen[row.n]):
             chosen[row.n] = row
-    astray = frozenset(name for name, row in chosen.items() if _is_out_of_place(row))
-    return list(chosen.values()), astray
+    misplaced = frozenset(name for name, row in chosen.items() if _is_out_of_place(row))
+    return list(chosen.values()), misplaced
 
 
 def _is_out_of_place(row: _Row) -> bool:
     return row.f & STATUS_MASK not in (0, _COPY)
 
 
-def _entry(root: str, row: _Row, *, sized: bool) -> ObjectInfo:
+def _entry(root: str, row: _Row, *, has_sizes: bool) -> ObjectInfo:
     return ObjectInfo(
         root,
         row.n,
-        row.s if sized else None,
+        row.s if has_sizes else None,
         _listed_checksum(row.cs),
         row.v,
         mtime_s=_listed_time(row.a),
@@ -240,7 +240,7 @@ _KINDS_BY_DIGITS = {8: "crc32c", 16: "xxhash2", 32: "md5", 64: "sha256", 128: "s
 
 
 def _listed_checksum(value: str) -> Checksum | None:
-    """A listing gives the value without its type; the number of digits tells them apart."""
+    """Return a checksum; a listing has no types, but the number of digits distinguishes them."""
     kind = _KINDS_BY_DIGITS.get(len(value))
     return Checksum(kind, value) if kind else None
 

@@ -1,21 +1,22 @@
-"""Every name of a bucket, though AIStore's own paging loses some.
+"""Listing every name of a bucket, although AIStore's own paging loses some.
 
-Names are lost where a page border has names in a folder D/ on one side and names like D-b or D.txt
-on the other; `aisio.wire.listing_order` says why, and finds each D that a border may cross. So the
-token for the next page is a border that is chosen here; targets only compare it with names.
+Names are lost if the border between two pages has names in a folder D/ on one side and names like
+D-b or D.txt on the other. `aisio.wire.listing_order` explains why, and finds each D that a border
+may cross. So the walk chooses its own borders as tokens for the next page; targets only compare a
+token with names.
 
-- Most borders cross no D, or only such that there is no folder D/, which one request finds out.
+- Most borders cross no D, or only a D for which there is no folder D/, as one request finds out.
 - Else the border is moved back to D, if that keeps most of the page.
-- Else the neighbourhood of D is listed by itself: the objects and folders beside D/ by a listing of
-  one level, then each of these folders. The listing goes on behind D/.
+- Else the neighbours of D are listed separately: a listing of one level finds the objects and
+  folders next to D/, and then each of these folders is listed. The walk continues after D/.
 
-Why nothing is lost then: a name before the border is missing from a page only if its target filled
-its part of the page with names that it walks earlier. They are as many as the whole page has, so
-one of them is behind the border, or there would be more names before it than there are. That one
-is in D/, the missing name is beside it, and both begin with D: the border crosses D. Nor can a
-target lose its place in what it has walked unless its names change sides, and do so at such a D.
-This holds whatever is put or deleted meanwhile, but for a folder D/ that is deleted after it was
-walked: see `Walk._border`.
+Why no name is lost: a name before the border is missing from a page only if its target filled its
+part of the page with names that it walks earlier. These are as many as the whole page holds. So one
+of them is after the border; otherwise there would be more names before the border than the page
+holds. That one is in D/, the missing name is next to D/, and both begin with D: the border crosses
+D. A target loses its position in a walk only if its names change sides of the border, which also
+happens only at such a D. All this holds whatever is put or deleted meanwhile, except for a folder
+D/ that is deleted after a target walked it: see `ListingWalk._border`.
 """
 
 from __future__ import annotations
@@ -28,40 +29,41 @@ from typing import NamedTuple, TypeAlias
 from aisio.errors import IntegrityError
 from aisio.records import ObjectInfo
 from aisio.wire.listing import Page
-from aisio.wire.listing_order import behind, between, crossings
+from aisio.wire.listing_order import after_folder, between, crossings
 
-_LEVEL_SIZE = 1000
-"""Entries of a level's page, at the least: see `_level_border`; a name has at most 255 bytes."""
+_MIN_LEVEL_SIZE = 1000
+"""Minimum number of entries in a page of one level: see `_level_border`; a name has at most 255
+bytes."""
 
-_LEAST_KEPT = 0.75
-"""A border is moved back if this part of the page is kept. To list a folder by itself takes about
-three requests."""
+_MIN_KEPT = 0.75
+"""A border is moved back if at least this fraction of the page is kept. Listing a folder separately
+takes about three requests."""
 
-_FEW_FOLDERS = 8
-"""What a page of a level has behind D/ is listed folder by folder if there are at most so many: a
-folder takes a request. With small pages that is so anyway."""
+_MAX_FOLDERS = 8
+"""The folders after D/ in a page of one level are listed one by one if they are no more than this:
+each takes a request. With small pages they always are."""
 
 _SMALL_PAGE = 200
 _MARGIN = 100
-"""See `Walk._border`: of a page that is not small, one name in so many is left behind the border.
-"""
+"""See `ListingWalk._border`: in a page that is not small, one name in this many is left after the
+border."""
 
-_MOST_EMPTY = 1000
-"""Pages in succession without a name: a cluster sends none."""
+_MAX_EMPTY_PAGES = 1000
+"""Maximum number of successive pages without a new name; a cluster sends none."""
 
 _name = attrgetter("name")
 
 
 class PageRequest(NamedTuple):
-    """What page to fetch.
+    """A request for a page.
 
     Attributes:
         folder: "" or with "/" at its end.
-        after: Only names behind this token. For an ais bucket any text is one.
-        uuid: The listing to go on with; "" walks afresh.
-        page_size: Most entries; 0 for the server's own limit.
+        after: Continuation token: only names after it. In an ais bucket any text is a token.
+        uuid: The listing to continue; "" starts a new walk.
+        page_size: Maximum number of entries; 0 for the server's own limit.
         recursive: False for one level.
-        start_after: As `after`, where tokens are the server's own.
+        start_after: As `after`, in a bucket with tokens of the server's own.
     """
 
     folder: str
@@ -76,16 +78,16 @@ Run: TypeAlias = "list[ObjectInfo]"
 _Item: TypeAlias = "Run | Iterator[_Item]"
 
 
-class Walk:
-    """The names of one bucket, in bytewise order.
+class ListingWalk:
+    """Lists one bucket in bytewise order.
 
     Args:
-        fetch: Gets one page from the cluster.
+        fetch: Fetches one page from the cluster.
         root: URL of the bucket, for errors and for folders.
-        page_size: Most entries of a page; 0 for the server's own limit.
-        level_size: Entries of a level's page, at the least.
-        small_page: Entries of a page that is cut with a margin, at the least.
-        folder_bytes: The size that folders have.
+        page_size: Maximum number of entries of a page; 0 for the server's own limit.
+        level_size: Minimum number of entries in a page of one level.
+        small_page: Pages with fewer entries than this are cut without a margin.
+        folder_bytes: The size that folders have in the listing.
     """
 
     def __init__(
@@ -94,7 +96,7 @@ class Walk:
         root: str,
         *,
         page_size: int = 0,
-        level_size: int = _LEVEL_SIZE,
+        level_size: int = _MIN_LEVEL_SIZE,
         small_page: int = _SMALL_PAGE,
         folder_bytes: int | None = 0,
     ) -> None:
@@ -102,15 +104,15 @@ class Walk:
         self._root = root
         self._page_size = page_size
         self._small_page = small_page
-        self._few_folders = (
-            _FEW_FOLDERS if page_size == 0 or page_size >= small_page else level_size
+        self._max_folders = (
+            _MAX_FOLDERS if page_size == 0 or page_size >= small_page else level_size
         )
         self._folder_bytes = folder_bytes
         self._level_size = max(page_size, level_size) if page_size else 0
 
     def below(self, folder: str, after: str) -> Iterator[Run]:
-        """Yield the objects in a folder and in its folders, in runs, each of one page."""
-        # Not by recursion: folders may be deeper than Python's stack.
+        """Yield the objects in a folder and all its folders, in runs, each of one page."""
+        # A stack instead of recursion: folders may be deeper than Python's stack.
         stack = [self._below(folder, after)]
         while stack:
             for item in stack[-1]:
@@ -128,7 +130,7 @@ class Walk:
             yield run
 
     def _below(self, folder: str, after: str, page: Page | None = None) -> Iterator[_Item]:
-        """Yield runs, and where a folder is to be listed by itself the iterator over that."""
+        """Yield runs, and for a folder that is listed separately an iterator over its items."""
         uuid = ""
         absent: set[str] = set()
         while True:
@@ -144,23 +146,23 @@ class Walk:
             start, after, uuid = after, crossed or border, page.uuid
             kept = bisect_right(entries, after, key=_name)
             yield entries[:kept]
-            if crossed and kept < _LEAST_KEPT * len(entries):
+            if crossed and kept < _MIN_KEPT * len(entries):
                 inside = [info for info in entries[kept:] if info.name.startswith(f"{crossed}/")]
                 first = Page(inside, page.token, "") if inside else None
-                after, uuid = (yield from self._beside(folder, crossed, start, first)), ""
+                after, uuid = (yield from self._around(folder, crossed, start, first)), ""
                 if not after:
                     return
             page = None
 
-    def _beside(
+    def _around(
         self, folder: str, crossed: str, start: str, first: Page | None
     ) -> Generator[_Item, None, str]:
-        """Yield what is in D/ and beside it; return where the folder goes on, "" for nowhere."""
+        """Yield the items in D/ and next to it; return where the folder goes on, "" for its end."""
         inner = f"{crossed}/"
         for run, border in self._level(folder, crossed):
             stop = bisect_right(run, inner, key=_name)
             has_later = stop < len(run)
-            if sum(info.name.endswith("/") for info in run[stop:]) <= self._few_folders:
+            if sum(info.name.endswith("/") for info in run[stop:]) <= self._max_folders:
                 stop = len(run)
             for name, files in _by_folder(run[:stop], start):
                 yield files
@@ -168,20 +170,20 @@ class Walk:
                     inside = start if start.startswith(name) else ""
                     yield self._below(name, inside, first if name == inner else None)
             if stop < len(run):
-                return behind(inner)
+                return after_folder(inner)
             if has_later and border:
-                return behind(border) if border.endswith("/") else border
+                return after_folder(border) if border.endswith("/") else border
         return ""
 
     def _level(self, folder: str, after: str) -> Iterator[tuple[Run, str]]:
-        """Yield runs of a level, each with the border behind it, "" for the last.
+        """Yield runs of a level, each with the border after it, "" for the last.
 
-        In a level a folder is one name, so objects are never lost. A target may lose its place,
+        In a level a folder is one name, so objects are never lost. A target may lose its position,
         and with it a folder that a border crossed: such folders are looked up.
         """
         uuid = ""
-        owed: list[str] = []
-        settled: set[str] = set()
+        unseen: list[str] = []  # folders that borders crossed, after the last border
+        crossed: set[str] = set()
         while True:
             page = self._page(folder, after, uuid, recursive=False)
             if _has_own_tokens(page):
@@ -189,32 +191,33 @@ class Walk:
                     yield run, ""
                 return
             if not page.token:
-                yield self._with_owed(page.entries, owed), ""
+                yield self._with_unseen(page.entries, unseen), ""
                 return
             after, kept = _level_border(page.entries, folder)
             run = page.entries[:kept]
-            due = [name for name in owed if name <= after]
-            yield self._with_owed(run, due), after
-            owed = [name for name in owed if name > after]
+            due = [name for name in unseen if name <= after]
+            yield self._with_unseen(run, due), after
+            unseen = [name for name in unseen if name > after]
             for at in crossings(after, folder):
                 name = f"{after[:at]}/"
-                if after[at] != "/" and name not in settled:
-                    settled.add(name)
-                    owed.append(name)
+                if after[at] != "/" and name not in crossed:
+                    crossed.add(name)
+                    unseen.append(name)
             uuid = page.uuid
 
     def _rest(self, page: Page, folder: str, *, recursive: bool) -> Iterator[Run]:
-        """Yield a page and all that follow it by the tokens of the server."""
+        """Yield a page and all that follow it, by the server's own tokens."""
         request = PageRequest(folder, "", "", self._page_size, recursive)
         return by_tokens(self._fetch, request, self._root, page)
 
-    def _with_owed(self, run: Run, owed: list[str]) -> Run:
-        if not owed:
+    def _with_unseen(self, run: Run, unseen: list[str]) -> Run:
+        """Return a run with those of the folders that it lacks and that exist."""
+        if not unseen:
             return run
         names = {info.name for info in run}
         found = [
             ObjectInfo(self._root, name, self._folder_bytes)
-            for name in owed
+            for name in unseen
             if name not in names and self._exists(name)
         ]
         return sorted([*run, *found], key=_name)
@@ -222,9 +225,9 @@ class Walk:
     def _border(self, entries: Run, folder: str, absent: set[str]) -> tuple[str, str]:
         """Return the border of a page, and the shortest D that it crosses, "" for none.
 
-        D/ may have been deleted since a target walked it. Each of its names may have taken the
-        place of a name before the border in that target's part of the page. So the border leaves
-        some names of the page behind it. A small page has too few: it counts as crossing D.
+        D/ may have been deleted after a target walked it. In that target's part of the page, each
+        of its names may have displaced a name before the border. So some names of the page are left
+        after the border. A small page has too few names for that: its border counts as crossing D.
         """
         border = entries[-1].name
         if next(crossings(border, folder), 0):
@@ -248,10 +251,10 @@ class Walk:
     def _page(self, folder: str, after: str, uuid: str, *, recursive: bool = True) -> Page:
         size = self._page_size if recursive else self._level_size
         request = PageRequest(folder, after, uuid, size, recursive)
-        page = self._fetched(request)
+        page = self._fetch_sorted(request)
         if uuid and not recursive and _begins_before(page, after):
-            # A target lost its place in a level, and sends again what it has sent.
-            page = self._fetched(request._replace(uuid=""))
+            # A target has lost its position in a level, and sends names again.
+            page = self._fetch_sorted(request._replace(uuid=""))
         if _begins_before(page, after):
             raise IntegrityError(
                 f"listing {self._root}: page after page has names up to {after!r}, as "
@@ -260,7 +263,7 @@ class Walk:
             )
         return page
 
-    def _fetched(self, request: PageRequest) -> Page:
+    def _fetch_sorted(self, request: PageRequest) -> Page:
         page = self._fetch(request)
         page.entries.sort(key=_name)
         return page
@@ -269,17 +272,17 @@ class Walk:
 def by_tokens(
     fetch: Callable[[PageRequest], Page], first: PageRequest, root: str, page: Page | None = None
 ) -> Iterator[Run]:
-    """Yield the pages of a bucket that is listed in bytewise order, by the server's own tokens.
+    """Yield the pages of a bucket that the server lists in bytewise order, by its own tokens.
 
     Args:
-        fetch: Gets one page.
-        first: Asks for the first page.
+        fetch: Fetches one page.
+        first: The request for the first page.
         root: URL of the bucket, for errors.
-        page: The first page, where it was fetched already.
+        page: The first page, if it was fetched already.
 
     Raises:
-        IntegrityError: The listing would not end: a token comes again, or page after page has no
-            new name.
+        IntegrityError: The listing does not end: a token comes twice, or page after page has no new
+            name.
     """
     page = page or fetch(first)
     tokens: set[str] = set()
@@ -289,7 +292,7 @@ def by_tokens(
         last = max(map(_name, page.entries), default="")
         empty = 0 if last > greatest else empty + 1
         greatest = max(greatest, last)
-        if page.token in tokens or empty > _MOST_EMPTY:
+        if page.token in tokens or empty > _MAX_EMPTY_PAGES:
             raise IntegrityError(
                 f"listing {root}: it does not end: the token {page.token!r} came before, or "
                 f"{empty:,} pages in succession had no new name; the greatest was {greatest!r}",
@@ -301,9 +304,9 @@ def by_tokens(
 
 
 def _by_folder(run: Run, start: str) -> Iterator[tuple[str, Run]]:
-    """Yield each folder of a level after the objects before it, and "" after the last ones.
+    """Yield each folder of a level with the objects before it, and "" with the last ones.
 
-    What is not behind `start` is left out.
+    Names up to `start` are skipped.
     """
     files: Run = []
     for info in run:
@@ -321,12 +324,12 @@ def _begins_before(page: Page, after: str) -> bool:
 
 
 def _has_own_tokens(page: Page) -> bool:
-    """Tell whether a page is none of AIStore's, whose token is the last name of the page."""
+    """Tell whether the token is not the last name of the page, as it is in ais buckets."""
     return bool(page.token) and (not page.entries or page.token != page.entries[-1].name)
 
 
 def _border_before(entries: Run, index: int) -> str:
-    """Return a border just before an entry, as short as can be, so that it has few D."""
+    """Return the shortest border just before an entry, so that it crosses few D."""
     last = entries[index].name
     return between(entries[index - 1].name, last) if index else last
 
@@ -334,8 +337,8 @@ def _border_before(entries: Run, index: int) -> str:
 def _level_border(entries: Run, folder: str) -> tuple[str, int]:
     """Return the border of a level's page, and how many entries are before it.
 
-    Each D/ behind the border may have taken the place of a name before it in a target's part of
-    the page. So at least as many names as the border crosses D are left behind it.
+    In a target's part of the page, each D/ after the border may have displaced a name before it.
+    So at least as many names are left after the border as it crosses D.
     """
     for index in range(len(entries) - 1, 0, -1):
         border = _border_before(entries, index)

@@ -1,4 +1,4 @@
-"""Requests and replies of AIStore's HTTP API, without I/O.
+"""Requests and responses of AIStore's HTTP API, without I/O.
 
 Source: AIStore 5.0 (release v1.5.0), checked against a live cluster of that release.
 """
@@ -28,8 +28,8 @@ from aisio.errors import (
 )
 from aisio.records import Checksum, ObjectInfo, is_sendable_token
 from aisio.urls import Namespace, ObjectUrl, is_base_url
-from aisio.wire.decoding import UNREADABLE, decoding
-from aisio.wire.http1 import ReplyHeaders, utf8_text, whole_number
+from aisio.wire.decoding import DECODE_ERRORS, decoding
+from aisio.wire.http1 import ResponseHeaders, utf8_text, whole_number
 
 MSGPACK = "application/msgpack"
 
@@ -49,13 +49,13 @@ def bucket_path(bucket: str) -> str:
 def object_path(url: ObjectUrl) -> str:
     """Return the path of an object, percent-encoded once."""
     name = url.name
-    if not _NEEDS_NO_QUOTES.fullmatch(name):  # `quote` alone takes 2 us of each read
+    if not _NEEDS_NO_QUOTES.fullmatch(name):  # `quote` would take 2 us of each read
         name = quote(name, safe="/")
     return f"{_OBJECTS}{url.bucket}/{name}"
 
 
 def bucket_query(url: ObjectUrl) -> dict[str, str]:
-    """Return the query parameters that every request about a bucket or object carries."""
+    """Return the query parameters of every request about a bucket or object."""
     return dict(_bucket_query(url.provider, url.namespace))
 
 
@@ -66,7 +66,7 @@ def _bucket_query(provider: str, namespace: Namespace) -> tuple[tuple[str, str],
 
 
 def namespace_text(namespace: Namespace) -> str:
-    """Return the wire form `@cluster#name`, with both marks even where a part is empty."""
+    """Return the wire form `@cluster#name`, with both marks even if a part is empty."""
     return f"@{namespace.cluster}#{namespace.name}"
 
 
@@ -83,7 +83,7 @@ def object_http_url(endpoint: str, url: ObjectUrl, etl_name: str | None = None) 
 
 
 class HttpObject(NamedTuple):
-    """What an http URL of an object says."""
+    """The parts of the http URL of an object."""
 
     endpoint: str
     url: ObjectUrl
@@ -91,7 +91,7 @@ class HttpObject(NamedTuple):
 
 
 def is_object_http_url(text: str) -> bool:
-    """Tell whether an URL has the form that `object_http_url` and the official client give it."""
+    """Tell whether a text has the form of the URLs of `object_http_url` and the official client."""
     if not text.startswith(("http://", "https://")):
         return False
     try:
@@ -101,7 +101,7 @@ def is_object_http_url(text: str) -> bool:
 
 
 def parse_object_http_url(text: str) -> HttpObject:
-    """Read an http URL as `object_http_url` and the official client make them.
+    """Parse an http URL that `object_http_url` or the official client has made.
 
     Raises:
         UrlError: It is not the URL of an AIStore object.
@@ -129,8 +129,8 @@ def parse_object_http_url(text: str) -> HttpObject:
 
 
 def parse_object_headers(headers: Mapping[str, str], url: ObjectUrl) -> ObjectInfo:
-    """Read what the headers of a GET or HEAD reply, by any spelling, say of the whole object."""
-    get = headers.get_lower if isinstance(headers, ReplyHeaders) else headers.get
+    """Return what the headers of a response to GET or HEAD say about the whole object."""
+    get = headers.get_lower if isinstance(headers, ResponseHeaders) else headers.get
     content_range = get("content-range")
     size = whole_number(
         content_range.rpartition("/")[2] if content_range else get("content-length")
@@ -150,11 +150,11 @@ def parse_object_headers(headers: Mapping[str, str], url: ObjectUrl) -> ObjectIn
 
 
 class ChecksumProps(NamedTuple):
-    """What a bucket is told of checksums.
+    """The properties of a bucket that concern checksums.
 
     Attributes:
-        kind: The type of those it computes; "none" for none.
-        of_ranges: A range's checksum is its own, not the object's.
+        kind: The type of checksums; "none" for none.
+        of_ranges: The response for a range has the checksum of the range, not of the object.
     """
 
     kind: str
@@ -162,26 +162,26 @@ class ChecksumProps(NamedTuple):
 
 
 def parse_checksum_props(headers: Mapping[str, str]) -> ChecksumProps:
-    """Read from the reply to a HEAD of a bucket what it is told of checksums.
+    """Parse the properties about checksums in the response to a HEAD of a bucket.
 
     Raises:
-        IntegrityError: The reply holds no properties.
+        IntegrityError: The response has no properties.
     """
-    with decoding("the reply to HEAD of a bucket tells no properties"):
+    with decoding("the reply to HEAD of a bucket has no properties"):
         props = json.loads(headers["Ais-Bucket-Props"])["checksum"]
         return ChecksumProps(str(props.get("type", "")), bool(props["enable_read_range"]))
 
 
 def parse_token(body: bytes) -> str:
-    """Read the reply of AuthN to a login.
+    """Return the token in AuthN's response to a login.
 
     Raises:
-        IntegrityError: There is no token in it.
+        IntegrityError: The response has no token.
     """
     try:
         token = str(json.loads(body)["token"])
-    except UNREADABLE:
-        # Without the cause: a decoder's error may quote what it was given.
+    except DECODE_ERRORS:
+        # No cause is chained: a decoder's error may quote the response.
         raise IntegrityError("AuthN's reply to the login holds no token") from None
     if not is_sendable_token(token):
         raise IntegrityError("AuthN's reply to the login holds a token that no header can carry")
@@ -189,7 +189,7 @@ def parse_token(body: bytes) -> str:
 
 
 def _custom_of(headers: Mapping[str, str]) -> dict[str, str]:
-    """Read custom metadata from a reply: `key=value`, a header for each, in UTF-8.
+    """Return an object's custom metadata: each item is a header `key=value`, in UTF-8.
 
     Source:
         cmn/objattrs.go of AIStore 5.0.
@@ -201,11 +201,11 @@ def _custom_of(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def parse_custom(text: str) -> dict[str, str]:
-    """Read custom metadata as listings have it.
+    """Parse custom metadata in the form of listings.
 
     Args:
-        text: `[k:v k:v]`. What looks like no pair belongs to the value before: a value may hold a
-            blank or a line break.
+        text: `[k:v k:v]`. A value may hold blanks and line breaks: text that does not begin a pair
+            belongs to the previous value.
 
     Source:
         cmn/objlist_utils.go of AIStore 5.0.
@@ -217,8 +217,8 @@ def parse_custom(text: str) -> dict[str, str]:
     return {key[1]: text[key.end() : stop] for key, stop in zip(keys, stops, strict=False)}
 
 
-# A key begins with a letter, so that a time of day stays within its value. No two ways lead through
-# it: a pattern for key and value together took the square of the text's length.
+# A key begins with a letter, so that a time of day belongs to its value. The pattern matches a text
+# in one way only: a pattern for key and value together took quadratic time.
 _LISTED_KEY = re.compile(r"(?:^| )([^\W\d][^\s:]*):")
 
 
@@ -248,10 +248,10 @@ class _BucketRow(msgspec.Struct):
 
 
 def parse_buckets(body: bytes) -> Iterator[ObjectUrl]:
-    """Read the reply to a listing of buckets.
+    """Parse the response to a listing of buckets.
 
     Raises:
-        IntegrityError: The body is not such a reply.
+        IntegrityError: The body is not such a response.
     """
     with decoding("listing buckets: the reply is not a list of buckets"):
         rows = msgspec.json.decode(body, type=list[_BucketRow] | None) or []
@@ -261,15 +261,15 @@ def parse_buckets(body: bytes) -> Iterator[ObjectUrl]:
         yield ObjectUrl(row.provider or "ais", row.name, "", namespace)
 
 
-def parse_running(body: bytes, about: str) -> frozenset[str]:
-    """Read the reply to "which jobs run": their kinds.
+def parse_running_jobs(body: bytes, about: str) -> frozenset[str]:
+    """Return the kinds of the running jobs.
 
     Args:
-        body: The reply's body.
-        about: What it was asked for, for errors.
+        body: The body of the response.
+        about: What the request was for, for errors.
 
     Raises:
-        IntegrityError: The body is not such a reply.
+        IntegrityError: The body is not such a response.
     """
     with decoding(f"{about}: the reply is not a list of running jobs"):
         jobs = msgspec.json.decode(body, type=list[str] | None) or []
@@ -284,7 +284,7 @@ _STATUS_ERRORS: Mapping[int, type[StorageError]] = {
     416: RangeError,
     423: ConflictError,
     429: ThrottledError,
-    # Of the 5xx, these do not pass by themselves.
+    # These of the 5xx are permanent: a retry does not help.
     501: StorageError,
     505: StorageError,
     507: StorageError,
@@ -298,33 +298,33 @@ _HINTS: Mapping[int, str] = {
 }
 
 
-_NODE_TROUBLE = re.compile(r"failed to call [pt]\[|: Smap v0\b|no storage targets in the cluster")
-"""AIStore 5.0 answers 400 where the proxy could not reach a node, where a node has just begun to
-join, and where the proxy has (seen on a live cluster). All of this passes, as a 503 does."""
+_TEMPORARY_400 = re.compile(r"failed to call [pt]\[|: Smap v0\b|no storage targets in the cluster")
+"""AIStore 5.0 answers 400 if the proxy cannot reach a node, and if a node or the proxy itself has
+just begun to join (seen on a live cluster). All of these are temporary, like a 503."""
 
 
 _NO_SUCH_OBJECT = "ErrLmetaNotFound"
-"""AIStore 5.0 answers 500 and this code to the GET of a name that is a folder of other names, where
-both lie on one disk; to a HEAD 404. Its own code, cmn/err.go, takes it for "not found", too."""
+"""AIStore 5.0 answers 500 with this code to the GET of a name that is also a folder of other names
+on the same disk, and 404 to a HEAD. Its own code, cmn/err.go, counts it as "not found", too."""
 
 
 def error_for(
     status: int, text: str, *, operation: str, url: str, retry_after_s: float | None = None
 ) -> StorageError:
-    """Build the error that a reply stands for.
+    """Return the error for the status of a response.
 
-    The status chooses its class; of a 400 the text too, and of a 500 the code in it.
+    The status determines its class; for a 400 the text does too, and for a 500 the code in it.
 
     Args:
         status: HTTP status code.
-        text: The reply's body, or for HEAD its Hdr-Error header.
-        operation: What was tried, as in "GET".
-        url: The object or bucket it was tried on.
-        retry_after_s: Seconds to wait, as the reply asked.
+        text: The response's body, or for HEAD its header Hdr-Error.
+        operation: The operation that failed, as in "GET".
+        url: The object or bucket.
+        retry_after_s: Seconds to wait, from the response.
     """
     code, reason = _code_and_message(text)
-    may_pass = 500 <= status < 600 or (status == 400 and _NODE_TROUBLE.search(reason))
-    kind = _STATUS_ERRORS.get(status, UnavailableError if may_pass else StorageError)
+    is_temporary = 500 <= status < 600 or (status == 400 and _TEMPORARY_400.search(reason))
+    kind = _STATUS_ERRORS.get(status, UnavailableError if is_temporary else StorageError)
     if status == 500 and code == _NO_SUCH_OBJECT:
         kind = NotFoundError
     hint = _HINTS.get(status)
@@ -338,8 +338,8 @@ def error_for(
 
 def _code_and_message(text: str) -> tuple[str, str]:
     code, message = "", text
-    with suppress(*UNREADABLE):
-        told = json.loads(text)
-        message = told["message"]
-        code = told.get("tcode", "")
+    with suppress(*DECODE_ERRORS):
+        error = json.loads(text)
+        message = error["message"]
+        code = error.get("tcode", "")
     return code, " ".join(str(message).split())[:300]

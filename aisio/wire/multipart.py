@@ -1,4 +1,4 @@
-"""The multipart form of a get-batch reply: metadata, then the archive. Without I/O.
+"""Parsing the multipart form of a get-batch response: metadata, then the archive.
 
 Source:
     RFC 2046, section 5.1.1; AIStore 5.0, xact/xs/moss.go (parts "metadata" and "archive").
@@ -11,7 +11,7 @@ from enum import Enum
 
 from aisio.errors import IntegrityError, TruncatedError
 
-__all__ = ["MultipartReply"]
+__all__ = ["MultipartResponse"]
 
 _HEAD_END = b"\r\n\r\n"
 _MAX_HEAD_BYTES = 1 << 16
@@ -27,14 +27,14 @@ class _Stage(Enum):
     END = "the closing boundary"
 
 
-class MultipartReply:
-    """Takes the multipart form apart while it arrives; holds the metadata, never the archive.
+class MultipartResponse:
+    """Parses the multipart form while it arrives; it buffers the metadata, never the archive.
 
     Args:
-        content_type: The reply's Content-Type, which names the boundary.
+        content_type: The response's Content-Type, which names the boundary.
 
     Attributes:
-        metadata: The first part, once all of it has come: for `batch.parse_batch_reply`.
+        metadata: The first part, once all of it has come; see `batch.parse_batch_metadata`.
     """
 
     def __init__(self, content_type: str) -> None:
@@ -42,44 +42,44 @@ class MultipartReply:
         self._delimiter = b""
         self._stage = _Stage.PREAMBLE
         self._heads = bytearray(b"\r\n")  # the line break of a boundary that opens the body
-        self._looked = 0  # of the heads: no mark begins before
-        self._held = b""
+        self._searched = 0  # no mark begins in the heads before this byte
+        self._pending = b""  # received, and perhaps the beginning of a boundary
         self.metadata: bytes | None = None
 
     def feed(self, data: bytes | bytearray | memoryview) -> bytes:
-        """Take the next bytes of the reply.
+        """Take in the next bytes of the response.
 
         Returns:
-            Bytes of the archive, as far as they have come; b"" while the metadata is read.
+            The bytes of the archive among them; b"" while the metadata comes.
 
         Raises:
-            IntegrityError: It is not the multipart form of a get-batch reply.
+            IntegrityError: It is not the multipart form of a get-batch response.
         """
         self._delimiter = self._delimiter or _delimiter(self._content_type)
         if self._stage is _Stage.END:
-            self._held = (self._held + data[:2])[:2]
+            self._pending = (self._pending + data[:2])[:2]
             return b""
         if self._stage is not _Stage.ARCHIVE:
             self._heads += data
             if not self._take_heads():
                 return b""
             data, self._heads = self._heads, bytearray()
-        self._held = self._held + data if self._held else bytes(data)
+        self._pending = self._pending + data if self._pending else bytes(data)
         return self._take_archive()
 
     def finish(self) -> None:
-        """Say that the reply has ended.
+        """Mark the end of the response.
 
         Raises:
             TruncatedError: It ended before its closing boundary.
         """
-        if self._stage is not _Stage.END or not self._held.startswith(b"--"):
+        if self._stage is not _Stage.END or not self._pending.startswith(b"--"):
             raise TruncatedError(
                 f"get-batch: the reply ended before {self._stage.value}: it was cut; ask again"
             )
 
     def _take_heads(self) -> bool:
-        """Take what stands before the archive, as far as it has come; tell whether it is all."""
+        """Parse the bytes before the archive that have come; tell whether these are all."""
         if self._stage is _Stage.PREAMBLE:
             self._take(self._delimiter, _MAX_HEAD_BYTES, _Stage.METADATA_HEAD)
         if self._stage is _Stage.METADATA_HEAD:
@@ -92,34 +92,34 @@ class MultipartReply:
 
     def _take(self, mark: bytes, limit_bytes: int, following: _Stage) -> bytes | None:
         heads = self._heads
-        found = heads.find(mark, self._looked)
+        found = heads.find(mark, self._searched)
         if (found if found >= 0 else len(heads)) > limit_bytes:
             raise IntegrityError(
                 f"get-batch: {self._stage.value} did not come within {limit_bytes} bytes: "
                 "not a get-batch reply"
             )
         if found < 0:
-            self._looked = max(0, len(heads) - len(mark) + 1)
+            self._searched = max(0, len(heads) - len(mark) + 1)
             return None
         before = bytes(heads[:found])
         del heads[: found + len(mark)]
-        self._stage, self._looked = following, 0
+        self._stage, self._searched = following, 0
         return before
 
     def _take_archive(self) -> bytes:
-        held, delimiter = self._held, self._delimiter
-        stop = held.find(delimiter)
+        data, delimiter = self._pending, self._delimiter
+        stop = data.find(delimiter)
         if stop >= 0:
-            self._stage, self._held = _Stage.END, held[stop + len(delimiter) :]
-            return held[:stop]
-        # Held back is only what may be the beginning of a boundary: as a rule nothing, and the
-        # piece goes on as it came, without a copy.
-        tail = held.find(b"\r", max(0, len(held) - len(delimiter) + 1))
+            self._stage, self._pending = _Stage.END, data[stop + len(delimiter) :]
+            return data[:stop]
+        # Only what may be the beginning of a boundary is kept back. That is mostly nothing, and the
+        # data is returned without a copy.
+        tail = data.find(b"\r", max(0, len(data) - len(delimiter) + 1))
         if tail < 0:
-            self._held = b""
-            return held
-        self._held = held[tail:]
-        return held[:tail]
+            self._pending = b""
+            return data
+        self._pending = data[tail:]
+        return data[:tail]
 
 
 def _delimiter(content_type: str) -> bytes:

@@ -1,11 +1,12 @@
-"""Which target holds an object: AIStore's cluster map and its rendezvous hash. Pure.
+"""Which target holds an object: AIStore's cluster map and its rendezvous hash.
 
-Every target of the map gets a weight that depends on its id and the object's unique name; the
-highest wins (highest random weight, HRW). Proxy and client come to the same answer, so a client
-that has the map can go straight to the target, which saves a redirect for each object.
+Each target of the map gets a weight that depends on its id and the object's unique name. The target
+with the highest weight holds the object (highest random weight, HRW). A client with the map comes
+to the same target as the proxy, and sends its request straight there, which saves a redirect.
 
-The answer is where the object *should* be. While the cluster rebalances, or when the map is old, it
-may be elsewhere: on a 404 or a refused connection ask the proxy, and read the map again.
+That target *should* hold the object. While the cluster rebalances, or if the map is old, another
+one may: after a 404 or a refused connection, send the request to the proxy, and fetch the map
+again.
 
 Source:
     AIStore 5.0, core/meta/hrw.go; checked against a live cluster.
@@ -37,10 +38,10 @@ _INACTIVE = 1 << 2 | 1 << 3  # in maintenance, being decommissioned
 
 
 class Target(NamedTuple):
-    """A node that holds objects.
+    """A storage node.
 
     Attributes:
-        id: The node's name within the cluster.
+        id: The target's id in the cluster.
         digest: `digest(id)`, as the map gives it.
         endpoint: Base URL of its public network, without a trailing slash.
     """
@@ -52,17 +53,17 @@ class Target(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ClusterMap:
-    """The targets that take part in placing objects, as of one version of the cluster's map.
+    """The targets among which objects are placed, in one version of the cluster's map.
 
     Attributes:
-        version: Grows by each change of membership; 0 where the server keeps none.
-        uuid: The cluster's id: versions of different clusters do not compare.
+        version: Grows with each change of membership; 0 if the server has no versions.
+        uuid: The cluster's id; versions of different clusters cannot be compared.
         targets: Those neither in maintenance nor being decommissioned, sorted by id.
-        proxy_endpoint: Base URL of the primary proxy; "" where the map names none.
-        can_read_directly: Whether going straight to a target is possible, and saves a redirect. A
-            cluster that demands signed requests does not say so in its map: a direct read is then
-            answered 403.
-        is_one_node: The proxy holds all objects itself, as a gateway does: it redirects nobody.
+        proxy_endpoint: Base URL of the primary proxy; "" if the map names none.
+        can_read_directly: Whether a request can go straight to a target, and that saves a redirect.
+            The map does not tell whether the cluster demands signed requests: it then answers a
+            direct read with 403.
+        is_one_node: The proxy holds all objects itself, as a gateway does, and never redirects.
     """
 
     version: int
@@ -78,7 +79,7 @@ class ClusterMap:
         object.__setattr__(self, "_weights", weights)
         endpoints = {target.endpoint for target in self.targets}
         is_possible = bool(endpoints) and endpoints.isdisjoint(("", self.proxy_endpoint))
-        # Asked for by each read.
+        # An attribute, as each read uses it.
         object.__setattr__(self, "can_read_directly", is_possible)
         object.__setattr__(self, "is_one_node", endpoints == {self.proxy_endpoint} != {""})
 
@@ -136,16 +137,16 @@ _map = msgspec.json.Decoder(_Map, strict=False)
 
 
 def parse_cluster_map(body: bytes) -> ClusterMap:
-    """Read the reply to `GET /v1/daemon?what=smap`.
+    """Parse the response to `GET /v1/daemon?what=smap`.
 
     Raises:
         IntegrityError: The body is not a cluster map.
     """
     with decoding("the reply is not a cluster map"):
-        told = _map.decode(body)
-    targets = (_target(node) for node in told.tmap.values() if not node.flags & _INACTIVE)
-    proxy = told.proxy_si.public_net.direct_url.rstrip("/") if told.proxy_si else ""
-    return ClusterMap(told.version, told.uuid, tuple(sorted(targets)), proxy)
+        smap = _map.decode(body)
+    targets = (_target(node) for node in smap.tmap.values() if not node.flags & _INACTIVE)
+    proxy = smap.proxy_si.public_net.direct_url.rstrip("/") if smap.proxy_si else ""
+    return ClusterMap(smap.version, smap.uuid, tuple(sorted(targets)), proxy)
 
 
 def _target(node: _Node) -> Target:

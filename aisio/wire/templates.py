@@ -1,9 +1,9 @@
-"""Templates of object names: one line that stands for many. Pure.
+"""Templates of object names: one text for many names.
 
     train-{000000..000099}.tar    bash: first to last, both included, as wide as the narrower one
     a-{0..8..2}-{00..09}.tar      with a step; several ranges multiply, the last one runs fastest
     train-@000099.tar             at: 0 to the number, as wide as it is written
-    train-%06d.tar                fmt: 0 onwards; how many is up to the caller
+    train-%06d.tar                fmt: 0 onwards; the caller passes the count
 
 Source: AIStore's template rules, release 5.0: numbers are not negative, first <= last, step > 0,
 and at most 10,000,000 names come of one template. The three styles do not mix, in that order of
@@ -21,10 +21,10 @@ from typing import NamedTuple
 from aisio.errors import UrlError
 from aisio.limits import is_whole
 
-MOST_NAMES = 10_000_000
-MOST_RANGES = 50
-MOST_DIGITS = 18
-"""Of a number: more do not fit 63 bits, which is what AIStore has for it."""
+MAX_NAMES = 10_000_000
+MAX_RANGES = 50
+MAX_DIGITS = 18
+"""Of a number: AIStore uses 63 bits, which numbers of 19 digits may exceed."""
 
 _BASH = re.compile(r"\{([0-9]+)\.\.([0-9]+)(?:\.\.([0-9]+))?\}")
 _AT = re.compile(r"@([0-9]+)")
@@ -36,7 +36,7 @@ class Numbers(NamedTuple):
 
     Attributes:
         values: The numbers.
-        width: Digits that they are padded to with zeros.
+        width: Number of digits to which they are padded with zeros.
     """
 
     values: range
@@ -48,16 +48,16 @@ class Numbers(NamedTuple):
 
 
 def parse_numbers(first: str, last: str, step: str | None, text: str) -> Numbers:
-    """Read a range, both ends included, as wide as the narrower one.
+    """Parse a range, both ends included, as wide as the narrower one.
 
     Args:
-        first: In digits, as the others.
-        last: The end, which need not be met where there is a step.
+        first: The digits of the first number.
+        last: The digits of the last one, which a step may pass over.
         step: None for 1.
-        text: The template, for the text of errors.
+        text: The template, for errors.
 
     Raises:
-        UrlError: first > last, no step, or a number of more than 18 digits.
+        UrlError: first > last, step < 1, or a number has more than 18 digits.
     """
     begin, end, by = (_number(digits, text) for digits in (first, last, step or "1"))
     if begin > end or by < 1:
@@ -72,10 +72,10 @@ def _braced(first: str, last: str, step: str | None) -> str:
 
 
 def _number(digits: str, text: str) -> int:
-    if len(digits) > MOST_DIGITS:
+    if len(digits) > MAX_DIGITS:
         shown = text if len(text) <= 80 else f"{text[:77]}..."
         raise UrlError(
-            f"template {shown!r}: a number has {len(digits):,} digits: at most {MOST_DIGITS} are "
+            f"template {shown!r}: a number has {len(digits):,} digits: at most {MAX_DIGITS} are "
             "allowed"
         )
     return int(digits)
@@ -86,7 +86,7 @@ class Template:
     """A parsed template.
 
     Attributes:
-        text: As it was given.
+        text: The template.
         gaps: The fixed text before, between and behind the ranges.
         ranges: The numbers of each range.
     """
@@ -96,7 +96,7 @@ class Template:
     ranges: tuple[Numbers, ...]
 
     def names(self) -> Iterator[str]:
-        """Make the names, one at a time, in order."""
+        """Yield the names in order."""
         return self._names_from(0, self.gaps[0])
 
     def _names_from(self, level: int, head: str) -> Iterator[str]:
@@ -116,14 +116,14 @@ class Template:
 
 
 def parse_template(text: str, *, count: int | None = None) -> Template:
-    """Read a template of any of the three styles.
+    """Parse a template of any of the three styles.
 
     Args:
         text: The template.
-        count: How many names a fmt template makes; the other styles say it themselves.
+        count: Number of names of a fmt template; those of the other styles have it.
 
     Raises:
-        UrlError: No range in it, a range that cannot be meant, or too many names.
+        UrlError: There is no range, a range is not valid, or there are too many names.
     """
     is_fmt = "{" not in text and not _AT.search(text)
     if count is not None and not (is_fmt and is_whole(count, 1)):
@@ -131,8 +131,8 @@ def parse_template(text: str, *, count: int | None = None) -> Template:
             f"template {text!r}: count={count!r} is for templates with %d, and at least 1"
         )
     template = _fmt(text, count) if is_fmt else _bash(text) if "{" in text else _at(text)
-    if len(template.ranges) > MOST_RANGES:
-        raise UrlError(f"template {text[:80]!r}... has more than {MOST_RANGES} ranges")
+    if len(template.ranges) > MAX_RANGES:
+        raise UrlError(f"template {text[:80]!r}... has more than {MAX_RANGES} ranges")
     if not template.ranges:
         raise UrlError(
             f"template {text!r} has no range, as in train-{{000..099}}.tar; "
@@ -143,48 +143,48 @@ def parse_template(text: str, *, count: int | None = None) -> Template:
 
 
 def check_count(count: int, what: str) -> None:
-    """Refuse more names than AIStore makes of one template; `what` begins the text of the error.
+    """Refuse more names than AIStore makes of one template; the error's text begins with `what`.
 
     Raises:
         UrlError: There are more.
     """
-    if count > MOST_NAMES:
-        shown = f"{count:,}" if count < 10**MOST_DIGITS else f"10^{MOST_DIGITS} or more"
-        raise UrlError(f"{what} {shown} names: at most {MOST_NAMES:,} are allowed")
+    if count > MAX_NAMES:
+        shown = f"{count:,}" if count < 10**MAX_DIGITS else f"10^{MAX_DIGITS} or more"
+        raise UrlError(f"{what} {shown} names: at most {MAX_NAMES:,} are allowed")
 
 
 def _bash(text: str) -> Template:
-    gaps, found = _split(_BASH, text)
+    gaps, matches = _split(_BASH, text)
     if any("{" in gap or "}" in gap for gap in gaps):
         raise UrlError(
             f"template {text!r}: a range in braces is {{first..last}} or {{first..last..step}}, "
             f"in digits"
         )
-    ranges = tuple(parse_numbers(match[1], match[2], match[3], text) for match in found)
+    ranges = tuple(parse_numbers(match[1], match[2], match[3], text) for match in matches)
     return Template(text, gaps, ranges)
 
 
 def _at(text: str) -> Template:
-    gaps, found = _split(_AT, text)
-    ranges = (Numbers(range(_number(match[1], text) + 1), len(match[1])) for match in found)
+    gaps, matches = _split(_AT, text)
+    ranges = (Numbers(range(_number(match[1], text) + 1), len(match[1])) for match in matches)
     return Template(text, gaps, tuple(ranges))
 
 
 def _fmt(text: str, count: int | None) -> Template:
-    gaps, found = _split(_FMT, text)
-    if len(found) > 1 or (found and text.count("%") > 1):
+    gaps, matches = _split(_FMT, text)
+    if len(matches) > 1 or (matches and text.count("%") > 1):
         raise UrlError(f"template {text!r}: the fmt style has one '%' only")
-    if found and count is None:
+    if matches and count is None:
         raise UrlError(f"template {text!r} has no end: say how many names it makes with count=")
     check_count(count or 0, f"template {text!r} makes")
-    if any(len(match[1] or "") > 2 for match in found):
+    if any(len(match[1] or "") > 2 for match in matches):
         raise UrlError(f"template {text!r}: a number is at most 99 digits wide")
-    ranges = (Numbers(range(count or 0), int(match[1] or 0)) for match in found)
+    ranges = (Numbers(range(count or 0), int(match[1] or 0)) for match in matches)
     return Template(text, gaps, tuple(ranges))
 
 
 def _split(pattern: re.Pattern[str], text: str) -> tuple[tuple[str, ...], list[re.Match[str]]]:
-    found = list(pattern.finditer(text))
-    starts = [0, *(match.end() for match in found)]
-    stops = [*(match.start() for match in found), len(text)]
-    return tuple(text[a:b] for a, b in zip(starts, stops, strict=True)), found
+    matches = list(pattern.finditer(text))
+    starts = [0, *(match.end() for match in matches)]
+    stops = [*(match.start() for match in matches), len(text)]
+    return tuple(text[a:b] for a, b in zip(starts, stops, strict=True)), matches

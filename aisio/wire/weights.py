@@ -1,9 +1,9 @@
-"""What rendezvous hashing gives each target for one object, for all targets at once. Pure.
+"""The weights that rendezvous hashing gives all targets for one object, computed at once.
 
-A lane of 128 bits for each target, in one large integer: room for the product of two 64-bit
-numbers, so nothing runs from one lane into the next. Of 64 targets that takes 11 us instead of 45,
-of two no more than a loop; to place an object in a large cluster would else cost half as much as to
-read it.
+One large integer has a lane of 128 bits for each target. A lane has space for the product of two
+64-bit numbers, so that nothing overflows into the next lane. For 64 targets that takes 11 us
+instead of 45, for two as long as a loop. With a loop, placing an object in a large cluster would
+take half as long as reading it.
 
 Source:
     AIStore 5.0, core/meta/hrw.go and cmn/xoshiro256: two rounds of splitmix64 into the scrambler of
@@ -32,8 +32,8 @@ class Weights:
     def __init__(self, digests: Sequence[int]) -> None:
         self._size_bytes = len(digests) * _LANE_BITS // 8
         self._form = f"<{'Q8x' * len(digests)}"
-        # Times a number: that number in each lane. Lane by lane, a sum would take the square of
-        # their number.
+        # Multiplied by a number, it has that number in each lane. struct builds it in linear time;
+        # adding lane by lane would be quadratic.
         self._each = int.from_bytes(struct.pack(self._form, *[1] * len(digests)), "little")
         self._words = self._each * _WORD
         self._golden = self._each * _GOLDEN
@@ -43,15 +43,15 @@ class Weights:
         """Return each target's weight for the object whose unique name has this digest."""
         words, golden = self._words, self._golden
         z = self._digests ^ self._each * digest
-        # A word that is shifted to the right takes in bits of the lane above, but in the upper half
-        # of its own lane.
+        # A shift to the right moves bits of the lane above only into the upper half of a lane,
+        # which the mask clears.
         for _ in range(2):
             z = z + golden & words
             z = (z ^ (z >> 30 & words)) * _FIRST & words
             z = (z ^ (z >> 27 & words)) * _SECOND & words
             z ^= z >> 31 & words
         z = z * 5 & words
-        # Rotated left by 7: what leaves a word at its top is in the lane's upper half.
+        # Rotate left by 7: the bits that leave a word are in the upper half of its lane.
         z <<= 7
         z = ((z & words) | (z >> 64 & words)) * 9 & words
         return struct.unpack(self._form, z.to_bytes(self._size_bytes, "little"))

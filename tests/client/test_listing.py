@@ -137,8 +137,8 @@ def test_a_prefix_in_a_cloud_is_sent_as_it_is() -> None:
 
 def out_of_place(*names: str, status: int = 1, token: str = "") -> Reply:
     """Return a page of "a", which is in its place, and of names that are not."""
-    astray = [{"n": name, "s": 1, "f": 64 | status} for name in names]
-    return packed_page([{"n": "a", "s": 1, "f": 64}, *astray], token)
+    misplaced = [{"n": name, "s": 1, "f": 64 | status} for name in names]
+    return packed_page([{"n": "a", "s": 1, "f": 64}, *misplaced], token)
 
 
 def running(*jobs: str) -> Reply:

@@ -19,7 +19,7 @@ from aisio.wire.batch import (
     batch_path,
     batch_query,
     member_name,
-    parse_batch_reply,
+    parse_batch_metadata,
 )
 from tests.tars import pack
 
@@ -212,7 +212,7 @@ def test_metadata_is_read_in_both_spellings():
         {"objname": "s.tar/in/a", "bucket": "b", "provider": "", "size": 5, "opaque": "//77"},
         {"objname": "s.tar", "archpath": "in/a", "bucket": "b", "err_msg": "gone", "size": 0},
     )
-    assert parse_batch_reply(body, entries) == (
+    assert parse_batch_metadata(body, entries) == (
         BatchOutcome(5, "", b"\xff\xfe\xfb"),
         BatchOutcome(0, "gone", b""),
     )
@@ -224,7 +224,7 @@ def test_metadata_is_read_in_both_spellings():
         (b"<html>", "cannot be read"),
         (b"\xff", "cannot be read"),
         (b'{"out":[{"size":1}]}', "cannot be read"),
-        (metadata(), "tells of 0 entries, 1 were"),
+        (metadata(), "has 0 entries, 1 were"),
         (metadata({"objname": "z", "bucket": "b"}), "entry 0 is about b/'z', 'b/a' was"),
         (metadata({"objname": "a", "bucket": "c"}), "entry 0 is about c/'a', 'b/a' was"),
     ],
@@ -232,7 +232,7 @@ def test_metadata_is_read_in_both_spellings():
 def test_metadata_about_something_else_is_refused(body, text):
     """Junk, another count, another object or bucket: each an IntegrityError."""
     with pytest.raises(IntegrityError, match=text):
-        parse_batch_reply(body, ABC[:1])
+        parse_batch_metadata(body, ABC[:1])
 
 
 @pytest.mark.parametrize(

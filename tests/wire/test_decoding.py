@@ -9,7 +9,7 @@ import pytest
 from aisio.errors import IntegrityError, NotFoundError
 from aisio.urls import ObjectUrl
 from aisio.wire import messages
-from aisio.wire.batch import BatchEntry, parse_batch_reply
+from aisio.wire.batch import BatchEntry, parse_batch_metadata
 from aisio.wire.decoding import decoding
 from aisio.wire.listing import parse_page
 from aisio.wire.placement import parse_cluster_map
@@ -22,9 +22,9 @@ PARSERS: dict[str, Callable[[bytes], object]] = {
         {"Ais-Bucket-Props": body.decode("latin-1")}
     ),
     "token": messages.parse_token,
-    "running jobs": lambda body: messages.parse_running(body, "x"),
+    "running jobs": lambda body: messages.parse_running_jobs(body, "x"),
     "cluster map": parse_cluster_map,
-    "batch": lambda body: parse_batch_reply(body, ENTRIES),
+    "batch": lambda body: parse_batch_metadata(body, ENTRIES),
     "JSON page": lambda body: parse_page(body, "application/json", "ais://b", "name"),
     "msgpack page": lambda body: parse_page(body, messages.MSGPACK, "ais://b", "name"),
 }

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aisio.wire.http1 import (
-    MOST_HEADERS,
-    BadReply,
-    Head,
-    ReplyHeaders,
+    MAX_HEADERS,
+    BadResponse,
+    ResponseHead,
+    ResponseHeaders,
     parse_chunk_size,
     parse_head,
 )
@@ -53,7 +53,7 @@ def by_http_client(data: bytes, method: str) -> http.client.HTTPResponse:
     return reply
 
 
-def head_of(*lines: str, method: str = "GET") -> Head:
+def head_of(*lines: str, method: str = "GET") -> ResponseHead:
     """Parse these lines and an empty one."""
     return parse_head("\r\n".join([*lines, "", ""]).encode("latin-1"), method)
 
@@ -67,9 +67,9 @@ def assert_alike(data: bytes, method: str) -> None:
         joined[key] = f"{joined[key]}, {value}" if key in joined else value
     assert (mine.status, dict(mine.headers)) == (theirs.status, joined)
     bodiless = method == "HEAD" or mine.status in (204, 304)
-    assert mine.in_chunks == (theirs.chunked and not bodiless)
+    assert mine.is_chunked == (theirs.chunked and not bodiless)
     assert mine.size_bytes == (0 if bodiless else theirs.length)
-    assert not (mine.keeps and theirs.will_close)
+    assert not (mine.is_reusable and theirs.will_close)
 
 
 @given(
@@ -127,7 +127,7 @@ def test_a_strange_head_is_refused_or_read_alike(words: list[str]) -> None:
     data = data[: data.index(b"\r\n\r\n") + 4]
     try:
         parse_head(data, "GET")
-    except BadReply:
+    except BadResponse:
         return
     assert_alike(data, "GET")
 
@@ -135,7 +135,7 @@ def test_a_strange_head_is_refused_or_read_alike(words: list[str]) -> None:
 @given(st.binary(max_size=60))
 def test_noise_is_refused(noise: bytes) -> None:
     """Bytes of a body are never a head."""
-    with pytest.raises(BadReply):
+    with pytest.raises(BadResponse):
         parse_head(noise.replace(b"HTTP", b"") + b"\r\n\r\n", "GET")
 
 
@@ -165,12 +165,12 @@ def test_noise_is_refused(noise: bytes) -> None:
         ["X: a\nContent-Length: 5"],
         ["no colon"],
         [": no name"],
-        ["X: y"] * (MOST_HEADERS + 1),
+        ["X: y"] * (MAX_HEADERS + 1),
     ],
 )
 def test_what_can_be_read_in_two_ways_is_refused(lines: list[str]) -> None:
     """Where a body ends is where the next reply begins."""
-    with pytest.raises(BadReply):
+    with pytest.raises(BadResponse):
         head_of("HTTP/1.1 200 OK", *lines)
 
 
@@ -180,18 +180,18 @@ def test_what_can_be_read_in_two_ways_is_refused(lines: list[str]) -> None:
 )
 def test_what_is_no_status_line_is_refused(line: str) -> None:
     """As the rest of another reply's body."""
-    with pytest.raises(BadReply, match="status line"):
+    with pytest.raises(BadResponse, match="status line"):
         head_of(line, "Content-Length: 5")
 
 
 def test_an_old_server_with_chunks_is_refused() -> None:
     """HTTP/1.0 has none: what they are was made up on the way."""
-    with pytest.raises(BadReply):
+    with pytest.raises(BadResponse):
         head_of("HTTP/1.0 200 OK", "Transfer-Encoding: chunked")
 
 
 @pytest.mark.parametrize(
-    ("lines", "keeps"),
+    ("lines", "is_reusable"),
     [
         (["HTTP/1.1 200 OK", "Content-Length: 5"], True),
         (["HTTP/1.1 200 OK", "Content-Length: 5", "Connection: Close"], False),
@@ -201,9 +201,9 @@ def test_an_old_server_with_chunks_is_refused() -> None:
         (["HTTP/1.1 304 Not Modified"], True),
     ],
 )
-def test_only_a_connection_with_a_known_end_is_kept(lines: list[str], keeps: bool) -> None:
+def test_only_a_connection_with_a_known_end_is_kept(lines: list[str], is_reusable: bool) -> None:
     """And which neither side wants to close."""
-    assert head_of(*lines).keeps is keeps
+    assert head_of(*lines).is_reusable is is_reusable
 
 
 def test_a_value_that_goes_on_in_the_next_line_is_joined() -> None:
@@ -214,7 +214,7 @@ def test_a_value_that_goes_on_in_the_next_line_is_joined() -> None:
 
 def test_headers_have_any_spelling_and_are_joined() -> None:
     """RFC 9110: names are case-insensitive, and a repeated field is a list."""
-    headers = ReplyHeaders([("Ais-Custom-Md", "a"), ("ETag", '"x"'), ("ais-custom-md", "a")])
+    headers = ResponseHeaders([("Ais-Custom-Md", "a"), ("ETag", '"x"'), ("ais-custom-md", "a")])
     assert headers["AIS-CUSTOM-MD"] == headers.get("ais-custom-md") == "a, a"
     assert "etag" in headers
     assert "Age" not in headers
@@ -235,12 +235,12 @@ def test_the_size_of_a_chunk_is_hexadecimal(line: bytes, size: int) -> None:
 )
 def test_what_is_no_size_of_a_chunk_is_refused(line: bytes) -> None:
     """Guessing would put the bytes behind it in the wrong reply."""
-    with pytest.raises(BadReply):
+    with pytest.raises(BadResponse):
         parse_chunk_size(line)
 
 
 @pytest.mark.parametrize("end", ["\0", "b\r\n c", ""])
 def test_a_long_line_of_blanks_costs_its_length_and_not_its_square(end: str) -> None:
     """A damaged reply must not stop the process: a square would pass the limit of a test."""
-    with suppress(BadReply):
+    with suppress(BadResponse):
         head_of("HTTP/1.1 200 OK", *[f"X{n}: a" + " " * 60_000 + end for n in range(100)])

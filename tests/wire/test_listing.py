@@ -104,14 +104,14 @@ def test_a_size_that_was_not_asked_for_is_unknown(props: str) -> None:
 
 
 def names_of(*flags: tuple[str, int]) -> tuple[list[str], set[str]]:
-    """Return the names of a page with such entries, and those that are astray."""
+    """Return the names of a page with such entries, and those that are misplaced."""
     packed = packed_page(*({"n": name, "f": flag} for name, flag in flags))
     page = parse_page(packed, MSGPACK, "ais://b", "name,size")
     written = json_page(*({"name": name, "flags": flag} for name, flag in flags))
     assert parse_page(written, JSON, "ais://b", "name,size")._replace(entries=[]) == (
         page._replace(entries=[], token="")
     )
-    return [info.name for info in page.entries], set(page.astray)
+    return [info.name for info in page.entries], set(page.misplaced)
 
 
 def test_flags_of_an_entry_are_no_status() -> None:

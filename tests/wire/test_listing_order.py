@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aisio.wire.listing_order import behind, between, crossings
+from aisio.wire.listing_order import after_folder, between, crossings
 
 TEXT = st.text("ab-./é", min_size=1, max_size=8)
 
@@ -45,4 +45,4 @@ def test_what_begins_with_a_low_character_crosses_nothing_there() -> None:
 
 def test_behind_a_folder_are_all_later_names() -> None:
     """And none that is in it."""
-    assert "a/\U0010ffff/x" < behind("a/") < "a0"
+    assert "a/\U0010ffff/x" < after_folder("a/") < "a0"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from aisio.errors import IntegrityError
 from aisio.records import ObjectInfo
 from aisio.wire.listing import Page
-from aisio.wire.listing_walk import PageRequest, Walk, by_tokens
+from aisio.wire.listing_walk import ListingWalk, PageRequest, by_tokens
 from tests.target_walk import Cluster, list_by_tokens
 
 PARTS = st.sampled_from(["a", "a-", "a.b", "a-b", "a.", "a!", "b", "b.1", "é", "a0", "z"])
@@ -26,9 +26,9 @@ def filled(names: set[str], targets: int = 2, disks: int = 2) -> tuple[Cluster, 
     return cluster, {name for name in sorted(names) if cluster.put(name)}
 
 
-def walk(cluster: Cluster, size: int) -> Walk:
+def walk(cluster: Cluster, size: int) -> ListingWalk:
     """Return a walk whose levels have small pages as well."""
-    return Walk(cluster.fetch, "ais://b", page_size=size, level_size=12)
+    return ListingWalk(cluster.fetch, "ais://b", page_size=size, level_size=12)
 
 
 def listed(cluster: Cluster, size: int, folder: str = "", after: str = "") -> list[str]:
@@ -49,7 +49,9 @@ def test_every_name_comes_once_in_order(
 ) -> None:
     """Whatever the names, the page size and the nodes."""
     cluster, stored = filled(names, targets, disks)
-    walk = Walk(cluster.fetch, "ais://b", page_size=size, level_size=12, small_page=small_page)
+    walk = ListingWalk(
+        cluster.fetch, "ais://b", page_size=size, level_size=12, small_page=small_page
+    )
     assert [info.name for run in walk.below("", "") for info in run] == sorted(stored)
 
 
@@ -107,7 +109,7 @@ def test_pages_without_a_name_come_to_an_end() -> None:
         return page(token=f"{request.after}a")
 
     with pytest.raises(IntegrityError, match="1,001 pages in succession had no new name"):
-        list(Walk(fetch, "ais://b").below("", ""))
+        list(ListingWalk(fetch, "ais://b").below("", ""))
 
 
 @pytest.mark.parametrize("recursive", [True, False])
@@ -120,7 +122,7 @@ def test_a_server_with_tokens_of_its_own_is_asked_by_them(recursive: bool) -> No
         asked.append(request.after)
         return pages[len(asked) - 1]
 
-    walk = Walk(fetch, "ais://b")
+    walk = ListingWalk(fetch, "ais://b")
     runs = (walk.below if recursive else walk.level)("a/", "")
     assert [info.name for run in runs for info in run] == ["a/b", "a/c", "a/d", "a/e"]
     assert asked == ["", "1", "2", "3"]
@@ -170,7 +172,7 @@ def test_where_no_name_is_out_of_order_a_listing_takes_hardly_more_requests(
 ) -> None:
     """One for each text before a character below "/" at a border, and for each large folder."""
     cluster, _ = filled(set(names))
-    runs = Walk(cluster.fetch, "ais://b", page_size=500).below("", "")
+    runs = ListingWalk(cluster.fetch, "ais://b", page_size=500).below("", "")
     assert [info.name for run in runs for info in run] == names
     assert len(cluster.requests) <= 7 + more
 

@@ -15,7 +15,7 @@ from aisio.errors import IntegrityError, UrlError
 from aisio.records import Checksum, ObjectInfo
 from aisio.urls import Namespace, ObjectUrl
 from aisio.wire import messages
-from aisio.wire.http1 import ReplyHeaders
+from aisio.wire.http1 import ResponseHeaders
 
 OBJECT = ObjectUrl.parse("ais://b/o")
 JSON = "application/json; charset=utf-8"
@@ -108,7 +108,7 @@ def test_a_broken_http_url_is_none_of_an_object() -> None:
 
 Kind = Callable[[list[tuple[str, str]]], Mapping[str, str]]
 
-BOTH_KINDS = pytest.mark.parametrize("kind", [ReplyHeaders, HTTPHeaderDict])
+BOTH_KINDS = pytest.mark.parametrize("kind", [ResponseHeaders, HTTPHeaderDict])
 
 
 @BOTH_KINDS

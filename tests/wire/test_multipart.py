@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aisio.errors import IntegrityError, TruncatedError
-from aisio.wire.multipart import MultipartReply
+from aisio.wire.multipart import MultipartResponse
 
 BOUNDARY = "98e1e9d7ac090e"
 TYPE = f"multipart/mixed; boundary={BOUNDARY}"
@@ -37,7 +37,7 @@ def body(archive: bytes = ARCHIVE, *, preamble: bytes = b"") -> bytes:
     )
 
 
-def feed(reply: MultipartReply, data: bytes, piece_bytes: int) -> bytes:
+def feed(reply: MultipartResponse, data: bytes, piece_bytes: int) -> bytes:
     """Feed data in pieces of one size and return what comes out."""
     pieces = (data[i : i + piece_bytes] for i in range(0, len(data), piece_bytes))
     return b"".join(reply.feed(piece) for piece in pieces)
@@ -47,7 +47,7 @@ def feed(reply: MultipartReply, data: bytes, piece_bytes: int) -> bytes:
 @pytest.mark.parametrize("preamble", [b"", b"to be ignored\r\n"])
 def test_reply_comes_apart_whatever_the_pieces(piece_bytes, preamble):
     """Metadata and archive are the same, fed by the byte or at once."""
-    reply = MultipartReply(TYPE)
+    reply = MultipartResponse(TYPE)
     assert feed(reply, body(preamble=preamble), piece_bytes) == ARCHIVE
     reply.finish()
     assert reply.metadata == METADATA
@@ -61,7 +61,7 @@ def test_reply_comes_apart_whatever_the_pieces(piece_bytes, preamble):
 )
 def test_no_archive_is_mistaken_for_a_boundary(archive, piece_bytes):
     """Parts of the boundary, in any mixture, go through unchanged."""
-    reply = MultipartReply(TYPE)
+    reply = MultipartResponse(TYPE)
     assert feed(reply, body(archive), piece_bytes) == archive
     reply.finish()
 
@@ -79,7 +79,7 @@ def test_no_archive_is_mistaken_for_a_boundary(archive, piece_bytes):
 )
 def test_cut_reply_is_truncated_wherever_it_is_cut(kept, text):
     """A reply that ends before its closing boundary is cut, even where the archive is whole."""
-    reply = MultipartReply(TYPE)
+    reply = MultipartResponse(TYPE)
     reply.feed(body()[:kept])
     with pytest.raises(TruncatedError, match=f"ended before the {text}"):
         reply.finish()
@@ -92,7 +92,7 @@ def test_large_metadata_takes_time_in_proportion():
     """
     metadata = bytes(1 << 27)
     whole = body().replace(METADATA, metadata)
-    reply = MultipartReply(TYPE)
+    reply = MultipartResponse(TYPE)
     assert feed(reply, whole, 4096) == ARCHIVE
     reply.finish()
     assert reply.metadata == metadata
@@ -100,7 +100,7 @@ def test_large_metadata_takes_time_in_proportion():
 
 def test_what_comes_behind_the_closing_boundary_is_not_gathered():
     """RFC 2046 calls it an epilogue, which means nothing."""
-    reply = MultipartReply(TYPE)
+    reply = MultipartResponse(TYPE)
     assert feed(reply, body() + bytes(1 << 20), 64) == ARCHIVE
     reply.finish()
 
@@ -109,7 +109,7 @@ def test_every_cut_is_noticed():
     """There is no byte, but those behind the closing boundary, that can be lost unnoticed."""
     whole = body()
     for kept in range(len(whole) - 2):
-        reply = MultipartReply(TYPE)
+        reply = MultipartResponse(TYPE)
         reply.feed(whole[:kept])
         with pytest.raises(TruncatedError):
             reply.finish()
@@ -117,7 +117,7 @@ def test_every_cut_is_noticed():
 
 def test_archive_is_handed_on_and_not_held():
     """After each feed at most the beginning of a boundary is held back."""
-    reply = MultipartReply(TYPE)
+    reply = MultipartResponse(TYPE)
     reply.feed(body()[:250])
     reply.feed(bytes(100))
     piece = bytes(100_000)
@@ -129,13 +129,13 @@ def test_archive_is_handed_on_and_not_held():
 def test_reply_of_another_type_is_refused(content_type):
     """A streamed archive, or a type without a boundary, is not the multipart form."""
     with pytest.raises(IntegrityError, match="a multipart one was asked for"):
-        MultipartReply(content_type).feed(b"x")
+        MultipartResponse(content_type).feed(b"x")
 
 
 def test_reply_without_a_boundary_is_given_up():
     """What is not multipart is not gathered up to its end."""
     with pytest.raises(IntegrityError, match="first boundary did not come within 65536 bytes"):
-        feed(MultipartReply(TYPE), bytes(1 << 17), 4096)
+        feed(MultipartResponse(TYPE), bytes(1 << 17), 4096)
 
 
 @pytest.mark.parametrize(
@@ -145,4 +145,4 @@ def test_reply_without_a_boundary_is_given_up():
 def test_a_reply_without_a_boundary_is_refused(content_type):
     """Whatever stands in its header: it is not the multipart form."""
     with pytest.raises(IntegrityError, match="a multipart one was asked for"):
-        MultipartReply(content_type).feed(b"x")
+        MultipartResponse(content_type).feed(b"x")

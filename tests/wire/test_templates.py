@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aisio.errors import UrlError
-from aisio.wire.templates import MOST_NAMES, parse_template
+from aisio.wire.templates import MAX_NAMES, parse_template
 
 needs_sdk = pytest.mark.skipif(
     importlib.util.find_spec("aistore") is None, reason="the official client is not installed"
@@ -64,8 +64,8 @@ def test_the_fmt_style_is_told_how_many(text: str, names: list[str]) -> None:
 
 def test_a_template_yields_names_one_at_a_time() -> None:
     """The largest one allowed is counted without being made."""
-    template = parse_template(f"{{0..{MOST_NAMES - 1}}}")
-    assert template.count == MOST_NAMES
+    template = parse_template(f"{{0..{MAX_NAMES - 1}}}")
+    assert template.count == MAX_NAMES
     assert next(template.names()) == "0"
 
 

@@ -13,7 +13,7 @@ import struct
 from math import inf
 from time import perf_counter
 
-from aisio.wire.http1 import BadReply
+from aisio.wire.http1 import BadResponse
 
 __all__ = ["BufferedSocket"]
 
@@ -96,14 +96,14 @@ class BufferedSocket:
             The bytes; b"" if the connection ends before the first of them.
 
         Raises:
-            BadReply: The connection ends after the first of them, or more than `max_bytes` come.
+            BadResponse: The connection ends after the first of them, or more than `max_bytes` come.
             OSError: The connection broke or timed out, or the bytes came too slowly.
         """
         search_from, deadline_s = self._position, 0.0
         while (found_at := self._buffer.find(separator, search_from)) < 0:
             pending = len(self._buffer) - self._position
             if pending > max_bytes:
-                raise BadReply(f"more than {max_bytes:,} bytes without {separator!r}")
+                raise BadResponse(f"more than {max_bytes:,} bytes without {separator!r}")
             if pending and not deadline_s:
                 deadline_s = perf_counter() + self.slow_s
             elif pending and perf_counter() > deadline_s:
@@ -111,7 +111,9 @@ class BufferedSocket:
             received = self._receive()
             if not received:
                 if pending:
-                    raise BadReply(f"the connection ended within a line, after {pending:,} bytes")
+                    raise BadResponse(
+                        f"the connection ended within a line, after {pending:,} bytes"
+                    )
                 return b""
             self._buffer, self._position = self._buffer[self._position :] + received, 0
             search_from = max(0, pending - len(separator) + 1)

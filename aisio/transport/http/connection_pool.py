@@ -28,9 +28,9 @@ from aisio.transport.http.request_encoder import RequestEncoder
 from aisio.transport.http.response import Response
 from aisio.transport.retries import report_failed_try
 from aisio.wire.http1 import (
-    LONGEST_HEAD_BYTES,
-    BadReply,
-    Head,
+    MAX_HEAD_BYTES,
+    BadResponse,
+    ResponseHead,
     parse_head,
 )
 
@@ -224,7 +224,7 @@ class ConnectionPool:
         """
         try:
             head = _read_head(connection, method)
-            head.keeps = head.keeps and may_reuse
+            head.is_reusable = head.is_reusable and may_reuse
             return Response(self, connection, head)
         except TimeoutError as error:
             connection.close()
@@ -232,7 +232,7 @@ class ConnectionPool:
         except ConnectionError as error:
             connection.close()
             raise _ConnectionBroken("Connection aborted.", error) from error
-        except (OSError, BadReply) as error:
+        except (OSError, BadResponse) as error:
             connection.close()
             raise ProtocolError("Connection aborted.", error) from error
         except BaseException:  # an interrupt
@@ -334,10 +334,10 @@ def _send(connection: BufferedSocket, data: bytes) -> bool:
     return True
 
 
-def _read_head(connection: BufferedSocket, method: str) -> Head:
+def _read_head(connection: BufferedSocket, method: str) -> ResponseHead:
     """Read the head of the final response; skip interim ones, which only announce it."""
     for _ in range(_MAX_INTERIM_RESPONSES):
-        data = connection.read_until(b"\r\n\r\n", LONGEST_HEAD_BYTES)
+        data = connection.read_until(b"\r\n\r\n", MAX_HEAD_BYTES)
         if not data:
             raise ConnectionResetError("the connection was closed without a response")
         head = parse_head(data, method)
@@ -345,4 +345,4 @@ def _read_head(connection: BufferedSocket, method: str) -> Head:
             return head
         if head.status == 101:
             break
-    raise BadReply("only interim responses, or a switch to a protocol that was not requested")
+    raise BadResponse("only interim responses, or a switch to a protocol that was not requested")

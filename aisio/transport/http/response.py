@@ -12,9 +12,9 @@ from urllib3.exceptions import ProtocolError
 from aisio.transport.filled_bytes import filled_bytes
 from aisio.transport.http.buffered_socket import BufferedSocket
 from aisio.wire.http1 import (
-    LONGEST_HEAD_BYTES,
-    BadReply,
-    Head,
+    MAX_HEAD_BYTES,
+    BadResponse,
+    ResponseHead,
     is_field,
     parse_chunk_size,
 )
@@ -57,17 +57,19 @@ class Response:
         "status",
     )
 
-    def __init__(self, pool: IdleConnections, connection: BufferedSocket, head: Head) -> None:
+    def __init__(
+        self, pool: IdleConnections, connection: BufferedSocket, head: ResponseHead
+    ) -> None:
         self._connection: BufferedSocket | None = connection
         self._pool = pool
         self.status = head.status
         self.headers: Mapping[str, str] = head.headers
-        self._is_reusable = head.keeps
-        self._is_chunked = head.in_chunks
+        self._is_reusable = head.is_reusable
+        self._is_chunked = head.is_chunked
         self._failure: OSError | ProtocolError | None = None
         # Bytes of the body, or of the present chunk; None if the body ends with the connection.
         self._remaining = head.size_bytes
-        if self._remaining == 0 and not head.in_chunks:
+        if self._remaining == 0 and not head.is_chunked:
             self._finish()
 
     def read(self, size: int | None = None, until_s: float = inf) -> bytes:
@@ -112,7 +114,7 @@ class Response:
                 filled += count
                 if filled < size and perf_counter() > until_s:
                     break
-        except BadReply as error:
+        except BadResponse as error:
             self._fail(ProtocolError(f"the response is malformed: {error}"), filled)
         except (OSError, ProtocolError) as error:
             self._fail(error, filled)
@@ -156,7 +158,7 @@ class Response:
     def _next_chunk(self, connection: BufferedSocket) -> bool:
         """Read the line before a chunk; after the last chunk read the trailer, and return False."""
         if self._remaining == 0 and connection.read_until(b"\n", _MAX_LINE_BYTES) != b"\r\n":
-            raise BadReply("a chunk is longer than it said")
+            raise BadResponse("a chunk is longer than it said")
         line = connection.read_until(b"\n", _MAX_LINE_BYTES)
         self._remaining = parse_chunk_size(line)
         if self._remaining:
@@ -169,8 +171,8 @@ class Response:
         trailer_bytes, deadline_s = 0, perf_counter() + connection.slow_s
         while (line := connection.read_until(b"\n", _MAX_LINE_BYTES)) != b"\r\n":
             trailer_bytes += len(line)
-            if not is_field(line) or trailer_bytes > LONGEST_HEAD_BYTES:
-                raise BadReply("no end of the trailer after the last chunk")
+            if not is_field(line) or trailer_bytes > MAX_HEAD_BYTES:
+                raise BadResponse("no end of the trailer after the last chunk")
             if perf_counter() > deadline_s:
                 raise TimeoutError("timed out after the last chunk")
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aisio.transport.http.buffered_socket import BufferedSocket
-from aisio.wire.http1 import BadReply
+from aisio.wire.http1 import BadResponse
 
 
 class Ends(NamedTuple):
@@ -68,7 +68,7 @@ def test_a_mark_is_found_across_pieces(ends: Ends) -> None:
 def test_what_is_too_long_is_refused(ends: Ends) -> None:
     """A server that never ends a line does not fill the memory."""
     ends.there.sendall(b"x" * 101)
-    with pytest.raises(BadReply, match="more than 100 bytes"):
+    with pytest.raises(BadResponse, match="more than 100 bytes"):
         ends.here.read_until(b"\n", 100)
 
 
@@ -76,7 +76,7 @@ def test_an_end_within_a_line_differs_from_one_before_it(ends: Ends) -> None:
     """The first is a broken response, the second no response."""
     ends.there.sendall(b"half")
     ends.there.shutdown(socket.SHUT_WR)
-    with pytest.raises(BadReply, match="after 4 bytes"):
+    with pytest.raises(BadResponse, match="after 4 bytes"):
         ends.here.read_until(b"\n", 100)
 
 

@@ -20,7 +20,7 @@ from aisio.transport.http.connection_pool import ConnectionPool, RequestState
 from aisio.transport.http.response import Response
 from aisio.transport.http.response_body import drain_and_release
 from aisio.transport.retries import on_failed_try
-from aisio.wire.http1 import BadReply
+from aisio.wire.http1 import BadResponse
 from tests.http_server import Reply, Server
 from tests.raw_connection import RawConnection, chunked, sized
 
@@ -164,7 +164,7 @@ def test_an_end_within_the_head_is_an_error() -> None:
         with pytest.raises(ProtocolError, match="Connection aborted") as caught:
             wire.pool.open("GET", "/a", {})
         half.join()
-        assert isinstance(caught.value.__cause__, BadReply)
+        assert isinstance(caught.value.__cause__, BadResponse)
 
 
 def test_a_connection_with_unrequested_bytes_is_not_used_again() -> None:
