@@ -1,4 +1,4 @@
-"""What a catalog names: resources and sources."""
+"""The entries of a catalog: resources and named sources."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ KINDS = ("urls", "prefix", "template", "manifest", "tar")
 
 
 class Resource(msgspec.Struct, frozen=True, kw_only=True):
-    """A file, or an archive, that everyone gets as the same verified bytes.
+    """A file or archive whose bytes are verified on download.
 
     Attributes:
         tag: Full name, `<file stem>/<tag>`.
         ngc: Target in NVIDIA's registry, `[org/[team/]]name[:version]`.
-        ngc_registry: What kind of target that is.
+        ngc_registry: The kind of that target.
         pbss: s3:// URL in the store that `AISIO_PBSS_ENDPOINT` names.
         url: URL of any store that aisio reads.
         mirrors: URLs of the same bytes, tried in this order after `url`.
-        endpoint: Base URL of the cluster or S3 store that `url` means, and with it those of
-            `mirrors` and `pbss` that are served alike.
+        endpoint: Base URL of the cluster or S3 store of `url`, and of those of `mirrors` and `pbss`
+            that are on the same kind of server.
         sha256: Digest of the file as it is downloaded, 64 hexadecimal digits, or `md5:...` and
-            other `algorithm:hex`; None: not known.
+            other `algorithm:hex`; None if it is not known.
         owner: "Name <email>".
-        description: For people.
-        unpack: False leaves an archive packed.
-        decompress: False leaves a compressed file compressed.
+        description: For human readers.
+        unpack: False keeps an archive packed.
+        decompress: False keeps a compressed file compressed.
 
     Source:
         The fields of bionemo-core 2.4.5, and url, mirrors and endpoint.
@@ -54,24 +54,25 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True):
         return (self.url, *self.mirrors) if self.url else self.mirrors
 
     def endpoint_for(self, url: str) -> str | None:
-        """Return `endpoint` where it is meant for a URL of this resource.
+        """Return `endpoint` if it is that of a URL of this resource, else None.
 
-        It is one server, a cluster or a store of s3://, gs:// or az://, as the first of `url`,
-        `mirrors` and `pbss` needs that needs one. A mirror elsewhere is not to be asked for there.
+        The endpoint is one server: a cluster, or a store of s3://, gs:// or az://. The first of
+        `url`, `mirrors` and `pbss` that needs an endpoint determines which of these it is. A mirror
+        on another kind of server does not use it.
         """
-        places = (*self.urls, self.pbss or "")
-        meant = next(filter(None, map(_server_of, places)), None)
-        return self.endpoint if _server_of(url) == meant else None
+        urls = (*self.urls, self.pbss or "")
+        kind = next(filter(None, map(_server_kind, urls)), None)
+        return self.endpoint if _server_kind(url) == kind else None
 
     @property
     def filename(self) -> str:
-        """The last part of pbss, else of url, else of the first mirror: what the file is called."""
-        places = (self.pbss, *self.urls) if self.pbss else self.urls
-        return places[0].rpartition("/")[2]
+        """The name of the file: the last part of pbss, else of url, else of the first mirror."""
+        urls = (self.pbss, *self.urls) if self.pbss else self.urls
+        return urls[0].rpartition("/")[2]
 
 
-def _server_of(url: str) -> str | None:
-    """Tell what kind of server an endpoint of a URL is; None where it can have none."""
+def _server_kind(url: str) -> str | None:
+    """Return the kind of server that an endpoint of a URL is; None if it cannot have one."""
     scheme = url.partition("://")[0]
     if scheme in CLOUD_SCHEMES:
         return scheme
@@ -79,20 +80,20 @@ def _server_of(url: str) -> str | None:
 
 
 class NamedSource(msgspec.Struct, frozen=True, kw_only=True):
-    """Objects that are read by a name: exactly one of urls, prefix, template, manifest and tar.
+    """A source of objects that has a name: exactly one of urls, prefix, template, manifest and tar.
 
     Attributes:
         tag: Full name, `<file stem>/<tag>`.
         urls: URLs of objects, in their order.
-        prefix: URL that the names of all its objects begin with.
+        prefix: URL with which those of all its objects begin.
         template: URL with ranges, as in `ais://data/train-{000..099}.tar`.
         manifest: URL of a file that lists the objects.
         tar: URL of a tar archive whose members are the objects.
-        endpoint: Base URL of the cluster that these URLs mean.
-        etl_name: Transformation that the cluster applies to each object.
-        digest: "sha256:..." of the listing; None: not known.
+        endpoint: Base URL of the cluster or store of these URLs.
+        etl_name: ETL that transforms each object in the cluster.
+        digest: "sha256:..." of the listing; None if it is not known.
         owner: "Name <email>".
-        description: For people.
+        description: For human readers.
     """
 
     tag: str

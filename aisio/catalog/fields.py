@@ -1,7 +1,7 @@
-"""The fields of entries: which there are, of what type, and what their text has to be.
+"""The fields of entries: their names, their types, and checks of their values.
 
-msgspec checks the types; a function of its own checks what a type cannot say. Each returns the
-value as it is meant, or raises a ValueError with what was wrong and what is expected.
+msgspec checks the types; a function for each field checks the rest. It returns the value in its
+final form, or raises a ValueError with what is wrong and what is expected.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from aisio.urls import WEB_SCHEMES, ObjectUrl, is_base_url
 from aisio.wire.templates import parse_template
 
 TARGET_FORM = "[org/[team/]]name[:version]"
-"""How NVIDIA's registry names things."""
+"""The form of targets in NVIDIA's registry."""
 
 _SHA256_HEX_DIGITS = 64
 _WEB = tuple(f"{scheme}://" for scheme in WEB_SCHEMES)
@@ -45,17 +45,18 @@ _NAME = r"\"[^\"\r\n]+\"|[\w!#$%&'*+\-/=?^`{|}~.]+(?:[ \t]+[\w!#$%&'*+\-/=?^`{|}
 _LABEL = r"[^\W_](?:[^\W_]|-(?!\.)){0,62}"
 _ADDRESS = rf"{_ATOM}(?:\.{_ATOM})*@(?:{_LABEL}\.)+{_LABEL}(?<![\d-])"
 _OWNER = re.compile(rf"[ \t]*(?:(?:{_NAME})?[ \t]*<({_ADDRESS})>|({_ADDRESS}))[ \t]*")
-_MOST_ADDRESS = 254
-"""Characters of an email address, as SMTP bounds its paths."""
+_MAX_ADDRESS_CHARS = 254
+"""Of an email address, from SMTP's limit for paths."""
 
 
 class Field(NamedTuple):
-    """What a field may hold.
+    """The values that a field may have.
 
     Attributes:
-        type: For msgspec.
-        check: For what a type cannot say; not called for None.
-        pattern: What the text, or each text of a list, matches at least, for the JSON Schema.
+        type: Type for msgspec.
+        check: Checks what the type cannot express; not called for None.
+        pattern: For the JSON Schema: a regular expression that each valid text matches, or each
+            text of a list.
     """
 
     type: Any
@@ -64,24 +65,24 @@ class Field(NamedTuple):
 
 
 def convert(field: Field, value: Any) -> Any:
-    """Return a value as a field holds it.
+    """Return a value in the type and form of a field.
 
     Raises:
-        ValueError: It has another type, or another form; the text says which and what is expected.
+        ValueError: It has another type or form; the text says which and what is expected.
     """
     try:
         converted = msgspec.convert(value, field.type)
     except msgspec.ValidationError as error:
         if field.type is FALSE_OR_NULL:
-            raise ValueError(f"is {_said(value)}: {_FALSE_TEXT}") from None
-        raise ValueError(_type_text(value, str(error))) from None
+            raise ValueError(f"is {_describe(value)}: {_FALSE_TEXT}") from None
+        raise ValueError(_type_error_text(value, str(error))) from None
     return converted if converted is None else field.check(converted)
 
 
 def check_tag(value: Any) -> str:
-    """Return the tag of an entry without its file's stem; bionemo takes numbers for text."""
+    """Return the tag of an entry without its file's stem; a number becomes text, as in bionemo."""
     if value is None or isinstance(value, (bool, bytes, list, dict)):
-        raise ValueError(f"is {_said(value)}: expected text, as in 'train' or '650m:2.0'")
+        raise ValueError(f"is {_describe(value)}: expected text, as in 'train' or '650m:2.0'")
     text = str(value)
     if "/" in text:
         raise ValueError(
@@ -128,8 +129,8 @@ def _check_template(text: str) -> str:
     try:
         parse_template(ObjectUrl.parse(text).name)
     except UrlError as error:
-        said = str(error).partition("; ")[0].partition(": say")[0]
-        raise ValueError(f"{said}: expected ranges, as in t-{{000..099}}.tar or t-@099") from None
+        reason = str(error).partition("; ")[0].partition(": say")[0]
+        raise ValueError(f"{reason}: expected ranges, as in t-{{000..099}}.tar or t-@099") from None
     return text
 
 
@@ -144,7 +145,7 @@ def _check_some_urls(texts: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _checked(text: str, parse: Callable[[], object]) -> str:
-    """Return a URL as it is written, if it can be parsed."""
+    """Return a URL unchanged if it can be parsed."""
     host = text.partition("://")[2].partition("/")[0]
     if "@" in host[1:]:  # a namespace begins with one
         raise ValueError("holds a user name or password before '@': expected a URL without")
@@ -177,7 +178,7 @@ def _check_digest(text: str) -> str:
 
 def _check_owner(text: str) -> str:
     match = _OWNER.fullmatch(text)
-    if match is None or len(match[1] or match[2]) > _MOST_ADDRESS:
+    if match is None or len(match[1] or match[2]) > _MAX_ADDRESS_CHARS:
         raise ValueError(f"{_short(text)}: expected name and email address: Name <name@host.org>")
     return text.strip()
 
@@ -190,9 +191,9 @@ def _check_endpoint(text: str) -> str:
 
 
 def _check_false(value: bool | int) -> bool:
-    """Accept 0 for false, as bionemo does; YAML writes neither as text."""
+    """Return False for false and 0, as bionemo does."""
     if value:
-        raise ValueError(f"is {_said(value)}: {_FALSE_TEXT}")
+        raise ValueError(f"is {_describe(value)}: {_FALSE_TEXT}")
     return False
 
 
@@ -202,14 +203,14 @@ def _check_filled(text: str) -> str:
     return text
 
 
-def _type_text(value: Any, error: str) -> str:
+def _type_error_text(value: Any, error: str) -> str:
     expected, place, _ = error.partition(" - at")
     is_bare = isinstance(value, (int, float, date)) and not isinstance(value, bool)
     hint = "; write it in quotes" if is_bare and "`str" in expected else ""
-    return f"{'holds what is no text' if place else f'is {_said(value)}'}: {expected}{hint}"
+    return f"{'holds what is no text' if place else f'is {_describe(value)}'}: {expected}{hint}"
 
 
-def _said(value: Any) -> str:
+def _describe(value: Any) -> str:
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -227,7 +228,7 @@ def _short(text: str) -> str:
 
 
 FALSE_OR_NULL: Any = bool | int | None
-"""Type of switches that can only be off."""
+"""Type of fields that can only be false."""
 _TEXT = Field(str | None)
 
 RESOURCE_FIELDS: Mapping[str, Field] = {
@@ -243,7 +244,7 @@ RESOURCE_FIELDS: Mapping[str, Field] = {
     "unpack": Field(FALSE_OR_NULL, _check_false),
     "decompress": Field(FALSE_OR_NULL, _check_false),
 }
-"""The fields of a resource but its tag."""
+"""The fields of a resource, except its tag."""
 
 SOURCE_FIELDS: Mapping[str, Field] = {
     "urls": Field(tuple[str, ...] | None, _check_some_urls, _OBJECT_PATTERN),
@@ -258,4 +259,4 @@ SOURCE_FIELDS: Mapping[str, Field] = {
     "description": _TEXT,
     "extends": Field(str | None, _check_filled),
 }
-"""The fields of a source but its tag."""
+"""The fields of a source, except its tag."""

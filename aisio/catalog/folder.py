@@ -15,16 +15,16 @@ from aisio.catalog.resolving import Entry, Resolved, resolve
 from aisio.errors import CatalogError
 
 ENDINGS = (".yaml", ".yml")
-"""Of catalog files, in the order in which they are read."""
+"""Endings of the names of catalog files, in the order in which they are read."""
 
 
 class Catalog(Mapping[str, Entry]):
     """Resources and sources by their full tags.
 
     Args:
-        entries: By their tags.
+        entries: Entries by their tags.
         places: File and line of each.
-        folders: Where they were looked for.
+        folders: The folders that were read.
     """
 
     def __init__(
@@ -52,65 +52,67 @@ class Catalog(Mapping[str, Entry]):
     @property
     def resources(self) -> dict[str, Resource]:
         """The resources alone."""
-        return {tag: one for tag, one in self._entries.items() if isinstance(one, Resource)}
+        return {tag: entry for tag, entry in self._entries.items() if isinstance(entry, Resource)}
 
     @property
     def sources(self) -> dict[str, NamedSource]:
         """The sources alone."""
-        return {tag: one for tag, one in self._entries.items() if isinstance(one, NamedSource)}
+        return {
+            tag: entry for tag, entry in self._entries.items() if isinstance(entry, NamedSource)
+        }
 
     def where(self, tag: str) -> tuple[Path, int]:
-        """Return the file that has an entry, and the line where it begins, counted from 1."""
+        """Return the file of an entry, and the line where it begins, counted from 1."""
         return self._places[tag]
 
     def find(self, tag: str) -> Entry:
         """Return an entry.
 
         Raises:
-            CatalogError: There is none of that tag; the text has the nearest ones.
+            CatalogError: There is no such tag; the text has the most similar ones.
         """
         if tag in self._entries:
             return self._entries[tag]
-        near = ", ".join(map(repr, difflib.get_close_matches(tag, self._entries, n=3)))
-        hint = f"; did you mean {near}?" if near else ""
+        similar = ", ".join(map(repr, difflib.get_close_matches(tag, self._entries, n=3)))
+        hint = f"; did you mean {similar}?" if similar else ""
         raise CatalogError(f"{tag!r} is not in the catalog (read from {self.origin()}){hint}")
 
     def origin(self) -> str:
-        """Return the names of its folders, as text; it says which of them do not exist."""
-        said = (f"{folder}{'' if folder.exists() else ' (missing)'}" for folder in self.folders)
-        return ", ".join(said) or "no folder"
+        """Return the names of its folders as text, which marks those that do not exist."""
+        folders = (f"{folder}{'' if folder.exists() else ' (missing)'}" for folder in self.folders)
+        return ", ".join(folders) or "no folder"
 
 
-_read: dict[tuple[Path, ...], Catalog] = {}
+_catalogs: dict[tuple[Path, ...], Catalog] = {}
 
 
 def read_catalog(*folders: Path | str, reload: bool = False) -> Catalog:
     """Read the catalog files of folders, `*.yaml` and then `*.yml`; once in a process.
 
     Args:
-        folders: Each is looked at without the folders in it; one that is missing counts as empty.
-        reload: Read the files anew, though that was done before.
+        folders: Folders, not read recursively; a missing one counts as empty.
+        reload: Read the files again, although they were read before.
 
     Raises:
-        CatalogError: Something in them is wrong; `problems` has all of it, a line each.
+        CatalogError: The files hold errors; `problems` has a line for each.
     """
-    # Path.resolve() raises where links go round, before there is a file to tell of.
+    # Path.resolve() would raise for a loop of links, without the file that the error is about.
     key = tuple(dict.fromkeys(Path(os.path.realpath(folder)) for folder in folders))
-    known = None if reload else _read.get(key)
+    known = None if reload else _catalogs.get(key)
     if known is None:
-        # Two threads may read the same files; the last one's answer stays.
-        known = _read[key] = _catalog(key)
+        # Two threads may read the same files; the catalog of the last one stays.
+        known = _catalogs[key] = _catalog(key)
     return known
 
 
 def check_catalog(*folders: Path) -> Resolved:
-    """Read the catalog files of folders, and say all that is wrong with them without raising."""
+    """Read the catalog files of folders, and return their errors instead of raising one."""
     problems: list[Problem] = []
     files = [file for folder in folders for file in _files(folder, problems)]
-    written = [entry for file in files for entry in read_document(file, problems)]
-    resolved = resolve(written, problems)
+    entries = [entry for file in files for entry in read_document(file, problems)]
+    resolved = resolve(entries, problems)
     order = {file: number for number, file in enumerate(files)}
-    problems.sort(key=lambda one: (order.get(one.file, -1), one.line))
+    problems.sort(key=lambda problem: (order.get(problem.file, -1), problem.line))
     return resolved
 
 
@@ -142,19 +144,19 @@ def _files(folder: Path, problems: list[Problem]) -> list[Path]:
 
 
 def default_catalog(*, reload: bool = False) -> Catalog:
-    """Read the catalog files of the folders that are looked in by default."""
+    """Read the catalog files of the default folders."""
     return read_catalog(*default_folders(), reload=reload)
 
 
 def default_folders() -> tuple[Path, ...]:
     """Return AISIO_CATALOG's folders, else the user's own and those of bionemo-core."""
-    given = config.first_set("AISIO_CATALOG")
-    if given:
-        return tuple(Path(folder) for folder in given.split(os.pathsep) if folder)
-    return (*_folders_of_user(), *_folders_of_bionemo())
+    paths = config.first_set("AISIO_CATALOG")
+    if paths:
+        return tuple(Path(folder) for folder in paths.split(os.pathsep) if folder)
+    return (*_user_folders(), *_bionemo_folders())
 
 
-def _folders_of_user() -> tuple[Path, ...]:
+def _user_folders() -> tuple[Path, ...]:
     import platformdirs
 
     try:
@@ -164,9 +166,9 @@ def _folders_of_user() -> tuple[Path, ...]:
     return (folder,) if folder.is_absolute() else ()
 
 
-def _folders_of_bionemo() -> tuple[Path, ...]:
-    """Find them by their files: importing bionemo takes seconds."""
+def _bionemo_folders() -> tuple[Path, ...]:
+    """Find the folders without importing bionemo, which takes seconds."""
     spec = importlib.util.find_spec("bionemo")
-    found = spec.submodule_search_locations if spec else None
-    folders = (Path(folder, "core", "data", "resources") for folder in found or ())
+    locations = spec.submodule_search_locations if spec else None
+    folders = (Path(folder, "core", "data", "resources") for folder in locations or ())
     return tuple(folder for folder in folders if folder.is_dir())

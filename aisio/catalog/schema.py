@@ -1,7 +1,7 @@
 """The JSON Schema of a catalog file, for editors and other programs.
 
-It is made from the fields that the reader checks. It says less than the reader: what a URL or a
-template may be, what extends what, and that tags differ, no schema can say.
+It is generated from the fields that the reader checks. The reader checks more: no schema can
+express which URLs and templates are valid, what a source extends, and that tags are unique.
 
 Source:
     JSON Schema, draft 2020-12.
@@ -19,7 +19,7 @@ import msgspec
 
 from aisio.catalog.entries import KINDS, NamedSource, Resource
 from aisio.catalog.fields import FALSE_OR_NULL, RESOURCE_FIELDS, SOURCE_FIELDS, Field
-from aisio.catalog.resolving import ONLY_SOURCES, PLACES, SURELY_RESOURCES
+from aisio.catalog.resolving import LOCATION_FIELDS, RESOURCE_MARKS, SOURCE_ONLY_FIELDS
 
 _TAG_TEXT = "Name without a '/'; the full tag is <file stem>/<tag>."
 _EXTENDS_TEXT = "Tag of another source, whose fields are taken over."
@@ -39,7 +39,7 @@ def catalog_schema() -> dict[str, Any]:
         "type": "array",
         "items": {
             "type": "object",
-            "if": {"allOf": [_any_of(ONLY_SOURCES), {"not": _any_of(SURELY_RESOURCES)}]},
+            "if": {"allOf": [_any_of(SOURCE_ONLY_FIELDS), {"not": _any_of(RESOURCE_MARKS)}]},
             "then": {"$ref": "#/$defs/source"},
             "else": {"$ref": "#/$defs/resource"},
         },
@@ -48,14 +48,13 @@ def catalog_schema() -> dict[str, Any]:
 
 
 def _resource() -> dict[str, Any]:
-    given = [_given(name, filled=name == "mirrors") for name in PLACES]
-    has_target = _given("ngc")
+    locations = [_has(name, non_empty=name == "mirrors") for name in LOCATION_FIELDS]
     return {
         **_object(Resource, RESOURCE_FIELDS, "A file or archive; other keys are ignored."),
         "required": ["tag", "sha256", "owner"],
-        "anyOf": given,
-        "if": has_target,
-        "then": _given("ngc_registry"),
+        "anyOf": locations,
+        "if": _has("ngc"),
+        "then": _has("ngc_registry"),
     }
 
 
@@ -64,46 +63,46 @@ def _source() -> dict[str, Any]:
         **_object(NamedSource, SOURCE_FIELDS, "Objects that are read by a name."),
         "required": ["tag"],
         "additionalProperties": False,
-        "anyOf": [_given("extends"), {"oneOf": [_given(kind) for kind in KINDS]}],
+        "anyOf": [_has("extends"), {"oneOf": [_has(kind) for kind in KINDS]}],
     }
 
 
 def _object(struct: type[Any], fields: Mapping[str, Field], text: str) -> dict[str, Any]:
-    said = {**_attributes(struct), "extends": _EXTENDS_TEXT}
+    descriptions = {**_attributes(struct), "extends": _EXTENDS_TEXT}
     properties: dict[str, Any] = {
         "tag": {"description": _TAG_TEXT, "type": ["string", "number"], "pattern": "^[^/]*$"}
     }
     for name, field in fields.items():
-        properties[name] = {"description": said[name], **_property(field)}
+        properties[name] = {"description": descriptions[name], **_property(field)}
     return {"description": text, "type": "object", "properties": properties}
 
 
 def _property(field: Field) -> dict[str, Any]:
     if field.type is FALSE_OR_NULL:
         return {"enum": [False, None]}
-    found = msgspec.json.schema(field.type)
+    schema = msgspec.json.schema(field.type)
     if field.pattern is None:
-        return found
-    for one in found.get("anyOf", [found]):
-        target = one.get("items", one)
+        return schema
+    for alternative in schema.get("anyOf", [schema]):
+        target = alternative.get("items", alternative)
         if target.get("type") == "string":
             target["pattern"] = field.pattern
-    return found
+    return schema
 
 
 def _any_of(names: frozenset[str]) -> dict[str, Any]:
     return {"anyOf": [{"required": [name]} for name in sorted(names)]}
 
 
-def _given(name: str, *, filled: bool = False) -> dict[str, Any]:
-    """Return the schema of objects that have a field, and not null in it."""
-    what = {"type": "array", "minItems": 1} if filled else {"not": {"type": "null"}}
-    return {"required": [name], "properties": {name: what}}
+def _has(name: str, *, non_empty: bool = False) -> dict[str, Any]:
+    """Return the schema of objects in which a field exists and is not null."""
+    value = {"type": "array", "minItems": 1} if non_empty else {"not": {"type": "null"}}
+    return {"required": [name], "properties": {name: value}}
 
 
 def _attributes(struct: type[Any]) -> dict[str, str]:
-    """Return what a class's docstring says of its attributes."""
+    """Return the descriptions of attributes in a class's docstring."""
     text = inspect.getdoc(struct) or ""
     section = text.partition("Attributes:\n")[2].partition("\n\n")[0]
-    found = re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", section, re.MULTILINE)
-    return {name: " ".join(said.split()) for name, said in found}
+    attributes = re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", section, re.MULTILINE)
+    return {name: " ".join(text.split()) for name, text in attributes}
