@@ -16,7 +16,7 @@ ENDPOINT = "http://127.0.0.1:8080"
 
 
 def settings(argument: Any = None, **environ: str) -> Settings:
-    """Load settings for an endpoint from these variables alone."""
+    """Load settings for an endpoint from these variables only."""
     return load_settings(argument or ENDPOINT, environ=environ)
 
 
@@ -47,25 +47,25 @@ FROM_ENVIRON = [
 
 @pytest.mark.parametrize(("variable", "text", "read", "value"), FROM_ENVIRON)
 def test_each_variable_is_read(variable: str, text: str, read: Any, value: object) -> None:
-    """Every client variable of AIStore means here what it means there."""
+    """Every variable of AIStore's clients has the same meaning here."""
     assert read(settings(**{variable: text})) == value
 
 
 @pytest.mark.parametrize("variable", [name for name in VARIABLES if name.startswith("AIS_")])
 def test_an_empty_variable_counts_as_unset(variable: str) -> None:
-    """`AIS_X= command` is how a shell takes a variable away."""
+    """`AIS_X= command` unsets a variable in a shell."""
     assert load_settings(ENDPOINT, environ={variable: ""}) == Settings(ENDPOINT)
 
 
 def test_every_variable_that_is_read_is_listed() -> None:
-    """VARIABLES is what the documentation is made of."""
+    """The documentation is generated from VARIABLES."""
     tested = {variable for variable, *_ in FROM_ENVIRON}
     ours = {variable for variable in VARIABLES if variable.startswith("AIS_")}
     assert tested | {"AIS_ENDPOINT", "AIS_AUTHN_TOKEN_FILE"} == ours
 
 
 def test_the_first_variable_that_has_a_value_counts() -> None:
-    """Older and foreign names are looked at where ours is not set."""
+    """Older names, and those of other programs, are used if ours is not set."""
     environ = {"AISIO_CACHE_DIR": "", "BIONEMO_CACHE_DIR": "/data"}
     assert first_set("AISIO_CACHE_DIR", "BIONEMO_CACHE_DIR", environ=environ) == "/data"
     assert first_set("AISIO_CACHE_DIR", environ=environ) is None
@@ -79,7 +79,7 @@ def test_the_endpoint_comes_from_the_argument_then_the_environment() -> None:
 
 
 def test_arguments_beat_the_environment() -> None:
-    """Each argument hides its variables."""
+    """Each argument takes precedence over its variables."""
     environ = {
         "AIS_AUTHN_TOKEN": "env",
         "AIS_CONNECT_TIMEOUT": "1",
@@ -105,14 +105,14 @@ def test_arguments_beat_the_environment() -> None:
 
 
 def test_the_process_environment_is_the_default_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is read when asked, not at import."""
+    """It is read when a function is called, not at import."""
     monkeypatch.setenv("AIS_ENDPOINT", "http://from-environ:1")
     assert load_settings().endpoint == "http://from-environ:1"
 
 
 @pytest.mark.parametrize("argument", [None, ""])
 def test_no_endpoint_is_an_error_that_names_both_ways(argument: str | None) -> None:
-    """Nothing is guessed."""
+    """There is no default endpoint."""
     with pytest.raises(ConfigError, match=r"pass one, as in http://.*AIS_ENDPOINT"):
         load_settings(argument, environ={})
 
@@ -146,7 +146,7 @@ def test_no_endpoint_is_an_error_that_names_both_ways(argument: str | None) -> N
     ],
 )
 def test_an_endpoint_that_is_no_base_url_is_refused(endpoint: str) -> None:
-    """The error quotes it and names where it came from."""
+    """The error quotes it and names its source."""
     with pytest.raises(ConfigError, match="AIS_ENDPOINT=.*no base URL"):
         load_settings(environ={"AIS_ENDPOINT": endpoint})
     with pytest.raises(ConfigError, match="endpoint=.*no base URL"):
@@ -154,7 +154,7 @@ def test_an_endpoint_that_is_no_base_url_is_refused(endpoint: str) -> None:
 
 
 def test_a_password_in_the_endpoint_is_refused_and_not_shown() -> None:
-    """It would be sent nowhere, and printed everywhere."""
+    """It would not be sent, but printed in errors."""
     with pytest.raises(ConfigError, match="pass token=") as caught:
         load_settings("http://me:s3cret@host", environ={})
     assert "s3cret" not in str(caught.value)
@@ -188,8 +188,8 @@ def test_the_newer_name_of_a_flag_wins() -> None:
         ("AIS_SKIP_VERIFY", "2"),
     ],
 )
-def test_a_value_that_cannot_be_meant_names_its_variable(variable: str, text: str) -> None:
-    """A typing error in an environment is found where it was made."""
+def test_the_error_for_an_invalid_value_names_its_variable(variable: str, text: str) -> None:
+    """The error for a typo in the environment names the variable."""
     with pytest.raises(ConfigError, match=f"{variable}='{text}'"):
         settings(**{variable: text})
 
@@ -212,7 +212,7 @@ def test_a_token_may_come_from_a_file(tmp_path: Path) -> None:
 
 
 def test_an_empty_token_argument_sends_none() -> None:
-    """It switches the environment's token off."""
+    """It overrides the environment's token."""
     assert load_settings(ENDPOINT, token="", environ={"AIS_AUTHN_TOKEN": "env"}).token == ""
 
 
@@ -230,14 +230,14 @@ def test_a_token_file_without_a_token_is_refused_unshown(tmp_path: Path, content
 
 
 def test_a_missing_token_file_is_an_error(tmp_path: Path) -> None:
-    """Going on without a token would fail later, and elsewhere."""
+    """Without the token, requests would fail later."""
     with pytest.raises(ConfigError, match="AIS_AUTHN_TOKEN_FILE"):
         settings(AIS_AUTHN_TOKEN_FILE=str(tmp_path / "none"))
 
 
 @pytest.mark.parametrize("token", ["s3 cret", "s3cret\r\nX-Evil: 1", "s3crét", "s3\x00cret"])
 def test_a_token_that_no_header_can_hold_is_refused_unshown(token: str) -> None:
-    """HTTP libraries complain of it by printing it."""
+    """The errors of HTTP libraries would print it."""
     for load in (
         lambda: load_settings(ENDPOINT, token=token, environ={}),
         lambda: settings(AIS_AUTHN_TOKEN=token),
@@ -248,14 +248,14 @@ def test_a_token_that_no_header_can_hold_is_refused_unshown(token: str) -> None:
 
 
 def test_an_authn_url_with_a_password_is_refused_without_showing_it() -> None:
-    """It would be in the errors of every login."""
+    """The errors of every login would show it."""
     with pytest.raises(ConfigError, match="AIS_AUTHN_URL holds a user name") as caught:
         load_settings("http://h:1", environ={"AIS_AUTHN_URL": "http://admin:pw@h:2"})
     assert "pw" not in str(caught.value)
 
 
 def test_a_signature_in_an_endpoint_is_not_shown() -> None:
-    """Whatever was taken for an endpoint: a presigned URL, with or without its scheme."""
+    """Also of a presigned URL that the user took for an endpoint."""
     for endpoint in ("http://host/?X-Signature=s3cret", "host/?X-Signature=s3cret"):
         with pytest.raises(ConfigError, match="no base URL") as caught:
             load_settings(endpoint, environ={})
@@ -264,14 +264,14 @@ def test_a_signature_in_an_endpoint_is_not_shown() -> None:
 
 @pytest.mark.parametrize("token", ["a b", "a\nb", "a\x1b", "ä", "a\r\nX-Evil: 1"])
 def test_a_token_that_no_header_can_carry_is_refused(token: str) -> None:
-    """Also in settings that no variable gave, before anything is sent, and without showing it."""
+    """Also in settings that the program makes, before a request is sent, and without showing it."""
     with pytest.raises(ConfigError, match="the token holds") as caught:
         Settings("http://h", token=token)
     assert token not in str(caught.value)
 
 
 def test_what_named_the_endpoint_is_no_setting_of_its_own() -> None:
-    """Two clients of one cluster are equal, whoever named it."""
+    """Two clients of one cluster are equal, wherever the endpoint was set."""
     by_variable = load_settings(environ={"AIS_ENDPOINT": "http://h"})
     by_argument = load_settings("http://h", environ={})
     assert by_variable == by_argument

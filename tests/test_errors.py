@@ -41,7 +41,7 @@ PROMISED = {
 
 @pytest.mark.parametrize("kind", CLASSES)
 def test_every_error_is_built_from_one_string(kind: type[AisioError]) -> None:
-    """A DataLoader worker hands over the class and the text, nothing else."""
+    """A DataLoader worker sends only the class and the text."""
     error = kind("GET ais://b/o: 404")
     again = type(error)(str(error))
     assert str(again) == str(error) == "GET ais://b/o: 404"
@@ -50,7 +50,7 @@ def test_every_error_is_built_from_one_string(kind: type[AisioError]) -> None:
 
 @pytest.mark.parametrize("kind", CLASSES)
 def test_every_error_pickles_with_text_and_attributes(kind: type[AisioError]) -> None:
-    """What a spawned worker raises arrives as it was raised."""
+    """The error of a spawned worker arrives with its class and text."""
     error = pickle.loads(pickle.dumps(kind("it broke", url="ais://b/o")))
     assert type(error) is kind
     assert str(error) == "it broke"
@@ -59,25 +59,25 @@ def test_every_error_pickles_with_text_and_attributes(kind: type[AisioError]) ->
 
 @pytest.mark.parametrize("kind", CLASSES)
 def test_every_error_is_also_the_builtin_it_stands_for(kind: type[AisioError]) -> None:
-    """Code that knows nothing of aisio catches FileNotFoundError and its like."""
+    """Code that does not know aisio can catch FileNotFoundError and the like."""
     assert issubclass(kind, (AisioError, *PROMISED[kind.__name__]))
     assert all(issubclass(kind, builtin) for builtin in PROMISED[kind.__name__])
 
 
 def test_storage_errors_carry_status_and_retry_after_through_pickle() -> None:
-    """The raising process's conveniences come along where they can."""
+    """Pickling keeps the attributes."""
     error = errors.ThrottledError("slow down", status=429, retry_after_s=2.5)
     again = pickle.loads(pickle.dumps(error))
     assert (again.status, again.retry_after_s) == (429, 2.5)
 
 
-def test_a_shard_error_says_where() -> None:
+def test_a_shard_error_has_its_offset() -> None:
     """The offset is an attribute as well."""
     assert errors.ShardError("cut", offset=512).offset == 512
 
 
 def test_the_tree_at_the_top_of_the_file_names_every_class() -> None:
-    """A reader learns the errors from the drawing."""
+    """The module's docstring shows the tree of errors."""
     drawn = str(errors.__doc__)
     assert all(kind.__name__ in drawn for kind in CLASSES)
 

@@ -26,24 +26,24 @@ from aisio.transport.retries import Attempts, Waiter
     ],
 )
 def test_control_characters_are_escaped(text: str, shown: str) -> None:
-    """Everything else stays, and twice is as once."""
+    """All other text stays, and a second pass changes nothing."""
     assert visible(text) == one_line(text) == visible(shown) == shown
 
 
-def test_line_breaks_stay_where_text_has_lines() -> None:
-    """Tracebacks have them, and names have not."""
+def test_line_breaks_stay_in_text_of_several_lines() -> None:
+    """Tracebacks have line breaks and tabs; names do not."""
     assert visible("a\n\tb\r") == "a\n\tb\\r"
     assert one_line("a\n\tb\r") == r"a\n\tb\r"
 
 
 def test_what_is_kept_stays():
-    """Local names that are not UTF-8 go through a pipe as they came in."""
+    """Local names that are not UTF-8 pass a pipe byte for byte."""
     text = "a\udce9\ud800\t\n"
     assert one_line(text, keep=SURROGATE_ESCAPES | {"\t"}) == "a\udce9\\ud800\t\\n"
 
 
 def test_errors_show_names_on_one_line() -> None:
-    """A name may forge no line of a log; what it is about stays as it was given."""
+    """A name cannot forge a line of a log; the attribute url stays unchanged."""
     url = "ais://b/a\nERROR: all is lost\x1b[2J"
     error = NotFoundError(f"GET {url}: 404 gone\x07", url=url)
     assert str(error) == r"GET ais://b/a\nERROR: all is lost\x1b[2J: 404 gone\x07"
@@ -52,7 +52,7 @@ def test_errors_show_names_on_one_line() -> None:
 
 
 def test_an_error_out_of_a_worker_keeps_its_lines() -> None:
-    """The parent gets the worker's traceback as the text."""
+    """In the parent process the text is the worker's traceback."""
     assert str(NotFoundError("Caught in worker 0.\nTraceback:\n  x")).count("\n") == 2
 
 

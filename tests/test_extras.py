@@ -8,7 +8,7 @@ from aisio.extras import missing_extra
 
 
 def test_the_error_holds_the_pip_command():
-    """Of the extra, not of the package: versions fit then."""
+    """It names the extra, not the package, so that versions fit."""
     told = str(missing_extra("torch", "torch"))
     assert told.endswith("torch, which is not installed: pip install 'aisio[torch]'")
 

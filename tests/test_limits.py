@@ -18,7 +18,7 @@ def test_whole_numbers_of_63_bits_are_taken(value: int) -> None:
 
 @pytest.mark.parametrize("value", [-1, MAX_INT64 + 1, 1.0, nan, "1", None])
 def test_what_is_no_such_number_is_not_taken(value: Any) -> None:
-    """Neither a fraction nor a text."""
+    """No fraction and no text."""
     assert not is_whole(value)
 
 
@@ -29,7 +29,7 @@ def test_a_whole_number_may_have_a_least_value() -> None:
 
 
 def test_a_positive_number_is_finite() -> None:
-    """A time to wait has an end."""
+    """A timeout is finite."""
     assert is_positive(0.1)
     assert not any(map(is_positive, [0, -0.1, nan, inf, "1", None]))
 

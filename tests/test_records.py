@@ -36,7 +36,7 @@ RECORDS = [
 
 @pytest.mark.parametrize("record", RECORDS, ids=lambda record: type(record).__name__)
 def test_records_pickle_and_equal_by_content(record: object) -> None:
-    """They go to workers and come back as themselves."""
+    """They are sent to workers and come back equal."""
     again = pickle.loads(pickle.dumps(record))
     assert again == record
     assert again is not record
@@ -44,7 +44,7 @@ def test_records_pickle_and_equal_by_content(record: object) -> None:
 
 @pytest.mark.parametrize("record", RECORDS, ids=lambda record: type(record).__name__)
 def test_records_are_frozen(record: object) -> None:
-    """A shared value that changes is nobody's value."""
+    """A shared value must not change."""
     name = next(iter(type(record).__annotations__))
     with pytest.raises((AttributeError, FrozenInstanceError)):
         setattr(record, name, None)
@@ -118,8 +118,8 @@ def test_a_retry_policy_that_cannot_work_is_refused(bad: dict[str, float]) -> No
     ],
     ids=str,
 )
-def test_timeouts_that_cannot_be_meant_are_refused(bad: dict[str, float]) -> None:
-    """A rate needs a time over which it is measured."""
+def test_invalid_timeouts_are_refused(bad: dict[str, float]) -> None:
+    """A low-speed limit needs a time over which the speed is measured."""
     with pytest.raises(ConfigError, match="slow_s must be positive"):
         Timeouts(**bad)
 

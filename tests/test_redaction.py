@@ -31,7 +31,7 @@ SECRET = "s3cr3t"
     ],
 )
 def test_passwords_and_signatures_are_hidden(text: str, shown: str) -> None:
-    """What stands around them stays, and a second pass changes nothing."""
+    """The text around them stays, and a second pass changes nothing."""
     assert redacted(text) == shown
     assert redacted(shown) == shown
 
@@ -90,14 +90,14 @@ def test_a_url_without_secrets_names_itself(url: str) -> None:
 
 @pytest.mark.parametrize("part", ["a", "a.", "a:b:", "a://b:c", "http://", "?a=:::", "?sig=", ":"])
 def test_a_long_text_is_looked_at_once(part: str) -> None:
-    """What a server says may be made to take long; here, minutes if each start were followed up."""
+    """A hostile server may send text for which a naive pattern takes minutes."""
     text = part * 10_000 + "?@"
     assert redacted(text)
     assert url_without_secrets(f"http://{text}")
 
 
 def test_no_error_shows_credentials() -> None:
-    """Whoever raises it, and whatever URL it was given."""
+    """For every class and any URL."""
     error = AisioError(f"get s3://KEY:{SECRET}@bucket/a: no such object")
     assert str(error) == "get s3://***@bucket/a: no such object"
 
@@ -123,5 +123,5 @@ def test_a_password_of_any_length_is_hidden(length: int) -> None:
     ],
 )
 def test_long_text_takes_time_by_its_length_alone(text: str) -> None:
-    """A server may have written it. A pattern that goes over all of it again would take minutes."""
+    """A server may send such a text, for which a naive pattern takes minutes."""
     assert SECRET not in redacted(f"{text} s3://KEY:{SECRET}@b http://h/?a={SECRET}")

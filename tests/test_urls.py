@@ -53,7 +53,7 @@ def test_any_url_comes_back_as_it_was_written(
 
 @pytest.mark.parametrize("name", ODD_NAMES)
 def test_odd_names_are_names(name: str) -> None:
-    """Nothing in a name is taken for a query, a fragment or an escape."""
+    """No part of a name is read as a query, a fragment or an escape."""
     assert ObjectUrl.parse(f"ais://b/{name}").name == name
     assert str(ObjectUrl("ais", "b").with_name(name)) == f"ais://b/{name}"
 
@@ -168,7 +168,7 @@ def test_good_bucket_names_pass(bucket: str) -> None:
 
 @pytest.mark.parametrize("name", ["~/x", "a/../b", "..", "./a", "a/.", "nul\0"])
 def test_names_that_no_store_accepts_are_refused(name: str) -> None:
-    """They would leave the bucket, or not arrive."""
+    """They would leave the bucket, or reach another object."""
     with pytest.raises(UrlError, match="a name cannot"):
         ObjectUrl.parse(f"ais://b/{name}")
     with pytest.raises(UrlError, match="a name cannot"):
@@ -205,13 +205,13 @@ def test_join_puts_one_slash_between() -> None:
 
 @pytest.mark.parametrize("text", ["ais://b", "ais://b/", "ais://b/train/"])
 def test_a_bucket_or_folder_is_no_object(text: str) -> None:
-    """What reads one object says so before it asks the store."""
+    """A read of one object fails before a request is sent."""
     with pytest.raises(UrlError, match="names no object"):
         ObjectUrl.parse(text).require_object()
 
 
 def test_the_root_and_a_name_make_the_url() -> None:
-    """Listings give the root once and the names many times."""
+    """Listings have one root and many names."""
     url = ObjectUrl.parse("s3://#ns/b/a/b")
     assert url.root == "s3://#ns/b"
     assert f"{url.root}/{url.name}" == str(url)
@@ -219,7 +219,7 @@ def test_the_root_and_a_name_make_the_url() -> None:
 
 @pytest.mark.parametrize("scheme", ["ais", "s3", "memory", "http"])
 def test_a_name_that_is_not_utf8_is_refused(scheme: str) -> None:
-    """No store could be sent it; the message can be printed."""
+    """No store could be sent such a name; the message can be printed."""
     for make in (
         lambda: ObjectUrl.parse(f"{scheme}://b/caf\udce9"),
         lambda: ObjectUrl.parse(f"{scheme}://b").with_name("caf\udce9"),
@@ -249,7 +249,7 @@ def test_a_local_name_may_be_any_bytes() -> None:
     ],
 )
 def test_a_password_in_a_url_is_refused_and_not_shown(text: str) -> None:
-    """Credentials come from elsewhere, and errors end in logs."""
+    """URLs must not hold credentials, as errors end up in logs."""
     with pytest.raises(UrlError) as caught:
         ObjectUrl.parse(text)
     assert not any(part in str(caught.value) for part in ("s3cr3t", "s3c", "r3t"))

@@ -30,7 +30,7 @@ PACKAGED = Path(upstream.__file__).parent / "resources"
 
 
 def entry(**changes: object) -> dict[str, object]:
-    """Return a right entry with some fields changed, or GONE."""
+    """Return a valid entry with some fields changed, or removed by GONE."""
     return {name: said for name, said in {**RIGHT, **changes}.items() if said is not GONE}
 
 
@@ -41,7 +41,7 @@ def written(folder: Path, *entries: object) -> Path:
 
 
 def upstream_reads(folder: Path) -> dict[str, upstream.Resource] | None:
-    """Read by BioNeMo; None where it refuses."""
+    """Return the entries that BioNeMo reads; None if it refuses."""
     try:
         return upstream.get_all_resources(folder)
     except (ValueError, TypeError, KeyError, ArgumentTypeError, yaml.YAMLError):
@@ -49,7 +49,7 @@ def upstream_reads(folder: Path) -> dict[str, upstream.Resource] | None:
 
 
 def ours(folder: Path) -> dict[str, Resource] | None:
-    """Read by aisio; None where it refuses."""
+    """Return the entries that aisio reads; None if it refuses."""
     try:
         return read_catalog(folder).resources
     except CatalogError:
@@ -67,7 +67,7 @@ def same(one: Resource, other: upstream.Resource) -> bool:
 
 
 def test_ngc_07_the_packaged_catalog_is_read_unchanged():
-    """Every entry, with what BioNeMo reads in every field."""
+    """Every field of every entry is as BioNeMo reads it."""
     expected = upstream.get_all_resources()
     found = read_catalog(PACKAGED).resources
     assert len(expected) == 31
@@ -76,7 +76,7 @@ def test_ngc_07_the_packaged_catalog_is_read_unchanged():
 
 
 def test_ngc_07_the_default_catalog_has_it(monkeypatch, tmp_path):
-    """Where bionemo-core is installed, its entries are there without a word about where."""
+    """If bionemo-core is installed, its entries are in the default catalog."""
     from aisio.catalog import default_catalog
 
     monkeypatch.setenv("AISIO_CATALOG", "")
@@ -233,7 +233,7 @@ DIFFERENT = {
 
 @pytest.mark.parametrize(("said", "problem"), DIFFERENT.values(), ids=DIFFERENT)
 def test_ngc_07_what_bionemo_could_never_load_is_refused(tmp_path, said, problem):
-    """It reads these, and fails, or takes the wrong file, when the resource is wanted."""
+    """BioNeMo reads them, and fails, or uses the wrong file, when the resource is loaded."""
     folder = written(tmp_path, said)
     assert upstream_reads(folder) is not None
     with pytest.raises(CatalogError) as caught:
@@ -242,7 +242,7 @@ def test_ngc_07_what_bionemo_could_never_load_is_refused(tmp_path, said, problem
 
 
 def test_ngc_04_a_malformed_target_is_a_problem_like_any_other(tmp_path):
-    """BioNeMo lets argparse's error out, which is no ValueError."""
+    """BioNeMo raises argparse's error, which is no ValueError."""
     folder = written(tmp_path, entry(ngc="org/name:1:2"))
     with pytest.raises(ArgumentTypeError) as theirs:
         upstream.get_all_resources(folder)
@@ -263,7 +263,7 @@ def test_ngc_05_duplicates_are_told_in_the_same_words(tmp_path):
 
 
 def test_ngc_05_an_empty_file_is_told_clearly(tmp_path):
-    """BioNeMo has a bare TypeError for it."""
+    """BioNeMo raises a bare TypeError for it."""
     (tmp_path / "foo.yaml").write_text("# nothing yet\n")
     with pytest.raises(TypeError):
         upstream.get_all_resources(tmp_path)
@@ -272,7 +272,7 @@ def test_ngc_05_an_empty_file_is_told_clearly(tmp_path):
 
 
 def test_ngc_01_both_read_the_same_files(tmp_path):
-    """Those of both endings, of the folder itself; what else is there is no catalog file."""
+    """Files with both endings, in the folder itself; other files are no catalog files."""
     for name in ("a.yaml", "b.yml", "c.txt", "d.yaml.bak", "deep/e.yaml"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(yaml.safe_dump([entry()]))

@@ -55,26 +55,26 @@ def parsed(text: str) -> tuple[list[dict[str, object]], list[str]]:
         ("- &a {tag: a, <<: *a}\n", "team.yaml:1: alias *a stands for what it is part of"),
     ],
 )
-def test_what_is_no_list_of_mappings_is_told_with_its_line(text, expected):
-    """File, line, what it was, and what is expected."""
+def test_the_error_for_another_form_than_a_list_of_mappings_has_its_line(text, expected):
+    """The problem has file, line, the form, and what is expected."""
     assert parsed(text)[1][0].startswith(expected)
 
 
 def test_each_value_has_its_line():
-    """Counted from 1; a value on a line of its own has that one."""
+    """Lines are counted from 1; a value on a line of its own has that line."""
     (entry,) = parse_document(Path("a.yaml"), "# note\n- tag: a\n  b:\n    c\n", [])
     assert entry.line == 2
     assert {name: said.line for name, said in entry.fields.items()} == {"tag": 2, "b": 4}
 
 
 def test_a_problem_is_one_line_of_bounded_names():
-    """Whatever a key or tag holds."""
+    """For any text of a key or tag."""
     problem = Problem(Path("a.yaml"), 3, "is\nwrong", "t" * 100_000, "f\nf")
     assert str(problem) == f"a.yaml:3: {'t' * 77}...: f f: is wrong"
 
 
 def test_a_problem_shows_control_characters_and_holds_none():
-    """A catalog may come from anyone, and a terminal obeys them."""
+    """A catalog may come from anyone, and a terminal acts on control characters."""
     problem = Problem(Path("a\x1b.yaml"), 3, "é \x9b", "t\x1b[31m", "f\x07")
     assert str(problem) == r"a\x1b.yaml:3: t\x1b[31m: f\x07: é \x9b"
 
@@ -95,8 +95,8 @@ def test_a_long_number_is_refused_unread(number):
     ("written", "read"),
     [("1.10", "1.1"), ("1:30", "90"), ("010", "8"), ("0x10", "16"), ("1_0", "10"), ("1e+3", None)],
 )
-def test_a_tag_that_yaml_reads_otherwise_is_told(written, read):
-    """The version 1.10 is not 1.1: with what it is, and what to do."""
+def test_a_tag_that_yaml_reads_as_another_value_is_an_error(written, read):
+    """The version 1.10 is not 1.1; the problem says so, and what to do."""
     _, problems = parsed(f"- tag: {written}\n")
     if read is None:
         assert problems == []
@@ -108,14 +108,14 @@ def test_a_tag_that_yaml_reads_otherwise_is_told(written, read):
 
 @pytest.mark.parametrize("written", ["1", "2.0", "-3", "2024-01-01"])
 def test_a_tag_that_yaml_reads_as_it_stands_is_text(written):
-    """As for BioNeMo."""
+    """As in BioNeMo."""
     (entry,), problems = parsed(f"- tag: {written}\n")
     assert (str(entry["tag"]), problems) == (written, [])
 
 
 @pytest.mark.parametrize("trap", [LAUGHS, MERGES], ids=["billion laughs", "merged laughs"])
 def test_aliases_cannot_grow_without_bound(trap):
-    """A kilobyte that stands for 10^12 values is refused while it is read, and not built."""
+    """A kilobyte that stands for 10^12 values is refused before a tree is built."""
     entries, problems = parsed(trap)
     assert entries == []
     assert "aliases stand for more than 100,000 values" in problems[0]
@@ -137,7 +137,7 @@ def test_nesting_cannot_overflow_the_stack(deep):
     ],
 )
 def test_other_encodings_are_refused(tmp_path, data, expected):
-    """With the line where the first wrong byte is."""
+    """The problem has the line of the first invalid byte."""
     (tmp_path / "a.yaml").write_bytes(data)
     problems: list[Problem] = []
     assert read_document(tmp_path / "a.yaml", problems) == []
@@ -151,7 +151,7 @@ def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path):
     assert entry.fields["tag"].value == "a"
 
 
-def test_what_is_no_file_is_told(tmp_path):
+def test_a_folder_or_broken_link_is_no_catalog_file(tmp_path):
     """A folder, or a link to nothing, under a catalog file's name."""
     (tmp_path / "a.yaml").mkdir()
     (tmp_path / "b.yaml").symlink_to("none")
@@ -176,7 +176,7 @@ _TOKENS = st.sampled_from([*_WORDS.split(), *_BLANKS])
     | st.text(st.characters(exclude_categories=["Cs"]), max_size=80)
 )
 def test_any_text_gives_entries_or_problems(text):
-    """Never another error, whatever the text is."""
+    """No text raises an error."""
     entries, problems = parsed(text)
     if entries and not problems:
         try:

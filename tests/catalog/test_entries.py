@@ -27,7 +27,7 @@ def resource(**fields: object) -> Resource:
     ],
 )
 def test_ngc_13_a_file_is_called_as_its_first_place_calls_it(fields, expected):
-    """First pbss, before url before mirrors: the same from wherever it is downloaded."""
+    """From pbss, else url, else the first mirror, wherever the file is downloaded from."""
     assert resource(**fields).filename == expected
 
 
@@ -40,7 +40,7 @@ def test_the_urls_are_url_and_then_the_mirrors():
 
 @pytest.mark.parametrize("kind", ["prefix", "template", "manifest", "tar"])
 def test_a_source_knows_its_kind(kind):
-    """The one field of the five that is there."""
+    """It is the one of the five fields that the source has."""
     fields: dict[str, Any] = {kind: "ais://b/x"}
     assert NamedSource(tag="a/b", **fields).kind == kind
     assert NamedSource(tag="a/b", urls=("ais://b/x",)).kind == "urls"
@@ -60,14 +60,14 @@ def test_a_source_knows_its_kind(kind):
         ({"pbss": "s3://c/n"}, ["s3://c/n"]),
     ],
 )
-def test_an_endpoint_is_for_what_is_served_as_the_first_place(fields, asked_there):
-    """A public mirror is not looked for in the team's cluster, whatever that would make of it."""
+def test_an_endpoint_is_for_urls_of_the_kind_of_the_first(fields, asked_there):
+    """A public mirror is not requested from the team's cluster."""
     one = Resource(tag="a/b", sha256=None, owner="a@b.c", endpoint="http://host:1", **fields)
     places = [*one.urls, *([one.pbss] if one.pbss else [])]
     assert [url for url in places if one.endpoint_for(url)] == asked_there
 
 
 def test_entries_pickle():
-    """They go to workers."""
+    """They are sent to workers."""
     for entry in (resource(pbss="s3://b/n"), NamedSource(tag="a/b", prefix="ais://b/")):
         assert pickle.loads(pickle.dumps(entry)) == entry

@@ -31,8 +31,8 @@ H = "0123456789abcdef" * 4
         ("unpack", None, None),
     ],
 )
-def test_a_right_field_of_a_resource_is_taken(name, said, expected):
-    """As it is meant: blanks around, and marks of nothing, left out."""
+def test_a_valid_field_of_a_resource_is_accepted(name, said, expected):
+    """In its final form: surrounding blanks and empty marks are removed."""
     assert convert(RESOURCE_FIELDS[name], said) == expected
 
 
@@ -49,7 +49,7 @@ def test_a_right_field_of_a_resource_is_taken(name, said, expected):
         ("owner", None, None),
     ],
 )
-def test_a_right_field_of_a_source_is_taken(name, said, expected):
+def test_a_valid_field_of_a_source_is_accepted(name, said, expected):
     """The same for sources."""
     assert convert(SOURCE_FIELDS[name], said) == expected
 
@@ -89,8 +89,8 @@ def test_a_right_field_of_a_source_is_taken(name, said, expected):
         ("decompress", "false", "is 'false': Input should be False or None (null)"),
     ],
 )
-def test_a_wrong_field_of_a_resource_is_told(name, said, expected):
-    """What it was, and what is expected."""
+def test_an_invalid_field_of_a_resource_is_an_error(name, said, expected):
+    """The error says what the value is, and what is expected."""
     with pytest.raises(ValueError, match=re.escape(expected)):
         convert(RESOURCE_FIELDS[name], said)
 
@@ -123,7 +123,7 @@ def test_a_wrong_field_of_a_resource_is_told(name, said, expected):
         ("extends", "", "is empty: expected a name"),
     ],
 )
-def test_a_wrong_field_of_a_source_is_told(name, said, expected):
+def test_an_invalid_field_of_a_source_is_an_error(name, said, expected):
     """The same for sources."""
     with pytest.raises(ValueError, match=re.escape(expected)):
         convert(SOURCE_FIELDS[name], said)
@@ -141,14 +141,14 @@ def test_a_wrong_field_of_a_source_is_told(name, said, expected):
 )
 @pytest.mark.parametrize("scheme", ["s3", "https", "http", "ais"])
 def test_a_password_in_a_url_is_refused_and_not_shown(fields, name, scheme):
-    """A catalog is read by everyone."""
+    """Everyone can read a catalog."""
     with pytest.raises(ValueError, match=r"expected|s3") as caught:
         convert(fields[name], f"{scheme}://user:secret@host/name")
     assert "secret" not in str(caught.value)
 
 
 def test_long_texts_are_cut_in_messages():
-    """One line stays one that can be read."""
+    """The line stays readable."""
     with pytest.raises(ValueError, match=r"^'x{77}\.\.\.'") as caught:
         convert(RESOURCE_FIELDS["owner"], "x" * 100_000)
     assert len(str(caught.value)) < 200

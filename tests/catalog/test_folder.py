@@ -43,7 +43,7 @@ def test_ngc_01_every_yaml_file_directly_in_a_folder_is_read(write, tmp_path):
 
 
 def test_several_folders_are_one_catalog(tmp_path):
-    """In their order; one that is given twice is read once."""
+    """In their order; a folder that is passed twice is read once."""
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
         (tmp_path / name / f"{name}.yaml").write_text(ENTRY)
@@ -52,7 +52,7 @@ def test_several_folders_are_one_catalog(tmp_path):
 
 
 def test_ngc_05_a_missing_or_empty_folder_is_an_empty_catalog(tmp_path):
-    """As is a file with an empty list."""
+    """So is a file with an empty list."""
     assert dict(read_catalog(tmp_path / "none")) == {}
     assert dict(read_catalog(tmp_path)) == {}
     (tmp_path / "a.yaml").write_text("[]\n")
@@ -60,7 +60,7 @@ def test_ngc_05_a_missing_or_empty_folder_is_an_empty_catalog(tmp_path):
 
 
 def test_ngc_05_an_empty_file_is_told(problems):
-    """With what to write instead."""
+    """The problem says what to write instead."""
     assert problems("") == [
         "team.yaml:1: the file has no entry: expected a list of mappings, or [] for none"
     ]
@@ -76,15 +76,15 @@ def test_ngc_05_duplicates_head_the_message(write):
     assert [line.split(": ")[0].rpartition(":")[2] for line in lines] == ["2", "3", "5"]
 
 
-def test_a_file_that_cannot_be_a_folder_is_told(tmp_path):
-    """Given in a folder's place."""
+def test_a_file_in_place_of_a_folder_is_an_error(tmp_path):
+    """The path of a file is passed as a folder."""
     (tmp_path / "a.yaml").write_text(ENTRY)
     with pytest.raises(CatalogError, match=r"a\.yaml: cannot be read: Not a directory; expected a"):
         read_catalog(tmp_path / "a.yaml")
 
 
 def test_ngc_06_a_catalog_is_read_once_and_again_when_told(write):
-    """By whatever path its folder is named."""
+    """For any path of its folder."""
     folder = write(ENTRY)
     first = read_catalog(folder)
     write(ENTRY.replace("tag: x", "tag: y"))
@@ -104,7 +104,7 @@ def test_ngc_06_what_was_wrong_is_read_anew(write):
 
 
 def test_a_catalog_is_a_mapping(write):
-    """From full tags to entries, each with its place."""
+    """From full tags to entries, each with its file and line."""
     folder = write(f"# note\n{ENTRY}\n- tag: s\n  prefix: ais://b/\n")
     catalog = read_catalog(folder)
     assert isinstance(catalog, Mapping)
@@ -117,8 +117,8 @@ def test_a_catalog_is_a_mapping(write):
     assert dict(pickle.loads(pickle.dumps(catalog))) == dict(catalog)
 
 
-def test_an_unknown_tag_is_told_with_near_ones(write, tmp_path):
-    """And where was looked."""
+def test_the_error_for_an_unknown_tag_has_similar_ones(write, tmp_path):
+    """It also has the folders that were read."""
     catalog = read_catalog(write(ENTRY.replace("tag: x", "tag: imagenet")), tmp_path / "none")
     assert catalog.find("team/imagenet") is catalog["team/imagenet"]
     with pytest.raises(CatalogError, match="did you mean 'team/imagenet'") as caught:
@@ -132,7 +132,7 @@ def test_an_unknown_tag_is_told_with_near_ones(write, tmp_path):
 
 
 def test_the_default_folders_are_those_of_the_environment(write, tmp_path, monkeypatch):
-    """Separated as in PATH, and read when asked, not at import."""
+    """The folders are separated as in PATH; the variable is not read at import."""
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "other.yaml").write_text(ENTRY)
     monkeypatch.setenv("AISIO_CATALOG", f"{write(ENTRY)}{os.pathsep}{tmp_path / 'other'}")
@@ -168,15 +168,15 @@ def test_without_a_home_folder_there_is_no_folder_of_the_user():
     assert "~" not in done.stdout
 
 
-def test_links_that_go_round_are_told(tmp_path):
-    """As any folder that cannot be read."""
+def test_a_loop_of_links_is_an_error(tmp_path):
+    """Like any folder that cannot be read."""
     (tmp_path / "loop").symlink_to("loop")
     with pytest.raises(CatalogError, match="loop: cannot be read: Too many levels"):
         read_catalog(tmp_path / "loop")
 
 
 def test_importing_the_package_is_light():
-    """The YAML reader is loaded with the first catalog."""
+    """The YAML parser is loaded with the first catalog."""
     code = (
         "import sys, aisio.catalog; dir(aisio.catalog); "
         "print(*{'yaml', 'msgspec', 'platformdirs', 'bionemo'} & set(sys.modules))"
@@ -242,7 +242,7 @@ _ENTRIES = st.dictionaries(_NAMES | _SCALARS, _VALUES, max_size=8) | _VALUES
 @settings(max_examples=300)
 @given(tree=st.lists(_ENTRIES, max_size=4) | _ENTRIES, flow=st.booleans())
 def test_any_tree_gives_a_catalog_or_a_catalog_error(tree, flow, tmp_path_factory):
-    """Never another error, whatever the YAML holds."""
+    """No YAML raises another error."""
     folder = tmp_path_factory.mktemp("catalog")
     text = yaml.safe_dump(tree, default_flow_style=flow, allow_unicode=True)
     (folder / "team.yaml").write_text(text, "utf-8")

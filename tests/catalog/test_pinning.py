@@ -31,7 +31,7 @@ D = f"sha256:{H}"
     ],
 )
 def test_a_value_is_replaced_where_it_stands(write, before, after):
-    """Whatever nothing looks like; all else stays, to the last blank."""
+    """Whatever an empty value looks like; all other text stays, to the last blank."""
     head = "# note\n\n-   tag:  x   # ünï 😀\n    url: ais://b/n\n    owner: a@host.org\n    "
     tail = "" if not before.endswith("\n") else "\n# end\n- {tag: y, prefix: ais://b}\n"
     folder = write(head + before + tail)
@@ -66,7 +66,7 @@ def test_a_missing_field_is_put_behind_the_tag(write, before, after):
 
 
 def test_the_entry_is_found_by_its_tag(write):
-    """Also where many stand in one line, and one is a number."""
+    """Also if several entries stand in one line, and if one value is a number."""
     text = "[{tag: 1, prefix: ais://a}, {tag: 2, prefix: ais://b}, {tag: 3, prefix: ais://c}]\n"
     edited = pin(write(text) / "team.yaml", "team/2", "digest", D)
     assert edited == text.replace("tag: 2", f"tag: 2, digest: {D}")
@@ -74,7 +74,7 @@ def test_the_entry_is_found_by_its_tag(write):
 
 @pytest.mark.parametrize("digest", ["7" * 64, "0b" + "1" * 62, "0" * 64])
 def test_digits_that_are_a_number_to_yaml_are_quoted(write, digest):
-    """So that they come back as text."""
+    """So that they are read back as text."""
     text = "- {tag: x, url: ais://b/n, sha256: null, owner: a@host.org}\n"
     folder = write(text)
     (folder / "team.yaml").write_text(pin(folder / "team.yaml", "team/x", "sha256", digest))
@@ -96,7 +96,7 @@ def test_digits_that_are_a_number_to_yaml_are_quoted(write, digest):
     ],
 )
 def test_what_cannot_be_set_alone_is_not_set(write, text):
-    """A shared value, or a file that was changed meanwhile."""
+    """A value is shared, or the file has changed meanwhile."""
     with pytest.raises(CatalogError, match=f"set it by hand to {H}") as caught:
         pin(write(text) / "team.yaml", "team/x", "sha256", H)
     assert "team.yaml:" in caught.value.problems[0]
@@ -106,14 +106,14 @@ def test_what_cannot_be_set_alone_is_not_set(write, text):
     "text", ["- tag: x\t# note\n  prefix: ais://b\n", "- {tag: x,\tprefix: ais://b}\n"]
 )
 def test_a_tab_that_only_libyaml_reads_is_no_traceback(write, text):
-    """The entry is left as it is, and the error says what to write, with file and line."""
+    """The entry stays, and the error says what to write, with file and line."""
     folder = write(text)
     with pytest.raises(CatalogError, match=r"team\.yaml:1: team/x: digest: .* by hand to sha256:"):
         pin(folder / "team.yaml", "team/x", "digest", D)
 
 
-def test_a_file_that_is_no_longer_text_is_told(write):
-    """It was, when its entries were read."""
+def test_a_file_that_is_no_longer_text_is_an_error(write):
+    """It was UTF-8 when its entries were read."""
     file = write("") / "team.yaml"
     file.write_bytes(b"- {tag: x, prefix: ais://b}\n\xff")
     with pytest.raises(CatalogError, match="set it by hand"):
@@ -121,7 +121,7 @@ def test_a_file_that_is_no_longer_text_is_told(write):
 
 
 def test_what_a_merged_mapping_has_is_set_in_the_entry_itself(write):
-    """Where `<<` brings the field, the entry's own comes first."""
+    """The entry's own field takes precedence over one that `<<` merges."""
     text = "- &a {tag: x, url: ais://b/n, sha256: null, owner: a@b.org}\n- {<<: *a, tag: y}\n"
     edited = pin(write(text) / "team.yaml", "team/y", "sha256", H)
     assert edited == text.replace("tag: y", f"tag: y, sha256: {H}")
@@ -139,7 +139,7 @@ _BITS = st.sampled_from(
     ends=st.sampled_from(["\n", "\r\n"]),
 )
 def test_nothing_but_the_field_changes(fields, first, ends, tmp_path_factory):
-    """Or nothing is written: in any layout, all lines without the field are still there."""
+    """Or nothing is written: in any layout, all lines without the field stay."""
     file = tmp_path_factory.mktemp("catalog") / "team.yaml"
     said = [f"{name}: {value}" for name, value in fields.items()]
     said.insert(0 if first else len(said), "tag: x")

@@ -13,7 +13,7 @@ RIGHT = f"tag: x, sha256: {H}, owner: A <a@host.org>"
 
 
 def test_ngc_02_a_resource_has_bionemos_fields(read):
-    """All of them, and where it comes from."""
+    """It has all of them, and the catalog has its file and line."""
     entry = read(
         f"""\
         - tag: model:1.0
@@ -42,7 +42,7 @@ def test_ngc_02_a_resource_has_bionemos_fields(read):
 
 
 def test_ngc_02_required_keys_are_missed(problems):
-    """The owner, a place, and the key sha256, whose value may be null."""
+    """The owner, a location, and the key sha256, whose value may be null."""
     assert problems("- tag: x\n") == [
         "team.yaml:1: team/x: sha256: required key is missing: expected a digest, or null",
         "team.yaml:1: team/x: owner: required key is missing: expected Name <name@host.org>",
@@ -57,12 +57,12 @@ def test_ngc_02_required_keys_are_missed(problems):
 
 @pytest.mark.parametrize("place", ["url: ais://b/n", "mirrors: [s3://b/n]", "pbss: s3://b/n"])
 def test_one_place_is_enough(read, place):
-    """One of pbss, url and mirrors: each gives the file its name."""
+    """One of pbss, url and mirrors, from which the file gets its name."""
     assert read(f"- {{{RIGHT}, {place}}}")["team/x"].filename == "n"
 
 
 def test_a_registry_alone_does_not_say_what_the_file_is_called(problems):
-    """So pbss or url is needed beside ngc."""
+    """So pbss or url is needed along with ngc."""
     (problem,) = problems(f"- {{{RIGHT}, ngc: org/name, ngc_registry: model}}")
     assert "team/x: pbss: required key is missing" in problem
 
@@ -80,7 +80,7 @@ def test_a_registry_alone_does_not_say_what_the_file_is_called(problems):
     ],
 )
 def test_ngc_03_what_is_wrong_is_told_with_file_line_tag_and_field(problems, fields, expected):
-    """Each thing that BioNeMo checks."""
+    """Every check of BioNeMo."""
     given = {"tag": "x", "pbss": "s3://b/n", "sha256": "null", "owner": "A <a@host.org>"}
     given |= dict(pair.split(": ") for pair in fields.split(", "))
     (problem,) = problems("- " + "\n  ".join(f"{name}: {said}" for name, said in given.items()))
@@ -97,8 +97,8 @@ def test_ngc_04_a_malformed_target_is_a_problem_like_any_other(problems, target)
     assert problem == f"team.yaml:1: team/x: ngc: {target!r}: {expected}"
 
 
-def test_all_that_is_wrong_is_told_at_once(problems, write):
-    """In all files, in the order of the lines; not the first thing only."""
+def test_all_errors_are_reported_at_once(problems, write):
+    """Of all files, in the order of the lines; not only the first one."""
     write("tag: x\n", "alone.yml")
     found = problems(
         """\
@@ -132,7 +132,7 @@ def test_digits_that_are_a_number_to_yaml_should_be_quoted(problems):
 
 
 def test_ngc_05_a_tag_is_given_once(problems, write):
-    """Over all files and folders; each place is told."""
+    """In all files and folders; the problems have each file and line."""
     entry = f"- {{{RIGHT}, url: ais://b/n}}\n"
     write(entry, "team.yml")
     (problem,) = problems(entry)
@@ -194,8 +194,8 @@ def test_a_source_has_exactly_one_kind_and_no_other_keys(problems, entry, expect
     assert tag in ("team/x", "team/(entry 1)")
 
 
-def test_what_else_is_wrong_with_a_duplicate_is_told_at_once(problems):
-    """Not only when it has a tag of its own: of a resource and of a source."""
+def test_other_errors_of_a_duplicate_are_reported_at_once(problems):
+    """Of a resource and of a source, before its tag is changed."""
     text = f"""\
         - {{{RIGHT}, pbss: s3://b/n}}
         - {{tag: x, pbss: s3://b/n, sha256: null}}
@@ -226,14 +226,14 @@ def test_what_else_is_wrong_with_a_duplicate_is_told_at_once(problems):
         ("tag: x, prefix: ais://b, <<: {? [k] : v}", "team/x: a key is a list"),
     ],
 )
-def test_what_could_not_be_read_is_told_once(problems, entry, expected):
-    """Not again as a value that is missing or wrong."""
+def test_an_unreadable_value_is_one_problem(problems, entry, expected):
+    """The value is not reported again as missing or wrong."""
     (problem,) = problems(f"- {{{entry}}}")
     assert problem.startswith(f"team.yaml:1: {expected}")
 
 
 def test_keys_that_a_resource_does_not_have_are_ignored(read):
-    """BioNeMo ignores them, also those that sources have."""
+    """BioNeMo ignores them, also the fields of sources."""
     entry = read(f"- {{{RIGHT}, pbss: s3://b/n, colour: red, prefix: 1, 7: 8, extends: y}}")[
         "team/x"
     ]
@@ -241,7 +241,7 @@ def test_keys_that_a_resource_does_not_have_are_ignored(read):
 
 
 def test_a_source_takes_over_what_it_extends(read):
-    """Own fields come first; the other may be in another file, and extend a third."""
+    """Own fields take precedence; the other may be in another file, and extend a third."""
     catalog = read(
         f"""\
         - {{tag: base, prefix: ais://b/, endpoint: "http://one:1", owner: a@host.org,
@@ -264,7 +264,7 @@ def test_a_source_takes_over_what_it_extends(read):
 
 
 def test_a_digest_is_not_taken_over_by_other_objects(read):
-    """It is that of the other's listing."""
+    """It is the digest of the other's listing."""
     text = f"- {{tag: a, prefix: ais://b/, digest: 'sha256:{H}'}}\n- {{tag: b, extends: a, %s}}\n"
     assert read(text % "prefix: ais://b/x/")["team/b"].digest is None
     assert read(text % "endpoint: 'http://two:2'")["team/b"].digest == f"sha256:{H}"
@@ -296,14 +296,14 @@ def test_a_digest_is_not_taken_over_by_other_objects(read):
         ),
     ],
 )
-def test_what_cannot_be_extended_is_told_once(problems, text, expected):
-    """Where it is wrong, and not again for what builds on that."""
+def test_a_source_that_cannot_be_extended_is_one_problem(problems, text, expected):
+    """It is reported at the source with the error, and not for those that extend it."""
     (problem,) = problems(text)
     assert problem.startswith(expected)
 
 
 def test_a_long_chain_is_no_trouble(read):
-    """Neither for the stack nor for the time."""
+    """The stack does not overflow, and the time is linear."""
     links = "".join(f"- {{tag: s{n}, extends: s{n + 1}}}\n" for n in range(5000))
     assert read(f"{links}- {{tag: s5000, prefix: ais://b/}}")["team/s0"].prefix == "ais://b/"
 

@@ -73,7 +73,7 @@ WRONG = [
 
 
 def test_the_schema_is_one():
-    """By the draft that it names."""
+    """It conforms to the draft that it names."""
     jsonschema.Draft202012Validator.check_schema(catalog_schema())
 
 
@@ -99,14 +99,14 @@ def test_every_field_is_in_the_documentation(root):
 
 @pytest.mark.parametrize("text", VALID)
 def test_what_is_valid_to_the_schema_is_read(write, text):
-    """Both say yes."""
+    """The reader and the schema accept it."""
     CHECK.validate(yaml.safe_load(text))
     read_catalog(write(text))
 
 
 @pytest.mark.parametrize("text", WRONG)
 def test_what_is_wrong_to_the_schema_is_refused(write, text):
-    """Both say no."""
+    """The reader and the schema refuse it."""
     assert not CHECK.is_valid(yaml.safe_load(text))
     with pytest.raises(CatalogError):
         read_catalog(write(text))

@@ -25,7 +25,7 @@ KNOWN = [
 
 @pytest.mark.parametrize(("kind", "data", "value"), KNOWN)
 def test_known_values(kind: str, data: bytes, value: str) -> None:
-    """The xxhash2 value of b"hello" is what a live cluster gave; CRC-32C's is its check value."""
+    """The xxhash2 value of b"hello" is that of a live cluster; CRC-32C's is its check value."""
     hasher = HASHERS[kind]()
     hasher.update(data)
     assert hasher.hexdigest() == value

@@ -30,7 +30,7 @@ ALL = pytest.mark.parametrize("kind", sorted(COMPRESSORS))
 
 
 class Dripping:
-    """A stream that gives few bytes at a time."""
+    """A stream that returns few bytes at a time."""
 
     def __init__(self, data: bytes, step_bytes: int) -> None:
         self._file = io.BytesIO(data)
@@ -49,7 +49,7 @@ def samples_of(data: bytes, step_bytes: int = 1 << 20) -> list[tuple[str, list[s
 @ALL
 @pytest.mark.parametrize("step_bytes", [1, 7, 1 << 20])
 def test_compressed_shards_give_their_samples(kind: str, step_bytes: int):
-    """However the bytes arrive, and whatever the object is called."""
+    """For any pieces of input and any name of the object."""
     data = COMPRESSORS[kind](SHARD)
     assert compression_of(data[:MAGIC_BYTES]) == kind
     assert samples_of(data, step_bytes) == [("1", ["cls", "jpg"]), ("2", ["jpg"])]
@@ -66,7 +66,7 @@ def test_several_members_are_one_stream(kind: str):
 
 @ALL
 def test_a_cut_stream_is_an_error_wherever_it_is_cut(kind: str):
-    """Also where the tar in it is whole already."""
+    """Also if the tar in it is complete already."""
     data = COMPRESSORS[kind](SHARD)
     for stop in {*range(MAGIC_BYTES, len(data), 37), len(data) - 1}:
         with pytest.raises(ShardError, match=f"{URL}: cut at compressed byte {stop}, inside"):
@@ -75,7 +75,7 @@ def test_a_cut_stream_is_an_error_wherever_it_is_cut(kind: str):
 
 @ALL
 def test_other_data_behind_the_end_is_an_error(kind: str):
-    """Nobody knows what it would have been."""
+    """It may be data that was lost."""
     data = COMPRESSORS[kind](SHARD)
     with pytest.raises(ShardError, match=f"other data behind its {kind} data.* {len(data)};"):
         samples_of(data + b"garbage!" * 3)
@@ -83,14 +83,14 @@ def test_other_data_behind_the_end_is_an_error(kind: str):
 
 @pytest.mark.parametrize("kind", ["bzip2", "gzip", "xz"])
 def test_a_damaged_stream_is_an_error(kind: str):
-    """The format's own check of its contents is made (lz4 has none by default)."""
+    """The format's own checksum is checked (lz4 has none by default)."""
     data = bytearray(COMPRESSORS[kind](SHARD))
     data[len(data) // 2] ^= 0xFF
     with pytest.raises(ShardError, match=f"{URL}.*(damaged|cut|other data)"):
         samples_of(bytes(data))
 
 
-def test_a_dictionary_that_is_too_large_is_told():
+def test_a_dictionary_that_is_too_large_is_an_error():
     """The data is not damaged: it needs more memory than a shard may take."""
     filters = [{"id": lzma.FILTER_LZMA2, "preset": 0, "dict_size": 256 << 20}]
     data = lzma.compress(SHARD, filters=filters)
@@ -108,12 +108,12 @@ def test_offsets_in_errors_say_what_they_count():
 
 
 def test_a_tar_whose_first_member_begins_like_a_magic_is_a_tar():
-    """Three letters make no bzip2."""
+    """bzip2 data does not begin with "BZh" only."""
     assert samples_of(pack(("BZh91.jpg", b"J"))) == [("BZh91", ["jpg"])]
 
 
 def test_memory_stays_small_where_a_shard_unpacks_to_much():
-    """100 MB of zeros in 100 KB: what is unpacked is used at once."""
+    """100 MB of zeros in 100 KB are decompressed piece by piece."""
     data = gzip.compress(pack(*((f"{n}.bin", bytes(1_000_000)) for n in range(100))))
     tracemalloc.start()
     count = sum(1 for _ in read_samples(io.BytesIO(data), url=URL))

@@ -128,7 +128,7 @@ def test_random_number_fields_cannot_crash(at: int, field: bytes):
 
 
 def test_overwritten_header_inside_an_archive_is_damage():
-    """A lost header is not skipped over: the text says after which member it was due."""
+    """A lost header is not skipped: the text says after which member it was expected."""
     data = bytearray(PLAIN)
     data[1024:1536] = b"\xff" * 512
     with pytest.raises(ShardError, match=r"damaged at byte 1024 \(after member '1\.jpg'\)"):
@@ -136,7 +136,7 @@ def test_overwritten_header_inside_an_archive_is_damage():
 
 
 def test_data_after_the_end_is_an_error():
-    """Concatenated archives and trailing garbage are named; what follows would be lost else."""
+    """Concatenated archives and trailing garbage are errors: the rest would be lost silently."""
     with pytest.raises(ShardError, match=r"data at byte 4608, after .* at byte 3584: .*concatenat"):
         read_all(PLAIN + PLAIN)
     with pytest.raises(ShardError, match="data at byte 4617"):
@@ -162,7 +162,7 @@ def test_a_block_of_zeros_among_members_is_an_error():
     ],
 )
 def test_compressed_data_is_named(kind: str, data: bytes):
-    """What is compressed is called by its name, also where it is shorter than a block."""
+    """The error names the compression, also of data shorter than a block."""
     with pytest.raises(ShardError, match=f"not a tar archive but {kind} data: decompress it first"):
         read_all(data)
 
@@ -179,7 +179,7 @@ def test_member_named_like_compressed_data_is_read():
 
 
 def test_foreign_data_is_no_tar():
-    """A shard that is something else altogether is told so."""
+    """The error says that the shard is not a tar."""
     with pytest.raises(ShardError, match="not a tar archive: no tar header at byte 0"):
         read_all(b"<html>" + b"x" * 1000)
 
@@ -257,7 +257,7 @@ def test_bad_extension_headers_are_refused():
 
 
 def test_claimed_size_reserves_no_memory():
-    """A header that lies about its size costs only as much memory as bytes come."""
+    """A header with a wrong size takes only as much memory as the bytes that come."""
     parser = TarParser()
     parser.feed(header("1.bin", 1 << 62))
     assert isinstance(parser.next_event(), TarMember)

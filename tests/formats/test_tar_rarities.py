@@ -54,8 +54,8 @@ def read_lenient(data: bytes, *, step_bytes: int) -> list[TarMember]:
     ],
     ids=["sparse", "two maps", "three maps", "pax sparse", "continuation", "unknown"],
 )
-def test_unreadable_members_are_given_without_a_payload(rare: bytes, name: str, step_bytes: int):
-    """Their data, and the map of a sparse file, are passed over: the next members are in place."""
+def test_unreadable_members_come_without_a_payload(rare: bytes, name: str, step_bytes: int):
+    """Their data, and the map of a sparse file, are skipped: the next members are found."""
     expected, beside = read_lenient(PLAIN, step_bytes=512), [rare + PLAIN, PLAIN[:2048] + rare]
     first, *others = read_lenient(beside[0], step_bytes=step_bytes)
     assert (first.name, first.size_bytes, first.offset) == (name, 0, 0)
@@ -67,8 +67,8 @@ def test_unreadable_members_are_given_without_a_payload(rare: bytes, name: str, 
 
 
 @pytest.mark.parametrize("make", [gnu_sparse, pax_sparse], ids=["gnu", "pax"])
-def test_unreadable_members_are_an_error_unless_asked_for(make: Callable[[str], bytes]):
-    """Who does not ask for them would take a file without a payload for an empty one."""
+def test_unreadable_members_are_an_error_by_default(make: Callable[[str], bytes]):
+    """By default a caller would take a file without a payload for an empty one."""
     with pytest.raises(ShardError, match=r"test\.tar: member '1\\n\.npy' at byte 0 is a spa"):
         read_all(make("1\n.npy") + PLAIN)
 
@@ -92,7 +92,7 @@ def test_sparse_files_of_gnu_tar_are_passed_over(tmp_path: Path):
     [(b"D", b"Y1.jpg\0Y1.cls\0\0"), (b"A", b"user::rwx"), (b"X", b"19 comment=no name\n")],
 )
 def test_members_that_describe_files_are_passed_over(flag: bytes, data: bytes):
-    """GNU's directories of --listed-incremental, Solaris's lists and headers: no file's content."""
+    """GNU's directories of --listed-incremental and Solaris's lists and headers are no files."""
     found = read_all(typed(flag, "d", data) + PLAIN, step_bytes=100)
     files = [(member.name, payload) for member, payload in found if member.kind == "file"]
     assert files == [("1.jpg", b"image"), ("1.cls", b"7")]
@@ -120,7 +120,7 @@ def test_a_solaris_header_names_the_next_member():
 
 @pytest.mark.parametrize("time", ["nan", "inf", "-1e300", "9" * 20, "soon", "1e9", "-5.5", ""])
 def test_odd_times_are_no_damage(time: str):
-    """No byte of data depends on a time: one that cannot be is 0.0."""
+    """No byte of data depends on a time, so an invalid one is 0.0."""
     expected = {"1e9": 1e9, "-5.5": -5.5, "": 3.0}.get(time, 0.0)
     [(member, payload)] = read_all(
         pax(mtime=time) + header("1.jpg", 1, mtime_s=3) + b"i" + padding(1) + END_OF_ARCHIVE
@@ -136,7 +136,7 @@ def test_a_time_that_is_no_number_is_no_damage():
 
 
 def test_control_characters_in_urls_are_escaped_in_errors():
-    """A terminal might obey them."""
+    """A terminal might act on them."""
     parser = TarParser("file:///a\x1b[31m\n.tar")
     parser.finish()
     with pytest.raises(ShardError, match=r"^file:///a\\x1b\[31m\\n\.tar: empty"):

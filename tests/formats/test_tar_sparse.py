@@ -110,7 +110,7 @@ def test_sparse_files_of_gnu_tar_are_read(tmp_path: Path, form, spans):
     ],
 )
 def test_a_map_that_does_not_fit_is_an_error(records, stored, error):
-    """Bytes in the wrong place would be wrong data without a word."""
+    """Bytes in the wrong place would silently be wrong data."""
     data = bytes(stored) if isinstance(stored, int) else stored
     with pytest.raises(ShardError) as caught:
         read_files(pax_file(records, data))

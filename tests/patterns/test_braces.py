@@ -33,7 +33,7 @@ from aisio.patterns.braces import Braces
     ],
 )
 def test_a_text_stands_for_these(text, expected):
-    """Ranges and alternatives multiply; all else is text, as in a shell."""
+    """Ranges and alternatives multiply; everything else is text, as in a shell."""
     braces = Braces(text)
     assert list(braces) == expected
     assert braces.count == len(expected)
@@ -64,14 +64,14 @@ def test_a_text_stands_for_these(text, expected):
         ("{" * 11, "within each other"),
     ],
 )
-def test_what_cannot_be_meant_is_refused_at_once(text, match):
-    """Nothing is expanded for it."""
+def test_invalid_entries_are_refused_at_once(text, match):
+    """The first text does not expand all of them."""
     with pytest.raises(UrlError, match=match):
         Braces(text)
 
 
 def test_names_come_one_at_a_time():
-    """Ten million of them are not held."""
+    """Ten million of them are not kept in memory."""
     braces = Braces("t-{0..9999999}")
     assert braces.count == 10_000_000
     assert next(iter(braces)) == "t-0"

@@ -46,19 +46,19 @@ from aisio.patterns.selections import Pattern, Selections
     ],
 )
 def test_patterns_match_whole_names_folder_by_folder(pattern, name, expected):
-    """As a shell does it, hidden names too."""
+    """As a shell does, except that hidden names match too."""
     assert Pattern(pattern).matches(name) is expected
 
 
 def test_a_pattern_takes_no_more_time_than_it_is_long():
-    """A catalog may come from anyone; a naive expression would take years for this."""
+    """A catalog may come from anyone; one regular expression would take years for this."""
     assert not Pattern("*a" * 30 + "b").matches("a" * 1000)
     assert not Pattern("**/a/" * 30 + "b").matches("a/" * 1000 + "c")
 
 
 @pytest.mark.parametrize("text", ["**.tar", "a/b**/c", "***"])
 def test_two_stars_stand_for_whole_folders(text):
-    """As a part of a name they would do what one does, which nobody means by it."""
+    """Within a name two stars would mean the same as one, which is surely a mistake."""
     with pytest.raises(UrlError, match=re.escape("**/*.tar")):
         Selections(text)
 

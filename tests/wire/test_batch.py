@@ -67,7 +67,7 @@ def test_entries_of_several_buckets_say_which():
 
 
 def test_buckets_of_a_namespace_are_not_mixed_with_others():
-    """An entry cannot say a namespace: asked for, it would be another bucket of that name."""
+    """An entry has no field for a namespace: the server would read another bucket of that name."""
     with pytest.raises(ConfigError, match=r"ais://#n/b has a namespace.*bucket by bucket"):
         batch_message([entry("ais://b/x"), entry("ais://#n/b/x")])
 
@@ -105,7 +105,7 @@ def test_entry_is_about_an_object():
 
 
 def test_empty_batch_and_unknown_form_are_refused():
-    """Neither makes a request."""
+    """The error is raised before a request is made."""
     with pytest.raises(ConfigError, match="no entries"):
         batch_path([])
     with pytest.raises(ConfigError, match="no entries"):
@@ -128,7 +128,7 @@ def test_member_name_is_bucket_object_and_archpath(asked, full, short):
 
 
 def test_members_in_order_match_their_entries():
-    """An archive's members, as TarParser gives them, are matched one by one."""
+    """The members of an archive are matched one by one."""
     matcher = BatchMatcher(ABC)
     parser = TarParser()
     parser.feed(pack(("b/a", b"1"), ("b/b", b""), ("__404__/b/c", b"")))
@@ -142,7 +142,7 @@ def test_members_in_order_match_their_entries():
 
 
 def test_members_that_did_not_come_are_named():
-    """An archive that ended early leaves the rest unanswered, however whole it looked."""
+    """If an archive ends early, the rest is unanswered, although the archive looks complete."""
     matcher = BatchMatcher(ABC)
     matcher.match("b/a", 1)
     assert list(matcher.unanswered) == [1, 2]
@@ -150,7 +150,7 @@ def test_members_that_did_not_come_are_named():
 
 @pytest.mark.parametrize("name", ["b/c", "a", "other/a", "b/a/", "__404__/b/c", "__404__/a", ""])
 def test_wrong_member_is_an_integrity_error(name):
-    """A member that is left out, changed or of another bucket does not pass for the next one."""
+    """A member that is missing, changed or of another bucket is not taken for the next one."""
     with pytest.raises(IntegrityError, match=rf"ais://b/a: member 0 .*is '{name}', 'b/a' was") as e:
         BatchMatcher(ABC).match(name, 0)
     assert e.value.url == "ais://b/a"
@@ -164,15 +164,15 @@ def test_member_too_many_is_an_integrity_error():
         matcher.match("b/a", 1)
 
 
-def test_the_same_object_asked_for_twice_is_answered_twice():
-    """Entries are told apart by their place, not by their name."""
+def test_an_object_that_is_requested_twice_is_answered_twice():
+    """Entries are distinguished by their position, not by their name."""
     matcher = BatchMatcher([ABC[0], ABC[0]])
     assert [matcher.match("b/a", 1).entry_index for _ in range(2)] == [0, 1]
 
 
 @pytest.mark.parametrize("name", ["__404__/b/s.tar", "__404__/b/s.tar/in/a"])
 def test_missing_shard_is_known_with_and_without_archpath(name):
-    """The node that assembles the batch names its own missing shard alone, others add the path."""
+    """The target that assembles the batch names its own missing shard only; others add the path."""
     matcher = BatchMatcher([entry("ais://b/s.tar", archpath="in/a")])
     assert matcher.match(name, 0) == (0, False)
 
@@ -184,21 +184,21 @@ def test_placeholder_by_object_name_alone():
 
 
 def test_bucket_that_is_called_like_the_placeholder_is_itself():
-    """The name asked for wins over its reading as a placeholder."""
+    """A name that equals the entry's is not read as a placeholder."""
     matcher = BatchMatcher([entry("ais://__404__/x"), entry("ais://__404__/x")])
     assert matcher.match("__404__/x", 0).is_found
     assert not matcher.match("__404__/__404__/x", 0).is_found
 
 
 def test_placeholder_with_bytes_is_refused():
-    """What is missing has no content."""
+    """A placeholder has no content."""
     with pytest.raises(IntegrityError, match="missing object and yet has 3 bytes"):
         BatchMatcher(ABC).match("__404__/b/a", 3)
 
 
 @pytest.mark.parametrize("size_bytes", [2, 9])
 def test_range_of_another_length_is_refused(size_bytes):
-    """A node that falls back on a neighbour sends the whole object instead of the range."""
+    """A target that falls back on a copy elsewhere sends the whole object instead of the range."""
     matcher = BatchMatcher([entry("ais://b/a", start=5, length=4)])
     with pytest.raises(IntegrityError, match=f"has {size_bytes} bytes, the range of 4 from 5"):
         matcher.match("b/a", size_bytes)
@@ -206,7 +206,7 @@ def test_range_of_another_length_is_refused(size_bytes):
 
 
 def test_metadata_is_read_in_both_spellings():
-    """A node that sends to another joins object and archpath, and may know no provider."""
+    """A target that sends to another one joins object and archpath, and may omit the provider."""
     entries = [entry("ais://b/s.tar", archpath="in/a", opaque=b"\xff\xfe\xfb")] * 2
     body = metadata(
         {"objname": "s.tar/in/a", "bucket": "b", "provider": "", "size": 5, "opaque": "//77"},
@@ -243,7 +243,7 @@ def test_metadata_about_something_else_is_refused(body, text):
     ],
 )
 def test_member_that_its_metadata_contradicts_is_refused(outcome, text):
-    """Size and error of the metadata hold for the archive."""
+    """The members must have the sizes and errors of the metadata."""
     with pytest.raises(IntegrityError, match=text):
         BatchMatcher(ABC[:1], outcomes=[outcome]).match("b/a", 5)
     assert BatchMatcher(ABC[:1], outcomes=[BatchOutcome(5, "", b"")]).match("b/a", 5).is_found

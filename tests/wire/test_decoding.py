@@ -46,7 +46,7 @@ BODIES = {
 def test_a_reply_that_cannot_be_read_is_an_integrity_error(
     parse: Callable[[bytes], object], body: bytes
 ) -> None:
-    """No decoder's own error comes through, and no message is as long as what it is about."""
+    """No decoder's own error is raised, and the message stays short."""
     with pytest.raises(IntegrityError) as caught:
         parse(body)
     assert len(str(caught.value)) < 500
@@ -54,13 +54,13 @@ def test_a_reply_that_cannot_be_read_is_an_integrity_error(
 
 @pytest.mark.parametrize("text", ["[" * 100_000, "\0", "{}", "[]", "5"])
 def test_the_text_of_a_refusal_may_be_anything(text: str) -> None:
-    """The status says the most."""
+    """The status determines the error."""
     error = messages.error_for(404, text, operation="GET", url="ais://b/o")
     assert type(error) is NotFoundError
     assert len(str(error)) < 500
 
 
 def test_aisios_own_errors_stay_as_they_are() -> None:
-    """They say more than what is put around them."""
+    """They are more precise than the error of the block."""
     with pytest.raises(NotFoundError), decoding("the reply is odd"):
         raise NotFoundError("gone")

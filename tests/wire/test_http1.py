@@ -36,7 +36,7 @@ FRAMING = st.sampled_from(
 
 
 class Written:
-    """What http.client takes for a socket."""
+    """A socket, as far as http.client needs one."""
 
     def __init__(self, data: bytes) -> None:
         self.data = data
@@ -47,7 +47,7 @@ class Written:
 
 
 def by_http_client(data: bytes, method: str) -> http.client.HTTPResponse:
-    """Read a head by the standard library."""
+    """Parse a head by the standard library."""
     reply = http.client.HTTPResponse(cast(Any, Written(data)), method=method)
     reply.begin()
     return reply
@@ -59,7 +59,7 @@ def head_of(*lines: str, method: str = "GET") -> ResponseHead:
 
 
 def assert_alike(data: bytes, method: str) -> None:
-    """Compare both readings of a head that ours takes."""
+    """Compare the two results for a head that ours accepts."""
     mine, theirs = parse_head(data, method), by_http_client(data, method)
     joined: dict[str, str] = {}
     for name, value in theirs.getheaders():
@@ -86,7 +86,7 @@ def test_a_sound_head_is_what_http_client_says(
     more: list[tuple[str, str]],
     method: str,
 ) -> None:
-    """Status, headers in any spelling, and how the body ends."""
+    """Status, headers in any case, and the end of the body."""
     lines = [f"{name}: {value}" for name, value in [*framing, *more]]
     text = "\r\n".join([f"HTTP/1.1 {status} {reason}", *lines, "", ""])
     assert_alike(text.encode("latin-1"), method)
@@ -122,7 +122,7 @@ def test_a_sound_head_is_what_http_client_says(
     )
 )
 def test_a_strange_head_is_refused_or_read_alike(words: list[str]) -> None:
-    """Whatever is taken, another reader takes for the same."""
+    """A head that is accepted means the same to another parser."""
     data = "".join(["HTTP/1.1 200 OK\r\n", *words, "\r\n\r\n"]).encode("latin-1")
     data = data[: data.index(b"\r\n\r\n") + 4]
     try:
@@ -169,7 +169,7 @@ def test_noise_is_refused(noise: bytes) -> None:
     ],
 )
 def test_what_can_be_read_in_two_ways_is_refused(lines: list[str]) -> None:
-    """Where a body ends is where the next reply begins."""
+    """The next response begins where the body ends."""
     with pytest.raises(BadResponse):
         head_of("HTTP/1.1 200 OK", *lines)
 
@@ -179,13 +179,13 @@ def test_what_can_be_read_in_two_ways_is_refused(lines: list[str]) -> None:
     ["", "HTTP/2 200 OK", "HTTP/1.1 20 OK", "HTTP/1.1 2000 OK", "HTTP/1.1  200", " HTTP/1.1 200"],
 )
 def test_what_is_no_status_line_is_refused(line: str) -> None:
-    """As the rest of another reply's body."""
+    """It may be the rest of another response's body."""
     with pytest.raises(BadResponse, match="status line"):
         head_of(line, "Content-Length: 5")
 
 
 def test_an_old_server_with_chunks_is_refused() -> None:
-    """HTTP/1.0 has none: what they are was made up on the way."""
+    """HTTP/1.0 has none, so a proxy or attacker made them."""
     with pytest.raises(BadResponse):
         head_of("HTTP/1.0 200 OK", "Transfer-Encoding: chunked")
 
@@ -202,12 +202,12 @@ def test_an_old_server_with_chunks_is_refused() -> None:
     ],
 )
 def test_only_a_connection_with_a_known_end_is_kept(lines: list[str], is_reusable: bool) -> None:
-    """And which neither side wants to close."""
+    """And only if neither side closes it."""
     assert head_of(*lines).is_reusable is is_reusable
 
 
 def test_a_value_that_goes_on_in_the_next_line_is_joined() -> None:
-    """RFC 9112, section 5.2: the break stands for blanks."""
+    """RFC 9112, section 5.2: the line break stands for blanks."""
     head = head_of("HTTP/1.1 200 OK", "X: a", "\t b", "Content-Length: 5")
     assert (head.headers["x"], head.size_bytes) == ("a b", 5)
 
@@ -225,7 +225,7 @@ def test_headers_have_any_spelling_and_are_joined() -> None:
     ("line", "size"), [(b"0\r\n", 0), (b"1f\r\n", 31), (b"A ;x=y\r\n", 10), (b"00a\r\n", 10)]
 )
 def test_the_size_of_a_chunk_is_hexadecimal(line: bytes, size: int) -> None:
-    """Extensions are left alone."""
+    """Extensions are ignored."""
     assert parse_chunk_size(line) == size
 
 
@@ -234,13 +234,13 @@ def test_the_size_of_a_chunk_is_hexadecimal(line: bytes, size: int) -> None:
     [b"", b"\r\n", b"1\n", b"-1\r\n", b"0x1\r\n", b" 1\r\n", b"1_0\r\n", b"g\r\n", b"1" * 17],
 )
 def test_what_is_no_size_of_a_chunk_is_refused(line: bytes) -> None:
-    """Guessing would put the bytes behind it in the wrong reply."""
+    """A guess could assign the bytes after it to the wrong response."""
     with pytest.raises(BadResponse):
         parse_chunk_size(line)
 
 
 @pytest.mark.parametrize("end", ["\0", "b\r\n c", ""])
 def test_a_long_line_of_blanks_costs_its_length_and_not_its_square(end: str) -> None:
-    """A damaged reply must not stop the process: a square would pass the limit of a test."""
+    """A damaged response must not stop the process; quadratic time exceeds the test's limit."""
     with suppress(BadResponse):
         head_of("HTTP/1.1 200 OK", *[f"X{n}: a" + " " * 60_000 + end for n in range(100)])

@@ -41,7 +41,7 @@ def test_start_after_is_for_the_first_page() -> None:
 
 
 def packed_page(*entries: dict[str, Any], token: str = "") -> bytes:
-    """Return a page as AIStore packs it: absent where zero."""
+    """Return a page in msgpack as AIStore writes it, without zeros."""
     page = {"UUID": "u", "ContinuationToken": token, "Entries": list(entries) or None, "Flags": 0}
     return msgspec.msgpack.encode(page)
 
@@ -76,7 +76,7 @@ WRITTEN = {
     ("body", "content_type"), [(packed_page(PACKED), MSGPACK), (json_page(WRITTEN), JSON)]
 )
 def test_a_page_says_the_same_in_both_forms(body: bytes, content_type: str) -> None:
-    """One entry with all that is told of it."""
+    """One entry with all of its properties."""
     props = "name,size,checksum,version,custom"
     page = parse_page(body, content_type, "ais://b", props)
     custom = {"k": "v w", "etag": "x"}
@@ -90,13 +90,13 @@ def test_a_page_says_the_same_in_both_forms(body: bytes, content_type: str) -> N
     [(packed_page(token="t"), MSGPACK), (json_page(token="t"), JSON)],
 )
 def test_an_empty_page_may_have_a_token(body: bytes, content_type: str) -> None:
-    """Entries are null then, and the listing goes on."""
+    """Its entries are null, and the listing goes on."""
     assert parse_page(body, content_type, "ais://b", "name") == Page([], "t", "u")
 
 
 @pytest.mark.parametrize("props", ["name", "name,size", "name,size,version"])
-def test_a_size_that_was_not_asked_for_is_unknown(props: str) -> None:
-    """Zero is left out on the wire: only who asked knows what that means."""
+def test_a_size_that_was_not_requested_is_unknown(props: str) -> None:
+    """A zero is omitted, which only the props of the request distinguish from an unknown size."""
     size = 0 if "size" in props else None
     packed = parse_page(packed_page({"n": "a"}), MSGPACK, "ais://b", props)
     written = parse_page(json_page({"name": "a"}), JSON, "ais://b", props)
@@ -120,7 +120,7 @@ def test_flags_of_an_entry_are_no_status() -> None:
 
 
 def test_each_object_is_listed_once() -> None:
-    """Its copies, and what a rebalance left on another node, come beside it."""
+    """Copies, and what a rebalance left on another target, are listed as well."""
     rows = ("a", 64), ("a", 64 | 1), ("b", 64), ("b", 64 | 3), ("b", 64 | 3), ("c", 64)
     assert names_of(*rows) == (["a", "b", "c"], set())
     # Two nodes say that it is theirs: one looked before the other joined, one after.
@@ -128,20 +128,20 @@ def test_each_object_is_listed_once() -> None:
 
 
 def test_a_copy_is_the_object() -> None:
-    """At the end of a page the object itself may be missing."""
+    """At the end of a page the entry in its place may be missing."""
     assert names_of(("a", 64 | 3)) == (["a"], set())
     assert names_of(("a", 64 | 1), ("a", 64 | 3)) == (["a"], set())
 
 
 @pytest.mark.parametrize("status", [1, 2, 4])
-def test_what_is_nowhere_in_its_place_is_astray(status: int) -> None:
-    """On another node or disk, or a copy whose object is missing."""
+def test_an_object_without_an_entry_in_its_place_is_misplaced(status: int) -> None:
+    """It is on another target or disk, or a copy whose object is missing."""
     assert names_of(("a", 64), ("b", 64 | status), ("c", 64)) == (["a", "b", "c"], {"b"})
 
 
 @pytest.mark.parametrize("digits", [8, 16, 32, 64, 128])
 def test_the_digits_of_a_listed_checksum_tell_its_kind(digits: int) -> None:
-    """A listing gives no type."""
+    """A listing has no type of checksum."""
     kinds = {8: "crc32c", 16: "xxhash2", 32: "md5", 64: "sha256", 128: "sha512"}
     body = packed_page({"n": "a", "cs": "0" * digits})
     page = parse_page(body, MSGPACK, "ais://b", "name,checksum")
@@ -157,7 +157,7 @@ def test_a_listed_time_is_seconds_since_1970() -> None:
 
 @pytest.mark.parametrize("name", ["uuid", "continuation_token", "entries"])
 def test_half_a_page_is_an_integrity_error(name: str) -> None:
-    """Another server's JSON would end a listing, as its last page without objects."""
+    """The JSON of another server would look like a last page without objects."""
     page = {"uuid": "id", "continuation_token": "", "entries": None}
     assert parse_page(json.dumps(page).encode(), JSON, "ais://b", "name").entries == []
     del page[name]

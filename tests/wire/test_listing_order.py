@@ -17,7 +17,7 @@ def outer(border: str, folder: str = "") -> list[str]:
 
 @given(TEXT, TEXT)
 def test_a_border_is_between_two_names(name: str, following: str) -> None:
-    """Greater than the one, and the beginning of the other."""
+    """It is greater than the name, and the beginning of the following one."""
     if name < following:
         border = between(name, following)
         assert name < border <= following
@@ -25,7 +25,7 @@ def test_a_border_is_between_two_names(name: str, following: str) -> None:
 
 
 def test_a_border_is_short() -> None:
-    """So that it crosses little."""
+    """So that it crosses few D."""
     assert between("s-0011.tar", "s-0012.tar") == "s-0012"
     assert between("a", "a/b") == "a/"
 

@@ -47,7 +47,7 @@ def listed(cluster: Cluster, size: int, folder: str = "", after: str = "") -> li
 def test_every_name_comes_once_in_order(
     names: set[str], size: int, small_page: int, targets: int, disks: int
 ) -> None:
-    """Whatever the names, the page size and the nodes."""
+    """For any names, page size and number of targets."""
     cluster, stored = filled(names, targets, disks)
     walk = ListingWalk(
         cluster.fetch, "ais://b", page_size=size, level_size=12, small_page=small_page
@@ -58,7 +58,7 @@ def test_every_name_comes_once_in_order(
 @settings(max_examples=150)
 @given(st.sets(NAMES, max_size=60), SIZES, NAMES)
 def test_a_listing_may_begin_anywhere(names: set[str], size: int, after: str) -> None:
-    """Behind a name, and in a folder."""
+    """After a name, and in a folder."""
     cluster, stored = filled(names)
     assert listed(cluster, size, after=after) == sorted(name for name in stored if name > after)
     inside = [name for name in sorted(stored) if name.startswith("a/")]
@@ -103,7 +103,7 @@ def page(*names: str, token: str = "") -> Page:
 
 
 def test_pages_without_a_name_come_to_an_end() -> None:
-    """However the tokens advance."""
+    """Although the tokens advance."""
 
     def fetch(request: PageRequest) -> Page:
         return page(token=f"{request.after}a")
@@ -113,8 +113,8 @@ def test_pages_without_a_name_come_to_an_end() -> None:
 
 
 @pytest.mark.parametrize("recursive", [True, False])
-def test_a_server_with_tokens_of_its_own_is_asked_by_them(recursive: bool) -> None:
-    """AIStore's token is the last name: whose is not may page by numbers."""
+def test_the_own_tokens_of_a_server_are_used(recursive: bool) -> None:
+    """AIStore's token is the last name of the page; another server may number its pages."""
     pages = [page("a/b", "a/c", token="1"), page(token="2"), page("a/d", token="3"), page("a/e")]
     asked: list[str] = []
 
@@ -140,14 +140,14 @@ def test_a_token_of_a_cloud_that_comes_again_is_an_error(tokens: str) -> None:
 
 
 def test_tokens_of_a_cloud_that_bring_nothing_new_come_to_an_end() -> None:
-    """Though each is another."""
+    """Although all tokens differ."""
     pages = [page("a", "b", token=str(number)) for number in range(1100)]
     with pytest.raises(IntegrityError, match="1,001 pages in succession had no new name"):
         list(by_tokens(lambda _: pages.pop(0), CLOUD, "s3://b"))
 
 
 def test_the_model_loses_names_as_aistore_does() -> None:
-    """By the server's own tokens: what is beside a folder, once a page ends inside it."""
+    """With the server's own tokens, names next to a folder are lost if a page ends inside it."""
     names = {f"train/{n}" for n in range(24)} | {f"train-b/{n}" for n in range(8)} | {"train.txt"}
     cluster, stored = filled(names, targets=1, disks=1)
     assert stored == names
@@ -177,7 +177,7 @@ def test_where_no_name_is_out_of_order_a_listing_takes_hardly_more_requests(
     assert len(cluster.requests) <= 7 + more
 
 
-def test_pages_that_are_whole_are_asked_for_once() -> None:
+def test_complete_pages_are_requested_once() -> None:
     """A bucket of one page takes one request."""
     cluster, stored = filled({"a/b", "a-b", "a.b"})
     assert listed(cluster, 0) == sorted(stored)
@@ -185,7 +185,7 @@ def test_pages_that_are_whole_are_asked_for_once() -> None:
 
 
 def test_folders_may_be_deeper_than_the_stack() -> None:
-    """Each is listed by itself where pages have one name."""
+    """With pages of one name each folder is listed separately."""
     deep = "a/" * 700
     cluster, stored = filled({f"{deep}x", f"{deep}y", f"{deep}z"})
     assert listed(cluster, 1) == sorted(stored)

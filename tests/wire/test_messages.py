@@ -25,7 +25,7 @@ names = st.text(
 
 
 def test_paths_are_percent_encoded_once() -> None:
-    """Slashes of a name stay; all else that a path cannot hold is quoted."""
+    """Slashes of a name stay; other characters that a path cannot hold are quoted."""
     url = ObjectUrl.parse("ais://b/d/a ?#%25ü")
     assert messages.object_path(url) == "/v1/objects/b/d/a%20%3F%23%2525%C3%BC"
     assert messages.bucket_path("b.c-d") == "/v1/buckets/b.c-d"
@@ -47,7 +47,7 @@ def test_every_request_names_provider_and_namespace(url: str, query: dict[str, s
 
 
 def test_the_query_may_be_added_to() -> None:
-    """It is made anew each time."""
+    """Each call returns a new dict."""
     messages.bucket_query(OBJECT)["etl_name"] = "x"
     assert messages.bucket_query(OBJECT) == {"provider": "ais"}
 
@@ -68,7 +68,7 @@ def test_an_action_has_all_three_keys() -> None:
 def test_an_http_url_says_what_it_was_made_of(
     name: str, namespace: Namespace, provider: str, etl_name: str | None
 ) -> None:
-    """`list_urls` gives them, and the datapipes read them again."""
+    """`list_urls` yields them, and the datapipes parse them."""
     url = ObjectUrl(provider, "b", name, namespace)
     text = messages.object_http_url("http://h:8080", url, etl_name)
     assert messages.parse_object_http_url(text) == ("http://h:8080", url, etl_name)
@@ -92,14 +92,14 @@ def test_another_http_url_is_refused(text: str) -> None:
 
 
 def test_an_http_url_with_a_password_is_refused_and_not_shown() -> None:
-    """It would stand in the name of each object that is read by it."""
+    """The URL is the name of each object that is read from it."""
     with pytest.raises(UrlError, match="AIS_AUTHN_TOKEN") as caught:
         messages.parse_object_http_url("http://me:s3cret@h:8080/v1/objects/b/o")
     assert "s3cret" not in str(caught.value)
 
 
 def test_a_broken_http_url_is_none_of_an_object() -> None:
-    """An address without its end is no reason for an error of a library."""
+    """An incomplete IPv6 address does not raise an error of urllib."""
     broken = "http://[::1/v1/objects/b/o"
     assert not messages.is_object_http_url(broken)
     with pytest.raises(UrlError, match="is not a URL"):
@@ -137,7 +137,7 @@ def test_object_headers_say_all_of_the_object(kind: Kind) -> None:
 
 @BOTH_KINDS
 def test_the_size_of_a_range_is_the_whole_objects(kind: Kind) -> None:
-    """Content-Length is the range's; Content-Range tells the object's."""
+    """Content-Length is the size of the range; Content-Range has that of the object."""
     headers = kind([("Content-Range", "bytes 5-9/100"), ("Content-Length", "5")])
     assert messages.parse_object_headers(headers, OBJECT).size_bytes == 100
 
@@ -157,7 +157,7 @@ def test_the_size_of_a_range_is_the_whole_objects(kind: Kind) -> None:
 )
 @BOTH_KINDS
 def test_headers_that_say_nothing_are_unknown(headers: dict[str, str], kind: Kind) -> None:
-    """Nothing is made up, and nothing breaks."""
+    """Missing headers give empty values, and invalid ones are ignored."""
     told = kind([*headers.items()])
     assert messages.parse_object_headers(told, OBJECT) == ObjectInfo("ais://b", "o")
 
@@ -177,13 +177,13 @@ def test_headers_that_say_nothing_are_unknown(headers: dict[str, str], kind: Kin
     ],
 )
 def test_custom_metadata_of_a_listing_is_cut_at_keys(text: str, custom: dict[str, str]) -> None:
-    """Blanks stand between pairs; values may hold blanks and line breaks."""
+    """Pairs are separated by blanks; values may hold blanks and line breaks."""
     assert messages.parse_custom(text) == custom
 
 
 @BOTH_KINDS
 def test_each_header_of_custom_metadata_is_one_pair(kind: Kind) -> None:
-    """Whatever its value looks like, and in UTF-8, which HTTP libraries read as Latin-1."""
+    """Any value, also in UTF-8, which HTTP libraries decode as Latin-1."""
     sent = ["k=Grüße".encode().decode("latin-1"), "a=1, b=2", "x=y=z", "empty=", "not UTF-8=\xe4"]
     told = kind([("Ais-Custom-Md", value) for value in sent])
     assert messages.parse_object_headers(told, OBJECT).custom == {
@@ -193,7 +193,7 @@ def test_each_header_of_custom_metadata_is_one_pair(kind: Kind) -> None:
 
 
 def test_one_header_alone_is_one_pair() -> None:
-    """A mapping that knows nothing of repeated headers has one value."""
+    """A mapping without repeated headers has one value."""
     told = {"ais-custom-md": "k=v, w"}
     assert messages.parse_object_headers(told, OBJECT).custom == {"k": "v, w"}
 
@@ -210,7 +210,7 @@ def test_one_header_alone_is_one_pair() -> None:
         ("bytes a-b/c", None),
     ],
 )
-def test_a_content_range_gives_its_ends(text: str | None, span: tuple[int, int] | None) -> None:
+def test_the_ends_of_a_content_range(text: str | None, span: tuple[int, int] | None) -> None:
     """RFC 9110; the second is one past the last byte."""
     assert messages.parse_content_range(text) == span
 
@@ -229,7 +229,7 @@ def test_buckets_are_read_with_their_namespaces() -> None:
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b'{"a": 1}', b'[{"provider": "ais"}]', b"5"])
 def test_what_is_no_list_of_buckets_is_an_integrity_error(body: bytes) -> None:
-    """Not an empty cluster."""
+    """The reply is not taken for that of an empty cluster."""
     with pytest.raises(IntegrityError, match="not a list of buckets"):
         list(messages.parse_buckets(body))
 
@@ -253,7 +253,7 @@ def test_what_is_no_list_of_buckets_is_an_integrity_error(body: bytes) -> None:
     ],
 )
 def test_the_status_alone_chooses_the_class(status: int, kind: type[errors.StorageError]) -> None:
-    """Texts change between releases and lie; statuses do not."""
+    """Texts change between releases and may be wrong; statuses do not."""
     text = json.dumps({"message": "does not exist, throttled, timeout", "status": 404})
     error = messages.error_for(status, text, operation="GET", url="ais://b/o", retry_after_s=3)
     assert type(error) is kind
@@ -273,7 +273,7 @@ def test_the_status_alone_chooses_the_class(status: int, kind: type[errors.Stora
 def test_a_folders_name_is_no_object(
     status: int, code: object, kind: type[errors.StorageError]
 ) -> None:
-    """As a live cluster says it of some; tried again, it would be for all of the budget."""
+    """A live cluster does that; a retry would spend the whole budget."""
     text = json.dumps({"tcode": code, "message": "ais://b/o, err: no data available"})
     error = messages.error_for(status, text, operation="GET", url="ais://b/o")
     assert type(error) is kind
@@ -291,11 +291,11 @@ def test_a_folders_name_is_no_object(
     ],
 )
 def test_the_servers_reason_is_one_short_line(text: str, shown: str) -> None:
-    """JSON's message where there is one, else what came."""
+    """The message of the JSON if there is one, else the body."""
     assert str(messages.error_for(500, text, operation="GET", url="ais://b")) == shown
 
 
 def test_an_error_says_what_to_do_next() -> None:
-    """Where aisio knows."""
+    """For the statuses that have a remedy."""
     error = messages.error_for(401, "", operation="GET", url="ais://b")
     assert "AIS_AUTHN_TOKEN" in str(error)

@@ -17,7 +17,7 @@ ARCHIVE = b"\r\n--98e1\r\r\n--\r\r\n\0\0" + b"--98e1e9d7ac090e--" + bytes(700) +
 
 
 def body(archive: bytes = ARCHIVE, *, preamble: bytes = b"") -> bytes:
-    """Return a reply as AIStore writes it."""
+    """Return a response as AIStore writes it."""
     line = b"--" + BOUNDARY.encode()
     return b"".join(
         [
@@ -38,7 +38,7 @@ def body(archive: bytes = ARCHIVE, *, preamble: bytes = b"") -> bytes:
 
 
 def feed(reply: MultipartResponse, data: bytes, piece_bytes: int) -> bytes:
-    """Feed data in pieces of one size and return what comes out."""
+    """Feed data in pieces of one size, and return the archive."""
     pieces = (data[i : i + piece_bytes] for i in range(0, len(data), piece_bytes))
     return b"".join(reply.feed(piece) for piece in pieces)
 
@@ -78,7 +78,7 @@ def test_no_archive_is_mistaken_for_a_boundary(archive, piece_bytes):
     ],
 )
 def test_cut_reply_is_truncated_wherever_it_is_cut(kept, text):
-    """A reply that ends before its closing boundary is cut, even where the archive is whole."""
+    """A response that ends before its closing boundary is cut, even if the archive is complete."""
     reply = MultipartResponse(TYPE)
     reply.feed(body()[:kept])
     with pytest.raises(TruncatedError, match=f"ended before the {text}"):
@@ -98,15 +98,15 @@ def test_large_metadata_takes_time_in_proportion():
     assert reply.metadata == metadata
 
 
-def test_what_comes_behind_the_closing_boundary_is_not_gathered():
-    """RFC 2046 calls it an epilogue, which means nothing."""
+def test_data_after_the_closing_boundary_is_not_buffered():
+    """RFC 2046 calls it an epilogue, which is ignored."""
     reply = MultipartResponse(TYPE)
     assert feed(reply, body() + bytes(1 << 20), 64) == ARCHIVE
     reply.finish()
 
 
 def test_every_cut_is_noticed():
-    """There is no byte, but those behind the closing boundary, that can be lost unnoticed."""
+    """Only bytes after the closing boundary can be lost unnoticed."""
     whole = body()
     for kept in range(len(whole) - 2):
         reply = MultipartResponse(TYPE)
@@ -116,7 +116,7 @@ def test_every_cut_is_noticed():
 
 
 def test_archive_is_handed_on_and_not_held():
-    """After each feed at most the beginning of a boundary is held back."""
+    """After each feed at most the beginning of a boundary is buffered."""
     reply = MultipartResponse(TYPE)
     reply.feed(body()[:250])
     reply.feed(bytes(100))
@@ -132,8 +132,8 @@ def test_reply_of_another_type_is_refused(content_type):
         MultipartResponse(content_type).feed(b"x")
 
 
-def test_reply_without_a_boundary_is_given_up():
-    """What is not multipart is not gathered up to its end."""
+def test_a_response_without_a_boundary_is_refused():
+    """A response that is not multipart is not buffered up to its end."""
     with pytest.raises(IntegrityError, match="first boundary did not come within 65536 bytes"):
         feed(MultipartResponse(TYPE), bytes(1 << 17), 4096)
 
@@ -143,6 +143,6 @@ def test_reply_without_a_boundary_is_given_up():
     ["", "text/html", "multipart/mixed", "multipart/mixed; boundary*=utf-8''%E2%82%AC", "\xff"],
 )
 def test_a_reply_without_a_boundary_is_refused(content_type):
-    """Whatever stands in its header: it is not the multipart form."""
+    """Whatever its header says, it is not the multipart form."""
     with pytest.raises(IntegrityError, match="a multipart one was asked for"):
         MultipartResponse(content_type).feed(b"x")

@@ -21,7 +21,7 @@ from tests.wire.test_weights import weight
 
 
 def node(name: str, *, flags: int = 0, url: str = "", **fields: Any) -> dict[str, Any]:
-    """Return a node as it stands in a cluster map."""
+    """Return a node of a cluster map."""
     url = url or f"http://{name}:8081"
     return {
         "public_net": {"node_ip_addr": name, "daemon_port": "8081", "direct_url": url},
@@ -64,7 +64,7 @@ def test_digest_is_aistores(text, expected):
     assert digest(text) == expected
 
 
-def test_objects_go_to_the_targets_that_aistore_gives_them():
+def test_objects_are_placed_as_by_aistore():
     """The winner among three targets is AIStore's, for each of six objects."""
     urls = [ObjectUrl("ais", "bck", f"obj{i}") for i in range(6)]
     assert [THREE.target_of(url).id[-1] for url in urls] == list("BABAAC")
@@ -97,14 +97,14 @@ def test_map_leaves_out_targets_in_maintenance_and_decommission():
     assert [t.id for t in parse_cluster_map(map_body(*targets)).targets] == ["c", "d"]
 
 
-def test_map_says_where_targets_are():
+def test_the_map_has_the_endpoints_of_targets():
     """The endpoint is the public network's URL, without a slash at its end."""
     told = parse_cluster_map(map_body(node("a", url="https://10.0.0.7:51081/")))
     assert told.targets == (Target("a", digest("a"), "https://10.0.0.7:51081"),)
     assert (told.version, told.uuid, told.proxy_endpoint) == (12, "cluster", "http://p:8080")
 
 
-def test_map_computes_a_digest_that_is_not_given():
+def test_a_missing_digest_is_computed():
     """A map without id_digest places objects like one that has it."""
     told = parse_cluster_map(map_body(node("tA", id_digest=0)))
     assert told.targets[0].digest == 4894490058445158489
@@ -117,7 +117,7 @@ def test_map_survives_pickling_and_is_a_value():
 
 
 def test_direct_reads_need_targets_that_are_not_the_proxy():
-    """A gateway that is its own target, or a target without an address, is reached as ever."""
+    """A gateway that is its own target, or one without an address, is reached through the proxy."""
     own = node("t", url="http://p:8080/")
     assert THREE.can_read_directly
     assert not parse_cluster_map(map_body(own)).can_read_directly
@@ -126,7 +126,7 @@ def test_direct_reads_need_targets_that_are_not_the_proxy():
 
 
 def test_newer_is_a_higher_version_or_another_cluster():
-    """Versions of different clusters do not compare."""
+    """Versions of different clusters cannot be compared."""
     old, new = ClusterMap(3, "u", ()), ClusterMap(4, "u", ())
     assert new.is_newer_than(old)
     assert not old.is_newer_than(new)
@@ -135,7 +135,7 @@ def test_newer_is_a_higher_version_or_another_cluster():
 
 
 def test_map_without_active_targets_names_the_object():
-    """Nowhere to go is a StorageError that says what was looked for."""
+    """Without a target there is a StorageError that names the object."""
     empty = parse_cluster_map(map_body(node("a", flags=4)))
     with pytest.raises(UnavailableError, match=r"ais://#ml/b/x: version 12.*no active target"):
         empty.target_of(ObjectUrl("ais", "b", "x", Namespace("", "ml")))
@@ -157,13 +157,13 @@ def test_junk_is_refused(body):
     ["http://[/", "http://127.0.0.1:99999", "ftp://t", "http://t:8081/\r\nHost: x", "http://u:p@t"],
 )
 def test_a_target_at_no_url_makes_a_map_of_no_use(url: str) -> None:
-    """Reads then go by way of the proxy."""
+    """Reads then go through the proxy."""
     with pytest.raises(IntegrityError, match="the cluster map has target 't' at '.*no base URL"):
         parse_cluster_map(map_body(node("t", url=url)))
 
 
 @pytest.mark.parametrize("number", [-1, 1 << 64, "-5"])
 def test_a_digest_has_64_bits(number: object) -> None:
-    """Another would spill into the weights of other targets."""
+    """A larger number would overflow into the weights of other targets."""
     with pytest.raises(IntegrityError):
         parse_cluster_map(map_body(node("t", id_digest=number)))

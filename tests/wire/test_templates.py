@@ -57,20 +57,20 @@ def test_the_narrower_number_gives_the_width() -> None:
         ("s-%06d", ["s-000000", "s-000001"]),
     ],
 )
-def test_the_fmt_style_is_told_how_many(text: str, names: list[str]) -> None:
-    """It has a beginning and no end of its own."""
+def test_the_fmt_style_needs_a_count(text: str, names: list[str]) -> None:
+    """It has no end of its own."""
     assert list(parse_template(text, count=2).names()) == names
 
 
 def test_a_template_yields_names_one_at_a_time() -> None:
-    """The largest one allowed is counted without being made."""
+    """The largest allowed template is counted without making its names."""
     template = parse_template(f"{{0..{MAX_NAMES - 1}}}")
     assert template.count == MAX_NAMES
     assert next(template.names()) == "0"
 
 
 def test_a_template_pickles_and_equals_itself() -> None:
-    """A group of objects goes to workers."""
+    """A group of objects is sent to workers."""
     template = parse_template("s-{000..099..3}.tar")
     assert pickle.loads(pickle.dumps(template)) == template
     assert hash(template) == hash(parse_template("s-{000..099..3}.tar"))
@@ -98,7 +98,7 @@ def test_a_template_pickles_and_equals_itself() -> None:
         ("100%-%d", "one '%' only"),
     ],
 )
-def test_what_cannot_be_meant_is_refused(text: str, why: str) -> None:
+def test_invalid_templates_are_refused(text: str, why: str) -> None:
     """The error quotes the template and says what is wrong with it."""
     with pytest.raises(UrlError, match=why) as caught:
         parse_template(text)
@@ -108,7 +108,7 @@ def test_what_cannot_be_meant_is_refused(text: str, why: str) -> None:
 @pytest.mark.parametrize(
     ("text", "count"), [("%d", 0), ("%d", -1), ("%d", 1.5), ("{0..9}", 5), ("@9", 5)]
 )
-def test_a_count_that_cannot_be_meant_is_refused(text: str, count: Any) -> None:
+def test_an_invalid_count_is_refused(text: str, count: Any) -> None:
     """Only one style takes a count, and it is at least 1."""
     with pytest.raises(UrlError, match="count="):
         parse_template(text, count=count)
@@ -121,7 +121,7 @@ def test_a_count_that_cannot_be_meant_is_refused(text: str, count: Any) -> None:
     width=st.integers(1, 6),
 )
 def test_a_range_is_pythons_range(first: int, length: int, step: int, width: int) -> None:
-    """Any numbers, any step, any width."""
+    """For any numbers, step and width."""
     last = first + length
     text = f"p{{{first:0{width}d}..{last:0{width}d}..{step}}}s"
     wide = min(len(f"{first:0{width}d}"), len(f"{last:0{width}d}"))

@@ -39,11 +39,11 @@ def test_a_weight_is_the_one_that_aistores_unit_test_pins(value: int, expected: 
 
 @given(st.lists(words, max_size=70), words)
 def test_targets_do_not_disturb_each_other(digests: list[int], digest: int) -> None:
-    """However many there are, each has the weight that it has alone."""
+    """For any number of targets, each has the weight that it has alone."""
     assert list(Weights(digests).of(digest)) == [weight(one, digest) for one in digests]
 
 
 def test_weights_survive_pickling() -> None:
-    """They go to workers with the map."""
+    """They are sent to workers with the map."""
     weights = Weights([1, 2, 3])
     assert pickle.loads(pickle.dumps(weights)).of(5) == weights.of(5)
