@@ -371,10 +371,10 @@ from aisio.transport.concurrency.threads import reading_threads
 
 class Reader(AISShardReader):
     def _prefetch(self, shards):
-        return Prefetch(shards, self._prefetch_bytes, join_s=50.0)
+        return Prefetch(shards, self._prefetch_bytes, join_s=500.0)
 
 logging.basicConfig(level=logging.INFO)
-reading_threads().close_wait_s = 50.0
+reading_threads().close_wait_s = 500.0
 live = [iter(Reader(sys.argv[1], prefetch_bytes=1000)), iter(AISIterDataset(sys.argv[1]))]
 for one in live:
     next(one)
@@ -384,7 +384,7 @@ for one in live:
 def test_a_program_ends_at_once_though_epochs_are_open(shards):
     """No thread is waited for that stands still, and nothing is said that nobody can hear."""
     program = [sys.executable, "-c", LIVE_AT_EXIT, shards]
-    done = subprocess.run(program, capture_output=True, text=True, timeout=40)
+    done = subprocess.run(program, capture_output=True, text=True, timeout=250)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 

@@ -230,7 +230,7 @@ def test_waiting_can_be_interrupted(path, holder):
         assert "waiting for" in process.stdout.readline()
         process.send_signal(signal.SIGINT)
         try:
-            said, error = process.communicate(timeout=30)
+            said, error = process.communicate(timeout=250)
         finally:
             process.kill()
     assert said == ""

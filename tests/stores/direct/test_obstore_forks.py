@@ -28,7 +28,7 @@ def run(*arguments: str) -> str:
         [sys.executable, str(SCRIPT), *arguments],
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=250,
         env=ENVIRON,
     )
     assert done.returncode == 0, done.stderr
@@ -67,7 +67,7 @@ def test_a_missing_obstore_says_how_to_install_it():
         "except MissingExtraError as error: print(error)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=50, env=ENVIRON
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=250, env=ENVIRON
     )
     assert "pip install 'aisio[stores]'" in done.stdout, done.stderr
     assert issubclass(MissingExtraError, ImportError)

@@ -44,7 +44,7 @@ def test_there_are_as_many_threads_as_were_lent_at_a_time() -> None:
 
     for _ in range(3):
         threads.lend(work)
-        assert done.acquire(timeout=30)
+        assert done.acquire(timeout=250)
     threads.end_idle_threads()
     assert names == ["aisio-read"] * 3
     assert not threads.has_this_thread()
@@ -62,7 +62,7 @@ def test_threads_that_an_iteration_may_need_do_not_end() -> None:
 
     threads.begin_run()
     threads.lend(work)
-    assert done.acquire(timeout=30)
+    assert done.acquire(timeout=250)
     threads.end_idle_threads()
     assert lent[0].is_alive()
     threads.end_run()
@@ -127,7 +127,7 @@ reader.join()
 
 def test_a_fork_beside_a_reading_thread_does_not_hang() -> None:
     """Threads that end before it are not kept by one that has just begun."""
-    subprocess.run([sys.executable, "-c", FORKS_BESIDE_READS], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", FORKS_BESIDE_READS], check=True, timeout=250)
 
 
 def test_a_signal_handler_may_read_while_a_thread_is_started(
