@@ -36,6 +36,7 @@ class SameProcess:
     """Stands for one process: who keeps it can tell later whether a fork has happened since.
 
     Unlike a process id it costs no system call to compare, and no later process gets the same one.
+    A fork by C code that does not run Python's fork hooks is not noticed.
 
     Attributes:
         is_current: Whether the code runs in that process, and not in a child that was forked since.

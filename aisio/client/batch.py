@@ -234,7 +234,7 @@ def _read_archive(
 
     A payload is None where the archive reports the object as missing.
     """
-    if not batch or monotonic() < session.no_batches_until_s:
+    if not batch or monotonic() < session.endpoint_state.no_batches_until_s:
         return
     entries = [item.entry for item in batch]
     about = f"get-batch of {len(entries)} from {entries[0].url.root}"
@@ -295,5 +295,5 @@ def _skip_batches_for_a_while(
 ) -> None:
     """Have this session read objects one by one for a while: GETs do not wait for a lost node."""
     skip_s = options.skip_after_timeout_s
-    session.no_batches_until_s = monotonic() + skip_s
+    session.endpoint_state.no_batches_until_s = monotonic() + skip_s
     _log.warning("%s: all is read object by object for %.0f s: %s", about, skip_s, error)

@@ -234,12 +234,12 @@ class ClusterMapCache:
         thread = threading.Thread(
             target=self._refresh, args=(reader, lock), name="aisio-map", daemon=True
         )
+        _refreshing[self] = thread
         try:
             thread.start()
         except RuntimeError:  # the interpreter is about to end, or the system has no more threads
             lock.release()
-        else:
-            _refreshing[self] = thread
+            _refreshing.pop(self, None)
 
     def _refresh(self, reader: MapReader, lock: threading.Lock) -> None:
         try:
@@ -247,6 +247,7 @@ class ClusterMapCache:
         finally:
             reader.close_thread_connections()
             lock.release()
+            _refreshing.pop(self, None)
 
     def _store(self, cluster_map: ClusterMap | None, *, failed: bool = False) -> _Known:
         before, now = self._known, self._now()

@@ -17,11 +17,14 @@ class EndpointState:
         maps: As above.
         has_answered: Whether the endpoint has ever answered this process, or a process that it was
             forked or unpickled from.
+        no_batches_until_s: When a get-batch is worth a try again, by `time.monotonic`: one that
+            went silent is not tried again at once.
     """
 
     def __init__(self, maps: ClusterMapCache | None = None) -> None:
         self.maps = maps or ClusterMapCache()
         self.has_answered = False
+        self.no_batches_until_s = 0.0
 
 
 _shared: dict[str, EndpointState] = {}

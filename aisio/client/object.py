@@ -309,7 +309,7 @@ class Object:
         info = messages.parse_object_headers(response.headers, self.url)
         if info.checksum is not None and info.checksum.kind not in HASHERS:
             try:
-                self.session.bucket_checksums.check_kind(info.checksum, self.url)
+                self.session.bucket_checksums.check_kind(info.checksum, self.url, self.session.call)
             except StorageError:
                 response.close()
                 raise
@@ -359,7 +359,7 @@ class Object:
         without_checksum = msgspec.structs.replace(now, checksum=None)
         if not same_version(first, without_checksum):
             return False
-        return self.session.bucket_checksums.has_range_checksums(self.url)
+        return self.session.bucket_checksums.has_range_checksums(self.url, self.session.call)
 
     def _put(self, payload: Payload) -> ObjectInfo:
         streams, size = self.session.streams, payload.size_bytes

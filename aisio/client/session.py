@@ -3,9 +3,9 @@
 There are two kinds. `Session.call` sends a control message and returns a whole response.
 `Session.streams` sends requests for the bytes of objects, and returns open responses.
 
-What pickles is the settings. Each thread of each process makes its own `requests.Session` on first
-use; the connections for bytes are shared by the threads of a process: see
-`aisio.transport.http.pools`.
+The settings pickle, and what is known of buckets. Each thread of each process makes its own
+`requests.Session` on first use; the connections for bytes are shared by the threads of a process:
+see `aisio.transport.http.pools`.
 """
 
 from __future__ import annotations
@@ -50,8 +50,6 @@ class Session:
         endpoint_state: As above.
         streams: Requests whose response body the caller reads.
         bucket_checksums: The checksum settings of the cluster's buckets.
-        no_batches_until_s: When a get-batch is worth a try again, by `time.monotonic`: one that
-            went silent is not tried again at once.
     """
 
     def __init__(
@@ -64,22 +62,21 @@ class Session:
         self._waiter = waiter
         state = endpoint_state or shared_state(settings.endpoint)
         self._failures = FailureTranslator(settings, state)
+        self.bucket_checksums = BucketChecksums()
         self._build()
 
     def _build(self) -> None:
         settings, failures = self.settings, self._failures
         self.endpoint_state = failures.state
-        self.no_batches_until_s = 0.0
         self._thread_sessions = ThreadSessions(settings)
         self._pools = Pools(settings)
         self._control = ControlCalls(settings, self._thread_sessions, failures)
         self.streams = StreamingRequests(
             settings, self._pools, self._thread_sessions.current, failures
         )
-        self.bucket_checksums = BucketChecksums(self.call)
 
     def __getstate__(self) -> dict[str, Any]:
-        names = ("settings", "_waiter", "_failures")
+        names = ("settings", "_waiter", "_failures", "bucket_checksums")
         return {name: self.__dict__[name] for name in names}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -1,7 +1,8 @@
 """New `bytes` that a read fills in place, so that what was received need not be copied.
 
 Python's C API lets whoever makes a `bytes` object write to it before anybody else has it; ctypes
-calls that API. A ctypes array at the same address keeps the object alive as long as any view of it.
+calls that API, on CPython. A ctypes array at the same address keeps the object alive as long as any
+view of it.
 
 A BytesIO could do the same, but has a fault: where the traceback of an error holds slices of its
 buffer in a reference cycle, the garbage collector of Python 3.12 crashes, and that of 3.13 reports
@@ -56,11 +57,15 @@ def filled_bytes(size: int, fill: Callable[[memoryview], int], about: str = "a r
             f"GET {about}: there is no memory for the {size:,} bytes that it is said to have; if "
             f"it has them, read it by parts, with stream(), open() or get(into=)"
         ) from None
-    count = fill(_writable_view(data))
+    with _writable_view(data) as view:
+        count = fill(view)
+    if not 0 <= count <= size:
+        raise StorageError(f"GET {about}: {count:,} bytes cannot have been read into {size:,}")
     return data if count == size else data[:count]
 
 
 def _writable_view(data: bytes) -> memoryview:
+    # The array is longer than the bytes: whoever gets the view must not use its `obj`.
     array = _array_type(len(data).bit_length()).from_address(_address_of(data))
     array.owner = data
     return memoryview(array).cast("B")[: len(data)]

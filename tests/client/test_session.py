@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import pickle
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -111,6 +113,29 @@ def test_what_pickles_is_the_settings() -> None:
         assert server.connections == 2
         copy.close()
         client.close()
+
+
+def test_what_is_known_of_buckets_pickles_too() -> None:
+    """A spawned worker need not ask again."""
+    session = client_of("http://h")
+    session.bucket_checksums._warned_of.add("ais://b")
+    copy: Session = pickle.loads(pickle.dumps(session))
+    assert copy.bucket_checksums._warned_of == {"ais://b"}
+
+
+def test_a_session_that_nobody_has_is_freed_at_once() -> None:
+    """With its connections, also where a training loop has switched the garbage collector off."""
+    gc.collect()
+    gc.disable()
+    try:
+        with Server(Reply(200, b"[]"), Reply(200, b"x")) as server:
+            session = client_of(server.url)
+            assert (call(session), stream(session)) == (b"[]", b"x")
+            left = weakref.ref(session)
+            del session
+            assert left() is None
+    finally:
+        gc.enable()
 
 
 def test_each_kind_of_request_keeps_its_connection() -> None:

@@ -135,3 +135,24 @@ def test_aisio_takes_no_buffer_of_a_bytesio(root: Path) -> None:
     """A slice of one in a reference cycle ends the process on Python 3.12."""
     users = [path.name for path in root.glob("aisio/**/*.py") if ".getbuffer(" in path.read_text()]
     assert users == []
+
+
+@pytest.mark.parametrize("count", [-1, 6])
+def test_a_wrong_count_is_an_error(count: int) -> None:
+    """What was not filled is old memory."""
+    with pytest.raises(StorageError, match=f"{count} bytes cannot have been read into 5"):
+        filled_bytes(5, lambda view: count)
+
+
+def test_the_view_ends_with_the_call() -> None:
+    """Whoever kept it cannot change the bytes that were returned."""
+    kept: list[memoryview] = []
+
+    def fill(view: memoryview) -> int:
+        kept.append(view)
+        return write(b"12345")(view)
+
+    data = filled_bytes(5, fill)
+    with pytest.raises(ValueError, match="released"):
+        kept[0][0] = 0
+    assert data == b"12345"

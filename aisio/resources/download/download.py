@@ -223,17 +223,17 @@ class _Download:
     def _download(self, file: HashedFile) -> str:
         """Fill the file; once more from its first byte, where joined bytes turn out wrong."""
         try:
-            return self._fill_and_check(file, self._resume(file))
-        except TruncatedError:
+            actual = self._fill(file, self._resume(file))
+        except (TruncatedError, DigestError):
             raise
-        except DigestError as error:
-            if not self._is_joined:
-                raise
-            wrong: StorageError = error
         except (IntegrityError, RangeError) as error:
-            wrong = error
+            wrong: StorageError = error
+        else:
+            if not self._is_joined or self._is_right(actual):
+                return self._checked(actual)
+            wrong = self._digest_error(actual)
         _log.warning("%s; downloading it from its start", wrong)
-        return self._fill_and_check(file, None)
+        return self._checked(self._fill(file, None))
 
     def _resume(self, file: HashedFile) -> PartialState | None:
         """Hash what an earlier process downloaded from the same origin; None if there is none."""
@@ -247,11 +247,13 @@ class _Download:
         self._is_joined = True
         return state
 
-    def _fill_and_check(self, file: HashedFile, resumed: PartialState | None) -> str:
-        actual = self._fill(file, resumed)
-        if self._digest_to_check() not in (None, actual):
+    def _checked(self, actual: str) -> str:
+        if not self._is_right(actual):
             raise self._digest_error(actual)
         return actual
+
+    def _is_right(self, actual: str) -> bool:
+        return self._digest_to_check() in (None, actual)
 
     def _digest_to_check(self) -> str | None:
         """Return the digest of the catalog; that of the origin where the catalog has none."""

@@ -116,12 +116,18 @@ class offering:
 
     def __enter__(self) -> None:
         self._before = _offered.get()
-        _offered.set(self._pending)
+        try:
+            _offered.set(self._pending)
+        except BaseException:  # an interrupt: no later read may claim this response
+            self.__exit__()
+            raise
 
     def __exit__(self, *error: object) -> None:
-        # First: should an interrupt cut this short, no later read can use a closed one.
-        self._pending.close()
-        _offered.set(self._before)
+        # Close before the reset: a read that claims in between finds nothing.
+        try:
+            self._pending.close()
+        finally:
+            _offered.set(self._before)
 
 
 def claim(key: GetKey) -> SentRequest | None:

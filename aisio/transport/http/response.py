@@ -128,7 +128,8 @@ class Response:
         self.close()
         if not filled:
             raise error
-        self._failure = error
+        # Without its traceback, whose frames hold this response and the caller's buffer.
+        self._failure = error.with_traceback(None)
 
     def _receive(self, view: memoryview) -> int:
         connection = self._connection

@@ -5,12 +5,15 @@ from __future__ import annotations
 import gc
 import os
 import socket
+import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import closing, suppress
 from contextvars import copy_context
 from functools import partial
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import pytest
 
@@ -65,6 +68,31 @@ def test_the_request_goes_ahead_and_the_read_takes_its_answer() -> None:
         with offering(send_ahead(found)):
             assert found.item.get() == b"data"
         assert found.seen_requests() == (["GET daemon"], ["GET objects"])
+
+
+def test_an_interrupt_leaves_no_request_on_offer() -> None:
+    """Wherever it comes while a `with` begins: a later read would take another's response."""
+    with nodes(DATA, DATA) as found:
+        pending = send_ahead(found)
+        block = offering(pending)
+
+        def interrupt(frame: FrameType, event: str, _: object) -> Any:
+            if frame.f_code is offering.__enter__.__code__ and event == "line":
+                interrupts.append(frame.f_lineno)
+                if len(interrupts) == 3:
+                    raise KeyboardInterrupt
+            return interrupt
+
+        interrupts: list[int] = []
+        before = sys.gettrace()
+        sys.settrace(interrupt)
+        try:
+            with pytest.raises(KeyboardInterrupt), block:
+                pass
+        finally:
+            sys.settrace(before)
+        assert count_pending() == 0
+        assert found.item.get() == b"data"
 
 
 def test_an_answer_is_taken_once() -> None:
