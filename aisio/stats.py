@@ -45,7 +45,8 @@ FIELDS = (
 """Names of all counters. Those that end in _s are seconds; the others are whole numbers."""
 
 _JOIN_S = 2.0
-"""How long the end of the last watch waits for the watchdog: a signal handler may hold its lock."""
+"""Maximum wait for the watchdog thread to end. stop() may run in a signal handler whose thread
+holds the lock that the watchdog needs."""
 
 _log = logging.getLogger(__name__)
 
@@ -59,7 +60,8 @@ class Counters:
         warned_since: The `blocked_since` of the last wait that the watchdog has warned about.
         thread: The thread.
 
-    The others are FIELDS.
+    The others are FIELDS. More than 10 attributes: each read adds to several of them, and a nested
+    object would cost a lookup.
     """
 
     __slots__ = (*FIELDS, "blocked_on", "blocked_since", "thread", "warned_since")

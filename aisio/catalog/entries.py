@@ -15,6 +15,8 @@ KINDS = ("urls", "prefix", "template", "manifest", "tar")
 class Resource(msgspec.Struct, frozen=True, kw_only=True):
     """A file or archive whose bytes are verified on download.
 
+    More than 10 attributes: they are the fields of the file format.
+
     Attributes:
         tag: Full name, `<file stem>/<tag>`.
         ngc: Target in NVIDIA's registry, `[org/[team/]]name[:version]`.
@@ -81,6 +83,8 @@ def _server_kind(url: str) -> str | None:
 
 class NamedSource(msgspec.Struct, frozen=True, kw_only=True):
     """A source of objects that has a name: exactly one of urls, prefix, template, manifest and tar.
+
+    More than 10 attributes: they are the fields of the file format.
 
     Attributes:
         tag: Full name, `<file stem>/<tag>`.

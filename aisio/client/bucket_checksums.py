@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from typing import TypeAlias
 
-from aisio.client.control_replies import ControlResponse
+from aisio.client.control_responses import ControlResponse
 from aisio.errors import IntegrityError, StorageError
 from aisio.formats.checksums import HASHERS
 from aisio.records import Checksum

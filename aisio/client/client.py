@@ -203,14 +203,14 @@ class Client:
     def buckets(self, provider: str = "ais") -> list[Bucket]:
         """List the buckets of one provider."""
         canonical = ObjectUrl.parse(f"{provider}://any").provider
-        reply = self.session.call(
+        response = self.session.call(
             "GET",
             "/v1/buckets",
             query={"provider": canonical},
             message=messages.action("list"),
             about=f"{provider}://",
         )
-        return [Bucket(self, url) for url in messages.parse_buckets(reply.body)]
+        return [Bucket(self, url) for url in messages.parse_buckets(response.body)]
 
     def ready(self) -> bool:
         """Tell whether the cluster has started, with one request."""

@@ -221,7 +221,7 @@ class ClusterMapCache:
                 raise  # the read of the object would only fail in the same way
             if isinstance(error, IntegrityError):
                 _log.warning("%s; objects are read by way of the proxy", error)
-            # Only the first time: a map that can never be read says nothing of the nodes.
+            # Only the first failure in a row: later ones say nothing new about the nodes.
             if before is not None and not before.failed and isinstance(error, RETRYABLE):
                 self._changed_at = self._now()
             return self._store(before.map if before else None, failed=True)
@@ -255,8 +255,8 @@ class ClusterMapCache:
         if before is not None:
             is_same = cluster_map == before.map
             known.has_other_addresses = before.has_other_addresses and is_same
-            # Not only a newer version: the map of a proxy that has just started lacks targets at
-            # first. A map that was discarded and is read again has not changed.
+            # Any difference counts, not only a newer version: a proxy that has just started lists
+            # too few targets. Reading a discarded map again is no change.
             had_map = before.map is not None or before.failed
             if had_map and cluster_map is not None and not is_same:
                 self._changed_at = now

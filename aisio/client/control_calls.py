@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from aisio.client.control_replies import ControlResponse, check_status, read_whole
+from aisio.client.control_responses import ControlResponse, check_status, read_whole
 from aisio.client.control_sessions import ThreadSessions
 from aisio.client.first_contact import FailureTranslator
 from aisio.client.request_headers import endpoint_headers

@@ -126,7 +126,7 @@ class _PageFetcher:
         return page
 
     def _fetch_once(self, request: PageRequest, props: str) -> Page:
-        reply = self._session.call(
+        response = self._session.call(
             "GET",
             messages.bucket_path(self.url.bucket),
             query=messages.bucket_query(self.url),
@@ -142,14 +142,14 @@ class _PageFetcher:
             accept=messages.MSGPACK,
             about=str(self.url),
         )
-        content_type = reply.headers.get("Content-Type", "")
-        return parse_page(reply.body, content_type, self.url.root, self.props)
+        content_type = response.headers.get("Content-Type", "")
+        return parse_page(response.body, content_type, self.url.root, self.props)
 
 
 def _moves_objects(session: Session, url: ObjectUrl) -> bool:
     """Ask the cluster whether a job moves objects now; False where it does not say."""
     try:
-        reply = session.call(
+        response = session.call(
             "GET", "/v1/cluster", query={"what": "running_all"}, message={}, about=str(url)
         )
     except StorageError as error:
@@ -157,4 +157,4 @@ def _moves_objects(session: Session, url: ObjectUrl) -> bool:
             raise
         _log.debug("listing %s: it is not known whether the cluster rebalances: %s", url, error)
         return False
-    return not _MOVING_JOBS.isdisjoint(messages.parse_running_jobs(reply.body, f"listing {url}"))
+    return not _MOVING_JOBS.isdisjoint(messages.parse_running_jobs(response.body, f"listing {url}"))

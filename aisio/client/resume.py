@@ -61,11 +61,11 @@ class Resume:
         session = self._session
         resume = Resume(session, self._reopen, self._info, part, session.attempts(), stopped)
         try:
-            reply = self._reopen(self._info, part)
+            response = self._reopen(self._info, part)
         except RETRYABLE as error:
-            reply = resume._retry(part, error)
+            response = resume._retry(part, error)
         low_speed = LowSpeedLimit.of(session.settings.timeouts)
-        return Body(reply, self._info, stop - start, resume=resume, low_speed=low_speed)
+        return Body(response, self._info, stop - start, resume=resume, low_speed=low_speed)
 
     def close_thread_connections(self) -> None:
         """See `aisio.transport.body.Parts`."""

@@ -17,7 +17,7 @@ import requests
 
 from aisio.client.bucket_checksums import BucketChecksums
 from aisio.client.control_calls import ControlCalls
-from aisio.client.control_replies import ControlResponse
+from aisio.client.control_responses import ControlResponse
 from aisio.client.control_sessions import ThreadSessions
 from aisio.client.endpoint_state import EndpointState, shared_state
 from aisio.client.first_contact import FailureTranslator

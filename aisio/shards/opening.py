@@ -77,18 +77,18 @@ class Opening:
         return self.state in (State.HANDED_OVER, State.CLOSED)
 
     def want(self) -> None:
-        """Note that the reader has come to the shard."""
+        """Mark the shard as wanted by the reader."""
         if self.state is State.PREFETCHING:
             self.state = State.WANTED
 
     def stop(self) -> bool:
-        """Note that the thread has stopped; return whether it must close the body."""
+        """Mark the thread as stopped; return whether it must close the body."""
         must_close = self.state is State.ABANDONED
         self.state = State.CLOSED if must_close else State.HANDED_OVER
         return must_close
 
     def abandon(self) -> bool:
-        """Note that nobody reads on; return whether the caller must close the body."""
+        """Mark the shard as closed by the reader; return whether the caller must close the body."""
         must_close = self.state is State.HANDED_OVER
         if must_close:
             self.state = State.CLOSED

@@ -16,8 +16,7 @@ class Sample(msgspec.Struct, frozen=True):
         basename: The key without folders.
         fields: Extension -> payload, in the order of the members.
         offset: Byte of the shard where its first member begins.
-        left_out: The extensions that it has in the shard, and that are not in fields as they were
-            not wanted.
+        left_out: Extensions that the sample has in the shard, but that `keys` excludes.
     """
 
     url: str

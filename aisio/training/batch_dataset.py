@@ -1,6 +1,7 @@
 """AISBatchIterDataset: whole objects as samples, many in one request.
 
 Name and arguments are those of the official `aistore.pytorch`; what aisio adds is keyword-only.
+The constructor has more than 8 arguments for that reason.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """AISMapDataset and AISIterDataset: whole objects as samples, by index or in listing order.
 
 Names and arguments are those of the official `aistore.pytorch`; what aisio adds is keyword-only.
+Constructors have more than 8 arguments for that reason.
 """
 
 from __future__ import annotations

@@ -41,6 +41,8 @@ class SplitDataset:
 
     Rank and worker are looked up when an iteration starts.
 
+    More than 10 attributes: six are the options that all datasets share.
+
     Args:
         sources: What all processes together read.
         etl_name: Have the cluster transform each object by this ETL; None for none.

@@ -1,6 +1,6 @@
 """Body: the bytes of an object, verified, and read on after a break.
 
-A body knows no client or store; it gets an open reply, and a function that opens another one.
+A body knows no client or store; it gets an open response, and a function that opens another one.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ T = TypeVar("T")
 READ_AHEAD_BYTES = 256 * 1024
 
 ONE_READ_BYTES = 128 * 1024
-"""A read of up to this many bytes is one read of the reply, which costs a few us less than pieces.
-Over https, all of them are lost if the connection breaks meanwhile: http.client drops what it has.
-"""
+"""A read of up to this many bytes is one read of the response, which costs a few us less than
+pieces. Over https, all of them are lost if the connection breaks meanwhile: http.client drops what
+it has."""
 
 READ_PIECE_BYTES = 1024 * 1024
 """The most bytes of one `readinto`: they are hashed while the processor's cache still has them, and
@@ -45,11 +45,11 @@ UNHASHED_PIECE_BYTES = 16 * READ_PIECE_BYTES
 eighth less processor time than with pieces of 1 MiB."""
 
 BROKEN_OFF = (TruncatedError, UnavailableError, StoreTimeoutError)
-"""The errors of a body that breaks off, and may be read from another reply."""
+"""The errors of a body that breaks off, and may be read from another response."""
 
 
-class RawReply(Protocol):
-    """An open reply: what urllib3's responses and binary files have in common."""
+class RawResponse(Protocol):
+    """An open response or file: what urllib3's responses and binary files have in common."""
 
     def read(self, size: int = -1, /) -> bytes:
         """Return at most `size` bytes; b"" at the end."""
@@ -87,32 +87,32 @@ class Body(io.RawIOBase):
     The read that reaches the end raises if the length or the checksum is not what the store
     promised. Closing the body earlier checks nothing and cuts the connection.
 
-    A reply that is cut, goes silent or is too slow is continued behind its last good byte.
+    A response that is cut, goes silent or is too slow is continued behind its last good byte.
 
     A body belongs to the process that opened it: a forked child, which shares the connection, can
     only close it.
 
-    It has more attributes than most classes, as each read uses them: a record would cost a lookup.
+    More than 10 attributes: each read uses most of them, and a nested object would cost a lookup.
 
     Args:
-        raw: The open reply.
+        raw: The open response.
         info: What the store said of the whole object.
         size_bytes: The number of bytes that this body must have; None if the store did not say.
         checksum: The checksum of exactly these bytes; None if there is none, as for a range.
-        resume: Opens a reply that continues behind so many bytes, or raises the error that it is
-            called with: the one that ended the last reply. None: a body that breaks off is an
+        resume: Opens a response that continues behind so many bytes, or raises the error that it is
+            called with: the one that ended the last response. None: a body that breaks off is an
             error.
         parts: Opens parts of this body by requests of their own; None where that cannot be done.
-        low_speed: The speed below which a reply is given up; None for no limit.
+        low_speed: The speed below which a response is given up; None for no limit.
     """
 
     def __init__(
         self,
-        raw: RawReply,
+        raw: RawResponse,
         info: ObjectInfo,
         size_bytes: int | None,
         checksum: Checksum | None = None,
-        resume: Callable[[int, StorageError], RawReply] | None = None,
+        resume: Callable[[int, StorageError], RawResponse] | None = None,
         parts: Parts | None = None,
         low_speed: LowSpeedLimit | None = None,
     ) -> None:
@@ -145,7 +145,7 @@ class Body(io.RawIOBase):
         return None if self.size_bytes is None else self.size_bytes - self._got
 
     def detach(self) -> None:
-        """Close the reply and go on checking: the bytes that follow come by `accept`."""
+        """Close the response and go on checking: the bytes that follow come by `accept`."""
         self._check_open()
         self._raw.close()
 
@@ -225,7 +225,7 @@ class Body(io.RawIOBase):
         return self._with_resume(self._readinto_once, view[: self._at_most(len(view))])
 
     def _with_resume(self, read: Callable[[A], R], argument: A) -> R:
-        """Call one of the two functions below, on another reply where one breaks off."""
+        """Call one of the two functions below, on another response where one breaks off."""
         while True:
             try:
                 return read(argument)
@@ -253,7 +253,7 @@ class Body(io.RawIOBase):
                 result = read(argument)
         except StorageError:
             raise
-        except BaseException:  # an interrupt: nobody knows how far the reply was read
+        except BaseException:  # an interrupt: nobody knows how far the response was read
             self.close()
             raise
         count = result if isinstance(result, int) else len(result)
@@ -287,7 +287,7 @@ class Body(io.RawIOBase):
                 raise self._wrong_checksum(self._checksum, got)
 
     def _continue(self, error: StorageError) -> None:
-        """Open a reply behind the last good byte, or end this body with the error."""
+        """Open a response behind the last good byte, or end this body with the error."""
         self._raw.close()
         if self._resume is None:
             self.close()

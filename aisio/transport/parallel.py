@@ -1,8 +1,8 @@
 """Large objects by parallel ranges: into a buffer, a file, or new bytes.
 
-A body of `PARALLEL_FROM_BYTES` or more is not read from its one reply. That reply is closed, and
-the rest is read in parts, a few at once, each by a ranged request of its own that must be of the
-same version. Each thread writes its parts straight to their place.
+A body of `PARALLEL_FROM_BYTES` or more is not read from its one response. That response is closed,
+and the rest is read in parts, a few at once, each by a ranged request of its own that must be of
+the same version. Each thread writes its parts straight to their place.
 
 The body checks the parts in order, each as soon as all parts before it have arrived, so that the
 check at its end is that of any other body: the whole length and the whole checksum. The XXH64 of
@@ -26,7 +26,7 @@ from aisio.transport.filled_bytes import filled_bytes
 from aisio.transport.targets import BufferTarget, Target
 
 PARALLEL_FROM_BYTES = 32 * 1024 * 1024
-"""Smaller bodies are as fast by one reply: measured on loopback, where requests and threads cost
+"""Smaller bodies are as fast by one response: measured on loopback, where requests and threads cost
 the most."""
 
 PART_BYTES = 32 * 1024 * 1024
@@ -165,7 +165,7 @@ class _ParallelRead:
     """The threads of one call: the caller's and a few more, which end with the call.
 
     Args:
-        body: The body; its reply is closed.
+        body: The body; its response is closed.
         opener: Opens its parts.
         target: Where the bytes go.
         parts: The parts to read.
@@ -220,7 +220,7 @@ class _ParallelRead:
                 self._failure = None
 
     def _start_threads(self, threads: list[threading.Thread]) -> None:
-        """Start the other threads and add them to a list, which is right if this is interrupted."""
+        """Start the other threads; each is in the list before it starts: no interrupt loses one."""
         for number in range(1, min(STREAMS, len(self._parts))):
             work = partial(copy_context().run, self._work_in_thread)
             threads.append(threading.Thread(target=work, name=f"aisio-range-{number}"))

@@ -1,10 +1,10 @@
-"""The retry loop: which errors may pass by themselves, and how long to wait for that.
+"""The retry loop: which errors may pass by themselves, and how long to wait before the next try.
 
 The loop does no I/O, and its clock is an argument.
 
-Who watches the tries of a read is kept in a ContextVar. The reader of many objects wants to know of
-each failed try, but between it and the loop lie methods that users write or override (a dataset's,
-`Source.read`, `Store.get`): an argument would have to stand in the signature of each.
+The callback for failed tries is kept in a ContextVar, not passed as an argument. The reader of many
+objects sets it, and between that reader and the loop are methods that users write or override (a
+dataset's, `Source.read`, `Store.get`): each would need the argument in its signature.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ class NeverReachedError(UnavailableError):
 
 
 FIRST_CONTACT_S = 2.0
-"""How long an endpoint that has never answered is tried. One that has answered before may be away
-for as long as the policy says."""
+"""How long to retry an endpoint that has never answered. For one that has answered before, the
+policy says how long."""
 
 RETRYABLE: tuple[type[StorageError], ...] = (
     MissingForNowError,
@@ -53,8 +53,8 @@ RETRYABLE: tuple[type[StorageError], ...] = (
 """Errors that may pass by themselves."""
 
 _WARN_AFTER_S = 5.0
-"""Trouble that lasts longer is logged as a warning, which Python shows without any set-up of
-logging."""
+"""Failures that go on for longer are logged as warnings, which Python shows even where logging is
+not configured."""
 
 _log = logging.getLogger(__name__)
 
@@ -93,7 +93,7 @@ class on_failed_try:
     good, and that other requests that are in flight may have failed as well.
 
     Args:
-        callback: It is called by the thread that met the error.
+        callback: Called in the thread whose try failed.
     """
 
     __slots__ = ("_callback", "_token")
@@ -120,10 +120,10 @@ class Attempts:
     """The retry budget of one operation: what is left of its tries and its time.
 
     The wait after failure n is drawn evenly between 0 and first_wait_s * 2**(n - 1), at most
-    longest_wait_s, so that many workers do not come back at once. It is never shorter than what the
-    store asked for by Retry-After.
+    longest_wait_s, so that many workers do not retry at the same moment. It is never shorter than
+    the store's Retry-After.
 
-    The clock starts with the first failure: the time before it costs nothing.
+    The total time counts from the first failure.
 
     Args:
         policy: Number of tries, total time and waits.

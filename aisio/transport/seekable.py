@@ -1,15 +1,15 @@
 """ObjectReader: an object as a seekable file that makes few requests and wastes few bytes.
 
-    reading on from byte 0         one reply, open to the object's end, as a stream
+    reading on from byte 0         one response, open to the object's end, as a stream
     a read elsewhere               a block of 64 KiB, read to its end at once and remembered
     reading on behind that         four times as many bytes each time, up to 8 MiB
     a small object                 the whole of it, verified by its checksum
 
-A reply that is read to its end leaves its connection for the next request, so that a reader that
-seeks back and forth stays on one connection. For the same reason the rest of a reply is read when a
-seek comes and little is left of it. Bytes beyond those that the caller wanted are remembered, up to
-`REMEMBERED_BYTES`: formats with an index (zip, Parquet, torch's files) read their last bytes, and
-the same few bytes again and again.
+A response that is read to its end leaves its connection for the next request, so that a reader that
+seeks back and forth stays on one connection. For the same reason the rest of a response is read
+when a seek comes and little is left of it. Bytes beyond those that the caller wanted are
+remembered, up to `REMEMBERED_BYTES`: formats with an index (zip, Parquet, torch's files) read their
+last bytes, and the same few bytes again and again.
 
 Like a `Body`, a reader knows no client or store; it gets a function that opens ranges.
 """
@@ -44,11 +44,11 @@ BLOCK_BYTES = 256 * 1024
 """A range of up to this many bytes is read at once; an object that is no larger is read whole."""
 
 MAX_SKIP_BYTES = 256 * 1024
-"""After a forward seek of up to this many bytes the open reply is read on: a request costs about
+"""After a forward seek of up to this many bytes the open response is read on: a request costs about
 as much."""
 
 MAX_DRAIN_BYTES = 256 * 1024
-"""A reply of which no more bytes than these are left is read to its end, to keep its connection."""
+"""A response with at most this many bytes left is read to its end, to keep its connection."""
 
 REMEMBERED_BYTES = 1024 * 1024
 
@@ -85,7 +85,8 @@ def next_span(position: int, wanted: int, last: Span, size_bytes: int) -> Span:
         window = min(WINDOW_GROWTH * last.window, MAX_WINDOW_BYTES)
     else:
         window = FIRST_WINDOW_BYTES
-    # A read of more than a buffer is most of a large one, whose end comes by filling the buffer.
+    # BufferedReader passes most of a large read here directly and gets the rest by filling its
+    # buffer: request that much more.
     large = wanted + BUFFER_BYTES if wanted > BUFFER_BYTES else 0
     start, stop = position, position + max(window, large)
     if stop >= size_bytes - FIRST_WINDOW_BYTES:
@@ -96,7 +97,7 @@ def next_span(position: int, wanted: int, last: Span, size_bytes: int) -> Span:
     return Span(start, stop, window)
 
 
-class _OpenReply:
+class _OpenResponse:
     """An open body, which part of the object it is, and how far it has been read."""
 
     __slots__ = ("body", "position", "process", "stop")
@@ -111,16 +112,16 @@ class _OpenReply:
 class ObjectReader(io.RawIOBase):
     """An object as a seekable binary file; `open_seekable` makes it and buffers it.
 
-    All replies must be of one version of the object. After a fork the child opens replies of its
-    own; each process reads on from where the reader was.
+    All responses must be of one version of the object. After a fork the child opens responses of
+    its own; each process reads on from where the reader was.
 
     Args:
         info: The object; its size must be known.
         open_range: Opens a part of it, with retries of its own.
         read_rest: Reads a body to its end at once.
-        attempts: The retry budget for replies that break off, where bodies do not resume by
+        attempts: The retry budget for responses that break off, where bodies do not resume by
             themselves; None where they do.
-        is_same: Tells whether two replies are of one version of the object.
+        is_same: Tells whether two responses are of one version of the object.
 
     Raises:
         IntegrityError: The object's size is not known.
@@ -135,7 +136,8 @@ class ObjectReader(io.RawIOBase):
         is_same: Callable[[ObjectInfo, ObjectInfo], bool] = same_version,
     ) -> None:
         super().__init__()
-        self._reply: _OpenReply | None = None  # first: Python also closes what failed to be made
+        # First: Python also closes what failed to be made.
+        self._response: _OpenResponse | None = None
         self._remembered = Remembered(REMEMBERED_BYTES)
         if info.size_bytes is None:
             raise IntegrityError(
@@ -210,8 +212,8 @@ class ObjectReader(io.RawIOBase):
             try:
                 result = read(*args, **kwargs)
             except BaseException as error:
-                # After an interrupt, too, nobody knows how far the reply was read.
-                self._cut_reply()
+                # After an interrupt, too, nobody knows how far the response was read.
+                self._cut_response()
                 if self._attempts is None or not isinstance(error, RETRYABLE):
                     raise
                 self._attempts.failed(error)
@@ -221,14 +223,14 @@ class ObjectReader(io.RawIOBase):
                 return result
 
     def _read_to_the_end(self) -> bytes:
-        reply = self._reply_to_the_end()
-        data = self._read_rest(reply.body)
-        reply.position += len(data)
-        self._check_whole(reply.position, self._size)
+        response = self._response_to_the_end()
+        data = self._read_rest(response.body)
+        response.position += len(data)
+        self._check_whole(response.position, self._size)
         return data
 
     def _read_some(self, view: memoryview) -> int:
-        if not self._reply_is_here():
+        if not self._response_is_here():
             known = self._remembered.at(self._position)
             if known is None and not self._skips_to_here():
                 known = self._request(len(view))
@@ -236,66 +238,66 @@ class ObjectReader(io.RawIOBase):
                 count = min(len(view), len(known))
                 view[:count] = known[:count]
                 return count
-        return self._read_from_reply(view)
+        return self._read_from_response(view)
 
-    def _read_from_reply(self, view: memoryview) -> int:
-        reply = self._reply
-        assert reply is not None
-        count = reply.body.readinto(view[: reply.stop - reply.position])
+    def _read_from_response(self, view: memoryview) -> int:
+        response = self._response
+        assert response is not None
+        count = response.body.readinto(view[: response.stop - response.position])
         if not count:
-            self._check_whole(reply.position, reply.stop)
-        if reply.position < FIRST_WINDOW_BYTES and count <= BUFFER_BYTES:
+            self._check_whole(response.position, response.stop)
+        if response.position < FIRST_WINDOW_BYTES and count <= BUFFER_BYTES:
             # Readers tell a format by the first bytes, and then read these again.
-            self._remembered.keep(reply.position, bytes(view[:count]))
-        reply.position += count
+            self._remembered.keep(response.position, bytes(view[:count]))
+        response.position += count
         return count
 
-    def _reply_is_here(self) -> bool:
-        """Tell whether the next byte of the open reply is the one to be read."""
-        reply = self._reply
-        if reply is None:
+    def _response_is_here(self) -> bool:
+        """Tell whether the next byte of the open response is the one to be read."""
+        response = self._response
+        if response is None:
             return False
-        if not reply.process.is_current:
+        if not response.process.is_current:
             # The parent process reads it: two readers of one socket would both get nonsense.
-            self._cut_reply()
+            self._cut_response()
             return False
-        return reply.position == self._position < reply.stop
+        return response.position == self._position < response.stop
 
     def _skips_to_here(self) -> bool:
-        """Read the open reply on to the position, if that is near; tell whether it got there."""
-        reply = self._reply
-        if reply is None or self._position >= reply.stop:
+        """Read the open response on to the position, if that is near; tell whether it got there."""
+        response = self._response
+        if response is None or self._position >= response.stop:
             return False
-        gap = self._position - reply.position
+        gap = self._position - response.position
         if not 0 < gap <= MAX_SKIP_BYTES:
             return False
-        while gap and (data := reply.body.read(gap)):
-            self._remembered.keep(reply.position, data)
-            reply.position += len(data)
+        while gap and (data := response.body.read(gap)):
+            self._remembered.keep(response.position, data)
+            response.position += len(data)
             gap -= len(data)
         return not gap
 
     def _request(self, wanted: int) -> memoryview | None:
-        """Request the bytes at the position; return them, or None if the open reply has them."""
+        """Request the bytes at the position; return them, or None if the open response has them."""
         self._release_body()
         span = next_span(self._position, wanted, self._last, self._size)
-        reply = self._open(span)
+        response = self._open(span)
         if span.stop - span.start > BLOCK_BYTES:
             return None
-        data = reply.body.readall()
-        self._reply = None
+        data = response.body.readall()
+        self._response = None
         self._check_whole(span.start + len(data), span.stop)
         self._remembered.keep(span.start, data)
         return memoryview(data)[self._position - span.start :]
 
-    def _reply_to_the_end(self) -> _OpenReply:
-        is_here = self._reply_is_here() or self._skips_to_here()
-        if is_here and self._reply is not None and self._reply.stop == self._size:
-            return self._reply
+    def _response_to_the_end(self) -> _OpenResponse:
+        is_here = self._response_is_here() or self._skips_to_here()
+        if is_here and self._response is not None and self._response.stop == self._size:
+            return self._response
         self._release_body()
         return self._open(Span(self._position, self._size, self._last.window))
 
-    def _open(self, span: Span) -> _OpenReply:
+    def _open(self, span: Span) -> _OpenResponse:
         is_rest = span.stop == self._size
         whole = is_rest and not span.start
         byte_range = None if whole else ByteRange(span.start, None if is_rest else span.stop)
@@ -310,8 +312,8 @@ class ObjectReader(io.RawIOBase):
                 f"GET {self.info.url}: the object was replaced while it was open; open it again",
                 url=self.info.url,
             )
-        self._reply, self._last = _OpenReply(body, span), span
-        return self._reply
+        self._response, self._last = _OpenResponse(body, span), span
+        return self._response
 
     def _check_whole(self, got: int, expected: int) -> None:
         if got != expected:
@@ -321,24 +323,24 @@ class ObjectReader(io.RawIOBase):
             )
 
     def _release_body(self) -> None:
-        """Close the open reply; keep its connection where that costs little."""
-        reply, self._reply = self._reply, None
-        if reply is None:
+        """Close the open response; keep its connection where that costs little."""
+        response, self._response = self._response, None
+        if response is None:
             return
-        with reply.body as body:
-            if 0 < reply.stop - reply.position <= MAX_DRAIN_BYTES:
-                self._remembered.keep(reply.position, body.drain())
+        with response.body as body:
+            if 0 < response.stop - response.position <= MAX_DRAIN_BYTES:
+                self._remembered.keep(response.position, body.drain())
 
-    def _cut_reply(self) -> None:
-        """Cut the open reply; the next request continues where it was."""
-        if self._reply is not None:
-            self._last = self._last._replace(stop=self._reply.position)
+    def _cut_response(self) -> None:
+        """Cut the open response; the next request continues where it was."""
+        if self._response is not None:
+            self._last = self._last._replace(stop=self._response.position)
             self._close_body()
 
     def _close_body(self) -> None:
-        if self._reply is not None:
-            self._reply.body.close()
-            self._reply = None
+        if self._response is not None:
+            self._response.body.close()
+            self._response = None
 
     def _check_open(self, what: str) -> None:
         if self.closed:

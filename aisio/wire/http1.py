@@ -130,9 +130,8 @@ def parse_head(data: bytes, method: str) -> ResponseHead:
     if coding is not None and (coding.lower() != "chunked" or length is not None or line[1] == "0"):
         raise BadResponse(f"Transfer-Encoding {coding!r} with Content-Length {length!r}")
     size = whole_number(length)
-    if (
-        size is None and length is not None
-    ):  # also for a list of equal numbers, which RFC 9112 allows
+    # This also refuses a list of equal numbers, which RFC 9112 allows.
+    if size is None and length is not None:
         raise BadResponse(f"Content-Length {length[:60]!r}")
     if method == "HEAD" or status < 200 or status in (204, 304):
         return ResponseHead(status, headers, 0, False, is_reusable)
@@ -167,9 +166,8 @@ def whole_number(text: str | None) -> int | None:
 
     Sizes and times of AIStore are such numbers; int() raises for thousands of digits.
     """
-    if (
-        text is None or len(text) > _MAX_DIGITS or not text.isdecimal()
-    ):  # in Latin-1 these are ASCII digits
+    # The text is Latin-1: all decimal digits in it are ASCII.
+    if text is None or len(text) > _MAX_DIGITS or not text.isdecimal():
         return None
     number = int(text)
     return number if number <= _MAX_NUMBER else None

@@ -154,6 +154,8 @@ class _WritePolicy(_Strict):
 
 
 class _PropsToSet(_Strict):
+    """The message. More than 10 attributes: they are the fields of AIStore's BpropsToSet."""
+
     versioning: _Versioning | None = None
     checksum: _Checksum | None = None
     mirror: _Mirror | None = None

@@ -17,7 +17,7 @@ __all__ = ["ObstoreStream"]
 
 
 class ObstoreStream:
-    """obstore's stream of chunks as a binary stream; see `aisio.transport.body.RawReply`.
+    """obstore's stream of chunks as a binary stream; see `aisio.transport.body.RawResponse`.
 
     A forked child can only close it: the `Body` around it refuses to read there.
 

@@ -44,7 +44,8 @@ class ByteBudget:
         with self._lock:
             size = call.size_bytes
             if size is None:
-                # Where nothing is known of the first call, no other one starts beside it.
+                # Before the first result no size is known: reserve everything, so that this call
+                # runs alone.
                 average = self._average_bytes
                 size = self._max_bytes if average is None else int(average)
             if not is_only and self._reserved_bytes + size > self._max_bytes:

@@ -1,16 +1,17 @@
 """AdaptiveLimit: how many reads should be in flight, learned from their speed. No I/O.
 
-First it probes. Two reads at a time show how much of a read is processor time of this process. If
-that is half of the read, as over loopback, the threads of one interpreter cannot gain much: the
-limit starts at the number of reads that fit into the rest, but at least at three: while one thread
-waits and another one is woken, a third can work. Over a network the limit starts at `start`.
+It first probes with two reads at a time. If half of a read is CPU time of this process, more
+threads gain little. So the limit starts at the time of a read divided by its CPU time. It starts at
+3 or more: a third thread can work while one waits and another wakes up. It starts at no more than
+`start`, which reads over a network reach.
 
-Then it climbs. A window of deliveries gives a rate. The limit is raised by half as long as each
-step gains 5 %. If the first step up gains less, the limit is lowered by a third as long as that
-loses no more than 2 %: the same rate with fewer connections and bytes is better. The best limit is
-kept for a number of windows, then the climb begins again. A window in which nobody waited for the
-store says nothing about the store and does not count. Reading a response that was sent ahead counts
-as waiting.
+Then it climbs. Each window of results gives a rate. The limit is raised by half as long as each
+step gains at least 5 %. If the first step gains less, the limit is lowered by a third instead, as
+long as the rate stays within 2 % of the best: the same rate with fewer connections and bytes in
+memory is better. The best limit is kept for a number of windows, then the climb begins again.
+
+A window in which the reader hardly waited for the store says nothing about the store and does not
+count. Reading the response to a request that was sent ahead counts as waiting.
 """
 
 from __future__ import annotations

@@ -154,7 +154,7 @@ class _Run(Generic[T, R]):
             self._feed.next()
             self._started.append(call)
             if self._limit.current == 1 or call.has_failed:
-                # One at a time: another thread would only be woken for each.
+                # With one read at a time, a thread brings nothing and costs a wake-up.
                 self._inline.start(call)
             else:
                 self._start(call)
@@ -188,7 +188,8 @@ class _Run(Generic[T, R]):
         if error.status is None and threading.get_ident() == self._reader:
             self._send_again(timed_out=isinstance(error, StoreTimeoutError))
         else:
-            # The server may have refused other requests as well: they wait until it serves again.
+            # The server may have refused other requests too; send those again after this read has
+            # succeeded.
             self._resends_after_read = True
 
     def _send_again(self, *, timed_out: bool = False) -> None:

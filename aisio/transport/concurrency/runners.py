@@ -1,8 +1,10 @@
 """The three ways to run a call of `ordered`: sent ahead, in a thread, or inline.
 
-A lock here may be taken again by the thread that has it: a signal handler may read, and the garbage
-collector may close an iteration that nobody closed. A thread that runs calls takes no other lock
-while it has that of its runner: whoever has the lock of all threads may be waiting for the runner.
+Locks are reentrant: in a thread that holds one, a signal handler may read, and the garbage
+collector may close an iteration that nobody closed.
+
+Lock order: ReadingThreads' lock before a runner's. A worker that holds its runner's lock takes no
+other.
 """
 
 from __future__ import annotations

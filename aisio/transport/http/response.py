@@ -77,8 +77,8 @@ class Response:
 
         Args:
             size: How many bytes to return at most.
-            until_s: A time of `perf_counter`, after which fewer bytes will do, but not none. It
-                does not count if all bytes are read.
+            until_s: After this time (perf_counter) return what has come, at least one byte.
+                Ignored if size is None.
 
         Raises:
             ProtocolError: The body is malformed or cut. A body of known length that is cut reads as

@@ -33,7 +33,7 @@ OpenResponse: TypeAlias = "urllib3.BaseHTTPResponse | Response"
 
 
 class ResponseBody(ABC):
-    """The body of an open response, with aisio's errors; see `aisio.transport.body.RawReply`.
+    """The body of an open response, with aisio's errors; see `aisio.transport.body.RawResponse`.
 
     If the response has a Content-Length, a broken connection reads as an early end of the body:
     the reader, who counts the bytes, can say more than "connection reset".
@@ -280,7 +280,7 @@ def status_error(response: OpenResponse, method: str, about: str) -> StorageErro
 
 
 def _error_text(response: OpenResponse) -> str:
-    """Return the text of an error as far as it can be read: the status, which is known, counts."""
+    """Return as much of the error text as can be read; the status is enough if that fails."""
     try:
         data = _read_some(response, _MAX_ERROR_BYTES, _MAX_ERROR_S)
     except (HTTPError, OSError):

@@ -52,6 +52,8 @@ class ListedFile:
 class NgcResponse:
     """A response of the storage; see `aisio.resources.download.download.OriginResponse`.
 
+    More than 10 attributes: five are those of OriginResponse.
+
     Args:
         file: The file that the bytes are of.
         span: First byte of the response, and size of the whole file.

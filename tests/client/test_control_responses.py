@@ -7,7 +7,7 @@ import gzip
 import pytest
 import requests
 
-from aisio.client.control_replies import read_whole
+from aisio.client.control_responses import read_whole
 from aisio.client.session import Session
 from aisio.errors import IntegrityError, NotFoundError, StorageError, UnavailableError
 from aisio.records import RetryPolicy, Settings
