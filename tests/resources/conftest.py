@@ -1,4 +1,4 @@
-"""NVIDIA's registry on loopback, for the tests of this folder."""
+"""NVIDIA's registry on loopback, and an empty cache, for the tests of this folder."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from aisio.resources.cache.cache import Cache
 from tests.resources.certificates import Authority, make_authority
 from tests.resources.ngc_server import NgcServer, registry_for_a_guest
 
@@ -24,3 +25,11 @@ def registry(
     """Run a registry for a guest."""
     with registry_for_a_guest(authority, tmp_path, monkeypatch) as server:
         yield server
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Cache:
+    """Return a cache with an empty folder."""
+    cache = Cache(tmp_path / "cache")
+    cache.create_folder()
+    return cache

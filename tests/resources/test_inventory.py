@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import os
-from hashlib import sha256
-
 import pytest
 
-from aisio.resources.cache.cache import Cache
 from aisio.resources.inventory import (
     digest_in_name,
     find_entry,
@@ -15,34 +11,7 @@ from aisio.resources.inventory import (
     list_entries,
     size_of,
 )
-from aisio.resources.unpack.unpack import unpack
-from tests.tars import pack
-
-TAR = pack(("d/1", b"one"), ("d/2", b"two"))
-
-
-@pytest.fixture
-def cache(tmp_path):
-    """Return a cache with an empty folder."""
-    cache = Cache(tmp_path / "cache")
-    cache.create_folder()
-    return cache
-
-
-def add(cache, data, filename="x.bin", *, used=1000.0, name=""):
-    """Store and mark an entry that was used at a time, and return its path."""
-    path = cache.folder / (name or f"{sha256(data).hexdigest()}-{filename}")
-    with cache.lock(path):
-        path.write_bytes(data)
-        result = unpack(path, "tar" if filename.endswith(".tar") else "none")
-        cache.mark_verified(path, result, sha256=sha256(data).hexdigest())
-    os.utime(marker_of(path), (used, used))
-    return path
-
-
-def marker_of(path):
-    """Return the path of an entry's marker."""
-    return path.with_name(path.name + ".aisio-verified")
+from tests.resources.cache_entries import TAR, add, marker_of
 
 
 def test_an_entry_has_the_size_of_all_its_files(cache):

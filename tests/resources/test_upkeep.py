@@ -13,35 +13,8 @@ import pytest
 import aisio
 from aisio.resources.cache.cache import Cache
 from aisio.resources.inventory import list_entries
-from aisio.resources.unpack.unpack import unpack
 from aisio.resources.upkeep import prune, verify
-from tests.tars import pack
-
-TAR = pack(("d/1", b"one"), ("d/2", b"two"))
-
-
-@pytest.fixture
-def cache(tmp_path):
-    """Return a cache with an empty folder."""
-    cache = Cache(tmp_path / "cache")
-    cache.create_folder()
-    return cache
-
-
-def add(cache, data, filename="x.bin", *, used=1000.0, name=""):
-    """Store and mark an entry that was used at a time, and return its path."""
-    path = cache.folder / (name or f"{sha256(data).hexdigest()}-{filename}")
-    with cache.lock(path):
-        path.write_bytes(data)
-        result = unpack(path, "tar" if filename.endswith(".tar") else "none")
-        cache.mark_verified(path, result, sha256=sha256(data).hexdigest())
-    os.utime(marker_of(path), (used, used))
-    return path
-
-
-def marker_of(path):
-    """Return the path of an entry's marker."""
-    return path.with_name(path.name + ".aisio-verified")
+from tests.resources.cache_entries import TAR, add, marker_of
 
 
 def problems(cache, **options):

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from aisio.catalog import NamedSource, read_catalog
+from aisio.catalog import NamedSource
 from aisio.client.client import Client
 from aisio.errors import ConfigError, DigestError
 from aisio.sources.catalog_source import CatalogSource
@@ -19,47 +19,12 @@ from aisio.sources.resolve import source
 from aisio.sources.tar import TarSource
 from aisio.stores import AisStore
 from tests.moto_server import KEYS, boto_client, s3_server
-from tests.tars import pack
-
-NAMES = ["s-0", "s-1", "s-2", "x"]
-
+from tests.sources.files import NAMES, last_names
 
 HERE = "http://127.0.0.1:9"
 
 
 THERE = "http://127.0.0.1:10"
-
-
-@pytest.fixture
-def data(tmp_path):
-    """Return a folder with four files, a manifest and a tar of them."""
-    folder = tmp_path / "data"
-    (folder / "all").mkdir(parents=True)
-    for name in NAMES:
-        (folder / "all" / name).write_bytes(name.encode())
-    (folder / "list").write_text("".join(f"all/{name}\n" for name in NAMES), "utf-8")
-    (folder / "all.tar").write_bytes(pack(*((name, name.encode()) for name in NAMES)))
-    return f"file://{folder}"
-
-
-@pytest.fixture
-def catalog(tmp_path, monkeypatch):
-    """Return a function that makes a catalog of one file, team.yaml, the default one."""
-    folder = tmp_path / "catalog"
-    folder.mkdir()
-    monkeypatch.setenv("AISIO_CATALOG", str(folder))
-
-    def write(text):
-        (folder / "team.yaml").write_text(text, "utf-8")
-        read_catalog(folder, reload=True)
-        return folder
-
-    return write
-
-
-def last_names(infos):
-    """Return the last part of each name."""
-    return [info.name.rpartition("/")[2] for info in infos]
 
 
 @pytest.mark.parametrize(
