@@ -193,4 +193,6 @@ def test_cut_short_epochs_of_workers_that_stay_leave_nothing_behind(bucket: Buck
     assert_flat(before, usage())
     assert_flat(worker_before, usage(worker))
     del staying
-    assert usage_without_loaders()[:3] == start[:3]
+    # There may be less: idle threads end before a fork.
+    left = usage_without_loaders()
+    assert all(now <= before for now, before in zip(left[:3], start[:3], strict=True))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Generic, TypeVar
 
@@ -36,9 +36,12 @@ class SingleFlight(Generic[Key, Result]):
         self._in_flight[key] = future
         future.add_done_callback(lambda _: self._in_flight.pop(key))
 
-    async def result(self, key: Key) -> Result:
-        """Wait for the work of a key in flight. It goes on if the waiting task is cancelled."""
-        return await asyncio.shield(self._in_flight[key])
+    def result(self, key: Key) -> Awaitable[Result]:
+        """Return what waits for the work of a key in flight; a waiter's end does not end the work.
+
+        The key is looked up now: the work may have ended when the caller begins to wait.
+        """
+        return asyncio.shield(self._in_flight[key])
 
     def close(self) -> None:
         """Drop work that has not begun, and wait for the threads to end."""

@@ -22,7 +22,7 @@ def test_all_who_wait_for_a_key_share_one_call() -> None:
         assert "key" not in flight
         flight.start("key", work)
         assert "key" in flight
-        waiting = [asyncio.create_task(flight.result("key")) for _ in range(3)]
+        waiting = [asyncio.ensure_future(flight.result("key")) for _ in range(3)]
         await asyncio.sleep(0)
         release.set()
         results = await asyncio.gather(*waiting)
@@ -63,8 +63,8 @@ def test_a_cancelled_request_does_not_stop_the_work() -> None:
     async def main() -> str:
         flight = SingleFlight[str, str](1, "test")
         flight.start("key", work)
-        other = asyncio.create_task(flight.result("key"))
-        cancelled = asyncio.create_task(flight.result("key"))
+        other = asyncio.ensure_future(flight.result("key"))
+        cancelled = asyncio.ensure_future(flight.result("key"))
         await asyncio.sleep(0)
         cancelled.cancel()
         with pytest.raises(asyncio.CancelledError):
