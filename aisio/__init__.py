@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from aisio.sources.base import Source
     from aisio.sources.resolve import source
     from aisio.training.batch_dataset import AISBatchIterDataset
+    from aisio.training.loader import Loader
     from aisio.training.object_datasets import AISIterDataset, AISMapDataset
     from aisio.training.shard_reader import AISShardReader
     from aisio.urls import Namespace, ObjectUrl
@@ -58,6 +59,7 @@ _NAMES_BY_MODULE = {
     "aisio.catalog": ("Catalog", "Resource", "read_catalog"),
     "aisio.client.client": ("Bucket", "Client", "ObjectGroup"),
     "aisio.client.object": ("Object",),
+    "aisio.training.loader": ("Loader",),
     "aisio.training.object_datasets": ("AISIterDataset", "AISMapDataset"),
     "aisio.errors": (
         "AccessError",
@@ -114,6 +116,7 @@ __all__ = [
     "ConflictError",
     "DigestError",
     "IntegrityError",
+    "Loader",
     "MissingExtraError",
     "Namespace",
     "NotFoundError",

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable, Iterator, Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 from aisio.client.client import Client
 from aisio.client.shared_clients import explicit_client
 from aisio.extras import missing_extra
 from aisio.records import Concurrency
+from aisio.sources.digest import ListingDigest
 from aisio.sources.source_set import PrefixMap, SourceSet
 from aisio.stores import DirectSettings
 from aisio.training.epoch_stats import EpochStats
@@ -84,6 +85,17 @@ class AISMapDataset(Dataset[tuple[str, bytes]]):
 
     def __len__(self) -> int:
         return len(self._objects)
+
+    @cached_property
+    def data_digest(self) -> str:
+        """Identifies the objects and their order: the digest of their listing, by their URLs.
+
+        `aisio.Loader` compares it, so that a state of other data is refused.
+        """
+        digest = ListingDigest("")
+        for _, info in self._objects:
+            digest.add(info)
+        return digest.text()
 
     def stats(self) -> dict[str, Any]:
         """Return where the time of all reads so far went, of all workers."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -162,3 +163,17 @@ def test_a_source_without_objects_is_an_error_unless_that_is_allowed(cls, folder
     with pytest.raises(NotFoundError, match="absent"):
         cls([folder, f"{folder}absent"]).count()
     assert [*iter(cls(f"{folder}absent", allow_empty=True))] == []
+
+
+def test_the_data_digest_identifies_objects_and_order(tmp_path: Path) -> None:
+    """It is a listing's; a Loader refuses a state of other data by it."""
+    for name in ("a", "b"):
+        (tmp_path / name).write_bytes(b"12")
+    both = AISMapDataset(tmp_path).data_digest
+    assert both.startswith("sha256:")
+    assert AISMapDataset(tmp_path).data_digest == both
+    turned = [f"file://{tmp_path}/b", f"file://{tmp_path}/a"]
+    digests = {AISMapDataset(turned).data_digest, AISMapDataset(turned[0]).data_digest}
+    (tmp_path / "b").write_bytes(b"123")
+    digests |= {both, AISMapDataset(tmp_path).data_digest}
+    assert len(digests) == 4

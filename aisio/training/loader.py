@@ -1,0 +1,341 @@
+"""Loader: batches of a map-style dataset, each sample once, on any ranks, also after a restart.
+
+torch's DataLoader runs the workers. What this adds is the order: which samples make which batch of
+which rank is computed from a few numbers (`aisio.training.order`), so a job that stops can be
+continued by one with other ranks, workers or batches, and nothing is read twice to get there.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import cached_property
+from time import perf_counter
+from typing import Any
+from weakref import ref
+
+from aisio.errors import ConfigError
+from aisio.extras import missing_extra
+from aisio.training.batch_reader import BatchReader, Reading, Share
+from aisio.training.loader_ranks import LoaderRanks, Ranks
+from aisio.training.order import Cut, Equalize, Topology
+from aisio.training.position import Position
+from aisio.training.whole_number import whole_number
+
+try:
+    from torch.utils.data import IterableDataset
+except ImportError as error:
+    raise missing_extra("torch", "torch") from error
+
+__all__ = ["Loader", "Ranks"]
+
+_log = logging.getLogger("aisio.loader")
+
+_ONE = 1
+"""Shared out by ranks alone, without windows: this process makes up batches, not the workers."""
+
+_OURS = frozenset(
+    {"batch_sampler", "drop_last", "generator", "in_order", "sampler"},
+)
+
+_END = object()
+"""What no DataLoader gives: its batches are at an end."""
+
+
+class Loader:
+    """An iterable over the batches of this rank; each `for` over it is an epoch.
+
+    An iteration that is left early ends its epoch, if it gave a batch. The state says how far the
+    trainer has come in batches that it received, whatever workers have read ahead. An error while
+    a batch is read loses none: the next `next` reads that batch again, so a sample that always
+    fails raises each time, and the dataset must replace it.
+
+    Args:
+        dataset: A map-style dataset, aisio's or another's: it has `len()` and `[i]`, or
+            `__getitems__`. If it has an attribute `data_digest`, states are of that data alone;
+            otherwise of any data with as many samples.
+        batch_size: Number of samples of a batch.
+        shuffle: Give the samples in a random order, another one in each epoch.
+        seed: Chooses the orders, from 0; the same on all ranks.
+        equalize: "drop" leaves out fewer than ranks * batch_size samples of an epoch, so that all
+            ranks have as many batches, and all batches are full. "pad" repeats some instead. "none"
+            does neither: the last batch of a rank may be short, and ranks may differ by a batch.
+        num_workers: Number of worker processes; 0 reads in this process, in the same order.
+        ranks: See `Ranks`. It is looked up when an iteration begins.
+        **options: For torch's DataLoader, as in `collate_fn`, `pin_memory`, `persistent_workers`.
+
+    Attributes:
+        epoch: Number of the epoch, from 0; it counts by itself.
+
+    Raises:
+        ConfigError: An argument that cannot be right, or an option that the Loader itself decides.
+    """
+
+    def __init__(
+        self,
+        dataset: Any,
+        batch_size: int = 1,
+        *,
+        shuffle: bool = False,
+        seed: int = 0,
+        equalize: Equalize = "drop",
+        num_workers: int = 0,
+        ranks: Ranks = "auto",
+        **options: Any,
+    ) -> None:
+        _check_dataset(dataset)
+        if taken := sorted(_OURS & options.keys()):
+            raise ConfigError(f"Loader decides on {', '.join(taken)} itself: leave it out")
+        self.dataset = dataset
+        self._ranks = LoaderRanks(ranks, type(self).__name__)
+        self._topology = Topology(1, _ONE, batch_size, _ONE, equalize)  # but for the ranks
+        self._position = Position(
+            len(dataset), whole_number("seed", seed, 0), shuffle=bool(shuffle)
+        )
+        self._reader = BatchReader(dataset, {"num_workers": num_workers, **options})
+        self._waits = _Waits()
+        self._has_begun = False  # a batch was received since the position was moved
+        self._is_restored = False  # the ranks have not compared their states yet
+        # Weak: the iteration refers to the loader, and the workers of one that nobody has any
+        # more would wait for the garbage collector.
+        self._iteration: ref[_Iteration] | None = None
+        self._newest_cut: tuple[Position, Topology, Cut] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_has_begun": False, "_iteration": None, "_newest_cut": None}
+
+    @cached_property
+    def _data(self) -> str:
+        digest = getattr(self.dataset, "data_digest", "")
+        if not isinstance(digest, str):
+            raise ConfigError(
+                f"{type(self.dataset).__name__}.data_digest is a {type(digest).__name__}: a str is"
+                " needed"
+            )
+        return digest
+
+    @property
+    def epoch(self) -> int:
+        """Number of the epoch that is read, or is read next."""
+        return self._position.epoch
+
+    @property
+    def batch_size(self) -> int:
+        """Number of samples of a batch."""
+        return self._topology.batch_size
+
+    def __len__(self) -> int:
+        """Return the number of this rank's batches in the epoch.
+
+        After a restart with another topology: of what was left then.
+        """
+        return self._share().count
+
+    def __iter__(self) -> Iterator[Any]:
+        if self._has_begun:
+            self._move_to(self._position.at_epoch(self.epoch + 1))
+        iteration = _Iteration(self)
+        self._iteration = ref(iteration)
+        return iteration
+
+    def set_epoch(self, epoch: int) -> None:
+        """Go to the beginning of an epoch.
+
+        If the loader is about to read that epoch, or to go on in it from a state, nothing changes.
+        """
+        epoch = whole_number("epoch", epoch, 0)
+        if epoch != self.epoch or self._has_begun:
+            self._move_to(self._position.at_epoch(epoch))
+
+    def end_epoch(self) -> None:
+        """Go to the beginning of the next epoch, unless no batch of this one was received yet.
+
+        For a loop that is left early, as after a fixed number of steps: a state that is saved
+        behind it is then that of the next epoch. Behind a loop that came to its end it does
+        nothing.
+        """
+        if self._position.segments:
+            self._end_epoch()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return where the trainer stands: JSON's types, under 2 KB, the same on every rank."""
+        return self._position.to_dict(self._data)
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go to where a trainer stood, of any ranks, workers and batch size.
+
+        It may be called before an iteration or within one, which then goes on from there. Seed and
+        shuffling are those of the state. Where a process group connects the ranks, all of them
+        must call it: before the first batch they compare their states.
+
+        Raises:
+            ConfigError: The state is of other data, of another loader, of a newer version, or
+                damaged.
+        """
+        position = self._position.restored(state, self._data)
+        for segment in position.segments:
+            if (segment.topology.workers, segment.topology.window) != (_ONE, _ONE):
+                raise ConfigError(
+                    "the state is of another loader: its order was made by"
+                    f" {segment.topology.workers} workers in windows of {segment.topology.window}"
+                )
+        for name in ("seed", "shuffle"):
+            if getattr(position, name) != getattr(self._position, name):
+                _log.warning("%s=%r is that of the state", name, getattr(position, name))
+        self._move_to(position)
+        self._is_restored = True
+
+    def start_prefetch(self) -> None:
+        """Have the workers begin to read, for the iteration that comes."""
+        if not self._has_begun:
+            self._reader.prefetch(self._checked_share())
+
+    def samples_of(self, batch: int) -> list[int]:
+        """Return the indices of the samples of this rank's batch, counted as by `len()`."""
+        share = self._share()
+        return share.cut.batch(share.rank, batch)
+
+    def stats(self) -> dict[str, float]:
+        """Return how many batches were received, and how long the trainer waited for each.
+
+        Times are in seconds: in all, and the 50th, 95th and 99th percentile of the last 10,000
+        batches.
+        """
+        return self._waits.stats()
+
+    def _move_to(self, position: Position) -> None:
+        self._position = position
+        self._has_begun = False
+        iteration = self._iteration and self._iteration()
+        if iteration:
+            iteration.reading = None
+
+    def _end_epoch(self) -> None:
+        self._move_to(self._position.at_epoch(self.epoch + 1))
+        iteration = self._iteration and self._iteration()
+        if iteration:
+            iteration.has_ended = True
+
+    def _share(self) -> Share:
+        """Return what this rank reads from here on."""
+        rank, ranks = self._ranks.current()
+        topology = replace(self._topology, ranks=ranks)
+        start, received = self._position.start_of(topology)
+        if self._newest_cut is None or self._newest_cut[:2] != (start, topology):
+            cut, _ = start.cut(topology)
+            self._newest_cut = start, topology, cut
+        return Share(self._position, topology, rank, self._newest_cut[2], received)
+
+    def _checked_share(self) -> Share:
+        """Return what this rank reads from here on, if the dataset is still the same.
+
+        Raises:
+            ConfigError: The dataset has another length than it had, or is too small.
+        """
+        share, samples = self._share(), self._position.samples
+        if len(self.dataset) != samples:
+            raise ConfigError(
+                f"{type(self.dataset).__name__} has {len(self.dataset):,} samples now, and had"
+                f" {samples:,} when the Loader was made: make a new Loader"
+            )
+        if not self._position.segments and not share.count and share.topology.equalize == "drop":
+            raise ConfigError(
+                f"{samples} samples make no batch of {self.batch_size} for each of"
+                f" {share.topology.ranks} ranks: use a smaller batch_size, or equalize='pad'"
+            )
+        return share
+
+    def _open(self) -> Reading:
+        """Begin to read at the position, for the iteration."""
+        state = self.state_dict()  # computes the digest here, not within the training loop
+        if self._is_restored:
+            self._ranks.check_same(state)
+            self._is_restored = False
+        return self._reader.open(self._checked_share())
+
+
+class _Iteration(Iterator[Any]):
+    """One pass over what is left of an epoch, which counts what the trainer receives.
+
+    Attributes:
+        reading: The batches that come. None where they are to be opened at the loader's position:
+            at first, where that was moved, and where an error lost a batch.
+        has_ended: Whether the epoch is at its end, for this iteration.
+    """
+
+    def __init__(self, loader: Loader) -> None:
+        self._loader = loader
+        self.reading: Reading | None = None
+        self.has_ended = False
+
+    def __next__(self) -> Any:
+        loader = self._loader
+        if self.has_ended:
+            raise StopIteration
+        if loader._iteration is None or loader._iteration() is not self:
+            raise RuntimeError("another iteration of this Loader has begun")
+        started = perf_counter()
+        try:
+            reading = self.reading = self.reading or loader._open()
+            batch = next(reading.batches, _END)
+            if batch is not _END:
+                self._count(reading)
+        except BaseException as error:
+            self.reading = None
+            loader._reader.recover(error)
+            raise
+        if batch is _END:
+            self._end(reading)
+        loader._waits.add(perf_counter() - started)
+        return batch
+
+    def _count(self, reading: Reading) -> None:
+        loader = self._loader
+        reading.received += 1
+        loader._position = loader._position.received(reading.share.topology, reading.received)
+        loader._has_begun = True
+
+    def _end(self, reading: Reading) -> None:
+        self.reading = None
+        if reading.received < reading.share.count:
+            raise RuntimeError(
+                f"batch {reading.received} of {reading.share.count} did not come: the dataset or"
+                " collate_fn raised StopIteration"
+            )
+        self._loader._end_epoch()
+        raise StopIteration
+
+
+class _Waits:
+    """How long the trainer waited for its batches: all of them in total, the last ones each."""
+
+    def __init__(self) -> None:
+        self._batches = 0
+        self._total_s = 0.0
+        self._last_s: deque[float] = deque(maxlen=10_000)
+
+    def add(self, wait_s: float) -> None:
+        """Count a batch."""
+        self._batches += 1
+        self._total_s += wait_s
+        self._last_s.append(wait_s)
+
+    def stats(self) -> dict[str, float]:
+        """Return the sums and percentiles."""
+        waits = sorted(self._last_s)
+        stats: dict[str, float] = {"batches": self._batches, "wait_s": self._total_s}
+        for percent in (50, 95, 99):
+            stats[f"wait_p{percent}_s"] = waits[(len(waits) - 1) * percent // 100] if waits else 0.0
+        return stats
+
+
+def _check_dataset(dataset: Any) -> None:
+    if isinstance(dataset, IterableDataset) or not hasattr(dataset, "__len__"):
+        raise ConfigError(
+            f"Loader reads map-style datasets, with len() and [i], which {type(dataset).__name__}"
+            " has not: give an iterable dataset to torch's DataLoader"
+        )
+    if not len(dataset):
+        raise ConfigError(f"{type(dataset).__name__} has no sample")

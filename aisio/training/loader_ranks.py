@@ -1,0 +1,127 @@
+"""Which rank of how many a Loader reads for, and whether all ranks go on from one state."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Literal, TypeAlias
+
+from aisio.errors import ConfigError
+from aisio.extras import missing_extra
+from aisio.training.process_rank import ProcessRank
+from aisio.training.whole_number import whole_number
+
+try:
+    from torch import distributed
+except ImportError as error:
+    raise missing_extra("torch", "torch") from error
+
+__all__ = ["LoaderRanks", "Ranks", "states_differ"]
+
+Ranks: TypeAlias = "Literal['auto'] | tuple[int, int] | Any | None"
+"""Which rank this process is, of how many: "auto" asks torch.distributed, then the variables of the
+launcher; (rank, ranks) says it; None reads everything; a process group, or a one-dimensional device
+mesh, gives the ranks of that group."""
+
+_MAX_NAMED = 8
+"""An error names so many ranks of a state, and so many states: a job may have thousands."""
+
+
+class LoaderRanks:
+    """Finds the rank of this process each time it is needed.
+
+    Args:
+        ranks: See `Ranks`.
+        owner: Name of the loader's class, for warnings.
+
+    Raises:
+        ConfigError: It is none of these.
+    """
+
+    def __init__(self, ranks: Ranks, owner: str) -> None:
+        self._ranks = _checked(ranks)
+        self._process_rank = ProcessRank(owner)
+
+    def current(self) -> tuple[int, int]:
+        """Return the rank and the number of ranks.
+
+        Raises:
+            ConfigError: What the launcher set cannot be right.
+        """
+        if self._ranks is None:
+            return 0, 1
+        if isinstance(self._ranks, tuple):
+            return self._ranks
+        if isinstance(self._ranks, str):
+            return self._process_rank.current()
+        group = self._group()
+        return distributed.get_rank(group), distributed.get_world_size(group)
+
+    def check_same(self, state: Mapping[str, Any]) -> None:
+        """Compare a state over all ranks, where a process group connects them.
+
+        All ranks of the group must call it: each waits for the others.
+
+        Raises:
+            ConfigError: Ranks have different states. Every rank raises it.
+        """
+        group = self._group()
+        if group is None:
+            return
+        texts = [""] * distributed.get_world_size(group)
+        distributed.all_gather_object(texts, json.dumps(state), group=group)
+        if message := states_differ(texts):
+            raise ConfigError(message)
+
+    def _group(self) -> Any:
+        if self._ranks == "auto":
+            has_group = distributed.is_available() and distributed.is_initialized()
+            return distributed.group.WORLD if has_group else None
+        if self._ranks is None or isinstance(self._ranks, tuple):
+            return None
+        return self._ranks.get_group() if hasattr(self._ranks, "get_group") else self._ranks
+
+
+def states_differ(texts: list[str]) -> str:
+    """Return which ranks have which state, or "" if all have the same.
+
+    Args:
+        texts: The state of each rank, as JSON.
+    """
+    ranks_by_text: dict[str, list[int]] = {}
+    for rank, text in enumerate(texts):
+        ranks_by_text.setdefault(text, []).append(rank)
+    if len(ranks_by_text) == 1:
+        return ""
+    states = {text: json.loads(text) for text in ranks_by_text}
+    first = states[texts[0]]
+    names = [name for name in first if any(one[name] != first[name] for one in states.values())]
+    parts = [
+        f"epoch {states[text]['epoch']} and {sum(one[-1] for one in states[text]['segments'])}"
+        f" batches on ranks {_shortly(ranks)}"
+        for text, ranks in sorted(ranks_by_text.items(), key=lambda item: -len(item[1]))
+    ]
+    return (
+        f"the ranks have different states, so samples would be lost or come twice: "
+        f"{'; '.join(parts[:_MAX_NAMED])}{' ...' * (len(parts) > _MAX_NAMED)}. They differ in "
+        f"{', '.join(names)}: load the same state on all ranks"
+    )
+
+
+def _shortly(ranks: list[int]) -> str:
+    return ", ".join(map(str, ranks[:_MAX_NAMED])) + " ..." * (len(ranks) > _MAX_NAMED)
+
+
+def _checked(ranks: Any) -> Any:
+    if isinstance(ranks, tuple) and len(ranks) == 2:
+        rank, count = whole_number("rank", ranks[0], 0), whole_number("ranks", ranks[1], 1)
+        if rank < count:
+            return rank, count
+    is_mesh = hasattr(ranks, "get_group") and ranks.ndim == 1
+    is_group = distributed.is_available() and isinstance(ranks, distributed.ProcessGroup)
+    if ranks is None or is_mesh or is_group or (isinstance(ranks, str) and ranks == "auto"):
+        return ranks
+    raise ConfigError(
+        f"ranks={ranks!r}: 'auto', (rank, number of ranks), None, a process group or a device mesh"
+        " of one dimension is needed"
+    )
