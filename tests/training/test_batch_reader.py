@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 
 import pytest
+import torch  # noqa: F401 - the loader needs it
 
 from aisio.training.batch_reader import BatchReader, Reading, Share
 from aisio.training.order import Topology

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch  # noqa: F401 - the loader needs it
 
 from aisio.errors import ConfigError
 from aisio.training.loader_ranks import LoaderRanks, states_differ
