@@ -2,6 +2,11 @@
 
 The loop does no I/O, and its clock is an argument.
 
+`retry` repeats a whole operation. An operation that keeps what it has got from one try to the next
+has a loop of its own, and takes its budget and its waits from `Attempts` as well: a body that is
+resumed (`client.resume`), a body that is read out (`transport.body`), a seekable file
+(`transport.seekable`), an S3 listing (`stores.direct.listing`) and a download.
+
 The callback for failed tries is kept in a ContextVar, not passed as an argument. The reader of many
 objects sets it, and between that reader and the loop are methods that users write or override (a
 dataset's, `Source.read`, `Store.get`): each would need the argument in its signature.
