@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeAlias
 
 from aisio.errors import ConfigError
 from aisio.extras import missing_extra
-from aisio.training.process_rank import ProcessRank
+from aisio.training.process_rank import ProcessRank, has_process_group
 from aisio.training.whole_number import whole_number
 
 try:
@@ -75,8 +75,7 @@ class LoaderRanks:
 
     def _group(self) -> Any:
         if self._ranks == "auto":
-            has_group = distributed.is_available() and distributed.is_initialized()
-            return distributed.group.WORLD if has_group else None
+            return distributed.group.WORLD if has_process_group() else None
         if self._ranks is None or isinstance(self._ranks, tuple):
             return None
         return self._ranks.get_group() if hasattr(self._ranks, "get_group") else self._ranks

@@ -112,12 +112,10 @@ class _Share(NamedTuple):
     Attributes:
         start: First sample, counted from the rank's first.
         size: Number of samples.
-        batches: Number of batches that they make.
     """
 
     start: int
     size: int
-    batches: int
 
 
 class _Ranks(NamedTuple):
@@ -268,7 +266,7 @@ class Cut:
             mine = -(-(batches - worker) // workers) if batches > worker else 0
             has_last = mine and (batches - 1) % workers == worker
             count = mine * size - (batches * size - samples if has_last else 0)
-            shares.append(_Share(start, count, mine))
+            shares.append(_Share(start, count))
             start += count
         self._shares[samples] = shares
         return shares

@@ -15,7 +15,7 @@ try:
 except ImportError as error:
     raise missing_extra("torch", "torch") from error
 
-__all__ = ["ProcessRank", "current_worker"]
+__all__ = ["ProcessRank", "current_worker", "has_process_group"]
 
 _log = logging.getLogger("aisio.placing")
 
@@ -46,7 +46,7 @@ class ProcessRank:
         Raises:
             ConfigError: See `world_from_environ`.
         """
-        if _has_group():
+        if has_process_group():
             return distributed.get_rank(), distributed.get_world_size()
         if self._sender is not None:
             return self._sender
@@ -57,7 +57,7 @@ class ProcessRank:
         return world.rank, world.ranks
 
     def _known(self) -> tuple[int, int] | None:
-        if _has_group() or self._sender is not None:
+        if has_process_group() or self._sender is not None:
             return self.current()
         try:
             world = world_from_environ()
@@ -72,5 +72,6 @@ def current_worker() -> int:
     return worker.id if worker is not None else 0
 
 
-def _has_group() -> bool:
+def has_process_group() -> bool:
+    """Return whether torch.distributed connects this process with other ranks."""
     return distributed.is_available() and distributed.is_initialized()

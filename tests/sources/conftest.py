@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from aisio.catalog import read_catalog
-from tests.sources.files import NAMES
+from aisio.client import Client
+from tests.sources.files import NAMES, TREE
 from tests.tars import pack
 
 
@@ -34,3 +35,19 @@ def catalog(tmp_path, monkeypatch):
         return folder
 
     return write
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Return a folder with four files, as the URL of a prefix."""
+    for name in TREE:
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(name.encode())
+    return f"file://{tmp_path}/"
+
+
+@pytest.fixture
+def client():
+    """Return a client of a cluster that cannot be reached."""
+    return Client("http://127.0.0.1:9")

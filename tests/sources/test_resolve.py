@@ -6,33 +6,10 @@ import pickle
 
 import pytest
 
-from aisio.client.client import Client
 from aisio.errors import ConfigError, NotFoundError, UrlError
 from aisio.sources.kinds import GroupSource, PrefixSource, UrlListSource
 from aisio.sources.resolve import source
-
-NAMES = ["train/0", "train/1", "trial", "val/0"]
-
-
-@pytest.fixture
-def folder(tmp_path):
-    """Return a folder with four files, as the URL of a prefix."""
-    for name in NAMES:
-        path = tmp_path / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(name.encode())
-    return f"file://{tmp_path}/"
-
-
-@pytest.fixture
-def client():
-    """Return a client of a cluster that cannot be reached."""
-    return Client("http://127.0.0.1:9")
-
-
-def names(infos, folder):
-    """Return the names of listed objects below the folder."""
-    return [info.url.removeprefix(folder) for info in infos]
+from tests.sources.files import TREE, names
 
 
 def test_a_url_is_a_plain_prefix(folder):
@@ -46,7 +23,7 @@ def test_a_url_is_a_plain_prefix(folder):
 
 def test_a_path_is_a_folder(folder, tmp_path):
     """A Path names the folder and all below it."""
-    assert names(source(tmp_path).list(), folder) == NAMES
+    assert names(source(tmp_path).list(), folder) == TREE
 
 
 def test_a_list_of_urls_keeps_its_order(folder):

@@ -4,33 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from aisio.client.client import Client
 from aisio.errors import ConfigError, NotFoundError
 from aisio.sources.resolve import source
 from aisio.sources.source_set import SourceSet
-
-NAMES = ["train/0", "train/1", "trial", "val/0"]
-
-
-@pytest.fixture
-def folder(tmp_path):
-    """Return a folder with four files, as the URL of a prefix."""
-    for name in NAMES:
-        path = tmp_path / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(name.encode())
-    return f"file://{tmp_path}/"
-
-
-@pytest.fixture
-def client():
-    """Return a client of a cluster that cannot be reached."""
-    return Client("http://127.0.0.1:9")
-
-
-def names(infos, folder):
-    """Return the names of listed objects below the folder."""
-    return [info.url.removeprefix(folder) for info in infos]
+from tests.sources.files import TREE, names
 
 
 def test_an_empty_list_is_refused_by_the_class_that_got_it():
@@ -41,14 +18,14 @@ def test_an_empty_list_is_refused_by_the_class_that_got_it():
 
 def test_a_single_source_needs_no_list(folder):
     """AIS-02: one source is wrapped."""
-    assert names((info for _, info in SourceSet(folder, owner="X").list()), folder) == NAMES
+    assert names((info for _, info in SourceSet(folder, owner="X").list()), folder) == TREE
 
 
 @pytest.mark.parametrize(
     ("prefixes", "expected"),
     [
-        ({}, NAMES),
-        (None, NAMES),
+        ({}, TREE),
+        (None, TREE),
         ("val/", ["val/0"]),
         (["val/", "train/"], ["val/0", "train/0", "train/1"]),
         (["tr", "trial"], ["train/0", "train/1", "trial", "trial"]),

@@ -7,7 +7,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 import xxhash
 from hypothesis import given
@@ -17,33 +16,10 @@ from aisio.errors import IntegrityError, StorageError, StoreTimeoutError, Trunca
 from aisio.records import Checksum, ObjectInfo
 from aisio.transport.body import READ_PIECE_BYTES, Body
 from aisio.transport.low_speed import LowSpeedLimit
+from tests.transport.responses import Dribble, info_of
 
 URL = "ais://b/o"
 DATA = bytes(range(256)) * 3
-
-
-def info_of(data: bytes, **changes: Any) -> ObjectInfo:
-    """Return what a store would say of these bytes."""
-    checksum = Checksum("xxhash2", xxhash.xxh64_hexdigest(data))
-    info = ObjectInfo("ais://b", "o", len(data), checksum)
-    return msgspec.structs.replace(info, **changes)
-
-
-class Dribble(io.BytesIO):
-    """A reply that gives at most `most` bytes a read, as a socket may."""
-
-    def __init__(self, data: bytes, most: int) -> None:
-        super().__init__(data)
-        self._most = most
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        wanted = self._most if size is None or size < 0 else min(size, self._most)
-        return super().read(wanted)
-
-    def readinto(self, buffer: Any, /) -> int:
-        data = self.read(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
 
 
 def body_of(sent: bytes, promised: bytes | None = None, *, most: int = 1 << 20) -> Body:

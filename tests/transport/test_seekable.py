@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 import pytest
-import xxhash
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -28,6 +27,7 @@ from aisio.transport.seekable import (
     next_span,
     open_seekable,
 )
+from tests.transport.responses import Dribble, info_of
 
 KIB, MIB = 1024, 1024 * 1024
 SMALL = bytes(range(256)) * 3
@@ -36,30 +36,13 @@ HUGE_BYTES = 32 * MIB
 HUGE = random.Random(6).randbytes(HUGE_BYTES)
 
 
-def info_of(data: bytes, **changes: Any) -> ObjectInfo:
-    """Return what a store would say of these bytes."""
-    checksum = Checksum("xxhash2", xxhash.xxh64_hexdigest(data))
-    info = ObjectInfo("ais://b", "o", len(data), checksum)
-    return msgspec.structs.replace(info, **changes)
-
-
-class Reply(io.BytesIO):
-    """A reply that gives at most so many bytes a read, and knows whether it was read out."""
+class Reply(Dribble):
+    """A response in pieces that knows whether it was read to its end."""
 
     def __init__(self, data: bytes, most: int) -> None:
-        super().__init__(data)
-        self._most = most
+        super().__init__(data, most)
         self._all = len(data)
         self.read_out = False
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        wanted = self._most if size is None or size < 0 else min(size, self._most)
-        return super().read(wanted)
-
-    def readinto(self, buffer: Any, /) -> int:
-        data = self.read(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
 
     def close(self) -> None:
         self.read_out = self.read_out or (not self.closed and self.tell() == self._all)
