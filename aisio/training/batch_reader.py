@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from time import perf_counter
+from typing import Any, cast
 
 from aisio.extras import missing_extra
+from aisio.training.batch_maker import BatchMaker, BatchRequest, as_it_is
 from aisio.training.order import Cut, Topology
 from aisio.training.permutation import keyed_number
 from aisio.training.position import Position
+from aisio.training.slabs import Slabs, TransportStats
 
 try:
     import torch
@@ -18,6 +22,12 @@ except ImportError as error:
     raise missing_extra("torch", "torch") from error
 
 __all__ = ["BatchReader", "Reading", "Share"]
+
+KEPT_BATCHES = 8
+"""How many batches a trainer may keep, with those in its hands, while others travel in slots."""
+
+_PREFETCH_FACTOR = 2
+"""torch's default."""
 
 _OF_A_DEAD_WORKER = (RuntimeError, ConnectionError, EOFError)
 
@@ -69,16 +79,22 @@ class BatchReader:
     Args:
         dataset: A map-style dataset.
         options: For the DataLoader, without those that say which samples it reads.
+        copy: Copy tensors and arrays of a batch out of the memory that they came in.
+
+    Attributes:
+        stats: How batches came from the workers.
     """
 
-    def __init__(self, dataset: Any, options: Mapping[str, Any]) -> None:
+    def __init__(self, dataset: Any, options: Mapping[str, Any], *, copy: bool = False) -> None:
         self._dataset = dataset
         self._options = options
+        self._copy = copy
         self._ahead: Reading | None = None
+        self.stats = TransportStats()
         self._make_loader()
 
-    def __reduce__(self) -> tuple[type[BatchReader], tuple[Any, Mapping[str, Any]]]:
-        return type(self), (self._dataset, self._options)
+    def __reduce__(self) -> tuple[Any, ...]:
+        return partial(type(self), copy=self._copy), (self._dataset, self._options)
 
     def open(self, share: Share) -> Reading:
         """Begin to read, or go on with what was prefetched if it is of this share."""
@@ -86,13 +102,14 @@ class BatchReader:
         if ahead is not None and ahead.share == share:
             return ahead
         del ahead  # ends its workers before others are started
-        self._batches.set(share)
+        slabs = self._slabs_of_workers()
+        self._requests.set(share, slabs)
         position = share.position
         batches = (segment.batches for segment in position.segments)
         self._generator.manual_seed(
             keyed_number(1 << 63, position.seed, position.epoch, share.rank, "workers", *batches)
         )
-        return Reading(share, iter(self._loader), share.received)
+        return Reading(share, _Received(iter(self._loader), slabs, self.stats), share.received)
 
     def prefetch(self, share: Share) -> None:
         """Have the workers begin to read a share, for the next `open`."""
@@ -108,34 +125,74 @@ class BatchReader:
             self._make_loader()
 
     def _make_loader(self) -> None:
-        self._batches = _Batches()
+        options = dict(self._options)
+        self._maker = BatchMaker(
+            self._dataset, options.pop("collate_fn", None), options.pop("worker_init_fn", None)
+        )
+        self._slabs: Slabs | None = None
+        self._requests = _Requests()
         self._generator = torch.Generator()
-        self._loader = DataLoader(
-            self._dataset,
-            batch_sampler=self._batches,
+        self._loader: DataLoader[Any] = DataLoader(
+            cast("Any", self._maker),
+            batch_sampler=cast("Any", self._requests),
             generator=self._generator,
-            **self._options,
+            collate_fn=as_it_is,
+            worker_init_fn=self._maker.start_worker,
+            **options,
         )
 
+    def _slabs_of_workers(self) -> Slabs | None:
+        """Return the memory of the workers that are about to be started, or of persistent ones.
 
-class _Batches:
-    """The batch sampler of the DataLoader: indices, batch for batch."""
+        Others have ended or are about to, and no later worker gets what they may still write to.
+        """
+        workers = self._loader.num_workers
+        if workers and not (self._slabs and self._loader.persistent_workers):
+            ahead = self._loader.prefetch_factor or _PREFETCH_FACTOR
+            self._slabs = Slabs(workers * ahead + KEPT_BATCHES, self.stats, copy=self._copy)
+            self._maker.file = self._slabs.file
+        return self._slabs
+
+
+class _Received(Iterator[Any]):
+    """The batches of a DataLoader, out of the memory that they came in."""
+
+    def __init__(self, batches: Iterator[Any], slabs: Slabs | None, stats: TransportStats) -> None:
+        self._batches = batches
+        self._slabs = slabs
+        self._stats = stats
+
+    def __next__(self) -> Any:
+        started = perf_counter()
+        batch = next(self._batches)
+        self._stats.wait_for_workers_s += perf_counter() - started
+        return batch if self._slabs is None else self._slabs.receive(batch)
+
+
+class _Requests:
+    """The batch sampler of the DataLoader: what to ask a worker for, batch for batch."""
 
     def __init__(self) -> None:
         self._share: Share | None = None
+        self._slabs: Slabs | None = None
 
-    def set(self, share: Share) -> None:
-        """Say what the next iteration reads."""
+    def set(self, share: Share, slabs: Slabs | None) -> None:
+        """Say what the next iteration reads, and what its batches travel in."""
         self._share = share
+        self._slabs = slabs
 
-    def __iter__(self) -> Iterator[list[int]]:
-        share = self._share
-        assert share is not None
-        return (share.cut.batch(share.rank, number) for number in self._numbers(share))
+    def __iter__(self) -> Iterator[BatchRequest]:
+        assert self._share is not None
+        return self._requests(self._share, self._slabs)
 
     def __len__(self) -> int:
-        return len(self._numbers(self._share)) if self._share is not None else 0
+        return self._share.count - self._share.received if self._share is not None else 0
 
     @staticmethod
-    def _numbers(share: Share) -> range:
-        return range(share.received, share.count)
+    def _requests(share: Share, slabs: Slabs | None) -> Iterator[BatchRequest]:
+        """Yield requests; the first is asked for when persistent workers have ended older ones."""
+        if slabs is not None:
+            slabs.reclaim()
+        for number in range(share.received, share.count):
+            indices = share.cut.batch(share.rank, number)
+            yield BatchRequest(number, indices, slabs.lend() if slabs is not None else None)

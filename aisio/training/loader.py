@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import cached_property
 from time import perf_counter
 from typing import Any
@@ -64,6 +64,8 @@ class Loader:
             does neither: the last batch of a rank may be short, and ranks may differ by a batch.
         num_workers: Number of worker processes; 0 reads in this process, in the same order.
         ranks: See `Ranks`. It is looked up when an iteration begins.
+        copy: Copy tensors and arrays of a batch out of the shared memory that workers sent it in.
+            Otherwise they are views of it, which is used again when the last of them is gone.
         **options: For torch's DataLoader, as in `collate_fn`, `pin_memory`, `persistent_workers`.
 
     Attributes:
@@ -83,6 +85,7 @@ class Loader:
         equalize: Equalize = "drop",
         num_workers: int = 0,
         ranks: Ranks = "auto",
+        copy: bool = False,
         **options: Any,
     ) -> None:
         _check_dataset(dataset)
@@ -94,7 +97,9 @@ class Loader:
         self._position = Position(
             len(dataset), whole_number("seed", seed, 0), shuffle=bool(shuffle)
         )
-        self._reader = BatchReader(dataset, {"num_workers": num_workers, **options})
+        self._reader = BatchReader(
+            dataset, {"num_workers": num_workers, **options}, copy=bool(copy)
+        )
         self._waits = _Waits()
         self._has_begun = False  # a batch was received since the position was moved
         self._is_restored = False  # the ranks have not compared their states yet
@@ -204,9 +209,9 @@ class Loader:
         """Return how many batches were received, and how long the trainer waited for each.
 
         Times are in seconds: in all, and the 50th, 95th and 99th percentile of the last 10,000
-        batches.
+        batches. The rest is as in `TransportStats`.
         """
-        return self._waits.stats()
+        return self._waits.stats() | asdict(self._reader.stats)
 
     def _move_to(self, position: Position) -> None:
         self._position = position

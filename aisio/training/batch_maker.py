@@ -1,0 +1,81 @@
+"""Makes batches in the workers of torch's DataLoader, which takes this for its dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from aisio.extras import missing_extra
+from aisio.training.slab_file import SlabFile
+from aisio.training.slabs import Loan, collate_into
+
+try:
+    from torch.utils.data import default_collate, get_worker_info
+except ImportError as error:
+    raise missing_extra("torch", "torch") from error
+
+__all__ = ["BatchMaker", "BatchRequest", "as_it_is"]
+
+
+class BatchRequest(NamedTuple):
+    """What the trainer's process asks a worker for.
+
+    Attributes:
+        number: Number of the batch among those of its rank.
+        indices: Indices of its samples.
+        loan: The slot that it may travel in.
+    """
+
+    number: int
+    indices: list[int]
+    loan: Loan | None = None
+
+
+class BatchMaker:
+    """What torch's DataLoader takes for a dataset: its "samples" are the answers to a request.
+
+    Args:
+        dataset: The user's dataset.
+        collate_fn: Makes a batch of samples; torch's default if None.
+        worker_init_fn: The user's, which is called in each worker.
+
+    Attributes:
+        file: The memory that batches may travel in; workers have that of when they were started.
+    """
+
+    def __init__(
+        self,
+        dataset: Any,
+        collate_fn: Callable[[list[Any]], Any] | None = None,
+        worker_init_fn: Callable[[int], None] | None = None,
+    ) -> None:
+        self._dataset = dataset
+        self._collate_fn = collate_fn or default_collate
+        self._worker_init_fn = worker_init_fn
+        self.file: SlabFile | None = None
+
+    def __len__(self) -> int:
+        return len(self._dataset)
+
+    def __getitems__(self, request: BatchRequest) -> Any:
+        samples = self._read(request.indices)
+        if request.loan is None or self.file is None:
+            return self._collate_fn(samples)
+        return collate_into(self.file, request.loan, samples, self._collate_fn)
+
+    def start_worker(self, worker: int) -> None:
+        """Begin in a worker: `get_worker_info()` there shows the user's dataset, not this."""
+        object.__setattr__(get_worker_info(), "dataset", self._dataset)  # it is frozen
+        if self._worker_init_fn is not None:
+            self._worker_init_fn(worker)
+
+    def _read(self, indices: list[int]) -> Any:
+        read_many = getattr(self._dataset, "__getitems__", None)
+        if read_many:
+            return read_many(indices)
+        return [self._dataset[index] for index in indices]
+
+
+def as_it_is(batch: Any) -> Any:
+    """Return a batch: the DataLoader has nothing left to collate."""
+    return batch
