@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from time import perf_counter
@@ -20,6 +21,9 @@ try:
     from torch.utils.data import DataLoader
 except ImportError as error:
     raise missing_extra("torch", "torch") from error
+with suppress(ImportError):
+    # torch seeds it in each worker, and a forked worker would import it anew each time.
+    import numpy.random  # noqa: F401
 
 __all__ = ["BatchReader", "Reading", "Share"]
 
