@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from aisio.errors import StorageError
 
-__all__ = ["SameProcess", "before", "in_child", "this_process"]
+__all__ = ["SameProcess", "before", "in_child", "in_parent", "this_process"]
 
 C = TypeVar("C", bound=Callable[[], object])
 
@@ -22,6 +22,13 @@ def before(callback: C) -> C:
     """Call a function in the parent before each fork; the one registered last is called first."""
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(before=callback)
+    return callback
+
+
+def in_parent(callback: C) -> C:
+    """Call a function in the parent after each fork, in the order of registration."""
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_parent=callback)
     return callback
 
 

@@ -69,6 +69,9 @@ def second(): done.append("second")
 @forks.in_child
 def third(): done.append("third")
 
+@forks.in_parent
+def fifth(): done.append("fifth")
+
 @forks.in_child
 def fourth(): done.append("fourth" if not process.is_current else "too early")
 
@@ -84,7 +87,7 @@ print(done)
 
 @pytest.mark.parametrize(
     ("line", "expected"),
-    [(0, ["second", "first", "third", "fourth"]), (1, ["second", "first"])],
+    [(0, ["second", "first", "third", "fourth"]), (1, ["second", "first", "fifth"])],
     ids=["child", "parent"],
 )
 def test_callbacks_run_around_a_fork(line: int, expected: list[str]) -> None:

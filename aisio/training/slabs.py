@@ -4,7 +4,8 @@ The process of the trainer lends a slot of the memory with each batch that it as
 worker writes the batch into the slot, and sends a small pickle of the rest. The trainer's tensors
 are views of the slot, which is lent again when the last of them is gone. So there is no lock and no
 queue that a killed worker could leave in disorder: a slot is written by the one worker that was
-asked, before the trainer has it, and by nobody else until the trainer has dropped it.
+asked, before the trainer has it, and by nobody else until the trainer has dropped it, and with it
+all children that it forked meanwhile.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from time import perf_counter
 from typing import Any, NamedTuple
 
 from aisio.extras import missing_extra
+from aisio.training.forked_children import ForkedChildren, notice_forks
 from aisio.training.slab_file import SlabFile
 from aisio.training.slab_packing import Content, SlotReader, SlotWriter, Unsuited
 
@@ -135,6 +137,7 @@ class Slabs:
         self._number = next(_numbers)
         self._loans = itertools.count()
         self._slots = _FreeSlots(self.file)
+        notice_forks(self._slots)
         self._expected: deque[Loan | None] = deque()
         self._under_way: dict[int, int] = {}  # slots by loan
         _slabs[self._number] = self
@@ -186,7 +189,7 @@ class Slabs:
 
     def _read(self, packed: Packed) -> Any:
         slot = self._under_way.pop(packed.loan.number)
-        self._slots.note_used(slot, packed.content.used_bytes)
+        self._slots.view(slot, packed.content.used_bytes)
         assert self.file is not None
         memory = self.file.slot(slot)
         weakref.finalize(memory, self._slots.give_back, slot).atexit = False
@@ -205,6 +208,9 @@ class _FreeSlots:
         slots = file.slots if file else 0
         self._file = file
         self._free = deque(reversed(range(slots)))
+        self._viewed: set[int] = set()
+        self._seen_by: dict[int, list[ForkedChildren]] = {}  # by slot; while it is viewed
+        self._waiting: deque[tuple[int, list[ForkedChildren]]] = deque()
         self._written = [0] * slots  # bytes of each slot that may take memory
         self._used = [0] * slots  # bytes of each slot that were used since the last sweep
         self._taken = 0
@@ -216,18 +222,43 @@ class _FreeSlots:
         self._taken += 1
         if self._taken % max(SWEEP_BATCHES, 4 * len(self._used)) == 0:
             self._sweep(self._file)
+        if self._waiting:
+            self._free_waiting()
         try:
             return self._free.pop()
         except IndexError:
             return None
 
     def give_back(self, slot: int) -> None:
-        """Have a slot lent again."""
-        self._free.append(slot)
+        """Have a slot lent again, when no forked child is left that may have a view of it."""
+        self._viewed.discard(slot)
+        seen_by = self._seen_by.pop(slot, None)
+        if seen_by:
+            self._waiting.append((slot, seen_by))
+        else:
+            self._free.append(slot)
 
-    def note_used(self, slot: int, used_bytes: int) -> None:
-        """Remember how much of a slot was written."""
+    def view(self, slot: int, used_bytes: int) -> None:
+        """Remember that the trainer has views of a slot, and how much of it was written."""
+        self._viewed.add(slot)
         self._used[slot] = max(self._used[slot], used_bytes)
+
+    def is_shared(self) -> bool:
+        """Return whether a child that is forked now would have views of a slot."""
+        return bool(self._viewed)
+
+    def forked(self, children: ForkedChildren) -> None:
+        """Remember which slots children may have views of."""
+        for slot in list(self._viewed):
+            self._seen_by.setdefault(slot, []).append(children)
+
+    def _free_waiting(self) -> None:
+        for _ in range(len(self._waiting)):
+            slot, seen_by = self._waiting.popleft()
+            if all(children.have_ended() for children in seen_by):
+                self._free.append(slot)
+            else:
+                self._waiting.append((slot, seen_by))
 
     def _sweep(self, file: SlabFile) -> None:
         """Give back memory that no batch has used since the last time."""

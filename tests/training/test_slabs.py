@@ -6,6 +6,7 @@ import gc
 import os
 import pickle
 import resource
+from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
@@ -201,6 +202,29 @@ def test_a_limit_of_the_process_is_in_the_way(caplog: pytest.LogCaptureFixture) 
         travel(slabs, 1)
     assert stats.pickled_without_slot == 1 + 2 * module.SWEEP_BATCHES
     assert "batches travel as pickles: no shared memory for them" in caplog.text
+
+
+def test_a_slot_that_a_forked_child_may_view_is_not_lent() -> None:
+    """Not before the child has ended; one that was forked without it has no part in that."""
+    slabs, stats = make(2)
+    batch = travel(slabs, torch.arange(5))
+    ours, theirs = get_context("fork").Pipe()
+    child = get_context("fork").Process(target=_send_when_asked, args=(theirs, batch))
+    child.start()
+    del batch
+    kept = [travel(slabs, torch.full((5,), 7)) for _ in range(3)]
+    assert (stats.in_shared_memory, stats.pickled_without_slot) == (2, 2)
+    ours.send("go")
+    assert ours.recv() == list(range(5))
+    child.join()
+    del kept
+    travel(slabs, None)
+    assert free(slabs) == [0, 1]
+
+
+def _send_when_asked(pipe: Any, batch: torch.Tensor) -> None:
+    pipe.recv()
+    pipe.send(batch.tolist())
 
 
 def test_only_torchs_own_collating_is_replaced() -> None:
