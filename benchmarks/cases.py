@@ -16,6 +16,7 @@ import large
 import listing
 import shards
 import small
+import transport
 from corpus import FIELDS_BYTES, SMALL_BYTES, TINY_BYTES, Corpus
 from measuring import Reader, measure
 
@@ -43,6 +44,9 @@ WORKS = {
     "list": Work("List {listed:,} objects", "entries", listing.CASES),
     "get": Work("GET {small:,} objects of 100 KB", "objects", small.GET_CASES),
     "loader": Work("The same under a DataLoader, 2 workers", "objects", small.LOADER_CASES),
+    "bytes": Work("32 x 100 KB a batch from 2 workers", "samples", transport.cases("bytes")),
+    "tensors": Work("The same as one tensor", "samples", transport.cases("tensors")),
+    "images": Work("The same as 32 x 3 x 224 x 224", "samples", transport.cases("images")),
     "batch": Work("The same by get-batch, 128 a request", "objects", small.BATCH_CASES),
     "tiny": Work("GET {tiny:,} objects of 1 KB", "objects", small.TINY_CASES),
     "shards": Work("{shards} tar shards of {samples:,} samples of 70 KB", "samples", shards.CASES),
@@ -65,6 +69,10 @@ def check(work: str, corpus: Corpus, size_bytes: float) -> None:
         "stream": (corpus.large_bytes,),
         "memory": (corpus.large_bytes,),
         "file": (corpus.large_bytes,),
+        **{
+            kind: (sample_bytes * transport.samples(corpus),)
+            for kind, sample_bytes in transport.SAMPLE_BYTES.items()
+        },
     }.get(work, (corpus.small * SMALL_BYTES,))
     if size_bytes not in expected:
         raise ValueError(f"{size_bytes:,} bytes were delivered instead of {expected}")

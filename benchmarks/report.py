@@ -73,6 +73,7 @@ class Aim:
 
 SINGLE, FLIGHT = ("aisio one by one",), ("aisio in flight",)
 SHARDS = ("aisio AISShardReader",)
+LOADER = ("aisio Loader",)
 BATCHES = ("aisio get_batch", "aisio AISBatchIterDataset")
 STREAMS, INTO = (
     ("aisio Object.stream", "aisio Object.open"),
@@ -87,6 +88,9 @@ AIMS = (
     Aim(
         "DataLoader: 4 x official", "loader", ("aisio AISMapDataset",), "official AISMapDataset", 4
     ),
+    Aim("from workers, bytes: 4 x DataLoader", "bytes", LOADER, "torch DataLoader", 4),
+    Aim("from workers, one tensor: 1.5 x DataLoader", "tensors", LOADER, "torch DataLoader", 1.5),
+    Aim("from workers, images: 1.5 x DataLoader", "images", LOADER, "torch DataLoader", 1.5),
     Aim("get-batch: 0.9 of by hand", "batch", BATCHES, "by hand: http.client", 0.9),
     Aim("shards: 3 x official", "shards", SHARDS, "official AISShardReader", 3),
     Aim("shards: 3 x webdataset", "shards", SHARDS, "webdataset over curl", 3),

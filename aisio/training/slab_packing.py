@@ -211,7 +211,7 @@ class SlotReader(pickle.Unpickler):
             start = self._start + offset
             return self._memory[start : start + what[0]]
         tensor = tensor_at(self._slot, offset, *what)
-        return tensor.clone() if self._copy else tensor
+        return _copy_of(tensor) if self._copy else tensor
 
     def _buffer(self, offset: int, size: int) -> memoryview | bytearray:
         view = memoryview(self._slot).cast("B")[offset : offset + size]
@@ -239,6 +239,16 @@ def tensor_at(
         return torch.empty(shape, dtype=dtype)
     flat = torch.frombuffer(slot, dtype=dtype, count=count, offset=offset)
     return flat.view(shape) if stride is None else flat.as_strided(shape, stride)
+
+
+def _copy_of(tensor: torch.Tensor) -> torch.Tensor:
+    """Return a copy of a tensor whose elements lie side by side.
+
+    By one thread: those that torch would use for `clone` wait for each other on a busy machine.
+    """
+    copy = torch.empty_like(tensor)
+    ctypes.memmove(copy.data_ptr(), tensor.data_ptr(), tensor.nbytes)
+    return copy
 
 
 def _dense_stride(tensor: torch.Tensor) -> tuple[int, ...]:
