@@ -53,6 +53,8 @@ def read_samples(
 class ShardPass:
     """One pass over one shard, from its start to its end.
 
+    More than 10 attributes: six are the options of the pass.
+
     Args:
         stream: The shard's bytes, as a tar or as a compressed one (`aisio.formats.decompress`). It
             is read to its end, where it verifies itself, and not closed.
@@ -62,6 +64,8 @@ class ShardPass:
         interleaved: Accept samples whose members are not adjacent: collect the whole shard in
             memory, then yield its samples in the order of their first members.
         reader: Name of the class that reads, to begin the text of errors with.
+        on_member: Called with each member that belongs to a sample, and the sample's key, before
+            its payload is read.
 
     Attributes:
         yielded: Number of samples that were yielded.
@@ -76,17 +80,29 @@ class ShardPass:
         payloads: bool = True,
         interleaved: bool = False,
         reader: str = "",
+        on_member: Callable[[TarMember, str], None] | None = None,
     ) -> None:
         self._tar = _TarStream(stream, url)
         self._keys = keys
         self._payloads = payloads
         self._interleaved = interleaved
         self._reader = reader
+        self._on_member = on_member
         self._first_stray: TarMember | None = None  # a file that belongs to no sample
         self._stray_count = 0
         self._seen_keys: set[str] = set()
         self.yielded = 0
         self._refused_key = ""  # of the sample whose member ended the pass
+
+    @property
+    def parser(self) -> TarParser:
+        """The parser of the shard, after decompression."""
+        return self._tar.parser
+
+    @property
+    def is_compressed(self) -> bool:
+        """Whether the shard is compressed; known once its first bytes have been read."""
+        return self._tar.is_compressed
 
     def samples(self) -> Iterator[Sample]:
         """Yield samples in the order of the shard.
@@ -176,6 +192,8 @@ class ShardPass:
                 self._first_stray = self._first_stray or event
                 self._stray_count += 1
                 continue
+            if self._on_member is not None:
+                self._on_member(event, split[0])
             yield event, split[0], split[1]
 
     def _start_sample(self, member: TarMember, key: str) -> Sample:
@@ -245,6 +263,7 @@ class _TarStream:
         url: The shard's URL.
         name: The shard in the text of errors.
         parser: The parser; `detect_compression` may replace it.
+        is_compressed: What `detect_compression` found.
         parsing_since: When the parsing that is not counted yet began, by perf_counter.
     """
 
@@ -253,6 +272,7 @@ class _TarStream:
         self.url = url
         self.name = one_line(url)
         self.parser = TarParser(url, allow_unreadable=True)
+        self.is_compressed = False
         self.parsing_since = perf_counter()
 
     def detect_compression(self) -> None:
@@ -268,6 +288,7 @@ class _TarStream:
         if not kind:
             self.parser.feed(start)
             return
+        self.is_compressed = True
         self._stream = Decompressed(kind, start, self._stream, self.url)
         self.name = f"{one_line(self.url)} ({kind}; bytes are counted unpacked)"
         self.parser = TarParser(self.name, allow_unreadable=True)

@@ -81,7 +81,7 @@ def test_merged_index_numbers_by_shard_then_offset():
     assert index.shard(-1) == index.shards[4] == index.shards[4:][0]
     assert list(index.keys()) == ["t/1", "t/2", "t/\udcff", "u/1", "u/2", "v"]
     assert list(index.keys(2, 4)) == ["t/\udcff", "u/1"]
-    assert [index.find(key) for key in index.keys()] == list(range(6))
+    assert list(map(index.find, index.keys())) == list(range(6))
     with pytest.raises(IndexError, match="shard 5 of an index with 5 shards"):
         index.shard(5)
 

@@ -1,0 +1,38 @@
+"""Pins: what an index remembers of a shard, to tell later whether the shard is still the same.
+
+A pin is one text: "xxhash2:0123..." (kind and value of the store's checksum), "etag:...",
+"version:...", or "" where the store tells none of them. A listing that does not tell what the pin
+names is compared by size alone. A replaced shard of the same size is found then when it is read, as
+its samples have other hashes.
+"""
+
+from __future__ import annotations
+
+from aisio.records import ObjectInfo
+from aisio.shards.index import IndexedShard
+
+__all__ = ["is_current", "pin_of"]
+
+
+def pin_of(info: ObjectInfo) -> str:
+    """Return the pin of an object: the first of checksum, entity tag and version that it has."""
+    if info.checksum is not None:
+        return f"{info.checksum.kind}:{info.checksum.value}"
+    if info.etag:
+        return f"etag:{info.etag}"
+    return f"version:{info.version}" if info.version else ""
+
+
+def is_current(shard: IndexedShard, info: ObjectInfo) -> bool:
+    """Tell whether an indexed shard is the object of a listing, by all that both of them tell."""
+    if info.size_bytes is not None and info.size_bytes != shard.size_bytes:
+        return False
+    kind, _, value = shard.pin.partition(":")
+    if not kind:
+        return True
+    if kind == "etag":
+        return not info.etag or info.etag == value
+    if kind == "version":
+        return not info.version or info.version == value
+    # A checksum of another kind is one of other bytes: a store does not compute an object's anew.
+    return info.checksum is None or (info.checksum.kind, info.checksum.value) == (kind, value)

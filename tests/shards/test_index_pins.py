@@ -1,0 +1,64 @@
+"""Pins: when an indexed shard is still the one of a listing."""
+
+from __future__ import annotations
+
+import pytest
+
+from aisio.records import Checksum, ObjectInfo
+from aisio.shards.index import one_shard
+from aisio.shards.index_pins import is_current, pin_of
+
+ROOT, NAME = "ais://b", "a.tar"
+SUM = Checksum("xxhash2", "01")
+
+
+def info(
+    size_bytes: int | None = 9,
+    *,
+    checksum: Checksum | None = None,
+    etag: str = "",
+    version: str = "",
+) -> ObjectInfo:
+    """Return what a listing says of the shard."""
+    return ObjectInfo(ROOT, NAME, size_bytes, checksum, version, etag)
+
+
+@pytest.mark.parametrize(
+    ("listed", "pin"),
+    [
+        (info(checksum=SUM, etag="e", version="3"), "xxhash2:01"),
+        (info(etag="a:b", version="3"), "etag:a:b"),
+        (info(version="3"), "version:3"),
+        (info(), ""),
+    ],
+)
+def test_pin_is_the_strongest_that_a_store_tells(listed: ObjectInfo, pin: str):
+    """And it fits the same answer."""
+    assert pin_of(listed) == pin
+    shard = one_shard(listed.url, 9, pin, spans=None, samples=0, keys=None).shard(0)
+    assert is_current(shard, listed)
+
+
+@pytest.mark.parametrize(
+    ("pin", "listed", "current"),
+    [
+        ("xxhash2:01", info(checksum=SUM), True),
+        ("xxhash2:01", info(10, checksum=SUM), False),
+        ("xxhash2:02", info(checksum=SUM), False),
+        ("md5:01", info(checksum=SUM), False),
+        ("xxhash2:01", info(etag="x"), True),  # by size alone
+        ("xxhash2:01", info(None), True),
+        ("etag:x", info(etag="x"), True),
+        ("etag:y", info(etag="x"), False),
+        ("etag:x", info(checksum=SUM), True),
+        ("version:1", info(version="1", etag="x"), True),
+        ("version:1", info(version="2"), False),
+        ("version:1", info(), True),
+        ("", info(checksum=SUM), True),
+        ("", info(8, checksum=SUM), False),
+    ],
+)
+def test_what_both_tell_decides(pin: str, listed: ObjectInfo, current: bool):
+    """A size that differs always does."""
+    shard = one_shard(listed.url, 9, pin, spans=None, samples=0, keys=None).shard(0)
+    assert is_current(shard, listed) is current
