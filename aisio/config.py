@@ -31,7 +31,8 @@ VARIABLES: Mapping[str, str] = {
     "AIS_SKIP_VERIFY": "older name of AIS_SKIP_VERIFY_CRT",
     "AISIO_CATALOG": "folders of catalog files, separated as in PATH (catalog/ in the user's "
     "configuration folder for aisio, and bionemo-core's own where that is installed)",
-    "AISIO_CACHE_DIR": "folder of downloaded resources (the user's cache folder for aisio)",
+    "AISIO_CACHE_DIR": "folder of downloaded resources and of shard indexes (the user's cache "
+    "folder for aisio)",
     "BIONEMO_CACHE_DIR": "the same, where AISIO_CACHE_DIR is not set",
     "BIONEMO_DATA_SOURCE": "where resources come from: ngc or pbss (ngc)",
     "AISIO_PBSS_ENDPOINT": "base URL of the S3 store that pbss means (https://pbss.s8k.io)",
@@ -249,3 +250,38 @@ def _whole_number(name: str, env: Mapping[str, str], default: int) -> int:
         return int(text)
     except ValueError:
         raise ConfigError(f"{name}={text!r} is not a whole number") from None
+
+
+def default_cache_folder() -> Path:
+    """Return the folder of downloads; it need not exist.
+
+    It is AISIO_CACHE_DIR, else BIONEMO_CACHE_DIR, else the user's cache folder for aisio. The
+    variables are read at each call; "~" in them is the user's home folder.
+
+    Raises:
+        ConfigError: It depends on the user's home folder, and there is none.
+    """
+    import platformdirs
+
+    configured = first_set("AISIO_CACHE_DIR", "BIONEMO_CACHE_DIR")
+    if configured:
+        return absolute_folder(configured)
+    try:
+        folder = platformdirs.user_cache_path("aisio")
+    except RuntimeError:  # of platformdirs; older versions return "~/.cache/aisio"
+        folder = Path()
+    if not folder.is_absolute():
+        raise ConfigError("there is no home folder to cache in: set AISIO_CACHE_DIR to a folder")
+    return folder
+
+
+def absolute_folder(folder: Path | str) -> Path:
+    """Return the whole path of a cache folder; "~" is the user's home folder.
+
+    Raises:
+        ConfigError: It begins with "~" and the name of no user.
+    """
+    try:
+        return Path(folder).expanduser().absolute()
+    except RuntimeError as error:
+        raise ConfigError(f"cache folder {folder}: {error}; give its whole path") from error

@@ -15,12 +15,14 @@ from aisio.cli.commands import (
     cat,
     catalog,
     get,
+    index,
     info,
     load,
     ls,
     pack,
     put,
     serve,
+    verify,
 )
 from aisio.cli.error_handler import CommandGroup
 from aisio.version import __version__
@@ -66,6 +68,8 @@ for command in (
     cat.command,
     info.command,
     pack.command,
+    index.command,
+    verify.command,
     bench.command,
     load.command,
     cache.command,

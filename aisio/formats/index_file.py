@@ -24,9 +24,12 @@ from typing import Final, NamedTuple, TypeAlias
 from aisio.errors import ConfigError, IntegrityError
 from aisio.escapes import one_line
 
-__all__ = ["FORMAT_VERSION", "IndexFile", "PartBytes", "file_pieces"]
+__all__ = ["FORMAT_VERSION", "INDEX_SUFFIX", "IndexFile", "PartBytes", "file_pieces"]
 
 FORMAT_VERSION: Final = 1
+INDEX_SUFFIX: Final = ".aisio-index"
+"""Ending of the names of index files; sources leave such objects out of their listings."""
+
 MAGIC: Final = b"\x89AISIDX\n"
 
 _HEADER = struct.Struct("<8sIIQI4x")
@@ -140,6 +143,11 @@ class IndexFile:
                 )
             self._checked.add(part)
         return view
+
+    def check(self) -> None:
+        """Check the CRC-32 of all parts; errors as for `raw`."""
+        for part in self._parts:
+            self.raw(part)
 
     def numbers(self, part: str) -> memoryview[int]:
         """Return the numbers of a part; errors as for `raw`.

@@ -30,7 +30,7 @@ import hashlib
 import mmap
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, overload
@@ -38,7 +38,14 @@ from typing import Any, NamedTuple, overload
 from aisio.errors import ConfigError, IntegrityError
 from aisio.escapes import one_line
 from aisio.formats.index_file import IndexFile, file_pieces
-from aisio.shards.index_columns import IS_HASHED, IS_RANGED, StringColumn, joined_parts, shard_parts
+from aisio.shards.index_columns import (
+    IS_HASHED,
+    IS_RANGED,
+    Run,
+    StringColumn,
+    joined_parts,
+    shard_parts,
+)
 from aisio.shards.index_names import NameLookup
 
 __all__ = ["IndexedShard", "SampleSpan", "ShardIndex", "one_shard"]
@@ -150,8 +157,29 @@ class ShardIndex:
             indexes: What to join.
             names: Keep the names of the samples; an index without names among them drops all.
         """
-        files = [index._file for index in indexes]
-        pieces = file_pieces(joined_parts(files, names=names))
+        return cls._join([Run.whole(index._file) for index in indexes], names=names)
+
+    @classmethod
+    def of_shards(
+        cls, shards: Iterable[tuple[ShardIndex, int]], *, names: bool = True
+    ) -> ShardIndex:
+        """Return the index of some shards of other indexes.
+
+        Args:
+            shards: An index and the number of a shard in it, for each shard, in order.
+            names: See `merge`.
+        """
+        runs: list[Run] = []
+        for index, number in shards:
+            if runs and runs[-1].file is index._file and runs[-1].stop == number:
+                runs[-1] = runs[-1]._replace(stop=number + 1)
+            else:
+                runs.append(Run(index._file, number, number + 1))
+        return cls._join(runs, names=names)
+
+    @classmethod
+    def _join(cls, runs: Sequence[Run], *, names: bool) -> ShardIndex:
+        pieces = file_pieces(joined_parts(runs, names=names))
         return cls.from_buffer(b"".join(pieces), "merged shard index")
 
     def __len__(self) -> int:
@@ -165,9 +193,22 @@ class ShardIndex:
             return _from_same_file, (str(self._path), self.digest)
         return ShardIndex.from_buffer, (self.to_bytes(), self._file.name)
 
+    @property
+    def path(self) -> Path | None:
+        """The file that the index is mapped from; None if it is in memory."""
+        return self._path
+
     def to_bytes(self) -> bytes:
         """Return the index as the content of a file."""
         return bytes(self._file.view)
+
+    def check(self) -> None:
+        """Check the CRC-32 of all columns, those that are not used yet included.
+
+        Raises:
+            IntegrityError: A column is damaged.
+        """
+        self._file.check()
 
     @property
     def view(self) -> memoryview:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
-from typing import Final, overload
+from typing import Final, NamedTuple, overload
 
 from aisio.errors import ConfigError, IntegrityError
 from aisio.escapes import one_line
 from aisio.formats.index_file import IndexFile, PartBytes
 from aisio.shards.index_names import name_table
 
-__all__ = ["IS_HASHED", "IS_RANGED", "StringColumn", "joined_parts", "shard_parts"]
+__all__ = ["IS_HASHED", "IS_RANGED", "Run", "StringColumn", "joined_parts", "shard_parts"]
 
 IS_RANGED: Final = 1
 IS_HASHED: Final = 2
@@ -123,82 +122,113 @@ def _with_table(
     }
 
 
-def joined_parts(files: Sequence[IndexFile], *, names: bool) -> dict[str, PartBytes]:
+class Run(NamedTuple):
+    """Neighbouring shards of an index.
+
+    Attributes:
+        file: The columns of the index.
+        start: Number of the first shard.
+        stop: One past the number of the last shard.
+    """
+
+    file: IndexFile
+    start: int
+    stop: int
+
+    @classmethod
+    def whole(cls, file: IndexFile) -> Run:
+        """Return all shards of an index."""
+        return cls(file, 0, file.count("shard.size"))
+
+    def shards(self, part: str) -> memoryview[int]:
+        """Return the rows of a column that has one for each shard."""
+        return self.file.numbers(part)[self.start : self.stop]
+
+    def samples(self, part: str) -> memoryview[int]:
+        """Return the rows of a column that has one for each sample."""
+        firsts = self.file.numbers("shard.first")
+        return self.file.numbers(part)[firsts[self.start] : firsts[self.stop]]
+
+    @property
+    def firsts(self) -> memoryview[int]:
+        """The number of the first sample of each shard, and that of the sample behind them."""
+        return self.file.numbers("shard.first")[self.start : self.stop + 1]
+
+
+def joined_parts(runs: Sequence[Run], *, names: bool) -> dict[str, PartBytes]:
     """Return the parts of one index of the shards of several.
 
     Args:
-        files: What to join, in order.
+        runs: What to join, in order.
         names: Keep the names of the samples, if all have them.
     """
     firsts = array("Q", [0])
-    for file in files:
-        start = firsts[-1]
-        firsts.extend(start + first for first in file.numbers("shard.first")[1:])
+    for run in runs:
+        shift = firsts[-1] - run.firsts[0]
+        firsts.extend(shift + first for first in run.firsts[1:])
     parts: dict[str, PartBytes] = {
         "shard.first": firsts,
-        "shard.size": _joined(files, "shard.size"),
-        "shard.sample_bytes": _joined(files, "shard.sample_bytes"),
-        "shard.flags": b"".join(file.raw("shard.flags") for file in files),
-        **_joined_strings(files, "shard.url"),
-        **_joined_strings(files, "shard.pin"),
-        "sample.offset": _joined(files, "sample.offset"),
-        "sample.size": _joined_sizes(files),
+        "shard.size": _joined((run.shards("shard.size") for run in runs), "Q"),
+        "shard.sample_bytes": _joined((run.shards("shard.sample_bytes") for run in runs), "Q"),
+        "shard.flags": b"".join(run.shards("shard.flags") for run in runs),
+        **_joined_strings(runs, "shard.url"),
+        **_joined_strings(runs, "shard.pin"),
+        "sample.offset": _joined((run.samples("sample.offset") for run in runs), "Q"),
+        "sample.size": _joined_sizes(runs),
     }
-    if any("sample.hash" in file for file in files):
-        parts["sample.hash"] = _joined_hashes(files)
-    if names and all("name.text" in file for file in files):
-        parts |= _joined_names(files, firsts)
+    if any("sample.hash" in run.file for run in runs):
+        parts["sample.hash"] = _joined(map(_hashes, runs), "Q")
+    if names and all("name.text" in run.file for run in runs):
+        parts |= _joined_names(runs, firsts)
     return parts
 
 
-def _joined(files: Iterable[IndexFile], part: str, typecode: str = "Q") -> array[int]:
-    column = array(typecode)
-    for file in files:
-        column.frombytes(file.raw(part))
-    if sys.byteorder == "big":
-        column.byteswap()
-    return column
-
-
-def _joined_sizes(files: Sequence[IndexFile]) -> array[int]:
-    views = [file.numbers("sample.size") for file in files]
-    wide = any(view.itemsize == 8 for view in views)
-    column = array("Q" if wide else "I")
-    for view in views:
-        if view.itemsize == column.itemsize:
-            column.frombytes(view.cast("B"))
+def _joined(columns: Iterable[memoryview[int]], typecode: str) -> array[int]:
+    joined = array(typecode)
+    for column in columns:
+        if column.itemsize == joined.itemsize:
+            joined.frombytes(column.cast("B"))
         else:
-            column.extend(view)
-    return column
+            joined.extend(column)
+    return joined
 
 
-def _joined_hashes(files: Iterable[IndexFile]) -> array[int]:
-    column = array("Q")
-    for file in files:
-        if "sample.hash" in file:
-            column.frombytes(file.numbers("sample.hash").cast("B"))
-        else:
-            column.frombytes(bytes(8 * file.count("sample.offset")))
-    return column
+def _joined_sizes(runs: Sequence[Run]) -> array[int]:
+    columns = [run.samples("sample.size") for run in runs]
+    is_wide = any(column.itemsize == 8 for column in columns)
+    return _joined(columns, "Q" if is_wide else "I")
 
 
-def _joined_strings(files: Iterable[IndexFile], part: str) -> Mapping[str, PartBytes]:
-    text, ends = bytearray(), array("Q")
-    for file in files:
-        base = len(text)
-        text += file.raw(part)
-        ends.extend(base + end for end in file.numbers(f"{part}.end"))
-    return {part: text, f"{part}.end": ends}
+def _hashes(run: Run) -> memoryview[int]:
+    if "sample.hash" in run.file:
+        return run.samples("sample.hash")
+    return memoryview(array("Q", bytes(8 * (run.firsts[-1] - run.firsts[0]))))
 
 
-def _joined_names(files: Sequence[IndexFile], firsts: array[int]) -> dict[str, PartBytes]:
+def _joined_strings(runs: Iterable[Run], part: str) -> Mapping[str, PartBytes]:
+    text, joined_ends = bytearray(), array("Q")
+    for run in runs:
+        ends = run.file.numbers(f"{part}.end")
+        start = ends[run.start - 1] if run.start else 0
+        stop = ends[run.stop - 1] if run.stop else 0
+        shift = len(text) - start
+        text += run.file.raw(part)[start:stop]
+        joined_ends.extend(shift + end for end in ends[run.start : run.stop])
+    return {part: text, f"{part}.end": joined_ends}
+
+
+def _joined_names(runs: Sequence[Run], firsts: array[int]) -> dict[str, PartBytes]:
     text, bases = bytearray(), array("Q")
-    for file in files:
-        base = len(text)
-        text += file.raw("name.text")
-        bases.extend(base + own for own in file.numbers("name.base"))
+    for run in runs:
+        raw, own = run.file.raw("name.text"), run.file.numbers("name.base")
+        start = own[run.start] if run.start < len(own) else len(raw)
+        stop = own[run.stop] if run.stop < len(own) else len(raw)
+        shift = len(text) - start
+        text += raw[start:stop]
+        bases.extend(shift + base for base in own[run.start : run.stop])
+    ends = _joined((run.samples("name.end") for run in runs), "I")
     counts = [after - first for first, after in pairwise(firsts)]
-    return _with_table(bases, _joined(files, "name.end", "I"), text, counts)
+    return _with_table(bases, ends, text, counts)
 
 
 def _narrowed(sizes: array[int]) -> array[int]:

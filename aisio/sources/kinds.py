@@ -8,6 +8,7 @@ from typing import Any
 
 from aisio.client.client import ObjectGroup
 from aisio.errors import AccessError, ConfigError, NotFoundError
+from aisio.formats.index_file import INDEX_SUFFIX
 from aisio.records import ObjectInfo
 from aisio.sources.base import Source
 from aisio.sources.mixed import MixedSource, StoreFinder
@@ -37,12 +38,16 @@ class PrefixSource(Source):
         return folder_url(self.url)
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
-        """See `Source.list`; names must begin with the source's own prefix and the argument."""
+        """See `Source.list`; names must begin with the source's own prefix and the argument.
+
+        Indexes of shards, which stand beside the shards, are left out.
+        """
         own_prefix = self.url.name
         if not (own_prefix.startswith(prefix) or prefix.startswith(own_prefix)):
             return iter(())
         longer = max(own_prefix, prefix, key=len)
-        return filter(_is_object, self.store.list(self.url.with_name(longer)))
+        infos = self.store.list(self.url.with_name(longer))
+        return filter(_is_object if longer.endswith(INDEX_SUFFIX) else _is_data, infos)
 
     def object_named(self, name: str) -> Sequence[ObjectInfo]:
         """See `Source.object_named`; by a HEAD, as a listing may fetch a page of other names."""
@@ -176,6 +181,11 @@ class TemplateSource(Source):
 def _is_object(info: ObjectInfo) -> bool:
     """Tell whether this is an object, and not the empty one that some tools mark a folder with."""
     return bool(info.size_bytes) or not info.name.endswith("/")
+
+
+def _is_data(info: ObjectInfo) -> bool:
+    """Tell whether this is an object, and not the index of shards beside it."""
+    return _is_object(info) and not info.name.endswith(INDEX_SUFFIX)
 
 
 def _object_url(item: Any) -> ObjectUrl:

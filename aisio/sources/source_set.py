@@ -16,9 +16,12 @@ from aisio.patterns.selections import Selections
 from aisio.records import ObjectInfo
 from aisio.skipped import SkippedNames
 from aisio.sources.base import Source
+from aisio.sources.kinds import PrefixSource
 from aisio.sources.nothing_found import nothing_found
 from aisio.sources.resolve import source
-from aisio.stores import DirectSettings
+from aisio.sources.url import UrlSource
+from aisio.stores import DirectSettings, Store
+from aisio.urls import ObjectUrl
 
 __all__ = ["PrefixMap", "SourceSet"]
 
@@ -97,6 +100,23 @@ class SourceSet:
 
     def __len__(self) -> int:
         return len(self._parts)
+
+    def place(self) -> tuple[Store, ObjectUrl] | None:
+        """Return the store and URL that all of it stands at; None for several, or for a pattern."""
+        if len(self._parts) != 1 or len(self._parts[0].selections) != 1:
+            return None
+        [part] = self._parts
+        own, [selections] = part.source.unpinned, part.selections
+        if isinstance(own, UrlSource):
+            selections = selections if selections.text else Selections(own.url.name)
+        elif not isinstance(own, PrefixSource):
+            return None
+        elif not selections.text:
+            return own.store, own.url
+        single = selections.single
+        if single is None or (isinstance(own, UrlSource) and part.selections[0].text):
+            return None
+        return own.store, own.url.with_name(single.start)
 
     def list(
         self, only: slice = slice(None), *, quiet: bool = False

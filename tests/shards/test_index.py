@@ -94,6 +94,22 @@ def test_merging_is_associative():
     assert in_steps.to_bytes() == at_once.to_bytes()
 
 
+def test_shards_can_be_taken_out_of_indexes():
+    """In any order, again and again; neighbours or not."""
+    parts = [first(), compressed(), empty(), last()]
+    index = ShardIndex.merge(parts)
+    for numbers in ([0, 1, 2, 3], [3, 2, 1, 0], [1, 2], [0, 0, 2, 2, 3], [2], []):
+        expected = ShardIndex.merge([parts[number] for number in numbers])
+        taken = ShardIndex.of_shards((index, number) for number in numbers)
+        assert list(taken.shards) == list(expected.shards)
+        assert list(taken.keys()) == list(expected.keys())
+        spans = [list(map(one.span, range(len(one)))) for one in (taken, expected)]
+        assert spans[0] == spans[1]
+    mixed = ShardIndex.of_shards([(index, 3), (first(keys=False), 0)])
+    assert [shard.url for shard in mixed.shards] == [C, A]
+    assert not mixed.has_names
+
+
 def test_index_without_shards_is_empty():
     """No sample, no shard, no mean."""
     index = ShardIndex.merge([])

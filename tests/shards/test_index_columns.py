@@ -9,7 +9,7 @@ import pytest
 from aisio.errors import IntegrityError
 from aisio.formats.index_file import IndexFile, PartBytes, file_pieces
 from aisio.shards.index import ShardIndex
-from aisio.shards.index_columns import StringColumn, joined_parts, shard_parts
+from aisio.shards.index_columns import Run, StringColumn, joined_parts, shard_parts
 
 
 def parts_of(size_bytes: int, *, hashes: bool = True) -> dict[str, PartBytes]:
@@ -23,6 +23,11 @@ def file_of(parts: dict[str, PartBytes]) -> IndexFile:
     return IndexFile(b"".join(file_pieces(parts)), "x")
 
 
+def whole(*files: IndexFile) -> list[Run]:
+    """Return all shards of these."""
+    return [Run.whole(file) for file in files]
+
+
 @pytest.mark.parametrize(("size_bytes", "item"), [((1 << 32) - 1, 4), (1 << 32, 8)])
 def test_sizes_take_4_bytes_where_they_fit(size_bytes: int, item: int):
     """So 10 million samples take 200 MB, not 240."""
@@ -33,7 +38,7 @@ def test_sizes_take_4_bytes_where_they_fit(size_bytes: int, item: int):
 def test_joined_sizes_take_the_widest():
     """In any order."""
     narrow, wide = file_of(parts_of(512)), file_of(parts_of(1 << 33))
-    sizes = file_of(joined_parts([narrow, wide, narrow], names=True)).numbers("sample.size")
+    sizes = file_of(joined_parts(whole(narrow, wide, narrow), names=True)).numbers("sample.size")
     assert (list(sizes), sizes.itemsize) == ([512, 1 << 33, 512], 8)
 
 
@@ -41,7 +46,7 @@ def test_strings_of_any_text():
     """Lone surrogates stand for bytes of names that are not UTF-8."""
     urls = ["", "ais://b/\udcff.tar", "ais://b/ä"]
     parts = [file_of(shard_parts(url, 1, "", spans=None, samples=0, keys=None)) for url in urls]
-    column = StringColumn(file_of(joined_parts(parts, names=True)), "shard.url")
+    column = StringColumn(file_of(joined_parts(whole(*parts), names=True)), "shard.url")
     assert list(column) == column[:] == urls
     assert column[1:] == urls[1:]
 
@@ -68,4 +73,4 @@ def test_columns_of_shards_and_names_are_compared_too():
 def test_missing_hashes_become_zeros():
     """A flag of the shard says that they are none."""
     files = [file_of(parts_of(512, hashes=False)), file_of(parts_of(512))]
-    assert list(file_of(joined_parts(files, names=True)).numbers("sample.hash")) == [0, 5]
+    assert list(file_of(joined_parts(whole(*files), names=True)).numbers("sample.hash")) == [0, 5]

@@ -32,9 +32,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from aisio import config
 from aisio.catalog.entries import Resource
-from aisio.errors import CatalogError, ConfigError
+from aisio.config import absolute_folder, default_cache_folder
+from aisio.errors import CatalogError
 from aisio.resources.cache.disk import explain_disk_errors, sync
 from aisio.resources.cache.locks import NO_LOCKS_ERRNOS, acquire, release
 from aisio.resources.cache.markers import (
@@ -67,29 +67,6 @@ _MAX_HOLDER_BYTES = 1024
 _log = logging.getLogger(__name__)
 
 
-def default_cache_folder() -> Path:
-    """Return the folder of downloads; it need not exist.
-
-    It is AISIO_CACHE_DIR, else BIONEMO_CACHE_DIR, else the user's cache folder for aisio. The
-    variables are read at each call; "~" in them is the user's home folder.
-
-    Raises:
-        ConfigError: It depends on the user's home folder, and there is none.
-    """
-    import platformdirs
-
-    configured = config.first_set("AISIO_CACHE_DIR", "BIONEMO_CACHE_DIR")
-    if configured:
-        return _absolute(configured)
-    try:
-        folder = platformdirs.user_cache_path("aisio")
-    except RuntimeError:  # of platformdirs; older versions return "~/.cache/aisio"
-        folder = Path()
-    if not folder.is_absolute():
-        raise ConfigError("there is no home folder to cache in: set AISIO_CACHE_DIR to a folder")
-    return folder
-
-
 class Cache:
     """A folder of downloads; many processes may use it at once.
 
@@ -101,7 +78,7 @@ class Cache:
     """
 
     def __init__(self, folder: Path | str) -> None:
-        self.folder = _absolute(folder)
+        self.folder = absolute_folder(folder)
 
     def __repr__(self) -> str:
         return f"Cache({str(self.folder)!r})"
@@ -255,13 +232,6 @@ class Cache:
             side_file(path, BIONEMO_MARKER).unlink(missing_ok=True)
             for suffix in RESULTS:
                 swap_or_remove(side_file(path, suffix), side_file(path, OLD))
-
-
-def _absolute(folder: Path | str) -> Path:
-    try:
-        return Path(folder).expanduser().absolute()
-    except RuntimeError as error:
-        raise ConfigError(f"cache folder {folder}: {error}; give its whole path") from error
 
 
 def _check_writable(folder: Path) -> None:

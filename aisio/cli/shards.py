@@ -1,0 +1,84 @@
+"""What the commands `index` and `verify` share: the shards of their URLs, and a progress bar."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING
+
+from aisio.cli.cluster import Cluster
+from aisio.cli.output import byte_progress
+from aisio.cli.types import CatalogName
+from aisio.urls import ObjectUrl
+
+if TYPE_CHECKING:
+    from aisio.shards.index_jobs import ListedShard
+    from aisio.shards.index_loading import IndexPlace
+    from aisio.sources.source_set import SourceSet
+
+__all__ = ["index_place", "list_shards", "read_progress", "shard_sources"]
+
+
+def shard_sources(
+    cluster: Cluster, urls: Sequence[ObjectUrl | CatalogName], command: str
+) -> SourceSet:
+    """Return the sources of these URLs, read as AISShardReader reads them: patterns included.
+
+    Args:
+        cluster: The cluster of the command.
+        urls: URLs and names.
+        command: The command's name, for errors and the log.
+    """
+    from aisio.shards.names import ShardNames
+    from aisio.sources.source_set import SourceSet
+    from aisio.sources.url import url_source
+
+    sources = [
+        url.source(cluster) if isinstance(url, CatalogName) else url_source(cluster.store(url), url)
+        for url in urls
+    ]
+    return SourceSet(sources, owner=command, name_filter=ShardNames())
+
+
+def list_shards(sources: SourceSet) -> list[ListedShard]:
+    """List the shards, with what opens each of them.
+
+    Raises:
+        NotFoundError: A source has no shard.
+    """
+    from aisio.shards.index_jobs import ListedShard
+
+    return [ListedShard(info, partial(source.get, info)) for source, info in sources.list()]
+
+
+def index_place(sources: SourceSet) -> IndexPlace | None:
+    """Return where the index of these sources is, beside them; None for several, or a pattern."""
+    from aisio.shards.index_loading import IndexPlace
+
+    place = sources.place()
+    return IndexPlace.beside(*place) if place is not None else None
+
+
+@contextmanager
+def read_progress(
+    shards: Sequence[ListedShard], title: str
+) -> Iterator[tuple[Callable[[int], None], Callable[[], int]]]:
+    """Show a progress bar of the bytes that several threads read.
+
+    Yields:
+        A function to call with the size of each piece, and one that returns their sum.
+    """
+    sizes = [shard.info.size_bytes for shard in shards]
+    total = None if None in sizes else sum(size or 0 for size in sizes)
+    lock, done = threading.Lock(), 0
+    with byte_progress(total, title) as show:
+
+        def count(size_bytes: int) -> None:
+            nonlocal done
+            with lock:
+                done += size_bytes
+                show(done)
+
+        yield count, lambda: done

@@ -1,0 +1,206 @@
+"""Loading the index of a listing: beside the data, or in the cache.
+
+An index stands beside the data as one object, named after the URL that was indexed:
+
+    ais://b/train/     ais://b/train/.aisio-index
+    ais://b/a.tar      ais://b/a.tar.aisio-index
+
+Where the store cannot be written, and for several URLs or a pattern, it is in the cache of the
+machine. There is an index of each shard too: `aisio index` and the readers that build one keep it.
+So what is known of some shards is used where the index of the whole listing is missing or stale.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from aisio.errors import AccessError, NotFoundError
+from aisio.formats.index_file import INDEX_SUFFIX
+from aisio.records import ObjectInfo
+from aisio.shards.index import ShardIndex
+from aisio.shards.index_cache import IndexCache, covers
+from aisio.shards.index_pins import is_current
+from aisio.stores import Store
+from aisio.urls import FILE, ObjectUrl
+
+__all__ = ["IndexPlace", "LoadedIndex", "ShardLookup", "load_index"]
+
+_log = logging.getLogger("aisio.shard_index")
+
+_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class IndexPlace:
+    """The object that the index of a prefix is.
+
+    Attributes:
+        store: The store that has it.
+        url: Its URL.
+    """
+
+    store: Store
+    url: ObjectUrl
+
+    @classmethod
+    def beside(cls, store: Store, url: ObjectUrl) -> IndexPlace:
+        """Return the place of the index of what is at a URL: a prefix, folder or shard."""
+        return cls(store, url.with_name(f"{url.name}{INDEX_SUFFIX}"))
+
+    def load(self, cache: IndexCache) -> ShardIndex | None:
+        """Return the index; None if there is none.
+
+        A local file is mapped where it is. Another object is copied into the cache once, by one
+        GET, and mapped from there.
+
+        Raises:
+            IntegrityError: The object is not an index, or is damaged.
+            ConfigError: A newer version of aisio has written it.
+            StorageError: It cannot be read.
+        """
+        if self.url.provider == FILE:
+            try:
+                return ShardIndex.from_file(Path("/", self.url.name))
+            except FileNotFoundError:
+                return None
+        try:
+            info = self.store.head(self.url)
+        except (NotFoundError, AccessError):  # S3 refuses, where the user may not list
+            return None
+        copy = cache.copy(info)
+        if copy is not None:
+            return copy
+        data = self.store.read(self.url)
+        index = ShardIndex.from_buffer(data, str(self.url))
+        try:
+            return cache.save_copy(info, data)
+        except OSError as error:
+            _log.warning(
+                "%s: it is held in memory, as the cache cannot be used: %s", self.url, error
+            )
+            return index
+
+
+class ShardLookup:
+    """Finds what is known of single shards: in the index beside the data, then in the cache.
+
+    Args:
+        place: Where the index of the listing is; None if it has no place.
+        cache: The cache.
+        needs_names: Find only indexes that have the names of the samples.
+    """
+
+    def __init__(
+        self, place: IndexPlace | None, cache: IndexCache, *, needs_names: bool = False
+    ) -> None:
+        self._place = place
+        self._cache = cache
+        self._needs_names = needs_names
+
+    @cached_property
+    def beside(self) -> ShardIndex | None:
+        """The index beside the data, loaded when it is first needed; see `IndexPlace.load`."""
+        return self._place.load(self._cache) if self._place is not None else None
+
+    def find(self, info: ObjectInfo) -> tuple[ShardIndex, int] | None:
+        """Return an index and the number of the shard in it; None if no index has this version."""
+        found = self._find_beside(info.url)
+        if found is not None and is_current(found[0].shard(found[1]), info):
+            return found
+        fragment = self._cache.fragment(info)
+        return (fragment, 0) if fragment is not None else None
+
+    def find_any(self, info: ObjectInfo) -> tuple[ShardIndex, int] | None:
+        """Do as `find`; if no index has this version, return one that has another."""
+        found = self.find(info) or self._find_beside(info.url)
+        if found is not None:
+            return found
+        fragment = self._cache.fragment(ObjectInfo(info.root, info.name))
+        return (fragment, 0) if fragment is not None else None
+
+    def _find_beside(self, url: str) -> tuple[ShardIndex, int] | None:
+        number = self._numbers.get(url)
+        if self.beside is None or number is None:
+            return None
+        return (self.beside, number) if self.beside.has_names or not self._needs_names else None
+
+    def knows(self, info: ObjectInfo) -> bool:
+        """Tell whether an index has the shard, in whatever version."""
+        return info.url in self._numbers or self._cache.has_fragment(info.url)
+
+    @cached_property
+    def _numbers(self) -> dict[str, int]:
+        if self.beside is None:
+            return {}
+        return {shard.url: number for number, shard in enumerate(self.beside.shards)}
+
+
+@dataclass(frozen=True)
+class LoadedIndex:
+    """What was found for a listing.
+
+    Attributes:
+        index: The index of its shards, in their order; None if shards are missing or stale.
+        missing: URLs of shards that no index has.
+        stale: URLs of shards that an index has in another version.
+    """
+
+    index: ShardIndex | None
+    missing: tuple[str, ...] = ()
+    stale: tuple[str, ...] = ()
+
+    def describe(self) -> str:
+        """Return what is missing or stale as text; "" for nothing."""
+        kinds = ((self.missing, "not indexed"), (self.stale, "replaced since they were indexed"))
+        return "; ".join(_named(urls, text) for urls, text in kinds if urls)
+
+
+def _named(urls: Sequence[str], text: str) -> str:
+    more = ", ..." if len(urls) > _SHOWN else ""
+    return f"{len(urls):,} shard{'s' * (len(urls) != 1)} {text} ({', '.join(urls[:_SHOWN])}{more})"
+
+
+def load_index(
+    listed: Sequence[ObjectInfo],
+    *,
+    place: IndexPlace | None = None,
+    cache: IndexCache | None = None,
+) -> LoadedIndex:
+    """Return the index of a listing, from the object beside the data or from the cache.
+
+    If all shards are found, but not in one index of exactly this listing, that index is put
+    together and kept in the cache.
+
+    Args:
+        listed: The shards. A listing without checksums is compared by what it has.
+        place: Where the index of the listing would be; None if it has no place.
+        cache: The cache; by default the user's.
+
+    Raises:
+        IntegrityError: The index beside the data is damaged.
+        ConfigError: A newer version of aisio has written it.
+        StorageError: It cannot be read.
+    """
+    cache = cache or IndexCache()
+    lookup = ShardLookup(place, cache)
+    if lookup.beside is not None and covers(lookup.beside, listed):
+        return LoadedIndex(lookup.beside)
+    merged = cache.merged(listed)
+    if merged is not None:
+        return LoadedIndex(merged)
+    found = [lookup.find(info) for info in listed]
+    lost = [info for info, where in zip(listed, found, strict=True) if where is None]
+    if lost:
+        stale = tuple(info.url for info in lost if lookup.knows(info))
+        missing = tuple(info.url for info in lost if not lookup.knows(info))
+        return LoadedIndex(None, missing, stale)
+    index = ShardIndex.of_shards(where for where in found if where is not None)
+    try:
+        return LoadedIndex(cache.save_merged(index))
+    except OSError as error:
+        _log.warning("the shard index is held in memory, as the cache cannot be used: %s", error)
+        return LoadedIndex(index)
