@@ -62,15 +62,12 @@ class IndexPlace:
             ConfigError: A newer version of aisio has written it.
             StorageError: It cannot be read.
         """
-        if self.url.provider == FILE:
-            try:
-                return ShardIndex.from_file(Path("/", self.url.name))
-            except FileNotFoundError:
-                return None
         try:
             info = self.store.head(self.url)
         except (NotFoundError, AccessError):  # S3 refuses, where the user may not list
             return None
+        if self.url.provider == FILE:
+            return ShardIndex.from_file(Path("/", self.url.name))
         copy = cache.copy(info)
         if copy is not None:
             return copy
@@ -92,26 +89,29 @@ class ShardLookup:
         place: Where the index of the listing is; None if it has no place.
         cache: The cache.
         needs_names: Find only indexes that have the names of the samples.
+
+    Attributes:
+        cache: The cache.
     """
 
     def __init__(
         self, place: IndexPlace | None, cache: IndexCache, *, needs_names: bool = False
     ) -> None:
         self._place = place
-        self._cache = cache
+        self.cache = cache
         self._needs_names = needs_names
 
     @cached_property
     def beside(self) -> ShardIndex | None:
         """The index beside the data, loaded when it is first needed; see `IndexPlace.load`."""
-        return self._place.load(self._cache) if self._place is not None else None
+        return self._place.load(self.cache) if self._place is not None else None
 
     def find(self, info: ObjectInfo) -> tuple[ShardIndex, int] | None:
         """Return an index and the number of the shard in it; None if no index has this version."""
         found = self._find_beside(info.url)
         if found is not None and is_current(found[0].shard(found[1]), info):
             return found
-        fragment = self._cache.fragment(info)
+        fragment = self.cache.fragment(info)
         return (fragment, 0) if fragment is not None else None
 
     def find_any(self, info: ObjectInfo) -> tuple[ShardIndex, int] | None:
@@ -119,7 +119,7 @@ class ShardLookup:
         found = self.find(info) or self._find_beside(info.url)
         if found is not None:
             return found
-        fragment = self._cache.fragment(ObjectInfo(info.root, info.name))
+        fragment = self.cache.fragment(ObjectInfo(info.root, info.name))
         return (fragment, 0) if fragment is not None else None
 
     def _find_beside(self, url: str) -> tuple[ShardIndex, int] | None:
@@ -130,7 +130,7 @@ class ShardLookup:
 
     def knows(self, info: ObjectInfo) -> bool:
         """Tell whether an index has the shard, in whatever version."""
-        return info.url in self._numbers or self._cache.has_fragment(info.url)
+        return info.url in self._numbers or self.cache.has_fragment(info.url)
 
     @cached_property
     def _numbers(self) -> dict[str, int]:

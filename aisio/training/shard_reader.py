@@ -26,6 +26,7 @@ from aisio.errors import (
 from aisio.escapes import one_line
 from aisio.extras import missing_extra
 from aisio.shards.fields import FieldPadder, NewFields
+from aisio.shards.index_build import IndexRecorder
 from aisio.shards.names import ShardNames
 from aisio.shards.prefetch import Prefetch, Shard, ShardStream
 from aisio.shards.reader import ShardPass
@@ -33,6 +34,7 @@ from aisio.shards.samples import Sample, ZeroDict
 from aisio.sources.source_set import PrefixMap, SourceSet
 from aisio.stores import DirectSettings
 from aisio.training.quarantine import Quarantine, SkippedShard
+from aisio.training.reader_index import IndexMode, ReaderIndex
 from aisio.training.split import Partition
 from aisio.training.split_dataset import ListedObject, Split, SplitDataset
 
@@ -91,7 +93,8 @@ class AISShardReader(SplitDataset, IterableDataset[tuple[str, ZeroDict]]):
             does a connection that breaks until the retries are spent.
         prefetch_bytes: Maximum number of bytes held of the next shards; 0 opens a shard only when
             the one before it has ended.
-        length: What `len()` returns; by default there is no length: see `count` and
+        length: What `len()` returns: a number; or "index", which is what this rank yields, by the
+            index, which must have all its shards. By default there is no length: see `count` and
             `count_batches`.
         split: What divides the dataset: "rank+worker"; "worker", where a tool such as Accelerate
             splits the DataLoader over ranks itself; or "none", where each worker reads all.
@@ -104,6 +107,10 @@ class AISShardReader(SplitDataset, IterableDataset[tuple[str, ZeroDict]]):
             by its URL or by braces, in a group, list or manifest, is always read.
         allow_empty: Accept a source without objects, or a prefix that no name begins with; by
             default that is an error.
+        index: "use" counts the samples of a shard by its index, where there is one of this version
+            of the shard, beside the data or in the cache; others are read for it. "build" also
+            indexes each shard that an iteration reads whole, into the cache. None does neither. See
+            `aisio.shards.index_loading`.
 
     Raises:
         ValueError: No source.
@@ -132,35 +139,45 @@ class AISShardReader(SplitDataset, IterableDataset[tuple[str, ZeroDict]]):
         interleaved: bool = False,
         on_error: Literal["raise", "skip"] = "raise",
         prefetch_bytes: int = PREFETCH_BYTES,
-        length: int | None = None,
+        length: int | Literal["index"] | None = None,
         split: Split = "rank+worker",
         client: Client | None = None,
         endpoint: str | None = None,
         direct: bool | DirectSettings = False,
         shard_names: str | Sequence[str] | None = None,
         allow_empty: bool = False,
+        index: IndexMode | None = "use",
     ) -> None:
         if on_error not in ("raise", "skip"):
             raise ConfigError(f'on_error={on_error!r}: "raise" or "skip" is needed')
         if prefetch_bytes < 0:
             raise ConfigError(f"prefetch_bytes={prefetch_bytes}: 0 or more is needed")
+        if etl_name and index == "build":
+            raise ConfigError('index="build" cannot index what an ETL makes of the shards')
+        if isinstance(length, str) and (length != "index" or index is None):
+            raise ConfigError(
+                f'length={length!r}, index={index!r}: a number, or "index", is needed'
+            )
         reader = type(self).__name__
+        sources = SourceSet(
+            bucket_list,
+            prefix_map,
+            owner=reader,
+            client=explicit_client(client, endpoint),
+            direct=direct,
+            name_filter=ShardNames(shard_names),
+            allow_empty=allow_empty,
+        )
         super().__init__(
-            SourceSet(
-                bucket_list,
-                prefix_map,
-                owner=reader,
-                client=explicit_client(client, endpoint),
-                direct=direct,
-                name_filter=ShardNames(shard_names),
-                allow_empty=allow_empty,
-            ),
+            sources,
             etl_name=etl_name,
             show_progress=show_progress,
             by_source=partition_sources_by_worker,
-            length=length,
+            length=None if length == "index" else length,
             split=split,
         )
+        self._index = ReaderIndex(sources, None if etl_name else index, reader)
+        self._has_indexed_length = length == "index"
         self._padder = FieldPadder(keys, new_fields=new_fields, reader=reader)
         self._full_key = full_key
         self._interleaved = interleaved
@@ -174,6 +191,20 @@ class AISShardReader(SplitDataset, IterableDataset[tuple[str, ZeroDict]]):
         The workers of a DataLoader report them to the reader that the DataLoader was given.
         """
         return self._quarantine.entries() if self._quarantine is not None else ()
+
+    def __len__(self) -> int:
+        """Return `length=`; for "index", what this rank yields.
+
+        Raises:
+            TypeError: There is no length.
+            ConfigError: length="index", and a shard has no index.
+        """
+        if not self._has_indexed_length:
+            return super().__len__()
+        partition = self._partition().whole_rank
+        if partition not in self._counts:
+            self._counts[partition] = sum(map(self._indexed_samples, self._list_share(partition)))
+        return self._counts[partition]
 
     def __iter__(self) -> Iterator[tuple[str, ZeroDict]]:
         if self._quarantine is not None and get_worker_info() is None:
@@ -210,22 +241,36 @@ class AISShardReader(SplitDataset, IterableDataset[tuple[str, ZeroDict]]):
         with ExitStack() as stack:
             try:
                 stream = stack.enter_context(closing(shard.open()))
-                shard_pass = self._pass_over(shard, stream)
+                recorder = self._index.recorder(shard.info, stream)
+                shard_pass = self._pass_over(shard, stream, recorder=recorder)
                 yield from shard_pass.samples()
+                if recorder is not None:
+                    self._index.keep(recorder, shard.info)
             except _BAD_SHARD as error:
                 if self._quarantine is None or _is_network_fault(error):
                     raise
                 self._skip(self._quarantine, shard, error, shard_pass)
 
-    def _pass_over(self, shard: Shard, stream: ShardStream, *, payloads: bool = True) -> ShardPass:
-        return ShardPass(
-            stream,
+    def _pass_over(
+        self,
+        shard: Shard,
+        stream: ShardStream,
+        *,
+        payloads: bool = True,
+        recorder: IndexRecorder | None = None,
+    ) -> ShardPass:
+        shard_pass = ShardPass(
+            stream if recorder is None else recorder,
             url=shard.info.url,
             keys=self._padder.keys,
             payloads=payloads,
             interleaved=self._interleaved,
             reader=type(self).__name__,
+            on_member=None if recorder is None else recorder.on_member,
         )
+        if recorder is not None:
+            recorder.observe(shard_pass)
+        return shard_pass
 
     def _skip(
         self, quarantine: Quarantine, shard: Shard, error: AisioError, shard_pass: ShardPass | None
@@ -245,12 +290,26 @@ class AISShardReader(SplitDataset, IterableDataset[tuple[str, ZeroDict]]):
     def _count(self, partition: Partition) -> int:
         """Count the samples of a partition.
 
-        Shards have no index yet, so this reads all of them. It neither counts nor records what
-        on_error="skip" skips.
+        Shards without an index are read whole. It neither counts nor records what on_error="skip"
+        skips.
         """
+        self._index.forget()
         return sum(map(self._count_samples, self._shards(self._list_share(partition))))
 
+    def _indexed_samples(self, listed: ListedObject) -> int:
+        _, info = listed
+        count = self._index.count(info)
+        if count is None:
+            raise ConfigError(
+                f'<{type(self).__name__}> length="index": {one_line(info.url)} has no index:'
+                " `aisio index` makes one"
+            )
+        return count
+
     def _count_samples(self, shard: Shard) -> int:
+        indexed = self._index.count(shard.info)
+        if indexed is not None:
+            return indexed
         count = 0
         try:
             with closing(shard.open()) as stream:

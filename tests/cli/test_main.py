@@ -11,7 +11,7 @@ from aisio.cli import main
 
 def test_the_commands_are_listed_as_a_newcomer_meets_them(run):
     """Serve comes first: without a server there is nothing to list."""
-    first = ["serve", "ls", "get", "put", "cat", "info", "pack", "bench"]
+    first = ["serve", "ls", "get", "put", "cat", "info", "pack", "index", "verify", "bench"]
     assert list(main.commands) == [*first, "load", "cache", "catalog"]
     shown = run("--help").stdout
     assert [shown.index(f"\n  {name} ") for name in main.commands] == sorted(

@@ -69,3 +69,15 @@ def test_names_are_relative_to_the_folder_of_a_source():
     assert source("file:///d/tr").base_url == "file:///d/"
     assert template("file:///d/e/s-{0..3}.tar").base_url == "file:///d/e/"
     assert source(["file:///d/a"]).base_url == ""
+
+
+def test_indexes_of_shards_are_left_out(tmp_path):
+    """They stand beside the data, and are found by those who ask for them."""
+    for name in (".aisio-index", "a.tar", "a.tar.aisio-index", "b/.aisio-index", "b/1.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    base = f"file://{tmp_path}/"
+    assert [info.url.removeprefix(base) for info in source(base).list()] == ["a.tar", "b/1.jpg"]
+    assert [info.url.removeprefix(base) for info in source(f"{base}a").list()] == ["a.tar"]
+    for name in (".aisio-index", "a.tar.aisio-index"):
+        assert [info.url for info in source(f"{base}{name}").list()] == [f"{base}{name}"]

@@ -184,3 +184,23 @@ def test_a_source_of_skipped_objects_is_an_error_that_lists_them(tmp_path):
     (tmp_path / "a.idx").write_bytes(b"")
     with pytest.raises(NotFoundError, match=r"skipped 1 \(no tar\): '.*a.idx'"):
         list(SourceSet(tmp_path, owner="X", name_filter=Tars()).list())
+
+
+@pytest.mark.parametrize(
+    ("prefix", "expected"),
+    [(None, "d/"), ("d/a", "d/a"), ("d/[*]", "d/*"), ("d/*", None), (["d/a", "d/b"], None)],
+)
+def test_place_of_a_prefix(prefix, expected):
+    """The URL that all of it stands at, if there is one."""
+    place = SourceSet(["file:///d/"], {"file:///d/": prefix}, owner="X").place()
+    assert (place and place[1].name) == expected
+
+
+def test_place_of_other_sources(client):
+    """A bucket has one; a group, a list and several sources have none."""
+    bucket = client.bucket("b")
+    place = SourceSet(bucket, owner="X").place()
+    assert place is not None
+    assert str(place[1]) == "ais://b"
+    for sources in (bucket.objects(["a"]), [bucket, bucket], [["file:///a", "file:///b"]]):
+        assert SourceSet(sources, owner="X").place() is None

@@ -170,6 +170,6 @@ def _report(
     )
     if not_ranged:
         write_note(
-            f"{not_ranged:,} shards are compressed, interleaved, or have a global PAX header: their"
-            " samples cannot be read by ranges, only the whole shard"
+            f"{not_ranged:,} shard{'s' * (not_ranged != 1)} cannot be read by ranges, only whole:"
+            " compressed, interleaved, or with a global PAX header"
         )

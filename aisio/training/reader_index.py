@@ -1,0 +1,92 @@
+"""ReaderIndex: what AISShardReader does with the index of its shards."""
+
+from __future__ import annotations
+
+import logging
+from functools import cached_property
+from typing import Any, Literal, TypeAlias, get_args
+
+from aisio.errors import ConfigError
+from aisio.records import ObjectInfo
+from aisio.shards.index_build import IndexRecorder
+from aisio.shards.index_cache import IndexCache
+from aisio.shards.index_loading import IndexPlace, ShardLookup
+from aisio.shards.index_pins import pin_of
+from aisio.shards.opening import ShardStream
+from aisio.sources.source_set import SourceSet
+
+__all__ = ["IndexMode", "ReaderIndex"]
+
+IndexMode: TypeAlias = Literal["use", "build"]
+""""use" counts by the index; "build" also indexes, in the cache, each shard that is read whole."""
+
+_log = logging.getLogger("aisio.shard_index")
+
+
+class ReaderIndex:
+    """Counts the samples of shards by their index, and indexes shards while they are read.
+
+    It pickles without what it has loaded.
+
+    Args:
+        sources: What the reader reads.
+        mode: See `IndexMode`; None does nothing.
+        reader: Name of the class that reads, for errors and the log.
+
+    Raises:
+        ConfigError: There is no such mode.
+    """
+
+    def __init__(self, sources: SourceSet, mode: IndexMode | None, reader: str) -> None:
+        if mode is not None and mode not in get_args(IndexMode):
+            raise ConfigError(f'index={mode!r}: "use", "build" or None is needed')
+        self._sources = sources
+        self._mode = mode
+        self._reader = reader
+        self._has_warned = False
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_lookup"}
+
+    @cached_property
+    def _lookup(self) -> ShardLookup | None:
+        if self._mode is None:
+            return None
+        place = self._sources.place()
+        try:
+            cache = IndexCache()
+        except ConfigError:  # there is no home folder, and no setting names a folder
+            if self._mode == "build":
+                raise
+            return None
+        return ShardLookup(IndexPlace.beside(*place) if place is not None else None, cache)
+
+    def forget(self) -> None:
+        """Look again for indexes: they may have been built since."""
+        self.__dict__.pop("_lookup", None)
+
+    def count(self, info: ObjectInfo) -> int | None:
+        """Return how many samples a shard has; None if no index knows.
+
+        Raises:
+            IntegrityError: The index is damaged.
+            ConfigError: A newer version of aisio has written it.
+        """
+        found = self._lookup.find(info) if self._lookup is not None else None
+        return found[0].shard(found[1]).samples if found is not None else None
+
+    def recorder(self, info: ObjectInfo, stream: ShardStream) -> IndexRecorder | None:
+        """Return what indexes a shard while it is read; None if it is to be read as it is."""
+        if self._mode != "build" or self._lookup is None:
+            return None
+        return None if self._lookup.find(info) is not None else IndexRecorder(stream)
+
+    def keep(self, recorder: IndexRecorder, info: ObjectInfo) -> None:
+        """Keep the index of a shard that was read to its end; a failure is logged once."""
+        assert self._lookup is not None
+        try:
+            self._lookup.cache.save_fragment(recorder.finish(info.url, pin_of(info)))
+        except OSError as error:
+            if not self._has_warned:
+                self._has_warned = True
+                _log.warning("<%s> cannot keep the index of a shard: %s", self._reader, error)
