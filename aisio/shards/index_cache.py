@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -54,7 +54,8 @@ class IndexCache:
 
     def fragment(self, info: ObjectInfo) -> ShardIndex | None:
         """Return the index of a shard; None if there is none of this version of the shard."""
-        index = self._load(self._path("fragments", info.url), check=True)
+        path = self._path("fragments", info.url)
+        index = self._load(path, _read_whole)
         return index if index is not None and covers(index, [info]) else None
 
     def has_fragment(self, url: str) -> bool:
@@ -107,11 +108,11 @@ class IndexCache:
             hasher.update(part.encode("utf-8", "surrogatepass") + b"\0")
         return self.folder / kind / f"{hasher.hexdigest()[:40]}{INDEX_SUFFIX}"
 
-    def _load(self, path: Path, *, check: bool = False) -> ShardIndex | None:
+    def _load(
+        self, path: Path, load: Callable[[Path], ShardIndex] = ShardIndex.from_file
+    ) -> ShardIndex | None:
         try:
-            index = ShardIndex.from_file(path)
-            if check:
-                index.check()
+            index = load(path)
         except FileNotFoundError:
             return None
         except (IntegrityError, ConfigError, OSError) as error:
@@ -125,6 +126,13 @@ class IndexCache:
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(path) as file:
             file.write(content)
+
+
+def _read_whole(path: Path) -> ShardIndex:
+    # Not mapped: a process may have fewer maps than a data set has shards.
+    index = ShardIndex.from_buffer(path.read_bytes(), str(path))
+    index.check()
+    return index
 
 
 def covers(index: ShardIndex, listed: Iterable[ObjectInfo]) -> bool:

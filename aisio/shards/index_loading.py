@@ -24,6 +24,7 @@ from aisio.records import ObjectInfo
 from aisio.shards.index import ShardIndex
 from aisio.shards.index_cache import IndexCache, covers
 from aisio.shards.index_pins import is_current
+from aisio.shards.other_index_loading import OtherIndexes
 from aisio.stores import Store
 from aisio.urls import FILE, ObjectUrl
 
@@ -172,6 +173,9 @@ def load_index(
 ) -> LoadedIndex:
     """Return the index of a listing, from the object beside the data or from the cache.
 
+    A shard that was never indexed may have an index of another tool beside it, which is used if the
+    listing has a place: see `aisio.shards.other_index_loading`.
+
     If all shards are found, but not in one index of exactly this listing, that index is put
     together and kept in the cache.
 
@@ -183,6 +187,7 @@ def load_index(
     Raises:
         IntegrityError: The index beside the data is damaged.
         ConfigError: A newer version of aisio has written it.
+        ShardError: An index of another tool does not fit its shard.
         StorageError: It cannot be read.
     """
     cache = cache or IndexCache()
@@ -190,9 +195,17 @@ def load_index(
     if lookup.beside is not None and covers(lookup.beside, listed):
         return LoadedIndex(lookup.beside)
     merged = cache.merged(listed)
-    if merged is not None:
+    if merged is not None and merged.has_hashes:
         return LoadedIndex(merged)
     found = [lookup.find(info) for info in listed]
+    if merged is not None and None in found:
+        return LoadedIndex(merged)
+    if place is not None:
+        others = OtherIndexes(place.store)
+        found = [
+            where or _find_other(others, lookup, info)
+            for where, info in zip(found, listed, strict=True)
+        ]
     lost = [info for info, where in zip(listed, found, strict=True) if where is None]
     if lost:
         stale = tuple(info.url for info in lost if lookup.knows(info))
@@ -204,3 +217,12 @@ def load_index(
     except OSError as error:
         _log.warning("the shard index is held in memory, as the cache cannot be used: %s", error)
         return LoadedIndex(index)
+
+
+def _find_other(
+    others: OtherIndexes, lookup: ShardLookup, info: ObjectInfo
+) -> tuple[ShardIndex, int] | None:
+    if lookup.knows(info):  # a shard that is stale is said to be so
+        return None
+    index = others.find(info)
+    return (index, 0) if index is not None else None

@@ -64,12 +64,12 @@ def test_missing_and_stale_shards_are_named(place: IndexPlace, cache: IndexCache
     put(place, A)
     cache.save_fragment(index_of(B))
     newer = [replace(info, etag="2") for info in (A, B)]
-    other = ObjectInfo("ais://b", "c.tar", 1)
+    other = ObjectInfo("file://", "nowhere/c.tar", 1)
     loaded = load_index([*newer, other], place=place, cache=cache)
     assert loaded.index is None
     assert (loaded.stale, loaded.missing) == ((A.url, B.url), (other.url,))
     assert loaded.describe() == (
-        "1 shard not indexed (ais://b/c.tar); "
+        "1 shard not indexed (file:///nowhere/c.tar); "
         "2 shards replaced since they were indexed (ais://b/a.tar, ais://b/b.tar)"
     )
     assert load_index([A], cache=cache).missing == (A.url,)
