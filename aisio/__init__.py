@@ -45,6 +45,7 @@ if TYPE_CHECKING:
         TlsFiles,
     )
     from aisio.resources.loading import load
+    from aisio.shards.index import ShardIndex
     from aisio.shards.samples import ZeroDict
     from aisio.sources.base import Source
     from aisio.sources.resolve import source
@@ -92,6 +93,7 @@ _NAMES_BY_MODULE = {
     ),
     "aisio.resources.loading": ("load",),
     "aisio.training.shard_reader": ("AISShardReader",),
+    "aisio.shards.index": ("ShardIndex",),
     "aisio.shards.samples": ("ZeroDict",),
     "aisio.sources.base": ("Source",),
     "aisio.sources.resolve": ("source",),
@@ -128,6 +130,7 @@ __all__ = [
     "Resource",
     "RetryPolicy",
     "ShardError",
+    "ShardIndex",
     "Source",
     "StorageError",
     "StoreTimeoutError",

@@ -23,6 +23,8 @@ PUBLIC = {
     "aisio.records": ("ByteRange", "Checksum", "ObjectInfo", "RetryPolicy", "Timeouts", "TlsFiles"),
     "aisio.resources.bionemo": ("Resource", "load", "main"),
     "aisio.shards": ("Sample", "ShardPass", "ZeroDict", "read_samples", "split_name"),
+    "aisio.shards.index": ("IndexedShard", "SampleSpan", "ShardIndex"),
+    "aisio.shards.index_loading": ("IndexPlace", "LoadedIndex", "load_index"),
     "aisio.sources": ("PrefixSource", "Source", "SourceSet", "source"),
     "aisio.stats": ("totals", "watch"),
     "aisio.stores": (
@@ -45,7 +47,14 @@ FORWARDED = {
     "aisio.listing_digest": ("ListingDigest", "listing_digest"),
     "aisio.packing": ("pack_folder", "plan_folder", "write_shards"),
 }
-LOGGERS = ("aisio.folders", "aisio.placing", "aisio.shard_reader", "aisio.sources", "aisio.tally")
+LOGGERS = (
+    "aisio.folders",
+    "aisio.placing",
+    "aisio.shard_index",
+    "aisio.shard_reader",
+    "aisio.sources",
+    "aisio.tally",
+)
 PROGRAMS = ("aisio", "aisio.gateway", "aisio.resources.bionemo", "aisio.testing.fault_relay")
 
 

@@ -6,6 +6,7 @@ import io
 import logging
 import struct
 import tarfile
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -131,7 +132,7 @@ def test_listing_is_loaded_by_them(folder: Path, tmp_path: Path):
     for known in (1, 2):
         info = infos[known - 1]
         url = ObjectUrl.parse(info.url)
-        cache.save_fragment(build_shard_index(lambda url=url: LocalStore().get(url), info))
+        cache.save_fragment(build_shard_index(partial(LocalStore().get, url), info))
         loaded = load_index(infos, place=place, cache=cache)
         assert loaded.index is not None
         assert loaded.index.has_hashes == (known == 2)
