@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from aisio.cli.cluster import Cluster
 from aisio.cli.output import byte_progress
 from aisio.cli.types import CatalogName
+from aisio.errors import ConfigError
 from aisio.urls import ObjectUrl
 
 if TYPE_CHECKING:
@@ -30,6 +31,9 @@ def shard_sources(
         cluster: The cluster of the command.
         urls: URLs and names.
         command: The command's name, for errors and the log.
+
+    Raises:
+        ConfigError: A source has its objects transformed by an ETL.
     """
     from aisio.shards.names import ShardNames
     from aisio.sources.source_set import SourceSet
@@ -39,18 +43,24 @@ def shard_sources(
         url.source(cluster) if isinstance(url, CatalogName) else url_source(cluster.store(url), url)
         for url in urls
     ]
-    return SourceSet(sources, owner=command, name_filter=ShardNames())
+    found = SourceSet(sources, owner=command, name_filter=ShardNames())
+    if found.has_etl:
+        raise ConfigError(f"{command}: an ETL transforms these shards: there is no index of that")
+    return found
 
 
 def list_shards(sources: SourceSet) -> list[ListedShard]:
-    """List the shards, with what opens each of them.
+    """List the shards, with their sizes and what opens each of them.
 
     Raises:
         NotFoundError: A source has no shard.
     """
     from aisio.shards.index_jobs import ListedShard
 
-    return [ListedShard(info, partial(source.get, info)) for source, info in sources.list()]
+    return [
+        ListedShard(source.completed(info), partial(source.get, info))
+        for source, info in sources.list()
+    ]
 
 
 def index_place(sources: SourceSet) -> IndexPlace | None:

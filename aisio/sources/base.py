@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import chain
 
+from msgspec.structs import replace
+
 from aisio.errors import ConfigError, IntegrityError
 from aisio.patterns.selections import Selection, Selections
 from aisio.records import ObjectInfo, may_be_same_object
@@ -60,6 +62,16 @@ class Source(ABC):
     @abstractmethod
     def store_of(self, info: ObjectInfo) -> Store:
         """Return the store that holds an object of this source."""
+
+    def completed(self, info: ObjectInfo) -> ObjectInfo:
+        """Return an object of this source with its size: by a HEAD if the listing has none.
+
+        Raises:
+            NotFoundError: There is no such object.
+        """
+        if info.size_bytes is not None:
+            return info
+        return replace(self.store_of(info).head(url_of(info)), root=info.root, name=info.name)
 
     def is_named(self, info: ObjectInfo) -> bool:
         """Tell whether the source names this object itself, so that it is not just in a listing."""

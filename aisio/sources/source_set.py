@@ -101,6 +101,11 @@ class SourceSet:
     def __len__(self) -> int:
         return len(self._parts)
 
+    @property
+    def has_etl(self) -> bool:
+        """Whether a source has its objects transformed by an ETL of its own."""
+        return any(part.source.etl_name for part in self._parts)
+
     def place(self) -> tuple[Store, ObjectUrl] | None:
         """Return the store and URL that all of it stands at; None for several, or for a pattern."""
         if len(self._parts) != 1 or len(self._parts[0].selections) != 1:

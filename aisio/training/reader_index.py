@@ -13,6 +13,7 @@ from aisio.shards.index_cache import IndexCache
 from aisio.shards.index_loading import IndexPlace, ShardLookup
 from aisio.shards.index_pins import pin_of
 from aisio.shards.opening import ShardStream
+from aisio.sources.base import Source
 from aisio.sources.source_set import SourceSet
 
 __all__ = ["IndexMode", "ReaderIndex"]
@@ -32,16 +33,21 @@ class ReaderIndex:
         sources: What the reader reads.
         mode: See `IndexMode`; None does nothing.
         reader: Name of the class that reads, for errors and the log.
+        has_etl: An ETL makes other bytes of the shards, of which no index knows.
 
     Raises:
-        ConfigError: There is no such mode.
+        ConfigError: There is no such mode; or it is "build", and there is an ETL.
     """
 
-    def __init__(self, sources: SourceSet, mode: IndexMode | None, reader: str) -> None:
+    def __init__(
+        self, sources: SourceSet, mode: IndexMode | None, reader: str, *, has_etl: bool = False
+    ) -> None:
         if mode is not None and mode not in get_args(IndexMode):
             raise ConfigError(f'index={mode!r}: "use", "build" or None is needed')
+        if mode == "build" and has_etl:
+            raise ConfigError('index="build" cannot index what an ETL makes of the shards')
         self._sources = sources
-        self._mode = mode
+        self._mode = None if has_etl else mode
         self._reader = reader
         self._has_warned = False
 
@@ -65,15 +71,23 @@ class ReaderIndex:
         """Look again for indexes: they may have been built since."""
         self.__dict__.pop("_lookup", None)
 
-    def count(self, info: ObjectInfo) -> int | None:
+    def count(self, source: Source, info: ObjectInfo) -> int | None:
         """Return how many samples a shard has; None if no index knows.
 
         Raises:
             IntegrityError: The index is damaged.
             ConfigError: A newer version of aisio has written it.
         """
-        found = self._lookup.find(info) if self._lookup is not None else None
+        lookup = self._lookup
+        # Names in braces have no size. A HEAD costs less than to read the shard.
+        if lookup is None or lookup.find(info) is None:
+            return None
+        found = lookup.find(source.completed(info))
         return found[0].shard(found[1]).samples if found is not None else None
+
+    def completed(self, source: Source, info: ObjectInfo) -> ObjectInfo:
+        """Return a shard with its size, if that is needed to index it."""
+        return source.completed(info) if self._mode == "build" else info
 
     def recorder(self, info: ObjectInfo, stream: ShardStream) -> IndexRecorder | None:
         """Return what indexes a shard while it is read; None if it is to be read as it is."""

@@ -25,12 +25,14 @@ from aisio.errors import (
 )
 from aisio.escapes import one_line
 from aisio.extras import missing_extra
+from aisio.records import ObjectInfo
 from aisio.shards.fields import FieldPadder, NewFields
 from aisio.shards.index_build import IndexRecorder
 from aisio.shards.names import ShardNames
 from aisio.shards.prefetch import Prefetch, Shard, ShardStream
 from aisio.shards.reader import ShardPass
 from aisio.shards.samples import Sample, ZeroDict
+from aisio.sources.base import Source
 from aisio.sources.source_set import PrefixMap, SourceSet
 from aisio.stores import DirectSettings
 from aisio.training.quarantine import Quarantine, SkippedShard
@@ -152,8 +154,6 @@ class AISShardReader(SplitDataset, IterableDataset[tuple[str, ZeroDict]]):
             raise ConfigError(f'on_error={on_error!r}: "raise" or "skip" is needed')
         if prefetch_bytes < 0:
             raise ConfigError(f"prefetch_bytes={prefetch_bytes}: 0 or more is needed")
-        if etl_name and index == "build":
-            raise ConfigError('index="build" cannot index what an ETL makes of the shards')
         if isinstance(length, str) and (length != "index" or index is None):
             raise ConfigError(
                 f'length={length!r}, index={index!r}: a number, or "index", is needed'
@@ -176,7 +176,7 @@ class AISShardReader(SplitDataset, IterableDataset[tuple[str, ZeroDict]]):
             length=None if length == "index" else length,
             split=split,
         )
-        self._index = ReaderIndex(sources, None if etl_name else index, reader)
+        self._index = ReaderIndex(sources, index, reader, has_etl=bool(etl_name) or sources.has_etl)
         self._has_indexed_length = length == "index"
         self._padder = FieldPadder(keys, new_fields=new_fields, reader=reader)
         self._full_key = full_key
@@ -227,7 +227,11 @@ class AISShardReader(SplitDataset, IterableDataset[tuple[str, ZeroDict]]):
 
     def _shards(self, share: Iterable[ListedObject]) -> Iterable[Shard]:
         for source, info in share:
-            yield Shard(info, partial(source.get, info, etl_name=self._etl_name))
+            yield self._shard(source, info)
+
+    def _shard(self, source: Source, info: ObjectInfo) -> Shard:
+        open_shard = partial(source.get, info, etl_name=self._etl_name)
+        return Shard(self._index.completed(source, info), open_shard)
 
     def _prefetch(self, shards: Iterable[Shard]) -> Prefetch:
         return Prefetch(shards, self._prefetch_bytes)
@@ -294,11 +298,11 @@ class AISShardReader(SplitDataset, IterableDataset[tuple[str, ZeroDict]]):
         skips.
         """
         self._index.forget()
-        return sum(map(self._count_samples, self._shards(self._list_share(partition))))
+        return sum(map(self._count_samples, self._list_share(partition)))
 
     def _indexed_samples(self, listed: ListedObject) -> int:
-        _, info = listed
-        count = self._index.count(info)
+        source, info = listed
+        count = self._index.count(source, info)
         if count is None:
             raise ConfigError(
                 f'<{type(self).__name__}> length="index": {one_line(info.url)} has no index:'
@@ -306,12 +310,13 @@ class AISShardReader(SplitDataset, IterableDataset[tuple[str, ZeroDict]]):
             )
         return count
 
-    def _count_samples(self, shard: Shard) -> int:
-        indexed = self._index.count(shard.info)
+    def _count_samples(self, listed: ListedObject) -> int:
+        indexed = self._index.count(*listed)
         if indexed is not None:
             return indexed
         count = 0
         try:
+            shard = self._shard(*listed)
             with closing(shard.open()) as stream:
                 for _ in self._pass_over(shard, stream, payloads=False).samples():
                     count += 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from aisio.client.client import Client
-from aisio.errors import ConfigError, IntegrityError
+from aisio.errors import ConfigError, IntegrityError, NotFoundError
 from aisio.records import Checksum, ObjectInfo
 from aisio.sources.kinds import PrefixSource
 from aisio.sources.resolve import source
@@ -80,3 +80,15 @@ def test_an_answer_of_another_checksum_is_refused(folder):
     )
     with pytest.raises(IntegrityError, match="of another object"):
         one.get(listed)
+
+
+def test_objects_are_completed_by_a_head(folder):
+    """Those of a list have no size; what a listing says stays as it is."""
+    [listed, *_] = source(folder).list()
+    named = source([listed.url])
+    [info] = named.list()
+    assert info.size_bytes is None
+    assert named.completed(info) == listed
+    assert named.completed(listed) is listed
+    with pytest.raises(NotFoundError):
+        named.completed(ObjectInfo(info.root, f"{info.name}-absent"))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from aisio.catalog.entries import NamedSource
 from aisio.errors import ConfigError, NotFoundError
+from aisio.sources.catalog_source import CatalogSource
 from aisio.sources.resolve import source
 from aisio.sources.source_set import SourceSet
 from tests.sources.files import TREE, names
@@ -204,3 +206,10 @@ def test_place_of_other_sources(client):
     assert str(place[1]) == "ais://b"
     for sources in (bucket.objects(["a"]), [bucket, bucket], [["file:///a", "file:///b"]]):
         assert SourceSet(sources, owner="X").place() is None
+
+
+def test_etl_of_a_source_is_known(client, folder):
+    """What is read is not what is stored then."""
+    entry = NamedSource(tag="x/y", prefix="ais://b/", etl_name="md5")
+    assert not SourceSet(folder, owner="X").has_etl
+    assert SourceSet([folder, CatalogSource.of(entry, client=client)], owner="X").has_etl
