@@ -46,11 +46,8 @@ class IndexRecorder:
         self._on_read = on_read
         self._pass: ShardPass | None = None
         self._size_bytes = 0
-        self._unhashed = bytearray()  # the last bytes of the first _size_bytes
-        self._hasher = xxh3_64()  # of the sample that has begun and not ended
-        self._has_begun = False
+        self._hasher = _SampleHasher()
         self._starts = array("Q")  # first byte of each sample
-        self._hashes = array("Q")  # of the samples that have ended
         self._keys: dict[str, None] = {}
         self._last_key: str | None = None
 
@@ -60,10 +57,10 @@ class IndexRecorder:
 
     def readinto(self, buffer: memoryview, /) -> int:
         """Fill a prefix of the buffer and return its length, 0 at the end; errors of the stream."""
-        if self._unhashed:
+        if self._size_bytes:
             self._hash_settled()
         count = self._stream.readinto(buffer)
-        self._unhashed += buffer[:count]
+        self._hasher.add(buffer[:count])
         self._size_bytes += count
         if self._on_read is not None:
             self._on_read(count)
@@ -96,11 +93,10 @@ class IndexRecorder:
         spans = None
         if not self._pass.is_compressed and not self.is_interleaved:
             self._hash_settled()
-            if self._starts:
-                self._hashes.append(self._hasher.intdigest())
+            hashes = self._hasher.finish()
             # What a global header says of a sample is missing in the sample's own bytes.
             if not self._pass.parser.has_global_records:
-                spans = (self._starts, self._sizes(self._pass.parser.settled_offset), self._hashes)
+                spans = (self._starts, self._sizes(self._pass.parser.settled_offset), hashes)
         keys = list(self._keys)
         return one_shard(url, self._size_bytes, pin, spans=spans, samples=len(keys), keys=keys)
 
@@ -115,26 +111,54 @@ class IndexRecorder:
         assert self._pass is not None, "observe() was not called"
         parser = self._pass.parser
         if self._pass.is_compressed or self.is_interleaved:
-            self._unhashed.clear()
+            self._hasher.drop()
             return
-        base = self._size_bytes - len(self._unhashed)
-        stop = max(0, parser.settled_offset - base)  # base lies behind it in the archive's trailer
-        begun = len(self._hashes) + self._has_begun
-        position = 0
+        self._hasher.settle(self._starts, parser.settled_offset)
+        if parser.end_offset is not None:
+            self._hasher.drop()
+
+
+class _SampleHasher:
+    """Hashes the bytes of each sample of a stream, whose borders become known later."""
+
+    def __init__(self) -> None:
+        self._unhashed = bytearray()
+        self._base = 0  # byte of the stream that stands at _unhashed[0]
+        self._hasher = xxh3_64()  # of the sample that has begun and not ended
+        self._begun = 0  # how many samples have begun
+        self._hashes = array("Q")  # of the samples that have ended
+
+    def add(self, data: memoryview) -> None:
+        """Take in the next bytes."""
+        self._unhashed += data
+
+    def settle(self, starts: array[int], stop: int) -> None:
+        """Hash the bytes before `stop`; all samples that begin there are among `starts`."""
+        position = self._base
+        stop = max(position, stop)  # the bytes behind the end of the archive were dropped
         with memoryview(self._unhashed) as view:
-            for start in self._starts[begun:]:
-                if self._has_begun:
-                    self._hasher.update(view[position : start - base])
+            for start in starts[self._begun :]:
+                if self._begun:
+                    self._hasher.update(view[position - self._base : start - self._base])
                     self._hashes.append(self._hasher.intdigest())
                     self._hasher.reset()
-                self._has_begun = True
-                position = start - base
-            if self._has_begun:
-                self._hasher.update(view[position:stop])
-        if parser.end_offset is None:
-            del self._unhashed[:stop]
-        else:
-            self._unhashed.clear()
+                self._begun += 1
+                position = start
+            if self._begun:
+                self._hasher.update(view[position - self._base : stop - self._base])
+        del self._unhashed[: stop - self._base]
+        self._base = stop
+
+    def drop(self) -> None:
+        """Forget the bytes that are not hashed yet: they belong to no sample."""
+        self._base += len(self._unhashed)
+        self._unhashed.clear()
+
+    def finish(self) -> array[int]:
+        """Return the hashes of all samples."""
+        if self._begun:
+            self._hashes.append(self._hasher.intdigest())
+        return self._hashes
 
 
 def build_shard_index(

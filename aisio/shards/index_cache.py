@@ -83,7 +83,12 @@ class IndexCache:
 
     def copy(self, info: ObjectInfo) -> ShardIndex | None:
         """Return the copy of an index object; None if there is none, or no pin to know it by."""
-        return self._load(self._copy_path(info)) if pin_of(info) else None
+        path = self._copy_path(info)
+        index = self._load(path) if pin_of(info) else None
+        if index is not None:
+            with suppress(OSError):  # the folder may be another user's
+                path.touch()
+        return index
 
     def save_copy(self, info: ObjectInfo, data: bytes) -> ShardIndex:
         """Keep the content of an index object; return it mapped. Errors as for `save_fragment`."""
@@ -118,8 +123,6 @@ class IndexCache:
         except (IntegrityError, ConfigError, OSError) as error:
             _log.warning("%s", error)
             return None
-        with suppress(OSError):  # another user's folder
-            path.touch()
         return index
 
     def _save(self, path: Path, content: memoryview) -> None:

@@ -110,18 +110,15 @@ class SourceSet:
         """Return the store and URL that all of it stands at; None for several, or for a pattern."""
         if len(self._parts) != 1 or len(self._parts[0].selections) != 1:
             return None
-        [part] = self._parts
-        own, [selections] = part.source.unpinned, part.selections
-        if isinstance(own, UrlSource):
-            selections = selections if selections.text else Selections(own.url.name)
+        own, selections = self._parts[0].source.unpinned, self._parts[0].selections[0]
+        if isinstance(own, PrefixSource) and not selections.text:
+            return own.store, own.url
+        if isinstance(own, UrlSource) and not selections.text:
+            selections = Selections(own.url.name)
         elif not isinstance(own, PrefixSource):
             return None
-        elif not selections.text:
-            return own.store, own.url
         single = selections.single
-        if single is None or (isinstance(own, UrlSource) and part.selections[0].text):
-            return None
-        return own.store, own.url.with_name(single.start)
+        return (own.store, own.url.with_name(single.start)) if single is not None else None
 
     def list(
         self, only: slice = slice(None), *, quiet: bool = False

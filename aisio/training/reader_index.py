@@ -79,10 +79,10 @@ class ReaderIndex:
             ConfigError: A newer version of aisio has written it.
         """
         lookup = self._lookup
-        # Names in braces have no size. A HEAD costs less than to read the shard.
-        if lookup is None or lookup.find(info) is None:
-            return None
-        found = lookup.find(source.completed(info))
+        found = lookup.find(info) if lookup is not None else None
+        if lookup is not None and found is not None and info.size_bytes is None:
+            # Names in braces have no size. A HEAD costs less than to read the shard.
+            found = lookup.find(source.completed(info))
         return found[0].shard(found[1]).samples if found is not None else None
 
     def completed(self, source: Source, info: ObjectInfo) -> ObjectInfo:
