@@ -33,7 +33,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple, overload
+from typing import Any, NamedTuple
 
 from aisio.errors import ConfigError, IntegrityError
 from aisio.escapes import one_line
@@ -41,7 +41,9 @@ from aisio.formats.index_file import IndexFile, file_pieces
 from aisio.shards.index_columns import (
     IS_HASHED,
     IS_RANGED,
+    IndexedShard,
     Run,
+    ShardRows,
     StringColumn,
     joined_parts,
     shard_parts,
@@ -74,27 +76,6 @@ class SampleSpan(NamedTuple):
     offset: int
     size_bytes: int
     xxh3: int | None
-
-
-class IndexedShard(NamedTuple):
-    """A shard of an index.
-
-    Attributes:
-        url: Its URL.
-        size_bytes: Its size.
-        pin: What tells its version: "xxhash2:0123...", as a checksum of the store; "etag:...";
-            "version:..."; or "" if only the size is known.
-        first_sample: Number of its first sample.
-        samples: How many samples it has.
-        is_ranged: Whether its samples can be read by ranges.
-    """
-
-    url: str
-    size_bytes: int
-    pin: str
-    first_sample: int
-    samples: int
-    is_ranged: bool
 
 
 class ShardIndex:
@@ -231,7 +212,7 @@ class ShardIndex:
     @cached_property
     def shards(self) -> Sequence[IndexedShard]:
         """The shards, each made when it is asked for."""
-        return _Shards(self._file, self._firsts)
+        return ShardRows(self._file, self._firsts)
 
     def shard(self, number: int) -> IndexedShard:
         """Return a shard by its number.
@@ -340,48 +321,6 @@ class ShardIndex:
 
     def _no_sample(self, sample: int) -> IndexError:
         return IndexError(f"sample {sample} of an index with {self._samples:,} samples")
-
-
-class _Shards(Sequence[IndexedShard]):
-    """The shards of an index, each made from the columns when it is asked for."""
-
-    def __init__(self, file: IndexFile, firsts: memoryview[int]) -> None:
-        self._firsts = firsts
-        self._sizes = file.numbers("shard.size")
-        self._flags = file.raw("shard.flags")
-        self._urls = StringColumn(file, "shard.url")
-        self._pins = StringColumn(file, "shard.pin")
-        count = len(firsts) - 1
-        columns = (self._sizes, self._flags, self._urls, self._pins)
-        if any(len(column) != count for column in columns):
-            raise IntegrityError(
-                f"{one_line(file.name)}: this shard index is damaged: its columns differ in length"
-            )
-
-    def __len__(self) -> int:
-        return len(self._sizes)
-
-    @overload
-    def __getitem__(self, number: int) -> IndexedShard: ...
-
-    @overload
-    def __getitem__(self, number: slice) -> list[IndexedShard]: ...
-
-    def __getitem__(self, number: int | slice) -> IndexedShard | list[IndexedShard]:
-        if isinstance(number, slice):
-            return [self[each] for each in range(*number.indices(len(self)))]
-        if not -len(self) <= number < len(self):
-            raise IndexError(f"shard {number} of an index with {len(self):,} shards")
-        number %= len(self)
-        first = self._firsts[number]
-        return IndexedShard(
-            self._urls[number],
-            self._sizes[number],
-            self._pins[number],
-            first,
-            self._firsts[number + 1] - first,
-            bool(self._flags[number] & IS_RANGED),
-        )
 
 
 def _from_same_file(path: str, digest: str) -> ShardIndex:

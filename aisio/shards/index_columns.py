@@ -12,7 +12,16 @@ from aisio.escapes import one_line
 from aisio.formats.index_file import IndexFile, PartBytes
 from aisio.shards.index_names import name_table
 
-__all__ = ["IS_HASHED", "IS_RANGED", "Run", "StringColumn", "joined_parts", "shard_parts"]
+__all__ = [
+    "IS_HASHED",
+    "IS_RANGED",
+    "IndexedShard",
+    "Run",
+    "ShardRows",
+    "StringColumn",
+    "joined_parts",
+    "shard_parts",
+]
 
 IS_RANGED: Final = 1
 IS_HASHED: Final = 2
@@ -53,6 +62,69 @@ class StringColumn(Sequence[str]):
             return [self[each] for each in range(*number.indices(len(self)))]
         start = self._ends[number - 1] if number else 0
         return str(self._text[start : self._ends[number]], "utf-8", "surrogatepass")
+
+
+class IndexedShard(NamedTuple):
+    """A shard of an index.
+
+    Attributes:
+        url: Its URL.
+        size_bytes: Its size.
+        pin: What tells its version: "xxhash2:0123...", as a checksum of the store; "etag:...";
+            "version:..."; or "" if only the size is known.
+        first_sample: Number of its first sample.
+        samples: How many samples it has.
+        is_ranged: Whether its samples can be read by ranges.
+    """
+
+    url: str
+    size_bytes: int
+    pin: str
+    first_sample: int
+    samples: int
+    is_ranged: bool
+
+
+class ShardRows(Sequence[IndexedShard]):
+    """The shards of an index, each made from the columns when it is asked for."""
+
+    def __init__(self, file: IndexFile, firsts: memoryview[int]) -> None:
+        self._firsts = firsts
+        self._sizes = file.numbers("shard.size")
+        self._flags = file.raw("shard.flags")
+        self._urls = StringColumn(file, "shard.url")
+        self._pins = StringColumn(file, "shard.pin")
+        count = len(firsts) - 1
+        columns = (self._sizes, self._flags, self._urls, self._pins)
+        if any(len(column) != count for column in columns):
+            raise IntegrityError(
+                f"{one_line(file.name)}: this shard index is damaged: its columns differ in length"
+            )
+
+    def __len__(self) -> int:
+        return len(self._sizes)
+
+    @overload
+    def __getitem__(self, number: int) -> IndexedShard: ...
+
+    @overload
+    def __getitem__(self, number: slice) -> list[IndexedShard]: ...
+
+    def __getitem__(self, number: int | slice) -> IndexedShard | list[IndexedShard]:
+        if isinstance(number, slice):
+            return [self[each] for each in range(*number.indices(len(self)))]
+        if not -len(self) <= number < len(self):
+            raise IndexError(f"shard {number} of an index with {len(self):,} shards")
+        number %= len(self)
+        first = self._firsts[number]
+        return IndexedShard(
+            self._urls[number],
+            self._sizes[number],
+            self._pins[number],
+            first,
+            self._firsts[number + 1] - first,
+            bool(self._flags[number] & IS_RANGED),
+        )
 
 
 def shard_parts(

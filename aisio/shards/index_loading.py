@@ -201,28 +201,33 @@ def load_index(
     if merged is not None and None in found:
         return LoadedIndex(merged)
     if place is not None:
-        others = OtherIndexes(place.store)
-        found = [
-            where or _find_other(others, lookup, info)
-            for where, info in zip(found, listed, strict=True)
-        ]
+        _add_others(found, OtherIndexes(place.store), lookup, listed)
     lost = [info for info, where in zip(listed, found, strict=True) if where is None]
     if lost:
         stale = tuple(info.url for info in lost if lookup.knows(info))
         missing = tuple(info.url for info in lost if not lookup.knows(info))
         return LoadedIndex(None, missing, stale)
-    index = ShardIndex.of_shards(where for where in found if where is not None)
+    return LoadedIndex(_join([where for where in found if where is not None], cache))
+
+
+def _add_others(
+    found: list[tuple[ShardIndex, int] | None],
+    others: OtherIndexes,
+    lookup: ShardLookup,
+    listed: Sequence[ObjectInfo],
+) -> None:
+    """Put indexes of other tools in the place of those that were not found."""
+    for number, info in enumerate(listed):
+        # A shard that is stale is said to be so.
+        if found[number] is None and not lookup.knows(info):
+            other = others.find(info)
+            found[number] = (other, 0) if other is not None else None
+
+
+def _join(found: Sequence[tuple[ShardIndex, int]], cache: IndexCache) -> ShardIndex:
+    index = ShardIndex.of_shards(found)
     try:
-        return LoadedIndex(cache.save_merged(index))
+        return cache.save_merged(index)
     except OSError as error:
         _log.warning("the shard index is held in memory, as the cache cannot be used: %s", error)
-        return LoadedIndex(index)
-
-
-def _find_other(
-    others: OtherIndexes, lookup: ShardLookup, info: ObjectInfo
-) -> tuple[ShardIndex, int] | None:
-    if lookup.knows(info):  # a shard that is stale is said to be so
-        return None
-    index = others.find(info)
-    return (index, 0) if index is not None else None
+        return index

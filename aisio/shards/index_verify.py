@@ -10,7 +10,7 @@ from xxhash import xxh3_64
 
 from aisio.errors import IntegrityError
 from aisio.records import ObjectInfo
-from aisio.shards.index import ShardIndex
+from aisio.shards.index import IndexedShard, ShardIndex
 from aisio.shards.index_build import OnRead
 from aisio.shards.index_pins import is_current
 from aisio.transport.body import Body
@@ -70,23 +70,29 @@ def verify_shard(
     reader = _SpanReader(open_shard, on_read)
     with closing(reader):
         if shard.is_ranged:
-            for sample in range(shard.first_sample, shard.first_sample + shard.samples):
-                span = index.span(sample)
-                xxh3 = reader.hash_span(span.offset, span.size_bytes)
-                if span.xxh3 not in (None, xxh3):
-                    key = index.key(sample) if index.has_names else ""
-                    stop = span.offset + span.size_bytes
-                    problem = f"bytes {span.offset} to {stop - 1} differ"
-                    if xxh3 is None:
-                        problem = f"bytes {span.offset} to {stop - 1}: the shard ends before them"
-                    own = sample - shard.first_sample
-                    yield Difference(info.url, problem, own, key, span.offset, span.size_bytes)
+            yield from _sample_differences(reader, index, shard)
         reader.read_to_end()
         if reader.position != shard.size_bytes:
             problem = f"{shard.size_bytes:,} bytes were indexed, it has {reader.position:,}"
             yield Difference(info.url, problem)
         if reader.error is not None:
             yield Difference(info.url, str(reader.error))
+
+
+def _sample_differences(
+    reader: _SpanReader, index: ShardIndex, shard: IndexedShard
+) -> Iterator[Difference]:
+    for number in range(shard.samples):
+        sample = shard.first_sample + number
+        _, offset, size_bytes, expected = index.span(sample)
+        xxh3 = reader.hash_span(offset, size_bytes)
+        if expected in (None, xxh3) and xxh3 is not None:
+            continue
+        key = index.key(sample) if index.has_names else ""
+        problem = f"bytes {offset} to {offset + size_bytes - 1} differ"
+        if xxh3 is None:
+            problem = f"bytes {offset} to {offset + size_bytes - 1}: the shard ends before them"
+        yield Difference(shard.url, problem, number, key, offset, size_bytes)
 
 
 class _SpanReader:

@@ -13,7 +13,7 @@ from aisio.cli.failure_collector import FailureCollector
 from aisio.cli.output import json_line, printable, write_lines, write_note
 from aisio.cli.shards import index_place, list_shards, read_progress, shard_sources
 from aisio.cli.types import SOURCE, URL, CatalogName
-from aisio.errors import AisioError
+from aisio.errors import AisioError, IntegrityError
 from aisio.urls import ObjectUrl
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def command(
     written beside the data, and the status is 1.
     """
     from aisio.shards.index_cache import IndexCache
-    from aisio.shards.index_loading import IndexPlace, ShardLookup
+    from aisio.shards.index_loading import IndexPlace
 
     if in_cache and output is not None:
         raise click.UsageError("--cache and --output exclude each other")
@@ -71,19 +71,30 @@ def command(
         place = IndexPlace(cluster.store(output), output.require_object())
     cache = IndexCache()
     cache.remove_abandoned()
-    lookup = None if rebuild else ShardLookup(place, cache, needs_names=names)
+    lookup = None if rebuild else _lookup(place, cache, names=names)
     started = perf_counter()
     with read_progress(shards, "index") as (count, read_bytes):
         built = _build(shards, cache, lookup, jobs, count)
-    seconds = perf_counter() - started
+    bytes_per_s = read_bytes() / max(perf_counter() - started, 1e-9)
     index = _joined(built, names=names)
     if in_cache or place is None:
         where = _write_to_cache(cache, index)
-    elif lookup is not None and lookup.beside is not None and _is_same(lookup.beside, index):
-        where = str(place.url)
     else:
-        where = _write_beside(place, cache, index, must=output is not None)
-    _report(built, index, where, read_bytes() / max(seconds, 1e-9), as_json=as_json)
+        where = _write_beside(place, cache, index, lookup, must=output is not None)
+    _report(built, index, where, bytes_per_s, as_json=as_json)
+
+
+def _lookup(place: IndexPlace | None, cache: IndexCache, *, names: bool) -> ShardLookup:
+    """Return where to look for what was indexed before; a damaged index is built again."""
+    from aisio.shards.index_loading import ShardLookup
+
+    lookup = ShardLookup(place, cache, needs_names=names)
+    try:
+        lookup.beside  # noqa: B018 - it is loaded here
+    except IntegrityError as error:
+        write_note(f"warning: {error}")
+        return ShardLookup(None, cache, needs_names=names)
+    return lookup
 
 
 def _build(
@@ -120,16 +131,26 @@ def _joined(built: Sequence[BuiltShard], *, names: bool) -> ShardIndex:
     return ShardIndex.of_shards(shards, names=names)
 
 
-def _is_same(old: ShardIndex, new: ShardIndex) -> bool:
-    return old.view == new.view
-
-
 def _write_to_cache(cache: IndexCache, index: ShardIndex) -> str:
     return str(cache.save_merged(index).path)
 
 
-def _write_beside(place: IndexPlace, cache: IndexCache, index: ShardIndex, *, must: bool) -> str:
-    """Write the index as an object; into the cache if that fails, unless it must not fail."""
+def _write_beside(
+    place: IndexPlace,
+    cache: IndexCache,
+    index: ShardIndex,
+    lookup: ShardLookup | None,
+    *,
+    must: bool,
+) -> str:
+    """Write the index as an object, unless it is there; into the cache if it cannot be written.
+
+    Raises:
+        AisioError: It cannot be written, and `must` is true.
+    """
+    old = lookup.beside if lookup is not None else None
+    if old is not None and old.view == index.view:
+        return str(place.url)
     try:
         place.store.put(place.url, index.to_bytes())
     except AisioError as error:

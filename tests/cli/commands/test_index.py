@@ -139,16 +139,32 @@ def test_killed_command_goes_on(start, files, cache):
     """What it had indexed is in the cache; no half-written file is taken for an index."""
     folder = files({f"{n:03d}.tar": pack((f"{n}.a", b"x" * 900_000)) for n in range(80)})
     program = start("index", f"{folder}/", "--jobs", 1)
-    while len(list(cache.glob("fragments/*"))) < 5:
+    while len(list(cache.glob("fragments/*.aisio-index"))) < 5:
         assert program.poll() is None
     program.kill()
     program.wait()
-    before = len(list(cache.glob("fragments/*")))
+    before = len(list(cache.glob("fragments/*.aisio-index")))
     done = start("index", f"{folder}/", "--json")
     row = json.loads(done.communicate()[0])
     assert (done.returncode, row["samples"]) == (0, 80)
-    assert before <= row["current"] + 1
-    assert row["current"] >= 5
+    assert 5 <= row["current"] == before
+
+
+def test_damaged_index_is_built_again(run, files):
+    """With a warning; what the cache has is not read again. A newer one is not overwritten."""
+    folder = files(shards())
+    assert run("index", f"{folder}/").exit_code == 0
+    path = folder / ".aisio-index"
+    data = path.read_bytes()
+    path.write_bytes(data[:-1])
+    done = run("index", f"{folder}/", "--json")
+    assert (summary(done)["current"], path.read_bytes()) == (3, data)
+    assert "it was cut" in done.stderr
+    newer = data[:8] + b"\x09" + data[9:]
+    path.write_bytes(newer)
+    done = run("index", f"{folder}/")
+    assert (done.exit_code, path.read_bytes()) == (1, newer)
+    assert "update aisio" in done.stderr
 
 
 def test_nothing_to_index_is_an_error(run, files):
