@@ -20,7 +20,7 @@ from pathlib import Path
 
 from aisio.errors import AccessError, NotFoundError
 from aisio.formats.index_file import INDEX_SUFFIX
-from aisio.records import ObjectInfo
+from aisio.records import ObjectInfo, same_version
 from aisio.shards.index import ShardIndex
 from aisio.shards.index_cache import IndexCache, covers
 from aisio.shards.index_pins import is_current
@@ -72,7 +72,9 @@ class IndexPlace:
         copy = cache.copy(info)
         if copy is not None:
             return copy
-        data = self.store.read(self.url)
+        received, data = self.store.read_with_info(self.url)
+        if not same_version(info, received):  # it was replaced in between
+            info = received
         index = ShardIndex.from_buffer(data, str(self.url))
         try:
             return cache.save_copy(info, data)

@@ -231,3 +231,26 @@ def test_error_is_raised_again_at_each_later_event():
             parser.next_event()
         assert (caught.value.url, caught.value.offset) == ("ais://b/x.tar", 0)
         parser.feed(pack(("1.txt", b"1")))
+
+
+@pytest.mark.parametrize("step_bytes", [1, 300, 512, 1 << 20])
+def test_settled_offset_is_never_behind_the_start_of_a_later_member(step_bytes: int):
+    """Extension headers included, however the bytes come; at the end it is the archive's end."""
+    long = "d/" * 200 + "2.jpg"
+    members = [("1.jpg", b"J" * 700), (LONG_NAME, b"x"), (long, b""), ("3.jpg", b"")]
+    data = pack(*members)
+    starts = [member.offset for member, _ in read_all(data)]
+    parser, position = TarParser("x", buffer_bytes=1 << 16), 0
+    returned: list[int] = []
+    while (event := parser.next_event()) is not END:
+        if isinstance(event, TarMember):
+            returned.append(event.offset)
+        elif event is NEED_DATA:
+            later = [start for start in starts if start not in returned]
+            assert parser.settled_offset <= min(later, default=len(data) - 1024)
+            parser.feed(data[position : position + step_bytes])
+            position += step_bytes
+            if position >= len(data):
+                parser.finish()
+    assert returned == starts
+    assert parser.settled_offset == parser.end_offset == len(data) - 1024

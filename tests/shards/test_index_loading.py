@@ -140,6 +140,30 @@ def test_object_is_copied_into_the_cache_once(tmp_path: Path, cache: IndexCache)
         assert loaded.index.path in set(cache.folder.glob("copies/*")) - {copy}
 
 
+def test_object_that_is_replaced_while_it_is_loaded(tmp_path: Path, cache: IndexCache):
+    """The copy is not taken for one of the older version."""
+    old, new = (ShardIndex.merge([index_of(info)]).to_bytes() for info in (A, B))
+
+    class Replaced(AisStore):
+        def head(self, url: ObjectUrl) -> ObjectInfo:
+            info = super().head(url)
+            self.put(url, new)
+            return info
+
+    (tmp_path / "buckets").mkdir()
+    with Gateway(tmp_path / "buckets") as gateway:
+        client = Client(gateway.endpoint)
+        place = IndexPlace.beside(Replaced(client), client.bucket("b").create().url)
+        place.store.put(place.url, old)
+        loaded = load_index([B], place=place, cache=cache)
+        assert loaded.index is not None
+        assert loaded.index.path in set(cache.folder.glob("copies/*"))
+        plain = IndexPlace(AisStore(client), place.url)
+        assert load_index([B], place=plain, cache=cache).index is not None
+        plain.store.put(plain.url, old)
+        assert load_index([A], place=plain, cache=cache).index is not None
+
+
 def test_lookup_that_needs_names_skips_indexes_without(place: IndexPlace, cache: IndexCache):
     """`aisio index --names` reads again what was indexed with --no-names."""
     index = ShardIndex.merge([index_of(A)], names=False)

@@ -295,3 +295,19 @@ def test_memory_is_bounded_by_a_sample_and_a_buffer():
     tracemalloc.stop()
     assert count == 400
     assert peak < 2_500_000
+
+
+@pytest.mark.parametrize("interleaved", [False, True])
+def test_members_of_samples_are_reported(interleaved: bool):
+    """With their keys, and those that `keys` leaves out; not what belongs to no sample."""
+    seen: list[tuple[str, int]] = []
+    shard = ShardPass(
+        io.BytesIO(pack(("README", b"x"), ("1.jpg", b"J"), ("1.cls", b"7"), ("2.jpg", b"K"))),
+        url=URL,
+        keys=["cls"],
+        interleaved=interleaved,
+        on_member=lambda member, key: seen.append((key, member.offset)),
+    )
+    assert [sample.key for sample in shard.samples()] == ["1", "2"]
+    assert seen == [("1", 1024), ("1", 2048), ("2", 3072)]
+    assert (shard.is_compressed, shard.parser.end_offset) == (False, 4096)
