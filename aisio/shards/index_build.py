@@ -29,6 +29,9 @@ __all__ = ["IndexRecorder", "OnRead", "build_shard_index"]
 OnRead = Callable[[int], None]
 """Called with the number of bytes of each piece that was read; what it raises ends the read."""
 
+_BUFFER_BYTES = (256 + 1) * 1024
+"""Enough for a whole buffer of the parser and the header that the one before it has begun."""
+
 
 class IndexRecorder:
     """The stream of a shard, which is indexed while a ShardPass reads it.
@@ -122,37 +125,47 @@ class _SampleHasher:
     """Hashes the bytes of each sample of a stream, whose borders become known later."""
 
     def __init__(self) -> None:
-        self._unhashed = bytearray()
-        self._base = 0  # byte of the stream that stands at _unhashed[0]
+        # One buffer, used again: to make one for each piece costs more than to hash it.
+        self._unhashed = memoryview(bytearray(_BUFFER_BYTES))
+        self._length = 0  # how many bytes of the buffer are in use
+        self._base = 0  # byte of the stream that stands at the buffer's start
         self._hasher = xxh3_64()  # of the sample that has begun and not ended
         self._begun = 0  # how many samples have begun
         self._hashes = array("Q")  # of the samples that have ended
 
     def add(self, data: memoryview) -> None:
         """Take in the next bytes."""
-        self._unhashed += data
+        stop = self._length + len(data)
+        if stop > len(self._unhashed):
+            grown = memoryview(bytearray(2 * stop))
+            grown[: self._length] = self._unhashed[: self._length]
+            self._unhashed = grown
+        self._unhashed[self._length : stop] = data
+        self._length = stop
 
     def settle(self, starts: array[int], stop: int) -> None:
         """Hash the bytes before `stop`; all samples that begin there are among `starts`."""
-        position = self._base
-        stop = max(position, stop)  # the bytes behind the end of the archive were dropped
-        with memoryview(self._unhashed) as view:
-            for start in starts[self._begun :]:
-                if self._begun:
-                    self._hasher.update(view[position - self._base : start - self._base])
-                    self._hashes.append(self._hasher.intdigest())
-                    self._hasher.reset()
-                self._begun += 1
-                position = start
+        view, base = self._unhashed, self._base
+        position = base
+        stop = max(base, stop)  # the bytes behind the end of the archive were dropped
+        for start in starts[self._begun :]:
             if self._begun:
-                self._hasher.update(view[position - self._base : stop - self._base])
-        del self._unhashed[: stop - self._base]
+                self._hasher.update(view[position - base : start - base])
+                self._hashes.append(self._hasher.intdigest())
+                self._hasher.reset()
+            self._begun += 1
+            position = start
+        if self._begun:
+            self._hasher.update(view[position - base : stop - base])
+        rest = view[stop - base : self._length].tobytes()
+        view[: len(rest)] = rest
+        self._length = len(rest)
         self._base = stop
 
     def drop(self) -> None:
         """Forget the bytes that are not hashed yet: they belong to no sample."""
-        self._base += len(self._unhashed)
-        self._unhashed.clear()
+        self._base += self._length
+        self._length = 0
 
     def finish(self) -> array[int]:
         """Return the hashes of all samples."""
