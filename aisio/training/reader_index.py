@@ -6,7 +6,7 @@ import logging
 from functools import cached_property
 from typing import Any, Literal, TypeAlias, get_args
 
-from aisio.errors import ConfigError
+from aisio.errors import ConfigError, NotFoundError
 from aisio.records import ObjectInfo
 from aisio.shards.index_build import IndexRecorder
 from aisio.shards.index_cache import IndexCache
@@ -86,8 +86,11 @@ class ReaderIndex:
         return found[0].shard(found[1]).samples if found is not None else None
 
     def completed(self, source: Source, info: ObjectInfo) -> ObjectInfo:
-        """Return a shard with its size, if that is needed to index it."""
-        return source.completed(info) if self._mode == "build" else info
+        """Return a shard with its size, if that is needed to index it; a missing one as it is."""
+        try:
+            return source.completed(info) if self._mode == "build" else info
+        except NotFoundError:  # to open it says so, where on_error= is obeyed
+            return info
 
     def recorder(self, info: ObjectInfo, stream: ShardStream) -> IndexRecorder | None:
         """Return what indexes a shard while it is read; None if it is to be read as it is."""

@@ -10,7 +10,7 @@ import pytest
 import torch  # noqa: F401
 from torch.utils.data import DataLoader
 
-from aisio import AISShardReader, ConfigError, IntegrityError, ShardError
+from aisio import AISShardReader, ConfigError, IntegrityError, NotFoundError, ShardError
 from aisio.records import ObjectInfo
 from aisio.shards.index import ShardIndex
 from aisio.shards.index_cache import IndexCache
@@ -187,3 +187,14 @@ def test_shards_named_by_braces_are_looked_up(folder: Path, cache: IndexCache):
     assert AISShardReader(url).count() == 7
     list(iter(AISShardReader(url, index="build")))
     assert cache.fragment(listing(folder)[3]) is not None
+
+
+def test_missing_shard_is_skipped_if_that_is_wanted(folder: Path, cache: IndexCache):
+    """To look up its size must not end the epoch."""
+    url = f"file://{folder}/{{0..4}}.tar"
+    reader = AISShardReader(url, index="build", on_error="skip")
+    assert len(list(iter(reader))) == 10
+    assert [bad.url for bad in reader.quarantine] == [f"file://{folder}/4.tar"]
+    assert AISShardReader(url, on_error="skip").count() == 10
+    with pytest.raises(NotFoundError):
+        list(iter(AISShardReader(url, index="build")))
