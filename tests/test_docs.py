@@ -182,6 +182,7 @@ def workplace(tmp_path, monkeypatch) -> Path:
     monkeypatch.chdir(folder)
     programs = str(Path(sys.executable).parent)
     monkeypatch.setenv("PATH", os.pathsep.join([programs, os.environ["PATH"]]))
+    monkeypatch.setenv("AISIO_CACHE_DIR", str(tmp_path / "user-cache"))
     return folder
 
 
