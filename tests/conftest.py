@@ -54,9 +54,11 @@ def pytest_report_header() -> str:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add --only-full."""
+    """Add --only-full and --chains."""
     text = "run only the tests for which it matters that torch is there"
     parser.addoption("--only-full", action="store_true", help=text)
+    text = "how often jobs are killed and started again, at random, instead of a few times"
+    parser.addoption("--chains", type=int, help=text)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
