@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from aisio.extras import missing_extra
 from aisio.training.slab_file import SlabFile
 from aisio.training.slabs import Loan, collate_into
+from aisio.training.worker_process import end_with_parent
 
 try:
     from torch.utils.data import default_collate, get_worker_info
@@ -65,6 +66,7 @@ class BatchMaker:
 
     def start_worker(self, worker: int) -> None:
         """Begin in a worker: `get_worker_info()` there shows the user's dataset, not this."""
+        end_with_parent()
         object.__setattr__(get_worker_info(), "dataset", self._dataset)  # it is frozen
         if self._worker_init_fn is not None:
             self._worker_init_fn(worker)
