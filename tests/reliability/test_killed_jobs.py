@@ -78,8 +78,7 @@ class Job:
         self._kill(trainers)
         for trainer in trainers:
             trainer.wait_for_end()
-        self._commit(run)
-        return all(trainer.has_ended for trainer in trainers)
+        return self._commit(run)
 
     def _step(self, trainers: list[Trainer]) -> bool:
         """Let all trainers receive a batch, and return whether one of them has not ended."""
@@ -104,29 +103,27 @@ class Job:
         for trainer in reading:
             os.kill(trainer.pid, signal.SIGKILL)
 
-    def _commit(self, run: Run) -> None:
-        """Take over the batches that all ranks have in their logs, and the state behind them."""
+    def _commit(self, run: Run) -> bool:
+        """Take over the batches that all ranks have in their logs, and the state behind them.
+
+        Returns:
+            Whether all ranks came to the end of the epoch.
+        """
         logs = [_lines(run.log(rank)) for rank in range(run.ranks)]
-        steps = min((len(lines) for lines in logs if None not in lines), default=None)
-        if steps is None:
-            steps = max(map(len, logs))
-        states = (
-            [lines[steps - 1]["state"] for lines in logs if _has(lines, steps)] if steps else []
-        )
+        reading = [lines for lines in logs if None not in lines]
+        steps = min(map(len, reading or logs))
+        states = [lines[steps - 1]["state"] for lines in reading if steps]
         assert all(state == states[0] for state in states)
         self.state = json.dumps(states[0]) if states else self.state
         for lines in logs:
-            for line in lines[:steps]:
+            for line in lines[:steps] if reading else lines:
                 self.committed.update(line["names"] if line else [])
+        return not reading
 
 
 def _lines(path: Path) -> list[Any]:
     """Return what a rank wrote; it may have been killed before it wrote a batch."""
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-
-
-def _has(lines: list[Any], steps: int) -> bool:
-    return len(lines) >= steps and lines[steps - 1] is not None
 
 
 @pytest.mark.parametrize("part", range(PARTS))

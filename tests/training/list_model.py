@@ -1,0 +1,110 @@
+"""What a Loader should give, by lists: slow, plain, and independent of its arithmetic."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from aisio.training.order import EpochLine
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A stretch of an epoch on some ranks.
+
+    Attributes:
+        ranks: Number of ranks.
+        batch_size: Number of samples of a batch.
+        received: How many batches each rank received.
+    """
+
+    ranks: int
+    batch_size: int
+    received: int
+
+
+@dataclass(frozen=True)
+class ListModel:
+    """Where a job stands, as lists of samples.
+
+    Attributes:
+        samples: Number of samples of the data.
+        seed: Chooses the orders.
+        shuffle: Whether samples are shuffled.
+        equalize: See `aisio.Loader`.
+        ranks: Number of ranks.
+        batch_size: Number of samples of a batch.
+        epoch: Number of the epoch.
+        segments: What was received of it.
+        has_begun: Whether an iteration has received a batch since the job came here.
+    """
+
+    samples: int
+    seed: int
+    shuffle: bool
+    equalize: str
+    ranks: int
+    batch_size: int
+    epoch: int = 0
+    segments: tuple[Segment, ...] = field(default=())
+    has_begun: bool = False
+
+    @property
+    def received(self) -> int:
+        """How many batches of the cut that is read now each rank has received."""
+        return self.segments[-1].received if self._goes_on else 0
+
+    def batches(self) -> list[list[list[int]]]:
+        """Return the batches of each rank, with those that were received."""
+        line = self._epoch_line()
+        for segment in self.segments[: -1 if self._goes_on else None]:
+            line = self._left(line, segment)
+        return [
+            [
+                share[start : start + self.batch_size]
+                for start in range(0, len(share), self.batch_size)
+            ]
+            for share in self._shares(line, self.ranks, self.batch_size)
+        ]
+
+    def with_batch(self) -> ListModel:
+        """Return the place after each rank has received one more batch."""
+        start = self.segments[:-1] if self._goes_on else self.segments
+        segment = Segment(self.ranks, self.batch_size, self.received + 1)
+        return replace(self, segments=(*start, segment), has_begun=True)
+
+    def at_epoch(self, epoch: int) -> ListModel:
+        """Return the beginning of an epoch."""
+        return replace(self, epoch=epoch, segments=(), has_begun=False)
+
+    @property
+    def _goes_on(self) -> bool:
+        last = self.segments[-1] if self.segments else None
+        return last is not None and (last.ranks, last.batch_size) == (self.ranks, self.batch_size)
+
+    def _epoch_line(self) -> list[int]:
+        line = EpochLine(self.samples, 1, self.seed, self.epoch, shuffle=self.shuffle)
+        return [line[position] for position in range(self.samples)]
+
+    def _shares(self, line: list[int], ranks: int, batch_size: int) -> list[list[int]]:
+        each, more = divmod(len(line), ranks)
+        sizes = [each + (rank < more) for rank in range(ranks)]
+        if self.equalize != "none":
+            steps, left = divmod(len(line), ranks * batch_size)
+            steps += self.equalize == "pad" and left > 0
+            sizes = [steps * batch_size] * ranks
+        starts = [sum(sizes[:rank]) for rank in range(ranks)]
+        return [
+            [line[position % len(line)] for position in range(start, start + size)]
+            for start, size in zip(starts, sizes, strict=True)
+        ]
+
+    def _left(self, line: list[int], segment: Segment) -> list[int]:
+        """Return what was not received, in the order of ranks, then what was dropped."""
+        shares = self._shares(line, segment.ranks, segment.batch_size)
+        left: list[int] = []
+        shared = 0
+        for share in shares:
+            own = share[: max(0, len(line) - shared)]  # what lies behind only repeats
+            left += own[segment.received * segment.batch_size :]
+            shared += len(share)
+        return left + line[shared:]
