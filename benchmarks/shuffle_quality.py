@@ -102,9 +102,11 @@ def interleaved(workers: list[Order], corpus: Corpus) -> Order:
     return np.concatenate([own[turn] for turn in rounds for own in batches if turn < len(own)])
 
 
-def aisio_order(corpus: Corpus, epoch: int, window_bytes: int) -> Order:
-    """Return the order of packs of about 1 MiB, permuted in windows."""
-    pack = max(1, round(_PACK_BYTES / corpus.sample_bytes))
+def aisio_order(
+    corpus: Corpus, epoch: int, window_bytes: int, pack_bytes: int = _PACK_BYTES
+) -> Order:
+    """Return the order of packs, permuted in windows."""
+    pack = max(1, round(pack_bytes / corpus.sample_bytes))
     window = max(1, window_bytes // corpus.sample_bytes)
     topology = Topology(1, corpus.workers, corpus.batch_size, window, "none")
     cut = Cut(EpochLine(corpus.samples, pack, _SEED, epoch), topology, (_SEED, epoch, 0))
@@ -181,8 +183,11 @@ def mosaicml_order(corpus: Corpus, epoch: int, algorithm: str, block: int) -> Or
 
 ORDERS: dict[str, Callable[[Corpus, int], Order]] = {
     "full random permutation": permutation_order,
+    "aisio, by index": partial(aisio_order, window_bytes=0, pack_bytes=0),
     **{
-        f"aisio, windows of {size} MiB": partial(aisio_order, window_bytes=size * _MIB)
+        f"aisio, packs of 1 MiB, windows of {size} MiB": partial(
+            aisio_order, window_bytes=size * _MIB
+        )
         for size in (16, 32, 64, 256)
     },
     **{
@@ -191,8 +196,13 @@ ORDERS: dict[str, Callable[[Corpus, int], Order]] = {
     },
     "litdata": litdata_order,
     "litdata, whole chunks permuted": partial(litdata_order, item_window=0),
-    "mosaicml-streaming, py1e": partial(mosaicml_order, algorithm="py1e", block=1 << 18),
-    "mosaicml-streaming, py1br": partial(mosaicml_order, algorithm="py1br", block=1 << 18),
+    **{
+        f"mosaicml-streaming, {algorithm}, blocks of {block:,}": partial(
+            mosaicml_order, algorithm=algorithm, block=block
+        )
+        for algorithm in ("py1e", "py1br")
+        for block in (1 << 18, 4_000_000)
+    },
     "mosaicml-streaming, py1s": partial(mosaicml_order, algorithm="py1s", block=1 << 18),
 }
 
