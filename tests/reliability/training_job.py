@@ -20,8 +20,9 @@ from typing import Any
 import torch
 from torch import distributed
 
-import aisio
 from aisio.client.client import Client
+from aisio.training.loader import Loader
+from aisio.training.object_datasets import AISMapDataset
 
 BUCKET = "job"
 _STEP_S = 60.0
@@ -61,7 +62,7 @@ class Decoded:
 
     def __init__(self, endpoint: str) -> None:
         client = Client(endpoint)
-        self.objects = aisio.AISMapDataset(f"ais://{BUCKET}/", client=client)
+        self.objects = AISMapDataset(f"ais://{BUCKET}/", client=client)
         self.data_digest = self.objects.data_digest
 
     def __len__(self) -> int:
@@ -77,7 +78,7 @@ def train(rank: int, run: Run, steps: Connection) -> None:
     if run.is_group:
         file = f"file://{run.folder}/group"
         distributed.init_process_group("gloo", file, rank=rank, world_size=run.ranks)
-    loader = aisio.Loader(
+    loader = Loader(
         Decoded(run.endpoint),
         run.batch_size,
         shuffle=True,
@@ -107,7 +108,7 @@ def train(rank: int, run: Run, steps: Connection) -> None:
     os._exit(0)
 
 
-def _next_line(loader: aisio.Loader, batches: Iterator[Any]) -> Any:
+def _next_line(loader: Loader, batches: Iterator[Any]) -> Any:
     while True:
         try:
             batch = next(batches, None)

@@ -12,10 +12,11 @@ from torch.utils.data import DistributedSampler
 
 from aisio.testing import assert_exact_resume
 
-pytest.importorskip("torchdata", reason="only those who use it install it")
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
-    from torchdata.stateful_dataloader import StatefulDataLoader
+    stateful_dataloader = pytest.importorskip(
+        "torchdata.stateful_dataloader", reason="only those who use it install it"
+    )
 
 # torchdata calls it.
 pytestmark = pytest.mark.filterwarnings("ignore:'set_vital' is deprecated")
@@ -26,8 +27,8 @@ def make_loader(rank: int, ranks: int, num_workers: int = 0) -> Any:
     """Return a loader that shuffles by its sampler."""
     torch.manual_seed(3)
     data: Any = list(range(COUNT))
-    sampler = DistributedSampler(data, ranks, rank)
-    return StatefulDataLoader(data, 4, sampler=sampler, num_workers=num_workers)
+    sampler: Any = DistributedSampler(data, ranks, rank)
+    return stateful_dataloader.StatefulDataLoader(data, 4, sampler=sampler, num_workers=num_workers)
 
 
 def check(*topologies: Any) -> None:
