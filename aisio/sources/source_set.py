@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,6 +17,7 @@ from aisio.patterns.selections import Selections
 from aisio.records import ObjectInfo
 from aisio.skipped import SkippedNames
 from aisio.sources.base import Source
+from aisio.sources.identity import source_identity
 from aisio.sources.kinds import PrefixSource
 from aisio.sources.nothing_found import nothing_found
 from aisio.sources.resolve import source
@@ -119,6 +121,22 @@ class SourceSet:
             return None
         single = selections.single
         return (own.store, own.url.with_name(single.start)) if single is not None else None
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """The sources, in order."""
+        return tuple(part.source for part in self._parts)
+
+    @property
+    def identity(self) -> str | None:
+        """A text that is the same in two processes only if they list the same; None if unknown."""
+        texts = [self._owner, str(self._allow_empty), getattr(self._name_filter, "why", "")]
+        for part in self._parts:
+            source_text = source_identity(part.source)
+            if source_text is None:
+                return None
+            texts += [source_text, *(selections.text for selections in part.selections)]
+        return hashlib.sha256(repr(texts).encode("ascii", "backslashreplace")).hexdigest()
 
     def list(
         self, only: slice = slice(None), *, quiet: bool = False

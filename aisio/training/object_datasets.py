@@ -20,6 +20,7 @@ from aisio.sources.source_set import PrefixMap, SourceSet
 from aisio.stores import DirectSettings
 from aisio.training.epoch_stats import EpochStats
 from aisio.training.process_rank import current_worker
+from aisio.training.shared_listing import SharedListing
 from aisio.training.split_dataset import ListedObject, Split, SplitDataset
 from aisio.transport.concurrency.limit import AdaptiveLimit
 from aisio.transport.concurrency.ordered import fetch_in_order
@@ -81,7 +82,7 @@ class AISMapDataset(Dataset[tuple[str, bytes]]):
         self._etl_name = etl_name
         self._limit = AdaptiveLimit(Concurrency.of(concurrency))
         self._epoch_stats = EpochStats(owner, "object")
-        self._objects = list(sources.list())
+        self._objects = SharedListing(sources).table()
 
     def __len__(self) -> int:
         return len(self._objects)

@@ -39,7 +39,17 @@ class Partition:
 
     def take(self, items: Iterable[T]) -> Iterator[T]:
         """Yield this partition's share of the items."""
-        return islice(items, self.rank + self.ranks * self.worker, None, self.ranks * self.workers)
+        return islice(items, self.first, None, self.step)
+
+    @property
+    def first(self) -> int:
+        """Number of this partition's first item."""
+        return self.rank + self.ranks * self.worker
+
+    @property
+    def step(self) -> int:
+        """How many items further its next one is."""
+        return self.ranks * self.workers
 
     @property
     def whole_rank(self) -> Partition:

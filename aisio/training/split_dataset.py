@@ -15,6 +15,7 @@ from aisio.sources.source_set import SourceSet
 from aisio.training.epoch_stats import EpochStats
 from aisio.training.process_rank import ProcessRank, current_worker
 from aisio.training.progress import with_progress
+from aisio.training.shared_listing import WHOLE, SharedListing
 from aisio.training.split import Partition
 
 try:
@@ -78,6 +79,7 @@ class SplitDataset:
         if split not in get_args(Split):
             raise ConfigError(f'split={split!r}: "rank+worker", "worker" or "none" is needed')
         self._sources = sources
+        self._listing = SharedListing(sources)
         self._etl_name = etl_name
         self._show_progress = show_progress
         self._by_source = by_source
@@ -140,6 +142,23 @@ class SplitDataset:
         spare = 0 if drop_last else batch_size - 1
         return sum((self._count_once(share) + spare) // batch_size for share in shares)
 
+    def relist(self) -> None:
+        """Have the next iteration, or count, list the sources again, for objects that are new.
+
+        The listing is otherwise taken once. Call it between epochs, on every rank. The workers of a
+        DataLoader that has begun with `persistent_workers=True` go on with the listing they have.
+
+        Raises:
+            ConfigError: This is a DataLoader's worker: the others would not know of it.
+        """
+        if get_worker_info() is not None:
+            raise ConfigError(
+                f"<{type(self).__name__}> relist() in a DataLoader's worker: call it in the process"
+                " that has the DataLoader"
+            )
+        self._listing = self._listing.anew()
+        self._counts = {}
+
     def _count_once(self, partition: Partition) -> int:
         if partition not in self._counts:
             self._counts[partition] = self._count(partition)
@@ -160,7 +179,7 @@ class SplitDataset:
     def _list_share(self, partition: Partition) -> Iterator[ListedObject]:
         """List what a partition reads."""
         if not self._by_source:
-            return partition.take(self._sources.list(quiet=partition.worker != 0))
+            return self._listing.rows(WHOLE, partition.first, partition.step)
         own = range(partition.worker, len(self._sources), partition.workers)
         return chain.from_iterable(self._list_source(partition, number) for number in own)
 
@@ -168,7 +187,7 @@ class SplitDataset:
         """List the share of a whole rank in one source."""
         # Each source begins with another rank, or many small ones would all go to the first.
         rotated = Partition((partition.rank - number) % partition.ranks, partition.ranks)
-        return rotated.take(self._sources.list(slice(number, number + 1)))
+        return self._listing.rows(number + 1, rotated.first, rotated.step)
 
     def _my_share(self, partition: Partition) -> Iterator[ListedObject]:
         """List what this process reads; the last worker of a rank warns if it has nothing."""

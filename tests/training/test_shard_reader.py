@@ -414,11 +414,11 @@ def with_sidecars(tmp_path):
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_sidecars_are_left_out_with_one_line(with_sidecars, workers, caplog):
-    """It says how many, and which; of a process's epochs and counts only the first has it."""
+    """It says how many, and which, in the process that lists."""
     reader = AISShardReader(with_sidecars)
+    assert reader.count() == 1
     loader = DataLoader(reader, batch_size=None, num_workers=workers)
     assert [basename for basename, _ in loader] == ["1"]
-    assert reader.count() == 1
     (message,) = caplog.messages
     assert "skipped 6 (not named as tar shards, see shard_names=): '" in message
 

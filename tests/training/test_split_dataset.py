@@ -156,14 +156,26 @@ def test_without_length_there_is_no_len(cls, tmp_path):
 
 
 def test_it_is_counted_once_for_each_rank(folder, tmp_path, monkeypatch):
-    """A copy elsewhere counts for itself."""
+    """Until it is listed again; a copy that was made before has the listing that there was."""
     dataset = AISIterDataset(folder)
     assert dataset.count() == 20
     (tmp_path / "obj99").write_bytes(b"x")
-    assert (dataset.count(), pickle.loads(pickle.dumps(dataset)).count()) == (20, 21)
+    copy = pickle.loads(pickle.dumps(dataset))
+    assert (dataset.count(), copy.count()) == (20, 20)
     monkeypatch.setenv("RANK", "1")
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert dataset.count() == 10
+    monkeypatch.setenv("RANK", "0")
+    dataset.relist()
+    assert (dataset.count(), copy.count()) == (11, 10)
+
+
+def test_a_worker_cannot_have_it_listed_again(folder, in_worker):
+    """The other workers would not know of it."""
+    dataset = AISIterDataset(folder)
+    in_worker(0, 2)
+    with pytest.raises(ConfigError, match="relist"):
+        dataset.relist()
 
 
 @pytest.mark.parametrize("workers", [0, 2])
