@@ -14,6 +14,9 @@ from aisio.training.listing_file import MIN_MAPPED_BYTES, ListingFile, Record, R
 
 __all__ = ["ListingView"]
 
+_MAX_COPIED_BYTES = 16 << 20
+"""How much of the file a process copies while the listing is made."""
+
 
 class ListingView:
     """The tables of a ListingFile's parts; its threads share it. A forked process makes another.
@@ -59,7 +62,8 @@ class ListingView:
         """Read what processes have appended."""
         ended = len(self.ended)
         self._read()
-        if len(self.ended) > ended and self._copied_bytes > MIN_MAPPED_BYTES:
+        limit = MIN_MAPPED_BYTES if len(self.ended) > ended else _MAX_COPIED_BYTES
+        if self._copied_bytes > limit:
             # All processes have the same pages of a file that is mapped.
             self._forget()
             self._read()

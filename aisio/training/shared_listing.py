@@ -34,7 +34,7 @@ WHOLE = 0
 _POLL_S = 0.005
 """How often a process looks for what another one lists."""
 
-_FIRST_WAIT_S = 0.1
+_FIRST_WAIT_S = 0.05
 """How long the first reader waits for the whole listing: after a short one, no thread is left."""
 
 
