@@ -128,8 +128,9 @@ class AISMapDataset(Dataset[tuple[str, bytes]]):
 class AISIterDataset(SplitDataset, IterableDataset[tuple[str, bytes]]):
     """Objects in listing order as (name, bytes), split over ranks and DataLoader workers.
 
-    Each iteration lists anew, and looks up rank and worker when it starts: item i goes to rank
-    i mod ranks, and the rank's j-th item to its worker j mod workers.
+    The sources are listed once, when an object is first needed; see `relist`. Each iteration looks
+    up rank and worker when it starts: item i goes to rank i mod ranks, and the rank's j-th item to
+    its worker j mod workers.
 
     Args:
         ais_source_list: Sources, or one of them: buckets, object groups, URLs of prefixes, objects

@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from multiprocessing.context import get_spawning_popen
 from typing import Any, TypeAlias
 
 from aisio.errors import IntegrityError
@@ -83,8 +84,10 @@ class RankListing:
         self._connection: tuple[SameProcess, tuple[Any, int, int] | None] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
+        # Another program may be out of reach of this one's ranks, or have its own.
+        is_worker = get_spawning_popen() is not None
         return self.__dict__ | {
-            "_address": self._current_address(),
+            "_address": self._current_address() if is_worker else None,
             "_connection": None,
             "_made": None,
         }
