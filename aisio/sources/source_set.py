@@ -29,6 +29,8 @@ __all__ = ["PrefixMap", "SourceSet"]
 
 _log = logging.getLogger("aisio.sources")
 
+_MAX_ABOUT = 200
+
 PrefixMap: TypeAlias = "Mapping[Any, str | Sequence[str] | None]"
 """Source -> what to read of it: the name of an object, a prefix or a pattern, or several of them
 (see `aisio.patterns.selections`). A source that is not in the map is read as a whole."""
@@ -128,8 +130,16 @@ class SourceSet:
         return tuple(part.source for part in self._parts)
 
     @property
+    def name(self) -> str:
+        """What is listed, shortly: not all that tells one set from another."""
+        return "\n".join([self._owner, *(part.about[:_MAX_ABOUT] for part in self._parts)])
+
     def identity(self) -> str | None:
-        """A text that is the same in two processes only if they list the same; None if unknown."""
+        """Return a text that two processes have in common only if they list the same objects.
+
+        Returns:
+            None if that is not known; see `source_identity`.
+        """
         texts = [self._owner, str(self._allow_empty), getattr(self._name_filter, "why", "")]
         for part in self._parts:
             source_text = source_identity(part.source)

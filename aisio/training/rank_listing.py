@@ -56,30 +56,32 @@ class ListingUnavailableError(Exception):
 class RankListing:
     """A listing that the ranks of a job share. Copies and workers have the same.
 
+    The n-th listing of a name that is made in a process is the n-th of the other ranks.
+
     Args:
-        identity: What is listed; None if ranks may list different things under the same name. The
-            n-th listing of an identity that is made in a process is the n-th of the other ranks.
+        name: What is listed, shortly.
+        identity: Returns what is listed, exactly; None if it may be different on another rank.
         connect: Connects to the store of the ranks; by default that of the process group.
         patience_s: How long to wait for the next block, in seconds.
-        made: How many listings of each identity were made; by default in this process.
+        made: How many listings of each name were made; by default in this process.
     """
 
     def __init__(
         self,
-        identity: str | None,
+        name: str,
+        identity: Callable[[], str | None],
         *,
         connect: Connect | None = None,
         patience_s: float = _PATIENCE_S,
         made: Counter[str] = _made,
     ) -> None:
+        self._name = name
         self._identity = identity
         self._connect = connect
         self._patience_s = patience_s
         self._made = made
-        made[identity or ""] += 1
-        # An elastic launcher starts ranks again, and keeps the store.
-        restarts = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
-        self._key = f"aisio/listing/{restarts}/{identity}/{made[identity or '']}"
+        made[name] += 1
+        self._number = made[name]
         self._address: _Address | None = None
         self._connection: tuple[SameProcess, tuple[Any, int, int] | None] | None = None
 
@@ -98,7 +100,11 @@ class RankListing:
     def anew(self) -> RankListing:
         """Return a later listing of the same."""
         return RankListing(
-            self._identity, connect=self._connect, patience_s=self._patience_s, made=self._made
+            self._name,
+            self._identity,
+            connect=self._connect,
+            patience_s=self._patience_s,
+            made=self._made,
         )
 
     def channel(self, part: int) -> RankChannel | None:
@@ -107,8 +113,18 @@ class RankListing:
         Args:
             part: Number of the part.
         """
-        if self._identity is None:
+        if self._connect is None and self._current_address() is None:
             return None
+        identity = self._identity()
+        connection = self._connected() if identity is not None else None
+        if connection is None:
+            return None
+        # An elastic launcher starts ranks again, and keeps the store.
+        restarts = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+        key = f"aisio/listing/{restarts}/{identity}/{self._number}/{part}"
+        return RankChannel(*connection, key, self._patience_s)
+
+    def _connected(self) -> tuple[Any, int, int] | None:
         process, connection = self._connection or (None, None)
         if process is not this_process():
             try:
@@ -118,9 +134,7 @@ class RankListing:
                     "this rank lists for itself: no connection to the other ranks: %s", error
                 )
             self._connection = this_process(), connection
-        if connection is None:
-            return None
-        return RankChannel(*connection, f"{self._key}/{part}", self._patience_s)
+        return connection
 
     def _connect_to_group(self) -> tuple[Any, int, int] | None:
         """Make a connection of this process's own: a forked worker must not use its parent's."""

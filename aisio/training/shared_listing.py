@@ -50,7 +50,7 @@ class SharedListing:
 
     def __init__(self, sources: SourceSet, ranks: RankListing | None = None) -> None:
         self._sources = sources
-        self._ranks = ranks or RankListing(sources.identity)
+        self._ranks = ranks or RankListing(sources.name, sources.identity)
         self._file = ListingFile()
         self._begin()
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from aisio.catalog.entries import NamedSource
+from aisio.client.client import Client
 from aisio.errors import ConfigError, NotFoundError
+from aisio.shards.names import ShardNames
 from aisio.sources.catalog_source import CatalogSource
 from aisio.sources.resolve import source
 from aisio.sources.source_set import SourceSet
@@ -213,3 +215,26 @@ def test_etl_of_a_source_is_known(client, folder):
     entry = NamedSource(tag="x/y", prefix="ais://b/", etl_name="md5")
     assert not SourceSet(folder, owner="X").has_etl
     assert SourceSet([folder, CatalogSource.of(entry, client=client)], owner="X").has_etl
+
+
+def test_its_identity_changes_with_what_it_lists():
+    """So that ranks do not take the listing of one data set for that of another."""
+    client = Client("http://cluster:8080")
+
+    def identity(what, prefix_map=None, **options):
+        options = {"owner": "X", "client": client, **options}
+        return SourceSet(what, prefix_map, **options).identity()
+
+    same = {identity(["ais://b/", "ais://c/"]) for _ in range(2)}
+    others = {
+        identity(["ais://b/"]),
+        identity(["ais://c/", "ais://b/"]),
+        identity(["ais://b/", "ais://c/"], {"ais://c/": "train/"}),
+        identity(["ais://b/", "ais://c/"], owner="Y"),
+        identity(["ais://b/", "ais://c/"], allow_empty=True),
+        identity(["ais://b/", "ais://c/"], name_filter=ShardNames()),
+        identity(["ais://b/", "ais://c/"], name_filter=ShardNames("*.x")),
+    }
+    assert len(same) == 1
+    assert len(same | others) == 8
+    assert identity(["ais://b/", "file:///data/"]) is None

@@ -36,7 +36,11 @@ class Rank:
         self.view = ListingView(ListingFile(), self.sources.sources)
         # Both ranks are in this process, but each counts its listings for itself.
         self.ranks = RankListing(
-            "what", connect=lambda: (store, rank, 2), patience_s=patience_s, made=Counter()
+            "what",
+            lambda: "exactly",
+            connect=lambda: (store, rank, 2) if store else None,
+            patience_s=patience_s,
+            made=Counter(),
         )
 
     def blocks(self) -> ListingBlocks:
@@ -111,7 +115,6 @@ def test_objects_that_have_changed_are_listed_again_from_the_start(
 def test_fewer_objects_are_a_change_as_well(folder: Path) -> None:
     """Though all that are there were listed before."""
     rank = Rank(folder, 0, None)
-    rank.ranks = RankListing(None)
     rank.take(rank.blocks(), 2)
     for name in NAMES[100:]:
         (folder / name).unlink()

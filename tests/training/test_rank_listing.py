@@ -32,6 +32,11 @@ def store() -> Any:
     return stores.HashStore()
 
 
+def what() -> str:
+    """Return the identity of a listing."""
+    return "exactly"
+
+
 def channel(store: Any, rank: int, *, ranks: int = 2, patience_s: float = 60.0) -> RankChannel:
     """Return the channel of a rank."""
     return RankChannel(store, rank, ranks, "key", patience_s)
@@ -116,7 +121,7 @@ def test_listings_of_the_same_are_told_apart_by_their_number(store: Any) -> None
         assert channel is not None
         return channel.claim()
 
-    first, second = (RankListing("what", connect=connect) for _ in range(2))
+    first, second = (RankListing("what", what, connect=connect) for _ in range(2))
     assert [claim(one) for one in (first, first, second)] == [True, False, True]
     assert claim(first.anew())
     assert claim(first, 1)
@@ -124,12 +129,12 @@ def test_listings_of_the_same_are_told_apart_by_their_number(store: Any) -> None
 
 def test_what_may_differ_between_ranks_is_not_shared(store: Any) -> None:
     """Such as local files, which each machine has for itself."""
-    assert RankListing(None, connect=lambda: (store, 0, 2)).channel(0) is None
+    assert RankListing("what", lambda: None, connect=lambda: (store, 0, 2)).channel(0) is None
 
 
 def test_without_a_process_group_nothing_is_shared() -> None:
     """Nobody is there to share with."""
-    assert RankListing("what").channel(0) is None
+    assert RankListing("what", what).channel(0) is None
 
 
 def test_a_rank_without_a_connection_lists_for_itself(caplog: pytest.LogCaptureFixture) -> None:
@@ -138,7 +143,7 @@ def test_a_rank_without_a_connection_lists_for_itself(caplog: pytest.LogCaptureF
     def connect() -> Any:
         raise RuntimeError("no route")
 
-    ranks = RankListing("what", connect=connect)
+    ranks = RankListing("what", what, connect=connect)
     assert ranks.channel(0) is None
     assert ranks.channel(1) is None
     (message,) = caplog.messages
