@@ -13,7 +13,7 @@ from multiprocessing.reduction import DupFd
 from typing import Any
 from weakref import finalize
 
-__all__ = ["AnonymousFile"]
+__all__ = ["AnonymousFile", "open_anonymous_file"]
 
 
 class AnonymousFile:
@@ -32,10 +32,9 @@ class AnonymousFile:
     """
 
     def __init__(self, descriptor: int | None = None) -> None:
-        self.descriptor = _make() if descriptor is None else descriptor
-        self.close = finalize(self, os.close, self.descriptor)
+        self.descriptor = open_anonymous_file() if descriptor is None else descriptor
         # At exit, threads may still use it.
-        self.close.atexit = False
+        finalize(self, os.close, self.descriptor).atexit = False
 
     def __reduce__(self) -> tuple[Any, ...]:
         if get_spawning_popen() is None:
@@ -50,9 +49,17 @@ class AnonymousFile:
             view, start = view[written:], start + written
 
 
-def _make() -> int:
+def open_anonymous_file(label: str = "aisio") -> int:
+    """Return the descriptor of a new file without a name: in memory on Linux.
+
+    Args:
+        label: What a list of this process's memory shows.
+
+    Raises:
+        OSError: No file can be made.
+    """
     if hasattr(os, "memfd_create"):
-        return os.memfd_create("aisio", os.MFD_CLOEXEC)
+        return os.memfd_create(label)
     with tempfile.TemporaryFile() as file:
         return os.dup(file.fileno())
 

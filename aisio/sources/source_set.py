@@ -148,16 +148,13 @@ class SourceSet:
             texts += [source_text, *(selections.text for selections in part.selections)]
         return hashlib.sha256(repr(texts).encode("ascii", "backslashreplace")).hexdigest()
 
-    def list(
-        self, only: slice = slice(None), *, quiet: bool = False
-    ) -> Iterator[tuple[Source, ObjectInfo]]:
+    def list(self, only: slice = slice(None)) -> Iterator[tuple[Source, ObjectInfo]]:
         """List the objects of all sources, or of a slice of them, each with its source; lazily.
 
         The prefixes of a source come in their order: an object of two prefixes comes twice.
 
         Args:
             only: Which sources.
-            quiet: Do not log what the name filter skips: another process does.
 
         Raises:
             NotFoundError: A source, or a prefix, has no object; raised when the listing comes to
@@ -165,10 +162,10 @@ class SourceSet:
         """
         for part in self._parts[only]:
             for selections in part.selections:
-                yield from self._list_part(part, selections, quiet=quiet)
+                yield from self._list_part(part, selections)
 
     def _list_part(
-        self, part: _Part, selections: Selections, *, quiet: bool
+        self, part: _Part, selections: Selections
     ) -> Iterator[tuple[Source, ObjectInfo]]:
         skipped, is_empty = SkippedNames(), True
         for info in part.source.select(selections.text, allow_empty=self._allow_empty):
@@ -185,7 +182,7 @@ class SourceSet:
         if is_empty and not self._allow_empty:
             raise nothing_found(part.about, prefix=selections.text, skipped=skipped)
         text = f"<{self._owner}> {part.about}: {skipped}"
-        if skipped and not quiet and text not in self._logged:
+        if skipped and text not in self._logged:
             self._logged.add(text)
             _log.warning("%s", text)
 

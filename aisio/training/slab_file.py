@@ -10,10 +10,11 @@ from __future__ import annotations
 import ctypes
 import mmap
 import os
-import tempfile
 import weakref
 from multiprocessing import reduction
 from typing import Any
+
+from aisio.anonymous_file import open_anonymous_file
 
 __all__ = ["SlabFile"]
 
@@ -41,7 +42,9 @@ class SlabFile:
     def __init__(self, slots: int, slot_bytes: int, descriptor: int | None = None) -> None:
         self.slots = slots
         self.slot_bytes = slot_bytes
-        self._descriptor = _nameless_file() if descriptor is None else descriptor
+        self._descriptor = (
+            open_anonymous_file("aisio-batches") if descriptor is None else descriptor
+        )
         weakref.finalize(self, os.close, self._descriptor).atexit = False
         if descriptor is None:
             os.ftruncate(self._descriptor, slots * slot_bytes)
@@ -75,10 +78,3 @@ class SlabFile:
 
 def _received(descriptor: Any, slots: int, slot_bytes: int) -> SlabFile:
     return SlabFile(slots, slot_bytes, descriptor.detach())
-
-
-def _nameless_file() -> int:
-    if hasattr(os, "memfd_create"):
-        return os.memfd_create("aisio-batches")
-    with tempfile.TemporaryFile() as file:
-        return os.dup(file.fileno())
