@@ -1,7 +1,7 @@
 """Building the index of a shard while a ShardPass reads it from start to end.
 
 Theory of operation. IndexRecorder stands between the shard's stream and the ShardPass. It copies
-each piece of the stream (at most the parser's buffer, 256 KiB) and hashes it when the parser asks
+each piece of the stream (at most the parser's buffer, 1 MiB) and hashes it when the parser asks
 for the next one. By then the parser has found the headers in it, so the recorder knows to which
 sample each byte belongs. An extension header keeps the bytes behind it from being hashed until its
 member is known: up to 1 MiB more. So memory holds no second copy of a large sample.
@@ -16,7 +16,7 @@ from contextlib import closing
 from xxhash import xxh3_64
 
 from aisio.errors import ShardError
-from aisio.formats.tar import TarMember
+from aisio.formats.tar import SOCKET_BUFFER_BYTES, TarMember
 from aisio.records import ObjectInfo
 from aisio.shards.index import ShardIndex, one_shard
 from aisio.shards.index_pins import pin_of
@@ -29,7 +29,7 @@ __all__ = ["IndexRecorder", "OnRead", "build_shard_index"]
 OnRead = Callable[[int], None]
 """Called with the number of bytes of each piece that was read; what it raises ends the read."""
 
-_BUFFER_BYTES = (256 + 1) * 1024
+_BUFFER_BYTES = SOCKET_BUFFER_BYTES + 1024
 """Enough for a whole buffer of the parser and the header that the one before it has begun."""
 
 

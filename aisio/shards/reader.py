@@ -30,7 +30,14 @@ from aisio.formats.decompress import (
     ReadIntoStream,
     compression_of,
 )
-from aisio.formats.tar import END, NEED_DATA, Signal, TarMember, TarParser
+from aisio.formats.tar import (
+    END,
+    NEED_DATA,
+    SOCKET_BUFFER_BYTES,
+    Signal,
+    TarMember,
+    TarParser,
+)
 from aisio.shards.samples import Sample, split_name
 from aisio.stats import thread_counters
 
@@ -271,7 +278,7 @@ class _TarStream:
         self._stream = stream
         self.url = url
         self.name = one_line(url)
-        self.parser = TarParser(url, allow_unreadable=True)
+        self.parser = TarParser(url, buffer_bytes=SOCKET_BUFFER_BYTES, allow_unreadable=True)
         self.is_compressed = False
         self.parsing_since = perf_counter()
 

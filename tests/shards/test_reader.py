@@ -284,7 +284,7 @@ class EndlessShard:
 
 
 def test_memory_is_bounded_by_a_sample_and_a_buffer():
-    """A shard of 200 MB is read in the memory of a few samples of 0.5 MB."""
+    """A shard of 200 MB is read in the memory of 1 MiB and a few samples of 0.5 MB."""
     payload = os.urandom(500_000)
     tracemalloc.start()
     count = 0
@@ -294,7 +294,7 @@ def test_memory_is_bounded_by_a_sample_and_a_buffer():
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert count == 400
-    assert peak < 2_500_000
+    assert peak < 3_000_000
 
 
 @pytest.mark.parametrize("interleaved", [False, True])
