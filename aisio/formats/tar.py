@@ -300,7 +300,7 @@ class TarParser:
         if not checksum_matches(block):
             self._fail_checksum(block)
         extensions = self._extensions
-        if block[156:157] in EXTENSION_TYPES:
+        if block[156] in EXTENSION_TYPES:
             self._payload_left = extensions.begin(block, offset)
             self._skip_left = -self._payload_left % BLOCK_BYTES
             self._start += BLOCK_BYTES

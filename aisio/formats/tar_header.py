@@ -13,7 +13,9 @@ Source:
 from __future__ import annotations
 
 import struct
+from functools import lru_cache
 from typing import Final, Literal, TypeAlias
+from zlib import adler32
 
 import msgspec
 
@@ -23,8 +25,8 @@ MemberKind: TypeAlias = Literal["file", "sparse", "directory", "symlink", "hardl
 MAX_SIZE_BYTES = 1 << 63
 # What datetime can hold: from the year 1 to the year 9999.
 _TIMES_S = (-62_135_596_800, 253_402_300_799)
-# name, mode, size, mtime, linkname, magic, prefix
-_FIELDS = struct.Struct("100s8s16x12s12s9x100s6s82x155s12x")
+# name, mode, size, mtime, typeflag, linkname, magic, prefix
+_FIELDS = struct.Struct("100s8s16x12s12s8xc100s6s82x155s12x")
 _KINDS: dict[bytes, MemberKind] = {
     b"0": "file",
     b"\0": "file",  # before POSIX
@@ -99,7 +101,6 @@ class TarMember(msgspec.Struct, frozen=True, gc=False):
 def checksum_matches(block: bytes) -> bool:
     """Tell whether a block is a header: its checksum is the sum of its bytes, that field as spaces.
 
-    Zeros, most of a header, are dropped before the sum: 0.9 us instead of 2.1 (CPython 3.11).
     Some old programs summed signed bytes, which is accepted too.
     """
     field = block[148:156]
@@ -107,8 +108,17 @@ def checksum_matches(block: bytes) -> bool:
         stored = read_number(field, "checksum")
     except MalformedHeaderError:
         return False
-    counted = sum(block.translate(None, b"\0")) - sum(field) + 8 * 0x20
+    counted = _sum_of_bytes(block) - _sum_of_bytes(field) + 8 * 0x20
     return stored == counted or stored == counted - 256 * sum(byte > 127 for byte in block)
+
+
+def _sum_of_bytes(data: bytes) -> int:
+    """Return the sum of at most 512 bytes.
+
+    The low half of an Adler-32 is that sum modulo 65521, which ASCII bytes do not reach: 0.2 us for
+    a header instead of 1.6 (CPython 3.11).
+    """
+    return adler32(data, 0) & 0xFFFF if data.isascii() else sum(data)
 
 
 def describe_other_format(start: bytes) -> str:
@@ -133,8 +143,7 @@ def read_member(
     Raises:
         MalformedHeaderError: A field is not valid.
     """
-    name, mode, size, mtime, link, magic, prefix = _FIELDS.unpack(block)
-    flag = block[156:157]
+    name, mode, size, mtime, flag, link, magic, prefix = _FIELDS.unpack(block)
     kind = _KINDS.get(flag, "other")
     if kind == "file" and records and SPARSE in records:
         kind = "sparse"
@@ -155,10 +164,10 @@ def read_member(
         _payload_bytes(size, records) if kind == "file" else 0,
         offset,
         header_offset + BLOCK_BYTES,
-        read_number(mode, "mode") if mode.strip(b" \0") else 0,
-        _mtime_s(mtime, records),
+        _mode(mode),
+        _mtime_s(mtime, records.get(b"mtime")),
         link.partition(b"\0")[0].decode("utf-8", "surrogateescape") if link[0] else "",
-        _unreadable(flag, kind),
+        "" if kind == "file" else _unreadable(flag, kind),
     )
 
 
@@ -221,9 +230,15 @@ def _unreadable(flag: bytes, kind: MemberKind) -> str:
     return "" if flag in _KINDS else f"of the unknown type {flag!r}"
 
 
-def _mtime_s(field: bytes, records: dict[bytes, bytes]) -> float:
+# Most members have the mode and the time of another one, and a cache costs less than reading these.
+@lru_cache(maxsize=64)
+def _mode(field: bytes) -> int:
+    return read_number(field, "mode") if field.strip(b" \0") else 0
+
+
+@lru_cache(maxsize=64)
+def _mtime_s(field: bytes, record: bytes | None) -> float:
     """Read the time of a member; 0.0 if it is not valid, as no byte of data depends on it."""
-    record = records.get(b"mtime")
     try:
         if record:
             seconds = float(record)

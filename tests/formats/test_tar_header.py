@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aisio.formats.tar_header import checksum_matches
 from aisio.formats.tar_write import END_OF_ARCHIVE, header
 from tests.tars import pack, pack_by_gnu_tar, read_all, resum
 
@@ -24,6 +29,28 @@ def test_gnu_header_has_no_prefix():
     block[345:357] = b"14752137000\0"
     [(member, _)] = read_all(resum(bytes(block)) + END_OF_ARCHIVE)
     assert member.name == "1.jpg"
+
+
+@given(
+    st.one_of(st.integers(0, 127), st.integers(0, 255)).flatmap(
+        lambda top: st.lists(st.integers(0, top), min_size=512, max_size=512)
+    )
+)
+def test_the_checksum_is_the_sum_of_all_bytes(values: list[int]):
+    """Its own field counts as blanks."""
+    total = sum(values) - sum(values[148:156]) + 8 * ord(" ")
+    start, end = bytes(values[:148]), bytes(values[156:])
+    assert checksum_matches(start + b"%07o\0" % total + end)
+    assert not checksum_matches(start + b"%07o\0" % (total + 1) + end)
+
+
+@pytest.mark.parametrize("byte", [b"\x7f", b"\xff"])
+def test_a_checksum_is_compared_whole(byte: bytes):
+    """As large as it can be, also where it differs by the modulus of an Adler-32."""
+    total = ord(byte) * 504 + 8 * ord(" ")
+    for stored in (total, total - 65521, total + 65521):
+        block = byte * 148 + b"%07o\0" % max(stored, 0) + byte * 356
+        assert checksum_matches(block) == (stored == total)
 
 
 def test_signed_checksum_is_accepted():
