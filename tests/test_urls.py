@@ -78,6 +78,8 @@ def test_aliases_mean_one_provider_and_keep_their_spelling(alias: str, provider:
     assert url.provider == provider
     assert str(url) == f"{alias}://b/o"
     assert url == ObjectUrl(provider, "b", "o")
+    assert (url != ObjectUrl(provider, "b", "o")) is False
+    assert url != ObjectUrl(provider, "b", "p")
     assert hash(url) == hash(ObjectUrl(provider, "b", "o"))
 
 

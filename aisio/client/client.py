@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
+import msgspec
+
 from aisio.client.authn import fetch_token
 from aisio.client.batch import BatchItem, Missing, get_batch
 from aisio.client.batch_archive import BatchOptions
@@ -142,7 +144,7 @@ class Client:
             )
         if namespace:
             space = Namespace.parse(namespace) if isinstance(namespace, str) else namespace
-            url = replace(url, namespace=space)
+            url = msgspec.structs.replace(url, namespace=space)
         return Bucket(self, url)
 
     def object(self, url: str | ObjectUrl) -> Object:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, overload
 
 import msgspec
@@ -261,7 +261,7 @@ class Object:
         return self.session.retry(attempt, attempts)
 
     def _send(
-        self, method: str, query: dict[str, str], headers: dict[str, str] | None = None
+        self, method: str, query: Mapping[str, str], headers: dict[str, str] | None = None
     ) -> OpenResponse:
         response = Router(self.session).open(method, self.url, query, headers)
         if response.status != 200 and headers is None:  # of ranges see `checked_length`
@@ -273,7 +273,7 @@ class Object:
             )
         if "etl_name" not in query:
             try:
-                refuse_web_page(response.headers, method, str(self.url))
+                refuse_web_page(response.headers, method, self.url)
             except IntegrityError:
                 response.close()
                 raise
@@ -315,7 +315,7 @@ class Object:
                 raise
         return info
 
-    def _query(self, etl_name: str | None) -> dict[str, str]:
+    def _query(self, etl_name: str | None) -> Mapping[str, str]:
         query = messages.bucket_query(self.url)
         return query | {"etl_name": etl_name} if etl_name else query
 

@@ -102,7 +102,7 @@ def batch_query(entries: Sequence[BatchEntry], *, colocation: int = 0) -> dict[s
         colocation: 1 lets the target that holds most of the objects assemble the batch; 0 any.
     """
     shared = _shared_bucket(entries)
-    query = bucket_query(shared) if shared else {}
+    query = dict(bucket_query(shared)) if shared else {}
     return query | ({"coloc": str(colocation)} if colocation else {})
 
 

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
+
+import msgspec
 
 __all__ = [
     "MAX_HEAD_BYTES",
@@ -59,7 +60,7 @@ class ResponseHeaders(dict[str, str]):
     _repeated: Mapping[str, list[str]] = MappingProxyType({})
 
     def __init__(self, headers: list[tuple[str, str]]) -> None:
-        super().__init__([(name.lower(), value) for name, value in headers])
+        super().__init__({name.lower(): value for name, value in headers})
         if len(self) != len(headers):
             self._join(headers)
 
@@ -88,8 +89,7 @@ class ResponseHeaders(dict[str, str]):
     get_lower = dict.get
 
 
-@dataclass(slots=True)
-class ResponseHead:
+class ResponseHead(msgspec.Struct):
     """The status line and headers of a response.
 
     Attributes:

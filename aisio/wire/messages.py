@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
@@ -54,15 +55,17 @@ def object_path(url: ObjectUrl) -> str:
     return f"{_OBJECTS}{url.bucket}/{name}"
 
 
-def bucket_query(url: ObjectUrl) -> dict[str, str]:
+def bucket_query(url: ObjectUrl) -> MappingProxyType[str, str]:
     """Return the query parameters of every request about a bucket or object."""
-    return dict(_bucket_query(url.provider, url.namespace))
+    return _bucket_query(url.provider, url.namespace)
 
 
 @lru_cache(maxsize=256)
-def _bucket_query(provider: str, namespace: Namespace) -> tuple[tuple[str, str], ...]:
-    query = (("provider", provider),)
-    return (*query, ("namespace", namespace_text(namespace))) if namespace else query
+def _bucket_query(provider: str, namespace: Namespace) -> MappingProxyType[str, str]:
+    query = {"provider": provider}
+    if namespace:
+        query["namespace"] = namespace_text(namespace)
+    return MappingProxyType(query)
 
 
 def namespace_text(namespace: Namespace) -> str:

@@ -47,8 +47,11 @@ def test_every_request_names_provider_and_namespace(url: str, query: dict[str, s
 
 
 def test_the_query_may_be_added_to() -> None:
-    """Each call returns a new dict."""
-    messages.bucket_query(OBJECT)["etl_name"] = "x"
+    """In a dict of its own: all requests about a bucket share one that cannot be changed."""
+    query = messages.bucket_query(OBJECT)
+    assert query | {"etl_name": "x"} == {"provider": "ais", "etl_name": "x"}
+    with pytest.raises(TypeError):
+        query["etl_name"] = "x"  # type: ignore[index]
     assert messages.bucket_query(OBJECT) == {"provider": "ais"}
 
 

@@ -19,6 +19,7 @@ from aisio.transport.body import READ_PIECE_BYTES
 from aisio.transport.http.errors import reason_of, retry_after_s
 from aisio.transport.http.response import Response
 from aisio.transport.low_speed import FLUSH_SLOW_DATA_AFTER_S, LowSpeedLimit
+from aisio.urls import ObjectUrl
 from aisio.wire.http1 import utf8_text
 from aisio.wire.messages import error_for, parse_content_range
 
@@ -313,7 +314,7 @@ def _is_range(got: tuple[int, int], wanted: ByteRange, size: int | None) -> bool
     return got[0] == wanted.start and got[1] == min(ends, default=got[1])
 
 
-def refuse_web_page(headers: Mapping[str, str], method: str, about: str) -> None:
+def refuse_web_page(headers: Mapping[str, str], method: str, about: str | ObjectUrl) -> None:
     """Refuse a successful response that is a web page, and so does not come from AIStore.
 
     AIStore never answers in HTML: it sends every object as binary data.
@@ -327,5 +328,5 @@ def refuse_web_page(headers: Mapping[str, str], method: str, about: str) -> None
         raise IntegrityError(
             f"{method} {about}: answered with a web page: something on the way, as a proxy that "
             f"wants a login, answers in place of AIStore",
-            url=about,
+            url=str(about),
         )
