@@ -55,7 +55,9 @@ def to_sparse(samples: list[torch.Tensor]) -> list[torch.Tensor]:
 def loader(**arguments: Any) -> Loader:
     """Return a shuffling loader."""
     dataset = arguments.pop("dataset", None) or Samples()
-    return Loader(dataset, 4, **{"shuffle": True, "num_workers": WORKERS, **arguments})
+    if arguments.setdefault("num_workers", WORKERS):
+        arguments.setdefault("multiprocessing_context", "fork")
+    return Loader(dataset, 4, **{"shuffle": True, **arguments})
 
 
 def plain(batch: Any) -> Any:
@@ -80,19 +82,28 @@ def names() -> list[str]:
     return sorted(path.name for path in paths if not path.name.startswith(("sem.", "torch_")))
 
 
+def descriptors() -> dict[str, str]:
+    """Return the files of this process by their descriptors."""
+    files = {}
+    for path in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):  # that of this folder
+            files[path.name] = str(path.readlink())
+    return files
+
+
 @pytest.fixture(autouse=True)
 def nothing_is_left() -> Iterator[None]:
     """Check that no name, mapping, descriptor or process is left."""
     resource_tracker.ensure_running()  # they stay, with their pipes
     forkserver.ensure_running()
     gc.collect()
-    before, descriptors = names(), len(list(Path("/proc/self/fd").iterdir()))
+    before, opened = names(), descriptors()
     yield
     gc.collect()
     assert names() == before
     assert mappings() == 0
     assert multiprocessing.active_children() == []
-    assert len(list(Path("/proc/self/fd").iterdir())) <= descriptors
+    assert {number: file for number, file in descriptors().items() if number not in opened} == {}
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
