@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from multiprocessing import forkserver, resource_tracker
@@ -100,6 +101,9 @@ def nothing_is_left() -> Iterator[None]:
     before, opened = names(), descriptors()
     yield
     gc.collect()
+    for thread in threading.enumerate():
+        if thread.name == "QueueFeederThread":  # of torch's queues; it closes their pipes
+            thread.join()
     assert names() == before
     assert mappings() == 0
     assert multiprocessing.active_children() == []
