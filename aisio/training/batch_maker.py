@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from time import perf_counter
 from typing import Any, NamedTuple
 
 from aisio.extras import missing_extra
@@ -59,10 +60,12 @@ class BatchMaker:
         return len(self._dataset)
 
     def __getitems__(self, request: BatchRequest) -> Any:
+        started = perf_counter()
         samples = self._read(request.indices)
+        read_s = perf_counter() - started
         if request.loan is None or self.file is None:
             return self._collate_fn(samples)
-        return collate_into(self.file, request.loan, samples, self._collate_fn)
+        return collate_into(self.file, request.loan, samples, self._collate_fn, read_s)
 
     def start_worker(self, worker: int) -> None:
         """Begin in a worker: `get_worker_info()` there shows the user's dataset, not this."""

@@ -14,6 +14,7 @@ from aisio.training.batch_maker import BatchMaker, BatchRequest, as_it_is
 from aisio.training.order import Cut, Topology
 from aisio.training.permutation import keyed_number
 from aisio.training.position import Position
+from aisio.training.sample_filter import SampleFilter
 from aisio.training.slabs import Slabs, TransportStats
 
 try:
@@ -83,14 +84,24 @@ class BatchReader:
     Args:
         dataset: A map-style dataset.
         options: For the DataLoader, without those that say which samples it reads.
+        samples: Which samples of the dataset are shared out; all of them if None.
         copy: Copy tensors and arrays of a batch out of the memory that they came in.
 
     Attributes:
+        samples: Which samples of the dataset are shared out.
         stats: How batches came from the workers.
     """
 
-    def __init__(self, dataset: Any, options: Mapping[str, Any], *, copy: bool = False) -> None:
+    def __init__(
+        self,
+        dataset: Any,
+        options: Mapping[str, Any],
+        samples: SampleFilter | None = None,
+        *,
+        copy: bool = False,
+    ) -> None:
         self._dataset = dataset
+        self.samples = samples or SampleFilter(dataset)
         self._options = options
         self._copy = copy
         self._ahead: Reading | None = None
@@ -98,7 +109,7 @@ class BatchReader:
         self._make_loader()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return partial(type(self), copy=self._copy), (self._dataset, self._options)
+        return partial(type(self), copy=self._copy), (self._dataset, self._options, self.samples)
 
     def open(self, share: Share) -> Reading:
         """Begin to read, or go on with what was prefetched if it is of this share."""
@@ -110,7 +121,8 @@ class BatchReader:
         self._requests.set(share, slabs)
         position = share.position
         batches = (segment.batches for segment in position.segments)
-        self._generator.manual_seed(
+        generator: torch.Generator = self._loader.generator
+        generator.manual_seed(
             keyed_number(1 << 63, position.seed, position.epoch, share.rank, "workers", *batches)
         )
         return Reading(share, _Received(iter(self._loader), slabs, self.stats), share.received)
@@ -134,12 +146,11 @@ class BatchReader:
             self._dataset, options.pop("collate_fn", None), options.pop("worker_init_fn", None)
         )
         self._slabs: Slabs | None = None
-        self._requests = _Requests()
-        self._generator = torch.Generator()
+        self._requests = _Requests(self.samples)
         self._loader: DataLoader[Any] = DataLoader(
             cast("Any", self._maker),
             batch_sampler=cast("Any", self._requests),
-            generator=self._generator,
+            generator=torch.Generator(),
             collate_fn=as_it_is,
             worker_init_fn=self._maker.start_worker,
             **options,
@@ -176,7 +187,8 @@ class _Received(Iterator[Any]):
 class _Requests:
     """The batch sampler of the DataLoader: what to ask a worker for, batch for batch."""
 
-    def __init__(self) -> None:
+    def __init__(self, samples: SampleFilter) -> None:
+        self._samples = samples
         self._share: Share | None = None
         self._slabs: Slabs | None = None
 
@@ -192,11 +204,10 @@ class _Requests:
     def __len__(self) -> int:
         return self._share.count - self._share.received if self._share is not None else 0
 
-    @staticmethod
-    def _requests(share: Share, slabs: Slabs | None) -> Iterator[BatchRequest]:
+    def _requests(self, share: Share, slabs: Slabs | None) -> Iterator[BatchRequest]:
         """Yield requests; the first is asked for when persistent workers have ended older ones."""
         if slabs is not None:
             slabs.reclaim()
         for number in range(share.received, share.count):
-            indices = share.cut.batch(share.rank, number)
+            indices = self._samples.indices(share.cut.batch(share.rank, number))
             yield BatchRequest(number, indices, slabs.lend() if slabs is not None else None)

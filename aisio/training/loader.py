@@ -8,10 +8,10 @@ continued by one with other ranks, workers or batches, and nothing is read twice
 from __future__ import annotations
 
 import logging
-from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, replace
 from functools import cached_property
+from itertools import cycle, islice
 from time import perf_counter
 from typing import Any
 from weakref import ref
@@ -22,6 +22,8 @@ from aisio.training.batch_reader import BatchReader, Reading, Share
 from aisio.training.loader_ranks import LoaderRanks, Ranks
 from aisio.training.order import Cut, Equalize, Topology
 from aisio.training.position import Position
+from aisio.training.sample_filter import SampleFilter
+from aisio.training.step_times import Durations, StepTimes
 from aisio.training.whole_number import whole_number
 
 try:
@@ -52,6 +54,8 @@ class Loader:
     a batch is read loses none: the next `next` reads that batch again, so a sample that always
     fails raises each time, and the dataset must replace it.
 
+    All that decides what a batch is comes together in its arguments, so they are many.
+
     Args:
         dataset: A map-style dataset, aisio's or another's: it has `len()` and `[i]`, or
             `__getitems__`. If it has an attribute `data_digest`, states are of that data alone;
@@ -64,6 +68,8 @@ class Loader:
             does neither: the last batch of a rank may be short, and ranks may differ by a batch.
         num_workers: Number of worker processes; 0 reads in this process, in the same order.
         ranks: See `Ranks`. It is looked up when an iteration begins.
+        skip: Samples that are left out, by index or, if the dataset has `names`, by name. They
+            count nowhere: not in `len()`, nor for `equalize`. A state is of the same ones alone.
         copy: Copy tensors and arrays of a batch out of the shared memory that workers sent it in.
             Otherwise they are views of it, which is used again when the last of them is gone.
         **options: For torch's DataLoader, as in `collate_fn`, `pin_memory`, `persistent_workers`.
@@ -85,6 +91,7 @@ class Loader:
         equalize: Equalize = "drop",
         num_workers: int = 0,
         ranks: Ranks = "auto",
+        skip: Iterable[int | str] = (),
         copy: bool = False,
         **options: Any,
     ) -> None:
@@ -94,13 +101,14 @@ class Loader:
         self.dataset = dataset
         self._ranks = LoaderRanks(ranks, type(self).__name__)
         self._topology = Topology(1, _ONE, batch_size, _ONE, equalize)  # but for the ranks
+        samples = SampleFilter(dataset, skip)
         self._position = Position(
-            len(dataset), whole_number("seed", seed, 0), shuffle=bool(shuffle)
+            samples.samples, whole_number("seed", seed, 0), shuffle=bool(shuffle)
         )
         self._reader = BatchReader(
-            dataset, {"num_workers": num_workers, **options}, copy=bool(copy)
+            dataset, {"num_workers": num_workers, **options}, samples, copy=bool(copy)
         )
-        self._waits = _Waits()
+        self._times = StepTimes()
         self._has_begun = False  # a batch was received since the position was moved
         self._is_restored = False  # the ranks have not compared their states yet
         # Weak: the iteration refers to the loader, and the workers of one that nobody has any
@@ -119,7 +127,7 @@ class Loader:
                 f"{type(self.dataset).__name__}.data_digest is a {type(digest).__name__}: a str is"
                 " needed"
             )
-        return digest
+        return " ".join(filter(None, (digest, self._reader.samples.digest)))
 
     @property
     def epoch(self) -> int:
@@ -203,19 +211,54 @@ class Loader:
     def samples_of(self, batch: int) -> list[int]:
         """Return the indices of the samples of this rank's batch, counted as by `len()`."""
         share = self._share()
-        return share.cut.batch(share.rank, batch)
+        return self._reader.samples.indices(share.cut.batch(share.rank, batch))
 
     def stats(self) -> dict[str, float]:
         """Return how many batches were received, and how long the trainer waited for each.
 
-        Times are in seconds: in all, and the 50th, 95th and 99th percentile of the last 10,000
-        batches. The rest is as in `TransportStats`.
+        Times are in seconds: `wait_s` in all, and the 50th, 95th and 99th percentile of the last
+        10,000 batches; `replay_step_s` is the median of the trainer's own steps in `replay`. The
+        rest is as in `TransportStats`.
         """
-        return self._waits.stats() | asdict(self._reader.stats)
+        return self._times.stats() | asdict(self._reader.stats)
 
-    def _move_to(self, position: Position) -> None:
+    def replay(self, steps: int, batches: int = 4) -> Iterator[Any]:
+        """Yield a few batches again and again, as if reading cost nothing.
+
+        This measures the trainer alone: `stats()["replay_step_s"]` is how long it takes for a step
+        then. The batches are the next ones of the epoch, the same objects each time. The position
+        stays, and what was prefetched is read again.
+
+        Args:
+            steps: How many batches to yield.
+            batches: How many different ones.
+
+        Raises:
+            ConfigError: A number is below 1, or nothing is left of the epoch.
+        """
+        whole_number("steps", steps, 1)
+        whole_number("batches", batches, 1)
+        try:
+            kept = list(islice(self._open().batches, min(batches, steps)))
+        except BaseException as error:
+            self._reader.recover(error)
+            raise
+        finally:
+            self._move_to(self._position, has_begun=self._has_begun)
+        if not kept:
+            raise ConfigError(f"nothing is left of epoch {self.epoch} to replay: call end_epoch()")
+        return self._timed(islice(cycle(kept), steps))
+
+    def _timed(self, batches: Iterator[Any]) -> Iterator[Any]:
+        replayed = self._times.replayed = Durations()
+        for batch in batches:
+            started = perf_counter()
+            yield batch
+            replayed.add(perf_counter() - started)
+
+    def _move_to(self, position: Position, *, has_begun: bool = False) -> None:
         self._position = position
-        self._has_begun = False
+        self._has_begun = has_begun
         iteration = self._iteration and self._iteration()
         if iteration:
             iteration.reading = None
@@ -242,7 +285,7 @@ class Loader:
         Raises:
             ConfigError: The dataset has another length than it had, or is too small.
         """
-        share, samples = self._share(), self._position.samples
+        share, samples = self._share(), self._position.samples + self._reader.samples.skipped
         if len(self.dataset) != samples:
             raise ConfigError(
                 f"{type(self.dataset).__name__} has {len(self.dataset):,} samples now, and had"
@@ -250,7 +293,7 @@ class Loader:
             )
         if not self._position.segments and not share.count and share.topology.equalize == "drop":
             raise ConfigError(
-                f"{samples} samples make no batch of {self.batch_size} for each of"
+                f"{share.position.samples} samples make no batch of {self.batch_size} for each of"
                 f" {share.topology.ranks} ranks: use a smaller batch_size, or equalize='pad'"
             )
         return share
@@ -296,7 +339,7 @@ class _Iteration(Iterator[Any]):
             raise
         if batch is _END:
             self._end(reading)
-        loader._waits.add(perf_counter() - started)
+        loader._times.waits.add(perf_counter() - started)
         return batch
 
     def _count(self, reading: Reading) -> None:
@@ -314,29 +357,6 @@ class _Iteration(Iterator[Any]):
             )
         self._loader._end_epoch()
         raise StopIteration
-
-
-class _Waits:
-    """How long the trainer waited for its batches: all of them in total, the last ones each."""
-
-    def __init__(self) -> None:
-        self._batches = 0
-        self._total_s = 0.0
-        self._last_s: deque[float] = deque(maxlen=10_000)
-
-    def add(self, wait_s: float) -> None:
-        """Count a batch."""
-        self._batches += 1
-        self._total_s += wait_s
-        self._last_s.append(wait_s)
-
-    def stats(self) -> dict[str, float]:
-        """Return the sums and percentiles."""
-        waits = sorted(self._last_s)
-        stats: dict[str, float] = {"batches": self._batches, "wait_s": self._total_s}
-        for percent in (50, 95, 99):
-            stats[f"wait_p{percent}_s"] = waits[(len(waits) - 1) * percent // 100] if waits else 0.0
-        return stats
 
 
 def _check_dataset(dataset: Any) -> None:

@@ -98,6 +98,11 @@ class AISMapDataset(Dataset[tuple[str, bytes]]):
             digest.add(info)
         return digest.text()
 
+    @property
+    def names(self) -> list[str]:
+        """Names of the objects, in their order."""
+        return [info.name for _, info in self._objects]
+
     def stats(self) -> dict[str, Any]:
         """Return where the time of all reads so far went, of all workers."""
         return self._epoch_stats.totals()

@@ -64,10 +64,14 @@ class Packed(NamedTuple):
     Attributes:
         loan: The slot.
         content: What is in it, and the rest of the batch.
+        read_s: How long the worker took to read its samples, in seconds.
+        collate_s: How long it took to make the batch of them.
     """
 
     loan: Loan
     content: Content
+    read_s: float
+    collate_s: float
 
     def pin_memory(self) -> Pinned | Packed:
         """Return the batch in pinned memory; torch's DataLoader calls this in a thread."""
@@ -96,6 +100,8 @@ class TransportStats:
         pickled_unsuited: How many came as pickles, as shared memory cannot carry them.
         wait_for_workers_s: How long no batch was ready, pinned where it is to be.
         unpack_s: How long the trainer took to read batches in shared memory.
+        workers_read_s: How long workers took to read samples, in sum, of batches in shared memory.
+        workers_collate_s: How long they took to make batches of them.
         pin_s: How long the thread that pins took to read batches and to pin them; the trainer does
             not wait for it while it is ahead.
     """
@@ -105,6 +111,8 @@ class TransportStats:
     pickled_unsuited: int = 0
     wait_for_workers_s: float = 0.0
     unpack_s: float = 0.0
+    workers_read_s: float = 0.0
+    workers_collate_s: float = 0.0
     pin_s: float = 0.0
 
 
@@ -188,6 +196,8 @@ class Slabs:
             self._slots.give_back(self._under_way.popitem()[1])
 
     def _read(self, packed: Packed) -> Any:
+        self._stats.workers_read_s += packed.read_s
+        self._stats.workers_collate_s += packed.collate_s
         slot = self._under_way.pop(packed.loan.number)
         self._slots.view(slot, packed.content.used_bytes)
         assert self.file is not None
@@ -267,14 +277,18 @@ class _FreeSlots:
             self._written[slot], self._used[slot] = self._used[slot], 0
 
 
-def collate_into(file: SlabFile, loan: Loan, samples: Any, collate_fn: Any) -> Any:
+def collate_into(
+    file: SlabFile, loan: Loan, samples: Any, collate_fn: Any, read_s: float = 0.0
+) -> Any:
     """Return the batch of some samples in a slot, or as it is if a slot cannot carry it."""
+    started = perf_counter()
     writer = SlotWriter(file, loan.slot)
     batch = writer.collate(samples) if collate_fn is default_collate else collate_fn(samples)
     try:
-        return Packed(loan, writer.write(batch))
+        content = writer.write(batch)
     except Unsuited:
         return batch
+    return Packed(loan, content, read_s, perf_counter() - started)
 
 
 def _open_file(slots: int, slot_bytes: int) -> SlabFile | None:

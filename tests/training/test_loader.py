@@ -426,6 +426,9 @@ class Stream(IterableDataset[int]):
         (lambda: loader(ranks=(0.0, 2)), "rank=0.0 is not a whole number"),
         (lambda: loader(ranks="automatic"), "ranks='automatic': 'auto'"),
         (lambda: loader(ranks=7), "ranks=7: 'auto'"),
+        (lambda: loader().replay(0), "steps=0 is not a whole number of at least 1"),
+        (lambda: loader().replay(1, 0), "batches=0 is not a whole number of at least 1"),
+        (lambda: loader(skip=["n1"]), "skip has names, and Numbers has no attribute `names`"),
     ],
 )
 def test_what_cannot_be_is_refused(make: Callable[[], Any], message: str) -> None:
@@ -719,3 +722,101 @@ def test_the_length_is_computed_once() -> None:
         sys.setprofile(None)
     assert lengths == {12}
     assert len(cuts) == 1
+
+
+def test_skipped_samples_count_nowhere() -> None:
+    """The order is that of a smaller data set, also over ranks and after a restart."""
+    skip = [0, 5, 6, 50, COUNT - 1, 5]
+    kept = [index for index in range(COUNT) if index not in skip]
+    smaller = epoch(Loader(kept, 8, shuffle=True, seed=3))
+    for workers in (0, 1):
+        of = loader(skip=skip, num_workers=workers)
+        assert epoch(of) == smaller
+        assert len(of) == len(kept) // 8 == len(smaller)
+    got = [flat(epoch(loader(skip=skip, ranks=(rank, 3), equalize="none"))) for rank in range(3)]
+    assert sorted(flat(got)) == kept
+    padded = [epoch(loader(skip=skip, ranks=(rank, 3), equalize="pad")) for rank in range(3)]
+    assert {len(batches) for batches in padded} == {-(-len(kept) // 24)}
+    first = loader(skip=skip)
+    take(first, 3)
+    again = loader(skip=reversed(skip))
+    again.load_state_dict(saved(first))
+    assert epoch(again) == smaller[3:]
+
+
+def test_what_a_step_saw_are_indices_in_the_dataset() -> None:
+    """Also where samples are skipped."""
+    of = loader(skip=[3, 4, 77])
+    assert [of.samples_of(number) for number in range(len(of))] == epoch(loader(skip=[3, 4, 77]))
+
+
+class Named(Numbers):
+    """Numbers that have names."""
+
+    names = tuple(f"n{index % 100}" for index in range(COUNT))
+
+
+def test_samples_are_skipped_by_name() -> None:
+    """All that have it."""
+    by_name = Loader(Named(), 8, skip=["n1", "n50", 7])
+    assert epoch(by_name) == epoch(loader(shuffle=False, skip=[1, 101, 50, 7]))
+
+
+@pytest.mark.parametrize("other", [(), [1, 2], [1, 3], [1, 2, 4]])
+def test_a_state_is_of_the_same_skipped_samples(other: list[int]) -> None:
+    """Whatever their number."""
+    state = saved(loader(skip=[2, 3]))
+    with pytest.raises(ConfigError, match="the state is of other data"):
+        loader(skip=other).load_state_dict(state)
+    loader(skip=[3, 2]).load_state_dict(state)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("persistent", [False, True])
+def test_replay_repeats_batches_and_stays(workers: int, persistent: bool) -> None:
+    """Before an epoch, within one, and after a restart."""
+    of = loader(num_workers=workers, persistent_workers=persistent and workers > 0)
+    assert epoch(of.replay(7, batches=3)) == WHOLE[:3] * 2 + WHOLE[:1]
+    batches = iter(of)
+    got = [next(batches).tolist() for _ in range(4)]
+    state = saved(of)
+    replayed = of.replay(3, batches=2)
+    assert next(replayed).tolist() == WHOLE[4]
+    assert saved(of) == state
+    assert [*got, *epoch(batches)] == WHOLE
+    assert epoch(replayed) == [WHOLE[5], WHOLE[4]]
+    assert of.stats()["batches"] == len(WHOLE)
+    assert of.stats()["replay_step_s"] > 0
+    assert epoch(of) == NEXT
+
+
+def test_replay_of_the_end_of_an_epoch() -> None:
+    """What is left is less than was asked for, or nothing."""
+    of = loader()
+    batches = iter(of)
+    for _ in range(len(WHOLE) - 1):
+        next(batches)
+    assert epoch(of.replay(3)) == WHOLE[-1:] * 3
+    next(batches)
+    with pytest.raises(ConfigError, match="nothing is left of epoch 0 to replay"):
+        of.replay(3)
+    assert list(batches) == []
+
+
+def test_replay_of_what_fails() -> None:
+    """The batch is read again afterwards."""
+    of = Loader(Faulty(17, error=OSError), 8)
+    with pytest.raises(OSError, match="sample 17"):
+        of.replay(3)
+    assert epoch(of) == epoch(loader(shuffle=False))
+
+
+def test_stats_say_what_was_waited_for() -> None:
+    """Times of the trainer, and those of workers."""
+    of = loader(num_workers=1)
+    epoch(of)
+    stats = of.stats()
+    assert stats["batches"] == stats["in_shared_memory"] == len(WHOLE)
+    assert stats["wait_for_workers_s"] + stats["unpack_s"] <= stats["wait_s"]
+    for name in ("workers_read_s", "workers_collate_s", "unpack_s", "wait_p50_s", "wait_p99_s"):
+        assert stats[name] > 0

@@ -127,6 +127,16 @@ def test_without_workers_there_is_no_transport() -> None:
     assert of.stats()["in_shared_memory"] == 0
 
 
+def test_memory_is_that_of_the_batches_under_way() -> None:
+    """And of those in the hands of the trainer: the one it has, and the one that comes."""
+    of = loader(persistent_workers=True)
+    for _ in range(3):
+        for batch in of:
+            assert len(batch) == 4
+    assert of._reader._slabs is not None
+    assert sum(used > 0 for used in of._reader._slabs._slots._used) <= UNDER_WAY + 2
+
+
 @pytest.mark.parametrize("copy", [False, True])
 def test_whoever_keeps_batches_has_them_whole(copy: bool) -> None:
     """Those that have no slot come as pickles, and are counted."""

@@ -167,6 +167,15 @@ def test_a_source_without_objects_is_an_error_unless_that_is_allowed(cls, folder
     assert [*iter(cls(f"{folder}absent", allow_empty=True))] == []
 
 
+def test_names_are_those_of_the_items(tmp_path: Path) -> None:
+    """In their order."""
+    for name in ("b", "a", "c"):
+        (tmp_path / name).write_text(name)
+    dataset = AISMapDataset(tmp_path)
+    assert dataset.names == [name for name, _ in dataset.__getitems__(range(3))]
+    assert [name[-2:] for name in dataset.names] == ["/a", "/b", "/c"]
+
+
 def test_the_data_digest_identifies_objects_and_order(tmp_path: Path) -> None:
     """It is a listing's; a Loader refuses a state of other data by it."""
     for name in ("a", "b"):

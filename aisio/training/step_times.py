@@ -1,0 +1,52 @@
+"""How long the steps of a trainer took, and its waiting for batches."""
+
+from __future__ import annotations
+
+from collections import deque
+
+__all__ = ["Durations", "StepTimes"]
+
+
+class Durations:
+    """Durations: all of them in total, the last 10,000 each.
+
+    Attributes:
+        count: How many there were.
+        total_s: Their sum, in seconds.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.total_s = 0.0
+        self._last_s: deque[float] = deque(maxlen=10_000)
+
+    def add(self, duration_s: float) -> None:
+        """Count a duration."""
+        self.count += 1
+        self.total_s += duration_s
+        self._last_s.append(duration_s)
+
+    def percentile(self, percent: int) -> float:
+        """Return a percentile of the last ones, in seconds; 0 if there are none."""
+        durations = sorted(self._last_s)
+        return durations[(len(durations) - 1) * percent // 100] if durations else 0.0
+
+
+class StepTimes:
+    """How long the steps of a trainer took.
+
+    Attributes:
+        waits: How long it waited for each batch.
+        replayed: How long each step took it where batches were replayed.
+    """
+
+    def __init__(self) -> None:
+        self.waits = Durations()
+        self.replayed = Durations()
+
+    def stats(self) -> dict[str, float]:
+        """Return sums and percentiles, in seconds."""
+        stats = {"batches": self.waits.count, "wait_s": self.waits.total_s}
+        for percent in (50, 95, 99):
+            stats[f"wait_p{percent}_s"] = self.waits.percentile(percent)
+        return stats | {"replay_step_s": self.replayed.percentile(50)}

@@ -1,0 +1,36 @@
+"""Durations: all in total, the last ones each; and what stats() says of them."""
+
+from __future__ import annotations
+
+from aisio.training.step_times import Durations, StepTimes
+
+
+def test_none() -> None:
+    """There is no percentile of nothing."""
+    assert (Durations().count, Durations().total_s, Durations().percentile(50)) == (0, 0.0, 0.0)
+
+
+def test_percentiles() -> None:
+    """Of the last 10,000."""
+    durations = Durations()
+    for number in range(20_000):
+        durations.add(float(number))
+    assert durations.count == 20_000
+    assert durations.total_s == sum(range(20_000))
+    assert [durations.percentile(percent) for percent in (0, 50, 100)] == [10_000, 14_999, 19_999]
+
+
+def test_stats() -> None:
+    """Of waiting in total and in percentiles, of replayed steps the median."""
+    times = StepTimes()
+    for number in range(5):
+        times.waits.add(number)
+        times.replayed.add(10.0 * number)
+    assert times.stats() == {
+        "batches": 5,
+        "wait_s": 10,
+        "wait_p50_s": 2,
+        "wait_p95_s": 3,
+        "wait_p99_s": 3,
+        "replay_step_s": 20,
+    }
