@@ -11,6 +11,7 @@ import os
 import select
 import threading
 import weakref
+from contextlib import suppress
 from typing import Protocol
 
 from aisio import forks
@@ -19,20 +20,28 @@ __all__ = ["ForkedChildren", "Forked", "notice_forks"]
 
 
 class ForkedChildren:
-    """The child of one fork, and all that are forked from it."""
+    """The child of one fork, and all that are forked from it.
+
+    Where this process has no descriptor left for a pipe, they count as never ended.
+    """
 
     def __init__(self) -> None:
-        self._read_end, self._write_end = os.pipe()
-        weakref.finalize(self, os.close, self._read_end).atexit = False
+        self._ends: tuple[int, int] | None = None
+        with suppress(OSError):
+            self._ends = os.pipe()
+            weakref.finalize(self, os.close, self._ends[0]).atexit = False
 
     def started(self) -> None:
         """Leave the write end to the child."""
-        os.close(self._write_end)
+        if self._ends:
+            os.close(self._ends[1])
 
     def have_ended(self) -> bool:
         """Return whether none of them is left."""
+        if not self._ends:
+            return False
         poll = select.poll()
-        poll.register(self._read_end)
+        poll.register(self._ends[0])
         return bool(poll.poll(0))
 
 

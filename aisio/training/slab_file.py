@@ -36,10 +36,13 @@ class SlabFile:
         memory: All slots, one behind the other.
 
     Raises:
-        OSError: A limit of this process, such as on the size of files, is in the way.
+        OSError: A limit of this process, such as on the size of files, is in the way, or the system
+            is one without descriptors that processes can share.
     """
 
     def __init__(self, slots: int, slot_bytes: int, descriptor: int | None = None) -> None:
+        if not hasattr(reduction, "DupFd"):
+            raise OSError("this system has no descriptors that processes can share")
         self.slots = slots
         self.slot_bytes = slot_bytes
         self._descriptor = (

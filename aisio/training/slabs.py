@@ -176,7 +176,7 @@ class Slabs:
             self._stats.pickled_without_slot += 1
         else:
             self._stats.pickled_unsuited += 1
-            self._slots.give_back(self._under_way.pop(loan.number))
+            self._slots.give_back_unread(self._under_way.pop(loan.number))
         return received
 
     def pin(self, packed: Packed) -> Pinned:
@@ -193,7 +193,7 @@ class Slabs:
         """
         self._expected.clear()
         while self._under_way:
-            self._slots.give_back(self._under_way.popitem()[1])
+            self._slots.give_back_unread(self._under_way.popitem()[1])
 
     def _read(self, packed: Packed) -> Any:
         self._stats.workers_read_s += packed.read_s
@@ -247,6 +247,12 @@ class _FreeSlots:
             self._waiting.append((slot, seen_by))
         else:
             self._free.append(slot)
+
+    def give_back_unread(self, slot: int) -> None:
+        """Have a slot lent again that a worker has perhaps written to, nobody knows how much."""
+        assert self._file is not None
+        self._written[slot] = self._file.slot_bytes
+        self.give_back(slot)
 
     def view(self, slot: int, used_bytes: int) -> None:
         """Remember that the trainer has views of a slot, and how much of it was written."""

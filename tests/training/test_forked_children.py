@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import subprocess
@@ -68,7 +69,8 @@ def test_a_child_is_noticed_until_it_has_ended(target: Callable[[Any], None]) ->
     assert not children.have_ended()
     ours.send("end")
     child.join()
-    select.select([children._read_end], [], [])
+    assert children._ends
+    select.select([children._ends[0]], [], [])
     assert children.have_ended()
 
 
@@ -108,3 +110,15 @@ def test_nothing_is_done_for_memory_that_is_not_in_use() -> None:
     start(int).join()
     memory.seen_by.clear()
     assert len(list(Path("/proc/self/fd").iterdir())) <= before + 1  # of the process object
+
+
+def test_without_a_descriptor_they_have_never_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory is rather lost than written to."""
+
+    def no_pipe() -> tuple[int, int]:
+        raise OSError(errno.EMFILE, "too many open files")
+
+    monkeypatch.setattr(os, "pipe", no_pipe)
+    children = ForkedChildren()
+    children.started()
+    assert not children.have_ended()

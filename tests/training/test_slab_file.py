@@ -7,6 +7,7 @@ import mmap
 import multiprocessing
 import os
 import tempfile
+from multiprocessing import reduction
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,13 @@ def test_only_what_is_written_takes_memory() -> None:
     assert bytes(file.bytes_of(2)[: 4 * mmap.PAGESIZE]) == b"x" * (4 * mmap.PAGESIZE)
     file.discard(2, 4 * mmap.PAGESIZE, mmap.PAGESIZE)
     assert pages() == 4
+
+
+def test_a_system_that_shares_no_descriptors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is no such memory."""
+    monkeypatch.delattr(reduction, "DupFd")
+    with pytest.raises(OSError, match="no descriptors that processes can share"):
+        SlabFile(2, SLOT_BYTES)
 
 
 def test_a_system_without_memfd(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -185,6 +185,16 @@ def test_memory_of_larger_batches_is_given_back() -> None:
     for _ in range(2 * module.SWEEP_BATCHES):
         travel(slabs, torch.ones(1000))
     assert blocks() == 4096
+    travel(slabs, [torch.ones(SLOT_BYTES // 8), torch.ones(SLOT_BYTES)])  # the second is unsuited
+    collate_into(slabs.file, Loan(0, 0, 2), torch.ones(SLOT_BYTES // 8), lambda batch: batch)
+    kept += [travel(slabs, torch.ones(5)), travel(slabs, torch.ones(5))]
+    slabs.lend()  # a worker had written, and was abandoned
+    slabs.reclaim()
+    kept.clear()
+    assert blocks() > SLOT_BYTES // 2
+    for _ in range(2 * module.SWEEP_BATCHES):
+        travel(slabs, torch.ones(1000))
+    assert blocks() == 4096
     assert travel(slabs, torch.ones(SLOT_BYTES // 4)).sum() == SLOT_BYTES // 4
 
 
