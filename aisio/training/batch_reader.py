@@ -105,6 +105,7 @@ class BatchReader:
         self._options = options
         self._copy = copy
         self._ahead: Reading | None = None
+        self._persistent_slabs: Slabs | None = None
         self.stats = TransportStats()
         self._make_loader()
 
@@ -117,15 +118,21 @@ class BatchReader:
         if ahead is not None and ahead.share == share:
             return ahead
         del ahead  # ends its workers before others are started
-        slabs = self._slabs_of_workers()
-        self._requests.set(share, slabs)
         position = share.position
-        batches = (segment.batches for segment in position.segments)
+        received = (segment.batches for segment in position.segments)
         generator: torch.Generator = self._loader.generator
         generator.manual_seed(
-            keyed_number(1 << 63, position.seed, position.epoch, share.rank, "workers", *batches)
+            keyed_number(1 << 63, position.seed, position.epoch, share.rank, "workers", *received)
         )
-        return Reading(share, _Received(iter(self._loader), slabs, self.stats), share.received)
+        slabs = self._persistent_slabs or self._new_slabs()
+        self._requests.set(share, slabs)
+        self._maker.file = slabs.file if slabs else None
+        batches = iter(self._loader)
+        self._maker.file = None  # the workers have it: it is freed with the last batch
+        self._requests.set(share, None)
+        if self._loader.persistent_workers:
+            self._persistent_slabs = slabs
+        return Reading(share, _Received(batches, slabs, self.stats), share.received)
 
     def prefetch(self, share: Share) -> None:
         """Have the workers begin to read a share, for the next `open`."""
@@ -145,7 +152,7 @@ class BatchReader:
         self._maker = BatchMaker(
             self._dataset, options.pop("collate_fn", None), options.pop("worker_init_fn", None)
         )
-        self._slabs: Slabs | None = None
+        self._persistent_slabs = None
         self._requests = _Requests(self.samples)
         self._loader: DataLoader[Any] = DataLoader(
             cast("Any", self._maker),
@@ -156,17 +163,16 @@ class BatchReader:
             **options,
         )
 
-    def _slabs_of_workers(self) -> Slabs | None:
-        """Return the memory of the workers that are about to be started, or of persistent ones.
+    def _new_slabs(self) -> Slabs | None:
+        """Return memory for workers that are about to be started.
 
-        Others have ended or are about to, and no later worker gets what they may still write to.
+        Others have ended or are about to, and may still write to theirs.
         """
         workers = self._loader.num_workers
-        if workers and not (self._slabs and self._loader.persistent_workers):
-            ahead = self._loader.prefetch_factor or _PREFETCH_FACTOR
-            self._slabs = Slabs(workers * ahead + KEPT_BATCHES, self.stats, copy=self._copy)
-            self._maker.file = self._slabs.file
-        return self._slabs
+        if not workers:
+            return None
+        ahead = self._loader.prefetch_factor or _PREFETCH_FACTOR
+        return Slabs(workers * ahead + KEPT_BATCHES, self.stats, copy=self._copy)
 
 
 class _Received(Iterator[Any]):

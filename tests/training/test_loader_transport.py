@@ -133,8 +133,8 @@ def test_memory_is_that_of_the_batches_under_way() -> None:
     for _ in range(3):
         for batch in of:
             assert len(batch) == 4
-    assert of._reader._slabs is not None
-    assert sum(used > 0 for used in of._reader._slabs._slots._used) <= UNDER_WAY + 2
+    assert of._reader._persistent_slabs is not None
+    assert sum(used > 0 for used in of._reader._persistent_slabs._slots._used) <= UNDER_WAY + 2
 
 
 @pytest.mark.parametrize("copy", [False, True])
@@ -154,13 +154,13 @@ def test_persistent_workers_keep_their_memory() -> None:
     """For all epochs, also where one is left early; then nothing is lost of it."""
     of = loader(persistent_workers=True)
     assert [plain(batch) for batch in of] == EXPECTED
-    slabs = of._reader._slabs
+    slabs = of._reader._persistent_slabs
     assert slabs is not None
     for _ in range(UNDER_WAY + KEPT_BATCHES):
         assert plain(next(iter(of)))
     of.set_epoch(0)
     assert [plain(batch) for batch in of] == EXPECTED
-    assert of._reader._slabs is slabs
+    assert of._reader._persistent_slabs is slabs
     assert of.stats()["pickled_without_slot"] == 0
     assert len(slabs._slots._free) == UNDER_WAY + KEPT_BATCHES
 
@@ -169,11 +169,16 @@ def test_workers_that_are_started_anew_get_new_memory() -> None:
     """Those before may still write to theirs, and what was kept of it stays."""
     of = loader()
     batch = next(iter(of))
+    assert mappings() == 1
     of.set_epoch(0)
-    slabs = of._reader._slabs
-    assert [plain(other) for other in of] == EXPECTED
-    assert of._reader._slabs is not slabs
+    batches = iter(of)
+    assert plain(next(batches)) == EXPECTED[0]
+    assert mappings() == 2
+    assert [plain(other) for other in batches] == EXPECTED[1:]
     assert plain(batch) == EXPECTED[0]
+    assert mappings() == 1
+    del batch
+    assert mappings() == 0
 
 
 @pytest.mark.parametrize("leave", ["break", "error", "nothing"])
@@ -193,12 +198,12 @@ def test_nothing_is_left_of_an_iteration_that_is_not_ended(leave: str) -> None:
 @pytest.mark.filterwarnings("ignore:Sparse invariant checks:UserWarning")
 def test_what_only_torch_can_send_is_sent_by_torch() -> None:
     """And counted."""
-    of = loader(dataset=Sparse(), collate_fn=to_sparse)
+    of = loader(dataset=Sparse(), collate_fn=to_sparse, persistent_workers=True)
     got = [tensor.to_dense()[0].item() for batch in of for tensor in batch]
     assert sorted(got) == list(range(COUNT))
     assert of.stats()["pickled_unsuited"] == len(of)
-    assert of._reader._slabs is not None
-    assert len(of._reader._slabs._slots._free) == UNDER_WAY + KEPT_BATCHES
+    assert of._reader._persistent_slabs is not None
+    assert len(of._reader._persistent_slabs._slots._free) == UNDER_WAY + KEPT_BATCHES
 
 
 class Deadly(Samples):
