@@ -21,7 +21,8 @@ from aisio.skipped import SkippedNames
 from aisio.sources.source_set import PrefixMap
 from aisio.stores import AisStore, DirectSettings
 from aisio.training.object_datasets import AISIterDataset, read_object
-from aisio.training.split_dataset import ListedObject, Split
+from aisio.training.split_dataset import ListedObject
+from aisio.training.split_options import Equalize, Ranks, Split
 from aisio.transport.concurrency.limit import AdaptiveLimit
 from aisio.transport.concurrency.ordered import fetch_in_order
 
@@ -62,8 +63,13 @@ class AISBatchIterDataset(AISIterDataset):
             most 8 at first, then as many as the cluster handles best.
         length: What `len()` returns; by default there is no length: see `count` and
             `count_batches`.
-        split: What divides the dataset: "rank+worker"; "worker", where a tool such as Accelerate
-            splits the DataLoader over ranks itself; or "none", where each worker reads all.
+        split: What divides the dataset: "rank+worker"; "worker", which is ranks=None; or "none",
+            where each worker reads all.
+        ranks: Which rank this is, as `aisio.Loader` takes it. None, where each rank reads all: for
+            a tool such as Accelerate, which splits the DataLoader over ranks itself.
+        equalize: "drop" leaves out fewer objects than there are ranks, so that all ranks make as
+            many batches, in DataLoaders with the same arguments; "pad" repeats as few. "none" does
+            neither, and ranks may differ by an object.
         allow_empty: Accept a source without objects, or a prefix that no name begins with; by
             default that is an error.
 
@@ -93,6 +99,8 @@ class AISBatchIterDataset(AISIterDataset):
         length: int | None = None,
         allow_empty: bool = False,
         split: Split = "rank+worker",
+        ranks: Ranks = "auto",
+        equalize: Equalize = "none",
     ) -> None:
         super().__init__(
             ais_source_list,
@@ -106,13 +114,20 @@ class AISBatchIterDataset(AISIterDataset):
             length=length,
             allow_empty=allow_empty,
             split=split,
+            ranks=ranks,
+            equalize=equalize,
         )
         if not is_whole(max_batch_size, 1):
             raise ConfigError(f"max_batch_size={max_batch_size}: a batch has at least one object")
         if missing not in ("raise", "skip"):
             raise ConfigError(f'missing={missing!r}: "raise" or "skip" is needed')
-        self._options = BatchOptions(streaming, output_format, int(colocation))
-        check_options(self._options)
+        if missing == "skip" and equalize != "none":
+            raise ConfigError(
+                f"equalize={equalize!r} with missing='skip': a rank whose objects are gone would"
+                " have fewer than the others: use missing='raise'"
+            )
+        self._batch_options = BatchOptions(streaming, output_format, int(colocation))
+        check_options(self._batch_options)
         self._max_batch_size = max_batch_size
         self._missing: Literal["raise", "skip"] = missing
 
@@ -148,10 +163,10 @@ class AISBatchIterDataset(AISIterDataset):
             return [read_object(listed) for listed in batch]
         objects = store.client.get_batch(
             [info for _, info in batch],
-            streaming=self._options.streaming,
+            streaming=self._batch_options.streaming,
             missing="none" if self._missing == "skip" else self._missing,
-            output_format=self._options.mime,
-            colocation=self._options.colocation,
+            output_format=self._batch_options.mime,
+            colocation=self._batch_options.colocation,
             concurrency=1,
         )
         return [(info.name, data) for info, data in objects]

@@ -1,4 +1,4 @@
-"""Which rank of how many a Loader reads for, and whether all ranks go on from one state."""
+"""Which rank of how many a Loader or a dataset reads for; whether all ranks have one state."""
 
 from __future__ import annotations
 
@@ -30,9 +30,11 @@ _MAX_NAMED = 8
 class LoaderRanks:
     """Finds the rank of this process each time it is needed.
 
+    A process group cannot be sent to another process. What is pickled has the rank of the sender.
+
     Args:
         ranks: See `Ranks`.
-        owner: Name of the loader's class, for warnings.
+        owner: Name of the class that reads, for warnings.
 
     Raises:
         ConfigError: It is none of these.
@@ -41,6 +43,10 @@ class LoaderRanks:
     def __init__(self, ranks: Ranks, owner: str) -> None:
         self._ranks = _checked(ranks)
         self._process_rank = ProcessRank(owner)
+
+    def __getstate__(self) -> dict[str, Any]:
+        is_group = self._group() is not None and self._ranks != "auto"
+        return self.__dict__ | ({"_ranks": self.current()} if is_group else {})
 
     def current(self) -> tuple[int, int]:
         """Return the rank and the number of ranks.

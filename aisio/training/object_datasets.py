@@ -21,7 +21,8 @@ from aisio.stores import DirectSettings
 from aisio.training.epoch_stats import EpochStats
 from aisio.training.process_rank import current_worker
 from aisio.training.shared_listing import SharedListing
-from aisio.training.split_dataset import ListedObject, Split, SplitDataset
+from aisio.training.split_dataset import ListedObject, SplitDataset
+from aisio.training.split_options import Equalize, Ranks, Split, SplitOptions
 from aisio.transport.concurrency.limit import AdaptiveLimit
 from aisio.transport.concurrency.ordered import fetch_in_order
 from aisio.transport.concurrency.pending import PendingGet
@@ -153,8 +154,13 @@ class AISIterDataset(SplitDataset, IterableDataset[tuple[str, bytes]]):
             most 8 at first, then as many as the store handles best.
         length: What `len()` returns; by default there is no length: see `count` and
             `count_batches`.
-        split: What divides the dataset: "rank+worker"; "worker", where a tool such as Accelerate
-            splits the DataLoader over ranks itself; or "none", where each worker reads all.
+        split: What divides the dataset: "rank+worker"; "worker", which is ranks=None; or "none",
+            where each worker reads all.
+        ranks: Which rank this is, as `aisio.Loader` takes it. None, where each rank reads all: for
+            a tool such as Accelerate, which splits the DataLoader over ranks itself.
+        equalize: "drop" leaves out fewer objects than there are ranks, so that all ranks make as
+            many batches, in DataLoaders with the same arguments; "pad" repeats as few. "none" does
+            neither, and ranks may differ by an object.
         allow_empty: Accept a source without objects, or a prefix that no name begins with; by
             default that is an error.
 
@@ -180,6 +186,8 @@ class AISIterDataset(SplitDataset, IterableDataset[tuple[str, bytes]]):
         length: int | None = None,
         allow_empty: bool = False,
         split: Split = "rank+worker",
+        ranks: Ranks = "auto",
+        equalize: Equalize = "none",
     ) -> None:
         super().__init__(
             SourceSet(
@@ -194,7 +202,7 @@ class AISIterDataset(SplitDataset, IterableDataset[tuple[str, bytes]]):
             show_progress=show_progress,
             by_source=partition_sources_by_worker,
             length=length,
-            split=split,
+            options=SplitOptions(split, ranks, equalize),
         )
         self._concurrency = Concurrency.of(concurrency)
 

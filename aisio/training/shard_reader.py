@@ -38,7 +38,8 @@ from aisio.stores import DirectSettings
 from aisio.training.quarantine import Quarantine, SkippedShard
 from aisio.training.reader_index import IndexMode, ReaderIndex
 from aisio.training.split import Partition
-from aisio.training.split_dataset import ListedObject, Split, SplitDataset
+from aisio.training.split_dataset import ListedObject, SplitDataset
+from aisio.training.split_options import Equalize, Ranks, Split, SplitOptions
 
 try:
     from torch.utils.data import IterableDataset, get_worker_info
@@ -98,8 +99,13 @@ class AISShardReader(SplitDataset, IterableDataset[tuple[str, ZeroDict]]):
         length: What `len()` returns: a number; or "index", which is what this rank yields, by the
             index, which must have all its shards. By default there is no length: see `count` and
             `count_batches`.
-        split: What divides the dataset: "rank+worker"; "worker", where a tool such as Accelerate
-            splits the DataLoader over ranks itself; or "none", where each worker reads all.
+        split: What divides the dataset: "rank+worker"; "worker", which is ranks=None; or "none",
+            where each worker reads all.
+        ranks: Which rank this is, as `aisio.Loader` takes it. None, where each rank reads all: for
+            a tool such as Accelerate, which splits the DataLoader over ranks itself.
+        equalize: "drop" leaves out fewer samples than there are ranks, so that all ranks make as
+            many batches, in DataLoaders with the same arguments; "pad" repeats as few. "none" does
+            neither, and ranks may differ by shards.
         client: The cluster for sources given as URLs; by default one made from `endpoint`.
         endpoint: The cluster's URL; by default AIS_ENDPOINT.
         direct: Read clouds (s3://, gs://, az://) without the cluster; settings say how.
@@ -143,6 +149,8 @@ class AISShardReader(SplitDataset, IterableDataset[tuple[str, ZeroDict]]):
         prefetch_bytes: int = PREFETCH_BYTES,
         length: int | Literal["index"] | None = None,
         split: Split = "rank+worker",
+        ranks: Ranks = "auto",
+        equalize: Equalize = "none",
         client: Client | None = None,
         endpoint: str | None = None,
         direct: bool | DirectSettings = False,
@@ -152,6 +160,11 @@ class AISShardReader(SplitDataset, IterableDataset[tuple[str, ZeroDict]]):
     ) -> None:
         if on_error not in ("raise", "skip"):
             raise ConfigError(f'on_error={on_error!r}: "raise" or "skip" is needed')
+        if equalize != "none":
+            raise ConfigError(
+                f"equalize={equalize!r}: shards have different numbers of samples, and there is no"
+                " index that says how many"
+            )
         if prefetch_bytes < 0:
             raise ConfigError(f"prefetch_bytes={prefetch_bytes}: 0 or more is needed")
         if isinstance(length, str) and (length != "index" or index is None):
@@ -174,7 +187,7 @@ class AISShardReader(SplitDataset, IterableDataset[tuple[str, ZeroDict]]):
             show_progress=show_progress,
             by_source=partition_sources_by_worker,
             length=None if length == "index" else length,
-            split=split,
+            options=SplitOptions(split, ranks, equalize),
         )
         self._index = ReaderIndex(sources, index, reader, has_etl=bool(etl_name) or sources.has_etl)
         self._has_indexed_length = length == "index"

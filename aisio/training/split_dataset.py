@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from itertools import chain
-from typing import Any, ClassVar, Literal, TypeAlias, TypeVar, get_args
+from typing import Any, ClassVar, TypeAlias, TypeVar
 
 from aisio.errors import ConfigError
 from aisio.extras import missing_extra
@@ -13,23 +13,21 @@ from aisio.records import ObjectInfo
 from aisio.sources.base import Source
 from aisio.sources.source_set import SourceSet
 from aisio.training.epoch_stats import EpochStats
-from aisio.training.process_rank import ProcessRank, current_worker
+from aisio.training.loader_ranks import LoaderRanks
+from aisio.training.process_rank import current_worker
 from aisio.training.progress import with_progress
 from aisio.training.shared_listing import WHOLE, SharedListing
-from aisio.training.split import Partition
+from aisio.training.split import Partition, equal_count, equal_rounds
+from aisio.training.split_options import SplitOptions
 
 try:
     from torch.utils.data import get_worker_info
 except ImportError as error:
     raise missing_extra("torch", "torch") from error
 
-__all__ = ["ListedObject", "Split", "SplitDataset"]
+__all__ = ["ListedObject", "SplitDataset"]
 
 T = TypeVar("T")
-
-Split: TypeAlias = Literal["rank+worker", "worker", "none"]
-"""What divides a dataset: ranks and their workers; the workers of each rank, where each rank reads
-all; or nothing, where each worker reads all."""
 
 ListedObject: TypeAlias = "tuple[Source, ObjectInfo]"
 """An object of a listing, with its source."""
@@ -50,14 +48,14 @@ class SplitDataset:
         show_progress: Count on stderr, if that is a terminal, what each worker reads.
         by_source: Give each worker whole sources, instead of every n-th object.
         length: What `len()` returns; None for no length.
-        split: What divides the dataset.
+        options: What divides the dataset.
 
     Attributes:
         LISTED: What is listed, in the singular.
         YIELDED: What is yielded, in the singular.
 
     Raises:
-        ConfigError: length is below 0, or there is no such split.
+        ConfigError: length is below 0, or `ranks` is none of what it may be.
     """
 
     LISTED: ClassVar[str] = "object"
@@ -71,21 +69,20 @@ class SplitDataset:
         show_progress: bool,
         by_source: bool,
         length: int | None,
-        split: Split,
+        options: SplitOptions,
     ) -> None:
         super().__init__()
         if length is not None and length < 0:
             raise ConfigError(f"length={length}: 0 or more is needed")
-        if split not in get_args(Split):
-            raise ConfigError(f'split={split!r}: "rank+worker", "worker" or "none" is needed')
         self._sources = sources
         self._listing = SharedListing(sources)
         self._etl_name = etl_name
         self._show_progress = show_progress
         self._by_source = by_source
         self._length = length
-        self._split = split
-        self._rank = ProcessRank(type(self).__name__)
+        self._split = options.split
+        self._equalize = options.equalize
+        self._ranks = LoaderRanks(options.ranks, type(self).__name__)
         self._epoch_stats = EpochStats(type(self).__name__, self.YIELDED)
         self._counts: dict[Partition, int] = {}
         self._warned_idle = False
@@ -170,7 +167,7 @@ class SplitDataset:
 
     def _partition(self) -> Partition:
         """Return the partition of this process."""
-        rank, ranks = self._rank.current() if self._split == "rank+worker" else (0, 1)
+        rank, ranks = self._ranks.current()
         worker = get_worker_info()
         if worker is None or self._split == "none":
             return Partition(rank, ranks)
@@ -178,10 +175,23 @@ class SplitDataset:
 
     def _list_share(self, partition: Partition) -> Iterator[ListedObject]:
         """List what a partition reads."""
+        ranks, equalize = partition.ranks, self._equalize
         if not self._by_source:
-            return self._listing.rows(WHOLE, partition.first, partition.step)
+            if equalize == "none":
+                return self._listing.rows(WHOLE, partition.first, partition.step)
+            return self._equal_share(partition)
         own = range(partition.worker, len(self._sources), partition.workers)
-        return chain.from_iterable(self._list_source(partition, number) for number in own)
+        if equalize == "none":
+            return chain.from_iterable(self._list_source(partition, number) for number in own)
+        listed = chain.from_iterable(self._listing.rows(number + 1) for number in own)
+        return partition.whole_rank.take(equal_rounds(listed, ranks, equalize))
+
+    def _equal_share(self, partition: Partition) -> Iterator[ListedObject]:
+        """List what a partition reads of the whole listing, which must be complete for that."""
+        table = self._listing.table()
+        count = equal_count(len(table), partition.ranks, self._equalize)
+        positions = range(partition.first, count, partition.step)
+        return (table[position % len(table)] for position in positions)
 
     def _list_source(self, partition: Partition, number: int) -> Iterator[ListedObject]:
         """List the share of a whole rank in one source."""

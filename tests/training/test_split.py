@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aisio.errors import ConfigError
-from aisio.training.split import Partition
+from aisio.training.split import Partition, equal_count, equal_rounds
 
 counts = st.integers(0, 200)
 sizes = st.integers(1, 9)
@@ -55,3 +55,35 @@ def test_impossible_places_are_refused(numbers):
     """A rank outside the world would silently read nothing."""
     with pytest.raises(ConfigError, match="rank"):
         Partition(*numbers)
+
+
+@given(counts, sizes, sizes, st.sampled_from(["drop", "pad"]))
+def test_equal_rounds_make_shares_equal(count, ranks, workers, equalize):
+    """Worker for worker, at the cost of fewer items than there are ranks."""
+    if equalize == "drop" and 0 < count < ranks:
+        with pytest.raises(ConfigError, match=f"too few items, {count} for {ranks} ranks"):
+            list(equal_rounds(range(count), ranks, "drop"))
+        with pytest.raises(ConfigError, match=f"too few items, {count} for {ranks} ranks"):
+            equal_count(count, ranks, "drop")
+        return
+    items = list(equal_rounds(range(count), ranks, equalize))
+    for worker in range(workers):
+        places = [Partition(rank, ranks, worker, workers) for rank in range(ranks)]
+        assert len({len(list(place.take(items))) for place in places}) == 1
+    whole = count - count % ranks if equalize == "drop" else -(-count // ranks) * ranks
+    assert items == [number % count for number in range(whole)]
+    assert equal_count(count, ranks, equalize) == whole
+
+
+@given(counts, sizes)
+def test_none_and_a_single_rank_leave_all_as_it_is(count, ranks):
+    """An incomplete round has its own items only."""
+    assert list(equal_rounds(range(count), ranks, "none")) == list(range(count))
+    assert list(equal_rounds(range(count), 1, "drop")) == list(range(count))
+
+
+def test_a_round_is_read_ahead_and_no_more():
+    """A listing may have a million objects, and is read as it comes."""
+    items = iter(range(10))
+    assert next(equal_rounds(items, 4, "drop")) == 0
+    assert next(items) == 4

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pickle
 from collections import Counter
+from functools import partial
 
 import pytest
+from torch import distributed
+from torch.distributed.device_mesh import init_device_mesh
 from torch.utils.data import DataLoader
 
 from aisio import (
@@ -95,6 +98,93 @@ def test_what_is_split_over_can_be_chosen(
         assert [name_of(item) for item in dataset] == expected
         assert dataset.count() == 20 // ranks
         assert dataset.count_batches(5, num_workers=3) == batches
+
+
+@pytest.mark.parametrize("cls", [AISIterDataset, AISBatchIterDataset, AISShardReader])
+@pytest.mark.parametrize(
+    ("environ", "message"),
+    [({"WORLD_SIZE": "2"}, "WORLD_SIZE=2 without RANK"), ({"LOCAL_RANK": "1"}, "LOCAL_RANK=1")],
+)
+def test_half_a_rank_is_an_error_everywhere(folder, monkeypatch, cls, environ, message):
+    """Whether it is read or counted; who says the rank, or reads everything, needs no variables."""
+    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    for use in (list, cls.count, partial(cls.count_batches, batch_size=2)):
+        with pytest.raises(ConfigError, match=message):
+            use(cls(folder))
+    if cls is not AISShardReader:
+        assert len(list(cls(folder, ranks=(1, 2)))) == 10
+        assert len(list(cls(folder, ranks=None))) == 20
+
+
+def in_batches(dataset, **options):
+    """Return how many batches a DataLoader makes, and the names of what is in them."""
+    batches = list(DataLoader(dataset, batch_size=3, **options))
+    return len(batches), [name_of((name,)) for names, _ in batches for name in names]
+
+
+@pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")
+@pytest.mark.parametrize(("equalize", "total"), [("drop", 18), ("pad", 21), ("none", 20)])
+@pytest.mark.parametrize(("workers", "drop_last"), [(0, False), (2, True), (2, False)])
+def test_ranks_make_as_many_batches(folder, equalize, total, workers, drop_last):
+    """Each of three ranks, with any DataLoader; the length is what comes."""
+    found = []
+    for rank in range(3):
+        dataset = AISIterDataset(folder, ranks=(rank, 3), equalize=equalize)
+        count, names = in_batches(dataset, num_workers=workers, drop_last=drop_last)
+        expected = dataset.count_batches(3, num_workers=workers, drop_last=drop_last)
+        assert count == expected
+        found.append((count, names, dataset.count()))
+    assert sum(count for *_, count in found) == total
+    assert (len({count for count, *_ in found}) == 1) >= (equalize != "none")
+    names = [name for _, some, _ in found for name in some]
+    if not drop_last:
+        repeated = {"pad": NAMES[:1]}.get(equalize, [])
+        assert sorted(names) == sorted((NAMES if equalize != "drop" else NAMES[:18]) + repeated)
+
+
+@pytest.mark.parametrize("cls", [AISIterDataset, AISBatchIterDataset])
+@pytest.mark.parametrize(("equalize", "each"), [("drop", 3), ("pad", 4)])
+def test_ranks_are_equal_where_workers_have_sources(folder, in_worker, cls, equalize, each):
+    """Each worker's sources by themselves: the first has 11 objects in two, the second 10."""
+    sources = [f"{folder}obj0", f"{folder}obj1", f"{folder}obj00"]
+    options = {"partition_sources_by_worker": True, "equalize": equalize}
+    for worker in range(2):
+        in_worker(worker, 2)
+        ranks = [cls(sources, ranks=(rank, 3), **options) for rank in range(3)]
+        assert [len(list(one)) for one in ranks] == [each] * 3
+
+
+def test_more_workers_and_ranks_than_objects(folder):
+    """To pad gives each rank as many; to drop all is an error."""
+    sources = [f"{folder}obj0{number}" for number in range(3)]
+    ranks = [AISIterDataset(sources, ranks=(rank, 8), equalize="pad") for rank in range(8)]
+    assert [name_of(item) for one in ranks for item in one] == (NAMES[:3] * 3)[:8]
+    assert {one.count_batches(2, num_workers=4) for one in ranks} == {1}
+    with pytest.raises(ConfigError, match="too few items, 3 for 8 ranks"):
+        AISIterDataset(sources, ranks=(0, 8), equalize="drop").count()
+
+
+def test_equal_ranks_cannot_skip(folder):
+    """What is skipped makes them differ."""
+    with pytest.raises(ConfigError, match="equalize='pad' with missing='skip'"):
+        AISBatchIterDataset(folder, missing="skip", equalize="pad")
+
+
+def test_a_group_goes_to_spawned_workers_as_its_rank(folder, tmp_path_factory):
+    """They have no process group, and it cannot be sent."""
+    file, sent = tmp_path_factory.mktemp("group") / "file", b""
+    distributed.init_process_group("gloo", f"file://{file}", rank=0, world_size=1)
+    try:
+        for ranks in (distributed.group.WORLD, init_device_mesh("cpu", (1,))):
+            dataset = AISIterDataset(folder, ranks=ranks)
+            assert (dataset.count(), pickle.loads(pickle.dumps(dataset)).count()) == (20, 20)
+            sent = pickle.dumps(dataset)
+    finally:
+        distributed.destroy_process_group()
+    assert pickle.loads(sent).count() == 20
 
 
 def test_what_is_not_split_over_ranks_needs_none(folder, monkeypatch):
