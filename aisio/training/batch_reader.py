@@ -60,6 +60,12 @@ class Share:
         """Number of the rank's batches in the cut, with those that were received."""
         return self.cut.batches_of_rank(self.rank)
 
+    @property
+    def received_before(self) -> int:
+        """How many batches each rank had received of the epoch before this cut."""
+        start, _ = self.position.start_of(self.topology)
+        return sum(segment.batches for segment in start.segments)
+
 
 @dataclass
 class Reading:

@@ -20,6 +20,7 @@ from aisio.errors import ConfigError
 from aisio.extras import missing_extra
 from aisio.training.batch_reader import BatchReader, Reading, Share
 from aisio.training.loader_ranks import LoaderRanks, Ranks
+from aisio.training.loader_sampler import LoaderSampler
 from aisio.training.order import Cut, Equalize, Topology
 from aisio.training.position import Position
 from aisio.training.sample_filter import SampleFilter
@@ -139,12 +140,21 @@ class Loader:
         """Number of samples of a batch."""
         return self._topology.batch_size
 
+    @property
+    def sampler(self) -> LoaderSampler:
+        """Takes `set_epoch`, for trainers that call it there, as Lightning does."""
+        return LoaderSampler(self.set_epoch)
+
+    batch_sampler = sampler
+
     def __len__(self) -> int:
         """Return the number of this rank's batches in the epoch.
 
-        After a restart with another topology: of what was left then.
+        After a restart on other ranks or batches: those that each rank had received before, and
+        what was left. So a trainer that counts on from there stops at the end of the epoch.
         """
-        return self._share().count
+        share = self._share()
+        return share.received_before + share.count
 
     def __iter__(self) -> Iterator[Any]:
         if self._has_begun:
@@ -209,9 +219,20 @@ class Loader:
             self._reader.prefetch(self._checked_share())
 
     def samples_of(self, batch: int) -> list[int]:
-        """Return the indices of the samples of this rank's batch, counted as by `len()`."""
+        """Return the indices of the samples of this rank's batch, counted as by `len()`.
+
+        Raises:
+            IndexError: There is no such batch, or it was received before a restart on other ranks
+                or batches.
+        """
         share = self._share()
-        return self._reader.samples.indices(share.cut.batch(share.rank, batch))
+        if 0 <= batch < share.received_before:
+            raise IndexError(
+                f"batch {batch} was received before a restart on other ranks or batches"
+            )
+        return self._reader.samples.indices(
+            share.cut.batch(share.rank, batch - share.received_before)
+        )
 
     def stats(self) -> dict[str, float]:
         """Return how many batches were received, and how long the trainer waited for each.

@@ -53,10 +53,15 @@ class ListModel:
         """How many batches of the cut that is read now each rank has received."""
         return self.segments[-1].received if self._goes_on else 0
 
+    @property
+    def received_before(self) -> int:
+        """How many batches of the epoch each rank had received before that cut."""
+        return sum(segment.received for segment in self._before)
+
     def batches(self) -> list[list[list[int]]]:
-        """Return the batches of each rank, with those that were received."""
+        """Return the batches of each rank in the cut, with those that were received."""
         line = self._epoch_line()
-        for segment in self.segments[: -1 if self._goes_on else None]:
+        for segment in self._before:
             line = self._left(line, segment)
         return [
             [
@@ -68,13 +73,16 @@ class ListModel:
 
     def with_batch(self) -> ListModel:
         """Return the place after each rank has received one more batch."""
-        start = self.segments[:-1] if self._goes_on else self.segments
         segment = Segment(self.ranks, self.batch_size, self.received + 1)
-        return replace(self, segments=(*start, segment), has_begun=True)
+        return replace(self, segments=(*self._before, segment), has_begun=True)
 
     def at_epoch(self, epoch: int) -> ListModel:
         """Return the beginning of an epoch."""
         return replace(self, epoch=epoch, segments=(), has_begun=False)
+
+    @property
+    def _before(self) -> tuple[Segment, ...]:
+        return self.segments[:-1] if self._goes_on else self.segments
 
     @property
     def _goes_on(self) -> bool:

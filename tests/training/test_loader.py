@@ -209,6 +209,21 @@ def test_the_length_is_what_comes(ranks: tuple[int, int]) -> None:
     assert again.epoch == 2
 
 
+def test_the_length_after_a_restart_on_others_is_of_the_whole_epoch() -> None:
+    """A trainer that counts on, as Lightning does, stops where the epoch ends."""
+    first = loader(4, ranks=(0, 2))
+    take(first, 5)
+    again = loader(8)
+    again.load_state_dict(saved(first))
+    left = (COUNT - 2 * 5 * 4) // 8
+    assert len(again) == 5 + left
+    with pytest.raises(IndexError, match="batch 4 was received before a restart"):
+        again.samples_of(4)
+    expected = [again.samples_of(number) for number in range(5, len(again))]
+    assert epoch(again) == expected
+    assert len(again) == COUNT // 8
+
+
 def test_fewer_samples_than_ranks() -> None:
     """To drop them all is an error, which says so; to pad gives each rank a batch."""
     with pytest.raises(ConfigError, match="3 samples make no batch of 1 for each of 5 ranks"):

@@ -210,9 +210,10 @@ class LoaderMachine(RuleBasedStateMachine):
     def look_up(self, data: st.DataObject) -> None:
         """Ask for the samples of a batch."""
         for loader, batches in zip(self.loaders, self.model.batches(), strict=True):
-            number = data.draw(st.integers(0, max(0, len(batches) - 1)))
-            if batches:
-                assert loader.samples_of(number) == batches[number]
+            before = self.model.received_before
+            number = data.draw(st.integers(0, max(0, before + len(batches) - 1)))
+            if before <= number < before + len(batches):
+                assert loader.samples_of(number) == batches[number - before]
             else:
                 with pytest.raises(IndexError):
                     loader.samples_of(number)
@@ -221,7 +222,8 @@ class LoaderMachine(RuleBasedStateMachine):
     def all_stand_where_the_model_does(self) -> None:
         """Epoch, length and state are the same on each rank."""
         batches = self.model.batches()
-        assert [len(loader) for loader in self.loaders] == [len(one) for one in batches]
+        before = self.model.received_before
+        assert [len(loader) - before for loader in self.loaders] == [len(one) for one in batches]
         assert {loader.epoch for loader in self.loaders} == {self.model.epoch}
         expected = [
             [one.ranks, 1, one.batch_size, 1, self.model.equalize, one.received]
