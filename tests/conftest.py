@@ -25,7 +25,7 @@ from hypothesis import HealthCheck, settings
 ROOT = Path(__file__).parents[1]
 _OPTIONAL = re.compile(
     r"^(?:import|from) "
-    r"(torch|aistore|webdataset|aiohttp|obstore|lz4|opentelemetry|bionemo|ngcsdk|ngcbase)\b",
+    r"(torch|torchdata|aistore|webdataset|aiohttp|obstore|lz4|opentelemetry|bionemo|ngcsdk|ngcbase)\b",
     re.MULTILINE,
 )
 # Packages that only the environment with torch has, and what of aisio is another thing with torch.

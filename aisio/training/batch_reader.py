@@ -94,6 +94,7 @@ class BatchReader:
         copy: Copy tensors and arrays of a batch out of the memory that they came in.
 
     Attributes:
+        options: As given.
         samples: Which samples of the dataset are shared out.
         stats: How batches came from the workers.
     """
@@ -108,7 +109,7 @@ class BatchReader:
     ) -> None:
         self._dataset = dataset
         self.samples = samples or SampleFilter(dataset)
-        self._options = options
+        self.options = options
         self._copy = copy
         self._ahead: Reading | None = None
         self._persistent_slabs: Slabs | None = None
@@ -116,7 +117,7 @@ class BatchReader:
         self._make_loader()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return partial(type(self), copy=self._copy), (self._dataset, self._options, self.samples)
+        return partial(type(self), copy=self._copy), (self._dataset, self.options, self.samples)
 
     def open(self, share: Share) -> Reading:
         """Begin to read, or go on with what was prefetched if it is of this share."""
@@ -154,7 +155,7 @@ class BatchReader:
             self._make_loader()
 
     def _make_loader(self) -> None:
-        options = dict(self._options)
+        options = dict(self.options)
         self._maker = BatchMaker(
             self._dataset, options.pop("collate_fn", None), options.pop("worker_init_fn", None)
         )

@@ -19,8 +19,8 @@ from weakref import ref
 from aisio.errors import ConfigError
 from aisio.extras import missing_extra
 from aisio.training.batch_reader import BatchReader, Reading, Share
+from aisio.training.loader_attributes import LoaderAttributes
 from aisio.training.loader_ranks import LoaderRanks, Ranks
-from aisio.training.loader_sampler import LoaderSampler
 from aisio.training.order import Cut, Equalize, Topology
 from aisio.training.position import Position
 from aisio.training.sample_filter import SampleFilter
@@ -47,7 +47,7 @@ _END = object()
 """What no DataLoader gives: its batches are at an end."""
 
 
-class Loader:
+class Loader(LoaderAttributes):
     """An iterable over the batches of this rank; each `for` over it is an epoch.
 
     An iteration that is left early ends its epoch, if it gave a batch. The state says how far the
@@ -141,11 +141,9 @@ class Loader:
         return self._topology.batch_size
 
     @property
-    def sampler(self) -> LoaderSampler:
-        """Takes `set_epoch`, for trainers that call it there, as Lightning does."""
-        return LoaderSampler(self.set_epoch)
-
-    batch_sampler = sampler
+    def drop_last(self) -> bool:
+        """Whether what makes no full batch for all ranks is left out."""
+        return self._topology.equalize == "drop"
 
     def __len__(self) -> int:
         """Return the number of this rank's batches in the epoch.
