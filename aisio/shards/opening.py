@@ -48,14 +48,16 @@ class Opening:
 
     Attributes:
         info: What the listing says about the shard.
+        samples: Which of its samples are wanted; see `Shard`.
         state: Who may use the body.
         body: The open shard; None before it is open, or if it cannot be opened.
         pieces: The bytes that the thread has read and the reader has not.
         error: What the thread met, after these bytes.
     """
 
-    def __init__(self, info: ObjectInfo) -> None:
+    def __init__(self, info: ObjectInfo, samples: range | None = None) -> None:
         self.info = info
+        self.samples = samples
         self.state = State.PREFETCHING
         self.body: ShardStream | None = None
         self.pieces: deque[memoryview] = deque()

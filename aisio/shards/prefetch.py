@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from types import TracebackType
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from aisio.errors import ConfigError
 from aisio.forks import this_process
@@ -26,6 +26,8 @@ from aisio.records import ObjectInfo
 from aisio.shards.opening import Opening, ShardStream
 
 __all__ = ["Opened", "Prefetch", "Shard", "ShardStream"]
+
+T = TypeVar("T")
 
 _CHUNK_BYTES = 1024 * 1024
 
@@ -36,10 +38,18 @@ class Shard(NamedTuple):
     Attributes:
         info: What the listing says about it.
         open: Opens it, or raises the error that opening it met.
+        samples: Which of the samples that are read are wanted, by number; None for all.
     """
 
     info: ObjectInfo
     open: Callable[[], ShardStream]
+    samples: range | None = None
+
+    def wanted(self, samples: Iterator[T]) -> Iterator[T]:
+        """Yield those of the samples that are wanted; all are read, to the shard's end."""
+        if self.samples is None:
+            return samples
+        return (sample for number, sample in enumerate(samples) if number in self.samples)
 
 
 class _ListingEnd(NamedTuple):
@@ -119,7 +129,7 @@ class Prefetch:
 
     def __iter__(self) -> Iterator[Shard]:
         while (opening := self._next_opening()) is not None:
-            yield Shard(opening.info, partial(self._open, opening))
+            yield Shard(opening.info, partial(self._open, opening), opening.samples)
 
     def stop(self) -> None:
         """End the thread and close what it has opened; in a forked child this does nothing."""
@@ -203,7 +213,7 @@ class Prefetch:
         error: BaseException | None = None
         try:
             for shard in self._shards:
-                opening = Opening(shard.info)
+                opening = Opening(shard.info, shard.samples)
                 if not self._enqueue(opening):
                     break
                 self._prefetch(opening, shard)

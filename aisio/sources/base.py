@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from aisio.errors import ConfigError, IntegrityError
 from aisio.patterns.selections import Selection, Selections
-from aisio.records import ObjectInfo, may_be_same_object
+from aisio.records import ByteRange, ObjectInfo, may_be_same_object
 from aisio.sources.nothing_found import require_some
 from aisio.stores import AisStore, Store
 from aisio.transport.body import Body
@@ -152,9 +152,15 @@ class Source(ABC):
             )
         return object_http_url(store.client.endpoint, url_of(info), etl_name)
 
-    def get(self, info: ObjectInfo, *, etl_name: str | None = None) -> Body:
-        """Open an object of this source for one read; errors as for `Store.get`."""
-        body = self.store_of(info).get(url_of(info), etl_name=etl_name)
+    def get(
+        self,
+        info: ObjectInfo,
+        *,
+        byte_range: ByteRange | None = None,
+        etl_name: str | None = None,
+    ) -> Body:
+        """Open an object of this source, or a range of it, for one read; see `Store.get`."""
+        body = self.store_of(info).get(url_of(info), byte_range, etl_name=etl_name)
         if not etl_name:
             try:
                 self._check_response(info, body.info)

@@ -19,7 +19,7 @@ from functools import partial
 from aisio.catalog.entries import NamedSource
 from aisio.client.client import Client
 from aisio.errors import DigestError
-from aisio.records import ObjectInfo, may_be_same_object
+from aisio.records import ByteRange, ObjectInfo, may_be_same_object
 from aisio.sources.base import Source, url_of
 from aisio.sources.digest import ListingDigest
 from aisio.sources.kinds import TemplateSource, UrlListSource
@@ -153,13 +153,19 @@ class CatalogSource(Source):
         """See `Source.store_of`."""
         return self._source.store_of(info)
 
-    def get(self, info: ObjectInfo, *, etl_name: str | None = None) -> Body:
+    def get(
+        self,
+        info: ObjectInfo,
+        *,
+        byte_range: ByteRange | None = None,
+        etl_name: str | None = None,
+    ) -> Body:
         """See `Source.get`; without `etl_name` the entry's ETL is used, "" uses none.
 
         Raises:
             DigestError: The entry has a digest, and this is not the object that was listed.
         """
-        return super().get(info, etl_name=self._etl(etl_name))
+        return super().get(info, byte_range=byte_range, etl_name=self._etl(etl_name))
 
     def send_ahead(self, info: ObjectInfo, *, etl_name: str | None = None) -> PendingGet | None:
         """See `Source.send_ahead`; ETL as for `get`."""

@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from aisio.errors import ConfigError, NotFoundError
 from aisio.records import ObjectInfo
+from aisio.shards.index import ShardIndex
 from aisio.shards.index_build import IndexRecorder
 from aisio.shards.index_cache import IndexCache
 from aisio.shards.index_loading import IndexPlace, ShardLookup
@@ -71,8 +72,8 @@ class ReaderIndex:
         """Look again for indexes: they may have been built since."""
         self.__dict__.pop("_lookup", None)
 
-    def count(self, source: Source, info: ObjectInfo) -> int | None:
-        """Return how many samples a shard has; None if no index knows.
+    def find(self, source: Source, info: ObjectInfo) -> tuple[ShardIndex, int] | None:
+        """Return an index and the number of a shard in it; None if none has this version of it.
 
         Raises:
             IntegrityError: The index is damaged.
@@ -83,6 +84,11 @@ class ReaderIndex:
         if lookup is not None and found is not None and info.size_bytes is None:
             # Names in braces have no size. A HEAD costs less than to read the shard.
             found = lookup.find(source.completed(info))
+        return found
+
+    def count(self, source: Source, info: ObjectInfo) -> int | None:
+        """Return how many samples a shard has; None if no index knows. Errors as for `find`."""
+        found = self.find(source, info)
         return found[0].shard(found[1]).samples if found is not None else None
 
     def completed(self, source: Source, info: ObjectInfo) -> ObjectInfo:

@@ -35,6 +35,7 @@ from aisio.shards.samples import Sample, ZeroDict
 from aisio.sources.base import Source
 from aisio.sources.source_set import PrefixMap, SourceSet
 from aisio.stores import DirectSettings
+from aisio.training.equal_shards import EqualShards, check_equalize
 from aisio.training.quarantine import Quarantine, SkippedShard
 from aisio.training.reader_index import IndexMode, ReaderIndex
 from aisio.training.split import Partition
@@ -104,8 +105,9 @@ class AISShardReader(SplitDataset, IterableDataset[tuple[str, ZeroDict]]):
         ranks: Which rank this is, as `aisio.Loader` takes it. None, where each rank reads all: for
             a tool such as Accelerate, which splits the DataLoader over ranks itself.
         equalize: "drop" leaves out fewer samples than there are ranks, so that all ranks make as
-            many batches, in DataLoaders with the same arguments; "pad" repeats as few. "none" does
-            neither, and ranks may differ by shards.
+            many batches, in DataLoaders with the same arguments; "pad" repeats as few. Both need
+            the index of all shards, and cut the line of all samples into equal stretches, also
+            within shards. "none" does neither: ranks and workers take whole shards.
         client: The cluster for sources given as URLs; by default one made from `endpoint`.
         endpoint: The cluster's URL; by default AIS_ENDPOINT.
         direct: Read clouds (s3://, gs://, az://) without the cluster; settings say how.
@@ -160,11 +162,13 @@ class AISShardReader(SplitDataset, IterableDataset[tuple[str, ZeroDict]]):
     ) -> None:
         if on_error not in ("raise", "skip"):
             raise ConfigError(f'on_error={on_error!r}: "raise" or "skip" is needed')
-        if equalize != "none":
-            raise ConfigError(
-                f"equalize={equalize!r}: shards have different numbers of samples, and there is no"
-                " index that says how many"
-            )
+        check_equalize(
+            equalize,
+            on_error=on_error == "skip",
+            partition_sources_by_worker=partition_sources_by_worker,
+            etl_name=bool(etl_name),
+            index=index is None,
+        )
         if prefetch_bytes < 0:
             raise ConfigError(f"prefetch_bytes={prefetch_bytes}: 0 or more is needed")
         if isinstance(length, str) and (length != "index" or index is None):
@@ -191,6 +195,7 @@ class AISShardReader(SplitDataset, IterableDataset[tuple[str, ZeroDict]]):
         )
         self._index = ReaderIndex(sources, index, reader, has_etl=bool(etl_name) or sources.has_etl)
         self._has_indexed_length = length == "index"
+        self._equal = None if equalize == "none" else EqualShards(self._index, equalize, reader)
         self._padder = FieldPadder(keys, new_fields=new_fields, reader=reader)
         self._full_key = full_key
         self._interleaved = interleaved
@@ -215,6 +220,8 @@ class AISShardReader(SplitDataset, IterableDataset[tuple[str, ZeroDict]]):
         if not self._has_indexed_length:
             return super().__len__()
         partition = self._partition().whole_rank
+        if self._equal is not None:
+            return self._count_once(partition)
         if partition not in self._counts:
             self._counts[partition] = sum(map(self._indexed_samples, self._list_share(partition)))
         return self._counts[partition]
@@ -226,7 +233,7 @@ class AISShardReader(SplitDataset, IterableDataset[tuple[str, ZeroDict]]):
 
     def _epoch(self, partition: Partition) -> Iterator[tuple[str, ZeroDict]]:
         with ExitStack() as stack:
-            shards = self._shards(self._my_share(partition))
+            shards = self._share_of(partition)
             if self._prefetch_bytes:
                 shards = stack.enter_context(self._prefetch(shards))
             # Closed here: whoever keeps an error keeps its frames, and the open shard in them.
@@ -237,6 +244,11 @@ class AISShardReader(SplitDataset, IterableDataset[tuple[str, ZeroDict]]):
                     folders.check(sample)
                 assert isinstance(sample.fields, ZeroDict)
                 yield sample.key if self._full_key else sample.basename, sample.fields
+
+    def _share_of(self, partition: Partition) -> Iterable[Shard]:
+        if self._equal is None:
+            return self._shards(self._my_share(partition))
+        return self._equal.shards(self._listing.rows(), partition)
 
     def _shards(self, share: Iterable[ListedObject]) -> Iterable[Shard]:
         for source, info in share:
@@ -260,7 +272,7 @@ class AISShardReader(SplitDataset, IterableDataset[tuple[str, ZeroDict]]):
                 stream = stack.enter_context(closing(shard.open()))
                 recorder = self._index.recorder(shard.info, stream)
                 shard_pass = self._pass_over(shard, stream, recorder=recorder)
-                yield from shard_pass.samples()
+                yield from shard.wanted(shard_pass.samples())
                 if recorder is not None:
                     self._index.keep(recorder, shard.info)
             except _BAD_SHARD as error:
@@ -311,6 +323,8 @@ class AISShardReader(SplitDataset, IterableDataset[tuple[str, ZeroDict]]):
         skips.
         """
         self._index.forget()
+        if self._equal is not None:
+            return self._equal.count(self._listing.rows(), partition)
         return sum(map(self._count_samples, self._list_share(partition)))
 
     def _indexed_samples(self, listed: ListedObject) -> int:

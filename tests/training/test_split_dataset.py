@@ -127,7 +127,7 @@ def in_batches(dataset, **options):
 
 @pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")
 @pytest.mark.parametrize(("equalize", "total"), [("drop", 18), ("pad", 21), ("none", 20)])
-@pytest.mark.parametrize(("workers", "drop_last"), [(0, False), (2, True), (2, False)])
+@pytest.mark.parametrize(("workers", "drop_last"), [(0, False), (2, True)])
 def test_ranks_make_as_many_batches(folder, equalize, total, workers, drop_last):
     """Each of three ranks, with any DataLoader; the length is what comes."""
     found = []
