@@ -77,6 +77,20 @@ class LoaderAttributes:
         value = self._reader.options.get(name)
         return default if value is None else value
 
+    @property
+    def worker_init_fn(self) -> Any:
+        """There is none, so that no tool copies a Loader into a DataLoader of its own.
+
+        Ray's prepare_data_loader would, with a sampler of its own.
+
+        Raises:
+            AttributeError: Always, with what to do.
+        """
+        raise AttributeError(
+            "a tool would copy aisio's Loader into a DataLoader, and read without the Loader: leave"
+            " out the call that prepares it (Ray: prepare_data_loader); it splits over ranks itself"
+        )
+
 
 class LoaderSampler:
     """Takes the number of the epoch, which trainers set here.

@@ -43,6 +43,8 @@ def test_nobody_reads_by_it() -> None:
     loader = Loader(range(40), 4)
     with pytest.raises(ConfigError, match="To go on in the middle of an epoch, load the Loader's"):
         list(DataLoader(loader.dataset, batch_sampler=loader.batch_sampler))
+    with pytest.raises(AttributeError, match="leave out the call that prepares it"):
+        loader.worker_init_fn  # noqa: B018
     with pytest.raises(TypeError, match="<LoaderSampler> gives no indices"):
         len(loader.sampler)
 

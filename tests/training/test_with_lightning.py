@@ -14,7 +14,9 @@ from typing import Any
 
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
+from aisio import AISIterDataset, AISMapDataset
 from aisio.training.loader import Loader
 from tests.rank_processes import run_program, run_ranks
 
@@ -93,6 +95,7 @@ class Jobs:
         every: int | None = 1,
         resume: bool = False,
         batch_size: int = 4,
+        train: Any = None,
         **options: Any,
     ) -> list[tuple[int, list[int]]]:
         """Run a job and return the batches of each epoch that it saw.
@@ -104,6 +107,7 @@ class Jobs:
             every: Steps between checkpoints; None saves at the end of an epoch.
             resume: Go on from the checkpoint.
             batch_size: For the loader.
+            train: Another loader.
             options: For the Trainer.
         """
         checkpoints = self.lightning.callbacks.ModelCheckpoint(
@@ -118,7 +122,7 @@ class Jobs:
         trainer = self.lightning.Trainer(callbacks=[checkpoints], **options)
         module, loader = self.module(stop, touch), make_loader(batch_size)
         assert len(loader)  # asked first, it changes nothing
-        what: dict[str, Any] = {"train_dataloaders": loader}
+        what: dict[str, Any] = {"train_dataloaders": loader if train is None else train}
         if not own:
             what["val_dataloaders"] = Loader(range(8), 4)
         if own:
@@ -145,13 +149,26 @@ CASES: dict[str, dict[str, Any]] = {
 
 
 def _in_ranks(folder: Path, rank: int) -> list[Any]:
-    """Return what a rank of two saw; one that reads alone goes on."""
-    jobs = Jobs(folder)
-    return jobs.run(stop=2, own=True, devices=2, strategy="ddp", use_distributed_sampler=True)
+    """Return what a rank of two saw of a Loader, of objects in their order, and by index."""
+    jobs = Jobs(folder / "checkpoints")
+    seen: list[Any] = [jobs.run(stop=2, own=True, devices=2, strategy="ddp")]
+    url = f"file://{folder}/objects/"
+    for dataset in (AISIterDataset(url, equalize="drop"), AISMapDataset(url)):
+        loader = DataLoader(dataset, 2, collate_fn=_numbers)
+        others = Jobs(folder / "others")
+        seen.append(others.run(train=loader, every=None, max_epochs=1, devices=2, strategy="ddp"))
+    return seen
+
+
+def _numbers(samples: Any) -> Any:
+    return torch.tensor([int(data) for _, data in samples])
 
 
 def _all(folder: Path) -> dict[str, Any]:
-    jobs = Jobs(folder)
+    jobs = Jobs(folder / "checkpoints")
+    (folder / "objects").mkdir()
+    for number in range(12):
+        (folder / "objects" / f"{number:02d}").write_text(str(number))
     found: dict[str, Any] = {"whole": jobs.run(), "limited": jobs.run(limit_train_batches=4)}
     for name, case in CASES.items():
         found[name] = jobs.stopped_and_resumed(**case)
@@ -207,12 +224,20 @@ def test_a_job_goes_on_with_another_batch_size(found: Any) -> None:
 
 def test_two_ranks_and_then_one(found: Any) -> None:
     """Lightning puts no sampler of its own into a Loader."""
-    first = [sample for seen in found["two ranks"] for _, batch in seen for sample in batch]
+    first = [sample for seen, *_ in found["two ranks"] for _, batch in seen for sample in batch]
     assert (len(first), len(set(first))) == (16, 16)
     by_epoch = epochs(found["one rank"])
     assert sorted(by_epoch) == [0, 1, 2]
     assert not set(by_epoch[0]) & set(first)
     assert [len(set(samples)) for samples in by_epoch.values()] == [8, 24, 24]
+
+
+@pytest.mark.parametrize("kind", [1, 2])
+def test_two_ranks_read_datasets_once(found: Any, kind: int) -> None:
+    """An iterable one splits itself; to one by index Lightning gives a sampler."""
+    seen = [batch for rank in found["two ranks"] for _, batch in rank[kind]]
+    assert sorted(sample for batch in seen for sample in batch) == list(range(12))
+    assert [len(rank[kind]) for rank in found["two ranks"]] == [3, 3]
 
 
 if __name__ == "__main__":

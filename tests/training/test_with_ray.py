@@ -14,7 +14,7 @@ import pytest
 import torch  # noqa: F401 - the loader needs it
 from torch.utils.data import DataLoader
 
-from aisio import AISIterDataset
+from aisio import AISIterDataset, AISMapDataset
 from aisio.training.loader import Loader
 from tests.rank_processes import run_program
 
@@ -25,9 +25,16 @@ def _job(config: dict[str, Any]) -> None:
     if config["state"]:
         loader.load_state_dict(config["state"])
     batches = [batch.tolist() for batch in islice(loader, config["stop"])]
-    dataset = AISIterDataset(f"file://{config['folder']}/objects/")
-    objects = [name for names, _ in DataLoader(dataset, 3, num_workers=1) for name in names]
-    found = json.dumps([batches, objects, loader.state_dict()])
+    objects = [n for names, _ in DataLoader(config["dataset"], 3, num_workers=1) for n in names]
+    prepare = importlib.import_module("ray.train.torch").prepare_data_loader
+    by_index = prepare(DataLoader(AISMapDataset(f"file://{config['folder']}/objects/"), 3))
+    sampled = [name for names, _ in by_index for name in names]
+    try:
+        list(prepare(loader))
+        refused = ""
+    except AttributeError as error:
+        refused = str(error)
+    found = json.dumps([batches, objects, loader.state_dict(), sampled, refused])
     (Path(config["folder"]) / f"{config['name']}-{context.get_world_rank()}").write_text(found)
 
 
@@ -36,7 +43,13 @@ def _run(folder: Path, name: str, workers: int, stop: int | None, state: Any = N
     trainer = importlib.import_module("ray.train.torch")
     trainer.TorchTrainer(
         _job,
-        train_loop_config={"folder": str(folder), "name": name, "stop": stop, "state": state},
+        train_loop_config={
+            "folder": str(folder),
+            "name": name,
+            "stop": stop,
+            "state": state,
+            "dataset": AISIterDataset(f"file://{folder}/objects/"),  # made in the driver
+        },
         torch_config=trainer.TorchConfig(backend="gloo"),
         scaling_config=train.ScalingConfig(num_workers=workers),
         run_config=train.RunConfig(storage_path=str(folder), name=name),
@@ -56,8 +69,10 @@ def test_workers_are_ranks_and_others_go_on(tmp_path: Path) -> None:
     assert [len(one[0]) for one in before + after] == [2, 2, 6]
     assert sorted(samples) == list(range(40))
     assert before[0][2] == before[1][2]
-    objects = [name for one in before for name in one[1]]
-    assert (len(objects), len(set(objects))) == (10, 10)
+    for number in (1, 3):
+        objects = [name for one in before for name in one[number]]
+        assert (len(objects), len(set(objects))) == (10, 10)
+    assert "leave out the call that prepares it" in before[0][4]
     assert len(after[0][1]) == 10
 
 
