@@ -56,7 +56,8 @@ class LoaderAttributes:
     @property
     def prefetch_factor(self) -> int | None:
         """How many batches each worker reads ahead; None without workers."""
-        return self._option("prefetch_factor", 2 if self.num_workers else None)
+        ahead: int | None = self._option("prefetch_factor", 2 if self.num_workers else None)
+        return ahead
 
     @property
     def persistent_workers(self) -> bool:
