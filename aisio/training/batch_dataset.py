@@ -21,6 +21,7 @@ from aisio.skipped import SkippedNames
 from aisio.sources.source_set import PrefixMap
 from aisio.stores import AisStore, DirectSettings
 from aisio.training.object_datasets import AISIterDataset, read_object
+from aisio.training.split import Partition
 from aisio.training.split_dataset import ListedObject
 from aisio.training.split_options import Equalize, Ranks, Split
 from aisio.transport.concurrency.limit import AdaptiveLimit
@@ -130,6 +131,12 @@ class AISBatchIterDataset(AISIterDataset):
         check_options(self._batch_options)
         self._max_batch_size = max_batch_size
         self._missing: Literal["raise", "skip"] = missing
+
+    def _items_from(self, partition: Partition, start: int) -> Iterator[tuple[str, bytes]]:
+        if self._missing == "raise":
+            return super()._items_from(partition, start)
+        # Only reading tells which objects are skipped, and do not count.
+        return islice(super()._items_from(partition, 0), start, None)
 
     def _read_all(self, share: Iterator[ListedObject]) -> Iterator[tuple[str, bytes]]:
         batches = fetch_in_order(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property, partial
+from itertools import islice
 from typing import Any
 
 from aisio.client.client import Client
@@ -21,8 +22,10 @@ from aisio.stores import DirectSettings
 from aisio.training.epoch_stats import EpochStats
 from aisio.training.process_rank import current_worker
 from aisio.training.shared_listing import SharedListing
+from aisio.training.split import Partition
 from aisio.training.split_dataset import ListedObject, SplitDataset
 from aisio.training.split_options import Equalize, Ranks, Split, SplitOptions
+from aisio.training.stateful_iteration import StatefulIteration
 from aisio.transport.concurrency.limit import AdaptiveLimit
 from aisio.transport.concurrency.ordered import fetch_in_order
 from aisio.transport.concurrency.pending import PendingGet
@@ -207,7 +210,13 @@ class AISIterDataset(SplitDataset, IterableDataset[tuple[str, bytes]]):
         self._concurrency = Concurrency.of(concurrency)
 
     def __iter__(self) -> Iterator[tuple[str, bytes]]:
-        return self._counted(self._read_all(self._my_share(self._partition())))
+        partition = self._partition()
+        return StatefulIteration(partial(self._items_from, partition), partition)
+
+    def _items_from(self, partition: Partition, start: int) -> Iterator[tuple[str, bytes]]:
+        """Yield a partition's items from one on, without reading those before it."""
+        share = islice(self._my_share(partition), start, None)
+        return self._counted(self._read_all(share))
 
     def _read_all(self, share: Iterator[ListedObject]) -> Iterator[tuple[str, bytes]]:
         return _read_in_order(share, self._etl_name, AdaptiveLimit(self._concurrency))
