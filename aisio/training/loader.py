@@ -224,13 +224,15 @@ class Loader(LoaderAttributes):
                 or batches.
         """
         share = self._share()
-        if 0 <= batch < share.received_before:
+        before = share.received_before
+        if 0 <= batch < before:
             raise IndexError(
                 f"batch {batch} was received before a restart on other ranks or batches"
             )
-        return self._reader.samples.indices(
-            share.cut.batch(share.rank, batch - share.received_before)
-        )
+        if not 0 <= batch < before + share.count:
+            total = before + share.count
+            raise IndexError(f"batch {batch} of rank {share.rank}, which has {total}")
+        return self._reader.samples.indices(share.cut.batch(share.rank, batch - before))
 
     def stats(self) -> dict[str, float]:
         """Return how many batches were received, and how long the trainer waited for each.

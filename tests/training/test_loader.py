@@ -219,6 +219,9 @@ def test_the_length_after_a_restart_on_others_is_of_the_whole_epoch() -> None:
     assert len(again) == 5 + left
     with pytest.raises(IndexError, match="batch 4 was received before a restart"):
         again.samples_of(4)
+    for number in (-1, len(again)):
+        with pytest.raises(IndexError, match=f"batch {number} of rank 0, which has {5 + left}"):
+            again.samples_of(number)
     expected = [again.samples_of(number) for number in range(5, len(again))]
     assert epoch(again) == expected
     assert len(again) == COUNT // 8

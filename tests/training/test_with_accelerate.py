@@ -70,7 +70,8 @@ def _job(folder: Path, rank: int) -> dict[str, Any]:
     }
     for name, accelerator in (("sent", sent), ("by rank", by_rank)):
         for workers in (0, 2):
-            prepared = partial(DataLoader, batch_size=3, num_workers=workers)
+            fork: Any = {"multiprocessing_context": "fork"} if workers else {}
+            prepared: Any = partial(DataLoader, batch_size=3, num_workers=workers, **fork)
             whole = accelerator.prepare(prepared(Numbers(url, ranks=None)))
             found[f"{name} {workers}"] = flat(whole)
             found[f"{name} twice {workers}"] = flat(accelerator.prepare(prepared(Numbers(url))))

@@ -26,13 +26,14 @@ def read(folder: Path, state: Any, stop: int | None) -> list[Any]:
 
     Loader and dataset are made before the process group.
     """
-    loader = Loader(range(COUNT), 4, shuffle=True, seed=3, equalize="pad", num_workers=1)
+    workers: Any = {"num_workers": 1, "multiprocessing_context": "fork"}
+    loader = Loader(range(COUNT), 4, shuffle=True, seed=3, equalize="pad", **workers)
     dataset = AISIterDataset(f"file://{folder}/", equalize="drop")
     distributed.init_process_group("gloo")
     if state:
         loader.load_state_dict(state)
     batches = [batch.tolist() for batch in islice(loader, stop)]
-    objects = [name for names, _ in DataLoader(dataset, 2, num_workers=1) for name in names]
+    objects = [name for names, _ in DataLoader(dataset, 2, **workers) for name in names]
     alone = distributed.new_group([distributed.get_rank()], use_local_synchronization=True)
     same = [batch.tolist() for batch in Loader(range(COUNT), 4, ranks=alone)]
     found: list[Any] = [None] * distributed.get_world_size()
