@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Collection, Iterator
+from io import BytesIO
 from time import perf_counter
 from typing import Literal, NoReturn
 
@@ -38,10 +39,11 @@ from aisio.formats.tar import (
     TarMember,
     TarParser,
 )
+from aisio.formats.tar_part import TarPart
 from aisio.shards.samples import Sample, split_name
 from aisio.stats import thread_counters
 
-__all__ = ["ShardPass", "read_samples"]
+__all__ = ["ShardPass", "read_part", "read_samples"]
 
 
 def read_samples(
@@ -55,6 +57,20 @@ def read_samples(
     """Read a tar shard from start to end, holding one sample and one buffer; see ShardPass."""
     shard = ShardPass(stream, url=url, keys=keys, interleaved=interleaved, reader=reader)
     return shard.samples()
+
+
+def read_part(part: TarPart, *, url: str, keys: Collection[str] | None = None) -> Iterator[Sample]:
+    """Read whole samples, neighbours in a shard, that are in memory.
+
+    Args:
+        part: Stands at the first header of the first sample.
+        url: The shard's URL.
+        keys: See `ShardPass`.
+
+    Raises:
+        ShardError: As from `ShardPass.samples`, without what concerns a whole shard.
+    """
+    return ShardPass(BytesIO(), url=url, keys=keys, parser=part).adjacent()
 
 
 class ShardPass:
@@ -73,6 +89,7 @@ class ShardPass:
         reader: Name of the class that reads, to begin the text of errors with.
         on_member: Called with each member that belongs to a sample, and the sample's key, before
             its payload is read.
+        parser: Has bytes of the shard that come before those of the stream; by default a new one.
 
     Attributes:
         yielded: Number of samples that were yielded.
@@ -88,8 +105,9 @@ class ShardPass:
         interleaved: bool = False,
         reader: str = "",
         on_member: Callable[[TarMember, str], None] | None = None,
+        parser: TarParser | None = None,
     ) -> None:
-        self._tar = _TarStream(stream, url)
+        self._tar = _TarStream(stream, url, parser)
         self._keys = keys
         self._payloads = payloads
         self._interleaved = interleaved
@@ -126,7 +144,7 @@ class ShardPass:
         tar = self._tar
         try:
             tar.detect_compression()
-            for sample in self._interleaved_samples() if self._interleaved else self._adjacent():
+            for sample in self._interleaved_samples() if self._interleaved else self.adjacent():
                 thread_counters().parse_s += perf_counter() - tar.parsing_since
                 yield sample
                 tar.parsing_since = perf_counter()
@@ -156,7 +174,8 @@ class ShardPass:
             return None
         return len(keys) - self.yielded
 
-    def _adjacent(self) -> Iterator[Sample]:
+    def adjacent(self) -> Iterator[Sample]:
+        """Yield samples whose members are adjacent, of a plain tar; errors as for `samples`."""
         sample: Sample | None = None
         for member, key, extension in self._members():
             if sample is None or key != sample.key:
@@ -265,6 +284,7 @@ class _TarStream:
     Args:
         stream: The shard's bytes.
         url: The shard's URL.
+        parser: As for `ShardPass`.
 
     Attributes:
         url: The shard's URL.
@@ -274,11 +294,13 @@ class _TarStream:
         parsing_since: When the parsing that is not counted yet began, by perf_counter.
     """
 
-    def __init__(self, stream: ReadIntoStream, url: str) -> None:
+    def __init__(self, stream: ReadIntoStream, url: str, parser: TarParser | None = None) -> None:
         self._stream = stream
         self.url = url
         self.name = one_line(url)
-        self.parser = TarParser(url, buffer_bytes=SOCKET_BUFFER_BYTES, allow_unreadable=True)
+        self.parser = parser or TarParser(
+            url, buffer_bytes=SOCKET_BUFFER_BYTES, allow_unreadable=True
+        )
         self.is_compressed = False
         self.parsing_since = perf_counter()
 
