@@ -17,7 +17,7 @@ from aisio.errors import ConfigError, ShardError
 from aisio.escapes import one_line
 from aisio.shards.samples import Sample, ZeroDict
 
-__all__ = ["FieldPadder", "NewFields", "check_keys"]
+__all__ = ["FieldPadder", "NewFields", "SamplePadder", "check_keys"]
 
 NewFields: TypeAlias = Literal["raise", "add"]
 """What to do with a field that first appears after the look-ahead."""
@@ -25,8 +25,12 @@ NewFields: TypeAlias = Literal["raise", "add"]
 _MAX_SHOWN = 10
 
 
-def check_keys(keys: Sequence[str] | None) -> tuple[str, ...] | None:
+def check_keys(keys: Sequence[str] | None, argument: str = "keys") -> tuple[str, ...] | None:
     """Return the field names as a tuple; None stays None.
+
+    Args:
+        keys: The names.
+        argument: Name of the argument that they come from, for errors.
 
     Raises:
         ConfigError: It is one text instead of a sequence, is empty, or has a name that no field can
@@ -35,19 +39,23 @@ def check_keys(keys: Sequence[str] | None) -> tuple[str, ...] | None:
     if keys is None:
         return None
     if isinstance(keys, (str, bytes)):
-        raise ConfigError(f"keys={keys!r}: a sequence of field names is needed, as in [{keys!r}]")
+        raise ConfigError(
+            f"{argument}={keys!r}: a sequence of field names is needed, as in [{keys!r}]"
+        )
     names = tuple(keys)
     if not names:
-        raise ConfigError(f"keys={keys!r}: no field is named; without keys= samples have all")
+        raise ConfigError(
+            f"{argument}={keys!r}: no field is named; without {argument}= samples have all"
+        )
     for name in names:
         if not isinstance(name, str) or not name or "/" in name:
-            raise ConfigError(f"keys={names!r}: {name!r} is no field name, as in 'jpg'")
+            raise ConfigError(f"{argument}={names!r}: {name!r} is no field name, as in 'jpg'")
         if name.startswith("."):
             raise ConfigError(
-                f"keys={names!r}: field names have no leading dot: {name.lstrip('.')!r}"
+                f"{argument}={names!r}: field names have no leading dot: {name.lstrip('.')!r}"
             )
     if len(set(names)) < len(names):
-        raise ConfigError(f"keys={names!r}: a field is named twice")
+        raise ConfigError(f"{argument}={names!r}: a field is named twice")
     return names
 
 
@@ -65,6 +73,7 @@ class FieldPadder:
             takes the fields of the first sample of a batch, so it drops a field that is added
             within a batch.
         reader: Name of the class that reads, to begin warnings and errors with.
+        whole: Of what the first samples are, for warnings and errors.
     """
 
     keys: Sequence[str] | None = None
@@ -72,6 +81,7 @@ class FieldPadder:
     look_ahead_bytes: int = 16 * 1024 * 1024
     new_fields: NewFields = "raise"
     reader: str = ""
+    whole: str = "this share"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "keys", check_keys(self.keys))
@@ -95,16 +105,23 @@ class FieldPadder:
         """
         return self._learn(iter(samples)) if self.keys is None else self._select(samples, self.keys)
 
+    def learned(self, samples: Iterable[Sample]) -> tuple[str, ...]:
+        """Return the fields to pad with: `keys`, or those of the first samples, sorted.
+
+        Args:
+            samples: Those to learn from, of which no more are taken than needed; none for `keys`.
+        """
+        if self.keys is not None:
+            return tuple(self.keys)
+        ahead: deque[Sample] = deque()
+        self._look_ahead(ahead, iter(samples))
+        return self._names_of(ahead)
+
     def _select(self, samples: Iterable[Sample], keys: Sequence[str]) -> Iterator[Sample]:
-        watch = _KeyWatch(keys, self.look_ahead_samples, self._prefix)
-        padding = dict.fromkeys(keys, b"")
+        padder = SamplePadder(self, keys)
         for sample in samples:
-            watch.check(sample)
-            fields = sample.fields
-            if not padding.keys() >= fields.keys():
-                fields = {key: fields[key] for key in keys if key in fields}
-            yield _padded(sample, padding, fields)
-        watch.end()
+            yield padder.pad(sample)
+        padder.end()
 
     def _learn(self, samples: Iterator[Sample]) -> Iterator[Sample]:
         ahead: deque[Sample] = deque()
@@ -113,20 +130,18 @@ class FieldPadder:
             self._look_ahead(ahead, samples)
         except Exception as error:  # raised again below, after the samples before it
             failure = error
-        names = {name for sample in ahead for name in sample.fields}
-        padding = dict.fromkeys(sorted(names), b"")
-        self._warn_of_cases(list(padding))
+        padder = SamplePadder(self, self._names_of(ahead))
         while ahead:
-            sample = ahead.popleft()
-            yield _padded(sample, padding, sample.fields)
+            yield padder.pad(ahead.popleft())
         if failure is not None:
             raise failure
         for sample in samples:
-            if not names.issuperset(sample.fields):
-                self._meet_new(sample, sorted(sample.fields.keys() - names))
-                names.update(sample.fields)
-                padding = dict.fromkeys(sorted(names), b"")
-            yield _padded(sample, padding, sample.fields)
+            yield padder.pad(sample)
+
+    def _names_of(self, samples: Iterable[Sample]) -> tuple[str, ...]:
+        names = tuple(sorted({name for sample in samples for name in sample.fields}))
+        self._warn_of_cases(names)
+        return names
 
     def _look_ahead(self, ahead: deque[Sample], samples: Iterator[Sample]) -> None:
         size_bytes = 0
@@ -137,10 +152,15 @@ class FieldPadder:
             ahead.append(sample)
             size_bytes += sum(map(len, sample.fields.values()))
 
-    def _meet_new(self, sample: Sample, names: list[str]) -> None:
+    def meet_new(self, sample: Sample, names: list[str]) -> None:
+        """Warn of fields of a sample that the first samples did not have.
+
+        Raises:
+            ShardError: `new_fields` is "raise".
+        """
         text = (
-            f"{self._prefix}{_where(sample)} has {_listed(names)}, which none of the first"
-            " samples of this share had, from which its fields were learned: "
+            f"{self.prefix}{_where(sample)} has {_listed(names)}, which none of the first"
+            f" samples of {self.whole} had, from which its fields were learned: "
         )
         if self.new_fields == "raise":
             raise ShardError(
@@ -149,7 +169,7 @@ class FieldPadder:
                 offset=sample.offset,
             )
         text += "it is added from here on, and torch's default collate drops it from this batch"
-        warnings.warn(f"{text}; pass keys= with all fields that are wanted", stacklevel=3)
+        warnings.warn(f"{text}; pass keys= with all fields that are wanted", stacklevel=4)
 
     def _warn_of_cases(self, keys: Sequence[str]) -> None:
         by_name: dict[str, list[str]] = {}
@@ -158,14 +178,54 @@ class FieldPadder:
         for names in by_name.values():
             if len(names) > 1:
                 warnings.warn(
-                    f"{self._prefix}the fields {_listed(names)} differ in case alone: a sample that"
+                    f"{self.prefix}the fields {_listed(names)} differ in case alone: a sample that"
                     ' has one of them has b"" for the others',
                     stacklevel=3,
                 )
 
     @property
-    def _prefix(self) -> str:
+    def prefix(self) -> str:
+        """What warnings and errors begin with."""
         return f"<{self.reader}> " if self.reader else ""
+
+
+class SamplePadder:
+    """Pads samples one by one, in any order, by fields that are known beforehand.
+
+    Args:
+        padder: The rules.
+        names: The fields of each sample, in this order, as `FieldPadder.learned` returns them.
+    """
+
+    def __init__(self, padder: FieldPadder, names: Sequence[str]) -> None:
+        self._padder = padder
+        self._padding = dict.fromkeys(names, b"")
+        self._watch: _KeyWatch | None = None
+        if padder.keys is not None:
+            self._watch = _KeyWatch(names, padder.look_ahead_samples, padder.prefix, padder.whole)
+
+    def pad(self, sample: Sample) -> Sample:
+        """Return the sample with its fields in a ZeroDict.
+
+        Raises:
+            ShardError: It has a field that is not known (unless "add").
+        """
+        fields = sample.fields
+        if self._watch is not None:
+            self._watch.check(sample)
+        if not self._padding.keys() >= fields.keys():
+            if self._watch is not None:
+                fields = {key: fields[key] for key in self._padding if key in fields}
+            else:
+                self._padder.meet_new(sample, sorted(fields.keys() - self._padding.keys()))
+                names = sorted(self._padding.keys() | fields.keys())
+                self._padding = dict.fromkeys(names, b"")
+        return _padded(sample, self._padding, fields)
+
+    def end(self) -> None:
+        """Warn of fields of `keys` that no sample had."""
+        if self._watch is not None:
+            self._watch.end()
 
 
 class _KeyWatch:
@@ -175,11 +235,13 @@ class _KeyWatch:
         keys: The fields that are wanted.
         max_samples: Number of samples after which to warn.
         prefix: What warnings begin with.
+        whole: Of what the samples are.
     """
 
-    def __init__(self, keys: Sequence[str], max_samples: int, prefix: str) -> None:
+    def __init__(self, keys: Sequence[str], max_samples: int, prefix: str, whole: str) -> None:
         self._max_samples = max_samples
         self._prefix = prefix
+        self._whole = whole
         self._by_lower_case = {key.lower(): key for key in keys}
         self._warned_cases: set[str] = set()
         self._missing = set(keys)
@@ -207,8 +269,8 @@ class _KeyWatch:
         names, self._missing = sorted(self._missing), set()
         others = _listed(list(self._others)) if self._others else "nothing"
         warnings.warn(
-            f"{self._prefix}none of the first {self._seen} samples of this share (the last one in"
-            f" {one_line(self._last_url)}) has {_listed(names)}, named by keys=:"
+            f"{self._prefix}none of the first {self._seen} samples of {self._whole} (the last one"
+            f" in {one_line(self._last_url)}) has {_listed(names)}, named by keys=:"
             f' it is b"" in each; what they have besides is {others}',
             stacklevel=4,
         )
