@@ -37,7 +37,7 @@ class Call(Generic[T, R]):
         error: The error that the items raised in place of another item; it is the outcome.
 
     Attributes:
-        is_large: The system would not keep the whole response before somebody reads it.
+        is_large: The result is larger than those whose requests are sent ahead.
         pending: The request that was sent ahead for it; None where there is none.
         runner: Who runs it; None before it is started.
         done: Locked until a thread has run it.

@@ -60,6 +60,7 @@ def fetch_in_order(
     size_of: Callable[[T], int | None] = lambda _: None,
     result_bytes: Callable[[R], int],
     in_threads: bool = True,
+    max_ahead_bytes: int = RECEIVE_BUFFER_BYTES,
 ) -> Iterator[R]:
     """Yield `fetch(item)` for each item, in order, with several calls in flight.
 
@@ -79,6 +80,8 @@ def fetch_in_order(
         result_bytes: Returns the size of a result.
         in_threads: Threads fetch what cannot be sent ahead. If not, the thread that iterates does,
             and the item is pulled when its turn comes.
+        max_ahead_bytes: Larger results are not sent ahead. By default those of which the system
+            would not keep the whole response.
 
     Raises:
         StorageError: A forked child iterates on: it has none of the threads.
@@ -92,7 +95,8 @@ def fetch_in_order(
     budget = ByteBudget(limit.max_bytes)
     inline = Inline(fetch, result_bytes, limit, budget)
     threads = InThread(fetch, result_bytes, limit, budget) if in_threads else None
-    run = _Run(feed, limit, budget, inline, SentAhead(send_ahead, inline, limit), threads)
+    sent_ahead = SentAhead(send_ahead, inline, limit, max_ahead_bytes)
+    run = _Run(feed, limit, budget, inline, sent_ahead, threads)
     try:
         yield from run.results()
     finally:
@@ -148,7 +152,7 @@ class _Run(Generic[T, R]):
             call = self._feed.peek()
             if call is None:
                 return
-            call.is_large = self._budget.expected_bytes(call) > RECEIVE_BUFFER_BYTES
+            call.is_large = self._budget.expected_bytes(call) > self._sent_ahead.max_bytes
             if not self._budget.reserve(call, is_only=not self._started):
                 return
             self._feed.next()

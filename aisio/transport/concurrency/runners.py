@@ -22,6 +22,7 @@ from aisio.transport.concurrency.calls import Call, Runner
 from aisio.transport.concurrency.limit import AdaptiveLimit
 from aisio.transport.concurrency.pending import PendingGet, count_pending, offering
 from aisio.transport.concurrency.threads import reading_threads
+from aisio.transport.http.connection_pool import RECEIVE_BUFFER_BYTES
 from aisio.transport.retries import on_failed_try
 
 __all__ = ["InThread", "Inline", "SentAhead"]
@@ -75,8 +76,10 @@ class SentAhead(Runner[T, R]):
         send: Sends the request of an item; returns None where that is not possible.
         inline: Reads the response.
         limit: How many may be in flight.
+        max_bytes: Larger results are not for this runner.
 
     Attributes:
+        max_bytes: As above.
         is_possible: Whether the last request could be sent.
     """
 
@@ -85,10 +88,12 @@ class SentAhead(Runner[T, R]):
         send: Callable[[T], PendingGet | None],
         inline: Inline[T, R],
         limit: AdaptiveLimit,
+        max_bytes: int = RECEIVE_BUFFER_BYTES,
     ) -> None:
         self._send = send
         self._inline = inline
         self._limit = limit
+        self.max_bytes = max_bytes
         self.is_possible = True
 
     def start(self, call: Call[T, R]) -> bool:

@@ -421,3 +421,24 @@ def test_a_result_that_cannot_be_measured_is_an_error() -> None:
 
     with pytest.raises(ValueError, match="no size"):
         list(fetch_in_order(range(9), Store().read, limit=fixed(2), result_bytes=fail))
+
+
+@pytest.mark.parametrize(("max_ahead_bytes", "sent"), [(99, []), (100, [0, 1, 2, 3])])
+def test_what_is_too_large_is_not_sent_ahead(max_ahead_bytes: int, sent: list[int]) -> None:
+    """The reader of the results knows what the system can keep."""
+    asked: list[int] = []
+
+    def send(item: int) -> None:
+        asked.append(item)
+
+    results = fetch_in_order(
+        range(4),
+        lambda item: bytes(100),
+        send_ahead=send,
+        limit=AdaptiveLimit(Concurrency(fixed=2)),
+        size_of=lambda item: 100,
+        result_bytes=len,
+        max_ahead_bytes=max_ahead_bytes,
+    )
+    assert len(list(results)) == 4
+    assert asked == sent
