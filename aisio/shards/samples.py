@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 
-class Sample(msgspec.Struct, frozen=True):
+class Sample(msgspec.Struct, frozen=True, gc=False):
     """One sample of a shard.
 
     Attributes:
