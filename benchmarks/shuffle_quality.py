@@ -21,7 +21,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from aisio.training.order import Cut, EpochLine, Topology
+from aisio.training.epoch_line import EpochLine
+from aisio.training.order import Cut, Topology
 
 Order: TypeAlias = NDArray[np.int64]
 

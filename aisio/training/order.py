@@ -13,7 +13,6 @@ stops, what has not been delivered is a line again, which a job of any other siz
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -21,10 +20,11 @@ from itertools import accumulate
 from typing import Literal, NamedTuple, TypeAlias
 
 from aisio.errors import ConfigError
-from aisio.training.permutation import Permutation, keyed_number
+from aisio.training.epoch_line import Line
+from aisio.training.permutation import Permutation
 from aisio.training.whole_number import whole_number
 
-__all__ = ["Cut", "EpochLine", "Equalize", "Line", "Topology"]
+__all__ = ["Cut", "Equalize", "Remainder", "Topology"]
 
 _MAX_WINDOWS = 8  # whose order a cut keeps: neighbouring batches are in the same few
 
@@ -61,49 +61,6 @@ class Topology:
             object.__setattr__(self, name, value)  # an int, also where numpy's was given
         if self.equalize not in ("drop", "pad", "none"):
             raise ConfigError(f'equalize={self.equalize!r}: "drop", "pad" or "none" is needed')
-
-
-class Line(ABC):
-    """Samples in an order."""
-
-    @abstractmethod
-    def __len__(self) -> int:
-        """Return how many there are."""
-
-    @abstractmethod
-    def __getitem__(self, position: int) -> int:
-        """Return the number of the sample at a position."""
-
-
-class EpochLine(Line):
-    """All samples, in the order of an epoch.
-
-    Args:
-        samples: How many there are.
-        pack: How many neighbours are read together.
-        seed: Chooses the order, together with the epoch.
-        epoch: Number of the epoch.
-        shuffle: False gives the samples by their numbers.
-    """
-
-    def __init__(
-        self, samples: int, pack: int, seed: int, epoch: int, *, shuffle: bool = True
-    ) -> None:
-        self._samples = samples
-        self._pack = pack
-        self._shift = keyed_number(samples, seed, epoch, "shift") if shuffle and samples else 0
-        packs = samples // pack
-        self._packs = Permutation(packs, seed, epoch, "packs") if shuffle else range(packs)
-        self._permuted = packs * pack
-
-    def __len__(self) -> int:
-        return self._samples
-
-    def __getitem__(self, position: int) -> int:
-        if position < self._permuted:
-            pack, within = divmod(position, self._pack)
-            position = self._packs[pack] * self._pack + within
-        return (position + self._shift) % self._samples
 
 
 class _Share(NamedTuple):
@@ -247,6 +204,11 @@ class Cut:
             first = number * window
             end = min(first + window, share.size)
             order = self.window_order(slot, number, end - first)
+            if first == start and end <= stop and base + end <= count:
+                here = self.line.samples(base + first, base + end)
+                samples += [here[index] for index in order]
+                start = end
+                continue
             samples += (
                 self.line[(base + first + order[index]) % count]
                 for index in range(start - first, min(stop, end) - first)

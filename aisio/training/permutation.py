@@ -11,6 +11,7 @@ of the output depend on every bit of the input.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from hashlib import blake2b
 from struct import unpack
 
@@ -62,6 +63,14 @@ class Permutation:
         while value >= size:
             value = self._permuted(value)
         return value
+
+    def __iter__(self) -> Iterator[int]:
+        size, permuted = self.size, self._permuted
+        for index in range(size):
+            value = permuted(index)
+            while value >= size:
+                value = permuted(value)
+            yield value
 
     def _permuted(self, value: int) -> int:
         """Return the Feistel network's value; the halves change places, and sizes, each round."""

@@ -14,7 +14,8 @@ from itertools import pairwise
 from typing import Any
 
 from aisio.errors import ConfigError
-from aisio.training.order import Cut, EpochLine, Line, Topology
+from aisio.training.epoch_line import EpochLine, Line
+from aisio.training.order import Cut, Topology
 from aisio.training.whole_number import whole_number
 
 __all__ = ["Position", "Segment"]

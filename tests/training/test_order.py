@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aisio.errors import ConfigError
-from aisio.training.order import Cut, EpochLine, Line, Topology
+from aisio.training.epoch_line import EpochLine, Line
+from aisio.training.order import Cut, Topology
 
 TOPOLOGIES = st.builds(
     Topology,
@@ -51,33 +52,15 @@ def samples(line: Line) -> list[int]:
     return [line[position] for position in range(len(line))]
 
 
-@given(LINES)
-def test_an_epoch_has_each_sample_once(line: EpochLine) -> None:
-    """Whatever the packs."""
-    assert sorted(samples(line)) == list(range(len(line)))
-
-
-@given(st.integers(1, 300), st.integers(1, 20), st.integers(0, 5))
-def test_a_pack_stays_together(count: int, pack: int, seed: int) -> None:
-    """Its samples are neighbours, so that one request reads them."""
-    order = samples(EpochLine(count, pack, seed, 1))
-    for start in range(0, count, pack):
-        first, *others = order[start : start + pack]
-        assert others == [(first + step) % count for step in range(1, len(others) + 1)]
-
-
-def test_without_shuffling_the_order_is_that_of_the_numbers() -> None:
-    """In every epoch."""
-    assert samples(EpochLine(7, 2, 3, 9, shuffle=False)) == list(range(7))
-
-
-def test_epochs_and_seeds_differ() -> None:
-    """And packs begin elsewhere in each."""
-    orders = {
-        tuple(samples(EpochLine(100, 10, seed, epoch))) for seed in range(5) for epoch in range(5)
-    }
-    assert len(orders) == 25
-    assert len({order[0] % 10 for order in orders}) > 3
+@given(LINES, TOPOLOGIES, st.integers(0, 3), st.data())
+def test_a_stretch_of_what_is_left(
+    line: EpochLine, topology: Topology, batches: int, data: st.DataObject
+) -> None:
+    """Is the samples at its positions."""
+    left = Cut(line, topology, (1, 2)).remainder(batches)
+    start = data.draw(st.integers(0, len(left)))
+    stop = data.draw(st.integers(start, len(left)))
+    assert left.samples(start, stop) == samples(left)[start:stop]
 
 
 def test_golden_values() -> None:
