@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from aisio.training.batch_dataset import AISBatchIterDataset
     from aisio.training.loader import Loader
     from aisio.training.object_datasets import AISIterDataset, AISMapDataset
+    from aisio.training.shard_dataset import AISShardDataset
     from aisio.training.shard_reader import AISShardReader
     from aisio.urls import Namespace, ObjectUrl
 
@@ -92,6 +93,7 @@ _NAMES_BY_MODULE = {
         "TlsFiles",
     ),
     "aisio.resources.loading": ("load",),
+    "aisio.training.shard_dataset": ("AISShardDataset",),
     "aisio.training.shard_reader": ("AISShardReader",),
     "aisio.shards.index": ("ShardIndex",),
     "aisio.shards.samples": ("ZeroDict",),
@@ -103,6 +105,7 @@ __all__ = [
     "AISBatchIterDataset",
     "AISIterDataset",
     "AISMapDataset",
+    "AISShardDataset",
     "AISShardReader",
     "AccessError",
     "AisioError",

@@ -7,7 +7,6 @@ The constructor has more than 8 arguments for that reason.
 from __future__ import annotations
 
 import logging
-import warnings
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from functools import partial
@@ -36,6 +35,7 @@ from aisio.sources.base import Source
 from aisio.sources.source_set import PrefixMap, SourceSet
 from aisio.stores import DirectSettings
 from aisio.training.equal_shards import EqualShards, check_equalize
+from aisio.training.folder_watch import FolderWatch
 from aisio.training.quarantine import Quarantine, SkippedShard
 from aisio.training.reader_index import IndexMode, ReaderIndex
 from aisio.training.split import Partition
@@ -238,7 +238,7 @@ class AISShardReader(SplitDataset, IterableDataset[tuple[str, ZeroDict]]):
                 shards = stack.enter_context(self._prefetch(shards))
             # Closed here: whoever keeps an error keeps its frames, and the open shard in them.
             samples = stack.enter_context(closing(self._samples(shards)))
-            folders = _FolderWatch(type(self).__name__) if self._full_key is None else None
+            folders = FolderWatch(type(self).__name__) if self._full_key is None else None
             for sample in self._padder.pad(samples):
                 if folders is not None:
                     folders.check(sample)
@@ -351,35 +351,6 @@ class AISShardReader(SplitDataset, IterableDataset[tuple[str, ZeroDict]]):
             if self._quarantine is None or _is_network_fault(error):
                 raise
         return count
-
-
-class _FolderWatch:
-    """Warns once if samples are in different folders, which their basenames do not show.
-
-    Args:
-        reader: Name of the class that reads, to begin the warning with.
-    """
-
-    def __init__(self, reader: str) -> None:
-        self._reader = reader
-        self._first: str | None = None
-        self._has_warned = False
-
-    def check(self, sample: Sample) -> None:
-        """Compare the folder of the next sample with that of the first."""
-        folder = sample.key[: -len(sample.basename)]
-        if folder == self._first or self._has_warned:
-            return
-        if self._first is None:
-            self._first = folder
-            return
-        self._has_warned = True
-        warnings.warn(
-            f"<{self._reader}> {one_line(sample.url)}: samples lie in different folders, as"
-            f" {self._first!r} and {folder!r}, and the basenames that are yielded do not tell in"
-            " which: pass full_key=True for whole keys, or full_key=False if that is meant",
-            stacklevel=3,
-        )
 
 
 def _is_network_fault(error: AisioError) -> bool:

@@ -1,0 +1,120 @@
+"""Opens the index of a dataset's shards, and builds what is missing of it."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from aisio.errors import AisioError, ConfigError, NotFoundError
+from aisio.shards.index import ShardIndex
+from aisio.shards.index_cache import IndexCache, covers
+from aisio.shards.index_jobs import ListedShard, build_indexes
+from aisio.shards.index_loading import IndexPlace, LoadedIndex, ShardLookup, load_index
+from aisio.stores import Store
+from aisio.urls import ObjectUrl
+
+__all__ = ["IndexLike", "open_index"]
+
+IndexLike: TypeAlias = "Literal['auto', 'require'] | str | os.PathLike[str] | ShardIndex"
+"""Where the index of a dataset is: see `AISShardDataset`."""
+
+_log = logging.getLogger("aisio.shard_index")
+
+_JOBS = 4
+
+
+def open_index(
+    index: IndexLike,
+    shards: Sequence[ListedShard],
+    data: tuple[Store, ObjectUrl] | None,
+    *,
+    find_store: Callable[[ObjectUrl], Store],
+    owner: str,
+) -> ShardIndex:
+    """Return the index of some shards, in their order.
+
+    Args:
+        index: Where it is; see `AISShardDataset`.
+        shards: The shards.
+        data: Where all of them stand; None for several places.
+        find_store: Returns the store of the index's URL.
+        owner: Name of the dataset's class, for errors and the log.
+
+    Raises:
+        ConfigError: There is no index, or it lacks shards, and none may be built.
+        NotFoundError: There is nothing at the index's path or URL.
+        IntegrityError: It is no index, or damaged.
+        ShardError: A shard that is indexed is cut, damaged or not a tar.
+    """
+    listed = [shard.info for shard in shards]
+    command = f"aisio index {data[1] if data is not None else 'URL...'}"
+    if isinstance(index, ShardIndex):
+        if not covers(index, listed):
+            raise ConfigError(
+                f"<{owner}> index= is not of these {len(listed):,} shards in their order and"
+                " versions: leave it out, and the right one is found or built"
+            )
+        return index
+    beside = IndexPlace.beside(*data) if data is not None else None
+    if index not in ("auto", "require"):
+        beside = _place_of(index, find_store)
+        if beside.load(IndexCache()) is None:
+            raise NotFoundError(
+                f"<{owner}> there is no shard index {beside.url}", url=str(beside.url)
+            )
+        command += f" --output {beside.url}"
+    found = load_index(listed, place=beside)
+    if found.index is not None:
+        return found.index
+    if index == "auto":
+        return _build(shards, found, beside, owner=owner, command=command)
+    raise ConfigError(f"<{owner}> {found.describe()}: run `{command}`")
+
+
+def _place_of(
+    index: str | os.PathLike[str], find_store: Callable[[ObjectUrl], Store]
+) -> IndexPlace:
+    if not isinstance(index, str) or "://" not in index:
+        index = f"file://{Path(index).absolute()}"
+    url = ObjectUrl.parse(index).require_object()
+    return IndexPlace(find_store(url), url)
+
+
+def _build(
+    shards: Sequence[ListedShard],
+    found: LoadedIndex,
+    place: IndexPlace | None,
+    *,
+    owner: str,
+    command: str,
+) -> ShardIndex:
+    """Index the shards that are missing or stale, into the cache."""
+    cache = IndexCache()
+    wanted = {*found.missing, *found.stale}
+    size_bytes = sum(shard.info.size_bytes or 0 for shard in shards if shard.info.url in wanted)
+    _log.warning(
+        "<%s> %s: reading them once (%s bytes), to index them into the cache of this machine; `%s`"
+        " keeps an index beside the data, for all machines",
+        owner,
+        found.describe(),
+        f"{size_bytes:,}",
+        command,
+    )
+    parts: list[tuple[ShardIndex, int]] = []
+    lookup = ShardLookup(place, cache)
+    with closing(build_indexes(shards, cache=cache, lookup=lookup, jobs=_JOBS)) as built:
+        for shard in built:
+            if isinstance(shard.error, AisioError):
+                raise shard.error
+            if shard.error is not None:
+                raise ConfigError(
+                    f"<{owner}> the index cannot be kept in the cache: {shard.error}: set"
+                    f" AISIO_CACHE_DIR to a folder that can be written, or run `{command}`"
+                ) from shard.error
+            assert shard.index is not None
+            parts.append((shard.index, shard.number))
+    return cache.save_merged(ShardIndex.of_shards(parts))

@@ -1,0 +1,264 @@
+"""AISShardDataset: the samples of tar shards by index, read by ranges.
+
+The constructor has more than 8 arguments: most of them are those of the other datasets.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property, partial
+from typing import Any, TypeGuard, overload
+
+from aisio.client.client import Client
+from aisio.client.shared_clients import explicit_client
+from aisio.errors import ConfigError
+from aisio.extras import missing_extra
+from aisio.records import Concurrency
+from aisio.shards.fields import NewFields
+from aisio.shards.index import ShardIndex
+from aisio.shards.index_jobs import ListedShard
+from aisio.shards.names import ShardNames
+from aisio.shards.sample_reader import SampleReader
+from aisio.shards.sample_runs import SampleRun
+from aisio.shards.samples import Sample
+from aisio.sources.base import url_of
+from aisio.sources.source_set import PrefixMap, SourceSet
+from aisio.stores import DirectSettings, store_for
+from aisio.training.dataset_index import IndexLike, open_index
+from aisio.training.epoch_stats import EpochStats
+from aisio.training.process_rank import current_worker
+from aisio.training.sample_items import FIRST_SAMPLES, SampleItems
+from aisio.training.shared_listing import SharedListing
+from aisio.training.window_reader import WindowReader
+from aisio.transport.concurrency.limit import AdaptiveLimit
+
+try:
+    from torch.utils.data import Dataset
+except ImportError as error:
+    raise missing_extra("torch", "torch") from error
+
+__all__ = ["AISShardDataset", "reads_packs"]
+
+
+class AISShardDataset(Dataset[Any]):
+    """Samples of tar shards by index: `dataset[i]` is (basename, {extension: bytes}).
+
+    Samples are numbered by shard, in the order of the listing, and by their places in it. Each is
+    read by a ranged request, and verified by the hash that the shards' index has of it. `Loader`
+    reads this dataset by packs: neighbours by one request, shuffled over all shards.
+
+    Every sample has the same extensions, padded with b"": those of `keys`, or those of the first
+    samples of the data set.
+
+    The constructor lists the shards, once, and loads their index.
+
+    Args:
+        bucket_list: Sources of shards, or one of them: buckets, object groups, URLs of prefixes,
+            shards or patterns, folders, names in a catalog.
+        prefix_map: For some of these sources, the prefix, pattern or shard to read, or several;
+            all shards otherwise.
+        keys: Extensions to yield, without their leading dot; other members are left out.
+        fields: Yield tuples of these extensions' bytes, in place of names and dicts. A sample that
+            lacks one is an error.
+        full_key: Yield the whole key, which is the path of the sample's files up to the first dot
+            of the last part ("n01440764/1"), instead of its last part alone ("1"). None is False,
+            with one warning if samples are in different folders.
+        new_fields: Without `keys`, what happens with an extension that none of the first samples
+            has: "raise" a ShardError, or "add" it from there on, with a warning.
+        transform: Called with each item, in the process that reads it; what it returns takes the
+            item's place.
+        index: Where the index is. "auto" takes it from beside the data or from the cache, and
+            builds what is missing or stale into the cache, which reads these shards once.
+            "require" takes it from there or raises. Or the path or URL of an index file, or an
+            index.
+        client: The cluster for sources given as URLs; by default one made from `endpoint`.
+        endpoint: The cluster's URL; by default AIS_ENDPOINT.
+        direct: Read clouds (s3://, gs://, az://) without the cluster; settings say how.
+        shard_names: Which objects of a listing are shards, by the last part of their names: a
+            pattern, or several; by default those that end as tar files do.
+        concurrency: How many requests are in flight at once, or bounds for it; by default at most 8
+            at first, then as many as the store handles best.
+        allow_empty: Accept a source without objects, or a prefix that no name begins with; by
+            default that is an error.
+
+    Attributes:
+        index: Where the samples are.
+        sample_reader: Reads them.
+
+    Raises:
+        ValueError: No source.
+        NotFoundError: A bucket does not exist, or a source has no shard.
+        ConfigError: An argument has no such value, or there is no index ("require").
+        ShardError: A shard that is indexed is cut, damaged or not a tar. When a sample is read: it
+            lacks one of `fields`, or has an extension that is not known.
+        IntegrityError: When a sample is read: its bytes are not those that were indexed, or its
+            shard was replaced since.
+    """
+
+    def __init__(
+        self,
+        bucket_list: Any = (),
+        prefix_map: PrefixMap | None = None,
+        *,
+        keys: Sequence[str] | None = None,
+        fields: Sequence[str] | None = None,
+        full_key: bool | None = None,
+        new_fields: NewFields = "raise",
+        transform: Callable[[Any], Any] | None = None,
+        index: IndexLike = "auto",
+        client: Client | None = None,
+        endpoint: str | None = None,
+        direct: bool | DirectSettings = False,
+        shard_names: str | Sequence[str] | None = None,
+        concurrency: int | Concurrency | None = None,
+        allow_empty: bool = False,
+    ) -> None:
+        owner = type(self).__name__
+        self._items = SampleItems(
+            keys=keys,
+            fields=fields,
+            full_key=full_key,
+            new_fields=new_fields,
+            transform=transform,
+            owner=owner,
+        )
+        own_client = explicit_client(client, endpoint)
+        sources = SourceSet(
+            bucket_list,
+            prefix_map,
+            owner=owner,
+            client=own_client,
+            direct=direct,
+            name_filter=ShardNames(shard_names),
+            allow_empty=allow_empty,
+        )
+        if sources.has_etl:
+            raise ConfigError(
+                f"<{owner}> an ETL transforms these shards: there is no index of that"
+            )
+        objects = SharedListing(sources).table()
+        self.index = open_index(
+            index,
+            [
+                ListedShard(source.completed(info), partial(source.get, info))
+                for source, info in objects
+            ],
+            sources.place(),
+            find_store=partial(store_for, client=own_client, direct=direct),
+            owner=owner,
+        )
+        self.sample_reader = SampleReader(
+            self.index,
+            [(source.store_of(info), url_of(info)) for source, info in objects],
+            keys=self._items.wanted,
+            limit=AdaptiveLimit(Concurrency.of(concurrency)),
+            reader=owner,
+        )
+        self._epoch_stats = EpochStats(owner, "sample")
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    @property
+    def data_digest(self) -> str:
+        """Identifies the shards and their order, by URLs, sizes and versions.
+
+        `aisio.Loader` compares it, so that a state of other data is refused.
+        """
+        return self.index.digest
+
+    @cached_property
+    def names(self) -> Sequence[str]:
+        """The keys of all samples, each looked up in the index when it is asked for.
+
+        Raises:
+            ConfigError: The index has no names; at the first one.
+        """
+        return _Names(self.index)
+
+    def stats(self) -> dict[str, Any]:
+        """Return where the time of all reads so far went, of all workers."""
+        return self._epoch_stats.totals()
+
+    def by_name(self, key: str) -> Any:
+        """Return the item of the sample with a whole key, as in "n01440764/1".
+
+        Raises:
+            KeyError: There is no such sample, or the index has no names.
+            ShardError: Two samples have this key.
+        """
+        return self[self.index.find(key)]
+
+    def __getitem__(self, index: int) -> Any:
+        number = self._number(index)
+        with self._epoch_stats.count_call(1, current_worker()):
+            self.learn_fields()
+            return self._items.make(self.sample_reader.read_one(number))[0]
+
+    def __getitems__(self, indices: Sequence[int]) -> list[Any]:
+        """Return the items at several indices, in their order; a DataLoader calls this."""
+        if type(self).__getitem__ is not AISShardDataset.__getitem__:
+            # A subclass's own may return anything.
+            return [self[index] for index in indices]
+        numbers = list(map(self._number, indices))
+        with self._epoch_stats.count_call(len(numbers), current_worker()):
+            self.learn_fields()
+            samples: dict[int, Sample] = {}
+            for run in self.sample_reader.read(numbers):
+                samples.update(run)
+            return self._items.make([samples[number] for number in numbers])
+
+    def take_items(self, samples: WindowReader[SampleRun, Sample], count: int) -> list[Any]:
+        """See `PackDataset`."""
+        with self._epoch_stats.count_call(count, current_worker()):
+            self.learn_fields()
+            return self._items.make(samples.take(count))
+
+    def learn_fields(self) -> None:
+        """Read the first samples, unless it is known which fields samples have.
+
+        What a process has learned is known in those that it starts afterwards.
+        """
+        self._items.learn(self._first_samples)
+
+    def _first_samples(self) -> Iterator[Sample]:
+        runs = self.sample_reader.read(range(min(FIRST_SAMPLES, len(self))))
+        return (sample for run in runs for _, sample in run)
+
+    def _number(self, index: int) -> int:
+        number, count = operator.index(index), len(self)
+        if not -count <= number < count:
+            raise IndexError(f"<{type(self).__name__}> index {number} of {count:,} samples")
+        return number % count
+
+
+def reads_packs(dataset: object) -> TypeGuard[AISShardDataset]:
+    """Tell whether `Loader` may read a dataset by packs: not one that makes its own items."""
+    kind = type(dataset)
+    return isinstance(dataset, AISShardDataset) and all(
+        getattr(kind, name) is getattr(AISShardDataset, name)
+        for name in ("__len__", "__getitem__", "__getitems__", "take_items")
+    )
+
+
+class _Names(Sequence[str]):
+    """The keys of the samples of an index, each made when it is asked for."""
+
+    def __init__(self, index: ShardIndex) -> None:
+        self._index = index
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[str]: ...
+
+    def __getitem__(self, index: int | slice) -> str | list[str]:
+        numbers = range(len(self))[index]
+        if isinstance(numbers, range):
+            return [self._index.key(number) for number in numbers]
+        return self._index.key(numbers)
