@@ -12,6 +12,7 @@ from typing import Any, cast
 from aisio.extras import missing_extra
 from aisio.training.batch_maker import BatchMaker, BatchRequest, as_it_is
 from aisio.training.order import Cut, Topology
+from aisio.training.pack_reading import PackBatches, PackRequest, PackShare
 from aisio.training.permutation import keyed_number
 from aisio.training.position import Position
 from aisio.training.sample_filter import SampleFilter
@@ -88,7 +89,7 @@ class BatchReader:
     A copy, or one that was pickled, has what this was made from, and reads nothing yet.
 
     Args:
-        dataset: A map-style dataset.
+        dataset: A map-style dataset, or `PackBatches`.
         options: For the DataLoader, without those that say which samples it reads.
         samples: Which samples of the dataset are shared out; all of them if None.
         copy: Copy tensors and arrays of a batch out of the memory that they came in.
@@ -112,6 +113,7 @@ class BatchReader:
         self.options = options
         self._copy = copy
         self._ahead: Reading | None = None
+        self._iterations = 0
         self._persistent_slabs: Slabs | None = None
         self.stats = TransportStats()
         self._make_loader()
@@ -132,11 +134,11 @@ class BatchReader:
             keyed_number(1 << 63, position.seed, position.epoch, share.rank, "workers", *received)
         )
         slabs = self._persistent_slabs or self._new_slabs()
-        self._requests.set(share, slabs)
+        self._requests.set(share, slabs, self._pack_share(share))
         self._maker.file = slabs.file if slabs else None
         batches = iter(self._loader)
         self._maker.file = None  # the workers have it: it is freed with the last batch
-        self._requests.set(share, None)
+        self._requests.set(share, None, None)
         if self._loader.persistent_workers:
             self._persistent_slabs = slabs
         return Reading(share, _Received(batches, slabs, self.stats), share.received)
@@ -169,6 +171,14 @@ class BatchReader:
             worker_init_fn=self._maker.start_worker,
             **options,
         )
+
+    def _pack_share(self, share: Share) -> PackShare | None:
+        """Return what workers need to know to compute their batches; None if they get indices."""
+        if not isinstance(self._dataset, PackBatches):
+            return None
+        self._iterations += 1
+        stride = max(1, self._loader.num_workers)
+        return PackShare(self._iterations, share.position, share.topology, share.rank, stride)
 
     def _new_slabs(self) -> Slabs | None:
         """Return memory for workers that are about to be started.
@@ -204,23 +214,31 @@ class _Requests:
         self._samples = samples
         self._share: Share | None = None
         self._slabs: Slabs | None = None
+        self._packs: PackShare | None = None
 
-    def set(self, share: Share, slabs: Slabs | None) -> None:
-        """Say what the next iteration reads, and what its batches travel in."""
+    def set(self, share: Share, slabs: Slabs | None, packs: PackShare | None) -> None:
+        """Say what the next iteration reads, what its batches travel in, and who computes them."""
         self._share = share
         self._slabs = slabs
+        self._packs = packs
 
     def __iter__(self) -> Iterator[BatchRequest]:
         assert self._share is not None
-        return self._requests(self._share, self._slabs)
+        return self._requests(self._share, self._slabs, self._packs)
 
     def __len__(self) -> int:
         return self._share.count - self._share.received if self._share is not None else 0
 
-    def _requests(self, share: Share, slabs: Slabs | None) -> Iterator[BatchRequest]:
+    def _requests(
+        self, share: Share, slabs: Slabs | None, packs: PackShare | None
+    ) -> Iterator[BatchRequest]:
         """Yield requests; the first is asked for when persistent workers have ended older ones."""
         if slabs is not None:
             slabs.reclaim()
         for number in range(share.received, share.count):
-            indices = self._samples.indices(share.cut.batch(share.rank, number))
-            yield BatchRequest(number, indices, slabs.lend() if slabs is not None else None)
+            wanted: list[int] | PackRequest
+            if packs is not None:
+                wanted = PackRequest(packs, number)
+            else:
+                wanted = self._samples.indices(share.cut.batch(share.rank, number))
+            yield BatchRequest(number, wanted, slabs.lend() if slabs is not None else None)

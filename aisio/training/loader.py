@@ -20,6 +20,7 @@ from aisio.errors import ConfigError
 from aisio.extras import missing_extra
 from aisio.training.batch_reader import BatchReader, Reading, Share
 from aisio.training.loader_attributes import LoaderAttributes
+from aisio.training.loader_packs import LoaderPacks
 from aisio.training.loader_ranks import LoaderRanks, Ranks
 from aisio.training.order import Cut, Equalize, Topology
 from aisio.training.position import Position
@@ -39,9 +40,7 @@ _log = logging.getLogger("aisio.loader")
 _ONE = 1
 """Shared out by ranks alone, without windows: this process makes up batches, not the workers."""
 
-_OURS = frozenset(
-    {"batch_sampler", "drop_last", "generator", "in_order", "sampler"},
-)
+_OURS = frozenset({"batch_sampler", "drop_last", "generator", "in_order", "sampler"})
 
 _END = object()
 """What no DataLoader gives: its batches are at an end."""
@@ -73,6 +72,8 @@ class Loader(LoaderAttributes):
             count nowhere: not in `len()`, nor for `equalize`. A state is of the same ones alone.
         copy: Copy tensors and arrays of a batch out of the shared memory that workers sent it in.
             Otherwise they are views of it, which is used again when the last of them is gone.
+        window_bytes: How many bytes of an `AISShardDataset` each worker mixes, and holds, at the
+            mean; by default those of four batches, within 32 and 128 MiB.
         **options: For torch's DataLoader, as in `collate_fn`, `pin_memory`, `persistent_workers`.
 
     Attributes:
@@ -94,6 +95,7 @@ class Loader(LoaderAttributes):
         ranks: Ranks = "auto",
         skip: Iterable[int | str] = (),
         copy: bool = False,
+        window_bytes: int | None = None,
         **options: Any,
     ) -> None:
         _check_dataset(dataset)
@@ -101,13 +103,17 @@ class Loader(LoaderAttributes):
             raise ConfigError(f"Loader decides on {', '.join(taken)} itself: leave it out")
         self.dataset = dataset
         self._ranks = LoaderRanks(ranks, type(self).__name__)
-        self._topology = Topology(1, _ONE, batch_size, _ONE, equalize)  # but for the ranks
+        self._topology = Topology(1, _ONE, batch_size, _ONE, equalize)  # but for ranks and packs
+        self._packs = LoaderPacks.of(dataset, self.batch_size, num_workers, window_bytes)
         samples = SampleFilter(dataset, skip)
         self._position = Position(
-            samples.samples, whole_number("seed", seed, 0), shuffle=bool(shuffle)
+            samples.samples, whole_number("seed", seed, 0), bool(shuffle), self._packs.sizes.pack
         )
         self._reader = BatchReader(
-            dataset, {"num_workers": num_workers, **options}, samples, copy=bool(copy)
+            self._packs.read_from(dataset, samples),
+            {"num_workers": num_workers, **options},
+            samples,
+            copy=bool(copy),
         )
         self._times = StepTimes()
         self._has_begun = False  # a batch was received since the position was moved
@@ -200,7 +206,8 @@ class Loader(LoaderAttributes):
         """
         position = self._position.restored(state, self._data)
         for segment in position.segments:
-            if (segment.topology.workers, segment.topology.window) != (_ONE, _ONE):
+            shares = segment.topology.workers, segment.topology.window
+            if shares != (_ONE, _ONE) and not self._packs.are_read:
                 raise ConfigError(
                     "the state is of another loader: its order was made by"
                     f" {segment.topology.workers} workers in windows of {segment.topology.window}"
@@ -293,7 +300,7 @@ class Loader(LoaderAttributes):
     def _share(self) -> Share:
         """Return what this rank reads from here on."""
         rank, ranks = self._ranks.current()
-        topology = replace(self._topology, ranks=ranks)
+        topology = self._packs.topology(replace(self._topology, ranks=ranks), self._position)
         start, received = self._position.start_of(topology)
         if self._newest_cut is None or self._newest_cut[:2] != (start, topology):
             cut, _ = start.cut(topology)
@@ -325,6 +332,7 @@ class Loader(LoaderAttributes):
         if self._is_restored:
             self._ranks.check_same(state)
             self._is_restored = False
+        self._packs.learn_fields(self.dataset)
         return self._reader.open(self._checked_share())
 
 
