@@ -17,7 +17,7 @@ import platform
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from fnmatch import fnmatch
@@ -27,10 +27,11 @@ from operator import itemgetter
 from pathlib import Path
 
 import report
+import training_peers
 from aisio import Client
 from aisio.gateway import Gateway
 from cases import WORKS
-from corpus import Corpus, is_stored, store
+from corpus import Corpus, Objects, store
 
 OUT = Path(__file__).parents[1] / "build" / "bench"
 PACKAGES = ("aisio", "aistore", "webdataset", "obstore", "s3torchconnector", "torch", "urllib3")
@@ -40,7 +41,12 @@ def main() -> int:
     """Store the corpus, measure all readers in turns, print the tables and write the files."""
     options = parse()
     cases = select_cases(options.only)
-    with endpoint_to_measure() as endpoint, corpus_for(endpoint, options) as corpus:
+    wanted = {objects for work, _ in cases if (objects := WORKS[work].objects)}
+    with (
+        temporary_cache(),
+        endpoint_to_measure() as endpoint,
+        corpus_for(endpoint, options, wanted) as corpus,
+    ):
         turns: list[report.Turn] = []
         try:
             turns.extend(measure(cases, corpus, options.turns))
@@ -48,6 +54,8 @@ def main() -> int:
             print("== interrupted: the tables show what was measured so far", flush=True)
     options.out.mkdir(parents=True, exist_ok=True)
     write(turns, corpus, options.out)
+    if not options.only or any(fnmatch(training_peers.WORK, pattern) for pattern in options.only):
+        measure_peers(options)
     failed = [turn for turn in turns if "failed" in turn and turn["reader"].startswith("aisio")]
     return 1 if failed else 0
 
@@ -65,6 +73,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="a tenth of the corpus")
     parser.add_argument("--bucket", help="use this bucket, and what an earlier --keep left in it")
     parser.add_argument("--keep", action="store_true", help="leave the bucket for another run")
+    parser.add_argument("--peers", type=Path, help="Python of training_peers.py's peers")
     parser.add_argument("--out", type=Path, default=OUT, help="folder for the files [build/bench]")
     return parser.parse_args()
 
@@ -79,12 +88,34 @@ def select_cases(patterns: list[str] | None) -> list[tuple[str, str]]:
     if patterns:
         cases = [case for case in cases if any(_matches(case, pattern) for pattern in patterns)]
     if not cases:
-        raise SystemExit(f"--only {patterns} leaves nothing; there are: {', '.join(WORKS)}")
+        works = ", ".join(WORKS)
+        raise SystemExit(
+            f"--only {patterns} leaves nothing; there are: {works}; and python training_peers.py"
+        )
     return cases
 
 
 def _matches(case: tuple[str, str], pattern: str) -> bool:
     return pattern == case[0] or fnmatch("/".join(case), pattern)
+
+
+def measure_peers(options: argparse.Namespace) -> None:
+    """Measure the peers that read formats of their own; say so where they are not installed."""
+    arguments = ["--out", str(options.out), "--turns", str(max(1, options.turns // 2))]
+    if options.quick:
+        arguments += ["--samples", "100"]
+    if options.peers:
+        arguments += ["--peers", str(options.peers)]
+    print(f"\n== {training_peers.WORK}", flush=True)
+    training_peers.main(arguments)
+
+
+@contextmanager
+def temporary_cache() -> Iterator[None]:
+    """Let shard indexes be kept in a folder of this run alone."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["AISIO_CACHE_DIR"] = folder
+        yield
 
 
 @contextmanager
@@ -101,14 +132,15 @@ def endpoint_to_measure() -> Iterator[str]:
 
 
 @contextmanager
-def corpus_for(endpoint: str, options: argparse.Namespace) -> Iterator[Corpus]:
-    """Yield a stored corpus; delete it afterwards unless --keep is set."""
+def corpus_for(
+    endpoint: str, options: argparse.Namespace, wanted: Iterable[Objects]
+) -> Iterator[Corpus]:
+    """Yield a corpus of which the objects are stored; delete it afterwards unless --keep is set."""
     corpus = Corpus(endpoint, options.bucket or f"aisio-bench-{os.getpid()}")
     corpus = corpus.tenth() if options.quick else corpus
     try:
-        if not is_stored(corpus):
-            print("== storing the objects to read", flush=True)
-            store(corpus)
+        print("== storing the objects to read", flush=True)
+        store(corpus, wanted)
         yield corpus
     finally:
         if not options.keep:
@@ -120,12 +152,14 @@ def measure(cases: list[tuple[str, str]], corpus: Corpus, turns: int) -> Iterato
     for number in range(turns):
         print(f"== turn {number + 1} of {turns}", flush=True)
         failed = set()
+        current = [case for case in cases if number < WORKS[case[0]].max_turns]
         # Every other turn is in reverse order: no reader always follows the same other one.
-        for work, group in groupby(cases[:: -1 if number % 2 else 1], itemgetter(0)):
+        for work, group in groupby(current[:: -1 if number % 2 else 1], itemgetter(0)):
             readers = [reader for _, reader in group]
             # A warm-up, not measured: the first reader of data that was not read for a while is
             # slower, up to three times on a virtual machine whose host took the memory back.
-            run(work, readers[0], corpus)
+            if WORKS[work].objects and WORKS[work].figure == "rate":
+                run(work, readers[0], corpus)
             for reader in readers:
                 turn = run(work, reader, corpus) | {"turn": number}
                 if "failed" in turn:
@@ -152,8 +186,13 @@ def run(work: str, reader: str, corpus: Corpus) -> report.Turn:
 
 def print_turn(turn: report.Turn) -> None:
     """Print one measurement."""
-    result = turn.get("failed") or f"{report.rate(turn):12,.0f} {WORKS[turn['work']].unit}/s"
-    print(f"   {turn['work']:8} {turn['reader']:34} {result}", flush=True)
+    work = WORKS[turn["work"]]
+    result = turn.get("failed")
+    if result is None and work.figure == "rate":
+        result = f"{report.rate(turn):12,.0f} {work.unit}/s"
+    elif result is None:
+        result = f"{report.figure(turn, work.figure):12,.1f} {work.figure.replace('_', ', ')}"
+    print(f"   {turn['work']:24} {turn['reader']:34} {result}", flush=True)
 
 
 def write(turns: list[report.Turn], corpus: Corpus, out: Path) -> None:

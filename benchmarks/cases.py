@@ -16,8 +16,18 @@ import large
 import listing
 import shards
 import small
+import training
+import training_limits
 import transport
-from corpus import FIELDS_BYTES, SMALL_BYTES, TINY_BYTES, Corpus
+from corpus import (
+    ARRAY_BYTES,
+    FIELDS_BYTES,
+    SMALL_BYTES,
+    TINY_BYTES,
+    Corpus,
+    Objects,
+)
+from loaders import BATCH
 from measuring import Reader, measure
 
 
@@ -29,11 +39,17 @@ class Work:
         title: The work, as a template for the numbers of the corpus.
         unit: Unit of the items: entries, objects, samples or MB.
         readers: Readers by name; the names of aisio's own begin with "aisio".
+        objects: What they read, if anything.
+        max_turns: In how many turns they are measured, at most.
+        figure: Which of report.FIGURES it is about.
     """
 
     title: str
     unit: str
     readers: Mapping[str, Reader]
+    objects: Objects | None
+    max_turns: int = 1_000
+    figure: str = "rate"
 
     def title_for(self, corpus: Corpus) -> str:
         """Return the title with the numbers of a corpus."""
@@ -41,18 +57,72 @@ class Work:
 
 
 WORKS = {
-    "list": Work("List {listed:,} objects", "entries", listing.CASES),
-    "get": Work("GET {small:,} objects of 100 KB", "objects", small.GET_CASES),
-    "loader": Work("The same under a DataLoader, 2 workers", "objects", small.LOADER_CASES),
-    "bytes": Work("32 x 100 KB a batch from 2 workers", "samples", transport.cases("bytes")),
-    "tensors": Work("The same as one tensor", "samples", transport.cases("tensors")),
-    "images": Work("The same as 32 x 3 x 224 x 224", "samples", transport.cases("images")),
-    "batch": Work("The same by get-batch, 128 a request", "objects", small.BATCH_CASES),
-    "tiny": Work("GET {tiny:,} objects of 1 KB", "objects", small.TINY_CASES),
-    "shards": Work("{shards} tar shards of {samples:,} samples of 70 KB", "samples", shards.CASES),
-    "stream": Work("Stream an object of {large_mib} MiB", "MB", large.STREAM_CASES),
-    "memory": Work("The same into fresh memory", "MB", large.MEMORY_CASES),
-    "file": Work("The same into a new file", "MB", files.CASES),
+    "list": Work("List {listed:,} objects", "entries", listing.CASES, "tiny"),
+    "get": Work("GET {small:,} objects of 100 KB", "objects", small.GET_CASES, "small"),
+    "loader": Work(
+        "The same under a DataLoader, 2 workers", "objects", small.LOADER_CASES, "small"
+    ),
+    "batch": Work("The same by get-batch, 128 a request", "objects", small.BATCH_CASES, "small"),
+    "tiny": Work("GET {tiny:,} objects of 1 KB", "objects", small.TINY_CASES, "tiny"),
+    "shards": Work(
+        "{shards} tar shards of {samples:,} samples of 70 KB", "samples", shards.CASES, "shards"
+    ),
+    "stream": Work("Stream an object of {large_mib} MiB", "MB", large.STREAM_CASES, "large"),
+    "memory": Work("The same into fresh memory", "MB", large.MEMORY_CASES, "large"),
+    "file": Work("The same into a new file", "MB", files.CASES, "large"),
+    **{
+        f"train/transport, {kind}": Work(title, "samples", transport.cases(kind), objects=None)
+        for kind, title in transport.TITLES.items()
+    },
+    "train/one process": Work(
+        "Shuffled batches of 32, one process", "samples", training.ONE_PROCESS_CASES, "shards"
+    ),
+    "train/2 workers, bytes": Work(
+        "Shuffled batches of 32, 2 workers", "samples", training.BYTES_CASES, "shards"
+    ),
+    "train/2 workers, decoded": Work(
+        "The same, JPEG of 224 x 224 decoded by Pillow",
+        "samples",
+        training.decoded_cases("pictures"),
+        "pictures",
+    ),
+    "train/2 workers, arrays": Work(
+        "The same, stored pixels of 224 x 224 copied",
+        "samples",
+        training.decoded_cases("arrays"),
+        "arrays",
+    ),
+    "train/first batch": Work(
+        "The first batch of 32 of {many:,} shards, 2 workers",
+        "samples",
+        training_limits.FIRST_CASES,
+        "many",
+        figure="first_ms",
+    ),
+    "train/state": Work(
+        "State of {many:,} shards",
+        "states",
+        training_limits.STATE_CASES,
+        "many",
+        max_turns=1,
+        figure="cpu_us",
+    ),
+    "train/memory": Work(
+        "Memory of a worker over torch's own",
+        "samples",
+        training_limits.MEMORY_CASES,
+        "shards",
+        max_turns=1,
+        figure="memory_mb",
+    ),
+    "train/50 epochs": Work(
+        "Growth over {epochs} epochs",
+        "samples",
+        training_limits.EPOCHS_CASES,
+        "pictures",
+        max_turns=1,
+        figure="memory_mb",
+    ),
 }
 
 
@@ -62,17 +132,27 @@ def check(work: str, corpus: Corpus, size_bytes: float) -> None:
     Raises:
         ValueError: It did not, so that its figures cannot be compared.
     """
+    samples = corpus.shards * corpus.samples
+    arrays = corpus.pictures * ARRAY_BYTES
     expected = {
         "list": (corpus.listed * TINY_BYTES,),
         "tiny": (corpus.tiny * TINY_BYTES, corpus.tiny // 5 * TINY_BYTES),
-        "shards": (corpus.shards * corpus.samples * FIELDS_BYTES,),
+        "shards": (samples * FIELDS_BYTES,),
         "stream": (corpus.large_bytes,),
         "memory": (corpus.large_bytes,),
         "file": (corpus.large_bytes,),
         **{
-            kind: (sample_bytes * transport.samples(corpus),)
+            f"train/transport, {kind}": (sample_bytes * transport.samples(corpus),)
             for kind, sample_bytes in transport.SAMPLE_BYTES.items()
         },
+        "train/one process": (samples * FIELDS_BYTES,),
+        "train/2 workers, bytes": (training.EPOCHS * samples * FIELDS_BYTES,),
+        "train/2 workers, decoded": (training.EPOCHS * arrays,),
+        "train/2 workers, arrays": (training.EPOCHS * arrays,),
+        "train/first batch": tuple(count * FIELDS_BYTES for count in range(1, BATCH + 1)),
+        "train/state": (training_limits.STATES,),
+        "train/memory": (samples * FIELDS_BYTES,),
+        "train/50 epochs": (corpus.epochs * corpus.pictures,),
     }.get(work, (corpus.small * SMALL_BYTES,))
     if size_bytes not in expected:
         raise ValueError(f"{size_bytes:,} bytes were delivered instead of {expected}")

@@ -4,21 +4,31 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import random
+import subprocess
+import sys
 import tarfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from typing import Literal, TypeAlias
 
 from aisio import Bucket, Client, NotFoundError
 
 TINY_BYTES, SMALL_BYTES, IMAGE_BYTES = 1_000, 100_000, 70_000
-LARGE = "large/object"
-NOTE = "corpus.json"
-"""Name of the description, which is stored last: where it exists, the corpus is complete."""
+PIXELS = (224, 224, 3)
+ARRAY_BYTES = 224 * 224 * 3
+MANY_SAMPLES = 15
+"""Number of samples in each of the many shards, so that one has 1 MiB."""
 
+PICTURE_SHARDS, DIFFERENT_PICTURES = 4, 64
+LARGE = "large/object"
 WRITERS = 8
+
+Objects: TypeAlias = Literal["tiny", "small", "shards", "many", "pictures", "arrays", "large"]
+"""What can be stored; each kind of work reads one of them."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +44,10 @@ class Corpus:
         shards: Number of tar shards.
         samples: Number of samples in each shard, of a 70 KB image and two small fields.
         large_bytes: Size of the one large object.
+        many: Number of small tar shards, of MANY_SAMPLES samples each.
+        pictures: Number of JPEG files of 224 x 224 pixels, and of arrays of that shape, which are
+            in PICTURE_SHARDS tar shards each.
+        epochs: How often the pictures are read to see what is left behind.
     """
 
     endpoint: str
@@ -44,6 +58,9 @@ class Corpus:
     shards: int = 8
     samples: int = 1_000
     large_bytes: int = 512 * 1024 * 1024
+    many: int = 1_000
+    pictures: int = 2_000
+    epochs: int = 50
 
     def tenth(self) -> Corpus:
         """Return a corpus of a tenth of the size, for a small machine or a quick run."""
@@ -54,6 +71,9 @@ class Corpus:
             small=self.small // 10,
             samples=self.samples // 10,
             large_bytes=self.large_bytes // 10,
+            many=self.many // 10,
+            pictures=self.pictures // 10,
+            epochs=self.epochs // 5,
         )
 
     @property
@@ -69,12 +89,22 @@ class Corpus:
     @property
     def small_names(self) -> list[str]:
         """Names of the 100 KB objects."""
-        return [f"small/{number:06d}" for number in range(self.small)]
+        return self.names("small")
 
     @property
     def shard_names(self) -> list[str]:
         """Names of the shards."""
-        return [f"shards/{number:06d}.tar" for number in range(self.shards)]
+        return self.names("shards")
+
+    def names(self, objects: Objects) -> list[str]:
+        """Names of the objects of a kind, without the large one."""
+        count = {
+            "tiny": self.listed,
+            "small": self.small,
+            "shards": self.shards,
+            "many": self.many,
+        }.get(objects, PICTURE_SHARDS)
+        return [f"{objects}/{number:06d}{_ENDING.get(objects, '.tar')}" for number in range(count)]
 
     def to_json(self) -> str:
         """Return the corpus as one line of JSON, for a measuring process."""
@@ -86,33 +116,87 @@ class Corpus:
         return cls(**json.loads(text))
 
 
-def is_stored(corpus: Corpus) -> bool:
-    """Return whether an earlier run has left this corpus in its bucket."""
+_ENDING = {"tiny": "", "small": ""}
+
+
+def is_stored(corpus: Corpus, objects: Objects) -> bool:
+    """Return whether these objects are complete in the bucket, from this run or an earlier one."""
     try:
-        note = Client(corpus.endpoint).bucket(corpus.bucket).object(NOTE).get()
+        note = Client(corpus.endpoint).bucket(corpus.bucket).object(_note(objects)).get()
     except NotFoundError:
         return False
     return _sizes(Corpus.from_json(note.decode())) == _sizes(corpus)
 
 
-def store(corpus: Corpus) -> None:
-    """Store the corpus, several objects at a time."""
+def store(corpus: Corpus, wanted: Iterable[Objects]) -> None:
+    """Store objects that are not in the bucket yet, several at a time."""
     bucket = Client(corpus.endpoint).bucket(corpus.bucket).create(exist_ok=True)
     noise = random.Random(0).randbytes(SMALL_BYTES + 100_000)
-    tiny = [f"tiny/{number:06d}" for number in range(corpus.listed)]
-    _put(bucket, tiny, lambda number: _cut(noise, number, TINY_BYTES))
-    _put(bucket, corpus.small_names, lambda number: _cut(noise, number, SMALL_BYTES))
-    _put(bucket, corpus.shard_names, partial(make_shard, noise, corpus.samples))
-    bucket.object(LARGE).put((noise * (corpus.large_bytes // len(noise) + 1))[: corpus.large_bytes])
-    bucket.object(NOTE).put(corpus.to_json().encode())
+    for objects in wanted:
+        if is_stored(corpus, objects):
+            continue
+        if objects == "large":
+            repeats = corpus.large_bytes // len(noise) + 1
+            bucket.object(LARGE).put((noise * repeats)[: corpus.large_bytes])
+        else:
+            _put(bucket, corpus.names(objects), _contents(corpus, objects, noise))
+        if objects in ("shards", "many", "pictures", "arrays"):
+            write_index(corpus, objects)
+        # The description comes last: where it exists, these objects are complete.
+        bucket.object(_note(objects)).put(corpus.to_json().encode())
+
+
+def write_index(corpus: Corpus, objects: Objects) -> None:
+    """Index shards by `aisio index`; not beside them, where some readers would list the index."""
+    url = f"ais://{corpus.bucket}/{objects}/"
+    command = [sys.executable, "-m", "aisio", "index", url, "--output", index_url(corpus, objects)]
+    subprocess.run(
+        command,
+        check=True,
+        capture_output=True,
+        env=os.environ | {"AIS_ENDPOINT": corpus.endpoint},
+    )
+
+
+def index_url(corpus: Corpus, objects: Objects) -> str:
+    """Return where the index of shards is."""
+    return f"ais://{corpus.bucket}/index/{objects}.aisio-index"
+
+
+def _note(objects: Objects) -> str:
+    return f"corpus/{objects}.json"
+
+
+def _contents(corpus: Corpus, objects: Objects, noise: bytes) -> Callable[[int], bytes]:
+    """Return what makes an object by its number."""
+    if objects == "tiny":
+        return lambda number: _cut(noise, number, TINY_BYTES)
+    if objects == "small":
+        return lambda number: _cut(noise, number, SMALL_BYTES)
+    if objects == "pictures":
+        pictures = [_picture(number) for number in range(DIFFERENT_PICTURES)]
+        each = corpus.pictures // PICTURE_SHARDS
+        return partial(
+            _make_tar, each, lambda number: [("jpg", pictures[number % DIFFERENT_PICTURES])]
+        )
+    if objects == "arrays":
+        each = corpus.pictures // PICTURE_SHARDS
+        return partial(_make_tar, each, lambda number: [("u8", _cut(noise, number, ARRAY_BYTES))])
+    return partial(make_shard, noise, MANY_SAMPLES if objects == "many" else corpus.samples)
 
 
 def make_shard(noise: bytes, samples: int, number: int) -> bytes:
-    """Return a shard; its bytes depend on nothing but the arguments."""
+    """Return a shard of samples with three fields."""
+    return _make_tar(samples, partial(_fields, noise), number)
+
+
+def _make_tar(
+    samples: int, fields: Callable[[int], Iterable[tuple[str, bytes]]], number: int
+) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         for sample in range(samples):
-            for extension, data in _fields(noise, number * samples + sample):
+            for extension, data in fields(number * samples + sample):
                 member = tarfile.TarInfo(f"{number:03d}{sample:05d}.{extension}")
                 member.size = len(data)
                 tar.addfile(member, io.BytesIO(data))
@@ -123,6 +207,23 @@ def _fields(noise: bytes, number: int) -> Iterator[tuple[str, bytes]]:
     yield "jpg", _cut(noise, number, IMAGE_BYTES)
     yield "cls", b"%04d" % (number % 1000)
     yield "json", b'{"width": 256}'
+
+
+def _picture(number: int) -> bytes:
+    """Return a JPEG file of 224 x 224 pixels: gradients under some noise, as in photographs.
+
+    Raises:
+        ImportError: Pillow is missing.
+    """
+    from PIL import Image
+
+    noise = Image.effect_noise(PIXELS[:2], 40)
+    gradient = Image.linear_gradient("L").resize(PIXELS[:2]).rotate(number * 360 // 64)
+    bands = (gradient, Image.blend(gradient, noise, 0.3), Image.radial_gradient("L"))
+    picture = Image.merge("RGB", [band.resize(PIXELS[:2]) for band in bands])
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=90)
+    return buffer.getvalue()
 
 
 FIELDS_BYTES = IMAGE_BYTES + 4 + 14

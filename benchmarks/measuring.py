@@ -1,21 +1,23 @@
 """One measurement: a reader run to its end, in a process of its own.
 
 A reader is a generator. It first prepares imports, addresses and buffers, which is not measured, as
-it is no part of an epoch. Then it yields READY, and after that the payload bytes of each item.
+it is no part of an epoch. Then it yields READY, and after that the payload bytes of each item. What
+it returns takes the place of the figures of these names.
 """
 
 from __future__ import annotations
 
-import resource
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
+import processes
 from corpus import Corpus
 
 Items: TypeAlias = Iterator[int]
 Reader: TypeAlias = Callable[[Corpus], Items]
+ItemsWithFigures: TypeAlias = Generator[int, None, Mapping[str, float]]
 
 READY = -1
 
@@ -28,10 +30,11 @@ def measure(reader: Reader, corpus: Corpus) -> dict[str, float]:
         item), in seconds; baseline_bytes and peak_bytes, the resident memory at the start and at
         its maximum.
     """
-    items = reader(corpus)
+    own: dict[str, float] = {}
+    items = _with_figures(reader(corpus), own)
     assert next(items) == READY, reader
     baseline = _reset_peak()
-    cpu, started = _cpu_s(), time.perf_counter()
+    cpu, started = processes.cpu_s(), time.perf_counter()
     size_bytes = next(items)
     first_s = time.perf_counter() - started
     count = 1
@@ -43,17 +46,17 @@ def measure(reader: Reader, corpus: Corpus) -> dict[str, float]:
         "items": count,
         "bytes": size_bytes,
         "wall_s": wall_s,
-        "cpu_s": _cpu_s() - cpu,
+        "cpu_s": processes.cpu_s() - cpu,
         "first_s": first_s,
         "baseline_bytes": baseline,
         "peak_bytes": _memory("VmHWM"),
+        **own,
     }
 
 
-def _cpu_s() -> float:
-    """Return the CPU time of this process and of the children it has waited for, in seconds."""
-    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+def _with_figures(items: Items, figures: dict[str, float]) -> Items:
+    returned = yield from cast("ItemsWithFigures", items)  # most return nothing
+    figures.update(returned or {})
 
 
 def _reset_peak() -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeAlias
 
 from cases import WORKS
@@ -15,6 +16,9 @@ Turn: TypeAlias = dict[str, Any]
 
 KINDS = OURS, OFFICIAL, OTHER, BY_HAND = ("aisio", "official", "other", "by hand")
 """Kinds of readers; except for "other", their names begin with the kind."""
+
+ALONE = "alone"
+"""How the names of those begin that do a part of the work; they count as done by hand."""
 
 FIGURES = ("rate", "mb_per_s", "cpu_us", "first_ms", "memory_mb")
 
@@ -47,6 +51,8 @@ class Row:
     @property
     def kind(self) -> str:
         """One of KINDS."""
+        if self.reader.startswith(ALONE):
+            return BY_HAND
         return next((kind for kind in KINDS if self.reader.startswith(kind)), OTHER)
 
 
@@ -59,8 +65,8 @@ class Aim:
         work: Key of WORKS.
         readers: Readers of aisio; the fastest counts.
         peer: The reader to compare with; None compares a figure with a number.
-        wanted: The minimum ratio, or the maximum of the figure.
-        figure: Name of the figure, if there is no peer.
+        wanted: The minimum ratio of rates, or the maximum of another figure, or of its ratio.
+        figure: Name of the figure.
     """
 
     text: str
@@ -73,11 +79,88 @@ class Aim:
 
 SINGLE, FLIGHT = ("aisio one by one",), ("aisio in flight",)
 SHARDS = ("aisio AISShardReader",)
-LOADER = ("aisio Loader",)
 BATCHES = ("aisio get_batch", "aisio AISBatchIterDataset")
 STREAMS, INTO = (
     ("aisio Object.stream", "aisio Object.open"),
     ("aisio Object.get", "aisio Object.get(into=)"),
+)
+LOADER, TORCH = ("aisio Loader",), "torch DataLoader of AISShardReader"
+BYTES, FIRST, MEMORY = "train/2 workers, bytes", "train/first batch", "train/memory"
+TRAINING = (
+    *(
+        Aim(
+            f"from workers, {kind}: {wanted} x DataLoader",
+            f"train/transport, {kind}",
+            LOADER,
+            "torch DataLoader",
+            wanted,
+        )
+        for kind, wanted in (("bytes", 4), ("tensors", 1.5), ("images", 1.5))
+    ),
+    Aim(
+        "shuffled, one process: 1.0 of AISShardReader",
+        "train/one process",
+        LOADER,
+        "alone: AISShardReader, in order",
+        1,
+    ),
+    Aim(
+        "2 workers: 0.8 of AISShardReader", BYTES, LOADER, "alone: AISShardReader, one process", 0.8
+    ),
+    Aim("2 workers: 1.8 x DataLoader", BYTES, LOADER, TORCH, 1.8),
+    Aim("2 workers: 3.2 x WebLoader", BYTES, LOADER, "webdataset WebLoader, its shuffle", 3.2),
+    *(
+        aim
+        for work, what in (("decoded", "JPEG"), ("arrays", "stored pixels"))
+        for aim in (
+            Aim(f"{what}: 1.3 x DataLoader", f"train/2 workers, {work}", LOADER, TORCH, 1.3),
+            Aim(
+                f"{what}: 0.9 of decoding alone",
+                f"train/2 workers, {work}",
+                LOADER,
+                "alone: decoding in 2 processes",
+                0.9,
+            ),
+        )
+    ),
+    Aim("first batch: at most 500 ms", FIRST, LOADER, None, 500, "first_ms"),
+    *(
+        Aim(
+            f"resumed at {percent} %: first batch as soon, within 10 %",
+            FIRST,
+            (f"aisio Loader, resumed at {percent} %",),
+            "aisio Loader",
+            1.1,
+            "first_ms",
+        )
+        for percent in (25, 50, 95)
+    ),
+    Aim("state: at most 1000 us CPU", "train/state", LOADER, None, 1_000, "cpu_us"),
+    Aim(
+        "a worker: at most 134 MB over torch's own", "train/memory", LOADER, None, 134, "memory_mb"
+    ),
+    Aim(
+        "a worker: within 1.1 of the stated bound",
+        MEMORY,
+        LOADER,
+        "alone: the stated bound",
+        1.1,
+        "memory_mb",
+    ),
+    *(
+        Aim(
+            f"{what}: at most 4 MB more",
+            "train/50 epochs",
+            (f"aisio Loader{kind}",),
+            None,
+            4,
+            "memory_mb",
+        )
+        for what, kind in (
+            ("50 epochs", ""),
+            ("50 epochs of the same workers", ", persistent workers"),
+        )
+    ),
 )
 AIMS = (
     Aim("list: 3 x official SDK", "list", ("aisio",), "official SDK", 3),
@@ -88,15 +171,13 @@ AIMS = (
     Aim(
         "DataLoader: 4 x official", "loader", ("aisio AISMapDataset",), "official AISMapDataset", 4
     ),
-    Aim("from workers, bytes: 4 x DataLoader", "bytes", LOADER, "torch DataLoader", 4),
-    Aim("from workers, one tensor: 1.5 x DataLoader", "tensors", LOADER, "torch DataLoader", 1.5),
-    Aim("from workers, images: 1.5 x DataLoader", "images", LOADER, "torch DataLoader", 1.5),
     Aim("get-batch: 0.9 of by hand", "batch", BATCHES, "by hand: http.client", 0.9),
     Aim("shards: 3 x official", "shards", SHARDS, "official AISShardReader", 3),
     Aim("shards: 3 x webdataset", "shards", SHARDS, "webdataset over curl", 3),
     Aim("shards: 0.85 of by hand", "shards", SHARDS, "by hand: http.client, one buffer", 0.85),
     Aim("shards: at most 80 us CPU a sample", "shards", SHARDS, None, 80, "cpu_us"),
     Aim("shards: at most 64 MB of memory", "shards", SHARDS, None, 64, "memory_mb"),
+    *TRAINING,
     Aim("large object streamed: 0.9 of curl", "stream", STREAMS, "curl", 0.9),
     Aim("large object in memory: 0.95 of by hand", "memory", INTO, "by hand: 4 ranges", 0.95),
     Aim("large object loaded and hashed: 0.8 of curl", "file", ("aisio load",), "curl -o", 0.8),
@@ -117,7 +198,7 @@ def rows(turns: Iterable[Turn]) -> list[Row]:
         if own:
             ours = tuple(name for name in WORKS[work].readers if name.startswith(OURS))
             figures = {
-                name: statistics.median(_figure(turn, name) for turn in own) for name in FIGURES
+                name: statistics.median(figure(turn, name) for turn in own) for name in FIGURES
             }
             table.append(Row(work, reader, **figures, ratio=ratio(done, work, ours, reader)))
     return table
@@ -146,15 +227,23 @@ def aim_lines(turns: Iterable[Turn]) -> Iterator[str]:
     for aim in AIMS:
         got = _reached(done, aim)
         if got is not None:
-            passes = got >= aim.wanted if aim.peer else got <= aim.wanted
+            passes = got >= aim.wanted if aim.figure == "rate" else got <= aim.wanted
             yield f"| {aim.text} | {got:,.2f} | {'pass' if passes else '**missed**'} |"
 
 
 def _reached(turns: Sequence[Turn], aim: Aim) -> float | None:
-    if aim.peer:
+    if aim.peer and aim.figure == "rate":
         return ratio(turns, aim.work, aim.readers, aim.peer)
-    own = _of(turns, aim.work, aim.readers)
-    return statistics.median(_figure(turn, aim.figure) for turn in own) if own else None
+    own = _median(turns, aim.work, aim.readers, aim.figure)
+    if own is None or aim.peer is None:
+        return own
+    theirs = _median(turns, aim.work, (aim.peer,), aim.figure)
+    return own / theirs if theirs else None
+
+
+def _median(turns: Sequence[Turn], work: str, readers: Sequence[str], name: str) -> float | None:
+    figures = [figure(turn, name) for turn in _of(turns, work, readers)]
+    return statistics.median(figures) if figures else None
 
 
 def summary_lines(table: Sequence[Row], corpus: Corpus) -> Iterator[str]:
@@ -166,7 +255,7 @@ def summary_lines(table: Sequence[Row], corpus: Corpus) -> Iterator[str]:
     yield "| --- | ---: | ---: | ---: | ---: |"
     for key, work in WORKS.items():
         own = [row for row in table if row.work == key]
-        if not own:
+        if not own or work.figure != "rate":
             continue
         best = {
             kind: max((row.rate for row in own if row.kind == kind), default=0.0) for kind in KINDS
@@ -202,7 +291,13 @@ def table_lines(table: Sequence[Row], corpus: Corpus) -> Iterator[str]:
         yield ""
         yield f"| {' | '.join(heads)} |"
         yield f"| ---{' | ---:' * (len(heads) - 1)} |"
-        yield from (_line(row) for row in sorted(own, key=lambda row: -row.rate))
+        yield from map(_line, sorted(own, key=partial(_rank_of, work.figure)))
+
+
+def _rank_of(figure: str, row: Row) -> float:
+    """Return what rows are sorted by: the highest rate first, or the lowest of another figure."""
+    value: float = getattr(row, figure)
+    return -value if figure == "rate" else value
 
 
 def _line(row: Row) -> str:
@@ -218,7 +313,7 @@ def _line(row: Row) -> str:
 
 
 def _ratio_text(row: Row) -> str:
-    if row.ratio is None or row.kind == OURS:
+    if row.ratio is None or row.kind == OURS or WORKS[row.work].figure != "rate":
         return ""
     text = f"{row.ratio:.2f} x"
     return f"**{text}, slower**" if row.ratio < 1 else text
@@ -254,7 +349,8 @@ def _items(turn: Turn) -> float:
     return float(turn["bytes"]) / 1e6 if WORKS[turn["work"]].unit == "MB" else float(turn["items"])
 
 
-def _figure(turn: Turn, name: str) -> float:
+def figure(turn: Turn, name: str) -> float:
+    """Return one of FIGURES."""
     if name == "rate":
         return rate(turn)
     if name == "mb_per_s":

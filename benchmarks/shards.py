@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from itertools import islice
-from tempfile import TemporaryDirectory
 
 from by_hand import Address, Connections, addresses, fill, payloads
 from corpus import FIELDS_BYTES, Corpus
@@ -22,22 +20,6 @@ def shards_aisio(corpus: Corpus) -> Items:
     reader = AISShardReader(f"ais://{corpus.bucket}/{PREFIX}", endpoint=corpus.endpoint)
     for _, fields in iter(reader):
         yield sum(map(len, fields.values()))
-
-
-def shards_shuffled(corpus: Corpus) -> Items:
-    """`Loader` over `AISShardDataset`: shuffled over all shards, the index opened from a cache."""
-    from aisio import AISShardDataset, Loader
-
-    url = f"ais://{corpus.bucket}/{PREFIX}"
-    with TemporaryDirectory() as folder:
-        os.environ["AISIO_CACHE_DIR"] = folder
-        AISShardDataset(url, endpoint=corpus.endpoint)  # builds the index
-        yield READY
-        dataset = AISShardDataset(url, endpoint=corpus.endpoint, index="require")
-        loader = Loader(dataset, 32, shuffle=True, equalize="none", collate_fn=list)
-        for batch in loader:
-            for _, fields in batch:
-                yield sum(map(len, fields.values()))
 
 
 def shards_official(corpus: Corpus) -> Items:
@@ -93,7 +75,6 @@ def _prepare(corpus: Corpus) -> tuple[list[Address], memoryview, Connections]:
 
 CASES = {
     "aisio AISShardReader": shards_aisio,
-    "aisio Loader, shuffled by packs": shards_shuffled,
     "official AISShardReader": shards_official,
     "webdataset over curl": shards_webdataset,
     "by hand: http.client, one buffer": shards_by_hand,

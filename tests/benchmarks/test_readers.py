@@ -18,14 +18,15 @@ from cases import WORKS, check
 from corpus import Corpus, is_stored, store
 from measuring import measure
 
-corpus = Corpus(sys.argv[1], "bench", 6, 5, 3, 2, 3, 300_000)
-assert not is_stored(corpus)
-store(corpus)
-assert is_stored(corpus)
+corpus = Corpus(sys.argv[1], "bench", 6, 5, 3, 2, 3, 300_000, many=4, pictures=4, epochs=5)
+kinds = {work.objects for work in WORKS.values() if work.objects}
+assert not any(is_stored(corpus, kind) for kind in kinds)
+store(corpus, kinds)
+assert all(is_stored(corpus, kind) for kind in kinds)
 found = {}
 for key, work in WORKS.items():
     for name, reader in work.readers.items():
-        if name.startswith(("aisio", "by hand")):
+        if name.startswith(("aisio", "by hand", "alone", "torch")):
             found[f"{key}/{name}"] = figures = measure(reader, corpus)
             check(key, corpus, figures["bytes"])
 print(json.dumps(found))
@@ -35,7 +36,9 @@ print(json.dumps(found))
 def test_readers_deliver_what_is_stored(root, tmp_path, monkeypatch):
     """Ours and those by hand; each has its figures."""
     monkeypatch.setenv("PYTHONPATH", str(Path(aisio.__file__).parents[1]))
-    with Gateway(tmp_path) as gateway:
+    monkeypatch.setenv("AISIO_CACHE_DIR", str(tmp_path / "cache"))
+    (tmp_path / "server").mkdir()
+    with Gateway(tmp_path / "server") as gateway:
         done = subprocess.run(
             [sys.executable, "-c", READ_ALL, gateway.endpoint],
             cwd=root / "benchmarks",
@@ -48,3 +51,5 @@ def test_readers_deliver_what_is_stored(root, tmp_path, monkeypatch):
     assert found["shards/aisio AISShardReader"]["items"] == 6
     assert all(0 < one["first_s"] <= one["wall_s"] for one in found.values())
     assert all(one["peak_bytes"] > 1_000_000 for one in found.values())
+    assert found["train/first batch/aisio Loader, resumed at 50 %"]["items"] == 28
+    assert found["train/2 workers, arrays/torch DataLoader of AISShardReader"]["items"] == 8

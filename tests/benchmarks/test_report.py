@@ -79,6 +79,38 @@ def test_aims_are_passed_or_missed(report, wall_s, verdict):
     assert not any("shards" in line for line in lines)
 
 
+@pytest.mark.parametrize(("first_s", "verdict"), [(0.04, "pass"), (0.05, "**missed**")])
+def test_an_aim_may_compare_another_figure_with_a_peer(report, first_s, verdict):
+    """Its ratio is to be low: the first batch of a job that goes on, and of one that begins."""
+    readers = {"aisio Loader": 0.04, "aisio Loader, resumed at 50 %": first_s}
+    turns = [
+        turn(0, reader, 1, work="train/first batch") | {"first_s": seconds}
+        for reader, seconds in readers.items()
+    ]
+    lines = [line for line in report.aim_lines(turns) if "resumed at 50 %" in line]
+    assert lines == [
+        f"| resumed at 50 %: first batch as soon, within 10 % | {first_s / 0.04:.2f} | {verdict} |"
+    ]
+
+
+def test_a_table_is_sorted_by_the_figure_it_is_about(report, corpus):
+    """Without ratios of rates, and it is not in the summary."""
+    turns = [
+        turn(0, "alone: the stated bound", 1, work="train/memory") | {"peak_bytes": 9_000_000},
+        turn(0, "aisio Loader", 2, work="train/memory"),
+    ]
+    lines = "\n".join(report.table_lines(report.rows(turns), corpus))
+    assert lines.index("`aisio Loader`") < lines.index("| alone: the stated bound |")
+    assert " x |" not in lines
+    assert len(list(report.summary_lines(report.rows(turns), corpus))) == 2
+
+
+def test_what_does_a_part_of_the_work_counts_as_done_by_hand(report):
+    """It is no reader that aisio could lose to."""
+    (row,) = report.rows([turn(0, "alone: AISShardReader, in order", 1, work="train/one process")])
+    assert row.kind == report.BY_HAND
+
+
 def test_every_aim_names_readers_that_exist(report):
     """A name that is misspelt would leave its aim out."""
     for aim in report.AIMS:
