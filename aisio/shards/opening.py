@@ -4,11 +4,25 @@ from __future__ import annotations
 
 from collections import deque
 from enum import Enum, auto
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from aisio.records import ObjectInfo
 
-__all__ = ["Opening", "ShardStream", "State"]
+__all__ = ["Opening", "ShardPart", "ShardStream", "State"]
+
+
+class ShardPart(NamedTuple):
+    """Neighbouring samples of a shard that is read whole.
+
+    Attributes:
+        start: The first one, counted from 0.
+        stop: One past the last one.
+        total: How many samples the shard has by its index.
+    """
+
+    start: int
+    stop: int
+    total: int
 
 
 class ShardStream(Protocol):
@@ -48,16 +62,16 @@ class Opening:
 
     Attributes:
         info: What the listing says about the shard.
-        samples: Which of its samples are wanted; see `Shard`.
+        part: Which of its samples are wanted; see `Shard`.
         state: Who may use the body.
         body: The open shard; None before it is open, or if it cannot be opened.
         pieces: The bytes that the thread has read and the reader has not.
         error: What the thread met, after these bytes.
     """
 
-    def __init__(self, info: ObjectInfo, samples: range | None = None) -> None:
+    def __init__(self, info: ObjectInfo, part: ShardPart | None = None) -> None:
         self.info = info
-        self.samples = samples
+        self.part = part
         self.state = State.PREFETCHING
         self.body: ShardStream | None = None
         self.pieces: deque[memoryview] = deque()

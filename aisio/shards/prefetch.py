@@ -20,12 +20,13 @@ from functools import partial
 from types import TracebackType
 from typing import NamedTuple, TypeVar
 
-from aisio.errors import ConfigError
+from aisio.errors import ConfigError, ShardError
+from aisio.escapes import one_line
 from aisio.forks import this_process
 from aisio.records import ObjectInfo
-from aisio.shards.opening import Opening, ShardStream
+from aisio.shards.opening import Opening, ShardPart, ShardStream
 
-__all__ = ["Opened", "Prefetch", "Shard", "ShardStream"]
+__all__ = ["Opened", "Prefetch", "Shard", "ShardPart", "ShardStream"]
 
 T = TypeVar("T")
 
@@ -38,18 +39,34 @@ class Shard(NamedTuple):
     Attributes:
         info: What the listing says about it.
         open: Opens it, or raises the error that opening it met.
-        samples: Which of the samples that are read are wanted, by number; None for all.
+        part: Which of the samples that are read are wanted; None for all.
     """
 
     info: ObjectInfo
     open: Callable[[], ShardStream]
-    samples: range | None = None
+    part: ShardPart | None = None
 
     def wanted(self, samples: Iterator[T]) -> Iterator[T]:
-        """Yield those of the samples that are wanted; all are read, to the shard's end."""
-        if self.samples is None:
-            return samples
-        return (sample for number, sample in enumerate(samples) if number in self.samples)
+        """Yield those of the samples that are wanted; all are read, to the shard's end.
+
+        Raises:
+            ShardError: With a part: the shard has not as many samples as were indexed.
+        """
+        return samples if self.part is None else self._part_of(samples, self.part)
+
+    def _part_of(self, samples: Iterator[T], part: ShardPart) -> Iterator[T]:
+        count = 0
+        for sample in samples:
+            if part.start <= count < part.stop:
+                yield sample
+            count += 1
+        if count != part.total:
+            url = self.info.url
+            raise ShardError(
+                f"{one_line(url)}: {part.total:,} samples were indexed, it has {count:,}: it was"
+                " replaced since it was listed; index it with `aisio index`, and list it again",
+                url=url,
+            )
 
 
 class _ListingEnd(NamedTuple):
@@ -129,7 +146,7 @@ class Prefetch:
 
     def __iter__(self) -> Iterator[Shard]:
         while (opening := self._next_opening()) is not None:
-            yield Shard(opening.info, partial(self._open, opening), opening.samples)
+            yield Shard(opening.info, partial(self._open, opening), opening.part)
 
     def stop(self) -> None:
         """End the thread and close what it has opened; in a forked child this does nothing."""
@@ -213,7 +230,7 @@ class Prefetch:
         error: BaseException | None = None
         try:
             for shard in self._shards:
-                opening = Opening(shard.info, shard.samples)
+                opening = Opening(shard.info, shard.part)
                 if not self._enqueue(opening):
                     break
                 self._prefetch(opening, shard)

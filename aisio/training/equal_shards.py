@@ -9,7 +9,7 @@ from aisio.errors import ConfigError
 from aisio.escapes import one_line
 from aisio.records import ByteRange
 from aisio.shards.index import IndexedShard, ShardIndex
-from aisio.shards.prefetch import Shard, ShardStream
+from aisio.shards.prefetch import Shard, ShardPart, ShardStream
 from aisio.shards.slices import ShardSlice
 from aisio.training.order import Equalize
 from aisio.training.reader_index import ReaderIndex
@@ -92,11 +92,11 @@ class EqualShards:
 def _shard(listed: ListedObject, index: ShardIndex, number: int, piece: ShardPiece) -> Shard:
     source, info = listed
     indexed = index.shard(number)
-    if piece.stop - piece.start == indexed.samples:
-        return Shard(info, partial(source.get, info))
-    if indexed.is_ranged and index.has_hashes:
+    is_whole = piece.stop - piece.start == indexed.samples
+    if not is_whole and indexed.is_ranged and index.has_hashes:
         return Shard(info, partial(_open_slice, listed, index, indexed, piece))
-    return Shard(info, partial(source.get, info), range(piece.start, piece.stop))
+    part = ShardPart(piece.start, piece.stop, indexed.samples)
+    return Shard(info, partial(source.get, info), part)
 
 
 def _open_slice(

@@ -270,7 +270,8 @@ class AISShardReader(SplitDataset, IterableDataset[tuple[str, ZeroDict]]):
         with ExitStack() as stack:
             try:
                 stream = stack.enter_context(closing(shard.open()))
-                recorder = self._index.recorder(shard.info, stream)
+                # With equalize= each shard has an index, and the stream may be a part of one.
+                recorder = None if self._equal else self._index.recorder(shard.info, stream)
                 shard_pass = self._pass_over(shard, stream, recorder=recorder)
                 yield from shard.wanted(shard_pass.samples())
                 if recorder is not None:

@@ -10,7 +10,7 @@ import pytest
 import torch  # noqa: F401 - the reader needs it
 from torch.utils.data import DataLoader
 
-from aisio import AISShardReader, ConfigError
+from aisio import AISShardReader, ConfigError, ShardError
 from aisio.gateway import Gateway
 from tests.tars import pack
 
@@ -108,6 +108,19 @@ def test_a_shard_that_was_replaced_has_no_index(folder: Path) -> None:
     shard.write_bytes(shard.read_bytes())
     with pytest.raises(ConfigError, match="3.tar has no index"):
         list(AISShardReader(folder, ranks=(1, 2), equalize="drop"))
+
+
+@pytest.mark.filterwarnings("ignore:.*a shard without files")
+@pytest.mark.parametrize(("count", "ranks"), [(2, (0, 1)), (7, (0, 1)), (2, (1, 2))])
+def test_a_shard_that_is_replaced_later_is_an_error(folder: Path, count: int, ranks) -> None:
+    """With fewer or more samples ranks would not make as many batches; read whole, or a part."""
+    build_index(folder)
+    reader = AISShardReader(folder, ranks=ranks, equalize="drop")
+    assert reader.count() == 19 // ranks[1]
+    members = [(f"{number}.a", b"") for number in range(count)]
+    (folder / "4.tar.gz").write_bytes(gzip.compress(pack(*members)))
+    with pytest.raises(ShardError, match=f"4 samples were indexed, it has {count}: it was"):
+        list(reader)
 
 
 def test_without_an_index_the_error_says_how_to_make_one(folder: Path) -> None:
