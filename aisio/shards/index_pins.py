@@ -1,7 +1,9 @@
 """Pins: what an index remembers of a shard, to tell later whether the shard is still the same.
 
 A pin is one text: "xxhash2:0123..." (kind and value of the store's checksum), "etag:...",
-"version:...", or "" where the store tells none of them. A listing that does not tell what the pin
+"version:...", or "" where the store tells none of them. That of a local file is "mtime:...": it is
+the same on each machine that mounts the file system, and in a copy with the times of the files, as
+those of rsync and `cp -a`. A listing that does not tell what the pin
 names is compared by size alone. A replaced shard of the same size is found then when it is read, as
 its samples have other hashes.
 """
@@ -10,12 +12,17 @@ from __future__ import annotations
 
 from aisio.records import ObjectInfo
 from aisio.shards.index import IndexedShard
+from aisio.urls import FILE, ObjectUrl
 
 __all__ = ["is_current", "pin_of"]
+
+_LOCAL = ObjectUrl(FILE, "").root
 
 
 def pin_of(info: ObjectInfo) -> str:
     """Return the pin of an object: the first of checksum, entity tag and version that it has."""
+    if info.root == _LOCAL:
+        return f"mtime:{info.mtime_s}"
     if info.checksum is not None:
         return f"{info.checksum.kind}:{info.checksum.value}"
     if info.etag:
@@ -30,6 +37,8 @@ def is_current(shard: IndexedShard, info: ObjectInfo) -> bool:
     kind, _, value = shard.pin.partition(":")
     if not kind:
         return True
+    if kind == "mtime":
+        return info.root != _LOCAL or not info.mtime_s or str(info.mtime_s) == value
     if kind == "etag":
         return not info.etag or info.etag == value
     if kind == "version":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from aisio.records import Checksum, ObjectInfo
 from aisio.shards.index import one_shard
@@ -62,3 +63,15 @@ def test_what_both_tell_decides(pin: str, listed: ObjectInfo, current: bool):
     """A size that differs always does."""
     shard = one_shard(listed.url, 9, pin, spans=None, samples=0, keys=None).shard(0)
     assert is_current(shard, listed) is current
+
+
+def test_pin_of_a_local_file_is_its_time():
+    """Its entity tag names the mount and the inode, which are others on another machine."""
+    listed = ObjectInfo("file://", "data/a.tar", 9, etag="1-2-3", mtime_s=1.25)
+    shard = one_shard(listed.url, 9, pin_of(listed), spans=None, samples=0, keys=None).shard(0)
+    assert shard.pin == "mtime:1.25"
+    assert is_current(shard, replace(listed, etag="1-5-6"))
+    assert not is_current(shard, replace(listed, mtime_s=1.5))
+    assert not is_current(shard, replace(listed, size_bytes=8))
+    assert is_current(shard, ObjectInfo("file://", "data/a.tar"))
+    assert is_current(shard, info(checksum=SUM))  # a copy elsewhere: by size alone
