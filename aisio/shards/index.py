@@ -12,7 +12,9 @@ The numbers are columns of an index file (`aisio.formats.index_file`), which is 
     shard.size          u64, shards        size of the shard in bytes
     shard.sample_bytes  u64, shards        size of all its samples
     shard.flags         u8,  shards        1: its samples can be read by ranges; 2: it has hashes
-    shard.url, .pin     strings            as `_StringColumn` has them
+    shard.url, .pin     strings            as `StringColumn` has them
+    shard.base          UTF-8              the folder whose name the URLs lack; missing if they
+                                           lack nothing
     sample.offset       u64, samples       first byte of the sample in its shard
     sample.size         u32 or u64
     sample.hash         u64                missing if no shard has hashes
@@ -32,6 +34,7 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
+from os.path import commonprefix
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -47,19 +50,13 @@ from aisio.shards.index_columns import (
     StringColumn,
     joined_parts,
     shard_parts,
+    shard_urls,
 )
 from aisio.shards.index_names import NameLookup
 
 __all__ = ["IndexedShard", "SampleSpan", "ShardIndex", "one_shard"]
 
-_DIGESTED = (
-    "shard.first",
-    "shard.size",
-    "shard.url.end",
-    "shard.url",
-    "shard.pin.end",
-    "shard.pin",
-)
+_DIGESTED = ("shard.first", "shard.size", "shard.pin.end", "shard.pin")
 
 
 class SampleSpan(NamedTuple):
@@ -87,14 +84,19 @@ class ShardIndex:
     Args:
         file: The columns.
         path: The file that they are mapped from; None if they are in memory.
+        folder: Where the shards are now, if the index was written for shards of one folder: it may
+            have been copied together with them. By default where they were.
 
     Raises:
         IntegrityError: The columns do not fit each other, or are damaged.
     """
 
-    def __init__(self, file: IndexFile, path: Path | None = None) -> None:
+    def __init__(
+        self, file: IndexFile, path: Path | None = None, folder: str | None = None
+    ) -> None:
         self._file = file
         self._path = path
+        self._folder = folder
         self._firsts = file.numbers("shard.first")
         if not len(self._firsts):
             raise IntegrityError(f"{one_line(file.name)}: this shard index is damaged: no shards")
@@ -109,13 +111,16 @@ class ShardIndex:
 
     @classmethod
     def from_buffer(
-        cls, buffer: bytes | bytearray | memoryview, name: str = "shard index"
+        cls,
+        buffer: bytes | bytearray | memoryview,
+        name: str = "shard index",
+        folder: str | None = None,
     ) -> ShardIndex:
         """Return the index that some bytes hold; errors as for `IndexFile`."""
-        return cls(IndexFile(buffer, name))
+        return cls(IndexFile(buffer, name), folder=folder)
 
     @classmethod
-    def from_file(cls, path: str | Path) -> ShardIndex:
+    def from_file(cls, path: str | Path, *, folder: str | None = None) -> ShardIndex:
         """Map an index file into memory; only the parts that are used are read.
 
         Raises:
@@ -128,7 +133,7 @@ class ShardIndex:
             # An empty file cannot be mapped.
             is_empty = not file.seek(0, 2)
             mapped = b"" if is_empty else mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        return cls(IndexFile(memoryview(mapped), str(path)), path)
+        return cls(IndexFile(memoryview(mapped), str(path)), path, folder)
 
     @classmethod
     def merge(cls, indexes: Sequence[ShardIndex], *, names: bool = True) -> ShardIndex:
@@ -138,29 +143,39 @@ class ShardIndex:
             indexes: What to join.
             names: Keep the names of the samples; an index without names among them drops all.
         """
-        return cls._join([Run.whole(index._file) for index in indexes], names=names)
+        runs = [Run(index._file, index._urls, 0, len(index.shards)) for index in indexes]
+        return cls._join(runs, names=names)
 
     @classmethod
     def of_shards(
-        cls, shards: Iterable[tuple[ShardIndex, int]], *, names: bool = True
+        cls,
+        shards: Iterable[tuple[ShardIndex, int]],
+        *,
+        names: bool = True,
+        folder: str | None = None,
     ) -> ShardIndex:
         """Return the index of some shards of other indexes.
 
         Args:
             shards: An index and the number of a shard in it, for each shard, in order.
             names: See `merge`.
+            folder: URL of a folder, with a "/" at its end, that has all the shards: the index is
+                then right for a copy of that folder too.
+
+        Raises:
+            ConfigError: A shard is not in the folder.
         """
         runs: list[Run] = []
         for index, number in shards:
             if runs and runs[-1].file is index._file and runs[-1].stop == number:
                 runs[-1] = runs[-1]._replace(stop=number + 1)
             else:
-                runs.append(Run(index._file, number, number + 1))
-        return cls._join(runs, names=names)
+                runs.append(Run(index._file, index._urls, number, number + 1))
+        return cls._join(runs, names=names, folder=folder)
 
     @classmethod
-    def _join(cls, runs: Sequence[Run], *, names: bool) -> ShardIndex:
-        pieces = file_pieces(joined_parts(runs, names=names))
+    def _join(cls, runs: Sequence[Run], *, names: bool, folder: str | None = None) -> ShardIndex:
+        pieces = file_pieces(joined_parts(runs, names=names, folder=folder))
         return cls.from_buffer(b"".join(pieces), "merged shard index")
 
     def __len__(self) -> int:
@@ -170,9 +185,17 @@ class ShardIndex:
         return f"<ShardIndex of {len(self.shards):,} shards, {self._samples:,} samples>"
 
     def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
-        if self._path is not None:
-            return _from_same_file, (str(self._path), self.digest)
-        return ShardIndex.from_buffer, (self.to_bytes(), self._file.name)
+        if self._path is not None and self._is_in_file():
+            return _from_same_file, (str(self._path), self._folder, self.digest)
+        return ShardIndex.from_buffer, (self.to_bytes(), self._file.name, self._folder)
+
+    def _is_in_file(self) -> bool:
+        """Return whether the file still has this index, which stays mapped in any case."""
+        try:
+            _from_same_file(str(self._path), self._folder, self.digest)
+        except (OSError, ConfigError, IntegrityError):
+            return False
+        return True
 
     @property
     def path(self) -> Path | None:
@@ -198,21 +221,32 @@ class ShardIndex:
 
     @cached_property
     def digest(self) -> str:
-        """What identifies the data: "sha256:" of the shards' URLs, sizes, pins and sample counts.
+        """What identifies the data: "sha256:" of the shards' names, sizes, pins and sample counts.
 
-        It depends on nothing else, so hashes or names may be added without changing it.
+        The names begin behind the folder that all shards have in common, so a copy of the data has
+        the same digest. Hashes, or names of samples, may be added without changing it.
         """
         hasher = hashlib.sha256()
         for part in _DIGESTED:
             raw = self._file.raw(part)
             hasher.update(b"%d " % len(raw))
             hasher.update(raw)
+        urls = list(self._urls)
+        folder = commonprefix(urls).rpartition("/")[0]  # noqa: RUF071 - of characters
+        for url in urls:
+            name = url[len(folder) :].encode("utf-8", "surrogatepass")
+            hasher.update(b"%d " % len(name))
+            hasher.update(name)
         return f"sha256:{hasher.hexdigest()}"
 
     @cached_property
     def shards(self) -> Sequence[IndexedShard]:
         """The shards, each made when it is asked for."""
-        return ShardRows(self._file, self._firsts)
+        return ShardRows(self._file, self._firsts, self._urls)
+
+    @cached_property
+    def _urls(self) -> StringColumn:
+        return shard_urls(self._file, self._folder)
 
     def shard(self, number: int) -> IndexedShard:
         """Return a shard by its number.
@@ -317,14 +351,14 @@ class ShardIndex:
                 f"{one_line(self._file.name)}: names are not in this index; `aisio index --names`"
                 " adds them"
             )
-        return NameLookup(self._file, self._firsts, StringColumn(self._file, "shard.url"))
+        return NameLookup(self._file, self._firsts, self._urls)
 
     def _no_sample(self, sample: int) -> IndexError:
         return IndexError(f"sample {sample} of an index with {self._samples:,} samples")
 
 
-def _from_same_file(path: str, digest: str) -> ShardIndex:
-    index = ShardIndex.from_file(path)
+def _from_same_file(path: str, folder: str | None, digest: str) -> ShardIndex:
+    index = ShardIndex.from_file(path, folder=folder)
     if index.digest != digest:
         raise IntegrityError(
             f"{path}: this shard index was replaced by one of other data since it was loaded in"

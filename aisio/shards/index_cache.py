@@ -17,6 +17,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from aisio.atomic_write import PARTIAL_SUFFIX, atomic_write
@@ -81,20 +82,35 @@ class IndexCache:
         self._save(path, index.view)
         return ShardIndex.from_file(path)
 
-    def copy(self, info: ObjectInfo) -> ShardIndex | None:
-        """Return the copy of an index object; None if there is none, or no pin to know it by."""
+    def copy(self, info: ObjectInfo, *, folder: str | None = None) -> ShardIndex | None:
+        """Return the copy of an index object; None if there is none, or no pin to know it by.
+
+        Args:
+            info: The index object.
+            folder: See `ShardIndex`.
+        """
         path = self._copy_path(info)
-        index = self._load(path) if pin_of(info) else None
+        load = partial(ShardIndex.from_file, folder=folder)
+        index = self._load(path, load) if pin_of(info) else None
         if index is not None:
             with suppress(OSError):  # the folder may be another user's
                 path.touch()
         return index
 
-    def save_copy(self, info: ObjectInfo, data: bytes) -> ShardIndex:
-        """Keep the content of an index object; return it mapped. Errors as for `save_fragment`."""
+    def save_copy(self, info: ObjectInfo, data: bytes, *, folder: str | None = None) -> ShardIndex:
+        """Keep the content of an index object; return it mapped.
+
+        Args:
+            info: The index object.
+            data: Its content.
+            folder: See `ShardIndex`.
+
+        Raises:
+            OSError: It cannot be written.
+        """
         path = self._copy_path(info)
         self._save(path, memoryview(data))
-        return ShardIndex.from_file(path)
+        return ShardIndex.from_file(path, folder=folder)
 
     def remove_abandoned(self) -> None:
         """Remove copies that were not used for a day, and what killed processes have left."""

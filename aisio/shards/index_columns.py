@@ -13,6 +13,7 @@ from aisio.formats.index_file import IndexFile, PartBytes
 from aisio.shards.index_names import name_table
 
 __all__ = [
+    "BASE",
     "IS_HASHED",
     "IS_RANGED",
     "IndexedShard",
@@ -21,12 +22,15 @@ __all__ = [
     "StringColumn",
     "joined_parts",
     "shard_parts",
+    "shard_urls",
 ]
 
 IS_RANGED: Final = 1
 IS_HASHED: Final = 2
+BASE: Final = "shard.base"
 
 _UINT32_LIMIT = 1 << 32
+_CODEC = ("utf-8", "surrogatepass")
 assert array("I").itemsize == 4
 
 
@@ -38,9 +42,11 @@ class StringColumn(Sequence[str]):
     Args:
         file: The index file.
         part: Name of the part with the text; that of the ends has ".end" behind it.
+        start: What each string begins with, before its text.
     """
 
-    def __init__(self, file: IndexFile, part: str) -> None:
+    def __init__(self, file: IndexFile, part: str, start: str = "") -> None:
+        self._start = start
         self._text = file.raw(part)
         self._ends = file.numbers(f"{part}.end")
         if len(self._text) != (self._ends[-1] if len(self._ends) else 0):
@@ -61,7 +67,20 @@ class StringColumn(Sequence[str]):
         if isinstance(number, slice):
             return [self[each] for each in range(*number.indices(len(self)))]
         start = self._ends[number - 1] if number else 0
-        return str(self._text[start : self._ends[number]], "utf-8", "surrogatepass")
+        return self._start + str(self._text[start : self._ends[number]], *_CODEC)
+
+
+def shard_urls(file: IndexFile, folder: str | None = None) -> StringColumn:
+    """Return the URLs of the shards.
+
+    Args:
+        file: The index file.
+        folder: The folder that they are in, if it is not the one in which they were indexed.
+    """
+    if BASE not in file:
+        return StringColumn(file, "shard.url")
+    base = str(file.raw(BASE), *_CODEC) if folder is None else folder
+    return StringColumn(file, "shard.url", base)
 
 
 class IndexedShard(NamedTuple):
@@ -88,11 +107,11 @@ class IndexedShard(NamedTuple):
 class ShardRows(Sequence[IndexedShard]):
     """The shards of an index, each made from the columns when it is asked for."""
 
-    def __init__(self, file: IndexFile, firsts: memoryview[int]) -> None:
+    def __init__(self, file: IndexFile, firsts: memoryview[int], urls: StringColumn) -> None:
         self._firsts = firsts
         self._sizes = file.numbers("shard.size")
         self._flags = file.raw("shard.flags")
-        self._urls = StringColumn(file, "shard.url")
+        self._urls = urls
         self._pins = StringColumn(file, "shard.pin")
         count = len(firsts) - 1
         columns = (self._sizes, self._flags, self._urls, self._pins)
@@ -168,7 +187,7 @@ def shard_parts(
 def _string_parts(part: str, strings: Iterable[str]) -> dict[str, PartBytes]:
     text, ends = bytearray(), array("Q")
     for string in strings:
-        text += string.encode("utf-8", "surrogatepass")
+        text += string.encode(*_CODEC)
         ends.append(len(text))
     return {part: text, f"{part}.end": ends}
 
@@ -176,7 +195,7 @@ def _string_parts(part: str, strings: Iterable[str]) -> dict[str, PartBytes]:
 def _name_parts(keys: Sequence[str], url: str) -> dict[str, PartBytes]:
     text, ends = bytearray(), array("I")
     for key in keys:
-        text += key.encode("utf-8", "surrogatepass")
+        text += key.encode(*_CODEC)
         if len(text) >= _UINT32_LIMIT:
             raise ConfigError(f"{one_line(url)}: the names of its samples are over 4 GiB")
         ends.append(len(text))
@@ -199,18 +218,15 @@ class Run(NamedTuple):
 
     Attributes:
         file: The columns of the index.
+        urls: The URLs of all its shards.
         start: Number of the first shard.
         stop: One past the number of the last shard.
     """
 
     file: IndexFile
+    urls: Sequence[str]
     start: int
     stop: int
-
-    @classmethod
-    def whole(cls, file: IndexFile) -> Run:
-        """Return all shards of an index."""
-        return cls(file, 0, file.count("shard.size"))
 
     def shards(self, part: str) -> memoryview[int]:
         """Return the rows of a column that has one for each shard."""
@@ -227,12 +243,18 @@ class Run(NamedTuple):
         return self.file.numbers("shard.first")[self.start : self.stop + 1]
 
 
-def joined_parts(runs: Sequence[Run], *, names: bool) -> dict[str, PartBytes]:
+def joined_parts(
+    runs: Sequence[Run], *, names: bool, folder: str | None = None
+) -> dict[str, PartBytes]:
     """Return the parts of one index of the shards of several.
 
     Args:
         runs: What to join, in order.
         names: Keep the names of the samples, if all have them.
+        folder: See `aisio.shards.index.ShardIndex.of_shards`.
+
+    Raises:
+        ConfigError: A shard is not in the folder.
     """
     firsts = array("Q", [0])
     for run in runs:
@@ -243,7 +265,7 @@ def joined_parts(runs: Sequence[Run], *, names: bool) -> dict[str, PartBytes]:
         "shard.size": _joined((run.shards("shard.size") for run in runs), "Q"),
         "shard.sample_bytes": _joined((run.shards("shard.sample_bytes") for run in runs), "Q"),
         "shard.flags": b"".join(run.shards("shard.flags") for run in runs),
-        **_joined_strings(runs, "shard.url"),
+        **_joined_urls(runs, folder),
         **_joined_strings(runs, "shard.pin"),
         "sample.offset": _joined((run.samples("sample.offset") for run in runs), "Q"),
         "sample.size": _joined_sizes(runs),
@@ -275,6 +297,17 @@ def _hashes(run: Run) -> memoryview[int]:
     if "sample.hash" in run.file:
         return run.samples("sample.hash")
     return memoryview(array("Q", bytes(8 * (run.firsts[-1] - run.firsts[0]))))
+
+
+def _joined_urls(runs: Sequence[Run], folder: str | None) -> Mapping[str, PartBytes]:
+    urls = [url for run in runs for url in run.urls[run.start : run.stop]]
+    if folder is None:
+        return _string_parts("shard.url", urls)
+    outside = next((url for url in urls if not url.startswith(folder)), None)
+    if outside is not None:
+        raise ConfigError(f"{one_line(outside)} is not in {one_line(folder)}")
+    names = (url[len(folder) :] for url in urls)
+    return {BASE: folder.encode(*_CODEC), **_string_parts("shard.url", names)}
 
 
 def _joined_strings(runs: Iterable[Run], part: str) -> Mapping[str, PartBytes]:

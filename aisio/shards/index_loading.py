@@ -42,15 +42,19 @@ class IndexPlace:
     Attributes:
         store: The store that has it.
         url: Its URL.
+        folder: The folder that has it and the shards, if they can be copied together; see
+            `ShardIndex`.
     """
 
     store: Store
     url: ObjectUrl
+    folder: str | None = None
 
     @classmethod
     def beside(cls, store: Store, url: ObjectUrl) -> IndexPlace:
         """Return the place of the index of what is at a URL: a prefix, folder or shard."""
-        return cls(store, url.with_name(f"{url.name}{INDEX_SUFFIX}"))
+        folder = f"{url.root}/{url.name}".rpartition("/")[0]
+        return cls(store, url.with_name(f"{url.name}{INDEX_SUFFIX}"), f"{folder}/")
 
     def load(self, cache: IndexCache) -> ShardIndex | None:
         """Return the index; None if there is none.
@@ -68,16 +72,16 @@ class IndexPlace:
         except (NotFoundError, AccessError):  # S3 refuses, where the user may not list
             return None
         if self.url.provider == FILE:
-            return ShardIndex.from_file(Path("/", self.url.name))
-        copy = cache.copy(info)
+            return ShardIndex.from_file(Path("/", self.url.name), folder=self.folder)
+        copy = cache.copy(info, folder=self.folder)
         if copy is not None:
             return copy
         received, data = self.store.read_with_info(self.url)
         if not same_version(info, received):  # it was replaced in between
             info = received
-        index = ShardIndex.from_buffer(data, str(self.url))
+        index = ShardIndex.from_buffer(data, str(self.url), folder=self.folder)
         try:
-            return cache.save_copy(info, data)
+            return cache.save_copy(info, data, folder=self.folder)
         except OSError as error:
             _log.warning(
                 "%s: it is held in memory, as the cache cannot be used: %s", self.url, error

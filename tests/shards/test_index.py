@@ -44,6 +44,11 @@ def empty() -> ShardIndex:
     return one_shard("ais://b/e.tar", 1024, "", spans=spans, samples=0, keys=[])
 
 
+def shard(url: str) -> ShardIndex:
+    """Return the index of a shard at a URL."""
+    return one_shard(url, 1024, "etag:x", spans=None, samples=1, keys=None)
+
+
 def test_index_of_one_shard():
     """Its samples by number."""
     index = first()
@@ -126,7 +131,7 @@ def test_hashes_may_be_missing_of_some_shards():
 
 
 def test_digest_identifies_the_data():
-    """Hashes and names do not change it; sizes, pins, URLs and counts do."""
+    """Hashes and keys do not change it; sizes, pins, names of shards and counts do."""
     index = first()
     assert first(keys=False, hashes=False).digest == index.digest
     assert ShardIndex.from_buffer(index.to_bytes()).digest == index.digest
@@ -134,8 +139,25 @@ def test_digest_identifies_the_data():
     assert len({index.digest, *(other.digest for other in others)}) == 4
     assert index.digest == (
         # The same on every platform and Python version.
-        "sha256:18972200a070ce2fac74936610fe294f4d820eeff8a7d105af9076d15d77f5a9"
+        "sha256:2e3fb89c33c0ebe5e63cf2676eb401575cb43f38c3a59b7174e63da8f7eb889e"
     )
+
+
+def test_digest_of_a_copy_is_the_same():
+    """In whatever folder it is, and whether or not the index names that folder."""
+    places = ["ais://b/t/", "s3://c/", "file:///data/"]
+    indexes = [
+        ShardIndex.merge([shard(f"{place}{name}") for name in ("x/1.tar", "2.tar")])
+        for place in places
+    ]
+    inside = ShardIndex.of_shards([(indexes[0], 0), (indexes[0], 1)], folder=places[0])
+    indexes.append(ShardIndex.from_buffer(inside.to_bytes(), folder="gs://d/e/"))
+    assert [shard.url for shard in indexes[-1].shards] == ["gs://d/e/x/1.tar", "gs://d/e/2.tar"]
+    assert {index.digest for index in indexes} == {inside.digest}
+    others = [["x/1.tar", "3.tar"], ["x/1.tar", "x/2.tar"], ["x1/.tar", "2.tar"], ["2.tar"]]
+    for names in others:
+        other = ShardIndex.merge([shard(f"ais://b/t/{name}") for name in names])
+        assert other.digest != inside.digest
 
 
 def test_names_are_left_out_on_demand():
@@ -161,6 +183,22 @@ def test_pickles_by_bytes_or_by_path(tmp_path: Path):
     assert len(pickle.dumps(mapped)) < 500
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         assert pool.apply(ShardIndex.span, (mapped, 2999)) == mapped.span(2999)
+
+
+def test_pickles_by_bytes_where_its_file_was_replaced_or_removed(tmp_path: Path):
+    """What is mapped stays as it was, so workers of later epochs go on with it."""
+    path = tmp_path / "x.aisio-index"
+    inside = ShardIndex.of_shards([(first(), 0)], folder="ais://b/")
+    path.write_bytes(inside.to_bytes())
+    mapped = ShardIndex.from_file(path, folder="ais://c/")
+    same = pickle.loads(pickle.dumps(mapped))
+    assert (same.path, same.shard(0)) == (path, mapped.shard(0))
+    for replacement in (last().to_bytes(), b"", None):
+        path.unlink()
+        if replacement is not None:
+            path.write_bytes(replacement)
+        sent = pickle.loads(pickle.dumps(mapped))
+        assert (sent.path, sent.shard(0), sent.digest) == (None, mapped.shard(0), mapped.digest)
 
 
 def test_replaced_file_is_not_taken_for_the_pickled_one(tmp_path: Path):

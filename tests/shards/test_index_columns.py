@@ -6,10 +6,10 @@ from array import array
 
 import pytest
 
-from aisio.errors import IntegrityError
+from aisio.errors import ConfigError, IntegrityError
 from aisio.formats.index_file import IndexFile, PartBytes, file_pieces
 from aisio.shards.index import ShardIndex
-from aisio.shards.index_columns import Run, StringColumn, joined_parts, shard_parts
+from aisio.shards.index_columns import Run, joined_parts, shard_parts, shard_urls
 
 
 def parts_of(size_bytes: int, *, hashes: bool = True) -> dict[str, PartBytes]:
@@ -25,7 +25,7 @@ def file_of(parts: dict[str, PartBytes]) -> IndexFile:
 
 def whole(*files: IndexFile) -> list[Run]:
     """Return all shards of these."""
-    return [Run.whole(file) for file in files]
+    return [Run(file, shard_urls(file), 0, file.count("shard.size")) for file in files]
 
 
 @pytest.mark.parametrize(("size_bytes", "item"), [((1 << 32) - 1, 4), (1 << 32, 8)])
@@ -46,9 +46,23 @@ def test_strings_of_any_text():
     """Lone surrogates stand for bytes of names that are not UTF-8."""
     urls = ["", "ais://b/\udcff.tar", "ais://b/ä"]
     parts = [file_of(shard_parts(url, 1, "", spans=None, samples=0, keys=None)) for url in urls]
-    column = StringColumn(file_of(joined_parts(whole(*parts), names=True)), "shard.url")
+    column = shard_urls(file_of(joined_parts(whole(*parts), names=True)))
     assert list(column) == column[:] == urls
     assert column[1:] == urls[1:]
+
+
+def test_urls_in_a_folder_are_those_of_its_copy():
+    """Of any part of the shards, and joined again; what is not in the folder is refused."""
+    urls = ["ais://b/t/x/1.tar", "ais://b/t/\udcff.tar"]
+    parts = [file_of(shard_parts(url, 1, "", spans=None, samples=0, keys=None)) for url in urls]
+    file = file_of(joined_parts(whole(*parts), names=True, folder="ais://b/t/"))
+    assert list(shard_urls(file)) == urls
+    moved = shard_urls(file, "s3://c/")
+    assert list(moved) == moved[:] == ["s3://c/x/1.tar", "s3://c/\udcff.tar"]
+    joined = file_of(joined_parts([Run(file, moved, 1, 2), *whole(*parts)], names=True))
+    assert list(shard_urls(joined, "ignored/")) == [moved[1], *urls]
+    with pytest.raises(ConfigError, match=r"ais://b/t/x/1.tar is not in ais://b/t/y/"):
+        joined_parts(whole(*parts), names=True, folder="ais://b/t/y/")
 
 
 @pytest.mark.parametrize("part", ["sample.offset", "sample.size", "sample.hash"])

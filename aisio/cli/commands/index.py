@@ -67,6 +67,7 @@ def command(
     sources = shard_sources(cluster, urls, "aisio index")
     shards = list_shards(sources)
     place = index_place(sources)
+    folder = place.folder if place is not None else None
     if output is not None:
         place = IndexPlace(cluster.store(output), output.require_object())
     cache = IndexCache()
@@ -76,7 +77,7 @@ def command(
     with read_progress(shards, "index") as (count, read_bytes):
         built = _build(shards, cache, lookup, jobs, count)
     bytes_per_s = read_bytes() / max(perf_counter() - started, 1e-9)
-    index = _joined(built, names=names)
+    index = _joined(built, names=names, folder=folder)
     if in_cache or place is None:
         where = _write_to_cache(cache, index)
     else:
@@ -124,11 +125,11 @@ def _build(
     return built
 
 
-def _joined(built: Sequence[BuiltShard], *, names: bool) -> ShardIndex:
+def _joined(built: Sequence[BuiltShard], *, names: bool, folder: str | None) -> ShardIndex:
     from aisio.shards.index import ShardIndex
 
     shards = ((shard.index, shard.number) for shard in built if shard.index is not None)
-    return ShardIndex.of_shards(shards, names=names)
+    return ShardIndex.of_shards(shards, names=names, folder=folder)
 
 
 def _write_to_cache(cache: IndexCache, index: ShardIndex) -> str:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from aisio.client.client import Client
 from aisio.shards.index import ShardIndex
 from tests.tars import pack
 
@@ -173,3 +176,33 @@ def test_nothing_to_index_is_an_error(run, files):
     """A misspelt folder must not pass for an empty one."""
     assert run("index", f"{files({'a.txt': b''})}/").exit_code == 1
     assert run("index").exit_code == 2
+
+
+def test_a_copied_bucket_brings_its_index(run, bucket, endpoint):
+    """Nothing is read again, under another prefix too, and the data is said to be the same."""
+    for name, data in shards().items():
+        bucket.object(f"t/x/{name}").put(data)
+    indexed = summary(run("index", f"{bucket.url}/t/", "--json"))
+    other = Client(endpoint).bucket("cli-copy").create()
+    try:
+        for info in bucket.list("t/"):
+            other.object(info.name.replace("t/", "u/v/")).put(bucket.object(info.name).get())
+        copied = summary(run("index", f"{other.url}/u/v/", "--json"))
+        assert (copied["current"], copied["digest"]) == (3, indexed["digest"])
+        assert run("verify", f"{other.url}/u/v/").exit_code == 0
+        other.object("u/v/x/1.tar").put(shards()["2.tar"])
+        assert summary(run("index", f"{other.url}/u/v/", "--json"))["current"] == 2
+    finally:
+        other.delete()
+
+
+def test_a_copied_folder_brings_its_index(run, files, tmp_path, cache):
+    """If the copy has the times of the files, as on another mount of the same file system."""
+    folder = files(shards())
+    indexed = summary(run("index", folder, "--json"))
+    shutil.rmtree(cache)
+    shutil.copytree(folder, tmp_path / "copy")
+    copied = summary(run("index", tmp_path / "copy", "--json"))
+    assert (copied["current"], copied["digest"]) == (3, indexed["digest"])
+    os.utime(tmp_path / "copy" / "0.tar", (1, 1))
+    assert summary(run("index", tmp_path / "copy", "--json"))["current"] == 2
