@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ from aisio.shards.index_build import OnRead
 from aisio.shards.index_pins import is_current
 from aisio.transport.body import Body
 
-__all__ = ["Difference", "verify_shard"]
+__all__ = ["Difference", "missing_shards", "verify_shard"]
 
 _BUFFER_BYTES = 1 << 20
 
@@ -77,6 +77,14 @@ def verify_shard(
             yield Difference(info.url, problem)
         if reader.error is not None:
             yield Difference(info.url, str(reader.error))
+
+
+def missing_shards(index: ShardIndex, listed: Iterable[ObjectInfo]) -> Iterator[Difference]:
+    """Yield the shards of an index that are not in the listing of what was indexed."""
+    urls = {info.url for info in listed}
+    for shard in index.shards:
+        if shard.url not in urls:
+            yield Difference(shard.url, "it was indexed, and is not there")
 
 
 def _sample_differences(

@@ -8,9 +8,9 @@ import pytest
 from msgspec.structs import replace
 
 from aisio.records import Checksum, ObjectInfo
-from aisio.shards.index import ShardIndex
+from aisio.shards.index import ShardIndex, one_shard
 from aisio.shards.index_build import build_shard_index
-from aisio.shards.index_verify import Difference, verify_shard
+from aisio.shards.index_verify import Difference, missing_shards, verify_shard
 from aisio.transport.body import Body
 from tests.tars import pack
 
@@ -101,3 +101,14 @@ def test_reading_is_reported():
     counts: list[int] = []
     assert not list(verify_shard(lambda: body_of(DATA), INFO, INDEX, 0, on_read=counts.append))
     assert sum(counts) == len(DATA)
+
+
+def test_shards_that_are_not_listed_are_missing():
+    """In the order of the index."""
+    index = ShardIndex.merge(
+        [INDEX, one_shard("ais://b/z.tar", 1, "", spans=None, samples=0, keys=None), INDEX]
+    )
+    assert list(missing_shards(index, [INFO])) == [
+        Difference("ais://b/z.tar", "it was indexed, and is not there")
+    ]
+    assert not list(missing_shards(INDEX, [INFO]))

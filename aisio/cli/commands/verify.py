@@ -17,7 +17,7 @@ from aisio.errors import AisioError
 from aisio.urls import ObjectUrl
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from aisio.shards.index_jobs import ListedShard
     from aisio.shards.index_loading import ShardLookup
@@ -41,7 +41,8 @@ def command(
     """Read the shards at each URL whole, and print which samples differ from the index.
 
     A URL is read as by `aisio index`, which makes the index. The status is 1 if anything differs,
-    or if a shard has no index or cannot be read.
+    if a shard that the index beside the data has is missing, or if a shard has no index or cannot
+    be read.
     """
     from aisio.shards.index_cache import IndexCache
     from aisio.shards.index_jobs import in_threads
@@ -50,8 +51,11 @@ def command(
     sources = shard_sources(cluster, urls, "aisio verify")
     shards = list_shards(sources)
     lookup = ShardLookup(index_place(sources), IndexCache())
+    missing = _missing(shards, lookup)
     failures = FailureCollector("shards")
-    differences = samples = 0
+    differences, samples = len(missing), 0
+    line = _json if as_json else _line
+    write_lines(map(line, missing), flush=True)
     with read_progress(shards, "verify") as (count, _):
         work = partial(_verify, lookup=lookup)
         results = in_threads(work, shards, jobs=jobs, on_read=count)
@@ -63,12 +67,19 @@ def command(
                     found, shard_samples = result
                     samples += shard_samples
                     differences += len(found)
-                    line = _json if as_json else _line
                     write_lines(map(line, found), flush=True)
     write_note(f"{len(shards):,} shards, {samples:,} samples, {differences:,} differences")
     failures.raise_if_any()
     if differences:
         raise SystemExit(1)
+
+
+def _missing(shards: Sequence[ListedShard], lookup: ShardLookup) -> list[Difference]:
+    from aisio.shards.index_verify import missing_shards
+
+    if lookup.beside is None:
+        return []
+    return list(missing_shards(lookup.beside, (shard.info for shard in shards)))
 
 
 def _verify(

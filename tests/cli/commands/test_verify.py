@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -70,3 +71,20 @@ def test_shard_without_an_index_is_an_error(run, folder, files):
     assert f"file://{folder}c.tar has no index: `aisio index` makes one" in done.stderr
     assert "3 shards, 4 samples, 0 differences" in done.stderr
     assert "1 of 3 shards failed" in done.stderr
+
+
+def test_missing_shard_is_named(run, folder):
+    """One that the index beside the data has, and nobody lists any more."""
+    Path(f"{folder}a.tar").unlink()
+    done = run("verify", folder)
+    assert done.exit_code == 1
+    assert done.stdout == f"file://{folder}a.tar: it was indexed, and is not there\n"
+    assert done.stderr == "aisio: 1 shards, 2 samples, 1 differences\n"
+
+
+def test_damaged_index_is_one_error(run, folder):
+    """Not one for each shard."""
+    Path(f"{folder}.aisio-index").write_bytes(b"x")
+    done = run("verify", folder)
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr.count("not a shard index of aisio") == 1
