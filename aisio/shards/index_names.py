@@ -2,7 +2,8 @@
 
 The lookup is a hash table with open addressing and linear probing, at most two thirds full. A slot
 holds a sample's number plus 1, or 0 if it is free. The slot of a key is the low bits of XXH3-64 of
-its UTF-8. Names are compared in the text of the index, so the lookup makes no object a sample.
+its UTF-8; the third sample of a key, and those after it, have none. Names are compared in the text
+of the index, so the lookup makes no object a sample.
 """
 
 from __future__ import annotations
@@ -20,6 +21,10 @@ from aisio.escapes import one_line
 from aisio.formats.index_file import IndexFile
 
 __all__ = ["NameLookup", "name_table"]
+
+_MAX_SAME = 2
+"""How often a key is in the table: two are an error that names both. Where the keys of each shard
+begin with 0, the samples of a key would otherwise be a row of slots as long as there are shards."""
 
 _MAX_SIMILAR = 3
 _MAX_CANDIDATES = 30
@@ -39,16 +44,20 @@ def name_table(
     slots = 1 << (len(ends) * 3 // 2).bit_length()
     table = array("I" if len(ends) < (1 << 32) - 1 else "Q", bytes(0))
     table.frombytes(bytes(slots * table.itemsize))
+    hashes = array("Q", bytes(8 * slots))  # of the names in the slots
     mask, number = slots - 1, 0
     for base, count in zip(bases, counts, strict=True):
         start = base
         for end in ends[number : number + count]:
             stop = base + end
-            slot = xxh3_64_intdigest(text[start:stop]) & mask
-            while table[slot]:
+            name_hash = xxh3_64_intdigest(text[start:stop])
+            slot, same = name_hash & mask, 0
+            while table[slot] and same < _MAX_SAME:
+                same += hashes[slot] == name_hash
                 slot = (slot + 1) & mask
             number += 1
-            table[slot] = number
+            if same < _MAX_SAME:
+                table[slot], hashes[slot] = number, name_hash
             start = stop
     return table
 

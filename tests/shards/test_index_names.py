@@ -64,8 +64,16 @@ def test_unknown_key_without_similar_ones():
 def test_table_is_at_most_two_thirds_full():
     """Or a search for an unknown key would be long, or never end."""
     for count in (0, 1, 2, 3, 4, 5, 682, 683, 1000):
-        ends = array("I", range(1, count + 1))
-        table = name_table(memoryview(bytes(count)), memoryview(ends), [0], [count])
+        ends = array("I", range(4, 4 * count + 1, 4))
+        text = memoryview(array("I", range(count))).cast("B")
+        table = name_table(text, memoryview(ends), [0], [count])
         assert sorted(filter(None, table)) == list(range(1, count + 1))
         assert len(table) * 2 >= count * 3
         assert len(table) & (len(table) - 1) == 0
+
+
+def test_table_has_two_samples_of_a_key():
+    """With all of them, keys that begin anew in each shard would take hours with many shards."""
+    ends = array("I", [1, 2] * 5)
+    table = name_table(memoryview(b"ab" * 5), memoryview(ends), range(0, 10, 2), [2] * 5)
+    assert sorted(filter(None, table)) == [1, 2, 3, 4]
