@@ -266,8 +266,8 @@ class RankChannel:
 
     @property
     def has_others(self) -> bool:
-        """Whether another rank lists for itself."""
-        return self._add("alone", 0) > 0
+        """Whether another rank lists for itself, or will, as it was told to."""
+        return self._add("alone", 0) > 0 or self._add("ended", 0) % _REMOVED >= _ABANDONED
 
     def compare(self, digest: str) -> None:
         """Publish what this rank has listed, and compare it with what others have published.

@@ -146,6 +146,20 @@ def test_ranks_must_have_listed_the_same(folder: Path, store: Any) -> None:
         first.take(listing)
 
 
+def test_a_rank_that_listed_again_is_compared_with_those_that_come_later(
+    folder: Path, store: Any
+) -> None:
+    """It has told them to list for themselves, though none was there when it came to its end."""
+    first, second = Rank(folder, 0, store), Rank(folder, 1, store)
+    failing = first.blocks()
+    first.take(failing, 1)
+    failing.abandon()
+    assert first.take(first.blocks()) == NAMES
+    (folder / "999").write_bytes(b"x")
+    with pytest.raises(IntegrityError, match="listed different objects"):
+        second.take(second.blocks())
+
+
 def test_a_lister_that_fails_says_so(folder: Path, store: Any) -> None:
     """Nobody has to wait for it."""
     first, second = Rank(folder, 0, store), Rank(folder, 1, store)
