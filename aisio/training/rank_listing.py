@@ -202,8 +202,11 @@ class RankChannel:
         self._patience_s = patience_s
 
     def claim(self) -> bool:
-        """Return whether this rank is the one that lists: the first that calls this."""
-        return bool(self._add("claims", 1) == 1)
+        """Return whether this process is the one that lists: the first that calls this."""
+        is_first = self._add("claims", 1) == 1
+        if is_first:
+            self._is_first_to_have()
+        return is_first
 
     @property
     def published(self) -> int:
@@ -258,11 +261,15 @@ class RankChannel:
 
     def _remove_after_last(self, blocks: int) -> None:
         """Remove the blocks when all other ranks have received them."""
-        if self._add("receivers", 1) == self._ranks - 1:
+        if self._is_first_to_have() and self._add("receivers", 1) == self._ranks - 1:
             self._add("ended", _REMOVED)
             for number in range(blocks):
                 with _store_errors():
                     self._store.delete_key(f"{self._key}/block/{number}")
+
+    def _is_first_to_have(self) -> bool:
+        """Return whether no other process of this rank had the listing: one may take over."""
+        return self._add(f"had by/{self._rank}", 1) == 1
 
     @property
     def has_others(self) -> bool:

@@ -70,10 +70,23 @@ def test_the_last_rank_to_read_removes_the_blocks(store: Any) -> None:
     for block in BLOCKS:
         first.publish(block)
     first.complete()
-    before = store.num_keys()
+    keys = [f"key/block/{number}" for number in range(len(BLOCKS))]
+    assert store.check(keys)
     assert [*channel(store, 1, ranks=3).receive()] == BLOCKS
     assert [*channel(store, 2, ranks=3).receive()] == BLOCKS
-    assert store.num_keys() <= before + 1 - len(BLOCKS)
+    assert not any(store.check([key]) for key in keys)
+    with pytest.raises(ListingUnavailableError, match="stopped"):
+        next(channel(store, 2, ranks=3).receive())
+
+
+def test_the_blocks_stay_until_each_rank_has_read_them(store: Any) -> None:
+    """However often another has: a copy of the dataset, or a worker in the place of one."""
+    first = channel(store, 0, ranks=3)
+    assert first.claim()
+    first.publish(BLOCKS[0])
+    first.complete()
+    for rank in (0, 1, 1, 2):
+        assert [*channel(store, rank, ranks=3).receive()] == BLOCKS[:1]
     with pytest.raises(ListingUnavailableError, match="stopped"):
         next(channel(store, 2, ranks=3).receive())
 
