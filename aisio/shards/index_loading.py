@@ -16,7 +16,6 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 from aisio.errors import AccessError, NotFoundError
 from aisio.formats.index_file import INDEX_SUFFIX
@@ -26,7 +25,7 @@ from aisio.shards.index_cache import IndexCache, covers
 from aisio.shards.index_pins import is_current
 from aisio.shards.other_index_loading import OtherIndexes
 from aisio.stores import Store
-from aisio.urls import FILE, ObjectUrl
+from aisio.urls import ObjectUrl
 
 __all__ = ["IndexPlace", "LoadedIndex", "ShardLookup", "load_index"]
 
@@ -59,8 +58,8 @@ class IndexPlace:
     def load(self, cache: IndexCache) -> ShardIndex | None:
         """Return the index; None if there is none.
 
-        A local file is mapped where it is. Another object is copied into the cache once, by one
-        GET, and mapped from there.
+        It is copied into the cache once, by one GET, and mapped from there. A local file too: if it
+        was mapped where it is, a program that wrote into it would end this one (SIGBUS).
 
         Raises:
             IntegrityError: The object is not an index, or is damaged.
@@ -71,8 +70,6 @@ class IndexPlace:
             info = self.store.head(self.url)
         except (NotFoundError, AccessError):  # S3 refuses, where the user may not list
             return None
-        if self.url.provider == FILE:
-            return ShardIndex.from_file(Path("/", self.url.name), folder=self.folder)
         copy = cache.copy(info, folder=self.folder)
         if copy is not None:
             return copy
