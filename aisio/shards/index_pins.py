@@ -10,12 +10,13 @@ its samples have other hashes.
 
 from __future__ import annotations
 
-from aisio.records import ObjectInfo
+from aisio.records import Checksum, ObjectInfo
 from aisio.shards.index import IndexedShard
 from aisio.urls import FILE, ObjectUrl
 
-__all__ = ["is_current", "pin_of"]
+__all__ = ["is_current", "pin_of", "pinned_checksum"]
 
+_OTHER_PINS = ("etag", "version", "mtime")
 _LOCAL = ObjectUrl(FILE, "").root
 
 
@@ -44,4 +45,10 @@ def is_current(shard: IndexedShard, info: ObjectInfo) -> bool:
     if kind == "version":
         return not info.version or info.version == value
     # A checksum of another kind is one of other bytes: a store does not compute an object's anew.
-    return info.checksum is None or (info.checksum.kind, info.checksum.value) == (kind, value)
+    return info.checksum in (None, Checksum(kind, value))
+
+
+def pinned_checksum(shard: IndexedShard) -> Checksum | None:
+    """Return the checksum of the shard; None if it is pinned by something else."""
+    kind, _, value = shard.pin.partition(":")
+    return None if kind in ("", *_OTHER_PINS) else Checksum(kind, value)

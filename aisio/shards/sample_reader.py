@@ -18,12 +18,14 @@ from time import perf_counter
 from typing import Any, NamedTuple, cast
 
 import xxhash
+from msgspec.structs import replace
 
 from aisio.errors import ConfigError, IntegrityError, RangeError, ShardError
 from aisio.escapes import one_line
 from aisio.formats.tar_part import TarPart
-from aisio.records import ByteRange, Checksum, ObjectInfo
+from aisio.records import ByteRange, ObjectInfo
 from aisio.shards.index import IndexedShard, SampleSpan, ShardIndex
+from aisio.shards.index_pins import is_current, pinned_checksum
 from aisio.shards.reader import ShardPass, read_part
 from aisio.shards.sample_runs import MAX_RUN_BYTES, SampleRun, plan_runs
 from aisio.shards.samples import Sample
@@ -218,8 +220,7 @@ class SampleReader:
         view = memoryview(buffer)[: run.size_bytes]
 
         def read(body: Body) -> None:
-            is_same = store.is_same(url, _indexed_info(shard, url), body.info)
-            if not is_same or body.size_bytes != run.size_bytes:
+            if not _is_indexed(shard, store, url, body.info) or body.size_bytes != run.size_bytes:
                 raise self._replaced(shard)
             if run.size_bytes >= PARALLEL_FROM_BYTES:
                 read_into(body, BufferTarget(view))
@@ -288,7 +289,7 @@ class SampleReader:
         kept: list[Sample] = []
         size_bytes = 0
         with closing(store.get(url)) as body:
-            if not store.is_same(url, _indexed_info(shard, url), body.info):
+            if not _is_indexed(shard, store, url, body.info):
                 raise self._replaced(shard)
             shard_pass = ShardPass(
                 body, url=str(url), keys=self._keys, interleaved=interleaved, reader=self._owner
@@ -378,14 +379,13 @@ def payload_bytes(sample: Sample) -> int:
     return sum(map(len, sample.fields.values()))
 
 
-def _indexed_info(shard: IndexedShard, url: ObjectUrl) -> ObjectInfo:
-    """Return what the index says of a shard's version."""
-    kind, _, value = shard.pin.partition(":")
-    version, etag, checksum = "", "", None
-    if kind == "version":
-        version = value
-    elif kind == "etag":
-        etag = value
-    elif kind:
-        checksum = Checksum(kind, value)
-    return ObjectInfo(url.root, url.name, shard.size_bytes, checksum, version, etag)
+def _is_indexed(shard: IndexedShard, store: Store, url: ObjectUrl, info: ObjectInfo) -> bool:
+    """Tell whether a response is about the version that was indexed, as a listing is compared."""
+    if is_current(shard, info):
+        return True
+    checksum = pinned_checksum(shard)
+    if checksum is None or info.checksum is None:
+        return False
+    # A bucket can send a checksum of the range instead, which the store knows.
+    indexed = replace(info, size_bytes=shard.size_bytes, checksum=checksum)
+    return store.is_same(url, indexed, info)

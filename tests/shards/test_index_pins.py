@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from aisio.records import Checksum, ObjectInfo
 from aisio.shards.index import one_shard
-from aisio.shards.index_pins import is_current, pin_of
+from aisio.shards.index_pins import is_current, pin_of, pinned_checksum
 
 ROOT, NAME = "ais://b", "a.tar"
 SUM = Checksum("xxhash2", "01")
@@ -75,3 +75,13 @@ def test_pin_of_a_local_file_is_its_time():
     assert not is_current(shard, replace(listed, size_bytes=8))
     assert is_current(shard, ObjectInfo("file://", "data/a.tar"))
     assert is_current(shard, info(checksum=SUM))  # a copy elsewhere: by size alone
+
+
+@pytest.mark.parametrize(
+    ("pin", "checksum"),
+    [("xxhash2:01", SUM), ("etag:x", None), ("version:1", None), ("mtime:1.5", None), ("", None)],
+)
+def test_checksum_of_a_pin(pin: str, checksum: Checksum | None):
+    """Of a shard that is pinned by one."""
+    shard = one_shard("ais://b/a.tar", 9, pin, spans=None, samples=0, keys=None).shard(0)
+    assert pinned_checksum(shard) == checksum

@@ -8,17 +8,22 @@ import pickle
 import threading
 from array import array
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
+from aisio.client.client import Client
 from aisio.errors import IntegrityError, NotFoundError, ShardError
 from aisio.formats.tar_write import END_OF_ARCHIVE
-from aisio.records import ByteRange, Concurrency
+from aisio.gateway import Gateway
+from aisio.records import ByteRange, Checksum, Concurrency, ObjectInfo
 from aisio.shards.index import ShardIndex, one_shard
+from aisio.shards.index_build import build_shard_index
 from aisio.shards.sample_reader import SampleReader
-from aisio.stores import LocalStore
+from aisio.stores import AisStore, LocalStore
 from aisio.transport.body import Body
 from aisio.transport.concurrency.limit import AdaptiveLimit
 from aisio.urls import ObjectUrl
@@ -58,6 +63,27 @@ class CountingStore(LocalStore):
                 data[self.flips.pop(0)] ^= 1
                 return Body(io.BytesIO(data), body.info, len(data))
             return body
+
+
+class RangeChecksums(AisStore):
+    """A cluster whose bucket can be set to send the checksum of a range with it."""
+
+    sends_range_checksums = False
+
+    def get(
+        self, url: ObjectUrl, byte_range: ByteRange | None = None, *, etl_name: str | None = None
+    ) -> Body:
+        """Return a body, perhaps with another checksum than that of the object."""
+        body = super().get(url, byte_range)
+        if byte_range is not None and self.sends_range_checksums:
+            body.info = replace(body.info, checksum=Checksum("xxhash2", "0"))
+        return body
+
+    def is_same(self, url: ObjectUrl, first: ObjectInfo, now: ObjectInfo) -> bool:
+        """Do not compare checksums then; see `Object.is_same`."""
+        if self.sends_range_checksums:
+            now = replace(now, checksum=first.checksum)
+        return super().is_same(url, first, now)
 
 
 class Scene:
@@ -282,3 +308,28 @@ def test_several_requests_at_once(scene: Scene, concurrency: int) -> None:
     runs: Iterator[Any] = (run for _ in range(5) for run in reader.plan([0, 1, 6, 3, 9, 13]))
     got = [number for run in reader.read_runs(runs) for number, _ in run]
     assert got == [0, 1, 3, 6, 9, 13] * 5
+
+
+@pytest.mark.parametrize("other_pin", [False, True])
+def test_versions_are_compared_as_those_of_a_listing(tmp_path: Path, other_pin: bool) -> None:
+    """By what index and response both tell; a replaced shard is one, a checksum of a range none."""
+    (tmp_path / "b").mkdir()
+    with Gateway(tmp_path) as gateway:
+        store = RangeChecksums(Client(gateway.endpoint))
+        url = ObjectUrl.parse("ais://b/a.tar")
+        store.put(url, shard("a"))
+        info = store.head(url)
+        if other_pin:
+            info = replace(info, checksum=None, etag="of-a-copy")
+        reader = SampleReader(build_shard_index(partial(store.get, url), info), [(store, url)])
+        assert [sample.key for run in reader.read([1, 3]) for _, sample in run] == ["a/1", "a/3"]
+        store.sends_range_checksums = True
+        [sample] = reader.read_one(1)
+        assert sample.key == "a/1"
+        store.sends_range_checksums = False
+        store.put(url, shard("b"))
+        text = (
+            "was replaced since it was indexed" if not other_pin else "when the shard was indexed"
+        )
+        with pytest.raises(IntegrityError, match=text):
+            reader.read_one(1)
