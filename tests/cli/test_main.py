@@ -58,7 +58,8 @@ def test_help_loads_nothing_heavy():
         "try: main(['ls', '--help'])\nfinally: print(*sys.modules, file=sys.stderr)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    heavy = {"requests", "urllib3", "msgspec", "tqdm", "aiohttp", "torch", "aisio.client.client"}
+    # msgspec is not: it takes about as long as dataclasses, and URLs are made of it.
+    heavy = {"requests", "urllib3", "tqdm", "aiohttp", "torch", "aisio.client.client"}
     assert heavy.isdisjoint(done.stderr.split())
     assert "aisio.cli.commands.pack" in done.stderr.split()
 
