@@ -18,6 +18,7 @@ from weakref import ref
 
 from aisio.errors import ConfigError
 from aisio.extras import missing_extra
+from aisio.forks import this_process
 from aisio.training.batch_reader import BatchReader, Reading, Share
 from aisio.training.loader_attributes import LoaderAttributes
 from aisio.training.loader_packs import LoaderPacks
@@ -284,18 +285,19 @@ class Loader(LoaderAttributes):
             yield batch
             replayed.add(perf_counter() - started)
 
-    def _move_to(self, position: Position, *, has_begun: bool = False) -> None:
-        self._position = position
-        self._has_begun = has_begun
+    def _move_to(
+        self, position: Position, *, has_begun: bool = False, ends_iteration: bool = False
+    ) -> None:
         iteration = self._iteration and self._iteration()
         if iteration:
             iteration.reading = None
+            iteration.has_ended = iteration.has_ended or ends_iteration
+        # As in `_Iteration.__next__`, no call comes between.
+        self._position = position
+        self._has_begun = has_begun
 
     def _end_epoch(self) -> None:
-        self._move_to(self._position.at_epoch(self.epoch + 1))
-        iteration = self._iteration and self._iteration()
-        if iteration:
-            iteration.has_ended = True
+        self._move_to(self._position.at_epoch(self.epoch + 1), ends_iteration=True)
 
     def _share(self) -> Share:
         """Return what this rank reads from here on."""
@@ -347,11 +349,13 @@ class _Iteration(Iterator[Any]):
 
     def __init__(self, loader: Loader) -> None:
         self._loader = loader
+        self._process = this_process()
         self.reading: Reading | None = None
         self.has_ended = False
 
     def __next__(self) -> Any:
         loader = self._loader
+        self._process.check("this iteration of a Loader")
         if self.has_ended:
             raise StopIteration
         if loader._iteration is None or loader._iteration() is not self:
@@ -360,22 +364,22 @@ class _Iteration(Iterator[Any]):
         try:
             reading = self.reading = self.reading or loader._open()
             batch = next(reading.batches, _END)
+            received = reading.received + 1
+            position = loader._position.received(reading.share.topology, received)
             if batch is not _END:
-                self._count(reading)
+                loader._times.waits.add(perf_counter() - started)
         except BaseException as error:
             self.reading = None
             loader._reader.recover(error)
             raise
         if batch is _END:
             self._end(reading)
-        loader._times.waits.add(perf_counter() - started)
-        return batch
-
-    def _count(self, reading: Reading) -> None:
-        loader = self._loader
-        reading.received += 1
-        loader._position = loader._position.received(reading.share.topology, reading.received)
+        # Last, and without a call: Python runs handlers of signals, which may raise, within calls.
+        # So a batch that a KeyboardInterrupt keeps from the trainer is not counted.
+        reading.received = received
+        loader._position = position
         loader._has_begun = True
+        return batch
 
     def _end(self, reading: Reading) -> None:
         self.reading = None
