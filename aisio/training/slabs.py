@@ -19,6 +19,7 @@ from time import perf_counter
 from typing import Any, NamedTuple
 
 from aisio.extras import missing_extra
+from aisio.forks import this_process
 from aisio.training.forked_children import ForkedChildren, notice_forks
 from aisio.training.slab_file import SlabFile
 from aisio.training.slab_packing import Content, SlotReader, SlotWriter, Unsuited
@@ -58,8 +59,11 @@ class Loan(NamedTuple):
     slot: int
 
 
-class Packed(NamedTuple):
+@dataclass(frozen=True)
+class Packed:
     """A batch in a slot, as a worker sends it.
+
+    It is no tuple: torch 2.4 would pin what is in that, in place of calling `pin_memory`.
 
     Attributes:
         loan: The slot.
@@ -145,6 +149,7 @@ class Slabs:
         self._number = next(_numbers)
         self._loans = itertools.count()
         self._slots = _FreeSlots(self.file)
+        weakref.finalize(self, self._slots.close).atexit = False
         notice_forks(self._slots)
         self._expected: deque[Loan | None] = deque()
         self._under_way: dict[int, int] = {}  # slots by loan
@@ -224,6 +229,8 @@ class _FreeSlots:
         self._written = [0] * slots  # bytes of each slot that may take memory
         self._used = [0] * slots  # bytes of each slot that were used since the last sweep
         self._taken = 0
+        self._process = this_process()
+        self._is_closed = False
 
     def take(self) -> int | None:
         """Return a slot, or None if all are taken."""
@@ -245,6 +252,8 @@ class _FreeSlots:
         seen_by = self._seen_by.pop(slot, None)
         if seen_by:
             self._waiting.append((slot, seen_by))
+        elif self._is_closed:
+            self._discard(slot)
         else:
             self._free.append(slot)
 
@@ -259,6 +268,18 @@ class _FreeSlots:
         self._viewed.add(slot)
         self._used[slot] = max(self._used[slot], used_bytes)
 
+    def close(self) -> None:
+        """Give all memory back that nobody has views of, now and when views are dropped.
+
+        Processes that were forked meanwhile, such as the workers of the next epoch, have the file
+        too, and would keep its memory.
+        """
+        self._is_closed = True
+        kept = self._viewed.union(slot for slot, _ in self._waiting)
+        for slot in range(len(self._used)):
+            if slot not in kept:
+                self._discard(slot)
+
     def is_shared(self) -> bool:
         """Return whether a child that is forked now would have views of a slot."""
         return bool(self._viewed)
@@ -266,7 +287,8 @@ class _FreeSlots:
     def forked(self, children: ForkedChildren) -> None:
         """Remember which slots children may have views of."""
         for slot in list(self._viewed):
-            self._seen_by.setdefault(slot, []).append(children)
+            seen_by = [one for one in self._seen_by.get(slot, ()) if not one.have_ended()]
+            self._seen_by[slot] = [*seen_by, children]
 
     def _free_waiting(self) -> None:
         for _ in range(len(self._waiting)):
@@ -275,6 +297,11 @@ class _FreeSlots:
                 self._free.append(slot)
             else:
                 self._waiting.append((slot, seen_by))
+
+    def _discard(self, slot: int) -> None:
+        # A forked child, where these objects may end as well, must leave its parent's memory alone.
+        if self._file is not None and self._process.is_current:
+            self._file.discard(slot, 0, self._file.slot_bytes)
 
     def _sweep(self, file: SlabFile) -> None:
         """Give back memory that no batch has used since the last time."""

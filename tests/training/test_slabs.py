@@ -7,6 +7,7 @@ import os
 import pickle
 import resource
 from multiprocessing import get_context
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -169,6 +170,7 @@ def test_pinning_takes_a_batch_out_of_its_slot(monkeypatch: pytest.MonkeyPatch) 
     assert stats.pin_s > 0
     packed = send(slabs, slabs.lend(), torch.ones(3))
     assert isinstance(packed, Packed)
+    assert not isinstance(packed, tuple)  # which torch 2.4 pins item by item
     del slabs
     assert packed.pin_memory() is packed
 
@@ -196,6 +198,43 @@ def test_memory_of_larger_batches_is_given_back() -> None:
         travel(slabs, torch.ones(1000))
     assert blocks() == 4096
     assert travel(slabs, torch.ones(SLOT_BYTES // 4)).sum() == SLOT_BYTES // 4
+
+
+def test_memory_is_given_back_behind_the_last_batch() -> None:
+    """A process that was forked meanwhile has the file too, and keeps nothing of it."""
+    slabs, _ = make(5)
+    assert slabs.file is not None
+    descriptor = os.dup(slabs.file._descriptor)
+    blocks = lambda: os.fstat(descriptor).st_blocks * 512  # noqa: E731
+    kept = [travel(slabs, torch.ones(SLOT_BYTES // 4)) for _ in range(3)]
+    sent = send(slabs, slabs.lend(), torch.ones(SLOT_BYTES // 4))
+    assert blocks() == 4 * SLOT_BYTES
+    del kept[0], slabs, sent
+    assert blocks() == 2 * SLOT_BYTES
+    ours, theirs = get_context("fork").Pipe()
+    child = get_context("fork").Process(target=_send_when_asked, args=(theirs, kept[0][:2]))
+    child.start()
+    del kept[0]
+    assert blocks() == 2 * SLOT_BYTES
+    ours.send("go")
+    assert ours.recv() == [1, 1]
+    child.join()
+    assert kept[0].sum() == SLOT_BYTES // 4
+    kept.clear()
+    os.close(descriptor)
+
+
+def test_a_forked_child_gives_no_memory_of_its_parent_back() -> None:
+    """It has the same objects, which may end there."""
+    slabs, _ = make()
+    kept = travel(slabs, torch.arange(5))
+    sent = send(slabs, slabs.lend(), torch.arange(5))
+    child = os.fork()
+    if not child:
+        del kept, slabs
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    assert kept.tolist() == slabs.receive(sent).tolist() == list(range(5))
 
 
 def test_a_limit_of_the_process_is_in_the_way(caplog: pytest.LogCaptureFixture) -> None:
@@ -230,6 +269,21 @@ def test_a_slot_that_a_forked_child_may_view_is_not_lent() -> None:
     del kept
     travel(slabs, None)
     assert free(slabs) == [0, 1]
+
+
+def test_children_that_have_ended_take_no_descriptors() -> None:
+    """However many come and go while the trainer keeps a batch."""
+    slabs, _ = make()
+    batch = travel(slabs, torch.arange(5))
+    descriptors = lambda: len(list(Path("/proc/self/fd").iterdir()))  # noqa: E731
+    before = descriptors()
+    for _ in range(5):
+        child = os.fork()
+        if not child:
+            os._exit(0)
+        os.waitpid(child, 0)
+    assert descriptors() <= before + 1
+    assert batch.tolist() == list(range(5))
 
 
 def _send_when_asked(pipe: Any, batch: torch.Tensor) -> None:
