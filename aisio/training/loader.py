@@ -26,7 +26,7 @@ from aisio.training.loader_ranks import LoaderRanks, Ranks
 from aisio.training.order import Cut, Equalize, Topology
 from aisio.training.position import Position
 from aisio.training.sample_filter import SampleFilter
-from aisio.training.step_times import Durations, StepTimes
+from aisio.training.step_times import StepTimes
 from aisio.training.whole_number import whole_number
 
 try:
@@ -135,7 +135,7 @@ class Loader(LoaderAttributes):
                 f"{type(self.dataset).__name__}.data_digest is a {type(digest).__name__}: a str is"
                 " needed"
             )
-        return " ".join(filter(None, (digest, self._reader.samples.digest)))
+        return digest
 
     @property
     def epoch(self) -> int:
@@ -192,7 +192,7 @@ class Loader(LoaderAttributes):
 
         It grows by some 30 bytes with each restart on other ranks or batches within one epoch.
         """
-        return self._position.to_dict(self._data)
+        return self._position.to_dict(self._data, self._reader.samples.digest)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go to where a trainer stood, of any ranks, workers and batch size.
@@ -202,10 +202,10 @@ class Loader(LoaderAttributes):
         must call it: before the first batch they compare their states.
 
         Raises:
-            ConfigError: The state is of other data, of another loader, of a newer version, or
-                damaged.
+            ConfigError: The state is of other data, of another `skip`, of another loader, of a
+                newer version, or damaged.
         """
-        position = self._position.restored(state, self._data)
+        position = self._position.restored(state, self._data, self._reader.samples.digest)
         for segment in position.segments:
             shares = segment.topology.workers, segment.topology.window
             if shares != (_ONE, _ONE) and not self._packs.are_read:
@@ -276,14 +276,7 @@ class Loader(LoaderAttributes):
             self._move_to(self._position, has_begun=self._has_begun)
         if not kept:
             raise ConfigError(f"nothing is left of epoch {self.epoch} to replay: call end_epoch()")
-        return self._timed(islice(cycle(kept), steps))
-
-    def _timed(self, batches: Iterator[Any]) -> Iterator[Any]:
-        replayed = self._times.replayed = Durations()
-        for batch in batches:
-            started = perf_counter()
-            yield batch
-            replayed.add(perf_counter() - started)
+        return self._times.replay(islice(cycle(kept), steps))
 
     def _move_to(
         self, position: Position, *, has_begun: bool = False, ends_iteration: bool = False

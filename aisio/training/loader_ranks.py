@@ -100,7 +100,11 @@ def states_differ(texts: list[str]) -> str:
         return ""
     states = {text: json.loads(text) for text in ranks_by_text}
     first = states[texts[0]]
-    names = [name for name in first if any(one[name] != first[name] for one in states.values())]
+    names = [
+        name
+        for name in dict.fromkeys(name for one in states.values() for name in one)
+        if any(one.get(name) != first.get(name) for one in states.values())
+    ]
     parts = [
         f"epoch {states[text]['epoch']} and {sum(one[-1] for one in states[text]['segments'])}"
         f" batches on ranks {_shortly(ranks)}"

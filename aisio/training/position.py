@@ -22,6 +22,12 @@ __all__ = ["Position", "Segment"]
 
 _VERSION = 1
 
+_OTHERS = {
+    "pack": "another loader",
+    "skip": "a Loader with another skip=, which must stay the same within an epoch",
+}
+"""What a state is of that differs in a value; where it is none of these, it is of other data."""
+
 
 @dataclass(frozen=True)
 class Segment:
@@ -98,24 +104,26 @@ class Position:
             yield segment, cut
             line = cut.remainder(segment.batches)
 
-    def to_dict(self, data: str = "") -> dict[str, Any]:
+    def to_dict(self, data: str = "", skip: str = "") -> dict[str, Any]:
         """Return the position as JSON's types.
 
         Args:
             data: What identifies the data, such as the digest of its listing.
+            skip: What identifies the samples of it that are left out; empty if there are none.
         """
         state = {"data": data, **asdict(self)}
         state["segments"] = [
             [*asdict(segment.topology).values(), segment.batches] for segment in self.segments
         ]
-        return {"version": _VERSION, **state}
+        return {"version": _VERSION, **state} | ({"skip": skip} if skip else {})
 
-    def restored(self, state: Mapping[str, Any], data: str = "") -> Position:
+    def restored(self, state: Mapping[str, Any], data: str = "", skip: str = "") -> Position:
         """Return the position that `to_dict` wrote, if it is one in the same data.
 
         Args:
             state: What it wrote.
             data: What identifies the data of this position.
+            skip: What identifies the samples of it that are left out.
 
         Raises:
             ConfigError: It is of other data, of another loader, of a newer version of aisio, or
@@ -128,14 +136,14 @@ class Position:
                 f"the state has version {state['version']}, of a newer aisio; this one reads "
                 f"version {_VERSION}: update aisio"
             )
-        mine = {"samples": self.samples, "data": data, "pack": self.pack}
+        found = {"skip": "", **state}
+        mine = {"skip": skip, "samples": self.samples, "data": data, "pack": self.pack}
         for name, value in mine.items():
-            found = state.get(name)
-            if type(found) is not type(value) or found != value:
+            other = found.get(name)
+            if type(other) is not type(value) or other != value:
                 raise ConfigError(
-                    f"the state is of {'another loader' if name == 'pack' else 'other data'}: its "
-                    f"{name} is {_shortly(found)}, that of this Loader's dataset is "
-                    f"{_shortly(value)}"
+                    f"the state is of {_OTHERS.get(name, 'other data')}: its {name} is"
+                    f" {_shortly(other)}, that of this Loader is {_shortly(value)}"
                 )
         try:
             return self._read(state)

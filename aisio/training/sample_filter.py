@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from hashlib import blake2b
 from typing import Any
 
@@ -43,13 +44,13 @@ class SampleFilter:
         # How many samples stay before each of those that do not.
         self._staying_before = array("q", (index - k for k, index in enumerate(indices)))
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """What identifies the samples that are left out; empty if there are none."""
         if not self.skipped:
             return ""
         text = ",".join(str(before + k) for k, before in enumerate(self._staying_before))
-        return f"skip {self.skipped} {blake2b(text.encode(), digest_size=8).hexdigest()}"
+        return f"{self.skipped} samples {blake2b(text.encode(), digest_size=8).hexdigest()}"
 
     def indices(self, numbers: Sequence[int]) -> list[int]:
         """Return the indices in the dataset of samples that stay."""

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable, Iterator
+from time import perf_counter
+from typing import TypeVar
 
 __all__ = ["Durations", "StepTimes"]
+
+T = TypeVar("T")
 
 
 class Durations:
@@ -43,6 +48,14 @@ class StepTimes:
     def __init__(self) -> None:
         self.waits = Durations()
         self.replayed = Durations()
+
+    def replay(self, batches: Iterable[T]) -> Iterator[T]:
+        """Yield batches, and measure the steps between them in place of those before."""
+        replayed = self.replayed = Durations()
+        for batch in batches:
+            started = perf_counter()
+            yield batch
+            replayed.add(perf_counter() - started)
 
     def stats(self) -> dict[str, float]:
         """Return sums and percentiles, in seconds."""

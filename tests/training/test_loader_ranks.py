@@ -30,6 +30,9 @@ def test_what_differs_is_named() -> None:
     assert "epoch 0 and 7 batches on ranks 1, 2; epoch 1 and 9 batches on ranks 0." in message
     assert "They differ in epoch, segments: load the same state on all ranks" in message
     assert "They differ in seed:" in states_differ([state(1, 9), state(1, 9, seed=2)])
+    skipping = [state(1, 9), state(1, 9, skip="1 samples a")]
+    for states in (skipping, skipping[::-1]):
+        assert "They differ in skip:" in states_differ(states)
 
 
 def test_the_message_of_a_large_job_is_short() -> None:
