@@ -17,10 +17,12 @@ from aisio.client.shared_clients import explicit_client
 from aisio.extras import missing_extra
 from aisio.records import Concurrency
 from aisio.sources.digest import ListingDigest
+from aisio.sources.listing_table import ListingTable
 from aisio.sources.source_set import PrefixMap, SourceSet
 from aisio.stores import DirectSettings
 from aisio.training.epoch_stats import EpochStats
 from aisio.training.process_rank import current_worker
+from aisio.training.sample_names import SampleNames
 from aisio.training.shared_listing import SharedListing
 from aisio.training.split import Partition
 from aisio.training.split_dataset import ListedObject, SplitDataset
@@ -103,9 +105,9 @@ class AISMapDataset(Dataset[tuple[str, bytes]]):
         return digest.text()
 
     @property
-    def names(self) -> list[str]:
-        """Names of the objects, in their order."""
-        return [info.name for _, info in self._objects]
+    def names(self) -> Sequence[str]:
+        """Names of the objects, in their order, each made when it is looked at."""
+        return SampleNames(len(self._objects), partial(_name_of, self._objects))
 
     def stats(self) -> dict[str, Any]:
         """Return where the time of all reads so far went, of all workers."""
@@ -220,6 +222,10 @@ class AISIterDataset(SplitDataset, IterableDataset[tuple[str, bytes]]):
 
     def _read_all(self, share: Iterator[ListedObject]) -> Iterator[tuple[str, bytes]]:
         return _read_in_order(share, self._etl_name, AdaptiveLimit(self._concurrency))
+
+
+def _name_of(objects: ListingTable, index: int) -> str:
+    return objects[index][1].name
 
 
 def read_object(listed: ListedObject, etl_name: str | None = None) -> tuple[str, bytes]:

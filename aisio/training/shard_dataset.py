@@ -8,7 +8,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, partial
-from typing import Any, TypeGuard, overload
+from typing import Any, TypeGuard
 
 from aisio.client.client import Client
 from aisio.client.shared_clients import explicit_client
@@ -16,7 +16,6 @@ from aisio.errors import ConfigError
 from aisio.extras import missing_extra
 from aisio.records import Concurrency
 from aisio.shards.fields import NewFields
-from aisio.shards.index import ShardIndex
 from aisio.shards.index_jobs import ListedShard
 from aisio.shards.names import ShardNames
 from aisio.shards.sample_reader import SampleReader
@@ -29,6 +28,7 @@ from aisio.training.dataset_index import IndexLike, open_index
 from aisio.training.epoch_stats import EpochStats
 from aisio.training.process_rank import current_worker
 from aisio.training.sample_items import FIRST_SAMPLES, SampleItems
+from aisio.training.sample_names import SampleNames
 from aisio.training.shared_listing import SharedListing
 from aisio.training.window_reader import WindowReader
 from aisio.transport.concurrency.limit import AdaptiveLimit
@@ -175,7 +175,7 @@ class AISShardDataset(Dataset[Any]):
         Raises:
             ConfigError: The index has no names; at the first one.
         """
-        return _Names(self.index)
+        return SampleNames(len(self.index), self.index.key)
 
     def stats(self) -> dict[str, Any]:
         """Return where the time of all reads so far went, of all workers."""
@@ -240,25 +240,3 @@ def reads_packs(dataset: object) -> TypeGuard[AISShardDataset]:
         getattr(kind, name) is getattr(AISShardDataset, name)
         for name in ("__len__", "__getitem__", "__getitems__", "take_items")
     )
-
-
-class _Names(Sequence[str]):
-    """The keys of the samples of an index, each made when it is asked for."""
-
-    def __init__(self, index: ShardIndex) -> None:
-        self._index = index
-
-    def __len__(self) -> int:
-        return len(self._index)
-
-    @overload
-    def __getitem__(self, index: int) -> str: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> list[str]: ...
-
-    def __getitem__(self, index: int | slice) -> str | list[str]:
-        numbers = range(len(self))[index]
-        if isinstance(numbers, range):
-            return [self._index.key(number) for number in numbers]
-        return self._index.key(numbers)

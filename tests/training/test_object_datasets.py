@@ -172,8 +172,9 @@ def test_names_are_those_of_the_items(tmp_path: Path) -> None:
     for name in ("b", "a", "c"):
         (tmp_path / name).write_text(name)
     dataset = AISMapDataset(tmp_path)
-    assert dataset.names == [name for name, _ in dataset.__getitems__(range(3))]
+    assert list(dataset.names) == [name for name, _ in dataset.__getitems__(range(3))]
     assert [name[-2:] for name in dataset.names] == ["/a", "/b", "/c"]
+    assert not isinstance(dataset.names, list)  # which would have an object for each
 
 
 def test_the_data_digest_identifies_objects_and_order(tmp_path: Path) -> None:
