@@ -24,6 +24,7 @@ from aisio.training.object_datasets import AISIterDataset, read_object
 from aisio.training.split import Partition
 from aisio.training.split_dataset import ListedObject
 from aisio.training.split_options import Equalize, Ranks, Split
+from aisio.training.stateful_iteration import behind
 from aisio.transport.concurrency.limit import AdaptiveLimit
 from aisio.transport.concurrency.ordered import fetch_in_order
 
@@ -132,11 +133,14 @@ class AISBatchIterDataset(AISIterDataset):
         self._max_batch_size = max_batch_size
         self._missing: Literal["raise", "skip"] = missing
 
-    def _items_from(self, partition: Partition, start: int) -> Iterator[tuple[str, bytes]]:
+    def _items_from(
+        self, partition: Partition, start: int, last: str
+    ) -> Iterator[tuple[str, bytes]]:
         if self._missing == "raise":
-            return super()._items_from(partition, start)
+            return super()._items_from(partition, start, last)
         # Only reading tells which objects are skipped, and do not count.
-        return islice(super()._items_from(partition, 0), start, None)
+        items = super()._items_from(partition, 0, "")
+        return behind(items, start, last, lambda item: item[0])
 
     def _read_all(self, share: Iterator[ListedObject]) -> Iterator[tuple[str, bytes]]:
         batches = fetch_in_order(

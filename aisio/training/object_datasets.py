@@ -9,7 +9,6 @@ from __future__ import annotations
 import operator
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property, partial
-from itertools import islice
 from typing import Any
 
 from aisio.client.client import Client
@@ -27,7 +26,7 @@ from aisio.training.shared_listing import SharedListing
 from aisio.training.split import Partition
 from aisio.training.split_dataset import ListedObject, SplitDataset
 from aisio.training.split_options import Equalize, Ranks, Split, SplitOptions
-from aisio.training.stateful_iteration import StatefulIteration
+from aisio.training.stateful_iteration import StatefulIteration, behind
 from aisio.transport.concurrency.limit import AdaptiveLimit
 from aisio.transport.concurrency.ordered import fetch_in_order
 from aisio.transport.concurrency.pending import PendingGet
@@ -215,9 +214,11 @@ class AISIterDataset(SplitDataset, IterableDataset[tuple[str, bytes]]):
         partition = self._partition()
         return StatefulIteration(partial(self._items_from, partition), partition)
 
-    def _items_from(self, partition: Partition, start: int) -> Iterator[tuple[str, bytes]]:
-        """Yield a partition's items from one on, without reading those before it."""
-        share = islice(self._my_share(partition), start, None)
+    def _items_from(
+        self, partition: Partition, start: int, last: str
+    ) -> Iterator[tuple[str, bytes]]:
+        """Return a partition's items from one on, without reading those before it; see `behind`."""
+        share = behind(self._my_share(partition), start, last, lambda listed: listed[1].name)
         return self._counted(self._read_all(share))
 
     def _read_all(self, share: Iterator[ListedObject]) -> Iterator[tuple[str, bytes]]:

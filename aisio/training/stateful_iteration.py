@@ -4,45 +4,51 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import astuple
-from typing import Any, TypeVar
+from itertools import islice
+from typing import Any, TypeAlias, TypeVar
 
 from aisio.errors import ConfigError
 from aisio.training.split import Partition
 from aisio.training.whole_number import whole_number
 
-__all__ = ["StatefulIteration"]
+__all__ = ["StatefulIteration", "behind"]
 
-T = TypeVar("T", covariant=True)
+T = TypeVar("T")
+Item: TypeAlias = "tuple[str, bytes]"
 
 
-class StatefulIteration(Iterator[T]):
-    """Counts what an iteration yields, and begins it anew behind so many items.
+class StatefulIteration(Iterator[Item]):
+    """Counts the items that an iteration yields, and begins it anew behind so many.
 
     Args:
-        begin: Begins the iteration at an item, counted from 0, without reading those before it.
+        begin: Begins the iteration behind so many items, without reading those; the name of the
+            last of them must be the one it is given: see `behind`.
         partition: Rank and worker of this process.
     """
 
-    def __init__(self, begin: Callable[[int], Iterator[T]], partition: Partition) -> None:
+    def __init__(self, begin: Callable[[int, str], Iterator[Item]], partition: Partition) -> None:
         self._begin = begin
         self._partition = list(astuple(partition))
         self._yielded = 0
-        self._items = begin(0)
+        self._last = ""
+        self._items = begin(0, "")
 
-    def __next__(self) -> T:
+    def __next__(self) -> Item:
         item = next(self._items)
         self._yielded += 1
+        self._last = item[0]
         return item
 
     def state_dict(self) -> dict[str, Any]:
-        """Return how many items were yielded, and to which rank and worker."""
-        return {"yielded": self._yielded, "partition": self._partition}
+        """Return how many items were yielded, the last one's name, and to which rank and worker."""
+        return {"yielded": self._yielded, "last": self._last, "partition": self._partition}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go to where the iteration of the same rank and worker stood.
 
         Raises:
-            ConfigError: The state is of another rank or worker, or of other numbers of them.
+            ConfigError: The state is of another rank or worker, or of other numbers of them, or
+                objects have come or gone since.
         """
         if state.get("partition") != self._partition:
             raise ConfigError(
@@ -50,5 +56,31 @@ class StatefulIteration(Iterator[T]):
                 f" is {self._partition}: StatefulDataLoader can go on with the same alone;"
                 " aisio.Loader goes on with any"
             )
-        self._yielded = whole_number("yielded", state.get("yielded"), 0)
-        self._items = self._begin(self._yielded)
+        yielded, last = whole_number("yielded", state.get("yielded"), 0), state.get("last")
+        if not isinstance(last, str):
+            raise ConfigError(f"last={last!r} is no name: the state is damaged")
+        self._items = self._begin(yielded, last)
+        self._yielded, self._last = yielded, last
+
+
+def behind(items: Iterator[T], count: int, last: str, name_of: Callable[[T], str]) -> Iterator[T]:
+    """Skip items, and return the others.
+
+    Args:
+        items: All of them.
+        count: How many to skip.
+        last: What the last of those must be named.
+        name_of: Returns the name of an item.
+
+    Raises:
+        ConfigError: It is another one, or there are fewer.
+    """
+    if not count:
+        return items
+    names = [name_of(item) for item in islice(items, count - 1, count)]
+    if names != [last]:
+        raise ConfigError(
+            f"the state is of other data: it was saved behind {last!r}, item {count:,} of this rank"
+            f" and worker, which is now {names[0] if names else None!r}: begin the epoch anew"
+        )
+    return items

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch  # noqa: F401 - the datasets need it
@@ -12,26 +14,37 @@ import torch  # noqa: F401 - the datasets need it
 from aisio import AISBatchIterDataset, AISIterDataset
 from aisio.errors import ConfigError
 from aisio.training.split import Partition
-from aisio.training.stateful_iteration import StatefulIteration
+from aisio.training.stateful_iteration import StatefulIteration, behind
+
+NAMES = "abcdef"
 
 
-def begin(start: int) -> Iterator[int]:
-    """Yield the numbers from one on."""
-    return iter(range(start, 6))
+def begin(start: int, last: str) -> Iterator[tuple[str, bytes]]:
+    """Return the items from one on."""
+    items = ((name, b"") for name in NAMES)
+    return behind(items, start, last, lambda item: item[0])
+
+
+def take(iteration: StatefulIteration, count: int) -> str:
+    """Return the names of the next items."""
+    return "".join(name for name, _ in islice(iteration, count))
 
 
 def test_it_goes_on_behind_what_was_yielded() -> None:
     """Also a second time; a state from the end has nothing left."""
     first = StatefulIteration(begin, Partition(1, 2))
-    assert [next(first), next(first)] == [0, 1]
+    assert take(first, 2) == "ab"
     second = StatefulIteration(begin, Partition(1, 2))
     second.load_state_dict(json.loads(json.dumps(first.state_dict())))
-    assert [next(second), next(second)] == [2, 3]
+    assert second.state_dict() == first.state_dict()
+    assert take(second, 2) == "cd"
     third = StatefulIteration(begin, Partition(1, 2))
     third.load_state_dict(second.state_dict())
-    assert list(third) == [4, 5]
+    assert take(third, 9) == "ef"
     first.load_state_dict(third.state_dict())
     assert list(first) == []
+    first.load_state_dict(StatefulIteration(begin, Partition(1, 2)).state_dict())
+    assert take(first, 9) == NAMES
 
 
 def test_a_state_of_another_place_is_refused() -> None:
@@ -39,8 +52,42 @@ def test_a_state_of_another_place_is_refused() -> None:
     state = StatefulIteration(begin, Partition(0, 2)).state_dict()
     with pytest.raises(ConfigError, match=r"\[0, 2, 0, 1\], and this is \[1, 2, 0, 1\]"):
         StatefulIteration(begin, Partition(1, 2)).load_state_dict(state)
-    with pytest.raises(ConfigError, match="yielded=None is not a whole number"):
-        StatefulIteration(begin, Partition()).load_state_dict({"partition": [0, 1, 0, 1]})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"yielded": None}, "yielded=None is not a whole number"),
+        ({"last": None}, "last=None is no name"),
+        ({"last": "c"}, "saved behind 'c', item 2 of this rank and worker, which is now 'b'"),
+        ({"yielded": 7}, "saved behind 'b', item 7 of this rank and worker, which is now None"),
+    ],
+)
+def test_a_state_that_cannot_be_right_is_refused(change: dict[str, Any], message: str) -> None:
+    """The iteration stays where it was."""
+    first = StatefulIteration(begin, Partition())
+    take(first, 2)
+    with pytest.raises(ConfigError, match=message):
+        first.load_state_dict(first.state_dict() | change)
+    assert take(first, 9) == "cdef"
+
+
+@pytest.mark.parametrize("missing", ["raise", "skip"])
+@pytest.mark.parametrize("cls", [AISIterDataset, AISBatchIterDataset])
+def test_objects_that_came_or_went_are_noticed(tmp_path: Path, cls, missing: str) -> None:
+    """Behind the place of the state they change nothing."""
+    options = {"missing": missing} if cls is AISBatchIterDataset else {}
+    for number in range(6):
+        (tmp_path / str(number)).write_bytes(b"x")
+    first = iter(cls(tmp_path, **options))
+    take(first, 3)
+    (tmp_path / "9").write_bytes(b"x")
+    again = iter(cls(tmp_path, **options))
+    again.load_state_dict(first.state_dict())
+    assert [name[-1] for name, _ in again] == ["3", "4", "5", "9"]
+    (tmp_path / "0").unlink()
+    with pytest.raises(ConfigError, match="the state is of other data: it was saved behind '.*2'"):
+        iter(cls(tmp_path, **options)).load_state_dict(first.state_dict())
 
 
 @pytest.mark.parametrize("missing", ["raise", "skip"])
