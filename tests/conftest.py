@@ -16,6 +16,11 @@ import re
 import socket
 import stat
 import sys
+
+# pytest imports it where a finalizer fails, as torch's do in forked workers. If that happens in a
+# garbage collection within another import, Python before 3.12 fails that one with a KeyError
+# (python/cpython#91351), and the worker ends.
+import tracemalloc  # noqa: F401
 from collections.abc import Iterator
 from pathlib import Path
 
