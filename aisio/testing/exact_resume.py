@@ -13,6 +13,7 @@ from aisio.testing.resumable_job import (
     JobRanks,
     ResumableLoader,
     Topology,
+    check_job,
     described,
     difference,
 )
@@ -68,11 +69,16 @@ def assert_exact_resume(
         AssertionError: A sample was lost or came twice, the next epoch is another one, or a state
             is too large, grows, or differs between ranks. The text says where the loader was
             stopped, and which samples.
+        ValueError: Nothing would be checked: there are no samples, topologies, ranks or stops.
     """
+    samples = list(samples)
+    check_job(topologies, samples)
+    if max_stops is not None and max_stops < 1:
+        raise ValueError(f"max_stops={max_stops}: at least 1, or None, is needed")
     check = _Check(
         make_loader,
         samples_of,
-        list(samples),
+        samples,
         topologies,
         JobCheckpoints(dumps, loads, max_state_bytes, own_states),
     )
@@ -94,6 +100,8 @@ def assert_exact_resume(
                 epoch = _StoppedEpoch(check)
                 epoch.read(before, None)
                 epoch.check_border(after)
+        if not batches:
+            raise AssertionError(f"on {described(first)} rank 0 has no batch")
 
 
 class _Check:

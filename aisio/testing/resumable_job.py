@@ -9,7 +9,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
-__all__ = ["JobCheckpoints", "JobRanks", "ResumableLoader", "Topology", "described", "difference"]
+__all__ = [
+    "JobCheckpoints",
+    "JobRanks",
+    "ResumableLoader",
+    "Topology",
+    "check_job",
+    "described",
+    "difference",
+]
 
 _MAX_NAMED = 10
 """A message names so many samples."""
@@ -38,6 +46,21 @@ def described(topology: Topology) -> str:
     ranks, others = _ranks_and_others(topology)
     text = ", ".join(f"{name}={value!r}" for name, value in others.items())
     return f"{_counted(ranks, 'rank')}{' with ' * bool(text)}{text}"
+
+
+def check_job(topologies: Sequence[Topology], samples: Sequence[Hashable]) -> None:
+    """Refuse what would check nothing.
+
+    Raises:
+        ValueError: There are no topologies or no samples, or a topology has no ranks.
+    """
+    if not topologies or not samples:
+        missing = "topologies" if samples else "samples"
+        raise ValueError(f"there are no {missing}: nothing would be checked")
+    for topology in topologies:
+        ranks, _ = _ranks_and_others(topology)
+        if ranks < 1:
+            raise ValueError(f"topology {topology!r} has no ranks: nothing would be checked")
 
 
 class JobRanks:

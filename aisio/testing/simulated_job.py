@@ -24,6 +24,7 @@ from aisio.testing.resumable_job import (
     JobRanks,
     ResumableLoader,
     Topology,
+    check_job,
     described,
     difference,
 )
@@ -100,7 +101,15 @@ def simulate_job(
     Raises:
         AssertionError: A committed sample was lost or came twice, or a state is too large or
             differs between ranks. The text says the seed, the epoch and the topologies.
+        ValueError: Nothing would be checked: there are no samples, topologies, ranks or epochs; or
+            a number is below 0, or a mean 0.
     """
+    samples = list(samples)
+    check_job(topologies, samples)
+    if epochs < 1 or max_kills < 0:
+        raise ValueError(f"epochs={epochs}, max_kills={max_kills}: at least 1 and 0 are needed")
+    if steps_between_kills <= 0 or steps_between_checkpoints <= 0:
+        raise ValueError("steps_between_kills and steps_between_checkpoints must be above 0")
     simulation = _Simulation(
         _Loaders(make_loader, samples_of, JobCheckpoints(dumps, loads, max_state_bytes)),
         Random(seed),
@@ -112,7 +121,7 @@ def simulate_job(
         for number in range(max_kills + 1):
             if simulation.run(is_last=number == max_kills):
                 break
-        simulation.check(list(samples), max_dropped, max_repeated)
+        simulation.check(samples, max_dropped, max_repeated)
     return simulation.job
 
 

@@ -405,3 +405,33 @@ def test_the_message_names_few_samples() -> None:
 
     with pytest.raises(AssertionError, match=r": 24 samples did not come: 0, 1, .*, 9 \.\.\.$"):
         assert_exact_resume(Empty, range(COUNT), lambda one: [one])
+
+
+class Empty(Exact):
+    """Gives nothing, and says that all is gone."""
+
+    def __iter__(self) -> Iterator[int]:
+        self.gone = COUNT
+        return iter(())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"topologies": []}, "there are no topologies: nothing would be checked"),
+        ({"topologies": [1, {"ranks": 0}]}, "topology {'ranks': 0} has no ranks"),
+        ({"samples": iter(())}, "there are no samples"),
+        ({"max_stops": 0}, "max_stops=0: at least 1, or None, is needed"),
+    ],
+)
+def test_what_would_check_nothing_is_refused(arguments: dict[str, Any], message: str) -> None:
+    """It would pass whatever the loader does."""
+    arguments = {"samples": range(COUNT), "samples_of": lambda sample: [sample], **arguments}
+    with pytest.raises(ValueError, match=message):
+        assert_exact_resume(Forgetful, **arguments)
+
+
+def test_a_loader_that_gives_nothing_is_found() -> None:
+    """Also where everything may be dropped."""
+    with pytest.raises(AssertionError, match="on 1 rank rank 0 has no batch"):
+        assert_exact_resume(Empty, range(COUNT), lambda sample: [sample], max_dropped=COUNT)

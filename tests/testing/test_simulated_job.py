@@ -171,3 +171,21 @@ def test_so_many_may_be_missing() -> None:
     simulate(Drops, max_dropped=2)
     with pytest.raises(AssertionError, match="in epoch 0 2 samples did not come: 58, 59"):
         simulate(Drops, max_dropped=1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"topologies": []}, "there are no topologies"),
+        ({"topologies": [0]}, "topology 0 has no ranks"),
+        ({"samples": []}, "there are no samples"),
+        ({"epochs": 0}, "epochs=0, max_kills=5: at least 1 and 0 are needed"),
+        ({"max_kills": -1}, "max_kills=-1"),
+        ({"steps_between_kills": 0}, "must be above 0"),
+    ],
+)
+def test_what_would_check_nothing_is_refused(arguments: dict[str, Any], message: str) -> None:
+    """It would pass whatever the loader does."""
+    arguments = {"samples": range(COUNT), "topologies": [1], **arguments}
+    with pytest.raises(ValueError, match=message):
+        simulate_job(Forgetful, samples_of=lambda batch: batch, **arguments)
