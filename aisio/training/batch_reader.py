@@ -136,7 +136,8 @@ class BatchReader:
         slabs = self._persistent_slabs or self._new_slabs()
         self._requests.set(share, slabs, self._pack_share(share))
         self._maker.file = slabs.file if slabs else None
-        batches = iter(self._loader)
+        with torch.device("cpu"):  # as the generator's, whatever torch's default device is
+            batches = iter(self._loader)
         self._maker.file = None  # the workers have it: it is freed with the last batch
         self._requests.set(share, None, None)
         if self._loader.persistent_workers:

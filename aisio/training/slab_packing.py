@@ -236,7 +236,7 @@ def tensor_at(
     """Return a view of memory in a slot as a tensor; its elements lie side by side."""
     count = prod(shape)
     if not count:
-        return torch.empty(shape, dtype=dtype)
+        return torch.empty(shape, dtype=dtype, device="cpu")
     flat = torch.frombuffer(slot, dtype=dtype, count=count, offset=offset)
     return flat.view(shape) if stride is None else flat.as_strided(shape, stride)
 

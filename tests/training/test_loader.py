@@ -253,6 +253,29 @@ class Seeds(Numbers):
         return int(torch.initial_seed() % 1_000_000)
 
 
+class Scalars:
+    """Samples that are made into tensors by torch's collating, and empty ones."""
+
+    def __len__(self) -> int:
+        return 8
+
+    def __getitem__(self, index: int) -> tuple[int, torch.Tensor]:
+        return index, torch.empty(0, device="cpu")
+
+
+def test_the_default_device_of_torch_may_be_another() -> None:
+    """Workers make batches for the processor, as they cannot use an accelerator of the trainer."""
+    torch.set_default_device("meta")
+    try:
+        batches = list(Loader(Scalars(), 4, num_workers=1, multiprocessing_context="fork"))
+        (here,) = Loader(Scalars(), 8)
+    finally:
+        torch.set_default_device(None)
+    assert [numbers.tolist() for numbers, _ in batches] == [[0, 1, 2, 3], [4, 5, 6, 7]]
+    assert {empty.device.type for _, empty in batches} == {"cpu"}
+    assert here[0].device.type == "meta"
+
+
 def test_workers_are_seeded_anew_in_each_epoch_and_the_same_in_each_run() -> None:
     """So random augmentations differ by epoch and rank, and can be repeated."""
 
