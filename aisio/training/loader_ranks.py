@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+from collections import Counter
 from collections.abc import Mapping
+from hashlib import blake2b
 from typing import Any, Literal, TypeAlias
 
 from aisio.errors import ConfigError
 from aisio.extras import missing_extra
 from aisio.training.process_rank import ProcessRank, has_process_group
+from aisio.training.rank_states import RankStates
 from aisio.training.whole_number import whole_number
 
 try:
@@ -22,6 +26,9 @@ Ranks: TypeAlias = "Literal['auto'] | tuple[int, int] | Any | None"
 """Which rank this process is, of how many: "auto" asks torch.distributed, then the variables of the
 launcher; (rank, ranks) says it; None reads everything; a process group, or a one-dimensional device
 mesh, gives the ranks of that group."""
+
+_torch: Any = distributed  # its stores have no types
+_comparisons: Counter[str] = Counter()
 
 _MAX_NAMED = 8
 """An error names so many ranks of a state, and so many states: a job may have thousands."""
@@ -66,18 +73,21 @@ class LoaderRanks:
     def check_same(self, state: Mapping[str, Any]) -> None:
         """Compare a state over all ranks, where a process group connects them.
 
-        All ranks of the group must call it: each waits for the others.
+        All ranks of the group must call it: each waits for the others, up to ten minutes.
 
         Raises:
-            ConfigError: Ranks have different states. Every rank raises it.
+            ConfigError: Ranks have different states; every rank raises it. Or a rank does not call
+                this.
         """
         group = self._group()
-        if group is None:
+        store = _store() if group is not None else None
+        if group is None or store is None:
             return
-        texts = [""] * distributed.get_world_size(group)
-        distributed.all_gather_object(texts, json.dumps(state), group=group)
-        if message := states_differ(texts):
-            raise ConfigError(message)
+        members = distributed.get_process_group_ranks(group)
+        key = _key_of(members)
+        states = RankStates(store, key, distributed.get_rank(group), len(members))
+        if texts := states.differing(json.dumps(state)):
+            raise ConfigError(states_differ(texts))
 
     def _group(self) -> Any:
         if self._ranks == "auto":
@@ -85,6 +95,22 @@ class LoaderRanks:
         if self._ranks is None or isinstance(self._ranks, tuple):
             return None
         return self._ranks.get_group() if hasattr(self._ranks, "get_group") else self._ranks
+
+
+def _store() -> Any:
+    """Return the store that all ranks have; None with MPI, which has none."""
+    store: Any = _torch.distributed_c10d._get_default_store()
+    return store
+
+
+def _key_of(members: list[int]) -> str:
+    """Return a key that the ranks of a group, which have compared as often, have in common."""
+    text = ",".join(map(str, members))
+    _comparisons[text] += 1
+    # An elastic launcher starts ranks again, and keeps the store.
+    restarts = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    group = blake2b(text.encode(), digest_size=16).hexdigest()
+    return f"aisio/state/{restarts}/{group}/{_comparisons[text]}"
 
 
 def states_differ(texts: list[str]) -> str:
