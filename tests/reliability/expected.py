@@ -75,6 +75,13 @@ STRUCK = {
 
 SPECIAL: Mapping[tuple[str, str], Outcome | None] = {
     **STRUCK,
+    # Here four requests are in flight.
+    ("`AISShardDataset`, a batch", "stall"): Outcome("same", 1, 4),
+    ("`AISShardDataset`, a batch", "silence"): Outcome("same", 1, 4),
+    ("`AISShardDataset`, a batch", "restart"): Outcome("same", 1, 4),
+    # What the index has other hashes of is read once more.
+    ("`AISShardDataset`, a batch", "corrupt byte"): AGAIN,
+    ("`Loader` of `AISShardDataset`", "corrupt byte"): AGAIN,
     # AIStore gives no checksum of a listing, a range or a member; a web server gives none at all.
     ("`Bucket.list`", "corrupt byte"): UNSEEN,
     ("`Object.get`, a range", "corrupt byte"): UNSEEN,

@@ -7,16 +7,28 @@ import tarfile
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+import xxhash
 
-from aisio import AISBatchIterDataset, AISIterDataset, AISMapDataset, AISShardReader
+from aisio import (
+    AISBatchIterDataset,
+    AISIterDataset,
+    AISMapDataset,
+    AISShardDataset,
+    AISShardReader,
+    Loader,
+)
 from aisio.cli.cluster import Cluster
 from aisio.cli.commands import get
 from aisio.client.client import Bucket, Client
 from aisio.datapipes import AISFileLister, AISFileLoader
+from aisio.records import Checksum, ObjectInfo
+from aisio.shards.index import ShardIndex
+from aisio.shards.index_build import build_shard_index
 from aisio.stores import DirectSettings, DirectStore
 from aisio.testing.fault_proxy import (
     Corrupt,
@@ -29,6 +41,7 @@ from aisio.testing.fault_proxy import (
     Status,
     Trickle,
 )
+from aisio.transport.body import Body
 from aisio.urls import ObjectUrl
 
 SIZES = {"objects/a": 90_000, "objects/b": 95_000, "objects/c": 99_000}
@@ -239,6 +252,35 @@ def _shards(reach: Reach) -> Any:
     return [(name, dict(fields)) for name, fields in iter(reader)]
 
 
+@cache
+def shard_index() -> ShardIndex:
+    """Return the index of the shards in the gateway."""
+    indexes: list[ShardIndex] = []
+    for number in range(2):
+        data = make_shard(number)
+        checksum = Checksum("xxhash2", xxhash.xxh64_hexdigest(data))
+        info = ObjectInfo("ais://data", f"shards/{number}.tar", len(data), checksum)
+        indexes.append(build_shard_index(partial(Body, io.BytesIO(data), info, len(data)), info))
+    return ShardIndex.merge(indexes)
+
+
+def _indexed(reach: Reach, **options: Any) -> AISShardDataset:
+    source = "ais://data/shards/"
+    return AISShardDataset(source, client=reach.client, index=shard_index(), **options)
+
+
+def _indexed_batch(reach: Reach) -> Any:
+    dataset = _indexed(reach, keys=["bin"])
+    # Each is alone: the samples between two of them are too many to be read in vain.
+    return dataset.__getitems__([55, 0, 18, 36])
+
+
+def _packs(reach: Reach) -> Any:
+    dataset = _indexed(reach, fields=["bin"])
+    loader = Loader(dataset, 7, shuffle=True, equalize="none", collate_fn=list)
+    return [sample for batch in loader for sample in batch]
+
+
 def _s3_object(reach: Reach) -> Any:
     return DirectStore(reach.direct).read(ObjectUrl.parse("s3://data/objects/a"))
 
@@ -260,6 +302,13 @@ def _web_object(reach: Reach) -> Any:
 
 _BATCHES = Way(_batch, asks="/v1/ml/moss*", skip=1)
 _SHARDS = Way(_shards, skip=1, other="/v1/objects/data/shards/0.tar?provider=ais")
+_INDEXED = Way(
+    _indexed_batch,
+    asks="/v1/objects/data/shards/*",
+    skip=1,
+    at=4000,
+    ahead=True,
+)
 _PARTS = Way(_get_in_parts, skip=1, at=4 * 1024 * 1024, asks="/v1/objects/data/large")
 _S3 = Way(_s3_object, asks="/data/objects/*", other="/data/other", to="s3")
 _MEMBER = "/v1/objects/data/archive.tar?archpath=b.bin&provider=ais"
@@ -283,6 +332,8 @@ WAYS: Mapping[str, Way] = {
     "`Client.get_batch`": _BATCHES,
     "`AISBatchIterDataset`": replace(_BATCHES, read=_batch_dataset),
     "`AISShardReader`": _SHARDS,
+    "`AISShardDataset`, a batch": _INDEXED,
+    "`Loader` of `AISShardDataset`": replace(_INDEXED, read=_packs),
     "`Object.get`, straight to the target": Way(_get, to="target"),
     "`AISIterDataset`, straight to the target": Way(_iter, skip=1, ahead=True, to="target"),
     "`AISShardReader`, straight to the target": replace(_SHARDS, to="target"),
