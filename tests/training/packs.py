@@ -1,11 +1,73 @@
-"""Packs: numbers that are read as samples are, for the tests of readers."""
+"""Packs: numbers that are read as samples are, for the tests of readers and loaders."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
 
+import pytest
+import torch  # noqa: F401 - the loader needs it
+
+from aisio.shards.index import ShardIndex
+from aisio.training.loader import Loader
+from aisio.training.shard_dataset import AISShardDataset
 from aisio.training.window_reader import WindowReader
+from tests.indexed import local
+from tests.tars import pack
+
+SAMPLE_BYTES = 1024  # in a shard: a header and a block
+
+
+def number_of(item: Any) -> int:
+    """Return the number of a sample."""
+    return int(item[0])
+
+
+@contextmanager
+def small_packs() -> Iterator[None]:
+    """Have packs of five samples."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("aisio.training.pack_reading._PACK_BYTES", 5 * SAMPLE_BYTES)
+        patch.setattr("aisio.training.pack_reading._MIN_PACKS", 1)
+        yield
+
+
+class ShardsOfNumbers:
+    """Makes loaders whose samples are numbers, in shards of different lengths.
+
+    Args:
+        folder: Where the shards are written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._made: dict[int, tuple[str, ShardIndex]] = {}
+
+    def __call__(
+        self, samples: int = 200, batch_size: int = 4, window: int = 20, **options: Any
+    ) -> Loader:
+        """Return a loader; without options, one of a single rank that shuffles all samples."""
+        url, index = self._shards(samples)
+        dataset = AISShardDataset(url, index=index, keys=["txt"], transform=number_of)
+        options = {"shuffle": True, "seed": 11, "equalize": "none", "ranks": (0, 1), **options}
+        return Loader(dataset, batch_size, window_bytes=window * SAMPLE_BYTES, **options)
+
+    def _shards(self, samples: int) -> tuple[str, ShardIndex]:
+        if samples not in self._made:
+            folder = self._folder / str(samples)
+            folder.mkdir()
+            starts = [*sorted({0, samples // 7, samples // 7 + 1, samples // 2}), samples]
+            shards = {
+                f"{start:04d}.tar": pack(*((f"{n:04d}.txt", b"x") for n in range(start, stop)))
+                for start, stop in pairwise(starts)
+                if start < stop
+            }
+            index, _ = local(folder, shards)
+            self._made[samples] = f"file://{folder}/", index
+        return self._made[samples]
 
 
 class Run(NamedTuple):

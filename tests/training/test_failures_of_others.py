@@ -1,6 +1,7 @@
 """What went wrong in the loaders of others, by public reports: here each sample comes once.
 
-A loader under test is made by one of FACTORIES, so that each kind of reading passes all of this.
+A loader under test is made by one of FACTORIES, so that each kind of reading passes all of this. By
+packs, the order is that of as many workers.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from torch import distributed
 
 from aisio.errors import ConfigError
 from aisio.training.loader import Loader
+from tests.training.packs import ShardsOfNumbers, small_packs
 
 SAMPLES = 200
 BATCH = 4
@@ -36,13 +38,19 @@ def of_numbers(samples: int = SAMPLES, batch_size: int = BATCH, **arguments: Any
     return Loader(range(samples), batch_size, **{**defaults, **arguments})
 
 
-FACTORIES = {"by index": of_numbers}
+FACTORIES: dict[str, Callable[[Path], MakeLoader]] = {
+    "by index": lambda _: of_numbers,
+    "by packs": ShardsOfNumbers,
+}
 
 
-@pytest.fixture(params=FACTORIES)
-def make(request: pytest.FixtureRequest) -> MakeLoader:
+@pytest.fixture(params=FACTORIES, scope="module")
+def make(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[MakeLoader]:
     """Return a function that makes loaders."""
-    return FACTORIES[request.param]
+    with small_packs():
+        yield FACTORIES[request.param](tmp_path_factory.mktemp("shards"))
 
 
 def received(batches: Any, count: int | None = None) -> list[int]:
@@ -74,7 +82,7 @@ def test_a_shuffle_buffer_is_lost_at_a_stop(make: MakeLoader, stop: int, workers
     """There, what had been read and not given was gone."""
     first, state = stopped(make(batch_size=1, num_workers=workers), stop)
     rest = received(resumed(make(batch_size=1, num_workers=workers), state))
-    assert [first + rest] == epochs(make, 1, batch_size=1)
+    assert [first + rest] == epochs(make, 1, batch_size=1, num_workers=workers)
     assert sorted(first + rest) == list(range(SAMPLES))
 
 
@@ -94,7 +102,7 @@ def test_a_stop_in_the_first_or_last_batch_or_behind_it(
     """There, the last batch came twice, or the state behind it began the epoch again."""
     first, state = stopped(make(num_workers=workers), stop)
     loader = resumed(make(num_workers=workers), state)
-    whole, following = epochs(make, 2)
+    whole, following = epochs(make, 2, num_workers=workers)
     assert first + received(loader) == whole
     assert received(loader) == following
 
@@ -147,7 +155,7 @@ def test_two_workers_and_one_batch_taken(make: MakeLoader) -> None:
     first, state = stopped(make(num_workers=2, prefetch_factor=4), 1)
     assert len(first) == BATCH
     rest = received(resumed(make(num_workers=2, prefetch_factor=4), state))
-    assert [first + rest] == epochs(make, 1)
+    assert [first + rest] == epochs(make, 1, num_workers=2)
 
 
 def test_30_batches_a_resume_and_10_more_are_40(make: MakeLoader) -> None:
@@ -182,10 +190,10 @@ def test_the_order_of_epoch_0_after_a_resume(make: MakeLoader) -> None:
 def test_persistent_workers_keep_epoch_0(make: MakeLoader, is_resumed: bool) -> None:
     """There, a new epoch or state did not reach workers that lived on."""
     loader = make(num_workers=2, persistent_workers=True)
-    whole = epochs(make, 3)
+    whole = epochs(make, 3, num_workers=2)
     assert received(loader) == whole[0]
     if is_resumed:
-        _, state = stopped(make(), 9)
+        _, state = stopped(make(num_workers=2), 9)
         assert received(resumed(loader, state)) == whole[0][9 * BATCH :]
     assert [received(loader), received(loader)] == whole[1:]
 
@@ -219,12 +227,12 @@ def _global_random_states() -> bytes:
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_state_loaded_after_iter_is_ignored(make: MakeLoader, taken: int, workers: int) -> None:
     """There, the iteration went on where it was."""
-    first, state = stopped(make(), 7)
+    first, state = stopped(make(num_workers=workers), 7)
     loader = make(num_workers=workers)
     batches = iter(loader)
     received(batches, taken)
     loader.load_state_dict(state)
-    whole, following = epochs(make, 2)
+    whole, following = epochs(make, 2, num_workers=workers)
     assert first + received(batches) == whole
     assert received(loader) == following
 
@@ -236,9 +244,9 @@ def test_an_early_break(make: MakeLoader, workers: int) -> None:
     for _ in islice(loader, 3):
         pass
     state = loader.state_dict()
-    whole, following = epochs(make, 2)
+    whole, following = epochs(make, 2, num_workers=workers)
     assert received(loader) == following
-    assert received(resumed(make(), state)) == whole[3 * BATCH :]
+    assert received(resumed(make(num_workers=workers), state)) == whole[3 * BATCH :]
 
 
 @pytest.mark.filterwarnings("ignore:This DataLoader will create 3 worker processes")

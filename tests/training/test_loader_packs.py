@@ -32,15 +32,10 @@ from aisio.transport.body import Body
 from aisio.urls import ObjectUrl
 from tests.indexed import local
 from tests.tars import pack
+from tests.training.packs import SAMPLE_BYTES, number_of, small_packs
 
 COUNT = 103
-SAMPLE_BYTES = 1024  # in a shard: a header and a block
 WINDOW_BYTES = 20 * SAMPLE_BYTES
-
-
-def number_of(item: Any) -> int:
-    """Return the number of a sample."""
-    return int(item[0])
 
 
 class Deadly:
@@ -82,11 +77,9 @@ class Data:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def small_packs() -> Iterator[None]:
+def packs_are_small() -> Iterator[None]:
     """Have packs of five samples."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("aisio.training.pack_reading._PACK_BYTES", 5 * SAMPLE_BYTES)
-        patch.setattr("aisio.training.pack_reading._MIN_PACKS", 1)
+    with small_packs():
         yield
 
 
