@@ -18,7 +18,8 @@ import torch  # noqa: F401
 
 from aisio.client.client import Client
 from aisio.gateway import Gateway
-from tests.reliability.training_job import BUCKET, Launcher, Run, Trainer
+from tests.reliability.training_job import BUCKET, SHARDS, Launcher, Run, Trainer
+from tests.tars import pack
 
 CHAINS = 20
 PARTS = 4
@@ -32,13 +33,19 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         bucket = Client(gateway.endpoint).bucket(BUCKET).create()
         for name in NAMES:
             bucket.object(name).put(bytes([len(name)]) * 5000)
+        shards = Client(gateway.endpoint).bucket(SHARDS).create()
+        for start in range(0, len(NAMES), 17):
+            members = [(f"{name}.bin", bytes([len(name)]) * 5000) for name in NAMES[start:][:17]]
+            shards.object(f"{start:03d}.tar").put(pack(*members))
         yield gateway.endpoint
 
 
 @pytest.fixture(scope="module")
-def launcher() -> Iterator[Launcher]:
-    """Return what starts trainers."""
-    launcher = Launcher()
+def launcher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launcher]:
+    """Return what starts trainers, which index shards into a cache of their own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AISIO_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        launcher = Launcher()
     yield launcher
     launcher.close()
 
@@ -46,12 +53,15 @@ def launcher() -> Iterator[Launcher]:
 class Job:
     """One epoch, over all starts of the job."""
 
-    def __init__(self, launcher: Launcher, endpoint: str, folder: Path, random: Random) -> None:
+    def __init__(
+        self, launcher: Launcher, endpoint: str, folder: Path, random: Random, *, packs: bool
+    ) -> None:
         self.launcher = launcher
         self.endpoint = endpoint
         self.folder = folder
         self.random = random
         self.equalize = random.choice(["drop", "pad", "none"])
+        self.packs = packs
         self.state = ""
         self.committed: Counter[str] = Counter()
         self.runs: list[Run] = []
@@ -68,6 +78,7 @@ class Job:
             equalize=self.equalize,
             state=self.state,
             is_group=self.random.random() < 0.2,
+            packs=self.packs,
         )
         self.runs.append(run)
         trainers = self.launcher.start(run)
@@ -136,7 +147,8 @@ def test_each_sample_is_committed_once(
     kills = 0
     for seed in range(part, pytestconfig.getoption("chains") or CHAINS, PARTS):
         random = Random(seed)
-        job = Job(launcher, endpoint, tmp_path / str(seed), random)
+        packs = seed // PARTS % 2 == 1
+        job = Job(launcher, endpoint, tmp_path / str(seed), random, packs=packs)
         while not job.run(random.randint(0, 8) if len(job.runs) < 3 else None):
             kills += 1
         steps = [run.ranks * run.batch_size for run in job.runs]

@@ -23,8 +23,11 @@ from torch import distributed
 from aisio.client.client import Client
 from aisio.training.loader import Loader
 from aisio.training.object_datasets import AISMapDataset
+from aisio.training.shard_dataset import AISShardDataset
 
 BUCKET = "job"
+SHARDS = "shards"
+SAMPLE_BYTES = 5632  # in a shard: a header and 5,000 bytes
 _STEP_S = 60.0
 
 
@@ -41,6 +44,7 @@ class Run:
         equalize: See `aisio.Loader`.
         state: The state that it goes on from, as JSON; "" begins.
         is_group: Whether a process group connects the ranks, or each is told its number.
+        packs: Whether the samples are read by packs of shards, or as objects.
     """
 
     endpoint: str
@@ -51,6 +55,7 @@ class Run:
     equalize: str
     state: str
     is_group: bool
+    packs: bool
 
     def log(self, rank: int) -> Path:
         """Return where a rank writes a line for each batch, and one for the end of the epoch."""
@@ -70,7 +75,19 @@ class Decoded:
 
     def __getitem__(self, index: int) -> tuple[str, torch.Tensor]:
         name, data = self.objects[index]
-        return name, torch.frombuffer(bytearray(data), dtype=torch.uint8)
+        return _decoded((name, {"bin": data}))
+
+
+def _decoded(item: Any) -> tuple[str, torch.Tensor]:
+    name, fields = item
+    return name, torch.frombuffer(bytearray(fields["bin"]), dtype=torch.uint8)
+
+
+def _dataset(run: Run) -> Any:
+    if not run.packs:
+        return Decoded(run.endpoint)
+    client = Client(run.endpoint)
+    return AISShardDataset(f"ais://{SHARDS}/", client=client, keys=["bin"], transform=_decoded)
 
 
 def train(rank: int, run: Run, steps: Connection) -> None:
@@ -79,7 +96,7 @@ def train(rank: int, run: Run, steps: Connection) -> None:
         file = f"file://{run.folder}/group"
         distributed.init_process_group("gloo", file, rank=rank, world_size=run.ranks)
     loader = Loader(
-        Decoded(run.endpoint),
+        _dataset(run),
         run.batch_size,
         shuffle=True,
         seed=5,
@@ -88,6 +105,7 @@ def train(rank: int, run: Run, steps: Connection) -> None:
         # Workers hold the pipe of their trainer, which closes when all have ended.
         multiprocessing_context="fork" if run.workers else None,
         ranks="auto" if run.is_group else (rank, run.ranks),
+        window_bytes=7 * SAMPLE_BYTES if run.packs else None,
     )
     if run.state:
         loader.load_state_dict(json.loads(run.state))

@@ -85,7 +85,7 @@ def run_pack_chain(make: ShardsOfNumbers, seed: int, equalize: str) -> int:
     skip = random.sample(range(samples), random.choice([0, 0, 5]))
 
     def make_loader(rank: int, ranks: int, **others: Any) -> Loader:
-        job = {"shuffle": shuffle, "seed": seed, "equalize": equalize, "skip": skip}
+        job: dict[str, Any] = {"shuffle": shuffle, "seed": seed, "equalize": equalize, "skip": skip}
         return make(samples, ranks=(rank, ranks), **job, **others)
 
     topologies = [
