@@ -289,6 +289,14 @@ class ShardIndex:
             self._hash(sample),
         )
 
+    def columns(self, samples: Sequence[int]) -> tuple[list[int], list[int]]:
+        """Return the offsets and the sizes of samples, as `span` does for one; so does `hashes`."""
+        return [self._offsets[one] for one in samples], [self._sizes[one] for one in samples]
+
+    def hashes(self, samples: Iterable[int]) -> list[int | None]:
+        """Return the XXH3-64 of the bytes of samples; None for one that the index has none of."""
+        return list(map(self._hash, samples))
+
     def shard_of(self, sample: int) -> int:
         """Return the number of the shard that has a sample; errors as for `span`."""
         if not 0 <= sample < self._samples:

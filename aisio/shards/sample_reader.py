@@ -13,7 +13,6 @@ from collections import deque
 from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from functools import partial
-from itertools import islice
 from time import perf_counter
 from typing import Any, NamedTuple, cast
 
@@ -24,7 +23,7 @@ from aisio.errors import ConfigError, IntegrityError, RangeError, ShardError
 from aisio.escapes import one_line
 from aisio.formats.tar_part import TarPart
 from aisio.records import ByteRange, ObjectInfo
-from aisio.shards.index import IndexedShard, SampleSpan, ShardIndex
+from aisio.shards.index import IndexedShard, ShardIndex
 from aisio.shards.index_pins import is_current, pinned_checksum
 from aisio.shards.reader import ShardPass, read_part
 from aisio.shards.sample_runs import MAX_RUN_BYTES, SampleRun, plan_runs
@@ -40,7 +39,7 @@ from aisio.transport.retries import Attempts
 from aisio.transport.targets import BufferTarget
 from aisio.urls import ObjectUrl
 
-__all__ = ["ReadSamples", "SampleReader", "payload_bytes"]
+__all__ = ["ReadSamples", "SampleReader"]
 
 _MAX_SPARE_BYTES = 2 * MAX_RUN_BYTES
 """A larger buffer is not kept for the next request."""
@@ -165,7 +164,7 @@ class SampleReader:
 
     def _fetch(self, run: SampleRun) -> _Fetched:
         """Read and verify the bytes of a run; of a shard that is read whole, its samples."""
-        if not run.spans:
+        if not run.offsets:
             return _Fetched(run, None, self._read_whole(run))
         buffer = self._buffer_for(run.size_bytes)
         try:
@@ -237,13 +236,16 @@ class SampleReader:
     def _verify(self, run: SampleRun, buffer: bytearray) -> None:
         """Compare the samples of a run with their hashes."""
         started = perf_counter()
-        view = memoryview(buffer)
-        for number, span in zip(run.numbers, run.spans, strict=True):
-            if span.xxh3 is not None:
-                start = span.offset - run.start
-                got = xxhash.xxh3_64_intdigest(view[start : start + span.size_bytes])
-                if got != span.xxh3:
-                    raise _Damaged(self._wrong_bytes(number, span, got))
+        view, shift = memoryview(buffer), run.start
+        hashes = self._index.hashes(run.numbers)
+        for number, offset, size, xxh3 in zip(
+            run.numbers, run.offsets, run.sizes, hashes, strict=True
+        ):
+            start = offset - shift
+            if xxh3 is not None:
+                got = xxhash.xxh3_64_intdigest(view[start : start + size])
+                if got != xxh3:
+                    raise _Damaged(self._wrong_bytes(number, got))
         thread_counters().verify_s += perf_counter() - started
 
     def _parse(self, run: SampleRun, buffer: _Buffer) -> ReadSamples:
@@ -254,15 +256,15 @@ class SampleReader:
         part = buffer.part
         part.url = url
         try:
-            for start, stop in _adjacent(run.spans):
+            for start, stop in _adjacent(run):
                 part.begin(buffer.data, start - run.start, stop - run.start, start)
                 samples += read_part(part, url=url, keys=self._keys)
         except ShardError as error:
             final = ShardError(f"{self._prefix}{error}", url=url, offset=error.offset)
-            if all(span.xxh3 is not None for span in run.spans):
+            if None not in self._index.hashes(run.numbers):
                 raise final from error  # these are the bytes that were indexed
             raise _Damaged(final) from error
-        if [sample.offset for sample in samples] != [span.offset for span in run.spans]:
+        if [sample.offset for sample in samples] != run.offsets:
             raise _Damaged(self._no_samples(run, samples))
         thread_counters().parse_s += perf_counter() - started
         return list(zip(run.numbers, samples, strict=True))
@@ -297,7 +299,7 @@ class SampleReader:
             for number, sample in enumerate(shard_pass.samples(), first):
                 if number in wanted:
                     found.append((number, sample))
-                size_bytes += payload_bytes(sample)
+                size_bytes += _payload_bytes(sample)
                 if size_bytes <= _KEPT_SHARD_BYTES:
                     kept.append(sample)
                 else:
@@ -308,7 +310,7 @@ class SampleReader:
         return found
 
     def _send_ahead(self, run: SampleRun) -> PendingGet | None:
-        if not run.spans:
+        if not run.offsets:
             return None
         store, url = self._places[run.shard]
         return store.send_ahead(url, ByteRange(run.start, run.start + run.size_bytes))
@@ -320,7 +322,8 @@ class SampleReader:
             url=shard.url,
         )
 
-    def _wrong_bytes(self, number: int, span: SampleSpan, got: int) -> IntegrityError:
+    def _wrong_bytes(self, number: int, got: int) -> IntegrityError:
+        span = self._index.span(number)
         url = self._index.shard(span.shard).url
         return IntegrityError(
             f"{self._prefix}{one_line(url)}: {self._about(number)} at byte {span.offset}: its"
@@ -332,17 +335,17 @@ class SampleReader:
 
     def _no_samples(self, run: SampleRun, samples: list[Sample]) -> ShardError:
         url = self._index.shard(run.shard).url
-        places = zip(run.numbers, run.spans, strict=True)
+        places = zip(run.numbers, run.offsets, strict=True)
         starts = {sample.offset for sample in samples}
-        number, span = next(
-            ((number, span) for number, span in places if span.offset not in starts),
-            (run.numbers[0], run.spans[0]),
+        number, offset = next(
+            ((number, offset) for number, offset in places if offset not in starts),
+            (run.numbers[0], run.start),
         )
         return ShardError(
             f"{self._prefix}{one_line(url)}: {self._about(number)} does not begin at byte"
-            f" {span.offset}, where the index has it: run `aisio index --rebuild`",
+            f" {offset}, where the index has it: run `aisio index --rebuild`",
             url=url,
-            offset=span.offset,
+            offset=offset,
         )
 
     def _about(self, number: int) -> str:
@@ -363,18 +366,18 @@ class _Damaged(Exception):
         self.final = final
 
 
-def _adjacent(spans: list[SampleSpan]) -> Iterator[tuple[int, int]]:
+def _adjacent(run: SampleRun) -> Iterator[tuple[int, int]]:
     """Yield first byte and end of those of the samples that follow each other without a gap."""
-    start, stop = spans[0].offset, spans[0].offset + spans[0].size_bytes
-    for span in islice(spans, 1, None):
-        if span.offset != stop:
+    start = stop = run.start
+    for offset, size in zip(run.offsets, run.sizes, strict=True):
+        if offset != stop:
             yield start, stop
-            start = span.offset
-        stop = span.offset + span.size_bytes
+            start = offset
+        stop = offset + size
     yield start, stop
 
 
-def payload_bytes(sample: Sample) -> int:
+def _payload_bytes(sample: Sample) -> int:
     """Return how many bytes the fields of a sample have."""
     return sum(map(len, sample.fields.values()))
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
-from itertools import groupby
 from typing import NamedTuple
 
-from aisio.shards.index import SampleSpan, ShardIndex
+from aisio.shards.index import ShardIndex
 
 __all__ = ["MAX_RUN_BYTES", "SampleRun", "plan_runs"]
 
@@ -25,19 +25,22 @@ class SampleRun(NamedTuple):
     Attributes:
         shard: Number of the shard.
         numbers: Numbers of the samples, ascending.
-        spans: Where they are; none where the shard cannot be read by ranges: it is read whole then.
+        offsets: Their first bytes; none where the shard cannot be read by ranges: it is read whole
+            then.
+        sizes: Their sizes in bytes.
         size_bytes: How many bytes are read.
     """
 
     shard: int
     numbers: list[int]
-    spans: list[SampleSpan]
+    offsets: list[int]
+    sizes: list[int]
     size_bytes: int
 
     @property
     def start(self) -> int:
         """First byte of the shard that is read."""
-        return self.spans[0].offset
+        return self.offsets[0]
 
 
 def plan_runs(
@@ -56,24 +59,29 @@ def plan_runs(
     Raises:
         IndexError: The index has no such sample.
     """
-    places = ((number, index.span(number)) for number in sorted(set(numbers)))
-    for shard, group in groupby(places, key=lambda place: place[1].shard):
-        found, spans = map(list, zip(*group, strict=True))
+    ordered = sorted(set(numbers))
+    first = 0
+    while first < len(ordered):
+        shard = index.shard_of(ordered[first])
         about = index.shard(shard)
+        stop = bisect_left(ordered, about.first_sample + about.samples, first)
+        found = ordered[first:stop]
         if about.is_ranged:
-            yield from _ranged_runs(shard, found, spans, max_bytes)
+            yield from _ranged_runs(shard, found, *index.columns(found), max_bytes)
         else:
-            yield SampleRun(shard, found, [], about.size_bytes)
+            yield SampleRun(shard, found, [], [], about.size_bytes)
+        first = stop
 
 
 def _ranged_runs(
-    shard: int, numbers: list[int], spans: list[SampleSpan], max_bytes: int
+    shard: int, numbers: list[int], offsets: list[int], sizes: list[int], max_bytes: int
 ) -> Iterator[SampleRun]:
-    first, start, stop = 0, spans[0].offset, spans[0].offset
-    for place, span in enumerate(spans):
-        end = span.offset + span.size_bytes
-        if place > first and (span.offset - stop > _MAX_GAP_BYTES or end - start > max_bytes):
-            yield SampleRun(shard, numbers[first:place], spans[first:place], stop - start)
-            first, start = place, span.offset
+    first, start, stop = 0, offsets[0], offsets[0]
+    for place, (offset, size) in enumerate(zip(offsets, sizes, strict=True)):
+        end = offset + size
+        if place > first and (offset - stop > _MAX_GAP_BYTES or end - start > max_bytes):
+            run = slice(first, place)
+            yield SampleRun(shard, numbers[run], offsets[run], sizes[run], stop - start)
+            first, start = place, offset
         stop = end
-    yield SampleRun(shard, numbers[first:], spans[first:], stop - start)
+    yield SampleRun(shard, numbers[first:], offsets[first:], sizes[first:], stop - start)

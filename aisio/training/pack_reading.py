@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from aisio.shards.index import ShardIndex
-from aisio.shards.sample_reader import SampleReader, payload_bytes
+from aisio.shards.sample_reader import SampleReader
 from aisio.shards.sample_runs import SampleRun
 from aisio.shards.samples import Sample
 from aisio.training.order import Cut, Topology
@@ -181,7 +181,6 @@ class PackBatches:
             plan=dataset.sample_reader.plan,
             numbers_of=lambda run: run.numbers,
             fetch=dataset.sample_reader.read_runs,
-            size_of=payload_bytes,
         )
 
     def _end(self) -> None:

@@ -1,12 +1,13 @@
 """WindowReader: gives samples out in a shuffled order, and reads their neighbours together.
 
 The order is made of windows. A batch mixes the packs of a window, so all of these are soon needed.
-For what a batch gave out, as many bytes are read ahead, of the window and then of the next: what is
-held is one window, a batch, and the requests in flight.
+For what a batch gave out, as many samples are read ahead, of the window and then of the next: what
+is held is one window, a batch, and the requests in flight.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import Generic, TypeVar
@@ -24,10 +25,9 @@ class WindowReader(Generic[R, T]):
 
     Args:
         windows: The samples of each window by their numbers, in the order in which they come.
-        plan: Returns the requests that read the samples of a window.
+        plan: Returns the requests that read the samples of a window, in ascending order of them.
         numbers_of: Returns the numbers of the samples that a request reads.
         fetch: Yields what the requests bring, in their order: numbers and samples.
-        size_of: Returns the size of a sample in bytes.
     """
 
     def __init__(
@@ -37,7 +37,6 @@ class WindowReader(Generic[R, T]):
         plan: Callable[[Sequence[int]], Iterable[R]],
         numbers_of: Callable[[R], Sequence[int]],
         fetch: Callable[[Iterable[R]], Iterator[list[tuple[int, T]]]],
-        size_of: Callable[[T], int],
     ) -> None:
         # Those whose requests were made, and that were not read to their ends.
         self._coming: deque[_Window[T]] = deque()
@@ -45,8 +44,7 @@ class WindowReader(Generic[R, T]):
         self._waiting: deque[_Window[T]] = deque()
         requests = _requests(windows, plan, numbers_of, self._coming, self._waiting)
         self._results = fetch(requests)
-        self._size_of = size_of
-        self._owed_bytes = 0  # to be read ahead, for what was given out
+        self._owed = 0  # samples to be read ahead, for those that were given out
 
     def take(self, count: int) -> list[T]:
         """Return the next samples; they are fewer only behind the last window's end.
@@ -54,8 +52,8 @@ class WindowReader(Generic[R, T]):
         Raises:
             Exception: As `fetch` raises it; nothing more can be taken then.
         """
-        while self._owed_bytes > 0 and (samples := self._read_next()):
-            self._owed_bytes -= sum(self._size_of(sample) for _, sample in samples)
+        while self._owed > 0 and (samples := self._read_next()):
+            self._owed -= len(samples)
         taken: list[T] = []
         while len(taken) < count:
             if not self._waiting and not self._read_next():
@@ -66,7 +64,7 @@ class WindowReader(Generic[R, T]):
             taken += window.take(count - len(taken))
             if not window.left:
                 self._waiting.popleft()
-        self._owed_bytes += sum(map(self._size_of, taken))
+        self._owed += len(taken)
         return taken
 
     def close(self) -> None:
@@ -143,7 +141,19 @@ def _requests(
         window: _Window[T] = _Window(order)
         coming.append(window)
         waiting.append(window)
-        turn_of = {number: turn for turn, number in enumerate(order)}
-        yield from sorted(
-            plan(order), key=lambda request: min(map(turn_of.__getitem__, numbers_of(request)))
-        )
+        yield from _as_needed(list(plan(order)), order, numbers_of)
+
+
+def _as_needed(
+    requests: Sequence[R], order: Sequence[int], numbers_of: Callable[[R], Sequence[int]]
+) -> Iterator[R]:
+    """Yield requests in the order in which their first samples are given out."""
+    starts = [numbers_of(request)[0] for request in requests]
+    left = set(range(len(starts)))
+    for number in order:
+        request = bisect_right(starts, number) - 1
+        if request in left:
+            left.remove(request)
+            yield requests[request]
+        if not left:
+            return

@@ -60,7 +60,7 @@ def test_a_request_has_a_size() -> None:
 def test_a_shard_without_ranges_is_one_run() -> None:
     """Whatever is read of it."""
     assert planned(14, 10, 2) == [(0, [2], SIZE), (1, [10, 14], 12_345)]
-    assert [run.spans for run in plan_runs(INDEX, [10])] == [[]]
+    assert [run.offsets for run in plan_runs(INDEX, [10])] == [[]]
 
 
 def test_where_a_run_begins() -> None:
@@ -82,6 +82,8 @@ def test_each_sample_is_read_once(numbers: list[int], max_bytes: int) -> None:
     assert [number for run in runs for number in run.numbers] == sorted(set(numbers))
     for run in runs:
         assert isinstance(run, SampleRun)
-        if run.spans:
-            assert run.size_bytes == run.spans[-1].offset + SIZE - run.start
+        if run.offsets:
+            assert run.size_bytes == run.offsets[-1] + SIZE - run.start
+            assert run.offsets == [INDEX.span(number).offset for number in run.numbers]
+            assert run.sizes == [SIZE] * len(run.numbers)
             assert run.size_bytes <= max_bytes or len(run.numbers) == 1

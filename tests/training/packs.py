@@ -81,10 +81,9 @@ class Run(NamedTuple):
 
 
 class Packs:
-    """Reads numbers as if they were samples of a few bytes, four to a request."""
+    """Reads numbers as if they were samples, four to a request."""
 
-    def __init__(self, sample_bytes: int = 10) -> None:
-        self.sample_bytes = sample_bytes
+    def __init__(self) -> None:
         self.read: list[int] = []
         self.given = 0
         self.most_held = 0
@@ -116,5 +115,4 @@ class Packs:
             plan=self.plan,
             numbers_of=lambda run: run.numbers,
             fetch=self.read_runs,
-            size_of=lambda _: self.sample_bytes,
         )

@@ -96,13 +96,6 @@ class Dataset:
         return samples.take(count)
 
 
-@pytest.fixture
-def sized(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Numbers have ten bytes."""
-    monkeypatch.setattr("aisio.training.pack_reading.payload_bytes", lambda _: 10)
-
-
-@pytest.mark.usefixtures("sized")
 @pytest.mark.parametrize("shuffle", [False, True])
 def test_a_worker_reads_on_while_it_is_asked_for_its_batches(shuffle: bool) -> None:
     """Nothing twice; anything else begins anew, without the requests of before."""
@@ -121,7 +114,6 @@ def test_a_worker_reads_on_while_it_is_asked_for_its_batches(shuffle: bool) -> N
     assert [packs.is_closed for packs in dataset.packs] == [True, True, False]
 
 
-@pytest.mark.usefixtures("sized")
 def test_after_an_error_a_worker_begins_anew() -> None:
     """The requests in flight are cut."""
     position = Position(200, 3, False, pack=4)
@@ -136,7 +128,6 @@ def test_after_an_error_a_worker_begins_anew() -> None:
     assert batches.__getitems__(request) == [0, 1, 2, 3]
 
 
-@pytest.mark.usefixtures("sized")
 def test_a_pickled_one_has_read_nothing() -> None:
     """A worker that is spawned begins with its own first batch."""
     batches = PackBatches(Dataset(), SampleFilter(Dataset()))

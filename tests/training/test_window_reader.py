@@ -25,7 +25,7 @@ def test_samples_come_in_the_order_of_the_windows(count: int) -> None:
 
 
 def test_a_window_is_held_and_no_more() -> None:
-    """As many bytes of the next are read as were given out; a request brings four samples."""
+    """As many of the next are read as were given out; a request brings four samples."""
     packs = Packs()
     windows = [range(first, first + 40) for first in range(0, 400, 40)]
     reader = packs.reader(windows)
@@ -48,7 +48,7 @@ def test_a_window_is_read_as_it_is_needed() -> None:
 
 
 def test_the_next_window_is_read_ahead() -> None:
-    """As many bytes as were given out."""
+    """As many samples as were given out."""
     packs = Packs()
     reader = packs.reader([[39, *range(39)], range(40, 80)])
     reader.take(1)
@@ -68,7 +68,7 @@ def test_a_sample_may_come_twice() -> None:
 
 
 def test_small_windows_are_read_several_ahead() -> None:
-    """As many bytes as a batch has."""
+    """As many samples as a batch has."""
     packs = Packs()
     reader = packs.reader([[number] for number in range(20)])
     assert reader.take(4) == [0, 1, 2, 3]
