@@ -4,6 +4,8 @@
     shard-index/merged/DIGEST.aisio-index       that of a listing, named after the URLs in it
     shard-index/copies/DIGEST.aisio-index       the copy of an index object, named after its URL,
                                                 size and pin
+    shard-index/locks/DIGEST.lock               held by the process that builds the index of a
+                                                listing
 
 A file is replaced as a whole, so any number of processes may read and write them; what is mapped
 stays as it was. A fragment says of which version of its shard it is, so one that is stale is
@@ -15,14 +17,15 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
 from aisio.atomic_write import PARTIAL_SUFFIX, atomic_write
 from aisio.config import absolute_folder, default_cache_folder
 from aisio.errors import ConfigError, IntegrityError
+from aisio.file_locks import acquire, release
 from aisio.formats.index_file import INDEX_SUFFIX
 from aisio.records import ObjectInfo
 from aisio.shards.index import ShardIndex
@@ -81,6 +84,29 @@ class IndexCache:
         path = self._path("merged", *(shard.url for shard in index.shards))
         self._save(path, index.view)
         return ShardIndex.from_file(path)
+
+    @contextmanager
+    def building(
+        self, listed: Iterable[ObjectInfo], on_wait: Callable[[], object]
+    ) -> Iterator[None]:
+        """Let one process at a time build the index of a listing; the others wait for it.
+
+        Where the cache can have no locks, all of them build it.
+
+        Args:
+            listed: The shards.
+            on_wait: Called once, if another process has built for a second.
+        """
+        path = self._path("locks", *(info.url for info in listed)).with_suffix(".lock")
+        lock: int | None = None
+        with suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock = acquire(path, on_wait=on_wait)
+        try:
+            yield
+        finally:
+            if lock is not None:
+                release(lock)
 
     def copy(self, info: ObjectInfo, *, folder: str | None = None) -> ShardIndex | None:
         """Return the copy of an index object; None if there is none, or no pin to know it by.

@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -25,6 +26,8 @@ IndexLike: TypeAlias = "Literal['auto', 'require'] | str | os.PathLike[str] | Sh
 _log = logging.getLogger("aisio.shard_index")
 
 _JOBS = 4
+
+_WAITS = "<%s> %s: another process of this machine indexes them: waiting for it"
 
 
 def open_index(
@@ -70,9 +73,12 @@ def open_index(
     found = load_index(listed, place=beside)
     if found.index is not None:
         return found.index
-    if index == "auto":
-        return _build(shards, found, beside, owner=owner, command=command)
-    raise ConfigError(f"<{owner}> {found.describe()}: run `{command}`")
+    if index != "auto":
+        raise ConfigError(f"<{owner}> {found.describe()}: run `{command}`")
+    with IndexCache().building(listed, partial(_log.warning, _WAITS, owner, found.describe())):
+        # Another process may have built it meanwhile.
+        found = load_index(listed, place=beside)
+        return found.index or _build(shards, found, beside, owner=owner, command=command)
 
 
 def _place_of(

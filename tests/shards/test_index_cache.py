@@ -132,3 +132,10 @@ def test_concurrent_builders_do_no_harm(cache: IndexCache):
     assert len(seen) == 120
     assert set(seen) <= {1, 1000}
     assert len(list(cache.folder.glob("*/*"))) == 1
+
+
+def test_a_cache_without_locks(tmp_path: Path) -> None:
+    """Builds all the same; whether it can be written shows where an index is kept."""
+    (tmp_path / "file").touch()
+    with IndexCache(tmp_path / "file").building([], pytest.fail):
+        pass

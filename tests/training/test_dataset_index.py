@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,8 @@ import torch  # noqa: F401 - the dataset needs it
 
 from aisio.errors import ConfigError, IntegrityError, NotFoundError, ShardError
 from aisio.shards.index import ShardIndex
+from aisio.shards.index_cache import IndexCache
+from aisio.stores import LocalStore
 from aisio.training.shard_dataset import AISShardDataset
 from tests.indexed import local
 from tests.tars import pack
@@ -65,6 +69,36 @@ def test_stale_shards_alone_are_read_again(folder: Path, caplog: pytest.LogCaptu
         assert names(folder) == ["4", "3"]
     assert "1 shard replaced since" in caplog.records[-1].message
     assert f"({len(pack(('4.a', b'4'))):,} bytes)" in caplog.records[-1].message
+
+
+class Waits(logging.Handler):
+    """Tells when somebody logs that it waits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen = threading.Event()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take a record."""
+        if "another process of this machine indexes them" in record.getMessage():
+            self.seen.set()
+
+
+def test_who_starts_meanwhile_waits(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Of ranks that start at once, one reads the shards; the others say what they wait for."""
+    index, urls = local(folder, SHARDS)
+    log, waits = logging.getLogger("aisio.shard_index"), Waits()
+    log.addHandler(waits)
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            with IndexCache().building(map(LocalStore().head, urls), pytest.fail):
+                other = pool.submit(names, folder)
+                assert waits.seen.wait(60)
+                IndexCache().save_merged(index)
+            assert other.result() == ["1", "2", "3"]
+    finally:
+        log.removeHandler(waits)
+    assert not [record for record in caplog.records if "reading them once" in record.message]
 
 
 def test_it_may_be_required(folder: Path, cache: Path) -> None:

@@ -35,8 +35,8 @@ from pathlib import Path
 from aisio.catalog.entries import Resource
 from aisio.config import absolute_folder, default_cache_folder
 from aisio.errors import CatalogError
+from aisio.file_locks import NO_LOCKS_ERRNOS, acquire, release
 from aisio.resources.cache.disk import explain_disk_errors, sync
-from aisio.resources.cache.locks import NO_LOCKS_ERRNOS, acquire, release
 from aisio.resources.cache.markers import (
     Marker,
     new_marker,

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from aisio.resources.cache.locks import acquire, release
+from aisio.file_locks import acquire, release
 from aisio.resources.cache.side_files import IN_USE, side_file
 
 __all__ = ["is_in_use", "keep_unused", "mark_in_use"]

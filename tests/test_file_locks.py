@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from aisio.resources.cache.locks import acquire, release
+from aisio.file_locks import acquire, release
 
 
 @contextmanager
