@@ -134,10 +134,13 @@ class BatchReader:
             keyed_number(1 << 63, position.seed, position.epoch, share.rank, "workers", *received)
         )
         slabs = self._persistent_slabs or self._new_slabs()
-        self._requests.set(share, slabs, self._pack_share(share))
+        packs = self._pack_share(share)
+        self._requests.set(share, slabs, packs)
         self._maker.file = slabs.file if slabs else None
         with torch.device("cpu"):  # as the generator's, whatever torch's default device is
-            batches = iter(self._loader)
+            batches: Iterator[Any] = iter(self._loader)
+        if packs is not None and not self._loader.num_workers:
+            batches = _in_this_process(batches, self._dataset, packs)
         self._maker.file = None  # the workers have it: it is freed with the last batch
         self._requests.set(share, None, None)
         if self._loader.persistent_workers:
@@ -191,6 +194,16 @@ class BatchReader:
             return None
         ahead = self._loader.prefetch_factor or _PREFETCH_FACTOR
         return Slabs(workers * ahead + KEPT_BATCHES, self.stats, copy=self._copy)
+
+
+def _in_this_process(
+    batches: Iterator[Any], dataset: PackBatches, packs: PackShare
+) -> Iterator[Any]:
+    """Yield batches; what was read ahead is dropped with the iterator, as workers would end."""
+    try:
+        yield from batches
+    finally:
+        dataset.end(packs)
 
 
 class _Received(Iterator[Any]):

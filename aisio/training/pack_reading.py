@@ -173,6 +173,11 @@ class PackBatches:
         self._next = request._replace(number=request.number + share.stride)
         return items
 
+    def end(self, share: PackShare) -> None:
+        """Cut the requests in flight, and drop what was read, if it is of this share."""
+        if self._next is not None and self._next.share is share:
+            self._end()
+
     def _reader_from(self, request: PackRequest) -> WindowReader[SampleRun, Sample]:
         share, dataset = request.share, self.dataset
         cut, _ = share.position.cut(share.topology)

@@ -28,6 +28,7 @@ from aisio.training.loader import Loader
 from aisio.training.loader_packs import LoaderPacks
 from aisio.training.pack_reading import PackSizes
 from aisio.training.shard_dataset import AISShardDataset
+from aisio.training.window_reader import WindowReader
 from aisio.transport.body import Body
 from aisio.urls import ObjectUrl
 from tests.indexed import local
@@ -246,6 +247,38 @@ def test_an_iteration_that_nobody_has_ends_its_workers(data: Data) -> None:
         assert multiprocessing.active_children() == []
     finally:
         gc.enable()
+
+
+def test_nothing_is_kept_of_an_iteration_that_was_left(
+    data: Data, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also without workers: neither samples nor requests; another iteration is not disturbed."""
+    ended: list[object] = []
+    close = WindowReader.close
+
+    def counted(reader: WindowReader[Any, Any]) -> None:
+        ended.append(reader)
+        close(reader)
+
+    monkeypatch.setattr(WindowReader, "close", counted)
+    whole = epoch(data.loader())
+    of = data.loader()
+    old = iter(of)
+    next(old)
+    ended.clear()
+    state = saved(of)
+    new = iter(of)
+    of.load_state_dict(state)
+    got = [next(new).tolist()]
+    assert len(ended) == 1
+    del old
+    assert len(ended) == 1
+    assert got + epoch(new) == whole[1:]
+    batches = iter(of)
+    next(batches)
+    ended.clear()
+    del batches
+    assert len(ended) == 1
 
 
 def test_start_prefetch_reads_what_comes(data: Data) -> None:
