@@ -79,13 +79,15 @@ def simulate_job(
 ) -> SimulatedJob:
     """Run a job that is killed at random times, and compare what was committed with what there is.
 
-    A seed gives the same job again, if `make_loader` gives the same orders again.
+    A seed gives the same job again, if `make_loader` gives the same orders again. One job tests
+    few places, and a short one may end before it is killed: run several seeds, and look at `kills`.
 
     Args:
         make_loader: See `assert_exact_resume`.
         samples: What identifies each sample of an epoch.
         samples_of: Returns what identifies the samples of a batch.
-        topologies: Each start of the job chooses one of them; see `assert_exact_resume`.
+        topologies: Each start of the job chooses one of them, another than the start before where
+            there are several; see `assert_exact_resume`.
         seed: Chooses the times, the kills, the checkpoints and the topologies.
         epochs: Number of epochs.
         max_kills: How often the job is killed at most.
@@ -186,7 +188,7 @@ class _Simulation:
 
     def run(self, *, is_last: bool) -> bool:
         """Start the job, and return whether it ended before it was killed."""
-        topology = self._random.choice(self._topologies)
+        topology = self._random.choice(self._choices())
         self.job.topologies.append(topology)
         ranks = JobRanks(self._loaders.make, topology)
         start = self._saved[-1]
@@ -200,6 +202,11 @@ class _Simulation:
                 self._forget(killed_at)
                 return False
         return True
+
+    def _choices(self) -> Sequence[Topology]:
+        """Return the topologies that the next start chooses from: another than the last, if any."""
+        last = self.job.topologies[-1:]
+        return [one for one in self._topologies if one not in last] or self._topologies
 
     def check(self, samples: list[Hashable], max_dropped: int, max_repeated: int) -> None:
         """Compare what was committed in each epoch with what there is.

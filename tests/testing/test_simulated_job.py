@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -84,6 +85,14 @@ def test_a_seed_gives_the_same_job() -> None:
     """So a failure can be repeated."""
     assert simulate(Exact, 4) == simulate(Exact, 4)
     assert simulate(Exact, 4) != simulate(Exact, 5)
+
+
+def test_each_start_has_another_topology() -> None:
+    """Or the only one that there is."""
+    for seed in range(10):
+        started = simulate(Exact, seed, [1, 2]).topologies
+        assert all(one != another for one, another in pairwise(started))
+    assert set(simulate(Exact, 4, [2]).topologies) == {2}
 
 
 def test_a_job_that_is_not_killed() -> None:
