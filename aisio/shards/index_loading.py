@@ -159,7 +159,8 @@ class LoadedIndex:
 
     def describe(self) -> str:
         """Return what is missing or stale as text; "" for nothing."""
-        kinds = ((self.missing, "not indexed"), (self.stale, "replaced since they were indexed"))
+        since = "it was" if len(self.stale) == 1 else "they were"
+        kinds = ((self.missing, "not indexed"), (self.stale, f"replaced since {since} indexed"))
         return "; ".join(_named(urls, text) for urls, text in kinds if urls)
 
 

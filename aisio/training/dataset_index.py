@@ -67,7 +67,9 @@ def open_index(
         beside = _place_of(index, find_store)
         if beside.load(IndexCache()) is None:
             raise NotFoundError(
-                f"<{owner}> there is no shard index {beside.url}", url=str(beside.url)
+                f"<{owner}> index={index!r}: there is no shard index {beside.url}; other values are"
+                ' "auto", "require" and a ShardIndex',
+                url=str(beside.url),
             )
         command += f" --output {beside.url}"
     found = load_index(listed, place=beside)

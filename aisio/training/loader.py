@@ -386,10 +386,10 @@ class _Iteration(Iterator[Any]):
 
 
 def _check_dataset(dataset: Any) -> None:
-    if isinstance(dataset, IterableDataset) or not hasattr(dataset, "__len__"):
+    if isinstance(dataset, (str, IterableDataset)) or not hasattr(dataset, "__len__"):
         raise ConfigError(
-            f"Loader reads map-style datasets, with len() and [i], which {type(dataset).__name__}"
-            " has not: give an iterable dataset to torch's DataLoader"
+            "Loader reads map-style datasets, such as AISShardDataset and AISMapDataset, and"
+            f" {type(dataset).__name__} is none: torch's DataLoader reads iterable datasets"
         )
     if not len(dataset):
         raise ConfigError(f"{type(dataset).__name__} has no sample")

@@ -87,6 +87,9 @@ def _named(dataset: Any, names: set[str]) -> set[int]:
             indices.add(index)
             missing.discard(name)
     if missing:
-        some = ", ".join(sorted(missing)[:_MAX_NAMED])
-        raise ConfigError(f"skip: {len(missing):,} names are of no sample, such as {some}")
+        some = ", ".join(map(repr, sorted(missing)[:_MAX_NAMED]))
+        raise ConfigError(
+            f"skip: no sample has the name{'s' * (len(missing) > 1)} {some}"
+            f"{' ...' * (len(missing) > _MAX_NAMED)}; names are as in {next(iter(known))!r}"
+        )
     return indices

@@ -185,3 +185,10 @@ def test_lookup_of_any_version(place: IndexPlace, cache: IndexCache):
         assert found is not None
         assert found[0].shard(found[1]).url == info.url
     assert lookup.find_any(ObjectInfo("ais://b", "c.tar")) is None
+
+
+def test_one_shard_that_was_replaced(place: IndexPlace, cache: IndexCache):
+    """The text is in the singular."""
+    put(place, A)
+    loaded = load_index([replace(A, etag="2")], place=place, cache=cache)
+    assert loaded.describe() == f"1 shard replaced since it was indexed ({A.url})"

@@ -131,7 +131,10 @@ def test_at_a_path_or_url(folder: Path, tmp_path: Path, kind: Any) -> None:
         ConfigError, match=r"1 shard replaced since.*--output file://.*/mine.aisio-"
     ):
         names(folder, index=kind(path))
-    with pytest.raises(NotFoundError, match="there is no shard index file://.*/none"):
+    with pytest.raises(
+        NotFoundError,
+        match=r"index=.*none.*there is no shard index file://.*/none; other values are \"auto\",",
+    ):
         names(folder, index=kind(tmp_path / "none"))
     path.write_bytes(b"no index")
     with pytest.raises(IntegrityError, match="mine.aisio-index"):

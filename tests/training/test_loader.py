@@ -448,7 +448,8 @@ class Stream(IterableDataset[int]):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Loader(Stream(), 8), "Loader reads map-style datasets.*Stream has not"),
+        (lambda: Loader(Stream(), 8), "Loader reads map-style datasets.*Stream is none"),
+        (lambda: Loader("ais://b/train/", 8), "AISShardDataset and AISMapDataset, and str is none"),
         (lambda: Loader(iter([1]), 8), "Loader reads map-style datasets"),
         (lambda: Loader(Numbers(0), 8), "Numbers has no sample"),
         (lambda: loader(0), "batch_size=0"),

@@ -58,7 +58,7 @@ def test_the_digest_is_of_what_is_left_out() -> None:
         ([1.5], "skip=1.5 is not a whole number"),
         ([True], "skip=True is not a whole number"),
         ([4, 9], "skip=9: the dataset has 4 samples"),
-        (["a", "x", "y"], "skip: 2 names are of no sample, such as x, y"),
+        (["a", "x", "y"], "skip: no sample has the names 'x', 'y'; names are as in 'a'"),
         ([0, 1, 2, 3], "skip leaves none of 4 samples"),
     ],
 )

@@ -186,9 +186,10 @@ def _report(
         write_lines([json_line(summary)])
         return
     write_lines([printable(where)])
+    others = f", the others at {bytes_per_s / 1e9:.2f} GB/s" if current < len(built) else ""
     write_note(
         f"{len(index.shards):,} shards, {len(index):,} samples; {current:,} shards were indexed"
-        f" before, the others at {bytes_per_s / 1e9:.2f} GB/s"
+        f" before{others}"
     )
     if not_ranged:
         write_note(

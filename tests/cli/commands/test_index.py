@@ -45,6 +45,7 @@ def test_index_stands_beside_the_data(run, files):
         assert (done.exit_code, done.stdout) == (0, f"file://{folder}/.aisio-index\n")
         said = f"aisio: 3 shards, 6 samples; {current} shards were indexed before"
         assert done.stderr.startswith(said)
+        assert ("the others at" in done.stderr) == (current < 3)
     index = ShardIndex.from_file(folder / ".aisio-index")
     assert [shard.url for shard in index.shards] == [f"file://{folder}/{n}.tar" for n in range(3)]
     assert (index.find("22"), index.has_hashes) == (5, True)
