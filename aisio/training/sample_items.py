@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -33,7 +34,8 @@ class SampleItems:
         wanted: The fields to read; None for all.
 
     Raises:
-        ConfigError: `keys` or `fields` are no field names, or both are given.
+        ConfigError: `keys` or `fields` are no field names, or both are given, or `transform` cannot
+            be called.
     """
 
     def __init__(
@@ -50,6 +52,8 @@ class SampleItems:
             raise ConfigError(
                 f"<{owner}> keys= names the fields of dicts, fields= those of tuples: give one"
             )
+        if transform is not None and not callable(transform):
+            raise ConfigError(f"<{owner}> transform={transform!r} cannot be called")
         self._fields = check_keys(fields, "fields")
         self._rules = FieldPadder(
             keys,
@@ -82,13 +86,25 @@ class SampleItems:
 
         Raises:
             ShardError: A sample lacks one of `fields`, or has a field that is not known.
+            Exception: What `transform` raised; from Python 3.11, with a note that names the sample.
         """
         make = self._named if self._fields is None else self._tuple
         transform = self._transform
         if transform is None:
             return [make(sample) for sample in samples]
         # No map(): it would end quietly where the user's function raises StopIteration.
-        return [transform(make(sample)) for sample in samples]
+        return [self._transformed(transform, make(sample), sample) for sample in samples]
+
+    def _transformed(self, transform: Callable[[Any], Any], item: Any, sample: Sample) -> Any:
+        try:
+            return transform(item)
+        except Exception as error:
+            if sys.version_info >= (3, 11):
+                error.add_note(
+                    f"<{self._owner}> transform= was called with sample {sample.key!r} at byte"
+                    f" {sample.offset} of {one_line(sample.url)}"
+                )
+            raise
 
     def _named(self, sample: Sample) -> tuple[str, Any]:
         assert self._padder is not None, "learn() was not called"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import pytest
@@ -117,3 +118,26 @@ def test_what_cannot_be_is_refused(options: dict[str, Any], message: str) -> Non
     """With what to do."""
     with pytest.raises(ConfigError, match=message):
         items(**options)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="errors have no notes")
+def test_an_error_of_the_transform_names_the_sample() -> None:
+    """Else nobody finds the damaged image among millions."""
+
+    def decode(item: Any) -> Any:
+        if item[1]["a"] == b"bad":
+            raise ValueError("cannot decode")
+        return item
+
+    of = items(keys=["a"], full_key=True, transform=decode)
+    with pytest.raises(ValueError, match="cannot decode") as caught:
+        of.make([sample(a=b""), sample("f/2", a=b"bad")])
+    assert vars(caught.value)["__notes__"] == [
+        "<Data> transform= was called with sample 'f/2' at byte 512 of ais://b/a.tar"
+    ]
+
+
+def test_a_transform_is_called() -> None:
+    """A name of one is refused when the dataset is made."""
+    with pytest.raises(ConfigError, match="<Data> transform='decode' cannot be called"):
+        items(transform="decode")
