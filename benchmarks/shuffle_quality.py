@@ -21,8 +21,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from aisio.training.epoch_line import EpochLine
-from aisio.training.order import Cut, Topology
+from aisio.training.order.cut import Cut, Topology
+from aisio.training.order.epoch_line import EpochLine
 
 Order: TypeAlias = NDArray[np.int64]
 

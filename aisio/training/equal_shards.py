@@ -11,7 +11,7 @@ from aisio.records import ByteRange
 from aisio.shards.index import IndexedShard, ShardIndex
 from aisio.shards.prefetch import Shard, ShardPart, ShardStream
 from aisio.shards.slices import ShardSlice
-from aisio.training.order import Equalize
+from aisio.training.order.cut import Equalize
 from aisio.training.reader_index import ReaderIndex
 from aisio.training.split import Partition
 from aisio.training.split_dataset import ListedObject

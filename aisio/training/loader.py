@@ -1,7 +1,7 @@
 """Loader: batches of a map-style dataset, each sample once, on any ranks, also after a restart.
 
 torch's DataLoader runs the workers. What this adds is the order: which samples make which batch of
-which rank is computed from a few numbers (`aisio.training.order`), so a job that stops can be
+which rank is computed from a few numbers (`aisio.training.order.cut`), so a job that stops can be
 continued by one with other ranks, workers or batches, and nothing is read twice to get there.
 """
 
@@ -19,15 +19,15 @@ from weakref import ref
 from aisio.errors import ConfigError
 from aisio.extras import missing_extra
 from aisio.forks import this_process
-from aisio.training.batch_reader import BatchReader, Reading, Share
 from aisio.training.loader_attributes import LoaderAttributes
 from aisio.training.loader_packs import LoaderPacks
 from aisio.training.loader_ranks import LoaderRanks, Ranks
-from aisio.training.order import Cut, Equalize, Topology
-from aisio.training.position import Position
-from aisio.training.sample_filter import SampleFilter
+from aisio.training.order.cut import Cut, Equalize, Topology
+from aisio.training.order.position import Position
+from aisio.training.order.sample_filter import SampleFilter
 from aisio.training.step_times import StepTimes
 from aisio.training.whole_number import whole_number
+from aisio.training.workers.batch_reader import BatchReader, Reading, Share
 
 try:
     from torch.utils.data import IterableDataset

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 from aisio.errors import ConfigError
 from aisio.extras import missing_extra
-from aisio.training.batch_reader import BatchReader
+from aisio.training.workers.batch_reader import BatchReader
 
 try:
     from torch.utils.data import default_collate

@@ -6,12 +6,12 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from aisio.errors import ConfigError
-from aisio.training.order import Topology
-from aisio.training.pack_reading import PackBatches, PackSizes
-from aisio.training.position import Position
-from aisio.training.sample_filter import SampleFilter
+from aisio.training.order.cut import Topology
+from aisio.training.order.position import Position
+from aisio.training.order.sample_filter import SampleFilter
 from aisio.training.shard_dataset import reads_packs
 from aisio.training.whole_number import whole_number
+from aisio.training.workers.pack_reading import PackBatches, PackSizes
 
 __all__ = ["LoaderPacks"]
 

@@ -20,9 +20,9 @@ from aisio.sources.listing_table import ListingTable
 from aisio.sources.source_set import PrefixMap, SourceSet
 from aisio.stores import DirectSettings
 from aisio.training.epoch_stats import EpochStats
+from aisio.training.listing.shared_listing import SharedListing
 from aisio.training.process_rank import current_worker
 from aisio.training.sample_names import SampleNames
-from aisio.training.shared_listing import SharedListing
 from aisio.training.split import Partition
 from aisio.training.split_dataset import ListedObject, SplitDataset
 from aisio.training.split_options import Equalize, Ranks, Split, SplitOptions

@@ -26,11 +26,11 @@ from aisio.sources.source_set import PrefixMap, SourceSet
 from aisio.stores import DirectSettings, store_for
 from aisio.training.dataset_index import IndexLike, open_index
 from aisio.training.epoch_stats import EpochStats
+from aisio.training.listing.shared_listing import SharedListing
 from aisio.training.process_rank import current_worker
 from aisio.training.sample_items import FIRST_SAMPLES, SampleItems
 from aisio.training.sample_names import SampleNames
-from aisio.training.shared_listing import SharedListing
-from aisio.training.window_reader import WindowReader
+from aisio.training.workers.window_reader import WindowReader
 from aisio.transport.concurrency.limit import AdaptiveLimit
 
 try:

@@ -17,7 +17,7 @@ from itertools import cycle, islice
 from typing import TypeVar
 
 from aisio.errors import ConfigError
-from aisio.training.order import Equalize
+from aisio.training.order.cut import Equalize
 
 T = TypeVar("T")
 

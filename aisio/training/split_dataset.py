@@ -13,10 +13,10 @@ from aisio.records import ObjectInfo
 from aisio.sources.base import Source
 from aisio.sources.source_set import SourceSet
 from aisio.training.epoch_stats import EpochStats
+from aisio.training.listing.shared_listing import WHOLE, SharedListing
 from aisio.training.loader_ranks import LoaderRanks
 from aisio.training.process_rank import current_worker
 from aisio.training.progress import with_progress
-from aisio.training.shared_listing import WHOLE, SharedListing
 from aisio.training.split import Partition, equal_count, equal_rounds
 from aisio.training.split_options import SplitOptions
 

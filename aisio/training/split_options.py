@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias, get_args
 
 from aisio.errors import ConfigError
 from aisio.training.loader_ranks import Ranks
-from aisio.training.order import Equalize
+from aisio.training.order.cut import Equalize
 
 __all__ = ["Equalize", "Ranks", "Split", "SplitOptions"]
 

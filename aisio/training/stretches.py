@@ -8,7 +8,7 @@ from itertools import accumulate
 from typing import NamedTuple
 
 from aisio.errors import ConfigError
-from aisio.training.order import Equalize
+from aisio.training.order.cut import Equalize
 from aisio.training.split import Partition
 
 __all__ = ["ShardPiece", "shard_pieces", "stretch_of"]

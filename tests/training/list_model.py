@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from aisio.training.epoch_line import EpochLine
+from aisio.training.order.epoch_line import EpochLine
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import torch  # noqa: F401 - the loader needs it
 from aisio.shards.index import ShardIndex
 from aisio.training.loader import Loader
 from aisio.training.shard_dataset import AISShardDataset
-from aisio.training.window_reader import WindowReader
+from aisio.training.workers.window_reader import WindowReader
 from tests.indexed import local
 from tests.tars import pack
 

@@ -9,8 +9,8 @@ from itertools import count, islice
 from random import Random
 from typing import Any
 
-from aisio.training.order import Cut, Topology
-from aisio.training.position import Position
+from aisio.training.order.cut import Cut, Topology
+from aisio.training.order.position import Position
 
 
 @dataclass

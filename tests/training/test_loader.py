@@ -25,7 +25,7 @@ from torch.utils.data import Dataset, IterableDataset
 from aisio.errors import ConfigError
 from aisio.testing.exact_resume import assert_exact_resume
 from aisio.training.loader import Loader
-from aisio.training.order import Cut
+from aisio.training.order.cut import Cut
 
 COUNT = 103
 

@@ -26,9 +26,9 @@ from aisio.stores import LocalStore
 from aisio.testing.exact_resume import assert_exact_resume
 from aisio.training.loader import Loader
 from aisio.training.loader_packs import LoaderPacks
-from aisio.training.pack_reading import PackSizes
 from aisio.training.shard_dataset import AISShardDataset
-from aisio.training.window_reader import WindowReader
+from aisio.training.workers.pack_reading import PackSizes
+from aisio.training.workers.window_reader import WindowReader
 from aisio.transport.body import Body
 from aisio.urls import ObjectUrl
 from tests.indexed import local

@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 import torch
 
-from aisio.training.batch_reader import KEPT_BATCHES
 from aisio.training.loader import Loader
+from aisio.training.workers.batch_reader import KEPT_BATCHES
 
 COUNT = 80
 WORKERS = 2

@@ -11,8 +11,8 @@ import pytest
 
 from aisio.testing import simulate_job
 from aisio.training.loader import Loader
-from aisio.training.order import Topology
-from aisio.training.position import Position
+from aisio.training.order.cut import Topology
+from aisio.training.order.position import Position
 from tests.training.packs import ShardsOfNumbers, small_packs
 from tests.training.simulated_loader import SimulatedLoader, Work
 

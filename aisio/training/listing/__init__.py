@@ -1,0 +1,1 @@
+"""One listing of a data set, for all workers, epochs and ranks."""

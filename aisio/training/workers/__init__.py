@@ -1,0 +1,1 @@
+"""What the workers of a Loader read, and how their batches come back."""
