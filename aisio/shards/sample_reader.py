@@ -25,7 +25,8 @@ from aisio.formats.tar_part import TarPart
 from aisio.records import ByteRange, ObjectInfo
 from aisio.shards.index import IndexedShard, ShardIndex
 from aisio.shards.index_pins import is_current, pinned_checksum
-from aisio.shards.reader import ShardPass, read_part
+from aisio.shards.reader import ShardPass
+from aisio.shards.run_parsing import parse_run
 from aisio.shards.sample_runs import MAX_RUN_BYTES, SampleRun, plan_runs
 from aisio.shards.samples import Sample
 from aisio.stats import thread_counters
@@ -252,16 +253,14 @@ class SampleReader:
         """Return the samples of a run whose bytes have come."""
         started = perf_counter()
         url = str(self._places[run.shard][1])
-        samples: list[Sample] = []
-        part = buffer.part
-        part.url = url
+        is_verified = None not in self._index.hashes(run.numbers)
         try:
-            for start, stop in _adjacent(run):
-                part.begin(buffer.data, start - run.start, stop - run.start, start)
-                samples += read_part(part, url=url, keys=self._keys)
+            samples = parse_run(
+                run, buffer.data, buffer.part, url=url, keys=self._keys, is_verified=is_verified
+            )
         except ShardError as error:
             final = ShardError(f"{self._prefix}{error}", url=url, offset=error.offset)
-            if None not in self._index.hashes(run.numbers):
+            if is_verified:
                 raise final from error  # these are the bytes that were indexed
             raise _Damaged(final) from error
         if [sample.offset for sample in samples] != run.offsets:
@@ -364,17 +363,6 @@ class _Damaged(Exception):
     def __init__(self, final: IntegrityError | ShardError) -> None:
         super().__init__(str(final))
         self.final = final
-
-
-def _adjacent(run: SampleRun) -> Iterator[tuple[int, int]]:
-    """Yield first byte and end of those of the samples that follow each other without a gap."""
-    start = stop = run.start
-    for offset, size in zip(run.offsets, run.sizes, strict=True):
-        if offset != stop:
-            yield start, stop
-            start = offset
-        stop = offset + size
-    yield start, stop
 
 
 def _payload_bytes(sample: Sample) -> int:
