@@ -8,6 +8,7 @@ from time import perf_counter
 from typing import Any, NamedTuple
 
 from aisio.extras import missing_extra
+from aisio.training.workers.freed_memory import keep_freed_memory
 from aisio.training.workers.pack_reading import PackBatches, PackRequest
 from aisio.training.workers.slab_file import SlabFile
 from aisio.training.workers.slabs import Loan, collate_into
@@ -72,6 +73,7 @@ class BatchMaker:
     def start_worker(self, worker: int) -> None:
         """Begin in a worker: `get_worker_info()` there shows the user's dataset, not this."""
         end_with_parent()
+        keep_freed_memory()  # a worker that was not forked does not have it yet
         packs = isinstance(self._dataset, PackBatches)
         dataset = self._dataset.dataset if packs else self._dataset
         object.__setattr__(get_worker_info(), "dataset", dataset)  # it is frozen

@@ -15,6 +15,7 @@ from aisio.training.order.permutation import keyed_number
 from aisio.training.order.position import Position
 from aisio.training.order.sample_filter import SampleFilter
 from aisio.training.workers.batch_maker import BatchMaker, BatchRequest, as_it_is
+from aisio.training.workers.freed_memory import keep_freed_memory
 from aisio.training.workers.pack_reading import PackBatches, PackRequest, PackShare
 from aisio.training.workers.slabs import Slabs, TransportStats
 
@@ -116,6 +117,7 @@ class BatchReader:
         self._iterations = 0
         self._persistent_slabs: Slabs | None = None
         self.stats = TransportStats()
+        keep_freed_memory()
         self._make_loader()
 
     def __reduce__(self) -> tuple[Any, ...]:
