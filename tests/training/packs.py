@@ -30,8 +30,8 @@ def number_of(item: Any) -> int:
 def small_packs() -> Iterator[None]:
     """Have packs of five samples."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("aisio.training.pack_reading._PACK_BYTES", 5 * SAMPLE_BYTES)
-        patch.setattr("aisio.training.pack_reading._MIN_PACKS", 1)
+        patch.setattr("aisio.training.workers.pack_reading._PACK_BYTES", 5 * SAMPLE_BYTES)
+        patch.setattr("aisio.training.workers.pack_reading._MIN_PACKS", 1)
         yield
 
 

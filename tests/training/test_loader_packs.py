@@ -346,7 +346,7 @@ def test_a_window_has_several_batches(batch_size: int, samples: int) -> None:
     dataset = AISShardDataset.__new__(AISShardDataset)
     dataset.index = index
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("aisio.training.pack_reading._PACK_BYTES", 1 << 20)
+        patch.setattr("aisio.training.workers.pack_reading._PACK_BYTES", 1 << 20)
         packs = LoaderPacks.of(dataset, batch_size, 2, None)
     assert packs == LoaderPacks(True, PackSizes(15, samples), 2)
 
