@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import socket
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
+from aisio.config import first_set
 from aisio.sources.base import Source
 from aisio.sources.catalog_source import CatalogSource
 from aisio.sources.kinds import GroupSource, PrefixSource, TemplateSource, UrlListSource
@@ -53,7 +53,7 @@ def _store_identity(store: Store) -> str | None:
         endpoint = store.client.endpoint
         return f"{endpoint} {_own_host(endpoint)}"
     if isinstance(store, DirectStore):
-        endpoint = store.settings.endpoint or os.environ.get("AWS_ENDPOINT_URL", "")
+        endpoint = store.settings.endpoint or first_set("AWS_ENDPOINT_URL") or ""
         return f"{endpoint} {_own_host(endpoint)} {store.settings.region}"
     if isinstance(store, TarStore):
         archive = _store_identity(store.store)

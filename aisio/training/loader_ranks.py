@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Any, Literal, TypeAlias
 
+from aisio.config import first_set
 from aisio.errors import ConfigError
 from aisio.extras import missing_extra
 from aisio.training.process_rank import ProcessRank, has_process_group
@@ -108,7 +108,7 @@ def _key_of(members: list[int]) -> str:
     text = ",".join(map(str, members))
     _comparisons[text] += 1
     # An elastic launcher starts ranks again, and keeps the store.
-    restarts = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    restarts = first_set("TORCHELASTIC_RESTART_COUNT") or "0"
     group = blake2b(text.encode(), digest_size=16).hexdigest()
     return f"aisio/state/{restarts}/{group}/{_comparisons[text]}"
 

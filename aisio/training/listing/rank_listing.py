@@ -12,7 +12,6 @@ Source:
 from __future__ import annotations
 
 import logging
-import os
 import time
 import zlib
 from collections import Counter
@@ -22,6 +21,7 @@ from datetime import timedelta
 from multiprocessing.context import get_spawning_popen
 from typing import Any, TypeAlias
 
+from aisio.config import first_set
 from aisio.errors import IntegrityError
 from aisio.extras import missing_extra
 from aisio.forks import SameProcess, this_process
@@ -120,7 +120,7 @@ class RankListing:
         if connection is None:
             return None
         # An elastic launcher starts ranks again, and keeps the store.
-        restarts = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+        restarts = first_set("TORCHELASTIC_RESTART_COUNT") or "0"
         key = f"aisio/listing/{restarts}/{identity}/{self._number}/{part}"
         return RankChannel(*connection, key, self._patience_s)
 
