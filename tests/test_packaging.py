@@ -24,7 +24,14 @@ needs_wheel = pytest.mark.skipif(
     "TOX_ENV_NAME" not in os.environ, reason="only tox promises a built wheel"
 )
 
-TORCH_NAMES = {"AISBatchIterDataset", "AISIterDataset", "AISMapDataset", "AISShardReader", "Loader"}
+TORCH_NAMES = {
+    "AISBatchIterDataset",
+    "AISIterDataset",
+    "AISMapDataset",
+    "AISShardDataset",
+    "AISShardReader",
+    "Loader",
+}
 
 FORBID_ENVIRONMENT = """
 import collections, os

@@ -11,6 +11,7 @@ from types import FrameType
 from typing import Any
 
 import pytest
+import torch  # noqa: F401 - the loader needs it
 
 from aisio import Loader
 from aisio.errors import StorageError

@@ -8,6 +8,7 @@ from random import Random
 from typing import Any
 
 import pytest
+import torch  # noqa: F401 - the loader needs it
 
 from aisio.testing import simulate_job
 from aisio.training.loader import Loader

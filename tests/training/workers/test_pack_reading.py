@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import torch  # noqa: F401 - the loader needs it
 from hypothesis import given
 from hypothesis import strategies as st
 
