@@ -37,7 +37,8 @@ class ReaderIndex:
         has_etl: An ETL makes other bytes of the shards, of which no index knows.
 
     Raises:
-        ConfigError: There is no such mode; or it is "build", and there is an ETL.
+        ConfigError: There is no such mode; or it is "build", and there is an ETL, or no folder for
+            the cache.
     """
 
     def __init__(
@@ -50,6 +51,9 @@ class ReaderIndex:
         self._sources = sources
         self._mode = None if has_etl else mode
         self._reader = reader
+        # A worker has the cache of the process that made the reader: a fork server has the
+        # environment of its own start.
+        self._cache = _cache_for(self._mode)
         self._has_warned = False
 
     def __getstate__(self) -> dict[str, Any]:
@@ -57,16 +61,11 @@ class ReaderIndex:
 
     @cached_property
     def _lookup(self) -> ShardLookup | None:
-        if self._mode is None:
+        if self._cache is None:
             return None
         place = self._sources.place()
-        try:
-            cache = IndexCache()
-        except ConfigError:  # there is no home folder, and no setting names a folder
-            if self._mode == "build":
-                raise
-            return None
-        return ShardLookup(IndexPlace.beside(*place) if place is not None else None, cache)
+        beside = IndexPlace.beside(*place) if place is not None else None
+        return ShardLookup(beside, self._cache)
 
     def forget(self) -> None:
         """Look again for indexes: they may have been built since."""
@@ -113,3 +112,12 @@ class ReaderIndex:
             if not self._has_warned:
                 self._has_warned = True
                 _log.warning("<%s> cannot keep the index of a shard: %s", self._reader, error)
+
+
+def _cache_for(mode: IndexMode | None) -> IndexCache | None:
+    try:
+        return None if mode is None else IndexCache()
+    except ConfigError:  # there is no home folder, and no setting names a folder
+        if mode == "build":
+            raise
+        return None

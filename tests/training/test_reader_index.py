@@ -166,6 +166,16 @@ def test_it_pickles_without_what_it_loaded(folder: Path, cache: IndexCache):
     assert pickle.loads(pickle.dumps(index)).count(local, info) == 1
 
 
+def test_a_copy_has_the_cache_of_its_original(
+    folder: Path, cache: IndexCache, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A worker of a fork server has the environment that the server was started with."""
+    list(AISShardReader(folder, index="build"))
+    data = pickle.dumps(AISShardReader(folder, length="index"))
+    monkeypatch.setenv("AISIO_CACHE_DIR", str(tmp_path / "another"))
+    assert len(pickle.loads(data)) == 10
+
+
 def test_strictness_is_that_of_the_reader(folder: Path, cache: IndexCache):
     """A shard that the reader refuses is refused while it is indexed, with the same text."""
     (folder / "0.tar").write_bytes(pack(("0.a", b"x"), ("1.a", b"x"), ("0.b", b"y")))
