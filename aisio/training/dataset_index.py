@@ -62,25 +62,27 @@ def open_index(
                 " versions: leave it out, and the right one is found or built"
             )
         return index
+    cache = IndexCache()
     beside = IndexPlace.beside(*data) if data is not None else None
     if index not in ("auto", "require"):
         beside = _place_of(index, find_store)
-        if beside.load(IndexCache()) is None:
+        if beside.load(cache) is None:
             raise NotFoundError(
                 f"<{owner}> index={index!r}: there is no shard index {beside.url}; other values are"
                 ' "auto", "require" and a ShardIndex',
                 url=str(beside.url),
             )
         command += f" --output {beside.url}"
-    found = load_index(listed, place=beside)
+    found = load_index(listed, place=beside, cache=cache)
     if found.index is not None:
         return found.index
     if index != "auto":
         raise ConfigError(f"<{owner}> {found.describe()}: run `{command}`")
-    with IndexCache().building(listed, partial(_log.warning, _WAITS, owner, found.describe())):
+    with cache.building(listed, partial(_log.warning, _WAITS, owner, found.describe())):
         # Another process may have built it meanwhile.
-        found = load_index(listed, place=beside)
-        return found.index or _build(shards, found, beside, owner=owner, command=command)
+        found = load_index(listed, place=beside, cache=cache)
+        lookup = ShardLookup(beside, cache)
+        return found.index or _build(shards, found, lookup, owner=owner, command=command)
 
 
 def _place_of(
@@ -95,13 +97,13 @@ def _place_of(
 def _build(
     shards: Sequence[ListedShard],
     found: LoadedIndex,
-    place: IndexPlace | None,
+    lookup: ShardLookup,
     *,
     owner: str,
     command: str,
 ) -> ShardIndex:
     """Index the shards that are missing or stale, into the cache."""
-    cache = IndexCache()
+    cache = lookup.cache
     wanted = {*found.missing, *found.stale}
     size_bytes = sum(shard.info.size_bytes or 0 for shard in shards if shard.info.url in wanted)
     _log.warning(
@@ -113,7 +115,6 @@ def _build(
         command,
     )
     parts: list[tuple[ShardIndex, int]] = []
-    lookup = ShardLookup(place, cache)
     with closing(build_indexes(shards, cache=cache, lookup=lookup, jobs=_JOBS)) as built:
         for shard in built:
             if isinstance(shard.error, AisioError):

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping
-from hashlib import blake2b
 from typing import Any, Literal, TypeAlias
 
-from aisio.config import first_set
 from aisio.errors import ConfigError
 from aisio.extras import missing_extra
 from aisio.training.process_rank import ProcessRank, has_process_group
-from aisio.training.rank_states import RankStates
+from aisio.training.rank_states import MAX_NAMED_RANKS, RankStates, named_ranks
+from aisio.training.rank_store import process_group_store, short_digest, store_key
 from aisio.training.whole_number import whole_number
 
 try:
@@ -27,11 +26,7 @@ Ranks: TypeAlias = "Literal['auto'] | tuple[int, int] | Any | None"
 launcher; (rank, ranks) says it; None reads everything; a process group, or a one-dimensional device
 mesh, gives the ranks of that group."""
 
-_torch: Any = distributed  # its stores have no types
 _comparisons: Counter[str] = Counter()
-
-_MAX_NAMED = 8
-"""An error names so many ranks of a state, and so many states: a job may have thousands."""
 
 
 class LoaderRanks:
@@ -80,7 +75,7 @@ class LoaderRanks:
                 this.
         """
         group = self._group()
-        store = _store() if group is not None else None
+        store = process_group_store() if group is not None else None
         if group is None or store is None:
             return
         members = distributed.get_process_group_ranks(group)
@@ -97,20 +92,11 @@ class LoaderRanks:
         return self._ranks.get_group() if hasattr(self._ranks, "get_group") else self._ranks
 
 
-def _store() -> Any:
-    """Return the store that all ranks have; None with MPI, which has none."""
-    store: Any = _torch.distributed_c10d._get_default_store()
-    return store
-
-
 def _key_of(members: list[int]) -> str:
     """Return a key that the ranks of a group, which have compared as often, have in common."""
     text = ",".join(map(str, members))
     _comparisons[text] += 1
-    # An elastic launcher starts ranks again, and keeps the store.
-    restarts = first_set("TORCHELASTIC_RESTART_COUNT") or "0"
-    group = blake2b(text.encode(), digest_size=16).hexdigest()
-    return f"aisio/state/{restarts}/{group}/{_comparisons[text]}"
+    return store_key("state", short_digest(text), _comparisons[text])
 
 
 def states_differ(texts: list[str]) -> str:
@@ -133,18 +119,14 @@ def states_differ(texts: list[str]) -> str:
     ]
     parts = [
         f"epoch {states[text]['epoch']} and {sum(one[-1] for one in states[text]['segments'])}"
-        f" batches on ranks {_shortly(ranks)}"
+        f" batches on ranks {named_ranks(ranks)}"
         for text, ranks in sorted(ranks_by_text.items(), key=lambda item: -len(item[1]))
     ]
     return (
         f"the ranks have different states, so samples would be lost or come twice: "
-        f"{'; '.join(parts[:_MAX_NAMED])}{' ...' * (len(parts) > _MAX_NAMED)}. They differ in "
-        f"{', '.join(names)}: load the same state on all ranks"
+        f"{'; '.join(parts[:MAX_NAMED_RANKS])}{' ...' * (len(parts) > MAX_NAMED_RANKS)}."
+        f" They differ in {', '.join(names)}: load the same state on all ranks"
     )
-
-
-def _shortly(ranks: list[int]) -> str:
-    return ", ".join(map(str, ranks[:_MAX_NAMED])) + " ..." * (len(ranks) > _MAX_NAMED)
 
 
 def _checked(ranks: Any) -> Any:

@@ -12,19 +12,21 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from hashlib import blake2b
 from typing import Any
 
 from aisio.errors import ConfigError
+from aisio.training.rank_store import short_digest
 
-__all__ = ["RankStates"]
+__all__ = ["MAX_NAMED_RANKS", "RankStates", "named_ranks"]
 
 _PATIENCE_S = 600.0
 """Ranks may load a large model before they compare: on the slowest disk longer than on others."""
 
 _WARN_AFTER_S = 30.0
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.002, 0.2
-_MAX_NAMED = 8
+MAX_NAMED_RANKS = 8
+"""A message names so many ranks of a state, and so many states: a job may have thousands."""
+
 _log = logging.getLogger("aisio.loader")
 
 
@@ -67,8 +69,7 @@ class RankStates:
             ConfigError: Another rank does not compare its state within the time.
         """
         self._store.set(self._of_rank(self._rank), text)
-        digest = blake2b(text.encode(), digest_size=16).hexdigest()
-        if self._add(f"of {digest}", 1) == 1:
+        if self._add(f"of {short_digest(text)}", 1) == 1:
             self._add("distinct", 1)
         self._add("arrived", 1)
         self._wait_for_all()
@@ -101,11 +102,16 @@ class RankStates:
         missing = [
             rank for rank in range(self._ranks) if not self._store.check([self._of_rank(rank)])
         ]
-        named = ", ".join(map(str, missing[:_MAX_NAMED]))
-        return f"rank{'s' * (len(missing) > 1)} {named}{' ...' * (len(missing) > _MAX_NAMED)}"
+        return f"rank{'s' * (len(missing) > 1)} {named_ranks(missing)}"
 
     def _of_rank(self, rank: int) -> str:
         return f"{self._key}/rank {rank}"
 
     def _add(self, name: str, number: int) -> int:
         return int(self._store.add(f"{self._key}/{name}", number))
+
+
+def named_ranks(ranks: list[int]) -> str:
+    """Return ranks for a message, the first few of many."""
+    shown = ", ".join(map(str, ranks[:MAX_NAMED_RANKS]))
+    return shown + " ..." * (len(ranks) > MAX_NAMED_RANKS)

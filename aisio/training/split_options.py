@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias, get_args
 
 from aisio.errors import ConfigError
 from aisio.training.loader_ranks import Ranks
-from aisio.training.order.cut import Equalize
+from aisio.training.order.cut import Equalize, require_equalize
 
 __all__ = ["Equalize", "Ranks", "Split", "SplitOptions"]
 
@@ -37,8 +37,7 @@ class SplitOptions:
     def __post_init__(self) -> None:
         if self.split not in get_args(Split):
             raise ConfigError(f'split={self.split!r}: "rank+worker", "worker" or "none" is needed')
-        if self.equalize not in get_args(Equalize):
-            raise ConfigError(f'equalize={self.equalize!r}: "drop", "pad" or "none" is needed')
+        require_equalize(self.equalize)
         if self.split == "rank+worker":
             return
         if self.ranks is not None and self.ranks != "auto":

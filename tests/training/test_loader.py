@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import json
 import multiprocessing
 import os
 import pickle
@@ -26,6 +25,7 @@ from aisio.errors import ConfigError
 from aisio.testing.exact_resume import assert_exact_resume
 from aisio.training.loader import Loader
 from aisio.training.order.cut import Cut
+from tests.training.number_batches import epoch, flat, saved, take
 
 COUNT = 103
 
@@ -47,29 +47,6 @@ def loader(batch_size: int = 8, **arguments: Any) -> Loader:
     """Return a shuffling loader of numbers."""
     count = arguments.pop("count", COUNT)
     return Loader(Numbers(count), batch_size, **{"shuffle": True, "seed": 3, **arguments})
-
-
-def epoch(of: Loader | Iterator[Any]) -> list[list[int]]:
-    """Return the batches of an epoch, or what is left of it."""
-    return [batch.tolist() for batch in of]
-
-
-def take(of: Loader, count: int) -> list[list[int]]:
-    """Return the first batches of an epoch, and stop there."""
-    batches = iter(of)
-    return [next(batches).tolist() for _ in range(count)]
-
-
-def flat(batches: list[list[int]]) -> list[int]:
-    """Return the samples of batches."""
-    return [sample for batch in batches for sample in batch]
-
-
-def saved(of: Loader) -> Any:
-    """Return a state as a checkpoint would hold it."""
-    text = json.dumps(of.state_dict())
-    assert len(text) < 2000
-    return json.loads(text)
 
 
 WHOLE = epoch(loader())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import gzip
-import json
 import multiprocessing
 import os
 import pickle
@@ -33,6 +32,7 @@ from aisio.transport.body import Body
 from aisio.urls import ObjectUrl
 from tests.indexed import local
 from tests.tars import pack
+from tests.training.number_batches import epoch, flat, saved, take
 from tests.training.packs import SAMPLE_BYTES, number_of, small_packs
 
 COUNT = 103
@@ -88,27 +88,6 @@ def packs_are_small() -> Iterator[None]:
 def data(tmp_path_factory: pytest.TempPathFactory) -> Data:
     """Return shards."""
     return Data(tmp_path_factory.mktemp("shards"))
-
-
-def epoch(of: Loader | Iterator[Any]) -> list[list[int]]:
-    """Return the batches of an epoch, or what is left of it."""
-    return [batch.tolist() for batch in of]
-
-
-def take(of: Loader, count: int) -> list[list[int]]:
-    """Return the first batches of an epoch, and stop there."""
-    batches = iter(of)
-    return [next(batches).tolist() for _ in range(count)]
-
-
-def flat(batches: list[list[int]]) -> list[int]:
-    """Return the samples of batches."""
-    return [sample for batch in batches for sample in batch]
-
-
-def saved(of: Loader) -> Any:
-    """Return a state as a checkpoint would hold it."""
-    return json.loads(json.dumps(of.state_dict()))
 
 
 WORKERS = pytest.mark.parametrize("workers", [0, 1, 2])

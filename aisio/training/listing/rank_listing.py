@@ -21,11 +21,11 @@ from datetime import timedelta
 from multiprocessing.context import get_spawning_popen
 from typing import Any, TypeAlias
 
-from aisio.config import first_set
 from aisio.errors import IntegrityError
 from aisio.extras import missing_extra
 from aisio.forks import SameProcess, this_process
 from aisio.training.process_rank import has_process_group
+from aisio.training.rank_store import process_group_store, store_key, torch_stores
 
 try:
     from torch import distributed
@@ -45,7 +45,6 @@ _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.002, 0.2
 _GET_TIMEOUT = timedelta(seconds=30)
 _COMPLETE, _ABANDONED, _REMOVED = 1, 1 << 20, 1 << 40
 _log = logging.getLogger("aisio.placing")
-_torch: Any = distributed  # its stores have no types
 _made: Counter[str] = Counter()
 
 
@@ -119,9 +118,7 @@ class RankListing:
         connection = self._connected() if identity is not None else None
         if connection is None:
             return None
-        # An elastic launcher starts ranks again, and keeps the store.
-        restarts = first_set("TORCHELASTIC_RESTART_COUNT") or "0"
-        key = f"aisio/listing/{restarts}/{identity}/{self._number}/{part}"
+        key = store_key("listing", identity, self._number, part)
         return RankChannel(*connection, key, self._patience_s)
 
     def _connected(self) -> tuple[Any, int, int] | None:
@@ -158,12 +155,12 @@ class _Address:
     def of_group(cls) -> _Address | None:
         """Return that of the default group; None if nobody else can connect to its store."""
         rank, ranks = distributed.get_rank(), distributed.get_world_size()
-        store = _torch.distributed_c10d._get_default_store()
-        while isinstance(store, _torch.PrefixStore):
+        store = process_group_store()
+        while isinstance(store, torch_stores.PrefixStore):
             store = store.underlying_store
-        if ranks > 1 and isinstance(store, _torch.TCPStore):
+        if ranks > 1 and isinstance(store, torch_stores.TCPStore):
             return cls("tcp", (store.host, store.port), rank, ranks)
-        if ranks > 1 and isinstance(store, _torch.FileStore):
+        if ranks > 1 and isinstance(store, torch_stores.FileStore):
             return cls("file", (store.path,), rank, ranks)
         return None
 
@@ -174,11 +171,11 @@ class _Address:
             RuntimeError: The store is not there.
         """
         if self._kind == "tcp":
-            store = _torch.TCPStore(
+            store = torch_stores.TCPStore(
                 *self._where, is_master=False, timeout=_GET_TIMEOUT, wait_for_workers=False
             )
         else:
-            store = _torch.FileStore(*self._where)
+            store = torch_stores.FileStore(*self._where)
             store.set_timeout(_GET_TIMEOUT)
         return store, self._rank, self._ranks
 

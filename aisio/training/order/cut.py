@@ -17,19 +17,29 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias, get_args
 
 from aisio.errors import ConfigError
 from aisio.training.order.epoch_line import Line
 from aisio.training.order.permutation import Permutation
 from aisio.training.whole_number import whole_number
 
-__all__ = ["Cut", "Equalize", "Remainder", "Topology"]
+__all__ = ["Cut", "Equalize", "Remainder", "Topology", "require_equalize"]
 
 _MAX_WINDOWS = 8  # whose order a cut keeps: neighbouring batches are in the same few
 
 Equalize: TypeAlias = Literal["drop", "pad", "none"]
 """What makes ranks equal: see `Topology.equalize`."""
+
+
+def require_equalize(value: object) -> None:
+    """Refuse what is no `Equalize`.
+
+    Raises:
+        ConfigError: It is none.
+    """
+    if value not in get_args(Equalize):
+        raise ConfigError(f'equalize={value!r}: "drop", "pad" or "none" is needed')
 
 
 @dataclass(frozen=True)
@@ -59,8 +69,7 @@ class Topology:
         for name in ("ranks", "workers", "batch_size", "window"):
             value = whole_number(name, getattr(self, name), 1)
             object.__setattr__(self, name, value)  # an int, also where numpy's was given
-        if self.equalize not in ("drop", "pad", "none"):
-            raise ConfigError(f'equalize={self.equalize!r}: "drop", "pad" or "none" is needed')
+        require_equalize(self.equalize)
 
 
 class _Share(NamedTuple):

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from aisio.errors import ConfigError
 from aisio.training.order.cut import Cut, Topology
 from aisio.training.order.epoch_line import EpochLine, Line
+from tests.training.order.lines import LINES
 
 TOPOLOGIES = st.builds(
     Topology,
@@ -21,14 +22,6 @@ TOPOLOGIES = st.builds(
     batch_size=st.integers(1, 9),
     window=st.integers(1, 40),
     equalize=st.sampled_from(["drop", "pad", "none"]),
-)
-LINES = st.builds(
-    EpochLine,
-    samples=st.integers(0, 300),
-    pack=st.integers(1, 20),
-    seed=st.integers(0, 5),
-    epoch=st.integers(0, 3),
-    shuffle=st.booleans(),
 )
 
 

@@ -7,15 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aisio.training.order.epoch_line import EpochLine, Line
-
-LINES = st.builds(
-    EpochLine,
-    samples=st.integers(0, 300),
-    pack=st.integers(1, 20),
-    seed=st.integers(0, 5),
-    epoch=st.integers(0, 3),
-    shuffle=st.booleans(),
-)
+from tests.training.order.lines import LINES
 
 
 def samples(line: Line) -> list[int]:
