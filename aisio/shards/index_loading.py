@@ -136,6 +136,11 @@ class ShardLookup:
         """Tell whether an index has the shard, in whatever version."""
         return info.url in self._numbers or self.cache.has_fragment(info.url)
 
+    def beside_without(self, listed: Sequence[ObjectInfo]) -> tuple[str, ...]:
+        """Return the URLs of shards in the index beside the data that are not in a listing."""
+        urls = {info.url for info in listed}
+        return tuple(url for url in self._numbers if url not in urls)
+
     @cached_property
     def _numbers(self) -> dict[str, int]:
         if self.beside is None:
@@ -151,17 +156,24 @@ class LoadedIndex:
         index: The index of its shards, in their order; None if shards are missing or stale.
         missing: URLs of shards that no index has.
         stale: URLs of shards that an index has in another version.
+        gone: URLs of shards that the index beside the data has, and the listing has not.
     """
 
     index: ShardIndex | None
     missing: tuple[str, ...] = ()
     stale: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
 
     def describe(self) -> str:
         """Return what is missing or stale as text; "" for nothing."""
         since = "it was" if len(self.stale) == 1 else "they were"
         kinds = ((self.missing, "not indexed"), (self.stale, f"replaced since {since} indexed"))
         return "; ".join(_named(urls, text) for urls, text in kinds if urls)
+
+    def describe_gone(self) -> str:
+        """Return which shards are gone as text; "" for none."""
+        verb = "is" if len(self.gone) == 1 else "are"
+        return _named(self.gone, f"{verb} in the index, and gone") if self.gone else ""
 
 
 def _named(urls: Sequence[str], text: str) -> str:
@@ -198,20 +210,21 @@ def load_index(
     lookup = ShardLookup(place, cache)
     if lookup.beside is not None and covers(lookup.beside, listed):
         return LoadedIndex(lookup.beside)
+    gone = lookup.beside_without(listed)
     merged = cache.merged(listed)
     if merged is not None and merged.has_hashes:
-        return LoadedIndex(merged)
+        return LoadedIndex(merged, gone=gone)
     found = [lookup.find(info) for info in listed]
     if merged is not None and None in found:
-        return LoadedIndex(merged)
+        return LoadedIndex(merged, gone=gone)
     if place is not None:
         _add_others(found, OtherIndexes(place.store), lookup, listed)
     lost = [info for info, where in zip(listed, found, strict=True) if where is None]
     if lost:
         stale = tuple(info.url for info in lost if lookup.knows(info))
         missing = tuple(info.url for info in lost if not lookup.knows(info))
-        return LoadedIndex(None, missing, stale)
-    return LoadedIndex(_join([where for where in found if where is not None], cache))
+        return LoadedIndex(None, missing, stale, gone)
+    return LoadedIndex(_join([where for where in found if where is not None], cache), gone=gone)
 
 
 def _add_others(

@@ -37,6 +37,7 @@ def open_index(
     *,
     find_store: Callable[[ObjectUrl], Store],
     owner: str,
+    whole_place: bool = True,
 ) -> ShardIndex:
     """Return the index of some shards, in their order.
 
@@ -46,6 +47,8 @@ def open_index(
         data: Where all of them stand; None for several places.
         find_store: Returns the store of the index's URL.
         owner: Name of the dataset's class, for errors and the log.
+        whole_place: These are all shards of their place. So others that the index beside them has
+            are gone, which is logged.
 
     Raises:
         ConfigError: There is no index, or it lacks shards, and none may be built.
@@ -74,6 +77,8 @@ def open_index(
             )
         command += f" --output {beside.url}"
     found = load_index(listed, place=beside, cache=cache)
+    if found.gone and whole_place and index in ("auto", "require"):
+        _log.warning("<%s> %s: `%s` indexes what is left", owner, found.describe_gone(), command)
     if found.index is not None:
         return found.index
     if index != "auto":

@@ -147,6 +147,7 @@ class AISShardDataset(Dataset[Any]):
             sources.place(),
             find_store=partial(store_for, client=own_client, direct=direct),
             owner=owner,
+            whole_place=shard_names is None,
         )
         self.sample_reader = SampleReader(
             self.index,

@@ -71,6 +71,33 @@ def test_stale_shards_alone_are_read_again(folder: Path, caplog: pytest.LogCaptu
     assert f"({len(pack(('4.a', b'4'))):,} bytes)" in caplog.records[-1].message
 
 
+def test_shards_that_are_gone_are_named(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The index beside the data still has them; a dataset that is shorter says so."""
+    local(folder, SHARDS)
+    index = AISShardDataset(f"file://{folder}/", keys=["a"]).index
+    (folder / ".aisio-index").write_bytes(index.to_bytes())
+    (folder / "0.tar").unlink()
+    caplog.clear()
+    with caplog.at_level(logging.WARNING, "aisio.shard_index"):
+        assert names(folder) == ["3"]
+        [record] = caplog.records
+        assert f"1 shard is in the index, and gone ({folder.as_uri()}/0.tar)" in record.message
+        assert f"`aisio index {folder.as_uri()}/`" in record.message
+
+
+def test_shards_that_are_not_asked_for_are_not_gone(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """shard_names= leaves out shards that the index has."""
+    local(folder, SHARDS)
+    index = AISShardDataset(f"file://{folder}/", keys=["a"]).index
+    (folder / ".aisio-index").write_bytes(index.to_bytes())
+    caplog.clear()
+    with caplog.at_level(logging.WARNING, "aisio.shard_index"):
+        assert names(folder, shard_names="1.tar") == ["3"]
+    assert not [record for record in caplog.records if record.name == "aisio.shard_index"]
+
+
 class Waits(logging.Handler):
     """Tells when somebody logs that it waits."""
 
