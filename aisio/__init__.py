@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from aisio.training.batch_dataset import AISBatchIterDataset
     from aisio.training.loader import Loader
     from aisio.training.object_datasets import AISIterDataset, AISMapDataset
+    from aisio.training.samplers import BucketBatchSampler, DynamicBatchSampler
     from aisio.training.shard_dataset import AISShardDataset
     from aisio.training.shard_reader import AISShardReader
     from aisio.urls import Namespace, ObjectUrl
@@ -93,6 +94,7 @@ _NAMES_BY_MODULE = {
         "TlsFiles",
     ),
     "aisio.resources.loading": ("load",),
+    "aisio.training.samplers": ("BucketBatchSampler", "DynamicBatchSampler"),
     "aisio.training.shard_dataset": ("AISShardDataset",),
     "aisio.training.shard_reader": ("AISShardReader",),
     "aisio.shards.index": ("ShardIndex",),
@@ -111,6 +113,7 @@ __all__ = [
     "AisioError",
     "ArchiveError",
     "Bucket",
+    "BucketBatchSampler",
     "ByteRange",
     "Catalog",
     "CatalogError",
@@ -120,6 +123,7 @@ __all__ = [
     "ConfigError",
     "ConflictError",
     "DigestError",
+    "DynamicBatchSampler",
     "IntegrityError",
     "Loader",
     "MissingExtraError",

@@ -249,11 +249,7 @@ class ShardIndex:
         return shard_urls(self._file, self._folder)
 
     def shard(self, number: int) -> IndexedShard:
-        """Return a shard by its number.
-
-        Raises:
-            IndexError: There is no such shard.
-        """
+        """Return a shard by its number; IndexError: there is none."""
         return self.shards[number]
 
     @property
@@ -285,13 +281,13 @@ class ShardIndex:
         return SampleSpan(
             bisect_right(self._firsts, sample) - 1,
             self._offsets[sample],
-            self._sizes[sample],
+            self.sizes[sample],
             self._hash(sample),
         )
 
     def columns(self, samples: Sequence[int]) -> tuple[list[int], list[int]]:
         """Return the offsets and the sizes of samples, as `span` does for one; so does `hashes`."""
-        return [self._offsets[one] for one in samples], [self._sizes[one] for one in samples]
+        return [self._offsets[one] for one in samples], [self.sizes[one] for one in samples]
 
     def hashes(self, samples: Iterable[int]) -> list[int | None]:
         """Return the XXH3-64 of the bytes of samples; None for one that the index has none of."""
@@ -333,7 +329,8 @@ class ShardIndex:
         return self._file.numbers("sample.offset")
 
     @cached_property
-    def _sizes(self) -> memoryview[int]:
+    def sizes(self) -> memoryview[int]:
+        """The size of each sample in bytes, as `span` returns it."""
         return self._file.numbers("sample.size")
 
     @cached_property

@@ -214,6 +214,12 @@ class _Block:
     def __len__(self) -> int:
         return self._head.count
 
+    def sizes(self) -> bytes | memoryview:
+        """Return the column of sizes, as bytes of an array of type "q"; -1 for none."""
+        if self._sizes is None:
+            return array("q", [_NO_SIZE]).tobytes() * len(self)
+        return self._sizes.cast("B")
+
     def to_bytes(self) -> bytes:
         """Return the block as it was encoded."""
         return self._data[self._start : self._end]
@@ -328,6 +334,13 @@ class ListingTable:
     def blocks(self) -> Iterator[bytes]:
         """The blocks, in order."""
         return (block.to_bytes() for block in self._blocks)
+
+    def sizes(self) -> array[int]:
+        """Return the size of each object in bytes; -1 where the listing has none."""
+        sizes = array("q")
+        for block in self._blocks:
+            sizes.frombytes(block.sizes())
+        return sizes
 
     @property
     def block_count(self) -> int:

@@ -13,6 +13,8 @@ from typing import Any
 
 from aisio.client.client import Client
 from aisio.client.shared_clients import explicit_client
+from aisio.errors import ConfigError
+from aisio.escapes import one_line
 from aisio.extras import missing_extra
 from aisio.records import Concurrency
 from aisio.sources.digest import ListingDigest
@@ -107,6 +109,23 @@ class AISMapDataset(Dataset[tuple[str, bytes]]):
     def names(self) -> Sequence[str]:
         """Names of the objects, in their order, each made when it is looked at."""
         return SampleNames(len(self._objects), partial(_name_of, self._objects))
+
+    @property
+    def sizes(self) -> Sequence[int]:
+        """Sizes of the objects in bytes, in their order, by the listing: no request is sent.
+
+        They are an array, which takes 8 bytes an object, made anew each time.
+
+        Raises:
+            ConfigError: The listing has no size of an object, as of one that is named by its URL.
+        """
+        sizes = self._objects.sizes()
+        if -1 in sizes:
+            name = self.names[sizes.index(-1)]
+            raise ConfigError(
+                f"<{type(self).__name__}> the listing has no size of {one_line(name)}"
+            )
+        return sizes
 
     def stats(self) -> dict[str, Any]:
         """Return where the time of all reads so far went, of all workers."""

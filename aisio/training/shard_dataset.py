@@ -8,11 +8,12 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, partial
-from typing import Any, TypeGuard
+from typing import Any, TypeGuard, cast
 
 from aisio.client.client import Client
 from aisio.client.shared_clients import explicit_client
 from aisio.errors import ConfigError
+from aisio.escapes import one_line
 from aisio.extras import missing_extra
 from aisio.records import Concurrency
 from aisio.shards.fields import NewFields
@@ -177,6 +178,25 @@ class AISShardDataset(Dataset[Any]):
             ConfigError: The index has no names; at the first one.
         """
         return SampleNames(len(self.index), self.index.key)
+
+    @property
+    def sizes(self) -> Sequence[int]:
+        """Sizes of the samples in bytes, by the index: what they take in their shards.
+
+        A file counts with its header of 512 bytes, and padded to a multiple of these.
+
+        Raises:
+            ConfigError: The samples of a shard cannot be read by ranges, as it is compressed: the
+                index has no sizes of them.
+        """
+        for shard in self.index.shards:
+            if shard.samples and not shard.is_ranged:
+                raise ConfigError(
+                    f"<{type(self).__name__}> the index has no sizes of the samples of"
+                    f" {one_line(shard.url)}, which cannot be read by ranges: it is compressed, or"
+                    " the files of a sample are not adjacent"
+                )
+        return cast("Sequence[int]", self.index.sizes)
 
     def stats(self) -> dict[str, Any]:
         """Return where the time of all reads so far went, of all workers."""

@@ -65,6 +65,8 @@ def test_rows_come_out_as_they_went_in(rows: list[tuple[int, ObjectInfo]]) -> No
     assert [table[index - len(rows)] for index in range(len(rows))] == expected
     copy = pickle.loads(pickle.dumps(table))
     assert [info for _, info in copy] == [info for _, info in rows]
+    sizes = [-1 if info.size_bytes is None else info.size_bytes for _, info in rows]
+    assert copy.sizes().tolist() == sizes
 
 
 def test_there_is_no_object_for_a_row() -> None:

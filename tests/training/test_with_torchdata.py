@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from torch.utils.data import TensorDataset
 from torchdata.stateful_dataloader import StatefulDataLoader
 
-from aisio import AISBatchIterDataset, AISIterDataset, AISMapDataset, AISShardReader
+from aisio import (
+    AISBatchIterDataset,
+    AISIterDataset,
+    AISMapDataset,
+    AISShardReader,
+    BucketBatchSampler,
+    DynamicBatchSampler,
+)
 from tests.tars import pack
 
 # torchdata calls what torch has deprecated.
@@ -65,3 +74,36 @@ def test_its_state_goes_on(folder: Path, kind: str, workers: int) -> None:
     again.load_state_dict(state)
     assert names(again) == rest
     assert sorted(names(again)) == [str(number) for number in range(COUNT)]
+
+
+def sampled_loader(kind: str, workers: int) -> Any:
+    """Return a loader over numbers, whose batches differ in length or come from buckets."""
+    dataset = TensorDataset(torch.arange(50))
+    sizes = [1 + index * 7 % 13 for index in range(50)]
+    sampler: Any = BucketBatchSampler(dataset, 3, sizes=sizes, num_buckets=5)
+    if kind == "dynamic":
+        sampler = DynamicBatchSampler(dataset, 20, sizes=sizes, shuffle=True)
+    return StatefulDataLoader(dataset, batch_sampler=sampler, num_workers=workers)
+
+
+def numbers(batches: Any) -> list[list[int]]:
+    """Return the samples of batches."""
+    return [batch[0].tolist() for batch in batches]
+
+
+@pytest.mark.parametrize(("kind", "workers"), [("dynamic", 0), ("dynamic", 2), ("bucket", 2)])
+@pytest.mark.parametrize("stop", [0, 3, 10**6])
+def test_samplers_by_size_go_on(kind: str, workers: int, stop: int) -> None:
+    """With what the trainer has not received, whatever workers have read ahead."""
+    whole = sampled_loader(kind, workers)
+    expected = [numbers(whole), numbers(whole)]
+    assert len(expected[0]) > 10
+    first = sampled_loader(kind, workers)
+    received = numbers(islice(first, stop))
+    state = first.state_dict()
+    again = sampled_loader(kind, workers)
+    again.load_state_dict(state)
+    if stop < len(expected[0]):
+        received += numbers(again)
+    assert received == expected[0]
+    assert numbers(again) == expected[1]

@@ -15,12 +15,11 @@ from collections.abc import Iterator
 from hashlib import blake2b
 from struct import unpack
 
-__all__ = ["Permutation", "keyed_number"]
+__all__ = ["MULTIPLIERS", "Permutation", "keyed_number"]
 
 _ROUNDS = 6
 _MASK = (1 << 64) - 1
-_MULTIPLIER_1 = 0xBF58476D1CE4E5B9
-_MULTIPLIER_2 = 0x94D049BB133111EB
+MULTIPLIERS = _MULTIPLIER_1, _MULTIPLIER_2 = 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
 
 
 def keyed_number(below: int, *key: int | str) -> int:
@@ -34,9 +33,13 @@ class Permutation:
     Args:
         size: How many numbers there are, from 0 to 2^62.
         key: What chooses the permutation.
+
+    Attributes:
+        size: How many numbers there are.
+        keys: The keys of the network's rounds.
     """
 
-    __slots__ = ("_keys", "_left_bits", "_left_mask", "_right_bits", "_right_mask", "size")
+    __slots__ = ("_left_bits", "_left_mask", "_right_bits", "_right_mask", "keys", "size")
 
     def __init__(self, size: int, *key: int | str) -> None:
         self.size = size
@@ -45,7 +48,12 @@ class Permutation:
         self._left_bits = bits - self._right_bits
         self._right_mask = (1 << self._right_bits) - 1
         self._left_mask = (1 << self._left_bits) - 1
-        self._keys: tuple[int, ...] = unpack(f"<{_ROUNDS}Q", _digest(8 * _ROUNDS, *key))
+        self.keys: tuple[int, ...] = unpack(f"<{_ROUNDS}Q", _digest(8 * _ROUNDS, *key))
+
+    @property
+    def bits(self) -> tuple[int, int]:
+        """How many bits of a number the network has in its left and in its right half."""
+        return self._left_bits, self._right_bits
 
     def __len__(self) -> int:
         return self.size
@@ -76,7 +84,7 @@ class Permutation:
         """Return the Feistel network's value; the halves change places, and sizes, each round."""
         left, right = value >> self._right_bits, value & self._right_mask
         left_mask, right_mask = self._left_mask, self._right_mask
-        for key in self._keys:
+        for key in self.keys:
             mixed = ((right ^ key) * _MULTIPLIER_1) & _MASK
             mixed = ((mixed ^ (mixed >> 31)) * _MULTIPLIER_2) & _MASK
             left, right = right, left ^ ((mixed ^ (mixed >> 33)) & left_mask)
