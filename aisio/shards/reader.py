@@ -21,29 +21,17 @@ import warnings
 from collections.abc import Callable, Collection, Iterator
 from io import BytesIO
 from time import perf_counter
-from typing import Literal, NoReturn
+from typing import NoReturn
 
 from aisio.errors import ShardError, StorageError
-from aisio.escapes import one_line
-from aisio.formats.decompress import (
-    MAGIC_BYTES,
-    Decompressed,
-    ReadIntoStream,
-    compression_of,
-)
-from aisio.formats.tar import (
-    END,
-    NEED_DATA,
-    SOCKET_BUFFER_BYTES,
-    Signal,
-    TarMember,
-    TarParser,
-)
+from aisio.formats.decompress import ReadIntoStream
+from aisio.formats.tar import END, NEED_DATA, TarMember, TarParser
 from aisio.formats.tar_part import TarPart
 from aisio.shards.samples import Sample, split_name
+from aisio.shards.tar_stream import TarStream
 from aisio.stats import thread_counters
 
-__all__ = ["ShardPass", "read_part", "read_samples"]
+__all__ = ["ShardPass", "has_content", "read_part", "read_samples", "why_no_field"]
 
 
 def read_samples(
@@ -107,7 +95,7 @@ class ShardPass:
         on_member: Callable[[TarMember, str], None] | None = None,
         parser: TarParser | None = None,
     ) -> None:
-        self._tar = _TarStream(stream, url, parser)
+        self._tar = TarStream(stream, url, parser)
         self._keys = keys
         self._payloads = payloads
         self._interleaved = interleaved
@@ -210,7 +198,7 @@ class ShardPass:
                 tar.fill()
                 continue
             assert isinstance(event, TarMember)
-            if event.kind != "file" and not _has_content(event):
+            if event.kind != "file" and not has_content(event):
                 continue
             split = split_name(event.name)
             if split is None:
@@ -249,7 +237,7 @@ class ShardPass:
             content = tar.read(tar.parser.read_sparse)
             sample.fields[extension] = content if self._payloads else b""
         else:
-            self._refuse(member, sample.key, _why_no_field(member))
+            self._refuse(member, sample.key, why_no_field(member))
 
     def _refuse_returning_key(self, member: TarMember, key: str) -> NoReturn:
         self._refuse(
@@ -278,73 +266,13 @@ class ShardPass:
         )
 
 
-class _TarStream:
-    """Reads a stream into a TarParser, and counts the seconds of parsing.
-
-    Args:
-        stream: The shard's bytes.
-        url: The shard's URL.
-        parser: As for `ShardPass`.
-
-    Attributes:
-        url: The shard's URL.
-        name: The shard in the text of errors.
-        parser: The parser; `detect_compression` may replace it.
-        is_compressed: What `detect_compression` found.
-        parsing_since: When the parsing that is not counted yet began, by perf_counter.
-    """
-
-    def __init__(self, stream: ReadIntoStream, url: str, parser: TarParser | None = None) -> None:
-        self._stream = stream
-        self.url = url
-        self.name = one_line(url)
-        self.parser = parser or TarParser(
-            url, buffer_bytes=SOCKET_BUFFER_BYTES, allow_unreadable=True
-        )
-        self.is_compressed = False
-        self.parsing_since = perf_counter()
-
-    def detect_compression(self) -> None:
-        """Read the first bytes, which say whether the shard is compressed."""
-        start = b""
-        while len(start) < MAGIC_BYTES:
-            piece = memoryview(bytearray(MAGIC_BYTES - len(start)))
-            count = self._stream.readinto(piece)
-            if not count:
-                break
-            start += bytes(piece[:count])
-        kind = compression_of(start)
-        if not kind:
-            self.parser.feed(start)
-            return
-        self.is_compressed = True
-        self._stream = Decompressed(kind, start, self._stream, self.url)
-        self.name = f"{one_line(self.url)} ({kind}; bytes are counted unpacked)"
-        self.parser = TarParser(self.name, allow_unreadable=True)
-
-    def read(self, read: Callable[[], bytes | Literal[Signal.NEED_DATA]]) -> bytes:
-        """Return what a method of the parser reads, once the parser has all its bytes."""
-        while (payload := read()) is NEED_DATA:
-            self.fill()
-        return payload
-
-    def fill(self) -> None:
-        """Give the parser more bytes, or tell it that there are no more."""
-        thread_counters().parse_s += perf_counter() - self.parsing_since
-        count = self._stream.readinto(self.parser.get_buffer())
-        self.parsing_since = perf_counter()
-        if count:
-            self.parser.buffer_updated(count)
-        else:
-            self.parser.finish()
-
-
-def _has_content(member: TarMember) -> bool:
+def has_content(member: TarMember) -> bool:
     """Return whether a member stands for the content of a file, stored in it or elsewhere."""
     return member.kind not in ("directory", "other") or bool(member.unreadable)
 
 
-def _why_no_field(member: TarMember) -> str:
+def why_no_field(member: TarMember) -> str:
+    """Return why the data of a member cannot be read, and what to do about it."""
     if member.unreadable:
         return member.describe_unreadable()
     return (

@@ -1,0 +1,77 @@
+"""TarStream: the stream of a tar shard, plain or compressed, and the parser it is read into."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import perf_counter
+from typing import Literal
+
+from aisio.escapes import one_line
+from aisio.formats.decompress import MAGIC_BYTES, Decompressed, ReadIntoStream, compression_of
+from aisio.formats.tar import NEED_DATA, SOCKET_BUFFER_BYTES, Signal, TarParser
+from aisio.stats import thread_counters
+
+__all__ = ["TarStream"]
+
+
+class TarStream:
+    """Reads a stream into a TarParser, and counts the seconds of parsing.
+
+    Whoever uses it calls `detect_compression` first, and `fill` where the parser needs data.
+
+    Args:
+        stream: The shard's bytes.
+        url: The shard's URL.
+        parser: As for `ShardPass`.
+
+    Attributes:
+        url: The shard's URL.
+        name: The shard in the text of errors.
+        parser: The parser; `detect_compression` may replace it.
+        is_compressed: What `detect_compression` found.
+        parsing_since: When the parsing that is not counted yet began, by perf_counter.
+    """
+
+    def __init__(self, stream: ReadIntoStream, url: str, parser: TarParser | None = None) -> None:
+        self._stream = stream
+        self.url = url
+        self.name = one_line(url)
+        self.parser = parser or TarParser(
+            url, buffer_bytes=SOCKET_BUFFER_BYTES, allow_unreadable=True
+        )
+        self.is_compressed = False
+        self.parsing_since = perf_counter()
+
+    def detect_compression(self) -> None:
+        """Read the first bytes, which say whether the shard is compressed."""
+        start = b""
+        while len(start) < MAGIC_BYTES:
+            piece = memoryview(bytearray(MAGIC_BYTES - len(start)))
+            count = self._stream.readinto(piece)
+            if not count:
+                break
+            start += bytes(piece[:count])
+        kind = compression_of(start)
+        if not kind:
+            self.parser.feed(start)
+            return
+        self.is_compressed = True
+        self._stream = Decompressed(kind, start, self._stream, self.url)
+        self.name = f"{one_line(self.url)} ({kind}; bytes are counted unpacked)"
+        self.parser = TarParser(self.name, allow_unreadable=True)
+
+    def read(self, read: Callable[[], bytes | Literal[Signal.NEED_DATA]]) -> bytes:
+        """Return what a method of the parser reads, once the parser has all its bytes."""
+        while (payload := read()) is NEED_DATA:
+            self.fill()
+        return payload
+
+    def fill(self) -> None:
+        """Give the parser more bytes, or tell it that there are no more."""
+        thread_counters().parse_s += perf_counter() - self.parsing_since
+        count = self._stream.readinto(self.parser.get_buffer())
+        self.parsing_since = perf_counter()
+        if count:
+            self.parser.buffer_updated(count)
+        else:
+            self.parser.finish()
