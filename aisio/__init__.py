@@ -50,7 +50,9 @@ if TYPE_CHECKING:
     from aisio.sources.base import Source
     from aisio.sources.resolve import source
     from aisio.training.batch_dataset import AISBatchIterDataset
+    from aisio.training.data_shard import DataShard
     from aisio.training.loader import Loader
+    from aisio.training.multi_shard_stream import AISMultiShardStream
     from aisio.training.object_datasets import AISIterDataset, AISMapDataset
     from aisio.training.samplers import BucketBatchSampler, DynamicBatchSampler
     from aisio.training.shard_dataset import AISShardDataset
@@ -62,7 +64,9 @@ _NAMES_BY_MODULE = {
     "aisio.catalog": ("Catalog", "Resource", "read_catalog"),
     "aisio.client.client": ("Bucket", "Client", "ObjectGroup"),
     "aisio.client.object": ("Object",),
+    "aisio.training.data_shard": ("DataShard",),
     "aisio.training.loader": ("Loader",),
+    "aisio.training.multi_shard_stream": ("AISMultiShardStream",),
     "aisio.training.object_datasets": ("AISIterDataset", "AISMapDataset"),
     "aisio.errors": (
         "AccessError",
@@ -107,6 +111,7 @@ __all__ = [
     "AISBatchIterDataset",
     "AISIterDataset",
     "AISMapDataset",
+    "AISMultiShardStream",
     "AISShardDataset",
     "AISShardReader",
     "AccessError",
@@ -122,6 +127,7 @@ __all__ = [
     "Concurrency",
     "ConfigError",
     "ConflictError",
+    "DataShard",
     "DigestError",
     "DynamicBatchSampler",
     "IntegrityError",

@@ -16,6 +16,7 @@ from aisio import (
     AISBatchIterDataset,
     AISIterDataset,
     AISMapDataset,
+    AISMultiShardStream,
     AISShardReader,
     BucketBatchSampler,
     DynamicBatchSampler,
@@ -74,6 +75,33 @@ def test_its_state_goes_on(folder: Path, kind: str, workers: int) -> None:
     again.load_state_dict(state)
     assert names(again) == rest
     assert sorted(names(again)) == [str(number) for number in range(COUNT)]
+
+
+@pytest.mark.parametrize(("workers", "options"), [(0, {}), (2, {}), (2, {"split_by": "shard"})])
+@pytest.mark.parametrize("stop", [0, 2, 10**6])
+def test_streams_in_step_go_on(folder: Path, workers: int, options: Any, stop: int) -> None:
+    """Each worker where it was; members that belong together stay so."""
+
+    def loader() -> Any:
+        streams = [folder / "shards"] * 2
+        both = AISMultiShardStream(streams, with_names=True, match="key", **options)
+        return StatefulDataLoader(both, 2, num_workers=workers)
+
+    def pairs(batches: Any) -> list[str]:
+        return [
+            str(names) for batch in batches for names in zip(batch[0][0], batch[1][0], strict=True)
+        ]
+
+    expected = pairs(loader())
+    assert len(expected) == COUNT
+    first = loader()
+    received = pairs(islice(first, stop))
+    again = loader()
+    again.load_state_dict(first.state_dict())
+    if stop < COUNT:
+        received += pairs(again)
+    assert received == expected
+    assert pairs(again) == expected
 
 
 def sampled_loader(kind: str, workers: int) -> Any:
