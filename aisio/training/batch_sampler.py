@@ -59,7 +59,7 @@ class SizedBatchSampler(Sampler[list[int]]):
     Each rank computes the batches of all ranks, and takes every n-th. An epoch's batches are kept
     as arrays of numbers, with no Python object for a sample or a batch.
 
-    More than 10 attributes: six are the arguments, the others are where it stands.
+    More than 10 attributes: six are the arguments, the others say where it stands.
 
     Args:
         data_source: The dataset.
@@ -95,6 +95,7 @@ class SizedBatchSampler(Sampler[list[int]]):
         self._segments: Segments = ()
         self._has_begun = False  # a batch was given since the position was moved
         self._iteration: object = None  # the newest one, which alone moves the position
+        self._ended_length: int | None = None  # of the epoch whose last batch was given
         self._made: tuple[tuple[int, int], Batches] | None = None  # of which seed and epoch
 
     def __getstate__(self) -> dict[str, Any]:
@@ -125,7 +126,11 @@ class SizedBatchSampler(Sampler[list[int]]):
         """Return the number of this rank's batches in the epoch.
 
         After a restart on other ranks: those that each rank had received before, and what was left.
+        Behind an epoch's last batch it stays that of this epoch, which a DataLoader's workers have
+        not delivered yet, until the next one begins, or `set_epoch` names it.
         """
+        if self._ended_length is not None:
+            return self._ended_length
         rank, ranks = self._ranks.current()
         before, _ = self._split(ranks)
         return sum(batches for _, batches in before) + self._rounds(before, ranks).count(rank)
@@ -140,6 +145,7 @@ class SizedBatchSampler(Sampler[list[int]]):
         """
         if self._has_begun:
             self._move_to(self._epoch + 1)
+        self._ended_length = None
         self._iteration = iteration = object()
         return self._iterate(iteration)
 
@@ -167,6 +173,7 @@ class SizedBatchSampler(Sampler[list[int]]):
             yield batches.batch(rounds.batch(rank, number))
         if self._iteration is iteration:
             self._move_to(epoch + 1)
+            self._ended_length = sum(batches for _, batches in before) + count
 
     def set_epoch(self, epoch: int) -> None:
         """Go to the beginning of an epoch.
@@ -174,6 +181,7 @@ class SizedBatchSampler(Sampler[list[int]]):
         If the sampler is about to give that epoch, or to go on in it from a state, nothing changes.
         """
         epoch = whole_number("epoch", epoch, 0)
+        self._ended_length = None
         if epoch != self._epoch or self._has_begun:
             self._move_to(epoch)
 
@@ -219,7 +227,7 @@ class SizedBatchSampler(Sampler[list[int]]):
 
     def _move_to(self, epoch: int) -> None:
         self._epoch, self._segments = epoch, ()
-        self._has_begun, self._iteration = False, None
+        self._has_begun, self._iteration, self._ended_length = False, None, None
 
     def _batches(self) -> Batches:
         of = self._seed, self._epoch

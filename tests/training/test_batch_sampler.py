@@ -91,6 +91,24 @@ def test_epochs_count_by_themselves(make: Any) -> None:
         sampler.set_epoch(-1)
 
 
+def test_the_length_stays_until_the_next_epoch_begins() -> None:
+    """A DataLoader takes the last batches ahead, while its trainer counts up to the length."""
+    sampler = dynamic(sizes=[1 + index * 7 % 19 for index in range(COUNT)])
+    lengths = []
+    for epoch in range(6):
+        sampler.set_epoch(epoch)
+        before = len(sampler)
+        iteration = iter(sampler)
+        assert len(sampler) == before
+        lengths.append(len(list(iteration)))
+        assert len(sampler) == before == lengths[-1]
+        assert sampler.epoch == epoch + 1
+    assert len(set(lengths)) > 1
+    next(iter(sampler))
+    sampler.set_epoch(1)
+    assert len(sampler) == lengths[1]
+
+
 @KINDS
 def test_only_the_newest_iteration_moves_the_state(make: Any) -> None:
     """An older one gives its own batches to its end, as an iteration of a list does."""

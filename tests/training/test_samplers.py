@@ -134,6 +134,7 @@ def test_ais_18_each_epoch_is_shuffled(tmp_path: Path) -> None:
     epochs = []
     for epoch in range(4):
         assert sampler.epoch == epoch
+        sampler.set_epoch(epoch)
         expected = len(sampler)
         epochs.append(list(sampler))
         assert len(epochs[-1]) == expected
