@@ -143,7 +143,8 @@ class AISMultiShardStream(SplitDataset, IterableDataset[tuple[Any, ...]]):
 
     def __iter__(self) -> Iterator[tuple[Any, ...]]:
         partition = self._partition()
-        return _Iteration(partial(self._steps_from, partition), partition)
+        split_by = "shard" if self._by_shard else "member"
+        return _Iteration(partial(self._steps_from, partition), [*astuple(partition), split_by])
 
     def _steps_from(self, partition: Partition, yielded: int, places: Places) -> Iterator[_Step]:
         """Return a partition's steps behind so many, the last of which had these places."""
@@ -283,14 +284,14 @@ class _Iteration(Iterator[tuple[Any, ...]]):
 
     Args:
         begin: Begins the iteration behind so many tuples, the last of which had these places.
-        partition: Rank and worker of this process.
+        partition: Rank and worker of this process, and what they divide.
     """
 
     def __init__(
-        self, begin: Callable[[int, Places], Iterator[_Step]], partition: Partition
+        self, begin: Callable[[int, Places], Iterator[_Step]], partition: list[int | str]
     ) -> None:
         self._begin = begin
-        self._partition = list(astuple(partition))
+        self._partition = partition
         self._yielded = 0
         self._places: Places = ()
         self._steps = begin(0, ())
@@ -319,8 +320,9 @@ class _Iteration(Iterator[tuple[Any, ...]]):
         """
         if state.get("partition") != self._partition:
             raise ConfigError(
-                f"the state is of (rank, ranks, worker, workers) {state.get('partition')}, and this"
-                f" is {self._partition}: StatefulDataLoader can go on with the same alone"
+                "the state is of (rank, ranks, worker, workers, split_by)"
+                f" {state.get('partition')}, and this is {self._partition}: StatefulDataLoader can"
+                " go on with the same alone"
             )
         yielded = whole_number("yielded", state.get("yielded"), 0)
         places = _places_of(state.get("places"))

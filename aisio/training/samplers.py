@@ -20,6 +20,7 @@ from aisio.training.batch_sampler import Batches, SizedBatchSampler
 from aisio.training.loader_ranks import Ranks
 from aisio.training.order.cut import Equalize
 from aisio.training.order.shuffled import Numbers, number_type, shuffled
+from aisio.training.sample_names import SampleNames
 from aisio.training.sample_sizes import Sizes
 from aisio.training.whole_number import whole_number
 
@@ -108,12 +109,20 @@ class DynamicBatchSampler(SizedBatchSampler):
     def _warn_of(self, found: NDArray[np.bool_], what: str, advice: str) -> None:
         if count := int(np.count_nonzero(found)):
             first = int(found.argmax())
-            names = getattr(self._data_source, "names", None)
-            name = f" ({one_line(names[first])})" if names is not None else ""
             _log.warning(
                 "<%s> leaves out %d of %d samples, %s; the first is sample %d%s: %s",
-                *(type(self).__name__, count, len(found), what, first, name, advice),
+                *(type(self).__name__, count, len(found), what, first),
+                *(self._name_of(first), advice),
             )
+
+    def _name_of(self, index: int) -> str:
+        names = getattr(self._data_source, "names", None)
+        if not isinstance(names, SampleNames):
+            return ""
+        try:
+            return f" ({one_line(names[index])})"
+        except ConfigError:  # an index without names
+            return ""
 
     def _make_batches(self) -> Batches:
         count = len(self._sizes)
@@ -123,10 +132,11 @@ class DynamicBatchSampler(SizedBatchSampler):
         sizes = self._sizes[order]
         oversized = sizes > self._limit
         usual = np.flatnonzero(~oversized if self._has_empty else ~oversized & (sizes > 0))
-        ends = np.cumsum(sizes[usual])
-        starts = _packed(ends, sizes[usual], self._limit)
+        sizes = sizes[usual]
+        ends = np.cumsum(sizes)
+        starts = _packed(ends, sizes, self._limit)
         stops = np.append(starts[1:], len(usual))[: len(starts)]
-        filled = (ends[stops - 1] if len(starts) else ends) - ends[starts] + sizes[usual][starts]
+        filled = ends[stops - 1] - ends[starts] + sizes[starts]
         if len(starts) and self._is_dropped(int(filled[-1])):
             starts, stops, filled = starts[:-1], stops[:-1], filled[:-1]
         batches = Batches(order[usual], starts, stops)
@@ -276,7 +286,9 @@ def _packed(ends: NDArray[np.int64], sizes: NDArray[np.int64], limit: int) -> ND
         sizes: The sizes, none of them above the limit.
         limit: What a batch may have in all.
     """
-    following = np.searchsorted(ends, ends - sizes + limit, side="right").data
+    limits = ends - sizes
+    limits += limit
+    following = np.searchsorted(ends, limits, side="right").data
     starts = array("q")
     start, count = 0, len(sizes)
     while start < count:

@@ -15,8 +15,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader, TensorDataset
 
-from aisio import AISMapDataset, BucketBatchSampler, DynamicBatchSampler
+from aisio import (
+    AISMapDataset,
+    AISShardDataset,
+    BucketBatchSampler,
+    DynamicBatchSampler,
+    ShardIndex,
+)
 from aisio.errors import ConfigError
+from tests.indexed import local
+from tests.tars import pack
 
 
 class Sized:
@@ -107,6 +115,20 @@ def test_ais_18_empty_samples_are_left_out(tmp_path: Path, caplog: Any) -> None:
     assert text in record.getMessage()
     assert list(DynamicBatchSampler(dataset, 10, allow_empty_samples=True)) == [[0, 1, 2]]
     assert len(caplog.records) == 1
+
+
+def test_a_dataset_without_names_has_numbers(tmp_path: Path, caplog: Any) -> None:
+    """What else is called `names` is not looked at."""
+    index, _ = local(tmp_path, {"a.tar": pack(("0.a", b"x"), ("1.a", b"x" * 5000))})
+    nameless = AISShardDataset(tmp_path, index=ShardIndex.merge([index], names=False))
+    assert list(DynamicBatchSampler(nameless, 2000)) == [[0]]
+    named = AISShardDataset(tmp_path, index=index)
+    assert list(DynamicBatchSampler(named, 2000)) == [[0]]
+    other = Sized([1, 9])
+    other.names = {"train": 1}  # type: ignore[attr-defined]
+    assert list(DynamicBatchSampler(other, 2)) == [[0]]
+    found = [record.getMessage().partition("the first is ")[2] for record in caplog.records]
+    assert [text.partition(":")[0] for text in found] == ["sample 1", "sample 1 (1)", "sample 1"]
 
 
 @given(
