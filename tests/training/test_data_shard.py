@@ -7,7 +7,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import torch  # noqa: F401 - the streams need it
 
 from aisio import Client, ConfigError, DataShard, source
 

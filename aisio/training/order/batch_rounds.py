@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
+from aisio.extras import missing_extra
 from aisio.training.order.cut import Equalize
 from aisio.training.order.permutation import keyed_number
 from aisio.training.order.shuffled import Numbers, shuffled
+
+try:
+    import numpy as np
+except ImportError as error:
+    raise missing_extra("numpy", "torch") from error
 
 __all__ = ["BatchRounds"]
 
