@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         IntegrityError,
         MissingExtraError,
         NotFoundError,
+        NotSupportedError,
         RangeError,
         ShardError,
         StorageError,
@@ -48,8 +49,10 @@ if TYPE_CHECKING:
     from aisio.shards.index import ShardIndex
     from aisio.shards.samples import ZeroDict
     from aisio.sources.base import Source
+    from aisio.sources.manifest_parsers import imagenet_manifest_parser
     from aisio.sources.resolve import source
     from aisio.training.batch_dataset import AISBatchIterDataset
+    from aisio.training.data_object import DataObject
     from aisio.training.data_shard import DataShard
     from aisio.training.loader import Loader
     from aisio.training.multi_shard_stream import AISMultiShardStream
@@ -65,6 +68,7 @@ _NAMES_BY_MODULE = {
     "aisio.client.client": ("Bucket", "Client", "ObjectGroup"),
     "aisio.client.object": ("Object",),
     "aisio.training.data_shard": ("DataShard",),
+    "aisio.training.data_object": ("DataObject",),
     "aisio.training.loader": ("Loader",),
     "aisio.training.multi_shard_stream": ("AISMultiShardStream",),
     "aisio.training.object_datasets": ("AISIterDataset", "AISMapDataset"),
@@ -79,6 +83,7 @@ _NAMES_BY_MODULE = {
         "IntegrityError",
         "MissingExtraError",
         "NotFoundError",
+        "NotSupportedError",
         "RangeError",
         "ShardError",
         "StorageError",
@@ -104,6 +109,7 @@ _NAMES_BY_MODULE = {
     "aisio.shards.index": ("ShardIndex",),
     "aisio.shards.samples": ("ZeroDict",),
     "aisio.sources.base": ("Source",),
+    "aisio.sources.manifest_parsers": ("imagenet_manifest_parser",),
     "aisio.sources.resolve": ("source",),
     "aisio.urls": ("Namespace", "ObjectUrl"),
 }
@@ -128,6 +134,7 @@ __all__ = [
     "ConfigError",
     "ConflictError",
     "DataShard",
+    "DataObject",
     "DigestError",
     "DynamicBatchSampler",
     "IntegrityError",
@@ -135,6 +142,7 @@ __all__ = [
     "MissingExtraError",
     "Namespace",
     "NotFoundError",
+    "NotSupportedError",
     "Object",
     "ObjectGroup",
     "ObjectInfo",
@@ -155,6 +163,7 @@ __all__ = [
     "UrlError",
     "ZeroDict",
     "__version__",
+    "imagenet_manifest_parser",
     "load",
     "read_catalog",
     "source",

@@ -3,6 +3,7 @@
 AisioError
 ├── UrlError (ValueError)                        a URL or name that is not valid
 ├── ConfigError (ValueError)                     a setting or argument that cannot work
+│   └── NotSupportedError (NotImplementedError)  it has a meaning, but nothing implements it yet
 ├── MissingExtraError (ImportError)              an optional dependency is not installed
 ├── CatalogError (ValueError)                    catalog files that are wrong, or a name not in them
 ├── ArchiveError (ValueError)                    an archive that cannot be unpacked safely
@@ -27,10 +28,14 @@ on: see `aisio.redaction` and `aisio.escapes`.
 
 from __future__ import annotations
 
+import logging
+import sys
 import tarfile
 
 from aisio.escapes import one_line, visible
 from aisio.redaction import redacted
+
+_log = logging.getLogger(__name__)
 
 
 class AisioError(Exception):
@@ -53,6 +58,10 @@ class UrlError(AisioError, ValueError):
 
 class ConfigError(AisioError, ValueError):
     """A setting or argument that cannot work; the text names it and where it was set."""
+
+
+class NotSupportedError(ConfigError, NotImplementedError):
+    """A setting or argument that has a meaning, but that nothing implements yet."""
 
 
 class MissingExtraError(AisioError, ImportError):
@@ -151,3 +160,14 @@ class TruncatedError(IntegrityError, EOFError):
 
 class DigestError(IntegrityError, ValueError):
     """The bytes, or a listing, do not have the digest that the catalog names."""
+
+
+def add_note(error: BaseException, text: str) -> None:
+    """Add a line to the traceback of an error that the caller's own code raised.
+
+    Python 3.10 has no such notes: there the line goes to the log.
+    """
+    if sys.version_info >= (3, 11):
+        error.add_note(text)
+    else:
+        _log.error("%s: %s", type(error).__name__, text)

@@ -37,6 +37,7 @@ class ObjectInfo(msgspec.Struct, frozen=True, gc=False):
         etag: Entity tag without quotes; "" if there is none.
         mtime_s: Last change (from AIStore: last access) in seconds since 1970; 0.0 if unknown.
         custom: The object's custom metadata.
+        label: What a manifest says the object is; "" if none does.
     """
 
     root: str
@@ -47,6 +48,7 @@ class ObjectInfo(msgspec.Struct, frozen=True, gc=False):
     etag: str = ""
     mtime_s: float = 0.0
     custom: dict[str, str] = msgspec.field(default_factory=dict)
+    label: str = ""
 
     def __hash__(self) -> int:
         return hash((self.root, self.name, self.size_bytes, self.checksum, self.version, self.etag))

@@ -20,6 +20,7 @@ CLASSES = [
 PROMISED = {
     "UrlError": (ValueError,),
     "ConfigError": (ValueError,),
+    "NotSupportedError": (errors.ConfigError, NotImplementedError),
     "MissingExtraError": (ImportError,),
     "CatalogError": (ValueError,),
     "ArchiveError": (ValueError,),

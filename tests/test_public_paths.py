@@ -48,6 +48,7 @@ FORWARDED = {
     "aisio.packing": ("pack_folder", "plan_folder", "write_shards"),
 }
 LOGGERS = (
+    "aisio.datasets",
     "aisio.folders",
     "aisio.placing",
     "aisio.shard_index",

@@ -7,7 +7,7 @@ from math import inf
 from time import perf_counter
 from typing import NamedTuple
 
-from aisio.errors import ConfigError, StoreTimeoutError
+from aisio.errors import ConfigError, NotSupportedError, StoreTimeoutError
 from aisio.formats.decompress import Decompressed, ReadIntoStream
 from aisio.formats.tar import NEED_DATA, TarMember, TarParser
 from aisio.stats import thread_counters, waiting
@@ -49,10 +49,16 @@ def check_options(options: BatchOptions) -> None:
 
     Raises:
         ConfigError: An unknown format of the archive, or another colocation than 0 and 1.
+        NotSupportedError: Colocation is 2, which AIStore has a name for, but does not implement.
     """
     if options.mime not in _COMPRESSIONS:
         forms = ", ".join(_COMPRESSIONS)
         raise ConfigError(f"get-batch: output_format={options.mime!r}; expected one of {forms}")
+    if options.colocation == 2:
+        raise NotSupportedError(
+            "get-batch: colocation=2 (TARGET_AND_SHARD_AWARE): AIStore does not implement it yet;"
+            " expected 0 or 1"
+        )
     if options.colocation not in (0, 1):
         raise ConfigError(f"get-batch: colocation={options.colocation!r}; expected 0 or 1")
 

@@ -28,11 +28,13 @@ class Source(ABC):
 
     Attributes:
         etl_name: ETL that transforms the objects if the caller names none; None for none.
+        why_empty: Why it may list no object; "" where a misspelt name is the likely reason.
         needs_single_reads: Objects must be read by `get` and `read`, which do more than those of
             the store; a batch cannot replace them.
     """
 
     etl_name: str | None = None
+    why_empty = ""
     needs_single_reads = False
 
     @property
@@ -71,7 +73,8 @@ class Source(ABC):
         """
         if info.size_bytes is not None:
             return info
-        return replace(self.store_of(info).head(url_of(info)), root=info.root, name=info.name)
+        found = self.store_of(info).head(url_of(info))
+        return replace(found, root=info.root, name=info.name, label=info.label)
 
     def is_named(self, info: ObjectInfo) -> bool:
         """Tell whether the source names this object itself, so that it is not just in a listing."""
@@ -151,6 +154,14 @@ class Source(ABC):
                 f"{info.url} is no object of a cluster: ETL {etl_name!r} cannot transform it"
             )
         return object_http_url(store.client.endpoint, url_of(info), etl_name)
+
+    def effective_etl(self, etl_name: str | None) -> str | None:
+        """Return the ETL that a read uses.
+
+        Args:
+            etl_name: What the caller names: "" for none; None for the source's own.
+        """
+        return (self.etl_name if etl_name is None else etl_name) or None
 
     def get(
         self,

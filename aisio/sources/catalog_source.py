@@ -141,7 +141,7 @@ class CatalogSource(Source):
         Objects of a cluster that only the entry names have http URLs, which name the cluster.
         Without `etl_name` the entry's ETL is used; "" uses none.
         """
-        etl_name = self._etl(etl_name)
+        etl_name = self.effective_etl(etl_name)
         for info in self.select(prefix, allow_empty=allow_empty):
             store = self.store_of(info)
             if etl_name is None and self._elsewhere and isinstance(store, AisStore):
@@ -165,15 +165,15 @@ class CatalogSource(Source):
         Raises:
             DigestError: The entry has a digest, and this is not the object that was listed.
         """
-        return super().get(info, byte_range=byte_range, etl_name=self._etl(etl_name))
+        return super().get(info, byte_range=byte_range, etl_name=self.effective_etl(etl_name))
 
     def send_ahead(self, info: ObjectInfo, *, etl_name: str | None = None) -> PendingGet | None:
         """See `Source.send_ahead`; ETL as for `get`."""
-        return super().send_ahead(info, etl_name=self._etl(etl_name))
+        return super().send_ahead(info, etl_name=self.effective_etl(etl_name))
 
     def read(self, info: ObjectInfo, *, etl_name: str | None = None) -> bytes:
         """See `Source.read`; ETL and errors as for `get`."""
-        return super().read(info, etl_name=self._etl(etl_name))
+        return super().read(info, etl_name=self.effective_etl(etl_name))
 
     def _check_response(self, listed: ObjectInfo, received: ObjectInfo) -> None:
         if self.entry.digest is None:
@@ -185,9 +185,6 @@ class CatalogSource(Source):
                 "it was replaced since; restore it, or list the source anew",
                 url=listed.url,
             )
-
-    def _etl(self, etl_name: str | None) -> str | None:
-        return (self.etl_name if etl_name is None else etl_name) or None
 
 
 _SOURCES_OF_ONE_STORE: dict[str, Callable[[Store, ObjectUrl], Source]] = {

@@ -35,8 +35,8 @@ _FIRST_ROWS, _MAX_ROWS = 64, 8192
 reader of a listing that is being made waits for no more objects than there are already."""
 
 _MAX_TEXT = 1 << 19
-"""Characters of names, versions and entity tags in a block, about: a block then stays small enough
-to be one message."""
+"""Characters of names, versions, entity tags and labels in a block, about: a block then stays small
+enough to be one message."""
 
 _MIN_SHARED_BYTES = 1 << 20
 
@@ -77,7 +77,7 @@ def encode_blocks(rows: Iterable[tuple[int, ObjectInfo]]) -> Iterator[bytes]:
     try:
         for number, info in rows:
             pending.append((number, info))
-            text += len(info.name) + len(info.version) + len(info.etag)
+            text += len(info.name) + len(info.version) + len(info.etag) + len(info.label)
             if len(pending) >= min(max(_FIRST_ROWS, total), _MAX_ROWS) or text > _MAX_TEXT:
                 yield _encode(pending)
                 total += len(pending)
@@ -107,6 +107,7 @@ def _encode(rows: Sequence[tuple[int, ObjectInfo]]) -> bytes:
         ("versions", [info.version for info in infos]),
         ("etags", [info.etag for info in infos]),
         ("customs", [_json(info.custom) for info in infos]),
+        ("labels", [info.label for info in infos]),
     ):
         if any(texts):
             _add_texts(columns, name, texts)
@@ -259,6 +260,7 @@ class _Block:
             self._text("etags", index),
             float(self._number("mtimes", "d", index)),
             msgspec.json.decode(custom, type=dict[str, str]) if custom else {},
+            self._text("labels", index),
         )
 
     def _number(self, name: str, kind: Any, index: int) -> Any:

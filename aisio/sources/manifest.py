@@ -9,25 +9,31 @@ or a name that is relative to the manifest's folder. Further columns, as labels 
 ignored. Blanks around the first column are stripped, those within it belong to the name. Empty
 lines, and lines that begin with "#", are skipped; write an object whose name begins with "#" as a
 URL.
+
+A program may read manifests of another form with a parser of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import io
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from typing import TypeAlias
+from typing import Any, BinaryIO, TypeAlias
 
-from aisio.errors import UrlError
+from aisio.errors import ConfigError, UrlError, add_note
 from aisio.records import ObjectInfo
 from aisio.sources.mixed import MixedSource, StoreFinder
 from aisio.stores import Store
 from aisio.stores.lazy import Lazy
 from aisio.urls import ObjectUrl
 
-__all__ = ["ManifestSource", "parse_manifest"]
+__all__ = ["ManifestParser", "ManifestSource", "parse_manifest"]
 
-_Address: TypeAlias = tuple[str, str]
-"""URL of the bucket, and name in it."""
+ManifestParser: TypeAlias = Callable[[BinaryIO], Iterable[tuple[str, str]]]
+"""Reads a manifest and yields (key, label) of each object; "" where there is no label."""
+
+_Entry: TypeAlias = tuple[str, str, str]
+"""URL of the bucket, name in it, and label."""
 
 
 class ManifestSource(MixedSource):
@@ -40,15 +46,30 @@ class ManifestSource(MixedSource):
         url: The manifest.
         find_store: Returns the store that holds a URL; it must pickle.
         base: What is put before names that are no URLs; by default the manifest's folder.
+        parser: Reads the manifest, if it has another form; it must pickle.
+        key_base: What is put before the keys of that parser, to make them URLs.
     """
 
+    why_empty = "the manifest lists no object"
+
     def __init__(
-        self, url: ObjectUrl, find_store: StoreFinder, *, base: ObjectUrl | None = None
+        self,
+        url: ObjectUrl,
+        find_store: StoreFinder,
+        *,
+        base: ObjectUrl | None = None,
+        parser: ManifestParser | None = None,
+        key_base: str = "",
     ) -> None:
         super().__init__(find_store)
         self.url = url.require_object()
         self.base = base or url.with_name(url.name[: url.name.rfind("/") + 1])
-        self._objects = Lazy(partial(_read, self.url, self._store_for(url), self.base))
+        parse = (
+            partial(_parse_lines, base=self.base)
+            if parser is None
+            else partial(_parse_by, parser=parser, key_base=key_base)
+        )
+        self._entries = Lazy(partial(_read, self.url, self._store_for(url), parse))
 
     def __repr__(self) -> str:
         return f"ManifestSource({str(self.url)!r})"
@@ -63,11 +84,12 @@ class ManifestSource(MixedSource):
 
         Raises:
             NotFoundError: There is no such manifest.
-            UrlError: A line is not valid.
+            UrlError: A line is not valid, or a key makes no URL of an object.
+            ConfigError: The parser yields something else than pairs of texts.
         """
-        for root, name in self._objects():
+        for root, name, label in self._entries():
             if name.startswith(prefix):
-                yield ObjectInfo(root, name)
+                yield ObjectInfo(root, name, label=label)
 
     def is_named(self, info: ObjectInfo) -> bool:
         """See `Source.is_named`; True for all."""
@@ -104,6 +126,54 @@ def _address(text: str, base: ObjectUrl) -> ObjectUrl:
     return address.require_object()
 
 
-def _read(url: ObjectUrl, store: Store, base: ObjectUrl) -> tuple[_Address, ...]:
-    objects = parse_manifest(store.read(url), url, base)
-    return tuple((address.root, address.name) for address in objects)
+def _parse_lines(data: bytes, url: ObjectUrl, base: ObjectUrl) -> Iterator[tuple[ObjectUrl, str]]:
+    return ((address, "") for address in parse_manifest(data, url, base))
+
+
+def _parse_by(
+    data: bytes, url: ObjectUrl, parser: ManifestParser, key_base: str
+) -> Iterator[tuple[ObjectUrl, str]]:
+    """Yield the objects, with their labels, that the caller's parser finds in a manifest."""
+    for number, pair in enumerate(_pairs(data, url, parser), 1):
+        key, label = _checked(pair, url, number)
+        try:
+            yield ObjectUrl.parse(key_base + key).require_object(), label
+        except UrlError as error:
+            raise UrlError(
+                f"manifest {url}, entry {number}, key {key!r}: {error}", url=str(url)
+            ) from error
+
+
+def _pairs(data: bytes, url: ObjectUrl, parser: ManifestParser) -> Iterator[Any]:
+    """Yield what the parser yields; its errors name the manifest."""
+    count = 0
+    try:
+        for pair in parser(io.BytesIO(data)):
+            count += 1
+            yield pair
+    except UrlError as error:
+        raise UrlError(f"manifest {url}: {error}", url=str(url)) from error
+    except Exception as error:
+        add_note(error, f"the parser of manifest {url} raised this behind {count:,} entries")
+        raise
+
+
+def _checked(pair: Any, url: ObjectUrl, number: int) -> tuple[str, str]:
+    if isinstance(pair, tuple) and len(pair) == 2 and pair[0]:
+        key, label = pair
+        if isinstance(key, str) and isinstance(label, str):
+            return key, label
+    raise ConfigError(
+        f"manifest {url}, entry {number}: the parser yielded {pair!r:.200}: (key, label) is needed,"
+        ' both of them str, the key not empty, the label "" where there is none',
+        url=str(url),
+    )
+
+
+def _read(
+    url: ObjectUrl,
+    store: Store,
+    parse: Callable[[bytes, ObjectUrl], Iterator[tuple[ObjectUrl, str]]],
+) -> tuple[_Entry, ...]:
+    objects = parse(store.read(url), url)
+    return tuple((address.root, address.name, label) for address, label in objects)

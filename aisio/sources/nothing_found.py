@@ -23,7 +23,7 @@ ALLOW_EMPTY_HINT = " (allow_empty=True reads nothing instead)"
 
 
 def nothing_found(
-    about: str, *, prefix: str = "", skipped: SkippedNames | None = None
+    about: str, *, prefix: str = "", skipped: SkippedNames | None = None, why: str = ""
 ) -> NotFoundError:
     """Return the error for a source that has nothing to read.
 
@@ -31,10 +31,13 @@ def nothing_found(
         about: The source, as the user named it.
         prefix: What was to be read of it.
         skipped: The objects that it has and that were skipped.
+        why: Why the source has no object at all; see `Source.why_empty`.
     """
     where = f"{about}, prefix {prefix!r}" if prefix else about
     if skipped:
         text = f"nothing to read: {skipped}"
+    elif why and not prefix:
+        text = f"nothing to read: {why}"
     elif "*" in where:
         text = "no name matches; '*' stands for no '/', '**/' for any folders"
     else:

@@ -19,6 +19,7 @@ from aisio.skipped import SkippedNames
 from aisio.sources.base import Source
 from aisio.sources.identity import source_identity
 from aisio.sources.kinds import PrefixSource
+from aisio.sources.manifest import ManifestSource
 from aisio.sources.nothing_found import nothing_found
 from aisio.sources.resolve import source
 from aisio.sources.url import UrlSource
@@ -61,6 +62,7 @@ class SourceSet:
         name_filter: Tells which objects of a listing to read; objects that a source or the prefix
             map names are always read. Without it all are.
         allow_empty: Read nothing from a source without objects; otherwise that is an error.
+        skip_empty: Leave out objects of no bytes, unless a source or the prefix map names them.
 
     Raises:
         ValueError: There is no source.
@@ -78,6 +80,7 @@ class SourceSet:
         direct: bool | DirectSettings = False,
         name_filter: NameFilter | None = None,
         allow_empty: bool = False,
+        skip_empty: bool = False,
     ) -> None:
         items = [sources] if _is_single(sources) else list(sources)
         if not items:
@@ -92,11 +95,12 @@ class SourceSet:
         self._owner = owner
         self._name_filter = name_filter
         self._allow_empty = allow_empty
+        self._skip_empty = skip_empty
         self._logged: set[str] = set()
         self._parts = [
             _Part(
                 source(item, client=client, direct=direct),
-                str(item) if isinstance(item, (str, os.PathLike)) else repr(item),
+                _about(item),
                 _selections(prefixes.get(item) if _is_hashable(item) else None),
             )
             for item in items
@@ -141,6 +145,7 @@ class SourceSet:
             None if that is not known; see `source_identity`.
         """
         texts = [self._owner, str(self._allow_empty), getattr(self._name_filter, "why", "")]
+        texts += ["skip_empty"] * self._skip_empty
         for part in self._parts:
             source_text = source_identity(part.source)
             if source_text is None:
@@ -169,22 +174,26 @@ class SourceSet:
     ) -> Iterator[tuple[Source, ObjectInfo]]:
         skipped, is_empty = SkippedNames(), True
         for info in part.source.select(selections.text, allow_empty=self._allow_empty):
-            if (
-                self._name_filter is None
-                or self._name_filter(info.name)
-                or part.source.is_named(info)
-                or selections.names_object(info.name)
-            ):
+            why = self._why_skipped(info)
+            if why and not (part.source.is_named(info) or selections.names_object(info.name)):
+                skipped.add(info.name, why)
+            else:
                 is_empty = False
                 yield part.source, info
-            else:
-                skipped.add(info.name, self._name_filter.why)
         if is_empty and not self._allow_empty:
-            raise nothing_found(part.about, prefix=selections.text, skipped=skipped)
+            raise nothing_found(
+                part.about, prefix=selections.text, skipped=skipped, why=part.source.why_empty
+            )
         text = f"<{self._owner}> {part.about}: {skipped}"
         if skipped and text not in self._logged:
             self._logged.add(text)
             _log.warning("%s", text)
+
+    def _why_skipped(self, info: ObjectInfo) -> str:
+        """Return why not to read an object that nobody names; "" to read it."""
+        if self._name_filter is not None and not self._name_filter(info.name):
+            return self._name_filter.why
+        return "no bytes" if self._skip_empty and info.size_bytes == 0 else ""
 
 
 @dataclass(frozen=True)
@@ -210,6 +219,13 @@ def _is_single(sources: Any) -> bool:
     return (
         is_source or adapt_sdk_object(sources) is not sources or not isinstance(sources, Iterable)
     )
+
+
+def _about(item: Any) -> str:
+    """Return a source as the user named it."""
+    if isinstance(item, (PrefixSource, UrlSource, ManifestSource)):
+        return str(item.url)
+    return str(item) if isinstance(item, (str, os.PathLike)) else repr(item)
 
 
 def _selections(value: str | Sequence[str] | None) -> tuple[Selections, ...]:

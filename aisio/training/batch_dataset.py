@@ -6,7 +6,7 @@ The constructor has more than 8 arguments for that reason.
 
 from __future__ import annotations
 
-import logging
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, groupby, islice
 from typing import Any, Literal
@@ -17,24 +17,21 @@ from aisio.client.client import Client
 from aisio.errors import ConfigError
 from aisio.limits import is_whole
 from aisio.records import Concurrency
-from aisio.skipped import SkippedNames
 from aisio.sources.source_set import PrefixMap
 from aisio.stores import AisStore, DirectSettings
-from aisio.training.object_datasets import AISIterDataset, read_object
-from aisio.training.split import Partition
+from aisio.training.missing_objects import OnMissing
+from aisio.training.object_datasets import AISIterDataset
+from aisio.training.object_items import ReadObject, Transform
 from aisio.training.split_dataset import ListedObject
 from aisio.training.split_options import Equalize, Ranks, Split
-from aisio.training.stateful_iteration import behind
 from aisio.transport.concurrency.limit import AdaptiveLimit
 from aisio.transport.concurrency.ordered import fetch_in_order
 
 __all__ = ["AISBatchIterDataset"]
 
-_log = logging.getLogger(__name__)
-
 
 class AISBatchIterDataset(AISIterDataset):
-    """Objects in listing order as (name, bytes), fetched by get-batch; split as AISIterDataset.
+    """Objects in listing order, fetched by get-batch; items and split are those of AISIterDataset.
 
     A get-batch request costs the cluster a tenth of a second, however many objects it names, so
     several are in flight at once. It saves much of the work per object, in the cluster and in the
@@ -54,13 +51,14 @@ class AISBatchIterDataset(AISIterDataset):
             .tar.lz4.
         streaming: Have the cluster send the archive while it makes it; see `Client.get_batch`.
         colocation: 1 has the node assemble the archive that holds most of its objects; the official
-            package's `Colocation` works too.
+            package's `Colocation` works too, but for its highest, which AIStore does not implement.
         partition_sources_by_worker: Give each worker whole sources, so that no two workers list the
             same source. Workers beyond the number of sources have nothing to do.
+        cont_on_err: Leave out objects that are gone: the official package's word for
+            on_missing="skip".
         endpoint: The cluster's URL; by default AIS_ENDPOINT.
         direct: Read clouds (s3://, gs://, az://) without the cluster; settings say how.
-        missing: "raise" NotFoundError for an object that has been deleted since it was listed, or
-            "skip" it, with a warning in the log at the end.
+        missing: The old name of `on_missing`, until the next release.
         concurrency: How many batches each worker has in flight, or bounds for it; by default at
             most 8 at first, then as many as the cluster handles best.
         length: What `len()` returns; by default there is no length: see `count` and
@@ -74,12 +72,20 @@ class AISBatchIterDataset(AISIterDataset):
             neither, and ranks may differ by an object.
         allow_empty: Accept a source without objects, or a prefix that no name begins with; by
             default that is an error.
+        skip_empty: Leave out listed objects of no bytes, with a warning in the log; by default they
+            are data. Those that a source names are read.
+        transform: Called with the `aisio.DataObject`, whose bytes are there, in the thread that
+            iterates; what it returns is the item.
+        on_missing: For an object that is gone since it was listed: "raise" NotFoundError, the
+            default; "none": the item is None, or what `transform` makes of None; "skip": leave it
+            out, counted in `stats()`, with a warning in the log at the end.
 
     Raises:
         ValueError: No source.
         NotFoundError: At iteration: a bucket does not exist, or a source has no object.
-        ConfigError: There is no such batch size, length, split, missing=, output format or
-            colocation.
+        ConfigError: There is no such batch size, length, split, on_missing=, output format or
+            colocation, or arguments contradict each other.
+        NotSupportedError: colocation is 2.
     """
 
     def __init__(
@@ -93,17 +99,22 @@ class AISBatchIterDataset(AISIterDataset):
         streaming: bool = True,
         colocation: int = 0,
         partition_sources_by_worker: bool = False,
+        cont_on_err: bool = False,
         *,
         endpoint: str | None = None,
         direct: bool | DirectSettings = False,
-        missing: Literal["raise", "skip"] = "raise",
+        missing: OnMissing | None = None,
         concurrency: int | Concurrency | None = None,
         length: int | None = None,
         allow_empty: bool = False,
+        skip_empty: bool = False,
         split: Split = "rank+worker",
         ranks: Ranks = "auto",
         equalize: Equalize = "none",
+        transform: Transform | None = None,
+        on_missing: OnMissing | None = None,
     ) -> None:
+        rule = _rule_for_missing(on_missing, missing, cont_on_err)
         super().__init__(
             ais_source_list,
             prefix_map,
@@ -115,51 +126,29 @@ class AISBatchIterDataset(AISIterDataset):
             concurrency=concurrency,
             length=length,
             allow_empty=allow_empty,
+            skip_empty=skip_empty,
             split=split,
             ranks=ranks,
             equalize=equalize,
+            transform=transform,
+            on_missing=rule,
         )
         if not is_whole(max_batch_size, 1):
             raise ConfigError(f"max_batch_size={max_batch_size}: a batch has at least one object")
-        if missing not in ("raise", "skip"):
-            raise ConfigError(f'missing={missing!r}: "raise" or "skip" is needed')
-        if missing == "skip" and equalize != "none":
-            raise ConfigError(
-                f"equalize={equalize!r} with missing='skip': a rank whose objects are gone would"
-                " have fewer than the others: use missing='raise'"
-            )
         self._batch_options = BatchOptions(streaming, output_format, int(colocation))
         check_options(self._batch_options)
         self._max_batch_size = max_batch_size
-        self._missing: Literal["raise", "skip"] = missing
+        self._missing: Literal["raise", "none"] = "raise" if rule == "raise" else "none"
 
-    def _items_from(
-        self, partition: Partition, start: int, last: str
-    ) -> Iterator[tuple[str, bytes]]:
-        if self._missing == "raise":
-            return super()._items_from(partition, start, last)
-        # Only reading tells which objects are skipped, and do not count.
-        items = super()._items_from(partition, 0, "")
-        return behind(items, start, last, lambda item: item[0])
-
-    def _read_all(self, share: Iterator[ListedObject]) -> Iterator[tuple[str, bytes]]:
+    def _read_all(self, share: Iterator[ListedObject]) -> Iterator[ReadObject]:
         batches = fetch_in_order(
             self._batches(share),
             self._read_batch,
             limit=AdaptiveLimit(self._concurrency),
             size_of=_batch_bytes,
-            result_bytes=lambda batch: sum(len(data or b"") for _, data in batch),
+            result_bytes=lambda batch: sum(len(one.data or b"") for one in batch),
         )
-        skipped = SkippedNames()
-        try:
-            for name, data in chain.from_iterable(batches):
-                if data is None:
-                    skipped.add(name, "gone since they were listed")
-                else:
-                    yield name, data
-        finally:  # also where the caller does not read the epoch to its end
-            if skipped:
-                _log.warning("<%s> %s", type(self).__name__, skipped)
+        return chain.from_iterable(batches)
 
     def _batches(self, share: Iterator[ListedObject]) -> Iterator[list[ListedObject]]:
         """Cut into batches, each from one bucket of one cluster."""
@@ -167,20 +156,42 @@ class AISBatchIterDataset(AISIterDataset):
             while batch := list(islice(group, self._max_batch_size)):
                 yield batch
 
-    def _read_batch(self, batch: list[ListedObject]) -> Sequence[tuple[str, bytes | None]]:
+    def _read_batch(self, batch: list[ListedObject]) -> Sequence[ReadObject]:
         source, info = batch[0]
         store = source.store_of(info)
         if not isinstance(store, AisStore) or source.needs_single_reads:
-            return [read_object(listed) for listed in batch]
+            return [self._items.read(listed) for listed in batch]
         objects = store.client.get_batch(
             [info for _, info in batch],
             streaming=self._batch_options.streaming,
-            missing="none" if self._missing == "skip" else self._missing,
+            missing=self._missing,
             output_format=self._batch_options.mime,
             colocation=self._batch_options.colocation,
             concurrency=1,
         )
-        return [(info.name, data) for info, data in objects]
+        return [ReadObject(listed, data) for listed, (_, data) in zip(batch, objects, strict=True)]
+
+
+def _rule_for_missing(
+    on_missing: OnMissing | None, missing: OnMissing | None, cont_on_err: bool
+) -> OnMissing:
+    """Return what three arguments say together.
+
+    Raises:
+        ConfigError: They contradict each other.
+    """
+    if missing is not None:
+        text = "AISBatchIterDataset(missing=) is now called on_missing="
+        warnings.warn(text, DeprecationWarning, stacklevel=3)
+    said: set[OnMissing] = {rule for rule in (on_missing, missing) if rule is not None}
+    if cont_on_err:
+        said.add("skip")
+    if len(said) > 1:
+        raise ConfigError(
+            f"on_missing={on_missing!r}, missing={missing!r} and cont_on_err={cont_on_err!r} say"
+            " different things: give one of them"
+        )
+    return said.pop() if said else "raise"
 
 
 def _origin(listed: ListedObject) -> tuple[object, str, bool]:

@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing import util
@@ -19,7 +19,7 @@ from aisio.training.shared_log import SharedLog
 T = TypeVar("T")
 
 _log = logging.getLogger("aisio.tally")
-_SUMMED = ("epochs", "items", "seconds", *stats.FIELDS)
+_SUMMED = ("epochs", "items", "skipped", "seconds", *stats.FIELDS)
 
 
 @dataclass
@@ -30,6 +30,7 @@ class _ProcessCalls:
     pid: int = field(default_factory=os.getpid)
     before: dict[str, float] = field(default_factory=stats.totals)
     items: int = 0
+    skipped: int = 0
     seconds: float = 0.0
     first_s: float = 0.0
 
@@ -59,8 +60,16 @@ class EpochStats:
         if watched_after_s is not None:
             stats.inherit_watch(watched_after_s)
 
-    def count_epoch(self, items: Iterator[T], worker: int) -> Iterator[T]:
-        """Yield the items of one epoch; at its end record what it took, and log it at INFO."""
+    def count_epoch(
+        self, items: Iterator[T], worker: int, skipped: Callable[[], int] = lambda: 0
+    ) -> Iterator[T]:
+        """Yield the items of one epoch; at its end record what it took, and log it at INFO.
+
+        Args:
+            items: The items.
+            worker: Number of the worker.
+            skipped: Returns how many were skipped.
+        """
         before, started = stats.totals(), time.perf_counter()
         first_s = 0.0
         count = 0
@@ -77,6 +86,7 @@ class EpochStats:
                     "worker": worker,
                     "epochs": 1,
                     "items": count,
+                    "skipped": skipped(),
                     "seconds": time.perf_counter() - started,
                     "first_item_s": first_s,
                     **stats.since(before),
@@ -85,8 +95,13 @@ class EpochStats:
                 _log.info("%s", self._describe(record))
 
     @contextmanager
-    def count_call(self, items: int, worker: int) -> Iterator[None]:
-        """Count one call for so many items; a worker records its calls when it ends."""
+    def count_call(
+        self, items: int, worker: int, skipped: Callable[[], int] = lambda: 0
+    ) -> Iterator[None]:
+        """Count one call for so many items, those included that it is to skip.
+
+        A worker records its calls when it ends.
+        """
         calls = self._calls
         if calls is None or calls.pid != os.getpid():
             calls = self._calls = _ProcessCalls(worker)
@@ -98,7 +113,8 @@ class EpochStats:
             yield
         finally:
             seconds = time.perf_counter() - started
-            calls.items += items
+            calls.items += items - skipped()
+            calls.skipped += skipped()
             calls.seconds += seconds
             calls.first_s = calls.first_s or seconds
 
@@ -115,6 +131,7 @@ class EpochStats:
             "worker": calls.worker,
             "epochs": 0,
             "items": calls.items,
+            "skipped": calls.skipped,
             "seconds": calls.seconds,
             "first_item_s": calls.first_s,
             **stats.since(calls.before),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import Any, ClassVar, TypeAlias, TypeVar
 
@@ -220,8 +220,13 @@ class SplitDataset:
                 partition.workers,
             )
 
-    def _counted(self, items: Iterator[T]) -> Iterator[T]:
-        """Yield the items of an epoch, counted for `stats()` and in a progress bar."""
+    def _counted(self, items: Iterator[T], skipped: Callable[[], int] = lambda: 0) -> Iterator[T]:
+        """Yield the items of an epoch, counted for `stats()` and in a progress bar.
+
+        Args:
+            items: The items.
+            skipped: Returns how many were skipped.
+        """
         if get_worker_info() is None:
             self._epoch_stats.detach()
         worker = current_worker()
@@ -232,4 +237,4 @@ class SplitDataset:
             unit=self.YIELDED,
             position=worker,
         )
-        return self._epoch_stats.count_epoch(shown, worker)
+        return self._epoch_stats.count_epoch(shown, worker, skipped)

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import astuple
 from itertools import islice
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from aisio.errors import ConfigError
 from aisio.training.split import Partition
 from aisio.training.whole_number import whole_number
 
-__all__ = ["StatefulIteration", "behind"]
+__all__ = ["StatefulIteration", "Step", "StepIteration", "behind"]
 
 T = TypeVar("T")
-Item: TypeAlias = "tuple[str, bytes]"
+Item: TypeAlias = "tuple[Any, ...]"
 
 
 class StatefulIteration(Iterator[Item]):
@@ -61,6 +61,36 @@ class StatefulIteration(Iterator[Item]):
             raise ConfigError(f"last={last!r} is no name: the state is damaged")
         self._items = self._begin(yielded, last)
         self._yielded, self._last = yielded, last
+
+
+class Step(NamedTuple):
+    """An item of an iteration, and where the iteration stands behind it.
+
+    Attributes:
+        position: How many of the listed objects are behind it, with those that were skipped.
+        name: The name of the last of them.
+        item: What is yielded.
+    """
+
+    position: int
+    name: str
+    item: Any
+
+
+class StepIteration(StatefulIteration):
+    """A `StatefulIteration` that counts listed objects, and whose items may be anything.
+
+    Args:
+        begin: Begins the iteration, of steps, behind so many objects; see `StatefulIteration`.
+        partition: Rank and worker of this process.
+    """
+
+    def __init__(self, begin: Callable[[int, str], Iterator[Step]], partition: Partition) -> None:
+        super().__init__(begin, partition)
+
+    def __next__(self) -> Any:
+        self._yielded, self._last, item = next(self._items)
+        return item
 
 
 def behind(items: Iterator[T], count: int, last: str, name_of: Callable[[T], str]) -> Iterator[T]:

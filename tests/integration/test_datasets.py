@@ -89,11 +89,11 @@ def test_batches_agree_with_the_official_ones(filled, sdk_client, streaming):
 
 def test_an_object_that_is_gone_when_its_batch_is_read(filled):
     """Listed, then deleted: an error that names it, or less by it."""
-    for missing in ("raise", "skip"):
+    for on_missing in ("raise", "skip"):
         dataset = AISBatchIterDataset(
-            [filled.objects([*NAMES, "temp/gone"])], missing=missing, max_batch_size=4
+            [filled.objects([*NAMES, "temp/gone"])], on_missing=on_missing, max_batch_size=4
         )
-        if missing == "skip":
+        if on_missing == "skip":
             assert [name for name, _ in dataset] == NAMES
         else:
             with pytest.raises(NotFoundError, match="temp/gone"):

@@ -37,6 +37,7 @@ _infos = st.builds(
     _texts,
     st.sampled_from([0.0, 1.5e9]),
     st.dictionaries(st.text(st.characters(codec="utf-8"), max_size=4), _texts, max_size=2),
+    _texts,
 )
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pickle
+import sys
 
 import pytest
 
-from aisio.errors import NotFoundError, UrlError
+from aisio.errors import ConfigError, NotFoundError, UrlError
 from aisio.sources.manifest import ManifestSource, parse_manifest
+from aisio.sources.manifest_parsers import imagenet_manifest_parser
 from aisio.stores import LocalStore, store_for
 from aisio.urls import ObjectUrl
 
@@ -122,3 +124,70 @@ def test_a_missing_manifest_shows_at_the_first_item(tmp_path):
     one = manifest(tmp_path)
     with pytest.raises(NotFoundError, match=r"list\.tsv"):
         next(one.list())
+
+
+def parsed_by(folder, parser, base=None):
+    """Return (name below the folder, label) of what a parser finds in the folder's manifest."""
+    one = manifest(folder, parser=parser, key_base=f"file://{folder}/" if base is None else base)
+    return [(info.name.rpartition("/")[2], info.label) for info in one.list()]
+
+
+def test_a_parser_of_the_caller_reads_another_form(folder):
+    """It gets a binary file; what it yields is read in that order, and as often."""
+
+    def parser(reader):
+        assert reader.readline().startswith(b"b c\t7")
+        return [("b c", "x"), ("a", ""), ("b c", "y")]
+
+    assert parsed_by(folder, parser) == [("b c", "x"), ("a", ""), ("b c", "y")]
+
+
+def test_keys_are_put_behind_the_base_literally(folder):
+    """Also where that does not end a folder, or is nothing."""
+    assert parsed_by(folder, lambda _: [("", "")][:0]) == []
+    assert parsed_by(folder, lambda _: [(" c", "1")], f"file://{folder}/b") == [("b c", "1")]
+    assert parsed_by(folder, lambda _: [(f"file://{folder}/a", "2")], "") == [("a", "2")]
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [None, "ab", ("a",), ("a", 7), ("a", None), ("", "7"), ("a", "7", "8"), ["a", "7"], (1, "")],
+)
+def test_a_parser_yields_pairs_of_texts(folder, pair):
+    """The error says which entry is none, and what is needed."""
+    with pytest.raises(
+        ConfigError, match=r"list.tsv, entry 2: the parser yielded .*\(key, label\)"
+    ):
+        parsed_by(folder, lambda _: [("a", ""), pair])
+
+
+def test_a_key_that_makes_no_url_of_an_object_is_refused(folder):
+    """By its number."""
+    with pytest.raises(UrlError, match="list.tsv, entry 2, key 'c/': .*names no object"):
+        parsed_by(folder, lambda _: [("a", ""), ("c/", "")])
+    with pytest.raises(UrlError, match="list.tsv, entry 1, key 'a': 'a' is not a URL"):
+        parsed_by(folder, lambda _: [("a", "")], "")
+
+
+def test_the_error_of_a_parser_keeps_its_type_and_names_the_manifest(folder):
+    """Where it was raised: at the call, or at an entry."""
+
+    def at_once(_):
+        raise KeyError("x")
+
+    def later(_):
+        yield "a", ""
+        raise KeyError("x")
+
+    for parser, number in ((at_once, 0), (later, 1)):
+        with pytest.raises(KeyError) as caught:
+            parsed_by(folder, parser)
+        if sys.version_info >= (3, 11):
+            assert f"list.tsv raised this behind {number} entries" in caught.value.__notes__[0]
+
+
+def test_an_error_of_the_tab_parser_names_the_manifest(folder):
+    """And the line."""
+    (folder / "list.tsv").write_bytes(b"\t7\n")
+    with pytest.raises(UrlError, match=r"manifest file:///.*list.tsv: line 1: there is no key"):
+        parsed_by(folder, imagenet_manifest_parser)

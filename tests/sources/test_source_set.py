@@ -235,3 +235,42 @@ def test_its_identity_changes_with_what_it_lists():
     assert len(same) == 1
     assert len(same | others) == 8
     assert identity(["ais://b/", "file:///data/"]) is None
+
+
+def test_empty_objects_are_data_unless_they_are_to_be_skipped(tmp_path, caplog):
+    """Those that the source or the prefix map names are read all the same."""
+    for name in ("a", "b", "c"):
+        (tmp_path / name).write_bytes(b"x" if name == "b" else b"")
+    url = f"file://{tmp_path}/"
+    cases = (
+        ([url], None, "b"),
+        ([f"{url}[a-c]"], None, "b"),
+        ([f"{url}a", f"{url}b"], None, "ab"),
+        ([url], {url: [f"{tmp_path}/c"[1:], f"{tmp_path}/b"[1:]]}, "cb"),
+    )
+    for sources, prefix_map, expected in cases:
+        found = SourceSet(sources, prefix_map, owner="Data", skip_empty=True)
+        assert "".join(info.name[-1] for _, info in found.list()) == expected
+    assert len(list(SourceSet([url], owner="Data").list())) == 3
+    assert caplog.messages[0].startswith(f"<Data> {url}: skipped 2 (no bytes): ")
+    (tmp_path / "b").unlink()
+    with pytest.raises(NotFoundError, match=r"nothing to read: skipped 2 \(no bytes\)"):
+        list(SourceSet([url], owner="Data", skip_empty=True).list())
+
+
+def test_skipping_empty_objects_is_part_of_the_identity(client):
+    """Another process that does not skip them has another listing."""
+    both = {
+        SourceSet("ais://b/", owner="D", client=client, skip_empty=skip).identity()
+        for skip in (True, False)
+    }
+    assert len(both) == 2
+
+
+def test_a_manifest_without_objects_says_so(tmp_path):
+    """It is no misspelt name."""
+    (tmp_path / "list").write_text("# nothing yet\n", "utf-8")
+    entry = NamedSource(tag="t/a", manifest=f"file://{tmp_path}/list")
+    own = CatalogSource.of(entry).unpinned
+    with pytest.raises(NotFoundError, match="/list: nothing to read: the manifest lists no object"):
+        list(SourceSet([own], owner="Data").list())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections import Counter
 
 import pytest
@@ -12,6 +13,7 @@ from aisio import (
     AISBatchIterDataset,
     Client,
     ConfigError,
+    NotSupportedError,
 )
 from aisio.gateway import Gateway
 
@@ -30,8 +32,9 @@ def test_missing_objects_are_skipped_with_a_warning(tmp_path, caplog):
     with Gateway(tmp_path) as gateway:
         bucket = Client(gateway.endpoint).bucket("b")
         bucket.object("a").put(b"abc")
-        dataset = AISBatchIterDataset([bucket.objects(["x", "a", "y"])], missing="skip")
+        dataset = AISBatchIterDataset([bucket.objects(["x", "a", "y"])], on_missing="skip")
         assert list(dataset) == [("a", b"abc")]
+        assert [dataset.stats()[name] for name in ("items", "skipped")] == [1, 2]
         told = "<AISBatchIterDataset> skipped 2 (gone since they were listed): 'x', 'y'"
         assert caplog.messages == [told]
         epoch = iter(dataset)
@@ -42,8 +45,57 @@ def test_missing_objects_are_skipped_with_a_warning(tmp_path, caplog):
 
 def test_what_missing_objects_do_is_checked_at_once(folder):
     """By the constructor, also where no object is missing."""
-    with pytest.raises(ConfigError, match='missing=.skipp.: "raise" or "skip" is needed'):
-        AISBatchIterDataset(folder, missing="skipp")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match='missing=.skipp.: "raise", "none" or "skip" is needed'):
+        AISBatchIterDataset(folder, on_missing="skipp")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("options", [{"cont_on_err": True}, {"missing": "skip"}])
+def test_other_names_of_skipping(tmp_path, options):
+    """The official package's, and the one before."""
+    pytest.importorskip("aiohttp")
+    (tmp_path / "b").mkdir()
+    with Gateway(tmp_path) as gateway, warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        bucket = Client(gateway.endpoint).bucket("b")
+        bucket.object("a").put(b"abc")
+        dataset = AISBatchIterDataset([bucket.objects(["x", "a"])], **options)
+        assert list(dataset) == [("a", b"abc")]
+    told = [str(one.message) for one in warned]
+    assert told == ["AISBatchIterDataset(missing=) is now called on_missing="] * (
+        "missing" in options
+    )
+
+
+def test_rules_for_missing_objects_that_contradict_each_other_are_refused(folder):
+    """None of them is ignored."""
+    with pytest.raises(ConfigError, match="cont_on_err=True say different things"):
+        AISBatchIterDataset(folder, cont_on_err=True, on_missing="none")
+
+
+def test_the_transform_gets_objects_with_their_bytes(folder):
+    """One for each, in order; and None for one that is gone."""
+    dataset = AISBatchIterDataset(
+        folder, max_batch_size=3, transform=lambda one: (one.name[-2:], one.size_bytes, one.read())
+    )
+    assert list(dataset) == [(name[-2:], 5, name.encode()) for name in NAMES]
+
+
+def test_a_missing_object_is_none_in_a_batch(tmp_path):
+    """At its place."""
+    pytest.importorskip("aiohttp")
+    (tmp_path / "b").mkdir()
+    with Gateway(tmp_path) as gateway:
+        bucket = Client(gateway.endpoint).bucket("b")
+        bucket.object("a").put(b"abc")
+        group = [bucket.objects(["x", "a", "y"])]
+        assert list(AISBatchIterDataset(group, on_missing="none")) == [None, ("a", b"abc"), None]
+
+
+def test_a_colocation_that_aistore_does_not_implement_says_so(folder):
+    """As the official package: at construction, not in a worker."""
+    with pytest.raises(NotImplementedError, match="TARGET_AND_SHARD_AWARE") as caught:
+        AISBatchIterDataset(folder, colocation=2)
+    assert isinstance(caught.value, NotSupportedError)
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -59,7 +111,7 @@ def test_batch_dataset_shares_the_objects_like_the_others(folder, workers):
 
 @pytest.mark.parametrize(
     "options",
-    [{"max_batch_size": 0}, {"max_batch_size": 2.5}, {"colocation": 2}, {"output_format": ".zip"}],
+    [{"max_batch_size": 0}, {"max_batch_size": 2.5}, {"colocation": 3}, {"output_format": ".zip"}],
 )
 def test_batch_dataset_refuses_what_cannot_work(options):
     """At construction, not in a worker."""
@@ -70,7 +122,7 @@ def test_batch_dataset_refuses_what_cannot_work(options):
 def test_batch_dataset_takes_the_official_arguments_in_their_order():
     """Moving is a changed import."""
     names = list(inspect.signature(AISBatchIterDataset).parameters)
-    assert names[:9] == [
+    assert names[:10] == [
         "ais_source_list",
         "client",
         "prefix_map",
@@ -80,4 +132,5 @@ def test_batch_dataset_takes_the_official_arguments_in_their_order():
         "streaming",
         "colocation",
         "partition_sources_by_worker",
+        "cont_on_err",
     ]

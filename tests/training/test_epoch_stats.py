@@ -88,3 +88,13 @@ def test_a_spawned_worker_watches_as_the_sender_does() -> None:
     process.join()
     pickle.loads(copy)
     assert stats.watched_after_s() is None
+
+
+def test_what_is_skipped_is_no_item() -> None:
+    """Of an epoch, and of a call."""
+    epoch_stats = EpochStats("X", "object")
+    list(epoch_stats.count_epoch(iter("abc"), 0, lambda: 2))
+    with epoch_stats.count_call(5, 0, lambda: 1):
+        pass
+    sums = epoch_stats.totals()
+    assert (sums["items"], sums["skipped"]) == (7, 3)

@@ -169,8 +169,8 @@ def test_more_workers_and_ranks_than_objects(folder):
 
 def test_equal_ranks_cannot_skip(folder):
     """What is skipped makes them differ."""
-    with pytest.raises(ConfigError, match="equalize='pad' with missing='skip'"):
-        AISBatchIterDataset(folder, missing="skip", equalize="pad")
+    with pytest.raises(ConfigError, match="equalize='pad' with on_missing='skip'"):
+        AISBatchIterDataset(folder, on_missing="skip", equalize="pad")
 
 
 def test_a_group_goes_to_spawned_workers_as_its_rank(folder, tmp_path_factory):

@@ -14,7 +14,7 @@ import torch  # noqa: F401 - the datasets need it
 from aisio import AISBatchIterDataset, AISIterDataset
 from aisio.errors import ConfigError
 from aisio.training.split import Partition
-from aisio.training.stateful_iteration import StatefulIteration, behind
+from aisio.training.stateful_iteration import StatefulIteration, StepIteration, behind
 
 NAMES = "abcdef"
 
@@ -72,11 +72,11 @@ def test_a_state_that_cannot_be_right_is_refused(change: dict[str, Any], message
     assert take(first, 9) == "cdef"
 
 
-@pytest.mark.parametrize("missing", ["raise", "skip"])
+@pytest.mark.parametrize("on_missing", ["raise", "skip"])
 @pytest.mark.parametrize("cls", [AISIterDataset, AISBatchIterDataset])
-def test_objects_that_came_or_went_are_noticed(tmp_path: Path, cls, missing: str) -> None:
+def test_objects_that_came_or_went_are_noticed(tmp_path: Path, cls, on_missing: str) -> None:
     """Behind the place of the state they change nothing."""
-    options = {"missing": missing} if cls is AISBatchIterDataset else {}
+    options = {"on_missing": on_missing}
     for number in range(6):
         (tmp_path / str(number)).write_bytes(b"x")
     first = iter(cls(tmp_path, **options))
@@ -90,18 +90,36 @@ def test_objects_that_came_or_went_are_noticed(tmp_path: Path, cls, missing: str
         iter(cls(tmp_path, **options)).load_state_dict(first.state_dict())
 
 
-@pytest.mark.parametrize("missing", ["raise", "skip"])
+@pytest.mark.parametrize("on_missing", ["raise", "skip"])
 @pytest.mark.parametrize("cls", [AISIterDataset, AISBatchIterDataset])
-def test_what_was_yielded_is_not_read_again(tmp_path: Path, cls, missing: str) -> None:
-    """But where only reading tells what is missing."""
+def test_what_was_yielded_is_not_read_again(tmp_path: Path, cls, on_missing: str) -> None:
+    """Nor what was skipped."""
     for number in range(10):
         (tmp_path / str(number)).write_bytes(b"x" * 100)
-    options = {"missing": missing} if cls is AISBatchIterDataset else {}
-    first = iter(cls(tmp_path, concurrency=1, **options))
-    for _ in range(7):
+    dataset = cls(tmp_path, concurrency=1, on_missing=on_missing)
+    first, listed = iter(dataset), dataset.count()
+    if on_missing == "skip":
+        (tmp_path / "2").unlink()
+    for _ in range(7 - (on_missing == "skip")):
         next(first)
-    dataset = cls(tmp_path, concurrency=1, **options)
+    state = first.state_dict()
+    assert (state["yielded"], state["last"][-1], listed) == (7, "6", 10)
+    del first
+    read_before = dataset.stats()["bytes_read"]
     again = iter(dataset)
-    again.load_state_dict(first.state_dict())
+    again.load_state_dict(json.loads(json.dumps(state)))
     assert [Path(name).name for name, _ in again] == ["7", "8", "9"]
-    assert dataset.stats()["bytes_read"] == (1000 if options == {"missing": "skip"} else 300)
+    assert dataset.stats()["bytes_read"] - read_before == 300
+
+
+def test_items_of_any_kind_are_counted(tmp_path: Path) -> None:
+    """What a transform returns need not have a name."""
+    for number in range(4):
+        (tmp_path / str(number)).write_bytes(b"x" * number)
+    dataset = AISIterDataset(tmp_path, transform=lambda one: one.size_bytes or None)
+    first: Any = iter(dataset)
+    assert [next(first), next(first)] == [None, 1]
+    again: Any = iter(dataset)
+    assert isinstance(again, StepIteration)
+    again.load_state_dict(first.state_dict())
+    assert [*again] == [2, 3]

@@ -85,7 +85,7 @@ def _describe_object(cluster: Cluster, url: ObjectUrl) -> dict[str, Any]:
     with cluster.not_found_hints(url):
         info = cluster.store(url).head(url)
     facts: dict[str, Any] = {"url": info.url} | msgspec.to_builtins(info)
-    del facts["root"]
+    del facts["root"], facts["label"]
     if info.mtime_s:
         facts["mtime"] = time_text(info.mtime_s)
     return facts

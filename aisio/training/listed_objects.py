@@ -1,0 +1,75 @@
+"""ListedObjects: what a map dataset knows of its objects without reading one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property, partial
+
+from aisio.errors import ConfigError
+from aisio.escapes import one_line
+from aisio.sources.digest import ListingDigest
+from aisio.sources.listing_table import ListingTable
+from aisio.training.data_object import DataObject, DataObjects
+from aisio.training.sample_names import SampleNames
+
+__all__ = ["ListedObjects"]
+
+
+class ListedObjects:
+    """The base of `AISMapDataset`: number, names, sizes and digest of its objects.
+
+    Args:
+        objects: The listing.
+        etl_name: The ETL that transforms the objects when they are read.
+    """
+
+    def __init__(self, objects: ListingTable, etl_name: str | None) -> None:
+        self._objects = objects
+        self._etl_name = etl_name
+
+    def __len__(self) -> int:
+        return len(self._objects)
+
+    @cached_property
+    def data_digest(self) -> str:
+        """Identifies the objects and their order: the digest of their listing, by their URLs.
+
+        `aisio.Loader` compares it, so that a state of other data is refused.
+        """
+        digest = ListingDigest("")
+        for _, info in self._objects:
+            digest.add(info)
+        return digest.text()
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Names of the objects, in their order, each made when it is looked at."""
+        return SampleNames(len(self._objects), partial(_name_of, self._objects))
+
+    @property
+    def sizes(self) -> Sequence[int]:
+        """Sizes of the objects in bytes, in their order, by the listing: no request is sent.
+
+        They are an array, which takes 8 bytes an object, made anew each time.
+
+        Raises:
+            ConfigError: The listing has no size of an object, as of one that is named by its URL.
+        """
+        sizes = self._objects.sizes()
+        if -1 in sizes:
+            name = self.names[sizes.index(-1)]
+            raise ConfigError(
+                f"<{type(self).__name__}> the listing has no size of {one_line(name)}"
+            )
+        return sizes
+
+    def get_obj_list(self) -> Sequence[DataObject]:
+        """Return the objects, in their order, each made when it is looked at.
+
+        The name is that of the official package. Nothing is read before an object is.
+        """
+        return DataObjects(self._objects, self._etl_name)
+
+
+def _name_of(objects: ListingTable, index: int) -> str:
+    return objects[index][1].name

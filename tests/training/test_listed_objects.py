@@ -1,0 +1,17 @@
+"""ListedObjects: what a map dataset knows of its objects; see also test_object_datasets."""
+
+from __future__ import annotations
+
+import torch  # noqa: F401 - the datasets need it
+
+from aisio import AISMapDataset
+
+
+def test_objects_of_the_dataset_can_be_had(folder: str) -> None:
+    """By the official package's name; nothing is read for it."""
+    dataset = AISMapDataset(folder)
+    objects = dataset.get_obj_list()
+    assert [one.name[-5:] for one in objects] == [f"obj{number:02d}" for number in range(20)]
+    assert [one.props_cached.size for one in objects] == [5] * 20
+    assert dataset.stats()["requests"] == dataset.stats()["bytes_read"] == 0
+    assert objects[-1].read() == b"obj19"
