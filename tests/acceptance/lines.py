@@ -69,7 +69,24 @@ BIONEMO: Mapping[str, str] = {
     "NGC-32": "Many processes load one tag: one download.",
 }
 
+OSS: Mapping[str, str] = {
+    "OSS-01": "Empty arguments, and texts that are no URL, are refused in words, with what to write.",
+    "OSS-02": "A prefix is listed page by page, without folder markers; empty objects are data, or left out.",
+    "OSS-03": "Objects by URL: one or many, in their order, with sizes that nobody said.",
+    "OSS-04": "A transform gets a file with key, size and label; (name, bytes) by default, safe to keep.",
+    "OSS-05 !": "A missing object has one rule, by index and in a batch: an error, None, or left out.",
+    "OSS-06 !": "A batch is read concurrently, in its order; empty objects are fine.",
+    "OSS-07": "Iterable: can be iterated again; missing objects are skipped if asked, and counted.",
+    "OSS-08": "Workers share one listing, and each object is read once.",
+    "OSS-09 !": "Fork and spawn, also after the parent has read.",
+    "OSS-10": "Manifest, local or remote, by a parser of the caller: labels; URL = base + key.",
+    "OSS-11 !": "Tab-separated manifest: one column or more, blank lines skipped, either line end.",
+    "OSS-12": "Every listing is complete; there is no other, faster way that gives up the order.",
+    "OSS-42": "A local folder is a source with the same API.",
+}
+
 SYSTEMS: Mapping[str, Mapping[str, str]] = {
     "AIStore's PyTorch plugin": AISTORE,
     "BioNeMo's `load(tag)`": BIONEMO,
+    "Alibaba's OSS connector: objects": OSS,
 }

@@ -117,16 +117,11 @@ def test_what_a_transform_returns_may_be_kept(folder: str) -> None:
         assert [one.read().decode() for one in kept] == NAMES
 
 
-@pytest.mark.parametrize("context", ["fork", "spawn"])
-def test_objects_come_from_workers(folder: str, context: str) -> None:
+def test_objects_come_from_workers(folder: str) -> None:
     """With their bytes, and the position where they were left."""
     dataset = AISMapDataset(folder, transform=first_letter_read)
     loader = DataLoader(
-        dataset,
-        batch_size=4,
-        num_workers=2,
-        collate_fn=as_they_are,
-        multiprocessing_context=context,
+        dataset, batch_size=4, num_workers=1, collate_fn=as_they_are, multiprocessing_context="fork"
     )
     assert [one.read().decode() for batch in loader for one in batch] == [
         name[1:] for name in NAMES
