@@ -158,7 +158,7 @@ def test_an_error_of_the_transform_names_the_object(folder: str, cls, read, capl
 
 def test_an_error_of_the_transform_names_the_object_in_a_worker(folder: str) -> None:
     """A worker sends the traceback as text."""
-    loader = DataLoader(AISIterDataset(folder, transform=int), batch_size=None, num_workers=1)
+    loader = DataLoader(AISMapDataset(folder, transform=int), batch_size=None, num_workers=1)
     with pytest.raises(TypeError) as caught:
         list(loader)
     if sys.version_info >= (3, 11):
