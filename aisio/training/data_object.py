@@ -223,6 +223,8 @@ class DataObject(_BinaryFile):
         if self._file is not None:
             self._file.close()
             self._file = None
+        if not self.closed and self._data is not None:
+            self._size_bytes, self._data = len(self._data), None
         super().close()
 
 

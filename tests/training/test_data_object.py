@@ -86,6 +86,7 @@ def test_a_closed_one_says_so(text: DataObject) -> None:
         with pytest.raises(ValueError, match="text: the object is closed"):
             step()
     text.close()
+    assert text.size_bytes in (len(TEXT), READ_WHOLE_BYTES + 1)
 
 
 def test_libraries_take_it_where_they_take_a_file(tmp_path: Path) -> None:
