@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
@@ -31,7 +32,8 @@ class MissingObjects:
 
     Only an object that was listed and is gone may be missing, and never its bucket, its folder, the
     tar that it is in, or the ETL: without those nothing could be read, and an epoch would be empty
-    without an error.
+    without an error. Whether the place of the objects is still there is looked up for the first
+    missing one, the second, the fourth, the eighth and so on.
 
     Args:
         on_missing: See `OnMissing`.
@@ -50,7 +52,7 @@ class MissingObjects:
                 f'<{owner}> on_missing={on_missing!r}: "raise", "none" or "skip" is needed'
             )
         self.on_missing: OnMissing = on_missing
-        self._existing: set[str] = set()
+        self._misses_by_place: Counter[str] = Counter()
 
     def allows(self, source: Source, info: ObjectInfo, etl_name: str | None) -> bool:
         """Tell whether an object may be missing that a read has not found."""
@@ -60,9 +62,9 @@ class MissingObjects:
         if source.effective_etl(etl_name) and _exists(store, info):
             return False  # it is the ETL that was not found
         place = f"{info.root} {source.base_url}"
-        if place not in self._existing and _has_place(source, store, info):
-            self._existing.add(place)
-        return place in self._existing
+        self._misses_by_place[place] += 1
+        is_power_of_two = self._misses_by_place[place].bit_count() == 1
+        return not is_power_of_two or _has_place(source, store, info)
 
 
 class GoneObjects:
