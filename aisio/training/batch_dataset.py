@@ -9,7 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, groupby, islice
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from aisio.client.aistore_sdk import adapt_sdk_object
 from aisio.client.batch_archive import BatchOptions, check_options
@@ -17,15 +17,28 @@ from aisio.client.client import Client
 from aisio.errors import ConfigError
 from aisio.limits import is_whole
 from aisio.records import Concurrency
+from aisio.sources.manifest import ManifestParser
 from aisio.sources.source_set import PrefixMap
 from aisio.stores import AisStore, DirectSettings
 from aisio.training.missing_objects import OnMissing
+from aisio.training.object_constructors import (
+    BatchIterOptions,
+    Place,
+    manifest_source,
+    objects_source,
+    prefix_source,
+    takes_options_of,
+    url_source,
+)
 from aisio.training.object_datasets import AISIterDataset
 from aisio.training.object_items import ReadObject, Transform
 from aisio.training.split_dataset import ListedObject
 from aisio.training.split_options import Equalize, Ranks, Split
 from aisio.transport.concurrency.limit import AdaptiveLimit
 from aisio.transport.concurrency.ordered import fetch_in_order
+
+if TYPE_CHECKING:
+    from typing_extensions import Self, Unpack
 
 __all__ = ["AISBatchIterDataset"]
 
@@ -139,6 +152,43 @@ class AISBatchIterDataset(AISIterDataset):
         check_options(self._batch_options)
         self._max_batch_size = max_batch_size
         self._missing: Literal["raise", "none"] = "raise" if rule == "raise" else "none"
+
+    @classmethod
+    @takes_options_of(__init__)
+    def from_prefix(  # type: ignore[override]  # there is no etl_name
+        cls, url: Place, **options: Unpack[BatchIterOptions]
+    ) -> Self:
+        """See `AISMapDataset.from_prefix`; nothing is read yet."""
+        return cls(prefix_source(cls.__name__, url, options), **options)
+
+    @classmethod
+    @takes_options_of(__init__)
+    def from_objects(  # type: ignore[override]  # as above
+        cls, urls: Place | Iterable[Place], **options: Unpack[BatchIterOptions]
+    ) -> Self:
+        """See `AISMapDataset.from_objects`; nothing is read yet."""
+        return cls(objects_source(cls.__name__, urls, options), **options)
+
+    @classmethod
+    @takes_options_of(__init__)
+    def from_manifest_file(  # type: ignore[override]  # as above
+        cls,
+        path_or_url: Place,
+        parser: ManifestParser,
+        base_url: Place,
+        **options: Unpack[BatchIterOptions],
+    ) -> Self:
+        """See `AISMapDataset.from_manifest_file`; nothing is read yet."""
+        own = manifest_source(cls.__name__, path_or_url, parser, base_url, options)
+        return cls(own, **options)
+
+    @classmethod
+    @takes_options_of(__init__)
+    def from_url(  # type: ignore[override]  # as above
+        cls, url: Any, **options: Unpack[BatchIterOptions]
+    ) -> Self:
+        """See `AISMapDataset.from_url`; nothing is read yet."""
+        return cls(url_source(cls.__name__, url, options), **options)
 
     def _read_all(self, share: Iterator[ListedObject]) -> Iterator[ReadObject]:
         batches = fetch_in_order(

@@ -27,6 +27,7 @@ from aisio.training.split_options import Equalize, Ranks, Split
 from aisio.urls import ObjectUrl
 
 __all__ = [
+    "BatchIterOptions",
     "IterOptions",
     "MapOptions",
     "Place",
@@ -43,10 +44,7 @@ Place: TypeAlias = "str | os.PathLike[str]"
 """A URL, or the path of a local file or folder."""
 
 
-class MapOptions(TypedDict, total=False):
-    """The options of `AISMapDataset`, which documents them."""
-
-    etl_name: str | None
+class _ItemOptions(TypedDict, total=False):
     client: Client | None
     endpoint: str | None
     direct: bool | DirectSettings
@@ -57,15 +55,34 @@ class MapOptions(TypedDict, total=False):
     on_missing: OnMissing
 
 
-class IterOptions(MapOptions, total=False):
-    """The options of `AISIterDataset`, which documents them."""
-
+class _IterationOptions(TypedDict, total=False):
     show_progress: bool
     partition_sources_by_worker: bool
     length: int | None
     split: Split
     ranks: Ranks
     equalize: Equalize
+
+
+class MapOptions(_ItemOptions, total=False):
+    """The options of `AISMapDataset`, which documents them."""
+
+    etl_name: str | None
+
+
+class IterOptions(MapOptions, _IterationOptions, total=False):
+    """The options of `AISIterDataset`, which documents them."""
+
+
+class BatchIterOptions(_ItemOptions, _IterationOptions, total=False):
+    """The options of `AISBatchIterDataset`, which documents them."""
+
+    max_batch_size: int
+    output_format: str
+    streaming: bool
+    colocation: int
+    cont_on_err: bool
+    missing: OnMissing | None
 
 
 def takes_options_of(constructor: Callable[..., Any]) -> Callable[[F], F]:
@@ -89,7 +106,7 @@ def takes_options_of(constructor: Callable[..., Any]) -> Callable[[F], F]:
     return show
 
 
-def prefix_source(owner: str, url: Place, options: MapOptions) -> Source:
+def prefix_source(owner: str, url: Place, options: _ItemOptions) -> Source:
     """Return the source of all objects whose URLs begin with a text, literally.
 
     Raises:
@@ -100,7 +117,7 @@ def prefix_source(owner: str, url: Place, options: MapOptions) -> Source:
     return PrefixSource(_finder(options)(parsed), parsed)
 
 
-def objects_source(owner: str, urls: Place | Iterable[Place], options: MapOptions) -> Source:
+def objects_source(owner: str, urls: Place | Iterable[Place], options: _ItemOptions) -> Source:
     """Return the source of some objects, in their order.
 
     Raises:
@@ -117,7 +134,7 @@ def objects_source(owner: str, urls: Place | Iterable[Place], options: MapOption
 
 
 def manifest_source(
-    owner: str, path_or_url: Place, parser: ManifestParser, base_url: Place, options: MapOptions
+    owner: str, path_or_url: Place, parser: ManifestParser, base_url: Place, options: _ItemOptions
 ) -> Source:
     """Return the source of the objects that a manifest lists.
 
@@ -136,7 +153,7 @@ def manifest_source(
     return ManifestSource(_parsed(place), _finder(options), parser=parser, key_base=base)
 
 
-def url_source(owner: str, url: Any, options: MapOptions) -> Source:
+def url_source(owner: str, url: Any, options: _ItemOptions) -> Source:
     """Return the source of whatever `aisio.source` takes.
 
     Raises:
@@ -159,9 +176,9 @@ def _parsed(place: Place, *, is_folder: bool = False) -> ObjectUrl:
     return parse_url(place)
 
 
-def _client(options: MapOptions) -> Client | None:
+def _client(options: _ItemOptions) -> Client | None:
     return explicit_client(adapt_sdk_object(options.get("client")), options.get("endpoint"))
 
 
-def _finder(options: MapOptions) -> StoreFinder:
+def _finder(options: _ItemOptions) -> StoreFinder:
     return partial(store_for, client=_client(options), direct=options.get("direct", False))

@@ -20,13 +20,14 @@ from aisio import (
     UrlError,
     imagenet_manifest_parser,
 )
+from aisio.training.object_constructors import BatchIterOptions, IterOptions, MapOptions
 
-CLASSES = (AISMapDataset, AISIterDataset)
+CLASSES = (AISMapDataset, AISIterDataset, AISBatchIterDataset)
 CONSTRUCTORS = ("from_prefix", "from_objects", "from_manifest_file", "from_url")
 OF_SOURCES = {"self", "ais_source_list", "prefix_map"}
 
 
-@pytest.fixture(params=[*CLASSES, AISBatchIterDataset])
+@pytest.fixture(params=CLASSES)
 def cls(request: pytest.FixtureRequest) -> Any:
     """Return a class of datasets."""
     return request.param
@@ -142,17 +143,22 @@ def test_they_show_the_options_of_the_class(cls: Any, name: str) -> None:
     own = inspect.signature(cls).parameters
     options = [one for one in shown.values() if one.kind is inspect.Parameter.KEYWORD_ONLY]
     assert {one.name for one in options} == own.keys() - OF_SOURCES
+    assert ("max_batch_size" in shown) == (cls is AISBatchIterDataset)
     assert all(one.default == own[one.name].default for one in options)
     assert next(iter(shown)) in ("url", "urls", "path_or_url")
     assert len(shown) - len(options) == (3 if name == "from_manifest_file" else 1)
 
 
-@pytest.mark.parametrize("cls", CLASSES)
-def test_type_checkers_know_the_options_of_the_class(cls: Any) -> None:
+@pytest.mark.parametrize(
+    ("cls", "record"),
+    [
+        (AISMapDataset, MapOptions),
+        (AISIterDataset, IterOptions),
+        (AISBatchIterDataset, BatchIterOptions),
+    ],
+)
+def test_type_checkers_know_the_options_of_the_class(cls: Any, record: Any) -> None:
     """The record of them has the same names."""
-    from aisio.training.object_constructors import IterOptions, MapOptions
-
-    record: Any = IterOptions if cls is AISIterDataset else MapOptions
     assert record.__annotations__.keys() == inspect.signature(cls).parameters.keys() - OF_SOURCES
 
 
