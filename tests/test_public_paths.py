@@ -20,6 +20,7 @@ PUBLIC = {
     "aisio.datapipes": ("AISFileLister", "AISFileLoader", "AISSourceLister"),
     "aisio.errors": ("AisioError", "IntegrityError", "NotFoundError", "ShardError"),
     "aisio.gateway": ("Gateway", "ServerOptions", "serve"),
+    "aisio.integrations.webdataset": ("open_url", "samples", "shard_urls", "to_wds"),
     "aisio.records": ("ByteRange", "Checksum", "ObjectInfo", "RetryPolicy", "Timeouts", "TlsFiles"),
     "aisio.resources.bionemo": ("Resource", "load", "main"),
     "aisio.shards": ("Sample", "ShardPass", "ZeroDict", "read_samples", "split_name"),

@@ -238,12 +238,16 @@ class AISShardReader(SplitDataset, IterableDataset[tuple[str, ZeroDict]]):
                 shards = stack.enter_context(self._prefetch(shards))
             # Closed here: whoever keeps an error keeps its frames, and the open shard in them.
             samples = stack.enter_context(closing(self._samples(shards)))
-            folders = FolderWatch(type(self).__name__) if self._full_key is None else None
-            for sample in self._padder.pad(samples):
-                if folders is not None:
-                    folders.check(sample)
-                assert isinstance(sample.fields, ZeroDict)
-                yield sample.key if self._full_key else sample.basename, sample.fields
+            yield from self._items(samples)
+
+    def _items(self, samples: Iterator[Sample]) -> Iterator[tuple[str, ZeroDict]]:
+        """Yield what is made of the samples of an epoch."""
+        folders = FolderWatch(type(self).__name__) if self._full_key is None else None
+        for sample in self._padder.pad(samples):
+            if folders is not None:
+                folders.check(sample)
+            assert isinstance(sample.fields, ZeroDict)
+            yield sample.key if self._full_key else sample.basename, sample.fields
 
     def _share_of(self, partition: Partition) -> Iterable[Shard]:
         if self._equal is None:

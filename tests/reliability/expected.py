@@ -103,6 +103,7 @@ SPECIAL: Mapping[tuple[str, str], Outcome | None] = {
     ("`Object.open`, with seeks", "other reply"): Outcome("RangeError"),
     # A restart breaks the connections of all requests that are in flight.
     ("`AISShardReader`", "restart"): Outcome("same", 1, 2),
+    ("webdataset's `samples`", "restart"): Outcome("same", 1, 2),
     ("`AISShardReader`, straight to the target", "restart"): Outcome("same", 1, 2),
     ("`AISShardReader`, s3", "restart"): Outcome("same", 1, 2),
     ("`Object.get(into=)`, in parts", "restart"): Outcome("same", 1, 4),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import tarfile
 import tempfile
 from collections.abc import Callable, Mapping
@@ -10,8 +11,10 @@ from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
+import webdataset as wds
 import xxhash
 
 from aisio import (
@@ -26,6 +29,7 @@ from aisio.cli.cluster import Cluster
 from aisio.cli.commands import get
 from aisio.client.client import Bucket, Client
 from aisio.datapipes import AISFileLister, AISFileLoader
+from aisio.integrations.webdataset import samples
 from aisio.records import Checksum, ObjectInfo
 from aisio.shards.index import ShardIndex
 from aisio.shards.index_build import build_shard_index
@@ -281,6 +285,19 @@ def _packs(reach: Reach) -> Any:
     return [sample for batch in loader for sample in batch]
 
 
+def _webdataset(reach: Reach) -> Any:
+    # webdataset gives its opener no more than a URL: the environment says the rest.
+    timeout = reach.client.settings.timeouts.read_s
+    environ = {"AIS_ENDPOINT": reach.client.endpoint, "AIS_READ_TIMEOUT": f"{timeout or 0}"}
+    urls = ["ais://data/shards/0.tar", "ais://data/shards/1.tar"]
+    with mock.patch.dict(os.environ, environ):
+        return list(wds.WebDataset(urls, shardshuffle=False))
+
+
+def _samples(reach: Reach) -> Any:
+    return list(samples("ais://data/shards/", client=reach.client))
+
+
 def _s3_object(reach: Reach) -> Any:
     return DirectStore(reach.direct).read(ObjectUrl.parse("s3://data/objects/a"))
 
@@ -332,6 +349,8 @@ WAYS: Mapping[str, Way] = {
     "`Client.get_batch`": _BATCHES,
     "`AISBatchIterDataset`": replace(_BATCHES, read=_batch_dataset),
     "`AISShardReader`": _SHARDS,
+    "`wds.WebDataset`": replace(_SHARDS, read=_webdataset),
+    "webdataset's `samples`": replace(_SHARDS, read=_samples),
     "`AISShardDataset`, a batch": _INDEXED,
     "`Loader` of `AISShardDataset`": replace(_INDEXED, read=_packs),
     "`Object.get`, straight to the target": Way(_get, to="target"),

@@ -1,0 +1,1 @@
+"""aisio in other people's frameworks: one module or package for each."""

@@ -1,0 +1,87 @@
+"""What importing `aisio.integrations.webdataset` changes in webdataset.
+
+- `gopen_schemes`, its table of openers: URLs of clusters, clouds and catalogs are opened by aisio,
+  in place of the programs `ais`, `gsutil` and curl. http, https, file, pipe, hf and others stay
+  webdataset's.
+- `tariterators.tar_file_iterator`: streams that aisio opened are read by aisio's parser, see
+  `tar_files`. All others go to webdataset's own function.
+- Stages of its pipelines, when they are pickled, name this module. So a worker that is spawned
+  imports it, and opens the same URLs by the same means.
+"""
+
+from __future__ import annotations
+
+import copyreg
+import inspect
+from collections.abc import Iterator
+from functools import wraps
+from typing import Any
+
+from aisio.errors import ConfigError
+from aisio.extras import missing_extra
+from aisio.integrations.webdataset.opener import ObjectStream, open_url
+from aisio.sources.catalog_source import SCHEME
+from aisio.urls import ALIASES, MEMORY
+
+try:
+    from webdataset import __version__ as webdataset_version
+    from webdataset import cache, filters, shardlists, tariterators
+    from webdataset.gopen import gopen_schemes
+
+    from aisio.integrations.webdataset.tar_files import read_files
+except ImportError as error:
+    raise missing_extra("webdataset", "webdataset") from error
+
+__all__ = ["SCHEMES", "register"]
+
+SCHEMES = (*ALIASES, MEMORY, SCHEME.partition(":")[0])
+"""The schemes of URLs that aisio opens for webdataset."""
+
+_STAGES = (
+    cache.FileCache,
+    cache.StreamingOpen,
+    filters.FilterFunction,
+    shardlists.ResampledShards,
+    shardlists.SimpleShardList,
+)
+"""At least one of these is in each pipeline that opens URLs."""
+
+
+def register() -> None:
+    """Teach webdataset to open and read by aisio; once is enough.
+
+    Raises:
+        ConfigError: This webdataset reads shards by other means than those of 1.0.
+    """
+    gopen_schemes.update(dict.fromkeys(SCHEMES, open_url))
+    for stage in _STAGES:
+        copyreg.pickle(stage, _reduce)
+    theirs = tariterators.tar_file_iterator
+    if getattr(theirs, "__wrapped__", None) is None:
+        tariterators.tar_file_iterator = _with_streams_of_aisio(theirs)
+
+
+def _with_streams_of_aisio(theirs: Any) -> Any:
+    names = list(inspect.signature(theirs).parameters)
+    if names[1:] != list(inspect.signature(read_files).parameters)[1:]:
+        raise ConfigError(
+            f"webdataset {webdataset_version} reads shards by"
+            f" tar_file_iterator({', '.join(names)}), which this version of aisio does not know:"
+            " use webdataset 1.0"
+        )
+
+    @wraps(theirs)
+    def tar_file_iterator(fileobj: Any, *arguments: Any, **options: Any) -> Iterator[Any]:
+        read = read_files if isinstance(fileobj, ObjectStream) else theirs
+        files: Iterator[Any] = read(fileobj, *arguments, **options)
+        return files
+
+    return tar_file_iterator
+
+
+def _reduce(stage: Any) -> tuple[Any, tuple[type], dict[str, Any]]:
+    return _new, (type(stage),), vars(stage)
+
+
+def _new(kind: Any) -> Any:
+    return kind.__new__(kind)
