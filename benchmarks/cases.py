@@ -19,6 +19,7 @@ import small
 import training
 import training_limits
 import transport
+import webdataset_reading
 from corpus import (
     ARRAY_BYTES,
     FIELDS_BYTES,
@@ -67,6 +68,10 @@ WORKS = {
     "shards": Work(
         "{shards} tar shards of {samples:,} samples of 70 KB", "samples", shards.CASES, "shards"
     ),
+    **{
+        key: Work(title, "samples", webdataset_reading.CASES[key], "shards")
+        for key, title in webdataset_reading.TITLES.items()
+    },
     "stream": Work("Stream an object of {large_mib} MiB", "MB", large.STREAM_CASES, "large"),
     "memory": Work("The same into fresh memory", "MB", large.MEMORY_CASES, "large"),
     "file": Work("The same into a new file", "MB", files.CASES, "large"),
@@ -137,7 +142,7 @@ def check(work: str, corpus: Corpus, size_bytes: float) -> None:
     expected = {
         "list": (corpus.listed * TINY_BYTES,),
         "tiny": (corpus.tiny * TINY_BYTES, corpus.tiny // 5 * TINY_BYTES),
-        "shards": (samples * FIELDS_BYTES,),
+        **dict.fromkeys(("shards", *webdataset_reading.TITLES), (samples * FIELDS_BYTES,)),
         "stream": (corpus.large_bytes,),
         "memory": (corpus.large_bytes,),
         "file": (corpus.large_bytes,),

@@ -177,6 +177,10 @@ AIMS = (
     Aim("shards: 0.85 of by hand", "shards", SHARDS, "by hand: http.client, one buffer", 0.85),
     Aim("shards: at most 80 us CPU a sample", "shards", SHARDS, None, 80, "cpu_us"),
     Aim("shards: at most 64 MB of memory", "shards", SHARDS, None, 64, "memory_mb"),
+    *(
+        Aim(f"{work}: 1.5 x curl", work, ("aisio under WebDataset",), "webdataset over curl", 1.5)
+        for work in ("wds/one process", "wds/2 workers")
+    ),
     *TRAINING,
     Aim("large object streamed: 0.9 of curl", "stream", STREAMS, "curl", 0.9),
     Aim("large object in memory: 0.95 of by hand", "memory", INTO, "by hand: 4 ranges", 0.95),

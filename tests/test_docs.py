@@ -183,6 +183,7 @@ def workplace(tmp_path, monkeypatch) -> Path:
     programs = str(Path(sys.executable).parent)
     monkeypatch.setenv("PATH", os.pathsep.join([programs, os.environ["PATH"]]))
     monkeypatch.setenv("AISIO_CACHE_DIR", str(tmp_path / "user-cache"))
+    monkeypatch.setenv("AISIO_CATALOG", "")  # unset, also behind a page that sets it
     return folder
 
 
