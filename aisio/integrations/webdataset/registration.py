@@ -79,9 +79,11 @@ def _with_streams_of_aisio(theirs: Any) -> Any:
     return tar_file_iterator
 
 
-def _reduce(stage: Any) -> tuple[Any, tuple[type], dict[str, Any]]:
-    return _new, (type(stage),), vars(stage)
+def _reduce(stage: Any) -> tuple[Any, ...]:
+    """Pickle a stage as it would be without aisio, but through a function of this module."""
+    function, arguments, *rest = stage.__reduce_ex__(4)
+    return _call, (function, arguments), *rest
 
 
-def _new(kind: Any) -> Any:
-    return kind.__new__(kind)
+def _call(function: Any, arguments: tuple[Any, ...]) -> Any:
+    return function(*arguments)

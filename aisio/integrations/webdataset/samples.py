@@ -104,6 +104,8 @@ def samples(
             f"samples({taken[0]}=...): webdataset's samples have whole keys, and the fields that"
             " they have"
         )
+    if split == "rank+worker" and options.get("ranks", "auto") is None:
+        split = "worker"  # the same, and what may follow is that of "worker"
     return WebDatasetSamples(SampleDictReader(source, keys=keys, split=split, **options))
 
 

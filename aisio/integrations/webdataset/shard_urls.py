@@ -53,7 +53,8 @@ def shard_urls(source: str | Path, *, shard_names: str | list[str] | None = None
 def catalog_shard(url: str) -> tuple[Source, ObjectInfo]:
     """Return the source and the listed object of a catalog:// URL.
 
-    The source is listed once in a process: the entry's digest, if it has one, is of the listing.
+    The source is listed once in a process, and again for a shard that was not there: the entry's
+    digest, if it has one, is of the listing.
 
     Raises:
         CatalogError: There is no such name.
@@ -72,6 +73,9 @@ def catalog_shard(url: str) -> tuple[Source, ObjectInfo]:
             f"{url}: the source has {len(shards):,} shards, and webdataset opens one by URL: pass"
             f" shard_urls({url!r}), or name them, as in {SCHEME}{team}/{name}/{next(iter(shards))}"
         )
+    if shard not in shards:
+        _shards_of.cache_clear()  # it may be new
+        shards = _shards_of(source.entry)
     if shard not in shards:
         raise NotFoundError(f"{url}: {team}/{name} has no object {one_line(shard)!r}", url=url)
     return source, shards[shard]

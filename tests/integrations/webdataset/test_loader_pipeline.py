@@ -102,6 +102,25 @@ def test_a_job_goes_on_with_other_batches_where_a_batch_ended(dataset):
     assert sorted(before + keys_in(second)) == KEYS
 
 
+def test_ranks_share_an_epoch_and_another_number_goes_on(dataset):
+    """Each rank has its own pipeline, and all of them one state."""
+
+    def build(rank: int, ranks: int) -> LoaderPipeline:
+        pipe = pipeline(dataset, 4, ranks=(rank, ranks), num_workers=1)
+        return pipe.to_tuple("__key__").batched(4)
+
+    pipes = [build(rank, 2) for rank in range(2)]
+    before = [key for pipe in pipes for key in keys_in(islice(pipe, 1))]
+    states = [pipe.state_dict() for pipe in pipes]
+    assert states[0] == states[1]
+    rest = []
+    for rank in range(3):
+        pipe = build(rank, 3)
+        pipe.load_state_dict(states[0])
+        rest += keys_in(pipe)
+    assert sorted(before + rest) == KEYS
+
+
 def test_within_a_batch_it_is_an_error(dataset):
     """Its samples would come twice, or not at all."""
     first = pipeline(dataset, 6)

@@ -70,6 +70,7 @@ def test_workers_read_each_shard_once(bucket, method):
         .to_tuple("__key__", "cls")
         .batched(4)
     )
+    next(iter(dataset))  # a parent that has read, with its connections, is forked too
     loader = wds.WebLoader(dataset, batch_size=None, num_workers=2, multiprocessing_context=method)
     rows = [row for keys, classes in loader for row in zip(keys, classes.tolist(), strict=True)]
     assert sorted(rows) == [

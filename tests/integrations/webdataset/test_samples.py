@@ -80,6 +80,7 @@ def test_what_it_leaves_to_webdataset_webdataset_may_split(bucket, monkeypatch):
     monkeypatch.setenv("RANK", "1")
     assert keys_of(samples(URL, split="none"), wds.split_by_node) == KEYS[1::2]
     assert keys_of(samples(URL, split="worker"), wds.split_by_node) == KEYS[1::2]
+    assert keys_of(samples(URL, ranks=None), wds.split_by_node) == KEYS[1::2]
     with pytest.raises(ConfigError, match="split_by_worker"):
         keys_of(samples(URL, split="worker"), wds.split_by_worker)
 

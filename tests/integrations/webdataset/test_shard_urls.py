@@ -75,6 +75,16 @@ def test_a_name_alone_is_opened_if_it_is_one_shard(bucket, tmp_path, monkeypatch
     assert keys("catalog://team/one")[0] == "s3/00"
 
 
+def test_a_shard_that_is_new_is_found(bucket, tmp_path, monkeypatch):
+    """The listing of a name is kept, and taken again where a shard is not in it."""
+    bucket.object("growing/0.tar").put(shard(0))
+    (tmp_path / "team.yaml").write_text("- tag: growing\n  prefix: ais://data/growing/\n")
+    monkeypatch.setenv("AISIO_CATALOG", str(tmp_path))
+    assert keys("catalog://team/growing/0.tar")[0] == "s0/00"
+    bucket.object("growing/1.tar").put(shard(1))
+    assert keys("catalog://team/growing/1.tar")[0] == "s1/00"
+
+
 @pytest.mark.parametrize(
     ("rest", "error", "told"),
     [
