@@ -179,7 +179,7 @@ AIMS = (
     Aim("shards: at most 64 MB of memory", "shards", SHARDS, None, 64, "memory_mb"),
     *(
         Aim(f"{work}: 1.5 x curl", work, ("aisio under WebDataset",), "webdataset over curl", 1.5)
-        for work in ("wds/one process", "wds/2 workers")
+        for work in ("wds/one process", "wds/2 workers", "wds/2 workers, batches")
     ),
     *TRAINING,
     Aim("large object streamed: 0.9 of curl", "stream", STREAMS, "curl", 0.9),

@@ -15,6 +15,7 @@ from corpus import Corpus
 from loaders import BATCH, FIELDS, WORKERS, size_of
 from measuring import READY, Items, Reader
 from peers import http_urls
+from training import EPOCHS
 
 Pipeline = Callable[[Corpus], Any]
 
@@ -57,25 +58,29 @@ def in_one_process(pipeline: Pipeline, corpus: Corpus) -> Items:
 
 
 def in_batches(pipeline: Pipeline, corpus: Corpus) -> Items:
-    """All samples, in batches that workers make."""
-    import webdataset
-
-    dataset = pipeline(corpus).to_tuple(*FIELDS).batched(BATCH)
-    loader = webdataset.WebLoader(dataset, batch_size=None, num_workers=WORKERS)
+    """All samples, in batches that workers make; two epochs."""
+    loader = _loader(pipeline(corpus).to_tuple(*FIELDS).batched(BATCH))
     yield READY
-    for fields in loader:
-        yield from map(size_of, *fields)
+    for _ in range(EPOCHS):
+        for fields in loader:
+            yield from map(size_of, *fields)
 
 
 def by_workers(pipeline: Pipeline, corpus: Corpus) -> Items:
-    """The sizes of all samples, in batches that workers make."""
+    """The sizes of all samples, in batches that workers make; two epochs."""
+    loader = _loader(pipeline(corpus).to_tuple(*FIELDS).map(_sample_size).listed(BATCH))
+    yield READY
+    for _ in range(EPOCHS):
+        for sizes in loader:
+            yield from sizes
+
+
+def _loader(dataset: Any) -> Any:
     import webdataset
 
-    dataset = pipeline(corpus).to_tuple(*FIELDS).map(_sample_size).listed(BATCH)
-    loader = webdataset.WebLoader(dataset, batch_size=None, num_workers=WORKERS)
-    yield READY
-    for sizes in loader:
-        yield from sizes
+    return webdataset.WebLoader(
+        dataset, batch_size=None, num_workers=WORKERS, persistent_workers=True
+    )
 
 
 def _sample_size(fields: tuple[bytes, ...]) -> int:
