@@ -58,13 +58,13 @@ class LoaderStage(IterableDataset[Any]):
         (skip, within), self._restored = self._restored, (0, None)
         before = self.loader.state_dict()
         for batch in batches:
-            if skip and self.loader.state_dict() != within:
+            items = list(map(_as_sample, batch)) if self._gives_samples else [batch]
+            if skip and (skip >= len(items) or self.loader.state_dict() != within):
                 raise ConfigError(
                     f"the state was saved behind {skip} samples of a batch, and is loaded by a job"
                     " with other ranks or another batch size, which has other batches: save it"
                     " where a batch of the Loader ends"
                 )
-            items = [_as_dict(*item) for item in batch] if self._gives_samples else [batch]
             self._before, self._size = before, len(items)
             for number, item in enumerate(items[skip:], skip + 1):
                 self._given = number
@@ -154,16 +154,29 @@ def to_wds(loader: Loader) -> LoaderPipeline:
 
     Args:
         loader: If its collate_fn is `list`, the pipeline gives samples, `{"__key__": name,
-            extension: bytes, ...}`. Otherwise it gives the Loader's batches, as a WebLoader does.
+            extension: bytes, ...}`, or the dicts that `transform=` made. Otherwise it gives the
+            Loader's batches, as a WebLoader does.
 
     Raises:
-        ConfigError: It is no Loader.
+        ConfigError: It is no Loader; at iteration: its dataset gives other items.
     """
     if not isinstance(loader, Loader):
         raise ConfigError(f"to_wds() of a {type(loader).__name__}: an aisio.Loader is needed")
     return LoaderPipeline(LoaderStage(loader))
 
 
-def _as_dict(name: Any, fields: Any) -> dict[str, Any]:
-    """Return an item of AISShardDataset as a sample."""
-    return {"__key__": name, **fields}
+def _as_sample(item: Any) -> dict[str, Any]:
+    """Return an item of AISShardDataset as a sample; a dict is one already.
+
+    Raises:
+        ConfigError: The item is something else.
+    """
+    if isinstance(item, dict):
+        return item
+    if isinstance(item, tuple) and len(item) == 2 and isinstance(item[1], Mapping):
+        return {"__key__": item[0], **item[1]}
+    raise ConfigError(
+        "to_wds() of a Loader with collate_fn=list: its dataset must give (name, fields), as"
+        " AISShardDataset does without fields=, or dicts, as its transform= may make them;"
+        f" it gave a {type(item).__name__}; without collate_fn=list batches pass as they are"
+    )

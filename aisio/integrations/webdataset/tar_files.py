@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from time import perf_counter
 from typing import Any, TypeAlias
 
 from webdataset.handlers import reraise_exception
@@ -20,6 +21,7 @@ from aisio.formats.tar import END, NEED_DATA, TarMember
 from aisio.integrations.webdataset.opener import ObjectStream
 from aisio.shards.reader import why_no_field
 from aisio.shards.tar_stream import TarStream
+from aisio.stats import thread_counters
 
 __all__ = ["Handler", "read_files"]
 
@@ -124,9 +126,19 @@ def _files(tar: TarStream, names: _Names) -> Iterator[tuple[str, bytes]]:
         name = names.wanted(event.name)
         if name is None:
             parser.skip_payload()
-        elif event.kind == "file":
-            yield name, tar.read(parser.read_payload)
-        elif event.kind == "sparse":
-            yield name, tar.read(parser.read_sparse)
+            continue
+        data = _content(tar, event)
+        if data is not None:
+            thread_counters().parse_s += perf_counter() - tar.parsing_since
+            yield name, data
+            tar.parsing_since = perf_counter()
         elif base_plus_ext(name)[0] is not None:
-            raise ShardError(f"{tar.name}: {why_no_field(event)}", url=tar.url, offset=event.offset)
+            text = f"{tar.name}: {why_no_field(event)}"
+            raise ShardError(text, url=tar.url, offset=event.offset)
+
+
+def _content(tar: TarStream, member: TarMember) -> bytes | None:
+    """Return the content of a file; None if it is not in the shard, as for a link."""
+    if member.kind == "file":
+        return tar.read(tar.parser.read_payload)
+    return tar.read(tar.parser.read_sparse) if member.kind == "sparse" else None

@@ -174,6 +174,20 @@ def test_a_worker_or_a_splitter_behind_it_is_an_error(dataset):
         list(pipeline(dataset).compose(wds.split_by_node))
 
 
+def _sample(item: tuple[str, dict[str, bytes]]) -> dict[str, Any]:
+    return {"__key__": item[0].upper(), "cls": int(item[1]["cls"])}
+
+
+def test_a_transform_may_make_the_samples(bucket, tmp_path, monkeypatch):
+    """In the Loader's workers."""
+    monkeypatch.setenv("AISIO_CACHE_DIR", str(tmp_path))
+    dataset = AISShardDataset("ais://data/train/", full_key=True, transform=_sample)
+    assert next(iter(pipeline(dataset, shuffle=False))) == {"__key__": "S0/00", "cls": 0}
+    dataset = AISShardDataset("ais://data/train/", fields=("cls", "img.bin"))
+    with pytest.raises(ConfigError, match="must give .name, fields.*it gave a tuple"):
+        next(iter(pipeline(dataset)))
+
+
 def test_something_else_is_no_loader():
     """As a dataset."""
     with pytest.raises(ConfigError, match="to_wds.* of a list: an aisio.Loader is needed"):
