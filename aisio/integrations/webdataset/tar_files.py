@@ -19,7 +19,7 @@ from webdataset.tariterators import base_plus_ext, meta_prefix, meta_suffix
 from aisio.errors import AisioError, ShardError
 from aisio.formats.tar import END, NEED_DATA, TarMember
 from aisio.integrations.webdataset.opener import ObjectStream
-from aisio.shards.reader import why_no_field
+from aisio.shards.reader import has_content, why_no_field
 from aisio.shards.tar_stream import TarStream
 from aisio.stats import thread_counters
 
@@ -121,7 +121,7 @@ def _files(tar: TarStream, names: _Names) -> Iterator[tuple[str, bytes]]:
             tar.fill()
             continue
         assert isinstance(event, TarMember)
-        if event.kind in ("directory", "other") and not event.unreadable:
+        if not has_content(event):
             continue
         name = names.wanted(event.name)
         if name is None:
