@@ -22,7 +22,7 @@ from aisio.forks import this_process
 from aisio.training.loader_attributes import LoaderAttributes
 from aisio.training.loader_packs import LoaderPacks
 from aisio.training.loader_ranks import LoaderRanks, Ranks
-from aisio.training.order.cut import Cut, Equalize, Topology
+from aisio.training.order.cut import BatchEqualize, Cut, Topology
 from aisio.training.order.position import Position
 from aisio.training.order.sample_filter import SampleFilter
 from aisio.training.step_times import StepTimes
@@ -67,6 +67,7 @@ class Loader(LoaderAttributes):
         equalize: "drop" leaves out fewer than ranks * batch_size samples of an epoch, so that all
             ranks have as many batches, and all batches are full. "pad" repeats some instead. "none"
             does neither: the last batch of a rank may be short, and ranks may differ by a batch.
+            "shrink" does neither, and all ranks have as many batches, some of them smaller.
         num_workers: Number of worker processes; 0 reads in this process, in the same order.
         ranks: See `Ranks`. It is looked up when an iteration begins.
         skip: Samples that are left out, by index or, if the dataset has `names`, by name. They
@@ -91,7 +92,7 @@ class Loader(LoaderAttributes):
         *,
         shuffle: bool = False,
         seed: int = 0,
-        equalize: Equalize = "drop",
+        equalize: BatchEqualize = "drop",
         num_workers: int = 0,
         ranks: Ranks = "auto",
         skip: Iterable[int | str] = (),
@@ -314,11 +315,7 @@ class Loader(LoaderAttributes):
                 f"{type(self.dataset).__name__} has {len(self.dataset):,} samples now, and had"
                 f" {samples:,} when the Loader was made: make a new Loader"
             )
-        if not self._position.segments and not share.count and share.topology.equalize == "drop":
-            raise ConfigError(
-                f"{share.position.samples} samples make no batch of {self.batch_size} for each of"
-                f" {share.topology.ranks} ranks: use a smaller batch_size, or equalize='pad'"
-            )
+        share.check_batches()
         return share
 
     def _open(self) -> Reading:

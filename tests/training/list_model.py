@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from aisio.training.order.epoch_line import EpochLine
@@ -63,13 +64,7 @@ class ListModel:
         line = self._epoch_line()
         for segment in self._before:
             line = self._left(line, segment)
-        return [
-            [
-                share[start : start + self.batch_size]
-                for start in range(0, len(share), self.batch_size)
-            ]
-            for share in self._shares(line, self.ranks, self.batch_size)
-        ]
+        return self._batches(line, self.ranks, self.batch_size)
 
     def with_batch(self) -> ListModel:
         """Return the place after each rank has received one more batch."""
@@ -96,7 +91,7 @@ class ListModel:
     def _shares(self, line: list[int], ranks: int, batch_size: int) -> list[list[int]]:
         each, more = divmod(len(line), ranks)
         sizes = [each + (rank < more) for rank in range(ranks)]
-        if self.equalize != "none":
+        if self.equalize not in ("none", "shrink"):
             steps, left = divmod(len(line), ranks * batch_size)
             steps += self.equalize == "pad" and left > 0
             sizes = [steps * batch_size] * ranks
@@ -106,13 +101,33 @@ class ListModel:
             for start, size in zip(starts, sizes, strict=True)
         ]
 
+    def _batches(self, line: list[int], ranks: int, batch_size: int) -> list[list[list[int]]]:
+        shares = self._shares(line, ranks, batch_size)
+        full = [
+            [share[start : start + batch_size] for start in range(0, len(share), batch_size)]
+            for share in shares
+        ]
+        if self.equalize != "shrink":
+            return full
+        most = len(full[0])
+        return [[*map(list, _dealt(share, min(most, len(share))))] for share in shares]
+
     def _left(self, line: list[int], segment: Segment) -> list[int]:
         """Return what was not received, in the order of ranks, then what was dropped."""
-        shares = self._shares(line, segment.ranks, segment.batch_size)
         left: list[int] = []
         shared = 0
-        for share in shares:
+        for batches in self._batches(line, segment.ranks, segment.batch_size):
+            share = [sample for batch in batches for sample in batch]
             own = share[: max(0, len(line) - shared)]  # what lies behind only repeats
-            left += own[segment.received * segment.batch_size :]
+            left += own[sum(map(len, batches[: segment.received])) :]
             shared += len(share)
         return left + line[shared:]
+
+
+def _dealt(samples: list[int], parts: int) -> Iterator[list[int]]:
+    """Yield neighbouring samples in so many parts, of which the first are larger by one."""
+    rest = list(samples)
+    for left in range(parts, 0, -1):
+        size = -(-len(rest) // left)
+        yield rest[:size]
+        del rest[:size]

@@ -213,6 +213,25 @@ def test_fewer_samples_than_ranks() -> None:
     assert [len(share) for share in got] == [1] * 5
 
 
+@pytest.mark.parametrize(("batch_size", "workers"), [(4, 0), (10, 2)])
+def test_shrunk_batches(batch_size: int, workers: int) -> None:
+    """Ranks have as many batches, and each sample comes once."""
+    options: dict[str, Any] = {"equalize": "shrink", "num_workers": workers}
+    shares = [epoch(loader(batch_size, ranks=(rank, 5), **options)) for rank in range(5)]
+    assert {len(share) for share in shares} == {-(-21 // batch_size)}
+    sizes = {len(batch) for share in shares for batch in share}
+    assert (max(sizes) <= batch_size, max(sizes) - min(sizes) <= 1) == (True, True)
+    assert sorted(sample for share in shares for sample in flat(share)) == list(range(COUNT))
+
+
+@pytest.mark.parametrize(("batch_size", "count", "ranks"), [(1, 9, 2), (4, 3, 5)])
+def test_batches_that_cannot_shrink(batch_size: int, count: int, ranks: int) -> None:
+    """A rank that had a batch less would keep the others waiting."""
+    of = loader(batch_size, count=count, ranks=(0, ranks), equalize="shrink")
+    with pytest.raises(ConfigError, match=rf"{count} samples make no batches .* {ranks} ranks"):
+        next(iter(of))
+
+
 def test_the_order_is_not_from_the_global_random_state() -> None:
     """Nor does reading change that."""
     for seed in (1, 2):

@@ -55,7 +55,7 @@ class LoaderMachine(RuleBasedStateMachine):
         samples=st.one_of(st.integers(20, 60), st.integers(1, 60)),
         seed=st.integers(0, 3),
         shuffle=st.booleans(),
-        equalize=st.sampled_from(["drop", "pad", "none"]),
+        equalize=st.sampled_from(["drop", "pad", "none", "shrink"]),
         ranks=RANKS,
         batch_size=BATCH_SIZES,
         data=st.data(),
@@ -92,8 +92,11 @@ class LoaderMachine(RuleBasedStateMachine):
     @property
     def is_refused(self) -> bool:
         """Whether there are too few samples to begin."""
-        model = self.model
-        return model.equalize == "drop" and not model.segments and not model.batches()[0]
+        if self.model.segments:
+            return False
+        counts = {len(batches) for batches in self.model.batches()}
+        equalize = self.model.equalize
+        return (equalize == "drop" and counts == {0}) or (equalize == "shrink" and len(counts) > 1)
 
     def left(self) -> list[list[list[int]]]:
         """Return the batches of each rank that are to come."""
@@ -119,7 +122,7 @@ class LoaderMachine(RuleBasedStateMachine):
                 )
             elif self.is_refused:
                 for iterator in self.iterators:
-                    with pytest.raises(ConfigError, match="make no batch"):
+                    with pytest.raises(ConfigError, match="samples make no batch"):
                         next(iterator)
             elif all(left := self.left()):
                 got = [next(iterator).tolist() for iterator in self.iterators]

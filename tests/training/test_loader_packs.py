@@ -175,7 +175,7 @@ def test_another_window_may_go_on(data: Data) -> None:
     assert len(set(got)) == len(got) > COUNT - 8
 
 
-@pytest.mark.parametrize("equalize", ["pad", "none"])
+@pytest.mark.parametrize("equalize", ["pad", "none", "shrink"])
 def test_every_sample_comes(data: Data, equalize: Any) -> None:
     """Repeated ones too, to each rank as many batches."""
     shares = [
@@ -183,8 +183,10 @@ def test_every_sample_comes(data: Data, equalize: Any) -> None:
         for rank in range(5)
     ]
     assert {sample for share in shares for sample in flat(share)} == set(range(COUNT))
-    if equalize == "pad":
+    if equalize != "none":
         assert {len(share) for share in shares} == {6}
+    if equalize != "pad":
+        assert sum(len(flat(share)) for share in shares) == COUNT
 
 
 @pytest.mark.parametrize("workers", [0, 2])

@@ -17,29 +17,33 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Literal, NamedTuple, TypeAlias, get_args
+from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 from aisio.errors import ConfigError
 from aisio.training.order.epoch_line import Line
 from aisio.training.order.permutation import Permutation
 from aisio.training.whole_number import whole_number
 
-__all__ = ["Cut", "Equalize", "Remainder", "Topology", "require_equalize"]
+__all__ = ["BatchEqualize", "Cut", "Equalize", "Remainder", "Topology", "require_equalize"]
 
 _MAX_WINDOWS = 8  # whose order a cut keeps: neighbouring batches are in the same few
 
 Equalize: TypeAlias = Literal["drop", "pad", "none"]
 """What makes ranks equal: see `Topology.equalize`."""
 
+BatchEqualize: TypeAlias = Literal["drop", "pad", "none", "shrink"]
+"""The same, where batches are made too, whose sizes may differ."""
 
-def require_equalize(value: object) -> None:
-    """Refuse what is no `Equalize`.
+
+def require_equalize(value: object, allowed: Any = Equalize) -> None:
+    """Refuse what is no `Equalize`, or whatever is allowed.
 
     Raises:
         ConfigError: It is none.
     """
-    if value not in get_args(Equalize):
-        raise ConfigError(f'equalize={value!r}: "drop", "pad" or "none" is needed')
+    *names, last = (f'"{name}"' for name in get_args(allowed))
+    if value not in get_args(allowed):
+        raise ConfigError(f"equalize={value!r}: {', '.join(names)} or {last} is needed")
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,8 @@ class Topology:
         equalize: "drop" leaves out fewer than ranks * batch_size samples, so that all ranks have as
             many full batches. "pad" repeats as many samples of the line's beginning instead.
             "none" does neither: ranks differ by one sample at most, and so may differ by a batch.
+            "shrink" shares the samples out as "none" does, and gives all ranks as many batches by
+            taking a sample less into some, but none has an empty batch.
 
     Raises:
         ConfigError: A number is below 1, or there is no such `equalize`.
@@ -63,13 +69,13 @@ class Topology:
     workers: int
     batch_size: int
     window: int
-    equalize: Equalize
+    equalize: BatchEqualize
 
     def __post_init__(self) -> None:
         for name in ("ranks", "workers", "batch_size", "window"):
             value = whole_number(name, getattr(self, name), 1)
             object.__setattr__(self, name, value)  # an int, also where numpy's was given
-        require_equalize(self.equalize)
+        require_equalize(self.equalize, BatchEqualize)
 
 
 class _Share(NamedTuple):
@@ -127,7 +133,7 @@ class Cut:
     def groups(self) -> list[_Ranks]:
         """The ranks, by how many samples they are given."""
         ranks, count = self.topology.ranks, len(self.line)
-        if self.topology.equalize == "none":
+        if self.topology.equalize in ("none", "shrink"):
             each, more = divmod(count, ranks)
             longer = _Ranks(0, more, 0, each + 1)
             shorter = _Ranks(more, ranks - more, more * (each + 1), each)
@@ -155,8 +161,14 @@ class Cut:
         return self._group_of(rank).samples
 
     def batches_of_rank(self, rank: int) -> int:
-        """Return how many batches a rank is given; only where none equalizes is one short."""
-        return -(-self.samples_of_rank(rank) // self.topology.batch_size)
+        """Return how many batches a rank is given; with "none" the last may be short."""
+        return self._batches(self.samples_of_rank(rank))
+
+    def span(self, rank: int, number: int) -> tuple[int, int]:
+        """Return which samples of its worker a rank's batch has, as (start, stop)."""
+        step, worker = divmod(number, self.topology.workers)
+        samples = self.samples_of_rank(rank)
+        return self.given(samples, worker, step), self.given(samples, worker, step + 1)
 
     def batch(self, rank: int, number: int) -> list[int]:
         """Return the samples of a rank's batch.
@@ -164,11 +176,10 @@ class Cut:
         Raises:
             IndexError: The rank has no batch of this number.
         """
-        batches, size = self.batches_of_rank(rank), self.topology.batch_size
+        batches = self.batches_of_rank(rank)
         if not 0 <= number < batches:
             raise IndexError(f"batch {number} of rank {rank}, which has {batches}")
-        step, worker = divmod(number, self.topology.workers)
-        return self._samples(rank, worker, step * size, (step + 1) * size)
+        return self._samples(rank, number % self.topology.workers, *self.span(rank, number))
 
     def window(self, rank: int, worker: int, number: int) -> list[int]:
         """Return the samples of a worker's window, as they make its batches; [] behind the last."""
@@ -226,21 +237,40 @@ class Cut:
         return samples
 
     def shares(self, samples: int) -> list[_Share]:
-        """Return the workers' shares of a rank's samples; the last batch may be short."""
+        """Return the workers' shares of a rank's samples."""
         if samples in self._shares:
             return self._shares[samples]
-        size, workers = self.topology.batch_size, self.topology.workers
-        batches = -(-samples // size)
         shares: list[_Share] = []
         start = 0
-        for worker in range(workers):
-            mine = -(-(batches - worker) // workers) if batches > worker else 0
-            has_last = mine and (batches - 1) % workers == worker
-            count = mine * size - (batches * size - samples if has_last else 0)
+        for worker in range(self.topology.workers):
+            count = self.given(samples, worker, self._batches(samples))
             shares.append(_Share(start, count))
             start += count
         self._shares[samples] = shares
         return shares
+
+    def _batches(self, samples: int) -> int:
+        """Return how many batches are made of a rank's samples."""
+        if self.topology.equalize != "shrink":
+            return -(-samples // self.topology.batch_size)
+        most = -(-len(self.line) // self.topology.ranks)  # of all ranks
+        return min(samples, -(-most // self.topology.batch_size))
+
+    def given(self, samples: int, worker: int, steps: int) -> int:
+        """Return how many of a rank's samples are in so many of a worker's batches."""
+        batches, workers = self._batches(samples), self.topology.workers
+        steps = min(steps, _every(workers, worker, batches))
+        if self.topology.equalize == "shrink":
+            size, larger = divmod(samples, max(1, batches))
+            return steps * size + min(steps, _every(workers, worker, larger))
+        size = self.topology.batch_size
+        has_last = steps and worker + (steps - 1) * workers == batches - 1
+        return steps * size - (batches * size - samples if has_last else 0)
+
+
+def _every(step: int, first: int, stop: int) -> int:
+    """Return the length of range(first, stop, step)."""
+    return max(0, -(-(stop - first) // step))
 
 
 class _Left(NamedTuple):
@@ -325,8 +355,8 @@ class Remainder(Line):
         windows: list[_Left] = []
         rests: list[_Left] = []
         for worker, share in enumerate(self._cut.shares(samples)):
-            made = max(0, -(-(batches - worker) // topology.workers))
-            given = min(made * topology.batch_size, share.size)
+            made = _every(topology.workers, worker, batches)
+            given = self._cut.given(samples, worker, made)
             number, done = divmod(given, topology.window)
             first = number * topology.window
             size = min(topology.window, share.size - first) if done else 0

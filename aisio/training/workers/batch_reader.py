@@ -9,6 +9,7 @@ from functools import partial
 from time import perf_counter
 from typing import Any, cast
 
+from aisio.errors import ConfigError
 from aisio.extras import missing_extra
 from aisio.training.order.cut import Cut, Topology
 from aisio.training.order.permutation import keyed_number
@@ -67,6 +68,30 @@ class Share:
         """How many batches each rank had received of the epoch before this cut."""
         start, _ = self.position.start_of(self.topology)
         return sum(segment.batches for segment in start.segments)
+
+    def check_batches(self) -> None:
+        """Refuse an epoch without a batch, or one that cannot be made equal as was asked.
+
+        What a restart left of an epoch may be as little as it likes.
+
+        Raises:
+            ConfigError: There are too few samples, or `batch_size` is too large or too small.
+        """
+        topology, samples = self.topology, len(self.cut.line)
+        if self.position.segments:
+            return
+        if topology.equalize == "drop" and not self.count:
+            raise ConfigError(
+                f"{samples} samples make no batch of {topology.batch_size} for each of"
+                f" {topology.ranks} ranks: use a smaller batch_size, or equalize='pad'"
+            )
+        last = self.cut.batches_of_rank(topology.ranks - 1)  # no rank has fewer
+        if topology.equalize == "shrink" and last < self.cut.batches_of_rank(0):
+            raise ConfigError(
+                f"{samples} samples make no batches of at most {topology.batch_size}, as many for"
+                f" each of {topology.ranks} ranks: use a batch_size of at least 2 and no more ranks"
+                " than samples, or equalize='pad' or 'none'"
+            )
 
 
 @dataclass

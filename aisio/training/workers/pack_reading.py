@@ -120,8 +120,8 @@ def windows_of(cut: Cut, share: PackShare, number: int) -> Iterator[list[int]]:
     """
     size = share.topology.batch_size
     if share.position.shuffle:
-        step, worker = divmod(number, share.topology.workers)
-        window, given = divmod(step * size, share.topology.window)
+        worker = number % share.topology.workers
+        window, given = divmod(cut.span(share.rank, number)[0], share.topology.window)
         while samples := cut.window(share.rank, worker, window):
             yield samples[given:]
             window, given = window + 1, 0
@@ -152,9 +152,10 @@ class PackBatches:
         self._samples = samples
         self._reader: WindowReader[SampleRun, Sample] | None = None
         self._next: PackRequest | None = None
+        self._cut: Cut | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_reader": None, "_next": None}
+        return self.__dict__ | {"_reader": None, "_next": None, "_cut": None}
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -163,10 +164,12 @@ class PackBatches:
         """Return the items of a batch."""
         share = request.share
         try:
-            if self._reader is None or request != self._next:
+            if self._reader is None or self._cut is None or request != self._next:
                 self._end()
-                self._reader = self._reader_from(request)
-            items = self.dataset.take_items(self._reader, share.topology.batch_size)
+                self._cut, _ = share.position.cut(share.topology)
+                self._reader = self._reader_from(request, self._cut)
+            start, stop = self._cut.span(share.rank, request.number)
+            items = self.dataset.take_items(self._reader, stop - start)
         except BaseException:
             self._end()
             raise
@@ -178,9 +181,8 @@ class PackBatches:
         if self._next is not None and self._next.share is share:
             self._end()
 
-    def _reader_from(self, request: PackRequest) -> WindowReader[SampleRun, Sample]:
+    def _reader_from(self, request: PackRequest, cut: Cut) -> WindowReader[SampleRun, Sample]:
         share, dataset = request.share, self.dataset
-        cut, _ = share.position.cut(share.topology)
         return WindowReader(
             map(self._samples.indices, windows_of(cut, share, request.number)),
             plan=dataset.sample_reader.plan,

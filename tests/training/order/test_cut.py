@@ -21,7 +21,7 @@ TOPOLOGIES = st.builds(
     workers=st.integers(1, 5),
     batch_size=st.integers(1, 9),
     window=st.integers(1, 40),
-    equalize=st.sampled_from(["drop", "pad", "none"]),
+    equalize=st.sampled_from(["drop", "pad", "none", "shrink"]),
 )
 
 
@@ -71,7 +71,7 @@ def test_ranks_are_equal(line: EpochLine, topology: Topology) -> None:
     cut = Cut(line, topology, (1, 2))
     counts = [cut.samples_of_rank(rank) for rank in range(topology.ranks)]
     step = topology.ranks * topology.batch_size
-    if topology.equalize == "none":
+    if topology.equalize in ("none", "shrink"):
         assert max(counts) - min(counts) <= 1
         assert sum(counts) == len(line)
     else:
@@ -81,6 +81,22 @@ def test_ranks_are_equal(line: EpochLine, topology: Topology) -> None:
     assert 0 <= cut.dropped < step
     assert 0 <= cut.repeated < step
     assert not (cut.dropped and cut.repeated)
+
+
+@given(LINES, st.integers(1, 6), st.integers(1, 5), st.integers(1, 9))
+def test_shrunk_batches_are_as_many_on_all_ranks(
+    line: EpochLine, ranks: int, workers: int, batch_size: int
+) -> None:
+    """None is empty, and those of a rank differ by a sample at most."""
+    cut = Cut(line, Topology(ranks, workers, batch_size, 5, "shrink"), (1, 2))
+    for rank in range(ranks):
+        batches, samples = cut.batches_of_rank(rank), cut.samples_of_rank(rank)
+        sizes = [len(cut.batch(rank, number)) for number in range(batches)]
+        assert (sum(sizes), max(sizes, default=0) <= batch_size) == (samples, True)
+        assert max(sizes, default=1) - min(sizes, default=1) <= 1
+        assert min(sizes, default=1) >= 1
+        is_possible = batch_size > 1 and len(line) >= ranks
+        assert batches == cut.batches_of_rank(0) or not is_possible
 
 
 @given(LINES, TOPOLOGIES)
