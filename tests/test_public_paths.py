@@ -51,6 +51,7 @@ FORWARDED = {
 LOGGERS = (
     "aisio.datasets",
     "aisio.folders",
+    "aisio.lightning",
     "aisio.placing",
     "aisio.shard_index",
     "aisio.shard_reader",

@@ -193,7 +193,10 @@ class Loader(LoaderAttributes):
 
         It grows by some 30 bytes with each restart on other ranks or batches within one epoch.
         """
-        return self._position.to_dict(self._data, self._reader.samples.digest)
+        return self._state_of(self._position)
+
+    def _state_of(self, position: Position) -> dict[str, Any]:
+        return position.to_dict(self._data, self._reader.samples.digest)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go to where a trainer stood, of any ranks, workers and batch size.
