@@ -1,0 +1,1 @@
+"""Train on digits under Lightning, be killed, and go on: `python -m lightning_digits`."""
