@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeAlias
 from aisio.errors import ConfigError
 from aisio.extras import missing_extra
 from aisio.integrations.lightning.source_dataset import open_dataset
-from aisio.integrations.lightning.trainer_epoch import TrainerEpoch, is_in_step
+from aisio.integrations.lightning.trainer_epoch import TrainerEpoch, trained_batches
 from aisio.integrations.lightning.trainer_loader import EvaluationLoader, TrainerLoader
 from aisio.training.loader import Loader
 
@@ -150,15 +150,12 @@ class DataModule(LightningDataModule):
         trainer.reload_dataloaders_every_n_epochs = _ALWAYS
 
     def teardown(self, stage: str | None = None) -> None:
-        """Give the Trainer back what `setup` has changed."""
-        trainer: Any = self.trainer
-        if trainer is not None and self._reload_every is not None:
-            trainer.reload_dataloaders_every_n_epochs = self._reload_every
-            self._reload_every = None
+        """Give the Trainer its setting back that `setup` has changed."""
+        self._give_back()
 
     def on_exception(self, exception: BaseException) -> None:
-        """Give the Trainer back what `setup` has changed: it calls no `teardown` then."""
-        self.teardown()
+        """Do the same; Lightning calls no `teardown` then."""
+        self._give_back()
 
     def train_dataloader(self) -> Any:
         """Return the loader of the training, or a dict of loaders.
@@ -235,8 +232,14 @@ class DataModule(LightningDataModule):
         trainer: Any = self.trainer
         return trainer is not None and trainer.overfit_batches > 0
 
-    def _is_in_step(self) -> bool:
-        return self._is_fitting and is_in_step(self.trainer)
+    def _give_back(self) -> None:
+        trainer: Any = self.trainer
+        if trainer is not None and self._reload_every is not None:
+            trainer.reload_dataloaders_every_n_epochs = self._reload_every
+            self._reload_every = None
+
+    def _count_trained(self) -> int:
+        return trained_batches(self.trainer) if self._is_fitting else -1
 
     def _as_given(self, split: SplitName) -> Any:
         loaders = self._split_loaders(split)
@@ -260,7 +263,7 @@ class DataModule(LightningDataModule):
         options = {"ranks": self._ranks(), **options}
         if split == "train":
             return {
-                name: TrainerLoader(self._is_in_step, dataset, **options)
+                name: TrainerLoader(self._count_trained, dataset, **options)
                 for name, dataset in datasets.items()
             }
         return {name: EvaluationLoader(dataset, **options) for name, dataset in datasets.items()}

@@ -17,7 +17,7 @@ from typing import Any
 
 from aisio.training.loader import Loader
 
-__all__ = ["TrainerEpoch", "is_in_step"]
+__all__ = ["TrainerEpoch", "trained_batches"]
 
 _log = logging.getLogger("aisio.lightning")
 
@@ -79,10 +79,9 @@ class TrainerEpoch:
             _forget_batches(loop, max(map(len, loaders)))
 
 
-def is_in_step(trainer: Any) -> bool:
-    """Tell whether a Trainer has received a batch, and its training step has not ended."""
-    batches = trainer.fit_loop.epoch_loop.batch_progress.current
-    return bool(batches.ready > batches.processed)
+def trained_batches(trainer: Any) -> int:
+    """Return how many batches a Trainer has trained with, in all epochs."""
+    return int(trainer.fit_loop.epoch_loop.batch_progress.total.processed)
 
 
 def _processed_epochs(trainer: Any) -> int:

@@ -40,24 +40,25 @@ class _WithoutSampler(Loader):
 class TrainerLoader(_WithoutSampler):
     """A Loader whose state is that of the training, where this differs from the Loader's.
 
-    A batch whose training step has not ended is before the state: a checkpoint that is saved
-    because a step failed does not skip it. An epoch that has ended lasts until another iteration
-    begins: of loaders that are combined, a short one may have to wait for the others.
+    A batch that was not trained with yet is before the state: a checkpoint that is saved because a
+    step failed does not skip it. An epoch that has ended lasts until another iteration begins: of
+    loaders that are combined, a short one may have to wait for the others.
 
     Args:
-        is_in_step: Tells whether the trainer has a batch whose step has not ended.
+        count_trained: Returns how many batches the model was trained with.
         arguments: Of `Loader`, by position.
         options: Of `Loader`, by name.
     """
 
-    def __init__(self, is_in_step: Callable[[], bool], *arguments: Any, **options: Any) -> None:
-        self._is_in_step = is_in_step
+    def __init__(self, count_trained: Callable[[], int], *arguments: Any, **options: Any) -> None:
+        self._count_trained = count_trained
+        self._trained_before = 0  # with how many batches, when the newest was received
         self._end_of_epoch: Position | None = None
         super().__init__(*arguments, **options)
 
     def __iter__(self) -> Iterator[Any]:
         self._end_of_epoch = None
-        return super().__iter__()
+        return _Counted(self, super().__iter__())
 
     def end_epoch(self) -> None:
         """See `Loader.end_epoch`."""
@@ -67,10 +68,14 @@ class TrainerLoader(_WithoutSampler):
     def state_dict(self) -> dict[str, Any]:
         """See `Loader.state_dict`."""
         position = self._end_of_epoch or self._position
-        if self._has_begun and position.segments and self._is_in_step():
+        if self._has_begun and self._trained_before == self._count_trained():
             last = position.segments[-1]
             position = position.received(last.topology, last.batches - 1)
         return self._state_of(position)
+
+    def count_received(self) -> None:
+        """Remember when the newest batch was received."""
+        self._trained_before = self._count_trained()
 
     def _move_to(self, position: Position, **options: bool) -> None:
         self._end_of_epoch = None
@@ -80,6 +85,24 @@ class TrainerLoader(_WithoutSampler):
         end = self._position
         super()._end_epoch()
         self._end_of_epoch = end
+
+
+class _Counted(Iterator[Any]):
+    """An iteration that tells its loader of each batch.
+
+    Args:
+        loader: The loader.
+        batches: Its iteration.
+    """
+
+    def __init__(self, loader: TrainerLoader, batches: Iterator[Any]) -> None:
+        self._loader = loader
+        self._batches = batches
+
+    def __next__(self) -> Any:
+        batch = next(self._batches)
+        self._loader.count_received()
+        return batch
 
 
 class EvaluationLoader(_WithoutSampler):

@@ -90,6 +90,16 @@ class Model(pl.LightningModule):
         return torch.optim.SGD(self.parameters(), self.lr)
 
 
+class FailsBeforeStep(Model):
+    """Fails with the batch that its step would be of, on its way there."""
+
+    def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Fail at the step."""
+        if self.trainer.training and len(self.seen) == self.stop:
+            raise InterruptedError
+        return batch
+
+
 class ModelInParts(Model):
     """For ModelParallelStrategy, which would cut it here."""
 
@@ -200,6 +210,7 @@ RESUMED: dict[str, dict[str, Any]] = {
     "second epoch": {"stop": 8},
     "end of an epoch": {"stop": 12, "every": None},
     "failed step": {"stop": 3, "every": 0},
+    "failed before a step": {"stop": 3, "every": 0, "model": FailsBeforeStep},
     "failed first step of an epoch": {"stop": 6, "every": 0},
     "estimated steps": {"stop": 3, "again": {"estimates": True}},
     "estimated steps, last batch": {"stop": 6, "again": {"estimates": True}},
@@ -307,6 +318,28 @@ def repeated(_: Fits) -> Any:
     return first.seen, second.seen, setting, data.state_dict()
 
 
+def from_sources(fits: Fits) -> Any:
+    """Return what is seen of a folder's objects, and of a dataset that a function makes."""
+    objects = fits.folder / "objects"
+    objects.mkdir()
+    for number in range(8):
+        (objects / f"{number}.txt").write_text(str(number))
+
+    class Data(DataModule):
+        def loader_options(self, split: Any) -> Any:
+            options = super().loader_options(split)
+            return options | ({"collate_fn": _numbers} if split == "train" else {})
+
+    model = Model()
+    data = Data(f"file://{objects}/", val=lambda: range(100, 103), batch_size=2, num_workers=1)
+    pl.Trainer(max_epochs=1, num_sanity_val_steps=0, **UNSAVED).fit(model, data)
+    return model.seen, model.validated
+
+
+def _numbers(samples: list[tuple[str, bytes]]) -> Any:
+    return torch.tensor([int(data) for _, data in samples])
+
+
 def tuned(fits: Fits) -> Any:
     """Return what is seen, and the batch size, where Lightning's Tuner went before."""
     data = DataModule(range(COUNT), batch_size=2, seed=1)
@@ -402,7 +435,7 @@ def run_all(folder: Path) -> dict[str, Any]:
     for name, options in RESUMED.items():
         found[name] = fits.resumed(**options)
     found["others"] = [resumed_with_others(fits, *case) for case in OTHERS]
-    for case in (overfitted, evaluated, missing, repeated, tuned):
+    for case in (overfitted, evaluated, missing, repeated, tuned, from_sources):
         found[case.__name__] = case(fits)
     ranks = folder / "ranks"
     found["two ranks"] = run_ranks(partial(in_two_ranks, ranks), 2, TORCHRUN)

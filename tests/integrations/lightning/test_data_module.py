@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import pytest
 import torch  # noqa: F401 - the program needs it
 
 from aisio import Loader
+from aisio.errors import MissingExtraError
 from tests.rank_processes import run_program
 
 COUNT = 26
@@ -21,6 +24,7 @@ CASES = (
     "second epoch",
     "end of an epoch",
     "failed step",
+    "failed before a step",
     "failed first step of an epoch",
     "estimated steps",
     "estimated steps, last batch",
@@ -118,6 +122,13 @@ def test_other_loops_read_each_sample_once(found: Any) -> None:
     assert text == "<DataModule val: range, test: dict, predict: range>"
 
 
+def test_sources_and_functions_make_datasets(found: Any) -> None:
+    """And a subclass says what is collated how."""
+    seen, validated = found["from_sources"]
+    assert sorted(sample for _, batch in seen for sample in batch) == [*range(8)]
+    assert validated == [[100, 101], [102]]
+
+
 def test_a_split_that_was_not_given(found: Any) -> None:
     """Is an error where it is needed."""
     steps, *errors = found["missing"]
@@ -171,6 +182,18 @@ def test_ranks_of_one_model_read_the_same(found: Any) -> None:
     """Those that Lightning's ModelParallelStrategy cuts a model over."""
     (*_, first), (*_, second) = found["two ranks"]
     assert first == second == found["whole "][:2]
+
+
+def test_without_lightning_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The package itself can be imported, and names what it has."""
+    module = "aisio.integrations.lightning.data_module"
+    monkeypatch.delitem(sys.modules, module, raising=False)
+    monkeypatch.setitem(sys.modules, "lightning", None)
+    package = importlib.import_module("aisio.integrations.lightning")
+    monkeypatch.delitem(vars(package), "DataModule", raising=False)
+    assert "DataModule" in dir(package)
+    with pytest.raises(MissingExtraError, match=r"pip install 'aisio\[lightning\]'"):
+        _ = package.DataModule
 
 
 def test_killed_jobs_go_on_with_other_numbers_of_ranks(found: Any) -> None:

@@ -12,20 +12,21 @@ from typing import Any
 import pytest
 import torch  # noqa: F401 - the loaders need it
 
-from aisio.integrations.lightning.trainer_epoch import TrainerEpoch, is_in_step
+from aisio.integrations.lightning.trainer_epoch import TrainerEpoch, trained_batches
 from aisio.training.loader import Loader
 
 
 def trainer(processed: int = 0, *, ready: int = 0, ckpt_path: str | None = None) -> Any:
     """Return what is used of a Trainer; it resumes if it has a checkpoint."""
-    batches = SimpleNamespace(ready=ready, processed=ready)
-    epoch_loop = SimpleNamespace(
-        batch_progress=SimpleNamespace(current=batches), restarting=ckpt_path is not None
-    )
+    batches = SimpleNamespace(ready=ready)
+    total = SimpleNamespace(ready=ready + 31, processed=ready + 30)
+    is_resuming = ckpt_path is not None
+    progress = SimpleNamespace(current=batches, total=total)
+    epoch_loop = SimpleNamespace(batch_progress=progress, restarting=is_resuming)
     fit_loop = SimpleNamespace(
         epoch_progress=SimpleNamespace(current=SimpleNamespace(processed=processed)),
         epoch_loop=epoch_loop,
-        is_resuming=ckpt_path is not None,
+        is_resuming=is_resuming,
     )
     return SimpleNamespace(fit_loop=fit_loop, ckpt_path=ckpt_path)
 
@@ -104,9 +105,6 @@ def test_a_checkpoint_without_a_state_is_said(caplog: pytest.LogCaptureFixture) 
     assert "the checkpoint has no state of this Data" in caplog.messages[0]
 
 
-def test_a_step_goes_on() -> None:
-    """From the batch that was received to the end of its step."""
-    one = trainer(ready=3)
-    assert not is_in_step(one)
-    one.fit_loop.epoch_loop.batch_progress.current.ready = 4
-    assert is_in_step(one)
+def test_batches_are_counted_when_their_step_has_ended() -> None:
+    """Over all epochs."""
+    assert trained_batches(trainer(2, ready=3)) == 33

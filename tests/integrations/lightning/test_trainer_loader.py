@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-from itertools import islice
 from typing import Any
 
 import pytest
@@ -13,20 +12,20 @@ from aisio.integrations.lightning.trainer_loader import EvaluationLoader, Traine
 from aisio.training.loader import Loader
 
 
-class Step:
-    """Tells a loader whether a training step is going on."""
+class Steps:
+    """Counts the steps of a training."""
 
     def __init__(self) -> None:
-        self.goes_on = False
+        self.ended = 0
 
-    def __call__(self) -> bool:
-        """Return it."""
-        return self.goes_on
+    def __call__(self) -> int:
+        """Return how many have ended."""
+        return self.ended
 
 
-def loader(step: Step | None = None, batch_size: int = 4) -> TrainerLoader:
+def loader(steps: Steps | None = None) -> TrainerLoader:
     """Return a loader of 12 samples."""
-    return TrainerLoader(step or Step(), range(12), batch_size, shuffle=True, seed=1)
+    return TrainerLoader(steps or Steps(), range(12), 4, shuffle=True, seed=1)
 
 
 def batches(of: Loader) -> list[list[int]]:
@@ -37,31 +36,55 @@ def batches(of: Loader) -> list[list[int]]:
 WHOLE = batches(Loader(range(12), 4, shuffle=True, seed=1))
 
 
-@pytest.mark.parametrize("taken", [1, 2, 3])
-def test_a_batch_whose_step_has_not_ended_is_before_the_state(taken: int) -> None:
-    """Also the first one, and behind a restart with another batch size."""
-    step = Step()
-    of = loader(step)
-    assert len(list(islice(of, taken))) == taken
-    ended = of.state_dict()
-    step.goes_on = True
+@pytest.mark.parametrize("trained", [0, 1, 2])
+def test_a_batch_that_was_not_trained_with_is_before_the_state(trained: int) -> None:
+    """Until its step has ended."""
+    steps = Steps()
+    of = loader(steps)
+    received = iter(of)
+    for _ in range(trained):
+        next(received)
+        steps.ended += 1
+    assert next(received).tolist() == WHOLE[trained]
     again = loader()
     again.load_state_dict(of.state_dict())
-    assert batches(again) == WHOLE[taken - 1 :]
-    step.goes_on = False
+    assert batches(again) == WHOLE[trained:]
+    steps.ended += 1
+    again.load_state_dict(of.state_dict())
+    assert batches(again) == WHOLE[trained + 1 :]
+
+
+def test_a_loader_that_gave_no_batch_in_a_step_is_where_it_was() -> None:
+    """As one that is restored, or that has ended before others."""
+    steps = Steps()
+    of = loader(steps)
+    assert of.state_dict() == loader().state_dict()
+    for _ in of:
+        steps.ended += 1
+    ended = of.state_dict()
+    steps.ended += 1
+    assert of.state_dict() == ended
+    of.load_state_dict(ended)
     assert of.state_dict() == ended
 
 
-def test_a_step_without_a_batch_of_the_loader_changes_nothing() -> None:
-    """As where a state was loaded and nothing was received since."""
-    step = Step()
-    step.goes_on = True
-    of = loader(step)
-    assert of.state_dict() == loader().state_dict()
-    state = Loader(range(12), 4, shuffle=True, seed=1)
-    next(iter(state))
-    of.load_state_dict(state.state_dict())
-    assert of.state_dict() == state.state_dict()
+def test_a_batch_that_failed_is_read_again() -> None:
+    """As by a Loader."""
+
+    class Fails(list[int]):
+        fails = True
+
+        def __getitem__(self, index: Any) -> Any:
+            if index == 1 and self.fails:
+                self.fails = False
+                raise OSError
+            return index
+
+    of = iter(TrainerLoader(Steps(), Fails(range(2))))
+    assert next(of).tolist() == [0]
+    with pytest.raises(OSError):  # noqa: PT011
+        next(of)
+    assert next(of).tolist() == [1]
 
 
 def test_an_epoch_that_has_ended_lasts_until_the_next_begins() -> None:
