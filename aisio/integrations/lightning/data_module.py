@@ -126,18 +126,19 @@ class DataModule(LightningDataModule):
             shuffle = self._options["shuffle"] and not self._overfits
             return {**self._options, "batch_size": self.batch_size, "shuffle": shuffle}
         options = {name: self._options[name] for name in self._options if name not in _OF_TRAINING}
-        return {
-            **options,
-            "batch_size": self._eval_batch_size or self.batch_size,
-            "equalize": "shrink",
-        }
+        batch_size = self.batch_size if self._eval_batch_size is None else self._eval_batch_size
+        return {**options, "batch_size": batch_size, "equalize": "shrink"}
 
     def setup(self, stage: str | None = None) -> None:
         """Open the datasets of a stage, and begin to train at the Trainer's epoch.
 
         Raises:
-            ConfigError: A split has neither a dataset nor a source.
+            ConfigError: There is no such stage, or no `train` to fit; or an argument of the Loader
+                cannot be right.
+            NotFoundError: A source has no object.
         """
+        if stage not in _SPLITS_BY_STAGE:
+            raise ConfigError(f"stage={stage!r}: 'fit', 'validate', 'test' or 'predict' is needed")
         for split in _SPLITS_BY_STAGE[stage]:
             self._open(split)
             self._loaders.pop(split, None)

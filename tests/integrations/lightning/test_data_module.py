@@ -133,6 +133,7 @@ def test_a_split_that_was_not_given(found: Any) -> None:
     """Is an error where it is needed."""
     steps, *errors = found["missing"]
     assert steps == "2"
+    assert errors.pop().startswith("ConfigError: stage='tune'")
     assert errors == [
         f"ConfigError: <DataModule> was given no {name}="
         for name in ("val", "test", "predict", "train")
