@@ -22,11 +22,12 @@ _FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _MAX_TRIES = 10
 
 
-def make_owned_folder(kind: str) -> tuple[str, int]:
+def make_owned_folder(kind: str, *, parent: str | None = None) -> tuple[str, int]:
     """Make a temporary folder.
 
     Args:
         kind: A part of its name. Folders of the same kind that dead processes left are removed.
+        parent: The folder to make it in; without it that of all temporary files.
 
     Returns:
         Its path, and the descriptor that locks it, for `remove_owned_folder`.
@@ -35,9 +36,10 @@ def make_owned_folder(kind: str) -> tuple[str, int]:
         OSError: No temporary folder can be made.
     """
     prefix = f"aisio-{kind}-owned-"
-    _remove_stale(tempfile.gettempdir(), prefix, os.getpid())
+    parent = parent or tempfile.gettempdir()
+    _remove_stale(parent, prefix, os.getpid())
     for _ in range(_MAX_TRIES):
-        folder = tempfile.mkdtemp(prefix=prefix)
+        folder = tempfile.mkdtemp(prefix=prefix, dir=parent)
         # Until it is locked, another process may remove it as stale.
         with suppress(FileNotFoundError):
             return folder, _lock(folder)

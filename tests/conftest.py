@@ -30,12 +30,12 @@ from hypothesis import HealthCheck, settings
 ROOT = Path(__file__).parents[1]
 _OPTIONAL = re.compile(
     r"^(?:import|from) "
-    r"(torch|torchdata|aistore|webdataset|aiohttp|obstore|lz4|opentelemetry|bionemo|ngcsdk|ngcbase)\b",
+    r"(torch|torchdata|aistore|webdataset|aiohttp|obstore|lz4|opentelemetry|bionemo|ngcsdk|ngcbase|lightning)\b",
     re.MULTILINE,
 )
 # Packages that only the environment with torch has, and what of aisio is another thing with torch.
 _ONLY_FULL = re.compile(
-    r"^(?:import|from) (torch|bionemo|ngcsdk|ngcbase)\b"
+    r"^(?:import|from) (torch|bionemo|ngcsdk|ngcbase|lightning)\b"
     r"|\baisio\.(datapipes|training)\b"
     r"|\bAIS(Map|Iter|BatchIter|ShardReader|FileL|SourceL)\w*",
     re.MULTILINE,

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import aiohttp  # noqa: F401 - the gateway needs it
+import lightning  # noqa: F401 - its data modules need it
 import pytest
 import torch  # noqa: F401 - the datasets need it
 
@@ -20,6 +21,12 @@ PUBLIC = {
     "aisio.datapipes": ("AISFileLister", "AISFileLoader", "AISSourceLister"),
     "aisio.errors": ("AisioError", "IntegrityError", "NotFoundError", "ShardError"),
     "aisio.gateway": ("Gateway", "ServerOptions", "serve"),
+    "aisio.integrations.lightning": (
+        "PickledDataWDS",
+        "Split",
+        "WebDataModule",
+        "pickles_to_tars",
+    ),
     "aisio.integrations.webdataset": ("open_url", "samples", "shard_urls", "to_wds"),
     "aisio.records": ("ByteRange", "Checksum", "ObjectInfo", "RetryPolicy", "Timeouts", "TlsFiles"),
     "aisio.resources.bionemo": ("Resource", "load", "main"),

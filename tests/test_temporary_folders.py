@@ -87,3 +87,13 @@ def test_a_folder_is_emptied_by_its_descriptor(temporary: Path) -> None:
     Path(folder).symlink_to(temporary / "other")
     remove_owned_folder(folder, descriptor)
     assert (temporary / "other" / "file").exists()
+
+
+def test_a_folder_may_be_made_elsewhere(temporary: Path) -> None:
+    """Folders of the same kind that dead processes left there are removed."""
+    parent = temporary / "elsewhere"
+    (parent / "aisio-test-owned-stale").mkdir(parents=True)
+    folder, descriptor = make_owned_folder("test", parent=str(parent))
+    assert list(parent.iterdir()) == [Path(folder)]
+    remove_owned_folder(folder, descriptor)
+    assert list(parent.iterdir()) == []

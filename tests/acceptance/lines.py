@@ -85,8 +85,36 @@ OSS: Mapping[str, str] = {
     "OSS-42": "A local folder is a source with the same API.",
 }
 
+WEB_DATA_MODULE: Mapping[str, str] = {
+    "WDM-01": "Split has train, val and test; constructor arguments and their order.",
+    "WDM-02": "The newer form too: no n_samples and global_batch_size; invoke_wds, invoke_wld.",
+    "WDM-03": "Different splits are a RuntimeError, suffixes of another type a TypeError.",
+    "WDM-04": "setup: fit, validate, test and predict choose the splits; other stages and absent folders are errors.",
+    "WDM-05": "Shards are {folder}/{prefix}-*.tar, sorted; the folder may be one of any store, or a name in the catalog.",
+    "WDM-06 !": "No shard is an error with split, folder and pattern; a loader before setup a ValueError.",
+    "WDM-07": "One or several suffixes: decoded elements of a tuple, in the given order.",
+    "WDM-08 !": "Pipelines: a callable, an iterable of callables, None; a split that is left out counts as None.",
+    "WDM-09": "Prebatch pipelines get unbatched samples: there is no hidden batch dimension.",
+    "WDM-10": "ceil(n_samples / global_batch_size) batches: data that is short is begun anew, more is cut.",
+    "WDM-11": "Keyword arguments reach dataset and loader; invoked methods come in order after the pipelines.",
+    "WDM-12": "The predict loader is the test loader; the base class prepares no data.",
+    "WDM-13": "The same seed gives the same order of dataset and loader, another one another; epochs differ.",
+    "WDM-14": "More workers than shards are an error that says so.",
+    "WDM-15": "Every sample exactly once with 0, 1, 2 and 4 workers.",
+    "WDM-16": "Lightning's Trainer sees exactly the loaders' batches in fit, validate, test and predict.",
+    "WDM-17": "Split by node: ranks have different shards, and together all.",
+    "WDM-18": "Shards {prefix}-%06d.tar with members {key}.{suffix}; the key is the name with '-' for '.'.",
+    "WDM-19": "Samples a shard: len(names) // min_num_shards, 100,000 by default; a minimum below 1 is a ValueError.",
+    "WDM-20 !": "Never an empty shard; where there are fewer samples than shards each has its own.",
+    "WDM-21 !": "A missing file is a RuntimeError that names the sample; pickles are copied, never loaded.",
+    "WDM-22 !": "A smaller set leaves no shard of a larger one; a run that fails leaves the old set.",
+    "WDM-23 !": "Two names of one key are refused.",
+    "WDM-24": "PickledDataWDS: n_samples from the names; each split's shards in its own folder, without overlap.",
+}
+
 SYSTEMS: Mapping[str, Mapping[str, str]] = {
     "AIStore's PyTorch plugin": AISTORE,
     "BioNeMo's `load(tag)`": BIONEMO,
     "Alibaba's OSS connector: objects": OSS,
+    "BioNeMo's WebDataModule": WEB_DATA_MODULE,
 }
