@@ -8,6 +8,7 @@ AisioError
 ├── CatalogError (ValueError)                    catalog files that are wrong, or a name not in them
 ├── ArchiveError (ValueError)                    an archive that cannot be unpacked safely
 ├── ShardError (ValueError, tarfile.TarError)    a shard that is cut, damaged or not a tar
+│   └── DecodeError                              a field of a sample that cannot be decoded
 └── StorageError                                 a store refused, failed, or did not answer
     ├── NotFoundError (FileNotFoundError)        404
     ├── AccessError (PermissionError)            401, 403
@@ -96,6 +97,10 @@ class ShardError(AisioError, ValueError, tarfile.TarError):
     def __init__(self, message: str, *, url: str | None = None, offset: int | None = None) -> None:
         super().__init__(message, url=url)
         self.offset = offset
+
+
+class DecodeError(ShardError):
+    """A field of a sample cannot be decoded; the text names shard, sample and field."""
 
 
 class StorageError(AisioError):

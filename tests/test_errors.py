@@ -36,6 +36,7 @@ PROMISED = {
     "IntegrityError": (errors.StorageError,),
     "TruncatedError": (errors.IntegrityError, EOFError),
     "DigestError": (errors.IntegrityError, ValueError),
+    "DecodeError": (errors.ShardError, ValueError, tarfile.TarError),
     "AisioError": (),
 }
 

@@ -103,6 +103,10 @@ class FieldPadder:
         Raises:
             ShardError: A sample has a field that the look-ahead did not meet (unless "add").
         """
+        return (padded for _, padded in self.pairs(samples))
+
+    def pairs(self, samples: Iterable[Sample]) -> Iterator[tuple[Sample, Sample]]:
+        """Yield each sample as it was and padded, otherwise as `pad` does."""
         return self._learn(iter(samples)) if self.keys is None else self._select(samples, self.keys)
 
     def learned(self, samples: Iterable[Sample]) -> tuple[str, ...]:
@@ -117,13 +121,15 @@ class FieldPadder:
         self._look_ahead(ahead, iter(samples))
         return self._names_of(ahead)
 
-    def _select(self, samples: Iterable[Sample], keys: Sequence[str]) -> Iterator[Sample]:
+    def _select(
+        self, samples: Iterable[Sample], keys: Sequence[str]
+    ) -> Iterator[tuple[Sample, Sample]]:
         padder = SamplePadder(self, keys)
         for sample in samples:
-            yield padder.pad(sample)
+            yield sample, padder.pad(sample)
         padder.end()
 
-    def _learn(self, samples: Iterator[Sample]) -> Iterator[Sample]:
+    def _learn(self, samples: Iterator[Sample]) -> Iterator[tuple[Sample, Sample]]:
         ahead: deque[Sample] = deque()
         failure: Exception | None = None
         try:
@@ -132,11 +138,12 @@ class FieldPadder:
             failure = error
         padder = SamplePadder(self, self._names_of(ahead))
         while ahead:
-            yield padder.pad(ahead.popleft())
+            sample = ahead.popleft()
+            yield sample, padder.pad(sample)
         if failure is not None:
             raise failure
         for sample in samples:
-            yield padder.pad(sample)
+            yield sample, padder.pad(sample)
 
     def _names_of(self, samples: Iterable[Sample]) -> tuple[str, ...]:
         names = tuple(sorted({name for sample in samples for name in sample.fields}))
@@ -159,7 +166,7 @@ class FieldPadder:
             ShardError: `new_fields` is "raise".
         """
         text = (
-            f"{self.prefix}{_where(sample)} has {_listed(names)}, which none of the first"
+            f"{self.prefix}{sample.place} has {_listed(names)}, which none of the first"
             f" samples of {self.whole} had, from which its fields were learned: "
         )
         if self.new_fields == "raise":
@@ -279,14 +286,10 @@ class _KeyWatch:
         self._warned_cases.add(name)
         key = self._by_lower_case[name.lower()]
         warnings.warn(
-            f"{self._prefix}{_where(sample)} has the field {name!r}, which is left out: keys= has"
+            f"{self._prefix}{sample.place} has the field {name!r}, which is left out: keys= has"
             f" {key!r}, in another case; name both, or rename the files",
             stacklevel=4,
         )
-
-
-def _where(sample: Sample) -> str:
-    return f"{one_line(sample.url)}: sample {sample.key!r} at byte {sample.offset}"
 
 
 def _listed(names: list[str]) -> str:

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
+from aisio.escapes import one_line
+
 
 class Sample(msgspec.Struct, frozen=True, gc=False):
     """One sample of a shard.
@@ -25,6 +27,11 @@ class Sample(msgspec.Struct, frozen=True, gc=False):
     fields: dict[str, bytes]
     offset: int
     left_out: list[str] = msgspec.field(default_factory=list)
+
+    @property
+    def place(self) -> str:
+        """The sample in the text of errors: its shard, key and offset."""
+        return f"{one_line(self.url)}: sample {self.key!r} at byte {self.offset}"
 
 
 class ZeroDict(dict[str, bytes]):

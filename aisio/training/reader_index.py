@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from functools import cached_property
 from typing import Any, Literal, TypeAlias, get_args
 
 from aisio.errors import ConfigError, NotFoundError
+from aisio.escapes import one_line
 from aisio.records import ObjectInfo
 from aisio.shards.index import ShardIndex
 from aisio.shards.index_build import IndexRecorder
@@ -16,6 +18,7 @@ from aisio.shards.index_pins import pin_of
 from aisio.shards.opening import ShardStream
 from aisio.sources.base import Source
 from aisio.sources.source_set import SourceSet
+from aisio.training.folder_labels import folder_names
 
 __all__ = ["IndexMode", "ReaderIndex"]
 
@@ -89,6 +92,26 @@ class ReaderIndex:
         """Return how many samples a shard has; None if no index knows. Errors as for `find`."""
         found = self.find(source, info)
         return found[0].shard(found[1]).samples if found is not None else None
+
+    def folders(self, listed: Iterable[tuple[Source, ObjectInfo]]) -> set[str]:
+        """Return the names of the folders in which the samples of shards are.
+
+        Raises:
+            ConfigError: A shard has no index, or its index no names; otherwise as for `find`.
+        """
+        folders: set[str] = set()
+        for source, info in listed:
+            found = self.find(source, info)
+            if found is None:
+                raise ConfigError(
+                    f'<{self._reader}> label_from="folder": {one_line(info.url)} has no index that'
+                    " says which folders there are: pass classes=, or run `aisio index`"
+                )
+            index, number = found
+            shard = index.shard(number)
+            first = shard.first_sample
+            folders |= folder_names(index.keys(first, first + shard.samples))
+        return folders
 
     def completed(self, source: Source, info: ObjectInfo) -> ObjectInfo:
         """Return a shard with its size, if that is needed to index it; a missing one as it is."""

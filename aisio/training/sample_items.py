@@ -2,74 +2,177 @@
 
 from __future__ import annotations
 
+import logging
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
 
-from aisio.errors import ConfigError, ShardError
+from aisio.errors import ConfigError, DecodeError, ShardError
 from aisio.escapes import one_line
 from aisio.shards.fields import FieldPadder, NewFields, SamplePadder, check_keys
 from aisio.shards.samples import Sample
+from aisio.training.decoding import Decode, Decoder, FieldDecoders, decoder_name
+from aisio.training.folder_labels import FolderLabels, LabelFrom, check_label_from
 from aisio.training.folder_watch import FolderWatch
+from aisio.training.skipped_samples import SkippedSample, SkippedSamples
 
-__all__ = ["FIRST_SAMPLES", "SampleItems"]
+__all__ = ["FIRST_SAMPLES", "KEY", "LABEL", "ItemOptions", "SampleItems"]
 
 FIRST_SAMPLES = 100
 """From so many samples the fields are learned, or fewer if they have many bytes."""
+
+KEY = "__key__"
+"""As a field: the whole key of the sample. webdataset calls it so, too."""
+
+LABEL = "cls"
+"""The field that `label_from` makes."""
+
+_log = logging.getLogger("aisio.samples")
+
+
+@dataclass(frozen=True)
+class ItemOptions:
+    """Arguments of a dataset that say what its items are.
+
+    Attributes:
+        keys: The fields of each item, padded with b""; None learns them.
+        fields: Yield tuples of these fields in place of (name, fields).
+        full_key: The name is the whole key; None is False, with one warning if samples are in
+            different folders.
+        new_fields: See `FieldPadder`.
+        decode: See `FieldDecoders`. A field that a sample lacks is None, if it would be decoded.
+        label_from: "folder" makes a field "cls" of the last folder of the key.
+        classes: The folders in the order of their labels; None for all of them, sorted.
+        on_error: "skip" leaves samples out that cannot be decoded.
+        transform: Called with each item; what it returns takes the item's place.
+    """
+
+    keys: Sequence[str] | None = None
+    fields: Sequence[str] | None = None
+    full_key: bool | None = None
+    new_fields: NewFields = "raise"
+    decode: Decode | None = None
+    label_from: LabelFrom | None = None
+    classes: Sequence[str] | None = None
+    on_error: Literal["raise", "skip"] = "raise"
+    transform: Callable[[Any], Any] | None = None
+
+    def check(self, owner: str) -> None:
+        """Check what no other class does.
+
+        Raises:
+            ConfigError: There is no such value, or two arguments contradict each other.
+        """
+        if self.on_error not in ("raise", "skip"):
+            raise ConfigError(f'on_error={self.on_error!r}: "raise" or "skip" is needed')
+        if self.keys is not None and self.fields is not None:
+            raise ConfigError(
+                f"<{owner}> keys= names the fields of dicts, fields= those of tuples: give one"
+            )
+        if self.keys is not None and KEY in self.keys:
+            raise ConfigError(
+                f"<{owner}> keys= has {KEY!r}: with full_key=True it is the name of each item; only"
+                " fields= takes it"
+            )
+        if self.transform is not None and not callable(self.transform):
+            raise ConfigError(f"<{owner}> transform={self.transform!r} cannot be called")
+        check_label_from(self.label_from, self.classes, owner)
+        if self.label_from and self.fields is not None and LABEL not in self.fields:
+            raise ConfigError(
+                f"<{owner}> label_from={self.label_from!r} makes a field {LABEL!r}, which fields="
+                " does not name"
+            )
+
+    def stored(self, names: Sequence[str] | None) -> tuple[str, ...] | None:
+        """Return those of some field names that are read from the shard; None stays None."""
+        if names is None:
+            return None
+        made = (KEY, LABEL) if self.label_from else (KEY,)
+        return tuple([name for name in names if name not in made])
 
 
 class SampleItems:
     """Makes the items of a dataset: (name, fields) of a sample, or a tuple of its fields.
 
     Args:
-        keys: The fields of each item, padded with b""; None learns them, see `learn`.
-        fields: Yield tuples of these fields in place of (name, fields).
-        full_key: The name is the whole key; None is False, with one warning if samples are in
-            different folders.
-        new_fields: See `FieldPadder`.
-        transform: Called with each item; what it returns takes the item's place.
+        options: What they are.
         owner: Name of the dataset's class.
+        whole: Of what the fields are learned, for warnings and errors.
 
     Attributes:
         wanted: The fields to read; None for all.
 
     Raises:
-        ConfigError: `keys` or `fields` are no field names, or both are given, or `transform` cannot
-            be called.
+        ConfigError: An option has no such value, or options contradict each other.
+        MissingExtraError: A decoder needs a package that is not installed.
     """
 
     def __init__(
         self,
+        options: ItemOptions,
         *,
-        keys: Sequence[str] | None,
-        fields: Sequence[str] | None,
-        full_key: bool | None,
-        new_fields: NewFields,
-        transform: Callable[[Any], Any] | None,
         owner: str,
+        whole: str = "the data set",
     ) -> None:
-        if keys is not None and fields is not None:
-            raise ConfigError(
-                f"<{owner}> keys= names the fields of dicts, fields= those of tuples: give one"
-            )
-        if transform is not None and not callable(transform):
-            raise ConfigError(f"<{owner}> transform={transform!r} cannot be called")
-        self._fields = check_keys(fields, "fields")
-        self._rules = FieldPadder(
-            keys,
-            look_ahead_samples=FIRST_SAMPLES,
-            new_fields=new_fields,
-            reader=owner,
-            whole="the data set",
-        )
-        self.wanted = self._fields or self._rules.keys
-        self._full_key = full_key
-        self._transform = transform
+        options.check(owner)
+        self._options = options
         self._owner = owner
-        self._folders = FolderWatch(owner) if full_key is None and fields is None else None
+        self._fields = check_keys(options.fields, "fields")
+        keys = options.stored(check_keys(options.keys))
+        # Without a stored field the rules need others: no sample is padded by them.
+        self._rules = FieldPadder(
+            keys or None,
+            look_ahead_samples=FIRST_SAMPLES,
+            new_fields=options.new_fields,
+            reader=owner,
+            whole=whole,
+        )
+        self.wanted = options.stored(self._fields) if self._fields is not None else keys
+        self._decoders = FieldDecoders(options.decode, owner)
+        self._labels = FolderLabels(options.classes, owner) if options.label_from else None
+        self._skipped = SkippedSamples() if options.on_error == "skip" else None
         self._padder: SamplePadder | None = None
+        self._folders = self._new_folder_watch()
+        if self.wanted is not None:
+            self._check_decoders(self.wanted)
         if keys is not None:
-            self._padder = SamplePadder(self._rules, self._rules.learned(()))
+            self._padder = SamplePadder(self._rules, keys)
+
+    @property
+    def needs_classes(self) -> bool:
+        """Whether `set_classes` must be called before an item is made."""
+        return self._labels is not None and not self._labels.are_known
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The folders in the order of their labels; none without `label_from`."""
+        return self._labels.classes if self._labels is not None else ()
+
+    def set_classes(self, folders: Iterable[str]) -> None:
+        """Label by the sorted names of these folders, which are all there are.
+
+        Raises:
+            ConfigError: One is "": samples are in no folder.
+        """
+        assert self._labels is not None
+        names = sorted(folders)
+        if "" in names:
+            raise ConfigError(
+                f'<{self._owner}> label_from="folder": there are samples whose keys have no folder'
+            )
+        self._labels.set_classes(names)
+
+    @property
+    def skipped(self) -> tuple[SkippedSample, ...]:
+        """The samples that on_error="skip" left out so far, of all workers."""
+        return self._skipped.entries() if self._skipped is not None else ()
+
+    def detach_skipped(self) -> None:
+        """Begin the list of `skipped` anew, unless it was begun in this process."""
+        if self._skipped is not None:
+            self._skipped.detach()
 
     def learn(self, first_samples: Callable[[], Iterable[Sample]]) -> None:
         """Learn which fields samples have, unless that is known.
@@ -79,50 +182,158 @@ class SampleItems:
                 has as many.
         """
         if self._padder is None and self._fields is None:
-            self._padder = SamplePadder(self._rules, self._rules.learned(first_samples()))
+            names = self._rules.learned(first_samples())
+            self._check_decoders(names)
+            self._padder = SamplePadder(self._rules, names)
 
-    def make(self, samples: Iterable[Sample]) -> list[Any]:
-        """Return the items of samples.
+    def make(self, samples: Sequence[Sample]) -> list[Any]:
+        """Return the items of samples, by the fields that were learned.
+
+        With on_error="skip" these may be fewer, but not none.
 
         Raises:
-            ShardError: A sample lacks one of `fields`, or has a field that is not known.
+            DecodeError: A field cannot be decoded.
+            ShardError: A sample lacks one of `fields`, has a field that is not known, or no label.
             Exception: What `transform` raised; from Python 3.11, with a note that names the sample.
         """
-        make = self._named if self._fields is None else self._tuple
-        transform = self._transform
-        if transform is None:
-            return [make(sample) for sample in samples]
+        items: list[Any] = []
+        failure: DecodeError | None = None
+        for sample in samples:
+            try:
+                items.append(self._item(sample))
+            except DecodeError as error:
+                failure = self._skip(sample, error)
+        if failure is not None and not items:
+            raise failure
         # No map(): it would end quietly where the user's function raises StopIteration.
-        return [self._transformed(transform, make(sample), sample) for sample in samples]
+        return items
 
-    def _transformed(self, transform: Callable[[Any], Any], item: Any, sample: Sample) -> Any:
+    def stream(self, samples: Iterable[Sample]) -> Iterator[Any]:
+        """Yield the items of a pass over shards, which learns the fields anew.
+
+        Args:
+            samples: Those of any number of shards, in order.
+
+        Raises:
+            Exception: As from `make`.
+        """
+        self._folders = self._new_folder_watch()
+        is_checked = self.wanted is not None
+        pairs = ((sample, sample) for sample in samples)
+        for sample, padded in pairs if self._fields is not None else self._rules.pairs(samples):
+            if not is_checked:
+                self._check_decoders(padded.fields)
+                is_checked = True
+            try:
+                item = self._item(sample, padded)
+            except DecodeError as error:
+                self._skip(sample, error)
+            else:
+                yield item
+
+    def padded(self, samples: Iterable[Sample]) -> Iterable[Sample]:
+        """Yield samples with the fields of `keys`; as they are without it."""
+        return samples if self.wanted is None else self._rules.pad(samples)
+
+    def _item(self, sample: Sample, padded: Sample | None = None) -> Any:
+        item = self._tuple(sample) if self._fields is not None else self._named(sample, padded)
+        if self._skipped is not None:
+            self._skipped.end_row()
+        return item if self._options.transform is None else self._transformed(item, sample)
+
+    def _transformed(self, item: Any, sample: Sample) -> Any:
+        assert self._options.transform is not None
         try:
-            return transform(item)
+            return self._options.transform(item)
         except Exception as error:
+            note = (
+                f"<{self._owner}> transform= was called with sample {sample.key!r} at byte"
+                f" {sample.offset} of {one_line(sample.url)}"
+            )
             if sys.version_info >= (3, 11):
-                error.add_note(
-                    f"<{self._owner}> transform= was called with sample {sample.key!r} at byte"
-                    f" {sample.offset} of {one_line(sample.url)}"
-                )
+                error.add_note(note)
+            else:
+                _log.error(note)
             raise
 
-    def _named(self, sample: Sample) -> tuple[str, Any]:
-        assert self._padder is not None, "learn() was not called"
+    def _named(self, sample: Sample, padded: Sample | None) -> tuple[str, Any]:
+        if padded is None:
+            assert self._padder is not None, "learn() was not called"
+            padded = self._padder.pad(sample)
         if self._folders is not None:
             self._folders.check(sample)
-        padded = self._padder.pad(sample)
-        return padded.key if self._full_key else padded.basename, padded.fields
+        fields: dict[str, Any] = padded.fields
+        if self._decoders:
+            fields = {
+                name: self._decoded(sample, name, data, decoder)
+                if (decoder := self._decoders.of(name)) is not None
+                else data
+                for name, data in fields.items()
+            }
+        if self._labels is not None:
+            fields = {**fields, LABEL: self._labels.label(sample)}
+        return sample.key if self._options.full_key else sample.basename, fields
 
-    def _tuple(self, sample: Sample) -> tuple[bytes, ...]:
-        fields = sample.fields
+    def _tuple(self, sample: Sample) -> tuple[Any, ...]:
         assert self._fields is not None
+        made: dict[str, Any] = {KEY: sample.key}
+        if self._labels is not None:
+            made[LABEL] = self._labels.label(sample)
         try:
-            return tuple([fields[name] for name in self._fields])
+            values = [made[name] if name in made else sample.fields[name] for name in self._fields]
         except KeyError as error:
-            has = ", ".join(map(repr, (*fields, *sample.left_out)))
+            has = ", ".join(map(repr, (*sample.fields, *sample.left_out)))
             raise ShardError(
-                f"<{self._owner}> {one_line(sample.url)}: sample {sample.key!r} at byte"
-                f" {sample.offset} has no field {error}, named by fields=; it has {has}",
+                f"<{self._owner}> {sample.place} has no field {error}, named by fields=; it has"
+                f" {has}",
                 url=sample.url,
                 offset=sample.offset,
             ) from None
+        if self._decoders:
+            values = [
+                self._decoded(sample, name, data, decoder)
+                if name not in made and (decoder := self._decoders.of(name)) is not None
+                else data
+                for name, data in zip(self._fields, values, strict=True)
+            ]
+        return tuple(values)
+
+    def _decoded(self, sample: Sample, name: str, data: bytes, decoder: Decoder) -> Any:
+        """Return what a decoder makes of a field; None if the sample does not have the field."""
+        if not data and name not in sample.fields:
+            return None
+        try:
+            return decoder(data)
+        except MemoryError:
+            raise
+        except Exception as error:
+            raise DecodeError(
+                f"<{self._owner}> {sample.place}: field {name!r} of {len(data):,} bytes cannot be"
+                f" decoded by {decoder_name(decoder)}: {type(error).__name__}: {error}",
+                url=sample.url,
+                offset=sample.offset,
+            ) from error
+
+    def _skip(self, sample: Sample, error: DecodeError) -> DecodeError:
+        if self._skipped is None:
+            raise error
+        self._skipped.add(sample, error)
+        return error
+
+    def _check_decoders(self, names: Iterable[str]) -> None:
+        names = list(names)
+        for name in names:
+            self._decoders.of(name)
+        if unused := self._decoders.unused(names):
+            has = ", ".join(map(repr, names)) or "none"
+            warnings.warn(
+                f"<{self._owner}> decode= names {', '.join(map(repr, unused))}, which is no field"
+                f" of the samples that are read: theirs are {has}",
+                stacklevel=4,
+            )
+
+    def _new_folder_watch(self) -> FolderWatch | None:
+        options = self._options
+        if options.full_key is None and options.fields is None:
+            return FolderWatch(self._owner)
+        return None

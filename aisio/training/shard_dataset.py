@@ -8,7 +8,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, partial
-from typing import Any, TypeGuard, cast
+from typing import Any, Literal, TypeGuard, cast
 
 from aisio.client.client import Client
 from aisio.client.shared_clients import explicit_client
@@ -26,11 +26,14 @@ from aisio.sources.base import url_of
 from aisio.sources.source_set import PrefixMap, SourceSet
 from aisio.stores import DirectSettings, store_for
 from aisio.training.dataset_index import IndexLike, open_index
+from aisio.training.decoding import Decode
 from aisio.training.epoch_stats import EpochStats
+from aisio.training.folder_labels import LabelFrom, folder_names
 from aisio.training.listing.shared_listing import SharedListing
 from aisio.training.process_rank import current_worker
-from aisio.training.sample_items import FIRST_SAMPLES, SampleItems
+from aisio.training.sample_items import FIRST_SAMPLES, ItemOptions, SampleItems
 from aisio.training.sample_names import SampleNames
+from aisio.training.skipped_samples import SkippedSample
 from aisio.training.workers.window_reader import WindowReader
 from aisio.transport.concurrency.limit import AdaptiveLimit
 
@@ -61,12 +64,22 @@ class AISShardDataset(Dataset[Any]):
             all shards otherwise.
         keys: Extensions to yield, without their leading dot; other members are left out.
         fields: Yield tuples of these extensions' bytes, in place of names and dicts. A sample that
-            lacks one is an error.
+            lacks one is an error. "__key__" is the whole key.
         full_key: Yield the whole key, which is the path of the sample's files up to the first dot
             of the last part ("n01440764/1"), instead of its last part alone ("1"). None is False,
             with one warning if samples are in different folders.
         new_fields: Without `keys`, what happens with an extension that none of the first samples
             has: "raise" a ShardError, or "add" it from there on, with a warning.
+        decode: Decode the fields, in the process that reads them: "torch", "numpy" or "pil" for all
+            known formats, of which images become that, or a mapping of extensions to decoders. See
+            `aisio.training.decoding`.
+        label_from: "folder" makes a field "cls": the number of the sample's last folder among
+            `classes`.
+        classes: The folders in the order of their numbers; by default all folders that the index
+            has, sorted.
+        on_error: What to do with a sample that cannot be decoded: "raise", or "skip" it, with a
+            warning in the log and an entry in `skipped_samples`. The batch then has fewer samples;
+            a batch without any raises. So do 100 in a row.
         transform: Called with each item, in the process that reads it; what it returns takes the
             item's place.
         index: Where the index is. "auto" takes it from beside the data or from the cache, and
@@ -92,7 +105,9 @@ class AISShardDataset(Dataset[Any]):
         NotFoundError: A bucket does not exist, or a source has no shard.
         ConfigError: An argument has no such value, or there is no index ("require").
         ShardError: A shard that is indexed is cut, damaged or not a tar. When a sample is read: it
-            lacks one of `fields`, or has an extension that is not known.
+            lacks one of `fields`, has an extension that is not known, or no label.
+        DecodeError: When a sample is read: a field cannot be decoded.
+        MissingExtraError: A decoder needs a package that is not installed.
         IntegrityError: When a sample is read: its bytes are not those that were indexed, or its
             shard was replaced since.
     """
@@ -106,6 +121,10 @@ class AISShardDataset(Dataset[Any]):
         fields: Sequence[str] | None = None,
         full_key: bool | None = None,
         new_fields: NewFields = "raise",
+        decode: Decode | None = None,
+        label_from: LabelFrom | None = None,
+        classes: Sequence[str] | None = None,
+        on_error: Literal["raise", "skip"] = "raise",
         transform: Callable[[Any], Any] | None = None,
         index: IndexLike = "auto",
         client: Client | None = None,
@@ -116,14 +135,18 @@ class AISShardDataset(Dataset[Any]):
         allow_empty: bool = False,
     ) -> None:
         owner = type(self).__name__
-        self._items = SampleItems(
+        options = ItemOptions(
             keys=keys,
             fields=fields,
             full_key=full_key,
             new_fields=new_fields,
+            decode=decode,
+            label_from=label_from,
+            classes=classes,
+            on_error=on_error,
             transform=transform,
-            owner=owner,
         )
+        self._items = SampleItems(options, owner=owner)
         own_client = explicit_client(client, endpoint)
         sources = SourceSet(
             bucket_list,
@@ -150,6 +173,8 @@ class AISShardDataset(Dataset[Any]):
             owner=owner,
             whole_place=shard_names is None,
         )
+        if self._items.needs_classes:
+            self._items.set_classes(folder_names(self.index.keys()))
         self.sample_reader = SampleReader(
             self.index,
             [(source.store_of(info), url_of(info)) for source, info in objects],
@@ -197,6 +222,16 @@ class AISShardDataset(Dataset[Any]):
                     " the files of a sample are not adjacent"
                 )
         return cast("Sequence[int]", self.index.sizes)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The folders in the order of their numbers, where `label_from` numbers them; else ()."""
+        return self._items.classes
+
+    @property
+    def skipped_samples(self) -> tuple[SkippedSample, ...]:
+        """The samples that on_error="skip" left out so far, of all workers."""
+        return self._items.skipped
 
     def stats(self) -> dict[str, Any]:
         """Return where the time of all reads so far went, of all workers."""

@@ -7,7 +7,7 @@ The constructor has more than 8 arguments for that reason.
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from functools import partial
 from typing import Any, Literal
@@ -25,19 +25,22 @@ from aisio.errors import (
 from aisio.escapes import one_line
 from aisio.extras import missing_extra
 from aisio.records import ObjectInfo
-from aisio.shards.fields import FieldPadder, NewFields
+from aisio.shards.fields import NewFields
 from aisio.shards.index_build import IndexRecorder
 from aisio.shards.names import ShardNames
 from aisio.shards.prefetch import Prefetch, Shard, ShardStream
 from aisio.shards.reader import ShardPass
-from aisio.shards.samples import Sample, ZeroDict
+from aisio.shards.samples import Sample
 from aisio.sources.base import Source
 from aisio.sources.source_set import PrefixMap, SourceSet
 from aisio.stores import DirectSettings
+from aisio.training.decoding import Decode
 from aisio.training.equal_shards import EqualShards, check_equalize
-from aisio.training.folder_watch import FolderWatch
+from aisio.training.folder_labels import LabelFrom
 from aisio.training.quarantine import Quarantine, SkippedShard
 from aisio.training.reader_index import IndexMode, ReaderIndex
+from aisio.training.sample_items import ItemOptions, SampleItems
+from aisio.training.skipped_samples import SkippedSample
 from aisio.training.split import Partition
 from aisio.training.split_dataset import ListedObject, SplitDataset
 from aisio.training.split_options import Equalize, Ranks, Split, SplitOptions
@@ -60,8 +63,8 @@ _log = logging.getLogger("aisio.shard_reader")
 _BAD_SHARD = (ShardError, IntegrityError, NotFoundError)
 
 
-class AISShardReader(SplitDataset, IterableDataset[tuple[str, ZeroDict]]):
-    """Samples of tar shards as (basename, {extension: bytes}), or (key, {extension: bytes}).
+class AISShardReader(SplitDataset, IterableDataset[Any]):
+    """Samples of tar shards as (basename, {extension: bytes}), or as its arguments say.
 
     Shards are split over ranks and DataLoader workers, and streamed: memory holds one buffer, one
     sample, and the beginnings of the next shards, whatever a shard's size. The files of a sample
@@ -82,19 +85,25 @@ class AISShardReader(SplitDataset, IterableDataset[tuple[str, ZeroDict]]):
         partition_sources_by_worker: Give each worker whole sources, so that no two workers list the
             same source. Workers beyond the number of sources have nothing to do.
         keys: Extensions to yield, without their leading dot; other members are left out.
+        fields: Yield tuples of these extensions' bytes, in place of names and dicts. A sample that
+            lacks one is an error. "__key__" is the whole key.
         new_fields: Without `keys`, what happens when an extension first appears after the first
             samples: "raise" a ShardError, or "add" it from there on, with a warning. torch's
             default collate drops it from the batch in which it is added.
         full_key: Yield the whole key, which is the path of the sample's files up to the first dot
             of the last part ("n01440764/1"), instead of its last part alone ("1"). None is False,
             with one warning if samples are in different folders.
+        decode, label_from, transform: As those of `AISShardDataset`.
+        classes: The folders in the order of their numbers, for `label_from`; by default all
+            folders, sorted, by the index, which must have all shards.
         interleaved: Accept shards in which the files of a sample are not adjacent; memory then
             holds a whole shard.
         on_error: What to do with a bad shard: "raise", or "skip" the rest of it, with a warning in
             the log and an entry in `quarantine`. A shard is bad if it is missing, cut, damaged or
             not a tar, or if its checksum or size is wrong, which shows at its end, when most of its
             samples have been yielded. A store that cannot be reached raises in any case, and so
-            does a connection that breaks until the retries are spent.
+            does a connection that breaks until the retries are spent. "skip" also leaves out
+            samples that cannot be decoded, see `skipped_samples`.
         prefetch_bytes: Maximum number of bytes held of the next shards; 0 opens a shard only when
             the one before it has ended.
         length: What `len()` returns: a number; or "index", which is what this rank yields, by the
@@ -127,6 +136,7 @@ class AISShardReader(SplitDataset, IterableDataset[tuple[str, ZeroDict]]):
         NotFoundError: At iteration: a bucket or shard does not exist, or a source has no shard.
         ConfigError: An argument has no such value; at iteration: the environment says an impossible
             rank (`aisio.training.ranks`).
+        DecodeError: At iteration: a field cannot be decoded.
         ShardError: At iteration: a shard is cut, damaged or not a tar, or its members do not form
             samples. It is a `tarfile.TarError` too, and names shard, offset and cause.
         IntegrityError: At iteration: the bytes are not the ones the store promised.
@@ -144,8 +154,13 @@ class AISShardReader(SplitDataset, IterableDataset[tuple[str, ZeroDict]]):
         partition_sources_by_worker: bool = False,
         *,
         keys: Sequence[str] | None = None,
+        fields: Sequence[str] | None = None,
         new_fields: NewFields = "raise",
         full_key: bool | None = None,
+        decode: Decode | None = None,
+        label_from: LabelFrom | None = None,
+        classes: Sequence[str] | None = None,
+        transform: Callable[[Any], Any] | None = None,
         interleaved: bool = False,
         on_error: Literal["raise", "skip"] = "raise",
         prefetch_bytes: int = PREFETCH_BYTES,
@@ -160,8 +175,19 @@ class AISShardReader(SplitDataset, IterableDataset[tuple[str, ZeroDict]]):
         allow_empty: bool = False,
         index: IndexMode | None = "use",
     ) -> None:
-        if on_error not in ("raise", "skip"):
-            raise ConfigError(f'on_error={on_error!r}: "raise" or "skip" is needed')
+        reader = type(self).__name__
+        options = ItemOptions(
+            keys=keys,
+            fields=fields,
+            full_key=full_key,
+            new_fields=new_fields,
+            decode=decode,
+            label_from=label_from,
+            classes=classes,
+            on_error=on_error,
+            transform=transform,
+        )
+        self._items = SampleItems(options, owner=reader, whole="this share")
         check_equalize(
             equalize,
             on_error=on_error == "skip",
@@ -175,7 +201,6 @@ class AISShardReader(SplitDataset, IterableDataset[tuple[str, ZeroDict]]):
             raise ConfigError(
                 f'length={length!r}, index={index!r}: a number, or "index", is needed'
             )
-        reader = type(self).__name__
         sources = SourceSet(
             bucket_list,
             prefix_map,
@@ -196,8 +221,6 @@ class AISShardReader(SplitDataset, IterableDataset[tuple[str, ZeroDict]]):
         self._index = ReaderIndex(sources, index, reader, has_etl=bool(etl_name) or sources.has_etl)
         self._has_indexed_length = length == "index"
         self._equal = None if equalize == "none" else EqualShards(self._index, equalize, reader)
-        self._padder = FieldPadder(keys, new_fields=new_fields, reader=reader)
-        self._full_key = full_key
         self._interleaved = interleaved
         self._prefetch_bytes = prefetch_bytes
         self._quarantine = Quarantine() if on_error == "skip" else None
@@ -209,6 +232,22 @@ class AISShardReader(SplitDataset, IterableDataset[tuple[str, ZeroDict]]):
         The workers of a DataLoader report them to the reader that the DataLoader was given.
         """
         return self._quarantine.entries() if self._quarantine is not None else ()
+
+    @property
+    def skipped_samples(self) -> tuple[SkippedSample, ...]:
+        """The samples that on_error="skip" left out so far, as they could not be decoded."""
+        return self._items.skipped
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The folders in the order of their numbers, where `label_from` numbers them; else ().
+
+        Raises:
+            ConfigError: They were not given, and a shard has no index.
+        """
+        if self._items.needs_classes:
+            self._items.set_classes(self._index.folders(self._listing.rows()))
+        return self._items.classes
 
     def __len__(self) -> int:
         """Return `length=`; for "index", what this rank yields.
@@ -226,28 +265,25 @@ class AISShardReader(SplitDataset, IterableDataset[tuple[str, ZeroDict]]):
             self._counts[partition] = sum(map(self._indexed_samples, self._list_share(partition)))
         return self._counts[partition]
 
-    def __iter__(self) -> Iterator[tuple[str, ZeroDict]]:
+    def __iter__(self) -> Iterator[Any]:
         if self._quarantine is not None and get_worker_info() is None:
             self._quarantine.detach()
+            self._items.detach_skipped()
         return self._counted(self._epoch(self._partition()))
 
-    def _epoch(self, partition: Partition) -> Iterator[tuple[str, ZeroDict]]:
+    def _epoch(self, partition: Partition) -> Iterator[Any]:
+        _ = self.classes  # labels need them
         with ExitStack() as stack:
             shards = self._share_of(partition)
             if self._prefetch_bytes:
                 shards = stack.enter_context(self._prefetch(shards))
             # Closed here: whoever keeps an error keeps its frames, and the open shard in them.
             samples = stack.enter_context(closing(self._samples(shards)))
-            yield from self._items(samples)
+            yield from self._items_of(samples)
 
-    def _items(self, samples: Iterator[Sample]) -> Iterator[tuple[str, ZeroDict]]:
+    def _items_of(self, samples: Iterator[Sample]) -> Iterator[Any]:
         """Yield what is made of the samples of an epoch."""
-        folders = FolderWatch(type(self).__name__) if self._full_key is None else None
-        for sample in self._padder.pad(samples):
-            if folders is not None:
-                folders.check(sample)
-            assert isinstance(sample.fields, ZeroDict)
-            yield sample.key if self._full_key else sample.basename, sample.fields
+        return self._items.stream(samples)
 
     def _share_of(self, partition: Partition) -> Iterable[Shard]:
         if self._equal is None:
@@ -296,7 +332,7 @@ class AISShardReader(SplitDataset, IterableDataset[tuple[str, ZeroDict]]):
         shard_pass = ShardPass(
             stream if recorder is None else recorder,
             url=shard.info.url,
-            keys=self._padder.keys,
+            keys=self._items.wanted,
             payloads=payloads,
             interleaved=self._interleaved,
             reader=type(self).__name__,

@@ -6,24 +6,16 @@ import sys
 from typing import Any
 
 import pytest
-import torch  # noqa: F401 - the package needs it
+import torch
 
-from aisio.errors import ConfigError, ShardError
+from aisio.errors import ConfigError, DecodeError, ShardError
 from aisio.shards.samples import Sample, ZeroDict
-from aisio.training.sample_items import SampleItems
+from aisio.training.sample_items import ItemOptions, SampleItems
 
 
 def items(**options: Any) -> SampleItems:
     """Return what makes items, by default of all fields."""
-    defaults: dict[str, Any] = {
-        "keys": None,
-        "fields": None,
-        "full_key": None,
-        "new_fields": "raise",
-        "transform": None,
-        "owner": "Data",
-    }
-    return SampleItems(**{**defaults, **options})
+    return SampleItems(ItemOptions(**options), owner="Data")
 
 
 def sample(key: str = "f/1", **fields: bytes) -> Sample:
@@ -112,6 +104,15 @@ def test_folders_give_one_warning() -> None:
         ({"fields": ()}, r"fields=\(\): no field is named; without fields= samples have all"),
         ({"fields": [".jpg"]}, "fields=.*field names have no leading dot: 'jpg'"),
         ({"new_fields": "drop"}, "new_fields='drop'"),
+        ({"on_error": "warn"}, 'on_error=\'warn\': "raise" or "skip" is needed'),
+        ({"keys": ["__key__", "jpg"]}, "keys= has '__key__': with full_key=True it is the name"),
+        (
+            {"fields": ["jpg"], "label_from": "folder"},
+            "label_from='folder' makes a field 'cls', which fields= does not name",
+        ),
+        ({"classes": ["cat"]}, 'classes= are those of label_from="folder"'),
+        ({"decode": "jpg"}, "decode='jpg': 'torch', 'numpy', 'pil', or a mapping"),
+        ({"decode": "pil", "keys": ["pkl"]}, "field 'pkl' is a pickle"),
     ],
 )
 def test_what_cannot_be_is_refused(options: dict[str, Any], message: str) -> None:
@@ -141,3 +142,127 @@ def test_a_transform_is_called() -> None:
     """A name of one is refused when the dataset is made."""
     with pytest.raises(ConfigError, match="<Data> transform='decode' cannot be called"):
         items(transform="decode")
+
+
+def test_tuples_of_decoded_fields() -> None:
+    """The key can be one of them; what has no decoder stays bytes."""
+    of = items(fields=("__key__", "cls", "raw", "a.txt"), decode={"cls": int, "txt": str})
+    assert of.wanted == ("cls", "raw", "a.txt")
+    fields = {"cls": b"7", "raw": b"\xff", "a.txt": b""}
+    [item] = of.make([sample("f/1", **fields)])
+    assert item == ("f/1", 7, b"\xff", "")
+    with pytest.raises(ShardError, match="has no field 'raw', named by fields=; it has 'cls'"):
+        of.make([sample(cls=b"1")])
+
+
+def test_the_key_alone() -> None:
+    """Nothing is read for it."""
+    of = items(fields=["__key__"])
+    assert (of.wanted, of.make([sample()])) == ((), [("f/1",)])
+
+
+def test_dicts_of_decoded_fields() -> None:
+    """What a sample lacks is None, or b"" where it would stay bytes; stored b"" is decoded."""
+    of = items(keys=["txt", "cls", "raw"], decode={"cls": int, "txt": str})
+    assert of.make([sample(txt=b"", cls=b"1")]) == [("1", {"txt": "", "cls": 1, "raw": b""})]
+    assert of.make([sample(raw=b"x")]) == [("1", {"txt": None, "cls": None, "raw": b"x"})]
+
+
+def test_default_collate_says_what_is_missing() -> None:
+    """Not a batch of nonsense."""
+    of = items(keys=["cls"], decode={"cls": int}, full_key=True)
+    made = of.make([sample(cls=b"1"), sample()])
+    with pytest.raises((TypeError, RuntimeError), match="NoneType"):
+        torch.utils.data.default_collate(made)
+
+
+def test_a_stream_pads_and_decodes_alike() -> None:
+    """The same items as of a dataset."""
+    samples = [sample(cls=b"1", txt=b"a"), sample(cls=b"2")]
+    choices: list[dict[str, Any]] = [{}, {"keys": ["cls", "txt"]}, {"fields": ["cls"]}]
+    for options in choices:
+        of = items(decode={"cls": int}, **options)
+        of.learn(lambda: samples)
+        assert list(of.stream(samples)) == of.make(samples)
+
+
+def test_an_error_names_shard_sample_field_and_decoder() -> None:
+    """The text alone reaches the process of the trainer."""
+    of = items(keys=["cls"], decode={"cls": int})
+    message = (
+        "^<Data> ais://b/a.tar: sample 'f/2' at byte 512: field 'cls' of 3 bytes cannot be decoded"
+        " by int: ValueError: invalid literal.*b'dog'$"
+    )
+    with pytest.raises(DecodeError, match=message) as caught:
+        of.make([sample(cls=b"1"), sample("f/2", cls=b"dog")])
+    assert (caught.value.url, caught.value.offset) == ("ais://b/a.tar", 512)
+    assert isinstance(caught.value.__cause__, ValueError)
+
+
+def test_a_decoder_that_raises_stop_iteration_ends_nothing() -> None:
+    """Least of all a pass over shards."""
+    of = items(fields=["a"], decode={"a": lambda data: next(iter(()))})
+    with pytest.raises(DecodeError, match="cannot be decoded by .*lambda.*: StopIteration"):
+        list(of.stream([sample(a=b"1")]))
+
+
+def test_samples_that_cannot_be_decoded_are_skipped() -> None:
+    """But not all samples of a batch, and nothing else."""
+    of = items(keys=["cls"], decode={"cls": int}, on_error="skip", full_key=True)
+    good, bad = sample(cls=b"1"), sample("f/2", cls=b"dog")
+    assert of.make([bad, good]) == [("f/1", {"cls": 1})]
+    assert list(of.stream([good, bad, bad])) == [("f/1", {"cls": 1})]
+    assert [entry.key for entry in of.skipped] == ["f/2"] * 3
+    with pytest.raises(DecodeError, match="'f/2'"):
+        of.make([bad, bad])
+    assert of.make([]) == []
+    with pytest.raises(ShardError, match="'1' .* no field 'b'"):
+        items(fields=["b"], on_error="skip").make([sample("1", cls=b"1")])
+    assert items().skipped == ()
+
+
+def test_extensions_that_no_field_has_give_a_warning() -> None:
+    """However the fields are known."""
+    message = "<Data> decode= names 'jpeg', which is no field of the samples .*: theirs are 'a'"
+    decode = {"jpeg": len, "a": len}
+    choices: list[dict[str, Any]] = [{"keys": ["a"]}, {"fields": ["a"]}]
+    for options in choices:
+        with pytest.warns(UserWarning, match=message):
+            items(decode=decode, **options)
+    of = items(decode=decode)
+    with pytest.warns(UserWarning, match=message):
+        of.learn(lambda: [sample(a=b"")])
+    with pytest.warns(UserWarning, match=message):
+        assert list(of.stream([sample(a=b"xx")] * 2)) == [("1", {"a": 2})] * 2
+
+
+def test_a_pickle_is_an_error_once_it_is_met() -> None:
+    """on_error= does not skip the whole data set for it."""
+    of = items(decode="pil", on_error="skip")
+    with pytest.raises(ConfigError, match="field 'pkl' is a pickle"):
+        of.learn(lambda: [sample(pkl=b"")])
+    with pytest.raises(ConfigError, match="field 'pkl' is a pickle"):
+        list(of.stream([sample(pkl=b"")]))
+
+
+def test_labels_by_folders() -> None:
+    """A number in the field "cls", whatever decode= says."""
+    samples = [sample("x/dog/1", jpg=b"1"), sample("cat/2", jpg=b"2")]
+    of = items(fields=("jpg", "cls"), label_from="folder", decode={"jpg": len})
+    assert (of.wanted, of.needs_classes) == (("jpg",), True)
+    of.set_classes({"dog", "cat"})
+    assert (of.needs_classes, of.classes) == (False, ("cat", "dog"))
+    assert of.make(samples) == [(1, 1), (1, 0)]
+    for keys in (["jpg"], ["cls", "jpg"]):
+        of = items(keys=keys, label_from="folder", classes=["dog", "cat"], full_key=False)
+        assert of.make(samples) == [("1", {"jpg": b"1", "cls": 0}), ("2", {"jpg": b"2", "cls": 1})]
+    of = items(label_from="folder", classes=["dog", "cat"], full_key=False)
+    assert list(of.stream(samples))[1] == ("2", {"jpg": b"2", "cls": 1})
+    assert items().classes == ()
+
+
+def test_samples_without_a_folder_show_when_the_index_is_read() -> None:
+    """Not in the middle of an epoch."""
+    of = items(fields=["cls"], label_from="folder")
+    with pytest.raises(ConfigError, match='label_from="folder": there are samples whose keys have'):
+        of.set_classes({"", "cat"})

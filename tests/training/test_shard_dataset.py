@@ -14,10 +14,11 @@ import torch
 from torch.utils.data import DataLoader
 
 from aisio.client.client import Client
-from aisio.errors import ConfigError, IntegrityError, NotFoundError, ShardError
+from aisio.errors import ConfigError, DecodeError, IntegrityError, NotFoundError, ShardError
 from aisio.gateway import Gateway
 from aisio.shards.index import ShardIndex
 from aisio.testing.fault_proxy import Corrupt, Cut, FaultProxy, Restart, Status
+from aisio.training.loader import Loader
 from aisio.training.shard_dataset import AISShardDataset, reads_packs
 from tests.indexed import local
 from tests.tars import pack
@@ -285,3 +286,86 @@ def test_a_sample_that_lacks_a_field(tmp_path: Path) -> None:
     assert of[0] == (b"1",)
     with pytest.raises(ShardError, match="sample '2' at byte 1024 has no field 'a'.*it has 'b'"):
         of[1]
+
+
+def test_decoded_samples(tmp_path: Path, index: ShardIndex) -> None:
+    """One, several, and by name."""
+    of = dataset(tmp_path, index, keys=None, fields=("__key__", "a"), decode={"a": int})
+    assert of[7] == of.by_name("y/1") == ("y/1", 1)
+    assert of.__getitems__([0, 11]) == [("x/0", 0), ("y/5", 5)]
+
+
+def test_labels_by_folders_of_the_index(tmp_path: Path, index: ShardIndex) -> None:
+    """Sorted, as by torchvision's ImageFolder, or as given."""
+    of = dataset(tmp_path, index, keys=None, fields=("a", "cls"), label_from="folder")
+    assert (of.classes, of[0], of[-1]) == (("x", "y"), (b"0", 0), (b"5", 1))
+    of = dataset(tmp_path, index, label_from="folder", classes=["y", "x"])
+    assert (of.classes, of[0]) == (("y", "x"), ("x/0", {"a": b"0", "cls": 1}))
+    assert dataset(tmp_path, index).classes == ()
+    nameless = ShardIndex.merge([index], names=False)
+    with pytest.raises(ConfigError, match="names are not in this index"):
+        dataset(tmp_path, nameless, label_from="folder")
+    assert dataset(tmp_path, nameless, label_from="folder", classes=["x"])[0][1]["cls"] == 0
+
+
+def odd_number(data: bytes) -> int:
+    """Decode a number, unless it is even."""
+    if int(data) % 2 == 0:
+        raise ValueError("it is even")
+    return int(data)
+
+
+def test_one_sample_that_cannot_be_decoded_raises(tmp_path: Path, index: ShardIndex) -> None:
+    """With on_error="skip" too, as there is nothing else to give."""
+    for on_error in ("raise", "skip"):
+        of = dataset(tmp_path, index, decode={"a": odd_number}, on_error=on_error)
+        assert of[1] == ("x/1", {"a": 1})
+        with pytest.raises(DecodeError, match="<AISShardDataset> file://.*/0.tar: sample 'x/0' at"):
+            of[0]
+
+
+def test_a_loader_skips_what_cannot_be_decoded(tmp_path: Path, index: ShardIndex) -> None:
+    """Its batches are shorter, as many as ever, and a state goes on behind them."""
+    of = dataset(
+        tmp_path,
+        index,
+        keys=None,
+        fields=("__key__", "a"),
+        decode={"a": odd_number},
+        on_error="skip",
+    )
+    loader = Loader(
+        of,
+        4,
+        num_workers=1,
+        equalize="none",
+        ranks=(0, 1),
+        multiprocessing_context="fork",
+    )
+    batches = iter(loader)
+    given = [next(batches), next(batches)]
+    state = loader.state_dict()
+    given += list(batches)
+    assert [list(keys) for keys, _ in given] == [["x/1", "x/3"], ["x/5", "y/1"], ["y/3", "y/5"]]
+    assert [numbers.tolist() for _, numbers in given] == [[1, 3], [5, 1], [3, 5]]
+    assert sorted(one.key for one in of.skipped_samples) == [
+        f"{shard}/{number}" for shard in "xy" for number in (0, 2, 4)
+    ]
+    again = Loader(of, 4, equalize="none", ranks=(0, 1))
+    again.load_state_dict(state)
+    assert [list(keys) for keys, _ in again] == [["y/3", "y/5"]]
+
+
+def test_decoding_datasets_pickle(tmp_path: Path, index: ShardIndex) -> None:
+    """For workers that are spawned; what they skip, the first process knows."""
+    of = dataset(tmp_path, index, decode={"a": odd_number}, label_from="folder", on_error="skip")
+    again = pickle.loads(pickle.dumps(of))
+    assert again.__getitems__([6, 7]) == [("y/1", {"a": 1, "cls": 1})]
+    assert [one.key for one in of.skipped_samples] == ["y/0"]
+
+
+def test_a_worker_names_what_it_cannot_decode(tmp_path: Path, index: ShardIndex) -> None:
+    """Only the text of an error comes from there."""
+    of = dataset(tmp_path, index, decode={"a": odd_number})
+    with pytest.raises(DecodeError, match="sample 'x/0' at byte 0: field 'a' of 1 bytes cannot be"):
+        next(iter(Loader(of, 4, num_workers=1, ranks=(0, 1), multiprocessing_context="fork")))

@@ -15,11 +15,12 @@ import tarfile
 import threading
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from torch.utils.data import DataLoader
 
-from aisio import AISShardReader, ConfigError, NotFoundError, ShardError
+from aisio import AISShardReader, ConfigError, DecodeError, NotFoundError, ShardError
 
 
 def write_shard(path: Path, members: dict[str, bytes]) -> None:
@@ -447,3 +448,53 @@ def test_shards_are_named_as_webdataset_names_them(shards, tmp_path):
     assert [basename for basename, _ in some] == [*SAMPLES[12:16], *SAMPLES[4:8]]
     with pytest.raises(NotFoundError, match=r"shard-5\.tar"):
         [*iter(AISShardReader(f"file://{tmp_path}/shard-{{0..5}}.tar"))]
+
+
+def test_tuples_of_decoded_fields(shards):
+    """In workers too, where the samples of the first shards come first."""
+    options: dict[str, Any] = {"fields": ("__key__", "cls"), "decode": {"cls": int}}
+    expected = [(key, int(key[1])) for key in SAMPLES]
+    assert list(AISShardReader(shards, **options)) == expected
+    reader = AISShardReader(shards, transform=list, **options)
+    loader = DataLoader(reader, None, num_workers=2, multiprocessing_context="fork")
+    assert sorted(loader) == list(map(list, expected))
+
+
+def test_a_sample_without_a_field_that_is_named(tmp_path):
+    """Whatever on_error= says: nobody could tell a misspelt field from a damaged shard."""
+    write_shard(tmp_path / "a.tar", {"0.jpg": b"j", "0.cls": b"1"})
+    reader = AISShardReader(f"file://{tmp_path}/", fields=["jpeg"], on_error="skip")
+    with pytest.raises(ShardError, match="<AISShardReader> .*'0' at byte 0 has no field 'jpeg'"):
+        list(reader)
+
+
+def test_samples_that_cannot_be_decoded(tmp_path):
+    """They are skipped, the shard is not, and both are recorded."""
+    write_shard(tmp_path / "a.tar", {"0.cls": b"0", "1.cls": b"dog", "2.cls": b"2"})
+    write_shard(tmp_path / "b.tar", {"3.cls": b"3"})
+    (tmp_path / "c.tar").write_bytes(b"x" * 1024)
+    options: dict[str, Any] = {"fields": ("__key__", "cls"), "decode": {"cls": int}}
+    with pytest.raises(DecodeError, match="<AISShardReader> .*a.tar: sample '1' at byte 1024: fie"):
+        list(AISShardReader(f"file://{tmp_path}/", **options))
+    reader = AISShardReader(f"file://{tmp_path}/", on_error="skip", **options)
+    loader = DataLoader(reader, 1, num_workers=1, multiprocessing_context="fork")
+    assert [key for keys, _ in loader for key in keys] == ["0", "2", "3"]
+    assert [(one.key, one.offset) for one in reader.skipped_samples] == [("1", 1024)]
+    assert [one.url[-5:] for one in reader.quarantine] == ["c.tar"]
+    assert AISShardReader(f"file://{tmp_path}/").skipped_samples == ()
+
+
+def test_labels_by_folders(tmp_path):
+    """The classes are given, or are those of the index; never those of a part of the shards."""
+    write_shard(tmp_path / "a.tar", {"dog/0.jpg": b"a", "dog/1.jpg": b"b"})
+    write_shard(tmp_path / "b.tar", {"cat/2.jpg": b"c"})
+    url = f"file://{tmp_path}/"
+    options: dict[str, Any] = {"fields": ["jpg", "cls"], "label_from": "folder"}
+    reader = AISShardReader(url, classes=["dog", "cat"], **options)
+    assert (list(reader), reader.classes) == ([(b"a", 0), (b"b", 0), (b"c", 1)], ("dog", "cat"))
+    with pytest.raises(ConfigError, match="a.tar has no index that says which folders .* classes="):
+        list(AISShardReader(url, **options))
+    list(AISShardReader(url, index="build", full_key=True))
+    reader = AISShardReader(url, **options)
+    assert (list(reader), reader.classes) == ([(b"a", 1), (b"b", 1), (b"c", 0)], ("cat", "dog"))
+    assert AISShardReader(url).classes == ()

@@ -59,14 +59,14 @@ class WebDatasetSamples(IterableDataset[dict[str, Any]]):
 class SampleDictReader(AISShardReader):
     """An AISShardReader that yields dicts."""
 
-    def _items(self, samples: Iterator[Sample]) -> Iterator[Any]:
+    def _items_of(self, samples: Iterator[Sample]) -> Iterator[Any]:
         """Yield the samples of an epoch as dicts."""
         advice = ", or pass split='none', where each reads everything"
         if self._split == "rank+worker":
             refuse_second_split("samples()", split_by_node, split_by_worker, advice=advice)
         elif self._split == "worker":
             refuse_second_split("samples()", split_by_worker, advice=advice)
-        for sample in samples if self._padder.keys is None else self._padder.pad(samples):
+        for sample in self._items.padded(samples):
             if not _META.match(sample.key):
                 yield _as_dict(sample)
 
