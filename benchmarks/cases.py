@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import decoding
 import files
 import large
 import listing
@@ -23,6 +24,7 @@ import webdataset_reading
 from corpus import (
     ARRAY_BYTES,
     FIELDS_BYTES,
+    PHOTO_BYTES,
     SMALL_BYTES,
     TINY_BYTES,
     Corpus,
@@ -97,6 +99,9 @@ WORKS = {
         training.decoded_cases("arrays"),
         "arrays",
     ),
+    "train/decode": Work(
+        "The same, JPEG of 256 x 256 into tensors", "samples", decoding.CASES, "photos"
+    ),
     "train/first batch": Work(
         "The first batch of 32 of {many:,} shards, 2 workers",
         "samples",
@@ -157,6 +162,7 @@ def check(work: str, corpus: Corpus, size_bytes: float) -> None:
         "train/2 workers, bytes": (training.EPOCHS * samples * FIELDS_BYTES,),
         "train/2 workers, decoded": (training.EPOCHS * arrays,),
         "train/2 workers, arrays": (training.EPOCHS * arrays,),
+        "train/decode": (decoding.EPOCHS * corpus.pictures * PHOTO_BYTES,),
         "train/first batch": tuple(count * FIELDS_BYTES for count in range(1, BATCH + 1)),
         "train/state": (training_limits.STATES,),
         "train/memory": (samples * FIELDS_BYTES,),

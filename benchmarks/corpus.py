@@ -20,6 +20,7 @@ from aisio import Bucket, Client, NotFoundError
 TINY_BYTES, SMALL_BYTES, IMAGE_BYTES = 1_000, 100_000, 70_000
 PIXELS = (224, 224, 3)
 ARRAY_BYTES = 224 * 224 * 3
+PHOTO_BYTES = 256 * 256 * 3
 MANY_SAMPLES = 15
 """Number of samples in each of the many shards, so that one has 1 MiB."""
 
@@ -27,7 +28,9 @@ PICTURE_SHARDS, DIFFERENT_PICTURES = 4, 64
 LARGE = "large/object"
 WRITERS = 8
 
-Objects: TypeAlias = Literal["tiny", "small", "shards", "many", "pictures", "arrays", "large"]
+Objects: TypeAlias = Literal[
+    "tiny", "small", "shards", "many", "pictures", "arrays", "photos", "large"
+]
 """What can be stored; each kind of work reads one of them."""
 
 
@@ -45,8 +48,8 @@ class Corpus:
         samples: Number of samples in each shard, of a 70 KB image and two small fields.
         large_bytes: Size of the one large object.
         many: Number of small tar shards, of MANY_SAMPLES samples each.
-        pictures: Number of JPEG files of 224 x 224 pixels, and of arrays of that shape, which are
-            in PICTURE_SHARDS tar shards each.
+        pictures: Number of JPEG files of 224 x 224 pixels, of arrays of that shape, and of JPEG
+            files of 256 x 256 with a class, which are in PICTURE_SHARDS tar shards each.
         epochs: How often the pictures are read to see what is left behind.
     """
 
@@ -140,7 +143,7 @@ def store(corpus: Corpus, wanted: Iterable[Objects]) -> None:
             bucket.object(LARGE).put((noise * repeats)[: corpus.large_bytes])
         else:
             _put(bucket, corpus.names(objects), _contents(corpus, objects, noise))
-        if objects in ("shards", "many", "pictures", "arrays"):
+        if objects in ("shards", "many", "pictures", "arrays", "photos"):
             write_index(corpus, objects)
         # The description comes last: where it exists, these objects are complete.
         bucket.object(_note(objects)).put(corpus.to_json().encode())
@@ -179,6 +182,10 @@ def _contents(corpus: Corpus, objects: Objects, noise: bytes) -> Callable[[int],
         return partial(
             _make_tar, each, lambda number: [("jpg", pictures[number % DIFFERENT_PICTURES])]
         )
+    if objects == "photos":
+        photos = [_picture(number, 256) for number in range(DIFFERENT_PICTURES)]
+        each = corpus.pictures // PICTURE_SHARDS
+        return partial(_make_tar, each, partial(_photo, photos))
     if objects == "arrays":
         each = corpus.pictures // PICTURE_SHARDS
         return partial(_make_tar, each, lambda number: [("u8", _cut(noise, number, ARRAY_BYTES))])
@@ -209,18 +216,24 @@ def _fields(noise: bytes, number: int) -> Iterator[tuple[str, bytes]]:
     yield "json", b'{"width": 256}'
 
 
-def _picture(number: int) -> bytes:
-    """Return a JPEG file of 224 x 224 pixels: gradients under some noise, as in photographs.
+def _photo(photos: Sequence[bytes], number: int) -> Iterator[tuple[str, bytes]]:
+    yield "jpg", photos[number % len(photos)]
+    yield "cls", b"%d" % (number % 10)
+
+
+def _picture(number: int, side: int = PIXELS[0]) -> bytes:
+    """Return a square JPEG file: gradients under some noise, as in photographs.
 
     Raises:
         ImportError: Pillow is missing.
     """
     from PIL import Image
 
-    noise = Image.effect_noise(PIXELS[:2], 40)
-    gradient = Image.linear_gradient("L").resize(PIXELS[:2]).rotate(number * 360 // 64)
+    size = (side, side)
+    noise = Image.effect_noise(size, 40)
+    gradient = Image.linear_gradient("L").resize(size).rotate(number * 360 // 64)
     bands = (gradient, Image.blend(gradient, noise, 0.3), Image.radial_gradient("L"))
-    picture = Image.merge("RGB", [band.resize(PIXELS[:2]) for band in bands])
+    picture = Image.merge("RGB", [band.resize(size) for band in bands])
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG", quality=90)
     return buffer.getvalue()

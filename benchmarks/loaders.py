@@ -44,11 +44,12 @@ def shuffled_loader(
     return Loader(shards, BATCH, shuffle=True, equalize="none", **options)
 
 
-def shard_reader(corpus: Corpus, objects: Objects = "shards") -> Any:
+def shard_reader(corpus: Corpus, objects: Objects = "shards", **options: Any) -> Any:
     """Return an AISShardReader of the shards of a kind."""
     from aisio import AISShardReader
 
-    return AISShardReader(f"ais://{corpus.bucket}/{objects}/", endpoint=corpus.endpoint)
+    url = f"ais://{corpus.bucket}/{objects}/"
+    return AISShardReader(url, endpoint=corpus.endpoint, **options)
 
 
 def webdataset_loader(
@@ -58,15 +59,29 @@ def webdataset_loader(
     workers: int,
     *,
     decode: Callable[[bytes], Any] | None = None,
+    images: str = "",
+    convert: Callable[[Any], Any] | None = None,
 ) -> Any:
-    """Return webdataset's loader of batches, which are made in the workers."""
+    """Return webdataset's loader of batches, which are made in the workers.
+
+    Args:
+        corpus: Where the shards are.
+        objects: Their kind.
+        fields: What a sample is a tuple of.
+        workers: Number of processes.
+        decode: Decodes the first field.
+        images: What webdataset's own decoder makes images; nothing has it decode nothing.
+        convert: Called with the first field then.
+    """
     import webdataset
 
     pipes = [f"pipe:curl -s -L '{url}'" for url in http_urls(corpus, corpus.names(objects))]
     dataset = webdataset.WebDataset(pipes, shardshuffle=len(pipes)).shuffle(SHUFFLE_BUFFER)
+    if images:
+        dataset = dataset.decode(images)
     dataset = dataset.to_tuple(*fields)
-    if decode is not None:
-        dataset = dataset.map_tuple(decode)
+    for function in filter(None, (decode, convert)):
+        dataset = dataset.map_tuple(function)
     return webdataset.WebLoader(
         dataset.batched(BATCH),
         batch_size=None,

@@ -28,12 +28,12 @@ def check_label_from(
         return
     if label_from is None:
         raise ConfigError(f'<{owner}> classes= are those of label_from="folder": pass it too')
-    names = tuple(classes)
     if (
         isinstance(classes, str)
-        or not names
-        or len(set(names)) < len(names)
-        or not all(isinstance(name, str) and name and "/" not in name for name in names)
+        or not isinstance(classes, Sequence)
+        or not classes
+        or not all(isinstance(name, str) and name and "/" not in name for name in classes)
+        or len(set(classes)) < len(classes)
     ):
         raise ConfigError(
             f"<{owner}> classes={classes!r}: a list of different names of folders is needed"

@@ -132,7 +132,8 @@ class SampleItems:
         self.wanted = options.stored(self._fields) if self._fields is not None else keys
         self._decoders = FieldDecoders(options.decode, owner)
         self._labels = FolderLabels(options.classes, owner) if options.label_from else None
-        self._skipped = SkippedSamples() if options.on_error == "skip" else None
+        is_skipping = options.on_error == "skip" and options.decode is not None
+        self._skipped = SkippedSamples() if is_skipping else None
         self._padder: SamplePadder | None = None
         self._folders = self._new_folder_watch()
         if self.wanted is not None:

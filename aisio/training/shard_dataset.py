@@ -135,6 +135,8 @@ class AISShardDataset(Dataset[Any]):
         allow_empty: bool = False,
     ) -> None:
         owner = type(self).__name__
+        if on_error == "skip" and decode is None:
+            raise ConfigError(f'<{owner}> on_error="skip" skips nothing without decode=')
         options = ItemOptions(
             keys=keys,
             fields=fields,

@@ -57,6 +57,8 @@ def test_samples_without_one_label(one: Sample, message: str) -> None:
         ("folder", "cat", "classes='cat'"),
         ("folder", ["cat", "cat"], "classes="),
         ("folder", ["a/cat"], "classes="),
+        ("folder", [["cat"]], "classes="),
+        ("folder", iter(["cat"]), "classes="),
     ],
 )
 def test_what_cannot_be_is_refused(label_from: Any, classes: Any, message: str) -> None:

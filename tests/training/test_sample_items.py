@@ -217,7 +217,7 @@ def test_samples_that_cannot_be_decoded_are_skipped() -> None:
         of.make([bad, bad])
     assert of.make([]) == []
     with pytest.raises(ShardError, match="'1' .* no field 'b'"):
-        items(fields=["b"], on_error="skip").make([sample("1", cls=b"1")])
+        items(fields=["b"], decode={"b": int}, on_error="skip").make([sample("1", cls=b"1")])
     assert items().skipped == ()
 
 

@@ -315,6 +315,12 @@ def odd_number(data: bytes) -> int:
     return int(data)
 
 
+def test_nothing_is_skipped_that_is_not_decoded(tmp_path: Path, index: ShardIndex) -> None:
+    """Bytes that are wrong are an error whatever is said."""
+    with pytest.raises(ConfigError, match='<AISShardDataset> on_error="skip" skips nothing witho'):
+        dataset(tmp_path, index, on_error="skip")
+
+
 def test_one_sample_that_cannot_be_decoded_raises(tmp_path: Path, index: ShardIndex) -> None:
     """With on_error="skip" too, as there is nothing else to give."""
     for on_error in ("raise", "skip"):

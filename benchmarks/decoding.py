@@ -1,0 +1,128 @@
+"""Decoding: JPEG files of 256 x 256 pixels into uint8 tensors, by two workers."""
+
+from __future__ import annotations
+
+import multiprocessing
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from corpus import PHOTO_BYTES, Corpus
+from loaders import BATCH, WORKERS, shard_reader, shuffled_loader, webdataset_loader
+from measuring import READY, Items, Reader
+
+EPOCHS = 4
+CLASSES = 10
+"""In so many folders ImageFolder finds the images."""
+
+
+def by_loader(images: str, corpus: Corpus) -> Items:
+    """`Loader` over `AISShardDataset`, shuffled over all shards."""
+    dataset = {"fields": ("jpg", "cls"), "decode": images}
+    loader = shuffled_loader(corpus, "photos", num_workers=WORKERS, dataset=dataset)
+    yield READY
+    yield from _pixels(loader)
+
+
+def by_reader(corpus: Corpus) -> Items:
+    """`AISShardReader` under torch's DataLoader; not shuffled."""
+    from torch.utils.data import DataLoader
+
+    reader = shard_reader(corpus, "photos", fields=("jpg", "cls"), decode="torch")
+    loader = DataLoader(reader, BATCH, num_workers=WORKERS, persistent_workers=True)
+    yield READY
+    yield from _pixels(loader)
+
+
+def by_webdataset(corpus: Corpus) -> Items:
+    """The WebLoader of webdataset with its shuffle, `decode("pil")`, and torchvision's tensors."""
+    from torchvision.transforms import PILToTensor
+
+    loader = webdataset_loader(
+        corpus, "photos", ("jpg", "cls"), WORKERS, images="pil", convert=PILToTensor()
+    )
+    yield READY
+    yield from _pixels(loader)
+
+
+def by_image_folder(corpus: Corpus) -> Items:
+    """ImageFolder of torchvision over files on the local disk, shuffled, by torch's DataLoader."""
+    from torch.utils.data import DataLoader
+    from torchvision.datasets import ImageFolder
+    from torchvision.transforms import PILToTensor
+
+    with _unpacked(corpus) as folder:
+        loader: Any = DataLoader(
+            ImageFolder(folder, PILToTensor()),
+            BATCH,
+            shuffle=True,
+            num_workers=WORKERS,
+            persistent_workers=True,
+        )
+        yield READY
+        yield from _pixels(loader)
+
+
+def alone(images: str, corpus: Corpus) -> Items:
+    """Two processes that decode what they have in memory, and send nothing."""
+    from aisio.training.image_decoding import IMAGE_DECODERS, require_pillow
+
+    require_pillow()
+    decode: Callable[[bytes], Any] = IMAGE_DECODERS[images]
+    photos = _photos(corpus)
+    decode(photos[0])
+
+    def decode_share(worker: int) -> None:
+        for _ in range(EPOCHS):
+            for data in photos[worker::WORKERS]:
+                decode(data)
+
+    context = multiprocessing.get_context("fork")
+    workers = [
+        context.Process(target=decode_share, args=(number,), daemon=True)
+        for number in range(WORKERS)
+    ]
+    yield READY
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    if any(worker.exitcode for worker in workers):
+        raise RuntimeError("decoding failed")
+    for _ in range(EPOCHS * len(photos)):
+        yield PHOTO_BYTES
+
+
+def _pixels(loader: Iterable[Any]) -> Items:
+    for _ in range(EPOCHS):
+        for images, _ in loader:
+            yield from (image.nbytes for image in images)
+
+
+def _photos(corpus: Corpus) -> list[bytes]:
+    return [data for (data,) in iter(shard_reader(corpus, "photos", fields=("jpg",)))]
+
+
+@contextmanager
+def _unpacked(corpus: Corpus) -> Iterator[Path]:
+    """Write the images into folders of classes."""
+    with tempfile.TemporaryDirectory(prefix="aisio-bench-") as folder:
+        for number, data in enumerate(_photos(corpus)):
+            file = Path(folder, f"{number % CLASSES}", f"{number:08d}.jpg")
+            file.parent.mkdir(exist_ok=True)
+            file.write_bytes(data)
+        yield Path(folder)
+
+
+CASES: dict[str, Reader] = {
+    'aisio Loader, decode="torch"': partial(by_loader, "torch"),
+    'aisio Loader, decode="numpy"': partial(by_loader, "numpy"),
+    'aisio AISShardReader, decode="torch"': by_reader,
+    "alone: decoding in 2 processes": partial(alone, "torch"),
+    "alone: by Pillow": partial(alone, "pil"),
+    "torchvision ImageFolder, local folder": by_image_folder,
+    'webdataset WebLoader, decode("pil")': by_webdataset,
+}
