@@ -123,6 +123,6 @@ CASES: dict[str, Reader] = {
     'aisio AISShardReader, decode="torch"': by_reader,
     "alone: decoding in 2 processes": partial(alone, "torch"),
     "alone: by Pillow": partial(alone, "pil"),
-    "torchvision ImageFolder, local folder": by_image_folder,
+    "ImageFolder of torchvision, local folder": by_image_folder,
     'webdataset WebLoader, decode("pil")': by_webdataset,
 }
