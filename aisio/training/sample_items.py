@@ -201,9 +201,11 @@ class SampleItems:
         failure: DecodeError | None = None
         for sample in samples:
             try:
-                items.append(self._item(sample))
+                item = self._item(sample)
             except DecodeError as error:
                 failure = self._skip(sample, error)
+            else:
+                items.append(self._transformed(item, sample))
         if failure is not None and not items:
             raise failure
         # No map(): it would end quietly where the user's function raises StopIteration.
@@ -230,7 +232,7 @@ class SampleItems:
             except DecodeError as error:
                 self._skip(sample, error)
             else:
-                yield item
+                yield self._transformed(item, sample)
 
     def padded(self, samples: Iterable[Sample]) -> Iterable[Sample]:
         """Yield samples with the fields of `keys`; as they are without it."""
@@ -240,12 +242,14 @@ class SampleItems:
         item = self._tuple(sample) if self._fields is not None else self._named(sample, padded)
         if self._skipped is not None:
             self._skipped.end_row()
-        return item if self._options.transform is None else self._transformed(item, sample)
+        return item
 
     def _transformed(self, item: Any, sample: Sample) -> Any:
-        assert self._options.transform is not None
+        transform = self._options.transform
+        if transform is None:
+            return item
         try:
-            return self._options.transform(item)
+            return transform(item)
         except Exception as error:
             note = (
                 f"<{self._owner}> transform= was called with sample {sample.key!r} at byte"
@@ -328,8 +332,8 @@ class SampleItems:
         if unused := self._decoders.unused(names):
             has = ", ".join(map(repr, names)) or "none"
             warnings.warn(
-                f"<{self._owner}> decode= names {', '.join(map(repr, unused))}, which is no field"
-                f" of the samples that are read: theirs are {has}",
+                f"<{self._owner}> decode= has decoders for {', '.join(map(repr, unused))}, but the"
+                f" fields of the samples that are read are {has}",
                 stacklevel=4,
             )
 

@@ -221,9 +221,23 @@ def test_samples_that_cannot_be_decoded_are_skipped() -> None:
     assert items().skipped == ()
 
 
+def test_an_error_of_the_transform_is_never_skipped() -> None:
+    """Whatever it is."""
+
+    def fail(item: Any) -> Any:
+        raise DecodeError("of the user")
+
+    of = items(fields=["a"], decode={"a": int}, on_error="skip", transform=fail)
+    with pytest.raises(DecodeError, match="of the user"):
+        of.make([sample(a=b"1")])
+    with pytest.raises(DecodeError, match="of the user"):
+        list(of.stream([sample(a=b"1")]))
+    assert of.skipped == ()
+
+
 def test_extensions_that_no_field_has_give_a_warning() -> None:
     """However the fields are known."""
-    message = "<Data> decode= names 'jpeg', which is no field of the samples .*: theirs are 'a'"
+    message = "<Data> decode= has decoders for 'jpeg', but the fields of the samples .* are 'a'"
     decode = {"jpeg": len, "a": len}
     choices: list[dict[str, Any]] = [{"keys": ["a"]}, {"fields": ["a"]}]
     for options in choices:
