@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import secrets
 import shutil
 import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -24,7 +25,8 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """Open a temporary file that replaces `path` when the block ends.
 
     The temporary file stands in the same folder and can be read and written. If the block raises,
-    it is removed, and the file at `path` stays as it was. A symbolic link is followed, not
+    it is removed, and the file at `path` stays as it was. A process that is killed leaves it, for
+    `remove_abandoned_partials`. A symbolic link is followed, not
     replaced. The new file has the permissions of any new file.
 
     A pipe or device is not replaced: the bytes are spooled in TMPDIR, and copied into it when the
@@ -47,11 +49,36 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     partial = target.with_name(f".{secrets.token_hex(8)}{PARTIAL_SUFFIX}")
     try:
         with _create(partial, path) as file:
+            _lock(file.fileno())
             yield file
         partial.replace(target)
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+
+
+def remove_abandoned_partials(folder: str | os.PathLike[str]) -> None:
+    """Remove the temporary files of processes that were killed, and none that is being written.
+
+    Each is locked by the process that writes it. Where the file system has no locks, none is
+    removed.
+    """
+    for partial in Path(folder).glob(f".*{PARTIAL_SUFFIX}"):
+        with suppress(OSError), closing(partial.open("r+b")) as file:
+            fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+            partial.unlink()
+
+
+def _lock(descriptor: int) -> None:
+    """Lock a temporary file that was just created.
+
+    Raises:
+        OSError: `remove_abandoned_partials` came in between.
+    """
+    with suppress(OSError):
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    if not os.fstat(descriptor).st_nlink:
+        raise OSError(errno.EBUSY, "the temporary file was removed before it was locked")
 
 
 def file_type(path: str | os.PathLike[str]) -> int | None:

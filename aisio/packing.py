@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import warnings
 
+from aisio.shards.pack_files import FolderFile, NameCount, walk_folder
 from aisio.shards.packing import PackedShard, pack_folder, write_shards
-from aisio.shards.plan import FolderFile, NameCount, Plan, PlannedShard, plan_folder, walk_folder
+from aisio.shards.plan import Plan, PlannedShard, plan_folder
 
 __all__ = [
     "FolderFile",

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from aisio.atomic_write import PARTIAL_SUFFIX, atomic_write
+from aisio.atomic_write import PARTIAL_SUFFIX, atomic_write, remove_abandoned_partials
 
 
 def test_the_new_bytes_show_at_the_end(tmp_path: Path) -> None:
@@ -126,3 +126,17 @@ def test_a_link_to_itself_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="loop"), atomic_write(tmp_path / "loop"):
         pytest.fail("the block was entered")
     assert (tmp_path / "loop").is_symlink()
+
+
+def test_what_killed_processes_have_left_is_removed(tmp_path: Path) -> None:
+    """A file that is being written is locked, also by this process, and stays."""
+    abandoned = tmp_path / f".0123{PARTIAL_SUFFIX}"
+    abandoned.write_bytes(b"half")
+    (tmp_path / f"named{PARTIAL_SUFFIX}").write_bytes(b"a user's own")
+    with atomic_write(tmp_path / "a") as file:
+        remove_abandoned_partials(tmp_path)
+        assert not abandoned.exists()
+        file.write(b"new")
+    assert (tmp_path / "a").read_bytes() == b"new"
+    assert len(list(tmp_path.iterdir())) == 2
+    remove_abandoned_partials(tmp_path / "none")

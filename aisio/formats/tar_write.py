@@ -11,7 +11,7 @@ from typing import Final
 from aisio.errors import ConfigError
 from aisio.formats.tar_header import BLOCK_BYTES, MAX_SIZE_BYTES
 
-__all__ = ["END_OF_ARCHIVE", "header", "padding"]
+__all__ = ["END_OF_ARCHIVE", "header", "header_bytes", "padding"]
 
 END_OF_ARCHIVE: Final = bytes(2 * BLOCK_BYTES)
 """The end of an archive: two blocks of zeros. Padding to 10 KiB is left out: only tapes need it."""
@@ -57,6 +57,14 @@ def header(name: str, size_bytes: int, *, mode: int = 0o644, mtime_s: int = 0) -
         return block
     extension = _block(b"PaxHeader", len(records), b"x", 0o644, 0, b"")
     return extension + records + padding(len(records)) + block
+
+
+def header_bytes(name: str, size_bytes: int) -> int:
+    """Return the length of a header; arguments and errors as for `header`."""
+    is_short = name.isascii() and 0 < len(name) <= 100 and name[-1] != "/" and "\0" not in name
+    if is_short and 0 <= size_bytes < _OCTAL_LIMIT:
+        return BLOCK_BYTES
+    return len(header(name, size_bytes))
 
 
 def padding(size_bytes: int) -> bytes:

@@ -1,43 +1,37 @@
-"""Plan: which files of a folder go into which shard."""
+"""Plan: which files go into which shard."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
-from typing import TypeAlias
 
-import msgspec
-
-from aisio.errors import ConfigError, ShardError, StorageError
-from aisio.folder_walk import OnBrokenLink, walk
+from aisio.errors import ConfigError, ShardError
 from aisio.formats.tar import BLOCK_BYTES
-from aisio.formats.tar_write import END_OF_ARCHIVE, header
-from aisio.shards.samples import split_name
+from aisio.formats.tar_write import END_OF_ARCHIVE, header_bytes
+from aisio.shards.pack_files import (
+    NameCount,
+    NameCounter,
+    PackFile,
+    PackSample,
+    folder_samples,
+)
+from aisio.shards.pack_labels import (
+    class_order_warning,
+    folder_labels,
+    listed_classes,
+    with_label_files,
+)
+from aisio.shards.pack_list import list_samples
+from aisio.shards.pack_order import check_seed, shuffled, split_fractions, split_samples
+
+__all__ = ["DEFAULT_SHARD_BYTES", "Plan", "PlannedShard", "check_prefix", "plan_folder"]
 
 DEFAULT_SHARD_BYTES = 256 * 1024 * 1024
 """Default size of a shard; webdataset's users keep to 0.1 to 1 GB."""
 
-_EXAMPLES = 3
 _SETS_SHOWN = 5
-
-
-class FolderFile(msgspec.Struct, frozen=True, gc=False):
-    """A file below a folder.
-
-    Attributes:
-        name: Its path from the folder, with "/".
-        size_bytes: Its size when the folder was walked.
-    """
-
-    name: str
-    size_bytes: int
-
-
-_Row: TypeAlias = tuple[str, str, FolderFile]
-"""Sample key, extension, file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,29 +46,9 @@ class PlannedShard:
     """
 
     name: str
-    members: tuple[FolderFile, ...]
+    members: tuple[PackFile, ...]
     samples: int
     size_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class NameCount:
-    """How many samples or files are of one kind.
-
-    Attributes:
-        what: The kind: a set of extensions as in "cls, jpg", or why files are left out.
-        count: Number of samples or files.
-        examples: Names of the first few.
-    """
-
-    what: str
-    count: int
-    examples: tuple[str, ...]
-
-    def describe(self, link: str = "") -> str:
-        """Return the count as text, with an optional word between number and kind."""
-        more = ", ..." if self.count > len(self.examples) else ""
-        return f"{self.count:,} {link}{self.what} ({', '.join(self.examples)}{more})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +61,10 @@ class Plan:
         shards: The shards, in order.
         extensions: The sets of extensions that samples have, the most frequent first.
         skipped: Files that belong to no sample, by reason.
+        classes: Names of the classes by number, if labels are written.
+        splits: Names of the splits, each a folder; ("",) where nothing is split.
+        unsplit: How many samples are in no split.
+        order_warning: Says that samples come out class by class; "" if they do not.
     """
 
     folder: Path
@@ -94,28 +72,41 @@ class Plan:
     shards: tuple[PlannedShard, ...]
     extensions: tuple[NameCount, ...]
     skipped: tuple[NameCount, ...]
+    classes: tuple[str, ...] = ()
+    splits: tuple[str, ...] = ("",)
+    unsplit: int = 0
+    order_warning: str = ""
 
     @property
     def samples(self) -> int:
         """Number of samples in all shards."""
         return sum(shard.samples for shard in self.shards)
 
+    @property
+    def content_bytes(self) -> int:
+        """Size of all files that are packed."""
+        return sum(member.size_bytes for shard in self.shards for member in shard.members)
+
     def warnings(self) -> list[str]:
-        """Return what to tell the user: samples that differ, files that are left out."""
+        """Return what to tell the user: samples that differ, files that are left out, the order."""
         texts = [self.odd_extensions()] if len(self.extensions) > 1 else []
         if self.skipped:
             skipped = "; ".join(reason.describe() for reason in self.skipped)
             texts.append(f"files left out, part of no sample: {skipped}")
-        return texts
+        if self.unsplit:
+            texts.append(
+                f"{self.unsplit:,} samples are in no split: the fractions give less than 1"
+            )
+        return texts + [self.order_warning] * bool(self.order_warning)
 
     def odd_extensions(self) -> str:
         """Return which samples have other extensions than most."""
         usual, *odd = self.extensions
         shown = "; ".join(kind.describe("with ") for kind in odd[:_SETS_SHOWN])
         more = f"; and {len(odd) - _SETS_SHOWN:,} other sets" if len(odd) > _SETS_SHOWN else ""
-        count = sum(kind.count for kind in odd)
+        total = sum(kind.count for kind in self.extensions)
         return (
-            f"{count:,} of {self.samples:,} samples lack or add extensions to the usual"
+            f"{total - usual.count:,} of {total:,} samples lack or add extensions to the usual"
             f" {usual.what}: {shown}{more}"
         )
 
@@ -127,104 +118,126 @@ def plan_folder(
     size_bytes: int | None = None,
     prefix: str = "shard",
     strict: bool = False,
+    files: str | os.PathLike[str] | None = None,
+    labels_from_folder: bool = False,
+    shuffle: bool | None = None,
+    seed: int = 0,
+    split: Mapping[str, float | str] | None = None,
 ) -> Plan:
     """Decide which samples go into which shard; arguments and errors as for pack_folder()."""
     root = Path(folder)
-    _check_limits(samples, size_bytes, prefix)
-    skipped: dict[str, list[str]] = {}
-    keyed = sorted(_keyed(walk_folder(root), skipped), key=lambda row: row[:2])
-    groups = [list(group) for _, group in groupby(keyed, key=lambda row: row[0])]
-    if not groups:
-        raise ConfigError(
-            f"pack {root}: nothing to pack: no file is named like a sample's, as in 0001.jpg"
-        )
+    _check_limits(samples, size_bytes)
+    check_prefix(prefix)
+    check_seed(seed)
+    fractions = split_fractions(split) if split is not None else None
+    skipped = NameCounter()
+    found = _find_samples(root, files, skipped)
+    extensions = _count_extensions(found)
+    found, classes = _label(
+        root, found, labels_from_folder=labels_from_folder, is_list=files is not None
+    )
+    if shuffle is None:
+        shuffle = labels_from_folder
+        order_warning = "" if shuffle else class_order_warning(found)
+    else:
+        order_warning = ""
+    splits, unsplit = split_samples(found, fractions) if fractions else ({"": found}, 0)
     limit = None if samples else size_bytes or DEFAULT_SHARD_BYTES
+    shards: list[PlannedShard] = []
+    for name, members in splits.items():
+        ordered = shuffled(members, seed) if shuffle else members
+        start = f"{name}/{prefix}" if name else prefix
+        shards += _shards(ordered, start, samples, limit)
     plan = Plan(
         folder=root,
         prefix=prefix,
-        shards=tuple(_shards(groups, prefix, samples, limit)),
-        extensions=_count_extensions(groups),
-        skipped=tuple(
-            NameCount(why, len(names), tuple(names[:_EXAMPLES])) for why, names in skipped.items()
-        ),
+        shards=tuple(shards),
+        extensions=extensions,
+        skipped=skipped.counts(),
+        classes=classes,
+        splits=tuple(splits),
+        unsplit=unsplit,
+        order_warning=order_warning,
     )
     if strict and len(plan.extensions) > 1:
         raise ShardError(f"pack {root}: {plan.odd_extensions()}; nothing was written")
     return plan
 
 
-def walk_folder(folder: Path, *, on_error: OnBrokenLink | None = None) -> Iterator[FolderFile]:
-    """Walk the regular files below a folder, links followed, hidden ones included.
-
-    Args:
-        folder: Where to look.
-        on_error: See `walk`.
+def check_prefix(prefix: str) -> str:
+    """Return a prefix that names of shards can begin with.
 
     Raises:
-        StorageError: The folder cannot be read, or a link leads to no file.
+        ConfigError: It is empty, begins with "." or has a "/".
     """
-    try:
-        for file in walk(str(folder), on_error=on_error):
-            yield FolderFile(file.name, file.stat.st_size)
-    except OSError as error:
-        raise StorageError(f"{error.filename or folder}: {error.strerror}") from error
+    if not prefix or "/" in prefix or prefix.startswith("."):
+        raise ConfigError(
+            f"prefix={prefix!r} must be the beginning of a name, without '/' and no '.' first"
+        )
+    return prefix
 
 
-def _check_limits(samples: int | None, size_bytes: int | None, prefix: str) -> None:
+def _check_limits(samples: int | None, size_bytes: int | None) -> None:
     if samples is not None and size_bytes is not None:
         raise ConfigError("shards are limited by samples or by size_bytes, not by both")
     for name, limit in (("samples", samples), ("size_bytes", size_bytes)):
         if limit is not None and limit < 1:
             raise ConfigError(f"{name}={limit}: at least 1 is needed")
-    if not prefix or "/" in prefix:
-        raise ConfigError(f"prefix={prefix!r} must be the beginning of a name, without '/'")
 
 
-def _keyed(files: Iterable[FolderFile], skipped: dict[str, list[str]]) -> Iterator[_Row]:
-    """Yield key, extension and file of the files of samples; collect the others by reason."""
-    for file in files:
-        split = split_name(file.name)
-        if file.name.startswith(".") or "/." in file.name:
-            skipped.setdefault("hidden", []).append(file.name)
-        elif split is None:
-            skipped.setdefault("without extension", []).append(file.name)
-        else:
-            yield *split, file
+def _find_samples(
+    root: Path, files: str | os.PathLike[str] | None, skipped: NameCounter
+) -> list[PackSample]:
+    if files is not None:
+        return list_samples(root, Path(files))
+    found = folder_samples(root, skipped)
+    if not found:
+        raise ConfigError(
+            f"pack {root}: nothing to pack: no file is named like a sample's, as in 0001.jpg"
+        )
+    return found
 
 
-def _count_extensions(groups: Iterable[list[_Row]]) -> tuple[NameCount, ...]:
-    sets: dict[str, list[str]] = {}
-    counts: dict[str, int] = {}
-    for group in groups:
-        what = ", ".join(row[1] for row in group)
-        counts[what] = counts.get(what, 0) + 1
-        examples = sets.setdefault(what, [])
-        if len(examples) < _EXAMPLES:
-            examples.append(group[0][0])
-    by_count = sorted(counts, key=lambda what: -counts[what])
-    return tuple(NameCount(what, counts[what], tuple(sets[what])) for what in by_count)
+def _label(
+    root: Path, samples: list[PackSample], *, labels_from_folder: bool, is_list: bool
+) -> tuple[list[PackSample], tuple[str, ...]]:
+    if labels_from_folder:
+        if samples[0].label is not None:
+            raise ConfigError(f"pack {root}: the list has labels, so folders cannot give them")
+        samples, classes = folder_labels(root, samples, is_list=is_list)
+    elif samples[0].label is None:
+        return samples, ()
+    else:
+        classes = listed_classes(samples)
+    return with_label_files(samples, classes, f"pack {root}"), tuple(classes)
+
+
+def _count_extensions(samples: Iterable[PackSample]) -> tuple[NameCount, ...]:
+    counter = NameCounter()
+    for sample in samples:
+        counter.add(", ".join(sample.extensions), sample.key)
+    return tuple(sorted(counter.counts(), key=lambda kind: -kind.count))
 
 
 def _shards(
-    groups: Iterable[list[_Row]],
+    samples: Sequence[PackSample],
     prefix: str,
-    samples: int | None,
+    max_samples: int | None,
     limit_bytes: int | None,
 ) -> Iterator[PlannedShard]:
-    members: list[FolderFile] = []
+    members: list[PackFile] = []
     count = number = 0
     total = len(END_OF_ARCHIVE)
-    for group in groups:
-        files = [row[2] for row in group]
-        more = sum(map(_tar_bytes, files))
-        if count == samples or (count and limit_bytes and total + more > limit_bytes):
+    for sample in samples:
+        more = sum(map(_tar_bytes, sample.members))
+        if count == max_samples or (count and limit_bytes and total + more > limit_bytes):
             yield PlannedShard(f"{prefix}-{number:06d}.tar", tuple(members), count, total)
             members, count, total, number = [], 0, len(END_OF_ARCHIVE), number + 1
-        members += files
+        members += sample.members
         count, total = count + 1, total + more
     yield PlannedShard(f"{prefix}-{number:06d}.tar", tuple(members), count, total)
 
 
-def _tar_bytes(file: FolderFile) -> int:
+def _tar_bytes(file: PackFile) -> int:
     payload = -(-file.size_bytes // BLOCK_BYTES) * BLOCK_BYTES
-    return len(header(file.name, file.size_bytes)) + payload
+    return header_bytes(file.name, file.size_bytes) + payload

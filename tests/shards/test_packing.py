@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import subprocess
 import tarfile
+import threading
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 import xxhash
 
@@ -20,12 +26,18 @@ from aisio.errors import (
     StorageError,
 )
 from aisio.records import Checksum, ObjectInfo
+from aisio.shards.index import ShardIndex
+from aisio.shards.names import ShardNames
 from aisio.shards.packing import PackedShard, pack_folder, write_shards
 from aisio.shards.plan import plan_folder
 from aisio.shards.reader import read_samples
+from aisio.sources.source_set import SourceSet
+from aisio.sources.url import url_source
 from aisio.stores import LocalStore
+from aisio.transport.body import Body
 from aisio.transport.payload import PutData
 from aisio.urls import ObjectUrl
+from tests.indexed import index_of
 
 DIGITS = {
     f"{folder}/{number:04d}.{kind}": f"{folder} {number} {kind}".encode() * number
@@ -33,6 +45,16 @@ DIGITS = {
     for number in range(5)
     for kind in ("png", "cls")
 }
+
+
+# Two folders in their order are what most of these tests want.
+pytestmark = pytest.mark.filterwarnings("ignore:.*in the order of their 2 folders:UserWarning")
+
+
+@pytest.fixture(autouse=True)
+def _cache(tmp_path, monkeypatch) -> None:
+    """Leave the user's cache alone."""
+    monkeypatch.setenv("AISIO_CACHE_DIR", str(tmp_path / "cache"))
 
 
 @pytest.fixture
@@ -184,6 +206,7 @@ def test_overwriting_leaves_no_shard_of_the_earlier_run(folder, out, tmp_path):
     shards = list(pack_folder(folder, out, samples=4, overwrite=True))
     assert samples_of(shards) == expected_samples(DIGITS)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        ".aisio-index",
         "shard-000000.tar",
         "shard-000001.tar",
         "shard-000002.tar",
@@ -195,7 +218,7 @@ def test_overwriting_leaves_no_shard_of_the_earlier_run(folder, out, tmp_path):
 
 def test_a_file_that_changes_leaves_no_half_shard(folder, out, tmp_path):
     """The shards before it are whole, it is not there."""
-    shards = pack_folder(folder, out, samples=5)
+    shards = pack_folder(folder, out, samples=5, jobs=1)
     whole = next(shards)
     (folder / "b" / "0002.png").write_bytes(b"more than it was before")
     with pytest.raises(StorageError, match=r"0002\.png: the file had"):
@@ -294,6 +317,246 @@ def test_a_pipe_is_passed_over(folder, out):
     """Reading it would hang, and it holds no sample."""
     os.mkfifo(folder / "a" / "pipe.png")
     assert "pipe" not in str(samples_of(list(pack_folder(folder, out))))
+
+
+def index_in(folder: Path) -> ShardIndex:
+    """Return the index in a folder."""
+    return ShardIndex.from_file(folder / ".aisio-index", folder=f"file://{folder}/")
+
+
+def test_the_index_is_that_of_aisio_index(folder, out, tmp_path):
+    """Byte for byte; and the shards need not be read."""
+    shards = list(pack_folder(folder, out, samples=4))
+    urls = [ObjectUrl.parse(shard.url) for shard in shards]
+    read = ShardIndex.of_shards(
+        ((index_of(LocalStore(), [url]), 0) for url in urls), folder=f"{out}/"
+    )
+    assert index_in(tmp_path / "out").to_bytes() == read.to_bytes()
+
+
+def test_labels_are_the_numbers_of_the_folders(folder, out, tmp_path):
+    """The folder stays in the key, the order is mixed, and the names of the classes are told."""
+    write(folder, {"a/more/9.png": b""})
+    (folder / "a" / "0000.cls").unlink()
+    files = {name: data for name, data in DIGITS.items() if name.endswith(".png")}
+    for name in DIGITS:
+        if name.endswith(".cls"):
+            (folder / name).unlink(missing_ok=True)
+    shards = list(pack_folder(folder, out, samples=4, labels_from_folder=True))
+    found = samples_of(shards)
+    keys = [key for key, _ in found]
+    assert keys != sorted(keys)
+    assert sorted(keys) == ["a/0000", "a/0001", "a/0002", "a/0003", "a/0004", "a/more/9"] + [
+        f"b/{number:04d}" for number in range(5)
+    ]
+    for key, fields in found:
+        assert fields == {"cls": b"01"[key[0] == "b" :][:1], "png": files.get(f"{key}.png", b"")}
+    assert json.loads((tmp_path / "out" / "classes.json").read_bytes()) == {"a": 0, "b": 1}
+    assert [info.url for info in _listed(out)] == [shard.url for shard in shards]
+
+
+def _listed(url: str) -> list[ObjectInfo]:
+    """List the shards of a folder as the readers do."""
+    prefix = url_source(LocalStore(), ObjectUrl.parse(f"{url}/"))
+    return [info for _, info in SourceSet([prefix], owner="test", name_filter=ShardNames()).list()]
+
+
+def test_a_seed_gives_another_order(folder, tmp_path):
+    """And the same seed the same bytes."""
+    runs = [
+        list(pack_folder(folder, f"file://{tmp_path}/{n}", shuffle=True, seed=seed))
+        for n, seed in enumerate((0, 1, 0))
+    ]
+    first, other, again = (run[0].checksum for run in runs)
+    assert first == again != other
+    assert sorted(samples_of(runs[1])) == expected_samples(DIGITS)
+
+
+def test_a_split_is_in_folders_of_their_own(folder, out, tmp_path):
+    """Each with its index; no sample is in two, and what is in none is told."""
+    split: dict[str, float | str] = {"train": 0.6, "val": "0.2"}
+    with pytest.warns(UserWarning, match="2 samples are in no split"):
+        packed = pack_folder(folder, out, samples=4, split=split, shuffle=True)
+    shards = list(packed)
+    assert [shard.url.removeprefix(out) for shard in shards] == [
+        "/train/shard-000000.tar",
+        "/train/shard-000001.tar",
+        "/val/shard-000000.tar",
+    ]
+    train, val = samples_of(shards[:2]), samples_of(shards[2:])
+    assert (len(train), len(val)) == (6, 2)
+    assert len({key for key, _ in train + val}) == 8
+    assert sorted(index_in(tmp_path / "out/val").keys()) == sorted(key for key, _ in val)
+    assert len(index_in(tmp_path / "out/train")) == 6
+    assert not (tmp_path / "out/.aisio-index").exists()
+
+
+def test_a_list_says_what_is_packed(folder, out, tmp_path):
+    """In its order; labels that are names get numbers, other columns are the field json."""
+    listed = tmp_path / "list.csv"
+    listed.write_text("file,label,size\nb/0001.png,dog,1\na/0002.png,cat,2\na/0003.png,dog,3\n")
+    shards = list(pack_folder(folder, out, files=listed))
+    assert samples_of(shards) == [
+        ("b/0001", {"cls": b"1", "json": b'{"size": "1"}', "png": DIGITS["b/0001.png"]}),
+        ("a/0002", {"cls": b"0", "json": b'{"size": "2"}', "png": DIGITS["a/0002.png"]}),
+        ("a/0003", {"cls": b"1", "json": b'{"size": "3"}', "png": DIGITS["a/0003.png"]}),
+    ]
+    assert json.loads((tmp_path / "out" / "classes.json").read_bytes()) == {"cat": 0, "dog": 1}
+
+
+def test_class_order_is_a_warning(folder, out):
+    """Unless the order was asked for."""
+    with pytest.warns(UserWarning, match=r"in the order of their 2 folders \(a, b\)"):
+        pack_folder(folder, out)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        pack_folder(folder, out, shuffle=False)
+
+
+class CountingStore(LocalStore):
+    """Counts what is put, by name; tells checksums or pins, as stores do."""
+
+    def __init__(self, *, checksums: bool = False) -> None:
+        self.put_names: list[str] = []
+        self.got_names: list[str] = []
+        self.checksums = checksums
+
+    def put(self, url: ObjectUrl, data: PutData) -> ObjectInfo:
+        self.put_names.append(url.name.rpartition("/")[2])
+        return super().put(url, data)
+
+    def get(self, url: ObjectUrl, *args: Any, **options: Any) -> Body:
+        self.got_names.append(url.name.rpartition("/")[2])
+        return super().get(url, *args, **options)
+
+    def list(self, prefix: ObjectUrl, *, start_after: str = "") -> Iterator[ObjectInfo]:
+        for info in super().list(prefix, start_after=start_after):
+            data = Path("/", info.name).read_bytes()
+            checksum = Checksum("xxhash2", xxhash.xxh64(data, seed=0).hexdigest())
+            yield msgspec.structs.replace(info, checksum=checksum if self.checksums else None)
+
+    @property
+    def put_shards(self) -> set[str]:
+        """The shards that were put."""
+        return {name for name in self.put_names if name.endswith(".tar")}
+
+
+def packed_with(
+    store: CountingStore, folder: Path, out: str, *, overwrite: bool = False
+) -> list[PackedShard]:
+    """Pack a folder, two samples a shard."""
+    plan = plan_folder(folder, samples=2)
+    return list(write_shards(plan, ObjectUrl.parse(out), store=store, overwrite=overwrite, jobs=2))
+
+
+@pytest.mark.parametrize("checksums", [True, False])
+@pytest.mark.parametrize("has_cache", [True, False])
+def test_what_is_stored_is_not_sent_again(folder, out, tmp_path, monkeypatch, checksums, has_cache):
+    """Whatever is missing; and the result is that of one run."""
+    whole = packed_with(CountingStore(), folder, out)
+    before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    # As it is after a run that was killed: the cache has what was stored.
+    shutil.rmtree(tmp_path / "out")
+    run = write_shards(plan_folder(folder, samples=2), ObjectUrl.parse(out), store=LocalStore())
+    assert [next(run).url for _ in range(3)] == [shard.url for shard in whole[:3]]
+    run.close()
+    for name in ("shard-000003.tar", "shard-000004.tar"):
+        (tmp_path / "out" / name).unlink(missing_ok=True)
+    (tmp_path / "out" / "shard-000001.tar").unlink()
+    if not has_cache:
+        monkeypatch.setenv("AISIO_CACHE_DIR", str(tmp_path / "other-cache"))
+    store = CountingStore(checksums=checksums)
+    again = packed_with(store, folder, out)
+    assert store.put_shards == {f"shard-00000{number}.tar" for number in (1, 3, 4)}
+    assert [shard.was_stored for shard in again] == [True, False, True, False, False]
+    assert [shard.checksum for shard in again] == [shard.checksum for shard in whole]
+    # The index is read to see whether it has other shards; shards only where nothing else tells.
+    assert ("shard-000000.tar" in store.got_names) == (not checksums and not has_cache)
+    after = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    assert after.keys() == before.keys()
+    assert {name: data for name, data in after.items() if name.endswith(".tar")} == {
+        name: data for name, data in before.items() if name.endswith(".tar")
+    }
+    assert not has_cache or list((tmp_path / "cache").rglob("packed/*")) == []
+
+
+def test_all_that_is_there_is_left_as_it_is(folder, out):
+    """A second run of the same files writes nothing, not even the index."""
+    packed_with(CountingStore(), folder, out)
+    store = CountingStore()
+    assert all(shard.was_stored for shard in packed_with(store, folder, out))
+    assert store.put_names == []
+
+
+@pytest.mark.parametrize("has_cache", [True, False])
+def test_a_file_that_has_changed_since_is_noticed(folder, out, tmp_path, monkeypatch, has_cache):
+    """Of the same size, too; overwriting sends that shard alone."""
+    run = write_shards(plan_folder(folder, samples=2), ObjectUrl.parse(out), store=LocalStore())
+    next(run)
+    next(run)
+    run.close()
+    if not has_cache:
+        monkeypatch.setenv("AISIO_CACHE_DIR", str(tmp_path / "other-cache"))
+    data = bytes(reversed(DIGITS["a/0003.png"]))
+    (folder / "a/0003.png").write_bytes(data)
+    with pytest.raises(
+        ConflictError, match="shard-000001.tar with other bytes: a file has changed"
+    ):
+        packed_with(CountingStore(), folder, out)
+    store = CountingStore()
+    shards = packed_with(store, folder, out, overwrite=True)
+    assert "shard-000001.tar" in store.put_shards
+    assert "shard-000000.tar" not in store.put_shards
+    assert samples_of(shards) == expected_samples({**DIGITS, "a/0003.png": data})
+
+
+def test_other_classes_are_not_replaced_in_silence(folder, out, tmp_path):
+    """The numbers in the shards would mean something else."""
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/classes.json").write_text('{"b": 0}')
+    with pytest.raises(ConflictError, match="has other classes, in .*/classes.json"):
+        list(pack_folder(folder, out, files=_labels(tmp_path)))
+    list(pack_folder(folder, out, files=_labels(tmp_path), overwrite=True))
+    assert json.loads((tmp_path / "out/classes.json").read_bytes()) == {"cat": 0, "dog": 1}
+
+
+def _labels(tmp_path: Path) -> Path:
+    (tmp_path / "list.csv").write_text("file,label\na/0001.png,dog\na/0002.png,cat\n")
+    return tmp_path / "list.csv"
+
+
+def test_several_shards_are_written_at_once(folder, out):
+    """As many as jobs, and each is told in its turn."""
+
+    class Meeting(LocalStore):
+        """Lets no shard pass until two are being written."""
+
+        def __init__(self) -> None:
+            self.barrier = threading.Barrier(2, timeout=60)
+
+        def put(self, url: ObjectUrl, data: PutData) -> ObjectInfo:
+            if url.name.endswith(".tar"):
+                self.barrier.wait()
+            return super().put(url, data)
+
+    plan = plan_folder(folder, samples=5)
+    shards = list(write_shards(plan, ObjectUrl.parse(out), store=Meeting(), jobs=2))
+    assert samples_of(shards) == expected_samples(DIGITS)
+
+
+def test_progress_is_told_once_for_each_file(folder, out):
+    """Also where nothing is sent again."""
+    for _ in range(2):
+        pieces: list[tuple[int, int]] = []
+
+        def on_packed(size: int, files: int, pieces: list[tuple[int, int]] = pieces) -> None:
+            pieces.append((size, files))
+
+        plan = plan_folder(folder, samples=5)
+        target = ObjectUrl.parse(out)
+        list(write_shards(plan, target, store=LocalStore(), on_packed=on_packed))
+        assert sum(size for size, _ in pieces) == plan.content_bytes
+        assert sum(files for _, files in pieces) == len(DIGITS)
 
 
 @pytest.mark.parametrize(

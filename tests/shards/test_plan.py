@@ -7,7 +7,8 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aisio.shards.plan import DEFAULT_SHARD_BYTES, plan_folder, walk_folder
+from aisio.shards.pack_files import walk_folder
+from aisio.shards.plan import DEFAULT_SHARD_BYTES, plan_folder
 
 
 def write(folder: Path, files: dict[str, bytes]) -> Path:

@@ -65,7 +65,7 @@ def _target(file: Path, url: ObjectUrl) -> ObjectUrl:
 
 
 def _put_all(store: Store, folder: Path, url: ObjectUrl) -> None:
-    from aisio.shards.plan import walk_folder
+    from aisio.shards.pack_files import walk_folder
 
     failures = FailureCollector("files", fatal=(NotFoundError, AccessError))
 

@@ -9,8 +9,8 @@ import pytest
 import xxhash
 
 from aisio.errors import StorageError
-from aisio.shards.plan import FolderFile
-from aisio.shards.writer import ShardFile
+from aisio.shards.pack_files import FolderFile
+from aisio.shards.shard_file import ShardFile
 
 SIZES = {"0.bin": 0, "a/1.bin": 1, "a/511.bin": 511, "a/512.bin": 512, "9.bin": 3_000_000}
 SIZE_BYTES = 5 * 512 + 3 * 512 + 3_000_320 + 1024

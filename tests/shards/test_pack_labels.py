@@ -1,0 +1,92 @@
+"""Labels from folders and lists."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from aisio.errors import ConfigError, ShardError
+from aisio.shards.pack_files import FolderFile, GeneratedFile, PackSample
+from aisio.shards.pack_labels import (
+    class_order_warning,
+    folder_labels,
+    listed_classes,
+    with_label_files,
+)
+
+
+def sample(key: str, label: str | None = None, extension: str = "jpg") -> PackSample:
+    """Return a sample of one file."""
+    return PackSample(key, (FolderFile(f"{key}.{extension}", 1),), label)
+
+
+def folders(root: Path, *names: str) -> Path:
+    """Make folders and return their parent."""
+    for name in names:
+        (root / name).mkdir(parents=True)
+    return root
+
+
+def test_classes_are_the_first_folders_sorted(tmp_path: Path) -> None:
+    """As text, numbers too: that is how torchvision sorts them."""
+    root = folders(tmp_path, "10", "9/deep")
+    labelled, classes = folder_labels(root, [sample("10/a"), sample("9/deep/b")], is_list=False)
+    assert [one.label for one in labelled] == ["10", "9"]
+    assert classes == ["10", "9"]
+    files = [one.members[0] for one in with_label_files(labelled, classes, "pack")]
+    assert files == [GeneratedFile("10/a.cls", b"0"), GeneratedFile("9/deep/b.cls", b"1")]
+
+
+def test_a_file_in_no_folder_has_no_label(tmp_path: Path) -> None:
+    """It is named."""
+    with pytest.raises(ConfigError, match=r"1 samples are not in a class folder \(b.jpg\)"):
+        folder_labels(tmp_path, [sample("a/a"), sample("b")], is_list=False)
+
+
+def test_a_class_without_samples_is_an_error(tmp_path: Path) -> None:
+    """The classes behind it would have other numbers than elsewhere; hidden folders are none."""
+    root = folders(tmp_path, "a", "b", ".git")
+    with pytest.raises(ConfigError, match=r"no samples in 1 of the class folders \(b\)"):
+        folder_labels(root, [sample("a/1")], is_list=False)
+
+
+def test_a_list_may_lack_a_class(tmp_path: Path) -> None:
+    """Those of the training and of the validation set have the same numbers."""
+    root = folders(tmp_path, "a", "b", "c")
+    assert folder_labels(root, [sample("c/1")], is_list=True)[1] == ["a", "b", "c"]
+
+
+def test_labels_that_are_numbers_stay() -> None:
+    """All of them must be."""
+    assert listed_classes([sample("a", "7"), sample("b", "07")]) == []
+    assert listed_classes([sample("a", "7"), sample("b", "cat")]) == ["7", "cat"]
+    (labelled,) = with_label_files([sample("a", "007")], [], "pack")
+    assert labelled.members[0] == GeneratedFile("a.cls", b"7")
+
+
+def test_a_label_and_a_file_of_that_field_are_one_too_many() -> None:
+    """The sample is named."""
+    with pytest.raises(
+        ShardError, match=r"pack in: sample 'a' has a file .cls and a label \('7'\)"
+    ):
+        with_label_files([sample("a", "7", "cls")], [], "pack in")
+
+
+def test_class_order_is_noticed() -> None:
+    """Where each class is one run, and there is something to mix."""
+    in_order = [sample("a/1"), sample("a/2"), sample("b/1")]
+    text = class_order_warning(in_order)
+    assert "in the order of their 2 folders (a, b)" in text
+    assert "--labels-from-folder" in text
+    labelled = [sample(str(number), label) for number, label in enumerate("ccab")]
+    assert "3 classes (c, a, b)" in class_order_warning(labelled)
+    assert "--labels-from-folder" not in class_order_warning(labelled)
+
+
+@pytest.mark.parametrize(
+    "keys", [["1", "2"], ["a/1", "a/2"], ["a/1", "b/1"], ["a/1", "b/1", "a/2"]]
+)
+def test_other_orders_are_none(keys: list[str]) -> None:
+    """One class, one sample a class, or mixed."""
+    assert class_order_warning([sample(key) for key in keys]) == ""
