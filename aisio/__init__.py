@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from aisio.resources.loading import load
     from aisio.shards.index import ShardIndex
     from aisio.shards.samples import ZeroDict
+    from aisio.shards.writer import ShardWriter
     from aisio.sources.base import Source
     from aisio.sources.manifest_parsers import imagenet_manifest_parser
     from aisio.sources.resolve import source
@@ -110,6 +111,7 @@ _NAMES_BY_MODULE = {
     "aisio.training.shard_reader": ("AISShardReader",),
     "aisio.shards.index": ("ShardIndex",),
     "aisio.shards.samples": ("ZeroDict",),
+    "aisio.shards.writer": ("ShardWriter",),
     "aisio.sources.base": ("Source",),
     "aisio.sources.manifest_parsers": ("imagenet_manifest_parser",),
     "aisio.sources.resolve": ("source",),
@@ -155,6 +157,7 @@ __all__ = [
     "RetryPolicy",
     "ShardError",
     "ShardIndex",
+    "ShardWriter",
     "Source",
     "StorageError",
     "StoreTimeoutError",

@@ -33,6 +33,8 @@ PUBLIC = {
     "aisio.shards": ("Sample", "ShardPass", "ZeroDict", "read_samples", "split_name"),
     "aisio.shards.index": ("IndexedShard", "SampleSpan", "ShardIndex"),
     "aisio.shards.index_loading": ("IndexPlace", "LoadedIndex", "load_index"),
+    "aisio.shards.packing": ("PackedShard", "pack_folder", "write_shards"),
+    "aisio.shards.writer": ("ShardWriter",),
     "aisio.sources": ("PrefixSource", "Source", "SourceSet", "source"),
     "aisio.stats": ("totals", "watch"),
     "aisio.stores": (
@@ -62,6 +64,7 @@ LOGGERS = (
     "aisio.placing",
     "aisio.shard_index",
     "aisio.shard_reader",
+    "aisio.shard_writer",
     "aisio.sources",
     "aisio.tally",
 )

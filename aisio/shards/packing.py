@@ -317,7 +317,9 @@ class _Run:
             start = f"{split}/" if split else ""
             if self.plan.classes:
                 folder.store.put(folder.url.join(CLASSES_NAME), self._classes())
-            shards = [shard.shard_index for shard in stored if shard.planned.name.startswith(start)]
+            shards = [
+                (shard.shard_index, 0) for shard in stored if shard.planned.name.startswith(start)
+            ]
             folder.write_index(shards)
         for shard in stored:
             self._cache.forget(shard.packed.url, shard.planned)

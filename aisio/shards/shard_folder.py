@@ -24,39 +24,48 @@ class ShardFolder:
     Args:
         store: The store.
         url: The folder, with or without a "/" at its end.
-        prefix: What the names of the shards begin with that this process writes.
+        prefix: What the names of the shards begin with.
+        rank: The number of this process among several that write shards of this prefix.
 
     Attributes:
         store: As above.
         url: The folder, with a "/" unless it is a whole bucket.
+        prefix: As above.
+        rank: As above.
     """
 
-    def __init__(self, store: Store, url: ObjectUrl, prefix: str) -> None:
+    def __init__(self, store: Store, url: ObjectUrl, prefix: str, rank: int | None = None) -> None:
         self.store = store
         is_folder = not url.name or url.name.endswith("/")
         self.url = url if is_folder else url.with_name(f"{url.name}/")
-        self._prefix = prefix
+        self.prefix = prefix
+        self.rank = rank
 
     def shard_url(self, number: int) -> ObjectUrl:
-        """Return the URL of a shard by its number."""
-        return self.url.join(f"{self._prefix}-{number:06d}.tar")
+        """Return the URL of a shard of this process by its number."""
+        rank = "" if self.rank is None else f"r{self.rank:05d}-"
+        return self.url.join(f"{self.prefix}-{rank}{number:06d}.tar")
 
     def existing(self) -> dict[str, ObjectInfo]:
-        """List the shards that have the prefix, by URL.
+        """List the shards of an earlier run, or of this one, by URL.
+
+        Those of other ranks are left out if this process has a rank: they may be of this run.
 
         Raises:
             NotFoundError: No such bucket. A local folder need not exist.
         """
-        start = self.url.join(f"{self._prefix}-")
-        shard = re.compile(re.escape(start.name) + r"[0-9]{6,}\.tar")
-        return {info.url: info for info in self._list(start) if shard.fullmatch(info.name)}
+        start = self.url.join(f"{self.prefix}-")
+        rank = r"(r[0-9]{5,}-)?" if self.rank is None else f"(r{self.rank:05d}-)?"
+        shard = re.compile(f"{re.escape(start.name)}{rank}[0-9]{{6,}}\\.tar")
+        return {info.url: info for info in self.list(start) if shard.fullmatch(info.name)}
 
-    def _list(self, url: ObjectUrl) -> Iterable[ObjectInfo]:
+    def list(self, url: ObjectUrl) -> Sequence[ObjectInfo]:
+        """List what begins with a URL; nothing where there is no such local folder."""
         try:
-            return list(self.store.list(url))
+            return tuple(self.store.list(url))
         except NotFoundError:
             if url.provider == FILE:
-                return []
+                return ()
             raise
 
     def remove_abandoned(self) -> None:
@@ -69,13 +78,13 @@ class ShardFolder:
         for info in shards:
             self.store.delete(self.url.with_name(info.name), missing_ok=True)
 
-    def write_index(self, written: Sequence[ShardIndex]) -> str:
+    def write_index(self, written: Sequence[tuple[ShardIndex, int]]) -> str:
         """Write the index of the folder: of the shards written, and of others that had one.
 
         Shards in it that no index knows are left out, so whoever reads all of them is told so.
 
         Args:
-            written: The index of each shard that was written.
+            written: For each shard that was written, an index and its number in it.
 
         Returns:
             The URL of the index.
@@ -85,7 +94,7 @@ class ShardFolder:
                 shards of the same names.
         """
         place = IndexPlace.beside(self.store, self.url)
-        known = {index.shard(0).url: (index, 0) for index in written}
+        known = {index.shard(number).url: (index, number) for index, number in written}
         own = set(known)
         old = self._old_index(place)
         for number, shard in enumerate(old.shards if old is not None else ()):
@@ -93,7 +102,7 @@ class ShardFolder:
             known.setdefault(shard.url, (old, number))
         is_shard = ShardNames()
         rows = []
-        for info in self._list(self.url):
+        for info in self.list(self.url):
             found = known.get(info.url) if is_shard(info.name) else None
             if found is not None and is_current(found[0].shard(found[1]), info):
                 rows.append(found)

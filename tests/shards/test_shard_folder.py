@@ -33,9 +33,10 @@ def folder(root: Path, prefix: str = "train") -> ShardFolder:
     return ShardFolder(STORE, ObjectUrl.parse(f"file://{root}"), prefix)
 
 
-def indexed(root: Path, *names: str) -> list[ShardIndex]:
+def indexed(root: Path, *names: str) -> list[tuple[ShardIndex, int]]:
     """Return the index of each of some shards."""
-    return [index_of(STORE, [ObjectUrl.parse(f"file://{root}/{name}.tar")]) for name in names]
+    urls = [ObjectUrl.parse(f"file://{root}/{name}.tar") for name in names]
+    return [(index_of(STORE, [url]), 0) for url in urls]
 
 
 def in_index(root: Path, url: str) -> list[str]:
@@ -53,6 +54,20 @@ def test_shards_of_the_prefix_are_listed(root: Path) -> None:
     assert folder(root / "none").existing() == {}
     found.delete(found.existing().values())
     assert not list(root.glob("train-00000?.tar"))
+
+
+def test_several_processes_have_shards_of_their_own(root: Path) -> None:
+    """One that is alone lists all of them; each of several lists its own, and those of one."""
+    ranked = ShardFolder(STORE, folder(root).url, "train", rank=7)
+    assert str(ranked.shard_url(3)) == f"file://{root}/train-r00007-000003.tar"
+    for name in ("train-r00007-000003", "train-r00008-000000", "train-20240101-000000"):
+        (root / f"{name}.tar").write_bytes(b"")
+    alone, own, other = (
+        [f"file://{root}/train-{name}.tar" for name in names]
+        for names in (("000000", "000001"), ("r00007-000003",), ("r00008-000000",))
+    )
+    assert list(folder(root).existing()) == [*alone, *own, *other]
+    assert list(ranked.existing()) == [*alone, *own]
 
 
 def test_the_index_has_what_is_known(root: Path) -> None:
