@@ -225,6 +225,7 @@ class _Run:
         self._overwrite = overwrite
         self._cache = PackCache()
         self._existing: dict[str, ObjectInfo] = {}
+        self._has_classes: set[str] = set()
 
     def begin(self) -> None:
         """Look at what is there of earlier runs; errors as for pack_folder()."""
@@ -315,7 +316,7 @@ class _Run:
         self._base.delete(info for url, info in self._existing.items() if url not in written)
         for split, folder in self._folders.items():
             start = f"{split}/" if split else ""
-            if self.plan.classes:
+            if self.plan.classes and split not in self._has_classes:
                 folder.store.put(folder.url.join(CLASSES_NAME), self._classes())
             shards = [
                 (shard.shard_index, 0) for shard in stored if shard.planned.name.startswith(start)
@@ -326,10 +327,12 @@ class _Run:
 
     def _check_classes(self) -> None:
         """Raise an error if the classes of an earlier run are others, and must stay."""
-        for folder in self._folders.values():
+        for split, folder in self._folders.items():
             url = folder.url.join(CLASSES_NAME)
             with suppress(NotFoundError):
-                if folder.store.read(url) != self._classes() and not self._overwrite:
+                if folder.store.read(url) == self._classes():
+                    self._has_classes.add(split)
+                elif not self._overwrite:
                     raise self._conflict(f"has other classes, in {url}")
 
     def _classes(self) -> bytes:
