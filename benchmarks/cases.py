@@ -15,6 +15,7 @@ import decoding
 import files
 import large
 import listing
+import packing
 import shards
 import small
 import training
@@ -24,6 +25,7 @@ import webdataset_reading
 from corpus import (
     ARRAY_BYTES,
     FIELDS_BYTES,
+    PACKED_BYTES,
     PHOTO_BYTES,
     SMALL_BYTES,
     TINY_BYTES,
@@ -74,6 +76,7 @@ WORKS = {
         key: Work(title, "samples", webdataset_reading.CASES[key], "shards")
         for key, title in webdataset_reading.TITLES.items()
     },
+    "pack": Work("{packed:,} files of 20 KB into shards", "files", packing.CASES, objects=None),
     "stream": Work("Stream an object of {large_mib} MiB", "MB", large.STREAM_CASES, "large"),
     "memory": Work("The same into fresh memory", "MB", large.MEMORY_CASES, "large"),
     "file": Work("The same into a new file", "MB", files.CASES, "large"),
@@ -151,6 +154,7 @@ def check(work: str, corpus: Corpus, size_bytes: float) -> None:
         "wds/one process": (samples * FIELDS_BYTES,),
         "wds/2 workers": (training.EPOCHS * samples * FIELDS_BYTES,),
         "wds/2 workers, batches": (training.EPOCHS * samples * FIELDS_BYTES,),
+        "pack": (corpus.packed // packing.FOLDERS * packing.FOLDERS * PACKED_BYTES,),
         "stream": (corpus.large_bytes,),
         "memory": (corpus.large_bytes,),
         "file": (corpus.large_bytes,),

@@ -21,6 +21,7 @@ TINY_BYTES, SMALL_BYTES, IMAGE_BYTES = 1_000, 100_000, 70_000
 PIXELS = (224, 224, 3)
 ARRAY_BYTES = 224 * 224 * 3
 PHOTO_BYTES = 256 * 256 * 3
+PACKED_BYTES = 20_000
 MANY_SAMPLES = 15
 """Number of samples in each of the many shards, so that one has 1 MiB."""
 
@@ -50,6 +51,7 @@ class Corpus:
         many: Number of small tar shards, of MANY_SAMPLES samples each.
         pictures: Number of JPEG files of 224 x 224 pixels, of arrays of that shape, and of JPEG
             files of 256 x 256 with a class, which are in PICTURE_SHARDS tar shards each.
+        packed: Number of files of PACKED_BYTES that are packed into shards.
         epochs: How often the pictures are read to see what is left behind.
     """
 
@@ -63,6 +65,7 @@ class Corpus:
     large_bytes: int = 512 * 1024 * 1024
     many: int = 1_000
     pictures: int = 2_000
+    packed: int = 20_000
     epochs: int = 50
 
     def tenth(self) -> Corpus:
@@ -76,6 +79,7 @@ class Corpus:
             large_bytes=self.large_bytes // 10,
             many=self.many // 10,
             pictures=self.pictures // 10,
+            packed=self.packed // 10,
             epochs=self.epochs // 5,
         )
 
