@@ -24,7 +24,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from aisio.errors import ShardError
+from aisio.errors import AisioError, ShardError
 from aisio.extras import missing_extra
 
 if TYPE_CHECKING:
@@ -74,8 +74,10 @@ def encode_field(value: Any, extension: str, encoders: Mapping[str, Encoder]) ->
     own = encoders.get(extension) or encoders.get(last)
     try:
         encoded = own(value) if own is not None else _encode(value, last)
-    except (TypeError, ValueError, OSError, OverflowError) as error:
-        raise ShardError(str(error) or type(error).__name__) from error
+    except AisioError:
+        raise
+    except Exception as error:  # an encoder may raise anything
+        raise ShardError(f"{type(error).__name__}: {error}") from error
     if not isinstance(encoded, (bytes, bytearray, memoryview)):
         raise ShardError(f"its encoder returned a {type(encoded).__name__}, not bytes")
     return bytes(encoded)
@@ -87,7 +89,7 @@ def _encode(value: Any, last: str) -> bytes:
     if last in _NUMBERS:
         return _number(value)
     if last in ("json", "jsn"):
-        return json.dumps(value, ensure_ascii=False).encode("utf-8")
+        return json.dumps(value, ensure_ascii=False, allow_nan=False).encode("utf-8")
     if last in _IMAGE_FORMATS:
         return _encode_image(value, _IMAGE_FORMATS[last])
     if last in _ARRAYS:

@@ -145,10 +145,16 @@ def _sample(folder: Path, line: _Line) -> PackSample:
     if row:
         if extension == _COLUMNS_FIELD:
             raise ShardError(f"{where}: {name} is itself the field {_COLUMNS_FIELD!r}")
-        data = json.dumps(row, ensure_ascii=False).encode("utf-8")
-        members.append(GeneratedFile(f"{key}.{_COLUMNS_FIELD}", data))
+        members.append(GeneratedFile(f"{key}.{_COLUMNS_FIELD}", _columns(row, where)))
     members.sort(key=lambda one: one.name)
     return PackSample(key, tuple(members), label)
+
+
+def _columns(row: dict[str, Any], where: str) -> bytes:
+    try:
+        return json.dumps(row, ensure_ascii=False, allow_nan=False).encode("utf-8")
+    except ValueError as error:  # NaN, or half of a character
+        raise ConfigError(f"{where}: {error}") from error
 
 
 def _name_below(folder: Path, name: str, where: str) -> str:

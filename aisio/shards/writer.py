@@ -8,6 +8,7 @@ disk at a time. Memory holds about 100 bytes for each key, so that none is writt
 from __future__ import annotations
 
 import logging
+import tempfile
 import warnings
 from collections.abc import Mapping
 from types import TracebackType
@@ -16,7 +17,7 @@ from typing import Any
 from xxhash import xxh3_128_intdigest
 
 from aisio.client.client import Client
-from aisio.errors import ConfigError, ShardError
+from aisio.errors import ConfigError, ShardError, StorageError
 from aisio.forks import this_process
 from aisio.formats.tar import BLOCK_BYTES
 from aisio.formats.tar_write import header_bytes
@@ -168,9 +169,26 @@ class ShardWriter:
             or (shard_bytes is not None and shard.size_bytes + size_bytes > shard_bytes)
         ):
             self._send()
-        if self._shard is None:
-            self._shard = OpenShard()
-        self._shard.write(key, members)
+        self._collect(key, members)
+
+    def _collect(self, key: str, members: list[tuple[str, bytes]]) -> None:
+        """Write a sample into the shard under way; whatever interrupts that ends the writer.
+
+        Raises:
+            StorageError: There is no room for the shard.
+        """
+        try:
+            if self._shard is None:
+                self._shard = OpenShard()
+            self._shard.write(key, members)
+        except BaseException as error:
+            self._drop()
+            if isinstance(error, OSError):
+                raise StorageError(
+                    f"{self._sender.folder.url}: a shard is collected in {tempfile.gettempdir()},"
+                    f" which fails: {error.strerror or error}; TMPDIR names another folder"
+                ) from error
+            raise
 
     def close(self) -> None:
         """Store the last shard, delete what is left of an earlier run, and write the index.
@@ -246,8 +264,8 @@ class ShardWriter:
         if lost is not None:
             lost.close()
         _log.warning(
-            "%s: the writer ended by an error: %s samples of the shard under way were dropped; %s"
-            " shards are complete, and no index is written",
+            "%s: the writer ended by an error: samples of the shard under way that were dropped:"
+            " %s; complete shards in the store: %s; no index is written",
             self._sender.folder.url,
             f"{samples:,}",
             f"{len(self._sender.stored):,}",

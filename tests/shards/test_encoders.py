@@ -53,6 +53,7 @@ def test_values_become_bytes(extension: str, value: Any, data: bytes) -> None:
         ("cls", np.arange(2), "whole|integer"),
         ("json", "no JSON", "Expecting value"),
         ("json", {1, 2}, "not JSON serializable"),
+        ("json", float("nan"), "ValueError: Out of range float"),
         ("txt", 5, 'no encoder for a int: pass bytes, or encoders={"txt"'),
         ("bin", None, "no encoder for a NoneType"),
         ("left.seg", object(), 'encoders={"seg"'),

@@ -91,6 +91,8 @@ def test_what_is_wrong_with_a_csv_list_names_the_line(folder: Path, text: str, s
     [
         ("{", "line 1: "),
         ("[1]", "line 1: expected an object"),
+        ('{"file": "a/1.jpg", "x": NaN}', "line 1: Out of range"),
+        ('{"file": "a/1.jpg", "x": "\\ud800"}', "line 1: 'utf-8' codec"),
         ('{"file": 3}', "line 1: the column 'file'"),
         ('\n{"file": "a/1.jpg", "label": true}', "line 2: label=True must be"),
         ('{"file": "a/1.jpg", "label": 1.5}', "line 1: label=1.5"),

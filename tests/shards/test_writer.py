@@ -7,6 +7,8 @@ import logging
 import multiprocessing
 import os
 import pickle
+import subprocess
+import sys
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -143,7 +145,10 @@ def test_a_bad_sample_is_named_and_leaves_no_trace(out: str, tmp_path: Path) -> 
         ({"__key__": "b", ".x": b"", "x": b""}, "the field 'x' is there twice"),
         ({"__key__": "b", "a/b": b""}, "'a/b' cannot be the extension"),
         ({"__key__": "b", "": b""}, "'' cannot be the extension"),
-        ({"__key__": "b", "x": b"", "left.cls": "cat"}, "sample 'b', field 'left.cls': invalid"),
+        (
+            {"__key__": "b", "x": b"", "left.cls": "cat"},
+            "sample 'b', field 'left.cls': ValueError: invalid",
+        ),
         ({"__key__": "a", "x": b""}, "the key 'a' was written before"),
         ({"__key__": "b", "x\0": b""}, "cannot be"),
     ]
@@ -187,8 +192,8 @@ def test_an_exception_publishes_nothing_of_the_shard_under_way(
         (
             "aisio.shard_writer",
             logging.WARNING,
-            f"{out}/: the writer ended by an error: 1 samples of the shard under way were dropped;"
-            " 2 shards are complete, and no index is written",
+            f"{out}/: the writer ended by an error: samples of the shard under way that were"
+            " dropped: 1; complete shards in the store: 2; no index is written",
         )
     ]
     with pytest.raises(ConfigError, match="is closed"):
@@ -213,7 +218,34 @@ def test_a_store_that_fails_ends_the_writer(
             write()
         client.close()
     assert [info.name for info in bucket.list()] == ["x/shard-000000.tar"]
-    assert "1 shards are complete" in caplog.text
+    assert "complete shards in the store: 1;" in caplog.text
+
+
+def test_no_room_for_a_shard_ends_the_writer(out: str, tmp_path: Path) -> None:
+    """Half a sample must not become a part of a shard, whoever catches the error."""
+    code = f"""
+import resource, signal
+from aisio import ShardWriter, StorageError
+with ShardWriter({out!r}) as writer:
+    writer.write({{"__key__": "a", "x": bytes(5_000_000)}})
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (6_000_000, 6_000_000))
+    try:
+        writer.write({{"__key__": "b", "x": bytes(5_000_000)}})
+    except StorageError as error:
+        print(error)
+    writer.write({{"__key__": "c", "x": b""}})
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(Path(aisio.__file__).parents[1])},
+    )
+    assert "a shard is collected in" in done.stdout
+    assert "is closed" in done.stderr.splitlines()[-1]
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_missing_bucket_is_noticed_at_once(endpoint: str) -> None:
@@ -285,7 +317,7 @@ def test_a_writer_that_is_not_closed_says_so(
     with pytest.warns(ResourceWarning, match="was not closed"):
         writers.clear()
     assert not (tmp_path / "out").exists()
-    assert "1 samples of the shard under way were dropped" in caplog.text
+    assert "that were dropped: 1;" in caplog.text
 
 
 def write_rank(url: str, endpoint: str, rank: int) -> None:
