@@ -35,7 +35,7 @@ from aisio.formats.checksums import HASHERS
 from aisio.records import Checksum, ObjectInfo
 from aisio.shards.index import ShardIndex
 from aisio.shards.index_jobs import in_threads
-from aisio.shards.index_pins import is_current, pin_of
+from aisio.shards.index_pins import pin_of
 from aisio.shards.pack_cache import PackCache
 from aisio.shards.plan import Plan, PlannedShard, plan_folder
 from aisio.shards.shard_file import CHECKSUM_KIND, OnPacked, ShardFile
@@ -254,7 +254,7 @@ class _Run:
         info = self._existing.get(url)
         if info is not None and (known := self._cache.find(url, shard)) is not None:
             index, checksum = known
-            if index.shard(0).pin and is_current(index.shard(0), info):
+            if self._has_pin(info, index.shard(0).pin):
                 return self._known(shard, index, checksum, on_packed)
         folder, members = self.plan.folder, shard.members
         if info is not None:
@@ -280,6 +280,13 @@ class _Run:
         url = self._url(shard)
         packed = PackedShard(url, shard.samples, shard.size_bytes, checksum, was_stored=True)
         return _StoredShard(shard, packed, index)
+
+    def _has_pin(self, info: ObjectInfo, pin: str) -> bool:
+        """Return whether a shard that is there is the version that has this pin."""
+        if not pin or pin_of(info) == pin:
+            return bool(pin)
+        # A listing may tell less than the store knows.
+        return pin_of(self._base.store.head(self._base.url.with_name(info.name))) == pin
 
     def _is_stored(self, file: ShardFile, info: ObjectInfo) -> bool:
         """Return whether a shard that is there has the bytes of this one, which is read for that.

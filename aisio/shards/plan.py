@@ -136,18 +136,19 @@ def plan_folder(
     found, classes = _label(
         root, found, labels_from_folder=labels_from_folder, is_list=files is not None
     )
+    order_warning = ""
     if shuffle is None:
         shuffle = labels_from_folder
         order_warning = "" if shuffle else class_order_warning(found)
-    else:
-        order_warning = ""
     splits, unsplit = split_samples(found, fractions) if fractions else ({"": found}, 0)
+    if shuffle:
+        splits = {name: shuffled(members, seed) for name, members in splits.items()}
     limit = None if samples else size_bytes or DEFAULT_SHARD_BYTES
-    shards: list[PlannedShard] = []
-    for name, members in splits.items():
-        ordered = shuffled(members, seed) if shuffle else members
-        start = f"{name}/{prefix}" if name else prefix
-        shards += _shards(ordered, start, samples, limit)
+    shards = [
+        shard
+        for name, members in splits.items()
+        for shard in _shards(members, f"{name}/{prefix}" if name else prefix, samples, limit)
+    ]
     plan = Plan(
         folder=root,
         prefix=prefix,

@@ -58,9 +58,11 @@ class ShardFile(io.RawIOBase):
         self._size = size_bytes
         self._on_packed = on_packed
         self._position = 0
+        self._reported = 0
         self._restart()
 
     def _restart(self) -> None:
+        self._piece = 0
         self._recorder = SampleRecorder()
         self._pieces = self._archive()
         self._rest: bytes | memoryview = b""
@@ -202,8 +204,14 @@ class ShardFile(io.RawIOBase):
             os.close(descriptor)
 
     def _report(self, size_bytes: int, files: int) -> None:
-        if self._on_packed is not None:
+        self._piece += 1
+        if self._on_packed is None:
+            return
+        if self._piece > self._reported:
+            self._reported = self._piece
             self._on_packed(size_bytes, files)
+        else:  # it is read again
+            self._on_packed(0, 0)
 
 
 def _changed(path: str, member: FolderFile, descriptor: int) -> StorageError:

@@ -9,8 +9,12 @@ import pytest
 import xxhash
 
 from aisio.errors import StorageError
+from aisio.shards.index import ShardIndex
 from aisio.shards.pack_files import FolderFile
 from aisio.shards.shard_file import ShardFile
+from aisio.stores import LocalStore
+from aisio.urls import ObjectUrl
+from tests.indexed import index_of
 
 SIZES = {"0.bin": 0, "a/1.bin": 1, "a/511.bin": 511, "a/512.bin": 512, "9.bin": 3_000_000}
 SIZE_BYTES = 5 * 512 + 3 * 512 + 3_000_320 + 1024
@@ -102,3 +106,29 @@ def test_a_file_that_is_gone_is_an_error(shard, tmp_path):
     (tmp_path / "a" / "512.bin").unlink()
     with pytest.raises(StorageError, match=r"512\.bin: No such file"):
         shard.read()
+
+
+def test_what_is_read_again_is_reported_once(tmp_path, shard):
+    """A store that sends it twice packs no more; what the callback raises ends the read."""
+    seen = []
+    members = [FolderFile(name, size) for name, size in SIZES.items()]
+    reporting = ShardFile(
+        tmp_path, members, SIZE_BYTES, on_packed=lambda size, files: seen.append((size, files))
+    )
+    reporting.read(2_000_000)
+    reporting.seek(0)
+    assert reporting.read() == shard.read()
+    assert sum(size for size, _ in seen) == sum(SIZES.values())
+    assert sum(files for _, files in seen) == len(SIZES)
+
+
+def test_the_index_is_taken_down(tmp_path, shard):
+    """Of all that was read, not before its end."""
+    with pytest.raises(ValueError, match="bytes have been read"):
+        shard.index("file:///a.tar", "")
+    (tmp_path / "a.tar").write_bytes(shard.read())
+    store, url = LocalStore(), ObjectUrl.parse(f"file://{tmp_path}/a.tar")
+    read = index_of(store, [url])
+    written = shard.index(str(url), read.shard(0).pin)
+    assert ShardIndex.merge([written]).to_bytes() == read.to_bytes()
+    assert list(written.keys()) == ["0", "a/1", "a/511", "a/512", "9"]
