@@ -104,5 +104,5 @@ def files(corpus: Corpus) -> Iterator[Path]:
 CASES = {
     "aisio pack": pack_aisio,
     "aisio ShardWriter": write_aisio,
-    "tar | aisio put": tar_and_put,
+    "tar into aisio put": tar_and_put,
 }

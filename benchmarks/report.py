@@ -182,7 +182,7 @@ AIMS = (
         for work in ("wds/one process", "wds/2 workers", "wds/2 workers, batches")
     ),
     *TRAINING,
-    Aim("pack: 0.8 of tar into aisio put", "pack", ("aisio pack",), "tar | aisio put", 0.8),
+    Aim("pack: 0.8 of tar into aisio put", "pack", ("aisio pack",), "tar into aisio put", 0.8),
     Aim("large object streamed: 0.9 of curl", "stream", STREAMS, "curl", 0.9),
     Aim("large object in memory: 0.95 of by hand", "memory", INTO, "by hand: 4 ranges", 0.95),
     Aim("large object loaded and hashed: 0.8 of curl", "file", ("aisio load",), "curl -o", 0.8),

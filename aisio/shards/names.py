@@ -11,7 +11,10 @@ from fnmatch import fnmatchcase
 
 from aisio.errors import ConfigError
 
-__all__ = ["ENDINGS", "ShardNames"]
+__all__ = ["CLASSES_NAME", "ENDINGS", "ShardNames"]
+
+CLASSES_NAME = "classes.json"
+"""The file beside shards that has the number of each class by its name; `aisio pack` writes it."""
 
 _COMPRESSIONS = ("gz", "bz2", "xz", "lz4", "zst")
 ENDINGS = (
@@ -50,3 +53,7 @@ class ShardNames:
         if self._patterns:
             return any(fnmatchcase(last, pattern) for pattern in self._patterns)
         return last.lower().endswith(ENDINGS) and not last.startswith(".")
+
+    def is_sidecar(self, name: str) -> bool:
+        """Return whether an object is one that `aisio pack` writes beside the shards."""
+        return name.rpartition("/")[2] == CLASSES_NAME

@@ -4,7 +4,7 @@ There are two steps. plan_folder() reads names and sizes only, and decides which
 be: it finds what is wrong with a folder before anything is written. write_shards() streams several
 shards at a time into a store, which shows each under its name when it is complete. No shard is
 ever held in memory or on disk, because its size is known before its first byte is read. The plan
-holds the name of each file, about 0.4 KB a file; each shard that is written, some 3 MiB.
+holds the name of each file, about 0.6 KB a file; each shard that is written, some 3 MiB.
 
 The same files give the same bytes, anywhere and at any time: samples are in the order of their keys
 or of a hash of them, their members sorted by extension, and a shard stores no owner, mode or time
@@ -36,6 +36,7 @@ from aisio.records import Checksum, ObjectInfo
 from aisio.shards.index import ShardIndex
 from aisio.shards.index_jobs import in_threads
 from aisio.shards.index_pins import pin_of
+from aisio.shards.names import CLASSES_NAME
 from aisio.shards.pack_cache import PackCache
 from aisio.shards.plan import Plan, PlannedShard, plan_folder
 from aisio.shards.shard_file import CHECKSUM_KIND, OnPacked, ShardFile
@@ -43,10 +44,7 @@ from aisio.shards.shard_folder import ShardFolder
 from aisio.stores import Store, store_for
 from aisio.urls import FILE, ObjectUrl
 
-__all__ = ["CLASSES_NAME", "PackedShard", "pack_folder", "write_shards"]
-
-CLASSES_NAME = "classes.json"
-"""The file beside the shards that has the number of each class by its name."""
+__all__ = ["PackedShard", "pack_folder", "write_shards"]
 
 _CHUNK_BYTES = 1024 * 1024
 

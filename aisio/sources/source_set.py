@@ -49,6 +49,9 @@ class NameFilter(Protocol):
     def __call__(self, name: str) -> bool:
         """Tell whether to read an object of this name."""
 
+    def is_sidecar(self, name: str) -> bool:
+        """Tell whether an object belongs to the others, so that the log need not name it."""
+
 
 class SourceSet:
     """Several sources in order, each narrowed by the prefix map: the objects that a dataset reads.
@@ -175,11 +178,11 @@ class SourceSet:
         skipped, is_empty = SkippedNames(), True
         for info in part.source.select(selections.text, allow_empty=self._allow_empty):
             why = self._why_skipped(info)
-            if why and not (part.source.is_named(info) or selections.names_object(info.name)):
-                skipped.add(info.name, why)
-            else:
+            if not why or part.source.is_named(info) or selections.names_object(info.name):
                 is_empty = False
                 yield part.source, info
+            elif self._name_filter is None or not self._name_filter.is_sidecar(info.name):
+                skipped.add(info.name, why)
         if is_empty and not self._allow_empty:
             raise nothing_found(
                 part.about, prefix=selections.text, skipped=skipped, why=part.source.why_empty

@@ -41,3 +41,11 @@ def test_no_pattern_is_refused(patterns):
     """It would leave everything out."""
     with pytest.raises(ConfigError, match="shard_names="):
         ShardNames(patterns)
+
+
+def test_the_file_of_classes_is_a_sidecar():
+    """It belongs to the shards beside it, so a log need not tell that it is no shard."""
+    names = ShardNames()
+    assert not names("train/classes.json")
+    assert names.is_sidecar("train/classes.json")
+    assert not names.is_sidecar("train/old-classes.json")

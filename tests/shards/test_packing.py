@@ -334,7 +334,7 @@ def test_the_index_is_that_of_aisio_index(folder, out, tmp_path):
     assert index_in(tmp_path / "out").to_bytes() == read.to_bytes()
 
 
-def test_labels_are_the_numbers_of_the_folders(folder, out, tmp_path):
+def test_labels_are_the_numbers_of_the_folders(folder, out, tmp_path, caplog):
     """The folder stays in the key, the order is mixed, and the names of the classes are told."""
     write(folder, {"a/more/9.png": b""})
     (folder / "a" / "0000.cls").unlink()
@@ -353,6 +353,7 @@ def test_labels_are_the_numbers_of_the_folders(folder, out, tmp_path):
         assert fields == {"cls": b"01"[key[0] == "b" :][:1], "png": files.get(f"{key}.png", b"")}
     assert json.loads((tmp_path / "out" / "classes.json").read_bytes()) == {"a": 0, "b": 1}
     assert [info.url for info in _listed(out)] == [shard.url for shard in shards]
+    assert caplog.text == ""  # readers know that classes.json belongs to the shards
 
 
 def _listed(url: str) -> list[ObjectInfo]:

@@ -154,10 +154,13 @@ class Tars:
     def __call__(self, name):
         return name.endswith(".tar")
 
+    def is_sidecar(self, name):
+        return name.endswith("classes.json")
+
 
 def test_what_the_name_filter_skips_is_logged_once(tmp_path, caplog):
-    """The line says how many, which and why; a second epoch of the process logs nothing."""
-    for name in ("a.tar", "a.idx", "b.idx"):
+    """The line says how many, which and why, but of sidecars; a second epoch logs nothing."""
+    for name in ("a.tar", "a.idx", "b.idx", "classes.json"):
         (tmp_path / name).write_bytes(b"")
     url = f"file://{tmp_path}/"
     sources = SourceSet(tmp_path, owner="X", name_filter=Tars())

@@ -131,7 +131,7 @@ def test_what_would_lose_a_field_is_an_error(bucket):
         list(samples("ais://data/both/"))
 
 
-@pytest.mark.parametrize("option", ["full_key", "new_fields"])
+@pytest.mark.parametrize("option", ["full_key", "new_fields", "fields", "decode", "transform"])
 def test_options_that_have_no_meaning_are_refused(option):
     """Keys are whole, and fields those that there are."""
     options: dict[str, Any] = {option: True}
