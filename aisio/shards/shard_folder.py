@@ -6,7 +6,13 @@ import re
 from collections.abc import Iterable, Sequence
 
 from aisio.atomic_write import remove_abandoned_partials
-from aisio.errors import AisioError, ConflictError, NotFoundError
+from aisio.errors import (
+    AccessError,
+    ConfigError,
+    ConflictError,
+    IntegrityError,
+    NotFoundError,
+)
 from aisio.records import ObjectInfo
 from aisio.shards.index import ShardIndex
 from aisio.shards.index_loading import IndexPlace
@@ -123,6 +129,6 @@ class ShardFolder:
             data = self.store.read(place.url)
             index = ShardIndex.from_buffer(data, str(place.url), folder=place.folder)
             index.check()
-        except AisioError:  # none, or a damaged one: it is replaced
-            return None
+        except (NotFoundError, AccessError, IntegrityError, ConfigError):
+            return None  # none, or one that cannot be used: it is replaced
         return index
