@@ -19,7 +19,15 @@ from aisio.training.split_options import Split
 
 __all__ = ["WebDatasetSamples", "samples"]
 
-_NOT_OURS = ("full_key", "new_fields")
+_NOT_OURS = (
+    "full_key",
+    "new_fields",
+    "fields",
+    "decode",
+    "label_from",
+    "classes",
+    "transform",
+)
 _META = re.compile(r"__[^/]*__(/|$)")
 """Begins the names that webdataset leaves out."""
 
@@ -36,7 +44,7 @@ class WebDatasetSamples(IterableDataset[dict[str, Any]]):
         self._reader = reader
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        return iter(self._reader)  # type: ignore[arg-type]
+        return iter(self._reader)
 
     @property
     def quarantine(self) -> tuple[SkippedShard, ...]:
@@ -92,7 +100,8 @@ def samples(
         split: Who divides the shards. By default this stage does, over ranks and the workers of a
             DataLoader; then `wds.split_by_node` or `wds.split_by_worker` behind it is an error.
             "worker" leaves the ranks to webdataset, "none" both: each process reads everything.
-        **options: For `AISShardReader`, all but full_key and new_fields.
+        **options: For `AISShardReader`, all but those that say what its items are: webdataset
+            decodes and maps samples itself.
 
     Raises:
         ConfigError: An argument has no such value; at iteration: a splitter is behind this stage.
@@ -102,7 +111,7 @@ def samples(
     if taken := [name for name in _NOT_OURS if name in options]:
         raise ConfigError(
             f"samples({taken[0]}=...): webdataset's samples have whole keys, and the fields that"
-            " they have"
+            " they have, as bytes; stages behind this one decode and map them"
         )
     if split == "rank+worker" and options.get("ranks", "auto") is None:
         split = "worker"  # the same, and what may follow is that of "worker"

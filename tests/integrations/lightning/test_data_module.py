@@ -189,7 +189,7 @@ def test_without_lightning_it_says_what_to_install(monkeypatch: pytest.MonkeyPat
     """The package itself can be imported, and names what it has."""
     module = "aisio.integrations.lightning.data_module"
     monkeypatch.delitem(sys.modules, module, raising=False)
-    monkeypatch.setitem(sys.modules, "lightning", None)
+    monkeypatch.setitem(sys.modules, "lightning.pytorch", None)
     package = importlib.import_module("aisio.integrations.lightning")
     monkeypatch.delitem(vars(package), "DataModule", raising=False)
     assert "DataModule" in dir(package)
