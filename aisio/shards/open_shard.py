@@ -50,16 +50,15 @@ class OpenShard:
 
     def put(self, store: Store, url: ObjectUrl) -> tuple[PackedShard, ShardIndex]:
         """Store the shard, and return its index too."""
-        with self.file:
-            size_bytes = self.size_bytes
-            self._hasher.update(END_OF_ARCHIVE)
-            self.file.write(END_OF_ARCHIVE)
-            self.file.seek(0)
-            info = store.put(url, cast(BinaryIO, self.file))
+        size_bytes = self.size_bytes
+        self._hasher.update(END_OF_ARCHIVE)
+        self.file.write(END_OF_ARCHIVE)
+        self.file.seek(0)
+        info = store.put(url, cast(BinaryIO, self.file))
         checksum = Checksum(CHECKSUM_KIND, self._hasher.hexdigest())
         packed = PackedShard(str(url), self.samples, size_bytes, checksum)
         return packed, self.recorder.finish(str(url), pin_of(info))
 
     def close(self) -> None:
-        """Drop the shard."""
+        """Remove the temporary file."""
         self.file.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from aisio.atomic_write import remove_abandoned_partials
 from aisio.errors import (
@@ -46,6 +46,9 @@ class ShardFolder:
         self.url = url if is_folder else url.with_name(f"{url.name}/")
         self.prefix = prefix
         self.rank = rank
+        of_rank = "(r[0-9]{5,}-)?" if rank is None else f"(r{rank:05d}-)?"
+        start = re.escape(self.url.join(f"{prefix}-").name)
+        self._own = re.compile(rf"{start}{of_rank}[0-9]{{6,}}\.tar")
 
     def shard_url(self, number: int) -> ObjectUrl:
         """Return the URL of a shard of this process by its number."""
@@ -61,9 +64,7 @@ class ShardFolder:
             NotFoundError: No such bucket. A local folder need not exist.
         """
         start = self.url.join(f"{self.prefix}-")
-        rank = r"(r[0-9]{5,}-)?" if self.rank is None else f"(r{self.rank:05d}-)?"
-        shard = re.compile(f"{re.escape(start.name)}{rank}[0-9]{{6,}}\\.tar")
-        return {info.url: info for info in self.list(start) if shard.fullmatch(info.name)}
+        return {info.url: info for info in self.list(start) if self._own.fullmatch(info.name)}
 
     def list(self, url: ObjectUrl) -> Sequence[ObjectInfo]:
         """List what begins with a URL; nothing where there is no such local folder."""
@@ -96,33 +97,50 @@ class ShardFolder:
             The URL of the index.
 
         Raises:
-            ConflictError: A shard is not in the folder as it was written: another process writes
-                shards of the same names.
+            ConflictError: A shard is not in the folder as it was written, or others of this prefix
+                are: another process writes shards of the same names.
         """
         place = IndexPlace.beside(self.store, self.url)
         known = {index.shard(number).url: (index, number) for index, number in written}
-        own = set(known)
+        listed = self.list(self.url)
+        self._check_written(known, listed)
         old = self._old_index(place)
         for number, shard in enumerate(old.shards if old is not None else ()):
             assert old is not None
             known.setdefault(shard.url, (old, number))
         is_shard = ShardNames()
         rows = []
-        for info in self.list(self.url):
+        for info in listed:
             found = known.get(info.url) if is_shard(info.name) else None
             if found is not None and is_current(found[0].shard(found[1]), info):
                 rows.append(found)
-                own.discard(info.url)
-        if own:
-            raise ConflictError(
-                f"{self.url}: {len(own):,} shards are no longer as they were written, the first"
-                f" {min(own)}: another process writes shards of these names",
-                url=str(self.url),
-            )
         index = ShardIndex.of_shards(rows, folder=place.folder)
         if old is None or old.view != index.view:
             self.store.put(place.url, index.to_bytes())
         return str(place.url)
+
+    def _check_written(
+        self, written: Mapping[str, tuple[ShardIndex, int]], listed: Iterable[ObjectInfo]
+    ) -> None:
+        stored = {info.url: info for info in listed}
+        changed = [
+            url
+            for url, (index, number) in written.items()
+            if url not in stored or not is_current(index.shard(number), stored[url])
+        ]
+        added = [
+            url
+            for url, info in stored.items()
+            if url not in written and self._own.fullmatch(info.name)
+        ]
+        if changed or added:
+            first = min(changed + added)
+            raise ConflictError(
+                f"{self.url}: {len(changed):,} shards are no longer as they were written, and"
+                f" {len(added):,} were added, the first {first}: another process writes shards of"
+                " these names",
+                url=str(self.url),
+            )
 
     def _old_index(self, place: IndexPlace) -> ShardIndex | None:
         try:

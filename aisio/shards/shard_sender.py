@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 
 from aisio.errors import ConfigError, ConflictError, NotFoundError
 from aisio.shards.index import ShardIndex
@@ -43,23 +44,22 @@ class ShardSender:
             delete_part(folder)
 
     def send(self, shard: OpenShard) -> None:
-        """Send a shard, once the one before it is stored; raises the errors of that one."""
-        try:
-            self._wait()
-        except BaseException:
-            shard.close()
-            raise
+        """Send a shard, once the one before it is stored; raises the errors of that one.
+
+        The shard is closed when it is stored. If this raises, it is still the caller's.
+        """
+        self._wait()
         self._sending = self._thread.submit(self._put, shard, self._number)
         self._number += 1
 
     def _put(self, shard: OpenShard, number: int) -> tuple[PackedShard, ShardIndex]:
         url = self.folder.shard_url(number)
-        if not self._overwrite and self._is_there(url):
-            shard.close()
-            raise ConflictError(
-                f"{url}: another process has written it: give each its rank", url=str(url)
-            )
-        return shard.put(self.folder.store, url)
+        with closing(shard):
+            if not self._overwrite and self._is_there(url):
+                raise ConflictError(
+                    f"{url}: another process has written it: give each its rank", url=str(url)
+                )
+            return shard.put(self.folder.store, url)
 
     def _is_there(self, url: ObjectUrl) -> bool:
         try:

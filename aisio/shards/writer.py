@@ -53,9 +53,6 @@ class ShardWriter:
     with a rank of its own: their shards are `{prefix}-r00003-000000.tar` and so on for rank 3. When
     all of them are closed, `ShardWriter.combine` writes the index.
 
-    There are eight arguments because each says what no other does: where, under which names, how
-    much in a shard, whether anything is replaced, and how values become bytes.
-
     Args:
         url: Bucket or folder to write to, as in "ais://digits/train" or "file:///data/train".
         prefix: What shard names begin with.
@@ -249,9 +246,14 @@ class ShardWriter:
             raise ShardError(f"sample {key!r}, field {extension!r}: {error}") from error
 
     def _send(self) -> None:
+        """Send the shard under way; whatever interrupts that ends the writer."""
         assert self._shard is not None
-        shard, self._shard = self._shard, None
-        self._sender.send(shard)
+        try:
+            self._sender.send(self._shard)
+        except BaseException:
+            self._drop()
+            raise
+        self._shard = None
 
     def _drop(self) -> None:
         """Give up the shard under way, and say what is in the store."""

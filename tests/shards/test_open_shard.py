@@ -27,12 +27,5 @@ def test_what_is_stored_has_the_size_checksum_and_index_that_are_told(tmp_path: 
     assert (packed.url, packed.samples) == (str(url), 2)
     read = build_shard_index(partial(store.get, url), store.head(url))
     assert index.to_bytes() == read.to_bytes()
-    assert shard.file.closed
-
-
-def test_a_shard_can_be_dropped() -> None:
-    """Its temporary file with it."""
-    shard = OpenShard()
-    shard.write("a", [("a.x", b"")])
     shard.close()
     assert shard.file.closed

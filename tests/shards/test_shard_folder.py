@@ -84,8 +84,14 @@ def test_the_index_has_what_is_known(root: Path) -> None:
 def test_a_damaged_index_is_replaced(root: Path) -> None:
     """There is nothing in it to keep."""
     (root / ".aisio-index").write_bytes(b"no index")
-    url = folder(root).write_index(indexed(root, "train-000000"))
-    assert in_index(root, url) == ["train-000000.tar"]
+    url = folder(root, "val").write_index(indexed(root, "val-000000"))
+    assert in_index(root, url) == ["val-000000.tar"]
+
+
+def test_a_shard_that_others_have_added_is_an_error(root: Path) -> None:
+    """Of the same prefix: the index would lack it, or have it from an earlier run."""
+    with pytest.raises(ConflictError, match="1 were added, the first .*/train-000001.tar: another"):
+        folder(root).write_index(indexed(root, "train-000000"))
 
 
 @pytest.mark.parametrize("is_replaced", [True, False])

