@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import msgspec
 
-from aisio.errors import ConfigError, ShardError
+from aisio.errors import ConfigError, ShardError, StorageError
 from aisio.shards.pack_files import GeneratedFile, PackSample
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "class_order_warning",
     "folder_labels",
     "listed_classes",
+    "read_classes",
     "with_label_files",
 ]
 
@@ -23,14 +25,14 @@ _SHOWN = 3
 
 
 def folder_labels(
-    folder: Path, samples: Iterable[PackSample], *, is_list: bool
+    folder: Path, samples: Iterable[PackSample], *, may_lack: bool
 ) -> tuple[list[PackSample], list[str]]:
     """Return the samples with the first folder of each as its label, and all class folders, sorted.
 
     Args:
         folder: The folder that is packed.
         samples: Its samples.
-        is_list: Whether a list names the samples, which may lack some of the classes.
+        may_lack: Whether the samples may lack some of the class folders.
 
     Raises:
         ConfigError: A file is in no class folder, or a class folder has no sample.
@@ -46,12 +48,32 @@ def folder_labels(
     is_class = (path for path in folder.iterdir() if path.name[0] != "." and path.is_dir())
     classes = sorted(names.union(path.name for path in is_class))
     empty = [name for name in classes if name not in names]
-    if empty and not is_list:
+    if empty and not may_lack:
         raise ConfigError(
             f"pack {folder}: no samples in {len(empty):,} of the class folders ({_shown(empty)}):"
             " fill or remove them"
         )
     return labelled, classes
+
+
+def read_classes(path: Path) -> list[str]:
+    """Return the classes of a file as `classes.json`, by their numbers.
+
+    Raises:
+        ConfigError: It is no JSON object of names with the numbers from 0 on.
+        StorageError: It cannot be read.
+    """
+    try:
+        numbers = json.loads(path.read_bytes())
+    except OSError as error:
+        raise StorageError(f"{path}: {error.strerror or error}") from error
+    except ValueError as error:
+        raise ConfigError(f"{path}: {error}") from error
+    if not isinstance(numbers, dict) or sorted(numbers.values(), key=str) != sorted(
+        range(len(numbers)), key=str
+    ):
+        raise ConfigError(f"{path}: expected names with the numbers from 0 on, as in {{'cat': 0}}")
+    return sorted(numbers, key=lambda name: int(numbers[name]))
 
 
 def listed_classes(samples: Iterable[PackSample]) -> list[str]:
@@ -67,10 +89,11 @@ def with_label_files(
 
     Args:
         samples: The samples, all of them with labels.
-        classes: The classes, sorted; none where the labels themselves are numbers.
+        classes: The classes by number; none where the labels themselves are numbers.
         what: What is packed, for errors.
 
     Raises:
+        ConfigError: A label is none of the classes.
         ShardError: A sample has a field of that name.
     """
     contents = {label: b"%d" % number for number, label in enumerate(classes)}
@@ -81,6 +104,11 @@ def with_label_files(
             raise ShardError(
                 f"{what}: sample {sample.key!r} has a file .{LABEL_FIELD} and a label"
                 f" ({sample.label!r}) too: remove one of them"
+            )
+        if classes and sample.label not in contents:
+            raise ConfigError(
+                f"{what}: sample {sample.key!r} is of the class {sample.label!r}, which is none of"
+                f" the {len(classes):,} given"
             )
         data = contents[sample.label] if classes else b"%d" % int(sample.label)
         labelled.append(sample.with_member(GeneratedFile(f"{sample.key}.{LABEL_FIELD}", data)))

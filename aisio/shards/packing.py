@@ -79,6 +79,7 @@ def pack_folder(
     client: Client | None = None,
     files: str | os.PathLike[str] | None = None,
     labels_from_folder: bool = False,
+    classes: str | os.PathLike[str] | None = None,
     shuffle: bool | None = None,
     seed: int = 0,
     split: Mapping[str, float | str] | None = None,
@@ -107,6 +108,7 @@ def pack_folder(
             `aisio.shards.pack_list`. By default all files of the folder.
         labels_from_folder: Write a field `cls`: the number of the first folder among all first
             folders, sorted, as torchvision's ImageFolder counts. `classes.json` has the names.
+        classes: A file as `classes.json`, of another run: the numbers of the classes.
         shuffle: Pack the samples in the order of a hash of their keys; by default if labels come
             from folders. False packs them in the order of their keys, or of the list, and warns
             of nothing.
@@ -134,6 +136,7 @@ def pack_folder(
         strict=strict,
         files=files,
         labels_from_folder=labels_from_folder,
+        classes=classes,
         shuffle=shuffle,
         seed=seed,
         split=split,

@@ -21,6 +21,7 @@ from aisio.shards.pack_labels import (
     class_order_warning,
     folder_labels,
     listed_classes,
+    read_classes,
     with_label_files,
 )
 from aisio.shards.pack_list import list_samples
@@ -120,6 +121,7 @@ def plan_folder(
     strict: bool = False,
     files: str | os.PathLike[str] | None = None,
     labels_from_folder: bool = False,
+    classes: str | os.PathLike[str] | None = None,
     shuffle: bool | None = None,
     seed: int = 0,
     split: Mapping[str, float | str] | None = None,
@@ -133,13 +135,15 @@ def plan_folder(
     skipped = NameCounter()
     found = _find_samples(root, files, skipped)
     extensions = _count_extensions(found)
-    found, classes = _label(
-        root, found, labels_from_folder=labels_from_folder, is_list=files is not None
+    found, class_names = _label(
+        root,
+        found,
+        labels_from_folder=labels_from_folder,
+        is_list=files is not None,
+        classes_file=classes,
     )
-    order_warning = ""
-    if shuffle is None:
-        shuffle = labels_from_folder
-        order_warning = "" if shuffle else class_order_warning(found)
+    order_warning = class_order_warning(found) if shuffle is None and not labels_from_folder else ""
+    shuffle = labels_from_folder if shuffle is None else shuffle
     splits, unsplit = split_samples(found, fractions) if fractions else ({"": found}, 0)
     if shuffle:
         splits = {name: shuffled(members, seed) for name, members in splits.items()}
@@ -155,7 +159,7 @@ def plan_folder(
         shards=tuple(shards),
         extensions=extensions,
         skipped=skipped.counts(),
-        classes=classes,
+        classes=class_names,
         splits=tuple(splits),
         unsplit=unsplit,
         order_warning=order_warning,
@@ -200,16 +204,26 @@ def _find_samples(
 
 
 def _label(
-    root: Path, samples: list[PackSample], *, labels_from_folder: bool, is_list: bool
+    root: Path,
+    samples: list[PackSample],
+    *,
+    labels_from_folder: bool,
+    is_list: bool,
+    classes_file: str | os.PathLike[str] | None,
 ) -> tuple[list[PackSample], tuple[str, ...]]:
+    given = read_classes(Path(classes_file)) if classes_file is not None else None
     if labels_from_folder:
         if samples[0].label is not None:
             raise ConfigError(f"pack {root}: the list has labels, so folders cannot give them")
-        samples, classes = folder_labels(root, samples, is_list=is_list)
+        may_lack = is_list or given is not None
+        samples, classes = folder_labels(root, samples, may_lack=may_lack)
     elif samples[0].label is None:
+        if given is not None:
+            raise ConfigError(f"pack {root}: classes are given, but no sample has a label")
         return samples, ()
     else:
         classes = listed_classes(samples)
+    classes = classes if given is None else given
     return with_label_files(samples, classes, f"pack {root}"), tuple(classes)
 
 

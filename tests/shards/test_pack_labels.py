@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from aisio.errors import ConfigError, ShardError
+from aisio.errors import ConfigError, ShardError, StorageError
 from aisio.shards.pack_files import FolderFile, GeneratedFile, PackSample
 from aisio.shards.pack_labels import (
     class_order_warning,
     folder_labels,
     listed_classes,
+    read_classes,
     with_label_files,
 )
 
@@ -31,7 +32,7 @@ def folders(root: Path, *names: str) -> Path:
 def test_classes_are_the_first_folders_sorted(tmp_path: Path) -> None:
     """As text, numbers too: that is how torchvision sorts them."""
     root = folders(tmp_path, "10", "9/deep")
-    labelled, classes = folder_labels(root, [sample("10/a"), sample("9/deep/b")], is_list=False)
+    labelled, classes = folder_labels(root, [sample("10/a"), sample("9/deep/b")], may_lack=False)
     assert [one.label for one in labelled] == ["10", "9"]
     assert classes == ["10", "9"]
     files = [one.members[0] for one in with_label_files(labelled, classes, "pack")]
@@ -41,20 +42,20 @@ def test_classes_are_the_first_folders_sorted(tmp_path: Path) -> None:
 def test_a_file_in_no_folder_has_no_label(tmp_path: Path) -> None:
     """It is named."""
     with pytest.raises(ConfigError, match=r"1 samples are not in a class folder \(b.jpg\)"):
-        folder_labels(tmp_path, [sample("a/a"), sample("b")], is_list=False)
+        folder_labels(tmp_path, [sample("a/a"), sample("b")], may_lack=False)
 
 
 def test_a_class_without_samples_is_an_error(tmp_path: Path) -> None:
     """The classes behind it would have other numbers than elsewhere; hidden folders are none."""
     root = folders(tmp_path, "a", "b", ".git")
     with pytest.raises(ConfigError, match=r"no samples in 1 of the class folders \(b\)"):
-        folder_labels(root, [sample("a/1")], is_list=False)
+        folder_labels(root, [sample("a/1")], may_lack=False)
 
 
-def test_a_list_may_lack_a_class(tmp_path: Path) -> None:
+def test_a_class_may_be_lacking(tmp_path: Path) -> None:
     """Those of the training and of the validation set have the same numbers."""
     root = folders(tmp_path, "a", "b", "c")
-    assert folder_labels(root, [sample("c/1")], is_list=True)[1] == ["a", "b", "c"]
+    assert folder_labels(root, [sample("c/1")], may_lack=True)[1] == ["a", "b", "c"]
 
 
 def test_labels_that_are_numbers_stay() -> None:
@@ -90,3 +91,28 @@ def test_class_order_is_noticed() -> None:
 def test_other_orders_are_none(keys: list[str]) -> None:
     """One class, one sample a class, or mixed."""
     assert class_order_warning([sample(key) for key in keys]) == ""
+
+
+def test_classes_of_another_run_are_read(tmp_path: Path) -> None:
+    """In the order of their numbers; a label that is none of them is an error."""
+    path = tmp_path / "classes.json"
+    path.write_text('{"dog": 0, "cat": 1}')
+    assert read_classes(path) == ["dog", "cat"]
+    (labelled,) = with_label_files([sample("a", "cat")], read_classes(path), "pack")
+    assert labelled.members[0] == GeneratedFile("a.cls", b"1")
+    with pytest.raises(
+        ConfigError, match="sample 'a' is of the class 'cow', which is none of the 2"
+    ):
+        with_label_files([sample("a", "cow")], ["dog", "cat"], "pack")
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "[]", '{"a": 1}', '{"a": 0, "b": 0}', '{"a": "0"}', '{"a": true}']
+)
+def test_a_file_of_other_contents_has_no_classes(tmp_path: Path, text: str) -> None:
+    """Each number once, from 0 on."""
+    (tmp_path / "classes.json").write_text(text)
+    with pytest.raises(ConfigError, match="classes.json: "):
+        read_classes(tmp_path / "classes.json")
+    with pytest.raises(StorageError, match="no.json: No such file"):
+        read_classes(tmp_path / "no.json")

@@ -68,6 +68,11 @@ def _parse_split(
     "--labels-from-folder", is_flag=True, help="Write the number of the first folder as .cls."
 )
 @click.option(
+    "--classes",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Number the labels as this classes.json of another run.",
+)
+@click.option(
     "--shuffle",
     "seed",
     metavar="[SEED]",
@@ -104,6 +109,7 @@ def command(
     prefix: str,
     files: Path | None,
     labels_from_folder: bool,
+    classes: Path | None,
     seed: int | None,
     no_shuffle: bool,
     split: dict[str, str] | None,
@@ -136,6 +142,7 @@ def command(
         strict=strict,
         files=files,
         labels_from_folder=labels_from_folder,
+        classes=classes,
         shuffle=None if seed is None and not no_shuffle else not no_shuffle,
         seed=seed or 0,
         split=split,

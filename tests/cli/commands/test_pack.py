@@ -163,6 +163,22 @@ def test_class_folders_are_labelled_mixed_and_split(run, files, tmp_path):
     assert json.loads((out / "val" / "classes.json").read_bytes()) == {"cat": 0, "dog": 1}
 
 
+def test_another_set_gets_the_numbers_of_the_first(run, files, tmp_path):
+    """Also where it lacks a class; without labels there is nothing to number."""
+    run("pack", "--labels-from-folder", files(IMAGES), tmp_path / "train")
+    val = files({"dog/1.jpg": b"J"}, "val")
+    numbers = ("--classes", tmp_path / "train" / "classes.json")
+    done = run("pack", "--labels-from-folder", *numbers, val, tmp_path / "out")
+    assert done.exit_code == 0
+    with tarfile.open(tmp_path / "out" / "shard-000000.tar") as shard:
+        member = shard.extractfile("dog/1.cls")
+        assert member is not None
+        assert member.read() == b"1"
+    refused = run("pack", *numbers, val, tmp_path / "other")
+    assert refused.exit_code == 1
+    assert "no sample has a label" in refused.stderr
+
+
 @pytest.mark.parametrize("words", [["--shuffle"], ["--shuffle", "0"], ["--shuffle=0"]])
 def test_a_seed_may_be_left_out(run, files, tmp_path, words):
     """Also where the folder follows; it is 0."""
