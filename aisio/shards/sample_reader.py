@@ -40,12 +40,12 @@ from aisio.transport.retries import Attempts
 from aisio.transport.targets import BufferTarget
 from aisio.urls import ObjectUrl
 
-__all__ = ["ReadSamples", "SampleReader"]
+__all__ = ["KEPT_SHARD_BYTES", "ReadSamples", "SampleReader"]
 
 _MAX_SPARE_BYTES = 2 * MAX_RUN_BYTES
 """A larger buffer is not kept for the next request."""
 
-_KEPT_SHARD_BYTES = 64 << 20
+KEPT_SHARD_BYTES = 64 << 20
 """Of a shard that is read whole: so many bytes of its samples are kept for the next ones."""
 
 ReadSamples = list[tuple[int, Sample]]
@@ -87,6 +87,8 @@ class SampleReader:
         keys: Fields to read; None for all.
         limit: How many requests may be in flight.
         reader: Name of the class that reads, to begin the text of errors with.
+        kept_shard_bytes: The samples of a shard that is read whole are kept for the next ones, if
+            they have no more bytes.
     """
 
     def __init__(
@@ -97,12 +99,14 @@ class SampleReader:
         keys: Collection[str] | None = None,
         limit: AdaptiveLimit | None = None,
         reader: str = "",
+        kept_shard_bytes: int = KEPT_SHARD_BYTES,
     ) -> None:
         self._index = index
         self._places = places
         self._keys = None if keys is None else frozenset(keys)
         self._limit = limit or AdaptiveLimit()
         self._owner = reader
+        self._kept_shard_bytes = kept_shard_bytes
         self._forget()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -300,7 +304,7 @@ class SampleReader:
                 if number in wanted:
                     found.append((number, sample))
                 size_bytes += _payload_bytes(sample)
-                if size_bytes <= _KEPT_SHARD_BYTES:
+                if size_bytes <= self._kept_shard_bytes:
                     kept.append(sample)
                 else:
                     kept.clear()

@@ -58,7 +58,13 @@ class LoaderPacks(NamedTuple):
             index = dataset.index
             wanted = int(_WINDOW_BATCHES * batch_size * index.mean_sample_bytes)
             default = min(max(wanted, _LEAST_WINDOW_BYTES), _MOST_WINDOW_BYTES)
-            return cls(True, PackSizes.of(index, window_bytes or default), max(1, num_workers))
+            sizes = PackSizes.of(
+                index,
+                window_bytes or default,
+                pack_bytes=dataset.PACK_BYTES,
+                least_packs=dataset.LEAST_PACKS,
+            )
+            return cls(True, sizes, max(1, num_workers))
         if window_bytes is not None:
             raise ConfigError(
                 f"window_bytes={window_bytes} is for an AISShardDataset itself, not for"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, partial
-from typing import Any, Literal, TypeGuard, cast
+from typing import Any, ClassVar, Literal, TypeGuard, cast
 
 from aisio.client.client import Client
 from aisio.client.shared_clients import explicit_client
@@ -34,6 +34,7 @@ from aisio.training.process_rank import current_worker
 from aisio.training.sample_items import FIRST_SAMPLES, ItemOptions, SampleItems
 from aisio.training.sample_names import SampleNames
 from aisio.training.skipped_samples import SkippedSample
+from aisio.training.workers.pack_reading import LEAST_PACKS, PACK_BYTES
 from aisio.training.workers.window_reader import WindowReader
 from aisio.transport.concurrency.limit import AdaptiveLimit
 
@@ -97,6 +98,9 @@ class AISShardDataset(Dataset[Any]):
             default that is an error.
 
     Attributes:
+        PACK_BYTES: How many bytes the neighbours have that `Loader` reads by one request; a
+            subclass may say another number. A state is of the same packs alone.
+        LEAST_PACKS: How many packs a small data set has; they are smaller then.
         index: Where the samples are.
         sample_reader: Reads them.
 
@@ -111,6 +115,9 @@ class AISShardDataset(Dataset[Any]):
         IntegrityError: When a sample is read: its bytes are not those that were indexed, or its
             shard was replaced since.
     """
+
+    PACK_BYTES: ClassVar[int] = PACK_BYTES
+    LEAST_PACKS: ClassVar[int] = LEAST_PACKS
 
     def __init__(
         self,

@@ -152,11 +152,9 @@ def test_shards_without_ranges_are_read_whole(scene: Scene) -> None:
     assert [name for name, _ in scene.store.ranges] == ["c.tar.gz", "d.tar", "d.tar"]
 
 
-def test_a_large_shard_without_ranges_is_not_kept(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_large_shard_without_ranges_is_not_kept(scene: Scene) -> None:
     """Memory is bounded; each read costs the whole shard."""
-    monkeypatch.setattr("aisio.shards.sample_reader._KEPT_SHARD_BYTES", 700)
+    scene.reader = scene.reader_of(kept_shard_bytes=700)
     assert [scene.keys(11), scene.keys(8)] == [["c/3"], ["c/0"]]
     assert len(scene.store.ranges) == 2
 

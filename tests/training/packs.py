@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import pytest
 import torch  # noqa: F401 - the loader needs it
 
 from aisio.shards.index import ShardIndex
@@ -26,13 +24,11 @@ def number_of(item: Any) -> int:
     return int(item[0])
 
 
-@contextmanager
-def small_packs() -> Iterator[None]:
-    """Have packs of five samples."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("aisio.training.workers.pack_reading._PACK_BYTES", 5 * SAMPLE_BYTES)
-        patch.setattr("aisio.training.workers.pack_reading._MIN_PACKS", 1)
-        yield
+class SmallPacks(AISShardDataset):
+    """Samples that are read by five."""
+
+    PACK_BYTES = 5 * SAMPLE_BYTES
+    LEAST_PACKS = 1
 
 
 class ShardsOfNumbers:
@@ -51,7 +47,7 @@ class ShardsOfNumbers:
     ) -> Loader:
         """Return a loader; without options, one of a single rank that shuffles all samples."""
         url, index = self._shards(samples)
-        dataset = AISShardDataset(url, index=index, keys=["txt"], transform=number_of)
+        dataset = SmallPacks(url, index=index, keys=["txt"], transform=number_of)
         options = {"shuffle": True, "seed": 11, "equalize": "none", "ranks": (0, 1), **options}
         return Loader(dataset, batch_size, window_bytes=window * SAMPLE_BYTES, **options)
 

@@ -23,7 +23,7 @@ from torch import distributed
 
 from aisio.errors import ConfigError
 from aisio.training.loader import Loader
-from tests.training.packs import ShardsOfNumbers, small_packs
+from tests.training.packs import ShardsOfNumbers
 
 SAMPLES = 200
 BATCH = 4
@@ -45,12 +45,9 @@ FACTORIES: dict[str, Callable[[Path], MakeLoader]] = {
 
 
 @pytest.fixture(params=FACTORIES, scope="module")
-def make(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[MakeLoader]:
+def make(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> MakeLoader:
     """Return a function that makes loaders."""
-    with small_packs():
-        yield FACTORIES[request.param](tmp_path_factory.mktemp("shards"))
+    return FACTORIES[request.param](tmp_path_factory.mktemp("shards"))
 
 
 def received(batches: Any, count: int | None = None) -> list[int]:

@@ -9,7 +9,6 @@ import os
 import pickle
 import signal
 from array import array
-from collections.abc import Iterator
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
@@ -20,7 +19,9 @@ import torch  # noqa: F401 - the loader needs it
 from torch.utils.data import Subset, get_worker_info
 
 from aisio.errors import ConfigError
+from aisio.records import Concurrency
 from aisio.shards.index import one_shard
+from aisio.shards.sample_reader import SampleReader
 from aisio.stores import LocalStore
 from aisio.testing.exact_resume import assert_exact_resume
 from aisio.training.loader import Loader
@@ -29,11 +30,12 @@ from aisio.training.shard_dataset import AISShardDataset
 from aisio.training.workers.pack_reading import PackSizes
 from aisio.training.workers.window_reader import WindowReader
 from aisio.transport.body import Body
+from aisio.transport.concurrency.limit import AdaptiveLimit
 from aisio.urls import ObjectUrl
 from tests.indexed import local
 from tests.tars import pack
 from tests.training.number_batches import epoch, flat, saved, take
-from tests.training.packs import SAMPLE_BYTES, number_of, small_packs
+from tests.training.packs import SAMPLE_BYTES, SmallPacks, number_of
 
 COUNT = 103
 WINDOW_BYTES = 20 * SAMPLE_BYTES
@@ -65,7 +67,7 @@ class Data:
         }
         self.index, _ = local(folder, shards)
 
-    def dataset(self, kind: type[AISShardDataset] = AISShardDataset, **options: Any) -> Any:
+    def dataset(self, kind: type[AISShardDataset] = SmallPacks, **options: Any) -> Any:
         """Return a dataset of numbers."""
         options = {"transform": number_of, "index": self.index, **options}
         return kind(f"file://{self.folder}/", keys=["txt"], **options)
@@ -75,13 +77,6 @@ class Data:
         dataset = options.pop("dataset", None) or self.dataset()
         options = {"shuffle": True, "seed": 3, "window_bytes": WINDOW_BYTES, **options}
         return Loader(dataset, batch_size, **options)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def packs_are_small() -> Iterator[None]:
-    """Have packs of five samples."""
-    with small_packs():
-        yield
 
 
 @pytest.fixture(scope="module")
@@ -326,9 +321,7 @@ def test_a_window_has_several_batches(batch_size: int, samples: int) -> None:
     index = one_shard("ais://b/a.tar", 1 << 30, "", spans=spans, samples=9000, keys=None)
     dataset = AISShardDataset.__new__(AISShardDataset)
     dataset.index = index
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("aisio.training.workers.pack_reading._PACK_BYTES", 1 << 20)
-        packs = LoaderPacks.of(dataset, batch_size, 2, None)
+    packs = LoaderPacks.of(dataset, batch_size, 2, None)
     assert packs == LoaderPacks(True, PackSizes(15, samples), 2)
 
 
@@ -359,7 +352,6 @@ def test_the_kit_finds_it_exact(data: Data) -> None:
 @pytest.mark.parametrize("kind", ["compressed", "interleaved"])
 def test_shards_without_ranges(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     """Each is in few packs, so it is read a few times in an epoch, not for each sample."""
-    monkeypatch.setattr("aisio.shards.sample_reader._KEPT_SHARD_BYTES", 0)
     shards: dict[str, bytes] = {}
     for shard in range(5):
         names = [f"{20 * shard + number:03d}" for number in range(20)]
@@ -368,7 +360,7 @@ def test_shards_without_ranges(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
         else:
             fields = [(f"{name}.{field}", b"x") for field in ("txt", "cls") for name in names]
             shards[f"{shard}.tar"] = pack(*fields)
-    index, _ = local(tmp_path, shards)
+    index, urls = local(tmp_path, shards)
     reads: list[str] = []
     get = LocalStore.get
 
@@ -377,8 +369,13 @@ def test_shards_without_ranges(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
         return get(store, url, *arguments, **options)
 
     monkeypatch.setattr(LocalStore, "get", counted)
-    dataset = AISShardDataset(
-        f"file://{tmp_path}/", keys=["txt"], index=index, transform=number_of, concurrency=1
+    dataset = SmallPacks(f"file://{tmp_path}/", keys=["txt"], index=index, transform=number_of)
+    dataset.sample_reader = SampleReader(
+        index,
+        [(LocalStore(), url) for url in urls],
+        keys=["txt"],
+        limit=AdaptiveLimit(Concurrency.of(1)),
+        kept_shard_bytes=0,
     )
     of = Loader(dataset, 8, shuffle=True, equalize="none", window_bytes=1)
     for _ in range(2):
@@ -472,7 +469,7 @@ def test_fields_are_learned_before_the_workers_start(tmp_path: Path) -> None:
     """From the first samples of the data set, whatever samples a worker has."""
     members = [(f"{number:03d}.{'ab'[number > 100]}", b"x") for number in range(COUNT)]
     index, _ = local(tmp_path, {"0.tar": pack(*members)})
-    dataset = AISShardDataset(f"file://{tmp_path}/", index=index, transform=fields_of)
+    dataset = SmallPacks(f"file://{tmp_path}/", index=index, transform=fields_of)
     of = Loader(dataset, 1, num_workers=2, collate_fn=list, window_bytes=WINDOW_BYTES)
     batches = iter(of)
     assert [next(batches) for _ in range(100)] == [["a"]] * 100

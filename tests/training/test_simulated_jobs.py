@@ -14,7 +14,7 @@ from aisio.testing import simulate_job
 from aisio.training.loader import Loader
 from aisio.training.order.cut import Topology
 from aisio.training.order.position import Position
-from tests.training.packs import ShardsOfNumbers, small_packs
+from tests.training.packs import ShardsOfNumbers
 from tests.training.simulated_loader import SimulatedLoader, Work
 
 CHAINS = 200
@@ -122,5 +122,4 @@ def test_a_killed_job_that_reads_packs_gives_each_sample_once(
     """The samples themselves, read by ranges of their shards."""
     make = ShardsOfNumbers(tmp_path)
     chains = (pytestconfig.getoption("chains") or PACK_CHAINS) // 3 + 1
-    with small_packs():
-        assert sum(run_pack_chain(make, seed, equalize) for seed in range(chains)) > chains
+    assert sum(run_pack_chain(make, seed, equalize) for seed in range(chains)) > chains

@@ -20,6 +20,8 @@ from aisio.training.order.sample_filter import SampleFilter
 from aisio.training.workers.window_reader import WindowReader
 
 __all__ = [
+    "LEAST_PACKS",
+    "PACK_BYTES",
     "PackBatches",
     "PackDataset",
     "PackRequest",
@@ -28,10 +30,10 @@ __all__ = [
     "windows_of",
 ]
 
-_PACK_BYTES = 1 << 20
+PACK_BYTES = 1 << 20
 """What neighbouring samples that are read together have, at the mean: see `sample_runs`."""
 
-_MIN_PACKS = 256
+LEAST_PACKS = 256
 """A small data set has smaller packs, or few packs would change places."""
 
 _MAX_WINDOW_SAMPLES = 1 << 14
@@ -64,15 +66,28 @@ class PackSizes(NamedTuple):
     window: int
 
     @classmethod
-    def of(cls, index: ShardIndex, window_bytes: int) -> PackSizes:
+    def of(
+        cls,
+        index: ShardIndex,
+        window_bytes: int,
+        *,
+        pack_bytes: int = PACK_BYTES,
+        least_packs: int = LEAST_PACKS,
+    ) -> PackSizes:
         """Return the sizes for the samples of an index.
 
         A shard that cannot be read by ranges is read whole for each pack that has samples of it: a
         pack is then as large as the largest of them, which is read about twice in an epoch.
+
+        Args:
+            index: The index.
+            window_bytes: How many bytes a worker mixes, at the mean.
+            pack_bytes: How many bytes a pack has, at the mean.
+            least_packs: How many packs there are at least, which are then smaller.
         """
         whole = max((shard.samples for shard in index.shards if not shard.is_ranged), default=1)
         mean_bytes = index.mean_sample_bytes or 1.0
-        pack = max(whole, min(round(_PACK_BYTES / mean_bytes), len(index) // _MIN_PACKS), 1)
+        pack = max(whole, min(round(pack_bytes / mean_bytes), len(index) // least_packs), 1)
         window = min(int(window_bytes / mean_bytes), _MAX_WINDOW_SAMPLES)
         return cls(pack, max(1, window // pack) * pack)
 
