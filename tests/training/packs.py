@@ -19,15 +19,19 @@ from tests.tars import pack
 SAMPLE_BYTES = 1024  # in a shard: a header and a block
 
 
+PACK = 5
+"""How many samples `SmallPacks` reads together."""
+
+
 def number_of(item: Any) -> int:
     """Return the number of a sample."""
     return int(item[0])
 
 
 class SmallPacks(AISShardDataset):
-    """Samples that are read by five."""
+    """Shards with small samples, of which few are a pack."""
 
-    PACK_BYTES = 5 * SAMPLE_BYTES
+    PACK_BYTES = PACK * SAMPLE_BYTES
     LEAST_PACKS = 1
 
 
@@ -36,10 +40,12 @@ class ShardsOfNumbers:
 
     Args:
         folder: Where the shards are written.
+        kind: Class of the dataset.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, kind: type[AISShardDataset] = SmallPacks) -> None:
         self._folder = folder
+        self._kind = kind
         self._made: dict[int, tuple[str, ShardIndex]] = {}
 
     def __call__(
@@ -47,7 +53,7 @@ class ShardsOfNumbers:
     ) -> Loader:
         """Return a loader; without options, one of a single rank that shuffles all samples."""
         url, index = self._shards(samples)
-        dataset = SmallPacks(url, index=index, keys=["txt"], transform=number_of)
+        dataset = self._kind(url, index=index, keys=["txt"], transform=number_of)
         options = {"shuffle": True, "seed": 11, "equalize": "none", "ranks": (0, 1), **options}
         return Loader(dataset, batch_size, window_bytes=window * SAMPLE_BYTES, **options)
 

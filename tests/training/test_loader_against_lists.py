@@ -6,7 +6,8 @@ import json
 import pickle
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import astuple, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,7 +25,9 @@ from hypothesis.stateful import (
 
 from aisio.errors import ConfigError
 from aisio.training.loader import Loader
+from aisio.training.order.cut import Topology
 from tests.training.list_model import ListModel
+from tests.training.packs import PACK, ShardsOfNumbers, SmallPacks, number_of
 
 RANKS = st.integers(1, 3)
 BATCH_SIZES = st.integers(1, 5)
@@ -46,15 +49,30 @@ class Numbers:
         return index
 
 
+class FailingShards(SmallPacks):
+    """Numbers in shards, of which all fail for a while."""
+
+    def __init__(self, *sources: Any, **options: Any) -> None:
+        super().__init__(*sources, **{**options, "transform": self.number_unless_failing})
+        self.fails = False
+
+    def number_unless_failing(self, item: Any) -> int:
+        """Return the number of a sample."""
+        if self.fails:
+            raise OSError(f"sample {item}")
+        return number_of(item)
+
+
 class LoaderMachine(RuleBasedStateMachine):
     """Drives the loaders of all ranks, in step, and a model."""
 
     workers = st.just(0)
+    windows = st.just(1)
 
     @initialize(
         samples=st.one_of(st.integers(20, 60), st.integers(1, 60)),
         seed=st.integers(0, 3),
-        shuffle=st.booleans(),
+        shuffle=st.sampled_from([True, True, False]),
         equalize=st.sampled_from(["drop", "pad", "none", "shrink"]),
         ranks=RANKS,
         batch_size=BATCH_SIZES,
@@ -63,25 +81,37 @@ class LoaderMachine(RuleBasedStateMachine):
     def begin(self, data: st.DataObject, **job: Any) -> None:
         """Make the loaders of a job."""
         self.states: list[tuple[ListModel, str]] = []
-        self.start(ListModel(**job), data.draw(self.workers))
+        self.num_workers = data.draw(self.workers)
+        self.start(self.new_model(**job, window=data.draw(self.windows)))
 
-    def start(self, model: ListModel, workers: int) -> None:
+    def new_model(
+        self, *, samples: int, seed: int, shuffle: bool, window: int, **sizes: Any
+    ) -> ListModel:
+        """Return the model of a job: workers get the indices of their batches."""
+        return ListModel(samples, seed, shuffle, 1, Topology(workers=1, window=1, **sizes))
+
+    def new_loader(self, samples: int, batch_size: int, window: int, **options: Any) -> Loader:
+        """Return the loader of a rank."""
+        return Loader(Numbers(samples), batch_size, **options)
+
+    def start(self, model: ListModel) -> None:
         """Make loaders for all ranks."""
         self.model = model
-        self.num_workers = workers
         self.iterators: list[Iterator[Any]] = []
         self.has_ended = False
+        topology = model.topology
         self.loaders = [
-            Loader(
-                Numbers(model.samples),
-                model.batch_size,
+            self.new_loader(
+                model.samples,
+                topology.batch_size,
+                topology.window,
                 shuffle=model.shuffle,
                 seed=model.seed,
-                equalize=model.equalize,  # type: ignore[arg-type]
-                num_workers=workers,
-                ranks=(rank, model.ranks),
+                equalize=topology.equalize,
+                num_workers=self.num_workers,
+                ranks=(rank, topology.ranks),
             )
-            for rank in range(model.ranks)
+            for rank in range(topology.ranks)
         ]
 
     @property
@@ -95,7 +125,7 @@ class LoaderMachine(RuleBasedStateMachine):
         if self.model.segments:
             return False
         counts = {len(batches) for batches in self.model.batches()}
-        equalize = self.model.equalize
+        equalize = self.model.topology.equalize
         return (equalize == "drop" and counts == {0}) or (equalize == "shrink" and len(counts) > 1)
 
     def left(self) -> list[list[list[int]]]:
@@ -185,14 +215,30 @@ class LoaderMachine(RuleBasedStateMachine):
             self.model, epoch=saved.epoch, segments=saved.segments, has_begun=False
         )
 
-    @rule(ranks=RANKS, batch_size=BATCH_SIZES, data=st.data())
-    def restart(self, ranks: int, batch_size: int, data: st.DataObject) -> None:
-        """Go on from here with other ranks, batches and workers."""
+    @rule(steps=st.integers(0, 4), ranks=RANKS, batch_size=BATCH_SIZES, data=st.data())
+    def restart(self, steps: int, ranks: int, batch_size: int, data: st.DataObject) -> None:
+        """Take batches, and go on with other ranks, batches, windows and workers."""
+        self.receive(steps)
         text = json.dumps(self.loaders[0].state_dict())
-        model = replace(self.model, ranks=ranks, batch_size=batch_size, has_begun=False)
-        self.start(model, data.draw(self.workers))
+        old = self.model
+        self.num_workers = data.draw(self.workers)
+        model = self.new_model(
+            samples=old.samples,
+            seed=old.seed,
+            shuffle=old.shuffle,
+            ranks=ranks,
+            batch_size=batch_size,
+            equalize=old.topology.equalize,
+            window=data.draw(self.windows),
+        )
+        self.start(replace(model, epoch=old.epoch, segments=old.segments))
         for loader in self.loaders:
             loader.load_state_dict(json.loads(text))
+        before = self.model.received_before
+        assert self.model.batches() == [
+            [loader.samples_of(number) for number in range(before, len(loader))]
+            for loader in self.loaders
+        ]
 
     @rule()
     def copy(self) -> None:
@@ -228,10 +274,7 @@ class LoaderMachine(RuleBasedStateMachine):
         before = self.model.received_before
         assert [len(loader) - before for loader in self.loaders] == [len(one) for one in batches]
         assert {loader.epoch for loader in self.loaders} == {self.model.epoch}
-        expected = [
-            [one.ranks, 1, one.batch_size, 1, self.model.equalize, one.received]
-            for one in self.model.segments
-        ]
+        expected = [[*astuple(one.topology), one.batches] for one in self.model.segments]
         assert [loader.state_dict()["segments"] for loader in self.loaders] == [expected] * len(
             self.loaders
         )
@@ -248,6 +291,40 @@ class LoaderWithWorkersMachine(LoaderMachine):
     workers = st.integers(0, 2)
 
 
+class PacksMachine(LoaderMachine):
+    """The same over shards, which are read by packs.
+
+    Args:
+        make: Makes the loaders.
+    """
+
+    windows = st.sampled_from([1, 5, 10, 20])
+
+    def __init__(self, make: ShardsOfNumbers) -> None:
+        super().__init__()
+        self.make = make
+
+    def new_model(
+        self, *, samples: int, seed: int, shuffle: bool, window: int, **sizes: Any
+    ) -> ListModel:
+        """Return the model of a job: shuffled, each worker has windows of whole packs."""
+        pack = min(PACK, samples)
+        whole = max(1, window // pack) * pack
+        shares = (max(1, self.num_workers), whole) if shuffle else (1, 1)
+        topology = Topology(workers=shares[0], window=shares[1], **sizes)
+        return ListModel(samples, seed, shuffle, pack, topology)
+
+    def new_loader(self, samples: int, batch_size: int, window: int, **options: Any) -> Loader:
+        """Return the loader of a rank."""
+        return self.make(samples, batch_size, window, **options)
+
+
+class PacksWithWorkersMachine(PacksMachine):
+    """The same, with worker processes."""
+
+    workers = st.integers(0, 2)
+
+
 @pytest.mark.parametrize(
     ("machine", "examples", "steps"), [(LoaderMachine, 50, 40), (LoaderWithWorkersMachine, 3, 10)]
 )
@@ -255,3 +332,15 @@ def test_it_does_what_lists_do(machine: type[LoaderMachine], examples: int, step
     """With and without workers."""
     limits = settings(max_examples=examples, stateful_step_count=steps)
     run_state_machine_as_test(machine, settings=limits)
+
+
+@pytest.mark.parametrize(
+    ("machine", "examples", "steps"), [(PacksMachine, 50, 30), (PacksWithWorkersMachine, 3, 10)]
+)
+def test_by_packs_it_does_what_lists_do(
+    machine: type[PacksMachine], examples: int, steps: int, tmp_path: Path
+) -> None:
+    """Also where windows, ranks, batches and workers change within an epoch."""
+    limits = settings(max_examples=examples, stateful_step_count=steps)
+    make = ShardsOfNumbers(tmp_path, FailingShards)
+    run_state_machine_as_test(lambda: machine(make), settings=limits)  # type: ignore[arg-type]
