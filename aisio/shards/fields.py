@@ -105,9 +105,21 @@ class FieldPadder:
         """
         return (padded for _, padded in self.pairs(samples))
 
-    def pairs(self, samples: Iterable[Sample]) -> Iterator[tuple[Sample, Sample]]:
-        """Yield each sample as it was and padded, otherwise as `pad` does."""
-        return self._learn(iter(samples)) if self.keys is None else self._select(samples, self.keys)
+    def pairs(
+        self, samples: Iterable[Sample], known: Sequence[str] = ()
+    ) -> Iterator[tuple[Sample, Sample]]:
+        """Yield each sample as it was and padded, otherwise as `pad` does.
+
+        Args:
+            samples: As for `pad`.
+            known: Fields that were learned before, from other samples; empty to learn them.
+        """
+        if self.keys is not None:
+            return self._select(samples, self.keys)
+        if not known:
+            return self._learn(iter(samples))
+        padder = SamplePadder(self, known)
+        return ((sample, padder.pad(sample)) for sample in samples)
 
     def learned(self, samples: Iterable[Sample]) -> tuple[str, ...]:
         """Return the fields to pad with: `keys`, or those of the first samples, sorted.

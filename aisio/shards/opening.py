@@ -16,13 +16,23 @@ class ShardPart(NamedTuple):
 
     Attributes:
         start: The first one, counted from 0.
-        stop: One past the last one.
-        total: How many samples the shard has by its index.
+        stop: One past the last one; None for the rest.
+        total: How many samples the shard has by its index; None if it has none.
     """
 
     start: int
-    stop: int
-    total: int
+    stop: int | None = None
+    total: int | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to be read."""
+        return self.start == self.stop
+
+    def count(self, samples: int) -> int:
+        """Return how many of the first so many samples of the shard are among them."""
+        stop = samples if self.stop is None else min(samples, self.stop)
+        return max(0, stop - self.start)
 
 
 class ShardStream(Protocol):

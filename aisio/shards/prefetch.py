@@ -54,16 +54,23 @@ class Shard(NamedTuple):
         """
         return samples if self.part is None else self._part_of(samples, self.part)
 
+    def count_wanted(self, samples: int) -> int:
+        """Return how many of the first so many samples that are read are wanted."""
+        return samples if self.part is None else self.part.count(samples)
+
     def _part_of(self, samples: Iterator[T], part: ShardPart) -> Iterator[T]:
         count = 0
+        stop = sys.maxsize if part.stop is None else part.stop
         for sample in samples:
-            if part.start <= count < part.stop:
+            if part.start <= count < stop:
                 yield sample
             count += 1
-        if count != part.total:
+        expected = max(part.start, count) if part.total is None else part.total
+        if count != expected:
             url = self.info.url
+            known = "read before" if part.total is None else "indexed"
             raise ShardError(
-                f"{one_line(url)}: {part.total:,} samples were indexed, it has {count:,}: it was"
+                f"{one_line(url)}: {expected:,} samples were {known}, it has {count:,}: it was"
                 " replaced since it was listed; index it with `aisio index`, and list it again",
                 url=url,
             )

@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing import util
@@ -62,7 +62,7 @@ class EpochStats:
 
     def count_epoch(
         self, items: Iterator[T], worker: int, skipped: Callable[[], int] = lambda: 0
-    ) -> Iterator[T]:
+    ) -> Generator[T, None, None]:
         """Yield the items of one epoch; at its end record what it took, and log it at INFO.
 
         Args:

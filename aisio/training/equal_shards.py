@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from io import BytesIO
+from itertools import chain, islice
 
 from aisio.errors import ConfigError
 from aisio.escapes import one_line
-from aisio.records import ByteRange
+from aisio.records import ByteRange, ObjectInfo
 from aisio.shards.index import IndexedShard, ShardIndex
 from aisio.shards.prefetch import Shard, ShardPart, ShardStream
 from aisio.shards.slices import ShardSlice
+from aisio.sources.base import Source
 from aisio.training.order.cut import Equalize
 from aisio.training.reader_index import ReaderIndex
+from aisio.training.shard_iteration import ShardPlace
 from aisio.training.split import Partition
 from aisio.training.split_dataset import ListedObject
 from aisio.training.stretches import ShardPiece, shard_pieces, stretch_of
 
-__all__ = ["EqualShards", "check_equalize"]
+__all__ = ["EqualShards", "check_equalize", "shards_from"]
 
 
 def check_equalize(equalize: Equalize, **are_against: bool) -> None:
@@ -60,21 +64,34 @@ class EqualShards:
         samples = sum(index.shard(number).samples for _, index, number in self._find(listed))
         return len(stretch_of(partition, samples, self._equalize))
 
-    def shards(self, listed: Iterable[ListedObject], partition: Partition) -> Iterator[Shard]:
+    def shards(
+        self, listed: Iterable[ListedObject], partition: Partition, start: ShardPlace
+    ) -> Iterator[Shard]:
         """Yield what a partition reads.
 
         Args:
             listed: All shards.
             partition: Rank and worker.
+            start: Where to begin.
 
         Raises:
-            ConfigError: No index has a shard, or there are fewer samples than ranks.
+            ConfigError: No index has a shard, there are fewer samples than ranks, or the shard to
+                begin with is another one.
         """
         found = list(self._find(listed))
         samples = [index.shard(number).samples for _, index, number in found]
         positions = stretch_of(partition, sum(samples), self._equalize)
-        for piece in shard_pieces(samples, positions):
-            yield _shard(*found[piece.shard], piece)
+        pieces: Iterator[ShardPiece] = islice(shard_pieces(samples, positions), start.shard, None)
+        if start.name:
+            first = next(pieces, None)
+            start.check(
+                None if first is None else found[first.shard][0][1].name,
+                None if first is None else first.stop - first.start,
+            )
+            assert first is not None, "it was checked"
+            pieces = chain([first._replace(start=first.start + start.samples)], pieces)
+        for piece in pieces:
+            yield _piece_of(*found[piece.shard], piece)
 
     def _find(
         self, listed: Iterable[ListedObject]
@@ -89,13 +106,73 @@ class EqualShards:
             yield one, *found
 
 
-def _shard(listed: ListedObject, index: ShardIndex, number: int, piece: ShardPiece) -> Shard:
+def shards_from(
+    share: Iterator[ListedObject],
+    start: ShardPlace,
+    shard_of: Callable[[Source, ObjectInfo], Shard],
+    find: Callable[[Source, ObjectInfo], tuple[ShardIndex, int] | None] | None,
+) -> Iterator[Shard]:
+    """Yield whole shards, from where an iteration goes on.
+
+    Args:
+        share: What a rank and worker read, from its beginning.
+        start: Where to begin.
+        shard_of: Returns a shard that was listed.
+        find: Finds it in an index; None reads the first one from its beginning.
+
+    Raises:
+        ConfigError: The shard to begin with is another one.
+    """
+    rest = islice(share, start.shard, None)
+    if start.name:
+        first = next(rest, None)
+        start.check(first[1].name if first is not None else None)
+        assert first is not None, "it was checked"
+        yield _rest_of(shard_of(*first), first, find(*first) if find is not None else None, start)
+    for source, info in rest:
+        yield shard_of(source, info)
+
+
+def _rest_of(
+    shard: Shard, listed: ListedObject, found: tuple[ShardIndex, int] | None, start: ShardPlace
+) -> Shard:
+    """Return what is left of a shard that an iteration goes on in.
+
+    Args:
+        shard: The whole shard.
+        listed: The same, as it was listed.
+        found: An index that has it, and its number there; without one it is read from its
+            beginning.
+        start: Where the iteration stood.
+
+    Raises:
+        ConfigError: It has fewer samples than were read of it.
+    """
+    if found is None or not start.samples:
+        return shard._replace(part=ShardPart(start.samples))
+    index, number = found
+    samples = index.shard(number).samples
+    start.check(listed[1].name, samples)
+    return _piece_of(listed, index, number, ShardPiece(0, start.samples, samples))
+
+
+def _piece_of(listed: ListedObject, index: ShardIndex, number: int, piece: ShardPiece) -> Shard:
+    """Return a piece of a shard: by a range if that can be verified, or of the whole shard.
+
+    Args:
+        listed: The shard.
+        index: Has it.
+        number: Number of the shard in the index.
+        piece: The piece; if it is empty, nothing is read.
+    """
     source, info = listed
     indexed = index.shard(number)
+    part = ShardPart(piece.start, piece.stop, indexed.samples)
+    if part.is_empty:
+        return Shard(info, BytesIO, part)
     is_whole = piece.stop - piece.start == indexed.samples
     if not is_whole and indexed.is_ranged and index.has_hashes:
         return Shard(info, partial(_open_slice, listed, index, indexed, piece))
-    part = ShardPart(piece.start, piece.stop, indexed.samples)
     return Shard(info, partial(source.get, info), part)
 
 

@@ -113,6 +113,20 @@ class ReaderIndex:
             folders |= folder_names(index.keys(first, first + shard.samples))
         return folders
 
+    def require_count(self, source: Source, info: ObjectInfo) -> int:
+        """Return how many samples a shard has.
+
+        Raises:
+            ConfigError: No index knows.
+        """
+        count = self.count(source, info)
+        if count is None:
+            raise ConfigError(
+                f'<{self._reader}> length="index": {one_line(info.url)} has no index:'
+                " `aisio index` makes one"
+            )
+        return count
+
     def completed(self, source: Source, info: ObjectInfo) -> ObjectInfo:
         """Return a shard with its size, if that is needed to index it; a missing one as it is."""
         try:

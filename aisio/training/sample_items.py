@@ -211,19 +211,29 @@ class SampleItems:
         # No map(): it would end quietly where the user's function raises StopIteration.
         return items
 
-    def stream(self, samples: Iterable[Sample]) -> Iterator[Any]:
+    def stream(
+        self,
+        samples: Iterable[Sample],
+        known: Sequence[str] = (),
+        take: Callable[[Sample], None] = lambda _: None,
+    ) -> Iterator[Any]:
         """Yield the items of a pass over shards, which learns the fields anew.
 
         Args:
             samples: Those of any number of shards, in order.
+            known: Fields that were learned before, from other samples; empty to learn them.
+            take: Called with each sample, padded, before its item is made.
 
         Raises:
             Exception: As from `make`.
         """
         self._folders = self._new_folder_watch()
         is_checked = self.wanted is not None
-        pairs = ((sample, sample) for sample in samples)
-        for sample, padded in pairs if self._fields is not None else self._rules.pairs(samples):
+        pairs: Iterator[tuple[Sample, Sample]] = ((sample, sample) for sample in samples)
+        if self._fields is None:
+            pairs = self._rules.pairs(samples, known)
+        for sample, padded in pairs:
+            take(padded)
             if not is_checked:
                 self._check_decoders(padded.fields)
                 is_checked = True

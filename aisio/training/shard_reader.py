@@ -22,7 +22,6 @@ from aisio.errors import (
     ShardError,
     TruncatedError,
 )
-from aisio.escapes import one_line
 from aisio.extras import missing_extra
 from aisio.records import ObjectInfo
 from aisio.shards.fields import NewFields
@@ -35,11 +34,12 @@ from aisio.sources.base import Source
 from aisio.sources.source_set import PrefixMap, SourceSet
 from aisio.stores import DirectSettings
 from aisio.training.decoding import Decode
-from aisio.training.equal_shards import EqualShards, check_equalize
+from aisio.training.equal_shards import EqualShards, check_equalize, shards_from
 from aisio.training.folder_labels import LabelFrom
 from aisio.training.quarantine import Quarantine, SkippedShard
 from aisio.training.reader_index import IndexMode, ReaderIndex
 from aisio.training.sample_items import ItemOptions, SampleItems
+from aisio.training.shard_iteration import ShardIteration, ShardPlace, ShardTrail
 from aisio.training.skipped_samples import SkippedSample
 from aisio.training.split import Partition
 from aisio.training.split_dataset import ListedObject, SplitDataset
@@ -262,37 +262,38 @@ class AISShardReader(SplitDataset, IterableDataset[Any]):
         if self._equal is not None:
             return self._count_once(partition)
         if partition not in self._counts:
-            self._counts[partition] = sum(map(self._indexed_samples, self._list_share(partition)))
+            self._counts[partition] = sum(
+                self._index.require_count(*listed) for listed in self._list_share(partition)
+            )
         return self._counts[partition]
 
     def __iter__(self) -> Iterator[Any]:
         if self._quarantine is not None and get_worker_info() is None:
             self._quarantine.detach()
             self._items.detach_skipped()
-        return self._counted(self._epoch(self._partition()))
+        partition = self._partition()
+        return ShardIteration(lambda trail: self._counted(self._epoch(partition, trail)), partition)
 
-    def _epoch(self, partition: Partition) -> Iterator[Any]:
+    def _epoch(self, partition: Partition, trail: ShardTrail) -> Generator[Any, None, None]:
         _ = self.classes  # labels need them
         with ExitStack() as stack:
-            shards = self._share_of(partition)
+            shards = self._share_of(partition, trail.start)
             if self._prefetch_bytes:
                 shards = stack.enter_context(self._prefetch(shards))
             # Closed here: whoever keeps an error keeps its frames, and the open shard in them.
-            samples = stack.enter_context(closing(self._samples(shards)))
-            yield from self._items_of(samples)
+            samples = stack.enter_context(closing(self._samples(shards, trail)))
+            yield from self._items_of(samples, trail)
 
-    def _items_of(self, samples: Iterator[Sample]) -> Iterator[Any]:
-        """Yield what is made of the samples of an epoch."""
-        return self._items.stream(samples)
+    def _items_of(self, samples: Iterator[Sample], trail: ShardTrail) -> Iterator[Any]:
+        """Yield what is made of the samples of an epoch; the trail is told of each of these."""
+        return self._items.stream(samples, trail.start.fields, trail.take)
 
-    def _share_of(self, partition: Partition) -> Iterable[Shard]:
-        if self._equal is None:
-            return self._shards(self._my_share(partition))
-        return self._equal.shards(self._listing.rows(), partition)
-
-    def _shards(self, share: Iterable[ListedObject]) -> Iterable[Shard]:
-        for source, info in share:
-            yield self._shard(source, info)
+    def _share_of(self, partition: Partition, start: ShardPlace) -> Iterable[Shard]:
+        if self._equal is not None:
+            return self._equal.shards(self._listing.rows(), partition, start)
+        # Where bad shards are skipped, the first one is to be skipped at the same place.
+        find = self._index.find if self._quarantine is None else None
+        return shards_from(self._my_share(partition), start, self._shard, find)
 
     def _shard(self, source: Source, info: ObjectInfo) -> Shard:
         open_shard = partial(source.get, info, etl_name=self._etl_name)
@@ -301,11 +302,16 @@ class AISShardReader(SplitDataset, IterableDataset[Any]):
     def _prefetch(self, shards: Iterable[Shard]) -> Prefetch:
         return Prefetch(shards, self._prefetch_bytes)
 
-    def _samples(self, shards: Iterable[Shard]) -> Generator[Sample, None, None]:
-        for shard in shards:
-            yield from self._read(shard)
+    def _samples(self, shards: Iterable[Shard], trail: ShardTrail) -> Generator[Sample, None, None]:
+        read = 0
+        for number, shard in enumerate(shards, trail.start.shard):
+            trail.enter(number, shard.info.name, read)
+            read += yield from self._read(shard)
 
-    def _read(self, shard: Shard) -> Iterator[Sample]:
+    def _read(self, shard: Shard) -> Generator[Sample, None, int]:
+        """Yield the samples of a shard, and return how many they were."""
+        if shard.part is not None and shard.part.is_empty:
+            return 0
         shard_pass: ShardPass | None = None
         with ExitStack() as stack:
             try:
@@ -320,6 +326,7 @@ class AISShardReader(SplitDataset, IterableDataset[Any]):
                 if self._quarantine is None or _is_network_fault(error):
                     raise
                 self._skip(self._quarantine, shard, error, shard_pass)
+        return shard.count_wanted(shard_pass.yielded) if shard_pass is not None else 0
 
     def _pass_over(
         self,
@@ -367,16 +374,6 @@ class AISShardReader(SplitDataset, IterableDataset[Any]):
         if self._equal is not None:
             return self._equal.count(self._listing.rows(), partition)
         return sum(map(self._count_samples, self._list_share(partition)))
-
-    def _indexed_samples(self, listed: ListedObject) -> int:
-        source, info = listed
-        count = self._index.count(source, info)
-        if count is None:
-            raise ConfigError(
-                f'<{type(self).__name__}> length="index": {one_line(info.url)} has no index:'
-                " `aisio index` makes one"
-            )
-        return count
 
     def _count_samples(self, listed: ListedObject) -> int:
         indexed = self._index.count(*listed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from itertools import chain
 from typing import Any, ClassVar, TypeAlias, TypeVar
 
@@ -220,7 +220,9 @@ class SplitDataset:
                 partition.workers,
             )
 
-    def _counted(self, items: Iterator[T], skipped: Callable[[], int] = lambda: 0) -> Iterator[T]:
+    def _counted(
+        self, items: Iterator[T], skipped: Callable[[], int] = lambda: 0
+    ) -> Generator[T, None, None]:
         """Yield the items of an epoch, counted for `stats()` and in a progress bar.
 
         Args:

@@ -11,7 +11,7 @@ from aisio.errors import ConfigError
 from aisio.training.split import Partition
 from aisio.training.whole_number import whole_number
 
-__all__ = ["StatefulIteration", "Step", "StepIteration", "behind"]
+__all__ = ["StatefulIteration", "Step", "StepIteration", "behind", "check_partition"]
 
 T = TypeVar("T")
 Item: TypeAlias = "tuple[Any, ...]"
@@ -28,7 +28,7 @@ class StatefulIteration(Iterator[Item]):
 
     def __init__(self, begin: Callable[[int, str], Iterator[Item]], partition: Partition) -> None:
         self._begin = begin
-        self._partition = list(astuple(partition))
+        self._partition = partition
         self._yielded = 0
         self._last = ""
         self._items = begin(0, "")
@@ -41,7 +41,8 @@ class StatefulIteration(Iterator[Item]):
 
     def state_dict(self) -> dict[str, Any]:
         """Return how many items were yielded, the last one's name, and to which rank and worker."""
-        return {"yielded": self._yielded, "last": self._last, "partition": self._partition}
+        partition = list(astuple(self._partition))
+        return {"yielded": self._yielded, "last": self._last, "partition": partition}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go to where the iteration of the same rank and worker stood.
@@ -50,12 +51,7 @@ class StatefulIteration(Iterator[Item]):
             ConfigError: The state is of another rank or worker, or of other numbers of them, or
                 objects have come or gone since.
         """
-        if state.get("partition") != self._partition:
-            raise ConfigError(
-                f"the state is of (rank, ranks, worker, workers) {state.get('partition')}, and this"
-                f" is {self._partition}: StatefulDataLoader can go on with the same alone;"
-                " aisio.Loader goes on with any"
-            )
+        check_partition(state, self._partition)
         yielded, last = whole_number("yielded", state.get("yielded"), 0), state.get("last")
         if not isinstance(last, str):
             raise ConfigError(f"last={last!r} is no name: the state is damaged")
@@ -91,6 +87,21 @@ class StepIteration(StatefulIteration):
     def __next__(self) -> Any:
         self._yielded, self._last, item = next(self._items)
         return item
+
+
+def check_partition(state: Mapping[str, Any], partition: Partition) -> None:
+    """Refuse the state of another rank or worker.
+
+    Raises:
+        ConfigError: It is one, or there are other numbers of them.
+    """
+    mine = list(astuple(partition))
+    if state.get("partition") != mine:
+        raise ConfigError(
+            f"the state is of (rank, ranks, worker, workers) {state.get('partition')}, and this"
+            f" is {mine}: StatefulDataLoader can go on with the same alone; aisio.Loader goes on"
+            " with any"
+        )
 
 
 def behind(items: Iterator[T], count: int, last: str, name_of: Callable[[T], str]) -> Iterator[T]:

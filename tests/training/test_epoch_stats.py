@@ -43,7 +43,7 @@ def test_an_epoch_that_was_cut_short_counts() -> None:
     epoch_stats = EpochStats("X", "sample")
     epoch = epoch_stats.count_epoch(iter(range(10)), 0)
     next(epoch)
-    epoch.close()  # type: ignore[attr-defined]
+    epoch.close()
     assert epoch_stats.totals()["items"] == 1
 
 

@@ -14,6 +14,7 @@ from aisio.escapes import one_line
 from aisio.integrations.webdataset.second_split import refuse_second_split
 from aisio.shards.samples import Sample
 from aisio.training.quarantine import SkippedShard
+from aisio.training.shard_iteration import ShardTrail
 from aisio.training.shard_reader import AISShardReader
 from aisio.training.split_options import Split
 
@@ -67,7 +68,7 @@ class WebDatasetSamples(IterableDataset[dict[str, Any]]):
 class SampleDictReader(AISShardReader):
     """An AISShardReader that yields dicts."""
 
-    def _items_of(self, samples: Iterator[Sample]) -> Iterator[Any]:
+    def _items_of(self, samples: Iterator[Sample], trail: ShardTrail) -> Iterator[Any]:
         """Yield the samples of an epoch as dicts."""
         advice = ", or pass split='none', where each reads everything"
         if self._split == "rank+worker":
@@ -75,6 +76,7 @@ class SampleDictReader(AISShardReader):
         elif self._split == "worker":
             refuse_second_split("samples()", split_by_worker, advice=advice)
         for sample in self._items.padded(samples):
+            trail.take(sample)
             if not _META.match(sample.key):
                 yield _as_dict(sample)
 
