@@ -67,6 +67,7 @@ class Aim:
         peer: The reader to compare with; None compares a figure with a number.
         wanted: The minimum ratio of rates, or the maximum of another figure, or of its ratio.
         figure: Name of the figure.
+        least: The minimum of a figure or its ratio that has a maximum.
     """
 
     text: str
@@ -75,6 +76,7 @@ class Aim:
     peer: str | None
     wanted: float
     figure: str = "rate"
+    least: float = 0.0
 
 
 SINGLE, FLIGHT = ("aisio one by one",), ("aisio in flight",)
@@ -140,12 +142,13 @@ TRAINING = (
         "a worker: at most 134 MB over torch's own", "train/memory", LOADER, None, 134, "memory_mb"
     ),
     Aim(
-        "a worker: within 1.1 of the stated bound",
+        "a worker: the stated bound, within 10 %",
         MEMORY,
         LOADER,
         "alone: the stated bound",
         1.1,
         "memory_mb",
+        0.9,
     ),
     *(
         Aim(
@@ -232,7 +235,7 @@ def aim_lines(turns: Iterable[Turn]) -> Iterator[str]:
     for aim in AIMS:
         got = _reached(done, aim)
         if got is not None:
-            passes = got >= aim.wanted if aim.figure == "rate" else got <= aim.wanted
+            passes = got >= aim.wanted if aim.figure == "rate" else aim.least <= got <= aim.wanted
             yield f"| {aim.text} | {got:,.2f} | {'pass' if passes else '**missed**'} |"
 
 

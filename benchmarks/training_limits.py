@@ -26,11 +26,11 @@ QUEUE_S = 1
 """How long to wait for a queue's thread, in seconds; those of persistent workers do not end."""
 
 MIB = 1 << 20
-WINDOW_BYTES, IN_FLIGHT = 32 * MIB, 8
-"""Where memory is measured: a worker's window, and its requests in flight, of 1 MiB each."""
+WINDOW_BYTES = 32 * MIB
+"""Where memory is measured: a worker's window."""
 
-KEPT_WITHOUT_KEEPING = 3
-"""How many batches more than workers prefetch a trainer that keeps none has in slabs."""
+PREFETCH = 2
+"""How many batches each worker has ahead: torch's default."""
 
 
 def first_batch(percent: int, corpus: Corpus) -> Items:
@@ -77,7 +77,6 @@ def worker_memory(corpus: Corpus) -> ItemsWithFigures:
     torch_own = _held_by_workers(DataLoader(made_up, BATCH, num_workers=WORKERS))
     loader = shuffled_loader(
         corpus,
-        dataset={"concurrency": IN_FLIGHT},
         num_workers=WORKERS,
         window_bytes=WINDOW_BYTES,
     )
@@ -88,12 +87,16 @@ def worker_memory(corpus: Corpus) -> ItemsWithFigures:
 
 
 def memory_bound(corpus: Corpus) -> ItemsWithFigures:
-    """What docs/loader.md says that a worker holds over torch's own, at most."""
+    """What docs/loader.md says that a worker holds over torch's own."""
+    from aisio.training.workers.pack_reading import PackSizes
+
+    pack = PackSizes.of(shuffled_loader(corpus).dataset.index, WINDOW_BYTES).pack
     batch = BATCH * FIELDS_BYTES
-    slabs = (2 * WORKERS + KEPT_WITHOUT_KEEPING) * batch / WORKERS
+    window = WINDOW_BYTES * (1 - 1 / pack) * pack ** (-1 / max(1, pack - 1))
+    slabs = (PREFETCH * WORKERS + 1) * batch
     yield READY
     yield from [FIELDS_BYTES] * (corpus.shards * corpus.samples)
-    return {"baseline_bytes": 0, "peak_bytes": WINDOW_BYTES + IN_FLIGHT * MIB + batch + slabs}
+    return {"baseline_bytes": 0, "peak_bytes": window + batch + MIB + slabs}
 
 
 def many_epochs(corpus: Corpus, *, persistent_workers: bool) -> ItemsWithFigures:

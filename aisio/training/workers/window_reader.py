@@ -1,8 +1,9 @@
 """WindowReader: gives samples out in a shuffled order, and reads their neighbours together.
 
 The order is made of windows. A batch mixes the packs of a window, so all of these are soon needed.
-For what a batch gave out, as many samples are read ahead, of the window and then of the next: what
-is held is one window, a batch, and the requests in flight.
+For what a batch gave out, as many samples are read ahead, of the window and then of the next. So
+what is held is the most that a window ever holds, if its packs are read as they are needed: where
+t of its v samples are yet to be given out, v (1 - (t/v)^p) were read, with p samples in a pack.
 """
 
 from __future__ import annotations

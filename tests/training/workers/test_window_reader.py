@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from itertools import chain
 
 import pytest
@@ -33,6 +34,21 @@ def test_a_window_is_held_and_no_more() -> None:
         packs.given += len(reader.take(2))
     assert packs.given == 400
     assert packs.most_held <= 40 + 2 + 4
+
+
+def test_of_a_shuffled_window_a_part_is_held() -> None:
+    """What docs/loader.md says: 47 % with four samples in a pack, and what a batch asks for."""
+    windows, size = 3, 1024
+    shuffled = random.Random(7)
+    reads = Packs()
+    reader = reads.reader(
+        shuffled.sample(range(number * size, (number + 1) * size), size)
+        for number in range(windows)
+    )
+    while taken := reader.take(8):
+        reads.given += len(taken)
+    assert reads.given == windows * size
+    assert reads.most_held == pytest.approx(size * (1 - 1 / 4) * 4 ** (-1 / 3), rel=0.1)
 
 
 def test_a_window_is_read_as_it_is_needed() -> None:
