@@ -8,6 +8,7 @@ trainer took 25 us for a sample of 70 KB in place of 10.
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import cache
 
 __all__ = ["keep_freed_memory"]
 
@@ -15,11 +16,15 @@ _BLOCK_BYTES = 31 << 20
 """Just below the largest block that changes the limit."""
 
 
+@cache
 def keep_freed_memory() -> None:
     """Free a large block that was never used: from then on glibc keeps up to 62 MiB.
 
     So does any program that frees a tensor of that size. Limits that were set for the process, as
     by MALLOC_TRIM_THRESHOLD_, stay; other C libraries are as they were.
+
+    Once in a process, and not again in those forked from it: below the limit such a block comes
+    from the heap, whose pages are all written.
 
     Source:
         mallopt(3), M_MMAP_THRESHOLD: freeing a block raises this limit to its size, and

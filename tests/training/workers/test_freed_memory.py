@@ -36,3 +36,26 @@ def test_batches_use_the_same_memory_again() -> None:
         for way in ("keep", "as it is")
     }
     assert faults["keep"] < 1_000 < faults["as it is"]
+
+
+AGAIN = """
+import os, resource
+from aisio.training.workers.freed_memory import keep_freed_memory
+keep_freed_memory()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(3):
+    keep_freed_memory()
+if not os.fork():
+    keep_freed_memory()
+    os._exit(0)
+os.wait()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_minflt)
+"""
+
+
+def test_it_is_done_once_in_a_process_and_its_forks() -> None:
+    """Another block would be of the heap, and all of its 8,000 pages written."""
+    own, forked = map(int, subprocess.check_output([sys.executable, "-c", AGAIN]).split())
+    assert own < 1_000
+    assert forked < 2_000
