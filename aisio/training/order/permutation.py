@@ -21,6 +21,9 @@ _ROUNDS = 6
 _MASK = (1 << 64) - 1
 MULTIPLIERS = _MULTIPLIER_1, _MULTIPLIER_2 = 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
 
+_MOST_BY_TABLES = 1 << 20
+"""Up to so many numbers, all of them are computed by tables, of six times 1,024 entries at most."""
+
 
 def keyed_number(below: int, *key: int | str) -> int:
     """Return a number in [0, below) that is a hash of the key."""
@@ -73,11 +76,29 @@ class Permutation:
         return value
 
     def __iter__(self) -> Iterator[int]:
-        size, permuted = self.size, self._permuted
+        if self.size > _MOST_BY_TABLES:
+            return map(self.__getitem__, range(self.size))
+        return self._by_tables()
+
+    def _by_tables(self) -> Iterator[int]:
+        """Yield all values: a half has few, so each round is computed once for each of them."""
+        size, bits, mask = self.size, self._right_bits, self._right_mask
+        masks = (self._right_mask, self._left_mask)
+        first, second, third, fourth, fifth, sixth = (
+            [_mixed(half, key) & masks[1 - number % 2] for half in range(masks[number % 2] + 1)]
+            for number, key in enumerate(self.keys)
+        )
         for index in range(size):
-            value = permuted(index)
+            value = size
+            left, right = index >> bits, index & mask
             while value >= size:
-                value = permuted(value)
+                left ^= first[right]
+                right ^= second[left]
+                left ^= third[right]
+                right ^= fourth[left]
+                left ^= fifth[right]
+                right ^= sixth[left]
+                value = left << bits | right
             yield value
 
     def _permuted(self, value: int) -> int:
@@ -85,11 +106,16 @@ class Permutation:
         left, right = value >> self._right_bits, value & self._right_mask
         left_mask, right_mask = self._left_mask, self._right_mask
         for key in self.keys:
-            mixed = ((right ^ key) * _MULTIPLIER_1) & _MASK
-            mixed = ((mixed ^ (mixed >> 31)) * _MULTIPLIER_2) & _MASK
-            left, right = right, left ^ ((mixed ^ (mixed >> 33)) & left_mask)
+            left, right = right, left ^ (_mixed(right, key) & left_mask)
             left_mask, right_mask = right_mask, left_mask
         return (left << self._right_bits) | right
+
+
+def _mixed(value: int, key: int) -> int:
+    """Return what a round makes of a half; the other half is changed by its lowest bits."""
+    mixed = ((value ^ key) * _MULTIPLIER_1) & _MASK
+    mixed = ((mixed ^ (mixed >> 31)) * _MULTIPLIER_2) & _MASK
+    return mixed ^ (mixed >> 33)
 
 
 def _digest(size_bytes: int, *key: int | str) -> bytes:

@@ -22,6 +22,21 @@ def test_each_number_comes_once(size: int, key: list[int | str]) -> None:
     assert len(permutation) == size
 
 
+@given(st.integers(0, 2000), KEYS)
+def test_all_numbers_are_those_one_by_one(size: int, key: list[int | str]) -> None:
+    """They are computed in another way."""
+    permutation = Permutation(size, *key)
+    assert list(permutation) == [permutation[index] for index in range(size)]
+
+
+@pytest.mark.parametrize("size", [1 << 20, (1 << 20) + 1, 10**12])
+def test_the_first_numbers_of_large_ones(size: int) -> None:
+    """Without waiting for the others."""
+    permutation = Permutation(size, "large")
+    found = list(itertools.islice(permutation, 100))
+    assert found == [permutation[index] for index in range(100)]
+
+
 @pytest.mark.parametrize("size", [1 << 20, (1 << 40) + 1, 10**12 + 39])
 def test_large_ones_take_no_memory(size: int) -> None:
     """A thousand of their numbers are distinct, and in range."""
