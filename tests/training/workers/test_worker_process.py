@@ -29,7 +29,8 @@ class Large:
 
 def _train(workers: Connection, has_begun: Connection) -> None:
     batches = iter(Loader(Large(workers), 4, num_workers=2, prefetch_factor=4))
-    next(batches)
+    for _ in range(2):  # of each worker one
+        next(batches)
     has_begun.send(True)
     signal.pause()
 
