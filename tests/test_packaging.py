@@ -28,8 +28,11 @@ TORCH_NAMES = {
     "AISBatchIterDataset",
     "AISIterDataset",
     "AISMapDataset",
+    "AISMultiShardStream",
     "AISShardDataset",
     "AISShardReader",
+    "BucketBatchSampler",
+    "DynamicBatchSampler",
     "Loader",
 }
 
