@@ -18,7 +18,7 @@ from aisio.errors import ConfigError
 from aisio.extras import missing_extra
 from aisio.training.image_decoding import IMAGE_DECODERS, require_pillow
 
-__all__ = ["Decode", "Decoder", "FieldDecoders"]
+__all__ = ["Decode", "Decoder", "FieldDecoders", "decoder_name", "is_image"]
 
 Decoder: TypeAlias = Callable[[bytes], Any]
 
@@ -111,6 +111,11 @@ class FieldDecoders:
             f" loaded: if you trust the data, name all decoders, as in decode={{{field!r}:"
             " pickle.loads, ...}; otherwise leave the field out by keys= or fields="
         )
+
+
+def is_image(field: str) -> bool:
+    """Return whether a field is an image by its extension."""
+    return field.rpartition(".")[2].lower() in _IMAGES
 
 
 def decoder_name(decoder: Decoder) -> str:

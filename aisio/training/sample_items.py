@@ -5,15 +5,16 @@ from __future__ import annotations
 import logging
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Literal
 
 from aisio.errors import ConfigError, DecodeError, ShardError
 from aisio.escapes import one_line
 from aisio.shards.fields import FieldPadder, NewFields, SamplePadder, check_keys
 from aisio.shards.samples import Sample
-from aisio.training.decoding import Decode, Decoder, FieldDecoders, decoder_name
+from aisio.training.decoding import Decode, Decoder, FieldDecoders, decoder_name, is_image
 from aisio.training.folder_labels import FolderLabels, LabelFrom, check_label_from
 from aisio.training.folder_watch import FolderWatch
 from aisio.training.skipped_samples import SkippedSample, SkippedSamples
@@ -38,7 +39,8 @@ class ItemOptions:
 
     Attributes:
         keys: The fields of each item, padded with b""; None learns them.
-        fields: Yield tuples of these fields in place of (name, fields).
+        fields: Yield tuples of these fields in place of (name, fields). Of "jpg;png" each sample
+            gives the first that it has.
         full_key: The name is the whole key; None is False, with one warning if samples are in
             different folders.
         new_fields: See `FieldPadder`.
@@ -119,7 +121,7 @@ class SampleItems:
         options.check(owner)
         self._options = options
         self._owner = owner
-        self._fields = check_keys(options.fields, "fields")
+        self._fields = _alternatives(options.fields)
         keys = options.stored(check_keys(options.keys))
         # Without a stored field the rules need others: no sample is padded by them.
         self._rules = FieldPadder(
@@ -129,7 +131,8 @@ class SampleItems:
             reader=owner,
             whole=whole,
         )
-        self.wanted = options.stored(self._fields) if self._fields is not None else keys
+        named = None if self._fields is None else list(chain.from_iterable(self._fields))
+        self.wanted = keys if named is None else options.stored(check_keys(named, "fields"))
         self._decoders = FieldDecoders(options.decode, owner)
         self._labels = FolderLabels(options.classes, owner) if options.label_from else None
         is_skipping = options.on_error == "skip" and options.decode is not None
@@ -294,24 +297,34 @@ class SampleItems:
         made: dict[str, Any] = {KEY: sample.key}
         if self._labels is not None:
             made[LABEL] = self._labels.label(sample)
+        names = [
+            names[0] if len(names) == 1 else _first(names, (made, sample.fields))
+            for names in self._fields
+        ]
         try:
-            values = [made[name] if name in made else sample.fields[name] for name in self._fields]
+            values = [made[name] if name in made else sample.fields[name] for name in names]
         except KeyError as error:
-            has = ", ".join(map(repr, (*sample.fields, *sample.left_out)))
-            raise ShardError(
-                f"<{self._owner}> {sample.place} has no field {error}, named by fields=; it has"
-                f" {has}",
-                url=sample.url,
-                offset=sample.offset,
-            ) from None
+            raise self._lacks(sample, error.args[0]) from None
         if self._decoders:
             values = [
                 self._decoded(sample, name, data, decoder)
                 if name not in made and (decoder := self._decoders.of(name)) is not None
                 else data
-                for name, data in zip(self._fields, values, strict=True)
+                for name, data in zip(names, values, strict=True)
             ]
         return tuple(values)
+
+    def _lacks(self, sample: Sample, field: str) -> ShardError:
+        names = (*sample.fields, *sample.left_out)
+        has = ", ".join(map(repr, names)) or "none"
+        images = [name for name in names if is_image(name)] if is_image(field) else []
+        hint = f"; '{field};{images[0]}' would take either" if images else ""
+        return ShardError(
+            f"<{self._owner}> {sample.place} has no field {field!r}, named by fields=; it has"
+            f" {has}{hint}",
+            url=sample.url,
+            offset=sample.offset,
+        )
 
     def _decoded(self, sample: Sample, name: str, data: bytes, decoder: Decoder) -> Any:
         """Return what a decoder makes of a field; None if the sample does not have the field."""
@@ -352,3 +365,15 @@ class SampleItems:
         if options.full_key is None and options.fields is None:
             return FolderWatch(self._owner)
         return None
+
+
+def _alternatives(fields: Sequence[str] | None) -> list[tuple[str, ...]] | None:
+    """Return the names of each field: jpg and png of "jpg;png", as webdataset has it."""
+    checked = check_keys(fields, "fields")
+    return None if checked is None else [tuple(field.split(";")) for field in checked]
+
+
+def _first(names: Sequence[str], among: Iterable[Container[str]]) -> str:
+    """Return the first name that is there; the whole field if none is."""
+    there = (name for name in names if any(name in those for those in among))
+    return next(there, ";".join(names))

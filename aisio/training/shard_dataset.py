@@ -65,7 +65,8 @@ class AISShardDataset(Dataset[Any]):
             all shards otherwise.
         keys: Extensions to yield, without their leading dot; other members are left out.
         fields: Yield tuples of these extensions' bytes, in place of names and dicts. A sample that
-            lacks one is an error. "__key__" is the whole key.
+            lacks one is an error. "__key__" is the whole key. Of "jpg;png" each sample gives the
+            first that it has.
         full_key: Yield the whole key, which is the path of the sample's files up to the first dot
             of the last part ("n01440764/1"), instead of its last part alone ("1"). None is False,
             with one warning if samples are in different folders.

@@ -86,7 +86,7 @@ class AISShardReader(SplitDataset, IterableDataset[Any]):
             same source. Workers beyond the number of sources have nothing to do.
         keys: Extensions to yield, without their leading dot; other members are left out.
         fields: Yield tuples of these extensions' bytes, in place of names and dicts. A sample that
-            lacks one is an error. "__key__" is the whole key.
+            lacks one is an error. "__key__" is the whole key, "jpg;png" the first one there.
         new_fields: Without `keys`, what happens when an extension first appears after the first
             samples: "raise" a ShardError, or "add" it from there on, with a warning. torch's
             default collate drops it from the batch in which it is added.

@@ -103,6 +103,8 @@ def test_folders_give_one_warning() -> None:
         ({"fields": "jpg"}, r"fields='jpg': a sequence of field names is needed, as in \['jpg'\]"),
         ({"fields": ()}, r"fields=\(\): no field is named; without fields= samples have all"),
         ({"fields": [".jpg"]}, "fields=.*field names have no leading dot: 'jpg'"),
+        ({"fields": ["jpg;"]}, "fields=.*: '' is no field name"),
+        ({"fields": ["jpg;png", "jpg"]}, "fields=.*: a field is named twice"),
         ({"new_fields": "drop"}, "new_fields='drop'"),
         ({"on_error": "warn"}, 'on_error=\'warn\': "raise" or "skip" is needed'),
         ({"keys": ["__key__", "jpg"]}, "keys= has '__key__': with full_key=True it is the name"),
@@ -153,6 +155,29 @@ def test_tuples_of_decoded_fields() -> None:
     assert item == ("f/1", 7, b"\xff", "")
     with pytest.raises(ShardError, match="has no field 'raw', named by fields=; it has 'cls'"):
         of.make([sample(cls=b"1")])
+
+
+def test_alternatives_of_a_field() -> None:
+    """A sample gives the first that it has, decoded by its own extension."""
+    of = items(fields=("jpg;png", "cls"), decode={"jpg": len, "png": str, "cls": int})
+    assert of.wanted == ("jpg", "png", "cls")
+    samples = [
+        sample(jpg=b"abc", cls=b"1"),
+        sample(png=b"abc", cls=b"2"),
+        sample(png=b"", jpg=b"abc", cls=b"3"),
+    ]
+    assert of.make(samples) == [(3, 1), ("abc", 2), (3, 3)]
+    assert list(of.stream(samples)) == [(3, 1), ("abc", 2), (3, 3)]
+    with pytest.raises(ShardError, match="has no field 'jpg;png', named by fields=; it has 'cls'"):
+        of.make([sample(cls=b"1")])
+
+
+def test_an_error_of_a_missing_field_tells_of_alternatives() -> None:
+    """Where images are of several formats, none of them alone is in all samples."""
+    with pytest.raises(ShardError, match="it has 'png'; 'jpg;png' would take either"):
+        items(fields=("jpg",), decode="numpy").make([sample(png=b"")])
+    with pytest.raises(ShardError, match="it has 'txt'$"):
+        items(fields=("jpg",)).make([sample(txt=b"")])
 
 
 def test_the_key_alone() -> None:
