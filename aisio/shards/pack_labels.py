@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -15,6 +16,7 @@ __all__ = [
     "LABEL_FIELD",
     "class_order_warning",
     "folder_labels",
+    "label_notes",
     "listed_classes",
     "read_classes",
     "with_label_files",
@@ -22,6 +24,7 @@ __all__ = [
 
 LABEL_FIELD = "cls"
 _SHOWN = 3
+_NUMBER = re.compile(r"[-+]?[0-9]+(\.[0-9]*)?(e[-+]?[0-9]+)?")
 
 
 def folder_labels(
@@ -115,27 +118,64 @@ def with_label_files(
     return labelled
 
 
+def label_notes(
+    samples: Sequence[PackSample], classes: Iterable[str], *, from_folder: bool
+) -> list[str]:
+    """Return what to tell the user of labels that may be others than meant.
+
+    Args:
+        samples: The samples.
+        classes: The classes by number.
+        from_folder: Whether the labels are folders.
+    """
+    if from_folder:
+        return _merged_images(samples)
+    numbers = [name for name in classes if _NUMBER.fullmatch(name)]
+    if not numbers:
+        return []
+    return [
+        f"labels such as {_shown(list(map(repr, numbers)))} are taken as names, as not all are"
+        " whole numbers from 0 on: classes.json has the number that each of them gets"
+    ]
+
+
+def _merged_images(samples: Sequence[PackSample]) -> list[str]:
+    """Return a note of files that make one sample, and that ImageFolder would take for several."""
+    merged = []
+    for sample in samples:
+        formats = [extension.rpartition(".")[2].lower() for extension in sample.extensions]
+        if len(set(formats)) < len(formats):
+            merged.append(sample)
+    if not merged:
+        return []
+    names = _shown([member.name for member in merged[0].members])
+    return [
+        f"{len(merged):,} of {len(samples):,} samples have several files of one format ({names}):"
+        " the name of a sample ends at the first dot; rename the files if each is a sample"
+    ]
+
+
 def _is_number(label: str) -> bool:
     return label.isascii() and label.isdigit()
 
 
-def class_order_warning(samples: Sequence[PackSample]) -> str:
-    """Return a warning if samples stand class by class in their order; "" if they do not.
+def class_order_warning(samples: Sequence[PackSample]) -> list[str]:
+    """Return a warning if samples stand class by class in their order; none if they do not.
 
     A sample without a label counts as one of its first folder.
     """
     order = [one.folder if one.label is None else one.label for one in samples]
     runs = [label for number, label in enumerate(order) if not number or label != order[number - 1]]
     if len(runs) < 2 or len(runs) != len(set(runs)) or len(order) == len(runs):
-        return ""
+        return []
     has_labels = samples[0].label is not None or LABEL_FIELD in samples[0].extensions
     kind = "class" if samples[0].label is not None else "folder"
     hint = "" if has_labels else "; --labels-from-folder adds the labels"
-    return (
+    return [
         f"the shards are in the order of their {len(runs):,} {kind}"
         f"{'es' if kind == 'class' else 's'} ({_shown(runs)}), and a reader that shuffles only"
         f" what it reads next sees few of them at a time: --shuffle mixes them{hint}"
-    )
+    ]
 
 
 def _shown(names: Sequence[str]) -> str:

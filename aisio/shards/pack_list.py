@@ -96,6 +96,7 @@ def _csv_lines(files: str, text: Iterable[str], delimiter: str = ",") -> Iterato
     reader = csv.reader(text, delimiter=delimiter, strict=True)
     try:
         names = next(reader, None)
+        _check_columns(names or [], f"{files}, line 1")
         if not names or _FILE not in names or len(set(names)) != len(names) or "" in names:
             raise ConfigError(
                 f"{files}, line 1: expected the names of the columns, each once, with {_FILE!r}"
@@ -127,6 +128,7 @@ def _json_lines(files: str, text: Iterable[str]) -> Iterator[_Line]:
             raise ConfigError(f"{where}: {error}") from error
         if not isinstance(row, dict):
             raise ConfigError(f"{where}: expected an object, as in {{{_FILE!r}: ...}}")
+        _check_columns(row, where)
         yield _Line(where, row)
 
 
@@ -148,6 +150,18 @@ def _sample(folder: Path, line: _Line) -> PackSample:
         members.append(GeneratedFile(f"{key}.{_COLUMNS_FIELD}", _columns(row, where)))
     members.sort(key=lambda one: one.name)
     return PackSample(key, tuple(members), label)
+
+
+def _check_columns(names: Iterable[str], where: str) -> None:
+    """Raise an error if a column would be no label for its case or a space alone.
+
+    Raises:
+        ConfigError: There is one.
+    """
+    for name in names:
+        meant = name.strip().lower()
+        if meant in (_FILE, _LABEL) and name != meant:
+            raise ConfigError(f"{where}: the column {name!r} is to be named {meant!r}")
 
 
 def _columns(row: dict[str, Any], where: str) -> bytes:

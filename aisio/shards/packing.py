@@ -227,6 +227,7 @@ class _Run:
         self._cache = PackCache()
         self._existing: dict[str, ObjectInfo] = {}
         self._has_classes: set[str] = set()
+        self._was_unsplit = False
 
     def begin(self) -> None:
         """Look at what is there of earlier runs; errors as for pack_folder()."""
@@ -235,12 +236,18 @@ class _Run:
         for folder in self._folders.values():
             folder.remove_abandoned()
             self._existing |= folder.existing()
+        if "" not in self._folders:
+            # Shards of a run without splits: a reader of the whole folder would read both.
+            unsplit = self._base.existing()
+            self._was_unsplit = bool(unsplit)
+            self._existing |= unsplit
         sizes = {self._url(shard): shard.size_bytes for shard in self.plan.shards}
         others = [url for url, info in self._existing.items() if sizes.get(url) != info.size_bytes]
         if others and not self._overwrite:
+            count = len(self._existing)
             raise self._conflict(
-                f"has {len(self._existing):,} shards of an earlier run, and others than this one"
-                f" would write: the first is {others[0]}"
+                f"has {count:,} shard{'s' * (count != 1)} of an earlier run, and others than this"
+                f" one would write: the first is {others[0]}"
             )
         if self.plan.classes:
             self._check_classes()
@@ -330,6 +337,8 @@ class _Run:
                 (shard.shard_index, 0) for shard in stored if shard.planned.name.startswith(start)
             ]
             folder.write_index(shards)
+        if self._was_unsplit:
+            self._base.write_index([])
         for shard in stored:
             self._cache.forget(shard.packed.url, shard.planned)
 

@@ -20,6 +20,7 @@ from aisio.shards.pack_files import (
 from aisio.shards.pack_labels import (
     class_order_warning,
     folder_labels,
+    label_notes,
     listed_classes,
     read_classes,
     with_label_files,
@@ -65,7 +66,7 @@ class Plan:
         classes: Names of the classes by number, if labels are written.
         splits: Names of the splits, each a folder; ("",) where nothing is split.
         unsplit: How many samples are in no split.
-        order_warning: Says that samples come out class by class; "" if they do not.
+        notes: What else to tell the user: of labels, and of samples that come out class by class.
     """
 
     folder: Path
@@ -76,7 +77,7 @@ class Plan:
     classes: tuple[str, ...] = ()
     splits: tuple[str, ...] = ("",)
     unsplit: int = 0
-    order_warning: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def samples(self) -> int:
@@ -98,7 +99,7 @@ class Plan:
             texts.append(
                 f"{self.unsplit:,} samples are in no split: the fractions give less than 1"
             )
-        return texts + [self.order_warning] * bool(self.order_warning)
+        return [*texts, *self.notes]
 
     def odd_extensions(self) -> str:
         """Return which samples have other extensions than most."""
@@ -142,7 +143,10 @@ def plan_folder(
         is_list=files is not None,
         classes_file=classes,
     )
-    order_warning = class_order_warning(found) if shuffle is None and not labels_from_folder else ""
+    chosen = () if classes is not None else class_names
+    notes = label_notes(found, chosen, from_folder=labels_from_folder)
+    if shuffle is None and not labels_from_folder:
+        notes += class_order_warning(found)
     shuffle = labels_from_folder if shuffle is None else shuffle
     splits, unsplit = split_samples(found, fractions) if fractions else ({"": found}, 0)
     if shuffle:
@@ -162,7 +166,7 @@ def plan_folder(
         classes=class_names,
         splits=tuple(splits),
         unsplit=unsplit,
-        order_warning=order_warning,
+        notes=tuple(notes),
     )
     if strict and len(plan.extensions) > 1:
         raise ShardError(f"pack {root}: {plan.odd_extensions()}; nothing was written")

@@ -11,6 +11,7 @@ from aisio.shards.pack_files import FolderFile, GeneratedFile, PackSample
 from aisio.shards.pack_labels import (
     class_order_warning,
     folder_labels,
+    label_notes,
     listed_classes,
     read_classes,
     with_label_files,
@@ -77,12 +78,41 @@ def test_a_label_and_a_file_of_that_field_are_one_too_many() -> None:
 def test_class_order_is_noticed() -> None:
     """Where each class is one run, and there is something to mix."""
     in_order = [sample("a/1"), sample("a/2"), sample("b/1")]
-    text = class_order_warning(in_order)
+    (text,) = class_order_warning(in_order)
     assert "in the order of their 2 folders (a, b)" in text
     assert "--labels-from-folder" in text
     labelled = [sample(str(number), label) for number, label in enumerate("ccab")]
-    assert "3 classes (c, a, b)" in class_order_warning(labelled)
-    assert "--labels-from-folder" not in class_order_warning(labelled)
+    (text,) = class_order_warning(labelled)
+    assert "3 classes (c, a, b)" in text
+    assert "--labels-from-folder" not in text
+
+
+@pytest.mark.parametrize(
+    ("classes", "says"),
+    [
+        (["7", "cat"], "labels such as '7' are taken as names, as not all are whole numbers"),
+        (["-1", "1"], "labels such as '-1', '1' are taken as names"),
+        (["0.5", "1e3", "4", "5"], "such as '0.5', '1e3', '4', ... are"),
+    ],
+)
+def test_numbers_that_are_names_are_told(classes: list[str], says: str) -> None:
+    """The number of such a class is another one."""
+    (text,) = label_notes([], classes, from_folder=False)
+    assert says in text
+    assert label_notes([], classes, from_folder=True) == []  # as ImageFolder counts
+    assert label_notes([], ["cat", "nan", "inf"], from_folder=False) == []
+
+
+def test_images_of_one_name_are_told() -> None:
+    """ImageFolder would take each for a sample."""
+    files = tuple(FolderFile(f"a/IMG.{name}", 1) for name in ("1.jpg", "2.JPG", "3.jpg", "cls"))
+    samples = [PackSample("a/IMG", files), sample("b/1")]
+    (text,) = label_notes(samples, ["a", "b"], from_folder=True)
+    assert text.startswith("1 of 2 samples have several files of one format (a/IMG.1.jpg, a/IMG.2")
+    assert "ends at the first dot" in text
+    assert label_notes(samples, ["a", "b"], from_folder=False) == []
+    masks = PackSample("a/1", (FolderFile("a/1.jpg", 1), FolderFile("a/1.png", 1)))
+    assert label_notes([masks], ["a"], from_folder=True) == []
 
 
 @pytest.mark.parametrize(
@@ -90,7 +120,7 @@ def test_class_order_is_noticed() -> None:
 )
 def test_other_orders_are_none(keys: list[str]) -> None:
     """One class, one sample a class, or mixed."""
-    assert class_order_warning([sample(key) for key in keys]) == ""
+    assert class_order_warning([sample(key) for key in keys]) == []
 
 
 def test_classes_of_another_run_are_read(tmp_path: Path) -> None:

@@ -392,6 +392,20 @@ def test_a_split_is_in_folders_of_their_own(folder, out, tmp_path):
     assert not (tmp_path / "out/.aisio-index").exists()
 
 
+def test_a_split_stands_beside_no_shards_of_a_run_without(folder, out, tmp_path):
+    """A reader of the whole folder would read each sample twice."""
+    list(pack_folder(folder, out, samples=5))
+    split: dict[str, float | str] = {"train": 0.5, "val": 0.5}
+    with pytest.raises(ConflictError, match=r"has 2 shards .* first is .*/out/shard-000000.tar;"):
+        list(pack_folder(folder, out, split=split))
+    assert not (tmp_path / "out/train").exists()
+    list(pack_folder(folder, out, split=split, overwrite=True))
+    assert not list((tmp_path / "out").glob("*.tar"))
+    assert len(index_in(tmp_path / "out")) == 0
+    assert len(index_in(tmp_path / "out/train")) == 5
+    list(pack_folder(folder, out, split=split))
+
+
 def test_a_list_says_what_is_packed(folder, out, tmp_path):
     """In its order; labels that are names get numbers, other columns are the field json."""
     listed = tmp_path / "list.csv"
@@ -403,6 +417,22 @@ def test_a_list_says_what_is_packed(folder, out, tmp_path):
         ("a/0003", {"cls": b"1", "json": b'{"size": "3"}', "png": DIGITS["a/0003.png"]}),
     ]
     assert json.loads((tmp_path / "out" / "classes.json").read_bytes()) == {"cat": 0, "dog": 1}
+
+
+def test_labels_that_may_be_others_are_a_warning(folder, out, tmp_path):
+    """Unless the numbers are given."""
+    listed = tmp_path / "list.csv"
+    listed.write_text("file,label\nb/0001.png,-1\na/0002.png,1\n")
+    with pytest.warns(UserWarning, match="labels such as '-1', '1' are taken as names"):
+        pack_folder(folder, out, files=listed)
+    classes = tmp_path / "classes.json"
+    classes.write_text('{"1": 0, "-1": 1}')
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        pack_folder(folder, out, files=listed, classes=classes)
+    images = write(tmp_path / "images", dict.fromkeys(("a/1.1.png", "a/1.2.png"), b""))
+    with pytest.warns(UserWarning, match="1 of 1 samples have several files of one format"):
+        pack_folder(images, out, labels_from_folder=True)
 
 
 def test_class_order_is_a_warning(folder, out):

@@ -47,6 +47,12 @@ def _parse_split(
         raise click.BadParameter(
             f"{value!r}: expected names and fractions, each name once, as in train=0.9,val=0.1"
         )
+    from aisio.shards.pack_order import split_fractions
+
+    try:
+        split_fractions(fractions)
+    except ConfigError as error:
+        raise click.BadParameter(str(error)) from error
     return fractions
 
 
@@ -159,11 +165,11 @@ def command(
         with closing(shards):
             counts = _Counts()
             write_lines(_lines(shards, counts, as_json=as_json), flush=True)
-    write_note(f"{counts}, {plan.samples:,} samples, {progress}")
+    write_note(f"{counts}, {_number(plan.samples, 'sample')}, {progress}")
     if plan.classes:
         shown = ", ".join(f"{number} {name}" for number, name in enumerate(plan.classes[:_SHOWN]))
         more = ", ..." * (len(plan.classes) > _SHOWN)
-        write_note(f"{len(plan.classes):,} classes: {shown}{more}")
+        write_note(f"{_number(len(plan.classes), 'class', 'es')}: {shown}{more}")
 
 
 class _Counts:
@@ -174,8 +180,12 @@ class _Counts:
         self.stored = 0
 
     def __str__(self) -> str:
-        shards = f"{self.shards:,} shard{'s' * (self.shards != 1)}"
+        shards = _number(self.shards, "shard")
         return f"{shards} ({self.stored:,} stored before)" if self.stored else shards
+
+
+def _number(count: int, what: str, plural: str = "s") -> str:
+    return f"{count:,} {what}{plural * (count != 1)}"
 
 
 def _lines(shards: Iterable[PackedShard], counts: _Counts, *, as_json: bool) -> Iterator[str]:

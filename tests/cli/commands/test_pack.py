@@ -220,6 +220,7 @@ def test_a_list_names_the_line_of_a_missing_file(run, files, tmp_path):
         (["--shuffle", "--no-shuffle"], "exclude each other"),
         (["--split", "train"], "as in train=0.9,val=0.1"),
         (["--split", "a=0.5,a=0.5"], "each name once"),
+        (["--split", "a=0.8,b=0.3"], "the fractions add up to 1.1, more than 1"),
         (["--prefix", ".a"], "--prefix"),
         (["--jobs", "0"], "--jobs"),
     ],
