@@ -50,6 +50,7 @@ _IMAGE_FORMATS: Final = {
     "pgm": "PPM",
 }
 _UINT16_FORMATS: Final = ("PNG", "TIFF")
+_MOST_CHANNELS: Final = 4
 _JPEG_MODES: Final = ("L", "RGB", "CMYK")
 _NUMBERS: Final = ("cls", "cls2", "class", "index", "inx", "id", "count")
 _ARRAYS: Final = ("npy", "npz", "pth", "pt")
@@ -97,7 +98,7 @@ def _encode(value: Any, last: str) -> bytes:
     if last in _PICKLES:
         raise ShardError('pickle is not used by default: pass encoders={"pkl": pickle.dumps}')
     raise ShardError(
-        f"no encoder for a {type(value).__name__}: pass bytes, or"
+        f"no encoder for a value of type {type(value).__name__}: pass bytes, or"
         f' encoders={{"{last}": a function that returns bytes}}'
     )
 
@@ -195,7 +196,9 @@ def _as_image(value: Any, kind: str) -> Image:
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[:, :, 0]
     is_deep = array.dtype == "uint16" and array.ndim == 2 and kind in _UINT16_FORMATS
-    if not is_deep and (array.dtype != "uint8" or array.ndim not in (2, 3)):
+    channels = array.shape[2] if array.ndim == 3 else 1
+    is_image = array.dtype == "uint8" and array.ndim in (2, 3) and channels <= _MOST_CHANNELS
+    if not is_deep and not is_image:
         raise ShardError(
             f"an image of {array.dtype} and shape {tuple(value.shape)}: uint8 is needed, as an"
             " array H x W x C or a tensor C x H x W"

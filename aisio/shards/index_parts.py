@@ -59,9 +59,10 @@ def combine_parts(folder: ShardFolder, ranks: int) -> str:
     parts = _parts(folder)
     missing = [rank for rank in range(ranks) if rank not in parts]
     if missing:
+        done = "" if parts else "; or combine() was called before: it deletes what they noted"
         raise ConflictError(
             f"{folder.url}: {len(missing):,} of {ranks:,} writers were not closed, or not without"
-            f" an error: rank {_shown(missing)}",
+            f" an error: rank {_shown(missing)}{done}",
             url=str(folder.url),
         )
     base = IndexPlace.beside(folder.store, folder.url).folder

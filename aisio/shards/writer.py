@@ -11,6 +11,7 @@ import logging
 import tempfile
 import warnings
 from collections.abc import Mapping
+from numbers import Integral
 from types import TracebackType
 from typing import Any
 
@@ -75,6 +76,8 @@ class ShardWriter:
         NotFoundError: No such bucket.
     """
 
+    _is_closed = True  # until everything is right
+
     def __init__(
         self,
         url: str | ObjectUrl,
@@ -88,16 +91,13 @@ class ShardWriter:
         client: Client | None = None,
     ) -> None:
         self._shard: OpenShard | None = None
-        self._is_closed = True  # until everything is right
-        for name, limit in (("samples_per_shard", samples_per_shard), ("shard_bytes", shard_bytes)):
-            if limit is not None and limit < 1:
-                raise ConfigError(f"{name}={limit}: at least 1 is needed")
+        _check_number("samples_per_shard", samples_per_shard, 1)
+        _check_number("shard_bytes", shard_bytes, 1)
+        _check_number("rank", rank, 0)
         if samples_per_shard is None and shard_bytes is None:
             shard_bytes = DEFAULT_SHARD_BYTES
         self._limits = (samples_per_shard, shard_bytes)
         target = ObjectUrl.parse(url) if isinstance(url, str) else url
-        if rank is not None and rank < 0:
-            raise ConfigError(f"rank={rank}: at least 0 is needed")
         folder = ShardFolder(store_for(target, client), target, check_prefix(prefix), rank)
         self._encoders = dict(encoders or {})
         self._sender = ShardSender(folder, overwrite=overwrite)
@@ -274,7 +274,16 @@ class ShardWriter:
         )
 
 
+def _check_number(name: str, value: int | None, at_least: int) -> None:
+    if value is not None and (not isinstance(value, Integral) or value < at_least):
+        raise ConfigError(f"{name}={value!r}: a whole number of at least {at_least} is needed")
+
+
 def _checked_key(sample: Mapping[str, Any], where: str) -> str:
+    if not isinstance(sample, Mapping):
+        raise ShardError(
+            f"{where}: a sample is a mapping of fields, not a {type(sample).__name__}: pass a dict"
+        )
     key = sample.get(_KEY)
     if not isinstance(key, str) or not key:
         raise ShardError(f"{where}: a sample needs a {_KEY!r}, a text that is not empty: {key!r}")
@@ -292,9 +301,9 @@ def _fields(sample: Mapping[str, Any], key: str) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     folded: set[str] = set()
     for name, value in sample.items():
-        if name.startswith("__"):
+        if isinstance(name, str) and name.startswith("__"):
             continue
-        extension = name.removeprefix(".")
+        extension = name.removeprefix(".") if isinstance(name, str) else ""
         if split_name(f"{key}.{extension}") != (key, extension) or "/" in extension:
             raise ShardError(f"sample {key!r}: {name!r} cannot be the extension of a file")
         if extension.lower() in folded:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from aisio.errors import AisioError, ConfigError, NotFoundError
+from aisio.records import ObjectInfo
 from aisio.shards.index import ShardIndex
 from aisio.shards.index_cache import IndexCache, covers
 from aisio.shards.index_jobs import ListedShard, build_indexes
@@ -58,6 +59,7 @@ def open_index(
     """
     listed = [shard.info for shard in shards]
     command = f"aisio index {data[1] if data is not None else 'URL...'}"
+    hint = _slash_hint(listed, data[1]) if data is not None else ""
     if isinstance(index, ShardIndex):
         if not covers(index, listed):
             raise ConfigError(
@@ -82,12 +84,20 @@ def open_index(
     if found.index is not None:
         return found.index
     if index != "auto":
-        raise ConfigError(f"<{owner}> {found.describe()}: run `{command}`")
+        raise ConfigError(f"<{owner}> {found.describe()}: run `{command}`{hint}")
     with cache.building(listed, partial(_log.warning, _WAITS, owner, found.describe())):
         # Another process may have built it meanwhile.
         found = load_index(listed, place=beside, cache=cache)
         lookup = ShardLookup(beside, cache)
-        return found.index or _build(shards, found, lookup, owner=owner, command=command)
+        return found.index or _build(shards, found, lookup, owner=owner, command=command, hint=hint)
+
+
+def _slash_hint(listed: Sequence[ObjectInfo], url: ObjectUrl) -> str:
+    """Return what else to do where a folder is named without its "/", whose index is not found."""
+    folder = f"{url}/"
+    if not listed or not all(info.url.startswith(folder) for info in listed):
+        return ""
+    return f", or write {folder}, with '/', if that is what was indexed"
 
 
 def _place_of(
@@ -106,6 +116,7 @@ def _build(
     *,
     owner: str,
     command: str,
+    hint: str,
 ) -> ShardIndex:
     """Index the shards that are missing or stale, into the cache."""
     cache = lookup.cache
@@ -113,11 +124,12 @@ def _build(
     size_bytes = sum(shard.info.size_bytes or 0 for shard in shards if shard.info.url in wanted)
     _log.warning(
         "<%s> %s: reading them once (%s bytes), to index them into the cache of this machine; `%s`"
-        " keeps an index beside the data, for all machines",
+        " keeps an index beside the data, for all machines%s",
         owner,
         found.describe(),
         f"{size_bytes:,}",
         command,
+        hint,
     )
     parts: list[tuple[ShardIndex, int]] = []
     with closing(build_indexes(shards, cache=cache, lookup=lookup, jobs=_JOBS)) as built:

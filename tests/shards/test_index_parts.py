@@ -74,6 +74,8 @@ def test_shards_of_an_earlier_run_are_named(tmp_path: Path) -> None:
         combine_parts(folder(tmp_path), 2)
     delete_part(folder(tmp_path, 2))
     combine_parts(folder(tmp_path), 2)
+    with pytest.raises(ConflictError, match="rank 0, 1; or combine.. was called before"):
+        combine_parts(folder(tmp_path), 2)
 
 
 def test_a_key_of_two_ranks_is_an_error(tmp_path: Path) -> None:

@@ -133,6 +133,8 @@ def test_a_bad_sample_is_named_and_leaves_no_trace(out: str, tmp_path: Path) -> 
     """The writer goes on."""
     bad: list[tuple[dict[str, Any], str]] = [
         ({"bin": b""}, "a sample needs a '__key__'.*None"),
+        (("b", b""), "a sample is a mapping of fields, not a tuple"),  # type: ignore[list-item]
+        ({"__key__": "b", 1: b""}, "sample 'b': 1 cannot be the ext"),  # type: ignore[dict-item]
         ({"__key__": "", "bin": b""}, "a sample needs a '__key__'"),
         ({"__key__": 5, "bin": b""}, "a sample needs a '__key__'"),
         ({"__key__": "a.b", "bin": b""}, "the key 'a.b' would be read as another"),
@@ -280,6 +282,9 @@ def test_nothing_written_is_an_error(out: str, tmp_path: Path) -> None:
     [
         ({"samples_per_shard": 0}, "samples_per_shard=0"),
         ({"shard_bytes": 0}, "shard_bytes=0"),
+        ({"shard_bytes": "3M"}, "shard_bytes='3M': a whole number of at least 1 is needed"),
+        ({"samples_per_shard": 2.5}, "samples_per_shard=2.5: a whole number"),
+        ({"rank": "0"}, "rank='0': a whole number of at least 0 is needed"),
         ({"prefix": "a/b"}, "prefix='a/b'"),
         ({"prefix": ""}, "prefix=''"),
         ({"rank": -1}, "rank=-1"),
@@ -291,6 +296,15 @@ def test_arguments_that_cannot_work_are_refused_at_once(
     """Before anything is written."""
     with pytest.raises(ConfigError, match=says):
         ShardWriter(out, **options)
+
+
+def test_a_misspelt_argument_is_all_that_is_told(
+    out: str, recwarn: pytest.WarningsRecorder
+) -> None:
+    """Not that a writer that was never made cannot be closed."""
+    with pytest.raises(TypeError, match="maxcount"):
+        ShardWriter(out, maxcount=3)  # type: ignore[call-arg]
+    assert not recwarn.list
 
 
 def test_a_writer_belongs_to_its_process(out: str) -> None:

@@ -137,6 +137,14 @@ def test_it_may_be_required(folder: Path, cache: Path) -> None:
     assert not list(cache.glob("**/*.aisio-index"))
 
 
+def test_a_url_without_its_slash_is_told(folder: Path) -> None:
+    """The index of the folder is another place's."""
+    index, _ = local(folder, SHARDS)
+    (folder / ".aisio-index").write_bytes(index.to_bytes())
+    with pytest.raises(ConfigError, match=rf"or write {folder.as_uri()}/, with '/', if that is"):
+        AISShardDataset(folder.as_uri(), index="require")
+
+
 def test_beside_the_data(folder: Path) -> None:
     """Where `aisio index` writes it; it is no shard."""
     index, _ = local(folder, SHARDS)

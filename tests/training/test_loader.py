@@ -393,18 +393,18 @@ def test_stats_do_not_grow_with_the_run() -> None:
 def test_a_state_of_other_data_is_refused() -> None:
     """By the number of samples, and by what the dataset says of itself."""
     state = saved(loader())
-    with pytest.raises(ConfigError, match="of other data: its samples is 103"):
+    with pytest.raises(ConfigError, match="of other data: it has samples=103"):
         loader(count=104).load_state_dict(state)
     named = Numbers()
     named.data_digest = "sha256:2"  # type: ignore[attr-defined]
-    with pytest.raises(ConfigError, match="of other data: its data is ''"):
+    with pytest.raises(ConfigError, match="of other data: it has data=''"):
         Loader(named, 8).load_state_dict(state)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"pack": 2}, "of another loader: its pack is 2"),
+        ({"pack": 2}, "of another loader: it has pack=2"),
         ({"segments": [[1, 2, 8, 1, "drop", 1]]}, "of another loader: .* by 2 workers in windows"),
         ({"segments": [[1, 1, 8, 5, "drop", 1]]}, "of another loader: .* in windows of 5"),
         ({"segments": ()}, "no list"),
@@ -445,7 +445,10 @@ class Stream(IterableDataset[int]):
     ("make", "message"),
     [
         (lambda: Loader(Stream(), 8), "Loader reads map-style datasets.*Stream is none"),
-        (lambda: Loader("ais://b/train/", 8), "AISShardDataset and AISMapDataset, and str is none"),
+        (
+            lambda: Loader("ais://b/train/", 8),
+            "a URL is none: AISShardDataset\\('ais://b/train/'\\)",
+        ),
         (lambda: Loader(iter([1]), 8), "Loader reads map-style datasets"),
         (lambda: Loader(Numbers(0), 8), "Numbers has no sample"),
         (lambda: loader(0), "batch_size=0"),
@@ -804,7 +807,7 @@ def test_samples_are_skipped_by_name() -> None:
 def test_a_state_is_of_the_same_skipped_samples(other: list[int]) -> None:
     """Whatever their number."""
     state = saved(loader(skip=[2, 3]))
-    with pytest.raises(ConfigError, match="another skip=.* its skip is '2 samples [0-9a-f]{16}'"):
+    with pytest.raises(ConfigError, match="another skip=.* it has skip='2 samples [0-9a-f]{16}'"):
         loader(skip=other).load_state_dict(state)
     loader(skip=[3, 2]).load_state_dict(state)
 

@@ -452,7 +452,7 @@ def test_what_wraps_the_dataset_is_read_by_indices(data: Data) -> None:
     for dataset in (doubled, range(9)):
         with pytest.raises(ConfigError, match="window_bytes=.* is for an AISShardDataset itself"):
             data.loader(dataset=dataset)
-    with pytest.raises(ConfigError, match="of another loader: its pack is 5"):
+    with pytest.raises(ConfigError, match="of another loader: it has pack=5"):
         subset.load_state_dict(saved(data.loader()) | {"data": ""})
     with pytest.raises(ConfigError, match="window_bytes=0"):
         data.loader(window_bytes=0)
@@ -461,7 +461,7 @@ def test_what_wraps_the_dataset_is_read_by_indices(data: Data) -> None:
 def test_a_state_of_other_shards_is_refused(data: Data) -> None:
     """By the digest of their index."""
     state = {**saved(data.loader()), "data": "sha256:00"}
-    with pytest.raises(ConfigError, match="of other data: its data is 'sha256:00'"):
+    with pytest.raises(ConfigError, match="of other data: it has data='sha256:00'"):
         data.loader().load_state_dict(state)
 
 

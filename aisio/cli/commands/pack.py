@@ -11,7 +11,7 @@ import click
 from aisio.cli.cluster import Cluster, missing_bucket_hint
 from aisio.cli.output import json_line, printable, write_lines, write_note
 from aisio.cli.pack_progress import pack_progress
-from aisio.cli.types import URL, SizeType
+from aisio.cli.types import DESTINATION, SizeType
 from aisio.errors import ConfigError
 from aisio.urls import ObjectUrl
 
@@ -60,7 +60,7 @@ def _parse_split(
 @click.argument(
     "folder", metavar="DIR", type=click.Path(exists=True, file_okay=False, path_type=Path)
 )
-@click.argument("url", type=URL)
+@click.argument("url", type=DESTINATION)
 @click.option("--samples", type=click.IntRange(min=1), help="Samples in each shard.")
 @click.option("--bytes", "size_bytes", type=SizeType(), help="Or most bytes, as in 64M [256M].")
 @click.option("--prefix", default="shard", show_default=True, help="What shard names begin with.")

@@ -142,8 +142,8 @@ class Position:
             other = found.get(name)
             if type(other) is not type(value) or other != value:
                 raise ConfigError(
-                    f"the state is of {_OTHERS.get(name, 'other data')}: its {name} is"
-                    f" {_shortly(other)}, that of this Loader is {_shortly(value)}"
+                    f"the state is of {_OTHERS.get(name, 'other data')}: it has"
+                    f" {name}={_shortly(other)}, and this Loader {name}={_shortly(value)}"
                 )
         try:
             return self._read(state)

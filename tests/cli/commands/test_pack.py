@@ -57,6 +57,15 @@ def test_a_folder_is_a_target_too(run, files, tmp_path):
         assert shard.getnames() == sorted(SAMPLES)
 
 
+def test_a_bucket_without_its_scheme_is_refused(run, files, tmp_path, monkeypatch):
+    """As by put: `ais://` may be missing."""
+    monkeypatch.chdir(tmp_path)
+    done = run("pack", files(SAMPLES), "imagenet/packed")
+    assert done.exit_code == 2
+    assert "for a bucket write ais://imagenet/packed" in done.stderr
+    assert run("pack", files(SAMPLES), "./imagenet/packed").exit_code == 0
+
+
 def test_odd_and_skipped_files_are_reported(run, files, tmp_path):
     """On stderr, as warnings; the work is done."""
     folder = files({**SAMPLES, "0005.jpg": b"", "README": b"", ".hidden": b""})
