@@ -127,4 +127,5 @@ def _formats() -> tuple[str, ...]:
     """Return those of the formats that this build of Pillow has."""
     from PIL import Image
 
+    require_pillow()  # in a process that was spawned, nothing has loaded them
     return tuple([name for name in _FORMATS if name in Image.OPEN])

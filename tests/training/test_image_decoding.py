@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import io
+import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import numpy as np
@@ -157,3 +160,19 @@ def test_pillow_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "PIL.BmpImagePlugin", None)
     with pytest.raises(MissingExtraError, match=r"pillow.*pip install 'aisio\[images\]'"):
         require_pillow()
+
+
+def test_a_process_that_is_spawned_knows_the_formats(tmp_path: Path) -> None:
+    """Nothing there has checked the arguments of a dataset, which came as a pickle."""
+    program = """
+        import pathlib, sys
+        from aisio.training.image_decoding import decode_pil
+        for path in sys.argv[1:]:
+            print(decode_pil(pathlib.Path(path).read_bytes()).size)
+        """
+    paths = [tmp_path / kind for kind in FORMATS]
+    for path in paths:
+        path.write_bytes(encoded(colours(), path.name))
+    command = [sys.executable, "-c", dedent(program), *map(str, paths)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.stdout.split("\n")[:-1], done.stderr) == ([str(SIZE)] * len(FORMATS), "")
