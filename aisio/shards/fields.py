@@ -50,6 +50,10 @@ def check_keys(keys: Sequence[str] | None, argument: str = "keys") -> tuple[str,
     for name in names:
         if not isinstance(name, str) or not name or "/" in name:
             raise ConfigError(f"{argument}={names!r}: {name!r} is no field name, as in 'jpg'")
+        if ";" in name and argument == "keys":
+            raise ConfigError(
+                f"{argument}={names!r}: {name!r} names alternatives, which only fields= takes"
+            )
         if name.startswith("."):
             raise ConfigError(
                 f"{argument}={names!r}: field names have no leading dot: {name.lstrip('.')!r}"

@@ -103,6 +103,7 @@ def test_folders_give_one_warning() -> None:
         ({"fields": "jpg"}, r"fields='jpg': a sequence of field names is needed, as in \['jpg'\]"),
         ({"fields": ()}, r"fields=\(\): no field is named; without fields= samples have all"),
         ({"fields": [".jpg"]}, "fields=.*field names have no leading dot: 'jpg'"),
+        ({"keys": ["jpg;png"]}, "keys=.*: 'jpg;png' names alternatives, which only fields= takes"),
         ({"fields": ["jpg;"]}, "fields=.*: '' is no field name"),
         ({"fields": ["jpg;png", "jpg"]}, "fields=.*: a field is named twice"),
         ({"new_fields": "drop"}, "new_fields='drop'"),
