@@ -386,15 +386,12 @@ class _Iteration(Iterator[Any]):
 
 
 def _check_dataset(dataset: Any) -> None:
-    if isinstance(dataset, str):
-        raise ConfigError(
-            "Loader reads map-style datasets, and a URL is none:"
-            f" AISShardDataset({dataset!r}) reads its tar shards, AISMapDataset its objects"
-        )
-    if isinstance(dataset, IterableDataset) or not hasattr(dataset, "__len__"):
+    if isinstance(dataset, (str, IterableDataset)) or not hasattr(dataset, "__len__"):
+        hint = "torch's DataLoader reads iterable datasets"
         raise ConfigError(
             "Loader reads map-style datasets, such as AISShardDataset and AISMapDataset, and"
-            f" {type(dataset).__name__} is none: torch's DataLoader reads iterable datasets"
+            f" {type(dataset).__name__} is none:"
+            f" {'make one of the URL' if isinstance(dataset, str) else hint}"
         )
     if not len(dataset):
         raise ConfigError(f"{type(dataset).__name__} has no sample")

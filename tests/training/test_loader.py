@@ -445,10 +445,7 @@ class Stream(IterableDataset[int]):
     ("make", "message"),
     [
         (lambda: Loader(Stream(), 8), "Loader reads map-style datasets.*Stream is none"),
-        (
-            lambda: Loader("ais://b/train/", 8),
-            "a URL is none: AISShardDataset\\('ais://b/train/'\\)",
-        ),
+        (lambda: Loader("ais://b/train/", 8), "AISMapDataset, and str is none: make one of the U"),
         (lambda: Loader(iter([1]), 8), "Loader reads map-style datasets"),
         (lambda: Loader(Numbers(0), 8), "Numbers has no sample"),
         (lambda: loader(0), "batch_size=0"),
