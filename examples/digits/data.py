@@ -1,23 +1,22 @@
-"""Real data: the 1,797 handwritten digits, 8 x 8 pixels each, that scikit-learn ships."""
+"""Real data: the 1,797 handwritten digits, 8 x 8 pixels each, that scikit-learn ships.
+
+`python -m digits.data images` writes them to a new folder.
+"""
 
 from __future__ import annotations
 
-import random
+import sys
 from pathlib import Path
 
 from PIL import Image
 from sklearn.datasets import load_digits
 
 
-def write_digits(folder: Path, *, seed: int) -> int:
-    """Write each digit as an image (`000123.png`) and its class (`000123.cls`).
-
-    Numbers are assigned in random order: shards keep the order of names, and a network learns
-    little from digits sorted by writer.
+def write_digits(folder: Path) -> int:
+    """Write each digit as a PNG image, in a folder for each class: `7/000123.png`.
 
     Args:
-        folder: Existing folder.
-        seed: Seed of the order.
+        folder: A folder that does not exist yet.
 
     Returns:
         How many digits were written.
@@ -26,10 +25,13 @@ def write_digits(folder: Path, *, seed: int) -> int:
         E. Alpaydin and C. Kaynak, "Optical Recognition of Handwritten Digits", UCI, 1998.
     """
     digits = load_digits()
-    names = [f"{number:06d}" for number in range(len(digits.target))]
-    random.Random(seed).shuffle(names)
-    for name, pixels, digit in zip(names, digits.images, digits.target, strict=True):
+    for number, (pixels, digit) in enumerate(zip(digits.images, digits.target, strict=True)):
         brightness = (pixels * 15).astype("uint8")  # 0 to 16 in the source
-        Image.fromarray(brightness).save(folder / f"{name}.png")
-        (folder / f"{name}.cls").write_text(str(digit))
-    return len(names)
+        class_folder = folder / str(digit)
+        class_folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(brightness).save(class_folder / f"{number:06d}.png")
+    return len(digits.target)
+
+
+if __name__ == "__main__":
+    print(f"{write_digits(Path(sys.argv[1])):,} images in {sys.argv[1]}")

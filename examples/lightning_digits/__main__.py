@@ -32,11 +32,10 @@ def main(folder: Path) -> None:
     if folder == BUILD:
         shutil.rmtree(BUILD, ignore_errors=True)
     samples, store = folder / "samples", folder / "store"
-    samples.mkdir(parents=True)
-    store.mkdir()
-    print(f"== {write_digits(samples, seed=0):,} digits, packed into shards and served")
+    store.mkdir(parents=True)
+    print(f"== {write_digits(samples):,} digits, packed into shards and served")
     bucket = f"file://{store}/digits"
-    command = [AISIO, "pack", str(samples), bucket, "--prefix=train", f"--samples={SAMPLES}"]
+    command = [AISIO, "pack", str(samples), bucket, "--labels-from-folder", f"--samples={SAMPLES}"]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     with serve(store) as endpoint:
         killed, _ = train(folder, endpoint, f"--kill-at={KILL_AT}")

@@ -21,7 +21,7 @@ from torchmetrics.classification import MulticlassAccuracy
 import aisio
 from aisio.integrations.lightning import DataModule
 
-TRAIN, HELD_OUT = "ais://digits/train-{000000..000004}.tar", "ais://digits/train-000005.tar"
+TRAIN, HELD_OUT = "ais://digits/shard-{000000..000004}.tar", "ais://digits/shard-000005.tar"
 EPOCHS = 4
 SAVE_EVERY = 10
 """Steps between checkpoints; an epoch has 30."""
