@@ -10,7 +10,7 @@ matplotlib.use("Agg")  # draws to a file, without a window
 import matplotlib.pyplot as plt
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from .train import Run
+from .watch import Run
 
 BLUE, GREY = "#1f6feb", "#8b949e"
 
@@ -26,8 +26,9 @@ def draw(run: Run, file: Path, *, goal: float) -> None:
     figure, (left, middle, right) = plt.subplots(1, 3, figsize=(12, 3.8), layout="constrained")
     epochs = range(1, len(run.accuracies) + 1)
 
-    steps = range(1, len(run.losses) + 1)
-    left.plot([step * len(epochs) / len(steps) for step in steps], run.losses, color=BLUE)
+    steps = range(1, len(run.steps) + 1)
+    losses = [step.loss for step in run.steps]
+    left.plot([step * len(epochs) / len(steps) for step in steps], losses, color=BLUE)
     left.set(title="Training loss", ylabel="cross-entropy", yscale="log")
     left.yaxis.set_major_formatter("{x:g}")
 
@@ -40,12 +41,12 @@ def draw(run: Run, file: Path, *, goal: float) -> None:
         textcoords="offset points",
         ha="right",
     )
-    middle.set(title="Accuracy on the held-out shard", ylabel="classified correctly")
+    middle.set(title="Accuracy on the held-out digits", ylabel="classified correctly")
     middle.margins(y=0.12)
     middle.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     middle.legend(loc="lower right", frameon=False)
 
-    bars = right.bar(epochs, run.rates, color=BLUE, width=0.6)
+    bars = right.bar(epochs, [run.rate(epoch - 1) for epoch in epochs], color=BLUE, width=0.6)
     right.bar_label(bars, fmt="{:,.0f}", padding=2)
     right.set(title="Speed, reading and training together", ylabel="samples per second")
     right.margins(y=0.12)
@@ -57,6 +58,6 @@ def draw(run: Run, file: Path, *, goal: float) -> None:
         panel.spines[["top", "right"]].set_visible(False)
         panel.grid(axis="y", alpha=0.3)
         panel.set_axisbelow(True)
-    figure.suptitle("Handwritten digits, read from tar shards by AISShardReader (2 workers)")
+    figure.suptitle("Handwritten digits, shuffled from tar shards by aisio.Loader (2 workers)")
     figure.savefig(file, dpi=150)
     plt.close(figure)

@@ -1,42 +1,30 @@
-"""A small convolutional network, trained on samples as the reader yields them."""
+"""The training program: it goes on from its checkpoint, and prints what it does as lines of JSON.
+
+python -m digits.train checkpoint.pt
+"""
 
 from __future__ import annotations
 
-import io
+import json
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import NoReturn
+from pathlib import Path
+from typing import Any
 
-import numpy as np
+import click
 import torch
-from PIL import Image
 from torch import Tensor, nn
-from tqdm import tqdm
 
-Batches = Iterable[tuple[Sequence[str], dict[str, list[bytes]]]]
-"""Samples after DataLoader's default collate: their names, and a list for each field."""
+import aisio
 
-
-@dataclass(slots=True)
-class Run:
-    """The figures of a run, for the table and the picture.
-
-    Attributes:
-        losses: Loss of each training step.
-        accuracies: Accuracy on the held-out samples after each epoch, 0 to 1.
-        rates: Samples per second in each epoch, reading and training together.
-        samples: Number of samples trained on, in all epochs.
-        seconds: Time of these epochs.
-        first_batch_s: Seconds until the first batch, with the start of the workers.
-    """
-
-    losses: list[float] = field(default_factory=list)
-    accuracies: list[float] = field(default_factory=list)
-    rates: list[float] = field(default_factory=list)
-    samples: int = 0
-    seconds: float = 0.0
-    first_batch_s: float = 0.0
+TRAIN, HELD_OUT = "digits/train", "digits/held-out"
+"""Names of the data in the catalog."""
+GOAL = 0.95
+"""Accuracy to stop at, 0 to 1."""
+EPOCHS = 30
+"""Epochs after which it stops anyway."""
+BATCH_SIZE = 50
+CHECKPOINT_BATCHES = 5
+"""Batches from one checkpoint to the next."""
 
 
 def make_network() -> nn.Module:
@@ -52,71 +40,99 @@ def make_network() -> nn.Module:
     )
 
 
-def decode(fields: dict[str, list[bytes]]) -> tuple[Tensor, Tensor]:
-    """Turn a batch of encoded fields into images (n, 1, 8, 8), 0 to 1, and classes (n,)."""
-    images = np.stack([np.asarray(Image.open(io.BytesIO(png))) for png in fields["png"]])
-    classes = [int(text) for text in fields["cls"]]
-    return torch.from_numpy(images).unsqueeze(1) / 255, torch.tensor(classes)
+def make_loader(name: str, **options: Any) -> aisio.Loader:
+    """Return batches of all samples: keys, decoded images (n, 3, 8, 8), and classes."""
+    fields = ("__key__", "png", "cls")
+    digits = aisio.AISShardDataset(name, fields=fields, decode="torch", index="require")
+    return aisio.Loader(digits, BATCH_SIZE, equalize="none", **options)
 
 
-def train(
-    train_batches: Batches, test_batches: Batches, *, samples: int, goal: float, epochs: int
-) -> Run:
-    """Train until the goal is reached, or for a number of epochs.
+class Training:
+    """A network, its optimizer and its data, with a checkpoint of all of them.
 
     Args:
-        train_batches: Batches to train on, read once per epoch.
-        samples: Number of their samples, for the progress bar.
-        test_batches: Held-out batches, read after each epoch.
-        goal: Accuracy to stop at, 0 to 1.
-        epochs: Maximum number of epochs.
+        checkpoint: A file; if it exists, the training goes on from it.
     """
-    network, run = make_network(), Run()
-    optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
-    for epoch in range(1, epochs + 1):
-        with tqdm(desc=f"epoch {epoch}", total=samples, unit=" samples", disable=None) as progress:
-            _train_epoch(network, optimizer, train_batches, run, progress)
-        run.accuracies.append(accuracy(network, test_batches))
-        print(
-            f"epoch {epoch}: loss {run.losses[-1]:.3f}, accuracy {run.accuracies[-1]:.1%}, "
-            f"{run.rates[-1]:,.0f} samples/s",
-            flush=True,
-        )
-        if run.accuracies[-1] >= goal:
-            break
-    return run
+
+    def __init__(self, checkpoint: Path) -> None:
+        self.checkpoint = checkpoint
+        self.network = make_network()
+        self.optimizer = torch.optim.Adam(self.network.parameters(), lr=1e-3)
+        self.loader = make_loader(TRAIN, shuffle=True, seed=0, num_workers=2)
+        self.held_out = make_loader(HELD_OUT)
+        self.batch = 0
+        if checkpoint.exists():
+            saved = torch.load(checkpoint, weights_only=True)
+            self.network.load_state_dict(saved["network"])
+            self.optimizer.load_state_dict(saved["optimizer"])
+            self.loader.load_state_dict(saved["loader"])
+            self.batch = saved["batch"]
+            report(goes_on_behind=[self.loader.epoch, self.batch])
+
+    def save(self) -> None:
+        """Replace the checkpoint, at once: a kill leaves the old one or the new one."""
+        unfinished = self.checkpoint.with_suffix(".unfinished")
+        state = {
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "loader": self.loader.state_dict(),
+            "batch": self.batch,
+        }
+        torch.save(state, unfinished)
+        unfinished.replace(self.checkpoint)
+
+    def train_epoch(self) -> None:
+        """Train on the epoch, or on what is left of it, and report each batch."""
+        epoch, began = self.loader.epoch, time.perf_counter()
+        for keys, images, classes in self.loader:
+            waited_s = time.perf_counter() - began
+            loss = nn.functional.cross_entropy(self.network(scaled(images)), classes)
+            self.optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]  # torch declares no types here
+            self.optimizer.step()
+            self.batch += 1
+            if self.batch % CHECKPOINT_BATCHES == 0:
+                self.save()
+            now = time.perf_counter()
+            step = {"epoch": epoch, "batch": self.batch, "loss": loss.item(), "keys": keys}
+            report(step={**step, "waited_s": waited_s, "seconds": now - began})
+            began = now
+        self.batch = 0
+        self.save()
+
+    def accuracy(self) -> float:
+        """Return the share of held-out digits that are classified correctly, 0 to 1."""
+        correct = total = 0
+        with torch.inference_mode():
+            for _, images, classes in self.held_out:
+                correct += int((self.network(scaled(images)).argmax(1) == classes).sum())
+                total += len(classes)
+        return correct / total
 
 
-def accuracy(network: nn.Module, batches: Batches) -> float:
-    """Return the share of samples that the network classifies correctly, 0 to 1."""
-    correct = total = 0
-    with torch.inference_mode():
-        for _, fields in batches:
-            images, classes = decode(fields)
-            correct += int((network(images).argmax(1) == classes).sum())
-            total += len(classes)
-    return correct / total
+def scaled(images: Tensor) -> Tensor:
+    """Return one channel of grey images, (n, 1, 8, 8), 0 to 1."""
+    return images[:, :1] / 255
 
 
-def _train_epoch(
-    network: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    batches: Batches,
-    run: Run,
-    progress: tqdm[NoReturn],
-) -> None:
-    started, samples = time.perf_counter(), 0
-    for _, fields in batches:
-        run.first_batch_s = run.first_batch_s or time.perf_counter() - started
-        images, classes = decode(fields)
-        loss = nn.functional.cross_entropy(network(images), classes)
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]  # torch declares no types here
-        optimizer.step()
-        run.losses.append(loss.item())
-        samples += len(classes)
-        progress.update(len(classes))
-    seconds = time.perf_counter() - started
-    run.samples += samples
-    run.seconds += seconds
-    run.rates.append(samples / seconds)
+def report(**event: Any) -> None:
+    """Print an event, for the program that watches."""
+    print(json.dumps(event), flush=True)
+
+
+@click.command()
+@click.argument("checkpoint", type=click.Path(path_type=Path))
+def main(checkpoint: Path) -> None:
+    """Train until the goal is reached, or for a number of epochs."""
+    torch.manual_seed(0)
+    torch.set_num_threads(1)  # leaves cores to the workers and the server: twice as fast on two
+    training = Training(checkpoint)
+    accuracy = 0.0
+    while accuracy < GOAL and training.loader.epoch < EPOCHS:
+        training.train_epoch()
+        accuracy = training.accuracy()
+        report(accuracy=accuracy)
+
+
+if __name__ == "__main__":
+    main()

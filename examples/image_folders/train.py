@@ -1,6 +1,6 @@
 """Train on images in class folders that `aisio pack` packed; run it again to go on.
 
-    torchrun --nproc-per-node 2 train.py ais://digits
+torchrun --nproc-per-node 2 train.py ais://digits
 """
 
 from __future__ import annotations
@@ -34,15 +34,14 @@ def prepare(sample: tuple[Tensor, int]) -> tuple[Tensor, int]:
 
 
 def make_loader(url: str, **options: Any) -> aisio.Loader:
-    """Return this process's share of the batches: images (n, 3, SIZE, SIZE) of uint8, and labels."""
+    """Return this process's batches: images (n, 3, SIZE, SIZE) of uint8, and labels."""
     images = aisio.AISShardDataset(url, fields=("png", "cls"), decode="torch", transform=prepare)
     batch_size = BATCH_SIZE // distributed.get_world_size()
-    workers = {"num_workers": 2, "persistent_workers": True}
-    return aisio.Loader(images, batch_size, **workers, **options)
+    return aisio.Loader(images, batch_size, num_workers=2, persistent_workers=True, **options)
 
 
 def make_network(classes: int) -> nn.Module:
-    """Return a network that takes images (n, 3, SIZE, SIZE), 0 to 1, and gives n x classes scores."""
+    """Return an untrained network: (n, 3, SIZE, SIZE) images in, (n, classes) scores out."""
     return nn.Sequential(
         nn.Conv2d(3, 32, kernel_size=3, padding=1),
         nn.ReLU(),
@@ -64,6 +63,7 @@ def save(checkpoint: Path, parts: Mapping[str, Any]) -> None:
 
 def accuracy(network: nn.Module, loader: aisio.Loader, device: torch.device) -> float:
     """Return the share of images that are classified correctly, over all processes."""
+    network.eval()
     counts = torch.zeros(2, device=device)
     with torch.inference_mode():
         for images, labels in loader:
@@ -87,10 +87,10 @@ def main(url: str, checkpoint: Path, epochs: int) -> None:
     classes = json.loads(aisio.AISMapDataset.from_objects(f"{url}/train/classes.json")[0][1])
 
     loader = make_loader(f"{url}/train/", shuffle=True, pin_memory=on_gpu)
-    held_out = make_loader(f"{url}/val/", equalize="shrink")  # every image, on any number of processes
+    held_out = make_loader(f"{url}/val/", equalize="shrink")  # all images, none is left out
     network = DistributedDataParallel(make_network(len(classes)).to(device))
     optimizer = torch.optim.Adam(network.parameters(), lr=3e-3)
-    parts = {"network": network, "optimizer": optimizer, "loader": loader}
+    parts: dict[str, Any] = {"network": network, "optimizer": optimizer, "loader": loader}
     if checkpoint.exists():
         saved = torch.load(checkpoint, map_location=device, weights_only=True)
         for name, part in parts.items():
@@ -99,10 +99,11 @@ def main(url: str, checkpoint: Path, epochs: int) -> None:
             print(f"goes on in epoch {loader.epoch}", flush=True)
 
     for epoch in range(loader.epoch, epochs):
+        network.train()
         for step, (images, labels) in enumerate(loader, 1):
             loss = cross_entropy(network(images.to(device) / 255), labels.to(device))
             optimizer.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             if step % CHECKPOINT_STEPS == 0:
                 save(checkpoint, parts)
