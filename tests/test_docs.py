@@ -45,7 +45,12 @@ from aisio.gateway import Gateway
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-NEEDS = {"stores.md": "obstore", "lightning.md": "lightning"}
+NEEDS = {
+    "stores.md": "obstore",
+    "lightning.md": "lightning",
+    "who-splits.md": "accelerate",
+    "from-aistore-pytorch.md": "alive_progress",  # its shard reader cannot be imported without
+}
 """Packages without which a document cannot be run: there is no obstore for Python 3.10."""
 MARKS = {"lightning.md": pytest.mark.filterwarnings("ignore")}  # Lightning warns of itself
 NOT_RUN = frozenset({"text", "ini", "json", "yaml", "toml"})
