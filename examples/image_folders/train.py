@@ -88,7 +88,8 @@ def main(url: str, checkpoint: Path, epochs: int) -> None:
 
     loader = make_loader(f"{url}/train/", shuffle=True, pin_memory=on_gpu)
     held_out = make_loader(f"{url}/val/", equalize="shrink")  # all images, none is left out
-    network = DistributedDataParallel(make_network(len(classes)).to(device))
+    module = make_network(len(classes)).to(device)
+    network: nn.Module = DistributedDataParallel(module)
     optimizer = torch.optim.Adam(network.parameters(), lr=3e-3)
     parts: dict[str, Any] = {"network": network, "optimizer": optimizer, "loader": loader}
     if checkpoint.exists():
@@ -110,7 +111,7 @@ def main(url: str, checkpoint: Path, epochs: int) -> None:
                 if first:
                     print(f"epoch {epoch}: loss {loss.item():.3f}, saved", flush=True)
         save(checkpoint, parts)  # behind the loop, it says that the next epoch comes
-        share = accuracy(network.module, held_out, device)
+        share = accuracy(module, held_out, device)
         if first:
             print(f"epoch {epoch}: accuracy {share:.1%}", flush=True)
     distributed.destroy_process_group()

@@ -22,8 +22,8 @@ from torch.utils.data import DataLoader, Subset
 from aisio import AISShardDataset
 from aisio.gateway import Gateway
 
-TOLERANCE = 0.03
-"""Of the accuracy: 11 of the 359 images held out."""
+TOLERANCE = 0.05
+"""Of the accuracy, which has a standard deviation of 0.01 over seeds: 18 of 359 held-out images."""
 
 
 def started_by(pid: int) -> list[int]:
