@@ -91,12 +91,12 @@ class Training:
             loss.backward()  # type: ignore[no-untyped-call]  # torch declares no types here
             self.optimizer.step()
             self.batch += 1
-            if self.batch % CHECKPOINT_BATCHES == 0:
-                self.save()
             now = time.perf_counter()
             step = {"epoch": epoch, "batch": self.batch, "loss": loss.item(), "keys": keys}
             report(step={**step, "waited_s": waited_s, "seconds": now - began})
             began = now
+            if self.batch % CHECKPOINT_BATCHES == 0:
+                self.save()  # behind the report: what is saved was reported, wherever a kill comes
         self.batch = 0
         self.save()
 
