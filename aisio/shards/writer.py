@@ -8,9 +8,9 @@ disk at a time. Memory holds about 100 bytes for each key, so that none is writt
 from __future__ import annotations
 
 import logging
-import tempfile
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from numbers import Integral
 from types import TracebackType
 from typing import Any
@@ -18,7 +18,7 @@ from typing import Any
 from xxhash import xxh3_128_intdigest
 
 from aisio.client.client import Client
-from aisio.errors import ConfigError, ShardError, StorageError
+from aisio.errors import ConfigError, ShardError
 from aisio.forks import this_process
 from aisio.formats.tar import BLOCK_BYTES
 from aisio.formats.tar_write import header_bytes
@@ -146,7 +146,8 @@ class ShardWriter:
             ShardError: The sample has no key, one that was there before, or one that would be read
                 as another; it has no field, one twice, or one that cannot be encoded. Nothing of
                 it is written, and the writer can go on.
-            StorageError: The store failed, maybe at an earlier shard; the writer cannot go on.
+            StorageError: The store failed, maybe at an earlier shard, or there is no room for the
+                shard; the writer cannot go on.
         """
         self._check_open()
         key = _checked_key(sample, str(self._sender.folder.url))
@@ -159,33 +160,19 @@ class ShardWriter:
         if digest in self._digests:
             raise ShardError(f"{self._sender.folder.url}: the key {key!r} was written before")
         self._digests.add(digest)
-        samples_per_shard, shard_bytes = self._limits
-        shard = self._shard
-        if shard is not None and (
-            shard.samples == samples_per_shard
-            or (shard_bytes is not None and shard.size_bytes + size_bytes > shard_bytes)
-        ):
-            self._send()
-        self._collect(key, members)
-
-    def _collect(self, key: str, members: list[tuple[str, bytes]]) -> None:
-        """Write a sample into the shard under way; whatever interrupts that ends the writer.
-
-        Raises:
-            StorageError: There is no room for the shard.
-        """
-        try:
+        with self._dropped_on_error():
+            if self._shard is not None and self._is_full(self._shard, size_bytes):
+                self._send()
             if self._shard is None:
                 self._shard = OpenShard()
             self._shard.write(key, members)
-        except BaseException as error:
-            self._drop()
-            if isinstance(error, OSError):
-                raise StorageError(
-                    f"{self._sender.folder.url}: a shard is collected in {tempfile.gettempdir()},"
-                    f" which fails: {error.strerror or error}; TMPDIR names another folder"
-                ) from error
-            raise
+
+    def _is_full(self, shard: OpenShard, size_bytes: int) -> bool:
+        """Tell whether a sample of this size belongs into the next shard."""
+        samples_per_shard, shard_bytes = self._limits
+        return shard.samples == samples_per_shard or (
+            shard_bytes is not None and shard.size_bytes + size_bytes > shard_bytes
+        )
 
     def close(self) -> None:
         """Store the last shard, delete what is left of an earlier run, and write the index.
@@ -198,13 +185,10 @@ class ShardWriter:
         if self._is_closed:
             return
         self._check_open()
-        try:
+        with self._dropped_on_error():
             if self._shard is not None:
                 self._send()
             self._sender.finish()
-        except BaseException:
-            self._drop()
-            raise
         self._is_closed = True
         self._sender.close()
 
@@ -246,14 +230,18 @@ class ShardWriter:
             raise ShardError(f"sample {key!r}, field {extension!r}: {error}") from error
 
     def _send(self) -> None:
-        """Send the shard under way; whatever interrupts that ends the writer."""
         assert self._shard is not None
+        self._sender.send(self._shard)
+        self._shard = None
+
+    @contextmanager
+    def _dropped_on_error(self) -> Iterator[None]:
+        """End the writer if anything interrupts it, or it would go on without some samples."""
         try:
-            self._sender.send(self._shard)
+            yield
         except BaseException:
             self._drop()
             raise
-        self._shard = None
 
     def _drop(self) -> None:
         """Give up the shard under way, and say what is in the store."""

@@ -223,6 +223,36 @@ def test_a_store_that_fails_ends_the_writer(
     assert "complete shards in the store: 1;" in caplog.text
 
 
+def test_a_shard_that_cannot_be_sent_ends_the_writer(
+    endpoint: str, bucket: Bucket, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever catches the error must not get an index that lacks the shard under way."""
+    with FaultProxy(endpoint) as proxy:
+        proxy.add(Status(500), method="PUT", times=None)
+        client = Client(proxy.endpoint, retry=RetryPolicy(attempts=1))
+        with ShardWriter("ais://written/x", samples_per_shard=2, client=client) as writer:
+            for number in range(4):
+                writer.write(sample(number))
+            with pytest.raises(StorageError):
+                writer.write(sample(4))
+            with pytest.raises(ConfigError, match="is closed"):
+                writer.write(sample(5))
+        client.close()
+    assert "of the shard under way that were dropped: 2;" in caplog.text
+    assert not list(bucket.list())
+
+
+def run_program(code: str) -> subprocess.CompletedProcess[str]:
+    """Run a program in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(Path(aisio.__file__).parents[1])},
+    )
+
+
 def test_no_room_for_a_shard_ends_the_writer(out: str, tmp_path: Path) -> None:
     """Half a sample must not become a part of a shard, whoever catches the error."""
     code = f"""
@@ -238,16 +268,44 @@ with ShardWriter({out!r}) as writer:
         print(error)
     writer.write({{"__key__": "c", "x": b""}})
 """
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "PYTHONPATH": str(Path(aisio.__file__).parents[1])},
-    )
+    done = run_program(code)
     assert "a shard is collected in" in done.stdout
     assert "is closed" in done.stderr.splitlines()[-1]
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("more", [-512, 0, 512])
+def test_a_full_disk_shows_whichever_write_meets_it(out: str, tmp_path: Path, more: int) -> None:
+    """A small sample, or the end of the archive: the text says which folder is full."""
+    code = f"""
+import resource, signal
+from aisio import ShardWriter
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (10 * 1024 + {more}, 10 * 1024 + {more}))
+with ShardWriter({out!r}) as writer:
+    for number in range(10):
+        writer.write({{"__key__": str(number), "x": b"1"}})
+"""
+    assert "StorageError: a shard is collected in" in run_program(code).stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_forked_process_that_ends_writes_nothing_into_the_shard(out: str, tmp_path: Path) -> None:
+    """It shares the temporary file."""
+    code = f"""
+import os, sys
+from aisio import ShardWriter
+with ShardWriter({out!r}) as writer:
+    writer.write({{"__key__": "a", "x": b"1"}})
+    if not (child := os.fork()):
+        sys.exit()
+    os.waitpid(child, 0)
+    writer.write({{"__key__": "b", "x": b"2"}})
+"""
+    assert run_program(code).returncode == 0
+    with (tmp_path / "out/shard-000000.tar").open("rb") as file:
+        fields = {one.key: one.fields for one in read_samples(file, url=out)}
+    assert fields == {"a": {"x": b"1"}, "b": {"x": b"2"}}
 
 
 def test_a_missing_bucket_is_noticed_at_once(endpoint: str) -> None:
