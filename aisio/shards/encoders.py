@@ -105,7 +105,7 @@ def _encode(value: Any, last: str) -> bytes:
 
 def _checked_text(text: str, last: str) -> bytes:
     if last in _NUMBERS:
-        return _number(int(text))
+        int(text)
     if last in ("json", "jsn"):
         json.loads(text)
     return text.encode("utf-8")

@@ -72,7 +72,7 @@ def read_classes(path: Path) -> list[str]:
         raise StorageError(f"{path}: {error.strerror or error}") from error
     except ValueError as error:
         raise ConfigError(f"{path}: {error}") from error
-    if not isinstance(numbers, dict) or sorted(numbers.values(), key=str) != sorted(
+    if not (numbers and isinstance(numbers, dict)) or sorted(numbers.values(), key=str) != sorted(
         range(len(numbers)), key=str
     ):
         raise ConfigError(f"{path}: expected names with the numbers from 0 on, as in {{'cat': 0}}")

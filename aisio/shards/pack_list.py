@@ -202,4 +202,7 @@ def _label(value: Any, where: str) -> str | None:
         return None
     if isinstance(value, bool) or not isinstance(value, (str, int)) or value == "":
         raise ConfigError(f"{where}: {_LABEL}={value!r} must be a name or a whole number")
-    return str(value)
+    label = str(value)
+    if label != label.strip():
+        raise ConfigError(f"{where}: {_LABEL}={value!r} has spaces around it")
+    return label

@@ -276,10 +276,14 @@ def _checked_key(sample: Mapping[str, Any], where: str) -> str:
     if not isinstance(key, str) or not key:
         raise ShardError(f"{where}: a sample needs a {_KEY!r}, a text that is not empty: {key!r}")
     parts = key.split("/")
-    if split_name(f"{key}.x") != (key, "x") or {"", ".", ".."} & set(parts):
+    try:
+        key.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError as error:
+        raise ShardError(f"{where}: the key {key!r} is no text: {error.reason}") from error
+    if "\0" in key or split_name(f"{key}.x") != (key, "x") or {"", ".", ".."} & set(parts):
         raise ShardError(
             f"{where}: the key {key!r} would be read as another: no '.' in its last part, no empty"
-            " part, no '.' or '..'"
+            " part, no '.' or '..', no zero byte"
         )
     return key
 

@@ -32,6 +32,7 @@ def opened(data: bytes) -> Image.Image:
         ("anything", "text", b"text"),
         ("cls", 7, b"7"),
         ("cls", "7", b"7"),
+        ("id", "0012", b"0012"),
         ("CLS", np.int64(7), b"7"),
         ("a.cls", torch.tensor(7), b"7"),
         ("index", np.array(3), b"3"),

@@ -78,6 +78,7 @@ def test_absolute_paths_may_lead_into_the_folder(folder: Path) -> None:
         ("file\na\n", "line 2: a has no extension"),
         ('file\n""\n', "line 2: the column 'file' must have the path"),
         ("file,label\na/1.jpg,\n", "line 2: label='' must be"),
+        ("file,label\na/1.jpg, cat\n", "line 2: label=' cat' has spaces around it"),
         ("file\na/1.jpg\na/1.jpg\n", "line 3: the key 'a/1' is that of a file in .*line 2 too"),
         ("file,x\nc.json,1\n", "line 2: c.json is itself the field 'json'"),
     ],

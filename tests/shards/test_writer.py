@@ -141,6 +141,8 @@ def test_a_bad_sample_is_named_and_leaves_no_trace(out: str, tmp_path: Path) -> 
         ({"__key__": "/a", "bin": b""}, "'/a' would be read"),
         ({"__key__": "./a", "bin": b""}, "'./a' would be read"),
         ({"__key__": "a/../b", "bin": b""}, "'a/../b' would be read"),
+        ({"__key__": "a\0b", "bin": b""}, "no zero byte"),
+        ({"__key__": "\ud800", "bin": b""}, "is no text: surrogates not allowed"),
         ({"__key__": "b"}, "sample 'b' has no field"),
         ({"__key__": "b", "__url__": "x"}, "sample 'b' has no field"),
         ({"__key__": "b", "JPG": b"", "jpg": b""}, "'b': the field 'jpg' is there twice"),
