@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -22,6 +23,8 @@ from aisio.stores import Store
 from aisio.urls import FILE, ObjectUrl
 
 __all__ = ["ShardFolder"]
+
+_log = logging.getLogger("aisio.shard_index")
 
 
 class ShardFolder:
@@ -88,7 +91,8 @@ class ShardFolder:
     def write_index(self, written: Sequence[tuple[ShardIndex, int]]) -> str:
         """Write the index of the folder: of the shards written, and of others that had one.
 
-        Shards in it that no index knows are left out, so whoever reads all of them is told so.
+        Shards in it that no index knows are left out, with a warning in the log: whoever reads the
+        whole folder reads them too.
 
         Args:
             written: For each shard that was written, an index and its number in it.
@@ -109,11 +113,21 @@ class ShardFolder:
             assert old is not None
             known.setdefault(shard.url, (old, number))
         is_shard = ShardNames()
-        rows = []
-        for info in listed:
-            found = known.get(info.url) if is_shard(info.name) else None
+        rows, others = [], []
+        for info in filter(lambda info: is_shard(info.name), listed):
+            found = known.get(info.url)
             if found is not None and is_current(found[0].shard(found[1]), info):
                 rows.append(found)
+            else:
+                others.append(info.url)
+        if rows and others:
+            _log.warning(
+                "%s has %s other shards, the first %s, which its index leaves out: a reader of the"
+                " whole folder reads them too",
+                self.url,
+                f"{len(others):,}",
+                others[0],
+            )
         index = ShardIndex.of_shards(rows, folder=place.folder)
         if old is None or old.view != index.view:
             self.store.put(place.url, index.to_bytes())

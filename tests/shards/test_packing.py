@@ -406,6 +406,16 @@ def test_a_split_stands_beside_no_shards_of_a_run_without(folder, out, tmp_path)
     list(pack_folder(folder, out, split=split))
 
 
+def test_splits_of_an_earlier_run_are_told(folder, out, tmp_path, caplog):
+    """They may be of other data, so they stay."""
+    list(pack_folder(folder, out, split={"train": 0.5, "val": 0.5}))
+    assert not caplog.records
+    list(pack_folder(folder, out))
+    (record,) = caplog.records
+    assert "out/ has 2 other shards, the first file://" in record.getMessage()
+    assert "out/train/shard-000000.tar, which its index leaves out" in record.getMessage()
+
+
 def test_a_list_says_what_is_packed(folder, out, tmp_path):
     """In its order; labels that are names get numbers, other columns are the field json."""
     listed = tmp_path / "list.csv"
