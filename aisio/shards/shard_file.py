@@ -41,7 +41,8 @@ class ShardFile(io.RawIOBase):
         on_packed: See `OnPacked`.
 
     Raises:
-        StorageError: While reading: a file does not exist, or has another size than its member.
+        StorageError: While reading: a file does not exist, has another size than its member, or is
+            written to.
     """
 
     def __init__(
@@ -184,6 +185,9 @@ class ShardFile(io.RawIOBase):
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             left = member.size_bytes
+            # What fits into one read is as it was at one time.
+            is_long = left > _CHUNK_BYTES
+            written_ns = os.fstat(descriptor).st_mtime_ns if is_long else 0
             while left > _CHUNK_BYTES:
                 chunk = os.read(descriptor, _CHUNK_BYTES)
                 if not chunk:
@@ -195,7 +199,7 @@ class ShardFile(io.RawIOBase):
             chunk = os.read(descriptor, left + 1)
             while len(chunk) < left and (more := os.read(descriptor, left + 1 - len(chunk))):
                 chunk += more
-            if len(chunk) != left:
+            if len(chunk) != left or (is_long and os.fstat(descriptor).st_mtime_ns != written_ns):
                 raise _changed(path, member, descriptor)
             self._report(left, 1)
             if chunk:
@@ -217,6 +221,6 @@ class ShardFile(io.RawIOBase):
 def _changed(path: str, member: FolderFile, descriptor: int) -> StorageError:
     size_bytes = os.fstat(descriptor).st_size
     return StorageError(
-        f"pack {path}: the file had {member.size_bytes:,} bytes at first and has {size_bytes:,}"
-        " now; pack it again when nothing writes to it"
+        f"pack {path}: the file changed meanwhile: it had {member.size_bytes:,} bytes at first and"
+        f" has {size_bytes:,} now; pack it again when nothing writes to it"
     )

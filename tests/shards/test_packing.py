@@ -221,7 +221,7 @@ def test_a_file_that_changes_leaves_no_half_shard(folder, out, tmp_path):
     shards = pack_folder(folder, out, samples=5, jobs=1)
     whole = next(shards)
     (folder / "b" / "0002.png").write_bytes(b"more than it was before")
-    with pytest.raises(StorageError, match=r"0002\.png: the file had"):
+    with pytest.raises(StorageError, match=r"0002\.png: the file changed"):
         list(shards)
     assert list((tmp_path / "out").iterdir()) == [path_of(whole)]
 

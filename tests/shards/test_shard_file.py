@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import tarfile
 
 import pytest
@@ -86,7 +87,7 @@ def test_the_checksum_is_of_what_was_read(shard):
 def test_a_file_that_has_another_size_now_is_an_error(shard, tmp_path, size):
     """It names the file and both sizes."""
     (tmp_path / "9.bin").write_bytes(bytes(size))
-    with pytest.raises(StorageError, match=rf"9\.bin: the file had 3,000,000 bytes.* {size:,} now"):
+    with pytest.raises(StorageError, match=rf"9\.bin: .* had 3,000,000 bytes.* {size:,} now"):
         shard.read()
 
 
@@ -99,6 +100,17 @@ def test_a_file_that_changes_size_while_it_is_read_is_an_error(shard, tmp_path):
         (tmp_path / "9.bin").write_bytes(change)
         with pytest.raises(StorageError, match=f"has {size} now"):
             shard.read()
+
+
+def test_a_file_that_is_rewritten_while_it_is_read_is_an_error(shard, tmp_path):
+    """In its size too: the shard would have a part of each version."""
+    shard.read(1_500_000)
+    path = tmp_path / "9.bin"
+    status = path.stat()
+    path.write_bytes(b"x" * 3_000_000)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns + 1))
+    with pytest.raises(StorageError, match="changed meanwhile"):
+        shard.read()
 
 
 def test_a_file_that_is_gone_is_an_error(shard, tmp_path):
