@@ -291,8 +291,11 @@ class _Run:
 
     def _has_pin(self, info: ObjectInfo, pin: str) -> bool:
         """Return whether a shard that is there is the version that has this pin."""
-        if not pin or pin_of(info) == pin:
-            return bool(pin)
+        # Versions are counted anew in another cluster, and where a bucket was deleted meanwhile.
+        if not pin or pin.startswith("version:"):
+            return False
+        if pin_of(info) == pin:
+            return True
         # A listing may tell less than the store knows.
         return pin_of(self._base.store.head(self._base.url.with_name(info.name))) == pin
 

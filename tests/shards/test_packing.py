@@ -13,11 +13,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp  # noqa: F401 - the gateway needs it
 import msgspec
 import pytest
 import xxhash
 
 from aisio.cli.types import parse_size
+from aisio.client.client import Client
 from aisio.errors import (
     ConfigError,
     ConflictError,
@@ -25,6 +27,7 @@ from aisio.errors import (
     ShardError,
     StorageError,
 )
+from aisio.gateway import Gateway
 from aisio.records import Checksum, ObjectInfo
 from aisio.shards.index import ShardIndex
 from aisio.shards.names import ShardNames
@@ -33,7 +36,7 @@ from aisio.shards.plan import plan_folder
 from aisio.shards.reader import read_samples
 from aisio.sources.source_set import SourceSet
 from aisio.sources.url import url_source
-from aisio.stores import LocalStore
+from aisio.stores import AisStore, LocalStore
 from aisio.transport.body import Body
 from aisio.transport.payload import PutData
 from aisio.urls import ObjectUrl
@@ -549,6 +552,43 @@ def test_a_file_that_has_changed_since_is_noticed(folder, out, tmp_path, monkeyp
     assert "shard-000001.tar" in store.put_shards
     assert "shard-000000.tar" not in store.put_shards
     assert samples_of(shards) == expected_samples({**DIGITS, "a/0003.png": data})
+
+
+class VersionStore(AisStore):
+    """A cluster whose buckets have versions and no checksums."""
+
+    def list(self, prefix: ObjectUrl, *, start_after: str = "") -> Iterator[ObjectInfo]:
+        return map(_without_checksum, super().list(prefix, start_after=start_after))
+
+    def head(self, url: ObjectUrl) -> ObjectInfo:
+        return _without_checksum(super().head(url))
+
+    def put(self, url: ObjectUrl, data: PutData) -> ObjectInfo:
+        return _without_checksum(super().put(url, data))
+
+
+def _without_checksum(info: ObjectInfo) -> ObjectInfo:
+    return msgspec.structs.replace(info, checksum=None)
+
+
+def test_the_version_of_a_new_bucket_tells_nothing_of_the_old_one(tmp_path):
+    """Both count from 1."""
+    url = ObjectUrl.parse("ais://packed/")
+    write(tmp_path / "in", {f"{number}.bin": bytes([number]) for number in range(8)})
+    first, other = (plan_folder(tmp_path / "in", shuffle=True, seed=seed) for seed in (1, 2))
+    (tmp_path / "buckets").mkdir()
+    with Gateway(tmp_path / "buckets") as gateway:
+        client = Client(gateway.endpoint)
+        bucket = client.bucket("packed").create()
+        run = write_shards(first, url, store=VersionStore(client), jobs=1)
+        assert not next(run).was_stored
+        run.close()  # as one that was killed, so that the cache has the shard
+        bucket.delete()
+        bucket.create()
+        list(write_shards(other, url, store=VersionStore(client)))
+        with pytest.raises(ConflictError, match="shard-000000.tar with other bytes"):
+            list(write_shards(first, url, store=VersionStore(client)))
+        client.close()
 
 
 def test_other_classes_are_not_replaced_in_silence(folder, out, tmp_path):
