@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from aisio.resources.loading import load
     from aisio.shards.index import ShardIndex
     from aisio.shards.samples import ZeroDict
+    from aisio.shards.tar_packing import index_tar, pack_tar
     from aisio.shards.writer import ShardWriter
     from aisio.sources.base import Source
     from aisio.sources.manifest_parsers import imagenet_manifest_parser
@@ -111,6 +112,7 @@ _NAMES_BY_MODULE = {
     "aisio.training.shard_reader": ("AISShardReader",),
     "aisio.shards.index": ("ShardIndex",),
     "aisio.shards.samples": ("ZeroDict",),
+    "aisio.shards.tar_packing": ("index_tar", "pack_tar"),
     "aisio.shards.writer": ("ShardWriter",),
     "aisio.sources.base": ("Source",),
     "aisio.sources.manifest_parsers": ("imagenet_manifest_parser",),
@@ -170,7 +172,9 @@ __all__ = [
     "ZeroDict",
     "__version__",
     "imagenet_manifest_parser",
+    "index_tar",
     "load",
+    "pack_tar",
     "read_catalog",
     "source",
 ]

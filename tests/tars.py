@@ -98,3 +98,30 @@ def pax_sparse(name: str) -> bytes:
     member.pax_headers = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0"}
     member.pax_headers |= {"GNU.sparse.name": name, "GNU.sparse.realsize": "8192"}
     return member.tobuf(tarfile.PAX_FORMAT) + data
+
+
+def pack_all_kinds(tar_format: int) -> bytes:
+    """Write an archive of all kinds of members, by Python's tarfile."""
+    file = io.BytesIO()
+    long = "/".join(["d" * 60, "e" * 60, "f" * 120]) + ".bin"
+    members: list[tuple[str, bytes, bytes, str]] = [
+        ("folder", tarfile.DIRTYPE, b"", ""),
+        ("./a.txt", tarfile.REGTYPE, b"x" * 1000, ""),
+        ("ln", tarfile.SYMTYPE, b"", "a.txt"),
+        ("p" * 90 + "/" + "q" * 80, tarfile.REGTYPE, b"yy", ""),
+        (long, tarfile.REGTYPE, b"long", ""),
+        ("hard", tarfile.LNKTYPE, b"", "./a.txt"),
+        ("ln2", tarfile.SYMTYPE, b"", "z" * 150),
+        ("empty", tarfile.REGTYPE, b"", ""),
+        ("ü.bin", tarfile.REGTYPE, b"u" * 512, ""),
+        ("fifo", tarfile.FIFOTYPE, b"", ""),
+        ("last", tarfile.DIRTYPE, b"", ""),
+    ]
+    with tarfile.open(fileobj=file, mode="w", format=tar_format) as archive:
+        for name, kind, data, link in members:
+            if tar_format == tarfile.USTAR_FORMAT and name in (long, "ln2"):
+                continue  # they do not fit
+            info = tarfile.TarInfo(name)
+            info.type, info.size, info.linkname = kind, len(data), link
+            archive.addfile(info, io.BytesIO(data))
+    return file.getvalue()

@@ -25,7 +25,7 @@ from aisio.transport.body import Body, read_with_retries
 from aisio.transport.retries import Attempts
 from aisio.urls import ObjectUrl
 
-__all__ = ["Span", "TarIndex", "check_same_tar", "read_index"]
+__all__ = ["Span", "TarIndex", "check_same_tar", "read_index", "walk_members", "without_dot_slash"]
 
 _SKIPPED_FROM_BYTES = 256 * 1024
 """Longer gaps between headers are skipped: a request costs about as much as reading so many."""
@@ -81,7 +81,8 @@ def read_index(store: Store, url: ObjectUrl) -> TarIndex:
     """
     info = store.head(url.require_object())
     members: dict[str, Span] = {}
-    for member in _walk(store, url, info):
+    parser = TarParser(str(url), allow_unreadable=True)
+    for member in walk_members(parser, store, url, info):
         if member.kind in ("file", "hardlink") or member.unreadable:
             name = _name(member, url)
             if name in members:
@@ -104,8 +105,21 @@ def check_same_tar(store: Store, url: ObjectUrl, expected: ObjectInfo, now: Obje
         )
 
 
-def _walk(store: Store, url: ObjectUrl, info: ObjectInfo) -> Iterator[TarMember]:
-    parser = TarParser(str(url), allow_unreadable=True)
+def walk_members(
+    parser: TarParser, store: Store, url: ObjectUrl, info: ObjectInfo
+) -> Iterator[TarMember]:
+    """Yield the members of a tar that is not compressed; long payloads are not read.
+
+    Args:
+        parser: A new one. Behind the last member it knows where the archive ends.
+        store: The store that has the archive.
+        url: The archive.
+        info: What the store says of it.
+
+    Raises:
+        ShardError: It is cut, damaged or no tar.
+        IntegrityError: It was replaced while it was read.
+    """
     size = info.size_bytes or 0
     fed = next_header = 0  # how many bytes the parser has; the offset of the next header
     window = _FIRST_READ_BYTES
@@ -147,20 +161,21 @@ def _span(member: TarMember, members: dict[str, Span], url: ObjectUrl) -> Span:
     if member.kind != "hardlink":
         unreadable_reason = member.describe_unreadable() if member.unreadable else ""
         return Span(member.data_offset, member.size_bytes, member.mtime_s, unreadable_reason)
-    target = members.get(_without_dot_slash(member.link_name))
+    target = members.get(without_dot_slash(member.link_name))
     if target is None:
         _refuse(url, member, f"is a hard link to {member.link_name!r}, which is not before it")
     return target
 
 
-def _without_dot_slash(name: str) -> str:
+def without_dot_slash(name: str) -> str:
+    """Return the name of a member without a leading "./", which is no part of it."""
     while name.startswith("./"):
         name = name[2:].lstrip("/")
     return name
 
 
 def _name(member: TarMember, url: ObjectUrl) -> str:
-    name = _without_dot_slash(member.name)
+    name = without_dot_slash(member.name)
     try:
         url.with_name(f"{url.name}/{name}").require_object()
     except UrlError as error:

@@ -112,9 +112,25 @@ WEB_DATA_MODULE: Mapping[str, str] = {
     "WDM-24": "PickledDataWDS: n_samples from the names; each split's shards in its own folder, without overlap.",
 }
 
+OSS_TARS: Mapping[str, str] = {
+    "OSS-13": "The index of a tar, byte for byte as the original writes it.",
+    "OSS-14": "An index is read; each kind of damage has its own error.",
+    "OSS-15": "Regular files are entries; long names, PAX, prefixes, links, hard links and folders are handled.",
+    "OSS-16 !": "An index that is not that of the tar is told.",
+    "OSS-17": "The index of an existing tar; a compressed, cut or damaged one is an error.",
+    "OSS-18": "Tar and index of a folder or a prefix, written to a folder or a bucket.",
+    "OSS-19 !": "Generated tars are sorted, with relative names and the files' modes; a missing source is an error.",
+    "OSS-20 !": "By index: one request for a file, or for neighbours; key, size and label; index errors, negative indices.",
+    "OSS-21": "Tar and index in different buckets, and a missing or wrong index, are errors.",
+    "OSS-22": "Iterable: every file once, with any number of workers.",
+    "OSS-23": "Shuffled chunks of about the given size, divided among workers, also where there are fewer chunks.",
+    "OSS-24 !": "The shuffled order depends on seed and epoch alone.",
+}
+
 SYSTEMS: Mapping[str, Mapping[str, str]] = {
     "AIStore's PyTorch plugin": AISTORE,
     "BioNeMo's `load(tag)`": BIONEMO,
     "Alibaba's OSS connector: objects": OSS,
     "BioNeMo's WebDataModule": WEB_DATA_MODULE,
+    "Alibaba's OSS connector: tars": OSS_TARS,
 }
