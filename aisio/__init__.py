@@ -59,7 +59,8 @@ if TYPE_CHECKING:
     from aisio.training.data_shard import DataShard
     from aisio.training.loader import Loader
     from aisio.training.multi_shard_stream import AISMultiShardStream
-    from aisio.training.object_datasets import AISIterDataset, AISMapDataset
+    from aisio.training.object_datasets import AISMapDataset
+    from aisio.training.object_iter_dataset import AISIterDataset
     from aisio.training.samplers import BucketBatchSampler, DynamicBatchSampler
     from aisio.training.shard_dataset import AISShardDataset
     from aisio.training.shard_reader import AISShardReader
@@ -74,7 +75,8 @@ _NAMES_BY_MODULE = {
     "aisio.training.data_object": ("DataObject",),
     "aisio.training.loader": ("Loader",),
     "aisio.training.multi_shard_stream": ("AISMultiShardStream",),
-    "aisio.training.object_datasets": ("AISIterDataset", "AISMapDataset"),
+    "aisio.training.object_datasets": ("AISMapDataset",),
+    "aisio.training.object_iter_dataset": ("AISIterDataset",),
     "aisio.errors": (
         "AccessError",
         "AisioError",

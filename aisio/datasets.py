@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import warnings
 
-from aisio.training.object_datasets import AISIterDataset, AISMapDataset
+from aisio.training.object_datasets import AISMapDataset
+from aisio.training.object_iter_dataset import AISIterDataset
 
 __all__ = ["AISIterDataset", "AISMapDataset"]
 

@@ -22,6 +22,7 @@ from aisio.cli.commands import (
     pack,
     put,
     serve,
+    tar,
     verify,
 )
 from aisio.cli.error_handler import CommandGroup
@@ -68,6 +69,7 @@ for command in (
     cat.command,
     info.command,
     pack.command,
+    tar.command,
     index.command,
     verify.command,
     bench.command,

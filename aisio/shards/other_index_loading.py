@@ -18,6 +18,7 @@ from aisio.escapes import one_line
 from aisio.formats.other_indexes import OtherIndex, parse_other_index
 from aisio.formats.tar import BLOCK_BYTES
 from aisio.formats.tar_header import checksum_matches
+from aisio.formats.tar_index_file import TAR_INDEX_MAGIC
 from aisio.records import ByteRange, ObjectInfo
 from aisio.shards.index import ShardIndex, one_shard
 from aisio.shards.index_pins import pin_of
@@ -62,6 +63,10 @@ class OtherIndexes:
             try:
                 data = self._store.read(url)
             except (NotFoundError, AccessError):
+                continue
+            if data.startswith(TAR_INDEX_MAGIC):
+                text = "%s: this index has files and no samples; AISMapDataset.from_tar reads by it"
+                _log.info(text, one_line(str(url)))
                 continue
             other = parse_other_index(data, name=str(url), size_bytes=info.size_bytes)
             self._check_headers(shard, other, str(url))

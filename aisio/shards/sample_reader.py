@@ -260,9 +260,7 @@ class SampleReader:
         # A shard has the hashes of all its samples, or of none.
         is_verified = self._index.span(run.numbers[0]).xxh3 is not None
         try:
-            samples = parse_run(
-                run, buffer.data, buffer.part, url=url, keys=self._keys, is_verified=is_verified
-            )
+            samples = self._parse_bytes(run, buffer.data, buffer.part, is_verified=is_verified)
         except ShardError as error:
             final = ShardError(f"{self._prefix}{error}", url=url, offset=error.offset)
             if is_verified:
@@ -272,6 +270,13 @@ class SampleReader:
             raise _Damaged(self._no_samples(run, samples))
         thread_counters().parse_s += perf_counter() - started
         return list(zip(run.numbers, samples, strict=True))
+
+    def _parse_bytes(
+        self, run: SampleRun, data: bytearray, part: TarPart, *, is_verified: bool
+    ) -> list[Sample]:
+        """Return the samples of a run; arguments and errors as for `parse_run`."""
+        url = str(self._places[run.shard][1])
+        return parse_run(run, data, part, url=url, keys=self._keys, is_verified=is_verified)
 
     def _read_whole(self, run: SampleRun) -> ReadSamples:
         """Read a shard from start to end for some of its samples."""

@@ -9,12 +9,12 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, groupby, islice
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from aisio.client.aistore_sdk import adapt_sdk_object
 from aisio.client.batch_archive import BatchOptions, check_options
 from aisio.client.client import Client
-from aisio.errors import ConfigError
+from aisio.errors import ConfigError, NotSupportedError
 from aisio.limits import is_whole
 from aisio.records import Concurrency
 from aisio.sources.manifest import ManifestParser
@@ -30,8 +30,8 @@ from aisio.training.object_constructors import (
     takes_options_of,
     url_source,
 )
-from aisio.training.object_datasets import AISIterDataset
 from aisio.training.object_items import ReadObject, Transform
+from aisio.training.object_iter_dataset import AISIterDataset
 from aisio.training.split_dataset import ListedObject
 from aisio.training.split_options import Equalize, Ranks, Split
 from aisio.transport.concurrency.limit import AdaptiveLimit
@@ -189,6 +189,18 @@ class AISBatchIterDataset(AISIterDataset):
     ) -> Self:
         """See `AISMapDataset.from_url`; nothing is read yet."""
         return cls(url_source(cls.__name__, url, options), **options)
+
+    @classmethod
+    def from_tar(cls, tar_url: Place, index_url: Place, **options: Any) -> NoReturn:
+        """Refuse: get-batch saves nothing where neighbours in a tar come by one request.
+
+        Raises:
+            NotSupportedError: Always.
+        """
+        raise NotSupportedError(
+            f"<{cls.__name__}> {tar_url}: the files of a tar come by ranges, many in one request:"
+            " use AISIterDataset.from_tar"
+        )
 
     def _read_all(self, share: Iterator[ListedObject]) -> Iterator[ReadObject]:
         batches = fetch_in_order(

@@ -84,7 +84,8 @@ class DataObject(_BinaryFile):
     @property
     def bucket(self) -> str:
         """The bucket; "" for a local file, host[:port] for a web server."""
-        return url_of(self._info).bucket
+        # Without the name: that of a file in a tar may be one that no URL can hold.
+        return url_of(ObjectInfo(self._info.root, "")).bucket
 
     @property
     def name(self) -> str:

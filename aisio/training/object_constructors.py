@@ -14,6 +14,7 @@ from aisio.client.client import Client
 from aisio.client.shared_clients import explicit_client
 from aisio.errors import ConfigError
 from aisio.records import Concurrency
+from aisio.shards.tar_index_loading import StoredFile
 from aisio.sources.base import Source
 from aisio.sources.kinds import PrefixSource, UrlListSource
 from aisio.sources.manifest import ManifestParser, ManifestSource
@@ -21,10 +22,12 @@ from aisio.sources.mixed import StoreFinder
 from aisio.sources.named import parse_url
 from aisio.sources.resolve import source
 from aisio.stores import DirectSettings, store_for
+from aisio.training.member_order import MemberOrder
 from aisio.training.missing_objects import OnMissing
 from aisio.training.object_items import Transform
 from aisio.training.split_options import Equalize, Ranks, Split
-from aisio.urls import ObjectUrl
+from aisio.training.tar_members import TarMemberSource
+from aisio.urls import FILE, ObjectUrl
 
 __all__ = [
     "BatchIterOptions",
@@ -35,6 +38,7 @@ __all__ = [
     "objects_source",
     "prefix_source",
     "takes_options_of",
+    "tar_source",
     "url_source",
 ]
 
@@ -151,6 +155,35 @@ def manifest_source(
         raise ConfigError(f"<{owner}> base_url must be a URL or a path, not {base_url!r}")
     base = base_url if isinstance(base_url, str) else str(_parsed(base_url, is_folder=True))
     return ManifestSource(_parsed(place), _finder(options), parser=parser, key_base=base)
+
+
+def tar_source(
+    owner: str,
+    tar_url: Place,
+    index_url: Place,
+    options: IterOptions | MapOptions,
+    order: MemberOrder | None = None,
+) -> Source:
+    """Return the source of the regular files of a tar, by its index.
+
+    Raises:
+        ConfigError: An argument is empty, the two are in different buckets, or an option has no
+            meaning for a tar.
+        UrlError: One of them is not the URL of an object.
+    """
+    tar = _parsed(_required(owner, "tar_url", tar_url)).require_object()
+    index = _parsed(_required(owner, "index_url", index_url)).require_object()
+    if FILE not in (tar.provider, index.provider) and tar.root != index.root:
+        raise ConfigError(
+            f"<{owner}> tar_url and index_url must be in the same bucket, or one of them a local"
+            f" file: {tar.root}, {index.root}"
+        )
+    if options.get("etl_name"):
+        raise ConfigError(f"<{owner}> etl_name: a file in a tar cannot be transformed by an ETL")
+    if options.get("partition_sources_by_worker"):
+        raise ConfigError(f"<{owner}> partition_sources_by_worker: a tar is one source")
+    find = _finder(options)
+    return TarMemberSource(StoredFile(find(tar), tar), StoredFile(find(index), index), order)
 
 
 def url_source(owner: str, url: Any, options: _ItemOptions) -> Source:

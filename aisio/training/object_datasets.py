@@ -1,14 +1,13 @@
-"""AISMapDataset and AISIterDataset: whole objects as samples, by index or in listing order.
+"""AISMapDataset: whole objects as samples, by index.
 
 Names and arguments are those of the official `aistore.pytorch`; what aisio adds is keyword-only.
-Constructors have more than 8 arguments for that reason.
+The constructor has more than 8 arguments for that reason.
 """
 
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable, Iterator, Sequence
-from functools import partial
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from aisio.client.client import Client
@@ -22,40 +21,38 @@ from aisio.stores import DirectSettings
 from aisio.training.epoch_stats import EpochStats
 from aisio.training.listed_objects import ListedObjects
 from aisio.training.listing.shared_listing import SharedListing
-from aisio.training.missing_objects import GoneObjects, OnMissing, require_no_equalize
+from aisio.training.missing_objects import GoneObjects, OnMissing
 from aisio.training.object_constructors import (
-    IterOptions,
     MapOptions,
     Place,
     manifest_source,
     objects_source,
     prefix_source,
     takes_options_of,
+    tar_source,
     url_source,
 )
-from aisio.training.object_items import ObjectItems, ReadObject, Transform
+from aisio.training.object_items import Transform
 from aisio.training.process_rank import current_worker
-from aisio.training.split import Partition
-from aisio.training.split_dataset import ListedObject, SplitDataset
-from aisio.training.split_options import Equalize, Ranks, Split, SplitOptions
-from aisio.training.stateful_iteration import Step, StepIteration, behind
+from aisio.training.split_dataset import ListedObject
+from aisio.training.tar_members import items_of
 from aisio.transport.concurrency.limit import AdaptiveLimit
 
 try:
-    from torch.utils.data import Dataset, IterableDataset
+    from torch.utils.data import Dataset
 except ImportError as error:
     raise missing_extra("torch", "torch") from error
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
-__all__ = ["AISIterDataset", "AISMapDataset"]
+__all__ = ["AISMapDataset"]
 
 
 class AISMapDataset(ListedObjects, Dataset[Any]):
     """Objects by index: `dataset[i]` is (name, bytes), or what `transform` returns.
 
     The constructor lists the sources, once. Other constructors, for one kind of source each:
-    `from_prefix`, `from_objects`, `from_manifest_file` and `from_url`.
+    `from_prefix`, `from_objects`, `from_manifest_file`, `from_tar` and `from_url`.
 
     Args:
         ais_source_list: Sources, or one of them: buckets, object groups, URLs of prefixes, objects
@@ -109,7 +106,7 @@ class AISMapDataset(ListedObjects, Dataset[Any]):
             allow_empty=allow_empty,
             skip_empty=skip_empty,
         )
-        self._items = ObjectItems(etl_name, transform, on_missing, owner)
+        self._items = items_of(sources, etl_name, transform, on_missing, owner)
         self._limit = AdaptiveLimit(Concurrency.of(concurrency))
         self._epoch_stats = EpochStats(owner, "object")
         ListedObjects.__init__(self, SharedListing(sources).table(), etl_name)
@@ -186,6 +183,26 @@ class AISMapDataset(ListedObjects, Dataset[Any]):
         """
         return cls(url_source(cls.__name__, url, options), **options)
 
+    @classmethod
+    @takes_options_of(__init__)
+    def from_tar(cls, tar_url: Place, index_url: Place, **options: Unpack[MapOptions]) -> Self:
+        """Read the regular files of a tar by its index; they have their names in the tar.
+
+        A transform gets a `DataObject` with the file's number as `label`. Names in `names` are
+        these numbers, and `sizes` have headers and padding, as the index has neither.
+
+        Args:
+            tar_url: The tar, which is not compressed; or the path of a local one.
+            index_url: Its index, as `aisio.pack_tar` or Alibaba's OSS connector writes it.
+            **options: Those of the class. There is no ETL; a missing tar is always an error.
+
+        Raises:
+            ConfigError: An argument is empty, or the two are in different buckets.
+            NotFoundError: There is no such tar, or no such index.
+            ShardError: The index is damaged, or not that of the tar; also when a file is read.
+        """
+        return cls(tar_source(cls.__name__, tar_url, index_url, options), **options)
+
     def stats(self) -> dict[str, Any]:
         """Return where the time of all reads so far went, of all workers."""
         return self._epoch_stats.totals()
@@ -223,141 +240,3 @@ class AISMapDataset(ListedObjects, Dataset[Any]):
             raise IndexError(
                 f"<{type(self).__name__}> index must be in bounds of dataset"
             ) from None
-
-
-class AISIterDataset(SplitDataset, IterableDataset[Any]):
-    """Objects in listing order, split over ranks and DataLoader workers.
-
-    An item is (name, bytes), or what `transform` returns. Other constructors, for one kind of
-    source each: `from_prefix`, `from_objects`, `from_manifest_file` and `from_url`.
-
-    The sources are listed once, when an object is first needed; see `relist`. Each iteration looks
-    up rank and worker when it starts: item i goes to rank i mod ranks, and the rank's j-th item to
-    its worker j mod workers.
-
-    Args:
-        ais_source_list: Sources, or one of them: buckets, object groups, URLs of prefixes, objects
-            or patterns, folders, names in a catalog.
-        prefix_map: For some of these sources, the prefix, pattern or object to read, or several;
-            all objects otherwise.
-        etl_name: Have the cluster transform each object by this ETL.
-        show_progress: Count on stderr, if that is a terminal, what each worker reads.
-        partition_sources_by_worker: Give each worker whole sources, so that no two workers list the
-            same source. Workers beyond the number of sources have nothing to do.
-        client: The cluster for sources given as URLs; by default one made from `endpoint`.
-        endpoint: The cluster's URL; by default AIS_ENDPOINT.
-        direct: Read clouds (s3://, gs://, az://) without the cluster; settings say how.
-        concurrency: How many objects each worker reads at once, or bounds for it; by default at
-            most 8 at first, then as many as the store handles best.
-        length: What `len()` returns; by default there is no length: see `count` and
-            `count_batches`.
-        split: What divides the dataset: "rank+worker"; "worker", which is ranks=None; or "none",
-            where each worker reads all.
-        ranks: Which rank this is, as `aisio.Loader` takes it. None, where each rank reads all: for
-            a tool such as Accelerate, which splits the DataLoader over ranks itself.
-        equalize: "drop" leaves out fewer objects than there are ranks, so that all ranks make as
-            many batches, in DataLoaders with the same arguments; "pad" repeats as few. "none" does
-            neither, and ranks may differ by an object.
-        allow_empty: Accept a source without objects, or a prefix that no name begins with; by
-            default that is an error.
-        skip_empty: Leave out listed objects of no bytes, with a warning in the log; by default they
-            are data. Those that a source names are read.
-        transform: Called with the `aisio.DataObject`, whose bytes are there, in the thread that
-            iterates; what it returns is the item.
-        on_missing: For an object that is gone since it was listed: "raise" NotFoundError; "none":
-            the item is None, or what `transform` makes of None; "skip": leave it out, counted in
-            `stats()`, with a warning in the log at the end.
-
-    Raises:
-        ValueError: No source.
-        NotFoundError: At iteration: a bucket does not exist, or a source has no object.
-        ConfigError: length is below 0, `transform` cannot be called, or there is no such split or
-            `on_missing`; at iteration: the environment says an impossible rank
-            (`aisio.training.ranks`).
-    """
-
-    def __init__(
-        self,
-        ais_source_list: Any = (),
-        prefix_map: PrefixMap | None = None,
-        etl_name: str | None = None,
-        show_progress: bool = False,
-        partition_sources_by_worker: bool = False,
-        *,
-        client: Client | None = None,
-        endpoint: str | None = None,
-        direct: bool | DirectSettings = False,
-        concurrency: int | Concurrency | None = None,
-        length: int | None = None,
-        allow_empty: bool = False,
-        skip_empty: bool = False,
-        split: Split = "rank+worker",
-        ranks: Ranks = "auto",
-        equalize: Equalize = "none",
-        transform: Transform | None = None,
-        on_missing: OnMissing = "raise",
-    ) -> None:
-        super().__init__(
-            SourceSet(
-                ais_source_list,
-                prefix_map,
-                owner=type(self).__name__,
-                client=explicit_client(client, endpoint),
-                direct=direct,
-                allow_empty=allow_empty,
-                skip_empty=skip_empty,
-            ),
-            etl_name=etl_name,
-            show_progress=show_progress,
-            by_source=partition_sources_by_worker,
-            length=length,
-            options=SplitOptions(split, ranks, equalize),
-        )
-        self._concurrency = Concurrency.of(concurrency)
-        self._items = ObjectItems(etl_name, transform, on_missing, type(self).__name__)
-        require_no_equalize(on_missing, equalize)
-
-    @classmethod
-    @takes_options_of(__init__)
-    def from_prefix(cls, url: Place, **options: Unpack[IterOptions]) -> Self:
-        """See `AISMapDataset.from_prefix`; nothing is read yet."""
-        return cls(prefix_source(cls.__name__, url, options), **options)
-
-    @classmethod
-    @takes_options_of(__init__)
-    def from_objects(cls, urls: Place | Iterable[Place], **options: Unpack[IterOptions]) -> Self:
-        """See `AISMapDataset.from_objects`; nothing is read yet."""
-        return cls(objects_source(cls.__name__, urls, options), **options)
-
-    @classmethod
-    @takes_options_of(__init__)
-    def from_manifest_file(
-        cls,
-        path_or_url: Place,
-        parser: ManifestParser,
-        base_url: Place,
-        **options: Unpack[IterOptions],
-    ) -> Self:
-        """See `AISMapDataset.from_manifest_file`; nothing is read yet."""
-        own = manifest_source(cls.__name__, path_or_url, parser, base_url, options)
-        return cls(own, **options)
-
-    @classmethod
-    @takes_options_of(__init__)
-    def from_url(cls, url: Any, **options: Unpack[IterOptions]) -> Self:
-        """See `AISMapDataset.from_url`; nothing is read yet."""
-        return cls(url_source(cls.__name__, url, options), **options)
-
-    def __iter__(self) -> Iterator[Any]:
-        partition = self._partition()
-        return StepIteration(partial(self._steps_from, partition), partition)
-
-    def _steps_from(self, partition: Partition, start: int, last: str) -> Iterator[Step]:
-        """Return a partition's items from one on, without reading those before it; see `behind`."""
-        share = behind(self._my_share(partition), start, last, lambda listed: listed[1].name)
-        gone = GoneObjects(type(self).__name__)
-        steps = self._items.steps(self._read_all(share), gone, start)
-        return self._counted(steps, lambda: gone.count)
-
-    def _read_all(self, share: Iterator[ListedObject]) -> Iterator[ReadObject]:
-        return self._items.read_in_order(share, AdaptiveLimit(self._concurrency))

@@ -28,10 +28,12 @@ class ReadObject(NamedTuple):
     Attributes:
         listed: The object, with its source.
         data: Its bytes; None if it is gone, and may be.
+        info: What reading it has told of it; None where the listing tells all.
     """
 
     listed: ListedObject
     data: bytes | None
+    info: ObjectInfo | None = None
 
 
 class ObjectItems:
@@ -67,7 +69,8 @@ class ObjectItems:
 
     def item(self, one: ReadObject) -> Any:
         """Return the item of an object that was read."""
-        (source, info), data = one
+        (source, listed), data = one.listed, one.data
+        info = one.info or listed
         if self._transform is None:
             return None if data is None else (info.name, data)
         return self._transformed(info, None if data is None else DataObject(source, info, data))

@@ -20,6 +20,7 @@ from aisio.shards.index_cache import IndexCache
 from aisio.shards.index_loading import IndexPlace, load_index
 from aisio.shards.other_index_loading import OtherIndexes
 from aisio.shards.reader import read_samples
+from aisio.shards.tar_packing import index_tar
 from aisio.stores import LocalStore
 from aisio.urls import ObjectUrl
 from tests.tars import LONG_NAME, pack
@@ -136,3 +137,15 @@ def test_listing_is_loaded_by_them(folder: Path, tmp_path: Path):
         loaded = load_index(infos, place=place, cache=cache)
         assert loaded.index is not None
         assert loaded.index.has_hashes == (known == 2)
+
+
+def test_an_index_of_files_is_no_index_of_samples(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is passed over, and told once."""
+    for name in "ab":
+        index_tar(folder / f"{name}.tar", folder / f"{name}.tar.idx")
+    others = OtherIndexes(LocalStore())
+    with caplog.at_level(logging.INFO, "aisio.shard_index"):
+        assert [others.find(info) for info in listing(folder)] == [None, None]
+    assert caplog.text.count("files and no samples; AISMapDataset.from_tar reads by it") == 1

@@ -10,7 +10,8 @@ from aisio.client.client import Client
 from aisio.records import RetryPolicy
 from aisio.sources.resolve import source
 from aisio.training.batch_dataset import AISBatchIterDataset
-from aisio.training.object_datasets import AISIterDataset, AISMapDataset
+from aisio.training.object_datasets import AISMapDataset
+from aisio.training.object_iter_dataset import AISIterDataset
 from tests.http_server import Reply, Server
 
 

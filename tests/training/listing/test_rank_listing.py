@@ -17,7 +17,8 @@ from aisio.errors import IntegrityError
 from aisio.gateway import Gateway
 from aisio.testing import FaultProxy
 from aisio.training.listing.rank_listing import ListingUnavailableError, RankChannel, RankListing
-from aisio.training.object_datasets import AISIterDataset, AISMapDataset
+from aisio.training.object_datasets import AISMapDataset
+from aisio.training.object_iter_dataset import AISIterDataset
 from aisio.training.shard_reader import AISShardReader
 from tests.tars import pack
 

@@ -22,7 +22,8 @@ from aisio.sources.kinds import PrefixSource
 from aisio.sources.source_set import SourceSet
 from aisio.stores import LocalStore
 from aisio.training.listing.shared_listing import SharedListing
-from aisio.training.object_datasets import AISIterDataset, AISMapDataset
+from aisio.training.object_datasets import AISMapDataset
+from aisio.training.object_iter_dataset import AISIterDataset
 from aisio.urls import ObjectUrl
 
 COUNT = 200
