@@ -29,7 +29,7 @@ except ImportError as error:
     raise missing_extra("lightning", "lightning") from error
 try:
     import webdataset
-    from webdataset.cache import StreamingOpen
+    from webdataset.cache import FileCache, StreamingOpen
 except ImportError as error:
     raise missing_extra("webdataset", "lightning") from error
 
@@ -197,9 +197,11 @@ class WebDataModule(LightningDataModule):
         # webdataset warns where shardshuffle is left to its default, which is not to shuffle.
         options = {"shardshuffle": False, **(of_split(self._kwargs_wds, split) or {})}
         dataset = webdataset.WebDataset(list(shards), **options)
+        # Of a folder of this machine webdataset's cache keeps nothing, but opens it by itself.
+        openers = (StreamingOpen, FileCache) if folder.is_local else StreamingOpen
         dataset.pipeline = [
             ShardOpener(folder.source, shards, stage.handler)
-            if isinstance(stage, StreamingOpen)
+            if isinstance(stage, openers)
             else stage
             for stage in dataset.pipeline
         ]

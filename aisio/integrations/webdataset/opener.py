@@ -10,6 +10,8 @@ from typing import BinaryIO, Literal, cast, overload
 from aisio.errors import ConfigError
 from aisio.escapes import one_line
 from aisio.integrations.webdataset.shard_urls import catalog_shard
+from aisio.records import ObjectInfo
+from aisio.sources.base import Source
 from aisio.sources.catalog_source import SCHEME
 from aisio.sources.named import parse_url
 from aisio.sources.resolve import source
@@ -17,7 +19,7 @@ from aisio.stores import Store, store_for
 from aisio.transport.body import READ_AHEAD_BYTES, Body
 from aisio.urls import ObjectUrl
 
-__all__ = ["ObjectStream", "ObjectWriter", "open_url"]
+__all__ = ["ObjectStream", "ObjectWriter", "find_object", "open_url"]
 
 
 class ObjectStream(io.BufferedReader):
@@ -120,11 +122,21 @@ def open_url(url: str, mode: str = "rb", bufsize: int = -1) -> ObjectStream | Ob
     return ObjectWriter(store_for(target), target)
 
 
-def _open_body(url: str) -> Body:
+def find_object(url: str) -> tuple[Source, ObjectInfo]:
+    """Return the source of a URL that webdataset opens, and its object, as listed.
+
+    Raises:
+        NotFoundError: As for `catalog_shard`.
+        ConfigError: As for `open_url`.
+    """
     if url.startswith(SCHEME):
-        where, listed = catalog_shard(url)
-    else:
-        where = source([url])  # a list: what looks like a pattern is a name here
-        (listed,) = where.list()
+        return catalog_shard(url)
+    where = source([url])  # a list: what looks like a pattern is a name here
+    (listed,) = where.list()
+    return where, listed
+
+
+def _open_body(url: str) -> Body:
+    where, listed = find_object(url)
     # With the size from a HEAD, a response that belongs to another request is noticed.
     return where.get(where.completed(listed))

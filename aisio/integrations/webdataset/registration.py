@@ -5,6 +5,7 @@
   webdataset's.
 - `tariterators.tar_file_iterator`: streams that aisio opened are read by aisio's parser, see
   `tar_files`. All others go to webdataset's own function.
+- `cache.FileCache`, for `cache_dir=`: see `shard_cache`.
 - Stages of its pipelines, when they are pickled, name this module. So a worker that is spawned
   imports it, and opens the same URLs by the same means.
 """
@@ -20,6 +21,7 @@ from typing import Any
 from aisio.errors import ConfigError
 from aisio.extras import missing_extra
 from aisio.integrations.webdataset.opener import ObjectStream, open_url
+from aisio.integrations.webdataset.shard_cache import cache_name, read_by_aisio
 from aisio.sources.catalog_source import SCHEME
 from aisio.urls import ALIASES, MEMORY
 
@@ -59,6 +61,17 @@ def register() -> None:
     theirs = tariterators.tar_file_iterator
     if getattr(theirs, "__wrapped__", None) is None:
         tariterators.tar_file_iterator = _with_streams_of_aisio(theirs)
+        opener = cache.FileCache.__call__
+        cache.FileCache.__call__ = read_by_aisio(opener, _is_aisios)
+        cache.FileCache.__init__.__kwdefaults__["url_to_name"] = _cache_name
+
+
+def _is_aisios(url: str) -> bool:
+    return url.partition(":")[0] in SCHEMES
+
+
+def _cache_name(url: str) -> str:
+    return cache_name(url) if _is_aisios(url) else str(cache.url_to_cache_name(url))
 
 
 def _with_streams_of_aisio(theirs: Any) -> Any:

@@ -54,6 +54,8 @@ def test_a_cut_shard_of_this_machine_is_an_error(folder: Path) -> None:
         read(folder)
     skipping = {Split.test: {"handler": wds.ignore_and_continue}}
     assert read(folder, kwargs_wds=skipping) == [*NAMES[:2], *NAMES[4:]]
+    with pytest.raises(ShardError, match=r"x-000001\.tar"):
+        read(folder, kwargs_wds={Split.test: {"cache_dir": str(folder)}})
 
 
 def test_webdatasets_cache_keeps_shards_of_a_store(
