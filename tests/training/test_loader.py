@@ -232,6 +232,19 @@ def test_batches_that_cannot_shrink(batch_size: int, count: int, ranks: int) -> 
         next(iter(of))
 
 
+def test_what_is_left_of_an_epoch_may_not_shrink_either() -> None:
+    """Three samples for four ranks: one of them would end before the others."""
+    options: dict[str, Any] = {"count": 9, "equalize": "shrink"}
+    stopped = loader(2, ranks=(0, 3), **options)
+    next(iter(stopped))
+    three, four = (loader(7, ranks=(0, ranks), **options) for ranks in (3, 4))
+    for resumed in (three, four):
+        resumed.load_state_dict(stopped.state_dict())
+    assert len(flat(epoch(three))) == 1
+    with pytest.raises(ConfigError, match="3 samples that are left of the epoch make no batches"):
+        next(iter(four))
+
+
 def test_the_order_is_not_from_the_global_random_state() -> None:
     """Nor does reading change that."""
     for seed in (1, 2):

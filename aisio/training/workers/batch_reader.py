@@ -72,25 +72,25 @@ class Share:
     def check_batches(self) -> None:
         """Refuse an epoch without a batch, or one that cannot be made equal as was asked.
 
-        What a restart left of an epoch may be as little as it likes.
+        What a restart left of an epoch may be as little as it likes; but with "shrink" a rank that
+        waits for the others in each step would wait for ever.
 
         Raises:
             ConfigError: There are too few samples, or `batch_size` is too large or too small.
         """
         topology, samples = self.topology, len(self.cut.line)
-        if self.position.segments:
-            return
-        if topology.equalize == "drop" and not self.count:
+        if topology.equalize == "drop" and not (self.count or self.position.segments):
             raise ConfigError(
                 f"{samples} samples make no batch of {topology.batch_size} for each of"
                 f" {topology.ranks} ranks: use a smaller batch_size, or equalize='pad'"
             )
         last = self.cut.batches_of_rank(topology.ranks - 1)  # no rank has fewer
         if topology.equalize == "shrink" and last < self.cut.batches_of_rank(0):
+            left = " that are left of the epoch" if self.position.segments else ""
             raise ConfigError(
-                f"{samples} samples make no batches of at most {topology.batch_size}, as many for"
-                f" each of {topology.ranks} ranks: use a batch_size of at least 2 and no more ranks"
-                " than samples, or equalize='pad' or 'none'"
+                f"{samples} samples{left} make no batches of at most {topology.batch_size}, as many"
+                f" for each of {topology.ranks} ranks: use a batch_size of at least 2 and no more"
+                " ranks than samples, or equalize='pad' or 'none'"
             )
 
 
