@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from typing import Any
 
+from aisio.errors import IntegrityError
 from aisio.integrations.webdataset import ObjectStream
-from aisio.records import ObjectInfo
+from aisio.records import ObjectInfo, may_be_same_object
 from aisio.sources.base import Source
 
 __all__ = ["ShardOpener"]
@@ -39,7 +40,7 @@ class ShardOpener:
         for item in urls:
             url = item["url"]
             try:
-                stream = ObjectStream(self._source.get(self._shards[url]), url)
+                stream = self._open(url)
             except Exception as error:
                 if self._handler(error):
                     continue
@@ -47,3 +48,23 @@ class ShardOpener:
             with closing(stream):
                 opened = {"url": url, "stream": stream}
                 yield opened if "://" in url else {**opened, "local_path": url}
+
+    def _open(self, url: str) -> ObjectStream:
+        """Open a shard.
+
+        Raises:
+            IntegrityError: It is another one than was listed: samples that were in another shard
+                then may be in this one now, and would come twice or not at all.
+        """
+        listed = self._shards[url]
+        body = self._source.get(listed)
+        if not self._source.needs_single_reads and _is_other(listed, body.info):
+            body.close()
+            raise IntegrityError(f"{url}: this shard was replaced since setup()", url=url)
+        return ObjectStream(body, url)
+
+
+def _is_other(listed: ObjectInfo, received: ObjectInfo) -> bool:
+    if listed.etag and received.etag and listed.etag != received.etag:
+        return True
+    return not may_be_same_object(listed, received)

@@ -10,7 +10,7 @@ import pytest
 import torch  # noqa: F401 - webdataset's openers need it
 import webdataset  # noqa: F401 - and it
 
-from aisio.errors import NotFoundError
+from aisio.errors import IntegrityError, NotFoundError
 from aisio.integrations.lightning.shard_folder import ShardFolder
 from aisio.integrations.lightning.shard_opener import ShardOpener
 
@@ -71,6 +71,17 @@ def test_the_handler_decides_on_a_shard_that_is_gone(folder: ShardFolder, tmp_pa
     assert found == {go_on: [urls[0], urls[2]], stop: [urls[0]]}
     with pytest.raises(NotFoundError, match=r"x-1\.tar"):
         list(openers[fail]({"url": url} for url in urls))
+
+
+def test_a_shard_that_was_replaced_is_an_error(folder: ShardFolder, tmp_path: Path) -> None:
+    """Though it has as many bytes: a set that is half old and half new has samples twice."""
+    (url, *_) = folder.shards("x")
+    before = opener(folder, fail)
+    (tmp_path / "new").write_bytes(b"9")
+    (tmp_path / "new").replace(url)
+    with pytest.raises(IntegrityError, match=r"x-0\.tar: this shard was replaced since setup"):
+        next(iter(before([{"url": url}])))
+    assert [opened["stream"].read() for opened in opener(folder, fail)([{"url": url}])] == [b"9"]
 
 
 def test_a_url_has_no_local_path(tmp_path: Path, folder: ShardFolder) -> None:
