@@ -45,11 +45,9 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             spool.seek(0)
             shutil.copyfileobj(spool, out, _COPY_BYTES)
         return
-    target = Path(path).resolve()
-    partial = target.with_name(f".{secrets.token_hex(8)}{PARTIAL_SUFFIX}")
+    target, partial, opened = open_partial(path)
     try:
-        with _create(partial, path) as file:
-            _lock(file.fileno())
+        with opened as file:
             yield file
         partial.replace(target)
     except BaseException:
@@ -110,9 +108,26 @@ def open_special(path: str | os.PathLike[str]) -> BinaryIO:
     return cast(BinaryIO, os.fdopen(os.open(path, os.O_WRONLY | os.O_CLOEXEC), "wb"))
 
 
-def _create(partial: Path, path: str | os.PathLike[str]) -> BinaryIO:
+def open_partial(path: str | os.PathLike[str]) -> tuple[Path, Path, BinaryIO]:
+    """Open a temporary file in the folder of a file that it is to replace, and lock it.
+
+    Returns:
+        The file to replace, with symbolic links followed; the temporary file, and it, open for
+        reading and writing.
+
+    Raises:
+        OSError: It cannot be made; the error names `path`.
+    """
+    target = Path(path).resolve()
+    partial = target.with_name(f".{secrets.token_hex(8)}{PARTIAL_SUFFIX}")
     try:
-        return cast(BinaryIO, partial.open("x+b"))
+        file = partial.open("x+b")
     except OSError as error:
-        # The error names the caller's path, not that of the temporary file.
         raise OSError(error.errno, error.strerror, os.fspath(path)) from error
+    try:
+        _lock(file.fileno())
+    except BaseException:
+        file.close()
+        partial.unlink(missing_ok=True)
+        raise
+    return target, partial, cast(BinaryIO, file)

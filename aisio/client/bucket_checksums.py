@@ -66,6 +66,11 @@ class BucketChecksums:
             checksum.kind,
         )
 
+    def kind(self, url: ObjectUrl, call: Call) -> str:
+        """Return the type of a bucket's checksums; "none" for none, or if the cluster is silent."""
+        props = self._props(url, call)
+        return "none" if props is None else props.kind
+
     def _props(self, url: ObjectUrl, call: Call) -> messages.ChecksumProps | None:
         if url.root not in self._props_by_bucket:
             path, query = messages.bucket_path(url.bucket), messages.bucket_query(url)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar, overload
+from typing import Any, Literal, TypeVar, overload
 
 import msgspec
 
 from aisio.atomic_write import atomic_write
-from aisio.client.resume import Resume
+from aisio.client.resume import Resume, replaced_error
 from aisio.client.router import Router
 from aisio.client.session import Session
-from aisio.errors import IntegrityError, NotFoundError, RangeError, StorageError
+from aisio.client.upload import MultipartUpload, send_data
+from aisio.errors import ConfigError, IntegrityError, NotFoundError, RangeError, StorageError
 from aisio.formats.checksums import HASHERS, new_hasher
 from aisio.records import ByteRange, Checksum, ObjectInfo, same_version
 from aisio.transport.body import Body
@@ -23,15 +24,16 @@ from aisio.transport.http.response_body import (
     ResponseBody,
     body_of,
     checked_length,
-    drain_and_release,
     refuse_web_page,
 )
 from aisio.transport.low_speed import LowSpeedLimit
 from aisio.transport.parallel import read_bytes, read_into
+from aisio.transport.parallel_upload import ParallelUpload
 from aisio.transport.payload import HashedPayload, Payload, PutData
 from aisio.transport.retries import Attempts
 from aisio.transport.seekable import open_seekable
 from aisio.transport.targets import BufferTarget, FileTarget, Target
+from aisio.transport.writer import ObjectWriter, WriteOptions
 from aisio.urls import ObjectUrl
 from aisio.wire import messages
 
@@ -215,17 +217,39 @@ class Object:
         attempts = self.session.attempts()
         return self._retry(lambda: self._open(byte_range, etl_name, attempts), attempts)
 
-    def open(self) -> io.BufferedReader:
-        """Open the object as a seekable binary file; see `aisio.transport.seekable`.
+    @overload
+    def open(self, mode: Literal["rb"] = "rb") -> io.BufferedReader: ...
 
-        A file that is read from start to end, and any small one, is verified by its checksum. Other
-        reads are verified by their lengths. Bytes of two versions never mix.
+    @overload
+    def open(self, mode: Literal["wb"]) -> ObjectWriter: ...
+
+    def open(self, mode: str = "rb") -> io.BufferedReader | ObjectWriter:
+        """Open the object as a binary file: "rb" to read it, with seeks, "wb" to write it anew.
+
+        For reading see `aisio.transport.seekable`, for writing `writer`. A file that is read from
+        start to end, and any small one, is verified by its checksum. Other reads are verified by
+        their lengths. Bytes of two versions never mix.
 
         Raises:
-            NotFoundError: No such object.
+            NotFoundError: "rb", and no such object.
             IntegrityError: The store does not say how many bytes the object has.
+            ConfigError: Another mode.
         """
+        if mode == "wb":
+            return self.writer()
+        if mode != "rb":
+            raise ConfigError(f"open {self.url}: mode={mode!r}: expected 'rb' or 'wb'")
         return open_seekable(self.head(), self.stream, read_bytes, is_same=self.is_same)
+
+    def writer(self, options: WriteOptions | None = None) -> ObjectWriter:
+        """Open the object as a binary file that is written from start to end.
+
+        Parts go up while the caller writes. The object appears, whole and verified, when the file
+        is closed; see `aisio.transport.writer`.
+        """
+        options = options or WriteOptions()
+        upload = ParallelUpload(MultipartUpload(self.session, self.url, self.head), options)
+        return ObjectWriter(str(self.url), self.put, upload, options)
 
     def put(self, data: PutData) -> ObjectInfo:
         """Store the object, replacing what was there.
@@ -250,12 +274,8 @@ class Object:
         Raises:
             NotFoundError: No such object, and missing_ok is false.
         """
-        query = messages.bucket_query(self.url)
-        self.session.delete(self._path, query, about=str(self.url), missing_ok=missing_ok)
-
-    @property
-    def _path(self) -> str:
-        return messages.object_path(self.url)
+        path, query = messages.object_path(self.url), messages.bucket_query(self.url)
+        self.session.delete(path, query, about=str(self.url), missing_ok=missing_ok)
 
     def _retry(self, attempt: Callable[[], T], attempts: Attempts | None = None) -> T:
         return self.session.retry(attempt, attempts)
@@ -339,11 +359,11 @@ class Object:
         try:
             response = self._send("GET", messages.bucket_query(self.url), headers)
         except RangeError as error:
-            raise _replaced(info) from error
+            raise replaced_error(info) from error
         now = messages.parse_object_headers(response.headers, self.url)
         if not self.is_same(info, now):
             response.close()
-            raise _replaced(info)
+            raise replaced_error(info)
         checked_length(response, byte_range, now)
         return body_of(response, str(self.url))
 
@@ -362,21 +382,9 @@ class Object:
         return self.session.bucket_checksums.has_range_checksums(self.url, self.session.call)
 
     def _put(self, payload: Payload) -> ObjectInfo:
-        streams, size = self.session.streams, payload.size_bytes
-        query = messages.bucket_query(self.url)
-        target = streams.put_location(self._path, query, size, about=str(self.url))
+        query, size = messages.bucket_query(self.url), payload.size_bytes
         sent = HashedPayload(payload)
-        response = streams.open(
-            "PUT", target.url, headers=target.headers, body=sent.chunks(), about=str(self.url)
-        )
-        drain_and_release(response)
-        if response.status >= 300:
-            raise StorageError(
-                f"PUT {self.url}: the node that was to take the data answered {response.status}: "
-                f"nothing was stored",
-                url=str(self.url),
-            )
-        Router(self.session).check_placement(self.url, target.url)
+        response = send_data(self.session, self.url, query, sent.chunks(), size)
         stored = self._info(response)
         sent.check(stored.checksum, str(self.url))
         return msgspec.structs.replace(stored, size_bytes=size)
@@ -387,9 +395,3 @@ def _is_checksum_of_nothing(checksum: Checksum | None) -> bool:
     if checksum is None or hasher is None:
         return False
     return hasher.hexdigest() == checksum.value.lower()
-
-
-def _replaced(info: ObjectInfo) -> IntegrityError:
-    return IntegrityError(
-        f"GET {info.url}: the object was replaced while it was read; read it again", url=info.url
-    )

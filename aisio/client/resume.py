@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from aisio.client.session import Session
-from aisio.errors import StorageError
+from aisio.errors import IntegrityError, StorageError
 from aisio.records import ByteRange, ObjectInfo
 from aisio.transport.body import Body
 from aisio.transport.http.response_body import ResponseBody
 from aisio.transport.low_speed import LowSpeedLimit
 from aisio.transport.retries import RETRYABLE, Attempts
 
-__all__ = ["Resume"]
+__all__ = ["Resume", "replaced_error"]
 
 
 class Resume:
@@ -97,3 +97,10 @@ class Resume:
             except RETRYABLE as again:
                 error = again
         raise error
+
+
+def replaced_error(info: ObjectInfo) -> IntegrityError:
+    """Return the error of a read that met another version of its object."""
+    return IntegrityError(
+        f"GET {info.url}: the object was replaced while it was read; read it again", url=info.url
+    )

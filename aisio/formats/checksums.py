@@ -25,6 +25,9 @@ class Hasher(Protocol):
         """Return another hasher with the same state."""
 
 
+_COPY_BYTES = 256 * 1024
+
+
 class _Crc32c:
     """CRC-32C with the interface of hashlib; the digits are big-endian, as AIStore writes them."""
 
@@ -32,9 +35,15 @@ class _Crc32c:
         self._value = 0
 
     def update(self, data: Any, /) -> None:
-        self._value = google_crc32c.extend(
-            self._value, data if isinstance(data, bytes) else bytes(data)
-        )
+        if isinstance(data, bytes):
+            self._value = google_crc32c.extend(self._value, data)
+            return
+        # It takes bytes only. Copies that stay in the processor's cache cost a quarter as much.
+        view = memoryview(data).cast("B")
+        for start in range(0, len(view), _COPY_BYTES):
+            self._value = google_crc32c.extend(
+                self._value, bytes(view[start : start + _COPY_BYTES])
+            )
 
     def hexdigest(self) -> str:
         return f"{self._value:08x}"

@@ -11,6 +11,7 @@ from aisio.stores.base import Store
 from aisio.transport.body import Body
 from aisio.transport.concurrency.pending import PendingGet
 from aisio.transport.payload import PutData
+from aisio.transport.writer import ObjectWriter, WriteOptions
 from aisio.urls import ObjectUrl
 
 
@@ -72,6 +73,10 @@ class AisStore(Store):
     def put(self, url: ObjectUrl, data: PutData) -> ObjectInfo:
         """See `Store.put`."""
         return self.client.object(url).put(data)
+
+    def writer(self, url: ObjectUrl, options: WriteOptions | None = None) -> ObjectWriter:
+        """See `Store.writer`."""
+        return self.client.object(url.require_object()).writer(options)
 
     def delete(self, url: ObjectUrl, *, missing_ok: bool = False) -> None:
         """See `Store.delete`."""

@@ -17,6 +17,7 @@ from aisio.transport.concurrency.pending import PendingGet
 from aisio.transport.payload import PutData
 from aisio.transport.retries import Attempts
 from aisio.transport.seekable import open_seekable
+from aisio.transport.writer import ObjectWriter, WriteOptions
 from aisio.urls import ObjectUrl
 
 
@@ -123,6 +124,21 @@ class Store(ABC):
         Raises:
             NotFoundError: No such bucket.
             IntegrityError: The store received other bytes than were sent.
+        """
+
+    @abstractmethod
+    def writer(self, url: ObjectUrl, options: WriteOptions | None = None) -> ObjectWriter:
+        """Open an object as a binary file that is written from start to end.
+
+        Parts go up while the caller writes. The object appears when the file is closed, whole and
+        verified; until then the old one stays. See `aisio.transport.writer`.
+
+        Args:
+            url: The object.
+            options: Size and number of parts; by default those of `WriteOptions`.
+
+        Raises:
+            ConfigError: This store is only read.
         """
 
     @abstractmethod

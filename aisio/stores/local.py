@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from io import FileIO
 from pathlib import Path
 
@@ -15,8 +16,11 @@ from aisio.errors import AccessError, ConfigError, NotFoundError, RangeError, St
 from aisio.folder_walk import walk
 from aisio.records import ByteRange, ObjectInfo
 from aisio.stores.base import Store
+from aisio.stores.local_upload import LocalUpload
 from aisio.transport.body import Body
+from aisio.transport.parallel_upload import ParallelUpload
 from aisio.transport.payload import Payload, PutData
+from aisio.transport.writer import ObjectWriter, WriteOptions
 from aisio.urls import FILE, ObjectUrl
 
 
@@ -71,6 +75,27 @@ class LocalStore(Store):
             write_file(path, payload)
             info = _info(url.root, url.name, path.stat())
         return replace(info, size_bytes=payload.size_bytes)
+
+    def writer(self, url: ObjectUrl, options: WriteOptions | None = None) -> ObjectWriter:
+        """See `Store.writer`; missing folders are made.
+
+        The bytes go to a temporary file in the same folder. On close they are flushed to the disk,
+        and the file gets its name. A process that is killed leaves the temporary file behind;
+        `unfinished` lists such files.
+
+        Raises:
+            StorageError: The URL is that of a folder, pipe or device.
+        """
+        path = Path("/", url.require_object().name)
+        if url.provider != FILE:
+            raise ConfigError(f"{url} is not a local file")
+        with _translate_errors("write", url):
+            if path.is_dir() or is_special(path):
+                raise StorageError(f"write {url}: it is not a regular file", url=str(url))
+        options = options or WriteOptions()
+        translate = partial(_translate_errors, "write", url)
+        upload = LocalUpload(path, partial(self.head, url), translate)
+        return ObjectWriter(str(url), upload.put_whole, ParallelUpload(upload, options), options)
 
     def delete(self, url: ObjectUrl, *, missing_ok: bool = False) -> None:
         """See `Store.delete`; folders stay."""

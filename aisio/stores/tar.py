@@ -19,6 +19,7 @@ from aisio.stores.tar_index import (
 from aisio.transport.body import Body
 from aisio.transport.concurrency.pending import PendingGet
 from aisio.transport.payload import PutData
+from aisio.transport.writer import ObjectWriter, WriteOptions
 from aisio.urls import ObjectUrl
 
 
@@ -119,6 +120,14 @@ class TarStore(Store):
             ConfigError: Always.
         """
         raise ConfigError(f"put {url}: files in a tar are only read")
+
+    def writer(self, url: ObjectUrl, options: WriteOptions | None = None) -> ObjectWriter:
+        """Refuse: a tar is only read.
+
+        Raises:
+            ConfigError: Always.
+        """
+        raise ConfigError(f"write {url}: files in a tar are only read")
 
     def delete(self, url: ObjectUrl, *, missing_ok: bool = False) -> None:
         """Refuse: a tar is only read.

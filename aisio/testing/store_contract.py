@@ -21,9 +21,10 @@ from pathlib import Path
 
 import pytest
 
-from aisio.errors import NotFoundError, RangeError, UrlError
+from aisio.errors import ConfigError, NotFoundError, RangeError, UrlError
 from aisio.records import ByteRange
 from aisio.stores.base import Store
+from aisio.transport.writer import ObjectWriter, WriteOptions
 from aisio.urls import ObjectUrl
 
 ODD_NAMES = (
@@ -38,6 +39,11 @@ ODD_NAMES = (
     "%",
     "日本",
 )
+
+PART_BYTES = 5 * 1024 * 1024
+"""The smallest parts that all stores take."""
+
+PARTS = WriteOptions(part_bytes=PART_BYTES, concurrency=2)
 
 
 class StoreContract:
@@ -94,6 +100,61 @@ class StoreContract:
         store.put(url, name.encode())
         assert store.read(url) == name.encode()
         assert [info.url for info in store.list(root)] == [str(url)]
+
+    def test_a_writer_stores_what_was_written(self, store: Store, root: ObjectUrl) -> None:
+        """In any pieces, of any size: in parts, where it is large; nobody sees it before."""
+        large = bytes(range(251)) * (2 * PART_BYTES // 251 + 99)
+        for name, data in (("large", large), ("part", large[:PART_BYTES]), ("small", b"abc")):
+            url = root.join(name)
+            with store.writer(url, PARTS) as file:
+                assert file.write(data[:1]) == 1
+                assert file.write(memoryview(data)[1:]) == len(data) - 1
+                assert (file.write(b""), file.tell(), file.info) == (0, len(data), None)
+                with pytest.raises(NotFoundError):
+                    store.head(url)
+            assert file.info is not None
+            assert (file.info.url, file.info.size_bytes) == (str(url), len(data))
+            assert self.get_raw(url) == data
+
+    @pytest.mark.parametrize("size_bytes", [3, 3 * 5 * 1024 * 1024])
+    def test_a_writer_that_fails_stores_nothing(
+        self, store: Store, root: ObjectUrl, size_bytes: int
+    ) -> None:
+        """The old object stays if the block raises, and if the writer is dropped or aborted."""
+        url = root.join("a")
+        self.put_raw(url, b"before")
+        with pytest.raises(KeyError, match="stop"):
+            _write_and_raise(store.writer(url, PARTS), size_bytes)
+        dropped = store.writer(url, PARTS)
+        dropped.write(bytes(size_bytes))
+        with pytest.warns(ResourceWarning, match="dropped without being closed: nothing"):
+            del dropped
+        aborted = store.writer(url, PARTS)
+        aborted.write(bytes(size_bytes))
+        aborted.abort()
+        aborted.close()
+        assert [info.url for info in store.list(root)] == [str(url)]
+        assert self.get_raw(url) == b"before"
+
+    def test_a_writer_replaces(self, store: Store, root: ObjectUrl) -> None:
+        """The old object stays until the writer is closed."""
+        url = root.join("a")
+        self.put_raw(url, b"before")
+        with store.writer(url, PARTS) as file:
+            file.write(b"x" * (PART_BYTES + 1))
+            assert store.read(url) == b"before"
+        assert self.get_raw(url) == b"x" * (PART_BYTES + 1)
+
+    def test_an_empty_object_is_written_only_where_that_is_said(
+        self, store: Store, root: ObjectUrl
+    ) -> None:
+        """Nothing written is an error."""
+        url = root.join("a")
+        with pytest.raises(ConfigError, match="nothing was written, so nothing was stored"):
+            store.writer(url).close()
+        assert list(store.list(root)) == []
+        store.writer(url, WriteOptions(allow_empty=True)).close()
+        assert [(info.url, info.size_bytes) for info in store.list(root)] == [(str(url), 0)]
 
     def test_get_streams_and_reads(self, store: Store, root: ObjectUrl) -> None:
         """Reads of a body return the bytes piece by piece, then b""."""
@@ -230,3 +291,9 @@ class StoreContract:
         for thread in threads:
             thread.join()
         assert got == {number: {bytes([number]) * 1000} for number in range(8)}
+
+
+def _write_and_raise(file: ObjectWriter, size_bytes: int) -> None:
+    with file:
+        file.write(bytes(size_bytes))
+        raise KeyError("stop")

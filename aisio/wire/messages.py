@@ -39,6 +39,7 @@ CHECKSUM_VALUE = "ais-checksum-value"
 _CUSTOM = "ais-custom-md"
 
 _OBJECTS = "/v1/objects/"
+_UPLOAD_ID = re.compile(rb"[\x21-\x7e]{1,1024}")
 _NEEDS_NO_QUOTES = re.compile(r"[A-Za-z0-9_.~/-]*")
 
 
@@ -150,6 +151,23 @@ def parse_object_headers(headers: Mapping[str, str], url: ObjectUrl) -> ObjectIn
         (whole_number(get("ais-atime")) or 0) / 1e9,
         _custom_of(headers) if custom else {},
     )
+
+
+def parse_upload_id(body: bytes, about: str) -> str:
+    """Return the id in the response that begins a multipart upload.
+
+    Args:
+        body: The response's body.
+        about: The object, for errors.
+
+    Raises:
+        IntegrityError: It is no id.
+    """
+    if not _UPLOAD_ID.fullmatch(body.strip()):
+        raise IntegrityError(
+            f"POST {about}: the answer is no id of an upload; is it an AIStore endpoint?", url=about
+        )
+    return body.strip().decode("ascii")
 
 
 class ChecksumProps(NamedTuple):

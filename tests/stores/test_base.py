@@ -20,6 +20,7 @@ from aisio.records import ByteRange, Checksum, ObjectInfo, RetryPolicy
 from aisio.stores import Store
 from aisio.transport.body import Body
 from aisio.transport.payload import PutData
+from aisio.transport.writer import ObjectWriter, WriteOptions
 from aisio.urls import ObjectUrl
 
 URL = ObjectUrl.parse("memory://b/o")
@@ -62,6 +63,9 @@ class OneObject(Store):
         return Body(Breaking(script), self._info(), size)
 
     def put(self, url: ObjectUrl, data: PutData) -> ObjectInfo:
+        raise NotImplementedError
+
+    def writer(self, url: ObjectUrl, options: WriteOptions | None = None) -> ObjectWriter:
         raise NotImplementedError
 
     def delete(self, url: ObjectUrl, *, missing_ok: bool = False) -> None:

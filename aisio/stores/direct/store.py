@@ -47,11 +47,13 @@ from aisio.stores.direct.obstore_forks import current_obstore, never_free
 from aisio.stores.direct.obstore_stream import ObstoreStream
 from aisio.stores.direct.retry_after import RetryAfterProbe
 from aisio.stores.direct.settings import DirectSettings, open_bucket
-from aisio.stores.direct.upload import HashedUpload
+from aisio.stores.direct.streamed_upload import StreamedUpload
+from aisio.stores.direct.upload import HashedUpload, PartsEtag
 from aisio.transport.body import Body
 from aisio.transport.low_speed import LowSpeedLimit
 from aisio.transport.payload import Payload, PutData
 from aisio.transport.retries import Attempts, retry
+from aisio.transport.writer import ObjectWriter, WriteOptions
 from aisio.urls import WEB_SCHEMES, ObjectUrl
 
 T = TypeVar("T")
@@ -62,6 +64,9 @@ STREAM_CHUNK_BYTES = 16 * 1024
 
 WHOLE_PUT_BYTES = 16 * 1024 * 1024
 """Larger data is uploaded in parts."""
+
+MIN_PART_BYTES = 5 * 1024 * 1024
+"""Source: Amazon S3 User Guide, "Amazon S3 multipart upload limits"."""
 
 _MAX_CONCURRENT_PARTS = 4
 _LIST_CHUNK_SIZE = 1000
@@ -242,24 +247,66 @@ class DirectStore(Store):
                         chunk_size=upload.part_bytes,
                         max_concurrency=_MAX_CONCURRENT_PARTS,
                     )
-            return self._check_put(url, _unquoted(reply["e_tag"]), upload)
+            etag = _unquoted(reply["e_tag"])
+            return self._check_put(url, etag, upload.etag, upload.size_bytes)
 
-    def _check_put(self, url: ObjectUrl, etag: str, upload: HashedUpload) -> ObjectInfo:
-        is_comparable = _MD5.sub("", etag.lower(), count=1) == _MD5.sub("", upload.etag, count=1)
-        if self._has_md5_etags(url) and is_comparable and etag.lower() != upload.etag:
+    def _check_put(self, url: ObjectUrl, etag: str, sent: str, size_bytes: int) -> ObjectInfo:
+        """Compare what the store has with the ETag, as S3 computes it, and the size of the data."""
+        is_comparable = _MD5.sub("", etag.lower(), count=1) == _MD5.sub("", sent, count=1)
+        if self._has_md5_etags(url) and is_comparable and etag.lower() != sent:
             raise IntegrityError(
-                f"put {url}: the store has an ETag of {etag}, what was sent has {upload.etag}; "
+                f"put {url}: the store has an ETag of {etag}, what was sent has {sent}; "
                 f"{_NO_MD5_HINT}",
                 url=str(url),
             )
         info = self.head(url)
-        if info.size_bytes != upload.size_bytes and info.etag == etag:
+        if info.size_bytes != size_bytes and info.etag == etag:
             raise IntegrityError(
-                f"put {url}: {upload.size_bytes:,} bytes were sent, the store has "
+                f"put {url}: {size_bytes:,} bytes were sent, the store has "
                 f"{info.size_bytes:,}; put it again",
                 url=str(url),
             )
         return info
+
+    def writer(self, url: ObjectUrl, options: WriteOptions | None = None) -> ObjectWriter:
+        """See `Store.writer`; obstore sends the parts, and aborts the upload if it fails.
+
+        Raises:
+            ConfigError: A web server, or parts that are smaller than S3 allows.
+        """
+        _supported_name(url)
+        options = options or WriteOptions()
+        if url.provider in WEB_SCHEMES:
+            raise ConfigError(f"write {url}: web servers are only read")
+        if options.part_bytes < MIN_PART_BYTES:
+            raise ConfigError(
+                f"write {url}: part_bytes={options.part_bytes}: clouds take parts of at least "
+                f"{MIN_PART_BYTES:,} bytes"
+            )
+        upload = StreamedUpload(partial(self._put_parts, url, options))
+        return ObjectWriter(str(url), partial(self.put, url), upload, options)
+
+    def _put_parts(
+        self, url: ObjectUrl, options: WriteOptions, parts: Iterator[memoryview]
+    ) -> ObjectInfo:
+        sent, size_bytes = PartsEtag(options.part_bytes), 0
+
+        def counted() -> Iterator[memoryview]:
+            nonlocal size_bytes
+            for part in parts:
+                size_bytes += len(part)
+                yield from sent.update(part) if self._has_md5_etags(url) else (part,)
+
+        with translate_errors("put", url):
+            reply = current_obstore().api.put(
+                self._bucket(url, retries=True),
+                url.name,
+                counted(),
+                use_multipart=True,
+                chunk_size=options.part_bytes,
+                max_concurrency=options.concurrency,
+            )
+        return self._check_put(url, _unquoted(reply["e_tag"]), sent.etag, size_bytes)
 
     def delete(self, url: ObjectUrl, *, missing_ok: bool = False) -> None:
         """See `Store.delete`; it looks the object up first: clouds do not say whether it existed.

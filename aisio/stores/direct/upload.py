@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from aisio.transport.payload import Payload
 
-__all__ = ["HashedUpload"]
+__all__ = ["HashedUpload", "PartsEtag"]
 
 _PART_BYTES = 8 * 1024 * 1024
 _MAX_PARTS = 9_000
@@ -40,18 +40,40 @@ class HashedUpload:
 
     def chunks(self) -> Iterator[bytes | memoryview]:
         """Yield the data in pieces, to be sent in parts of `part_bytes`."""
-        digests: list[bytes] = []
-        part, missing_bytes = hashlib.md5(), self.part_bytes
+        parts = PartsEtag(self.part_bytes)
         for chunk in self._payload.chunks():
-            view = memoryview(chunk)
-            while view:
-                head, view = view[:missing_bytes], view[missing_bytes:]
-                part.update(head)
-                missing_bytes -= len(head)
-                yield head
-                if not missing_bytes:
-                    digests.append(part.digest())
-                    part, missing_bytes = hashlib.md5(), self.part_bytes
-        if missing_bytes < self.part_bytes:
-            digests.append(part.digest())
-        self.etag = f"{hashlib.md5(b''.join(digests)).hexdigest()}-{len(digests)}"
+            yield from parts.update(memoryview(chunk))
+        self.etag = parts.etag
+
+
+class PartsEtag:
+    """The ETag that S3 computes for an object that is uploaded in parts.
+
+    Args:
+        part_bytes: Size of all parts but the last.
+    """
+
+    def __init__(self, part_bytes: int) -> None:
+        self._part_bytes = part_bytes
+        self._digests: list[bytes] = []
+        self._part = hashlib.md5()
+        self._missing_bytes = part_bytes
+
+    def update(self, view: memoryview) -> Iterator[memoryview]:
+        """Hash the next bytes; yield them in pieces, none of which crosses the end of a part."""
+        while view:
+            head, view = view[: self._missing_bytes], view[self._missing_bytes :]
+            self._part.update(head)
+            self._missing_bytes -= len(head)
+            yield head
+            if not self._missing_bytes:
+                self._digests.append(self._part.digest())
+                self._part, self._missing_bytes = hashlib.md5(), self._part_bytes
+
+    @property
+    def etag(self) -> str:
+        """The ETag of all bytes so far."""
+        digests = [*self._digests]
+        if self._missing_bytes < self._part_bytes:
+            digests.append(self._part.digest())
+        return f"{hashlib.md5(b''.join(digests)).hexdigest()}-{len(digests)}"

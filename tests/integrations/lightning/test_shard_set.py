@@ -18,6 +18,7 @@ from aisio.records import ByteRange, ObjectInfo
 from aisio.stores import LocalStore, Store
 from aisio.transport.body import Body
 from aisio.transport.payload import Payload, PutData
+from aisio.transport.writer import ObjectWriter, WriteOptions
 from aisio.urls import ObjectUrl
 from tests.pickle_folder import contents
 
@@ -59,6 +60,9 @@ class DictStore(Store):
         with Payload(data) as payload:
             self.objects[url.name] = b"".join(payload.chunks())
         return self.head(url)
+
+    def writer(self, url: ObjectUrl, options: WriteOptions | None = None) -> ObjectWriter:
+        raise NotImplementedError
 
     def delete(self, url: ObjectUrl, *, missing_ok: bool = False) -> None:
         self._write(f"delete {url.name[2:]}")
@@ -200,6 +204,9 @@ class DyingStore(Store):
     def put(self, url: ObjectUrl, data: PutData) -> ObjectInfo:
         self._write()
         return self.files.put(url, data)
+
+    def writer(self, url: ObjectUrl, options: WriteOptions | None = None) -> ObjectWriter:
+        raise NotImplementedError
 
     def delete(self, url: ObjectUrl, *, missing_ok: bool = False) -> None:
         self._write()

@@ -1,0 +1,180 @@
+"""What is stored in an AIStore cluster: an object by one request, or in parts.
+
+AIStore does not compare a part with its checksum, but computes the checksum of the whole object:
+that of the bucket's type if the parts came in their order, otherwise CRC-32C. So aisio computes
+both from what it sends, and compares when the object is complete.
+
+Source:
+    AIStore 5.0, by experiment: actions "mpt-upload", "mpt-complete" and "mpt-abort";
+    PUT with uploadId and partNumber, 1 to 9,999.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+
+from aisio.client.router import Router
+from aisio.client.session import Session
+from aisio.errors import IntegrityError, NotFoundError, StorageError
+from aisio.formats.checksums import HASHERS, Hasher
+from aisio.records import ObjectInfo
+from aisio.transport.http.response_body import OpenResponse, drain_and_release
+from aisio.transport.payload import CHUNK_BYTES
+from aisio.urls import ObjectUrl
+from aisio.wire import messages
+
+__all__ = ["MultipartUpload", "send_data"]
+
+
+class MultipartUpload:
+    """A multipart upload; see `aisio.transport.parallel_upload.PartTarget`.
+
+    Args:
+        session: Sends the requests.
+        url: The object.
+        head: Returns what the cluster says of the object.
+    """
+
+    def __init__(self, session: Session, url: ObjectUrl, head: Callable[[], ObjectInfo]) -> None:
+        self._session = session
+        self._url = url
+        self._head = head
+        self._path = messages.object_path(url)
+        self._id = ""
+        self._hashers: dict[str, Hasher] = {}
+        self._size_bytes = 0
+
+    def begin(self) -> None:
+        """See `PartTarget.begin`.
+
+        Raises:
+            NotFoundError: No such bucket.
+        """
+        session, query = self._session, messages.bucket_query(self._url)
+        message = messages.action("mpt-upload")
+        reply = session.call("POST", self._path, query=query, message=message, about=str(self._url))
+        self._id = messages.parse_upload_id(reply.body, str(self._url))
+        kinds = {session.bucket_checksums.kind(self._url, session.call), "crc32c"}
+        self._hashers = {kind: HASHERS[kind]() for kind in kinds & HASHERS.keys()}
+
+    def hash(self, part: memoryview) -> None:
+        """See `PartTarget.hash`."""
+        self._size_bytes += len(part)
+        for hasher in self._hashers.values():
+            hasher.update(part)
+
+    def send(self, number: int, offset: int, part: memoryview, stopped: Callable[[], bool]) -> None:
+        """See `PartTarget.send`; a part is sent again until it is stored."""
+        about = str(self._url)
+        query = {**self._query, "partNumber": str(number)}
+
+        def attempt() -> None:
+            if stopped():  # a try that failed may have waited for long
+                raise _aborted(about)
+            body = _pieces(part, stopped, about)
+            send_data(self._session, self._url, query, body, len(part))
+
+        self._session.retry(attempt)
+
+    def complete(self, count: int) -> ObjectInfo:
+        """See `PartTarget.complete`.
+
+        Raises:
+            StorageError: The cluster did not make the object, or did not say that it did.
+            IntegrityError: The object has other bytes than were sent.
+        """
+        parts = [{"part-number": number, "etag": ""} for number in range(1, count + 1)]
+        message, tries = messages.action("mpt-complete", parts), 0
+
+        def attempt() -> None:
+            nonlocal tries
+            tries += 1
+            self._act("POST", message)
+
+        try:
+            self._session.retry(attempt)
+        except NotFoundError:
+            # On a later try: the reply to an earlier one, which made the object, may be lost.
+            if tries == 1 or self._difference(info := self._head()):
+                raise
+            return info
+        info = self._head()
+        if difference := self._difference(info):
+            raise IntegrityError(
+                f"PUT {self._url}: {difference}: its bytes were damaged on their way, or another "
+                f"program has replaced it; write it again",
+                url=str(self._url),
+            )
+        return info
+
+    def abort(self) -> None:
+        """See `PartTarget.abort`."""
+        if not self._id:
+            return
+        message = messages.action("mpt-abort")
+        # Not found: it is complete, or was aborted by a request whose reply was lost.
+        with suppress(NotFoundError):
+            self._session.retry(lambda: self._act("DELETE", message))
+
+    def _act(self, method: str, message: object) -> None:
+        about = f"{self._url} (upload {self._id})"
+        self._session.call(
+            method, self._path, query=self._query, message=message, about=about, safe=False
+        )
+
+    @property
+    def _query(self) -> dict[str, str]:
+        return {**messages.bucket_query(self._url), "uploadId": self._id}
+
+    def _difference(self, info: ObjectInfo) -> str:
+        """Return how the object differs from what was sent; "" if it does not."""
+        if info.size_bytes != self._size_bytes:
+            return f"{self._size_bytes:,} bytes were sent, the store has {info.size_bytes or 0:,}"
+        stored = info.checksum
+        if stored is None or stored.kind not in self._hashers:
+            return ""
+        sent = self._hashers[stored.kind].hexdigest()
+        if sent == stored.value.lower():
+            return ""
+        return f"the store has a {stored.kind} checksum of {stored.value}, what was sent has {sent}"
+
+
+def send_data(
+    session: Session,
+    url: ObjectUrl,
+    query: Mapping[str, str],
+    chunks: Iterable[bytes | memoryview],
+    size_bytes: int,
+) -> OpenResponse:
+    """Send the data of an object, or of a part, once, straight to the node that the cluster names.
+
+    Returns:
+        The response, which is read and released.
+
+    Raises:
+        StorageError: It was not stored.
+    """
+    streams, about = session.streams, str(url)
+    target = streams.put_location(messages.object_path(url), query, size_bytes, about=about)
+    response = streams.open("PUT", target.url, headers=target.headers, body=chunks, about=about)
+    drain_and_release(response)
+    if response.status >= 300:
+        raise StorageError(
+            f"PUT {about}: the node that was to take the data answered {response.status}: "
+            f"nothing was stored",
+            url=about,
+        )
+    Router(session).check_placement(url, target.url)
+    return response
+
+
+def _pieces(part: memoryview, stopped: Callable[[], bool], about: str) -> Iterator[memoryview]:
+    for start in range(0, len(part), CHUNK_BYTES):
+        if stopped():
+            raise _aborted(about)
+        yield part[start : start + CHUNK_BYTES]
+
+
+def _aborted(about: str) -> StorageError:
+    return StorageError(f"PUT {about}: the upload was aborted", url=about)

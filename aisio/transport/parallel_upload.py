@@ -1,0 +1,120 @@
+"""ParallelUpload: the parts of one object, several of which are sent at once."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from queue import Empty, SimpleQueue
+from threading import get_ident
+from typing import Protocol
+
+from aisio.errors import AisioError
+from aisio.records import ObjectInfo
+from aisio.transport.writer import Upload, WriteOptions
+
+__all__ = ["ParallelUpload", "PartTarget"]
+
+_log = logging.getLogger(__name__)
+
+
+class PartTarget(Protocol):
+    """Where the parts of one object go."""
+
+    def begin(self) -> None:
+        """Begin; called once, before the first part."""
+
+    def hash(self, part: memoryview) -> None:
+        """Hash a part; called for each in its order."""
+
+    def send(self, number: int, offset: int, part: memoryview, stopped: Callable[[], bool]) -> None:
+        """Store a part; called from several threads at once.
+
+        Args:
+            number: The number of the part, from 1.
+            offset: Where the part begins in the object.
+            part: Its bytes.
+            stopped: Tells whether nobody wants the part any more.
+        """
+
+    def complete(self, count: int) -> ObjectInfo:
+        """Make the object of all parts, and verify it."""
+
+    def abort(self) -> None:
+        """Drop all parts."""
+
+
+class ParallelUpload(Upload):
+    """Sends parts by threads of its own, which end with it.
+
+    It makes at most `concurrency` buffers and uses them again: memory that is touched for the first
+    time costs more than the copy.
+
+    Args:
+        target: Where the parts go.
+        options: How many are sent at once.
+    """
+
+    def __init__(self, target: PartTarget, options: WriteOptions) -> None:
+        self._target = target
+        self._executor = ThreadPoolExecutor(options.concurrency, "aisio-upload")
+        self._free: SimpleQueue[memoryview] = SimpleQueue()
+        self._buffers_left = options.concurrency
+        self._count = 0
+        self._offset = 0
+        self._failure: BaseException | None = None
+        self._is_stopped = False
+        self._threads: set[int] = set()
+
+    def send(self, buffer: memoryview, size_bytes: int) -> memoryview:
+        """See `Upload.send`."""
+        self._raise_failure()
+        if not self._count:
+            self._target.begin()
+        self._count += 1
+        self._target.hash(buffer[:size_bytes])
+        work = copy_context().run
+        self._executor.submit(work, self._send, self._count, self._offset, buffer, size_bytes)
+        self._offset += size_bytes
+        try:
+            return self._free.get_nowait()
+        except Empty:
+            if not self._buffers_left:
+                return self._free.get()
+        self._buffers_left -= 1
+        return memoryview(bytearray(len(buffer)))
+
+    def finish(self) -> ObjectInfo:
+        """See `Upload.finish`."""
+        self._executor.shutdown(wait=True)
+        self._raise_failure()
+        return self._target.complete(self._count)
+
+    def abort(self) -> None:
+        """See `Upload.abort`; it waits for the requests that are under way."""
+        self._is_stopped = True
+        # The garbage collector may drop a writer in any thread, and none can wait for itself.
+        is_own = get_ident() in self._threads
+        self._executor.shutdown(wait=not is_own, cancel_futures=True)
+        if not self._count:
+            return
+        try:
+            self._target.abort()
+        except (AisioError, OSError) as error:
+            _log.warning("an upload could not be aborted, and its parts remain: %s", error)
+
+    def _send(self, number: int, offset: int, buffer: memoryview, size_bytes: int) -> None:
+        self._threads.add(get_ident())
+        try:
+            if not self._is_stopped:
+                self._target.send(number, offset, buffer[:size_bytes], lambda: self._is_stopped)
+        except BaseException as error:
+            self._failure = self._failure or error
+            self._is_stopped = True
+        finally:
+            self._free.put(buffer)
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise self._failure
