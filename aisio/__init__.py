@@ -13,6 +13,7 @@ from aisio.version import __version__
 
 if TYPE_CHECKING:
     from aisio.catalog import Catalog, Resource, read_catalog
+    from aisio.checkpoint.streams import Checkpoint
     from aisio.client.client import Bucket, Client, ObjectGroup
     from aisio.client.object import Object
     from aisio.errors import (
@@ -64,11 +65,13 @@ if TYPE_CHECKING:
     from aisio.training.samplers import BucketBatchSampler, DynamicBatchSampler
     from aisio.training.shard_dataset import AISShardDataset
     from aisio.training.shard_reader import AISShardReader
+    from aisio.transport.writer import WriteOptions
     from aisio.urls import Namespace, ObjectUrl
 
 _NAMES_BY_MODULE = {
     "aisio.training.batch_dataset": ("AISBatchIterDataset",),
     "aisio.catalog": ("Catalog", "Resource", "read_catalog"),
+    "aisio.checkpoint.streams": ("Checkpoint",),
     "aisio.client.client": ("Bucket", "Client", "ObjectGroup"),
     "aisio.client.object": ("Object",),
     "aisio.training.data_shard": ("DataShard",),
@@ -119,6 +122,7 @@ _NAMES_BY_MODULE = {
     "aisio.sources.base": ("Source",),
     "aisio.sources.manifest_parsers": ("imagenet_manifest_parser",),
     "aisio.sources.resolve": ("source",),
+    "aisio.transport.writer": ("WriteOptions",),
     "aisio.urls": ("Namespace", "ObjectUrl"),
 }
 __all__ = [
@@ -136,6 +140,7 @@ __all__ = [
     "ByteRange",
     "Catalog",
     "CatalogError",
+    "Checkpoint",
     "Checksum",
     "Client",
     "Concurrency",
@@ -171,6 +176,7 @@ __all__ = [
     "TruncatedError",
     "UnavailableError",
     "UrlError",
+    "WriteOptions",
     "ZeroDict",
     "__version__",
     "imagenet_manifest_parser",

@@ -16,6 +16,7 @@ import torch  # noqa: F401 - the datasets need it
 
 PUBLIC = {
     "aisio.catalog": ("Catalog", "NamedSource", "Resource", "default_catalog", "read_catalog"),
+    "aisio.checkpoint.streams": ("Checkpoint", "CheckpointReader"),
     "aisio.client": ("Bucket", "Client", "Object", "ObjectGroup"),
     "aisio.config": ("load_settings",),
     "aisio.datapipes": ("AISFileLister", "AISFileLoader", "AISSourceLister"),

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
+from functools import partial
 from queue import Empty, SimpleQueue
-from threading import get_ident
 from typing import Protocol
 
 from aisio.errors import AisioError
 from aisio.records import ObjectInfo
+from aisio.transport.worker_threads import WorkerThreads
 from aisio.transport.writer import Upload, WriteOptions
 
 __all__ = ["ParallelUpload", "PartTarget"]
@@ -58,14 +57,13 @@ class ParallelUpload(Upload):
 
     def __init__(self, target: PartTarget, options: WriteOptions) -> None:
         self._target = target
-        self._executor = ThreadPoolExecutor(options.concurrency, "aisio-upload")
+        self._threads = WorkerThreads(options.concurrency, "aisio-upload")
         self._free: SimpleQueue[memoryview] = SimpleQueue()
         self._buffers_left = options.concurrency
         self._count = 0
         self._offset = 0
         self._failure: BaseException | None = None
         self._is_stopped = False
-        self._threads: set[int] = set()
 
     def send(self, buffer: memoryview, size_bytes: int) -> memoryview:
         """See `Upload.send`."""
@@ -74,8 +72,7 @@ class ParallelUpload(Upload):
             self._target.begin()
         self._count += 1
         self._target.hash(buffer[:size_bytes])
-        work = copy_context().run
-        self._executor.submit(work, self._send, self._count, self._offset, buffer, size_bytes)
+        self._threads.submit(partial(self._send, self._count, self._offset, buffer, size_bytes))
         self._offset += size_bytes
         try:
             return self._free.get_nowait()
@@ -87,16 +84,14 @@ class ParallelUpload(Upload):
 
     def finish(self) -> ObjectInfo:
         """See `Upload.finish`."""
-        self._executor.shutdown(wait=True)
+        self._threads.end(cancel=False)
         self._raise_failure()
         return self._target.complete(self._count)
 
     def abort(self) -> None:
         """See `Upload.abort`; it waits for the requests that are under way."""
         self._is_stopped = True
-        # The garbage collector may drop a writer in any thread, and none can wait for itself.
-        is_own = get_ident() in self._threads
-        self._executor.shutdown(wait=not is_own, cancel_futures=True)
+        self._threads.end(cancel=True)
         if not self._count:
             return
         try:
@@ -105,7 +100,6 @@ class ParallelUpload(Upload):
             _log.warning("an upload could not be aborted, and its parts remain: %s", error)
 
     def _send(self, number: int, offset: int, buffer: memoryview, size_bytes: int) -> None:
-        self._threads.add(get_ident())
         try:
             if not self._is_stopped:
                 self._target.send(number, offset, buffer[:size_bytes], lambda: self._is_stopped)

@@ -24,6 +24,7 @@ from aisio.errors import IntegrityError, TruncatedError
 from aisio.forks import this_process
 from aisio.records import ByteRange, ObjectInfo, same_version
 from aisio.transport.body import Body
+from aisio.transport.positioned import PositionedReader
 from aisio.transport.retries import RETRYABLE, Attempts
 
 P = ParamSpec("P")
@@ -109,7 +110,7 @@ class _OpenResponse:
         self.process = this_process()
 
 
-class ObjectReader(io.RawIOBase):
+class ObjectReader(PositionedReader):
     """An object as a seekable binary file; `open_seekable` makes it and buffers it.
 
     All responses must be of one version of the object. After a fork the child opens responses of
@@ -135,52 +136,15 @@ class ObjectReader(io.RawIOBase):
         attempts: Attempts | None = None,
         is_same: Callable[[ObjectInfo, ObjectInfo], bool] = same_version,
     ) -> None:
-        super().__init__()
         # First: Python also closes what failed to be made.
         self._response: _OpenResponse | None = None
         self._remembered = Remembered(REMEMBERED_BYTES)
-        if info.size_bytes is None:
-            raise IntegrityError(
-                f"GET {info.url}: the store does not say how many bytes it has: read it from start "
-                f"to end, by get() or stream()",
-                url=info.url,
-            )
-        self.info = info
+        super().__init__(info)
         self._open_range = open_range
         self._read_rest = read_rest
         self._attempts = attempts
         self._is_same = is_same
-        self._size = info.size_bytes
-        self._position = 0
         self._last = Span(0, 0, None)
-
-    def readable(self) -> bool:
-        """Return True."""
-        return True
-
-    def seekable(self) -> bool:
-        """Return True."""
-        return True
-
-    def tell(self) -> int:
-        """Return the offset of the next read."""
-        self._check_open("tell")
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        """Set the offset of the next read; no bytes move until then.
-
-        Raises:
-            ValueError: The offset would be negative, or whence is unknown.
-        """
-        self._check_open("seek")
-        bases = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}
-        if whence not in bases:
-            raise ValueError(f"{self.info.url}: whence must be 0, 1 or 2, not {whence}")
-        if bases[whence] + offset < 0:
-            raise ValueError(f"{self.info.url}: seek to {bases[whence] + offset}, before the start")
-        self._position = bases[whence] + offset
-        return self._position
 
     def readinto(self, buffer: Any, /) -> int:
         """Fill a prefix of the buffer and return its length, 0 at the end.
@@ -341,10 +305,6 @@ class ObjectReader(io.RawIOBase):
         if self._response is not None:
             self._response.body.close()
             self._response = None
-
-    def _check_open(self, what: str) -> None:
-        if self.closed:
-            raise ValueError(f"{self.info.url}: {what} of a closed file")
 
     def close(self) -> None:
         """Release the connection."""

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Lock
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 from weakref import finalize
 
 from aisio.errors import ConfigError, StorageError
@@ -144,7 +144,15 @@ class _Parts:
         self._buffer = self._upload.send(self._buffer, size)
 
 
-class ObjectWriter(io.BufferedIOBase):
+if TYPE_CHECKING:
+
+    class _BinaryFile(io.BufferedIOBase, BinaryIO):
+        """What type checkers take for a binary file, as torch.save wants one."""
+else:
+    _BinaryFile = io.BufferedIOBase
+
+
+class ObjectWriter(_BinaryFile):
     """An object that is being written; close it, or use it in a `with` statement.
 
     If the block of the `with` statement raises, if `abort` is called, or if the writer is dropped

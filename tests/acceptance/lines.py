@@ -82,6 +82,10 @@ OSS: Mapping[str, str] = {
     "OSS-10": "Manifest, local or remote, by a parser of the caller: labels; URL = base + key.",
     "OSS-11 !": "Tab-separated manifest: one column or more, blank lines skipped, either line end.",
     "OSS-12": "Every listing is complete; there is no other, faster way that gives up the order.",
+    "OSS-25": "Checkpoints by torch.save and torch.load, and any binary, in parts.",
+    "OSS-26 !": "A writer is atomic: an exception or a kill publishes nothing, the old object stays until close; empty only where that is said; a closed writer refuses.",
+    "OSS-27 !": "A reader is a file whose size is known when it is opened; a missing object is told then.",
+    "OSS-28": "Parts are read ahead within a bound; seeks change nothing.",
     "OSS-42": "A local folder is a source with the same API.",
 }
 

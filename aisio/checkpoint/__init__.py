@@ -1,0 +1,1 @@
+"""Checkpoints: streams over any store."""

@@ -1,0 +1,122 @@
+"""Checkpoint: opens checkpoints, on any store, for torch.save, torch.load and any binary file."""
+
+from __future__ import annotations
+
+import io
+from functools import partial
+
+from aisio.client.client import Client
+from aisio.client.shared_clients import explicit_client
+from aisio.records import ObjectInfo
+from aisio.stores import DirectSettings, Store, store_for
+from aisio.transport.read_ahead import RangeOpener, ReadAheadReader
+from aisio.transport.writer import CONCURRENCY, PART_BYTES, ObjectWriter, WriteOptions
+from aisio.urls import ObjectUrl
+
+__all__ = ["Checkpoint", "CheckpointReader"]
+
+READ_BUFFER_BYTES = 64 * 1024
+"""The buffer for small reads; larger ones bypass it."""
+
+
+class CheckpointReader(io.BufferedReader):
+    """A checkpoint that is read: a seekable binary file whose size is known.
+
+    Args:
+        raw: Reads the bytes.
+
+    Attributes:
+        info: What the store says of the object.
+    """
+
+    def __init__(self, raw: ReadAheadReader) -> None:
+        super().__init__(raw, READ_BUFFER_BYTES)
+        self.info: ObjectInfo = raw.info
+
+    @property
+    def size_bytes(self) -> int:
+        """The size of the object."""
+        assert self.info.size_bytes is not None  # ReadAheadReader refuses such an object
+        return self.info.size_bytes
+
+
+class Checkpoint:
+    """Reads and writes checkpoints by URL, on any store.
+
+        with checkpoint.writer("ais://models/run/10.pt") as file:
+            torch.save(model.state_dict(), file)
+        with checkpoint.reader("ais://models/run/10.pt") as file:
+            state = torch.load(file)
+
+    It holds settings, not connections: it pickles, and any number of threads and processes may use
+    one. A writer holds at most `concurrency + 3` parts in memory, a reader `concurrency + 1`.
+
+    Args:
+        client: The cluster; by default one made from `endpoint`.
+        endpoint: The cluster's URL; by default AIS_ENDPOINT.
+        direct: Reach clouds directly even if there is a cluster; settings say how.
+        part_bytes: How many bytes a request carries; from 5 MiB on where a cloud is written to.
+        concurrency: How many requests are sent at once.
+
+    Raises:
+        ConfigError: A number is below 1.
+    """
+
+    def __init__(
+        self,
+        *,
+        client: Client | None = None,
+        endpoint: str | None = None,
+        direct: bool | DirectSettings = False,
+        part_bytes: int = PART_BYTES,
+        concurrency: int = CONCURRENCY,
+    ) -> None:
+        self._client = explicit_client(client, endpoint)
+        self._direct = direct
+        self._options = WriteOptions(part_bytes, concurrency)
+
+    def writer(self, url: str, *, allow_empty: bool = False) -> ObjectWriter:
+        """Open a checkpoint to be written from start to end; use it in a `with` statement.
+
+        Parts go up while the caller writes. The object appears when the writer is closed, whole and
+        verified. If the block raises, nothing is stored and the old object stays.
+
+        Args:
+            url: The object, as in "ais://bucket/name", "s3://bucket/name" or "file:///folder/name".
+            allow_empty: Store an empty object where nothing was written; otherwise that is an error
+                of `close`.
+
+        Raises:
+            UrlError: The URL is not valid, or names no object.
+            ConfigError: The store is only read, or takes no parts of this size.
+        """
+        store, parsed = self._find(url)
+        return store.writer(
+            parsed, WriteOptions(self._options.part_bytes, self._options.concurrency, allow_empty)
+        )
+
+    def reader(self, url: str) -> CheckpointReader:
+        """Open a checkpoint as a seekable binary file, several parts of which are read at once.
+
+        Args:
+            url: The object.
+
+        Raises:
+            UrlError: The URL is not valid, or names no object.
+            NotFoundError: No such object.
+        """
+        store, parsed = self._find(url)
+        opener = RangeOpener(
+            partial(store.get, parsed), store.retry_policy, partial(store.is_same, parsed)
+        )
+        raw = ReadAheadReader(
+            store.head(parsed),
+            opener,
+            part_bytes=self._options.part_bytes,
+            concurrency=self._options.concurrency,
+        )
+        return CheckpointReader(raw)
+
+    def _find(self, url: str) -> tuple[Store, ObjectUrl]:
+        parsed = ObjectUrl.parse(url).require_object()
+        return store_for(parsed, self._client, direct=self._direct), parsed
