@@ -46,6 +46,7 @@ if TYPE_CHECKING:
         RetryPolicy,
         Timeouts,
         TlsFiles,
+        UnfinishedUpload,
     )
     from aisio.resources.loading import load
     from aisio.shards.index import ShardIndex
@@ -110,6 +111,7 @@ _NAMES_BY_MODULE = {
         "RetryPolicy",
         "Timeouts",
         "TlsFiles",
+        "UnfinishedUpload",
     ),
     "aisio.resources.loading": ("load",),
     "aisio.training.samplers": ("BucketBatchSampler", "DynamicBatchSampler"),
@@ -175,6 +177,7 @@ __all__ = [
     "TlsFiles",
     "TruncatedError",
     "UnavailableError",
+    "UnfinishedUpload",
     "UrlError",
     "WriteOptions",
     "ZeroDict",

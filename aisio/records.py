@@ -59,6 +59,21 @@ class ObjectInfo(msgspec.Struct, frozen=True, gc=False):
         return f"{self.root}/{self.name}"
 
 
+class UnfinishedUpload(msgspec.Struct, frozen=True):
+    """An upload that is neither complete nor aborted: it goes on, or its process has ended.
+
+    Attributes:
+        url: The object that it would become.
+        id: What the store knows it by; for a local file the path of the temporary file.
+        begun_s: When it was begun (of a local file: last written to), in seconds since 1970; 0.0
+            if unknown.
+    """
+
+    url: str
+    id: str
+    begun_s: float = 0.0
+
+
 def may_be_same_object(first: ObjectInfo, second: ObjectInfo) -> bool:
     """Tell whether two answers can be about one object, by size and checksum if both have them."""
     if None not in (first.size_bytes, second.size_bytes) and first.size_bytes != second.size_bytes:

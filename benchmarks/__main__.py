@@ -19,7 +19,7 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from fnmatch import fnmatch
 from importlib.metadata import PackageNotFoundError, version
 from itertools import groupby
@@ -71,6 +71,8 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument("--turns", type=int, default=4, help="repetitions of each [4]")
     parser.add_argument("--quick", action="store_true", help="a tenth of the corpus")
+    text = "size of the large object and the checkpoint, in MiB [512]"
+    parser.add_argument("--large-mib", type=int, help=text)
     parser.add_argument("--bucket", help="use this bucket, and what an earlier --keep left in it")
     parser.add_argument("--keep", action="store_true", help="leave the bucket for another run")
     parser.add_argument("--peers", type=Path, help="Python of training_peers.py's peers")
@@ -138,6 +140,8 @@ def corpus_for(
     """Yield a corpus of which the objects are stored; delete it afterwards unless --keep is set."""
     corpus = Corpus(endpoint, options.bucket or f"aisio-bench-{os.getpid()}")
     corpus = corpus.tenth() if options.quick else corpus
+    if options.large_mib:
+        corpus = replace(corpus, large_bytes=options.large_mib << 20)
     try:
         print("== storing the objects to read", flush=True)
         store(corpus, wanted)

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import checkpoints
 import decoding
 import files
 import large
@@ -80,6 +81,12 @@ WORKS = {
     "stream": Work("Stream an object of {large_mib} MiB", "MB", large.STREAM_CASES, "large"),
     "memory": Work("The same into fresh memory", "MB", large.MEMORY_CASES, "large"),
     "file": Work("The same into a new file", "MB", files.CASES, "large"),
+    "checkpoint/write": Work(
+        "Write a checkpoint of {large_mib} MiB", "MB", checkpoints.WRITE_CASES, "large"
+    ),
+    "checkpoint/read": Work(
+        "Read a checkpoint of {large_mib} MiB", "MB", checkpoints.READ_CASES, "large"
+    ),
     **{
         f"train/transport, {kind}": Work(title, "samples", transport.cases(kind), objects=None)
         for kind, title in transport.TITLES.items()
@@ -158,6 +165,8 @@ def check(work: str, corpus: Corpus, size_bytes: float) -> None:
         "stream": (corpus.large_bytes,),
         "memory": (corpus.large_bytes,),
         "file": (corpus.large_bytes,),
+        "checkpoint/write": (corpus.large_bytes,),
+        "checkpoint/read": (corpus.large_bytes,),
         **{
             f"train/transport, {kind}": (sample_bytes * transport.samples(corpus),)
             for kind, sample_bytes in transport.SAMPLE_BYTES.items()

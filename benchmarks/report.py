@@ -86,6 +86,8 @@ STREAMS, INTO = (
     ("aisio Object.stream", "aisio Object.open"),
     ("aisio Object.get", "aisio Object.get(into=)"),
 )
+WRITER = "checkpoint/write", ("aisio Checkpoint.writer",)
+READER = "checkpoint/read", ("aisio Checkpoint.reader",)
 LOADER, TORCH = ("aisio Loader",), "torch DataLoader of AISShardReader"
 BYTES, FIRST, MEMORY = "train/2 workers, bytes", "train/first batch", "train/memory"
 TRAINING = (
@@ -188,6 +190,11 @@ AIMS = (
     Aim("pack: 0.8 of tar into aisio put", "pack", ("aisio pack",), "tar into aisio put", 0.8),
     Aim("large object streamed: 0.9 of curl", "stream", STREAMS, "curl", 0.9),
     Aim("large object in memory: 0.95 of by hand", "memory", INTO, "by hand: 4 ranges", 0.95),
+    Aim("checkpoint written: 0.9 of 8 parts", *WRITER, "by hand: 8 parts", 0.9),
+    Aim("checkpoint written: 2 x one PUT", *WRITER, "by hand: 1 PUT", 2),
+    Aim("checkpoint written: at most 256 MiB more", *WRITER, None, 268, "memory_mb"),
+    Aim("checkpoint read: 0.9 of 8 ranges", *READER, "by hand: 8 ranges", 0.9),
+    Aim("checkpoint read: at most 256 MiB more", *READER, None, 268, "memory_mb"),
     Aim("large object loaded and hashed: 0.8 of curl", "file", ("aisio load",), "curl -o", 0.8),
 )
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import time
+from collections.abc import Iterator
 from functools import partial
 
 from aisio.client.client import Client
 from aisio.client.shared_clients import explicit_client
-from aisio.records import ObjectInfo
+from aisio.records import ObjectInfo, UnfinishedUpload
 from aisio.stores import DirectSettings, Store, store_for
 from aisio.transport.read_ahead import RangeOpener, ReadAheadReader
 from aisio.transport.writer import CONCURRENCY, PART_BYTES, ObjectWriter, WriteOptions
@@ -117,6 +119,41 @@ class Checkpoint:
         )
         return CheckpointReader(raw)
 
+    def unfinished(self, url: str) -> Iterator[UnfinishedUpload]:
+        """List the uploads below a URL that are neither complete nor aborted.
+
+        Killed processes leave them behind. Uploads that go on are listed as well.
+
+        Args:
+            url: A bucket, or a bucket and a prefix.
+
+        Raises:
+            ConfigError: The store does not list them: a cloud that is reached directly.
+        """
+        parsed = ObjectUrl.parse(url)
+        return self._store(parsed).unfinished_uploads(parsed)
+
+    def remove_unfinished(self, url: str, *, older_than_s: float = 86_400) -> int:
+        """Remove the unfinished uploads below a URL; return how many.
+
+        Args:
+            url: A bucket, or a bucket and a prefix.
+            older_than_s: Leave those that were begun less than so many seconds ago: they may go on.
+
+        Raises:
+            ConfigError: The store does not list them.
+        """
+        parsed, before_s, count = ObjectUrl.parse(url), time.time() - older_than_s, 0
+        store = self._store(parsed)
+        for upload in list(store.unfinished_uploads(parsed)):
+            if 0 < upload.begun_s <= before_s:
+                store.abort_upload(upload)
+                count += 1
+        return count
+
     def _find(self, url: str) -> tuple[Store, ObjectUrl]:
         parsed = ObjectUrl.parse(url).require_object()
-        return store_for(parsed, self._client, direct=self._direct), parsed
+        return self._store(parsed), parsed
+
+    def _store(self, url: ObjectUrl) -> Store:
+        return store_for(url, self._client, direct=self._direct)

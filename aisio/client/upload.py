@@ -12,19 +12,22 @@ Source:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
 
 from aisio.client.router import Router
 from aisio.client.session import Session
-from aisio.errors import IntegrityError, NotFoundError, StorageError
+from aisio.errors import ConfigError, IntegrityError, NotFoundError, StorageError
 from aisio.formats.checksums import HASHERS, Hasher
-from aisio.records import ObjectInfo
+from aisio.records import ObjectInfo, UnfinishedUpload
 from aisio.transport.http.response_body import OpenResponse, drain_and_release
 from aisio.transport.payload import CHUNK_BYTES
 from aisio.urls import ObjectUrl
 from aisio.wire import messages
+from aisio.wire.uploads import parse_uploads, uploads_path
 
-__all__ = ["MultipartUpload", "send_data"]
+__all__ = ["MultipartUpload", "abort_upload", "list_uploads", "send_data"]
+
+_HASHED_AT_ONCE_BYTES = 256 * 1024
+"""What fits into the processor's cache: the second hasher does not read it from memory again."""
 
 
 class MultipartUpload:
@@ -61,8 +64,9 @@ class MultipartUpload:
     def hash(self, part: memoryview) -> None:
         """See `PartTarget.hash`."""
         self._size_bytes += len(part)
-        for hasher in self._hashers.values():
-            hasher.update(part)
+        for start in range(0, len(part), _HASHED_AT_ONCE_BYTES):
+            for hasher in self._hashers.values():
+                hasher.update(part[start : start + _HASHED_AT_ONCE_BYTES])
 
     def send(self, number: int, offset: int, part: memoryview, stopped: Callable[[], bool]) -> None:
         """See `PartTarget.send`; a part is sent again until it is stored."""
@@ -90,7 +94,10 @@ class MultipartUpload:
         def attempt() -> None:
             nonlocal tries
             tries += 1
-            self._act("POST", message)
+            about = f"{self._url} (upload {self._id})"
+            self._session.call(
+                "POST", self._path, query=self._query, message=message, about=about, safe=False
+            )
 
         try:
             self._session.retry(attempt)
@@ -110,18 +117,8 @@ class MultipartUpload:
 
     def abort(self) -> None:
         """See `PartTarget.abort`."""
-        if not self._id:
-            return
-        message = messages.action("mpt-abort")
-        # Not found: it is complete, or was aborted by a request whose reply was lost.
-        with suppress(NotFoundError):
-            self._session.retry(lambda: self._act("DELETE", message))
-
-    def _act(self, method: str, message: object) -> None:
-        about = f"{self._url} (upload {self._id})"
-        self._session.call(
-            method, self._path, query=self._query, message=message, about=about, safe=False
-        )
+        if self._id:
+            abort_upload(self._session, self._url, self._id)
 
     @property
     def _query(self) -> dict[str, str]:
@@ -138,6 +135,41 @@ class MultipartUpload:
         if sent == stored.value.lower():
             return ""
         return f"the store has a {stored.kind} checksum of {stored.value}, what was sent has {sent}"
+
+
+def list_uploads(session: Session, prefix: ObjectUrl) -> Iterator[UnfinishedUpload]:
+    """List the unfinished uploads below a prefix.
+
+    AIStore lists them by its S3 interface alone, which knows buckets of the default namespace.
+
+    Raises:
+        ConfigError: The bucket is in another namespace, or the endpoint has no S3 interface.
+        NotFoundError: No such bucket.
+    """
+    about = prefix.root
+    if prefix.namespace:
+        raise ConfigError(f"unfinished uploads of {about}: AIStore does not list those of {about}")
+    try:
+        reply = session.call("GET", uploads_path(prefix.bucket), about=about)
+    except NotFoundError:
+        raise
+    except StorageError as error:
+        if error.status not in (400, 501):
+            raise
+        raise ConfigError(
+            f"unfinished uploads of {about}: the endpoint has no S3 interface, which lists them"
+        ) from error
+    for upload in parse_uploads(reply.body, about):
+        if upload.url.startswith(str(prefix)):
+            yield upload
+
+
+def abort_upload(session: Session, url: ObjectUrl, upload_id: str) -> None:
+    """Abort an upload; one that has ended meanwhile is no error."""
+    path, message = messages.object_path(url), messages.action("mpt-abort")
+    query = {**messages.bucket_query(url), "uploadId": upload_id}
+    about = f"{url} (upload {upload_id})"
+    session.delete(path, query, about=about, missing_ok=True, message=message)
 
 
 def send_data(

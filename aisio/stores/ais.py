@@ -6,7 +6,8 @@ import io
 from collections.abc import Iterator
 
 from aisio.client.client import Bucket, Client
-from aisio.records import ByteRange, ObjectInfo
+from aisio.client.upload import abort_upload, list_uploads
+from aisio.records import ByteRange, ObjectInfo, UnfinishedUpload
 from aisio.stores.base import Store
 from aisio.transport.body import Body
 from aisio.transport.concurrency.pending import PendingGet
@@ -77,6 +78,14 @@ class AisStore(Store):
     def writer(self, url: ObjectUrl, options: WriteOptions | None = None) -> ObjectWriter:
         """See `Store.writer`."""
         return self.client.object(url.require_object()).writer(options)
+
+    def unfinished_uploads(self, prefix: ObjectUrl) -> Iterator[UnfinishedUpload]:
+        """See `Store.unfinished_uploads`; errors as for `aisio.client.upload.list_uploads`."""
+        return list_uploads(self.client.session, prefix)
+
+    def abort_upload(self, upload: UnfinishedUpload) -> None:
+        """See `Store.abort_upload`."""
+        abort_upload(self.client.session, ObjectUrl.parse(upload.url), upload.id)
 
     def delete(self, url: ObjectUrl, *, missing_ok: bool = False) -> None:
         """See `Store.delete`."""

@@ -11,7 +11,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from functools import partial
 
-from aisio.records import ByteRange, ObjectInfo, RetryPolicy, same_version
+from aisio.errors import ConfigError
+from aisio.records import ByteRange, ObjectInfo, RetryPolicy, UnfinishedUpload, same_version
 from aisio.transport.body import Body, read_with_retries
 from aisio.transport.concurrency.pending import PendingGet
 from aisio.transport.payload import PutData
@@ -140,6 +141,22 @@ class Store(ABC):
         Raises:
             ConfigError: This store is only read.
         """
+
+    def unfinished_uploads(self, prefix: ObjectUrl) -> Iterator[UnfinishedUpload]:
+        """List the uploads below a prefix that were begun and are neither complete nor aborted.
+
+        Raises:
+            ConfigError: The store does not tell.
+        """
+        raise ConfigError(f"unfinished uploads of {prefix}: this store does not list them")
+
+    def abort_upload(self, upload: UnfinishedUpload) -> None:
+        """Remove an unfinished upload and its parts; none, if it has ended meanwhile.
+
+        Raises:
+            ConfigError: The store does not list uploads.
+        """
+        raise ConfigError(f"abort the upload of {upload.url}: this store does not list uploads")
 
     @abstractmethod
     def delete(self, url: ObjectUrl, *, missing_ok: bool = False) -> None:

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from aisio.atomic_write import atomic_write, is_special, open_special
+from aisio.atomic_write import PARTIAL_SUFFIX, atomic_write, is_special, open_special
 from aisio.errors import AccessError, ConfigError, NotFoundError, RangeError, StorageError
 from aisio.folder_walk import walk
-from aisio.records import ByteRange, ObjectInfo
+from aisio.records import ByteRange, ObjectInfo, UnfinishedUpload
 from aisio.stores.base import Store
 from aisio.stores.local_upload import LocalUpload
 from aisio.transport.body import Body
@@ -80,8 +80,8 @@ class LocalStore(Store):
         """See `Store.writer`; missing folders are made.
 
         The bytes go to a temporary file in the same folder. On close they are flushed to the disk,
-        and the file gets its name. A process that is killed leaves the temporary file behind;
-        `unfinished` lists such files.
+        and the file gets its name. A process that is killed leaves the temporary file behind:
+        see `unfinished_uploads`.
 
         Raises:
             StorageError: The URL is that of a folder, pipe or device.
@@ -96,6 +96,24 @@ class LocalStore(Store):
         translate = partial(_translate_errors, "write", url)
         upload = LocalUpload(path, partial(self.head, url), translate)
         return ObjectWriter(str(url), upload.put_whole, ParallelUpload(upload, options), options)
+
+    def unfinished_uploads(self, prefix: ObjectUrl) -> Iterator[UnfinishedUpload]:
+        """See `Store.unfinished_uploads`: the temporary files in a folder and those below it.
+
+        Their names do not tell which file they would become: the URL is that of the folder.
+        """
+        folder = Path("/", prefix.name.rpartition("/")[0])
+        with _translate_errors("list", prefix):
+            for path in sorted(folder.rglob(f".*{PARTIAL_SUFFIX}")):
+                url = f"{prefix.root}{path.parent}/"
+                yield UnfinishedUpload(url, str(path), path.stat().st_mtime)
+
+    def abort_upload(self, upload: UnfinishedUpload) -> None:
+        """See `Store.abort_upload`."""
+        path = Path(upload.id)
+        if not path.name.endswith(PARTIAL_SUFFIX):
+            raise ConfigError(f"{upload.id!r} is not the temporary file of a write")
+        path.unlink(missing_ok=True)
 
     def delete(self, url: ObjectUrl, *, missing_ok: bool = False) -> None:
         """See `Store.delete`; folders stay."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from aisio import Checkpoint, Client
 from aisio.checkpoint.streams import CheckpointReader
 from aisio.errors import ConfigError, NotFoundError, UrlError
 from aisio.gateway import Gateway
+from aisio.records import UnfinishedUpload
+from aisio.stores import DirectStore, LocalStore
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
@@ -66,6 +69,26 @@ def test_an_empty_checkpoint_is_written_only_where_that_is_said(tmp_path: Path) 
     Checkpoint().writer(f"file://{tmp_path}/a", allow_empty=True).close()
     with Checkpoint().reader(f"file://{tmp_path}/a") as file:
         assert (file.size_bytes, file.read()) == (0, b"")
+
+
+def test_unfinished_writes_are_listed_and_removed(tmp_path: Path) -> None:
+    """Unless they are so young that they may go on."""
+    checkpoint, url = Checkpoint(part_bytes=4), f"file://{tmp_path}/"
+    file = checkpoint.writer(url + "run/a")
+    file.write(bytes(100))
+    (found,) = checkpoint.unfinished(url)
+    assert (found.url, Path(found.id).parent) == (f"{url}run/", tmp_path / "run")
+    assert checkpoint.remove_unfinished(url) == 0
+    os.utime(found.id, (1000, 1000))
+    assert checkpoint.remove_unfinished(url) == 1
+    assert list(checkpoint.unfinished(url)) == []
+    file.abort()
+    with pytest.raises(ConfigError, match="is not the temporary file of a write"):
+        LocalStore().abort_upload(UnfinishedUpload(url, str(tmp_path / "run")))
+    with pytest.raises(ConfigError, match="this store does not list"):
+        list(Checkpoint(direct=True).unfinished("s3://bucket/"))
+    with pytest.raises(ConfigError, match="this store does not list"):
+        DirectStore().abort_upload(found)
 
 
 def write_and_read(endpoint: str, name: str) -> None:

@@ -16,9 +16,11 @@ from aisio.client.client import Client
 from aisio.client.object import Object
 from aisio.errors import ConfigError, IntegrityError, NotFoundError, StorageError
 from aisio.gateway import Gateway
-from aisio.records import RetryPolicy, Settings
+from aisio.records import RetryPolicy, Settings, UnfinishedUpload
+from aisio.stores import AisStore
 from aisio.testing.fault_proxy import Cut, FaultProxy, Refuse, Status
 from aisio.transport.writer import WriteOptions
+from aisio.urls import ObjectUrl
 from tests.http_server import Reply, Server
 
 IN_TURN = WriteOptions(part_bytes=4, concurrency=1)
@@ -177,3 +179,30 @@ def test_open_reads_and_writes(served: tuple[FaultProxy, Client]) -> None:
         assert read.read() == again.read() == b"abc"
     with pytest.raises(ConfigError, match="mode='ab': expected 'rb' or 'wb'"):
         item.open("ab")  # type: ignore[call-overload]
+
+
+def test_unfinished_uploads_are_listed_and_aborted() -> None:
+    """Those below the prefix; one that has ended meanwhile is no error."""
+    listed = "".join(
+        f"<Upload><Key>{key}</Key><UploadId>id</UploadId></Upload>" for key in ("a/1", "b")
+    )
+    body = f"<ListMultipartUploadsResult>{listed}</ListMultipartUploadsResult>".encode()
+    with Server(Reply(body=body), Reply(), Reply(404)) as server:
+        client = Client.from_settings(Settings(server.url, direct=False))
+        store = AisStore(client)
+        found = list(store.unfinished_uploads(ObjectUrl.parse("ais://b/a/")))
+        assert found == [UnfinishedUpload("ais://b/a/1", "id")]
+        for _ in range(2):
+            store.abort_upload(found[0])
+        client.close()
+    sent = [(one.method, one.target) for one in server.requests]
+    assert sent[0] == ("GET", "/s3/b?uploads")
+    assert sent[1:] == [("DELETE", "/v1/objects/b/a/1?provider=ais&uploadId=id")] * 2
+
+
+def test_an_endpoint_that_lists_no_uploads_is_told(served: tuple[FaultProxy, Client]) -> None:
+    """A gateway has no S3 interface."""
+    store = AisStore(served[1])
+    for url in ("ais://b/", "ais://#name/b/"):
+        with pytest.raises(ConfigError, match="unfinished uploads of ais://"):
+            list(store.unfinished_uploads(ObjectUrl.parse(url)))

@@ -1,0 +1,47 @@
+"""Lists of unfinished uploads, as AIStore 5.0 sends them."""
+
+from __future__ import annotations
+
+import pytest
+
+from aisio.errors import IntegrityError
+from aisio.records import UnfinishedUpload
+from aisio.wire.uploads import parse_uploads, uploads_path
+
+LIST = b"""<?xml version="1.0" encoding="UTF-8"?>
+<ListMultipartUploadsResult><Bucket>b</Bucket><UploadIdMarker></UploadIdMarker><Upload><Initiated>\
+2026-11-30T04:00:51.084863033Z</Initiated><Key>d/o 2</Key><UploadId>HPq-hU7gx</UploadId></Upload>\
+<Upload><Initiated>soon</Initiated><Key>o</Key><UploadId>H_Y</UploadId></Upload>\
+<MaxUploads>0</MaxUploads><IsTruncated>false</IsTruncated></ListMultipartUploadsResult>"""
+
+
+def test_a_list_of_uploads() -> None:
+    """With the time at which each was begun."""
+    assert [*parse_uploads(LIST, "ais://b")] == [
+        UnfinishedUpload("ais://b/d/o 2", "HPq-hU7gx", 1796011251.0),
+        UnfinishedUpload("ais://b/o", "H_Y", 0.0),
+    ]
+    assert uploads_path("b") == "/s3/b?uploads"
+
+
+@pytest.mark.parametrize("marks", [b"", b' xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'])
+def test_an_empty_list(marks: bytes) -> None:
+    """With and without the name space of S3."""
+    body = b"<ListMultipartUploadsResult%s><Bucket/></ListMultipartUploadsResult>" % marks
+    assert [*parse_uploads(body, "ais://b")] == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"<html></html>",
+        LIST[:-9],
+        LIST.replace(b"false", b"true"),
+        b"<!DOCTYPE a>" + LIST[39:],
+    ],
+)
+def test_what_is_no_list_is_an_error(body: bytes) -> None:
+    """So is a list of which the rest is missing."""
+    with pytest.raises(IntegrityError, match="list uploads of ais://b: the answer is no list"):
+        list(parse_uploads(body, "ais://b"))
