@@ -15,7 +15,7 @@ Source:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
 from typing import Any, NamedTuple
@@ -296,11 +296,14 @@ class _Ranges:
         Raises:
             IntegrityError: The bytes are not as promised, or the object was replaced meanwhile.
         """
-        attempts, done = Attempts(self.opener.retry), 0
+        attempts, stop, done = Attempts(self.opener.retry), start + len(view), 0
         while True:
             try:
-                for count in self._counts(start + done, view[done:]):
-                    done += count
+                with self._open(start + done, stop) as body:
+                    while done < len(view):
+                        done += self._read_some(body, view[done:])
+                    if len(view) == self.size:
+                        body.read(1)  # a whole body compares its checksum at its end
             except RETRYABLE as error:
                 if self.is_stopped:
                     raise
@@ -308,30 +311,27 @@ class _Ranges:
             else:
                 return
 
-    def _counts(self, start: int, view: memoryview) -> Iterator[int]:
-        """Read into a view; yield how many bytes each step has read."""
-        is_whole = len(view) == self.info.size_bytes
-        with self.opener.open(None if is_whole else ByteRange(start, start + len(view))) as body:
-            if not self.opener.is_same(self.info, body.info):
-                raise IntegrityError(
-                    f"GET {self.info.url}: the object was replaced while it was open; open it "
-                    f"again",
-                    url=self.info.url,
-                )
-            done = 0
-            while done < len(view) and (count := body.readinto(view[done:])):
-                done += count
-                yield count
-                if self.is_stopped:
-                    raise StorageError(f"GET {self.info.url}: closed", url=self.info.url)
-            if done < len(view):
-                raise TruncatedError(
-                    f"GET {self.info.url}: cut short: expected {len(view):,} bytes from byte "
-                    f"{start:,}, got {done:,}",
-                    url=self.info.url,
-                )
-            if is_whole:
-                body.read(1)  # the body compares the checksum at its end
+    def _open(self, start: int, stop: int) -> Body:
+        is_whole = not start and stop == self.size
+        body = self.opener.open(None if is_whole else ByteRange(start, stop))
+        if not self.opener.is_same(self.info, body.info):
+            body.close()
+            raise IntegrityError(
+                f"GET {self.info.url}: the object was replaced while it was open; open it again",
+                url=self.info.url,
+            )
+        return body
+
+    def _read_some(self, body: Body, view: memoryview) -> int:
+        count = body.readinto(view)
+        if not count:
+            raise TruncatedError(
+                f"GET {self.info.url}: cut short: {len(view):,} bytes are missing",
+                url=self.info.url,
+            )
+        if self.is_stopped:
+            raise StorageError(f"GET {self.info.url}: closed", url=self.info.url)
+        return count
 
 
 class _OrderedCheck:

@@ -232,7 +232,10 @@ def test_what_fails_for_good_is_raised_and_can_be_read_later(size: int) -> None:
         assert file.tell() == 5
         assert file.read(size) == DATA[5 : 5 + size]
     store.cuts = [0] * 3
-    with store.reader() as file, pytest.raises(TruncatedError, match="cut short: expected 262,144"):
+    with (
+        store.reader() as file,
+        pytest.raises(TruncatedError, match="cut short: expected 262,144"),
+    ):
         file.read(1)
 
 
