@@ -177,8 +177,8 @@ class _Parts:
         if part is not None and is_stream:
             self._read_ahead(part)
         rest = view if part is None else view[part.stop - position :]
-        jobs = self._begin_direct(position + len(view) - len(rest), rest, direct_from)
         try:
+            jobs = self._begin_direct(position + len(view) - len(rest), rest, direct_from)
             count = self._copy(part, position, view) if part is not None else 0
             count += self._finish_direct(jobs)
         except BaseException:

@@ -282,7 +282,7 @@ def _read_in_child(file: ReadAheadReader, position: int) -> None:
 def test_a_forked_child_reads_by_itself() -> None:
     """On from where the reader was; the parent's reads go on as well."""
     with Store().reader() as file:
-        for _ in range(20):
+        for _ in range(3):
             file.read(64 * KIB)
         args = (file, file.tell())
         child = multiprocessing.get_context("fork").Process(target=_read_in_child, args=args)

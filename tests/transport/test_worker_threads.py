@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextvars
 import threading
 
-from aisio.transport.worker_threads import WorkerThreads
+from aisio.transport.worker_threads import WorkerThreads, end_idle_threads
 
 NAME = contextvars.ContextVar("NAME", default="nobody")
 
@@ -42,3 +42,21 @@ def test_one_of_the_threads_may_end_them() -> None:
     threads = WorkerThreads(1, "aisio-test")
     threads.submit(lambda: threads.end(cancel=True)).result()
     threads.end(cancel=True)
+
+
+def test_idle_threads_end_before_a_fork() -> None:
+    """Those at work stay; later work starts new threads."""
+    idle, busy = WorkerThreads(2, "aisio-idle"), WorkerThreads(1, "aisio-busy")
+    go_on = threading.Event()
+    idle.submit(lambda: None).result()
+    waiting = busy.submit(go_on.wait)
+    end_idle_threads()
+    names = [one.name for one in threading.enumerate()]
+    assert [name for name in names if name.startswith(("aisio-idle", "aisio-busy"))] == [
+        "aisio-busy_0"
+    ]
+    assert idle.submit(lambda: 1).result() == 1
+    go_on.set()
+    assert waiting.result()
+    for one in (idle, busy):
+        one.end(cancel=False)
