@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -16,10 +16,11 @@ from aisio.shards.index import ShardIndex
 from aisio.shards.index_cache import IndexCache, covers
 from aisio.shards.index_jobs import ListedShard, build_indexes
 from aisio.shards.index_loading import IndexPlace, LoadedIndex, ShardLookup, load_index
+from aisio.sources.base import Source, url_of
 from aisio.stores import Store
 from aisio.urls import ObjectUrl
 
-__all__ = ["IndexLike", "open_index"]
+__all__ = ["IndexLike", "common_folder", "open_index"]
 
 IndexLike: TypeAlias = "Literal['auto', 'require'] | str | os.PathLike[str] | ShardIndex"
 """Where the index of a dataset is: see `AISShardDataset`."""
@@ -36,6 +37,7 @@ def open_index(
     shards: Sequence[ListedShard],
     data: tuple[Store, ObjectUrl] | None,
     *,
+    folder: tuple[Store, ObjectUrl] | None = None,
     find_store: Callable[[ObjectUrl], Store],
     owner: str,
     whole_place: bool = True,
@@ -46,6 +48,7 @@ def open_index(
         index: Where it is; see `AISShardDataset`.
         shards: The shards.
         data: Where all of them stand; None for several places.
+        folder: The folder that has all of them, whose index is used if there is none at `data`.
         find_store: Returns the store of the index's URL.
         owner: Name of the dataset's class, for errors and the log.
         whole_place: These are all shards of their place. So others that the index beside them has
@@ -59,7 +62,6 @@ def open_index(
     """
     listed = [shard.info for shard in shards]
     command = f"aisio index {data[1] if data is not None else 'URL...'}"
-    hint = _slash_hint(listed, data[1]) if data is not None else ""
     if isinstance(index, ShardIndex):
         if not covers(index, listed):
             raise ConfigError(
@@ -81,23 +83,36 @@ def open_index(
     found = load_index(listed, place=beside, cache=cache)
     if found.gone and whole_place and index in ("auto", "require"):
         _log.warning("<%s> %s: `%s` indexes what is left", owner, found.describe_gone(), command)
+    if found.index is None and folder not in (None, data) and index in ("auto", "require"):
+        wider = IndexPlace.beside(*folder)
+        if wider.load(cache) is not None:
+            beside = wider
+            found = load_index(listed, place=beside, cache=cache)
     if found.index is not None:
         return found.index
     if index != "auto":
-        raise ConfigError(f"<{owner}> {found.describe()}: run `{command}`{hint}")
+        raise ConfigError(f"<{owner}> {found.describe()}: run `{command}`")
     with cache.building(listed, partial(_log.warning, _WAITS, owner, found.describe())):
         # Another process may have built it meanwhile.
         found = load_index(listed, place=beside, cache=cache)
         lookup = ShardLookup(beside, cache)
-        return found.index or _build(shards, found, lookup, owner=owner, command=command, hint=hint)
+        return found.index or _build(shards, found, lookup, owner=owner, command=command)
 
 
-def _slash_hint(listed: Sequence[ObjectInfo], url: ObjectUrl) -> str:
-    """Return what else to do where a folder is named without its "/", whose index is not found."""
-    folder = f"{url}/"
-    if not listed or not all(info.url.startswith(folder) for info in listed):
-        return ""
-    return f", or write {folder}, with '/', if that is what was indexed"
+def common_folder(objects: Iterable[tuple[Source, ObjectInfo]]) -> tuple[Store, ObjectUrl] | None:
+    """Return the folder that has all of some objects, and its store; None for several buckets."""
+    pairs = iter(objects)
+    source, first = next(pairs, (None, None))
+    if source is None or first is None:
+        return None
+    folder = first.name.rpartition("/")[0]
+    for _, info in pairs:
+        if info.root != first.root:
+            return None
+        while folder and not info.name.startswith(f"{folder}/"):
+            folder = folder.rpartition("/")[0]
+    name = f"{folder}/" if folder else ""
+    return source.store_of(first), url_of(first).with_name(name)
 
 
 def _place_of(
@@ -116,7 +131,6 @@ def _build(
     *,
     owner: str,
     command: str,
-    hint: str,
 ) -> ShardIndex:
     """Index the shards that are missing or stale, into the cache."""
     cache = lookup.cache
@@ -124,12 +138,11 @@ def _build(
     size_bytes = sum(shard.info.size_bytes or 0 for shard in shards if shard.info.url in wanted)
     _log.warning(
         "<%s> %s: reading them once (%s bytes), to index them into the cache of this machine; `%s`"
-        " keeps an index beside the data, for all machines%s",
+        " keeps an index beside the data, for all machines",
         owner,
         found.describe(),
         f"{size_bytes:,}",
         command,
-        hint,
     )
     parts: list[tuple[ShardIndex, int]] = []
     with closing(build_indexes(shards, cache=cache, lookup=lookup, jobs=_JOBS)) as built:

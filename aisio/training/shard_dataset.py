@@ -25,7 +25,7 @@ from aisio.shards.samples import Sample
 from aisio.sources.base import url_of
 from aisio.sources.source_set import PrefixMap, SourceSet
 from aisio.stores import DirectSettings, store_for
-from aisio.training.dataset_index import IndexLike, open_index
+from aisio.training.dataset_index import IndexLike, common_folder, open_index
 from aisio.training.decoding import Decode
 from aisio.training.epoch_stats import EpochStats
 from aisio.training.folder_labels import LabelFrom, folder_names
@@ -179,6 +179,7 @@ class AISShardDataset(Dataset[Any]):
                 for source, info in objects
             ],
             sources.place(),
+            folder=common_folder(objects),
             find_store=partial(store_for, client=own_client, direct=direct),
             owner=owner,
             whole_place=shard_names is None,

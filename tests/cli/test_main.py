@@ -11,8 +11,8 @@ from aisio.cli import main
 
 def test_the_commands_are_listed_as_a_newcomer_meets_them(run):
     """Serve comes first: without a server there is nothing to list."""
-    first = ["serve", "ls", "get", "put", "cat", "info", "pack", "index", "verify", "bench"]
-    assert list(main.commands) == [*first, "load", "cache", "catalog"]
+    first = ["serve", "ls", "get", "put", "cat", "info", "pack", "tar", "index", "verify"]
+    assert list(main.commands) == [*first, "bench", "load", "cache", "catalog"]
     shown = run("--help").stdout
     assert [shown.index(f"\n  {name} ") for name in main.commands] == sorted(
         shown.index(f"\n  {name} ") for name in main.commands

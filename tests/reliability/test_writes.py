@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 import aiohttp  # noqa: F401 - the gateway needs it
 import pytest
+import torch  # noqa: F401 - the paths that are tested beside these need it
 
 from aisio import AisioError, Client, RetryPolicy, Timeouts, UnavailableError
 from aisio.gateway import Gateway

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -137,12 +139,32 @@ def test_it_may_be_required(folder: Path, cache: Path) -> None:
     assert not list(cache.glob("**/*.aisio-index"))
 
 
-def test_a_url_without_its_slash_is_told(folder: Path) -> None:
-    """The index of the folder is another place's."""
-    index, _ = local(folder, SHARDS)
+@pytest.mark.parametrize("url", ["", "/{0..1}.tar", "/*.tar", "/1.tar"])
+def test_the_index_of_the_folder_is_found(folder: Path, url: str) -> None:
+    """Also for a URL without its slash, a pattern and a part of the shards."""
+    local(folder, SHARDS)
+    index = AISShardDataset(f"file://{folder}/", keys=["a"]).index
     (folder / ".aisio-index").write_bytes(index.to_bytes())
-    with pytest.raises(ConfigError, match=rf"or write {folder.as_uri()}/, with '/', if that is"):
-        AISShardDataset(folder.as_uri(), index="require")
+    shutil.rmtree(os.environ["AISIO_CACHE_DIR"])
+    dataset = AISShardDataset(f"file://{folder}{url}", keys=["a"], index="require")
+    assert names_in(dataset) == (["3"] if url == "/1.tar" else ["1", "2", "3"])
+
+
+def test_the_index_of_the_folder_may_lack_shards(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """These alone are read."""
+    local(folder, {"0.tar": SHARDS["0.tar"]})
+    index = AISShardDataset(f"file://{folder}/", keys=["a"]).index
+    (folder / ".aisio-index").write_bytes(index.to_bytes())
+    shutil.rmtree(os.environ["AISIO_CACHE_DIR"])
+    local(folder, SHARDS)
+    caplog.clear()
+    with caplog.at_level(logging.WARNING, "aisio.shard_index"):
+        dataset = AISShardDataset(f"file://{folder}/{{0..1}}.tar", keys=["a"])
+    assert names_in(dataset) == ["1", "2", "3"]
+    [record] = caplog.records
+    assert f"1 shard not indexed ({folder.as_uri()}/1.tar)" in record.message
 
 
 def test_beside_the_data(folder: Path) -> None:
