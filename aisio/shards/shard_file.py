@@ -219,8 +219,9 @@ class ShardFile(io.RawIOBase):
 
 
 def _changed(path: str, member: FolderFile, descriptor: int) -> StorageError:
-    # Files of /proc have no size, and bytes all the same.
-    size_bytes = max(os.fstat(descriptor).st_size, os.lseek(descriptor, 0, os.SEEK_CUR))
+    size_bytes, received = os.fstat(descriptor).st_size, os.lseek(descriptor, 0, os.SEEK_CUR)
+    if received > member.size_bytes:  # files of /proc have no size, and bytes all the same
+        size_bytes = max(size_bytes, received)
     return StorageError(
         f"pack {path}: the file changed meanwhile: it had {member.size_bytes:,} bytes at first and"
         f" has {size_bytes:,} now; pack it again when nothing writes to it"
