@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from corpus import PHOTO_BYTES, Corpus
+from decoding_alone import decode_alone
 from loaders import BATCH, WORKERS, shard_reader, shuffled_loader, webdataset_loader
 from measuring import READY, Items, Reader
 
@@ -72,28 +72,7 @@ def alone(images: str, corpus: Corpus) -> Items:
 
     require_pillow()
     decode: Callable[[bytes], Any] = IMAGE_DECODERS[images]
-    photos = _photos(corpus)
-    decode(photos[0])
-
-    def decode_share(worker: int) -> None:
-        for _ in range(EPOCHS):
-            for data in photos[worker::WORKERS]:
-                decode(data)
-
-    context = multiprocessing.get_context("fork")
-    workers = [
-        context.Process(target=decode_share, args=(number,), daemon=True)
-        for number in range(WORKERS)
-    ]
-    yield READY
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    if any(worker.exitcode for worker in workers):
-        raise RuntimeError("decoding failed")
-    for _ in range(EPOCHS * len(photos)):
-        yield PHOTO_BYTES
+    return decode_alone(_photos(corpus), decode, epochs=EPOCHS, size_bytes=PHOTO_BYTES)
 
 
 def _pixels(loader: Iterable[Any]) -> Items:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import io
-import multiprocessing
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
 from corpus import ARRAY_BYTES, PIXELS, Corpus, Objects
+from decoding_alone import decode_alone
 from loaders import (
     BATCH,
     FIELDS,
@@ -154,27 +154,7 @@ def decoding_alone(objects: Objects, corpus: Corpus) -> Items:
     """Two processes that decode what they have in memory, and send nothing."""
     extension, decode = DECODERS[objects]
     samples = [fields[extension] for _, fields in iter(shard_reader(corpus, objects))]
-
-    def decode_share(worker: int) -> None:
-        for _ in range(EPOCHS):
-            for data in samples[worker::WORKERS]:
-                decode(data)
-
-    decode(samples[0])
-    context = multiprocessing.get_context("fork")
-    workers = [
-        context.Process(target=decode_share, args=(number,), daemon=True)
-        for number in range(WORKERS)
-    ]
-    yield READY
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    if any(worker.exitcode for worker in workers):
-        raise RuntimeError("decoding failed")
-    for _ in range(EPOCHS * len(samples)):
-        yield ARRAY_BYTES
+    return decode_alone(samples, decode, epochs=EPOCHS, size_bytes=ARRAY_BYTES)
 
 
 def _pixels(loader: Iterable[Any]) -> Items:
