@@ -1,8 +1,9 @@
 """Loading the index of a tar, and checking that it is that of the tar.
 
-The index says nothing of the tar but offsets. So it is checked where that costs little: the end of
-the archive must be where the index has it, and the first and the last file must have a header that
-is valid. The headers of all other files are checked when these are read (`member_reader`).
+The index says nothing of the tar but offsets. So it is checked where that costs little: the first
+file and the end of the archive must be where the index has them, and the last file must have a
+header that is valid. The headers of all other files are checked when these are read
+(`member_reader`), and so is that no file is between two of them.
 """
 
 from __future__ import annotations
@@ -14,21 +15,22 @@ from typing import NamedTuple
 
 from aisio.errors import RangeError, ShardError
 from aisio.escapes import one_line
-from aisio.formats.tar_header import BLOCK_BYTES, checksum_matches
+from aisio.formats.tar import BLOCK_BYTES, TarParser
+from aisio.formats.tar_header import checksum_matches
 from aisio.formats.tar_index_file import MemberSpans, decode_tar_index
 from aisio.records import ByteRange, ObjectInfo
 from aisio.shards.index import ShardIndex, one_shard
 from aisio.shards.index_pins import pin_of
 from aisio.stores import Store
-from aisio.stores.tar_index import check_same_tar
+from aisio.stores.tar_index import check_same_tar, walk_members
 from aisio.transport.body import Body, read_with_retries
 from aisio.transport.retries import Attempts
 from aisio.urls import ObjectUrl
 
 __all__ = ["StoredFile", "load_tar_index", "not_its_index"]
 
-_MAX_END_BYTES = 1 << 20
-"""Behind the end-of-archive block; tapes pad an archive to 10 KiB, some tools to more."""
+_END_BYTES = 11 * 1024
+"""From the end-of-archive block on, as tools pad archives to 10 KiB. What is behind is not read."""
 
 
 class StoredFile(NamedTuple):
@@ -54,7 +56,7 @@ def load_tar_index(tar: StoredFile, index: StoredFile) -> ShardIndex:
     spans = decode_tar_index(index.store.read(index.url), name=str(index.url))
     info = tar.store.head(tar.url)
     size_bytes = info.size_bytes or 0
-    if not spans.end < size_bytes <= spans.end + _MAX_END_BYTES:
+    if spans.end >= size_bytes:
         raise not_its_index(
             index.url,
             tar.url,
@@ -62,7 +64,8 @@ def load_tar_index(tar: StoredFile, index: StoredFile) -> ShardIndex:
             f" {size_bytes:,} bytes",
             spans.end,
         )
-    _check_blocks(tar, index.url, spans, info)
+    _check_end(tar, index.url, spans, info)
+    _check_start(tar, index.url, spans, info)
     sizes = array("Q", (stop - start for start, stop in pairwise([*spans.starts, spans.end])))
     return one_shard(
         str(tar.url),
@@ -84,26 +87,58 @@ def not_its_index(index: ObjectUrl, tar: ObjectUrl, why: str, offset: int | None
     )
 
 
-def _check_blocks(tar: StoredFile, index: ObjectUrl, spans: MemberSpans, info: ObjectInfo) -> None:
-    """Check the end of the archive, and the headers of its first and its last file."""
-    if any(_read_block(tar, spans.end, info)):
+def _check_end(tar: StoredFile, index: ObjectUrl, spans: MemberSpans, info: ObjectInfo) -> None:
+    """Check the header of the last file, and that there are zeros from the end of the archive on.
+
+    Of long padding the first part is read, and the last block.
+    """
+    size_bytes = info.size_bytes or 0
+    stop = min(size_bytes, spans.end + _END_BYTES)
+    parts = [ByteRange(spans.end, stop)]
+    if stop < size_bytes:
+        parts.append(ByteRange(max(stop, size_bytes - BLOCK_BYTES), size_bytes))
+    if any(any(_read(tar, part, info)) for part in parts):
         why = f"the archive does not end at byte {spans.end:,}"
         raise not_its_index(index, tar.url, why, spans.end)
-    for start in sorted({*spans.starts[:1], *spans.starts[-1:]}):
-        block = _read_block(tar, start, info)
+    for start in spans.starts[-1:]:
+        block = _read(tar, ByteRange(start, start + BLOCK_BYTES), info)
         if not any(block) or not checksum_matches(block):
             raise not_its_index(index, tar.url, f"no file begins at byte {start:,}", start)
 
 
-def _read_block(tar: StoredFile, start: int, info: ObjectInfo) -> bytes:
+def _check_start(tar: StoredFile, index: ObjectUrl, spans: MemberSpans, info: ObjectInfo) -> None:
+    """Check that the first file is where the index has it, and that none is before it."""
+    before, first = -1, None
+    parser = TarParser(str(tar.url), allow_unreadable=True)
+    for member in walk_members(parser, tar.store, tar.url, info):
+        if member.kind == "file":
+            first = member.offset
+            break
+        if not member.unreadable:  # of those the OSS connector may take some for files
+            before = member.offset
+    start = spans.starts[0] if spans.starts else None
+    if parser.has_global_records:
+        raise ShardError(
+            f"{tar.url}: a global PAX header says something of all files, which is not in the bytes"
+            " of each: repack the archive",
+            url=str(tar.url),
+        )
+    # A global header that says nothing of files may be a part of the first one.
+    belongs = start is first if start is None or first is None else before < start <= first
+    if not belongs:
+        what = "it has no file" if start is None else f"it has the first file at byte {start:,}"
+        found = "none" if first is None else f"it at byte {first:,}"
+        raise not_its_index(index, tar.url, f"{what}, and the tar has {found}", start)
+
+
+def _read(tar: StoredFile, span: ByteRange, info: ObjectInfo) -> bytes:
     def read(body: Body) -> bytes:
         check_same_tar(tar.store, tar.url, info, body.info)
         return body.readall()
 
-    byte_range = ByteRange(start, start + BLOCK_BYTES)
     try:
         return read_with_retries(
-            partial(tar.store.get, tar.url, byte_range), read, Attempts(tar.store.retry_policy)
+            partial(tar.store.get, tar.url, span), read, Attempts(tar.store.retry_policy)
         )
     except RangeError:
         return b"?"  # the tar has become shorter

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,12 @@ from aisio.shards.index import ShardIndex
 from aisio.shards.tar_index_loading import StoredFile, load_tar_index
 from aisio.stores import LocalStore
 from aisio.urls import ObjectUrl
-from tests.tars import pack, typed
+from tests.tars import pack, pack_by_tarfile, typed
 
 DATA = pack(("a", b"1" * 600), ("b", b"2"), ("c", b""))
 STARTS, END = [0, 1536, 2560], 3072
+LONG = pack_by_tarfile([("x" * 150, b"1"), ("c", b"")], tarfile.GNU_FORMAT)
+FOLDER = typed(b"5", "dir") + bytes(1024)
 
 
 def load(folder: Path, data: bytes, index: bytes) -> ShardIndex:
@@ -41,9 +44,32 @@ def test_files_are_samples(tmp_path: Path) -> None:
     assert index.shard(0).pin.startswith("mtime:")
 
 
-def test_padding_of_tapes_is_no_other_archive(tmp_path: Path) -> None:
+@pytest.mark.parametrize("padding_bytes", [10240, 2 << 20])
+def test_padding_of_tapes_is_no_other_archive(tmp_path: Path, padding_bytes: int) -> None:
     """Tools fill archives up with zeros."""
-    assert len(load(tmp_path, DATA + bytes(10240), encode_tar_index(STARTS, END))) == 3
+    assert len(load(tmp_path, DATA + bytes(padding_bytes), encode_tar_index(STARTS, END))) == 3
+
+
+def test_folders_and_links_may_come_first(tmp_path: Path) -> None:
+    """They have no entry."""
+    data = typed(b"5", "dir") + typed(b"2", "link") + DATA
+    starts = [1024 + start for start in STARTS]
+    assert len(load(tmp_path, data, encode_tar_index(starts, 1024 + END))) == 3
+
+
+def test_a_tar_without_files(tmp_path: Path) -> None:
+    """As the OSS connector makes one of an empty folder."""
+    assert len(load(tmp_path, typed(b"5", "dir") + bytes(1024), encode_tar_index([], 512))) == 0
+
+
+def test_a_global_header_that_changes_files_is_told(tmp_path: Path) -> None:
+    """A file that is read alone would not have it."""
+    record = typed(b"g", "g", b"10 path=G\n")
+    starts = [0, *(1024 + start for start in STARTS[1:])]
+    with pytest.raises(ShardError, match=r"o\.tar: a global PAX header says something"):
+        load(tmp_path, record + DATA, encode_tar_index(starts, 1024 + END))
+    comment = typed(b"g", "g", b"13 comment=1\n")
+    assert len(load(tmp_path, comment + DATA, encode_tar_index(starts, 1024 + END))) == 3
 
 
 @pytest.mark.parametrize(
@@ -51,9 +77,14 @@ def test_padding_of_tapes_is_no_other_archive(tmp_path: Path) -> None:
     [
         (DATA[:3072], STARTS, END, "the end of the archive at byte 3,072, and the tar has 3,072"),
         (DATA[:1024], STARTS, END, "the end of the archive at byte 3,072, and the tar has 1,024"),
-        (DATA + bytes(2 << 20), STARTS, END, "the tar has 2,101,248 bytes"),
+        (DATA + bytes(2 << 20) + b"x", STARTS, END, "the archive does not end at byte 3,072"),
+        (DATA + DATA, STARTS, END, "the archive does not end at byte 3,072"),
         (DATA, STARTS[:2], 2560, "the archive does not end at byte 2,560"),
-        (DATA, [512, *STARTS[1:]], END, "no file begins at byte 512"),
+        (DATA, [512, *STARTS[1:]], END, "the first file at byte 512, and the tar has it at byte 0"),
+        (DATA, STARTS[1:], END, "the first file at byte 1,536, and the tar has it at byte 0"),
+        (LONG, [1024, 2048], 2560, "the first file at byte 1,024, and the tar has it at byte 0"),
+        (DATA, [], END, "it has no file, and the tar has it at byte 0"),
+        (FOLDER, [0], 512, "the first file at byte 0, and the tar has none"),
         (DATA, [0, 1024], END, "no file begins at byte 1,024"),
         (typed(b"0", "x", bytes(2560)) + bytes(1024), STARTS, END, "no file begins at byte 2,560"),
     ],
