@@ -15,11 +15,12 @@ _BYTES = 8
 
 
 class SharedEpoch:
-    """The number of an epoch. All workers have the same, by fork or spawn; other copies have none.
+    """The number of an epoch, which the workers of a process have too, by fork or spawn.
 
     The workers of a DataLoader with `persistent_workers=True` have a copy of the dataset, made
     before its first epoch. They would not know of a number that was set in the process that has the
-    DataLoader.
+    DataLoader. A process that sets a number itself has its own from then on, as do its workers: it
+    may be a rank, which the process with the dataset has started. So do copies.
 
     Args:
         epoch: The number, from 0 on.
@@ -27,16 +28,17 @@ class SharedEpoch:
 
     def __init__(self, epoch: int = 0) -> None:
         self._file = AnonymousFile()
+        self._owner = os.getpid()
         self.set(epoch)
 
     def __getstate__(self) -> dict[str, Any]:
         if get_spawning_popen() is not None:
-            return {"_file": self._file}
+            return {"_file": self._file, "_owner": self._owner}
         return {"epoch": self.get()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         if "_file" in state:
-            self._file = state["_file"]
+            self.__dict__.update(state)
         else:
             self.__init__(state["epoch"])  # type: ignore[misc]
 
@@ -45,9 +47,12 @@ class SharedEpoch:
         return int.from_bytes(os.pread(self._file.descriptor, _BYTES, 0), "little")
 
     def set(self, epoch: int) -> None:
-        """Set the number.
+        """Set the number, for this process and its workers.
 
         Raises:
             ConfigError: It is no whole number from 0 on.
         """
-        self._file.write(whole_number("epoch", epoch, 0).to_bytes(_BYTES, "little"), 0)
+        number = whole_number("epoch", epoch, 0)
+        if self._owner != (process := os.getpid()):
+            self._file, self._owner = AnonymousFile(), process
+        self._file.write(number.to_bytes(_BYTES, "little"), 0)

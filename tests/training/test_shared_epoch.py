@@ -39,6 +39,25 @@ def test_a_running_process_sees_a_new_epoch(method: str) -> None:
     assert seen == [3, 1 << 40]
 
 
+def set_own(epoch: SharedEpoch, pipe: Any) -> None:
+    """Be a rank that goes on to another epoch."""
+    epoch.set(7)
+    pipe.send(epoch.get())
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_a_process_that_sets_it_has_its_own(method: str) -> None:
+    """Ranks that one process has started do not change the epochs of each other."""
+    epoch = SharedEpoch(3)
+    context: Any = multiprocessing.get_context(method)
+    here, there = context.Pipe()
+    process = context.Process(target=set_own, args=(epoch, there))
+    process.start()
+    assert here.recv() == 7
+    process.join()
+    assert epoch.get() == 3
+
+
 def test_other_copies_have_a_number_of_their_own() -> None:
     """As a dataset that was copied has its own epochs."""
     epoch = SharedEpoch(5)
