@@ -35,6 +35,9 @@ class ChunkShuffle:
         self._chunk_size = chunk_size
         self._seed = seed
 
+    def __str__(self) -> str:
+        return f"chunks of {self._chunk_size}, seed {self._seed}"
+
     def pieces(self, count: int, epoch: int, positions: range) -> Iterator[range]:
         """Yield the items at some neighbouring positions of an epoch, in pieces of chunks.
 

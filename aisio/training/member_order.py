@@ -35,15 +35,19 @@ class MemberOrder:
         self._shuffle = shuffle
         self.epoch = SharedEpoch()
 
+    def describe(self, epoch: int) -> str:
+        """Return what the order of an epoch depends on, in words; "" if it is that of the tar."""
+        return "" if self._shuffle is None else f"{self._shuffle}, epoch {epoch}"
+
     def share(
-        self, files: ListingTable, partition: Partition, equalize: Equalize
+        self, files: ListingTable, partition: Partition, equalize: Equalize, epoch: int
     ) -> Iterator[ListedObject]:
-        """Return the files that a partition reads in the current epoch.
+        """Return the files that a partition reads in an epoch.
 
         Raises:
             ConfigError: "drop" would leave out all there is.
         """
-        count, epoch = len(files), self.epoch.get()
+        count = len(files)
         ranges: Iterator[range] = iter(positions_of(partition, count, equalize))
         if (shuffle := self._shuffle) is not None:
             pieces = (shuffle.pieces(count, epoch, positions) for positions in ranges)

@@ -211,18 +211,24 @@ class AISIterDataset(SplitDataset, IterableDataset[Any]):
         if self._order is not None:
             self._order.epoch.set(epoch)
 
-    def _list_share(self, partition: Partition) -> Iterator[ListedObject]:
+    def _list_share(self, partition: Partition, epoch: int = 0) -> Iterator[ListedObject]:
         if self._order is None:
             return super()._list_share(partition)
-        return self._order.share(self._listing.table(), partition, self._equalize)
+        return self._order.share(self._listing.table(), partition, self._equalize, epoch)
 
     def __iter__(self) -> Iterator[Any]:
-        partition = self._partition()
-        return StepIteration(partial(self._steps_from, partition), partition)
+        partition, epoch, order = self._partition(), 0, ""
+        if self._order is not None:
+            epoch = self._order.epoch.get()
+            order = self._order.describe(epoch)
+        return StepIteration(partial(self._steps_from, partition, epoch), partition, order)
 
-    def _steps_from(self, partition: Partition, start: int, last: str) -> Iterator[Step]:
+    def _steps_from(
+        self, partition: Partition, epoch: int, start: int, last: str
+    ) -> Iterator[Step]:
         """Return a partition's items from one on, without reading those before it; see `behind`."""
-        share = behind(self._my_share(partition), start, last, lambda listed: listed[1].name)
+        listed = self._my_share(partition, partial(self._list_share, epoch=epoch))
+        share = behind(listed, start, last, lambda listed: listed[1].name)
         gone = GoneObjects(type(self).__name__)
         steps = self._items.steps(self._read_all(share), gone, start)
         return self._counted(steps, lambda: gone.count)

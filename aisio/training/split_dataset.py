@@ -199,10 +199,19 @@ class SplitDataset:
         rotated = Partition((partition.rank - number) % partition.ranks, partition.ranks)
         return self._listing.rows(number + 1, rotated.first, rotated.step)
 
-    def _my_share(self, partition: Partition) -> Iterator[ListedObject]:
-        """List what this process reads; the last worker of a rank warns if it has nothing."""
+    def _my_share(
+        self,
+        partition: Partition,
+        list_share: Callable[[Partition], Iterator[ListedObject]] | None = None,
+    ) -> Iterator[ListedObject]:
+        """List what this process reads; the last worker of a rank warns if it has nothing.
+
+        Args:
+            partition: Rank and worker of this process.
+            list_share: Lists what a partition reads; by default `_list_share`.
+        """
         is_empty = True
-        for listed in self._list_share(partition):
+        for listed in (list_share or self._list_share)(partition):
             is_empty = False
             yield listed
         is_last = partition.worker == partition.workers - 1

@@ -24,11 +24,18 @@ class StatefulIteration(Iterator[Item]):
         begin: Begins the iteration behind so many items, without reading those; the name of the
             last of them must be the one it is given: see `behind`.
         partition: Rank and worker of this process.
+        order: What the order of the items depends on, in words; "" if it is always the same.
     """
 
-    def __init__(self, begin: Callable[[int, str], Iterator[Item]], partition: Partition) -> None:
+    def __init__(
+        self,
+        begin: Callable[[int, str], Iterator[Item]],
+        partition: Partition,
+        order: str = "",
+    ) -> None:
         self._begin = begin
         self._partition = partition
+        self._order = order
         self._yielded = 0
         self._last = ""
         self._items = begin(0, "")
@@ -40,18 +47,27 @@ class StatefulIteration(Iterator[Item]):
         return item
 
     def state_dict(self) -> dict[str, Any]:
-        """Return how many items were yielded, the last one's name, and to which rank and worker."""
+        """Return how many items were yielded, the last one's name, and to which rank and worker.
+
+        If there is more than one order, it is told too.
+        """
         partition = list(astuple(self._partition))
-        return {"yielded": self._yielded, "last": self._last, "partition": partition}
+        state = {"yielded": self._yielded, "last": self._last, "partition": partition}
+        return state | ({"order": self._order} if self._order else {})
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go to where the iteration of the same rank and worker stood.
 
         Raises:
-            ConfigError: The state is of another rank or worker, or of other numbers of them, or
-                objects have come or gone since.
+            ConfigError: The state is of another rank or worker, or of other numbers of them, or of
+                another order, or objects have come or gone since.
         """
         check_partition(state, self._partition)
+        if (order := state.get("order", "")) != self._order:
+            raise ConfigError(
+                f"the state is of the order {order!r}, and this is {self._order!r}: make the dataset"
+                " with the same arguments, and call set_epoch() before the iteration begins"
+            )
         yielded, last = whole_number("yielded", state.get("yielded"), 0), state.get("last")
         if not isinstance(last, str):
             raise ConfigError(f"last={last!r} is no name: the state is damaged")
@@ -79,10 +95,16 @@ class StepIteration(StatefulIteration):
     Args:
         begin: Begins the iteration, of steps, behind so many objects; see `StatefulIteration`.
         partition: Rank and worker of this process.
+        order: See `StatefulIteration`.
     """
 
-    def __init__(self, begin: Callable[[int, str], Iterator[Step]], partition: Partition) -> None:
-        super().__init__(begin, partition)
+    def __init__(
+        self,
+        begin: Callable[[int, str], Iterator[Step]],
+        partition: Partition,
+        order: str = "",
+    ) -> None:
+        super().__init__(begin, partition, order)
 
     def __next__(self) -> Any:
         self._yielded, self._last, item = next(self._items)
