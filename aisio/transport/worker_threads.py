@@ -9,7 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 from functools import partial
-from threading import RLock, get_ident
+from threading import RLock, Thread, current_thread
 from typing import Any, TypeVar
 from weakref import WeakSet
 
@@ -32,7 +32,7 @@ class WorkerThreads:
         self._make = partial(ThreadPoolExecutor, count, name)
         self._executor: ThreadPoolExecutor | None = None
         self._futures: list[Future[Any]] = []
-        self._idents: set[int] = set()
+        self._workers: WeakSet[Thread] = WeakSet()
         # The garbage collector may end them while they get work.
         self._lock = RLock()
         _all.add(self)
@@ -53,10 +53,12 @@ class WorkerThreads:
         Args:
             cancel: Drop the work that no thread has begun.
         """
-        # The garbage collector may call this in any thread, and none can wait for itself.
-        is_own = get_ident() in self._idents
-        if self._executor is not None:
-            self._executor.shutdown(wait=not is_own, cancel_futures=cancel)
+        # The garbage collector may call this in any thread, and none can wait for itself. Threads
+        # are told apart as objects: a later thread may get the identifier of one that has ended.
+        is_own = current_thread() in self._workers
+        executor = self._executor  # a fork in another thread may end the threads meanwhile
+        if executor is not None:
+            executor.shutdown(wait=not is_own, cancel_futures=cancel)
 
     def end_idle(self) -> None:
         """End the threads, unless they have work; further work starts new ones."""
@@ -66,7 +68,7 @@ class WorkerThreads:
                 self._executor = None
 
     def _run(self, work: Callable[[], T]) -> T:
-        self._idents.add(get_ident())
+        self._workers.add(current_thread())
         return work()
 
 

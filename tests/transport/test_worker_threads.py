@@ -44,6 +44,26 @@ def test_one_of_the_threads_may_end_them() -> None:
     threads.end(cancel=True)
 
 
+def test_a_later_thread_with_the_identifier_of_one_that_ended_waits() -> None:
+    """The system gives the identifiers of ended threads to new ones, which are no workers."""
+    threads, go_on, left = WorkerThreads(1, "aisio-test"), threading.Event(), threading.Event()
+    threads.submit(lambda: None).result()
+    end_idle_threads()
+
+    def end() -> None:
+        threads.submit(go_on.wait)
+        threads.end(cancel=False)
+        left.set()
+
+    ending = threading.Thread(target=end)
+    ending.start()
+    try:
+        assert not left.wait(0.05)
+    finally:
+        go_on.set()
+        ending.join()
+
+
 def test_idle_threads_end_before_a_fork() -> None:
     """Those at work stay; later work starts new threads."""
     idle, busy = WorkerThreads(2, "aisio-idle"), WorkerThreads(1, "aisio-busy")
