@@ -102,8 +102,12 @@ class MultipartUpload:
         try:
             self._session.retry(attempt)
         except NotFoundError:
-            # On a later try: the reply to an earlier one, which made the object, may be lost.
-            if tries == 1 or self._difference(info := self._head()):
+            # On a later try: the reply to an earlier one, which made the object, may be lost. Only
+            # a checksum tells it from an old object of the same size.
+            if tries == 1:
+                raise
+            info = self._head()
+            if not self._has_checksum(info) or self._difference(info):
                 raise
             return info
         info = self._head()
@@ -124,12 +128,15 @@ class MultipartUpload:
     def _query(self) -> dict[str, str]:
         return {**messages.bucket_query(self._url), "uploadId": self._id}
 
+    def _has_checksum(self, info: ObjectInfo) -> bool:
+        return info.checksum is not None and info.checksum.kind in self._hashers
+
     def _difference(self, info: ObjectInfo) -> str:
         """Return how the object differs from what was sent; "" if it does not."""
         if info.size_bytes != self._size_bytes:
             return f"{self._size_bytes:,} bytes were sent, the store has {info.size_bytes or 0:,}"
         stored = info.checksum
-        if stored is None or stored.kind not in self._hashers:
+        if stored is None or not self._has_checksum(info):
             return ""
         sent = self._hashers[stored.kind].hexdigest()
         if sent == stored.value.lower():

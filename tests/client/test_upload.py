@@ -108,6 +108,16 @@ def test_an_upload_that_is_gone_is_an_error() -> None:
         write(item)
 
 
+def test_an_old_object_of_the_same_size_is_not_taken_for_the_new_one() -> None:
+    """Without a checksum nothing tells that a lost answer had made the object."""
+    old = Reply(headers={"Content-Length": str(len(DATA))})
+    with (
+        uploading(Reply(0), Reply(404), old, Reply(404)) as (_, item),
+        pytest.raises(NotFoundError, match="upload id-1"),
+    ):
+        write(item)
+
+
 def test_a_server_that_begins_no_upload_is_told() -> None:
     """A web server, say."""
     with Server(Reply(body=b"<html>not an id</html>")) as server:
