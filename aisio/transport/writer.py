@@ -222,9 +222,10 @@ class ObjectWriter(_BinaryFile):
             StorageError: A part could not be stored.
         """
         view = _flat(memoryview(data))
+        # Before the lock: another thread of the parent may have held it at the fork.
+        self._process.check(f"writing {self.url}")
         with self._lock:
             self._check_open("write")
-            self._process.check(f"writing {self.url}")
             self._raise_failure()
             try:
                 self._parts.add(view)
@@ -243,6 +244,9 @@ class ObjectWriter(_BinaryFile):
             StorageError: The object could not be stored, by this call or a write before it.
             IntegrityError: The store has other bytes than were written.
         """
+        if not self.closed and not self._process.is_current:
+            self.abort()
+            self._process.check(f"writing {self.url}")
         with self._lock:
             if self.closed:
                 return
@@ -256,6 +260,10 @@ class ObjectWriter(_BinaryFile):
 
     def abort(self) -> None:
         """Close the writer without storing anything; the old object stays."""
+        if not self._process.is_current:
+            # Without the lock: another thread of the parent may have held it at the fork.
+            self._end()
+            return
         with self._lock:
             if not self.closed:
                 try:
@@ -288,7 +296,6 @@ class ObjectWriter(_BinaryFile):
             self.abort()
 
     def _finish(self) -> None:
-        self._process.check(f"writing {self.url}")
         self._raise_failure()
         if not self._position and not self._allow_empty:
             raise ConfigError(

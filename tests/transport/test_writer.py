@@ -224,3 +224,38 @@ def test_a_forked_child_neither_writes_nor_stores_nor_aborts() -> None:
         child.join()
         assert child.exitcode == 0
     assert memory.stored == bytes(12)
+
+
+class _Waiting(Memory):
+    """Its first part is under way until `go_on` is set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun, self.go_on = threading.Event(), threading.Event()
+
+    def send(self, buffer: memoryview, size_bytes: int) -> memoryview:
+        self.begun.set()
+        self.go_on.wait()
+        return super().send(buffer, size_bytes)
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+def test_a_child_that_is_forked_during_a_write_does_not_hang() -> None:
+    """The thread that writes, and holds the lock, does not exist in the child."""
+    memory = _Waiting()
+    with memory.open() as file:
+        writing = threading.Thread(target=file.write, args=(bytes(12),))
+        writing.start()
+        memory.begun.wait()
+        child = multiprocessing.get_context("fork").Process(
+            target=_use_in_child, args=(file, memory)
+        )
+        child.start()
+        child.join(10)
+        exitcode = child.exitcode
+        child.kill()
+        child.join()
+        memory.go_on.set()
+        writing.join()
+    assert exitcode == 0
+    assert memory.stored == bytes(12)
