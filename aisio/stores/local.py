@@ -98,7 +98,7 @@ class LocalStore(Store):
         return ObjectWriter(str(url), upload.put_whole, ParallelUpload(upload, options), options)
 
     def unfinished_uploads(self, prefix: ObjectUrl) -> Iterator[UnfinishedUpload]:
-        """See `Store.unfinished_uploads`: the temporary files in a folder and those below it.
+        """See `Store.unfinished_uploads`: the temporary files in folders that have the prefix.
 
         Their names do not tell which file they would become: the URL is that of the folder.
         """
@@ -106,7 +106,12 @@ class LocalStore(Store):
         with _translate_errors("list", prefix):
             for path in sorted(folder.rglob(f".*{PARTIAL_SUFFIX}")):
                 url = f"{prefix.root}{path.parent}/"
-                yield UnfinishedUpload(url, str(path), path.stat().st_mtime)
+                try:
+                    begun_s = path.stat().st_mtime
+                except FileNotFoundError:  # the upload has ended meanwhile
+                    continue
+                if url.startswith(str(prefix)):
+                    yield UnfinishedUpload(url, str(path), begun_s)
 
     def abort_upload(self, upload: UnfinishedUpload) -> None:
         """See `Store.abort_upload`."""

@@ -113,3 +113,20 @@ def test_a_temporary_file_that_was_changed_is_noticed(tmp_path: Path) -> None:
     with pytest.raises(IntegrityError, match=r"100 bytes were written, the temporary file has"):
         file.close()
     assert [*tmp_path.iterdir()] == []
+
+
+def test_unfinished_uploads_are_those_of_the_prefix(tmp_path: Path) -> None:
+    """And one that ends while they are listed is left out."""
+    files = [
+        LocalStore().writer(url_of(tmp_path / folder / "x"), PARTS)
+        for folder in ("other", "run-1", "run-2")
+    ]
+    for file in files:
+        file.write(DATA)
+    found = LocalStore().unfinished_uploads(ObjectUrl.parse(f"file://{tmp_path}/run-"))
+    urls = [next(found).url]
+    files[2].close()
+    urls += [upload.url for upload in found]
+    assert urls == [f"file://{tmp_path}/run-1/"]
+    for file in files:
+        file.abort()
