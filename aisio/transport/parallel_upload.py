@@ -41,7 +41,7 @@ class PartTarget(Protocol):
         """Make the object of all parts, and verify it."""
 
     def abort(self) -> None:
-        """Drop all parts."""
+        """Drop all parts; also called if `begin` has failed, wherever it did."""
 
 
 class ParallelUpload(Upload):
@@ -92,8 +92,6 @@ class ParallelUpload(Upload):
         """See `Upload.abort`; it waits for the requests that are under way."""
         self._is_stopped = True
         self._threads.end(cancel=True)
-        if not self._count:
-            return
         try:
             self._target.abort()
         except (AisioError, OSError) as error:

@@ -155,3 +155,19 @@ def test_an_abort_that_fails_is_logged(caplog: pytest.LogCaptureFixture) -> None
     file.write(bytes(9))
     file.abort()
     assert "could not be aborted, and its parts remain: DELETE b/o (upload u1)" in caplog.text
+
+
+def test_what_was_half_begun_is_aborted() -> None:
+    """The store may have begun already, as when the user interrupts the program then."""
+
+    class Interrupted(Target):
+        def begin(self) -> None:
+            super().begin()
+            raise KeyboardInterrupt
+
+    target = Interrupted()
+    upload = ParallelUpload(target, WriteOptions(4, 1))
+    with pytest.raises(KeyboardInterrupt):
+        upload.send(memoryview(bytearray(4)), 4)
+    upload.abort()
+    assert target.calls == ["begin", "abort"]
