@@ -65,8 +65,8 @@ class StatefulIteration(Iterator[Item]):
         check_partition(state, self._partition)
         if (order := state.get("order", "")) != self._order:
             raise ConfigError(
-                f"the state is of the order {order!r}, and this is {self._order!r}: make the dataset"
-                " with the same arguments, and call set_epoch() before the iteration begins"
+                f"the state is of the order {order!r}, and this is {self._order!r}: make the"
+                " dataset with the same arguments, and call set_epoch() before the iteration begins"
             )
         yielded, last = whole_number("yielded", state.get("yielded"), 0), state.get("last")
         if not isinstance(last, str):
