@@ -361,6 +361,7 @@ class _OrderedCheck:
             return
         actual, self._hasher = self._hasher.hexdigest(), None
         if actual != checksum.value.lower():
+            self._hasher, self._checked = new_hasher(checksum), 0  # for who reads it again
             raise IntegrityError(
                 f"GET {self._info.url}: the {checksum.kind} checksum of its bytes is {actual}, the "
                 f"store says {checksum.value}; read it again",

@@ -262,6 +262,17 @@ def test_bytes_that_come_in_order_are_verified(size: int) -> None:
         read_through(file, size)
 
 
+def test_bytes_that_are_read_again_are_verified_again() -> None:
+    """As the message of the error advises."""
+    store = Store()
+    store.data = DATA[:-99] + b"x" + DATA[-98:]
+    with store.reader() as file:
+        for _ in range(2):
+            file.seek(0)
+            with pytest.raises(IntegrityError):
+                read_through(file, MIB)
+
+
 def test_a_small_object_is_verified_whatever_is_read() -> None:
     """It is read whole."""
     store = Store(DATA[:1000])
