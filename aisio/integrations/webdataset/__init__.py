@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from aisio.integrations.webdataset.opener import ObjectStream, ObjectWriter, open_url
+from aisio.integrations.webdataset.opener import ObjectStream, open_url
 from aisio.integrations.webdataset.registration import register
 from aisio.integrations.webdataset.shard_urls import shard_urls
 from aisio.lazy_exports import lazy_exports
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 __all__ = [
     "LoaderPipeline",
     "ObjectStream",
-    "ObjectWriter",
     "WebDatasetSamples",
     "open_url",
     "samples",

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import io
-import tempfile
-from types import TracebackType
-from typing import BinaryIO, Literal, cast, overload
+from typing import Literal, overload
 
 from aisio.errors import ConfigError
 from aisio.escapes import one_line
@@ -15,11 +13,11 @@ from aisio.sources.base import Source
 from aisio.sources.catalog_source import SCHEME
 from aisio.sources.named import parse_url
 from aisio.sources.resolve import source
-from aisio.stores import Store, store_for
+from aisio.stores import store_for
 from aisio.transport.body import READ_AHEAD_BYTES, Body
-from aisio.urls import ObjectUrl
+from aisio.transport.writer import ObjectWriter, WriteOptions
 
-__all__ = ["ObjectStream", "ObjectWriter", "find_object", "open_url"]
+__all__ = ["ObjectStream", "find_object", "open_url"]
 
 
 class ObjectStream(io.BufferedReader):
@@ -38,59 +36,6 @@ class ObjectStream(io.BufferedReader):
 
     def __repr__(self) -> str:
         return f"<ObjectStream of {one_line(self.url)}>"
-
-
-class ObjectWriter:
-    """Takes the bytes of a new object; `close` stores it.
-
-    The store needs the size first, so the bytes are in a temporary file meanwhile. An object that
-    is not closed is not stored.
-    """
-
-    def __init__(self, store: Store, url: ObjectUrl) -> None:
-        self._store = store
-        self._url = url
-        self._file = cast("BinaryIO", tempfile.TemporaryFile())  # noqa: SIM115 - close() closes it
-
-    def __repr__(self) -> str:
-        return f"<ObjectWriter of {one_line(str(self._url))}>"
-
-    def write(self, data: bytes) -> int:
-        """Add bytes."""
-        return self._file.write(data)
-
-    def tell(self) -> int:
-        """Return how many bytes were written."""
-        return self._file.tell()
-
-    def flush(self) -> None:
-        """Do nothing: nobody sees the object before it is closed."""
-
-    def close(self) -> None:
-        """Store the object; further calls do nothing.
-
-        Raises:
-            StorageError: As for `Store.put`.
-        """
-        if self._file.closed:
-            return
-        with self._file as file:
-            file.seek(0)
-            self._store.put(self._url, file)
-
-    def __enter__(self) -> ObjectWriter:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if error is None:
-            self.close()
-        else:
-            self._file.close()
 
 
 @overload
@@ -119,7 +64,7 @@ def open_url(url: str, mode: str = "rb", bufsize: int = -1) -> ObjectStream | Ob
     if url.startswith(SCHEME):
         raise ConfigError(f"{one_line(url)}: an object is written by its own URL, not by a name")
     target = parse_url(url).require_object()
-    return ObjectWriter(store_for(target), target)
+    return store_for(target).writer(target, WriteOptions(allow_empty=True))
 
 
 def find_object(url: str) -> tuple[Source, ObjectInfo]:

@@ -90,7 +90,7 @@ def test_what_is_not_closed_is_not_stored(bucket):
         file.write(b"half")
         raise LookupError
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)  # of the temporary file
+        warnings.simplefilter("ignore", ResourceWarning)  # of the writer
         left = open_url("ais://data/half.tar", "wb")
         left.write(b"half")
         del left
