@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -70,32 +71,23 @@ def open_index(
             )
         return index
     cache = IndexCache()
-    beside = IndexPlace.beside(*data) if data is not None else None
-    if index not in ("auto", "require"):
-        beside = _place_of(index, find_store)
-        if beside.load(cache) is None:
-            raise NotFoundError(
-                f"<{owner}> index={index!r}: there is no shard index {beside.url}; other values are"
-                ' "auto", "require" and a ShardIndex',
-                url=str(beside.url),
-            )
-        command += f" --output {beside.url}"
-    found = load_index(listed, place=beside, cache=cache)
-    if found.gone and whole_place and index in ("auto", "require"):
-        _log.warning("<%s> %s: `%s` indexes what is left", owner, found.describe_gone(), command)
-    if found.index is None and folder not in (None, data) and index in ("auto", "require"):
-        wider = IndexPlace.beside(*folder)
-        if wider.load(cache) is not None:
-            beside = wider
-            found = load_index(listed, place=beside, cache=cache)
+    if index in ("auto", "require"):
+        place, found = _find(listed, data, folder, cache)
+        if found.gone and whole_place:
+            gone = found.describe_gone()
+            _log.warning("<%s> %s: `%s` indexes what is left", owner, gone, command)
+    else:
+        place = _place_of(index, find_store, cache, owner)
+        found = load_index(listed, place=place, cache=cache)
+        command += f" --output {place.url}"
     if found.index is not None:
         return found.index
     if index != "auto":
         raise ConfigError(f"<{owner}> {found.describe()}: run `{command}`")
     with cache.building(listed, partial(_log.warning, _WAITS, owner, found.describe())):
         # Another process may have built it meanwhile.
-        found = load_index(listed, place=beside, cache=cache)
-        lookup = ShardLookup(beside, cache)
+        found = load_index(listed, place=place, cache=cache)
+        lookup = ShardLookup(place, cache)
         return found.index or _build(shards, found, lookup, owner=owner, command=command)
 
 
@@ -115,13 +107,44 @@ def common_folder(objects: Iterable[tuple[Source, ObjectInfo]]) -> tuple[Store, 
     return source.store_of(first), url_of(first).with_name(name)
 
 
+def _find(
+    listed: Sequence[ObjectInfo],
+    data: tuple[Store, ObjectUrl] | None,
+    folder: tuple[Store, ObjectUrl] | None,
+    cache: IndexCache,
+) -> tuple[IndexPlace | None, LoadedIndex]:
+    """Look beside the data, then in their folder; return the place that knows most, and what."""
+    place = IndexPlace.beside(*data) if data is not None else None
+    found = load_index(listed, place=place, cache=cache)
+    if found.index is not None or folder is None or folder == data:
+        return place, found
+    wider = IndexPlace.beside(*folder)
+    if wider.load(cache) is None:
+        return place, found
+    in_folder = load_index(listed, place=wider, cache=cache)
+    # What the folder has besides is no loss: only a part of it is asked for.
+    return wider, replace(in_folder, gone=found.gone)
+
+
 def _place_of(
-    index: str | os.PathLike[str], find_store: Callable[[ObjectUrl], Store]
+    index: str | os.PathLike[str],
+    find_store: Callable[[ObjectUrl], Store],
+    cache: IndexCache,
+    owner: str,
 ) -> IndexPlace:
-    if not isinstance(index, str) or "://" not in index:
-        index = f"file://{Path(index).absolute()}"
-    url = ObjectUrl.parse(index).require_object()
-    return IndexPlace(find_store(url), url)
+    """Return the place of an index that the caller names; NotFoundError if there is none."""
+    where = index
+    if not isinstance(where, str) or "://" not in where:
+        where = f"file://{Path(where).absolute()}"
+    url = ObjectUrl.parse(where).require_object()
+    place = IndexPlace(find_store(url), url)
+    if place.load(cache) is None:
+        raise NotFoundError(
+            f"<{owner}> index={index!r}: there is no shard index {url}; other values are"
+            ' "auto", "require" and a ShardIndex',
+            url=str(url),
+        )
+    return place
 
 
 def _build(
