@@ -34,7 +34,7 @@ from aisio.training.object_items import ReadObject, Transform
 from aisio.training.split import Partition
 from aisio.training.split_dataset import ListedObject, SplitDataset
 from aisio.training.split_options import Equalize, Ranks, Split, SplitOptions
-from aisio.training.stateful_iteration import Step, StepIteration, behind
+from aisio.training.stateful_iteration import StatefulIteration, Step, behind
 from aisio.training.tar_members import items_of, order_of
 from aisio.training.whole_number import whole_number
 from aisio.transport.concurrency.limit import AdaptiveLimit
@@ -221,7 +221,7 @@ class AISIterDataset(SplitDataset, IterableDataset[Any]):
         if self._order is not None:
             epoch = self._order.epoch.get()
             order = self._order.describe(epoch)
-        return StepIteration(partial(self._steps_from, partition, epoch), partition, order)
+        return StatefulIteration(partial(self._steps_from, partition, epoch), partition, order)
 
     def _steps_from(
         self, partition: Partition, epoch: int, start: int, last: str

@@ -5,23 +5,36 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import astuple
 from itertools import islice
-from typing import Any, NamedTuple, TypeAlias, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from aisio.errors import ConfigError
 from aisio.training.split import Partition
 from aisio.training.whole_number import whole_number
 
-__all__ = ["StatefulIteration", "Step", "StepIteration", "behind", "check_partition"]
+__all__ = ["StatefulIteration", "Step", "behind", "check_partition"]
 
 T = TypeVar("T")
-Item: TypeAlias = "tuple[Any, ...]"
 
 
-class StatefulIteration(Iterator[Item]):
-    """Counts the items that an iteration yields, and begins it anew behind so many.
+class Step(NamedTuple):
+    """An item of an iteration, and where the iteration stands behind it.
+
+    Attributes:
+        position: How many of the listed objects are behind it, with those that were skipped.
+        name: The name of the last of them.
+        item: What is yielded.
+    """
+
+    position: int
+    name: str
+    item: Any
+
+
+class StatefulIteration(Iterator[Any]):
+    """Counts the listed objects behind an iteration, and begins it anew behind so many.
 
     Args:
-        begin: Begins the iteration behind so many items, without reading those; the name of the
+        begin: Begins the iteration behind so many objects, without reading those; the name of the
             last of them must be the one it is given: see `behind`.
         partition: Rank and worker of this process.
         order: What the order of the items depends on, in words; "" if it is always the same.
@@ -29,7 +42,7 @@ class StatefulIteration(Iterator[Item]):
 
     def __init__(
         self,
-        begin: Callable[[int, str], Iterator[Item]],
+        begin: Callable[[int, str], Iterator[Step]],
         partition: Partition,
         order: str = "",
     ) -> None:
@@ -38,16 +51,14 @@ class StatefulIteration(Iterator[Item]):
         self._order = order
         self._yielded = 0
         self._last = ""
-        self._items = begin(0, "")
+        self._steps = begin(0, "")
 
-    def __next__(self) -> Item:
-        item = next(self._items)
-        self._yielded += 1
-        self._last = item[0]
+    def __next__(self) -> Any:
+        self._yielded, self._last, item = next(self._steps)
         return item
 
     def state_dict(self) -> dict[str, Any]:
-        """Return how many items were yielded, the last one's name, and to which rank and worker.
+        """Return how many objects are behind it, the last one's name, and which rank and worker.
 
         If there is more than one order, it is told too.
         """
@@ -71,44 +82,8 @@ class StatefulIteration(Iterator[Item]):
         yielded, last = whole_number("yielded", state.get("yielded"), 0), state.get("last")
         if not isinstance(last, str):
             raise ConfigError(f"last={last!r} is no name: the state is damaged")
-        self._items = self._begin(yielded, last)
+        self._steps = self._begin(yielded, last)
         self._yielded, self._last = yielded, last
-
-
-class Step(NamedTuple):
-    """An item of an iteration, and where the iteration stands behind it.
-
-    Attributes:
-        position: How many of the listed objects are behind it, with those that were skipped.
-        name: The name of the last of them.
-        item: What is yielded.
-    """
-
-    position: int
-    name: str
-    item: Any
-
-
-class StepIteration(StatefulIteration):
-    """A `StatefulIteration` that counts listed objects, and whose items may be anything.
-
-    Args:
-        begin: Begins the iteration, of steps, behind so many objects; see `StatefulIteration`.
-        partition: Rank and worker of this process.
-        order: See `StatefulIteration`.
-    """
-
-    def __init__(
-        self,
-        begin: Callable[[int, str], Iterator[Step]],
-        partition: Partition,
-        order: str = "",
-    ) -> None:
-        super().__init__(begin, partition, order)
-
-    def __next__(self) -> Any:
-        self._yielded, self._last, item = next(self._items)
-        return item
 
 
 def check_partition(state: Mapping[str, Any], partition: Partition) -> None:

@@ -14,15 +14,15 @@ import torch  # noqa: F401 - the datasets need it
 from aisio import AISBatchIterDataset, AISIterDataset
 from aisio.errors import ConfigError
 from aisio.training.split import Partition
-from aisio.training.stateful_iteration import StatefulIteration, StepIteration, behind
+from aisio.training.stateful_iteration import StatefulIteration, Step, behind
 
 NAMES = "abcdef"
 
 
-def begin(start: int, last: str) -> Iterator[tuple[str, bytes]]:
-    """Return the items from one on."""
-    items = ((name, b"") for name in NAMES)
-    return behind(items, start, last, lambda item: item[0])
+def begin(start: int, last: str) -> Iterator[Step]:
+    """Return the steps from one on."""
+    steps = (Step(number, name, (name, b"")) for number, name in enumerate(NAMES, 1))
+    return behind(steps, start, last, lambda step: step.name)
 
 
 def take(iteration: StatefulIteration, count: int) -> str:
@@ -120,6 +120,6 @@ def test_items_of_any_kind_are_counted(tmp_path: Path) -> None:
     first: Any = iter(dataset)
     assert [next(first), next(first)] == [None, 1]
     again: Any = iter(dataset)
-    assert isinstance(again, StepIteration)
+    assert isinstance(again, StatefulIteration)
     again.load_state_dict(first.state_dict())
     assert [*again] == [2, 3]
