@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import logging
-import sys
 import warnings
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Literal
 
-from aisio.errors import ConfigError, DecodeError, ShardError
+from aisio.errors import ConfigError, DecodeError, ShardError, add_note
 from aisio.escapes import one_line
 from aisio.shards.fields import FieldPadder, NewFields, SamplePadder, check_keys
 from aisio.shards.samples import Sample
@@ -29,8 +27,6 @@ KEY = "__key__"
 
 LABEL = "cls"
 """The field that `label_from` makes."""
-
-_log = logging.getLogger("aisio.samples")
 
 
 @dataclass(frozen=True)
@@ -264,14 +260,11 @@ class SampleItems:
         try:
             return transform(item)
         except Exception as error:
-            note = (
+            add_note(
+                error,
                 f"<{self._owner}> transform= was called with sample {sample.key!r} at byte"
-                f" {sample.offset} of {one_line(sample.url)}"
+                f" {sample.offset} of {one_line(sample.url)}",
             )
-            if sys.version_info >= (3, 11):
-                error.add_note(note)
-            else:
-                _log.error(note)
             raise
 
     def _named(self, sample: Sample, padded: Sample | None) -> tuple[str, Any]:
