@@ -12,9 +12,10 @@ from pathlib import Path
 
 from aisio.catalog import default_catalog
 from aisio.errors import ConfigError, NotFoundError
+from aisio.integrations.webdataset.shard_urls import shard_url
 from aisio.records import ObjectInfo
 from aisio.sources.base import Source
-from aisio.sources.catalog_source import SCHEME, CatalogSource
+from aisio.sources.catalog_source import SCHEME
 from aisio.sources.kinds import PrefixSource
 from aisio.sources.named import find_source, is_catalog_name
 from aisio.stores import LocalStore, store_for
@@ -104,12 +105,7 @@ class ShardFolder:
         return dict(sorted(found.items()))
 
     def _url_of(self, info: ObjectInfo) -> str:
-        if self._is_path:
-            return f"/{info.name}"
-        if isinstance(self.source, CatalogSource):
-            name = info.url.removeprefix(self.source.base_url)
-            return f"{SCHEME}{self.source.entry.tag}/{name}"
-        return info.url
+        return f"/{info.name}" if self._is_path else shard_url(self.source, info)
 
     def _list(self, prefix: str) -> Iterator[ObjectInfo]:
         if self._folder is None:

@@ -20,7 +20,7 @@ from aisio.sources.catalog_source import SCHEME, CatalogSource
 from aisio.sources.named import find_source
 from aisio.sources.source_set import SourceSet
 
-__all__ = ["catalog_shard", "shard_urls"]
+__all__ = ["catalog_shard", "shard_url", "shard_urls"]
 
 _OWNER = "shard_urls"
 
@@ -47,7 +47,7 @@ def shard_urls(source: str | Path, *, shard_names: str | list[str] | None = None
             " needed; webdataset opens by URL, so the client of a bucket would be lost"
         )
     listed = SourceSet(source, owner=_OWNER, name_filter=ShardNames(shard_names)).list()
-    return [_url_of(one, info) for one, info in listed]
+    return [shard_url(one, info) for one, info in listed]
 
 
 def catalog_shard(url: str) -> tuple[Source, ObjectInfo]:
@@ -81,7 +81,8 @@ def catalog_shard(url: str) -> tuple[Source, ObjectInfo]:
     return source, shards[shard]
 
 
-def _url_of(source: Source, info: ObjectInfo) -> str:
+def shard_url(source: Source, info: ObjectInfo) -> str:
+    """Return the URL by which webdataset opens an object of a source."""
     if not isinstance(source, CatalogSource):
         return info.url
     return f"{SCHEME}{source.entry.tag}/{_name_in(source, info)}"
