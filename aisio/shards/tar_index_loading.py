@@ -22,7 +22,7 @@ from aisio.records import ByteRange, ObjectInfo
 from aisio.shards.index import ShardIndex, one_shard
 from aisio.shards.index_pins import pin_of
 from aisio.stores import Store
-from aisio.stores.tar_index import check_same_tar, walk_members
+from aisio.stores.tar_index import check_same_tar, refuse_global_records, walk_members
 from aisio.transport.body import Body, read_with_retries
 from aisio.transport.retries import Attempts
 from aisio.urls import ObjectUrl
@@ -117,12 +117,7 @@ def _check_start(tar: StoredFile, index: ObjectUrl, spans: MemberSpans, info: Ob
         if not member.unreadable:  # of those the OSS connector may take some for files
             before = member.offset
     start = spans.starts[0] if spans.starts else None
-    if parser.has_global_records:
-        raise ShardError(
-            f"{tar.url}: a global PAX header says something of all files, which is not in the bytes"
-            " of each: repack the archive",
-            url=str(tar.url),
-        )
+    refuse_global_records(parser)
     # A global header that says nothing of files may be a part of the first one.
     belongs = start is first if start is None or first is None else before < start <= first
     if not belongs:

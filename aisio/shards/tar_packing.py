@@ -30,7 +30,7 @@ from aisio.records import Checksum, ObjectInfo, may_be_same_object
 from aisio.shards.pack_files import FolderFile, file_version
 from aisio.shards.shard_file import ShardFile
 from aisio.stores import DirectSettings, Store, store_for
-from aisio.stores.tar_index import walk_members
+from aisio.stores.tar_index import refuse_global_records, walk_members
 from aisio.urls import FILE, ObjectUrl
 
 __all__ = ["PackedTar", "index_tar", "pack_tar"]
@@ -161,12 +161,7 @@ def index_tar(
     info = stores[0].head(tar)
     parser = TarParser(str(tar), allow_unreadable=True)
     starts = array("Q", _starts(walk_members(parser, stores[0], tar, info), tar))
-    if parser.has_global_records:
-        raise ShardError(
-            f"{tar}: a global PAX header says something of all members, which is not in the bytes"
-            " of each: repack the archive",
-            url=str(tar),
-        )
+    refuse_global_records(parser)
     if not starts:
         raise ShardError(f"{tar}: nothing to index: the tar has no regular file", url=str(tar))
     assert parser.end_offset is not None, "walk_members() came to the end"

@@ -25,7 +25,15 @@ from aisio.transport.body import Body, read_with_retries
 from aisio.transport.retries import Attempts
 from aisio.urls import ObjectUrl
 
-__all__ = ["Span", "TarIndex", "check_same_tar", "read_index", "walk_members", "without_dot_slash"]
+__all__ = [
+    "Span",
+    "TarIndex",
+    "check_same_tar",
+    "read_index",
+    "refuse_global_records",
+    "walk_members",
+    "without_dot_slash",
+]
 
 _SKIPPED_FROM_BYTES = 256 * 1024
 """Longer gaps between headers are skipped: a request costs about as much as reading so many."""
@@ -138,6 +146,20 @@ def walk_members(
             stop = min(fed + window, size)
             parser.feed(_read(store, url, info, ByteRange(fed, stop)))
             fed, window = stop, min(2 * window, _MAX_READ_BYTES)
+
+
+def refuse_global_records(parser: TarParser) -> None:
+    """Refuse a tar whose members cannot be read by their own bytes alone.
+
+    Raises:
+        ShardError: It has a global PAX header that says something of them.
+    """
+    if parser.has_global_records:
+        raise ShardError(
+            f"{parser.url}: a global PAX header says something of all members, which is not in the"
+            " bytes of each: repack the archive",
+            url=parser.url,
+        )
 
 
 def _skip(parser: TarParser, count: int) -> None:
