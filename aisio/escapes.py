@@ -1,16 +1,16 @@
-r"""Escaping control characters in text that is shown, as Python's source does: \x1b, \n, \u202e.
+r"""Text that is shown: control characters escaped, as Python's source does (\x1b, \n, \u202e).
 
 Object names and what servers answer may hold any character. A terminal acts on some of them, and a
 line break makes two lines of a log out of one. Text without control characters, escaped text
-included, is returned unchanged.
+included, is returned unchanged. Long lists are shown by their first few items.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Container
+from collections.abc import Container, Sequence
 
-__all__ = ["SURROGATE_ESCAPES", "one_line", "visible"]
+__all__ = ["SURROGATE_ESCAPES", "first_few", "one_line", "visible"]
 
 SURROGATE_ESCAPES = frozenset(map(chr, range(0xDC80, 0xDD00)))
 """Characters that stand for bytes that are not UTF-8 (PEP 383); b"\\xe9" is shown as \\xe9."""
@@ -35,6 +35,11 @@ def one_line(text: str, *, keep: Container[str] = "") -> str:
     if text.isprintable():
         return text
     return _CONTROL.sub(lambda match: match[0] if match[0] in keep else _escaped(match[0]), text)
+
+
+def first_few(items: Sequence[object], most: int = 3) -> str:
+    """Return the first items as text, with "..." for the others: "a, b, c, ..."."""
+    return ", ".join(map(str, items[:most])) + ", ..." * (len(items) > most)
 
 
 def _escaped(character: str) -> str:

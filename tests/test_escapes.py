@@ -8,7 +8,7 @@ import pickle
 import pytest
 
 from aisio.errors import NotFoundError, UnavailableError
-from aisio.escapes import SURROGATE_ESCAPES, one_line, visible
+from aisio.escapes import SURROGATE_ESCAPES, first_few, one_line, visible
 from aisio.records import RetryPolicy
 from aisio.transport.retries import Attempts, Waiter
 
@@ -62,3 +62,11 @@ def test_logged_retries_are_escaped(caplog: pytest.LogCaptureFixture) -> None:
     attempts = Attempts(RetryPolicy(), Waiter(lambda: 0.0, lambda _: None))
     attempts.failed(UnavailableError("GET ais://b/\x1b[2J\n: 503", url="ais://b/\x1b[2J\n"))
     assert r"ais://b/\x1b[2J\n: 503; trying again" in caplog.text
+
+
+def test_long_lists_are_shown_by_their_first_items() -> None:
+    """A list of just so many items is whole."""
+    assert first_few([]) == ""
+    assert first_few("abc") == "a, b, c"
+    assert first_few(range(5)) == "0, 1, 2, ..."
+    assert first_few(range(5), 4) == "0, 1, 2, 3, ..."

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from aisio.errors import ConfigError, ShardError
-from aisio.escapes import one_line
+from aisio.escapes import first_few, one_line
 from aisio.shards.samples import Sample, ZeroDict
 
 __all__ = ["FieldPadder", "NewFields", "SamplePadder", "check_keys"]
@@ -309,8 +309,7 @@ class _KeyWatch:
 
 
 def _listed(names: list[str]) -> str:
-    more = ", ..." if len(names) > _MAX_SHOWN else ""
-    return ", ".join(map(repr, names[:_MAX_SHOWN])) + more
+    return first_few([*map(repr, names)], _MAX_SHOWN)
 
 
 def _padded(sample: Sample, padding: dict[str, bytes], fields: dict[str, bytes]) -> Sample:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from aisio.errors import AccessError, NotFoundError
+from aisio.escapes import first_few
 from aisio.formats.index_file import INDEX_SUFFIX
 from aisio.records import ObjectInfo, same_version
 from aisio.shards.index import ShardIndex
@@ -30,8 +31,6 @@ from aisio.urls import ObjectUrl
 __all__ = ["IndexPlace", "LoadedIndex", "ShardLookup", "load_index"]
 
 _log = logging.getLogger("aisio.shard_index")
-
-_SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -177,8 +176,7 @@ class LoadedIndex:
 
 
 def _named(urls: Sequence[str], text: str) -> str:
-    more = ", ..." if len(urls) > _SHOWN else ""
-    return f"{len(urls):,} shard{'s' * (len(urls) != 1)} {text} ({', '.join(urls[:_SHOWN])}{more})"
+    return f"{len(urls):,} shard{'s' * (len(urls) != 1)} {text} ({first_few(urls)})"
 
 
 def load_index(

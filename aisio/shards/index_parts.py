@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 
 from aisio.errors import ConfigError, ConflictError, ShardError
+from aisio.escapes import first_few
 from aisio.formats.index_file import INDEX_SUFFIX
 from aisio.records import ObjectInfo
 from aisio.shards.index import ShardIndex
@@ -62,7 +63,7 @@ def combine_parts(folder: ShardFolder, ranks: int) -> str:
         done = "" if parts else "; or combine() was called before: it deletes what they noted"
         raise ConflictError(
             f"{folder.url}: {len(missing):,} of {ranks:,} writers were not closed, or not without"
-            f" an error: rank {_shown(missing)}{done}",
+            f" an error: rank {first_few(missing, _SHOWN)}{done}",
             url=str(folder.url),
         )
     base = IndexPlace.beside(folder.store, folder.url).folder
@@ -97,7 +98,7 @@ def _check_others(
     if others:
         raise ConflictError(
             f"{folder.url} has shards that none of the {ranks:,} writers has written, as of an"
-            f" earlier run: delete {_shown(others)}",
+            f" earlier run: delete {first_few(others, _SHOWN)}",
             url=str(folder.url),
         )
 
@@ -110,7 +111,3 @@ def _check_keys(written: Sequence[tuple[ShardIndex, int]]) -> None:
             other = shard_of.setdefault(key, shard.url)
             if other != shard.url:
                 raise ShardError(f"the key {key!r} is in two shards: {other} and {shard.url}")
-
-
-def _shown(items: Sequence[object]) -> str:
-    return ", ".join(map(str, items[:_SHOWN])) + ", ..." * (len(items) > _SHOWN)

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from aisio.errors import ConfigError, ShardError, StorageError
+from aisio.escapes import first_few
 from aisio.shards.pack_files import GeneratedFile, PackSample
 
 __all__ = [
@@ -23,7 +24,6 @@ __all__ = [
 ]
 
 LABEL_FIELD = "cls"
-_SHOWN = 3
 _NUMBER = re.compile(r"[-+]?[0-9]+(\.[0-9]*)?(e[-+]?[0-9]+)?")
 
 
@@ -45,7 +45,7 @@ def folder_labels(
     if outside:
         raise ConfigError(
             f"pack {folder}: {len(outside):,} samples are not in a class folder"
-            f" ({_shown(outside)}): labels from folders need every file in one, as in cat/0001.jpg"
+            f" ({first_few(outside)}): labels from folders need every file in one, as in cat/0001.jpg"
         )
     names = {one.label for one in labelled if one.label}
     is_class = (path for path in folder.iterdir() if path.name[0] != "." and path.is_dir())
@@ -53,7 +53,7 @@ def folder_labels(
     empty = [name for name in classes if name not in names]
     if empty and not may_lack:
         raise ConfigError(
-            f"pack {folder}: no samples in {len(empty):,} of the class folders ({_shown(empty)}):"
+            f"pack {folder}: no samples in {len(empty):,} of the class folders ({first_few(empty)}):"
             " fill or remove them"
         )
     return labelled, classes
@@ -134,7 +134,7 @@ def label_notes(
     if not numbers:
         return []
     return [
-        f"labels such as {_shown(list(map(repr, numbers)))} are taken as names, as not all are"
+        f"labels such as {first_few(list(map(repr, numbers)))} are taken as names, as not all are"
         " whole numbers from 0 on: classes.json has the number that each of them gets"
     ]
 
@@ -148,7 +148,7 @@ def _merged_images(samples: Sequence[PackSample]) -> list[str]:
             merged.append(sample)
     if not merged:
         return []
-    names = _shown([member.name for member in merged[0].members])
+    names = first_few([member.name for member in merged[0].members])
     return [
         f"{len(merged):,} of {len(samples):,} samples have several files of one format ({names}):"
         " the name of a sample ends at the first dot; rename the files if each is a sample"
@@ -173,10 +173,6 @@ def class_order_warning(samples: Sequence[PackSample]) -> list[str]:
     hint = "" if has_labels else "; --labels-from-folder adds the labels"
     return [
         f"the shards are in the order of their {len(runs):,} {kind}"
-        f"{'es' if kind == 'class' else 's'} ({_shown(runs)}), and a reader that shuffles only"
+        f"{'es' if kind == 'class' else 's'} ({first_few(runs)}), and a reader that shuffles only"
         f" what it reads next sees few of them at a time: --shuffle mixes them{hint}"
     ]
-
-
-def _shown(names: Sequence[str]) -> str:
-    return ", ".join(names[:_SHOWN]) + ", ..." * (len(names) > _SHOWN)

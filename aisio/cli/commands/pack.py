@@ -13,14 +13,13 @@ from aisio.cli.output import json_line, printable, write_lines, write_note
 from aisio.cli.pack_progress import pack_progress
 from aisio.cli.types import DESTINATION, SizeType
 from aisio.errors import ConfigError
+from aisio.escapes import first_few
 from aisio.urls import ObjectUrl
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from aisio.shards.packing import PackedShard
-
-_SHOWN = 3
 
 
 class _PackCommand(click.Command):
@@ -167,9 +166,8 @@ def command(
             write_lines(_lines(shards, counts, as_json=as_json), flush=True)
     write_note(f"{counts}, {_number(plan.samples, 'sample')}, {progress}")
     if plan.classes:
-        shown = ", ".join(f"{number} {name}" for number, name in enumerate(plan.classes[:_SHOWN]))
-        more = ", ..." * (len(plan.classes) > _SHOWN)
-        write_note(f"{_number(len(plan.classes), 'class', 'es')}: {shown}{more}")
+        numbered = [f"{number} {name}" for number, name in enumerate(plan.classes)]
+        write_note(f"{_number(len(numbered), 'class', 'es')}: {first_few(numbered)}")
 
 
 class _Counts:
