@@ -45,7 +45,8 @@ def folder_labels(
     if outside:
         raise ConfigError(
             f"pack {folder}: {len(outside):,} samples are not in a class folder"
-            f" ({first_few(outside)}): labels from folders need every file in one, as in cat/0001.jpg"
+            f" ({first_few(outside)}): labels from folders need every file in one, as in"
+            " cat/0001.jpg"
         )
     names = {one.label for one in labelled if one.label}
     is_class = (path for path in folder.iterdir() if path.name[0] != "." and path.is_dir())
@@ -53,8 +54,8 @@ def folder_labels(
     empty = [name for name in classes if name not in names]
     if empty and not may_lack:
         raise ConfigError(
-            f"pack {folder}: no samples in {len(empty):,} of the class folders ({first_few(empty)}):"
-            " fill or remove them"
+            f"pack {folder}: no samples in {len(empty):,} of the class folders"
+            f" ({first_few(empty)}): fill or remove them"
         )
     return labelled, classes
 
