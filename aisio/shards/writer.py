@@ -1,8 +1,8 @@
 """ShardWriter: samples -> tar shards, with their index.
 
-A shard is collected in a temporary file without a name (in TMPDIR), and sent by a thread of its
-own while the next one is collected; so two shards are on disk at a
-time. Memory holds about 100 bytes for each key, so that none is written twice.
+A shard is collected in a temporary file without a name (in TMPDIR), and sent by a thread of its own
+while the next one is collected; so two shards are on disk at a time. Memory holds about 100 bytes
+for each key, so that none is written twice.
 """
 
 from __future__ import annotations
