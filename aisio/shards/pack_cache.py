@@ -13,7 +13,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from aisio.atomic_write import atomic_write
+from aisio.atomic_write import atomic_write, remove_abandoned_partials
 from aisio.errors import AisioError
 from aisio.records import Checksum
 from aisio.shards.index import ShardIndex
@@ -61,7 +61,8 @@ class PackCache:
             self._path(url, shard).unlink()
 
     def remove_abandoned(self) -> None:
-        """Remove what belongs to runs that were not repeated for a month."""
+        """Remove what belongs to runs that were not repeated for a month, or was never complete."""
+        remove_abandoned_partials(self._folder)
         for path in self._folder.glob("*"):
             with suppress(OSError):
                 if path.stat().st_mtime < time.time() - _KEPT_S:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from aisio.atomic_write import PARTIAL_SUFFIX, atomic_write
 from aisio.records import Checksum
 from aisio.shards.pack_cache import PackCache
 from aisio.shards.pack_files import FolderFile, GeneratedFile
@@ -69,6 +70,19 @@ def test_what_is_old_is_removed(cache: PackCache, tmp_path: Path) -> None:
     os.utime(path, (0, 0))
     cache.remove_abandoned()
     assert not path.exists()
+
+
+def test_what_a_killed_process_was_writing_is_removed(cache: PackCache, tmp_path: Path) -> None:
+    """It is locked no longer; what another process writes now stays."""
+    (entry,) = (path for path in tmp_path.rglob("*") if path.is_file())
+    abandoned = entry.with_name(f".{'0' * 16}{PARTIAL_SUFFIX}")
+    abandoned.write_bytes(b"half an index")
+    with atomic_write(entry.with_name("other")) as file:
+        cache.remove_abandoned()
+        file.write(b"another index")
+    assert not abandoned.exists()
+    assert entry.with_name("other").read_bytes() == b"another index"
+    assert cache.find(URL, planned()) is not None
 
 
 def test_a_cache_that_cannot_be_written_remembers_nothing(tmp_path: Path) -> None:
