@@ -180,6 +180,10 @@ def tar_source(
         )
     if options.get("etl_name"):
         raise ConfigError(f"<{owner}> etl_name: a file in a tar cannot be transformed by an ETL")
+    if options.get("skip_empty"):
+        raise ConfigError(
+            f"<{owner}> skip_empty: the index of a tar does not say which files are empty"
+        )
     if options.get("partition_sources_by_worker"):
         raise ConfigError(f"<{owner}> partition_sources_by_worker: a tar is one source")
     find = _finder(options)

@@ -118,6 +118,8 @@ def test_what_a_tar_has_not(tar: tuple[Path, Path], cls: Any) -> None:
     """Said when the dataset is made."""
     with pytest.raises(ConfigError, match="cannot be transformed by an ETL"):
         cls.from_tar(*tar, etl_name="x")
+    with pytest.raises(ConfigError, match="skip_empty: the index of a tar does not say"):
+        cls.from_tar(*tar, skip_empty=True)
     for place in ("", None):
         with pytest.raises(ConfigError, match="tar_url must be non-empty"):
             cls.from_tar(place, tar[1])
