@@ -133,6 +133,8 @@ def _inflated(body: bytes, count: int, name: str) -> array[int]:
 
 
 def _spans(steps: array[int], name: str) -> MemberSpans:
+    if sum(steps) > sys.maxsize // BLOCK_BYTES:
+        raise _unusable(name, "its offsets are beyond the end of any tar")
     blocks = list(accumulate(steps))
     if not _increase(blocks):
         raise _unusable(name, "its offsets do not increase")

@@ -133,3 +133,11 @@ def test_any_bytes_are_an_index_or_refused(data: bytes, start: bytes) -> None:
     """By no other error."""
     with suppress(ShardError):
         decode_tar_index(start + data, name="x")
+
+
+def test_offsets_beyond_any_tar_are_told() -> None:
+    """So many of the largest steps end behind what 64 bits can count."""
+    count = (1 << 22) + 2
+    body = zlib.compress(b"\xff" * (4 * count), 9)
+    with pytest.raises(ShardError, match="its offsets are beyond the end of any tar"):
+        decode_tar_index(index_of(body, count=count), name="i")
