@@ -92,6 +92,9 @@ class MemberReader(SampleReader):
             found = _only_file(part)
         except ShardError as error:
             raise self._not_its_index(str(error), offset) from error
+        if part.has_global_records:
+            why = f"a global PAX header behind byte {offset:,} says something of all files after it"
+            raise self._not_its_index(why, offset)
         if found is None:
             why = f"file number {number} is not at byte {offset:,}, or is not alone in its bytes"
             raise self._not_its_index(why, offset)

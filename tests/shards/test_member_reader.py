@@ -126,3 +126,12 @@ def test_it_pickles(tmp_path: Path) -> None:
     """As workers need it."""
     reader = pickle.loads(pickle.dumps(reader_of(tmp_path, MANY)))
     assert read(reader, 7) == [(7, "0007", b"7" * 100)]
+
+
+def test_a_global_header_between_files_is_told(tmp_path: Path) -> None:
+    """A file read alone would not have what the header says of it."""
+    first, last = pack(("a", b"1"))[:1024], pack(("c", b"3"))
+    data = first + typed(b"g", "global", b"19 path=other/name\n") + last
+    index = encode_tar_index([0, 1024], len(data) - 1024)
+    with pytest.raises(ShardError, match=r"o\.idx.* global PAX header behind byte 1,024 says"):
+        read(reader_of(tmp_path, data, index), 1)
