@@ -67,6 +67,21 @@ def remove_abandoned_partials(folder: str | os.PathLike[str]) -> None:
             partial.unlink()
 
 
+def is_being_written(partial: Path) -> bool:
+    """Tell whether a process has locked a temporary file, as its writer does.
+
+    False where the file system has no locks, or the file cannot be opened.
+    """
+    try:
+        with closing(partial.open("r+b")) as file:
+            fcntl.flock(file.fileno(), fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
 def _lock(descriptor: int) -> None:
     """Lock a temporary file that was just created.
 

@@ -122,7 +122,8 @@ class Checkpoint:
     def unfinished(self, url: str) -> Iterator[UnfinishedUpload]:
         """List the uploads below a URL that are neither complete nor aborted.
 
-        Killed processes leave them behind. Uploads that go on are listed as well.
+        Killed processes leave them behind. Uploads that go on are listed as well, except those to a
+        local folder: their temporary files are locked.
 
         Args:
             url: A bucket, or a bucket and a prefix.

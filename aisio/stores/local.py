@@ -11,7 +11,13 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from aisio.atomic_write import PARTIAL_SUFFIX, atomic_write, is_special, open_special
+from aisio.atomic_write import (
+    PARTIAL_SUFFIX,
+    atomic_write,
+    is_being_written,
+    is_special,
+    open_special,
+)
 from aisio.errors import AccessError, ConfigError, NotFoundError, RangeError, StorageError
 from aisio.folder_walk import walk
 from aisio.records import ByteRange, ObjectInfo, UnfinishedUpload
@@ -100,7 +106,8 @@ class LocalStore(Store):
     def unfinished_uploads(self, prefix: ObjectUrl) -> Iterator[UnfinishedUpload]:
         """See `Store.unfinished_uploads`: the temporary files in folders that have the prefix.
 
-        Their names do not tell which file they would become: the URL is that of the folder.
+        Their names do not tell which file they would become: the URL is that of the folder. Those
+        that a process still writes are left out where the file system has locks.
         """
         folder = Path("/", prefix.name.rpartition("/")[0])
         with _translate_errors("list", prefix):
@@ -110,7 +117,7 @@ class LocalStore(Store):
                     begun_s = path.stat().st_mtime
                 except FileNotFoundError:  # the upload has ended meanwhile
                     continue
-                if url.startswith(str(prefix)):
+                if url.startswith(str(prefix)) and not is_being_written(path):
                     yield UnfinishedUpload(url, str(path), begun_s)
 
     def abort_upload(self, upload: UnfinishedUpload) -> None:

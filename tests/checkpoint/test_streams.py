@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import pickle
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import aiohttp  # noqa: F401 - the gateway needs it
 import pytest
 
 from aisio import Checkpoint, Client
+from aisio.atomic_write import PARTIAL_SUFFIX
 from aisio.checkpoint.streams import CheckpointReader
 from aisio.errors import ConfigError, NotFoundError, UrlError
 from aisio.gateway import Gateway
@@ -72,17 +74,21 @@ def test_an_empty_checkpoint_is_written_only_where_that_is_said(tmp_path: Path) 
 
 
 def test_unfinished_writes_are_listed_and_removed(tmp_path: Path) -> None:
-    """Unless they are so young that they may go on."""
+    """Unless they go on, which a lock tells, or are so young that they may go on."""
     checkpoint, url = Checkpoint(part_bytes=4), f"file://{tmp_path}/"
-    file = checkpoint.writer(url + "run/a")
-    file.write(bytes(100))
-    (found,) = checkpoint.unfinished(url)
-    assert (found.url, Path(found.id).parent) == (f"{url}run/", tmp_path / "run")
-    assert checkpoint.remove_unfinished(url) == 0
-    os.utime(found.id, (1000, 1000))
-    assert checkpoint.remove_unfinished(url) == 1
-    assert list(checkpoint.unfinished(url)) == []
-    file.abort()
+    with checkpoint.writer(url + "run/going-on") as file:
+        file.write(bytes(100))
+        (partial,) = (tmp_path / "run").iterdir()
+        left = partial.with_name(f".killed{PARTIAL_SUFFIX}")
+        shutil.copy(partial, left)
+        os.utime(partial, (1000, 1000))
+        (found,) = checkpoint.unfinished(url)
+        assert (found.url, Path(found.id)) == (f"{url}run/", left)
+        assert checkpoint.remove_unfinished(url) == 0
+        os.utime(left, (1000, 1000))
+        assert checkpoint.remove_unfinished(url) == 1
+        assert list(checkpoint.unfinished(url)) == []
+    assert [one.name for one in (tmp_path / "run").iterdir()] == ["going-on"]
     with pytest.raises(ConfigError, match="is not the temporary file of a write"):
         LocalStore().abort_upload(UnfinishedUpload(url, str(tmp_path / "run")))
     with pytest.raises(ConfigError, match="this store does not list"):

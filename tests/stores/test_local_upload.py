@@ -116,17 +116,13 @@ def test_a_temporary_file_that_was_changed_is_noticed(tmp_path: Path) -> None:
 
 
 def test_unfinished_uploads_are_those_of_the_prefix(tmp_path: Path) -> None:
-    """And one that ends while they are listed is left out."""
-    files = [
-        LocalStore().writer(url_of(tmp_path / folder / "x"), PARTS)
-        for folder in ("other", "run-1", "run-2")
-    ]
-    for file in files:
-        file.write(DATA)
+    """And one that is removed while they are listed is left out."""
+    left = [tmp_path / folder / f".x{PARTIAL_SUFFIX}" for folder in ("other", "run-1", "run-2")]
+    for path in left:
+        path.parent.mkdir()
+        path.write_bytes(DATA)
     found = LocalStore().unfinished_uploads(ObjectUrl.parse(f"file://{tmp_path}/run-"))
     urls = [next(found).url]
-    files[2].close()
+    left[2].unlink()
     urls += [upload.url for upload in found]
     assert urls == [f"file://{tmp_path}/run-1/"]
-    for file in files:
-        file.abort()
