@@ -20,6 +20,7 @@ from aisio.formats.checksums import HASHERS, Hasher
 from aisio.records import ObjectInfo, UnfinishedUpload
 from aisio.transport.http.response_body import OpenResponse, drain_and_release
 from aisio.transport.payload import CHUNK_BYTES
+from aisio.transport.writer import head_of_stored
 from aisio.urls import ObjectUrl
 from aisio.wire import messages
 from aisio.wire.uploads import parse_uploads, uploads_path
@@ -106,11 +107,11 @@ class MultipartUpload:
             # a checksum tells it from an old object of the same size.
             if tries == 1:
                 raise
-            info = self._head()
+            info = head_of_stored(self._url, self._head)
             if not self._has_checksum(info) or self._difference(info):
                 raise
             return info
-        info = self._head()
+        info = head_of_stored(self._url, self._head)
         if difference := self._difference(info):
             raise IntegrityError(
                 f"PUT {self._url}: {difference}: its bytes were damaged on their way, or another "

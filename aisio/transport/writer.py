@@ -23,8 +23,9 @@ from aisio.errors import ConfigError, StorageError
 from aisio.forks import this_process
 from aisio.limits import is_whole
 from aisio.records import ObjectInfo
+from aisio.urls import ObjectUrl
 
-__all__ = ["ObjectWriter", "Upload", "WriteOptions"]
+__all__ = ["ObjectWriter", "Upload", "WriteOptions", "head_of_stored"]
 
 PART_BYTES = 16 * 1024 * 1024
 CONCURRENCY = 8
@@ -56,6 +57,26 @@ class WriteOptions:
         for name in ("part_bytes", "concurrency"):
             if not is_whole(value := getattr(self, name), 1):
                 raise ConfigError(f"{name}={value!r}: expected a whole number of at least 1")
+
+
+def head_of_stored(url: ObjectUrl, head: Callable[[], ObjectInfo]) -> ObjectInfo:
+    """Return what a store says of an object that it has just taken.
+
+    Args:
+        url: The object.
+        head: Asks the store.
+
+    Raises:
+        StorageError: It does not say; the text tells that the object was stored all the same.
+    """
+    try:
+        return head()
+    except StorageError as error:
+        raise StorageError(
+            f"PUT {url}: the store has taken all bytes, but cannot be asked what it has: {error};"
+            f" look at the object before you write it again",
+            url=str(url),
+        ) from error
 
 
 class Upload(ABC):

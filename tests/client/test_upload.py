@@ -216,3 +216,12 @@ def test_an_endpoint_that_lists_no_uploads_is_told(served: tuple[FaultProxy, Cli
     for url in ("ais://b/", "ais://#name/b/"):
         with pytest.raises(ConfigError, match="unfinished uploads of ais://"):
             list(store.unfinished_uploads(ObjectUrl.parse(url)))
+
+
+def test_an_object_that_cannot_be_verified_is_told() -> None:
+    """All is stored; a caller who knows that looks, and does not take it for lost."""
+    with (
+        uploading(Reply(), Reply(403), Reply(404)) as (_, item),
+        pytest.raises(StorageError, match="has taken all bytes, but cannot be asked what it has"),
+    ):
+        write(item)

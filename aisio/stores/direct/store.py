@@ -53,7 +53,7 @@ from aisio.transport.body import Body
 from aisio.transport.low_speed import LowSpeedLimit
 from aisio.transport.payload import Payload, PutData
 from aisio.transport.retries import Attempts, retry
-from aisio.transport.writer import ObjectWriter, WriteOptions
+from aisio.transport.writer import ObjectWriter, WriteOptions, head_of_stored
 from aisio.urls import WEB_SCHEMES, ObjectUrl
 
 T = TypeVar("T")
@@ -259,7 +259,7 @@ class DirectStore(Store):
                 f"{_NO_MD5_HINT}",
                 url=str(url),
             )
-        info = self.head(url)
+        info = head_of_stored(url, partial(self.head, url))
         if info.size_bytes != size_bytes and info.etag == etag:
             raise IntegrityError(
                 f"put {url}: {size_bytes:,} bytes were sent, the store has "

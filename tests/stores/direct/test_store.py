@@ -413,6 +413,15 @@ class TestPuts:
         ):
             direct(server).put(OBJECT, b"x")
 
+    def test_an_object_that_cannot_be_verified_is_told(self):
+        """It is stored; a caller who knows that does not take it for lost."""
+        etag = {"ETag": f'"{hashlib.md5(b"x").hexdigest()}"'}
+        with (
+            Server(Reply(200, b"", etag), Reply(403)) as server,
+            pytest.raises(StorageError, match="has taken all bytes, but cannot be asked"),
+        ):
+            direct(server).put(OBJECT, b"x")
+
     def test_parts_that_arrive_wrong_are_an_error(self):
         """The ETag is that of all parts."""
         start = (
