@@ -40,6 +40,8 @@ def test_readers_deliver_what_is_stored(root, tmp_path, monkeypatch):
     monkeypatch.setenv("AISIO_CACHE_DIR", str(tmp_path / "cache"))
     (tmp_path / "server").mkdir()
     with Gateway(tmp_path / "server") as gateway:
+        # From the start: all readers share a fork server, which keeps the environment it began in.
+        monkeypatch.setenv("AIS_ENDPOINT", gateway.endpoint)
         done = subprocess.run(
             [sys.executable, "-c", READ_ALL, gateway.endpoint],
             cwd=root / "benchmarks",
