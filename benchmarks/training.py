@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -126,16 +126,12 @@ def decoded(objects: Objects, corpus: Corpus) -> Items:
 
 def decoded_by_torch(objects: Objects, corpus: Corpus) -> Items:
     """The DataLoader of torch over `AISShardReader`, with the same decoder; not shuffled."""
-    from torch.utils.data import DataLoader, IterableDataset
+    from torch.utils.data import DataLoader
 
-    extension, decode = DECODERS[objects]
-    reader = shard_reader(corpus, objects)
+    from decoded_samples import DecodedSamples
 
-    class Decoded(IterableDataset[Any]):
-        def __iter__(self) -> Iterator[Any]:
-            return (decode(fields[extension]) for _, fields in iter(reader))
-
-    loader = DataLoader(Decoded(), BATCH, num_workers=WORKERS, persistent_workers=True)
+    samples = DecodedSamples(shard_reader(corpus, objects), *DECODERS[objects])
+    loader = DataLoader(samples, BATCH, num_workers=WORKERS, persistent_workers=True)
     yield READY
     yield from _pixels(loader)
 
