@@ -30,12 +30,14 @@ from hypothesis import HealthCheck, settings
 ROOT = Path(__file__).parents[1]
 _OPTIONAL = re.compile(
     r"^(?:import|from) "
-    r"(torch|torchdata|aistore|webdataset|aiohttp|obstore|lz4|opentelemetry|bionemo|ngcsdk|ngcbase|lightning)\b",
+    r"(torch|torchdata|aistore|webdataset|aiohttp|obstore|lz4|opentelemetry|bionemo|ngcsdk|ngcbase|lightning"
+    r"|fsspec|pandas|pyarrow|polars|zarr|dask|datasets)\b",
     re.MULTILINE,
 )
 # Packages that only the environment with torch has, and what of aisio is another thing with torch.
 _ONLY_FULL = re.compile(
-    r"^(?:import|from) (torch|bionemo|ngcsdk|ngcbase|lightning)\b"
+    r"^(?:import|from) "
+    r"(torch|bionemo|ngcsdk|ngcbase|lightning|pandas|pyarrow|polars|zarr|dask|datasets)\b"
     r"|\baisio\.(datapipes|training)\b"
     r"|\bAIS(Map|Iter|BatchIter|ShardReader|FileL|SourceL)\w*",
     re.MULTILINE,

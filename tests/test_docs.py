@@ -49,6 +49,7 @@ NEEDS = {
     "stores.md": "obstore",
     "lightning.md": "lightning",
     "who-splits.md": "accelerate",
+    "fsspec.md": "pandas",
     "from-aistore-pytorch.md": "alive_progress",  # its shard reader cannot be imported without
 }
 """Packages without which a document cannot be run: there is no obstore for Python 3.10."""

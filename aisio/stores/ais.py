@@ -39,6 +39,11 @@ class AisStore(Store):
         bucket = Bucket(self.client, prefix.with_name(""))
         return bucket.list(prefix.name, props=props, start_after=start_after)
 
+    def list_level(self, prefix: ObjectUrl) -> Iterator[ObjectInfo]:
+        """See `Store.list_level`; the cluster lists the level alone."""
+        bucket = Bucket(self.client, prefix.with_name(""))
+        return bucket.list(prefix.name, recursive=False)
+
     def head(self, url: ObjectUrl) -> ObjectInfo:
         """See `Store.head`."""
         return self.client.object(url).head()

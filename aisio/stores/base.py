@@ -13,6 +13,7 @@ from functools import partial
 
 from aisio.errors import ConfigError
 from aisio.records import ByteRange, ObjectInfo, RetryPolicy, UnfinishedUpload, same_version
+from aisio.stores.levels import one_level
 from aisio.transport.body import Body, read_with_retries
 from aisio.transport.concurrency.pending import PendingGet
 from aisio.transport.payload import PutData
@@ -44,6 +45,14 @@ class Store(ABC):
         Raises:
             NotFoundError: No such bucket (for local folders: no such directory), at the first item.
         """
+
+    def list_level(self, prefix: ObjectUrl) -> Iterator[ObjectInfo]:
+        """List one level below a prefix; its folders are entries whose names end in "/".
+
+        Raises:
+            NotFoundError: As for `list`.
+        """
+        return one_level(lambda name: self.list(prefix, start_after=name), prefix.name)
 
     @abstractmethod
     def head(self, url: ObjectUrl) -> ObjectInfo:

@@ -70,8 +70,7 @@ def _objects(
         return url.source(cluster).list()
     store = cluster.store(url)
     if not isinstance(store, AisStore):
-        infos = store.list(url)
-        return infos if recursive else _one_level(infos, url.name)
+        return store.list(url) if recursive else store.list_level(url)
 
     bucket = Bucket(store.client, url.with_name(""))
     props = _LONG_PROPS if long else "name,size"
@@ -97,20 +96,6 @@ def _require_any(
         yield from infos
     elif url.name and not is_local_folder(url):
         raise cluster.no_objects_error(url)
-
-
-def _one_level(infos: Iterable[ObjectInfo], prefix: str) -> Iterator[ObjectInfo]:
-    """Yield each folder below the prefix, without a size, in place of its objects."""
-    import msgspec
-
-    folder = None
-    for info in infos:
-        slash = info.name.find("/", len(prefix))
-        if slash < 0:
-            yield info
-        elif info.name[: slash + 1] != folder:
-            folder = info.name[: slash + 1]
-            yield msgspec.structs.replace(info, name=folder, size_bytes=None)
 
 
 def _as_dict(info: ObjectInfo, *, long: bool) -> dict[str, Any]:

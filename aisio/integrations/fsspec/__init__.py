@@ -1,0 +1,24 @@
+"""fsspec reads and writes by aisio: what takes a path by fsspec takes `ais://`.
+
+    import pandas
+    pandas.read_csv("ais://bucket/table.csv")
+
+fsspec finds the file system of `ais://` by aisio's entry point. `register` replaces those of other
+schemes in this process.
+"""
+
+from aisio.integrations.fsspec.filesystem import (
+    AisFileSystem,
+    AzureFileSystem,
+    GoogleFileSystem,
+    S3FileSystem,
+    register,
+)
+
+__all__ = [
+    "AisFileSystem",
+    "AzureFileSystem",
+    "GoogleFileSystem",
+    "S3FileSystem",
+    "register",
+]

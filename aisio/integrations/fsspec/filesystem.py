@@ -1,0 +1,373 @@
+"""AisFileSystem: fsspec's file system over aisio's stores.
+
+Theory of operation. `ObjectTree` does the work, and blocks. Each coroutine here runs one call of it
+in a thread, so that fsspec has many under way at once. fsspec itself makes of the coroutines the
+methods that block, `get` and `put` of many files, patterns, and the walk over folders.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar, cast
+
+import fsspec
+from fsspec.asyn import AsyncFileSystem, get_loop
+from fsspec.callbacks import DEFAULT_CALLBACK
+
+from aisio.client.client import Client
+from aisio.errors import ConfigError, NotFoundError
+from aisio.forks import this_process
+from aisio.integrations.fsspec.object_files import CachedFile, WrittenFile
+from aisio.integrations.fsspec.object_tree import Entry, ObjectTree
+from aisio.integrations.fsspec.ranges import MAX_GAP_BYTES, cut, merge, parse_ranges
+from aisio.limits import is_whole
+from aisio.stores import DirectSettings
+from aisio.transport.writer import PART_BYTES, WriteOptions
+
+__all__ = [
+    "AisFileSystem",
+    "AzureFileSystem",
+    "GoogleFileSystem",
+    "S3FileSystem",
+    "register",
+]
+
+T = TypeVar("T")
+
+
+class AisFileSystem(AsyncFileSystem):  # type: ignore[misc]  # fsspec has no types
+    """The objects of a cluster as the files of fsspec; made by fsspec for `ais://`.
+
+    What is read is verified, and what is written appears whole or not at all. A folder is there as
+    long as an object is below it: `mkdir` of one does nothing. `mkdir` and `rmdir` of a bucket
+    create and delete it.
+
+    It pickles, and threads and processes may share one, forked ones too.
+
+    Args:
+        endpoint: URL of the cluster; by default AIS_ENDPOINT.
+        client: The cluster, in place of its URL.
+        direct: Reach a cloud directly even if there is a cluster; settings say how.
+        concurrency: How many requests are under way at once.
+        part_bytes: Size of the parts of an object that is written.
+        use_listings_cache: Keep listings in this process until something is written through this
+            file system, or for `listings_expiry_time` seconds. By default none is kept.
+        options: fsspec's own, such as `asynchronous`, `batch_size` and `skip_instance_cache`.
+
+    Raises:
+        ConfigError: A number is below 1.
+    """
+
+    protocol: ClassVar[str | tuple[str, ...]] = "ais"
+
+    def __init__(
+        self,
+        *,
+        endpoint: str | None = None,
+        client: Client | None = None,
+        direct: bool | DirectSettings = False,
+        concurrency: int = 16,
+        part_bytes: int = PART_BYTES,
+        use_listings_cache: bool = False,
+        **options: Any,
+    ) -> None:
+        self._write_options = WriteOptions(part_bytes, concurrency, allow_empty=True)
+        super().__init__(use_listings_cache=use_listings_cache, **options)
+        scheme = self.protocol if isinstance(self.protocol, str) else self.protocol[0]
+        self._tree = ObjectTree(scheme, client=client, endpoint=endpoint, direct=direct)
+        self._threads: ThreadPoolExecutor | None = None
+        self._process = this_process()
+
+    @property
+    def fsid(self) -> str:
+        """What tells this file system from others."""
+        return f"aisio-{self._fs_token}"
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop of fsspec in this process."""
+        self._renew_after_fork()
+        return cast("asyncio.AbstractEventLoop", self._loop)
+
+    def _renew_after_fork(self) -> None:
+        if not self._process.is_current:
+            self._process, self._threads, self._pid = this_process(), None, os.getpid()
+            self._loop = None if self.asynchronous else get_loop()
+
+    async def _run(self, call: Callable[..., T], *args: Any, **options: Any) -> T:
+        """Run a call in a thread."""
+        self._renew_after_fork()
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(self._write_options.concurrency, "aisio-fsspec")
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, partial(call, *args, **options))
+
+    async def _info(self, path: str, **_: Any) -> Entry:
+        return await self._run(self._tree.info, self._strip_protocol(path))
+
+    async def _ls(
+        self, path: str, detail: bool = True, refresh: bool = False, **_: Any
+    ) -> list[Entry] | list[str]:
+        path = self._strip_protocol(path)
+        entries: list[Entry]
+        if path in self.dircache and not refresh:
+            entries = self.dircache[path]
+        else:
+            entries = await self._run(self._tree.level, path)
+            self.dircache[path] = entries
+        return entries if detail else [entry["name"] for entry in entries]
+
+    async def _find(
+        self,
+        path: str,
+        maxdepth: int | None = None,
+        withdirs: bool = False,
+        detail: bool = False,
+        **_: Any,
+    ) -> list[str] | dict[str, Entry]:
+        """Find what is below a path, by one listing."""
+        if maxdepth is not None and not is_whole(maxdepth, 1):
+            raise ValueError(f"maxdepth={maxdepth!r}: a whole number from 1 on is needed")
+        path = self._strip_protocol(path)
+        if not path:
+            found = await super()._find(path, maxdepth, withdirs, detail=True)
+        else:
+            entries = await self._run(lambda: list(self._tree.find(path)))
+            found = dict(sorted(_within(path, entries, maxdepth, withdirs).items()))
+        return found if detail else list(found)
+
+    async def _cat_file(
+        self, path: str, start: int | None = None, end: int | None = None, **_: Any
+    ) -> bytes:
+        return await self._run(self._tree.read, self._strip_protocol(path), start, end)
+
+    async def _cat_ranges(
+        self,
+        paths: list[str],
+        starts: Sequence[int | None] | int | None,
+        ends: Sequence[int | None] | int | None,
+        max_gap: int | None = None,
+        batch_size: int | None = None,
+        on_error: str = "return",
+        **_: Any,
+    ) -> list[bytes | BaseException]:
+        """Read ranges of objects; those of one object that are near come by one request."""
+        wanted = parse_ranges(paths, starts, ends)
+        spans, owners = merge(wanted, MAX_GAP_BYTES if max_gap is None else max_gap)
+        read = await asyncio.gather(
+            *[self._cat_file(*span) for span in spans], return_exceptions=True
+        )
+        parts: list[bytes | BaseException] = []
+        for one, owner in zip(wanted, owners, strict=True):
+            data = read[owner]
+            if not isinstance(data, BaseException):
+                parts.append(cut(one, spans[owner], data))
+            elif on_error == "return":
+                parts.append(data)
+            else:
+                raise data
+        return parts
+
+    async def _pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **_: Any) -> None:
+        path = self._strip_protocol(path)
+        await self._run(self._tree.store, path, value, overwrite=mode != "create")
+        self.invalidate_cache(path)
+
+    async def _put_file(
+        self,
+        lpath: str,
+        rpath: str,
+        mode: str = "overwrite",
+        callback: Any = DEFAULT_CALLBACK,
+        **_: Any,
+    ) -> None:
+        if Path(lpath).is_dir():
+            return  # a folder is there with its first object
+        path = self._strip_protocol(rpath)
+
+        def store() -> int:
+            with Path(lpath).open("rb") as file:
+                size = os.fstat(file.fileno()).st_size
+                callback.set_size(size)
+                self._tree.store(path, file, overwrite=mode != "create")
+            return size
+
+        callback.relative_update(await self._run(store))
+        self.invalidate_cache(path)
+
+    async def _get_file(
+        self, rpath: str, lpath: Any, callback: Any = DEFAULT_CALLBACK, **_: Any
+    ) -> None:
+        path = self._strip_protocol(rpath)
+        if not isinstance(lpath, (str, os.PathLike)):
+            lpath.write(await self._cat_file(path))
+            return
+
+        def show(count: int, size: int | None) -> None:
+            callback.set_size(size)
+            callback.absolute_update(count)
+
+        try:
+            await self._run(self._tree.download, path, os.fspath(lpath), show)
+        except NotFoundError:
+            if not await self._isdir(path):
+                raise
+            Path(lpath).mkdir(parents=True, exist_ok=True)
+
+    async def _cp_file(self, path1: str, path2: str, **_: Any) -> None:
+        source, target = self._strip_protocol(path1), self._strip_protocol(path2)
+        try:
+            await self._run(self._tree.copy, source, target)
+        except NotFoundError:
+            if not await self._isdir(source):
+                raise
+        self.invalidate_cache(target)
+
+    async def _rm_file(self, path: str, **_: Any) -> None:
+        path = self._strip_protocol(path)
+        await self._run(self._tree.delete, path)
+        self.invalidate_cache(path)
+
+    async def _rm(
+        self,
+        path: str | list[str],
+        recursive: bool = False,
+        batch_size: int | None = None,
+        maxdepth: int | None = None,
+        **_: Any,
+    ) -> None:
+        """Delete objects; with `recursive` also those below folders. Buckets stay."""
+        paths = await self._expand_path(path)
+        if recursive:
+            found = [await self._find(one, maxdepth=maxdepth) for one in paths]
+            paths = [*dict.fromkeys(name for names in found for name in names)]
+            if not paths:
+                raise FileNotFoundError(f"{path}: nothing is there to delete")
+        await asyncio.gather(*[self._rm_file(one) for one in paths])
+
+    async def _mkdir(self, path: str, create_parents: bool = True, **_: Any) -> None:
+        path = self._strip_protocol(path)
+        await self._run(self._tree.create_bucket, path, exist_ok=False)
+        self.invalidate_cache(path)
+
+    async def _makedirs(self, path: str, exist_ok: bool = False) -> None:
+        path = self._strip_protocol(path)
+        await self._run(self._tree.create_bucket, path, exist_ok=exist_ok)
+        self.invalidate_cache(path)
+
+    async def _rmdir(self, path: str, **_: Any) -> None:
+        path = self._strip_protocol(path)
+        await self._run(self._tree.delete_bucket, path)
+        self.invalidate_cache(path)
+
+    def rmdir(self, path: str) -> None:
+        """Delete a bucket, which must be empty; a folder is gone with its last object."""
+        fsspec.asyn.sync(self.loop, self._rmdir, path)
+
+    def invalidate_cache(self, path: str | None = None) -> None:
+        """Forget the listings of a path and of the folders that it is in; without one, all."""
+        if path is None:
+            self.dircache.clear()
+            return
+        path = self._strip_protocol(path)
+        while True:
+            self.dircache.pop(path, None)
+            if not path:
+                break
+            path = self._parent(path)
+
+    def _open(
+        self,
+        path: str,
+        mode: str = "rb",
+        block_size: int | None = None,
+        autocommit: bool = True,
+        cache_type: str | None = None,
+        cache_options: dict[str, Any] | None = None,
+        **_: Any,
+    ) -> Any:
+        if mode == "rb" and (cache_type or cache_options or block_size):
+            size = block_size or "default"
+            return CachedFile(
+                self,
+                path,
+                mode,
+                size,
+                cache_type=cache_type or "readahead",
+                cache_options=cache_options,
+            )
+        if mode == "rb":
+            return self._tree.open(path)
+        if mode not in ("wb", "xb"):
+            raise NotImplementedError(
+                f"open {path!r} with mode {mode!r}: an object is read, or written anew"
+            )
+        writer = self._tree.writer(
+            path,
+            overwrite=mode != "xb",
+            options=self._write_options,
+        )
+        return WrittenFile(
+            writer,
+            path,
+            is_deferred=not autocommit,
+            on_stored=partial(self.invalidate_cache, path),
+        )
+
+
+class S3FileSystem(AisFileSystem):
+    """Objects of S3, directly or through a cluster; see `register`."""
+
+    protocol = ("s3", "s3a")
+
+
+class GoogleFileSystem(AisFileSystem):
+    """Objects of Google Cloud Storage, directly or through a cluster; see `register`."""
+
+    protocol = ("gs", "gcs")
+
+
+class AzureFileSystem(AisFileSystem):
+    """Objects of Azure Blob Storage, directly or through a cluster; see `register`."""
+
+    protocol = ("az", "abfs")
+
+
+def register(*schemes: str) -> None:
+    """Have fsspec use aisio for URLs of other schemes too, in this process.
+
+    Args:
+        schemes: Of s3, s3a, gs, gcs, az and abfs.
+
+    Raises:
+        ConfigError: None, or another one.
+    """
+    classes = (S3FileSystem, GoogleFileSystem, AzureFileSystem)
+    known = {scheme: one for one in classes for scheme in one.protocol}
+    if unknown := [scheme for scheme in schemes if scheme not in known] or not schemes:
+        raise ConfigError(f"register({unknown!r}): expected one or more of {', '.join(known)}")
+    for scheme in schemes:
+        fsspec.register_implementation(scheme, known[scheme], clobber=True)
+
+
+def _within(
+    path: str, entries: list[Entry], maxdepth: int | None, withdirs: bool
+) -> dict[str, Entry]:
+    """Return the entries at most so many levels below a path, and the folders that they are in."""
+    found: dict[str, Entry] = {}
+    for entry in entries:
+        name = entry["name"]
+        parts = name[len(path) + 1 :].split("/") if name != path else []
+        if withdirs and parts:
+            for depth in range(len(parts)):
+                if maxdepth is None or depth <= maxdepth:
+                    folder = "/".join([path, *parts[:depth]])
+                    found.setdefault(folder, {"name": folder, "size": 0, "type": "directory"})
+        if maxdepth is None or len(parts) <= maxdepth:
+            found[name] = entry
+    return found

@@ -1,0 +1,286 @@
+"""ObjectTree: buckets and objects as the folders and files that fsspec knows.
+
+Paths are URLs without their scheme: "bucket/folder/name". A folder is there as long as an object is
+below it. What is returned of an object is a dict of `name`, `size` in bytes and `type`, with
+`checksum`, `etag` and `version` where the store tells them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+from aisio.atomic_write import atomic_write
+from aisio.client.client import Client
+from aisio.client.shared_clients import explicit_client
+from aisio.errors import ConfigError, ConflictError, NotFoundError, RangeError
+from aisio.records import ByteRange, ObjectInfo
+from aisio.stores import AisStore, DirectSettings, Store, store_for
+from aisio.transport.body import read_with_retries
+from aisio.transport.parallel import read_into
+from aisio.transport.retries import Attempts
+from aisio.transport.targets import FileTarget
+from aisio.transport.writer import ObjectWriter, WriteOptions
+from aisio.urls import ALIASES, ObjectUrl
+
+__all__ = ["Entry", "ObjectTree"]
+
+Entry = dict[str, Any]
+
+_COPY_BYTES = 1024 * 1024
+
+
+class ObjectTree:
+    """The buckets of one scheme; pickles, and threads and processes may share one.
+
+    Args:
+        scheme: Of the URLs, such as "ais".
+        client: The cluster; by default that of `endpoint`, or of AIS_ENDPOINT.
+        endpoint: URL of the cluster.
+        direct: Reach a cloud directly even if there is a cluster; settings say how.
+    """
+
+    def __init__(
+        self,
+        scheme: str,
+        *,
+        client: Client | None = None,
+        endpoint: str | None = None,
+        direct: bool | DirectSettings = False,
+    ) -> None:
+        self._scheme = scheme
+        self._client = explicit_client(client, endpoint)
+        self._direct = direct
+
+    def url(self, path: str) -> ObjectUrl:
+        """Return the URL of a path.
+
+        Raises:
+            UrlError: It has no bucket, or a name that no store accepts.
+        """
+        return ObjectUrl.parse(f"{self._scheme}://{path}")
+
+    def path(self, url: str) -> str:
+        """Return the path of a URL."""
+        return url.partition("://")[2].rstrip("/")
+
+    def info(self, path: str) -> Entry:
+        """Return what there is at a path: an object, a folder or a bucket.
+
+        Raises:
+            NotFoundError: Nothing is there.
+        """
+        if not path:
+            return _folder("")
+        url, store = self._find(path)
+        if url.name:
+            with suppress(NotFoundError):
+                return self._entry(store.head(url))
+        if self._has_any(store, url):
+            return _folder(path)
+        raise NotFoundError(f"{url}: there is no such object, folder or bucket", url=str(url))
+
+    def level(self, path: str) -> list[Entry]:
+        """List a folder or bucket; a path of nothing lists the buckets, one of an object itself.
+
+        Raises:
+            NotFoundError: Nothing is there.
+            ConfigError: The store does not list its buckets.
+        """
+        if not path:
+            return self._buckets()
+        url, store = self._find(path)
+        entries = [self._entry(one) for one in self._below(store.list_level, url)]
+        if entries or (not url.name and self._has_any(store, url)):
+            return entries
+        return [self._entry(store.head(url))]
+
+    def find(self, path: str) -> Iterator[Entry]:
+        """Yield all objects below a path, in bytewise order of their names; that at it too.
+
+        Nothing is yielded where there are none.
+        """
+        url, store = self._find(path)
+        found = False
+        with suppress(NotFoundError):
+            for info in self._below(store.list, url):
+                found = True
+                yield self._entry(info)
+        if not found and url.name:
+            with suppress(NotFoundError):
+                yield self._entry(store.head(url))
+
+    def read(self, path: str, start: int | None = None, stop: int | None = None) -> bytes:
+        """Return an object, or bytes [start, stop) of it as of a slice, by one request.
+
+        A number below 0 counts from the object's end, and costs a HEAD before.
+
+        Raises:
+            NotFoundError: No such object.
+        """
+        url, store = self._find(path)
+        url.require_object()
+        if not start and stop is None:
+            return store.read(url)
+        if (start or 0) < 0 or (stop or 0) < 0:
+            start, stop, _ = slice(start, stop).indices(store.head(url).size_bytes or 0)
+        start = start or 0
+        if stop is not None and stop <= start:
+            return b""
+        try:
+            return read_with_retries(
+                partial(store.get, url, ByteRange(start, stop)),
+                lambda body: body.readall(),
+                Attempts(store.retry_policy),
+            )
+        except RangeError:  # as of a slice
+            return b""
+
+    def download(self, path: str, file: str, show: Callable[[int, int | None], None]) -> None:
+        """Write an object to a local file, which appears whole.
+
+        Args:
+            path: The object.
+            file: Path of the file.
+            show: Called with the number of bytes so far, and of all.
+
+        Raises:
+            NotFoundError: No such object.
+        """
+        url, store = self._find(path)
+
+        def write(body: Any) -> None:
+            with atomic_write(file) as out:
+                size = body.size_bytes
+                read_into(body, FileTarget(out.fileno()), show=lambda count: show(count, size))
+
+        opened = partial(store.get, url.require_object())
+        read_with_retries(opened, write, Attempts(store.retry_policy))
+
+    def store(self, path: str, data: Any, *, overwrite: bool = True) -> ObjectInfo:
+        """Store an object.
+
+        Args:
+            path: The object.
+            data: Bytes, or a binary file.
+            overwrite: Replace an object that is there. Otherwise that is looked up first: two
+                writers at once may both store it.
+
+        Raises:
+            ConflictError: It is there, and `overwrite` is false.
+        """
+        url, store = self._find(path)
+        self._check_absent(store, url.require_object(), overwrite)
+        return store.put(url, data)
+
+    def open(self, path: str) -> Any:
+        """Open an object as a seekable binary file."""
+        url, store = self._find(path)
+        return store.open(url.require_object())
+
+    def writer(self, path: str, *, overwrite: bool, options: WriteOptions) -> ObjectWriter:
+        """Open an object to be written; see `Store.writer` and `store`."""
+        url, store = self._find(path)
+        self._check_absent(store, url.require_object(), overwrite)
+        return store.writer(url, options)
+
+    def copy(self, path: str, to: str) -> None:
+        """Copy an object: it is read, verified, and written."""
+        url, store = self._find(path)
+        target, target_store = self._find(to)
+        options = WriteOptions(allow_empty=True)
+
+        def write(body: Any) -> None:
+            with target_store.writer(target.require_object(), options) as out:
+                while data := body.read(_COPY_BYTES):
+                    out.write(data)
+
+        opened = partial(store.get, url.require_object())
+        read_with_retries(opened, write, Attempts(store.retry_policy))
+
+    def delete(self, path: str) -> None:
+        """Delete an object.
+
+        Raises:
+            NotFoundError: No such object.
+        """
+        url, store = self._find(path)
+        store.delete(url.require_object())
+
+    def create_bucket(self, path: str, *, exist_ok: bool) -> None:
+        """Create the bucket of a path; nothing for a path of a folder, which needs no creating.
+
+        Raises:
+            ConflictError: The bucket is there, and `exist_ok` is false.
+            ConfigError: The store creates no buckets.
+        """
+        url, store = self._find(path)
+        if url.name:
+            return
+        if not isinstance(store, AisStore):
+            raise ConfigError(f"create {url}: aisio creates buckets of a cluster only")
+        store.client.bucket(str(url)).create(exist_ok=exist_ok)
+
+    def delete_bucket(self, path: str) -> None:
+        """Delete the bucket of a path, which must be empty; nothing for a path of a folder.
+
+        Raises:
+            ConflictError: It, or the folder, has objects.
+            ConfigError: The store deletes no buckets.
+        """
+        url, store = self._find(path)
+        if next(iter(self._below(store.list, url)), None) is not None:
+            raise ConflictError(f"delete {url}: it is not empty", url=str(url))
+        if url.name:
+            return
+        if not isinstance(store, AisStore):
+            raise ConfigError(f"delete {url}: aisio deletes buckets of a cluster only")
+        store.client.bucket(str(url)).delete()
+
+    def _find(self, path: str) -> tuple[ObjectUrl, Store]:
+        url = self.url(path)
+        return url, store_for(url, self._client, direct=self._direct)
+
+    def _below(
+        self, list_: Callable[[ObjectUrl], Iterable[ObjectInfo]], url: ObjectUrl
+    ) -> Iterable[ObjectInfo]:
+        return list_(url.with_name(f"{url.name}/") if url.name else url)
+
+    def _has_any(self, store: Store, url: ObjectUrl) -> bool:
+        """Tell whether there is a bucket, or an object below a folder."""
+        try:
+            found = next(iter(self._below(store.list, url)), None)
+        except NotFoundError:
+            return False
+        return found is not None or not url.name
+
+    def _check_absent(self, store: Store, url: ObjectUrl, overwrite: bool) -> None:
+        if overwrite:
+            return
+        with suppress(NotFoundError):
+            store.head(url)
+            raise ConflictError(f"write {url}: it is there already", url=str(url))
+
+    def _buckets(self) -> list[Entry]:
+        url = self.url("any")
+        store = store_for(url, self._client, direct=self._direct)
+        if not isinstance(store, AisStore):
+            raise ConfigError(f"list {self._scheme}://: name a bucket; only clusters list them")
+        buckets = store.client.buckets(ALIASES[self._scheme])
+        return [_folder(self.path(str(one.url))) for one in buckets]
+
+    def _entry(self, info: ObjectInfo) -> Entry:
+        path = self.path(f"{self._scheme}://{info.url.partition('://')[2]}")
+        if info.name.endswith("/"):
+            return _folder(path)
+        entry: Entry = {"name": path, "size": info.size_bytes, "type": "file"}
+        if info.checksum is not None:
+            entry["checksum"] = f"{info.checksum.kind}:{info.checksum.value}"
+        known = {"etag": info.etag, "version": info.version}
+        return entry | {key: value for key, value in known.items() if value}
+
+
+def _folder(path: str) -> Entry:
+    return {"name": path, "size": 0, "type": "directory"}

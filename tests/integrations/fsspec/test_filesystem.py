@@ -1,0 +1,270 @@
+"""AisFileSystem: what it does beyond the tests that fsspec has for all."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import multiprocessing
+import pickle
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import aiohttp  # noqa: F401 - the gateway needs it
+import fsspec
+import pytest
+
+from aisio import Bucket
+from aisio.errors import ConfigError
+from aisio.integrations.fsspec import AisFileSystem, S3FileSystem, register
+from aisio.testing.fault_proxy import FaultProxy
+
+DATA = bytes(range(256)) * 1000
+
+
+@pytest.fixture
+def counted(bucket: Bucket, cluster: str) -> Any:
+    """Yield a file system whose requests are counted, and the proxy that counts them."""
+    with FaultProxy(cluster) as proxy:
+        yield AisFileSystem(endpoint=proxy.endpoint), proxy
+
+
+def test_urls_find_it(bucket: Bucket, cluster: str) -> None:
+    """By the entry point; endpoint by argument or environment."""
+    with fsspec.open("ais://data/a", "wb", endpoint=cluster) as file:
+        file.write(DATA)
+    with fsspec.open("ais://data/a", "rb", endpoint=cluster) as file:
+        assert file.read() == DATA
+    fs, path = fsspec.url_to_fs("ais://data/a", endpoint=cluster)
+    assert (type(fs), path, fs.unstrip_protocol(path)) == (AisFileSystem, "data/a", "ais://data/a")
+
+
+def test_a_file_is_one_request(counted: Any, bucket: Bucket) -> None:
+    """Ranges that are near come by one, far ones by one each."""
+    fs, proxy = counted
+    bucket.object("a").put(DATA)
+    fs.cat_file("data/a")
+    before = len(proxy.requests)
+    assert fs.cat_file("ais://data/a") == DATA
+    assert len(proxy.requests) - before == 1
+    before = len(proxy.requests)
+    assert fs.cat_ranges(["data/a"] * 3, [0, 20, 5], [10, 30, 8]) == [
+        DATA[:10],
+        DATA[20:30],
+        DATA[5:8],
+    ]
+    assert len(proxy.requests) - before == 1
+    before = len(proxy.requests)
+    assert fs.cat_ranges(["data/a"] * 2, [0, 200_000], [1, 200_001], max_gap=1) == [
+        DATA[:1],
+        DATA[200_000:200_001],
+    ]
+    assert len(proxy.requests) - before == 2
+
+
+def test_ranges_that_fail_stand_where_they_are(fs: AisFileSystem, bucket: Bucket) -> None:
+    """Or are raised."""
+    bucket.object("a").put(DATA)
+    found = fs.cat_ranges(["data/a", "data/x"], 0, 5)
+    assert found[0] == DATA[:5]
+    assert isinstance(found[1], FileNotFoundError)
+    with pytest.raises(FileNotFoundError):
+        fs.cat_ranges(["data/a", "data/x"], 0, 5, on_error="raise")
+
+
+def test_a_block_that_raises_stores_nothing(fs: AisFileSystem, bucket: Bucket) -> None:
+    """The old object stays."""
+    bucket.object("a").put(b"old")
+    _write_and_raise(fs, "data/a")
+    assert fs.cat_file("data/a") == b"old"
+
+
+def _write_and_raise(fs: AisFileSystem, path: str) -> None:
+    """Write an object in a block that raises."""
+    with suppress(RuntimeError), fs.open(path, "wb") as file:
+        file.write(b"new")
+        raise RuntimeError
+
+
+def test_transactions(fs: AisFileSystem, bucket: Bucket) -> None:
+    """All files appear at its end, or none; one that was dropped by itself stays dropped."""
+    with fs.transaction:
+        for name in ("a", "b"):
+            with fs.open(f"data/{name}", "wb") as file:
+                file.write(name.encode())
+        _write_and_raise(fs, "data/c")
+        assert fs.ls("data") == []
+    assert fs.cat(["data/a", "data/b"]) == {"data/a": b"a", "data/b": b"b"}
+    assert not fs.exists("data/c")
+    with suppress(RuntimeError), fs.transaction:
+        with fs.open("data/d", "wb") as file:
+            file.write(b"d")
+        raise RuntimeError
+    assert not fs.exists("data/d")
+
+
+def test_modes(fs: AisFileSystem, bucket: Bucket) -> None:
+    """Text is UTF-8 as asked; an object cannot be changed in place; an empty one can be stored."""
+    with fs.open("data/a.txt", "w", encoding="utf-8", newline="") as file:
+        file.write("äöü\r\n")
+    assert fs.cat_file("data/a.txt") == "äöü\r\n".encode()
+    for mode in ("ab", "r+b"):
+        with pytest.raises(NotImplementedError, match="read, or written anew"):
+            fs.open("data/a.txt", mode)
+    fs.touch("data/empty")
+    assert fs.info("data/empty")["size"] == 0
+    with pytest.raises(FileNotFoundError):
+        fs.open("data/x")
+
+
+def test_reads_through_the_caches_of_fsspec(fs: AisFileSystem, bucket: Bucket) -> None:
+    """As fsspec.parquet asks for."""
+    bucket.object("a").put(DATA)
+    parts = {"data": {(100, 200): DATA[100:200]}}
+    with fs.open("data/a", "rb", cache_type="parts", cache_options=parts) as file:
+        file.seek(100)
+        assert (file.size, file.read(100)) == (len(DATA), DATA[100:200])
+    with fs.open("data/a", "rb", block_size=1000) as file:
+        assert file.read() == DATA
+
+
+def test_finds_and_patterns(fs: AisFileSystem, bucket: Bucket) -> None:
+    """Sorted; depth counts folders; folders on request."""
+    for name in ("a.txt", "d/b.txt", "d/e/c.bin"):
+        bucket.object(name).put(b"1")
+    assert fs.find("data") == ["data/a.txt", "data/d/b.txt", "data/d/e/c.bin"]
+    assert fs.find("data", maxdepth=2) == ["data/a.txt", "data/d/b.txt"]
+    assert fs.find("data/d", withdirs=True) == [
+        "data/d",
+        "data/d/b.txt",
+        "data/d/e",
+        "data/d/e/c.bin",
+    ]
+    assert fs.find("data/d", maxdepth=1, withdirs=True) == ["data/d", "data/d/b.txt", "data/d/e"]
+    assert fs.find("data/a.txt") == ["data/a.txt"]
+    assert fs.glob("data/**/*.txt") == ["data/a.txt", "data/d/b.txt"]
+    assert [(where, dirs, files) for where, dirs, files in fs.walk("data/d")] == [
+        ("data/d", ["e"], ["b.txt"]),
+        ("data/d/e", [], ["c.bin"]),
+    ]
+    assert fs.du("data") == 3
+    with pytest.raises(ValueError, match="maxdepth"):
+        fs.find("data", maxdepth=0)
+
+
+def test_deleting(fs: AisFileSystem, bucket: Bucket) -> None:
+    """Of nothing is an error."""
+    for name in ("a", "d/b", "d/e/c"):
+        bucket.object(name).put(b"1")
+    fs.rm("data/a")
+    fs.rm("data/d", recursive=True)
+    assert fs.find("data") == []
+    for recursive in (False, True):
+        with pytest.raises(FileNotFoundError):
+            fs.rm("data/x", recursive=recursive)
+
+
+def test_moving(fs: AisFileSystem, bucket: Bucket) -> None:
+    """Copy, then delete; what it was is gone."""
+    bucket.object("a").put(DATA)
+    fs.mv("data/a", "data/d/b")
+    assert fs.find("data") == ["data/d/b"]
+    assert fs.cat_file("data/d/b") == DATA
+
+
+def test_listings_are_kept_only_when_asked(bucket: Bucket, cluster: str) -> None:
+    """What is written through the file system is listed all the same."""
+    cached = AisFileSystem(endpoint=cluster, use_listings_cache=True)
+    plain = AisFileSystem(endpoint=cluster)
+    assert cached.ls("data") == plain.ls("data") == []
+    bucket.object("a").put(b"1")
+    assert cached.ls("data") == []
+    assert plain.ls("data", detail=False) == cached.ls("data", detail=False, refresh=True)
+    cached.pipe_file("data/d/b", b"2")
+    with cached.open("data/d/c", "wb") as file:
+        file.write(b"3")
+    assert cached.ls("data", detail=False) == ["data/a", "data/d"]
+    assert cached.ls("data/d", detail=False) == ["data/d/b", "data/d/c"]
+
+
+def test_progress(fs: AisFileSystem, bucket: Bucket, tmp_path: Path) -> None:
+    """Counts bytes of a file."""
+    callback = fsspec.callbacks.Callback()
+    (tmp_path / "a").write_bytes(DATA)
+    fs.put_file(str(tmp_path / "a"), "data/a", callback=callback)
+    assert (callback.size, callback.value) == (len(DATA), len(DATA))
+    callback = fsspec.callbacks.Callback()
+    fs.get_file("data/a", str(tmp_path / "b"), callback=callback)
+    assert (callback.size, callback.value) == (len(DATA), len(DATA))
+    assert (tmp_path / "b").read_bytes() == DATA
+    out = io.BytesIO()
+    fs.get_file("data/a", out)
+    assert out.getvalue() == DATA
+
+
+def test_a_missing_object_leaves_no_file(fs: AisFileSystem, tmp_path: Path) -> None:
+    """Nor a partial one."""
+    with pytest.raises(FileNotFoundError):
+        fs.get_file("data/x", str(tmp_path / "x"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_in_an_event_loop(bucket: Bucket, cluster: str) -> None:
+    """As coroutines."""
+    bucket.object("a").put(DATA)
+
+    async def read() -> bytes:
+        fs = AisFileSystem(endpoint=cluster, asynchronous=True, skip_instance_cache=True)
+        return await fs._cat_file("data/a")
+
+    assert asyncio.run(read()) == DATA
+
+
+def _read(fs: AisFileSystem) -> bytes:
+    return fs.cat_file("data/a")
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_in_other_processes(fs: AisFileSystem, bucket: Bucket, method: str) -> None:
+    """Also after a read in the parent, by the object that it has."""
+    bucket.object("a").put(DATA)
+    assert fs.cat_file("data/a") == DATA
+    with multiprocessing.get_context(method).Pool(1) as pool:
+        assert pool.apply(_read, (fs,)) == DATA
+    if method == "fork":
+        process = multiprocessing.get_context("fork").Process(target=_check, args=(fs,))
+        process.start()
+        process.join()
+        assert process.exitcode == 0
+
+
+def _check(fs: AisFileSystem) -> None:
+    assert fs.cat_file("data/a") == DATA
+
+
+def test_it_pickles_and_is_shared(fs: AisFileSystem, cluster: str) -> None:
+    """Fsspec makes one file system of the same arguments."""
+    assert pickle.loads(pickle.dumps(fs)) == fs
+    assert AisFileSystem(endpoint=cluster) is fs
+    assert fs.fsid.startswith("aisio-")
+
+
+def test_other_schemes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On request alone."""
+    registered: dict[str, type] = {}
+    # fsspec.registry is the table, which hides the module of that name.
+    monkeypatch.setattr(sys.modules["fsspec.registry"], "_registry", registered)
+    register("s3", "gs")
+    assert registered["s3"] is S3FileSystem
+    for schemes in ((), ("http",)):
+        with pytest.raises(ConfigError, match="expected one or more of s3, s3a, gs, gcs, az, abfs"):
+            register(*schemes)
+
+
+def test_numbers_are_checked(cluster: str) -> None:
+    """At once."""
+    with pytest.raises(ConfigError, match="concurrency"):
+        AisFileSystem(endpoint=cluster, concurrency=0)
+    with pytest.raises(ConfigError, match="part_bytes"):
+        AisFileSystem(endpoint=cluster, part_bytes=0)

@@ -1,0 +1,128 @@
+"""What libraries that take paths by fsspec do with `ais://`."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import aiohttp  # noqa: F401 - the gateway needs it
+import dask.dataframe
+import datasets
+import fsspec
+import numpy as np
+import pandas as pd
+import polars
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+import torch
+import zarr
+
+from aisio import Bucket
+
+TABLE = pd.DataFrame({"number": range(1000), "name": [f"row {number}" for number in range(1000)]})
+
+
+@pytest.fixture(autouse=True)
+def endpoint(bucket: Bucket, cluster: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Name the cluster in the environment, as most users do."""
+    monkeypatch.setenv("AIS_ENDPOINT", cluster)
+
+
+def test_pandas() -> None:
+    """CSV, with and without compression, and parquet."""
+    for name in ("t.csv", "t.csv.gz"):
+        TABLE.to_csv(f"ais://data/{name}", index=False)
+        pd.testing.assert_frame_equal(pd.read_csv(f"ais://data/{name}"), TABLE)
+    TABLE.to_parquet("ais://data/t.parquet")
+    pd.testing.assert_frame_equal(pd.read_parquet("ais://data/t.parquet"), TABLE)
+    columns = pd.read_parquet("ais://data/t.parquet", columns=["number"])
+    assert list(columns) == ["number"]
+
+
+def test_pandas_with_options(cluster: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The cluster is named by the call."""
+    monkeypatch.delenv("AIS_ENDPOINT")
+    options = {"endpoint": cluster}
+    TABLE.to_csv("ais://data/t.csv", index=False, storage_options=options)
+    found = pd.read_csv("ais://data/t.csv", storage_options=options)
+    pd.testing.assert_frame_equal(found, TABLE)
+
+
+def test_pyarrow() -> None:
+    """A data set of several files in folders."""
+    fs, _ = fsspec.url_to_fs("ais://data")
+    table = pa.Table.from_pandas(TABLE.assign(part=TABLE.number % 3))
+    pyarrow.parquet.write_to_dataset(table, "data/set", partition_cols=["part"], filesystem=fs)
+    assert len(fs.find("data/set")) == 3
+    found = pyarrow.parquet.read_table("data/set", filesystem=fs, filters=[("part", "=", 1)])
+    assert sorted(found["number"].to_pylist()) == list(range(1, 1000, 3))
+
+
+def test_parquet_by_parts() -> None:
+    """fsspec.parquet fetches the columns that are asked for."""
+    from fsspec.parquet import open_parquet_file
+
+    TABLE.to_parquet("ais://data/t.parquet")
+    with open_parquet_file("ais://data/t.parquet", columns=["number"], engine="pyarrow") as file:
+        found = pd.read_parquet(file, columns=["number"])
+    assert found.number.tolist() == list(range(1000))
+
+
+def test_polars() -> None:
+    """Files that fsspec opens: polars itself knows only some clouds."""
+    frame = polars.from_pandas(TABLE)
+    with fsspec.open("ais://data/t.parquet", "wb") as file:
+        frame.write_parquet(file)
+    with fsspec.open("ais://data/t.parquet") as file:
+        assert polars.read_parquet(file).equals(frame)
+
+
+def test_zarr() -> None:
+    """Arrays in chunks, written and read."""
+    data = np.arange(10_000, dtype="int32").reshape(100, 100)
+    array = zarr.create_array(
+        "ais://data/array.zarr", shape=data.shape, dtype=data.dtype, chunks=(10, 100)
+    )
+    array[:] = data
+    found = zarr.open_array("ais://data/array.zarr", mode="r")
+    assert np.array_equal(found[25:35, 40], data[25:35, 40])
+
+
+def test_dask() -> None:
+    """Many files as one table."""
+    for number in range(3):
+        TABLE.iloc[number::3].to_csv(f"ais://data/parts/{number}.csv", index=False)
+    found = dask.dataframe.read_csv("ais://data/parts/*.csv").compute(scheduler="threads")
+    assert sorted(found.number) == list(range(1000))
+
+
+def test_datasets(tmp_path: Any) -> None:
+    """Hugging Face's, streamed and downloaded."""
+    for number in range(3):
+        TABLE.iloc[number::3].to_parquet(f"ais://data/parts/{number}.parquet")
+    urls = "ais://data/parts/*.parquet"
+    streamed = datasets.load_dataset("parquet", data_files=urls, split="train", streaming=True)
+    assert sorted(row["number"] for row in streamed) == list(range(1000))
+    whole = datasets.load_dataset(
+        "parquet", data_files=urls, split="train", cache_dir=str(tmp_path / "cache")
+    )
+    assert sorted(whole["number"]) == list(range(1000))
+
+
+@pytest.mark.filterwarnings("ignore:torch.distributed is", "ignore:fsync not supported")
+def test_torch() -> None:
+    """Files, and distributed checkpoints by torch's own writer."""
+    from torch.distributed.checkpoint.fsspec_filesystem import FsspecReader, FsspecWriter
+    from torch.distributed.checkpoint.state_dict_loader import load
+    from torch.distributed.checkpoint.state_dict_saver import save
+
+    state = {"weight": torch.arange(1000.0)}
+    with fsspec.open("ais://data/a.pt", "wb") as file:
+        torch.save(state, file)
+    with fsspec.open("ais://data/a.pt") as file:
+        assert torch.equal(torch.load(io.BytesIO(file.read()))["weight"], state["weight"])
+    save(state, storage_writer=FsspecWriter("ais://data/checkpoint"), no_dist=True)
+    found = {"weight": torch.zeros(1000)}
+    load(found, storage_reader=FsspecReader("ais://data/checkpoint"), no_dist=True)
+    assert torch.equal(found["weight"], state["weight"])

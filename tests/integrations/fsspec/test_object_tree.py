@@ -1,0 +1,100 @@
+"""ObjectTree: what fsspec's paths mean, and what requests that takes."""
+
+from __future__ import annotations
+
+import pickle
+
+import aiohttp  # noqa: F401 - the gateway needs it
+import fsspec  # noqa: F401 - the package imports it
+import pytest
+
+from aisio import Bucket, UrlError
+from aisio.errors import ConfigError, ConflictError, NotFoundError
+from aisio.integrations.fsspec.object_tree import ObjectTree
+from aisio.stores import DirectSettings
+
+
+@pytest.fixture
+def tree(bucket: Bucket, cluster: str) -> ObjectTree:
+    """Return the tree of a bucket with a file, and with two in folders."""
+    for name in ("a", "d/b", "d/e/c"):
+        bucket.object(name).put(name.encode() * 10)
+    return ObjectTree("ais", endpoint=cluster)
+
+
+def names(entries: list[dict[str, object]]) -> list[tuple[object, object]]:
+    """Return name and type of entries."""
+    return [(entry["name"], entry["type"]) for entry in entries]
+
+
+def test_what_is_at_a_path(tree: ObjectTree) -> None:
+    """An object, a folder or a bucket; sizes are bytes."""
+    info = tree.info("data/d/b")
+    assert (info["name"], info["size"], info["type"]) == ("data/d/b", 30, "file")
+    assert info["checksum"].startswith("xxhash")
+    for path in ("data/d", "data/d/e", "data", ""):
+        assert tree.info(path) == {"name": path, "size": 0, "type": "directory"}
+    for path in ("data/x", "data/d/e/c/x", "nobucket", "nobucket/x"):
+        with pytest.raises(NotFoundError, match="there is no such object, folder or bucket"):
+            tree.info(path)
+
+
+def test_levels(tree: ObjectTree, bucket: Bucket) -> None:
+    """Folders stand for what is in them; an object lists itself; all buckets below nothing."""
+    assert names(tree.level("data")) == [("data/a", "file"), ("data/d", "directory")]
+    assert names(tree.level("data/d")) == [("data/d/b", "file"), ("data/d/e", "directory")]
+    assert names(tree.level("data/a")) == [("data/a", "file")]
+    assert ("data", "directory") in names(tree.level(""))
+    with pytest.raises(NotFoundError):
+        tree.level("data/x")
+    bucket.object("a").delete()
+    bucket.object("d/b").delete()
+    bucket.object("d/e/c").delete()
+    assert tree.level("data") == []
+
+
+def test_ranges_are_those_of_a_slice(tree: ObjectTree, bucket: Bucket) -> None:
+    """Also beyond the end, and from it."""
+    data = bytes(range(200))
+    bucket.object("a").put(data)
+    bounds = [None, 0, 5, 199, 200, 300, -1, -200, -300]
+    for start in bounds:
+        for stop in bounds:
+            assert tree.read("data/a", start, stop) == data[start:stop], (start, stop)
+
+
+def test_buckets_are_created_and_deleted(tree: ObjectTree) -> None:
+    """One that has objects is not; folders need none of it."""
+    tree.create_bucket("data/new/folder", exist_ok=False)
+    tree.create_bucket("more", exist_ok=False)
+    with pytest.raises(ConflictError):
+        tree.create_bucket("more", exist_ok=False)
+    tree.create_bucket("more", exist_ok=True)
+    tree.delete_bucket("more")
+    tree.delete_bucket("data/no-folder")
+    for path in ("data", "data/d"):
+        with pytest.raises(ConflictError, match="it is not empty"):
+            tree.delete_bucket(path)
+
+
+def test_what_other_stores_cannot_do() -> None:
+    """A cloud that is reached directly."""
+    tree = ObjectTree("s3", direct=DirectSettings(endpoint="http://127.0.0.1:1"))
+    with pytest.raises(ConfigError, match="name a bucket; only clusters list them"):
+        tree.level("")
+    with pytest.raises(ConfigError, match="creates buckets of a cluster only"):
+        tree.create_bucket("b", exist_ok=True)
+
+
+def test_paths_that_are_no_urls(tree: ObjectTree) -> None:
+    """Are refused, before a request."""
+    for path in ("data/a//b", "data/../x", "bad bucket/x"):
+        with pytest.raises(UrlError):
+            tree.info(path)
+    with pytest.raises(UrlError, match="names no object"):
+        tree.read("data")
+
+
+def test_it_pickles(tree: ObjectTree) -> None:
+    """With its settings."""
+    assert pickle.loads(pickle.dumps(tree)).read("data/a") == b"a" * 10
