@@ -347,7 +347,8 @@ class Bucket:
             start_after: Leave out names up to and including this one (ais buckets only).
             page_size: Maximum number of entries of a page; 0 for the server's own limit (10,000 for
                 ais).
-            recursive: False lists one level; its folders are entries whose names end in "/".
+            recursive: False lists one level; its folders are entries whose names end in "/". In an
+                ais bucket each folder costs a request.
 
         Raises:
             ConfigError: The page size is negative or no whole number.

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
+import aiohttp  # noqa: F401 - the gateway needs it
 import msgspec
 import pytest
 
+from aisio.client.client import Client
 from aisio.errors import ConfigError, IntegrityError, NotFoundError, StorageError
+from aisio.gateway import Gateway
 from aisio.records import ObjectInfo
 from tests.http_server import Reply
 from tests.scripted_cluster import cluster
@@ -242,3 +246,12 @@ def test_another_bad_request_is_not_sent_again() -> None:
         pytest.raises(StorageError, match="400 bad list-objects request"),
     ):
         list(c.bucket("b").list())
+
+
+def test_folders_without_objects_are_not_listed(tmp_path: Path) -> None:
+    """As AIStore has them on its disks when all their objects are deleted."""
+    with Gateway(tmp_path) as gateway:
+        bucket = Client(gateway.endpoint).bucket("b").create()
+        bucket.object("d/o").put(b"1")
+        (tmp_path / "b" / "empty" / "deep").mkdir(parents=True)
+        assert [info.name for info in bucket.list(recursive=False)] == ["d/"]

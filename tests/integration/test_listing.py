@@ -210,3 +210,13 @@ def test_a_listing_is_json_where_it_has_to_be(bucket: Bucket) -> None:
         message=list_message(),
     )
     assert json.loads(reply.body)["entries"][0]["size"] == "3"
+
+
+def test_a_folder_is_gone_with_its_last_object(bucket: Bucket) -> None:
+    """AIStore lists it as long as its directory is on a disk."""
+    for name in ("a", "gone/b", "stays/c", "stays/gone/d"):
+        bucket.object(name).put(b"1")
+    bucket.object("gone/b").delete()
+    bucket.object("stays/gone/d").delete()
+    assert [info.name for info in bucket.list(recursive=False)] == ["a", "stays/"]
+    assert [info.name for info in bucket.list("stays/", recursive=False)] == ["stays/c"]
