@@ -13,11 +13,11 @@ from aisio.limits import is_positive, is_whole
 # gc=False: these values cannot be part of a reference cycle, and the garbage collector need not
 # visit the millions of a listing.
 class Checksum(msgspec.Struct, frozen=True, gc=False):
-    """A checksum as AIStore names it.
+    """A checksum as AIStore or OSS names it.
 
     Attributes:
         kind: "xxhash2" (XXH64, seed 0; "xxhash" in older buckets), "md5", "crc32c", "sha256" or
-            "sha512".
+            "sha512"; "crc64ecma" from OSS.
         value: Lowercase hexadecimal digits.
     """
 

@@ -4,6 +4,7 @@
     ais://@f3Kd#ml/imagenet/a.jpg       with a namespace: @cluster#name
     file:///data/shards/a.tar           a local file: no bucket, absolute path
     https://host:8443/data/a.tar        a web server, read only
+    oss://bucket/train/a.tar            Alibaba Cloud OSS: no cluster
     memory://scratch/a.tar              the memory of this process
 
 A name is literal: `?`, `#`, `%`, spaces and any Unicode belong to it and are never percent-decoded,
@@ -34,9 +35,10 @@ ALIASES = {
 }
 FILE = "file"
 MEMORY = "memory"
+OSS = "oss"
 WEB_SCHEMES = ("http", "https")
 """Web servers; their "bucket" is host[:port], and a name is sent quoted, never as a query."""
-CLOUD_SCHEMES = frozenset({"s3", "gs", "az"})
+CLOUD_SCHEMES = frozenset({"s3", "gs", "az", OSS})
 """For URLs of these schemes, the endpoint in a catalog is a store of that protocol, no cluster."""
 
 _EXAMPLES = "a right URL looks like ais://bucket/name, s3://bucket/prefix/ or file:///folder/name"
@@ -86,7 +88,7 @@ class ObjectUrl(msgspec.Struct, frozen=True, eq=False, gc=False):
     """The address of an object, of all names that begin with a prefix, or (no name) of a bucket.
 
     Attributes:
-        provider: Canonical: ais, aws, gcp, azure, oci, file, memory, or a web server's scheme.
+        provider: Canonical: ais, aws, gcp, azure, oci, oss, file, memory, or a web server's scheme.
         bucket: Bucket name; empty for file; host[:port] of a web server.
         name: Object name or prefix, any Unicode; for file, the path without its leading "/".
         namespace: AIStore namespace; empty for the global one.
@@ -112,10 +114,10 @@ class ObjectUrl(msgspec.Struct, frozen=True, eq=False, gc=False):
             raise UrlError(f"{text!r} is not a URL: {_no_scheme_hint(text)}{_EXAMPLES}", url=text)
         if scheme == FILE:
             return cls._parse_file(text, rest)
-        if scheme in (MEMORY, *WEB_SCHEMES):
+        if scheme in (OSS, MEMORY, *WEB_SCHEMES):
             return cls._parse_direct(text, scheme, rest)
         if scheme not in ALIASES:
-            known = ", ".join([*ALIASES, FILE, MEMORY, *WEB_SCHEMES])
+            known = ", ".join([*ALIASES, OSS, FILE, MEMORY, *WEB_SCHEMES])
             raise UrlError(
                 f"{text!r}: unknown scheme {scheme!r}, expected one of {known}; {_EXAMPLES}",
                 url=text,
@@ -139,7 +141,7 @@ class ObjectUrl(msgspec.Struct, frozen=True, eq=False, gc=False):
     @classmethod
     def _parse_direct(cls, text: str, scheme: str, rest: str) -> ObjectUrl:
         bucket, _, name = rest.partition("/")
-        if scheme == MEMORY:
+        if scheme in (OSS, MEMORY):
             check_bucket(bucket, text)
         elif not _HOST.fullmatch(bucket):
             # The message does not quote the text: before an "@" there may be a password.

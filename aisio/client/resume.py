@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
-from aisio.client.session import Session
 from aisio.errors import IntegrityError, StorageError
-from aisio.records import ByteRange, ObjectInfo
+from aisio.records import ByteRange, ObjectInfo, Settings
 from aisio.transport.body import Body
 from aisio.transport.http.response_body import ResponseBody
 from aisio.transport.low_speed import LowSpeedLimit
 from aisio.transport.retries import RETRYABLE, Attempts
 
-__all__ = ["Resume", "replaced_error"]
+__all__ = ["ReadSession", "Resume", "replaced_error"]
+
+
+class ReadSession(Protocol):
+    """What reading on needs of a session."""
+
+    @property
+    def settings(self) -> Settings:
+        """The timeouts."""
+
+    def attempts(self) -> Attempts:
+        """Return a fresh retry budget."""
+
+    def close_thread_connections(self) -> None:
+        """Close the connections that only the calling thread uses."""
 
 
 class Resume:
@@ -35,7 +49,7 @@ class Resume:
 
     def __init__(
         self,
-        session: Session,
+        session: ReadSession,
         reopen: Callable[[ObjectInfo, ByteRange], ResponseBody],
         info: ObjectInfo,
         byte_range: ByteRange,

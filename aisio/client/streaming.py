@@ -17,7 +17,7 @@ from urllib3.exceptions import ReadTimeoutError
 
 from aisio.client.first_contact import FailureTranslator
 from aisio.client.request_headers import NODE_HEADERS, endpoint_headers
-from aisio.errors import StorageError
+from aisio.errors import AisioError, StorageError
 from aisio.records import Settings
 from aisio.stats import thread_counters, waiting
 from aisio.transport.http.connection_pool import Request
@@ -47,6 +47,8 @@ class StreamingRequests:
         pools: The connections of this process.
         tls_session: Returns the calling thread's session of requests, which has the TLS settings.
         failures: Translates the errors of sockets and urllib3.
+        error_of: Returns the error for a response of status 400 or above, and closes it; its
+            arguments are those of `status_error`.
     """
 
     def __init__(
@@ -55,11 +57,13 @@ class StreamingRequests:
         pools: Pools,
         tls_session: Callable[[], requests.Session],
         failures: FailureTranslator,
+        error_of: Callable[[OpenResponse, str, str], AisioError] = status_error,
     ) -> None:
         self._settings = settings
         self._pools = pools
         self._tls_session = tls_session
         self._failures = failures
+        self._error_of = error_of
         self._endpoint_origin = origin_of(settings.endpoint)
         self._endpoint_headers = endpoint_headers(settings)
 
@@ -184,7 +188,7 @@ class StreamingRequests:
                 response = open_response()
                 self._failures.state.has_answered = True
                 if response.status >= 400:
-                    raise status_error(response, method, about)
+                    raise self._error_of(response, method, about)
         except StorageError:  # some of them are OSErrors as well
             raise
         except LIBRARY_ERRORS as error:

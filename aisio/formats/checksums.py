@@ -1,14 +1,16 @@
-"""Incremental checksums by AIStore's names for them."""
+"""Incremental checksums by AIStore's names for them, and that of Alibaba Cloud OSS."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, Protocol
 
 import google_crc32c
 import xxhash
 
+from aisio.extras import missing_extra
 from aisio.records import Checksum
 
 
@@ -54,17 +56,52 @@ class _Crc32c:
         return other
 
 
+class _Crc64:
+    """CRC-64 with the interface of hashlib, by the package that Alibaba's own SDK uses."""
+
+    def __init__(self) -> None:
+        self._crc = _crc64_function()
+        self._value = 0
+
+    def update(self, data: Any, /) -> None:
+        self._value = self._crc(data, self._value)
+
+    def hexdigest(self) -> str:
+        return f"{self._value:016x}"
+
+    def copy(self) -> _Crc64:
+        other = _Crc64()
+        other._value = self._value
+        return other
+
+
+@lru_cache(maxsize=1)
+def _crc64_function() -> Callable[[Any, int], int]:
+    try:
+        import crcmod
+    except ImportError as error:
+        raise missing_extra("crcmod-plus", "oss") from error
+    function: Callable[[Any, int], int] = crcmod.mkCrcFun(  # type: ignore[attr-defined]
+        _CRC64_POLYNOMIAL, initCrc=0, rev=True, xorOut=0xFFFFFFFFFFFFFFFF
+    )
+    return function
+
+
+_CRC64_POLYNOMIAL = 0x142F0E1EBA9EA3693
+
 HASHERS: Mapping[str, Callable[[], Hasher]] = {
     "xxhash2": lambda: xxhash.xxh64(seed=0),
     "xxhash": lambda: xxhash.xxh64(seed=0),
     "md5": lambda: hashlib.md5(usedforsecurity=False),
     "crc32c": _Crc32c,
+    "crc64ecma": _Crc64,
     "sha256": hashlib.sha256,
     "sha512": hashlib.sha512,
 }
-"""Makes a hasher, for each type of checksum that AIStore computes.
+"""Makes a hasher, for each type of checksum that AIStore or OSS computes.
 
-Source: cmn/cos/cksum.go of AIStore 5.0; both xxhash names are XXH64 with seed 0.
+Source: cmn/cos/cksum.go of AIStore 5.0; both xxhash names are XXH64 with seed 0. ECMA-182
+    with reflected bits for "crc64ecma", as OSS sends it in x-oss-hash-crc64ecma.
 """
 
 

@@ -5,19 +5,35 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import replace
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from aisio.client.client import Client
 from aisio.client.shared_clients import default_client
 from aisio.config import is_set
 from aisio.errors import ConfigError
+from aisio.lazy_exports import lazy_exports
 from aisio.stores.ais import AisStore
 from aisio.stores.base import Store
 from aisio.stores.direct.settings import DIRECT_PROVIDERS, DirectSettings, credentials_fingerprint
 from aisio.stores.direct.store import DirectStore
 from aisio.stores.local import LocalStore
-from aisio.urls import FILE, MEMORY, WEB_SCHEMES, ObjectUrl
+from aisio.urls import FILE, MEMORY, OSS, WEB_SCHEMES, ObjectUrl
 
-__all__ = ["AisStore", "DirectSettings", "DirectStore", "LocalStore", "Store", "store_for"]
+if TYPE_CHECKING:
+    from aisio.stores.oss.store import OssStore
+
+__all__ = [
+    "AisStore",
+    "DirectSettings",
+    "DirectStore",
+    "LocalStore",
+    "OssStore",
+    "Store",
+    "store_for",
+]
+
+# The vendor's SDK takes a third of a second to import.
+__getattr__, __dir__ = lazy_exports(__name__, {"aisio.stores.oss.store": ["OssStore"]})
 
 _MAX_SHARED_STORES = 16
 
@@ -27,9 +43,9 @@ def store_for(
 ) -> Store:
     """Return the store that holds a URL; for the same settings the same connections.
 
-    file:// is the local file system. memory:// and web servers are always reached directly, ais://
-    and oci:// always through the cluster. s3://, gs:// and az:// go through the cluster if there is
-    one, otherwise directly.
+    file:// is the local file system. memory://, oss:// and web servers are always reached directly,
+    ais:// and oci:// always through the cluster. s3://, gs:// and az:// go through the cluster if
+    there is one, otherwise directly.
 
     Args:
         url: Any URL.
@@ -43,24 +59,30 @@ def store_for(
     if url.provider == FILE:
         return LocalStore()
     settings = direct if isinstance(direct, DirectSettings) else DirectSettings()
-    if url.provider == MEMORY or url.provider in WEB_SCHEMES:
-        return _shared_store(settings)
+    if url.provider in (OSS, MEMORY, *WEB_SCHEMES):
+        return _shared_store(settings, url.provider)
     reachable = url.provider in DIRECT_PROVIDERS and not url.namespace
     if direct and not reachable:
         raise ConfigError(f"{url} is in a cluster; it cannot be reached directly")
     if direct or (reachable and client is None and not is_set("AIS_ENDPOINT")):
-        return _shared_store(settings)
+        return _shared_store(settings, url.provider)
     return AisStore(client or default_client())
 
 
-def _shared_store(settings: DirectSettings) -> DirectStore:
+def _shared_store(settings: DirectSettings, provider: str) -> Store:
     # A copy: a dict that the caller changes later must not change the key of this store.
     return _direct_store(
-        replace(settings, options=dict(settings.options)), credentials_fingerprint()
+        replace(settings, options=dict(settings.options)),
+        credentials_fingerprint(),
+        is_oss=provider == OSS,
     )
 
 
 @lru_cache(maxsize=_MAX_SHARED_STORES)
-def _direct_store(settings: DirectSettings, credentials: Hashable) -> DirectStore:
+def _direct_store(settings: DirectSettings, credentials: Hashable, *, is_oss: bool) -> Store:
     """Return the one store of these settings and of the credentials in the environment."""
+    if is_oss:
+        from aisio.stores.oss.store import OssStore
+
+        return OssStore(settings)
     return DirectStore(settings)

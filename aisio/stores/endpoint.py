@@ -13,7 +13,7 @@ from aisio.client.client import Client
 from aisio.client.shared_clients import client_at
 from aisio.stores import DirectSettings, Store, store_for
 from aisio.stores.direct.settings import DIRECT_PROVIDERS
-from aisio.urls import ALIASES, CLOUD_SCHEMES, ObjectUrl
+from aisio.urls import ALIASES, CLOUD_SCHEMES, OSS, ObjectUrl
 
 _BEARER_TOKEN_PROVIDERS = frozenset({"gcp", "azure"})
 """Requests to these carry a token, which whoever receives it could use. A request to S3 carries a
@@ -38,8 +38,9 @@ def store_at(
     Raises:
         ConfigError: The URL is in a cluster, which `direct` excludes.
     """
-    is_cloud = url.provider in DIRECT_PROVIDERS and not url.namespace
-    if is_cloud and (direct or (client is None and url.scheme in CLOUD_SCHEMES)):
+    is_cloud = url.provider in (OSS, *DIRECT_PROVIDERS) and not url.namespace
+    has_own_endpoint = url.provider == OSS or (client is None and url.scheme in CLOUD_SCHEMES)
+    if is_cloud and (direct or has_own_endpoint):
         settings = direct if isinstance(direct, DirectSettings) else DirectSettings()
         # With another scheme the endpoint is that of a cluster, which `direct` excludes.
         if url.scheme in CLOUD_SCHEMES:

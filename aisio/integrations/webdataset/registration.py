@@ -23,7 +23,7 @@ from aisio.extras import missing_extra
 from aisio.integrations.webdataset.opener import ObjectStream, open_url
 from aisio.integrations.webdataset.shard_cache import cache_name, read_by_aisio
 from aisio.sources.catalog_source import SCHEME
-from aisio.urls import ALIASES, MEMORY
+from aisio.urls import ALIASES, MEMORY, OSS
 
 try:
     from webdataset import __version__ as webdataset_version
@@ -36,7 +36,7 @@ except ImportError as error:
 
 __all__ = ["SCHEMES", "register"]
 
-SCHEMES = (*ALIASES, MEMORY, SCHEME.partition(":")[0])
+SCHEMES = (*ALIASES, OSS, MEMORY, SCHEME.partition(":")[0])
 """The schemes of URLs that aisio opens for webdataset."""
 
 _STAGES = (

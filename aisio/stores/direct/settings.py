@@ -47,7 +47,7 @@ _CREDENTIALS_LIFETIME = timedelta(minutes=5)
 _MIN_WAIT_S = 0.001
 _NO_TIMEOUT = timedelta(days=365)
 _CREDENTIAL_VARIABLES = (
-    *("AWS_", "GOOGLE_", "AZURE_", "IDENTITY_", "MSI_"),
+    *("AWS_", "GOOGLE_", "AZURE_", "IDENTITY_", "MSI_", "OSS_"),
     *("HTTP", "http", "ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy"),
     *(*_CA_VARIABLES, "SSL_CERT_"),
 )
@@ -64,10 +64,11 @@ class DirectSettings:
       if boto3 is installed, then the machine's role. Without boto3 those files are not read.
     - Google: GOOGLE_APPLICATION_CREDENTIALS, gcloud's application default credentials, the machine.
     - Azure: AZURE_STORAGE_* variables (the account's name is needed), the machine's identity.
+    - OSS: OSS_ENDPOINT, OSS_REGION, OSS_ACCESS_KEY_ID, OSS_ACCESS_KEY_SECRET, OSS_SESSION_TOKEN.
 
     Attributes:
         endpoint: Base URL of an S3-compatible store or emulator; None for the cloud's own.
-        region: S3 region.
+        region: Region of S3 or OSS.
         options: obstore's own settings of the store ("access_key_id", "skip_signature",
             "account_name", ...); they override all of the above. `repr` never shows them.
         timeouts: Per request.
@@ -77,6 +78,9 @@ class DirectSettings:
             (S3 only), else of AIS_CLIENT_CA, REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE.
         verify_etag: An S3 ETag of 32 digits is an MD5; false for buckets that KMS or a customer's
             key encrypts.
+        credentials: OSS only: the path of a JSON file with keys, or an object whose
+            `get_credentials()` returns them; see `aisio.stores.oss.credentials`. It travels to
+            workers with the settings, so a provider must pickle where they are spawned.
     """
 
     endpoint: str | None = None
@@ -86,6 +90,7 @@ class DirectSettings:
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     tls: TlsFiles = field(default_factory=TlsFiles)
     verify_etag: bool = True
+    credentials: Any = field(default=None, repr=False, hash=False)
 
 
 def open_bucket(

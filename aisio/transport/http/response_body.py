@@ -269,7 +269,7 @@ def _read_some(response: OpenResponse, max_bytes: int, max_s: float) -> bytes:
 
 def status_error(response: OpenResponse, method: str, about: str) -> StorageError:
     """Return the error for an open response of status 400 or above, and close the response."""
-    text = utf8_text(response.headers.get("Hdr-Error") or "") or _error_text(response)
+    text = utf8_text(response.headers.get("Hdr-Error") or "") or error_text(response)
     drain_and_release(response)
     return error_for(
         response.status,
@@ -280,7 +280,7 @@ def status_error(response: OpenResponse, method: str, about: str) -> StorageErro
     )
 
 
-def _error_text(response: OpenResponse) -> str:
+def error_text(response: OpenResponse) -> str:
     """Return as much of the error text as can be read; the status is enough if that fails."""
     try:
         data = _read_some(response, _MAX_ERROR_BYTES, _MAX_ERROR_S)
