@@ -90,6 +90,10 @@ class OssServer:
         """Return the requests since the last call."""
         return [Logged(*entry) for entry in json.loads(self._send("GET", f"{CONTROL}log"))]
 
+    def shorten_pages(self, max_keys: int) -> None:
+        """Have the pages of listings no more than so many objects."""
+        self._send("POST", f"{CONTROL}pages", str(max_keys).encode())
+
     def break_next(self, method: str, **what: Any) -> None:
         """Break the next response to a method.
 
@@ -142,6 +146,7 @@ class Adaptor:
         self._s3 = s3
         self._log: list[Logged] = []
         self._breaks: list[dict[str, Any]] = []
+        self._max_keys = 1000
         self._completed: set[str] = set()
         self._crcs: dict[tuple[str, str], str] = {}
 
@@ -151,7 +156,7 @@ class Adaptor:
             status, headers, body = self._control(environ, path.removeprefix(CONTROL))
         else:
             status, headers, body = self._oss(environ, path)
-        headers["Content-Length"] = headers.get("Content-Length", str(len(body)))
+        headers["content-length"] = headers.get("content-length", str(len(body)))
         start(f"{status} Status", list(headers.items()))
         return [b"" if environ["REQUEST_METHOD"] == "HEAD" else body]
 
@@ -162,6 +167,9 @@ class Adaptor:
             return 200, {}, json.dumps(log).encode()
         if what == "break":
             self._breaks.append(json.loads(body))
+            return 200, {}, b""
+        if what == "pages":
+            self._max_keys = int(body)
             return 200, {}, b""
         path = what.removeprefix("raw")
         return self._call(environ["REQUEST_METHOD"], path, "", {}, body)
@@ -192,7 +200,8 @@ class Adaptor:
         )
         if broken.get("drop_reply"):
             environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
-        return status, out | broken.get("headers", {}), body
+        replaced = {key.lower(): value for key, value in broken.get("headers", {}).items()}
+        return status, out | replaced, body
 
     def _taken_break(self, method: str) -> dict[str, Any]:
         for index, entry in enumerate(self._breaks):
@@ -212,9 +221,10 @@ class Adaptor:
             raise Refusal(400, "InvalidDigest")
         kept = {key: headers[str(key)] for key in ["range", "content-type"] if key in headers}
         if "range" in kept and headers.get("x-oss-range-behavior") != "standard":
-            size = int(self._call("HEAD", path, "", {}, b"")[1].get("Content-Length", 0))
+            size = int(self._call("HEAD", path, "", {}, b"")[1].get("content-length", 0))
             if int(kept["range"].rpartition("-")[2] or 0) >= size:
                 del kept["range"]  # as OSS does
+        query = query.replace("max-keys=1000", f"max-keys={self._max_keys}")
         status, out, data = self._call(method, path, query, kept, body)
         out = {key.replace("x-amz-", "x-oss-"): value for key, value in out.items()}
         if status >= 400 and method == "HEAD":
@@ -232,7 +242,7 @@ class Adaptor:
         elif method == "POST" and "uploadId=" not in query:
             return {}
         else:
-            etag = out.get("ETag", "") if method != "POST" else ""
+            etag = out.get("etag", "") if method != "POST" else ""
             if not etag or (path, etag) not in self._crcs:
                 self._crcs[path, etag] = _crc64(self._call("GET", path, "", {}, b"")[2])
             crc = self._crcs[path, etag]
@@ -269,7 +279,7 @@ class Adaptor:
         answer: dict[str, Any] = {}
 
         def start(status: str, out: list[tuple[str, str]], *more: Any) -> Callable[..., None]:
-            answer.update(status=int(status[:3]), headers=dict(out))
+            answer.update(status=int(status[:3]), headers={key.lower(): value for key, value in out})
             return lambda data: None
 
         data = b"".join(self._s3(environ, start))
@@ -319,7 +329,7 @@ def _verify(method: str, uri: str, bucket: str, name: str, headers: dict[str, st
 
 def _refused(refusal: Refusal, method: str) -> tuple[int, dict[str, str], bytes]:
     body = _error_xml(refusal.code)
-    headers = {"Content-Type": "application/xml"}
+    headers = {"content-type": "application/xml"}
     if method == "HEAD":
         headers["x-oss-err"] = base64.b64encode(body).decode()
     return refusal.status, headers, body

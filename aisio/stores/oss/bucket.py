@@ -17,6 +17,7 @@ from aisio.records import ObjectInfo, Settings
 from aisio.stores.oss.errors import oss_error
 from aisio.stores.oss.settings import BucketAccess
 from aisio.transport.body import Body
+from aisio.transport.http.connection_pool import Request
 from aisio.transport.http.pools import Pools
 from aisio.transport.http.response_body import OpenResponse, body_of
 from aisio.transport.low_speed import LowSpeedLimit
@@ -79,6 +80,7 @@ class OssBucket:
         *,
         headers: Mapping[str, str] | None = None,
         body: Any = None,
+        sent: Request | None = None,
     ) -> OpenResponse:
         """Send one request and return its open response.
 
@@ -88,17 +90,18 @@ class OssBucket:
             query: Query parameters.
             headers: Besides those of each request.
             body: Bytes, or an iterable of them, whose Content-Length is in the headers.
+            sent: The request, if `send_ahead` has sent it already.
 
         Raises:
             StorageError: Status 300 or above, no response, or no connection.
             ConfigError: There are no credentials, or the bucket is at another endpoint.
         """
-        address = f"{self.settings.endpoint}/{quote(url.name, safe='/')}"
-        if query:
-            address += "?" + "&".join(_pair(name, value) for name, value in query.items())
-        signed = self._sign(method, address, url.name, {**NODE_HEADERS, **(headers or {})})
-        about = str(url)
-        response = self._streams.open(method, address, headers=signed, body=body, about=about)
+        about, address = str(url), self._address(url, query)
+        if sent is not None:
+            response = self._streams.finish(sent, address, about=about)
+        else:
+            signed = self._sign(method, address, url.name, headers)
+            response = self._streams.open(method, address, headers=signed, body=body, about=about)
         if response.status >= 300:
             response.close()
             raise StorageError(
@@ -141,10 +144,27 @@ class OssBucket:
 
         return retry(attempt, self.attempts()) if tries_again else attempt()
 
+    def send_ahead(self, url: ObjectUrl, headers: Mapping[str, str]) -> Request | None:
+        """Send a GET whose response `open` reads later; None over https and by way of a proxy.
+
+        Raises:
+            StorageError: No connection.
+            ConfigError: There are no credentials.
+        """
+        address = self._address(url, None)
+        signed = self._sign("GET", address, url.name, headers)
+        return self._streams.send_ahead(address, headers=signed, about=str(url))
+
+    def _address(self, url: ObjectUrl, query: Mapping[str, str] | None) -> str:
+        address = f"{self.settings.endpoint}/{quote(url.name, safe='/')}"
+        if not query:
+            return address
+        return f"{address}?{'&'.join(_pair(name, value) for name, value in query.items())}"
+
     def _sign(
-        self, method: str, address: str, name: str, headers: Mapping[str, str]
+        self, method: str, address: str, name: str, more: Mapping[str, str] | None
     ) -> Mapping[str, str]:
-        access = self._access
+        access, headers = self._access, {**NODE_HEADERS, **(more or {})}
         if access.credentials is None:
             return headers
         keys = access.credentials()

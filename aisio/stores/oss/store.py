@@ -25,7 +25,7 @@ from typing import Any
 import msgspec
 
 from aisio.client.resume import Resume, replaced_error
-from aisio.errors import ConfigError, IntegrityError, NotFoundError, RangeError
+from aisio.errors import ConfigError, IntegrityError, NotFoundError, RangeError, StorageError
 from aisio.records import ByteRange, ObjectInfo, RetryPolicy, UnfinishedUpload
 from aisio.stores.base import Store
 from aisio.stores.direct.settings import DirectSettings
@@ -33,6 +33,7 @@ from aisio.stores.oss.bucket import OssBucket
 from aisio.stores.oss.settings import open_access
 from aisio.stores.oss.upload import MIN_PART_BYTES, OssUpload, abort_upload
 from aisio.transport.body import Body
+from aisio.transport.concurrency.pending import GetKey, PendingGet, SentRequest, claim
 from aisio.transport.http.response_body import (
     OpenResponse,
     ResponseBody,
@@ -120,6 +121,21 @@ class OssStore(Store):
         attempts = self._bucket(url).attempts()
         return retry(partial(self._open, url, byte_range, attempts), attempts)
 
+    def send_ahead(
+        self, url: ObjectUrl, byte_range: ByteRange | None = None, *, etl_name: str | None = None
+    ) -> PendingGet | None:
+        """See `Store.send_ahead`; an error is not raised: the read of the object will meet it."""
+        if etl_name:
+            return None
+        headers = _range_headers(byte_range)
+        try:
+            request = self._bucket(url.require_object()).send_ahead(url, headers)
+        except (ConfigError, StorageError):
+            return None
+        if request is None:
+            return None
+        return PendingGet(GetKey(self, url, {}, headers), SentRequest(None, request))
+
     def _read(self, url: ObjectUrl, etl_name: str | None) -> tuple[ObjectInfo, bytes]:
         if etl_name:
             return super()._read(url, etl_name)
@@ -132,9 +148,12 @@ class OssStore(Store):
         return retry(attempt, attempts)
 
     def _open(self, url: ObjectUrl, byte_range: ByteRange | None, attempts: Attempts) -> Body:
-        bucket = self._bucket(url.require_object())
+        bucket, headers = self._bucket(url.require_object()), _range_headers(byte_range)
+        sent = claim(GetKey(self, url, {}, headers))
         try:
-            response = bucket.open("GET", url, headers=_range_headers(byte_range))
+            response = bucket.open(
+                "GET", url, headers=headers, sent=sent.request if sent is not None else None
+            )
         except RangeError:
             # No range begins in an empty object.
             if byte_range is None or byte_range.start or self.head(url).size_bytes:

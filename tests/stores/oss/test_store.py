@@ -1,21 +1,42 @@
-"""OssStore: the contract, over a server that checks OSS's signatures."""
+"""OssStore: the contract, and what is OSS's own, over a server that checks its signatures."""
 
 from __future__ import annotations
 
+import json
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
 import pytest
 
-from aisio.records import RetryPolicy
+from aisio.errors import (
+    ConfigError,
+    IntegrityError,
+    NotFoundError,
+    RangeError,
+    UnavailableError,
+)
+from aisio.records import ByteRange, Checksum, RetryPolicy
 from aisio.stores import DirectSettings
+from aisio.testing.fault_proxy import Cut, FaultProxy
 from aisio.testing.store_contract import StoreContract
-from tests.oss_server import KEY_ID, REGION, SECRET
+from aisio.transport.concurrency.pending import offering
+from aisio.urls import ObjectUrl
+from tests.oss_server import KEY_ID, REGION, SECRET, TOKEN, TOKEN_KEY_ID
 
 pytest.importorskip("alibabacloud_oss_v2")
-pytest.importorskip("moto")
+
+from alibabacloud_oss_v2.credentials import StaticCredentialsProvider
 
 from aisio.stores.oss.store import OssStore
 
 KEYS = {"access_key_id": KEY_ID, "access_key_secret": SECRET}
 FAST = RetryPolicy(attempts=3, first_wait_s=0.001, longest_wait_s=0.002)
+
+
+@pytest.fixture
+def store(server):
+    """Return a store that reaches the server."""
+    return OssStore(DirectSettings(server.endpoint, REGION, KEYS, retry=FAST))
 
 
 class TestOss(StoreContract):
@@ -38,3 +59,158 @@ class TestOss(StoreContract):
 
     def get_raw(self, url):
         return self.server.get_raw(url.bucket, url.name)
+
+
+def test_whole_reads_are_verified_by_crc_64(store, server, bucket):
+    """A range by its length: the checksum is that of the whole object."""
+    url = bucket.with_name("a")
+    server.put_raw(url.bucket, url.name, b"123456789")
+    assert store.head(url).checksum == Checksum("crc64ecma", "995dc9bbdf1939fa")
+    wrong = {"x-oss-hash-crc64ecma": "5"}
+    server.break_next("GET", headers=wrong)
+    with pytest.raises(IntegrityError, match="wrong crc64ecma checksum over 9 bytes"):
+        store.read(url)
+    server.break_next("GET", headers=wrong)
+    with store.get(url, ByteRange(2, 4)) as body:
+        assert body.readall() == b"34"
+    server.break_next("GET", headers={"Content-Range": "bytes 0-1/9"})
+    with pytest.raises(IntegrityError, match=r"asked for bytes=2-3, the store answered 206"):
+        store.get(url, ByteRange(2, 4))
+
+
+def test_a_range_of_an_empty_object_has_no_bytes(store, server, bucket):
+    """From its start; one that begins later lies outside, as in any object."""
+    url = bucket.with_name("empty")
+    server.put_raw(url.bucket, url.name, b"")
+    with store.get(url, ByteRange(0, 5)) as body:
+        assert body.readall() == b""
+    with pytest.raises(RangeError):
+        store.get(url, ByteRange(1))
+
+
+def test_a_body_that_breaks_is_continued_behind_its_last_byte(server, bucket):
+    """Of the same version; another one is an error."""
+    url, data = bucket.with_name("a"), bytes(range(256)) * 4000
+    server.put_raw(url.bucket, url.name, data)
+    with FaultProxy(server.endpoint) as proxy:
+        proxy.add(Cut(after_bytes=300_000), method="GET", times=1)
+        store = OssStore(DirectSettings(proxy.endpoint, REGION, KEYS, retry=FAST))
+        server.take_log()
+        assert store.read(url) == data
+        ranges = [entry.range for entry in server.take_log()]
+        assert ranges == ["", "bytes=300000-"]
+
+
+def test_a_replaced_object_is_not_mixed_with_the_old_one(server, bucket):
+    """The rest of a body that broke is of the same version, or an error."""
+    url = bucket.with_name("a")
+    server.put_raw(url.bucket, url.name, bytes(1_000_000))
+    with FaultProxy(server.endpoint) as proxy:
+        proxy.add(Cut(after_bytes=300_000), method="GET", times=1)
+        store = OssStore(DirectSettings(proxy.endpoint, REGION, KEYS, retry=FAST))
+        with store.get(url) as body:
+            body.read(1000)
+            server.put_raw(url.bucket, url.name, b"1" * 1_000_000)
+            with pytest.raises(IntegrityError, match="was replaced while it was read"):
+                body.readall()
+
+
+def test_a_large_object_is_read_in_parallel_parts(store, server, bucket):
+    """Each by a ranged request, and the whole is verified."""
+    url, data = bucket.with_name("large"), bytes(range(256)) * (33 * 4096)
+    server.put_raw(url.bucket, url.name, data)
+    server.take_log()
+    assert store.read(url) == data
+    ranges = [entry.range for entry in server.take_log()]
+    assert sorted(filter(None, ranges))
+    assert len(ranges) == 5
+
+
+def test_a_request_that_was_sent_ahead_is_not_sent_again(store, server, bucket):
+    """The read takes its response; a request for something else is another one."""
+    url = bucket.with_name("a")
+    server.put_raw(url.bucket, url.name, b"0123456789")
+    server.take_log()
+    for byte_range in (None, ByteRange(2, 4)):
+        pending = store.send_ahead(url, byte_range)
+        with offering(pending), store.get(url, byte_range) as body:
+            assert body.readall() == b"0123456789"[2:4] if byte_range else b"0123456789"
+    assert [entry.range for entry in server.take_log()] == ["", "bytes=2-3"]
+    pending = store.send_ahead(url)
+    with offering(pending):
+        assert store.read(bucket.with_name("a")) == b"0123456789"
+    assert store.send_ahead(url, etl_name="e") is None
+    unsigned = OssStore(DirectSettings(server.endpoint, REGION, {"access_key_id": "only"}))
+    assert unsigned.send_ahead(url) is None
+
+
+def test_a_listing_has_pages(store, server, bucket):
+    """One request each; names are decoded."""
+    names = [f"a b/{number}" for number in range(7)]
+    for name in names:
+        server.put_raw(bucket.bucket, name, b"x")
+    server.shorten_pages(3)
+    server.take_log()
+    assert [info.name for info in store.list(bucket.with_name("a b/"))] == names
+    assert [entry.status for entry in server.take_log()] == [200] * 3
+    assert [info.name for info in store.list(bucket, start_after="a b/2")] == names[3:]
+    server.shorten_pages(1000)
+    with pytest.raises(NotFoundError, match="no such bucket"):
+        next(store.list(ObjectUrl.parse("oss://no-such-bucket")))
+
+
+def test_what_oss_refuses_to_take_is_not_stored(store, server, bucket):
+    """OSS compares Content-MD5 before it takes an object: the old one stays."""
+    url = bucket.with_name("a")
+    server.put_raw(url.bucket, url.name, b"old")
+    server.break_next("PUT", status=400, code="InvalidDigest")
+    with pytest.raises(IntegrityError, match="InvalidDigest: the bytes were damaged"):
+        store.put(url, b"new")
+    assert store.read(url) == b"old"
+
+
+def test_large_data_is_put_in_parts(store, server, bucket, tmp_path):
+    """A file is never in memory as a whole."""
+    path = tmp_path / "large"
+    path.write_bytes(bytes(range(256)) * (17 * 4096))
+    info = store.put(bucket.with_name("large"), path)
+    assert info.size_bytes == path.stat().st_size
+    queries = [entry.query for entry in server.take_log() if entry.method == "PUT"]
+    assert sorted(query.partition("&")[0] for query in queries) == ["partNumber=1", "partNumber=2"]
+    assert server.get_raw(bucket.bucket, "large") == path.read_bytes()
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_oss_31_workers_read_with_the_credentials_of_the_parent(server, bucket, tmp_path, method):
+    """Also after the parent has read; keys come from a file, or from a provider that pickles."""
+    url = bucket.with_name("a")
+    server.put_raw(url.bucket, url.name, b"0123456789")
+    file = tmp_path / "credentials"
+    file.write_text(json.dumps({"AccessKeyId": KEY_ID, "AccessKeySecret": SECRET}))
+    provider = StaticCredentialsProvider(TOKEN_KEY_ID, SECRET, TOKEN)
+    stores = []
+    for credentials in (file, provider):
+        settings = DirectSettings(server.endpoint, REGION, credentials=credentials, retry=FAST)
+        stores.append(OssStore(settings))
+        assert stores[-1].read(url) == b"0123456789"
+        assert SECRET not in repr(stores[-1])
+    with ProcessPoolExecutor(1, get_context(method)) as workers:
+        results = [workers.submit(store.read, url) for store in stores]
+        assert [result.result() for result in results] == [b"0123456789"] * 2
+
+
+def test_only_oss_is_read(store):
+    """ETLs are a cluster's; other stores have other URLs."""
+    with pytest.raises(ConfigError, match="only a cluster can transform it"):
+        store.get(ObjectUrl.parse("oss://bkt/a"), etl_name="e")
+    with pytest.raises(ConfigError, match="only a cluster can transform it"):
+        store.read(ObjectUrl.parse("oss://bkt/a"), etl_name="e")
+    with pytest.raises(ConfigError, match="is not in OSS"):
+        store.head(ObjectUrl.parse("s3://bkt/a"))
+
+
+def test_an_endpoint_that_never_answers_is_named():
+    """With the setting that it is from."""
+    store = OssStore(DirectSettings("http://127.0.0.1:9", REGION, KEYS, retry=FAST))
+    with pytest.raises(UnavailableError, match=r"127.0.0.1:9/bkt, which DirectSettings.endpoint"):
+        store.head(ObjectUrl.parse("oss://bkt/a"))
