@@ -40,6 +40,9 @@ _SIGNED = (
     "AWS4-HMAC-SHA256 Credential=k/20260101/us-east-1/s3/aws4_request, "
     "SignedHeaders=host, Signature=0"
 )
+_NAMESPACE = b' xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'
+"""S3's XML has one, and OSS's has none."""
+
 _MAX_SKEW = datetime.timedelta(minutes=15)
 _SUBDOMAINS_OF = ".oss-cn-test."
 
@@ -279,10 +282,15 @@ class Adaptor:
         answer: dict[str, Any] = {}
 
         def start(status: str, out: list[tuple[str, str]], *more: Any) -> Callable[..., None]:
-            answer.update(status=int(status[:3]), headers={key.lower(): value for key, value in out})
+            answer.update(
+                status=int(status[:3]), headers={key.lower(): value for key, value in out}
+            )
             return lambda data: None
 
         data = b"".join(self._s3(environ, start))
+        if answer["headers"].get("content-type", "").endswith("/xml") and method != "PUT":
+            data = data.replace(_NAMESPACE, b"")
+            answer["headers"].pop("content-length", None)
         return answer["status"], answer["headers"], data
 
 

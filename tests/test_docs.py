@@ -47,6 +47,7 @@ ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 NEEDS = {
     "stores.md": "obstore",
+    "oss.md": "alibabacloud_oss_v2",
     "lightning.md": "lightning",
     "who-splits.md": "accelerate",
     "fsspec.md": "pandas",

@@ -41,6 +41,7 @@ PUBLIC = {
     "aisio.stores": (
         "AisStore",
         "DirectSettings",
+        "OssStore",
         "DirectStore",
         "LocalStore",
         "Store",

@@ -219,7 +219,22 @@ def test_the_root_and_a_name_make_the_url() -> None:
     assert f"{url.root}/{url.name}" == str(url)
 
 
-@pytest.mark.parametrize("scheme", ["ais", "s3", "memory", "http"])
+def test_oss_01_a_url_of_oss_has_a_bucket_and_a_name() -> None:
+    """A bucket of OSS is in no cluster, and so has no namespace."""
+    url = ObjectUrl.parse("oss://bkt/a b/c%?d")
+    assert (url.provider, url.bucket, url.name) == ("oss", "bkt", "a b/c%?d")
+    assert (str(url), url.root) == ("oss://bkt/a b/c%?d", "oss://bkt")
+    with pytest.raises(UrlError, match="has no bucket"):
+        ObjectUrl.parse("oss:///a")
+    with pytest.raises(UrlError, match="for a local file write file:///bkt/key"):
+        ObjectUrl.parse("/bkt/key")
+    for text in ("oss://#ns/bkt/a", "oss://id:s3cr3t@bkt/a"):
+        with pytest.raises(UrlError, match="is not a bucket name") as caught:
+            ObjectUrl.parse(text)
+        assert "s3cr3t" not in str(caught.value)
+
+
+@pytest.mark.parametrize("scheme", ["ais", "s3", "oss", "memory", "http"])
 def test_a_name_that_is_not_utf8_is_refused(scheme: str) -> None:
     """No store could be sent such a name; the message can be printed."""
     for make in (

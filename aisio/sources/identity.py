@@ -14,7 +14,7 @@ from aisio.sources.kinds import GroupSource, PrefixSource, TemplateSource, UrlLi
 from aisio.sources.tar import TarSource
 from aisio.sources.url import UrlSource
 from aisio.stores import AisStore, Store
-from aisio.stores.direct.store import DirectStore
+from aisio.stores.direct.settings import DirectSettings
 from aisio.stores.tar import TarStore
 from aisio.urls import MEMORY
 
@@ -52,9 +52,13 @@ def _store_identity(store: Store) -> str | None:
     if isinstance(store, AisStore):
         endpoint = store.client.endpoint
         return f"{endpoint} {_own_host(endpoint)}"
-    if isinstance(store, DirectStore):
-        endpoint = store.settings.endpoint or first_set("AWS_ENDPOINT_URL") or ""
-        return f"{endpoint} {_own_host(endpoint)} {store.settings.region}"
+    settings = getattr(store, "settings", None)
+    if isinstance(settings, DirectSettings):
+        endpoints = [settings.endpoint or ""]
+        if not settings.endpoint:
+            endpoints = [first_set(name) or "" for name in ("AWS_ENDPOINT_URL", "OSS_ENDPOINT")]
+        hosts = [f"{endpoint} {_own_host(endpoint)}" for endpoint in endpoints]
+        return f"{' '.join(hosts)} {settings.region}"
     if isinstance(store, TarStore):
         archive = _store_identity(store.store)
         return archive and f"{store.url} {archive}"

@@ -54,11 +54,16 @@ def store_for(
 
     Raises:
         ConfigError: The URL needs a cluster, but neither client nor AIS_ENDPOINT names one, or
-            `direct` excludes it.
+            `direct` excludes it; or it is of OSS, and only a cluster is named.
     """
     if url.provider == FILE:
         return LocalStore()
     settings = direct if isinstance(direct, DirectSettings) else DirectSettings()
+    if url.provider == OSS and client and not (settings.endpoint or is_set("OSS_ENDPOINT")):
+        raise ConfigError(
+            f"{url} is in no cluster, so client= or endpoint= is not for it: pass "
+            f"direct=DirectSettings(endpoint='https://...'), or set OSS_ENDPOINT"
+        )
     if url.provider in (OSS, MEMORY, *WEB_SCHEMES):
         return _shared_store(settings, url.provider)
     reachable = url.provider in DIRECT_PROVIDERS and not url.namespace

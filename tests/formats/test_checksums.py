@@ -17,6 +17,8 @@ KNOWN = [
     ("xxhash2", b"hello", "26c7827d889f6da3"),
     ("crc32c", b"", "00000000"),
     ("crc32c", b"123456789", "e3069283"),
+    ("crc64ecma", b"", "0" * 16),
+    ("crc64ecma", b"123456789", "995dc9bbdf1939fa"),
     ("md5", b"hello", hashlib.md5(b"hello").hexdigest()),
     ("sha256", b"hello", hashlib.sha256(b"hello").hexdigest()),
     ("sha512", b"hello", hashlib.sha512(b"hello").hexdigest()),

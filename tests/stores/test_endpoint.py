@@ -43,6 +43,21 @@ def test_the_scheme_decides_whose_endpoint_it_is(monkeypatch):
     assert around.settings.endpoint is None
 
 
+def test_an_endpoint_of_oss_is_for_its_urls():
+    """Also where there is a client of a cluster; explicit settings come first."""
+    pytest.importorskip("alibabacloud_oss_v2")
+    from aisio.stores import OssStore
+
+    url = ObjectUrl.parse("oss://b/a")
+    for client in (None, Client(HERE)):
+        store = store_at(url, endpoint=THERE, client=client)
+        assert isinstance(store, OssStore)
+        assert store.settings.endpoint == THERE
+    own = store_at(url, endpoint=THERE, direct=DirectSettings(HERE, "r"))
+    assert isinstance(own, OssStore)
+    assert (own.settings.endpoint, own.settings.region) == (HERE, "r")
+
+
 FOUND = Reply(headers={"Last-Modified": "Fri, 20 Nov 2026 22:00:00 GMT", "ETag": '"v"'})
 
 

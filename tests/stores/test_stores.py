@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+import aisio.stores
 from aisio.client.client import Client
 from aisio.errors import ConfigError, UrlError
 from aisio.stores import AisStore, DirectSettings, DirectStore, LocalStore, store_for
@@ -46,6 +47,29 @@ def test_direct_bypasses_the_cluster():
     assert found.settings == settings
     with pytest.raises(ConfigError, match="in a cluster"):
         store_for(ObjectUrl.parse("ais://bkt/a"), client, direct=True)
+
+
+def test_oss_is_reached_without_a_cluster(monkeypatch):
+    """Whether there is one or not; with the same settings it is the same store."""
+    pytest.importorskip("alibabacloud_oss_v2")
+    from aisio.stores import OssStore
+
+    monkeypatch.setenv("AIS_ENDPOINT", "http://127.0.0.1:9")
+    url, settings = ObjectUrl.parse("oss://bkt/a"), DirectSettings("http://127.0.0.1:8")
+    monkeypatch.delenv("OSS_ENDPOINT", raising=False)
+    with pytest.raises(ConfigError, match="in no cluster, so client= or endpoint= is not for it"):
+        store_for(url, Client("http://127.0.0.1:9"))
+    monkeypatch.setenv("OSS_ENDPOINT", "http://127.0.0.1:8")
+    usual = store_for(url, Client("http://127.0.0.1:9"))
+    assert isinstance(usual, OssStore)
+    assert store_for(url) is usual
+    found = store_for(url, direct=settings)
+    assert isinstance(found, OssStore)
+    assert found.settings == settings
+    monkeypatch.setenv("OSS_ACCESS_KEY_ID", "other")
+    assert store_for(url) is not usual
+    with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
+        aisio.stores.Nothing  # noqa: B018
 
 
 def test_the_same_settings_are_one_store_and_no_others_are(tmp_path, monkeypatch):

@@ -69,8 +69,8 @@ def open_access(settings: DirectSettings, bucket: str) -> BucketAccess:
     where, endpoint = _first("endpoint", settings.endpoint, "OSS_ENDPOINT")
     if not endpoint and not region:
         raise ConfigError(
-            "no endpoint for oss://: pass one, as in https://oss-cn-hangzhou.aliyuncs.com, or set "
-            "OSS_ENDPOINT"
+            "no endpoint for oss://: set OSS_ENDPOINT, as to https://oss-cn-hangzhou.aliyuncs.com, "
+            "or pass direct=DirectSettings(endpoint=...)"
         )
     region = region.removeprefix("oss-")
     if region and not _REGION.fullmatch(region):

@@ -83,7 +83,10 @@ def test_the_authorities_are_those_of_other_stores(monkeypatch):
 @pytest.mark.parametrize(
     ("settings", "problem"),
     [
-        (DirectSettings(), "no endpoint for oss://: pass one, as in https://oss-cn-hangzhou"),
+        (
+            DirectSettings(),
+            "no endpoint for oss://: set OSS_ENDPOINT, as to https://oss-cn-hangzhou",
+        ),
         (DirectSettings("http://127.0.0.1:1"), "does not say of which region"),
         (DirectSettings("oss-accelerate.aliyuncs.com"), "does not say of which region"),
         (DirectSettings("ftp://a"), "DirectSettings.endpoint='ftp://a' does not begin"),

@@ -25,6 +25,7 @@ from tests.oss_server import KEY_ID, REGION, SECRET, TOKEN, TOKEN_KEY_ID
 
 pytest.importorskip("alibabacloud_oss_v2")
 
+import alibabacloud_oss_v2
 from alibabacloud_oss_v2.credentials import StaticCredentialsProvider
 
 from aisio.stores.oss.store import OssStore
@@ -214,3 +215,26 @@ def test_an_endpoint_that_never_answers_is_named():
     store = OssStore(DirectSettings("http://127.0.0.1:9", REGION, KEYS, retry=FAST))
     with pytest.raises(UnavailableError, match=r"127.0.0.1:9/bkt, which DirectSettings.endpoint"):
         store.head(ObjectUrl.parse("oss://bkt/a"))
+
+
+def test_the_vendors_clients_and_aisio_read_what_the_other_has_written(store, server, bucket):
+    """By either SDK: the server takes none of them for another."""
+    config = alibabacloud_oss_v2.config.load_default()
+    config.region, config.endpoint = REGION, server.endpoint
+    config.credentials_provider = StaticCredentialsProvider(KEY_ID, SECRET)
+    client = alibabacloud_oss_v2.Client(config)
+    client.put_object(
+        alibabacloud_oss_v2.PutObjectRequest(bucket=bucket.bucket, key="a b/1", body=b"theirs")
+    )
+    assert store.read(bucket.with_name("a b/1")) == b"theirs"
+    store.put(bucket.with_name("a b/2"), b"ours")
+    result = client.get_object(
+        alibabacloud_oss_v2.GetObjectRequest(bucket=bucket.bucket, key="a b/2")
+    )
+    assert (result.body.read(), result.hash_crc64) == (
+        b"ours",
+        str(int(store.head(bucket.with_name("a b/2")).checksum.value, 16)),
+    )
+    listed = alibabacloud_oss_v2.ListObjectsV2Request(bucket=bucket.bucket, prefix="a b/")
+    assert [entry.key for entry in client.list_objects_v2(listed).contents] == ["a b/1", "a b/2"]
+    assert [info.name for info in store.list(bucket)] == ["a b/1", "a b/2"]
