@@ -184,8 +184,9 @@ class Adaptor:
             for name, value in environ.items()
             if name.startswith("HTTP_")
         }
-        if environ.get("CONTENT_TYPE"):
-            headers["content-type"] = environ["CONTENT_TYPE"]
+        for name in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+            if environ.get(name):
+                headers[name.replace("_", "-").lower()] = environ[name]
         host = headers["host"]
         if _SUBDOMAINS_OF in host:
             path = f"/{host.partition(_SUBDOMAINS_OF)[0]}{path}"

@@ -58,9 +58,9 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True):
     def endpoint_for(self, url: str) -> str | None:
         """Return `endpoint` if it is that of a URL of this resource, else None.
 
-        The endpoint is one server: a cluster, or a store of s3://, gs:// or az://. The first of
-        `url`, `mirrors` and `pbss` that needs an endpoint determines which of these it is. A mirror
-        on another kind of server does not use it.
+        The endpoint is one server: a cluster, or a store of s3://, gs://, az:// or oss://. The
+        first of `url`, `mirrors` and `pbss` that needs an endpoint determines which of these it is.
+        A mirror on another kind of server does not use it.
         """
         urls = (*self.urls, self.pbss or "")
         kind = next(filter(None, map(_server_kind, urls)), None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from functools import lru_cache
+from importlib import import_module
 from typing import Any, Protocol
 
 import google_crc32c
@@ -78,10 +79,10 @@ class _Crc64:
 @lru_cache(maxsize=1)
 def _crc64_function() -> Callable[[Any, int], int]:
     try:
-        import crcmod
+        crcmod = import_module("crcmod")  # by name: it ships no types
     except ImportError as error:
         raise missing_extra("crcmod-plus", "oss") from error
-    function: Callable[[Any, int], int] = crcmod.mkCrcFun(  # type: ignore[attr-defined]
+    function: Callable[[Any, int], int] = crcmod.mkCrcFun(
         _CRC64_POLYNOMIAL, initCrc=0, rev=True, xorOut=0xFFFFFFFFFFFFFFFF
     )
     return function

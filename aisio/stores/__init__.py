@@ -5,22 +5,18 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import replace
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 from aisio.client.client import Client
 from aisio.client.shared_clients import default_client
 from aisio.config import is_set
 from aisio.errors import ConfigError
-from aisio.lazy_exports import lazy_exports
 from aisio.stores.ais import AisStore
 from aisio.stores.base import Store
 from aisio.stores.direct.settings import DIRECT_PROVIDERS, DirectSettings, credentials_fingerprint
 from aisio.stores.direct.store import DirectStore
 from aisio.stores.local import LocalStore
+from aisio.stores.oss.store import OssStore
 from aisio.urls import FILE, MEMORY, OSS, WEB_SCHEMES, ObjectUrl
-
-if TYPE_CHECKING:
-    from aisio.stores.oss.store import OssStore
 
 __all__ = [
     "AisStore",
@@ -31,9 +27,6 @@ __all__ = [
     "Store",
     "store_for",
 ]
-
-# The vendor's SDK takes a third of a second to import.
-__getattr__, __dir__ = lazy_exports(__name__, {"aisio.stores.oss.store": ["OssStore"]})
 
 _MAX_SHARED_STORES = 16
 
@@ -86,8 +79,4 @@ def _shared_store(settings: DirectSettings, provider: str) -> Store:
 @lru_cache(maxsize=_MAX_SHARED_STORES)
 def _direct_store(settings: DirectSettings, credentials: Hashable, *, is_oss: bool) -> Store:
     """Return the one store of these settings and of the credentials in the environment."""
-    if is_oss:
-        from aisio.stores.oss.store import OssStore
-
-        return OssStore(settings)
-    return DirectStore(settings)
+    return OssStore(settings) if is_oss else DirectStore(settings)

@@ -2,7 +2,8 @@
 
 An endpoint of an AIStore cluster serves any bucket URL. An endpoint of an S3-compatible store, or
 of an emulator of another cloud, serves URLs with the scheme of that cloud. A client, or settings
-with an endpoint, that the program itself passes take precedence over the catalog's.
+with an endpoint, that the program itself passes take precedence over the catalog's. oss:// is in
+no cluster, so there a client changes nothing.
 """
 
 from __future__ import annotations

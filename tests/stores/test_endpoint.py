@@ -9,7 +9,7 @@ import pytest
 
 from aisio.client.client import Client
 from aisio.records import RetryPolicy
-from aisio.stores import AisStore, DirectSettings, DirectStore
+from aisio.stores import AisStore, DirectSettings, DirectStore, OssStore
 from aisio.stores.endpoint import store_at
 from aisio.urls import ObjectUrl
 from tests.http_server import Reply, Server
@@ -45,9 +45,6 @@ def test_the_scheme_decides_whose_endpoint_it_is(monkeypatch):
 
 def test_an_endpoint_of_oss_is_for_its_urls():
     """Also where there is a client of a cluster; explicit settings come first."""
-    pytest.importorskip("alibabacloud_oss_v2")
-    from aisio.stores import OssStore
-
     url = ObjectUrl.parse("oss://b/a")
     for client in (None, Client(HERE)):
         store = store_at(url, endpoint=THERE, client=client)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
@@ -25,15 +26,7 @@ from aisio.transport.retries import Attempts, retry
 from aisio.urls import ObjectUrl
 from aisio.wire.http1 import whole_number
 
-try:
-    from alibabacloud_oss_v2.signer import SignerV4
-    from alibabacloud_oss_v2.types import Credentials, HttpRequest, SigningContext
-except ImportError as error:
-    raise missing_extra("alibabacloud-oss-v2", "oss") from error
-
 __all__ = ["OssBucket"]
-
-_SIGNER = SignerV4()
 
 
 class OssBucket:
@@ -94,7 +87,8 @@ class OssBucket:
 
         Raises:
             StorageError: Status 300 or above, no response, or no connection.
-            ConfigError: There are no credentials, or the bucket is at another endpoint.
+            ConfigError: The credentials cannot be used, or the bucket is at another endpoint.
+            MissingExtraError: The vendor's SDK is not installed.
         """
         about, address = str(url), self._address(url, query)
         if sent is not None:
@@ -167,21 +161,37 @@ class OssBucket:
         access, headers = self._access, {**NODE_HEADERS, **(more or {})}
         if access.credentials is None:
             return headers
+        signer, types = _load_sdk()
         keys = access.credentials()
-        request = HttpRequest(method, address, headers)
-        _SIGNER.sign(
-            SigningContext(
+        request = types.HttpRequest(method, address, headers)
+        signer.sign(
+            types.SigningContext(
                 product="oss",
                 region=access.region,
                 bucket=access.bucket,
                 key=name,
                 request=request,
-                credentials=Credentials(
+                credentials=types.Credentials(
                     keys.access_key_id, keys.access_key_secret, keys.security_token or None
                 ),
             )
         )
         return dict(request.headers)
+
+
+@lru_cache(maxsize=1)
+def _load_sdk() -> tuple[Any, Any]:
+    """Return the vendor's signer and types; they take a third of a second to import.
+
+    Raises:
+        MissingExtraError: The SDK is not installed.
+    """
+    try:
+        from alibabacloud_oss_v2 import types
+        from alibabacloud_oss_v2.signer import SignerV4
+    except ImportError as error:
+        raise missing_extra("alibabacloud-oss-v2", "oss") from error
+    return SignerV4(), types
 
 
 def _pair(name: str, value: str) -> str:

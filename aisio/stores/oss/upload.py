@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 
-from alibabacloud_oss_v2.crc import Crc64
-
 from aisio.errors import IntegrityError, NotFoundError, StorageError
 from aisio.formats.checksums import HASHERS
 from aisio.records import Checksum, ObjectInfo
@@ -137,6 +135,8 @@ def abort_upload(bucket: OssBucket, url: ObjectUrl, upload_id: str) -> None:
 
 def _difference(info: ObjectInfo, parts: list[tuple[str, int, int]]) -> str:
     """Return how an object differs from the parts; "" if it does not."""
+    from alibabacloud_oss_v2.crc import Crc64
+
     size = sum(part_bytes for _, _, part_bytes in parts)
     if info.size_bytes != size:
         return f"{size:,} bytes were sent, OSS has {info.size_bytes or 0:,}"

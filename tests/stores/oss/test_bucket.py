@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
+import runpy
+import sys
+
 import pytest
 
-from aisio.errors import AccessError, StorageError, UnavailableError
+from aisio.errors import AccessError, MissingExtraError, StorageError, UnavailableError
 from aisio.records import RetryPolicy
 from aisio.stores import DirectSettings
 from aisio.urls import ObjectUrl
@@ -75,6 +79,15 @@ def test_a_message_is_sent_again_and_signed_again(open_bucket, bucket, server):
     server.break_next("DELETE", status=500, code="InternalError")
     with pytest.raises(UnavailableError, match="InternalError"):
         own.call("DELETE", url, tries_again=False)
+
+
+def test_a_missing_package_is_told_with_the_extra_that_has_it(monkeypatch):
+    """When a bucket is first read, and not at import."""
+    monkeypatch.setitem(sys.modules, "alibabacloud_oss_v2.signer", None)
+    bucket = runpy.run_path(inspect.getfile(OssBucket))["OssBucket"]
+    settings = DirectSettings("http://127.0.0.1:9", REGION, KEYS)
+    with pytest.raises(MissingExtraError, match=r"pip install 'aisio\[oss\]'"):
+        bucket(open_access(settings, "bkt")).call("GET", ObjectUrl.parse("oss://bkt/a"))
 
 
 def test_a_redirect_is_followed_nowhere():
