@@ -49,6 +49,7 @@ NEEDS = {
     "stores.md": "obstore",
     "oss.md": "alibabacloud_oss_v2",
     "lightning.md": "lightning",
+    "bionemo-webdatamodule.md": "lightning",
     "who-splits.md": "accelerate",
     "fsspec.md": "pandas",
     "from-aistore-pytorch.md": "alive_progress",  # its shard reader cannot be imported without
