@@ -7,6 +7,7 @@ AisioError
 ├── MissingExtraError (ImportError)              an optional dependency is not installed
 ├── CatalogError (ValueError)                    catalog files that are wrong, or a name not in them
 ├── ArchiveError (ValueError)                    an archive that cannot be unpacked safely
+├── CheckpointError (ValueError)                 a checkpoint that is cut, damaged or incomplete
 ├── ShardError (ValueError, tarfile.TarError)    a shard that is cut, damaged or not a tar
 │   └── DecodeError                              a field of a sample that cannot be decoded
 └── StorageError                                 a store refused, failed, or did not answer
@@ -85,6 +86,10 @@ class CatalogError(AisioError, ValueError):
 
 class ArchiveError(AisioError, ValueError):
     """An archive is damaged, or unpacking it would leave its folder or exceed a limit."""
+
+
+class CheckpointError(AisioError, ValueError):
+    """A checkpoint is cut or damaged, lacks something, or its files do not belong together."""
 
 
 class ShardError(AisioError, ValueError, tarfile.TarError):

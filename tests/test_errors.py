@@ -24,6 +24,7 @@ PROMISED = {
     "MissingExtraError": (ImportError,),
     "CatalogError": (ValueError,),
     "ArchiveError": (ValueError,),
+    "CheckpointError": (ValueError,),
     "ShardError": (ValueError, tarfile.TarError),
     "StorageError": (),
     "NotFoundError": (errors.StorageError, FileNotFoundError),

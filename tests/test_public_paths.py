@@ -16,6 +16,13 @@ import torch  # noqa: F401 - the datasets need it
 
 PUBLIC = {
     "aisio.catalog": ("Catalog", "NamedSource", "Resource", "default_catalog", "read_catalog"),
+    "aisio.checkpoint.safetensors": (
+        "load_file",
+        "load_model",
+        "load_sharded",
+        "safe_open",
+        "save_file",
+    ),
     "aisio.checkpoint.streams": ("Checkpoint", "CheckpointReader"),
     "aisio.client": ("Bucket", "Client", "Object", "ObjectGroup"),
     "aisio.config": ("load_settings",),

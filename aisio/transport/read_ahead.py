@@ -51,11 +51,14 @@ class RangeOpener(NamedTuple):
         open: Opens a range of the object; None is the whole of it, with its checksum.
         retry: How often a range is tried.
         is_same: Tells whether two responses are of one version of the object.
+        first: The first bytes of the object, where a response to a range has brought them and what
+            is known of the object; they are not read again.
     """
 
     open: Callable[[ByteRange | None], Body]
     retry: RetryPolicy
     is_same: Callable[[ObjectInfo, ObjectInfo], bool] = same_version
+    first: memoryview = memoryview(b"")
 
 
 class ReadAheadReader(PositionedReader):
@@ -160,6 +163,8 @@ class _Parts:
         self._threads = WorkerThreads(concurrency, "aisio-read-ahead")
         self._check = _OrderedCheck(info)
         self._kept: list[_Part] = []  # the least recently used first
+        if opener.first:
+            self._kept.append(_Part(0, opener.first, _done()))
         self._expected = 0
         self._reads_in_order = 0
         self._ahead = 0
@@ -198,9 +203,14 @@ class _Parts:
                 return part
         return None
 
-    def _copy(self, part: _Part, position: int, view: memoryview) -> int:
+    def _verify(self, part: _Part) -> None:
+        """Wait for a part, and have its bytes checked."""
         part.future.result()
-        self._check.add(part.start, part.view)
+        if not self._ranges.has_range_checksums:
+            self._check.add(part.start, part.view)
+
+    def _copy(self, part: _Part, position: int, view: memoryview) -> int:
+        self._verify(part)
         data = part.view[position - part.start :][: len(view)]
         view[: len(data)] = data
         return len(data)
@@ -217,8 +227,7 @@ class _Parts:
 
     def _finish_direct(self, jobs: list[_Part]) -> int:
         for job in jobs:
-            job.future.result()
-            self._check.add(job.start, job.view)
+            self._verify(job)
         return sum(len(job.view) for job in jobs)
 
     def _read_ahead(self, part: _Part) -> None:
@@ -272,6 +281,12 @@ class _Parts:
         self._kept.clear()
 
 
+def _done() -> Future[None]:
+    future: Future[None] = Future()
+    future.set_result(None)
+    return future
+
+
 class _Ranges:
     """Reads ranges of one version of an object, from any thread.
 
@@ -282,6 +297,8 @@ class _Ranges:
     Attributes:
         size: The size of the object.
         is_stopped: Set to true, it ends the reads that go on.
+        has_range_checksums: The checksum in the response to a range is that of the range, and so is
+            the one that is known of the object.
     """
 
     def __init__(self, info: ObjectInfo, opener: RangeOpener) -> None:
@@ -289,6 +306,7 @@ class _Ranges:
         self.size = info.size_bytes or 0
         self.opener = opener
         self.is_stopped = False
+        self.has_range_checksums = False
 
     def read(self, start: int, view: memoryview) -> None:
         """Fill a view with the bytes from an offset on.
@@ -320,6 +338,8 @@ class _Ranges:
                 f"GET {self.info.url}: the object was replaced while it was open; open it again",
                 url=self.info.url,
             )
+        if self.opener.first and body.info.checksum != self.info.checksum:
+            self.has_range_checksums = True
         return body
 
     def _read_some(self, body: Body, view: memoryview) -> int:

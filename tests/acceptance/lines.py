@@ -86,6 +86,7 @@ OSS: Mapping[str, str] = {
     "OSS-26 !": "A writer is atomic: an exception or a kill publishes nothing, the old object stays until close; empty only where that is said; a closed writer refuses.",
     "OSS-27 !": "A reader is a file whose size is known when it is opened; a missing object is told then.",
     "OSS-28": "Parts are read ahead within a bound; seeks change nothing.",
+    "OSS-29": "safetensors files are those of the library, saved and loaded; what is not contiguous, sparse or no text is refused.",
     "OSS-31": "Credentials: a JSON file that is read again when it has changed, a provider of either SDK, the environment; each defect is named, no secret shown.",
     "OSS-32": "Requests have OSS4 signatures and the session token; a server verifies both with the vendor's signer.",
     "OSS-42": "A local folder is a source with the same API.",

@@ -314,3 +314,18 @@ def test_checks_need_no_checksum() -> None:
     for read in calls:
         with store.reader() as file:
             assert read(file) == DATA
+
+
+def test_first_bytes_that_are_there_are_not_read_again() -> None:
+    """They are verified with the others."""
+    store = Store()
+    opener = RangeOpener(store.open, RetryPolicy(), first=memoryview(DATA[:300_000]))
+    with ReadAheadReader(store.info, opener, part_bytes=PART, concurrency=2) as file:
+        assert file.read() == DATA
+    assert store.read_bytes() == len(DATA) - 300_000
+    opener = RangeOpener(store.open, RetryPolicy(), first=memoryview(bytes(300_000)))
+    with (
+        ReadAheadReader(store.info, opener, part_bytes=PART, concurrency=2) as file,
+        pytest.raises(IntegrityError, match="checksum of its bytes"),
+    ):
+        file.read()

@@ -1,0 +1,10 @@
+"""safetensors files on any store, with the functions of `safetensors.torch`."""
+
+from __future__ import annotations
+
+from aisio.checkpoint.safetensors.loading import load_file
+from aisio.checkpoint.safetensors.safe_open import TensorSlice, safe_open
+from aisio.checkpoint.safetensors.saving import save_file
+from aisio.checkpoint.safetensors.sharded import load_model, load_sharded
+
+__all__ = ["TensorSlice", "load_file", "load_model", "load_sharded", "safe_open", "save_file"]
