@@ -44,8 +44,8 @@ def main() -> int:
     wanted = {objects for work, _ in cases if (objects := WORKS[work].objects)}
     with (
         temporary_cache(),
-        endpoint_to_measure() as endpoint,
-        corpus_for(endpoint, options, wanted) as corpus,
+        endpoint_to_measure() as (endpoint, folder),
+        corpus_for(endpoint, folder, options, wanted) as corpus,
     ):
         turns: list[report.Turn] = []
         try:
@@ -121,24 +121,24 @@ def temporary_cache() -> Iterator[None]:
 
 
 @contextmanager
-def endpoint_to_measure() -> Iterator[str]:
-    """Yield the endpoint in AIS_ENDPOINT, or that of a gateway over a temporary folder."""
+def endpoint_to_measure() -> Iterator[tuple[str, str]]:
+    """Yield the endpoint in AIS_ENDPOINT, or that of a gateway over a temporary folder; and it."""
     endpoint = os.environ.get("AIS_ENDPOINT")
     if endpoint:
         print("== measuring on the cluster that AIS_ENDPOINT names", flush=True)
-        yield endpoint.rstrip("/")
+        yield endpoint.rstrip("/"), ""
         return
     with tempfile.TemporaryDirectory() as folder, Gateway(folder) as gateway:
         print("== measuring on an embedded gateway", flush=True)
-        yield gateway.endpoint
+        yield gateway.endpoint, folder
 
 
 @contextmanager
 def corpus_for(
-    endpoint: str, options: argparse.Namespace, wanted: Iterable[Objects]
+    endpoint: str, folder: str, options: argparse.Namespace, wanted: Iterable[Objects]
 ) -> Iterator[Corpus]:
     """Yield a corpus of which the objects are stored; delete it afterwards unless --keep is set."""
-    corpus = Corpus(endpoint, options.bucket or f"aisio-bench-{os.getpid()}")
+    corpus = Corpus(endpoint, options.bucket or f"aisio-bench-{os.getpid()}", folder=folder)
     corpus = corpus.tenth() if options.quick else corpus
     if options.large_mib:
         corpus = replace(corpus, large_bytes=options.large_mib << 20)

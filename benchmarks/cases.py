@@ -17,6 +17,7 @@ import files
 import large
 import listing
 import packing
+import safetensors_loading
 import shards
 import small
 import training
@@ -86,6 +87,24 @@ WORKS = {
     ),
     "checkpoint/read": Work(
         "Read a checkpoint of {large_mib} MiB", "MB", checkpoints.READ_CASES, "large"
+    ),
+    "safetensors/warm": Work(
+        "Load a safetensors file of {large_mib} MiB", "MB", safetensors_loading.CASES, "model"
+    ),
+    "safetensors/cold": Work(
+        "The same, not in the page cache of the gateway",
+        "MB",
+        safetensors_loading.COLD_CASES,
+        "model",
+    ),
+    "safetensors/local, warm": Work(
+        "The same from a local file", "MB", safetensors_loading.LOCAL_CASES, "model"
+    ),
+    "safetensors/local, cold": Work(
+        "The same from a local file, not in the page cache",
+        "MB",
+        safetensors_loading.LOCAL_COLD_CASES,
+        "model",
     ),
     **{
         f"train/transport, {kind}": Work(title, "samples", transport.cases(kind), objects=None)
@@ -167,6 +186,9 @@ def check(work: str, corpus: Corpus, size_bytes: float) -> None:
         "file": (corpus.large_bytes,),
         "checkpoint/write": (corpus.large_bytes,),
         "checkpoint/read": (corpus.large_bytes,),
+        **dict.fromkeys(
+            (work for work in WORKS if work.startswith("safetensors/")), (corpus.large_bytes,)
+        ),
         **{
             f"train/transport, {kind}": (sample_bytes * transport.samples(corpus),)
             for kind, sample_bytes in transport.SAMPLE_BYTES.items()

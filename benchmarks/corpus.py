@@ -16,6 +16,7 @@ from functools import partial
 from typing import Literal, TypeAlias
 
 from aisio import Bucket, Client, NotFoundError
+from aisio.formats.safetensors import Header, encode_header
 
 TINY_BYTES, SMALL_BYTES, IMAGE_BYTES = 1_000, 100_000, 70_000
 PIXELS = (224, 224, 3)
@@ -27,10 +28,14 @@ MANY_SAMPLES = 15
 
 PICTURE_SHARDS, DIFFERENT_PICTURES = 4, 64
 LARGE = "large/object"
+MODEL = "large/model.safetensors"
+MATRIX_BYTES, VECTOR_BYTES = 32 * 1024 * 1024, 16 * 1024
+"""A model has matrices and vectors of these sizes in turn."""
+
 WRITERS = 8
 
 Objects: TypeAlias = Literal[
-    "tiny", "small", "shards", "many", "pictures", "arrays", "photos", "large"
+    "tiny", "small", "shards", "many", "pictures", "arrays", "photos", "large", "model"
 ]
 """What can be stored; each kind of work reads one of them."""
 
@@ -47,12 +52,13 @@ class Corpus:
         small: Number of 100 KB objects.
         shards: Number of tar shards.
         samples: Number of samples in each shard, of a 70 KB image and two small fields.
-        large_bytes: Size of the one large object.
+        large_bytes: Size of the one large object, and of the tensors of the model.
         many: Number of small tar shards, of MANY_SAMPLES samples each.
         pictures: Number of JPEG files of 224 x 224 pixels, of arrays of that shape, and of JPEG
             files of 256 x 256 with a class, which are in PICTURE_SHARDS tar shards each.
         packed: Number of files of PACKED_BYTES that are packed into shards.
         epochs: How often the pictures are read to see what is left behind.
+        folder: Where the embedded gateway has the objects; "" on a cluster.
     """
 
     endpoint: str
@@ -67,6 +73,7 @@ class Corpus:
     pictures: int = 2_000
     packed: int = 20_000
     epochs: int = 50
+    folder: str = ""
 
     def tenth(self) -> Corpus:
         """Return a corpus of a tenth of the size, for a small machine or a quick run."""
@@ -142,7 +149,9 @@ def store(corpus: Corpus, wanted: Iterable[Objects]) -> None:
     for objects in wanted:
         if is_stored(corpus, objects):
             continue
-        if objects == "large":
+        if objects == "model":
+            store_model(corpus, noise)
+        elif objects == "large":
             repeats = corpus.large_bytes // len(noise) + 1
             bucket.object(LARGE).put((noise * repeats)[: corpus.large_bytes])
         else:
@@ -151,6 +160,27 @@ def store(corpus: Corpus, wanted: Iterable[Objects]) -> None:
             write_index(corpus, objects)
         # The description comes last: where it exists, these objects are complete.
         bucket.object(_note(objects)).put(corpus.to_json().encode())
+
+
+def model_header(corpus: Corpus) -> tuple[bytes, Header]:
+    """Return the first bytes of the model, and what it holds."""
+    tensors: dict[str, tuple[str, tuple[int, ...]]] = {}
+    left, number = corpus.large_bytes // 2 * 2, 0
+    while left:
+        size = min(left, VECTOR_BYTES if number % 2 else MATRIX_BYTES)
+        tensors[f"model.layers.{number:04d}.weight"] = ("BF16", (size // 2,))
+        left, number = left - size, number + 1
+    return encode_header(tensors, {"format": "pt"})
+
+
+def store_model(corpus: Corpus, noise: bytes) -> None:
+    """Store the model."""
+    start, header = model_header(corpus)
+    item = Client(corpus.endpoint).bucket(corpus.bucket).object(MODEL)
+    with item.writer() as file:
+        file.write(start)
+        for at in range(0, header.data_bytes, len(noise)):
+            file.write(noise[: header.data_bytes - at])
 
 
 def write_index(corpus: Corpus, objects: Objects) -> None:
@@ -261,4 +291,4 @@ def _cut(noise: bytes, number: int, size: int) -> bytes:
 
 
 def _sizes(corpus: Corpus) -> Corpus:
-    return replace(corpus, endpoint="", bucket="")
+    return replace(corpus, endpoint="", bucket="", folder="")

@@ -20,7 +20,7 @@ from concurrent.futures import Future
 from functools import partial
 from typing import Any, NamedTuple
 
-from aisio.errors import IntegrityError, StorageError, TruncatedError
+from aisio.errors import IntegrityError, RangeError, StorageError, TruncatedError
 from aisio.forks import this_process
 from aisio.formats.checksums import Hasher, new_hasher
 from aisio.records import ByteRange, ObjectInfo, RetryPolicy, same_version
@@ -331,16 +331,22 @@ class _Ranges:
 
     def _open(self, start: int, stop: int) -> Body:
         is_whole = not start and stop == self.size
-        body = self.opener.open(None if is_whole else ByteRange(start, stop))
+        try:
+            body = self.opener.open(None if is_whole else ByteRange(start, stop))
+        except RangeError as error:  # it is smaller now
+            raise self._replaced() from error
         if not self.opener.is_same(self.info, body.info):
             body.close()
-            raise IntegrityError(
-                f"GET {self.info.url}: the object was replaced while it was open; open it again",
-                url=self.info.url,
-            )
+            raise self._replaced()
         if self.opener.first and body.info.checksum != self.info.checksum:
             self.has_range_checksums = True
         return body
+
+    def _replaced(self) -> IntegrityError:
+        return IntegrityError(
+            f"GET {self.info.url}: the object was replaced while it was open; open it again",
+            url=self.info.url,
+        )
 
     def _read_some(self, body: Body, view: memoryview) -> int:
         count = body.readinto(view)

@@ -18,7 +18,7 @@ from cases import WORKS, check
 from corpus import Corpus, is_stored, store
 from measuring import measure
 
-few = dict(many=4, pictures=4, packed=20, epochs=5)
+few = dict(many=4, pictures=4, packed=20, epochs=5, folder=sys.argv[2])
 corpus = Corpus(sys.argv[1], "bench", 6, 5, 3, 2, 3, 300_000, **few)
 kinds = {work.objects for work in WORKS.values() if work.objects}
 assert not any(is_stored(corpus, kind) for kind in kinds)
@@ -43,7 +43,7 @@ def test_readers_deliver_what_is_stored(root, tmp_path, monkeypatch):
         # From the start: all readers share a fork server, which keeps the environment it began in.
         monkeypatch.setenv("AIS_ENDPOINT", gateway.endpoint)
         done = subprocess.run(
-            [sys.executable, "-c", READ_ALL, gateway.endpoint],
+            [sys.executable, "-c", READ_ALL, gateway.endpoint, str(tmp_path / "server")],
             cwd=root / "benchmarks",
             capture_output=True,
             text=True,

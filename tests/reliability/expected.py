@@ -99,6 +99,9 @@ SPECIAL: Mapping[tuple[str, str], Outcome | None] = {
     ("`ObjectGroup.get_all`", "other reply"): UNSEEN,
     ("`DirectStore.read`, http", "other reply"): UNSEEN,
     ("`DirectStore.read`, s3", "other reply"): UNSEEN,
+    # No checksum is there of one tensor; what is no safetensors file is told by its header.
+    ("`safetensors.safe_open`, a tensor", "corrupt byte"): UNSEEN,
+    ("`safetensors.load_file`, header", "other reply"): Outcome("CheckpointError"),
     # A range from the middle on lies behind the end of a smaller object, as the store then says.
     ("`Object.open`, with seeks", "other reply"): Outcome("RangeError"),
     # A restart breaks the connections of all requests that are in flight.
@@ -106,6 +109,8 @@ SPECIAL: Mapping[tuple[str, str], Outcome | None] = {
     ("webdataset's `samples`", "restart"): Outcome("same", 1, 2),
     ("`AISShardReader`, straight to the target", "restart"): Outcome("same", 1, 2),
     ("`AISShardReader`, s3", "restart"): Outcome("same", 1, 2),
+    ("`safetensors.load_file`", "restart"): Outcome("same", 1, 3),
+    ("`safetensors.safe_open`, a tensor", "restart"): Outcome("same", 1, 3),
     ("`Object.get(into=)`, in parts", "restart"): Outcome("same", 1, 4),
     ("`aisio get`, in parts", "restart"): Outcome("same", 1, 4),
     # All pages of a listing have one path: there is no other reply to give.

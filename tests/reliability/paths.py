@@ -25,10 +25,12 @@ from aisio import (
     AISShardReader,
     Loader,
 )
+from aisio.checkpoint.safetensors import load_file, safe_open
 from aisio.cli.cluster import Cluster
 from aisio.cli.commands import get
 from aisio.client.client import Bucket, Client
 from aisio.datapipes import AISFileLister, AISFileLoader
+from aisio.formats.safetensors import encode_header
 from aisio.integrations.webdataset import samples
 from aisio.records import Checksum, ObjectInfo
 from aisio.shards.index import ShardIndex
@@ -139,6 +141,12 @@ def make_archive(sizes: Mapping[str, int]) -> bytes:
     return buffer.getvalue()
 
 
+def make_model() -> bytes:
+    """Return a safetensors file that is read by several requests."""
+    start, header = encode_header({"a": ("U8", (3_000_000,)), "b": ("U8", (2_000_000,))}, None)
+    return start + bytes(range(250)) * (header.data_bytes // 250)
+
+
 def fill(bucket: Bucket) -> None:
     """Store all that is read."""
     for name in SIZES:
@@ -148,6 +156,7 @@ def fill(bucket: Bucket) -> None:
     bucket.object("archive.tar").put(make_archive({"a.bin": 60_000, "b.bin": 70_000}))
     bucket.object("other").put(bytes(OTHER_BYTES))
     bucket.object("large").put(bytes(range(256)) * (LARGE_BYTES // 256))
+    bucket.object("model.safetensors").put(make_model())
 
 
 def _get(reach: Reach) -> Any:
@@ -230,6 +239,17 @@ def _command(reach: Reach) -> Any:
         words = ["ais://data/large", str(file)]
         get.command.main(words, standalone_mode=False, obj=_Reached(reach.client))
         return file.read_bytes()
+
+
+def _model(reach: Reach) -> Any:
+    found = load_file("ais://data/model.safetensors", client=reach.client, concurrency=2)
+    return {name: bytes(tensor.numpy()) for name, tensor in found.items()}
+
+
+def _model_tensor(reach: Reach) -> Any:
+    url = "ais://data/model.safetensors"
+    with safe_open(url, client=reach.client, concurrency=2) as file:
+        return bytes(file.get_tensor("b").numpy())
 
 
 def _group(reach: Reach) -> Any:
@@ -327,6 +347,7 @@ _INDEXED = Way(
     ahead=True,
 )
 _PARTS = Way(_get_in_parts, skip=1, at=4 * 1024 * 1024, asks="/v1/objects/data/large")
+_MODEL = "/v1/objects/data/model.safetensors"
 _S3 = Way(_s3_object, asks="/data/objects/*", other="/data/other", to="s3")
 _MEMBER = "/v1/objects/data/archive.tar?archpath=b.bin&provider=ais"
 
@@ -345,6 +366,9 @@ WAYS: Mapping[str, Way] = {
     "`Object.get(into=)`": Way(_get_into),
     "`Object.get(into=)`, in parts": _PARTS,
     "`aisio get`, in parts": replace(_PARTS, read=_command),
+    "`safetensors.load_file`, header": Way(_model, asks=_MODEL),
+    "`safetensors.load_file`": Way(_model, asks=_MODEL, skip=1),
+    "`safetensors.safe_open`, a tensor": Way(_model_tensor, asks=_MODEL, skip=1),
     "`ObjectGroup.get_all`": Way(_group, skip=1, ahead=True),
     "`Client.get_batch`": _BATCHES,
     "`AISBatchIterDataset`": replace(_BATCHES, read=_batch_dataset),

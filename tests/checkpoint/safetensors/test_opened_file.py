@@ -82,6 +82,9 @@ def test_a_replaced_file_is_told() -> None:
         store.version = "2"
         with pytest.raises(IntegrityError, match="the object was replaced while it was open"):
             file.read_into(memoryview(bytearray(100)), 4 * MIB)
+        store.objects[URL.name] = b"smaller"
+        with pytest.raises(IntegrityError, match="the object was replaced while it was open"):
+            file.read_into(memoryview(bytearray(100)), 4 * MIB)
 
 
 @pytest.mark.parametrize("data", [b"", b"1234567", b"no safetensors file at all"])
