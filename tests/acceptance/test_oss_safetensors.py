@@ -13,8 +13,8 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from aisio import Checkpoint, Client, ConfigError
-from aisio.checkpoint.safetensors import load_file, load_model, safe_open, save_file
+from aisio import Checkpoint, Client, ConfigError, NotFoundError
+from aisio.checkpoint.safetensors import load_file, load_model, load_sharded, safe_open, save_file
 from aisio.checkpoint.safetensors.tensors import DTYPES
 from aisio.stores import DirectSettings
 from tests.checkpoint.safetensors.stored import same
@@ -183,6 +183,19 @@ def test_oss_29_a_model_with_tied_weights(tmp_path: Path) -> None:
     ours = load_model(other, f"file://{tmp_path}/a")
     assert (set(ours[0]), ours[1]) == library.load_model(model, str(tmp_path / "a"))
     assert is_equal(other.state_dict(), model.state_dict())
+
+
+def test_oss_29_a_folder_is_a_model(place: Place) -> None:
+    """With `model.safetensors` or with an index; one that has neither is told."""
+    folder = f"{place.url}-folder/"
+    with pytest.raises(NotFoundError, match="neither"):
+        load_sharded(folder, **place.options)
+    save_file({"a": torch.ones(2)}, f"{folder}model.safetensors", **place.options)
+    assert load_sharded(folder, **place.options)["a"].tolist() == [1, 1]
+    save_file({"b": torch.ones(3)}, f"{folder}other.safetensors", **place.options)
+    index = place._replace(url=f"{folder}model.safetensors.index.json")
+    index.put(b'{"weight_map": {"b": "other.safetensors"}}')
+    assert [*load_sharded(folder, **place.options)] == ["b"]
 
 
 def test_oss_29_a_file_of_several_requests(place: Place, request: pytest.FixtureRequest) -> None:

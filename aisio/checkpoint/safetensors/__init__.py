@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+from aisio.extras import missing_extra
+
+try:
+    import torch  # noqa: F401 - what is imported below needs it
+except ImportError as error:
+    raise missing_extra("torch", "torch") from error
+
 from aisio.checkpoint.safetensors.loading import load_file
 from aisio.checkpoint.safetensors.safe_open import TensorSlice, safe_open
 from aisio.checkpoint.safetensors.saving import save_file

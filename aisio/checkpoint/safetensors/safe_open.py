@@ -172,12 +172,14 @@ class TensorSlice:
             IndexError: The index lies outside the tensor.
             IntegrityError: The bytes are not as promised, or the object was replaced meanwhile.
         """
-        meta = torch.empty(self._shape, dtype=self._dtype, device="meta")
-        shape = meta[index].shape  # raises what torch raises for a wrong index
         indices = _expanded(index, len(self._shape))
         if indices is None:
             (tensor,) = read_tensors(self._file, [self._info], self._device).values()
             return tensor[index]
+        meta = torch.empty(self._shape, dtype=self._dtype, device="meta")
+        shape = meta[index].shape  # raises what torch raises for a wrong index
+        if self._device.type == "meta":
+            return meta[index]
         out = torch.empty(shape, dtype=self._dtype)
         if out.numel():
             self._read(indices, out)

@@ -129,7 +129,7 @@ def _missing(model: torch.nn.Module, names: set[str]) -> list[str]:
         name: (tensor.device, tensor.data_ptr(), tensor.shape, tensor.stride())
         for name, tensor in state.items()
     }
-    loaded = {memory[name] for name in names & state.keys() if state[name].numel()}
+    loaded = {memory[name] for name in names & state.keys() if state[name].data_ptr()}
     return sorted(name for name in state.keys() - names if memory[name] not in loaded)
 
 
@@ -164,9 +164,13 @@ def _open_indexed(reach: Reach, index_url: ObjectUrl, stack: ExitStack) -> Seque
     threads = WorkerThreads(reach.concurrency, "aisio-safetensors")
     try:
         futures = [threads.submit(partial(reach.open, url)) for url in urls]
-        files = [stack.enter_context(future.result()) for future in futures]
+        threads.end(cancel=False)
     finally:
         threads.end(cancel=True)
+    errors = [error for future in futures if (error := future.exception())]
+    files = [stack.enter_context(future.result()) for future in futures if not future.exception()]
+    if errors:
+        raise errors[0]
     _check_files(dict(zip(names, files, strict=True)), weight_map, str(index_url))
     return files
 

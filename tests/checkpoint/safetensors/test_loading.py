@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,7 @@ import torch
 
 from aisio.checkpoint.safetensors import load_file, save_file
 from aisio.checkpoint.safetensors.loading import read_tensors, read_to_device
-from aisio.errors import CheckpointError, ConfigError
+from aisio.errors import CheckpointError, ConfigError, MissingExtraError
 from aisio.formats.safetensors import encode_header
 from tests.checkpoint.safetensors.stored import URL, CountingStore, bytes_of, data_of, file_of, same
 
@@ -85,3 +87,13 @@ def test_arguments_are_checked(tmp_path: Path) -> None:
         load_file(f"file://{tmp_path}/missing", "nowhere")
     with pytest.raises(ConfigError, match="concurrency=0"):
         load_file(f"file://{tmp_path}/missing", concurrency=0)
+
+
+def test_without_torch_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the package is imported."""
+    for name in [*sys.modules]:
+        if name.startswith("aisio.checkpoint.safetensors"):
+            monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(MissingExtraError, match=r"torch.*pip install 'aisio\[torch\]'"):
+        importlib.import_module("aisio.checkpoint.safetensors")

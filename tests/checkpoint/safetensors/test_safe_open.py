@@ -101,6 +101,20 @@ def test_the_rows_of_a_slice_are_read_alone(index: Any, wanted: int) -> None:
     assert read == ([256 * 1024] if wanted else [])
 
 
+def test_other_indices_read_the_whole_tensor() -> None:
+    """A mask, lists; the meta device has none of its bytes read."""
+    start, _ = encode_header({"cube": ("I64", CUBE.shape)}, None)
+    with CountingStore({URL.name: start + bytes_of(CUBE)}).open_file() as file:
+        part = TensorSlice(file, file.header.tensors["cube"], CPU)
+        for index in (CUBE % 7 == 3, torch.tensor([2, 0]), (slice(None), [1, 3]), True):
+            assert same(part[index], CUBE[index])
+        for wrong in (1.0, "a"):
+            with pytest.raises((IndexError, TypeError)):
+                part[wrong]
+        meta = TensorSlice(file, file.header.tensors["cube"], torch.device("meta"))
+        assert meta[1:3, 0].shape == (2, 6)
+
+
 def test_single_tensors_are_read_alone() -> None:
     """Large ones by several requests, neighbours that are small by one."""
     sizes = {"a": 3_000_000, **{f"n{number:02d}": 1000 for number in range(50)}}

@@ -114,6 +114,16 @@ def test_a_tied_tensor_is_not_missing(tmp_path: Path) -> None:
     assert same(model.second.weight, torch.ones(2, 3))
 
 
+def test_a_model_without_memory_has_no_tied_tensors(tmp_path: Path) -> None:
+    """On the meta device all tensors are at the same address."""
+    url = f"file://{tmp_path}/a"
+    save_file({"0.weight": torch.ones(2, 2), "0.bias": torch.ones(2)}, url)
+    with torch.device("meta"):
+        model = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Linear(2, 2))
+    with pytest.raises(CheckpointError, match=r"it lacks \[1.bias, 1.weight\]"):
+        load_model(model, url)
+
+
 def test_other_names_are_refused_before_anything_is_loaded(tmp_path: Path) -> None:
     """Or returned, if that is asked for."""
     url, model = f"file://{tmp_path}/a", torch.nn.Linear(3, 2)
