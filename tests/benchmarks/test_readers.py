@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch  # noqa: F401 - with this line the file is collected only where torch is installed
 
 import aisio
@@ -34,6 +35,7 @@ print(json.dumps(found))
 """
 
 
+@pytest.mark.timeout(900)  # where workers come from a fork server, each imports torch
 def test_readers_deliver_what_is_stored(root, tmp_path, monkeypatch):
     """Ours and those by hand; each has its figures."""
     monkeypatch.setenv("PYTHONPATH", str(Path(aisio.__file__).parents[1]))
