@@ -1,0 +1,71 @@
+"""Where the bytes of a run go."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch.distributed.checkpoint.api import CheckpointException
+
+from aisio.checkpoint import StorageReader, StorageWriter
+from aisio.checkpoint.dcp.item_reading import Wanted, views_for
+from aisio.checkpoint.dcp.read_plan import Run
+from aisio.checkpoint.dcp.stored_metadata import Item, storage_info
+from tests.checkpoint.dcp.states import load, save, state, write
+
+
+def test_tensors_and_what_is_between_take_the_bytes_of_a_run() -> None:
+    """Each byte has one place."""
+    items = [
+        Item(storage_info("f", 100, 30, "", (10, 16))),
+        Item(storage_info("f", 130, 10, "", None)),
+        Item(storage_info("f", 145, 20, "", (0, 8))),
+    ]
+    wanted = {(item.path, item.offset): Wanted(item) for item in items}
+    first, last = torch.zeros(4), torch.zeros(2)
+    wanted["f", 100].target, wanted["f", 145].target = first, last
+    views = views_for(Run("f", 100, 165, items), wanted)
+    assert [len(view) for view in views] == [10, 16, 4 + 10 + 5, 8, 12]
+    views[1][:4] = views[3][:4] = b"\0\0\x80\x3f"
+    assert (first[0].item(), last[0].item()) == (1, 1)
+
+
+def memory_of(content: dict[str, Any]) -> list[int]:
+    """Return where the tensors of a state are."""
+    return [value.data_ptr() for value in content.values() if isinstance(value, torch.Tensor)]
+
+
+def test_a_tensor_of_another_kind_takes_what_was_stored(tmp_path: Path) -> None:
+    """Another type, layout or device takes a copy; the tensor stays the caller's."""
+    write(tmp_path, 1)
+    wanted = {
+        "large": torch.zeros(400, 300).t(),
+        "half": torch.zeros(70_000, dtype=torch.float64),
+        "complex": torch.zeros(20_000, dtype=torch.complex64).conj(),
+    }
+    before = memory_of(wanted)
+    found = load(wanted, StorageReader(tmp_path))
+    assert torch.equal(found["large"], state(1)["large"])
+    assert torch.equal(found["half"], state(1)["half"].double())
+    assert torch.equal(found["complex"], state(1)["complex"])
+    assert memory_of(found) == before
+
+
+def test_a_tensor_that_is_no_memory_of_its_own_is_filled(tmp_path: Path) -> None:
+    """A parameter, and a part of a larger tensor."""
+    write(tmp_path, 1)
+    around = torch.zeros(4, 300, 400)
+    parameter = torch.nn.Parameter(torch.zeros(70_000, dtype=torch.bfloat16))
+    load({"large": around[2], "half": parameter}, StorageReader(tmp_path))
+    assert torch.equal(around[2], state(1)["large"])
+    assert torch.equal(parameter.detach(), state(1)["half"])
+    assert not around[[0, 1, 3]].any()
+
+
+def test_another_size_is_an_error(tmp_path: Path) -> None:
+    """It names the tensor."""
+    save({"a": torch.zeros(30_000)}, StorageWriter(tmp_path))
+    with pytest.raises(CheckpointException, match=r"[Ss]ize"):
+        load({"a": torch.zeros(29_999)}, StorageReader(tmp_path))

@@ -1,0 +1,198 @@
+"""StorageReader: what it reads, and what it tells."""
+
+from __future__ import annotations
+
+import shutil
+import warnings
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import aiohttp  # noqa: F401 - the gateway needs it
+import pytest
+import torch
+from torch.distributed.checkpoint.api import CheckpointException
+from torch.distributed.checkpoint.planner import LoadPlan
+
+from aisio import Client
+from aisio.checkpoint import StorageReader, StorageWriter
+from aisio.errors import ConfigError, IntegrityError, NotFoundError
+from aisio.gateway import Gateway
+from aisio.records import RetryPolicy
+from aisio.testing.fault_proxy import Corrupt, Cut, FaultProxy, Status
+from tests.checkpoint.dcp.states import check, dcp, equal, load, save, state, write, zeros
+
+FILES = "/v1/objects/b/run/__0_0*"
+
+
+@pytest.fixture(scope="module")
+def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultProxy]:
+    """Return a proxy before a gateway."""
+    folder = tmp_path_factory.mktemp("served")
+    with Gateway(folder) as gateway, FaultProxy(gateway.endpoint) as proxy:
+        Client(gateway.endpoint).bucket("b").create()
+        yield proxy
+
+
+@pytest.fixture
+def client(proxy: FaultProxy) -> Iterator[Client]:
+    """Return a client that goes through the proxy, and tries briefly."""
+    client = Client(proxy.endpoint)
+    retry = RetryPolicy(total_s=5, attempts=4, first_wait_s=0, longest_wait_s=0)
+    yield Client.from_settings(replace(client.settings, retry=retry))
+    proxy.clear()
+
+
+def requests(proxy: FaultProxy, before: int) -> list[Any]:
+    """Return the GETs of files that came since."""
+    return [
+        one
+        for one in proxy.requests[before:]
+        if one.method == "GET" and "distcp" in one.path and one.status in (200, 206)
+    ]
+
+
+def tensors(count: int, size: int = 100_000) -> dict[str, torch.Tensor]:
+    """Return tensors of 4 bytes an element, which differ."""
+    return {f"{number:03d}": torch.full((size,), float(number)) for number in range(count)}
+
+
+def test_fewer_tensors_are_fewer_bytes(client: Client, proxy: FaultProxy) -> None:
+    """A tenth of the tensors; each byte once, by concurrent requests."""
+    content = tensors(40)
+    save(content, StorageWriter("ais://b/run", client=client))
+    total = 40 * 400_000
+    for names, most in ((["003", "017", "018", "039"], 0.11), (list(content), 1.02)):
+        before = len(proxy.requests)
+        wanted = {name: torch.zeros(100_000) for name in names}
+        reader = StorageReader("ais://b/run", client=client, part_bytes=2 << 20, concurrency=4)
+        load(wanted, reader)
+        assert equal(wanted, {name: content[name] for name in names})
+        seen = requests(proxy, before)
+        assert sum(one.sent_bytes for one in seen) <= most * total
+        assert len(seen) == (3 if len(names) == 4 else 8)
+
+
+def test_near_tensors_come_by_one_request(client: Client, proxy: FaultProxy) -> None:
+    """The gap that is read in vain can be set."""
+    save(tensors(9, 1000), StorageWriter("ais://b/run", client=client))
+    for gap_bytes, count in ((0, 5), (100_000, 1)):
+        before = len(proxy.requests)
+        wanted = {f"{number:03d}": torch.zeros(1000) for number in range(0, 9, 2)}
+        load(wanted, StorageReader("ais://b/run", client=client, gap_bytes=gap_bytes))
+        assert equal(wanted, {name: tensors(9, 1000)[name] for name in wanted})
+        assert len(requests(proxy, before)) == count
+
+
+def test_a_large_tensor_comes_by_several_requests(client: Client, proxy: FaultProxy) -> None:
+    """Straight into its memory."""
+    content = {"a": torch.arange(1_000_000), "b": torch.arange(10)}
+    save(content, StorageWriter("ais://b/run", client=client))
+    before = len(proxy.requests)
+    wanted = {
+        "a": torch.zeros(1_000_000, dtype=torch.int64),
+        "b": torch.zeros(10, dtype=torch.int64),
+    }
+    load(wanted, StorageReader("ais://b/run", client=client, part_bytes=1 << 20))
+    assert equal(wanted, content)
+    assert len(requests(proxy, before)) == 9
+
+
+@pytest.mark.parametrize("fault", [Cut(70_000), Cut(70_000, reset=True), Status(503)])
+def test_a_request_that_breaks_is_continued(client: Client, proxy: FaultProxy, fault: Any) -> None:
+    """Nothing is lost."""
+    write("ais://b/run", 1, client=client)
+    proxy.add(fault, method="GET", path=FILES, times=2)
+    check("ais://b/run", 1, client=client, part_bytes=300_000)
+
+
+@pytest.mark.parametrize(("part_bytes", "found"), [(300_000, "bytes ["), (1 << 24, "xxhash2")])
+def test_a_wrong_byte_is_read_once_more(
+    client: Client, proxy: FaultProxy, part_bytes: int, found: str
+) -> None:
+    """By the digest, or the store's where it is a whole file; the error names the file."""
+    write("ais://b/run", 1, client=client)
+    proxy.add(Corrupt(at_byte=70_000), method="GET", path=FILES)
+    check("ais://b/run", 1, client=client, part_bytes=part_bytes)
+    proxy.add(Corrupt(at_byte=70_000), method="GET", path=FILES, times=None)
+    with pytest.raises(CheckpointException, match=r"__0_0.*distcp: ") as error:
+        check("ais://b/run", 1, client=client, part_bytes=part_bytes)
+    assert found in str(error.value)
+    assert isinstance(error.value.failures[0][0], IntegrityError)
+
+
+def test_each_damaged_byte_of_a_file_is_told(tmp_path: Path) -> None:
+    """Wherever it is; a file that is cut, lengthened or missing as well."""
+    write(tmp_path, 1)
+    (path,) = tmp_path.glob("*.distcp")
+    data = path.read_bytes()
+    places = [0, 1, 700, *range(2000, len(data), len(data) // 29), len(data) - 1]
+    wrong = [data[:at] + bytes([data[at] ^ 16]) + data[at + 1 :] for at in places]
+    for damaged in [*wrong, data[:-1], data[:1000], b"", data + b"x"]:
+        path.write_bytes(damaged)
+        with pytest.raises(CheckpointException, match=path.name) as error:
+            check(tmp_path, 1)
+        assert isinstance(error.value.failures[0][0], IntegrityError)
+    path.unlink()
+    with pytest.raises(CheckpointException, match=path.name) as error:
+        check(tmp_path, 1)
+    assert isinstance(error.value.failures[0][0], NotFoundError)
+
+
+def test_an_unfinished_checkpoint_is_none(tmp_path: Path) -> None:
+    """The error says so."""
+    write(tmp_path, 1)
+    (tmp_path / ".metadata").unlink()
+    with pytest.raises(CheckpointException, match=r"is no checkpoint: it has no \.metadata"):
+        check(tmp_path, 1)
+
+
+def test_ranks_that_saw_different_checkpoints_are_told(tmp_path: Path) -> None:
+    """One may be replaced while a job begins to load it."""
+    readers = [StorageReader(tmp_path) for _ in range(2)]
+    plans = []
+    for number, reader in enumerate(readers):
+        write(tmp_path, number)
+        reader.read_metadata()
+        plans.append(reader.prepare_local_plan(LoadPlan([])))
+    assert readers[0].prepare_global_plan([plans[0], plans[0]]) == [plans[0], plans[0]]
+    with pytest.raises(IntegrityError, match="the ranks have read different checkpoints"):
+        readers[0].prepare_global_plan(plans)
+
+
+def test_checkpoints_of_torch_are_read(tmp_path: Path) -> None:
+    """Of one file, of several, and of one for each tensor; their lengths are checked."""
+    kinds: list[dict[str, Any]] = [{}, {"thread_count": 3}, {"single_file_per_rank": False}]
+    for number, options in enumerate(kinds):
+        folder = tmp_path / str(number)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            save(state(number), dcp.FileSystemWriter(folder, **options))
+        check(folder, number)
+    path = next((tmp_path / "0").glob("*.distcp"))
+    path.write_bytes(path.read_bytes()[:-3000])
+    with pytest.raises(CheckpointException, match="not the file that the checkpoint consists of"):
+        check(tmp_path / "0", 0)
+
+
+def test_a_checkpoint_may_be_moved(tmp_path: Path) -> None:
+    """It holds no URL of itself that counts."""
+    write(tmp_path / "a", 1)
+    shutil.move(tmp_path / "a", tmp_path / "b")
+    check(tmp_path / "b", 1)
+
+
+def test_what_is_missing_in_the_checkpoint_is_told(tmp_path: Path) -> None:
+    """By torch's planner."""
+    write(tmp_path, 1)
+    with pytest.raises(CheckpointException, match="Missing key in checkpoint state_dict: other"):
+        load({"other": torch.zeros(3)}, StorageReader(tmp_path))
+
+
+def test_settings_are_checked() -> None:
+    """When they are given."""
+    for wrong in ({"part_bytes": 0}, {"concurrency": 0}, {"gap_bytes": -1}):
+        with pytest.raises(ConfigError, match="expected a whole number"):
+            StorageReader("ais://b/a", endpoint="http://host", **wrong)  # type: ignore[arg-type]
+    assert equal(zeros(state(1)), zeros(state(2)))
