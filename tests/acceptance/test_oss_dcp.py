@@ -202,7 +202,7 @@ def failing_job(endpoint: str, save: str, _rank: int) -> str:
 def main(endpoint: str) -> None:
     """Run the jobs and print what they have found."""
     warnings.simplefilter("ignore")
-    for module in (FSDP, STATE_DICT):  # once, and not in each rank
+    for module in ("torch._dynamo", FSDP, STATE_DICT):  # once, and not in each rank
         import_module(module)
     run, states, url = "ais://ranks/run", [], ""
     for number, ranks in enumerate((1, 2, 3, 1)):
