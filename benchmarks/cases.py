@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import checkpoints
+import dcp
 import decoding
 import files
 import large
@@ -106,6 +107,12 @@ WORKS = {
         safetensors_loading.LOCAL_COLD_CASES,
         "model",
     ),
+    "dcp/whole": Work(
+        "Load a distributed checkpoint of {large_mib} MiB", "MB", dcp.cases(1), "large"
+    ),
+    "dcp/tenth": Work("A tenth of its tensors", "MB", dcp.cases(10), "large"),
+    "dcp/s3": Work("The whole on an S3 server in Python", "MB", dcp.s3_cases(1), objects=None),
+    "dcp/s3, tenth": Work("A tenth on that server", "MB", dcp.s3_cases(10), objects=None),
     **{
         f"train/transport, {kind}": Work(title, "samples", transport.cases(kind), objects=None)
         for kind, title in transport.TITLES.items()
@@ -189,6 +196,10 @@ def check(work: str, corpus: Corpus, size_bytes: float) -> None:
         **dict.fromkeys(
             (work for work in WORKS if work.startswith("safetensors/")), (corpus.large_bytes,)
         ),
+        "dcp/whole": (dcp.loaded_bytes(corpus, 1),),
+        "dcp/s3": (dcp.loaded_bytes(corpus, 1),),
+        "dcp/tenth": (dcp.loaded_bytes(corpus, 10),),
+        "dcp/s3, tenth": (dcp.loaded_bytes(corpus, 10),),
         **{
             f"train/transport, {kind}": (sample_bytes * transport.samples(corpus),)
             for kind, sample_bytes in transport.SAMPLE_BYTES.items()
