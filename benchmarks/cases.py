@@ -108,9 +108,9 @@ WORKS = {
         "model",
     ),
     "dcp/whole": Work(
-        "Load a distributed checkpoint of {large_mib} MiB", "MB", dcp.cases(1), "large"
+        "Load a distributed checkpoint of {large_mib} MiB", "MB", dcp.cases(1), objects=None
     ),
-    "dcp/tenth": Work("A tenth of its tensors", "MB", dcp.cases(10), "large"),
+    "dcp/tenth": Work("A tenth of its tensors", "MB", dcp.cases(10), objects=None),
     "dcp/s3": Work("The whole on an S3 server in Python", "MB", dcp.s3_cases(1), objects=None),
     "dcp/s3, tenth": Work("A tenth on that server", "MB", dcp.s3_cases(10), objects=None),
     **{

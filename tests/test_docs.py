@@ -55,7 +55,10 @@ NEEDS = {
     "from-aistore-pytorch.md": "alive_progress",  # its shard reader cannot be imported without
 }
 """Packages without which a document cannot be run: there is no obstore for Python 3.10."""
-MARKS = {"lightning.md": pytest.mark.filterwarnings("ignore")}  # Lightning warns of itself
+MARKS = {
+    "lightning.md": pytest.mark.filterwarnings("ignore"),  # Lightning warns of itself
+    "distributed-checkpoints.md": pytest.mark.filterwarnings("ignore:torch.distributed is"),
+}
 NOT_RUN = frozenset({"text", "ini", "json", "yaml", "toml"})
 
 

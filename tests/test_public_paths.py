@@ -16,6 +16,16 @@ import torch  # noqa: F401 - the datasets need it
 
 PUBLIC = {
     "aisio.catalog": ("Catalog", "NamedSource", "Resource", "default_catalog", "read_catalog"),
+    "aisio.checkpoint": (
+        "Checkpoint",
+        "FileSystem",
+        "StorageReader",
+        "StorageWriter",
+        "checkpoints",
+        "latest",
+        "remove_old",
+        "remove_unfinished",
+    ),
     "aisio.checkpoint.safetensors": (
         "load_file",
         "load_model",
@@ -30,6 +40,7 @@ PUBLIC = {
     "aisio.errors": ("AisioError", "IntegrityError", "NotFoundError", "ShardError"),
     "aisio.gateway": ("Gateway", "ServerOptions", "serve"),
     "aisio.integrations.lightning": (
+        "AISCheckpointIO",
         "PickledDataWDS",
         "Split",
         "WebDataModule",
@@ -48,9 +59,9 @@ PUBLIC = {
     "aisio.stores": (
         "AisStore",
         "DirectSettings",
-        "OssStore",
         "DirectStore",
         "LocalStore",
+        "OssStore",
         "Store",
         "store_for",
     ),

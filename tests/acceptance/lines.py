@@ -89,6 +89,7 @@ OSS: Mapping[str, str] = {
     "OSS-29": "safetensors files are those of the library, saved and loaded; what is not contiguous, sparse or no text is refused.",
     "OSS-31": "Credentials: a JSON file that is read again when it has changed, a provider of either SDK, the environment; each defect is named, no secret shown.",
     "OSS-32": "Requests have OSS4 signatures and the session token; a server verifies both with the vendor's signer.",
+    "OSS-30": "torch's distributed checkpoints: save and load with any number of ranks; rename, exists, remove; checkpoint ids.",
     "OSS-42": "A local folder is a source with the same API.",
 }
 
