@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from torch.distributed.checkpoint.api import CheckpointException
+from torch.distributed.checkpoint.default_planner import DefaultLoadPlanner
+from torch.distributed.checkpoint.metadata import MetadataIndex
+from torch.distributed.checkpoint.planner import LoadItemType, ReadItem
 
-from aisio.checkpoint import StorageReader, StorageWriter
-from aisio.checkpoint.dcp.item_reading import Wanted, views_for
+from aisio.checkpoint import StorageReader
+from aisio.checkpoint.dcp.item_reading import Wanted, deliver, views_for
 from aisio.checkpoint.dcp.read_plan import Run
 from aisio.checkpoint.dcp.stored_metadata import Item, storage_info
-from tests.checkpoint.dcp.states import load, save, state, write
+from aisio.errors import IntegrityError
+from tests.checkpoint.dcp.states import load, state, write
 
 
 def test_tensors_and_what_is_between_take_the_bytes_of_a_run() -> None:
@@ -64,8 +68,27 @@ def test_a_tensor_that_is_no_memory_of_its_own_is_filled(tmp_path: Path) -> None
     assert not around[[0, 1, 3]].any()
 
 
-def test_another_size_is_an_error(tmp_path: Path) -> None:
-    """It names the tensor."""
-    save({"a": torch.zeros(30_000)}, StorageWriter(tmp_path))
-    with pytest.raises(CheckpointException, match=r"[Ss]ize"):
-        load({"a": torch.zeros(29_999)}, StorageReader(tmp_path))
+class Planner(DefaultLoadPlanner):
+    """Wants a tensor of another size than it asks for."""
+
+    def resolve_tensor(self, read_item: Any) -> torch.Tensor:
+        """Return where an item goes."""
+        return torch.zeros(3)
+
+
+def test_another_size_or_no_tensor_is_an_error() -> None:
+    """It names file and tensor."""
+    wanted = Wanted(Item(storage_info("f", 7, 20, "", None)))
+    index, zero = MetadataIndex("a"), torch.Size([0])
+    wanted.requests.append(ReadItem(LoadItemType.TENSOR, index, zero, index, zero, torch.Size([4])))
+    stored = io.BytesIO()
+    torch.save(torch.zeros(5), stored)
+    with pytest.raises(IntegrityError, match=r"url: a is stored with the size \(4,\)"):
+        deliver(wanted, [stored.getbuffer()], Planner(), "url")
+    for wrong in (b"no tensor", b""):
+        with pytest.raises(IntegrityError, match="url: no tensor at byte 7"):
+            deliver(wanted, [memoryview(wrong)], Planner(), "url")
+    stored = io.BytesIO()
+    torch.save({"a": 1}, stored)
+    with pytest.raises(IntegrityError, match="url: no tensor at byte 7"):
+        deliver(wanted, [stored.getbuffer()], Planner(), "url")
