@@ -11,7 +11,6 @@ from aisio.client.client import Client
 from aisio.client.shared_clients import explicit_client
 from aisio.errors import ConfigError
 from aisio.extras import missing_extra
-from aisio.integrations.lightning.checkpoint_files import register_files
 from aisio.stores import DirectSettings, store_for
 from aisio.transport.writer import CONCURRENCY, PART_BYTES
 from aisio.urls import ObjectUrl
@@ -23,8 +22,6 @@ except ImportError as error:
     raise missing_extra(error.name or "lightning", "lightning") from error
 
 __all__ = ["AISCheckpointIO"]
-
-register_files()
 
 
 class AISCheckpointIO(CheckpointIO):
@@ -40,8 +37,8 @@ class AISCheckpointIO(CheckpointIO):
     pickles. To save while training goes on, pass it to Lightning's AsyncCheckpointIO.
 
     Args:
-        client: The cluster; by default one made from `endpoint`. ModelCheckpoint itself looks at
-            ais:// in the cluster that AIS_ENDPOINT names.
+        client: The cluster; by default one made from `endpoint`. ModelCheckpoint itself looks for
+            files by fsspec, in the cluster that AIS_ENDPOINT names.
         endpoint: The cluster's URL; by default AIS_ENDPOINT.
         direct: Reach clouds directly even if there is a cluster; settings say how.
         part_bytes: How many bytes a request carries; from 5 MiB on where a cloud is written to.
