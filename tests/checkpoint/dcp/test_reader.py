@@ -122,6 +122,19 @@ def test_a_wrong_byte_is_read_once_more(
     assert isinstance(error.value.failures[0][0], IntegrityError)
 
 
+@pytest.mark.parametrize("path", [FILES, "/v1/objects/b/run/.metadata"])
+def test_a_save_through_a_broken_line_leaves_the_former(
+    client: Client, proxy: FaultProxy, path: str
+) -> None:
+    """Whether it breaks in a file, or before the last request."""
+    write("ais://b/run", 1, client=client)
+    proxy.add(Status(503, retry_after_s=0), method="PUT", path=path, times=None)
+    with pytest.raises(CheckpointException, match="gave up after 4 tries"):
+        write("ais://b/run", 2, client=client)
+    proxy.clear()
+    check("ais://b/run", 1, client=client)
+
+
 def test_each_damaged_byte_of_a_file_is_told(tmp_path: Path) -> None:
     """Wherever it is; a file that is cut, lengthened or missing as well."""
     write(tmp_path, 1)
