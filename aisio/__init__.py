@@ -39,6 +39,8 @@ if TYPE_CHECKING:
         UnavailableError,
         UrlError,
     )
+    from aisio.models.directory import ModelDirectory
+    from aisio.models.options import MemoryOptions
     from aisio.records import (
         ByteRange,
         Checksum,
@@ -105,6 +107,8 @@ _NAMES_BY_MODULE = {
         "UnavailableError",
         "UrlError",
     ),
+    "aisio.models.directory": ("ModelDirectory",),
+    "aisio.models.options": ("MemoryOptions",),
     "aisio.records": (
         "ByteRange",
         "Checksum",
@@ -158,7 +162,9 @@ __all__ = [
     "DynamicBatchSampler",
     "IntegrityError",
     "Loader",
+    "MemoryOptions",
     "MissingExtraError",
+    "ModelDirectory",
     "Namespace",
     "NotFoundError",
     "NotSupportedError",

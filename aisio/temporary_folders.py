@@ -16,7 +16,12 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-__all__ = ["make_owned_folder", "remove_owned_folder"]
+__all__ = [
+    "make_owned_folder",
+    "owned_folder_prefix",
+    "remove_owned_folder",
+    "remove_stale_folders",
+]
 
 _FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _MAX_TRIES = 10
@@ -35,9 +40,9 @@ def make_owned_folder(kind: str, *, parent: str | None = None) -> tuple[str, int
     Raises:
         OSError: No temporary folder can be made.
     """
-    prefix = f"aisio-{kind}-owned-"
+    prefix = owned_folder_prefix(kind)
     parent = parent or tempfile.gettempdir()
-    _remove_stale(parent, prefix, os.getpid())
+    _remove_stale_once(parent, kind, os.getpid())
     for _ in range(_MAX_TRIES):
         folder = tempfile.mkdtemp(prefix=prefix, dir=parent)
         # Until it is locked, another process may remove it as stale.
@@ -75,10 +80,20 @@ def remove_owned_folder(folder: str, descriptor: int) -> None:
         os.close(descriptor)
 
 
+def owned_folder_prefix(kind: str) -> str:
+    """Return what the names of folders of a kind begin with; letters and digits follow."""
+    return f"aisio-{kind}-owned-"
+
+
 @cache
-def _remove_stale(parent: str, prefix: str, pid: int) -> None:
+def _remove_stale_once(parent: str, kind: str, pid: int) -> None:
     """Remove the folders that no process has locked; once in a process."""
-    pattern = re.compile(re.escape(prefix) + r"\w+")
+    remove_stale_folders(parent, kind)
+
+
+def remove_stale_folders(parent: str, kind: str) -> None:
+    """Remove the folders of a kind that no process has locked, with the files in them."""
+    pattern = re.compile(re.escape(owned_folder_prefix(kind)) + r"\w+")
     with suppress(OSError), os.scandir(parent) as entries:
         for entry in entries:
             if pattern.fullmatch(entry.name):

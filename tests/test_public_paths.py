@@ -47,6 +47,7 @@ PUBLIC = {
         "pickles_to_tars",
     ),
     "aisio.integrations.webdataset": ("open_url", "samples", "shard_urls", "to_wds"),
+    "aisio.models": ("MemoryOptions", "ModelConnector", "ModelDirectory"),
     "aisio.records": ("ByteRange", "Checksum", "ObjectInfo", "RetryPolicy", "Timeouts", "TlsFiles"),
     "aisio.resources.bionemo": ("Resource", "load", "main"),
     "aisio.shards": ("Sample", "ShardPass", "ZeroDict", "read_samples", "split_name"),
@@ -81,6 +82,7 @@ LOGGERS = (
     "aisio.datasets",
     "aisio.folders",
     "aisio.lightning",
+    "aisio.models",
     "aisio.placing",
     "aisio.shard_index",
     "aisio.shard_reader",
@@ -88,7 +90,13 @@ LOGGERS = (
     "aisio.sources",
     "aisio.tally",
 )
-PROGRAMS = ("aisio", "aisio.gateway", "aisio.resources.bionemo", "aisio.testing.fault_relay")
+PROGRAMS = (
+    "aisio",
+    "aisio.gateway",
+    "aisio.models",
+    "aisio.resources.bionemo",
+    "aisio.testing.fault_relay",
+)
 
 
 @pytest.mark.parametrize("module", PUBLIC)

@@ -34,12 +34,17 @@ class CheckpointReader(io.BufferedReader):
     def __init__(self, raw: ReadAheadReader) -> None:
         super().__init__(raw, READ_BUFFER_BYTES)
         self.info: ObjectInfo = raw.info
+        self._prefetch = raw.prefetch
 
     @property
     def size_bytes(self) -> int:
         """The size of the object."""
         assert self.info.size_bytes is not None  # ReadAheadReader refuses such an object
         return self.info.size_bytes
+
+    def prefetch(self) -> None:
+        """Begin to read the first part of the object, before it is asked for."""
+        self._prefetch()
 
 
 class Checkpoint:

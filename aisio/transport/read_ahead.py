@@ -101,6 +101,11 @@ class ReadAheadReader(PositionedReader):
         self._position += count
         return count
 
+    def prefetch(self) -> None:
+        """Begin to read the part at the position; errors are those of the read that wants it."""
+        self._check_open("read")
+        self._current_parts().prefetch(self._position)
+
     def readall(self) -> bytes:
         """Return all that is left; errors as for `readinto`."""
         self._check_open("read")
@@ -191,6 +196,10 @@ class _Parts:
             raise
         self._expected = position + count
         return count
+
+    def prefetch(self, position: int) -> None:
+        if self._at(position) is None:
+            self._request(position, self._part_bytes)
 
     def close(self) -> None:
         self._ranges.is_stopped = True

@@ -90,6 +90,13 @@ OSS: Mapping[str, str] = {
     "OSS-31": "Credentials: a JSON file that is read again when it has changed, a provider of either SDK, the environment; each defect is named, no secret shown.",
     "OSS-32": "Requests have OSS4 signatures and the session token; a server verifies both with the vendor's signer.",
     "OSS-30": "torch's distributed checkpoints: save and load with any number of ranks; rename, exists, remove; checkpoint ids.",
+    "OSS-35": "Models: objects are listed with names and sizes; one listing is complete and fast.",
+    "OSS-36": "Files of a model open as bytes or text; reading begins in the order of the calls.",
+    "OSS-37 !": "A local folder shows a model: small files real, large ones from memory; a folder with other files is refused.",
+    "OSS-38": "transformers, safetensors and torch load from that folder, without a full copy on a disk.",
+    "OSS-39 !": "Hooks on `open` concern the stand-ins alone, however they are named; paths, descriptors, write modes, encoding and newline are the builtin's.",
+    "OSS-40": "Hooks nest and come off in any order; a function that another program has put there stays.",
+    "OSS-41": "A program finds a model by environment variables, off without ENABLE_CONNECTOR=1: run beside `python -m aisio.models`, without native code.",
     "OSS-42": "A local folder is a source with the same API.",
 }
 

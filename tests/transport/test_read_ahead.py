@@ -14,7 +14,13 @@ import xxhash
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aisio.errors import IntegrityError, StorageError, TruncatedError, UnavailableError
+from aisio.errors import (
+    IntegrityError,
+    NotFoundError,
+    StorageError,
+    TruncatedError,
+    UnavailableError,
+)
 from aisio.records import ByteRange, Checksum, ObjectInfo, RetryPolicy
 from aisio.transport.body import Body
 from aisio.transport.read_ahead import DIRECT_BYTES, FIRST_BYTES, RangeOpener, ReadAheadReader
@@ -85,6 +91,25 @@ def test_read_all() -> None:
     with store.reader() as file:
         file.seek(len(DATA) + 5)
         assert (file.read(), file.read(3)) == (b"", b"")
+
+
+@pytest.mark.parametrize("size", [100, 3 * MIB])
+def test_a_part_can_be_asked_for_before_it_is_read(size: int) -> None:
+    """Then no byte of it is asked for again; an error is that of the read."""
+    store = Store()
+    with store.reader() as file:
+        file.prefetch()
+        file.prefetch()
+        assert read_through(file, size) == DATA
+    assert store.read_bytes() == len(DATA)
+    store.errors = [NotFoundError("gone")]
+    with store.reader() as file:
+        file.prefetch()
+        with pytest.raises(NotFoundError):
+            file.read(1)
+    with Store(b"").reader() as file:
+        file.prefetch()
+        assert file.read() == b""
 
 
 def test_an_empty_object() -> None:

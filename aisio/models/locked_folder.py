@@ -1,0 +1,105 @@
+"""LockedFolder: a folder that processes share, and that the last of them removes.
+
+The lock is that of the folder itself, so there is no lock file to leave behind. Whoever finds a
+folder that nobody has locked has it alone, until it shares the lock. The kernel releases the lock
+when the process and all that it forked have ended, however they end.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+
+from aisio.errors import ConfigError, StorageError
+from aisio.file_locks import NO_LOCKS_ERRNOS
+
+__all__ = ["LockedFolder"]
+
+_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_MAX_TRIES = 100
+
+
+class LockedFolder:
+    """A folder, made where there is none, with a lock on it.
+
+    It waits while another process has the folder alone.
+
+    Args:
+        path: The folder, no link; its parents must exist.
+        permissions: Those of a new folder, before the umask.
+
+    Attributes:
+        path: The folder.
+        descriptor: Holds the lock. A program that inherits it has the folder in use as well.
+        is_alone: Whether no other process has the folder; `share` ends that.
+        is_new: Whether this object made it.
+
+    Raises:
+        ConfigError: The file system has no locks.
+        OSError: The folder cannot be made or opened.
+    """
+
+    def __init__(self, path: Path, *, permissions: int = 0o777) -> None:
+        self.path = path
+        for _ in range(_MAX_TRIES):
+            self.is_new = _make(path, permissions)
+            try:
+                self.descriptor = os.open(path, _FLAGS)
+            except FileNotFoundError:  # its last user has just removed it
+                continue
+            try:
+                self.is_alone = self._lock()
+                if self._is_in_place():
+                    return
+            except BaseException:
+                os.close(self.descriptor)
+                raise
+            os.close(self.descriptor)
+        raise StorageError(f"{path}: it is removed and made again all the time")
+
+    def share(self) -> None:
+        """Let others use the folder too. Another may have it alone for a moment before."""
+        fcntl.flock(self.descriptor, fcntl.LOCK_SH)
+        self.is_alone = False
+
+    def try_alone(self) -> bool:
+        """Have the folder alone, if nobody else uses it; if not, the own lock may be gone."""
+        try:
+            fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        self.is_alone = True
+        return True
+
+    def close(self) -> None:
+        """Release the lock."""
+        os.close(self.descriptor)
+
+    def _lock(self) -> bool:
+        try:
+            if self.try_alone():
+                return True
+            fcntl.flock(self.descriptor, fcntl.LOCK_SH)
+        except OSError as error:
+            if error.errno not in NO_LOCKS_ERRNOS:
+                raise
+            raise ConfigError(
+                f"{self.path}: its file system has no locks; take a folder of a local disk"
+            ) from error
+        return False
+
+    def _is_in_place(self) -> bool:
+        """Tell whether the path still leads to the folder that was locked."""
+        try:
+            return os.path.samestat(self.path.lstat(), os.fstat(self.descriptor))
+        except FileNotFoundError:
+            return False
+
+
+def _make(path: Path, permissions: int) -> bool:
+    try:
+        path.mkdir(permissions)
+    except FileExistsError:
+        return False
+    return True
