@@ -17,6 +17,7 @@ import decoding
 import files
 import large
 import listing
+import models
 import packing
 import safetensors_loading
 import shards
@@ -28,6 +29,7 @@ import webdataset_reading
 from corpus import (
     ARRAY_BYTES,
     FIELDS_BYTES,
+    MODEL_FILES,
     PACKED_BYTES,
     PHOTO_BYTES,
     SMALL_BYTES,
@@ -113,6 +115,12 @@ WORKS = {
     "dcp/tenth": Work("A tenth of its tensors", "MB", dcp.cases(10), objects=None),
     "dcp/s3": Work("The whole on an S3 server in Python", "MB", dcp.s3_cases(1), objects=None),
     "dcp/s3, tenth": Work("A tenth on that server", "MB", dcp.s3_cases(10), objects=None),
+    "models/cold": Work(
+        "Load a model of {large_mib} MiB from the store", "MB", models.COLD_CASES, "model_files"
+    ),
+    "models/warm": Work(
+        "Load it once more on the same machine", "MB", models.WARM_CASES, "model_files"
+    ),
     **{
         f"train/transport, {kind}": Work(title, "samples", transport.cases(kind), objects=None)
         for kind, title in transport.TITLES.items()
@@ -200,6 +208,8 @@ def check(work: str, corpus: Corpus, size_bytes: float) -> None:
         "dcp/s3": (dcp.loaded_bytes(corpus, 1),),
         "dcp/tenth": (dcp.loaded_bytes(corpus, 10),),
         "dcp/s3, tenth": (dcp.loaded_bytes(corpus, 10),),
+        "models/cold": (MODEL_FILES * corpus.model_file_bytes,),
+        "models/warm": (MODEL_FILES * corpus.model_file_bytes,),
         **{
             f"train/transport, {kind}": (sample_bytes * transport.samples(corpus),)
             for kind, sample_bytes in transport.SAMPLE_BYTES.items()

@@ -32,10 +32,22 @@ MODEL = "large/model.safetensors"
 MATRIX_BYTES, VECTOR_BYTES = 32 * 1024 * 1024, 16 * 1024
 """A model has matrices and vectors of these sizes in turn."""
 
+MODEL_FILES = 4
+"""Number of files of a model folder; together they have the size of the large object."""
+
 WRITERS = 8
 
 Objects: TypeAlias = Literal[
-    "tiny", "small", "shards", "many", "pictures", "arrays", "photos", "large", "model"
+    "tiny",
+    "small",
+    "shards",
+    "many",
+    "pictures",
+    "arrays",
+    "photos",
+    "large",
+    "model",
+    "model_files",
 ]
 """What can be stored; each kind of work reads one of them."""
 
@@ -117,8 +129,14 @@ class Corpus:
             "small": self.small,
             "shards": self.shards,
             "many": self.many,
+            "model_files": MODEL_FILES,
         }.get(objects, PICTURE_SHARDS)
         return [f"{objects}/{number:06d}{_ENDING.get(objects, '.tar')}" for number in range(count)]
+
+    @property
+    def model_file_bytes(self) -> int:
+        """Size of one file of the model."""
+        return self.large_bytes // MODEL_FILES
 
     def to_json(self) -> str:
         """Return the corpus as one line of JSON, for a measuring process."""
@@ -130,7 +148,7 @@ class Corpus:
         return cls(**json.loads(text))
 
 
-_ENDING = {"tiny": "", "small": ""}
+_ENDING = {"tiny": "", "small": "", "model_files": ".safetensors"}
 
 
 def is_stored(corpus: Corpus, objects: Objects) -> bool:
@@ -210,6 +228,8 @@ def _contents(corpus: Corpus, objects: Objects, noise: bytes) -> Callable[[int],
         return lambda number: _cut(noise, number, TINY_BYTES)
     if objects == "small":
         return lambda number: _cut(noise, number, SMALL_BYTES)
+    if objects == "model_files":
+        return lambda _: _model_file(noise, corpus.model_file_bytes)
     if objects == "pictures":
         pictures = [_picture(number) for number in range(DIFFERENT_PICTURES)]
         each = corpus.pictures // PICTURE_SHARDS
@@ -271,6 +291,15 @@ def _picture(number: int, side: int = PIXELS[0]) -> bytes:
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG", quality=90)
     return buffer.getvalue()
+
+
+def _model_file(noise: bytes, size: int) -> bytes:
+    """Return a safetensors file of one tensor, whose header is filled up to 256 bytes."""
+    data_bytes = size - 256
+    entry = {"w": {"dtype": "U8", "shape": [data_bytes], "data_offsets": [0, data_bytes]}}
+    header = json.dumps(entry).encode().ljust(248)
+    data = (noise * (data_bytes // len(noise) + 1))[:data_bytes]
+    return len(header).to_bytes(8, "little") + header + data
 
 
 FIELDS_BYTES = IMAGE_BYTES + 4 + 14

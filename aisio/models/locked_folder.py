@@ -7,6 +7,7 @@ when the process and all that it forked have ended, however they end.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from pathlib import Path
@@ -82,7 +83,8 @@ class LockedFolder:
                 return True
             fcntl.flock(self.descriptor, fcntl.LOCK_SH)
         except OSError as error:
-            if error.errno not in NO_LOCKS_ERRNOS:
+            # NFS locks no folder: its exclusive locks need a writable descriptor.
+            if error.errno not in NO_LOCKS_ERRNOS | {errno.EBADF}:
                 raise
             raise ConfigError(
                 f"{self.path}: its file system has no locks; take a folder of a local disk"
