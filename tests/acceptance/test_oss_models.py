@@ -22,6 +22,7 @@ from aisio.stores import DirectSettings
 from aisio.testing import FaultProxy
 from tests.models.models import FILES, files_in
 from tests.moto_server import boto_client, s3_server
+from tests.oss_server import KEY_ID, REGION, SECRET, OssServer, oss_server
 
 pytest.importorskip("obstore")
 pytest.importorskip("moto")
@@ -70,7 +71,25 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield gateway.endpoint
 
 
-@pytest.fixture(params=["ais", "s3", "file"])
+@pytest.fixture(scope="module")
+def oss() -> Iterator[OssServer]:
+    """Return an OSS server, which checks signatures."""
+    pytest.importorskip("alibabacloud_oss_v2")
+    with oss_server() as server:
+        yield server
+
+
+def oss_place(server: OssServer, bucket: str, credentials: Path) -> Place:
+    """Return a model on OSS, reached with a file of credentials."""
+    server.create(bucket)
+    for name, data in FILES.items():
+        server.put_raw(bucket, f"m/{name}", data)
+    credentials.write_text(json.dumps({"AccessKeyId": KEY_ID, "AccessKeySecret": SECRET}))
+    direct = DirectSettings(server.endpoint, REGION, credentials=credentials)
+    return Place(f"oss://{bucket}", "m/", {"direct": direct})
+
+
+@pytest.fixture(params=["ais", "s3", "oss", "file"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     """Return a model on each kind of store."""
     bucket = f"bucket-{next(_numbers)}"
@@ -86,6 +105,8 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
         for name, data in FILES.items():
             made.object(f"m/{name}").put(data)
         return Place(f"ais://{bucket}", "m/", {"endpoint": endpoint})
+    if request.param == "oss":
+        return oss_place(request.getfixturevalue("oss"), bucket, tmp_path / "credentials")
     endpoint = request.getfixturevalue("moto")
     boto = boto_client(endpoint)
     boto.create_bucket(Bucket=bucket)
@@ -257,9 +278,13 @@ def test_oss_41_a_program_finds_the_model_by_variables(place: Place, tmp_path: P
     """Off without ENABLE_CONNECTOR=1; its status is that of the program."""
     if place.bucket.startswith("s3"):
         pytest.skip("the variables of S3 are tested elsewhere")
+    direct = place.options.get("direct")
     path = tmp_path / "model"
     variables = {"OSS_PATH": place.url, "MODEL_DIR": str(path)}
     variables |= {"AIS_ENDPOINT": place.options.get("endpoint", "")}
+    if direct is not None:
+        variables |= {"OSS_ENDPOINT": direct.endpoint, "OSS_REGION": direct.region}
+        variables |= {"OSS_ACCESS_KEY_ID": KEY_ID, "OSS_ACCESS_KEY_SECRET": SECRET}
     assert run(path, [], ENABLE_CONNECTOR="", **variables) == (3, "{}\n")
     status, output = run(path, [], ENABLE_CONNECTOR="1", **variables)
     found = json.loads(output.replace("'", '"'))
