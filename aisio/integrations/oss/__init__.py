@@ -1,0 +1,1 @@
+"""The names of Alibaba's OSS connector for PyTorch. They are imported on first use."""
