@@ -129,6 +129,11 @@ class DataObject(_BinaryFile):
         return self._size_bytes
 
     @property
+    def size(self) -> int:
+        """The same as `size_bytes`, in the word of S3."""
+        return self.size_bytes
+
+    @property
     def props_cached(self) -> ObjectProps:
         """For code that was written for the official package: `props_cached.size`."""
         return ObjectProps(self.size_bytes)
@@ -235,11 +240,18 @@ class DataObjects(Sequence[DataObject]):
     Args:
         listing: The listing.
         etl_name: The ETL that transforms them when they are read.
+        kind: Their class.
     """
 
-    def __init__(self, listing: ListingTable, etl_name: str | None = None) -> None:
+    def __init__(
+        self,
+        listing: ListingTable,
+        etl_name: str | None = None,
+        kind: type[DataObject] = DataObject,
+    ) -> None:
         self._listing = listing
         self._etl_name = etl_name
+        self._kind = kind
 
     def __len__(self) -> int:
         return len(self._listing)
@@ -254,7 +266,7 @@ class DataObjects(Sequence[DataObject]):
         if isinstance(index, slice):
             return [self[number] for number in range(len(self))[index]]
         source, info = self._listing[index]
-        return DataObject(source, info, etl_name=self._etl_name)
+        return self._kind(source, info, etl_name=self._etl_name)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {len(self):,} objects>"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property, partial
+from typing import ClassVar
 
 from aisio.errors import ConfigError
 from aisio.escapes import one_line
@@ -21,7 +22,12 @@ class ListedObjects:
     Args:
         objects: The listing.
         etl_name: The ETL that transforms the objects when they are read.
+
+    Attributes:
+        DATA_OBJECT: Class of the objects that a transform gets.
     """
+
+    DATA_OBJECT: ClassVar[type[DataObject]] = DataObject
 
     def __init__(self, objects: ListingTable, etl_name: str | None) -> None:
         self._objects = objects
@@ -68,7 +74,7 @@ class ListedObjects:
 
         The name is that of the official package. Nothing is read before an object is.
         """
-        return DataObjects(self._objects, self._etl_name)
+        return DataObjects(self._objects, self._etl_name, self.DATA_OBJECT)
 
 
 def _name_of(objects: ListingTable, index: int) -> str:

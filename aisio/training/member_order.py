@@ -35,6 +35,11 @@ class MemberOrder:
         self._shuffle = shuffle
         self.epoch = SharedEpoch()
 
+    @property
+    def is_shuffled(self) -> bool:
+        """Whether it is another one than that of the tar."""
+        return self._shuffle is not None
+
     def describe(self, epoch: int) -> str:
         """Return what the order of an epoch depends on, in words; "" if it is that of the tar."""
         return "" if self._shuffle is None else f"{self._shuffle}, epoch {epoch}"

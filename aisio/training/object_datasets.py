@@ -106,7 +106,7 @@ class AISMapDataset(ListedObjects, Dataset[Any]):
             allow_empty=allow_empty,
             skip_empty=skip_empty,
         )
-        self._items = items_of(sources, etl_name, transform, on_missing, owner)
+        self._items = items_of(sources, etl_name, transform, on_missing, owner, self.DATA_OBJECT)
         self._limit = AdaptiveLimit(Concurrency.of(concurrency))
         self._epoch_stats = EpochStats(owner, "object")
         ListedObjects.__init__(self, SharedListing(sources).table(), etl_name)

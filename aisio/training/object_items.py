@@ -44,6 +44,7 @@ class ObjectItems:
         transform: Makes the item of an object; without it the item is (name, bytes).
         on_missing: See `OnMissing`.
         owner: Name of the dataset's class.
+        kind: Class of the objects that `transform` gets.
 
     Attributes:
         on_missing: As given.
@@ -58,6 +59,7 @@ class ObjectItems:
         transform: Transform | None,
         on_missing: OnMissing,
         owner: str,
+        kind: type[DataObject] = DataObject,
     ) -> None:
         if transform is not None and not callable(transform):
             raise ConfigError(f"<{owner}> transform={transform!r} cannot be called")
@@ -65,6 +67,7 @@ class ObjectItems:
         self._transform = transform
         self._missing = MissingObjects(on_missing, owner)
         self._owner = owner
+        self._kind = kind
         self.on_missing: OnMissing = on_missing
 
     def item(self, one: ReadObject) -> Any:
@@ -73,7 +76,7 @@ class ObjectItems:
         info = one.info or listed
         if self._transform is None:
             return None if data is None else (info.name, data)
-        return self._transformed(info, None if data is None else DataObject(source, info, data))
+        return self._transformed(info, None if data is None else self._kind(source, info, data))
 
     def read_item(self, listed: ListedObject) -> Any:
         """Read an object and return its item; a transform reads a large one as far as it needs.
@@ -82,7 +85,7 @@ class ObjectItems:
             NotFoundError: It is gone, unless on_missing="none".
         """
         source, info = listed
-        one = DataObject(source, info, etl_name=self._etl_name)
+        one = self._kind(source, info, etl_name=self._etl_name)
         try:
             if self._transform is None:
                 return info.name, source.read(info, etl_name=self._etl_name)

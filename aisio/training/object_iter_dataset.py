@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from aisio.client.client import Client
 from aisio.client.shared_clients import explicit_client
@@ -18,6 +18,7 @@ from aisio.sources.manifest import ManifestParser
 from aisio.sources.source_set import PrefixMap, SourceSet
 from aisio.stores import DirectSettings
 from aisio.training.chunk_shuffle import ChunkShuffle
+from aisio.training.data_object import DataObject
 from aisio.training.member_order import MemberOrder
 from aisio.training.missing_objects import GoneObjects, OnMissing, require_no_equalize
 from aisio.training.object_constructors import (
@@ -98,7 +99,12 @@ class AISIterDataset(SplitDataset, IterableDataset[Any]):
         ConfigError: length is below 0, `transform` cannot be called, or there is no such split or
             `on_missing`; at iteration: the environment says an impossible rank
             (`aisio.training.ranks`).
+
+    Attributes:
+        DATA_OBJECT: Class of the objects that a transform gets.
     """
+
+    DATA_OBJECT: ClassVar[type[DataObject]] = DataObject
 
     def __init__(
         self,
@@ -139,7 +145,9 @@ class AISIterDataset(SplitDataset, IterableDataset[Any]):
         )
         self._concurrency = Concurrency.of(concurrency)
         owner = type(self).__name__
-        self._items = items_of(self._sources, etl_name, transform, on_missing, owner)
+        self._items = items_of(
+            self._sources, etl_name, transform, on_missing, owner, self.DATA_OBJECT
+        )
         self._order = order_of(self._sources)
         require_no_equalize(on_missing, equalize)
 

@@ -24,6 +24,7 @@ from aisio.sources.base import Source
 from aisio.sources.source_set import SourceSet
 from aisio.stores import Store
 from aisio.stores.lazy import Lazy
+from aisio.training.data_object import DataObject
 from aisio.training.member_order import MemberOrder
 from aisio.training.missing_objects import OnMissing
 from aisio.training.object_items import ObjectItems, ReadObject, Transform
@@ -140,6 +141,7 @@ class TarMemberItems(ObjectItems):
         transform: See `ObjectItems`.
         on_missing: Of no meaning: a file of a tar goes only with the tar, which is an error.
         owner: Name of the dataset's class.
+        kind: See `ObjectItems`.
     """
 
     def __init__(
@@ -148,8 +150,9 @@ class TarMemberItems(ObjectItems):
         transform: Transform | None,
         on_missing: OnMissing,
         owner: str,
+        kind: type[DataObject] = DataObject,
     ) -> None:
-        super().__init__(None, transform, on_missing, owner)
+        super().__init__(None, transform, on_missing, owner, kind)
         self._source = source
 
     def read_item(self, listed: ListedObject) -> Any:
@@ -190,12 +193,13 @@ def items_of(
     transform: Transform | None,
     on_missing: OnMissing,
     owner: str,
+    kind: type[DataObject] = DataObject,
 ) -> ObjectItems:
     """Return what reads the objects of these sources; arguments as for `ObjectItems`."""
     first = sources.sources[0]
     if isinstance(first, TarMemberSource):
-        return TarMemberItems(first, transform, on_missing, owner)
-    return ObjectItems(etl_name, transform, on_missing, owner)
+        return TarMemberItems(first, transform, on_missing, owner, kind)
+    return ObjectItems(etl_name, transform, on_missing, owner, kind)
 
 
 def order_of(sources: SourceSet) -> MemberOrder | None:
