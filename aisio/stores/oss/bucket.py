@@ -16,6 +16,7 @@ from aisio.errors import StorageError
 from aisio.extras import missing_extra
 from aisio.records import ObjectInfo, Settings
 from aisio.stores.oss.errors import oss_error
+from aisio.stores.oss.request_log import logged
 from aisio.stores.oss.settings import BucketAccess
 from aisio.transport.body import Body
 from aisio.transport.http.connection_pool import Request
@@ -91,11 +92,15 @@ class OssBucket:
             MissingExtraError: The vendor's SDK is not installed.
         """
         about, address = str(url), self._address(url, query)
-        if sent is not None:
-            response = self._streams.finish(sent, address, about=about)
-        else:
-            signed = self._sign(method, address, url.name, headers)
-            response = self._streams.open(method, address, headers=signed, body=body, about=about)
+        with logged(method, about, address.partition("?")[2], headers or {}) as answered:
+            if sent is not None:
+                response = self._streams.finish(sent, address, about=about)
+            else:
+                signed = self._sign(method, address, url.name, headers)
+                response = self._streams.open(
+                    method, address, headers=signed, body=body, about=about
+                )
+            answered(response.status)
         if response.status >= 300:
             response.close()
             raise StorageError(
