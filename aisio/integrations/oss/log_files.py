@@ -153,13 +153,13 @@ _usual_levels: dict[str, tuple[int, int]] = {}
 """Level of a logger before it had files: its own, and the one that counted."""
 
 
+_lock = threading.RLock()  # a finalizer may run while its thread has the lock
+
+
 @in_child
 def _renew_lock() -> None:
     global _lock
-    _lock = threading.RLock()  # a finalizer may run while its thread has the lock
-
-
-_renew_lock()
+    _lock = threading.RLock()
 
 
 def _acquire(file: _File) -> None:
@@ -199,5 +199,6 @@ def _set_level(name: str) -> None:
 def _worker_id() -> int:
     """Return the number of this DataLoader worker; 0 where torch is not loaded, or in no worker."""
     torch_data = sys.modules.get("torch.utils.data")
-    info = torch_data.get_worker_info() if hasattr(torch_data, "get_worker_info") else None
-    return info.id if info is not None else 0
+    get_worker_info = getattr(torch_data, "get_worker_info", None)
+    worker = get_worker_info() if get_worker_info is not None else None
+    return worker.id if worker is not None else 0

@@ -36,8 +36,10 @@ def nothing_left() -> Iterator[None]:
     yield
     gc.collect()
     assert [(one.level, list(one.handlers), one.propagate) for one in loggers] == before
-    opened = [os.readlink(one.path) for one in os.scandir("/proc/self/fd") if one.is_symlink()]
-    assert not [path for path in opened if path.endswith((".log_0", ".log_1"))]
+    opened = [
+        Path(one.path).readlink().name for one in os.scandir("/proc/self/fd") if one.is_symlink()
+    ]
+    assert not [name for name in opened if name.endswith((".log_0", ".log_1"))]
 
 
 def lines(config: OssConfig, worker: int = 0) -> tuple[list[str], list[str]]:
