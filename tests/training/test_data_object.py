@@ -130,9 +130,9 @@ def test_it_says_what_is_known_of_it() -> None:
 
 
 def test_a_size_that_is_not_listed_is_looked_up(tmp_path: Path) -> None:
-    """Without reading the object; also under the official package's name."""
+    """Without reading the object; also under the names of others."""
     one = data_object(tmp_path / "a", b"12345")
-    assert (one.size_bytes, one.props_cached.size) == (5, 5)
+    assert (one.size_bytes, one.size, one.props_cached.size) == (5, 5, 5)
     (tmp_path / "a").unlink()
     assert one.size_bytes == 5
     with pytest.raises(NotFoundError, match="/a: no such file"):

@@ -107,6 +107,37 @@ def test_by_index_a_large_object_is_read_as_far_as_the_transform_reads(tmp_path:
     assert [dataset[1], dataset.stats()["bytes_read"] - before] == [10, 1000]
 
 
+class OwnObject(DataObject):
+    """An object with a key of another kind."""
+
+    @property
+    def key(self) -> str:
+        """The name in capital letters."""
+        return self.name.upper()
+
+
+class OwnMapDataset(AISMapDataset):
+    """A dataset of these."""
+
+    DATA_OBJECT = OwnObject
+
+
+class OwnIterDataset(AISIterDataset):
+    """A dataset of these."""
+
+    DATA_OBJECT = OwnObject
+
+
+def test_a_subclass_says_what_the_transform_gets(folder: str) -> None:
+    """By index, in batches and iterations, and in a list of all objects."""
+    mapped = OwnMapDataset(folder, transform=as_they_are)
+    names = [one.key for one in OwnIterDataset(folder, transform=as_they_are)]
+    assert names == [name.upper() for name in mapped.names]
+    for objects in (mapped.__getitems__(range(len(mapped))), mapped.get_obj_list()):
+        assert [one.key for one in objects] == names
+    assert mapped[0].key == names[0]
+
+
 def test_what_a_transform_returns_may_be_kept(folder: str) -> None:
     """The object itself, too: the next ones do not change it."""
     for dataset in (
