@@ -97,6 +97,8 @@ OSS: Mapping[str, str] = {
     "OSS-39 !": "Hooks on `open` concern the stand-ins alone, however they are named; paths, descriptors, write modes, encoding and newline are the builtin's.",
     "OSS-40": "Hooks nest and come off in any order; a function that another program has put there stays.",
     "OSS-41": "A program finds a model by environment variables, off without ENABLE_CONNECTOR=1: run beside `python -m aisio.models`, without native code.",
+    "OSS-33": "The configuration file: documented keys and their defaults; unknown keys are warned of, what cannot be meant is refused by its key.",
+    "OSS-34": "Each worker has a log and an audit file of its own; the audit has a line for each request, without secrets.",
     "OSS-42": "A local folder is a source with the same API.",
 }
 
