@@ -47,8 +47,8 @@ def identity(item: OssDataObject | None) -> OssDataObject | None:
     return item
 
 
-class _Options(TypedDict, total=False):
-    """The options of all constructors; `OssMapDataset` documents them."""
+class _MapOptions(TypedDict, total=False):
+    """The options of `OssMapDataset`, which documents them."""
 
     cred_path: str
     cred_provider: Any
@@ -61,7 +61,9 @@ class _Options(TypedDict, total=False):
     concurrency: int | Concurrency | None
 
 
-class _IterableOptions(_Options, total=False):
+class _Options(_MapOptions, total=False):
+    """The options of `OssIterableDataset`, which documents them."""
+
     show_progress: bool
     length: int | None
     split: Split
@@ -194,7 +196,7 @@ class _Constructors:
         tar_uri: Place,
         tar_index_uri: Place,
         endpoint: str,
-        options: _Options,
+        options: _MapOptions,
         order: MemberOrder | None = None,
     ) -> Self:
         owner = cls.__name__
@@ -211,7 +213,7 @@ class _Constructors:
         return cls._made(tar_source(owner, tar, index, own, order), connection, own)
 
     @classmethod
-    def _opened(cls, endpoint: str, options: _Options) -> tuple[OssConnection, Any]:
+    def _opened(cls, endpoint: str, options: _MapOptions) -> tuple[OssConnection, Any]:
         """Return the connection that the options say, and the options of aisio's own class."""
         own: dict[str, Any] = {**options}
         said = {name: own.pop(name) for name in _CONNECTION_OPTIONS if name in own}
@@ -248,7 +250,7 @@ class OssMapDataset(_Constructors, AISMapDataset):  # type: ignore[misc]
 
     @classmethod
     def from_tar(  # type: ignore[override]
-        cls, tar_uri: Place, tar_index_uri: Place, endpoint: str, **options: Unpack[_Options]
+        cls, tar_uri: Place, tar_index_uri: Place, endpoint: str, **options: Unpack[_MapOptions]
     ) -> Self:
         """Read the regular files of a tar by its index; the label of each is its number.
 
@@ -296,7 +298,7 @@ class OssIterableDataset(_Constructors, AISIterDataset):  # type: ignore[misc]
         shuffle: bool = False,
         shuffle_chunk_size: int = 1000,
         seed: int = 0,
-        **options: Unpack[_IterableOptions],
+        **options: Unpack[_Options],
     ) -> Self:
         """Read the regular files of a tar by its index; see `OssMapDataset.from_tar`.
 
