@@ -51,6 +51,7 @@ PUBLIC = {
         "OssDataObject",
         "OssIterableDataset",
         "OssMapDataset",
+        "OssSafetensor",
         "generate_tar_archive",
         "imagenet_manifest_parser",
     ),
