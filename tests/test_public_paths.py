@@ -48,10 +48,13 @@ PUBLIC = {
     ),
     "aisio.integrations.oss": (
         "OssCheckpoint",
+        "OssDCPFileSystem",
         "OssDataObject",
         "OssIterableDataset",
         "OssMapDataset",
         "OssSafetensor",
+        "OssStorageReader",
+        "OssStorageWriter",
         "generate_tar_archive",
         "imagenet_manifest_parser",
     ),

@@ -10,6 +10,11 @@ if TYPE_CHECKING:
     from aisio.integrations.oss.checkpoint import OssCheckpoint
     from aisio.integrations.oss.data_object import OssDataObject
     from aisio.integrations.oss.datasets import OssIterableDataset, OssMapDataset
+    from aisio.integrations.oss.dcp_file_system import (
+        OssDCPFileSystem,
+        OssStorageReader,
+        OssStorageWriter,
+    )
     from aisio.integrations.oss.safetensor import OssSafetensor
     from aisio.integrations.oss.tar_archive import generate_tar_archive
     from aisio.sources.manifest_parsers import imagenet_manifest_parser
@@ -19,15 +24,23 @@ _NAMES_BY_MODULE = {
     "aisio.integrations.oss.data_object": ("OssDataObject",),
     "aisio.integrations.oss.datasets": ("OssIterableDataset", "OssMapDataset"),
     "aisio.integrations.oss.safetensor": ("OssSafetensor",),
+    "aisio.integrations.oss.dcp_file_system": (
+        "OssDCPFileSystem",
+        "OssStorageReader",
+        "OssStorageWriter",
+    ),
     "aisio.integrations.oss.tar_archive": ("generate_tar_archive",),
     "aisio.sources.manifest_parsers": ("imagenet_manifest_parser",),
 }
 __all__ = [
     "OssCheckpoint",
+    "OssDCPFileSystem",
     "OssDataObject",
     "OssIterableDataset",
     "OssMapDataset",
     "OssSafetensor",
+    "OssStorageReader",
+    "OssStorageWriter",
     "generate_tar_archive",
     "imagenet_manifest_parser",
 ]
