@@ -52,6 +52,7 @@ PUBLIC = {
         "OssDataObject",
         "OssIterableDataset",
         "OssMapDataset",
+        "OssModelConnector",
         "OssSafetensor",
         "OssStorageReader",
         "OssStorageWriter",

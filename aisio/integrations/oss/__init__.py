@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         OssStorageReader,
         OssStorageWriter,
     )
+    from aisio.integrations.oss.model_connector import OssModelConnector
     from aisio.integrations.oss.safetensor import OssSafetensor
     from aisio.integrations.oss.tar_archive import generate_tar_archive
     from aisio.sources.manifest_parsers import imagenet_manifest_parser
@@ -29,6 +30,7 @@ _NAMES_BY_MODULE = {
         "OssStorageReader",
         "OssStorageWriter",
     ),
+    "aisio.integrations.oss.model_connector": ("OssModelConnector",),
     "aisio.integrations.oss.tar_archive": ("generate_tar_archive",),
     "aisio.sources.manifest_parsers": ("imagenet_manifest_parser",),
 }
@@ -38,6 +40,7 @@ __all__ = [
     "OssDataObject",
     "OssIterableDataset",
     "OssMapDataset",
+    "OssModelConnector",
     "OssSafetensor",
     "OssStorageReader",
     "OssStorageWriter",
