@@ -1,0 +1,1 @@
+"""What runs a training task: this machine, a Ray cluster, or Slurm."""
