@@ -50,6 +50,11 @@ VARIABLES: Mapping[str, str] = {
     "ENABLE_CONNECTOR": "1: `python -m aisio.models` reads the next two",
     "OSS_PATH": "URL of a model's folder",
     "MODEL_DIR": "local folder in which a program finds that model",
+    "AISIO_TASK_METRICS": "where a training task reports metrics: a folder, or the URL of a server; "
+    "engines set it",
+    "BACKEND_NAMESPACE": "namespace of Anylearn's server, where AISIO_TASK_METRICS is not set",
+    "task_id": "ID of the training task that a process belongs to",
+    "secret_key": "secret of that task, by which it reports metrics",
     "RANK": "rank of this process, where torch.distributed is not initialised (0)",
     "WORLD_SIZE": "number of ranks, likewise (1)",
     "OMPI_COMM_WORLD_RANK": "rank, where RANK is not set: Open MPI's mpirun sets it",
@@ -127,6 +132,11 @@ def first_item(*names: str, environ: Mapping[str, str] | None = None) -> tuple[s
     """Return the name and value of the first of these variables that has one."""
     env = os.environ if environ is None else environ
     return next(((name, env[name]) for name in names if env.get(name)), None)
+
+
+def environment_with(changes: Mapping[str, str]) -> dict[str, str]:
+    """Return a copy of this process's environment with changes, for a program to be started."""
+    return {**os.environ, **changes}
 
 
 def variables_with(
