@@ -84,12 +84,12 @@ def _write_many(folder: Path, rank: int) -> None:
 
 def test_any_32_many_ranks_append_at_once(tmp_path):
     """No line is lost or mixed with another, and each rank's lines keep their order."""
-    spawn = multiprocessing.get_context("fork")
-    ranks = [spawn.Process(target=_write_many, args=(tmp_path, rank)) for rank in range(4)]
-    for rank in ranks:
-        rank.start()
-    for rank in ranks:
-        rank.join()
+    fork = multiprocessing.get_context("fork")
+    processes = [fork.Process(target=_write_many, args=(tmp_path, rank)) for rank in range(4)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
     found = read_metrics(tmp_path)
     for rank in range(4):
         assert [item.value for item in found if item.rank == rank] == list(range(200))

@@ -1,0 +1,89 @@
+"""One node of a job: torchrun's agent, which starts the node's processes and watches them.
+
+It is torchrun itself but for its exit code, which here is that of the process that failed first.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+__all__ = ["PREFIX_VARIABLE", "agent_command", "main", "shell_exit_code"]
+
+PREFIX_VARIABLE = "TORCHELASTIC_LOG_LINE_PREFIX_TEMPLATE"
+"""What torchrun puts before each line that a process prints."""
+
+
+def agent_command(
+    argv: Sequence[str],
+    *,
+    num_nodes: int,
+    nproc_per_node: int,
+    max_restarts: int,
+    run_id: str,
+    rendezvous: Path | str,
+    log_folder: Path,
+    address: str | None = None,
+) -> list[str]:
+    """Return the command that runs a program on one node.
+
+    Args:
+        argv: The program and its arguments; it need not be Python.
+        num_nodes: Number of nodes, each with an agent of its own.
+        nproc_per_node: Number of processes that this agent starts.
+        max_restarts: How often all processes are started again after one failed.
+        run_id: What the agents of this job, and no others, have in common.
+        rendezvous: Where they meet: a file that all can write, or "host:port" of the first node.
+        log_folder: What each process prints is written there as well.
+        address: Address of this machine; by default the one that its name stands for.
+    """
+    meeting = ["--rdzv-endpoint", str(rendezvous)]
+    if isinstance(rendezvous, Path):
+        meeting += ["--rdzv-conf", "store_type=file"]
+    return [
+        *(sys.executable, "-m", "aisio.tasks.engines.elastic_agent"),
+        *("--nnodes", str(num_nodes), "--nproc-per-node", str(nproc_per_node)),
+        *("--max-restarts", str(max_restarts)),
+        *("--rdzv-backend", "c10d", "--rdzv-id", run_id, *meeting),
+        *(("--local-addr", address) if address else ()),
+        *("--tee", "3", "--log-dir", str(log_folder)),
+        "--no-python",
+        *argv,
+    ]
+
+
+def shell_exit_code(code: int) -> int:
+    """Return an exit code as shells have it: 128 + n for what signal n ended."""
+    return code if code >= 0 else 128 - code
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the agent; return the exit code of the process that failed first, or 0."""
+    from torch.distributed import run
+    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+
+    from aisio.tasks.engines.processes import die_with_parent
+
+    die_with_parent()
+    try:
+        run.run(run.parse_args(list(arguments)))  # type: ignore[no-untyped-call]
+    except ChildFailedError as error:
+        rank, failure = error.get_first_failure()
+        code = shell_exit_code(failure.exitcode)
+        print(f"aisio: rank {rank} ended with exit code {code}", flush=True)
+        return code
+    except SignalException as error:
+        return 128 + error.sigval
+    except FileNotFoundError as error:
+        print(f"aisio: {error.filename}: not found", flush=True)
+        return 127
+    except PermissionError as error:
+        print(f"aisio: {error.filename}: cannot be executed", flush=True)
+        return 126
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,42 @@
+"""One node of a job: torchrun's agent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from aisio.tasks.engines.elastic_agent import agent_command, shell_exit_code
+
+
+def test_the_command_is_one_of_torchrun():
+    """All agents of a job meet in a file, or at the first node."""
+    command = agent_command(
+        ["python", "train.py", "--lr", "1"],
+        num_nodes=2,
+        nproc_per_node=4,
+        max_restarts=1,
+        run_id="TRAI1-0",
+        rendezvous=Path("/task/meeting"),
+        log_folder=Path("/task/logs"),
+    )
+    text = " ".join(command[3:])
+    assert text == (
+        "--nnodes 2 --nproc-per-node 4 --max-restarts 1 --rdzv-backend c10d --rdzv-id TRAI1-0 "
+        "--rdzv-endpoint /task/meeting --rdzv-conf store_type=file "
+        "--tee 3 --log-dir /task/logs --no-python python train.py --lr 1"
+    )
+    other = agent_command(
+        ["run"],
+        num_nodes=1,
+        nproc_per_node=1,
+        max_restarts=0,
+        run_id="i",
+        rendezvous="node1:29400",
+        log_folder=Path("/x"),
+        address="10.0.0.1",
+    )
+    assert "--rdzv-endpoint node1:29400 --local-addr 10.0.0.1 --tee" in " ".join(other)
+
+
+def test_exit_codes_are_those_of_shells():
+    """A signal is 128 and its number."""
+    assert [shell_exit_code(code) for code in (0, 3, -9)] == [0, 3, 137]
