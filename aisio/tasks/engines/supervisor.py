@@ -87,7 +87,7 @@ class _Supervisor:
     def _start_node(self, node: int, attempt: int, rendezvous: Path) -> None:
         job = self._job
         nproc = job["nproc_per_node"]
-        env = {"PYTHONUNBUFFERED": "1", **job["env"], PREFIX_VARIABLE: "[${rank}] "}
+        env = {**job["env"], PREFIX_VARIABLE: "[${rank}] "}
         if job["num_nodes"] * nproc == 1 and not job["max_restarts"]:
             command = job["argv"]
             env |= {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "LOCAL_WORLD_SIZE": "1"}
@@ -102,7 +102,7 @@ class _Supervisor:
                 log_folder=self._files.folder / "ranks" / f"node{node}",
                 address=_LOOPBACK,
             )
-        with self._files.output.open("ab") as output:
+        with self._files.output(node).open("ab") as output:
             process = subprocess.Popen(
                 command,
                 cwd=job["cwd"],

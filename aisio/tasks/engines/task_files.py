@@ -28,7 +28,6 @@ class TaskFiles:
         start_lock: The lock of those who start the task.
         handle: What identifies the running job.
         abort_request: Is there once somebody wants the task to end.
-        output: What the processes print.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -36,8 +35,16 @@ class TaskFiles:
         self.start_lock = folder / "start.lock"
         self.handle = folder / "handle.json"
         self.abort_request = folder / "abort"
-        self.output = folder / "output.log"
         self._result = folder / "result.json"
+
+    def output(self, node: int = 0) -> Path:
+        """Return the file of what the processes of a node print."""
+        return self.folder / f"output-{node}.log"
+
+    def outputs(self) -> list[Path]:
+        """Return the files of all nodes that have begun, in their order."""
+        files = self.folder.glob("output-*.log")
+        return sorted(files, key=lambda file: (len(file.name), file.name))
 
     def write_handle(self, content: dict[str, Any]) -> bool:
         """Write the handle; return False if there is one already."""

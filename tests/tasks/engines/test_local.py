@@ -18,6 +18,7 @@ from aisio import ConfigError, IntegrityError, NotFoundError, StorageError
 from aisio.tasks.engines.base import Engine, Status
 from aisio.tasks.engines.local import LocalEngine
 from aisio.tasks.engines.processes import end_processes, find_processes
+from aisio.tasks.metrics import read_metrics
 from aisio.tasks.states import TaskState
 from tests.tasks.engines.programs import WAITS, finish, python_job, wait_for
 
@@ -120,6 +121,22 @@ def test_any_12_mounts_are_variables_and_secrets_stay_in_memory(engine, tmp_path
     files = [file for file in (tmp_path / "task").rglob("*") if file.is_file()]
     assert files
     assert not [file for file in files if b"s3cret-value" in file.read_bytes()]
+
+
+def test_any_32_metrics_are_read_outside(engine, tmp_path):
+    """The engine says where they go."""
+    code = (
+        "from aisio.tasks.metrics import report_final_metric, report_intermediate_metric\n"
+        "report_intermediate_metric(0.5, step=1)\nreport_final_metric(0.25)\n"
+    )
+    env = {"PYTHONPATH": str(Path(__file__).parents[3]), "secret_key": "s3cret"}
+    status, lines = finish(engine, engine.start(python_job(tmp_path, code, env=env)))
+    assert status.exit_code == 0, lines
+    found = read_metrics(tmp_path / "task")
+    assert [(metric.value, metric.step, metric.final) for metric in found] == [
+        (0.5, 1, False),
+        (0.25, None, True),
+    ]
 
 
 def test_any_31_abort_ends_processes_in_sessions_of_their_own(engine, tmp_path):
@@ -251,7 +268,7 @@ def test_a_task_whose_folder_is_gone_is_not_found(engine, tmp_path):
     """It is neither running nor failed."""
     handle = json.dumps({"engine": "local", "task_id": "T", "folder": str(tmp_path / "x")})
     for ask in (engine.poll, engine.abort, engine.logs, engine.follow):
-        with pytest.raises(NotFoundError, match="holds no started task"):
+        with pytest.raises(NotFoundError, match="holds no task that was started"):
             ask(handle)
 
 
