@@ -5,14 +5,17 @@ It is torchrun itself but for its exit code, which here is that of the process t
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-__all__ = ["PREFIX_VARIABLE", "agent_command", "main", "shell_exit_code"]
+from aisio.config import environment_with, first_set
 
-PREFIX_VARIABLE = "TORCHELASTIC_LOG_LINE_PREFIX_TEMPLATE"
-"""What torchrun puts before each line that a process prints."""
+__all__ = ["agent_command", "main", "program_environment", "shell_exit_code"]
+
+# What torchrun puts before each line that a process prints.
+_PREFIX = {"TORCHELASTIC_LOG_LINE_PREFIX_TEMPLATE": "[${rank}] "}
 
 
 def agent_command(
@@ -51,6 +54,19 @@ def agent_command(
         "--no-python",
         *argv,
     ]
+
+
+def program_environment(env: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment that an agent or a program starts in on this machine.
+
+    PATH begins with the folder of this Python, so that `python` is this one.
+
+    Args:
+        env: Variables in addition to those of this process.
+    """
+    path = env.get("PATH") or first_set("PATH") or os.defpath
+    first = str(Path(sys.executable).parent)
+    return environment_with({**env, **_PREFIX, "PATH": os.pathsep.join((first, path))})
 
 
 def shell_exit_code(code: int) -> int:

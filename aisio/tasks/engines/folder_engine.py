@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
 from abc import abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from aisio import file_locks
-from aisio.config import first_set
 from aisio.errors import ConfigError, NotFoundError
 from aisio.tasks.engines.base import Engine, Job, Status, read_handle
 from aisio.tasks.engines.log_files import follow_lines, read_lines
@@ -48,6 +45,8 @@ class FolderEngine(Engine):
                     f"{folder} is the folder of another task: {started['task_id']}, which the "
                     f"engine {started['engine']} runs"
                 )
+            else:
+                self._finish_start(job, files, started)
         finally:
             file_locks.release(lock)
         return json.dumps({"engine": self.name, "task_id": job.task_id, "folder": str(folder)})
@@ -79,6 +78,10 @@ class FolderEngine(Engine):
     def _start(self, job: Job, files: TaskFiles) -> None:
         """Start a job, and write its handle file."""
 
+    def _finish_start(self, job: Job, files: TaskFiles, started: dict[str, Any]) -> None:
+        """Do what is left of a start whose caller was killed after it wrote the handle file."""
+        return
+
     @abstractmethod
     def _ask(self, files: TaskFiles, started: dict[str, Any]) -> Status:
         """Return the status of a job of which no result is recorded."""
@@ -98,14 +101,11 @@ class FolderEngine(Engine):
 def task_environment(job: Job, folder: Path) -> dict[str, str]:
     """Return the variables of a job's processes: its own, and those that every task has.
 
-    PATH begins with the folder of this Python, so that `python` is this one. Metrics go to the
-    task's folder, and what is printed comes at once.
+    Metrics go to the task's folder, and what is printed comes at once.
     """
-    path = job.env.get("PATH") or first_set("PATH") or os.defpath
     return {
         "task_id": job.task_id,
         METRICS_VARIABLE: str(folder),
         "PYTHONUNBUFFERED": "1",
         **job.env,
-        "PATH": os.pathsep.join((str(Path(sys.executable).parent), path)),
     }

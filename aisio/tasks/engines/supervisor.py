@@ -16,9 +16,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from aisio.config import environment_with
 from aisio.tasks.engines.base import Status
-from aisio.tasks.engines.elastic_agent import PREFIX_VARIABLE, agent_command, shell_exit_code
+from aisio.tasks.engines.elastic_agent import agent_command, program_environment, shell_exit_code
 from aisio.tasks.engines.processes import adopt_orphans, die_with_parent, end_processes
 from aisio.tasks.engines.task_files import TaskFiles
 from aisio.tasks.states import TaskState
@@ -87,7 +86,7 @@ class _Supervisor:
     def _start_node(self, node: int, attempt: int, rendezvous: Path) -> None:
         job = self._job
         nproc = job["nproc_per_node"]
-        env = {**job["env"], PREFIX_VARIABLE: "[${rank}] "}
+        env = dict(job["env"])
         if job["num_nodes"] * nproc == 1 and not job["max_restarts"]:
             command = job["argv"]
             env |= {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "LOCAL_WORLD_SIZE": "1"}
@@ -106,7 +105,7 @@ class _Supervisor:
             process = subprocess.Popen(
                 command,
                 cwd=job["cwd"],
-                env=environment_with(env),
+                env=program_environment(env),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

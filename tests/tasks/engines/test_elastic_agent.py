@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
-from aisio.tasks.engines.elastic_agent import agent_command, shell_exit_code
+from aisio.tasks.engines.elastic_agent import (
+    agent_command,
+    program_environment,
+    shell_exit_code,
+)
 
 
 def test_the_command_is_one_of_torchrun():
@@ -40,3 +46,11 @@ def test_the_command_is_one_of_torchrun():
 def test_exit_codes_are_those_of_shells():
     """A signal is 128 and its number."""
     assert [shell_exit_code(code) for code in (0, 3, -9)] == [0, 3, 137]
+
+
+def test_python_is_the_one_that_runs_aisio(monkeypatch):
+    """PATH is the job's, or that of this machine."""
+    first = str(Path(sys.executable).parent)
+    assert program_environment({"PATH": "/opt/x"})["PATH"] == f"{first}{os.pathsep}/opt/x"
+    monkeypatch.setenv("PATH", "/opt/y")
+    assert program_environment({})["PATH"] == f"{first}{os.pathsep}/opt/y"

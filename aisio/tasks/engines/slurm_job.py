@@ -1,0 +1,63 @@
+"""The two ends of a job of SlurmEngine: what submits it, and what Slurm runs on each node.
+
+The submission is a process of its own: submitit passes its whole environment on to the job, so the
+variables of a job, secrets among them, are in no file.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import submitit
+
+from aisio.tasks.engines.node import run_node
+from aisio.tasks.engines.task_files import TaskFiles
+
+__all__ = ["main", "node_result_file", "run_slurm_node"]
+
+_GRACE_S = 5.0
+_FIRST_PORT, _PORTS = 20000, 20000
+
+
+def node_result_file(folder: Path, node: int) -> Path:
+    """Return the file with the exit code of a node."""
+    return folder / f"node-{node}.json"
+
+
+def run_slurm_node(folder: Path, mark: str) -> int:
+    """Run the processes of the node that Slurm runs this on; record and return their exit code."""
+    place = submitit.JobEnvironment()
+    files = TaskFiles(folder)
+    host = place.hostnames[0]
+    # Agents of one job must agree on a port before they meet: the ID of the job gives one.
+    port = _FIRST_PORT + int(place.raw_job_id) % _PORTS
+    code = run_node(
+        folder,
+        place.node,
+        rendezvous=f"{host}:{port}" if place.num_nodes > 1 else "127.0.0.1:0",
+        run_id=place.job_id,
+        mark=mark,
+        grace_s=_GRACE_S,
+    )
+    result = node_result_file(files.folder, place.node)
+    partial = result.with_suffix(".partial")
+    partial.write_text(json.dumps({"exit_code": code}))
+    partial.replace(result)
+    return code
+
+
+def main() -> None:
+    """Submit the job that standard input describes, and write its handle file."""
+    request: dict[str, Any] = json.load(sys.stdin)
+    folder = Path(request["folder"])
+    executor = submitit.AutoExecutor(folder / "submitit", cluster=request["cluster"])
+    executor.update_parameters(**request["parameters"])
+    job = executor.submit(run_slurm_node, folder, request["handle"]["mark"])
+    TaskFiles(folder).write_handle({**request["handle"], "job_id": job.job_id})
+
+
+if __name__ == "__main__":
+    main()
