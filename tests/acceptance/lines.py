@@ -144,10 +144,20 @@ OSS_TARS: Mapping[str, str] = {
     "OSS-24 !": "The shuffled order depends on seed and epoch alone.",
 }
 
+ANYLEARN_RUNNING: Mapping[str, str] = {
+    "ANY-12": "Every mounted ID is an environment variable with its local path when the task runs.",
+    "ANY-13": "Hyperparameters by prefix and delimiter: flags, lists, hydra's overrides; values stay one word.",
+    "ANY-29": "num_nodes x nproc_per_node are really started.",
+    "ANY-30": "The same task on a Ray cluster.",
+    "ANY-31": "States and exit codes; logs: the last lines, all, and as they come until the task has finished.",
+    "ANY-32": "Metrics are reported from inside a task and read outside, filtered by time.",
+}
+
 SYSTEMS: Mapping[str, Mapping[str, str]] = {
     "AIStore's PyTorch plugin": AISTORE,
     "BioNeMo's `load(tag)`": BIONEMO,
     "Alibaba's OSS connector: objects": OSS,
     "BioNeMo's WebDataModule": WEB_DATA_MODULE,
     "Alibaba's OSS connector: tars": OSS_TARS,
+    "Anylearn's quick_train: running": ANYLEARN_RUNNING,
 }

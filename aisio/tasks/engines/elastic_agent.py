@@ -27,6 +27,7 @@ def agent_command(
     run_id: str,
     rendezvous: Path | str,
     log_folder: Path,
+    is_host: bool = True,
     address: str | None = None,
 ) -> list[str]:
     """Return the command that runs a program on one node.
@@ -39,11 +40,15 @@ def agent_command(
         run_id: What the agents of this job, and no others, have in common.
         rendezvous: Where they meet: a file that all can write, or "host:port" of the first node.
         log_folder: What each process prints is written there as well.
+        is_host: Whether the agents meet at this one, where they do not meet in a file. torchrun
+            would guess it from the names of this machine, which need not be known to it.
         address: Address of this machine; by default the one that its name stands for.
     """
     meeting = ["--rdzv-endpoint", str(rendezvous)]
     if isinstance(rendezvous, Path):
         meeting += ["--rdzv-conf", "store_type=file"]
+    else:
+        meeting += ["--rdzv-conf", f"is_host={int(is_host)}"]
     return [
         *(sys.executable, "-m", "aisio.tasks.engines.elastic_agent"),
         *("--nnodes", str(num_nodes), "--nproc-per-node", str(nproc_per_node)),

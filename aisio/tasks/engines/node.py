@@ -57,8 +57,11 @@ def run_node(
     mark: str,
     grace_s: float,
     env: Mapping[str, str] | None = None,
+    address: str | None = None,
 ) -> int:
     """Run the processes of one node under torchrun's agent, and wait until they have ended.
+
+    It has many arguments, as it is called on another machine, where nothing else is known.
 
     Args:
         folder: The task's folder.
@@ -68,6 +71,7 @@ def run_node(
         mark: The mark of the task's processes.
         grace_s: Seconds between SIGTERM and SIGKILL after an abort.
         env: Variables that are not in the environment yet.
+        address: Address of this machine; by default the one that its name stands for.
 
     Returns:
         The exit code of the process that failed first, as shells have it; 0; or `ABORTED`.
@@ -82,6 +86,8 @@ def run_node(
         run_id=run_id,
         rendezvous=rendezvous,
         log_folder=folder / "ranks" / f"node{node}",
+        is_host=node == 0,
+        address=address,
     )
     with files.output(node).open("ab") as output:
         process = subprocess.Popen(

@@ -38,9 +38,13 @@ def test_the_command_is_one_of_torchrun():
         run_id="i",
         rendezvous="node1:29400",
         log_folder=Path("/x"),
+        is_host=False,
         address="10.0.0.1",
     )
-    assert "--rdzv-endpoint node1:29400 --local-addr 10.0.0.1 --tee" in " ".join(other)
+    assert (
+        "--rdzv-endpoint node1:29400 --rdzv-conf is_host=0 --local-addr 10.0.0.1 --tee"
+        in " ".join(other)
+    )
 
 
 def test_exit_codes_are_those_of_shells():

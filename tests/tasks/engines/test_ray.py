@@ -1,0 +1,111 @@
+"""RayEngine: jobs on a Ray cluster, here one of this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("ray.job_submission", reason="needs ray[default]")
+
+from aisio import NotFoundError, UnavailableError
+from aisio.tasks.engines.base import Status
+from aisio.tasks.engines.processes import find_processes
+from aisio.tasks.engines.ray import RayEngine
+from aisio.tasks.states import TaskState
+from tests.tasks.engines.programs import WAITS, finish, python_job, wait_for
+
+PORT, DASHBOARD_PORT = 26379, 28265
+PLACE = """
+import os
+print(os.environ["LOCAL_RANK"], os.environ["WORLD_SIZE"], os.environ["DSET1"], flush=True)
+raise SystemExit(int(os.environ["RANK"]) * 5)
+"""
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory) -> Iterator[RayEngine]:
+    """Run a cluster of one machine for the tests of this file."""
+    bin_folder = str(Path(sys.executable).parent)
+    path = os.pathsep.join((bin_folder, os.environ["PATH"]))
+    folder = tmp_path_factory.mktemp("ray")
+    options = [
+        *("--head", f"--port={PORT}", f"--dashboard-port={DASHBOARD_PORT}", "--num-cpus=4"),
+        *("--include-dashboard=true", "--disable-usage-stats", f"--temp-dir=/tmp/r{folder.name}"),
+        *("--object-store-memory=80000000", "--node-ip-address=127.0.0.1"),
+    ]
+    environment = {**os.environ, "RAY_AUTH_MODE": "disabled", "PATH": path}
+    engine = RayEngine(f"http://127.0.0.1:{DASHBOARD_PORT}")
+    with subprocess.Popen(
+        [f"{bin_folder}/ray", "start", "--block", *options], env=environment
+    ) as started:
+        try:
+            while started.poll() is None:
+                with suppress(UnavailableError):
+                    engine._client()
+                    break
+            yield engine
+        finally:
+            started.terminate()
+
+
+def processes(folder: Path) -> list[int]:
+    """Return the processes of a task."""
+    handle = json.loads((folder / "task" / "handle.json").read_text())
+    return [process.pid for process in find_processes(handle["mark"])]
+
+
+def test_any_30_two_nodes_on_a_ray_cluster(engine, tmp_path):
+    """The processes find their places and mounts; the exit code is that of the one that failed."""
+    env = {"DSET1": "/data/x", "secret_key": "s3cret-value"}
+    handle = engine.start(python_job(tmp_path, PLACE, num_nodes=2, env=env))
+    status, lines = finish(engine, handle)
+    assert status == Status(TaskState.FAIL, 5, "exit code 5"), lines
+    assert {"[0] 0 2 /data/x", "[1] 0 2 /data/x"} <= set(lines)
+    assert engine.start(python_job(tmp_path, PLACE, num_nodes=2)) == handle
+    assert RayEngine(f"http://127.0.0.1:{DASHBOARD_PORT}").poll(handle) == status
+    files = [file for file in (tmp_path / "task").rglob("*") if file.is_file()]
+    assert not [file for file in files if b"s3cret-value" in file.read_bytes()]
+
+
+def test_any_30_abort_on_a_ray_cluster(engine, tmp_path):
+    """No process is left."""
+    handle = engine.start(python_job(tmp_path, WAITS, nproc_per_node=2))
+    wait_for(engine.follow(handle), "[0] started", "[1] started")
+    assert engine.poll(handle) == Status(TaskState.RUNNING)
+    assert engine.abort(handle) == Status(TaskState.ABORT, None, "aborted")
+    assert processes(tmp_path) == []
+
+
+def test_a_job_waits_for_room_and_can_be_aborted(engine, tmp_path):
+    """It is created, and does not run."""
+    handle = engine.start(python_job(tmp_path, WAITS, resources={"cpus": 64}))
+    assert engine.poll(handle).state == TaskState.CREATED
+    assert engine.abort(handle) == Status(TaskState.ABORT, None, "aborted")
+
+
+def test_a_job_that_ray_does_not_know_is_not_found_and_can_be_started(engine, tmp_path):
+    """Its starter was killed before it submitted the job."""
+    job = python_job(tmp_path, "print('here')")
+    handle = engine.start(job)
+    finish(engine, handle)
+    (tmp_path / "task" / "result.json").unlink()
+    file = tmp_path / "task" / "handle.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "submission_id": "other"}))
+    with pytest.raises(NotFoundError, match="does not know it"):
+        engine.poll(handle)
+    assert engine.start(job) == handle
+    assert finish(engine, handle)[0] == Status(TaskState.SUCCESS, 0)
+
+
+def test_a_cluster_that_is_not_there_is_an_error(tmp_path):
+    """And leaves no task behind."""
+    with pytest.raises(UnavailableError, match="cannot be reached"):
+        RayEngine("http://127.0.0.1:1").start(python_job(tmp_path, ""))
+    assert not (tmp_path / "task" / "handle.json").exists()
