@@ -50,8 +50,8 @@ VARIABLES: Mapping[str, str] = {
     "ENABLE_CONNECTOR": "1: `python -m aisio.models` reads the next two",
     "OSS_PATH": "URL of a model's folder",
     "MODEL_DIR": "local folder in which a program finds that model",
-    "AISIO_TASK_METRICS": "where a training task reports metrics: a folder, or the URL of a server; "
-    "engines set it",
+    "AISIO_TASK_METRICS": "where a training task reports metrics: a folder, or the URL of a "
+    "server; engines set it",
     "BACKEND_NAMESPACE": "namespace of Anylearn's server, where AISIO_TASK_METRICS is not set",
     "task_id": "ID of the training task that a process belongs to",
     "secret_key": "secret of that task, by which it reports metrics",
