@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -30,14 +32,15 @@ raise SystemExit(int(os.environ["RANK"]) * 5)
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory) -> Iterator[RayEngine]:
+def engine() -> Iterator[RayEngine]:
     """Run a cluster of one machine for the tests of this file."""
     bin_folder = str(Path(sys.executable).parent)
     path = os.pathsep.join((bin_folder, os.environ["PATH"]))
-    folder = tmp_path_factory.mktemp("ray")
+    # Not pytest's folder: the names of Ray's sockets would be too long.
+    folder = tempfile.mkdtemp(prefix="ray-")
     options = [
         *("--head", f"--port={PORT}", f"--dashboard-port={DASHBOARD_PORT}", "--num-cpus=4"),
-        *("--include-dashboard=true", "--disable-usage-stats", f"--temp-dir=/tmp/r{folder.name}"),
+        *("--include-dashboard=true", "--disable-usage-stats", f"--temp-dir={folder}"),
         *("--object-store-memory=80000000", "--node-ip-address=127.0.0.1"),
     ]
     environment = {**os.environ, "RAY_AUTH_MODE": "disabled", "PATH": path}
@@ -53,6 +56,8 @@ def engine(tmp_path_factory) -> Iterator[RayEngine]:
             yield engine
         finally:
             started.terminate()
+            started.wait()
+            shutil.rmtree(folder)
 
 
 def processes(folder: Path) -> list[int]:
