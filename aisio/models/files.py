@@ -155,7 +155,7 @@ def model_key(prefix: ObjectUrl, files: Sequence[ModelFile], options: MemoryOpti
     )
     own = "" if is_known and prefix.provider != MEMORY else f"{os.getpid()}-{secrets.token_hex(8)}"
     memory_names = [one.memory_name for one in files]
-    parts = (os.geteuid(), str(prefix), identities, memory_names, options.folder, own)
+    parts = (os.geteuid(), str(prefix), identities, memory_names, os.fspath(options.folder), own)
     return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:32]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 from aisio.errors import ConfigError
@@ -28,7 +29,7 @@ class MemoryOptions:
 
     from_bytes: int = 16 << 20
     max_bytes: int | None = None
-    folder: str = "/dev/shm"  # noqa: S108 - where Linux has POSIX shared memory: shm_overview(7)
+    folder: str | os.PathLike[str] = "/dev/shm"  # noqa: S108 - see shm_overview(7)
     concurrency: int = 4
 
     def __post_init__(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -69,7 +70,7 @@ class PreparedModel:
         check_limit(str(prefix), large, options)
         key = model_key(prefix, files, options)
         with ExitStack() as cleanup:
-            self._memory = MemoryFolder(options.folder, key)
+            self._memory = MemoryFolder(os.fspath(options.folder), key)
             cleanup.callback(self._memory.leave)
             fill = partial(self._write_small_files, files)
             self._folder = ModelFolder(path, url=str(prefix), key=key, files=files, fill=fill)
