@@ -147,6 +147,25 @@ def variables_with(
     return frozenset(item for item in env.items() if item[0].startswith(prefixes))
 
 
+def inherited_environment(
+    *,
+    without: tuple[str, ...] = (),
+    keep: frozenset[str] = frozenset(),
+    environ: Mapping[str, str] | None = None,
+) -> dict[str, str]:
+    """Return a copy of the environment for a program that is about to be started.
+
+    Args:
+        without: Variables whose names begin with one of these are left out,
+        keep: except these.
+        environ: Read instead of os.environ.
+    """
+    env = os.environ if environ is None else environ
+    return {
+        name: value for name, value in env.items() if name in keep or not name.startswith(without)
+    }
+
+
 def _endpoint(argument: str | None, env: Mapping[str, str]) -> str:
     where = "endpoint" if argument is not None else "AIS_ENDPOINT"
     endpoint = argument if argument is not None else env.get("AIS_ENDPOINT", "")

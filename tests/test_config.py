@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from aisio.config import VARIABLES, first_set, load_settings
+from aisio.config import VARIABLES, first_set, inherited_environment, load_settings
 from aisio.errors import ConfigError
 from aisio.records import RetryPolicy, Settings, Timeouts, TlsFiles
 
@@ -279,3 +279,11 @@ def test_what_named_the_endpoint_is_no_setting_of_its_own() -> None:
         "AIS_ENDPOINT",
         "the argument endpoint",
     )
+
+
+def test_programs_inherit_the_environment_but_for_some_variables() -> None:
+    """Those of other repositories, for instance."""
+    environ = {"PATH": "/bin", "GIT_DIR": "/x", "GIT_SSH": "ssh"}
+    kept = inherited_environment(without=("GIT_",), keep=frozenset({"GIT_SSH"}), environ=environ)
+    assert kept == {"PATH": "/bin", "GIT_SSH": "ssh"}
+    assert inherited_environment(environ=environ) == environ

@@ -153,6 +153,16 @@ ANYLEARN_RUNNING: Mapping[str, str] = {
     "ANY-32": "Metrics are reported from inside a task and read outside, filtered by time.",
 }
 
+ANYLEARN_CODE: Mapping[str, str] = {
+    "ANY-18": "git sync: init if needed, a remote of its own, fetch, all files but those that .gitignore names.",
+    "ANY-19": "What is not committed, or a directory that never was, is refused, with the hint about `algorithm_force_update`.",
+    "ANY-20": "Forced: a commit with the task's description, else with the time; it is pushed.",
+    "ANY-21": "The commit that runs is HEAD; an explicit git ref wins over it.",
+    "ANY-22 !": "Credentials never stay in `.git/config`, also after a failure; passwords with `/ @ :` work.",
+    "ANY-23 !": "A rejected push is an error, a detached HEAD is sent; the remote has the commit that runs.",
+    "ANY-24 !": "A refused sync leaves the user's index as it was.",
+}
+
 SYSTEMS: Mapping[str, Mapping[str, str]] = {
     "AIStore's PyTorch plugin": AISTORE,
     "BioNeMo's `load(tag)`": BIONEMO,
@@ -160,4 +170,5 @@ SYSTEMS: Mapping[str, Mapping[str, str]] = {
     "BioNeMo's WebDataModule": WEB_DATA_MODULE,
     "Alibaba's OSS connector: tars": OSS_TARS,
     "Anylearn's quick_train: running": ANYLEARN_RUNNING,
+    "Anylearn's quick_train: code": ANYLEARN_CODE,
 }
