@@ -34,6 +34,15 @@ VARIABLES: Mapping[str, str] = {
     "AISIO_CACHE_DIR": "folder of downloaded resources and of shard indexes (the user's cache "
     "folder for aisio)",
     "BIONEMO_CACHE_DIR": "the same, where AISIO_CACHE_DIR is not set",
+    "AISIO_TASKS_HOME": "folder of the records of training tasks (tasks/ in the user's data folder "
+    "for aisio)",
+    "AISIO_TASKS_STORE_URL": "where data and code of training tasks are kept (store/ in that "
+    "folder)",
+    "AISIO_TASKS_USER": "who starts training tasks (the name of the user)",
+    "AISIO_TASKS_PASSWORD": "password for AISIO_TASKS_GIT_URL",
+    "AISIO_TASKS_ENGINE": "what runs training tasks: local, ray or slurm (local)",
+    "AISIO_TASKS_GIT_URL": "base URL of the git server that code of tasks is pushed to "
+    "(repositories in AISIO_TASKS_HOME)",
     "BIONEMO_DATA_SOURCE": "where resources come from: ngc or pbss (ngc)",
     "AISIO_PBSS_ENDPOINT": "base URL of the S3 store that pbss means (https://pbss.s8k.io)",
     "NGC_CLI_API_KEY": "key of NVIDIA's registry, else NGC_API_KEY, NGC_APP_KEY or what "
@@ -307,8 +316,29 @@ def default_cache_folder() -> Path:
     return folder
 
 
+def default_tasks_home() -> Path:
+    """Return the folder of the records of training tasks; it need not exist.
+
+    It is AISIO_TASKS_HOME, else tasks/ in the user's data folder for aisio.
+
+    Raises:
+        ConfigError: It depends on the user's home folder, and there is none.
+    """
+    import platformdirs
+
+    if configured := first_set("AISIO_TASKS_HOME"):
+        return absolute_folder(configured)
+    try:
+        folder = platformdirs.user_data_path("aisio") / "tasks"
+    except RuntimeError:
+        folder = Path()
+    if not folder.is_absolute():
+        raise ConfigError("there is no home folder: set AISIO_TASKS_HOME to a folder")
+    return folder
+
+
 def absolute_folder(folder: Path | str) -> Path:
-    """Return the whole path of a cache folder; "~" is the user's home folder.
+    """Return the whole path of a folder; "~" is the user's home folder.
 
     Raises:
         ConfigError: It begins with "~" and the name of no user.
@@ -316,4 +346,4 @@ def absolute_folder(folder: Path | str) -> Path:
     try:
         return Path(folder).expanduser().absolute()
     except RuntimeError as error:
-        raise ConfigError(f"cache folder {folder}: {error}; give its whole path") from error
+        raise ConfigError(f"folder {folder}: {error}; give its whole path") from error

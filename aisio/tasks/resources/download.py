@@ -1,0 +1,107 @@
+"""Downloading a resource: its files into a folder, each piece verified."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+from aisio.errors import ConfigError
+from aisio.file_locks import acquire, release
+from aisio.resources.unpack.archives import write_members
+from aisio.resources.unpack.compressed import Limits
+from aisio.resources.unpack.unpack import kind_of
+from aisio.tasks.resources.pieces import PieceStore
+from aisio.tasks.resources.tree import Tree, TreeFile
+
+__all__ = ["mount", "write_files"]
+
+THREADS = 4
+_FILE, _PROGRAM = 0o666, 0o777
+
+
+def write_files(
+    tree: Tree,
+    store: PieceStore,
+    folder: Path,
+    on_progress: Callable[[int, int], object] | None = None,
+) -> None:
+    """Write the files of a resource below a folder that is new or empty.
+
+    Raises:
+        ConfigError: The folder has files.
+        NotFoundError: The store has lost a piece.
+        IntegrityError: A piece has other bytes.
+        OSError: A file cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.iterdir()):
+        raise ConfigError(f"{folder} is not empty: give a new or empty folder")
+    done, total = 0, tree.size
+    pool = ThreadPoolExecutor(THREADS, thread_name_prefix="aisio-download")
+    try:
+        for size in pool.map(partial(_write_file, store, folder), tree.files):
+            done += size
+            if on_progress:
+                on_progress(done, total)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _write_file(store: PieceStore, folder: Path, file: TreeFile) -> int:
+    path = folder / file.name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    mode = _PROGRAM if file.executable else _FILE
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    with os.fdopen(os.open(path, flags, mode), "wb") as out:
+        for piece in file.pieces:
+            out.write(store.read(piece))
+    return file.size
+
+
+def mount(tree: Tree, store: PieceStore, folder: Path) -> Path:
+    """Return the folder with the files of a resource; it is made once.
+
+    One that is there is complete: it gets its name last. Processes that want the same one wait for
+    the one that makes it. A single archive (.zip, .tar, .tar.gz ...) is unpacked.
+
+    Args:
+        tree: The files.
+        store: Where they are.
+        folder: The folder to make.
+
+    Raises:
+        ArchiveError: The archive is damaged, or not safe to unpack.
+        StorageError: As `write_files`.
+    """
+    if folder.is_dir():
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    lock = acquire(folder.with_name(f".{folder.name}.lock"), on_wait=lambda: None)
+    partial_folder = folder.with_name(f".{folder.name}.partial")
+    try:
+        if not folder.is_dir():
+            shutil.rmtree(partial_folder, ignore_errors=True)  # of a process that was killed
+            _fill(tree, store, partial_folder)
+            partial_folder.rename(folder)
+    finally:
+        release(lock)
+    return folder
+
+
+def _fill(tree: Tree, store: PieceStore, folder: Path) -> None:
+    kind = kind_of(tree.files[0].name) if tree.kind == "file" else "none"
+    if kind not in ("zip", "tar"):
+        write_files(tree, store, folder)
+        return
+    download = folder.with_name(f"{folder.name}.archive")
+    shutil.rmtree(download, ignore_errors=True)
+    try:
+        write_files(tree, store, download)
+        folder.mkdir()
+        write_members(download / tree.files[0].name, kind, folder, Limits())
+    finally:
+        shutil.rmtree(download, ignore_errors=True)

@@ -1,0 +1,196 @@
+"""Uploading files: each piece is read once, hashed, and sent if the store does not have it.
+
+    files -> pieces -> threads: read, hash, ask the store, send -> Tree
+
+Nothing is registered here. An upload that was killed goes on where it stopped: what the store has
+is not sent again, and what was read before is not read again, as the cache knows its pieces.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+
+from aisio.errors import IntegrityError, StorageError
+from aisio.tasks.resources.pieces import PieceStore
+from aisio.tasks.resources.scan import ScannedFile
+from aisio.tasks.resources.stat_cache import CachedFile, StatCache, stat_key
+from aisio.tasks.resources.tree import PIECE_BYTES, Piece, Tree, TreeFile, digest_of
+
+__all__ = ["OnProgress", "known_tree", "upload_files"]
+
+OnProgress = Callable[[int, int], object]
+"""Called with the bytes that are done, and those of all files."""
+
+THREADS = 4
+"""So many pieces are in memory at a time."""
+
+_MAX_WAITING = 4 * THREADS
+_SAVE_AFTER_FILES = 256
+_SAVE_AFTER_BYTES = 64 * PIECE_BYTES
+
+
+def known_tree(files: Sequence[ScannedFile], kind: str = "folder") -> Tree | None:
+    """Return the tree of files that have not changed since they were read; None if any has."""
+    entries = [file.tree_file(file.known) for file in files if file.known is not None]
+    return Tree(kind, tuple(entries)) if len(entries) == len(files) else None
+
+
+def upload_files(
+    files: Sequence[ScannedFile],
+    store: PieceStore,
+    cache: StatCache,
+    *,
+    kind: str = "folder",
+    present: Iterable[Piece] = (),
+    on_progress: OnProgress | None = None,
+) -> Tree:
+    """Upload the pieces of files that the store does not have.
+
+    Args:
+        files: The files.
+        store: Where to.
+        cache: Remembers their pieces.
+        kind: Of the tree.
+        present: Pieces that the store is known to have.
+        on_progress: Reports progress.
+
+    Returns:
+        The tree of the files; the caller writes it to the store.
+
+    Raises:
+        IntegrityError: A file has changed while it was read, or the store received other bytes.
+        StorageError: A piece cannot be read or stored; the first failure ends the upload.
+    """
+    sender = _Sender(store, present)
+    total = sum(file.stat.st_size for file in files)
+    done, saved_at, entries = 0, 0, list[TreeFile]()
+    fresh: list[tuple[str, os.stat_result, CachedFile]] = []
+    with _threads() as pool:
+        try:
+            for file, pieces in _in_order(pool, files, sender):
+                cached = (pieces, file.known[1] if file.known else None)
+                entries.append(file.tree_file(cached))
+                if file.known is None:
+                    fresh.append((str(file.path), file.stat, cached))
+                done += file.stat.st_size
+                if on_progress:
+                    on_progress(done, total)
+                if len(fresh) >= _SAVE_AFTER_FILES or done - saved_at >= _SAVE_AFTER_BYTES:
+                    cache.save(fresh)
+                    fresh, saved_at = [], done
+        finally:
+            cache.save(fresh)
+    return Tree(kind, tuple(entries))
+
+
+@contextmanager
+def _threads() -> Iterator[ThreadPoolExecutor]:
+    pool = ThreadPoolExecutor(THREADS, thread_name_prefix="aisio-upload")
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _in_order(
+    pool: ThreadPoolExecutor, files: Iterable[ScannedFile], sender: _Sender
+) -> Iterator[tuple[ScannedFile, tuple[Piece, ...]]]:
+    """Yield each file with its pieces, in order; a bounded number of pieces waits for its turn."""
+    waiting: deque[tuple[ScannedFile, int, Future[Piece]]] = deque()
+    pieces: list[Piece] = []
+
+    def finished(limit: int) -> Iterator[tuple[ScannedFile, tuple[Piece, ...]]]:
+        while len(waiting) > limit:
+            file, left, future = waiting.popleft()
+            pieces.append(future.result())
+            if not left:
+                yield file, tuple(pieces)
+                pieces.clear()
+
+    for file in files:
+        count = -(-file.stat.st_size // PIECE_BYTES)
+        if not count:
+            yield from finished(0)
+            yield file, ()
+        for number in range(count):
+            waiting.append((file, count - 1 - number, pool.submit(sender.send, file, number)))
+            yield from finished(_MAX_WAITING)
+    yield from finished(0)
+
+
+class _Sender:
+    """Sends pieces that the store does not have, each once.
+
+    Args:
+        store: Where to.
+        present: Pieces that it is known to have.
+    """
+
+    def __init__(self, store: PieceStore, present: Iterable[Piece]) -> None:
+        self._store = store
+        self._present = set(present)
+        self._lock = threading.Lock()
+
+    def send(self, file: ScannedFile, number: int) -> Piece:
+        """Store piece `number` of a file, if it is not there, and return it."""
+        if file.known is not None:
+            piece = file.known[0][number]
+            if self._claim(piece) and not self._store.has(piece):
+                data = _read(file, number)
+                if digest_of(data) != piece.digest:
+                    raise _changed(file)
+                self._store.put(piece, data)
+            return piece
+        data = _read(file, number)
+        piece = Piece(digest_of(data), len(data))
+        if self._claim(piece) and not self._store.has(piece):
+            self._store.put(piece, data)
+        return piece
+
+    def _claim(self, piece: Piece) -> bool:
+        """Return whether this thread is to send a piece: the store lacks it, and no other does."""
+        with self._lock:
+            if piece in self._present:
+                return False
+            self._present.add(piece)
+            return True
+
+
+def _read(file: ScannedFile, number: int) -> bytes:
+    """Read a piece of a file that is in the state in which it was scanned.
+
+    Raises:
+        IntegrityError: It is in another state.
+        StorageError: It cannot be read.
+    """
+    offset = number * PIECE_BYTES
+    size = min(PIECE_BYTES, file.stat.st_size - offset)
+    try:
+        with file.path.open("rb", buffering=0) as opened:
+            data = _read_at(opened.fileno(), offset, size)
+            stat = os.fstat(opened.fileno())
+    except OSError as error:
+        raise StorageError(f"read {file.path}: {error.strerror}") from error
+    if len(data) != size or stat_key(stat) != stat_key(file.stat):
+        raise _changed(file)
+    return data
+
+
+def _read_at(descriptor: int, offset: int, size: int) -> bytes:
+    parts = []
+    while size and (data := os.pread(descriptor, size, offset)):
+        parts.append(data)
+        size, offset = size - len(data), offset + len(data)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _changed(file: ScannedFile) -> IntegrityError:
+    return IntegrityError(
+        f"{file.path} changed while it was uploaded: let the program that writes it finish, then "
+        f"run this again"
+    )
