@@ -13,7 +13,7 @@ from aisio.tasks.code.errors import (
 )
 from aisio.tasks.code.git import git_available
 from aisio.tasks.code.remote import GitRemote
-from aisio.tasks.code.repositories import checkout, create_repository, keep_commit
+from aisio.tasks.code.repositories import checkout, create_repository, find_commit, keep_commit
 from aisio.tasks.code.sync import sync_code
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "RequiredLocalCommitError",
     "checkout",
     "create_repository",
+    "find_commit",
     "git_available",
     "keep_commit",
     "sync_code",

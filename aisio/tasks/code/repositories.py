@@ -77,6 +77,20 @@ def keep_commit(repository: str | os.PathLike[str], commit: str) -> None:
     git.run("update-ref", f"{KEPT_REFS}{commit}", commit)
 
 
+def find_commit(repository: str | os.PathLike[str], ref: str) -> str:
+    """Return the commit of a branch, tag or commit id in a bare repository.
+
+    Raises:
+        NotFoundError: It has none of this name.
+    """
+    folder = Path(repository).absolute()
+    git = Git.within(folder, DEFAULT_TIMEOUT_S, GIT_DIR=str(folder))
+    commit = git.commit_of(ref) if ref and "\0" not in ref else None
+    if commit is None:
+        raise NotFoundError(f"git repository {folder} has no branch, tag or commit {ref!r}")
+    return commit
+
+
 def checkout(
     repository: GitRemote | str | os.PathLike[str],
     commit: str,

@@ -9,7 +9,14 @@ from pathlib import Path
 import pytest
 
 from aisio.errors import AccessError, ConfigError, ConflictError, NotFoundError
-from aisio.tasks.code import GitRemote, checkout, create_repository, keep_commit, sync_code
+from aisio.tasks.code import (
+    GitRemote,
+    checkout,
+    create_repository,
+    find_commit,
+    keep_commit,
+    sync_code,
+)
 from tests.tasks.code.code_directory import IDENTITY, CodeDirectory, git
 from tests.tasks.code.git_server import GitServer, needs_git, serve
 
@@ -144,3 +151,13 @@ def test_only_a_full_commit_id_is_checked_out(commit, repository, tmp_path) -> N
                  lambda: keep_commit(repository, commit)):  # fmt: skip
         with pytest.raises(ConfigError, match="full commit id"):
             call()
+
+
+def test_a_branch_or_tag_is_found(code, repository) -> None:
+    """What is neither is not found."""
+    commit = sync_code(code.folder, GitRemote(str(repository)))
+    git(repository, "tag", "v1", commit)
+    assert {find_commit(repository, ref) for ref in ("main", "v1", commit)} == {commit}
+    for ref in ("v2", "", "--all", "a\0b"):
+        with pytest.raises(NotFoundError, match="no branch, tag or commit"):
+            find_commit(repository, ref)
