@@ -36,14 +36,15 @@ class FakeEngine(Engine):
         self.jobs.append(job)
         self.finish(handle, TaskState.RUNNING)
         if self.runs:
-            done = subprocess.run(
-                job.argv,
-                cwd=job.cwd,
-                env=os.environ | dict(job.env),
-                stdout=(job.folder / "log").open("wb"),
-                stderr=subprocess.STDOUT,
-                check=False,
-            )
+            with (job.folder / "log").open("wb") as log:
+                done = subprocess.run(
+                    job.argv,
+                    cwd=job.cwd,
+                    env=os.environ | dict(job.env),
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    check=False,
+                )
             state = TaskState.FAIL if done.returncode else TaskState.SUCCESS
             self.finish(handle, state, done.returncode)
         return handle

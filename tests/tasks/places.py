@@ -6,10 +6,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.tasks.fake_engine import FakeEngine
-
 from aisio.tasks.service.service import TaskService
 from aisio.tasks.settings import TaskSettings
+from tests.tasks.fake_engine import FakeEngine
 
 PROGRAM = f"{sys.executable} train.py"
 
@@ -17,7 +16,11 @@ PROGRAM = f"{sys.executable} train.py"
 def make_service(folder: Path, engine: FakeEngine | None = None, **settings: Any) -> TaskService:
     """Return a service whose home is in a folder; code goes as archives unless git is asked for."""
     home = folder / "home"
-    values = {"store_url": f"file://{folder}/store/", "user": "ada", "disable_git": True}
+    values: dict[str, Any] = {
+        "store_url": f"file://{folder}/store/",
+        "user": "ada",
+        "disable_git": True,
+    }
     return TaskService(TaskSettings(home, **values | settings), engine=engine or FakeEngine())
 
 

@@ -7,7 +7,6 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from tests.tasks.places import write_data
 
 from aisio.errors import ConfigError
 from aisio.tasks.resources.archive import archive_checksum, write_archive, write_download
@@ -15,6 +14,7 @@ from aisio.tasks.resources.pieces import PieceStore
 from aisio.tasks.resources.scan import scan_file, scan_folder
 from aisio.tasks.resources.stat_cache import StatCache
 from aisio.tasks.resources.upload import upload_files
+from tests.tasks.places import write_data
 
 
 def zipped(folder: Path, archive: Path) -> Path:

@@ -7,7 +7,6 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from tests.tasks.places import write_data
 
 from aisio.errors import ArchiveError, ConfigError, NotFoundError
 from aisio.tasks.resources.download import mount, write_files
@@ -16,6 +15,7 @@ from aisio.tasks.resources.scan import scan_file, scan_folder
 from aisio.tasks.resources.stat_cache import StatCache
 from aisio.tasks.resources.tree import Tree
 from aisio.tasks.resources.upload import upload_files
+from tests.tasks.places import write_data
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from tests.tasks.places import write_data
 
 from aisio.errors import ConfigError, StorageError
 from aisio.tasks.resources.scan import scan_file, scan_folder
 from aisio.tasks.resources.stat_cache import StatCache
+from tests.tasks.places import write_data
 
 
 def test_a_folder_is_scanned_in_order(tmp_path):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.tasks.places import write_data
 
 from aisio.errors import IntegrityError, StorageError
 from aisio.tasks.resources.pieces import PieceStore
@@ -13,6 +12,7 @@ from aisio.tasks.resources.scan import scan_folder
 from aisio.tasks.resources.stat_cache import StatCache
 from aisio.tasks.resources.tree import PIECE_BYTES, Piece
 from aisio.tasks.resources.upload import known_tree, upload_files
+from tests.tasks.places import write_data
 
 
 class CountingStore(PieceStore):

@@ -1,0 +1,1 @@
+"""Objects with anylearn's names and methods, over the service."""

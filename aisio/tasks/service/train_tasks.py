@@ -1,0 +1,375 @@
+"""Train tasks: made, started, asked about, ended; and what they leave behind.
+
+    create ──> start ──────────────────────────────> refresh ──> results
+    (a row)    (code, mounts, engine; then a handle)  (engine)    (uploaded when asked for)
+
+A start that was killed can be called again: folders that are complete are kept, and engines start a
+task once.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from aisio.errors import AccessError, AisioError, NotFoundError
+from aisio.file_locks import acquire, release
+from aisio.tasks.command import command_line
+from aisio.tasks.engines.base import Engine, Job
+from aisio.tasks.errors import InvalidArguments, TaskStateError
+from aisio.tasks.metrics import METRICS_VARIABLE, Metric, MetricsFolder, read_metrics
+from aisio.tasks.records.ids import new_id
+from aisio.tasks.resources.scan import scan_folder
+from aisio.tasks.resources.upload import OnProgress
+from aisio.tasks.service.algorithms import AlgorithmService
+from aisio.tasks.service.registry import Registry
+from aisio.tasks.service.requests import engine_resources, parse_variables
+from aisio.tasks.service.resources import ResourceService
+from aisio.tasks.service.results import check_has_results, output_folder, part_of
+from aisio.tasks.service.rows import ProjectRow, ResourceRow, TrainTaskRow, now
+from aisio.tasks.service.secrets import is_secret_of, secret_of
+from aisio.tasks.states import ResourceState, TaskState
+
+__all__ = ["TrainTaskService"]
+
+_GIVEN = frozenset({"id", "name", "project_id", "algorithm_id", "creator_id"})
+
+
+class TrainTaskService:
+    """The tasks of one user.
+
+    Args:
+        registry: Their rows.
+        resources: What they read and write.
+        algorithms: What they run.
+        engine: What runs them.
+        home: Folder of their code, logs and state.
+        user: The user.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        resources: ResourceService,
+        algorithms: AlgorithmService,
+        engine: Engine,
+        home: Path,
+        user: str,
+    ) -> None:
+        self._registry = registry
+        self._resources = resources
+        self._algorithms = algorithms
+        self._engine = engine
+        self._home = home
+        self._user = user
+
+    def check(self, **attributes: Any) -> None:
+        """Check attributes of a task that is not made yet.
+
+        Args:
+            attributes: Of `TrainTaskRow`.
+
+        Raises:
+            ConfigError: There is no entrypoint, or a parameter or number is not valid.
+        """
+        row = TrainTaskRow("", "", "", "", self._user, **attributes)
+        if min(row.num_nodes, row.nproc_per_node) < 1:
+            raise InvalidArguments("num_nodes and nproc_per_node must be at least 1")
+        parse_variables(row.envs)
+        engine_resources(json.loads(row.resource_request))
+        self._command(row, {})
+
+    def create(self, *, project_id: str, algorithm_id: str, **more: Any) -> TrainTaskRow:
+        """Make a task; it does not run yet.
+
+        Args:
+            project_id: Its project.
+            algorithm_id: Its algorithm.
+            more: Other attributes of `TrainTaskRow`.
+
+        Raises:
+            NotFoundError: Project, algorithm, version or a file is not there.
+            InvalidArguments: There is no entrypoint, or the parameters are no JSON object.
+        """
+        self._registry.get(ProjectRow, project_id)
+        version = self._algorithms.version(algorithm_id, more.pop("algorithm_git_ref", "") or "")
+        row = TrainTaskRow(
+            new_id("TRAI"),
+            more.pop("name"),
+            project_id,
+            algorithm_id,
+            self._user,
+            algorithm_git_ref=version.commit_id or version.id,
+            engine=self._engine.name,
+            create_time=now(),
+            **more,
+        )
+        for resource_id in _ids(row.files):
+            self._resources.get_ready(resource_id)
+        self.check(**{name: value for name, value in vars(row).items() if name not in _GIVEN})
+        self._registry.insert(row)
+        return row
+
+    def start(self, task_id: str) -> TrainTaskRow:
+        """Start a task that was made, if it was not started yet; return it as it is now.
+
+        Raises:
+            AisioError: It cannot be started: then it is in state FAIL, with the reason.
+        """
+        with self._locked(task_id):
+            row = self._own(task_id)
+            if row.handle is None and not TaskState(row.state).finished:
+                try:
+                    handle = self._engine.start(self._job(row))
+                except (AisioError, OSError) as error:
+                    self._finish(row, TaskState.FAIL, None, f"it could not be started: {error}")
+                    raise
+                self._registry.update(row, handle=handle)
+        return self.refresh(task_id)
+
+    def _job(self, row: TrainTaskRow) -> Job:
+        folder = self.folder(row.id)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        version = self._algorithms.version(row.algorithm_id, row.algorithm_git_ref)
+        self._algorithms.write_code(version, self.code_folder(row.id))
+        mounts = {name: str(self._resources.mount(name)) for name in _ids(row.files)}
+        env = {
+            **parse_variables(row.envs),
+            **mounts,
+            "task_id": row.id,
+            "secret_key": secret_of(row.id, self._home),
+            METRICS_VARIABLE: str(folder),
+        }
+        return Job(
+            task_id=row.id,
+            argv=self._command(row, mounts),
+            cwd=self.code_folder(row.id),
+            folder=folder,
+            env=env,
+            num_nodes=row.num_nodes,
+            nproc_per_node=row.nproc_per_node,
+            resources=engine_resources(json.loads(row.resource_request)),
+        )
+
+    def _command(self, row: TrainTaskRow, mounts: Mapping[str, str]) -> tuple[str, ...]:
+        try:
+            params = json.loads(row.train_params)
+        except ValueError:
+            params = None
+        if not isinstance(params, dict):
+            raise InvalidArguments(f"train_params of task {row.name} are not a JSON object")
+        return command_line(
+            row.entrypoint,
+            params,
+            prefix=row.train_params_prefix,
+            delimiter=row.train_params_delimeter,
+            mounts=mounts,
+        )
+
+    def get(self, task_id: str) -> TrainTaskRow:
+        """Return a task as it was last seen.
+
+        Raises:
+            NotFoundError: There is none.
+            AccessError: It is another user's.
+        """
+        return self._own(task_id)
+
+    def _own(self, task_id: str) -> TrainTaskRow:
+        row = self._registry.get(TrainTaskRow, task_id)
+        if row.creator_id != self._user:
+            raise AccessError(f"train task {task_id} is another user's")
+        return row
+
+    def all(self, project_id: str | None = None) -> list[TrainTaskRow]:
+        """Return the tasks of the user, or of one project, oldest first, as they were last seen."""
+        equal = {} if project_id is None else {"project_id": project_id}
+        return self._registry.find(TrainTaskRow, creator_id=self._user, **equal)
+
+    def refresh(self, task_id: str) -> TrainTaskRow:
+        """Ask the engine how a task is doing; return it as it is now.
+
+        Raises:
+            NotFoundError: There is no such task, or the engine does not know it any more.
+        """
+        row = self._own(task_id)
+        if row.handle is None or TaskState(row.state).finished:
+            return row
+        status = self._engine.poll(row.handle)
+        if status.state.finished:
+            self._finish(row, status.state, status.exit_code, status.message)
+        elif status.state != row.state:
+            self._registry.update(
+                row, only_if={"state": row.state}, state=int(status.state), message=status.message
+            )
+        return self._own(task_id)
+
+    def _finish(
+        self, row: TrainTaskRow, state: TaskState, exit_code: int | None, message: str
+    ) -> None:
+        metrics = read_metrics(self.folder(row.id), final=True)
+        self._registry.update(
+            row,
+            only_if={"finish_time": None},
+            state=int(state),
+            exit_code=exit_code,
+            message=message,
+            final_metric=metrics[-1].value if metrics else None,
+            finish_time=now(),
+        )
+
+    def abort(self, task_id: str) -> TrainTaskRow:
+        """End all processes of a task, and return it; one that has finished stays as it is."""
+        with self._locked(task_id):
+            row = self._own(task_id)
+            if TaskState(row.state).finished:
+                return row
+            if row.handle is None:
+                self._finish(row, TaskState.ABORT, None, "aborted before it was started")
+            else:
+                status = self._engine.abort(row.handle)
+                self._finish(row, status.state, status.exit_code, status.message)
+        return self._own(task_id)
+
+    def delete(self, task_id: str) -> None:
+        """Delete a task with its logs, code and results; its row says DELETED from then on.
+
+        Raises:
+            TaskStateError: It has not finished.
+        """
+        row = self.refresh(task_id)
+        if not TaskState(row.state).finished:
+            raise TaskStateError(f"train task {task_id} is not finished: abort it first")
+        self._registry.update(row, state=int(TaskState.DELETED), results_id=None)
+        if row.results_id:
+            with suppress(NotFoundError):
+                self._resources.delete(row.results_id)
+        shutil.rmtree(self.folder(task_id), ignore_errors=True)
+
+    def logs(self, task_id: str, last: int | None = None) -> list[str]:
+        """Return what the processes of a task printed, or the last lines of it."""
+        row = self._own(task_id)
+        return self._engine.logs(row.handle, last) if row.handle else []
+
+    def follow(self, task_id: str) -> Iterator[str]:
+        """Yield what the processes of a task print until it has finished."""
+        row = self._own(task_id)
+        if row.handle:
+            yield from self._engine.follow(row.handle)
+            self.refresh(task_id)
+
+    def metrics(
+        self, task_id: str, *, since: float | None = None, final: bool | None = None
+    ) -> list[Metric]:
+        """Return what a task has reported, in that order.
+
+        Args:
+            task_id: The task.
+            since: Only what was reported after this time, in seconds since 1970.
+            final: Only final metrics, or only intermediate ones; None for both.
+        """
+        self._own(task_id)
+        return read_metrics(self.folder(task_id), since=since, final=final)
+
+    def report_metric(self, task_id: str, metric: Metric, secret: str | None = None) -> None:
+        """Store a metric of a task.
+
+        Args:
+            task_id: The task.
+            metric: The metric.
+            secret: The secret of the task; the user who started it needs none.
+
+        Raises:
+            AccessError: The secret is not that of the task.
+            TaskStateError: The task was deleted.
+        """
+        if secret is not None and not is_secret_of(secret, task_id, self._home):
+            raise AccessError(f"the secret is not that of train task {task_id}")
+        row = self._registry.get(TrainTaskRow, task_id)
+        if secret is None:
+            self._own(task_id)
+        if row.state == TaskState.DELETED:
+            raise TaskStateError(f"train task {task_id} was deleted: it takes no metrics")
+        self.folder(task_id).mkdir(mode=0o700, parents=True, exist_ok=True)
+        MetricsFolder(self.folder(task_id)).write(metric)
+        if metric.final:
+            self._registry.update(row, final_metric=metric.value)
+
+    def results(self, task_id: str, on_progress: OnProgress | None = None) -> ResourceRow:
+        """Return the file with the results of a task; they are uploaded at the first call.
+
+        Raises:
+            TaskStateError: The task has not finished, or was deleted.
+            NotFoundError: It has left no files in its output folder, or has none.
+        """
+        self.refresh(task_id)
+        with self._locked(task_id):
+            row = self._own(task_id)
+            check_has_results(row)
+            if row.results_id is not None:
+                return self._resources.get(row.results_id, "file")
+            folder = output_folder(row, self.code_folder(row.id))
+            files = scan_folder(folder, self._resources.cache)
+            tree = self._resources.upload(files, on_progress=on_progress)
+            name = f"results-{row.name}"
+            file = self._resources.create(
+                "file", name, filename=name, state=int(ResourceState.UPLOADING)
+            )
+            file = self._resources.finish(file, tree)
+            self._registry.update(row, results_id=file.id)
+        return file
+
+    def model_of_results(self, task_id: str, file: str, name: str, **more: Any) -> ResourceRow:
+        """Make a model of a file, or of a folder, of the results of a task.
+
+        Args:
+            task_id: The task.
+            file: Its name, relative to the output folder.
+            name: Name of the model.
+            more: Other attributes of `ResourceRow`.
+
+        Raises:
+            NotFoundError: There is no such file among the results.
+        """
+        tree = part_of(self._resources.tree(self.results(task_id).id), file)
+        if tree is None:
+            raise NotFoundError(f"the results of train task {task_id} have no file {file!r}")
+        algorithm_id = self._own(task_id).algorithm_id
+        row = self._resources.create("model", name, algorithm_id=algorithm_id, **more)
+        return self._resources.finish(row, tree)
+
+    def users_of(self, resource_id: str) -> list[str]:
+        """Return the ids of tasks that have not finished and need a resource."""
+        rows = [
+            row
+            for state in (TaskState.CREATED, TaskState.RUNNING)
+            for row in self._registry.find(TrainTaskRow, state=int(state))
+        ]
+        return [row.id for row in rows if resource_id in (row.algorithm_id, *_ids(row.files))]
+
+    def folder(self, task_id: str) -> Path:
+        """Return the folder of a task, for its state, logs and metrics."""
+        return self._home / "tasks" / task_id
+
+    def code_folder(self, task_id: str) -> Path:
+        """Return the folder that the program of a task starts in."""
+        return self.folder(task_id) / "code"
+
+    @contextmanager
+    def _locked(self, task_id: str) -> Iterator[None]:
+        """Let one process at a time start, end or collect a task; others wait."""
+        locks = self._home / "locks"
+        locks.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = acquire(locks / task_id, on_wait=lambda: None)
+        try:
+            yield
+        finally:
+            release(lock)
+
+
+def _ids(text: str) -> list[str]:
+    return [one for one in text.split(",") if one]
