@@ -79,6 +79,16 @@ PUBLIC = {
         "Store",
         "store_for",
     ),
+    "aisio.tasks": (
+        "Algorithm",
+        "Dataset",
+        "Project",
+        "TrainTask",
+        "init_sdk",
+        "quick_train",
+        "resume_unfinished_local_train_tasks",
+        "sync_algorithm",
+    ),
     "aisio.testing": ("FaultProxy", "StoreContract"),
     "aisio.testing.fault_proxy": ("Cut", "FaultProxy"),
     "aisio.urls": ("Namespace", "ObjectUrl"),
@@ -104,6 +114,7 @@ LOGGERS = (
     "aisio.shard_writer",
     "aisio.sources",
     "aisio.tally",
+    "aisio.tasks",
 )
 PROGRAMS = (
     "aisio",

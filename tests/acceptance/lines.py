@@ -163,6 +163,34 @@ ANYLEARN_CODE: Mapping[str, str] = {
     "ANY-24 !": "A refused sync leaves the user's index as it was.",
 }
 
+ANYLEARN_TASKS: Mapping[str, str] = {
+    "ANY-01": "One call takes code, data, command and hyperparameters and returns (task, algorithm, [data sets], project).",
+    "ANY-02": "Ids are one string or a list; all are checked before anything is uploaded.",
+    "ANY-03": "Name by path = <basename>-<sha1(path)[:8]>; checksum of an archive = BLAKE2b of the file.",
+    "ANY-04 !": "A given archive is used as it is; an uploader gets a zip of the folder, from the home folder; what is nowhere is an error.",
+    "ANY-05 !": "Folders with equal content have equal archives and checksums.",
+    "ANY-06": "An unchanged data set is not uploaded again, and keeps its id.",
+    "ANY-07": "A data set that is gone remotely: a warning, the row is dropped, it is registered again.",
+    "ANY-08": "The checksum is recorded after a successful upload only.",
+    "ANY-09 !": "Chunks of 2,048,000 bytes, pluggable uploaders with progress; no empty last chunk, one chunk in memory.",
+    "ANY-10 !": "An upload that fails is told with its cause and goes on where it stopped; nothing polls without end.",
+    "ANY-11": 'Mounts: names of the hyperparameters, ids in `files`, values are lists of "$<ID>"; the local data set only without other ids.',
+    "ANY-14 !": "The caller's hyperparameters stay as they are; nothing leaks into the next call.",
+    "ANY-15": "The code's directory exists and holds requirements.txt; both messages.",
+    "ANY-16": "Names of algorithms; an unknown environment is refused in the vendor's words.",
+    "ANY-17": "A known name is a new version; older ones stay.",
+    "ANY-25": "Without git the code goes as an archive, which is deleted afterwards.",
+    "ANY-26 !": 'The output folder is relative, without "..", absent or empty; the message shows the path.',
+    "ANY-27": "Quota groups: the pair wins, built-in names and ids as they are, names looked up, unknown ones refused.",
+    "ANY-28": "Projects by id, by name, my default one (made once).",
+    "ANY-33": "Results of a finished task are downloaded and mounted; otherwise refused, each state with its own message.",
+    "ANY-34": "SQLite with the vendor's tables, a versioned schema, foreign keys, rollback.",
+    "ANY-35": "A database of anylearn 0.15.5 opens, and anylearn reads it afterwards.",
+    "ANY-36 !": "The profile of a call: command, parameters, ids, directories (null where none), its own time.",
+    "ANY-37 !": "Resume asks about every unfinished task and updates the rows; one failure hides no other task.",
+    "ANY-38 !": "A store that fails is not taken for one that has lost the data.",
+}
+
 SYSTEMS: Mapping[str, Mapping[str, str]] = {
     "AIStore's PyTorch plugin": AISTORE,
     "BioNeMo's `load(tag)`": BIONEMO,
@@ -171,4 +199,5 @@ SYSTEMS: Mapping[str, Mapping[str, str]] = {
     "Alibaba's OSS connector: tars": OSS_TARS,
     "Anylearn's quick_train: running": ANYLEARN_RUNNING,
     "Anylearn's quick_train: code": ANYLEARN_CODE,
+    "Anylearn's quick_train: tasks": ANYLEARN_TASKS,
 }

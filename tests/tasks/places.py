@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from aisio.tasks.engines.base import Engine
 from aisio.tasks.service.service import TaskService
 from aisio.tasks.settings import TaskSettings
 from tests.tasks.fake_engine import FakeEngine
@@ -13,7 +14,7 @@ from tests.tasks.fake_engine import FakeEngine
 PROGRAM = f"{sys.executable} train.py"
 
 
-def make_service(folder: Path, engine: FakeEngine | None = None, **settings: Any) -> TaskService:
+def make_service(folder: Path, engine: Engine | None = None, **settings: Any) -> TaskService:
     """Return a service whose home is in a folder; code goes as archives unless git is asked for."""
     home = folder / "home"
     values: dict[str, Any] = {

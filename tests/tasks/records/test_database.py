@@ -43,7 +43,7 @@ def fail_after_insert(one: Database) -> None:
 
 
 def test_an_error_rolls_back_everything(tmp_path):
-    """The file is as it was."""
+    """ANY-34: the file is as it was."""
     one = database(tmp_path)
     with pytest.raises(KeyError):
         fail_after_insert(one)
@@ -51,7 +51,7 @@ def test_an_error_rolls_back_everything(tmp_path):
 
 
 def test_foreign_keys_are_enforced(tmp_path):
-    """SQLite does not by itself."""
+    """ANY-34: SQLite does not by itself."""
     one = database(tmp_path)
     with pytest.raises(StorageError, match="FOREIGN KEY"), one.transaction() as db:
         db.execute("INSERT INTO counts (parent) VALUES (7)")
