@@ -9,7 +9,7 @@ from aisio.tasks.algorithm_sync import sync_algorithm
 from aisio.tasks.errors import InvalidArguments, ResourceError
 from tests.tasks.places import make_service, write_code
 
-PROGRAMS = ("print(1)\n", "print(2)\n")
+PROGRAMS = ("print(1)\n", "print(22)\n")
 
 
 @pytest.mark.parametrize("disable_git", [False, True])
