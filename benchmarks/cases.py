@@ -22,6 +22,7 @@ import packing
 import safetensors_loading
 import shards
 import small
+import task_uploads
 import training
 import training_limits
 import transport
@@ -82,6 +83,15 @@ WORKS = {
         for key, title in webdataset_reading.TITLES.items()
     },
     "pack": Work("{packed:,} files of 20 KB into shards", "files", packing.CASES, objects=None),
+    "tasks/first": Work(
+        "{packed:,} files of 20 KB for a training task",
+        "files",
+        task_uploads.FIRST_CASES,
+        objects=None,
+    ),
+    "tasks/second": Work(
+        "The same, unchanged", "files", task_uploads.SECOND_CASES, objects=None, max_turns=3
+    ),
     "stream": Work("Stream an object of {large_mib} MiB", "MB", large.STREAM_CASES, "large"),
     "memory": Work("The same into fresh memory", "MB", large.MEMORY_CASES, "large"),
     "file": Work("The same into a new file", "MB", files.CASES, "large"),
@@ -196,6 +206,10 @@ def check(work: str, corpus: Corpus, size_bytes: float) -> None:
         "wds/2 workers": (training.EPOCHS * samples * FIELDS_BYTES,),
         "wds/2 workers, batches": (training.EPOCHS * samples * FIELDS_BYTES,),
         "pack": (corpus.packed // packing.FOLDERS * packing.FOLDERS * PACKED_BYTES,),
+        **dict.fromkeys(
+            ("tasks/first", "tasks/second"),
+            (corpus.packed // packing.FOLDERS * packing.FOLDERS * PACKED_BYTES,),
+        ),
         "stream": (corpus.large_bytes,),
         "memory": (corpus.large_bytes,),
         "file": (corpus.large_bytes,),
