@@ -55,6 +55,13 @@ class PieceStore:
             return False
         return info.size_bytes == piece.size
 
+    def is_empty(self) -> bool:
+        """Tell whether the store has no pieces at all; one request."""
+        try:
+            return next(iter(self._store.list(self._root.join("pieces/"))), None) is None
+        except NotFoundError:
+            return True
+
     def put(self, piece: Piece, data: bytes | memoryview) -> None:
         """Store a piece.
 

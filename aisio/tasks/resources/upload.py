@@ -133,6 +133,7 @@ class _Sender:
 
     def __init__(self, store: PieceStore, present: Iterable[Piece]) -> None:
         self._store = store
+        self._is_new = store.is_empty()  # then no piece need be asked for
         self._present = set(present)
         self._lock = threading.Lock()
 
@@ -140,7 +141,7 @@ class _Sender:
         """Store piece `number` of a file, if it is not there, and return it."""
         if file.known is not None:
             piece = file.known[0][number]
-            if self._claim(piece) and not self._store.has(piece):
+            if self._claim(piece) and not self._has(piece):
                 data = _read(file, number)
                 if digest_of(data) != piece.digest:
                     raise _changed(file)
@@ -148,9 +149,12 @@ class _Sender:
             return piece
         data = _read(file, number)
         piece = Piece(digest_of(data), len(data))
-        if self._claim(piece) and not self._store.has(piece):
+        if self._claim(piece) and not self._has(piece):
             self._store.put(piece, data)
         return piece
+
+    def _has(self, piece: Piece) -> bool:
+        return not self._is_new and self._store.has(piece)
 
     def _claim(self, piece: Piece) -> bool:
         """Return whether this thread is to send a piece: the store lacks it, and no other does."""

@@ -18,9 +18,11 @@ PIECE = Piece(digest_of(DATA), len(DATA))
 def test_a_piece_is_named_by_its_content(tmp_path):
     """And read back, also by another process."""
     store = PieceStore(f"file://{tmp_path}/")
+    assert store.is_empty()
     assert not store.has(PIECE)
     store.put(PIECE, DATA)
     assert store.has(PIECE)
+    assert not store.is_empty()
     assert not store.has(Piece(PIECE.digest, 3))
     assert pickle.loads(pickle.dumps(store)).read(PIECE) == DATA
     assert (tmp_path / "pieces" / PIECE.digest[:2] / PIECE.digest).read_bytes() == DATA
