@@ -34,7 +34,7 @@ class PieceStore:
     def _root(self) -> ObjectUrl:
         return ObjectUrl.parse(self.url)
 
-    @property
+    @cached_property
     def _store(self) -> Store:
         return store_for(self._root)
 
