@@ -23,6 +23,7 @@ from aisio.cli.commands import (
     put,
     serve,
     tar,
+    tasks,
     verify,
 )
 from aisio.cli.error_handler import CommandGroup
@@ -76,5 +77,6 @@ for command in (
     load.command,
     cache.command,
     catalog.command,
+    tasks.command,
 ):
     main.add_command(command)

@@ -12,7 +12,7 @@ from aisio.cli import main
 def test_the_commands_are_listed_as_a_newcomer_meets_them(run):
     """Serve comes first: without a server there is nothing to list."""
     first = ["serve", "ls", "get", "put", "cat", "info", "pack", "tar", "index", "verify"]
-    assert list(main.commands) == [*first, "bench", "load", "cache", "catalog"]
+    assert list(main.commands) == [*first, "bench", "load", "cache", "catalog", "tasks"]
     shown = run("--help").stdout
     assert [shown.index(f"\n  {name} ") for name in main.commands] == sorted(
         shown.index(f"\n  {name} ") for name in main.commands
