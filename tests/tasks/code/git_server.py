@@ -50,7 +50,7 @@ class GitServer:
         user, password: What clients must send; an empty user lets everybody in.
         requests: All requests so far.
         answers: Statuses to answer the next requests with, instead of what they ask for; 0 hangs
-            up, -1 keeps the client waiting until the server is closed.
+            up, -1 keeps the client waiting until the server is closed, None does what is asked for.
         redirect_to: Base URL that all requests are sent to.
         host: "127.0.0.1:port".
         waiting: Set when a client is kept waiting.
@@ -60,7 +60,7 @@ class GitServer:
     user: str = "ada"
     password: str = "secret"
     requests: list[Seen] = field(default_factory=list)
-    answers: list[int] = field(default_factory=list)
+    answers: list[int | None] = field(default_factory=list)
     redirect_to: str = ""
     host: str = ""
     waiting: threading.Event = field(default_factory=threading.Event)

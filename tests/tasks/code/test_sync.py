@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -76,6 +78,32 @@ def test_syncs_at_the_same_time_agree(code, repository) -> None:
         commits = {call.result() for call in calls}
     assert commits == {code.head()}
     assert code.git("rev-list", "--count", "HEAD") == "2"
+
+
+def test_a_caller_that_is_killed_while_it_pushes_has_changed_nothing(code, tmp_path) -> None:
+    """The next one is not locked out, and sends the changes."""
+    code.write("new.py", "")
+    before = code.state()
+    with serve(GitServer(tmp_path / "served", answers=[None] * 4 + [-1])) as server:
+        repository = create_repository(server.folder / "a.git")
+        remote = GitRemote(server.url("a.git"), server.user, server.password)
+        arguments = [str(code.folder), remote.url, server.user, server.password]
+        with subprocess.Popen([sys.executable, "-c", _SYNC, *arguments]) as caller:
+            assert server.waiting.wait(60)
+            caller.kill()
+        assert server.requests[-1].target.endswith("service=git-receive-pack")
+        assert code.state() == before
+        assert git(repository, "for-each-ref") == ""
+        commit = sync_code(code.folder, remote, force=True)
+    assert "new.py" in git(repository, "ls-tree", "--name-only", commit).splitlines()
+    assert code.git("status", "--porcelain") == ""
+
+
+_SYNC = """
+import sys
+from aisio.tasks.code import GitRemote, sync_code
+sync_code(sys.argv[1], GitRemote(*sys.argv[2:]), force=True)
+"""
 
 
 def test_a_shallow_clone_is_pushed(code, repository, tmp_path) -> None:
