@@ -152,7 +152,7 @@ class App:
         path = request.match_info["operation"]
         operation = ROUTES.get((request.method, path))
         if operation is None:
-            raise web.HTTPNotFound(reason=f"no such operation: {request.method} {path}")
+            raise NotFoundError(f"no such operation: {request.method} {path}")
         form = await _form(request)
         context = Context(self._service, self._git_base(request))
         reply = await self._run(operation, context, form)
@@ -252,7 +252,10 @@ async def _form(request: web.Request) -> Form:
     """Return the values of query and body; anylearn 0.15.5 sends a body with a GET, too."""
     values = dict(request.query)
     if request.content_type == "application/x-www-form-urlencoded":
-        values |= parse_qsl(await request.text(), keep_blank_values=True)
+        try:
+            values |= parse_qsl(await request.text(), keep_blank_values=True)
+        except (LookupError, UnicodeDecodeError):
+            raise InvalidArguments("the form is not in the encoding that it names") from None
     return Form(values)
 
 

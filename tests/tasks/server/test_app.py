@@ -76,12 +76,22 @@ def test_errors_have_a_status_and_say_why(server) -> None:
         ("POST", "algorithm/add", {"name": "a", "mirror_id": "MIRR9"}, 404, "MIRR9"),
         ("GET", "resource/listdir", {"file_id": new_dataset(server)}, 409, "not READY"),
         ("GET", "no/such", {}, 404, "no/such"),
+        ("GET", "no/such%0Aline", {}, 404, "Not Found"),
         ("PATCH", "mirror/list", {}, 404, "mirror/list"),
     ]
     for method, path, values, status, words in cases:
         response = server.send(method, path, **values)
         assert response.status_code == status, path
         assert words in response.json()["message"]
+
+
+def test_a_form_in_an_unknown_encoding_is_refused(server) -> None:
+    """It is the client's fault, not the server's."""
+    for charset, body in (("none", b"id=x"), ("utf-8", b"id=\xff")):
+        kind = f"application/x-www-form-urlencoded; charset={charset}"
+        headers = {"Authorization": f"Bearer {server.token}", "Content-Type": kind}
+        url = f"{server.url}/api/project/update"
+        assert requests.put(url, headers=headers, data=body, timeout=60).status_code == 400
 
 
 def test_a_file_is_uploaded_in_chunks(server) -> None:
