@@ -38,11 +38,13 @@ print("RESULT", json.dumps({
 RESULTS = """
 import json, os, sys
 from anylearn import init_sdk
+from anylearn.applications.quickstart import resume_unfinished_local_train_tasks
 from anylearn.interfaces import Project, QuotaGroup, TrainTask
 from anylearn.interfaces.resource.resource_downloader import SyncResourceDownloader
 
 given = json.loads(sys.argv[1])
 init_sdk(*given["login"], disable_git=True)
+resumed = resume_unfinished_local_train_tasks()
 task = TrainTask(id=given["task"], load_detail=True)
 os.makedirs(given["folder"])
 task.download_results(given["folder"], async_download=False, downloader=SyncResourceDownloader())
@@ -51,6 +53,7 @@ task.report_final_metric(0.75)
 project = Project(name="made", description="by anylearn")
 project.save()
 print("RESULT", json.dumps({
+    "resumed": [vars(one) for one in resumed],
     "results": vars(task.get_results_file()), "model": vars(model),
     "final_metric": task.get_final_metric(), "project": vars(project),
     "projects": [vars(one) for one in Project.get_list()],

@@ -136,6 +136,7 @@ def test_anylearn_downloads_results_and_makes_a_model(server, home, tmp_path) ->
     with zipfile.ZipFile(path) as archive:
         assert archive.read("weights.bin") == b"weights"
     service = server.service
+    assert [(one["id"], one["state"]) for one in result["resumed"]] == [(task, TaskState.SUCCESS)]
     assert service.resources.get(result["model"]["id"], "model").size == len(b"weights")
     assert result["results"]["id"] == service.train_tasks.get(task).results_id
     assert result["final_metric"]["final_metric"] == 0.75

@@ -13,6 +13,7 @@ from aisio.file_locks import acquire, release
 from aisio.tasks.errors import InvalidArguments
 from aisio.tasks.resources.archive import write_download
 from aisio.tasks.service import TaskService
+from aisio.tasks.states import ResourceState
 
 __all__ = ["Archives", "UnfinishedUploads"]
 
@@ -105,6 +106,9 @@ class UnfinishedUploads:
     def finish(self, resource_id: str) -> None:
         """Store the file of a resource. If that fails, its state is ERROR, with the reason."""
         try:
+            row = self._service.resources.get(resource_id)
+            if row.state == ResourceState.READY and not (self._folder / resource_id).exists():
+                return  # the server was killed when all was done but the last line
             self._service.resources.finish_chunks(resource_id)
         except (AisioError, OSError) as error:
             with suppress(AisioError):

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import subprocess
+import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
 
 import aiohttp  # noqa: F401 - the server needs it
 import pytest
@@ -12,7 +18,10 @@ import requests
 from aisio.errors import ConfigError
 from aisio.tasks.server import ServerOptions, TaskServer
 from aisio.tasks.server.server import PASSWORD_FILE, password_of
+from aisio.tasks.states import ResourceState
+from tests.tasks.fake_engine import FakeEngine
 from tests.tasks.places import make_service
+from tests.tasks.server.served import PASSWORD, Served
 
 
 def test_it_listens_on_loopback_until_it_is_closed(tmp_path) -> None:
@@ -46,6 +55,40 @@ def test_options_that_cannot_work_are_refused(changes, tmp_path) -> None:
     options = ServerOptions(service.settings, port=0, **changes)
     with pytest.raises(ConfigError, match=r"no such host|missing\.pem|no url"), TaskServer(options):
         pass
+
+
+@contextmanager
+def program(home: Path) -> Iterator[tuple[subprocess.Popen[str], Served]]:
+    """Run `aisio tasks serve` until the block ends; give it, and a client that is logged in."""
+    settings = {"AISIO_TASKS_USER": "ada", "AISIO_TASKS_PASSWORD": PASSWORD}
+    command = [sys.executable, "-m", "aisio", "tasks", "serve", "--home", str(home), "--port", "0"]
+    with subprocess.Popen(
+        command, env=os.environ | settings, stdout=subprocess.PIPE, text=True
+    ) as running:
+        try:
+            assert running.stdout is not None
+            served = Served(running.stdout.readline().strip(), make_service(home), FakeEngine())
+            served.login()
+            yield running, served
+        finally:
+            running.kill()
+
+
+def test_a_server_that_is_killed_loses_no_upload(tmp_path) -> None:
+    """The client logs in no second time: its token is still valid."""
+    data = bytes(50_000)
+    with program(tmp_path / "home") as (running, client):
+        token = client.token
+        form = {"name": "data", "filename": "data.bin"}
+        datasets = [client.call("POST", "dataset/add", **form)["data"] for _ in range(3)]
+        for dataset in datasets:
+            client.upload(dataset, data)
+        running.kill()
+    with program(tmp_path / "home") as (_, client):
+        client.token = token
+        for dataset in datasets:
+            reply = client.wait_for("dataset", dataset, ResourceState.READY, ResourceState.ERROR)
+            assert (reply["state"], reply["size"]) == (ResourceState.READY, len(data))
 
 
 def test_a_password_is_made_up_once(tmp_path) -> None:

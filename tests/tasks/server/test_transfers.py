@@ -81,6 +81,9 @@ def test_an_upload_that_was_finished_is_not_noted_any_more(service) -> None:
     uploads.add(row.id)
     uploads.finish(row.id)
     assert service.resources.get(row.id).state == ResourceState.READY
+    uploads.add(row.id)  # as if the server was killed before it took the note away
+    uploads.finish(row.id)
+    assert service.resources.get(row.id).state == ResourceState.READY
 
 
 def test_an_unknown_upload_cannot_be_finished(service) -> None:
