@@ -5,7 +5,7 @@ PYTHON ?= python3
 TOX := .venv/bin/tox
 
 .DEFAULT_GOAL := help
-.PHONY: help test demo bench lint types core torch docs coverage lowest newest lock clean
+.PHONY: help test demo bench lint types core torch docs coverage anylearn lowest newest lock clean
 
 help:
 	@echo "make demo     train on real digits, read from a local server; draws the run"
@@ -13,6 +13,7 @@ help:
 	@echo "make bench    measure against the peers"
 	@echo "make lint | types | core | torch | docs    one of the checks"
 	@echo "make coverage the lines of aisio that no test reaches"
+	@echo "make anylearn the tests of tasks against the real anylearn"
 	@echo "make lowest   the tests without torch, on the oldest versions allowed"
 	@echo "make newest   all tests, on the newest versions there are"
 	@echo "make lock     write the exact versions that the others install, requirements.lock"
@@ -31,7 +32,7 @@ demo bench: $(TOX)
 lint core lowest newest lock: $(TOX)
 	$(TOX) run -e $@
 
-types torch docs coverage: $(TOX)
+types torch docs coverage anylearn: $(TOX)
 	$(TOX) run -e full,$@
 
 # Made last and at once, so that an installation that was interrupted is begun again.
