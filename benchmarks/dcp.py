@@ -20,8 +20,6 @@ from pathlib import Path
 from typing import Any
 
 from aisio import NotFoundError
-from aisio.checkpoint import StorageReader, StorageWriter
-from aisio.checkpoint.dcp.place import StoreFinder
 from aisio.stores import DirectSettings
 from corpus import Corpus
 from measuring import READY, Items, Reader
@@ -37,6 +35,8 @@ def loaded_bytes(corpus: Corpus, step: int) -> int:
 
 def load_served(corpus: Corpus, step: int) -> Items:
     """`StorageReader` over ais://."""
+    from aisio.checkpoint import StorageReader
+
     url = f"ais://{corpus.bucket}/dcp"
     _save_once(corpus, url, endpoint=corpus.endpoint)
     yield from _load(corpus, step, lambda: StorageReader(url, endpoint=corpus.endpoint))
@@ -44,6 +44,8 @@ def load_served(corpus: Corpus, step: int) -> Items:
 
 def load_local(corpus: Corpus, step: int) -> Items:
     """`StorageReader` over file://."""
+    from aisio.checkpoint import StorageReader
+
     with tempfile.TemporaryDirectory() as folder:
         _save_once(corpus, f"file://{folder}/dcp")
         yield from _load(corpus, step, lambda: StorageReader(f"file://{folder}/dcp"))
@@ -59,6 +61,8 @@ def load_torch(corpus: Corpus, step: int) -> Items:
 
 def load_s3(corpus: Corpus, step: int) -> Items:
     """`StorageReader` over s3:// on moto's server."""
+    from aisio.checkpoint import StorageReader
+
     with _s3_server() as endpoint:
         options: dict[str, Any] = {"direct": DirectSettings(endpoint, "us-east-1", KEYS)}
         _save_once(corpus, "s3://bucket/dcp", **options)
@@ -96,6 +100,9 @@ def _load(corpus: Corpus, step: int, make: Callable[[], Any]) -> Items:
 
 
 def _save_once(corpus: Corpus, url: str, **options: Any) -> None:
+    from aisio.checkpoint import StorageWriter
+    from aisio.checkpoint.dcp.place import StoreFinder
+
     place = StoreFinder(None, options.get("endpoint"), options.get("direct", False)).place(url)
     try:
         place.store.head(place.metadata_url)

@@ -75,7 +75,7 @@ def write_item(file: ObjectWriter, path: str, item: WriteItem, planner: SavePlan
         if not isinstance(data, io.BytesIO):
             raise ConfigError(f"{item.index.fqn}: the planner gave no bytes, but {type(data)}")
         stream = _ItemStream(file, None)
-        stream.write(data.getbuffer())
+        stream.write(data.getvalue())
     else:
         if not isinstance(data, torch.Tensor):
             raise ConfigError(f"{item.index.fqn}: the planner gave no tensor, but {type(data)}")

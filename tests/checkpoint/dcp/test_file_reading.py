@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+import torch  # noqa: F401 - the package needs it
 
 from aisio.checkpoint.dcp.file_reading import FileReader, RunReading
 from aisio.checkpoint.dcp.place import StoreFinder

@@ -7,6 +7,7 @@ import warnings
 from pathlib import Path
 
 import pytest
+import torch  # noqa: F401 - the package needs it
 
 from aisio.checkpoint import FileSystem
 from aisio.errors import ConfigError, NotFoundError, UrlError

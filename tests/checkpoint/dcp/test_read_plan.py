@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch  # noqa: F401 - the package needs it
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+import torch  # noqa: F401 - the package needs it
 
 from aisio.checkpoint import checkpoints, latest, remove_old, remove_unfinished
 from aisio.errors import ConfigError, IntegrityError, NotFoundError
