@@ -57,27 +57,39 @@ def merge(wanted: Sequence[Range], max_gap: int) -> tuple[list[Range], list[int]
     """
     spans: list[Range] = []
     owners = [0] * len(wanted)
-    stop = 0  # of the last span, if it can grow
+    last: _Span | None = None  # None where the last range cannot be joined with others
     for number in sorted(range(len(wanted)), key=lambda one: wanted[one][:2]):
-        path, start, end = wanted[number]
-        is_plain = start >= 0 and end is not None and end >= start
-        last = spans[-1] if spans else None
-        if (
-            is_plain
-            and last is not None
-            and last.path == path
-            and last.end == stop
-            and last.start >= 0
-            and start - stop <= max_gap
-            and max(stop, end or 0) - last.start <= _MAX_MERGED_BYTES
-        ):
-            stop = max(stop, end or 0)
-            spans[-1] = last._replace(end=stop)
+        one = _bounded(wanted[number])
+        if one and last and last.takes(one, max_gap):
+            last = last._replace(end=max(last.end, one.end))
+            spans[-1] = Range(*last)
         else:
             spans.append(wanted[number])
-            stop = end if is_plain and end is not None else -1
+            last = one
         owners[number] = len(spans) - 1
     return spans, owners
+
+
+class _Span(NamedTuple):
+    """A range whose bounds both count from the object's start."""
+
+    path: str
+    start: int
+    end: int
+
+    def takes(self, other: _Span, max_gap: int) -> bool:
+        """Tell whether a range that starts no earlier is near enough to be read with this one."""
+        return (
+            other.path == self.path
+            and other.start - self.end <= max_gap
+            and max(self.end, other.end) - self.start <= _MAX_MERGED_BYTES
+        )
+
+
+def _bounded(one: Range) -> _Span | None:
+    if one.start < 0 or one.end is None or one.end < one.start:
+        return None
+    return _Span(one.path, one.start, one.end)
 
 
 def cut(wanted: Range, span: Range, data: bytes) -> bytes:

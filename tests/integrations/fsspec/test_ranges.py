@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from aisio.integrations.fsspec.ranges import Range, cut, merge, parse_ranges
 
 DATA = {"a": bytes(range(100)), "b": bytes(range(100, 200))}
-NUMBERS = st.integers(-120, 120)
+NUMBERS = st.integers(-120, 120) | st.integers(-2, 12)
 
 
 @given(
@@ -34,6 +34,14 @@ def test_near_ranges_are_joined() -> None:
     assert owners == [1, 0, 0, 2]
     from_end = [Range("a", -5, None), Range("a", -5, -1)]
     assert set(merge(from_end, 100)[0]) == set(from_end)
+
+
+def test_one_that_ends_before_the_objects_end_is_left_alone() -> None:
+    """However near the next one is: where it ends is not known."""
+    for end in (-1, -50, None):
+        wanted = [Range("a", 5, end), Range("a", 7, 9), Range("a", 8, 10)]
+        spans, owners = merge(wanted, 100)
+        assert (spans, owners) == ([Range("a", 5, end), Range("a", 7, 10)], [0, 1, 1])
 
 
 def test_what_is_given() -> None:
