@@ -18,11 +18,13 @@ from typing import Any, ClassVar, TypeVar, cast
 import fsspec
 from fsspec.asyn import AsyncFileSystem, get_loop
 from fsspec.callbacks import DEFAULT_CALLBACK
+from fsspec.compression import compr
+from fsspec.core import get_compression
 
 from aisio.client.client import Client
 from aisio.errors import ConfigError, NotFoundError
 from aisio.forks import this_process
-from aisio.integrations.fsspec.object_files import CachedFile, WrittenFile
+from aisio.integrations.fsspec.object_files import CachedFile, CompressedFile, TextFile, WrittenFile
 from aisio.integrations.fsspec.object_tree import Entry, ObjectTree
 from aisio.integrations.fsspec.ranges import MAX_GAP_BYTES, cut, merge, parse_ranges
 from aisio.limits import is_whole
@@ -280,6 +282,30 @@ class AisFileSystem(AsyncFileSystem):  # type: ignore[misc]  # fsspec has no typ
             if not path:
                 break
             path = self._parent(path)
+
+    def open(
+        self,
+        path: str,
+        mode: str = "rb",
+        block_size: int | None = None,
+        cache_options: dict[str, Any] | None = None,
+        compression: str | None = None,
+        **options: Any,
+    ) -> Any:
+        """Open an object as a file; see `fsspec.AbstractFileSystem.open`.
+
+        A file that is written appears when it is closed. If the block of a `with` statement raises,
+        nothing is stored: also of text and of compressed files.
+        """
+        is_binary = "b" in mode
+        if "r" in mode or (is_binary and compression is None):
+            return super().open(path, mode, block_size, cache_options, compression, **options)
+        names = () if is_binary else ("encoding", "errors", "newline")
+        as_text = {name: options.pop(name) for name in names if name in options}
+        file = super().open(path, mode.replace("t", "").replace("b", "") + "b", **options)
+        if kind := get_compression(path, compression):
+            file = CompressedFile(file, compr[kind])
+        return file if is_binary else TextFile(file, **as_text)
 
     def _open(
         self,

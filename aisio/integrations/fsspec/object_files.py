@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import io
+import sys
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, cast
 
+from fsspec.core import OpenFile
 from fsspec.spec import AbstractBufferedFile
 
 from aisio.transport.writer import ObjectWriter
 
-__all__ = ["CachedFile", "WrittenFile"]
+__all__ = ["CachedFile", "CompressedFile", "TextFile", "WrittenFile"]
 
 
 class CachedFile(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no types
@@ -59,6 +62,9 @@ class WrittenFile(io.BufferedIOBase):
         """Store the object; in a transaction, keep it back until that ends."""
         if self.closed:
             return
+        if _block_raised():
+            self.discard()
+            return
         super().close()
         if not self._is_deferred:
             self.commit()
@@ -88,3 +94,95 @@ class WrittenFile(io.BufferedIOBase):
 
     def __del__(self) -> None:
         """Leave it to the writer: `io.IOBase` would store a part of the object."""
+
+
+class CompressedFile(io.BufferedIOBase):
+    """Compresses what is written into another file, and closes that with itself.
+
+    The compressors leave the file below them open.
+
+    Args:
+        file: Takes the compressed bytes.
+        compress: Makes the compressor, as `fsspec.compression.compr` has them.
+    """
+
+    def __init__(self, file: WrittenFile, compress: Any) -> None:
+        self._file = file
+        self._compressor = compress(file, mode="w")
+
+    def writable(self) -> bool:
+        """Return True."""
+        return True
+
+    def write(self, data: Any, /) -> int:
+        """Compress all bytes, and return their number."""
+        return cast(int, self._compressor.write(data))
+
+    def close(self) -> None:
+        """Store the object, as `WrittenFile.close` does."""
+        if self.closed:
+            return
+        super().close()
+        try:
+            self._compressor.close()
+        except BaseException:
+            self._file.discard()
+            raise
+        self._file.close()
+
+    def discard(self) -> None:
+        """Drop what was written."""
+        with suppress(Exception):  # its last bytes are dropped with the rest
+            self._compressor.close()
+        self._file.discard()
+        super().close()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the file; if the block raised, drop it."""
+        if kind is None:
+            self.close()
+        else:
+            self.discard()
+
+    def __del__(self) -> None:
+        """Leave it to the writer."""
+
+
+class TextFile(io.TextIOWrapper):
+    """Text that is written into a `WrittenFile` or `CompressedFile`, stored or dropped as those."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the file; if the block raised, drop it."""
+        if kind is None:
+            self.close()
+        else:
+            cast("WrittenFile | CompressedFile", self.buffer).discard()
+
+    def __del__(self) -> None:
+        """Leave it to the writer."""
+
+
+_CLOSE = OpenFile.close.__code__
+_EXIT = OpenFile.__exit__.__code__
+
+
+def _block_raised() -> bool:
+    """Tell whether fsspec closes a file because the block of `with fsspec.open(...)` raised.
+
+    Its `OpenFile` is told so, but closes the file as at any other end of the block.
+    """
+    closing = sys._getframe(2)
+    if closing.f_code is not _CLOSE or closing.f_back is None:
+        return False
+    leaving = closing.f_back
+    return leaving.f_code is _EXIT and any(leaving.f_locals.get("args", ()))

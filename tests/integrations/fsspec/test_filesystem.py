@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import io
 import multiprocessing
 import pickle
 import sys
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +87,57 @@ def _write_and_raise(fs: AisFileSystem, path: str) -> None:
     with suppress(RuntimeError), fs.open(path, "wb") as file:
         file.write(b"new")
         raise RuntimeError
+
+
+@pytest.mark.parametrize("compression", [None, "gzip", "bz2", "xz", "zip"])
+@pytest.mark.parametrize("mode", ["w", "wb"])
+def test_any_file_is_stored_whole_or_not_at_all(
+    fs: AisFileSystem, bucket: Bucket, cluster: str, mode: str, compression: str | None
+) -> None:
+    """Text and compressed ones too, and those of `fsspec.open`, which a block that raises drops."""
+    text = "ä" if mode == "w" else "ä".encode()
+    as_text = {"encoding": "utf-8"} if mode == "w" else {}
+    by_url = partial(fsspec.open, "ais://data/a", mode, endpoint=cluster, compression=compression)
+    by_path = partial(fs.open, "data/a", mode, compression=compression)
+    for opened in (by_url, by_path):
+        with suppress(RuntimeError), opened(**as_text) as file:
+            file.write(text)
+            raise RuntimeError
+        gc.collect()
+        assert fs.find("data") == []
+        with opened(**as_text) as file:
+            file.write(text)
+        with fs.open("data/a", mode.replace("w", "r"), compression=compression, **as_text) as file:
+            assert file.read() == text
+        fs.rm("data/a")
+
+
+def test_a_file_that_is_forgotten_is_not_stored(fs: AisFileSystem, bucket: Bucket) -> None:
+    """Whatever it is written by."""
+    for mode, compression in (("wb", None), ("w", None), ("wb", "gzip"), ("w", "gzip")):
+        with pytest.warns(ResourceWarning, match="nothing was stored"):
+            _write_and_forget(fs, mode, compression)
+        assert fs.find("data") == []
+
+
+def _write_and_forget(fs: AisFileSystem, mode: str, compression: str | None) -> None:
+    """Drop a file without closing it."""
+    fs.open("data/a", mode, compression=compression).write("a" if mode == "w" else b"a")
+    gc.collect()
+
+
+def test_a_file_may_be_closed_where_an_error_is_handled(
+    fs: AisFileSystem, bucket: Bucket, cluster: str
+) -> None:
+    """It is stored: only a block that raises drops one."""
+    opened = fsspec.open("ais://data/a", "wb", endpoint=cluster)
+    file = opened.open()
+    try:
+        raise RuntimeError
+    except RuntimeError:
+        file.write(b"a")
+        opened.close()
+    assert fs.cat_file("data/a") == b"a"
 
 
 def test_transactions(fs: AisFileSystem, bucket: Bucket) -> None:
