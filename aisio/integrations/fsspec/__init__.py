@@ -7,8 +7,8 @@ fsspec finds the file system of `ais://` by aisio's entry point. `register` repl
 schemes in this process.
 """
 
-from aisio.integrations.fsspec.filesystem import (
-    AisFileSystem,
+from aisio.integrations.fsspec.filesystem import AisFileSystem
+from aisio.integrations.fsspec.other_schemes import (
     AzureFileSystem,
     GoogleFileSystem,
     S3FileSystem,

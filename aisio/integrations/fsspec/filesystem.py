@@ -19,25 +19,19 @@ import fsspec
 from fsspec.asyn import AsyncFileSystem, get_loop
 from fsspec.callbacks import DEFAULT_CALLBACK
 from fsspec.compression import compr
-from fsspec.core import get_compression
+from fsspec.core import get_compression, has_magic
 
 from aisio.client.client import Client
-from aisio.errors import ConfigError, NotFoundError
+from aisio.errors import ConfigError, NotFoundError, UrlError
 from aisio.forks import this_process
 from aisio.integrations.fsspec.object_files import CachedFile, CompressedFile, TextFile, WrittenFile
-from aisio.integrations.fsspec.object_tree import Entry, ObjectTree
+from aisio.integrations.fsspec.object_tree import Entry, ObjectTree, within
 from aisio.integrations.fsspec.ranges import MAX_GAP_BYTES, cut, merge, parse_ranges
 from aisio.limits import is_whole
 from aisio.stores import DirectSettings
 from aisio.transport.writer import PART_BYTES, WriteOptions
 
-__all__ = [
-    "AisFileSystem",
-    "AzureFileSystem",
-    "GoogleFileSystem",
-    "S3FileSystem",
-    "register",
-]
+__all__ = ["AisFileSystem"]
 
 T = TypeVar("T")
 
@@ -140,7 +134,7 @@ class AisFileSystem(AsyncFileSystem):  # type: ignore[misc]  # fsspec has no typ
             found = await super()._find(path, maxdepth, withdirs, detail=True)
         else:
             entries = await self._run(lambda: list(self._tree.find(path)))
-            found = dict(sorted(_within(path, entries, maxdepth, withdirs).items()))
+            found = dict(sorted(within(path, entries, maxdepth, withdirs).items()))
         return found if detail else list(found)
 
     async def _cat_file(
@@ -216,19 +210,69 @@ class AisFileSystem(AsyncFileSystem):  # type: ignore[misc]  # fsspec has no typ
 
         try:
             await self._run(self._tree.download, path, os.fspath(lpath), show)
-        except NotFoundError:
+        except (NotFoundError, UrlError):
             if not await self._isdir(path):
                 raise
             Path(lpath).mkdir(parents=True, exist_ok=True)
 
     async def _cp_file(self, path1: str, path2: str, **_: Any) -> None:
         source, target = self._strip_protocol(path1), self._strip_protocol(path2)
+        if source == target:
+            raise ConfigError(f"copy {source}: it cannot be copied to itself")
         try:
             await self._run(self._tree.copy, source, target)
-        except NotFoundError:
+        except (NotFoundError, UrlError):
             if not await self._isdir(source):
                 raise
         self.invalidate_cache(target)
+
+    async def _copy(
+        self,
+        path1: str | list[str],
+        path2: str | list[str],
+        recursive: bool = False,
+        on_error: str | None = None,
+        **options: Any,
+    ) -> None:
+        """Copy objects. By default one that is missing is an error, and so is a missing bucket."""
+        await super()._copy(path1, path2, recursive, on_error=on_error or "raise", **options)
+
+    def mv(
+        self,
+        path1: str | list[str],
+        path2: str | list[str],
+        recursive: bool = False,
+        maxdepth: int | None = None,
+        **_: Any,
+    ) -> None:
+        """Copy objects, then delete those that were there before; see `_mv`."""
+        fsspec.asyn.sync(self.loop, self._mv, path1, path2, recursive, maxdepth)
+
+    async def _mv(
+        self,
+        path1: str | list[str],
+        path2: str | list[str],
+        recursive: bool,
+        maxdepth: int | None,
+    ) -> None:
+        """Move objects.
+
+        Raises:
+            ConfigError: A folder would be moved into itself, or an object to itself.
+            NotFoundError: Nothing is there to move.
+        """
+        if isinstance(path1, str) and isinstance(path2, str):
+            source, target = self._strip_protocol(path1), self._strip_protocol(path2)
+            if source == target and not path2.endswith("/"):
+                return
+            if recursive and f"{target}/".startswith(f"{source}/"):
+                raise ConfigError(
+                    f"move {source} to {target}: a folder cannot be moved into itself"
+                )
+        # What comes meanwhile is not copied, so it must not be deleted either.
+        moved = await self._objects(path1, recursive, maxdepth)
+        await self._copy(path1, path2, recursive, maxdepth=maxdepth)
+        await self._delete(moved)
 
     async def _rm_file(self, path: str, **_: Any) -> None:
         path = self._strip_protocol(path)
@@ -243,14 +287,34 @@ class AisFileSystem(AsyncFileSystem):  # type: ignore[misc]  # fsspec has no typ
         maxdepth: int | None = None,
         **_: Any,
     ) -> None:
-        """Delete objects; with `recursive` also those below folders. Buckets stay."""
-        paths = await self._expand_path(path)
+        """Delete objects; with `recursive` also those below folders. Buckets stay.
+
+        Raises:
+            ConfigError: It would be all buckets of the cluster.
+            NotFoundError: Nothing is there to delete.
+        """
+        await self._delete(await self._objects(path, recursive, maxdepth))
+
+    async def _delete(self, paths: list[str]) -> None:
+        coros = [self._rm_file(one) for one in paths]
+        await fsspec.asyn._run_coros_in_chunks(coros, self.batch_size, nofiles=True)
+
+    async def _objects(
+        self, path: str | list[str], recursive: bool, maxdepth: int | None
+    ) -> list[str]:
+        """Return the objects to delete; of a pattern without `recursive` not those in folders."""
+        given = [path] if isinstance(path, str) else path
+        if recursive and "" in map(self._strip_protocol, given):
+            raise ConfigError(f"{path!r} stands for all buckets of the cluster: name a bucket")
+        paths: list[str] = await self._expand_path(path)
         if recursive:
             found = [await self._find(one, maxdepth=maxdepth) for one in paths]
             paths = [*dict.fromkeys(name for names in found for name in names)]
-            if not paths:
-                raise FileNotFoundError(f"{path}: nothing is there to delete")
-        await asyncio.gather(*[self._rm_file(one) for one in paths])
+        elif any(map(has_magic, given)):
+            paths = [one for one in paths if not await self._isdir(one)]
+        if not paths:
+            raise NotFoundError(f"{path!r}: no such object")
+        return paths
 
     async def _mkdir(self, path: str, create_parents: bool = True, **_: Any) -> None:
         path = self._strip_protocol(path)
@@ -344,56 +408,3 @@ class AisFileSystem(AsyncFileSystem):  # type: ignore[misc]  # fsspec has no typ
             is_deferred=not autocommit,
             on_stored=partial(self.invalidate_cache, path),
         )
-
-
-class S3FileSystem(AisFileSystem):
-    """Objects of S3, directly or through a cluster; see `register`."""
-
-    protocol = ("s3", "s3a")
-
-
-class GoogleFileSystem(AisFileSystem):
-    """Objects of Google Cloud Storage, directly or through a cluster; see `register`."""
-
-    protocol = ("gs", "gcs")
-
-
-class AzureFileSystem(AisFileSystem):
-    """Objects of Azure Blob Storage, directly or through a cluster; see `register`."""
-
-    protocol = ("az", "abfs")
-
-
-def register(*schemes: str) -> None:
-    """Have fsspec use aisio for URLs of other schemes too, in this process.
-
-    Args:
-        schemes: Of s3, s3a, gs, gcs, az and abfs.
-
-    Raises:
-        ConfigError: None, or another one.
-    """
-    classes = (S3FileSystem, GoogleFileSystem, AzureFileSystem)
-    known = {scheme: one for one in classes for scheme in one.protocol}
-    if unknown := [scheme for scheme in schemes if scheme not in known] or not schemes:
-        raise ConfigError(f"register({unknown!r}): expected one or more of {', '.join(known)}")
-    for scheme in schemes:
-        fsspec.register_implementation(scheme, known[scheme], clobber=True)
-
-
-def _within(
-    path: str, entries: list[Entry], maxdepth: int | None, withdirs: bool
-) -> dict[str, Entry]:
-    """Return the entries at most so many levels below a path, and the folders that they are in."""
-    found: dict[str, Entry] = {}
-    for entry in entries:
-        name = entry["name"]
-        parts = name[len(path) + 1 :].split("/") if name != path else []
-        if withdirs and parts:
-            for depth in range(len(parts)):
-                if maxdepth is None or depth <= maxdepth:
-                    folder = "/".join([path, *parts[:depth]])
-                    found.setdefault(folder, {"name": folder, "size": 0, "type": "directory"})
-        if maxdepth is None or len(parts) <= maxdepth:
-            found[name] = entry
-    return found

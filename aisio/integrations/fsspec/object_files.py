@@ -181,8 +181,8 @@ def _block_raised() -> bool:
 
     Its `OpenFile` is told so, but closes the file as at any other end of the block.
     """
-    closing = sys._getframe(2)
-    if closing.f_code is not _CLOSE or closing.f_back is None:
+    closing = sys._getframe(1).f_back
+    if closing is None or closing.f_code is not _CLOSE or closing.f_back is None:
         return False
     leaving = closing.f_back
     return leaving.f_code is _EXIT and any(leaving.f_locals.get("args", ()))

@@ -25,7 +25,7 @@ from aisio.transport.targets import FileTarget
 from aisio.transport.writer import ObjectWriter, WriteOptions
 from aisio.urls import ALIASES, ObjectUrl
 
-__all__ = ["Entry", "ObjectTree"]
+__all__ = ["Entry", "ObjectTree", "within"]
 
 Entry = dict[str, Any]
 
@@ -280,6 +280,24 @@ class ObjectTree:
             entry["checksum"] = f"{info.checksum.kind}:{info.checksum.value}"
         known = {"etag": info.etag, "version": info.version}
         return entry | {key: value for key, value in known.items() if value}
+
+
+def within(
+    path: str, entries: list[Entry], maxdepth: int | None, withdirs: bool
+) -> dict[str, Entry]:
+    """Return the entries at most so many levels below a path, and the folders that they are in."""
+    found: dict[str, Entry] = {}
+    for entry in entries:
+        name = entry["name"]
+        parts = name[len(path) + 1 :].split("/") if name != path else []
+        if withdirs and parts:
+            for depth in range(len(parts)):
+                if maxdepth is None or depth <= maxdepth:
+                    folder = "/".join([path, *parts[:depth]])
+                    found.setdefault(folder, _folder(folder))
+        if maxdepth is None or len(parts) <= maxdepth:
+            found[name] = entry
+    return found
 
 
 def _folder(path: str) -> Entry:

@@ -7,7 +7,6 @@ import gc
 import io
 import multiprocessing
 import pickle
-import sys
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -19,7 +18,7 @@ import pytest
 
 from aisio import Bucket
 from aisio.errors import ConfigError
-from aisio.integrations.fsspec import AisFileSystem, S3FileSystem, register
+from aisio.integrations.fsspec import AisFileSystem
 from aisio.testing.fault_proxy import FaultProxy
 
 DATA = bytes(range(256)) * 1000
@@ -92,7 +91,7 @@ def _write_and_raise(fs: AisFileSystem, path: str) -> None:
 @pytest.mark.parametrize("compression", [None, "gzip", "bz2", "xz", "zip"])
 @pytest.mark.parametrize("mode", ["w", "wb"])
 def test_any_file_is_stored_whole_or_not_at_all(
-    fs: AisFileSystem, bucket: Bucket, cluster: str, mode: str, compression: str | None
+    fs: Any, bucket: Bucket, cluster: str, mode: str, compression: str | None
 ) -> None:
     """Text and compressed ones too, and those of `fsspec.open`, which a block that raises drops."""
     text = "ä" if mode == "w" else "ä".encode()
@@ -218,12 +217,84 @@ def test_deleting(fs: AisFileSystem, bucket: Bucket) -> None:
             fs.rm("data/x", recursive=recursive)
 
 
+def test_all_buckets_are_not_deleted_at_once(fs: AisFileSystem, bucket: Bucket) -> None:
+    """By a path without a bucket."""
+    bucket.object("a").put(DATA)
+    for path in ("", "ais://", "/"):
+        with pytest.raises(ConfigError, match="all buckets"):
+            fs.rm(path, recursive=True)
+    assert fs.find("data") == ["data/a"]
+
+
+def test_a_pattern_deletes_objects_alone(fs: AisFileSystem, bucket: Bucket) -> None:
+    """Folders that it matches stay."""
+    for name in ("a", "b", "d/c"):
+        bucket.object(name).put(DATA)
+    fs.rm("data/*")
+    assert fs.find("data") == ["data/d/c"]
+    with pytest.raises(FileNotFoundError):
+        fs.rm("data/*")
+
+
 def test_moving(fs: AisFileSystem, bucket: Bucket) -> None:
     """Copy, then delete; what it was is gone."""
     bucket.object("a").put(DATA)
     fs.mv("data/a", "data/d/b")
     assert fs.find("data") == ["data/d/b"]
     assert fs.cat_file("data/d/b") == DATA
+    fs.mv("data/d", "data/e", recursive=True)
+    assert fs.find("data") == ["data/e/b"]
+    with pytest.raises(FileNotFoundError):
+        fs.mv("data/x", "data/y")
+
+
+def test_moving_something_to_itself_deletes_nothing(fs: AisFileSystem, bucket: Bucket) -> None:
+    """However the same place is written."""
+    for name in ("d/a", "d/b"):
+        bucket.object(name).put(DATA)
+    fs.mv("ais://data/d/a", "data/d/a")
+    for source, target in (("data/d/*", "data/d/"), ("data/d/a", "data/d/")):
+        with pytest.raises(ConfigError, match="to itself"):
+            fs.mv(source, target)
+    for target in ("data/d/", "data/d/sub", "ais://data/d/sub/"):
+        with pytest.raises(ConfigError, match="into itself"):
+            fs.mv("data/d", target, recursive=True)
+    assert fs.find("data") == ["data/d/a", "data/d/b"]
+
+
+def test_what_comes_while_a_folder_is_moved_stays(fs: AisFileSystem, bucket: Bucket) -> None:
+    """It was not copied."""
+    bucket.object("d/a").put(DATA)
+
+    class Late(AisFileSystem):
+        async def _copy(self, *args: Any, **options: Any) -> None:
+            await super()._copy(*args, **options)
+            await self._pipe_file("data/d/late", b"1")
+
+    Late(endpoint=bucket.client.endpoint).mv("data/d", "data/e", recursive=True)
+    assert fs.find("data") == ["data/d/late", "data/e/a"]
+
+
+def test_a_copy_to_a_missing_bucket_is_an_error(fs: AisFileSystem, bucket: Bucket) -> None:
+    """Also of a folder, where fsspec would pass over missing files."""
+    bucket.object("d/a").put(DATA)
+    for recursive, source in ((False, "data/d/a"), (True, "data/d")):
+        with pytest.raises(FileNotFoundError, match="nobucket"):
+            fs.copy(source, "nobucket/e", recursive=recursive)
+
+
+def test_whole_buckets_are_fetched_and_copied(
+    fs: AisFileSystem, bucket: Bucket, tmp_path: Path
+) -> None:
+    """As folders are."""
+    bucket.object("d/a").put(DATA)
+    fs.get("data", str(tmp_path / "got"), recursive=True)
+    assert (tmp_path / "got" / "d" / "a").read_bytes() == DATA
+    fs.mkdir("more")
+    fs.copy("data/", "more/", recursive=True)
+    assert fs.find("more") == ["more/d/a"]
+    fs.rm("more", recursive=True)
+    fs.rmdir("more")
 
 
 def test_listings_are_kept_only_when_asked(bucket: Bucket, cluster: str) -> None:
@@ -301,18 +372,6 @@ def test_it_pickles_and_is_shared(fs: AisFileSystem, cluster: str) -> None:
     assert pickle.loads(pickle.dumps(fs)) == fs
     assert AisFileSystem(endpoint=cluster) is fs
     assert fs.fsid.startswith("aisio-")
-
-
-def test_other_schemes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On request alone."""
-    registered: dict[str, type] = {}
-    # fsspec.registry is the table, which hides the module of that name.
-    monkeypatch.setattr(sys.modules["fsspec.registry"], "_registry", registered)
-    register("s3", "gs")
-    assert registered["s3"] is S3FileSystem
-    for schemes in ((), ("http",)):
-        with pytest.raises(ConfigError, match="expected one or more of s3, s3a, gs, gcs, az, abfs"):
-            register(*schemes)
 
 
 def test_numbers_are_checked(cluster: str) -> None:
