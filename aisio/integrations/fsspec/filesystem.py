@@ -201,7 +201,10 @@ class AisFileSystem(AsyncFileSystem):  # type: ignore[misc]  # fsspec has no typ
     ) -> None:
         path = self._strip_protocol(rpath)
         if not isinstance(lpath, (str, os.PathLike)):
-            lpath.write(await self._cat_file(path))
+            data = await self._cat_file(path)
+            callback.set_size(len(data))
+            await self._run(lpath.write, data)
+            callback.absolute_update(len(data))
             return
 
         def show(count: int, size: int | None) -> None:
@@ -382,14 +385,15 @@ class AisFileSystem(AsyncFileSystem):  # type: ignore[misc]  # fsspec has no typ
         **_: Any,
     ) -> Any:
         if mode == "rb" and (cache_type or cache_options or block_size):
-            size = block_size or "default"
+            version = self._tree.head(path)
             return CachedFile(
                 self,
                 path,
-                mode,
-                size,
+                partial(self._tree.read, version=version),
+                block_size=block_size or "default",
                 cache_type=cache_type or "readahead",
                 cache_options=cache_options,
+                size=version.size_bytes,
             )
         if mode == "rb":
             return self._tree.open(path)

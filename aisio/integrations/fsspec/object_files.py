@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, cast
@@ -17,10 +18,23 @@ __all__ = ["CachedFile", "CompressedFile", "TextFile", "WrittenFile"]
 
 
 class CachedFile(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no types
-    """An object that is read through one of fsspec's caches, such as "parts" or "all"."""
+    """An object that is read through one of fsspec's caches, such as "parts" or "all".
+
+    Args:
+        fs: The file system.
+        path: The object.
+        read: Reads a range of the version that was opened.
+        options: Those of fsspec, among them `size`.
+    """
+
+    def __init__(
+        self, fs: Any, path: str, read: Callable[[str, int, int], bytes], **options: Any
+    ) -> None:
+        self._read_range = read
+        super().__init__(fs, path, "rb", **options)
 
     def _fetch_range(self, start: int, end: int) -> bytes:
-        return cast(bytes, self.fs.cat_file(self.path, start=start, end=end))
+        return self._read_range(self.path, start, end)
 
 
 class WrittenFile(io.BufferedIOBase):

@@ -2,7 +2,8 @@
 
 Paths are URLs without their scheme: "bucket/folder/name". A folder is there as long as an object is
 below it. What is returned of an object is a dict of `name`, `size` in bytes and `type`, with
-`checksum`, `etag` and `version` where the store tells them.
+`checksum`, `etag` and `version` where the store tells them. Where there are no entity tags, `etag`
+is the checksum, or the version.
 """
 
 from __future__ import annotations
@@ -15,10 +16,16 @@ from typing import Any
 from aisio.atomic_write import atomic_write
 from aisio.client.client import Client
 from aisio.client.shared_clients import explicit_client
-from aisio.errors import ConfigError, ConflictError, NotFoundError, RangeError
+from aisio.errors import (
+    ConfigError,
+    ConflictError,
+    IntegrityError,
+    NotFoundError,
+    RangeError,
+)
 from aisio.records import ByteRange, ObjectInfo
 from aisio.stores import AisStore, DirectSettings, Store, store_for
-from aisio.transport.body import read_with_retries
+from aisio.transport.body import Body, read_with_retries
 from aisio.transport.parallel import read_into
 from aisio.transport.retries import Attempts
 from aisio.transport.targets import FileTarget
@@ -112,31 +119,58 @@ class ObjectTree:
             with suppress(NotFoundError):
                 yield self._entry(store.head(url))
 
-    def read(self, path: str, start: int | None = None, stop: int | None = None) -> bytes:
-        """Return an object, or bytes [start, stop) of it as of a slice, by one request.
-
-        A number below 0 counts from the object's end, and costs a HEAD before.
+    def head(self, path: str) -> ObjectInfo:
+        """Return what the store says of an object.
 
         Raises:
             NotFoundError: No such object.
         """
         url, store = self._find(path)
+        return store.head(url.require_object())
+
+    def read(
+        self,
+        path: str,
+        start: int | None = None,
+        stop: int | None = None,
+        *,
+        version: ObjectInfo | None = None,
+    ) -> bytes:
+        """Return an object, or bytes [start, stop) of it as of a slice, by one request.
+
+        Args:
+            path: The object.
+            start: The first byte; below 0 it counts from the object's end, and costs a HEAD before.
+            stop: One past the last; as `start`.
+            version: What `head` said of the version that is to be read; None for any.
+
+        Raises:
+            NotFoundError: No such object.
+            IntegrityError: It has been replaced since `version`, or between HEAD and GET.
+        """
+        url, store = self._find(path)
         url.require_object()
-        if not start and stop is None:
+        if not start and stop is None and version is None:
             return store.read(url)
         if (start or 0) < 0 or (stop or 0) < 0:
-            start, stop, _ = slice(start, stop).indices(store.head(url).size_bytes or 0)
+            version = version or store.head(url)
+            start, stop, _ = slice(start, stop).indices(version.size_bytes or 0)
         start = start or 0
         if stop is not None and stop <= start:
             return b""
+
+        def read(body: Body) -> bytes:
+            if version is not None and not store.is_same(url, version, body.info):
+                raise _replaced(url)
+            return body.readall()
+
+        opened = partial(store.get, url, ByteRange(start, stop))
         try:
-            return read_with_retries(
-                partial(store.get, url, ByteRange(start, stop)),
-                lambda body: body.readall(),
-                Attempts(store.retry_policy),
-            )
-        except RangeError:  # as of a slice
-            return b""
+            return read_with_retries(opened, read, Attempts(store.retry_policy))
+        except RangeError:
+            if version is not None and start < (version.size_bytes or 0):
+                raise _replaced(url) from None
+            return b""  # as of a slice
 
     def download(self, path: str, file: str, show: Callable[[int, int | None], None]) -> None:
         """Write an object to a local file, which appears whole.
@@ -275,10 +309,11 @@ class ObjectTree:
         path = self.path(f"{self._scheme}://{info.url.partition('://')[2]}")
         if info.name.endswith("/"):
             return _folder(path)
-        entry: Entry = {"name": path, "size": info.size_bytes, "type": "file"}
-        if info.checksum is not None:
-            entry["checksum"] = f"{info.checksum.kind}:{info.checksum.value}"
-        known = {"etag": info.etag, "version": info.version}
+        checksum = f"{info.checksum.kind}:{info.checksum.value}" if info.checksum else ""
+        # By "etag" caches such as those of HF datasets tell whether they have an object's bytes.
+        etag = info.etag or checksum or info.version
+        known = {"checksum": checksum, "etag": etag, "version": info.version}
+        entry = {"name": path, "size": info.size_bytes, "type": "file"}
         return entry | {key: value for key, value in known.items() if value}
 
 
@@ -298,6 +333,11 @@ def within(
         if maxdepth is None or len(parts) <= maxdepth:
             found[name] = entry
     return found
+
+
+def _replaced(url: ObjectUrl) -> IntegrityError:
+    text = f"GET {url}: the object was replaced while it was read; read it again"
+    return IntegrityError(text, url=str(url))
 
 
 def _folder(path: str) -> Entry:

@@ -17,7 +17,7 @@ import fsspec
 import pytest
 
 from aisio import Bucket
-from aisio.errors import ConfigError
+from aisio.errors import ConfigError, IntegrityError
 from aisio.integrations.fsspec import AisFileSystem
 from aisio.testing.fault_proxy import FaultProxy
 
@@ -179,6 +179,19 @@ def test_reads_through_the_caches_of_fsspec(fs: AisFileSystem, bucket: Bucket) -
         assert (file.size, file.read(100)) == (len(DATA), DATA[100:200])
     with fs.open("data/a", "rb", block_size=1000) as file:
         assert file.read() == DATA
+
+
+@pytest.mark.parametrize("options", [{}, {"block_size": 1000}, {"cache_type": "none"}])
+def test_a_file_is_of_one_version(fs: AisFileSystem, bucket: Bucket, options: Any) -> None:
+    """Also where fsspec's caches read it."""
+    large = DATA * 10
+    bucket.object("a").put(large)
+    with fs.open("data/a", **options) as file:
+        file.read(10)
+        bucket.object("a").put(large[::-1])
+        file.seek(len(large) - 10)
+        with pytest.raises(IntegrityError, match="was replaced while"):
+            file.read(10)
 
 
 def test_finds_and_patterns(fs: AisFileSystem, bucket: Bucket) -> None:

@@ -110,6 +110,21 @@ def test_datasets(tmp_path: Any) -> None:
     assert sorted(whole["number"]) == list(range(1000))
 
 
+def test_datasets_sees_that_a_file_was_replaced(tmp_path: Any) -> None:
+    """If it is asked to look: it keeps what it downloaded, by URL and etag."""
+    looks = datasets.DownloadConfig(cache_dir=str(tmp_path / "files"), use_etag=True)
+    for first in (0, 1000):
+        pd.DataFrame({"number": [first]}).to_parquet("ais://data/t.parquet")
+        found = datasets.load_dataset(
+            "parquet",
+            data_files="ais://data/t.parquet",
+            split="train",
+            cache_dir=str(tmp_path),
+            download_config=looks,
+        )
+        assert found["number"][:] == [first]
+
+
 @pytest.mark.filterwarnings("ignore:torch.distributed is", "ignore:fsync not supported")
 def test_torch() -> None:
     """Files, and distributed checkpoints by torch's own writer."""

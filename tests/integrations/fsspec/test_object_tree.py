@@ -9,7 +9,7 @@ import fsspec  # noqa: F401 - the package imports it
 import pytest
 
 from aisio import Bucket, UrlError
-from aisio.errors import ConfigError, ConflictError, NotFoundError
+from aisio.errors import ConfigError, ConflictError, IntegrityError, NotFoundError
 from aisio.integrations.fsspec.object_tree import ObjectTree
 from aisio.stores import DirectSettings
 
@@ -61,6 +61,24 @@ def test_ranges_are_those_of_a_slice(tree: ObjectTree, bucket: Bucket) -> None:
     for start in bounds:
         for stop in bounds:
             assert tree.read("data/a", start, stop) == data[start:stop], (start, stop)
+
+
+def test_a_range_from_the_end_is_of_one_version(tree: ObjectTree, bucket: Bucket) -> None:
+    """The object may be replaced between the HEAD and the GET."""
+    seen = tree.head("data/a")
+    bucket.object("a").put(b"12345")
+    with pytest.raises(IntegrityError, match="was replaced while it was read"):
+        tree.read("data/a", -2, version=seen)
+    assert tree.read("data/a", -2, version=tree.head("data/a")) == b"45"
+
+
+def test_etags_tell_versions_apart(tree: ObjectTree, bucket: Bucket) -> None:
+    """Of a store that has none, checksums do, and do not change by a read."""
+    before = tree.info("data/a")
+    tree.read("data/a")
+    assert tree.info("data/a") == before
+    bucket.object("a").put(b"b" * 10)
+    assert tree.info("data/a")["etag"] != before["etag"]
 
 
 def test_buckets_are_created_and_deleted(tree: ObjectTree) -> None:
