@@ -348,7 +348,7 @@ class Bucket:
             page_size: Maximum number of entries of a page; 0 for the server's own limit (10,000 for
                 ais).
             recursive: False lists one level; its folders are entries whose names end in "/". In an
-                ais bucket each folder costs a request.
+                ais bucket a folder of many objects costs a request.
 
         Raises:
             ConfigError: The page size is negative or no whole number.

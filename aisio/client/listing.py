@@ -16,11 +16,12 @@ whose job was aborted, or ended after the node had looked. So each such name is 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from aisio.client.session import Session
 from aisio.errors import StorageError
 from aisio.records import ObjectInfo
+from aisio.transport.concurrency.ordered import fetch_in_order
 from aisio.transport.retries import RETRYABLE
 from aisio.urls import ObjectUrl
 from aisio.wire import messages
@@ -36,6 +37,10 @@ __all__ = ["list_bucket"]
 
 _MOVING_JOBS = frozenset({"rebalance", "resilver"})
 """The jobs that move objects, between nodes and between the disks of one node."""
+
+_NAMES_PER_FOLDER = 10
+_MAX_NAMES = 10_000
+"""Names are requested ahead to prove folders: so many cost less than a request for each folder."""
 
 _log = logging.getLogger(__name__)
 
@@ -88,7 +93,31 @@ def _pages_of_ais(fetcher: _PageFetcher, first: PageRequest) -> Iterator[Run]:
     )
     list_folder = walk.below if first.recursive else walk.level
     pages = list_folder(folder, max(first.start_after, before))
-    return pages if folder == prefix else _with_prefix(pages, prefix)
+    if folder != prefix:
+        pages = _with_prefix(pages, prefix)
+    return pages if first.recursive else _without_empty_folders(fetcher, folder, pages)
+
+
+def _without_empty_folders(
+    fetcher: _PageFetcher, parent: str, pages: Iterable[Run]
+) -> Iterator[Run]:
+    """Yield the pages of a level without the folders that have no object; see `ListingWalk.level`.
+
+    One page of names proves small folders, all at once. Each other one costs a request.
+    """
+    for page in pages:
+        folders = [info.name for info in page if info.name.endswith("/")]
+        if not folders:
+            yield page
+            continue
+        size = min(_NAMES_PER_FOLDER * len(folders), _MAX_NAMES)
+        first = fetcher.fetch(PageRequest(parent, page[0].name, "", size, recursive=True))
+        level = len(parent)
+        proven = {info.name[: info.name.find("/", level) + 1] for info in first.entries}
+        others = [name for name in folders if name not in proven]
+        found = fetch_in_order(others, fetcher.has_objects, result_bytes=lambda _: 1)
+        proven.update(name for name, exists in zip(others, found, strict=True) if exists)
+        yield [one for one in page if not one.name.endswith("/") or one.name in proven]
 
 
 def _with_prefix(pages: Iterator[Run], prefix: str) -> Iterator[Run]:
@@ -124,6 +153,11 @@ class _PageFetcher:
         if page.misplaced and not _moves_objects(self._session, self.url):
             self.unconfirmed |= page.misplaced
         return page
+
+    def has_objects(self, folder: str) -> bool:
+        """Tell whether there is an object in a folder or below it."""
+        page = self.fetch(PageRequest(folder, "", "", 1, recursive=True))
+        return bool(page.entries or page.token)
 
     def _fetch_once(self, request: PageRequest, props: str) -> Page:
         response = self._session.call(

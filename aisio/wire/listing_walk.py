@@ -128,10 +128,10 @@ class ListingWalk:
         """Yield the objects and folders in a folder; folders end in "/".
 
         A level of AIStore has also folders whose objects were all deleted, as their directories
-        stay on its disks. So each folder costs a request.
+        stay on its disks.
         """
         for run, _ in self._level(folder, after):
-            yield [one for one in run if not one.name.endswith("/") or self._exists(one.name)]
+            yield run
 
     def _below(self, folder: str, after: str, page: Page | None = None) -> Iterator[_Item]:
         """Yield runs, and for a folder that is listed separately an iterator over its items."""

@@ -15,6 +15,7 @@ from aisio.client.client import Client
 from aisio.errors import ConfigError, IntegrityError, NotFoundError, StorageError
 from aisio.gateway import Gateway
 from aisio.records import ObjectInfo
+from aisio.testing.fault_proxy import FaultProxy
 from tests.http_server import Reply
 from tests.scripted_cluster import cluster
 
@@ -255,3 +256,23 @@ def test_folders_without_objects_are_not_listed(tmp_path: Path) -> None:
         bucket.object("d/o").put(b"1")
         (tmp_path / "b" / "empty" / "deep").mkdir(parents=True)
         assert [info.name for info in bucket.list(recursive=False)] == ["d/"]
+
+
+def test_small_folders_are_proven_by_one_request(tmp_path: Path) -> None:
+    """Large and empty ones by one each, with a prefix only those that have it."""
+    with Gateway(tmp_path) as gateway, FaultProxy(gateway.endpoint) as proxy:
+        bucket = Client(proxy.endpoint).bucket("b").create()
+        for number in range(20):
+            bucket.object(f"d/{number:02}/o").put(b"1")
+            (tmp_path / "b" / "empty" / str(number)).mkdir(parents=True)
+        folders = [f"d/{number:02}/" for number in range(20)]
+        requests = len(proxy.requests)
+        assert [info.name for info in bucket.list("d/", recursive=False)] == folders
+        assert len(proxy.requests) - requests == 2
+        for number in range(300):
+            bucket.object(f"d/00/{number}").put(b"1")
+        assert [info.name for info in bucket.list("d/", recursive=False)] == folders
+        assert list(bucket.list("empty/", recursive=False)) == []
+        requests = len(proxy.requests)
+        assert [info.name for info in bucket.list("d/1", recursive=False)] == folders[10:]
+        assert len(proxy.requests) - requests == 2
