@@ -1,42 +1,38 @@
 """AisFileSystem: fsspec's file system over aisio's stores.
 
 Theory of operation. `ObjectTree` does the work, and blocks. Each coroutine here runs one call of it
-in a thread, so that fsspec has many under way at once. fsspec itself makes of the coroutines the
-methods that block, `get` and `put` of many files, patterns, and the walk over folders.
+in a thread, so that fsspec has many under way at once: see `ThreadedFileSystem`. fsspec itself
+makes of the coroutines the methods that block, `get` and `put` of many files, patterns, and the
+walk over folders.
 """
 
 from __future__ import annotations
 
-import asyncio
 import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar, cast
+from typing import Any, ClassVar
 
 import fsspec
-from fsspec.asyn import AsyncFileSystem, get_loop
 from fsspec.callbacks import DEFAULT_CALLBACK
 from fsspec.compression import compr
 from fsspec.core import get_compression, has_magic
 
 from aisio.client.client import Client
 from aisio.errors import ConfigError, NotFoundError, UrlError
-from aisio.forks import this_process
 from aisio.integrations.fsspec.object_files import CachedFile, CompressedFile, TextFile, WrittenFile
 from aisio.integrations.fsspec.object_tree import Entry, ObjectTree, within
 from aisio.integrations.fsspec.ranges import MAX_GAP_BYTES, cut, merge, parse_ranges
+from aisio.integrations.fsspec.threaded import ThreadedFileSystem
 from aisio.limits import is_whole
 from aisio.stores import DirectSettings
 from aisio.transport.writer import PART_BYTES, WriteOptions
 
 __all__ = ["AisFileSystem"]
 
-T = TypeVar("T")
 
-
-class AisFileSystem(AsyncFileSystem):  # type: ignore[misc]  # fsspec has no types
+class AisFileSystem(ThreadedFileSystem):
     """The objects of a cluster as the files of fsspec; made by fsspec for `ais://`.
 
     What is read is verified, and what is written appears whole or not at all. A folder is there as
@@ -73,35 +69,16 @@ class AisFileSystem(AsyncFileSystem):  # type: ignore[misc]  # fsspec has no typ
         **options: Any,
     ) -> None:
         self._write_options = WriteOptions(part_bytes, concurrency, allow_empty=True)
-        super().__init__(use_listings_cache=use_listings_cache, **options)
+        # More at once would only wait for a thread, and a program that is stopped for them.
+        options = {"batch_size": concurrency, **options}
+        super().__init__(concurrency, use_listings_cache=use_listings_cache, **options)
         scheme = self.protocol if isinstance(self.protocol, str) else self.protocol[0]
         self._tree = ObjectTree(scheme, client=client, endpoint=endpoint, direct=direct)
-        self._threads: ThreadPoolExecutor | None = None
-        self._process = this_process()
 
     @property
     def fsid(self) -> str:
         """What tells this file system from others."""
         return f"aisio-{self._fs_token}"
-
-    @property
-    def loop(self) -> asyncio.AbstractEventLoop:
-        """The event loop of fsspec in this process."""
-        self._renew_after_fork()
-        return cast("asyncio.AbstractEventLoop", self._loop)
-
-    def _renew_after_fork(self) -> None:
-        if not self._process.is_current:
-            self._process, self._threads, self._pid = this_process(), None, os.getpid()
-            self._loop = None if self.asynchronous else get_loop()
-
-    async def _run(self, call: Callable[..., T], *args: Any, **options: Any) -> T:
-        """Run a call in a thread."""
-        self._renew_after_fork()
-        if self._threads is None:
-            self._threads = ThreadPoolExecutor(self._write_options.concurrency, "aisio-fsspec")
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, partial(call, *args, **options))
 
     async def _info(self, path: str, **_: Any) -> Entry:
         return await self._run(self._tree.info, self._strip_protocol(path))
@@ -126,14 +103,14 @@ class AisFileSystem(AsyncFileSystem):  # type: ignore[misc]  # fsspec has no typ
         detail: bool = False,
         **_: Any,
     ) -> list[str] | dict[str, Entry]:
-        """Find what is below a path, by one listing."""
+        """Find what is below a path, by one listing; with a depth of 1 by that of one level."""
         if maxdepth is not None and not is_whole(maxdepth, 1):
             raise ValueError(f"maxdepth={maxdepth!r}: a whole number from 1 on is needed")
         path = self._strip_protocol(path)
         if not path:
             found = await super()._find(path, maxdepth, withdirs, detail=True)
         else:
-            entries = await self._run(lambda: list(self._tree.find(path)))
+            entries = await self._run(lambda: list(self._tree.find(path, is_level=maxdepth == 1)))
             found = dict(sorted(within(path, entries, maxdepth, withdirs).items()))
         return found if detail else list(found)
 
@@ -155,8 +132,11 @@ class AisFileSystem(AsyncFileSystem):  # type: ignore[misc]  # fsspec has no typ
         """Read ranges of objects; those of one object that are near come by one request."""
         wanted = parse_ranges(paths, starts, ends)
         spans, owners = merge(wanted, MAX_GAP_BYTES if max_gap is None else max_gap)
-        read = await asyncio.gather(
-            *[self._cat_file(*span) for span in spans], return_exceptions=True
+        read = await fsspec.asyn._run_coros_in_chunks(
+            [self._cat_file(*span) for span in spans],
+            batch_size or self.batch_size,
+            nofiles=True,
+            return_exceptions=True,
         )
         parts: list[bytes | BaseException] = []
         for one, owner in zip(wanted, owners, strict=True):

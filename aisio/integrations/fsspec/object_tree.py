@@ -104,15 +104,19 @@ class ObjectTree:
             return entries
         return [self._entry(store.head(url))]
 
-    def find(self, path: str) -> Iterator[Entry]:
-        """Yield all objects below a path, in bytewise order of their names; that at it too.
+    def find(self, path: str, *, is_level: bool = False) -> Iterator[Entry]:
+        """Yield all objects below a path, in bytewise order of their names; else that at it.
 
         Nothing is yielded where there are none.
+
+        Args:
+            path: A folder, a bucket or an object.
+            is_level: Yield only objects directly below it, and its folders.
         """
         url, store = self._find(path)
         found = False
         with suppress(NotFoundError):
-            for info in self._below(store.list, url):
+            for info in self._below(store.list_level if is_level else store.list, url):
                 found = True
                 yield self._entry(info)
         if not found and url.name:
@@ -330,7 +334,8 @@ def within(
                 if maxdepth is None or depth <= maxdepth:
                     folder = "/".join([path, *parts[:depth]])
                     found.setdefault(folder, _folder(folder))
-        if maxdepth is None or len(parts) <= maxdepth:
+        is_wanted = withdirs or entry["type"] == "file"
+        if is_wanted and (maxdepth is None or len(parts) <= maxdepth):
             found[name] = entry
     return found
 

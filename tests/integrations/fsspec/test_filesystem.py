@@ -207,7 +207,11 @@ def test_finds_and_patterns(fs: AisFileSystem, bucket: Bucket) -> None:
         "data/d/e/c.bin",
     ]
     assert fs.find("data/d", maxdepth=1, withdirs=True) == ["data/d", "data/d/b.txt", "data/d/e"]
-    assert fs.find("data/a.txt") == ["data/a.txt"]
+    assert fs.find("data/a.txt") == fs.find("data/a.txt", maxdepth=1) == ["data/a.txt"]
+    assert fs.find("data", maxdepth=1) == ["data/a.txt"]
+    assert fs.find("data/x", maxdepth=1) == []
+    assert fs.glob("data/*") == ["data/a.txt", "data/d"]
+    assert fs.glob("data/*/*") == ["data/d/b.txt", "data/d/e"]
     assert fs.glob("data/**/*.txt") == ["data/a.txt", "data/d/b.txt"]
     assert [(where, dirs, files) for where, dirs, files in fs.walk("data/d")] == [
         ("data/d", ["e"], ["b.txt"]),
@@ -385,6 +389,12 @@ def test_it_pickles_and_is_shared(fs: AisFileSystem, cluster: str) -> None:
     assert pickle.loads(pickle.dumps(fs)) == fs
     assert AisFileSystem(endpoint=cluster) is fs
     assert fs.fsid.startswith("aisio-")
+
+
+def test_no_more_calls_wait_than_run(cluster: str) -> None:
+    """So an interrupted program ends when those that run have ended."""
+    assert AisFileSystem(endpoint=cluster, concurrency=3).batch_size == 3
+    assert AisFileSystem(endpoint=cluster, concurrency=3, batch_size=9).batch_size == 9
 
 
 def test_numbers_are_checked(cluster: str) -> None:
