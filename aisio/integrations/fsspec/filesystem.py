@@ -376,7 +376,10 @@ class AisFileSystem(ThreadedFileSystem):
                 size=version.size_bytes,
             )
         if mode == "rb":
-            return self._tree.open(path)
+            file = self._tree.open(path)
+            # fsspec reads them of any file.
+            file.fs, file.path, file.size = self, path, file.raw.info.size_bytes
+            return file
         if mode not in ("wb", "xb"):
             raise NotImplementedError(
                 f"open {path!r} with mode {mode!r}: an object is read, or written anew"

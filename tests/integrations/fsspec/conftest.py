@@ -1,7 +1,11 @@
-"""A cluster whose bucket fsspec's own tests fill, and a file system over it."""
+"""A file system over the cluster at AIS_ENDPOINT, else over the embedded gateway.
+
+The bucket `data` of the cluster must not exist; it is deleted after each test.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,7 +18,10 @@ from aisio.gateway import Gateway
 
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Return the endpoint of a gateway."""
+    """Return the endpoint of a live cluster, or of a gateway."""
+    if live := os.environ.get("AIS_ENDPOINT"):
+        yield live
+        return
     with Gateway(tmp_path_factory.mktemp("served")) as gateway:
         yield gateway.endpoint
 
@@ -22,7 +29,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture
 def bucket(cluster: str) -> Iterator[Bucket]:
     """Return a bucket without objects."""
-    bucket = Client(cluster).bucket("data").create(exist_ok=True)
+    bucket = Client(cluster).bucket("data").create()
     yield bucket
     bucket.delete()
 
