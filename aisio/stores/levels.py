@@ -18,15 +18,17 @@ _LAST = "\U0010ffff"
 
 
 def one_level(
-    list_after: Callable[[str], Iterable[ObjectInfo]], prefix: str
+    list_after: Callable[[str], Iterable[ObjectInfo]], prefix: str, *, begins_anywhere: bool = True
 ) -> Iterator[ObjectInfo]:
     """Yield objects, and each folder as an entry without a size whose name ends in "/".
 
-    The objects in a folder are passed over; behind many of them the listing begins anew.
+    The objects in a folder are passed over. After many of them a new listing begins behind the
+    folder, unless the store would read all names from the first on for it.
 
     Args:
         list_after: Lists the objects that begin with the prefix, and sort behind a name ("": all).
         prefix: The prefix.
+        begins_anywhere: Whether the store can begin a listing behind a name.
     """
     folder = start_after = ""
     while True:
@@ -38,8 +40,10 @@ def one_level(
             elif info.name[: slash + 1] != folder:
                 folder, skipped = info.name[: slash + 1], 0
                 yield msgspec.structs.replace(info, name=folder, size_bytes=None, checksum=None)
-            elif (skipped := skipped + 1) == _SKIPPED_ONE_BY_ONE and start_after != folder + _LAST:
-                start_after = folder + _LAST
-                break
+            elif begins_anywhere:
+                skipped += 1
+                if skipped == _SKIPPED_ONE_BY_ONE and start_after != folder + _LAST:
+                    start_after = folder + _LAST
+                    break
         else:
             return

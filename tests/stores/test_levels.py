@@ -8,7 +8,9 @@ from aisio.records import ObjectInfo
 from aisio.stores.levels import one_level
 
 
-def level(names: list[str], prefix: str = "") -> tuple[list[tuple[str, int | None]], list[str]]:
+def level(
+    names: list[str], prefix: str = "", **options: bool
+) -> tuple[list[tuple[str, int | None]], list[str]]:
     """Return name and size of the entries, and where each listing began."""
     begun = []
 
@@ -18,7 +20,9 @@ def level(names: list[str], prefix: str = "") -> tuple[list[tuple[str, int | Non
             if name.startswith(prefix) and name.encode() > start.encode():
                 yield ObjectInfo("ais://b", name, 1)
 
-    return [(info.name, info.size_bytes) for info in one_level(list_after, prefix)], begun
+    return [
+        (info.name, info.size_bytes) for info in one_level(list_after, prefix, **options)
+    ], begun
 
 
 def test_folders_stand_for_what_is_in_them() -> None:
@@ -37,3 +41,4 @@ def test_a_large_folder_is_left_behind() -> None:
     found, begun = level(names)
     assert found == [("after", 1), ("big/", None), ("z/", None)]
     assert begun == ["", "big/\U0010ffff"]
+    assert level(names, begins_anywhere=False) == (found, [""])

@@ -49,6 +49,7 @@ from aisio.stores.direct.retry_after import RetryAfterProbe
 from aisio.stores.direct.settings import DirectSettings, open_bucket
 from aisio.stores.direct.streamed_upload import StreamedUpload
 from aisio.stores.direct.upload import HashedUpload, PartsEtag
+from aisio.stores.levels import one_level
 from aisio.transport.body import Body
 from aisio.transport.low_speed import LowSpeedLimit
 from aisio.transport.payload import Payload, PutData
@@ -130,6 +131,14 @@ class DirectStore(Store):
         list_after = partial(self._list_after, prefix)
         listing = DirectListing(prefix, list_after, self.head, self.settings)
         return (self._info(prefix, entry) for entry in listing.entries(start_after))
+
+    def list_level(self, prefix: ObjectUrl) -> Iterator[ObjectInfo]:
+        """See `Store.list_level`; obstore cannot begin a listing of Azure behind a name."""
+        return one_level(
+            lambda name: self.list(prefix, start_after=name),
+            prefix.name,
+            begins_anywhere=prefix.provider != "azure",
+        )
 
     def _list_after(self, prefix: ObjectUrl, after: str) -> Iterator[Entry]:
         folder = prefix.name.rpartition("/")[0] or None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zipfile
 from typing import Any
 
 import aiohttp  # noqa: F401 - the gateway needs it
@@ -16,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 import torch
+from fsspec.generic import rsync
 
 from aisio import Bucket
 
@@ -123,6 +125,32 @@ def test_datasets_sees_that_a_file_was_replaced(tmp_path: Any) -> None:
             download_config=looks,
         )
         assert found["number"][:] == [first]
+
+
+def test_datasets_on_disk() -> None:
+    """Hugging Face's, saved and loaded."""
+    datasets.Dataset.from_dict({"number": [1, 2, 3]}).save_to_disk("ais://data/saved")
+    assert datasets.load_from_disk("ais://data/saved")["number"][:] == [1, 2, 3]
+
+
+def test_fsspecs_own(bucket: Bucket, tmp_path: Any) -> None:
+    """Caches, folders, references to ranges, archives, mappings and rsync."""
+    bucket.object("d/a").put(b"0123456789")
+    with fsspec.open("simplecache::ais://data/d/a") as file:
+        assert file.read() == b"0123456789"
+    assert fsspec.filesystem("dir", path="data/d", target_protocol="ais").find("") == ["a"]
+    references = {"x": ["ais://data/d/a", 2, 3], "y": ["ais://data/d/a", 7, 2]}
+    found = fsspec.filesystem("reference", fo=references, remote_protocol="ais").cat(["x", "y"])
+    assert found == {"x": b"234", "y": b"78"}
+    with fsspec.open("ais://data/z.zip", "wb") as file, zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("inside", b"1")
+    with fsspec.open("zip://inside::ais://data/z.zip") as file:
+        assert file.read() == b"1"
+    mapping = fsspec.get_mapper("ais://data/d")
+    mapping["b/c"] = b"2"
+    assert dict(mapping) == {"a": b"0123456789", "b/c": b"2"}
+    rsync("ais://data/d", f"file://{tmp_path}/copy")
+    assert (tmp_path / "copy" / "b" / "c").read_bytes() == b"2"
 
 
 @pytest.mark.filterwarnings("ignore:torch.distributed is", "ignore:fsync not supported")
