@@ -72,11 +72,11 @@ def resolve(wanted: Wanted, planner: LoadPlanner, metadata: Metadata) -> None:
         wanted.target = target
 
 
-def views_for(run: Run, wanted: dict[tuple[str, int], Wanted]) -> list[memoryview]:
+def views_for(run: Run, wanted: dict[tuple[str, int, int], Wanted]) -> list[memoryview]:
     """Return memory for the bytes of a run: that of tensors, and new one for what is between."""
     places = []
     for item in run.items:
-        target = wanted[item.path, item.offset].target
+        target = wanted[item.place].target
         if target is not None and item.data is not None:
             start = item.offset + item.data[0]
             places.append(_Place(start, start + item.data[1], _memory_of(target)))

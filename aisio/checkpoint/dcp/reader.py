@@ -161,9 +161,9 @@ class StorageReader(torch_storage.StorageReader):
         done.set_result(None)
         return done
 
-    def _wanted(self, plan: LoadPlan) -> dict[tuple[str, int], Wanted]:
+    def _wanted(self, plan: LoadPlan) -> dict[tuple[str, int, int], Wanted]:
         metadata, url = self._checked_metadata(), str(self._current_place().metadata_url)
-        wanted: dict[tuple[str, int], Wanted] = {}
+        wanted: dict[tuple[str, int, int], Wanted] = {}
         for request in plan.items:
             item = item_of(metadata, request.storage_index, url)
             info = metadata.storage_data[request.storage_index]
@@ -172,8 +172,7 @@ class StorageReader(torch_storage.StorageReader):
                     f"{url}: {request.storage_index.fqn} was written with the stream transforms "
                     f"{info.transform_descriptors}, which only torch's FileSystemReader undoes"
                 )
-            place = (item.path, item.offset)
-            wanted.setdefault(place, Wanted(item)).requests.append(request)
+            wanted.setdefault(item.place, Wanted(item)).requests.append(request)
         return wanted
 
     def _checked_metadata(self) -> Metadata:
@@ -194,7 +193,7 @@ class _Load:
         place: The checkpoint.
         planner: Takes what was read.
         metadata: What is in the checkpoint.
-        wanted: What is to be read, by its file and offset.
+        wanted: What is to be read, by `Item.place`.
     """
 
     def __init__(
@@ -202,7 +201,7 @@ class _Load:
         place: CheckpointPlace,
         planner: LoadPlanner,
         metadata: Metadata,
-        wanted: dict[tuple[str, int], Wanted],
+        wanted: dict[tuple[str, int, int], Wanted],
     ) -> None:
         self.place = place
         self._planner = planner
@@ -232,7 +231,7 @@ class _Load:
 
     def _begin(self, run: Run, threads: WorkerThreads, part_bytes: int) -> RunReading:
         for item in run.items:
-            resolve(self._wanted[item.path, item.offset], self._planner, self._metadata)
+            resolve(self._wanted[item.place], self._planner, self._metadata)
         if run.path not in self._files:
             self._files[run.path] = FileReader(self.place, run.path, *self._sizes[run.path])
         reading = RunReading(self._files[run.path], run, views_for(run, self._wanted))
@@ -243,7 +242,7 @@ class _Load:
         reading.finish()
         url = str(self.place.file_url(reading.run.path))
         for item in reading.run.items:
-            wanted = self._wanted.pop((item.path, item.offset))
+            wanted = self._wanted.pop(item.place)
             deliver(wanted, reading.bytes_of(item), self._planner, url)
         return reading.size_bytes
 

@@ -87,6 +87,11 @@ class Item:
         """One past its last byte in the file."""
         return self.offset + self.length
 
+    @property
+    def place(self) -> tuple[str, int, int]:
+        """What tells it apart: its file, offset and length. One without bytes shares its offset."""
+        return self.path, self.offset, self.length
+
 
 def storage_info(
     path: str, offset: int, length: int, xxh3_64: str, data: tuple[int, int] | None

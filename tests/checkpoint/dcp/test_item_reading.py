@@ -27,9 +27,9 @@ def test_tensors_and_what_is_between_take_the_bytes_of_a_run() -> None:
         Item(storage_info("f", 130, 10, "", None)),
         Item(storage_info("f", 145, 20, "", (0, 8))),
     ]
-    wanted = {(item.path, item.offset): Wanted(item) for item in items}
+    wanted = {item.place: Wanted(item) for item in items}
     first, last = torch.zeros(4), torch.zeros(2)
-    wanted["f", 100].target, wanted["f", 145].target = first, last
+    wanted["f", 100, 30].target, wanted["f", 145, 20].target = first, last
     views = views_for(Run("f", 100, 165, items), wanted)
     assert [len(view) for view in views] == [10, 16, 4 + 10 + 5, 8, 12]
     views[1][:4] = views[3][:4] = b"\0\0\x80\x3f"

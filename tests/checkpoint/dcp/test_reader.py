@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 import warnings
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ import aiohttp  # noqa: F401 - the gateway needs it
 import pytest
 import torch
 from torch.distributed.checkpoint.api import CheckpointException
+from torch.distributed.checkpoint.default_planner import DefaultLoadPlanner, DefaultSavePlanner
 from torch.distributed.checkpoint.planner import LoadPlan
 
 from aisio import Client
@@ -120,6 +122,31 @@ def test_a_wrong_byte_is_read_once_more(
         check("ais://b/run", 1, client=client, part_bytes=part_bytes)
     assert found in str(error.value)
     assert isinstance(error.value.failures[0][0], IntegrityError)
+
+
+class TextSaving(DefaultSavePlanner):
+    """Stores texts as their bytes alone, of which there may be none."""
+
+    def transform_object(self, write_item: Any, object: Any) -> io.BytesIO:
+        """Return what is stored."""
+        return io.BytesIO(object.encode())
+
+
+class TextLoading(DefaultLoadPlanner):
+    """Takes such texts."""
+
+    def load_bytes(self, read_item: Any, value: io.BytesIO) -> None:
+        """Take what was stored."""
+        self.original_state_dict[read_item.dest_index.fqn] = value.getvalue().decode()
+
+
+def test_values_without_bytes_are_told_from_their_neighbours(tmp_path: Path) -> None:
+    """They begin where the next one does."""
+    texts = {"a": "", "b": "first", "c": "", "d": "second", "e": ""}
+    save(texts, StorageWriter(tmp_path), planner=TextSaving())
+    found: dict[str, Any] = dict.fromkeys(texts, "none")
+    load(found, StorageReader(tmp_path), planner=TextLoading())
+    assert found == texts
 
 
 @pytest.mark.parametrize("path", [FILES, "/v1/objects/b/run/.metadata"])
