@@ -31,6 +31,7 @@ _WHOLE_URL = re.compile(r"https?://\S+")
 _TLS = re.compile(r"kind: InvalidData,\s+error: (\w+)(?:\(\s*(\w+))?")
 _SYSTEM = re.compile(r'\bOs \{\s+code: \d+,\s+kind: \w+,\s+message: "([^"]{1,200})"')
 _NAME = re.compile(r'"dns error",.*?error: "([^"]{1,200})"', re.DOTALL)
+_NO_RANGES = "Range request not supported"
 _NO_REGION = "Received redirect without LOCATION"
 _CLASSES: dict[str, tuple[type[StorageError], str]] = {
     "FileNotFoundError": (NotFoundError, "no such object"),
@@ -119,6 +120,12 @@ def _error_for(error: Exception, operation: str, url: ObjectUrl) -> AisioError |
             url=str(url),
         )
     message, _, debug = text.partition("Debug source:")
+    if _NO_RANGES in message:
+        return StorageError(
+            f"{about}: the server sends only the whole of it, and ignores a Range: download it, "
+            f"and read the file",
+            url=str(url),
+        )
     if status := _STATUS.search(message):
         return _status_error(int(status[1]), message, operation, url)
     if kind in _CLASSES:

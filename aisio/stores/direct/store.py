@@ -229,6 +229,11 @@ class DirectStore(Store):
 
         return self._with_retries("get", url, get)
 
+    def is_same(self, url: ObjectUrl, first: ObjectInfo, now: ObjectInfo) -> bool:
+        """See `Store.is_same`; where a web server has no ETags, the times must be equal as well."""
+        is_dated = not first.etag and first.mtime_s > 0 and now.mtime_s > 0
+        return super().is_same(url, first, now) and not (is_dated and first.mtime_s != now.mtime_s)
+
     def put(self, url: ObjectUrl, data: PutData) -> ObjectInfo:
         """See `Store.put`; large data is uploaded in parts, at most 5 of which are in memory.
 

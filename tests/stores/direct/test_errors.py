@@ -10,10 +10,11 @@ from aisio.errors import (
     AccessError,
     ConfigError,
     NotFoundError,
+    StorageError,
     StoreTimeoutError,
     UnavailableError,
 )
-from aisio.records import RetryPolicy, Timeouts
+from aisio.records import ByteRange, RetryPolicy, Timeouts
 from aisio.stores import DirectSettings, DirectStore
 from aisio.urls import ObjectUrl
 from tests.http_server import Reply, Server
@@ -41,6 +42,16 @@ def test_an_error_of_a_web_server_has_a_hint_and_the_status():
         with pytest.raises(NotFoundError, match="write 'a b'") as caught:
             DirectStore(DirectSettings(retry=ONCE)).get(web)
     assert caught.value.status == 404
+
+
+def test_a_web_server_without_ranges_is_told():
+    """Python's own http.server is one."""
+    with Server(
+        *[Reply(200, b"12345", {"Last-Modified": "Fri, 20 Nov 2026 22:00:00 GMT"})] * 2
+    ) as server:
+        web = ObjectUrl.parse(f"{server.url}/a")
+        with pytest.raises(StorageError, match="ignores a Range: download it"):
+            DirectStore(DirectSettings(retry=ONCE)).get(web, ByteRange(1, 3))
 
 
 def test_a_certificate_that_is_not_trusted_is_final(tmp_path):

@@ -371,6 +371,17 @@ class TestReads:
             with body, pytest.raises(TruncatedError, match="expected 10 bytes, got"):
                 body.readall()
 
+    @pytest.mark.parametrize("same", [True, False])
+    def test_times_tell_versions_apart_where_there_are_no_etags(self, same):
+        """Web servers need not have ETags."""
+        later = DATED["Last-Modified"].replace("00 GMT", "00 GMT" if same else "01 GMT")
+        replies = [
+            Reply(200, b"01", {"Last-Modified": at}) for at in (DATED["Last-Modified"], later)
+        ]
+        with Server(*replies) as server:
+            store, url = DirectStore(DirectSettings(retry=FAST)), server_url(server)
+            assert store.is_same(url, store.head(url), store.head(url)) is same
+
     def test_a_range_of_nothing_is_nothing(self, s3_store, bucket):
         """S3 refuses any range of an empty object. For aisio one from its start on is no error."""
         s3_store.put(bucket.join("a"), b"")
