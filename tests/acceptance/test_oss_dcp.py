@@ -1,4 +1,4 @@
-"""torch's distributed checkpoints as Alibaba's OSS connector has them: on AIStore, S3, locally."""
+"""torch's distributed checkpoints as Alibaba's connector has them: on AIStore, S3, OSS, locally."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from aisio.errors import NotFoundError
 from aisio.stores import DirectSettings
 from tests.checkpoint.dcp.states import check, dcp, write
 from tests.moto_server import boto_client, s3_server
+from tests.oss_server import KEY_ID, REGION, SECRET, OssServer, oss_server
 from tests.rank_processes import run_program, run_ranks
 
 pytest.importorskip("obstore")
@@ -64,7 +65,15 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield gateway.endpoint
 
 
-@pytest.fixture(params=["ais", "s3", "file"])
+@pytest.fixture(scope="module")
+def oss() -> Iterator[OssServer]:
+    """Return an OSS server."""
+    pytest.importorskip("alibabacloud_oss_v2")
+    with oss_server() as server:
+        yield server
+
+
+@pytest.fixture(params=["ais", "s3", "oss", "file"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     """Return an empty place on each kind of store."""
     bucket = f"bucket-{next(_numbers)}"
@@ -75,6 +84,11 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
         endpoint = request.getfixturevalue("gateway")
         Client(endpoint).bucket(bucket).create()
         return Place(f"ais://{bucket}/", {"endpoint": endpoint})
+    if request.param == "oss":
+        server: OssServer = request.getfixturevalue("oss")
+        server.create(bucket)
+        keys = {"access_key_id": KEY_ID, "access_key_secret": SECRET}
+        return Place(f"oss://{bucket}/", {"direct": DirectSettings(server.endpoint, REGION, keys)})
     endpoint = request.getfixturevalue("moto")
     boto_client(endpoint).create_bucket(Bucket=bucket)
     return Place(f"s3://{bucket}/", {"direct": DirectSettings(endpoint, "us-east-1", KEYS)})

@@ -1,4 +1,4 @@
-"""safetensors files as the library has them, on AIStore, S3 and in local folders."""
+"""safetensors files as the library has them, on AIStore, S3, OSS, the web and in local folders."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from aisio.checkpoint.safetensors.tensors import DTYPES
 from aisio.stores import DirectSettings
 from tests.checkpoint.safetensors.stored import same
 from tests.moto_server import boto_client, s3_server
+from tests.oss_server import KEY_ID, REGION, SECRET, OssServer, oss_server
 
 pytest.importorskip("obstore")
 pytest.importorskip("moto")
@@ -66,7 +67,16 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield gateway.endpoint
 
 
-@pytest.fixture(params=["ais", "s3", "file", "http"])
+@pytest.fixture(scope="module")
+def oss() -> Iterator[OssServer]:
+    """Return an OSS server with a bucket."""
+    pytest.importorskip("alibabacloud_oss_v2")
+    with oss_server() as server:
+        server.create("bucket")
+        yield server
+
+
+@pytest.fixture(params=["ais", "s3", "oss", "file", "http"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     """Return a place for a file on each kind of store."""
     name = f"{next(_numbers)}.safetensors"
@@ -75,6 +85,10 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     if request.param in ("ais", "http"):
         endpoint = request.getfixturevalue("gateway")
         return Place(f"ais://bucket/{name}", {"endpoint": endpoint})
+    if request.param == "oss":
+        keys = {"access_key_id": KEY_ID, "access_key_secret": SECRET}
+        direct = DirectSettings(request.getfixturevalue("oss").endpoint, REGION, keys)
+        return Place(f"oss://bucket/{name}", {"direct": direct})
     endpoint = request.getfixturevalue("moto")
     direct = DirectSettings(endpoint, region="us-east-1", options=KEYS)
     return Place(f"s3://bucket/{name}", {"direct": direct})

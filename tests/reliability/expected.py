@@ -102,6 +102,9 @@ SPECIAL: Mapping[tuple[str, str], Outcome | None] = {
     # No checksum is there of one tensor; what is no safetensors file is told by its header.
     ("`safetensors.safe_open`, a tensor", "corrupt byte"): UNSEEN,
     ("`safetensors.load_file`, header", "other reply"): Outcome("CheckpointError"),
+    # Each tensor is compared with its digest, and read once more.
+    ("`StorageReader`, a load", "corrupt byte"): AGAIN,
+    ("`StorageReader`, a load", "restart"): Outcome("same", 1, 3),
     # A range from the middle on lies behind the end of a smaller object, as the store then says.
     ("`Object.open`, with seeks", "other reply"): Outcome("RangeError"),
     # A restart breaks the connections of all requests that are in flight.

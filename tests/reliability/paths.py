@@ -14,8 +14,10 @@ from typing import Any
 from unittest import mock
 
 import pytest
+import torch
 import webdataset as wds
 import xxhash
+from torch.distributed.checkpoint.api import CheckpointException
 
 from aisio import (
     AISBatchIterDataset,
@@ -25,6 +27,7 @@ from aisio import (
     AISShardReader,
     Loader,
 )
+from aisio.checkpoint import StorageReader, StorageWriter
 from aisio.checkpoint.safetensors import load_file, safe_open
 from aisio.cli.cluster import Cluster
 from aisio.cli.commands import get
@@ -49,6 +52,7 @@ from aisio.testing.fault_proxy import (
 )
 from aisio.transport.body import Body
 from aisio.urls import ObjectUrl
+from tests.checkpoint.dcp.states import load, save
 
 SIZES = {"objects/a": 90_000, "objects/b": 95_000, "objects/c": 99_000}
 """No two objects are of one size: a reply to another request shows by its length."""
@@ -147,8 +151,15 @@ def make_model() -> bytes:
     return start + bytes(range(250)) * (header.data_bytes // 250)
 
 
+def make_state() -> dict[str, torch.Tensor]:
+    """Return what is in the distributed checkpoint."""
+    return {"a": torch.arange(500_000), "b": torch.arange(100_000, dtype=torch.float64)}
+
+
 def fill(bucket: Bucket) -> None:
     """Store all that is read."""
+    writer = StorageWriter(f"ais://{bucket.name}/dcp", client=bucket.client)
+    save(make_state(), writer)
     for name in SIZES:
         bucket.object(name).put(data_of(name))
     for number in range(2):
@@ -250,6 +261,23 @@ def _model_tensor(reach: Reach) -> Any:
     url = "ais://data/model.safetensors"
     with safe_open(url, client=reach.client, concurrency=2) as file:
         return bytes(file.get_tensor("b").numpy())
+
+
+def _dcp_reader(reach: Reach) -> StorageReader:
+    return StorageReader("ais://data/dcp", client=reach.client, part_bytes=1 << 20, concurrency=2)
+
+
+def _dcp_metadata(reach: Reach) -> Any:
+    return sorted(_dcp_reader(reach).read_metadata().state_dict_metadata)
+
+
+def _dcp_load(reach: Reach) -> Any:
+    found = {name: torch.zeros_like(tensor) for name, tensor in make_state().items()}
+    try:
+        load(found, _dcp_reader(reach))
+    except CheckpointException as error:  # it has that of the one rank
+        raise error.failures[0][0] from None
+    return {name: bytes(tensor.numpy()) for name, tensor in found.items()}
 
 
 def _group(reach: Reach) -> Any:
@@ -369,6 +397,8 @@ WAYS: Mapping[str, Way] = {
     "`safetensors.load_file`, header": Way(_model, asks=_MODEL),
     "`safetensors.load_file`": Way(_model, asks=_MODEL, skip=1),
     "`safetensors.safe_open`, a tensor": Way(_model_tensor, asks=_MODEL, skip=1),
+    "`StorageReader`, `.metadata`": Way(_dcp_metadata, asks="/v1/objects/data/dcp/.m*", at=200),
+    "`StorageReader`, a load": Way(_dcp_load, asks="/v1/objects/data/dcp/__*"),
     "`ObjectGroup.get_all`": Way(_group, skip=1, ahead=True),
     "`Client.get_batch`": _BATCHES,
     "`AISBatchIterDataset`": replace(_BATCHES, read=_batch_dataset),
