@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from aisio.errors import ConfigError
 from aisio.extras import missing_extra
 from aisio.stores import DirectSettings, store_for
 from aisio.transport.writer import CONCURRENCY, PART_BYTES
-from aisio.urls import ObjectUrl
+from aisio.urls import FILE, ObjectUrl
 
 try:
     import torch
@@ -112,9 +113,13 @@ class AISCheckpointIO(CheckpointIO):
         """Remove a checkpoint, if it is there.
 
         Args:
-            path: Its URL, or the path of a local file.
+            path: Its URL, or the path of a local file; or of a local folder, such as strategies
+                make that save the parts of a model apart.
         """
         url = _url(path)
+        if url.provider == FILE and (folder := Path("/", url.name)).is_dir():
+            shutil.rmtree(folder)
+            return
         store_for(url, self._client, direct=self._direct).delete(url, missing_ok=True)
 
 
