@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import pickle
 import shutil
 import warnings
 from collections.abc import Iterator
@@ -214,6 +215,25 @@ def test_checkpoints_of_torch_are_read(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-3000])
     with pytest.raises(CheckpointException, match="not the file that the checkpoint consists of"):
         check(tmp_path / "0", 0)
+
+
+def test_files_may_lie_in_folders_below(tmp_path: Path) -> None:
+    """Those of Amazon's S3StorageWriter do, if it has a prefix strategy; see its names here."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        save(state(1), dcp.FileSystemWriter(tmp_path, thread_count=2))
+    metadata = dcp.FileSystemReader(tmp_path).read_metadata()
+    (tmp_path / "0000000000" / "epoch_3").mkdir(parents=True)
+    for path in tmp_path.glob("*.distcp"):
+        path.rename(tmp_path / "0000000000" / "epoch_3" / path.name)
+    for index, info in metadata.storage_data.items():
+        name = f"0000000000/epoch_3/{info.relative_path}"
+        metadata.storage_data[index] = replace(info, relative_path=name)
+    (tmp_path / ".metadata").write_bytes(pickle.dumps(metadata))
+    check(tmp_path, 1)
+    write(tmp_path, 2)
+    check(tmp_path, 2)
+    assert not [*tmp_path.glob("*/*/*.distcp")]
 
 
 def test_a_checkpoint_may_be_moved(tmp_path: Path) -> None:
