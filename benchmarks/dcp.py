@@ -3,8 +3,8 @@
 It has a hundred tensors; a tenth of them is every tenth. It was written by aisio a moment ago: its
 files are in the page cache of the machine that has them.
 
-moto's server copies the whole object for each range: on it, the time is that of the number of ranges
-and not of their sizes.
+moto's server copies the whole object for each range: on it, time goes by the number of ranges, and
+not by their sizes.
 """
 
 from __future__ import annotations

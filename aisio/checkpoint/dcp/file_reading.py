@@ -157,10 +157,13 @@ class RunReading:
         Raises:
             IntegrityError: They are wrong again.
         """
-        try:
-            for future in self._futures:
+        damaged = False
+        for future in self._futures:
+            try:
                 future.result()
-        except _Damaged:  # so the run is a whole file, and one request
+            except _Damaged:
+                damaged = True  # and go on: no thread may write to the memory later
+        if damaged:
             self._file.read(self.run.start, self._views, lambda: False)
         for item in self.run.items:
             if not self._is_right(item):

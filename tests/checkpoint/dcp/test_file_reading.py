@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
+from threading import Event
 
 import pytest
 import torch  # noqa: F401 - the package needs it
+import xxhash
 
 from aisio.checkpoint.dcp.file_reading import FileReader, RunReading
 from aisio.checkpoint.dcp.place import StoreFinder
 from aisio.checkpoint.dcp.read_plan import Run
 from aisio.checkpoint.dcp.stored_metadata import Item, storage_info
 from aisio.errors import IntegrityError, StorageError
+from aisio.records import ByteRange, Checksum
+from aisio.stores import LocalStore
+from aisio.transport.body import Body
 from aisio.transport.worker_threads import WorkerThreads
+from aisio.urls import ObjectUrl
 
 CONTENT = bytes(range(200))
 
@@ -70,3 +78,40 @@ def test_a_run_is_read_in_parts(tmp_path: Path) -> None:
     assert reading.size_bytes == 130
     for item in items:
         assert b"".join(reading.bytes_of(item)) == CONTENT[item.offset : item.stop]
+
+
+class SummedRanges(LocalStore):
+    """Has checksums of ranges. The first of two is wrong, and the second comes late, and wrong."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_read_again = Event()
+
+    def get(
+        self, url: ObjectUrl, byte_range: ByteRange | None = None, *, etl_name: str | None = None
+    ) -> Body:
+        """See `Store.get`."""
+        body = super().get(url, byte_range)
+        assert byte_range is not None
+        if byte_range == ByteRange(0, 200):
+            self.is_read_again.set()
+            return body
+        body.close()
+        if byte_range.start:
+            self.is_read_again.wait(0.2)
+            return Body(BytesIO(bytes(100)), body.info, 100)
+        return Body(BytesIO(bytes(100)), body.info, 100, Checksum("md5", "0" * 32))
+
+
+def test_no_range_comes_after_the_bytes_were_read_again(tmp_path: Path) -> None:
+    """Or it would undo what was compared."""
+    (tmp_path / "f").write_bytes(CONTENT)
+    place = replace(StoreFinder(None, None, direct=False).place(tmp_path), store=SummedRanges())
+    item = Item(storage_info("f", 0, 200, xxhash.xxh3_64_hexdigest(CONTENT), None))
+    memory = bytearray(200)
+    file, threads = FileReader(place, "f", 200, 200), WorkerThreads(2, "test")
+    reading = RunReading(file, Run("f", 0, 200, [item]), [memoryview(memory)])
+    reading.begin(threads, 100, lambda: False)
+    reading.finish()
+    threads.end(cancel=False)
+    assert memory == CONTENT
