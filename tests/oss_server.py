@@ -43,6 +43,7 @@ _SIGNED = (
 _NAMESPACE = b' xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'
 """S3's XML has one, and OSS's has none."""
 
+_COPIED = "x-oss-copy-source"
 _MAX_SKEW = datetime.timedelta(minutes=15)
 _SUBDOMAINS_OF = ".oss-cn-test."
 
@@ -224,6 +225,8 @@ class Adaptor:
         if "content-md5" in headers and headers["content-md5"] != _md5(body):
             raise Refusal(400, "InvalidDigest")
         kept = {key: headers[str(key)] for key in ["range", "content-type"] if key in headers}
+        if _COPIED in headers:
+            kept["x-amz-copy-source"] = headers[_COPIED]
         if "range" in kept and headers.get("x-oss-range-behavior") != "standard":
             size = int(self._call("HEAD", path, "", {}, b"")[1].get("content-length", 0))
             if int(kept["range"].rpartition("-")[2] or 0) >= size:
@@ -234,7 +237,8 @@ class Adaptor:
         if status >= 400 and method == "HEAD":
             code = "NoSuchKey" if status == 404 else "AccessDenied"
             out["x-oss-err"] = base64.b64encode(_error_xml(code)).decode()
-        if status < 300 and name and method in ("GET", "HEAD", "PUT", "POST"):
+        has_crc = name and method in ("GET", "HEAD", "PUT", "POST") and _COPIED not in headers
+        if status < 300 and has_crc:
             out |= self._crc(method, path, query, out, body)
         return status, out, data
 
