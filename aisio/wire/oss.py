@@ -1,7 +1,7 @@
 """The messages of Alibaba Cloud OSS: headers of objects, and XML.
 
-Names in XML are percent-encoded where a request asks for `encoding-type=url`: XML itself has no
-characters for some of those that a name may hold.
+Names and tokens in XML are percent-encoded where a request asks for `encoding-type=url`: XML itself
+has no characters for some of those that a name may hold.
 
 Source:
     OSS API reference: GetObject, ListObjectsV2, ListMultipartUploads, InitiateMultipartUpload,
@@ -117,8 +117,8 @@ def parse_page(body: bytes, root: str) -> Page:
     tree = _parse(body, "ListBucketResult", f"list {root}")
     values = _texts(tree)
     objects = [_listed(element, values, root) for element in tree if _tag(element) == "Contents"]
-    next_token = values.get("NextContinuationToken", "")
-    if values.get("IsTruncated") != "true":
+    next_token = _decoded(values.get("NextContinuationToken", ""), values)
+    if _is_last(values, f"list {root}"):
         return Page(objects, "")
     if not next_token:
         raise IntegrityError(f"list {root}: a page that is not the last names no next page")
@@ -152,7 +152,7 @@ def parse_uploads_page(body: bytes, root: str) -> UploadsPage:
     tree = _parse(body, "ListMultipartUploadsResult", f"list uploads of {root}")
     values = _texts(tree)
     uploads = [*_uploads(tree, values, root)]
-    if values.get("IsTruncated") != "true":
+    if _is_last(values, f"list uploads of {root}"):
         return UploadsPage(uploads, {})
     key, upload_id = values.get("NextKeyMarker"), values.get("NextUploadIdMarker")
     if not key or not upload_id:
@@ -233,6 +233,13 @@ def _parse(body: bytes, root: str, about: str) -> ElementTree.Element:
     if _tag(tree) != root:
         raise IntegrityError(f"{about}: the answer is a {_tag(tree)}, not the {root} of OSS")
     return tree
+
+
+def _is_last(page: Mapping[str, str], about: str) -> bool:
+    truncated = page.get("IsTruncated")
+    if truncated not in ("true", "false"):
+        raise IntegrityError(f"{about}: a page does not say whether it is the last one")
+    return truncated == "false"
 
 
 def _tag(element: ElementTree.Element) -> str:

@@ -26,6 +26,7 @@ ENTRY = (
     "<Contents><Key>{}</Key><Size>5</Size><ETag>&quot;AB&quot;</ETag>"
     "<LastModified>2026-11-30T04:00:51.000Z</LastModified></Contents>"
 )
+LAST = "<IsTruncated>false</IsTruncated>"
 
 
 def page(*parts: str, root: str = "ListBucketResult") -> bytes:
@@ -60,13 +61,13 @@ def test_no_checksum_is_made_of_what_is_none(text: str):
 def test_a_page_has_objects_and_what_continues_it():
     """Names are decoded where the page says that they are encoded."""
     encoded = ENTRY.format("a%20b%0A%2B"), "<EncodingType>url</EncodingType>"
-    more = "<IsTruncated>true</IsTruncated><NextContinuationToken>t</NextContinuationToken>"
+    more = "<IsTruncated>true</IsTruncated><NextContinuationToken>t%2B</NextContinuationToken>"
     objects, token = parse_page(page(*encoded, more), "oss://bkt")
     assert [(info.url, info.size_bytes, info.etag) for info in objects] == [
         ("oss://bkt/a b\n+", 5, "AB")
     ]
-    assert (objects[0].mtime_s, token) == (1796011251.0, "t")
-    objects, token = parse_page(page(ENTRY.format("a%20b")), "oss://bkt")
+    assert (objects[0].mtime_s, token) == (1796011251.0, "t+")
+    objects, token = parse_page(page(ENTRY.format("a%20b"), LAST), "oss://bkt")
     assert ([info.name for info in objects], token) == (["a%20b"], "")
 
 
@@ -77,6 +78,8 @@ def test_a_page_has_objects_and_what_continues_it():
         (b"<!DOCTYPE x><ListBucketResult/>", "is the endpoint right"),
         (b"nothing", "no XML"),
         (page("<IsTruncated>true</IsTruncated>"), "names no next page"),
+        (page(ENTRY.format("a")), "does not say whether it is the last"),
+        (page("<IsTruncated>TRUE</IsTruncated>"), "does not say whether it is the last"),
         (page("<Contents><Key>a</Key></Contents>"), "no name or no size"),
         (page("<Contents><Key>a</Key><Size>x</Size></Contents>"), "no name or no size"),
     ],
@@ -97,7 +100,9 @@ def test_uploads_are_listed_page_by_page():
     uploads, markers = parse_uploads_page(page(upload, more, last, encoded, root=root), "oss://b")
     assert uploads == [UnfinishedUpload("oss://b/a b", "u", 0.0)]
     assert markers == {"key-marker": "a b", "upload-id-marker": "u"}
-    assert parse_uploads_page(page(root=root), "oss://b") == ([], {})
+    assert parse_uploads_page(page(LAST, root=root), "oss://b") == ([], {})
+    with pytest.raises(IntegrityError, match="does not say whether it is the last"):
+        parse_uploads_page(page(upload, root=root), "oss://b")
     with pytest.raises(IntegrityError, match="names no next"):
         parse_uploads_page(page(more, root=root), "oss://b")
 
