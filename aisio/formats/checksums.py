@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from importlib import import_module
 from typing import Any, Protocol
 
 import google_crc32c
@@ -58,7 +57,7 @@ class _Crc32c:
 
 
 class _Crc64:
-    """CRC-64 with the interface of hashlib, by the package that Alibaba's own SDK uses."""
+    """CRC-64 with the interface of hashlib."""
 
     def __init__(self) -> None:
         self._crc = _crc64_function()
@@ -79,16 +78,11 @@ class _Crc64:
 @lru_cache(maxsize=1)
 def _crc64_function() -> Callable[[Any, int], int]:
     try:
-        crcmod = import_module("crcmod")  # by name: it ships no types
+        from fastcrc import crc64
     except ImportError as error:
-        raise missing_extra("crcmod-plus", "oss") from error
-    function: Callable[[Any, int], int] = crcmod.mkCrcFun(
-        _CRC64_POLYNOMIAL, initCrc=0, rev=True, xorOut=0xFFFFFFFFFFFFFFFF
-    )
-    return function
+        raise missing_extra("fastcrc", "oss") from error
+    return crc64.xz  # ECMA-182 with reflected bits
 
-
-_CRC64_POLYNOMIAL = 0x142F0E1EBA9EA3693
 
 HASHERS: Mapping[str, Callable[[], Hasher]] = {
     "xxhash2": lambda: xxhash.xxh64(seed=0),
