@@ -28,7 +28,9 @@ __all__ = ["StandIns"]
 FileIdentity: TypeAlias = tuple[int, int]
 _ABSENT = object()
 
-_waits: dict[FileIdentity, Callable[[], None]] = {}
+_waits: dict[FileIdentity, tuple[Callable[[], None], ...]] = {}
+"""Of a stand-in that several directories of this process share, each has one."""
+
 _patches: list[_Patch] = []
 _users = 0
 _lock = threading.RLock()
@@ -44,7 +46,7 @@ class StandIns:
     def __init__(self) -> None:
         global _users
         places = list(_places())
-        self._identities: set[FileIdentity] = set()
+        self._added: list[tuple[FileIdentity, Callable[[], None]]] = []
         self._is_closed = False
         with _lock:
             _users += 1
@@ -60,8 +62,9 @@ class StandIns:
         """
         status = path.stat()
         identity = (status.st_dev, status.st_ino)
-        self._identities.add(identity)
-        _waits[identity] = wait
+        with _lock:
+            self._added.append((identity, wait))
+            _waits[identity] = (*_waits.get(identity, ()), wait)
 
     def close(self) -> None:
         """Remove the hooks, unless another folder needs them; a second call does nothing."""
@@ -70,8 +73,12 @@ class StandIns:
             if self._is_closed:
                 return
             self._is_closed = True
-            for identity in self._identities:
-                _waits.pop(identity, None)
+            for identity, wait in self._added:
+                others = tuple(one for one in _waits[identity] if one is not wait)
+                if others:  # at once: a thread may look that has not the lock
+                    _waits[identity] = others
+                else:
+                    del _waits[identity]
             _users -= 1
             if not _users:
                 while _patches:
@@ -137,9 +144,14 @@ def _wait_for(file: Any) -> None:
         status = os.stat(file)  # noqa: PTH116 - a path may be bytes
     except (OSError, ValueError, TypeError):
         return
-    wait = _waits.get((status.st_dev, status.st_ino))
-    if wait is not None:
-        wait()
+    waits = _waits.get((status.st_dev, status.st_ino), ())
+    for number, wait in enumerate(waits, 1):
+        try:
+            wait()
+            break
+        except Exception:  # another directory may still read the file
+            if number == len(waits):
+                raise
 
 
 @forks.in_child

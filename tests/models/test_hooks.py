@@ -160,6 +160,24 @@ def test_an_error_of_a_wait_is_raised(tmp_path: Path, stand_ins: StandIns) -> No
         (tmp_path / "a").read_text()
 
 
+def test_several_wait_for_one_stand_in(tmp_path: Path, waits: Waits, stand_ins: StandIns) -> None:
+    """Closing one leaves the others; what one cannot get, another may."""
+
+    def fail() -> None:
+        raise OSError("no such luck")
+
+    closed, failed = StandIns(), StandIns()
+    closed.add(tmp_path / "a", lambda: None)
+    closed.close()
+    failed.add(tmp_path / "a", fail)
+    assert (tmp_path / "a").read_text() == "one\ntwo\n"
+    assert waits.count == 1
+    stand_ins.close()
+    with pytest.raises(OSError, match="no such luck"):
+        (tmp_path / "a").read_text()
+    failed.close()
+
+
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
 def test_oss_40_hooks_nest_and_come_off_in_any_order(
     tmp_path: Path, order: tuple[int, ...]
