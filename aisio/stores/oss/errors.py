@@ -71,7 +71,6 @@ _STATUSES: Mapping[int, tuple[type[StorageError], str]] = {
     416: (RangeError, "there are no such bytes in it"),
     429: (ThrottledError, _BUSY),
     501: (StorageError, "OSS cannot do this"),
-    503: (ThrottledError, _BUSY),
 }
 
 

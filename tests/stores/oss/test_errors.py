@@ -68,7 +68,7 @@ def test_the_error_of_a_head_is_in_a_header():
 def test_a_busy_store_says_how_long_to_wait():
     """As all servers do."""
     error = oss_error(respond(503, **{"Retry-After": "7"}), "GET", "oss://b/a")
-    assert isinstance(error, ThrottledError)
+    assert isinstance(error, UnavailableError)
     assert error.retry_after_s == 7.0
 
 
