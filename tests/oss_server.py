@@ -1,7 +1,8 @@
 """An OSS server for tests: moto's S3 behind an adaptor that speaks, and checks, OSS's protocol.
 
 The adaptor verifies the signature of each request with the vendor's own signer, and its security
-token. It checks Content-MD5, adds CRC-64s, and takes ranges as OSS does. It counts requests.
+token, but for those to the bucket ANYBODYS. It checks Content-MD5, adds CRC-64s, and takes ranges
+as OSS does. It counts requests.
 """
 
 from __future__ import annotations
@@ -28,6 +29,9 @@ SECRET = "the-key-secret"
 TOKEN_KEY_ID = "the-temporary-id"
 TOKEN = "the-security-token"
 REGION = "cn-test"
+ANYBODYS = "anybodys"
+"""A bucket whose requests may bear any signature."""
+
 CONTROL = "/-/"
 """Paths below this one are not of OSS, and not signed."""
 
@@ -194,7 +198,8 @@ class Adaptor:
         bucket, _, name = path[1:].partition("/")
         broken = self._taken_break(method)
         try:
-            _verify(method, environ["RAW_URI"], bucket, unquote(name), headers)
+            if bucket != ANYBODYS:
+                _verify(method, environ["RAW_URI"], bucket, unquote(name), headers)
             if "status" in broken:
                 raise Refusal(broken["status"], broken["code"])
             status, out, body = self._answer(method, bucket, name, query, headers, _body(environ))

@@ -99,6 +99,7 @@ SPECIAL: Mapping[tuple[str, str], Outcome | None] = {
     ("`ObjectGroup.get_all`", "other reply"): UNSEEN,
     ("`DirectStore.read`, http", "other reply"): UNSEEN,
     ("`DirectStore.read`, s3", "other reply"): UNSEEN,
+    ("`Store.read`, oss", "other reply"): UNSEEN,
     # No checksum is there of one tensor; what is no safetensors file is told by its header.
     ("`safetensors.safe_open`, a tensor", "corrupt byte"): UNSEEN,
     ("`safetensors.load_file`, header", "other reply"): Outcome("CheckpointError"),

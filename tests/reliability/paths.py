@@ -26,6 +26,8 @@ from aisio import (
     AISShardDataset,
     AISShardReader,
     Loader,
+    MemoryOptions,
+    ModelDirectory,
 )
 from aisio.checkpoint import StorageReader, StorageWriter
 from aisio.checkpoint.safetensors import load_file, safe_open
@@ -39,6 +41,7 @@ from aisio.records import Checksum, ObjectInfo
 from aisio.shards.index import ShardIndex
 from aisio.shards.index_build import build_shard_index
 from aisio.stores import DirectSettings, DirectStore
+from aisio.stores.oss.store import OssStore
 from aisio.testing.fault_proxy import (
     Corrupt,
     Cut,
@@ -53,9 +56,12 @@ from aisio.testing.fault_proxy import (
 from aisio.transport.body import Body
 from aisio.urls import ObjectUrl
 from tests.checkpoint.dcp.states import load, save
+from tests.oss_server import ANYBODYS
 
 SIZES = {"objects/a": 90_000, "objects/b": 95_000, "objects/c": 99_000}
 """No two objects are of one size: a reply to another request shows by its length."""
+
+_MODEL_FILES = ("config.json", "model.safetensors")
 
 OTHER_BYTES = 50_000
 """What belongs to another request, if nothing else is said."""
@@ -86,10 +92,12 @@ class Reach:
     Attributes:
         client: Of the gateway.
         direct: How to reach a store that is no cluster.
+        oss: How to reach OSS.
     """
 
     client: Client
     direct: DirectSettings
+    oss: DirectSettings
 
     @property
     def bucket(self) -> Bucket:
@@ -110,7 +118,7 @@ class Way:
         other: Path and query of another request, whose reply is a sound one.
         ahead: The request that meets the fault is sent before its answer is wanted.
         to: What stands behind the proxy: "gateway"; "target", the same with an address of its own
-            for the target; "s3".
+            for the target; "s3"; "oss".
     """
 
     read: Callable[[Reach], Any]
@@ -168,6 +176,8 @@ def fill(bucket: Bucket) -> None:
     bucket.object("other").put(bytes(OTHER_BYTES))
     bucket.object("large").put(bytes(range(256)) * (LARGE_BYTES // 256))
     bucket.object("model.safetensors").put(make_model())
+    bucket.object("tiny/config.json").put(b"{}")
+    bucket.object("tiny/model.safetensors").put(make_model())
 
 
 def _get(reach: Reach) -> Any:
@@ -280,6 +290,15 @@ def _dcp_load(reach: Reach) -> Any:
     return {name: bytes(tensor.numpy()) for name, tensor in found.items()}
 
 
+def _model_folder(reach: Reach) -> Any:
+    with tempfile.TemporaryDirectory() as folder:
+        memory = MemoryOptions(from_bytes=1_000_000, folder=folder)
+        with ModelDirectory(
+            "ais://data/tiny/", Path(folder, "model"), client=reach.client, memory=memory
+        ) as made:
+            return [(made.path / f"{name}").read_bytes() for name in _MODEL_FILES]
+
+
 def _group(reach: Reach) -> Any:
     group = reach.bucket.objects(list(SIZES))
     return [(info.name, data) for info, data in group.get_all()]
@@ -359,6 +378,14 @@ def _s3_shards(reach: Reach) -> Any:
     return [(name, dict(fields)) for name, fields in iter(reader)]
 
 
+def _oss_object(reach: Reach) -> Any:
+    return OssStore(reach.oss).read(ObjectUrl.parse(f"oss://{ANYBODYS}/objects/a"))
+
+
+def _oss_objects(reach: Reach) -> Any:
+    return list(iter(AISIterDataset(f"oss://{ANYBODYS}/objects/", direct=reach.oss)))
+
+
 def _web_object(reach: Reach) -> Any:
     url = ObjectUrl.parse(f"{reach.client.endpoint}/v1/objects/data/objects/a")
     pytest.importorskip("obstore")
@@ -377,6 +404,7 @@ _INDEXED = Way(
 _PARTS = Way(_get_in_parts, skip=1, at=4 * 1024 * 1024, asks="/v1/objects/data/large")
 _MODEL = "/v1/objects/data/model.safetensors"
 _S3 = Way(_s3_object, asks="/data/objects/*", other="/data/other", to="s3")
+_OSS = Way(_oss_object, asks=f"/{ANYBODYS}/objects/*", other=f"/{ANYBODYS}/other", to="oss")
 _MEMBER = "/v1/objects/data/archive.tar?archpath=b.bin&provider=ais"
 
 WAYS: Mapping[str, Way] = {
@@ -399,6 +427,7 @@ WAYS: Mapping[str, Way] = {
     "`safetensors.safe_open`, a tensor": Way(_model_tensor, asks=_MODEL, skip=1),
     "`StorageReader`, `.metadata`": Way(_dcp_metadata, asks="/v1/objects/data/dcp/.m*", at=200),
     "`StorageReader`, a load": Way(_dcp_load, asks="/v1/objects/data/dcp/__*"),
+    "`ModelDirectory`": Way(_model_folder, asks="/v1/objects/data/tiny/*", skip=1),
     "`ObjectGroup.get_all`": Way(_group, skip=1, ahead=True),
     "`Client.get_batch`": _BATCHES,
     "`AISBatchIterDataset`": replace(_BATCHES, read=_batch_dataset),
@@ -416,4 +445,6 @@ WAYS: Mapping[str, Way] = {
     "`AISShardReader`, s3": Way(
         _s3_shards, asks="/data/shards/*", other="/data/shards/0.tar", skip=1, to="s3"
     ),
+    "`Store.read`, oss": _OSS,
+    "`AISIterDataset`, oss": replace(_OSS, read=_oss_objects, skip=1, ahead=True),
 }

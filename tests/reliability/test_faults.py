@@ -22,6 +22,7 @@ from aisio.gateway import Gateway
 from aisio.stores import DirectSettings
 from aisio.testing.fault_proxy import TARGET_MARK, FaultProxy, SeenRequest
 from tests.moto_server import s3_server
+from tests.oss_server import ANYBODYS, KEY_ID, REGION, SECRET, oss_server
 from tests.reliability.expected import PAGE, expected, with_table
 from tests.reliability.paths import (
     FAULTS,
@@ -37,6 +38,7 @@ from tests.reliability.paths import (
 
 RETRY = RetryPolicy(total_s=30, attempts=4, first_wait_s=0)
 KEYS = {"access_key_id": "k", "secret_access_key": "s"}
+OSS_KEYS = {"access_key_id": KEY_ID, "access_key_secret": SECRET}
 SIGNED = {
     "Authorization": "AWS4-HMAC-SHA256 Credential=k/20260101/us-east-1/s3/aws4_request, "
     "SignedHeaders=host, Signature=0"
@@ -67,6 +69,19 @@ def s3() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
+def oss() -> Iterator[str]:
+    """Return the endpoint of an OSS server that has what is read."""
+    pytest.importorskip("alibabacloud_oss_v2")
+    pytest.importorskip("moto")
+    with oss_server() as server:
+        server.create(ANYBODYS)
+        for name in SIZES:
+            server.put_raw(ANYBODYS, name, data_of(name))
+        server.put_raw(ANYBODYS, "other", bytes(OTHER_BYTES))
+        yield server.endpoint
+
+
+@pytest.fixture(scope="module")
 def proxy_to(request: pytest.FixtureRequest) -> Iterator[Callable[[str], FaultProxy]]:
     """Return what gives the fault proxy before a server; each is started once."""
     started: dict[str, FaultProxy] = {}
@@ -74,7 +89,7 @@ def proxy_to(request: pytest.FixtureRequest) -> Iterator[Callable[[str], FaultPr
 
         def proxy_to(to: str) -> FaultProxy:
             if to not in started:
-                server = request.getfixturevalue("s3" if to == "s3" else "endpoint")
+                server = request.getfixturevalue(to if to in ("s3", "oss") else "endpoint")
                 separate = to.startswith("target")
                 started[to] = stack.enter_context(FaultProxy(server, separate_targets=separate))
             return started[to]
@@ -102,8 +117,9 @@ def read(way: Way, proxy: FaultProxy, read_s: float | None) -> Read:
     direct = DirectSettings(
         proxy.endpoint, region="us-east-1", options=KEYS, timeouts=timeouts, retry=RETRY
     )
+    oss = DirectSettings(proxy.endpoint, REGION, OSS_KEYS, timeouts=timeouts, retry=RETRY)
     try:
-        result = way.read(Reach(client, direct))
+        result = way.read(Reach(client, direct, oss))
     except AisioError as error:
         result = type(error).__name__
     client.close()

@@ -14,15 +14,18 @@ from aisio.gateway import Gateway
 from aisio.stores import DirectSettings, Store, store_for
 from aisio.testing.fault_proxy import FaultProxy, Status
 from tests.moto_server import boto_client, s3_server
+from tests.oss_server import KEY_ID, REGION, SECRET, oss_server
 from tests.reliability.paths import FAULTS as FAULT_OF
 from tests.reliability.paths import Reach
 from tests.reliability.writes import FAULTS, NEW, OLD, PAGE, WAYS, Way, object_of, with_table
 
 pytest.importorskip("obstore")
 pytest.importorskip("moto")
+pytest.importorskip("alibabacloud_oss_v2")
 
 RETRY = RetryPolicy(total_s=30, attempts=4, first_wait_s=0)
 KEYS = {"access_key_id": "key", "secret_access_key": "the-secret"}
+OSS_KEYS = {"access_key_id": KEY_ID, "access_key_secret": SECRET}
 ENDPOINTS = Iterator[Callable[[str], str]]
 
 
@@ -34,14 +37,20 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> ENDPOINTS:
         Client(gateway.endpoint).bucket("data").create()
         s3 = stack.enter_context(s3_server())
         boto_client(s3).create_bucket(Bucket="data")
-        yield lambda to: s3 if to == "s3" else gateway.endpoint
+        oss = stack.enter_context(oss_server())
+        oss.create("data")
+        endpoints = {"gateway": gateway.endpoint, "s3": s3, "oss": oss.endpoint}
+        yield endpoints.__getitem__
 
 
 @pytest.fixture(scope="module")
 def proxies(servers: Callable[[str], str]) -> Iterator[Callable[[str], FaultProxy]]:
     """Return what gives the fault proxy before a server."""
-    with FaultProxy(servers("gateway")) as gateway, FaultProxy(servers("s3")) as s3:
-        yield lambda to: s3 if to == "s3" else gateway
+    with contextlib.ExitStack() as stack:
+        started = {
+            to: stack.enter_context(FaultProxy(servers(to))) for to in ("gateway", "s3", "oss")
+        }
+        yield started.__getitem__
 
 
 def reach_of(proxy: FaultProxy, read_s: float | None) -> Reach:
@@ -52,13 +61,18 @@ def reach_of(proxy: FaultProxy, read_s: float | None) -> Reach:
     direct = DirectSettings(
         proxy.endpoint, region="us-east-1", options=KEYS, timeouts=timeouts, retry=RETRY
     )
-    return Reach(client, direct)
+    oss = DirectSettings(proxy.endpoint, REGION, OSS_KEYS, timeouts=timeouts, retry=RETRY)
+    return Reach(client, direct, oss)
 
 
 def undisturbed(way: Way, endpoint: str) -> Store:
     """Return the store, reached without a proxy."""
-    direct = DirectSettings(endpoint, region="us-east-1", options=KEYS)
-    return store_for(object_of(way), Client(endpoint), direct=direct if way.to == "s3" else False)
+    direct: dict[str, bool | DirectSettings] = {
+        "gateway": False,
+        "s3": DirectSettings(endpoint, region="us-east-1", options=KEYS),
+        "oss": DirectSettings(endpoint, REGION, OSS_KEYS),
+    }
+    return store_for(object_of(way), Client(endpoint), direct=direct[way.to])
 
 
 @pytest.fixture(scope="module")

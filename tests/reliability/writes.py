@@ -33,7 +33,7 @@ class Way:
         method: Method of the request.
         skip: How many requests of this method pass before the fault.
         most: Requests beyond those of an undisturbed write, at most.
-        to: What stands behind the proxy: "gateway" or "s3".
+        to: What stands behind the proxy: "gateway", "s3" or "oss".
     """
 
     write: Callable[[Reach], Any]
@@ -45,7 +45,8 @@ class Way:
 
 def object_of(way: Way) -> ObjectUrl:
     """Return the URL of the object that a way writes."""
-    return ObjectUrl.parse("s3://data/written" if way.to == "s3" else "ais://data/written")
+    scheme = "ais" if way.to == "gateway" else way.to
+    return ObjectUrl.parse(f"{scheme}://data/written")
 
 
 def _put(reach: Reach) -> None:
@@ -71,6 +72,15 @@ def _s3(part_bytes: int) -> Callable[[Reach], None]:
     return write
 
 
+def _oss(part_bytes: int) -> Callable[[Reach], None]:
+    def write(reach: Reach) -> None:
+        checkpoint = Checkpoint(direct=reach.oss, part_bytes=part_bytes, concurrency=1)
+        with checkpoint.writer("oss://data/written") as file:
+            file.write(NEW)
+
+    return write
+
+
 WAYS: Mapping[str, Way] = {
     "`Object.put`": Way(_put, skip=1, most=2),
     '`Object.open("wb")`, of one part': Way(_open_small, skip=1, most=2),
@@ -82,6 +92,12 @@ WAYS: Mapping[str, Way] = {
     "`Checkpoint.writer`, s3, a part": Way(_s3(S3_PART_BYTES), skip=1, to="s3"),
     "`Checkpoint.writer`, s3, the last request": Way(
         _s3(S3_PART_BYTES), method="POST", skip=1, to="s3"
+    ),
+    "`Checkpoint.writer`, oss, of one part": Way(_oss(16 * 1024 * 1024), to="oss"),
+    "`Checkpoint.writer`, oss, the first request": Way(_oss(4_000_000), method="POST", to="oss"),
+    "`Checkpoint.writer`, oss, a part": Way(_oss(4_000_000), skip=1, to="oss"),
+    "`Checkpoint.writer`, oss, the last request": Way(
+        _oss(4_000_000), method="POST", skip=1, to="oss"
     ),
 }
 

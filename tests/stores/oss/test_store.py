@@ -239,8 +239,6 @@ def test_the_vendors_clients_and_aisio_read_what_the_other_has_written(store, se
     assert [entry.key for entry in client.list_objects_v2(listed).contents] == ["a b/1", "a b/2"]
     assert [info.name for info in store.list(bucket)] == ["a b/1", "a b/2"]
     client.copy_object(
-        alibabacloud_oss_v2.CopyObjectRequest(
-            bucket=bucket.bucket, key="a b/3", source_key="a b/2"
-        )
+        alibabacloud_oss_v2.CopyObjectRequest(bucket=bucket.bucket, key="a b/3", source_key="a b/2")
     )
     assert store.read(bucket.with_name("a b/3")) == b"ours"
