@@ -26,7 +26,7 @@ from aisio.stores import Store
 from aisio.transport.body import Body, read_with_retries
 from aisio.transport.concurrency.ordered import fetch_in_order
 from aisio.transport.parallel import read_into
-from aisio.transport.retries import Attempts
+from aisio.transport.retries import RETRYABLE, Attempts, on_failed_try
 from aisio.transport.targets import FileTarget
 from aisio.transport.worker_threads import WorkerThreads
 
@@ -183,8 +183,13 @@ class ModelLoader:
             check_version(self._store, file, body.info)
             return read_into(body, FileTarget(descriptor), show=check)
 
+        def check_before_next_try(error: StorageError) -> None:
+            if isinstance(error, RETRYABLE):
+                check(0)
+
         attempts = Attempts(self._store.retry_policy)
-        size = read_with_retries(partial(self._store.get, file.url), read, attempts)
+        with on_failed_try(check_before_next_try):
+            size = read_with_retries(partial(self._store.get, file.url), read, attempts)
         _check_size(file, size)
         _check_header(file, partial(os.pread, descriptor))
 

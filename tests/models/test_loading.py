@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,6 +21,7 @@ from aisio.models.memory_folder import MemoryFolder
 from aisio.stores import LocalStore, Store, store_for
 from aisio.testing import FaultProxy
 from aisio.testing.fault_proxy import Cut
+from aisio.transport.body import Body
 from tests.models.models import Case, files_in
 
 ALL = Patterns.of(None, None)
@@ -95,6 +97,38 @@ def to_descriptor(data: bytes, descriptor: int) -> None:
     """Write to a descriptor."""
     with open(descriptor, "wb", closefd=False) as file:
         file.write(data)
+
+
+class Broken(LocalStore):
+    """Breaks off each read, after it was told to stop.
+
+    Args:
+        stop: Is set.
+
+    Attributes:
+        reads: Number of reads.
+    """
+
+    def __init__(self, stop: threading.Event) -> None:
+        self.reads = 0
+        self._stop = stop
+
+    def get(self, url: ObjectUrl, *args: Any, **kwargs: Any) -> Any:
+        self.reads += 1
+        self._stop.set()
+        body = super().get(url, *args, **kwargs)
+        info, size = body.info, body.info.size_bytes
+        body.close()
+        return Body(io.BytesIO(), info, size)
+
+
+def test_nothing_is_tried_again_after_a_stop(case: Case, memory: MemoryFolder) -> None:
+    """Whoever closes a folder does not wait for a store that does not answer."""
+    stop = threading.Event()
+    store = Broken(stop)
+    with pytest.raises(LoadStoppedError):
+        loader(case, memory, store=store).load(stop)
+    assert store.reads <= 2  # one of each file
 
 
 class NoReads(LocalStore):
