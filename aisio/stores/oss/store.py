@@ -86,7 +86,7 @@ class OssStore(Store):
         """See `Store.list`; pages have up to 1,000 objects.
 
         Raises:
-            IntegrityError: An answer is no listing of OSS.
+            IntegrityError: An answer is no listing of OSS, or does not end.
         """
         query = {"list-type": "2", "max-keys": "1000", "encoding-type": "url"}
         if prefix.name:
@@ -98,6 +98,11 @@ class OssStore(Store):
         while token != "":
             _, body = self._bucket(prefix).call("GET", root, query)
             objects, token = parse_page(body, prefix.root)
+            if token and token == query.get("continuation-token"):
+                raise IntegrityError(
+                    f"list {prefix}: it does not end: a page names itself as the next one",
+                    url=str(prefix),
+                )
             query["continuation-token"] = token
             yield from objects
 

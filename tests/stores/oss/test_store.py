@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import threading
 from concurrent.futures import ProcessPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import islice
 from multiprocessing import get_context
 
 import pytest
@@ -60,6 +63,39 @@ class TestOss(StoreContract):
 
     def get_raw(self, url):
         return self.server.get_raw(url.bucket, url.name)
+
+
+class _SamePage(BaseHTTPRequestHandler):
+    """Answers each request with the same page of a listing."""
+
+    def do_GET(self):
+        body = (
+            b"<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>t"
+            b"</NextContinuationToken><Contents><Key>a</Key><Size>1</Size></Contents>"
+            b"</ListBucketResult>"
+        )
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args):
+        """Say nothing."""
+
+
+def test_a_listing_that_does_not_end_is_told():
+    """It would list the same objects again and again."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), _SamePage) as http:
+        thread = threading.Thread(target=http.serve_forever)
+        thread.start()
+        endpoint = f"http://127.0.0.1:{http.server_port}"
+        store = OssStore(DirectSettings(endpoint, REGION, KEYS, retry=FAST))
+        try:
+            with pytest.raises(IntegrityError, match="it does not end"):
+                list(islice(store.list(ObjectUrl.parse("oss://b")), 9))
+        finally:
+            http.shutdown()
+            thread.join()
 
 
 def test_whole_reads_are_verified_by_crc_64(store, server, bucket):
