@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import builtins
-import contextlib
 import io
 import os
 from typing import Any, NamedTuple
@@ -125,5 +124,6 @@ class OssModelConnector:
         self.close()
 
     def __del__(self) -> None:
-        with contextlib.suppress(AttributeError):  # __init__ has failed
+        # Not by contextlib: at the end of the program the names of this module are None.
+        if hasattr(self, "_connector"):  # __init__ may have failed
             self.close()

@@ -256,9 +256,13 @@ class ConnectionPool:
 
     def close(self) -> None:
         """Close the idle connections."""
-        with suppress(IndexError):
-            while True:
-                self._idle.pop()[0].close()
+        # No name of this module: at the end of the program, when pools are deleted, they are None.
+        while self._idle:
+            try:
+                connection, _ = self._idle.pop()
+            except IndexError:  # another thread was faster
+                return
+            connection.close()
 
     def retire(self) -> None:
         """Close the idle connections, and each of the others after its response."""

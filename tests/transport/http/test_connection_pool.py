@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -225,6 +226,19 @@ def test_an_object_whose_init_was_interrupted_is_deleted_quietly(
 ) -> None:
     """Ctrl-C may come before the first line of `__init__`: `__del__` then raises nothing."""
     kind.__new__(kind).__del__()
+
+
+def test_a_pool_that_outlives_its_module_is_deleted_quietly() -> None:
+    """At the end of a program Python sets the names of modules to None, then deletes the rest."""
+    code = (
+        "import json, sys\n"  # cleared after what is imported later
+        "from aisio.records import Timeouts\n"
+        "from aisio.transport.http import connection_pool\n"
+        "pool = connection_pool.ConnectionPool('http://127.0.0.1:9', Timeouts(1, 1), 1, 60.0)\n"
+        "json.pool, json.module, sys.json = pool, connection_pool, json\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
 
 
 def test_a_request_that_is_sent_waits_for_nobody() -> None:
