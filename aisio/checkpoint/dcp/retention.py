@@ -18,7 +18,7 @@ from aisio.errors import AisioError, ConfigError, NotFoundError
 from aisio.limits import is_positive, is_whole
 from aisio.records import ObjectInfo
 from aisio.stores import DirectSettings
-from aisio.urls import ObjectUrl
+from aisio.urls import FILE, ObjectUrl
 
 __all__ = ["checkpoints", "latest", "remove_old", "remove_unfinished"]
 
@@ -145,10 +145,17 @@ def remove_unfinished(
 
 
 def _files(finder: StoreFinder, url: str) -> Iterator[ObjectInfo]:
-    """List the objects below a folder, whether or not its URL ends with "/"."""
+    """List the objects below a folder, whether or not its URL ends with "/".
+
+    A local folder that is not there yet has none, as a prefix of a bucket.
+    """
     place = finder.place(url)
     name = place.url.name
-    return place.store.list(place.url.with_name(f"{name}/" if name else ""))
+    try:
+        yield from place.store.list(place.url.with_name(f"{name}/" if name else ""))
+    except NotFoundError:
+        if place.url.provider != FILE:
+            raise
 
 
 def _finished(finder: StoreFinder, url: str) -> list[CheckpointPlace]:

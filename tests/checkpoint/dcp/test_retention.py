@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import aiohttp  # noqa: F401 - the gateway needs it
 import pytest
 import torch  # noqa: F401 - the package needs it
 
 from aisio.checkpoint import checkpoints, latest, remove_old, remove_unfinished
 from aisio.errors import ConfigError, IntegrityError, NotFoundError
+from aisio.gateway import Gateway
 from tests.checkpoint.dcp.states import check, write
 
 
@@ -35,8 +37,19 @@ def test_numbers_in_names_count_as_numbers(url: str) -> None:
     assert latest(url) == steps[-1]
     assert checkpoints(steps[0]) == [steps[0]]
     assert latest(f"{url}/step-5000") is None
-    with pytest.raises(NotFoundError):
-        latest(f"{url}/missing/")
+
+
+def test_a_run_that_has_not_begun_has_none(url: str) -> None:
+    """A local folder that is not there yet is as a prefix of a bucket."""
+    run = f"{url}/missing/"
+    assert (checkpoints(run), latest(run), remove_old(run, keep=1)) == ([], None, [])
+    assert remove_unfinished(run) == 0
+
+
+def test_a_missing_bucket_is_an_error(tmp_path: Path) -> None:
+    """Its name may be misspelt."""
+    with Gateway(tmp_path) as gateway, pytest.raises(NotFoundError, match="bucket"):
+        latest("ais://missing/run/", endpoint=gateway.endpoint)
 
 
 def test_the_newest_are_kept(url: str, tmp_path: Path) -> None:
