@@ -16,6 +16,7 @@ Source: AIStore's naming rules, release 5.0 (bucket and namespace characters, pr
 from __future__ import annotations
 
 import re
+from pathlib import PurePath
 from urllib.parse import urlsplit
 
 import msgspec
@@ -109,6 +110,8 @@ class ObjectUrl(msgspec.Struct, frozen=True, eq=False, gc=False):
         Raises:
             UrlError: No scheme, an unknown one, no bucket, or a name that no store accepts.
         """
+        if not isinstance(text, str):
+            raise UrlError(f"{text!r} is no text: {_no_text_hint(text)}{_EXAMPLES}", url=repr(text))
         scheme, separator, rest = text.partition("://")
         if not separator:
             raise UrlError(f"{text!r} is not a URL: {_no_scheme_hint(text)}{_EXAMPLES}", url=text)
@@ -271,6 +274,13 @@ def _no_scheme_hint(text: str) -> str:
     if text.startswith("/"):
         return f"for a local file write file://{text}; "
     return ""
+
+
+def _no_text_hint(value: object) -> str:
+    if not isinstance(value, PurePath) or ":/" in str(value):  # a path joins the two slashes
+        return ""
+    path = f"file://{value}" if value.is_absolute() else "'file://' and the absolute path"
+    return f"for a local file write {path}; "
 
 
 def is_base_url(text: str) -> bool:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import pickle
+import re
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -270,3 +273,22 @@ def test_a_password_in_a_url_is_refused_and_not_shown(text: str) -> None:
     with pytest.raises(UrlError) as caught:
         ObjectUrl.parse(text)
     assert not any(part in str(caught.value) for part in ("s3cr3t", "s3c", "r3t"))
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (
+            Path("/data/a"),
+            "PosixPath('/data/a') is no text: for a local file write file:///data/a;",
+        ),
+        (Path("a"), "PosixPath('a') is no text: for a local file write 'file://' and the absolute"),
+        (Path("ais://bucket/a"), "PosixPath('ais:/bucket/a') is no text: a right URL looks like"),
+        (None, "None is no text: a right URL looks like ais://bucket/name"),
+        (b"ais://bucket/a", "b'ais://bucket/a' is no text: a right URL looks like"),
+    ],
+)
+def test_what_is_no_text_is_refused(value: Any, message: str) -> None:
+    """As a `Path`, which reaches this from programs without type checks."""
+    with pytest.raises(UrlError, match=re.escape(message)):
+        ObjectUrl.parse(value)

@@ -49,6 +49,8 @@ def store_for(
         ConfigError: The URL needs a cluster, but neither client nor AIS_ENDPOINT names one, or
             `direct` excludes it; or it is of OSS, and only a cluster is named.
     """
+    if not isinstance(direct, (bool, DirectSettings)):
+        raise ConfigError(f"direct={direct!r}: expected True, False or a DirectSettings")
     if url.provider == FILE:
         return LocalStore()
     settings = direct if isinstance(direct, DirectSettings) else DirectSettings()

@@ -97,6 +97,14 @@ def test_some_schemes_have_one_store():
         assert isinstance(store_for(ObjectUrl.parse(text), client), DirectStore)
 
 
+@pytest.mark.parametrize("direct", ["yes", None, 1, {"region": "a"}])
+def test_direct_is_a_bool_or_settings(direct):
+    """Anything else would be taken for True, and its settings be lost."""
+    for text in ("s3://bkt/a", "file:///a", "memory://b/a"):
+        with pytest.raises(ConfigError, match="expected True, False or a DirectSettings"):
+            store_for(ObjectUrl.parse(text), direct=direct)
+
+
 @pytest.mark.parametrize("text", ["https://", "https://user:pw@host/a", "https:///a", "memory://"])
 def test_what_cannot_be_reached_is_refused(text):
     """The error does not show a password in the URL."""
