@@ -126,6 +126,11 @@ class AISCheckpointIO(CheckpointIO):
 def _url(path: str | PathLike[str]) -> ObjectUrl:
     """Return the URL of a checkpoint."""
     text = fspath(path)
+    if "/file:/" in text:
+        raise ConfigError(
+            f"{text!r}: Lightning took a URL of file:// for a relative path: "
+            f"pass the path /{text.partition('/file:/')[2].lstrip('/')}"
+        )
     if "://" not in text:
         text = f"file://{Path(text).absolute()}"
     return ObjectUrl.parse(text).require_object()

@@ -114,6 +114,16 @@ def test_a_local_folder_is_removed(tmp_path: Path) -> None:
     assert not folder.exists()
 
 
+def test_a_path_that_was_a_url_of_a_file_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of `file://` ModelCheckpoint makes a folder "file:" in the current one."""
+    monkeypatch.chdir(tmp_path)
+    callback = ModelCheckpoint("file:///data/run-1", every_n_train_steps=1)
+    with pytest.raises(ConfigError, match="pass the path /data/run-1/epoch=0-step=1.ckpt"):
+        trainer(1, AISCheckpointIO(), [callback], tmp_path).fit(Model(), [1])
+
+
 def test_a_save_that_fails_leaves_the_former(bucket: str) -> None:
     """It appears whole, or not at all."""
     plugin = AISCheckpointIO()
