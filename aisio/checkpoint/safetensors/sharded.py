@@ -139,7 +139,12 @@ def _open_model(reach: Reach, url: str, stack: ExitStack) -> Sequence[OpenedFile
     if parsed.name.endswith(INDEX_SUFFIX):
         return _open_indexed(reach, parsed, stack)
     if parsed.name and not parsed.name.endswith("/"):
-        return [stack.enter_context(reach.open(parsed))]
+        try:
+            return [stack.enter_context(reach.open(parsed))]
+        except NotFoundError as error:
+            raise NotFoundError(
+                f"{error}; the URL of a folder ends in '/'", url=url, status=404
+            ) from error
     try:
         return _open_indexed(reach, parsed.join(INDEX_NAME), stack)
     except NotFoundError as error:

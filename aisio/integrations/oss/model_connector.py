@@ -82,7 +82,7 @@ class OssModelConnector:
         """List the objects of a bucket whose names begin with a prefix, in order.
 
         Args:
-            bucket: Name of the bucket.
+            bucket: Name of the bucket, or its URL.
             prefix: What names begin with.
             fast: Of no effect: every listing is complete, in order.
 
@@ -90,7 +90,8 @@ class OssModelConnector:
             NotFoundError: No such bucket.
         """
         required(_OWNER, "bucket", bucket)
-        url = object_url(_OWNER, "bucket", f"oss://{bucket}", is_local=False)
+        name = bucket.removeprefix("oss://").strip("/")
+        url = object_url(_OWNER, "bucket", f"oss://{name}", is_local=False)
         found = self._connector.list(url, prefix, fast)
         return [DataObjectInfo(info.name, info.size_bytes or 0) for info in found]
 

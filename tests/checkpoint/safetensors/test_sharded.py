@@ -40,6 +40,8 @@ def test_a_model_is_loaded_by_its_index_or_its_folder(tmp_path: Path) -> None:
         found = load_sharded(one)
         assert found.keys() == MAP.keys()
         assert same(found["weight"], FILES[MAP["weight"]]["weight"])
+    with pytest.raises(NotFoundError, match="is a folder, not a file; the URL of a folder ends in"):
+        load_sharded(f"file://{tmp_path}")
     (tmp_path / "model.safetensors.index.json").unlink()
     with pytest.raises(NotFoundError, match="there is neither model.safetensors.index.json nor"):
         load_sharded(f"file://{tmp_path}/")

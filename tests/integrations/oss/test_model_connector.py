@@ -30,7 +30,8 @@ def test_oss_35_a_listing_has_keys_and_sizes(place: Place, connector: OssModelCo
     expected = [(name, len(data)) for name, data in FILES.items()]
     assert [(one.key, one.size) for one in connector.list(place.name, "llama/")] == expected
     assert connector.list(place.name, "llama/", True) == expected
-    assert connector.list(place.name, "") == expected
+    for bucket in (place.name, f"oss://{place.name}", f"oss://{place.name}/", f"/{place.name}/"):
+        assert connector.list(bucket, "") == expected
 
 
 def test_oss_36_files_are_opened_binary_or_as_text(
