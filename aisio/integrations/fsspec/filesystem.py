@@ -52,7 +52,7 @@ class AisFileSystem(ThreadedFileSystem):
         options: fsspec's own, such as `asynchronous`, `batch_size` and `skip_instance_cache`.
 
     Raises:
-        ConfigError: A number is below 1.
+        ConfigError: A number is below 1, or an option is not known.
     """
 
     protocol: ClassVar[str | tuple[str, ...]] = "ais"
@@ -305,9 +305,9 @@ class AisFileSystem(ThreadedFileSystem):
         self.invalidate_cache(path)
 
     async def _makedirs(self, path: str, exist_ok: bool = False) -> None:
-        path = self._strip_protocol(path)
-        await self._run(self._tree.create_bucket, path, exist_ok=exist_ok)
-        self.invalidate_cache(path)
+        # fsspec calls this with exist_ok before it writes: a misspelt bucket is not to be created.
+        if not exist_ok:
+            await self._mkdir(path)
 
     async def _rmdir(self, path: str, **_: Any) -> None:
         path = self._strip_protocol(path)

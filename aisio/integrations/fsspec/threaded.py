@@ -11,11 +11,23 @@ from typing import Any, TypeVar, cast
 
 from fsspec.asyn import AsyncFileSystem, get_loop
 
+from aisio.errors import ConfigError
 from aisio.forks import this_process
 
 __all__ = ["ThreadedFileSystem"]
 
 T = TypeVar("T")
+
+_OPTIONS = {
+    "asynchronous",
+    "batch_size",
+    "listings_expiry_time",
+    "loop",
+    "max_paths",
+    "skip_instance_cache",
+    "use_listings_cache",
+}
+"""Source: fsspec 2026.9, AsyncFileSystem, AbstractFileSystem and DirCache."""
 
 
 class ThreadedFileSystem(AsyncFileSystem):  # type: ignore[misc]  # fsspec has no types
@@ -24,9 +36,16 @@ class ThreadedFileSystem(AsyncFileSystem):  # type: ignore[misc]  # fsspec has n
     Args:
         concurrency: Maximum number of threads.
         options: fsspec's own.
+
+    Raises:
+        ConfigError: An option is not fsspec's: it may be misspelt.
     """
 
     def __init__(self, concurrency: int, **options: Any) -> None:
+        if unknown := sorted(options.keys() - _OPTIONS):
+            raise ConfigError(
+                f"{', '.join(unknown)}: no options of {type(self).__name__}, nor of fsspec"
+            )
         super().__init__(**options)
         self._concurrency = concurrency
         self._threads: ThreadPoolExecutor | None = None

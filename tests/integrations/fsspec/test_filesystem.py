@@ -156,6 +156,22 @@ def test_transactions(fs: AisFileSystem, bucket: Bucket) -> None:
     assert not fs.exists("data/d")
 
 
+def test_writing_creates_no_bucket(fs: AisFileSystem, cluster: str) -> None:
+    """Its name may be misspelt."""
+    file = fsspec.open("ais://dtaa/a", "wb", endpoint=cluster).open()
+    file.write(b"a")
+    with pytest.raises(FileNotFoundError, match="does not exist"):
+        file.close()
+    assert "dtaa" not in fs.ls("", detail=False)
+
+
+def test_options_that_are_not_known(cluster: str) -> None:
+    """Those of other file systems, and misspelt ones."""
+    with pytest.raises(ConfigError, match="anon, endpont: no options of AisFileSystem, nor of fss"):
+        AisFileSystem(endpont=cluster, anon=True)
+    AisFileSystem(endpoint=cluster, listings_expiry_time=1, max_paths=2, batch_size=3)
+
+
 def test_modes(fs: AisFileSystem, bucket: Bucket) -> None:
     """Text is UTF-8 as asked; an object cannot be changed in place; an empty one can be stored."""
     with fs.open("data/a.txt", "w", encoding="utf-8", newline="") as file:
