@@ -9,6 +9,8 @@ from functools import partial
 
 from aisio.client.client import Client
 from aisio.client.shared_clients import explicit_client
+from aisio.errors import ConfigError
+from aisio.limits import is_positive
 from aisio.records import ObjectInfo, UnfinishedUpload
 from aisio.stores import DirectSettings, Store, store_for
 from aisio.transport.read_ahead import RangeOpener, ReadAheadReader
@@ -147,8 +149,10 @@ class Checkpoint:
             older_than_s: Leave those that were begun less than so many seconds ago: they may go on.
 
         Raises:
-            ConfigError: The store does not list them.
+            ConfigError: The store does not list them, or `older_than_s` is no number from 0 on.
         """
+        if older_than_s != 0 and not is_positive(older_than_s):
+            raise ConfigError(f"{older_than_s=!r}: expected a number of seconds, 0 or more")
         parsed, before_s, count = ObjectUrl.parse(url), time.time() - older_than_s, 0
         store = self._store(parsed)
         for upload in list(store.unfinished_uploads(parsed)):

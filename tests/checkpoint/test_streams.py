@@ -89,6 +89,10 @@ def test_unfinished_writes_are_listed_and_removed(tmp_path: Path) -> None:
         assert checkpoint.remove_unfinished(url) == 1
         assert list(checkpoint.unfinished(url)) == []
     assert [one.name for one in (tmp_path / "run").iterdir()] == ["going-on"]
+    for age in (-1, float("nan"), "1d"):
+        with pytest.raises(ConfigError, match="older_than_s=.*: expected a number of seconds"):
+            checkpoint.remove_unfinished(url, older_than_s=age)  # type: ignore[arg-type]
+    assert checkpoint.remove_unfinished(url, older_than_s=0) == 0
     with pytest.raises(ConfigError, match="is not the temporary file of a write"):
         LocalStore().abort_upload(UnfinishedUpload(url, str(tmp_path / "run")))
     with pytest.raises(ConfigError, match="this store does not list"):
