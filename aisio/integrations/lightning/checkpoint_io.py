@@ -126,7 +126,7 @@ class AISCheckpointIO(CheckpointIO):
 def _url(path: str | PathLike[str]) -> ObjectUrl:
     """Return the URL of a checkpoint."""
     text = fspath(path)
-    if "/file:/" in text:
+    if "/file:/" in text and "://" not in text:
         raise ConfigError(
             f"{text!r}: Lightning took a URL of file:// for a relative path: "
             f"pass the path /{text.partition('/file:/')[2].lstrip('/')}"
