@@ -414,7 +414,7 @@ WAYS: Mapping[str, Way] = {
     "`Object.open`, read through": Way(_open),
     "`Object.open`, with seeks": Way(_seek),
     "`Object.get_member`": Way(_member, other=_MEMBER),
-    "`Bucket.list`": Way(_list, asks="/v1/buckets/*", skip=1, at=70),
+    "`Bucket.list`": Way(_list, asks="/v1/buckets/*", skip=1, at=100),
     "`AISMapDataset[i]`": Way(_map, skip=1),
     "`AISMapDataset`, a batch": Way(_map_batch, skip=1, ahead=True),
     "`AISIterDataset`": Way(_iter, skip=1, ahead=True),

@@ -165,7 +165,7 @@ def test_every_way_through_every_fault(
     assert len([request for request in got.asked if request.fault]) == 1
     is_error = isinstance(got.result, str)
     told = got.result if is_error else "same" if got.result == right.result else "other"
-    assert told == outcome.what
+    assert told == outcome.what, got.result
     if outcome.what == "same":
         assert outcome.more <= len(got.asked) - len(right.asked) <= outcome.most
     if how.to == "target":
