@@ -122,7 +122,8 @@ class WorkTree:
             index = Path(folder, "index")
             current = Path(self.git.run("rev-parse", "--git-path", "index").rstrip("\n"))
             if (self.git.folder / current).exists():
-                shutil.copyfile(self.git.folder / current, index)
+                # With its time: git looks into files that are not older than their index.
+                shutil.copy2(self.git.folder / current, index)
             staging = self.git.having(GIT_INDEX_FILE=str(index))
             staging.run("add", "--all", "--", ".")
             _check_files(staging)

@@ -179,6 +179,20 @@ def test_names_in_any_encoding_are_committed(code) -> None:
     assert name in listed.split("\0")
 
 
+def test_a_change_in_the_moment_of_a_commit_is_seen(code) -> None:
+    """Same size, same time: git looks into files that are as new as their index."""
+    file, index = code.folder / "train.py", code.folder / ".git" / "index"
+    code.git("config", "core.trustctime", "false")
+    os.utime(file, (1e9, 1e9))
+    code.git("update-index", "--refresh")
+    file.write_text(file.read_text().upper())
+    for path in (file, index):
+        os.utime(path, (1e9, 1e9))
+    tree = tree_of(code)
+    assert tree.changes() == ["train.py"]
+    assert code.git("show", f"{tree.commit_all('new')}:train.py") == "PRINT('TRAINS')"
+
+
 def test_the_remote_is_written_when_it_differs(code) -> None:
     """A second sync does not touch the file."""
     tree = tree_of(code)
