@@ -78,6 +78,7 @@ VARIABLES: Mapping[str, str] = {
 """Every environment variable that aisio reads, except those of clouds, which their own tools read
 as well: see `aisio.stores.direct.settings`."""
 
+_TASKS_PASSWORD = "AISIO_TASKS_PASSWORD"  # noqa: S105 - the name of a variable
 _TRUE = frozenset({"1", "t", "true", "y", "yes", "on"})
 _FALSE = frozenset({"0", "f", "false", "n", "no", "off"})
 
@@ -144,8 +145,11 @@ def first_item(*names: str, environ: Mapping[str, str] | None = None) -> tuple[s
 
 
 def environment_with(changes: Mapping[str, str]) -> dict[str, str]:
-    """Return a copy of this process's environment with changes, for a program to be started."""
-    return {**os.environ, **changes}
+    """Return this process's environment with changes, for the program of a task.
+
+    The password with which tasks are started is left out.
+    """
+    return inherited_environment(without=(_TASKS_PASSWORD,)) | dict(changes)
 
 
 def variables_with(

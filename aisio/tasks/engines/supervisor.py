@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import traceback
@@ -26,6 +27,13 @@ __all__ = ["main"]
 
 _WATCHED = frozenset({signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 _LOOPBACK = "127.0.0.1"
+_SINGLE_PROCESS = {
+    "RANK": "0",
+    "LOCAL_RANK": "0",
+    "WORLD_SIZE": "1",
+    "LOCAL_WORLD_SIZE": "1",
+    "MASTER_ADDR": _LOOPBACK,
+}
 
 
 class _Stopped(Exception):
@@ -89,7 +97,7 @@ class _Supervisor:
         env = dict(job["env"])
         if job["num_nodes"] * nproc == 1 and not job["max_restarts"]:
             command = job["argv"]
-            env |= {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "LOCAL_WORLD_SIZE": "1"}
+            env |= _SINGLE_PROCESS | {"MASTER_PORT": str(_free_port())}
         else:
             command = agent_command(
                 job["argv"],
@@ -137,6 +145,13 @@ class _Supervisor:
     def _end_all(self) -> None:
         end_processes(self._job["mark"], grace_s=self._job["grace_s"])
         self._reap()
+
+
+def _free_port() -> int:
+    """Return a port of this machine that nobody listens at."""
+    with socket.socket() as listener:
+        listener.bind((_LOOPBACK, 0))
+        return int(listener.getsockname()[1])
 
 
 def _signal_name(code: int) -> str:

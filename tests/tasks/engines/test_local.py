@@ -111,6 +111,25 @@ def test_a_shell_script_is_a_program_as_any_other(engine, tmp_path):
     assert (status.exit_code, lines) == (0, ["a b 0", sys.prefix])
 
 
+def test_a_single_process_is_a_process_group(engine, tmp_path):
+    """It finds what torchrun's processes find, so that its program need not ask."""
+    code = (
+        "import torch.distributed as dist\n"
+        "dist.init_process_group('gloo')\n"
+        "print(dist.get_rank(), dist.get_world_size())\n"
+        "dist.destroy_process_group()\n"
+    )
+    status, lines = finish(engine, engine.start(python_job(tmp_path, code)))
+    assert (status.exit_code, lines[-1]) == (0, "0 1")
+
+
+def test_a_password_for_git_is_not_a_variable_of_the_program(engine, tmp_path, monkeypatch):
+    """It is for the one who starts tasks."""
+    monkeypatch.setenv("AISIO_TASKS_PASSWORD", "hunter2")
+    code = "import os; print([name for name in os.environ.values() if 'hunter2' in name])"
+    assert finish(engine, engine.start(python_job(tmp_path, code)))[1] == ["[]"]
+
+
 def test_any_12_mounts_are_variables_and_secrets_stay_in_memory(engine, tmp_path):
     """The program sees them; no file of the task holds them."""
     env = {"DSET1": "/data/x", "secret_key": "s3cret-value"}
