@@ -9,7 +9,6 @@ from datetime import datetime
 from pathlib import Path
 
 from aisio.errors import AisioError, ConfigError
-from aisio.file_locks import acquire, release
 from aisio.tasks.code import git_available, sync_code
 from aisio.tasks.errors import (
     AnyLearnException,
@@ -19,6 +18,7 @@ from aisio.tasks.errors import (
 from aisio.tasks.objects.chunks import ResourceUploader
 from aisio.tasks.objects.resources import Algorithm, upload_file
 from aisio.tasks.records.ids import name_by_path
+from aisio.tasks.records.locks import locked
 from aisio.tasks.resources.archive import write_archive
 from aisio.tasks.resources.scan import ScannedFile, scan_folder
 from aisio.tasks.service.algorithms import check_algorithm_name
@@ -77,8 +77,7 @@ def sync_algorithm(
     folder = check_algorithm_dir(dir_path)
     name = name or name_by_path(str(dir_path))
     check_algorithm_name(name)
-    lock = _lock(service, name)
-    try:
+    with locked(service.settings.home, f"algorithm {name}"):
         row = service.algorithms.by_name(name)
         if row is None:
             row = service.algorithms.create(name, mirror.id, description="SDK_QUICKSTART")
@@ -92,8 +91,6 @@ def sync_algorithm(
         else:
             commit = None
             _send_archive(service, row, folder, uploader)
-    finally:
-        release(lock)
     return Algorithm.of_row(service.resources.get_ready(row.id), service), commit
 
 
@@ -124,13 +121,6 @@ def _registered(service: TaskService, algorithm_id: str, mirror_id: str) -> Algo
         except AisioError as error:
             _log.warning("the environment of algorithm %s stays: %s", algorithm_id, error)
     return Algorithm.of_row(row, service)
-
-
-def _lock(service: TaskService, name: str) -> int:
-    """Let one process at a time make the versions of an algorithm."""
-    folder = service.settings.home / "locks"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return acquire(folder / f"algorithm-{name}", on_wait=lambda: None)
 
 
 def _send_archive(

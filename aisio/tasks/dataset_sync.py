@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aisio.errors import AisioError, ConfigError, IntegrityError, NotFoundError
-from aisio.file_locks import acquire, release
 from aisio.tasks.errors import ResourceError
 from aisio.tasks.objects.chunks import ResourceUploader
 from aisio.tasks.objects.resources import upload_file
 from aisio.tasks.records.ids import name_by_path
 from aisio.tasks.records.local import LocalRecords
+from aisio.tasks.records.locks import locked
 from aisio.tasks.resources.archive import archive_checksum, write_archive
 from aisio.tasks.resources.scan import ScannedFile, scan_file, scan_folder
 from aisio.tasks.resources.stat_cache import stat_key
@@ -96,13 +96,8 @@ def sync_dataset(
         ResourceError: The upload failed; the cause is chained.
         StorageError: The service or the store does not answer.
     """
-    locks = service.settings.home / "locks"
-    locks.mkdir(mode=0o700, parents=True, exist_ok=True)
-    lock = acquire(locks / f"dataset-{data.name.replace('/', '_')}", on_wait=lambda: None)
-    try:
+    with locked(service.settings.home, f"dataset {data.name}"):
         return _sync(service, data, uploader, on_progress)
-    finally:
-        release(lock)
 
 
 def _sync(
@@ -193,11 +188,12 @@ def _checksum(
     (file,) = files
     if file.known is not None and file.known[1] is not None:
         return file.known[1]
+    started_ns = service.resources.cache.now_ns()
     checksum = archive_checksum(file.path)
     if stat_key(file.path.stat()) != stat_key(file.stat):
         raise IntegrityError(f"{file.path} changed while it was uploaded: run this again")
     entry = (str(file.path), file.stat, (tree.files[0].pieces, checksum))
-    service.resources.cache.save([entry])
+    service.resources.cache.save([entry], read_since_ns=started_ns)
     return checksum
 
 

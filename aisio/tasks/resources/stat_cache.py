@@ -2,7 +2,7 @@
 
 A file whose size, times, device and inode are the same has the same bytes: no program can set the
 time of the last change to the inode (ctime). A file that was changed less than `_SETTLED_NS` before
-it was read is not remembered: a later change might get the same time.
+it was read is not remembered: a change after that might have the same time.
 
 Source:
     Git, Documentation/technical/racy-git.txt.
@@ -65,9 +65,20 @@ class StatCache:
             row = db.execute("SELECT * FROM files WHERE path = ?", (str(path),)).fetchone()
         return _cached(row) if row and row["stat"] == stat_key(stat) else None
 
-    def save(self, files: Iterable[tuple[str, os.stat_result, CachedFile]]) -> None:
-        """Remember the pieces of files: path, state before they were read, pieces, checksum."""
-        newest = self._now_ns() - _SETTLED_NS
+    def now_ns(self) -> int:
+        """Return the time in nanoseconds since 1970."""
+        return self._now_ns()
+
+    def save(
+        self, files: Iterable[tuple[str, os.stat_result, CachedFile]], *, read_since_ns: int
+    ) -> None:
+        """Remember the pieces of files.
+
+        Args:
+            files: Path, state before the file was read, pieces and checksum.
+            read_since_ns: `now_ns` when the first of them was about to be read.
+        """
+        newest = read_since_ns - _SETTLED_NS
         rows = [
             (path, stat_key(stat), _encoded(pieces), checksum)
             for path, stat, (pieces, checksum) in files

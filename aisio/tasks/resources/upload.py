@@ -66,7 +66,7 @@ def upload_files(
         IntegrityError: A file has changed while it was read, or the store received other bytes.
         StorageError: A piece cannot be read or stored; the first failure ends the upload.
     """
-    sender = _Sender(store, present)
+    started_ns, sender = cache.now_ns(), _Sender(store, present)
     total = sum(file.stat.st_size for file in files)
     done, saved_at, entries = 0, 0, list[TreeFile]()
     fresh: list[tuple[str, os.stat_result, CachedFile]] = []
@@ -81,10 +81,10 @@ def upload_files(
                 if on_progress:
                     on_progress(done, total)
                 if len(fresh) >= _SAVE_AFTER_FILES or done - saved_at >= _SAVE_AFTER_BYTES:
-                    cache.save(fresh)
+                    cache.save(fresh, read_since_ns=started_ns)
                     fresh, saved_at = [], done
         finally:
-            cache.save(fresh)
+            cache.save(fresh, read_since_ns=started_ns)
     return Tree(kind, tuple(entries))
 
 
