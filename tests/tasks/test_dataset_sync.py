@@ -11,12 +11,13 @@ from collections.abc import Sequence
 
 import pytest
 
-from aisio.errors import ConfigError, StorageError
+from aisio.errors import ConfigError, NotFoundError, StorageError
 from aisio.tasks.dataset_sync import find_local_data, sync_dataset
 from aisio.tasks.errors import ResourceError
 from aisio.tasks.objects.chunks import ResourceUploader, SyncResourceUploader
 from aisio.tasks.records.local import LocalRecords
 from aisio.tasks.service.service import TaskService
+from aisio.tasks.states import ResourceState
 from tests.tasks.places import make_service, stored, write_data
 
 
@@ -136,6 +137,25 @@ def test_a_folder_goes_as_an_archive_by_an_uploader(tmp_path):
     assert row.filename == f"{data.name}.zip"
     assert counts == [(1, 1)]
     assert len(list(service.resources.mount(row.id).rglob("*.bin"))) == 3
+
+
+def test_a_piece_that_the_store_has_lost_is_uploaded_again(tmp_path):
+    """Once that was noticed; a changed data set does not count on it either."""
+    service, folder = make_service(tmp_path), write_data(tmp_path / "data")
+    data = find_local_data(folder, None)
+    assert data is not None
+    row = sync_dataset(service, data)
+    lost = min((tmp_path / "store" / "pieces").rglob("*/*"))
+    lost.unlink()
+    with pytest.raises(NotFoundError):
+        service.resources.mount(row.id)
+    state = service.resources.get(row.id)
+    assert state.state == ResourceState.ERROR
+    assert state.message.startswith("the store has lost a part of it: ")
+    (folder / "train" / "new.bin").write_bytes(b"new")
+    row = sync_dataset(service, data)
+    assert lost.exists()
+    assert len(list(service.resources.mount(row.id).rglob("*.bin"))) == 4
 
 
 def test_of_several_at_a_time_one_uploads(tmp_path):

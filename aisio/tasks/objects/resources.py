@@ -179,6 +179,7 @@ def upload_file(
     uploader = uploader or SyncResourceUploader()
     uploader.service = uploader.service or service
     row = service.resources.get(resource_id)
+    service.resources.begin_chunks(resource_id)
     try:
         if uploader.run(resource_id, FileChunks(path, chunk_size)) is False:
             raise ResourceError(f"the uploader of {row.kind} {resource_id} reported a failure")

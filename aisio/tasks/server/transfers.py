@@ -11,6 +11,7 @@ from pathlib import Path
 from aisio.errors import AisioError, NotFoundError
 from aisio.file_locks import acquire, release
 from aisio.tasks.errors import InvalidArguments
+from aisio.tasks.records.locks import locked
 from aisio.tasks.resources.archive import write_download
 from aisio.tasks.service import TaskService
 from aisio.tasks.states import ResourceState
@@ -104,11 +105,18 @@ class UnfinishedUploads:
         return [path.stem for path in self._folder.glob("*.finish")]
 
     def finish(self, resource_id: str) -> None:
-        """Store the file of a resource. If that fails, its state is ERROR, with the reason."""
+        """Store the file of a resource. If that fails, its state is ERROR, with the reason.
+
+        A client that has not read the answer asks again: the second call waits for the first.
+        """
+        with locked(self._service.settings.home, f"upload {resource_id}"):
+            self._finish(resource_id)
+
+    def _finish(self, resource_id: str) -> None:
         try:
             row = self._service.resources.get(resource_id)
             if row.state == ResourceState.READY and not (self._folder / resource_id).exists():
-                return  # the server was killed when all was done but the last line
+                return  # another call, or a server that was killed then, has done it
             self._service.resources.finish_chunks(resource_id)
         except (AisioError, OSError) as error:
             with suppress(AisioError):

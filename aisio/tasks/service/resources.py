@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -114,6 +115,7 @@ class ResourceService:
         row = self._own(resource_id)
         self._registry.delete(row)
         self.store.delete_tree(resource_id)
+        self._forget_chunks(row)
         shutil.rmtree(self._mount_folder(resource_id), ignore_errors=True)
 
     def _own(self, resource_id: str) -> ResourceRow:
@@ -171,13 +173,25 @@ class ResourceService:
         """Record that the upload of a resource has failed."""
         self._registry.update(row, state=int(ResourceState.ERROR), message=message)
 
+    def begin_chunks(self, resource_id: str) -> None:
+        """Forget the parts of an upload that was not finished: another file is uploaded.
+
+        Raises:
+            AccessError: It is another user's.
+        """
+        self._forget_chunks(self._own(resource_id))
+
+    def _forget_chunks(self, row: ResourceRow) -> None:
+        with suppress(FileNotFoundError):
+            shutil.rmtree(self._chunk_folder(row.id))
+
     def write_chunk(self, resource_id: str, number: int, data: bytes) -> None:
         """Take a part of a resource's file; parts come in any order, and may come again.
 
         Args:
             resource_id: The resource.
             number: Which part, from 0 on.
-            data: Its bytes.
+            data: Its bytes: as many as in each other part but the last one, which may be shorter.
 
         Raises:
             AccessError: It is another user's.
@@ -200,7 +214,7 @@ class ResourceService:
         """Store the file whose parts have come; the resource is READY then, or in ERROR.
 
         Raises:
-            ResourceError: A part is missing.
+            ResourceError: A part is missing, or of another upload.
             StorageError: A part cannot be stored.
         """
         row = self._own(resource_id)
@@ -210,7 +224,7 @@ class ResourceService:
         except AisioError as error:
             self.fail(row, str(error))
             raise
-        shutil.rmtree(self._chunk_folder(resource_id), ignore_errors=True)
+        self._forget_chunks(row)
         return row
 
     def _tree_of_chunks(self, row: ResourceRow) -> Tree:
@@ -219,13 +233,31 @@ class ResourceService:
         if numbers != list(range(len(numbers))) or not numbers:
             missing = next((n for n in range(len(numbers)) if n not in numbers), 0)
             raise ResourceError(f"{row.kind} {row.id}: chunk {missing} was not uploaded")
+        paths = [folder / str(number) for number in numbers]
+        self._check_sizes(row, [path.stat().st_size for path in paths])
         pieces = []
-        for data in _regrouped(folder / str(number) for number in numbers):
+        for data in _regrouped(paths):
             piece = Piece(digest_of(data), len(data))
             if not self.store.has(piece):
                 self.store.put(piece, data)
             pieces.append(piece)
         return Tree("file", (TreeFile(row.filename or row.name, tuple(pieces)),))
+
+    def _check_sizes(self, row: ResourceRow, sizes: list[int]) -> None:
+        """Check that no part is of an earlier upload, which had more parts and was not finished.
+
+        Raises:
+            ResourceError: One is; all parts are forgotten.
+        """
+        other = next((n for n, size in enumerate(sizes[:-1]) if size != sizes[0]), None)
+        if other is None and sizes[-1] > sizes[0]:
+            other = len(sizes) - 1
+        if other is not None:
+            self._forget_chunks(row)
+            raise ResourceError(
+                f"{row.kind} {row.id}: chunk {other} has {sizes[other]:,} bytes, chunk 0 has "
+                f"{sizes[0]:,}: they are of two uploads; upload the file again"
+            )
 
     def tree(self, resource_id: str) -> Tree:
         """Return the files of a resource that is READY.
@@ -255,13 +287,15 @@ class ResourceService:
 
     def mount(self, resource_id: str) -> Path:
         """Return a folder of this machine with the files of a resource; an archive is unpacked."""
-        return mount(self.tree(resource_id), self.store, self._mount_folder(resource_id))
+        with self._noting_loss(resource_id) as tree:
+            return mount(tree, self.store, self._mount_folder(resource_id))
 
     def download(
         self, resource_id: str, folder: Path, on_progress: OnProgress | None = None
     ) -> None:
         """Write the files of a resource into a folder that is new or empty."""
-        write_files(self.tree(resource_id), self.store, folder, on_progress)
+        with self._noting_loss(resource_id) as tree:
+            write_files(tree, self.store, folder, on_progress)
 
     def download_archive(
         self, resource_id: str, folder: Path, on_progress: OnProgress | None = None
@@ -275,11 +309,25 @@ class ResourceService:
             NotFoundError: The store has lost its data.
             ResourceError: It is not READY.
         """
-        row, tree = self.get_ready(resource_id), self.tree(resource_id)
-        name = tree.files[0].name if tree.kind == "file" else f"{row.name}.zip"
-        path = folder / Path(name).name
-        write_download(tree, self.store, path, on_progress)
+        row = self.get_ready(resource_id)
+        with self._noting_loss(resource_id) as tree:
+            name = tree.files[0].name if tree.kind == "file" else f"{row.name}.zip"
+            path = folder / Path(name).name
+            write_download(tree, self.store, path, on_progress)
         return path
+
+    @contextmanager
+    def _noting_loss(self, resource_id: str) -> Iterator[Tree]:
+        """Yield the files of a resource; if the store has lost some, its state is ERROR then.
+
+        So the next `quick_train` uploads them again, and believes no list of files that names them.
+        """
+        tree = self.tree(resource_id)
+        try:
+            yield tree
+        except NotFoundError as error:
+            self.fail(self.get(resource_id), f"the store has lost a part of it: {error}")
+            raise
 
     def _mount_folder(self, resource_id: str) -> Path:
         return self._home / "mounts" / resource_id

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 
 import aiohttp  # noqa: F401 - the server needs it
 import pytest
@@ -84,6 +85,19 @@ def test_an_upload_that_was_finished_is_not_noted_any_more(service) -> None:
     uploads.add(row.id)  # as if the server was killed before it took the note away
     uploads.finish(row.id)
     assert service.resources.get(row.id).state == ResourceState.READY
+
+
+def test_two_calls_finish_an_upload_once(service) -> None:
+    """A client asks again when it has not read the answer; both calls are at work at once."""
+    uploads = UnfinishedUploads(service)
+    for _ in range(10):
+        row = service.resources.create("dataset", "data", filename="data.bin")
+        for number in range(20):
+            service.resources.write_chunk(row.id, number, bytes([number]) * 100)
+        uploads.add(row.id)
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(uploads.finish, [row.id] * 2))
+        assert service.resources.get(row.id).state == ResourceState.READY
 
 
 def test_an_unknown_upload_cannot_be_finished(service) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from aisio.errors import AccessError, ConflictError, NotFoundError
 from aisio.tasks.errors import InvalidArguments, ResourceError
+from aisio.tasks.objects.resources import upload_file
 from aisio.tasks.resources.scan import scan_folder
 from aisio.tasks.resources.tree import PIECE_BYTES
 from aisio.tasks.service.service import TaskService
@@ -81,6 +82,26 @@ def test_a_chunk_that_is_missing_is_named(service):
         resources.write_chunk(row.id, -1, b"")
     resources.write_chunk(row.id, 1, b"y")
     assert resources.finish_chunks(row.id).size == 3
+
+
+def test_parts_of_an_upload_that_was_given_up_are_not_in_the_next_file(tmp_path, service):
+    """Its client was killed, and the next file has fewer parts."""
+    resources = service.resources
+    row = resources.create("file", "x", filename="x.bin")
+    for number in range(9):
+        resources.write_chunk(row.id, number, b"old!")
+    for number, part in enumerate([b"new!", b"new!", b"n"]):
+        resources.write_chunk(row.id, number, part)
+    with pytest.raises(ResourceError, match=r"chunk 2 has 1 bytes, chunk 0 has 4: .* two uploads"):
+        resources.finish_chunks(row.id)
+    for number, part in enumerate([b"new!", b"new!"]):
+        resources.write_chunk(row.id, number, part)
+    assert resources.finish_chunks(row.id).size == 8
+    new = resources.create("file", "y", filename="y.bin")
+    for number in range(9):
+        resources.write_chunk(new.id, number, b"old!")
+    (tmp_path / "y.bin").write_bytes(b"new!" * 2)
+    assert upload_file(service, new.id, tmp_path / "y.bin", chunk_size=4).size == 8
 
 
 def test_what_is_deleted_is_gone(tmp_path, service):
