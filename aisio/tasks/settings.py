@@ -23,6 +23,7 @@ import msgspec
 
 from aisio.config import absolute_folder, default_tasks_home, first_item
 from aisio.errors import ConfigError, UrlError
+from aisio.redaction import redacted
 from aisio.urls import MEMORY, WEB_SCHEMES, ObjectUrl
 
 SETTINGS_FILE = "settings.yaml"
@@ -104,7 +105,7 @@ def load_task_settings(
         user=setting("user", user)[0] or _login_name(),
         password=setting("password", password)[0],
         engine=setting("engine", engine)[0] or "local",
-        git_url=setting("git_url", git_url)[0],
+        git_url=_checked_git_url(*setting("git_url", git_url)),
         disable_git=bool(file.disable_git if disable_git is None else disable_git),
     )
 
@@ -165,6 +166,16 @@ def _checked_store(text: str | None, origin: str, home: Path) -> str:
             f"cloud, as in ais://tasks/, or a folder"
         )
     return f"{str(url).rstrip('/')}/"
+
+
+def _checked_git_url(text: str | None, origin: str) -> str | None:
+    """Return the base URL of a git server. It is recorded, so it may hold no password."""
+    if text and redacted(text) != text:
+        raise ConfigError(
+            f"{origin}: {redacted(text)} holds credentials, and this URL is written to records: "
+            f"set user and password by AISIO_TASKS_USER and AISIO_TASKS_PASSWORD"
+        )
+    return text
 
 
 def _login_name() -> str:

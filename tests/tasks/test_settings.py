@@ -74,6 +74,13 @@ def test_a_password_is_read_and_never_shown(home):
     assert "hunter2" not in repr(settings)
 
 
+def test_a_git_url_with_a_password_is_refused(home):
+    """It is part of records."""
+    with pytest.raises(ConfigError, match=r"the argument git_url: https://\*\*\*@h/") as raised:
+        load_task_settings(git_url="https://ada:hunter2@h/")
+    assert "hunter2" not in str(raised.value)
+
+
 @pytest.mark.parametrize(
     ("store", "trouble"),
     [
