@@ -17,10 +17,16 @@ def check_output(output: str, code: Path | None) -> None:
         code: Folder of the code, if it is on this machine.
 
     Raises:
-        InvalidArguments: It is not relative, holds "..", or is something else than an empty folder.
+        InvalidArguments: It is not relative, holds "..", is the code's folder itself, or is
+            something else than an empty folder.
     """
     path = PurePosixPath(output)
-    is_inside = not path.is_absolute() and ".." not in path.parts and "\0" not in output
+    is_inside = (
+        bool(path.parts)
+        and not path.is_absolute()
+        and ".." not in path.parts
+        and "\0" not in output
+    )
     if not is_inside or not _is_free(output, code):
         shown = output if code is None or not is_inside else code / output
         raise InvalidArguments(

@@ -13,7 +13,7 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -282,15 +282,22 @@ def _resumed(service: TaskService, records: LocalRecords, task: LocalTask) -> Tr
     found = TrainTask(task.id, state=task.state, project_id=task.project_id)
     found._service = service
     try:
-        row = service.train_tasks.start(task.id)
+        found = TrainTask.of_row(service.train_tasks.get(task.id), service)
     except NotFoundError:
         _log.warning("train task %s is not known any more: it counts as deleted", task.id)
         found.state = TaskState.DELETED
+        records.save_task(replace(task, state=int(found.state)))
+        return found
+    except AisioError as error:
+        _log.warning("train task %s cannot be asked about: %s", task.id, error)
+        return found
+    try:
+        row = service.train_tasks.start(task.id)
     except (AisioError, OSError) as error:
         _log.warning("train task %s cannot be asked about: %s", task.id, error)
         with suppress(AisioError):
             found = TrainTask.of_row(service.train_tasks.get(task.id), service)
     else:
         found = TrainTask.of_row(row, service)
-    records.save_task(LocalTask(task.id, int(found.state), task.project_id, task.secret_key))
+    records.save_task(replace(task, state=int(found.state)))
     return found

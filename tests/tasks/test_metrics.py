@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import multiprocessing
+import socket
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -183,6 +185,23 @@ def test_a_server_that_does_not_take_a_metric_is_an_error(server, status, error)
     assert len(server.received) == 1
     assert "TRAI1" in str(caught.value)
     assert "s3cret" not in str(caught.value)
+
+
+def test_any_38_a_metric_without_an_answer_is_sent_once():
+    """The server may have taken it."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        sink = MetricsServer(url, "TRAI1", "s3cret")
+        with ThreadPoolExecutor(1) as pool:
+            sent = pool.submit(sink.write, Metric(1, 1))
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(65536)
+            with pytest.raises(UnavailableError, match="cannot be reached"):
+                sent.result()
+        listener.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            listener.accept()
 
 
 def test_a_server_that_cannot_be_reached_is_an_error():

@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from aisio.errors import AccessError, AisioError, NotFoundError
-from aisio.file_locks import acquire, release
 from aisio.tasks.command import command_line
-from aisio.tasks.engines.base import Engine, Job
+from aisio.tasks.engines.base import Engine, Job, Status
 from aisio.tasks.errors import InvalidArguments, TaskStateError
 from aisio.tasks.metrics import METRICS_VARIABLE, Metric, MetricsFolder, read_metrics
+from aisio.tasks.output_path import check_output
 from aisio.tasks.records.ids import new_id
+from aisio.tasks.records.locks import locked
 from aisio.tasks.resources.scan import scan_folder
 from aisio.tasks.resources.upload import OnProgress
 from aisio.tasks.service.algorithms import AlgorithmService
@@ -74,11 +75,13 @@ class TrainTaskService:
             attributes: Of `TrainTaskRow`.
 
         Raises:
-            ConfigError: There is no entrypoint, or a parameter or number is not valid.
+            ConfigError: There is no entrypoint, or a parameter, number or path is not valid.
         """
         row = TrainTaskRow("", "", "", "", self._user, **attributes)
         if min(row.num_nodes, row.nproc_per_node) < 1:
             raise InvalidArguments("num_nodes and nproc_per_node must be at least 1")
+        if row.output is not None:
+            check_output(row.output, None)
         parse_variables(row.envs)
         engine_resources(json.loads(row.resource_request))
         self._command(row, {})
@@ -231,9 +234,16 @@ class TrainTaskService:
             if row.handle is None:
                 self._finish(row, TaskState.ABORT, None, "aborted before it was started")
             else:
-                status = self._engine.abort(row.handle)
+                status = self._ended(row.handle)
                 self._finish(row, status.state, status.exit_code, status.message)
         return self._own(task_id)
+
+    def _ended(self, handle: str) -> Status:
+        """End a job; one that the engine does not know any more has ended."""
+        try:
+            return self._engine.abort(handle)
+        except NotFoundError as error:
+            return Status(TaskState.ABORT, None, f"aborted: {error}")
 
     def delete(self, task_id: str) -> None:
         """Delete a task with its logs, code and results; its row says DELETED from then on.
@@ -362,13 +372,9 @@ class TrainTaskService:
     @contextmanager
     def _locked(self, task_id: str) -> Iterator[None]:
         """Let one process at a time start, end or collect a task; others wait."""
-        locks = self._home / "locks"
-        locks.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = acquire(locks / task_id, on_wait=lambda: None)
-        try:
+        self._own(task_id)
+        with locked(self._home, task_id):
             yield
-        finally:
-            release(lock)
 
 
 def _ids(text: str) -> list[str]:

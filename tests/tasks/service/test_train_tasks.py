@@ -9,7 +9,7 @@ import pytest
 
 from aisio.errors import AccessError, ConfigError, NotFoundError, StorageError
 from aisio.tasks.algorithm_sync import sync_algorithm
-from aisio.tasks.engines.base import Job
+from aisio.tasks.engines.base import Job, Status
 from aisio.tasks.errors import InvalidArguments, TaskStateError
 from aisio.tasks.metrics import Metric
 from aisio.tasks.service.rows import TrainTaskRow
@@ -29,6 +29,18 @@ class BrokenEngine(FakeEngine):
     def start(self, job: Job) -> str:
         """Fail."""
         raise StorageError("no machine is free")
+
+
+class ForgetfulEngine(FakeEngine):
+    """An engine whose cluster may be set up anew."""
+
+    forgets = False
+
+    def poll(self, handle: str) -> Status:
+        """Ask; after the change there is no such job."""
+        if self.forgets:
+            raise NotFoundError("the cluster does not know it")
+        return super().poll(handle)
 
 
 def make_task(service: TaskService, program: str = "", **more: Any) -> TrainTaskRow:
@@ -107,6 +119,28 @@ def test_a_task_is_aborted_and_deleted(tmp_path):
         tasks.report_metric(row.id, Metric(1.0, 0.0))
 
 
+def test_one_that_the_engine_has_lost_can_be_aborted_and_deleted(tmp_path):
+    """As after a cluster was set up anew. Until then its state is the last known."""
+    service = make_service(tmp_path, ForgetfulEngine())
+    tasks = service.train_tasks
+    row = tasks.start(make_task(service).id)
+    service.engine.forgets = True  # type: ignore[attr-defined]
+    with pytest.raises(NotFoundError, match="does not know it"):
+        tasks.refresh(row.id)
+    assert tasks.get(row.id).state == TaskState.RUNNING
+    assert tasks.abort(row.id).message == "aborted: the cluster does not know it"
+    tasks.delete(row.id)
+
+
+@pytest.mark.parametrize("task_id", ["../../evil", "a\0b", ""])
+def test_an_id_is_not_a_path(tmp_path, task_id):
+    """Nothing is made for one that is not known."""
+    service = make_service(tmp_path)
+    with pytest.raises(NotFoundError):
+        service.train_tasks.abort(task_id)
+    assert not (tmp_path / "evil").exists()
+
+
 def test_one_that_was_not_started_can_be_aborted(tmp_path):
     """And is not started any more."""
     service = make_service(tmp_path)
@@ -157,6 +191,8 @@ def test_results_are_kept_once(tmp_path):
         ({"train_params": '{"a": {"b": 1}}'}, ConfigError),
         ({"num_nodes": 0}, InvalidArguments),
         ({"envs": "A"}, InvalidArguments),
+        ({"output": "../../home"}, InvalidArguments),
+        ({"output": "."}, InvalidArguments),
         ({"files": "DSET1"}, NotFoundError),
         ({"algorithm_git_ref": "v9"}, NotFoundError),
     ],
