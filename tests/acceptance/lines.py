@@ -188,7 +188,7 @@ ANYLEARN_TASKS: Mapping[str, str] = {
     "ANY-35": "A database of anylearn 0.15.5 opens, and anylearn reads it afterwards.",
     "ANY-36 !": "The profile of a call: command, parameters, ids, directories (null where none), its own time.",
     "ANY-37 !": "Resume asks about every unfinished task and updates the rows; one failure hides no other task.",
-    "ANY-38 !": "A store that fails is not taken for one that has lost the data.",
+    "ANY-38 !": "A store that fails is not taken for one that has lost the data; a POST without an answer is not sent again.",
 }
 
 SYSTEMS: Mapping[str, Mapping[str, str]] = {

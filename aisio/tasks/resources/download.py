@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -21,6 +22,7 @@ __all__ = ["mount", "write_files"]
 
 THREADS = 4
 _FILE, _PROGRAM = 0o666, 0o777
+_WRITABLE = 0o222
 
 
 def write_files(
@@ -62,7 +64,7 @@ def _write_file(store: PieceStore, folder: Path, file: TreeFile) -> int:
     return file.size
 
 
-def mount(tree: Tree, store: PieceStore, folder: Path) -> Path:
+def mount(tree: Tree, store: PieceStore, folder: Path, *, read_only: bool = False) -> Path:
     """Return the folder with the files of a resource; it is made once.
 
     One that is there is complete: it gets its name last. Processes that want the same one wait for
@@ -72,6 +74,7 @@ def mount(tree: Tree, store: PieceStore, folder: Path) -> Path:
         tree: The files.
         store: Where they are.
         folder: The folder to make.
+        read_only: Take the right to write its files from everybody, as several tasks read them.
 
     Raises:
         ArchiveError: The archive is damaged, or not safe to unpack.
@@ -86,10 +89,19 @@ def mount(tree: Tree, store: PieceStore, folder: Path) -> Path:
         if not folder.is_dir():
             shutil.rmtree(partial_folder, ignore_errors=True)  # of a process that was killed
             _fill(tree, store, partial_folder)
+            if read_only:
+                _protect(partial_folder)
             partial_folder.rename(folder)
     finally:
         release(lock)
     return folder
+
+
+def _protect(folder: Path) -> None:
+    for place, _, names in os.walk(folder):
+        for path in (Path(place, name) for name in names):
+            if not path.is_symlink():
+                path.chmod(stat.S_IMODE(path.stat().st_mode) & ~_WRITABLE)
 
 
 def _fill(tree: Tree, store: PieceStore, folder: Path) -> None:

@@ -286,9 +286,12 @@ class ResourceService:
         return self.store.has_tree(row.id)
 
     def mount(self, resource_id: str) -> Path:
-        """Return a folder of this machine with the files of a resource; an archive is unpacked."""
+        """Return a folder of this machine with the files of a resource; an archive is unpacked.
+
+        All tasks read the same one, so its files are read-only.
+        """
         with self._noting_loss(resource_id) as tree:
-            return mount(tree, self.store, self._mount_folder(resource_id))
+            return mount(tree, self.store, self._mount_folder(resource_id), read_only=True)
 
     def download(
         self, resource_id: str, folder: Path, on_progress: OnProgress | None = None

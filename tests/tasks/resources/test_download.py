@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 import zipfile
 from pathlib import Path
@@ -65,6 +66,22 @@ def test_a_mount_is_made_once(tmp_path, archive):
     (target / "mark").write_bytes(b"")
     assert mount(tree, store, target) == target
     assert (target / "mark").exists()
+
+
+@pytest.mark.parametrize("archive", [False, True])
+def test_no_task_changes_the_data_of_the_next(tmp_path, archive):
+    """Files are read-only; those that may be run still may be, and the folder can be removed."""
+    tree, store, _ = uploaded(tmp_path, archive=archive)
+    target = mount(tree, store, tmp_path / "mounts" / "DSET1", read_only=True)
+    modes = {path.name: path.stat().st_mode & 0o333 for path in target.rglob("*.*")}
+    assert modes == {
+        "0.bin": 0,
+        "1.bin": 0,
+        "2.bin": 0,
+        "run.sh": 0 if archive else modes["run.sh"],
+    }
+    assert archive or modes["run.sh"] & 0o111
+    shutil.rmtree(target)
 
 
 def test_a_mount_that_fails_leaves_none(tmp_path):
