@@ -164,7 +164,7 @@ def _reusable(service: TaskService, records: LocalRecords, checksum: str) -> Res
     """
     dataset_id = records.find_dataset(checksum)
     if dataset_id is None:
-        return None
+        return _unrecorded(service, records, checksum)
     try:
         row = service.resources.get(dataset_id, "dataset")
         if row.state == ResourceState.READY and service.resources.has_data(row):
@@ -176,6 +176,16 @@ def _reusable(service: TaskService, records: LocalRecords, checksum: str) -> Res
         dataset_id,
     )
     records.delete_dataset(dataset_id)
+    return None
+
+
+def _unrecorded(service: TaskService, records: LocalRecords, checksum: str) -> ResourceRow | None:
+    """Return a data set of this checksum whose uploader was killed before it recorded that."""
+    ready = {"state": int(ResourceState.READY), "creator_id": service.settings.user}
+    for row in service.resources.find("dataset", checksum=checksum, **ready):
+        if service.resources.has_data(row):
+            records.add_dataset(row.id, checksum)
+            return row
     return None
 
 

@@ -158,6 +158,16 @@ def test_a_piece_that_the_store_has_lost_is_uploaded_again(tmp_path):
     assert len(list(service.resources.mount(row.id).rglob("*.bin"))) == 4
 
 
+def test_an_upload_that_was_killed_before_its_record_is_found(tmp_path):
+    """There is no second data set with the same files."""
+    service, data = make_service(tmp_path), find_local_data(write_data(tmp_path / "data"), None)
+    assert data is not None
+    row = sync_dataset(service, data)
+    LocalRecords(service.settings.home).delete_dataset(row.id)
+    assert sync_dataset(service, data) == row
+    assert rows(service) == [row.id]
+
+
 def test_of_several_at_a_time_one_uploads(tmp_path):
     """The others wait, and find it."""
     service, data = make_service(tmp_path), find_local_data(write_data(tmp_path / "data"), None)
