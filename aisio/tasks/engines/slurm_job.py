@@ -13,6 +13,7 @@ from typing import Any
 
 import submitit
 
+from aisio import file_locks
 from aisio.tasks.engines.node import run_node
 from aisio.tasks.engines.task_files import TaskFiles
 
@@ -50,9 +51,16 @@ def run_slurm_node(folder: Path, mark: str) -> int:
 
 
 def main() -> None:
-    """Submit the job that standard input describes, and write its handle file."""
+    """Submit the job that standard input describes, and write its handle file.
+
+    If the starter is killed, this goes on, and another starter may come: the second one waits, and
+    finds that the job is submitted. The lock ends with this process.
+    """
     request: dict[str, Any] = json.load(sys.stdin)
     folder = Path(request["folder"])
+    file_locks.acquire(folder / "submit.lock", on_wait=lambda: None)
+    if TaskFiles(folder).read_handle() is not None:
+        return
     executor = submitit.AutoExecutor(folder / "submitit", cluster=request["cluster"])
     executor.update_parameters(**request["parameters"])
     job = executor.submit(run_slurm_node, folder, request["handle"]["mark"])
