@@ -5,17 +5,23 @@ It is torchrun itself but for its exit code, which here is that of the process t
 
 from __future__ import annotations
 
+import io
 import os
+import re
 import sys
+import threading
 from collections.abc import Mapping, Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from typing import TextIO
 
 from aisio.config import environment_with, first_set
 
-__all__ = ["agent_command", "main", "program_environment", "shell_exit_code"]
+__all__ = ["WholeLines", "agent_command", "main", "program_environment", "shell_exit_code"]
 
 # What torchrun puts before each line that a process prints.
 _PREFIX = {"TORCHELASTIC_LOG_LINE_PREFIX_TEMPLATE": "[${rank}] "}
+_PREFIX_TEXT = re.compile(r"\[\d+\] ")
 
 
 def agent_command(
@@ -79,6 +85,49 @@ def shell_exit_code(code: int) -> int:
     return code if code >= 0 else 128 - code
 
 
+class WholeLines(io.TextIOBase):
+    """A text file that several threads write to, each its own lines, which do not mix.
+
+    A thread of torchrun copies what one process prints, line by line. While the process has not
+    ended its line, the thread copies the part that is there, and the rest with the prefix again.
+
+    Args:
+        out: Gets the lines; one without its end is written by `flush_rest`.
+    """
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+        self._lock = threading.Lock()
+        self._begun: dict[int, str] = {}
+
+    def write(self, text: str) -> int:
+        """Write the lines of this thread that are whole now."""
+        size, thread = len(text), threading.get_ident()
+        with self._lock:
+            begun = self._begun.pop(thread, "")
+            if begun:
+                prefix = _PREFIX_TEXT.match(begun)
+                text = begun + text.removeprefix(prefix[0] if prefix else "")
+            end = text.rfind("\n") + 1
+            if end < len(text):
+                self._begun[thread] = text[end:]
+            self._out.write(text[:end])
+            self._out.flush()
+        return size
+
+    def fileno(self) -> int:
+        """Return the descriptor of the file below."""
+        return self._out.fileno()
+
+    def flush_rest(self) -> None:
+        """Write the lines that never got their end, each with one."""
+        with self._lock:
+            for text in self._begun.values():
+                self._out.write(f"{text}\n")
+            self._begun.clear()
+            self._out.flush()
+
+
 def main(arguments: Sequence[str]) -> int:
     """Run the agent; return the exit code of the process that failed first, or 0."""
     from torch.distributed import run
@@ -88,8 +137,10 @@ def main(arguments: Sequence[str]) -> int:
     from aisio.tasks.engines.processes import die_with_parent
 
     die_with_parent()
+    lines = WholeLines(sys.stdout)
     try:
-        run.run(run.parse_args(list(arguments)))  # type: ignore[no-untyped-call]
+        with redirect_stdout(lines), redirect_stderr(lines):
+            run.run(run.parse_args(list(arguments)))  # type: ignore[no-untyped-call]
     except ChildFailedError as error:
         rank, failure = error.get_first_failure()
         code = shell_exit_code(failure.exitcode)
@@ -103,6 +154,8 @@ def main(arguments: Sequence[str]) -> int:
     except PermissionError as error:
         print(f"aisio: {error.filename}: cannot be executed", flush=True)
         return 126
+    finally:
+        lines.flush_rest()
     return 0
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from aisio.tasks.engines.elastic_agent import (
+    WholeLines,
     agent_command,
     program_environment,
     shell_exit_code,
@@ -58,3 +61,26 @@ def test_python_is_the_one_that_runs_aisio(monkeypatch):
     assert program_environment({"PATH": "/opt/x"})["PATH"] == f"{first}{os.pathsep}/opt/x"
     monkeypatch.setenv("PATH", "/opt/y")
     assert program_environment({})["PATH"] == f"{first}{os.pathsep}/opt/y"
+
+
+def test_lines_of_several_processes_do_not_mix() -> None:
+    """A thread copies the part of a line that is there, and the rest with the prefix again."""
+    out = io.StringIO()
+    lines = WholeLines(out)
+    with ThreadPoolExecutor(1) as first, ThreadPoolExecutor(1) as second:
+        for pool, text in (
+            (first, "[0] loss"),
+            (second, "[1] los"),
+            (first, "[0] 0.5\n"),
+            (second, "[1] s 0.7\n"),
+            (second, "[1] [1] is the user's\n"),
+            (first, "[0] no end"),
+        ):
+            assert pool.submit(lines.write, text).result() == len(text)
+    lines.flush_rest()
+    assert out.getvalue().splitlines() == [
+        "[0] loss0.5",
+        "[1] loss 0.7",
+        "[1] [1] is the user's",
+        "[0] no end",
+    ]
