@@ -32,6 +32,7 @@ RUNNING_FILE = "running"
 """Is there once the cluster has made room for the job."""
 
 _POLL_INTERVAL_S = 0.2
+_TRIES = 3  # of a question; a job is submitted once
 _STOP_AFTER_S = 15.0
 _MESSAGE_CHARS = 300
 
@@ -100,20 +101,30 @@ class RayEngine(FolderEngine):
         _write_for_owner(files, task_environment(job, files.folder))
         folder = shlex.quote(str(files.folder))
         with _ray_errors(f"task {job.task_id}: Ray did not take the job"):
-            self._client().submit_job(
-                entrypoint=f"python -m aisio.tasks.engines.ray_driver {folder}",
-                submission_id=started["submission_id"],
-                metadata={"task_id": job.task_id},
-            )
+            try:
+                self._client().submit_job(
+                    entrypoint=f"python -m aisio.tasks.engines.ray_driver {folder}",
+                    submission_id=started["submission_id"],
+                    metadata={"task_id": job.task_id},
+                )
+            except OSError:
+                if self._details(started) is None:  # else the answer was lost, and not the job
+                    raise
 
     def _details(self, started: dict[str, Any]) -> JobDetails | None:
         """Return what Ray knows of a job, or None if it does not know it."""
         with _ray_errors(f"task {started['task_id']}: Ray does not answer"):
-            try:
-                return self._client().get_job_info(started["submission_id"])
-            except RuntimeError as error:
-                if "does not exist" not in str(error):
-                    raise
+            for tries_left in reversed(range(_TRIES)):
+                try:
+                    return self._client().get_job_info(started["submission_id"])
+                except RuntimeError as error:
+                    if "does not exist" not in str(error):
+                        raise
+                    break
+                except OSError:
+                    if not tries_left:
+                        raise
+                time.sleep(_POLL_INTERVAL_S)
         return None
 
     def _ask(self, files: TaskFiles, started: dict[str, Any]) -> Status:

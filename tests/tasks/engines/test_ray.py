@@ -11,6 +11,8 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -114,3 +116,40 @@ def test_a_cluster_that_is_not_there_is_an_error(tmp_path):
     with pytest.raises(UnavailableError, match="cannot be reached"):
         RayEngine("http://127.0.0.1:1").start(python_job(tmp_path, ""))
     assert not (tmp_path / "task" / "handle.json").exists()
+
+
+class LossyEngine(RayEngine):
+    """Its client gets no answer to the first request of each kind, which the cluster has taken."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.submitted: list[str] = []
+        self._lost: set[str] = set()
+
+    def _client(self) -> Any:
+        return self
+
+    def _lose_first(self, kind: str) -> None:
+        if kind not in self._lost:
+            self._lost.add(kind)
+            raise ConnectionError("the server closed the connection")
+
+    def submit_job(self, *, submission_id: str, **_: object) -> None:
+        """Take a job."""
+        self.submitted.append(submission_id)
+        self._lose_first("submit")
+
+    def get_job_info(self, submission_id: str) -> Any:
+        """Return what is known of a job."""
+        self._lose_first("info")
+        if submission_id not in self.submitted:
+            raise RuntimeError(f"Job {submission_id} does not exist")
+        return SimpleNamespace(status=SimpleNamespace(value="PENDING"))
+
+
+def test_a_lost_answer_is_no_lost_job(tmp_path):
+    """A job is submitted once, and a question is asked again."""
+    engine = LossyEngine()
+    handle = engine.start(python_job(tmp_path, ""))
+    assert engine.poll(handle).state == TaskState.CREATED
+    assert len(engine.submitted) == 1
