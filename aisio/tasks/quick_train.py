@@ -71,6 +71,7 @@ def quick_train(
     num_nodes: int = 1,
     nproc_per_node: int = 1,
     *,
+    max_restarts: int = 0,
     on_progress: OnProgress | None = None,
     service: TaskService | None = None,
 ) -> tuple[TrainTask, Algorithm, list[Dataset], Project]:
@@ -115,6 +116,8 @@ def quick_train(
         task_description: In words; also the message of a forced commit.
         num_nodes: Number of nodes.
         nproc_per_node: Processes a node.
+        max_restarts: How often all processes are started again after one of them failed, or a node
+            was lost.
         on_progress: Called while a data set is uploaded, with the bytes that are done and all.
         service: By default that of `init_sdk`.
 
@@ -140,6 +143,7 @@ def quick_train(
         "resource_request": json.dumps(service.projects.resolve_request(resource_request) or []),
         "num_nodes": num_nodes,
         "nproc_per_node": nproc_per_node,
+        "max_restarts": max_restarts,
         "entrypoint": entrypoint or "",
         "output": output,
     }

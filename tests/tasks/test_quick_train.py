@@ -74,6 +74,18 @@ def test_any_01_one_call_starts_a_task(tmp_path):
     assert (job.cwd / "train.py").is_file()
 
 
+def test_a_task_may_be_started_again_after_a_failure(tmp_path):
+    """As often as `max_restarts` says, which the engine is told; a negative number is refused."""
+    engine = FakeEngine()
+    service = make_service(tmp_path, engine)
+    code = write_code(tmp_path / "code")
+    task, *_ = quick_train(algorithm_dir=code, entrypoint=PROGRAM, max_restarts=3, service=service)
+    (job,) = engine.jobs
+    assert (job.max_restarts, task.max_restarts) == (3, 3)
+    with pytest.raises(InvalidArguments, match="max_restarts=-1 must be at least 0"):
+        quick_train(algorithm_dir=code, entrypoint=PROGRAM, max_restarts=-1, service=service)
+
+
 def test_any_02_all_ids_are_checked_before_anything_is_sent(tmp_path):
     """Nothing is registered either."""
     service = make_service(tmp_path)

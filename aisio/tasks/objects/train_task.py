@@ -34,6 +34,7 @@ _SAVED = (
     "envs",
     "num_nodes",
     "nproc_per_node",
+    "max_restarts",
     "entrypoint",
     "output",
     "mirror_id",
@@ -72,6 +73,7 @@ class TrainTask(TaskObject):
     resource_request: list[dict[str, dict[str, float]]] | None
     num_nodes: int
     nproc_per_node: int
+    max_restarts: int
     entrypoint: str
     output: str | None
     mirror_id: str | None

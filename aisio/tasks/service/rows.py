@@ -163,6 +163,7 @@ class TrainTaskRow:
         resource_request: JSON: quota groups and what is asked of them.
         num_nodes: Number of nodes.
         nproc_per_node: Processes a node.
+        max_restarts: How often its processes are started again after a failure.
         entrypoint: The command.
         output: Folder of its results, relative to the code.
         mirror_id: Its environment.
@@ -204,6 +205,7 @@ class TrainTaskRow:
     final_metric: float | None = None
     create_time: str = ""
     finish_time: str | None = None
+    max_restarts: int = 0
 
 
 TABLES: dict[type[Any], str] = {

@@ -35,5 +35,7 @@ CREATE INDEX train_tasks_by_project ON train_tasks (project_id);
 INSERT INTO mirrors VALUES ('MIRR0000000000000000000000000000', 'QUICKSTART')
 """
 
-MIGRATIONS = (_FIRST,)
+_RESTARTS = "ALTER TABLE train_tasks ADD COLUMN max_restarts INTEGER NOT NULL DEFAULT 0"
+
+MIGRATIONS = (_FIRST, _RESTARTS)
 """Statements by version of the schema, from 1 on."""

@@ -82,6 +82,8 @@ class TrainTaskService:
             raise InvalidArguments("num_nodes and nproc_per_node must be at least 1")
         if row.output is not None:
             check_output(row.output, None)
+        if row.max_restarts < 0:
+            raise InvalidArguments(f"max_restarts={row.max_restarts} must be at least 0")
         parse_variables(row.envs)
         engine_resources(json.loads(row.resource_request))
         self._command(row, {})
@@ -156,6 +158,7 @@ class TrainTaskService:
             num_nodes=row.num_nodes,
             nproc_per_node=row.nproc_per_node,
             resources=engine_resources(json.loads(row.resource_request)),
+            max_restarts=row.max_restarts,
         )
 
     def _command(self, row: TrainTaskRow, mounts: Mapping[str, str]) -> tuple[str, ...]:
