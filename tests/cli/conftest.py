@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import os
 import subprocess
 import sys
@@ -144,3 +145,28 @@ def stub() -> Iterator[Callable[..., str]]:
     for server in servers:
         server.shutdown()
         server.server_close()
+
+
+@pytest.fixture
+def tasks_home(tmp_path, environ, monkeypatch) -> Path:
+    """Return the folder of the records of `aisio tasks`, with code beside it in code/."""
+    home = tmp_path / "home"
+    environ |= {"AISIO_TASKS_HOME": str(home), "AISIO_TASKS_USER": "ada"}
+    monkeypatch.setenv("AISIO_TASKS_HOME", str(home))
+    monkeypatch.setenv("AISIO_TASKS_USER", "ada")
+    write_files(tmp_path / "code", {"requirements.txt": b"", "train.py": b"print('trained')\n"})
+    return home
+
+
+@pytest.fixture
+def run_task(tasks_home, run, tmp_path) -> Callable[..., str]:
+    """Return a function that runs a program to its end as a task, and returns the task's ID."""
+
+    def run_task(program: str, *options: object) -> str:
+        (tmp_path / "code" / "train.py").write_text(program)
+        words = ("tasks", "run", "--algorithm-dir", tmp_path / "code", "--disable-git", "--json")
+        done = run(*words, "--wait", *options, "python", "train.py")
+        assert done.exit_code in (0, 1, 3), done.stderr
+        return str(json.loads(done.stdout)["id"])
+
+    return run_task

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from aisio.cli.commands import tasks_output, tasks_run, tasks_show
 from aisio.cli.error_handler import CommandGroup
 from aisio.cli.output import write_lines, write_note
 from aisio.cli.standard_streams import require_stdout
@@ -15,7 +16,7 @@ from aisio.cli.standard_streams import require_stdout
     "tasks",
     cls=CommandGroup,
     no_args_is_help=False,
-    short_help="Serve training tasks.",
+    short_help="Run training tasks, and look at them.",
 )
 def command() -> None:
     """Work with training tasks: code, data and hyperparameters that run as a job.
@@ -80,3 +81,15 @@ def serve_command(
         ),
         ready=lambda url: write_lines([url], flush=True),
     )
+
+
+for _command in (
+    tasks_run.command,
+    tasks_show.ls_command,
+    tasks_show.show_command,
+    tasks_output.logs_command,
+    tasks_output.metrics_command,
+    tasks_output.results_command,
+    tasks_show.abort_command,
+):
+    command.add_command(_command)
