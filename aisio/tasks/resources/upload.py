@@ -69,17 +69,23 @@ def upload_files(
     started_ns, sender = cache.now_ns(), _Sender(store, present)
     total = sum(file.stat.st_size for file in files)
     done, saved_at, entries = 0, 0, list[TreeFile]()
+    sent = 0
+
+    def on_piece(size: int) -> None:
+        nonlocal sent
+        sent += size
+        if on_progress:
+            on_progress(sent, total)
+
     fresh: list[tuple[str, os.stat_result, CachedFile]] = []
     with _threads() as pool:
         try:
-            for file, pieces in _in_order(pool, files, sender):
+            for file, pieces in _in_order(pool, files, sender, on_piece):
                 cached = (pieces, file.known[1] if file.known else None)
                 entries.append(file.tree_file(cached))
                 if file.known is None:
                     fresh.append((str(file.path), file.stat, cached))
                 done += file.stat.st_size
-                if on_progress:
-                    on_progress(done, total)
                 if len(fresh) >= _SAVE_AFTER_FILES or done - saved_at >= _SAVE_AFTER_BYTES:
                     cache.save(fresh, read_since_ns=started_ns)
                     fresh, saved_at = [], done
@@ -98,7 +104,10 @@ def _threads() -> Iterator[ThreadPoolExecutor]:
 
 
 def _in_order(
-    pool: ThreadPoolExecutor, files: Iterable[ScannedFile], sender: _Sender
+    pool: ThreadPoolExecutor,
+    files: Iterable[ScannedFile],
+    sender: _Sender,
+    on_piece: Callable[[int], None],
 ) -> Iterator[tuple[ScannedFile, tuple[Piece, ...]]]:
     """Yield each file with its pieces, in order; a bounded number of pieces waits for its turn."""
     waiting: deque[tuple[ScannedFile, int, Future[Piece]]] = deque()
@@ -108,6 +117,7 @@ def _in_order(
         while len(waiting) > limit:
             file, left, future = waiting.popleft()
             pieces.append(future.result())
+            on_piece(pieces[-1].size)
             if not left:
                 yield file, tuple(pieces)
                 pieces.clear()

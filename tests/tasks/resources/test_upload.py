@@ -57,6 +57,21 @@ def test_an_unchanged_folder_is_not_read_again(tmp_path):
     assert len(store.sent) == 3
 
 
+def test_progress_is_reported_by_piece(tmp_path):
+    """Not only when a large file is done."""
+    folder, cache, progress = tmp_path / "data", settled_cache(tmp_path), list[tuple[int, int]]()
+    folder.mkdir()
+    (folder / "large").write_bytes(bytes(PIECE_BYTES) + b"tail")
+    total = PIECE_BYTES + 4
+    upload_files(
+        scan_folder(folder, cache),
+        counting(tmp_path),
+        cache,
+        on_progress=lambda *now: progress.append(now),
+    )
+    assert progress == [(PIECE_BYTES, total), (total, total)]
+
+
 def test_a_changed_file_alone_is_sent(tmp_path):
     """And a file with the content of another is not."""
     folder, cache, store = (
