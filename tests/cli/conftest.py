@@ -20,6 +20,8 @@ import aisio
 from aisio.cli import main
 from aisio.client.client import Bucket, Client
 from aisio.gateway import Gateway
+from aisio.tasks.service.service import TaskService
+from aisio.tasks.settings import load_task_settings
 
 ENVIRONMENT = {
     "AIS_AUTHN_TOKEN": "",
@@ -148,14 +150,21 @@ def stub() -> Iterator[Callable[..., str]]:
 
 
 @pytest.fixture
-def tasks_home(tmp_path, environ, monkeypatch) -> Path:
-    """Return the folder of the records of `aisio tasks`, with code beside it in code/."""
+def tasks_home(tmp_path, environ, monkeypatch) -> Iterator[Path]:
+    """Return the folder of the records of `aisio tasks`, with code beside it in code/.
+
+    Tasks that still run are ended after the test.
+    """
     home = tmp_path / "home"
     environ |= {"AISIO_TASKS_HOME": str(home), "AISIO_TASKS_USER": "ada"}
     monkeypatch.setenv("AISIO_TASKS_HOME", str(home))
     monkeypatch.setenv("AISIO_TASKS_USER", "ada")
     write_files(tmp_path / "code", {"requirements.txt": b"", "train.py": b"print('trained')\n"})
-    return home
+    yield home
+    tasks = TaskService(load_task_settings(home=home)).train_tasks
+    for row in tasks.all():
+        if row.engine == "local":
+            tasks.abort(row.id)
 
 
 @pytest.fixture

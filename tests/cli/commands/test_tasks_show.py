@@ -41,6 +41,9 @@ def test_a_task_that_cannot_be_asked_about_is_listed_all_the_same(run, run_task,
     done = run("tasks", "ls")
     assert done.stdout.split("\t")[:2] == [task_id, "RUNNING"]
     assert f"warning: task {task_id} is shown as it was last seen" in done.stderr
+    assert run("tasks", "show", task_id).exit_code == 1
+    with closing(sqlite3.connect(tasks_home / "service.db")) as db, db:
+        db.execute("UPDATE train_tasks SET state = 2")
 
 
 def test_there_are_no_tasks(run, tasks_home):
