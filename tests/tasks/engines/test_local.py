@@ -241,11 +241,13 @@ def test_a_process_that_got_the_id_of_the_supervisor_is_left_alone(engine, tmp_p
     (tmp_path / "task" / "result.json").unlink()
     file = tmp_path / "task" / "handle.json"
     with subprocess.Popen(["sleep", "600"]) as other:
-        file.write_text(json.dumps({**started(tmp_path), "pid": other.pid}))
-        assert engine.poll(handle).state == TaskState.FAIL
-        assert engine.abort(handle).state == TaskState.FAIL
-        assert other.poll() is None
-        other.kill()
+        try:
+            file.write_text(json.dumps({**started(tmp_path), "pid": other.pid}))
+            assert engine.poll(handle).state == TaskState.FAIL
+            assert engine.abort(handle).state == TaskState.FAIL
+            assert other.poll() is None
+        finally:
+            other.kill()
 
 
 def test_a_task_that_a_task_started_stays(engine, tmp_path):
