@@ -234,10 +234,21 @@ def test_what_outlives_a_killed_supervisor_is_seen_and_can_be_ended(engine, tmp_
     assert processes(tmp_path) == []
 
 
+def wait_for_end(pid: int) -> None:
+    """Wait until a process, of whomever, has ended: a supervisor lives on after its last word."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    select.select([descriptor], [], [])
+    os.close(descriptor)
+
+
 def test_a_process_that_got_the_id_of_the_supervisor_is_left_alone(engine, tmp_path):
     """IDs are used again; the mark in the environment is not."""
     handle = engine.start(python_job(tmp_path, "raise SystemExit(1)"))
     finish(engine, handle)
+    wait_for_end(int(started(tmp_path)["pid"]))
     (tmp_path / "task" / "result.json").unlink()
     file = tmp_path / "task" / "handle.json"
     with subprocess.Popen(["sleep", "600"]) as other:
