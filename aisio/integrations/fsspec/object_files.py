@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+from abc import abstractmethod
 from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
@@ -37,7 +38,30 @@ class CachedFile(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no t
         return self._read_range(self.path, start, end)
 
 
-class WrittenFile(io.BufferedIOBase):
+class _DroppedOnError(io.IOBase):
+    """A file of which nothing is stored if the block of its `with` statement raises."""
+
+    @abstractmethod
+    def discard(self) -> None:
+        """Drop what was written."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the file; if the block raised, drop it."""
+        if kind is None:
+            self.close()
+        else:
+            self.discard()
+
+    def __del__(self) -> None:
+        """Leave it to the writer: `io.IOBase` would store a part of the object."""
+
+
+class WrittenFile(_DroppedOnError, io.BufferedIOBase):
     """An object that is being written.
 
     It appears when the file is closed or, in a transaction, when that ends. If the block of a
@@ -94,23 +118,8 @@ class WrittenFile(io.BufferedIOBase):
         self._writer.abort()
         super().close()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close the file; if the block raised, drop it."""
-        if kind is None:
-            self.close()
-        else:
-            self.discard()
 
-    def __del__(self) -> None:
-        """Leave it to the writer: `io.IOBase` would store a part of the object."""
-
-
-class CompressedFile(io.BufferedIOBase):
+class CompressedFile(_DroppedOnError, io.BufferedIOBase):
     """Compresses what is written into another file, and closes that with itself.
 
     The compressors leave the file below them open.
@@ -151,39 +160,13 @@ class CompressedFile(io.BufferedIOBase):
         self._file.discard()
         super().close()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close the file; if the block raised, drop it."""
-        if kind is None:
-            self.close()
-        else:
-            self.discard()
 
-    def __del__(self) -> None:
-        """Leave it to the writer."""
-
-
-class TextFile(io.TextIOWrapper):
+class TextFile(_DroppedOnError, io.TextIOWrapper):
     """Text that is written into a `WrittenFile` or `CompressedFile`, stored or dropped as those."""
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close the file; if the block raised, drop it."""
-        if kind is None:
-            self.close()
-        else:
-            cast("WrittenFile | CompressedFile", self.buffer).discard()
-
-    def __del__(self) -> None:
-        """Leave it to the writer."""
+    def discard(self) -> None:
+        """Drop what was written."""
+        cast("WrittenFile | CompressedFile", self.buffer).discard()
 
 
 _CLOSE = OpenFile.close.__code__
