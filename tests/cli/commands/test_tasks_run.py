@@ -88,12 +88,17 @@ def test_ctrl_c_leaves_the_task_running(command, tasks_home, start, run, tmp_pat
     os.mkfifo(pipe)
     (tmp_path / "code" / "train.py").write_text(WAITS)
     words = (*RUN, "--algorithm-dir", tmp_path / "code")
+    options = {
+        "start_new_session": True,
+        # Where this test runs in the background, a shell has SIGINT ignored.
+        "preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    }
     if command == "logs":
         task_id = run(*words, "python", "train.py", pipe).stdout.strip()
-        program = start("tasks", "logs", "-f", task_id, start_new_session=True)
+        program = start("tasks", "logs", "-f", task_id, **options)
     else:
         more = command.split()[1:]
-        program = start(*words, "--wait", *more, "python", "train.py", pipe, start_new_session=True)
+        program = start(*words, "--wait", *more, "python", "train.py", pipe, **options)
         task_id = program.stderr.readline().decode().split()[2]
     if "--json" not in command:
         assert program.stdout.readline() == b"begun\n"
