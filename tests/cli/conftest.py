@@ -161,7 +161,8 @@ def tasks_home(tmp_path, environ, monkeypatch) -> Iterator[Path]:
     monkeypatch.setenv("AISIO_TASKS_USER", "ada")
     write_files(tmp_path / "code", {"requirements.txt": b"", "train.py": b"print('trained')\n"})
     yield home
-    tasks = TaskService(load_task_settings(home=home)).train_tasks
+    # A test may have set another engine, which need not be installed.
+    tasks = TaskService(load_task_settings(home=home, engine="local")).train_tasks
     for row in tasks.all():
         if row.engine == "local":
             tasks.abort(row.id)
