@@ -20,7 +20,7 @@ from aisio.formats.checksums import HASHERS, Hasher
 from aisio.records import ObjectInfo, UnfinishedUpload
 from aisio.transport.http.response_body import OpenResponse, drain_and_release
 from aisio.transport.payload import CHUNK_BYTES
-from aisio.transport.writer import head_of_stored
+from aisio.transport.writer import complete_upload
 from aisio.urls import ObjectUrl
 from aisio.wire import messages
 from aisio.wire.uploads import parse_uploads, uploads_path
@@ -90,28 +90,21 @@ class MultipartUpload:
             IntegrityError: The object has other bytes than were sent.
         """
         parts = [{"part-number": number, "etag": ""} for number in range(1, count + 1)]
-        message, tries = messages.action("mpt-complete", parts), 0
+        message = messages.action("mpt-complete", parts)
 
-        def attempt() -> None:
-            nonlocal tries
-            tries += 1
+        def complete() -> None:
             about = f"{self._url} (upload {self._id})"
             self._session.call(
                 "POST", self._path, query=self._query, message=message, about=about, safe=False
             )
 
-        try:
-            self._session.retry(attempt)
-        except NotFoundError:
-            # On a later try: the reply to an earlier one, which made the object, may be lost. Only
-            # a checksum tells it from an old object of the same size.
-            if tries == 1:
-                raise
-            info = head_of_stored(self._url, self._head)
-            if not self._has_checksum(info) or self._difference(info):
-                raise
-            return info
-        info = head_of_stored(self._url, self._head)
+        info = complete_upload(
+            self._url,
+            complete,
+            self._session.retry,
+            self._head,
+            lambda info: self._has_checksum(info) and not self._difference(info),
+        )
         if difference := self._difference(info):
             raise IntegrityError(
                 f"PUT {self._url}: {difference}: its bytes were damaged on their way, or another "

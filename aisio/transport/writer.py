@@ -19,13 +19,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO
 from weakref import finalize
 
-from aisio.errors import ConfigError, StorageError
+from aisio.errors import ConfigError, NotFoundError, StorageError
 from aisio.forks import this_process
 from aisio.limits import is_whole
 from aisio.records import ObjectInfo
 from aisio.urls import ObjectUrl
 
-__all__ = ["ObjectWriter", "Upload", "WriteOptions", "head_of_stored"]
+__all__ = ["ObjectWriter", "Upload", "WriteOptions", "complete_upload", "head_of_stored"]
 
 PART_BYTES = 16 * 1024 * 1024
 CONCURRENCY = 8
@@ -77,6 +77,46 @@ def head_of_stored(url: ObjectUrl, head: Callable[[], ObjectInfo]) -> ObjectInfo
             f" look at the object before you write it again",
             url=str(url),
         ) from error
+
+
+def complete_upload(
+    url: ObjectUrl,
+    complete: Callable[[], object],
+    retry: Callable[[Callable[[], None]], object],
+    head: Callable[[], ObjectInfo],
+    is_what_was_sent: Callable[[ObjectInfo], bool],
+) -> ObjectInfo:
+    """Have a store make an object of the parts that it has; return what it says of the object.
+
+    Args:
+        url: The object.
+        complete: Sends the request once.
+        retry: Calls a function until it succeeds, or the retry budget is spent.
+        head: Asks the store for the object.
+        is_what_was_sent: Tells by a checksum whether an object has the bytes of the parts.
+
+    Raises:
+        StorageError: The store did not make the object, or did not say that it did.
+    """
+    tries = 0
+
+    def attempt() -> None:
+        nonlocal tries
+        tries += 1
+        complete()
+
+    try:
+        retry(attempt)
+    except NotFoundError:
+        # On a later try: the reply to an earlier one, which made the object, may be lost. Only a
+        # checksum tells it from an old object of the same size.
+        if tries == 1:
+            raise
+        info = head_of_stored(url, head)
+        if not is_what_was_sent(info):
+            raise
+        return info
+    return head_of_stored(url, head)
 
 
 class Upload(ABC):

@@ -16,7 +16,7 @@ from aisio.stores.oss.bucket import OssBucket
 from aisio.transport.http.response_body import drain_and_release
 from aisio.transport.payload import CHUNK_BYTES
 from aisio.transport.retries import retry
-from aisio.transport.writer import head_of_stored
+from aisio.transport.writer import complete_upload
 from aisio.urls import ObjectUrl
 from aisio.wire.oss import check_completed, complete_message, parse_checksum, parse_upload_id
 
@@ -92,27 +92,20 @@ class OssUpload:
             IntegrityError: The object has other bytes than were sent.
         """
         parts = [self._sent[number] for number in range(1, count + 1)]
-        message, tries = complete_message([etag for etag, _, _ in parts]), 0
+        message = complete_message([etag for etag, _, _ in parts])
 
-        def attempt() -> None:
-            nonlocal tries
-            tries += 1
+        def complete() -> None:
             query = {"uploadId": self._id}
             _, body = self._bucket.call("POST", self._url, query, body=message, tries_again=False)
             check_completed(body, str(self._url))
 
-        try:
-            retry(attempt, self._bucket.attempts())
-        except NotFoundError:
-            # On a later try: the reply to an earlier one, which made the object, may be lost. Only
-            # a checksum tells it from an old object of the same size.
-            if tries == 1:
-                raise
-            info = head_of_stored(self._url, self._head)
-            if info.checksum is None or _difference(info, parts):
-                raise
-            return info
-        info = head_of_stored(self._url, self._head)
+        info = complete_upload(
+            self._url,
+            complete,
+            lambda attempt: retry(attempt, self._bucket.attempts()),
+            self._head,
+            lambda info: info.checksum is not None and not _difference(info, parts),
+        )
         if difference := _difference(info, parts):
             raise IntegrityError(
                 f"PUT {self._url}: {difference}: another program has replaced it, or it is "
