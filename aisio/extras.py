@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+import re
+import shlex
 import sys
 
 from aisio.errors import MissingExtraError
@@ -15,7 +18,10 @@ _NEEDED_FOR = {"obstore": "s3://, gs://, az://, pbss, memory:// and datasets on 
 def missing_extra(
     package: str, extra: str, *, python: tuple[int, int] | None = None
 ) -> MissingExtraError:
-    """Return the error that names the extra which installs a package.
+    """Return the error with the pip command that installs what an extra has.
+
+    The command names the extra's packages. It does not name aisio: pip would look for that on PyPI,
+    where aisio is not published, and would take whatever has its name there.
 
     Args:
         package: The missing package.
@@ -28,8 +34,20 @@ def missing_extra(
         return MissingExtraError(
             f"this needs the package {package}, which Python {major}.{minor} has no build of: "
             f"{_NEEDED_FOR[package]} need Python {minimum[0]}.{minimum[1]} or newer, "
-            f"with 'aisio[{extra}]'"
+            f"with aisio's extra {extra}"
         )
+    packages = " ".join(map(shlex.quote, _packages_of(extra) or [package]))
     return MissingExtraError(
-        f"this needs the package {package}, which is not installed: pip install 'aisio[{extra}]'"
+        f"this needs the package {package}, which is not installed: "
+        f"pip install {packages} (aisio's extra {extra})"
     )
+
+
+def _packages_of(extra: str) -> list[str]:
+    """Return the packages of an extra with their versions; none if aisio runs uninstalled."""
+    try:
+        requirements = importlib.metadata.requires("aisio") or []
+    except importlib.metadata.PackageNotFoundError:
+        return []
+    of_extra = re.compile(rf""";.*\bextra *== *["']{re.escape(extra)}["']""")
+    return [one.partition(";")[0].strip() for one in requirements if of_extra.search(one)]

@@ -2,15 +2,39 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+import re
+
 import pytest
 
 from aisio.extras import missing_extra
 
+EXTRAS = importlib.metadata.metadata("aisio").get_all("Provides-Extra") or []
+
 
 def test_the_error_holds_the_pip_command():
-    """It names the extra, not the package, so that versions fit."""
+    """It names all packages of the extra, with the versions that aisio needs."""
     told = str(missing_extra("torch", "torch"))
-    assert told.endswith("torch, which is not installed: pip install 'aisio[torch]'")
+    assert "torch, which is not installed: pip install 'torch>=" in told
+    assert re.search(r" 'numpy>=\S+' \(aisio's extra torch\)$", told)
+
+
+@pytest.mark.parametrize("extra", EXTRAS)
+def test_every_extra_has_packages_and_none_is_aisio(extra):
+    """There is no aisio on an index: pip would find another project of its name, or none."""
+    command = str(missing_extra("this-one", extra)).partition("pip install ")[2]
+    assert ">=" in command
+    assert not command.startswith(("aisio", "'aisio", "this-one"))
+
+
+def test_without_an_installation_the_package_itself_is_named(monkeypatch):
+    """As where the source lies on PYTHONPATH."""
+
+    def raise_not_found(name):
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "requires", raise_not_found)
+    assert "pip install lz4 (aisio's extra lz4)" in str(missing_extra("lz4", "lz4"))
 
 
 @pytest.mark.parametrize(("python", "helps"), [((3, 10), False), ((3, 11), True), ((3, 14), True)])

@@ -119,8 +119,23 @@ def test_every_public_name_resolves_or_needs_torch():
 @pytest.mark.parametrize("name", sorted(TORCH_NAMES))
 def test_a_torch_name_without_torch_names_the_extra(name):
     """What is missing comes with the command that brings it."""
-    with pytest.raises(MissingExtraError, match=r"pip install .*aisio\[torch\]"):
+    with pytest.raises(MissingExtraError, match=r"pip install 'torch>="):
         getattr(aisio, name)
+
+
+def test_no_text_has_pip_look_for_aisio_on_an_index(root):
+    """It is on none: `pip install '.[torch]'` in the project's folder is what works."""
+    by_name = re.compile(r"""\binstall\s+(-\S+\s+)*['"]?aisio\b|(?<![\w./-])aisio\[""")
+    pages = [*root.glob("*.md"), *(root / "docs").rglob("*.md"), *root.glob("examples/**/*.md")]
+    texts = [*pages, *root.glob("aisio/**/*.py"), *root.glob("examples/**/*.py")]
+    wrong = [
+        f"{path.relative_to(root)}: {found[0]}"
+        for path in texts
+        for found in by_name.finditer(path.read_text("utf-8"))
+    ]
+    assert wrong == []
+    assert by_name.search("pip install --upgrade 'aisio[torch]'")
+    assert not by_name.search("pip install '/path/to/aisio[torch]'")
 
 
 def test_an_unknown_name_is_an_attribute_error():

@@ -23,7 +23,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from aisio.errors import ConfigError, MissingExtraError
+from aisio.errors import ConfigError
+from aisio.extras import missing_extra
 from aisio.gateway.options import PROMOTE_ROOT, ServerOptions
 
 __all__ = ["Gateway", "ServerOptions", "serve"]
@@ -214,4 +215,4 @@ class Gateway:
 
 def _require_aiohttp() -> None:
     if importlib.util.find_spec("aiohttp") is None:
-        raise MissingExtraError("the gateway needs aiohttp: pip install 'aisio[gateway]'")
+        raise missing_extra("aiohttp", "gateway")

@@ -158,7 +158,7 @@ def test_an_image_that_would_fill_the_memory(
 def test_pillow_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     """The error says how to get it."""
     monkeypatch.setitem(sys.modules, "PIL.BmpImagePlugin", None)
-    with pytest.raises(MissingExtraError, match=r"pillow.*pip install 'aisio\[images\]'"):
+    with pytest.raises(MissingExtraError, match=r"pillow.*pip install 'pillow>="):
         require_pillow()
 
 

@@ -69,5 +69,5 @@ def test_a_missing_obstore_says_how_to_install_it():
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=250, env=ENVIRON
     )
-    assert "pip install 'aisio[stores]'" in done.stdout, done.stderr
+    assert "pip install 'obstore>=" in done.stdout, done.stderr
     assert issubclass(MissingExtraError, ImportError)
