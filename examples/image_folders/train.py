@@ -1,13 +1,12 @@
-"""Train on images in class folders that `aisio pack` packed; run it again to go on.
+"""Train on images in class folders: pack them, train, validate. Run it again to resume.
 
-torchrun --nproc-per-node 2 train.py ais://digits
+torchrun --standalone --nproc-per-node 2 train.py --images images file://$PWD/shards
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from torch.nn.functional import cross_entropy, interpolate
 from torch.nn.parallel import DistributedDataParallel
 
 import aisio
+from aisio.shards.packing import pack_folder
 
 SIZE = 8
 """Images are resized to SIZE x SIZE pixels."""
@@ -27,6 +27,19 @@ CHECKPOINT_STEPS = 5
 """Steps from one checkpoint to the next."""
 
 
+def pack(images: Path, url: str) -> None:
+    """Pack the images, with labels and shuffled, into shards below URL/train and URL/val."""
+    split = {"train": 0.8, "val": 0.2}
+    for shard in pack_folder(images, url, labels_from_folder=True, split=split):
+        print(f"packed {shard.samples:,} images: {shard.url}", flush=True)
+
+
+def read_classes(url: str) -> list[str]:
+    """Return the names of the classes, in the order of their labels."""
+    _, text = aisio.AISMapDataset.from_objects(f"{url}/train/classes.json")[0]
+    return list(json.loads(text))
+
+
 def prepare(sample: tuple[Tensor, int]) -> tuple[Tensor, int]:
     """Resize a decoded image, in a worker. This is the place for augmentations."""
     image, label = sample
@@ -34,8 +47,9 @@ def prepare(sample: tuple[Tensor, int]) -> tuple[Tensor, int]:
 
 
 def make_loader(url: str, **options: Any) -> aisio.Loader:
-    """Return this process's batches: images (n, 3, SIZE, SIZE) of uint8, and labels."""
-    images = aisio.AISShardDataset(url, fields=("png", "cls"), decode="torch", transform=prepare)
+    """Return this process's batches: images (n, 3, SIZE, SIZE) of uint8, and labels (n,)."""
+    fields = ("jpg;jpeg;png", "cls")
+    images = aisio.AISShardDataset(url, fields=fields, decode="torch", transform=prepare)
     batch_size = BATCH_SIZE // distributed.get_world_size()
     return aisio.Loader(images, batch_size, num_workers=2, persistent_workers=True, **options)
 
@@ -53,67 +67,99 @@ def make_network(classes: int) -> nn.Module:
     )
 
 
-def save(checkpoint: Path, parts: Mapping[str, Any]) -> None:
-    """Save the states of network, optimizer and loader, in one process for all."""
+class Training:
+    """A network, its optimizer and its data, with a checkpoint of all of them.
+
+    Args:
+        url: Where the shards are, and the checkpoint.
+    """
+
+    def __init__(self, url: str) -> None:
+        on_gpu = torch.cuda.is_available()
+        self.device = torch.device(f"cuda:{os.environ['LOCAL_RANK']}" if on_gpu else "cpu")
+        self.checkpoint = f"{url}/checkpoint.pt"
+        self.loader = make_loader(f"{url}/train/", shuffle=True, pin_memory=on_gpu)
+        # "shrink" counts every held-out image once; the default leaves out the last few.
+        self.held_out = make_loader(f"{url}/val/", equalize="shrink", pin_memory=on_gpu)
+        self.network = make_network(len(read_classes(url))).to(self.device)
+        self.parallel = DistributedDataParallel(self.network)
+        self.optimizer = torch.optim.Adam(self.network.parameters(), lr=3e-3)
+        self.parts: dict[str, Any] = {
+            "network": self.network,
+            "optimizer": self.optimizer,
+            "loader": self.loader,
+        }
+
+    def resume(self) -> bool:
+        """Load the checkpoint; return whether there was one."""
+        try:
+            with aisio.Checkpoint().reader(self.checkpoint) as file:
+                saved = torch.load(file, map_location=self.device, weights_only=True)
+        except aisio.NotFoundError:
+            return False
+        for name, part in self.parts.items():
+            part.load_state_dict(saved[name])
+        return True
+
+    def save(self) -> None:
+        """Replace the checkpoint, in one process for all: a kill leaves the old one or the new."""
+        if distributed.get_rank() == 0:
+            with aisio.Checkpoint().writer(self.checkpoint) as file:
+                torch.save({name: part.state_dict() for name, part in self.parts.items()}, file)
+
+    def train_epoch(self) -> None:
+        """Train on an epoch, or on what is left of it."""
+        epoch = self.loader.epoch
+        for step, (images, labels) in enumerate(self.loader, 1):
+            scores = self.parallel(images.to(self.device) / 255)
+            loss = cross_entropy(scores, labels.to(self.device))
+            self.optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            self.optimizer.step()
+            if step % CHECKPOINT_STEPS == 0:
+                self.save()
+                report(f"epoch {epoch}: loss {loss.item():.3f}, saved")
+        self.save()  # behind the loop, the loader's state says that the next epoch comes
+
+    def accuracy(self) -> float:
+        """Return the share of held-out images that are classified correctly, over all processes."""
+        counts = torch.zeros(2, device=self.device)
+        self.network.eval()
+        with torch.inference_mode():
+            for images, labels in self.held_out:
+                scores = self.network(images.to(self.device) / 255)
+                counts[0] += (scores.argmax(1) == labels.to(self.device)).sum()
+                counts[1] += len(labels)
+        self.network.train()
+        distributed.all_reduce(counts)
+        return float(counts[0] / counts[1])
+
+
+def report(line: str) -> None:
+    """Print a line, in one process for all."""
     if distributed.get_rank() == 0:
-        unfinished = checkpoint.with_suffix(".unfinished")
-        torch.save({name: part.state_dict() for name, part in parts.items()}, unfinished)
-        unfinished.replace(checkpoint)  # at once: a kill leaves the old checkpoint or the new one
-
-
-def accuracy(network: nn.Module, loader: aisio.Loader, device: torch.device) -> float:
-    """Return the share of images that are classified correctly, over all processes."""
-    network.eval()
-    counts = torch.zeros(2, device=device)
-    with torch.inference_mode():
-        for images, labels in loader:
-            scores = network(images.to(device) / 255)
-            counts[0] += (scores.argmax(1) == labels.to(device)).sum()
-            counts[1] += len(labels)
-    distributed.all_reduce(counts)
-    return float(counts[0] / counts[1])
+        print(line, flush=True)
 
 
 @click.command()
 @click.argument("url")
-@click.option("--checkpoint", default="checkpoint.pt", type=click.Path(path_type=Path))
+@click.option("--images", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--epochs", default=3)
-def main(url: str, checkpoint: Path, epochs: int) -> None:
-    """Train on URL/train, and count what is right of URL/val after each epoch."""
+def main(url: str, images: Path | None, epochs: int) -> None:
+    """Train on the shards below URL. With --images, pack the images of that folder there first."""
+    url = url.rstrip("/")
     distributed.init_process_group()
     torch.manual_seed(1)
-    on_gpu, first = torch.cuda.is_available(), distributed.get_rank() == 0
-    device = torch.device(f"cuda:{os.environ['LOCAL_RANK']}" if on_gpu else "cpu")
-    classes = json.loads(aisio.AISMapDataset.from_objects(f"{url}/train/classes.json")[0][1])
-
-    loader = make_loader(f"{url}/train/", shuffle=True, pin_memory=on_gpu)
-    held_out = make_loader(f"{url}/val/", equalize="shrink")  # all images, none is left out
-    module = make_network(len(classes)).to(device)
-    network: nn.Module = DistributedDataParallel(module)
-    optimizer = torch.optim.Adam(network.parameters(), lr=3e-3)
-    parts: dict[str, Any] = {"network": network, "optimizer": optimizer, "loader": loader}
-    if checkpoint.exists():
-        saved = torch.load(checkpoint, map_location=device, weights_only=True)
-        for name, part in parts.items():
-            part.load_state_dict(saved[name])
-        if first:
-            print(f"goes on in epoch {loader.epoch}", flush=True)
-
-    for epoch in range(loader.epoch, epochs):
-        network.train()
-        for step, (images, labels) in enumerate(loader, 1):
-            loss = cross_entropy(network(images.to(device) / 255), labels.to(device))
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            if step % CHECKPOINT_STEPS == 0:
-                save(checkpoint, parts)
-                if first:
-                    print(f"epoch {epoch}: loss {loss.item():.3f}, saved", flush=True)
-        save(checkpoint, parts)  # behind the loop, it says that the next epoch comes
-        share = accuracy(module, held_out, device)
-        if first:
-            print(f"epoch {epoch}: accuracy {share:.1%}", flush=True)
+    if images is not None and distributed.get_rank() == 0:
+        pack(images, url)
+    distributed.barrier()
+    training = Training(url)
+    if training.resume():
+        report(f"resumed in epoch {training.loader.epoch}")
+    while training.loader.epoch < epochs:
+        epoch = training.loader.epoch
+        training.train_epoch()
+        report(f"epoch {epoch}: accuracy {training.accuracy():.1%}")
     distributed.destroy_process_group()
 
 
