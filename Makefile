@@ -9,9 +9,9 @@ TOX := .venv/bin/tox
 
 help:
 	@echo "make demo     train on real digits, read from a local server; draws the run"
-	@echo "make test     every check: lint, types, tests without and with torch, the code in the docs"
+	@echo "make test     every check: lint, types, tests without and with torch, the documentation"
 	@echo "make bench    measure against the peers"
-	@echo "make lint | types | core | torch | docs    one of the checks"
+	@echo "make lint | types | core | torch | docs    one of the checks; docs also builds the site, build/site"
 	@echo "make coverage the lines of aisio that no test reaches"
 	@echo "make anylearn the tests of tasks against the real anylearn"
 	@echo "make lowest   the tests without torch, on the oldest versions allowed"
@@ -19,6 +19,7 @@ help:
 	@echo "make lock     write the exact versions that the others install, requirements.lock"
 	@echo "make clean    remove all that these commands made"
 	@echo "The first run installs PyTorch with its CUDA libraries, 5 GB, into .tox; later runs need no network."
+	@echo "PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu make test    takes PyTorch for CPUs instead"
 	@echo "PYTHON=/path/to/python3.12 make test    chooses another Python (after make clean)"
 
 test: $(TOX)

@@ -138,6 +138,15 @@ def test_no_text_has_pip_look_for_aisio_on_an_index(root):
     assert not by_name.search("pip install '/path/to/aisio[torch]'")
 
 
+def test_readme_names_every_extra(root):
+    """Under "Install", the only list of them."""
+    setup = configparser.ConfigParser()
+    setup.read(root / "setup.cfg")
+    install = (root / "README.md").read_text("utf-8").split("## Install\n")[1].split("\n## ")[0]
+    extras = [name for name in setup["options.extras_require"] if name != "tests"]
+    assert [name for name in extras if f"`{name}`" not in install] == []
+
+
 def test_an_unknown_name_is_an_attribute_error():
     """Names that are imported on first use do not change what a typing error looks like."""
     with pytest.raises(AttributeError, match="no_such_name"):

@@ -93,7 +93,9 @@ class AISShardReader(SplitDataset, IterableDataset[Any]):
         full_key: Yield the whole key, which is the path of the sample's files up to the first dot
             of the last part ("n01440764/1"), instead of its last part alone ("1"). None is False,
             with one warning if samples are in different folders.
-        decode, label_from, transform: As those of `AISShardDataset`.
+        decode: How to decode fields, as for `AISShardDataset`.
+        label_from: What gives a sample its class, as for `AISShardDataset`.
+        transform: Called with each sample, as for `AISShardDataset`.
         classes: The folders in the order of their numbers, for `label_from`; by default all
             folders, sorted, by the index, which must have all shards.
         interleaved: Accept shards in which the files of a sample are not adjacent; memory then
