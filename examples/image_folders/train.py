@@ -1,6 +1,6 @@
 """Train on images in class folders: pack them, train, validate. Run it again to resume.
 
-torchrun --standalone --nproc-per-node 2 train.py --images images file://$PWD/shards
+torchrun --standalone --nproc-per-node 2 train.py --images images shards
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Training:
 
     def __init__(self, url: str) -> None:
         on_gpu = torch.cuda.is_available()
-        self.device = torch.device(f"cuda:{os.environ['LOCAL_RANK']}" if on_gpu else "cpu")
+        self.device = torch.device("cuda" if on_gpu else "cpu")
         self.checkpoint = f"{url}/checkpoint.pt"
         self.loader = make_loader(f"{url}/train/", shuffle=True, pin_memory=on_gpu)
         # "shrink" counts every held-out image once; the default leaves out the last few.
@@ -146,8 +146,12 @@ def report(line: str) -> None:
 @click.option("--images", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--epochs", default=3)
 def main(url: str, images: Path | None, epochs: int) -> None:
-    """Train on the shards below URL. With --images, pack the images of that folder there first."""
-    url = url.rstrip("/")
+    """Train on the shards below URL, or in a folder. With --images, pack those images first."""
+    if "RANK" not in os.environ:
+        raise click.UsageError("start it by torchrun, as in the first lines of this file")
+    url = url.rstrip("/") if "://" in url else f"file://{Path(url).absolute()}"
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     distributed.init_process_group()
     torch.manual_seed(1)
     if images is not None and distributed.get_rank() == 0:

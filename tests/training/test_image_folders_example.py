@@ -51,7 +51,7 @@ class Page:
     def start(self, part: str) -> subprocess.Popen[str]:
         """Start the one command that has this part."""
         (command,) = [one for one in self.commands if part in one]
-        program, *arguments = shlex.split(command.replace("$PWD", str(self.folder)))
+        program, *arguments = shlex.split(command)
         modules = {"aisio": ["-m", "aisio"], "torchrun": ["-m", "torch.distributed.run"]}
         if program in modules:
             program, arguments = sys.executable, [*modules[program], *arguments]
