@@ -74,6 +74,18 @@ class UnfinishedUpload(msgspec.Struct, frozen=True):
     begun_s: float = 0.0
 
 
+class Deleted(msgspec.Struct, frozen=True):
+    """What a call that deletes many objects has done.
+
+    Attributes:
+        count: How many objects were deleted.
+        missing: Names that were to be deleted and did not exist, in the caller's order.
+    """
+
+    count: int
+    missing: tuple[str, ...] = ()
+
+
 def may_be_same_object(first: ObjectInfo, second: ObjectInfo) -> bool:
     """Tell whether two answers can be about one object, by size and checksum if both have them."""
     if None not in (first.size_bytes, second.size_bytes) and first.size_bytes != second.size_bytes:

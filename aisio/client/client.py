@@ -16,6 +16,8 @@ import msgspec
 from aisio.client.authn import fetch_token
 from aisio.client.batch import BatchItem, Missing, get_batch
 from aisio.client.batch_archive import BatchOptions
+from aisio.client.copying import copy_bucket, rename_bucket
+from aisio.client.deletion import delete_listed, delete_names
 from aisio.client.listing import list_bucket
 from aisio.client.object import Object
 from aisio.client.session import Session
@@ -28,7 +30,16 @@ from aisio.errors import (
     UrlError,
 )
 from aisio.limits import is_whole
-from aisio.records import Concurrency, ObjectInfo, RetryPolicy, Settings, Timeouts, TlsFiles
+from aisio.records import (
+    Concurrency,
+    Deleted,
+    ObjectInfo,
+    RetryPolicy,
+    Settings,
+    Timeouts,
+    TlsFiles,
+)
+from aisio.transport.concurrency.delete_each import require_none_missing
 from aisio.transport.concurrency.limit import AdaptiveLimit
 from aisio.transport.concurrency.ordered import fetch_in_order
 from aisio.urls import ALIASES, Namespace, ObjectUrl
@@ -283,6 +294,107 @@ class Bucket:
             about=str(self.url),
             missing_ok=missing_ok,
         )
+
+    def copy(self, to: str | Bucket, *, prefix: str = "", prepend: str = "") -> Bucket:
+        """Copy the objects to another bucket of the cluster, which is created if need be.
+
+        The bytes stay in the cluster. Size and checksum of what was copied are compared by listings
+        of both. Objects of the other bucket that have other names stay.
+
+        Args:
+            to: The other bucket, by name or URL.
+            prefix: Only objects whose names begin so.
+            prepend: What the copies' names have in front, as in "backup/".
+
+        Returns:
+            The other bucket.
+
+        Raises:
+            NotFoundError: No such bucket, or no name begins with the prefix.
+            StorageError: Objects could not be copied, all others are; the text names the first.
+            ConfigError: The same bucket without `prepend`, or a bucket of another cluster.
+        """
+        other = self._other("copy", to)
+        if other == self and not prepend:
+            raise ConfigError(f"copy {self.url}: to the same bucket, with no prepend=")
+        session = self.client.session
+        copy_bucket(session, self.url, other.url, prefix=prefix, prepend=prepend)
+        return other
+
+    def rename(self, to: str) -> Bucket:
+        """Give the bucket another name, and return it. The cluster copies, then removes the old.
+
+        That takes AIStore 14 seconds and longer; this waits for it.
+
+        Args:
+            to: The new name.
+
+        Raises:
+            NotFoundError: No such bucket.
+            ConflictError: There is a bucket of that name.
+            ConfigError: An object is named like a folder of others: AIStore would lose those.
+            IntegrityError: Not all of it has arrived; the text says how much.
+        """
+        other = self._other("rename", to)
+        if other == self:
+            raise ConfigError(f"rename {self.url}: it has that name already")
+        if other.exists():
+            raise ConflictError(f"rename {self.url}: {other.url} exists already")
+        rename_bucket(self.client.session, self.url, other.url)
+        return other
+
+    def _other(self, operation: str, to: str | Bucket) -> Bucket:
+        """Return another bucket of this cluster."""
+        if isinstance(to, str):
+            name = to if "://" in to else f"{self.url.root[: -len(self.name)]}{to}"
+            return self.client.bucket(name)
+        if to.client.endpoint != self.client.endpoint:
+            raise ConfigError(f"{operation} {self.url}: {to!r} is in another cluster")
+        return to
+
+    def delete_many(
+        self,
+        names: Iterable[str] | None = None,
+        *,
+        prefix: str | None = None,
+        template: str | None = None,
+        missing_ok: bool = False,
+    ) -> Deleted:
+        """Delete objects by their names, by a prefix of their names, or by a template of names.
+
+        Thousands of names are deleted by one request to the cluster. Each name is accounted for.
+
+        Args:
+            names: Object names.
+            prefix: Plain-string prefix of the names; "" for all objects.
+            template: As in "s-{000..099}.tar"; see `aisio.wire.templates`.
+            missing_ok: Names that do not exist are no error; the result has them.
+
+        Returns:
+            How many objects were deleted, and which names did not exist.
+
+        Raises:
+            NotFoundError: No such bucket; or names did not exist, all others are deleted; or no
+                name begins with the prefix.
+            StorageError: Objects could not be deleted; the text names the first, and says how many
+                were.
+            ConfigError: None of names, prefix and template, several of them, or no name at all.
+        """
+        session = self.client.session
+        if [names, prefix, template].count(None) != 2:
+            raise ConfigError("delete_many needs one of names, prefix= and template=")
+        if prefix is not None:
+            deleted = delete_listed(session, self.url, prefix)
+            if not (deleted.count or missing_ok or not prefix):
+                raise NotFoundError(
+                    f"delete {self.url}: no name begins with {prefix!r}", url=str(self.url)
+                )
+            return deleted
+        group = self.objects(names, template=template)
+        if not len(group):
+            raise ConfigError(f"delete {self.url}: there are no names")
+        deleted = delete_names(session, self.url, dict.fromkeys(group.names()))
+        return deleted if missing_ok else require_none_missing(self.url.root, deleted)
 
     def _call(self, method: str, message: Any = None, *, safe: bool = True) -> None:
         self.client.session.call(

@@ -10,11 +10,19 @@ from typing import Any, Literal, TypeVar, overload
 import msgspec
 
 from aisio.atomic_write import atomic_write
+from aisio.client.object_copies import copy_object, is_copied_right, rename_object
 from aisio.client.resume import Resume, replaced_error
 from aisio.client.router import Router
 from aisio.client.session import Session
 from aisio.client.upload import MultipartUpload, send_data
-from aisio.errors import ConfigError, IntegrityError, NotFoundError, RangeError, StorageError
+from aisio.errors import (
+    ConfigError,
+    IntegrityError,
+    NotFoundError,
+    RangeError,
+    StorageError,
+    UrlError,
+)
 from aisio.formats.checksums import HASHERS, new_hasher
 from aisio.records import ByteRange, Checksum, ObjectInfo, same_version
 from aisio.transport.body import Body
@@ -34,7 +42,7 @@ from aisio.transport.retries import Attempts
 from aisio.transport.seekable import open_seekable
 from aisio.transport.targets import BufferTarget, FileTarget, Target
 from aisio.transport.writer import ObjectWriter, WriteOptions
-from aisio.urls import ObjectUrl
+from aisio.urls import ALIASES, ObjectUrl
 from aisio.wire import messages
 
 T = TypeVar("T")
@@ -276,6 +284,69 @@ class Object:
         """
         path, query = messages.object_path(self.url), messages.bucket_query(self.url)
         self.session.delete(path, query, about=str(self.url), missing_ok=missing_ok)
+
+    def copy(self, to: str | ObjectUrl | Object) -> ObjectInfo:
+        """Copy the object, replacing what was there; its bytes do not leave the cluster.
+
+        Size and checksum of the two are compared afterwards. The copy's bucket must exist.
+
+        Where the copy's name has a "%", a "?" or a control character, AIStore 5.0 would store it
+        under another name. Then the bytes come here and go back, verified.
+
+        Args:
+            to: The copy: a URL, or a name in this bucket.
+
+        Returns:
+            What the cluster says of the copy.
+
+        Raises:
+            NotFoundError: No such object, or no such bucket.
+            IntegrityError: The two differ.
+            ConfigError: The copy is in another cluster, or is this object.
+        """
+        target = self._target(to)
+        if target == self.url:
+            raise ConfigError(f"copy {self.url}: the copy would be the object itself")
+        if is_copied_right(target.name):
+            return copy_object(self.session, self.url, target, self._head_of)
+        with self.open() as file:
+            return Object(self.session, target).put(file)
+
+    def rename(self, name: str) -> Object:
+        """Give the object another name in its bucket, replacing what was there; return it.
+
+        As for `copy`, AIStore does it except where the new name has a "%", a "?" or a control
+        character: then it is copied by this process, and the old one deleted.
+
+        Raises:
+            NotFoundError: No such object.
+            ConfigError: It has that name already.
+        """
+        if "://" in name:
+            raise UrlError(f"rename {self.url}: {name!r} is a URL: pass a name in its bucket")
+        target = self._target(name)
+        if target == self.url:
+            raise ConfigError(f"rename {self.url}: it has that name already")
+        if is_copied_right(name):
+            rename_object(self.session, self.url, target, self._head_of)
+        else:
+            self.copy(target)
+            self.delete()
+        return Object(self.session, target)
+
+    def _target(self, to: str | ObjectUrl | Object) -> ObjectUrl:
+        if isinstance(to, Object):
+            if to.session.settings.endpoint != self.session.settings.endpoint:
+                raise ConfigError(f"copy {self.url}: {to!r} is in another cluster")
+            to = to.url
+        if isinstance(to, str):
+            to = ObjectUrl.parse(to) if "://" in to else self.url.with_name(to)
+        if to.provider not in ALIASES.values():
+            raise ConfigError(f"copy {self.url}: {to} is not in the cluster")
+        return to.require_object()
+
+    def _head_of(self, url: ObjectUrl) -> ObjectInfo:
+        return Object(self.session, url).head()
 
     def _retry(self, attempt: Callable[[], T], attempts: Attempts | None = None) -> T:
         return self.session.retry(attempt, attempts)

@@ -41,12 +41,13 @@ class Session:
 
     Args:
         settings: Endpoint, credentials, timeouts, retries.
-        waiter: The clock of the retry loop.
+        waiter: The clock of the retry loop, and of what waits for jobs.
         endpoint_state: What is known of the endpoint; by default the state that all sessions of
             this endpoint share in a process. It does not pickle.
 
     Attributes:
         settings: As above.
+        waiter: As above.
         endpoint_state: As above.
         streams: Requests whose response body the caller reads.
         bucket_checksums: The checksum settings of the cluster's buckets.
@@ -59,7 +60,7 @@ class Session:
         endpoint_state: EndpointState | None = None,
     ) -> None:
         self.settings = settings
-        self._waiter = waiter
+        self.waiter = waiter
         state = endpoint_state or shared_state(settings.endpoint)
         self._failures = FailureTranslator(settings, state)
         self.bucket_checksums = BucketChecksums()
@@ -76,7 +77,7 @@ class Session:
         )
 
     def __getstate__(self) -> dict[str, Any]:
-        names = ("settings", "_waiter", "_failures", "bucket_checksums")
+        names = ("settings", "waiter", "_failures", "bucket_checksums")
         return {name: self.__dict__[name] for name in names}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -99,7 +100,7 @@ class Session:
 
     def attempts(self) -> Attempts:
         """Return a fresh retry budget, by the retry policy of the settings."""
-        return Attempts(self.settings.retry, self._waiter)
+        return Attempts(self.settings.retry, self.waiter)
 
     def retry(self, attempt: Callable[[], T], attempts: Attempts | None = None) -> T:
         """Run `attempt` until it succeeds or the retry budget, by default a fresh one, is spent."""

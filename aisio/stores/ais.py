@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from aisio.client.client import Bucket, Client
 from aisio.client.upload import abort_upload, list_uploads
-from aisio.records import ByteRange, ObjectInfo, UnfinishedUpload
+from aisio.records import ByteRange, Deleted, ObjectInfo, UnfinishedUpload
 from aisio.stores.base import Store
 from aisio.transport.body import Body
 from aisio.transport.concurrency.pending import PendingGet
@@ -95,3 +95,17 @@ class AisStore(Store):
     def delete(self, url: ObjectUrl, *, missing_ok: bool = False) -> None:
         """See `Store.delete`."""
         self.client.object(url).delete(missing_ok=missing_ok)
+
+    def delete_many(
+        self, bucket: ObjectUrl, names: Iterable[str], *, missing_ok: bool = False
+    ) -> Deleted:
+        """See `Store.delete_many`; the cluster deletes thousands by one request."""
+        names = list(names)
+        if not names:
+            return Deleted(0)
+        of_cluster = Bucket(self.client, bucket.with_name(""))
+        return of_cluster.delete_many(names, missing_ok=missing_ok)
+
+    def copy(self, url: ObjectUrl, to: ObjectUrl) -> ObjectInfo:
+        """See `Store.copy` and `Object.copy`."""
+        return self.client.object(url).copy(to)

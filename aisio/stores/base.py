@@ -8,13 +8,21 @@ from __future__ import annotations
 
 import io
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 
 from aisio.errors import ConfigError
-from aisio.records import ByteRange, ObjectInfo, RetryPolicy, UnfinishedUpload, same_version
+from aisio.records import (
+    ByteRange,
+    Deleted,
+    ObjectInfo,
+    RetryPolicy,
+    UnfinishedUpload,
+    same_version,
+)
 from aisio.stores.levels import one_level
 from aisio.transport.body import Body, read_with_retries
+from aisio.transport.concurrency.delete_each import delete_each, require_none_missing
 from aisio.transport.concurrency.pending import PendingGet
 from aisio.transport.payload import PutData
 from aisio.transport.retries import Attempts
@@ -174,3 +182,49 @@ class Store(ABC):
         Raises:
             NotFoundError: No such object, and missing_ok is false.
         """
+
+    def delete_many(
+        self, bucket: ObjectUrl, names: Iterable[str], *, missing_ok: bool = False
+    ) -> Deleted:
+        """Delete objects of one bucket, several at once, and account for each name.
+
+        Args:
+            bucket: The bucket.
+            names: Names of objects.
+            missing_ok: Names that do not exist are no error; the result has them.
+
+        Raises:
+            NotFoundError: Names did not exist; all others are deleted.
+            StorageError: Objects could not be deleted; the text names the first.
+        """
+        names = dict.fromkeys(names)
+        root = bucket.root
+        deleted = delete_each(lambda name: self.delete(bucket.with_name(name)), root, names)
+        return deleted if missing_ok else require_none_missing(root, deleted)
+
+    def copy(self, url: ObjectUrl, to: ObjectUrl) -> ObjectInfo:
+        """Copy an object to another URL of this store, replacing what was there.
+
+        A cluster and a cloud copy by themselves, as far as they can; otherwise the bytes come here
+        and go back, verified.
+
+        Returns:
+            What the store says of the copy.
+
+        Raises:
+            NotFoundError: No such object, or no such bucket.
+            ConfigError: The two URLs are the same.
+        """
+        refuse_copy_to_itself(url, to)
+        with self.open(url) as file:
+            return self.put(to, file)
+
+
+def refuse_copy_to_itself(url: ObjectUrl, to: ObjectUrl) -> None:
+    """Check that a copy has another URL than the object.
+
+    Raises:
+        ConfigError: The two URLs are the same.
+    """
+    if url == to:
+        raise ConfigError(f"copy {url}: the copy would be the object itself")

@@ -101,6 +101,25 @@ class StoreContract:
         assert store.read(url) == name.encode()
         assert [info.url for info in store.list(root)] == [str(url)]
 
+    def test_copy_and_delete_many(self, store: Store, root: ObjectUrl) -> None:
+        """A copy has the bytes; names that do not exist are told, all others are deleted."""
+        names = [root.join(name).name for name in ("a", "b%25", "deep/c")]
+        store.put(root.join("a"), b"data")
+        for name in names[1:]:
+            assert store.copy(root.join("a"), root.with_name(name)).size_bytes == 4
+            assert self.get_raw(root.with_name(name)) == b"data"
+        with pytest.raises(ConfigError, match="itself"):
+            store.copy(root.join("a"), root.join("a"))
+        with pytest.raises(NotFoundError):
+            store.copy(root.join("no"), root.join("a"))
+        no = root.join("no").name
+        with pytest.raises(NotFoundError, match=f"a name does not exist: {no}; .*: 1$"):
+            store.delete_many(root, [names[0], no, names[0]])
+        assert [info.name for info in store.list(root)] == names[1:]
+        assert store.delete_many(root, [*names, no], missing_ok=True).missing == (names[0], no)
+        assert store.delete_many(root, []).count == 0
+        assert list(store.list(root)) == []
+
     def test_a_writer_stores_what_was_written(self, store: Store, root: ObjectUrl) -> None:
         """In any pieces, of any size: in parts, where it is large; nobody sees it before."""
         large = bytes(range(251)) * (2 * PART_BYTES // 251 + 99)

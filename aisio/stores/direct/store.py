@@ -39,7 +39,7 @@ from aisio.errors import (
     UrlError,
 )
 from aisio.records import ByteRange, Checksum, ObjectInfo, RetryPolicy
-from aisio.stores.base import Store
+from aisio.stores.base import Store, refuse_copy_to_itself
 from aisio.stores.direct.error_codes import RETRY_HEAD_AS_GET
 from aisio.stores.direct.errors import translate_errors
 from aisio.stores.direct.listing import DirectListing, Entry
@@ -68,6 +68,9 @@ WHOLE_PUT_BYTES = 16 * 1024 * 1024
 
 MIN_PART_BYTES = 5 * 1024 * 1024
 """Source: Amazon S3 User Guide, "Amazon S3 multipart upload limits"."""
+
+_MAX_COPIED_BYTES = 5_000_000_000
+"""Source: Amazon S3 API Reference, "CopyObject": up to 5 GB."""
 
 _MAX_CONCURRENT_PARTS = 4
 _LIST_CHUNK_SIZE = 1000
@@ -339,6 +342,24 @@ class DirectStore(Store):
         except NotFoundError:
             if not missing_ok:
                 raise
+
+    def copy(self, url: ObjectUrl, to: ObjectUrl) -> ObjectInfo:
+        """See `Store.copy`; a cloud copies up to 5 GB within one bucket by itself."""
+        refuse_copy_to_itself(url, to)
+        name, new_name = _supported_name(url), _supported_name(to)
+        size_bytes = self.head(url).size_bytes or 0
+        if url.root != to.root or url.provider in WEB_SCHEMES or size_bytes > _MAX_COPIED_BYTES:
+            return super().copy(url, to)
+        copy = current_obstore().api.copy
+        self._with_retries("copy", url, lambda: copy(self._bucket(url), name, new_name))
+        copied = self.head(to)
+        if copied.size_bytes != size_bytes:
+            raise IntegrityError(
+                f"copy {url} to {to}: the copy has {copied.size_bytes:,} bytes, the object had "
+                f"{size_bytes:,}: was one of them replaced meanwhile?",
+                url=str(to),
+            )
+        return copied
 
     def _bucket(self, url: ObjectUrl, *, retries: bool = False) -> Any:
         """Return obstore's own object for a bucket, made on first use in this process.

@@ -1,0 +1,69 @@
+"""Copying and renaming one object: lost replies, and copies that differ."""
+
+from __future__ import annotations
+
+import pytest
+
+from aisio.client.client import Client
+from aisio.client.object import Object
+from aisio.client.object_copies import is_copied_right
+from aisio.errors import IntegrityError, NotFoundError
+from aisio.records import RetryPolicy, Settings
+from tests.http_server import Reply, Server
+
+
+def head(size_bytes: int = 1, checksum: str = "ab") -> Reply:
+    """Return what the cluster says of an object."""
+    values = {"Ais-Checksum-Type": "xxhash2", "Ais-Checksum-Value": checksum}
+    return Reply(headers={"Content-Length": str(size_bytes), **values})
+
+
+def object_of(server: Server) -> Object:
+    """Return an object of the server."""
+    retry = RetryPolicy(attempts=2, first_wait_s=0)
+    settings = Settings(server.url, retry=retry, direct=False)
+    return Client.from_settings(settings).bucket("b").object("a")
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("a b", True), ("ü#&+=", True), ("a%41", False), ("a?b", False), ("a\x01", False)],
+)
+def test_names_that_aistore_misreads(name: str, expected: bool) -> None:
+    """What the nodes of AIStore 5.0 do not encode among themselves."""
+    assert is_copied_right(name) is expected
+
+
+def test_a_copy_is_compared() -> None:
+    """Size and checksum; a copy is safe to be repeated."""
+    with Server(Reply(0), Reply(), head(), head()) as server:
+        assert object_of(server).copy("ü").size_bytes == 1
+    assert server.requests[1].target == (
+        "/v1/objects/b/a?provider=ais&object_to=ais%2F%40%23%2Fb%2F%C3%BC"
+    )
+
+
+@pytest.mark.parametrize("other", [head(2), head(1, "cd")])
+def test_a_copy_that_differs_is_an_error(other: Reply) -> None:
+    """The cluster says it is done."""
+    with (
+        Server(Reply(), other, head()) as server,
+        pytest.raises(IntegrityError, match="copy ais://b/a to ais://b/c: .* differ"),
+    ):
+        object_of(server).copy("c")
+
+
+def test_a_rename_whose_reply_is_lost() -> None:
+    """The second try does not find the object: it has its new name."""
+    with Server(Reply(0), Reply(404), head()) as server:
+        assert object_of(server).rename("c").name == "c"
+    assert b'"name": "c"' in server.requests[0].body
+
+
+def test_a_lost_rename_of_a_missing_object_is_an_error() -> None:
+    """Neither name exists."""
+    with (
+        Server(Reply(0), Reply(404), Reply(404), Reply(404)) as server,
+        pytest.raises(NotFoundError, match="b/c"),
+    ):
+        object_of(server).rename("c")
