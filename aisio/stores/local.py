@@ -19,7 +19,7 @@ from aisio.atomic_write import (
     open_special,
 )
 from aisio.errors import AccessError, ConfigError, NotFoundError, RangeError, StorageError
-from aisio.folder_walk import walk
+from aisio.folder_walk import OnBrokenLink, walk
 from aisio.records import ByteRange, ObjectInfo, UnfinishedUpload
 from aisio.stores.base import Store
 from aisio.stores.local_upload import LocalUpload
@@ -38,12 +38,26 @@ class LocalStore(Store):
 
     def list(self, prefix: ObjectUrl, *, start_after: str = "") -> Iterator[ObjectInfo]:
         """See `Store.list`; links to files and folders are followed."""
+        return self._list(prefix, start_after, None)
+
+    def list_around_broken_links(
+        self, prefix: ObjectUrl, on_error: OnBrokenLink
+    ) -> Iterator[ObjectInfo]:
+        """List as `list` does, but pass over broken links; `on_error` is called for each."""
+        return self._list(prefix, "", on_error)
+
+    def _list(
+        self, prefix: ObjectUrl, start_after: str, on_error: OnBrokenLink | None
+    ) -> Iterator[ObjectInfo]:
         folder, _, start = prefix.name.rpartition("/")
         with _translate_errors("list", prefix):
             if not Path("/", folder).is_dir():
                 raise NotFoundError(f"list {prefix}: there is no folder /{folder}", url=str(prefix))
             root = f"{folder}/" if folder else ""
-            for file in walk(f"/{folder}", root, prefix=start, start_after=start_after):
+            files = walk(
+                f"/{folder}", root, prefix=start, start_after=start_after, on_error=on_error
+            )
+            for file in files:
                 yield _info(prefix.root, file.name, file.stat)
 
     def head(self, url: ObjectUrl) -> ObjectInfo:
@@ -195,6 +209,12 @@ def _version(stat: os.stat_result) -> str:
     """
     state = (stat.st_mtime_ns, stat.st_size, stat.st_dev, stat.st_ino, stat.st_ctime_ns)
     return "-".join(f"{number:x}" for number in state)
+
+
+def last_change_ns(info: ObjectInfo) -> int:
+    """Return when a file that a LocalStore listed was last changed, in ns since 1970."""
+    times = info.etag.split("-")
+    return max(int(times[0], 16), int(times[-1], 16))
 
 
 @contextmanager

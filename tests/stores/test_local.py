@@ -169,3 +169,16 @@ def test_listing_reads_no_folder_before_the_start(folder, tmp_path):
     finally:
         (tmp_path / "a").chmod(0o755)
     assert names == ["c/1"]
+
+
+def test_broken_links_can_be_told_and_passed_over(tmp_path):
+    """By default they end the listing."""
+    (tmp_path / "a").write_bytes(b"")
+    (tmp_path / "broken").symlink_to("nowhere")
+    told = []
+    store, url = LocalStore(), ObjectUrl.parse(f"file://{tmp_path}/")
+    infos = store.list_around_broken_links(url, lambda name, error: told.append(name))
+    assert [info.name.rpartition("/")[2] for info in infos] == ["a"]
+    assert [name.rpartition("/")[2] for name in told] == ["broken"]
+    with pytest.raises(StorageError):
+        list(store.list(url))

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from aisio.tasks.records.database import Database
+from aisio.database import Database
 from aisio.tasks.records.ids import new_id
 from aisio.tasks.records.vendor_schema import create_vendor_tables
 

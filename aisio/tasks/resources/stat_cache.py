@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 
-from aisio.tasks.records.database import Database, migrate
+from aisio.database import Database, migrate
 from aisio.tasks.resources.tree import Piece
 
 __all__ = ["CachedFile", "StatCache", "stat_key"]

@@ -8,8 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+from aisio.database import Database, migrate
 from aisio.errors import NotFoundError
-from aisio.tasks.records.database import Database, migrate
 from aisio.tasks.service.rows import TABLES
 from aisio.tasks.service.schema import MIGRATIONS
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from aisio.database import Database, migrate
 from aisio.errors import ConfigError, StorageError
-from aisio.tasks.records.database import Database, migrate
 
 FIRST = "CREATE TABLE counts (id INTEGER PRIMARY KEY, parent INTEGER REFERENCES counts (id))"
 SECOND = "ALTER TABLE counts ADD COLUMN name TEXT"
