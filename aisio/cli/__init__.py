@@ -11,9 +11,12 @@ import click
 from aisio.cli.cluster import Cluster
 from aisio.cli.commands import (
     bench,
+    buckets,
     cache,
     cat,
     catalog,
+    diff,
+    du,
     get,
     index,
     info,
@@ -21,12 +24,14 @@ from aisio.cli.commands import (
     ls,
     pack,
     put,
+    rm,
     serve,
     tar,
     tasks,
     verify,
 )
 from aisio.cli.error_handler import CommandGroup
+from aisio.cli.output import add_quiet_option
 from aisio.version import __version__
 
 __all__ = ["main"]
@@ -68,6 +73,11 @@ for command in (
     get.command,
     put.command,
     cat.command,
+    rm.command,
+    buckets.make,
+    buckets.remove,
+    du.command,
+    diff.command,
     info.command,
     pack.command,
     tar.command,
@@ -80,3 +90,4 @@ for command in (
     tasks.command,
 ):
     main.add_command(command)
+add_quiet_option(main)

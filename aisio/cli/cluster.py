@@ -14,6 +14,7 @@ from aisio.urls import FILE, MEMORY, ObjectUrl
 
 if TYPE_CHECKING:
     from aisio.client.client import Client
+    from aisio.sources.base import Source
     from aisio.stores import Store
 
 SCHEME_HINT = "a path is one of this machine; for a bucket, write ais://bucket/name"
@@ -45,6 +46,23 @@ class Cluster:
 
         return store_for(url, self.client() if self.endpoint else None)
 
+    def pattern_source(self, url: ObjectUrl) -> Source | None:
+        """Return the source of a URL with braces or wildcards; None if it has none.
+
+        Those of an existing local file or folder belong to its name.
+
+        Raises:
+            UrlError: Braces or wildcards are not valid.
+        """
+        from aisio.patterns.selections import Selections
+        from aisio.sources.url import UrlSource
+
+        if Selections(url.name).single is not None:
+            return None
+        if url.provider == FILE and Path("/", url.name).exists():
+            return None
+        return UrlSource(self.store(url), url)
+
     def create_bucket(self, url: ObjectUrl) -> None:
         """Create the bucket of a URL unless it exists; local folders are created by writing.
 
@@ -62,8 +80,14 @@ class Cluster:
             raise ConfigError(f"{url.root} cannot be created from here: use the cloud's own tools")
 
     @contextmanager
-    def not_found_hints(self, url: ObjectUrl) -> Iterator[None]:
+    def not_found_hints(
+        self, url: ObjectUrl, all_below: str = "aisio get --recursive"
+    ) -> Iterator[None]:
         """Add a hint to the error of an object that does not exist.
+
+        Args:
+            url: The object.
+            all_below: What takes all objects below the URL, if it is that of a folder.
 
         Raises:
             NotFoundError: The original error, with a hint on what the user may have meant.
@@ -71,18 +95,18 @@ class Cluster:
         try:
             yield
         except NotFoundError as error:
-            hint = SCHEME_HINT if url.provider == FILE else self._name_hint(url)
+            hint = SCHEME_HINT if url.provider == FILE else self._name_hint(url, all_below)
             if not hint or hint in str(error):
                 raise
             raise _with_hint(error, hint) from error
 
-    def _name_hint(self, url: ObjectUrl) -> str:
+    def _name_hint(self, url: ObjectUrl, all_below: str) -> str:
         if hint := pattern_hint(url.name):
             return hint
         with suppress(AisioError):
             folder = url.with_name(f"{url.name}/")
             if next(iter(self.store(url).list(folder)), None) is not None:
-                return f"there are objects below {folder}: `aisio get --recursive` writes them all"
+                return f"there are objects below {folder}: `{all_below}` takes them all"
         return ""
 
     def no_objects_error(self, url: ObjectUrl) -> NotFoundError:

@@ -32,6 +32,7 @@ class FailureCollector:
 
     Attributes:
         attempted: Items so far, failed ones included.
+        failed: Those of them that failed.
     """
 
     def __init__(
@@ -41,12 +42,11 @@ class FailureCollector:
         fatal: tuple[type[AisioError], ...] = (),
         max_unavailable: int | None = 3,
     ) -> None:
-        self.attempted = 0
+        self.attempted = self.failed = 0
         self._item_kind = item_kind
         self._fatal = fatal
         self._max_unavailable = max_unavailable
         self._unavailable_in_a_row = 0
-        self._failed = 0
         self._first_failed: list[str] = []
 
     @contextmanager
@@ -68,7 +68,7 @@ class FailureCollector:
                 raise
             text = error_message(error)
             write_note(f"error: {text}" if name in text else f"error: {name}: {text}")
-            self._failed += 1
+            self.failed += 1
             if len(self._first_failed) < _MAX_NAMED:
                 self._first_failed.append(name)
         else:
@@ -80,10 +80,10 @@ class FailureCollector:
         Raises:
             AisioError: At least one item failed.
         """
-        if self._failed:
-            more = ", ..." if self._failed > len(self._first_failed) else ""
+        if self.failed:
+            more = ", ..." if self.failed > len(self._first_failed) else ""
             raise AisioError(
-                f"{self._failed:,} of {self.attempted:,} {self._item_kind} failed: "
+                f"{self.failed:,} of {self.attempted:,} {self._item_kind} failed: "
                 f"{', '.join(self._first_failed)}{more}"
             )
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _KEPT_IN_LINES = SURROGATE_ESCAPES | {"\t"}
 _COPY_BYTES = 1024 * 1024
+_QUIET = "aisio.quiet"
+"""What the root context's `meta` has for --quiet."""
 
 
 def printable(text: str) -> str:
@@ -116,6 +118,53 @@ def size_text(size_bytes: int | None) -> str:
     return "-" if size_bytes is None else f"{size_bytes:,}"
 
 
+def human_size_text(size_bytes: int | None) -> str:
+    """Return a size in the largest unit below it, powers of 1,024: "987", "1.2K", "3.0G"."""
+    if size_bytes is None:
+        return "-"
+    size, units = float(size_bytes), "KMGTPE"
+    if size < 1024:
+        return str(size_bytes)
+    for unit in units:
+        size /= 1024
+        if size < 1023.95 or unit == units[-1]:
+            break
+    return f"{size:.1f}{unit}"
+
+
+def is_quiet() -> bool:
+    """Tell whether --quiet leaves out summaries and progress."""
+    context = click.get_current_context(silent=True)
+    return context is not None and bool(context.find_root().meta.get(_QUIET))
+
+
+def write_summary(text: str) -> None:
+    """Write a note on what was done, unless --quiet leaves it out."""
+    if not is_quiet():
+        write_note(text)
+
+
+def add_quiet_option(command: click.Command) -> None:
+    """Add --quiet to a command and to all commands of a group, unless one has it."""
+    for other in command.commands.values() if isinstance(command, click.Group) else ():
+        add_quiet_option(other)
+    if any("--quiet" in option.opts for option in command.params):
+        return
+
+    def set_quiet(context: click.Context, _: click.Parameter, quiet: bool) -> None:
+        if quiet:
+            context.find_root().meta[_QUIET] = True
+
+    option = click.Option(
+        ["-q", "--quiet"],
+        is_flag=True,
+        expose_value=False,
+        callback=set_quiet,
+        help="No progress and no summary; errors and warnings only.",
+    )
+    command.params.append(option)
+
+
 def time_text(seconds: float) -> str:
     """Return a Unix time as UTC in ISO 8601, or in seconds if datetime cannot hold it."""
     try:
@@ -135,7 +184,7 @@ def byte_progress(total: int | None, title: str) -> Iterator[Callable[[int], Non
     Yields:
         A function to call with the number of bytes done so far.
     """
-    if not sys.stderr.isatty():
+    if is_quiet() or not sys.stderr.isatty():
         yield lambda done: None
         return
     from tqdm import tqdm

@@ -43,6 +43,23 @@ class UrlType(_UrlType):
             self.fail(str(error), param, ctx)
 
 
+class BucketType(UrlType):
+    """The URL of a bucket of a cluster, as in ais://data."""
+
+    name = "bucket"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the ObjectUrl of the bucket."""
+        if isinstance(value, str) and value and _is_path(value):
+            self.fail(f"{value!r} has no scheme: was ais://{value.strip('/')} meant?", param, ctx)
+        url = super().convert(value, param, ctx)
+        if url.provider not in ALIASES.values():
+            self.fail(f"{str(url)!r} is not in a cluster; was ais:// meant?", param, ctx)
+        if url.name:
+            self.fail(f"{str(url)!r} is more than a bucket: expected {url.root}", param, ctx)
+        return url
+
+
 class DestinationType(UrlType):
     """A URL or path to write to; a path that looks like a URL without its scheme is refused."""
 
@@ -95,6 +112,9 @@ class CatalogName:
 
     text: str
 
+    def __str__(self) -> str:
+        return self.text
+
     def source(self, cluster: Cluster) -> CatalogSource:
         """Return the source of that name.
 
@@ -133,6 +153,7 @@ class SizeType(_IntType):
 
 
 URL = UrlType()
+BUCKET = BucketType()
 DESTINATION = DestinationType()
 FILE_PATH = FileType()
 SOURCE = SourceType()

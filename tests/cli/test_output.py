@@ -10,10 +10,13 @@ import subprocess
 import sys
 import termios
 
+import click
 import pytest
 
+from aisio.cli import main
 from aisio.cli.output import (
     byte_progress,
+    human_size_text,
     json_line,
     size_text,
     time_text,
@@ -147,3 +150,33 @@ def test_what_the_library_warns_of_is_a_note(environ):
     done = subprocess.run([sys.executable, "-c", program], env=environ, capture_output=True)
     assert done.returncode == 0
     assert done.stderr == b"aisio: warning: two\\nlines\naisio: s3://***@b/x\n"
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "text"),
+    [
+        (None, "-"),
+        (0, "0"),
+        (1023, "1023"),
+        (1024, "1.0K"),
+        (1536, "1.5K"),
+        (1024**2 - 1, "1.0M"),
+        (3 * 1024**3, "3.0G"),
+        (1024**7, "1024.0E"),
+    ],
+)
+def test_readable_sizes(size_bytes, text):
+    """In the largest unit below the size, rounded."""
+    assert human_size_text(size_bytes) == text
+
+
+def test_quiet_is_an_option_of_all_commands():
+    """Before the command's name and behind it; it leaves out summaries."""
+
+    def leaves(command):
+        for other in command.commands.values():
+            yield from leaves(other) if isinstance(other, click.Group) else [other]
+
+    assert all(
+        any("--quiet" in option.opts for option in command.params) for command in leaves(main)
+    )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from aisio.cli.cluster import Cluster
-from aisio.cli.output import json_line, write_lines, write_note
+from aisio.cli.output import json_line, write_lines, write_summary
 from aisio.cli.types import SOURCE, CatalogName, SizeType
 from aisio.urls import ObjectUrl
 
@@ -60,21 +60,23 @@ def command(
 ) -> None:
     """Time the listing and the reading of what is below URL, or in catalog://NAME.
 
-    Nothing is written. Names that end in .tar are read as shards of samples, all others as objects,
-    one after another.
-    Times are those of one process and thread, and medians of the turns.
+    With braces or wildcards, URL is a pattern. Nothing is written. Names that end in .tar are read
+    as shards of samples, all others as objects, one after another. Times are those of one process
+    and thread, and medians of the turns.
     """
     from aisio.cli.benchmark import Limits, run_source_trials, run_trials
 
     limits = Limits(objects, size_bytes, turns)
     if isinstance(url, CatalogName):
         trials = run_source_trials(url.source(cluster), url.text, limits)
+    elif (source := cluster.pattern_source(url)) is not None:
+        trials = run_source_trials(source, str(url), limits)
     else:
         trials = run_trials(cluster.store(url), url, limits)
     if as_json:
         write_lines((json_line(_as_dict(trial)) for trial in trials), flush=True)
         return
-    write_note(f"{turns} turns of at most {objects:,} objects and {size_bytes:,} bytes")
+    write_summary(f"{turns} turns of at most {objects:,} objects and {size_bytes:,} bytes")
     write_lines(_table(trials), flush=True)
 
 

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from aisio.cli.error_handler import CommandGroup
-from aisio.cli.output import byte_progress, printable, time_text, write_lines, write_note
+from aisio.cli.output import (
+    byte_progress,
+    printable,
+    time_text,
+    write_lines,
+    write_note,
+    write_summary,
+)
 from aisio.cli.types import SizeType
 
 if TYPE_CHECKING:
@@ -97,7 +104,7 @@ def verify_command(remove: bool) -> None:
             if finding.problem:
                 wrong += 1
                 write_lines([f"{printable(finding.path.name)}\t{printable(finding.problem)}"])
-    write_note(f"{checked} checked, {wrong} wrong")
+    write_summary(f"{checked} checked, {wrong} wrong")
     if wrong:
         raise SystemExit(1)
 
@@ -120,7 +127,7 @@ def prune_command(max_size: int, dry_run: bool) -> None:
     write_lines(map(_line, removed))
     size_bytes = sum(entry.size_bytes for entry in removed)
     verb = "would be removed" if dry_run else "removed"
-    write_note(f"{len(removed)} {verb}, {size_bytes:,} bytes")
+    write_summary(f"{len(removed)} {verb}, {size_bytes:,} bytes")
 
 
 def _line(entry: Entry) -> str:

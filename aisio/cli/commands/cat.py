@@ -15,6 +15,7 @@ from aisio.urls import ObjectUrl
 
 if TYPE_CHECKING:
     from aisio.records import ByteRange
+    from aisio.sources.base import Source
     from aisio.transport.body import Body
 
 
@@ -32,8 +33,8 @@ def command(
     """Write the bytes of objects to stdout, one object after the other.
 
     Bytes go out as they arrive. If they turn out not to be the ones that the store promised, that
-    is an error at the object's end. catalog://NAME stands for all objects of a source of the
-    catalog.
+    is an error at the object's end. A URL with braces or wildcards stands for all objects that it
+    matches, catalog://NAME for those of a source of the catalog.
     """
     byte_range = byte_range_of(start, stop)
     if byte_range and any(isinstance(url, CatalogName) for url in urls):
@@ -47,12 +48,17 @@ def command(
 def _bodies(
     cluster: Cluster, urls: Iterable[ObjectUrl | CatalogName], byte_range: ByteRange | None
 ) -> Iterator[Body]:
+    from aisio.sources.nothing_found import require_some
+
     for url in urls:
         if isinstance(url, CatalogName):
-            source = url.source(cluster)
-            for info in source.list():
-                yield source.get(info)
+            source: Source | None = url.source(cluster)
         else:
+            source = cluster.pattern_source(url)
+        if source is not None:
+            for info in require_some(source.list(), str(url)):
+                yield source.get(info, byte_range=byte_range)
+        elif isinstance(url, ObjectUrl):
             with cluster.not_found_hints(url.require_object()):
                 body = cluster.store(url).get(url, byte_range)
             yield body

@@ -10,7 +10,7 @@ import click
 
 from aisio.cli.cluster import Cluster
 from aisio.cli.failure_collector import FailureCollector
-from aisio.cli.output import json_line, printable, write_lines, write_note
+from aisio.cli.output import json_line, printable, write_lines, write_note, write_summary
 from aisio.cli.shards import index_place, list_shards, read_progress, shard_sources
 from aisio.cli.types import SOURCE, URL, CatalogName
 from aisio.errors import AisioError, IntegrityError
@@ -187,7 +187,7 @@ def _report(
         return
     write_lines([printable(where)])
     others = f", the others at {bytes_per_s / 1e9:.2f} GB/s" if current < len(built) else ""
-    write_note(
+    write_summary(
         f"{len(index.shards):,} shards, {len(index):,} samples; {current:,} shards were indexed"
         f" before{others}"
     )

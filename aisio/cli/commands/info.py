@@ -16,6 +16,7 @@ from aisio.urls import FILE, ObjectUrl
 
 if TYPE_CHECKING:
     from aisio.records import ObjectInfo, Settings
+    from aisio.sources.base import Source
     from aisio.stores import Store
 
 _VARIABLES = {
@@ -39,6 +40,7 @@ _VARIABLES = {
 def command(cluster: Cluster, url: ObjectUrl | CatalogName | None, as_json: bool) -> None:
     """Describe the object at URL; for a bucket or a URL that ends in "/", count what is below.
 
+    With braces or wildcards, URL is a pattern: what it matches is counted.
     Where there is nothing, that is shown as well, and the status is 1.
     For catalog://NAME, a source of the catalog: what it is, what it has, and its listing's digest.
     Without URL: where commands go, whether it is ready, and the settings with their origins.
@@ -47,6 +49,8 @@ def command(cluster: Cluster, url: ObjectUrl | CatalogName | None, as_json: bool
         facts = _describe_connection(cluster)
     elif isinstance(url, CatalogName):
         facts = _describe_source(cluster, url)
+    elif (source := cluster.pattern_source(url)) is not None:
+        facts = _describe_matches(source, url)
     elif not url.name or url.name.endswith("/"):
         facts = _describe_prefix(cluster, url)
     else:
@@ -77,6 +81,16 @@ def _describe_source(cluster: Cluster, name: CatalogName) -> dict[str, Any]:
         "digest": digest.text(),
         "expected_digest": entry.digest,
     }
+
+
+def _describe_matches(source: Source, url: ObjectUrl) -> dict[str, Any]:
+    from aisio.sources.nothing_found import require_some
+
+    count = size_bytes = 0
+    for info in map(source.completed, require_some(source.list(), str(url))):
+        count += 1
+        size_bytes += info.size_bytes or 0
+    return {"url": str(url), "exists": True, "objects": count, "size_bytes": size_bytes}
 
 
 def _describe_object(cluster: Cluster, url: ObjectUrl) -> dict[str, Any]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from aisio.cli.cluster import Cluster, is_local_folder
-from aisio.cli.output import json_line, printable, size_text, write_lines
+from aisio.cli.output import human_size_text, json_line, printable, size_text, write_lines
 from aisio.cli.types import SOURCE, CatalogName
 from aisio.urls import ALIASES, ObjectUrl
 
@@ -18,10 +18,18 @@ if TYPE_CHECKING:
 _LONG_PROPS = "name,size,checksum,version"
 
 
-@click.command("ls", short_help="List buckets or objects.")
-@click.argument("url", type=SOURCE, required=False)
+@click.command(
+    "ls",
+    short_help="List buckets or objects.",
+    context_settings={"help_option_names": ["--help"]},
+)
+@click.argument("urls", metavar="[URL]...", type=SOURCE, nargs=-1)
 @click.option("-l", "--long", is_flag=True, help="Size, checksum and version as well.")
+@click.option(
+    "-h", "--human-readable", "human", is_flag=True, help="With -l, sizes in K, M, G: 1,024."
+)
 @click.option("--no-recursion", is_flag=True, help="One level: folders instead of what is in them.")
+@click.option("-r", "-R", "--recursive", is_flag=True, help="All levels, as without this option.")
 @click.option(
     "--provider",
     type=click.Choice([*ALIASES]),
@@ -33,41 +41,54 @@ _LONG_PROPS = "name,size,checksum,version"
 @click.pass_obj
 def command(
     cluster: Cluster,
-    url: ObjectUrl | CatalogName | None,
+    urls: tuple[ObjectUrl | CatalogName, ...],
     long: bool,
+    human: bool,
     no_recursion: bool,
+    recursive: bool,
     provider: str,
     as_json: bool,
 ) -> None:
     """List the objects whose names begin with a URL; without one, the buckets.
 
-    A URL is a plain-string prefix: ais://data/tr lists what is in train/ and in trash/. The status
+    A URL is a plain-string prefix: ais://data/tr lists what is in train/ and in trash/. With braces
+    or wildcards it is a pattern, which matches whole names: ais://data/*/{000..099}.tar. The status
     is 1 where nothing has such a name. catalog://NAME lists a source of the catalog.
     """
-    if url is None:
+    if recursive and no_recursion:
+        raise click.UsageError("--recursive and --no-recursion exclude one another")
+    if not urls:
         buckets = (str(bucket.url) for bucket in cluster.client().buckets(provider))
         write_lines(json_line({"url": bucket}) if as_json else bucket for bucket in buckets)
         return
-    infos = _objects(cluster, url, long=long, recursive=not no_recursion)
-    infos = _require_any(infos, cluster, url)
-    if as_json:
-        write_lines(json_line(_as_dict(info, long=long)) for info in infos)
-    elif long:
-        write_lines(map(_long_line, infos))
-    else:
-        write_lines(printable(info.url) for info in infos)
+    for url in urls:
+        infos = _objects(cluster, url, long=long, recursive=not no_recursion)
+        if isinstance(url, ObjectUrl) and cluster.pattern_source(url) is None:
+            infos = _require_any(infos, cluster, url)
+        if as_json:
+            write_lines(json_line(_as_dict(info, long=long)) for info in infos)
+        elif long:
+            size = human_size_text if human else size_text
+            write_lines(_long_line(info, size) for info in infos)
+        else:
+            write_lines(printable(info.url) for info in infos)
 
 
 def _objects(
     cluster: Cluster, url: ObjectUrl | CatalogName, *, long: bool, recursive: bool
 ) -> Iterable[ObjectInfo]:
     from aisio.client.client import Bucket
+    from aisio.sources.nothing_found import require_some
     from aisio.stores import AisStore
 
-    if isinstance(url, CatalogName):
+    source = url.source(cluster) if isinstance(url, CatalogName) else cluster.pattern_source(url)
+    if source is not None:
         if not recursive:
-            raise click.UsageError(f"--no-recursion: {url.text} has objects, and no levels")
-        return url.source(cluster).list()
+            raise click.UsageError(f"--no-recursion: {url} has objects, and no levels")
+        infos = require_some(source.list(), str(url))
+        # A listing has no checksums of what braces name; with -l each is asked for.
+        return (source.completed(info) for info in infos) if long else infos
+    assert isinstance(url, ObjectUrl)
     store = cluster.store(url)
     if not isinstance(store, AisStore):
         return store.list(url) if recursive else store.list_level(url)
@@ -78,16 +99,13 @@ def _objects(
 
 
 def _require_any(
-    infos: Iterable[ObjectInfo], cluster: Cluster, url: ObjectUrl | CatalogName
+    infos: Iterable[ObjectInfo], cluster: Cluster, url: ObjectUrl
 ) -> Iterator[ObjectInfo]:
     """Yield all of a listing; an empty one is an error, except for a bucket or local folder.
 
     Raises:
         NotFoundError: No object's URL begins with this one.
     """
-    if isinstance(url, CatalogName):
-        yield from infos
-        return
     infos = iter(infos)
     with cluster.not_found_hints(url):
         first = next(infos, None)
@@ -111,8 +129,8 @@ def _size_bytes(info: ObjectInfo) -> int | None:
     return None if info.name.endswith("/") else info.size_bytes
 
 
-def _long_line(info: ObjectInfo) -> str:
+def _long_line(info: ObjectInfo, size_of: Callable[[int | None], str]) -> str:
     checksum = f"{info.checksum.kind}:{info.checksum.value}" if info.checksum else "-"
-    size = size_text(_size_bytes(info))
+    size = size_of(_size_bytes(info))
     version = printable(info.version or "-")
     return f"{size:>15}  {printable(checksum):<24}  {version:>3}  {printable(info.url)}"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from aisio.cli.cluster import Cluster, missing_bucket_hint
-from aisio.cli.output import json_line, printable, write_lines, write_note
+from aisio.cli.output import json_line, printable, write_lines, write_note, write_summary
 from aisio.cli.pack_progress import pack_progress
 from aisio.cli.types import DESTINATION, SizeType
 from aisio.errors import ConfigError
@@ -164,10 +164,10 @@ def command(
         with closing(shards):
             counts = _Counts()
             write_lines(_lines(shards, counts, as_json=as_json), flush=True)
-    write_note(f"{counts}, {_number(plan.samples, 'sample')}, {progress}")
+    write_summary(f"{counts}, {_number(plan.samples, 'sample')}, {progress}")
     if plan.classes:
         numbered = [f"{number} {name}" for number, name in enumerate(plan.classes)]
-        write_note(f"{_number(len(numbered), 'class', 'es')}: {first_few(numbered)}")
+        write_summary(f"{_number(len(numbered), 'class', 'es')}: {first_few(numbered)}")
 
 
 class _Counts:

@@ -8,7 +8,7 @@ import click
 from msgspec.structs import asdict
 
 from aisio.cli.cluster import Cluster, missing_bucket_hint
-from aisio.cli.output import json_line, printable, write_lines, write_note
+from aisio.cli.output import json_line, printable, write_lines, write_summary
 from aisio.cli.types import DESTINATION, URL
 from aisio.urls import ObjectUrl
 
@@ -64,7 +64,7 @@ def _report(made: PackedTar, *, as_json: bool) -> None:
         write_lines([json_line(asdict(made) | {"checksum": _checksum(made)})])
         return
     write_lines([printable(made.url), printable(made.index_url)])
-    write_note(f"{made.members:,} files, {made.size_bytes:,} bytes")
+    write_summary(f"{made.members:,} files, {made.size_bytes:,} bytes")
 
 
 def _checksum(made: PackedTar) -> dict[str, str] | None:

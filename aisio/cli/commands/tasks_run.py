@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from aisio.cli.error_handler import INTERRUPTED
-from aisio.cli.output import json_line, write_lines, write_note
+from aisio.cli.output import json_line, write_lines, write_note, write_summary
 from aisio.cli.standard_streams import require_stdout
 from aisio.cli.task_service import home_option, json_option, state_name, task_fields
 from aisio.cli.upload_progress import upload_progress
@@ -127,7 +127,7 @@ def _wait(task: TrainTask, *, as_json: bool) -> None:
     """Show what a task prints until it has finished, and end with its exit code."""
     task_id = str(task.id)
     try:
-        write_note(f"task {task_id} has been started")
+        write_summary(f"task {task_id} has been started")
         if as_json:
             task.wait()
         else:

@@ -10,7 +10,7 @@ import click
 
 from aisio.cli.cluster import Cluster
 from aisio.cli.failure_collector import FailureCollector
-from aisio.cli.output import json_line, printable, write_lines, write_note
+from aisio.cli.output import json_line, printable, write_lines, write_summary
 from aisio.cli.shards import index_place, list_shards, read_progress, shard_sources
 from aisio.cli.types import SOURCE, CatalogName
 from aisio.errors import AisioError
@@ -68,7 +68,7 @@ def command(
                     samples += shard_samples
                     differences += len(found)
                     write_lines(map(line, found), flush=True)
-    write_note(f"{len(shards):,} shards, {samples:,} samples, {differences:,} differences")
+    write_summary(f"{len(shards):,} shards, {samples:,} samples, {differences:,} differences")
     failures.raise_if_any()
     if differences:
         raise SystemExit(1)

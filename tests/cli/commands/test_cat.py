@@ -41,3 +41,14 @@ def test_damaged_bytes_are_an_error_at_the_end(run, stub):
     done = run("-e", stub(answer), "cat", "ais://any/a")
     assert done.exit_code == 1
     assert "checksum" in done.stderr
+
+
+def test_patterns(run, bucket):
+    """All objects that match, in order of their names; ranges of each."""
+    for name in ("b", "a", "c/a"):
+        bucket.object(name).put(name.encode() * 3)
+    assert run("cat", "ais://cli-data/*").stdout == "aaabbb"
+    assert run("cat", "ais://cli-data/{c/a,b}", "--start", 1, "--stop", 3).stdout == "/abb"
+    done = run("cat", "ais://cli-data/*.png")
+    assert done.exit_code == 1
+    assert "no name matches" in done.stderr

@@ -132,3 +132,12 @@ def test_a_cluster_that_is_not_there_is_not_ready(run, unused_endpoint):
     """That is an answer, not an error."""
     found = facts(run("-e", unused_endpoint, "info", "--json"))
     assert (found["endpoint"], found["ready"]) == (unused_endpoint, False)
+
+
+def test_a_pattern_is_counted(run, bucket):
+    """As a prefix is; one that matches nothing is an error."""
+    for name in ("a.jpg", "b.jpg", "c/d.jpg"):
+        bucket.object(name).put(b"123")
+    facts = json.loads(run("info", "--json", "ais://cli-data/*.jpg").stdout)
+    assert (facts["objects"], facts["size_bytes"]) == (2, 6)
+    assert run("info", "ais://cli-data/*.png").exit_code == 1

@@ -179,3 +179,27 @@ def test_a_listing_whose_reader_has_gone_ends_quietly(start, stub):
     assert program.stdout.readline()
     program.stdout.close()
     assert (program.wait(), program.stderr.read()) == (0, b"")
+
+
+def test_patterns_match_whole_names(run, objects):
+    """Several URLs are listed one after the other."""
+    assert run("ls", "ais://cli-data/t*").stdout == "ais://cli-data/trash\n"
+    found = run("ls", "ais://cli-data/train/**/*.jpg", "ais://cli-data/val").stdout.splitlines()
+    assert [url.rpartition("/")[2] for url in found] == ["a b.jpg", "c.jpg", "ä.jpg"]
+    named = rows(run("ls", "--json", "-l", "ais://cli-data/{trash,val/ä.jpg}"))
+    assert [(row["name"], row["size_bytes"]) for row in named] == [("trash", 5), ("val/ä.jpg", 10)]
+    done = run("ls", "ais://cli-data/*.png")
+    assert done.exit_code == 1
+    assert "'**/' for any folders" in done.stderr
+    assert "as text" not in done.stderr
+    assert run("ls", "--no-recursion", "ais://cli-data/*").exit_code == 2
+
+
+def test_sizes_are_readable(run, bucket):
+    """As `ls -lh` prints them; --help explains, as -h cannot."""
+    bucket.object("a").put(bytes(1536))
+    assert run("ls", "-lh", "ais://cli-data").stdout.split()[0] == "1.5K"
+    assert run("ls", "-rl", "ais://cli-data").stdout.split()[0] == "1,536"
+    assert run("ls", "-h", "ais://cli-data").stdout == "ais://cli-data/a\n"
+    assert "--human-readable" in run("ls", "--help").stdout
+    assert run("ls", "-r", "--no-recursion", "ais://cli-data").exit_code == 2
