@@ -45,6 +45,7 @@ __all__ = ["main"]
 @click.option(
     "-e",
     "--endpoint",
+    "--endpoint-url",
     metavar="URL",
     help="The cluster's proxy or a gateway, as in http://127.0.0.1:8080; else AIS_ENDPOINT.",
 )

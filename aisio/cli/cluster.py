@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from aisio.errors import AisioError, NotFoundError
 from aisio.sources.nothing_found import no_name_begins_so, pattern_hint
-from aisio.urls import FILE, MEMORY, ObjectUrl
+from aisio.urls import FILE, MEMORY, WEB_SCHEMES, ObjectUrl
 
 if TYPE_CHECKING:
     from aisio.client.client import Client
@@ -49,15 +49,19 @@ class Cluster:
     def pattern_source(self, url: ObjectUrl) -> Source | None:
         """Return the source of a URL with braces or wildcards; None if it has none.
 
-        Those of an existing local file or folder belong to its name.
+        Those of an existing local file or folder belong to its name, and a web server, which has no
+        listing, has braces alone: its "?" begins a query.
 
         Raises:
             UrlError: Braces or wildcards are not valid.
         """
+        from aisio.patterns.braces import Braces
         from aisio.patterns.selections import Selections
         from aisio.sources.url import UrlSource
 
         if Selections(url.name).single is not None:
+            return None
+        if url.provider in WEB_SCHEMES and Braces(url.name).is_plain:
             return None
         if url.provider == FILE and Path("/", url.name).exists():
             return None
@@ -128,7 +132,7 @@ def missing_bucket_hint(store: Store) -> Iterator[None]:
     try:
         yield
     except NotFoundError as error:
-        if not isinstance(store, AisStore):
+        if not isinstance(store, AisStore) or not str(error.url or "ais://").startswith("ais://"):
             raise
         raise _with_hint(error, "--create-bucket creates the bucket") from error
 

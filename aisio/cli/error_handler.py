@@ -1,8 +1,8 @@
 """Errors -> one line on stderr (several for a catalog) and an exit status.
 
 0    success; also if the reader of stdout has exited, as in `aisio ls ... | head`
-1    the command failed
-2    the command line is invalid
+1    the command failed; `diff` and `verify`: something differs
+2    the command line is invalid; `diff`: the comparison failed
 130  interrupted by Ctrl-C
 """
 
@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 
 import click
 
+from aisio.cli.habits import command_hint, error_hint, usage_hint
 from aisio.cli.output import warnings_on_stderr, write_note
 from aisio.cli.standard_streams import (
     redirect_to_devnull,
@@ -38,6 +39,14 @@ class CommandGroup(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of the commands."""
         return list(self.commands)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find a command; for the name that another program has for it, say what to type."""
+        if ctx.parent is None and args[0] not in self.commands and (hint := command_hint(args[0])):
+            raise click.UsageError(f"No such command {args[0]!r}: {hint}", ctx)
+        return super().resolve_command(ctx, args)
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
         """Parse the command line. Click would report a pipe without a reader as a failure."""
@@ -89,7 +98,8 @@ def error_message(error: Exception) -> str:
     if isinstance(error, click.ClickException):
         return _usage_message(error)
     if isinstance(error, AisioError):
-        return str(error).replace(ALLOW_EMPTY_HINT, "")
+        text = str(error).replace(ALLOW_EMPTY_HINT, "")
+        return f"{text}; {hint}" if (hint := error_hint(text)) else text
     if isinstance(error, OSError):
         return f"{error.filename}: {error.strerror}" if error.filename else str(error)
     if isinstance(error, MemoryError):
@@ -113,4 +123,6 @@ def _error_lines(error: Exception) -> list[str]:
 def _usage_message(error: click.ClickException) -> str:
     context = getattr(error, "ctx", None)
     text = error.format_message()
+    if hint := usage_hint(error):
+        text = f"{text.partition('. Did you mean')[0].rstrip('.')}: {hint}"
     return f"{text.rstrip('.')}; try '{context.command_path} --help'" if context else text

@@ -1,0 +1,88 @@
+"""Hints for users who type what s5cmd, rclone, gsutil or the AWS CLI would take."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import click
+
+__all__ = ["command_hint", "error_hint", "usage_hint"]
+
+_COMMANDS: Mapping[str, str] = MappingProxyType(
+    {
+        **dict.fromkeys(("copy", "copyto"), "cp"),
+        **dict.fromkeys(("move", "moveto", "rename", "ren"), "mv"),
+        **dict.fromkeys(("delete", "del", "remove", "deletefile", "unlink"), "rm"),
+        "purge": "rm -r",
+        **dict.fromkeys(("mkdir", "md", "create-bucket", "create"), "mb"),
+        **dict.fromkeys(("rmdir", "rd", "remove-bucket", "destroy"), "rb"),
+        **dict.fromkeys(("list", "dir", "lsf"), "ls"),
+        "lsd": "ls --no-recursion",
+        **dict.fromkeys(("lsl", "ll"), "ls -l"),
+        **dict.fromkeys(("lsjson",), "ls --json"),
+        "size": "du",
+        **dict.fromkeys(("tree", "ncdu"), "du --max-depth 9"),
+        **dict.fromkeys(("check", "compare", "cmp"), "diff"),
+        **dict.fromkeys(("rsync", "mirror"), "sync"),
+        **dict.fromkeys(("stat", "head", "show", "describe"), "info"),
+        **dict.fromkeys(("hash", "md5sum", "hashsum", "checksum"), "ls -l"),
+        **dict.fromkeys(("download", "fetch"), "get"),
+        "upload": "put",
+        **dict.fromkeys(("pipe", "rcat"), "put - URL"),
+        "server": "serve",
+        "benchmark": "bench",
+    }
+)
+"""What other programs call a command, and what does that here."""
+
+_CREDENTIALS = "credentials and regions come from the environment: see the page on settings"
+_CONCURRENCY = "aisio finds by itself how many requests at once are fastest"
+_OPTIONS: Mapping[str, str] = MappingProxyType(
+    {
+        **dict.fromkeys(("--endpoint", "--endpoint-url"), "it stands before the command's name"),
+        "-e": "it stands before the command's name",
+        **dict.fromkeys(
+            ("--profile", "--region", "--no-sign-request", "--credentials-file"), _CREDENTIALS
+        ),
+        **dict.fromkeys(
+            ("--transfers", "--checkers", "--concurrency", "--numworkers", "-m"), _CONCURRENCY
+        ),
+        **dict.fromkeys(("--progress", "-P"), "progress is shown on a terminal by itself"),
+        **dict.fromkeys(("--recursive", "-r", "-R"), "it takes all that is below a URL anyway"),
+        **dict.fromkeys(
+            ("--yes", "-y", "--no-confirm", "--interactive"), "no command asks for confirmation"
+        ),
+        **dict.fromkeys(("--verbose", "-v", "-vv", "--log", "--debug"), "aisio --traceback does"),
+        **dict.fromkeys(("--no-verify-ssl", "--no-check-certificate"), "set AIS_SKIP_VERIFY_CRT"),
+    }
+)
+"""Options of other programs, and what to know of them here."""
+
+_CLUSTER_HINTS = (
+    (
+        "backend is missing in the cluster configuration",
+        "the URL goes to the cluster, as --endpoint or AIS_ENDPOINT names one; without them it "
+        "goes to the cloud directly",
+    ),
+)
+
+
+def command_hint(name: str) -> str:
+    """Return what to type instead of another program's command; "" if it is not known."""
+    return f"`aisio {_COMMANDS[name]}` does that" if name in _COMMANDS else ""
+
+
+def usage_hint(error: click.ClickException) -> str:
+    """Return what the user of an invalid command line may have meant; "" if that is not known."""
+    if isinstance(error, click.NoSuchOption):
+        return _OPTIONS.get(error.option_name, "")
+    text = error.format_message()
+    if "unexpected extra argument" in text:
+        return "quote a pattern, as in 'ais://data/*.jpg', or the shell expands it"
+    return ""
+
+
+def error_hint(text: str) -> str:
+    """Return a hint for the text of a store's error; "" if there is none."""
+    return next((hint for mark, hint in _CLUSTER_HINTS if mark in text), "")

@@ -1,0 +1,52 @@
+"""What users of other programs type."""
+
+from __future__ import annotations
+
+import pytest
+
+from aisio.cli import main
+from aisio.cli.habits import _COMMANDS, command_hint, error_hint
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ("delete ais://b/x", "No such command 'delete': `aisio rm` does that"),
+        ("rsync a ais://b", "`aisio sync` does that"),
+        ("ls --profile x", "No such option '--profile': credentials and regions come from"),
+        ("verify -r ais://b", "No such option '-r': it takes all that is below a URL anyway"),
+        ("rm --yes ais://b/x", "no command asks for confirmation"),
+        ("ls --endpoint http://x ais://b", "it stands before the command's name"),
+        ("info ais://b/1 ais://b/2", "quote a pattern, as in"),
+        ("mb data", "was ais://data meant?"),
+        ("rb data/x", "was ais://data/x meant?"),
+        ("put x newbucket/x", "for a bucket write ais://newbucket/x"),
+        ("rm -r", "Missing argument"),
+        ("lz", "No such command 'lz'"),
+    ],
+)
+def test_the_error_says_what_to_type(run, line, hint):
+    """In one line, with the status of an invalid command line."""
+    done = run(*line.split())
+    assert done.exit_code == 2
+    assert hint in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_no_hint_is_in_the_way_of_a_command():
+    """What aisio has under a name is what runs."""
+    assert not _COMMANDS.keys() & main.commands.keys()
+    assert command_hint("rm") == ""
+
+
+def test_a_cloud_that_the_cluster_does_not_know():
+    """The URL could go there directly."""
+    text = "404 failed to lookup bucket s3://x: backend is missing in the cluster configuration"
+    assert "goes to the cloud directly" in error_hint(text)
+    assert error_hint("404 no such object") == ""
+
+
+def test_the_endpoint_has_the_name_that_others_give_it(run, bucket, endpoint, monkeypatch):
+    """Also --endpoint-url, as the AWS CLI and s5cmd call it."""
+    monkeypatch.delenv("AIS_ENDPOINT")
+    assert run("--endpoint-url", endpoint, "ls").stdout == "ais://cli-data\n"
