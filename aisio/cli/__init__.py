@@ -15,6 +15,7 @@ from aisio.cli.commands import (
     cache,
     cat,
     catalog,
+    completion,
     diff,
     du,
     get,
@@ -89,6 +90,7 @@ for command in (
     cache.command,
     catalog.command,
     tasks.command,
+    completion.command,
 ):
     main.add_command(command)
 add_quiet_option(main)

@@ -14,6 +14,8 @@ from aisio.errors import ConfigError, UrlError
 from aisio.urls import ALIASES, FILE, ObjectUrl
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from aisio.cli.cluster import Cluster
     from aisio.sources.catalog_source import CatalogSource
 
@@ -42,6 +44,14 @@ class UrlType(_UrlType):
         except UrlError as error:
             self.fail(str(error), param, ctx)
 
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Return the buckets and names of the cluster that begin so, or the shell's files."""
+        from aisio.cli.completion import complete_url
+
+        return complete_url(ctx, incomplete)
+
 
 class BucketType(UrlType):
     """The URL of a bucket of a cluster, as in ais://data."""
@@ -58,6 +68,14 @@ class BucketType(UrlType):
         if url.name:
             self.fail(f"{str(url)!r} is more than a bucket: expected {url.root}", param, ctx)
         return url
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Return the buckets of the cluster that begin so."""
+        from aisio.cli.completion import complete_bucket
+
+        return complete_bucket(ctx, incomplete)
 
 
 class DestinationType(UrlType):
@@ -81,6 +99,14 @@ class FileType(_TextType):
     """A local file or folder, as a path or a file:// URL; "-" is passed through."""
 
     name = "path"
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Leave it to the shell, which completes paths."""
+        from click.shell_completion import CompletionItem
+
+        return [CompletionItem(incomplete, type="file")]
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the path, with its final "/" if it has one."""

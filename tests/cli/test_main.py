@@ -13,7 +13,15 @@ def test_the_commands_are_listed_as_a_newcomer_meets_them(run):
     """Serve comes first: without a server there is nothing to list."""
     first = ["serve", "ls", "get", "put", "cat", "rm", "mb", "rb", "du", "diff", "info"]
     shards = ["pack", "tar", "index", "verify", "bench"]
-    assert list(main.commands) == [*first, *shards, "load", "cache", "catalog", "tasks"]
+    assert list(main.commands) == [
+        *first,
+        *shards,
+        "load",
+        "cache",
+        "catalog",
+        "tasks",
+        "completion",
+    ]
     shown = run("--help").stdout
     assert [shown.index(f"\n  {name} ") for name in main.commands] == sorted(
         shown.index(f"\n  {name} ") for name in main.commands

@@ -1,0 +1,168 @@
+"""Completion of command lines in bash, zsh and fish: commands and options by click, URLs by us.
+
+Bash splits words at ":" as well, and completes what is behind it. So its script passes the whole
+line, and cuts off of each completion what stands before the last colon.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import shlex
+import warnings
+from collections.abc import Iterator
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import click
+from click.shell_completion import (
+    BashComplete,
+    CompletionItem,
+    ShellComplete,
+    add_completion_class,
+    get_completion_class,
+)
+
+from aisio.urls import ALIASES, ObjectUrl
+
+if TYPE_CHECKING:
+    from aisio.client.client import Client
+
+__all__ = ["complete_bucket", "complete_url", "completion_script"]
+
+SHELLS = ("bash", "zsh", "fish")
+
+_VARIABLE = "_AISIO_COMPLETE"
+_TIMEOUT_S = 1.0
+_MAX_COMPLETIONS = 200
+
+_SPECIAL = re.compile(r"""[\s'"\\$&;|<>()`*?\[\]{}!]""")
+"""What the shell would read as more than text."""
+
+_BASH = r"""%(complete_func)s() {
+    local line=${COMP_LINE:0:COMP_POINT} IFS=$'\n' typed cut="" response completion type value
+    typed=${line##*[[:space:]]}
+    if [[ $typed == *:* && $COMP_WORDBREAKS == *:* ]]; then
+        cut=${typed%%"${typed##*:}"}
+    fi
+    COMPREPLY=()
+    response=$(env COMP_LINE="$line" %(complete_var)s=bash_complete "$1" 2>/dev/null)
+    for completion in $response; do
+        type=${completion%%%%,*}
+        value=${completion#*,}
+        if [[ $type == dir ]]; then
+            compopt -o dirnames
+        elif [[ $type == file ]]; then
+            compopt -o default
+        else
+            if [[ $value == */ ]]; then
+                compopt -o nospace
+            fi
+            COMPREPLY+=("${value#"$cut"}")
+        fi
+    done
+    return 0
+}
+
+complete -o nosort -F %(complete_func)s %(prog_name)s
+"""
+
+
+@add_completion_class
+class _Bash(BashComplete):
+    """Completion in bash by the whole line."""
+
+    source_template = _BASH
+
+    def get_completion_args(self) -> tuple[list[str], str]:
+        """Return the words before the one that is completed, and that one."""
+        line = os.environ.get("COMP_LINE", "")
+        words = _split(line)
+        incomplete = words.pop() if words and not line[-1:].isspace() else ""
+        return words[1:], incomplete
+
+    def format_completion(self, item: CompletionItem) -> str:
+        """Return a completion as the script reads it, with a name quoted for the shell."""
+        value = _SPECIAL.sub(r"\\\g<0>", item.value)
+        return f"{item.type},{value}"
+
+
+def _split(line: str) -> list[str]:
+    for closing in ("", "'", '"'):
+        try:
+            return shlex.split(line + closing)
+        except ValueError:
+            continue
+    return line.split()
+
+
+def completion_script(command: click.Command, shell: str) -> str:
+    """Return the script that makes a shell complete the command lines of aisio."""
+    kind = get_completion_class(shell)
+    assert kind is not None
+    made: ShellComplete = kind(command, {}, "aisio", _VARIABLE)
+    # Without click's `source`, which starts bash to find out its version.
+    return made.source_template % made.source_vars()
+
+
+def complete_url(context: click.Context, incomplete: str) -> list[CompletionItem]:
+    """Return the buckets or names that begin with an incomplete URL; files for a path.
+
+    Nothing of a cluster that does not answer within a second.
+    """
+    if "://" in incomplete:
+        return [CompletionItem(url) for url in _urls(context, incomplete)]
+    schemes = [f"{scheme}://" for scheme in ("ais", "s3", "gs", "az")]
+    matching = [scheme for scheme in schemes if incomplete and scheme.startswith(incomplete)]
+    return [*map(CompletionItem, matching), CompletionItem(incomplete, type="file")]
+
+
+def complete_bucket(context: click.Context, incomplete: str) -> list[CompletionItem]:
+    """Return the URLs of the buckets that begin so."""
+    text = incomplete if "://" in incomplete else "ais://"
+    if not text.startswith(incomplete):
+        return []
+    urls = _urls(context, text) if "/" not in text.partition("://")[2] else ()
+    return [CompletionItem(url.rstrip("/")) for url in urls]
+
+
+def _urls(context: click.Context, incomplete: str) -> list[str]:
+    scheme, _, rest = incomplete.partition("://")
+    if scheme not in ALIASES:
+        return []
+    try:
+        logging.disable()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            client = _client(context)
+            found = _names(client, incomplete) if "/" in rest else _buckets(client, scheme, rest)
+            return list(islice(found, _MAX_COMPLETIONS))
+    except Exception:  # a shell that completes a word has no place for an error
+        return []
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+def _client(context: click.Context) -> Client:
+    from aisio.client.client import Client
+    from aisio.records import RetryPolicy, Timeouts
+
+    return Client(
+        context.find_root().params.get("endpoint"),
+        timeouts=Timeouts(connect_s=_TIMEOUT_S, read_s=_TIMEOUT_S),
+        retry=RetryPolicy(attempts=1),
+    )
+
+
+def _buckets(client: Client, scheme: str, begin: str) -> Iterator[str]:
+    for bucket in client.buckets(scheme):
+        if bucket.name.startswith(begin) and not bucket.url.namespace:
+            yield f"{scheme}://{bucket.name}/"
+
+
+def _names(client: Client, incomplete: str) -> Iterator[str]:
+    url = ObjectUrl.parse(incomplete)
+    bucket = client.bucket(url.root)
+    for info in bucket.list(url.name, recursive=False, page_size=_MAX_COMPLETIONS):
+        yield f"{url.root}/{info.name}"
