@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TextIO, TypeVar
 
 import click
 
@@ -20,6 +20,8 @@ from aisio.redaction import redacted
 if TYPE_CHECKING:
     from aisio.records import ByteRange
     from aisio.transport.body import Body
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 _KEPT_IN_LINES = SURROGATE_ESCAPES | {"\t"}
 _COPY_BYTES = 1024 * 1024
@@ -111,6 +113,11 @@ def write_lines(lines: Iterable[str], *, flush: bool = False) -> None:
 def json_line(value: Any) -> str:
     """Return a value as one line of JSON, in ASCII."""
     return json.dumps(value)
+
+
+def json_option(text: str) -> Callable[[F], F]:
+    """Return a decorator that adds `--json` to a command, with this help."""
+    return click.option("--json", "as_json", is_flag=True, help=text)
 
 
 def size_text(size_bytes: int | None) -> str:

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "home_option",
-    "json_option",
     "metric_fields",
     "service_for",
     "state_name",
@@ -33,11 +32,6 @@ def home_option(command: F) -> F:
     return click.option(
         "--home", type=click.Path(path_type=Path), help="Folder of the records [AISIO_TASKS_HOME]."
     )(command)
-
-
-def json_option(what: str) -> Callable[[F], F]:
-    """Return a decorator that adds `--json` to a command."""
-    return click.option("--json", "as_json", is_flag=True, help=what)
 
 
 def service_for(home: Path | None, task_id: str) -> TaskService:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from importlib import import_module
@@ -148,9 +148,15 @@ def print_resources(*, output_source: TextIO | None = None) -> None:
         output_source: Where to write; without it sys.stdout.
     """
     print("#resource_name\tsource_options", file=output_source)
+    for tag, origins in resource_origins():
+        print(tag, ",".join(origins), sep="\t", file=output_source)
+
+
+def resource_origins() -> Iterator[tuple[str, list[str]]]:
+    """Yield the tag of each resource, sorted, and which of ngc, pbss and url it has."""
     for tag, resource in sorted(get_all_resources().items()):
         has = {"ngc": resource.ngc, "pbss": resource.pbss, "url": resource.urls}
-        print(tag, ",".join(name for name in has if has[name]), sep="\t", file=output_source)
+        yield tag, [name for name in has if has[name]]
 
 
 def main(

@@ -10,6 +10,8 @@ import click
 from aisio.cli.error_handler import CommandGroup
 from aisio.cli.output import (
     byte_progress,
+    json_line,
+    json_option,
     printable,
     time_text,
     write_lines,
@@ -58,13 +60,16 @@ def _cache() -> Cache:
 
 
 @command.command("path", short_help="Print where it is.")
-def path_command() -> None:
+@json_option("One JSON object.")
+def path_command(as_json: bool) -> None:
     """Print the folder; it need not exist."""
-    write_lines([str(_cache().folder)])
+    folder = str(_cache().folder)
+    write_lines([json_line({"path": folder}) if as_json else folder])
 
 
 @command.command("list", short_help="List what is in it.")
-def list_command() -> None:
+@json_option("One JSON object a line.")
+def list_command(as_json: bool) -> None:
     """List the entries: bytes, last use (UTC), state and name, with tabs between.
 
     The state is verified: a load answers at once; unverified: a load hashes it first; partial: the
@@ -72,12 +77,13 @@ def list_command() -> None:
     """
     from aisio.resources.inventory import list_entries
 
-    write_lines(map(_line, list_entries(_cache())))
+    write_lines(map(_json if as_json else _line, list_entries(_cache())))
 
 
 @command.command("verify", short_help="Hash everything in it.")
 @click.option("--remove", is_flag=True, help="Remove what is wrong.")
-def verify_command(remove: bool) -> None:
+@json_option("One JSON object for each that is wrong.")
+def verify_command(remove: bool, as_json: bool) -> None:
     """Hash every download and compare what was unpacked from it; print those that are wrong.
 
     The next load gets a wrong one anew, whether it is removed or not; but where the catalog has no
@@ -103,7 +109,9 @@ def verify_command(remove: bool) -> None:
             checked += 1
             if finding.problem:
                 wrong += 1
-                write_lines([f"{printable(finding.path.name)}\t{printable(finding.problem)}"])
+                row = {"name": finding.path.name, "problem": finding.problem}
+                text = "\t".join(map(printable, row.values()))
+                write_lines([json_line(row) if as_json else text])
     write_summary(f"{checked} checked, {wrong} wrong")
     if wrong:
         raise SystemExit(1)
@@ -114,7 +122,8 @@ def verify_command(remove: bool) -> None:
     "--max-size", type=_MaxSizeType(), required=True, help="Most bytes to keep, as in 20G."
 )
 @click.option("--dry-run", is_flag=True, help="Only print what would be removed.")
-def prune_command(max_size: int, dry_run: bool) -> None:
+@json_option("One JSON object a line.")
+def prune_command(max_size: int, dry_run: bool, as_json: bool) -> None:
     """Remove what was used longest ago until the rest is small enough; print it as `list` does.
 
     What is in use stays: loaded by a process that still runs, or within the last 10 minutes. A path
@@ -124,7 +133,7 @@ def prune_command(max_size: int, dry_run: bool) -> None:
     from aisio.resources.upkeep import prune
 
     removed = prune(_cache(), max_size, dry_run=dry_run)
-    write_lines(map(_line, removed))
+    write_lines(map(_json if as_json else _line, removed))
     size_bytes = sum(entry.size_bytes for entry in removed)
     verb = "would be removed" if dry_run else "removed"
     write_summary(f"{len(removed)} {verb}, {size_bytes:,} bytes")
@@ -134,3 +143,14 @@ def _line(entry: Entry) -> str:
     used = time_text(int(entry.last_used))
     name = printable(entry.path.name)
     return f"{entry.size_bytes}\t{used}\t{entry.state}\t{name}"
+
+
+def _json(entry: Entry) -> str:
+    return json_line(
+        {
+            "name": entry.path.name,
+            "size_bytes": entry.size_bytes,
+            "last_used": time_text(int(entry.last_used)),
+            "state": entry.state,
+        }
+    )

@@ -14,7 +14,7 @@ import click
 from aisio.cli.cluster import Cluster
 from aisio.cli.error_handler import CommandGroup
 from aisio.cli.failure_collector import FailureCollector
-from aisio.cli.output import printable, write_lines
+from aisio.cli.output import json_line, json_option, printable, write_lines
 from aisio.escapes import one_line
 
 if TYPE_CHECKING:
@@ -48,7 +48,8 @@ def command() -> None:
 
 @command.command("check", short_help="Report all that is wrong in catalog files.")
 @click.argument("folders", metavar="[FOLDER]...", type=_FOLDER, nargs=-1)
-def check(folders: tuple[Path, ...]) -> None:
+@json_option("The totals as JSON.")
+def check(folders: tuple[Path, ...], as_json: bool) -> None:
     """Report all that is wrong in the catalog files of FOLDERs, a line each, on stderr.
 
     The status is 1 if anything is wrong. Keys of resources that aisio does not know are reported
@@ -69,27 +70,37 @@ def check(folders: tuple[Path, ...]) -> None:
     if report.problems:
         raise click.exceptions.Exit(1)
     sources = sum(_is_source(entry) for entry in report.entries.values())
-    counts = {"resource": len(report.entries) - sources, "source": sources}
+    resources = len(report.entries) - sources
+    if as_json:
+        write_lines([json_line({"resources": resources, "sources": sources})])
+        return
+    counts = {"resource": resources, "source": sources}
     totals = (f"{count} {name}{'s' * (count != 1)}" for name, count in counts.items())
     write_lines([f"{', '.join(totals)}: all right"])
 
 
 @command.command("list", short_help="List the entries of a catalog.")
 @catalog_option
-def list_entries(folders: tuple[Path, ...]) -> None:
+@json_option("One JSON object a line.")
+def list_entries(folders: tuple[Path, ...], as_json: bool) -> None:
     """List the entries: tag, kind and where from, with tabs between them, sorted by tag.
 
     The kind is resource, or which of urls, prefix, template, manifest and tar a source is.
     """
     catalog = _catalog(folders)
     rows = (_row(catalog[tag]) for tag in sorted(catalog))
+    if as_json:
+        names = ("tag", "kind", "location")
+        write_lines(json_line(dict(zip(names, row, strict=True))) for row in rows)
+        return
     write_lines("\t".join(map(printable, row)) for row in rows)
 
 
 @command.command("show", short_help="Show one entry as YAML.")
 @click.argument("tag")
 @catalog_option
-def show(tag: str, folders: tuple[Path, ...]) -> None:
+@json_option("As JSON instead: file, line and entry.")
+def show(tag: str, folders: tuple[Path, ...], as_json: bool) -> None:
     """Show the entry TAG as YAML, with what it takes over from others."""
     import msgspec
     import yaml
@@ -100,6 +111,9 @@ def show(tag: str, folders: tuple[Path, ...]) -> None:
         name: value for name, value in entry.items() if value or name == "sha256" or value is False
     }
     file, line = catalog.where(tag)
+    if as_json:
+        write_lines([json_line({"file": str(file), "line": line, "entry": fields})])
+        return
     text = yaml.safe_dump([fields], sort_keys=False, allow_unicode=True, width=100)
     write_lines([f"# {printable(str(file))}:{line}", *text.splitlines()])
 
@@ -117,6 +131,7 @@ def schema() -> None:
 @catalog_option
 @click.option("--update", is_flag=True, help="Write anew the digests that are there already.")
 @click.option("--source", metavar="NAME", help="Registry to download resources from: ngc or pbss.")
+@json_option("One JSON object for each digest.")
 @click.pass_obj
 def pin(
     cluster: Cluster,
@@ -124,6 +139,7 @@ def pin(
     folders: tuple[Path, ...],
     update: bool,
     source: str | None,
+    as_json: bool,
 ) -> None:
     """Write the digests of what is there now into the catalog files: of TAGs, else of all entries.
 
@@ -140,7 +156,13 @@ def pin(
     for tag in tags or catalog:
         with failures.collect(tag):
             changed = _pin(catalog, tag, cluster, update=update, source=source)
-            write_lines("\t".join(map(printable, row)) for row in changed)
+            names = ("tag", "field", "value")
+            write_lines(
+                json_line(dict(zip(names, row, strict=True)))
+                if as_json
+                else "\t".join(map(printable, row))
+                for row in changed
+            )
     failures.raise_if_any()
 
 

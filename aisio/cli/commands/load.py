@@ -9,7 +9,7 @@ import click
 
 from aisio.cli.cluster import Cluster
 from aisio.cli.failure_collector import FailureCollector
-from aisio.cli.output import log_on_stderr, printable, write_lines
+from aisio.cli.output import json_line, json_option, log_on_stderr, printable, write_lines
 from aisio.cli.standard_streams import require_stdout
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     help="Folder of downloads; else AISIO_CACHE_DIR.",
 )
 @click.option("--recheck", is_flag=True, help="Hash and compare what is there.")
+@json_option("One JSON object a line.")
 @click.pass_obj
 def command(
     cluster: Cluster,
@@ -40,6 +41,7 @@ def command(
     source: str | None,
     cache_dir: Path | None,
     recheck: bool,
+    as_json: bool,
 ) -> None:
     """Print the path of the resource TAG, downloaded and unpacked if it is not there yet.
 
@@ -49,7 +51,7 @@ def command(
     if (tag is not None) + load_all + list_them != 1:
         raise click.UsageError("one of TAG, --all and --list is needed")
     if list_them:
-        _list()
+        _list(as_json=as_json)
         return
     from functools import partial
 
@@ -64,24 +66,30 @@ def command(
     )
     with log_on_stderr("aisio.resources"):
         if tag is None:
-            _load_all(load_one)
+            _load_all(load_one, as_json=as_json)
         else:
-            write_lines([str(load_one(tag).absolute())])
+            path = str(load_one(tag).absolute())
+            write_lines([json_line({"tag": tag, "path": path}) if as_json else path])
 
 
-def _list() -> None:
-    from aisio.resources.bionemo import print_resources
+def _list(*, as_json: bool) -> None:
+    from aisio.resources.bionemo import print_resources, resource_origins
 
+    if as_json:
+        rows = ({"tag": tag, "origins": names} for tag, names in resource_origins())
+        write_lines(map(json_line, rows))
+        return
     require_stdout()
     print_resources()
 
 
-def _load_all(load_one: partial[Path]) -> None:
+def _load_all(load_one: partial[Path], *, as_json: bool) -> None:
     from aisio.catalog import default_catalog
 
     failures = FailureCollector("resources", max_unavailable=None)
     for tag in sorted(default_catalog().resources):
         with failures.collect(tag):
             path = load_one(tag).absolute()
-            write_lines([f"{printable(tag)}\t{printable(str(path))}"])
+            line = f"{printable(tag)}\t{printable(str(path))}"
+            write_lines([json_line({"tag": tag, "path": str(path)}) if as_json else line])
     failures.raise_if_any()

@@ -12,8 +12,8 @@ import click
 
 from aisio.cli.commands.tasks_run import note_that_it_runs_on
 from aisio.cli.error_handler import INTERRUPTED
-from aisio.cli.output import json_line, printable, time_text, write_lines, write_note
-from aisio.cli.task_service import home_option, json_option, metric_fields, service_for
+from aisio.cli.output import json_line, json_option, printable, time_text, write_lines, write_note
+from aisio.cli.task_service import home_option, metric_fields, service_for
 from aisio.cli.upload_progress import upload_progress
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from aisio.cli.error_handler import INTERRUPTED
-from aisio.cli.output import json_line, write_lines, write_note, write_summary
+from aisio.cli.output import json_line, json_option, write_lines, write_note, write_summary
 from aisio.cli.standard_streams import require_stdout
-from aisio.cli.task_service import home_option, json_option, state_name, task_fields
+from aisio.cli.task_service import home_option, state_name, task_fields
 from aisio.cli.upload_progress import upload_progress
 
 if TYPE_CHECKING:

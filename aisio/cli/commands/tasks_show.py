@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aisio.cli.output import json_line, printable, write_lines, write_note
-from aisio.cli.task_service import home_option, json_option, service_for, state_name, task_fields
+from aisio.cli.output import json_line, json_option, printable, write_lines, write_note
+from aisio.cli.task_service import home_option, service_for, state_name, task_fields
 from aisio.errors import AisioError
 
 if TYPE_CHECKING:
