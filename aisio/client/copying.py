@@ -39,7 +39,7 @@ _MAX_REPAIRED = 10_000
 
 _SHOWN_NAMES = 5
 _FIRST_WAIT_S = 0.1
-_LONGEST_WAIT_S = 5.0
+_LONGEST_WAIT_S = 1.0
 _PROPS = "name,size,checksum"
 
 

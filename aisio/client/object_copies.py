@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 
 from aisio.client.session import Session
 from aisio.errors import IntegrityError, NotFoundError
@@ -22,6 +23,10 @@ from aisio.wire.jobs import uname
 __all__ = ["copy_object", "is_copied_right", "rename_object"]
 
 _MISREAD = re.compile(r"[%?\x00-\x1f\x7f]")
+
+_COPIED_BYTES_PER_S = 10_000_000
+"""How fast a cluster copies at least. It answers when the copy is complete: the timeout of the
+response grows by the time that this takes."""
 
 Head = Callable[[ObjectUrl], ObjectInfo]
 
@@ -40,10 +45,12 @@ def copy_object(session: Session, source: ObjectUrl, to: ObjectUrl, head: Head) 
         to: The copy.
         head: Returns what the cluster says of an object.
     """
+    before = head(source)
     query = dict(messages.bucket_query(source)) | {"object_to": uname(to)}
-    session.call("PUT", messages.object_path(source), query=query, about=f"copy {source} to {to}")
+    path, about = messages.object_path(source), f"copy {source} to {to}"
+    _with_time_for(session, before).call("PUT", path, query=query, about=about)
     copy = head(to)
-    if not may_be_same_object(head(source), copy):
+    if not (may_be_same_object(before, copy) or may_be_same_object(head(source), copy)):
         raise IntegrityError(
             f"copy {source} to {to}: size or checksum of the two differ: was one of them replaced "
             f"meanwhile?",
@@ -60,15 +67,27 @@ def rename_object(session: Session, source: ObjectUrl, to: ObjectUrl, head: Head
     action = messages.action("rename-obj") | {"name": to.name}
     path, query = messages.object_path(source), messages.bucket_query(source)
     about, tries = f"rename {source} to {to.name}", 0
+    patient = _with_time_for(session, head(source))
 
     def attempt() -> None:
         nonlocal tries
         tries += 1
         try:
-            session.call("POST", path, query=query, message=action, about=about, safe=False)
+            patient.call("POST", path, query=query, message=action, about=about, safe=False)
         except NotFoundError:
             if tries == 1:
                 raise
             head(to)  # the response to an earlier try was lost: it had renamed the object
 
     session.retry(attempt)
+
+
+def _with_time_for(session: Session, info: ObjectInfo) -> Session:
+    """Return a session that waits for a response as long as a copy of the object may take."""
+    timeouts = session.settings.timeouts
+    copying_s = (info.size_bytes or 0) / _COPIED_BYTES_PER_S
+    if copying_s < 1 or timeouts.read_s is None:
+        return session
+    timeouts = replace(timeouts, read_s=timeouts.read_s + copying_s)
+    settings = replace(session.settings, timeouts=timeouts)
+    return Session(settings, session.waiter, session.endpoint_state)

@@ -6,9 +6,10 @@ import pytest
 
 from aisio.client.client import Client
 from aisio.client.object import Object
-from aisio.client.object_copies import is_copied_right
+from aisio.client.object_copies import _with_time_for, is_copied_right
+from aisio.client.session import Session
 from aisio.errors import IntegrityError, NotFoundError
-from aisio.records import RetryPolicy, Settings
+from aisio.records import ObjectInfo, RetryPolicy, Settings, Timeouts
 from tests.http_server import Reply, Server
 
 
@@ -36,9 +37,9 @@ def test_names_that_aistore_misreads(name: str, expected: bool) -> None:
 
 def test_a_copy_is_compared() -> None:
     """Size and checksum; a copy is safe to be repeated."""
-    with Server(Reply(0), Reply(), head(), head()) as server:
+    with Server(head(), Reply(0), Reply(), head()) as server:
         assert object_of(server).copy("ü").size_bytes == 1
-    assert server.requests[1].target == (
+    assert server.requests[2].target == (
         "/v1/objects/b/a?provider=ais&object_to=ais%2F%40%23%2Fb%2F%C3%BC"
     )
 
@@ -47,7 +48,7 @@ def test_a_copy_is_compared() -> None:
 def test_a_copy_that_differs_is_an_error(other: Reply) -> None:
     """The cluster says it is done."""
     with (
-        Server(Reply(), other, head()) as server,
+        Server(head(), Reply(), other, head()) as server,
         pytest.raises(IntegrityError, match="copy ais://b/a to ais://b/c: .* differ"),
     ):
         object_of(server).copy("c")
@@ -55,15 +56,34 @@ def test_a_copy_that_differs_is_an_error(other: Reply) -> None:
 
 def test_a_rename_whose_reply_is_lost() -> None:
     """The second try does not find the object: it has its new name."""
-    with Server(Reply(0), Reply(404), head()) as server:
+    with Server(head(), Reply(0), Reply(404), head()) as server:
         assert object_of(server).rename("c").name == "c"
-    assert b'"name": "c"' in server.requests[0].body
+    assert b'"name": "c"' in server.requests[1].body
 
 
 def test_a_lost_rename_of_a_missing_object_is_an_error() -> None:
     """Neither name exists."""
     with (
-        Server(Reply(0), Reply(404), Reply(404), Reply(404)) as server,
+        Server(head(), Reply(0), Reply(404), Reply(404), Reply(404)) as server,
         pytest.raises(NotFoundError, match="b/c"),
     ):
         object_of(server).rename("c")
+
+
+def test_a_copy_of_an_object_that_is_replaced_meanwhile() -> None:
+    """It has the bytes of either."""
+    with Server(head(1, "ab"), Reply(), head(2, "cd"), head(2, "cd")) as server:
+        assert object_of(server).copy("c").size_bytes == 2
+
+
+@pytest.mark.parametrize(("size_bytes", "read_s"), [(9_000_000, 20), (50_000_000_000, 5020)])
+def test_a_large_copy_has_time(size_bytes: int, read_s: float) -> None:
+    """The cluster answers when it is complete."""
+    settings = Settings("http://h:1")
+    session = Session(settings)
+    info = ObjectInfo("ais://b", "a", size_bytes)
+    patient = _with_time_for(session, info)
+    assert patient.settings.timeouts.read_s == read_s
+    assert (patient is session) == (read_s == 20)
+    forever = Session(Settings("http://h:1", timeouts=Timeouts(read_s=None)))
+    assert _with_time_for(forever, info) is forever
