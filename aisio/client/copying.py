@@ -56,10 +56,12 @@ def copy_bucket(
         prepend: What the copies' names have in front.
     """
     copy = _BucketCopy(session, source, to, prefix, prepend)
-    first = list(islice(copy.objects(), _FEW_OBJECTS + 1))
+    # In one bucket the copies may have names that are to be copied: a job would copy these too.
+    most = None if source == to else _FEW_OBJECTS + 1
+    first = list(islice(copy.objects(), most))
     if not first and prefix:
         raise NotFoundError(f"copy {source.root}: no name begins with {prefix!r}", url=source.root)
-    if len(first) <= _FEW_OBJECTS:
+    if len(first) <= _FEW_OBJECTS or source == to:
         _create(session, to)
         copy.copy_each(first)
         return

@@ -45,6 +45,14 @@ def test_a_job_copies_many_objects(many: Bucket) -> None:
     assert [f"k-{info.name}" for info in many.list()] == [info.name for info in other.list()]
 
 
+def test_copies_in_the_same_bucket_are_not_copied_again(many: Bucket) -> None:
+    """Though their names begin with the prefix."""
+    many.copy(many, prepend="copy/")
+    names = [info.name for info in many.list()]
+    many.delete_many(prefix="copy/")
+    assert (len(names), sum(name.startswith("copy/copy/") for name in names)) == (2 * MANY, 0)
+
+
 def test_what_a_job_leaves_out_is_told(many: Bucket, served: Path) -> None:
     """The job of AIStore says the last error alone; each object is tried again by itself."""
     (served / "blocked" / "t").mkdir(parents=True)
