@@ -30,6 +30,8 @@ from werkzeug.serving import run_simple
 moto = DomainDispatcherApplication(create_backend_app)
 def app(environ, start_response):
     environ["HTTP_AUTHORIZATION"] = {SIGNED!r}
+    if "HTTP_X_GOOG_COPY_SOURCE" in environ:
+        environ["HTTP_X_AMZ_COPY_SOURCE"] = environ["HTTP_X_GOOG_COPY_SOURCE"]
     return moto(environ, start_response)
 run_simple("127.0.0.1", 0, app, threaded=True)
 """
