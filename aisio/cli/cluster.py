@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aisio.errors import AisioError, NotFoundError
-from aisio.sources.nothing_found import no_name_begins_so, pattern_hint
+from aisio.sources.nothing_found import no_name_begins_so
 from aisio.urls import FILE, MEMORY, WEB_SCHEMES, ObjectUrl
 
 if TYPE_CHECKING:
@@ -105,8 +105,6 @@ class Cluster:
             raise _with_hint(error, hint) from error
 
     def _name_hint(self, url: ObjectUrl, all_below: str) -> str:
-        if hint := pattern_hint(url.name):
-            return hint
         with suppress(AisioError):
             folder = url.with_name(f"{url.name}/")
             if next(iter(self.store(url).list(folder)), None) is not None:

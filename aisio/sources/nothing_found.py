@@ -12,11 +12,12 @@ __all__ = [
     "ALLOW_EMPTY_HINT",
     "no_name_begins_so",
     "nothing_found",
-    "pattern_hint",
     "require_some",
 ]
 
 T = TypeVar("T")
+
+_WILDCARDS = "'*' stands for no '/', '**/' for any folders"
 
 ALLOW_EMPTY_HINT = " (allow_empty=True reads nothing instead)"
 """Ends the text of `nothing_found`; commands, which have no such argument, leave it out."""
@@ -39,29 +40,23 @@ def nothing_found(
     elif why and not prefix:
         text = f"nothing to read: {why}"
     elif "*" in where:
-        text = "no name matches; '*' stands for no '/', '**/' for any folders"
+        text = f"no name matches; {_WILDCARDS}"
     else:
         text = "there is no such object, nor one whose name begins so; look for a misspelt name"
     return NotFoundError(f"{where}: {text}{ALLOW_EMPTY_HINT}", url=about)
 
 
 def no_name_begins_so(about: str, hint: str = "") -> NotFoundError:
-    """Return the error for a plain-string prefix of a command that matches nothing.
+    """Return the error for a prefix, or a pattern, of a command that stands for nothing.
 
     Args:
         about: The URL or the name in a catalog, as the user wrote it.
-        hint: What the user may have meant; without it that of `pattern_hint`.
+        hint: What the user may have meant.
     """
-    hint = hint or pattern_hint(about)
     text = f"{about}: no object has a name that begins so"
+    if not hint and any(mark in about for mark in "*?[{"):
+        hint = f"as a pattern it matches none: {_WILDCARDS}"
     return NotFoundError(f"{text}; {hint}" if hint else text, url=about)
-
-
-def pattern_hint(text: str) -> str:
-    """Return a hint for users who passed a pattern to a command; "" if the text is no pattern."""
-    if not any(mark in text for mark in "*?[{"):
-        return ""
-    return "commands read '*', '?', '[' and '{' as text, only datasets and datapipes as patterns"
 
 
 def require_some(items: Iterator[T], about: str, *, prefix: str = "") -> Iterator[T]:

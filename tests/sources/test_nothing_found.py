@@ -29,6 +29,6 @@ def test_the_text_says_what_is_there_and_what_to_do():
 
 @pytest.mark.parametrize("url", ["ais://b/*.jpg", "ais://b/{a,b}", "ais://b/00[0-3]"])
 def test_a_pattern_in_a_command_gets_a_hint(url):
-    """Commands take plain-string prefixes, and say so if a pattern matches nothing."""
-    assert "as text" in str(no_name_begins_so(url))
-    assert "as text" not in str(no_name_begins_so("ais://b/trian/"))
+    """A prefix gets none."""
+    assert "as a pattern it matches none: '*' stands for no '/'" in str(no_name_begins_so(url))
+    assert "pattern" not in str(no_name_begins_so("ais://b/trian/"))

@@ -150,16 +150,6 @@ def test_a_folder_of_objects_needs_recursion(run, bucket, here):
     assert "--recursive" not in run("get", "ais://cli-data/val").stderr
 
 
-def test_a_pattern_gets_a_hint_that_commands_have_none(run, bucket, here):
-    """Once, with and without --recursive."""
-    bucket.object("a.jpg").put(b"a")
-    for flags in ([], ["-r"]):
-        done = run("get", *flags, "ais://cli-data/*.jpg")
-        assert done.exit_code == 1
-        assert done.stderr.count("as text") == 1
-    assert names(here) == []
-
-
 def test_damaged_bytes_leave_the_old_file_and_nothing_else(run, stub, here):
     """The name shows the old bytes or all of the new ones."""
 
