@@ -30,8 +30,8 @@ from hypothesis import HealthCheck, settings
 ROOT = Path(__file__).parents[1]
 _OPTIONAL = re.compile(
     r"^(?:import|from) "
-    r"(torch|torchdata|aistore|webdataset|aiohttp|obstore|lz4|opentelemetry|bionemo|ngcsdk|ngcbase|lightning"
-    r"|fsspec|pandas|pyarrow|polars|zarr|dask|datasets)\b",
+    r"(torch|torchdata|aistore|webdataset|aiohttp|obstore|lz4|zstandard|opentelemetry|bionemo|ngcsdk|ngcbase"
+    r"|lightning|fsspec|pandas|pyarrow|polars|zarr|dask|datasets)\b",
     re.MULTILINE,
 )
 # Packages that only the environment with torch has, and what of aisio is another thing with torch.

@@ -1,4 +1,4 @@
-"""Decompressing shards: .tar.gz, .tar.bz2, .tar.xz and .tar.lz4, recognized by their first bytes.
+"""Decompressing shards: .tar.gz, .bz2, .xz, .lz4 and .zst, recognized by their first bytes.
 
 Names are not reliable: a browser, a bucket rule or a tool may have changed one. Streams of any
 length are decompressed in constant memory, also if a small shard unpacks to a huge one. The
@@ -6,7 +6,7 @@ decompressor checks its format's own checksum of the contents; the store's check
 compressed bytes.
 
 Several members one after the other are one stream, as `gzip` and `pigz` write them, with zeros
-between or behind them; anything else behind the last member is an error.
+between or behind them; anything else behind the last member is an error. zstd calls them frames.
 
 Source:
     RFC 1952 (gzip), section 2.2; "The .xz File Format" 1.1.0, section 2; bzip2 1.0.8 (its magic is
@@ -25,6 +25,7 @@ from typing import NoReturn, Protocol
 from aisio.errors import ShardError
 from aisio.escapes import one_line
 from aisio.extras import missing_extra
+from aisio.formats.zstd_frame import ZSTD_MAGIC, RefusedFrameError, ZstdFrame
 
 __all__ = ["MAGIC_BYTES", "Decompressed", "ReadIntoStream", "compression_of"]
 
@@ -36,6 +37,7 @@ _MAGICS = {
     "bzip2": re.compile(rb"BZh[1-9](1AY&SY|\x17rE8P\x90)"),
     "xz": re.compile(rb"\xfd7zXZ\0"),
     "lz4": re.compile(rb"\x04\x22\x4d\x18"),
+    "zstd": ZSTD_MAGIC,
 }
 _INPUT_BYTES = 64 * 1024
 # Reading the output of `xz -9` needs 65 MiB; a header may demand 4 GiB.
@@ -98,6 +100,7 @@ _DECOMPRESSORS: dict[str, Callable[[], _Decompressor]] = {
     "bzip2": bz2.BZ2Decompressor,
     "xz": lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_XZ_MEMORY_BYTES),
     "lz4": _lz4,
+    "zstd": ZstdFrame,
 }
 
 
@@ -108,7 +111,7 @@ def compression_of(start: bytes) -> str:
         start: Its first MAGIC_BYTES bytes, or all if there are fewer.
 
     Returns:
-        "gzip", "bzip2", "xz", "lz4", or "" for none of these.
+        "gzip", "bzip2", "xz", "lz4", "zstd", or "" for none of these.
     """
     return next((kind for kind, magic in _MAGICS.items() if magic.match(start)), "")
 
@@ -156,6 +159,8 @@ class Decompressed:
         compressed = self._read_input() if needs_input else b""
         try:
             data = inner.decompress(compressed, max_bytes)
+        except RefusedFrameError as error:
+            self._fail(error.what, error.advice)
         except (zlib.error, lzma.LZMAError, OSError, EOFError, RuntimeError, ValueError) as error:
             if str(error) == _XZ_MEMORY_TEXT:
                 self._fail(

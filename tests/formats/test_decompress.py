@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import lz4.frame
 import pytest
+import zstandard
 
 from aisio.errors import MissingExtraError, ShardError
 from aisio.formats.decompress import MAGIC_BYTES, compression_of
@@ -25,6 +26,7 @@ COMPRESSORS: dict[str, Callable[[bytes], bytes]] = {
     "bzip2": bz2.compress,
     "xz": lzma.compress,
     "lz4": lz4.frame.compress,
+    "zstd": zstandard.ZstdCompressor(write_checksum=True).compress,
 }
 ALL = pytest.mark.parametrize("kind", sorted(COMPRESSORS))
 
@@ -81,7 +83,7 @@ def test_other_data_behind_the_end_is_an_error(kind: str):
         samples_of(data + b"garbage!" * 3)
 
 
-@pytest.mark.parametrize("kind", ["bzip2", "gzip", "xz"])
+@pytest.mark.parametrize("kind", ["bzip2", "gzip", "xz", "zstd"])
 def test_a_damaged_stream_is_an_error(kind: str):
     """The format's own checksum is checked (lz4 has none by default)."""
     data = bytearray(COMPRESSORS[kind](SHARD))
@@ -112,9 +114,10 @@ def test_a_tar_whose_first_member_begins_like_a_magic_is_a_tar():
     assert samples_of(pack(("BZh91.jpg", b"J"))) == [("BZh91", ["jpg"])]
 
 
-def test_memory_stays_small_where_a_shard_unpacks_to_much():
-    """100 MB of zeros in 100 KB are decompressed piece by piece."""
-    data = gzip.compress(pack(*((f"{n}.bin", bytes(1_000_000)) for n in range(100))))
+@pytest.mark.parametrize("kind", ["gzip", "zstd"])
+def test_memory_stays_small_where_a_shard_unpacks_to_much(kind: str):
+    """100 MB of zeros, in 100 KB of gzip, are decompressed piece by piece."""
+    data = COMPRESSORS[kind](pack(*((f"{n}.bin", bytes(1_000_000)) for n in range(100))))
     tracemalloc.start()
     count = sum(1 for _ in read_samples(io.BytesIO(data), url=URL))
     peak = tracemalloc.get_traced_memory()[1]

@@ -172,7 +172,7 @@ def open_decompressed(
     Args:
         path: The file.
         limits: How much it may decompress to.
-        compression: "gzip", "bzip2" or "xz": the file must have it. Without it the first bytes of
+        compression: "gzip", "bzip2", "xz" or "zstd": the file must have it. Without it the first bytes of
             the file say which it has, if any.
 
     Raises:

@@ -28,7 +28,7 @@ from aisio.resources.unpack.compressed import Limits, compare_decompressed, deco
 
 __all__ = ["ENDINGS", "Kind", "unpack_kind", "is_complete", "kind_of", "result_of", "unpack"]
 
-Kind: TypeAlias = Literal["none", "tar", "zip", "gzip", "bzip2", "xz"]
+Kind: TypeAlias = Literal["none", "tar", "zip", "gzip", "bzip2", "xz", "zstd"]
 
 ENDINGS: dict[str, Kind] = {
     ".tar": "tar",
@@ -38,10 +38,13 @@ ENDINGS: dict[str, Kind] = {
     ".tbz2": "tar",
     ".tar.xz": "tar",
     ".txz": "tar",
+    ".tar.zst": "tar",
+    ".tzst": "tar",
     ".zip": "zip",
     ".gz": "gzip",
     ".bz2": "bzip2",
     ".xz": "xz",
+    ".zst": "zstd",
 }
 """The kind of a file by the longest of these endings of its name."""
 
@@ -51,6 +54,7 @@ _RESULT_SUFFIXES = {
     "gzip": ".decomp",
     "bzip2": ".decomp",
     "xz": ".decomp",
+    "zstd": ".decomp",
 }
 
 

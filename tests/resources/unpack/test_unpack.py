@@ -11,6 +11,7 @@ import zipfile
 from collections.abc import Callable
 
 import pytest
+import zstandard
 
 from aisio.catalog.entries import Resource
 from aisio.resources.unpack.unpack import (
@@ -48,6 +49,9 @@ def resource(**fields):
         ("x.tar.xz", "tar", ".untar"),
         ("x.txz", "tar", ".untar"),
         ("x.v2.tar.gz", "tar", ".untar"),
+        ("x.tar.zst", "tar", ".untar"),
+        ("x.tzst", "tar", ".untar"),
+        ("x.txt.zst", "zstd", ".decomp"),
         ("x.zip", "zip", ".unzip"),
         ("a.1.0.zip", "zip", ".unzip"),
         ("x.gz", "gzip", ".decomp"),
@@ -143,6 +147,15 @@ def test_ngc_18_a_tar_of_all_that_is_odd_unpacks_as_by_pooch(tmp_path, odd, tar_
     ours, theirs = unpack(path, "tar"), pooch_unpacks(path, pooch.Untar(), ".untar")
     assert tree(ours) == tree(theirs) == tree(odd)
     assert ours.name.removeprefix("x.tar") == theirs.name.removeprefix("of-pooch-x.tar")
+    assert is_complete(path, "tar")
+
+
+def test_a_tar_with_zstd_unpacks_to_the_same(tmp_path, odd):
+    """GNU tar's; pooch has no zstd."""
+    path = tmp_path / "x.tar.zst"
+    tar = pack_by_gnu_tar(odd)
+    path.write_bytes(zstandard.ZstdCompressor(write_checksum=True).compress(tar))
+    assert tree(unpack(path, "tar")) == tree(odd)
     assert is_complete(path, "tar")
 
 
