@@ -29,6 +29,8 @@ from aisio.datapipes.torch_compat import (
 )
 from aisio.errors import ConfigError, NotFoundError, StorageError
 from aisio.records import Concurrency
+from aisio.sources.filtered import filtered
+from aisio.sources.name_patterns import NamePatterns, Patterns
 from aisio.sources.nothing_found import require_some
 from aisio.sources.resolve import source
 from aisio.stores import DirectSettings
@@ -90,6 +92,9 @@ class AISFileLister(_EpochPipe, IterDataPipe[str]):
         client: The cluster, instead of `url`.
         direct: Read clouds (s3://, gs://, az://) without the cluster; settings say how.
         allow_empty: Accept a prefix or source without objects; by default that is an error.
+        include: Patterns for names, as in "*.jpg": only objects that match one are listed; see
+            `aisio.sources.name_patterns`.
+        exclude: Patterns for names: objects that match one are left out.
 
     Yields:
         URLs of objects, prefix by prefix, in bytewise order of the names. Those of a name in a
@@ -111,19 +116,25 @@ class AISFileLister(_EpochPipe, IterDataPipe[str]):
         client: Client | None = None,
         direct: bool | DirectSettings = False,
         allow_empty: bool = False,
+        include: Patterns = None,
+        exclude: Patterns = None,
     ) -> None:
         super().__init__()
         self.source_datapipe = source_datapipe
         self.length = length
         self._direct = direct
         self._allow_empty = allow_empty
+        self._patterns = NamePatterns(include, exclude, owner=type(self).__name__)
         self._client = explicit_client(client, url)
 
     def __iter__(self) -> Iterator[str]:
         for prefix in self._epoch(self.source_datapipe, may_be_empty=self._allow_empty):
-            prefix_source = source(prefix, client=self._client, direct=self._direct)
-            urls = prefix_source.list_urls(allow_empty=self._allow_empty)
-            yield from urls if self._allow_empty else require_some(urls, prefix)
+            found = source(prefix, client=self._client, direct=self._direct)
+            found = filtered(found, self._patterns)
+            urls = found.list_urls(allow_empty=self._allow_empty)
+            if not self._allow_empty:
+                urls = require_some(urls, prefix, why=self._patterns.why_empty)
+            yield from urls
 
     def __len__(self) -> int:
         if self.length < 0:
@@ -254,6 +265,9 @@ class AISSourceLister(_EpochPipe, IterDataPipe[str]):
         client: The cluster, instead of `url`.
         direct: Read clouds (s3://, gs://, az://) without the cluster; settings say how.
         allow_empty: Accept a prefix or source without objects; by default that is an error.
+        include: Patterns for names, as in "*.jpg": only objects that match one are listed; see
+            `aisio.sources.name_patterns`.
+        exclude: Patterns for names: objects that match one are left out.
 
     Yields:
         URLs of objects, source by source; http URLs if there is an ETL.
@@ -275,9 +289,12 @@ class AISSourceLister(_EpochPipe, IterDataPipe[str]):
         client: Client | None = None,
         direct: bool | DirectSettings = False,
         allow_empty: bool = False,
+        include: Patterns = None,
+        exclude: Patterns = None,
     ) -> None:
         super().__init__()
         self._allow_empty = allow_empty
+        self._patterns = NamePatterns(include, exclude, owner=type(self).__name__)
         self.sources = ais_sources
         self.prefix = prefix
         self.etl_name = etl_name or (etl if isinstance(etl, str) else getattr(etl, "name", None))
@@ -288,13 +305,21 @@ class AISSourceLister(_EpochPipe, IterDataPipe[str]):
     def __iter__(self) -> Iterator[str]:
         for item in self._epoch(self.sources, may_be_empty=self._allow_empty):
             urls, about = self._urls(item), item if isinstance(item, str) else repr(item)
-            yield from urls if self._allow_empty else require_some(urls, about, prefix=self.prefix)
+            if not self._allow_empty:
+                why = self._patterns.why_empty
+                urls = require_some(urls, about, prefix=self.prefix, why=why)
+            yield from urls
 
     def _urls(self, item: Any) -> Iterator[str]:
         adapted = adapt_sdk_object(item)
         if adapted is item and _has_official_listing(item):
+            if self._patterns:
+                raise ConfigError(
+                    f"<{type(self).__name__}> include, exclude: {item!r} lists its objects itself"
+                )
             return iter(item.list_urls(prefix=self.prefix, etl=self._official_etl()))
         item_source = source(adapted, client=self._client, direct=self._direct)
+        item_source = filtered(item_source, self._patterns)
         return item_source.list_urls(self.prefix, self.etl_name, allow_empty=self._allow_empty)
 
     def _official_etl(self) -> Any:

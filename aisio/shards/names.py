@@ -1,7 +1,8 @@
 """ShardNames: which objects of a listing are tar shards, by their names.
 
 Tools write other files into the folder of the shards: indexes, statistics, tables, markers of
-success, and the files of a desktop. A reader of that folder must not take them for shards.
+success, and the files of a desktop. A reader of that folder must not take them for shards. The log
+says how many of each known kind were left out.
 """
 
 from __future__ import annotations
@@ -23,6 +24,14 @@ ENDINGS = (
     *(".tgz", ".tbz", ".tbz2", ".txz", ".tlz4", ".tzst"),
 )
 """How tar files end, compressed or not, in any case; those that aisio cannot read are an error."""
+
+
+_SIDECARS = (
+    *("._*", ".DS_Store", "_SUCCESS"),
+    *("*.idx", "*.idxpack", "*.index", "*.crc", "*.md5", "*.sha256"),
+    *("*.json", "*.jsonl", "*.yaml", "*.parquet", "*.csv", "*.tsv", "*.txt"),
+)
+"""What is known to stand beside shards; "._*" are AppleDouble files of macOS."""
 
 
 class ShardNames:
@@ -53,6 +62,12 @@ class ShardNames:
         if self._patterns:
             return any(fnmatchcase(last, pattern) for pattern in self._patterns)
         return last.lower().endswith(ENDINGS) and not last.startswith(".")
+
+    def kind_of(self, name: str) -> str:
+        """Return the kind of an object that is no shard, as a pattern; "" if it is not known."""
+        last = name.rpartition("/")[2]
+        kinds = (kind for kind in _SIDECARS if fnmatchcase(last, kind))
+        return next(kinds, "")
 
     def is_sidecar(self, name: str) -> bool:
         """Return whether an object is one that `aisio pack` writes beside the shards."""

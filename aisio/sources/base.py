@@ -145,7 +145,11 @@ class Source(ABC):
             NotFoundError: As for `select`.
         """
         for info in self.select(prefix, allow_empty=allow_empty):
-            yield self._etl_url(info, etl_name) if etl_name else info.url
+            yield self.listed_url(info, etl_name)
+
+    def listed_url(self, info: ObjectInfo, etl_name: str | None = None) -> str:
+        """Return the URL of an object of this source; arguments and errors as for `list_urls`."""
+        return self._etl_url(info, etl_name) if etl_name else info.url
 
     def _etl_url(self, info: ObjectInfo, etl_name: str) -> str:
         store = self.store_of(info)

@@ -133,21 +133,17 @@ class CatalogSource(Source):
                 url=f"{SCHEME}{tag}",
             )
 
-    def list_urls(
-        self, prefix: str = "", etl_name: str | None = None, *, allow_empty: bool = False
-    ) -> Iterator[str]:
-        """See `Source.list_urls`.
+    def listed_url(self, info: ObjectInfo, etl_name: str | None = None) -> str:
+        """See `Source.listed_url`.
 
         Objects of a cluster that only the entry names have http URLs, which name the cluster.
         Without `etl_name` the entry's ETL is used; "" uses none.
         """
         etl_name = self.effective_etl(etl_name)
-        for info in self.select(prefix, allow_empty=allow_empty):
-            store = self.store_of(info)
-            if etl_name is None and self._elsewhere and isinstance(store, AisStore):
-                yield object_http_url(store.client.endpoint, url_of(info))
-            else:
-                yield self._etl_url(info, etl_name) if etl_name else info.url
+        store = self.store_of(info)
+        if etl_name is None and self._elsewhere and isinstance(store, AisStore):
+            return object_http_url(store.client.endpoint, url_of(info))
+        return super().listed_url(info, etl_name)
 
     def store_of(self, info: ObjectInfo) -> Store:
         """See `Source.store_of`."""

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from aisio.config import first_set
 from aisio.sources.base import Source
 from aisio.sources.catalog_source import CatalogSource
+from aisio.sources.filtered import FilteredSource
 from aisio.sources.kinds import GroupSource, PrefixSource, TemplateSource, UrlListSource
 from aisio.sources.tar import TarSource
 from aisio.sources.url import UrlSource
@@ -31,6 +32,9 @@ def source_identity(source: Source) -> str | None:
     if isinstance(source, CatalogSource):
         objects = source_identity(source.unpinned)
         return objects and f"{source.entry.tag} {source.entry.digest} {objects}"
+    if isinstance(source, FilteredSource):
+        objects = source_identity(source.inner)
+        return objects and f"{source.patterns.text} of {objects}"
     # A subclass may list something else.
     if type(source) in (PrefixSource, UrlSource):
         assert isinstance(source, (PrefixSource, UrlSource))

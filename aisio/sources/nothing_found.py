@@ -59,7 +59,7 @@ def no_name_begins_so(about: str, hint: str = "") -> NotFoundError:
     return NotFoundError(f"{text}; {hint}" if hint else text, url=about)
 
 
-def require_some(items: Iterator[T], about: str, *, prefix: str = "") -> Iterator[T]:
+def require_some(items: Iterator[T], about: str, *, prefix: str = "", why: str = "") -> Iterator[T]:
     """Yield all items of a source; the other arguments are as for `nothing_found`.
 
     Raises:
@@ -70,4 +70,4 @@ def require_some(items: Iterator[T], about: str, *, prefix: str = "") -> Iterato
         is_empty = False
         yield item
     if is_empty:
-        raise nothing_found(about, prefix=prefix)
+        raise nothing_found(about, prefix=prefix, why=why)

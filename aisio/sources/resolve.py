@@ -14,7 +14,9 @@ from aisio.client.client import Bucket, Client, ObjectGroup
 from aisio.errors import ConfigError
 from aisio.sources.base import Source
 from aisio.sources.catalog_source import CatalogSource
+from aisio.sources.filtered import filtered
 from aisio.sources.kinds import GroupSource, PrefixSource, UrlListSource
+from aisio.sources.name_patterns import NamePatterns, Patterns
 from aisio.sources.named import CatalogLike, find_source, is_catalog_name, parse_url
 from aisio.sources.url import url_source
 from aisio.stores import AisStore, DirectSettings, LocalStore, store_for
@@ -34,6 +36,8 @@ def source(
     client: Client | None = None,
     direct: bool | DirectSettings = False,
     catalog: CatalogLike | None = None,
+    include: Patterns = None,
+    exclude: Patterns = None,
 ) -> Source:
     """Return the source of the objects that `what` names.
 
@@ -48,14 +52,27 @@ def source(
         direct: Read URLs of clouds directly, not through the cluster; see `store_for`.
         catalog: Where to look up names: a catalog, or a folder of catalog files; without it the
             folders in AISIO_CATALOG, or else the user's own.
+        include: Patterns for names: only objects that match one are in the source; see
+            `aisio.sources.name_patterns`.
+        exclude: Patterns for names: objects that match one are not in it.
 
     Raises:
-        UrlError: A URL is not valid, or a text could be a name and is in no catalog.
+        UrlError: A URL or pattern is not valid, or a text could be a name and is in no catalog.
         CatalogError: The catalog's files hold errors, or have no such name where it is written as
             catalog://.
         ConfigError: `what` is of another type, or the name of a resource; or a cluster is needed
-            and not known.
+            and not known; or there is an empty pattern.
     """
+    patterns = NamePatterns(include, exclude)
+    return filtered(_source(what, client, direct, catalog), patterns)
+
+
+def _source(
+    what: SourceLike,
+    client: Client | None,
+    direct: bool | DirectSettings,
+    catalog: CatalogLike | None,
+) -> Source:
     adapted = adapt_sdk_object(what)
     if isinstance(adapted, Source):
         return adapted

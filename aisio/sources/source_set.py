@@ -20,6 +20,7 @@ from aisio.sources.base import Source
 from aisio.sources.identity import source_identity
 from aisio.sources.kinds import PrefixSource
 from aisio.sources.manifest import ManifestSource
+from aisio.sources.name_patterns import NamePatterns, Patterns
 from aisio.sources.nothing_found import nothing_found
 from aisio.sources.resolve import source
 from aisio.sources.url import UrlSource
@@ -49,12 +50,17 @@ class NameFilter(Protocol):
     def __call__(self, name: str) -> bool:
         """Tell whether to read an object of this name."""
 
+    def kind_of(self, name: str) -> str:
+        """Return the kind of an object that is skipped, for the log; "" if it has no name."""
+
     def is_sidecar(self, name: str) -> bool:
         """Tell whether an object belongs to the others, so that the log need not name it."""
 
 
 class SourceSet:
     """Several sources in order, each narrowed by the prefix map: the objects that a dataset reads.
+
+    More than 8 arguments: each is one of a dataset's.
 
     Args:
         sources: One source, or a list of them, in any form that `source` understands.
@@ -66,6 +72,8 @@ class SourceSet:
             map names are always read. Without it all are.
         allow_empty: Read nothing from a source without objects; otherwise that is an error.
         skip_empty: Leave out objects of no bytes, unless a source or the prefix map names them.
+        include: Read only objects that match one of these; see `aisio.sources.name_patterns`.
+        exclude: Leave out objects that match one of these. Both hold for named objects too.
 
     Raises:
         ValueError: There is no source.
@@ -84,6 +92,8 @@ class SourceSet:
         name_filter: NameFilter | None = None,
         allow_empty: bool = False,
         skip_empty: bool = False,
+        include: Patterns = None,
+        exclude: Patterns = None,
     ) -> None:
         items = [sources] if _is_single(sources) else list(sources)
         if not items:
@@ -99,6 +109,7 @@ class SourceSet:
         self._name_filter = name_filter
         self._allow_empty = allow_empty
         self._skip_empty = skip_empty
+        self._patterns = NamePatterns(include, exclude, owner=owner)
         self._logged: set[str] = set()
         self._parts = [
             _Part(
@@ -149,6 +160,7 @@ class SourceSet:
         """
         texts = [self._owner, str(self._allow_empty), getattr(self._name_filter, "why", "")]
         texts += ["skip_empty"] * self._skip_empty
+        texts += [self._patterns.text] * bool(self._patterns)
         for part in self._parts:
             source_text = source_identity(part.source)
             if source_text is None:
@@ -175,22 +187,33 @@ class SourceSet:
     def _list_part(
         self, part: _Part, selections: Selections
     ) -> Iterator[tuple[Source, ObjectInfo]]:
-        skipped, is_empty = SkippedNames(), True
+        skipped, left_out, is_empty = SkippedNames(), SkippedNames(), True
+        base_url = part.source.base_url if self._patterns else ""
         for info in part.source.select(selections.text, allow_empty=self._allow_empty):
+            if why := self._patterns.why_left_out(info, base_url):
+                left_out.add(info.name, why)
+                continue
             why = self._why_skipped(info)
             if not why or part.source.is_named(info) or selections.names_object(info.name):
                 is_empty = False
                 yield part.source, info
             elif self._name_filter is None or not self._name_filter.is_sidecar(info.name):
-                skipped.add(info.name, why)
+                kind = self._name_filter.kind_of(info.name) if self._name_filter else ""
+                skipped.add(info.name, why, kind)
         if is_empty and not self._allow_empty:
+            skipped.update(left_out)
             raise nothing_found(
                 part.about, prefix=selections.text, skipped=skipped, why=part.source.why_empty
             )
+        # What the user left out is no surprise.
+        self._log_once(logging.WARNING, part, skipped)
+        self._log_once(logging.INFO, part, left_out)
+
+    def _log_once(self, level: int, part: _Part, skipped: SkippedNames) -> None:
         text = f"<{self._owner}> {part.about}: {skipped}"
         if skipped and text not in self._logged:
             self._logged.add(text)
-            _log.warning("%s", text)
+            _log.log(level, "%s", text)
 
     def _why_skipped(self, info: ObjectInfo) -> str:
         """Return why not to read an object that nobody names; "" to read it."""

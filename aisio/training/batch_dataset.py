@@ -18,6 +18,7 @@ from aisio.errors import ConfigError, NotSupportedError
 from aisio.limits import is_whole
 from aisio.records import Concurrency
 from aisio.sources.manifest import ManifestParser
+from aisio.sources.name_patterns import Patterns
 from aisio.sources.source_set import PrefixMap
 from aisio.stores import AisStore, DirectSettings
 from aisio.training.missing_objects import OnMissing
@@ -87,6 +88,9 @@ class AISBatchIterDataset(AISIterDataset):
             default that is an error.
         skip_empty: Leave out listed objects of no bytes, with a warning in the log; by default they
             are data. Those that a source names are read.
+        include: Patterns for names, as in "*.jpg" or "train/**/*.jpg": only objects that match one
+            are read; see `aisio.sources.name_patterns`.
+        exclude: Patterns for names: objects that match one are left out.
         transform: Called with the `aisio.DataObject`, whose bytes are there, in the thread that
             iterates; what it returns is the item.
         on_missing: For an object that is gone since it was listed: "raise" NotFoundError, the
@@ -121,6 +125,8 @@ class AISBatchIterDataset(AISIterDataset):
         length: int | None = None,
         allow_empty: bool = False,
         skip_empty: bool = False,
+        include: Patterns = None,
+        exclude: Patterns = None,
         split: Split = "rank+worker",
         ranks: Ranks = "auto",
         equalize: Equalize = "none",
@@ -140,6 +146,8 @@ class AISBatchIterDataset(AISIterDataset):
             length=length,
             allow_empty=allow_empty,
             skip_empty=skip_empty,
+            include=include,
+            exclude=exclude,
             split=split,
             ranks=ranks,
             equalize=equalize,

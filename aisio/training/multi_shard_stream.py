@@ -18,6 +18,7 @@ from aisio.escapes import one_line
 from aisio.extras import missing_extra
 from aisio.shards.names import ShardNames
 from aisio.shards.prefetch import Prefetch, Shard
+from aisio.sources.name_patterns import Patterns
 from aisio.sources.source_set import SourceSet
 from aisio.training.data_shard import DataShard
 from aisio.training.member_stream import (
@@ -87,6 +88,9 @@ class AISMultiShardStream(SplitDataset, IterableDataset[tuple[Any, ...]]):
             neither.
         shard_names: Which objects of a listing are shards, by the last part of their names: a
             pattern, or several; by default those that end as tar files do.
+        include: Patterns for names, as in "train/*": only shards that match one are read; see
+            `aisio.sources.name_patterns`.
+        exclude: Patterns for names: shards that match one are left out.
 
     Raises:
         ValueError: No stream.
@@ -115,6 +119,8 @@ class AISMultiShardStream(SplitDataset, IterableDataset[tuple[Any, ...]]):
         ranks: Ranks = "auto",
         equalize: Equalize = "none",
         shard_names: str | Sequence[str] | None = None,
+        include: Patterns = None,
+        exclude: Patterns = None,
     ) -> None:
         owner = type(self).__name__
         self._strict = bool(strict)
@@ -133,6 +139,8 @@ class AISMultiShardStream(SplitDataset, IterableDataset[tuple[Any, ...]]):
                 [stream.source for stream in streams],
                 owner=owner,
                 name_filter=ShardNames(shard_names),
+                include=include,
+                exclude=exclude,
             ),
             etl_name=None,
             show_progress=show_progress,

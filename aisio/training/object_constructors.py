@@ -19,6 +19,7 @@ from aisio.sources.base import Source
 from aisio.sources.kinds import PrefixSource, UrlListSource
 from aisio.sources.manifest import ManifestParser, ManifestSource
 from aisio.sources.mixed import StoreFinder
+from aisio.sources.name_patterns import Patterns
 from aisio.sources.named import parse_url
 from aisio.sources.resolve import source
 from aisio.stores import DirectSettings, store_for
@@ -55,6 +56,8 @@ class _ItemOptions(TypedDict, total=False):
     concurrency: int | Concurrency | None
     allow_empty: bool
     skip_empty: bool
+    include: Patterns
+    exclude: Patterns
     transform: Transform | None
     on_missing: OnMissing
 
@@ -183,6 +186,10 @@ def tar_source(
     if options.get("skip_empty"):
         raise ConfigError(
             f"<{owner}> skip_empty: the index of a tar does not say which files are empty"
+        )
+    if options.get("include") or options.get("exclude"):
+        raise ConfigError(
+            f"<{owner}> include, exclude: the index of a tar does not say what files are called"
         )
     if options.get("partition_sources_by_worker"):
         raise ConfigError(f"<{owner}> partition_sources_by_worker: a tar is one source")

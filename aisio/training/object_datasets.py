@@ -16,6 +16,7 @@ from aisio.errors import NotFoundError
 from aisio.extras import missing_extra
 from aisio.records import Concurrency
 from aisio.sources.manifest import ManifestParser
+from aisio.sources.name_patterns import Patterns
 from aisio.sources.source_set import PrefixMap, SourceSet
 from aisio.stores import DirectSettings
 from aisio.training.epoch_stats import EpochStats
@@ -69,6 +70,9 @@ class AISMapDataset(ListedObjects, Dataset[Any]):
             default that is an error.
         skip_empty: Leave out listed objects of no bytes, with a warning in the log; by default they
             are data. Those that a source names are read.
+        include: Patterns for names, as in "*.jpg" or "train/**/*.jpg": only objects that match one
+            are read; see `aisio.sources.name_patterns`.
+        exclude: Patterns for names: objects that match one are left out.
         transform: Called with the `aisio.DataObject`, in the thread that reads the dataset; what it
             returns is the item.
         on_missing: For an object that is gone since it was listed: "raise" NotFoundError; "none":
@@ -93,6 +97,8 @@ class AISMapDataset(ListedObjects, Dataset[Any]):
         concurrency: int | Concurrency | None = None,
         allow_empty: bool = False,
         skip_empty: bool = False,
+        include: Patterns = None,
+        exclude: Patterns = None,
         transform: Transform | None = None,
         on_missing: OnMissing = "raise",
     ) -> None:
@@ -105,6 +111,8 @@ class AISMapDataset(ListedObjects, Dataset[Any]):
             direct=direct,
             allow_empty=allow_empty,
             skip_empty=skip_empty,
+            include=include,
+            exclude=exclude,
         )
         self._items = items_of(sources, etl_name, transform, on_missing, owner, self.DATA_OBJECT)
         self._limit = AdaptiveLimit(Concurrency.of(concurrency))

@@ -15,6 +15,7 @@ from aisio.client.shared_clients import explicit_client
 from aisio.extras import missing_extra
 from aisio.records import Concurrency
 from aisio.sources.manifest import ManifestParser
+from aisio.sources.name_patterns import Patterns
 from aisio.sources.source_set import PrefixMap, SourceSet
 from aisio.stores import DirectSettings
 from aisio.training.chunk_shuffle import ChunkShuffle
@@ -87,6 +88,9 @@ class AISIterDataset(SplitDataset, IterableDataset[Any]):
             default that is an error.
         skip_empty: Leave out listed objects of no bytes, with a warning in the log; by default they
             are data. Those that a source names are read.
+        include: Patterns for names, as in "*.jpg" or "train/**/*.jpg": only objects that match one
+            are read; see `aisio.sources.name_patterns`.
+        exclude: Patterns for names: objects that match one are left out.
         transform: Called with the `aisio.DataObject`, whose bytes are there, in the thread that
             iterates; what it returns is the item.
         on_missing: For an object that is gone since it was listed: "raise" NotFoundError; "none":
@@ -121,6 +125,8 @@ class AISIterDataset(SplitDataset, IterableDataset[Any]):
         length: int | None = None,
         allow_empty: bool = False,
         skip_empty: bool = False,
+        include: Patterns = None,
+        exclude: Patterns = None,
         split: Split = "rank+worker",
         ranks: Ranks = "auto",
         equalize: Equalize = "none",
@@ -136,6 +142,8 @@ class AISIterDataset(SplitDataset, IterableDataset[Any]):
                 direct=direct,
                 allow_empty=allow_empty,
                 skip_empty=skip_empty,
+                include=include,
+                exclude=exclude,
             ),
             etl_name=etl_name,
             show_progress=show_progress,

@@ -23,6 +23,7 @@ from aisio.shards.sample_reader import SampleReader
 from aisio.shards.sample_runs import SampleRun
 from aisio.shards.samples import Sample
 from aisio.sources.base import url_of
+from aisio.sources.name_patterns import Patterns
 from aisio.sources.source_set import PrefixMap, SourceSet
 from aisio.stores import DirectSettings, store_for
 from aisio.training.dataset_index import IndexLike, common_folder, open_index
@@ -93,6 +94,9 @@ class AISShardDataset(Dataset[Any]):
         direct: Read clouds (s3://, gs://, az://) without the cluster; settings say how.
         shard_names: Which objects of a listing are shards, by the last part of their names: a
             pattern, or several; by default those that end as tar files do.
+        include: Patterns for names, as in "train/*": only shards that match one are read; see
+            `aisio.sources.name_patterns`.
+        exclude: Patterns for names: shards that match one are left out.
         concurrency: How many requests are in flight at once, or bounds for it; by default at most 8
             at first, then as many as the store handles best.
         allow_empty: Accept a source without objects, or a prefix that no name begins with; by
@@ -139,6 +143,8 @@ class AISShardDataset(Dataset[Any]):
         endpoint: str | None = None,
         direct: bool | DirectSettings = False,
         shard_names: str | Sequence[str] | None = None,
+        include: Patterns = None,
+        exclude: Patterns = None,
         concurrency: int | Concurrency | None = None,
         allow_empty: bool = False,
     ) -> None:
@@ -166,6 +172,8 @@ class AISShardDataset(Dataset[Any]):
             direct=direct,
             name_filter=ShardNames(shard_names),
             allow_empty=allow_empty,
+            include=include,
+            exclude=exclude,
         )
         if sources.has_etl:
             raise ConfigError(
@@ -182,7 +190,7 @@ class AISShardDataset(Dataset[Any]):
             folder=common_folder(objects),
             find_store=partial(store_for, client=own_client, direct=direct),
             owner=owner,
-            whole_place=shard_names is None,
+            whole_place=shard_names is None and not (include or exclude),
         )
         if self._items.needs_classes:
             self._items.set_classes(folder_names(self.index.keys()))

@@ -31,6 +31,7 @@ from aisio.shards.prefetch import Prefetch, Shard, ShardStream
 from aisio.shards.reader import ShardPass
 from aisio.shards.samples import Sample
 from aisio.sources.base import Source
+from aisio.sources.name_patterns import Patterns
 from aisio.sources.source_set import PrefixMap, SourceSet
 from aisio.stores import DirectSettings
 from aisio.training.decoding import Decode
@@ -126,12 +127,13 @@ class AISShardReader(SplitDataset, IterableDataset[Any]):
             pattern, or several, as in "*.tar" or "*"; by default those that end as tar files do,
             see `aisio.shards.names`. The log says what is left out. An object that is named itself,
             by its URL or by braces, in a group, list or manifest, is always read.
+        include: Patterns for names of shards to read; see `aisio.sources.name_patterns`.
+        exclude: Patterns for names of shards to leave out.
         allow_empty: Accept a source without objects, or a prefix that no name begins with; by
             default that is an error.
-        index: "use" counts the samples of a shard by its index, where there is one of this version
-            of the shard, beside the data or in the cache; others are read for it. "build" also
-            indexes each shard that an iteration reads whole, into the cache. None does neither. See
-            `aisio.shards.index_loading`.
+        index: "use" counts the samples of a shard by its index, where there is one of this version,
+            beside the data or in the cache; others are read for it. "build" also indexes shards
+            that an iteration reads whole, into the cache. See `aisio.shards.index_loading`.
 
     Raises:
         ValueError: No source.
@@ -174,6 +176,8 @@ class AISShardReader(SplitDataset, IterableDataset[Any]):
         endpoint: str | None = None,
         direct: bool | DirectSettings = False,
         shard_names: str | Sequence[str] | None = None,
+        include: Patterns = None,
+        exclude: Patterns = None,
         allow_empty: bool = False,
         index: IndexMode | None = "use",
     ) -> None:
@@ -211,6 +215,8 @@ class AISShardReader(SplitDataset, IterableDataset[Any]):
             direct=direct,
             name_filter=ShardNames(shard_names),
             allow_empty=allow_empty,
+            include=include,
+            exclude=exclude,
         )
         super().__init__(
             sources,

@@ -308,3 +308,27 @@ def test_listers_know_objects_and_patterns(folder, pipe, tmp_path):
     assert list(pipe([folder + "obj1", folder + "*/obj?", folder + "obj{0,7}"])) == [
         folder + name for name in ("obj1", "temp/obj0", "temp/obj1", "obj0", "obj7")
     ]
+
+
+def test_listers_take_patterns_for_names(folder):
+    """A pattern that takes nothing is an error, as a misspelt prefix is."""
+    first = AISFileLister([folder], include="*0")
+    assert list(first) == [folder + "obj0", folder + "temp/obj0"]
+    second = AISSourceLister([folder], exclude=["temp/", "*0"])
+    assert list(second) == [folder + "obj1"]
+    with pytest.raises(NotFoundError, match="no name is selected by include='[*].jpg'"):
+        list(AISFileLister([folder], include="*.jpg"))
+    assert list(AISFileLister([folder], include="*.jpg", allow_empty=True)) == []
+    with pytest.raises(ConfigError, match="<AISSourceLister> include="):
+        AISSourceLister([folder], include="")
+
+
+def test_patterns_are_refused_where_a_source_lists_its_objects_itself():
+    """What it yields are URLs of any form."""
+
+    class Theirs:
+        def list_urls(self, prefix, etl):
+            return [f"http://host/{prefix}"]
+
+    with pytest.raises(ConfigError, match="lists its objects itself"):
+        list(AISSourceLister([Theirs()], include="*.jpg"))

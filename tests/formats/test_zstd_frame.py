@@ -142,7 +142,7 @@ def test_a_wrong_checksum_is_damage():
 
 @pytest.mark.skipif(sys.version_info >= (3, 14), reason="the standard library has zstd")
 def test_a_missing_library_names_its_extra(monkeypatch):
-    """zstandard is an extra before Python 3.14."""
+    """Zstandard is an extra before Python 3.14."""
     monkeypatch.setitem(sys.modules, "zstandard", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'aisio\[zstd\]'"):
         decompress(compress(b"data"))

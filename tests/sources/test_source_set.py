@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from aisio.catalog.entries import NamedSource
@@ -154,6 +156,9 @@ class Tars:
     def __call__(self, name):
         return name.endswith(".tar")
 
+    def kind_of(self, name):
+        return ""
+
     def is_sidecar(self, name):
         return name.endswith("classes.json")
 
@@ -277,3 +282,49 @@ def test_a_manifest_without_objects_says_so(tmp_path):
     own = CatalogSource.of(entry).unpinned
     with pytest.raises(NotFoundError, match="/list: nothing to read: the manifest lists no object"):
         list(SourceSet([own], owner="Data").list())
+
+
+def test_include_and_exclude_choose_among_all_objects(folder, caplog):
+    """Named ones too; one line of log has how many, at the level of what was asked for."""
+    caplog.set_level("INFO")
+    sources = SourceSet(folder, owner="X", include=["train/*", "0"], exclude="1")
+    assert below(sources, folder) == below(sources, folder) == ["train/0", "val/0"]
+    (record,) = caplog.records
+    assert record.levelname == "INFO"
+    assert "skipped 1 (of exclude=): " in record.message
+    assert "1 (not of include=): " in record.message
+    urls = [folder + name for name in TREE]
+    assert below(SourceSet(source(urls), owner="X", include="0"), folder) == ["train/0", "val/0"]
+    assert len(list(SourceSet(folder, {folder: ["", ""]}, owner="X", include="0").list())) == 4
+
+
+def test_patterns_that_leave_nothing_are_an_error(folder):
+    """It says how many objects were left out, also beside those that are no shards."""
+    with pytest.raises(NotFoundError, match=r"nothing to read: skipped 4 \(not of include=\)"):
+        list(SourceSet(folder, owner="X", include="*.jpg").list())
+    sources = SourceSet(folder, owner="X", exclude="1", name_filter=ShardNames())
+    with pytest.raises(NotFoundError, match=r"skipped 3 \(not named .*; 1 \(of exclude=\)"):
+        list(sources.list())
+
+
+def test_patterns_are_part_of_the_identity_and_checked(client):
+    """Another process with other patterns has another listing."""
+    options: list[dict[str, Any]] = [{}, {"include": "a"}, {"exclude": "a"}, {"include": "b"}]
+    found = {SourceSet("ais://b/", owner="D", client=client, **one).identity() for one in options}
+    assert len(found) == 4
+    with pytest.raises(ConfigError, match="<D> exclude=''"):
+        SourceSet("ais://b/", owner="D", client=client, exclude="")
+
+
+def test_sidecars_beside_shards_are_one_line_of_log(tmp_path, caplog):
+    """It says how many of each kind."""
+    sidecars = ["_SUCCESS", ".DS_Store", "._a.tar", "a.json", "b.json", "a.idx", "a.crc", "x"]
+    for name in ["a.tar", "a.parquet", *sidecars]:
+        (tmp_path / name).write_bytes(b"-")
+    url = f"file://{tmp_path}/"
+    assert below(SourceSet(url, owner="X", name_filter=ShardNames()), url) == ["a.tar"]
+    (message,) = caplog.messages
+    assert "skipped 9 (not named as tar shards, see shard_names=: " in message
+    kinds = message[message.index("=: ") + 3 : message.index("): ")].split(", ")
+    others = ["._*", ".DS_Store", "_SUCCESS", "*.idx", "*.crc", "*.parquet", "others"]
+    assert sorted(kinds) == sorted(["2 *.json", *(f"1 {kind}" for kind in others)])

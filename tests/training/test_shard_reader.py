@@ -421,7 +421,8 @@ def test_sidecars_are_left_out_with_one_line(with_sidecars, workers, caplog):
     loader = DataLoader(reader, batch_size=None, num_workers=workers)
     assert [basename for basename, _ in loader] == ["1"]
     (message,) = caplog.messages
-    assert "skipped 6 (not named as tar shards, see shard_names=): '" in message
+    assert "skipped 6 (not named as tar shards, see shard_names=: " in message
+    assert "1 *.json" in message
 
 
 def test_shards_are_chosen_by_their_names(with_sidecars, caplog):

@@ -172,8 +172,8 @@ def open_decompressed(
     Args:
         path: The file.
         limits: How much it may decompress to.
-        compression: "gzip", "bzip2", "xz" or "zstd": the file must have it. Without it the first bytes of
-            the file say which it has, if any.
+        compression: "gzip", "bzip2", "xz" or "zstd": the file must have it. Without it the first
+            bytes of the file say which it has, if any.
 
     Raises:
         ArchiveError: It is damaged, has another compression, or is over the limits.

@@ -1,0 +1,71 @@
+"""`include=` and `exclude=` of all datasets."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import pytest
+import torch  # noqa: F401
+
+from aisio import (
+    AISBatchIterDataset,
+    AISIterDataset,
+    AISMapDataset,
+    AISMultiShardStream,
+    AISShardDataset,
+    AISShardReader,
+)
+from aisio.errors import ConfigError, NotFoundError
+from aisio.shards.index import ShardIndex
+from aisio.shards.index_build import build_shard_index
+from aisio.sources.resolve import source
+from tests.tars import pack
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Return a folder of shards of one sample, each with a file beside it."""
+    for name in ("train/0", "train/1", "val/2"):
+        path = tmp_path / f"{name}.tar"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(pack((f"{name[-1]}.cls", name[-1].encode())))
+        path.with_suffix(".json").write_bytes(b"{}")
+    return f"file://{tmp_path}/"
+
+
+@pytest.mark.parametrize("kind", [AISMapDataset, AISIterDataset, AISBatchIterDataset])
+def test_object_datasets_read_what_the_patterns_take(folder, kind):
+    """By the constructor, and by those of one kind of source."""
+    options: dict[str, Any] = {"include": "*.json", "exclude": "val/"}
+    for dataset in (kind(folder, **options), kind.from_prefix(folder, **options)):
+        items = [dataset[i] for i in range(len(dataset))] if kind is AISMapDataset else dataset
+        assert [name.rpartition("/")[2] for name, _ in items] == ["0.json", "1.json"]
+
+
+def test_the_index_of_a_tar_has_no_names(tmp_path):
+    """So patterns for them cannot be."""
+    with pytest.raises(ConfigError, match="include, exclude: the index of a tar"):
+        AISMapDataset.from_tar(tmp_path / "a.tar", tmp_path / "a.idx", include="*.jpg")
+
+
+def test_shard_datasets_read_what_the_patterns_take(folder):
+    """Beside what is no shard, which they leave out."""
+    assert [name for name, _ in AISShardReader(folder, exclude="train/1*")] == ["0", "2"]
+    samples = AISShardDataset(folder, include="train/")
+    assert [samples[number][0] for number in range(len(samples))] == ["0", "1"]
+    stream = AISMultiShardStream([folder, folder], exclude="train/1*")
+    assert list(stream) == [(b"0", b"0"), (b"2", b"2")]
+    with pytest.raises(NotFoundError, match=r"skipped 3 \(not named .*: 3 \*.json\)"):
+        list(AISShardReader(folder, include="*.json"))
+
+
+def test_the_index_of_the_whole_folder_serves_a_part_of_it(folder, tmp_path):
+    """What it has of others is not missed."""
+    found = source(folder)
+    shards = [info for info in found.list() if info.name.endswith(".tar")]
+    built = [(build_shard_index(partial(found.get, info), info), 0) for info in shards]
+    index = ShardIndex.of_shards(built, folder=folder)
+    (tmp_path / ".aisio-index").write_bytes(index.to_bytes())
+    dataset = AISShardDataset(folder, exclude="val/", index="require")
+    assert len(dataset) == 2
