@@ -68,6 +68,13 @@ def typed(flag: bytes, name: str, data: bytes = b"") -> bytes:
     return resum(block[:156] + flag + block[157:]) + data + padding(len(data))
 
 
+def hard_link(name: str, target: str) -> bytes:
+    """Write a hard link."""
+    member = tarfile.TarInfo(name)
+    member.type, member.linkname = tarfile.LNKTYPE, target
+    return member.tobuf(tarfile.USTAR_FORMAT)
+
+
 def gnu_sparse(name: str, *, spans: int = 2) -> bytes:
     """Write a sparse file of GNU's old format, its map in as many blocks as it needs."""
     data = b"".join(b"%0512d" % span for span in range(spans))  # see sparse_content()

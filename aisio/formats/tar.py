@@ -217,6 +217,15 @@ class TarParser:
             offset = self._member.offset
             self._fail(f"member {self._member.name!r} at byte {offset}: {error}", offset)
 
+    @property
+    def sparse_bytes(self) -> int | None:
+        """Size of the content of the last member, a sparse file; None if it says none."""
+        assert self._sparse is not None, "the last member is not a sparse file"
+        try:
+            return self._sparse.size_bytes
+        except MalformedHeaderError:
+            return None  # read_sparse() says why
+
     def skip_payload(self) -> None:
         """Skip the rest of the last member's payload without copying it."""
         self._skip_left += self._payload_left

@@ -16,6 +16,7 @@ from typing import Final
 from aisio.formats.tar_header import (
     SPARSE,
     SPARSE_NAME,
+    VOLUME_OFFSET,
     MalformedHeaderError,
     read_number,
 )
@@ -35,6 +36,7 @@ _RECORD_VALUES = {
     b"size": re.compile(rb"[0-9]{0,20}"),
     b"mtime": re.compile(rb".*", re.DOTALL),  # one that is no time is ignored
     SPARSE_NAME: re.compile(rb"[^\0]*"),
+    VOLUME_OFFSET: re.compile(rb".*", re.DOTALL),
 }
 
 
@@ -77,7 +79,11 @@ class ExtensionHeaders:
         """
         flag, self.typeflag = self.typeflag, b""
         if flag == b"g":
-            self.global_records.update(read_records(payload))
+            records = read_records(payload)
+            if VOLUME_OFFSET in records:  # GNU tar says it of the next member alone
+                self.records[VOLUME_OFFSET] = records[VOLUME_OFFSET]
+                records[VOLUME_OFFSET] = b""
+            self.global_records.update(records)
         elif flag in b"xX":
             self.records.update(read_records(payload))
         else:

@@ -42,10 +42,13 @@ _KINDS: dict[bytes, MemberKind] = {
     b"D": "directory",  # GNU, --listed-incremental: the data is the names of what is in it
     b"A": "other",  # Solaris: the data is the access control list of the next member
 }
+_CONTINUATION = b"M"
 _FILE_SYSTEM_TYPES = (b"D", b"A")  # their data describes the file system
 SPARSE = b"GNU.sparse."
 """Keywords of the records of a sparse file begin so; by itself it marks that there is one."""
 SPARSE_NAME = b"GNU.sparse.name"
+VOLUME_OFFSET = b"GNU.volume.offset"
+"""Keyword of the record of a file that an earlier volume began: where in it the data belongs."""
 _OTHER_FORMATS = {
     b"\x1f\x8b": "gzip",
     b"BZh": "bzip2",
@@ -76,6 +79,7 @@ class TarMember(msgspec.Struct, frozen=True, gc=False):
         mode: Permission bits.
         mtime_s: Last change in seconds since 1970; 0.0 if the archive has no valid time.
         link_name: What a hard or symbolic link points to; else "".
+        unknown_type: Its type if that is not known, as in "b'Z'"; "" for all others.
         unreadable: What the member is if its data is not simply the content of a file, as in "a
             sparse file" (which TarParser.read_sparse() reads); "" for all others.
     """
@@ -89,6 +93,7 @@ class TarMember(msgspec.Struct, frozen=True, gc=False):
     mtime_s: float
     link_name: str
     unreadable: str = ""
+    unknown_type: str = ""
 
     def describe_unreadable(self) -> str:
         """Return the text of the error for an unreadable member that the caller wants to read."""
@@ -145,8 +150,11 @@ def read_member(
     """
     name, mode, size, mtime, flag, link, magic, prefix = _FIELDS.unpack(block)
     kind = _KINDS.get(flag, "other")
-    if kind == "file" and records and SPARSE in records:
-        kind = "sparse"
+    if kind == "file" and records:
+        if SPARSE in records:
+            kind = "sparse"
+        elif records.get(VOLUME_OFFSET):
+            kind, flag = "other", _CONTINUATION
     name = name.partition(b"\0")[0]
     # Only ustar has a prefix; in GNU archives (magic "ustar  ") these bytes may hold times.
     if magic == b"ustar\0" and prefix[0]:
@@ -167,7 +175,8 @@ def read_member(
         _mode(mode),
         _mtime_s(mtime, records.get(b"mtime")),
         link.partition(b"\0")[0].decode("utf-8", "surrogateescape") if link[0] else "",
-        "" if kind == "file" else _unreadable(flag, kind),
+        "" if kind == "file" else _unreadable(flag, kind, size, records),
+        "" if flag in _KINDS or flag == _CONTINUATION else repr(flag),
     )
 
 
@@ -222,12 +231,14 @@ def _payload_bytes(field: bytes, records: dict[bytes, bytes]) -> int:
     return size_bytes
 
 
-def _unreadable(flag: bytes, kind: MemberKind) -> str:
+def _unreadable(flag: bytes, kind: MemberKind, size: bytes, records: dict[bytes, bytes]) -> str:
     if kind == "sparse":
         return "a sparse file"
-    if flag == b"M":
+    if flag == _CONTINUATION:
         return "the continuation of a file in another volume"
-    return "" if flag in _KINDS else f"of the unknown type {flag!r}"
+    # Without data there is nothing that could be lost.
+    has_data = flag not in _KINDS and _payload_bytes(size, records)
+    return f"of the unknown type {flag!r}" if has_data else ""
 
 
 # Most members have the mode and the time of another one, and a cache costs less than reading these.

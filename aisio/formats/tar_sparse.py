@@ -48,6 +48,26 @@ class SparseFile:
         self._block = block
         self._records = records
 
+    @property
+    def size_bytes(self) -> int:
+        """Size of the content.
+
+        Raises:
+            MalformedHeaderError: It is not valid.
+        """
+        if self._is_old:
+            return read_number(self._block[483:495], "realsize")
+        keyword = b"GNU.sparse.size" if self._is_version_0 else b"GNU.sparse.realsize"
+        return _number(self._records.get(keyword, b""))
+
+    @property
+    def _is_old(self) -> bool:
+        return self._block[156:157] == b"S"
+
+    @property
+    def _is_version_0(self) -> bool:
+        return self._records.get(b"GNU.sparse.major", b"0") == b"0"
+
     def content(self, stored: bytes) -> bytes:
         """Return the content of the file.
 
@@ -58,19 +78,16 @@ class SparseFile:
             MalformedHeaderError: The map does not fit the stored bytes or the file's size, or the
                 content is over MAX_CONTENT_BYTES.
         """
-        if self._block[156:157] == b"S":
-            numbers, start, size_bytes = self._old_map(), 0, self._old_size()
-        elif self._records.get(b"GNU.sparse.major", b"0") == b"0":
-            numbers, start, size_bytes = self._map_record(), 0, self._size(b"GNU.sparse.size")
+        start, size_bytes = 0, self.size_bytes
+        if self._is_old:
+            numbers = self._old_map()
+        elif self._is_version_0:
+            numbers = self._map_record()
         else:
             numbers, start = self._leading_map(stored)
-            size_bytes = self._size(b"GNU.sparse.realsize")
         spans = list(zip(numbers[::2], numbers[1::2], strict=True))
         _check(spans, len(stored) - start, size_bytes)
         return _with_holes(spans, memoryview(stored)[start:], size_bytes)
-
-    def _old_size(self) -> int:
-        return read_number(self._block[483:495], "realsize")
 
     def _old_map(self) -> list[int]:
         if not self._block[257:].startswith(_OLD_GNU_MAGIC):
@@ -85,9 +102,6 @@ class SparseFile:
                 break  # behind the last span
             numbers += read_number(offset, "offset"), read_number(size, "numbytes")
         return numbers
-
-    def _size(self, keyword: bytes) -> int:
-        return _number(self._records.get(keyword, b""))
 
     def _map_record(self) -> list[int]:
         text = self._records.get(b"GNU.sparse.map")

@@ -1,17 +1,20 @@
 """MemberPass: the members of a tar shard one by one, whatever their names are.
 
-A member is a file of the shard. Directories, devices and FIFOs are none. The holes of a sparse file
-are read as zeros. A link is an error, as its data is elsewhere.
+A member is a file of the shard. Directories, devices and FIFOs are none, and neither are members of
+unknown types without data. The holes of a sparse file are read as zeros, and a hard link as the
+file that it stands for. A symbolic link is an error, as its data is elsewhere.
 """
 
 from __future__ import annotations
 
 import warnings
 from time import perf_counter
+from typing import NoReturn
 
 from aisio.errors import ShardError
 from aisio.formats.decompress import ReadIntoStream
 from aisio.formats.tar import END, NEED_DATA, TarMember
+from aisio.shards.linked_files import LinkedFiles
 from aisio.shards.reader import has_content, why_no_field
 from aisio.shards.tar_stream import TarStream
 from aisio.stats import thread_counters
@@ -26,14 +29,16 @@ class MemberPass:
         stream: The shard's bytes, as a tar or as a compressed one (`aisio.formats.decompress`). It
             is read to its end, where it verifies itself, and not closed.
         url: The shard's URL.
+        links: Reads what hard links stand for; without it they are an error.
 
     Attributes:
         member: The member at which it stands; None before the first, and behind the last.
         count: How many members it has come to.
     """
 
-    def __init__(self, stream: ReadIntoStream, url: str) -> None:
+    def __init__(self, stream: ReadIntoStream, url: str, links: LinkedFiles | None = None) -> None:
         self._tar = TarStream(stream, url)
+        self._links = links
         self._has_begun = False
         self.member: TarMember | None = None
         self.count = 0
@@ -44,8 +49,8 @@ class MemberPass:
         A shard without members gives a warning at its end.
 
         Raises:
-            ShardError: The shard is cut, damaged or not a tar, or the member is a link or
-                unreadable.
+            ShardError: The shard is cut, damaged or not a tar, or the member is a symbolic link or
+                unreadable, or a hard link that cannot be looked up.
         """
         self._tar.parsing_since = perf_counter()
         try:
@@ -59,8 +64,14 @@ class MemberPass:
         return self.member is not None
 
     def read(self) -> bytes:
-        """Return the content of the member at which it stands; once."""
+        """Return the content of the member at which it stands; once.
+
+        Raises:
+            ShardError: See `advance`.
+        """
         assert self.member is not None
+        if self.member.kind == "hardlink":
+            return self._linked(self.member)
         parser = self._tar.parser
         self._tar.parsing_since = perf_counter()
         try:
@@ -81,13 +92,28 @@ class MemberPass:
                 tar.fill()
                 continue
             assert isinstance(event, TarMember)
-            if event.kind not in ("file", "sparse") and has_content(event):
-                text = f"{tar.name}: {why_no_field(event)}"
-                raise ShardError(text, url=tar.url, offset=event.offset)
+            is_link = event.kind == "hardlink" and self._links is not None
+            if event.kind not in ("file", "sparse") and has_content(event) and not is_link:
+                self._refuse(event, why_no_field(event))
             if has_content(event):
                 return event
+            if event.unknown_type:
+                tar.pass_over(event)
             tar.parser.skip_payload()
+        tar.log_passed_over()
         return None
+
+    def _linked(self, link: TarMember) -> bytes:
+        if self._links is None or self._tar.is_compressed:
+            self._refuse(link, why_no_field(link))
+        try:
+            return self._links.read(link)
+        except ShardError as error:
+            self._refuse(link, f"{why_no_field(link)} ({error})")
+
+    def _refuse(self, member: TarMember, why: str) -> NoReturn:
+        tar = self._tar
+        raise ShardError(f"{tar.name}: {why}", url=tar.url, offset=member.offset) from None
 
     def _count_parsing(self) -> None:
         thread_counters().parse_s += perf_counter() - self._tar.parsing_since

@@ -7,6 +7,7 @@ from enum import Enum, auto
 from typing import NamedTuple, Protocol
 
 from aisio.records import ObjectInfo
+from aisio.shards.linked_files import LinkedFiles
 
 __all__ = ["Opening", "ShardPart", "ShardStream", "State"]
 
@@ -73,15 +74,22 @@ class Opening:
     Attributes:
         info: What the listing says about the shard.
         part: Which of its samples are wanted; see `Shard`.
+        links: See `Shard`.
         state: Who may use the body.
         body: The open shard; None before it is open, or if it cannot be opened.
         pieces: The bytes that the thread has read and the reader has not.
         error: What the thread met, after these bytes.
     """
 
-    def __init__(self, info: ObjectInfo, part: ShardPart | None = None) -> None:
+    def __init__(
+        self,
+        info: ObjectInfo,
+        part: ShardPart | None = None,
+        links: LinkedFiles | None = None,
+    ) -> None:
         self.info = info
         self.part = part
+        self.links = links
         self.state = State.PREFETCHING
         self.body: ShardStream | None = None
         self.pieces: deque[memoryview] = deque()

@@ -24,6 +24,7 @@ from aisio.errors import ConfigError, ShardError
 from aisio.escapes import one_line
 from aisio.forks import this_process
 from aisio.records import ObjectInfo
+from aisio.shards.linked_files import LinkedFiles
 from aisio.shards.opening import Opening, ShardPart, ShardStream
 
 __all__ = ["Opened", "Prefetch", "Shard", "ShardPart", "ShardStream"]
@@ -40,11 +41,13 @@ class Shard(NamedTuple):
         info: What the listing says about it.
         open: Opens it, or raises the error that opening it met.
         part: Which of the samples that are read are wanted; None for all.
+        links: Reads what hard links in it stand for; None for nothing.
     """
 
     info: ObjectInfo
     open: Callable[[], ShardStream]
     part: ShardPart | None = None
+    links: LinkedFiles | None = None
 
     def wanted(self, samples: Iterator[T]) -> Iterator[T]:
         """Yield those of the samples that are wanted; all are read, to the shard's end.
@@ -153,7 +156,8 @@ class Prefetch:
 
     def __iter__(self) -> Iterator[Shard]:
         while (opening := self._next_opening()) is not None:
-            yield Shard(opening.info, partial(self._open, opening), opening.part)
+            open_shard = partial(self._open, opening)
+            yield Shard(opening.info, open_shard, opening.part, opening.links)
 
     def stop(self) -> None:
         """End the thread and close what it has opened; in a forked child this does nothing."""
@@ -237,7 +241,7 @@ class Prefetch:
         error: BaseException | None = None
         try:
             for shard in self._shards:
-                opening = Opening(shard.info, shard.part)
+                opening = Opening(shard.info, shard.part, shard.links)
                 if not self._enqueue(opening):
                     break
                 self._prefetch(opening, shard)

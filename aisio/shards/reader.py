@@ -7,8 +7,10 @@ by the full key, so `a/1.jpg` and `b/1.jpg` stay apart; a leading "./" does not 
 Members that belong to no sample are skipped: directories, devices and FIFOs; names whose last part
 has no dot, or nothing after it (`README`); names whose last part begins with a dot (`.DS_Store`,
 and `._0001.jpg`, which macOS adds). A shard with no other files is an error. A wanted field must be
-a plain file: a link is an error, as its data is elsewhere (GNU tar writes a hard link where it
-meets a file for the second time). The holes of a sparse file are read as zeros.
+a plain file. The holes of a sparse file are read as zeros. A hard link, which tar writes where it
+meets a file for the second time, is read as that file, see `aisio.shards.linked_files`. A symbolic
+link is an error, as its data is elsewhere. Members of unknown types are passed over, with one line
+of log, if they have no data, or no name of a field.
 
 The members of a sample are adjacent, so memory holds one sample at a time. A key that comes back
 later is an error, as its sample has been yielded. To detect that, the pass remembers the keys of
@@ -27,6 +29,7 @@ from aisio.errors import ShardError, StorageError
 from aisio.formats.decompress import ReadIntoStream
 from aisio.formats.tar import END, NEED_DATA, TarMember, TarParser
 from aisio.formats.tar_part import TarPart
+from aisio.shards.linked_files import LinkedFiles
 from aisio.shards.samples import Sample, split_name
 from aisio.shards.tar_stream import TarStream
 from aisio.stats import thread_counters
@@ -47,24 +50,31 @@ def read_samples(
     return shard.samples()
 
 
-def read_part(part: TarPart, *, url: str, keys: Collection[str] | None = None) -> Iterator[Sample]:
+def read_part(
+    part: TarPart,
+    *,
+    url: str,
+    keys: Collection[str] | None = None,
+    links: LinkedFiles | None = None,
+) -> Iterator[Sample]:
     """Read whole samples, neighbours in a shard, that are in memory.
 
     Args:
         part: Stands at the first header of the first sample.
         url: The shard's URL.
         keys: See `ShardPass`.
+        links: See `ShardPass`.
 
     Raises:
         ShardError: As from `ShardPass.samples`, without what concerns a whole shard.
     """
-    return ShardPass(BytesIO(), url=url, keys=keys, parser=part).adjacent()
+    return ShardPass(BytesIO(), url=url, keys=keys, parser=part, links=links).adjacent()
 
 
 class ShardPass:
     """One pass over one shard, from its start to its end.
 
-    More than 10 attributes: six are the options of the pass.
+    More than 10 attributes: seven are the options of the pass.
 
     Args:
         stream: The shard's bytes, as a tar or as a compressed one (`aisio.formats.decompress`). It
@@ -78,6 +88,8 @@ class ShardPass:
         on_member: Called with each member that belongs to a sample, and the sample's key, before
             its payload is read.
         parser: Has bytes of the shard that come before those of the stream; by default a new one.
+        links: Reads what hard links stand for; without it they are an error, unless that is in the
+            same sample.
 
     Attributes:
         yielded: Number of samples that were yielded.
@@ -94,6 +106,7 @@ class ShardPass:
         reader: str = "",
         on_member: Callable[[TarMember, str], None] | None = None,
         parser: TarParser | None = None,
+        links: LinkedFiles | None = None,
     ) -> None:
         self._tar = TarStream(stream, url, parser)
         self._keys = keys
@@ -101,6 +114,7 @@ class ShardPass:
         self._interleaved = interleaved
         self._reader = reader
         self._on_member = on_member
+        self._links = links
         self._first_stray: TarMember | None = None  # a file that belongs to no sample
         self._stray_count = 0
         self._seen_keys: set[str] = set()
@@ -199,16 +213,21 @@ class ShardPass:
                 continue
             assert isinstance(event, TarMember)
             if event.kind != "file" and not has_content(event):
+                if event.unknown_type:
+                    tar.pass_over(event)
                 continue
             split = split_name(event.name)
             if split is None:
                 parser.skip_payload()
+                if event.unknown_type:
+                    tar.pass_over(event)
                 self._first_stray = self._first_stray or event
                 self._stray_count += 1
                 continue
             if self._on_member is not None:
                 self._on_member(event, split[0])
             yield event, split[0], split[1]
+        tar.log_passed_over()
 
     def _start_sample(self, member: TarMember, key: str) -> Sample:
         self._seen_keys.add(key)
@@ -236,8 +255,22 @@ class ShardPass:
         elif member.kind == "sparse":
             content = tar.read(tar.parser.read_sparse)
             sample.fields[extension] = content if self._payloads else b""
+        elif member.kind == "hardlink":
+            sample.fields[extension] = self._linked(sample, member)
         else:
             self._refuse(member, sample.key, why_no_field(member))
+
+    def _linked(self, sample: Sample, link: TarMember) -> bytes:
+        """Return what a hard link stands for; b"" if payloads are not wanted."""
+        split = split_name(link.link_name)
+        if split is not None and split[0] == sample.key and split[1] in sample.fields:
+            return sample.fields[split[1]]
+        if self._links is None or self.is_compressed:
+            self._refuse(link, sample.key, why_no_field(link))
+        try:
+            return self._links.read(link) if self._payloads else b""
+        except ShardError as error:
+            self._refuse(link, sample.key, f"{why_no_field(link)} ({error})")
 
     def _refuse_returning_key(self, member: TarMember, key: str) -> NoReturn:
         self._refuse(

@@ -14,6 +14,7 @@ from typing import Final
 
 from aisio.formats.tar_header import BLOCK_BYTES
 from aisio.formats.tar_part import TarPart
+from aisio.shards.linked_files import LinkedFiles
 from aisio.shards.reader import read_part
 from aisio.shards.sample_runs import SampleRun
 from aisio.shards.samples import Sample, split_name
@@ -34,6 +35,7 @@ def parse_run(
     url: str,
     keys: Collection[str] | None = None,
     is_verified: bool,
+    links: LinkedFiles | None = None,
 ) -> list[Sample]:
     """Return the samples of a run, in their order.
 
@@ -44,6 +46,7 @@ def parse_run(
         url: The shard's URL.
         keys: Copy only these fields. Others are left out; a sample that has none of these is not.
         is_verified: Whether the bytes of all samples have the hashes of the index.
+        links: See `ShardPass`.
 
     Raises:
         ShardError: As from `read_part`.
@@ -54,7 +57,7 @@ def parse_run(
     part.url = url
     for start, stop in _adjacent(run):
         part.begin(data, start - run.start, stop - run.start, start)
-        samples += read_part(part, url=url, keys=keys)
+        samples += read_part(part, url=url, keys=keys, links=links)
     return samples
 
 

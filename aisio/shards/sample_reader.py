@@ -25,6 +25,7 @@ from aisio.formats.tar_part import TarPart
 from aisio.records import ByteRange, ObjectInfo
 from aisio.shards.index import IndexedShard, ShardIndex
 from aisio.shards.index_pins import is_current, pinned_checksum
+from aisio.shards.linked_files import LinksByShard
 from aisio.shards.reader import ShardPass
 from aisio.shards.run_parsing import parse_run
 from aisio.shards.sample_runs import MAX_RUN_BYTES, SampleRun, plan_runs
@@ -113,7 +114,7 @@ class SampleReader:
         return {
             name: value
             for name, value in self.__dict__.items()
-            if name not in ("_spare", "_interleaved", "_kept")
+            if name not in ("_spare", "_interleaved", "_kept", "_links")
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -128,6 +129,7 @@ class SampleReader:
         self._spare: deque[_Buffer] = deque()
         self._interleaved: set[int] = set()
         self._kept: tuple[int, list[Sample]] | None = None
+        self._links = LinksByShard(self._index, self._places)
 
     def read(self, numbers: Iterable[int]) -> Iterator[ReadSamples]:
         """Read samples, each once, in the order of shards and bytes.
@@ -141,7 +143,7 @@ class SampleReader:
         return self.read_runs(self.plan(numbers))
 
     def read_one(self, number: int) -> list[Sample]:
-        """Read a sample, by a request that nothing is sent ahead of; errors as for `read`."""
+        """Read a sample by one request; errors as for `read`."""
         return [sample for run in self.plan([number]) for _, sample in self.read_run(run)]
 
     def plan(self, numbers: Iterable[int]) -> Iterator[SampleRun]:
@@ -274,9 +276,10 @@ class SampleReader:
     def _parse_bytes(
         self, run: SampleRun, data: bytearray, part: TarPart, *, is_verified: bool
     ) -> list[Sample]:
-        """Return the samples of a run; arguments and errors as for `parse_run`."""
-        url = str(self._places[run.shard][1])
-        return parse_run(run, data, part, url=url, keys=self._keys, is_verified=is_verified)
+        url, links = str(self._places[run.shard][1]), self._links.of(run.shard)
+        return parse_run(
+            run, data, part, url=url, keys=self._keys, is_verified=is_verified, links=links
+        )
 
     def _read_whole(self, run: SampleRun) -> ReadSamples:
         """Read a shard from start to end for some of its samples."""
@@ -297,13 +300,17 @@ class SampleReader:
         shard = self._index.shard(run.shard)
         wanted = set(run.numbers)
         found: ReadSamples = []
-        kept: list[Sample] = []
-        size_bytes = 0
+        kept, size_bytes = list[Sample](), 0
         with closing(store.get(url)) as body:
             if not _is_indexed(shard, store, url, body.info):
                 raise self._replaced(shard)
             shard_pass = ShardPass(
-                body, url=str(url), keys=self._keys, interleaved=interleaved, reader=self._owner
+                body,
+                url=str(url),
+                keys=self._keys,
+                interleaved=interleaved,
+                reader=self._owner,
+                links=self._links.of(run.shard),
             )
             for number, sample in enumerate(shard_pass.samples(), first):
                 if number in wanted:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from time import perf_counter
 from typing import Literal
 
 from aisio.escapes import one_line
 from aisio.formats.decompress import MAGIC_BYTES, Decompressed, ReadIntoStream, compression_of
-from aisio.formats.tar import NEED_DATA, SOCKET_BUFFER_BYTES, Signal, TarParser
+from aisio.formats.tar import NEED_DATA, SOCKET_BUFFER_BYTES, Signal, TarMember, TarParser
 from aisio.stats import thread_counters
 
 __all__ = ["TarStream"]
+
+_log = logging.getLogger("aisio.shard_reader")
 
 
 class TarStream:
@@ -40,6 +43,7 @@ class TarStream:
             url, buffer_bytes=SOCKET_BUFFER_BYTES, allow_unreadable=True
         )
         self.is_compressed = False
+        self._passed_over: list[TarMember] = []
         self.parsing_since = perf_counter()
 
     def detect_compression(self) -> None:
@@ -65,6 +69,21 @@ class TarStream:
         while (payload := read()) is NEED_DATA:
             self.fill()
         return payload
+
+    def pass_over(self, member: TarMember) -> None:
+        """Leave out a member of an unknown type, which holds nothing; `log_passed_over` says so."""
+        self._passed_over.append(member)
+
+    def log_passed_over(self) -> None:
+        """Log in one line which members were left out."""
+        if self._passed_over:
+            first, count = self._passed_over[0], len(self._passed_over)
+            _log.info(
+                "%s: passed over %s members of unknown types, the first is %r of type %s at byte"
+                " %s: they have no data, or no name of a field",
+                *(self.name, f"{count:,}", first.name, first.unknown_type, first.offset),
+            )
+            self._passed_over.clear()
 
     def fill(self) -> None:
         """Give the parser more bytes, or tell it that there are no more."""

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from functools import partial
 
 from aisio.errors import ConfigError, NotFoundError, RangeError, ShardError
+from aisio.formats.tar import NEED_DATA
+from aisio.formats.tar_part import TarPart
 from aisio.records import ByteRange, ObjectInfo, RetryPolicy
 from aisio.stores import Store
 from aisio.stores.lazy import Lazy
@@ -47,6 +49,11 @@ class TarStore(Store):
     def check(self) -> None:
         """Read the headers of the tar, unless they are known; errors as for `read_index`."""
         self._index()
+
+    @property
+    def archive_info(self) -> ObjectInfo:
+        """What the store said of the tar when its headers were read; errors as for `read_index`."""
+        return self._index().info
 
     def in_order(self) -> Iterator[ObjectInfo]:
         """List the members in the order of the archive; errors as for `read_index`."""
@@ -89,6 +96,9 @@ class TarStore(Store):
         stop = span.size_bytes if stop is None else min(stop, span.size_bytes)
         if stop == start:
             return Body(io.BytesIO(), info, 0)
+        if span.member_bytes:
+            content = self._sparse_content(info, span)[start:stop]
+            return Body(io.BytesIO(content), info, len(content))
         return self._open(info, ByteRange(span.offset + start, span.offset + stop))
 
     def send_ahead(
@@ -98,10 +108,23 @@ class TarStore(Store):
         if byte_range or etl_name:
             return None
         _, span = self._member(url, "get")
-        if not span.size_bytes:
+        if not span.size_bytes or span.member_bytes:
             return None
         part = ByteRange(span.offset, span.offset + span.size_bytes)
         return self.store.send_ahead(self.url, part)
+
+    def _sparse_content(self, info: ObjectInfo, span: Span) -> bytes:
+        """Return the content of a sparse file, for each range of it anew."""
+        part = ByteRange(span.offset, span.offset + span.member_bytes)
+        with self._open(info, part) as body:
+            data = bytearray(body.readall())
+        parser = TarPart(str(self.url))
+        parser.begin(data, 0, len(data), span.offset)
+        parser.next_event()
+        parser.finish()
+        content = parser.read_sparse()
+        assert content is not NEED_DATA, "finish() was called"
+        return content
 
     def _open(self, info: ObjectInfo, part: ByteRange) -> Body:
         body = self.store.get(self.url, part)

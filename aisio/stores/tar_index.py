@@ -12,6 +12,7 @@ from functools import partial
 from typing import NoReturn
 
 import msgspec
+from msgspec.structs import replace
 
 from aisio.errors import (
     IntegrityError,
@@ -50,12 +51,15 @@ class Span(msgspec.Struct, frozen=True, gc=False):
         size_bytes: Its size.
         mtime_s: Last change of the member, in seconds since 1970.
         unreadable_reason: Why it cannot be read; "" if it can.
+        member_bytes: Of a sparse file: size of the whole member, which begins at `offset`, as its
+            map is needed to read it; 0 for others.
     """
 
     offset: int
     size_bytes: int
     mtime_s: float
     unreadable_reason: str = ""
+    member_bytes: int = 0
 
 
 class TarIndex(msgspec.Struct, frozen=True):
@@ -73,9 +77,9 @@ class TarIndex(msgspec.Struct, frozen=True):
 def read_index(store: Store, url: ObjectUrl) -> TarIndex:
     """Read the headers of a tar that is not compressed.
 
-    The index has regular files, and hard links as the file that they link to. Directories, symbolic
-    links, devices and FIFOs are left out. Files in a form that aisio does not read, such as sparse
-    ones, are in it with the reason. A leading "./" is no part of a name.
+    The index has regular and sparse files, and hard links as the file that they link to.
+    Directories, symbolic links, devices and FIFOs are left out. Files in a form that aisio does not
+    read are in it with the reason. A leading "./" is no part of a name.
 
     Args:
         store: The store that has the archive.
@@ -90,12 +94,21 @@ def read_index(store: Store, url: ObjectUrl) -> TarIndex:
     info = store.head(url.require_object())
     members: dict[str, Span] = {}
     parser = TarParser(str(url), allow_unreadable=True)
+    sparse = ""  # the last member, if it is a sparse file, whose end is not known yet
     for member in walk_members(parser, store, url, info):
+        if sparse:
+            sparse = _end_sparse(members, sparse, member.offset)
         if member.kind in ("file", "hardlink") or member.unreadable:
             name = _name(member, url)
             if name in members:
                 _refuse(url, member, "appears a second time: a name must stand for one file")
-            members[name] = _span(member, members, url)
+            if member.kind == "sparse":
+                members[name] = Span(member.offset, parser.sparse_bytes or 0, member.mtime_s)
+                sparse = name
+            else:
+                members[name] = _span(member, members, url)
+    if sparse and parser.end_offset is not None:
+        _end_sparse(members, sparse, parser.end_offset)
     return TarIndex(info, members)
 
 
@@ -177,6 +190,11 @@ def _read(store: Store, url: ObjectUrl, info: ObjectInfo, span: ByteRange) -> by
         return body.readall()
 
     return read_with_retries(partial(store.get, url, span), read, Attempts(store.retry_policy))
+
+
+def _end_sparse(members: dict[str, Span], name: str, stop: int) -> str:
+    members[name] = replace(members[name], member_bytes=stop - members[name].offset)
+    return ""
 
 
 def _span(member: TarMember, members: dict[str, Span], url: ObjectUrl) -> Span:

@@ -88,7 +88,7 @@ class MemberStream:
                 self._url = shard.info.url
                 self._next_shard += 1
                 self._open = shard.open()
-                self._pass = MemberPass(self._open, self._url)
+                self._pass = MemberPass(self._open, self._url, shard.links)
         assert self._pass.member is not None
         number, name = self._pass.count - 1, self._pass.member.name
         self.place = self.last = MemberPlace(self._next_shard - 1, self._url, number, name)

@@ -41,6 +41,7 @@ from aisio.training.quarantine import Quarantine, SkippedShard
 from aisio.training.reader_index import IndexMode, ReaderIndex
 from aisio.training.sample_items import ItemOptions, SampleItems
 from aisio.training.shard_iteration import ShardIteration, ShardPlace, ShardTrail
+from aisio.training.shard_links import links_of
 from aisio.training.skipped_samples import SkippedSample
 from aisio.training.split import Partition
 from aisio.training.split_dataset import ListedObject, SplitDataset
@@ -87,7 +88,7 @@ class AISShardReader(SplitDataset, IterableDataset[Any]):
             same source. Workers beyond the number of sources have nothing to do.
         keys: Extensions to yield, without their leading dot; other members are left out.
         fields: Yield tuples of these extensions' bytes, in place of names and dicts. A sample that
-            lacks one is an error. "__key__" is the whole key, "jpg;png" the first one there.
+            lacks one is an error. "__key__" is the whole key, "jpg;png" the first one.
         new_fields: Without `keys`, what happens when an extension first appears after the first
             samples: "raise" a ShardError, or "add" it from there on, with a warning. torch's
             default collate drops it from the batch in which it is added.
@@ -107,8 +108,7 @@ class AISShardReader(SplitDataset, IterableDataset[Any]):
             samples have been yielded. A store that cannot be reached raises in any case, and so
             does a connection that breaks until the retries are spent. "skip" also leaves out
             samples that cannot be decoded, see `skipped_samples`.
-        prefetch_bytes: Maximum number of bytes held of the next shards; 0 opens a shard only when
-            the one before it has ended.
+        prefetch_bytes: Maximum number of bytes held of the next shards; 0 holds none.
         length: What `len()` returns: a number; or "index", which is what this rank yields, by the
             index, which must have all its shards. By default there is no length: see `count` and
             `count_batches`.
@@ -124,9 +124,8 @@ class AISShardReader(SplitDataset, IterableDataset[Any]):
         endpoint: The cluster's URL; by default AIS_ENDPOINT.
         direct: Read clouds (s3://, gs://, az://) without the cluster; settings say how.
         shard_names: Which objects of a listing are shards, by the last part of their names: a
-            pattern, or several, as in "*.tar" or "*"; by default those that end as tar files do,
-            see `aisio.shards.names`. The log says what is left out. An object that is named itself,
-            by its URL or by braces, in a group, list or manifest, is always read.
+            pattern, or several, as in "*"; by default those that end as tar files do, see
+            `aisio.shards.names`. An object that is named itself is always read.
         include: Patterns for names of shards to read; see `aisio.sources.name_patterns`.
         exclude: Patterns for names of shards to leave out.
         allow_empty: Accept a source without objects, or a prefix that no name begins with; by
@@ -305,7 +304,8 @@ class AISShardReader(SplitDataset, IterableDataset[Any]):
 
     def _shard(self, source: Source, info: ObjectInfo) -> Shard:
         open_shard = partial(source.get, info, etl_name=self._etl_name)
-        return Shard(self._index.completed(source, info), open_shard)
+        links = links_of(source, info, self._etl_name)
+        return Shard(self._index.completed(source, info), open_shard, links=links)
 
     def _prefetch(self, shards: Iterable[Shard]) -> Prefetch:
         return Prefetch(shards, self._prefetch_bytes)
@@ -352,6 +352,7 @@ class AISShardReader(SplitDataset, IterableDataset[Any]):
             interleaved=self._interleaved,
             reader=type(self).__name__,
             on_member=None if recorder is None else recorder.on_member,
+            links=shard.links,
         )
         if recorder is not None:
             recorder.observe(shard_pass)

@@ -58,7 +58,7 @@ def test_members_are_passed_over_without_reading() -> None:
 @pytest.mark.parametrize("flag", [b"1", b"2", b"Z"])
 def test_a_link_is_refused_where_it_is(flag: bytes) -> None:
     """Its data is elsewhere."""
-    shard = MemberPass(io.BytesIO(pack(("1", b"x"))[:1024] + typed(flag, "2") + pack()), URL)
+    shard = MemberPass(io.BytesIO(pack(("1", b"x"))[:1024] + typed(flag, "2", b"x") + pack()), URL)
     assert shard.advance()
     with pytest.raises(ShardError, match="a.tar: member '2' at byte 1024 is ") as caught:
         shard.advance()

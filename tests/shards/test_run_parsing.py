@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tarfile
+from typing import Any
 
 import pytest
 
@@ -84,9 +85,9 @@ def test_other_samples_are_parsed(kind: str, monkeypatch: pytest.MonkeyPatch) ->
     assert len(parsed) == 2
     calls: list[str] = []
 
-    def counted(part: TarPart, *, url: str, keys: list[str] | None) -> list[Sample]:
+    def counted(part: TarPart, *, url: str, **options: Any) -> list[Sample]:
         calls.append(url)
-        return list(read_part(part, url=url, keys=keys))
+        return list(read_part(part, url=url, **options))
 
     monkeypatch.setattr("aisio.shards.run_parsing.read_part", counted)
     assert read(*samples, is_verified=True) == parsed

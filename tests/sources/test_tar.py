@@ -10,17 +10,18 @@ import pytest
 
 from aisio.errors import (
     IntegrityError,
+    RangeError,
     ShardError,
     TruncatedError,
 )
-from aisio.records import RetryPolicy
+from aisio.records import ByteRange, RetryPolicy
 from aisio.sources.digest import listing_digest
 from aisio.sources.resolve import source
 from aisio.sources.tar import TarSource
 from aisio.stores import DirectStore, LocalStore
 from aisio.transport.body import Body
 from aisio.urls import ObjectUrl
-from tests.tars import gnu_sparse, pack, typed
+from tests.tars import gnu_sparse, hard_link, pack, pax_sparse, sparse_content, typed
 
 MEMBERS = [("b/2.jpg", b"0123456789"), ("a.txt", b"text"), ("empty", b""), ("B", b"B" * 3000)]
 
@@ -54,15 +55,45 @@ def test_members_are_objects_below_the_archive(one, url):
 
 def test_a_member_that_cannot_be_read_leaves_the_others_alone(tmp_path):
     """It is listed without a size; reading it is an error that says what it is and where."""
-    data = gnu_sparse("b.npy", spans=30) + typed(b"Z", "c.raw", b"x" * 700) + pack(("d", b"4"))
+    data = typed(b"M", "b.raw", b"x") + typed(b"Z", "c.raw", b"x" * 700) + pack(("d", b"4"))
     (tmp_path / "t.tar").write_bytes(data)
     odd = TarSource(LocalStore(), ObjectUrl.parse(f"file://{tmp_path}/t.tar"))
-    sparse, unknown, plain = odd.list()
-    assert [info.size_bytes for info in (sparse, unknown, plain)] == [None, None, 1]
+    volume, unknown, plain = odd.list()
+    assert [info.size_bytes for info in (volume, unknown, plain)] == [None, None, 1]
     assert odd.read(plain) == b"4"
-    for info, what in ((sparse, "a sparse file"), (unknown, "of the unknown type b'Z'")):
+    for info, what in ((volume, "the continuation of"), (unknown, "of the unknown type b'Z'")):
         with pytest.raises(ShardError, match=rf"^get {info.url}: member .* at byte \d+ is {what}"):
             odd.read(info)
+
+
+@pytest.mark.parametrize("behind", [b"", hard_link("e", "c.npy"), pax_sparse("e"), b"plain"])
+def test_sparse_files_are_read_as_what_they_are_of(tmp_path, behind):
+    """Whole and by ranges, whatever comes next in the archive: its holes are zeros."""
+    behind = pack(("e", b"5"))[:1024] if behind == b"plain" else behind
+    data = gnu_sparse("b.npy", spans=30) + pax_sparse("c.npy") + behind + bytes(1024)
+    (tmp_path / "t.tar").write_bytes(data)
+    odd = TarSource(LocalStore(), ObjectUrl.parse(f"file://{tmp_path}/t.tar"))
+    first, second, *others = odd.list()
+    assert [first.size_bytes, second.size_bytes] == [30 * 4096, 8192]
+    assert odd.read(first) == sparse_content(30)
+    for start, stop in ((0, 1), (400, 4100), (8191, 9000)):
+        part = odd.get(second, byte_range=ByteRange(start, stop))
+        assert part.readall() == sparse_content()[start:stop]
+    with pytest.raises(RangeError):
+        odd.get(second, byte_range=ByteRange(8192, 9000))
+    for other in others:
+        assert odd.read(other) in (sparse_content(), b"5")
+
+
+def test_a_sparse_file_whose_map_is_wrong_is_an_error_when_it_is_read(tmp_path):
+    """The others are not."""
+    data = pax_sparse("a.npy").replace(b"4096\n", b"8000\n") + pack(("d", b"4"))
+    (tmp_path / "t.tar").write_bytes(data)
+    odd = TarSource(LocalStore(), ObjectUrl.parse(f"file://{tmp_path}/t.tar"))
+    wrong, plain = odd.list()
+    assert odd.read(plain) == b"4"
+    with pytest.raises(ShardError, match="'a.npy' at byte 0: a span of a sparse file ends"):
+        odd.read(wrong)
 
 
 def test_a_prefix_narrows_it(one, url):

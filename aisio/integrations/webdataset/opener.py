@@ -9,11 +9,13 @@ from aisio.errors import ConfigError
 from aisio.escapes import one_line
 from aisio.integrations.webdataset.shard_urls import catalog_shard
 from aisio.records import ObjectInfo
+from aisio.shards.linked_files import LinkedFiles
 from aisio.sources.base import Source
 from aisio.sources.catalog_source import SCHEME
 from aisio.sources.named import parse_url
 from aisio.sources.resolve import source
 from aisio.stores import store_for
+from aisio.training.shard_links import links_of
 from aisio.transport.body import READ_AHEAD_BYTES, Body
 from aisio.transport.writer import ObjectWriter, WriteOptions
 
@@ -28,11 +30,13 @@ class ObjectStream(io.BufferedReader):
 
     Attributes:
         url: The object's URL, as webdataset was given it.
+        links: Reads what hard links stand for, if this is a shard.
     """
 
-    def __init__(self, body: Body, url: str) -> None:
+    def __init__(self, body: Body, url: str, links: LinkedFiles | None = None) -> None:
         super().__init__(body, READ_AHEAD_BYTES)
         self.url = url
+        self.links = links
 
     def __repr__(self) -> str:
         return f"<ObjectStream of {one_line(self.url)}>"
@@ -58,7 +62,7 @@ def open_url(url: str, mode: str = "rb", bufsize: int = -1) -> ObjectStream | Ob
         ConfigError: Another mode, or the URL needs a cluster and AIS_ENDPOINT names none.
     """
     if mode == "rb":
-        return ObjectStream(_open_body(url), url)
+        return _open_stream(url)
     if mode != "wb":
         raise ConfigError(f"{one_line(url)}: mode={mode!r}: 'rb' or 'wb' is needed")
     if url.startswith(SCHEME):
@@ -81,7 +85,8 @@ def find_object(url: str) -> tuple[Source, ObjectInfo]:
     return where, listed
 
 
-def _open_body(url: str) -> Body:
+def _open_stream(url: str) -> ObjectStream:
     where, listed = find_object(url)
     # With the size from a HEAD, a response that belongs to another request is noticed.
-    return where.get(where.completed(listed))
+    info = where.completed(listed)
+    return ObjectStream(where.get(info), url, links_of(where, info))

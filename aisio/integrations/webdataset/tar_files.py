@@ -19,6 +19,7 @@ from webdataset.tariterators import base_plus_ext, meta_prefix, meta_suffix
 from aisio.errors import AisioError, ShardError
 from aisio.formats.tar import END, NEED_DATA, TarMember
 from aisio.integrations.webdataset.opener import ObjectStream
+from aisio.shards.linked_files import LinkedFiles
 from aisio.shards.reader import has_content, why_no_field
 from aisio.shards.tar_stream import TarStream
 from aisio.stats import thread_counters
@@ -62,7 +63,7 @@ def read_files(
     key: str | None = None
     with closing(stream):
         try:
-            for name, data in _files(TarStream(stream.raw, stream.url), names):
+            for name, data in _files(TarStream(stream.raw, stream.url), names, stream.links):
                 last, key = key, base_plus_ext(name)[0]
                 if key != last:
                     yield from pending
@@ -112,7 +113,7 @@ class _Names:
             raise
 
 
-def _files(tar: TarStream, names: _Names) -> Iterator[tuple[str, bytes]]:
+def _files(tar: TarStream, names: _Names, links: LinkedFiles | None) -> Iterator[tuple[str, bytes]]:
     """Yield names and contents of the files that are wanted."""
     tar.detect_compression()
     parser = tar.parser
@@ -122,23 +123,29 @@ def _files(tar: TarStream, names: _Names) -> Iterator[tuple[str, bytes]]:
             continue
         assert isinstance(event, TarMember)
         if not has_content(event):
+            if event.unknown_type:
+                tar.pass_over(event)
             continue
         name = names.wanted(event.name)
         if name is None:
             parser.skip_payload()
             continue
-        data = _content(tar, event)
+        is_of_sample = base_plus_ext(name)[0] is not None
+        data = _content(tar, event, links if is_of_sample else None)
         if data is not None:
             thread_counters().parse_s += perf_counter() - tar.parsing_since
             yield name, data
             tar.parsing_since = perf_counter()
-        elif base_plus_ext(name)[0] is not None:
+        elif is_of_sample:
             text = f"{tar.name}: {why_no_field(event)}"
             raise ShardError(text, url=tar.url, offset=event.offset)
+    tar.log_passed_over()
 
 
-def _content(tar: TarStream, member: TarMember) -> bytes | None:
-    """Return the content of a file; None if it is not in the shard, as for a link."""
+def _content(tar: TarStream, member: TarMember, links: LinkedFiles | None) -> bytes | None:
+    """Return the content of a file; None if it is not in the shard, as for a symbolic link."""
     if member.kind == "file":
         return tar.read(tar.parser.read_payload)
+    if member.kind == "hardlink" and links is not None and not tar.is_compressed:
+        return links.read(member)
     return tar.read(tar.parser.read_sparse) if member.kind == "sparse" else None

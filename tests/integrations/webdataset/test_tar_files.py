@@ -130,8 +130,9 @@ def test_what_tarfile_makes_of_a_cut_shard():
         (lambda data: data[:1536] + bytes(1024) + data[2560:], "after the end-of-archive"),
         (lambda data: data + data, "after the end-of-archive"),
         (lambda data: b"no tar at all" * 100, "not a tar archive"),
-        (lambda data: typed(b"1", "s0/99.cls") + data, "its data is not here"),
-        (lambda data: typed(b"?", "s0/99.cls") + data, "unknown type"),
+        (lambda data: typed(b"1", "s0/99.cls") + data, "is a hard link to '', which is not before"),
+        (lambda data: typed(b"2", "s0/99.cls") + data, "its data is not here"),
+        (lambda data: typed(b"?", "s0/99.cls", b"7") + data, "unknown type"),
     ],
 )
 def test_a_damaged_shard_is_an_error(read, change, told):

@@ -1,0 +1,190 @@
+"""Hard links in shards: read as the files that they stand for."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from aisio.errors import NotFoundError, ShardError
+from aisio.records import ObjectInfo
+from aisio.shards.index import ShardIndex
+from aisio.shards.index_build import build_shard_index
+from aisio.shards.linked_files import LinkedFiles, LinksByShard
+from aisio.shards.members import MemberPass
+from aisio.shards.reader import ShardPass
+from aisio.shards.sample_reader import SampleReader
+from aisio.stores import LocalStore
+from aisio.urls import ObjectUrl
+from tests.tars import hard_link, pack, pax_sparse, sparse_content, typed
+
+
+class Counting(LocalStore):
+    """Counts its reads."""
+
+    def __init__(self) -> None:
+        self.gets = 0
+
+    def get(self, url, byte_range=None, *, etl_name=None):
+        self.gets += 1
+        return super().get(url, byte_range, etl_name=etl_name)
+
+
+@pytest.fixture
+def store() -> Counting:
+    """Return a store that counts."""
+    return Counting()
+
+
+def write(folder: Path, data: bytes) -> tuple[ObjectUrl, ObjectInfo]:
+    """Write a shard, and return what a listing says of it."""
+    (folder / "s.tar").write_bytes(data)
+    url = ObjectUrl.parse(f"file://{folder}/s.tar")
+    return url, LocalStore().head(url)
+
+
+def samples(store: LocalStore, url: ObjectUrl, info: ObjectInfo, **options) -> list[dict]:
+    """Read a shard from start to end."""
+    links = LinkedFiles(store, url, info)
+    body = LocalStore().get(url)
+    shard_pass = ShardPass(body, url=str(url), links=links, **options)
+    return [sample.fields for sample in shard_pass.samples()]
+
+
+LABELS = (
+    pack(("0.jpg", b"a"), ("0.cls", b"cat"))[:-1024]
+    + b"".join(pack((f"{n}.jpg", b"b"))[:1024] + hard_link(f"{n}.cls", "./0.cls") for n in "123")
+    + bytes(1024)
+)
+
+
+def test_a_link_is_read_as_its_file(tmp_path, store):
+    """The headers, and each file that links stand for, are read once."""
+    place = write(tmp_path, LABELS)
+    found = samples(store, *place)
+    assert [fields["cls"] for fields in found] == [b"cat"] * 4
+    assert store.gets == 2
+    assert [fields["cls"] for fields in samples(store, *place, payloads=False)] == [b""] * 4
+
+
+def test_a_shard_without_links_is_read_by_one_request(tmp_path, store):
+    """Nothing is remembered for links that do not come; nor for one that is not wanted."""
+    assert len(samples(store, *write(tmp_path, pack(("0.jpg", b"a"))))) == 1
+    assert len(samples(store, *write(tmp_path, LABELS), keys=["jpg"])) == 4
+    assert store.gets == 0
+
+
+def test_a_link_within_a_sample_needs_no_request(tmp_path, store):
+    """So it can be read in compressed shards too."""
+    data = pack(("0.jpg", b"a"))[:1024] + hard_link("0.png", "0.jpg") + bytes(1024)
+    assert samples(store, *write(tmp_path, data)) == [{"jpg": b"a", "png": b"a"}]
+    assert store.gets == 0
+
+
+def test_a_link_to_a_sparse_file(tmp_path, store):
+    """Its holes are zeros."""
+    data = pax_sparse("0.npy") + hard_link("1.npy", "0.npy") + bytes(1024)
+    found = samples(store, *write(tmp_path, data))
+    assert [fields["npy"] for fields in found] == [sparse_content()] * 2
+
+
+@pytest.mark.parametrize("target", ["absent.cls", "2.cls", "a/../0.cls"])
+def test_a_link_to_no_file_before_it_is_an_error(tmp_path, store, target):
+    """It says where the link is, and what it links to."""
+    data = pack(("0.cls", b"cat"))[:1024] + hard_link("1.cls", target) + pack(("2.cls", b"dog"))
+    text = f"member '1.cls' at byte 1024 is a hardlink to '{target}'"
+    with pytest.raises(ShardError, match=text) as caught:
+        samples(store, *write(tmp_path, data))
+    assert caught.value.offset == 1024
+
+
+def test_links_of_compressed_shards_are_refused(tmp_path, store):
+    """They cannot be read by ranges."""
+    import gzip
+
+    with pytest.raises(ShardError, match="member '1.cls' at byte .* its data is not here"):
+        samples(store, *write(tmp_path, gzip.compress(LABELS)))
+    assert store.gets == 0
+
+
+def test_a_symbolic_link_stays_an_error(tmp_path, store):
+    """It may lead out of the archive."""
+    data = typed(b"2", "1.cls") + pack(("0.cls", b"cat"))
+    with pytest.raises(ShardError, match="is a symlink to"):
+        samples(store, *write(tmp_path, data))
+
+
+def test_a_shard_that_is_replaced_meanwhile_is_an_error(tmp_path, store):
+    """Its files would be those of another shard."""
+    url, info = write(tmp_path, LABELS)
+    links = LinkedFiles(store, url, info)
+    body = LocalStore().get(url)
+    found = ShardPass(body, url=str(url), links=links).samples()
+    next(found)
+    write(tmp_path, LABELS + bytes(512))
+    with pytest.raises(ShardError, match="replaced while it was read"):
+        list(found)
+
+
+def test_a_pass_over_members_reads_links(tmp_path, store):
+    """As a pass over samples does."""
+    url, info = write(tmp_path, LABELS)
+    shard = MemberPass(LocalStore().get(url), str(url), LinkedFiles(store, url, info))
+    contents = []
+    while shard.advance():
+        contents.append(shard.read())
+    assert contents == [b"a", b"cat", *[b"b", b"cat"] * 3]
+    write(tmp_path, hard_link("1", "absent") + bytes(1024))
+    links = LinkedFiles(store, url, LocalStore().head(url))
+    shard = MemberPass(LocalStore().get(url), str(url), links)
+    assert shard.advance()
+    with pytest.raises(ShardError, match="'1' at byte 0 is a hardlink to 'absent'"):
+        shard.read()
+
+
+def test_samples_of_an_index_read_links(tmp_path, store):
+    """In any order, by few requests; of a link's sample the index has the link."""
+    url, info = write(tmp_path, LABELS)
+    index = build_shard_index(lambda: LocalStore().get(url), info)
+    reader = SampleReader(ShardIndex.of_shards([(index, 0)]), [(store, url)])
+    for number in (3, 1, 2):
+        [sample] = reader.read_one(number)
+        assert sample.fields == {"jpg": b"b", "cls": b"cat"}
+    assert store.gets == 3 + 2
+
+
+def test_the_links_of_few_shards_are_kept(tmp_path, store):
+    """The last ones used."""
+    url, info = write(tmp_path, LABELS)
+    index = build_shard_index(lambda: LocalStore().get(url), info)
+    many = ShardIndex.of_shards([(index, 0)] * 1)
+    links = LinksByShard(many, [(store, url)])
+    assert links.of(0) is links.of(0)
+
+
+def test_a_missing_shard_is_missing(tmp_path, store):
+    """It was removed meanwhile."""
+    url, info = write(tmp_path, LABELS)
+    links = LinkedFiles(store, url, info)
+    found = ShardPass(io.BytesIO(LABELS), url=str(url), links=links).samples()
+    (tmp_path / "s.tar").unlink()
+    with pytest.raises(NotFoundError):
+        list(found)
+
+
+def test_links_of_gnu_tar(tmp_path, store):
+    """Compared with what tar itself extracts."""
+    folder = tmp_path / "files"
+    folder.mkdir()
+    (folder / "0.cls").write_bytes(b"cat")
+    for number in range(1, 4):
+        (folder / f"{number}.cls").hardlink_to(folder / "0.cls")
+    archive = tmp_path / "s.tar"
+    for tar_format in ("gnu", "posix"):
+        options = [f"--format={tar_format}", "--sort=name", "-cf", str(archive), "."]
+        subprocess.run(["tar", "-C", str(folder), *options], check=True)
+        url = ObjectUrl.parse(f"file://{archive}")
+        found = samples(store, url, LocalStore().head(url))
+        assert found == [{"cls": b"cat"}] * 4
