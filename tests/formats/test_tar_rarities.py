@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import subprocess
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -141,3 +142,38 @@ def test_control_characters_in_urls_are_escaped_in_errors():
     parser.finish()
     with pytest.raises(ShardError, match=r"^file:///a\\x1b\[31m\\n\.tar: empty"):
         parser.next_event()
+
+
+@pytest.mark.parametrize("flag", [b"Z", b"8", b"N"])
+def test_members_of_unknown_types_without_data_are_no_damage(flag: bytes):
+    """Nothing can be lost with them; with data they may be files."""
+    first, *others = read_lenient(typed(flag, "1.bin") + PLAIN, step_bytes=512)
+    assert (first.kind, first.unreadable, first.unknown_type) == ("other", "", repr(flag))
+    assert [member.name for member in others] == ["1.jpg", "1.cls"]
+    assert not any(member.unknown_type for member in others)
+    assert read_all(typed(flag, "1.bin") + PLAIN)[1][1] == b"image"
+
+
+@pytest.mark.parametrize("tar_format", ["gnu", "posix"])
+def test_a_file_that_an_earlier_volume_began_is_refused(tmp_path: Path, tar_format: str):
+    """As GNU tar writes it; in POSIX's format it looks like a whole file of another name."""
+    (tmp_path / "1.bin").write_bytes(bytes(range(256)) * 200)
+    (tmp_path / "2.txt").write_bytes(b"text")
+    volumes = [tmp_path / f"v{number}.tar" for number in range(3)]
+    command = ["tar", "-C", str(tmp_path), f"--format={tar_format}", "-M", "-L", "40"]
+    command += [option for volume in volumes for option in ("-f", str(volume))]
+    subprocess.run([*command, "-c", "1.bin", "2.txt"], check=True)
+    first, last = read_lenient(volumes[1].read_bytes(), step_bytes=1000)
+    assert first.unreadable == "the continuation of a file in another volume"
+    assert (last.name, last.kind) == ("2.txt", "file")
+    with pytest.raises(ShardError, match=r"cut at byte .*inside member '1\.bin'"):
+        read_lenient(volumes[0].read_bytes(), step_bytes=1000)
+
+
+@pytest.mark.parametrize("tar_format", ["gnu", "posix"])
+def test_a_volume_label_is_passed_over(tmp_path: Path, tar_format: str):
+    """It is a member, or in a header of all."""
+    (tmp_path / "1.txt").write_bytes(b"text")
+    data = pack_by_gnu_tar(tmp_path, f"--format={tar_format}", "--label=1.label")
+    files = [(member.name, payload) for member, payload in read_all(data) if member.kind == "file"]
+    assert files == [("./1.txt", b"text")]

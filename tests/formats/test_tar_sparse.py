@@ -7,11 +7,13 @@ import tarfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from aisio.errors import ShardError
 from aisio.formats.tar import END, NEED_DATA, TarMember, TarParser
 from aisio.formats.tar_write import END_OF_ARCHIVE
-from tests.tars import gnu_sparse, pack, pack_by_gnu_tar, pax_sparse, resum, sparse_content
+from tests.tars import gnu_sparse, pack, pack_by_gnu_tar, pax_sparse, resum, sparse_content, typed
 
 FORMS = [("--format=gnu",), *(("--format=posix", f"--sparse-version={v}") for v in (0.0, 0.1, 1.0))]
 PLAIN = pack(("2.txt", b"text"))
@@ -138,3 +140,58 @@ def test_a_cut_sparse_file_is_an_error(sparse: bytes):
     for stop in range(1, len(sparse), 100):
         with pytest.raises(ShardError, match="cut at byte"):
             read_files(sparse[:stop])
+
+
+def old_file(spans: list[tuple[int, int]], size: int, stored: bytes) -> bytes:
+    """Write a sparse file of GNU's old format."""
+    numbers = [b"%011o\0%011o\0" % span for span in spans]
+    block = bytearray(typed(b"S", "1.npy", stored)[:512])
+    block[257:265] = b"ustar  \0"
+    block[345:512] = bytes(167)
+    block[386:482] = b"".join(numbers[:4]).ljust(96, b"\0")
+    block[482] = len(spans) > 4
+    block[483:495] = b"%011o\0" % size
+    data = resum(bytes(block))
+    for first in range(4, len(spans), 21):
+        part = b"".join(numbers[first : first + 21]).ljust(504, b"\0")
+        data += part + bytes([len(spans) > first + 21]) + bytes(7)
+    return data + stored + bytes(-len(stored) % 512) + END_OF_ARCHIVE
+
+
+def write_sparse(version: str, spans: list[tuple[int, int]], size: int, stored: bytes) -> bytes:
+    """Write a sparse file in any of the forms."""
+    numbers = [str(number) for span in spans for number in span]
+    if version == "old":
+        return old_file(spans, size, stored)
+    if version == "0.1":
+        records = {"map": ",".join(numbers), "size": str(size), "numblocks": str(len(spans))}
+        return pax_file(records, stored)
+    text = "".join(f"{number}\n" for number in (len(spans), *numbers)).encode()
+    leading = text + bytes(-len(text) % 512)
+    records = {"major": "1", "minor": "0", "name": "1.npy", "realsize": str(size)}
+    return pax_file(records, leading + stored)
+
+
+@given(
+    version=st.sampled_from(["old", "0.1", "1.0"]),
+    lengths=st.lists(st.tuples(st.integers(0, 2000), st.integers(1, 1500)), max_size=30),
+    end=st.integers(0, 2000),
+    step_bytes=st.integers(1, 4000),
+)
+def test_any_sparse_file_is_read_as_by_tarfile(
+    version: str, lengths: list[tuple[int, int]], end: int, step_bytes: int
+):
+    """Holes and data of any lengths, in any of the forms."""
+    spans, content = [], b""
+    for number, (hole, count) in enumerate(lengths):
+        spans.append((len(content) + hole, count))
+        content += bytes(hole) + bytes([number + 1]) * count
+    spans.append((len(content) + end, 0))  # as GNU tar ends its maps
+    content += bytes(end)
+    stored = b"".join(content[start : start + count] for start, count in spans)
+    data = write_sparse(version, spans, len(content), stored)
+    assert read_files(data, step_bytes=step_bytes) == {"1.npy": content}
+    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+        file = archive.extractfile("1.npy")
+        assert file is not None
+        assert file.read() == content

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import subprocess
 from pathlib import Path
@@ -45,7 +46,9 @@ def write(folder: Path, data: bytes) -> tuple[ObjectUrl, ObjectInfo]:
     return url, LocalStore().head(url)
 
 
-def samples(store: LocalStore, url: ObjectUrl, info: ObjectInfo, **options) -> list[dict]:
+def samples(
+    store: LocalStore, url: ObjectUrl, info: ObjectInfo, **options
+) -> list[dict[str, bytes]]:
     """Read a shard from start to end."""
     links = LinkedFiles(store, url, info)
     body = LocalStore().get(url)
@@ -102,8 +105,6 @@ def test_a_link_to_no_file_before_it_is_an_error(tmp_path, store, target):
 
 def test_links_of_compressed_shards_are_refused(tmp_path, store):
     """They cannot be read by ranges."""
-    import gzip
-
     with pytest.raises(ShardError, match="member '1.cls' at byte .* its data is not here"):
         samples(store, *write(tmp_path, gzip.compress(LABELS)))
     assert store.gets == 0

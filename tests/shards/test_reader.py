@@ -25,6 +25,7 @@ from tests.tars import (
     pax_sparse,
     resum,
     sparse_content,
+    typed,
 )
 
 URL = "ais://bucket/train-000000.tar"
@@ -311,3 +312,16 @@ def test_members_of_samples_are_reported(interleaved: bool):
     assert [sample.key for sample in shard.samples()] == ["1", "2"]
     assert seen == [("1", 1024), ("1", 2048), ("2", 3072)]
     assert (shard.is_compressed, shard.parser.end_offset) == (False, 4096)
+
+
+def test_members_of_unknown_types_are_one_line_of_log(caplog: pytest.LogCaptureFixture):
+    """Those without data, or without the name of a field; another one is an error."""
+    caplog.set_level("INFO")
+    unknown = typed(b"Z", "1.bin") + typed(b"Z", "README", b"x" * 600) + typed(b"3", "1.dev")
+    found = read_samples(io.BytesIO(unknown + pack(("1.jpg", b"image"))), url="a.tar")
+    assert [sample.fields for sample in found] == [{"jpg": b"image"}]
+    [message] = caplog.messages
+    text = "a.tar: passed over 2 members of unknown types, the first is '1.bin' of type b'Z' at"
+    assert message.startswith(f"{text} byte 0")
+    with pytest.raises(ShardError, match=r"'1\.bin' at byte 0 is of the unknown type b'Z'"):
+        list(read_samples(io.BytesIO(typed(b"Z", "1.bin", b"x") + pack()), url="a.tar"))

@@ -1,4 +1,7 @@
-"""Reads and writes archives in pieces: no archive or member is ever in memory as a whole."""
+"""Reads and writes archives in pieces: no archive is ever in memory as a whole.
+
+Neither is a member, unless it is a sparse file, which may have up to 1 GiB.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,9 @@ from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import BinaryIO, NamedTuple
 
+from aisio.errors import ShardError
+from aisio.formats.tar import NEED_DATA
+from aisio.formats.tar_part import TarPart
 from aisio.formats.tar_write import END_OF_ARCHIVE, header, padding
 from aisio.gateway.archives.formats import open_tar, open_zip, require_lz4
 from aisio.gateway.archives.index import Index, Member
@@ -45,11 +51,13 @@ class ArchiveReader:
         stop = member.size_bytes if stop is None else stop
         if self._index.format == ".zip":
             return self._zip_pieces(member, start, stop)
+        if member.sparse_stop:
+            return iter((self._sparse_content(member)[start:stop],))
         return self.span(member.data_offset + start, member.data_offset + stop)
 
     def raw(self, member: Member) -> Iterator[bytes]:
         """Yield a member as it is in a tar: its own headers, payload and padding."""
-        if self._index.format == ".zip":
+        if self._index.format == ".zip" or member.sparse_stop:
             yield header(member.name, member.size_bytes)
             yield from self.pieces(member)
         else:
@@ -69,6 +77,24 @@ class ArchiveReader:
                 raise DamagedError("the archive was cut while it was read")
             yield piece
             start += len(piece)
+
+    def _sparse_content(self, member: Member) -> bytes:
+        """Return the content of a sparse file.
+
+        Raises:
+            DamagedError: Its map is not valid, or it is too large.
+        """
+        data = bytearray().join(self.span(member.offset, member.sparse_stop))
+        parser = TarPart()
+        parser.begin(data, 0, len(data), member.offset)
+        parser.finish()
+        try:
+            parser.next_event()
+            content = parser.read_sparse()
+        except ShardError as error:
+            raise DamagedError(str(error)) from error
+        assert content is not NEED_DATA, "finish() was called"
+        return content
 
     def _read(self, start: int, count: int) -> bytes:
         if self._index.format == ".tar":

@@ -29,6 +29,8 @@ class Member(NamedTuple):
             number.
         data_offset: Where its payload begins, counted likewise.
         is_folder: It is a folder, and has no payload.
+        sparse_stop: Where the next member begins, behind a sparse file; 0 for others. The payload
+            of a sparse file is its content, which is made of what stands from `offset` on.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Member(NamedTuple):
     offset: int
     data_offset: int
     is_folder: bool
+    sparse_stop: int = 0
 
 
 class Index:
@@ -58,6 +61,8 @@ class Index:
         if not self.members:
             return 0
         last = self.members[-1]
+        if last.sparse_stop:
+            return last.sparse_stop
         return last.data_offset + last.size_bytes + -last.size_bytes % BLOCK_BYTES
 
     def find(self, path: str) -> Member | None:
@@ -118,9 +123,14 @@ def read_index(file: io.FileIO, archive_format: str, *, max_members: int = MAX_M
 
 
 def _tar_members(stream: BinaryIO) -> Iterator[Member]:
-    """Yield the members of a tar, each when its payload has been read."""
-    parser, received = TarParser(), 0
+    """Yield the members of a tar, each when its payload has been read.
+
+    Raises:
+        ShardError: It is damaged, or a member is in a form that is not read.
+    """
+    parser, received = TarParser(allow_unreadable=True), 0
     last: Member | None = None
+    is_sparse = False
     try:
         while (event := parser.next_event()) is not END:
             if event is NEED_DATA:
@@ -132,18 +142,33 @@ def _tar_members(stream: BinaryIO) -> Iterator[Member]:
                     parser.finish()
             elif isinstance(event, TarMember):
                 if last is not None:
-                    yield last
+                    yield last._replace(sparse_stop=event.offset) if is_sparse else last
+                    last = None
+                is_sparse = event.kind == "sparse"
+                last = _member(event, parser)
                 parser.skip_payload()
-                is_folder = event.kind == "directory"
-                last = Member(
-                    event.name, event.size_bytes, event.offset, event.data_offset, is_folder
-                )
     except Exception:
-        if last is not None and last.data_offset + last.size_bytes <= received:
+        is_whole = last is not None and last.data_offset + last.size_bytes <= received
+        if last is not None and is_whole and not is_sparse:
             yield last
         raise
     if last is not None:
-        yield last
+        yield last._replace(sparse_stop=parser.end_offset or 0) if is_sparse else last
+
+
+def _member(member: TarMember, parser: TarParser) -> Member:
+    """Return a member at which a parser stands.
+
+    Raises:
+        ShardError: It is in a form that is not read.
+    """
+    size_bytes = member.size_bytes
+    if member.kind == "sparse":
+        size_bytes = parser.sparse_bytes or 0
+    elif member.unreadable:
+        raise ShardError(member.describe_unreadable(), offset=member.offset)
+    is_folder = member.kind == "directory"
+    return Member(member.name, size_bytes, member.offset, member.data_offset, is_folder)
 
 
 def _zip_members(file: io.FileIO) -> Iterator[Member]:

@@ -67,14 +67,14 @@ def parse_archive_query(query: Mapping[str, str]) -> ArchiveQuery | None:
     although its documentation names regexp as the default.
 
     Raises:
-        Refusal: Both a path and a mode, a folder's path, or an unknown mode.
+        Refusal: Both a path and a mode, a folder's path, one with "." or "..", or an unknown mode.
     """
     path, mode = query.get("archpath", ""), query.get("archmode", "")
     if mode and mode not in MODES:
         known = " ".join(MODES)
         why = f'invalid matching mode "{mode}", expecting one of: [{known}]'
         raise Refusal(400, f"dpq: 'archmode={mode}', err: {why}")
-    if path.endswith("/"):
+    if path.endswith("/") or path.startswith("~/") or not {".", ".."}.isdisjoint(path.split("/")):
         raise Refusal(400, f"dpq: 'archpath={path}', err: invalid archpath \"{path}\"")
     pattern = query.get("archregx", "")
     if path and (mode or pattern):
@@ -142,13 +142,14 @@ class ArchiveReads:
         self, exchange: Exchange, opened: OpenObject, index: Index, member: Member
     ) -> web.StreamResponse:
         request, start = exchange.request, member.data_offset
-        if index.format == ".tar" and member.size_bytes <= INLINE_BYTES:
+        is_stored = index.format == ".tar" and not member.sparse_stop
+        if is_stored and member.size_bytes <= INLINE_BYTES:
             body = os.pread(opened.file.fileno(), member.size_bytes, start)
             if len(body) != member.size_bytes:
                 raise DamagedError("the archive was cut while it was read")
             return make_response(body, content_type=OCTET_STREAM)
         response = web.StreamResponse(headers={"Content-Type": OCTET_STREAM})
-        if index.format == ".tar":
+        if is_stored:
             return await send_file(request, opened.file, start, start + member.size_bytes, response)
         response.content_length = member.size_bytes
         return await send_pieces(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import importlib.util
 import io
 import os
@@ -20,6 +21,7 @@ from tests.gateway.archive_data import (
     make_zip_with_wrong_size,
     read_archive,
 )
+from tests.tars import gnu_sparse, hard_link, pax_sparse, sparse_content
 
 FORMATS = [".tar", ".tgz", ".zip"]
 
@@ -133,3 +135,44 @@ def test_lz4_round_trips(tmp_path: Path) -> None:
         reader = ArchiveReader(file, index)
         found = {member.name: b"".join(reader.pieces(member)) for member in index.members}
     assert found == MEMBERS
+
+
+@pytest.mark.parametrize("ending", [".tar", ".tgz"])
+@pytest.mark.parametrize("behind", [b"", make_tar()])
+def test_sparse_files_are_read_as_what_they_are_of(
+    tmp_path: Path, ending: str, behind: bytes
+) -> None:
+    """As AIStore 5.0 reads them, which has a hard link's payload empty."""
+    data = gnu_sparse("0.npy", spans=30) + pax_sparse("1.npy") + hard_link("2.npy", "1.npy")
+    data += behind or END_OF_ARCHIVE
+    (tmp_path / "a").write_bytes(gzip.compress(data) if ending == ".tgz" else data)
+    with io.FileIO(str(tmp_path / "a")) as file:
+        index = read_index(file, ending)
+        assert not index.damage
+        reader = ArchiveReader(file, index)
+        first, second, link, *_ = index.members
+        assert (first.size_bytes, second.size_bytes, link.size_bytes) == (30 * 4096, 8192, 0)
+        assert b"".join(reader.pieces(second)) == sparse_content()
+        assert b"".join(reader.pieces(first, 5, 4200)) == sparse_content(30)[5:4200]
+        rewritten = b"".join([*reader.raw(second), *reader.raw(link), END_OF_ARCHIVE])
+        assert read_archive(rewritten)[0] == ("1.npy", sparse_content())
+
+
+def test_an_archive_that_ends_in_a_sparse_file_is_appended_to_behind_it(tmp_path: Path) -> None:
+    """Its stored bytes are fewer than its content has."""
+    data = pax_sparse("1.npy")
+    (tmp_path / "a").write_bytes(data + END_OF_ARCHIVE)
+    with io.FileIO(str(tmp_path / "a")) as file:
+        assert read_index(file, ".tar").end_offset == len(data)
+
+
+def test_a_sparse_file_whose_map_is_wrong_is_damage(tmp_path: Path) -> None:
+    """The others can be read."""
+    data = pax_sparse("1.npy").replace(b"4096\n", b"8000\n") + make_tar()
+    (tmp_path / "a").write_bytes(data)
+    with io.FileIO(str(tmp_path / "a")) as file:
+        index = read_index(file, ".tar")
+        reader = ArchiveReader(file, index)
+        assert b"".join(reader.pieces(index.members[1])) == MEMBERS[index.members[1].name]
+        with pytest.raises(DamagedError, match="a span of a sparse file ends"):
+            b"".join(reader.pieces(index.members[0]))
