@@ -17,6 +17,7 @@ from aisio.records import ObjectInfo
 from aisio.shards.names import ShardNames
 from aisio.sources.base import Source
 from aisio.sources.catalog_source import SCHEME, CatalogSource
+from aisio.sources.name_patterns import Patterns
 from aisio.sources.named import find_source
 from aisio.sources.source_set import SourceSet
 
@@ -25,7 +26,13 @@ __all__ = ["catalog_shard", "shard_url", "shard_urls"]
 _OWNER = "shard_urls"
 
 
-def shard_urls(source: str | Path, *, shard_names: str | list[str] | None = None) -> list[str]:
+def shard_urls(
+    source: str | Path,
+    *,
+    shard_names: str | list[str] | None = None,
+    include: Patterns = None,
+    exclude: Patterns = None,
+) -> list[str]:
     """List the shards of a source, for `wds.WebDataset(shard_urls(...))`.
 
     Every rank lists for itself, and ranks must have the same list: call it while no shards are
@@ -36,6 +43,8 @@ def shard_urls(source: str | Path, *, shard_names: str | list[str] | None = None
             one that the environment or the catalog names, as that is how webdataset opens the URLs.
             A `Path` of a folder gives file:// URLs, which webdataset opens without aisio.
         shard_names: Which objects are shards, as for `AISShardReader`.
+        include: Patterns for names of shards; see `aisio.sources.name_patterns`.
+        exclude: Patterns for names of shards to leave out.
 
     Raises:
         UrlError: It is no valid URL, and no name in the catalog.
@@ -46,7 +55,14 @@ def shard_urls(source: str | Path, *, shard_names: str | list[str] | None = None
             f"shard_urls() of a {type(source).__name__}: a URL, a name in a catalog or a Path is"
             " needed; webdataset opens by URL, so the client of a bucket would be lost"
         )
-    listed = SourceSet(source, owner=_OWNER, name_filter=ShardNames(shard_names)).list()
+    shards = SourceSet(
+        source,
+        owner=_OWNER,
+        name_filter=ShardNames(shard_names),
+        include=include,
+        exclude=exclude,
+    )
+    listed = shards.list()
     return [shard_url(one, info) for one, info in listed]
 
 
