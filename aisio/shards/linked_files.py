@@ -4,6 +4,9 @@ GNU tar and bsdtar write a hard link where they meet a file for the second time,
 links to one file. Its data is before it in the archive, perhaps far before. Shards with such links
 are rare. So nothing is remembered for them while a shard is read: at the first link the headers of
 the shard are read, and then each file that a link stands for, by a range.
+
+A compressed shard has no ranges. Of such a shard the last small files are remembered, as labels
+are.
 """
 
 from __future__ import annotations
@@ -20,10 +23,15 @@ from aisio.stores.tar import TarStore
 from aisio.stores.tar_index import without_dot_slash
 from aisio.urls import ObjectUrl
 
-__all__ = ["LinkedFiles", "LinksByShard"]
+__all__ = ["LinkedFiles", "LinksByShard", "RecentFiles"]
 
 _MAX_KEPT_BYTES = 16 << 20
 """So many bytes of files are kept: one label may have thousands of links."""
+
+_MAX_RECENT_BYTES = 8 << 20
+_MAX_RECENT_FILE_BYTES = 64 << 10
+_RECENT_NAME_BYTES = 200
+"""What a file takes that is remembered, beside its content."""
 
 _MAX_SHARDS = 16
 """Of so many shards the headers are kept, where samples are read in any order."""
@@ -68,6 +76,34 @@ class LinkedFiles:
     def _check_version(self) -> None:
         if not may_be_same_object(self._info, self._tar.archive_info):
             raise ShardError(f"{self._tar.url}: the shard was replaced while it was read")
+
+
+class RecentFiles:
+    """The last small files of a compressed shard: each has up to 64 KiB, and all have 8 MiB."""
+
+    def __init__(self) -> None:
+        self._contents: dict[str, bytes] = {}
+        self._size_bytes = 0
+
+    def remember(self, name: str, content: bytes) -> None:
+        """Keep a file, unless it is large; the oldest ones go."""
+        if len(content) > _MAX_RECENT_FILE_BYTES:
+            return
+        name = without_dot_slash(name)
+        self._forget(name)
+        self._contents[name] = content
+        self._size_bytes += len(content) + _RECENT_NAME_BYTES
+        while self._size_bytes > _MAX_RECENT_BYTES:
+            self._forget(next(iter(self._contents)))
+
+    def find(self, link: TarMember) -> bytes | None:
+        """Return the content of the file that a hard link stands for; None if it is not kept."""
+        return self._contents.get(without_dot_slash(link.link_name))
+
+    def _forget(self, name: str) -> None:
+        content = self._contents.pop(name, None)
+        if content is not None:
+            self._size_bytes -= len(content) + _RECENT_NAME_BYTES
 
 
 class LinksByShard:

@@ -77,7 +77,7 @@ class MemberPass:
         try:
             if self.member.kind == "sparse":
                 return self._tar.read(parser.read_sparse)
-            return self._tar.read(parser.read_payload)
+            return self._tar.read_file(self.member)
         finally:
             self._count_parsing()
 
@@ -104,12 +104,13 @@ class MemberPass:
         return None
 
     def _linked(self, link: TarMember) -> bytes:
-        if self._links is None or self._tar.is_compressed:
-            self._refuse(link, why_no_field(link))
         try:
-            return self._links.read(link)
+            content = self._tar.read_linked(link, self._links)
         except ShardError as error:
             self._refuse(link, f"{why_no_field(link)} ({error})")
+        if content is None:
+            self._refuse(link, why_no_field(link))
+        return content
 
     def _refuse(self, member: TarMember, why: str) -> NoReturn:
         tar = self._tar

@@ -88,8 +88,8 @@ class ShardPass:
         on_member: Called with each member that belongs to a sample, and the sample's key, before
             its payload is read.
         parser: Has bytes of the shard that come before those of the stream; by default a new one.
-        links: Reads what hard links stand for; without it they are an error, unless that is in the
-            same sample.
+        links: Reads what hard links stand for; without it, and in compressed shards, that must be
+            in the same sample, or a small file not long before.
 
     Attributes:
         yielded: Number of samples that were yielded.
@@ -248,7 +248,7 @@ class ShardPass:
             tar.parser.skip_payload()
         elif member.kind == "file":
             if self._payloads:
-                sample.fields[extension] = tar.read(tar.parser.read_payload)
+                sample.fields[extension] = tar.read_file(member)
             else:
                 sample.fields[extension] = b""
                 tar.parser.skip_payload()
@@ -265,12 +265,15 @@ class ShardPass:
         split = split_name(link.link_name)
         if split is not None and split[0] == sample.key and split[1] in sample.fields:
             return sample.fields[split[1]]
-        if self._links is None or self.is_compressed:
-            self._refuse(link, sample.key, why_no_field(link))
+        if not self._payloads:
+            return b""
         try:
-            return self._links.read(link) if self._payloads else b""
+            content = self._tar.read_linked(link, self._links)
         except ShardError as error:
             self._refuse(link, sample.key, f"{why_no_field(link)} ({error})")
+        if content is None:
+            self._refuse(link, sample.key, why_no_field(link))
+        return content
 
     def _refuse_returning_key(self, member: TarMember, key: str) -> NoReturn:
         self._refuse(

@@ -10,6 +10,7 @@ from typing import Literal
 from aisio.escapes import one_line
 from aisio.formats.decompress import MAGIC_BYTES, Decompressed, ReadIntoStream, compression_of
 from aisio.formats.tar import NEED_DATA, SOCKET_BUFFER_BYTES, Signal, TarMember, TarParser
+from aisio.shards.linked_files import LinkedFiles, RecentFiles
 from aisio.stats import thread_counters
 
 __all__ = ["TarStream"]
@@ -44,6 +45,7 @@ class TarStream:
         )
         self.is_compressed = False
         self._passed_over: list[TarMember] = []
+        self._recent: RecentFiles | None = None  # of a compressed shard
         self.parsing_since = perf_counter()
 
     def detect_compression(self) -> None:
@@ -60,6 +62,7 @@ class TarStream:
             self.parser.feed(start)
             return
         self.is_compressed = True
+        self._recent = RecentFiles()
         self._stream = Decompressed(kind, start, self._stream, self.url)
         self.name = f"{one_line(self.url)} ({kind}; bytes are counted unpacked)"
         self.parser = TarParser(self.name, allow_unreadable=True)
@@ -69,6 +72,27 @@ class TarStream:
         while (payload := read()) is NEED_DATA:
             self.fill()
         return payload
+
+    def read_file(self, member: TarMember) -> bytes:
+        """Return the payload of a regular file, at which the parser stands."""
+        content = self.read(self.parser.read_payload)
+        if self._recent is not None:
+            self._recent.remember(member.name, content)
+        return content
+
+    def read_linked(self, link: TarMember, links: LinkedFiles | None) -> bytes | None:
+        """Return what a hard link stands for; None if it cannot be looked up.
+
+        Args:
+            link: The link.
+            links: Looks it up in a shard that is not compressed.
+
+        Raises:
+            ShardError: See `LinkedFiles.read`.
+        """
+        if self._recent is not None:
+            return self._recent.find(link)
+        return links.read(link) if links is not None else None
 
     def pass_over(self, member: TarMember) -> None:
         """Leave out a member of an unknown type, which holds nothing; `log_passed_over` says so."""

@@ -10,16 +10,17 @@ from pathlib import Path
 import pytest
 
 from aisio.errors import NotFoundError, ShardError
+from aisio.formats.tar import TarMember
 from aisio.records import ObjectInfo
 from aisio.shards.index import ShardIndex
 from aisio.shards.index_build import build_shard_index
-from aisio.shards.linked_files import LinkedFiles, LinksByShard
+from aisio.shards.linked_files import LinkedFiles, LinksByShard, RecentFiles
 from aisio.shards.members import MemberPass
 from aisio.shards.reader import ShardPass
 from aisio.shards.sample_reader import SampleReader
 from aisio.stores import LocalStore
 from aisio.urls import ObjectUrl
-from tests.tars import hard_link, pack, pax_sparse, sparse_content, typed
+from tests.tars import hard_link, pack, pax_sparse, read_all, sparse_content, typed
 
 
 class Counting(LocalStore):
@@ -54,6 +55,11 @@ def samples(
     body = LocalStore().get(url)
     shard_pass = ShardPass(body, url=str(url), links=links, **options)
     return [sample.fields for sample in shard_pass.samples()]
+
+
+def parsed(block: bytes) -> TarMember:
+    """Return the first member of an archive."""
+    return read_all(block + bytes(1024))[0][0]
 
 
 LABELS = (
@@ -103,11 +109,29 @@ def test_a_link_to_no_file_before_it_is_an_error(tmp_path, store, target):
     assert caught.value.offset == 1024
 
 
-def test_links_of_compressed_shards_are_refused(tmp_path, store):
-    """They cannot be read by ranges."""
-    with pytest.raises(ShardError, match="member '1.cls' at byte .* its data is not here"):
-        samples(store, *write(tmp_path, gzip.compress(LABELS)))
+def test_links_of_compressed_shards_are_looked_up_behind(tmp_path, store):
+    """They cannot be read by ranges; small files are remembered."""
+    found = samples(store, *write(tmp_path, gzip.compress(LABELS)))
+    assert [fields["cls"] for fields in found] == [b"cat"] * 4
+    large = pack(("0.cls", bytes(65_537)))[:-1024]
+    for before in (large, b""):
+        data = gzip.compress(before + LABELS[2048:])
+        with pytest.raises(ShardError, match="member '1.cls' at byte .* its data is not here"):
+            samples(store, *write(tmp_path, data))
     assert store.gets == 0
+
+
+def test_the_last_small_files_are_remembered():
+    """So many that they have 8 MiB."""
+    recent, link = RecentFiles(), parsed(hard_link("x", "./0"))
+    recent.remember("0", b"first")
+    assert recent.find(link) == b"first"
+    for number in range(1, 129):
+        recent.remember(f"./{number}", bytes(65_536))
+    assert recent.find(link) is None
+    assert recent.find(parsed(hard_link("x", "128"))) == bytes(65_536)
+    assert recent.find(parsed(hard_link("x", "1"))) is None
+    assert recent.find(parsed(hard_link("x", "2"))) is not None
 
 
 def test_a_symbolic_link_stays_an_error(tmp_path, store):

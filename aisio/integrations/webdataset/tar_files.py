@@ -145,7 +145,7 @@ def _files(tar: TarStream, names: _Names, links: LinkedFiles | None) -> Iterator
 def _content(tar: TarStream, member: TarMember, links: LinkedFiles | None) -> bytes | None:
     """Return the content of a file; None if it is not in the shard, as for a symbolic link."""
     if member.kind == "file":
-        return tar.read(tar.parser.read_payload)
-    if member.kind == "hardlink" and links is not None and not tar.is_compressed:
-        return links.read(member)
+        return tar.read_file(member)
+    if member.kind == "hardlink":
+        return tar.read_linked(member, links)
     return tar.read(tar.parser.read_sparse) if member.kind == "sparse" else None

@@ -106,3 +106,10 @@ def test_what_is_no_source_is_an_error(bucket):
         shard_urls("ais://data/misspelt/")
     with pytest.raises(UrlError, match="catalog://TEAM/NAME/SHARD"):
         wds.gopen("catalog://team")
+
+
+def test_patterns_choose_among_the_shards(tmp_path: Path):
+    """As for the readers."""
+    for name in ("a.tar", "b.tar", "c.tar"):
+        (tmp_path / name).write_bytes(b"")
+    assert shard_urls(tmp_path, include="[ab].tar", exclude="a*") == [f"file://{tmp_path}/b.tar"]
