@@ -219,12 +219,13 @@ class TarParser:
 
     @property
     def sparse_bytes(self) -> int | None:
-        """Size of the content of the last member, a sparse file; None if it says none."""
+        """Size of the content of the last member, a sparse file; None if that is not valid."""
         assert self._sparse is not None, "the last member is not a sparse file"
         try:
-            return self._sparse.size_bytes
+            size_bytes = self._sparse.size_bytes
         except MalformedHeaderError:
-            return None  # read_sparse() says why
+            return None
+        return size_bytes if size_bytes >= 0 else None
 
     def skip_payload(self) -> None:
         """Skip the rest of the last member's payload without copying it."""

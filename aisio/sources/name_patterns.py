@@ -61,8 +61,6 @@ class NamePatterns:
             info: The object.
             base_url: The folder of its source; see `Source.base_url`.
         """
-        if not self.text:
-            return ""
         url = info.url
         is_below = base_url and url.startswith(base_url)
         name = url[len(base_url) :] if is_below else info.name

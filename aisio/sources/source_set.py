@@ -188,11 +188,10 @@ class SourceSet:
         self, part: _Part, selections: Selections
     ) -> Iterator[tuple[Source, ObjectInfo]]:
         skipped, left_out, is_empty = SkippedNames(), SkippedNames(), True
-        base_url = part.source.base_url if self._patterns else ""
-        for info in part.source.select(selections.text, allow_empty=self._allow_empty):
-            if why := self._patterns.why_left_out(info, base_url):
-                left_out.add(info.name, why)
-                continue
+        infos = part.source.select(selections.text, allow_empty=self._allow_empty)
+        if self._patterns:
+            infos = self._taken(infos, part.source.base_url, left_out)
+        for info in infos:
             why = self._why_skipped(info)
             if not why or part.source.is_named(info) or selections.names_object(info.name):
                 is_empty = False
@@ -208,6 +207,16 @@ class SourceSet:
         # What the user left out is no surprise.
         self._log_once(logging.WARNING, part, skipped)
         self._log_once(logging.INFO, part, left_out)
+
+    def _taken(
+        self, infos: Iterator[ObjectInfo], base_url: str, left_out: SkippedNames
+    ) -> Iterator[ObjectInfo]:
+        """Yield the objects that `include` and `exclude` take, and count the others."""
+        for info in infos:
+            if why := self._patterns.why_left_out(info, base_url):
+                left_out.add(info.name, why)
+            else:
+                yield info
 
     def _log_once(self, level: int, part: _Part, skipped: SkippedNames) -> None:
         text = f"<{self._owner}> {part.about}: {skipped}"

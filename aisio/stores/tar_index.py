@@ -102,11 +102,12 @@ def read_index(store: Store, url: ObjectUrl) -> TarIndex:
             name = _name(member, url)
             if name in members:
                 _refuse(url, member, "appears a second time: a name must stand for one file")
-            if member.kind == "sparse":
-                members[name] = Span(member.offset, parser.sparse_bytes or 0, member.mtime_s)
-                sparse = name
-            else:
+            size_bytes = parser.sparse_bytes if member.kind == "sparse" else None
+            if size_bytes is None:
                 members[name] = _span(member, members, url)
+            else:
+                members[name] = Span(member.offset, size_bytes, member.mtime_s)
+                sparse = name
     if sparse and parser.end_offset is not None:
         _end_sparse(members, sparse, parser.end_offset)
     return TarIndex(info, members)

@@ -96,6 +96,18 @@ def test_a_sparse_file_whose_map_is_wrong_is_an_error_when_it_is_read(tmp_path):
         odd.read(wrong)
 
 
+@pytest.mark.parametrize("size", [b"-1", b"many", b""])
+def test_a_sparse_file_without_a_valid_size_cannot_be_read(tmp_path, size):
+    """It is not taken for an empty one."""
+    data = pax_sparse("a.npy").replace(b"realsize=8192", b"realsize=%s" % size.rjust(4, b"x"))
+    (tmp_path / "t.tar").write_bytes(data + pack(("d", b"4")))
+    odd = TarSource(LocalStore(), ObjectUrl.parse(f"file://{tmp_path}/t.tar"))
+    wrong, plain = odd.list()
+    assert (wrong.size_bytes, odd.read(plain)) == (None, b"4")
+    with pytest.raises(ShardError, match=r"member 'a\.npy' at byte 0 is a sparse file"):
+        odd.read(wrong)
+
+
 def test_a_prefix_narrows_it(one, url):
     """Names begin with that of the archive."""
     assert [info.name for info in one.list(f"{url.name}/b")] == [f"{url.name}/b/2.jpg"]

@@ -52,7 +52,7 @@ class ArchiveReader:
         if self._index.format == ".zip":
             return self._zip_pieces(member, start, stop)
         if member.sparse_stop:
-            return iter((self._sparse_content(member)[start:stop],))
+            return self._sparse_pieces(member, start, stop)
         return self.span(member.data_offset + start, member.data_offset + stop)
 
     def raw(self, member: Member) -> Iterator[bytes]:
@@ -78,8 +78,8 @@ class ArchiveReader:
             yield piece
             start += len(piece)
 
-    def _sparse_content(self, member: Member) -> bytes:
-        """Return the content of a sparse file.
+    def _sparse_pieces(self, member: Member, start: int, stop: int) -> Iterator[bytes]:
+        """Yield bytes [start, stop) of the content of a sparse file.
 
         Raises:
             DamagedError: Its map is not valid, or it is too large.
@@ -94,7 +94,8 @@ class ArchiveReader:
         except ShardError as error:
             raise DamagedError(str(error)) from error
         assert content is not NEED_DATA, "finish() was called"
-        return content
+        for at in range(start, stop, PIECE_BYTES):
+            yield content[at : min(at + PIECE_BYTES, stop)]
 
     def _read(self, start: int, count: int) -> bytes:
         if self._index.format == ".tar":

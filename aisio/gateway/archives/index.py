@@ -162,11 +162,11 @@ def _member(member: TarMember, parser: TarParser) -> Member:
     Raises:
         ShardError: It is in a form that is not read.
     """
-    size_bytes = member.size_bytes
-    if member.kind == "sparse":
-        size_bytes = parser.sparse_bytes or 0
-    elif member.unreadable:
+    size_bytes = parser.sparse_bytes if member.kind == "sparse" else None
+    if member.unreadable and size_bytes is None:
         raise ShardError(member.describe_unreadable(), offset=member.offset)
+    if size_bytes is None:
+        size_bytes = member.size_bytes
     is_folder = member.kind == "directory"
     return Member(member.name, size_bytes, member.offset, member.data_offset, is_folder)
 

@@ -166,6 +166,13 @@ def test_an_archive_that_ends_in_a_sparse_file_is_appended_to_behind_it(tmp_path
         assert read_index(file, ".tar").end_offset == len(data)
 
 
+def test_a_sparse_file_without_a_valid_size_is_damage(tmp_path: Path) -> None:
+    """It is not taken for an empty one."""
+    (tmp_path / "a").write_bytes(pax_sparse("1.npy").replace(b"=8192", b"=many") + make_tar())
+    with io.FileIO(str(tmp_path / "a")) as file:
+        assert "member '1.npy' at byte 0 is a sparse file" in read_index(file, ".tar").damage
+
+
 def test_a_sparse_file_whose_map_is_wrong_is_damage(tmp_path: Path) -> None:
     """The others can be read."""
     data = pax_sparse("1.npy").replace(b"4096\n", b"8000\n") + make_tar()
