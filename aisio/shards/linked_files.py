@@ -47,7 +47,8 @@ class LinkedFiles:
     """
 
     def __init__(self, store: Store, url: ObjectUrl, info: ObjectInfo) -> None:
-        self._tar = TarStore(store, url)
+        # What is wrong with other members is up to their readers.
+        self._tar = TarStore(store, url, strict=False)
         self._info = info
         self._kept: dict[str, bytes] = {}
         self._kept_bytes = 0
@@ -56,20 +57,21 @@ class LinkedFiles:
         """Return the content of the file that a hard link stands for.
 
         Raises:
-            ShardError: No such file is before the link, or the headers are not valid.
+            ShardError: No such file is before the link, its name or that of the link comes twice,
+                or the headers are not valid.
             IntegrityError: The shard was replaced.
             StorageError: It cannot be read.
         """
-        name = without_dot_slash(link.link_name)
-        if (content := self._kept.get(name)) is not None:
+        target = without_dot_slash(link.link_name)
+        if (content := self._kept.get(target)) is not None:
             return content
         self._check_version()
         url = self._tar.url
-        content = self._tar.read(url.with_name(f"{url.name}/{name}"))
+        content = self._tar.read(url.with_name(f"{url.name}/{without_dot_slash(link.name)}"))
         if self._kept_bytes + len(content) > _MAX_KEPT_BYTES:
             self._kept, self._kept_bytes = {}, 0
         if len(content) <= _MAX_KEPT_BYTES:
-            self._kept[name] = content
+            self._kept[target] = content
             self._kept_bytes += len(content)
         return content
 

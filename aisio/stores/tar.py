@@ -31,12 +31,13 @@ class TarStore(Store):
     Args:
         store: The store that has the archive.
         url: The archive.
+        strict: See `read_index`.
     """
 
-    def __init__(self, store: Store, url: ObjectUrl) -> None:
+    def __init__(self, store: Store, url: ObjectUrl, *, strict: bool = True) -> None:
         self.store = store
         self.url = url.require_object()
-        self._index: Lazy[TarIndex] = Lazy(partial(read_index, store, url))
+        self._index: Lazy[TarIndex] = Lazy(partial(read_index, store, url, strict=strict))
 
     def __repr__(self) -> str:
         return f"TarStore({str(self.url)!r})"

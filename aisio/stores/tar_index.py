@@ -74,7 +74,7 @@ class TarIndex(msgspec.Struct, frozen=True):
     members: dict[str, Span]
 
 
-def read_index(store: Store, url: ObjectUrl) -> TarIndex:
+def read_index(store: Store, url: ObjectUrl, *, strict: bool = True) -> TarIndex:
     """Read the headers of a tar that is not compressed.
 
     The index has regular and sparse files, and hard links as the file that they link to.
@@ -84,11 +84,13 @@ def read_index(store: Store, url: ObjectUrl) -> TarIndex:
     Args:
         store: The store that has the archive.
         url: The archive.
+        strict: Raise a ShardError for a name that comes twice, or that no URL can hold, such as one
+            with "..", and for a hard link to no file before it. If false, such a file is in the
+            index as one that cannot be read.
 
     Raises:
         NotFoundError: No such archive.
-        ShardError: It is cut, damaged or no tar; or it has a name twice, or a name that no URL can
-            hold, such as one with "..".
+        ShardError: It is cut, damaged or no tar; or see `strict`.
         IntegrityError: It was replaced while it was read.
     """
     info = store.head(url.require_object())
@@ -99,15 +101,19 @@ def read_index(store: Store, url: ObjectUrl) -> TarIndex:
         if sparse:
             sparse = _end_sparse(members, sparse, member.offset)
         if member.kind in ("file", "hardlink") or member.unreadable:
-            name = _name(member, url)
-            if name in members:
-                _refuse(url, member, "appears a second time: a name must stand for one file")
-            size_bytes = parser.sparse_bytes if member.kind == "sparse" else None
-            if size_bytes is None:
-                members[name] = _span(member, members, url)
-            else:
-                members[name] = Span(member.offset, size_bytes, member.mtime_s)
-                sparse = name
+            name = without_dot_slash(member.name)
+            try:
+                _check_name(name, member, members, url)
+                size_bytes = parser.sparse_bytes if member.kind == "sparse" else None
+                if size_bytes is None:
+                    members[name] = _span(member, members, url)
+                else:
+                    members[name] = Span(member.offset, size_bytes, member.mtime_s)
+                    sparse = name
+            except ShardError as error:
+                if strict:
+                    raise
+                members[name] = Span(member.data_offset, 0, member.mtime_s, str(error))
     if sparse and parser.end_offset is not None:
         _end_sparse(members, sparse, parser.end_offset)
     return TarIndex(info, members)
@@ -215,13 +221,13 @@ def without_dot_slash(name: str) -> str:
     return name
 
 
-def _name(member: TarMember, url: ObjectUrl) -> str:
-    name = without_dot_slash(member.name)
+def _check_name(name: str, member: TarMember, members: dict[str, Span], url: ObjectUrl) -> None:
     try:
         url.with_name(f"{url.name}/{name}").require_object()
     except UrlError as error:
         _refuse(url, member, f"has a name that no URL can hold: {error}")
-    return name
+    if name in members:
+        _refuse(url, member, "appears a second time: a name must stand for one file")
 
 
 def _refuse(url: ObjectUrl, member: TarMember, why: str) -> NoReturn:

@@ -213,3 +213,13 @@ def test_links_of_gnu_tar(tmp_path, store):
         url = ObjectUrl.parse(f"file://{archive}")
         found = samples(store, url, LocalStore().head(url))
         assert found == [{"cls": b"cat"}] * 4
+
+
+def test_what_is_wrong_with_other_members_does_not_matter(tmp_path, store):
+    """It is up to the readers of these; a target of which there are two is refused."""
+    others = hard_link("latest", "absent") + pack(("../up", b"x"))[:1024]
+    place = write(tmp_path, others + LABELS)
+    assert [fields["cls"] for fields in samples(store, *place)] == [b"cat"] * 4
+    twice = pack(("labels", b"dog"))[:1024] * 2 + hard_link("y.cls", "labels") + pack()
+    with pytest.raises(ShardError, match=r"'labels' at byte 1024 appears a second time"):
+        samples(store, *write(tmp_path, twice))

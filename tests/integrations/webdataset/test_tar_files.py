@@ -10,13 +10,14 @@ from collections.abc import Callable
 import aiohttp  # noqa: F401 - the gateway needs it
 import pytest
 import webdataset as wds
+import zstandard
 from webdataset import tariterators
 
 import aisio.integrations.webdataset  # noqa: F401 - teaches webdataset
 from aisio.errors import ShardError
 from aisio.formats.tar_write import END_OF_ARCHIVE
 from tests.integrations.webdataset.conftest import SAMPLES, shard
-from tests.tars import gnu_sparse, pack, pack_by_tarfile, sparse_content, typed
+from tests.tars import gnu_sparse, hard_link, pack, pack_by_tarfile, sparse_content, typed
 
 URL = "ais://data/one.tar"
 
@@ -140,6 +141,15 @@ def test_a_damaged_shard_is_an_error(read, change, told):
     with pytest.raises(ShardError, match=told) as caught:
         read(change(shard(0)))
     assert URL in str(caught.value)
+
+
+@pytest.mark.parametrize("pack_it", [bytes, gzip.compress, zstandard.ZstdCompressor().compress])
+def test_a_hard_link_is_read_as_its_file(read, pack_it):
+    """In a compressed shard too, where the file is small; webdataset alone leaves it out."""
+    data = pack(("0.cls", b"cat"))[:1024] + hard_link("1.cls", "0.cls") + hard_link("last", "x")
+    data += typed(b"Z", "1.bin") + pack()
+    assert [sample["cls"] for sample in read(pack_it(data))] == [b"cat"] * 2
+    assert len(by_tarfile(data)) == 1
 
 
 def test_links_that_belong_to_no_sample_are_left_out(read):
