@@ -92,9 +92,8 @@ class AISShardReader(SplitDataset, IterableDataset[Any]):
         new_fields: Without `keys`, what happens when an extension first appears after the first
             samples: "raise" a ShardError, or "add" it from there on, with a warning. torch's
             default collate drops it from the batch in which it is added.
-        full_key: Yield the whole key, which is the path of the sample's files up to the first dot
-            of the last part ("n01440764/1"), instead of its last part alone ("1"). None is False,
-            with one warning if samples are in different folders.
+        full_key: Yield the whole key ("n01440764/1") instead of its last part alone ("1"), as for
+            `AISShardDataset`.
         decode: How to decode fields, as for `AISShardDataset`.
         label_from: What gives a sample its class, as for `AISShardDataset`.
         transform: Called with each sample, as for `AISShardDataset`.
@@ -104,32 +103,27 @@ class AISShardReader(SplitDataset, IterableDataset[Any]):
             holds a whole shard.
         on_error: What to do with a bad shard: "raise", or "skip" the rest of it, with a warning in
             the log and an entry in `quarantine`. A shard is bad if it is missing, cut, damaged or
-            not a tar, or if its checksum or size is wrong, which shows at its end, when most of its
-            samples have been yielded. A store that cannot be reached raises in any case, and so
-            does a connection that breaks until the retries are spent. "skip" also leaves out
-            samples that cannot be decoded, see `skipped_samples`.
+            not a tar, or if its checksum or size is wrong, which shows at its end. A store that
+            cannot be reached raises in any case, and so does a connection that breaks until the
+            retries are spent. "skip" also leaves out samples that cannot be decoded.
         prefetch_bytes: Maximum number of bytes held of the next shards; 0 holds none.
-        length: What `len()` returns: a number; or "index", which is what this rank yields, by the
-            index, which must have all its shards. By default there is no length: see `count` and
-            `count_batches`.
+        length: What `len()` returns: a number; or "index": what this rank yields, by the index,
+            which must have all its shards. By default there is no length: see `count`.
         split: What divides the dataset: "rank+worker"; "worker", which is ranks=None; or "none",
             where each worker reads all.
         ranks: Which rank this is, as `aisio.Loader` takes it. None, where each rank reads all: for
             a tool such as Accelerate, which splits the DataLoader over ranks itself.
         equalize: "drop" leaves out fewer samples than there are ranks, so that all ranks make as
             many batches, in DataLoaders with the same arguments; "pad" repeats as few. Both need
-            the index of all shards, and cut the line of all samples into equal stretches, also
-            within shards. "none" does neither: ranks and workers take whole shards.
+            the index of all shards. "none" does neither: ranks and workers take whole shards.
         client: The cluster for sources given as URLs; by default one made from `endpoint`.
         endpoint: The cluster's URL; by default AIS_ENDPOINT.
         direct: Read clouds (s3://, gs://, az://) without the cluster; settings say how.
         shard_names: Which objects of a listing are shards, by the last part of their names: a
-            pattern, or several, as in "*"; by default those that end as tar files do, see
-            `aisio.shards.names`. An object that is named itself is always read.
+            pattern, or several; by default those that end as tar files do (`aisio.shards.names`).
         include: Patterns for names of shards to read; see `aisio.sources.name_patterns`.
         exclude: Patterns for names of shards to leave out.
-        allow_empty: Accept a source without objects, or a prefix that no name begins with; by
-            default that is an error.
+        allow_empty: Accept a source without objects, or a prefix that no name begins with.
         index: "use" counts the samples of a shard by its index, where there is one of this version,
             beside the data or in the cache; others are read for it. "build" also indexes shards
             that an iteration reads whole, into the cache. See `aisio.shards.index_loading`.
