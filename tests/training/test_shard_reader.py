@@ -114,8 +114,8 @@ def test_a_rare_member_does_no_harm_where_it_is_not_wanted(tmp_path):
     with tarfile.open(tmp_path / "a.tar", "w") as tar:
         for name, kind in (("1.cls", b"0"), ("1.jpg", b"2"), ("1.raw", b"Z"), ("2.cls", b"0")):
             info = tarfile.TarInfo(name)
-            info.type, info.linkname = kind, "other"
-            tar.addfile(info)
+            info.type, info.linkname, info.size = kind, "other", int(kind == b"Z")
+            tar.addfile(info, io.BytesIO(b"x"))
     assert [name for name, _ in AISShardReader(tmp_path, keys=["cls"])] == ["1", "2"]
     for key, what in (("jpg", "symlink to 'other'"), ("raw", "of the unknown type b'Z'")):
         with pytest.raises(ShardError, match=rf"member '1\.{key}' at byte \d+ is .*{what}"):
