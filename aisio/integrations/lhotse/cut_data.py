@@ -1,0 +1,191 @@
+"""What the manifests of a cut refer to in object stores, and how bytes take its place.
+
+    Recording                  sources of type url: an object, or a file in an archive
+                               sources of type shar_ptr: a range of a tar
+    Features, Array, Image     storage_path/storage_key, or shar_ptr_array: a range of a tar
+    TemporalArray              its array
+
+URLs of web servers, and of schemes that aisio does not read, are left to Lhotse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from pathlib import PurePosixPath
+from typing import Any, NamedTuple
+
+from aisio.errors import ShardError, UrlError
+from aisio.extras import missing_extra
+from aisio.formats.tar import NEED_DATA, TarMember, TarParser
+from aisio.integrations.lhotse.object_files import split_archived
+from aisio.integrations.lhotse.pieces import Piece
+from aisio.urls import ALIASES, OSS, ObjectUrl
+
+try:
+    from lhotse import Features, Recording
+    from lhotse.ais.batch_loader import FILE_TO_MEMORY_TYPE, AISBatchLoaderError
+    from lhotse.array import Array, TemporalArray
+    from lhotse.audio.source import resolve_s3_to_local_mirror
+    from lhotse.image import Image
+    from lhotse.shar.lazy_pointer import decode_pointer_with_name, resolve_pointer_path
+except ImportError as error:
+    raise missing_extra("lhotse", "lhotse") from error
+
+__all__ = ["Slot", "is_read", "slots_of", "tar_payload"]
+
+_SCHEMES = frozenset({*ALIASES, OSS})
+_PLACEHOLDERS = (".nodata", ".nometa")
+
+
+class Slot(NamedTuple):
+    """A place in a manifest that bytes are read for.
+
+    Attributes:
+        cut_index: Position of the cut in the batch.
+        piece: What to read.
+        fill: Puts the bytes into the manifest.
+    """
+
+    cut_index: int
+    piece: Piece
+    fill: Callable[[bytes], None]
+
+
+def is_read(url: object) -> bool:
+    """Tell whether a URL is one of an object store, and so is read by aisio."""
+    return str(url).partition("://")[0] in _SCHEMES
+
+
+def slots_of(cuts: Iterable[Any]) -> list[Slot]:
+    """Return all that the cuts refer to in object stores.
+
+    Raises:
+        AISBatchLoaderError: A URL is not that of an object, or a storage type cannot be held in
+            memory.
+    """
+    return [
+        Slot(index, piece, fill)
+        for index, cut in enumerate(cuts)
+        for _, manifest in cut.iter_data()
+        for piece, fill in _pieces_of(manifest)
+    ]
+
+
+_Wanted = tuple[Piece, Callable[[bytes], None]]
+
+
+def _pieces_of(manifest: Any) -> Iterator[_Wanted]:
+    if isinstance(manifest, Recording):
+        for source in manifest.sources:
+            yield from _pieces_of_source(source)
+    elif isinstance(manifest, TemporalArray):
+        yield from _pieces_of_array(manifest.array)
+    elif isinstance(manifest, (Array, Features, Image)):
+        yield from _pieces_of_array(manifest)
+
+
+def _pieces_of_source(source: Any) -> Iterator[_Wanted]:
+    if source.type == "url":
+        url = str(source.source)
+        mirrored = resolve_s3_to_local_mirror(url)
+        if mirrored != url:
+            source.source = mirrored
+        elif is_read(url):
+            yield _piece_of_url(url), partial(_fill_source, source)
+    elif source.type == "shar_ptr":
+        piece = _piece_of_pointer(source.source)
+        if piece is not None:
+            yield piece, partial(_fill_by_pointer, source.source, partial(_fill_source, source))
+
+
+def _pieces_of_array(array: Any) -> Iterator[_Wanted]:
+    key = array.storage_key
+    if array.storage_type == "shar_ptr_array":
+        piece = _piece_of_pointer(key)
+        if piece is not None:
+            yield piece, partial(_fill_by_pointer, key, partial(_fill_array, array, None))
+    elif is_read(array.storage_path):
+        url = f"{str(array.storage_path).rstrip('/')}/{str(key).lstrip('/')}"
+        if array.storage_type not in FILE_TO_MEMORY_TYPE:
+            known = ", ".join(FILE_TO_MEMORY_TYPE)
+            raise AISBatchLoaderError(
+                f"{url}: storage type {array.storage_type!r} cannot be held in memory: expected"
+                f" one of {known}"
+            )
+        memory_type = FILE_TO_MEMORY_TYPE[array.storage_type]
+        yield _piece_of_url(url), partial(_fill_array, array, memory_type)
+
+
+def _piece_of_url(url: str) -> Piece:
+    try:
+        return Piece(*split_archived(ObjectUrl.parse(url).require_object()))
+    except UrlError as error:
+        raise AISBatchLoaderError(f"Invalid object URL: {error}") from error
+
+
+def _piece_of_pointer(pointer: str) -> Piece | None:
+    """Return the range that a Shar pointer names; None if it is left to Lhotse."""
+    path, start, stop, _ = decode_pointer_with_name(pointer)
+    if not is_read(path) or resolve_pointer_path(path) != path:
+        return None
+    if start >= stop:
+        raise AISBatchLoaderError(f"Shar pointer {pointer!r}: an empty range of bytes")
+    return _piece_of_url(path)._replace(archpath="", start=start, stop=stop)
+
+
+def _fill_source(source: Any, data: bytes) -> None:
+    source.type = "memory"
+    source.source = data
+
+
+def _fill_array(array: Any, memory_type: str | None, data: bytes) -> None:
+    if memory_type is None:
+        memory_type = "memory_npy" if data.startswith(b"\x93NUMPY") else "memory_lilcom"
+    array.storage_type = memory_type
+    array.storage_path = ""
+    array.storage_key = data
+
+
+def _fill_by_pointer(pointer: str, fill: Callable[[bytes], None], block: bytes) -> None:
+    """Put the payload of a range of a tar into a manifest.
+
+    A manifest that was filtered or reordered may point to another sample than the one it names.
+    Lhotse then looks for the name in the whole tar, and the pointer stays for it to do so.
+    """
+    name, payload = tar_payload(block, pointer)
+    expected = decode_pointer_with_name(pointer)[3]
+    if expected is None or name == expected:
+        if payload is None:
+            raise ShardError(f"Shar pointer {pointer!r}: {name!r} is a placeholder without data")
+        fill(payload)
+    elif pointer.endswith("&s=1"):
+        raise ShardError(f"Shar pointer {pointer!r}: expected {expected!r}, found {name!r}")
+
+
+def tar_payload(block: bytes, about: str) -> tuple[str, bytes | None]:
+    """Return the name and payload of the first file in a range of a tar.
+
+    Args:
+        block: The bytes; the first are those of a header.
+        about: What errors name.
+
+    Returns:
+        The payload is None if the file is one of Lhotse's placeholders.
+
+    Raises:
+        ShardError: There is no whole file.
+    """
+    parser = TarParser(about)
+    parser.feed(block)
+    parser.finish()
+    while True:
+        event = parser.next_event()
+        if isinstance(event, TarMember) and event.kind == "file":
+            if PurePosixPath(event.name).suffix in _PLACEHOLDERS:
+                return event.name, None
+            payload = parser.read_payload()
+            assert payload is not NEED_DATA, "finish() was called"
+            return event.name, payload
+        if not isinstance(event, (TarMember, bytes)):
+            raise ShardError(f"{about}: there is no file in this range of the tar", url=about)

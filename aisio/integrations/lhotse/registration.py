@@ -1,0 +1,154 @@
+"""What `register` changes in Lhotse, and `unregister` puts back.
+
+- `lhotse.ais.AISRangeReader` and `AISBatchLoader`, for all that import them later. Lhotse and NeMo
+  import them when they make one.
+- The IO backend in use: aisio opens the URLs of object stores. All others are opened as before.
+- The pickles of what goes to a worker name this module. So a worker that is spawned registers too,
+  before it opens a URL.
+"""
+
+from __future__ import annotations
+
+import copyreg
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, Any
+
+from aisio.config import is_set
+from aisio.extras import missing_extra
+from aisio.integrations.lhotse.batch_loader import AISBatchLoader
+from aisio.integrations.lhotse.cut_data import is_read
+from aisio.integrations.lhotse.object_files import open_object
+from aisio.integrations.lhotse.range_reader import AISRangeReader
+
+try:
+    import lhotse.ais.batch_loader
+    import lhotse.ais.range_reader
+    from lhotse import CutSet, serialization
+    from lhotse.indexing import IndexedJsonlReader, IndexedTarReader
+    from lhotse.shar import lazy_pointer
+except ImportError as error:
+    raise missing_extra("lhotse", "lhotse") from error
+
+__all__ = ["AisioIOBackend", "is_registered", "register", "registered", "unregister"]
+
+
+class AisioIOBackend(serialization.AIStoreIOBackend):  # type: ignore[misc]  # Lhotse has no types
+    """Opens the URLs of object stores: see `aisio.integrations.lhotse.open_object`.
+
+    ais:// always, and s3://, gs:// and the like where AIS_ENDPOINT names a cluster.
+    """
+
+    def open(self, identifier: Any, mode: str) -> IO[Any]:
+        """Open an object by URL."""
+        return open_object(str(identifier), mode)
+
+    @classmethod
+    def is_available(cls) -> bool:
+        """Return True."""
+        return True
+
+    def handles_special_case(self, identifier: Any) -> bool:
+        """Tell whether a URL is opened by aisio; no other backend is asked then."""
+        is_ais = str(identifier).startswith("ais://")
+        return is_ais or (is_read(identifier) and is_set("AIS_ENDPOINT"))
+
+    def is_applicable(self, identifier: Any) -> bool:
+        """Tell whether a URL is opened by aisio."""
+        return self.handles_special_case(identifier)
+
+
+_OURS = {"AISRangeReader": AISRangeReader, "AISBatchLoader": AISBatchLoader}
+_MODULES = {
+    "AISRangeReader": (lhotse.ais, lhotse.ais.range_reader),
+    "AISBatchLoader": (lhotse.ais, lhotse.ais.batch_loader),
+}
+
+
+class _Registration:
+    """What Lhotse had before.
+
+    Attributes:
+        classes: Its own classes.
+        former: The IO backend that was in use; None if none had been chosen yet.
+        backend: The one that took its place.
+        pickled: The classes whose pickles name this module.
+    """
+
+    def __init__(self) -> None:
+        from lhotse.dataset import AudioSamples
+
+        self.classes = {name: getattr(lhotse.ais, name) for name in _OURS}
+        self.former = serialization.CURRENT_IO_BACKEND
+        current = serialization.get_current_io_backend()
+        others = getattr(current, "backends", [current])
+        self.backend = serialization.CompositeIOBackend([AisioIOBackend(), *others])
+        self.pickled = (CutSet, AudioSamples, IndexedJsonlReader, IndexedTarReader)
+
+
+_registration: _Registration | None = None
+
+
+def is_registered() -> bool:
+    """Tell whether Lhotse reads by aisio."""
+    return _registration is not None
+
+
+def register(worker_id: int | None = None) -> None:
+    """Have Lhotse read by aisio; once is enough.
+
+    Args:
+        worker_id: Not used: with it, this is a `worker_init_fn` of a DataLoader.
+    """
+    global _registration
+    if _registration is not None:
+        return
+    _registration = _Registration()
+    _set_classes(_OURS)
+    serialization.set_current_io_backend(_registration.backend)
+    for kind in _registration.pickled:
+        copyreg.pickle(kind, _reduce)
+    lazy_pointer.close_all()
+
+
+def unregister() -> None:
+    """Have Lhotse read as before; what was made meanwhile stays as it is."""
+    global _registration
+    if _registration is None:
+        return
+    former, _registration = _registration, None
+    _set_classes(former.classes)
+    if serialization.CURRENT_IO_BACKEND is former.backend:
+        serialization.CURRENT_IO_BACKEND = former.former
+    for kind in former.pickled:
+        copyreg.dispatch_table.pop(kind, None)
+    lazy_pointer.close_all()
+
+
+@contextmanager
+def registered() -> Iterator[None]:
+    """Have Lhotse read by aisio within a `with` block."""
+    was_registered = is_registered()
+    register()
+    try:
+        yield
+    finally:
+        if not was_registered:
+            unregister()
+
+
+def _set_classes(classes: dict[str, Any]) -> None:
+    for name, kind in classes.items():
+        for module in _MODULES[name]:
+            setattr(module, name, kind)
+
+
+def _reduce(instance: Any) -> tuple[Any, ...]:
+    """Pickle an object as it would be without aisio, but through a function of this module."""
+    function, arguments, *rest = instance.__reduce_ex__(4)
+    return _registered_call, (function, arguments), *rest
+
+
+def _registered_call(function: Any, arguments: tuple[Any, ...]) -> Any:
+    register()
+    return function(*arguments)
