@@ -104,6 +104,7 @@ FORWARDED = {
 LOGGERS = (
     "aisio.datasets",
     "aisio.folders",
+    "aisio.lhotse",
     "aisio.lightning",
     "aisio.models",
     "aisio.oss",

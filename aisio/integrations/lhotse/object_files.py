@@ -21,7 +21,7 @@ from aisio.transport.seekable import open_seekable
 from aisio.transport.writer import ObjectWriter, WriteOptions
 from aisio.urls import ObjectUrl
 
-__all__ = ["open_object", "read_archived", "split_archived"]
+__all__ = ["open_object", "open_whole", "read_archived", "split_archived"]
 
 _MODES = frozenset({"r", "rt", "rb", "w", "wt", "wb"})
 _ARCHIVED = re.compile(r"(.+?\.(?:tar|tar\.gz|tgz))/(.+)")
@@ -73,13 +73,13 @@ def open_object(url: str, mode: str = "r", *, client: Client | None = None) -> I
         if member:
             raise ConfigError(f"{one_line(url)}: a file in an archive cannot be written")
         return _writer(store, where, is_text="b" not in mode)
-    data = io.BytesIO(read_archived(store, where, member)) if member else _reader(store, where)
+    data = io.BytesIO(read_archived(store, where, member)) if member else open_whole(store, where)
     file = gzip.GzipFile(fileobj=data) if url.endswith(".gz") else data
     return cast(IO[Any], file) if "b" in mode else io.TextIOWrapper(file, "utf-8")
 
 
-def _reader(store: Store, url: ObjectUrl) -> io.BufferedReader:
-    """Open an object by one GET, which a reader from start to end has no other beside."""
+def open_whole(store: Store, url: ObjectUrl) -> io.BufferedReader:
+    """Open an object as a seekable file; who reads it from start to end sends one GET alone."""
     first = [store.get(url)]
     info = first[0].info
     if info.size_bytes is None:

@@ -71,6 +71,11 @@ class AISRangeReader:
         return f"AISRangeReader({str(self._url)!r})"
 
     @property
+    def url(self) -> ObjectUrl:
+        """The object."""
+        return self._url
+
+    @property
     def size(self) -> int:
         """The object's size in bytes.
 

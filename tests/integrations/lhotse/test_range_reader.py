@@ -155,7 +155,7 @@ def test_reads_at_and_behind_the_end_are_empty(bucket: Bucket, data: bytes) -> N
         reader.seek(position)
         assert reader.read(5) == b""
         assert reader.read() == b""
-    assert reader.size == len(data)
+        assert reader.size == len(data)
 
 
 def test_a_small_object_is_verified_by_its_checksum(bucket: Bucket, proxy: FaultProxy) -> None:
