@@ -16,6 +16,7 @@ import dcp
 import decoding
 import files
 import large
+import lhotse_reading
 import listing
 import models
 import packing
@@ -30,6 +31,7 @@ import webdataset_reading
 from corpus import (
     ARRAY_BYTES,
     FIELDS_BYTES,
+    IMAGE_BYTES,
     MODEL_FILES,
     PACKED_BYTES,
     PHOTO_BYTES,
@@ -48,7 +50,7 @@ class Work:
 
     Attributes:
         title: The work, as a template for the numbers of the corpus.
-        unit: Unit of the items: entries, objects, samples or MB.
+        unit: Unit of the items: entries, objects, samples, recordings or MB.
         readers: Readers by name; the names of aisio's own begin with "aisio".
         objects: What they read, if anything.
         max_turns: In how many turns they are measured, at most.
@@ -81,6 +83,15 @@ WORKS = {
     **{
         key: Work(title, "samples", webdataset_reading.CASES[key], "shards")
         for key, title in webdataset_reading.TITLES.items()
+    },
+    **{
+        key: Work(
+            title,
+            "recordings",
+            lhotse_reading.CASES[key],
+            "small" if key == "lhotse/urls" else "shards",
+        )
+        for key, title in lhotse_reading.TITLES.items()
     },
     "pack": Work("{packed:,} files of 20 KB into shards", "files", packing.CASES, objects=None),
     "tasks/first": Work(
@@ -205,6 +216,9 @@ def check(work: str, corpus: Corpus, size_bytes: float) -> None:
         "wds/one process": (samples * FIELDS_BYTES,),
         "wds/2 workers": (training.EPOCHS * samples * FIELDS_BYTES,),
         "wds/2 workers, batches": (training.EPOCHS * samples * FIELDS_BYTES,),
+        **{
+            work: (samples * IMAGE_BYTES,) for work in lhotse_reading.CASES if work != "lhotse/urls"
+        },
         "pack": (corpus.packed // packing.FOLDERS * packing.FOLDERS * PACKED_BYTES,),
         **dict.fromkeys(
             ("tasks/first", "tasks/second"),
