@@ -63,6 +63,7 @@ def load_batches(sources: Sources, corpus: Corpus, *, ours: bool, individual: bo
     """`AISBatchLoader`, 64 recordings a batch."""
     loader = _loader(corpus, ours=ours, individual=individual)
     batches = list(_batches(sources(corpus)))
+    _ = loader.client  # both make it when they need it
     yield READY
     for batch in batches:
         for cut in loader(batch):

@@ -6,7 +6,7 @@ pieces ── join ──> ReadSpan ──> one get-batch a cluster, or GETs, se
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple, TypeAlias
 
@@ -147,11 +147,13 @@ class PieceReader:
             ConfigError: No cluster or store is known for a URL.
         """
         run = _Run(pieces, keeps_errors=keeps_errors)
+        roots = {piece.url.root: piece.url for piece in pieces}
+        stores = {root: store_for(url, self.client) for root, url in roots.items()}
         batches: dict[tuple[Client, str], list[ReadSpan]] = {}
         singles: list[ReadSpan] = []
         for span in join(pieces):
             url = span.piece.url
-            store = store_for(url, self.client)
+            store = stores[url.root]
             if by_batch and isinstance(store, AisStore):
                 # A request names the namespace of one bucket, or has only the global one.
                 key = (store.client, url.root if url.namespace else "")
@@ -162,7 +164,7 @@ class PieceReader:
             singles.extend(run.read_batch(client, spans))
         while singles:
             apart: list[ReadSpan] = []
-            for span, result in zip(singles, self._read_singly(singles), strict=True):
+            for span, result in zip(singles, self._read_singly(stores, singles), strict=True):
                 if isinstance(result, RangeError) and len(span.numbers) > 1:
                     # One of them lies behind the object's end; the others do not.
                     apart.extend(ReadSpan(pieces[number], [number]) for number in span.numbers)
@@ -171,34 +173,35 @@ class PieceReader:
             singles = apart
         return run.results
 
-    def _read_singly(self, spans: Sequence[ReadSpan]) -> Iterator[Result]:
+    def _read_singly(
+        self, stores: Mapping[str, Store], spans: Sequence[ReadSpan]
+    ) -> Iterator[Result]:
         return fetch_in_order(
             spans,
-            self._read_span,
-            send_ahead=self._send_ahead,
+            lambda span: _read_span(stores[span.piece.url.root], span.piece),
+            send_ahead=lambda span: _send_ahead(stores[span.piece.url.root], span.piece),
             limit=self._limit,
             size_of=lambda span: span.size_bytes,
             result_bytes=lambda result: len(result) if isinstance(result, bytes) else 0,
         )
 
-    def _read_span(self, span: ReadSpan) -> Result:
-        piece = span.piece
-        store = store_for(piece.url, self.client)
-        try:
-            if piece.archpath:
-                return read_archived(store, piece.url, piece.archpath)
-            if piece.stop is None:
-                return store.read(piece.url)
-            return _read_range(store, piece, piece.stop)
-        except (StorageError, ShardError) as error:
-            return error
 
-    def _send_ahead(self, span: ReadSpan) -> PendingGet | None:
-        piece = span.piece
+def _read_span(store: Store, piece: Piece) -> Result:
+    try:
         if piece.archpath:
-            return None
-        byte_range = None if piece.stop is None else ByteRange(piece.start, piece.stop)
-        return store_for(piece.url, self.client).send_ahead(piece.url, byte_range)
+            return read_archived(store, piece.url, piece.archpath)
+        if piece.stop is None:
+            return store.read(piece.url)
+        return _read_range(store, piece, piece.stop)
+    except (StorageError, ShardError) as error:
+        return error
+
+
+def _send_ahead(store: Store, piece: Piece) -> PendingGet | None:
+    if piece.archpath:
+        return None
+    byte_range = None if piece.stop is None else ByteRange(piece.start, piece.stop)
+    return store.send_ahead(piece.url, byte_range)
 
 
 class _Run:

@@ -4,10 +4,10 @@ Lhotse's indexed readers read a sample of a shard in pieces: a header of 512 byt
 next header, some JSON. A request for each would wait four times. So each request asks for some
 bytes beyond those that are wanted:
 
-    a read elsewhere               the bytes wanted, and 64 KiB
-    reading on behind that         the bytes wanted, and four times as many, up to 1 MiB
+    a read elsewhere               as many as the last sample had, at least 64 KiB
+    reading on behind that         four times as many each time
 
-What is left over is kept for the next read, see `block_cache`.
+and at most 1 MiB. What is left over is kept for the next read, see `block_cache`.
 """
 
 from __future__ import annotations
@@ -61,8 +61,10 @@ class AISRangeReader:
         self._start()
 
     def _start(self) -> None:
+        self._store: Store | None = None
         self._info: ObjectInfo | None = None
         self._window = FIRST_WINDOW_BYTES
+        self._run = range(0)  # the bytes that were read since the last seek
         self._number = shared_blocks.new_number()
         self._forget = weakref.finalize(self, shared_blocks.drop, self._number)
         self._forget.atexit = False
@@ -94,13 +96,14 @@ class AISRangeReader:
         return self._info.size_bytes
 
     def _look_up(self) -> None:
-        info = self._store.head(self._url)
+        info = self._find_store().head(self._url)
         self._check_version(info)
         self._info = info
 
-    @property
-    def _store(self) -> Store:
-        return store_for(self._url, self._client)
+    def _find_store(self) -> Store:
+        if self._store is None:
+            self._store = store_for(self._url, self._client)
+        return self._store
 
     def readable(self) -> bool:
         """Return True."""
@@ -155,6 +158,7 @@ class AISRangeReader:
             return b""
         data = self._read(self._position, n)
         self._position += len(data)
+        self._run = range(self._run.start, self._position)
         return data
 
     def readinto(self, buffer: Any, /) -> int:
@@ -183,9 +187,9 @@ class AISRangeReader:
         """Read bytes from a position on, and some more to keep; none behind the end."""
         if self._info is not None and position >= self.size:
             return b""
-        grows = reads_on and wanted <= self._window
-        window = self._window * WINDOW_GROWTH if grows else FIRST_WINDOW_BYTES
-        self._window = min(window, MAX_WINDOW_BYTES)
+        self._window = self._next_window(wanted, reads_on=reads_on)
+        if not reads_on:
+            self._run = range(position, position)
         try:
             info, data = self._get(ByteRange(position, position + wanted + self._window))
         except RangeError:
@@ -198,11 +202,20 @@ class AISRangeReader:
         shared_blocks.put(self._number, Block(position + kept, data[kept:]))
         return data[:wanted]
 
+    def _next_window(self, wanted: int, *, reads_on: bool) -> int:
+        if not reads_on:
+            window = len(self._run)
+        elif wanted <= self._window:
+            window = WINDOW_GROWTH * self._window
+        else:
+            window = FIRST_WINDOW_BYTES
+        return max(FIRST_WINDOW_BYTES, min(window, MAX_WINDOW_BYTES))
+
     def _get(self, byte_range: ByteRange) -> tuple[ObjectInfo, bytes]:
         def read(body: Body) -> tuple[ObjectInfo, bytes]:
             return body.info, read_bytes(body)
 
-        store = self._store
+        store = self._find_store()
         open_body = partial(store.get, self._url, byte_range)
         return read_with_retries(open_body, read, Attempts(store.retry_policy))
 
@@ -214,7 +227,7 @@ class AISRangeReader:
         """
         if self._info is None:
             self._info = info
-        elif not self._store.is_same(self._url, self._info, info):
+        elif not self._find_store().is_same(self._url, self._info, info):
             raise IntegrityError(
                 f"GET {self._url}: the object was replaced while it was read; open it again, and"
                 " make its index anew",
@@ -223,8 +236,9 @@ class AISRangeReader:
 
     def close(self) -> None:
         """Forget what was read; the next read opens the object again."""
-        self._info = None
+        self._store = self._info = None
         self._window = FIRST_WINDOW_BYTES
+        self._run = range(0)
         shared_blocks.drop(self._number)
 
     def __enter__(self) -> AISRangeReader:

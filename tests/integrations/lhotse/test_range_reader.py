@@ -86,6 +86,19 @@ def test_the_parts_of_a_sample_come_by_one_request(
     assert len(ranges(proxy)) == 1
 
 
+def test_samples_at_random_come_by_one_request_each(
+    reader: AISRangeReader, proxy: FaultProxy
+) -> None:
+    """Once it is known how large they are."""
+    for number, sample in enumerate((7, 1, 9, 4)):
+        position = 300_000 * sample
+        for count in (512, 250_000, 512, 900):
+            reader.seek(position)
+            assert reader.read(count) == LARGE[position : position + count]
+            position += count
+        assert len(ranges(proxy)) == number + 2
+
+
 def test_reading_on_asks_for_more_each_time(reader: AISRangeReader, proxy: FaultProxy) -> None:
     """Up to a limit."""
     while reader.read(1000):
@@ -185,7 +198,7 @@ def test_what_is_wrong_is_said(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) 
         reader.seek(0, 3)
     monkeypatch.delenv("AIS_ENDPOINT")
     with pytest.raises(ConfigError, match="AIS_ENDPOINT"):
-        reader.read(1)
+        AISRangeReader("ais://speech/none.tar").read(1)
 
 
 def test_it_pickles_with_its_position(reader: AISRangeReader) -> None:
