@@ -59,9 +59,9 @@ def _pointers(corpus: Corpus) -> Iterator[tuple[str, range]]:
             yield pointer, range(member.offset_data, member.offset_data + member.size)
 
 
-def load_batches(sources: Sources, corpus: Corpus, *, ours: bool, individual: bool) -> Items:
+def load_batches(sources: Sources, corpus: Corpus, *, ours: bool, get_batch: bool) -> Items:
     """`AISBatchLoader`, 64 recordings a batch."""
-    loader = _loader(corpus, ours=ours, individual=individual)
+    loader = _loader(corpus, ours=ours, get_batch=get_batch)
     batches = list(_batches(sources(corpus)))
     _ = loader.client  # both make it when they need it
     yield READY
@@ -70,15 +70,15 @@ def load_batches(sources: Sources, corpus: Corpus, *, ours: bool, individual: bo
             yield len(cut.recording.sources[0].source)
 
 
-def _loader(corpus: Corpus, *, ours: bool, individual: bool) -> Any:
+def _loader(corpus: Corpus, *, ours: bool, get_batch: bool) -> Any:
     os.environ["AIS_ENDPOINT"] = corpus.endpoint
     if ours:
         from aisio.integrations.lhotse import AISBatchLoader
 
-        return AISBatchLoader(force_individual=individual)
+        return AISBatchLoader(get_batch=get_batch)
     from lhotse.ais import AISBatchLoader as LhotseBatchLoader
 
-    return LhotseBatchLoader(force_individual=individual)
+    return LhotseBatchLoader(force_individual=not get_batch)
 
 
 def _batches(sources: Sequence[tuple[str, str]]) -> Iterator[Any]:
@@ -127,10 +127,10 @@ def ranges_by_hand(corpus: Corpus) -> Items:
 def _batch_cases(sources: Sources) -> Mapping[str, Reader]:
     load = partial(load_batches, sources)
     return {
-        "aisio AISBatchLoader": partial(load, ours=True, individual=False),
-        "aisio, force_individual": partial(load, ours=True, individual=True),
-        "Lhotse's AISBatchLoader": partial(load, ours=False, individual=False),
-        "Lhotse's, force_individual": partial(load, ours=False, individual=True),
+        "aisio AISBatchLoader": partial(load, ours=True, get_batch=False),
+        "aisio, get_batch": partial(load, ours=True, get_batch=True),
+        "Lhotse's AISBatchLoader": partial(load, ours=False, get_batch=True),
+        "Lhotse's, force_individual": partial(load, ours=False, get_batch=False),
     }
 
 

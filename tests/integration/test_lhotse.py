@@ -65,19 +65,19 @@ def numbers(cuts: Any) -> list[int]:
     return [known[tuple(audio(cut))] for cut in cuts]
 
 
-@pytest.mark.parametrize("individual", [False, True])
-def test_batches_by_url(speech: str, bucket: Bucket, *, individual: bool) -> None:
+@pytest.mark.parametrize("get_batch", [False, True])
+def test_batches_by_url(speech: str, bucket: Bucket, *, get_batch: bool) -> None:
     """Objects, and files in archives; what is missing is an error, or left out."""
     bucket.object("a.tar").put(pack(*((f"{n:02d}.wav", wav(n)) for n in EVERY[6:])))
     urls = [f"{speech}/audio/{n:02d}.wav" for n in EVERY[:6]]
     urls += [f"{speech}/a.tar/{n:02d}.wav" for n in EVERY[6:]]
     cuts = cuts_of(*(("url", url) for url in urls))
-    assert numbers(AISBatchLoader(force_individual=individual)(cuts)) == EVERY
+    assert numbers(AISBatchLoader(get_batch=get_batch)(cuts)) == EVERY
     urls[3], urls[8] = f"{speech}/audio/none.wav", f"{speech}/a.tar/none.wav"
     cuts = cuts_of(*(("url", url) for url in urls))
     with pytest.raises(AISBatchLoaderError, match="none.wav"):
-        AISBatchLoader(force_individual=individual)(cuts)
-    skipping = AISBatchLoader(force_individual=individual, skip_failed_fetches=True)
+        AISBatchLoader(get_batch=get_batch)(cuts)
+    skipping = AISBatchLoader(get_batch=get_batch, skip_failed_fetches=True)
     assert numbers(skipping(cuts)) == [n for n in EVERY if n not in (3, 8)]
 
 
@@ -104,7 +104,7 @@ def test_shar_and_its_indexes(speech: str, bucket: Bucket, tmp_path: Path) -> No
     shuffled = lhotse.CutSet.from_shar(fields=fields, indexed=True, shuffle_shards=True, seed=1)
     assert sorted(numbers(shuffled)) == EVERY
     lazy = LazyIndexedSharIterator(fields=fields, lazy=True)
-    assert numbers(AISBatchLoader()(lhotse.CutSet([lazy[n] for n in EVERY]))) == EVERY
+    assert numbers(AISBatchLoader(get_batch=True)(lhotse.CutSet([lazy[n] for n in EVERY]))) == EVERY
     records = IndexPackCollectionSpec("cuts", "jsonl", "shar", fields["cuts"])
     write_index_pack(f"{speech}/x.idxpack", [records])
     with IndexPack(f"{speech}/x.idxpack") as pack_of_cuts:
@@ -119,5 +119,5 @@ def test_a_pointer_behind_the_end_is_an_error(speech: str, bucket: Bucket) -> No
     pointers = [f"{speech}/a.tar?o={start}&e={start + size}" for start in (0, size, 20_480)]
     cuts = cuts_of(*(("shar_ptr", pointer) for pointer in pointers))
     with pytest.raises(AISBatchLoaderError, match=r"a\.tar"):
-        AISBatchLoader()(cuts)
-    assert numbers(AISBatchLoader(skip_failed_fetches=True)(cuts)) == [0, 1]
+        AISBatchLoader(get_batch=True)(cuts)
+    assert numbers(AISBatchLoader(get_batch=True, skip_failed_fetches=True)(cuts)) == [0, 1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from typing import Any
 
 from aisio.client.client import Client
 from aisio.client.shared_clients import default_client
@@ -19,7 +20,7 @@ try:
 except ImportError as error:
     raise missing_extra("lhotse", "lhotse") from error
 
-__all__ = ["AISBatchLoader", "AISBatchLoaderError"]
+__all__ = ["AISBatchLoader", "AISBatchLoaderError", "GetBatchLoader"]
 
 _log = logging.getLogger("aisio.lhotse")
 
@@ -27,18 +28,20 @@ _log = logging.getLogger("aisio.lhotse")
 class AISBatchLoader:
     """Reads what the cuts of a batch refer to in object stores: `lhotse.ais.AISBatchLoader`.
 
-    What is in a cluster comes by one get-batch. Ranges of one tar that are near come as one. What
-    the response lacks, or has wrong, is asked for again by GETs of its own. It pickles.
+    It sends GETs, several in flight, and one for ranges of a tar that are near. Whole objects are
+    verified by their checksums, ranges by their lengths and the headers in them. It pickles.
 
     Args:
-        force_individual: Send no get-batch: GETs, several in flight. Whole objects are then
-            verified by their checksums, which get-batch does not have.
+        force_individual: Send no get-batch, whatever `get_batch` says.
         skip_failed_fetches: Drop cuts whose data is missing or damaged, with a warning.
+        get_batch: Ask a cluster for all of a batch by one request. Its response has no checksums.
+            What it lacks, or has wrong, is asked for again by GETs.
         client: The cluster; by default the one that AIS_ENDPOINT names.
 
     Attributes:
         force_individual: As above.
         skip_failed_fetches: As above.
+        get_batch: As above.
     """
 
     def __init__(
@@ -46,10 +49,12 @@ class AISBatchLoader:
         force_individual: bool = False,
         skip_failed_fetches: bool = False,
         *,
+        get_batch: bool = False,
         client: Client | None = None,
     ) -> None:
         self.force_individual = force_individual
         self.skip_failed_fetches = skip_failed_fetches
+        self.get_batch = get_batch
         self._reader = PieceReader(client)
 
     @property
@@ -99,11 +104,20 @@ class AISBatchLoader:
         try:
             return self._reader.read(
                 [slot.piece for slot in slots],
-                by_batch=not self.force_individual,
+                by_batch=self.get_batch and not self.force_individual,
                 keeps_errors=self.skip_failed_fetches,
             )
         except (StorageError, ShardError) as error:
             raise AISBatchLoaderError(str(error)) from error
+
+
+class GetBatchLoader(AISBatchLoader):
+    """An AISBatchLoader that sends get-batches, as `register(get_batch=True)` has Lhotse make."""
+
+    def __init__(
+        self, force_individual: bool = False, skip_failed_fetches: bool = False, **options: Any
+    ) -> None:
+        super().__init__(force_individual, skip_failed_fetches, **{"get_batch": True} | options)
 
 
 def _without(cuts: CutSet, failed: Mapping[int, AisioError]) -> CutSet:

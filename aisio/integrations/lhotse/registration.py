@@ -16,7 +16,7 @@ from typing import IO, Any
 
 from aisio.config import is_set
 from aisio.extras import missing_extra
-from aisio.integrations.lhotse.batch_loader import AISBatchLoader
+from aisio.integrations.lhotse.batch_loader import AISBatchLoader, GetBatchLoader
 from aisio.integrations.lhotse.cut_data import is_read
 from aisio.integrations.lhotse.object_files import open_object
 from aisio.integrations.lhotse.range_reader import AISRangeReader
@@ -58,7 +58,6 @@ class AisioIOBackend(serialization.AIStoreIOBackend):  # type: ignore[misc]  # L
         return self.handles_special_case(identifier)
 
 
-_OURS = {"AISRangeReader": AISRangeReader, "AISBatchLoader": AISBatchLoader}
 _MODULES = {
     "AISRangeReader": (lhotse.ais, lhotse.ais.range_reader),
     "AISBatchLoader": (lhotse.ais, lhotse.ais.batch_loader),
@@ -68,17 +67,22 @@ _MODULES = {
 class _Registration:
     """What Lhotse had before.
 
+    Args:
+        get_batch: See `register`.
+
     Attributes:
-        classes: Its own classes.
+        get_batch: As above.
+        classes: Lhotse's own classes.
         former: The IO backend that was in use; None if none had been chosen yet.
         backend: The one that took its place.
         pickled: The classes whose pickles name this module.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, get_batch: bool) -> None:
         from lhotse.dataset import AudioSamples
 
-        self.classes = {name: getattr(lhotse.ais, name) for name in _OURS}
+        self.get_batch = get_batch
+        self.classes = {name: getattr(lhotse.ais, name) for name in _MODULES}
         self.former = serialization.CURRENT_IO_BACKEND
         current = serialization.get_current_io_backend()
         others = getattr(current, "backends", [current])
@@ -94,21 +98,23 @@ def is_registered() -> bool:
     return _registration is not None
 
 
-def register(worker_id: int | None = None) -> None:
+def register(worker_id: int | None = None, *, get_batch: bool = False) -> None:
     """Have Lhotse read by aisio; once is enough.
 
     Args:
         worker_id: Not used: with it, this is a `worker_init_fn` of a DataLoader.
+        get_batch: Have the batch loaders that Lhotse makes send get-batches; see `AISBatchLoader`.
     """
     global _registration
-    if _registration is not None:
-        return
-    _registration = _Registration()
-    _set_classes(_OURS)
-    serialization.set_current_io_backend(_registration.backend)
-    for kind in _registration.pickled:
-        copyreg.pickle(kind, _reduce)
-    lazy_pointer.close_all()
+    if _registration is None:
+        _registration = _Registration(get_batch=get_batch)
+        serialization.set_current_io_backend(_registration.backend)
+        for kind in _registration.pickled:
+            copyreg.pickle(kind, _reduce)
+        lazy_pointer.close_all()
+    _registration.get_batch = get_batch
+    loader = GetBatchLoader if get_batch else AISBatchLoader
+    _set_classes({"AISRangeReader": AISRangeReader, "AISBatchLoader": loader})
 
 
 def unregister() -> None:
@@ -126,15 +132,17 @@ def unregister() -> None:
 
 
 @contextmanager
-def registered() -> Iterator[None]:
-    """Have Lhotse read by aisio within a `with` block."""
-    was_registered = is_registered()
-    register()
+def registered(*, get_batch: bool = False) -> Iterator[None]:
+    """Have Lhotse read by aisio within a `with` block; see `register`."""
+    before = _registration.get_batch if _registration else None
+    register(get_batch=get_batch)
     try:
         yield
     finally:
-        if not was_registered:
+        if before is None:
             unregister()
+        else:
+            register(get_batch=before)
 
 
 def _set_classes(classes: dict[str, Any]) -> None:
@@ -146,9 +154,11 @@ def _set_classes(classes: dict[str, Any]) -> None:
 def _reduce(instance: Any) -> tuple[Any, ...]:
     """Pickle an object as it would be without aisio, but through a function of this module."""
     function, arguments, *rest = instance.__reduce_ex__(4)
-    return _registered_call, (function, arguments), *rest
+    get_batch = _registration is not None and _registration.get_batch
+    return _registered_call, (get_batch, function, arguments), *rest
 
 
-def _registered_call(function: Any, arguments: tuple[Any, ...]) -> Any:
-    register()
+def _registered_call(get_batch: bool, function: Any, arguments: tuple[Any, ...]) -> Any:
+    if _registration is None:
+        register(get_batch=get_batch)
     return function(*arguments)

@@ -90,7 +90,9 @@ def test_a_sample_with_a_long_name_begins_with_its_extension_header(tmp_path: Pa
         ([("a.wav", b"1"), ("b.json", b"2")], "'a.wav' at byte 0 has no second"),
     ],
 )
-def test_files_that_are_no_pairs_are_an_error(tmp_path: Path, members: list[tuple[str, bytes]], about: str) -> None:
+def test_files_that_are_no_pairs_are_an_error(
+    tmp_path: Path, members: list[tuple[str, bytes]], about: str
+) -> None:
     """All samples behind a file that is missing would be wrong."""
     path = tmp_path / "a.tar"
     path.write_bytes(pack(*members))

@@ -39,6 +39,7 @@ from aisio.integrations.lhotse import (  # noqa: E402
     registered,
     unregister,
 )
+from aisio.integrations.lhotse.batch_loader import GetBatchLoader  # noqa: E402
 
 EVERY = list(range(CUTS))
 
@@ -87,6 +88,20 @@ def test_registering_can_be_undone(bucket: Bucket) -> None:
         assert (lhotse.ais.AISRangeReader, lhotse.ais.AISBatchLoader) == theirs
         assert lhotse.ais.batch_loader.AISBatchLoader is theirs[1]
         assert serialization.get_current_io_backend() is backend
+
+
+def test_lhotse_may_send_get_batches(bucket: Bucket) -> None:
+    """Where that is asked for, also in a worker."""
+    with registered():
+        with registered(get_batch=True):
+            made = AudioSamples(use_batch_loader=True).ais_batch_loader
+            pickled = pickle.dumps(cuts_of(recording(3)))
+        assert (type(made), made.get_batch) == (GetBatchLoader, True)
+        assert pickle.loads(pickle.dumps(made)).get_batch
+        assert AudioSamples(use_batch_loader=True).ais_batch_loader.get_batch is False
+    pickle.loads(pickled)
+    assert lhotse.ais.AISBatchLoader is GetBatchLoader
+    unregister()
 
 
 def test_a_backend_that_was_chosen_later_stays(bucket: Bucket) -> None:
