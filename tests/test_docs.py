@@ -56,6 +56,7 @@ NEEDS = {
     "bionemo-webdatamodule.md": "lightning",
     "who-splits.md": "accelerate",
     "fsspec.md": "pandas",
+    "lhotse.md": "lhotse",
     "from-aistore-pytorch.md": "alive_progress",  # its shard reader cannot be imported without
 }
 """Packages without which a document cannot be run: there is no obstore for Python 3.10."""

@@ -39,6 +39,17 @@ PUBLIC = {
     "aisio.datapipes": ("AISFileLister", "AISFileLoader", "AISSourceLister"),
     "aisio.errors": ("AisioError", "IntegrityError", "NotFoundError", "ShardError"),
     "aisio.gateway": ("Gateway", "ServerOptions", "serve"),
+    "aisio.integrations.lhotse": (
+        "AISRangeReader",
+        "IndexPack",
+        "IndexPackArraySpec",
+        "IndexPackCollectionSpec",
+        "create_jsonl_index",
+        "create_tar_index",
+        "open_object",
+        "read_index",
+        "write_index_pack",
+    ),
     "aisio.integrations.lightning": (
         "AISCheckpointIO",
         "PickledDataWDS",

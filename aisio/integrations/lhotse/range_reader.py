@@ -65,8 +65,9 @@ class AISRangeReader:
         self._info: ObjectInfo | None = None
         self._window = FIRST_WINDOW_BYTES
         self._run = range(0)  # the bytes that were read since the last seek
-        self._number = shared_blocks.new_number()
-        self._forget = weakref.finalize(self, shared_blocks.drop, self._number)
+        self._blocks = shared_blocks  # as Lhotse closes it at exit, when modules are empty
+        self._number = self._blocks.new_number()
+        self._forget = weakref.finalize(self, self._blocks.drop, self._number)
         self._forget.atexit = False
 
     def __repr__(self) -> str:
@@ -169,7 +170,7 @@ class AISRangeReader:
         return len(data)
 
     def _read(self, position: int, wanted: int) -> bytes:
-        block = shared_blocks.get(self._number)
+        block = self._blocks.get(self._number)
         known = b""
         if block.start <= position <= block.stop:
             known = block.data[position - block.start : position - block.start + wanted]
@@ -199,7 +200,7 @@ class AISRangeReader:
             return b""
         self._check_version(info)
         kept = 0 if len(data) <= 2 * MAX_WINDOW_BYTES else wanted
-        shared_blocks.put(self._number, Block(position + kept, data[kept:]))
+        self._blocks.put(self._number, Block(position + kept, data[kept:]))
         return data[:wanted]
 
     def _next_window(self, wanted: int, *, reads_on: bool) -> int:
@@ -239,7 +240,7 @@ class AISRangeReader:
         self._store = self._info = None
         self._window = FIRST_WINDOW_BYTES
         self._run = range(0)
-        shared_blocks.drop(self._number)
+        self._blocks.drop(self._number)
 
     def __enter__(self) -> AISRangeReader:
         return self

@@ -2,6 +2,8 @@
 
 - `lhotse.ais.AISRangeReader` and `AISBatchLoader`, for all that import them later. Lhotse and NeMo
   import them when they make one.
+- `lhotse.indexing.read_index`: indexes of object stores are read anew by each process. Lhotse keeps
+  them for ever in the folder of temporary files, also when the object has been replaced.
 - The IO backend in use: aisio opens the URLs of object stores. All others are opened as before.
 - The pickles of what goes to a worker name this module. So a worker that is spawned registers too,
   before it opens a URL.
@@ -19,12 +21,14 @@ from aisio.extras import missing_extra
 from aisio.integrations.lhotse.batch_loader import AISBatchLoader, GetBatchLoader
 from aisio.integrations.lhotse.cut_data import is_read
 from aisio.integrations.lhotse.object_files import open_object
+from aisio.integrations.lhotse.offset_index import read_index
 from aisio.integrations.lhotse.range_reader import AISRangeReader
 
 try:
     import lhotse.ais.batch_loader
     import lhotse.ais.range_reader
-    from lhotse import CutSet, serialization
+    import numpy as np
+    from lhotse import CutSet, indexing, serialization
     from lhotse.indexing import IndexedJsonlReader, IndexedTarReader
     from lhotse.shar import lazy_pointer
 except ImportError as error:
@@ -61,6 +65,7 @@ class AisioIOBackend(serialization.AIStoreIOBackend):  # type: ignore[misc]  # L
 _MODULES = {
     "AISRangeReader": (lhotse.ais, lhotse.ais.range_reader),
     "AISBatchLoader": (lhotse.ais, lhotse.ais.batch_loader),
+    "read_index": (indexing,),
 }
 
 
@@ -72,7 +77,7 @@ class _Registration:
 
     Attributes:
         get_batch: As above.
-        classes: Lhotse's own classes.
+        names: What Lhotse itself has under the names that are changed.
         former: The IO backend that was in use; None if none had been chosen yet.
         backend: The one that took its place.
         pickled: The classes whose pickles name this module.
@@ -82,7 +87,7 @@ class _Registration:
         from lhotse.dataset import AudioSamples
 
         self.get_batch = get_batch
-        self.classes = {name: getattr(lhotse.ais, name) for name in _MODULES}
+        self.names = {name: getattr(modules[0], name) for name, modules in _MODULES.items()}
         self.former = serialization.CURRENT_IO_BACKEND
         current = serialization.get_current_io_backend()
         others = getattr(current, "backends", [current])
@@ -114,7 +119,9 @@ def register(worker_id: int | None = None, *, get_batch: bool = False) -> None:
         lazy_pointer.close_all()
     _registration.get_batch = get_batch
     loader = GetBatchLoader if get_batch else AISBatchLoader
-    _set_classes({"AISRangeReader": AISRangeReader, "AISBatchLoader": loader})
+    _set_names(
+        {"AISRangeReader": AISRangeReader, "AISBatchLoader": loader, "read_index": _read_index}
+    )
 
 
 def unregister() -> None:
@@ -123,7 +130,7 @@ def unregister() -> None:
     if _registration is None:
         return
     former, _registration = _registration, None
-    _set_classes(former.classes)
+    _set_names(former.names)
     if serialization.CURRENT_IO_BACKEND is former.backend:
         serialization.CURRENT_IO_BACKEND = former.former
     for kind in former.pickled:
@@ -145,10 +152,18 @@ def registered(*, get_batch: bool = False) -> Iterator[None]:
             register(get_batch=before)
 
 
-def _set_classes(classes: dict[str, Any]) -> None:
-    for name, kind in classes.items():
+def _set_names(values: dict[str, Any]) -> None:
+    for name, value in values.items():
         for module in _MODULES[name]:
-            setattr(module, name, kind)
+            setattr(module, name, value)
+
+
+def _read_index(idx_path: Any) -> Any:
+    """Return an index as an array of NumPy, as `lhotse.indexing.read_index` does."""
+    if AisioIOBackend().handles_special_case(idx_path):
+        return np.asarray(read_index(str(idx_path)), dtype="<u8")
+    read = _registration.names["read_index"] if _registration else indexing.read_index
+    return read(idx_path)
 
 
 def _reduce(instance: Any) -> tuple[Any, ...]:

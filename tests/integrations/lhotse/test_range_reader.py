@@ -9,13 +9,14 @@ import pickle
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
+from types import FunctionType
 
 import pytest
 import torch  # noqa: F401 - the folder's conftest needs it
 
 from aisio import Bucket, Client, ConfigError, IntegrityError, NotFoundError
 from aisio.errors import UrlError
-from aisio.integrations.lhotse import AISRangeReader
+from aisio.integrations.lhotse import AISRangeReader, range_reader
 from aisio.integrations.lhotse.block_cache import shared_blocks
 from aisio.integrations.lhotse.range_reader import FIRST_WINDOW_BYTES, MAX_WINDOW_BYTES
 from aisio.testing import FaultProxy
@@ -217,6 +218,14 @@ def test_a_forked_child_reads_on(reader: AISRangeReader) -> None:
         os._exit(0 if reader.read(600) == LARGE[100:700] else 1)
     assert os.waitpid(child, 0)[1] == 0
     assert reader.read(600) == LARGE[100:700]
+
+
+def test_it_may_be_closed_at_exit(reader: AISRangeReader) -> None:
+    """As Lhotse does, by `__del__`, when the variables of modules are None already."""
+    reader.read(10)
+    names = dict.fromkeys(vars(range_reader)) | {"__builtins__": __builtins__}
+    FunctionType(AISRangeReader.close.__code__, names)(reader)
+    assert reader.tell() == 10
 
 
 def test_libraries_take_it_for_a_file(bucket: Bucket) -> None:

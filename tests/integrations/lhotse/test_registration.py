@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import torch
 
-from aisio import Bucket
+from aisio import Bucket, ShardError
 from tests.integrations.lhotse.conftest import (
     CUTS,
     audio,
@@ -34,6 +34,7 @@ from aisio.integrations.lhotse import (  # noqa: E402
     AISBatchLoader,
     AisioIOBackend,
     AISRangeReader,
+    create_jsonl_index,
     is_registered,
     register,
     registered,
@@ -71,6 +72,7 @@ def numbers(cuts: Any) -> list[int]:
 def test_registering_can_be_undone(bucket: Bucket) -> None:
     """And repeated."""
     theirs = lhotse.ais.AISRangeReader, lhotse.ais.AISBatchLoader
+    read_index = lhotse.indexing.read_index
     backend = serialization.get_current_io_backend()
     for _ in range(2):
         register()
@@ -87,6 +89,7 @@ def test_registering_can_be_undone(bucket: Bucket) -> None:
         assert not is_registered()
         assert (lhotse.ais.AISRangeReader, lhotse.ais.AISBatchLoader) == theirs
         assert lhotse.ais.batch_loader.AISBatchLoader is theirs[1]
+        assert lhotse.indexing.read_index is read_index
         assert serialization.get_current_io_backend() is backend
 
 
@@ -157,6 +160,26 @@ def test_a_lazy_manifest_is_shuffled_by_its_index(reads: Bucket) -> None:
     assert sorted(shuffled) == EVERY
     assert shuffled != EVERY
     assert len(reads.object("manifests/cuts.jsonl.idx").get()) == 8 * (CUTS + 1)
+
+
+def test_a_manifest_that_was_replaced_is_read_by_its_new_index(reads: Bucket) -> None:
+    """Lhotse itself would find the old one in the folder of temporary files."""
+    url = "ais://speech/manifests/cuts.jsonl"
+    for found in (EVERY, EVERY[5:], EVERY[:3]):
+        cuts_of(*(recording(number) for number in found)).to_file(url)
+        create_jsonl_index(url)
+        shuffled = lhotse.CutSet.from_jsonl_lazy(url, shuffle=True)
+        assert sorted(numbers(shuffled)) == found
+    reads.object("manifests/cuts.jsonl.idx").put(b"cut")
+    with pytest.raises(ShardError, match=r"cuts\.jsonl\.idx: this index cannot be used: 3 bytes"):
+        lhotse.CutSet.from_jsonl_lazy(url, shuffle=True)
+
+
+def test_other_indexes_are_read_as_before(reads: Bucket, tmp_path: Path) -> None:
+    """Those of local files."""
+    (tmp_path / "a.jsonl").write_bytes(b"{}\n")
+    lhotse.indexing.create_jsonl_index(tmp_path / "a.jsonl")
+    assert lhotse.indexing.read_index(tmp_path / "a.jsonl.idx").tolist() == [0, 3]
 
 
 @pytest.mark.parametrize("indexed", [False, True])
