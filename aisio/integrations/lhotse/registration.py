@@ -133,6 +133,8 @@ def unregister() -> None:
     _set_names(former.names)
     if serialization.CURRENT_IO_BACKEND is former.backend:
         serialization.CURRENT_IO_BACKEND = former.former
+        if former.former is None:  # Lhotse chooses it by what is set when it is first asked
+            serialization.get_default_io_backend.cache_clear()
     for kind in former.pickled:
         copyreg.dispatch_table.pop(kind, None)
     lazy_pointer.close_all()

@@ -121,6 +121,18 @@ def test_a_backend_that_was_chosen_later_stays(bucket: Bucket) -> None:
     serialization.CURRENT_IO_BACKEND = before
 
 
+def test_lhotse_chooses_its_backend_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If it had chosen none before."""
+    monkeypatch.setattr(serialization, "CURRENT_IO_BACKEND", None)
+    with registered():
+        assert serialization.get_current_io_backend().handles_special_case("ais://b/a")
+    assert serialization.CURRENT_IO_BACKEND is None
+    monkeypatch.setenv("AIS_ENDPOINT", "http://127.0.0.1:1")
+    kinds = [type(one) for one in serialization.get_current_io_backend().backends]
+    assert AisioIOBackend not in kinds
+    serialization.get_default_io_backend.cache_clear()
+
+
 def test_importing_changes_nothing() -> None:
     """Nor does it import Lhotse, which takes seconds."""
     code = (
