@@ -19,7 +19,7 @@ VARIABLES: Mapping[str, str] = {
     "AIS_ENDPOINT": "base URL of the cluster's proxy or of a gateway",
     "AIS_AUTHN_TOKEN": "bearer token",
     "AIS_AUTHN_TOKEN_FILE": 'JSON file {"token": "..."} as the `ais` command writes it, where '
-    "AIS_AUTHN_TOKEN is not set",
+    "AIS_AUTHN_TOKEN is not set; read again when it changes",
     "AIS_AUTHN_URL": "base URL of the AuthN server (http://localhost:52001)",
     "AIS_CONNECT_TIMEOUT": "seconds to connect (3); 0 waits for ever",
     "AIS_READ_TIMEOUT": "seconds to wait for the next bytes (20); 0 waits for ever",
@@ -112,11 +112,13 @@ def load_settings(
         ConfigError: There is no endpoint, or a value is not valid; the text names the variable.
     """
     env = os.environ if environ is None else environ
+    bearer, token_file = _token(token, env)
     return Settings(
         endpoint=_endpoint(endpoint, env),
         endpoint_from=endpoint_from
         or ("AIS_ENDPOINT" if endpoint is None else "the argument endpoint"),
-        token=_checked_token(token, "token") if token is not None else _token(env),
+        token=bearer,
+        token_file=token_file,
         authn_url=base_url(env.get("AIS_AUTHN_URL") or Settings.authn_url, "AIS_AUTHN_URL"),
         timeouts=timeouts or _timeouts(env),
         retry=retry or RetryPolicy(),
@@ -207,12 +209,22 @@ def base_url(text: str, where: str) -> str:
     return text.rstrip("/")
 
 
-def _token(env: Mapping[str, str]) -> str | None:
+def _token(argument: str | None, env: Mapping[str, str]) -> tuple[str | None, str | None]:
+    """Return the token, and the file that it is from, if any."""
+    if argument is not None:
+        return _checked_token(argument, "token"), None
     if env.get("AIS_AUTHN_TOKEN"):
-        return _checked_token(env["AIS_AUTHN_TOKEN"], "AIS_AUTHN_TOKEN")
+        return _checked_token(env["AIS_AUTHN_TOKEN"], "AIS_AUTHN_TOKEN"), None
     name = env.get("AIS_AUTHN_TOKEN_FILE")
-    if not name:
-        return None
+    return (read_token_file(name), str(Path(name).absolute())) if name else (None, None)
+
+
+def read_token_file(name: str) -> str:
+    """Return the token in a file of the form of AIS_AUTHN_TOKEN_FILE.
+
+    Raises:
+        ConfigError: There is no such file, or no token in it.
+    """
     try:
         token = json.loads(Path(name).read_text("utf-8"))["token"]
         if not isinstance(token, str):

@@ -227,6 +227,7 @@ class Settings:
     Attributes:
         endpoint: Base URL of the cluster's proxy or gateway, without a trailing slash.
         token: Bearer token; never shown by `repr`.
+        token_file: Where the token is from, and is read again when it changes; None for no file.
         authn_url: Base URL of the AuthN server.
         timeouts: Per request.
         retry: Across requests.
@@ -248,6 +249,7 @@ class Settings:
     pool_size: int = 10
     direct: bool = True
     endpoint_from: str = field(default="", compare=False)
+    token_file: str | None = None
 
     def __post_init__(self) -> None:
         if self.token and not is_sendable_token(self.token):

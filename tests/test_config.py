@@ -207,8 +207,25 @@ def test_a_token_may_come_from_a_file(tmp_path: Path) -> None:
     file = tmp_path / "auth.token"
     file.write_text(json.dumps({"token": "from-file\n"}))
     assert settings(AIS_AUTHN_TOKEN_FILE=str(file)).token == "from-file"
+    assert settings(AIS_AUTHN_TOKEN_FILE=str(file)).token_file == str(file)
     both = settings(AIS_AUTHN_TOKEN_FILE=str(file), AIS_AUTHN_TOKEN="direct")
-    assert both.token == "direct"
+    assert (both.token, both.token_file) == ("direct", None)
+
+
+def test_a_token_file_is_found_from_any_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program may change its folder before the file is read again."""
+    (tmp_path / "auth.token").write_text('{"token": "from-file"}')
+    monkeypatch.chdir(tmp_path)
+    assert settings(AIS_AUTHN_TOKEN_FILE="auth.token").token_file == str(tmp_path / "auth.token")
+
+
+def test_a_token_argument_is_not_replaced_from_a_file(tmp_path: Path) -> None:
+    """It overrides the environment for as long as the client lives."""
+    environ = {"AIS_AUTHN_TOKEN_FILE": str(tmp_path / "none")}
+    loaded = load_settings(ENDPOINT, token="mine", environ=environ)
+    assert (loaded.token, loaded.token_file) == ("mine", None)
 
 
 def test_an_empty_token_argument_sends_none() -> None:

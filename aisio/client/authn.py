@@ -30,7 +30,11 @@ def fetch_token(settings: Settings, user: str, password: str, expires_s: float |
             raise ConfigError(f"login: expires_s={expires_s}: a positive number is needed")
         message["expires_in"] = int(expires_s * 1e9)
     server = replace(
-        settings, endpoint=settings.authn_url, endpoint_from="AIS_AUTHN_URL", token=None
+        settings,
+        endpoint=settings.authn_url,
+        endpoint_from="AIS_AUTHN_URL",
+        token=None,
+        token_file=None,
     )
     path = f"/v1/users/{quote(user, safe='')}"
     return messages.parse_token(Session(server).call("POST", path, message=message).body)

@@ -58,7 +58,8 @@ class Client:
 
     Args:
         endpoint: Base URL, as in "http://127.0.0.1:8080"; by default that of AIS_ENDPOINT.
-        token: Bearer token; by default that of AIS_AUTHN_TOKEN.
+        token: Bearer token; by default that of AIS_AUTHN_TOKEN, else that of AIS_AUTHN_TOKEN_FILE,
+            which is read again when it changes.
         timeouts: Per request.
         retry: How long and how often to try.
         tls: Certificates for https.
@@ -113,7 +114,7 @@ class Client:
             ConfigError: `expires_s` is not a positive number.
         """
         token = fetch_token(self.settings, user, password, expires_s)
-        return Client.from_settings(replace(self.settings, token=token))
+        return Client.from_settings(replace(self.settings, token=token, token_file=None))
 
     @property
     def settings(self) -> Settings:

@@ -8,8 +8,8 @@ from typing import Any
 from aisio.client.control_responses import ControlResponse, check_status, read_whole
 from aisio.client.control_sessions import ThreadSessions
 from aisio.client.first_contact import FailureTranslator
-from aisio.client.request_headers import endpoint_headers
-from aisio.errors import StorageError
+from aisio.client.request_headers import EndpointHeaders
+from aisio.errors import AccessError, StorageError
 from aisio.records import Settings
 from aisio.stats import waiting
 from aisio.transport.http.errors import LIBRARY_ERRORS
@@ -44,7 +44,7 @@ class ControlCalls:
         self._settings = settings
         self._sessions = sessions
         self._failures = failures
-        self._headers = {**endpoint_headers(settings), "Accept-Encoding": "identity"}
+        self._endpoint_headers = EndpointHeaders(settings)
 
     def send(
         self,
@@ -58,13 +58,25 @@ class ControlCalls:
     ) -> ControlResponse:
         """Send a message once, follow redirects, and return the whole response.
 
+        If the endpoint refuses the token, and its file has a newer one, the message is sent again.
         The arguments are those of `aisio.client.session.Session.call`.
 
         Raises:
             StorageError: Status 300 or above, no response, or no connection.
         """
-        headers = {**self._headers, "Accept": accept} if accept else self._headers
-        hop = Hop(with_query(self._settings.endpoint + path, query), headers)
+        headers = {**self._endpoint_headers.current(), "Accept-Encoding": "identity"}
+        if accept:
+            headers["Accept"] = accept
+        url = with_query(self._settings.endpoint + path, query)
+        try:
+            return self._follow_redirects(method, Hop(url, headers), message, about)
+        except AccessError as error:
+            renewed = self._endpoint_headers.renewed(error, headers)
+            if renewed is None:
+                raise
+        return self._follow_redirects(method, Hop(url, renewed), message, about)
+
+    def _follow_redirects(self, method: str, hop: Hop, message: Any, about: str) -> ControlResponse:
         for _ in range(MAX_REDIRECTS + 1):
             response = self._send_once(method, hop, message, about)
             if response.status not in REDIRECTS:

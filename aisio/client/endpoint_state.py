@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from aisio.client.cluster_maps import ClusterMapCache
+from aisio.client.redirects import Redirects
 
 __all__ = ["EndpointState", "shared_state"]
 
@@ -15,6 +16,7 @@ class EndpointState:
 
     Attributes:
         maps: As above.
+        redirects: Whether reads must begin at the proxy, and where it has sent them.
         has_answered: Whether the endpoint has ever answered this process, or a process that it was
             forked or unpickled from.
         no_batches_until_s: When a get-batch is worth a try again, by `time.monotonic`: one that
@@ -23,6 +25,7 @@ class EndpointState:
 
     def __init__(self, maps: ClusterMapCache | None = None) -> None:
         self.maps = maps or ClusterMapCache()
+        self.redirects = Redirects()
         self.has_answered = False
         self.no_batches_until_s = 0.0
 

@@ -35,7 +35,8 @@ class FailureTranslator:
         state: What is known of the endpoint.
 
     Attributes:
-        state: As above; after unpickling, the state that the process shares.
+        state: As above; after unpickling, the state that the process shares. What pickles of it is
+            whether the endpoint answered, and whether reads must begin at the proxy.
     """
 
     def __init__(self, settings: Settings, state: EndpointState) -> None:
@@ -45,13 +46,21 @@ class FailureTranslator:
         self.state = state
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"state": None, "has_answered": self.state.has_answered}
+        state = self.state
+        return self.__dict__ | {
+            "state": None,
+            "has_answered": state.has_answered,
+            "needs_redirects": state.redirects.are_required,
+        }
 
     def __setstate__(self, pickled: dict[str, Any]) -> None:
         has_answered = pickled.pop("has_answered")
+        needs_redirects = pickled.pop("needs_redirects")
         self.__dict__.update(pickled)
         self.state = shared_state(self._endpoint)
         self.state.has_answered |= has_answered
+        if needs_redirects and not self.state.redirects.are_required:
+            self.state.redirects.require()
 
     def translate(self, error: Exception, method: str, about: str, url: str) -> AisioError:
         """Return aisio's error for one of LIBRARY_ERRORS.

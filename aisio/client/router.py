@@ -4,6 +4,10 @@ The client computes from the cluster's map where an object should be, which save
 the proxy. The map may be wrong, and the nodes' public network may be out of reach. So a target that
 fails to deliver never has the last word: the map is read again, and the proxy is asked once.
 
+A secured cluster's targets answer only what the proxy has redirected. aisio learns that from the
+first read: the target refuses it, and the same read by way of the proxy succeeds. From then on each
+object is redirected once: see `aisio.client.redirects`.
+
 Only a target that cannot be connected to is avoided for a while. One that broke off a response
 is not: that may happen to any target at any time.
 """
@@ -12,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from aisio.client.request_headers import NODE_HEADERS
 from aisio.client.session import Session
 from aisio.errors import AccessError, NotFoundError, StorageError
 from aisio.transport.concurrency.pending import (
@@ -23,8 +28,8 @@ from aisio.transport.concurrency.pending import (
 from aisio.transport.http.connection_pool import Request
 from aisio.transport.http.errors import never_connected
 from aisio.transport.http.response_body import OpenResponse, drain_and_release
-from aisio.transport.http.urls import REDIRECTS, with_query
-from aisio.transport.retries import MissingForNowError
+from aisio.transport.http.urls import REDIRECTS, origin_of, with_query
+from aisio.transport.retries import RETRYABLE, MissingForNowError
 from aisio.urls import ObjectUrl
 from aisio.wire.messages import object_path
 from aisio.wire.placement import Target
@@ -43,6 +48,7 @@ class Router:
         self._session = session
         self._streams = session.streams
         self._maps = session.endpoint_state.maps
+        self._redirects = session.endpoint_state.redirects
 
     def open(
         self,
@@ -59,14 +65,39 @@ class Router:
         sent = claim(GetKey(self._session, url, query, headers)) if method == "GET" else None
         request = sent.request if sent is not None else None
         target = sent.target if sent is not None else self._target_of(url)
+        refusal = None
         if target is not None:
-            response = self._open_at(target, method, url, query, headers, request)
+            try:
+                response = self._open_at(target, method, url, query, headers, request)
+            except StorageError as error:
+                if not self._proxy_may_know_better(error, target):
+                    raise
+                response, refusal = None, error if self._is_refusal(error, target) else None
             if response is not None:
                 return response
             request = None
+        response = self._open_by_proxy(method, url, query, headers, request)
+        if refusal is not None:
+            # The proxy's redirect led to the bytes: neither the token nor the request was wrong.
+            self._redirects.require(refusal)
+        return response
+
+    def _open_by_proxy(
+        self,
+        method: str,
+        url: ObjectUrl,
+        query: Mapping[str, str],
+        headers: Mapping[str, str] | None,
+        request: Request | None,
+    ) -> OpenResponse:
+        path, about = object_path(url), str(url)
+        if method == "GET" and self._redirects.are_required:
+            response = self._open_redirected(with_query(path, query), headers, about)
+            if response is not None:
+                return response
         try:
-            return self._streams.open_following_redirects(
-                method, object_path(url), query=query, headers=headers, about=str(url), sent=request
+            response, final_url = self._streams.follow_redirects(
+                method, path, query=query, headers=headers, about=about, sent=request
             )
         except NotFoundError as error:
             if not self._maps.is_settling:
@@ -76,6 +107,35 @@ class Router:
                 url=error.url,
                 status=error.status,
             ) from error
+        if method == "GET" and origin_of(final_url) != origin_of(self._session.settings.endpoint):
+            self._redirects.keep(with_query(path, query), final_url)
+        return response
+
+    def _open_redirected(
+        self, address: str, headers: Mapping[str, str] | None, about: str
+    ) -> OpenResponse | None:
+        """Follow an earlier redirect of a GET; None if there is none, or none that still leads on.
+
+        Args:
+            address: Path and query of the GET.
+            headers: Besides those of any request.
+            about: What errors name.
+        """
+        redirected = self._redirects.find(address)
+        if redirected is None:
+            return None
+        headers = {**NODE_HEADERS, **headers} if headers else NODE_HEADERS
+        try:
+            response = self._streams.open("GET", redirected, headers=headers, about=about)
+        except StorageError as error:
+            self._redirects.drop(address, redirected, error)
+            if error.status not in (None, 400, 401, 403, 404):
+                raise
+            return None
+        if response.status in REDIRECTS:
+            drain_and_release(response)
+            return None
+        return response
 
     def send_ahead(
         self, url: ObjectUrl, query: Mapping[str, str], headers: Mapping[str, str] | None = None
@@ -118,7 +178,7 @@ class Router:
         self._maps.check_placement(url, address, self._session)
 
     def _target_of(self, url: ObjectUrl) -> Target | None:
-        if not self._session.settings.direct:
+        if not self._session.settings.direct or self._redirects.are_required:
             return None
         return self._maps.target_of(url, self._session)
 
@@ -134,7 +194,7 @@ class Router:
         headers: Mapping[str, str] | None,
         request: Request | None,
     ) -> OpenResponse | None:
-        """Open the response of a target; None if the proxy must be asked.
+        """Open the response of a target; None if it redirects, so that the proxy must be asked.
 
         Args:
             target: Where the object should be.
@@ -143,20 +203,18 @@ class Router:
             query: Query parameters.
             headers: Besides those of any request.
             request: The request, if it was sent ahead.
+
+        Raises:
+            StorageError: Status 400 or above, no response, or no connection.
         """
         about = str(url)
-        try:
-            if request is not None:
-                response = self._streams.finish(request, target.endpoint, about=about)
-            else:
-                address = _address(target.endpoint, url, query)
-                response = self._streams.open(
-                    method, address, headers=self._headers_to(address, headers), about=about
-                )
-        except StorageError as error:
-            if not self._proxy_may_know_better(error, target):
-                raise
-            return None
+        if request is not None:
+            response = self._streams.finish(request, target.endpoint, about=about)
+        else:
+            address = _address(target.endpoint, url, query)
+            response = self._streams.open(
+                method, address, headers=self._headers_to(address, headers), about=about
+            )
         if response.status in REDIRECTS:
             drain_and_release(response)
             return None
@@ -169,15 +227,22 @@ class Router:
     def _proxy_may_know_better(self, error: StorageError, target: Target) -> bool:
         if isinstance(error, NotFoundError):
             return self._maps.recheck(self._session) or self._maps.is_settling
-        if isinstance(error, AccessError):
-            # The cluster wants its own signature on requests to targets: only the proxy adds it.
-            self._maps.discard_map()
-        elif error.status is None:
-            if never_connected(error):
+        if error.status is None:
+            # An AccessError without a status: TLS failed.
+            if never_connected(error) or isinstance(error, AccessError):
                 self._maps.avoid(target)
             self._maps.recheck(self._session)
         # Where a target answers 400, the proxy says what is wrong, such as a missing bucket.
         return error.status in (None, 400, 401, 403)
+
+    def _is_refusal(self, error: StorageError, target: Target) -> bool:
+        """Tell whether a target may have refused a read because it was not redirected to it.
+
+        AIStore 5.0 answers 403, and with signatures 400 or 401. A gateway is its own target.
+        """
+        if error.status not in (400, 401, 403) or isinstance(error, RETRYABLE):
+            return False
+        return origin_of(target.endpoint) != origin_of(self._session.settings.endpoint)
 
 
 def _address(node: str, url: ObjectUrl, query: Mapping[str, str]) -> str:

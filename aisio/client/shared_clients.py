@@ -51,7 +51,15 @@ def client_at(endpoint: str) -> Client:
 def client_like(client: Client, endpoint: str) -> Client:
     """Return a client with the same settings for another cluster, but without the token."""
     named_by = "the URL of an object"
-    return _shared(replace(client.settings, endpoint=endpoint, token=None, endpoint_from=named_by))
+    return _shared(
+        replace(
+            client.settings,
+            endpoint=endpoint,
+            token=None,
+            token_file=None,
+            endpoint_from=named_by,
+        )
+    )
 
 
 def _shared(settings: Settings) -> Client:

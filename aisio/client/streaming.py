@@ -16,8 +16,8 @@ import urllib3
 from urllib3.exceptions import ReadTimeoutError
 
 from aisio.client.first_contact import FailureTranslator
-from aisio.client.request_headers import NODE_HEADERS, endpoint_headers
-from aisio.errors import AisioError, StorageError
+from aisio.client.request_headers import NODE_HEADERS, EndpointHeaders
+from aisio.errors import AccessError, AisioError, StorageError
 from aisio.records import Settings
 from aisio.stats import thread_counters, waiting
 from aisio.transport.http.connection_pool import Request
@@ -65,7 +65,7 @@ class StreamingRequests:
         self._failures = failures
         self._error_of = error_of
         self._endpoint_origin = origin_of(settings.endpoint)
-        self._endpoint_headers = endpoint_headers(settings)
+        self._endpoint_headers = EndpointHeaders(settings)
 
     def open_following_redirects(
         self,
@@ -80,6 +80,25 @@ class StreamingRequests:
     ) -> OpenResponse:
         """Send a request to the endpoint, follow redirects, and return the open response.
 
+        The arguments and errors are those of `follow_redirects`.
+        """
+        return self.follow_redirects(
+            method, path, query=query, headers=headers, body=body, about=about, sent=sent
+        )[0]
+
+    def follow_redirects(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        about: str = "",
+        sent: Request | None = None,
+    ) -> tuple[OpenResponse, str]:
+        """Send a request to the endpoint, follow redirects; return the response and its URL.
+
         Args:
             method: HTTP method.
             path: Percent-encoded path.
@@ -92,18 +111,17 @@ class StreamingRequests:
         Raises:
             StorageError: Status 400 or above, no response, or no connection.
         """
-        own = self._endpoint_headers
+        own = self._endpoint_headers.current()
         hop = Hop(
             with_query(self._settings.endpoint + path, query),
             {**own, **headers} if headers else own,
         )
         for _ in range(MAX_REDIRECTS + 1):
-            if sent is not None:
-                response, sent = self.finish(sent, hop.url, about=about), None
-            else:
+            response, sent = self._finish_sent(sent, hop.url, about), None
+            if response is None:
                 response = self.open(method, hop.url, headers=hop.headers, body=body, about=about)
             if response.status not in REDIRECTS:
-                return response
+                return response, hop.url
             drain_and_release(response)
             hop = redirect_target(hop, response.status, response.headers, about)
         raise too_many_redirects(method, hop.url, about)
@@ -120,7 +138,7 @@ class StreamingRequests:
             StorageError: Status 400 or above, no connection, or no redirect.
         """
         url = with_query(self._settings.endpoint + path, query)
-        headers = {**self._endpoint_headers, "Content-Length": str(size_bytes)}
+        headers = {**self._endpoint_headers.current(), "Content-Length": str(size_bytes)}
         response = self.open("PUT", url, headers=headers | {"Connection": "close"}, about=about)
         # Whatever it answered, the server may still wait for a body on this connection.
         response.close()
@@ -144,9 +162,22 @@ class StreamingRequests:
     ) -> OpenResponse:
         """Send one request and return its open response; a redirect is returned as it is.
 
+        If the endpoint refuses the token, and its file has a newer one, the request is sent again.
+
         Raises:
             StorageError: Status 400 or above, no response, or no connection.
         """
+        try:
+            return self._open_once(method, url, headers, body, about)
+        except AccessError as error:
+            renewed = self._endpoint_headers.renewed(error, headers)
+            if renewed is None or not isinstance(body, (bytes, type(None))):
+                raise
+        return self._open_once(method, url, renewed, body, about)
+
+    def _open_once(
+        self, method: str, url: str, headers: Mapping[str, str], body: Any, about: str
+    ) -> OpenResponse:
         thread_counters().requests += 1
         return self._await_head(partial(self._send, method, url, headers, body), method, url, about)
 
@@ -173,10 +204,24 @@ class StreamingRequests:
         """Return the open response to a request of `send_ahead`; errors as for `open`."""
         return self._await_head(request.response, "GET", url, about)
 
+    def _finish_sent(self, sent: Request | None, url: str, about: str) -> OpenResponse | None:
+        """Return the response to a request that was sent ahead; None if it is to be sent now.
+
+        It is to be sent again if it was refused with a token that its file may have replaced since.
+        """
+        if sent is None:
+            return None
+        try:
+            return self.finish(sent, url, about=about)
+        except AccessError as error:
+            if error.status != 401 or not self._endpoint_headers.may_change:
+                raise
+            return None
+
     def headers_for(self, url: str) -> Mapping[str, str]:
         """Return the headers of any request to a URL: only the endpoint's host gets the token."""
         if origin_of(url) == self._endpoint_origin:
-            return self._endpoint_headers
+            return self._endpoint_headers.current()
         return NODE_HEADERS
 
     def _await_head(

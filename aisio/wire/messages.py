@@ -319,9 +319,18 @@ _HINTS: Mapping[int, str] = {
 }
 
 
-_TEMPORARY_400 = re.compile(r"failed to call [pt]\[|: Smap v0\b|no storage targets in the cluster")
-"""AIStore 5.0 answers 400 if the proxy cannot reach a node, and if a node or the proxy itself has
-just begun to join (seen on a live cluster). All of these are temporary, like a 503."""
+_TEMPORARY: Mapping[int, re.Pattern[str]] = {
+    400: re.compile(r"failed to call [pt]\[|: Smap v0\b|no storage targets in the cluster"),
+    401: re.compile(
+        r"node signature verification failed|missing signature \[|invalid signature (length|encoding)"
+        r"|cannot verify request: |: no verifying key"
+    ),
+}
+"""Refusals that are temporary, like a 503, by their texts (seen on a live cluster of AIStore 5.0).
+
+400: the proxy cannot reach a node, or a node or the proxy itself has just begun to join.
+401: a target cannot verify the signature of a redirect. The proxy was restarted, and the target
+does not have its new key yet; a new redirect will be right. No token makes it right."""
 
 
 _NO_SUCH_OBJECT = "ErrLmetaNotFound"
@@ -334,7 +343,8 @@ def error_for(
 ) -> StorageError:
     """Return the error for the status of a response.
 
-    The status determines its class; for a 400 the text does too, and for a 500 the code in it.
+    The status determines its class; for a 400 or 401 the text does too, and for a 500 the code in
+    it.
 
     Args:
         status: HTTP status code.
@@ -344,11 +354,12 @@ def error_for(
         retry_after_s: Seconds to wait, from the response.
     """
     code, reason = _code_and_message(text)
-    is_temporary = 500 <= status < 600 or (status == 400 and _TEMPORARY_400.search(reason))
-    kind = _STATUS_ERRORS.get(status, UnavailableError if is_temporary else StorageError)
+    kind = _STATUS_ERRORS.get(status, UnavailableError if 500 <= status < 600 else StorageError)
+    hint = _HINTS.get(status)
+    if status in _TEMPORARY and _TEMPORARY[status].search(reason):
+        kind, hint = UnavailableError, None
     if status == 500 and code == _NO_SUCH_OBJECT:
         kind = NotFoundError
-    hint = _HINTS.get(status)
     message = (
         f"{operation} {url}: {status}"
         + (f" {reason}" if reason else "")

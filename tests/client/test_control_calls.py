@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from aisio.client.session import Session
-from aisio.errors import StorageError
+from aisio.errors import AccessError, StorageError
 from aisio.records import RetryPolicy, Settings
 from aisio.transport.http.urls import MAX_REDIRECTS
 from tests.endless_server import Endless
 from tests.http_server import Reply, Server
+from tests.token_file import write_token
 
 OK = Reply(200, b"ok")
 
@@ -59,3 +62,35 @@ def test_a_redirect_does_not_turn_a_change_into_a_read(status: int) -> None:
             session.call("DELETE", "/v1/x", about="ais://b")
         session.close()
     assert len(server.requests) == 1
+
+
+def bearer_of(server: Server) -> list[str]:
+    """Return the token of each request."""
+    return [request.headers["Authorization"].removeprefix("Bearer ") for request in server.requests]
+
+
+def test_a_refused_token_is_replaced_by_that_of_its_file(tmp_path: Path) -> None:
+    """The message was not acted on: even one that may be sent only once is sent again."""
+    file = write_token(tmp_path / "token", "first")
+    with Server(OK, Reply(401, b"token expired"), OK, OK) as server:
+        settings = Settings(server.url, token="first", token_file=str(file))
+        session = Session(settings)
+        session.call("GET", "/v1/x")
+        write_token(file, "second")
+        session.call("POST", "/v1/x", message={"a": 1}, safe=False)
+        session.call("GET", "/v1/x")
+        session.close()
+    assert bearer_of(server) == ["first", "first", "second", "second"]
+    assert server.requests[2].body == b'{"a": 1}'
+
+
+def test_a_refused_token_that_is_still_in_its_file_is_an_error(tmp_path: Path) -> None:
+    """It is sent once, and not shown."""
+    file = write_token(tmp_path / "token", "s3cret")
+    with Server(Reply(401, b"token expired")) as server:
+        session = Session(Settings(server.url, token="s3cret", token_file=str(file)))
+        with pytest.raises(AccessError, match="token expired") as caught:
+            session.call("GET", "/v1/x")
+        session.close()
+    assert bearer_of(server) == ["s3cret"]
+    assert "s3cret" not in str(caught.value)

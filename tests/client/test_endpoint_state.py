@@ -23,3 +23,12 @@ def test_an_unpickled_session_has_the_state_of_its_process() -> None:
     session = pickle.loads(pickle.dumps(Session(Settings("http://h:3"), endpoint_state=state)))
     assert session.endpoint_state is shared_state("http://h:3")
     assert session.endpoint_state.has_answered
+    assert not session.endpoint_state.redirects.are_required
+
+
+def test_an_unpickled_session_knows_that_targets_refuse_direct_reads() -> None:
+    """A worker does not have to find that out again."""
+    state = EndpointState()
+    state.redirects.require()
+    session = pickle.loads(pickle.dumps(Session(Settings("http://h:4"), endpoint_state=state)))
+    assert session.endpoint_state.redirects.are_required

@@ -16,7 +16,7 @@ from aisio.client.client import Client
 from aisio.client.cluster_maps import ClusterMapCache, MapTimes, end_refreshes
 from aisio.client.endpoint_state import EndpointState
 from aisio.client.router import Router
-from aisio.errors import NotFoundError
+from aisio.errors import AccessError, NotFoundError
 from aisio.records import RetryPolicy, Settings, Timeouts
 from tests import scripted_cluster
 from tests.http_server import Reply, Server
@@ -245,11 +245,10 @@ def test_a_map_that_can_never_be_read_makes_no_404_doubtful() -> None:
         client.close()
 
 
-def test_a_map_that_is_of_no_use_makes_no_404_doubtful() -> None:
-    """Targets of a cluster that signs its requests answer 403 at each new try."""
+def test_a_cluster_that_refuses_direct_reads_makes_no_404_doubtful() -> None:
+    """Its proxy is right at once: a missing object is not looked for again."""
     times = MapTimes(retry_after_s=0.0)
-    with nodes(Reply(403), Reply(403), by_proxy=(DATA,), times=times) as cluster:
-        cluster.proxy.replies += [cluster_map(1, cluster.proxy.url, cluster.target.url), Reply(404)]
+    with nodes(Reply(403), by_proxy=(DATA, Reply(404)), times=times) as cluster:
         tries = RetryPolicy(attempts=2, first_wait_s=0)
         client = cluster.client_with(tries)
         item = client.object(cluster.item.url)
@@ -342,14 +341,94 @@ def test_threads_that_begin_together_read_one_map() -> None:
     assert cluster.seen_requests() == (["GET daemon"], ["GET objects"] * count)
 
 
-def test_a_cluster_that_signs_its_requests_is_read_by_the_proxy() -> None:
-    """After a 403 from a target all reads go by the proxy, whose redirects are signed."""
-    with nodes(Reply(403), by_proxy=(DATA, DATA)) as cluster:
-        assert [cluster.item.get(), cluster.item.get()] == [b"data"] * 2
-    assert cluster.seen_requests() == (
-        ["GET daemon", "GET objects", "GET objects"],
-        ["GET objects"],
-    )
+def redirect(cluster: Nodes, signature: str) -> Reply:
+    """Return a redirect to the cluster's target, as the proxy signs it."""
+    path = "/v1/objects/b/a%20b?pid=p&provider=ais"
+    return Reply(301, headers={"Location": f"{cluster.target.url}{path}&u={signature}"})
+
+
+def targets_of(server: Server) -> list[str]:
+    """Return the last parameter of each request's query."""
+    return [request.target.rpartition("&")[2] for request in server.requests]
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        Reply(403, b"direct target access denied"),
+        Reply(401, b"direct target access denied"),
+        Reply(400, b"not an intra-control request"),
+    ],
+)
+def test_a_cluster_that_refuses_direct_reads_is_read_by_redirects(refusal: Reply) -> None:
+    """The first read finds out. Each object is redirected once; a read follows that again."""
+    with nodes(refusal, *[DATA] * 3) as cluster:
+        cluster.proxy.replies.append(redirect(cluster, "1"))
+        assert [cluster.item.get() for _ in range(3)] == [b"data"] * 3
+    assert cluster.seen_requests() == (["GET daemon", "GET objects"], ["GET objects"] * 4)
+    assert targets_of(cluster.target)[1:] == ["u=1"] * 3
+    assert all(request.headers["Authorization"] is None for request in cluster.target.requests)
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [Reply(401, b"node signature verification failed"), Reply(403), Reply(404)],
+)
+def test_a_redirect_that_is_of_no_use_any_more_is_replaced(refusal: Reply) -> None:
+    """A node was restarted with a new key, or the object has moved: the proxy is asked again."""
+    with nodes(Reply(403), DATA, refusal, DATA, DATA) as cluster:
+        cluster.proxy.replies += [redirect(cluster, "1"), redirect(cluster, "2")]
+        assert [cluster.item.get() for _ in range(3)] == [b"data"] * 3
+    assert targets_of(cluster.target)[1:] == ["u=1", "u=1", "u=2", "u=2"]
+
+
+def test_a_read_goes_on_by_a_new_redirect_when_the_signature_has_expired() -> None:
+    """The body breaks off, and the target accepts the old signature no more."""
+    checksum = xxhash.xxh64_hexdigest(b"data")
+    headers = {"Ais-Checksum-Type": "xxhash2", "Ais-Checksum-Value": checksum}
+    cut = Reply(200, b"da", {**headers, "Content-Length": "4"})
+    rest = Reply(206, b"ta", {**headers, "Content-Range": "bytes 2-3/4"})
+    expired = Reply(401, b"node signature verification failed")
+    with nodes(Reply(403), cut, expired, rest, attempts=3) as cluster:
+        cluster.proxy.replies += [redirect(cluster, "1"), redirect(cluster, "2")]
+        assert cluster.item.get() == b"data"
+    assert targets_of(cluster.target)[1:] == ["u=1", "u=1", "u=2"]
+    assert cluster.target.requests[-1].headers["Range"] == "bytes=2-"
+
+
+def test_a_redirect_serves_only_the_same_query() -> None:
+    """A later release may sign the query as well."""
+    with nodes(Reply(403), DATA, DATA) as cluster:
+        cluster.proxy.replies += [redirect(cluster, "1"), redirect(cluster, "2")]
+        assert cluster.item.get() == cluster.item.get(etl_name="e") == b"data"
+    assert targets_of(cluster.target)[1:] == ["u=1", "u=2"]
+
+
+def test_a_new_signature_that_the_target_does_not_know_yet_is_tried_again() -> None:
+    """The proxy was restarted with a new key, which reaches the targets a moment later."""
+    unknown = Reply(401, b"node signature verification failed")
+    with nodes(Reply(403), unknown, DATA, attempts=3) as cluster:
+        cluster.proxy.replies += [redirect(cluster, "1"), redirect(cluster, "2")]
+        retry = RetryPolicy(attempts=2, first_wait_s=0)
+        assert cluster.client_with(retry).object(cluster.item.url).get() == b"data"
+
+
+def test_what_the_proxy_refuses_too_says_nothing_of_the_cluster() -> None:
+    """A cloud's 403, which a target passes on: other objects are still read directly."""
+    with nodes(Reply(403), DATA, by_proxy=(Reply(403),)) as cluster:
+        with pytest.raises(AccessError):
+            cluster.item.get()
+        assert cluster.item.get() == b"data"
+    assert cluster.seen_requests() == (["GET daemon", "GET objects"], ["GET objects"] * 2)
+
+
+def test_a_missing_object_of_a_secured_cluster_is_missing() -> None:
+    """Whether or not an earlier redirect to it is known."""
+    with nodes(Reply(403), DATA, Reply(404)) as cluster:
+        cluster.proxy.replies += [redirect(cluster, "1"), Reply(404)]
+        assert cluster.item.get() == b"data"
+        with pytest.raises(NotFoundError):
+            cluster.item.get()
 
 
 def test_a_cluster_that_hides_its_map_is_read_by_the_proxy() -> None:

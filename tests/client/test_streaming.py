@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 from aisio import stats
 from aisio.client.session import Session
 from aisio.client.streaming import StreamingRequests
-from aisio.errors import NotFoundError, StorageError, UnavailableError
+from aisio.errors import AccessError, NotFoundError, StorageError, UnavailableError
 from aisio.records import RetryPolicy, Settings
 from tests.http_server import Reply, Server
+from tests.token_file import write_token
 
 OK = Reply(200, b"ok")
 
@@ -89,3 +91,69 @@ def test_a_put_that_is_accepted_without_its_data_is_refused() -> None:
         pytest.raises(StorageError, match="answered 200 before it had the data"),
     ):
         streams.put_location("/v1/x", {"a": "b"}, 12, about="ais://b/o")
+
+
+@contextmanager
+def streams_with_token_file(
+    file: Path, *replies: Reply
+) -> Iterator[tuple[Server, StreamingRequests]]:
+    """Yield a scripted server, and requests to it with a token that a file has just replaced."""
+    with Server(*replies) as server:
+        write_token(file, "first")
+        settings = Settings(
+            server.url, token="first", token_file=str(file), retry=RetryPolicy(attempts=1)
+        )
+        session = Session(settings)
+        session.streams.headers_for(server.url)
+        write_token(file, "second")
+        yield server, session.streams
+        session.close()
+
+
+def tokens_of(server: Server) -> list[str | None]:
+    """Return the Authorization header of each request."""
+    return [request.headers["Authorization"] for request in server.requests]
+
+
+def test_a_refused_token_is_replaced_by_that_of_its_file(tmp_path: Path) -> None:
+    """The request is sent again, as it was."""
+    replies = [Reply(401, b"token expired"), OK]
+    with streams_with_token_file(tmp_path / "token", *replies) as (server, streams):
+        response = streams.open_following_redirects(
+            "GET", "/v1/x", headers={"Range": "bytes=0-1"}, body=b"{}", about="ais://b/o"
+        )
+        assert response.read() == b"ok"
+    assert tokens_of(server) == ["Bearer first", "Bearer second"]
+    assert [request.headers["Range"] for request in server.requests] == ["bytes=0-1"] * 2
+    assert [request.body for request in server.requests] == [b"{}"] * 2
+
+
+def test_a_request_that_was_sent_ahead_with_an_old_token_is_sent_again(tmp_path: Path) -> None:
+    """The token may have been replaced between the request and the reading of its response."""
+    replies = [Reply(401, b"token expired")] * 2 + [OK]
+    with streams_with_token_file(tmp_path / "token", *replies) as (server, streams):
+        url = f"{server.url}/v1/x"
+        sent = streams.send_ahead(url, headers=streams.headers_for(url), about="ais://b/o")
+        response = streams.open_following_redirects("GET", "/v1/x", about="ais://b/o", sent=sent)
+        assert response.read() == b"ok"
+    assert tokens_of(server) == ["Bearer first", "Bearer first", "Bearer second"]
+
+
+def test_where_a_put_goes_is_asked_again_with_a_new_token(tmp_path: Path) -> None:
+    """Nothing of the data has been sent yet."""
+    there = Reply(307, headers={"Location": "{server}/there?u=1"}, unread=True)
+    replies = [Reply(401, b"token expired", unread=True), there]
+    with streams_with_token_file(tmp_path / "token", *replies) as (server, streams):
+        target = streams.put_location("/v1/x", {}, 4, about="ais://b/o")
+        assert target.url == f"{server.url}/there?u=1"
+    assert tokens_of(server) == ["Bearer first", "Bearer second"]
+
+
+def test_a_token_without_a_file_is_refused_once() -> None:
+    """There is no other to try."""
+    with (
+        streams_at(Reply(401, b"token expired")) as (server, streams),
+        pytest.raises(AccessError, match="token expired"),
+    ):
+        streams.open_following_redirects("GET", "/v1/x", about="ais://b/o")
+    assert len(server.requests) == 1

@@ -298,6 +298,26 @@ def test_the_servers_reason_is_one_short_line(text: str, shown: str) -> None:
     assert str(messages.error_for(500, text, operation="GET", url="ais://b")) == shown
 
 
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("node signature verification failed", errors.UnavailableError),
+        ("missing signature [smapVer 0 vs Smap v5]", errors.UnavailableError),
+        ("cannot verify request: node p1 not present", errors.UnavailableError),
+        ("sender p[x]: no verifying key", errors.UnavailableError),
+        ("token signature is invalid: signature is invalid", errors.AccessError),
+        ("token expired", errors.AccessError),
+    ],
+)
+def test_a_signature_that_cannot_be_verified_yet_is_no_matter_of_tokens(
+    text: str, kind: type[errors.StorageError]
+) -> None:
+    """The nodes of the cluster sign, not the client: a new redirect will be right."""
+    error = messages.error_for(401, text, operation="GET", url="ais://b/o")
+    assert type(error) is kind
+    assert ("AIS_AUTHN_TOKEN" in str(error)) == (kind is errors.AccessError)
+
+
 def test_an_error_says_what_to_do_next() -> None:
     """For the statuses that have a remedy."""
     error = messages.error_for(401, "", operation="GET", url="ais://b")

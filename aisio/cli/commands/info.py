@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _VARIABLES = {
     "endpoint": "AIS_ENDPOINT",
     "token": "AIS_AUTHN_TOKEN or AIS_AUTHN_TOKEN_FILE",
+    "token_file": "AIS_AUTHN_TOKEN_FILE",
     "authn_url": "AIS_AUTHN_URL",
     "timeouts.connect_s": "AIS_CONNECT_TIMEOUT",
     "timeouts.read_s": "AIS_READ_TIMEOUT",

@@ -1,0 +1,99 @@
+"""Redirects: reads of a cluster whose targets answer only what its proxy has sent to them.
+
+AIStore refuses direct requests to targets where it demands tokens (`auth.client_auth_required`) or
+signed requests (`auth.intra_cluster.request_auth`). Each read then begins at the proxy, which
+redirects it. From release 5.1 on the proxy signs the method, path and body length of what it
+redirects, but neither a time nor the byte range. So one redirect serves all ranges of an object:
+those that are read at once, and those after a broken response. A target that refuses a redirect,
+because a node was restarted with a new key or because the object has moved, gets a new one.
+
+Source:
+    AIStore 5.0, ais/signverify.go and ais/prxred.go; a live cluster with signatures switched on.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from math import inf
+
+from aisio.errors import StorageError
+from aisio.transport.http.urls import host_of
+
+__all__ = ["KEEP_REDIRECT_S", "RETRY_DIRECT_S", "Redirects"]
+
+KEEP_REDIRECT_S = 60.0
+"""How long a redirect is followed again, in seconds: as long as a cluster map is relied on."""
+
+RETRY_DIRECT_S = 600.0
+"""How long no direct read is tried after targets have refused one: the refusal may have had another
+cause, and a cluster may be set up anew."""
+
+_MOST_KEPT = 4096
+"""A URL has half a kilobyte."""
+
+_log = logging.getLogger(__name__)
+
+
+class Redirects:
+    """What a process knows of one cluster's redirects.
+
+    Args:
+        now: A clock that never goes back, in seconds.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._refused_at = -inf
+        self._has_told = False
+        self._kept: dict[str, tuple[str, float]] = {}
+
+    @property
+    def are_required(self) -> bool:
+        """Whether targets have refused direct reads."""
+        return self._now() - self._refused_at < RETRY_DIRECT_S
+
+    def require(self, refusal: StorageError | None = None) -> None:
+        """Let all reads go by the proxy from now on.
+
+        Args:
+            refusal: The error of the direct read, which is logged once; None logs nothing.
+        """
+        self._refused_at = self._now()
+        if refusal is not None and not self._has_told:
+            self._has_told = True
+            _log.info(
+                "the cluster's targets refuse direct requests: reads begin at its proxy from now "
+                "on (%s)",
+                refusal,
+            )
+
+    def find(self, address: str) -> str | None:
+        """Return where the proxy has redirected a GET of late; None if it is to be asked.
+
+        Args:
+            address: Path and query of the request to the proxy.
+        """
+        kept = self._kept.get(address)
+        if kept is None or self._now() - kept[1] >= KEEP_REDIRECT_S:
+            return None
+        return kept[0]
+
+    def keep(self, address: str, url: str) -> None:
+        """Keep where the proxy has redirected a GET.
+
+        Args:
+            address: Path and query of the request to the proxy.
+            url: The whole URL at the target.
+        """
+        if len(self._kept) >= _MOST_KEPT:
+            self._kept = {}
+        self._kept[address] = (url, self._now())
+
+    def drop(self, address: str, url: str, refusal: StorageError) -> None:
+        """Forget a redirect that did not lead to the bytes, unless it was replaced already."""
+        kept = self._kept.get(address)
+        if kept is not None and kept[0] == url:
+            self._kept.pop(address, None)
+            _log.debug("%s did not follow a redirect any more: %s", host_of(url), refusal)
