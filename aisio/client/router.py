@@ -91,8 +91,11 @@ class Router:
         request: Request | None,
     ) -> OpenResponse:
         path, about = object_path(url), str(url)
-        if method == "GET" and self._redirects.are_required:
-            response = self._open_redirected(with_query(path, query), headers, about)
+        # With direct=False the proxy is asked each time.
+        keeps = method == "GET" and self._session.settings.direct
+        address = with_query(path, query) if keeps else ""
+        if address and request is None:
+            response = self._open_redirected(address, headers, about)
             if response is not None:
                 return response
         try:
@@ -107,8 +110,8 @@ class Router:
                 url=error.url,
                 status=error.status,
             ) from error
-        if method == "GET" and origin_of(final_url) != origin_of(self._session.settings.endpoint):
-            self._redirects.keep(with_query(path, query), final_url)
+        if address and origin_of(final_url) != origin_of(self._session.settings.endpoint):
+            self._redirects.keep(address, final_url)
         return response
 
     def _open_redirected(

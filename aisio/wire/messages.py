@@ -322,8 +322,8 @@ _HINTS: Mapping[int, str] = {
 _TEMPORARY: Mapping[int, re.Pattern[str]] = {
     400: re.compile(r"failed to call [pt]\[|: Smap v0\b|no storage targets in the cluster"),
     401: re.compile(
-        r"node signature verification failed|missing signature \[|invalid signature (length|encoding)"
-        r"|cannot verify request: |: no verifying key"
+        r"node signature verification failed|missing signature \["
+        r"|invalid signature (length|encoding)|cannot verify request: |: no verifying key"
     ),
 }
 """Refusals that are temporary, like a 503, by their texts (seen on a live cluster of AIStore 5.0).

@@ -413,6 +413,24 @@ def test_a_new_signature_that_the_target_does_not_know_yet_is_tried_again() -> N
         assert cluster.client_with(retry).object(cluster.item.url).get() == b"data"
 
 
+def test_a_redirect_is_followed_again_where_the_map_is_hidden() -> None:
+    """A token may allow to read a bucket, but not to see the cluster."""
+    with nodes(DATA, DATA, maps=0, by_proxy=(Reply(403),)) as cluster:
+        cluster.proxy.replies.append(redirect(cluster, "1"))
+        assert [cluster.item.get(), cluster.item.get()] == [b"data"] * 2
+    assert cluster.seen_requests() == (["GET daemon", "GET objects"], ["GET objects"] * 2)
+
+
+def test_a_client_that_is_not_direct_asks_the_proxy_each_time() -> None:
+    """That is what it is for."""
+    with nodes(DATA, DATA, maps=0) as cluster:
+        cluster.proxy.replies += [redirect(cluster, "1"), redirect(cluster, "2")]
+        client = client_of(Settings(cluster.proxy.url, direct=False), cluster.state)
+        assert [client.object(cluster.item.url).get() for _ in range(2)] == [b"data"] * 2
+        client.close()
+    assert targets_of(cluster.target) == ["u=1", "u=2"]
+
+
 def test_what_the_proxy_refuses_too_says_nothing_of_the_cluster() -> None:
     """A cloud's 403, which a target passes on: other objects are still read directly."""
     with nodes(Reply(403), DATA, by_proxy=(Reply(403),)) as cluster:
