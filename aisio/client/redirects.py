@@ -2,10 +2,11 @@
 
 AIStore refuses direct requests to targets where it demands tokens (`auth.client_auth_required`) or
 signed requests (`auth.intra_cluster.request_auth`), and may hide its map from a token. Each read
-then begins at the proxy, which redirects it. From release 5.1 on the proxy signs the method, path and body length of what it
-redirects, but neither a time nor the byte range. So one redirect serves all ranges of an object:
-those that are read at once, and those after a broken response. A target that refuses a redirect,
-because a node was restarted with a new key or because the object has moved, gets a new one.
+then begins at the proxy, which redirects it. From release 5.1 on the proxy signs the method, path
+and body length of what it redirects, but neither a time nor the byte range. So one redirect serves
+all ranges of an object: those that are read at once, and those after a broken response. If a target
+refuses a redirect, because a node was restarted with a new key or because the object has moved, the
+proxy is asked for a new one.
 
 Source:
     AIStore 5.0, ais/signverify.go and ais/prxred.go; a live cluster with signatures switched on.

@@ -41,8 +41,8 @@ def serve(options: ServerOptions, *, ready: Callable[[str], None] | None = None)
             None prints it as a line on stdout.
 
     Raises:
-        ConfigError: The folder, address, certificate or token cannot be used.
-        MissingExtraError: aiohttp is not installed.
+        ConfigError: The folder, address, certificate, token or key cannot be used.
+        MissingExtraError: aiohttp is not installed, or cryptography for signed redirects.
     """
     _require_aiohttp()
     from aisio.gateway.server import print_endpoint, run
@@ -63,6 +63,9 @@ class Gateway:
         tls_cert: PEM file of the certificate to serve https with; None serves http.
         tls_key: PEM file of its private key; None if the certificate's file holds it.
         promote_root: The folder below which files can be promoted to objects.
+        tls_client_ca: PEM file of authorities: each client must have a certificate of one of them.
+        jwt_key: Key that AuthN signs its tokens with; such tokens are demanded, and may expire.
+        signed_redirects: Serve objects only to requests that the gateway has redirected and signed.
     """
 
     # One argument for each of ServerOptions: the fields of the command `aisio serve`.
@@ -78,6 +81,9 @@ class Gateway:
         tls_cert: str | None = None,
         tls_key: str | None = None,
         promote_root: str | os.PathLike[str] = PROMOTE_ROOT,
+        tls_client_ca: str | None = None,
+        jwt_key: str | None = None,
+        signed_redirects: bool = False,
     ) -> None:
         path = str(pathlib.Path(folder).absolute())
         self._options = ServerOptions(
@@ -90,6 +96,9 @@ class Gateway:
             tls_cert,
             tls_key,
             str(pathlib.Path(promote_root).absolute()),
+            tls_client_ca=tls_client_ca,
+            jwt_key=jwt_key,
+            signed_redirects=signed_redirects,
         )
         self._process: subprocess.Popen[str] | None = None
         self._log: IO[str] | None = None

@@ -13,10 +13,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import hmac
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from types import MappingProxyType
 
 from aiohttp import web
 
@@ -24,6 +22,7 @@ from aisio.gateway.archives.index_cache import IndexCache
 from aisio.gateway.handlers.batch import Batch
 from aisio.gateway.handlers.buckets import Buckets
 from aisio.gateway.handlers.objects import Objects
+from aisio.gateway.http.access import SignedRedirects, Tokens
 from aisio.gateway.http.bodies import error_body, json_body
 from aisio.gateway.http.cluster import Cluster
 from aisio.gateway.http.exchange import Exchange
@@ -33,6 +32,7 @@ from aisio.gateway.jobs.jobs import Jobs
 from aisio.gateway.jobs.promotions import Promotions
 from aisio.gateway.options import PROMOTE_ROOT
 from aisio.gateway.protocol.refusals import Refusal, unsupported
+from aisio.gateway.protocol.signatures import RedirectSigner
 from aisio.gateway.protocol.targets import parse_target
 from aisio.gateway.storage.folder import Folder
 
@@ -41,7 +41,6 @@ Handler = Callable[[Exchange], Awaitable[web.StreamResponse]]
 _STATUS_OF_ERRNO = {errno.ENOSPC: 507, errno.EDQUOT: 507, errno.EMFILE: 503, errno.ENFILE: 503}
 _UNSUPPORTED_PATHS = frozenset({"reverse", "download", "sort", "etl", "tokens"})
 _NO_SNIFF = ("X-Content-Type-Options", "nosniff")
-_CHALLENGE: Mapping[str, str] = MappingProxyType({"WWW-Authenticate": "Bearer"})
 _log = logging.getLogger(__name__)
 
 
@@ -50,17 +49,28 @@ class App:
 
     Args:
         folder: The served folder, opened.
-        token: Bearer token that requests must carry; None for none.
+        tokens: The tokens that requests must carry; by default none.
         promote_root: The folder below which files can be promoted to objects.
+        target_port: A port at which the gateway is a target that accepts only signed redirects;
+            None for no such port.
     """
 
     def __init__(
-        self, folder: Folder, *, token: str | None = None, promote_root: str = PROMOTE_ROOT
+        self,
+        folder: Folder,
+        *,
+        tokens: Tokens | None = None,
+        promote_root: str = PROMOTE_ROOT,
+        target_port: int | None = None,
     ) -> None:
-        self._token = None if token is None else f"Bearer {token}".encode()
+        self._tokens = tokens or Tokens(None, None)
         self._in_flight = 0
         self._idle = asyncio.Event()
         self._cluster = Cluster(folder.root)
+        self._redirects: SignedRedirects | None = None
+        if target_port is not None:
+            signer = RedirectSigner(self._cluster.proxy_id)
+            self._redirects = SignedRedirects(signer, target_port)
         self._jobs = Jobs(self._cluster.target_id)
         archives = IndexCache()
         promotions = Promotions(folder, self._cluster, self._jobs, promote_root)
@@ -168,8 +178,9 @@ class App:
     async def _route(self, request: web.BaseRequest) -> web.StreamResponse:
         exchange = Exchange(request, parse_target(request.raw_path))
         path = exchange.target.parts[0]
-        if path != "health":
-            self._authenticate(request)
+        response = await self._admit(exchange) if path != "health" else None
+        if response is not None:
+            return response
         handlers = self.routes.get(path)
         if handlers is None:
             raise unsupported(f"/v1/{path}") if path in _UNSUPPORTED_PATHS else _unknown(request)
@@ -183,14 +194,18 @@ class App:
             b"Method Not Allowed\n", status=405, headers=headers, content_type=TEXT
         )
 
-    def _authenticate(self, request: web.BaseRequest) -> None:
-        if self._token is None:
-            return
-        sent = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
-        if not sent:
-            raise Refusal(401, "token required", headers=_CHALLENGE)
-        if not hmac.compare_digest(sent, self._token):
-            raise Refusal(401, "invalid token", headers=_CHALLENGE)
+    async def _admit(self, exchange: Exchange) -> web.Response | None:
+        """Check by what right a request comes; return the redirect to the target, if it is for it.
+
+        Raises:
+            Refusal: The request is not to be answered.
+        """
+        redirects = self._redirects
+        if redirects is not None and redirects.is_at_target(exchange):
+            redirects.check_at_target(exchange)
+            return None
+        self._tokens.check(exchange.request)
+        return None if redirects is None else await redirects.redirect(exchange)
 
     def _error_response(self, request: web.BaseRequest, refusal: Refusal) -> web.Response:
         path = request.raw_path.partition("?")[0]
@@ -215,7 +230,11 @@ class App:
         what = exchange.target.query.get("what", "")
         if what != "smap":
             raise Refusal(400, f"invalid '/v1/daemon' request: unrecognized 'what={what}' query")
-        return make_response(json_body(self._cluster.map(exchange.origin)), content_type=JSON)
+        origin, redirects = exchange.origin, self._redirects
+        if redirects is None:
+            return make_response(json_body(self._cluster.map(origin)), content_type=JSON)
+        target, key = redirects.target_origin(exchange), redirects.verifying_key
+        return make_response(json_body(self._cluster.map(origin, target, key)), content_type=JSON)
 
 
 def _unknown(request: web.BaseRequest) -> Refusal:

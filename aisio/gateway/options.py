@@ -22,6 +22,12 @@ class ServerOptions:
         tls_cert: PEM file of the certificate to serve https with; None serves http.
         tls_key: PEM file of its private key; None if the certificate's file holds it.
         promote_root: The folder below which files can be promoted to objects.
+        tls_client_ca: PEM file of authorities, one of which must have signed each client's
+            certificate; None demands no certificates of clients.
+        jwt_key: Key that AuthN signs its tokens with: such a token, unexpired and an
+            administrator's, is accepted as well; None for none.
+        signed_redirects: Serve objects at a second port, and there only what the first one has
+            redirected and signed, as AIStore 5.1 does with `auth.intra_cluster.request_auth`.
     """
 
     folder: str
@@ -33,3 +39,6 @@ class ServerOptions:
     tls_cert: str | None = None
     tls_key: str | None = None
     promote_root: str = PROMOTE_ROOT
+    tls_client_ca: str | None = None
+    jwt_key: str | None = field(default=None, repr=False)
+    signed_redirects: bool = False

@@ -15,6 +15,7 @@ from dataclasses import replace
 
 from aisio.errors import ConfigError
 from aisio.gateway.app import App
+from aisio.gateway.http.access import Tokens
 from aisio.gateway.http.connections import BACKLOG, BoundedServer, max_connections
 from aisio.gateway.logs import OneLineFormatter
 from aisio.gateway.options import ServerOptions
@@ -53,6 +54,8 @@ def run(
         # aiohttp logs clients that do not speak HTTP. App logs the gateway's own errors.
         logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
     options = replace(options, token=_checked_token(options.token))
+    if options.jwt_key is not None and not options.jwt_key:
+        raise ConfigError("the key that AuthN signs its tokens with is empty")
     folder = Folder(options.folder, read_only=options.read_only)
     folder.open()
     try:
@@ -64,10 +67,20 @@ def run(
 async def _serve(
     options: ServerOptions, folder: Folder, ready: Callable[[str], None], parent_pid: int | None
 ) -> None:
-    app = App(folder, token=options.token, promote_root=options.promote_root)
-    server = _make_server(app)
     tls = _tls_context(options)
     listeners = await _listen(options)
+    target_port = None
+    if options.signed_redirects:
+        target_listeners = await _listen(replace(options, port=0))
+        target_port = target_listeners[0].getsockname()[1]
+        listeners += target_listeners
+    app = App(
+        folder,
+        tokens=Tokens(options.token, options.jwt_key),
+        promote_root=options.promote_root,
+        target_port=target_port,
+    )
+    server = _make_server(app)
     # Before the endpoint is reported: whoever knows it may stop the gateway at once.
     stop = _stop_on_signals()
     loop = asyncio.get_running_loop()
@@ -162,12 +175,20 @@ def _checked_token(token: str | None) -> str | None:
 
 def _tls_context(options: ServerOptions) -> ssl.SSLContext | None:
     if options.tls_cert is None:
+        if options.tls_client_ca is not None:
+            raise ConfigError("certificates of clients are a matter of https: give a tls_cert")
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     try:
         context.load_cert_chain(options.tls_cert, options.tls_key)
     except (OSError, ssl.SSLError) as error:
         raise ConfigError(f"certificate {options.tls_cert}: {error}") from error
+    if options.tls_client_ca is not None:
+        try:
+            context.load_verify_locations(options.tls_client_ca)
+        except (OSError, ssl.SSLError) as error:
+            raise ConfigError(f"authorities {options.tls_client_ca}: {error}") from error
+        context.verify_mode = ssl.CERT_REQUIRED
     return context
 
 

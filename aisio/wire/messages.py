@@ -333,6 +333,10 @@ _TEMPORARY: Mapping[int, re.Pattern[str]] = {
 does not have its new key yet; a new redirect will be right. No token makes it right."""
 
 
+_NEEDS_HTTPS = "Client sent an HTTP request to an HTTPS server."
+"""The text of a 400 of AIStore, and of any other server in Go."""
+
+
 _NO_SUCH_OBJECT = "ErrLmetaNotFound"
 """AIStore 5.0 answers 500 with this code to the GET of a name that is also a folder of other names
 on the same disk, and 404 to a HEAD. Its own code, cmn/err.go, counts it as "not found", too."""
@@ -358,6 +362,8 @@ def error_for(
     hint = _HINTS.get(status)
     if status in _TEMPORARY and _TEMPORARY[status].search(reason):
         kind, hint = UnavailableError, None
+    elif reason == _NEEDS_HTTPS:
+        hint = "the endpoint's URL must begin with https://"
     if status == 500 and code == _NO_SUCH_OBJECT:
         kind = NotFoundError
     message = (

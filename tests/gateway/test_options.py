@@ -17,7 +17,7 @@ def test_only_this_machine_can_connect_by_default() -> None:
 
 def test_the_token_is_not_in_the_repr() -> None:
     """Options are logged and shown in tracebacks."""
-    assert "secret" not in repr(ServerOptions("/data", token="secret"))
+    assert "secret" not in repr(ServerOptions("/data", token="secret", jwt_key="secret"))
 
 
 def test_options_do_not_change_while_a_server_runs() -> None:

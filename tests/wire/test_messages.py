@@ -318,6 +318,13 @@ def test_a_signature_that_cannot_be_verified_yet_is_no_matter_of_tokens(
     assert ("AIS_AUTHN_TOKEN" in str(error)) == (kind is errors.AccessError)
 
 
+def test_plain_http_to_an_https_server_is_named() -> None:
+    """A cluster's answer is a 400 without JSON."""
+    text = "Client sent an HTTP request to an HTTPS server.\n"
+    error = messages.error_for(400, text, operation="GET", url="ais://b")
+    assert "must begin with https://" in str(error)
+
+
 def test_an_error_says_what_to_do_next() -> None:
     """For the statuses that have a remedy."""
     error = messages.error_for(401, "", operation="GET", url="ais://b")

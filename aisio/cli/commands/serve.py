@@ -30,6 +30,21 @@ from aisio.errors import ConfigError
 @click.option("--read-only", is_flag=True, help="Refuse changes, leave no trace in DIR.")
 @click.option("--tls-cert", type=click.Path(), help="PEM file of the certificate, for https.")
 @click.option("--tls-key", type=click.Path(), help="PEM file of its private key.")
+@click.option(
+    "--tls-client-ca",
+    type=click.Path(),
+    help="PEM file of authorities: demand a client certificate of one of them.",
+)
+@click.option(
+    "--jwt-key-file",
+    type=click.Path(path_type=Path),
+    help="The file with the key that AuthN signs its tokens with: demand such a token.",
+)
+@click.option(
+    "--signed-redirects",
+    is_flag=True,
+    help="Serve objects only to redirected requests, as a cluster does that signs them.",
+)
 @click.option("-v", "--verbose", is_flag=True, help="A line on stderr for each request.")
 def command(
     folder: str,
@@ -40,6 +55,9 @@ def command(
     read_only: bool,
     tls_cert: str | None,
     tls_key: str | None,
+    tls_client_ca: str | None,
+    jwt_key_file: Path | None,
+    signed_redirects: bool,
     verbose: bool,
 ) -> None:
     """Serve DIR until Ctrl-C or SIGTERM: its folders are buckets, the files in these are objects.
@@ -53,6 +71,8 @@ def command(
         raise click.UsageError("--token and --token-file cannot be combined")
     if tls_key and not tls_cert:
         raise click.UsageError("--tls-key needs --tls-cert")
+    if tls_client_ca and not tls_cert:
+        raise click.UsageError("--tls-client-ca needs --tls-cert")
     require_stdout()
     serve(
         ServerOptions(
@@ -64,8 +84,18 @@ def command(
             verbose=verbose,
             tls_cert=tls_cert,
             tls_key=tls_key,
+            tls_client_ca=tls_client_ca,
+            jwt_key=_read_key(jwt_key_file) if jwt_key_file else None,
+            signed_redirects=signed_redirects,
         )
     )
+
+
+def _read_key(file: Path) -> str:
+    try:
+        return file.read_text("utf-8").strip()
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"--jwt-key-file {file} cannot be read: {error}") from error
 
 
 def _read_token(file: Path) -> str:

@@ -30,13 +30,21 @@ class Cluster:
         self.target_id = f"t{self.uuid[8:]}"
         self._started_ns = time.time_ns()
 
-    def map(self, origin: str) -> dict[str, Any]:
-        """Return the cluster map, with `origin` ("http://host:port") as every node's address."""
+    def map(self, origin: str, target_origin: str = "", verifying_key: str = "") -> dict[str, Any]:
+        """Return the cluster map.
+
+        Args:
+            origin: The proxy's address, as in "http://127.0.0.1:8080".
+            target_origin: The target's address; "" for the same.
+            verifying_key: The proxy's public key; "" if it does not sign.
+        """
         proxy = _node("proxy", self.proxy_id, origin, flags=2)
+        if verifying_key:
+            proxy["verifying_key"] = verifying_key
         return {
             "pmap": {self.proxy_id: proxy},
             "proxy_si": proxy,
-            "tmap": {self.target_id: _node("target", self.target_id, origin)},
+            "tmap": {self.target_id: _node("target", self.target_id, target_origin or origin)},
             "uuid": self.uuid,
             "creation_time": self._created,
             "version": "1",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from typing import TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import msgspec
 from aiohttp import web
@@ -13,7 +13,8 @@ from aisio.gateway.http.request_body import read_message, receive_upload
 from aisio.gateway.http.responses import make_response, respond_early
 from aisio.gateway.protocol.messages import decode_json
 from aisio.gateway.protocol.refusals import Refusal, unsupported
-from aisio.gateway.protocol.targets import Target
+from aisio.gateway.protocol.signatures import RedirectSigner
+from aisio.gateway.protocol.targets import Target, decode
 from aisio.gateway.storage.uploads import Upload
 
 _PRINTABLE_ASCII = "".join(map(chr, range(0x21, 0x7F)))
@@ -40,11 +41,19 @@ class Exchange:
     Args:
         request: The request as aiohttp has read it.
         target: What its URL names.
+
+    Attributes:
+        request: As above.
+        target: As above.
+        signer: Signs what is redirected; None if redirects are not signed.
+        target_origin: Scheme, host and port of the target; "" for the gateway's own.
     """
 
     def __init__(self, request: web.BaseRequest, target: Target) -> None:
         self.request = request
         self.target = target
+        self.signer: RedirectSigner | None = None
+        self.target_origin = ""
 
     @property
     def origin(self) -> str:
@@ -92,8 +101,16 @@ class Exchange:
 
     @property
     def is_redirected(self) -> bool:
-        """Whether the client comes from `redirect_to_target`, or has set its parameters itself."""
-        return self.target.query.keys() >= {"pid", "utm"}
+        """Whether the client comes from `redirect_to_target`.
+
+        Where redirects are not signed, it may have set the parameters itself.
+        """
+        return self.signer is None and self.target.query.keys() >= {"pid", "utm"}
+
+    @property
+    def signed_parts(self) -> tuple[str, int]:
+        """The path and the body length of this request, as a signature covers them."""
+        return decode(self.request.raw_path.partition("?")[0]), self.request.content_length or 0
 
     async def redirect_to_target(self, proxy_id: str, path: str = "") -> web.Response:
         """Redirect the client to the address where a cluster's target would be.
@@ -107,8 +124,15 @@ class Exchange:
         own_path, mark, query = raw_path.partition("?")
         query = f"{query}&" if mark else ""
         stamp = f"pid={proxy_id}&utm={time.time_ns()}"
-        location = f"{self.origin}{path or own_path}?{query}{stamp}"
-        response = make_response(status=307, headers=[("Location", location)])
+        if self.signer is not None:
+            own, length = self.signed_parts
+            signature = self.signer.sign(self.request.method, path or own, length)
+            stamp = f"{stamp}&{urlencode(signature)}"
+        location = f"{self.target_origin or self.origin}{path or own_path}?{query}{stamp}"
+        # AIStore's proxy answers so to the GET of an object.
+        is_get = self.request.method == "GET" and self.target.parts[0] == "objects"
+        status = 301 if is_get else 307
+        response = make_response(status=status, headers=[("Location", location)])
         return await respond_early(self.request, response)
 
 

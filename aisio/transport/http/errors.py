@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 
@@ -53,6 +54,18 @@ PROXY_ERRORS: tuple[type[Exception], ...] = (requests.exceptions.ProxyError, Pro
 """Those of LIBRARY_ERRORS that mean that an HTTP proxy cannot be reached, or refuses."""
 
 _MAX_RETRY_AFTER_S = 24 * 3600.0
+_TLS_HINTS: Mapping[str, str] = {
+    # OpenSSL says so if the first record is not TLS, as from a server that speaks plain http.
+    "WRONG_VERSION_NUMBER": "the server may speak plain http: is https:// right?",
+    "not valid for|match": "its certificate has another name: use a URL with that name (that of a "
+    "cluster's node is its host_net.hostname)",
+    "certificate has expired": "the server needs a new certificate",
+    "ALERT_(CERTIFICATE_REQUIRED|UNKNOWN_CA|HANDSHAKE_FAILURE|.*BAD_CERTIFICATE|"
+    "CERTIFICATE_(EXPIRED|UNKNOWN))": "the server demands a client's certificate that it trusts: "
+    "set AIS_CRT and AIS_CRT_KEY",
+}
+"""What to do about texts of OpenSSL, by patterns of them; the first that matches counts."""
+
 _PROXY_VARIABLES = "HTTP_PROXY, HTTPS_PROXY or ALL_PROXY"
 _NO_FILE_DESCRIPTORS = {
     errno.EMFILE: "this process has no file descriptor left: raise its limit (ulimit -n), or keep "
@@ -100,15 +113,18 @@ def _host_error(what: str, about: str, host: str, error: Exception) -> StorageEr
         return StoreTimeoutError(f"{what}: no bytes from {host} within the read timeout", url=about)
     if isinstance(error, (requests.exceptions.SSLError, SSLError)):
         reason = reason_of(error)
-        # OpenSSL says so if the first record is not TLS, as from a server that speaks plain http.
-        if "WRONG_VERSION_NUMBER" in reason:
-            help_ = "the server may speak plain http: is https:// right?"
-        else:
-            help_ = "set AIS_CLIENT_CA to the authority's PEM file"
-        return AccessError(f"{what}: TLS with {host} failed: {reason}; {help_}", url=about)
+        return AccessError(
+            f"{what}: TLS with {host} failed: {reason}; {_tls_hint(reason)}", url=about
+        )
     if isinstance(error, requests.TooManyRedirects):
         return StorageError(f"{what}: {error}", url=about)
     return _unavailable(what, about, host, error)
+
+
+def _tls_hint(reason: str) -> str:
+    """Return what to do about an error of OpenSSL."""
+    hints = (hint for pattern, hint in _TLS_HINTS.items() if re.search(pattern, reason))
+    return next(hints, "set AIS_CLIENT_CA to the authority's PEM file")
 
 
 def _proxy_error(what: str, about: str, host: str, proxy: str, error: Exception) -> StorageError:

@@ -9,6 +9,7 @@ import pytest
 
 from aisio.client.client import Client
 from aisio.errors import AccessError
+from tests.token_file import new_jwt
 
 
 @pytest.fixture
@@ -57,6 +58,18 @@ def test_a_token_file_is_demanded_of_clients(serve, tmp_path, text):
         Client(endpoint, token="").buckets()
 
 
+def test_tokens_of_authn_and_signed_redirects_are_demanded_of_clients(serve, tmp_path):
+    """As a secured cluster does; the key is not on the command line."""
+    pytest.importorskip("cryptography")
+    (tmp_path / "key").write_text("k3y\n")
+    _, endpoint = serve("--jwt-key-file", tmp_path / "key", "--signed-redirects")
+    client = Client(endpoint, token=new_jwt("k3y"))
+    client.bucket("data").create().object("a").put(b"bytes")
+    assert client.object("ais://data/a").get() == b"bytes"
+    with pytest.raises(AccessError, match="token expired"):
+        Client(endpoint, token=new_jwt("k3y", expires_in_s=-1)).buckets()
+
+
 def test_a_token_of_the_environment_is_another_cluster_s(serve, environ):
     """Else a shell that talks to a cluster would lock its own local gateway."""
     environ["AIS_AUTHN_TOKEN"] = "secret"
@@ -93,6 +106,10 @@ def test_what_cannot_be_served_is_an_error(run, tmp_path):
     assert run("serve", tmp_path, "--token-file", tmp_path / "token").exit_code == 1
     assert run("serve", tmp_path, "--token", "a", "--token-file", "b").exit_code == 2
     assert run("serve", tmp_path, "--tls-key", "b").exit_code == 2
+    assert run("serve", tmp_path, "--tls-client-ca", "b").exit_code == 2
+    (tmp_path / "empty").write_text("\n")
+    assert run("serve", tmp_path, "--jwt-key-file", tmp_path / "empty").exit_code == 1
+    assert run("serve", tmp_path, "--jwt-key-file", tmp_path / "none").exit_code == 1
     with socket.create_server(("127.0.0.1", 0)) as taken:
         done = run("serve", tmp_path, "--port", taken.getsockname()[1])
     assert done.exit_code == 1

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import errno
+import ssl
 
 import pytest
 import requests
 import urllib3
 from urllib3.exceptions import NewConnectionError
 
-from aisio.errors import AisioError, ConfigError, StorageError, StoreTimeoutError, UnavailableError
+from aisio.errors import (
+    AccessError,
+    AisioError,
+    ConfigError,
+    StorageError,
+    StoreTimeoutError,
+    UnavailableError,
+)
 from aisio.transport.http.errors import never_connected, retry_after_s, translate_error
 
 
@@ -157,3 +165,24 @@ def test_the_proxy_on_the_way_is_named() -> None:
 def test_retry_after_is_seconds_or_a_date(headers: dict[str, str], seconds: float | None) -> None:
     """A date counts from the Date of the response, because clocks differ."""
     assert retry_after_s(headers) == seconds
+
+
+@pytest.mark.parametrize(
+    ("reason", "hint"),
+    [
+        ("[SSL: WRONG_VERSION_NUMBER] wrong version number", "is https:// right"),
+        ("unable to get local issuer certificate", "set AIS_CLIENT_CA"),
+        ("IP address mismatch, certificate is not valid for '10.0.0.1'.", "another name"),
+        ("Hostname mismatch, certificate is not valid for 'node-1'.", "host_net.hostname"),
+        ("certificate verify failed: certificate has expired", "the server needs a new"),
+        ("[SSL: TLSV13_ALERT_CERTIFICATE_REQUIRED] tlsv13 alert", "set AIS_CRT and AIS_CRT_KEY"),
+        ("[SSL: TLSV1_ALERT_UNKNOWN_CA] tlsv1 alert unknown ca", "set AIS_CRT and AIS_CRT_KEY"),
+        ("[SSL: SSLV3_ALERT_BAD_CERTIFICATE] sslv3 alert", "set AIS_CRT and AIS_CRT_KEY"),
+        ("[SSL: SSLV3_ALERT_HANDSHAKE_FAILURE] handshake", "set AIS_CRT and AIS_CRT_KEY"),
+    ],
+)
+def test_an_error_of_tls_says_what_to_set(reason: str, hint: str) -> None:
+    """No retry changes it."""
+    error = translated(urllib3.exceptions.SSLError(ssl.SSLError(reason)))
+    assert type(error) is AccessError
+    assert hint in str(error)
