@@ -25,7 +25,6 @@ from aisio.transport.concurrency.pending import (
     SentRequest,
     claim,
 )
-from aisio.transport.http.connection_pool import Request
 from aisio.transport.http.errors import never_connected
 from aisio.transport.http.response_body import OpenResponse, drain_and_release
 from aisio.transport.http.urls import REDIRECTS, origin_of, with_query
@@ -63,20 +62,19 @@ class Router:
             StorageError: Status 400 or above, no response, or no connection.
         """
         sent = claim(GetKey(self._session, url, query, headers)) if method == "GET" else None
-        request = sent.request if sent is not None else None
         target = sent.target if sent is not None else self._target_of(url)
         refusal = None
         if target is not None:
             try:
-                response = self._open_at(target, method, url, query, headers, request)
+                response = self._open_at(target, method, url, query, headers, sent)
             except StorageError as error:
                 if not self._proxy_may_know_better(error, target):
                     raise
                 response, refusal = None, error if self._is_refusal(error, target) else None
             if response is not None:
                 return response
-            request = None
-        response = self._open_by_proxy(method, url, query, headers, request)
+            sent = None
+        response = self._open_by_proxy(method, url, query, headers, sent)
         if refusal is not None:
             # The proxy's redirect led to the bytes: neither the token nor the request was wrong.
             self._redirects.require(refusal)
@@ -88,16 +86,18 @@ class Router:
         url: ObjectUrl,
         query: Mapping[str, str],
         headers: Mapping[str, str] | None,
-        request: Request | None,
+        sent: SentRequest | None,
     ) -> OpenResponse:
         path, about = object_path(url), str(url)
         # With direct=False the proxy is asked each time.
         keeps = method == "GET" and self._session.settings.direct
         address = with_query(path, query) if keeps else ""
-        if address and request is None:
-            response = self._open_redirected(address, headers, about)
+        if address and (sent is None or sent.redirected):
+            response = self._open_redirected(address, headers, about, sent)
             if response is not None:
                 return response
+            sent = None
+        request = sent.request if sent is not None else None
         try:
             response, final_url = self._streams.follow_redirects(
                 method, path, query=query, headers=headers, about=about, sent=request
@@ -115,7 +115,11 @@ class Router:
         return response
 
     def _open_redirected(
-        self, address: str, headers: Mapping[str, str] | None, about: str
+        self,
+        address: str,
+        headers: Mapping[str, str] | None,
+        about: str,
+        sent: SentRequest | None,
     ) -> OpenResponse | None:
         """Follow an earlier redirect of a GET; None if there is none, or none that still leads on.
 
@@ -123,13 +127,17 @@ class Router:
             address: Path and query of the GET.
             headers: Besides those of any request.
             about: What errors name.
+            sent: The request, if it was sent ahead to where an earlier redirect leads.
         """
-        redirected = self._redirects.find(address)
+        redirected = sent.redirected if sent is not None else self._redirects.find(address)
         if redirected is None:
             return None
-        headers = {**NODE_HEADERS, **headers} if headers else NODE_HEADERS
         try:
-            response = self._streams.open("GET", redirected, headers=headers, about=about)
+            if sent is not None:
+                response = self._streams.finish(sent.request, redirected, about=about)
+            else:
+                headers = {**NODE_HEADERS, **headers} if headers else NODE_HEADERS
+                response = self._streams.open("GET", redirected, headers=headers, about=about)
         except StorageError as error:
             self._redirects.drop(address, redirected, error)
             if error.status not in (None, 400, 401, 403, 404):
@@ -145,19 +153,23 @@ class Router:
     ) -> PendingGet | None:
         """Send a GET whose response `open` reads later; None where that is not possible.
 
-        It is possible where plain http leads to the node that has the object: a target, or a
-        gateway. An error here is not raised: the read of the object will meet it.
+        It is possible where plain http leads to the node that has the object: a target, a gateway,
+        or where the proxy has redirected an earlier read. An error here is not raised: the read of
+        the object will meet it.
         """
         try:
             target = self._target_of(url)
         except StorageError:
             return None
+        redirected = ""
         if target is None and not self._endpoint_has_all():
+            redirected = self._earlier_redirect(url, query)
+            address = redirected
+        else:
+            node = self._session.settings.endpoint if target is None else target.endpoint
+            address = _address(node, url, query)
+        if not address.startswith("http:"):
             return None
-        node = self._session.settings.endpoint if target is None else target.endpoint
-        if not node.startswith("http:"):
-            return None
-        address = _address(node, url, query)
         try:
             request = self._streams.send_ahead(
                 address, headers=self._headers_to(address, headers), about=str(url)
@@ -169,7 +181,14 @@ class Router:
             return None
         if request is None:
             return None
-        return PendingGet(GetKey(self._session, url, query, headers), SentRequest(target, request))
+        sent = SentRequest(target, request, redirected)
+        return PendingGet(GetKey(self._session, url, query, headers), sent)
+
+    def _earlier_redirect(self, url: ObjectUrl, query: Mapping[str, str]) -> str:
+        """Return where the proxy has redirected an earlier read of an object; "" if it has not."""
+        if not self._session.settings.direct:
+            return ""
+        return self._redirects.find(with_query(object_path(url), query)) or ""
 
     def check_placement(self, url: ObjectUrl, address: str) -> None:
         """Read the map again if the proxy has just sent a PUT elsewhere than the map says.
@@ -195,7 +214,7 @@ class Router:
         url: ObjectUrl,
         query: Mapping[str, str],
         headers: Mapping[str, str] | None,
-        request: Request | None,
+        sent: SentRequest | None,
     ) -> OpenResponse | None:
         """Open the response of a target; None if it redirects, so that the proxy must be asked.
 
@@ -205,14 +224,14 @@ class Router:
             url: The object.
             query: Query parameters.
             headers: Besides those of any request.
-            request: The request, if it was sent ahead.
+            sent: The request, if it was sent ahead.
 
         Raises:
             StorageError: Status 400 or above, no response, or no connection.
         """
         about = str(url)
-        if request is not None:
-            response = self._streams.finish(request, target.endpoint, about=about)
+        if sent is not None:
+            response = self._streams.finish(sent.request, target.endpoint, about=about)
         else:
             address = _address(target.endpoint, url, query)
             response = self._streams.open(

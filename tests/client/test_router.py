@@ -18,6 +18,7 @@ from aisio.client.endpoint_state import EndpointState
 from aisio.client.router import Router
 from aisio.errors import AccessError, NotFoundError
 from aisio.records import RetryPolicy, Settings, Timeouts
+from aisio.transport.concurrency.pending import offering
 from tests import scripted_cluster
 from tests.http_server import Reply, Server
 from tests.scripted_cluster import DATA, Nodes, client_of, cluster_map
@@ -394,6 +395,28 @@ def test_a_read_goes_on_by_a_new_redirect_when_the_signature_has_expired() -> No
         assert cluster.item.get() == b"data"
     assert targets_of(cluster.target)[1:] == ["u=1", "u=1", "u=2"]
     assert cluster.target.requests[-1].headers["Range"] == "bytes=2-"
+
+
+def test_a_read_is_sent_ahead_to_where_its_redirect_led() -> None:
+    """As other reads to a target; a redirect that is refused meanwhile is replaced."""
+    refused = Reply(401, b"node signature verification failed")
+    with nodes(Reply(403), DATA, DATA, refused, DATA) as cluster:
+        cluster.proxy.replies += [redirect(cluster, "1"), redirect(cluster, "2")]
+        assert cluster.item.get() == b"data"
+        for _ in range(2):
+            pending = cluster.item.send_ahead()
+            assert pending is not None
+            with offering(pending):
+                assert cluster.item.get() == b"data"
+    assert targets_of(cluster.target)[1:] == ["u=1", "u=1", "u=1", "u=2"]
+
+
+def test_nothing_is_sent_ahead_that_has_to_be_redirected_first() -> None:
+    """Threads read it: they wait for the proxy and the target at once."""
+    with nodes(Reply(403), DATA) as cluster:
+        cluster.proxy.replies.append(redirect(cluster, "1"))
+        assert cluster.item.get() == b"data"
+        assert cluster.client.object("ais://b/other").send_ahead() is None
 
 
 def test_a_redirect_serves_only_the_same_query() -> None:

@@ -47,10 +47,12 @@ class SentRequest(NamedTuple):
     Attributes:
         target: The node that it was sent to; None for the endpoint.
         request: The request.
+        redirected: The URL that it was sent to, if an earlier redirect led there; else "".
     """
 
     target: Target | None
     request: Request
+    redirected: str = ""
 
 
 class PendingGet:
