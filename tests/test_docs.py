@@ -52,6 +52,7 @@ DOCUMENTS = [
 NEEDS = {
     "stores.md": "obstore",
     "oss.md": "alibabacloud_oss_v2",
+    "secured-clusters.md": "cryptography",
     "lightning.md": "lightning",
     "bionemo-webdatamodule.md": "lightning",
     "who-splits.md": "accelerate",
