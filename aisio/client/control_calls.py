@@ -81,6 +81,7 @@ class ControlCalls:
             response = self._send_once(method, hop, message, about)
             if response.status not in REDIRECTS:
                 check_status(response, method, about)
+                self._endpoint_headers.accept(hop.headers)
                 return response
             if response.status in _REDIRECTS_TO_GET and method not in ("GET", "HEAD"):
                 raise StorageError(

@@ -11,6 +11,7 @@ from math import inf
 from aisio.config import read_token_file
 from aisio.errors import ConfigError, StorageError
 from aisio.records import Settings
+from aisio.transport.retries import ExpiredTokenError
 from aisio.version import __version__
 
 __all__ = ["CHECK_TOKEN_FILE_S", "NODE_HEADERS", "EndpointHeaders"]
@@ -41,6 +42,7 @@ class EndpointHeaders:
         self._checked_at = -inf
         self._stamp: tuple[int, int, int] | None = None
         self._headers = _headers_with(settings.token)
+        self._accepted: str | None = None
 
     @property
     def may_change(self) -> bool:
@@ -56,6 +58,11 @@ class EndpointHeaders:
                 self._read_if_changed(self._file)
         return self._headers
 
+    def accept(self, sent: Mapping[str, str]) -> None:
+        """Note that a request with these headers was not refused."""
+        if self._file is not None:
+            self._accepted = sent.get("Authorization") or self._accepted
+
     def renewed(self, error: StorageError, sent: Mapping[str, str]) -> Mapping[str, str] | None:
         """Return the headers of a request with a newer token than was refused; None without one.
 
@@ -64,6 +71,9 @@ class EndpointHeaders:
         Args:
             error: The error of the request.
             sent: The headers that the request had.
+
+        Raises:
+            ExpiredTokenError: There is no newer token, but this one was accepted before.
         """
         refused = sent.get("Authorization")
         if error.status != 401 or refused is None or self._file is None:
@@ -71,7 +81,11 @@ class EndpointHeaders:
         self._stamp = None
         self._read_if_changed(self._file)
         if self._headers.get("Authorization") == refused:
-            return None
+            if self._accepted != refused:
+                return None
+            self._checked_at = -inf  # the next try reads the file
+            text = f"{error}; there is no new token in {self._file} yet"
+            raise ExpiredTokenError(text, url=error.url, status=error.status) from error
         return {**sent, **self._headers}
 
     def _read_if_changed(self, file: str) -> None:

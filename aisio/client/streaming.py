@@ -179,7 +179,10 @@ class StreamingRequests:
         self, method: str, url: str, headers: Mapping[str, str], body: Any, about: str
     ) -> OpenResponse:
         thread_counters().requests += 1
-        return self._await_head(partial(self._send, method, url, headers, body), method, url, about)
+        send = partial(self._send, method, url, headers, body)
+        response = self._await_head(send, method, url, about)
+        self._endpoint_headers.accept(headers)
+        return response
 
     def send_ahead(self, url: str, *, headers: Mapping[str, str], about: str) -> Request | None:
         """Send a GET whose response `finish` reads later; None where that is not possible.

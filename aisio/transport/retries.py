@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from aisio.errors import (
+    AccessError,
     NotFoundError,
     StorageError,
     StoreTimeoutError,
@@ -40,6 +41,10 @@ class MissingForNowError(NotFoundError):
     """An object is not found while nodes of its cluster come or go: it may be found soon."""
 
 
+class ExpiredTokenError(AccessError):
+    """A token that was accepted before is refused: a new one may soon be in its file."""
+
+
 class NeverReachedError(UnavailableError):
     """An endpoint that has never answered does not answer: its address may be wrong."""
 
@@ -50,6 +55,7 @@ policy says how long."""
 
 RETRYABLE: tuple[type[StorageError], ...] = (
     MissingForNowError,
+    ExpiredTokenError,
     ThrottledError,
     UnavailableError,
     StoreTimeoutError,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from aisio.client.session import Session
 from aisio.errors import AccessError, StorageError
 from aisio.records import RetryPolicy, Settings
 from aisio.transport.http.urls import MAX_REDIRECTS
+from aisio.transport.retries import WALL_CLOCK
 from tests.endless_server import Endless
 from tests.http_server import Reply, Server
 from tests.token_file import write_token
@@ -82,6 +84,41 @@ def test_a_refused_token_is_replaced_by_that_of_its_file(tmp_path: Path) -> None
         session.close()
     assert bearer_of(server) == ["first", "first", "second", "second"]
     assert server.requests[2].body == b'{"a": 1}'
+
+
+def test_a_token_that_was_accepted_before_is_waited_for(tmp_path: Path) -> None:
+    """What renews it may be a moment late; a token that was never right is refused at once."""
+    file = write_token(tmp_path / "token", "first")
+    expired = Reply(401, b"token expired")
+    with Server(OK, expired, expired, OK) as server:
+        waits: list[float] = []
+
+        def wait(seconds: float) -> None:
+            waits.append(seconds)
+            if len(waits) == 2:
+                write_token(file, "second")
+
+        settings = Settings(server.url, token="first", token_file=str(file))
+        session = Session(settings, replace(WALL_CLOCK, wait=wait))
+        for _ in range(2):
+            assert session.call("GET", "/v1/x").body == b"ok"
+        session.close()
+    assert bearer_of(server) == ["first", "first", "first", "second"]
+
+
+def test_a_token_that_is_not_replaced_ends_the_retries(tmp_path: Path) -> None:
+    """The error names the file, and not the token."""
+    file = write_token(tmp_path / "token", "s3cret")
+    expired = Reply(401, b"token expired")
+    with Server(OK, expired, expired) as server:
+        retry = RetryPolicy(attempts=2, first_wait_s=0)
+        settings = Settings(server.url, token="s3cret", token_file=str(file), retry=retry)
+        session = Session(settings)
+        session.call("GET", "/v1/x")
+        with pytest.raises(AccessError, match=r"no new token in .*token yet \(gave up") as caught:
+            session.call("GET", "/v1/x")
+        session.close()
+    assert "s3cret" not in str(caught.value)
 
 
 def test_a_refused_token_that_is_still_in_its_file_is_an_error(tmp_path: Path) -> None:
