@@ -15,6 +15,7 @@ is not: that may happen to any target at any time.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 from aisio.client.request_headers import NODE_HEADERS
 from aisio.client.session import Session
@@ -27,7 +28,7 @@ from aisio.transport.concurrency.pending import (
 )
 from aisio.transport.http.errors import never_connected
 from aisio.transport.http.response_body import OpenResponse, drain_and_release
-from aisio.transport.http.urls import REDIRECTS, origin_of, with_query
+from aisio.transport.http.urls import REDIRECTS, Hop, origin_of, redirect_target, with_query
 from aisio.transport.retries import RETRYABLE, MissingForNowError
 from aisio.urls import ObjectUrl
 from aisio.wire.messages import object_path
@@ -154,20 +155,24 @@ class Router:
         """Send a GET whose response `open` reads later; None where that is not possible.
 
         It is possible where plain http leads to the node that has the object: a target, a gateway,
-        or where the proxy has redirected an earlier read. An error here is not raised: the read of
-        the object will meet it.
+        or where the proxy has redirected an earlier read. In a secured cluster it is sent to the
+        proxy, and on to the target when the redirect has come. An error here is not raised: the
+        read of the object will meet it.
         """
         try:
             target = self._target_of(url)
         except StorageError:
             return None
-        redirected = ""
+        node = self._session.settings.endpoint if target is None else target.endpoint
+        redirected, follow = "", None
         if target is None and not self._endpoint_has_all():
-            redirected = self._earlier_redirect(url, query)
-            address = redirected
-        else:
-            node = self._session.settings.endpoint if target is None else target.endpoint
-            address = _address(node, url, query)
+            if not self._session.settings.direct:
+                return None
+            redirected = self._redirects.find(with_query(object_path(url), query)) or ""
+            if not redirected and not self._redirects.are_required:
+                return None
+            follow = None if redirected else partial(self._send_on, url, query, headers)
+        address = redirected or _address(node, url, query)
         if not address.startswith("http:"):
             return None
         try:
@@ -182,13 +187,32 @@ class Router:
         if request is None:
             return None
         sent = SentRequest(target, request, redirected)
-        return PendingGet(GetKey(self._session, url, query, headers), sent)
+        return PendingGet(GetKey(self._session, url, query, headers), sent, follow)
 
-    def _earlier_redirect(self, url: ObjectUrl, query: Mapping[str, str]) -> str:
-        """Return where the proxy has redirected an earlier read of an object; "" if it has not."""
-        if not self._session.settings.direct:
-            return ""
-        return self._redirects.find(with_query(object_path(url), query)) or ""
+    def _send_on(
+        self,
+        url: ObjectUrl,
+        query: Mapping[str, str],
+        headers: Mapping[str, str] | None,
+        sent: SentRequest,
+    ) -> SentRequest | None:
+        """Send a request on to where the proxy redirects it; None if it is to be sent anew."""
+        endpoint, about = self._session.settings.endpoint, str(url)
+        try:
+            response = self._streams.finish(sent.request, endpoint, about=about)
+            if response.status not in REDIRECTS:
+                response.close()
+                return None
+            drain_and_release(response)
+            hop = Hop(_address(endpoint, url, query), headers or {})
+            hop = redirect_target(hop, response.status, response.headers, about)
+            request = self._streams.send_ahead(
+                hop.url, headers={**NODE_HEADERS, **hop.headers}, about=about
+            )
+        except StorageError:  # the read of the object will meet it
+            return None
+        self._redirects.keep(with_query(object_path(url), query), hop.url)
+        return SentRequest(None, request, hop.url) if request is not None else None
 
     def check_placement(self, url: ObjectUrl, address: str) -> None:
         """Read the map again if the proxy has just sent a PUT elsewhere than the map says.

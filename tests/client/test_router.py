@@ -18,7 +18,8 @@ from aisio.client.endpoint_state import EndpointState
 from aisio.client.router import Router
 from aisio.errors import AccessError, NotFoundError
 from aisio.records import RetryPolicy, Settings, Timeouts
-from aisio.transport.concurrency.pending import offering
+from aisio.transport.concurrency.pending import PendingGet, offering
+from aisio.transport.http.connection_pool import RequestState
 from tests import scripted_cluster
 from tests.http_server import Reply, Server
 from tests.scripted_cluster import DATA, Nodes, client_of, cluster_map
@@ -411,12 +412,52 @@ def test_a_read_is_sent_ahead_to_where_its_redirect_led() -> None:
     assert targets_of(cluster.target)[1:] == ["u=1", "u=1", "u=1", "u=2"]
 
 
-def test_nothing_is_sent_ahead_that_has_to_be_redirected_first() -> None:
-    """Threads read it: they wait for the proxy and the target at once."""
+def sent_to_proxy(cluster: Nodes, *replies: Reply) -> PendingGet:
+    """Have the cluster refuse a direct read, then send one ahead, and wait for the redirect."""
+    cluster.proxy.replies += [redirect(cluster, "1"), *replies]
+    assert cluster.item.get() == b"data"
+    pending = cluster.client.object("ais://b/other").send_ahead()
+    assert pending is not None
+    while pending.state is RequestState.UNANSWERED:
+        pass
+    return pending
+
+
+def read_other(cluster: Nodes, pending: PendingGet) -> bytes:
+    """Read what was sent ahead."""
+    with offering(pending):
+        return cluster.client.object("ais://b/other").get()
+
+
+def test_a_request_that_was_sent_ahead_is_sent_on_when_its_redirect_comes() -> None:
+    """Before anybody reads; the token stays with the proxy."""
+    with nodes(Reply(403), DATA, Reply(200, b"other")) as cluster:
+        pending = sent_to_proxy(cluster, redirect(cluster, "2"))
+        pending.advance()
+        cluster.target.wait_for_requests(3)
+        pending.advance()
+        assert read_other(cluster, pending) == b"other"
+    assert cluster.proxy.requests[-1].headers["Authorization"] == "Bearer s3cret"
+    assert targets_of(cluster.target)[1:] == ["u=1", "u=2"]
+    assert all(request.headers["Authorization"] is None for request in cluster.target.requests)
+
+
+def test_a_redirect_that_nobody_has_followed_is_followed_by_the_read() -> None:
+    """The read's turn may come at once."""
+    with nodes(Reply(403), DATA, Reply(200, b"other")) as cluster:
+        pending = sent_to_proxy(cluster, redirect(cluster, "2"))
+        assert read_other(cluster, pending) == b"other"
+    assert len(cluster.proxy.requests) == 3
+
+
+def test_what_the_proxy_refuses_ahead_is_the_error_of_the_read() -> None:
+    """With one more request: the answer may have changed."""
     with nodes(Reply(403), DATA) as cluster:
-        cluster.proxy.replies.append(redirect(cluster, "1"))
-        assert cluster.item.get() == b"data"
-        assert cluster.client.object("ais://b/other").send_ahead() is None
+        pending = sent_to_proxy(cluster, Reply(404), Reply(404))
+        pending.advance()
+        with pytest.raises(NotFoundError):
+            read_other(cluster, pending)
+    assert len(cluster.proxy.requests) == 4
 
 
 def test_a_redirect_serves_only_the_same_query() -> None:
@@ -448,7 +489,9 @@ def test_a_client_that_is_not_direct_asks_the_proxy_each_time() -> None:
     """That is what it is for."""
     with nodes(DATA, DATA, maps=0) as cluster:
         cluster.proxy.replies += [redirect(cluster, "1"), redirect(cluster, "2")]
+        cluster.state.redirects.require()
         client = client_of(Settings(cluster.proxy.url, direct=False), cluster.state)
+        assert client.object(cluster.item.url).send_ahead() is None
         assert [client.object(cluster.item.url).get() for _ in range(2)] == [b"data"] * 2
         client.close()
     assert targets_of(cluster.target) == ["u=1", "u=2"]

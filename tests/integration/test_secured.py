@@ -222,6 +222,24 @@ def test_the_parts_of_an_object_share_one_redirect(
     assert len(told) == 1
 
 
+def test_many_objects_are_read_in_order(signed: Gateway) -> None:
+    """Each with one redirect, and again without any."""
+    names = [f"many/{number:02d}" for number in range(40)]
+    writer = Client(signed.endpoint)
+    for name in names:
+        writer.bucket("b").object(name).put(name.encode() * 100)
+    writer.close()
+    with FaultProxy(signed.endpoint) as proxy:
+        client = Client(proxy.endpoint)
+        client.object(f"ais://b/{names[0]}").get()
+        group = client.bucket("b").objects(names)
+        for _ in range(2):
+            got = [data for _, data in group.get_all(concurrency=8)]
+            assert got == [name.encode() * 100 for name in names]
+        assert object_requests(proxy) == (40, 1, 81)
+        client.close()
+
+
 def test_a_broken_response_is_resumed_by_the_same_redirect(signed: Gateway) -> None:
     """The signature is not that of a range."""
     with FaultProxy(signed.endpoint) as proxy:

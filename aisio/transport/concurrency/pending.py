@@ -12,7 +12,7 @@ puts the request up for the reads of a block, and the one with the same key clai
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from typing import NamedTuple
 from weakref import WeakSet
@@ -61,13 +61,21 @@ class PendingGet:
     Args:
         key: What was requested.
         sent: The request.
+        follow: Reads the response, which redirects, and sends the request on; it returns None if
+            the request is to be sent anew. None where the response is that of the object.
     """
 
-    __slots__ = ("__weakref__", "_key", "_sent")
+    __slots__ = ("__weakref__", "_follow", "_key", "_sent")
 
-    def __init__(self, key: GetKey, sent: SentRequest) -> None:
+    def __init__(
+        self,
+        key: GetKey,
+        sent: SentRequest,
+        follow: Callable[[SentRequest], SentRequest | None] | None = None,
+    ) -> None:
         self._key = key
         self._sent: SentRequest | None = sent
+        self._follow = follow
         _open.add(self)
 
     @property
@@ -75,6 +83,14 @@ class PendingGet:
         """What is known of the response, without waiting for it."""
         sent = self._sent
         return sent.request.state if sent is not None else RequestState.UNANSWERED
+
+    def advance(self) -> None:
+        """Send the request on, if it is redirected and the redirect has come."""
+        sent, follow = self._sent, self._follow
+        if follow is None or sent is None or sent.request.state is RequestState.UNANSWERED:
+            return
+        self._follow = None
+        self._sent = follow(sent)
 
     def take(self, key: GetKey) -> SentRequest | None:
         """Return what was sent, once; None for another key."""

@@ -299,6 +299,9 @@ class Sent:
         self.state = state
         self.is_closed = False
 
+    def advance(self) -> None:
+        """Be redirected nowhere."""
+
     def take(self, _: object) -> None:
         """Have no answer for a real read."""
 
