@@ -43,7 +43,8 @@ _VALUE = re.compile(r"(?P<name>(?:^|(?<=&))[^=&]*=)?[^&]+?(?P<end>[,:;.)\]}]{0,4
 _SIGNATURE = re.compile(
     r"""
     (?P<name>[?&] (?: X-(?:Amz|Goog)-(?:Signature|Credential|Security-Token) | Signature | sig
-    | AWSAccessKeyId | GoogleAccessId | [a-z_-]{0,20}token | password | secret )=)
+    | AWSAccessKeyId | GoogleAccessId | [a-z_-]{0,20}token | password | secret
+    | u(?==[\w-]{86}(?![\w-])) )=)  # AIStore's signature of a redirect
     (?!\*\*\*)[^\s&'"]+?(?P<end>[,:;.)\]}]{0,4})(?=[\s&'"]|$)
     """,
     re.VERBOSE | re.IGNORECASE,

@@ -23,6 +23,10 @@ SECRET = "s3cr3t"
         (f"'HTTP://h:80/x?a=1&sig={SECRET}'", "'HTTP://h:80/x?a=***&sig=***'"),
         (f"http://h/x?{SECRET}", "http://h/x?***"),
         (
+            f"GET /v1/objects/b/o?pid=p&u={'aB-_' * 21}9A&x=1 200",
+            "GET /v1/objects/b/o?pid=p&u=***&x=1 200",
+        ),
+        (
             f"'http://h/my file?a&X-Amz-Signature={SECRET}'",
             "'http://h/my file?a&X-Amz-Signature=***'",
         ),
@@ -42,6 +46,7 @@ def test_passwords_and_signatures_are_hidden(text: str, shown: str) -> None:
         "no URL at all, 100% plain: a@b.c",
         "ais://@uuid#space/bucket/image@2x.jpg",
         "ais://bucket/what?.txt and ais://bucket/a?b=c",
+        "ais://bucket/what?u=short",
         "see https://host/models/esm?version=2.0, and http://h/v1/objects/b/o?provider=ais: 404",
         "http://127.0.0.1:8080/a@b and http://[::1]:8080/a@b",
         "http://host:8080: mail somebody@example.com",
