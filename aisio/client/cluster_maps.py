@@ -154,10 +154,6 @@ class ClusterMapCache:
         """Let reads go by the proxy for a while: this target cannot be reached."""
         self._avoided_until[target.id] = self._now() + self._times.avoid_target_s
 
-    def discard_map(self) -> None:
-        """Let all reads go by the proxy for a while: targets refuse direct reads."""
-        self._store(None)
-
     def recheck(self, reader: MapReader) -> bool:
         """Read the map again after a failed read; return whether the proxy may know better."""
         known, times = self._known, self._times
