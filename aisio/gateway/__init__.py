@@ -63,6 +63,8 @@ class Gateway:
         tls_cert: PEM file of the certificate to serve https with; None serves http.
         tls_key: PEM file of its private key; None if the certificate's file holds it.
         promote_root: The folder below which files can be promoted to objects.
+        s3_access_key: Access key that requests below /s3 must be signed with; None accepts all.
+        s3_secret_key: Its secret key.
     """
 
     # One argument for each of ServerOptions: the fields of the command `aisio serve`.
@@ -78,6 +80,8 @@ class Gateway:
         tls_cert: str | None = None,
         tls_key: str | None = None,
         promote_root: str | os.PathLike[str] = PROMOTE_ROOT,
+        s3_access_key: str | None = None,
+        s3_secret_key: str | None = None,
     ) -> None:
         path = str(pathlib.Path(folder).absolute())
         self._options = ServerOptions(
@@ -90,6 +94,8 @@ class Gateway:
             tls_cert,
             tls_key,
             str(pathlib.Path(promote_root).absolute()),
+            s3_access_key,
+            s3_secret_key,
         )
         self._process: subprocess.Popen[str] | None = None
         self._log: IO[str] | None = None
@@ -112,6 +118,11 @@ class Gateway:
     def endpoint(self) -> str:
         """The address it listens at, such as "http://127.0.0.1:8080"; "" before it has started."""
         return self._endpoint
+
+    @property
+    def s3_endpoint(self) -> str:
+        """The address of its S3 API, such as "http://127.0.0.1:8080/s3"; "" before it starts."""
+        return f"{self._endpoint}/s3" if self._endpoint else ""
 
     @property
     def folder(self) -> pathlib.Path:

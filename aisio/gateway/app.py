@@ -23,6 +23,7 @@ from aiohttp import web
 from aisio.gateway.archives.index_cache import IndexCache
 from aisio.gateway.handlers.batch import Batch
 from aisio.gateway.handlers.buckets import Buckets
+from aisio.gateway.handlers.object_records import ObjectRecords
 from aisio.gateway.handlers.objects import Objects
 from aisio.gateway.http.bodies import error_body, json_body
 from aisio.gateway.http.cluster import Cluster
@@ -34,7 +35,11 @@ from aisio.gateway.jobs.promotions import Promotions
 from aisio.gateway.options import PROMOTE_ROOT
 from aisio.gateway.protocol.refusals import Refusal, unsupported
 from aisio.gateway.protocol.targets import parse_target
+from aisio.gateway.s3.api import S3Api
+from aisio.gateway.s3.requests import is_s3_path
+from aisio.gateway.s3.signatures import Keys
 from aisio.gateway.storage.folder import Folder
+from aisio.gateway.storage.multipart_uploads import MultipartUploads
 
 Handler = Callable[[Exchange], Awaitable[web.StreamResponse]]
 
@@ -52,10 +57,16 @@ class App:
         folder: The served folder, opened.
         token: Bearer token that requests must carry; None for none.
         promote_root: The folder below which files can be promoted to objects.
+        s3_keys: What requests below /s3 must be signed with; None for no signatures.
     """
 
     def __init__(
-        self, folder: Folder, *, token: str | None = None, promote_root: str = PROMOTE_ROOT
+        self,
+        folder: Folder,
+        *,
+        token: str | None = None,
+        promote_root: str = PROMOTE_ROOT,
+        s3_keys: Keys | None = None,
     ) -> None:
         self._token = None if token is None else f"Bearer {token}".encode()
         self._in_flight = 0
@@ -64,7 +75,9 @@ class App:
         self._jobs = Jobs(self._cluster.target_id)
         archives = IndexCache()
         promotions = Promotions(folder, self._cluster, self._jobs, promote_root)
-        self._objects = Objects(folder, self._cluster, archives, promotions)
+        records, uploads = ObjectRecords(folder), MultipartUploads(folder)
+        self._objects = Objects(folder, self._cluster, archives, promotions, records, uploads)
+        self._s3 = S3Api(folder, records, uploads, keys=s3_keys, token=self._token)
         buckets = Buckets(folder, self._cluster, archives, self._jobs)
         calls = JobCalls(self._jobs, self._cluster)
         self.routes: Mapping[str, Mapping[str, Handler]] = {
@@ -166,6 +179,8 @@ class App:
         await response.write_eof()
 
     async def _route(self, request: web.BaseRequest) -> web.StreamResponse:
+        if is_s3_path(request.raw_path):
+            return await self._s3.handle(request)
         exchange = Exchange(request, parse_target(request.raw_path))
         path = exchange.target.parts[0]
         if path != "health":
@@ -193,6 +208,8 @@ class App:
             raise Refusal(401, "invalid token", headers=_CHALLENGE)
 
     def _error_response(self, request: web.BaseRequest, refusal: Refusal) -> web.Response:
+        if is_s3_path(request.raw_path):
+            return self._s3.error_response(request, refusal)
         path = request.raw_path.partition("?")[0]
         remote = request.transport.get_extra_info("peername") if request.transport else None
         address = f"{remote[0]}:{remote[1]}" if remote else ""

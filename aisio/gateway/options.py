@@ -22,6 +22,8 @@ class ServerOptions:
         tls_cert: PEM file of the certificate to serve https with; None serves http.
         tls_key: PEM file of its private key; None if the certificate's file holds it.
         promote_root: The folder below which files can be promoted to objects.
+        s3_access_key: Access key that requests below /s3 must be signed with; None accepts all.
+        s3_secret_key: Its secret key.
     """
 
     folder: str
@@ -33,3 +35,5 @@ class ServerOptions:
     tls_cert: str | None = None
     tls_key: str | None = None
     promote_root: str = PROMOTE_ROOT
+    s3_access_key: str | None = None
+    s3_secret_key: str | None = field(default=None, repr=False)

@@ -18,6 +18,7 @@ from aisio.gateway.app import App
 from aisio.gateway.http.connections import BACKLOG, BoundedServer, max_connections
 from aisio.gateway.logs import OneLineFormatter
 from aisio.gateway.options import ServerOptions
+from aisio.gateway.s3.signatures import Keys
 from aisio.gateway.storage.folder import Folder
 from aisio.records import is_sendable_token
 
@@ -29,6 +30,7 @@ _PARENT_CHECK_S = 0.5
 _IDLE_CHECK_S = 5.0
 _MAX_LINE_BYTES = 32 << 10
 _READ_BUFFER_BYTES = 1 << 20
+_log = logging.getLogger(__name__)
 
 
 def run(
@@ -53,18 +55,28 @@ def run(
         # aiohttp logs clients that do not speak HTTP. App logs the gateway's own errors.
         logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
     options = replace(options, token=_checked_token(options.token))
+    keys = _s3_keys(options)
     folder = Folder(options.folder, read_only=options.read_only)
     folder.open()
     try:
-        asyncio.run(_serve(options, folder, ready, parent_pid))
+        asyncio.run(_serve(options, keys, folder, ready, parent_pid))
     finally:
         folder.close()
 
 
 async def _serve(
-    options: ServerOptions, folder: Folder, ready: Callable[[str], None], parent_pid: int | None
+    options: ServerOptions,
+    keys: Keys | None,
+    folder: Folder,
+    ready: Callable[[str], None],
+    parent_pid: int | None,
 ) -> None:
-    app = App(folder, token=options.token, promote_root=options.promote_root)
+    app = App(
+        folder,
+        token=options.token,
+        promote_root=options.promote_root,
+        s3_keys=keys,
+    )
     server = _make_server(app)
     tls = _tls_context(options)
     listeners = await _listen(options)
@@ -158,6 +170,24 @@ def _checked_token(token: str | None) -> str | None:
             "characters in it"
         )
     return token
+
+
+def _s3_keys(options: ServerOptions) -> Keys | None:
+    """Return the keys of S3 requests; None for none.
+
+    Raises:
+        ConfigError: One of them is missing or empty.
+    """
+    access_key, secret_key = options.s3_access_key, options.s3_secret_key
+    if access_key is None and secret_key is None:
+        return None
+    if not access_key or not secret_key:
+        raise ConfigError("S3 requests are signed with an access key and a secret key: give both")
+    if not (access_key.isascii() and access_key.isprintable() and "/" not in access_key):
+        raise ConfigError("no client can send the S3 access key: it needs ASCII without slashes")
+    if options.token is None and not options.read_only:
+        _log.warning("S3 keys protect /s3 only: set a token as well, to protect /v1")
+    return Keys(access_key, secret_key)
 
 
 def _tls_context(options: ServerOptions) -> ssl.SSLContext | None:

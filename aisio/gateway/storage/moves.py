@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 
 from aisio.gateway.protocol.refusals import Refusal
 from aisio.gateway.protocol.targets import BucketName
@@ -16,11 +17,21 @@ _COPY_BYTES = 1 << 20
 
 
 def copy_object(
-    folder: Folder, source: tuple[BucketName, str], target: tuple[BucketName, str]
+    folder: Folder,
+    source: tuple[BucketName, str],
+    target: tuple[BucketName, str],
+    *,
+    custom: Mapping[str, str] | None = None,
 ) -> int:
-    """Copy an object with its custom metadata, and return its size in bytes.
+    """Copy an object, and return its size in bytes.
 
     Where the checksum of the source is on record, the copied bytes are verified against it.
+
+    Args:
+        folder: The served folder.
+        source: The object.
+        target: Its copy.
+        custom: The custom metadata of the copy; None for that of the source.
 
     Raises:
         Refusal: No such object or bucket, damaged bytes, or a folder in the way.
@@ -36,8 +47,10 @@ def copy_object(
                 upload.write([piece])
         with folder.lock:
             new_record, status = folder.finish_upload(upload, [], *target)
-            if record is not None and record.custom:
-                folder.metadata.set_custom(*target, new_record, record.custom)
+            if custom is None:
+                custom = record.custom if record is not None else {}
+            if custom:
+                folder.metadata.set_custom(*target, new_record, custom)
     finally:
         upload.discard()
     return status.st_size
