@@ -15,6 +15,7 @@ import contextlib
 import errno
 import hmac
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
 
@@ -23,15 +24,18 @@ from aiohttp import web
 from aisio.gateway.archives.index_cache import IndexCache
 from aisio.gateway.handlers.batch import Batch
 from aisio.gateway.handlers.buckets import Buckets
+from aisio.gateway.handlers.nodes import Nodes
 from aisio.gateway.handlers.object_records import ObjectRecords
 from aisio.gateway.handlers.objects import Objects
-from aisio.gateway.http.bodies import error_body, json_body
+from aisio.gateway.http.bodies import error_body
 from aisio.gateway.http.cluster import Cluster
 from aisio.gateway.http.exchange import Exchange
-from aisio.gateway.http.responses import JSON, TEXT, BodyCutError, make_response, respond_early
+from aisio.gateway.http.request_stats import RequestStats
+from aisio.gateway.http.responses import TEXT, BodyCutError, make_response, respond_early
 from aisio.gateway.jobs.calls import JobCalls
 from aisio.gateway.jobs.jobs import Jobs
 from aisio.gateway.jobs.promotions import Promotions
+from aisio.gateway.logs import RecentLog
 from aisio.gateway.options import PROMOTE_ROOT
 from aisio.gateway.protocol.refusals import Refusal, unsupported
 from aisio.gateway.protocol.targets import parse_target
@@ -44,7 +48,7 @@ from aisio.gateway.storage.multipart_uploads import MultipartUploads
 Handler = Callable[[Exchange], Awaitable[web.StreamResponse]]
 
 _STATUS_OF_ERRNO = {errno.ENOSPC: 507, errno.EDQUOT: 507, errno.EMFILE: 503, errno.ENFILE: 503}
-_UNSUPPORTED_PATHS = frozenset({"reverse", "download", "sort", "etl", "tokens"})
+_UNSUPPORTED_PATHS = frozenset({"download", "sort", "etl", "tokens"})
 _NO_SNIFF = ("X-Content-Type-Options", "nosniff")
 _CHALLENGE: Mapping[str, str] = MappingProxyType({"WWW-Authenticate": "Bearer"})
 _log = logging.getLogger(__name__)
@@ -58,6 +62,7 @@ class App:
         token: Bearer token that requests must carry; None for none.
         promote_root: The folder below which files can be promoted to objects.
         s3_keys: What requests below /s3 must be signed with; None for no signatures.
+        log: What the gateway has logged.
     """
 
     def __init__(
@@ -67,6 +72,7 @@ class App:
         token: str | None = None,
         promote_root: str = PROMOTE_ROOT,
         s3_keys: Keys | None = None,
+        log: RecentLog | None = None,
     ) -> None:
         self._token = None if token is None else f"Bearer {token}".encode()
         self._in_flight = 0
@@ -79,10 +85,13 @@ class App:
         self._objects = Objects(folder, self._cluster, archives, promotions, records, uploads)
         self._s3 = S3Api(folder, records, uploads, keys=s3_keys, token=self._token)
         buckets = Buckets(folder, self._cluster, archives, self._jobs)
+        self._stats = RequestStats()
+        nodes = Nodes(folder.root, self._cluster, self._stats, log or RecentLog())
         calls = JobCalls(self._jobs, self._cluster)
         self.routes: Mapping[str, Mapping[str, Handler]] = {
             "health": dict.fromkeys(("GET", "HEAD", "PUT"), self._health),
-            "daemon": {"GET": self._daemon},
+            "daemon": {"GET": nodes.get},
+            "reverse": {"GET": nodes.get_forwarded},
             "cluster": {"GET": calls.get, "PUT": calls.put},
             "ml": {"GET": Batch(folder, self._cluster, archives, self._jobs).get},
             "buckets": {
@@ -105,6 +114,7 @@ class App:
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """Handle one request, send the response, and log it. Client errors never raise."""
+        started_ns = time.monotonic_ns()
         self._in_flight += 1
         self._idle.clear()
         try:
@@ -126,6 +136,9 @@ class App:
             self._in_flight -= 1
             if not self._in_flight:
                 self._idle.set()
+        elapsed_ns = time.monotonic_ns() - started_ns
+        size = (request if request.method == "PUT" else response).content_length or 0
+        self._stats.add(request.method, request.raw_path, response.status, size, elapsed_ns)
         # After the whole response, as other servers do: a body that was cut has no such line.
         _log.info("%s %s %d", request.method, request.raw_path, response.status)
         return response
@@ -227,12 +240,6 @@ class App:
 
     async def _health(self, exchange: Exchange) -> web.StreamResponse:
         return make_response(headers=self._cluster.uptime_headers().items())
-
-    async def _daemon(self, exchange: Exchange) -> web.StreamResponse:
-        what = exchange.target.query.get("what", "")
-        if what != "smap":
-            raise Refusal(400, f"invalid '/v1/daemon' request: unrecognized 'what={what}' query")
-        return make_response(json_body(self._cluster.map(exchange.origin)), content_type=JSON)
 
 
 def _unknown(request: web.BaseRequest) -> Refusal:

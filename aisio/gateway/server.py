@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import os
 import signal
@@ -16,7 +17,7 @@ from dataclasses import replace
 from aisio.errors import ConfigError
 from aisio.gateway.app import App
 from aisio.gateway.http.connections import BACKLOG, BoundedServer, max_connections
-from aisio.gateway.logs import OneLineFormatter
+from aisio.gateway.logs import OneLineFormatter, RecentLog
 from aisio.gateway.options import ServerOptions
 from aisio.gateway.s3.signatures import Keys
 from aisio.gateway.storage.folder import Folder
@@ -55,28 +56,32 @@ def run(
         # aiohttp logs clients that do not speak HTTP. App logs the gateway's own errors.
         logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
     options = replace(options, token=_checked_token(options.token))
-    keys = _s3_keys(options)
-    folder = Folder(options.folder, read_only=options.read_only)
-    folder.open()
+    folder, recent = Folder(options.folder, read_only=options.read_only), RecentLog()
+    logging.getLogger(__package__).addHandler(recent)
+    make_app = functools.partial(
+        App,
+        folder,
+        token=options.token,
+        promote_root=options.promote_root,
+        s3_keys=_s3_keys(options),
+        log=recent,
+    )
     try:
-        asyncio.run(_serve(options, keys, folder, ready, parent_pid))
+        folder.open()
+        asyncio.run(_serve(options, make_app, folder, ready, parent_pid))
     finally:
         folder.close()
+        logging.getLogger(__package__).removeHandler(recent)
 
 
 async def _serve(
     options: ServerOptions,
-    keys: Keys | None,
+    make_app: Callable[[], App],
     folder: Folder,
     ready: Callable[[str], None],
     parent_pid: int | None,
 ) -> None:
-    app = App(
-        folder,
-        token=options.token,
-        promote_root=options.promote_root,
-        s3_keys=keys,
-    )
+    app = make_app()
     server = _make_server(app)
     tls = _tls_context(options)
     listeners = await _listen(options)
