@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable
 
 from aisio.escapes import one_line, visible
+from aisio.redaction import redacted
 from aisio.version import __version__
 
 PERIOD_S = 60.0
@@ -16,11 +17,14 @@ PERIOD_S = 60.0
 
 
 class OneLineFormatter(logging.Formatter):
-    """Formats a message as one line and a traceback as several, without control characters."""
+    """Formats a message as one line and a traceback as several.
+
+    There are no control characters in them, nor the signatures and tokens of URLs.
+    """
 
     def formatMessage(self, record: logging.LogRecord) -> str:
         """Return the message of a record, as one line."""
-        return one_line(super().formatMessage(record))
+        return one_line(redacted(super().formatMessage(record)))
 
     def format(self, record: logging.LogRecord) -> str:
         """Return a record with its traceback."""

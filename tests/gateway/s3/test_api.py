@@ -124,6 +124,17 @@ def test_signed_requests(signed: Gateway) -> None:
             boto3_client(signed.s3_endpoint, *keys).list_buckets()
 
 
+def test_signatures_and_tokens_are_not_logged(tmp_path: Path) -> None:
+    """A signed URL works for whoever has it, also for those who may read a log."""
+    with Gateway(tmp_path, verbose=True) as gateway:
+        names = ("X-Amz-Signature", "X-Amz-Security-Token", "Signature")
+        query = "&".join(f"{name}=s3cret" for name in names)
+        requests.get(f"{gateway.s3_endpoint}/b/o?{query}&prefix=seen")
+        logged = gateway.read_log() + requests.get(f"{gateway.endpoint}/v1/daemon?what=log").text
+    assert logged.count("prefix=seen") == 2
+    assert "s3cret" not in logged
+
+
 @needs_boto3
 @pytest.mark.parametrize("region", ["us-east-1", "ais"])
 def test_signed_urls(signed: Gateway, region: str) -> None:
