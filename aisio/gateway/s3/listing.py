@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import NamedTuple
 from urllib.parse import quote
 
+from aisio.gateway.http.object_headers import etag
 from aisio.gateway.protocol.refusals import Refusal
 from aisio.gateway.protocol.targets import BucketName
 from aisio.gateway.s3.documents import document, element, group
-from aisio.gateway.s3.object_headers import etag, xml_date
+from aisio.gateway.s3.object_headers import xml_date
 from aisio.gateway.s3.requests import S3Request
 from aisio.gateway.storage.folder import Folder
 from aisio.gateway.storage.records import FileState, Record

@@ -6,14 +6,10 @@ import os
 import time
 from collections.abc import Mapping
 
-from aisio.gateway.http.object_headers import one_line
+from aisio.gateway.http.object_headers import etag, one_line
 from aisio.gateway.protocol.refusals import Refusal
 from aisio.gateway.storage.records import Record
 
-ETAG = "ETag"
-"""The key of the custom metadata with the ETag of an object uploaded in parts, as on a cluster."""
-
-_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _META = "x-amz-meta-"
 _KEPT = {
     name.lower(): name
@@ -70,16 +66,6 @@ def custom_metadata(headers: Mapping[str, str]) -> dict[str, str]:
     return custom
 
 
-def etag(record: Record, status: os.stat_result) -> str:
-    """Return an object's ETag, without quotation marks.
-
-    It has a "-", so that no client takes it for an MD5.
-
-    Source: ETag in core/lom.go of AIStore 5.0.
-    """
-    return record.custom.get(ETAG) or f"v1-{record.checksum}-{_base36(status.st_mtime_ns)}"
-
-
 def response_headers(
     record: Record, status: os.stat_result, query: Mapping[str, str]
 ) -> list[tuple[str, str]]:
@@ -125,11 +111,3 @@ def xml_date(seconds: float) -> str:
     """Return a time as S3's XML has it, with milliseconds."""
     milliseconds = int(seconds * 1000) % 1000
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{milliseconds:03d}Z"
-
-
-def _base36(number: int) -> str:
-    digits = ""
-    while number:
-        number, digit = divmod(number, 36)
-        digits = _DIGITS[digit] + digits
-    return digits or "0"

@@ -10,6 +10,7 @@ from urllib.parse import unquote
 from aiohttp import web
 
 from aisio.gateway.handlers.object_records import ObjectRecords
+from aisio.gateway.http.object_headers import ETAG, etag
 from aisio.gateway.http.responses import INLINE_BYTES, make_response, send_file
 from aisio.gateway.protocol.custom_metadata import check_custom
 from aisio.gateway.protocol.range_header import parse_range
@@ -23,10 +24,8 @@ from aisio.gateway.s3.conditions import (
 )
 from aisio.gateway.s3.documents import XML, document, element
 from aisio.gateway.s3.object_headers import (
-    ETAG,
     checksum_headers,
     custom_metadata,
-    etag,
     http_date,
     refuse_unsupported,
     response_headers,

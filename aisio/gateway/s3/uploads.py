@@ -11,12 +11,13 @@ from io import FileIO
 from aiohttp import web
 
 from aisio.gateway.http.cluster import new_id
+from aisio.gateway.http.object_headers import ETAG, etag
 from aisio.gateway.http.responses import make_response
 from aisio.gateway.protocol.range_header import parse_range
 from aisio.gateway.protocol.refusals import Refusal
 from aisio.gateway.s3.conditions import failed
 from aisio.gateway.s3.documents import XML, document, element, group, malformed, parse
-from aisio.gateway.s3.object_headers import ETAG, etag, http_date, refuse_unsupported, xml_date
+from aisio.gateway.s3.object_headers import http_date, refuse_unsupported, xml_date
 from aisio.gateway.s3.objects import COPY_SOURCE, S3Objects
 from aisio.gateway.s3.requests import S3Request
 from aisio.gateway.storage.file_refusals import ChangedRefusal, being_written
@@ -229,7 +230,7 @@ def _check_complete(upload: MultipartUpload, listed: list[ElementTree.Element]) 
     if len(numbers) != len(upload.parts):
         counts = f"requested {len(numbers)} parts, have {len(upload.parts)}"
         message = f"partial completion is not allowed: {counts}"
-        raise Refusal(501, message, tcode="NotImplemented")
+        raise Refusal(400, message, tcode="InvalidRequest")
 
 
 def _after(uploads: list[MultipartUpload], key: str, upload_id: str) -> list[MultipartUpload]:

@@ -10,7 +10,6 @@ import pytest
 from aisio.gateway.protocol.refusals import Refusal
 from aisio.gateway.s3.object_headers import (
     custom_metadata,
-    etag,
     http_date,
     refuse_unsupported,
     response_headers,
@@ -56,13 +55,6 @@ def test_what_is_not_done_is_refused(name: str) -> None:
     with pytest.raises(Refusal, match=name):
         refuse_unsupported({name: "x"})
     refuse_unsupported({"x-amz-acl": "private", "x-amz-storage-class": "STANDARD"})
-
-
-def test_etags_are_those_of_aistore(status: os.stat_result) -> None:
-    """Checksum and time; or what an upload in parts has."""
-    record = Record(FileState.of(status), "26c7827d889f6da3", 7)
-    assert etag(record, status) == "v1-26c7827d889f6da3-100z"
-    assert etag(Record(record.state, "c", 1, {"ETag": "md5-2"}), status) == "md5-2"
 
 
 def test_responses_repeat_what_was_kept(status: os.stat_result) -> None:

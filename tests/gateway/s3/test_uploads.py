@@ -117,7 +117,7 @@ def test_abort_leaves_nothing(s3: S3Bucket) -> None:
         (((0, ""),), (400, "InvalidPart")),
         (((2, ""), (1, "")), (400, "InvalidPartOrder")),
         (((1, ""), (1, "")), (400, "InvalidPartOrder")),
-        (((1, ""),), (501, "NotImplemented")),
+        (((1, ""),), (400, "InvalidRequest")),
     ],
 )
 def test_completions_that_are_refused(
