@@ -130,7 +130,7 @@ def test_signatures_and_tokens_are_not_logged(tmp_path: Path) -> None:
         names = ("X-Amz-Signature", "X-Amz-Security-Token", "Signature")
         query = "&".join(f"{name}=s3cret" for name in names)
         requests.get(f"{gateway.s3_endpoint}/b/o?{query}&prefix=seen")
-        logged = gateway.read_log() + requests.get(f"{gateway.endpoint}/v1/daemon?what=log").text
+        logged = requests.get(f"{gateway.endpoint}/v1/daemon?what=log").text + gateway.read_log()
     assert logged.count("prefix=seen") == 2
     assert "s3cret" not in logged
 
