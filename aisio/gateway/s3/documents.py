@@ -11,7 +11,10 @@ from aisio.gateway.protocol.refusals import Refusal
 NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01"
 XML = "application/xml"
 
-_SPECIAL = re.compile("[&<>\"'\x00-\x1f\x7f\ufffe\uffff\ud800-\udfff]")
+_SPECIAL = re.compile('[&<>"\x00-\x1f\x7f\ufffe\uffff\ud800-\udfff]')
+_NAMED = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"}
+"""As S3 writes them: DuckDB knows no other references."""
+
 _DECLARATION = re.compile(rb"<!(?:DOCTYPE|ENTITY)", re.IGNORECASE)
 
 
@@ -79,5 +82,7 @@ def malformed(why: str) -> Refusal:
 
 
 def _reference(match: re.Match[str]) -> str:
+    if match[0] in _NAMED:
+        return _NAMED[match[0]]
     code = ord(match[0])
     return f"&#x{0xFFFD if 0xD800 <= code <= 0xDFFF else code:X};"

@@ -35,6 +35,12 @@ def test_control_characters_are_references() -> None:
     assert element("Key", "\ud800") == "<Key>&#xFFFD;</Key>"
 
 
+def test_quotation_marks_are_named() -> None:
+    """As S3 writes the ETags of lists; DuckDB knows no numeric references."""
+    assert element("ETag", '"a"') == "<ETag>&quot;a&quot;</ETag>"
+    assert element("Key", "<&>'") == "<Key>&lt;&amp;&gt;'</Key>"
+
+
 def test_namespaces_are_dropped() -> None:
     """Some clients send them, others do not."""
     body = b'<Delete xmlns="http://x/"><Object><Key>a</Key></Object><Object/></Delete>'
