@@ -56,22 +56,24 @@ def run(
         # aiohttp logs clients that do not speak HTTP. App logs the gateway's own errors.
         logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
     options = replace(options, token=_checked_token(options.token))
+    keys = _s3_keys(options)
     folder, recent = Folder(options.folder, read_only=options.read_only), RecentLog()
-    logging.getLogger(__package__).addHandler(recent)
     make_app = functools.partial(
         App,
         folder,
         token=options.token,
         promote_root=options.promote_root,
-        s3_keys=_s3_keys(options),
+        s3_keys=keys,
         log=recent,
     )
+    package_log = logging.getLogger(__package__)
+    package_log.addHandler(recent)
     try:
         folder.open()
         asyncio.run(_serve(options, make_app, folder, ready, parent_pid))
     finally:
         folder.close()
-        logging.getLogger(__package__).removeHandler(recent)
+        package_log.removeHandler(recent)
 
 
 async def _serve(
@@ -190,7 +192,7 @@ def _s3_keys(options: ServerOptions) -> Keys | None:
         raise ConfigError("S3 requests are signed with an access key and a secret key: give both")
     if not (access_key.isascii() and access_key.isprintable() and "/" not in access_key):
         raise ConfigError("no client can send the S3 access key: it needs ASCII without slashes")
-    if options.token is None and not options.read_only:
+    if options.token is None:
         _log.warning("S3 keys protect /s3 only: set a token as well, to protect /v1")
     return Keys(access_key, secret_key)
 
