@@ -94,22 +94,8 @@ class App:
             "reverse": {"GET": nodes.get_forwarded},
             "cluster": {"GET": calls.get, "PUT": calls.put},
             "ml": {"GET": Batch(folder, self._cluster, archives, self._jobs).get},
-            "buckets": {
-                "GET": buckets.act,
-                "HEAD": buckets.head,
-                "POST": buckets.act,
-                "PUT": buckets.act,
-                "PATCH": buckets.act,
-                "DELETE": buckets.act,
-            },
-            "objects": {
-                "GET": self._objects.get,
-                "HEAD": self._objects.head,
-                "PUT": self._objects.put,
-                "POST": self._objects.act,
-                "PATCH": self._objects.patch,
-                "DELETE": self._objects.delete,
-            },
+            "buckets": _of_buckets(buckets),
+            "objects": _of_objects(self._objects),
         }
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -240,6 +226,26 @@ class App:
 
     async def _health(self, exchange: Exchange) -> web.StreamResponse:
         return make_response(headers=self._cluster.uptime_headers().items())
+
+
+def _of_buckets(buckets: Buckets) -> Mapping[str, Handler]:
+    """Return what handles each method of requests about buckets."""
+    return {
+        **dict.fromkeys(("GET", "POST", "PUT", "PATCH", "DELETE"), buckets.act),
+        "HEAD": buckets.head,
+    }
+
+
+def _of_objects(objects: Objects) -> Mapping[str, Handler]:
+    """Return what handles each method of requests about objects."""
+    return {
+        "GET": objects.get,
+        "HEAD": objects.head,
+        "PUT": objects.put,
+        "POST": objects.act,
+        "PATCH": objects.patch,
+        "DELETE": objects.delete,
+    }
 
 
 def _unknown(request: web.BaseRequest) -> Refusal:

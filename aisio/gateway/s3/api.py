@@ -24,6 +24,8 @@ from aisio.gateway.storage.folder import Folder
 from aisio.gateway.storage.multipart_uploads import MultipartUploads
 
 Handler = Callable[[S3Request], Awaitable[web.StreamResponse]]
+Handlers = Mapping[tuple[str, str], Handler]
+"""What handles a method with one of these query parameters, or without any of them ("")."""
 
 _METHODS = "DELETE, GET, HEAD, POST, PUT"
 _UNSUPPORTED = frozenset(
@@ -62,37 +64,10 @@ class S3Api:
         self._token = token
         buckets, objects = S3Buckets(folder), S3Objects(folder, records)
         parts = S3Uploads(folder, objects, uploads)
-        self._of_bucket: Mapping[tuple[str, str], Handler] = {
-            ("GET", ""): buckets.list_objects,
-            ("GET", "location"): buckets.location,
-            ("GET", "uploads"): parts.list_uploads,
-            ("GET", "versioning"): buckets.versioning,
-            ("GET", "versions"): buckets.list_objects,
-            ("HEAD", ""): buckets.head,
-            ("PUT", ""): buckets.create,
-            ("PUT", "versioning"): buckets.set_versioning,
-            ("POST", "delete"): buckets.delete_objects,
-            ("DELETE", ""): buckets.destroy,
-        }
-        self._of_object: Mapping[tuple[str, str], Handler] = {
-            ("GET", ""): objects.get,
-            ("GET", "uploadId"): parts.list_parts,
-            ("HEAD", ""): objects.head,
-            ("PUT", ""): objects.put,
-            ("PUT", "uploadId"): parts.put_part,
-            ("POST", "uploads"): parts.create,
-            ("POST", "uploadId"): parts.complete,
-            ("DELETE", ""): objects.delete,
-            ("DELETE", "uploadId"): parts.abort,
-        }
-        folders = S3Folders(folder)
-        self._of_folder: Mapping[tuple[str, str], Handler] = {
-            ("GET", ""): folders.get,
-            ("HEAD", ""): folders.get,
-            ("PUT", ""): folders.make,
-            ("DELETE", ""): folders.remove,
-        }
         self._list_buckets = buckets.list_buckets
+        self._of_bucket = _of_buckets(buckets, parts)
+        self._of_object = _of_objects(objects, parts)
+        self._of_folder = _of_folders(S3Folders(folder))
 
     async def handle(self, http_request: web.BaseRequest) -> web.StreamResponse:
         """Handle a request.
@@ -144,6 +119,44 @@ class S3Api:
             if not hmac.compare_digest(sent.encode("utf-8", "surrogateescape"), self._token):
                 message = "token required as a bearer token, or as x-amz-security-token"
                 raise Refusal(403, message, tcode="AccessDenied")
+
+
+def _of_buckets(buckets: S3Buckets, parts: S3Uploads) -> Handlers:
+    return {
+        ("GET", ""): buckets.list_objects,
+        ("GET", "location"): buckets.location,
+        ("GET", "uploads"): parts.list_uploads,
+        ("GET", "versioning"): buckets.versioning,
+        ("GET", "versions"): buckets.list_objects,
+        ("HEAD", ""): buckets.head,
+        ("PUT", ""): buckets.create,
+        ("PUT", "versioning"): buckets.set_versioning,
+        ("POST", "delete"): buckets.delete_objects,
+        ("DELETE", ""): buckets.destroy,
+    }
+
+
+def _of_objects(objects: S3Objects, parts: S3Uploads) -> Handlers:
+    return {
+        ("GET", ""): objects.get,
+        ("GET", "uploadId"): parts.list_parts,
+        ("HEAD", ""): objects.head,
+        ("PUT", ""): objects.put,
+        ("PUT", "uploadId"): parts.put_part,
+        ("POST", "uploads"): parts.create,
+        ("POST", "uploadId"): parts.complete,
+        ("DELETE", ""): objects.delete,
+        ("DELETE", "uploadId"): parts.abort,
+    }
+
+
+def _of_folders(folders: S3Folders) -> Handlers:
+    return {
+        ("GET", ""): folders.get,
+        ("HEAD", ""): folders.get,
+        ("PUT", ""): folders.make,
+        ("DELETE", ""): folders.remove,
+    }
 
 
 def _invalid() -> Refusal:
