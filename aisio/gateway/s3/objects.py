@@ -182,8 +182,14 @@ class S3Objects:
             message = f"x-amz-metadata-directive is {directive}, expected COPY or REPLACE"
             raise Refusal(400, message, tcode="InvalidArgument")
         custom = self.checked_metadata(request) if directive == "REPLACE" else None
+        if_match = await self.replaceable(request)
         if source != target:
-            await asyncio.to_thread(copy_object, self._folder, source, target, custom=custom)
+            try:
+                await asyncio.to_thread(
+                    copy_object, self._folder, source, target, custom=custom, if_match=if_match
+                )
+            except ChangedRefusal:
+                raise failed("If-Match or If-None-Match") from None
         elif custom is not None:
             await self._replace_metadata(target, custom)
         record, status = await self._describe(*target)

@@ -204,6 +204,19 @@ def test_conditional_writes(s3: S3Bucket) -> None:
     assert s3.send("GET", "o").content == b"3"
 
 
+def test_conditional_copies(s3: S3Bucket) -> None:
+    """A copy is a write as well."""
+    s3.send("PUT", "o", b"x")
+    etag = s3.send("PUT", "copy", b"there").headers["ETag"]
+    source: dict[str, Any] = {"x_amz_copy_source": f"{s3.name}/o"}
+    response = s3.send("PUT", "copy", If_None_Match="*", **source)
+    assert code(response) == (412, "PreconditionFailed")
+    assert s3.send("GET", "copy").content == b"there"
+    assert s3.send("PUT", "copy", If_Match=etag, **source).status_code == 200
+    assert s3.send("PUT", "new", If_None_Match="*", **source).status_code == 200
+    assert s3.send("GET", "copy").content == s3.send("GET", "new").content == b"x"
+
+
 def test_of_creators_at_once_one_wins(s3: S3Bucket) -> None:
     """The others get 412, and its bytes stay whole."""
     with ThreadPoolExecutor(8) as pool:
