@@ -44,6 +44,13 @@ class S3Bucket:
     folder: Path
     http: requests.Session
     ais: Served
+    others: frozenset[str] = frozenset()
+    """Temporary files of tests before: some leave uploads open."""
+
+    def temporary_files(self) -> set[str]:
+        """Return the names of the files that uploads have left since the bucket was made."""
+        folder = self.folder.parent / ".aisio" / "tmp"
+        return {path.name for path in folder.iterdir()} - self.others
 
     def send(
         self, method: str, key: str = "", data: bytes = b"", query: str = "", **headers: str
@@ -73,7 +80,9 @@ def code(response: requests.Response) -> tuple[int, str]:
 @pytest.fixture
 def s3(gateway: Gateway, bucket: Served) -> S3Bucket:
     """Return a new, empty bucket."""
-    return S3Bucket(gateway.s3_endpoint, bucket.name, bucket.folder, bucket.http, bucket)
+    s3 = S3Bucket(gateway.s3_endpoint, bucket.name, bucket.folder, bucket.http, bucket)
+    s3.others = frozenset(s3.temporary_files())
+    return s3
 
 
 @pytest.fixture(scope="session")

@@ -245,12 +245,7 @@ def test_an_upload_that_is_refused_leaves_nothing(s3: S3Bucket, fields: dict[str
     response = s3.send("PUT", "o", DATA, **fields)
     assert response.status_code in (400, 501)
     assert s3.send("GET", "o").content == b"before"
-    assert temporary_files(s3) == []
-
-
-def temporary_files(s3: S3Bucket) -> list[str]:
-    """Return what uploads have left."""
-    return [path.name for path in (s3.folder.parent / ".aisio" / "tmp").iterdir()]
+    assert s3.temporary_files() == set()
 
 
 def test_an_upload_that_is_cut_leaves_nothing(s3: S3Bucket) -> None:
@@ -258,7 +253,7 @@ def test_an_upload_that_is_cut_leaves_nothing(s3: S3Bucket) -> None:
     with connected(s3.ais) as connection:
         head = f"PUT /s3/{s3.name}/o HTTP/1.1\r\nHost: test\r\nContent-Length: 3000000\r\n\r\n"
         connection.sendall(head.encode() + bytes(2_000_000))
-    while temporary_files(s3):
+    while s3.temporary_files():
         assert s3.send("HEAD", "o").status_code == 404
     assert s3.send("GET", "o").status_code == 404
 

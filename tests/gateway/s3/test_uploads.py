@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from tests.gateway.s3.conftest import S3Bucket, code
-from tests.gateway.s3.test_objects import temporary_files
 
 PARTS = (os.urandom(1_500_000), os.urandom(70_000), b"end")
 
@@ -59,7 +58,7 @@ def test_parts_make_the_object(s3: S3Bucket, etag: str) -> None:
     assert got.content == b"".join(PARTS)
     fields = got.headers["ETag"], got.headers["Content-Type"], got.headers["x-amz-meta-who"]
     assert fields == (etag, "a/b", "me")
-    assert temporary_files(s3) == []
+    assert s3.temporary_files() == set()
     assert code(s3.send("POST", "o", body, f"?uploadId={upload}")) == (404, "NoSuchUpload")
     assert code(s3.send("GET", "o", query="?partNumber=2")) == (501, "NotImplemented")
 
@@ -97,15 +96,15 @@ def test_abort_leaves_nothing(s3: S3Bucket) -> None:
     """No part, no upload, no object."""
     upload = create(s3)
     put(s3, upload, 1, PARTS[0])
-    assert temporary_files(s3) != []
+    assert s3.temporary_files() != set()
     assert s3.send("DELETE", "o", query=f"?uploadId={upload}").status_code == 204
-    assert temporary_files(s3) == []
+    assert s3.temporary_files() == set()
     for method in ("GET", "DELETE"):
         response = s3.send(method, "o", query=f"?uploadId={upload}")
         assert code(response) == (404, "NoSuchUpload")
     response = s3.send("PUT", "o", b"x", f"?partNumber=1&uploadId={upload}")
     assert code(response) == (404, "NoSuchUpload")
-    assert temporary_files(s3) == []
+    assert s3.temporary_files() == set()
 
 
 @pytest.mark.parametrize(
