@@ -34,6 +34,8 @@ VARIABLES: Mapping[str, str] = {
     "AISIO_CACHE_DIR": "folder of downloaded resources and of shard indexes (the user's cache "
     "folder for aisio)",
     "BIONEMO_CACHE_DIR": "the same, where AISIO_CACHE_DIR is not set",
+    "AISIO_SERVE_S3_ACCESS_KEY": "access key that `aisio serve` demands of S3 requests",
+    "AISIO_SERVE_S3_SECRET_KEY": "its secret key",
     "AISIO_TASKS_HOME": "folder of the records of training tasks (tasks/ in the user's data folder "
     "for aisio)",
     "AISIO_TASKS_STORE_URL": "where data and code of training tasks are kept (store/ in that "
@@ -125,6 +127,26 @@ def load_settings(
         tls=tls or _tls(env),
         pool_size=_pool_size(pool_size, env),
         direct=direct,
+    )
+
+
+def serve_s3_keys(
+    access_key: str | None = None,
+    secret_key: str | None = None,
+    *,
+    environ: Mapping[str, str] | None = None,
+) -> tuple[str | None, str | None]:
+    """Return the keys that S3 requests to `aisio serve` must be signed with; None for none.
+
+    Args:
+        access_key: Without it AISIO_SERVE_S3_ACCESS_KEY.
+        secret_key: Without it AISIO_SERVE_S3_SECRET_KEY.
+        environ: Read instead of os.environ.
+    """
+    env = os.environ if environ is None else environ
+    return (
+        access_key if access_key is not None else env.get("AISIO_SERVE_S3_ACCESS_KEY") or None,
+        secret_key if secret_key is not None else env.get("AISIO_SERVE_S3_SECRET_KEY") or None,
     )
 
 

@@ -8,7 +8,13 @@ from typing import Any
 
 import pytest
 
-from aisio.config import VARIABLES, first_set, inherited_environment, load_settings
+from aisio.config import (
+    VARIABLES,
+    first_set,
+    inherited_environment,
+    load_settings,
+    serve_s3_keys,
+)
 from aisio.errors import ConfigError
 from aisio.records import RetryPolicy, Settings, Timeouts, TlsFiles
 
@@ -304,3 +310,12 @@ def test_programs_inherit_the_environment_but_for_some_variables() -> None:
     kept = inherited_environment(without=("GIT_",), keep=frozenset({"GIT_SSH"}), environ=environ)
     assert kept == {"PATH": "/bin", "GIT_SSH": "ssh"}
     assert inherited_environment(environ=environ) == environ
+
+
+def test_the_keys_of_the_gateway_come_from_arguments_then_the_environment() -> None:
+    """The variables are its own: AWS's are for other services."""
+    names = ("AISIO_SERVE_S3_ACCESS_KEY", "AISIO_SERVE_S3_SECRET_KEY")
+    environ = dict(zip(names, ("access", "secret"), strict=True))
+    assert serve_s3_keys(environ=environ) == ("access", "secret")
+    assert serve_s3_keys("other", environ=environ) == ("other", "secret")
+    assert serve_s3_keys(environ={"AWS_ACCESS_KEY_ID": "a", names[0]: ""}) == (None, None)

@@ -66,6 +66,8 @@ class Gateway:
         tls_client_ca: PEM file of authorities: each client must have a certificate of one of them.
         jwt_key: Key that AuthN signs its tokens with; such tokens are demanded, and may expire.
         signed_redirects: Serve objects only to requests that the gateway has redirected and signed.
+        s3_access_key: Access key that requests below /s3 must be signed with; None accepts all.
+        s3_secret_key: Its secret key.
     """
 
     # One argument for each of ServerOptions: the fields of the command `aisio serve`.
@@ -84,6 +86,8 @@ class Gateway:
         tls_client_ca: str | None = None,
         jwt_key: str | None = None,
         signed_redirects: bool = False,
+        s3_access_key: str | None = None,
+        s3_secret_key: str | None = None,
     ) -> None:
         path = str(pathlib.Path(folder).absolute())
         self._options = ServerOptions(
@@ -99,6 +103,8 @@ class Gateway:
             tls_client_ca=tls_client_ca,
             jwt_key=jwt_key,
             signed_redirects=signed_redirects,
+            s3_access_key=s3_access_key,
+            s3_secret_key=s3_secret_key,
         )
         self._process: subprocess.Popen[str] | None = None
         self._log: IO[str] | None = None
@@ -121,6 +127,11 @@ class Gateway:
     def endpoint(self) -> str:
         """The address it listens at, such as "http://127.0.0.1:8080"; "" before it has started."""
         return self._endpoint
+
+    @property
+    def s3_endpoint(self) -> str:
+        """The address of its S3 API, such as "http://127.0.0.1:8080/s3"; "" before it starts."""
+        return f"{self._endpoint}/s3" if self._endpoint else ""
 
     @property
     def folder(self) -> pathlib.Path:

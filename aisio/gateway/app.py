@@ -14,6 +14,7 @@ import asyncio
 import contextlib
 import errno
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
@@ -21,25 +22,33 @@ from aiohttp import web
 from aisio.gateway.archives.index_cache import IndexCache
 from aisio.gateway.handlers.batch import Batch
 from aisio.gateway.handlers.buckets import Buckets
+from aisio.gateway.handlers.nodes import Nodes
+from aisio.gateway.handlers.object_records import ObjectRecords
 from aisio.gateway.handlers.objects import Objects
 from aisio.gateway.http.access import SignedRedirects, Tokens
-from aisio.gateway.http.bodies import error_body, json_body
+from aisio.gateway.http.bodies import error_body
 from aisio.gateway.http.cluster import Cluster
 from aisio.gateway.http.exchange import Exchange
-from aisio.gateway.http.responses import JSON, TEXT, BodyCutError, make_response, respond_early
+from aisio.gateway.http.request_stats import RequestStats
+from aisio.gateway.http.responses import TEXT, BodyCutError, make_response, respond_early
 from aisio.gateway.jobs.calls import JobCalls
 from aisio.gateway.jobs.jobs import Jobs
 from aisio.gateway.jobs.promotions import Promotions
+from aisio.gateway.logs import RecentLog
 from aisio.gateway.options import PROMOTE_ROOT
 from aisio.gateway.protocol.refusals import Refusal, unsupported
 from aisio.gateway.protocol.signatures import RedirectSigner
 from aisio.gateway.protocol.targets import parse_target
+from aisio.gateway.s3.api import S3Api
+from aisio.gateway.s3.requests import is_s3_path
+from aisio.gateway.s3.signatures import Keys
 from aisio.gateway.storage.folder import Folder
+from aisio.gateway.storage.multipart_uploads import MultipartUploads
 
 Handler = Callable[[Exchange], Awaitable[web.StreamResponse]]
 
 _STATUS_OF_ERRNO = {errno.ENOSPC: 507, errno.EDQUOT: 507, errno.EMFILE: 503, errno.ENFILE: 503}
-_UNSUPPORTED_PATHS = frozenset({"reverse", "download", "sort", "etl", "tokens"})
+_UNSUPPORTED_PATHS = frozenset({"download", "sort", "etl", "tokens"})
 _NO_SNIFF = ("X-Content-Type-Options", "nosniff")
 _log = logging.getLogger(__name__)
 
@@ -53,6 +62,8 @@ class App:
         promote_root: The folder below which files can be promoted to objects.
         target_port: A port at which the gateway is a target that accepts only signed redirects;
             None for no such port.
+        s3_keys: What requests below /s3 must be signed with; None for no signatures.
+        log: What the gateway has logged.
     """
 
     def __init__(
@@ -62,6 +73,8 @@ class App:
         tokens: Tokens | None = None,
         promote_root: str = PROMOTE_ROOT,
         target_port: int | None = None,
+        s3_keys: Keys | None = None,
+        log: RecentLog | None = None,
     ) -> None:
         self._tokens = tokens or Tokens(None, None)
         self._in_flight = 0
@@ -74,34 +87,27 @@ class App:
         self._jobs = Jobs(self._cluster.target_id)
         archives = IndexCache()
         promotions = Promotions(folder, self._cluster, self._jobs, promote_root)
-        self._objects = Objects(folder, self._cluster, archives, promotions)
+        records, uploads = ObjectRecords(folder), MultipartUploads(folder)
+        self._objects = Objects(folder, self._cluster, archives, promotions, records, uploads)
+        self._s3 = S3Api(folder, records, uploads, keys=s3_keys, tokens=self._tokens)
         buckets = Buckets(folder, self._cluster, archives, self._jobs)
+        self._stats = RequestStats()
+        log = log or RecentLog()
+        nodes = Nodes(folder.root, self._cluster, self._stats, log, self._redirects)
         calls = JobCalls(self._jobs, self._cluster)
         self.routes: Mapping[str, Mapping[str, Handler]] = {
             "health": dict.fromkeys(("GET", "HEAD", "PUT"), self._health),
-            "daemon": {"GET": self._daemon},
+            "daemon": {"GET": nodes.get},
+            "reverse": {"GET": nodes.get_forwarded},
             "cluster": {"GET": calls.get, "PUT": calls.put},
             "ml": {"GET": Batch(folder, self._cluster, archives, self._jobs).get},
-            "buckets": {
-                "GET": buckets.act,
-                "HEAD": buckets.head,
-                "POST": buckets.act,
-                "PUT": buckets.act,
-                "PATCH": buckets.act,
-                "DELETE": buckets.act,
-            },
-            "objects": {
-                "GET": self._objects.get,
-                "HEAD": self._objects.head,
-                "PUT": self._objects.put,
-                "POST": self._objects.act,
-                "PATCH": self._objects.patch,
-                "DELETE": self._objects.delete,
-            },
+            "buckets": _of_buckets(buckets),
+            "objects": _of_objects(self._objects),
         }
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """Handle one request, send the response, and log it. Client errors never raise."""
+        started_ns = time.monotonic_ns()
         self._in_flight += 1
         self._idle.clear()
         try:
@@ -123,6 +129,9 @@ class App:
             self._in_flight -= 1
             if not self._in_flight:
                 self._idle.set()
+        elapsed_ns = time.monotonic_ns() - started_ns
+        size = (request if request.method == "PUT" else response).content_length or 0
+        self._stats.add(request.method, request.raw_path, response.status, size, elapsed_ns)
         # After the whole response, as other servers do: a body that was cut has no such line.
         _log.info("%s %s %d", request.method, request.raw_path, response.status)
         return response
@@ -176,6 +185,10 @@ class App:
         await response.write_eof()
 
     async def _route(self, request: web.BaseRequest) -> web.StreamResponse:
+        if is_s3_path(request.raw_path):
+            if self._redirects is not None:
+                self._redirects.refuse_at_target(request)
+            return await self._s3.handle(request)
         exchange = Exchange(request, parse_target(request.raw_path))
         path = exchange.target.parts[0]
         response = await self._admit(exchange) if path != "health" else None
@@ -201,13 +214,15 @@ class App:
             Refusal: The request is not to be answered.
         """
         redirects = self._redirects
-        if redirects is not None and redirects.is_at_target(exchange):
+        if redirects is not None and redirects.is_at_target(exchange.request):
             redirects.check_at_target(exchange)
             return None
-        self._tokens.check(exchange.request)
+        self._tokens.check(exchange.request.headers.get("Authorization", ""))
         return None if redirects is None else await redirects.redirect(exchange)
 
     def _error_response(self, request: web.BaseRequest, refusal: Refusal) -> web.Response:
+        if is_s3_path(request.raw_path):
+            return self._s3.error_response(request, refusal)
         path = request.raw_path.partition("?")[0]
         remote = request.transport.get_extra_info("peername") if request.transport else None
         address = f"{remote[0]}:{remote[1]}" if remote else ""
@@ -226,15 +241,25 @@ class App:
     async def _health(self, exchange: Exchange) -> web.StreamResponse:
         return make_response(headers=self._cluster.uptime_headers().items())
 
-    async def _daemon(self, exchange: Exchange) -> web.StreamResponse:
-        what = exchange.target.query.get("what", "")
-        if what != "smap":
-            raise Refusal(400, f"invalid '/v1/daemon' request: unrecognized 'what={what}' query")
-        origin, redirects = exchange.origin, self._redirects
-        if redirects is None:
-            return make_response(json_body(self._cluster.map(origin)), content_type=JSON)
-        target, key = redirects.target_origin(exchange), redirects.verifying_key
-        return make_response(json_body(self._cluster.map(origin, target, key)), content_type=JSON)
+
+def _of_buckets(buckets: Buckets) -> Mapping[str, Handler]:
+    """Return what handles each method of requests about buckets."""
+    return {
+        **dict.fromkeys(("GET", "POST", "PUT", "PATCH", "DELETE"), buckets.act),
+        "HEAD": buckets.head,
+    }
+
+
+def _of_objects(objects: Objects) -> Mapping[str, Handler]:
+    """Return what handles each method of requests about objects."""
+    return {
+        "GET": objects.get,
+        "HEAD": objects.head,
+        "PUT": objects.put,
+        "POST": objects.act,
+        "PATCH": objects.patch,
+        "DELETE": objects.delete,
+    }
 
 
 def _unknown(request: web.BaseRequest) -> Refusal:

@@ -28,6 +28,8 @@ class ServerOptions:
             administrator's, is accepted as well; None for none.
         signed_redirects: Serve objects at a second port, and there only what the first one has
             redirected and signed, as AIStore 5.1 does with `auth.intra_cluster.request_auth`.
+        s3_access_key: Access key that requests below /s3 must be signed with; None accepts all.
+        s3_secret_key: Its secret key.
     """
 
     folder: str
@@ -42,3 +44,5 @@ class ServerOptions:
     tls_client_ca: str | None = None
     jwt_key: str | None = field(default=None, repr=False)
     signed_redirects: bool = False
+    s3_access_key: str | None = None
+    s3_secret_key: str | None = field(default=None, repr=False)

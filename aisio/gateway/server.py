@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import os
 import signal
@@ -17,8 +18,9 @@ from aisio.errors import ConfigError
 from aisio.gateway.app import App
 from aisio.gateway.http.access import Tokens
 from aisio.gateway.http.connections import BACKLOG, BoundedServer, max_connections
-from aisio.gateway.logs import OneLineFormatter
+from aisio.gateway.logs import OneLineFormatter, RecentLog
 from aisio.gateway.options import ServerOptions
+from aisio.gateway.s3.signatures import Keys
 from aisio.gateway.storage.folder import Folder
 from aisio.records import is_sendable_token
 
@@ -30,6 +32,7 @@ _PARENT_CHECK_S = 0.5
 _IDLE_CHECK_S = 5.0
 _MAX_LINE_BYTES = 32 << 10
 _READ_BUFFER_BYTES = 1 << 20
+_log = logging.getLogger(__name__)
 
 
 def run(
@@ -56,16 +59,32 @@ def run(
     options = replace(options, token=_checked_token(options.token))
     if options.jwt_key is not None and not options.jwt_key:
         raise ConfigError("the key that AuthN signs its tokens with is empty")
-    folder = Folder(options.folder, read_only=options.read_only)
-    folder.open()
+    keys = _s3_keys(options)
+    folder, recent = Folder(options.folder, read_only=options.read_only), RecentLog()
+    make_app = functools.partial(
+        App,
+        folder,
+        tokens=Tokens(options.token, options.jwt_key),
+        promote_root=options.promote_root,
+        s3_keys=keys,
+        log=recent,
+    )
+    package_log = logging.getLogger(__package__)
+    package_log.addHandler(recent)
     try:
-        asyncio.run(_serve(options, folder, ready, parent_pid))
+        folder.open()
+        asyncio.run(_serve(options, make_app, folder, ready, parent_pid))
     finally:
         folder.close()
+        package_log.removeHandler(recent)
 
 
 async def _serve(
-    options: ServerOptions, folder: Folder, ready: Callable[[str], None], parent_pid: int | None
+    options: ServerOptions,
+    make_app: Callable[..., App],
+    folder: Folder,
+    ready: Callable[[str], None],
+    parent_pid: int | None,
 ) -> None:
     tls = _tls_context(options)
     listeners = await _listen(options)
@@ -74,12 +93,7 @@ async def _serve(
         target_listeners = await _listen(replace(options, port=0))
         target_port = target_listeners[0].getsockname()[1]
         listeners += target_listeners
-    app = App(
-        folder,
-        tokens=Tokens(options.token, options.jwt_key),
-        promote_root=options.promote_root,
-        target_port=target_port,
-    )
+    app = make_app(target_port=target_port)
     server = _make_server(app)
     # Before the endpoint is reported: whoever knows it may stop the gateway at once.
     stop = _stop_on_signals()
@@ -171,6 +185,24 @@ def _checked_token(token: str | None) -> str | None:
             "characters in it"
         )
     return token
+
+
+def _s3_keys(options: ServerOptions) -> Keys | None:
+    """Return the keys of S3 requests; None for none.
+
+    Raises:
+        ConfigError: One of them is missing or empty.
+    """
+    access_key, secret_key = options.s3_access_key, options.s3_secret_key
+    if access_key is None and secret_key is None:
+        return None
+    if not access_key or not secret_key:
+        raise ConfigError("S3 requests are signed with an access key and a secret key: give both")
+    if not (access_key.isascii() and access_key.isprintable() and "/" not in access_key):
+        raise ConfigError("no client can send the S3 access key: it needs ASCII without slashes")
+    if options.token is None:
+        _log.warning("S3 keys protect /s3 only: set a token as well, to protect /v1")
+    return Keys(access_key, secret_key)
 
 
 def _tls_context(options: ServerOptions) -> ssl.SSLContext | None:

@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from aisio.gateway.logs import OneLineFormatter, RateLimitedLog
+from aisio.gateway.logs import OneLineFormatter, RateLimitedLog, RecentLog
 
 
 def test_a_message_is_one_line_without_control_characters() -> None:
@@ -40,3 +40,20 @@ def test_a_warning_comes_once_in_a_period(caplog: pytest.LogCaptureFixture) -> N
         f"full {more}",
         "full (1 such events since the last warning)",
     ]
+
+
+def test_the_last_records_are_kept_by_severity() -> None:
+    """A line each, without control characters; older ones are dropped."""
+    recent = RecentLog(max_records=3)
+    log = logging.Logger("test")
+    log.addHandler(recent)
+    log.warning("dropped")
+    log.info("a\nb")
+    log.warning("careful")
+    log.error("broken")
+    first, *lines = recent.text().splitlines()
+    assert first.startswith("Started up at ")
+    assert [line.split(maxsplit=3)[0] for line in lines] == ["I", "W", "E"]
+    assert [line.split(maxsplit=3)[3] for line in lines][1:] == ["careful", "broken"]
+    assert len(recent.text("W").splitlines()) == 3
+    assert recent.text("E").splitlines()[1].endswith("broken")

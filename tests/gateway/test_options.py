@@ -15,9 +15,10 @@ def test_only_this_machine_can_connect_by_default() -> None:
     assert (options.host, options.token, options.tls_cert) == ("127.0.0.1", None, None)
 
 
-def test_the_token_is_not_in_the_repr() -> None:
+def test_secrets_are_not_in_the_repr() -> None:
     """Options are logged and shown in tracebacks."""
     assert "secret" not in repr(ServerOptions("/data", token="secret", jwt_key="secret"))
+    assert "secret" not in repr(ServerOptions("/data", s3_access_key="a", s3_secret_key="secret"))
 
 
 def test_options_do_not_change_while_a_server_runs() -> None:

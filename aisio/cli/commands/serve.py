@@ -27,6 +27,14 @@ from aisio.errors import ConfigError
     type=click.Path(path_type=Path),
     help='The file that holds it, as it is or as {"token": "..."}.',
 )
+@click.option(
+    "--s3-access-key",
+    help="Access key that requests below /s3 must be signed with; else AISIO_SERVE_S3_ACCESS_KEY.",
+)
+@click.option(
+    "--s3-secret-key",
+    help="Its secret key, which `ps` shows; else AISIO_SERVE_S3_SECRET_KEY.",
+)
 @click.option("--read-only", is_flag=True, help="Refuse changes, leave no trace in DIR.")
 @click.option("--tls-cert", type=click.Path(), help="PEM file of the certificate, for https.")
 @click.option("--tls-key", type=click.Path(), help="PEM file of its private key.")
@@ -52,6 +60,8 @@ def command(
     port: int,
     token: str | None,
     token_file: Path | None,
+    s3_access_key: str | None,
+    s3_secret_key: str | None,
     read_only: bool,
     tls_cert: str | None,
     tls_key: str | None,
@@ -62,9 +72,11 @@ def command(
 ) -> None:
     """Serve DIR until Ctrl-C or SIGTERM: its folders are buckets, the files in these are objects.
 
-    The endpoint is written to stdout as soon as connections are accepted. The environment is not
-    read: a token for another cluster stays that cluster's.
+    The endpoint is written to stdout as soon as connections are accepted. S3 clients append /s3 to
+    it. The environment is not read, except for the S3 keys: a token for another cluster stays that
+    cluster's, and so do AWS's keys.
     """
+    from aisio.config import serve_s3_keys
     from aisio.gateway import ServerOptions, serve
 
     if token is not None and token_file is not None:
@@ -74,6 +86,7 @@ def command(
     if tls_client_ca and not tls_cert:
         raise click.UsageError("--tls-client-ca needs --tls-cert")
     require_stdout()
+    access_key, secret_key = serve_s3_keys(s3_access_key, s3_secret_key)
     serve(
         ServerOptions(
             folder,
@@ -87,6 +100,8 @@ def command(
             tls_client_ca=tls_client_ca,
             jwt_key=_read_key(jwt_key_file) if jwt_key_file else None,
             signed_redirects=signed_redirects,
+            s3_access_key=access_key,
+            s3_secret_key=secret_key,
         )
     )
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 import msgspec
 from aiohttp import web
@@ -16,12 +14,9 @@ from aisio.gateway.http.exchange import ActionMessage, Exchange
 from aisio.gateway.http.responses import TEXT, make_response
 from aisio.gateway.protocol.messages import decode_json
 from aisio.gateway.protocol.refusals import Refusal
-from aisio.gateway.protocol.targets import BucketName
 from aisio.gateway.storage.folder import Folder
-from aisio.gateway.storage.records import MultipartInfo
+from aisio.gateway.storage.multipart_uploads import MultipartUpload, MultipartUploads, Part
 from aisio.gateway.storage.uploads import Upload
-
-_COPY_BYTES = 1 << 20
 
 
 class CompletedPart(msgspec.Struct):
@@ -31,31 +26,17 @@ class CompletedPart(msgspec.Struct):
     etag: str = ""
 
 
-@dataclass
-class MultipartUpload:
-    """An upload that is neither completed nor aborted.
-
-    Attributes:
-        bucket: The bucket of the object.
-        name: The name of the object.
-        parts: The parts that have arrived whole, by number.
-    """
-
-    bucket: BucketName
-    name: str
-    parts: dict[int, Upload] = field(default_factory=dict)
-
-
 class Multipart:
-    """The multipart uploads of a gateway, over HTTP. They are lost when the gateway ends.
+    """The multipart uploads of a gateway, over HTTP.
 
     Args:
         folder: The served folder.
+        uploads: The uploads.
     """
 
-    def __init__(self, folder: Folder) -> None:
+    def __init__(self, folder: Folder, uploads: MultipartUploads) -> None:
         self._folder = folder
-        self._uploads: dict[str, MultipartUpload] = {}
+        self._uploads = uploads
 
     async def begin(self, exchange: Exchange) -> web.StreamResponse:
         """Begin an upload, and send its id."""
@@ -64,7 +45,7 @@ class Multipart:
         self._folder.bucket_path(bucket)
         self._folder.require_access(bucket)
         upload_id = new_id()
-        self._uploads[upload_id] = MultipartUpload(bucket, name)
+        self._uploads.begin(MultipartUpload(upload_id, bucket, name))
         return make_response(upload_id.encode(), content_type=TEXT)
 
     async def put_part(self, exchange: Exchange, part: Upload) -> web.StreamResponse:
@@ -72,63 +53,41 @@ class Multipart:
         upload = self._find(exchange)
         number = _part_number(exchange)
         last = await exchange.receive(part)
-        if not await asyncio.to_thread(_finish_part, part, last, exchange.target.name):
+        size_bytes = await asyncio.to_thread(_finish_part, part, last, exchange.target.name)
+        if not size_bytes:
             message = f"{upload.bucket.url}/{upload.name}: put-part invalid size (0)"
             raise Refusal(400, message)
         # Another request may have completed or aborted the upload meanwhile.
-        upload = self._find(exchange)
-        if replaced := upload.parts.get(number):
-            replaced.remove()
-        upload.parts[number] = part
-        part.is_kept = True
+        self._find(exchange).add(number, Part(part, size_bytes))
         return make_response()
 
     async def complete(self, exchange: Exchange, message: ActionMessage) -> web.StreamResponse:
         """Make the object from its parts; the message must list all of them."""
         self._folder.require_access(exchange.target.bucket)
         upload = self._find(exchange)
-        upload_id = exchange.target.query["uploadId"]
         _check_complete(upload.parts, message)
-        del self._uploads[upload_id]
+        self._uploads.remove(upload)
         try:
-            await asyncio.to_thread(self._join, upload)
+            await asyncio.to_thread(self._uploads.join, upload, {})
         except BaseException:
-            self._uploads[upload_id] = upload
+            self._uploads.begin(upload)
             raise
-        for part in upload.parts.values():
-            part.remove()
+        self._uploads.drop(upload)
         return make_response()
 
     async def abort(self, exchange: Exchange) -> web.StreamResponse:
         """Drop an upload and its parts."""
-        upload = self._find(exchange)
-        del self._uploads[exchange.target.query["uploadId"]]
-        for part in upload.parts.values():
-            part.remove()
+        self._uploads.drop(self._find(exchange))
         return make_response()
 
     def _find(self, exchange: Exchange) -> MultipartUpload:
         upload_id = exchange.target.query.get("uploadId", "")
         bucket, name = exchange.target.bucket, exchange.target.name
-        upload = self._uploads.get(upload_id)
-        if upload is None or (upload.bucket, upload.name) != (bucket, name):
+        upload = self._uploads.find(bucket, name, upload_id)
+        if upload is None:
             message = f"{bucket.url}/{name}: upload {upload_id} does not exist"
             raise Refusal(404, message, tcode="ErrNotFound")
         return upload
-
-    def _join(self, upload: MultipartUpload) -> None:
-        whole = self._folder.begin_upload(None)
-        sizes: list[int] = []
-        try:
-            for _, part in sorted(upload.parts.items()):
-                with part.read() as file:
-                    sizes.append(os.fstat(file.fileno()).st_size)
-                    while piece := file.read(_COPY_BYTES):
-                        whole.write([piece])
-            multipart = MultipartInfo(len(sizes), max(sizes))
-            self._folder.finish_upload(whole, [], upload.bucket, upload.name, multipart)
-        finally:
-            whole.discard()
 
 
 def _finish_part(part: Upload, last: list[bytes], name: str) -> int:
@@ -144,7 +103,7 @@ def _part_number(exchange: Exchange) -> int:
     return int(text)
 
 
-def _check_complete(parts: Mapping[int, Upload], message: ActionMessage) -> None:
+def _check_complete(parts: Mapping[int, Part], message: ActionMessage) -> None:
     """Check that both the gateway and the client's message have parts 1 to N.
 
     Raises:

@@ -37,6 +37,7 @@ from aisio.gateway.protocol.refusals import Refusal, not_a_remote_bucket
 from aisio.gateway.protocol.targets import BucketName, check_name, parse_uname
 from aisio.gateway.storage.folder import Folder
 from aisio.gateway.storage.moves import copy_object, rename_object
+from aisio.gateway.storage.multipart_uploads import MultipartUploads
 from aisio.gateway.storage.records import FileState
 from aisio.gateway.storage.uploads import Upload
 from aisio.records import Checksum
@@ -57,19 +58,27 @@ class Objects:
         cluster: The ids that the gateway presents.
         archives: The indexes of its archives.
         promotions: Makes objects from files.
+        records: Finds the records of its objects; closed with this.
+        uploads: Its multipart uploads.
     """
 
     def __init__(
-        self, folder: Folder, cluster: Cluster, archives: IndexCache, promotions: Promotions
+        self,
+        folder: Folder,
+        cluster: Cluster,
+        archives: IndexCache,
+        promotions: Promotions,
+        records: ObjectRecords,
+        uploads: MultipartUploads,
     ) -> None:
         self._folder = folder
         self._cluster = cluster
         self._promotions = promotions
-        self._records = ObjectRecords(folder)
+        self._records = records
         self._archive_reads = ArchiveReads(folder, archives)
         self._archive_writes = ArchiveWrites(folder, archives)
         self._appends = Appends(folder, cluster.target_id)
-        self._multipart = Multipart(folder)
+        self._multipart = Multipart(folder, uploads)
         self._location = one_line(f"t[{cluster.target_id}]:mp[{folder.root}]")
 
     async def get(self, exchange: Exchange) -> web.StreamResponse:

@@ -36,15 +36,17 @@ class Tokens:
         self._token = None if token is None else f"Bearer {token}".encode()
         self._jwt_key = None if jwt_key is None else jwt_key.encode()
 
-    def check(self, request: web.BaseRequest) -> None:
+    def check(self, text: str) -> None:
         """Check the token of a request.
+
+        Args:
+            text: The token as the header "Authorization" has it; "" for none.
 
         Raises:
             Refusal: 401: it is missing, wrong or has expired. 403: it is not an administrator's.
         """
         if self._token is None and self._jwt_key is None:
             return
-        text = request.headers.get("Authorization", "")
         sent = text.encode("utf-8", "surrogateescape")
         if not sent:
             raise Refusal(401, "token required", headers=_CHALLENGE)
@@ -72,11 +74,20 @@ class SignedRedirects:
         """The proxy's public key."""
         return self._signer.verifying_key
 
-    def is_at_target(self, exchange: Exchange) -> bool:
+    def is_at_target(self, request: web.BaseRequest) -> bool:
         """Tell whether a request has come to the port of the target."""
-        transport = exchange.request.transport
+        transport = request.transport
         address = transport.get_extra_info("sockname") if transport is not None else None
         return address is not None and address[1] == self._target_port
+
+    def refuse_at_target(self, request: web.BaseRequest) -> None:
+        """Check that a request of a kind that only the proxy answers has come to the proxy.
+
+        Raises:
+            Refusal: 403: it has come to the target.
+        """
+        if self.is_at_target(request):
+            raise Refusal(403, "direct target access denied")
 
     def target_origin(self, exchange: Exchange) -> str:
         """Return the target's address as this client knows it."""

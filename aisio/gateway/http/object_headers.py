@@ -15,6 +15,10 @@ from aisio.gateway.storage.records import Record
 
 _CONTROL_TO_SPACE = dict.fromkeys({*range(32), 127} - {ord("\t")}, " ")
 
+ETAG = "ETag"
+"""The key of the custom metadata with the ETag of an object uploaded in parts, as on a cluster."""
+
+_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _VALID_PROPS = frozenset(
     {
         *("name", "size", "checksum", "atime", "version", "custom", "location"),
@@ -86,10 +90,28 @@ def head_props_headers(
         "copies": [("Ais-Mirror-Copies", "1"), ("Ais-Mirror-Paths", mountpath(location))],
         "chunked": _chunk_headers(record),
         "last-modified": [("Last-Modified", modified)],
-        "etag": [("ETag", f'"v{record.version}-{record.checksum}"')],
+        "etag": [("ETag", f'"{etag(record, status)}"')],
     }
     always = [("Ais-Present", "true"), ("Content-Length", str(status.st_size))]
     return always + [header for prop in sorted(wanted & by_prop.keys()) for header in by_prop[prop]]
+
+
+def etag(record: Record, status: os.stat_result) -> str:
+    """Return an object's ETag, without quotation marks.
+
+    It has a "-", so that no client takes it for an MD5.
+
+    Source: ETag in core/lom.go of AIStore 5.0.
+    """
+    return record.custom.get(ETAG) or f"v1-{record.checksum}-{_base36(status.st_mtime_ns)}"
+
+
+def _base36(number: int) -> str:
+    digits = ""
+    while number:
+        number, digit = divmod(number, 36)
+        digits = _DIGITS[digit] + digits
+    return digits or "0"
 
 
 def _chunk_headers(record: Record) -> list[tuple[str, str]]:

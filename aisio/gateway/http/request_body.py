@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from typing import Protocol
 
 from aiohttp import StreamReader, web
 
 from aisio.gateway.protocol.refusals import Refusal
-from aisio.gateway.storage.uploads import Upload
 
 WRITE_BYTES = 1 << 20
 """How many bytes of an upload one call of a thread writes: each switch to a thread costs time."""
@@ -26,6 +26,13 @@ _DISCARD_BYTES = 256 << 10
 """An unneeded body is read on as long as each period of _DISCARD_S brings this much of it."""
 
 
+class Sink(Protocol):
+    """Where the bytes of an upload go."""
+
+    def write(self, pieces: list[bytes]) -> None:
+        """Take the next bytes; called in a thread."""
+
+
 async def read_message(content: StreamReader) -> bytes:
     """Return the whole body of a control call.
 
@@ -38,7 +45,7 @@ async def read_message(content: StreamReader) -> bytes:
         raise Refusal(408, f"the message did not arrive within {_MESSAGE_S:g} s") from None
 
 
-async def receive_upload(request: web.BaseRequest, upload: Upload) -> list[bytes]:
+async def receive_upload(request: web.BaseRequest, upload: Sink) -> list[bytes]:
     """Write the body to an upload, except for its last pieces.
 
     Returns:

@@ -5,24 +5,38 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 
 from aisio.gateway.protocol.refusals import Refusal
 from aisio.gateway.protocol.targets import BucketName
 from aisio.gateway.storage.folder import Folder
-from aisio.gateway.storage.records import FileState
+from aisio.gateway.storage.records import FileIdentity, FileState
 from aisio.gateway.storage.safe_opener import is_link
 
 _COPY_BYTES = 1 << 20
 
 
 def copy_object(
-    folder: Folder, source: tuple[BucketName, str], target: tuple[BucketName, str]
+    folder: Folder,
+    source: tuple[BucketName, str],
+    target: tuple[BucketName, str],
+    *,
+    custom: Mapping[str, str] | None = None,
+    if_match: FileIdentity | None = None,
 ) -> int:
-    """Copy an object with its custom metadata, and return its size in bytes.
+    """Copy an object, and return its size in bytes.
 
     Where the checksum of the source is on record, the copied bytes are verified against it.
 
+    Args:
+        folder: The served folder.
+        source: The object.
+        target: Its copy.
+        custom: The custom metadata of the copy; None for that of the source.
+        if_match: Replace only this file; None for any.
+
     Raises:
+        ChangedRefusal: The target's name stands for another file than `if_match`.
         Refusal: No such object or bucket, damaged bytes, or a folder in the way.
     """
     folder.require_writable()
@@ -35,9 +49,11 @@ def copy_object(
             while piece := file.read(_COPY_BYTES):
                 upload.write([piece])
         with folder.lock:
-            new_record, status = folder.finish_upload(upload, [], *target)
-            if record is not None and record.custom:
-                folder.metadata.set_custom(*target, new_record, record.custom)
+            new_record, status = folder.finish_upload(upload, [], *target, if_match=if_match)
+            if custom is None:
+                custom = record.custom if record is not None else {}
+            if custom:
+                folder.metadata.set_custom(*target, new_record, custom)
     finally:
         upload.discard()
     return status.st_size

@@ -6,6 +6,7 @@ import signal
 import socket
 
 import pytest
+import requests
 
 from aisio.client.client import Client
 from aisio.errors import AccessError
@@ -77,6 +78,21 @@ def test_a_token_of_the_environment_is_another_cluster_s(serve, environ):
     assert Client(endpoint, token="").buckets() == []
 
 
+@pytest.mark.parametrize("source", ["arguments", "environment"])
+def test_s3_keys_are_demanded_below_s3(serve, environ, source):
+    """From either source; requests without a signature are refused."""
+    words = []
+    if source == "environment":
+        environ["AISIO_SERVE_S3_ACCESS_KEY"] = "access"
+        environ["AISIO_SERVE_S3_SECRET_KEY"] = "secret"
+    else:
+        words = ["--s3-access-key", "access", "--s3-secret-key", "secret"]
+    environ["AWS_ACCESS_KEY_ID"] = "another service's"
+    _, endpoint = serve(*words)
+    assert requests.get(f"{endpoint}/s3").status_code == 403
+    assert Client(endpoint).buckets() == []
+
+
 def test_a_token_can_be_given_as_an_argument(serve):
     """Where nobody else looks."""
     _, endpoint = serve("--token", "secret")
@@ -110,6 +126,7 @@ def test_what_cannot_be_served_is_an_error(run, tmp_path):
     (tmp_path / "empty").write_text("\n")
     assert run("serve", tmp_path, "--jwt-key-file", tmp_path / "empty").exit_code == 1
     assert run("serve", tmp_path, "--jwt-key-file", tmp_path / "none").exit_code == 1
+    assert run("serve", tmp_path, "--s3-access-key", "a").exit_code == 1
     with socket.create_server(("127.0.0.1", 0)) as taken:
         done = run("serve", tmp_path, "--port", taken.getsockname()[1])
     assert done.exit_code == 1

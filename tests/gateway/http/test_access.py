@@ -162,3 +162,23 @@ def test_a_batch_is_made_by_the_target(nodes: Nodes) -> None:
     batch = nodes.send("GET", location, json=message)
     assert batch.status_code == 200
     assert b"data" in batch.content
+
+
+def test_s3_is_served_by_the_proxy_to_whom_authn_knows(nodes: Nodes) -> None:
+    """S3 clients send a token of AuthN as that of a session; the target has no S3 API."""
+    path = "/s3/b/a%20b%25%C3%A9"
+    assert nodes.send("GET", nodes.proxy + path).content == b"data"
+    session = {"x-amz-security-token": new_jwt(KEY)}
+    assert requests.get(nodes.proxy + path, headers=session, timeout=20).content == b"data"
+    assert requests.get(nodes.proxy + path, timeout=20).status_code == 403
+    other = {"x-amz-security-token": new_jwt("other key")}
+    assert requests.get(nodes.proxy + path, headers=other, timeout=20).status_code == 403
+    refused = nodes.send("GET", nodes.target + path, session)
+    assert refused.status_code == 403
+    assert "direct target access denied" in refused.text
+
+
+def test_the_state_of_nodes_tells_the_target_s_own_address(nodes: Nodes) -> None:
+    """As the map does."""
+    node = requests.get(f"{nodes.proxy}/v1/daemon?what=snode", headers=nodes.headers).json()
+    assert node["verifying_key"] == nodes.key

@@ -1,10 +1,16 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-from aisio.gateway.http.object_headers import head_props_headers, object_headers, one_line
+from aisio.gateway.http.object_headers import (
+    etag,
+    head_props_headers,
+    object_headers,
+    one_line,
+)
 from aisio.gateway.protocol.refusals import Refusal
 from aisio.gateway.storage.records import FileState, MultipartInfo, Record
 
@@ -59,3 +65,15 @@ def test_an_unknown_property_is_refused(file: Path) -> None:
     with pytest.raises(Refusal, match='invalid property "nope"') as caught:
         head_props_headers("nope", "", Record(FileState.of(status), "ff", 1), status)
     assert caught.value.headers == {"Ais-Present": "true"}
+
+
+def test_etags_are_those_of_aistore(tmp_path: Path) -> None:
+    """Checksum and time in base 36; or what an upload in parts over S3 has."""
+    path = tmp_path / "f"
+    path.write_bytes(b"hello")
+    os.utime(path, ns=(0, 36**3 + 35))
+    status = path.stat()
+    record = Record(FileState.of(status), "26c7827d889f6da3", 7)
+    assert etag(record, status) == "v1-26c7827d889f6da3-100z"
+    assert etag(Record(record.state, "c", 1, {"ETag": "md5-2"}), status) == "md5-2"
+    assert ("ETag", '"v1-26c7827d889f6da3-100z"') in head_props_headers("etag", "", record, status)

@@ -52,6 +52,24 @@ def test_a_copy_has_the_bytes_and_custom_metadata(object_with_custom: Served) ->
     assert describe(bucket, "c/o") == (b"data", "2", "k=v")
 
 
+def test_a_copy_can_have_other_custom_metadata(tmp_path: Path) -> None:
+    """Given, it replaces that of the source; given as nothing, there is none."""
+    (tmp_path / "b").mkdir()
+    folder, bucket = Folder(str(tmp_path)), BucketName("b")
+    folder.open()
+    with contextlib.closing(folder):
+        upload = folder.begin_upload(None)
+        record, _ = folder.finish_upload(upload, [b"x"], bucket, "o")
+        folder.metadata.set_custom(bucket, "o", record, {"k": "v"})
+        for custom, expected in ((None, {"k": "v"}), ({"a": "b"}, {"a": "b"}), ({}, {})):
+            copy_object(folder, (bucket, "o"), (bucket, "c"), custom=custom)
+            opened = folder.open_object(bucket, "c")
+            with opened.file:
+                found = folder.metadata.get(bucket, "c", FileState.of(opened.status))
+            assert found is not None
+            assert found.custom == expected
+
+
 @pytest.mark.parametrize(
     ("name", "target", "status"),
     [

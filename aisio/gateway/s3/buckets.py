@@ -1,0 +1,145 @@
+"""Requests about buckets, and about many objects of one."""
+
+from __future__ import annotations
+
+import asyncio
+
+from aiohttp import web
+
+from aisio.gateway.http.responses import make_response
+from aisio.gateway.protocol.refusals import Refusal, bucket_not_found
+from aisio.gateway.protocol.targets import BucketName, check_name, parse_bucket
+from aisio.gateway.s3.documents import XML, document, element, group, malformed, parse, texts
+from aisio.gateway.s3.errors import error_code
+from aisio.gateway.s3.listing import NULL_VERSION, OWNER, ListRequest, S3Listing
+from aisio.gateway.s3.object_headers import xml_date
+from aisio.gateway.s3.requests import S3Request
+from aisio.gateway.storage.bucket_folders import create_bucket, destroy_bucket, list_buckets
+from aisio.gateway.storage.folder import Folder
+
+REGION = "ais"
+"""AIStore's region, in the header of a HEAD response."""
+
+_STATUS = {True: "Enabled", False: "Suspended"}
+
+
+class S3Buckets:
+    """The buckets of a folder, over S3's protocol.
+
+    Args:
+        folder: The served folder.
+    """
+
+    def __init__(self, folder: Folder) -> None:
+        self._folder = folder
+        self._listing = S3Listing(folder)
+
+    async def list_buckets(self, request: S3Request) -> web.StreamResponse:
+        """Send the buckets of the global namespace: S3 has no other."""
+        buckets = list[str]()
+        for bucket in list_buckets(self._folder):
+            if bucket.namespace:
+                continue
+            try:
+                status = self._folder.bucket_status(bucket)
+            except Refusal:  # destroyed meanwhile
+                continue
+            created = element("CreationDate", xml_date(status.st_ctime))
+            buckets.append(group("Bucket", element("Name", bucket.name), created))
+        body = document("ListAllMyBucketsResult", OWNER, group("Buckets", *buckets))
+        return make_response(body, content_type=XML)
+
+    async def create(self, request: S3Request) -> web.StreamResponse:
+        """Make a bucket; its region, if the body names one, has no meaning here."""
+        await request.read_body()
+        try:
+            bucket = parse_bucket(request.bucket_text)
+        except Refusal as error:
+            raise Refusal(400, error.message, tcode="InvalidBucketName") from None
+        create_bucket(self._folder, bucket)
+        return make_response(headers=[("Location", f"/{bucket.name}")])
+
+    async def head(self, request: S3Request) -> web.StreamResponse:
+        """Say that a bucket exists."""
+        self._require(request.bucket)
+        return make_response(headers=[("X-Amz-Bucket-Region", REGION)])
+
+    async def destroy(self, request: S3Request) -> web.StreamResponse:
+        """Remove a bucket with everything in it, as a cluster does."""
+        self._folder.require_access(self._require(request.bucket), "DESTROY-BUCKET")
+        await asyncio.to_thread(destroy_bucket, self._folder, request.bucket)
+        return make_response()
+
+    async def location(self, request: S3Request) -> web.StreamResponse:
+        """Send an empty location: clients read it so from a cluster's response, too."""
+        self._require(request.bucket)
+        return make_response(document("LocationConstraint"), content_type=XML)
+
+    async def versioning(self, request: S3Request) -> web.StreamResponse:
+        """Send whether versions are counted."""
+        props = self._folder.metadata.props(self._require(request.bucket))
+        status = element("Status", _STATUS[props.counts_versions])
+        return make_response(document("VersioningConfiguration", status), content_type=XML)
+
+    async def set_versioning(self, request: S3Request) -> web.StreamResponse:
+        """Set whether versions are counted."""
+        bucket = self._require(request.bucket)
+        self._folder.require_writable()
+        self._folder.require_access(bucket, "PATCH")
+        status = parse(await request.read_body(), "VersioningConfiguration").findtext("Status")
+        if status not in _STATUS.values():
+            raise malformed(f"Status is {status!r}, expected Enabled or Suspended")
+        enabled = b"true" if status == _STATUS[True] else b"false"
+        props = self._folder.metadata.props(bucket)
+        changes = b'{"versioning":{"enabled":%b}}' % enabled
+        self._folder.metadata.set_props(bucket, props.updated(changes, bucket.url))
+        return make_response()
+
+    async def list_objects(self, request: S3Request) -> web.StreamResponse:
+        """Send a page of the objects of a bucket."""
+        wanted = ListRequest.parse(request)
+        page = await asyncio.to_thread(self._listing.page, request.bucket, wanted)
+        return make_response(page, content_type=XML)
+
+    async def delete_objects(self, request: S3Request) -> web.StreamResponse:
+        """Delete objects; those that do not exist count as deleted, as on a cluster."""
+        self._folder.require_writable()
+        bucket = self._require(request.bucket)
+        self._folder.require_access(bucket, "DELETE-OBJECT")
+        tree = parse(await request.read_body(), "Delete")
+        keys = texts(tree.findall("Object"), "Key")
+        if not all(keys):
+            raise malformed("an Object has no Key")
+        quiet = tree.findtext("Quiet") == "true"
+        versions = texts(tree.findall("Object"), "VersionId")
+        if not {*versions} <= {"", NULL_VERSION}:
+            raise Refusal(400, "former versions are not kept", tcode="NoSuchVersion")
+        results = await asyncio.to_thread(self._delete, bucket, keys, quiet)
+        return make_response(document("DeleteResult", *results), content_type=XML)
+
+    def _delete(self, bucket: BucketName, keys: list[str], quiet: bool) -> list[str]:
+        results = list[str]()
+        for key in keys:
+            try:
+                self._folder.delete_object(bucket, check_name(key))
+            except Refusal as error:
+                if error.status != 404:
+                    code, message = element("Code", error_code(error)), error.message
+                    about = element("Key", key), code, element("Message", message)
+                    results.append(group("Error", *about))
+                    continue
+            if not quiet:
+                results.append(group("Deleted", element("Key", key)))
+        return results
+
+    def _require(self, bucket: BucketName) -> BucketName:
+        """Return a bucket that exists.
+
+        Raises:
+            Refusal: It does not.
+        """
+        try:
+            self._folder.bucket_path(bucket)
+        except Refusal as error:
+            raise bucket_not_found(bucket.name) if error.status == 404 else error from None
+        return bucket

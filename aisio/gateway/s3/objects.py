@@ -1,0 +1,267 @@
+"""Requests about one object: GET, HEAD, PUT, copy, DELETE."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping
+from urllib.parse import unquote
+
+from aiohttp import web
+
+from aisio.gateway.handlers.object_records import ObjectRecords
+from aisio.gateway.http.object_headers import ETAG, etag
+from aisio.gateway.http.responses import INLINE_BYTES, make_response, send_file
+from aisio.gateway.protocol.custom_metadata import check_custom
+from aisio.gateway.protocol.range_header import parse_range
+from aisio.gateway.protocol.refusals import Refusal
+from aisio.gateway.protocol.targets import BucketName, check_name
+from aisio.gateway.s3.conditions import (
+    check_read,
+    check_write,
+    failed,
+    is_conditional_write,
+)
+from aisio.gateway.s3.documents import XML, document, element
+from aisio.gateway.s3.object_headers import (
+    checksum_headers,
+    custom_metadata,
+    http_date,
+    refuse_unsupported,
+    response_headers,
+    xml_date,
+)
+from aisio.gateway.s3.requests import S3Request, existing_name
+from aisio.gateway.storage.file_refusals import ChangedRefusal, being_written
+from aisio.gateway.storage.folder import Folder, OpenObject
+from aisio.gateway.storage.moves import copy_object
+from aisio.gateway.storage.records import NO_FILE, FileIdentity, Record
+from aisio.gateway.storage.uploads import Upload
+
+COPY_SOURCE = "x-amz-copy-source"
+
+
+class S3Objects:
+    """The objects of a folder, over S3's protocol.
+
+    Args:
+        folder: The served folder.
+        records: Finds the records of its objects.
+    """
+
+    def __init__(self, folder: Folder, records: ObjectRecords) -> None:
+        self._folder = folder
+        self._records = records
+
+    async def get(self, request: S3Request) -> web.StreamResponse:
+        """Send an object, or a range of it."""
+        bucket, key = request.bucket, request.key
+        opened = self._folder.open_object(bucket, key)
+        with opened.file as file:
+            record = await self._records.get(bucket, key, opened)
+            headers = response_headers(record, opened.status, request.query)
+            if not _is_wanted(request, record, opened.status):
+                return _not_modified(headers)
+            _check_part_number(request, record)
+            size, status = opened.status.st_size, 200
+            start, stop = 0, size
+            byte_range = request.headers.get("range")
+            if byte_range and _range_applies(request, record, opened.status):
+                start, stop = parse_range(byte_range, size, f"{bucket.url}/{key}")
+                status = 206
+                headers.append(("Content-Range", f"bytes {start}-{stop - 1}/{size}"))
+            if stop - start > INLINE_BYTES:
+                response = web.StreamResponse(status=status, headers=headers)
+                return await send_file(request.request, file, start, stop, response)
+            body = os.pread(file.fileno(), stop - start, start)
+        if len(body) != stop - start:
+            raise being_written(f"{bucket.url}/{key}")
+        return make_response(body, status=status, headers=headers)
+
+    async def head(self, request: S3Request) -> web.StreamResponse:
+        """Send the headers of an object."""
+        record, status = await self._describe(request.bucket, request.key)
+        headers = response_headers(record, status, request.query)
+        if not _is_wanted(request, record, status):
+            return _not_modified(headers)
+        _check_part_number(request, record)
+        headers += checksum_headers(record)
+        return make_response(headers=[*headers, ("Content-Length", str(status.st_size))])
+
+    async def put(self, request: S3Request) -> web.StreamResponse:
+        """Store an object, or copy another one to its name."""
+        self._folder.require_writable()
+        refuse_unsupported(request.headers)
+        bucket = request.bucket
+        self._folder.bucket_path(bucket)
+        self._folder.require_access(bucket, "PUT")
+        key = request.key
+        if COPY_SOURCE in request.headers:
+            return await self._copy(request)
+        custom = self.checked_metadata(request)
+        if_match = await self.replaceable(request)
+        upload = self._folder.begin_upload(None)
+        try:
+            await request.receive(upload)
+            record, status = await asyncio.to_thread(
+                self._store, upload, (bucket, key), custom, if_match
+            )
+        finally:
+            upload.discard()
+        return make_response(headers=_stored_headers(record, status))
+
+    async def delete(self, request: S3Request) -> web.StreamResponse:
+        """Delete an object; one that does not exist is a 404, as on a cluster."""
+        self._folder.require_writable()
+        self._folder.require_access(request.bucket, "DELETE-OBJECT")
+        await asyncio.to_thread(self._folder.delete_object, request.bucket, request.key)
+        return make_response()
+
+    def checked_metadata(self, request: S3Request) -> dict[str, str]:
+        """Return what of a request's headers is kept with the object.
+
+        Raises:
+            Refusal: It is more than AIStore's limit.
+        """
+        custom = custom_metadata(request.headers)
+        try:
+            check_custom(custom, f"{request.bucket.url}/{request.key}")
+        except Refusal as error:
+            raise Refusal(400, error.message, tcode="MetadataTooLarge") from None
+        return custom
+
+    async def replaceable(self, request: S3Request) -> FileIdentity | None:
+        """Return which file a write may replace; None for any.
+
+        Raises:
+            Refusal: The conditions of the request do not hold.
+        """
+        if not is_conditional_write(request.headers):
+            return None
+        try:
+            record, status = await self._describe(request.bucket, request.key)
+        except Refusal as error:
+            if error.status != 404:
+                raise
+            check_write(request.headers, None)
+            return NO_FILE
+        check_write(request.headers, etag(record, status))
+        return FileIdentity.of(status)
+
+    async def open_source(self, request: S3Request) -> tuple[BucketName, str, OpenObject]:
+        """Open the object that a request copies; the caller closes it.
+
+        Raises:
+            Refusal: It does not exist, or is not as the request's conditions require.
+        """
+        text, _, version = request.headers[COPY_SOURCE].partition("?")
+        bucket_text, _, key = unquote(text).lstrip("/").partition("/")
+        if not bucket_text or not key:
+            raise Refusal(400, f"{COPY_SOURCE} is not BUCKET/KEY", tcode="InvalidArgument")
+        if version and version != "versionId=null":
+            message = f"{COPY_SOURCE}: former versions are not kept"
+            raise Refusal(501, message, tcode="NotImplemented")
+        bucket, key = existing_name(bucket_text), check_name(key)
+        opened = self._folder.open_object(bucket, key)
+        try:
+            record = await self._records.get(bucket, key, opened)
+            tag, modified_s = etag(record, opened.status), int(opened.status.st_mtime)
+            if not check_read(request.headers, tag, modified_s, prefix=f"{COPY_SOURCE}-"):
+                raise failed(f"{COPY_SOURCE}-if-none-match or -if-modified-since")
+        except BaseException:
+            opened.file.close()
+            raise
+        return bucket, key, opened
+
+    async def _copy(self, request: S3Request) -> web.StreamResponse:
+        source_bucket, source_key, opened = await self.open_source(request)
+        opened.file.close()
+        source, target = (source_bucket, source_key), (request.bucket, request.key)
+        directive = request.headers.get("x-amz-metadata-directive", "COPY").upper()
+        if directive not in ("COPY", "REPLACE"):
+            message = f"x-amz-metadata-directive is {directive}, expected COPY or REPLACE"
+            raise Refusal(400, message, tcode="InvalidArgument")
+        custom = self.checked_metadata(request) if directive == "REPLACE" else None
+        if_match = await self.replaceable(request)
+        if source != target:
+            try:
+                await asyncio.to_thread(
+                    copy_object, self._folder, source, target, custom=custom, if_match=if_match
+                )
+            except ChangedRefusal:
+                raise failed("If-Match or If-None-Match") from None
+        elif custom is not None:
+            await self._replace_metadata(target, custom)
+        record, status = await self._describe(*target)
+        body = document(
+            "CopyObjectResult",
+            element("ETag", f'"{etag(record, status)}"'),
+            element("LastModified", xml_date(status.st_mtime)),
+        )
+        return make_response(body, content_type=XML)
+
+    async def _replace_metadata(
+        self, target: tuple[BucketName, str], custom: Mapping[str, str]
+    ) -> None:
+        record, _ = await self._describe(*target)
+        kept = {ETAG: record.custom[ETAG]} if ETAG in record.custom else {}
+        self._folder.metadata.set_custom(*target, record, {**custom, **kept})
+
+    async def _describe(self, bucket: BucketName, key: str) -> tuple[Record, os.stat_result]:
+        opened = self._folder.open_object(bucket, key)
+        with opened.file:
+            return await self._records.get(bucket, key, opened), opened.status
+
+    def _store(
+        self,
+        upload: Upload,
+        target: tuple[BucketName, str],
+        custom: Mapping[str, str],
+        if_match: FileIdentity | None,
+    ) -> tuple[Record, os.stat_result]:
+        folder = self._folder
+        try:
+            with folder.lock:
+                record, status = folder.finish_upload(upload, [], *target, if_match=if_match)
+                if custom:
+                    record = folder.metadata.set_custom(*target, record, custom)
+                return record, status
+        except ChangedRefusal:
+            raise failed("If-Match or If-None-Match") from None
+
+
+def _is_wanted(request: S3Request, record: Record, status: os.stat_result) -> bool:
+    return check_read(request.headers, etag(record, status), int(status.st_mtime))
+
+
+def _check_part_number(request: S3Request, record: Record) -> None:
+    """Refuse to send one part of an object: it is one file, and where its parts end is not kept.
+
+    Raises:
+        Refusal: The request is for a part, other than the first of an object that has no parts.
+    """
+    number = request.query.get("partNumber")
+    if number is None:
+        return
+    if record.multipart is not None:
+        raise Refusal(501, "GET of one part of an object (partNumber) is not supported")
+    if number != "1":
+        raise Refusal(416, f"the object has no part {number}", tcode="InvalidPartNumber")
+
+
+def _range_applies(request: S3Request, record: Record, status: os.stat_result) -> bool:
+    """Tell whether the object is still the one that the client has a part of (If-Range)."""
+    condition = request.headers.get("if-range", "")
+    return condition in ("", f'"{etag(record, status)}"', http_date(status.st_mtime))
+
+
+def _not_modified(headers: list[tuple[str, str]]) -> web.StreamResponse:
+    kept = [header for header in headers if header[0] in ("ETag", "Last-Modified")]
+    return make_response(status=304, headers=kept)
+
+
+def _stored_headers(record: Record, status: os.stat_result) -> list[tuple[str, str]]:
+    return [
+        ("ETag", f'"{etag(record, status)}"'),
+        ("Last-Modified", http_date(status.st_mtime)),
+    ]

@@ -1,0 +1,273 @@
+"""Multipart uploads: create, list, upload and copy parts, complete, abort."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import xml.etree.ElementTree as ElementTree
+from io import FileIO
+
+from aiohttp import web
+
+from aisio.gateway.http.cluster import new_id
+from aisio.gateway.http.object_headers import ETAG, etag
+from aisio.gateway.http.responses import make_response
+from aisio.gateway.protocol.range_header import parse_range
+from aisio.gateway.protocol.refusals import Refusal
+from aisio.gateway.s3.conditions import failed
+from aisio.gateway.s3.documents import XML, document, element, group, malformed, parse
+from aisio.gateway.s3.object_headers import http_date, refuse_unsupported, xml_date
+from aisio.gateway.s3.objects import COPY_SOURCE, S3Objects
+from aisio.gateway.s3.requests import S3Request
+from aisio.gateway.storage.file_refusals import ChangedRefusal, being_written
+from aisio.gateway.storage.folder import Folder
+from aisio.gateway.storage.multipart_uploads import MultipartUpload, MultipartUploads, Part
+from aisio.gateway.storage.uploads import Upload
+
+_COPY_BYTES = 1 << 20
+_MAX_LISTED = 1000
+_MAX_PART_NUMBER = 10_000
+
+
+class S3Uploads:
+    """The multipart uploads of a gateway, over S3's protocol.
+
+    Args:
+        folder: The served folder.
+        objects: Its objects.
+        uploads: Its uploads.
+    """
+
+    def __init__(self, folder: Folder, objects: S3Objects, uploads: MultipartUploads) -> None:
+        self._folder = folder
+        self._objects = objects
+        self._uploads = uploads
+
+    async def create(self, request: S3Request) -> web.StreamResponse:
+        """Begin an upload, and send its id."""
+        refuse_unsupported(request.headers)
+        self._require_writable(request)
+        custom = self._objects.checked_metadata(request)
+        await request.read_body()
+        upload = MultipartUpload(new_id(), request.bucket, request.key, custom)
+        self._uploads.begin(upload)
+        return make_response(_document("InitiateMultipartUploadResult", upload), content_type=XML)
+
+    async def put_part(self, request: S3Request) -> web.StreamResponse:
+        """Receive a part, or copy it from an object; it replaces one of the same number."""
+        refuse_unsupported(request.headers)
+        self._require_writable(request)
+        self._find(request)
+        number = _part_number(request)
+        file = self._folder.begin_upload(None)
+        try:
+            is_copy = COPY_SOURCE in request.headers
+            part = await (self._copy if is_copy else self._receive)(request, file)
+            # Another request may have completed or aborted the upload meanwhile.
+            self._find(request).add(number, part)
+        finally:
+            file.discard()
+        tag = f'"{part.md5().hex()}"'
+        if not is_copy:
+            return make_response(headers=[("ETag", tag)])
+        modified = element("LastModified", xml_date(part.modified_s))
+        body = document("CopyPartResult", element("ETag", tag), modified)
+        return make_response(body, content_type=XML)
+
+    async def list_parts(self, request: S3Request) -> web.StreamResponse:
+        """Send the parts of an upload."""
+        upload = self._find(request)
+        after = request.number("part-number-marker", 0, most=_MAX_PART_NUMBER)
+        limit = request.number("max-parts", _MAX_LISTED, most=_MAX_LISTED)
+        numbers = sorted(number for number in upload.parts if number > after)
+        listed = numbers[:limit]
+        parts = await asyncio.to_thread(
+            lambda: [_part_element(number, upload.parts[number]) for number in listed]
+        )
+        about = [
+            element("PartNumberMarker", after),
+            element("NextPartNumberMarker", listed[-1] if listed else after),
+            element("MaxParts", limit),
+            element("IsTruncated", str(len(numbers) > len(listed)).lower()),
+        ]
+        return make_response(_document("ListPartsResult", upload, *about, *parts), content_type=XML)
+
+    async def list_uploads(self, request: S3Request) -> web.StreamResponse:
+        """Send the uploads to a bucket."""
+        self._folder.bucket_path(request.bucket)
+        query = request.query
+        prefix, key_marker = query.get("prefix", ""), query.get("key-marker", "")
+        id_marker = query.get("upload-id-marker", "")
+        limit = request.number("max-uploads", _MAX_LISTED, most=_MAX_LISTED)
+        uploads = self._uploads.in_bucket(request.bucket)
+        uploads = [upload for upload in uploads if upload.name.startswith(prefix)]
+        uploads = _after(uploads, key_marker, id_marker)
+        listed = uploads[:limit]
+        about = [
+            element("Bucket", request.bucket.name),
+            element("Prefix", prefix),
+            element("KeyMarker", key_marker),
+            element("UploadIdMarker", id_marker),
+            element("MaxUploads", limit),
+            element("IsTruncated", str(len(uploads) > len(listed)).lower()),
+        ]
+        if len(uploads) > len(listed) and listed:
+            about.append(element("NextKeyMarker", listed[-1].name))
+            about.append(element("NextUploadIdMarker", listed[-1].upload_id))
+        body = document("ListMultipartUploadsResult", *about, *map(_upload_element, listed))
+        return make_response(body, content_type=XML)
+
+    async def complete(self, request: S3Request) -> web.StreamResponse:
+        """Make the object from its parts; the request must list all of them, as on a cluster."""
+        self._require_writable(request)
+        upload = self._find(request)
+        tree = parse(await request.read_body(), "CompleteMultipartUpload")
+        await asyncio.to_thread(_check_complete, upload, tree.findall("Part"))
+        if_match = await self._objects.replaceable(request)
+        self._find(request)  # another request may have completed it meanwhile
+        self._uploads.remove(upload)
+        try:
+            tag = await asyncio.to_thread(upload.etag)
+            record, status = await asyncio.to_thread(
+                self._uploads.join, upload, {**upload.custom, ETAG: tag}, if_match=if_match
+            )
+        except BaseException as error:
+            self._uploads.begin(upload)
+            if isinstance(error, ChangedRefusal):
+                raise failed("If-Match or If-None-Match") from None
+            raise
+        self._uploads.drop(upload)
+        tag = f'"{etag(record, status)}"'
+        location = f"{request.request.path}"
+        body = document(
+            "CompleteMultipartUploadResult",
+            element("Location", location),
+            element("Bucket", upload.bucket.name),
+            element("Key", upload.name),
+            element("ETag", tag),
+        )
+        headers = [("ETag", tag), ("Last-Modified", http_date(status.st_mtime))]
+        return make_response(body, headers=headers, content_type=XML)
+
+    async def abort(self, request: S3Request) -> web.StreamResponse:
+        """Drop an upload and its parts."""
+        self._require_writable(request)
+        self._uploads.drop(self._find(request))
+        return make_response(status=204)
+
+    def _require_writable(self, request: S3Request) -> None:
+        self._folder.require_writable()
+        self._folder.bucket_path(request.bucket)
+        self._folder.require_access(request.bucket)
+
+    def _find(self, request: S3Request) -> MultipartUpload:
+        upload_id = request.query.get("uploadId", "")
+        upload = self._uploads.find(request.bucket, request.key, upload_id)
+        if upload is None:
+            raise Refusal(404, f'upload "{upload_id}" not found', tcode="NoSuchUpload")
+        return upload
+
+    async def _receive(self, request: S3Request, file: Upload) -> Part:
+        await request.receive(file)
+        return await asyncio.to_thread(_finish, file)
+
+    async def _copy(self, request: S3Request, file: Upload) -> Part:
+        bucket, key, opened = await self._objects.open_source(request)
+        with opened.file as source:
+            start, stop = 0, opened.status.st_size
+            if wanted := request.headers.get(f"{COPY_SOURCE}-range"):
+                start, last = parse_range(wanted, stop, f"{bucket.url}/{key}")
+                stop = last
+            await asyncio.to_thread(_copy_range, source, start, stop, file, f"{bucket.url}/{key}")
+        return await asyncio.to_thread(_finish, file)
+
+
+def _copy_range(source: FileIO, start: int, stop: int, file: Upload, url: str) -> None:
+    while start < stop:
+        piece = os.pread(source.fileno(), min(_COPY_BYTES, stop - start), start)
+        if not piece:
+            raise being_written(url)
+        file.write([piece])
+        start += len(piece)
+
+
+def _finish(file: Upload) -> Part:
+    status, _ = file.finish("")
+    part = Part(file, status.st_size)
+    part.md5()
+    return part
+
+
+def _part_number(request: S3Request) -> int:
+    text = request.query.get("partNumber", "")
+    if not re.fullmatch("[0-9]{1,5}", text) or not 1 <= int(text) <= _MAX_PART_NUMBER:
+        message = f"part number must be an integer between 1 and {_MAX_PART_NUMBER}, got: {text}"
+        raise Refusal(400, message, tcode="InvalidArgument")
+    return int(text)
+
+
+def _check_complete(upload: MultipartUpload, listed: list[ElementTree.Element]) -> None:
+    """Check that the client lists all parts, with the ETags that they have.
+
+    Raises:
+        Refusal: It does not.
+    """
+    if not listed:
+        raise malformed("no parts")
+    numbers = list[int]()
+    for element_ in listed:
+        text = element_.findtext("PartNumber") or ""
+        number = int(text) if re.fullmatch("[0-9]{1,5}", text) else 0
+        tag = (element_.findtext("ETag") or "").strip().strip('"')
+        part = upload.parts.get(number)
+        if part is None or (tag and tag != part.md5().hex()):
+            message = f"part {text} was not uploaded, or has another ETag"
+            raise Refusal(400, message, tcode="InvalidPart")
+        numbers.append(number)
+    if numbers != sorted(set(numbers)):
+        raise Refusal(400, "parts must be listed in ascending order", tcode="InvalidPartOrder")
+    if len(numbers) != len(upload.parts):
+        counts = f"requested {len(numbers)} parts, have {len(upload.parts)}"
+        message = f"partial completion is not allowed: {counts}"
+        raise Refusal(400, message, tcode="InvalidRequest")
+
+
+def _after(uploads: list[MultipartUpload], key: str, upload_id: str) -> list[MultipartUpload]:
+    """Return the uploads behind the markers of a listing."""
+    if not key:
+        return uploads
+    for position, upload in enumerate(uploads):
+        if upload_id and (upload.name, upload.upload_id) == (key, upload_id):
+            return uploads[position + 1 :]
+    return [upload for upload in uploads if upload.name > key]
+
+
+def _document(root: str, upload: MultipartUpload, *children: str) -> bytes:
+    return document(
+        root,
+        element("Bucket", upload.bucket.name),
+        element("Key", upload.name),
+        element("UploadId", upload.upload_id),
+        *children,
+    )
+
+
+def _part_element(number: int, part: Part) -> str:
+    return group(
+        "Part",
+        element("PartNumber", number),
+        element("LastModified", xml_date(part.modified_s)),
+        element("ETag", f'"{part.md5().hex()}"'),
+        element("Size", part.size_bytes),
+    )
+
+
+def _upload_element(upload: MultipartUpload) -> str:
+    return group(
+        "Upload",
+        element("Key", upload.name),
+        element("UploadId", upload.upload_id),
+        element("StorageClass", "STANDARD"),
+        element("Initiated", xml_date(upload.started_s)),
+    )

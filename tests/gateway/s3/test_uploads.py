@@ -1,0 +1,194 @@
+"""Multipart uploads over S3."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from typing import Any
+
+import pytest
+
+from tests.gateway.s3.conftest import S3Bucket, code
+
+PARTS = (os.urandom(1_500_000), os.urandom(70_000), b"end")
+
+
+def create(s3: S3Bucket, key: str = "o", **headers: Any) -> str:
+    """Begin an upload; return its id."""
+    return s3.texts(s3.send("POST", key, query="?uploads", **headers), "UploadId")[0]
+
+
+def put(s3: S3Bucket, upload: str, number: int, data: bytes = b"", **headers: Any) -> str:
+    """Send a part; return its ETag."""
+    query = f"?partNumber={number}&uploadId={upload}"
+    response = s3.send("PUT", "o", data, query, **headers)
+    assert response.status_code == 200, response.text
+    return response.headers.get("ETag", "")
+
+
+def completion(*parts: tuple[int, str]) -> bytes:
+    """Return the document that completes an upload."""
+    listed = (f"<Part><PartNumber>{n}</PartNumber><ETag>{e}</ETag></Part>" for n, e in parts)
+    body = f"<CompleteMultipartUpload>{''.join(listed)}</CompleteMultipartUpload>"
+    return body.encode()
+
+
+def md5(data: bytes) -> bytes:
+    """Return an MD5."""
+    return hashlib.md5(data).digest()
+
+
+@pytest.fixture
+def etag() -> str:
+    """Return the ETag of PARTS."""
+    return f'"{hashlib.md5(b"".join(map(md5, PARTS))).hexdigest()}-3"'
+
+
+def test_parts_make_the_object(s3: S3Bucket, etag: str) -> None:
+    """In any order, a part twice; the ETags are S3's, and the metadata is that of the beginning."""
+    upload = create(s3, Content_Type="a/b", x_amz_meta_who="me")
+    put(s3, upload, 2, b"replaced")
+    tags = {number: put(s3, upload, number, PARTS[number - 1]) for number in (3, 1, 2)}
+    assert tags[1] == f'"{md5(PARTS[0]).hex()}"'
+    assert s3.send("HEAD", "o").status_code == 404
+    body = completion(*sorted(tags.items()))
+    response = s3.send("POST", "o", body, f"?uploadId={upload}")
+    assert s3.texts(response, "ETag") == [etag]
+    got = s3.send("GET", "o")
+    assert got.content == b"".join(PARTS)
+    fields = got.headers["ETag"], got.headers["Content-Type"], got.headers["x-amz-meta-who"]
+    assert fields == (etag, "a/b", "me")
+    assert s3.temporary_files() == set()
+    assert code(s3.send("POST", "o", body, f"?uploadId={upload}")) == (404, "NoSuchUpload")
+    assert code(s3.send("GET", "o", query="?partNumber=2")) == (501, "NotImplemented")
+
+
+def test_uploads_belong_to_both_protocols(s3: S3Bucket, etag: str) -> None:
+    """What AIStore's protocol begins S3 can complete."""
+    url = s3.ais.url("o")
+    upload = s3.http.post(url, json={"action": "mpt-upload"}).text
+    for number, data in enumerate(PARTS, 1):
+        query = f"?uploadId={upload}&partNumber={number}"
+        assert s3.http.put(url + query, data=data).status_code == 200
+    assert s3.texts(s3.send("GET", "o", query=f"?uploadId={upload}"), "PartNumber") == list("123")
+    body = completion((1, ""), (2, ""), (3, ""))
+    assert s3.texts(s3.send("POST", "o", body, f"?uploadId={upload}"), "ETag") == [etag]
+
+
+def test_parts_are_copied(s3: S3Bucket) -> None:
+    """Whole objects and ranges."""
+    s3.send("PUT", "source", PARTS[0])
+    upload, source = create(s3), f"{s3.name}/source"
+    put(s3, upload, 1, x_amz_copy_source=source, x_amz_copy_source_range="bytes=10-99")
+    put(s3, upload, 2, x_amz_copy_source=source)
+    query = f"?partNumber=3&uploadId={upload}"
+    fields: dict[str, Any] = {
+        "x_amz_copy_source": source,
+        "x_amz_copy_source_range": "bytes=9999999-",
+    }
+    assert code(s3.send("PUT", "o", query=query, **fields)) == (416, "InvalidRange")
+    response = s3.send("POST", "o", completion((1, ""), (2, "")), f"?uploadId={upload}")
+    assert response.status_code == 200
+    assert s3.send("GET", "o").content == PARTS[0][10:100] + PARTS[0]
+
+
+def test_abort_leaves_nothing(s3: S3Bucket) -> None:
+    """No part, no upload, no object."""
+    upload = create(s3)
+    put(s3, upload, 1, PARTS[0])
+    assert s3.temporary_files() != set()
+    assert s3.send("DELETE", "o", query=f"?uploadId={upload}").status_code == 204
+    assert s3.temporary_files() == set()
+    for method in ("GET", "DELETE"):
+        response = s3.send(method, "o", query=f"?uploadId={upload}")
+        assert code(response) == (404, "NoSuchUpload")
+    response = s3.send("PUT", "o", b"x", f"?partNumber=1&uploadId={upload}")
+    assert code(response) == (404, "NoSuchUpload")
+    assert s3.temporary_files() == set()
+
+
+@pytest.mark.parametrize(
+    ("listed", "expected"),
+    [
+        ((), (400, "MalformedXML")),
+        (((1, '"wrong"'), (2, "")), (400, "InvalidPart")),
+        (((1, ""), (3, "")), (400, "InvalidPart")),
+        (((0, ""),), (400, "InvalidPart")),
+        (((2, ""), (1, "")), (400, "InvalidPartOrder")),
+        (((1, ""), (1, "")), (400, "InvalidPartOrder")),
+        (((1, ""),), (400, "InvalidRequest")),
+    ],
+)
+def test_completions_that_are_refused(
+    s3: S3Bucket, listed: tuple[tuple[int, str], ...], expected: tuple[int, str]
+) -> None:
+    """The upload stays, and can be completed as it should be."""
+    upload = create(s3)
+    for number in (1, 2):
+        put(s3, upload, number, PARTS[number])
+    assert code(s3.send("POST", "o", completion(*listed), f"?uploadId={upload}")) == expected
+    body = completion((1, ""), (2, ""))
+    assert s3.send("POST", "o", body, f"?uploadId={upload}").status_code == 200
+    assert s3.send("GET", "o").content == PARTS[1] + PARTS[2]
+
+
+def test_conditions_of_a_completion(s3: S3Bucket) -> None:
+    """Create only: an object that appeared meanwhile stays, and so does the upload."""
+    upload = create(s3)
+    put(s3, upload, 1, b"parts")
+    s3.send("PUT", "o", b"other")
+    body, query = completion((1, "")), f"?uploadId={upload}"
+    response = s3.send("POST", "o", body, query, If_None_Match="*")
+    assert code(response) == (412, "PreconditionFailed")
+    assert s3.send("GET", "o").content == b"other"
+    assert s3.send("POST", "o", body, query).status_code == 200
+    assert s3.send("GET", "o").content == b"parts"
+
+
+@pytest.mark.parametrize("number", ["0", "x", "10001", "", "-1"])
+def test_part_numbers(s3: S3Bucket, number: str) -> None:
+    """From 1 to 10,000."""
+    query = f"?partNumber={number}&uploadId={create(s3)}"
+    assert code(s3.send("PUT", "o", b"x", query)) == (400, "InvalidArgument")
+
+
+def test_a_damaged_part_is_refused(s3: S3Bucket) -> None:
+    """It is not among the parts."""
+    upload = create(s3)
+    query = f"?partNumber=1&uploadId={upload}"
+    response = s3.send("PUT", "o", b"x", query, x_amz_checksum_crc32="AAAAAA==")
+    assert code(response) == (400, "BadDigest")
+    assert s3.texts(s3.send("GET", "o", query=f"?uploadId={upload}"), "PartNumber") == []
+    s3.send("DELETE", "o", query=f"?uploadId={upload}")
+
+
+def test_parts_are_listed_in_pages(s3: S3Bucket) -> None:
+    """By their numbers."""
+    upload = create(s3)
+    for number in (1, 5, 7):
+        put(s3, upload, number, b"x" * number)
+    page = s3.send("GET", "o", query=f"?uploadId={upload}&max-parts=2")
+    assert s3.texts(page, "PartNumber") == ["1", "5"]
+    assert s3.texts(page, "IsTruncated") == ["true"]
+    (marker,) = s3.texts(page, "NextPartNumberMarker")
+    page = s3.send("GET", "o", query=f"?uploadId={upload}&part-number-marker={marker}")
+    assert (s3.texts(page, "PartNumber"), s3.texts(page, "Size")) == (["7"], ["7"])
+    assert s3.texts(page, "IsTruncated") == ["false"]
+    s3.send("DELETE", "o", query=f"?uploadId={upload}")
+
+
+def test_uploads_are_listed_in_pages(s3: S3Bucket) -> None:
+    """By key and time; of one bucket only."""
+    ids = [create(s3, key) for key in ("a", "b", "b", "c/d")]
+    found, marker = list[str](), ""
+    for _ in ids:
+        page = s3.send("GET", query=f"?uploads&max-uploads=1{marker}")
+        found += s3.texts(page, "UploadId")
+        if s3.texts(page, "IsTruncated") == ["false"]:
+            break
+        (key,), (last,) = s3.texts(page, "NextKeyMarker"), s3.texts(page, "NextUploadIdMarker")
+        marker = f"&key-marker={key}&upload-id-marker={last}"
+    assert found == ids
+    assert s3.texts(s3.send("GET", query="?uploads&prefix=c/"), "Key") == ["c/d"]
+    for upload, key in zip(ids, ("a", "b", "b", "c/d"), strict=True):
+        assert s3.send("DELETE", key, query=f"?uploadId={upload}").status_code == 204
