@@ -15,6 +15,18 @@ import pytest
 import torch  # noqa: F401 - the datasets need it
 
 PUBLIC = {
+    "aisio.transfer": (
+        "Action",
+        "Difference",
+        "DifferenceKind",
+        "Outcome",
+        "Report",
+        "TransferOptions",
+        "compare_trees",
+        "copy",
+        "move",
+        "sync",
+    ),
     "aisio.catalog": ("Catalog", "NamedSource", "Resource", "default_catalog", "read_catalog"),
     "aisio.checkpoint": (
         "Checkpoint",

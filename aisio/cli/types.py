@@ -40,7 +40,7 @@ class UrlType(_UrlType):
         if not value:
             self.fail("a URL or path cannot be empty", param, ctx)
         try:
-            return _local_url(value) if _is_path(value) else ObjectUrl.parse(value)
+            return local_url(value) if _is_path(value) else ObjectUrl.parse(value)
         except UrlError as error:
             self.fail(str(error), param, ctx)
 
@@ -122,7 +122,7 @@ class FileType(_TextType):
             return f"/{url.name}"
         return self.fail(
             f"{str(url)!r}: a local file is needed here, not a URL of an object; to copy from one "
-            f"store to another, write `aisio get URL - | aisio put - URL`",
+            f"URL to another, write `aisio cp URL URL`",
             param,
             ctx,
         )
@@ -190,7 +190,8 @@ def _is_path(text: str) -> bool:
     return "://" not in text and scheme not in ALIASES
 
 
-def _local_url(text: str) -> ObjectUrl:
+def local_url(text: str) -> ObjectUrl:
+    """Return the URL of a path; that of an existing folder ends in "/"."""
     path = os.path.abspath(text)  # noqa: PTH100 - Path.absolute() keeps "..", which no URL may have
     is_folder = text.endswith("/") or Path(path).is_dir()
     name = path.strip("/")

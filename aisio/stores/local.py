@@ -58,7 +58,7 @@ class LocalStore(Store):
                 f"/{folder}", root, prefix=start, start_after=start_after, on_error=on_error
             )
             for file in files:
-                yield _info(prefix.root, file.name, file.stat)
+                yield info_of_file(prefix.root, file.name, file.stat)
 
     def head(self, url: ObjectUrl) -> ObjectInfo:
         """See `Store.head`."""
@@ -66,7 +66,7 @@ class LocalStore(Store):
             path = _file(url)
             if is_special(path):
                 raise _not_a_regular_file("head", url)
-            return _info(url.root, url.name, path.stat())
+            return info_of_file(url.root, url.name, path.stat())
 
     def get(
         self, url: ObjectUrl, byte_range: ByteRange | None = None, *, etl_name: str | None = None
@@ -76,7 +76,7 @@ class LocalStore(Store):
             raise ConfigError(f"get {url}: a local file cannot be transformed by ETL {etl_name!r}")
         with _translate_errors("get", url):
             file = _open(url)
-        info = _info(url.root, url.name, os.fstat(file.fileno()))
+        info = info_of_file(url.root, url.name, os.fstat(file.fileno()))
         size = info.size_bytes or 0
         start, stop = (byte_range.start, byte_range.stop) if byte_range else (0, None)
         if start and start >= size:
@@ -93,7 +93,7 @@ class LocalStore(Store):
         with _translate_errors("put", url), Payload(data) as payload:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_file(path, payload)
-            info = _info(url.root, url.name, path.stat())
+            info = info_of_file(url.root, url.name, path.stat())
         return replace(info, size_bytes=payload.size_bytes)
 
     def writer(self, url: ObjectUrl, options: WriteOptions | None = None) -> ObjectWriter:
@@ -190,7 +190,8 @@ def _not_a_regular_file(operation: str, url: ObjectUrl) -> StorageError:
     return StorageError(f"{operation} {url}: it is a pipe, device or socket", url=str(url))
 
 
-def _info(root: str, name: str, stat: os.stat_result) -> ObjectInfo:
+def info_of_file(root: str, name: str, stat: os.stat_result) -> ObjectInfo:
+    """Return what a LocalStore lists of a file in this state."""
     return ObjectInfo(
         root,
         name,

@@ -15,7 +15,16 @@ from aisio.sources.kinds import PrefixSource
 from aisio.stores import LocalStore, Store
 from aisio.urls import FILE, ObjectUrl, folder_url
 
-__all__ = ["Entry", "Tree", "folder_of", "open_tree", "tree_of_source"]
+__all__ = [
+    "Entry",
+    "Tree",
+    "existing",
+    "folder_of",
+    "is_pattern",
+    "list_folder",
+    "open_tree",
+    "tree_of_source",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,15 +107,20 @@ def open_tree(
         UrlError: It names no object, and is not read recursively.
     """
     bucket = _AllObjects(store, url.with_name(""), on_error)
-    if _is_pattern(url):
+    if is_pattern(store, url):
         base = folder_url(url.with_name(Selections(url.name).start))
         return Tree(str(url), _named(bucket, base, bucket.select(url.name)))
-    is_file = url.provider == FILE and Path("/", url.name).is_file()
-    if recursive and not is_file:
+    if recursive and not _is_object(url):
         prefix = url if as_prefix else folder_of(url)
         infos = _AllObjects(store, prefix, on_error).list()
         return Tree(str(url), _named(bucket, folder_url(prefix), infos), folder=prefix)
     return Tree(str(url), [_single(bucket, store, url)], is_single=True)
+
+
+def list_folder(store: Store, folder: ObjectUrl) -> Iterator[Entry]:
+    """List what is in a folder or bucket, whose URL is no pattern."""
+    source = _AllObjects(store, folder, None)
+    return _named(source, folder_url(folder), source.list())
 
 
 def tree_of_source(source: Source, about: str) -> Tree:
@@ -130,10 +144,27 @@ def _single(source: Source, store: Store, url: ObjectUrl) -> Entry:
     return Entry(url.name.rpartition("/")[2], info, source)
 
 
-def _is_pattern(url: ObjectUrl) -> bool:
-    if Selections(url.name).single is not None:
+def is_pattern(store: Store, url: ObjectUrl) -> bool:
+    """Tell whether a URL has braces or wildcards, and is not itself the name of an object."""
+    selections = Selections(url.name)
+    if selections.single is not None:
         return False
-    return not (url.provider == FILE and Path("/", url.name).exists())
+    if url.provider == FILE:
+        return not Path("/", url.name).exists()
+    if next(iter(selections)).is_expanded:
+        return True
+    try:
+        store.head(url)
+    except NotFoundError:
+        return True
+    return False
+
+
+def _is_object(url: ObjectUrl) -> bool:
+    """Tell of a URL that is no pattern whether it is known to name a file or an object."""
+    if url.provider == FILE:
+        return Path("/", url.name).is_file()
+    return Selections(url.name).single is None
 
 
 def existing(entries: Iterable[Entry]) -> Iterator[Entry]:

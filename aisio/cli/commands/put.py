@@ -6,16 +6,15 @@ import io
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import click
 
 from aisio.cli.cluster import Cluster, missing_bucket_hint
-from aisio.cli.failure_collector import FailureCollector
 from aisio.cli.output import byte_progress
 from aisio.cli.standard_streams import binary_stdin
-from aisio.cli.types import DESTINATION, FILE_PATH
-from aisio.errors import AccessError, ConfigError, NotFoundError, StorageError
+from aisio.cli.transfers import run_transfer, transfer_options, transfer_settings
+from aisio.cli.types import DESTINATION, FILE_PATH, local_url
 from aisio.urls import ObjectUrl
 
 if TYPE_CHECKING:
@@ -23,33 +22,52 @@ if TYPE_CHECKING:
 
 
 @click.command("put", short_help="Store files as objects.")
-@click.argument("file", type=FILE_PATH)
+@click.argument("files", metavar="FILE...", type=FILE_PATH, nargs=-1, required=True)
 @click.argument("url", type=DESTINATION)
 @click.option("-r", "--recursive", is_flag=True, help="All files of the folder FILE, below URL.")
-@click.option("--create-bucket", is_flag=True, help="Create the bucket if there is none.")
+@transfer_options()
 @click.pass_obj
 def command(
-    cluster: Cluster, file: str, url: ObjectUrl, recursive: bool, create_bucket: bool
+    cluster: Cluster,
+    /,
+    files: tuple[str, ...],
+    url: ObjectUrl,
+    recursive: bool,
+    **flags: Any,
 ) -> None:
     """Store FILE as the object at URL, replacing what is there; "-" is stdin.
 
     A URL of a bucket, or one that ends in "/", takes the file's name. FILE may be a pipe: then URL
     names the object. With --recursive, all files below the folder FILE are stored, links followed
-    and hidden ones included; a file that cannot be stored is reported, and the
-    others are stored.
+    and hidden ones included. Several files, and a FILE with wildcards in quotation marks, go into
+    the folder or bucket at URL. A file that cannot be stored is reported, and the others are
+    stored.
     """
-    path, is_stdin = Path(file), file == "-"
-    if recursive and is_stdin:
+    if "-" in files and (recursive or len(files) > 1):
         raise click.UsageError("--recursive stores the files of a folder, and stdin is none")
-    if not is_stdin and not recursive and path.is_dir():
-        raise click.UsageError(f"{file} is a folder: --recursive stores the files in it")
-    store = cluster.store(url)
+    for file in files:
+        if not recursive and Path(file).is_dir():
+            raise click.UsageError(f"{file} is a folder: --recursive stores the files in it")
+    is_plain = not any(value for name, value in flags.items() if name != "create_bucket")
+    if len(files) == 1 and not recursive and (files == ("-",) or (is_plain and _exists(files[0]))):
+        _put_one(cluster, files[0], url, flags["create_bucket"])
+        return
+    as_json = flags.pop("as_json")
+    options = transfer_settings(recursive=recursive, **flags)
+    sources = [local_url(file) for file in files]
+    run_transfer(cluster, sources, url, options, as_json=as_json, item_kind="files")
+
+
+def _exists(file: str) -> bool:
+    return Path(file).exists()
+
+
+def _put_one(cluster: Cluster, file: str, url: ObjectUrl, create_bucket: bool) -> None:
+    path, store = Path(file), cluster.store(url)
     if create_bucket:
         cluster.create_bucket(url)
     with missing_bucket_hint(store):
-        if recursive:
-            _put_all(store, path, url)
-        elif is_stdin:
+        if file == "-":
             store.put(url.require_object(), binary_stdin())
         else:
             _put(store, path, _target(path, url))
@@ -62,23 +80,6 @@ def _target(file: Path, url: ObjectUrl) -> ObjectUrl:
     if file.exists() and not file.is_file():
         raise click.UsageError(f"{file} is not a file with a name: say which object, below {url}")
     return url.join(file.name)
-
-
-def _put_all(store: Store, folder: Path, url: ObjectUrl) -> None:
-    from aisio.shards.pack_files import walk_folder
-
-    failures = FailureCollector("files", fatal=(NotFoundError, AccessError))
-
-    def collect(name: str, error: StorageError) -> None:
-        with failures.collect(name):
-            raise error
-
-    for file in walk_folder(folder, on_error=collect):
-        with failures.collect(file.name):
-            _put(store, folder / file.name, url.join(file.name))
-    if not failures.attempted:
-        raise ConfigError(f"put {folder}: there are no files in this folder")
-    failures.raise_if_any()
 
 
 def _put(store: Store, file: Path, url: ObjectUrl) -> None:

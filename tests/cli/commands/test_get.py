@@ -150,6 +150,42 @@ def test_a_folder_of_objects_needs_recursion(run, bucket, here):
     assert "--recursive" not in run("get", "ais://cli-data/val").stderr
 
 
+def test_a_pattern_takes_what_matches(run, bucket, here):
+    """Into a folder, with and without --recursive; what matches nothing is an error."""
+    for name in ("a.jpg", "deep/b.jpg", "c.txt"):
+        bucket.object(name).put(name.encode())
+    for number, flags in enumerate(([], ["-r"])):
+        assert run("get", *flags, "ais://cli-data/*.jpg", str(number)).exit_code == 0
+        assert run("get", *flags, "ais://cli-data/{a.jpg,c.txt}", f"b{number}").exit_code == 0
+    assert names(here) == ["0/a.jpg", "1/a.jpg", "b0/a.jpg", "b0/c.txt", "b1/a.jpg", "b1/c.txt"]
+    assert run("get", "ais://cli-data/*.png").exit_code == 1
+
+
+def test_an_object_with_the_name_of_a_pattern_is_that_object(run, bucket, here):
+    """A shell may have made it."""
+    bucket.object("x[1].jpg").put(b"1")
+    assert run("get", "ais://cli-data/x[1].jpg", "y.jpg").exit_code == 0
+    assert names(here) == ["y.jpg"]
+
+
+def test_what_is_there_is_kept_or_compared(run, bucket, here):
+    """Of one object and of many."""
+    bucket.object("a").put(b"new")
+    (here / "a").write_bytes(b"old")
+    for words in (["ais://cli-data/a"], ["-r", "ais://cli-data"]):
+        assert run("get", "--no-clobber", *words).exit_code == 0
+        assert run("get", "--dry-run", *words).stdout == f"cp ais://cli-data/a file://{here}/a\n"
+        assert (here / "a").read_bytes() == b"old"
+        assert run("get", "--skip-unchanged", *words).exit_code == 0
+        assert (here / "a").read_bytes() == b"new"
+        done = run("get", "--skip-unchanged", "--json", *words)
+        assert json.loads(done.stdout)["action"] == "skip"
+        (here / "a").write_bytes(b"old")
+    assert run("get", "--no-clobber", "--skip-unchanged", "ais://cli-data/a").exit_code == 2
+    assert run("get", "--size-only", "ais://cli-data/a").exit_code == 2
+    assert run("get", "--no-clobber", "ais://cli-data/a", "-").exit_code == 2
+
+
 def test_damaged_bytes_leave_the_old_file_and_nothing_else(run, stub, here):
     """The name shows the old bytes or all of the new ones."""
 

@@ -109,7 +109,7 @@ def test_one_file_that_cannot_be_stored_does_not_stop_the_rest(run, bucket, file
     line, summary = done.stderr.splitlines()
     assert line.startswith("aisio: error: ")
     assert "not UTF-8" in line
-    assert summary.startswith("aisio: error: 1 of 3 files failed: caf")
+    assert summary.startswith("aisio: error: 1 of 3 files failed: file://")
 
 
 def test_a_missing_bucket_ends_the_work_at_once(run, bucket, files):
@@ -149,10 +149,29 @@ def test_a_local_file_may_be_a_url(run, bucket, files):
     assert bucket.object("a").get() == b"bytes"
     done = run("put", "ais://cli-data/a", "ais://cli-data/b")
     assert done.exit_code == 2
-    assert "aisio get URL - | aisio put - URL" in done.stderr
+    assert "aisio cp URL URL" in done.stderr
 
 
 def test_a_device_is_written_into(run, files, null_device):
     """It stays a device."""
     assert run("put", files({"a": b"bytes"}) / "a", null_device).exit_code == 0
     assert null_device.is_char_device()
+
+
+def test_several_files_go_into_a_bucket(run, bucket, files, monkeypatch):
+    """As a shell expands a pattern, or aisio itself does."""
+    monkeypatch.chdir(files({"a.jpg": b"1", "b.jpg": b"2", "c.txt": b"3"}))
+    assert run("put", "a.jpg", "b.jpg", "ais://cli-data/one/").exit_code == 0
+    assert run("put", "*.jpg", "ais://cli-data/two").exit_code == 0
+    assert names(bucket) == ["one/a.jpg", "one/b.jpg", "two/a.jpg", "two/b.jpg"]
+    for words in (["a.jpg", "-"], ["-r", "-"]):
+        assert run("put", *words, "ais://cli-data/").exit_code == 2
+
+
+def test_what_is_unchanged_is_skipped_on_request(run, bucket, files):
+    """By size and checksum."""
+    folder = files({"a": b"1", "b": b"2"})
+    bucket.object("a").put(b"1")
+    done = run("put", "-r", folder, "ais://cli-data", "--skip-unchanged")
+    assert done.stderr.startswith("aisio: 1 copied, 1 skipped: 1 B in ")
+    assert run("put", "-r", "-q", folder, "ais://cli-data").stderr == ""

@@ -1,0 +1,46 @@
+"""`aisio sync`."""
+
+from __future__ import annotations
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def _cache(tmp_path, monkeypatch):
+    """Keep checksums in a folder of the test's own."""
+    monkeypatch.setenv("AISIO_CACHE_DIR", str(tmp_path / "cache"))
+
+
+def names(bucket):
+    """Return the names of all objects."""
+    return [info.name for info in bucket.list()]
+
+
+def test_only_what_differs_is_copied(run, bucket, files):
+    """Deletions come with --delete alone; a dry run tells them."""
+    folder = files({"a": b"1", "b": b"2"})
+    bucket.object("a").put(b"1")
+    bucket.object("old").put(b"9")
+    done = run("sync", folder, "ais://cli-data")
+    assert done.stderr.startswith("aisio: 1 copied, 1 skipped: 1 B in ")
+    assert names(bucket) == ["a", "b", "old"]
+    done = run("sync", "--dry-run", "--delete", folder, "ais://cli-data")
+    assert done.stdout == "rm ais://cli-data/old\n"
+    assert done.stderr == "aisio: 0 to copy, 2 skipped, 1 to delete: 0 B\n"
+    assert run("sync", "--delete", folder, "ais://cli-data").exit_code == 0
+    assert names(bucket) == ["a", "b"]
+
+
+def test_an_empty_source_deletes_nothing(run, bucket, tmp_path):
+    """Unless that is said."""
+    bucket.object("old").put(b"9")
+    (tmp_path / "empty").mkdir()
+    for source in ("ais://cli-none", "ais://cli-data/none", tmp_path / "empty", tmp_path / "none"):
+        done = run("sync", "--delete", source, "ais://cli-data/x/")
+        assert done.exit_code == 1
+        assert len(done.stderr.splitlines()) == 1
+    assert run("sync", "--delete", tmp_path / "empty", "ais://cli-data").exit_code == 1
+    assert names(bucket) == ["old"]
+    words = ("--delete", "--allow-empty", tmp_path / "empty", "ais://cli-data")
+    assert run("sync", *words).exit_code == 0
+    assert names(bucket) == []

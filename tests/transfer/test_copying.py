@@ -1,0 +1,146 @@
+"""Copier."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from aisio.client.client import Client
+from aisio.errors import IntegrityError
+from aisio.stores import AisStore, DirectStore, LocalStore
+from aisio.testing.fault_proxy import Corrupt, Cut, FaultProxy
+from aisio.transfer.copying import Copier, are_one_cluster
+from aisio.transfer.jobs import Action, Copy, Outcome
+from aisio.transfer.local_folder import LocalFolder
+from aisio.transfer.trees import open_tree
+from aisio.urls import ObjectUrl
+
+DATA = bytes(range(256)) * 8000
+
+
+def job(store, source, destination):
+    """Return the copy of one object."""
+    tree = open_tree(store, ObjectUrl.parse(source), recursive=False)
+    (entry,) = tree.entries
+    url = ObjectUrl.parse(destination)
+    return Copy(entry, url, Path("/", url.name) if url.provider == "file" else None)
+
+
+def copy(copier: Copier, *arguments: object) -> Outcome:
+    """Copy one object."""
+    return copier.copy(job(*arguments))
+
+
+def test_bytes_are_counted_in_every_direction(bucket, client, files, tmp_path):
+    """As many as there are, with or without parts."""
+    folder = files({"a": DATA})
+    store, local = AisStore(client), LocalStore()
+    counted: list[int] = []
+    for parts_from in (1 << 30, 1 << 20):
+        up = Copier(store, count=counted.append, parts_from_bytes=parts_from)
+        assert copy(up, local, f"file://{folder}/a", "ais://transfers/a").size_bytes == len(DATA)
+        assert sum(counted) == len(DATA)
+        counted.clear()
+        assert bucket.object("a").get() == DATA
+        down = Copier(local, LocalFolder(tmp_path), count=counted.append)
+        assert copy(down, store, "ais://transfers/a", f"file://{tmp_path}/b").error is None
+        assert (tmp_path / "b").read_bytes() == DATA
+        assert sum(counted) == len(DATA)
+        counted.clear()
+
+
+def test_the_cluster_copies_inside_of_itself(bucket, client):
+    """No request for data."""
+    bucket.object("a").put(DATA)
+    with FaultProxy(client.endpoint) as proxy:
+        near = Client(proxy.endpoint)
+        store = AisStore(near)
+        assert copy(Copier(store), store, "ais://transfers/a", "ais://transfers/b").error is None
+        assert "GET" not in {one.method for one in proxy.requests if "/objects/" in one.path}
+        near.close()
+    assert bucket.object("b").get() == DATA
+    assert not are_one_cluster(store, AisStore(client))
+    assert not are_one_cluster(store, DirectStore())
+
+
+@pytest.mark.parametrize("parts_from", [1 << 30, 1 << 20])
+def test_another_store_gets_what_was_verified(endpoint, bucket, client, parts_from):
+    """Damaged bytes are not stored, and the source stays."""
+    bucket.object("a").put(DATA)
+    with FaultProxy(endpoint) as proxy:
+        far = AisStore(Client(proxy.endpoint))
+        copier = Copier(AisStore(client), action=Action.MOVE, parts_from_bytes=parts_from)
+        proxy.add(Corrupt(len(DATA) // 2), method="GET", path="*/transfers/a")
+        outcome = copy(copier, far, "ais://transfers/a", "ais://transfers/b")
+        assert isinstance(outcome.error, IntegrityError)
+        assert [info.name for info in bucket.list()] == ["a"]
+        proxy.add(Cut(len(DATA) // 2), method="GET", path="*/transfers/a")
+        outcome = copy(copier, far, "ais://transfers/a", "ais://transfers/b")
+        assert (outcome.error, outcome.size_bytes) == (None, len(DATA))
+        far.client.close()
+    assert [info.name for info in bucket.list()] == ["b"]
+    assert bucket.object("b").get() == DATA
+
+
+class _Changing:
+    """Changes a file when a part of it has been counted."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.is_done = False
+
+    def __call__(self, size_bytes: int) -> None:
+        if not self.is_done:
+            self.is_done = True
+            with self.path.open("ab") as file:
+                file.write(b"more")
+
+
+@pytest.mark.parametrize("parts_from", [1 << 30, 1 << 20])
+def test_a_file_that_grows_while_it_is_read_is_not_stored(bucket, client, files, parts_from):
+    """The old object stays."""
+    path = files({"a": DATA}) / "a"
+    bucket.object("a").put(b"old")
+    copier = Copier(AisStore(client), count=_Changing(path), parts_from_bytes=parts_from)
+    outcome = copy(copier, LocalStore(), f"file://{path}", "ais://transfers/a")
+    assert "changed while it was copied" in str(outcome.error)
+    assert bucket.object("a").get() == b"old"
+
+
+def test_a_local_file_that_changes_is_not_copied_to_another(files, tmp_path):
+    """Nor is the old copy replaced."""
+    path = files({"a": DATA, "b": b"old"}) / "a"
+    copier = Copier(LocalStore(), LocalFolder(tmp_path), count=_Changing(path))
+    outcome = copy(copier, LocalStore(), f"file://{path}", f"file://{path.with_name('b')}")
+    assert "changed while it was copied" in str(outcome.error)
+    assert path.with_name("b").read_bytes() == b"old"
+    assert sorted(one.name for one in path.parent.iterdir()) == ["a", "b"]
+
+
+class _Replacing(AisStore):
+    """A store in which another program replaces an object after it was read."""
+
+    def head(self, url):
+        """Replace it first."""
+        self.client.object(url).put(b"newer")
+        return super().head(url)
+
+
+def test_what_was_replaced_after_its_copy_is_not_moved_away(bucket, client, tmp_path):
+    """The copy is of the older version."""
+    bucket.object("a").put(b"old")
+    copier = Copier(LocalStore(), LocalFolder(tmp_path), action=Action.MOVE)
+    outcome = copy(copier, _Replacing(client), "ais://transfers/a", f"file://{tmp_path}/a")
+    assert "was replaced after it was copied" in str(outcome.error)
+    assert bucket.object("a").get() == b"newer"
+
+
+def test_a_copy_that_was_stopped_leaves_nothing(bucket, client, tmp_path):
+    """As after Ctrl-C, in another thread."""
+    bucket.object("a").put(DATA)
+    copier = Copier(LocalStore(), LocalFolder(tmp_path))
+    copier.stop()
+    outcome = copy(copier, AisStore(client), "ais://transfers/a", f"file://{tmp_path}/a")
+    assert "stopped" in str(outcome.error)
+    assert not list(tmp_path.iterdir())
