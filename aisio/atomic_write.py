@@ -55,6 +55,37 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         raise
 
 
+def write_bytes(path: str, data: bytes | memoryview) -> None:
+    """Write a small file as `atomic_write` does, in half of its time.
+
+    Args:
+        path: A regular file, or one that does not exist, with its folder; a link would be replaced.
+        data: All its bytes.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    folder, _, _ = path.rpartition("/")
+    partial = f"{folder}/.{secrets.token_hex(8)}{PARTIAL_SUFFIX}"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    try:
+        descriptor = os.open(partial, flags, 0o666)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, path) from error
+    try:
+        try:
+            _lock(descriptor)
+            view = memoryview(data)
+            while view:
+                view = view[os.write(descriptor, view) :]
+        finally:
+            os.close(descriptor)
+        os.replace(partial, path)  # noqa: PTH105 - a Path would cost more than the call
+    except BaseException:
+        Path(partial).unlink(missing_ok=True)
+        raise
+
+
 def remove_abandoned_partials(folder: str | os.PathLike[str]) -> None:
     """Remove the temporary files of processes that were killed, and none that is being written.
 

@@ -26,6 +26,7 @@ import small
 import task_uploads
 import training
 import training_limits
+import transfers
 import transport
 import webdataset_reading
 from corpus import (
@@ -76,6 +77,7 @@ WORKS = {
         "The same under a DataLoader, 2 workers", "objects", small.LOADER_CASES, "small"
     ),
     "batch": Work("The same by get-batch, 128 a request", "objects", small.BATCH_CASES, "small"),
+    "files": Work("The same into files", "objects", transfers.CASES, "small"),
     "tiny": Work("GET {tiny:,} objects of 1 KB", "objects", small.TINY_CASES, "tiny"),
     "shards": Work(
         "{shards} tar shards of {samples:,} samples of 70 KB", "samples", shards.CASES, "shards"

@@ -10,7 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from aisio.atomic_write import PARTIAL_SUFFIX, atomic_write, remove_abandoned_partials
+from aisio.atomic_write import (
+    PARTIAL_SUFFIX,
+    atomic_write,
+    remove_abandoned_partials,
+    write_bytes,
+)
 
 
 def test_the_new_bytes_show_at_the_end(tmp_path: Path) -> None:
@@ -140,3 +145,18 @@ def test_what_killed_processes_have_left_is_removed(tmp_path: Path) -> None:
     assert (tmp_path / "a").read_bytes() == b"new"
     assert len(list(tmp_path.iterdir())) == 2
     remove_abandoned_partials(tmp_path / "none")
+
+
+def test_a_small_file_is_written_as_a_whole(tmp_path):
+    """It replaces the old one; what fails leaves that and nothing else."""
+    path = tmp_path / "a"
+    for data in (b"old", b"", b"new"):
+        write_bytes(str(path), data)
+        assert path.read_bytes() == data
+    assert [one.name for one in tmp_path.iterdir()] == ["a"]
+    with pytest.raises(FileNotFoundError, match="none/a"):
+        write_bytes(str(tmp_path / "none/a"), b"x")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(IsADirectoryError):
+        write_bytes(str(tmp_path / "folder"), b"x")
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["a", "folder"]

@@ -112,20 +112,19 @@ class Copier:
         for tries_left in reversed(range(_MAX_TRIES)):
             try:
                 with job.entry.source.get(job.entry.info) as body:
-                    with folder.open(path, job.entry.info.url) as file:
-                        size = self._fill(body, file)
-                        _check_unchanged(source, body.info)
-                    return _with_size(body.info, size)
+                    return _with_size(body.info, self._write(body, path, folder, source))
             except TruncatedError:
                 if not tries_left:
                     raise
         raise AssertionError("unreachable")
 
-    def _fill(self, body: Body, file: BinaryIO) -> int:
+    def _write(self, body: Body, path: Path, folder: LocalFolder, source: Store) -> int:
+        url = body.info.url
         if body.left_bytes is not None and body.left_bytes <= _WHOLE_BYTES:
             data = body.readall()
             self._count(len(data))
-            file.write(data)
+            _check_unchanged(source, body.info)
+            folder.write(path, url, data)
             return len(data)
         done = 0
 
@@ -134,7 +133,10 @@ class Copier:
             self._count(total - done)
             done = total
 
-        return read_into(body, FileTarget(file.fileno()), show=show)
+        with folder.open(path, url) as file:
+            size = read_into(body, FileTarget(file.fileno()), show=show)
+            _check_unchanged(source, body.info)
+        return size
 
     def _from_file(self, job: Copy) -> ObjectInfo:
         with _CountedFile(job.entry.info, self._count) as file:

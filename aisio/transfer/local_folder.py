@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from aisio.atomic_write import atomic_write, is_special, remove_abandoned_partials
+from aisio.atomic_write import atomic_write, is_special, remove_abandoned_partials, write_bytes
 from aisio.errors import ConfigError, ConflictError
 
 __all__ = ["LocalFolder"]
@@ -30,7 +31,7 @@ class LocalFolder:
         self._root = _resolved(path)
         if self._root.exists() and not self._root.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
-        self._cleaned: set[Path] = set()
+        self._parents: dict[str, str] = {}
 
     @contextmanager
     def open(self, path: Path, url: str) -> Iterator[BinaryIO]:
@@ -45,28 +46,45 @@ class LocalFolder:
             ConflictError: Another kind of file is in the way.
             OSError: It cannot be written.
         """
-        self._check(path, url)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self.clean(path.parent)
-        with atomic_write(path) as file:
+        with atomic_write(self._target(path, url)) as file:
             yield file
 
-    def clean(self, folder: Path) -> None:
-        """Remove what killed processes have left in a folder; once."""
-        if folder not in self._cleaned:
-            self._cleaned.add(folder)
-            remove_abandoned_partials(folder)
+    def write(self, path: Path, url: str, data: bytes) -> None:
+        """Write a small file of the folder; otherwise as `open`."""
+        write_bytes(self._target(path, url), data)
 
-    def _check(self, path: Path, url: str) -> None:
-        for place in (path.parent, path):
-            if not _resolved(place).is_relative_to(self._root):
-                raise ConfigError(f"get {url}: {place} is a link that leads out of {self.path}")
-        nearest = next((place for place in path.parents if os.path.lexists(place)), None)
-        if nearest is not None and not nearest.is_dir():
-            raise ConflictError(f"get {url}: a file is where {path.parent} should be a folder")
+    def _target(self, path: Path, url: str) -> str:
+        """Check a path and make its folder; return the path that is written, links followed."""
+        parent = os.fspath(path.parent)
+        if (real_parent := self._parents.get(parent)) is None:
+            self._check_parent(path.parent, url)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            remove_abandoned_partials(parent)
+            real_parent = self._parents[parent] = os.path.realpath(parent)
+        target = f"{real_parent}/{path.name}"
+        try:
+            mode = os.lstat(target).st_mode
+        except FileNotFoundError:
+            return target
+        if stat.S_ISREG(mode):
+            return target
+        if not _resolved(path).is_relative_to(self._root):
+            raise self._leads_out(path, url)
         if path.is_dir() or is_special(path):
             kind = "folder" if path.is_dir() else "pipe, device or socket"
             raise ConflictError(f"get {url}: {path} is a {kind}; get it alone, under another name")
+        return os.path.realpath(path)
+
+    def _check_parent(self, parent: Path, url: str) -> None:
+        if not _resolved(parent).is_relative_to(self._root):
+            raise self._leads_out(parent, url)
+        places = (parent, *parent.parents)
+        nearest = next((place for place in places if os.path.lexists(place)), None)
+        if nearest is not None and not nearest.is_dir():
+            raise ConflictError(f"get {url}: a file is where {parent} should be a folder")
+
+    def _leads_out(self, place: Path, url: str) -> ConfigError:
+        return ConfigError(f"get {url}: {place} is a link that leads out of {self.path}")
 
     def remove_empty_parents(self, path: Path) -> None:
         """Remove the folders above a file that was deleted, up to this one, if they are empty."""
