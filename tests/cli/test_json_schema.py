@@ -155,3 +155,18 @@ def test_tasks(rows, run_task, tmp_path):
     rows("tasks results", task_id, "--list")
     rows("tasks results", task_id, tmp_path)
     rows("tasks abort", task_id)
+
+
+def test_transfers(rows, bucket, files, tmp_path, monkeypatch):
+    """Copied, moved, skipped, deleted and failed."""
+    monkeypatch.setenv("AISIO_CACHE_DIR", str(tmp_path / "cache"))
+    folder, url = files({"a": b"1", "b": b"2"}), "ais://cli-data"
+    rows("put", "-r", folder, url)
+    rows("get", "--dry-run", "-r", url, tmp_path / "out")
+    rows("cp", "-r", f"{url}/", f"{url}-2", "--create-bucket")
+    rows("mv", f"{url}-2/a", f"{url}/c")
+    assert {row["action"] for row in rows("sync", "--delete", folder, url)} == {"skip", "delete"}
+    (folder / "broken").symlink_to("nowhere")
+    failed = rows("sync", folder, url, status=1)
+    assert [row["error"] is None for row in failed].count(False) == 1
+    bucket.client.bucket("cli-data-2").delete()
