@@ -11,10 +11,12 @@ Source:
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable
 from functools import partial
+from io import FileIO
 from pathlib import Path
 
 from aisio.config import default_cache_folder
@@ -22,8 +24,7 @@ from aisio.database import Database, migrate
 from aisio.errors import AisioError, IntegrityError
 from aisio.formats.checksums import HASHERS
 from aisio.records import Checksum, ObjectInfo
-from aisio.stores.local import LocalStore, last_change_ns
-from aisio.urls import ObjectUrl
+from aisio.stores.local import info_of_file, last_change_ns
 
 __all__ = ["LocalChecksums"]
 
@@ -57,7 +58,6 @@ class LocalChecksums:
         self._lock = threading.Lock()
         self._known: dict[tuple[str, str], tuple[str, str]] = {}
         self._fresh: list[tuple[str, str, str, str]] = []
-        self._store = LocalStore()
         self._is_broken = False
 
     def load(self, prefix: str) -> None:
@@ -82,18 +82,17 @@ class LocalChecksums:
 
         Raises:
             IntegrityError: The file has changed since it was listed.
-            StorageError: It cannot be read.
+            OSError: It cannot be read.
         """
         if (known := self.known(info, kind)) is not None:
             return known
         started_ns, hasher = self._now_ns(), HASHERS[kind]()
-        url = ObjectUrl.parse(f"{info.root}/").with_name(info.name)
-        with self._store.get(url) as body:
-            before = body.info
-            while data := body.read(_READ_BYTES):
+        with FileIO(f"/{info.name}") as file:
+            is_same = _is_unchanged(info, file)
+            while data := file.read(_READ_BYTES):
                 hasher.update(data)
-        after = self._store.head(url)
-        if not before.etag == after.etag == info.etag:
+            is_same = is_same and _is_unchanged(info, file)
+        if not is_same:
             raise IntegrityError(
                 f"{info.url} changed while it was compared: let the program that writes it finish, "
                 f"then run this again",
@@ -135,3 +134,7 @@ class LocalChecksums:
         except (AisioError, OSError) as error:
             self._is_broken = True
             _log.warning("checksums of local files are not remembered: %s", error)
+
+
+def _is_unchanged(info: ObjectInfo, file: FileIO) -> bool:
+    return info_of_file(info.root, info.name, os.fstat(file.fileno())).etag == info.etag

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
+import xxhash
 
 
 @pytest.fixture(autouse=True)
@@ -44,3 +47,31 @@ def test_an_empty_source_deletes_nothing(run, bucket, tmp_path):
     words = ("--delete", "--allow-empty", tmp_path / "empty", "ais://cli-data")
     assert run("sync", *words).exit_code == 0
     assert names(bucket) == []
+
+
+def test_ten_thousand_unchanged_files_make_no_request_for_data(run, stub, tmp_path):
+    """The listing alone; it also shows the one whose checksum differs."""
+    folder = tmp_path / "many"
+    folder.mkdir()
+    entries = []
+    for number in range(10_000):
+        name, data = f"{number:05d}", b"%d" % number
+        (folder / name).write_bytes(data)
+        digest = xxhash.xxh64(data).hexdigest()
+        entries.append({"name": name, "size": len(data), "checksum": digest})
+    paths = []
+
+    def answer(exchange):
+        paths.append(exchange.path.partition("?")[0])
+        page = {"uuid": "u", "continuation_token": "", "flags": 0, "entries": entries}
+        body = json.dumps(page).encode()
+        exchange.send_response(200)
+        exchange.send_header("Content-Length", str(len(body)))
+        exchange.end_headers()
+        exchange.wfile.write(body)
+
+    entries[77]["checksum"] = "0" * 16
+    done = run("-e", stub(answer), "sync", "--dry-run", "--delete", "ais://any", folder)
+    assert done.stdout == f"cp ais://any/00077 file://{folder}/00077\n"
+    assert done.stderr == "aisio: 1 to copy, 9,999 skipped: 2 B\n"
+    assert set(paths) == {"/v1/buckets/any"}
