@@ -82,8 +82,12 @@ class Destination:
         info = self.store.head(self.url)
         yield Entry("", info, PrefixSource(self.store, self.url.with_name("")))
 
-    def check_apart_from(self, tree: Tree) -> None:
+    def check_apart_from(self, tree: Tree, *, delete: bool = False) -> None:
         """Check that copies of a tree do not go into the tree itself.
+
+        Args:
+            tree: The source.
+            delete: What the source does not have is deleted here: it may not be inside either.
 
         Raises:
             ConfigError: They would.
@@ -96,6 +100,10 @@ class Destination:
             destination = f"{self.folder.path.resolve()}/"
         if destination.startswith(source):
             raise ConfigError(f"{tree.about}: the destination {self.url} is inside of it")
+        if delete and source.startswith(destination):
+            raise ConfigError(
+                f"{tree.about} is inside of the destination {self.url}: --delete would delete it"
+            )
 
     def prepare(self, *, create_bucket: bool) -> None:
         """Create the bucket, or check that there is one.

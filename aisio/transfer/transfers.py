@@ -203,7 +203,7 @@ class Transfer:
         options = self._options
         place = Destination.of(destination, self._client, is_folder=not self.is_single, path=path)
         for tree in self._trees:
-            place.check_apart_from(tree)
+            place.check_apart_from(tree, delete=options.delete)
         self._check_deletion()
         self._load_checksums(place)
         entries = list(self._entries())

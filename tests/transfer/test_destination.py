@@ -79,7 +79,20 @@ def test_a_tree_is_not_copied_into_itself(client, tmp_path):
         tree = Tree(source, [], folder=ObjectUrl.parse(source))
         with pytest.raises(ConfigError, match="inside of it"):
             destination(inside, client).check_apart_from(tree)
-        destination(outside, client).check_apart_from(tree)
+        destination(outside, client).check_apart_from(tree, delete=True)
+
+
+def test_a_source_inside_of_the_destination_is_not_deleted(client, tmp_path):
+    """It has what the source does not have: the source itself."""
+    for source, around in (
+        ("ais://b/x/", "ais://b"),
+        ("ais://b/x/y/", "ais://b/x/"),
+        (f"file://{tmp_path}/a/", f"file://{tmp_path}/"),
+    ):
+        tree = Tree(source, [], folder=ObjectUrl.parse(source))
+        destination(around, client, is_folder=True).check_apart_from(tree)
+        with pytest.raises(ConfigError, match="would delete it"):
+            destination(around, client, is_folder=True).check_apart_from(tree, delete=True)
 
 
 def test_a_bucket_is_created_on_request(client):
