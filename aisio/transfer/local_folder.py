@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -32,6 +33,7 @@ class LocalFolder:
         if self._root.exists() and not self._root.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
         self._parents: dict[str, str] = {}
+        self._lock = threading.Lock()
 
     @contextmanager
     def open(self, path: Path, url: str) -> Iterator[BinaryIO]:
@@ -56,11 +58,7 @@ class LocalFolder:
     def _target(self, path: Path, url: str) -> str:
         """Check a path and make its folder; return the path that is written, links followed."""
         parent = os.fspath(path.parent)
-        if (real_parent := self._parents.get(parent)) is None:
-            self._check_parent(path.parent, url)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            remove_abandoned_partials(parent)
-            real_parent = self._parents[parent] = os.path.realpath(parent)
+        real_parent = self._parents.get(parent) or self._prepare(path.parent, url)
         target = f"{real_parent}/{path.name}"
         try:
             mode = os.lstat(target).st_mode
@@ -74,6 +72,18 @@ class LocalFolder:
             kind = "folder" if path.is_dir() else "pipe, device or socket"
             raise ConflictError(f"get {url}: {path} is a {kind}; get it alone, under another name")
         return os.path.realpath(path)
+
+    def _prepare(self, parent: Path, url: str) -> str:
+        """Make a folder, and remove what killed processes left there; return its real path."""
+        # One thread at a time: a file that another has just created is not locked yet.
+        with self._lock:
+            if (known := self._parents.get(os.fspath(parent))) is not None:
+                return known
+            self._check_parent(parent, url)
+            parent.mkdir(parents=True, exist_ok=True)
+            remove_abandoned_partials(parent)
+            real = self._parents[os.fspath(parent)] = os.path.realpath(parent)
+            return real
 
     def _check_parent(self, parent: Path, url: str) -> None:
         if not _resolved(parent).is_relative_to(self._root):
