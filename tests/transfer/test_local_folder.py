@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -76,3 +77,12 @@ def test_empty_folders_above_a_file_are_removed(tmp_path):
     LocalFolder(tmp_path).remove_empty_parents(tmp_path / "a/x")
     assert tmp_path.exists()
     assert not list(tmp_path.iterdir())
+
+
+def test_threads_may_begin_with_one_folder(tmp_path):
+    """None removes what another is about to write."""
+    folder = LocalFolder(tmp_path / "out")
+    paths = [tmp_path / "out" / f"{number // 8}" / f"{number}" for number in range(160)]
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda path: folder.write(path, URL, b"data"), paths))
+    assert {path.read_bytes() for path in paths} == {b"data"}
