@@ -7,7 +7,8 @@ The constructor has more than 8 arguments for that reason.
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from copy import copy
 from typing import TYPE_CHECKING, Any
 
 from aisio.client.client import Client
@@ -22,6 +23,7 @@ from aisio.stores import DirectSettings
 from aisio.training.epoch_stats import EpochStats
 from aisio.training.listed_objects import ListedObjects
 from aisio.training.listing.shared_listing import SharedListing
+from aisio.training.map_words import MapWords, require_own_items
 from aisio.training.missing_objects import GoneObjects, OnMissing
 from aisio.training.object_constructors import (
     MapOptions,
@@ -49,11 +51,12 @@ if TYPE_CHECKING:
 __all__ = ["AISMapDataset"]
 
 
-class AISMapDataset(ListedObjects, Dataset[Any]):
+class AISMapDataset(ListedObjects, MapWords, Dataset[Any]):
     """Objects by index: `dataset[i]` is (name, bytes), or what `transform` returns.
 
     The constructor lists the sources, once. Other constructors, for one kind of source each:
-    `from_prefix`, `from_objects`, `from_manifest_file`, `from_tar` and `from_url`.
+    `from_prefix`, `from_objects`, `from_manifest_file`, `from_tar` and `from_url`. `MapWords` has
+    what may be done to the items.
 
     Args:
         ais_source_list: Sources, or one of them: buckets, object groups, URLs of prefixes, objects
@@ -210,6 +213,13 @@ class AISMapDataset(ListedObjects, Dataset[Any]):
             ShardError: The index is damaged, or not that of the tar; also when a file is read.
         """
         return cls(tar_source(cls.__name__, tar_url, index_url, options), **options)
+
+    def with_function(self, word: str, function: Callable[[Any], Any]) -> Self:
+        """See `MapWords.with_function`."""
+        require_own_items(self, AISMapDataset, word)
+        other = copy(self)
+        other._items = self._items.with_function(word, function)
+        return other
 
     def stats(self) -> dict[str, Any]:
         """Return where the time of all reads so far went, of all workers."""

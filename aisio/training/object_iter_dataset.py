@@ -227,6 +227,11 @@ class AISIterDataset(SplitDataset, IterableDataset[Any]):
         if self._order is not None:
             self._order.epoch.set(epoch)
 
+    @property
+    def shuffles(self) -> str:
+        """See `PipelineSource`: the listing, but a tar's files have an order of their own."""
+        return "object" if self._order is None else ""
+
     def _list_share(self, partition: Partition, epoch: int = 0) -> Iterator[ListedObject]:
         if self._order is None:
             return super()._list_share(partition)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from aisio.errors import ConfigError, DecodeError, ShardError, add_note
 from aisio.escapes import one_line
@@ -16,6 +17,10 @@ from aisio.training.decoding import Decode, Decoder, FieldDecoders, decoder_name
 from aisio.training.folder_labels import FolderLabels, LabelFrom, check_label_from
 from aisio.training.folder_watch import FolderWatch
 from aisio.training.skipped_samples import SkippedSample, SkippedSamples
+from aisio.transforms.functions import call, require_picklable
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = ["FIRST_SAMPLES", "KEY", "LABEL", "ItemOptions", "SampleItems"]
 
@@ -133,12 +138,30 @@ class SampleItems:
         self._labels = FolderLabels(options.classes, owner) if options.label_from else None
         is_skipping = options.on_error == "skip" and options.decode is not None
         self._skipped = SkippedSamples() if is_skipping else None
+        self._functions: tuple[tuple[str, Callable[[Any], Any]], ...] = ()
         self._padder: SamplePadder | None = None
         self._folders = self._new_folder_watch()
         if self.wanted is not None:
             self._check_decoders(self.wanted)
         if keys is not None:
             self._padder = SamplePadder(self._rules, keys)
+
+    def __getstate__(self) -> dict[str, Any]:
+        require_picklable(f"<{self._owner}> transform=", self._options.transform)
+        for word, function in self._functions:
+            require_picklable(f"<{self._owner}> .{word}()", function)
+        return self.__dict__
+
+    def with_function(self, word: str, function: Callable[[Any], Any]) -> Self:
+        """Return items like these, of which each is given to one function more.
+
+        Args:
+            word: What the user called, for errors.
+            function: Its result takes the item's place.
+        """
+        other = copy(self)
+        other._functions = (*self._functions, (word, function))
+        return other
 
     @property
     def needs_classes(self) -> bool:
@@ -255,10 +278,9 @@ class SampleItems:
 
     def _transformed(self, item: Any, sample: Sample) -> Any:
         transform = self._options.transform
-        if transform is None:
-            return item
         try:
-            return transform(item)
+            if transform is not None:
+                item = transform(item)
         except Exception as error:
             add_note(
                 error,
@@ -266,6 +288,9 @@ class SampleItems:
                 f" {sample.offset} of {one_line(sample.url)}",
             )
             raise
+        for word, function in self._functions:
+            item = call(word, function, item)
+        return item
 
     def _named(self, sample: Sample, padded: Sample | None) -> tuple[str, Any]:
         if padded is None:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterator, Sequence
+from copy import copy
 from functools import cached_property, partial
-from typing import Any, ClassVar, Literal, TypeGuard, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeGuard, cast
 
 from aisio.client.client import Client
 from aisio.client.shared_clients import explicit_client
@@ -31,6 +32,7 @@ from aisio.training.decoding import Decode
 from aisio.training.epoch_stats import EpochStats
 from aisio.training.folder_labels import LabelFrom, folder_names
 from aisio.training.listing.shared_listing import SharedListing
+from aisio.training.map_words import MapWords, require_own_items
 from aisio.training.process_rank import current_worker
 from aisio.training.sample_items import FIRST_SAMPLES, ItemOptions, SampleItems
 from aisio.training.sample_names import SampleNames
@@ -43,11 +45,13 @@ try:
     from torch.utils.data import Dataset
 except ImportError as error:
     raise missing_extra("torch", "torch") from error
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = ["AISShardDataset", "reads_packs"]
 
 
-class AISShardDataset(Dataset[Any]):
+class AISShardDataset(MapWords, Dataset[Any]):
     """Samples of tar shards by index: `dataset[i]` is (basename, {extension: bytes}).
 
     Samples are numbered by shard, in the order of the listing, and by their places in it. Each is
@@ -57,7 +61,8 @@ class AISShardDataset(Dataset[Any]):
     Every sample has the same extensions, padded with b"": those of `keys`, or those of the first
     samples of the data set.
 
-    The constructor lists the shards, once, and loads their index.
+    The constructor lists the shards, once, and loads their index. `MapWords` has what may be done
+    to the items.
 
     Args:
         bucket_list: Sources of shards, or one of them: buckets, object groups, URLs of prefixes,
@@ -255,6 +260,13 @@ class AISShardDataset(Dataset[Any]):
     def stats(self) -> dict[str, Any]:
         """Return where the time of all reads so far went, of all workers."""
         return self._epoch_stats.totals()
+
+    def with_function(self, word: str, function: Callable[[Any], Any]) -> Self:
+        """See `MapWords.with_function`; `Loader` reads that dataset by packs as well."""
+        require_own_items(self, AISShardDataset, word)
+        other = copy(self)
+        other._items = self._items.with_function(word, function)
+        return other
 
     def by_name(self, key: str) -> Any:
         """Return the item of the sample with a whole key, as in "n01440764/1".

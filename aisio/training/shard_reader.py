@@ -268,6 +268,11 @@ class AISShardReader(SplitDataset, IterableDataset[Any]):
             )
         return self._counts[partition]
 
+    @property
+    def shuffles(self) -> str:
+        """See `PipelineSource`: its shards, unless equalize= cuts the line of all samples."""
+        return "shard" if self._equal is None else ""
+
     def __iter__(self) -> Iterator[Any]:
         if self._quarantine is not None and get_worker_info() is None:
             self._quarantine.detach()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Generator, Iterator
+from copy import copy
 from itertools import chain
-from typing import Any, ClassVar, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar
 
 from aisio.errors import ConfigError
 from aisio.extras import missing_extra
@@ -13,8 +14,10 @@ from aisio.records import ObjectInfo
 from aisio.sources.base import Source
 from aisio.sources.source_set import SourceSet
 from aisio.training.epoch_stats import EpochStats
+from aisio.training.iter_pipeline import IterWords
 from aisio.training.listing.shared_listing import WHOLE, SharedListing
 from aisio.training.loader_ranks import LoaderRanks
+from aisio.training.order.permutation import Permutation
 from aisio.training.process_rank import current_worker
 from aisio.training.progress import with_progress
 from aisio.training.split import Partition, equal_count, equal_rounds
@@ -24,6 +27,8 @@ try:
     from torch.utils.data import get_worker_info
 except ImportError as error:
     raise missing_extra("torch", "torch") from error
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = ["ListedObject", "SplitDataset"]
 
@@ -35,12 +40,14 @@ ListedObject: TypeAlias = "tuple[Source, ObjectInfo]"
 _log = logging.getLogger("aisio.placing")
 
 
-class SplitDataset:
+class SplitDataset(IterWords):
     """Stores the options that all such datasets have, and lists the share of this rank and worker.
 
     Rank and worker are looked up when an iteration starts.
 
     More than 10 attributes: six are the options that all datasets share.
+
+    `IterWords` has what may be done to its items.
 
     Args:
         sources: What all processes together read.
@@ -86,6 +93,7 @@ class SplitDataset:
         self._epoch_stats = EpochStats(type(self).__name__, self.YIELDED)
         self._counts: dict[Partition, int] = {}
         self._warned_idle = False
+        self._share_order: tuple[int, int] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_counts": {}}
@@ -165,6 +173,23 @@ class SplitDataset:
         """Count what a partition yields."""
         return sum(1 for _ in self._list_share(partition))
 
+    @property
+    def shuffles(self) -> str:
+        """See `PipelineSource`."""
+        return ""
+
+    def partition(self) -> Partition:
+        """Return the partition of this process."""
+        return self._partition()
+
+    def at_epoch(self, epoch: int, seed: int | None) -> Self:
+        """See `PipelineSource`."""
+        if seed is None:
+            return self
+        one = copy(self)
+        one._share_order = seed, epoch
+        return one
+
     def _partition(self) -> Partition:
         """Return the partition of this process."""
         rank, ranks = self._ranks.current()
@@ -174,7 +199,25 @@ class SplitDataset:
         return Partition(rank, ranks, worker.id, worker.num_workers)
 
     def _list_share(self, partition: Partition) -> Iterator[ListedObject]:
-        """List what a partition reads."""
+        """List what a partition reads, in the order in which it does."""
+        if self._share_order is None:
+            return self._list_in_order(partition)
+        return self._list_shuffled(partition, *self._share_order)
+
+    def _list_shuffled(self, partition: Partition, seed: int, epoch: int) -> Iterator[ListedObject]:
+        """List what a partition reads in a random order; the listing must be complete for it."""
+        key = (seed, epoch, "share", partition.first)
+        if self._by_source:
+            listed = list(self._list_in_order(partition))
+            return map(listed.__getitem__, Permutation(len(listed), *key))
+        table = self._listing.table()
+        count = equal_count(len(table), partition.ranks, self._equalize)
+        positions = range(partition.first, count, partition.step)
+        order = Permutation(len(positions), *key)
+        return (table[positions[index] % len(table)] for index in order)
+
+    def _list_in_order(self, partition: Partition) -> Iterator[ListedObject]:
+        """List what a partition reads, in the order of the listing."""
         ranks, equalize = partition.ranks, self._equalize
         if not self._by_source:
             if equalize == "none":

@@ -315,7 +315,9 @@ class OssIterableDataset(_Constructors, AISIterDataset):  # type: ignore[misc]
         order = MemberOrder(ChunkShuffle(shuffle_chunk_size, seed) if shuffle else None)
         return cls._from_tar(tar_uri, tar_index_uri, endpoint, options, order)
 
-    def shuffle(self, generator: torch.Generator | None = None) -> None:
+    def shuffle(  # type: ignore[override]  # the connector's own meaning of the word
+        self, generator: torch.Generator | None = None
+    ) -> None:
         """Draw another order for the next iterations; it depends on the generator alone.
 
         Running workers of a DataLoader see it too. With several ranks, pass generators of the same

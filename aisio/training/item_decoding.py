@@ -1,0 +1,72 @@
+"""DecodeItem: decodes the fields of a sample, or the bytes of an object, in a pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from aisio.errors import ConfigError, DecodeError
+from aisio.escapes import one_line
+from aisio.training.decoding import Decode, FieldDecoders, decoder_name
+from aisio.transforms.fields import split_sample, with_fields
+from aisio.transforms.functions import require_picklable
+
+__all__ = ["DecodeItem"]
+
+
+class DecodeItem:
+    """Decodes what has a decoder, by its extension; all else stays as it is.
+
+    An item is a sample, (name, {field: bytes}) or a dict, or an object, (name, bytes). A field that
+    is b"" becomes None.
+
+    Args:
+        decode: See `FieldDecoders`.
+        owner: What is named in errors.
+
+    Raises:
+        ConfigError: There is no such decoder, or none at all.
+        MissingExtraError: A decoder needs a package that is not installed.
+    """
+
+    def __init__(self, decode: Decode, owner: str) -> None:
+        self._decode = decode
+        self._decoders = FieldDecoders(decode, owner)
+        if not self._decoders:
+            raise ConfigError(f"<{owner}> .decode(None) decodes nothing: leave it out")
+
+    def __getstate__(self) -> dict[str, Any]:
+        if isinstance(self._decode, Mapping):
+            for function in self._decode.values():
+                require_picklable(".decode()", function)
+        return self.__dict__
+
+    def __call__(self, item: Any) -> Any:
+        """Return the item with what was decoded.
+
+        Raises:
+            DecodeError: A field cannot be decoded.
+        """
+        if isinstance(item, tuple) and len(item) == 2 and isinstance(item[1], (bytes, bytearray)):
+            name, data = item
+            extension = name.rpartition("/")[2].partition(".")[2]
+            return name, self._value(name, extension, data)
+        name, fields = split_sample(item, "decode()")
+        decoded = {field: self._value(name, field, data) for field, data in fields.items()}
+        return with_fields(item, decoded)
+
+    def _value(self, name: str, field: str, data: Any) -> Any:
+        if not isinstance(data, (bytes, bytearray)):
+            return data
+        decoder = self._decoders.of(field)
+        if decoder is None or not data:
+            return data if decoder is None else None
+        try:
+            return decoder(bytes(data))
+        except MemoryError:
+            raise
+        except Exception as error:
+            raise DecodeError(
+                f".decode(): field {field!r} of {len(data):,} bytes of {one_line(name)!r} cannot be"
+                f" decoded by {decoder_name(decoder)}: {type(error).__name__}: {error}"
+            ) from error

@@ -1,0 +1,96 @@
+"""Functions of users: how they are called, named in errors, and sent to other processes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from multiprocessing.context import get_spawning_popen
+from types import FunctionType
+from typing import Any
+
+from aisio.errors import ConfigError, add_note
+from aisio.escapes import one_line
+
+__all__ = ["call", "check_callable", "function_name", "require_picklable"]
+
+_MAX_ITEM = 80
+_NOT_IMPORTABLE = ("<lambda>", "<locals>")
+
+
+def check_callable(word: str, function: object) -> None:
+    """Refuse what cannot be called.
+
+    Raises:
+        ConfigError: It cannot.
+    """
+    if not callable(function):
+        raise ConfigError(f".{word}({function!r:.{_MAX_ITEM}}): a function is needed")
+
+
+def function_name(function: Any) -> str:
+    """Return what errors call a function."""
+    if isinstance(function, partial):
+        return f"partial({function_name(function.func)})"
+    name = getattr(function, "__qualname__", None)
+    return name if isinstance(name, str) else type(function).__qualname__
+
+
+def call(word: str, function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a user's function.
+
+    Raises:
+        RuntimeError: It raised StopIteration, which would end the iteration in silence.
+        Exception: What it raised; from Python 3.11, with a note that names it and the item.
+    """
+    try:
+        return function(*arguments)
+    except StopIteration as error:
+        raise RuntimeError(f".{word}({function_name(function)}) raised StopIteration") from error
+    except Exception as error:
+        add_note(error, f".{word}({function_name(function)}) was called with {_about(arguments)}")
+        raise
+
+
+def require_picklable(word: str, function: object) -> None:
+    """Refuse a function that a process which is being started cannot import.
+
+    Other pickles are left alone: cloudpickle, which Ray uses, can send such functions.
+
+    Args:
+        word: What takes the function, as in "map".
+        function: The function.
+
+    Raises:
+        ConfigError: It is a lambda, or was defined within another function.
+    """
+    if get_spawning_popen() is None:
+        return
+    if (found := _not_importable(function)) is not None:
+        code = found.__code__
+        raise ConfigError(
+            f"{word}: {found.__qualname__} of {code.co_filename}, line {code.co_firstlineno},"
+            " cannot be pickled, and worker processes that are not forked need that: make it a"
+            " function of a module, or start the workers by fork"
+            ' (multiprocessing_context="fork")'
+        )
+
+
+def _not_importable(function: object) -> FunctionType | None:
+    if isinstance(function, partial):
+        parts = (function.func, *function.args, *function.keywords.values())
+        return next((found for part in parts if (found := _not_importable(part))), None)
+    if isinstance(function, FunctionType) and any(
+        mark in function.__qualname__ for mark in _NOT_IMPORTABLE
+    ):
+        return function
+    return None
+
+
+def _about(arguments: tuple[Any, ...]) -> str:
+    """Name an item: by its name if it has one, as it may have many bytes."""
+    item = arguments[0] if arguments else None
+    if isinstance(item, tuple) and item and isinstance(item[0], str):
+        return f"the item {one_line(item[0])!r}"
+    if isinstance(item, dict) and isinstance(item.get("__key__"), str):
+        return f"the item {one_line(item['__key__'])!r}"
+    return f"an item of class {type(item).__name__}"
