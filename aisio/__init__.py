@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from aisio.training.data_object import DataObject
     from aisio.training.data_shard import DataShard
     from aisio.training.loader import Loader
+    from aisio.training.mix import mix
     from aisio.training.multi_shard_stream import AISMultiShardStream
     from aisio.training.object_datasets import AISMapDataset
     from aisio.training.object_iter_dataset import AISIterDataset
@@ -82,6 +83,7 @@ _NAMES_BY_MODULE = {
     "aisio.training.data_shard": ("DataShard",),
     "aisio.training.data_object": ("DataObject",),
     "aisio.training.loader": ("Loader",),
+    "aisio.training.mix": ("mix",),
     "aisio.training.multi_shard_stream": ("AISMultiShardStream",),
     "aisio.training.object_datasets": ("AISMapDataset",),
     "aisio.training.object_iter_dataset": ("AISIterDataset",),
@@ -197,6 +199,7 @@ __all__ = [
     "imagenet_manifest_parser",
     "index_tar",
     "load",
+    "mix",
     "pack_tar",
     "read_catalog",
     "source",

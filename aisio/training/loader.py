@@ -20,6 +20,7 @@ from aisio.errors import ConfigError
 from aisio.extras import missing_extra
 from aisio.forks import this_process
 from aisio.training.loader_attributes import LoaderAttributes
+from aisio.training.loader_order import start_of_job, topology_of
 from aisio.training.loader_packs import LoaderPacks
 from aisio.training.loader_ranks import LoaderRanks, Ranks
 from aisio.training.order.cut import BatchEqualize, Cut, Topology
@@ -37,9 +38,6 @@ except ImportError as error:
 __all__ = ["Loader", "Ranks"]
 
 _log = logging.getLogger("aisio.loader")
-
-_ONE = 1
-"""Shared out by ranks alone, without windows: this process makes up batches, not the workers."""
 
 _OURS = frozenset({"batch_sampler", "drop_last", "generator", "in_order", "sampler"})
 
@@ -59,8 +57,8 @@ class Loader(LoaderAttributes):
 
     Args:
         dataset: A map-style dataset, aisio's or another's: it has `len()` and `[i]`, or
-            `__getitems__`. If it has an attribute `data_digest`, states are of that data alone;
-            otherwise of any data with as many samples.
+            `__getitems__`. Or a mix of some. If it has an attribute `data_digest`, states are of
+            that data alone; otherwise of any data with as many samples.
         batch_size: Number of samples of a batch.
         shuffle: Give the samples in a random order, another one in each epoch.
         seed: Chooses the orders, from 0; the same on all ranks.
@@ -105,11 +103,15 @@ class Loader(LoaderAttributes):
             raise ConfigError(f"Loader decides on {', '.join(taken)} itself: leave it out")
         self.dataset = dataset
         self._ranks = LoaderRanks(ranks, type(self).__name__)
-        self._topology = Topology(1, _ONE, batch_size, _ONE, equalize)  # but for ranks and packs
+        self._topology = topology_of(dataset, batch_size, equalize)
         self._packs = LoaderPacks.of(dataset, self.batch_size, num_workers, window_bytes)
         samples = SampleFilter(dataset, skip)
-        self._position = Position(
-            samples.samples, whole_number("seed", seed, 0), bool(shuffle), self._packs.sizes.pack
+        self._position = start_of_job(
+            dataset,
+            samples,
+            seed=whole_number("seed", seed, 0),
+            shuffle=bool(shuffle),
+            pack=self._packs.sizes.pack,
         )
         self._reader = BatchReader(
             self._packs.read_from(dataset, samples),
@@ -212,7 +214,7 @@ class Loader(LoaderAttributes):
         position = self._position.restored(state, self._data, self._reader.samples.digest)
         for segment in position.segments:
             shares = segment.topology.workers, segment.topology.window
-            if shares != (_ONE, _ONE) and not self._packs.are_read:
+            if shares != (1, 1) and not self._packs.are_read:
                 raise ConfigError(
                     "the state is of another loader: its order was made by"
                     f" {segment.topology.workers} workers in windows of {segment.topology.window}"

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from aisio.errors import ConfigError
+from aisio.training.mix import Mix
 from aisio.training.order.cut import Topology
 from aisio.training.order.position import Position
 from aisio.training.order.sample_filter import SampleFilter
@@ -85,4 +86,6 @@ class LoaderPacks(NamedTuple):
 
     def read_from(self, dataset: Any, samples: SampleFilter) -> Any:
         """Return what workers read from, where these samples of a dataset are shared out."""
+        if isinstance(dataset, Mix):
+            return dataset.samples
         return PackBatches(dataset, samples) if self.are_read else dataset

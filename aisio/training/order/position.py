@@ -95,6 +95,10 @@ class Position:
         """Return the beginning of an epoch."""
         return replace(self, epoch=epoch, segments=())
 
+    def _topology(self, values: list[Any]) -> Topology:
+        """Return the topology that these values of a state are of."""
+        return Topology(*values)
+
     def _cuts(self, segments: Iterable[Segment]) -> Iterator[tuple[Segment, Cut]]:
         """Yield how each segment of the epoch shared out what those before it left."""
         line: Line = EpochLine(self.samples, self.pack, self.seed, self.epoch, shuffle=self.shuffle)
@@ -156,7 +160,7 @@ class Position:
         if not isinstance(state["segments"], list):
             raise ValueError(f"segments={_shortly(state['segments'])} is no list")
         segments = tuple(
-            Segment(Topology(*topology), whole_number("batches", batches, 1))
+            Segment(self._topology(topology), whole_number("batches", batches, 1))
             for *topology, batches in state["segments"]
         )
         read = replace(

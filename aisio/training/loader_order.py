@@ -1,0 +1,45 @@
+"""What the order of a Loader's epochs begins with: of a dataset, or of a mix of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aisio.errors import ConfigError
+from aisio.training.mix import Mix
+from aisio.training.order.cut import BatchEqualize, Topology
+from aisio.training.order.mix_position import MixPosition, MixTopology
+from aisio.training.order.position import Position
+from aisio.training.order.sample_filter import SampleFilter
+
+__all__ = ["start_of_job", "topology_of"]
+
+_ONE = 1
+"""Shared out by ranks alone, without windows: this process makes up batches, not the workers."""
+
+
+def topology_of(dataset: Any, batch_size: int, equalize: BatchEqualize) -> Topology:
+    """Return how a dataset is shared out, but for the number of ranks, and for packs.
+
+    Raises:
+        ConfigError: An argument that cannot be right.
+    """
+    if isinstance(dataset, Mix):
+        return MixTopology(
+            1, _ONE, batch_size, _ONE, equalize, weights=dataset.weights, on_end=dataset.on_end
+        )
+    return Topology(1, _ONE, batch_size, _ONE, equalize)
+
+
+def start_of_job(
+    dataset: Any, samples: SampleFilter, *, seed: int, shuffle: bool, pack: int
+) -> Position:
+    """Return where a job begins.
+
+    Raises:
+        ConfigError: Samples of a mix are to be left out.
+    """
+    if not isinstance(dataset, Mix):
+        return Position(samples.samples, seed, shuffle, pack)
+    if samples.skipped:
+        raise ConfigError("skip= is not for a mix: .select() leaves samples of a data set out")
+    return MixPosition(len(dataset), seed, shuffle, sizes=dataset.samples.sizes)

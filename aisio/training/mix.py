@@ -1,0 +1,199 @@
+"""mix(): several data sets as one, by weights; `Loader` reads it."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from hashlib import blake2b
+from itertools import accumulate
+from typing import Any, NoReturn
+
+from aisio.errors import ConfigError
+from aisio.extras import missing_extra
+from aisio.shards.names import ShardNames
+from aisio.training.object_datasets import AISMapDataset
+from aisio.training.order.mix_line import MixLine, MixRule, OnEnd
+from aisio.training.order.mix_position import MixTopology
+from aisio.training.shard_dataset import AISShardDataset
+
+try:
+    from torch.utils.data import IterableDataset
+except ImportError as error:
+    raise missing_extra("torch", "torch") from error
+
+__all__ = ["Mix", "MixedSamples", "mix"]
+
+
+def mix(
+    datasets: Mapping[Any, float] | Iterable[tuple[Any, float]], *, on_end: OnEnd = "stop"
+) -> Mix:
+    """Mix data sets by weights, for `aisio.Loader`.
+
+    Of each stretch of an epoch, on each rank, each data set has its share: not on average, but to
+    less than two samples. Where the weights are those of the state that a Loader goes on from, its
+    samples come in the order of an unbroken run, with any number of ranks and workers. With other
+    weights, the rest of the epoch is mixed by these, and no sample comes again that has come.
+
+    Args:
+        datasets: The weight of each data set, from 0: a mapping, or a list of pairs. A data set is
+            a map-style dataset, of aisio or not; or what `aisio.source` takes. A source with
+            objects that end as tar shards do becomes an `AISShardDataset`, any other an
+            `AISMapDataset`.
+        on_end: What happens where a data set has no more samples. "stop" ends the epoch, before
+            the first sample that would be needed. "repeat" begins it again, in another order if
+            the Loader shuffles, until each data set has been read once. "drop" leaves it out, and
+            the others share its weight, until all of them have been read.
+
+    Returns:
+        The mix, of which the Loader takes `batch_size`, `shuffle`, `seed`, and so on.
+
+    Raises:
+        ConfigError: There is no data set, one of them is iterable or empty, or a weight or
+            `on_end` cannot be meant.
+        NotFoundError: A source has no object.
+    """
+    pairs = list(datasets.items() if isinstance(datasets, Mapping) else datasets)
+    if not pairs or not all(isinstance(pair, tuple) and len(pair) == 2 for pair in pairs):
+        raise ConfigError(
+            "mix() needs data sets with their weights, as in {'ais://a/': 0.7, 'ais://b/': 0.3}"
+        )
+    MixTopology(1, 1, 1, 1, "drop", tuple(weight for _, weight in pairs), on_end)  # checks them
+    rule = MixRule(tuple(float(weight) for _, weight in pairs), on_end)
+    return Mix([_dataset_of(what) for what, _ in pairs], rule)
+
+
+class MixedSamples:
+    """The samples of several datasets, numbered one dataset after the other; workers read these.
+
+    Args:
+        datasets: The datasets.
+    """
+
+    def __init__(self, datasets: Sequence[Any]) -> None:
+        self._datasets = datasets
+        self.sizes = tuple(map(len, datasets))
+        self._stops = list(accumulate(self.sizes))
+
+    def __len__(self) -> int:
+        return self._stops[-1]
+
+    def locate(self, index: int) -> tuple[int, int]:
+        """Return the number of the dataset that has a sample, and its index there."""
+        number = bisect_right(self._stops, index)
+        return number, index - self._stops[number] + self.sizes[number]
+
+    def __getitems__(self, indices: Sequence[int]) -> list[Any]:
+        """Return samples in their order; each dataset is asked once for all of its own."""
+        wanted: dict[int, list[tuple[int, int]]] = {}
+        for place, index in enumerate(indices):
+            number, own = self.locate(index)
+            wanted.setdefault(number, []).append((place, own))
+        items: list[Any] = [None] * len(indices)
+        for number, pairs in wanted.items():
+            found = _read(self._datasets[number], [own for _, own in pairs])
+            if len(found) != len(pairs):
+                raise ConfigError(
+                    f"data set {number} of the mix gave {len(found)} of {len(pairs)} samples: one"
+                    " that skips samples cannot be mixed"
+                )
+            for (place, _), item in zip(pairs, found, strict=True):
+                items[place] = item
+        return items
+
+
+class Mix:
+    """Data sets and their weights; see `mix`.
+
+    `aisio.Loader` reads it: another loader would read the data sets one after the other.
+
+    Args:
+        datasets: Map-style datasets.
+        rule: How they are mixed.
+
+    Attributes:
+        datasets: As given.
+        weights: Their weights.
+        on_end: What happens where one of them has no more samples.
+        samples: The samples of all, as the Loader's workers read them.
+    """
+
+    def __init__(self, datasets: Sequence[Any], rule: MixRule) -> None:
+        self.datasets = tuple(datasets)
+        self.weights, self.on_end = rule
+        self.samples = MixedSamples(self.datasets)
+
+    def __repr__(self) -> str:
+        pairs = zip(self.datasets, self.weights, strict=True)
+        parts = ", ".join(f"{type(dataset).__name__}: {weight:g}" for dataset, weight in pairs)
+        return f"mix({{{parts}}}, on_end={self.on_end!r})"
+
+    def __len__(self) -> int:
+        """Return the number of samples of all data sets, whatever their weights."""
+        return len(self.samples)
+
+    @property
+    def epoch_samples(self) -> int:
+        """Number of samples of an epoch, before a Loader makes ranks equal."""
+        return len(MixLine(self.samples.sizes, MixRule(self.weights, self.on_end)))
+
+    @property
+    def epoch_counts(self) -> tuple[int, ...]:
+        """How many samples of an epoch are of each data set."""
+        line = MixLine(self.samples.sizes, MixRule(self.weights, self.on_end))
+        return line.drawn(len(line))
+
+    @cached_property
+    def data_digest(self) -> str:
+        """Identifies the samples of all data sets, and their order; not the weights."""
+        digest = blake2b(digest_size=16)
+        for dataset in self.datasets:
+            own = getattr(dataset, "data_digest", "")
+            digest.update(f"{len(dataset)} {own}\n".encode())
+        return f"{len(self.datasets)} data sets {digest.hexdigest()}"
+
+    def locate(self, index: int) -> tuple[int, int]:
+        """Return the number of a sample's data set, and its index there.
+
+        `Loader.samples_of` returns indices of a mix.
+
+        Raises:
+            IndexError: There is no such sample.
+        """
+        if not 0 <= index < len(self):
+            raise IndexError(f"index {index} of {len(self):,} samples")
+        return self.samples.locate(index)
+
+    def __getitem__(self, index: int) -> NoReturn:
+        raise ConfigError(
+            "aisio.Loader reads a mix, as in Loader(mix, batch_size=32): by its index alone, a"
+            " sample would come whatever the weights are; mix.datasets has the data sets"
+        )
+
+
+def _read(dataset: Any, indices: list[int]) -> list[Any]:
+    read_many = getattr(dataset, "__getitems__", None)
+    items: list[Any] = read_many(indices) if read_many else [dataset[one] for one in indices]
+    return items
+
+
+def _dataset_of(what: Any) -> Any:
+    if isinstance(what, Mix):
+        raise ConfigError("a mix cannot be mixed: give all data sets to one, with their weights")
+    if isinstance(what, IterableDataset):
+        raise ConfigError(
+            "mix() needs data sets that are read by index, as AISShardDataset and AISMapDataset,"
+            f" and {type(what).__name__} is iterable"
+        )
+    has_index = hasattr(what, "__getitem__") and hasattr(what, "__len__")
+    if not has_index or isinstance(what, (str, bytes, list, tuple)):
+        return _dataset_of_source(what)
+    if not len(what):
+        raise ConfigError(f"{type(what).__name__} has no sample to mix")
+    return what
+
+
+def _dataset_of_source(source: Any) -> AISMapDataset | AISShardDataset:
+    objects = AISMapDataset(source)
+    has_shards = any(map(ShardNames(), objects.names))
+    return AISShardDataset(source) if has_shards else objects

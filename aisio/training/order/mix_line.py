@@ -1,0 +1,161 @@
+"""MixLine: the samples of several sources in one order, mixed by weights. Pure arithmetic."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import Literal, NamedTuple, TypeAlias
+
+from aisio.training.order.apportionment import Apportionment, exact
+from aisio.training.order.epoch_line import Line
+from aisio.training.order.permutation import Permutation
+
+__all__ = ["MixLine", "MixRule", "OnEnd", "TailLine"]
+
+_MAX_ORDERS = 64  # of sources that are kept
+
+OnEnd: TypeAlias = Literal["stop", "repeat", "drop"]
+"""What happens where a source has no more samples: the epoch ends; the source begins again, until
+each has been read once; or the others share its weight, until all have been read."""
+
+
+class MixRule(NamedTuple):
+    """How sources are mixed.
+
+    Attributes:
+        weights: Weight of each source, from 0.
+        on_end: See `OnEnd`.
+    """
+
+    weights: tuple[float, ...]
+    on_end: OnEnd
+
+
+class _Phase(NamedTuple):
+    """Positions that are given to the same sources.
+
+    Attributes:
+        start: The first position.
+        sources: The sources.
+        shares: Gives the positions to them.
+        drawn: How many samples each of all sources has given before.
+    """
+
+    start: int
+    sources: tuple[int, ...]
+    shares: Apportionment
+    drawn: tuple[int, ...]
+
+
+class MixLine(Line):
+    """The samples of an epoch, which are numbered by source, then as in their source.
+
+    Args:
+        sizes: Number of samples of each source.
+        rule: How they are mixed.
+        drawn: How many samples each source has given before, in this epoch.
+        key: What chooses the orders within the sources; None leaves them as they are.
+    """
+
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        rule: MixRule,
+        drawn: Sequence[int] = (),
+        key: Sequence[int | str] | None = None,
+    ) -> None:
+        self._sizes = sizes
+        self._firsts = [0, *accumulate(sizes)]
+        self._key = key
+        self._orders: dict[tuple[int, int], Permutation] = {}
+        self._phases, self._count = _phases(sizes, rule, tuple(drawn) or (0,) * len(sizes))
+        self._starts = [phase.start for phase in self._phases]
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, position: int) -> int:
+        phase = self._phases[bisect_right(self._starts, position) - 1]
+        number, before = phase.shares.locate(position - phase.start)
+        source = phase.sources[number]
+        return self._firsts[source] + self._sample(source, phase.drawn[source] + before)
+
+    def drawn(self, positions: int) -> tuple[int, ...]:
+        """Return how many samples each source has given behind so many positions."""
+        if not self._phases:
+            return (0,) * len(self._sizes)
+        phase = self._phases[max(0, bisect_right(self._starts, positions) - 1)]
+        drawn = list(phase.drawn)
+        for number, source in enumerate(phase.sources):
+            drawn[source] += phase.shares.count(number, positions - phase.start)
+        return tuple(drawn)
+
+    def _sample(self, source: int, number: int) -> int:
+        turn, place = divmod(number, self._sizes[source])
+        if self._key is None:
+            return place
+        order = self._orders.get((source, turn))
+        if order is None:
+            if len(self._orders) >= _MAX_ORDERS:
+                self._orders.clear()
+            order = Permutation(self._sizes[source], *self._key, "mix", source, turn)
+            self._orders[source, turn] = order
+        return order[place]
+
+
+class TailLine(Line):
+    """A line without its beginning.
+
+    Args:
+        line: The line.
+        start: Its first position that is left.
+    """
+
+    def __init__(self, line: Line, start: int) -> None:
+        self._line = line
+        self._start = start
+
+    def __len__(self) -> int:
+        return max(0, len(self._line) - self._start)
+
+    def __getitem__(self, position: int) -> int:
+        return self._line[self._start + position]
+
+
+def _phases(
+    sizes: Sequence[int], rule: MixRule, drawn: tuple[int, ...]
+) -> tuple[list[_Phase], int]:
+    """Return the phases of an epoch, and how many positions it has."""
+    left = [max(0, size - given) for size, given in zip(sizes, drawn, strict=True)]
+    sources = tuple(source for source, weight in enumerate(rule.weights) if weight)
+    if rule.on_end == "drop":
+        sources = tuple(source for source in sources if left[source])
+    phases: list[_Phase] = []
+    start = 0
+    while sources:
+        shares = Apportionment([exact(rule.weights[source]) for source in sources])
+        phases.append(_Phase(start, sources, shares, drawn))
+        if rule.on_end == "repeat":
+            needed = [(number, left[source]) for number, source in enumerate(sources)]
+            ends = [shares.position(number, count - 1) + 1 for number, count in needed if count]
+            return phases, max(ends, default=0)
+        # The positions at which a source would be asked for more than it has.
+        ends = [shares.position(number, left[source]) for number, source in enumerate(sources)]
+        count = min(ends)
+        start += count
+        if rule.on_end == "stop":
+            return phases, start
+        given = [shares.count(number, count) for number in range(len(sources))]
+        drawn, left = _after(drawn, left, sources, given)
+        sources = tuple(source for source in sources if left[source])
+    return phases, start
+
+
+def _after(
+    drawn: tuple[int, ...], left: list[int], sources: Sequence[int], given: Sequence[int]
+) -> tuple[tuple[int, ...], list[int]]:
+    """Return how many samples sources have given, and have left, after some more of them."""
+    more = dict(zip(sources, given, strict=True))
+    now = tuple(count + more.get(source, 0) for source, count in enumerate(drawn))
+    return now, [count - more.get(source, 0) for source, count in enumerate(left)]
