@@ -8,6 +8,7 @@ chunks of the tar in a random order.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import copy
 from itertools import chain
 
 from aisio.sources.listing_table import ListingTable
@@ -39,6 +40,12 @@ class MemberOrder:
     def is_shuffled(self) -> bool:
         """Whether it is another one than that of the tar."""
         return self._shuffle is not None
+
+    def at_epoch(self, epoch: int) -> MemberOrder:
+        """Return the order as one that stands at an epoch, whatever epoch this one is set to."""
+        other = copy(self)
+        other.epoch = SharedEpoch(epoch)
+        return other
 
     def describe(self, epoch: int) -> str:
         """Return what the order of an epoch depends on, in words; "" if it is that of the tar."""

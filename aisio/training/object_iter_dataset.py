@@ -7,6 +7,7 @@ The constructor has more than 8 arguments for that reason.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from copy import copy
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -231,6 +232,15 @@ class AISIterDataset(SplitDataset, IterableDataset[Any]):
     def shuffles(self) -> str:
         """See `PipelineSource`: the listing, but a tar's files have an order of their own."""
         return "object" if self._order is None else ""
+
+    def at_epoch(self, epoch: int, seed: int | None) -> Self:
+        """See `PipelineSource`."""
+        one = super().at_epoch(epoch, seed)
+        if self._order is None or not self._order.is_shuffled:
+            return one
+        one = copy(one)
+        one._order = self._order.at_epoch(epoch)
+        return one
 
     def _list_share(self, partition: Partition, epoch: int = 0) -> Iterator[ListedObject]:
         if self._order is None:

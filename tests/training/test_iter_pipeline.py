@@ -21,6 +21,7 @@ from aisio import (
     AISShardReader,
     ConfigError,
     ShardError,
+    index_tar,
 )
 from tests.tars import pack
 
@@ -136,6 +137,40 @@ def test_objects_are_shuffled_by_their_listing(folder: Path, by_source: bool) ->
     displaced = [abs(place - number) for place, number in enumerate(order)]
     assert max(displaced) > COUNT // 2
     assert repr(dataset.shuffle(1, seed=2)) == "AISIterDataset.shuffle(objects, 2)"
+
+
+@pytest.mark.parametrize("equalize", ["drop", "pad"])
+def test_shuffled_shares_stay_equal(folder: Path, equalize: Any) -> None:
+    """As many objects for each rank, fewer than ranks left out or repeated."""
+    ranks = [
+        AISIterDataset(folder / "objects", ranks=(rank, 5), equalize=equalize) for rank in range(5)
+    ]
+    shares = [list(one.shuffle(seed=1).map(number_of)) for one in ranks]
+    assert {len(share) for share in shares} == {9 if equalize == "drop" else 10}
+    assert [sorted(share) for share in shares] == [sorted(map(number_of, one)) for one in ranks]
+    assert shares != [list(map(number_of, one)) for one in ranks]
+
+
+def test_epochs_of_a_shuffled_tar_count_too(tmp_path: Path) -> None:
+    """Its chunks have the pipeline's epochs, and a state of them; a window is the pipeline's."""
+    (tmp_path / "o.tar").write_bytes(pack(*((f"{n:02}", b"%d" % n) for n in range(COUNT))))
+    index_tar(tmp_path / "o.tar", tmp_path / "o.idx")
+    urls = tmp_path / "o.tar", tmp_path / "o.idx"
+
+    def made() -> Any:
+        dataset = AISIterDataset.from_tar(*urls, shuffle=True, shuffle_chunk_size=4)
+        return dataset.map(number_of).shuffle(8)
+
+    pipeline = made()
+    epochs = [list(pipeline) for _ in range(2)]
+    assert [sorted(epoch) for epoch in epochs] == [list(range(COUNT))] * 2
+    assert [number // 4 for number in epochs[0]] != [number // 4 for number in epochs[1]]
+    pipeline.set_epoch(1)
+    items = iter(pipeline)
+    assert list(islice(items, 20)) == epochs[1][:20]
+    again = iter(made())
+    again.load_state_dict(items.state_dict())
+    assert list(again) == epochs[1][20:]
 
 
 def test_shards_are_shuffled_and_windows_of_their_samples(folder: Path) -> None:
