@@ -7,7 +7,6 @@ continued by one with other ranks, workers or batches, and nothing is read twice
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, replace
 from functools import cached_property
@@ -20,7 +19,7 @@ from aisio.errors import ConfigError
 from aisio.extras import missing_extra
 from aisio.forks import this_process
 from aisio.training.loader_attributes import LoaderAttributes
-from aisio.training.loader_order import start_of_job, topology_of
+from aisio.training.loader_order import log_changes, start_of_job, topology_of
 from aisio.training.loader_packs import LoaderPacks
 from aisio.training.loader_ranks import LoaderRanks, Ranks
 from aisio.training.order.cut import BatchEqualize, Cut, Topology
@@ -36,8 +35,6 @@ except ImportError as error:
     raise missing_extra("torch", "torch") from error
 
 __all__ = ["Loader", "Ranks"]
-
-_log = logging.getLogger("aisio.loader")
 
 _OURS = frozenset({"batch_sampler", "drop_last", "generator", "in_order", "sampler"})
 
@@ -219,9 +216,7 @@ class Loader(LoaderAttributes):
                     "the state is of another loader: its order was made by"
                     f" {segment.topology.workers} workers in windows of {segment.topology.window}"
                 )
-        for name in ("seed", "shuffle"):
-            if getattr(position, name) != getattr(self._position, name):
-                _log.warning("%s=%r is that of the state", name, getattr(position, name))
+        log_changes(position, self._position, self._topology)
         self._move_to(position)
         self._is_restored = True
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from aisio.errors import ConfigError
@@ -11,7 +12,9 @@ from aisio.training.order.mix_position import MixPosition, MixTopology
 from aisio.training.order.position import Position
 from aisio.training.order.sample_filter import SampleFilter
 
-__all__ = ["start_of_job", "topology_of"]
+__all__ = ["log_changes", "start_of_job", "topology_of"]
+
+_log = logging.getLogger("aisio.loader")
 
 _ONE = 1
 """Shared out by ranks alone, without windows: this process makes up batches, not the workers."""
@@ -43,3 +46,22 @@ def start_of_job(
     if samples.skipped:
         raise ConfigError("skip= is not for a mix: .select() leaves samples of a data set out")
     return MixPosition(len(dataset), seed, shuffle, sizes=dataset.samples.sizes)
+
+
+def log_changes(state: Position, own: Position, topology: Topology) -> None:
+    """Log what a state has otherwise than the Loader that goes on from it was given.
+
+    Args:
+        state: Where the job stands, by the state.
+        own: Where the Loader stood.
+        topology: How it shares samples out.
+    """
+    for name in ("seed", "shuffle"):
+        if getattr(state, name) != getattr(own, name):
+            _log.warning("%s=%r is that of the state", name, getattr(state, name))
+    last = state.segments[-1].topology if state.segments else topology
+    if isinstance(last, MixTopology) and isinstance(topology, MixTopology):
+        for name in ("weights", "on_end"):
+            now, before = getattr(topology, name), getattr(last, name)
+            if now != before:
+                _log.warning("%s=%r from here on; the state has %r", name, now, before)

@@ -105,13 +105,16 @@ def test_a_job_of_other_ranks_has_the_same_remaining_sequence() -> None:
     assert seen + [number for batch in rest for number in batch] == whole
 
 
-def test_weights_may_change_at_a_resume() -> None:
+def test_weights_may_change_at_a_resume(caplog: pytest.LogCaptureFixture) -> None:
     """The rest is mixed by the new ones, and no sample comes again; the next epoch too."""
     first = Loader(mixed("drop"), 10, shuffle=True, seed=1)
     seen = numbers(islice(first, 4))
     assert sources(seen) == [20, 12, 8]
     second = Loader(mixed("drop", (1, 1, 1)), 9, shuffle=True, equalize="none")
     second.load_state_dict(first.state_dict())
+    assert caplog.messages[1:] == [
+        "weights=(1.0, 1.0, 1.0) from here on; the state has (5.0, 3.0, 2.0)"
+    ]
     batches = [batch.tolist() for batch in second]
     assert sources(batches[0]) == [3, 3, 3]
     assert sorted(seen + [number for batch in batches for number in batch]) == ALL
