@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 __all__ = ["IterPipeline", "IterWords", "PipelineSource"]
 
 _VERSION = 1
-_NEEDS_ITEMS = (".decode()", ".to_tuple()", ".rename()", ".map_dict()", ".map_tuple()", ".batch()")
+_NEEDS_ITEMS = frozenset(("decode", "to_tuple", "rename", "map_dict", "map_tuple", "batch"))
 
 
 class PipelineSource(Protocol):
@@ -233,14 +233,13 @@ class IterPipeline(IterWords, IterableDataset[Any]):
             ConfigError: The stage is for single items, and those before it make batches.
         """
         has_batches = any(isinstance(one, Batch) for one in self.stages)
-        word = (
-            f".{stage.word}()" if isinstance(stage, Map) else f".{type(stage).__name__.lower()}()"
-        )
+        word = stage.word if isinstance(stage, Map) else type(stage).__name__.lower()
         if has_batches and word in _NEEDS_ITEMS:
             raise ConfigError(
-                f"{self!r}: {word} is for items, and these are batches: call it before"
+                f"{self!r}: .{word}() is for items, and these are batches: call it before"
             )
-        return self._with((*self.stages, stage), self._seed, self._length)
+        length = self._length if isinstance(stage, (Map, Shuffle)) else None
+        return self._with((*self.stages, stage), self._seed, length)
 
     def shuffled(self, stage: Shuffle) -> IterPipeline:
         """Return this pipeline with its items shuffled; see `IterWords.shuffle`."""
@@ -250,7 +249,7 @@ class IterPipeline(IterWords, IterableDataset[Any]):
         return self._with(windows, stage.seed, self._length)
 
     def with_length(self, length: int) -> IterPipeline:
-        """Return this pipeline with a length for `len()`; nothing else changes by it."""
+        """Return this pipeline with a length for `len()`, which only `map` and the like keep."""
         return self._with(self.stages, self._seed, whole_number("length", length, 0))
 
     def _with(

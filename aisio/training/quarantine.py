@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
+from aisio.errors import AisioError, TruncatedError
 from aisio.training.shared_log import SharedLog
 
-__all__ = ["Quarantine", "SkippedShard"]
+__all__ = ["Quarantine", "SkippedShard", "is_network_fault"]
 
 
 class SkippedShard(msgspec.Struct, frozen=True):
@@ -47,3 +48,8 @@ class Quarantine:
     def entries(self) -> tuple[SkippedShard, ...]:
         """Return all recorded shards, in order."""
         return tuple(SkippedShard(**record) for record in self._records.records())
+
+
+def is_network_fault(error: AisioError) -> bool:
+    """Return whether the connection broke until the retries were spent: the shard may be good."""
+    return isinstance(error, TruncatedError) and error.given_up

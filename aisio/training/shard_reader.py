@@ -20,7 +20,6 @@ from aisio.errors import (
     IntegrityError,
     NotFoundError,
     ShardError,
-    TruncatedError,
 )
 from aisio.extras import missing_extra
 from aisio.records import ObjectInfo
@@ -37,7 +36,7 @@ from aisio.stores import DirectSettings
 from aisio.training.decoding import Decode
 from aisio.training.equal_shards import EqualShards, check_equalize, shards_from
 from aisio.training.folder_labels import LabelFrom
-from aisio.training.quarantine import Quarantine, SkippedShard
+from aisio.training.quarantine import Quarantine, SkippedShard, is_network_fault
 from aisio.training.reader_index import IndexMode, ReaderIndex
 from aisio.training.sample_items import ItemOptions, SampleItems
 from aisio.training.shard_iteration import ShardIteration, ShardPlace, ShardTrail
@@ -61,7 +60,7 @@ PREFETCH_BYTES = 4 * 1024 * 1024
 
 _log = logging.getLogger("aisio.shard_reader")
 # What is wrong with one shard. A store that cannot be reached, or refuses access, is not among
-# these; nor is a connection that broke until the retries were spent, see `_is_network_fault`.
+# these; nor is a connection that broke until the retries were spent, see `is_network_fault`.
 _BAD_SHARD = (ShardError, IntegrityError, NotFoundError)
 
 
@@ -330,7 +329,7 @@ class AISShardReader(SplitDataset, IterableDataset[Any]):
                 if recorder is not None:
                     self._index.keep(recorder, shard.info)
             except _BAD_SHARD as error:
-                if self._quarantine is None or _is_network_fault(error):
+                if self._quarantine is None or is_network_fault(error):
                     raise
                 self._skip(self._quarantine, shard, error, shard_pass)
         return shard.count_wanted(shard_pass.yielded) if shard_pass is not None else 0
@@ -394,11 +393,6 @@ class AISShardReader(SplitDataset, IterableDataset[Any]):
                 for _ in self._pass_over(shard, stream, payloads=False).samples():
                     count += 1
         except _BAD_SHARD as error:
-            if self._quarantine is None or _is_network_fault(error):
+            if self._quarantine is None or is_network_fault(error):
                 raise
         return count
-
-
-def _is_network_fault(error: AisioError) -> bool:
-    """Return whether the connection broke until the retries were spent: the shard may be good."""
-    return isinstance(error, TruncatedError) and error.given_up

@@ -293,7 +293,9 @@ def test_length_is_what_it_was_told(folder: Path) -> None:
     pipeline = numbers("objects", folder).filter(is_even)
     with pytest.raises(TypeError, match=r"with_length\(\) gives it one"):
         len(pipeline)
-    assert len(pipeline.with_length(24)) == 24
+    assert len(pipeline.with_length(24).map(str)) == 24
+    with pytest.raises(TypeError, match="has no length"):
+        len(pipeline.with_length(24).batch(4))
     assert bool(pipeline)
     assert pipeline.stats()["items"] >= 0
 

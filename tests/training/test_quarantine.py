@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from aisio.training.quarantine import Quarantine, SkippedShard
+from aisio.errors import ShardError, TruncatedError
+from aisio.training.quarantine import Quarantine, SkippedShard, is_network_fault
 
 ENTRY = SkippedShard("ais://b/0.tar", 512, "damaged at byte 512", 3, None)
 
@@ -86,3 +87,12 @@ def test_a_detached_process_has_a_list_of_its_own(folder):
     assert in_child(work) == 0
     quarantine.detach()
     assert quarantine.entries() == (ENTRY,)
+
+
+def test_a_broken_connection_is_no_bad_shard():
+    """If it broke until the retries were spent."""
+    error = TruncatedError("cut")
+    assert not is_network_fault(error)
+    error.given_up = True
+    assert is_network_fault(error)
+    assert not is_network_fault(ShardError("no tar"))
