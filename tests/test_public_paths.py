@@ -114,6 +114,8 @@ PUBLIC = {
     ),
     "aisio.testing": ("FaultProxy", "StoreContract"),
     "aisio.testing.fault_proxy": ("Cut", "FaultProxy"),
+    "aisio.training.iter_pipeline": ("IterPipeline",),
+    "aisio.training.mix": ("Mix", "mix"),
     "aisio.urls": ("Namespace", "ObjectUrl"),
     "aisio.wire.batch": ("BatchEntry",),
     "aisio.wire.templates": ("parse_template",),

@@ -17,6 +17,7 @@ import msgspec
 from aisio.errors import ConfigError
 from aisio.extras import missing_extra
 from aisio.training.image_decoding import IMAGE_DECODERS, require_pillow
+from aisio.transforms.functions import require_picklable
 
 __all__ = ["Decode", "Decoder", "FieldDecoders", "decoder_name", "is_image"]
 
@@ -58,6 +59,15 @@ class FieldDecoders:
 
     def __bool__(self) -> bool:
         return self._decode is not None
+
+    def check_picklable(self) -> None:
+        """Refuse decoders that a process which is being started cannot import.
+
+        Raises:
+            ConfigError: There is one.
+        """
+        for decoder in self._named.values():
+            require_picklable(f"<{self._owner}> decode=", decoder)
 
     def of(self, field: str) -> Decoder | None:
         """Return the decoder of a field; None if it stays bytes.

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from aisio.errors import ConfigError, DecodeError
 from aisio.escapes import one_line
 from aisio.training.decoding import Decode, FieldDecoders, decoder_name
 from aisio.transforms.fields import split_sample, with_fields
-from aisio.transforms.functions import require_picklable
 
 __all__ = ["DecodeItem"]
 
@@ -30,15 +28,12 @@ class DecodeItem:
     """
 
     def __init__(self, decode: Decode, owner: str) -> None:
-        self._decode = decode
         self._decoders = FieldDecoders(decode, owner)
         if not self._decoders:
             raise ConfigError(f"<{owner}> .decode(None) decodes nothing: leave it out")
 
     def __getstate__(self) -> dict[str, Any]:
-        if isinstance(self._decode, Mapping):
-            for function in self._decode.values():
-                require_picklable(".decode()", function)
+        self._decoders.check_picklable()
         return self.__dict__
 
     def __call__(self, item: Any) -> Any:

@@ -131,7 +131,9 @@ class IterWords:
             decode: "torch", "numpy" or "pil", which says what images become; or a mapping of
                 extensions to decoders.
         """
-        return self._pipeline().with_stage(Map("decode", DecodeItem(decode, "decode")))
+        pipeline = self._pipeline()
+        owner = type(pipeline.dataset).__name__
+        return pipeline.with_stage(Map("decode", DecodeItem(decode, owner)))
 
     def to_tuple(self, *fields: str, allow_empty: bool = False) -> IterPipeline:
         """Make tuples of some fields of the samples.

@@ -56,7 +56,7 @@ class MapWords:
 
     def decode(self, decode: Decode) -> Self:
         """Decode fields, or objects, by their extensions; see `IterWords.decode`."""
-        return self.with_function("decode", DecodeItem(decode, "decode"))
+        return self.with_function("decode", DecodeItem(decode, type(self).__name__))
 
     def to_tuple(self, *fields: str, allow_empty: bool = False) -> Self:
         """Make tuples of some fields of the samples; see `IterWords.to_tuple`."""

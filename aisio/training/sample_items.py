@@ -147,6 +147,7 @@ class SampleItems:
             self._padder = SamplePadder(self._rules, keys)
 
     def __getstate__(self) -> dict[str, Any]:
+        self._decoders.check_picklable()
         require_picklable(f"<{self._owner}> transform=", self._options.transform)
         for word, function in self._functions:
             require_picklable(f"<{self._owner}> .{word}()", function)

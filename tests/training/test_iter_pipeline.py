@@ -311,6 +311,7 @@ def test_spawned_workers_have_the_chain(folder: Path) -> None:
         numbers("objects", folder).map(lambda number: number),
         AISIterDataset(folder / "objects", transform=lambda one: one),
         AISShardReader(folder / "shards", transform=lambda one: one),
+        AISShardReader(folder / "shards", decode={"cls": lambda data: int(data)}),
     ):
         with pytest.raises(ConfigError, match=r"<lambda> of .*test_iter_pipeline\.py, line \d+"):
             next(iter(DataLoader(dataset, num_workers=1, **options)))
