@@ -45,7 +45,7 @@ def start_of_job(
         return Position(samples.samples, seed, shuffle, pack)
     if samples.skipped:
         raise ConfigError("skip= is not for a mix: .select() leaves samples of a data set out")
-    return MixPosition(len(dataset), seed, shuffle, sizes=dataset.samples.sizes)
+    return MixPosition(len(dataset), seed, shuffle, dataset.pack, sizes=dataset.samples.sizes)
 
 
 def log_changes(state: Position, own: Position, topology: Topology) -> None:

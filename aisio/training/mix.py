@@ -16,6 +16,7 @@ from aisio.training.object_datasets import AISMapDataset
 from aisio.training.order.mix_line import MixLine, MixRule, OnEnd
 from aisio.training.order.mix_position import MixTopology
 from aisio.training.shard_dataset import AISShardDataset
+from aisio.training.whole_number import whole_number
 
 try:
     from torch.utils.data import IterableDataset
@@ -26,7 +27,10 @@ __all__ = ["Mix", "MixedSamples", "mix"]
 
 
 def mix(
-    datasets: Mapping[Any, float] | Iterable[tuple[Any, float]], *, on_end: OnEnd = "stop"
+    datasets: Mapping[Any, float] | Iterable[tuple[Any, float]],
+    *,
+    on_end: OnEnd = "stop",
+    pack: int = 1,
 ) -> Mix:
     """Mix data sets by weights, for `aisio.Loader`.
 
@@ -44,13 +48,17 @@ def mix(
             the first sample that would be needed. "repeat" begins it again, in another order if
             the Loader shuffles, until each data set has been read once. "drop" leaves it out, and
             the others share its weight, until all of them have been read.
+        pack: How many neighbours of a data set stay together in its shuffled order. An
+            `AISShardDataset` reads neighbours by one request, so more of them are read faster, and
+            mixed less: for shards whose samples were shuffled when they were written. A state is of
+            the same packs alone.
 
     Returns:
         The mix, of which the Loader takes `batch_size`, `shuffle`, `seed`, and so on.
 
     Raises:
-        ConfigError: There is no data set, one of them is iterable or empty, or a weight or
-            `on_end` cannot be meant.
+        ConfigError: There is no data set, one of them is iterable or empty, or a weight or another
+            argument cannot be meant.
         NotFoundError: A source has no object.
     """
     pairs = list(datasets.items() if isinstance(datasets, Mapping) else datasets)
@@ -60,7 +68,8 @@ def mix(
         )
     MixTopology(1, 1, 1, 1, "drop", tuple(weight for _, weight in pairs), on_end)  # checks them
     rule = MixRule(tuple(float(weight) for _, weight in pairs), on_end)
-    return Mix([_dataset_of(what) for what, _ in pairs], rule)
+    pack = whole_number("pack", pack, 1)
+    return Mix([_dataset_of(what) for what, _ in pairs], rule, pack)
 
 
 class MixedSamples:
@@ -110,15 +119,18 @@ class Mix:
     Args:
         datasets: Map-style datasets.
         rule: How they are mixed.
+        pack: How many neighbours stay together.
 
     Attributes:
         datasets: As given.
         weights: Their weights.
         on_end: What happens where one of them has no more samples.
+        pack: How many neighbours stay together.
         samples: The samples of all, as the Loader's workers read them.
     """
 
-    def __init__(self, datasets: Sequence[Any], rule: MixRule) -> None:
+    def __init__(self, datasets: Sequence[Any], rule: MixRule, pack: int = 1) -> None:
+        self.pack = pack
         self.datasets = tuple(datasets)
         self.weights, self.on_end = rule
         self.samples = MixedSamples(self.datasets)

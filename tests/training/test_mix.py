@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 from collections import Counter
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +130,21 @@ def test_a_weight_of_zero_waits_for_a_resume() -> None:
     second.load_state_dict(first.state_dict())
     assert sources(seen) == [10, 10, 0]
     assert sources(numbers(second)) == [0, 0, 20]
+
+
+def test_neighbours_may_stay_together() -> None:
+    """To be read by one request; a state is of the same packs."""
+    packed = mix({A: 1, B: 1}, on_end="drop", pack=10)
+    loader = Loader(packed, 20, shuffle=True, equalize="none")
+    found = numbers(loader)
+    assert sorted(found) == [*A.numbers, *B.numbers]
+    of_a = [number for number in found if number < 100]
+    assert sum(other == one + 1 for one, other in pairwise(of_a)) >= 53
+    state = Loader(mix({A: 1, B: 1}, on_end="drop"), 20, shuffle=True).state_dict()
+    with pytest.raises(ConfigError, match="pack=1"):
+        loader.load_state_dict(state)
+    with pytest.raises(ConfigError, match="pack=0"):
+        mix({A: 1}, pack=0)
 
 
 def test_epochs_and_seeds_have_orders_of_their_own() -> None:

@@ -8,8 +8,8 @@ from itertools import accumulate
 from typing import Literal, NamedTuple, TypeAlias
 
 from aisio.training.order.apportionment import Apportionment, exact
-from aisio.training.order.epoch_line import Line
-from aisio.training.order.permutation import Permutation
+from aisio.training.order.epoch_line import EpochLine, Line
+from aisio.training.order.permutation import Permutation, keyed_number
 
 __all__ = ["MixLine", "MixRule", "OnEnd", "TailLine"]
 
@@ -56,6 +56,7 @@ class MixLine(Line):
         rule: How they are mixed.
         drawn: How many samples each source has given before, in this epoch.
         key: What chooses the orders within the sources; None leaves them as they are.
+        pack: How many neighbours of a source stay together in its order.
     """
 
     def __init__(
@@ -64,11 +65,13 @@ class MixLine(Line):
         rule: MixRule,
         drawn: Sequence[int] = (),
         key: Sequence[int | str] | None = None,
+        pack: int = 1,
     ) -> None:
         self._sizes = sizes
         self._firsts = [0, *accumulate(sizes)]
         self._key = key
-        self._orders: dict[tuple[int, int], Permutation] = {}
+        self._pack = pack
+        self._orders: dict[tuple[int, int], Permutation | EpochLine] = {}
         self._phases, self._count = _phases(sizes, rule, tuple(drawn) or (0,) * len(sizes))
         self._starts = [phase.start for phase in self._phases]
 
@@ -99,9 +102,14 @@ class MixLine(Line):
         if order is None:
             if len(self._orders) >= _MAX_ORDERS:
                 self._orders.clear()
-            order = Permutation(self._sizes[source], *self._key, "mix", source, turn)
-            self._orders[source, turn] = order
+            order = self._orders[source, turn] = self._order(source, turn, self._key)
         return order[place]
+
+    def _order(self, source: int, turn: int, key: Sequence[int | str]) -> Permutation | EpochLine:
+        size, key = self._sizes[source], (*key, "mix", source, turn)
+        if self._pack == 1:
+            return Permutation(size, *key)
+        return EpochLine(size, self._pack, keyed_number(1 << 62, *key), turn)
 
 
 class TailLine(Line):

@@ -83,7 +83,7 @@ class MixPosition(Position):
             assert isinstance(topology, MixTopology)
             if mixed is None or topology.rule != rule:
                 rule = topology.rule
-                mixed = MixLine(self.sizes, rule, drawn, key)
+                mixed = MixLine(self.sizes, rule, drawn, key, self.pack)
                 position, line = 0, mixed
             cut = RoundCut(line, topology)
             yield segment, cut

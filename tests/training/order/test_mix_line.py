@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -90,6 +91,18 @@ def test_other_weights_go_on_with_what_is_left(
             assert len(own) == size
         if on_end == "repeat":
             assert len(set(own)) == size
+
+
+def test_neighbours_stay_together() -> None:
+    """By packs, of which each sample comes once; and packs change places in each turn."""
+    samples = list(iter_of(line("repeat", (1, 0, 1), key=(7, 0), pack=5)))
+    turns = [[one - 30 for one in samples if one >= 30][start : start + 5] for start in (0, 5, 10)]
+    assert all(sorted(turn) == list(range(5)) for turn in turns)
+    assert all((one + 1) % 5 == other for turn in turns for one, other in pairwise(turn))
+    first = [one for one in samples if one < 20]
+    assert sorted(first) == list(range(20))
+    assert sum((one + 1) % 20 == other for one, other in pairwise(first)) >= 16
+    assert first != list(iter_of(line("drop", (1, 0, 0), key=(8, 0), pack=5)))
 
 
 def test_golden_values() -> None:
