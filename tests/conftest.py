@@ -38,7 +38,7 @@ _OPTIONAL = re.compile(
 _ONLY_FULL = re.compile(
     r"^(?:import|from) "
     r"(torch|bionemo|ngcsdk|ngcbase|lightning|pandas|pyarrow|polars|zarr|dask|datasets)\b"
-    r"|importorskip\(\"(?:torch|lightning|matplotlib|ray|submitit|transformers)\b"
+    r"|importorskip\(\"(?:torch|lightning|matplotlib|ray|submitit|transformers|lhotse)\b"
     r"|\baisio\.(datapipes|training)\b"
     r"|\bAIS(Map|Iter|BatchIter|ShardReader|FileL|SourceL)\w*",
     re.MULTILINE,

@@ -7,7 +7,6 @@ line, and cuts off of each completion what stands before the last colon.
 from __future__ import annotations
 
 import logging
-import os
 import re
 import shlex
 import warnings
@@ -24,6 +23,7 @@ from click.shell_completion import (
     get_completion_class,
 )
 
+from aisio.config import first_set
 from aisio.urls import ALIASES, ObjectUrl
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class _Bash(BashComplete):
 
     def get_completion_args(self) -> tuple[list[str], str]:
         """Return the words before the one that is completed, and that one."""
-        line = os.environ.get("COMP_LINE", "")
+        line = first_set("COMP_LINE") or ""
         words = _split(line)
         incomplete = words.pop() if words and not line[-1:].isspace() else ""
         return words[1:], incomplete
