@@ -54,7 +54,7 @@ class Client:
 
     Nothing is sent before the first request that needs it. A client pickles, and any thread of any
     process may use it. Bodies come by connections of the process, control calls by those of the
-    thread.
+    thread. In a `with` statement it is closed, for good, at the end of the block.
 
     Args:
         endpoint: Base URL, as in "http://127.0.0.1:8080"; by default that of AIS_ENDPOINT.
@@ -134,6 +134,17 @@ class Client:
 
     def __repr__(self) -> str:
         return f"Client({self.endpoint!r})"
+
+    def __enter__(self) -> Client:
+        self.session.check_open()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Close the client for good: it, and what was made with it, refuse any further request.
+
+        What is being read can be read to its end.
+        """
+        self.session.end()
 
     def bucket(
         self, name: str, provider: str = "ais", *, namespace: Namespace | str | None = None
@@ -235,7 +246,10 @@ class Client:
         return True
 
     def close(self) -> None:
-        """Close the calling thread's connections, and the idle ones of the process."""
+        """Close the calling thread's connections, and the idle ones of the process.
+
+        The next request opens new ones.
+        """
         self.session.close()
 
 
@@ -259,6 +273,23 @@ class Bucket:
 
     def __repr__(self) -> str:
         return f"Bucket({str(self.url)!r}, endpoint={self.client.endpoint!r})"
+
+    def __iter__(self) -> Iterator[Object]:
+        """Yield the objects in bytewise order of their names; pages are fetched as for `list`.
+
+        The empty objects with which some tools mark folders ("train/") are left out.
+        """
+        return (
+            self.object(info.name)
+            for info in self.list()
+            if info.size_bytes or not info.name.endswith("/")
+        )
+
+    def __contains__(self, name: Any) -> bool:
+        """Tell whether the bucket has an object of this name; it is not listed for that."""
+        if isinstance(name, Object):
+            return self.object(name.name) == name and name.exists()
+        return isinstance(name, str) and self.object(name).exists()
 
     def create(self, *, exist_ok: bool = False) -> Bucket:
         """Create the bucket and return it.
@@ -497,6 +528,12 @@ class ObjectGroup:
 
     def __iter__(self) -> Iterator[Object]:
         return (self.bucket.object(name) for name in self.names())
+
+    def __contains__(self, name: Any) -> bool:
+        """Tell whether the group has an object of this name; not whether that exists."""
+        if isinstance(name, Object):
+            return any(item == name for item in self)
+        return name in self.names()
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ObjectGroup) and (self.bucket, self._names) == (

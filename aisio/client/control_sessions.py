@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import threading
+from weakref import WeakSet
 
 import requests
 
 from aisio.records import Settings
 from aisio.transport.http.head_deadline import HeadDeadlineAdapter, head_limit_s
+from aisio.transport.http.pools import ended_error
 from aisio.transport.http.tls_files import check_tls_files
 
 __all__ = ["ThreadSessions", "new_session"]
@@ -27,13 +29,25 @@ class ThreadSessions:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._local = threading.local()
+        self._living: WeakSet[requests.Session] = WeakSet()  # of this process
+        self._pid = os.getpid()
+        self._has_ended = False
 
     def current(self) -> requests.Session:
-        """Return the calling thread's session in this process."""
-        local = self._local
-        if getattr(local, "pid", None) != os.getpid():
+        """Return the calling thread's session in this process.
+
+        Raises:
+            ConfigError: `end` was called.
+        """
+        if self._has_ended:
+            raise ended_error(self._settings)
+        local, pid = self._local, os.getpid()
+        if getattr(local, "pid", None) != pid:
             local.session = new_session(self._settings)
-            local.pid = os.getpid()
+            local.pid = pid
+            if self._pid != pid:
+                self._living, self._pid = WeakSet(), pid
+            self._living.add(local.session)
         session: requests.Session = local.session
         return session
 
@@ -42,6 +56,13 @@ class ThreadSessions:
         if getattr(self._local, "pid", None) == os.getpid():
             self._local.session.close()
         self._local.__dict__.clear()
+
+    def end(self) -> None:
+        """Close the sessions of all threads of this process, and make no more."""
+        self._has_ended = True
+        if self._pid == os.getpid():
+            for session in list(self._living):
+                session.close()
 
 
 def new_session(settings: Settings) -> requests.Session:

@@ -41,6 +41,7 @@ from aisio.transport.payload import HashedPayload, Payload, PutData
 from aisio.transport.retries import Attempts
 from aisio.transport.seekable import open_seekable
 from aisio.transport.targets import BufferTarget, FileTarget, Target
+from aisio.transport.text_file import ObjectTextWriter, OpenMode
 from aisio.transport.writer import ObjectWriter, WriteOptions
 from aisio.urls import ALIASES, ObjectUrl
 from aisio.wire import messages
@@ -61,6 +62,15 @@ class Object:
     def name(self) -> str:
         """The object's name within its bucket."""
         return self.url.name
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Object) and (self.session.settings, self.url) == (
+            other.session.settings,
+            other.url,
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.session.settings, self.url))
 
     def __repr__(self) -> str:
         return f"Object({str(self.url)!r}, endpoint={self.session.settings.endpoint!r})"
@@ -229,25 +239,66 @@ class Object:
     def open(self, mode: Literal["rb"] = "rb") -> io.BufferedReader: ...
 
     @overload
-    def open(self, mode: Literal["wb"]) -> ObjectWriter: ...
+    def open(self, mode: Literal["wb"], *, allow_empty: bool = False) -> ObjectWriter: ...
 
-    def open(self, mode: str = "rb") -> io.BufferedReader | ObjectWriter:
-        """Open the object as a binary file: "rb" to read it, with seeks, "wb" to write it anew.
+    @overload
+    def open(
+        self,
+        mode: Literal["r", "rt"],
+        *,
+        encoding: str | None = None,
+        errors: str | None = None,
+        newline: str | None = None,
+    ) -> io.TextIOWrapper: ...
+
+    @overload
+    def open(
+        self,
+        mode: Literal["w", "wt"],
+        *,
+        encoding: str | None = None,
+        errors: str | None = None,
+        newline: str | None = None,
+        allow_empty: bool = False,
+    ) -> ObjectTextWriter: ...
+
+    def open(
+        self,
+        mode: str = "rb",
+        *,
+        encoding: str | None = None,
+        errors: str | None = None,
+        newline: str | None = None,
+        allow_empty: bool = False,
+    ) -> io.BufferedReader | io.TextIOWrapper | ObjectWriter | ObjectTextWriter:
+        """Open the object as a file: "rb" or "r" to read it, "wb" or "w" to write it anew.
 
         For reading see `aisio.transport.seekable`, for writing `writer`. A file that is read from
         start to end, and any small one, is verified by its checksum. Other reads are verified by
         their lengths. Bytes of two versions never mix.
 
+        Args:
+            mode: "rb", "wb" for bytes; "r", "w" for text. Unlike Python's `open`, the default is
+                bytes.
+            encoding: Of text; by default UTF-8, whatever the locale.
+            errors: As for Python's `open`.
+            newline: As for Python's `open`.
+            allow_empty: When writing: store an empty object where nothing was written; otherwise
+                that is an error.
+
         Raises:
-            NotFoundError: "rb", and no such object.
+            NotFoundError: For reading, and no such object.
             IntegrityError: The store does not say how many bytes the object has.
-            ConfigError: Another mode.
+            ConfigError: Another mode, or an argument that does not fit it.
+            UnicodeDecodeError: When text is read: the bytes are not of the encoding.
         """
-        if mode == "wb":
-            return self.writer()
-        if mode != "rb":
-            raise ConfigError(f"open {self.url}: mode={mode!r}: expected 'rb' or 'wb'")
-        return open_seekable(self.head(), self.stream, read_bytes, is_same=self.is_same)
+        how = OpenMode.of(str(self.url), mode, encoding, errors, newline)
+        if how.is_writing:
+            return how.writer(self.writer(WriteOptions(allow_empty=allow_empty)))
+        if allow_empty:
+            raise ConfigError(f"open {self.url}: allow_empty is for writing, not mode={mode!r}")
+        file = open_seekable(self.head(), self.stream, read_bytes, is_same=self.is_same)
+        return how.reader(file)
 
     def writer(self, options: WriteOptions | None = None) -> ObjectWriter:
         """Open the object as a binary file that is written from start to end.

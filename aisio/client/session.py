@@ -24,7 +24,7 @@ from aisio.client.first_contact import FailureTranslator
 from aisio.client.streaming import StreamingRequests
 from aisio.errors import NotFoundError
 from aisio.records import Settings
-from aisio.transport.http.pools import Pools
+from aisio.transport.http.pools import Pools, ended_error
 from aisio.transport.retries import (
     WALL_CLOCK,
     Attempts,
@@ -64,6 +64,7 @@ class Session:
         state = endpoint_state or shared_state(settings.endpoint)
         self._failures = FailureTranslator(settings, state)
         self.bucket_checksums = BucketChecksums()
+        self._has_ended = False
         self._build()
 
     def _build(self) -> None:
@@ -75,9 +76,11 @@ class Session:
         self.streams = StreamingRequests(
             settings, self._pools, self._thread_sessions.current, failures
         )
+        if self._has_ended:
+            self.end()
 
     def __getstate__(self) -> dict[str, Any]:
-        names = ("settings", "waiter", "_failures", "bucket_checksums")
+        names = ("settings", "waiter", "_failures", "bucket_checksums", "_has_ended")
         return {name: self.__dict__[name] for name in names}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -93,6 +96,21 @@ class Session:
         """Close the calling thread's connections, and the idle ones of the process."""
         self.close_thread_connections()
         self._pools.close()
+
+    def end(self) -> None:
+        """Close all idle connections of the process; requests are refused from here on."""
+        self._has_ended = True
+        self._thread_sessions.end()
+        self._pools.end()
+
+    def check_open(self) -> None:
+        """Check that requests are not refused.
+
+        Raises:
+            ConfigError: `end` was called.
+        """
+        if self._has_ended:
+            raise ended_error(self.settings)
 
     def close_thread_connections(self) -> None:
         """Close the connections that only the calling thread uses; it can go on with new ones."""

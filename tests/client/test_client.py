@@ -177,6 +177,104 @@ def test_ready_sends_one_request() -> None:
     assert [request.target for request in server.requests] == ["/v1/health?prr=true"] * 2
 
 
+def listed(*names: str, token: str = "", size: int = 1) -> Reply:
+    """Return a page of a listing."""
+    entries = [{"name": name, "size": str(size)} for name in names] or None
+    page = {"uuid": "id", "continuation_token": token, "entries": entries}
+    return Reply(200, json.dumps(page).encode(), {"Content-Type": "application/json"})
+
+
+def test_iterating_over_a_bucket_lists_it_page_by_page() -> None:
+    """It yields objects, as a group does."""
+    with cluster(listed("a", "b", token="b"), listed("c")) as (server, client):
+        bucket = client.bucket("b")
+        objects = iter(bucket)
+        assert server.requests == []
+        assert [next(objects), next(objects)] == [bucket.object("a"), bucket.object("b")]
+        assert len(server.requests) == 1
+        assert list(objects) == [bucket.object("c")]
+
+
+def test_a_mark_of_a_folder_is_no_object() -> None:
+    """An empty one, as tools make it; one that holds bytes cannot be named."""
+    with cluster(listed("a/", size=0), listed("a/")) as (_, client):
+        assert list(client.bucket("b")) == []
+        with pytest.raises(UrlError, match="'ais://b/a/' names no object"):
+            list(client.bucket("b"))
+
+
+def test_in_a_bucket_is_what_exists() -> None:
+    """As `Object.exists` finds it, not by listing the bucket."""
+    with cluster(Reply(200, b"x"), Reply(404), Reply(404), Reply(200, b"x")) as (server, client):
+        bucket = client.bucket("b")
+        assert "a" in bucket
+        assert "none" not in bucket
+        assert bucket.object("a") in bucket
+        assert client.bucket("other").object("a") not in bucket
+        assert 3 not in bucket
+    assert {request.target.split("?")[0] for request in server.requests} == {
+        "/v1/objects/b/a",
+        "/v1/objects/b/none",
+    }
+
+
+def test_in_a_group_is_what_it_names() -> None:
+    """Names, or objects; without a request."""
+    group = OFFLINE.bucket("b").objects(template="s-{0..9}")
+    assert "s-3" in group
+    assert "s-10" not in group
+    assert OFFLINE.bucket("b").object("s-3") in group
+    assert OFFLINE.bucket("c").object("s-3") not in group
+
+
+def test_a_client_is_closed_for_good_at_the_end_of_its_block() -> None:
+    """With what was made with it, and its pickles; nothing is sent."""
+    with cluster(Reply(), Reply(200, b"data"), Reply(200, b"[]")) as (server, client):
+        with client as same:
+            assert same is client
+            item = client.bucket("b").object("o")
+            assert client.ready()
+            assert item.get() == b"data"
+        group, listing = client.bucket("b").objects(["o"]), iter(client.bucket("b"))
+        for use in (
+            item.get,
+            item.head,
+            lambda: item.put(b"x"),
+            lambda: item.open("r"),
+            lambda: list(group.get_all()),
+            lambda: list(listing),
+            lambda: list(client.get_batch([item])),
+            client.buckets,
+            client.ready,
+            pickle.loads(pickle.dumps(item)).get,
+            client.__enter__,
+        ):
+            with pytest.raises(ConfigError, match="was closed at the end of its `with` block"):
+                use()
+        assert len(server.requests) == 2
+        server.wait_for_ends()
+        assert Client.from_settings(client.settings).buckets() == []
+
+
+def test_what_is_read_at_the_end_of_the_block_can_be_read_on() -> None:
+    """Its connection is in use."""
+    with cluster(Reply(200, b"data")) as (_, client):
+        with client:
+            body = client.object("ais://b/o").stream()
+        with body:
+            assert body.read() == b"data"
+
+
+def test_close_alone_leaves_the_client_usable() -> None:
+    """The next request opens a connection."""
+    with cluster(Reply(200, b"1"), Reply(200, b"2")) as (server, client):
+        item = client.object("ais://b/o")
+        assert item.get() == b"1"
+        client.close()
+        assert item.get() == b"2"
+        assert server.connections == 2
+
+
 def test_a_group_has_names_in_their_order() -> None:
     """Nothing is looked up."""
     group = OFFLINE.bucket("b").objects(["z", "a", "z"])

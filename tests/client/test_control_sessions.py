@@ -7,10 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 import requests
 from requests.adapters import HTTPAdapter
 
 from aisio.client.control_sessions import ThreadSessions, new_session
+from aisio.errors import ConfigError
 from aisio.records import Settings, TlsFiles
 
 
@@ -51,6 +53,23 @@ def test_a_closed_session_is_replaced() -> None:
     sessions.close_current()
     sessions.close_current()
     assert sessions.current() is not mine
+
+
+def test_the_end_closes_the_sessions_of_all_threads() -> None:
+    """And there are no others afterwards."""
+    sessions = sessions_with()
+    closed: list[requests.Session] = []
+
+    def session() -> requests.Session:
+        own = sessions.current()
+        own.close = lambda: closed.append(own)  # type: ignore[method-assign]
+        return own
+
+    opened = [session(), in_thread(session)]
+    sessions.end()
+    assert sorted(map(id, closed)) == sorted(map(id, opened))
+    with pytest.raises(ConfigError, match=r"the client of http://h was closed at the end of its"):
+        sessions.current()
 
 
 def test_every_thread_has_the_same_settings(tmp_path: Path) -> None:

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import io
+import pickle
 from dataclasses import replace
 from typing import Any
 
 import pytest
 import xxhash
 
+from aisio.client.client import Client
 from aisio.client.object import Object
 from aisio.errors import (
+    ConfigError,
     IntegrityError,
     NotFoundError,
     RangeError,
     StorageError,
     UnavailableError,
 )
-from aisio.records import ByteRange, Checksum, ObjectInfo
+from aisio.records import ByteRange, Checksum, ObjectInfo, Settings
 from aisio.urls import ObjectUrl
 from tests.client.object_server import (
     DATA,
@@ -288,6 +291,53 @@ def test_a_wrong_byte_of_a_small_open_object_is_found() -> None:
         file.seek(50)
         with pytest.raises(IntegrityError, match="wrong xxhash2 checksum"):
             file.read(1)
+
+
+def test_text_is_verified_as_bytes_are() -> None:
+    """An object of letters; then one that lost a letter on the way."""
+    text = "größer\r\nkleiner\n".encode()
+    head = Reply(200, text, hashed(text))
+    with stored(head, head) as (_, item), item.open("r") as file:
+        assert list(file) == ["größer\n", "kleiner\n"]
+    with stored(head, head) as (_, item), item.open("rt", newline="") as file:
+        assert file.read() == "größer\r\nkleiner\n"
+    with (
+        stored(head, Reply(200, text[:-2] + b"!\n", hashed(text))) as (_, item),
+        item.open("r") as file,
+        pytest.raises(IntegrityError, match="wrong xxhash2 checksum"),
+    ):
+        file.readline()
+
+
+def test_bytes_of_another_encoding_are_an_error() -> None:
+    """Unless the caller says what to do with them."""
+    latin = Reply(200, b"gr\xf6\xdfer", hashed(b"gr\xf6\xdfer"))
+    with stored(latin, latin) as (_, item), item.open("r") as file, pytest.raises(UnicodeError):
+        file.read()
+    with stored(latin, latin) as (_, item), item.open("r", errors="replace") as file:
+        assert file.read() == "gr\ufffd\ufffder"
+    with stored(latin, latin) as (_, item), item.open("r", encoding="latin-1") as file:
+        assert file.read() == "größer"
+
+
+def test_arguments_of_open_are_checked_before_a_request() -> None:
+    """What would do nothing is an error."""
+    with stored() as (server, item):
+        with pytest.raises(ConfigError, match="allow_empty is for writing, not mode='r'"):
+            item.open("r", allow_empty=True)  # type: ignore[call-overload]
+        with pytest.raises(ConfigError, match="a binary file has none"):
+            item.open("rb", encoding="utf-8")  # type: ignore[call-overload]
+    assert server.requests == []
+
+
+def test_equal_objects_are_equal() -> None:
+    """They may be keys, also after a pickle."""
+    bucket = Client.from_settings(Settings("http://h:1", token="t")).bucket("b")
+    item = bucket.object("a")
+    assert {item: 1}[pickle.loads(pickle.dumps(bucket)).object("a")] == 1
+    assert item != bucket.object("b")
+    assert item != Client.from_settings(Settings("http://h:1")).bucket("b").object("a")
+    assert item != item.url
 
 
 def test_an_object_replaced_while_open_is_an_error() -> None:

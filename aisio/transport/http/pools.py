@@ -17,12 +17,13 @@ import urllib3
 from requests.utils import select_proxy
 
 from aisio import forks
+from aisio.errors import ConfigError
 from aisio.records import Settings
 from aisio.transport.http.connection_pool import ConnectionPool
 from aisio.transport.http.head_deadline import HeadDeadlineAdapter, head_limit_s
 from aisio.transport.http.tls_files import check_tls_files
 
-__all__ = ["OriginPool", "Pools", "keep_headers"]
+__all__ = ["OriginPool", "Pools", "ended_error", "keep_headers"]
 
 
 class OriginPool(NamedTuple):
@@ -50,10 +51,17 @@ class Pools:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._by_origin: dict[str, OriginPool] = {}
+        self._has_ended = False
         _living.add(self)
 
     def find(self, origin: str) -> OriginPool | None:
-        """Return the pool of an origin, as in "http://127.0.0.1:8080"; None if it has none yet."""
+        """Return the pool of an origin, as in "http://127.0.0.1:8080"; None if it has none yet.
+
+        Raises:
+            ConfigError: `end` was called.
+        """
+        if self._has_ended:
+            raise ended_error(self._settings)
         return self._by_origin.get(origin)
 
     def open(self, origin: str, url: str, session: requests.Session) -> OriginPool:
@@ -97,12 +105,25 @@ class Pools:
         for origin in list(self._by_origin):
             self.discard(origin)
 
+    def end(self) -> None:
+        """Close all idle connections, and open no more."""
+        self._has_ended = True
+        self.close()
+
     def drop_in_child(self) -> None:
         """Start without connections in a forked child."""
         pools, self._by_origin = self._by_origin, {}
         for pool in pools.values():
             if pool.plain is not None:
                 pool.plain.retire()
+
+
+def ended_error(settings: Settings) -> ConfigError:
+    """Return the error of a request by a client whose connections were closed for good."""
+    return ConfigError(
+        f"the client of {settings.endpoint} was closed at the end of its `with` block: use it, and"
+        " what was made with it, inside of the block, or make a new Client"
+    )
 
 
 def keep_headers(request: requests.PreparedRequest) -> requests.PreparedRequest:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 import requests
 
+from aisio.errors import ConfigError
 from aisio.records import Settings
 from aisio.transport.http.pools import Pools
 
@@ -32,6 +33,15 @@ def test_a_forgotten_pool_is_opened_anew(pools: Pools, origin: str) -> None:
     assert opened(pools, origin) is not None
     pools.discard(origin)
     assert opened(pools, origin) is not None
+
+
+def test_after_the_end_there_are_no_connections(pools: Pools) -> None:
+    """Those that were idle are closed."""
+    pool = pools.open("http://h", "http://h/x", requests.Session()).urllib3_pool
+    pools.end()
+    assert pool.pool is None
+    with pytest.raises(ConfigError, match=r"the client of http://h was closed at the end of its"):
+        pools.find("http://h")
 
 
 def test_hosts_behind_one_proxy_do_not_close_each_others_connections(
