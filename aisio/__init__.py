@@ -205,4 +205,25 @@ __all__ = [
     "source",
 ]
 
-__getattr__, __dir__ = lazy_exports(__name__, _NAMES_BY_MODULE)
+_MODULES = (
+    "catalog",
+    "checkpoint",
+    "client",
+    "config",
+    "datapipes",
+    "errors",
+    "gateway",
+    "integrations",
+    "models",
+    "records",
+    "resources",
+    "shards",
+    "sources",
+    "stats",
+    "stores",
+    "tasks",
+    "testing",
+    "urls",
+    "wire",
+)
+__getattr__, __dir__ = lazy_exports(__name__, _NAMES_BY_MODULE, _MODULES)

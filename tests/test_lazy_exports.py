@@ -17,6 +17,7 @@ def package(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     module = ModuleType("lazy_package")
     monkeypatch.setitem(sys.modules, "lazy_package", module)
     names = {"fractions": ("Fraction",), "math": ("pi", "tau")}
+    vars(module).update(helper=lazy_exports, _NAMES=names, __version__="1")
     vars(module)["__getattr__"], vars(module)["__dir__"] = lazy_exports("lazy_package", names)
     return module
 
@@ -37,10 +38,23 @@ def test_an_unknown_name_is_an_attribute_error(package: ModuleType) -> None:
 
 
 def test_all_names_are_listed_before_they_are_imported(package: ModuleType) -> None:
-    """For editors, in order, along with what the package itself has."""
+    """For editors, in order, along with what Python has of each module; no helper is among them."""
     names = dir(package)
     assert names == sorted(names)
-    assert {"Fraction", "pi", "tau", "__name__"} <= set(names)
+    assert {"Fraction", "pi", "tau", "__name__", "__version__"} <= set(names)
+    assert [name for name in names if not name.startswith("__")] == ["Fraction", "pi", "tau"]
+
+
+def test_a_module_may_be_named_without_its_import() -> None:
+    """As in `import aisio; aisio.stats.totals()`. Others are found only if they were imported."""
+    code = (
+        "import sys, aisio\n"
+        "assert 'aisio.stats' not in sys.modules and 'stats' in dir(aisio)\n"
+        "aisio.stats.totals()\n"
+        "assert not {'torch', 'aisio.training'} & sys.modules.keys()\n"
+        "assert not hasattr(aisio, 'listing_digest')\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_a_package_of_aisio_imports_no_module_of_its_own() -> None:

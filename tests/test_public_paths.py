@@ -198,3 +198,12 @@ def test_the_console_scripts_are_there() -> None:
         "download_bionemo_data": "aisio.resources.bionemo:entrypoint",
     }
     assert all(callable(one.load()) for one in scripts if one.name in homes)
+
+
+@pytest.mark.parametrize("module", ["aisio", *PUBLIC])
+def test_dir_of_a_package_has_what_it_exports(module: str) -> None:
+    """And modules of its own, but nothing that it imports for itself."""
+    package = importlib.import_module(module)
+    if hasattr(package, "__path__"):
+        others = {name for name in dir(package) if name[:1] != "_"}.difference(package.__all__)
+        assert [one for one in others if not importlib.util.find_spec(f"{module}.{one}")] == []

@@ -10,3 +10,7 @@ import aisio.datapipes.words  # noqa: F401 - registers names
 from aisio.datapipes.pipes import AISFileLister, AISFileLoader, AISSourceLister
 
 __all__ = ["AISFileLister", "AISFileLoader", "AISSourceLister"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

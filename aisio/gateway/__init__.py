@@ -236,3 +236,7 @@ class Gateway:
 def _require_aiohttp() -> None:
     if importlib.util.find_spec("aiohttp") is None:
         raise missing_extra("aiohttp", "gateway")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

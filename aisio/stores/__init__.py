@@ -82,3 +82,7 @@ def _shared_store(settings: DirectSettings, provider: str) -> Store:
 def _direct_store(settings: DirectSettings, credentials: Hashable, *, is_oss: bool) -> Store:
     """Return the one store of these settings and of the credentials in the environment."""
     return OssStore(settings) if is_oss else DirectStore(settings)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -8,10 +8,11 @@ from typing import ClassVar
 
 from aisio.errors import ConfigError
 from aisio.escapes import one_line
+from aisio.records import ObjectInfo
 from aisio.sources.digest import ListingDigest
 from aisio.sources.listing_table import ListingTable
 from aisio.training.data_object import DataObject, DataObjects
-from aisio.training.sample_names import SampleNames
+from aisio.training.sample_names import SampleInfos, SampleNames
 
 __all__ = ["ListedObjects"]
 
@@ -53,6 +54,14 @@ class ListedObjects:
         return SampleNames(len(self._objects), partial(_name_of, self._objects))
 
     @property
+    def infos(self) -> Sequence[ObjectInfo]:
+        """What the listing says of the objects, in their order: no request is sent.
+
+        Sizes, checksums and versions are those that it has. Each is made when it is looked at.
+        """
+        return SampleInfos(len(self._objects), partial(_info_of, self._objects))
+
+    @property
     def sizes(self) -> Sequence[int]:
         """Sizes of the objects in bytes, in their order, by the listing: no request is sent.
 
@@ -75,6 +84,10 @@ class ListedObjects:
         The name is that of the official package. Nothing is read before an object is.
         """
         return DataObjects(self._objects, self._etl_name, self.DATA_OBJECT)
+
+
+def _info_of(objects: ListingTable, index: int) -> ObjectInfo:
+    return objects[index][1]
 
 
 def _name_of(objects: ListingTable, index: int) -> str:

@@ -16,8 +16,9 @@ from aisio.client.shared_clients import explicit_client
 from aisio.errors import ConfigError
 from aisio.escapes import one_line
 from aisio.extras import missing_extra
-from aisio.records import Concurrency
+from aisio.records import Concurrency, ObjectInfo
 from aisio.shards.fields import NewFields
+from aisio.shards.index import ShardIndex
 from aisio.shards.index_jobs import ListedShard
 from aisio.shards.names import ShardNames
 from aisio.shards.sample_reader import SampleReader
@@ -35,7 +36,7 @@ from aisio.training.listing.shared_listing import SharedListing
 from aisio.training.map_words import MapWords, require_own_items
 from aisio.training.process_rank import current_worker
 from aisio.training.sample_items import FIRST_SAMPLES, ItemOptions, SampleItems
-from aisio.training.sample_names import SampleNames
+from aisio.training.sample_names import SampleInfos, SampleNames
 from aisio.training.skipped_samples import SkippedSample
 from aisio.training.workers.pack_reading import LEAST_PACKS, PACK_BYTES
 from aisio.training.workers.window_reader import WindowReader
@@ -229,6 +230,18 @@ class AISShardDataset(MapWords, Dataset[Any]):
         return SampleNames(len(self.index), self.index.key)
 
     @property
+    def infos(self) -> Sequence[ObjectInfo]:
+        """What the index says of the samples, in their order: no request is sent.
+
+        `root` is the URL of the sample's shard, `name` its key, `size_bytes` as in `sizes`; None
+        where the index has no size. Each is made when it is looked at.
+
+        Raises:
+            ConfigError: The index has no names; at the first one.
+        """
+        return SampleInfos(len(self.index), partial(_info_of, self.index))
+
+    @property
     def sizes(self) -> Sequence[int]:
         """Sizes of the samples in bytes, by the index: what they take in their shards.
 
@@ -318,6 +331,11 @@ class AISShardDataset(MapWords, Dataset[Any]):
         if not -count <= number < count:
             raise IndexError(f"<{type(self).__name__}> index {number} of {count:,} samples")
         return number % count
+
+
+def _info_of(index: ShardIndex, sample: int) -> ObjectInfo:
+    span = index.span(sample)
+    return ObjectInfo(index.shard(span.shard).url, index.key(sample), span.size_bytes or None)
 
 
 def reads_packs(dataset: object) -> TypeGuard[AISShardDataset]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
+from collections.abc import Sequence
+
 import torch  # noqa: F401 - the datasets need it
 
 from aisio import AISMapDataset
@@ -15,3 +18,13 @@ def test_objects_of_the_dataset_can_be_had(folder: str) -> None:
     assert [one.props_cached.size for one in objects] == [5] * 20
     assert dataset.stats()["requests"] == dataset.stats()["bytes_read"] == 0
     assert objects[-1].read() == b"obj19"
+
+
+def test_infos_are_what_was_listed(folder: str) -> None:
+    """With sizes, and without a request; they pickle with the dataset."""
+    dataset = AISMapDataset(folder)
+    infos = pickle.loads(pickle.dumps(dataset)).infos
+    assert isinstance(infos, Sequence)
+    assert [info.name for info in infos] == list(dataset.names)
+    assert (len(infos), infos[-1].url[-5:], infos[3].size_bytes) == (20, "obj19", 5)
+    assert dataset.stats()["requests"] == 0

@@ -1,10 +1,11 @@
-"""SampleNames: a sequence of names that are made when they are looked at."""
+"""SampleNames, SampleInfos: sequences of what is made when it is looked at."""
 
 from __future__ import annotations
 
 import pytest
 
-from aisio.training.sample_names import SampleNames
+from aisio.records import ObjectInfo
+from aisio.training.sample_names import SampleInfos, SampleNames
 
 
 def test_it_is_a_sequence() -> None:
@@ -32,3 +33,10 @@ def test_a_name_is_made_when_it_is_looked_at() -> None:
     names = SampleNames(10, name_of)
     assert (names[3], names[-2:], next(iter(names))) == ("3", ["8", "9"], "0")
     assert made == [3, 8, 9, 0]
+
+
+def test_infos_are_a_sequence_of_the_same_kind() -> None:
+    """Of records."""
+    infos = SampleInfos(3, lambda index: ObjectInfo("ais://b", str(index), index))
+    assert (infos[-1].size_bytes, [info.name for info in infos]) == (2, ["0", "1", "2"])
+    assert repr(infos) == "<SampleInfos of 3 samples>"

@@ -88,6 +88,18 @@ def test_samples_by_name(tmp_path: Path, index: ShardIndex) -> None:
         names[12]
 
 
+def test_infos_say_where_samples_are(tmp_path: Path, index: ShardIndex) -> None:
+    """Their shard, key and size, by the index."""
+    of = dataset(tmp_path, index)
+    infos = of.infos
+    assert [info.name for info in infos] == KEYS
+    assert [info.size_bytes for info in infos] == list(of.sizes)
+    assert (infos[7].root, infos[7].url) == (index.shard(1).url, f"{index.shard(1).url}/y/1")
+    nameless = dataset(tmp_path, ShardIndex.merge([index], names=False)).infos
+    with pytest.raises(ConfigError, match="names are not in this index"):
+        nameless[0]
+
+
 def test_what_identifies_the_data(tmp_path: Path, index: ShardIndex) -> None:
     """Its index does."""
     assert dataset(tmp_path, index).data_digest == index.digest

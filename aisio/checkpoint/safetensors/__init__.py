@@ -15,3 +15,7 @@ from aisio.checkpoint.safetensors.saving import save_file
 from aisio.checkpoint.safetensors.sharded import load_model, load_sharded
 
 __all__ = ["TensorSlice", "load_file", "load_model", "load_sharded", "safe_open", "save_file"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -22,3 +22,7 @@ __all__ = [
     "S3FileSystem",
     "register",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
