@@ -29,6 +29,7 @@ from typing import Any
 from aisio import forks
 from aisio.errors import ConfigError
 from aisio.escapes import one_line
+from aisio.summary import StatsTable
 
 FIELDS = (
     "list_s",
@@ -229,12 +230,12 @@ class waiting:
 
 def totals() -> dict[str, float]:
     """Return the sums over all threads of this process, by the names in FIELDS."""
-    return _process.totals()
+    return StatsTable(_process.totals())
 
 
 def since(before: Mapping[str, float]) -> dict[str, float]:
     """Return what the sums have grown by since an earlier `totals()`."""
-    return {name: value - before.get(name, 0) for name, value in totals().items()}
+    return StatsTable((name, value - before.get(name, 0)) for name, value in totals().items())
 
 
 class Watch:

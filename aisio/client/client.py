@@ -7,8 +7,9 @@ knows its bucket.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -29,6 +30,7 @@ from aisio.errors import (
     StorageError,
     UrlError,
 )
+from aisio.escapes import first_few
 from aisio.limits import is_whole
 from aisio.records import (
     Concurrency,
@@ -39,6 +41,7 @@ from aisio.records import (
     Timeouts,
     TlsFiles,
 )
+from aisio.summary import Summarized, counted, shown
 from aisio.transport.concurrency.delete_each import require_none_missing
 from aisio.transport.concurrency.limit import AdaptiveLimit
 from aisio.transport.concurrency.ordered import fetch_in_order
@@ -48,8 +51,10 @@ from aisio.wire.templates import Template, parse_template
 
 __all__ = ["Bucket", "Client", "ObjectGroup"]
 
+_SHOWN_NAMES = 3
 
-class Client:
+
+class Client(Summarized):
     """A client of an AIStore cluster or an aisio gateway.
 
     Nothing is sent before the first request that needs it. A client pickles, and any thread of any
@@ -133,7 +138,14 @@ class Client:
         return hash(self.settings)
 
     def __repr__(self) -> str:
-        return f"Client({self.endpoint!r})"
+        return f"Client({shown(self.endpoint)!r})"
+
+    def _summary(self) -> Mapping[str, object]:
+        return {
+            "endpoint": self.endpoint,
+            "token": "set" if self.settings.token else "none",
+            "reads": "from storage nodes" if self.settings.direct else "through the endpoint",
+        }
 
     def __enter__(self) -> Client:
         self.session.check_open()
@@ -253,7 +265,7 @@ class Client:
         self.session.close()
 
 
-class Bucket:
+class Bucket(Summarized):
     """A bucket of a cluster; made by `Client.bucket`."""
 
     def __init__(self, client: Client, url: ObjectUrl) -> None:
@@ -272,7 +284,10 @@ class Bucket:
         return hash((self.client, self.url))
 
     def __repr__(self) -> str:
-        return f"Bucket({str(self.url)!r}, endpoint={self.client.endpoint!r})"
+        return f"Bucket({shown(self.url)!r}, endpoint={shown(self.client.endpoint)!r})"
+
+    def _summary(self) -> Mapping[str, object]:
+        return {"url": self.url, "endpoint": self.client.endpoint}
 
     def __iter__(self) -> Iterator[Object]:
         """Yield the objects in bytewise order of their names; pages are fetched as for `list`.
@@ -513,7 +528,7 @@ class Bucket:
         )
 
 
-class ObjectGroup:
+class ObjectGroup(Summarized):
     """Some objects of a bucket, in the caller's order; made by `Bucket.objects`.
 
     Whether they exist is not looked up: reading a missing one raises NotFoundError.
@@ -545,7 +560,16 @@ class ObjectGroup:
         return hash((self.bucket, self._names))
 
     def __repr__(self) -> str:
-        return f"ObjectGroup({str(self.bucket.url)!r}, {len(self)} objects)"
+        return f"ObjectGroup({shown(self.bucket.url)!r}, {counted(len(self), 'object')})"
+
+    def _summary(self) -> Mapping[str, object]:
+        names = list(islice(self.names(), _SHOWN_NAMES + 1))
+        return {
+            "bucket": self.bucket.url,
+            "objects": len(self),
+            "names": first_few(names, _SHOWN_NAMES),
+            "endpoint": self.bucket.client.endpoint,
+        }
 
     def names(self, prefix: str = "") -> Iterator[str]:
         """Yield the names that begin with the prefix, in order."""

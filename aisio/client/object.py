@@ -25,6 +25,7 @@ from aisio.errors import (
 )
 from aisio.formats.checksums import HASHERS, new_hasher
 from aisio.records import ByteRange, Checksum, ObjectInfo, same_version
+from aisio.summary import Summarized, shown
 from aisio.transport.body import Body
 from aisio.transport.concurrency.pending import PendingGet
 from aisio.transport.http.response_body import (
@@ -51,7 +52,7 @@ T = TypeVar("T")
 _ALL_BYTES = ByteRange(0)
 
 
-class Object:
+class Object(Summarized):
     """An object of a bucket; made by `Bucket.object` or `Client.object`."""
 
     def __init__(self, session: Session, url: ObjectUrl) -> None:
@@ -73,7 +74,10 @@ class Object:
         return hash((self.session.settings, self.url))
 
     def __repr__(self) -> str:
-        return f"Object({str(self.url)!r}, endpoint={self.session.settings.endpoint!r})"
+        return f"Object({shown(self.url)!r}, endpoint={shown(self.session.settings.endpoint)!r})"
+
+    def _summary(self) -> Mapping[str, object]:
+        return {"url": self.url, "endpoint": self.session.settings.endpoint}
 
     def head(self) -> ObjectInfo:
         """Return size, checksum, version and the rest of what the cluster knows.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import chain
 
@@ -15,6 +15,7 @@ from aisio.patterns.selections import Selection, Selections
 from aisio.records import ByteRange, ObjectInfo, may_be_same_object
 from aisio.sources.nothing_found import require_some
 from aisio.stores import AisStore, Store
+from aisio.summary import Summarized
 from aisio.transport.body import Body
 from aisio.transport.concurrency.pending import PendingGet
 from aisio.urls import ObjectUrl
@@ -23,7 +24,7 @@ from aisio.wire.messages import object_http_url
 _log = logging.getLogger("aisio.sources")
 
 
-class Source(ABC):
+class Source(Summarized, ABC):
     """Some objects, in a fixed order. Sources pickle and may be shared by threads.
 
     Attributes:
@@ -36,6 +37,9 @@ class Source(ABC):
     etl_name: str | None = None
     why_empty = ""
     needs_single_reads = False
+
+    def _summary(self) -> Mapping[str, object]:
+        return {"objects in": self.base_url} if self.base_url else {}
 
     @property
     def base_url(self) -> str:

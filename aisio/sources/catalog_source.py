@@ -13,7 +13,7 @@ program passes take precedence over the entry.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
 from aisio.catalog.entries import NamedSource
@@ -84,6 +84,11 @@ class CatalogSource(Source):
 
     def __repr__(self) -> str:
         return f"CatalogSource({self.entry.tag!r}, {self._source!r})"
+
+    def _summary(self) -> Mapping[str, object]:
+        fields = ("tag", "description", "owner", "endpoint", "etl_name", "digest")
+        known = {name: getattr(self.entry, name) for name in fields}
+        return {name: value for name, value in known.items() if value} | {"source": self._source}
 
     @property
     def base_url(self) -> str:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
 from aisio.client.client import ObjectGroup
 from aisio.errors import AccessError, ConfigError, NotFoundError
+from aisio.escapes import first_few
 from aisio.formats.index_file import INDEX_SUFFIX
 from aisio.records import ObjectInfo
 from aisio.sources.base import Source
 from aisio.sources.mixed import MixedSource, StoreFinder
 from aisio.stores import AisStore, Store
+from aisio.summary import counted, shown
 from aisio.urls import WEB_SCHEMES, ObjectUrl, folder_url
 from aisio.wire.templates import parse_template
 
@@ -30,7 +32,10 @@ class PrefixSource(Source):
         self.url = url
 
     def __repr__(self) -> str:
-        return f"PrefixSource({str(self.url)!r})"
+        return f"PrefixSource({shown(self.url)!r})"
+
+    def _summary(self) -> Mapping[str, object]:
+        return {"url": self.url, "store": self.store}
 
     @property
     def base_url(self) -> str:
@@ -84,6 +89,9 @@ class GroupSource(Source):
     def __repr__(self) -> str:
         return f"GroupSource({self.group!r})"
 
+    def _summary(self) -> Mapping[str, object]:
+        return self.group._summary()
+
     @property
     def base_url(self) -> str:
         """See `Source.base_url`."""
@@ -122,7 +130,10 @@ class UrlListSource(MixedSource):
             self._store_for(url)
 
     def __repr__(self) -> str:
-        return f"UrlListSource({len(self.urls)} objects)"
+        return f"UrlListSource({counted(len(self.urls), 'object')})"
+
+    def _summary(self) -> Mapping[str, object]:
+        return {"objects": len(self.urls), "urls": first_few(self.urls)}
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
         """See `Source.list`; sizes are not known."""
@@ -155,7 +166,10 @@ class TemplateSource(Source):
             url.with_name(name).require_object()
 
     def __repr__(self) -> str:
-        return f"TemplateSource({str(self.url)!r}, {self._template.count} objects)"
+        return f"TemplateSource({shown(self.url)!r}, {counted(self._template.count, 'object')})"
+
+    def _summary(self) -> Mapping[str, object]:
+        return {"url": self.url, "objects": self._template.count, "store": self.store}
 
     @property
     def base_url(self) -> str:

@@ -16,7 +16,7 @@ A program may read manifests of another form with a parser of its own.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, BinaryIO, TypeAlias
 
@@ -25,6 +25,7 @@ from aisio.records import ObjectInfo
 from aisio.sources.mixed import MixedSource, StoreFinder
 from aisio.stores import Store
 from aisio.stores.lazy import Lazy
+from aisio.summary import shown
 from aisio.urls import ObjectUrl
 
 __all__ = ["ManifestParser", "ManifestSource", "parse_manifest"]
@@ -72,7 +73,10 @@ class ManifestSource(MixedSource):
         self._entries = Lazy(partial(_read, self.url, self._store_for(url), parse))
 
     def __repr__(self) -> str:
-        return f"ManifestSource({str(self.url)!r})"
+        return f"ManifestSource({shown(self.url)!r})"
+
+    def _summary(self) -> Mapping[str, object]:
+        return {"manifest": self.url, "objects in": self.base_url}
 
     @property
     def base_url(self) -> str:

@@ -13,6 +13,7 @@ from aisio.catalog.entries import NamedSource
 from aisio.client.aistore_sdk import adapt_sdk_object
 from aisio.client.client import Bucket, Client, ObjectGroup
 from aisio.errors import ConfigError
+from aisio.escapes import first_few
 from aisio.patterns.selections import Selections
 from aisio.records import ObjectInfo
 from aisio.skipped import SkippedNames
@@ -25,6 +26,7 @@ from aisio.sources.nothing_found import nothing_found
 from aisio.sources.resolve import source
 from aisio.sources.url import UrlSource
 from aisio.stores import DirectSettings, Store
+from aisio.summary import shown
 from aisio.urls import ObjectUrl
 
 __all__ = ["PrefixMap", "SourceSet"]
@@ -148,6 +150,11 @@ class SourceSet:
         return tuple(part.source for part in self._parts)
 
     @property
+    def summary(self) -> str:
+        """What is read, as the user named it: the first few sources, each with its prefixes."""
+        return first_few([part.summary for part in self._parts])
+
+    @property
     def name(self) -> str:
         """What is listed, shortly: not all that tells one set from another."""
         return "\n".join([self._owner, *(part.about[:_MAX_ABOUT] for part in self._parts)])
@@ -244,6 +251,12 @@ class _Part:
     source: Source
     about: str
     selections: tuple[Selections, ...]
+
+    @property
+    def summary(self) -> str:
+        """The source as the user named it, with what is read of it."""
+        texts = [selections.text for selections in self.selections if selections.text]
+        return shown(f"{self.about} [{first_few(texts)}]" if texts else self.about)
 
 
 def _is_single(sources: Any) -> bool:

@@ -11,12 +11,13 @@ Source:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from aisio.records import ObjectInfo
 from aisio.sources.base import Source
 from aisio.stores import Store
 from aisio.stores.tar import TarStore
+from aisio.summary import shown
 from aisio.urls import ObjectUrl
 
 __all__ = ["TarSource"]
@@ -34,7 +35,10 @@ class TarSource(Source):
         self.store = TarStore(store, url)
 
     def __repr__(self) -> str:
-        return f"TarSource({str(self.store.url)!r})"
+        return f"TarSource({shown(self.store.url)!r})"
+
+    def _summary(self) -> Mapping[str, object]:
+        return {"tar": self.store.url, "store": self.store.store}
 
     @property
     def base_url(self) -> str:

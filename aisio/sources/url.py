@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from aisio.patterns.selections import Selection, Selections
 from aisio.records import ObjectInfo
 from aisio.sources.base import Source
 from aisio.sources.kinds import PrefixSource
 from aisio.stores import Store
+from aisio.summary import shown
 from aisio.urls import ObjectUrl, folder_url
 
 __all__ = ["UrlSource", "url_source"]
@@ -34,7 +35,10 @@ class UrlSource(Source):
         self._bucket = PrefixSource(store, url.with_name(""))
 
     def __repr__(self) -> str:
-        return f"UrlSource({str(self.url)!r})"
+        return f"UrlSource({shown(self.url)!r})"
+
+    def _summary(self) -> Mapping[str, object]:
+        return {"url": self.url, "store": self.store}
 
     @property
     def base_url(self) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, overload
 
 from aisio.records import ObjectInfo
 from aisio.sources.base import Source, url_of
 from aisio.sources.listing_table import ListingTable
+from aisio.summary import Summarized, shown, size_text
 
 __all__ = ["DataObject", "DataObjects", "ObjectProps"]
 
@@ -36,7 +37,7 @@ class ObjectProps(NamedTuple):
     size: int
 
 
-class DataObject(_BinaryFile):
+class DataObject(Summarized, _BinaryFile):
     """An object: a binary file, with a name, a size and a label.
 
     It is read on first use, if its bytes are not there yet: up to 8 MiB whole and verified, a
@@ -68,7 +69,14 @@ class DataObject(_BinaryFile):
         self._size_bytes: int | None = None
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.url!r}>"
+        return f"<{type(self).__name__} {shown(self.url)!r}>"
+
+    def _summary(self) -> Mapping[str, object]:
+        info = self._info
+        size = self._size_bytes if info.size_bytes is None else info.size_bytes
+        known = {"url": self.url, "label": info.label, "version": info.version}
+        shown_size = "not known yet" if size is None else size_text(size)
+        return {name: value for name, value in known.items() if value} | {"size": shown_size}
 
     def __reduce__(self) -> tuple[Any, ...]:
         self._check_open()

@@ -5,6 +5,7 @@ Name and arguments are those of the official `aistore` package.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from aisio.client.aistore_sdk import adapt_sdk_object
@@ -16,11 +17,12 @@ from aisio.sources.base import Source
 from aisio.sources.kinds import PrefixSource
 from aisio.sources.resolve import SourceLike, source
 from aisio.stores import AisStore, DirectSettings
+from aisio.summary import Summarized
 
 __all__ = ["DataShard"]
 
 
-class DataShard:
+class DataShard(Summarized):
     """Shards whose members, one after the other, are a stream.
 
     Args:
@@ -97,6 +99,9 @@ class DataShard:
     def __repr__(self) -> str:
         etl = f", etl_name={self.etl_name!r}" if self.etl_name else ""
         return f"DataShard({self.source!r}{etl})"
+
+    def _summary(self) -> Mapping[str, object]:
+        return {"shards": self, **({"ETL": self.etl_name} if self.etl_name else {})}
 
     def __str__(self) -> str:
         """Return what names the shards in errors."""

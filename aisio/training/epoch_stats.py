@@ -14,6 +14,7 @@ from multiprocessing.context import get_spawning_popen
 from typing import Any, TypeVar
 
 from aisio import stats
+from aisio.summary import StatsTable
 from aisio.training.shared_log import SharedLog
 
 T = TypeVar("T")
@@ -170,14 +171,16 @@ class EpochStats:
             worker: {**_sum(own), "first_item_s": own[-1]["first_item_s"]}
             for worker, own in sorted(by_worker.items())
         }
-        return {
-            **_sum(records),
-            "epochs": max((worker["epochs"] for worker in workers.values()), default=0),
-            "first_item_s": max(
-                (worker["first_item_s"] for worker in workers.values()), default=0.0
-            ),
-            "workers": workers,
-        }
+        return StatsTable(
+            {
+                **_sum(records),
+                "epochs": max((worker["epochs"] for worker in workers.values()), default=0),
+                "first_item_s": max(
+                    (worker["first_item_s"] for worker in workers.values()), default=0.0
+                ),
+                "workers": workers,
+            }
+        )
 
 
 def _sum(records: list[dict[str, Any]]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property, partial
 from typing import ClassVar
 
@@ -11,18 +11,20 @@ from aisio.escapes import one_line
 from aisio.records import ObjectInfo
 from aisio.sources.digest import ListingDigest
 from aisio.sources.listing_table import ListingTable
+from aisio.summary import Summarized, counted, size_text
 from aisio.training.data_object import DataObject, DataObjects
 from aisio.training.sample_names import SampleInfos, SampleNames
 
 __all__ = ["ListedObjects"]
 
 
-class ListedObjects:
+class ListedObjects(Summarized):
     """The base of `AISMapDataset`: number, names, sizes and digest of its objects.
 
     Args:
         objects: The listing.
         etl_name: The ETL that transforms the objects when they are read.
+        source: What was listed, for `repr()`.
 
     Attributes:
         DATA_OBJECT: Class of the objects that a transform gets.
@@ -30,9 +32,19 @@ class ListedObjects:
 
     DATA_OBJECT: ClassVar[type[DataObject]] = DataObject
 
-    def __init__(self, objects: ListingTable, etl_name: str | None) -> None:
+    def __init__(self, objects: ListingTable, etl_name: str | None, source: str) -> None:
         self._objects = objects
         self._etl_name = etl_name
+        self._source = source
+
+    def __repr__(self) -> str:
+        size = objects_size(self._objects)
+        return f"<{type(self).__name__} of {', '.join(filter(None, size))}: {self._source}>"
+
+    def _summary(self) -> Mapping[str, object]:
+        count, size = objects_size(self._objects)
+        summary = {"source": self._source, "objects": count, "size": size, "ETL": self._etl_name}
+        return {name: value for name, value in summary.items() if value}
 
     def __len__(self) -> int:
         return len(self._objects)
@@ -84,6 +96,12 @@ class ListedObjects:
         The name is that of the official package. Nothing is read before an object is.
         """
         return DataObjects(self._objects, self._etl_name, self.DATA_OBJECT)
+
+
+def objects_size(objects: ListingTable) -> tuple[str, str]:
+    """Return how many objects there are, and how many bytes they have; "" if that is not known."""
+    sizes = objects.sizes()
+    return counted(len(objects), "object"), "" if -1 in sizes else size_text(sum(sizes))
 
 
 def _info_of(objects: ListingTable, index: int) -> ObjectInfo:

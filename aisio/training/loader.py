@@ -18,6 +18,7 @@ from weakref import ref
 from aisio.errors import ConfigError
 from aisio.extras import missing_extra
 from aisio.forks import this_process
+from aisio.summary import StatsTable
 from aisio.training.loader_attributes import LoaderAttributes
 from aisio.training.loader_order import log_changes, start_of_job, topology_of
 from aisio.training.loader_packs import LoaderPacks
@@ -123,6 +124,25 @@ class Loader(LoaderAttributes):
         # more would wait for the garbage collector.
         self._iteration: ref[_Iteration] | None = None
         self._newest_cut: tuple[Position, Topology, Cut] | None = None
+
+    def __repr__(self) -> str:
+        summary = self._summary()
+        order = "shuffled" if self._position.shuffle else "in order"
+        return (
+            f"<{type(self).__name__} of {summary['samples']} samples in batches of"
+            f" {self.batch_size}, {order}, epoch {self.epoch}: {self.dataset!r}>"
+        )
+
+    def _summary(self) -> Mapping[str, object]:
+        position = self._position
+        return {
+            "dataset": repr(self.dataset),
+            "samples": f"{position.samples:,}",
+            "batch size": self.batch_size,
+            "order": f"shuffled, seed {position.seed}" if position.shuffle else "of the dataset",
+            "epoch": self.epoch,
+            "workers": self.num_workers,
+        }
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_has_begun": False, "_iteration": None, "_newest_cut": None}
@@ -250,7 +270,7 @@ class Loader(LoaderAttributes):
         10,000 batches; `replay_step_s` is the median of the trainer's own steps in `replay`. The
         rest is as in `TransportStats`.
         """
-        return self._times.stats() | asdict(self._reader.stats)
+        return StatsTable(self._times.stats() | asdict(self._reader.stats))
 
     def replay(self, steps: int, batches: int = 4) -> Iterator[Any]:
         """Yield a few batches again and again, as if reading cost nothing.

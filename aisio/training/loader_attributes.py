@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 from aisio.errors import ConfigError
 from aisio.extras import missing_extra
+from aisio.summary import Summarized
 from aisio.training.workers.batch_reader import BatchReader
 
 try:
@@ -20,7 +21,7 @@ __all__ = ["LoaderAttributes", "LoaderSampler"]
 _log = logging.getLogger("aisio.loader")
 
 
-class LoaderAttributes:
+class LoaderAttributes(Summarized):
     """The base of Loader with the attributes of torch's DataLoader that trainers read.
 
     Attributes:

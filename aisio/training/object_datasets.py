@@ -120,7 +120,7 @@ class AISMapDataset(ListedObjects, MapWords, Dataset[Any]):
         self._items = items_of(sources, etl_name, transform, on_missing, owner, self.DATA_OBJECT)
         self._limit = AdaptiveLimit(Concurrency.of(concurrency))
         self._epoch_stats = EpochStats(owner, "object")
-        ListedObjects.__init__(self, SharedListing(sources).table(), etl_name)
+        ListedObjects.__init__(self, SharedListing(sources).table(), etl_name, sources.summary)
 
     @classmethod
     @takes_options_of(__init__)

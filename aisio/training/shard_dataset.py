@@ -6,7 +6,7 @@ The constructor has more than 8 arguments: most of them are those of the other d
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeGuard, cast
@@ -28,6 +28,7 @@ from aisio.sources.base import url_of
 from aisio.sources.name_patterns import Patterns
 from aisio.sources.source_set import PrefixMap, SourceSet
 from aisio.stores import DirectSettings, store_for
+from aisio.summary import Summarized, counted, size_text
 from aisio.training.dataset_index import IndexLike, common_folder, open_index
 from aisio.training.decoding import Decode
 from aisio.training.epoch_stats import EpochStats
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
 __all__ = ["AISShardDataset", "reads_packs"]
 
 
-class AISShardDataset(MapWords, Dataset[Any]):
+class AISShardDataset(Summarized, MapWords, Dataset[Any]):
     """Samples of tar shards by index: `dataset[i]` is (basename, {extension: bytes}).
 
     Samples are numbered by shard, in the order of the listing, and by their places in it. Each is
@@ -208,6 +209,22 @@ class AISShardDataset(MapWords, Dataset[Any]):
             reader=owner,
         )
         self._epoch_stats = EpochStats(owner, "sample")
+        self._source = sources.summary
+
+    def __repr__(self) -> str:
+        samples, shards = counted(len(self), "sample"), counted(len(self.index.shards), "shard")
+        return f"<{type(self).__name__} of {samples} in {shards}: {self._source}>"
+
+    def _summary(self) -> Mapping[str, object]:
+        sizes = self.index.sizes if all(shard.is_ranged for shard in self.index.shards) else ()
+        summary = {
+            "source": self._source,
+            "samples": f"{len(self):,}",
+            "shards": len(self.index.shards),
+            "size": size_text(sum(sizes)) if sizes else "",
+            "classes": len(self.classes),
+        }
+        return {name: value for name, value in summary.items() if value}
 
     def __len__(self) -> int:
         return len(self.index)

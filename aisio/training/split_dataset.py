@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from copy import copy
 from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar
@@ -13,6 +13,7 @@ from aisio.extras import missing_extra
 from aisio.records import ObjectInfo
 from aisio.sources.base import Source
 from aisio.sources.source_set import SourceSet
+from aisio.summary import Summarized
 from aisio.training.epoch_stats import EpochStats
 from aisio.training.iter_pipeline import IterWords
 from aisio.training.listing.shared_listing import WHOLE, SharedListing
@@ -40,7 +41,7 @@ ListedObject: TypeAlias = "tuple[Source, ObjectInfo]"
 _log = logging.getLogger("aisio.placing")
 
 
-class SplitDataset(IterWords):
+class SplitDataset(Summarized, IterWords):
     """Stores the options that all such datasets have, and lists the share of this rank and worker.
 
     Rank and worker are looked up when an iteration starts.
@@ -97,6 +98,19 @@ class SplitDataset(IterWords):
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_counts": {}}
+
+    def __repr__(self) -> str:
+        count = self._summary().get(f"{self.LISTED}s")
+        known = f" of {count} {self.LISTED}s" if count else ""
+        return f"<{type(self).__name__}{known}: {self._sources.summary}>"
+
+    def _summary(self) -> Mapping[str, object]:
+        summary: dict[str, object] = {"source": self._sources.summary}
+        table = self._listing.known()
+        if table is not None:
+            summary[f"{self.LISTED}s"] = f"{len(table):,}"
+        summary |= {"ETL": self._etl_name, "split": self._split, "equalize": self._equalize}
+        return {name: value for name, value in summary.items() if value}
 
     def stats(self) -> dict[str, Any]:
         """Return where the time of all epochs so far went, of all workers."""

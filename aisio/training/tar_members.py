@@ -8,7 +8,7 @@ are known when it is read. Neighbours in the tar are read by one request.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from functools import partial
 from typing import Any, cast
@@ -24,6 +24,7 @@ from aisio.sources.base import Source
 from aisio.sources.source_set import SourceSet
 from aisio.stores import Store
 from aisio.stores.lazy import Lazy
+from aisio.summary import shown
 from aisio.training.data_object import DataObject
 from aisio.training.member_order import MemberOrder
 from aisio.training.missing_objects import OnMissing
@@ -61,7 +62,10 @@ class TarMemberSource(Source):
         self._index: Lazy[ShardIndex] = Lazy(partial(load_tar_index, tar, index))
 
     def __repr__(self) -> str:
-        return f"TarMemberSource({str(self._tar.url)!r}, {str(self._index_url)!r})"
+        return f"TarMemberSource({shown(self._tar.url)!r}, {shown(self._index_url)!r})"
+
+    def _summary(self) -> Mapping[str, object]:
+        return {"tar": self._tar.url, "index": self._index_url}
 
     @property
     def base_url(self) -> str:

@@ -348,3 +348,33 @@ def test_a_cluster_that_is_not_there_is_one_error() -> None:
     )
     with pytest.raises(StorageError, match=r"GET ais://b: no answer from .*after 2 tries"):
         list(client.bucket("b").list())
+
+
+@pytest.mark.parametrize(
+    ("held", "cells"),
+    [
+        (OFFLINE, ["http://h:8080", "set", "from storage nodes"]),
+        (OFFLINE.bucket("b"), ["ais://b", "http://h:8080"]),
+        (OFFLINE.bucket("b").object("<o>"), ["ais://b/&lt;o&gt;", "http://h:8080"]),
+        (
+            OFFLINE.bucket("b").objects(template="s-{0..1999}"),
+            ["ais://b", "2,000", "s-0, s-1, s-2, ...", "http://h:8080"],
+        ),
+    ],
+    ids=lambda held: type(held).__name__,
+)
+def test_a_notebook_shows_what_is_known(held: Any, cells: list[str]) -> None:
+    """Nothing answers at this address: no request is sent."""
+    html = held._repr_html_()
+    assert [cell.split("</td>")[0] for cell in html.split("<td>")[1:]] == cells
+    assert "s3cret" not in html
+
+
+def test_editors_know_what_calls_return() -> None:
+    """They complete `client.bucket("x").` by the annotations, without calling anything."""
+    import typing
+
+    assert typing.get_type_hints(Client.bucket)["return"] is Bucket
+    assert typing.get_type_hints(Bucket.object)["return"] is Object
+    assert typing.get_type_hints(Client.object)["return"] is Object
+    assert typing.get_type_hints(Bucket.objects)["return"] is ObjectGroup

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
+from aisio.catalog.entries import NamedSource
 from aisio.client.client import Client
 from aisio.errors import ConfigError, IntegrityError, NotFoundError
 from aisio.records import Checksum, ObjectInfo
-from aisio.sources.kinds import PrefixSource
+from aisio.sources.catalog_source import CatalogSource
+from aisio.sources.kinds import PrefixSource, TemplateSource
+from aisio.sources.manifest import ManifestSource
 from aisio.sources.resolve import source
-from aisio.stores import LocalStore
+from aisio.sources.tar import TarSource
+from aisio.stores import AisStore, LocalStore
 from aisio.urls import ObjectUrl
 
 
@@ -92,3 +98,42 @@ def test_objects_are_completed_by_a_head(folder):
     assert named.completed(listed) is listed
     with pytest.raises(NotFoundError):
         named.completed(ObjectInfo(info.root, f"{info.name}-absent"))
+
+
+@pytest.mark.parametrize(
+    ("what", "text", "cell"),
+    [
+        ("https://h/a.tar?sig=s3cret", "UrlSource('https://h/a.tar?sig=***')", "sig=***"),
+        ("ais://b/<x>/", "PrefixSource('ais://b/<x>/')", "ais://b/&lt;x&gt;/"),
+        (["ais://b/1", "ais://b/2"], "UrlListSource(2 objects)", "ais://b/1, ais://b/2"),
+    ],
+)
+def test_a_source_shows_what_it_is(what, text, cell, client):
+    """Without a request, credentials or markup."""
+    one = source(what, client=client)
+    assert repr(one) == text
+    assert cell in one._repr_html_()
+    assert "s3cret" not in one._repr_html_()
+
+
+def test_all_kinds_of_sources_have_a_table(client):
+    """Each with what it knows."""
+    bucket, find = client.bucket("b"), partial(AisStore, client)
+    one = source(bucket.objects(["x", "y"]))
+    url = ObjectUrl.parse("ais://b/s-{0..9}.tar")
+    assert "<th>objects</th><td>2</td>" in one._repr_html_()
+    for other, cell in (
+        (TemplateSource(find(), url), "<th>objects</th><td>10</td>"),
+        (TarSource(find(), url.with_name("a.tar")), "<th>tar</th><td>ais://b/a.tar</td>"),
+        (
+            ManifestSource(url.with_name("m/list"), lambda _: find()),
+            "<th>objects in</th><td>ais://b/m/</td>",
+        ),
+        (
+            CatalogSource.of(
+                NamedSource(tag="t/x", prefix="ais://b/", owner="A <a@b>"), client=client
+            ),
+            "<th>owner</th><td>A &lt;a@b&gt;</td>",
+        ),
+    ):
+        assert cell in other._repr_html_()

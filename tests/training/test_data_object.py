@@ -186,3 +186,13 @@ def test_a_list_of_objects_makes_each_when_it_is_looked_at(tmp_path: Path) -> No
     assert [one.props_cached.size for one in objects] == [0, 1, 2, 3, 4]
     with pytest.raises(IndexError):
         objects[5]
+
+
+def test_it_shows_what_it_is_without_reading_it() -> None:
+    """Without the signature of its URL."""
+    info = ObjectInfo("https://h", "a.jpg?sig=s3cret", label="cat")
+    one = DataObject(None, info)
+    assert repr(one) == "<DataObject 'https://h/a.jpg?sig=***'>"
+    html = one._repr_html_()
+    assert "<td>cat</td></tr><tr><th>size</th><td>not known yet</td>" in html
+    assert "s3cret" not in html

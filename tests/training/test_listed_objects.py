@@ -28,3 +28,16 @@ def test_infos_are_what_was_listed(folder: str) -> None:
     assert [info.name for info in infos] == list(dataset.names)
     assert (len(infos), infos[-1].url[-5:], infos[3].size_bytes) == (20, "obj19", 5)
     assert dataset.stats()["requests"] == 0
+
+
+def test_a_dataset_shows_what_it_is_and_how_much(folder: str) -> None:
+    """By its listing; a notebook too."""
+    dataset = AISMapDataset(folder)
+    assert repr(dataset) == f"<AISMapDataset of 20 objects, 100 bytes: {folder}>"
+    html = dataset._repr_html_()
+    for cell in (folder, "20 objects", "100 bytes"):
+        assert f"<td>{cell}</td>" in html
+    named = AISMapDataset.from_objects([f"{folder}obj00"])
+    assert repr(named) == "<AISMapDataset of 1 object: UrlListSource(1 object)>"
+    some = AISMapDataset(folder, {folder: folder[8:] + "obj1"})
+    assert repr(some) == f"<AISMapDataset of 10 objects, 50 bytes: {folder} [{folder[8:]}obj1]>"

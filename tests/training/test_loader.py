@@ -22,6 +22,7 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.utils.data import Dataset, IterableDataset
 
 from aisio.errors import ConfigError
+from aisio.summary import StatsTable
 from aisio.testing.exact_resume import assert_exact_resume
 from aisio.training.loader import Loader
 from aisio.training.order.cut import Cut
@@ -871,3 +872,15 @@ def test_stats_say_what_was_waited_for() -> None:
     assert stats["wait_for_workers_s"] + stats["unpack_s"] <= stats["wait_s"]
     for name in ("workers_read_s", "workers_collate_s", "unpack_s", "wait_p50_s", "wait_p99_s"):
         assert stats[name] > 0
+
+
+def test_it_shows_what_it_is_and_where_it_stands() -> None:
+    """And what it reads."""
+    one = loader()
+    assert repr(one).startswith("<Loader of 103 samples in batches of 8, shuffled, epoch 0: <")
+    one.set_epoch(2)
+    html = one._repr_html_()
+    for row in ("samples</th><td>103", "order</th><td>shuffled, seed 3", "epoch</th><td>2"):
+        assert row in html
+    assert ", in order, epoch 0: " in repr(loader(shuffle=False))
+    assert isinstance(one.stats(), StatsTable)

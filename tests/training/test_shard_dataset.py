@@ -387,3 +387,12 @@ def test_a_worker_names_what_it_cannot_decode(tmp_path: Path, index: ShardIndex)
     of = dataset(tmp_path, index, decode={"a": odd_number})
     with pytest.raises(DecodeError, match="sample 'x/0' at byte 0: field 'a' of 1 bytes cannot be"):
         next(iter(Loader(of, 4, num_workers=1, ranks=(0, 1), multiprocessing_context="fork")))
+
+
+def test_it_shows_what_it_is_and_how_much(tmp_path: Path, index: ShardIndex) -> None:
+    """By its index; a notebook too."""
+    of = dataset(tmp_path, index)
+    assert repr(of) == f"<AISShardDataset of 12 samples in 2 shards: file://{tmp_path}/>"
+    html = of._repr_html_()
+    assert "<tr><th>samples</th><td>12</td></tr><tr><th>shards</th><td>2</td></tr>" in html
+    assert "<th>size</th><td>30.7 kB</td>" in html

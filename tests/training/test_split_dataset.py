@@ -277,3 +277,16 @@ def test_every_rank_raises_for_a_source_without_objects(folder, workers, monkeyp
         loader = DataLoader(AISIterDataset([folder, f"{folder}absent"]), num_workers=workers)
         with pytest.raises(NotFoundError, match="absent"):
             list(loader)
+
+
+def test_a_dataset_shows_what_it_is_without_listing_it(folder):
+    """How much, once it is listed."""
+    dataset = AISIterDataset(folder)
+    assert repr(dataset) == f"<AISIterDataset: {folder}>"
+    assert "<th>objects</th>" not in dataset._repr_html_()
+    assert dataset.count() == 20
+    assert repr(dataset) == f"<AISIterDataset of 20 objects: {folder}>"
+    assert "<tr><th>objects</th><td>20</td></tr>" in dataset._repr_html_()
+    absent = AISShardReader("ais://b/<none>/", endpoint="http://127.0.0.1:9")
+    assert repr(absent) == "<AISShardReader: ais://b/<none>/>"
+    assert "ais://b/&lt;none&gt;/" in absent._repr_html_()

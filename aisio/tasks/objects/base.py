@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
+from aisio.summary import Summarized, shown
 from aisio.tasks.errors import AnyLearnMissingParamException
 from aisio.tasks.service.service import TaskService, current_service
 
@@ -12,7 +14,7 @@ __all__ = ["TaskObject"]
 T = TypeVar("T", bound="TaskObject")
 
 
-class TaskObject:
+class TaskObject(Summarized):
     """An object of the registry; its attributes are what was known when it was last loaded."""
 
     _service: TaskService | None = None
@@ -47,9 +49,12 @@ class TaskObject:
             )
 
     def __repr__(self) -> str:
-        shown = ", ".join(
-            f"{name}={value!r}"
+        values = ", ".join(f"{name}={value!r}" for name, value in self._summary().items())
+        return shown(f"{type(self).__name__}({values})")
+
+    def _summary(self) -> Mapping[str, object]:
+        return {
+            name: value
             for name, value in vars(self).items()
             if value is not None and not name.startswith("_") and name != "secret_key"
-        )
-        return f"{type(self).__name__}({shown})"
+        }

@@ -98,6 +98,13 @@ class SharedListing:
                 return table
             lister = self._wait_for_more(view, WHOLE, len(table), lister, to_end=True)
 
+    def known(self) -> ListingTable | None:
+        """Return the whole listing if it is complete; None otherwise, without listing anything."""
+        view = self._view()
+        with view.changed:
+            view.update()
+            return view.table(WHOLE) if WHOLE in view.ended else None
+
     def rows(
         self, part: int = WHOLE, start: int = 0, step: int = 1
     ) -> Iterator[tuple[Source, ObjectInfo]]:

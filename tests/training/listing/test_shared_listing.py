@@ -252,3 +252,13 @@ def test_nothing_is_left_when_nobody_needs_it(folder: Path) -> None:
     gc.collect()
     assert has_ended.is_set()
     assert len([*Path("/dev/fd").iterdir()]) == before
+
+
+def test_what_is_known_is_not_listed_for_that(folder: Path) -> None:
+    """It is known when it is complete."""
+    listing = listing_of(PrefixSource(LocalStore(), ObjectUrl.parse(f"file://{folder}/")))
+    assert listing.known() is None
+    table = listing.table()
+    known = listing.known()
+    assert known is not None
+    assert list(known) == list(table)
