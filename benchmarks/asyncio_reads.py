@@ -1,21 +1,25 @@
 """Small reads from an asyncio program: aisio in threads, beside aiohttp used by hand.
 
     AIS_ENDPOINT=http://... python benchmarks/asyncio_reads.py [--reads 1000] [--size 10000]
+    python benchmarks/asyncio_reads.py --wait-ms 20
 
-Without AIS_ENDPOINT it starts a gateway. The ways take turns, and the table shows medians. aiohttp
-gets the bytes alone; aisio verifies them as well. See docs/asyncio.md.
+Without AIS_ENDPOINT it starts a gateway. With --wait-ms each answer of it comes that much later, as
+from a store that is far away. The ways take turns, and the table shows medians. aiohttp gets the
+bytes alone; aisio verifies them as well. See docs/asyncio.md.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import multiprocessing
 import os
 import tempfile
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from multiprocessing.connection import Connection
 from statistics import median
 
 import aiohttp
@@ -80,13 +84,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--reads", type=int, default=1000, help="number of objects")
     parser.add_argument("--size", type=int, default=10_000, help="bytes of each")
+    parser.add_argument("--wait-ms", type=float, default=0, help="added to each answer")
     options = parser.parse_args()
-    with endpoint() as url:
-        bucket = Client(url).bucket(f"asyncio-{os.getpid()}").create()
+    with endpoint(options.wait_ms / 1000) as url:
+        client = Client(url, direct=not options.wait_ms)
+        bucket = client.bucket(f"asyncio-{os.getpid()}").create()
         try:
             names = [f"{number:06}" for number in range(options.reads)]
-            for name in names:
-                bucket.object(name).put(os.urandom(options.size))
+            with ThreadPoolExecutor(IN_FLIGHT) as threads:
+                data = os.urandom(options.size)
+                list(threads.map(lambda name: bucket.object(name).put(data), names))
             measure(bucket, names, options.reads * options.size)
         finally:
             bucket.delete()
@@ -108,13 +115,48 @@ def measure(bucket: Bucket, names: list[str], size_bytes: int) -> None:
 
 
 @contextmanager
-def endpoint() -> Iterator[str]:
+def endpoint(wait_s: float) -> Iterator[str]:
     """Return the endpoint to measure, by default that of a gateway in a process of its own."""
-    if url := os.environ.get("AIS_ENDPOINT"):
+    if (url := os.environ.get("AIS_ENDPOINT")) and not wait_s:
         yield url
         return
     with tempfile.TemporaryDirectory() as folder, Gateway(folder) as gateway:
-        yield gateway.endpoint
+        if not wait_s:
+            yield gateway.endpoint
+            return
+        ours, theirs = multiprocessing.Pipe()
+        port = int(gateway.endpoint.rpartition(":")[2])
+        relay = multiprocessing.Process(target=run_relay, args=(port, wait_s, theirs))
+        relay.start()
+        try:
+            yield f"http://127.0.0.1:{ours.recv()}"
+        finally:
+            relay.terminate()
+            relay.join()
+
+
+def run_relay(port: int, wait_s: float, started: Connection) -> None:
+    """Relay connections to a port of this machine; what comes back waits for a while."""
+    asyncio.run(relay_to(port, wait_s, started))
+
+
+async def relay_to(port: int, wait_s: float, started: Connection) -> None:
+    """Send the relay's own port to the parent, and serve."""
+
+    async def copy(source: asyncio.StreamReader, to: asyncio.StreamWriter, wait_s: float) -> None:
+        while data := await source.read(1 << 20):
+            await asyncio.sleep(wait_s)
+            to.write(data)
+        to.close()
+
+    async def serve(source: asyncio.StreamReader, to: asyncio.StreamWriter) -> None:
+        answer, request = await asyncio.open_connection("127.0.0.1", port)
+        with suppress(ConnectionError):
+            await asyncio.gather(copy(source, request, 0), copy(answer, to, wait_s))
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    started.send(server.sockets[0].getsockname()[1])
+    await server.serve_forever()
 
 
 if __name__ == "__main__":
