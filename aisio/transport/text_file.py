@@ -12,7 +12,7 @@ from aisio.errors import ConfigError
 from aisio.records import ObjectInfo
 from aisio.transport.writer import ObjectWriter
 
-__all__ = ["OpenMode", "ObjectTextWriter"]
+__all__ = ["ObjectTextWriter", "OpenMode", "UnseekableText"]
 
 _MODES = {
     frozenset(letters): (letters[0] == "w", "b" not in letters)
@@ -95,7 +95,25 @@ class OpenMode:
         return ObjectTextWriter(file, self.encoding, self.errors, self.newline)
 
 
-class ObjectTextWriter(io.TextIOWrapper):
+class UnseekableText(io.TextIOWrapper):
+    """Text that is written into a file without seek, with the mark that its encoding begins with.
+
+    Python leaves out the byte order mark of UTF-16 and UTF-32 there, and then cannot read the text.
+    """
+
+    _needs_mark: bool | None = None  # not known before the first write
+
+    def write(self, text: str, /) -> int:
+        """Write all of a text, and return its length."""
+        if self._needs_mark is None:
+            self._needs_mark = codecs.lookup(self.encoding).name in ("utf-16", "utf-32")
+        if self._needs_mark and text:
+            self._needs_mark = False
+            return super().write("\ufeff" + text) - 1
+        return super().write(text)
+
+
+class ObjectTextWriter(UnseekableText):
     """Text that is written into an `ObjectWriter`; stored or dropped as that.
 
     If the block of the `with` statement raises, if `abort` is called, or if the file is dropped

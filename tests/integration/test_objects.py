@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import xxhash
 
-from aisio.client.client import Bucket
-from aisio.errors import IntegrityError, NotFoundError, RangeError, StorageError
+from aisio.client.client import Bucket, Client
+from aisio.errors import ConfigError, IntegrityError, NotFoundError, RangeError, StorageError
 from aisio.records import ByteRange, Checksum
 
 DATA = bytes(range(256)) * 400
@@ -269,3 +269,61 @@ def test_a_forked_child_leaves_its_parents_stream_alone(
         assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
         expected = data if byte_range is None else data[byte_range.start : byte_range.stop]
         assert begun + body.read() == expected
+
+
+def test_text_is_written_and_read(bucket: Bucket) -> None:
+    """With any line ends and encoding; verified."""
+    item = bucket.object("text")
+    lines = [f"{number} größer\n" for number in range(50_000)]
+    with item.open("w") as file:
+        file.writelines(lines)
+        assert not item.exists()
+    assert file.info == item.head()
+    with item.open("r") as read:
+        assert list(read) == lines
+    with item.open("w", encoding="utf-16", newline="\r\n") as file:
+        file.write("a\nb\n")
+    assert item.get().decode("utf-16") == "a\r\nb\r\n"
+    with item.open("r", encoding="utf-16") as read:
+        assert read.read() == "a\nb\n"
+
+
+def test_text_of_a_block_that_raises_is_not_stored(bucket: Bucket) -> None:
+    """The old object stays, also behind parts that were sent."""
+    item = bucket.object("text")
+    item.put(b"old")
+
+    def write() -> None:
+        with item.open("w") as file:
+            for _ in range(40):
+                file.write("x" * MIB)
+            raise KeyError("stop")
+
+    with pytest.raises(KeyError):
+        write()
+    assert item.get() == b"old"
+    assert len(list(bucket)) == 1
+    with item.open("w", allow_empty=True):
+        pass
+    assert item.get() == b""
+
+
+def test_a_bucket_is_iterated_over_and_looked_into(bucket: Bucket) -> None:
+    """It yields objects, in the order of their names."""
+    for name in ("b", "a", "c/d"):
+        bucket.object(name).put(name.encode())
+    assert [item.get() for item in bucket] == [b"a", b"b", b"c/d"]
+    assert "c/d" in bucket
+    assert "c" not in bucket
+    assert bucket.object("a") in bucket
+
+
+def test_a_client_is_closed_after_its_block(bucket: Bucket) -> None:
+    """Another client of the cluster is not."""
+    bucket.object("a").put(b"a")
+    with Client.from_settings(bucket.client.settings) as client:
+        item = client.bucket(bucket.name).object("a")
+        assert item.get() == b"a"
+    with pytest.raises(ConfigError, match="was closed at the end of its `with` block"):
+        item.get()
+    assert bucket.object("a").get() == b"a"

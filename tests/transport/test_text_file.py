@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -106,6 +107,20 @@ def test_text_is_stored_when_the_file_is_closed() -> None:
     assert file.info is not None
     assert file.info.size_bytes == 10
     assert file.closed
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "UTF16", "utf_32", "utf-8-sig", "utf-16-be"])
+@pytest.mark.parametrize("texts", [["a", "ü"], ["", "a", ""]])
+def test_an_encoding_has_the_mark_that_it_begins_with(
+    tmp_path: Path, encoding: str, texts: list[str]
+) -> None:
+    """Once, as in a file of Python's, which can seek; nothing of text that is empty."""
+    memory, path = Memory(), tmp_path / "text"
+    with text_writer(memory, encoding=encoding) as file, path.open("w", encoding=encoding) as same:
+        for other in (file, same):
+            other.writelines(texts)
+            assert other.write("b") == 1
+    assert memory.stored == path.read_bytes()
 
 
 def test_nothing_is_stored_if_the_block_raises() -> None:

@@ -13,6 +13,7 @@ from typing import Any, cast
 from fsspec.core import OpenFile
 from fsspec.spec import AbstractBufferedFile
 
+from aisio.transport.text_file import UnseekableText
 from aisio.transport.writer import ObjectWriter
 
 __all__ = ["CachedFile", "CompressedFile", "TextFile", "WrittenFile"]
@@ -161,7 +162,7 @@ class CompressedFile(_DroppedOnError, io.BufferedIOBase):
         super().close()
 
 
-class TextFile(_DroppedOnError, io.TextIOWrapper):
+class TextFile(_DroppedOnError, UnseekableText):
     """Text that is written into a `WrittenFile` or `CompressedFile`, stored or dropped as those."""
 
     def discard(self) -> None:

@@ -184,6 +184,9 @@ def test_modes(fs: AisFileSystem, bucket: Bucket) -> None:
     assert fs.info("data/empty")["size"] == 0
     with pytest.raises(FileNotFoundError):
         fs.open("data/x")
+    with fs.open("data/b.txt", "w", encoding="utf-16") as file:
+        file.write("größer")
+    assert fs.read_text("data/b.txt", encoding="utf-16") == "größer"
 
 
 def test_files_have_what_fsspec_reads_of_them(fs: AisFileSystem, bucket: Bucket) -> None:
