@@ -10,6 +10,7 @@ from itertools import chain
 
 from msgspec.structs import replace
 
+from aisio.equality import EqualByKey
 from aisio.errors import ConfigError, IntegrityError
 from aisio.patterns.selections import Selection, Selections
 from aisio.records import ByteRange, ObjectInfo, may_be_same_object
@@ -24,7 +25,7 @@ from aisio.wire.messages import object_http_url
 _log = logging.getLogger("aisio.sources")
 
 
-class Source(Summarized, ABC):
+class Source(EqualByKey, Summarized, ABC):
     """Some objects, in a fixed order. Sources pickle and may be shared by threads.
 
     Attributes:

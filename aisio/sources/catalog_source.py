@@ -13,7 +13,7 @@ program passes take precedence over the entry.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from functools import partial
 
 from aisio.catalog.entries import NamedSource
@@ -81,6 +81,9 @@ class CatalogSource(Source):
             find_store = partial(store_at, endpoint=entry.endpoint, client=client, direct=direct)
         elsewhere = entry.endpoint is not None and client is None
         return cls(entry, _objects(entry, find_store), elsewhere=elsewhere)
+
+    def _key(self) -> Hashable:
+        return self.entry, self._source, self._elsewhere
 
     def __repr__(self) -> str:
         return f"CatalogSource({self.entry.tag!r}, {self._source!r})"

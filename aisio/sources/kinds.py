@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -30,6 +30,9 @@ class PrefixSource(Source):
     def __init__(self, store: Store, url: ObjectUrl) -> None:
         self.store = store
         self.url = url
+
+    def _key(self) -> Hashable:
+        return self.store, self.url
 
     def __repr__(self) -> str:
         return f"PrefixSource({shown(self.url)!r})"
@@ -86,6 +89,9 @@ class GroupSource(Source):
         self.group = group
         self.store = AisStore(group.bucket.client)
 
+    def _key(self) -> Hashable:
+        return self.group
+
     def __repr__(self) -> str:
         return f"GroupSource({self.group!r})"
 
@@ -129,6 +135,9 @@ class UrlListSource(MixedSource):
         for url in self.urls:
             self._store_for(url)
 
+    def _key(self) -> Hashable:
+        return self.urls, frozenset(self._stores.items())
+
     def __repr__(self) -> str:
         return f"UrlListSource({counted(len(self.urls), 'object')})"
 
@@ -164,6 +173,9 @@ class TemplateSource(Source):
         self._template = parse_template(url.name)
         for name in islice(self._template.names(), 1):
             url.with_name(name).require_object()
+
+    def _key(self) -> Hashable:
+        return self.store, self.url
 
     def __repr__(self) -> str:
         return f"TemplateSource({shown(self.url)!r}, {counted(self._template.count, 'object')})"

@@ -11,7 +11,7 @@ Source:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 
 from aisio.records import ObjectInfo
 from aisio.sources.base import Source
@@ -33,6 +33,9 @@ class TarSource(Source):
 
     def __init__(self, store: Store, url: ObjectUrl) -> None:
         self.store = TarStore(store, url)
+
+    def _key(self) -> Hashable:
+        return self.store
 
     def __repr__(self) -> str:
         return f"TarSource({shown(self.store.url)!r})"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 
 from aisio.patterns.selections import Selection, Selections
 from aisio.records import ObjectInfo
@@ -33,6 +33,9 @@ class UrlSource(Source):
         self._allow_empty = allow_empty
         self._selections = Selections(url.name)
         self._bucket = PrefixSource(store, url.with_name(""))
+
+    def _key(self) -> Hashable:
+        return self.store, self.url, self._allow_empty
 
     def __repr__(self) -> str:
         return f"UrlSource({shown(self.url)!r})"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 
 from aisio.client.client import Bucket, Client
 from aisio.client.upload import abort_upload, list_uploads
@@ -25,6 +25,9 @@ class AisStore(Store):
 
     def __init__(self, client: Client) -> None:
         self.client = client
+
+    def _key(self) -> Hashable:
+        return self.client
 
     def __repr__(self) -> str:
         return f"AisStore({self.client!r})"

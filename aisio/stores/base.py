@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from functools import partial
 
+from aisio.equality import EqualByKey
 from aisio.errors import ConfigError
 from aisio.records import (
     ByteRange,
@@ -31,7 +32,7 @@ from aisio.transport.writer import ObjectWriter, WriteOptions
 from aisio.urls import ObjectUrl
 
 
-class Store(ABC):
+class Store(EqualByKey, ABC):
     """One object store."""
 
     @property

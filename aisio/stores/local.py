@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from io import FileIO
@@ -32,6 +32,9 @@ from aisio.urls import FILE, ObjectUrl
 
 class LocalStore(Store):
     """The file system: names are absolute paths without their leading "/"."""
+
+    def _key(self) -> Hashable:
+        return ()
 
     def __repr__(self) -> str:
         return "LocalStore()"

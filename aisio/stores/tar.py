@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from functools import partial
 
 from aisio.errors import ConfigError, NotFoundError, RangeError, ShardError
@@ -38,6 +38,9 @@ class TarStore(Store):
         self.store = store
         self.url = url.require_object()
         self._index: Lazy[TarIndex] = Lazy(partial(read_index, store, url, strict=strict))
+
+    def _key(self) -> Hashable:
+        return self.store, self.url
 
     def __repr__(self) -> str:
         return f"TarStore({str(self.url)!r})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from functools import partial
 
 import pytest
@@ -137,3 +138,34 @@ def test_all_kinds_of_sources_have_a_table(client):
         ),
     ):
         assert cell in other._repr_html_()
+
+
+@pytest.mark.parametrize(
+    ("first", "other"),
+    [
+        ("ais://b/x/", "ais://b/y/"),
+        ("ais://b/x-*.tar", "ais://b/y-*.tar"),
+        (["ais://b/1"], ["ais://b/2"]),
+        ("file:///d/", "file:///e/"),
+    ],
+)
+def test_sources_of_the_same_objects_are_equal(first, other, client):
+    """They may be keys of a prefix_map, also after a pickle."""
+    one = source(first, client=client)
+    assert {one: 1}[pickle.loads(pickle.dumps(source(first, client=client)))] == 1
+    assert one != source(other, client=client)
+    if not str(first).startswith("file"):
+        assert one != source(first, client=Client("http://127.0.0.1:10"))
+
+
+def test_other_sources_are_equal_by_what_they_are_made_of(client):
+    """But not by a manifest, which may have a parser of its own."""
+    store, url = AisStore(client), ObjectUrl.parse("ais://b/s-{0..9}.tar")
+    assert TemplateSource(store, url) == TemplateSource(AisStore(client), url)
+    tar = url.with_name("a.tar")
+    assert TarSource(store, tar) == TarSource(store, tar) != TarSource(store, url.with_name("b"))
+    bucket = client.bucket("b")
+    assert source(bucket.objects(["x"])) == source(bucket.objects(["x"]))
+    entry = NamedSource(tag="t/x", prefix="ais://b/")
+    assert CatalogSource.of(entry, client=client) == CatalogSource.of(entry, client=client)
+    assert ManifestSource(tar, lambda _: store) != ManifestSource(tar, lambda _: store)
