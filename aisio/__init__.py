@@ -223,6 +223,7 @@ _MODULES = (
     "stores",
     "tasks",
     "testing",
+    "transforms",
     "urls",
     "wire",
 )

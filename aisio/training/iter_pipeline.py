@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from aisio.errors import ConfigError
 from aisio.extras import missing_extra
+from aisio.summary import Summarized
 from aisio.training.begun_epochs import BegunEpochs
 from aisio.training.decoding import Decode
 from aisio.training.item_decoding import DecodeItem
@@ -183,7 +184,7 @@ class IterWords:
         return self._pipeline().with_stage(Repeat(times))
 
 
-class IterPipeline(IterWords, IterableDataset[Any]):
+class IterPipeline(Summarized, IterWords, IterableDataset[Any]):
     """What is done to the items of a dataset, one stage after the other.
 
     Its iterations have `state_dict()` and `load_state_dict()`, as torchdata's StatefulDataLoader
@@ -219,6 +220,9 @@ class IterPipeline(IterWords, IterableDataset[Any]):
 
     def __repr__(self) -> str:
         return ".".join([type(self.dataset).__name__, *self.words()])
+
+    def _summary(self) -> Mapping[str, object]:
+        return {"dataset": repr(self.dataset), "stages": ".".join(self.words())}
 
     def words(self) -> list[str]:
         """Return what is done, in words."""

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 from aisio.errors import ConfigError
 from aisio.extras import missing_extra
 from aisio.shards.names import ShardNames
+from aisio.summary import Summarized
 from aisio.training.object_datasets import AISMapDataset
 from aisio.training.order.mix_line import MixLine, MixRule, OnEnd
 from aisio.training.order.mix_position import MixTopology
@@ -111,7 +112,7 @@ class MixedSamples:
         return items
 
 
-class Mix:
+class Mix(Summarized):
     """Data sets and their weights; see `mix`.
 
     `aisio.Loader` reads it: another loader would read the data sets one after the other.
@@ -139,6 +140,13 @@ class Mix:
         pairs = zip(self.datasets, self.weights, strict=True)
         parts = ", ".join(f"{type(dataset).__name__}: {weight:g}" for dataset, weight in pairs)
         return f"mix({{{parts}}}, on_end={self.on_end!r})"
+
+    def _summary(self) -> Mapping[str, object]:
+        pairs = zip(map(repr, self.datasets), self.weights, strict=True)
+        rows = {
+            f"{number}: {dataset}": f"{weight:g}" for number, (dataset, weight) in enumerate(pairs)
+        }
+        return {"data set": "weight", **rows, "on_end": self.on_end}
 
     def __len__(self) -> int:
         """Return the number of samples of all data sets, whatever their weights."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property, partial
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 from aisio.errors import ConfigError
 from aisio.extras import missing_extra
 from aisio.limits import is_whole
+from aisio.records import ObjectInfo
+from aisio.summary import Summarized, counted
 from aisio.training.map_words import MapWords
-from aisio.training.sample_names import SampleNames
+from aisio.training.sample_names import SampleInfos, SampleNames
 
 try:
     from torch.utils.data import Dataset
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["SelectedDataset"]
 
 
-class SelectedDataset(MapWords, Dataset[Any]):
+class SelectedDataset(Summarized, MapWords, Dataset[Any]):
     """The items at some indices of a dataset, in the order of these.
 
     It takes 8 bytes an item, and none where they are a range.
@@ -61,6 +63,12 @@ class SelectedDataset(MapWords, Dataset[Any]):
         """See `MapWords.with_function`."""
         return type(self)(self.dataset.with_function(word, function), self.indices)
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {counted(len(self), 'item')}: {self.dataset!r}>"
+
+    def _summary(self) -> Mapping[str, object]:
+        return {"items": len(self), "of": repr(self.dataset)}
+
     def __len__(self) -> int:
         return len(self.indices)
 
@@ -83,6 +91,11 @@ class SelectedDataset(MapWords, Dataset[Any]):
         return SampleNames(len(self), name_of)
 
     @property
+    def infos(self) -> Sequence[ObjectInfo]:
+        """What is known of the items without reading them; see the dataset's."""
+        return SampleInfos(len(self), partial(_info_of, self.dataset.infos, self.indices))
+
+    @property
     def sizes(self) -> Sequence[int]:
         """Sizes of the items in bytes; see the dataset's."""
         sizes = self.dataset.sizes
@@ -98,6 +111,10 @@ class SelectedDataset(MapWords, Dataset[Any]):
         """Return where the time of all reads went; see the dataset's."""
         stats: dict[str, Any] = self.dataset.stats()
         return stats
+
+
+def _info_of(infos: Sequence[ObjectInfo], indices: Sequence[int], index: int) -> ObjectInfo:
+    return infos[indices[index]]
 
 
 def _name_of(names: Sequence[str], indices: Sequence[int], index: int) -> str:

@@ -136,6 +136,7 @@ def test_objects_are_shuffled_by_their_listing(folder: Path, by_source: bool) ->
     displaced = [abs(place - number) for place, number in enumerate(order)]
     assert max(displaced) > COUNT // 2
     assert repr(dataset.shuffle(1, seed=2)) == "AISIterDataset.shuffle(objects, 2)"
+    assert "<td>shuffle(objects, 2)</td>" in dataset.shuffle(1, seed=2)._repr_html_()
 
 
 @pytest.mark.parametrize("equalize", ["drop", "pad"])

@@ -169,6 +169,11 @@ def test_what_a_mix_says_of_itself() -> None:
     assert mixed().locate(60) == (1, 0)
     assert mixed().locate(119) == (2, 19)
     assert repr(mixed("stop")) == "mix({Numbers: 5, Numbers: 3, Numbers: 2}, on_end='stop')"
+    html = mixed("stop")._repr_html_()
+    assert (html.count("Numbers"), "<td>5</td>" in html) == (3, True)
+    assert repr(Loader(mixed("stop"), 2)).endswith(
+        ": mix({Numbers: 5, Numbers: 3, Numbers: 2}, on_end='stop')>"
+    )
     with pytest.raises(IndexError, match="index 120 of 120"):
         mixed().locate(120)
     loader = Loader(pickle.loads(pickle.dumps(mixed())), 10)

@@ -65,3 +65,12 @@ def test_indices_that_cannot_be_meant_are_refused(
     """When they are chosen."""
     with pytest.raises(ConfigError, match=r"\.select\(\)"):
         dataset.select(indices)
+
+
+def test_it_shows_what_it_is_and_says_what_is_known(dataset: AISMapDataset) -> None:
+    """By the dataset; without a request."""
+    some = dataset.select([3, 1])
+    assert repr(some) == f"<SelectedDataset of 2 items: {dataset!r}>"
+    assert "<tr><th>items</th><td>2</td></tr>" in some._repr_html_()
+    assert list(some.infos) == [dataset.infos[3], dataset.infos[1]]
+    assert [info.name for info in some.infos] == list(some.names)
