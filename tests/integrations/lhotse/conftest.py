@@ -11,7 +11,6 @@ from typing import Any
 
 import aiohttp  # noqa: F401 - the gateway needs it
 import pytest
-import torch  # noqa: F401 - Lhotse needs it
 
 from aisio import Bucket, Client
 from aisio.gateway import Gateway
