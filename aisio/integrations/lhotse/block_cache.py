@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from typing import NamedTuple
 
 from aisio.forks import in_child
@@ -52,6 +52,7 @@ class BlockCache:
         self.cached_bytes = 0
         self._blocks: OrderedDict[int, Block] = OrderedDict()
         self._numbers = itertools.count()
+        self._dropped: deque[int] = deque()
         self._lock = threading.Lock()
 
     def new_number(self) -> int:
@@ -61,6 +62,7 @@ class BlockCache:
     def get(self, number: int) -> Block:
         """Return the block of a reader; an empty one if there is none, or none any more."""
         with self._lock:
+            self._sweep()
             if number not in self._blocks:
                 return NO_BLOCK
             self._blocks.move_to_end(number)
@@ -69,18 +71,31 @@ class BlockCache:
     def put(self, number: int, block: Block) -> None:
         """Keep a block in place of the reader's last one."""
         with self._lock:
-            self._drop(number)
+            self._sweep()
+            self._forget(number)
             self._blocks[number] = block
             self.cached_bytes += len(block.data)
             while self.cached_bytes > self.max_bytes:
-                self._drop(next(iter(self._blocks)))
+                self._forget(next(iter(self._blocks)))
 
     def drop(self, number: int) -> None:
-        """Forget the block of a reader."""
-        with self._lock:
-            self._drop(number)
+        """Forget the block of a reader, without waiting.
 
-    def _drop(self, number: int) -> None:
+        A garbage collection calls this at any point, also while its own thread holds the lock. Then
+        the block is forgotten before the cache is next used.
+        """
+        self._dropped.append(number)
+        if self._lock.acquire(blocking=False):
+            try:
+                self._sweep()
+            finally:
+                self._lock.release()
+
+    def _sweep(self) -> None:
+        while self._dropped:
+            self._forget(self._dropped.popleft())
+
+    def _forget(self, number: int) -> None:
         block = self._blocks.pop(number, NO_BLOCK)
         self.cached_bytes -= len(block.data)
 
@@ -88,6 +103,7 @@ class BlockCache:
         """Begin with a free lock, and no blocks: another thread may have held it at the fork."""
         self._lock = threading.Lock()
         self._blocks.clear()
+        self._dropped.clear()
         self.cached_bytes = 0
 
 

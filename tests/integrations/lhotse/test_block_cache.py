@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 import torch  # noqa: F401 - the folder's conftest needs it
 
@@ -47,3 +48,30 @@ def test_a_forked_child_begins_without_blocks() -> None:
     assert os.waitpid(child, 0)[1] == 0
     assert shared_blocks.get(number).data == b"data"
     shared_blocks.drop(number)
+
+
+class _Size(int):
+    """A limit of bytes that drops a block when it is compared, as a garbage collection may."""
+
+    def __new__(cls, value: int, drop: Callable[[], None]) -> _Size:
+        size = super().__new__(cls, value)
+        size.drop = drop
+        return size
+
+    drop: Callable[[], None]
+
+    def __lt__(self, other: int) -> bool:
+        self.drop()
+        return super().__lt__(other)
+
+
+def test_a_reader_may_be_collected_while_a_block_is_kept() -> None:
+    """Its finalizer runs in the thread that holds the lock."""
+    cache = BlockCache(100)
+    first, second = cache.new_number(), cache.new_number()
+    cache.put(first, Block(0, b"old"))
+    cache.max_bytes = _Size(100, lambda: cache.drop(first))
+    cache.put(second, Block(0, b"new"))
+    assert cache.get(first) == NO_BLOCK
+    assert cache.get(second) == Block(0, b"new")
+    assert cache.cached_bytes == 3
