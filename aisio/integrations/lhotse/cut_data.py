@@ -19,6 +19,7 @@ from aisio.errors import ShardError, UrlError
 from aisio.extras import missing_extra
 from aisio.formats.tar import NEED_DATA, TarMember, TarParser
 from aisio.integrations.lhotse.object_files import split_archived
+from aisio.integrations.lhotse.offset_index import is_file
 from aisio.integrations.lhotse.pieces import Piece
 from aisio.urls import ALIASES, OSS, ObjectUrl
 
@@ -118,20 +119,27 @@ def _pieces_of_array(array: Any) -> Iterator[_Wanted]:
 
 
 def _piece_of_url(url: str) -> Piece:
+    return Piece(*split_archived(_object_url(url)))
+
+
+def _object_url(url: str) -> ObjectUrl:
     try:
-        return Piece(*split_archived(ObjectUrl.parse(url).require_object()))
+        return ObjectUrl.parse(url).require_object()
     except UrlError as error:
         raise AISBatchLoaderError(f"Invalid object URL: {error}") from error
 
 
 def _piece_of_pointer(pointer: str) -> Piece | None:
     """Return the range that a Shar pointer names; None if it is left to Lhotse."""
-    path, start, stop, _ = decode_pointer_with_name(pointer)
+    try:
+        path, start, stop, _ = decode_pointer_with_name(pointer)
+    except ValueError as error:
+        raise AISBatchLoaderError(str(error)) from error
     if not is_read(path) or resolve_pointer_path(path) != path:
         return None
     if start >= stop:
         raise AISBatchLoaderError(f"Shar pointer {pointer!r}: an empty range of bytes")
-    return _piece_of_url(path)._replace(archpath="", start=start, stop=stop)
+    return Piece(_object_url(path), "", start, stop)
 
 
 def _fill_source(source: Any, data: bytes) -> None:
@@ -174,14 +182,14 @@ def tar_payload(block: bytes, about: str) -> tuple[str, bytes | None]:
         The payload is None if the file is one of Lhotse's placeholders.
 
     Raises:
-        ShardError: There is no whole file.
+        ShardError: There is no whole file, or a link is before it.
     """
     parser = TarParser(about)
     parser.feed(block)
     parser.finish()
     while True:
         event = parser.next_event()
-        if isinstance(event, TarMember) and event.kind == "file":
+        if isinstance(event, TarMember) and is_file(event, about):
             if PurePosixPath(event.name).suffix in _PLACEHOLDERS:
                 return event.name, None
             payload = parser.read_payload()

@@ -180,7 +180,7 @@ class IndexPack:
         if reader is None:
             reader = AISRangeReader(str(place_url(location.path)), client=self._client)
             segment = self._tables.segment(location.segment_id)
-            check_size(segment.source_bytes or 0, reader.size, reader.url, self._name)
+            check_size(segment.source_bytes or 0, reader, self._name)
         self._readers[location.path] = reader
         if len(self._readers) > _MAX_READERS:
             self._readers.popitem(last=False)

@@ -30,6 +30,7 @@ from aisio.integrations.lhotse.offset_index import (
     parse_index,
     place_url,
 )
+from aisio.integrations.lhotse.range_reader import AISRangeReader
 from aisio.stores import Store, store_for
 from aisio.transport.concurrency.ordered import fetch_in_order
 from aisio.transport.writer import WriteOptions
@@ -187,8 +188,7 @@ class _Sources:
             if len(data) > 8 and size < int.from_bytes(data[-16:-8], "little"):
                 raise ShardError(f"{one_line(str(url))}: it has records behind byte {size}")
             return data[:-8] + size.to_bytes(8, "little")
-        about = store_for(source, self.client).head(source)
-        check_size(indexed, about.size_bytes, source, str(url))
+        check_size(indexed, AISRangeReader(str(source), client=self.client), str(url))
         return data
 
     def values(self, paths: Iterable[Place]) -> Iterator[bytes]:

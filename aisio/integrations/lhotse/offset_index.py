@@ -25,6 +25,7 @@ from aisio.errors import ConfigError, ShardError
 from aisio.escapes import one_line
 from aisio.formats.tar import END, NEED_DATA, TarMember, TarParser
 from aisio.integrations.lhotse.object_files import open_whole
+from aisio.integrations.lhotse.range_reader import AISRangeReader
 from aisio.stores import store_for
 from aisio.urls import FILE, ObjectUrl
 
@@ -34,6 +35,7 @@ __all__ = [
     "create_jsonl_index",
     "create_tar_index",
     "index_file_path",
+    "is_file",
     "parse_index",
     "place_url",
     "read_index",
@@ -89,7 +91,7 @@ def parse_index(data: bytes, name: str) -> array[int]:
     offsets = array("Q", data)
     if sys.byteorder == "big":
         offsets.byteswap()
-    if not all(map(operator.le, offsets, islice(offsets, 1, None))):
+    if not all(map(operator.lt, offsets, islice(offsets, 1, None))):
         raise _wrong(name, "its offsets do not ascend")
     return offsets
 
@@ -114,26 +116,38 @@ def read_index(
     url = place_url(index_path)
     offsets = parse_index(store_for(url, client).read(url), str(url))
     if data_path is not None:
-        data = place_url(data_path)
-        check_size(offsets[-1], store_for(data, client).head(data).size_bytes, data, str(url))
+        data = AISRangeReader(str(place_url(data_path)), client=client)
+        check_size(offsets[-1], data, str(url))
     return offsets
 
 
-def check_size(indexed: int, actual: int | None, data: ObjectUrl, name: str) -> None:
+def check_size(indexed: int, data: AISRangeReader, name: str) -> None:
     """Compare the size of a file that an index says with what its store says.
 
-    Of a tar, Lhotse's index may leave out what is behind the end-of-archive block.
+    Of a tar, Lhotse's index may leave out the zeros at the end.
+
+    Args:
+        indexed: What the index says.
+        data: The file.
+        name: The path or URL of the index, for errors.
 
     Raises:
+        NotFoundError: There is no such file.
         ShardError: The index is of another version of the file.
     """
-    missing = (actual or 0) - indexed
-    if missing and not (data.name.endswith(".tar") and 0 < missing <= _MAX_END_BYTES):
+    if data.size != indexed and not _has_zeros_behind(data, indexed):
         raise _wrong(
             name,
-            f"it is of a file of {indexed:,} bytes, and {one_line(str(data))} has {actual or 0:,}:"
-            " make it anew",
+            f"it is of a file of {indexed:,} bytes, and {one_line(str(data.url))} has"
+            f" {data.size:,}: make it anew",
         )
+
+
+def _has_zeros_behind(data: AISRangeReader, indexed: int) -> bool:
+    if not data.url.name.endswith(".tar") or not 0 < data.size - indexed <= _MAX_END_BYTES:
+        return False
+    data.seek(indexed)
+    return not data.read().strip(b"\0")
 
 
 def create_jsonl_index(
@@ -185,7 +199,8 @@ def create_tar_index(
 
     Raises:
         ConfigError: The name is that of a compressed file.
-        ShardError: The tar is cut or damaged, or its files are not pairs of data and metadata.
+        ShardError: The tar is cut or damaged, or has links, or its files are not pairs of data and
+            metadata.
     """
     url = _uncompressed(tar_path)
     offsets = array("Q")
@@ -216,8 +231,24 @@ def _files(file: object, about: str) -> Iterator[TarMember]:
                 parser.finish()
         elif isinstance(event, TarMember):
             parser.skip_payload()
-            if event.kind == "file":
+            if is_file(event, about):
                 yield event
+
+
+def is_file(member: TarMember, about: str) -> bool:
+    """Tell whether a member of a tar of Shar is a file, and no directory or the like.
+
+    Raises:
+        ShardError: It is a link. The file behind it would be taken for its data.
+    """
+    if member.kind in ("hardlink", "symlink"):
+        raise ShardError(
+            f"{one_line(about)}: {member.name!r} at byte {member.offset} is a link to"
+            f" {member.link_name!r}: samples of Shar have their data themselves",
+            url=about,
+            offset=member.offset,
+        )
+    return member.kind == "file"
 
 
 def _no_pair(url: ObjectUrl, member: TarMember) -> ShardError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +153,12 @@ def test_a_pointer_is_a_range_of_a_tar() -> None:
         assert (source.type, source.source) == ("memory", b"payload")
 
 
+def test_a_tar_below_a_folder_that_is_named_like_one() -> None:
+    """A pointer names an object as it is."""
+    source = AudioSource("shar_ptr", [0], "ais://speech/v1.tar/rec.000.tar?o=0&e=900")
+    assert pieces(source) == [Piece(url("ais://speech/v1.tar/rec.000.tar"), start=0, stop=900)]
+
+
 def test_a_pointer_with_a_name_is_checked() -> None:
     """Another name stays for Lhotse to look for, unless the pointer is strict."""
     block = pack(("a.wav", b"payload"))
@@ -187,6 +194,8 @@ def test_a_pointer_to_no_payload_is_an_error() -> None:
         slot.fill(pack(("a.nodata", b"")))
     with pytest.raises(AISBatchLoaderError, match="an empty range"):
         pieces(AudioSource("shar_ptr", [0], encode_pointer(TAR, 5, 5)))
+    with pytest.raises(AISBatchLoaderError, match=r"range \[9, 5\)"):
+        pieces(AudioSource("shar_ptr", [0], encode_pointer(TAR, 9, 5)))
     whole = pack(("a.wav", bytes(2000)))
     assert tar_payload(whole[:2560], "about") == ("a.wav", bytes(2000))
     with pytest.raises(ShardError, match="about: cut at byte 2000"):
@@ -195,3 +204,12 @@ def test_a_pointer_to_no_payload_is_an_error() -> None:
         tar_payload(np.random.default_rng(0).bytes(1024), "about")
     with pytest.raises(ShardError, match="about: there is no file"):
         tar_payload(pack(), "about")
+
+
+def test_a_link_is_an_error() -> None:
+    """The file behind it is the metadata."""
+    link = tarfile.TarInfo("a.wav")
+    link.type, link.linkname = tarfile.LNKTYPE, "b.wav"
+    block = link.tobuf() + pack(("a.json", b"{}"))
+    with pytest.raises(ShardError, match=r"about: 'a\.wav' at byte 0 is a link to 'b\.wav'"):
+        tar_payload(block, "about")

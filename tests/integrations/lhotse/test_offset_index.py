@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -101,6 +102,18 @@ def test_files_that_are_no_pairs_are_an_error(
     assert not (tmp_path / "a.tar.idx").exists()
 
 
+def test_links_are_an_error(tmp_path: Path) -> None:
+    """A sample of links would be left out."""
+    path = tmp_path / "a.tar"
+    with tarfile.open(path, "w") as tar:
+        for name in ("b.wav", "b.json"):
+            link = tarfile.TarInfo(name)
+            link.type, link.linkname = tarfile.SYMTYPE, "a.wav"
+            tar.addfile(link)
+    with pytest.raises(ShardError, match=r"a\.tar: 'b\.wav' at byte 0 is a link to 'a\.wav'"):
+        create_tar_index(path)
+
+
 def test_a_file_that_is_cut_or_damaged_has_no_index(bucket: Bucket, proxy: FaultProxy) -> None:
     """Lhotse indexes what is left of it."""
     data = pack(("a.wav", bytes(5000)), ("a.json", b"{}"))
@@ -131,8 +144,24 @@ def test_an_index_of_another_version_is_an_error(bucket: Bucket) -> None:
         read_index("ais://speech/a.tar.idx", data_path="ais://speech/a.tar")
 
 
+def test_a_tar_that_has_grown_is_an_error(tmp_path: Path) -> None:
+    """Only zeros may be left out at its end."""
+    samples = [(f"{name}.{kind}", b"1") for name in "ab" for kind in ("wav", "json")]
+    (tmp_path / "a.tar").write_bytes(pack(*samples[:2]))
+    create_tar_index(tmp_path / "a.tar")
+    (tmp_path / "a.tar").write_bytes(pack(*samples))
+    with pytest.raises(ShardError, match="make it anew"):
+        read_index(tmp_path / "a.tar.idx", data_path=tmp_path / "a.tar")
+
+
 @pytest.mark.parametrize(
-    ("data", "about"), [(b"", "0 bytes"), (b"abc", "3 bytes"), (struct.pack("<2Q", 5, 4), "ascend")]
+    ("data", "about"),
+    [
+        (b"", "0 bytes"),
+        (b"abc", "3 bytes"),
+        (struct.pack("<2Q", 5, 4), "ascend"),
+        (struct.pack("<3Q", 0, 0, 9), "ascend"),
+    ],
 )
 def test_what_is_no_index_is_an_error(data: bytes, about: str) -> None:
     """It is named."""
