@@ -3,7 +3,8 @@
 - `lhotse.ais.AISRangeReader` and `AISBatchLoader`, for all that import them later. Lhotse and NeMo
   import them when they make one.
 - `lhotse.indexing.read_index`: indexes of object stores are read anew by each process. Lhotse keeps
-  them for ever in the folder of temporary files, also when the object has been replaced.
+  them for ever in the folder of temporary files, also when the object has been replaced. An index
+  that lies beside its file is compared with its size.
 - The IO backend in use: aisio opens the URLs of object stores. All others are opened as before.
 - The pickles of what goes to a worker name this module. So a worker that is spawned registers too,
   before it opens a URL.
@@ -12,16 +13,17 @@
 from __future__ import annotations
 
 import copyreg
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import IO, Any
 
 from aisio.config import is_set
+from aisio.errors import NotFoundError
 from aisio.extras import missing_extra
 from aisio.integrations.lhotse.batch_loader import AISBatchLoader, GetBatchLoader
 from aisio.integrations.lhotse.cut_data import is_read
 from aisio.integrations.lhotse.object_files import open_object
-from aisio.integrations.lhotse.offset_index import read_index
+from aisio.integrations.lhotse.offset_index import check_size, read_index
 from aisio.integrations.lhotse.range_reader import AISRangeReader
 
 try:
@@ -72,27 +74,32 @@ _MODULES = {
 class _Registration:
     """What Lhotse had before.
 
-    Args:
-        get_batch: See `register`.
-
     Attributes:
-        get_batch: As above.
+        get_batch: See `register`.
         names: What Lhotse itself has under the names that are changed.
         former: The IO backend that was in use; None if none had been chosen yet.
         backend: The one that took its place.
         pickled: The classes whose pickles name this module.
     """
 
-    def __init__(self, *, get_batch: bool) -> None:
+    def __init__(self) -> None:
         from lhotse.dataset import AudioSamples
 
-        self.get_batch = get_batch
+        self.get_batch = False
         self.names = {name: getattr(modules[0], name) for name, modules in _MODULES.items()}
+        self.pickled = (CutSet, AudioSamples, IndexedJsonlReader, IndexedTarReader)
+        self.former: Any = None
+        self.backend: Any = None
+
+    def set_backend(self) -> None:
+        """Have aisio asked first, before the backend that is in use."""
+        if self.backend is not None and serialization.CURRENT_IO_BACKEND is self.backend:
+            return
         self.former = serialization.CURRENT_IO_BACKEND
         current = serialization.get_current_io_backend()
         others = getattr(current, "backends", [current])
         self.backend = serialization.CompositeIOBackend([AisioIOBackend(), *others])
-        self.pickled = (CutSet, AudioSamples, IndexedJsonlReader, IndexedTarReader)
+        serialization.set_current_io_backend(self.backend)
 
 
 _registration: _Registration | None = None
@@ -103,22 +110,24 @@ def is_registered() -> bool:
     return _registration is not None
 
 
-def register(worker_id: int | None = None, *, get_batch: bool = False) -> None:
-    """Have Lhotse read by aisio; once is enough.
+def register(worker_id: int | None = None, *, get_batch: bool | None = None) -> None:
+    """Have Lhotse read by aisio; once is enough, unless another IO backend is chosen later.
 
     Args:
         worker_id: Not used: with it, this is a `worker_init_fn` of a DataLoader.
         get_batch: Have the batch loaders that Lhotse makes send get-batches; see `AISBatchLoader`.
+            None leaves it as it is, at first False.
     """
     global _registration
     if _registration is None:
-        _registration = _Registration(get_batch=get_batch)
-        serialization.set_current_io_backend(_registration.backend)
+        _registration = _Registration()
         for kind in _registration.pickled:
             copyreg.pickle(kind, _reduce)
         lazy_pointer.close_all()
-    _registration.get_batch = get_batch
-    loader = GetBatchLoader if get_batch else AISBatchLoader
+    _registration.set_backend()
+    if get_batch is not None:
+        _registration.get_batch = get_batch
+    loader = GetBatchLoader if _registration.get_batch else AISBatchLoader
     _set_names(
         {"AISRangeReader": AISRangeReader, "AISBatchLoader": loader, "read_index": _read_index}
     )
@@ -141,7 +150,7 @@ def unregister() -> None:
 
 
 @contextmanager
-def registered(*, get_batch: bool = False) -> Iterator[None]:
+def registered(*, get_batch: bool | None = None) -> Iterator[None]:
     """Have Lhotse read by aisio within a `with` block; see `register`."""
     before = _registration.get_batch if _registration else None
     register(get_batch=get_batch)
@@ -163,9 +172,17 @@ def _set_names(values: dict[str, Any]) -> None:
 def _read_index(idx_path: Any) -> Any:
     """Return an index as an array of NumPy, as `lhotse.indexing.read_index` does."""
     if AisioIOBackend().handles_special_case(idx_path):
-        return np.asarray(read_index(str(idx_path)), dtype="<u8")
+        return np.asarray(_read_remote_index(str(idx_path)), dtype="<u8")
     read = _registration.names["read_index"] if _registration else indexing.read_index
     return read(idx_path)
+
+
+def _read_remote_index(url: str) -> Sequence[int]:
+    offsets = read_index(url)
+    if url.endswith(".idx"):
+        with suppress(NotFoundError):  # the file is elsewhere
+            check_size(offsets[-1], AISRangeReader(url.removesuffix(".idx")), url)
+    return offsets
 
 
 def _reduce(instance: Any) -> tuple[Any, ...]:

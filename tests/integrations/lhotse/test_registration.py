@@ -103,7 +103,10 @@ def test_lhotse_may_send_get_batches(bucket: Bucket) -> None:
         assert pickle.loads(pickle.dumps(made)).get_batch
         assert AudioSamples(use_batch_loader=True).ais_batch_loader.get_batch is False
     pickle.loads(pickled)
+    register(0)  # as a worker_init_fn
     assert lhotse.ais.AISBatchLoader is GetBatchLoader
+    register(get_batch=False)
+    assert lhotse.ais.AISBatchLoader is AISBatchLoader
     unregister()
 
 
@@ -118,6 +121,17 @@ def test_a_backend_that_was_chosen_later_stays(bucket: Bucket) -> None:
             AisioIOBackend,
             serialization.BuiltinIOBackend,
         ]
+    serialization.CURRENT_IO_BACKEND = before
+
+
+def test_registering_again_puts_aisio_before_a_new_backend(bucket: Bucket) -> None:
+    """As after Lhotse was set back to its default."""
+    before = serialization.CURRENT_IO_BACKEND
+    with registered():
+        chosen = serialization.set_current_io_backend(serialization.BuiltinIOBackend())
+        register()
+        assert serialization.get_current_io_backend().handles_special_case("ais://b/a")
+    assert serialization.get_current_io_backend() is chosen
     serialization.CURRENT_IO_BACKEND = before
 
 
@@ -185,6 +199,21 @@ def test_a_manifest_that_was_replaced_is_read_by_its_new_index(reads: Bucket) ->
     reads.object("manifests/cuts.jsonl.idx").put(b"cut")
     with pytest.raises(ShardError, match=r"cuts\.jsonl\.idx: this index cannot be used: 3 bytes"):
         lhotse.CutSet.from_jsonl_lazy(url, shuffle=True)
+
+
+def test_an_index_of_another_version_is_an_error(reads: Bucket) -> None:
+    """Lhotse would leave out the lines that are new. An index elsewhere cannot be compared."""
+    url = "ais://speech/cuts.jsonl"
+    reads.object("cuts.jsonl").put(b"{}\n{}\n")
+    create_jsonl_index(url)
+    create_jsonl_index(url, "ais://speech/elsewhere/cuts.jsonl.idx")
+    create_jsonl_index(url, "ais://speech/elsewhere/cuts")
+    reads.object("cuts.jsonl").put(b"{}\n{}\n{}\n")
+    with pytest.raises(ShardError, match="of a file of 6 bytes, and ais://speech/cuts.jsonl has 9"):
+        lhotse.indexing.IndexedJsonlReader(url)
+    for name in ("cuts.jsonl.idx", "cuts"):
+        found = lhotse.indexing.read_index(f"ais://speech/elsewhere/{name}")
+        assert found.tolist() == [0, 3, 6]
 
 
 def test_other_indexes_are_read_as_before(reads: Bucket, tmp_path: Path) -> None:
