@@ -80,7 +80,8 @@ class AISBatchLoader:
         Raises:
             ValueError: The cuts are lazy.
             AISBatchLoaderError: A URL or storage type is not valid, or something cannot be read.
-                With `skip_failed_fetches`: the cluster refuses access or cannot be reached.
+                With `skip_failed_fetches`: there is no such bucket, or the cluster refuses access
+                or cannot be reached.
             ConfigError: No cluster or store is known for a URL.
         """
         if cuts.is_lazy:

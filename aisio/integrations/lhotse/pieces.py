@@ -11,7 +11,7 @@ from functools import partial
 from typing import NamedTuple, TypeAlias
 
 from aisio.client.client import Client
-from aisio.errors import AccessError, RangeError, ShardError, StorageError
+from aisio.errors import AccessError, NotFoundError, RangeError, ShardError, StorageError
 from aisio.integrations.lhotse.object_files import read_archived
 from aisio.records import ByteRange
 from aisio.stores import AisStore, Store, store_for
@@ -136,8 +136,9 @@ class PieceReader:
         Args:
             pieces: What to read.
             by_batch: What is in a cluster comes by get-batch, and by GETs what its archive lacks.
-            keeps_errors: What is wrong with an object takes the place of its bytes. If a few
-                objects could not be read until the retry policy gave up, the next one is an error.
+            keeps_errors: What is wrong with an object takes the place of its bytes. Its bucket must
+                exist. If a few objects could not be read until the retry policy gave up, the next
+                one is an error.
 
         Returns:
             Bytes or errors, in the order of the pieces.
@@ -146,9 +147,9 @@ class PieceReader:
             StorageError: A piece cannot be read.
             ConfigError: No cluster or store is known for a URL.
         """
-        run = _Run(pieces, keeps_errors=keeps_errors)
         roots = {piece.url.root: piece.url for piece in pieces}
         stores = {root: store_for(url, self.client) for root, url in roots.items()}
+        run = _Run(pieces, stores, keeps_errors=keeps_errors)
         batches: dict[tuple[Client, str], list[ReadSpan]] = {}
         singles: list[ReadSpan] = []
         for span in join(pieces):
@@ -211,10 +212,14 @@ class _Run:
         results: Of all pieces, as far as they are read.
     """
 
-    def __init__(self, pieces: Sequence[Piece], *, keeps_errors: bool) -> None:
+    def __init__(
+        self, pieces: Sequence[Piece], stores: Mapping[str, Store], *, keeps_errors: bool
+    ) -> None:
         self.results: list[Result] = [b""] * len(pieces)
         self._pieces = pieces
+        self._stores = stores
         self._keeps_errors = keeps_errors
+        self._buckets: set[str] = set()
         self._given_up = 0
 
     def read_batch(self, client: Client, spans: list[ReadSpan]) -> list[ReadSpan]:
@@ -226,7 +231,7 @@ class _Run:
         done = 0
         try:
             for _, data in client.get_batch(_entries(spans), missing="none", colocation=1):
-                if data is None:
+                if not data:  # also an object that is said to be empty, as there is no checksum
                     left.append(spans[done])
                 else:
                     self.hand_out(spans[done], data)
@@ -245,7 +250,7 @@ class _Run:
             StorageError: It is an error, and not to be kept.
         """
         if not isinstance(result, bytes):
-            self._check_error(result)
+            self._check_error(result, span.piece.url)
             for number in span.numbers:
                 self.results[number] = result
             return
@@ -257,13 +262,24 @@ class _Run:
                 first, last = piece.start - span.piece.start, piece.stop - span.piece.start
                 self.results[number] = result[first:last]
 
-    def _check_error(self, error: StorageError | ShardError) -> None:
+    def _check_error(self, error: StorageError | ShardError, url: ObjectUrl) -> None:
         if isinstance(error, StorageError):
             self._given_up += error.given_up
         if not self._keeps_errors or isinstance(error, AccessError):
             raise error
         if self._given_up > MAX_GIVEN_UP:
             raise error
+        if isinstance(error, NotFoundError) and not self._has_bucket(url):
+            raise error
+
+    def _has_bucket(self, url: ObjectUrl) -> bool:
+        """Tell whether the bucket of a missing object exists; only clusters are asked."""
+        store = self._stores[url.root]
+        if url.root not in self._buckets and isinstance(store, AisStore):
+            if not store.client.bucket(url.root).exists():
+                return False
+            self._buckets.add(url.root)
+        return True
 
 
 def _read_range(store: Store, piece: Piece, stop: int) -> bytes:

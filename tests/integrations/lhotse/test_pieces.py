@@ -165,6 +165,26 @@ def test_a_refusal_is_no_gap_in_the_data(
         reader.read(PIECES, by_batch=by_batch, keeps_errors=True)
 
 
+@pytest.mark.parametrize("by_batch", [True, False])
+def test_a_bucket_that_does_not_exist_is_no_gap_in_the_data(
+    reader: PieceReader, *, by_batch: bool
+) -> None:
+    """A whole corpus would be left out."""
+    pieces = [*PIECES, Piece(ObjectUrl.parse("ais://spech/a.wav"))]
+    with pytest.raises(NotFoundError, match="ais://spech"):
+        reader.read(pieces, by_batch=by_batch, keeps_errors=True)
+
+
+def test_an_empty_object_of_a_batch_is_asked_for_again(
+    bucket: Bucket, reader: PieceReader, proxy: FaultProxy
+) -> None:
+    """A batch has no checksum that tells whether it is."""
+    bucket.object("empty").put(b"")
+    pieces = [*PIECES, Piece(ObjectUrl.parse("ais://speech/empty"))]
+    assert reader.read(pieces, by_batch=True) == [*EXPECTED, b""]
+    assert (batches(proxy), gets(proxy)) == (1, ["empty"])
+
+
 def test_an_outage_is_no_gap_in_the_data(reader: PieceReader, proxy: FaultProxy) -> None:
     """A few objects that cannot be read are; their number is bounded, as each takes a while."""
     urls = [ObjectUrl.parse(f"ais://speech/audio/{number:02d}.wav") for number in range(10)]
