@@ -10,6 +10,7 @@ URLs of web servers, and of schemes that aisio does not read, are left to Lhotse
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import PurePosixPath
@@ -33,10 +34,22 @@ try:
 except ImportError as error:
     raise missing_extra("lhotse", "lhotse") from error
 
-__all__ = ["Slot", "is_read", "slots_of", "tar_payload"]
+__all__ = ["Owner", "Slot", "is_read", "slots_of", "tar_files"]
 
 _SCHEMES = frozenset({*ALIASES, OSS})
 _PLACEHOLDERS = (".nodata", ".nometa")
+
+
+class Owner(NamedTuple):
+    """Whose data is read.
+
+    Attributes:
+        cut_id: Of the cut.
+        recording_id: Of the recording, or of the one that features are of; "" for other data.
+    """
+
+    cut_id: str
+    recording_id: str
 
 
 class Slot(NamedTuple):
@@ -69,24 +82,25 @@ def slots_of(cuts: Iterable[Any]) -> list[Slot]:
         Slot(index, piece, fill)
         for index, cut in enumerate(cuts)
         for _, manifest in cut.iter_data()
-        for piece, fill in _pieces_of(manifest)
+        for piece, fill in _pieces_of(manifest, cut.id)
     ]
 
 
 _Wanted = tuple[Piece, Callable[[bytes], None]]
 
 
-def _pieces_of(manifest: Any) -> Iterator[_Wanted]:
+def _pieces_of(manifest: Any, cut_id: str) -> Iterator[_Wanted]:
     if isinstance(manifest, Recording):
         for source in manifest.sources:
-            yield from _pieces_of_source(source)
+            yield from _pieces_of_source(source, Owner(cut_id, manifest.id))
     elif isinstance(manifest, TemporalArray):
-        yield from _pieces_of_array(manifest.array)
+        yield from _pieces_of_array(manifest.array, Owner(cut_id, ""))
     elif isinstance(manifest, (Array, Features, Image)):
-        yield from _pieces_of_array(manifest)
+        recording_id = getattr(manifest, "recording_id", None) or ""
+        yield from _pieces_of_array(manifest, Owner(cut_id, recording_id))
 
 
-def _pieces_of_source(source: Any) -> Iterator[_Wanted]:
+def _pieces_of_source(source: Any, owner: Owner) -> Iterator[_Wanted]:
     if source.type == "url":
         url = str(source.source)
         mirrored = resolve_s3_to_local_mirror(url)
@@ -97,15 +111,16 @@ def _pieces_of_source(source: Any) -> Iterator[_Wanted]:
     elif source.type == "shar_ptr":
         piece = _piece_of_pointer(source.source)
         if piece is not None:
-            yield piece, partial(_fill_by_pointer, source.source, partial(_fill_source, source))
+            fill = partial(_fill_source, source)
+            yield piece, partial(_fill_by_pointer, source.source, owner, fill)
 
 
-def _pieces_of_array(array: Any) -> Iterator[_Wanted]:
+def _pieces_of_array(array: Any, owner: Owner) -> Iterator[_Wanted]:
     key = array.storage_key
     if array.storage_type == "shar_ptr_array":
         piece = _piece_of_pointer(key)
         if piece is not None:
-            yield piece, partial(_fill_by_pointer, key, partial(_fill_array, array, None))
+            yield piece, partial(_fill_by_pointer, key, owner, partial(_fill_array, array, None))
     elif is_read(array.storage_path):
         url = f"{str(array.storage_path).rstrip('/')}/{str(key).lstrip('/')}"
         if array.storage_type not in FILE_TO_MEMORY_TYPE:
@@ -155,14 +170,20 @@ def _fill_array(array: Any, memory_type: str | None, data: bytes) -> None:
     array.storage_key = data
 
 
-def _fill_by_pointer(pointer: str, fill: Callable[[bytes], None], block: bytes) -> None:
+def _fill_by_pointer(
+    pointer: str, owner: Owner, fill: Callable[[bytes], None], block: bytes
+) -> None:
     """Put the payload of a range of a tar into a manifest.
 
-    A manifest that was filtered or reordered may point to another sample than the one it names.
-    Lhotse then looks for the name in the whole tar, and the pointer stays for it to do so.
+    A manifest that was filtered or reordered may point to another sample than its own. Where the
+    pointer has a name, Lhotse looks for that in the whole tar, and the pointer stays for it to do
+    so. Most have none.
     """
-    name, payload = tar_payload(block, pointer)
+    files = tar_files(block, pointer)
+    name, payload = next(files)
     expected = decode_pointer_with_name(pointer)[3]
+    if expected is None:
+        _check_owner(pointer, owner, name, files)
     if expected is None or name == expected:
         if payload is None:
             raise ShardError(f"Shar pointer {pointer!r}: {name!r} is a placeholder without data")
@@ -171,18 +192,50 @@ def _fill_by_pointer(pointer: str, fill: Callable[[bytes], None], block: bytes) 
         raise ShardError(f"Shar pointer {pointer!r}: expected {expected!r}, found {name!r}")
 
 
-def tar_payload(block: bytes, about: str) -> tuple[str, bytes | None]:
-    """Return the name and payload of the first file in a range of a tar.
+def _check_owner(
+    pointer: str, owner: Owner, name: str, rest: Iterator[tuple[str, bytes | None]]
+) -> None:
+    """Check that a sample of Shar is that of the cut that points to it.
+
+    Its files have the name of the cut that was written, and the second one has its manifest. One of
+    these is enough: since then the cut may have got another id.
+
+    Raises:
+        ShardError: It is the sample of another cut.
+    """
+    written_cut = str(PurePosixPath(name).with_suffix(""))
+    if _is_of(owner.cut_id, written_cut) or not owner.recording_id:
+        return
+    try:
+        manifest = json.loads(next(rest)[1] or b"{}")
+        written = str(manifest.get("recording_id") or manifest.get("id") or "")
+    except (ShardError, ValueError, AttributeError):
+        return  # the range has the data alone, or the file behind it is no manifest
+    if written and not _is_of(owner.recording_id, written):
+        raise ShardError(
+            f"Shar pointer {pointer!r}: there is {name!r}, of recording {written!r}, and not that"
+            f" of cut {owner.cut_id!r}, recording {owner.recording_id!r}: the tar or its index is"
+            " of another version than the manifest of cuts",
+            url=pointer,
+        )
+
+
+def _is_of(now: str, written: str) -> bool:
+    """Tell whether an id is one that was written, perhaps with a suffix: "a" is now "a_sp1.1"."""
+    return now.startswith(written) and not now[len(written) :][:1].isalnum()
+
+
+def tar_files(block: bytes, about: str) -> Iterator[tuple[str, bytes | None]]:
+    """Yield the names and payloads of the files in a range of a tar.
+
+    The payload is None if the file is one of Lhotse's placeholders.
 
     Args:
         block: The bytes; the first are those of a header.
         about: What errors name.
 
-    Returns:
-        The payload is None if the file is one of Lhotse's placeholders.
-
     Raises:
-        ShardError: There is no whole file, or a link is before it.
+        ShardError: There is no other whole file, or a link is before it.
     """
     parser = TarParser(about)
     parser.feed(block)
@@ -191,9 +244,11 @@ def tar_payload(block: bytes, about: str) -> tuple[str, bytes | None]:
         event = parser.next_event()
         if isinstance(event, TarMember) and is_file(event, about):
             if PurePosixPath(event.name).suffix in _PLACEHOLDERS:
-                return event.name, None
+                parser.skip_payload()
+                yield event.name, None
+                continue
             payload = parser.read_payload()
             assert payload is not NEED_DATA, "finish() was called"
-            return event.name, payload
-        if not isinstance(event, (TarMember, bytes)):
+            yield event.name, payload
+        elif not isinstance(event, (TarMember, bytes)):
             raise ShardError(f"{about}: there is no file in this range of the tar", url=about)

@@ -25,7 +25,7 @@ from lhotse.image import Image  # noqa: E402
 from lhotse.shar.lazy_pointer import encode_pointer  # noqa: E402
 
 from aisio.integrations.lhotse.batch_loader import AISBatchLoaderError  # noqa: E402
-from aisio.integrations.lhotse.cut_data import slots_of, tar_payload  # noqa: E402
+from aisio.integrations.lhotse.cut_data import slots_of, tar_files  # noqa: E402
 
 TAR = "ais://speech/shar/rec.000.tar"
 
@@ -197,13 +197,34 @@ def test_a_pointer_to_no_payload_is_an_error() -> None:
     with pytest.raises(AISBatchLoaderError, match=r"range \[9, 5\)"):
         pieces(AudioSource("shar_ptr", [0], encode_pointer(TAR, 9, 5)))
     whole = pack(("a.wav", bytes(2000)))
-    assert tar_payload(whole[:2560], "about") == ("a.wav", bytes(2000))
+    assert next(tar_files(whole[:2560], "about")) == ("a.wav", bytes(2000))
     with pytest.raises(ShardError, match="about: cut at byte 2000"):
-        tar_payload(whole[:2000], "about")
+        next(tar_files(whole[:2000], "about"))
     with pytest.raises(ShardError, match="about"):
-        tar_payload(np.random.default_rng(0).bytes(1024), "about")
+        next(tar_files(np.random.default_rng(0).bytes(1024), "about"))
     with pytest.raises(ShardError, match="about: there is no file"):
-        tar_payload(pack(), "about")
+        next(tar_files(pack(), "about"))
+
+
+def test_the_data_of_another_cut_is_an_error() -> None:
+    """Most pointers have no name, but the files in the tar have. A cut may be renamed since."""
+    written = pack(("rec-01.wav", b"payload"), ("rec-01.json", b'{"id": "rec-01"}'))
+
+    def fill(cut_id: str, recording_id: str, block: bytes) -> None:
+        source = pointer_to(1)
+        cut = recording(1, source).to_cut().with_id(cut_id)
+        cut.recording.id = recording_id
+        slots_of([cut])[0].fill(block)
+        assert source.source == b"payload"
+
+    for cut_id, recording_id in (("rec-01_repeat0", "x"), ("x", "rec-01_sp1.1"), ("x", "rec-01")):
+        fill(cut_id, recording_id, written)
+    fill("x", "x", written[:1024])  # without the metadata, nobody can tell
+    for other in ("rec-02", "rec-011"):
+        with pytest.raises(
+            ShardError, match=rf"'rec-01\.wav', of .* and not that of cut '{other}'"
+        ):
+            fill(other, other, written)
 
 
 def test_a_link_is_an_error() -> None:
@@ -212,4 +233,4 @@ def test_a_link_is_an_error() -> None:
     link.type, link.linkname = tarfile.LNKTYPE, "b.wav"
     block = link.tobuf() + pack(("a.json", b"{}"))
     with pytest.raises(ShardError, match=r"about: 'a\.wav' at byte 0 is a link to 'b\.wav'"):
-        tar_payload(block, "about")
+        next(tar_files(block, "about"))
