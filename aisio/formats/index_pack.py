@@ -249,6 +249,20 @@ class IndexPackTables:
         self.segments: int = places[5]
         self._check_segments(places[8], places[8] + places[9])
         self.collections = self._parse_collections(places[1])
+        self._check_layout()
+
+    def _check_layout(self) -> None:
+        collections = self.collections.values()
+        found = layout_digest((one.key, one.form, self._members(one)) for one in collections)
+        if found != self.layout:
+            raise self._wrong("its keys, paths or counts are not those that were written")
+
+    def _members(self, collection: PackCollection) -> list[str] | list[int]:
+        rows = range(collection.first, collection.first + collection.shards)
+        segments = [self.segment(self.sequence(row)[0]) for row in rows]
+        if collection.form == "uint32":
+            return [segment.numbers for segment in segments]
+        return [segment.path for segment in segments]
 
     def _wrong(self, what: str) -> ShardError:
         name = one_line(self._name)
@@ -341,6 +355,8 @@ class IndexPackTables:
             known = source_bytes or None
             if about_source & _HAS_SOURCE_BYTES:
                 known = self.number(start)
+            if source_bytes and source_bytes != self.number(start):
+                raise self._wrong(f"segment {number} is damaged")
         return PackSegment(self._text(path_at, length), form, count, known, crc32, start)
 
     def number(self, at: int) -> int:

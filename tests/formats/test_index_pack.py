@@ -52,10 +52,18 @@ ROWS = [
 ]
 SEQUENCES = [(0, 4), (0, 8), (1, 0), (2, 0), (3, 7)]
 
+LAYOUT = layout_digest(
+    [
+        (KEYS[0], "offsets", ["a/é.jsonl", "a/é.jsonl"]),
+        (KEYS[1], "paths", ["b.tar", "c.tar"]),
+        (KEYS[2], "uint32", [7]),
+    ]
+)
+
 
 def encoded(segments: list[PackSegment] = SEGMENTS) -> bytes:
     """Return a pack of these tables."""
-    tables = encode_tables(ROWS, SEQUENCES, segments, bytes(range(32)))
+    tables = encode_tables(ROWS, SEQUENCES, segments, LAYOUT)
     return tables + b"".join(payload(one) for one in segments)
 
 
@@ -67,7 +75,7 @@ def parse(data: bytes) -> IndexPackTables:
 def test_what_is_written_is_parsed() -> None:
     """All of it."""
     tables = parse(encoded())
-    assert tables.layout == bytes(range(32))
+    assert tables.layout == LAYOUT
     assert tables.collections == {row.key: row for row in ROWS}
     assert [tables.sequence(row) for row in range(5)] == SEQUENCES
     found = [tables.segment(number) for number in range(tables.segments)]
@@ -79,7 +87,7 @@ def test_a_pack_without_values_is_of_version_2() -> None:
     """Older readers know it."""
     without = encode_tables(ROWS[:2], SEQUENCES[:4], SEGMENTS[:3], bytes(32))
     assert (encoded()[8], without[8]) == (3, 2)
-    assert parse(encode_tables([], [], [], bytes(32))).collections == {}
+    assert parse(encode_tables([], [], [], layout_digest([]))).collections == {}
 
 
 def test_a_key_is_of_what_was_named() -> None:
@@ -124,7 +132,11 @@ def test_whatever_is_in_its_tables_is_parsed_or_refused(at: int, damage: bytes) 
         tables = parse(bytes(data))
     except ShardError:
         return
-    assert len(tables.collections) == 3
+    assert [row[:1] + row[2:] for row in tables.collections.values()] == [
+        row[:1] + row[2:] for row in ROWS
+    ]
+    found = [tables.segment(number) for number in range(tables.segments)]
+    assert [one.path for one in found] == [one.path for one in SEGMENTS]
 
 
 @pytest.mark.parametrize(
@@ -140,6 +152,8 @@ def test_whatever_is_in_its_tables_is_parsed_or_refused(at: int, damage: bytes) 
         (256 + 3 * 72 + 5 * 16, 5, "a text lies outside"),
         (256 + 3 * 72 + 5 * 16 + 8, 5, "payload of segment 0 is not where"),
         (256 + 3 * 72 + 5 * 16 + 24, 6, "segment 0 is damaged"),
+        (256 + 3 * 72 + 5 * 16 + 56 + 32, 6, "segment 1 is damaged"),
+        (256, 5, "not those that were written"),
     ],
 )
 def test_a_wrong_number_is_named(at: int, number: int, about: str) -> None:

@@ -27,6 +27,7 @@ from aisio.formats.index_pack import (
     PackCollection,
     PackSegment,
     encode_tables,
+    layout_digest,
 )
 from aisio.integrations.lhotse.object_files import open_whole
 from aisio.integrations.lhotse.offset_index import Place, check_size, place_url
@@ -213,7 +214,7 @@ class IndexPack:
         self.close()
 
 
-_EMPTY = encode_tables([], [], [], bytes(32))
+_EMPTY = encode_tables([], [], [], layout_digest([]))
 
 
 def _mapped(url: ObjectUrl, client: Client | None) -> mmap.mmap:
