@@ -24,7 +24,7 @@ def missing_extra(
     where aisio is not published, and would take whatever has its name there.
 
     Args:
-        package: The missing package.
+        package: The package that is missing, or of a version that cannot be used.
         extra: The extra of aisio that installs it.
         python: Version of Python; by default the one that runs.
     """
@@ -38,9 +38,17 @@ def missing_extra(
         )
     packages = " ".join(map(shlex.quote, _packages_of(extra) or [package]))
     return MissingExtraError(
-        f"this needs the package {package}, which is not installed: "
+        f"this needs the package {package}, {_what_is_wrong(package)}: "
         f"pip install {packages} (aisio's extra {extra})"
     )
+
+
+def _what_is_wrong(package: str) -> str:
+    try:
+        version = importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "which is not installed"
+    return f"of which version {version} is installed and cannot be used"
 
 
 def _packages_of(extra: str) -> list[str]:

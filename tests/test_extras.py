@@ -15,8 +15,16 @@ EXTRAS = importlib.metadata.metadata("aisio").get_all("Provides-Extra") or []
 def test_the_error_holds_the_pip_command():
     """It names all packages of the extra, with the versions that aisio needs."""
     told = str(missing_extra("torch", "torch"))
-    assert "torch, which is not installed: pip install 'torch>=" in told
+    assert re.search(r"the package torch, [^:]*: pip install 'torch>=", told)
     assert re.search(r" 'numpy>=\S+' \(aisio's extra torch\)$", told)
+
+
+def test_a_package_that_is_installed_is_not_said_to_be_missing():
+    """It is too old, or its import fails."""
+    assert "no-such-one, which is not installed: " in str(missing_extra("no-such-one", "lhotse"))
+    version = importlib.metadata.version("pytest")
+    told = str(missing_extra("pytest", "lhotse"))
+    assert f"pytest, of which version {version} is installed and cannot be used: pip" in told
 
 
 @pytest.mark.parametrize("extra", EXTRAS)
