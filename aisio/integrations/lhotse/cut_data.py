@@ -4,6 +4,7 @@
                                sources of type shar_ptr: a range of a tar
     Features, Array, Image     storage_path/storage_key, or shar_ptr_array: a range of a tar
     TemporalArray              its array
+    MixedCut                   those of all its tracks
 
 URLs of web servers, and of schemes that aisio does not read, are left to Lhotse.
 """
@@ -11,6 +12,7 @@ URLs of web servers, and of schemes that aisio does not read, are left to Lhotse
 from __future__ import annotations
 
 import json
+import pickle
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import PurePosixPath
@@ -26,9 +28,10 @@ from aisio.urls import ALIASES, OSS, ObjectUrl
 
 try:
     from lhotse import Features, Recording
-    from lhotse.ais.batch_loader import FILE_TO_MEMORY_TYPE, AISBatchLoaderError
+    from lhotse.ais.batch_loader import AISBatchLoaderError
     from lhotse.array import Array, TemporalArray
     from lhotse.audio.source import resolve_s3_to_local_mirror
+    from lhotse.cut import MixedCut
     from lhotse.image import Image
     from lhotse.shar.lazy_pointer import decode_pointer_with_name, resolve_pointer_path
 except ImportError as error:
@@ -38,6 +41,12 @@ __all__ = ["Owner", "Slot", "is_read", "slots_of", "tar_files"]
 
 _SCHEMES = frozenset({*ALIASES, OSS})
 _PLACEHOLDERS = (".nodata", ".nometa")
+_PILLOW = "pillow_memory"
+_MEMORY_TYPES = {
+    "numpy_files": "memory_npy",  # Lhotse's own loader says memory_raw, which is read by pickle
+    "lilcom_files": "memory_lilcom",
+    "pillow_files": _PILLOW,  # it says memory_pillow, which nothing reads
+}
 
 
 class Owner(NamedTuple):
@@ -81,9 +90,15 @@ def slots_of(cuts: Iterable[Any]) -> list[Slot]:
     return [
         Slot(index, piece, fill)
         for index, cut in enumerate(cuts)
-        for _, manifest in cut.iter_data()
-        for piece, fill in _pieces_of(manifest, cut.id)
+        for part in _parts_of(cut)
+        for _, manifest in part.iter_data()
+        for piece, fill in _pieces_of(manifest, part.id)
     ]
+
+
+def _parts_of(cut: Any) -> list[Any]:
+    """Return the cuts that a cut is mixed of; a mixed one iterates over the data of the first."""
+    return [track.cut for track in cut.tracks] if isinstance(cut, MixedCut) else [cut]
 
 
 _Wanted = tuple[Piece, Callable[[bytes], None]]
@@ -123,14 +138,14 @@ def _pieces_of_array(array: Any, owner: Owner) -> Iterator[_Wanted]:
             yield piece, partial(_fill_by_pointer, key, owner, partial(_fill_array, array, None))
     elif is_read(array.storage_path):
         url = f"{str(array.storage_path).rstrip('/')}/{str(key).lstrip('/')}"
-        if array.storage_type not in FILE_TO_MEMORY_TYPE:
-            known = ", ".join(FILE_TO_MEMORY_TYPE)
+        if array.storage_type not in _MEMORY_TYPES:
+            known = ", ".join(_MEMORY_TYPES)
             raise AISBatchLoaderError(
                 f"{url}: storage type {array.storage_type!r} cannot be held in memory: expected"
                 f" one of {known}"
             )
-        memory_type = FILE_TO_MEMORY_TYPE[array.storage_type]
-        yield _piece_of_url(url), partial(_fill_array, array, memory_type)
+        fill = partial(_fill_array, array, _MEMORY_TYPES[array.storage_type])
+        yield _piece_of_url(url), fill
 
 
 def _piece_of_url(url: str) -> Piece:
@@ -167,7 +182,7 @@ def _fill_array(array: Any, memory_type: str | None, data: bytes) -> None:
         memory_type = "memory_npy" if data.startswith(b"\x93NUMPY") else "memory_lilcom"
     array.storage_type = memory_type
     array.storage_path = ""
-    array.storage_key = data
+    array.storage_key = pickle.dumps(data) if memory_type == _PILLOW else data
 
 
 def _fill_by_pointer(

@@ -9,6 +9,7 @@ from copy import copy
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch  # noqa: F401 - Lhotse needs it
 
@@ -28,8 +29,10 @@ from tests.tars import pack
 
 lhotse = pytest.importorskip("lhotse")
 
+from lhotse import NumpyFilesWriter  # noqa: E402
 from lhotse.audio import AudioSource  # noqa: E402
 from lhotse.dataset import AudioSamples  # noqa: E402
+from lhotse.image.io import PillowWriter  # noqa: E402
 from lhotse.shar.readers.indexed import LazyIndexedSharIterator  # noqa: E402
 
 from aisio.integrations.lhotse import (  # noqa: E402
@@ -119,6 +122,39 @@ def test_files_in_archives_are_taken_out_by_the_cluster(bucket: Bucket, proxy: F
     names = [AudioSource("url", [0], f"ais://speech/a.tar/{n:02d}.wav") for n in range(3)]
     cuts = cuts_of(*(recording(n, source) for n, source in enumerate(names)))
     assert is_loaded(loader(proxy)(cuts), range(3))
+
+
+def test_arrays_and_images_that_lhotse_wrote_are_loaded(
+    bucket: Bucket, proxy: FaultProxy, tmp_path: Path
+) -> None:
+    """What is in memory is decoded as the file was."""
+    pixels = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
+    values = np.arange(12, dtype=np.float32).reshape(3, 4)
+    with NumpyFilesWriter(tmp_path / "arrays") as arrays:
+        array = arrays.store_array("one", values)
+    with PillowWriter(tmp_path / "images") as images:
+        image = images.store_image("two", pixels)
+    for one in (array, image):
+        path = Path(one.storage_path) / one.storage_key
+        bucket.object(f"data/{one.storage_key}").put(path.read_bytes())
+        one.storage_path = "ais://speech/data"
+    cuts = cuts_of(recording(0))
+    (cut,) = cuts
+    cut.custom = {"array": array, "image": image}
+    loader(proxy)(cuts)
+    np.testing.assert_array_equal(cut.load_array(), values)
+    np.testing.assert_array_equal(cut.load_image(), pixels)
+
+
+def test_all_audio_of_a_mixed_cut_is_in_memory(bucket: Bucket, proxy: FaultProxy) -> None:
+    """What is missing in any of it has the cut left out."""
+    first, second = (recording(number).to_cut() for number in range(2))
+    cuts = lhotse.CutSet([first.append(second)])
+    assert audio(next(iter(loader(proxy)(cuts)))) == samples_of(0) + samples_of(1)
+    assert {track.cut.recording.sources[0].type for track in cuts[0].tracks} == {"memory"}
+    bucket.object("audio/01.wav").delete()
+    fresh = lhotse.CutSet([recording(0).to_cut().append(recording(1).to_cut())])
+    assert len(loader(proxy, skip_failed_fetches=True)(fresh)) == 0
 
 
 @pytest.mark.parametrize("get_batch", [False, True])

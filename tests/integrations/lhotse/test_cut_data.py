@@ -89,6 +89,19 @@ def test_each_source_of_a_recording_has_its_own_bytes() -> None:
     assert [(one.type, one.source) for one in channels] == [("memory", b"0"), ("memory", b"1")]
 
 
+def test_all_tracks_of_a_mixed_cut_are_read() -> None:
+    """Lhotse's own loader reads those of the first track."""
+    first, second, noise = (recording(number).to_cut() for number in range(3))
+    mixed = first.append(second).mix(noise.pad(duration=1.0), snr=10)
+    slots = slots_of([first, mixed])
+    assert [(slot.cut_index, str(slot.piece)[-6:]) for slot in slots] == [
+        (0, "00.wav"),
+        (1, "00.wav"),
+        (1, "01.wav"),
+        (1, "02.wav"),
+    ]
+
+
 def features(storage_type: str, path: str, key: Any) -> Features:
     """Return the manifest of features."""
     return Features("fbank", 100, 80, 0.01, RATE, 0, 1, storage_type, path, key)
@@ -96,7 +109,7 @@ def features(storage_type: str, path: str, key: Any) -> Features:
 
 @pytest.mark.parametrize(
     ("kind", "memory_type"),
-    [("numpy_files", "memory_raw"), ("lilcom_files", "memory_lilcom")],
+    [("numpy_files", "memory_npy"), ("lilcom_files", "memory_lilcom")],
 )
 def test_arrays_and_features_are_held_in_memory(kind: str, memory_type: str) -> None:
     """And images."""
@@ -118,7 +131,7 @@ def test_arrays_and_features_are_held_in_memory(kind: str, memory_type: str) -> 
         slot.fill(b"data")
     for one in (array, inner, found):
         assert (one.storage_type, one.storage_path, one.storage_key) == (memory_type, "", b"data")
-    assert image.storage_type == "memory_pillow"
+    assert image.storage_type == "pillow_memory"
 
 
 def test_a_storage_type_that_memory_has_not_is_an_error() -> None:
