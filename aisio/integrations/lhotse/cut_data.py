@@ -218,8 +218,8 @@ def _check_owner(
     Raises:
         ShardError: It is the sample of another cut.
     """
-    written_cut = str(PurePosixPath(name).with_suffix(""))
-    if _is_of(owner.cut_id, written_cut) or not owner.recording_id:
+    path = PurePosixPath(name)
+    if _is_of(owner.cut_id, str(path.parent / path.stem)) or not owner.recording_id:
         return
     try:
         manifest = json.loads(next(rest)[1] or b"{}")
