@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     )
     from aisio.models.directory import ModelDirectory
     from aisio.models.options import MemoryOptions
+    from aisio.pictures.step_stats import plot_stats
     from aisio.records import (
         ByteRange,
         Checksum,
@@ -71,6 +72,8 @@ if TYPE_CHECKING:
     from aisio.training.samplers import BucketBatchSampler, DynamicBatchSampler
     from aisio.training.shard_dataset import AISShardDataset
     from aisio.training.shard_reader import AISShardReader
+    from aisio.training.shuffle_plot import plot_shuffle
+    from aisio.training.shuffle_quality import ShuffleQuality, shuffle_quality
     from aisio.transport.writer import WriteOptions
     from aisio.urls import Namespace, ObjectUrl
 
@@ -112,6 +115,7 @@ _NAMES_BY_MODULE = {
     ),
     "aisio.models.directory": ("ModelDirectory",),
     "aisio.models.options": ("MemoryOptions",),
+    "aisio.pictures.step_stats": ("plot_stats",),
     "aisio.records": (
         "ByteRange",
         "Checksum",
@@ -127,6 +131,8 @@ _NAMES_BY_MODULE = {
     "aisio.training.samplers": ("BucketBatchSampler", "DynamicBatchSampler"),
     "aisio.training.shard_dataset": ("AISShardDataset",),
     "aisio.training.shard_reader": ("AISShardReader",),
+    "aisio.training.shuffle_plot": ("plot_shuffle",),
+    "aisio.training.shuffle_quality": ("ShuffleQuality", "shuffle_quality"),
     "aisio.shards.index": ("ShardIndex",),
     "aisio.shards.samples": ("ZeroDict",),
     "aisio.shards.tar_packing": ("index_tar", "pack_tar"),
@@ -183,6 +189,7 @@ __all__ = [
     "ShardError",
     "ShardIndex",
     "ShardWriter",
+    "ShuffleQuality",
     "Source",
     "StorageError",
     "StoreTimeoutError",
@@ -201,7 +208,10 @@ __all__ = [
     "load",
     "mix",
     "pack_tar",
+    "plot_shuffle",
+    "plot_stats",
     "read_catalog",
+    "shuffle_quality",
     "source",
 ]
 

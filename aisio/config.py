@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -45,6 +46,8 @@ VARIABLES: Mapping[str, str] = {
     "AISIO_TASKS_ENGINE": "what runs training tasks: local, ray or slurm (local)",
     "AISIO_TASKS_GIT_URL": "base URL of the git server that code of tasks is pushed to "
     "(repositories in AISIO_TASKS_HOME)",
+    "AISIO_TOP": "1: processes that read publish their numbers for `aisio top`, in shared memory; "
+    "or a folder to publish them in (nothing is published)",
     "BIONEMO_DATA_SOURCE": "where resources come from: ngc or pbss (ngc)",
     "AISIO_PBSS_ENDPOINT": "base URL of the S3 store that pbss means (https://pbss.s8k.io)",
     "NGC_CLI_API_KEY": "key of NVIDIA's registry, else NGC_API_KEY, NGC_APP_KEY or what "
@@ -373,6 +376,20 @@ def default_tasks_home() -> Path:
     if not folder.is_absolute():
         raise ConfigError("there is no home folder: set AISIO_TASKS_HOME to a folder")
     return folder
+
+
+def top_folder() -> Path | None:
+    """Return the folder that AISIO_TOP asks to publish numbers in; None for none."""
+    text = first_set("AISIO_TOP") or ""
+    if not text or text.lower() in _FALSE:
+        return None
+    return default_top_folder() if text.lower() in _TRUE else absolute_folder(text)
+
+
+def default_top_folder() -> Path:
+    """Return where numbers are published by default: shared memory, else the temporary files'."""
+    shared = Path("/dev/shm")  # noqa: S108 - for folders that only their user can read
+    return shared if os.access(shared, os.W_OK | os.X_OK) else Path(tempfile.gettempdir())
 
 
 def absolute_folder(folder: Path | str) -> Path:

@@ -38,6 +38,7 @@ class ObjectInfo(msgspec.Struct, frozen=True, gc=False):
         mtime_s: Last change (from AIStore: last access) in seconds since 1970; 0.0 if unknown.
         custom: The object's custom metadata.
         label: What a manifest says the object is; "" if none does.
+        location: The target and disk of AIStore that hold it, where a listing was asked for them.
     """
 
     root: str
@@ -49,6 +50,7 @@ class ObjectInfo(msgspec.Struct, frozen=True, gc=False):
     mtime_s: float = 0.0
     custom: dict[str, str] = msgspec.field(default_factory=dict)
     label: str = ""
+    location: str = ""
 
     def __hash__(self) -> int:
         return hash((self.root, self.name, self.size_bytes, self.checksum, self.version, self.etag))

@@ -12,6 +12,7 @@ The stages of a read, in seconds of a thread's time:
     read      reading the body off the socket
     verify    hashing it
     parse     finding members and samples in it
+    decode    making items of samples, where fields are decoded
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from aisio import forks
+from aisio import forks, publishing
 from aisio.errors import ConfigError
 from aisio.escapes import one_line
 from aisio.summary import StatsTable
@@ -38,6 +39,7 @@ FIELDS = (
     "read_s",
     "verify_s",
     "parse_s",
+    "decode_s",
     "requests",
     "retries",
     "resumes",
@@ -69,7 +71,7 @@ class Counters:
 
     def __init__(self) -> None:
         self.list_s = self.connect_s = self.wait_s = 0.0
-        self.read_s = self.verify_s = self.parse_s = 0.0
+        self.read_s = self.verify_s = self.parse_s = self.decode_s = 0.0
         self.requests = self.retries = self.resumes = self.bytes_read = 0
         self.blocked_on = ""
         self.blocked_since = 0.0
@@ -107,6 +109,7 @@ class ProcessCounters:
     def add_thread(self) -> Counters:
         """Return counters for the calling thread, which has none yet."""
         _export_once()
+        publishing.current()
         counters = self.local.counters = Counters()
         with self.lock:
             self._sum_ended_threads()
@@ -327,6 +330,16 @@ def stalled(after_s: float, now: float | None = None) -> list[Counters]:
         ]
 
 
+def longest_wait() -> tuple[str, float]:
+    """Return the URL that a thread of this process waits for the longest, and for how long.
+
+    Without a thread that waits it is "", and 0.0 seconds.
+    """
+    waits = [(counters.blocked_since, counters.blocked_on) for counters in stalled(0.0)]
+    since, url = min(waits, default=(0.0, ""))
+    return url, time.perf_counter() - since if url else 0.0
+
+
 def warn_about(counters: Counters) -> None:
     """Log what a thread is waiting for, for how long, and where in the program."""
     frame = sys._current_frames().get(counters.thread.ident or 0)
@@ -339,6 +352,9 @@ def warn_about(counters: Counters) -> None:
         one_line(counters.blocked_on),
         stack,
     )
+
+
+publishing.count_by(totals, longest_wait)
 
 
 def export_to_opentelemetry() -> None:

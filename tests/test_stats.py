@@ -257,3 +257,23 @@ def test_other_packages_of_opentelemetry_are_not_its_api() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert (done.stdout, done.returncode) == ("read\n", 0), done.stderr
+
+
+def test_the_longest_wait_is_that_of_any_thread() -> None:
+    """With its URL; none while nobody waits."""
+    waits, goes_on = threading.Event(), threading.Event()
+
+    def wait() -> None:
+        with stats.waiting("ais://b/first", None):
+            waits.set()
+            goes_on.wait(60)
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    waits.wait(60)
+    with stats.waiting("ais://b/second", None):
+        url, waited_s = stats.longest_wait()
+    assert (url, waited_s > 0) == ("ais://b/first", True)
+    goes_on.set()
+    thread.join()
+    assert stats.longest_wait() == ("", 0.0)

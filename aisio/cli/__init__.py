@@ -32,6 +32,7 @@ from aisio.cli.commands import (
     sync,
     tar,
     tasks,
+    top,
     verify,
 )
 from aisio.cli.error_handler import CommandGroup
@@ -92,6 +93,7 @@ for command in (
     index.command,
     verify.command,
     bench.command,
+    top.command,
     load.command,
     cache.command,
     catalog.command,

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TextIO, TypeVar
 
 import click
@@ -118,6 +119,12 @@ def json_line(value: Any) -> str:
 def json_option(text: str) -> Callable[[F], F]:
     """Return a decorator that adds `--json` to a command, with this help."""
     return click.option("--json", "as_json", is_flag=True, help=text)
+
+
+def plot_option(text: str) -> Callable[[F], F]:
+    """Return a decorator that adds `--plot FILE` to a command as `picture`, with this help."""
+    path = click.Path(dir_okay=False, path_type=Path)
+    return click.option("--plot", "picture", metavar="FILE", type=path, help=text)
 
 
 def size_text(size_bytes: int | None) -> str:

@@ -501,8 +501,8 @@ class Bucket(Summarized):
 
         Args:
             prefix: Plain-string prefix of the names.
-            props: What to list of each object: name, size, checksum, version, atime, custom, joined
-                by commas.
+            props: What to list of each object: name, size, checksum, version, atime, custom,
+                location, joined by commas.
             start_after: Leave out names up to and including this one (ais buckets only).
             page_size: Maximum number of entries of a page; 0 for the server's own limit (10,000 for
                 ais).

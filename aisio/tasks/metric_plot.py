@@ -6,16 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from aisio.atomic_write import atomic_write
 from aisio.errors import ConfigError
-from aisio.extras import missing_extra
+from aisio.pictures.picture_file import check_picture, picture, plain
 from aisio.tasks.metrics import Metric
 
 __all__ = ["plot_metrics"]
-
-_FORMATS = ("png", "svg")
-_SIZE_INCHES = (8.0, 4.5)
-_DPI = 150
 
 
 def plot_metrics(metrics: Sequence[Metric], path: Path, *, title: str = "") -> None:
@@ -30,28 +25,18 @@ def plot_metrics(metrics: Sequence[Metric], path: Path, *, title: str = "") -> N
         title: Above the picture.
 
     Raises:
-        ConfigError: The file ends in something else, or there are no metrics.
+        ConfigError: The file ends in something else, its folder does not exist, or there are no
+            metrics.
         MissingExtraError: The extra `plot` is not installed.
     """
-    suffix = path.suffix.lower().lstrip(".")
-    if suffix not in _FORMATS:
-        raise ConfigError(f"{path}: a picture is a .png or .svg file")
+    check_picture(path)
     if not metrics:
         raise ConfigError(f"{path}: there are no metrics to draw")
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise missing_extra("matplotlib", "plot") from error
-
-    figure = Figure(figsize=_SIZE_INCHES, layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    _draw(axes, metrics)
-    axes.set_title(_plain(title))
-    axes.legend()
-    with atomic_write(path) as file:
-        figure.savefig(file, format=suffix, dpi=_DPI)
+    with picture(path) as figure:
+        axes = figure.add_subplot()
+        _draw(axes, metrics)
+        axes.set_title(plain(title))
+        axes.legend()
 
 
 def _draw(axes: Any, metrics: Sequence[Metric]) -> None:
@@ -69,13 +54,8 @@ def _draw(axes: Any, metrics: Sequence[Metric]) -> None:
         curve.append((step, metric.value))
     for label, curve in curves.items():
         steps, values = zip(*curve, strict=True)
-        axes.plot(steps, values, marker=".", label=_plain(label))
+        axes.plot(steps, values, marker=".", label=plain(label))
     for name, value in results.items():
-        axes.axhline(value, linestyle="--", color="gray", label=_plain(f"{name}, final: {value:g}"))
+        axes.axhline(value, linestyle="--", color="gray", label=plain(f"{name}, final: {value:g}"))
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set_xlabel("step" if has_steps else "number")
-
-
-def _plain(text: str) -> str:
-    """Return text that matplotlib does not read as mathematics, and does not leave out."""
-    return text.replace("$", r"\$").lstrip("_")

@@ -13,9 +13,15 @@ from multiprocessing import util
 from multiprocessing.context import get_spawning_popen
 from typing import Any, TypeVar
 
-from aisio import stats
+from aisio import publishing, stats
+from aisio.extras import missing_extra
 from aisio.summary import StatsTable
 from aisio.training.shared_log import SharedLog
+
+try:
+    from torch.utils.data import get_worker_info
+except ImportError as error:
+    raise missing_extra("torch", "torch") from error
 
 T = TypeVar("T")
 
@@ -74,12 +80,14 @@ class EpochStats:
         before, started = stats.totals(), time.perf_counter()
         first_s = 0.0
         count = 0
+        live = _live_as(worker)
         try:
-            for item in items:
-                if not count:
-                    first_s = time.perf_counter() - started
-                count += 1
-                yield item
+            with live.iteration(lambda: (count, skipped())):
+                for item in items:
+                    if not count:
+                        first_s = time.perf_counter() - started
+                    count += 1
+                    yield item
         finally:
             # At a program's end nobody reads the record, and a frozen thread may hold a lock.
             if not sys.is_finalizing():
@@ -109,10 +117,16 @@ class EpochStats:
             if calls.pid != self._records.owner_pid:
                 # A DataLoader's worker ends without atexit, but runs multiprocessing's finalizers.
                 util.Finalize(self, self._record_calls, exitpriority=100)
+        live = _live_as(worker)
         started = time.perf_counter()
         try:
             yield
+        except Exception:
+            live.errors += 1
+            raise
         finally:
+            live.samples += items - skipped()
+            live.skipped += skipped()
             seconds = time.perf_counter() - started
             calls.items += items - skipped()
             calls.skipped += skipped()
@@ -181,6 +195,14 @@ class EpochStats:
                 "workers": workers,
             }
         )
+
+
+def _live_as(worker: int) -> publishing.Live:
+    """Return what counts for this process, which says now if it is a DataLoader's worker."""
+    live = publishing.current()
+    if live.worker is None and get_worker_info() is not None:
+        live.worker = worker
+    return live
 
 
 def _sum(records: list[dict[str, Any]]) -> dict[str, Any]:

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, replace
 from functools import cached_property
 from itertools import cycle, islice
-from time import perf_counter
 from typing import Any
 from weakref import ref
 
@@ -267,8 +266,8 @@ class Loader(LoaderAttributes):
         """Return how many batches were received, and how long the trainer waited for each.
 
         Times are in seconds: `wait_s` in all, and the 50th, 95th and 99th percentile of the last
-        10,000 batches; `replay_step_s` is the median of the trainer's own steps in `replay`. The
-        rest is as in `TransportStats`.
+        10,000 batches; `step_s` is what its own steps took in all, `replay_step_s` the median of
+        those in `replay`. The rest is as in `TransportStats`.
         """
         return StatsTable(self._times.stats() | asdict(self._reader.stats))
 
@@ -345,6 +344,7 @@ class Loader(LoaderAttributes):
             self._ranks.check_same(state)
             self._is_restored = False
         self._packs.learn_fields(self.dataset)
+        self._times.begin()
         return self._reader.open(self._checked_share())
 
 
@@ -370,14 +370,14 @@ class _Iteration(Iterator[Any]):
             raise StopIteration
         if loader._iteration is None or loader._iteration() is not self:
             raise RuntimeError("another iteration of this Loader has begun")
-        started = perf_counter()
+        asked = loader._times.ask()
         try:
             reading = self.reading = self.reading or loader._open()
             batch = next(reading.batches, _END)
             received = reading.received + 1
             position = loader._position.received(reading.share.topology, received)
             if batch is not _END:
-                loader._times.waits.add(perf_counter() - started)
+                loader._times.give(asked)
         except BaseException as error:
             self.reading = None
             loader._reader.recover(error)

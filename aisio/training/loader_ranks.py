@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias
 
+from aisio import publishing
 from aisio.errors import ConfigError
 from aisio.extras import missing_extra
 from aisio.training.process_rank import ProcessRank, has_process_group
@@ -56,6 +57,11 @@ class LoaderRanks:
         Raises:
             ConfigError: What the launcher set cannot be right.
         """
+        rank, ranks = self._find()
+        publishing.current().place(rank, ranks)
+        return rank, ranks
+
+    def _find(self) -> tuple[int, int]:
         if self._ranks is None:
             return 0, 1
         if isinstance(self._ranks, tuple):

@@ -7,12 +7,14 @@ from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass
 from itertools import chain
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal
 
 from aisio.errors import ConfigError, DecodeError, ShardError, add_note
 from aisio.escapes import one_line
 from aisio.shards.fields import FieldPadder, NewFields, SamplePadder, check_keys
 from aisio.shards.samples import Sample
+from aisio.stats import thread_counters
 from aisio.training.decoding import Decode, Decoder, FieldDecoders, decoder_name, is_image
 from aisio.training.folder_labels import FolderLabels, LabelFrom, check_label_from
 from aisio.training.folder_watch import FolderWatch
@@ -272,7 +274,10 @@ class SampleItems:
         return samples if self.wanted is None else self._rules.pad(samples)
 
     def _item(self, sample: Sample, padded: Sample | None = None) -> Any:
+        started = perf_counter() if self._decoders else None
         item = self._tuple(sample) if self._fields is not None else self._named(sample, padded)
+        if started is not None:
+            thread_counters().decode_s += perf_counter() - started
         if self._skipped is not None:
             self._skipped.end_row()
         return item

@@ -9,6 +9,8 @@ from typing import TypeVar
 
 __all__ = ["Durations", "StepTimes"]
 
+from aisio import publishing
+
 T = TypeVar("T")
 
 
@@ -42,12 +44,34 @@ class StepTimes:
 
     Attributes:
         waits: How long it waited for each batch.
+        between_s: How long it took for its own steps, between two batches, in all.
         replayed: How long each step took it where batches were replayed.
     """
 
     def __init__(self) -> None:
         self.waits = Durations()
+        self.between_s = 0.0
         self.replayed = Durations()
+        self._gave_at: float | None = None
+
+    def begin(self) -> None:
+        """Begin to read: what the trainer did before was no step between two batches."""
+        self._gave_at = None
+
+    def ask(self) -> float:
+        """Note that the trainer asks for a batch, and return when."""
+        now = perf_counter()
+        publishing.current().ask(now)
+        return now
+
+    def give(self, asked: float) -> None:
+        """Note that the trainer gets the batch that it asked for."""
+        now = perf_counter()
+        if self._gave_at is not None:
+            self.between_s += asked - self._gave_at
+        self._gave_at = now
+        self.waits.add(now - asked)
+        publishing.current().give(now - asked)
 
     def replay(self, batches: Iterable[T]) -> Iterator[T]:
         """Yield batches, and measure the steps between them in place of those before."""
@@ -60,6 +84,8 @@ class StepTimes:
     def stats(self) -> dict[str, float]:
         """Return sums and percentiles, in seconds."""
         stats = {"batches": self.waits.count, "wait_s": self.waits.total_s}
+        stats["step_s"] = self.between_s
+        stats["step_s"] = self.between_s
         for percent in (50, 95, 99):
             stats[f"wait_p{percent}_s"] = self.waits.percentile(percent)
         return stats | {"replay_step_s": self.replayed.percentile(50)}

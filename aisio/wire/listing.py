@@ -97,7 +97,7 @@ def list_message(
 
     Args:
         prefix: Plain-string prefix of the names.
-        props: Comma-separated: name, size, checksum, version, atime, custom, ...
+        props: Comma-separated: name, size, checksum, version, atime, custom, location, ...
         token: Continuation token of the previous page; "" for the first page.
         uuid: The listing's id, from the first page.
         start_after: List only names after this one; the server uses it for the first page only.
@@ -127,6 +127,7 @@ class _JsonEntry(msgspec.Struct, gc=False):
     cs: str = msgspec.field(name="checksum", default="")
     a: str = msgspec.field(name="atime", default="")
     v: str = msgspec.field(name="version", default="")
+    t: str = msgspec.field(name="location", default="")
     m: str = msgspec.field(name="custom-md", default="")
     s: int = msgspec.field(name="size", default=0)
     f: int = msgspec.field(name="flags", default=0)
@@ -233,6 +234,7 @@ def _entry(root: str, row: _Row, *, has_sizes: bool) -> ObjectInfo:
         row.v,
         mtime_s=_listed_time(row.a),
         custom=parse_custom(row.m) if row.m else {},
+        location=row.t,
     )
 
 

@@ -16,6 +16,7 @@ import pytest
 
 from aisio.cli import main
 from aisio.resources.cache.cache import Cache
+from tests.publishing.publishing_job import started_jobs
 from tests.tars import pack
 
 SCHEMA: dict[str, Any] = json.loads(
@@ -83,6 +84,8 @@ def test_objects_and_buckets(rows, bucket, tmp_path, monkeypatch):
     for words in ((), (url,), (f"{url}/u",), (f"{url}/t/*",), (tmp_path / "tree" / "u",)):
         rows("info", *words)
     rows("info", f"{url}/no/", status=1)
+    for words in ((), (url,)):
+        rows("info", "--plot", tmp_path / "targets.png", *words)
     rows("du", "-d", 2, url)
     assert len(rows("diff", "--all", url, tmp_path / "tree", status=1)) == 3
     assert len(rows("rm", "-n", "-r", url)) == 3
@@ -140,6 +143,14 @@ def test_catalogs_and_downloads(rows, bucket, tmp_path, monkeypatch):
     rows("cache prune", "--dry-run", "--max-size", 0)
     next(cache.glob("*a.bin")).write_bytes(b"DATA")
     rows("cache verify", status=1)
+
+
+def test_top(rows, tmp_path):
+    """A job at one moment."""
+    for start_job in started_jobs(tmp_path):
+        start_job()
+        (found,) = rows("top", tmp_path, "--once")
+        assert found["ranks_seen"] == [3]
 
 
 def test_tasks(rows, run_task, tmp_path):

@@ -13,7 +13,7 @@ def test_the_commands_are_listed_as_a_newcomer_meets_them(run):
     """Serve comes first: without a server there is nothing to list."""
     first = ["serve", "ls", "get", "put", "cat", "cp", "mv", "sync", "rm", "mb", "rb", "du"]
     last = ["load", "cache", "catalog", "tasks", "completion"]
-    shards = ["diff", "info", "pack", "tar", "index", "verify", "bench"]
+    shards = ["diff", "info", "pack", "tar", "index", "verify", "bench", "top"]
     assert list(main.commands) == [*first, *shards, *last]
     shown = run("--help").stdout
     assert [shown.index(f"\n  {name} ") for name in main.commands] == sorted(

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from aisio import stats
+from aisio import publishing, stats
 from aisio.training.epoch_stats import EpochStats
 
 
@@ -98,3 +98,28 @@ def test_what_is_skipped_is_no_item() -> None:
         pass
     sums = epoch_stats.totals()
     assert (sums["items"], sums["skipped"]) == (7, 3)
+
+
+def test_what_is_read_is_published() -> None:
+    """An iteration as it goes on, calls at once; what fails is an error."""
+    live, epoch_stats = publishing.current(), EpochStats("X", "sample")
+    before = live.totals()
+
+    def grown() -> tuple[float, float, float]:
+        now = live.totals()
+        samples, skipped, errors = (now[n] - before[n] for n in ("samples", "skipped", "errors"))
+        return samples, skipped, errors
+
+    items = epoch_stats.count_epoch(iter("abc"), 0, lambda: 1)
+    assert [next(items), next(items)] == ["a", "b"]
+    assert grown() == (2, 1, 0)
+    items.close()
+    with epoch_stats.count_call(4, 0, lambda: 2):
+        pass
+    assert grown() == (4, 3, 0)
+    with pytest.raises(KeyError), epoch_stats.count_call(4, 0):
+        raise KeyError
+    with pytest.raises(ZeroDivisionError):
+        list(epoch_stats.count_epoch((1 // n for n in (1, 0)), 0))
+    assert grown()[2] == 2
+    assert live.worker is None

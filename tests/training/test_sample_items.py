@@ -10,6 +10,7 @@ import torch
 
 from aisio.errors import ConfigError, DecodeError, ShardError
 from aisio.shards.samples import Sample, ZeroDict
+from aisio.stats import thread_counters
 from aisio.training.sample_items import ItemOptions, SampleItems
 
 
@@ -306,3 +307,12 @@ def test_samples_without_a_folder_show_when_the_index_is_read() -> None:
     of = items(fields=["cls"], label_from="folder")
     with pytest.raises(ConfigError, match='label_from="folder": there are samples whose keys have'):
         of.set_classes({"", "cat"})
+
+
+def test_the_time_of_decoders_is_counted() -> None:
+    """With the labels; nothing where nothing is decoded."""
+    before = thread_counters().decode_s
+    items(fields=["cls"]).make([sample(cls=b"1")])
+    assert thread_counters().decode_s == before
+    items(fields=["cls"], decode={"cls": int}).make([sample(cls=b"1")])
+    assert thread_counters().decode_s > before

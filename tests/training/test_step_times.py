@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from aisio import publishing
 from aisio.training.step_times import Durations, StepTimes
 
 
@@ -29,8 +30,36 @@ def test_stats() -> None:
     assert times.stats() == {
         "batches": 5,
         "wait_s": 10,
+        "step_s": 0.0,
         "wait_p50_s": 2,
         "wait_p95_s": 3,
         "wait_p99_s": 3,
         "replay_step_s": 20,
     }
+
+
+def test_steps_are_between_two_batches() -> None:
+    """Neither before the first one nor over the beginning of another epoch."""
+    times = StepTimes()
+    times.begin()
+    times.give(times.ask())
+    assert times.between_s == 0.0
+    times.give(times.ask())
+    steps_s = times.between_s
+    assert steps_s > 0
+    times.ask()  # the end of the epoch
+    times.begin()
+    times.give(times.ask())
+    assert times.between_s == steps_s
+    assert times.waits.count == 3
+
+
+def test_batches_are_published() -> None:
+    """While the trainer waits for one as well."""
+    live, times = publishing.current(), StepTimes()
+    before = live.batches
+    asked = times.ask()
+    assert live.waits_for_batch_s() is not None
+    times.give(asked)
+    assert live.waits_for_batch_s() is None
+    assert live.batches == before + 1

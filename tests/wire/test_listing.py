@@ -77,11 +77,11 @@ WRITTEN = {
 )
 def test_a_page_says_the_same_in_both_forms(body: bytes, content_type: str) -> None:
     """One entry with all of its properties."""
-    props = "name,size,checksum,version,custom"
+    props = "name,size,checksum,version,custom,location"
     page = parse_page(body, content_type, "ais://b", props)
     custom = {"k": "v w", "etag": "x"}
     checksum = Checksum("xxhash2", "26c7827d889f6da3")
-    info = ObjectInfo("ais://b", "a/b", 7, checksum, "2", custom=custom)
+    info = ObjectInfo("ais://b", "a/b", 7, checksum, "2", custom=custom, location="t[x]")
     assert page == Page([info], "", "u")
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from aisio.cli.cluster import Cluster
-from aisio.cli.output import json_line, write_lines, write_summary
+from aisio.cli.output import json_line, plot_option, write_lines, write_summary
 from aisio.cli.types import SOURCE, CatalogName, SizeType
 from aisio.urls import ObjectUrl
 
@@ -49,6 +50,7 @@ _COLUMNS = (
     help="Most bytes of each of them to read in one turn.",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@plot_option("Draw the figures into a .png or .svg file as well.")
 @click.pass_obj
 def command(
     cluster: Cluster,
@@ -57,6 +59,7 @@ def command(
     objects: int,
     size_bytes: int,
     as_json: bool,
+    picture: Path | None,
 ) -> None:
     """Time the listing and the reading of what is below URL, or in catalog://NAME.
 
@@ -66,6 +69,10 @@ def command(
     """
     from aisio.cli.benchmark import Limits, run_source_trials, run_trials
 
+    if picture is not None:
+        from aisio.pictures.picture_file import check_picture
+
+        check_picture(picture)
     limits = Limits(objects, size_bytes, turns)
     if isinstance(url, CatalogName):
         trials = run_source_trials(url.source(cluster), url.text, limits)
@@ -73,11 +80,24 @@ def command(
         trials = run_source_trials(source, str(url), limits)
     else:
         trials = run_trials(cluster.store(url), url, limits)
+    measured: list[Trial] = []
+    trials = _kept(trials, measured)
     if as_json:
         write_lines((json_line(_as_dict(trial)) for trial in trials), flush=True)
-        return
-    write_summary(f"{turns} turns of at most {objects:,} objects and {size_bytes:,} bytes")
-    write_lines(_table(trials), flush=True)
+    else:
+        write_summary(f"{turns} turns of at most {objects:,} objects and {size_bytes:,} bytes")
+        write_lines(_table(trials), flush=True)
+    if picture is not None:
+        from aisio.pictures.trials import draw_trials
+
+        draw_trials(picture, [_as_dict(trial) for trial in measured], title=f"Reading {url}")
+
+
+def _kept(trials: Iterable[Trial], measured: list[Trial]) -> Iterator[Trial]:
+    """Yield the trials, and append them to a list."""
+    for trial in trials:
+        measured.append(trial)
+        yield trial
 
 
 def _as_dict(trial: Trial) -> dict[str, Any]:

@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from aisio.cli.cluster import Cluster
-from aisio.cli.output import json_line, printable, time_text, write_lines
+from aisio.cli.output import json_line, plot_option, printable, time_text, write_lines
 from aisio.cli.types import SOURCE, CatalogName
+from aisio.errors import StorageError
 from aisio.urls import FILE, ObjectUrl
 
 if TYPE_CHECKING:
+    from aisio.client.balance import Balance
+    from aisio.client.client import Client
     from aisio.records import ObjectInfo, Settings
     from aisio.sources.base import Source
     from aisio.stores import Store
@@ -37,16 +40,23 @@ _VARIABLES = {
 @click.command("info", short_help="Describe an object, a bucket or the connection.")
 @click.argument("url", type=SOURCE, required=False)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@plot_option("Draw what each target of the cluster holds into a .png or .svg file.")
 @click.pass_obj
-def command(cluster: Cluster, url: ObjectUrl | CatalogName | None, as_json: bool) -> None:
+def command(
+    cluster: Cluster, url: ObjectUrl | CatalogName | None, as_json: bool, picture: Path | None
+) -> None:
     """Describe the object at URL; for a bucket or a URL that ends in "/", count what is below.
 
     With braces or wildcards, URL is a pattern: what it matches is counted.
     Where there is nothing, that is shown as well, and the status is 1.
     For catalog://NAME, a source of the catalog: what it is, what it has, and its listing's digest.
     Without URL: where commands go, whether it is ready, and the settings with their origins.
+    With --plot also how evenly the cluster is filled: without URL by the capacity of its targets,
+    for a bucket or a URL that ends in "/" by the objects below it as well.
     """
-    if url is None:
+    if picture is not None:
+        facts = _plot_balance(cluster, url, picture)
+    elif url is None:
         facts = _describe_connection(cluster)
     elif isinstance(url, CatalogName):
         facts = _describe_source(cluster, url)
@@ -59,6 +69,62 @@ def command(cluster: Cluster, url: ObjectUrl | CatalogName | None, as_json: bool
     write_lines([json_line(facts)] if as_json else _table(facts))
     if isinstance(url, ObjectUrl) and facts.get("exists") is False:
         raise cluster.no_objects_error(url)
+
+
+def _plot_balance(
+    cluster: Cluster, url: ObjectUrl | CatalogName | None, picture: Path
+) -> dict[str, Any]:
+    """Draw what the targets of the cluster hold, and return the numbers with the other facts."""
+    from dataclasses import asdict
+
+    from aisio.pictures.balance import draw_balance
+    from aisio.pictures.picture_file import check_picture
+
+    check_picture(picture)
+    if url is None:
+        facts, balance = _describe_connection(cluster), _balance(cluster.client())
+    else:
+        facts, balance = _count_on_targets(cluster, url)
+    targets = [asdict(share) for share in balance.targets]
+    if not targets:
+        raise StorageError(f"{picture}: the cluster reports no target, so there is nothing to draw")
+    notes = [f"{one['target']} reports: {one['problem']}" for one in targets if one["problem"]]
+    if balance.elsewhere:
+        notes.append(f"{balance.elsewhere:,} objects are on no target: the cluster has not them")
+    name = "the cluster" if url is None else str(url)
+    draw_balance(picture, targets, title=f"What the targets hold of {name}", notes=notes)
+    return facts | {"targets": targets}
+
+
+def _count_on_targets(
+    cluster: Cluster, url: ObjectUrl | CatalogName
+) -> tuple[dict[str, Any], Balance]:
+    from aisio.client.balance import count_by_target
+    from aisio.client.client import Bucket
+    from aisio.stores import AisStore
+
+    if isinstance(url, CatalogName) or (url.name and not url.name.endswith("/")):
+        raise click.UsageError('--plot takes a bucket, or a URL that ends in "/"')
+    store = cluster.store(url)
+    if not isinstance(store, AisStore):
+        raise click.UsageError(f"--plot {url}: this is in no cluster, which alone has targets")
+    bucket = Bucket(store.client, url.with_name(""))
+    if not bucket.exists():
+        raise cluster.no_objects_error(url)
+    balance = count_by_target(
+        _balance(store.client), bucket.list(url.name, props="name,size,location")
+    )
+    count = sum(share.objects or 0 for share in balance.targets) + balance.elsewhere
+    if url.name and not count:
+        raise cluster.no_objects_error(url)
+    size_bytes = sum(share.size_bytes or 0 for share in balance.targets)
+    return {"url": str(url), "exists": True, "objects": count, "size_bytes": size_bytes}, balance
+
+
+def _balance(client: Client) -> Balance:
+    from aisio.client.balance import capacities
+
+    return capacities(client.session)
 
 
 def _describe_source(cluster: Cluster, name: CatalogName) -> dict[str, Any]:
@@ -100,7 +166,7 @@ def _describe_object(cluster: Cluster, url: ObjectUrl) -> dict[str, Any]:
     with cluster.not_found_hints(url):
         info = cluster.store(url).head(url)
     facts: dict[str, Any] = {"url": info.url} | msgspec.to_builtins(info)
-    del facts["root"], facts["label"]
+    del facts["root"], facts["label"], facts["location"]
     if info.mtime_s:
         facts["mtime"] = time_text(info.mtime_s)
     return facts
@@ -178,11 +244,23 @@ def _origins(cluster: Cluster, settings: Mapping[str, Any]) -> dict[str, str]:
 
 def _table(facts: Mapping[str, Any]) -> Iterator[str]:
     rows = dict(facts)
+    for target in rows.pop("targets", ()):
+        rows[f"target {target['target']}"] = _target_text(target)
     for name, setting in rows.pop("settings", {}).items():
         rows[name] = f"{_text(setting['value'])}  ({setting['from']})"
     width = max(map(len, rows))
     for name, value in rows.items():
         yield f"{name:<{width}}  {_text(value)}"
+
+
+def _target_text(target: Mapping[str, Any]) -> str:
+    parts = []
+    if target["objects"] is not None:
+        parts.append(f"{target['objects']:,} objects, {target['size_bytes']:,} bytes")
+    if target["used_bytes"] is not None:
+        total = target["used_bytes"] + target["available_bytes"]
+        parts.append(f"disks {100 * target['used_bytes'] / total:.0f} % used of {total:,} bytes")
+    return "; ".join(parts)
 
 
 def _text(value: Any) -> str:

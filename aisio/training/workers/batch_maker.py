@@ -7,6 +7,7 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import Any, NamedTuple
 
+from aisio import publishing
 from aisio.extras import missing_extra
 from aisio.training.workers.freed_memory import keep_freed_memory
 from aisio.training.workers.pack_reading import PackBatches, PackRequest
@@ -64,7 +65,7 @@ class BatchMaker:
 
     def __getitems__(self, request: BatchRequest) -> Any:
         started = perf_counter()
-        samples = self._read(request.indices)
+        samples = self._counted_read(request.indices)
         read_s = perf_counter() - started
         if request.loan is None or self.file is None:
             return self._collate_fn(samples)
@@ -77,11 +78,25 @@ class BatchMaker:
         packs = isinstance(self._dataset, PackBatches)
         dataset = self._dataset.dataset if packs else self._dataset
         object.__setattr__(get_worker_info(), "dataset", dataset)  # it is frozen
+        publishing.current().worker = worker
         # The garbage collector would look at all of torch again and again, for the samples that a
         # worker holds: half of the time for samples of 1 KB.
         gc.freeze()
         if self._worker_init_fn is not None:
             self._worker_init_fn(worker)
+
+    def _counted_read(self, indices: Any) -> Any:
+        """Read samples, and count those of a dataset that is not aisio's, which counts its own."""
+        live = publishing.current()
+        before, errors = live.samples, live.errors
+        try:
+            samples = self._read(indices)
+        except Exception:
+            live.errors = errors + 1
+            raise
+        if live.samples == before:
+            live.samples += len(samples)
+        return samples
 
     def _read(self, indices: Any) -> Any:
         read_many = getattr(self._dataset, "__getitems__", None)

@@ -8,6 +8,8 @@ import tarfile
 
 import pytest
 
+from tests.svg import texts
+
 
 @pytest.fixture
 def data(bucket):
@@ -67,3 +69,23 @@ def test_nothing_to_read_is_an_error(run, data):
     """Status 1, and no line of figures."""
     done = run("bench", "ais://cli-data/none")
     assert (done.exit_code, "ais://cli-data/none" in done.stderr) == (1, True)
+
+
+def test_plot_draws_the_figures(run, data, tmp_path):
+    """Beside the table, or the JSON."""
+    pytest.importorskip("matplotlib")
+    done = run("bench", "--turns", 1, "ais://cli-data", "--plot", tmp_path / "a.svg")
+    assert done.exit_code == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 4
+    found = texts(tmp_path / "a.svg")
+    assert {"Reading ais://cli-data", "Rate", "Throughput", "samples of shards"} <= set(found)
+    done = run("bench", "--json", "--turns", 1, "ais://cli-data", "--plot", tmp_path / "b.png")
+    assert len([json.loads(line)["work"] for line in done.stdout.splitlines()]) == 3
+    assert (tmp_path / "b.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_wrong_picture_is_an_error_before_anything_is_read(run, tmp_path):
+    """The URL does not even exist."""
+    done = run("bench", "ais://cli-none", "--plot", tmp_path / "a.gif")
+    assert done.exit_code == 1
+    assert "a picture is a .png or .svg file" in done.stderr

@@ -7,6 +7,8 @@ import os
 
 import pytest
 
+from tests.svg import texts
+
 
 def facts(done):
     """Read one JSON object."""
@@ -141,3 +143,50 @@ def test_a_pattern_is_counted(run, bucket):
     facts = json.loads(run("info", "--json", "ais://cli-data/*.jpg").stdout)
     assert (facts["objects"], facts["size_bytes"]) == (2, 6)
     assert run("info", "ais://cli-data/*.png").exit_code == 1
+
+
+def test_plot_draws_what_the_targets_hold(run, bucket, tmp_path):
+    """And the numbers are shown as well."""
+    pytest.importorskip("matplotlib")
+    for name in ("a/1", "a/2", "b"):
+        bucket.object(name).put(b"12345")
+    found = facts(run("info", "--json", "ais://cli-data/a/", "--plot", tmp_path / "a.svg"))
+    (target,) = found["targets"]
+    assert (found["objects"], found["size_bytes"]) == (2, 10)
+    assert (target["objects"], target["size_bytes"]) == (2, 10)
+    drawn = texts(tmp_path / "a.svg")
+    assert {"What the targets hold of ais://cli-data/a/", target["target"], "2"} <= set(drawn)
+    table = run("info", "ais://cli-data", "--plot", tmp_path / "b.png").stdout
+    assert f"target {target['target']}  3 objects, 15 bytes; disks " in table
+
+
+def test_plot_without_url_draws_the_capacity(run, tmp_path):
+    """Of the whole cluster."""
+    pytest.importorskip("matplotlib")
+    found = facts(run("info", "--json", "--plot", tmp_path / "a.svg"))
+    assert found["ready"]
+    (target,) = found["targets"]
+    assert target["objects"] is None
+    assert target["used_bytes"] > 0
+    assert target["target"] in texts(tmp_path / "a.svg")
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        (("ais://cli-data/a", "a.png"), "--plot takes a bucket, or a URL that ends in"),
+        (("catalog://x", "a.png"), "--plot takes a bucket"),
+        (("ais://cli-data/*", "a.png"), "--plot takes a bucket"),
+        (("/tmp/", "a.png"), "this is in no cluster"),
+        (("ais://cli-data", "a.gif"), "a picture is a .png or .svg file"),
+        (("ais://cli-none", "a.png"), "there is no such bucket"),
+        (("ais://cli-data/none/", "a.png"), "no object has a name that begins so"),
+    ],
+)
+def test_plot_of_what_is_on_no_targets_is_an_error(run, bucket, tmp_path, words, error):
+    """Without a picture."""
+    pytest.importorskip("matplotlib")
+    done = run("info", words[0], "--plot", tmp_path / words[1])
+    assert done.exit_code > 0
+    assert error in done.stderr
+    assert list(tmp_path.iterdir()) == []

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, get_worker_info
 
+from aisio import publishing
 from aisio.training.workers.batch_maker import BatchMaker, BatchRequest, as_it_is
 from aisio.training.workers.slabs import Packed, Slabs, TransportStats
 
@@ -73,3 +74,27 @@ def test_a_worker_shows_the_users_dataset() -> None:
         worker_init_fn=maker.start_worker,
     )
     assert list(loader) == [[("Info", 5)]]
+
+
+class Counted:
+    """Counts its own samples, as aisio's datasets do."""
+
+    def __len__(self) -> int:
+        return 10
+
+    def __getitems__(self, indices: list[int]) -> list[int]:
+        publishing.current().samples += len(indices)
+        return indices
+
+
+def test_samples_of_any_dataset_are_published_once() -> None:
+    """Those that count for themselves and others; so is an error."""
+    live = publishing.current()
+    before, errors = live.samples, live.errors
+    for dataset in (range(10), Counted()):
+        BatchMaker(dataset).__getitems__(BatchRequest(0, [3, 4]))
+        before += 2
+        assert live.samples == before
+    with pytest.raises(IndexError):
+        BatchMaker(range(10)).__getitems__(BatchRequest(0, [30]))
+    assert (live.samples, live.errors) == (before, errors + 1)

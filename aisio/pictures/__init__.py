@@ -1,0 +1,1 @@
+"""Pictures of what aisio measures, as PNG and SVG files: they take plain numbers alone."""
