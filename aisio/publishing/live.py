@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from time import perf_counter
@@ -104,6 +105,8 @@ class _Process:
 
     def __init__(self) -> None:
         self.live: Live | None = None
+        # A signal handler may come back here in the same thread.
+        self._lock = threading.RLock()
         self.inherited: tuple[int | None, int | None] = (None, None)
         self.publisher: Publisher | None = None
         self.counters: _Totals = dict
@@ -111,12 +114,15 @@ class _Process:
 
     def begin(self) -> Live:
         """Publish from now on, if the environment asks for it."""
-        live = self.live = Live()
-        live.rank, live.ranks = self.inherited
-        folder = top_folder()
-        if folder is not None:
-            self.publisher = Publisher(folder, self._snapshot, self._state)
-            self.publisher.start()
+        with self._lock:
+            if self.live is not None:  # another thread was first
+                return self.live
+            live = self.live = Live()
+            live.rank, live.ranks = self.inherited
+            folder = top_folder()
+            if folder is not None:
+                self.publisher = Publisher(folder, self._snapshot, self._state)
+                self.publisher.start()
         return live
 
     def _snapshot(self) -> dict[str, float]:
