@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -84,8 +83,8 @@ VARIABLES: Mapping[str, str] = {
 as well: see `aisio.stores.direct.settings`."""
 
 _TASKS_PASSWORD = "AISIO_TASKS_PASSWORD"  # noqa: S105 - the name of a variable
-_TRUE = frozenset({"1", "t", "true", "y", "yes", "on"})
-_FALSE = frozenset({"0", "f", "false", "n", "no", "off"})
+TRUE_WORDS = frozenset({"1", "t", "true", "y", "yes", "on"})
+FALSE_WORDS = frozenset({"0", "f", "false", "n", "no", "off"})
 
 
 def load_settings(
@@ -304,9 +303,9 @@ def _tls(env: Mapping[str, str]) -> TlsFiles:
 
 def _flag(name: str, env: Mapping[str, str]) -> bool:
     text = env.get(name, "").lower()
-    if text in _TRUE:
+    if text in TRUE_WORDS:
         return True
-    if not text or text in _FALSE:
+    if not text or text in FALSE_WORDS:
         return False
     raise ConfigError(f"{name}={env[name]!r} is neither true nor false")
 
@@ -376,20 +375,6 @@ def default_tasks_home() -> Path:
     if not folder.is_absolute():
         raise ConfigError("there is no home folder: set AISIO_TASKS_HOME to a folder")
     return folder
-
-
-def top_folder() -> Path | None:
-    """Return the folder that AISIO_TOP asks to publish numbers in; None for none."""
-    text = first_set("AISIO_TOP") or ""
-    if not text or text.lower() in _FALSE:
-        return None
-    return default_top_folder() if text.lower() in _TRUE else absolute_folder(text)
-
-
-def default_top_folder() -> Path:
-    """Return where numbers are published by default: shared memory, else the temporary files'."""
-    shared = Path("/dev/shm")  # noqa: S108 - for folders that only their user can read
-    return shared if os.access(shared, os.W_OK | os.X_OK) else Path(tempfile.gettempdir())
 
 
 def absolute_folder(folder: Path | str) -> Path:

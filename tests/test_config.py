@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from aisio import config
 from aisio.config import (
     VARIABLES,
     first_set,
@@ -320,18 +319,3 @@ def test_the_keys_of_the_gateway_come_from_arguments_then_the_environment() -> N
     assert serve_s3_keys(environ=environ) == ("access", "secret")
     assert serve_s3_keys("other", environ=environ) == ("other", "secret")
     assert serve_s3_keys(environ={"AWS_ACCESS_KEY_ID": "a", names[0]: ""}) == (None, None)
-
-
-def test_where_numbers_are_published(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Nowhere, unless a variable says so; in its folder, or in the usual one."""
-    for value, folder in (
-        ("", None),
-        ("0", None),
-        ("off", None),
-        ("1", config.default_top_folder()),
-        ("true", config.default_top_folder()),
-        (str(tmp_path), tmp_path),
-    ):
-        monkeypatch.setenv("AISIO_TOP", value)
-        assert config.top_folder() == folder
-    assert config.default_top_folder().is_dir()

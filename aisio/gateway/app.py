@@ -99,7 +99,7 @@ class App:
             "health": dict.fromkeys(("GET", "HEAD", "PUT"), self._health),
             "daemon": {"GET": nodes.get},
             "reverse": {"GET": nodes.get_forwarded},
-            "cluster": {"GET": calls.get, "PUT": calls.put},
+            "cluster": {"GET": _of_cluster(nodes, calls), "PUT": calls.put},
             "ml": {"GET": Batch(folder, self._cluster, archives, self._jobs).get},
             "buckets": _of_buckets(buckets),
             "objects": _of_objects(self._objects),
@@ -240,6 +240,17 @@ class App:
 
     async def _health(self, exchange: Exchange) -> web.StreamResponse:
         return make_response(headers=self._cluster.uptime_headers().items())
+
+
+def _of_cluster(nodes: Nodes, calls: JobCalls) -> Handler:
+    """Return what answers questions about all nodes, and about jobs."""
+
+    async def get(exchange: Exchange) -> web.StreamResponse:
+        if exchange.target.query.get("what") == "node_stats":
+            return nodes.cluster_stats(exchange)
+        return await calls.get(exchange)
+
+    return get
 
 
 def _of_buckets(buckets: Buckets) -> Mapping[str, Handler]:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from time import perf_counter
 
 from aisio import forks
-from aisio.config import top_folder
+from aisio.publishing.folder import top_folder
 from aisio.publishing.publisher import Publisher
 
 __all__ = ["Live", "count_by", "current", "publish_now"]

@@ -74,7 +74,8 @@ def _watch(
 
 def _finder(job: str | None) -> Callable[[], list[PublishedProcess]]:
     """Return what finds the processes that an argument means."""
-    from aisio.config import absolute_folder, default_top_folder, top_folder
+    from aisio.config import absolute_folder
+    from aisio.publishing.folder import default_top_folder, top_folder
     from aisio.publishing.processes import family_of, published_processes
 
     pid = int(job) if job and job.isascii() and job.isdecimal() else None

@@ -77,6 +77,15 @@ class Nodes:
             raise Refusal(404, message, tcode="errNodeNotFound")
         return self._answer(exchange, node_id)
 
+    def cluster_stats(self, exchange: Exchange) -> web.StreamResponse:
+        """Answer for all nodes at once."""
+        proxy_id, target_id = self._cluster.proxy_id, self._cluster.target_id
+        values = {
+            "proxy": self._node_stats(exchange, proxy_id),
+            "target": {target_id: self._node_stats(exchange, target_id)},
+        }
+        return make_response(json_body(values), content_type=JSON)
+
     def _answer(self, exchange: Exchange, node_id: str) -> web.StreamResponse:
         what = exchange.target.query.get("what", "")
         if what == "log":

@@ -6,7 +6,6 @@ Source: AIStore 5.0; compared response by response with a live cluster of 1 prox
 from __future__ import annotations
 
 import secrets
-import shutil
 import time
 from functools import cached_property
 from typing import Any
@@ -22,12 +21,11 @@ class Cluster:
     """The ids and the map of the cluster.
 
     Args:
-        root: The served folder; no other gateway has its path.
+        identity: A text that no other gateway has, such as the path of its folder.
     """
 
-    def __init__(self, root: str) -> None:
-        self._root = root
-        self.uuid = xxhash.xxh64_hexdigest(root.encode(), 0)
+    def __init__(self, identity: str) -> None:
+        self.uuid = xxhash.xxh64_hexdigest(identity.encode(), 0)
         self.proxy_id = f"p{self.uuid[:8]}"
         self.target_id = f"t{self.uuid[8:]}"
         self._started_ns = time.time_ns()
@@ -51,28 +49,6 @@ class Cluster:
             "creation_time": self._created,
             "version": "1",
         }
-
-    def stats(self, origin: str) -> dict[str, Any]:
-        """Return what the nodes report: of the target how full the disk of the folder is."""
-        nodes, uptime_ns = self.map(origin), time.time_ns() - self._started_ns
-        tracker = {"up.ns.time": uptime_ns}
-        target = {
-            "snode": nodes["tmap"][self.target_id],
-            "tracker": tracker,
-            "capacity": self._capacity(),
-        }
-        proxy = {"snode": nodes["proxy_si"], "tracker": tracker}
-        return {"proxy": proxy, "target": {self.target_id: target}}
-
-    def _capacity(self) -> dict[str, Any]:
-        """Return sizes as strings, as AIStore writes them."""
-        usage = shutil.disk_usage(self._root)
-        used, available = str(usage.used), str(usage.free)
-        percent = usage.used * 100 // usage.total if usage.total else 0
-        mountpath = {"mountpath_label": "", "used": used, "avail": available, "pct_used": percent}
-        percentages = {"pct_max": percent, "pct_avg": percent, "pct_min": percent}
-        totals = {"total_used": used, "total_avail": available}
-        return {"mountpaths": {self._root: mountpath}, "cs_err": "", **totals, **percentages}
 
     def uptime_headers(self) -> dict[str, str]:
         """Return how long the gateway has been up, in nanoseconds."""

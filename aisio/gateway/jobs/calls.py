@@ -75,9 +75,6 @@ class JobCalls:
         what = exchange.target.query.get("what", "")
         if what == "smap":
             return make_response(json_body(self._cluster.map(exchange.origin)), content_type=JSON)
-        if what == "node_stats":
-            stats = self._cluster.stats(exchange.origin)
-            return make_response(json_body(stats), content_type=JSON)
         query = self._queries.get(what)
         if query is None:
             raise Refusal(400, f"unexpected query [what={what}]")

@@ -113,3 +113,14 @@ def test_what_a_cluster_refuses(
     response = ask(bucket, query, target if node == "it" else node, path)
     assert response.status_code == status
     assert message in response.json()["message"]
+
+
+def test_the_state_of_all_nodes_at_once(bucket: Served, target: str) -> None:
+    """As each of them reports it."""
+    url = f"{bucket.endpoint}/v1/cluster?what=node_stats"
+    found = bucket.http.get(url).json()
+    assert found["proxy"]["snode"]["daemon_type"] == "proxy"
+    assert list(found["target"]) == [target]
+    capacity = found["target"][target]["capacity"]
+    assert int(capacity["total_used"]) > 0
+    assert capacity.keys() == ask(bucket, "what=node_stats", target).json()["capacity"].keys()

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import xxhash
 
 from aisio.gateway.http.cluster import Cluster, new_id
@@ -40,14 +38,3 @@ def test_ids_have_the_form_of_aistores() -> None:
     ids = {new_id() for _ in range(1000)}
     assert len(ids) == 1000
     assert all(len(each) == 9 and each.isalnum() and not set(each) & set("l1I0O") for each in ids)
-
-
-def test_the_target_reports_its_disk(tmp_path: Path) -> None:
-    """That of the folder, sizes as strings as AIStore writes them."""
-    cluster = Cluster(str(tmp_path))
-    stats = cluster.stats("http://127.0.0.1:8080")
-    capacity = stats["target"][cluster.target_id]["capacity"]
-    assert int(capacity["total_used"]) > 0
-    assert int(capacity["total_avail"]) >= 0
-    assert list(capacity["mountpaths"]) == [str(tmp_path)]
-    assert stats["proxy"]["snode"]["daemon_id"] == cluster.proxy_id
