@@ -37,7 +37,6 @@ class Live:
         self.worker: int | None = None
         self.samples = self.skipped = self.errors = self.batches = 0
         self.batch_wait_s = 0.0
-        # Not in the list above: of use here alone.
         self._asked: float | None = None
         self._iterations: list[Callable[[], tuple[int, int]]] = []
 
@@ -54,6 +53,10 @@ class Live:
         self._asked = None
         self.batches += 1
         self.batch_wait_s += waited_s
+
+    def stop_asking(self) -> None:
+        """Note that it waits for no batch any more: there is none, or an error."""
+        self._asked = None
 
     @contextmanager
     def iteration(self, progress: Callable[[], tuple[int, int]]) -> Iterator[None]:

@@ -380,6 +380,7 @@ class _Iteration(Iterator[Any]):
                 loader._times.give(asked)
         except BaseException as error:
             self.reading = None
+            loader._times.end()
             loader._reader.recover(error)
             raise
         if batch is _END:
@@ -393,6 +394,7 @@ class _Iteration(Iterator[Any]):
 
     def _end(self, reading: Reading) -> None:
         self.reading = None
+        self._loader._times.end()
         if reading.received < reading.share.count:
             raise RuntimeError(
                 f"batch {reading.received} of {reading.share.count} did not come: the dataset or"

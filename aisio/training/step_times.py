@@ -73,6 +73,10 @@ class StepTimes:
         self.waits.add(now - asked)
         publishing.current().give(now - asked)
 
+    def end(self) -> None:
+        """Note that no batch comes: the epoch is at its end, or reading failed."""
+        publishing.current().stop_asking()
+
     def replay(self, batches: Iterable[T]) -> Iterator[T]:
         """Yield batches, and measure the steps between them in place of those before."""
         replayed = self.replayed = Durations()

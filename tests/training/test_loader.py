@@ -21,6 +21,7 @@ from torch import distributed
 from torch.distributed.device_mesh import init_device_mesh
 from torch.utils.data import Dataset, IterableDataset
 
+from aisio import publishing
 from aisio.errors import ConfigError
 from aisio.summary import StatsTable
 from aisio.testing.exact_resume import assert_exact_resume
@@ -884,3 +885,23 @@ def test_it_shows_what_it_is_and_where_it_stands() -> None:
         assert row in html
     assert ", in order, epoch 0: " in repr(loader(shuffle=False))
     assert isinstance(one.stats(), StatsTable)
+
+
+def test_nobody_waits_for_a_batch_after_an_epoch_or_an_error() -> None:
+    """`aisio top` would show it as waiting."""
+    live = publishing.current()
+    before = live.batches
+    of = Loader(range(4), batch_size=2)
+    assert len(list(of)) == 2
+    assert (live.batches, live.waits_for_batch_s()) == (before + 2, None)
+
+    class Broken:
+        def __len__(self) -> int:
+            return 4
+
+        def __getitem__(self, index: int) -> int:
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        next(iter(Loader(Broken(), batch_size=2)))
+    assert live.waits_for_batch_s() is None

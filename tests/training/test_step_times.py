@@ -63,3 +63,6 @@ def test_batches_are_published() -> None:
     times.give(asked)
     assert live.waits_for_batch_s() is None
     assert live.batches == before + 1
+    times.ask()
+    times.end()
+    assert live.waits_for_batch_s() is None
