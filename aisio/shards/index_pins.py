@@ -10,11 +10,14 @@ its samples have other hashes.
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from aisio.records import Checksum, ObjectInfo
 from aisio.shards.index import IndexedShard
+from aisio.stores import Store
 from aisio.urls import FILE, ObjectUrl
 
-__all__ = ["is_current", "pin_of", "pinned_checksum"]
+__all__ = ["is_current", "is_indexed", "pin_of", "pinned_checksum"]
 
 _OTHER_PINS = ("etag", "version", "mtime")
 _LOCAL = ObjectUrl(FILE, "").root
@@ -46,6 +49,18 @@ def is_current(shard: IndexedShard, info: ObjectInfo) -> bool:
         return not info.version or info.version == value
     # A checksum of another kind is one of other bytes: a store does not compute an object's anew.
     return info.checksum in (None, Checksum(kind, value))
+
+
+def is_indexed(shard: IndexedShard, store: Store, url: ObjectUrl, info: ObjectInfo) -> bool:
+    """Tell whether a response is about the version that was indexed, as a listing is compared."""
+    if is_current(shard, info):
+        return True
+    checksum = pinned_checksum(shard)
+    if checksum is None or info.checksum is None:
+        return False
+    # A bucket can send a checksum of the range instead, which the store knows.
+    indexed = replace(info, size_bytes=shard.size_bytes, checksum=checksum)
+    return store.is_same(url, indexed, info)
 
 
 def pinned_checksum(shard: IndexedShard) -> Checksum | None:

@@ -11,16 +11,18 @@ are.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
 
-from aisio.errors import ShardError
+from aisio.errors import IntegrityError
 from aisio.formats.tar import TarMember
-from aisio.records import ObjectInfo, may_be_same_object
+from aisio.records import ObjectInfo
 from aisio.shards.index import ShardIndex
-from aisio.shards.index_pins import pinned_checksum
+from aisio.shards.index_pins import is_indexed
 from aisio.stores import Store
 from aisio.stores.tar import TarStore
 from aisio.stores.tar_index import without_dot_slash
+from aisio.transport.body import Body
 from aisio.urls import ObjectUrl
 
 __all__ = ["LinkedFiles", "LinksByShard", "RecentFiles"]
@@ -43,15 +45,26 @@ class LinkedFiles:
     Args:
         store: The store that has the shard.
         url: The shard, which is not compressed.
-        info: What the listing says of it; the headers must be of the same version.
+        is_same: Tells of what the store says of the shard whether it is the version that is read;
+            by default that of the body that `opened` is given.
     """
 
-    def __init__(self, store: Store, url: ObjectUrl, info: ObjectInfo) -> None:
+    def __init__(
+        self,
+        store: Store,
+        url: ObjectUrl,
+        is_same: Callable[[ObjectInfo], bool] | None = None,
+    ) -> None:
         # What is wrong with other members is up to their readers.
         self._tar = TarStore(store, url, strict=False)
-        self._info = info
-        self._kept: dict[str, bytes] = {}
+        self._is_same = is_same
+        self._kept: dict[int, bytes] = {}  # by where the file is: its name may come again
         self._kept_bytes = 0
+
+    def opened(self, body: Body) -> Body:
+        """Return an open shard, whose version the files must have."""
+        self._is_same = partial(self._tar.store.is_same, self._tar.url, now=body.info)
+        return body
 
     def read(self, link: TarMember) -> bytes:
         """Return the content of the file that a hard link stands for.
@@ -62,22 +75,24 @@ class LinkedFiles:
             IntegrityError: The shard was replaced.
             StorageError: It cannot be read.
         """
-        target = without_dot_slash(link.link_name)
-        if (content := self._kept.get(target)) is not None:
-            return content
         self._check_version()
-        url = self._tar.url
-        content = self._tar.read(url.with_name(f"{url.name}/{without_dot_slash(link.name)}"))
+        url = self._tar.url.with_name(f"{self._tar.url.name}/{without_dot_slash(link.name)}")
+        offset = self._tar.offset_of(url)
+        if (content := self._kept.get(offset)) is not None:
+            return content
+        content = self._tar.read(url)
         if self._kept_bytes + len(content) > _MAX_KEPT_BYTES:
             self._kept, self._kept_bytes = {}, 0
         if len(content) <= _MAX_KEPT_BYTES:
-            self._kept[target] = content
+            self._kept[offset] = content
             self._kept_bytes += len(content)
         return content
 
     def _check_version(self) -> None:
-        if not may_be_same_object(self._info, self._tar.archive_info):
-            raise ShardError(f"{self._tar.url}: the shard was replaced while it was read")
+        assert self._is_same is not None, "links are read in shards that were opened"
+        if not self._is_same(self._tar.archive_info):
+            url = str(self._tar.url)
+            raise IntegrityError(f"{url}: the shard was replaced while it was read", url=url)
 
 
 class RecentFiles:
@@ -91,19 +106,19 @@ class RecentFiles:
         """Keep a file, unless it is large; the oldest ones go."""
         if len(content) > _MAX_RECENT_FILE_BYTES:
             return
-        name = without_dot_slash(name)
-        self._forget(name)
-        self._contents[name] = content
+        self.forget(name)
+        self._contents[without_dot_slash(name)] = content
         self._size_bytes += len(content) + _RECENT_NAME_BYTES
         while self._size_bytes > _MAX_RECENT_BYTES:
-            self._forget(next(iter(self._contents)))
+            self.forget(next(iter(self._contents)))
 
     def find(self, link: TarMember) -> bytes | None:
         """Return the content of the file that a hard link stands for; None if it is not kept."""
         return self._contents.get(without_dot_slash(link.link_name))
 
-    def _forget(self, name: str) -> None:
-        content = self._contents.pop(name, None)
+    def forget(self, name: str) -> None:
+        """Drop a file whose name comes again: a link behind it stands for the second one."""
+        content = self._contents.pop(without_dot_slash(name), None)
         if content is not None:
             self._size_bytes -= len(content) + _RECENT_NAME_BYTES
 
@@ -117,19 +132,16 @@ class LinksByShard:
     """
 
     def __init__(self, index: ShardIndex, places: Sequence[tuple[Store, ObjectUrl]]) -> None:
-        self._index = index
-        self._places = places
-        self._made: dict[int, LinkedFiles] = {}
+        # Threads may share it.
+        self._find = lru_cache(_MAX_SHARDS)(partial(_links_of, index, places))
 
     def of(self, number: int) -> LinkedFiles:
         """Return those of a shard, by its number in the index."""
-        links = self._made.pop(number, None)
-        if links is None:
-            shard, (store, url) = self._index.shard(number), self._places[number]
-            checksum = pinned_checksum(shard)
-            info = ObjectInfo(url.root, url.name, shard.size_bytes, checksum=checksum)
-            links = LinkedFiles(store, url, info)
-        self._made[number] = links  # the last one: the first is the least recently used
-        while len(self._made) > _MAX_SHARDS:
-            self._made.pop(next(iter(self._made)), None)
-        return links
+        return self._find(number)
+
+
+def _links_of(
+    index: ShardIndex, places: Sequence[tuple[Store, ObjectUrl]], number: int
+) -> LinkedFiles:
+    shard, (store, url) = index.shard(number), places[number]
+    return LinkedFiles(store, url, partial(is_indexed, shard, store, url))

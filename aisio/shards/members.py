@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from aisio.errors import ShardError
 from aisio.formats.decompress import ReadIntoStream
-from aisio.formats.tar import END, NEED_DATA, TarMember
+from aisio.formats.tar import TarMember
 from aisio.shards.linked_files import LinkedFiles
 from aisio.shards.reader import has_content, why_no_field
 from aisio.shards.tar_stream import TarStream
@@ -87,11 +87,7 @@ class MemberPass:
             self._has_begun = True
             tar.detect_compression()
         tar.parser.skip_payload()
-        while (event := tar.parser.next_event()) is not END:
-            if event is NEED_DATA:
-                tar.fill()
-                continue
-            assert isinstance(event, TarMember)
+        while (event := tar.next_member()) is not None:
             is_link = event.kind == "hardlink" and self._links is not None
             if event.kind not in ("file", "sparse") and has_content(event) and not is_link:
                 self._refuse(event, why_no_field(event))

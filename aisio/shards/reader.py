@@ -27,7 +27,7 @@ from typing import NoReturn
 
 from aisio.errors import ShardError, StorageError
 from aisio.formats.decompress import ReadIntoStream
-from aisio.formats.tar import END, NEED_DATA, TarMember, TarParser
+from aisio.formats.tar import TarMember, TarParser
 from aisio.formats.tar_part import TarPart
 from aisio.shards.linked_files import LinkedFiles
 from aisio.shards.samples import Sample, split_name
@@ -81,7 +81,8 @@ class ShardPass:
             is read to its end, where it verifies itself, and not closed.
         url: The shard's URL.
         keys: Copy only these fields. Others are left out; a sample that has none of these is not.
-        payloads: False yields b"" for each field, to count samples; errors are the same.
+        payloads: False yields b"" for each field, to count samples; errors are the same, but for
+            hard links, which are not looked up.
         interleaved: Accept samples whose members are not adjacent: collect the whole shard in
             memory, then yield its samples in the order of their first members.
         reader: Name of the class that reads, to begin the text of errors with.
@@ -207,11 +208,7 @@ class ShardPass:
         """Yield the members that belong to samples, with key and extension."""
         tar = self._tar
         parser = tar.parser
-        while (event := parser.next_event()) is not END:
-            if event is NEED_DATA:
-                tar.fill()
-                continue
-            assert isinstance(event, TarMember)
+        while (event := tar.next_member()) is not None:
             if event.kind != "file" and not has_content(event):
                 if event.unknown_type:
                     tar.pass_over(event)

@@ -17,14 +17,13 @@ from time import perf_counter
 from typing import Any, NamedTuple, cast
 
 import xxhash
-from msgspec.structs import replace
 
 from aisio.errors import ConfigError, IntegrityError, RangeError, ShardError
 from aisio.escapes import one_line
 from aisio.formats.tar_part import TarPart
-from aisio.records import ByteRange, ObjectInfo
+from aisio.records import ByteRange
 from aisio.shards.index import IndexedShard, ShardIndex
-from aisio.shards.index_pins import is_current, pinned_checksum
+from aisio.shards.index_pins import is_indexed
 from aisio.shards.linked_files import LinksByShard
 from aisio.shards.reader import ShardPass
 from aisio.shards.run_parsing import parse_run
@@ -226,7 +225,7 @@ class SampleReader:
         view = memoryview(buffer)[: run.size_bytes]
 
         def read(body: Body) -> None:
-            if not _is_indexed(shard, store, url, body.info) or body.size_bytes != run.size_bytes:
+            if not is_indexed(shard, store, url, body.info) or body.size_bytes != run.size_bytes:
                 raise self._replaced(shard)
             if run.size_bytes >= PARALLEL_FROM_BYTES:
                 read_into(body, BufferTarget(view))
@@ -302,7 +301,7 @@ class SampleReader:
         found: ReadSamples = []
         kept, size_bytes = list[Sample](), 0
         with closing(store.get(url)) as body:
-            if not _is_indexed(shard, store, url, body.info):
+            if not is_indexed(shard, store, url, body.info):
                 raise self._replaced(shard)
             shard_pass = ShardPass(
                 body,
@@ -385,15 +384,3 @@ class _Damaged(Exception):
 def _payload_bytes(sample: Sample) -> int:
     """Return how many bytes the fields of a sample have."""
     return sum(map(len, sample.fields.values()))
-
-
-def _is_indexed(shard: IndexedShard, store: Store, url: ObjectUrl, info: ObjectInfo) -> bool:
-    """Tell whether a response is about the version that was indexed, as a listing is compared."""
-    if is_current(shard, info):
-        return True
-    checksum = pinned_checksum(shard)
-    if checksum is None or info.checksum is None:
-        return False
-    # A bucket can send a checksum of the range instead, which the store knows.
-    indexed = replace(info, size_bytes=shard.size_bytes, checksum=checksum)
-    return store.is_same(url, indexed, info)

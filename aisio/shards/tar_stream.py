@@ -9,7 +9,7 @@ from typing import Literal
 
 from aisio.escapes import one_line
 from aisio.formats.decompress import MAGIC_BYTES, Decompressed, ReadIntoStream, compression_of
-from aisio.formats.tar import NEED_DATA, SOCKET_BUFFER_BYTES, Signal, TarMember, TarParser
+from aisio.formats.tar import END, NEED_DATA, SOCKET_BUFFER_BYTES, Signal, TarMember, TarParser
 from aisio.shards.linked_files import LinkedFiles, RecentFiles
 from aisio.stats import thread_counters
 
@@ -21,7 +21,7 @@ _log = logging.getLogger("aisio.shard_reader")
 class TarStream:
     """Reads a stream into a TarParser, and counts the seconds of parsing.
 
-    Whoever uses it calls `detect_compression` first, and `fill` where the parser needs data.
+    Whoever uses it calls `detect_compression` first.
 
     Args:
         stream: The shard's bytes.
@@ -66,6 +66,17 @@ class TarStream:
         self._stream = Decompressed(kind, start, self._stream, self.url)
         self.name = f"{one_line(self.url)} ({kind}; bytes are counted unpacked)"
         self.parser = TarParser(self.name, allow_unreadable=True)
+
+    def next_member(self) -> TarMember | None:
+        """Go to the next member, and return it; None at the end. Errors are those of the parser."""
+        while (event := self.parser.next_event()) is NEED_DATA:
+            self.fill()
+        if event is END:
+            return None
+        assert isinstance(event, TarMember)
+        if self._recent is not None:
+            self._recent.forget(event.name)
+        return event
 
     def read(self, read: Callable[[], bytes | Literal[Signal.NEED_DATA]]) -> bytes:
         """Return what a method of the parser reads, once the parser has all its bytes."""

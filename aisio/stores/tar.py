@@ -59,6 +59,14 @@ class TarStore(Store):
         """What the store said of the tar when its headers were read; errors as for `read_index`."""
         return self._index().info
 
+    def offset_of(self, url: ObjectUrl) -> int:
+        """Return where in the tar the file of a member is; a hard link has that of its file.
+
+        Raises:
+            NotFoundError: No such member.
+        """
+        return self._member(url, "find")[1].offset
+
     def in_order(self) -> Iterator[ObjectInfo]:
         """List the members in the order of the archive; errors as for `read_index`."""
         for member, span in self._index().members.items():

@@ -100,8 +100,9 @@ def read_index(store: Store, url: ObjectUrl, *, strict: bool = True) -> TarIndex
     for member in walk_members(parser, store, url, info):
         if sparse:
             sparse = _end_sparse(members, sparse, member.offset)
-        if member.kind in ("file", "hardlink") or member.unreadable:
-            name = without_dot_slash(member.name)
+        name = without_dot_slash(member.name)
+        # One that is no file replaces a file of its name, as a second file does.
+        if member.kind in ("file", "hardlink") or member.unreadable or name in members:
             try:
                 _check_name(name, member, members, url)
                 size_bytes = parser.sparse_bytes if member.kind == "sparse" else None

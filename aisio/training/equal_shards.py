@@ -11,13 +11,14 @@ from aisio.errors import ConfigError
 from aisio.escapes import one_line
 from aisio.records import ByteRange, ObjectInfo
 from aisio.shards.index import IndexedShard, ShardIndex
+from aisio.shards.linked_files import LinkedFiles
 from aisio.shards.prefetch import Shard, ShardPart, ShardStream
 from aisio.shards.slices import ShardSlice
 from aisio.sources.base import Source
 from aisio.training.order.cut import Equalize
 from aisio.training.reader_index import ReaderIndex
 from aisio.training.shard_iteration import ShardPlace
-from aisio.training.shard_links import links_of
+from aisio.training.shard_links import links_of, opened
 from aisio.training.split import Partition
 from aisio.training.split_dataset import ListedObject
 from aisio.training.stretches import ShardPiece, shard_pieces, stretch_of
@@ -174,16 +175,22 @@ def _piece_of(listed: ListedObject, index: ShardIndex, number: int, piece: Shard
         return Shard(info, BytesIO, part)
     is_whole = piece.stop - piece.start == indexed.samples
     if not is_whole and indexed.is_ranged and index.has_hashes:
-        return Shard(info, partial(_open_slice, listed, index, indexed, piece), links=links)
-    return Shard(info, partial(source.get, info), part, links)
+        open_slice = partial(_open_slice, listed, index, indexed, piece, links)
+        return Shard(info, open_slice, links=links)
+    return Shard(info, partial(opened, links, partial(source.get, info)), part, links)
 
 
 def _open_slice(
-    listed: ListedObject, index: ShardIndex, indexed: IndexedShard, piece: ShardPiece
+    listed: ListedObject,
+    index: ShardIndex,
+    indexed: IndexedShard,
+    piece: ShardPiece,
+    links: LinkedFiles | None,
 ) -> ShardStream:
     source, info = listed
     first = indexed.first_sample
     start, end = index.span(first + piece.start), index.span(first + piece.stop - 1)
     byte_range = ByteRange(start.offset, end.offset + end.size_bytes)
     spans = map(index.span, range(first + piece.start, first + piece.stop))
-    return ShardSlice(source.get(info, byte_range=byte_range), spans, info.url)
+    body = opened(links, partial(source.get, info, byte_range=byte_range))
+    return ShardSlice(body, spans, info.url)

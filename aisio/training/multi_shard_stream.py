@@ -28,7 +28,7 @@ from aisio.training.member_stream import (
     MemberZip,
     require_match,
 )
-from aisio.training.shard_links import links_of
+from aisio.training.shard_links import links_of, opened
 from aisio.training.shard_reader import PREFETCH_BYTES
 from aisio.training.split import Partition, equal_count
 from aisio.training.split_dataset import ListedObject, SplitDataset
@@ -251,8 +251,9 @@ class AISMultiShardStream(SplitDataset, IterableDataset[tuple[Any, ...]]):
             rows = self._my_share(partition)  # which warns if there is nothing
         for source, info in rows:
             etl_name = self._etl_names[number]
-            open_shard = partial(source.get, info, etl_name=etl_name)
-            yield Shard(info, open_shard, links=links_of(source, info, etl_name))
+            links = links_of(source, info, etl_name)
+            open_shard = partial(opened, links, partial(source.get, info, etl_name=etl_name))
+            yield Shard(info, open_shard, links=links)
 
     def _rows(self, number: int, partition: Partition, first: int) -> Iterator[ListedObject]:
         start, step = (partition.first, partition.step) if self._by_shard else (0, 1)

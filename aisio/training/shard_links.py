@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from aisio.records import ObjectInfo
 from aisio.shards.linked_files import LinkedFiles
 from aisio.sources.base import Source, url_of
+from aisio.transport.body import Body
 
-__all__ = ["links_of"]
+__all__ = ["links_of", "opened"]
 
 
 def links_of(source: Source, info: ObjectInfo, etl_name: str | None = None) -> LinkedFiles | None:
@@ -18,8 +21,20 @@ def links_of(source: Source, info: ObjectInfo, etl_name: str | None = None) -> L
         etl_name: The ETL that the caller names; see `Source.effective_etl`.
 
     Returns:
-        None if an ETL transforms the shard: a store has no ranges of that.
+        None if an ETL transforms the shard: a store has no ranges of that. Others are of no use
+        before the shard is `opened`.
     """
     if source.effective_etl(etl_name):
         return None
-    return LinkedFiles(source.store_of(info), url_of(info), info)
+    return LinkedFiles(source.store_of(info), url_of(info))
+
+
+def opened(links: LinkedFiles | None, open_body: Callable[[], Body]) -> Body:
+    """Open a shard, or a part of it, whose version the files of its links must have.
+
+    Args:
+        links: From `links_of`.
+        open_body: Opens it.
+    """
+    body = open_body()
+    return body if links is None else links.opened(body)

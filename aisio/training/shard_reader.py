@@ -40,7 +40,7 @@ from aisio.training.quarantine import Quarantine, SkippedShard, is_network_fault
 from aisio.training.reader_index import IndexMode, ReaderIndex
 from aisio.training.sample_items import ItemOptions, SampleItems
 from aisio.training.shard_iteration import ShardIteration, ShardPlace, ShardTrail
-from aisio.training.shard_links import links_of
+from aisio.training.shard_links import links_of, opened
 from aisio.training.skipped_samples import SkippedSample
 from aisio.training.split import Partition
 from aisio.training.split_dataset import ListedObject, SplitDataset
@@ -301,8 +301,8 @@ class AISShardReader(SplitDataset, IterableDataset[Any]):
         return shards_from(self._my_share(partition), start, self._shard, find)
 
     def _shard(self, source: Source, info: ObjectInfo) -> Shard:
-        open_shard = partial(source.get, info, etl_name=self._etl_name)
         links = links_of(source, info, self._etl_name)
+        open_shard = partial(opened, links, partial(source.get, info, etl_name=self._etl_name))
         return Shard(self._index.completed(source, info), open_shard, links=links)
 
     def _prefetch(self, shards: Iterable[Shard]) -> Prefetch:

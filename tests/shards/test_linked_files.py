@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import gzip
-import io
+import os
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from aisio.errors import NotFoundError, ShardError
+from aisio.errors import IntegrityError, NotFoundError, ShardError
 from aisio.formats.tar import TarMember
 from aisio.records import ObjectInfo
 from aisio.shards.index import ShardIndex
@@ -51,10 +51,19 @@ def samples(
     store: LocalStore, url: ObjectUrl, info: ObjectInfo, **options
 ) -> list[dict[str, bytes]]:
     """Read a shard from start to end."""
-    links = LinkedFiles(store, url, info)
-    body = LocalStore().get(url)
+    links = LinkedFiles(store, url)
+    body = links.opened(LocalStore().get(url))
     shard_pass = ShardPass(body, url=str(url), links=links, **options)
     return [sample.fields for sample in shard_pass.samples()]
+
+
+def members(store: LocalStore, url: ObjectUrl, info: ObjectInfo) -> list[bytes]:
+    """Read the members of a shard."""
+    links = LinkedFiles(store, url)
+    shard, contents = MemberPass(links.opened(LocalStore().get(url)), str(url), links), []
+    while shard.advance():
+        contents.append(shard.read())
+    return contents
 
 
 def parsed(block: bytes) -> TarMember:
@@ -142,31 +151,55 @@ def test_a_symbolic_link_stays_an_error(tmp_path, store):
 
 
 def test_a_shard_that_is_replaced_meanwhile_is_an_error(tmp_path, store):
-    """Its files would be those of another shard."""
-    url, info = write(tmp_path, LABELS)
-    links = LinkedFiles(store, url, info)
-    body = LocalStore().get(url)
+    """Its files would be those of another shard, though that has the same size."""
+    url, _ = write(tmp_path, LABELS)
+    links = LinkedFiles(store, url)
+    body = links.opened(LocalStore().get(url))
     found = ShardPass(body, url=str(url), links=links).samples()
     next(found)
-    write(tmp_path, LABELS + bytes(512))
-    with pytest.raises(ShardError, match="replaced while it was read"):
+    write(tmp_path, LABELS.replace(b"cat", b"dog"))
+    with pytest.raises(IntegrityError, match="replaced while it was read"):
         list(found)
 
 
 def test_a_pass_over_members_reads_links(tmp_path, store):
     """As a pass over samples does."""
-    url, info = write(tmp_path, LABELS)
-    shard = MemberPass(LocalStore().get(url), str(url), LinkedFiles(store, url, info))
-    contents = []
-    while shard.advance():
-        contents.append(shard.read())
-    assert contents == [b"a", b"cat", *[b"b", b"cat"] * 3]
-    write(tmp_path, hard_link("1", "absent") + bytes(1024))
-    links = LinkedFiles(store, url, LocalStore().head(url))
-    shard = MemberPass(LocalStore().get(url), str(url), links)
-    assert shard.advance()
+    assert members(store, *write(tmp_path, LABELS)) == [b"a", b"cat", *[b"b", b"cat"] * 3]
+    place = write(tmp_path, hard_link("1", "absent") + bytes(1024))
     with pytest.raises(ShardError, match="'1' at byte 0 is a hardlink to 'absent'"):
-        shard.read()
+        members(store, *place)
+
+
+SECOND_FILES = [
+    pack(("a", b"two"))[:1024],
+    pack(("./a", bytes(65_537)))[:-1024],
+    pax_sparse("a"),
+    hard_link("a", "z"),
+]
+
+
+@pytest.mark.parametrize("second", SECOND_FILES)
+def test_a_link_is_never_read_as_the_first_of_two_files(tmp_path, store, second):
+    """It stands for the second, which tar writes over the first."""
+    first = pack(("z", b"z"))[:1024] + pack(("a", b"one"))[:1024] + hard_link("l", "a")
+    data = first + second + hard_link("m", "a") + bytes(1024)
+    with pytest.raises(ShardError, match="'[am]' at byte .* appears a second time"):
+        members(store, *write(tmp_path, data))
+    place = write(tmp_path, gzip.compress(data))
+    if b"two" in second:
+        assert members(store, *place)[-1] == b"two"
+    else:
+        with pytest.raises(ShardError, match="'m' at byte .* its data is not here"):
+            members(store, *place)
+
+
+def test_a_link_to_what_replaced_a_file_is_an_error(tmp_path, store):
+    """As is one to a symbolic link."""
+    first = pack(("a", b"one"))[:1024] + typed(b"2", "a") + pack(("1.jpg", b"b"))[:1024]
+    data = first + hard_link("1.cls", "a") + bytes(1024)
+    for content in (data, gzip.compress(data)):
+        with pytest.raises(ShardError, match="'1.cls' at byte .* its data is not here"):
+            samples(store, *write(tmp_path, content))
 
 
 def test_samples_of_an_index_read_links(tmp_path, store):
@@ -180,6 +213,16 @@ def test_samples_of_an_index_read_links(tmp_path, store):
     assert store.gets == 3 + 2
 
 
+def test_links_of_an_indexed_shard_that_is_replaced_meanwhile(tmp_path, store):
+    """Its headers are compared with what was indexed, by more than their size."""
+    url, info = write(tmp_path, LABELS)
+    index = ShardIndex.of_shards([(build_shard_index(lambda: LocalStore().get(url), info), 0)])
+    links = LinksByShard(index, [(store, url)])
+    os.utime(tmp_path / "s.tar", (1, 1))
+    with pytest.raises(IntegrityError, match="replaced while it was read"):
+        links.of(0).read(parsed(hard_link("1.cls", "0.cls")))
+
+
 def test_the_links_of_few_shards_are_kept(tmp_path, store):
     """The last ones used."""
     url, info = write(tmp_path, LABELS)
@@ -191,9 +234,10 @@ def test_the_links_of_few_shards_are_kept(tmp_path, store):
 
 def test_a_missing_shard_is_missing(tmp_path, store):
     """It was removed meanwhile."""
-    url, info = write(tmp_path, LABELS)
-    links = LinkedFiles(store, url, info)
-    found = ShardPass(io.BytesIO(LABELS), url=str(url), links=links).samples()
+    url, _ = write(tmp_path, LABELS)
+    links = LinkedFiles(store, url)
+    body = links.opened(LocalStore().get(url))
+    found = ShardPass(body, url=str(url), links=links).samples()
     (tmp_path / "s.tar").unlink()
     with pytest.raises(NotFoundError):
         list(found)

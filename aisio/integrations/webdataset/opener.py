@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from functools import partial
 from typing import Literal, overload
 
 from aisio.errors import ConfigError
@@ -15,7 +16,7 @@ from aisio.sources.catalog_source import SCHEME
 from aisio.sources.named import parse_url
 from aisio.sources.resolve import source
 from aisio.stores import store_for
-from aisio.training.shard_links import links_of
+from aisio.training.shard_links import links_of, opened
 from aisio.transport.body import READ_AHEAD_BYTES, Body
 from aisio.transport.writer import ObjectWriter, WriteOptions
 
@@ -89,4 +90,5 @@ def _open_stream(url: str) -> ObjectStream:
     where, listed = find_object(url)
     # With the size from a HEAD, a response that belongs to another request is noticed.
     info = where.completed(listed)
-    return ObjectStream(where.get(info), url, links_of(where, info))
+    links = links_of(where, info)
+    return ObjectStream(opened(links, partial(where.get, info)), url, links)

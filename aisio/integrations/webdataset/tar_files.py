@@ -17,7 +17,7 @@ from webdataset.handlers import reraise_exception
 from webdataset.tariterators import base_plus_ext, meta_prefix, meta_suffix
 
 from aisio.errors import AisioError, ShardError
-from aisio.formats.tar import END, NEED_DATA, TarMember
+from aisio.formats.tar import TarMember
 from aisio.integrations.webdataset.opener import ObjectStream
 from aisio.shards.linked_files import LinkedFiles
 from aisio.shards.reader import has_content, why_no_field
@@ -117,11 +117,7 @@ def _files(tar: TarStream, names: _Names, links: LinkedFiles | None) -> Iterator
     """Yield names and contents of the files that are wanted."""
     tar.detect_compression()
     parser = tar.parser
-    while (event := parser.next_event()) is not END:
-        if event is NEED_DATA:
-            tar.fill()
-            continue
-        assert isinstance(event, TarMember)
+    while (event := tar.next_member()) is not None:
         if not has_content(event):
             if event.unknown_type:
                 tar.pass_over(event)
