@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 
 from aisio.patterns.selections import Selection
 from aisio.records import ByteRange, ObjectInfo
+from aisio.skipped import SkippedNames
 from aisio.sources.base import Source
 from aisio.sources.name_patterns import NamePatterns
 from aisio.stores import Store
@@ -13,6 +15,8 @@ from aisio.transport.body import Body
 from aisio.transport.concurrency.pending import PendingGet
 
 __all__ = ["FilteredSource", "filtered"]
+
+_log = logging.getLogger("aisio.sources")
 
 
 def filtered(source: Source, patterns: NamePatterns) -> Source:
@@ -62,8 +66,10 @@ class FilteredSource(Source):
         return self._selected(self.inner.selected(selection))
 
     def _selected(self, infos: Iterator[ObjectInfo]) -> Iterator[ObjectInfo]:
-        base_url = self.base_url
-        return (info for info in infos if not self.patterns.why_left_out(info, base_url))
+        left_out = SkippedNames()
+        yield from self.patterns.select(infos, self.base_url, left_out)
+        if left_out:
+            _log.info("%r: %s", self, left_out)
 
     def store_of(self, info: ObjectInfo) -> Store:
         """See `Source.store_of`."""

@@ -8,15 +8,15 @@ in "/", it stands for all that is in such a folder. Wildcards and braces are tho
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeAlias
 
 from aisio.errors import ConfigError
-from aisio.patterns.braces import Braces
-from aisio.patterns.selections import Pattern
+from aisio.patterns.selections import Pattern, Selections
 from aisio.records import ObjectInfo
+from aisio.skipped import SkippedNames
 
-__all__ = ["NamePatterns", "Patterns"]
+__all__ = ["NamePatterns", "Patterns", "UnmatchedPatterns"]
 
 Patterns: TypeAlias = "str | Sequence[str] | None"
 """A pattern, several, or None for none."""
@@ -41,10 +41,10 @@ class NamePatterns:
     def __init__(
         self, include: Patterns = None, exclude: Patterns = None, *, owner: str = "source"
     ) -> None:
-        texts = {"include": include, "exclude": exclude}
         self._include = _parsed("include", include, owner)
         self._exclude = _parsed("exclude", exclude, owner)
-        self.text = ", ".join(f"{name}={text!r}" for name, text in texts.items() if text)
+        named = (("include", self._include), ("exclude", self._exclude))
+        self.text = ", ".join(_text(name, patterns) for name, patterns in named if patterns)
 
     def __bool__(self) -> bool:
         return bool(self.text)
@@ -54,48 +54,111 @@ class NamePatterns:
         """Why a source may have no object; "" without patterns."""
         return f"no name is selected by {self.text}" if self.text else ""
 
-    def why_left_out(self, info: ObjectInfo, base_url: str) -> str:
-        """Return why not to read an object; "" to read it.
+    def select(
+        self,
+        infos: Iterable[ObjectInfo],
+        base_url: str,
+        left_out: SkippedNames,
+        unmatched: UnmatchedPatterns | None = None,
+    ) -> Iterator[ObjectInfo]:
+        """Yield the objects to read; lazily.
 
         Args:
-            info: The object.
-            base_url: The folder of its source; see `Source.base_url`.
+            infos: All objects.
+            base_url: The folder of their source; see `Source.base_url`.
+            left_out: Counts the others.
+            unmatched: Is shown all names.
         """
-        url = info.url
-        is_below = base_url and url.startswith(base_url)
-        name = url[len(base_url) :] if is_below else info.name
-        if self._include is not None and not _match(self._include, name):
+        for info in infos:
+            url = info.url
+            is_below = base_url and url.startswith(base_url)
+            name = url[len(base_url) :] if is_below else info.name
+            if unmatched is not None:
+                unmatched.see(name)
+            if why := self._why_left_out(name):
+                left_out.add(info.name, why)
+            else:
+                yield info
+
+    def _why_left_out(self, name: str) -> str:
+        if self._include and not _match(self._include, name):
             return "not of include="
-        if self._exclude is not None and _match(self._exclude, name):
-            return "of exclude="
-        return ""
+        return "of exclude=" if _match(self._exclude, name) else ""
+
+
+class UnmatchedPatterns:
+    """The patterns that no name has matched yet: a misspelt one leaves out nothing, or too much.
+
+    Args:
+        patterns: All patterns.
+    """
+
+    def __init__(self, patterns: NamePatterns) -> None:
+        self._include = list(patterns._include)
+        self._exclude = list(patterns._exclude)
+
+    def see(self, name: str) -> None:
+        """Take the patterns away that match a name."""
+        for patterns in (self._include, self._exclude):
+            if patterns:
+                patterns[:] = [pattern for pattern in patterns if not pattern.matches(name)]
+
+    def __bool__(self) -> bool:
+        return bool(self._include or self._exclude)
+
+    def __str__(self) -> str:
+        """Return, for example, "no name matches exclude='vall/': look for a misspelt pattern"."""
+        named = (("include", self._include), ("exclude", self._exclude))
+        texts = [f"{name}={pattern.text!r}" for name, patterns in named for pattern in patterns]
+        return f"no name matches {', '.join(texts)}: look for a misspelt pattern"
 
 
 class _NamePattern:
     """One pattern; see the module.
 
     Args:
-        text: Without braces.
+        text: With or without braces.
+
+    Attributes:
+        text: The argument.
     """
 
     def __init__(self, text: str) -> None:
-        self._pattern = Pattern(text)
-        self._is_for_last_part = "/" not in text
+        self.text = text
+        self._names: set[str] = set()  # of expansions that are names: there may be many
+        self._patterns: list[tuple[Pattern, bool]] = []
+        for selection in Selections(text):
+            if selection.pattern is None and selection.may_be_object:
+                self._names.add(selection.start)
+            else:
+                self._patterns.append((Pattern(selection.text), "/" not in selection.text))
 
     def matches(self, name: str) -> bool:
-        return self._pattern.matches(name.rpartition("/")[2] if self._is_for_last_part else name)
+        last = name.rpartition("/")[2]
+        if name in self._names or last in self._names:
+            return True
+        return any(
+            pattern.matches(last if is_for_last else name)
+            for pattern, is_for_last in self._patterns
+        )
 
 
 def _match(patterns: Sequence[_NamePattern], name: str) -> bool:
     return any(pattern.matches(name) for pattern in patterns)
 
 
-def _parsed(argument: str, patterns: Patterns, owner: str) -> tuple[_NamePattern, ...] | None:
+def _text(argument: str, patterns: Sequence[_NamePattern]) -> str:
+    texts = [pattern.text for pattern in patterns]
+    return f"{argument}={texts[0]!r}" if len(texts) == 1 else f"{argument}={texts!r}"
+
+
+def _parsed(argument: str, patterns: Patterns, owner: str) -> tuple[_NamePattern, ...]:
+    """Return the patterns, none twice, in an order that does not depend on the caller's."""
     if patterns is None:
-        return None
+        return ()
     texts = [patterns] if isinstance(patterns, str) else list(patterns)
     if not texts or not all(isinstance(text, str) and text for text in texts):
         raise ConfigError(
             f'<{owner}> {argument}={patterns!r}: a pattern is needed, or several, as in "*.jpg"'
         )
-    return tuple(_NamePattern(one) for text in texts for one in Braces(text))
+    return tuple(map(_NamePattern, sorted(set(texts))))

@@ -18,10 +18,11 @@ from aisio.patterns.selections import Selections
 from aisio.records import ObjectInfo
 from aisio.skipped import SkippedNames
 from aisio.sources.base import Source
+from aisio.sources.filtered import FilteredSource
 from aisio.sources.identity import source_identity
 from aisio.sources.kinds import PrefixSource
 from aisio.sources.manifest import ManifestSource
-from aisio.sources.name_patterns import NamePatterns, Patterns
+from aisio.sources.name_patterns import NamePatterns, Patterns, UnmatchedPatterns
 from aisio.sources.nothing_found import nothing_found
 from aisio.sources.resolve import source
 from aisio.sources.url import UrlSource
@@ -112,6 +113,8 @@ class SourceSet:
         self._allow_empty = allow_empty
         self._skip_empty = skip_empty
         self._patterns = NamePatterns(include, exclude, owner=owner)
+        self._unmatched = UnmatchedPatterns(self._patterns)
+        self._listed: set[int] = set()  # numbers of sources
         self._logged: set[str] = set()
         self._parts = [
             _Part(
@@ -159,6 +162,14 @@ class SourceSet:
         """What is listed, shortly: not all that tells one set from another."""
         return "\n".join([self._owner, *(part.about[:_MAX_ABOUT] for part in self._parts)])
 
+    @property
+    def patterns(self) -> str:
+        """Tells the patterns for names from others; "" if there are none."""
+        own = [
+            part.source.patterns for part in self._parts if isinstance(part.source, FilteredSource)
+        ]
+        return "; ".join(patterns.text for patterns in (self._patterns, *own) if patterns)
+
     def identity(self) -> str | None:
         """Return a text that two processes have in common only if they list the same objects.
 
@@ -187,49 +198,54 @@ class SourceSet:
             NotFoundError: A source, or a prefix, has no object; raised when the listing comes to
                 it, unless `allow_empty`.
         """
-        for part in self._parts[only]:
+        for number, part in list(enumerate(self._parts))[only]:
             for selections in part.selections:
                 yield from self._list_part(part, selections)
+            self._listed.add(number)
+        self._warn_of_unmatched()
 
     def _list_part(
         self, part: _Part, selections: Selections
     ) -> Iterator[tuple[Source, ObjectInfo]]:
-        skipped, left_out, is_empty = SkippedNames(), SkippedNames(), True
+        skipped, sidecars, left_out = SkippedNames(), SkippedNames(), SkippedNames()
+        is_empty = True
         infos = part.source.select(selections.text, allow_empty=self._allow_empty)
         if self._patterns:
-            infos = self._taken(infos, part.source.base_url, left_out)
+            base_url = part.source.base_url
+            infos = self._patterns.select(infos, base_url, left_out, self._unmatched)
         for info in infos:
             why = self._why_skipped(info)
             if not why or part.source.is_named(info) or selections.names_object(info.name):
                 is_empty = False
                 yield part.source, info
-            elif self._name_filter is None or not self._name_filter.is_sidecar(info.name):
+            elif self._name_filter is not None and self._name_filter.is_sidecar(info.name):
+                sidecars.add(info.name, why)
+            else:
                 kind = self._name_filter.kind_of(info.name) if self._name_filter else ""
                 skipped.add(info.name, why, kind)
         if is_empty and not self._allow_empty:
+            skipped = skipped or sidecars
             skipped.update(left_out)
             raise nothing_found(
                 part.about, prefix=selections.text, skipped=skipped, why=part.source.why_empty
             )
         # What the user left out is no surprise.
-        self._log_once(logging.WARNING, part, skipped)
-        self._log_once(logging.INFO, part, left_out)
+        self._log_skipped(logging.WARNING, part, skipped)
+        self._log_skipped(logging.INFO, part, left_out)
 
-    def _taken(
-        self, infos: Iterator[ObjectInfo], base_url: str, left_out: SkippedNames
-    ) -> Iterator[ObjectInfo]:
-        """Yield the objects that `include` and `exclude` take, and count the others."""
-        for info in infos:
-            if why := self._patterns.why_left_out(info, base_url):
-                left_out.add(info.name, why)
-            else:
-                yield info
+    def _warn_of_unmatched(self) -> None:
+        """Warn of patterns that nothing matches, once all sources have been listed."""
+        if self._unmatched and len(self._listed) == len(self._parts):
+            self._log_once(logging.WARNING, str(self._unmatched))
 
-    def _log_once(self, level: int, part: _Part, skipped: SkippedNames) -> None:
-        text = f"<{self._owner}> {part.about}: {skipped}"
-        if skipped and text not in self._logged:
+    def _log_skipped(self, level: int, part: _Part, skipped: SkippedNames) -> None:
+        if skipped:
+            self._log_once(level, f"{part.about}: {skipped}")
+
+    def _log_once(self, level: int, text: str) -> None:
+        if text not in self._logged:
             self._logged.add(text)
-            _log.log(level, "%s", text)
+            _log.log(level, "<%s> %s", self._owner, text)
 
     def _why_skipped(self, info: ObjectInfo) -> str:
         """Return why not to read an object that nobody names; "" to read it."""

@@ -18,7 +18,7 @@ from aisio.sources.base import Source
 from aisio.training.order.cut import Equalize
 from aisio.training.reader_index import ReaderIndex
 from aisio.training.shard_iteration import ShardPlace
-from aisio.training.shard_links import links_of, opened
+from aisio.training.shard_links import linked_shard, links_of, opened
 from aisio.training.split import Partition
 from aisio.training.split_dataset import ListedObject
 from aisio.training.stretches import ShardPiece, shard_pieces, stretch_of
@@ -170,14 +170,14 @@ def _piece_of(listed: ListedObject, index: ShardIndex, number: int, piece: Shard
     source, info = listed
     indexed = index.shard(number)
     part = ShardPart(piece.start, piece.stop, indexed.samples)
-    links = links_of(source, info)
     if part.is_empty:
         return Shard(info, BytesIO, part)
     is_whole = piece.stop - piece.start == indexed.samples
     if not is_whole and indexed.is_ranged and index.has_hashes:
+        links = links_of(source, info)
         open_slice = partial(_open_slice, listed, index, indexed, piece, links)
         return Shard(info, open_slice, links=links)
-    return Shard(info, partial(opened, links, partial(source.get, info)), part, links)
+    return linked_shard(source, info)._replace(part=part)
 
 
 def _open_slice(

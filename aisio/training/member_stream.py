@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Literal, NamedTuple, TypeAlias, get_args
+from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 from aisio.errors import AisioError, ConfigError, ShardError
 from aisio.escapes import one_line
 from aisio.shards.members import MemberPass
 from aisio.shards.prefetch import Shard, ShardStream
 from aisio.shards.samples import split_name
+from aisio.training.whole_number import whole_number
 
-__all__ = ["Match", "MemberPlace", "MemberStream", "MemberZip", "require_match"]
+__all__ = [
+    "Match",
+    "MemberPlace",
+    "MemberStream",
+    "MemberZip",
+    "Places",
+    "places_of",
+    "require_match",
+]
 
 Match: TypeAlias = Literal["key", "basename"]
 """What the names of members that are yielded together must have in common: the path up to the first
@@ -46,6 +55,26 @@ class MemberPlace(NamedTuple):
 
     def __str__(self) -> str:
         return f"member {self.name!r} of {one_line(self.url)}"
+
+
+Places: TypeAlias = "tuple[MemberPlace, ...]"
+"""Where several streams stand."""
+
+
+def places_of(value: Any) -> Places:
+    """Return the places that a state has.
+
+    Raises:
+        ConfigError: They are none.
+    """
+    try:
+        places = tuple(MemberPlace(*place) for place in value)
+        for place in places:
+            whole_number("shard", place.shard, 0)
+            whole_number("member", place.member, 0)
+        return places
+    except TypeError as error:
+        raise ConfigError(f"places={value!r:.80} are no places: the state is damaged") from error
 
 
 class MemberStream:

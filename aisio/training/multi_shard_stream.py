@@ -23,16 +23,18 @@ from aisio.sources.source_set import SourceSet
 from aisio.training.data_shard import DataShard
 from aisio.training.member_stream import (
     Match,
-    MemberPlace,
     MemberStream,
     MemberZip,
+    Places,
+    places_of,
     require_match,
 )
-from aisio.training.shard_links import links_of, opened
+from aisio.training.shard_links import linked_shard
 from aisio.training.shard_reader import PREFETCH_BYTES
 from aisio.training.split import Partition, equal_count
 from aisio.training.split_dataset import ListedObject, SplitDataset
 from aisio.training.split_options import Equalize, Ranks, Split, SplitOptions
+from aisio.training.stateful_iteration import check_patterns, patterns_state
 from aisio.training.whole_number import whole_number
 
 try:
@@ -45,7 +47,6 @@ __all__ = ["AISMultiShardStream", "SplitBy"]
 SplitBy: TypeAlias = Literal["member", "shard"]
 """What ranks and workers divide: the positions of all members, or the shards."""
 
-Places: TypeAlias = "tuple[MemberPlace, ...]"
 
 _log = logging.getLogger("aisio.shard_reader")
 
@@ -153,7 +154,8 @@ class AISMultiShardStream(SplitDataset, IterableDataset[tuple[Any, ...]]):
     def __iter__(self) -> Iterator[tuple[Any, ...]]:
         partition = self._partition()
         split_by = "shard" if self._by_shard else "member"
-        return _Iteration(partial(self._steps_from, partition), [*astuple(partition), split_by])
+        begin = partial(self._steps_from, partition)
+        return _Iteration(begin, [*astuple(partition), split_by], self._sources.patterns)
 
     def _steps_from(self, partition: Partition, yielded: int, places: Places) -> Iterator[_Step]:
         """Return a partition's steps behind so many, the last of which had these places."""
@@ -250,10 +252,7 @@ class AISMultiShardStream(SplitDataset, IterableDataset[tuple[Any, ...]]):
         if self._by_shard and number == 0 and not first:
             rows = self._my_share(partition)  # which warns if there is nothing
         for source, info in rows:
-            etl_name = self._etl_names[number]
-            links = links_of(source, info, etl_name)
-            open_shard = partial(opened, links, partial(source.get, info, etl_name=etl_name))
-            yield Shard(info, open_shard, links=links)
+            yield linked_shard(source, info, self._etl_names[number])
 
     def _rows(self, number: int, partition: Partition, first: int) -> Iterator[ListedObject]:
         start, step = (partition.first, partition.step) if self._by_shard else (0, 1)
@@ -297,12 +296,17 @@ class _Iteration(Iterator[tuple[Any, ...]]):
     Args:
         begin: Begins the iteration behind so many tuples, the last of which had these places.
         partition: Rank and worker of this process, and what they divide.
+        patterns: See `SourceSet.patterns`.
     """
 
     def __init__(
-        self, begin: Callable[[int, Places], Iterator[_Step]], partition: list[int | str]
+        self,
+        begin: Callable[[int, Places], Iterator[_Step]],
+        partition: list[int | str],
+        patterns: str,
     ) -> None:
         self._begin = begin
+        self._patterns = patterns
         self._partition = partition
         self._yielded = 0
         self._places: Places = ()
@@ -319,6 +323,7 @@ class _Iteration(Iterator[tuple[Any, ...]]):
             "yielded": self._yielded,
             "places": [list(place) for place in self._places],
             "partition": self._partition,
+            **patterns_state(self._patterns),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -328,7 +333,8 @@ class _Iteration(Iterator[tuple[Any, ...]]):
 
         Raises:
             ConfigError: The state is of another rank or worker, or of other numbers of them; of
-                other streams; or shards have come or gone since. At the next tuple: members have.
+                other streams or patterns; or shards have come or gone since. At the next tuple:
+                members have.
         """
         if state.get("partition") != self._partition:
             raise ConfigError(
@@ -336,21 +342,11 @@ class _Iteration(Iterator[tuple[Any, ...]]):
                 f" {state.get('partition')}, and this is {self._partition}: StatefulDataLoader can"
                 " go on with the same alone"
             )
+        check_patterns(state, self._patterns)
         yielded = whole_number("yielded", state.get("yielded"), 0)
-        places = _places_of(state.get("places"))
+        places = places_of(state.get("places"))
         self._steps = self._begin(yielded, places)
         self._yielded, self._places = yielded, places
-
-
-def _places_of(value: Any) -> Places:
-    try:
-        places = tuple(MemberPlace(*place) for place in value)
-        for place in places:
-            whole_number("shard", place.shard, 0)
-            whole_number("member", place.member, 0)
-        return places
-    except TypeError as error:
-        raise ConfigError(f"places={value!r:.80} are no places: the state is damaged") from error
 
 
 def _go_to(members: MemberZip, places: Places) -> None:

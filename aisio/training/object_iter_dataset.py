@@ -252,7 +252,8 @@ class AISIterDataset(SplitDataset, IterableDataset[Any]):
         if self._order is not None:
             epoch = self._order.epoch.get()
             order = self._order.describe(epoch)
-        return StatefulIteration(partial(self._steps_from, partition, epoch), partition, order)
+        begin = partial(self._steps_from, partition, epoch)
+        return StatefulIteration(begin, partition, order, self._sources.patterns)
 
     def _steps_from(
         self, partition: Partition, epoch: int, start: int, last: str

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from aisio.errors import ConfigError
 from aisio.shards.samples import Sample
 from aisio.training.split import Partition
-from aisio.training.stateful_iteration import check_partition
+from aisio.training.stateful_iteration import check_partition, check_patterns, patterns_state
 from aisio.training.whole_number import whole_number
 
 __all__ = ["ShardIteration", "ShardPlace", "ShardTrail"]
@@ -96,15 +96,18 @@ class ShardIteration(Iterator[Any]):
     Args:
         begin: Begins the iteration where a trail starts.
         partition: Rank and worker of this process.
+        patterns: See `SourceSet.patterns`.
     """
 
     def __init__(
         self,
         begin: Callable[[ShardTrail], Generator[Any, None, None]],
         partition: Partition,
+        patterns: str = "",
     ) -> None:
         self._begin = begin
         self._partition = partition
+        self._patterns = patterns
         self._move_to(ShardPlace())
 
     def __next__(self) -> Any:
@@ -115,18 +118,22 @@ class ShardIteration(Iterator[Any]):
         self._items.close()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the shard and how many of its samples were taken, and which rank and worker."""
-        place = self._trail.place()
-        return {"partition": list(astuple(self._partition)), **place._asdict()}
+        """Return the shard and how many of its samples were taken, and which rank and worker.
+
+        If there are patterns for names, they are told too.
+        """
+        state = self._trail.place()._asdict() | patterns_state(self._patterns)
+        return {"partition": list(astuple(self._partition)), **state}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go to where the iteration of the same rank and worker stood.
 
         Raises:
-            ConfigError: The state is of another rank or worker, or of other numbers of them, or
-                damaged. At the next sample: there is another shard.
+            ConfigError: The state is of another rank or worker, or of other numbers of them, or of
+                other patterns, or damaged. At the next sample: there is another shard.
         """
         check_partition(state, self._partition)
+        check_patterns(state, self._patterns)
         name, fields = state.get("name"), state.get("fields")
         if not isinstance(name, str) or not isinstance(fields, (list, tuple)):
             raise ConfigError(f"name={name!r}, fields={fields!r}: the state is damaged")

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from aisio.records import ObjectInfo
 from aisio.shards.linked_files import LinkedFiles
+from aisio.shards.prefetch import Shard
 from aisio.sources.base import Source, url_of
 from aisio.transport.body import Body
 
-__all__ = ["links_of", "opened"]
+__all__ = ["linked_shard", "links_of", "opened"]
 
 
 def links_of(source: Source, info: ObjectInfo, etl_name: str | None = None) -> LinkedFiles | None:
@@ -27,6 +29,13 @@ def links_of(source: Source, info: ObjectInfo, etl_name: str | None = None) -> L
     if source.effective_etl(etl_name):
         return None
     return LinkedFiles(source.store_of(info), url_of(info))
+
+
+def linked_shard(source: Source, info: ObjectInfo, etl_name: str | None = None) -> Shard:
+    """Return a shard to be read whole, and what its hard links stand for; see `links_of`."""
+    links = links_of(source, info, etl_name)
+    open_body = partial(source.get, info, etl_name=etl_name)
+    return Shard(info, partial(opened, links, open_body), links=links)
 
 
 def opened(links: LinkedFiles | None, open_body: Callable[[], Body]) -> Body:

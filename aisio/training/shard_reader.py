@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
-from functools import partial
 from typing import Any, Literal
 
 from aisio.client.client import Client
@@ -40,7 +39,7 @@ from aisio.training.quarantine import Quarantine, SkippedShard, is_network_fault
 from aisio.training.reader_index import IndexMode, ReaderIndex
 from aisio.training.sample_items import ItemOptions, SampleItems
 from aisio.training.shard_iteration import ShardIteration, ShardPlace, ShardTrail
-from aisio.training.shard_links import links_of, opened
+from aisio.training.shard_links import linked_shard
 from aisio.training.skipped_samples import SkippedSample
 from aisio.training.split import Partition
 from aisio.training.split_dataset import ListedObject, SplitDataset
@@ -276,8 +275,10 @@ class AISShardReader(SplitDataset, IterableDataset[Any]):
         if self._quarantine is not None and get_worker_info() is None:
             self._quarantine.detach()
             self._items.detach_skipped()
-        partition = self._partition()
-        return ShardIteration(lambda trail: self._counted(self._epoch(partition, trail)), partition)
+        partition, patterns = self._partition(), self._sources.patterns
+        return ShardIteration(
+            lambda trail: self._counted(self._epoch(partition, trail)), partition, patterns
+        )
 
     def _epoch(self, partition: Partition, trail: ShardTrail) -> Generator[Any, None, None]:
         _ = self.classes  # labels need them
@@ -301,9 +302,8 @@ class AISShardReader(SplitDataset, IterableDataset[Any]):
         return shards_from(self._my_share(partition), start, self._shard, find)
 
     def _shard(self, source: Source, info: ObjectInfo) -> Shard:
-        links = links_of(source, info, self._etl_name)
-        open_shard = partial(opened, links, partial(source.get, info, etl_name=self._etl_name))
-        return Shard(self._index.completed(source, info), open_shard, links=links)
+        shard = linked_shard(source, info, self._etl_name)
+        return shard._replace(info=self._index.completed(source, info))
 
     def _prefetch(self, shards: Iterable[Shard]) -> Prefetch:
         return Prefetch(shards, self._prefetch_bytes)

@@ -11,7 +11,14 @@ from aisio.errors import ConfigError
 from aisio.training.split import Partition
 from aisio.training.whole_number import whole_number
 
-__all__ = ["StatefulIteration", "Step", "behind", "check_partition"]
+__all__ = [
+    "StatefulIteration",
+    "Step",
+    "behind",
+    "check_partition",
+    "check_patterns",
+    "patterns_state",
+]
 
 T = TypeVar("T")
 
@@ -38,6 +45,7 @@ class StatefulIteration(Iterator[Any]):
             last of them must be the one it is given: see `behind`.
         partition: Rank and worker of this process.
         order: What the order of the items depends on, in words; "" if it is always the same.
+        patterns: See `SourceSet.patterns`.
     """
 
     def __init__(
@@ -45,10 +53,12 @@ class StatefulIteration(Iterator[Any]):
         begin: Callable[[int, str], Iterator[Step]],
         partition: Partition,
         order: str = "",
+        patterns: str = "",
     ) -> None:
         self._begin = begin
         self._partition = partition
         self._order = order
+        self._patterns = patterns
         self._yielded = 0
         self._last = ""
         self._steps = begin(0, "")
@@ -60,20 +70,22 @@ class StatefulIteration(Iterator[Any]):
     def state_dict(self) -> dict[str, Any]:
         """Return how many objects are behind it, the last one's name, and which rank and worker.
 
-        If there is more than one order, it is told too.
+        If there is more than one order, it is told too, and so are patterns for names.
         """
         partition = list(astuple(self._partition))
         state = {"yielded": self._yielded, "last": self._last, "partition": partition}
-        return state | ({"order": self._order} if self._order else {})
+        order = {"order": self._order} if self._order else {}
+        return state | order | patterns_state(self._patterns)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go to where the iteration of the same rank and worker stood.
 
         Raises:
             ConfigError: The state is of another rank or worker, or of other numbers of them, or of
-                another order, or objects have come or gone since.
+                another order or other patterns, or objects have come or gone since.
         """
         check_partition(state, self._partition)
+        check_patterns(state, self._patterns)
         if (order := state.get("order", "")) != self._order:
             raise ConfigError(
                 f"the state is of the order {order!r}, and this is {self._order!r}: make the"
@@ -98,6 +110,24 @@ def check_partition(state: Mapping[str, Any], partition: Partition) -> None:
             f"the state is of (rank, ranks, worker, workers) {state.get('partition')}, and this"
             f" is {mine}: StatefulDataLoader can go on with the same alone; aisio.Loader goes on"
             " with any"
+        )
+
+
+def patterns_state(patterns: str) -> dict[str, str]:
+    """Return what a state says of the patterns for names; see `SourceSet.patterns`."""
+    return {"patterns": patterns} if patterns else {}
+
+
+def check_patterns(state: Mapping[str, Any], patterns: str) -> None:
+    """Refuse the state of a dataset with other patterns for names.
+
+    Raises:
+        ConfigError: It is one. Where it stood there may be the same object, but not behind it.
+    """
+    if (theirs := state.get("patterns", "")) != patterns:
+        raise ConfigError(
+            f"the state is of other data: it was saved with {theirs or 'no include= or exclude='},"
+            f" and this dataset has {patterns or 'neither'}: begin the epoch anew"
         )
 
 

@@ -58,3 +58,11 @@ def test_patterns_are_part_of_the_identity(client):
     )
     assert None not in (plain, some, others)
     assert len({plain, some, others}) == 3
+
+
+def test_what_a_source_leaves_out_is_logged(folder, caplog):
+    """Where no dataset does."""
+    caplog.set_level("INFO", "aisio.sources")
+    list(source(folder, exclude="0").list())
+    [record] = caplog.records
+    assert "exclude='0'): skipped 2 (of exclude=): " in record.getMessage()

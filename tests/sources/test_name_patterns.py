@@ -8,7 +8,8 @@ import pytest
 
 from aisio.errors import ConfigError, UrlError
 from aisio.records import ObjectInfo
-from aisio.sources.name_patterns import NamePatterns
+from aisio.skipped import SkippedNames
+from aisio.sources.name_patterns import NamePatterns, UnmatchedPatterns
 
 BASE = "ais://b/data/"
 NAMES = ["a.jpg", "a.json", "train/b.jpg", "train/cats/c.png", "val/d.jpg", "val/._d.jpg"]
@@ -16,11 +17,9 @@ NAMES = ["a.jpg", "a.json", "train/b.jpg", "train/cats/c.png", "val/d.jpg", "val
 
 def taken(**patterns: Any) -> list[str]:
     """Return which names are read."""
-    chosen = NamePatterns(**patterns)
     infos = [ObjectInfo("ais://b", f"data/{name}") for name in NAMES]
-    return [
-        info.name.removeprefix("data/") for info in infos if not chosen.why_left_out(info, BASE)
-    ]
+    found = NamePatterns(**patterns).select(infos, BASE, SkippedNames())
+    return [info.name.removeprefix("data/") for info in found]
 
 
 @pytest.mark.parametrize(
@@ -54,8 +53,37 @@ def test_exclude_leaves_out_of_what_is_included():
 def test_an_object_outside_of_the_folder_has_its_whole_name():
     """As one of a list of URLs of several folders."""
     info = ObjectInfo("ais://b", "other/1.jpg")
-    assert not NamePatterns("other/*").why_left_out(info, BASE)
-    assert not NamePatterns("other/*").why_left_out(info, "")
+    for base in (BASE, ""):
+        assert list(NamePatterns("other/*").select([info], base, SkippedNames())) == [info]
+
+
+def test_a_pattern_may_have_very_many_expansions():
+    """They are names, and are not compared one by one."""
+    patterns = NamePatterns("{000000..099999}.jpg")
+    infos = [ObjectInfo("ais://b", f"data/{number:06}.jpg") for number in range(99_000, 101_000)]
+    assert len(list(patterns.select(infos, BASE, SkippedNames()))) == 1000
+
+
+def test_equal_patterns_have_one_text():
+    """Whatever their order is, and that of a set."""
+    same: list[Any] = [["b", "a"], ("a", "b", "a"), {"a", "b"}]
+    texts = {NamePatterns(one, "x").text for one in same}
+    assert texts == {"include=['a', 'b'], exclude='x'"}
+    assert NamePatterns(["*.jpg"]).text == NamePatterns("*.jpg").text == "include='*.jpg'"
+
+
+def test_patterns_that_nothing_matches_are_known():
+    """One that only matches what another one took is matched too, and braces are one pattern."""
+    patterns = NamePatterns(["*", "*.{jpg,jpeg}", "*.jpge"], ["vall/", "/val/*", "val/._*"])
+    unmatched = UnmatchedPatterns(patterns)
+    infos = [ObjectInfo("ais://b", f"data/{name}") for name in NAMES]
+    assert len(list(patterns.select(infos, BASE, SkippedNames(), unmatched))) == 5
+    assert unmatched
+    assert str(unmatched) == (
+        "no name matches include='*.jpge', exclude='/val/*', exclude='vall/': look for a misspelt"
+        " pattern"
+    )
+    assert not UnmatchedPatterns(NamePatterns())
 
 
 @pytest.mark.parametrize("patterns", ["", [], ["*.jpg", ""], [3]])

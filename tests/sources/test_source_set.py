@@ -328,3 +328,31 @@ def test_sidecars_beside_shards_are_one_line_of_log(tmp_path, caplog):
     kinds = message[message.index("=: ") + 3 : message.index("): ")].split(", ")
     others = ["._*", ".DS_Store", "_SUCCESS", "*.idx", "*.crc", "*.parquet", "others"]
     assert sorted(kinds) == sorted(["2 *.json", *(f"1 {kind}" for kind in others)])
+
+
+def test_a_pattern_that_no_name_matches_is_one_warning(folder, caplog):
+    """Once all sources have been listed: those of one need not be in another."""
+    folders, exclude = [f"{folder}train/", f"{folder}val/"], ["train/0", "vall/"]
+    sources = SourceSet(folders, owner="X", include="[01]", exclude=exclude)
+    list(sources.list(slice(0, 1)))
+    assert not caplog.records
+    for _ in range(2):
+        list(sources.list())
+    warned = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    text = "<X> no name matches exclude='train/0', exclude='vall/': look for a misspelt pattern"
+    assert warned == [text]
+
+
+def test_a_folder_of_nothing_but_what_pack_writes_is_an_error_that_names_it(tmp_path):
+    """No name is misspelt there."""
+    (tmp_path / "classes.json").write_bytes(b"{}")
+    with pytest.raises(NotFoundError, match=r"skipped 1 \(not named as tar shards.*classes.json"):
+        list(SourceSet(f"file://{tmp_path}/", owner="X", name_filter=ShardNames()).list())
+
+
+def test_the_patterns_of_a_source_are_those_of_the_set_too(folder):
+    """They tell its states from others."""
+    filtered = source(folder, include="0")
+    both = SourceSet([filtered, folder], owner="X", exclude="1")
+    assert both.patterns == "exclude='1'; include='0'"
+    assert SourceSet(folder, owner="X").patterns == ""

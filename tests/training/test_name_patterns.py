@@ -69,3 +69,23 @@ def test_the_index_of_the_whole_folder_serves_a_part_of_it(folder, tmp_path):
     (tmp_path / ".aisio-index").write_bytes(index.to_bytes())
     dataset = AISShardDataset(folder, exclude="val/", index="require")
     assert len(dataset) == 2
+
+
+@pytest.mark.parametrize("kind", [AISIterDataset, AISShardReader, AISMultiShardStream])
+def test_a_state_of_other_patterns_is_refused(folder, kind):
+    """Though they differ only in what comes behind the state."""
+    old: Any = {"include": "*.tar"}
+    new: Any = {}
+    states = []
+    for options in (new, old):
+        items: Any = iter(kind([folder], **options))
+        next(items)
+        states.append(items.state_dict())
+    text = r"saved with .*include=.* and this dataset has .*: begin"
+    for state, options in zip(states, (old, new), strict=True):
+        items = iter(kind([folder], **options))
+        with pytest.raises(ConfigError, match=text):
+            items.load_state_dict(state)
+    items = iter(kind([folder], include=["*.tar"]))
+    items.load_state_dict(states[1])
+    assert len(list(items)) == 2
