@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 
 from aisio.patterns.selections import Selection
 from aisio.records import ByteRange, ObjectInfo
@@ -41,6 +41,9 @@ class FilteredSource(Source):
 
     def __repr__(self) -> str:
         return f"FilteredSource({self.inner!r}, {self.patterns.text})"
+
+    def _key(self) -> Hashable:
+        return self.inner, self.patterns.text
 
     @property
     def base_url(self) -> str:

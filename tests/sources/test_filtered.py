@@ -36,6 +36,13 @@ def test_without_patterns_a_source_is_what_it_was(folder):
         source(folder, include=[])
 
 
+def test_filtered_sources_are_equal_by_their_patterns(folder):
+    """As other sources are by their objects."""
+    found = source(folder, include=["1", "0"])
+    assert found == source(folder, include=["0", "1"])
+    assert len({found, source(folder, include="0"), source(folder)}) == 3
+
+
 def test_the_entry_of_a_catalog_keeps_its_own_ways(folder):
     """Its URLs, and its ETL."""
     entry = NamedSource(tag="t/a", prefix=folder, etl_name=None)
