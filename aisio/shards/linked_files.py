@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
+from typing import NamedTuple, Protocol
 
 from aisio.errors import IntegrityError
 from aisio.formats.tar import TarMember
@@ -25,7 +26,7 @@ from aisio.stores.tar_index import without_dot_slash
 from aisio.transport.body import Body
 from aisio.urls import ObjectUrl
 
-__all__ = ["LinkedFiles", "LinksByShard", "RecentFiles"]
+__all__ = ["LinkedFiles", "Links", "LinksByShard", "RecentFiles"]
 
 _MAX_KEPT_BYTES = 16 << 20
 """So many bytes of files are kept: one label may have thousands of links."""
@@ -37,6 +38,13 @@ _RECENT_NAME_BYTES = 200
 
 _MAX_SHARDS = 16
 """Of so many shards the headers are kept, where samples are read in any order."""
+
+
+class Links(Protocol):
+    """Reads the files that hard links of a shard stand for."""
+
+    def read(self, link: TarMember, /) -> bytes:
+        """Return the content of such a file; errors as for `LinkedFiles.read`."""
 
 
 class LinkedFiles:
@@ -135,9 +143,19 @@ class LinksByShard:
         # Threads may share it.
         self._find = lru_cache(_MAX_SHARDS)(partial(_links_of, index, places))
 
-    def of(self, number: int) -> LinkedFiles:
-        """Return those of a shard, by its number in the index."""
-        return self._find(number)
+    def of(self, number: int) -> Links:
+        """Return what reads those of a shard, by its number in the index."""
+        return _LinksOfShard(self._find, number)
+
+
+class _LinksOfShard(NamedTuple):
+    """Makes the `LinkedFiles` of a shard at its first link: most shards have none."""
+
+    find: Callable[[int], LinkedFiles]
+    number: int
+
+    def read(self, link: TarMember, /) -> bytes:
+        return self.find(self.number).read(link)
 
 
 def _links_of(

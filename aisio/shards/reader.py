@@ -29,7 +29,7 @@ from aisio.errors import ShardError, StorageError
 from aisio.formats.decompress import ReadIntoStream
 from aisio.formats.tar import TarMember, TarParser
 from aisio.formats.tar_part import TarPart
-from aisio.shards.linked_files import LinkedFiles
+from aisio.shards.linked_files import Links
 from aisio.shards.samples import Sample, split_name
 from aisio.shards.tar_stream import TarStream
 from aisio.stats import thread_counters
@@ -55,7 +55,7 @@ def read_part(
     *,
     url: str,
     keys: Collection[str] | None = None,
-    links: LinkedFiles | None = None,
+    links: Links | None = None,
 ) -> Iterator[Sample]:
     """Read whole samples, neighbours in a shard, that are in memory.
 
@@ -107,7 +107,7 @@ class ShardPass:
         reader: str = "",
         on_member: Callable[[TarMember, str], None] | None = None,
         parser: TarParser | None = None,
-        links: LinkedFiles | None = None,
+        links: Links | None = None,
     ) -> None:
         self._tar = TarStream(stream, url, parser)
         self._keys = keys

@@ -14,7 +14,7 @@ from typing import Final
 
 from aisio.formats.tar_header import BLOCK_BYTES
 from aisio.formats.tar_part import TarPart
-from aisio.shards.linked_files import LinkedFiles
+from aisio.shards.linked_files import Links
 from aisio.shards.reader import read_part
 from aisio.shards.sample_runs import SampleRun
 from aisio.shards.samples import Sample, split_name
@@ -35,7 +35,7 @@ def parse_run(
     url: str,
     keys: Collection[str] | None = None,
     is_verified: bool,
-    links: LinkedFiles | None = None,
+    links: Links | None = None,
 ) -> list[Sample]:
     """Return the samples of a run, in their order.
 

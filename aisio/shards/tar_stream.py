@@ -10,7 +10,7 @@ from typing import Literal
 from aisio.escapes import one_line
 from aisio.formats.decompress import MAGIC_BYTES, Decompressed, ReadIntoStream, compression_of
 from aisio.formats.tar import END, NEED_DATA, SOCKET_BUFFER_BYTES, Signal, TarMember, TarParser
-from aisio.shards.linked_files import LinkedFiles, RecentFiles
+from aisio.shards.linked_files import Links, RecentFiles
 from aisio.stats import thread_counters
 
 __all__ = ["TarStream"]
@@ -91,7 +91,7 @@ class TarStream:
             self._recent.remember(member.name, content)
         return content
 
-    def read_linked(self, link: TarMember, links: LinkedFiles | None) -> bytes | None:
+    def read_linked(self, link: TarMember, links: Links | None) -> bytes | None:
         """Return what a hard link stands for; None if it cannot be looked up.
 
         Args:

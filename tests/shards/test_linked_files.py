@@ -223,13 +223,17 @@ def test_links_of_an_indexed_shard_that_is_replaced_meanwhile(tmp_path, store):
         links.of(0).read(parsed(hard_link("1.cls", "0.cls")))
 
 
-def test_the_links_of_few_shards_are_kept(tmp_path, store):
-    """The last ones used."""
+def test_the_headers_of_few_shards_are_kept(tmp_path, store):
+    """Those of the last ones used."""
     url, info = write(tmp_path, LABELS)
     index = build_shard_index(lambda: LocalStore().get(url), info)
-    many = ShardIndex.of_shards([(index, 0)] * 1)
-    links = LinksByShard(many, [(store, url)])
-    assert links.of(0) is links.of(0)
+    links = LinksByShard(ShardIndex.of_shards([(index, 0)] * 17), [(store, url)] * 17)
+    link = parsed(hard_link("1.cls", "0.cls"))
+    for number, gets in ((0, 2), (0, 2), (1, 4), (0, 4), *((n, 2 + 2 * n) for n in range(2, 17))):
+        assert links.of(number).read(link) == b"cat"
+        assert store.gets == gets
+    links.of(1).read(link)
+    assert store.gets == 36
 
 
 def test_a_missing_shard_is_missing(tmp_path, store):
