@@ -134,10 +134,15 @@ class SourceSet:
         return any(part.source.etl_name for part in self._parts)
 
     def place(self) -> tuple[Store, ObjectUrl] | None:
-        """Return the store and URL that all of it stands at; None for several, or for a pattern."""
+        """Return the store and URL that all of it stands at; None for several, or for a pattern.
+
+        What `include=` and `exclude=` leave out stands there too.
+        """
         if len(self._parts) != 1 or len(self._parts[0].selections) != 1:
             return None
         own, selections = self._parts[0].source.unpinned, self._parts[0].selections[0]
+        if isinstance(own, FilteredSource):
+            own = own.inner
         if isinstance(own, PrefixSource) and not selections.text:
             return own.store, own.url
         if isinstance(own, UrlSource) and not selections.text:

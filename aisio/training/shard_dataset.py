@@ -197,7 +197,7 @@ class AISShardDataset(Summarized, MapWords, Dataset[Any]):
             folder=common_folder(objects),
             find_store=partial(store_for, client=own_client, direct=direct),
             owner=owner,
-            whole_place=shard_names is None and not (include or exclude),
+            whole_place=shard_names is None and not sources.patterns,
         )
         if self._items.needs_classes:
             self._items.set_classes(folder_names(self.index.keys()))

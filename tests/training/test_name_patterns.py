@@ -60,15 +60,21 @@ def test_shard_datasets_read_what_the_patterns_take(folder):
         list(AISShardReader(folder, include="*.json"))
 
 
-def test_the_index_of_the_whole_folder_serves_a_part_of_it(folder, tmp_path):
-    """What it has of others is not missed."""
+def test_the_index_of_the_whole_folder_serves_a_part_of_it(folder, tmp_path, caplog):
+    """What it has of others is not missed, whether the dataset or its source has the patterns."""
     found = source(folder)
     shards = [info for info in found.list() if info.name.endswith(".tar")]
     built = [(build_shard_index(partial(found.get, info), info), 0) for info in shards]
     index = ShardIndex.of_shards(built, folder=folder)
     (tmp_path / ".aisio-index").write_bytes(index.to_bytes())
-    dataset = AISShardDataset(folder, exclude="val/", index="require")
-    assert len(dataset) == 2
+    parts: list[tuple[Any, dict[str, Any]]] = [
+        (folder, {"exclude": "val/"}),
+        (source(folder, exclude="val/"), {}),
+    ]
+    for part, options in parts:
+        assert len(AISShardDataset(part, index="require", **options)) == 2
+        assert len(AISShardReader(part, length="index", **options)) == 2
+    assert "aisio.shard_index" not in {record.name for record in caplog.records}
 
 
 @pytest.mark.parametrize("kind", [AISIterDataset, AISShardReader, AISMultiShardStream])
