@@ -16,7 +16,6 @@ from aisio.training.begun_epochs import BegunEpochs
 from aisio.training.decoding import Decode
 from aisio.training.item_decoding import DecodeItem
 from aisio.training.made_batch import DEFAULT_COLLATE, MakeBatch
-from aisio.training.process_rank import current_worker
 from aisio.training.split import Partition
 from aisio.training.whole_number import whole_number
 from aisio.transforms.fields import MapDict, MapTuple, Rename, ToTuple
@@ -38,7 +37,7 @@ try:
 except ImportError as error:
     raise missing_extra("torch", "torch") from error
 if TYPE_CHECKING:
-    pass
+    from aisio.training.shared_epoch import SharedEpoch
 
 __all__ = ["IterPipeline", "IterWords", "PipelineSource"]
 
@@ -52,6 +51,13 @@ class PipelineSource(Protocol):
     @property
     def shuffles(self) -> str:
         """What `at_epoch` puts in a random order: "object", "shard" or ""."""
+
+    @property
+    def shared_epoch(self) -> SharedEpoch | None:
+        """The epoch that decides which process reads what; None where no epoch does.
+
+        Processes that counted for themselves could differ, and miss items or read them twice.
+        """
 
     def __iter__(self) -> Iterator[Any]:
         """Begin an iteration."""
@@ -190,7 +196,8 @@ class IterPipeline(Summarized, IterWords, IterableDataset[Any]):
     Its iterations have `state_dict()` and `load_state_dict()`, as torchdata's StatefulDataLoader
     uses them: the rest of an epoch comes exactly, with the same ranks and workers.
 
-    Each iteration of a worker is the next epoch, from 0; see `set_epoch`.
+    Each iteration of a worker is the next epoch, from 0; see `set_epoch`. Over a tar with
+    `shuffle=True`, where the epoch decides who reads what, it is the epoch that was set, or 0.
 
     Args:
         dataset: What is read: a `PipelineSource`.
@@ -279,12 +286,13 @@ class IterPipeline(Summarized, IterWords, IterableDataset[Any]):
     def set_epoch(self, epoch: int) -> None:
         """Have the next iteration be of this epoch; those behind it count on from there.
 
-        Call it on every rank. Running workers of a DataLoader see it too.
+        Call it on every rank. Running workers of a DataLoader see it too. Over a tar with
+        `shuffle=True` it is the dataset's own `set_epoch`, and nothing counts on.
 
         Raises:
             ConfigError: It is no whole number from 0 on.
         """
-        self._epochs.set(epoch)
+        (self.dataset.shared_epoch or self._epochs).set(epoch)
 
     def stats(self) -> dict[str, Any]:
         """Return where the time of the dataset's epochs went; see its `stats`."""
@@ -292,6 +300,11 @@ class IterPipeline(Summarized, IterWords, IterableDataset[Any]):
 
     def __iter__(self) -> Iterator[Any]:
         return _Iteration(self, self.dataset.partition(), self._epochs)
+
+    def begin_epoch(self) -> int:
+        """Return the number of the epoch that an iteration of this process is of."""
+        shared = self.dataset.shared_epoch
+        return self._epochs.begin() if shared is None else shared.get()
 
     def open(self, epoch: int, place: Place) -> Iterator[Any]:
         """Begin an epoch."""
@@ -309,8 +322,7 @@ class _Iteration(Iterator[Any]):
         self._pipeline = pipeline
         self._place = Place(partition.first, partition.step)
         self._epochs = epochs
-        self._worker = partition.rank + partition.ranks * current_worker()
-        self._open(epochs.begin(self._worker))
+        self._open(pipeline.begin_epoch())
 
     def _open(self, epoch: int) -> None:
         self._epoch = epoch
@@ -354,4 +366,4 @@ class _Iteration(Iterator[Any]):
         self.close()
         self._open(epoch)
         load_state(self._items, state.get("upstream"))
-        self._epochs.go_on_from(self._worker, epoch)
+        self._epochs.continue_from(epoch)

@@ -49,6 +49,8 @@ except ImportError as error:
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
+    from aisio.training.shared_epoch import SharedEpoch
+
 __all__ = ["AISIterDataset"]
 
 
@@ -232,6 +234,12 @@ class AISIterDataset(SplitDataset, IterableDataset[Any]):
     def shuffles(self) -> str:
         """See `PipelineSource`: the listing, but a tar's files have an order of their own."""
         return "object" if self._order is None else ""
+
+    @property
+    def shared_epoch(self) -> SharedEpoch | None:
+        """See `PipelineSource`: processes read stretches of the order of a tar."""
+        order = self._order
+        return order.epoch if order is not None and order.is_shuffled else None
 
     def at_epoch(self, epoch: int, seed: int | None) -> Self:
         """See `PipelineSource`."""

@@ -31,6 +31,8 @@ except ImportError as error:
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+    from aisio.training.shared_epoch import SharedEpoch
+
 __all__ = ["ListedObject", "SplitDataset"]
 
 T = TypeVar("T")
@@ -191,6 +193,11 @@ class SplitDataset(Summarized, IterWords):
     def shuffles(self) -> str:
         """See `PipelineSource`."""
         return ""
+
+    @property
+    def shared_epoch(self) -> SharedEpoch | None:
+        """See `PipelineSource`."""
+        return None
 
     def partition(self) -> Partition:
         """Return the partition of this process."""

@@ -151,26 +151,42 @@ def test_shuffled_shares_stay_equal(folder: Path, equalize: Any) -> None:
     assert shares != [list(map(number_of, one)) for one in ranks]
 
 
-def test_epochs_of_a_shuffled_tar_count_too(tmp_path: Path) -> None:
-    """Its chunks have the pipeline's epochs, and a state of them; a window is the pipeline's."""
-    (tmp_path / "o.tar").write_bytes(pack(*((f"{n:02}", b"%d" % n) for n in range(COUNT))))
-    index_tar(tmp_path / "o.tar", tmp_path / "o.idx")
-    urls = tmp_path / "o.tar", tmp_path / "o.idx"
+def shuffled_tar(folder: Path) -> AISIterDataset:
+    """Return the files of a tar, in a random order."""
+    tar, index = folder / "o.tar", folder / "o.idx"
+    if not index.exists():
+        tar.write_bytes(pack(*((f"{number:02}", b"%d" % number) for number in range(COUNT))))
+        index_tar(tar, index)
+    return AISIterDataset.from_tar(tar, index, shuffle=True, shuffle_chunk_size=4)
 
-    def made() -> Any:
-        dataset = AISIterDataset.from_tar(*urls, shuffle=True, shuffle_chunk_size=4)
-        return dataset.map(number_of).shuffle(8)
 
-    pipeline = made()
-    epochs = [list(pipeline) for _ in range(2)]
-    assert [sorted(epoch) for epoch in epochs] == [list(range(COUNT))] * 2
-    assert [number // 4 for number in epochs[0]] != [number // 4 for number in epochs[1]]
+def test_a_shuffled_tar_has_the_epoch_that_was_set(folder: Path) -> None:
+    """By the pipeline or the dataset; a state has it, and a window is the pipeline's."""
+    dataset = shuffled_tar(folder)
+    pipeline = dataset.map(number_of).shuffle(8)
+    first = list(pipeline)
+    assert list(pipeline) == first
     pipeline.set_epoch(1)
     items = iter(pipeline)
-    assert list(islice(items, 20)) == epochs[1][:20]
-    again = iter(made())
+    second = list(islice(items, 20))
+    assert [number // 4 for number in second] != [number // 4 for number in first[:20]]
+    again = iter(shuffled_tar(folder).map(number_of).shuffle(8))
     again.load_state_dict(items.state_dict())
-    assert list(again) == epochs[1][20:]
+    rest = list(again)
+    assert rest == list(items)
+    assert sorted(second + rest) == list(range(COUNT))
+    dataset.set_epoch(0)
+    assert list(pipeline) == first
+    assert len(set(map(tuple, (first, list(pipeline.repeat(2))[COUNT:])))) == 2
+
+
+def test_all_workers_read_one_epoch_of_a_shuffled_tar(folder: Path) -> None:
+    """Whatever has been read before: the epoch says which of them reads what."""
+    pipeline = shuffled_tar(folder).map(number_of)
+    next(iter(pipeline))
+    for workers in (1, 2):
+        loader = DataLoader(pipeline, batch_size=None, num_workers=workers)
+        assert sorted(map(int, loader)) == list(range(COUNT))
 
 
 def test_shards_are_shuffled_and_windows_of_their_samples(folder: Path) -> None:
