@@ -42,7 +42,7 @@ class DecodeItem:
         Raises:
             DecodeError: A field cannot be decoded.
         """
-        if isinstance(item, tuple) and len(item) == 2 and isinstance(item[1], (bytes, bytearray)):
+        if _is_object(item):
             name, data = item
             extension = name.rpartition("/")[2].partition(".")[2]
             return name, self._value(name, extension, data)
@@ -65,3 +65,12 @@ class DecodeItem:
                 f".decode(): field {field!r} of {len(data):,} bytes of {one_line(name)!r} cannot be"
                 f" decoded by {decoder_name(decoder)}: {type(error).__name__}: {error}"
             ) from error
+
+
+def _is_object(item: Any) -> bool:
+    return (
+        isinstance(item, tuple)
+        and len(item) == 2
+        and isinstance(item[0], str)
+        and isinstance(item[1], (bytes, bytearray))
+    )

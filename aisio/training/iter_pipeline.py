@@ -59,6 +59,9 @@ class PipelineSource(Protocol):
         Processes that counted for themselves could differ, and miss items or read them twice.
         """
 
+    def __len__(self) -> int:
+        """Return its `length=`."""
+
     def __iter__(self) -> Iterator[Any]:
         """Begin an iteration."""
 
@@ -203,7 +206,7 @@ class IterPipeline(Summarized, IterWords, IterableDataset[Any]):
         dataset: What is read: a `PipelineSource`.
         stages: What is done.
         seed: Shuffles what each process reads; None leaves it in its order.
-        length: What `len()` returns; None for no length.
+        length: What `len()` returns; None for that of the dataset, if it has one.
 
     Attributes:
         dataset: As given.
@@ -251,7 +254,7 @@ class IterPipeline(Summarized, IterWords, IterableDataset[Any]):
             raise ConfigError(
                 f"{self!r}: .{word}() is for items, and these are batches: call it before"
             )
-        length = self._length if isinstance(stage, (Map, Shuffle)) else None
+        length = self._length if _keeps_number(stage) else None
         return self._with((*self.stages, stage), self._seed, length)
 
     def shuffled(self, stage: Shuffle) -> IterPipeline:
@@ -262,7 +265,7 @@ class IterPipeline(Summarized, IterWords, IterableDataset[Any]):
         return self._with(windows, stage.seed, self._length)
 
     def with_length(self, length: int) -> IterPipeline:
-        """Return this pipeline with a length for `len()`, which only `map` and the like keep."""
+        """Return this pipeline with a length for `len()`, which `map`, `shuffle`, ... keep."""
         return self._with(self.stages, self._seed, whole_number("length", length, 0))
 
     def _with(
@@ -274,14 +277,16 @@ class IterPipeline(Summarized, IterWords, IterableDataset[Any]):
         return True
 
     def __len__(self) -> int:
-        """Return what `with_length` was given.
+        """Return what `with_length` was given, or the dataset's `length=`.
 
         Raises:
-            TypeError: It was not called.
+            TypeError: There is no length, or a stage has changed the number of items.
         """
-        if self._length is None:
+        if self._length is not None:
+            return self._length
+        if not all(map(_keeps_number, self.stages)):
             raise TypeError(f"{self!r} has no length: with_length() gives it one")
-        return self._length
+        return len(self.dataset)
 
     def set_epoch(self, epoch: int) -> None:
         """Have the next iteration be of this epoch; those behind it count on from there.
@@ -313,6 +318,11 @@ class IterPipeline(Summarized, IterWords, IterableDataset[Any]):
             return iter(self.dataset.at_epoch(number, self._seed))
 
         return open_stages(open_dataset, self.stages, epoch, place)
+
+
+def _keeps_number(stage: Stage) -> bool:
+    """Return whether as many items leave a stage as enter it."""
+    return isinstance(stage, (Map, Shuffle))
 
 
 class _Iteration(Iterator[Any]):

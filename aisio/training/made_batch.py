@@ -14,11 +14,17 @@ try:
 except ImportError as error:
     raise missing_extra("torch", "torch") from error
 
-__all__ = ["MadeBatch", "MadeBatchFields", "MakeBatch"]
+__all__ = ["MadeBatch", "MadeBatchFields", "MadeBatchTuple", "MakeBatch"]
 
 
 class MadeBatch(list[Any]):
     """A list that is a batch."""
+
+
+class MadeBatchTuple(tuple[Any, ...]):
+    """A tuple that is a batch."""
+
+    __slots__ = ()
 
 
 class MadeBatchFields(dict[Any, Any]):
@@ -41,9 +47,8 @@ class MakeBatch:
     def __call__(self, items: list[Any]) -> Any:
         """Return the batch."""
         batch = items if self.collate_fn is None else self.collate_fn(items)
-        if type(batch) is list:
-            return MadeBatch(batch)
-        return MadeBatchFields(batch) if type(batch) is dict else batch
+        made = _MADE.get(type(batch))
+        return batch if made is None else made(batch)
 
 
 def _refuse(batches: Any, *, collate_fn_map: Any = None) -> NoReturn:
@@ -53,7 +58,7 @@ def _refuse(batches: Any, *, collate_fn_map: Any = None) -> NoReturn:
     )
 
 
+_MADE: dict[type, type] = {list: MadeBatch, tuple: MadeBatchTuple, dict: MadeBatchFields}
 # torch's default collate looks here for how to collate items of a class.
-default_collate_fn_map[MadeBatch] = _refuse
-default_collate_fn_map[MadeBatchFields] = _refuse
+default_collate_fn_map.update(dict.fromkeys(_MADE.values(), _refuse))
 DEFAULT_COLLATE: Callable[[list[Any]], Any] = default_collate

@@ -11,6 +11,7 @@ from aisio.training.decoding import Decode
 from aisio.training.item_decoding import DecodeItem
 from aisio.transforms.fields import MapDict, MapTuple, Rename, ToTuple
 from aisio.transforms.functions import check_callable
+from aisio.transforms.stages import count_of
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -93,11 +94,11 @@ class MapWords:
 
     def take(self, count: int) -> SelectedDataset:
         """Keep the first items."""
-        return self.slice(count)
+        return self.slice(count_of("count", count, 0))
 
     def skip(self, count: int) -> SelectedDataset:
         """Leave the first items out."""
-        return self.slice(count, None)
+        return self.slice(count_of("count", count, 0), None)
 
     def shuffle(self, *_: Any, **__: Any) -> NoReturn:
         """Refuse: the order is the loader's.

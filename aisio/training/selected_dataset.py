@@ -51,8 +51,9 @@ class SelectedDataset(Summarized, MapWords, Dataset[Any]):
             wrong += [one for one in indices[-1:] or () if not 0 <= one < count]
             self.indices: Sequence[int] = indices
         else:
-            listed = list(indices)
-            wrong = [one for one in listed if not is_whole(one, -count) or one >= count]
+            # The truths of a tensor are numbers, unless they are made Python's.
+            listed = indices.tolist() if hasattr(indices, "tolist") else list(indices)
+            wrong = [one for one in listed if not _is_index(one, count)]
             self.indices = array("q", [] if wrong else [int(one) % count for one in listed])
         if wrong:
             raise ConfigError(f".select(): index {wrong[0]!r} of {count:,} items")
@@ -115,6 +116,10 @@ class SelectedDataset(Summarized, MapWords, Dataset[Any]):
 
 def _info_of(infos: Sequence[ObjectInfo], indices: Sequence[int], index: int) -> ObjectInfo:
     return infos[indices[index]]
+
+
+def _is_index(value: Any, count: int) -> bool:
+    return is_whole(value, -count) and value < count and not isinstance(value, bool)
 
 
 def _name_of(names: Sequence[str], indices: Sequence[int], index: int) -> str:

@@ -29,8 +29,9 @@ def test_errors_name_sample_and_field() -> None:
         DecodeError, match=r"field 'cls' of 3 bytes of 'a/1' cannot be decoded by int"
     ):
         DecodeItem("pil", "decode")(("a/1", {"cls": b"dog"}))
-    with pytest.raises(ConfigError, match="needs samples with fields"):
-        DecodeItem("pil", "decode")([1, 2, 3])
+    for item in ([1, 2, 3], (b"GIF", b"7"), b"7"):
+        with pytest.raises(ConfigError, match="needs samples with fields"):
+            DecodeItem("pil", "decode")(item)
 
 
 @pytest.mark.parametrize("decode", [None, {}, "jpeg", {".jpg": int}, {"cls": 3}])

@@ -167,10 +167,10 @@ def test_a_shuffled_tar_has_the_epoch_that_was_set(folder: Path) -> None:
     first = list(pipeline)
     assert list(pipeline) == first
     pipeline.set_epoch(1)
-    items = iter(pipeline)
+    items: Any = iter(pipeline)
     second = list(islice(items, 20))
     assert [number // 4 for number in second] != [number // 4 for number in first[:20]]
-    again = iter(shuffled_tar(folder).map(number_of).shuffle(8))
+    again: Any = iter(shuffled_tar(folder).map(number_of).shuffle(8))
     again.load_state_dict(items.state_dict())
     rest = list(again)
     assert rest == list(items)
@@ -310,6 +310,12 @@ def test_length_is_what_it_was_told(folder: Path) -> None:
     pipeline = numbers("objects", folder).filter(is_even)
     with pytest.raises(TypeError, match=r"with_length\(\) gives it one"):
         len(pipeline)
+    told = AISIterDataset(folder / "objects", length=COUNT)
+    assert len(told.shuffle(4).map(number_of)) == COUNT
+    with pytest.raises(TypeError, match="has no length"):
+        len(told.take(3))
+    with pytest.raises(TypeError, match="has no length"):
+        len(numbers("objects", folder))
     assert len(pipeline.with_length(24).map(str)) == 24
     with pytest.raises(TypeError, match="has no length"):
         len(pipeline.with_length(24).batch(4))

@@ -26,6 +26,14 @@ def test_a_second_batching_is_refused(items: list[Any]) -> None:
     assert type(given) is type(batch)
 
 
+def test_a_second_batching_of_tuples_is_refused() -> None:
+    """Which a collate function of the user has made."""
+    batch = MakeBatch(tuple)([1, 2])
+    assert batch == (1, 2)
+    with pytest.raises(ConfigError, match="batches of batches"):
+        default_collate([batch])
+
+
 def test_lists_stay_lists() -> None:
     """Without a collate function; other results are what they are."""
     assert MakeBatch(None)(ITEMS) == MadeBatch(ITEMS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -27,7 +28,7 @@ def sizes(batch: tuple[str, bytes]) -> int:
 
 def test_items_by_their_new_indices(dataset: AISMapDataset) -> None:
     """Names, sizes and functions too."""
-    some = dataset.select([7, -1, 7])
+    some = dataset.select(torch.tensor([7, -1, 7]))
     assert [sizes(item) for item in some.__getitems__([0, 1, 2])] == [7, 9, 7]
     assert some[-1] == dataset[7]
     assert list(some.sizes) == [7, 9, 7]
@@ -43,6 +44,9 @@ def test_slices(dataset: AISMapDataset) -> None:
     assert [sizes(item) for item in iter(dataset.slice(2, 9, 3))] == [2, 5, 8]
     assert [sizes(item) for item in iter(dataset.skip(6).take(2))] == [6, 7]
     assert len(dataset.take(99)) == 10
+    for keep in (dataset.take, dataset.skip):
+        with pytest.raises(ConfigError, match="count=-1: a whole number of at least 0"):
+            keep(-1)
 
 
 def test_loader_reads_them(dataset: AISMapDataset) -> None:
@@ -74,3 +78,10 @@ def test_it_shows_what_it_is_and_says_what_is_known(dataset: AISMapDataset) -> N
     assert "<tr><th>items</th><td>2</td></tr>" in some._repr_html_()
     assert list(some.infos) == [dataset.infos[3], dataset.infos[1]]
     assert [info.name for info in some.infos] == list(some.names)
+
+
+@pytest.mark.parametrize("kind", [list, torch.tensor])
+def test_a_mask_is_no_index(dataset: AISMapDataset, kind: Any) -> None:
+    """Its truths would be taken for the indices 0 and 1."""
+    with pytest.raises(ConfigError, match=r"index True of 10 items"):
+        dataset.select(kind([True, False] * 5))

@@ -95,5 +95,5 @@ class MixPosition(Position):
 def _is_weight(value: Any) -> bool:
     try:
         return not isinstance(value, (bool, str)) and 0 <= float(value) < float("inf")
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return False
