@@ -74,6 +74,13 @@ def state_of(iteration: Iterator[Any]) -> Any:
     return iteration.state_dict()
 
 
+def _state_if_any(iteration: Iterator[Any]) -> Any:
+    try:
+        return state_of(iteration)
+    except ConfigError:
+        return None
+
+
 def load_state(iteration: Iterator[Any], state: Any) -> None:
     """Have an iteration go on where another one stood.
 
@@ -155,16 +162,31 @@ class BatchIteration(Iteration):
         self._batch_size = batch_size
         self._drop_last = drop_last
         self._make = make
+        self._begin_batch()
+
+    def _begin_batch(self) -> None:
+        self._items: list[Any] = []  # kept where reading the next one raises
+        self._start = _state_if_any(self._upstream)
 
     def __next__(self) -> Any:
-        items: list[Any] = []
         for item in self._upstream:
-            items.append(item)
-            if len(items) == self._batch_size:
+            self._items.append(item)
+            if len(self._items) == self._batch_size:
                 break
+        items = self._items
+        self._begin_batch()
         if not items or (self._drop_last and len(items) < self._batch_size):
             raise StopIteration
         return call("batch", self._make, items)
+
+    def state_dict(self) -> dict[str, Any]:
+        """See `Iteration.state_dict`: a batch that was begun is read again."""
+        return {"upstream": self._start} if self._items else super().state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """See `Iteration.load_state_dict`."""
+        super().load_state_dict(state)
+        self._begin_batch()
 
 
 class SliceIteration(Iteration):
@@ -231,16 +253,14 @@ class ShuffleIteration(Iteration):
         self._size = size
         self._key = key
         self._number = 0  # of the window that is read ahead
+        self._given_of_next = 0  # how many of its items an earlier iteration gave
         self._begin_window([])
 
     def _begin_window(self, window: list[Any]) -> None:
         """Give the items of a window, and begin to read the next one."""
         self._window = window
         self._ahead: list[Any] = []
-        self._ahead_start = self._upstream_state()
-
-    def _upstream_state(self) -> Any:
-        return state_of(self._upstream) if hasattr(self._upstream, "state_dict") else None
+        self._ahead_start = _state_if_any(self._upstream)
 
     def __next__(self) -> Any:
         if not self._window:
@@ -250,12 +270,18 @@ class ShuffleIteration(Iteration):
 
     def _next_window(self) -> None:
         self._read_ahead(self._size)
-        if not self._ahead:
+        given, count = self._given_of_next, len(self._ahead)
+        if given and given >= count:
+            raise ConfigError(
+                f"the state is of other data: {given} items of a window of .shuffle() had been"
+                f" given, which has {count} now: begin the epoch anew"
+            )
+        if not count:
             raise StopIteration
         self._start = self._ahead_start
         window = _permuted(self._ahead, f"{self._key} window {self._number}")
-        self._count, self._number = len(window), self._number + 1
-        self._begin_window(window)
+        self._count, self._number, self._given_of_next = count, self._number + 1, 0
+        self._begin_window(window[: count - given])
 
     def _read_ahead(self, count: int) -> None:
         missing = min(count, self._size - len(self._ahead))
@@ -268,7 +294,7 @@ class ShuffleIteration(Iteration):
     def state_dict(self) -> dict[str, Any]:
         """See `Iteration.state_dict`."""
         if not self._window:
-            upstream, number, given = self._ahead_start, self._number, 0
+            upstream, number, given = self._ahead_start, self._number, self._given_of_next
         else:
             given = self._count - len(self._window)
             upstream, number = self._start, self._number - 1
@@ -280,20 +306,8 @@ class ShuffleIteration(Iteration):
         """See `Iteration.load_state_dict`."""
         number, given = number_in(state, "window"), number_in(state, "given")
         super().load_state_dict(state)
-        self._number = number
+        self._number, self._given_of_next = number, given
         self._begin_window([])
-        if not given:
-            return
-        try:
-            self._next_window()
-        except StopIteration:
-            self._count = 0
-        if given > self._count:
-            raise ConfigError(
-                f"the state is of other data: {given} items of a window of .shuffle() had been"
-                f" given, which has {self._count} now: begin the epoch anew"
-            )
-        del self._window[self._count - given :]
 
 
 class RepeatIteration(Iteration):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -165,8 +166,49 @@ def test_a_state_of_other_data_is_refused() -> None:
     for _ in range(8):
         next(items)
     other = pipeline([Shuffle(10, 0)], 5)
-    with pytest.raises(ConfigError, match=r"8 items of a window .* has 5 now"):
-        other.load_state_dict(items.state_dict())
+    other.load_state_dict(items.state_dict())
+    for _ in range(2):
+        with pytest.raises(ConfigError, match=r"8 items of a window .* has 5 now"):
+            next(other)
+
+
+def no_seven(item: Any) -> Any:
+    """Fail for one item."""
+    if item[1] == 7:
+        raise ValueError("seven")
+    return item[1]
+
+
+@pytest.mark.parametrize(
+    "stages", [[Batch(5, False, list)], [Shuffle(5, 0), Batch(2, False, list)]]
+)
+def test_an_error_loses_nothing_else(stages: list[Stage]) -> None:
+    """Who goes on behind it gets all other items, also from a state of any place."""
+
+    def rest_of(items: Any) -> list[Any]:
+        found: list[Any] = []
+        while True:
+            try:
+                found.append(next(items))
+            except ValueError:
+                found.append("error")
+            except StopIteration:
+                return found
+
+    made = [Map("map", no_seven), *stages]
+    whole = rest_of(pipeline(made, 12))
+    given = [number for one in whole if one != "error" for number in one]
+    assert sorted(given) == [number for number in range(12) if number != 7]
+    for stop in range(len(whole)):
+        first, second = pipeline(made, 12), pipeline(made, 12)
+        for _ in range(stop):
+            with suppress(ValueError):
+                next(first)
+        second.load_state_dict(json.loads(json.dumps(first.state_dict())))
+        rest = rest_of(second)
+        assert [one for one in rest if one != "error"] == [
+            one for one in whole[stop:] if one != "error"
+        ]
 
 
 @pytest.mark.parametrize("state", [{}, {"window": -1, "given": 0}, {"window": True, "given": 0}])
