@@ -9,115 +9,89 @@ child that is a node itself has at most two thirds of its parent's deviation.
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
-from typing import NamedTuple
+from heapq import heapify, heappop, heappush
+from math import lcm
 
-__all__ = ["Apportionment", "exact"]
-
-
-class _Turn(NamedTuple):
-    """A step from a node to a child.
-
-    Attributes:
-        numerator: Of the left child's share of the node's positions.
-        denominator: Of it.
-        is_left: Whether the child is the left one.
-    """
-
-    numerator: int
-    denominator: int
-    is_left: bool
-
-    def count(self, positions: int) -> int:
-        """Return how many of the node's first positions are the child's."""
-        left = (2 * positions * self.numerator + self.denominator) // (2 * self.denominator)
-        return left if self.is_left else positions - left
-
-    def position(self, number: int) -> int:
-        """Return which of the node's positions is the child's of this number."""
-        doubled = (2 * number + 1) * self.denominator
-        if self.is_left:
-            return -(-doubled // (2 * self.numerator)) - 1
-        return doubled // (2 * (self.denominator - self.numerator))
-
-
-class _Node:
-    """A source, or two nodes.
-
-    Args:
-        weight: The sum of the weights below.
-        source: Number of the source; of no meaning where there are children.
-        children: The two nodes.
-    """
-
-    def __init__(
-        self, weight: Fraction, source: int = 0, children: tuple[_Node, _Node] | None = None
-    ) -> None:
-        self.weight = weight
-        self.source = source
-        self.children = children
-        self.turns: tuple[_Turn, ...] = ()
-        if children is not None:
-            share = children[0].weight / weight
-            self.turns = tuple(
-                _Turn(share.numerator, share.denominator, is_left) for is_left in (True, False)
-            )
+__all__ = ["Apportionment", "whole_weights"]
 
 
 class Apportionment:
     """Gives each position to a source, each source its share.
 
+    Nodes are numbered: the sources first, then each node behind its children.
+
     Args:
-        weights: The weights of the sources, above 0.
+        weights: The weights of the sources, above 0; see `whole_weights`.
     """
 
-    def __init__(self, weights: Sequence[Fraction]) -> None:
-        leaves = enumerate(map(_Node, weights, range(len(weights))))
-        heap = [(leaf.weight, number, leaf) for number, leaf in leaves]
-        heapq.heapify(heap)
-        number = len(heap)
+    def __init__(self, weights: Sequence[int]) -> None:
+        self._sources = len(weights)
+        self._weights = list(weights)
+        self._children: list[tuple[int, int]] = []
+        heap = [(weight, source) for source, weight in enumerate(self._weights)]
+        heapify(heap)
         while len(heap) > 1:
-            (_, _, lighter), (_, _, heavier) = heapq.heappop(heap), heapq.heappop(heap)
-            weight = lighter.weight + heavier.weight
-            heapq.heappush(heap, (weight, number, _Node(weight, 0, (heavier, lighter))))
-            number += 1
-        self._root = heap[0][2]
-        self._turns: list[tuple[_Turn, ...]] = [()] * len(weights)
-        self._find_turns(self._root, ())
-
-    def _find_turns(self, node: _Node, turns: tuple[_Turn, ...]) -> None:
-        if node.children is None:
-            self._turns[node.source] = turns
-            return
-        for child, turn in zip(node.children, node.turns, strict=True):
-            self._find_turns(child, (*turns, turn))
+            (light, lighter), (heavy, heavier) = heappop(heap), heappop(heap)
+            heappush(heap, (light + heavy, len(self._weights)))
+            self._weights.append(light + heavy)
+            self._children.append((heavier, lighter))
 
     def locate(self, position: int) -> tuple[int, int]:
         """Return the source of a position, and how many positions before it are of that source."""
-        node = self._root
-        while node.children is not None:
-            left = node.turns[0]
-            before = left.count(position)
-            is_left = left.count(position + 1) > before
-            node = node.children[0 if is_left else 1]
-            position = before if is_left else position - before
-        return node.source, position
+        node = len(self._weights) - 1
+        while node >= self._sources:
+            first, second = self._children[node - self._sources]
+            share, whole = self._weights[first], self._weights[node]
+            before = _rounded(position * share, whole)
+            if _rounded(position * share + share, whole) > before:
+                node, position = first, before
+            else:
+                node, position = second, position - before
+        return node, position
 
-    def count(self, source: int, positions: int) -> int:
-        """Return how many of the first positions are of a source."""
-        for turn in self._turns[source]:
-            positions = turn.count(positions)
-        return positions
+    def counts(self, positions: int) -> list[int]:
+        """Return how many of the first positions are of each source."""
+        counts = [0] * len(self._weights)
+        counts[-1] = positions
+        for node, first, second in reversed(list(self._nodes())):
+            counts[first] = _rounded(counts[node] * self._weights[first], self._weights[node])
+            counts[second] = counts[node] - counts[first]
+        return counts[: self._sources]
 
-    def position(self, source: int, number: int) -> int:
-        """Return the position of a source's item of this number, counted from 0."""
-        for turn in reversed(self._turns[source]):
-            number = turn.position(number)
-        return number
+    def first_position(self, numbers: Iterable[int]) -> int:
+        """Return the first position that is one of these: of each source the item of a number."""
+        return self._chosen(min, numbers)
+
+    def last_position(self, numbers: Iterable[int]) -> int:
+        """Return the last position that is one of these; below 0 if all numbers are."""
+        return self._chosen(max, numbers)
+
+    def _chosen(self, choose: Callable[[int, int], int], numbers: Iterable[int]) -> int:
+        found = list(numbers)
+        for node, first, second in self._nodes():
+            whole = self._weights[node]
+            share, other = self._weights[first], self._weights[second]
+            # The first n for which round(n * share / whole) is above the number, less 1; and the
+            # last n for which n - round(n * share / whole) is not.
+            of_first = -(-(2 * found[first] + 1) * whole // (2 * share)) - 1
+            of_second = (2 * found[second] + 1) * whole // (2 * other)
+            found.append(choose(of_first, of_second))
+        return found[-1]
+
+    def _nodes(self) -> Iterator[tuple[int, int, int]]:
+        """Yield each node with its children, behind these."""
+        for node, (first, second) in enumerate(self._children, self._sources):
+            yield node, first, second
 
 
-def exact(weight: float) -> Fraction:
-    """Return a weight as it is written: 0.1 is a tenth."""
-    return Fraction(repr(float(weight)))
+def whole_weights(weights: Iterable[float]) -> list[int]:
+    """Return whole numbers of the ratios that weights have as they are written: 0.1 is a tenth."""
+    exact = [Fraction(repr(float(weight))) for weight in weights]
+    common = lcm(*(weight.denominator for weight in exact))
+    return [weight.numerator * (common // weight.denominator) for weight in exact]
+
+
+def _rounded(numerator: int, denominator: int) -> int:
+    return (2 * numerator + denominator) // (2 * denominator)

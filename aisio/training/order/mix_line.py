@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import accumulate
 from typing import Literal, NamedTuple, TypeAlias
 
-from aisio.training.order.apportionment import Apportionment, exact
+from aisio.training.order.apportionment import Apportionment, whole_weights
 from aisio.training.order.epoch_line import EpochLine, Line
 from aisio.training.order.permutation import Permutation, keyed_number
 
@@ -38,13 +39,11 @@ class _Phase(NamedTuple):
     Attributes:
         start: The first position.
         sources: The sources.
-        shares: Gives the positions to them.
         drawn: How many samples each of all sources has given before.
     """
 
     start: int
     sources: tuple[int, ...]
-    shares: Apportionment
     drawn: tuple[int, ...]
 
 
@@ -72,15 +71,18 @@ class MixLine(Line):
         self._key = key
         self._pack = pack
         self._orders: dict[tuple[int, int], Permutation | EpochLine] = {}
-        self._phases, self._count = _phases(sizes, rule, tuple(drawn) or (0,) * len(sizes))
+        drawn = tuple(drawn) or (0,) * len(sizes)
+        self._phases, self._count = _phases(tuple(sizes), rule, drawn)
         self._starts = [phase.start for phase in self._phases]
+        self._weights = whole_weights(rule.weights)
+        self._newest: tuple[_Phase, Apportionment] | None = None
 
     def __len__(self) -> int:
         return self._count
 
     def __getitem__(self, position: int) -> int:
-        phase = self._phases[bisect_right(self._starts, position) - 1]
-        number, before = phase.shares.locate(position - phase.start)
+        phase, shares = self._phase_at(position)
+        number, before = shares.locate(position - phase.start)
         source = phase.sources[number]
         return self._firsts[source] + self._sample(source, phase.drawn[source] + before)
 
@@ -88,11 +90,14 @@ class MixLine(Line):
         """Return how many samples each source has given behind so many positions."""
         if not self._phases:
             return (0,) * len(self._sizes)
-        phase = self._phases[max(0, bisect_right(self._starts, positions) - 1)]
-        drawn = list(phase.drawn)
-        for number, source in enumerate(phase.sources):
-            drawn[source] += phase.shares.count(number, positions - phase.start)
-        return tuple(drawn)
+        phase, shares = self._phase_at(positions)
+        return _after(phase, shares.counts(positions - phase.start))
+
+    def _phase_at(self, position: int) -> tuple[_Phase, Apportionment]:
+        phase = self._phases[bisect_right(self._starts, position) - 1]
+        if self._newest is None or self._newest[0] is not phase:
+            self._newest = phase, _shares(self._weights, phase.sources)
+        return self._newest
 
     def _sample(self, source: int, number: int) -> int:
         turn, place = divmod(number, self._sizes[source])
@@ -131,39 +136,46 @@ class TailLine(Line):
         return self._line[self._start + position]
 
 
+@lru_cache(maxsize=8)
 def _phases(
-    sizes: Sequence[int], rule: MixRule, drawn: tuple[int, ...]
+    sizes: tuple[int, ...], rule: MixRule, drawn: tuple[int, ...]
 ) -> tuple[list[_Phase], int]:
     """Return the phases of an epoch, and how many positions it has."""
-    left = [max(0, size - given) for size, given in zip(sizes, drawn, strict=True)]
     sources = tuple(source for source, weight in enumerate(rule.weights) if weight)
     if rule.on_end == "drop":
-        sources = tuple(source for source in sources if left[source])
+        sources = _with_samples(sizes, sources, drawn)
+    weights = whole_weights(rule.weights)
     phases: list[_Phase] = []
     start = 0
     while sources:
-        shares = Apportionment([exact(rule.weights[source]) for source in sources])
-        phases.append(_Phase(start, sources, shares, drawn))
+        shares = _shares(weights, sources)
+        phases.append(_Phase(start, sources, drawn))
+        left = [max(0, sizes[source] - drawn[source]) for source in sources]
         if rule.on_end == "repeat":
-            needed = [(number, left[source]) for number, source in enumerate(sources)]
-            ends = [shares.position(number, count - 1) + 1 for number, count in needed if count]
-            return phases, max(ends, default=0)
-        # The positions at which a source would be asked for more than it has.
-        ends = [shares.position(number, left[source]) for number, source in enumerate(sources)]
-        count = min(ends)
+            return phases, max(0, shares.last_position(count - 1 for count in left) + 1)
+        # Where a source would be asked for more than it has.
+        count = shares.first_position(left)
         start += count
         if rule.on_end == "stop":
             return phases, start
-        given = [shares.count(number, count) for number in range(len(sources))]
-        drawn, left = _after(drawn, left, sources, given)
-        sources = tuple(source for source in sources if left[source])
+        drawn = _after(phases[-1], shares.counts(count))
+        sources = _with_samples(sizes, sources, drawn)
     return phases, start
 
 
-def _after(
-    drawn: tuple[int, ...], left: list[int], sources: Sequence[int], given: Sequence[int]
-) -> tuple[tuple[int, ...], list[int]]:
-    """Return how many samples sources have given, and have left, after some more of them."""
-    more = dict(zip(sources, given, strict=True))
-    now = tuple(count + more.get(source, 0) for source, count in enumerate(drawn))
-    return now, [count - more.get(source, 0) for source, count in enumerate(left)]
+def _shares(weights: Sequence[int], sources: Sequence[int]) -> Apportionment:
+    return Apportionment([weights[source] for source in sources])
+
+
+def _after(phase: _Phase, given: Sequence[int]) -> tuple[int, ...]:
+    """Return how many samples each of all sources has given after some of a phase."""
+    drawn = list(phase.drawn)
+    for source, count in zip(phase.sources, given, strict=True):
+        drawn[source] += count
+    return tuple(drawn)
+
+
+def _with_samples(
+    sizes: Sequence[int], sources: Sequence[int], drawn: Sequence[int]
+) -> tuple[int, ...]:
+    return tuple(source for source in sources if drawn[source] < sizes[source])

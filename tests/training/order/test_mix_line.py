@@ -132,3 +132,11 @@ def test_large_sources_cost_nothing(on_end: OnEnd) -> None:
     huge = MixLine(sizes, MixRule((0.5, 0.3, 0.2), on_end), key=(0, 0))
     assert huge[len(huge) - 1] < sum(sizes)
     assert sum(huge.drawn(len(huge))) == len(huge)
+
+
+def test_many_sources_may_end_one_after_the_other() -> None:
+    """What is kept of each end is little, so hundreds of them are no burden."""
+    sizes = tuple(range(1, 201))
+    many = MixLine(sizes, MixRule((1.0,) * 200, "drop"))
+    assert sorted(iter_of(many)) == list(range(sum(sizes)))
+    assert many.drawn(len(many)) == sizes
