@@ -10,6 +10,7 @@ from itertools import accumulate
 from typing import Any, NoReturn
 
 from aisio.errors import ConfigError
+from aisio.escapes import one_line
 from aisio.extras import missing_extra
 from aisio.shards.names import ShardNames
 from aisio.summary import Summarized
@@ -44,7 +45,7 @@ def mix(
         datasets: The weight of each data set, from 0: a mapping, or a list of pairs. A data set is
             a map-style dataset, of aisio or not; or what `aisio.source` takes. A source with
             objects that end as tar shards do becomes an `AISShardDataset`, any other an
-            `AISMapDataset`.
+            `AISMapDataset`; one with shards and objects that do not belong to shards is an error.
         on_end: What happens where a data set has no more samples. "stop" ends the epoch, before
             the first sample that would be needed. "repeat" begins it again, in another order if
             the Loader shuffles, until each data set has been read once. "drop" leaves it out, and
@@ -214,6 +215,14 @@ def _dataset_of(what: Any) -> Any:
 
 
 def _dataset_of_source(source: Any) -> AISMapDataset | AISShardDataset:
-    objects = AISMapDataset(source)
-    has_shards = any(map(ShardNames(), objects.names))
-    return AISShardDataset(source) if has_shards else objects
+    objects, is_shard = AISMapDataset(source), ShardNames()
+    if not any(map(is_shard, objects.names)):
+        return objects
+    others = (name for name in objects.names if not is_shard(name) and not is_shard.kind_of(name))
+    if (other := next(others, None)) is not None:
+        raise ConfigError(
+            f"mix(): {source!r:.200} has tar shards and other objects, such as {one_line(other)!r}:"
+            " give AISShardDataset of it to read samples of the shards, or AISMapDataset to read"
+            " objects"
+        )
+    return AISShardDataset(source)

@@ -247,6 +247,9 @@ def test_sources_become_datasets(tmp_path: Path) -> None:
     datasets = {shards.to_tuple("cls").map(number_of): 1, objects.map(number_of): 1}
     loader = Loader(mix(datasets, on_end="drop"), 4, num_workers=1)
     assert sorted(numbers(loader)) == sorted([*range(6), *range(6)])
+    (tmp_path / "shards" / "1.jpg").write_bytes(b"")
+    with pytest.raises(ConfigError, match=r"tar shards and other objects, such as .*1\.jpg"):
+        mix({tmp_path / "shards": 1})
 
 
 def number_of(item: Any) -> int:
