@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Mapping
 from typing import Any
 
 from aisio.errors import ConfigError, DecodeError
 from aisio.escapes import one_line
 from aisio.training.decoding import Decode, FieldDecoders, decoder_name
-from aisio.transforms.fields import split_sample, with_fields
+from aisio.transforms.fields import KEY, split_sample, with_fields
 
 __all__ = ["DecodeItem"]
 
@@ -28,6 +30,8 @@ class DecodeItem:
     """
 
     def __init__(self, decode: Decode, owner: str) -> None:
+        self._owner = owner
+        self._is_checked = False  # the fields of a sample against the decoders
         self._decoders = FieldDecoders(decode, owner)
         if not self._decoders:
             raise ConfigError(f"<{owner}> .decode(None) decodes nothing: leave it out")
@@ -47,8 +51,21 @@ class DecodeItem:
             extension = name.rpartition("/")[2].partition(".")[2]
             return name, self._value(name, extension, data)
         name, fields = split_sample(item, "decode()")
+        if not self._is_checked:
+            self._check_decoders(fields)
         decoded = {field: self._value(name, field, data) for field, data in fields.items()}
         return with_fields(item, decoded)
+
+    def _check_decoders(self, fields: Mapping[str, Any]) -> None:
+        """Warn of decoders that no field of a sample has; all samples have the same fields."""
+        self._is_checked = True
+        if unused := self._decoders.unused(fields):
+            has = ", ".join(repr(field) for field in fields if field != KEY) or "none"
+            warnings.warn(
+                f"<{self._owner}> .decode() has decoders for {', '.join(map(repr, unused))}, but"
+                f" the fields of the samples are {has}",
+                stacklevel=2,
+            )
 
     def _value(self, name: str, field: str, data: Any) -> Any:
         if not isinstance(data, (bytes, bytearray)):

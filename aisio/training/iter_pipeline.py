@@ -87,11 +87,11 @@ class IterWords:
 
     def map(self, function: Callable[[Any], Any]) -> IterPipeline:
         """Call a function with each item; its result takes the item's place."""
-        return self._pipeline().with_stage(Map("map", function))
+        return self._pipeline()._with_stage(Map("map", function))
 
     def filter(self, predicate: Callable[[Any], Any]) -> IterPipeline:
         """Leave out the items for which a function returns something false."""
-        return self._pipeline().with_stage(Filter(predicate))
+        return self._pipeline()._with_stage(Filter(predicate))
 
     def select(self, predicate: Callable[[Any], Any]) -> IterPipeline:
         """Call it `filter`: this is webdataset's name of the same."""
@@ -110,7 +110,7 @@ class IterWords:
             seed: Chooses the orders, together with the number of the epoch; see
                 `IterPipeline.set_epoch`.
         """
-        return self._pipeline().shuffled(Shuffle(buffer_size, seed))
+        return self._pipeline()._shuffled(Shuffle(buffer_size, seed))
 
     def batch(
         self,
@@ -126,7 +126,7 @@ class IterWords:
             drop_last: Leave out a worker's last batch, if it is not full.
             collate_fn: Makes a batch of a list of items; None leaves the list.
         """
-        return self._pipeline().with_stage(Batch(batch_size, drop_last, MakeBatch(collate_fn)))
+        return self._pipeline()._with_stage(Batch(batch_size, drop_last, MakeBatch(collate_fn)))
 
     def batched(self, batchsize: int, **options: Any) -> IterPipeline:
         """Call it `batch`: this is webdataset's name of the same."""
@@ -143,7 +143,7 @@ class IterWords:
         """
         pipeline = self._pipeline()
         owner = type(pipeline.dataset).__name__
-        return pipeline.with_stage(Map("decode", DecodeItem(decode, owner)))
+        return pipeline._with_stage(Map("decode", DecodeItem(decode, owner)))
 
     def to_tuple(self, *fields: str, allow_empty: bool = False) -> IterPipeline:
         """Make tuples of some fields of the samples.
@@ -154,19 +154,19 @@ class IterWords:
             allow_empty: Give empty fields; they are otherwise an error, as those that a sample
                 lacks are empty too.
         """
-        return self._pipeline().with_stage(Map("to_tuple", ToTuple(fields, allow_empty)))
+        return self._pipeline()._with_stage(Map("to_tuple", ToTuple(fields, allow_empty)))
 
     def rename(self, **names: str) -> IterPipeline:
         """Give fields other names, as in `rename(image="jpg;png", label="cls")`."""
-        return self._pipeline().with_stage(Map("rename", Rename(names)))
+        return self._pipeline()._with_stage(Map("rename", Rename(names)))
 
     def map_dict(self, **functions: Callable[[Any], Any]) -> IterPipeline:
         """Call functions with fields of the samples, as in `map_dict(cls=int)`."""
-        return self._pipeline().with_stage(Map("map_dict", MapDict(functions)))
+        return self._pipeline()._with_stage(Map("map_dict", MapDict(functions)))
 
     def map_tuple(self, *functions: Callable[[Any], Any]) -> IterPipeline:
         """Call functions with the values of tuples, one each."""
-        return self._pipeline().with_stage(Map("map_tuple", MapTuple(functions)))
+        return self._pipeline()._with_stage(Map("map_tuple", MapTuple(functions)))
 
     def slice(self, *positions: int | None) -> IterPipeline:
         """Keep the items at some positions, given as to `itertools.islice`.
@@ -174,7 +174,7 @@ class IterWords:
         They count over all ranks and workers together: the n-th item of a process is at the
         position first + n * step, if the process reads every step-th item.
         """
-        return self._pipeline().with_stage(Slice.of(positions))
+        return self._pipeline()._with_stage(Slice.of(positions))
 
     def take(self, count: int) -> IterPipeline:
         """Keep the first items: so many of all ranks and workers together; see `slice`."""
@@ -190,7 +190,7 @@ class IterWords:
         Args:
             times: How often; None for no end.
         """
-        return self._pipeline().with_stage(Repeat(times))
+        return self._pipeline()._with_stage(Repeat(times))
 
 
 class IterPipeline(Summarized, IterWords, IterableDataset[Any]):
@@ -229,12 +229,12 @@ class IterPipeline(Summarized, IterWords, IterableDataset[Any]):
         self._epochs = BegunEpochs()
 
     def __repr__(self) -> str:
-        return ".".join([type(self.dataset).__name__, *self.words()])
+        return ".".join([type(self.dataset).__name__, *self._words()])
 
     def _summary(self) -> Mapping[str, object]:
-        return {"dataset": repr(self.dataset), "stages": ".".join(self.words())}
+        return {"dataset": repr(self.dataset), "stages": ".".join(self._words())}
 
-    def words(self) -> list[str]:
+    def _words(self) -> list[str]:
         """Return what is done, in words."""
         first = [] if self._seed is None else [f"shuffle({self.dataset.shuffles}s, {self._seed})"]
         return [*first, *map(str, self.stages)]
@@ -242,7 +242,7 @@ class IterPipeline(Summarized, IterWords, IterableDataset[Any]):
     def _pipeline(self) -> IterPipeline:
         return self
 
-    def with_stage(self, stage: Stage) -> IterPipeline:
+    def _with_stage(self, stage: Stage) -> IterPipeline:
         """Return this pipeline with one stage more.
 
         Raises:
@@ -257,10 +257,10 @@ class IterPipeline(Summarized, IterWords, IterableDataset[Any]):
         length = self._length if _keeps_number(stage) else None
         return self._with((*self.stages, stage), self._seed, length)
 
-    def shuffled(self, stage: Shuffle) -> IterPipeline:
+    def _shuffled(self, stage: Shuffle) -> IterPipeline:
         """Return this pipeline with its items shuffled; see `IterWords.shuffle`."""
         if self.stages or self._seed is not None or not self.dataset.shuffles:
-            return self.with_stage(stage)
+            return self._with_stage(stage)
         windows = () if self.dataset.shuffles == "object" else (stage,)
         return self._with(windows, stage.seed, self._length)
 
@@ -306,12 +306,12 @@ class IterPipeline(Summarized, IterWords, IterableDataset[Any]):
     def __iter__(self) -> Iterator[Any]:
         return _Iteration(self, self.dataset.partition(), self._epochs)
 
-    def begin_epoch(self) -> int:
+    def _begin_epoch(self) -> int:
         """Return the number of the epoch that an iteration of this process is of."""
         shared = self.dataset.shared_epoch
         return self._epochs.begin() if shared is None else shared.get()
 
-    def open(self, epoch: int, place: Place) -> Iterator[Any]:
+    def _open(self, epoch: int, place: Place) -> Iterator[Any]:
         """Begin an epoch."""
 
         def open_dataset(number: int) -> Iterator[Any]:
@@ -332,11 +332,11 @@ class _Iteration(Iterator[Any]):
         self._pipeline = pipeline
         self._place = Place(partition.first, partition.step)
         self._epochs = epochs
-        self._open(pipeline.begin_epoch())
+        self._open(pipeline._begin_epoch())
 
     def _open(self, epoch: int) -> None:
         self._epoch = epoch
-        self._items = self._pipeline.open(epoch, self._place)
+        self._items = self._pipeline._open(epoch, self._place)
 
     def __next__(self) -> Any:
         return next(self._items)
@@ -352,7 +352,7 @@ class _Iteration(Iterator[Any]):
         return {
             "version": _VERSION,
             "epoch": self._epoch,
-            "stages": self._pipeline.words(),
+            "stages": self._pipeline._words(),
             "upstream": state_of(self._items),
         }
 
@@ -364,7 +364,7 @@ class _Iteration(Iterator[Any]):
                 version, or damaged.
         """
         version = whole_number("the state's version", state.get("version"), 1)
-        words = self._pipeline.words()
+        words = self._pipeline._words()
         if version > _VERSION:
             raise ConfigError(f"the state has version {version}, of a newer aisio: update aisio")
         if state.get("stages") != words:

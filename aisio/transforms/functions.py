@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from inspect import iscoroutinefunction, isgeneratorfunction
 from multiprocessing.context import get_spawning_popen
 from types import FunctionType
 from typing import Any
@@ -18,13 +19,23 @@ _NOT_IMPORTABLE = ("<lambda>", "<locals>")
 
 
 def check_callable(word: str, function: object) -> None:
-    """Refuse what cannot be called.
+    """Refuse what cannot be called, or returns before it has a result.
+
+    A generator or coroutine is no item: a predicate that returns one keeps every item, and a worker
+    of a DataLoader cannot send one, for which torch waits for ever.
 
     Raises:
-        ConfigError: It cannot.
+        ConfigError: It is such.
     """
     if not callable(function):
         raise ConfigError(f".{word}({function!r:.{_MAX_ITEM}}): a function is needed")
+    kinds = {"generator": isgeneratorfunction, "coroutine": iscoroutinefunction}
+    for kind, is_of_kind in kinds.items():
+        if is_of_kind(function):
+            raise ConfigError(
+                f".{word}({function_name(function)}): it returns a {kind}: a function is needed"
+                " that returns its result"
+            )
 
 
 def function_name(function: Any) -> str:

@@ -34,6 +34,14 @@ def test_errors_name_sample_and_field() -> None:
             DecodeItem("pil", "decode")(item)
 
 
+def test_decoders_that_no_field_has_are_named() -> None:
+    """A misspelt extension would leave the field bytes; once is enough."""
+    decode = DecodeItem({"jpgg": len, "cls": "int"}, "Reader")
+    with pytest.warns(UserWarning, match=r"<Reader> \.decode\(\) has decoders for 'jpgg', but .*"):
+        assert decode(("1", {"jpg": b"x", "cls": b"7"})) == ("1", {"jpg": b"x", "cls": 7})
+    decode(("2", {"jpg": b"x", "cls": b"8"}))
+
+
 @pytest.mark.parametrize("decode", [None, {}, "jpeg", {".jpg": int}, {"cls": 3}])
 def test_decoders_that_cannot_be_meant_are_refused(decode: Any) -> None:
     """When the pipeline is made."""

@@ -79,3 +79,20 @@ def test_other_pickles_raise_their_own_error() -> None:
     with pytest.raises((pickle.PicklingError, AttributeError)):
         pickle.dumps(Map("map", lambda item: item))
     assert pickle.loads(pickle.dumps(Map("map", fails))) == Map("map", fails)
+
+
+def items_of(item: object) -> Any:
+    """Give several items for one."""
+    yield item
+
+
+async def asked(item: object) -> object:
+    """Give an item later."""
+    return item
+
+
+@pytest.mark.parametrize("function", [items_of, partial(items_of, 3), asked])
+def test_functions_without_a_result_are_refused(function: Any) -> None:
+    """As a predicate they would keep everything, and no worker can send what they return."""
+    with pytest.raises(ConfigError, match=r"\.filter\(.*\): it returns a (generator|coroutine)"):
+        check_callable("filter", function)
