@@ -39,11 +39,13 @@ class _Phase(NamedTuple):
     Attributes:
         start: The first position.
         sources: The sources.
+        weights: Their weights, as whole numbers.
         drawn: How many samples each of all sources has given before.
     """
 
     start: int
     sources: tuple[int, ...]
+    weights: tuple[int, ...]
     drawn: tuple[int, ...]
 
 
@@ -71,10 +73,9 @@ class MixLine(Line):
         self._key = key
         self._pack = pack
         self._orders: dict[tuple[int, int], Permutation | EpochLine] = {}
-        drawn = tuple(drawn) or (0,) * len(sizes)
-        self._phases, self._count = _phases(tuple(sizes), rule, drawn)
+        self._drawn = tuple(drawn) or (0,) * len(sizes)
+        self._phases, self._count = _phases(tuple(sizes), rule, self._drawn)
         self._starts = [phase.start for phase in self._phases]
-        self._weights = whole_weights(rule.weights)
         self._newest: tuple[_Phase, Apportionment] | None = None
 
     def __len__(self) -> int:
@@ -89,14 +90,14 @@ class MixLine(Line):
     def drawn(self, positions: int) -> tuple[int, ...]:
         """Return how many samples each source has given behind so many positions."""
         if not self._phases:
-            return (0,) * len(self._sizes)
+            return self._drawn
         phase, shares = self._phase_at(positions)
         return _after(phase, shares.counts(positions - phase.start))
 
     def _phase_at(self, position: int) -> tuple[_Phase, Apportionment]:
         phase = self._phases[bisect_right(self._starts, position) - 1]
         if self._newest is None or self._newest[0] is not phase:
-            self._newest = phase, _shares(self._weights, phase.sources)
+            self._newest = phase, Apportionment(phase.weights)
         return self._newest
 
     def _sample(self, source: int, number: int) -> int:
@@ -148,8 +149,9 @@ def _phases(
     phases: list[_Phase] = []
     start = 0
     while sources:
-        shares = _shares(weights, sources)
-        phases.append(_Phase(start, sources, drawn))
+        phase = _Phase(start, sources, tuple([weights[source] for source in sources]), drawn)
+        phases.append(phase)
+        shares = Apportionment(phase.weights)
         left = [max(0, sizes[source] - drawn[source]) for source in sources]
         if rule.on_end == "repeat":
             return phases, max(0, shares.last_position(count - 1 for count in left) + 1)
@@ -158,13 +160,9 @@ def _phases(
         start += count
         if rule.on_end == "stop":
             return phases, start
-        drawn = _after(phases[-1], shares.counts(count))
+        drawn = _after(phase, shares.counts(count))
         sources = _with_samples(sizes, sources, drawn)
     return phases, start
-
-
-def _shares(weights: Sequence[int], sources: Sequence[int]) -> Apportionment:
-    return Apportionment([weights[source] for source in sources])
 
 
 def _after(phase: _Phase, given: Sequence[int]) -> tuple[int, ...]:

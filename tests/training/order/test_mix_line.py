@@ -54,6 +54,11 @@ def test_drop_reads_each_sample_once() -> None:
     assert counts(samples[-8:]) == [8, 0, 0]
 
 
+def test_a_line_of_which_nothing_is_left_says_what_was_given() -> None:
+    """Not that nothing was, or all would come again."""
+    assert line("drop", drawn=SIZES).drawn(0) == SIZES
+
+
 def test_a_weight_of_zero_leaves_a_source_out() -> None:
     """Whatever ends the epoch."""
     for on_end in ("stop", "repeat", "drop"):
