@@ -168,8 +168,16 @@ def _is_object(url: ObjectUrl) -> bool:
 
 
 def existing(entries: Iterable[Entry]) -> Iterator[Entry]:
-    """Yield entries; the tree is empty where there is no such folder or bucket yet."""
+    """Yield entries; the tree is empty where there is no such folder or bucket yet.
+
+    Raises:
+        NotFoundError: It was removed while it was listed.
+    """
+    entries = iter(entries)
     try:
-        yield from entries
+        first = next(entries, None)
     except NotFoundError:
         return
+    if first is not None:
+        yield first
+        yield from entries
