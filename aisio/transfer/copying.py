@@ -153,13 +153,12 @@ class Copier:
 
     def _inside_cluster(self, job: Copy, source: AisStore) -> int:
         url = url_of(job.entry.info)
+        before = source.head(url) if self._action is Action.MOVE else None
         stored = source.client.object(url).copy(job.url)
         size = stored.size_bytes or 0
         self._count(size)
-        if self._action is Action.MOVE and stored.checksum is not None:
-            source.delete(url)  # the cluster was asked for both after the copy: they are the same
-        elif self._action is Action.MOVE:
-            self._delete_source(job, source, source.head(url))
+        if before is not None:
+            self._delete_source(job, source, before)
         return size
 
     def _through(self, job: Copy) -> ObjectInfo:

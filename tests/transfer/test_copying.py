@@ -64,6 +64,30 @@ def test_the_cluster_copies_inside_of_itself(bucket, client):
     assert not are_one_cluster(store, DirectStore())
 
 
+class _ReplacedBehindTheCopy(AisStore):
+    """A store in which another program replaces an object between its copy and its deletion."""
+
+    heads = 0
+
+    def head(self, url):
+        """Replace it before all but the first time."""
+        self.heads += 1
+        if self.heads > 1:
+            self.client.object(url).put(b"newer")
+        return super().head(url)
+
+
+def test_what_was_replaced_after_the_cluster_copied_it_stays(bucket, client):
+    """The copy is of the older version."""
+    bucket.object("a").put(b"older")
+    store = AisStore(client)
+    copier = Copier(store, action=Action.MOVE)
+    outcome = copy(copier, _ReplacedBehindTheCopy(client), "ais://transfers/a", "ais://transfers/b")
+    assert "was replaced" in str(outcome.error)
+    assert bucket.object("a").get() == b"newer"
+    assert bucket.object("b").get() == b"older"
+
+
 @pytest.mark.parametrize("parts_from", [1 << 30, 1 << 20])
 def test_another_store_gets_what_was_verified(endpoint, bucket, client, parts_from):
     """Damaged bytes are not stored, and the source stays."""
