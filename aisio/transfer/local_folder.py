@@ -14,7 +14,7 @@ from typing import BinaryIO
 from aisio.atomic_write import atomic_write, is_special, remove_abandoned_partials, write_bytes
 from aisio.errors import ConfigError, ConflictError
 
-__all__ = ["LocalFolder"]
+__all__ = ["LocalFolder", "behind_link_error"]
 
 
 class LocalFolder:
@@ -96,6 +96,15 @@ class LocalFolder:
     def _leads_out(self, place: Path, url: str) -> ConfigError:
         return ConfigError(f"get {url}: {place} is a link that leads out of {self.path}")
 
+    def is_behind_link(self, name: str) -> bool:
+        """Tell whether a link to a folder leads from this folder to a file of it.
+
+        Args:
+            name: The file's name, relative to this folder.
+        """
+        folder = name.rpartition("/")[0]
+        return bool(folder) and _resolved(self.path / folder) != self._root / folder
+
     def remove_empty_parents(self, path: Path) -> None:
         """Remove the folders above a file that was deleted, up to this one, if they are empty."""
         with suppress(OSError):
@@ -103,6 +112,14 @@ class LocalFolder:
                 if parent == self.path or not parent.is_relative_to(self.path):
                     return
                 parent.rmdir()
+
+
+def behind_link_error(action: str, path: Path) -> ConfigError:
+    """Return the error for a file that `LocalFolder.is_behind_link`."""
+    return ConfigError(
+        f"{action} {path} is behind a link to a folder, through which nothing is deleted: remove "
+        f"the link first, or leave it out with --exclude"
+    )
 
 
 def _resolved(path: Path) -> Path:
