@@ -24,7 +24,7 @@ from aisio.sources.base import url_of
 from aisio.stores import AisStore, LocalStore, Store
 from aisio.stores.local import info_of_file
 from aisio.transfer.jobs import Action, Copy, Outcome
-from aisio.transfer.local_folder import LocalFolder
+from aisio.transfer.local_folder import AbandonedError, LocalFolder
 from aisio.transport.body import Body
 from aisio.transport.concurrency.pending import PendingGet
 from aisio.transport.parallel import read_into
@@ -42,10 +42,6 @@ _PARTS_FROM_BYTES = 256 << 20
 """Larger files and objects are stored in parts: of those, only the one that fails is sent again."""
 
 _COPY_BYTES = 1 << 20
-
-
-class _StoppedError(AisioError):
-    """Nobody wants the copy any more."""
 
 
 class Copier:
@@ -78,6 +74,8 @@ class Copier:
     def stop(self) -> None:
         """Have copies that other threads are at end with an error, without a trace of them."""
         self._stopped.set()
+        if self._folder is not None:
+            self._folder.abandon()
 
     def send_ahead(self, job: Copy) -> PendingGet | None:
         """Send the request of a later copy; see `Store.send_ahead`."""
@@ -202,7 +200,7 @@ class Copier:
 
     def _count(self, size_bytes: int) -> None:
         if self._stopped.is_set():
-            raise _StoppedError("the transfer was stopped")
+            raise AbandonedError("the transfer was stopped")
         self._count_bytes(size_bytes)
 
 

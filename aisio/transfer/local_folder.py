@@ -12,9 +12,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 from aisio.atomic_write import atomic_write, is_special, remove_abandoned_partials, write_bytes
-from aisio.errors import ConfigError, ConflictError
+from aisio.errors import AisioError, ConfigError, ConflictError
 
-__all__ = ["LocalFolder", "behind_link_error"]
+__all__ = ["AbandonedError", "LocalFolder", "behind_link_error"]
+
+
+class AbandonedError(AisioError):
+    """Nobody wants the file any more."""
 
 
 class LocalFolder:
@@ -33,6 +37,8 @@ class LocalFolder:
         if self._root.exists() and not self._root.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
         self._parents: dict[str, str] = {}
+        self._open: set[str] = set()
+        self._is_abandoned = False
         self._lock = threading.Lock()
 
     @contextmanager
@@ -46,10 +52,33 @@ class LocalFolder:
         Raises:
             ConfigError: A link leads out of the folder.
             ConflictError: Another kind of file is in the way.
+            AbandonedError: See `abandon`.
             OSError: It cannot be written.
         """
-        with atomic_write(self._target(path, url)) as file:
+        with atomic_write(self._target(path, url)) as file, self._open_file(file.name):
             yield file
+
+    @contextmanager
+    def _open_file(self, partial: str) -> Iterator[None]:
+        with self._lock:
+            if self._is_abandoned:
+                raise AbandonedError(f"{partial}: nothing more is written")
+            self._open.add(partial)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._open.discard(partial)
+
+    def abandon(self) -> None:
+        """Remove the temporary files that other threads still write; they get an error.
+
+        A thread may wait for its store for longer than the process lives, as after Ctrl-C.
+        """
+        with self._lock:
+            self._is_abandoned = True
+            for partial in self._open:
+                Path(partial).unlink(missing_ok=True)
 
     def write(self, path: Path, url: str, data: bytes) -> None:
         """Write a small file of the folder; otherwise as `open`."""
