@@ -375,6 +375,7 @@ class Object(Summarized):
 
         Raises:
             NotFoundError: No such object.
+            IntegrityError: It was replaced meanwhile: there are two objects now.
             ConfigError: It has that name already.
         """
         if "://" in name:
@@ -385,7 +386,14 @@ class Object(Summarized):
         if is_copied_right(name):
             rename_object(self.session, self.url, target, self._head_of)
         else:
+            before = self.head()
             self.copy(target)
+            if not self.is_same(before, self.head()):
+                raise IntegrityError(
+                    f"rename {self.url}: it was replaced while it was copied to {target}: it was "
+                    f"not deleted; rename it again",
+                    url=str(self.url),
+                )
             self.delete()
         return Object(self.session, target)
 
