@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from aisio.patterns.name_patterns import NamePatterns
 from aisio.patterns.selections import Selection
 from aisio.records import ByteRange, ObjectInfo
 from aisio.sources.base import Source
-from aisio.sources.name_patterns import NamePatterns
 from aisio.stores import Store
 from aisio.transport.body import Body
 from aisio.transport.concurrency.pending import PendingGet

@@ -10,7 +10,6 @@ from aisio.errors import ConfigError, UrlError
 from aisio.records import ObjectInfo
 from aisio.transfer.comparison import Comparison, Difference, DifferenceKind, compare
 from aisio.transfer.destination import Destination
-from aisio.transfer.filters import NameFilter
 from aisio.transfer.jobs import Action, Copy, Outcome
 from aisio.transfer.local_folder import LocalFolder, behind_link_error
 from aisio.transfer.local_names import check_local_names, unusable_name
@@ -70,7 +69,7 @@ def make_plan(
     if options.existing == "replace":
         plan.copies.extend(wanted.values())
     else:
-        taken = NameFilter(options.include, options.exclude)
+        taken = options.name_patterns
         there = [entry for entry in destination.entries() if taken.takes(entry.name)]
         if options.existing == "keep":
             _keep(wanted, there, plan)

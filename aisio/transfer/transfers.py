@@ -22,7 +22,6 @@ from aisio.stores import AisStore, store_for
 from aisio.transfer.comparison import Comparison
 from aisio.transfer.copying import Copier, are_one_cluster
 from aisio.transfer.destination import Destination
-from aisio.transfer.filters import NameFilter
 from aisio.transfer.jobs import Action, Copy, Outcome
 from aisio.transfer.local_checksums import LocalChecksums
 from aisio.transfer.local_folder import LocalFolder, behind_link_error
@@ -242,7 +241,7 @@ class Transfer:
         Raises:
             NotFoundError: One of them has nothing.
         """
-        names = NameFilter(self._options.include, self._options.exclude)
+        names = self._options.name_patterns
         for tree in self._trees:
             is_empty = True
             for entry in tree.entries:

@@ -1,9 +1,13 @@
-"""NamePatterns: `include=` and `exclude=`, which objects of a source to read, by their names.
+"""NamePatterns: which names `include=` and `exclude=` of sources and transfers take.
 
-A pattern without "/" is compared with the last part of a name, in any folder: "*.jpg". One with "/"
-is compared with the name below the folder of the source: "train/*.jpg", "**/cats/*.jpg"; if it ends
-in "/", it stands for all that is in such a folder. Wildcards and braces are those of URLs
-(`aisio.patterns.selections`), but `*` and `?` are never literal.
+    *.jpg             the last part of a name matches, in any folder
+    tmp/              all that is below a folder of this name, wherever it is
+    train/*.jpg       the whole name matches, below the folder of the source
+    **/cats/*.jpg     see `aisio.patterns.selections`
+    train/cats/       all that is below this folder
+    /a.jpg, /tmp/     "/" at the beginning: not in any folder
+
+Wildcards and braces are those of URLs, but `*` and `?` are never literal.
 """
 
 from __future__ import annotations
@@ -23,10 +27,10 @@ Patterns: TypeAlias = "str | Sequence[str] | None"
 
 
 class NamePatterns:
-    """Tells which objects to read.
+    """Tells which names are taken.
 
     Args:
-        include: Read only objects that match one of these.
+        include: Take only names that match one of these.
         exclude: Of these, leave out those that match one of these.
         owner: Name of the class that has these arguments, for errors.
 
@@ -54,6 +58,10 @@ class NamePatterns:
         """Why a source may have no object; "" without patterns."""
         return f"no name is selected by {self.text}" if self.text else ""
 
+    def takes(self, name: str) -> bool:
+        """Tell whether a name, relative to the folder that is read or copied, is taken."""
+        return not self._why_left_out(name)
+
     def why_left_out(self, info: ObjectInfo, base_url: str) -> str:
         """Return why not to read an object; "" to read it.
 
@@ -63,7 +71,9 @@ class NamePatterns:
         """
         url = info.url
         is_below = base_url and url.startswith(base_url)
-        name = url[len(base_url) :] if is_below else info.name
+        return self._why_left_out(url[len(base_url) :] if is_below else info.name)
+
+    def _why_left_out(self, name: str) -> str:
         if self._include is not None and not _match(self._include, name):
             return "not of include="
         if self._exclude is not None and _match(self._exclude, name):
@@ -71,31 +81,26 @@ class NamePatterns:
         return ""
 
 
-class _NamePattern:
-    """One pattern; see the module.
+def _match(patterns: Sequence[Pattern], name: str) -> bool:
+    return any(pattern.matches(name) for pattern in patterns)
+
+
+def _pattern(text: str) -> Pattern:
+    """Return a pattern of whole names.
 
     Args:
         text: Without braces.
     """
-
-    def __init__(self, text: str) -> None:
-        self._pattern = Pattern(text)
-        self._is_for_last_part = "/" not in text
-
-    def matches(self, name: str) -> bool:
-        return self._pattern.matches(name.rpartition("/")[2] if self._is_for_last_part else name)
+    is_in_any_folder = "/" not in text.removesuffix("/")
+    return Pattern(f"**/{text}" if is_in_any_folder else text.removeprefix("/"))
 
 
-def _match(patterns: Sequence[_NamePattern], name: str) -> bool:
-    return any(pattern.matches(name) for pattern in patterns)
-
-
-def _parsed(argument: str, patterns: Patterns, owner: str) -> tuple[_NamePattern, ...] | None:
+def _parsed(argument: str, patterns: Patterns, owner: str) -> tuple[Pattern, ...] | None:
     if patterns is None:
         return None
     texts = [patterns] if isinstance(patterns, str) else list(patterns)
-    if not texts or not all(isinstance(text, str) and text for text in texts):
+    if not texts or not all(isinstance(text, str) and text.strip("/") for text in texts):
         raise ConfigError(
             f'<{owner}> {argument}={patterns!r}: a pattern is needed, or several, as in "*.jpg"'
         )
-    return tuple(_NamePattern(one) for text in texts for one in Braces(text))
+    return tuple(_pattern(one) for text in texts for one in Braces(text))

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from aisio.errors import ConfigError, UrlError
+from aisio.patterns.name_patterns import NamePatterns
 from aisio.records import ObjectInfo
-from aisio.sources.name_patterns import NamePatterns
 
 BASE = "ais://b/data/"
 NAMES = ["a.jpg", "a.json", "train/b.jpg", "train/cats/c.png", "val/d.jpg", "val/._d.jpg"]
@@ -33,6 +33,12 @@ def taken(**patterns: Any) -> list[str]:
         ("[ab].jpg", [0, 2]),
         ("train/*", [2]),
         ("train/", [2, 3]),
+        ("cats/", [3]),
+        ("train/cats/", [3]),
+        ("/cats/", []),
+        ("/train/", [2, 3]),
+        ("/*.jpg", [0]),
+        ("{train,cats}/", [2, 3]),
         ("train/**", [2, 3]),
         ("**/cats/*", [3]),
         ("*/*.jpg", [2, 4, 5]),
@@ -41,8 +47,10 @@ def taken(**patterns: Any) -> list[str]:
     ],
 )
 def test_a_pattern_is_of_the_last_part_or_of_the_name_in_the_source(include, expected):
-    """With "/" the whole name below the folder of the source counts, else its last part."""
+    """With "/" in it the whole name below the folder of the source counts, else its last part."""
     assert taken(include=include) == [NAMES[number] for number in expected]
+    names = NamePatterns(include)
+    assert [name for name in NAMES if names.takes(name)] == taken(include=include)
 
 
 def test_exclude_leaves_out_of_what_is_included():
@@ -58,7 +66,7 @@ def test_an_object_outside_of_the_folder_has_its_whole_name():
     assert not NamePatterns("other/*").why_left_out(info, "")
 
 
-@pytest.mark.parametrize("patterns", ["", [], ["*.jpg", ""], [3]])
+@pytest.mark.parametrize("patterns", ["", [], ["*.jpg", ""], [3], "/"])
 @pytest.mark.parametrize("argument", ["include", "exclude"])
 def test_no_pattern_is_refused(argument, patterns):
     """It would take nothing, or all."""
