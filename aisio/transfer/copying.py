@@ -3,7 +3,8 @@
 to a local file         the bytes replace the file once all have arrived and are right
 from a local file       the store compares what it received; a file that changes meanwhile is
 not stored
-inside one cluster      by the cluster; size and checksum of the two are compared
+inside one cluster      by the cluster; size and checksum of the two are compared. Where they have
+                        different kinds of checksum, a move goes through this process
 from store to store     through this process: read and verified, then stored and verified
 """
 
@@ -152,12 +153,14 @@ class Copier:
     def _inside_cluster(self, job: Copy, source: AisStore) -> int:
         url = url_of(job.entry.info)
         before = source.head(url) if self._action is Action.MOVE else None
-        stored = source.client.object(url).copy(job.url)
-        size = stored.size_bytes or 0
-        self._count(size)
+        stored = source.copy(url, job.url)
+        if before is not None and not _has_its_kind_of_checksum(stored, before):
+            before = self._through(job)
+        else:
+            self._count(stored.size_bytes or 0)
         if before is not None:
             self._delete_source(job, source, before)
-        return size
+        return stored.size_bytes or 0
 
     def _through(self, job: Copy) -> ObjectInfo:
         """Read an object and store it; nothing is stored unless all that was read is right."""
@@ -270,6 +273,13 @@ def _changed(info: ObjectInfo) -> IntegrityError:
         f"it again",
         url=info.url,
     )
+
+
+def _has_its_kind_of_checksum(copy: ObjectInfo, source: ObjectInfo) -> bool:
+    """Tell whether a copy is verified as well as its source can be; buckets differ in the kind."""
+    if source.checksum is None:
+        return True
+    return copy.checksum is not None and copy.checksum.kind == source.checksum.kind
 
 
 def _with_size(info: ObjectInfo, size_bytes: int) -> ObjectInfo:
