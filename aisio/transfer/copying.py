@@ -3,8 +3,9 @@
 to a local file         the bytes replace the file once all have arrived and are right
 from a local file       the store compares what it received; a file that changes meanwhile is
 not stored
-inside one cluster      by the cluster; size and checksum of the two are compared. Where they have
-                        different kinds of checksum, a move goes through this process
+inside one cluster      by the cluster; size and checksum of the two are compared. A move goes on
+                        through this process where the two have different kinds of checksum, or
+                        the source was replaced meanwhile
 from store to store     through this process: read and verified, then stored and verified
 """
 
@@ -31,7 +32,7 @@ from aisio.transport.concurrency.pending import PendingGet
 from aisio.transport.parallel import read_into
 from aisio.transport.targets import FileTarget
 from aisio.transport.writer import WriteOptions
-from aisio.urls import FILE
+from aisio.urls import FILE, ObjectUrl
 
 __all__ = ["Copier", "are_one_cluster"]
 
@@ -152,14 +153,16 @@ class Copier:
 
     def _inside_cluster(self, job: Copy, source: AisStore) -> int:
         url = url_of(job.entry.info)
-        before = source.head(url) if self._action is Action.MOVE else None
+        is_move = self._action is Action.MOVE
+        before = source.head(url) if is_move and job.entry.info.checksum is None else None
         stored = source.copy(url, job.url)
-        if before is not None and not _has_its_kind_of_checksum(stored, before):
-            before = self._through(job)
-        else:
-            self._count(stored.size_bytes or 0)
-        if before is not None:
-            self._delete_source(job, source, before)
+        if is_move and not _is_still_copied(source, url, before, stored):
+            read = self._through(job)
+            self._delete_source(job, source, read)
+            return read.size_bytes or 0
+        self._count(stored.size_bytes or 0)
+        if is_move:
+            source.delete(url)
         return stored.size_bytes or 0
 
     def _through(self, job: Copy) -> ObjectInfo:
@@ -275,11 +278,21 @@ def _changed(info: ObjectInfo) -> IntegrityError:
     )
 
 
-def _has_its_kind_of_checksum(copy: ObjectInfo, source: ObjectInfo) -> bool:
-    """Tell whether a copy is verified as well as its source can be; buckets differ in the kind."""
-    if source.checksum is None:
-        return True
-    return copy.checksum is not None and copy.checksum.kind == source.checksum.kind
+def _is_still_copied(
+    source: AisStore, url: ObjectUrl, before: ObjectInfo | None, copy: ObjectInfo
+) -> bool:
+    """Tell whether an object is the one that the cluster has copied, and not a later one.
+
+    Args:
+        source: The store of the object.
+        url: The object.
+        before: What was known of it before the copy; None if it has a checksum.
+        copy: The copy.
+    """
+    now = source.head(url)
+    if now.checksum is not None:
+        return now.checksum == copy.checksum  # not so of another kind, in a bucket set up for it
+    return before is not None and source.is_same(url, before, now)
 
 
 def _with_size(info: ObjectInfo, size_bytes: int) -> ObjectInfo:
