@@ -137,9 +137,8 @@ def _named(source: Source, base_url: str, infos: Iterable[ObjectInfo]) -> Iterat
 
 def _single(source: Source, store: Store, url: ObjectUrl) -> Entry:
     if not url.name or url.name.endswith("/"):
-        raise UrlError(
-            f"{url} names no object: --recursive takes all that are below it", url=str(url)
-        )
+        what = f"/{url.name} is a folder" if url.provider == FILE else f"{url} names no object"
+        raise UrlError(f"{what}: --recursive takes all that are below it", url=str(url))
     info = store.head(url) if isinstance(store, LocalStore) else ObjectInfo(url.root, url.name)
     return Entry(url.name.rpartition("/")[2], info, source)
 
