@@ -19,6 +19,7 @@ from aisio.errors import AisioError, ConfigError, NotFoundError, StorageError
 from aisio.sources.base import Source, url_of
 from aisio.sources.nothing_found import no_name_begins_so
 from aisio.stores import AisStore, store_for
+from aisio.summary import counted
 from aisio.transfer.comparison import Comparison
 from aisio.transfer.copying import Copier, are_one_cluster
 from aisio.transfer.destination import Destination
@@ -243,12 +244,16 @@ class Transfer:
         """
         names = self._options.name_patterns
         for tree in self._trees:
-            is_empty = True
+            found = taken = 0
             for entry in tree.entries:
-                is_empty = False
-                if names.takes(entry.name) and not self._must_stay(entry):
-                    yield entry
-            if is_empty and not self._failures and not self._options.allow_empty:
+                found += 1
+                if names.takes(entry.name):
+                    taken += 1
+                    if not self._must_stay(entry):
+                        yield entry
+            if found and not taken:
+                _log.warning("%s: %s, of %s", tree.about, names.why_empty, counted(found, "name"))
+            if not (found or self._failures or self._options.allow_empty):
                 raise _nothing_there(tree)
 
     def _must_stay(self, entry: Entry) -> bool:

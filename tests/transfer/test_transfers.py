@@ -98,6 +98,17 @@ def test_names_are_left_out(bucket, client, files):
     assert list(contents(bucket)) == ["a.jpg"]
 
 
+def test_patterns_that_take_nothing_are_told(bucket, client, files, caplog):
+    """One may be misspelt; it is no failure, as of a nightly copy."""
+    folder = files(DATA)
+    options = TransferOptions(recursive=True, include=("*.jpgg",))
+    report = copy(f"file://{folder}", "ais://transfers", options, client=client)
+    assert (report.copied, report.failed) == (0, 0)
+    assert caplog.messages == [
+        f"file://{folder}: no name is selected by include=('*.jpgg',), of 3 names"
+    ]
+
+
 def test_what_is_there_is_kept_or_compared(bucket, client, files):
     """On request."""
     folder = files({"same": b"1", "changed": b"2", "new": b"3"})
