@@ -18,6 +18,7 @@ PARTIAL_SUFFIX = ".aisio-partial"
 """Ending of the names of files that are still being written; a local store never lists them."""
 
 _COPY_BYTES = 1024 * 1024
+_DISK_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 @contextmanager
@@ -47,7 +48,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         return
     target, partial, opened = open_partial(path)
     try:
-        with opened as file:
+        with _naming(path), opened as file:
             yield file
         partial.replace(target)
     except BaseException:
@@ -76,13 +77,25 @@ def write_bytes(path: str, data: bytes | memoryview) -> None:
         try:
             _lock(descriptor)
             view = memoryview(data)
-            while view:
-                view = view[os.write(descriptor, view) :]
+            with _naming(path):
+                while view:
+                    view = view[os.write(descriptor, view) :]
         finally:
             os.close(descriptor)
         os.replace(partial, path)  # noqa: PTH105 - a Path would cost more than the call
     except BaseException:
         Path(partial).unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def _naming(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Add the file to the error of a full or broken disk: a failed write does not name it."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno in _DISK_ERRNOS:
+            raise OSError(error.errno, error.strerror, os.fspath(path)) from error
         raise
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import stat
@@ -160,3 +161,16 @@ def test_a_small_file_is_written_as_a_whole(tmp_path):
     with pytest.raises(IsADirectoryError):
         write_bytes(str(tmp_path / "folder"), b"x")
     assert sorted(one.name for one in tmp_path.iterdir()) == ["a", "folder"]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
+def test_a_full_disk_names_the_file(tmp_path, number):
+    """The system says it of a descriptor; an error of something else is left as it is."""
+    path = tmp_path / "a"
+    with pytest.raises(OSError, match="a") as caught, atomic_write(path):
+        raise OSError(number, os.strerror(number))
+    assert (caught.value.errno, caught.value.filename) == (number, str(path))
+    with pytest.raises(OSError, match="reset") as caught, atomic_write(path):
+        raise OSError(errno.ECONNRESET, "reset")
+    assert caught.value.filename is None
+    assert not list(tmp_path.iterdir())

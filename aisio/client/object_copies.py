@@ -67,7 +67,8 @@ def rename_object(session: Session, source: ObjectUrl, to: ObjectUrl, head: Head
     action = messages.action("rename-obj") | {"name": to.name}
     path, query = messages.object_path(source), messages.bucket_query(source)
     about, tries = f"rename {source} to {to.name}", 0
-    patient = _with_time_for(session, head(source))
+    before = head(source)
+    patient = _with_time_for(session, before)
 
     def attempt() -> None:
         nonlocal tries
@@ -75,9 +76,9 @@ def rename_object(session: Session, source: ObjectUrl, to: ObjectUrl, head: Head
         try:
             patient.call("POST", path, query=query, message=action, about=about, safe=False)
         except NotFoundError:
-            if tries == 1:
+            # Or else the response to an earlier try was lost: it had renamed the object.
+            if tries == 1 or not may_be_same_object(before, head(to)):
                 raise
-            head(to)  # the response to an earlier try was lost: it had renamed the object
 
     session.retry(attempt)
 

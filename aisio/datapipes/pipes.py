@@ -28,9 +28,9 @@ from aisio.datapipes.torch_compat import (
     functional_names,
 )
 from aisio.errors import ConfigError, NotFoundError, StorageError
+from aisio.patterns.name_patterns import NamePatterns, Patterns
 from aisio.records import Concurrency
 from aisio.sources.filtered import filtered
-from aisio.sources.name_patterns import NamePatterns, Patterns
 from aisio.sources.nothing_found import require_some
 from aisio.sources.resolve import source
 from aisio.stores import DirectSettings
@@ -93,7 +93,7 @@ class AISFileLister(_EpochPipe, IterDataPipe[str]):
         direct: Read clouds (s3://, gs://, az://) without the cluster; settings say how.
         allow_empty: Accept a prefix or source without objects; by default that is an error.
         include: Patterns for names, as in "*.jpg": only objects that match one are listed; see
-            `aisio.sources.name_patterns`.
+            `aisio.patterns.name_patterns`.
         exclude: Patterns for names: objects that match one are left out.
 
     Yields:
@@ -266,7 +266,7 @@ class AISSourceLister(_EpochPipe, IterDataPipe[str]):
         direct: Read clouds (s3://, gs://, az://) without the cluster; settings say how.
         allow_empty: Accept a prefix or source without objects; by default that is an error.
         include: Patterns for names, as in "*.jpg": only objects that match one are listed; see
-            `aisio.sources.name_patterns`.
+            `aisio.patterns.name_patterns`.
         exclude: Patterns for names: objects that match one are left out.
 
     Yields:

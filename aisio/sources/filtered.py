@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Hashable, Iterator
 
+from aisio.patterns.name_patterns import NamePatterns
 from aisio.patterns.selections import Selection
 from aisio.records import ByteRange, ObjectInfo
 from aisio.skipped import SkippedNames
 from aisio.sources.base import Source
-from aisio.sources.name_patterns import NamePatterns
 from aisio.stores import Store
 from aisio.transport.body import Body
 from aisio.transport.concurrency.pending import PendingGet

@@ -12,11 +12,11 @@ from aisio.catalog.entries import NamedSource
 from aisio.client.aistore_sdk import adapt_sdk_object
 from aisio.client.client import Bucket, Client, ObjectGroup
 from aisio.errors import ConfigError
+from aisio.patterns.name_patterns import NamePatterns, Patterns
 from aisio.sources.base import Source
 from aisio.sources.catalog_source import CatalogSource
 from aisio.sources.filtered import filtered
 from aisio.sources.kinds import GroupSource, PrefixSource, UrlListSource
-from aisio.sources.name_patterns import NamePatterns, Patterns
 from aisio.sources.named import CatalogLike, find_source, is_catalog_name, parse_url
 from aisio.sources.url import url_source
 from aisio.stores import AisStore, DirectSettings, LocalStore, store_for
@@ -53,7 +53,7 @@ def source(
         catalog: Where to look up names: a catalog, or a folder of catalog files; without it the
             folders in AISIO_CATALOG, or else the user's own.
         include: Patterns for names: only objects that match one are in the source; see
-            `aisio.sources.name_patterns`.
+            `aisio.patterns.name_patterns`.
         exclude: Patterns for names: objects that match one are not in it.
 
     Raises:

@@ -14,6 +14,7 @@ from aisio.client.aistore_sdk import adapt_sdk_object
 from aisio.client.client import Bucket, Client, ObjectGroup
 from aisio.errors import ConfigError
 from aisio.escapes import first_few
+from aisio.patterns.name_patterns import NamePatterns, Patterns, UnmatchedPatterns
 from aisio.patterns.selections import Selections
 from aisio.records import ObjectInfo
 from aisio.skipped import SkippedNames
@@ -22,7 +23,6 @@ from aisio.sources.filtered import FilteredSource
 from aisio.sources.identity import source_identity
 from aisio.sources.kinds import PrefixSource
 from aisio.sources.manifest import ManifestSource
-from aisio.sources.name_patterns import NamePatterns, Patterns, UnmatchedPatterns
 from aisio.sources.nothing_found import nothing_found
 from aisio.sources.resolve import source
 from aisio.sources.url import UrlSource
@@ -75,7 +75,7 @@ class SourceSet:
             map names are always read. Without it all are.
         allow_empty: Read nothing from a source without objects; otherwise that is an error.
         skip_empty: Leave out objects of no bytes, unless a source or the prefix map names them.
-        include: Read only objects that match one of these; see `aisio.sources.name_patterns`.
+        include: Read only objects that match one of these; see `aisio.patterns.name_patterns`.
         exclude: Leave out objects that match one of these. Both hold for named objects too.
 
     Raises:

@@ -60,8 +60,15 @@ class LocalStore(Store):
             files = walk(
                 f"/{folder}", root, prefix=start, start_after=start_after, on_error=on_error
             )
-            for file in files:
-                yield info_of_file(prefix.root, file.name, file.stat)
+            try:
+                for file in files:
+                    yield info_of_file(prefix.root, file.name, file.stat)
+            except FileNotFoundError as error:  # no NotFoundError, which means a missing folder
+                raise StorageError(
+                    f"list {prefix}: {error.filename} vanished while the folder was listed: list "
+                    f"it again",
+                    url=str(prefix),
+                ) from error
 
     def head(self, url: ObjectUrl) -> ObjectInfo:
         """See `Store.head`."""

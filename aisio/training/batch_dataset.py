@@ -16,9 +16,9 @@ from aisio.client.batch_archive import BatchOptions, check_options
 from aisio.client.client import Client
 from aisio.errors import ConfigError, NotSupportedError
 from aisio.limits import is_whole
+from aisio.patterns.name_patterns import Patterns
 from aisio.records import Concurrency
 from aisio.sources.manifest import ManifestParser
-from aisio.sources.name_patterns import Patterns
 from aisio.sources.source_set import PrefixMap
 from aisio.stores import AisStore, DirectSettings
 from aisio.training.missing_objects import OnMissing
@@ -89,7 +89,7 @@ class AISBatchIterDataset(AISIterDataset):
         skip_empty: Leave out listed objects of no bytes, with a warning in the log; by default they
             are data. Those that a source names are read.
         include: Patterns for names, as in "*.jpg" or "train/**/*.jpg": only objects that match one
-            are read; see `aisio.sources.name_patterns`.
+            are read; see `aisio.patterns.name_patterns`.
         exclude: Patterns for names: objects that match one are left out.
         transform: Called with the `aisio.DataObject`, whose bytes are there, in the thread that
             iterates; what it returns is the item.

@@ -16,9 +16,9 @@ from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 from aisio.errors import ConfigError, ShardError
 from aisio.escapes import one_line
 from aisio.extras import missing_extra
+from aisio.patterns.name_patterns import Patterns
 from aisio.shards.names import ShardNames
 from aisio.shards.prefetch import Prefetch, Shard
-from aisio.sources.name_patterns import Patterns
 from aisio.sources.source_set import SourceSet
 from aisio.training.data_shard import DataShard
 from aisio.training.member_stream import (
@@ -91,7 +91,7 @@ class AISMultiShardStream(SplitDataset, IterableDataset[tuple[Any, ...]]):
         shard_names: Which objects of a listing are shards, by the last part of their names: a
             pattern, or several; by default those that end as tar files do.
         include: Patterns for names, as in "train/*": only shards that match one are read; see
-            `aisio.sources.name_patterns`.
+            `aisio.patterns.name_patterns`.
         exclude: Patterns for names: shards that match one are left out.
 
     Raises:

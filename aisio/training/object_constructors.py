@@ -13,13 +13,13 @@ from aisio.client.aistore_sdk import adapt_sdk_object
 from aisio.client.client import Client
 from aisio.client.shared_clients import explicit_client
 from aisio.errors import ConfigError
+from aisio.patterns.name_patterns import Patterns
 from aisio.records import Concurrency
 from aisio.shards.tar_index_loading import StoredFile
 from aisio.sources.base import Source
 from aisio.sources.kinds import PrefixSource, UrlListSource
 from aisio.sources.manifest import ManifestParser, ManifestSource
 from aisio.sources.mixed import StoreFinder
-from aisio.sources.name_patterns import Patterns
 from aisio.sources.named import parse_url
 from aisio.sources.resolve import source
 from aisio.stores import DirectSettings, store_for

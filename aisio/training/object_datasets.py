@@ -15,9 +15,9 @@ from aisio.client.client import Client
 from aisio.client.shared_clients import explicit_client
 from aisio.errors import NotFoundError
 from aisio.extras import missing_extra
+from aisio.patterns.name_patterns import Patterns
 from aisio.records import Concurrency
 from aisio.sources.manifest import ManifestParser
-from aisio.sources.name_patterns import Patterns
 from aisio.sources.source_set import PrefixMap, SourceSet
 from aisio.stores import DirectSettings
 from aisio.training.epoch_stats import EpochStats
@@ -74,7 +74,7 @@ class AISMapDataset(ListedObjects, MapWords, Dataset[Any]):
         skip_empty: Leave out listed objects of no bytes, with a warning in the log; by default they
             are data. Those that a source names are read.
         include: Patterns for names, as in "*.jpg" or "train/**/*.jpg": only objects that match one
-            are read; see `aisio.sources.name_patterns`.
+            are read; see `aisio.patterns.name_patterns`.
         exclude: Patterns for names: objects that match one are left out.
         transform: Called with the `aisio.DataObject`, in the thread that reads the dataset; what it
             returns is the item.

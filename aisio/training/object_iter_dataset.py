@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from aisio.client.client import Client
 from aisio.client.shared_clients import explicit_client
 from aisio.extras import missing_extra
+from aisio.patterns.name_patterns import Patterns
 from aisio.records import Concurrency
 from aisio.sources.manifest import ManifestParser
-from aisio.sources.name_patterns import Patterns
 from aisio.sources.source_set import PrefixMap, SourceSet
 from aisio.stores import DirectSettings
 from aisio.training.chunk_shuffle import ChunkShuffle
@@ -92,7 +92,7 @@ class AISIterDataset(SplitDataset, IterableDataset[Any]):
         skip_empty: Leave out listed objects of no bytes, with a warning in the log; by default they
             are data. Those that a source names are read.
         include: Patterns for names, as in "*.jpg" or "train/**/*.jpg": only objects that match one
-            are read; see `aisio.sources.name_patterns`.
+            are read; see `aisio.patterns.name_patterns`.
         exclude: Patterns for names: objects that match one are left out.
         transform: Called with the `aisio.DataObject`, whose bytes are there, in the thread that
             iterates; what it returns is the item.

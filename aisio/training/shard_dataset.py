@@ -16,6 +16,7 @@ from aisio.client.shared_clients import explicit_client
 from aisio.errors import ConfigError
 from aisio.escapes import one_line
 from aisio.extras import missing_extra
+from aisio.patterns.name_patterns import Patterns
 from aisio.records import Concurrency, ObjectInfo
 from aisio.shards.fields import NewFields
 from aisio.shards.index import ShardIndex
@@ -25,7 +26,6 @@ from aisio.shards.sample_reader import SampleReader
 from aisio.shards.sample_runs import SampleRun
 from aisio.shards.samples import Sample
 from aisio.sources.base import url_of
-from aisio.sources.name_patterns import Patterns
 from aisio.sources.source_set import PrefixMap, SourceSet
 from aisio.stores import DirectSettings, store_for
 from aisio.summary import Summarized, counted, size_text
@@ -102,7 +102,7 @@ class AISShardDataset(Summarized, MapWords, Dataset[Any]):
         shard_names: Which objects of a listing are shards, by the last part of their names: a
             pattern, or several; by default those that end as tar files do.
         include: Patterns for names, as in "train/*": only shards that match one are read; see
-            `aisio.sources.name_patterns`.
+            `aisio.patterns.name_patterns`.
         exclude: Patterns for names: shards that match one are left out.
         concurrency: How many requests are in flight at once, or bounds for it; by default at most 8
             at first, then as many as the store handles best.

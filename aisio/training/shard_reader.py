@@ -21,6 +21,7 @@ from aisio.errors import (
     ShardError,
 )
 from aisio.extras import missing_extra
+from aisio.patterns.name_patterns import Patterns
 from aisio.records import ObjectInfo
 from aisio.shards.fields import NewFields
 from aisio.shards.index_build import IndexRecorder
@@ -29,7 +30,6 @@ from aisio.shards.prefetch import Prefetch, Shard, ShardStream
 from aisio.shards.reader import ShardPass
 from aisio.shards.samples import Sample
 from aisio.sources.base import Source
-from aisio.sources.name_patterns import Patterns
 from aisio.sources.source_set import PrefixMap, SourceSet
 from aisio.stores import DirectSettings
 from aisio.training.decoding import Decode
@@ -119,7 +119,7 @@ class AISShardReader(SplitDataset, IterableDataset[Any]):
         direct: Read clouds (s3://, gs://, az://) without the cluster; settings say how.
         shard_names: Which objects of a listing are shards, by the last part of their names: a
             pattern, or several; by default those that end as tar files do (`aisio.shards.names`).
-        include: Patterns for names of shards to read; see `aisio.sources.name_patterns`.
+        include: Patterns for names of shards to read; see `aisio.patterns.name_patterns`.
         exclude: Patterns for names of shards to leave out.
         allow_empty: Accept a source without objects, or a prefix that no name begins with.
         index: "use" counts the samples of a shard by its index, where there is one of this version,

@@ -18,11 +18,11 @@ from msgspec.structs import replace
 from aisio.client.client import Client
 from aisio.errors import AisioError
 from aisio.formats.checksums import HASHERS
+from aisio.patterns.name_patterns import NamePatterns
 from aisio.records import Checksum, ObjectInfo
 from aisio.sources.base import url_of
 from aisio.sources.nothing_found import no_name_begins_so
 from aisio.stores import store_for
-from aisio.transfer.filters import NameFilter
 from aisio.transfer.local_checksums import LocalChecksums
 from aisio.transfer.trees import Entry, existing, open_tree
 from aisio.transport.concurrency.ordered import fetch_in_order
@@ -236,7 +236,7 @@ def compare_trees(
     Raises:
         NotFoundError: The source has no object.
     """
-    names = NameFilter(include, exclude)
+    names = NamePatterns(tuple(include) or None, tuple(exclude) or None, owner="compare_trees")
     comparison = Comparison(checksums, size_only=size_only)
     here = _side(source, client, names, comparison)
     there = existing(_side(destination, client, names, comparison))
@@ -247,7 +247,7 @@ def compare_trees(
 
 
 def _side(
-    text: str, client: Client | None, names: NameFilter, comparison: Comparison
+    text: str, client: Client | None, names: NamePatterns, comparison: Comparison
 ) -> Iterator[Entry]:
     url = ObjectUrl.parse(text)
     if url.provider == FILE:

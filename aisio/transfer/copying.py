@@ -3,7 +3,9 @@
 to a local file         the bytes replace the file once all have arrived and are right
 from a local file       the store compares what it received; a file that changes meanwhile is
 not stored
-inside one cluster      by the cluster; size and checksum of the two are compared
+inside one cluster      by the cluster; size and checksum of the two are compared. A move goes on
+                        through this process where the two have different kinds of checksum, or
+                        the source was replaced meanwhile
 from store to store     through this process: read and verified, then stored and verified
 """
 
@@ -24,13 +26,13 @@ from aisio.sources.base import url_of
 from aisio.stores import AisStore, LocalStore, Store
 from aisio.stores.local import info_of_file
 from aisio.transfer.jobs import Action, Copy, Outcome
-from aisio.transfer.local_folder import LocalFolder
+from aisio.transfer.local_folder import AbandonedError, LocalFolder
 from aisio.transport.body import Body
 from aisio.transport.concurrency.pending import PendingGet
 from aisio.transport.parallel import read_into
 from aisio.transport.targets import FileTarget
 from aisio.transport.writer import WriteOptions
-from aisio.urls import FILE
+from aisio.urls import FILE, ObjectUrl
 
 __all__ = ["Copier", "are_one_cluster"]
 
@@ -42,10 +44,6 @@ _PARTS_FROM_BYTES = 256 << 20
 """Larger files and objects are stored in parts: of those, only the one that fails is sent again."""
 
 _COPY_BYTES = 1 << 20
-
-
-class _StoppedError(AisioError):
-    """Nobody wants the copy any more."""
 
 
 class Copier:
@@ -78,6 +76,8 @@ class Copier:
     def stop(self) -> None:
         """Have copies that other threads are at end with an error, without a trace of them."""
         self._stopped.set()
+        if self._folder is not None:
+            self._folder.abandon()
 
     def send_ahead(self, job: Copy) -> PendingGet | None:
         """Send the request of a later copy; see `Store.send_ahead`."""
@@ -153,14 +153,17 @@ class Copier:
 
     def _inside_cluster(self, job: Copy, source: AisStore) -> int:
         url = url_of(job.entry.info)
-        stored = source.client.object(url).copy(job.url)
-        size = stored.size_bytes or 0
-        self._count(size)
-        if self._action is Action.MOVE and stored.checksum is not None:
-            source.delete(url)  # the cluster was asked for both after the copy: they are the same
-        elif self._action is Action.MOVE:
-            self._delete_source(job, source, source.head(url))
-        return size
+        is_move = self._action is Action.MOVE
+        before = source.head(url) if is_move and job.entry.info.checksum is None else None
+        stored = source.copy(url, job.url)
+        if is_move and not _is_still_copied(source, url, before, stored):
+            read = self._through(job)
+            self._delete_source(job, source, read)
+            return read.size_bytes or 0
+        self._count(stored.size_bytes or 0)
+        if is_move:
+            source.delete(url)
+        return stored.size_bytes or 0
 
     def _through(self, job: Copy) -> ObjectInfo:
         """Read an object and store it; nothing is stored unless all that was read is right."""
@@ -203,7 +206,7 @@ class Copier:
 
     def _count(self, size_bytes: int) -> None:
         if self._stopped.is_set():
-            raise _StoppedError("the transfer was stopped")
+            raise AbandonedError("the transfer was stopped")
         self._count_bytes(size_bytes)
 
 
@@ -273,6 +276,23 @@ def _changed(info: ObjectInfo) -> IntegrityError:
         f"it again",
         url=info.url,
     )
+
+
+def _is_still_copied(
+    source: AisStore, url: ObjectUrl, before: ObjectInfo | None, copy: ObjectInfo
+) -> bool:
+    """Tell whether an object is the one that the cluster has copied, and not a later one.
+
+    Args:
+        source: The store of the object.
+        url: The object.
+        before: What was known of it before the copy; None if it has a checksum.
+        copy: The copy.
+    """
+    now = source.head(url)
+    if now.checksum is not None:
+        return now.checksum == copy.checksum  # not so of another kind, in a bucket set up for it
+    return before is not None and source.is_same(url, before, now)
 
 
 def _with_size(info: ObjectInfo, size_bytes: int) -> ObjectInfo:

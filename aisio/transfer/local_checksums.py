@@ -62,12 +62,13 @@ class LocalChecksums:
 
     def load(self, prefix: str) -> None:
         """Read what is remembered of files whose paths, without the first "/", begin so."""
-        last = prefix[:-1] + chr(ord(prefix[-1]) + 1) if prefix else "\U0010ffff"
+        if not prefix.isprintable():  # see `_remember`
+            return
         query = "SELECT path, kind, state, value FROM checksums WHERE path >= ? AND path < ?"
 
         def read(database: Database) -> None:
             with database.transaction() as db:
-                for path, kind, state, value in db.execute(query, (prefix, last)):
+                for path, kind, state, value in db.execute(query, (prefix, f"{prefix}\U0010ffff")):
                     self._known[path, kind] = (state, value)
 
         self._use(read)

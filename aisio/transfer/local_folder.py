@@ -12,9 +12,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 from aisio.atomic_write import atomic_write, is_special, remove_abandoned_partials, write_bytes
-from aisio.errors import ConfigError, ConflictError
+from aisio.errors import AisioError, ConfigError, ConflictError
 
-__all__ = ["LocalFolder"]
+__all__ = ["AbandonedError", "LocalFolder", "behind_link_error"]
+
+
+class AbandonedError(AisioError):
+    """Nobody wants the file any more."""
 
 
 class LocalFolder:
@@ -33,6 +37,8 @@ class LocalFolder:
         if self._root.exists() and not self._root.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
         self._parents: dict[str, str] = {}
+        self._open: set[str] = set()
+        self._is_abandoned = False
         self._lock = threading.Lock()
 
     @contextmanager
@@ -46,10 +52,33 @@ class LocalFolder:
         Raises:
             ConfigError: A link leads out of the folder.
             ConflictError: Another kind of file is in the way.
+            AbandonedError: See `abandon`.
             OSError: It cannot be written.
         """
-        with atomic_write(self._target(path, url)) as file:
+        with atomic_write(self._target(path, url)) as file, self._open_file(file.name):
             yield file
+
+    @contextmanager
+    def _open_file(self, partial: str) -> Iterator[None]:
+        with self._lock:
+            if self._is_abandoned:
+                raise AbandonedError(f"{partial}: nothing more is written")
+            self._open.add(partial)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._open.discard(partial)
+
+    def abandon(self) -> None:
+        """Remove the temporary files that other threads still write; they get an error.
+
+        A thread may wait for its store for longer than the process lives, as after Ctrl-C.
+        """
+        with self._lock:
+            self._is_abandoned = True
+            for partial in self._open:
+                Path(partial).unlink(missing_ok=True)
 
     def write(self, path: Path, url: str, data: bytes) -> None:
         """Write a small file of the folder; otherwise as `open`."""
@@ -96,6 +125,15 @@ class LocalFolder:
     def _leads_out(self, place: Path, url: str) -> ConfigError:
         return ConfigError(f"get {url}: {place} is a link that leads out of {self.path}")
 
+    def is_behind_link(self, name: str) -> bool:
+        """Tell whether a link to a folder leads from this folder to a file of it.
+
+        Args:
+            name: The file's name, relative to this folder.
+        """
+        folder = name.rpartition("/")[0]
+        return bool(folder) and _resolved(self.path / folder) != self._root / folder
+
     def remove_empty_parents(self, path: Path) -> None:
         """Remove the folders above a file that was deleted, up to this one, if they are empty."""
         with suppress(OSError):
@@ -103,6 +141,14 @@ class LocalFolder:
                 if parent == self.path or not parent.is_relative_to(self.path):
                     return
                 parent.rmdir()
+
+
+def behind_link_error(action: str, path: Path) -> ConfigError:
+    """Return the error for a file that `LocalFolder.is_behind_link`."""
+    return ConfigError(
+        f"{action} {path} is behind a link to a folder, through which nothing is deleted: remove "
+        f"the link first, or leave it out with --exclude"
+    )
 
 
 def _resolved(path: Path) -> Path:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from aisio.errors import ConfigError
+from aisio.patterns.name_patterns import NamePatterns
 from aisio.transfer.jobs import Action, Outcome
 
 __all__ = ["Existing", "OnOutcome", "Progress", "Report", "TransferOptions"]
@@ -24,7 +25,7 @@ class TransferOptions:
         recursive: The sources are folders, buckets or patterns; else single objects or patterns.
         as_prefix: A recursive source "ais://data/tr" stands for train/ and trash/ alike; else for
             the folder tr/.
-        include: Take only names that match one of these; see `aisio.transfer.filters`.
+        include: Take only names that match one of these; see `aisio.patterns.name_patterns`.
         exclude: Leave out names that match one of these.
         existing: What becomes of what is at the destination already.
         size_only: Compare sizes alone.
@@ -34,7 +35,8 @@ class TransferOptions:
         dry_run: Change nothing; the outcomes are those of what would be done.
 
     Raises:
-        ConfigError: `existing` has another value.
+        ConfigError: `existing` has another value, or a pattern is empty.
+        UrlError: A pattern is not valid.
     """
 
     recursive: bool = False
@@ -53,6 +55,12 @@ class TransferOptions:
             raise ConfigError(
                 f"existing={self.existing!r}: expected 'replace', 'keep' or 'compare'"
             )
+        _ = self.name_patterns  # one that is not valid is an error at once
+
+    @property
+    def name_patterns(self) -> NamePatterns:
+        """Which names are taken."""
+        return NamePatterns(self.include or None, self.exclude or None, owner="TransferOptions")
 
 
 class Progress(Protocol):

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from aisio.errors import ConfigError, UrlError
+from aisio.records import ObjectInfo
 from aisio.transfer.comparison import Comparison, Difference, DifferenceKind, compare
 from aisio.transfer.destination import Destination
-from aisio.transfer.filters import NameFilter
 from aisio.transfer.jobs import Action, Copy, Outcome
+from aisio.transfer.local_folder import LocalFolder, behind_link_error
 from aisio.transfer.local_names import check_local_names, unusable_name
 from aisio.transfer.options import TransferOptions
 from aisio.transfer.trees import Entry
+from aisio.urls import FILE, ObjectUrl
 
 __all__ = ["Plan", "make_plan", "split_blocking"]
 
@@ -54,28 +57,81 @@ def make_plan(
         comparison: Compares source and destination.
 
     Raises:
-        ConfigError: Two copies would have one name, a copy would replace its source, or a name
-            cannot be a local file.
+        ConfigError: Two copies would have one name, a copy would replace a source, or a name cannot
+            be a local file.
     """
     plan = Plan()
-    wanted = _wanted(entries, destination, plan)
+    places = _Places(resolve=destination.folder is not None)
+    wanted = _wanted(entries, destination, places, plan)
     if destination.folder is not None and destination.is_folder:
         names = ((name, job.entry.info.url) for name, job in wanted.items())
         check_local_names(names, destination.folder.path)
     if options.existing == "replace":
         plan.copies.extend(wanted.values())
-        return plan
-    taken = NameFilter(options.include, options.exclude)
-    there = [entry for entry in destination.entries() if taken.takes(entry.name)]
-    if options.existing == "keep":
-        _keep(wanted, there, plan)
     else:
-        for difference in compare((job.entry for job in wanted.values()), there, comparison):
-            _add(difference, wanted, plan)
+        taken = options.name_patterns
+        there = [entry for entry in destination.entries() if taken.takes(entry.name)]
+        if options.existing == "keep":
+            _keep(wanted, there, plan)
+        else:
+            for difference in compare((job.entry for job in wanted.values()), there, comparison):
+                _add(difference, wanted, plan)
+    _check_sources_stay(plan.copies, places)
+    if options.delete and destination.folder is not None:
+        _leave_what_is_behind_links(plan, destination.folder)
     return plan
 
 
-def _wanted(entries: Iterable[Entry], destination: Destination, plan: Plan) -> dict[str, Copy]:
+class _Places:
+    """Names objects and files so that one file has one name.
+
+    Args:
+        resolve: Follow the links that lead to the folders of files.
+    """
+
+    def __init__(self, *, resolve: bool) -> None:
+        self._resolve = resolve
+        self._folders: dict[str, str] = {}
+
+    def of(self, item: ObjectInfo | ObjectUrl) -> str:
+        """Return the name of an object or file."""
+        if not self._resolve or item.root != f"{FILE}://":
+            return f"{item.root}/{item.name}"
+        folder, _, name = item.name.rpartition("/")
+        if (real := self._folders.get(folder)) is None:
+            real = self._folders[folder] = os.path.realpath(f"/{folder}")
+        return f"{real}/{name}"
+
+
+def _check_sources_stay(copies: Iterable[Copy], places: _Places) -> None:
+    """Check that no copy replaces what is to be copied, perhaps later.
+
+    Raises:
+        ConfigError: One would.
+    """
+    sources = {places.of(job.entry.info) for job in copies}
+    for job in copies:
+        if places.of(job.url) in sources:
+            raise ConfigError(
+                f"{job.entry.info.url} would be copied to {job.url}, which is a source itself: "
+                f"nothing was copied; copy to a folder apart from the sources"
+            )
+
+
+def _leave_what_is_behind_links(plan: Plan, folder: LocalFolder) -> None:
+    """Make failures of the files that would be deleted through a link to a folder."""
+    extra, plan.extra = plan.extra, []
+    for entry in extra:
+        if not folder.is_behind_link(entry.name):
+            plan.extra.append(entry)
+            continue
+        error = behind_link_error("delete", folder.path / entry.name)
+        plan.outcomes.append(Outcome(Action.DELETE, "", entry.info.url, error=error))
+
+
+def _wanted(
+    entries: Iterable[Entry], destination: Destination, places: _Places, plan: Plan
+) -> dict[str, Copy]:
     """Return the copies by their names; those that the destination refuses are failures."""
     wanted: dict[str, Copy] = {}
     for entry in entries:
@@ -90,7 +146,7 @@ def _wanted(entries: Iterable[Entry], destination: Destination, plan: Plan) -> d
             plan.outcomes.append(Outcome(Action.COPY, entry.info.url, url, error=error))
             continue
         source = entry.info.url
-        if source == str(job.url):
+        if places.of(entry.info) == places.of(job.url):
             raise ConfigError(f"{source}: source and destination are the same")
         other = wanted.setdefault(named.name, job).entry.info.url
         if other != source:

@@ -19,13 +19,13 @@ from aisio.errors import AisioError, ConfigError, NotFoundError, StorageError
 from aisio.sources.base import Source, url_of
 from aisio.sources.nothing_found import no_name_begins_so
 from aisio.stores import AisStore, store_for
+from aisio.summary import counted
 from aisio.transfer.comparison import Comparison
 from aisio.transfer.copying import Copier, are_one_cluster
 from aisio.transfer.destination import Destination
-from aisio.transfer.filters import NameFilter
 from aisio.transfer.jobs import Action, Copy, Outcome
 from aisio.transfer.local_checksums import LocalChecksums
-from aisio.transfer.local_folder import LocalFolder
+from aisio.transfer.local_folder import LocalFolder, behind_link_error
 from aisio.transfer.options import OnOutcome, Progress, Report, TransferOptions
 from aisio.transfer.planning import Plan, make_plan, split_blocking
 from aisio.transfer.trees import Entry, Tree, open_tree, tree_of_source
@@ -158,6 +158,7 @@ class Transfer:
         self._comparison = Comparison(checksums, size_only=options.size_only)
         self._trees: list[Tree] = []
         self._failures: list[Outcome] = []
+        self._folders: dict[str, LocalFolder] = {}
         self._report = Report()
 
     def add_source(self, url: ObjectUrl) -> None:
@@ -241,15 +242,37 @@ class Transfer:
         Raises:
             NotFoundError: One of them has nothing.
         """
-        names = NameFilter(self._options.include, self._options.exclude)
+        names = self._options.name_patterns
         for tree in self._trees:
-            is_empty = True
+            found = taken = 0
             for entry in tree.entries:
-                is_empty = False
+                found += 1
                 if names.takes(entry.name):
-                    yield entry
-            if is_empty and not self._failures and not self._options.allow_empty:
+                    taken += 1
+                    if not self._must_stay(entry):
+                        yield entry
+            if found and not taken:
+                _log.warning("%s: %s, of %s", tree.about, names.why_empty, counted(found, "name"))
+            if not (found or self._failures or self._options.allow_empty):
                 raise _nothing_there(tree)
+
+    def _must_stay(self, entry: Entry) -> bool:
+        """Tell whether a file may not be moved; it is a failure then."""
+        folder = self._local_folder_of(entry) if self._action is Action.MOVE else None
+        if folder is None or not folder.is_behind_link(entry.name):
+            return False
+        error = behind_link_error("move", folder.path / entry.name)
+        self._failures.append(Outcome(self._action, entry.info.url, "", error=error))
+        return True
+
+    def _local_folder_of(self, entry: Entry) -> LocalFolder | None:
+        """Return the folder that a file was found below, if it is in a folder of it."""
+        if entry.info.root != f"{FILE}://" or "/" not in entry.name:
+            return None
+        path = f"/{entry.info.name.removesuffix(entry.name)}"
+        if path not in self._folders:
+            self._folders[path] = LocalFolder(Path(path))
+        return self._folders[path]
 
     def _tell(self, outcomes: Iterable[Outcome]) -> None:
         for outcome in outcomes:
@@ -317,9 +340,8 @@ class Transfer:
 
     def _remove_empty_folders(self, moved: Entry) -> None:
         """Remove the local folders that a file was the last one in; the source itself stays."""
-        if moved.info.root == f"{FILE}://" and "/" in moved.name:
-            path = Path("/", moved.info.name)
-            LocalFolder(path.parents[moved.name.count("/")]).remove_empty_parents(path)
+        if (folder := self._local_folder_of(moved)) is not None:
+            folder.remove_empty_parents(folder.path / moved.name)
 
     def _delete(self, entries: Sequence[Entry], place: Destination) -> None:
         if self._options.dry_run:

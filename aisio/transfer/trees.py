@@ -137,9 +137,8 @@ def _named(source: Source, base_url: str, infos: Iterable[ObjectInfo]) -> Iterat
 
 def _single(source: Source, store: Store, url: ObjectUrl) -> Entry:
     if not url.name or url.name.endswith("/"):
-        raise UrlError(
-            f"{url} names no object: --recursive takes all that are below it", url=str(url)
-        )
+        what = f"/{url.name} is a folder" if url.provider == FILE else f"{url} names no object"
+        raise UrlError(f"{what}: --recursive takes all that are below it", url=str(url))
     info = store.head(url) if isinstance(store, LocalStore) else ObjectInfo(url.root, url.name)
     return Entry(url.name.rpartition("/")[2], info, source)
 
@@ -168,8 +167,16 @@ def _is_object(url: ObjectUrl) -> bool:
 
 
 def existing(entries: Iterable[Entry]) -> Iterator[Entry]:
-    """Yield entries; the tree is empty where there is no such folder or bucket yet."""
+    """Yield entries; the tree is empty where there is no such folder or bucket yet.
+
+    Raises:
+        NotFoundError: It was removed while it was listed.
+    """
+    entries = iter(entries)
     try:
-        yield from entries
+        first = next(entries, None)
     except NotFoundError:
         return
+    if first is not None:
+        yield first
+        yield from entries

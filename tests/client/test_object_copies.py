@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import aiohttp  # noqa: F401 - the gateway needs it
 import pytest
 
 from aisio.client.client import Client
@@ -9,7 +12,9 @@ from aisio.client.object import Object
 from aisio.client.object_copies import _with_time_for, is_copied_right
 from aisio.client.session import Session
 from aisio.errors import IntegrityError, NotFoundError
+from aisio.gateway import Gateway
 from aisio.records import ObjectInfo, RetryPolicy, Settings, Timeouts
+from aisio.urls import ObjectUrl
 from tests.http_server import Reply, Server
 
 
@@ -59,6 +64,36 @@ def test_a_rename_whose_reply_is_lost() -> None:
     with Server(head(), Reply(0), Reply(404), head()) as server:
         assert object_of(server).rename("c").name == "c"
     assert b'"name": "c"' in server.requests[1].body
+
+
+def test_an_older_object_of_the_new_name_is_not_taken_for_the_renamed_one() -> None:
+    """Another program has deleted the object between the two tries."""
+    with (
+        Server(head(), Reply(0), Reply(404), head(2, "cd")) as server,
+        pytest.raises(NotFoundError, match="b/a"),
+    ):
+        object_of(server).rename("c")
+
+
+class _Replaced(Object):
+    """An object that another program replaces after it was copied."""
+
+    def copy(self, to: str | ObjectUrl | Object) -> ObjectInfo:
+        info = super().copy(to)
+        Object(self.session, self.url).put(b"newer")
+        return info
+
+
+def test_what_was_replaced_while_it_was_renamed_stays(tmp_path: Path) -> None:
+    """Names that the cluster misreads are copied, then deleted."""
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "a").write_bytes(b"older")
+    with Gateway(tmp_path) as gateway:
+        object = _Replaced(Session(Settings(gateway.endpoint)), ObjectUrl.parse("ais://b/a"))
+        with pytest.raises(IntegrityError, match="replaced while it was copied"):
+            object.rename("a%41")
+        assert object.get() == b"newer"
+        assert Object(object.session, object.url.with_name("a%41")).get() == b"older"
 
 
 def test_a_lost_rename_of_a_missing_object_is_an_error() -> None:

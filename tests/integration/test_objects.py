@@ -25,6 +25,7 @@ NAMES = [
     "track?name=lofi&v=1",
     "file_#@!$%^&*()_+.mp3",
     "%",
+    "semicolon;",
     "%25",
     "a%20b",
     "a+b&c=d;e",

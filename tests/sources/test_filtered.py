@@ -8,10 +8,10 @@ import pytest
 
 from aisio.catalog.entries import NamedSource
 from aisio.errors import ConfigError, NotFoundError
+from aisio.patterns.name_patterns import NamePatterns
 from aisio.sources.catalog_source import CatalogSource
 from aisio.sources.filtered import FilteredSource
 from aisio.sources.identity import source_identity
-from aisio.sources.name_patterns import NamePatterns
 from aisio.sources.resolve import source
 from aisio.sources.source_set import SourceSet
 from tests.sources.files import names

@@ -49,6 +49,18 @@ def test_listing_a_missing_folder_says_so(folder):
         list(LocalStore().list(folder.join("typo/")))
 
 
+def test_a_file_that_vanishes_does_not_make_the_folder_a_missing_one(folder, tmp_path):
+    """Who takes a missing folder for an empty one would miss the files that follow."""
+    for name in "abc":
+        (tmp_path / name).touch()
+    infos = LocalStore().list(folder)
+    next(infos)
+    (tmp_path / "b").unlink()
+    with pytest.raises(StorageError, match="b vanished while the folder was listed") as caught:
+        next(infos)
+    assert not isinstance(caught.value, NotFoundError)
+
+
 def test_files_being_written_are_not_listed(folder, tmp_path):
     """A listing during a put shows the object only once it is whole."""
     (tmp_path / f".a.x{PARTIAL_SUFFIX}").write_bytes(b"half")

@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from aisio.client.client import Client
 from aisio.errors import IntegrityError
+from aisio.records import Checksum
 from aisio.stores import AisStore, DirectStore, LocalStore
 from aisio.testing.fault_proxy import Corrupt, Cut, FaultProxy
 from aisio.transfer.copying import Copier, are_one_cluster
@@ -62,6 +64,50 @@ def test_the_cluster_copies_inside_of_itself(bucket, client):
     assert bucket.object("b").get() == DATA
     assert not are_one_cluster(store, AisStore(client))
     assert not are_one_cluster(store, DirectStore())
+
+
+class _ReplacedBehindTheCopy(AisStore):
+    """A store in which another program replaces an object between its copy and its deletion."""
+
+    heads = 0
+
+    def head(self, url):
+        """Replace it before the second time."""
+        self.heads += 1
+        if self.heads == 2:
+            self.client.object(url).put(b"newer")
+        return super().head(url)
+
+
+def test_what_was_replaced_after_the_cluster_copied_it_is_copied_again(bucket, client):
+    """The first copy was of the older version."""
+    bucket.object("a").put(b"old")
+    store = AisStore(client)
+    copier = Copier(store, action=Action.MOVE)
+    outcome = copy(copier, _ReplacedBehindTheCopy(client), "ais://transfers/a", "ais://transfers/b")
+    assert (outcome.error, outcome.size_bytes) == (None, 5)
+    assert [info.name for info in bucket.list()] == ["b"]
+    assert bucket.object("b").get() == b"newer"
+
+
+class _OfAnotherKind(AisStore):
+    """A store whose copies have another kind of checksum, and wrong bytes."""
+
+    def copy(self, url, to):
+        """Copy something else."""
+        info = self.client.object(to).put(bytes(len(DATA)))
+        return replace(info, checksum=Checksum("md5", "0" * 32))
+
+
+def test_a_move_is_verified_where_the_kinds_of_checksums_differ(bucket, client):
+    """The sizes are the same."""
+    bucket.object("a").put(DATA)
+    counted: list[int] = []
+    copier = Copier(AisStore(client), action=Action.MOVE, count=counted.append)
+    outcome = copy(copier, _OfAnotherKind(client), "ais://transfers/a", "ais://transfers/b")
+    assert (outcome.error, outcome.size_bytes, sum(counted)) == (None, len(DATA), len(DATA))
+    assert [info.name for info in bucket.list()] == ["b"]
+    assert bucket.object("b").get() == DATA
 
 
 @pytest.mark.parametrize("parts_from", [1 << 30, 1 << 20])

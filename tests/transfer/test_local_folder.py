@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import pytest
 
 from aisio.errors import ConfigError, ConflictError
-from aisio.transfer.local_folder import LocalFolder
+from aisio.transfer.local_folder import AbandonedError, LocalFolder
 
 URL = "ais://b/a"
 
@@ -86,3 +87,16 @@ def test_threads_may_begin_with_one_folder(tmp_path):
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(lambda path: folder.write(path, URL, b"data"), paths))
     assert {path.read_bytes() for path in paths} == {b"data"}
+
+
+def test_what_is_abandoned_leaves_no_file(tmp_path):
+    """Neither what is being written, nor what another thread begins afterwards."""
+    folder = LocalFolder(tmp_path)
+    with ExitStack() as stack:
+        stack.enter_context(pytest.raises(FileNotFoundError))
+        stack.enter_context(folder.open(tmp_path / "a", URL)).write(b"half")
+        folder.abandon()
+        assert not list(tmp_path.iterdir())
+    with pytest.raises(AbandonedError), folder.open(tmp_path / "b", URL):
+        pass
+    assert not list(tmp_path.iterdir())

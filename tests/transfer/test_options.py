@@ -18,6 +18,13 @@ def test_another_word_for_what_exists_is_an_error():
         TransferOptions(existing=word)
 
 
+@pytest.mark.parametrize("pattern", ["", "/"])
+def test_an_empty_pattern_is_an_error(pattern):
+    """As of a variable that is not set: it would take nothing, or all."""
+    with pytest.raises(ConfigError, match="a pattern is needed"):
+        TransferOptions(exclude=(pattern,))
+
+
 def test_a_report_counts_outcomes():
     """Those that failed apart from the others."""
     report = Report()

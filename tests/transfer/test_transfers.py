@@ -98,6 +98,17 @@ def test_names_are_left_out(bucket, client, files):
     assert list(contents(bucket)) == ["a.jpg"]
 
 
+def test_patterns_that_take_nothing_are_told(bucket, client, files, caplog):
+    """One may be misspelt; it is no failure, as of a nightly copy."""
+    folder = files(DATA)
+    options = TransferOptions(recursive=True, include=("*.jpgg",))
+    report = copy(f"file://{folder}", "ais://transfers", options, client=client)
+    assert (report.copied, report.failed) == (0, 0)
+    assert caplog.messages == [
+        f"file://{folder}: no name is selected by include='*.jpgg', of 3 names"
+    ]
+
+
 def test_what_is_there_is_kept_or_compared(bucket, client, files):
     """On request."""
     folder = files({"same": b"1", "changed": b"2", "new": b"3"})
@@ -170,6 +181,20 @@ def test_move_deletes_what_it_has_copied(bucket, other, client, files, tmp_path,
         assert not list(folder.rglob("*"))
 
 
+def test_move_leaves_what_is_behind_a_link_to_a_folder(bucket, client, files):
+    """It may be far away, or be moved under its other name as well."""
+    folder, far = files({"real/x": b"1"}), files({"precious": b"2"}, "far")
+    (folder / "out").symlink_to(far)
+    (folder / "alias").symlink_to("real")
+    told: list[Outcome] = []
+    report = move(f"file://{folder}", "ais://transfers", RECURSIVE, client=client,
+                  on_outcome=told.append)  # fmt: skip
+    assert (report.copied, report.failed) == (1, 2)
+    assert all("behind a link to a folder" in str(one.error) for one in told if one.error)
+    assert contents(bucket) == {"real/x": b"1"}
+    assert tree(far) == {"precious": b"2"}
+
+
 def test_move_keeps_what_it_could_not_copy(endpoint, bucket, tmp_path):
     """The copy is damaged on its way, so there is none."""
     fill(bucket, {"a": b"1" * 1000, "b": b"2" * 1000})
@@ -226,6 +251,27 @@ def test_sync_deletes_nothing_where_the_source_is_empty_or_fails(bucket, client,
     assert contents(bucket) == {}
 
 
+@pytest.mark.parametrize("leads", ["out", "inside"])
+def test_sync_deletes_nothing_through_links(files, leads):
+    """What is behind a link to a folder is no part of the destination, or in it by another name."""
+    folder, out = files({"real/a": b"1"}), files({"real/a": b"1", "old": b""}, "out")
+    target = files({"a": b"precious"}, "elsewhere") if leads == "out" else out / "real"
+    (out / "link").symlink_to(target)
+    told: list[Outcome] = []
+    for dry_run in (True, False):
+        report = sync(f"file://{folder}", f"file://{out}",
+                      TransferOptions(delete=True, dry_run=dry_run),
+                      on_outcome=told.append)  # fmt: skip
+        assert (report.skipped, report.deleted, report.failed) == (1, 0, 1)
+    assert "link/a is behind a link to a folder" in str(
+        next(one for one in told if one.error).error
+    )
+    assert (target / "a").exists()
+    assert (out / "old").exists()
+    sync(f"file://{folder}", f"file://{out}", TransferOptions(delete=True, exclude=("link/",)))
+    assert sorted(one.name for one in out.iterdir()) == ["link", "real"]
+
+
 def test_what_is_left_out_is_not_deleted(bucket, client, files):
     """Names that are excluded are not looked at, here or there."""
     fill(bucket, {"old.log": b"", "old.jpg": b""})
@@ -271,6 +317,46 @@ def test_a_copy_onto_itself_or_into_itself_is_refused(bucket, client, files):
         options = TransferOptions(recursive=not source.endswith(("b", "/a")))
         with pytest.raises(ConfigError, match=r"inside of it|are the same"):
             copy(source, destination, options, client=client)
+
+
+@pytest.mark.parametrize("where", ["bucket", "folder", "link"])
+@pytest.mark.parametrize("transfer", [copy, move])
+def test_a_source_that_would_be_replaced_before_it_is_copied_is_refused(
+    bucket, client, files, tmp_path, where, transfer
+):
+    """Else a/x might become a copy of a/a/x first."""
+    data = {"a/x": b"outer", "a/a/x": b"inner"}
+    fill(bucket, data)
+    folder = files(data)
+    (tmp_path / "link").symlink_to(folder)
+    roots = {
+        "bucket": ("ais://transfers", "ais://transfers"),
+        "folder": (f"file://{folder}", f"file://{folder}"),
+        "link": (f"file://{folder}", f"file://{tmp_path}/link"),
+    }
+    here, there = roots[where]
+    with pytest.raises(ConfigError, match=r"a/a/x would be copied to .*/a/x, which is a source"):
+        transfer(f"{here}/a/", f"{there}/", RECURSIVE, client=client)
+    assert contents(bucket) == tree(folder) == data
+    transfer(f"{here}/a/a/", f"{there}/b/", RECURSIVE, client=client)
+
+
+def test_a_copy_onto_itself_through_a_link_is_refused(files, tmp_path):
+    """Source and destination are one file."""
+    folder = files({"x": b"1"})
+    (tmp_path / "link").symlink_to(folder)
+    for source in (f"file://{folder}/x", f"file://{folder}/*"):
+        with pytest.raises(ConfigError, match="are the same"):
+            move(source, f"file://{tmp_path}/link/")
+    assert tree(folder) == {"x": b"1"}
+
+
+def test_a_folder_whose_name_is_not_utf_8_is_compared(files, tmp_path):
+    """Nothing is remembered of it."""
+    folder = files({"a": b"1"}, "caf\udce9")
+    for copied in (1, 0):
+        report = sync(f"file://{folder}", f"file://{tmp_path}/out")
+        assert (report.copied, report.failed) == (copied, 0)
 
 
 def test_names_that_cannot_be_files_are_refused_before_anything_is_written(client, tmp_path):

@@ -113,3 +113,14 @@ def test_a_folder_ends_in_a_slash():
     """A bucket does not."""
     for text, folder in (("ais://b", "ais://b"), ("ais://b/x", "ais://b/x/")):
         assert str(folder_of(ObjectUrl.parse(text))) == folder
+
+
+def test_what_is_removed_while_it_is_listed_is_not_taken_for_empty():
+    """Else what the listing had not come to would be replaced, or copied again."""
+
+    def listing():
+        yield "an entry"
+        raise NotFoundError("gone")
+
+    with pytest.raises(NotFoundError):
+        list(existing(listing()))

@@ -13,11 +13,11 @@ from pathlib import Path
 from aisio.catalog.entries import NamedSource
 from aisio.errors import ConfigError, NotFoundError, UrlError
 from aisio.escapes import one_line
+from aisio.patterns.name_patterns import Patterns
 from aisio.records import ObjectInfo
 from aisio.shards.names import ShardNames
 from aisio.sources.base import Source
 from aisio.sources.catalog_source import SCHEME, CatalogSource
-from aisio.sources.name_patterns import Patterns
 from aisio.sources.named import find_source
 from aisio.sources.source_set import SourceSet
 
@@ -43,7 +43,7 @@ def shard_urls(
             one that the environment or the catalog names, as that is how webdataset opens the URLs.
             A `Path` of a folder gives file:// URLs, which webdataset opens without aisio.
         shard_names: Which objects are shards, as for `AISShardReader`.
-        include: Patterns for names of shards; see `aisio.sources.name_patterns`.
+        include: Patterns for names of shards; see `aisio.patterns.name_patterns`.
         exclude: Patterns for names of shards to leave out.
 
     Raises:

@@ -32,6 +32,7 @@ REDIRECTS = frozenset({301, 302, 303, 307, 308})
 """Statuses of responses that name another URL for the request."""
 
 _UNPRINTABLE = re.compile(r"[^\x21-\x7e]")
+_FINAL_SEMICOLON = re.compile(r"^([^?#]*);(?=[?#]|$)")
 _LINE_BREAK = re.compile("%0[AaDd]")
 
 
@@ -98,7 +99,8 @@ def redirect_target(hop: Hop, status: int, headers: Mapping[str, str], about: st
 
 
 def _requote_location(location: str) -> str:
-    """Percent-encode what AIStore sends unencoded: urllib.parse would remove tabs."""
+    """Percent-encode what urllib.parse would remove: tabs, and a ";" at the end of the path."""
+    location = _FINAL_SEMICOLON.sub(r"\1%3B", location)
     return _UNPRINTABLE.sub(lambda match: quote(match[0]), location)
 
 

@@ -57,6 +57,8 @@ def test_a_query_is_encoded(query: dict[str, str] | None, url: str) -> None:
         ("http://h/t\tab and b%3F", "http://h/t%09ab%20and%20b%3F"),
         ("http://h/Gr\xc3\xbc\xc3\x9fe", "http://h/Gr%C3%BC%C3%9Fe"),
         ("http://h/x#part", "http://h/x"),
+        ("http://h/x;?pid=1;", "http://h/x%3B?pid=1;"),
+        ("/x;y;;", "http://h/x;y;%3B"),
     ],
 )
 def test_a_location_is_an_encoded_url(location: str, url: str) -> None:

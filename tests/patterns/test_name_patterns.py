@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from aisio.errors import ConfigError, UrlError
+from aisio.patterns.name_patterns import NamePatterns, UnmatchedPatterns
 from aisio.records import ObjectInfo
 from aisio.skipped import SkippedNames
-from aisio.sources.name_patterns import NamePatterns, UnmatchedPatterns
 
 BASE = "ais://b/data/"
 NAMES = ["a.jpg", "a.json", "train/b.jpg", "train/cats/c.png", "val/d.jpg", "val/._d.jpg"]
@@ -32,6 +32,12 @@ def taken(**patterns: Any) -> list[str]:
         ("[ab].jpg", [0, 2]),
         ("train/*", [2]),
         ("train/", [2, 3]),
+        ("cats/", [3]),
+        ("train/cats/", [3]),
+        ("/cats/", []),
+        ("/train/", [2, 3]),
+        ("/*.jpg", [0]),
+        ("{train,cats}/", [2, 3]),
         ("train/**", [2, 3]),
         ("**/cats/*", [3]),
         ("*/*.jpg", [2, 4, 5]),
@@ -40,8 +46,10 @@ def taken(**patterns: Any) -> list[str]:
     ],
 )
 def test_a_pattern_is_of_the_last_part_or_of_the_name_in_the_source(include, expected):
-    """With "/" the whole name below the folder of the source counts, else its last part."""
+    """With "/" in it the whole name below the folder of the source counts, else its last part."""
     assert taken(include=include) == [NAMES[number] for number in expected]
+    names = NamePatterns(include)
+    assert [name for name in NAMES if names.takes(name)] == taken(include=include)
 
 
 def test_exclude_leaves_out_of_what_is_included():
@@ -77,16 +85,15 @@ def test_patterns_that_nothing_matches_are_known():
     patterns = NamePatterns(["*", "*.{jpg,jpeg}", "*.jpge"], ["vall/", "/val/*", "val/._*"])
     unmatched = UnmatchedPatterns(patterns)
     infos = [ObjectInfo("ais://b", f"data/{name}") for name in NAMES]
-    assert len(list(patterns.select(infos, BASE, SkippedNames(), unmatched))) == 5
+    assert len(list(patterns.select(infos, BASE, SkippedNames(), unmatched))) == 4
     assert unmatched
     assert str(unmatched) == (
-        "no name matches include='*.jpge', exclude='/val/*', exclude='vall/': look for a misspelt"
-        " pattern"
+        "no name matches include='*.jpge', exclude='vall/': look for a misspelt pattern"
     )
     assert not UnmatchedPatterns(NamePatterns())
 
 
-@pytest.mark.parametrize("patterns", ["", [], ["*.jpg", ""], [3]])
+@pytest.mark.parametrize("patterns", ["", [], ["*.jpg", ""], [3], "/"])
 @pytest.mark.parametrize("argument", ["include", "exclude"])
 def test_no_pattern_is_refused(argument, patterns):
     """It would take nothing, or all."""

@@ -1,9 +1,13 @@
-"""NamePatterns: `include=` and `exclude=`, which objects of a source to read, by their names.
+"""NamePatterns: which names `include=` and `exclude=` of sources and transfers take.
 
-A pattern without "/" is compared with the last part of a name, in any folder: "*.jpg". One with "/"
-is compared with the name below the folder of the source: "train/*.jpg", "**/cats/*.jpg"; if it ends
-in "/", it stands for all that is in such a folder. Wildcards and braces are those of URLs
-(`aisio.patterns.selections`), but `*` and `?` are never literal.
+    *.jpg             the last part of a name matches, in any folder
+    tmp/              all that is below a folder of this name, wherever it is
+    train/*.jpg       the whole name matches, below the folder of the source
+    **/cats/*.jpg     see `aisio.patterns.selections`
+    train/cats/       all that is below this folder
+    /a.jpg, /tmp/     "/" at the beginning: not in any folder
+
+Wildcards and braces are those of URLs, but `*` and `?` are never literal.
 """
 
 from __future__ import annotations
@@ -23,10 +27,10 @@ Patterns: TypeAlias = "str | Sequence[str] | None"
 
 
 class NamePatterns:
-    """Tells which objects to read.
+    """Tells which names are taken.
 
     Args:
-        include: Read only objects that match one of these.
+        include: Take only names that match one of these.
         exclude: Of these, leave out those that match one of these.
         owner: Name of the class that has these arguments, for errors.
 
@@ -53,6 +57,10 @@ class NamePatterns:
     def why_empty(self) -> str:
         """Why a source may have no object; "" without patterns."""
         return f"no name is selected by {self.text}" if self.text else ""
+
+    def takes(self, name: str) -> bool:
+        """Tell whether a name, relative to the folder that is read or copied, is taken."""
+        return not self._why_left_out(name)
 
     def select(
         self,
@@ -125,22 +133,30 @@ class _NamePattern:
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self._names: set[str] = set()  # of expansions that are names: there may be many
-        self._patterns: list[tuple[Pattern, bool]] = []
+        # Expansions that are names: there may be many.
+        self._names: set[str] = set()
+        self._last_parts: set[str] = set()
+        self._patterns: list[Pattern] = []
         for selection in Selections(text):
-            if selection.pattern is None and selection.may_be_object:
-                self._names.add(selection.start)
+            one = selection.text
+            is_in_any_folder = "/" not in one.removesuffix("/")
+            if selection.pattern is not None or one.endswith("/"):
+                self._patterns.append(Pattern(f"**/{one}" if is_in_any_folder else _relative(one)))
+            elif is_in_any_folder:
+                self._last_parts.add(selection.start)
             else:
-                self._patterns.append((Pattern(selection.text), "/" not in selection.text))
+                self._names.add(_relative(selection.start))
 
     def matches(self, name: str) -> bool:
-        last = name.rpartition("/")[2]
-        if name in self._names or last in self._names:
-            return True
-        return any(
-            pattern.matches(last if is_for_last else name)
-            for pattern, is_for_last in self._patterns
+        return (
+            name in self._names
+            or name.rpartition("/")[2] in self._last_parts
+            or any(pattern.matches(name) for pattern in self._patterns)
         )
+
+
+def _relative(text: str) -> str:
+    return text.removeprefix("/")
 
 
 def _match(patterns: Sequence[_NamePattern], name: str) -> bool:
@@ -157,7 +173,7 @@ def _parsed(argument: str, patterns: Patterns, owner: str) -> tuple[_NamePattern
     if patterns is None:
         return ()
     texts = [patterns] if isinstance(patterns, str) else list(patterns)
-    if not texts or not all(isinstance(text, str) and text for text in texts):
+    if not texts or not all(isinstance(text, str) and text.strip("/") for text in texts):
         raise ConfigError(
             f'<{owner}> {argument}={patterns!r}: a pattern is needed, or several, as in "*.jpg"'
         )
