@@ -129,8 +129,28 @@ class ClusterMapCache:
         known = self._known
         return known is not None and known.map is not None and known.map.is_one_node
 
+    @property
+    def map(self) -> ClusterMap | None:
+        """The map that was read last: the same object until it changes; None without one."""
+        known = self._known
+        return known.map if known is not None else None
+
     def target_of(self, url: ObjectUrl, reader: MapReader) -> Target | None:
         """Return the target that should hold an object; None if the proxy must be asked.
+
+        Raises:
+            StorageError: The endpoint cannot be reached at all.
+        """
+        known = self.keep_fresh(reader)
+        if known.map is None or not known.map.can_read_directly:
+            return None
+        target = known.map.target_of(url)
+        if self._avoided_until and self._avoided_until.get(target.id, 0.0) > self._now():
+            return None
+        return target
+
+    def keep_fresh(self, reader: MapReader) -> _Known:
+        """Read the map if none is known; have an old one read by another thread.
 
         Raises:
             StorageError: The endpoint cannot be reached at all.
@@ -143,12 +163,7 @@ class ClusterMapCache:
                 known = self._read(reader, known)
         elif self._now() - known.read_at > times.refresh_after_s:
             self._start_refresh(reader)
-        if known.map is None or not known.map.can_read_directly:
-            return None
-        target = known.map.target_of(url)
-        if self._avoided_until and self._avoided_until.get(target.id, 0.0) > self._now():
-            return None
-        return target
+        return known
 
     def avoid(self, target: Target) -> None:
         """Let reads go by the proxy for a while: this target cannot be reached."""
@@ -167,9 +182,9 @@ class ClusterMapCache:
         return after.map.is_newer_than(before)
 
     def check_placement(self, url: ObjectUrl, address: str, reader: MapReader) -> None:
-        """Compare the map with where the proxy has just sent a PUT; read it again if they differ.
+        """Compare the map with where the proxy has just redirected; read it again if they differ.
 
-        Otherwise reads of the new object would go to a node that may have an older version.
+        Otherwise reads of a new object would go to a node that may have an older version.
 
         Args:
             url: The object.
@@ -247,9 +262,11 @@ class ClusterMapCache:
 
     def _store(self, cluster_map: ClusterMap | None, *, failed: bool = False) -> _Known:
         before, now = self._known, self._now()
+        if before is not None and cluster_map == before.map:
+            cluster_map = before.map
         known = self._known = _Known(cluster_map, now, failed)
         if before is not None:
-            is_same = cluster_map == before.map
+            is_same = cluster_map is before.map
             known.has_other_addresses = before.has_other_addresses and is_same
             # Any difference counts, not only a newer version: a proxy that has just started lists
             # too few targets. Reading a discarded map again is no change.

@@ -18,11 +18,13 @@ import logging
 import time
 from collections.abc import Callable
 from math import inf
+from typing import NamedTuple
 
 from aisio.errors import StorageError
-from aisio.transport.http.urls import host_of
+from aisio.transport.http.urls import host_of, origin_of
+from aisio.wire.placement import ClusterMap
 
-__all__ = ["KEEP_REDIRECT_S", "RETRY_DIRECT_S", "Redirects"]
+__all__ = ["KEEP_REDIRECT_S", "RETRY_DIRECT_S", "KeptRedirects", "Redirects"]
 
 KEEP_REDIRECT_S = 60.0
 """How long a redirect is followed again, in seconds: as long as a cluster map is relied on."""
@@ -37,8 +39,14 @@ _MOST_KEPT = 4096
 _log = logging.getLogger(__name__)
 
 
+class _Kept(NamedTuple):
+    url: str
+    at: float
+    cluster_map: ClusterMap | None
+
+
 class Redirects:
-    """What a process knows of one cluster's redirects.
+    """Whether reads of a cluster must begin at its proxy.
 
     Args:
         now: A clock that never goes back, in seconds.
@@ -48,7 +56,6 @@ class Redirects:
         self._now = now
         self._refused_at = -inf
         self._has_told = False
-        self._kept: dict[str, tuple[str, float]] = {}
 
     @property
     def are_required(self) -> bool:
@@ -70,31 +77,59 @@ class Redirects:
                 refusal,
             )
 
-    def find(self, address: str) -> str | None:
+
+class KeptRedirects:
+    """Where the proxy has redirected reads of one client.
+
+    Another client may have another token, which may not allow the same reads. Under another map of
+    the cluster the object may be at another target, and an old version of it where it was before.
+
+    Args:
+        now: A clock that never goes back, in seconds.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._kept: dict[str, _Kept] = {}
+
+    def find(self, address: str, cluster_map: ClusterMap | None) -> str | None:
         """Return where the proxy has redirected a GET of late; None if it is to be asked.
 
         Args:
             address: Path and query of the request to the proxy.
+            cluster_map: The cluster's map; None if it is not known.
         """
         kept = self._kept.get(address)
-        if kept is None or self._now() - kept[1] >= KEEP_REDIRECT_S:
+        if kept is None or self._now() - kept.at >= KEEP_REDIRECT_S:
             return None
-        return kept[0]
+        return kept.url if kept.cluster_map is cluster_map else None
 
-    def keep(self, address: str, url: str) -> None:
+    def keep(self, address: str, url: str, cluster_map: ClusterMap | None) -> None:
         """Keep where the proxy has redirected a GET.
 
         Args:
-            address: Path and query of the request to the proxy.
+            address: As for `find`; so is the last.
             url: The whole URL at the target.
+            cluster_map: The map.
         """
         if len(self._kept) >= _MOST_KEPT:
             self._kept = {}
-        self._kept[address] = (url, self._now())
+        self._kept[address] = _Kept(url, self._now(), cluster_map)
 
-    def drop(self, address: str, url: str, refusal: StorageError) -> None:
+    def drop(self, address: str, url: str, why: object) -> None:
         """Forget a redirect that did not lead to the bytes, unless it was replaced already."""
         kept = self._kept.get(address)
-        if kept is not None and kept[0] == url:
+        if kept is not None and kept.url == url:
             self._kept.pop(address, None)
-            _log.debug("%s did not follow a redirect any more: %s", host_of(url), refusal)
+            _log.debug("%s did not follow a redirect any more: %s", host_of(url), why)
+
+    def compare(self, address: str, url: str) -> None:
+        """Forget all redirects if the proxy has just sent a PUT elsewhere than an earlier GET.
+
+        Args:
+            address: Path and query of the GET.
+            url: The whole URL of the PUT at the target.
+        """
+        kept = self._kept.get(address)
+        if kept is not None and origin_of(kept.url) != origin_of(url):
+            self._kept = {}

@@ -31,7 +31,7 @@ from aisio.transport.http.response_body import OpenResponse, drain_and_release
 from aisio.transport.http.urls import REDIRECTS, Hop, origin_of, redirect_target, with_query
 from aisio.transport.retries import RETRYABLE, MissingForNowError
 from aisio.urls import ObjectUrl
-from aisio.wire.messages import object_path
+from aisio.wire.messages import bucket_query, object_path
 from aisio.wire.placement import Target
 
 __all__ = ["Router"]
@@ -49,6 +49,7 @@ class Router:
         self._streams = session.streams
         self._maps = session.endpoint_state.maps
         self._redirects = session.endpoint_state.redirects
+        self._kept = session.kept_redirects
 
     def open(
         self,
@@ -93,27 +94,42 @@ class Router:
         # With direct=False the proxy is asked each time.
         keeps = method == "GET" and self._session.settings.direct
         address = with_query(path, query) if keeps else ""
+        cluster_map = self._maps.map
         if address and (sent is None or sent.redirected):
             response = self._open_redirected(address, headers, about, sent)
             if response is not None:
                 return response
             sent = None
         request = sent.request if sent is not None else None
+        redirects: list[str] = []
         try:
-            response, final_url = self._streams.follow_redirects(
-                method, path, query=query, headers=headers, about=about, sent=request
+            response = self._streams.open_following_redirects(
+                method,
+                path,
+                query=query,
+                headers=headers,
+                about=about,
+                sent=request,
+                on_redirect=redirects.append,
             )
         except NotFoundError as error:
-            if not self._maps.is_settling:
-                raise
-            raise MissingForNowError(
-                f"{error}; nodes of the cluster have just come or gone",
-                url=error.url,
-                status=error.status,
-            ) from error
-        if address and origin_of(final_url) != origin_of(self._session.settings.endpoint):
-            self._redirects.keep(address, final_url)
+            if self._may_be_missing_for_now(url, redirects):
+                text = f"{error}; nodes of the cluster have just come or gone"
+                raise MissingForNowError(text, url=error.url, status=error.status) from error
+            raise
+        if address and redirects:
+            self._kept.keep(address, redirects[-1], cluster_map)
         return response
+
+    def _may_be_missing_for_now(self, url: ObjectUrl, redirects: list[str]) -> bool:
+        """Tell whether an object may exist that the proxy, or what it redirected to, did not find.
+
+        A target that has just joined does not find what others have.
+        """
+        if redirects and self._redirects.are_required:
+            self._maps.check_placement(url, redirects[-1], self._session)
+            self._maps.recheck(self._session)
+        return self._maps.is_settling
 
     def _open_redirected(
         self,
@@ -130,7 +146,7 @@ class Router:
             about: What errors name.
             sent: The request, if it was sent ahead to where an earlier redirect leads.
         """
-        redirected = sent.redirected if sent is not None else self._redirects.find(address)
+        redirected = sent.redirected if sent is not None else self._find_kept(address)
         if redirected is None:
             return None
         try:
@@ -140,14 +156,18 @@ class Router:
                 headers = {**NODE_HEADERS, **headers} if headers else NODE_HEADERS
                 response = self._streams.open("GET", redirected, headers=headers, about=about)
         except StorageError as error:
-            self._redirects.drop(address, redirected, error)
+            self._kept.drop(address, redirected, error)
             if error.status not in (None, 400, 401, 403, 404):
                 raise
             return None
         if response.status in REDIRECTS:
             drain_and_release(response)
+            self._kept.drop(address, redirected, f"status {response.status}")
             return None
         return response
+
+    def _find_kept(self, address: str) -> str | None:
+        return self._kept.find(address, self._maps.map)
 
     def send_ahead(
         self, url: ObjectUrl, query: Mapping[str, str], headers: Mapping[str, str] | None = None
@@ -168,7 +188,7 @@ class Router:
         if target is None and not self._endpoint_has_all():
             if not self._session.settings.direct:
                 return None
-            redirected = self._redirects.find(with_query(object_path(url), query)) or ""
+            redirected = self._find_kept(with_query(object_path(url), query)) or ""
             if not redirected and not self._redirects.are_required:
                 return None
             follow = None if redirected else partial(self._send_on, url, query, headers)
@@ -211,7 +231,7 @@ class Router:
             )
         except StorageError:  # the read of the object will meet it
             return None
-        self._redirects.keep(with_query(object_path(url), query), hop.url)
+        self._kept.keep(with_query(object_path(url), query), hop.url, self._maps.map)
         return SentRequest(None, request, hop.url) if request is not None else None
 
     def check_placement(self, url: ObjectUrl, address: str) -> None:
@@ -221,10 +241,14 @@ class Router:
             url: The object.
             address: The http URL at the target.
         """
+        self._kept.compare(with_query(object_path(url), bucket_query(url)), address)
         self._maps.check_placement(url, address, self._session)
 
     def _target_of(self, url: ObjectUrl) -> Target | None:
-        if not self._session.settings.direct or self._redirects.are_required:
+        if not self._session.settings.direct:
+            return None
+        if self._redirects.are_required:
+            self._maps.keep_fresh(self._session)
             return None
         return self._maps.target_of(url, self._session)
 

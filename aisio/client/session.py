@@ -21,6 +21,7 @@ from aisio.client.control_responses import ControlResponse
 from aisio.client.control_sessions import ThreadSessions
 from aisio.client.endpoint_state import EndpointState, shared_state
 from aisio.client.first_contact import FailureTranslator
+from aisio.client.redirects import KeptRedirects
 from aisio.client.streaming import StreamingRequests
 from aisio.errors import NotFoundError
 from aisio.records import Settings
@@ -51,6 +52,7 @@ class Session:
         endpoint_state: As above.
         streams: Requests whose response body the caller reads.
         bucket_checksums: The checksum settings of the cluster's buckets.
+        kept_redirects: Where the proxy has redirected reads of this session.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class Session:
     def _build(self) -> None:
         settings, failures = self.settings, self._failures
         self.endpoint_state = failures.state
+        self.kept_redirects = KeptRedirects()
         self._thread_sessions = ThreadSessions(settings)
         self._pools = Pools(settings)
         self._control = ControlCalls(settings, self._thread_sessions, failures)

@@ -77,27 +77,9 @@ class StreamingRequests:
         body: bytes | None = None,
         about: str = "",
         sent: Request | None = None,
+        on_redirect: Callable[[str], object] | None = None,
     ) -> OpenResponse:
         """Send a request to the endpoint, follow redirects, and return the open response.
-
-        The arguments and errors are those of `follow_redirects`.
-        """
-        return self.follow_redirects(
-            method, path, query=query, headers=headers, body=body, about=about, sent=sent
-        )[0]
-
-    def follow_redirects(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: Mapping[str, str] | None = None,
-        headers: Mapping[str, str] | None = None,
-        body: bytes | None = None,
-        about: str = "",
-        sent: Request | None = None,
-    ) -> tuple[OpenResponse, str]:
-        """Send a request to the endpoint, follow redirects; return the response and its URL.
 
         Args:
             method: HTTP method.
@@ -107,6 +89,7 @@ class StreamingRequests:
             body: Sent with each request; None for none.
             about: What errors name: the URL of a bucket or object.
             sent: The first request, if `send_ahead` has sent it already.
+            on_redirect: Called with the URL that a redirect leads to, before it is followed.
 
         Raises:
             StorageError: Status 400 or above, no response, or no connection.
@@ -121,9 +104,11 @@ class StreamingRequests:
             if response is None:
                 response = self.open(method, hop.url, headers=hop.headers, body=body, about=about)
             if response.status not in REDIRECTS:
-                return response, hop.url
+                return response
             drain_and_release(response)
             hop = redirect_target(hop, response.status, response.headers, about)
+            if on_redirect is not None:
+                on_redirect(hop.url)
         raise too_many_redirects(method, hop.url, about)
 
     def put_location(
