@@ -251,7 +251,7 @@ def read_token_file(name: str) -> str:
     """
     try:
         token = json.loads(Path(name).read_text("utf-8"))["token"]
-        if not isinstance(token, str):
+        if not isinstance(token, str) or not token.strip():
             raise TypeError
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         # No cause is chained: the errors of json and UnicodeDecodeError hold the file's content.

@@ -240,7 +240,7 @@ def test_an_empty_token_argument_sends_none() -> None:
 
 
 @pytest.mark.parametrize(
-    "content", ["s3cret", '{"token": null}', '{"tok": "s3cret"}', '["s3cret"]']
+    "content", ["s3cret", '{"token": null}', '{"token": ""}', '{"tok": "s3cret"}', '["s3cret"]']
 )
 def test_a_token_file_without_a_token_is_refused_unshown(tmp_path: Path, content: str) -> None:
     """The error names the file and the form it should have, and nothing of what is in it."""

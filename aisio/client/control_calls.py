@@ -44,7 +44,7 @@ class ControlCalls:
         self._settings = settings
         self._sessions = sessions
         self._failures = failures
-        self._endpoint_headers = EndpointHeaders(settings)
+        self._endpoint_headers = EndpointHeaders(settings, failures.state)
 
     def send(
         self,

@@ -16,9 +16,10 @@ class EndpointState:
 
     Attributes:
         maps: As above.
-        redirects: Whether reads must begin at the proxy, and where it has sent them.
+        redirects: Whether reads must begin at the proxy.
         has_answered: Whether the endpoint has ever answered this process, or a process that it was
             forked or unpickled from.
+        has_accepted_token: Likewise, whether it has ever accepted a token that is from a file.
         no_batches_until_s: When a get-batch is worth a try again, by `time.monotonic`: one that
             went silent is not tried again at once.
     """
@@ -27,6 +28,7 @@ class EndpointState:
         self.maps = maps or ClusterMapCache()
         self.redirects = Redirects()
         self.has_answered = False
+        self.has_accepted_token = False
         self.no_batches_until_s = 0.0
 
 

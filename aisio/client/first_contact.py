@@ -36,7 +36,8 @@ class FailureTranslator:
 
     Attributes:
         state: As above; after unpickling, the state that the process shares. What pickles of it is
-            whether the endpoint answered, and whether reads must begin at the proxy.
+            whether the endpoint answered and accepted a token, and whether reads must begin at the
+            proxy.
     """
 
     def __init__(self, settings: Settings, state: EndpointState) -> None:
@@ -50,15 +51,18 @@ class FailureTranslator:
         return self.__dict__ | {
             "state": None,
             "has_answered": state.has_answered,
+            "has_accepted_token": state.has_accepted_token,
             "needs_redirects": state.redirects.are_required,
         }
 
     def __setstate__(self, pickled: dict[str, Any]) -> None:
         has_answered = pickled.pop("has_answered")
+        has_accepted_token = pickled.pop("has_accepted_token")
         needs_redirects = pickled.pop("needs_redirects")
         self.__dict__.update(pickled)
         self.state = shared_state(self._endpoint)
         self.state.has_answered |= has_answered
+        self.state.has_accepted_token |= has_accepted_token
         if needs_redirects and not self.state.redirects.are_required:
             self.state.redirects.require()
 

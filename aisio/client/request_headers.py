@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from math import inf
 
+from aisio.client.endpoint_state import EndpointState
 from aisio.config import read_token_file
 from aisio.errors import ConfigError, StorageError
 from aisio.records import Settings
@@ -33,16 +34,22 @@ class EndpointHeaders:
 
     Args:
         settings: They have the token, and the file that it is from.
+        state: Of the endpoint; it knows whether a token of the file was ever accepted.
         now: A clock that never goes back, in seconds.
     """
 
-    def __init__(self, settings: Settings, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        state: EndpointState,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._file = settings.token_file
+        self._state = state
         self._now = now
         self._checked_at = -inf
         self._stamp: tuple[int, int, int] | None = None
         self._headers = _headers_with(settings.token)
-        self._accepted: str | None = None
 
     @property
     def may_change(self) -> bool:
@@ -60,8 +67,8 @@ class EndpointHeaders:
 
     def accept(self, sent: Mapping[str, str]) -> None:
         """Note that a request with these headers was not refused."""
-        if self._file is not None:
-            self._accepted = sent.get("Authorization") or self._accepted
+        if self._file is not None and "Authorization" in sent:
+            self._state.has_accepted_token = True
 
     def renewed(self, error: StorageError, sent: Mapping[str, str]) -> Mapping[str, str] | None:
         """Return the headers of a request with a newer token than was refused; None without one.
@@ -73,7 +80,7 @@ class EndpointHeaders:
             sent: The headers that the request had.
 
         Raises:
-            ExpiredTokenError: There is no newer token, but this one was accepted before.
+            ExpiredTokenError: There is no newer token, but one of the file was accepted before.
         """
         refused = sent.get("Authorization")
         if error.status != 401 or refused is None or self._file is None:
@@ -81,7 +88,7 @@ class EndpointHeaders:
         self._stamp = None
         self._read_if_changed(self._file)
         if self._headers.get("Authorization") == refused:
-            if self._accepted != refused:
+            if not self._state.has_accepted_token:
                 return None
             self._checked_at = -inf  # the next try reads the file
             text = f"{error}; there is no new token in {self._file} yet"

@@ -65,7 +65,7 @@ class StreamingRequests:
         self._failures = failures
         self._error_of = error_of
         self._endpoint_origin = origin_of(settings.endpoint)
-        self._endpoint_headers = EndpointHeaders(settings)
+        self._endpoint_headers = EndpointHeaders(settings, failures.state)
 
     def open_following_redirects(
         self,
@@ -134,7 +134,9 @@ class StreamingRequests:
                 f"is it an AIStore endpoint?",
                 url=about,
             )
-        return redirect_target(Hop(url, headers), response.status, response.headers, about)
+        # The token may have been renewed; one server may be both the proxy and the target.
+        hop = Hop(url, {**headers, **self._endpoint_headers.current()})
+        return redirect_target(hop, response.status, response.headers, about)
 
     def open(
         self,

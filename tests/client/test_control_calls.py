@@ -106,6 +106,19 @@ def test_a_token_that_was_accepted_before_is_waited_for(tmp_path: Path) -> None:
     assert bearer_of(server) == ["first", "first", "first", "second"]
 
 
+def test_a_later_token_is_waited_for_as_well(tmp_path: Path) -> None:
+    """It may have expired before it was used, by whichever kind of request."""
+    file = write_token(tmp_path / "token", "first")
+    with Server(OK, Reply(401, b"token expired"), OK) as server:
+        retry = RetryPolicy(attempts=2, first_wait_s=0)
+        session = Session(Settings(server.url, token="first", token_file=str(file), retry=retry))
+        session.streams.open_following_redirects("GET", "/v1/x", about="ais://b/o").read()
+        write_token(file, "second")
+        assert session.call("GET", "/v1/x").body == b"ok"
+        session.close()
+    assert bearer_of(server) == ["first", "second", "second"]
+
+
 def test_a_token_that_is_not_replaced_ends_the_retries(tmp_path: Path) -> None:
     """The error names the file, and not the token."""
     file = write_token(tmp_path / "token", "s3cret")

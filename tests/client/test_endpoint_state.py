@@ -32,3 +32,11 @@ def test_an_unpickled_session_knows_that_targets_refuse_direct_reads() -> None:
     state.redirects.require()
     session = pickle.loads(pickle.dumps(Session(Settings("http://h:4"), endpoint_state=state)))
     assert session.endpoint_state.redirects.are_required
+
+
+def test_an_unpickled_session_knows_that_a_token_was_accepted() -> None:
+    """A worker waits for a new token, as its parent does, and does not end the job."""
+    state = EndpointState()
+    state.has_accepted_token = True
+    session = pickle.loads(pickle.dumps(Session(Settings("http://h:5"), endpoint_state=state)))
+    assert session.endpoint_state.has_accepted_token

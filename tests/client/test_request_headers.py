@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from aisio.client.endpoint_state import EndpointState
 from aisio.client.request_headers import CHECK_TOKEN_FILE_S, NODE_HEADERS, EndpointHeaders
 from aisio.errors import AccessError, StorageError
 from aisio.records import Settings
@@ -29,7 +30,9 @@ class Clock:
 def headers_of(file: Path, clock: Clock) -> EndpointHeaders:
     """Return the headers of an endpoint whose token is that of a file now."""
     token = json.loads(file.read_text())["token"]
-    return EndpointHeaders(Settings("http://h", token=token, token_file=str(file)), clock)
+    return EndpointHeaders(
+        Settings("http://h", token=token, token_file=str(file)), EndpointState(), clock
+    )
 
 
 def token_in(headers: Mapping[str, str] | None) -> str:
@@ -40,7 +43,7 @@ def token_in(headers: Mapping[str, str] | None) -> str:
 
 def test_only_the_endpoint_gets_the_token() -> None:
     """A node that the endpoint names needs none."""
-    headers = EndpointHeaders(Settings("http://h", token="abc")).current()
+    headers = EndpointHeaders(Settings("http://h", token="abc"), EndpointState()).current()
     assert headers == {**NODE_HEADERS, "Authorization": "Bearer abc"}
     assert list(NODE_HEADERS) == ["User-Agent"]
 
@@ -48,7 +51,10 @@ def test_only_the_endpoint_gets_the_token() -> None:
 @pytest.mark.parametrize("token", [None, ""])
 def test_without_a_token_none_is_sent(token: str | None) -> None:
     """An empty one switches off that of the environment."""
-    assert EndpointHeaders(Settings("http://h", token=token)).current() == NODE_HEADERS
+    assert (
+        EndpointHeaders(Settings("http://h", token=token), EndpointState()).current()
+        == NODE_HEADERS
+    )
 
 
 def test_a_file_that_changes_is_read_again(tmp_path: Path) -> None:
@@ -63,7 +69,9 @@ def test_a_file_that_changes_is_read_again(tmp_path: Path) -> None:
     assert token_in(headers.current()) == "second"
 
 
-@pytest.mark.parametrize("content", ["", '{"tok', '{"token": null}', '{"token": "a b"}', None])
+@pytest.mark.parametrize(
+    "content", ["", '{"tok', '{"token": null}', '{"token": ""}', '{"token": "a b"}', None]
+)
 def test_a_file_that_cannot_be_read_leaves_the_last_token(
     tmp_path: Path, content: str | None
 ) -> None:

@@ -149,6 +149,15 @@ def test_where_a_put_goes_is_asked_again_with_a_new_token(tmp_path: Path) -> Non
     assert tokens_of(server) == ["Bearer first", "Bearer second"]
 
 
+def test_where_a_put_goes_on_the_same_server_gets_the_new_token(tmp_path: Path) -> None:
+    """A gateway is its own target, and demands the token of both requests."""
+    there = Reply(307, headers={"Location": "{server}/there"}, unread=True)
+    replies = [Reply(401, b"token expired", unread=True), there]
+    with streams_with_token_file(tmp_path / "token", *replies) as (_, streams):
+        target = streams.put_location("/v1/x", {}, 4, about="ais://b/o")
+        assert target.headers["Authorization"] == "Bearer second"
+
+
 def test_a_token_without_a_file_is_refused_once() -> None:
     """There is no other to try."""
     with (
