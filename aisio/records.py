@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 
 import msgspec
@@ -203,6 +204,9 @@ class RetryPolicy:
 class TlsFiles:
     """Certificates for https.
 
+    Relative paths are made absolute: a program, or a worker of it, may be in another folder when
+    the files are read. A "~" at their beginning is the user's home folder.
+
     Attributes:
         verify: Check the server's certificate.
         ca_file: PEM file of the certificate authorities to trust; without it the file that
@@ -215,6 +219,13 @@ class TlsFiles:
     ca_file: str | None = None
     client_cert_file: str | None = None
     client_key_file: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("ca_file", "client_cert_file", "client_key_file"):
+            file = getattr(self, name)
+            if file:
+                path = os.path.abspath(os.path.expanduser(file))  # noqa: PTH100, PTH111 - no "//"
+                object.__setattr__(self, name, path)
 
 
 def is_sendable_token(token: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from dataclasses import FrozenInstanceError
 from math import inf, nan
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -191,3 +192,16 @@ def test_whether_two_answers_can_be_about_one_object(
     """Size and checksum tell, where both answers have them and by the same kind."""
     assert may_be_same_object(first, second) == expected
     assert may_be_same_object(second, first) == expected
+
+
+def test_certificates_are_found_from_any_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program may change its folder before it connects, and so may a worker."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/me")
+    files = TlsFiles(ca_file="ca.pem", client_cert_file="~/c.pem", client_key_file="/k.pem")
+    assert files.ca_file == str(tmp_path / "ca.pem")
+    assert files.client_cert_file == "/home/me/c.pem"
+    assert files.client_key_file == "/k.pem"
+    assert TlsFiles().ca_file is None

@@ -33,6 +33,10 @@ def check_tls_files(tls: TlsFiles, url: str) -> None:
             raise ConfigError(f"no such file: {file[:_MAX_SHOWN]!r} ({_SETTINGS})")
     if not url.startswith("https:"):
         return
+    if tls.client_key_file and not tls.client_cert_file:
+        raise ConfigError(
+            "there is a client's private key (AIS_CRT_KEY or tls=), but no certificate: set AIS_CRT"
+        )
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     if tls.verify:
         _check_authorities(context, tls)
@@ -41,7 +45,7 @@ def check_tls_files(tls: TlsFiles, url: str) -> None:
 
 
 def _check_authorities(context: ssl.SSLContext, tls: TlsFiles) -> None:
-    named = ("AIS_CLIENT_CA or tls=", tls.ca_file) if tls.ca_file else first_item(*_BUNDLES)
+    named = ("AIS_CLIENT_CA or tls.ca_file", tls.ca_file) if tls.ca_file else first_item(*_BUNDLES)
     if named is None:
         return
     setting, path = named

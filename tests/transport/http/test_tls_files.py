@@ -50,7 +50,9 @@ def test_a_bad_file_of_the_settings_is_reported(tmp_path: Path) -> None:
     """It takes precedence over those of the environment."""
     file = tmp_path / "ca.pem"
     file.write_text("not PEM")
-    with pytest.raises(ConfigError, match=f"AIS_CLIENT_CA or tls=='{file}' holds no certificates"):
+    with pytest.raises(
+        ConfigError, match=f"AIS_CLIENT_CA or tls.ca_file='{file}' holds no certificates"
+    ):
         check_tls_files(TlsFiles(ca_file=str(file)), HTTPS)
 
 
@@ -58,7 +60,7 @@ def test_a_bad_file_of_the_settings_is_reported(tmp_path: Path) -> None:
 def test_a_certificate_in_place_of_its_path_is_reported(url: str) -> None:
     """A file name cannot be so long, and the system reports that by a special error."""
     text = "-----BEGIN CERTIFICATE-----\n" + "A" * 5000
-    with pytest.raises(ConfigError, match="no such file: '-----BEGIN") as caught:
+    with pytest.raises(ConfigError, match="no such file: '/.*-----BEGIN") as caught:
         check_tls_files(TlsFiles(ca_file=text), url)
     assert len(str(caught.value)) < 400
 
@@ -101,3 +103,9 @@ def test_a_certificate_without_its_key_is_reported(authority: Authority, tmp_pat
     for file in (None, str(other), str(locked)):
         with pytest.raises(ConfigError, match="the client's certificate .* cannot be used"):
             check_tls_files(TlsFiles(True, None, str(authority.certificate), file), HTTPS)
+
+
+def test_a_key_without_its_certificate_is_reported(authority: Authority) -> None:
+    """The server would see no certificate, and refuse the connection."""
+    with pytest.raises(ConfigError, match="no certificate: set AIS_CRT"):
+        check_tls_files(TlsFiles(client_key_file=str(authority.key)), HTTPS)
