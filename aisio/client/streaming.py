@@ -7,6 +7,7 @@ or through an HTTP proxy, go to urllib3.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -38,6 +39,8 @@ from aisio.transport.http.urls import (
 
 __all__ = ["StreamingRequests"]
 
+_log = logging.getLogger(__name__)
+
 
 class StreamingRequests:
     """Requests to an endpoint and to the nodes that it names; each returns an open response.
@@ -65,6 +68,7 @@ class StreamingRequests:
         self._failures = failures
         self._error_of = error_of
         self._endpoint_origin = origin_of(settings.endpoint)
+        self._has_warned = False
         self._endpoint_headers = EndpointHeaders(settings, failures.state)
 
     def open_following_redirects(
@@ -255,4 +259,16 @@ class StreamingRequests:
             raise
 
     def _pool(self, origin: str, url: str) -> OriginPool:
-        return self._pools.find(origin) or self._pools.open(origin, url, self._tls_session())
+        return self._pools.find(origin) or self._open_pool(origin, url)
+
+    def _open_pool(self, origin: str, url: str) -> OriginPool:
+        is_https = self._endpoint_origin.startswith("https:")
+        if is_https and origin.startswith("http:") and not self._has_warned:
+            self._has_warned = True
+            _log.warning(
+                "%s is an https URL, but %s, to which it leads, is not: data go there unencrypted, "
+                "and whoever is on the way can change them",
+                self._endpoint_origin,
+                origin,
+            )
+        return self._pools.open(origin, url, self._tls_session())

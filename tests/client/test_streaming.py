@@ -71,6 +71,19 @@ def test_a_host_that_cannot_be_reached_is_known_when_sending_ahead(unused_endpoi
         streams.send_ahead(f"{unused_endpoint}/x", headers={}, about="ais://b/o")
 
 
+@pytest.mark.parametrize(("endpoint", "lines"), [("https://127.0.0.1:1", 1), ("", 0)])
+def test_a_way_that_leaves_https_is_told_once(
+    endpoint: str, lines: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The user has asked for https, and nothing else would show it."""
+    with Server(OK, OK) as server, Server(OK) as other:
+        session = Session(Settings(endpoint or server.url))
+        for url in (server.url, server.url, other.url):
+            session.streams.open("GET", f"{url}/v1/x", headers={}, about="ais://b/o").read()
+        session.close()
+    assert caplog.text.count("unencrypted") == lines
+
+
 def test_where_a_put_goes_is_found_out_by_its_headers() -> None:
     """The body crosses the network once; another host does not get the token."""
     moved = Reply(307, headers={"Location": "http://127.0.0.1:9/v1/x?a=b"}, unread=True)
