@@ -131,7 +131,7 @@ def _make_server(app: App) -> BoundedServer:
 
 
 async def _listen(options: ServerOptions) -> list[socket.socket]:
-    """Return sockets that listen at all addresses of the host.
+    """Return sockets that listen at all addresses of the host, at the same port.
 
     asyncio resolves the host and binds the sockets; BoundedServer accepts the connections.
     """
@@ -148,7 +148,13 @@ async def _listen(options: ServerOptions) -> list[socket.socket]:
     except (OSError, UnicodeError) as error:  # UnicodeError: the host is not a host name
         reason = getattr(error, "strerror", None) or error
         raise ConfigError(f"cannot listen at {options.host}:{options.port}: {reason}") from error
-    return listeners
+    ports = [listener.getsockname()[1] for listener in listeners]
+    if len(set(ports)) == 1:
+        return listeners
+    # For port 0 the system chooses one for IPv4 and another for IPv6.
+    for listener in listeners:
+        listener.close()
+    return await _listen(replace(options, port=ports[0]))
 
 
 async def _close_idle_connections(server: BoundedServer) -> None:

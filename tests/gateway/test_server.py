@@ -103,6 +103,20 @@ def test_an_ipv6_address_has_brackets_in_the_endpoint(folder: Path) -> None:
         assert requests.get(f"{gateway.endpoint}/v1/health").status_code == 200
 
 
+@pytest.mark.parametrize("signed_redirects", [False, True])
+def test_a_port_is_the_same_at_all_addresses(folder: Path, signed_redirects: bool) -> None:
+    """The system would choose another for IPv6, to which neither endpoint nor redirects lead."""
+    if signed_redirects:
+        pytest.importorskip("cryptography")
+    if not has_ipv6():
+        pytest.skip("this machine has no IPv6")
+    with Gateway(folder, host="", signed_redirects=signed_redirects) as gateway:
+        port = gateway.endpoint.rpartition(":")[2]
+        for host in ("127.0.0.1", "[::1]"):
+            url = f"http://{host}:{port}/v1/objects/b/o?provider=ais"
+            assert requests.get(url, timeout=20).content == b"old"
+
+
 def has_ipv6() -> bool:
     """Return whether the loopback address of IPv6 can be used."""
     try:
