@@ -20,7 +20,6 @@ from collections.abc import Callable
 from math import inf
 from typing import NamedTuple
 
-from aisio.errors import StorageError
 from aisio.transport.http.urls import host_of, origin_of
 from aisio.wire.placement import ClusterMap
 
@@ -62,14 +61,14 @@ class Redirects:
         """Whether targets have refused direct reads."""
         return self._now() - self._refused_at < RETRY_DIRECT_S
 
-    def require(self, refusal: StorageError | None = None) -> None:
+    def require(self, refusal: str = "") -> None:
         """Let all reads go by the proxy from now on.
 
         Args:
-            refusal: The error of the direct read, which is logged once; None logs nothing.
+            refusal: Text of the error of the direct read, which is logged once; "" logs nothing.
         """
         self._refused_at = self._now()
-        if refusal is not None and not self._has_told:
+        if refusal and not self._has_told:
             self._has_told = True
             _log.info(
                 "the cluster's targets refuse direct requests: reads begin at its proxy from now "

@@ -65,19 +65,19 @@ class Router:
         """
         sent = claim(GetKey(self._session, url, query, headers)) if method == "GET" else None
         target = sent.target if sent is not None else self._target_of(url)
-        refusal = None
+        refusal = ""  # not the error itself: its traceback would keep this frame alive
         if target is not None:
             try:
                 response = self._open_at(target, method, url, query, headers, sent)
             except StorageError as error:
                 if not self._proxy_may_know_better(error, target):
                     raise
-                response, refusal = None, error if self._is_refusal(error, target) else None
+                response, refusal = None, str(error) if self._is_refusal(error, target) else ""
             if response is not None:
                 return response
             sent = None
         response = self._open_by_proxy(method, url, query, headers, sent)
-        if refusal is not None:
+        if refusal:
             # The proxy's redirect led to the bytes: neither the token nor the request was wrong.
             self._redirects.require(refusal)
         return response

@@ -5,10 +5,9 @@ from __future__ import annotations
 import pytest
 
 from aisio.client.redirects import KEEP_REDIRECT_S, RETRY_DIRECT_S, KeptRedirects, Redirects
-from aisio.errors import AccessError
 from aisio.wire.placement import ClusterMap, Target
 
-REFUSAL = AccessError("GET ais://b/o: 403 direct target access denied", status=403)
+REFUSAL = "GET ais://b/o: 403 direct target access denied"
 MAP = ClusterMap(1, "u", (Target("t", 1, "http://t"),))
 
 
