@@ -120,7 +120,7 @@ class Buckets:
     async def _create(self, exchange: Exchange, message: ActionMessage) -> web.StreamResponse:
         if parse_provider(exchange.target.query.get("provider", "")) != "ais":
             raise unsupported("create a cloud bucket")
-        create_bucket(self._folder, exchange.target.bucket)
+        await asyncio.to_thread(create_bucket, self._folder, exchange.target.bucket)
         return make_response()
 
     async def _destroy(self, exchange: Exchange, message: ActionMessage) -> web.StreamResponse:

@@ -46,8 +46,12 @@ class ObjectRecords:
         if key not in self._hashing:
             # The caller may be cancelled and close its file: compute_checksum() has its own.
             handle = os.dup(opened.file.fileno())
-            if state.size_bytes <= _INLINE_BYTES:
-                return self._folder.compute_checksum(bucket, name, handle, state)
+            # The event loop must not wait where a thread holds the lock for long.
+            if state.size_bytes <= _INLINE_BYTES and self._folder.lock.acquire(blocking=False):
+                try:
+                    return self._folder.compute_checksum(bucket, name, handle, state)
+                finally:
+                    self._folder.lock.release()
             work = functools.partial(self._folder.compute_checksum, bucket, name, handle, state)
             self._hashing.start(key, work)
         return await self._hashing.result(key)

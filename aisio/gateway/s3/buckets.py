@@ -56,7 +56,7 @@ class S3Buckets:
             bucket = parse_bucket(request.bucket_text)
         except Refusal as error:
             raise Refusal(400, error.message, tcode="InvalidBucketName") from None
-        create_bucket(self._folder, bucket)
+        await asyncio.to_thread(create_bucket, self._folder, bucket)
         return make_response(headers=[("Location", f"/{bucket.name}")])
 
     async def head(self, request: S3Request) -> web.StreamResponse:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 from collections.abc import Iterator
@@ -51,19 +52,26 @@ class S3Folders:
         if await request.read_body():
             message = f'{request.key_text!r}: a key that ends with "/" is a folder, without data'
             raise Refusal(400, message, tcode="InvalidArgument")
-        child = f"{check_name(request.key_text.rstrip('/'))}/."
-        with self._folder.lock, self._folder.open_parent(request.bucket, child):
-            return make_response(headers=[("ETag", '"folder"')])
+        await asyncio.to_thread(self._make, request)
+        return make_response(headers=[("ETag", '"folder"')])
 
     async def remove(self, request: S3Request) -> web.StreamResponse:
         """Remove the folder, and those above it, as far as they are empty."""
         self._folder.require_writable()
         self._folder.require_access(request.bucket, "DELETE-OBJECT")
+        await asyncio.to_thread(self._remove, request)
+        return make_response()
+
+    def _make(self, request: S3Request) -> None:
+        child = f"{check_name(request.key_text.rstrip('/'))}/."
+        with self._folder.lock, self._folder.open_parent(request.bucket, child):
+            pass
+
+    def _remove(self, request: S3Request) -> None:
         with self._folder.lock:
             with self._open(request) as opened:
                 path = opened.path
             self._folder.remove_empty_folders(self._folder.bucket_path(request.bucket), path)
-        return make_response()
 
     @contextlib.contextmanager
     def _open(self, request: S3Request) -> Iterator[OpenPath]:

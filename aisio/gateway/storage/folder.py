@@ -40,7 +40,12 @@ from aisio.gateway.storage.file_refusals import (
 from aisio.gateway.storage.metadata import Metadata
 from aisio.gateway.storage.private_folder import PRIVATE_FOLDER, PrivateFolder, find_metadata
 from aisio.gateway.storage.records import NO_FILE, FileIdentity, FileState, MultipartInfo, Record
-from aisio.gateway.storage.safe_opener import OpenPath, PathEscapesError, SafeOpener
+from aisio.gateway.storage.safe_opener import (
+    OpenPath,
+    PathEscapesError,
+    SafeOpener,
+    remove_empty_folders,
+)
 from aisio.gateway.storage.skipped import SkippedNames
 from aisio.gateway.storage.uploads import Upload
 from aisio.records import Checksum
@@ -322,9 +327,11 @@ class Folder:
 
     def remove_empty_folders(self, bucket_path: str, path: str) -> None:
         """Remove a folder and its parents below the bucket's folder, as far as they are empty."""
-        with contextlib.suppress(OSError, PathEscapesError):
-            while path.startswith(bucket_path + "/"):
-                parent_path, _, name = path.rpartition("/")
-                with self.opener.open_folder(parent_path) as parent:
-                    os.rmdir(name, dir_fd=parent.fd)
-                path = parent_path
+        if not path.startswith(f"{bucket_path}/"):
+            return
+        names = path.removeprefix(f"{bucket_path}/").split("/")
+        with (
+            contextlib.suppress(OSError, PathEscapesError),
+            self.opener.open_folder(bucket_path) as folder,
+        ):
+            remove_empty_folders(folder.fd, names)

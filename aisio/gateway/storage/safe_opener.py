@@ -169,13 +169,48 @@ class SafeOpener:
             for name in path.split("/"):
                 with contextlib.suppress(FileExistsError):
                     os.mkdir(name, dir_fd=folder.fd)
-                child = self.open(f"{folder.path}/{name}".lstrip("/"), FOLDER_FLAGS)
+                child = self._open_in(folder, name)
                 os.close(folder.fd)
                 folder = child
         except BaseException:
             os.close(folder.fd)
             raise
         return folder
+
+    def _open_in(self, folder: OpenPath, name: str) -> OpenPath:
+        """Open a folder in an open one, whose path is not resolved again, unless it is a link."""
+        path = f"{folder.path}/{name}".lstrip("/")
+        try:
+            return OpenPath(open_without_links(folder.fd, name, FOLDER_FLAGS), path)
+        except OSError as error:
+            if error.errno not in (errno.ELOOP, errno.EAGAIN):
+                raise
+        return self.open(path, FOLDER_FLAGS)
+
+
+def remove_empty_folders(folder_fd: int, names: list[str]) -> None:
+    """Remove nested folders, from the innermost to the outermost.
+
+    The path is halved again and again, so that the system resolves few names of a long one twice,
+    and few descriptors are open.
+
+    Args:
+        folder_fd: Descriptor of the folder that holds the outermost.
+        names: Their names, from the outermost to the innermost.
+
+    Raises:
+        OSError: One of them is not empty, a link, or does not exist; it stays, as do those above.
+    """
+    if len(names) > 1:
+        half = len(names) // 2
+        half_fd = open_without_links(folder_fd, "/".join(names[:half]), FOLDER_FLAGS)
+        try:
+            remove_empty_folders(half_fd, names[half:])
+        finally:
+            os.close(half_fd)
+        remove_empty_folders(folder_fd, names[:half])
+    else:
+        os.rmdir(names[0], dir_fd=folder_fd)
 
 
 def open_without_links(folder_fd: int, path: str, flags: int) -> int:

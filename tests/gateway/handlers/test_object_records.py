@@ -110,3 +110,29 @@ def test_a_request_that_is_cancelled_leaves_the_checksum_to_others(folder: SlowF
         return record
 
     assert asyncio.run(main()).checksum == xxhash.xxh64_hexdigest(LARGE, 0)
+
+
+def test_the_event_loop_does_not_wait_for_the_lock(folder: SlowFolder) -> None:
+    """While a thread changes names, even a small file's checksum is computed in a thread."""
+    folder.release.set()
+    records = ObjectRecords(folder)
+    held, freed = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with folder.lock:
+            held.set()
+            assert freed.wait(30), "the event loop waited for the lock"
+
+    async def run() -> Record:
+        task = asyncio.create_task(get(records, folder, "small"))
+        while "small" not in folder.computed:
+            await asyncio.sleep(0)
+        freed.set()
+        return await task
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait()
+    assert asyncio.run(run()).checksum == xxhash.xxh64_hexdigest(b"data")
+    thread.join()
+    records.close()

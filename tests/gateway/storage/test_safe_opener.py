@@ -18,6 +18,7 @@ from aisio.gateway.storage.safe_opener import (
     SafeOpener,
     open_stepwise,
     open_without_links,
+    remove_empty_folders,
 )
 
 TO_READ = os.O_RDONLY | os.O_CLOEXEC
@@ -126,6 +127,42 @@ def test_very_many_missing_folders_are_made(opener: SafeOpener, root: Path) -> N
         assert place.path == "a/b/new/er"
     with pytest.raises(NotADirectoryError), opener.open_or_make_folder("a/b/file/new"):
         pass
+
+
+@pytest.mark.parametrize(
+    ("names", "left"),
+    [
+        ("n", []),
+        ("n/o/p/q/r", []),
+        ("n/o/p/q/r/s", []),
+        ("n/full/p/q/r", ["n", "n/full", "n/full/file"]),
+        ("n/o/p/full", ["n", "n/o", "n/o/p", "n/o/p/full", "n/o/p/full/file"]),
+        ("d/" * 1100 + "last", []),
+    ],
+)
+def test_nested_folders_are_removed_as_far_as_they_are_empty(
+    opener: SafeOpener, root: Path, names: str, left: list[str]
+) -> None:
+    """From the innermost; also below very many folders."""
+    with opener.open_or_make_folder(names):
+        pass
+    for path in left:
+        if path.endswith("file"):
+            (root / path).write_text("stays")
+    with contextlib.suppress(OSError), opener.open_folder("") as place:
+        remove_empty_folders(place.fd, names.split("/"))
+    top = root / names.partition("/")[0]
+    found = [top, *top.rglob("*")] if top.exists() else []
+    assert sorted(str(path.relative_to(root)) for path in found) == left
+
+
+def test_folders_below_a_link_are_not_removed(opener: SafeOpener, root: Path) -> None:
+    """A link in place of a folder leads elsewhere."""
+    (root / "to").symlink_to("a/b")
+    (root / "a" / "b" / "empty").mkdir()
+    with opener.open_folder("") as place, pytest.raises(OSError, match="."):
+        remove_empty_folders(place.fd, ["to", "empty"])
+    assert (root / "a" / "b" / "empty").is_dir()
 
 
 @pytest.mark.parametrize("way", [open_without_links, open_stepwise])
