@@ -90,7 +90,7 @@ class App:
         records, uploads = ObjectRecords(folder), MultipartUploads(folder)
         self._objects = Objects(folder, self._cluster, archives, promotions, records, uploads)
         self._s3 = S3Api(folder, records, uploads, keys=s3_keys, tokens=self._tokens)
-        buckets = Buckets(folder, self._cluster, archives, self._jobs)
+        buckets = Buckets(folder, self._cluster, archives, self._jobs, uploads)
         self._stats = RequestStats()
         log = log or RecentLog()
         nodes = Nodes(folder.root, self._cluster, self._stats, log, self._redirects)

@@ -29,6 +29,7 @@ from aisio.gateway.protocol.refusals import Refusal, not_a_remote_bucket, unsupp
 from aisio.gateway.protocol.targets import parse_namespace, parse_provider
 from aisio.gateway.storage.bucket_folders import create_bucket, destroy_bucket, list_buckets
 from aisio.gateway.storage.folder import Folder
+from aisio.gateway.storage.multipart_uploads import MultipartUploads
 from aisio.gateway.storage.walk import DirectoryReader
 from aisio.wire.messages import MSGPACK
 
@@ -62,14 +63,23 @@ class Buckets:
         cluster: The ids that the gateway presents.
         archives: The indexes of its archives.
         jobs: Runs work in the background.
+        uploads: The multipart uploads to the buckets.
     """
 
-    def __init__(self, folder: Folder, cluster: Cluster, archives: IndexCache, jobs: Jobs) -> None:
+    def __init__(
+        self,
+        folder: Folder,
+        cluster: Cluster,
+        archives: IndexCache,
+        jobs: Jobs,
+        uploads: MultipartUploads,
+    ) -> None:
         self._folder = folder
+        self._uploads = uploads
         directories = DirectoryReader(folder.opener, folder.skipped)
         location = f"t[{cluster.target_id}]:mp[{folder.root}]"
         self._listing = BucketListing(folder, directories, archives, location)
-        self._jobs = BucketJobs(folder, directories, jobs)
+        self._jobs = BucketJobs(folder, directories, jobs, uploads)
         groups = GroupJobs(folder, directories, archives, jobs)
         list_buckets(folder)  # logs at the start which files are in no bucket
         self.actions: dict[tuple[str, str], Action] = {
@@ -126,6 +136,7 @@ class Buckets:
     async def _destroy(self, exchange: Exchange, message: ActionMessage) -> web.StreamResponse:
         self._folder.require_access(exchange.target.bucket, "DESTROY-BUCKET")
         await asyncio.to_thread(destroy_bucket, self._folder, exchange.target.bucket)
+        await asyncio.to_thread(self._uploads.drop_bucket, exchange.target.bucket)
         return make_response()
 
     async def _reset_props(self, exchange: Exchange, message: ActionMessage) -> web.StreamResponse:

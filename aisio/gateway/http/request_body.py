@@ -33,14 +33,18 @@ class Sink(Protocol):
         """Take the next bytes; called in a thread."""
 
 
-async def read_message(content: StreamReader) -> bytes:
+async def read_message(content: StreamReader, max_bytes: int = MAX_MESSAGE_BYTES) -> bytes:
     """Return the whole body of a control call.
 
+    Args:
+        content: The body.
+        max_bytes: The most that is read.
+
     Raises:
-        Refusal: It is larger than any control call, or takes too long.
+        Refusal: It is larger than that, or takes too long.
     """
     try:
-        return await asyncio.wait_for(_read_message(content), _MESSAGE_S)
+        return await asyncio.wait_for(_read_message(content, max_bytes), _MESSAGE_S)
     except asyncio.TimeoutError:
         raise Refusal(408, f"the message did not arrive within {_MESSAGE_S:g} s") from None
 
@@ -85,12 +89,12 @@ async def discard(content: StreamReader) -> None:
             await asyncio.wait_for(_discard_some(content), _DISCARD_S)
 
 
-async def _read_message(content: StreamReader) -> bytes:
+async def _read_message(content: StreamReader, max_bytes: int) -> bytes:
     body = bytearray()
     while piece := await content.readany():
         body += piece
-        if len(body) > MAX_MESSAGE_BYTES:
-            raise Refusal(413, "the message is larger than 32 MiB")
+        if len(body) > max_bytes:
+            raise Refusal(413, f"the message is larger than {max_bytes >> 20} MiB")
     return bytes(body)
 
 

@@ -27,6 +27,7 @@ from aisio.gateway.storage.bucket_folders import (
     rename_bucket,
 )
 from aisio.gateway.storage.folder import Folder
+from aisio.gateway.storage.multipart_uploads import MultipartUploads
 from aisio.gateway.storage.status_reader import StatusReader
 from aisio.gateway.storage.walk import DirectoryReader, Walk
 
@@ -56,12 +57,20 @@ class BucketJobs:
         folder: The served folder.
         directories: Its directories' contents.
         jobs: Runs the jobs.
+        uploads: The multipart uploads to the buckets.
     """
 
-    def __init__(self, folder: Folder, directories: DirectoryReader, jobs: Jobs) -> None:
+    def __init__(
+        self,
+        folder: Folder,
+        directories: DirectoryReader,
+        jobs: Jobs,
+        uploads: MultipartUploads,
+    ) -> None:
         self._folder = folder
         self._directories = directories
         self._jobs = jobs
+        self._uploads = uploads
 
     async def copy(self, exchange: Exchange, message: ActionMessage) -> web.StreamResponse:
         """Copy a bucket's objects to another bucket, which is created if it does not exist."""
@@ -97,6 +106,7 @@ class BucketJobs:
 
         def work(job: Job) -> None:
             rename_bucket(self._folder, source, destination)
+            self._uploads.drop_bucket(source)
 
         job = self._jobs.start(JobSpec(message.action, source, destination), work)
         return make_response(job.id.encode(), content_type=TEXT)

@@ -62,7 +62,8 @@ class S3Api:
     ) -> None:
         self._keys = keys
         self._tokens = tokens
-        buckets, objects = S3Buckets(folder), S3Objects(folder, records)
+        objects = S3Objects(folder, records)
+        buckets = S3Buckets(folder, objects, uploads)
         parts = S3Uploads(folder, objects, uploads)
         self._list_buckets = buckets.list_buckets
         self._of_bucket = _of_buckets(buckets, parts)

@@ -9,13 +9,16 @@ from aiohttp import web
 from aisio.gateway.http.responses import make_response
 from aisio.gateway.protocol.refusals import Refusal, bucket_not_found
 from aisio.gateway.protocol.targets import BucketName, check_name, parse_bucket
-from aisio.gateway.s3.documents import XML, document, element, group, malformed, parse, texts
+from aisio.gateway.s3.documents import XML, document, element, group, malformed, texts
 from aisio.gateway.s3.errors import error_code
 from aisio.gateway.s3.listing import NULL_VERSION, OWNER, ListRequest, S3Listing
 from aisio.gateway.s3.object_headers import xml_date
-from aisio.gateway.s3.requests import S3Request
+from aisio.gateway.s3.objects import S3Objects
+from aisio.gateway.s3.requests import S3Request, normal_key
 from aisio.gateway.storage.bucket_folders import create_bucket, destroy_bucket, list_buckets
 from aisio.gateway.storage.folder import Folder
+from aisio.gateway.storage.multipart_uploads import MultipartUploads
+from aisio.gateway.storage.records import FileIdentity
 
 REGION = "ais"
 """AIStore's region, in the header of a HEAD response."""
@@ -28,10 +31,14 @@ class S3Buckets:
 
     Args:
         folder: The served folder.
+        objects: Its objects.
+        uploads: Its multipart uploads.
     """
 
-    def __init__(self, folder: Folder) -> None:
+    def __init__(self, folder: Folder, objects: S3Objects, uploads: MultipartUploads) -> None:
         self._folder = folder
+        self._objects = objects
+        self._uploads = uploads
         self._listing = S3Listing(folder)
 
     async def list_buckets(self, request: S3Request) -> web.StreamResponse:
@@ -68,6 +75,7 @@ class S3Buckets:
         """Remove a bucket with everything in it, as a cluster does."""
         self._folder.require_access(self._require(request.bucket), "DESTROY-BUCKET")
         await asyncio.to_thread(destroy_bucket, self._folder, request.bucket)
+        await asyncio.to_thread(self._uploads.drop_bucket, request.bucket)
         return make_response()
 
     async def location(self, request: S3Request) -> web.StreamResponse:
@@ -86,7 +94,8 @@ class S3Buckets:
         bucket = self._require(request.bucket)
         self._folder.require_writable()
         self._folder.require_access(bucket, "PATCH")
-        status = parse(await request.read_body(), "VersioningConfiguration").findtext("Status")
+        tree = await request.read_document("VersioningConfiguration")
+        status = tree.findtext("Status")
         if status not in _STATUS.values():
             raise malformed(f"Status is {status!r}, expected Enabled or Suspended")
         enabled = b"true" if status == _STATUS[True] else b"false"
@@ -106,22 +115,43 @@ class S3Buckets:
         self._folder.require_writable()
         bucket = self._require(request.bucket)
         self._folder.require_access(bucket, "DELETE-OBJECT")
-        tree = parse(await request.read_body(), "Delete")
-        keys = texts(tree.findall("Object"), "Key")
+        tree = await request.read_document("Delete")
+        listed = tree.findall("Object")
+        keys, tags = texts(listed, "Key"), texts(listed, "ETag")
         if not all(keys):
             raise malformed("an Object has no Key")
-        quiet = tree.findtext("Quiet") == "true"
-        versions = texts(tree.findall("Object"), "VersionId")
-        if not {*versions} <= {"", NULL_VERSION}:
+        if not {*texts(listed, "VersionId")} <= {"", NULL_VERSION}:
             raise Refusal(400, "former versions are not kept", tcode="NoSuchVersion")
-        results = await asyncio.to_thread(self._delete, bucket, keys, quiet)
+        if any(texts(listed, "LastModifiedTime") + texts(listed, "Size")):
+            raise Refusal(501, "only an ETag can be a condition", tcode="NotImplemented")
+        conditions = [await self._condition(bucket, *item) for item in zip(keys, tags, strict=True)]
+        quiet = tree.findtext("Quiet") == "true"
+        results = await asyncio.to_thread(self._delete, bucket, keys, conditions, quiet)
         return make_response(document("DeleteResult", *results), content_type=XML)
 
-    def _delete(self, bucket: BucketName, keys: list[str], quiet: bool) -> list[str]:
+    async def _condition(
+        self, bucket: BucketName, key: str, tag: str
+    ) -> FileIdentity | Refusal | None:
+        """Return which file may be deleted, or why none may; None for any."""
+        try:
+            headers = {"if-match": tag} if tag else {}
+            return await self._objects.replaceable(bucket, check_name(normal_key(key)), headers)
+        except Refusal as error:
+            return error
+
+    def _delete(
+        self,
+        bucket: BucketName,
+        keys: list[str],
+        conditions: list[FileIdentity | Refusal | None],
+        quiet: bool,
+    ) -> list[str]:
         results = list[str]()
-        for key in keys:
+        for key, condition in zip(keys, conditions, strict=True):
             try:
-                self._folder.delete_object(bucket, check_name(key))
+                if isinstance(condition, Refusal):
+                    raise condition
+                self._folder.delete_object(bucket, normal_key(key), if_match=condition)
             except Refusal as error:
                 if error.status != 404:
                     code, message = element("Code", error_code(error)), error.message

@@ -16,6 +16,7 @@ _CODES: Mapping[str, str] = {
     "ErrBckNotFound": "NoSuchBucket",
     "ErrBucketAccessDenied": "AccessDenied",
     "ErrBucketAlreadyExists": "BucketAlreadyExists",
+    "ErrMv": "InvalidRequest",
     "ErrNotFound": "NoSuchKey",
     "ErrRangeNotSatisfiable": "InvalidRange",
     "ErrRemoteBckNotFound": "NoSuchBucket",

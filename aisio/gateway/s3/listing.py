@@ -151,16 +151,15 @@ class S3Listing:
         if _is_unnamable(prefix):
             return
         passed = ""  # the last group: its other keys are passed over
-        if delimiter and after.startswith(prefix) and after.endswith(delimiter):
+        if after and after.startswith(prefix) and _group(after, prefix, delimiter) == after:
             passed, after = after, after + _LAST
         while True:
             names = self._walk(root, prefix, after)
             for entry in names:
-                end = entry.name.find(delimiter, len(prefix)) if delimiter else -1
-                if end < 0:
+                common = _group(entry.name, prefix, delimiter)
+                if not common:
                     yield Item(entry.name, entry.path)
                     continue
-                common = entry.name[: end + len(delimiter)]
                 if common == passed:
                     continue
                 yield Item(common, None)
@@ -221,6 +220,12 @@ class S3Listing:
                 elif (status := statuses.read(path)) is not None:
                     contents.append(_entry(wanted, name_of(name), records.get(name), status))
         return contents, groups
+
+
+def _group(name: str, prefix: str, delimiter: str) -> str:
+    """Return the group that a name with the prefix belongs to; "" for none."""
+    end = name.find(delimiter, len(prefix)) if delimiter else -1
+    return name[: end + len(delimiter)] if end >= 0 else ""
 
 
 def _entry(wanted: ListRequest, name: str, record: Record | None, status: os.stat_result) -> str:

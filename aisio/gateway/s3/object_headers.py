@@ -11,6 +11,8 @@ from aisio.gateway.protocol.refusals import Refusal
 from aisio.gateway.storage.records import Record
 
 _META = "x-amz-meta-"
+_CHECKSUM_TYPE, _CHECKSUM_VALUE = "X-Amz-Meta-Ais-Cksum-Type", "X-Amz-Meta-Ais-Cksum-Val"
+_ADDED = frozenset({_CHECKSUM_TYPE.lower(), _CHECKSUM_VALUE.lower()})
 _KEPT = {
     name.lower(): name
     for name in (
@@ -23,7 +25,7 @@ _KEPT = {
 _DEFAULT_TYPES = frozenset({"", "application/octet-stream", "binary/octet-stream"})
 _NOT_SUPPORTED = (
     *("x-amz-server-side-encryption", "x-amz-website-redirect-location", "x-amz-object-lock-"),
-    *("x-amz-tagging", "x-amz-grant-", "x-amz-write-offset-bytes"),
+    *("x-amz-tagging", "x-amz-grant-", "x-amz-write-offset-bytes", "x-amz-if-match-"),
 )
 _OVERRIDES = {f"response-{name}": original for name, original in _KEPT.items()}
 
@@ -47,6 +49,8 @@ def custom_metadata(headers: Mapping[str, str]) -> dict[str, str]:
     """
     custom = dict[str, str]()
     for name, value in headers.items():
+        if name in _ADDED:
+            continue  # a client sends back what a HEAD response had
         if name.startswith(_META) and name != _META:
             custom["-".join(part.capitalize() for part in name.split("-"))] = value
         elif name == "content-encoding":
@@ -97,8 +101,8 @@ def response_headers(
 def checksum_headers(record: Record) -> list[tuple[str, str]]:
     """Return the headers with AIStore's own checksum, which a HEAD response has."""
     return [
-        ("X-Amz-Meta-Ais-Cksum-Type", "xxhash2"),
-        ("X-Amz-Meta-Ais-Cksum-Val", record.checksum),
+        (_CHECKSUM_TYPE, "xxhash2"),
+        (_CHECKSUM_VALUE, record.checksum),
     ]
 
 

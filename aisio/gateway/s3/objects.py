@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import functools
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from urllib.parse import unquote
 
 from aiohttp import web
@@ -31,7 +33,7 @@ from aisio.gateway.s3.object_headers import (
     response_headers,
     xml_date,
 )
-from aisio.gateway.s3.requests import S3Request, existing_name
+from aisio.gateway.s3.requests import S3Request, existing_name, normal_key
 from aisio.gateway.storage.file_refusals import ChangedRefusal, being_written
 from aisio.gateway.storage.folder import Folder, OpenObject
 from aisio.gateway.storage.moves import copy_object
@@ -92,6 +94,8 @@ class S3Objects:
         """Store an object, or copy another one to its name."""
         self._folder.require_writable()
         refuse_unsupported(request.headers)
+        if "partNumber" in request.query:
+            raise Refusal(400, "partNumber without uploadId", tcode="InvalidRequest")
         bucket = request.bucket
         self._folder.bucket_path(bucket)
         self._folder.require_access(bucket, "PUT")
@@ -99,7 +103,7 @@ class S3Objects:
         if COPY_SOURCE in request.headers:
             return await self._copy(request)
         custom = self.checked_metadata(request)
-        if_match = await self.replaceable(request)
+        if_match = await self.replaceable(bucket, key, request.headers)
         upload = self._folder.begin_upload(None)
         try:
             await request.receive(upload)
@@ -114,7 +118,11 @@ class S3Objects:
         """Delete an object; one that does not exist is a 404, as on a cluster."""
         self._folder.require_writable()
         self._folder.require_access(request.bucket, "DELETE-OBJECT")
-        await asyncio.to_thread(self._folder.delete_object, request.bucket, request.key)
+        refuse_unsupported(request.headers)
+        bucket, key = request.bucket, request.key
+        if_match = await self.replaceable(bucket, key, request.headers)
+        with changes_refused():
+            await asyncio.to_thread(self._folder.delete_object, bucket, key, if_match=if_match)
         return make_response()
 
     def checked_metadata(self, request: S3Request) -> dict[str, str]:
@@ -130,25 +138,32 @@ class S3Objects:
             raise Refusal(400, error.message, tcode="MetadataTooLarge") from None
         return custom
 
-    async def replaceable(self, request: S3Request) -> FileIdentity | None:
-        """Return which file a write may replace; None for any.
+    async def replaceable(
+        self, bucket: BucketName, key: str, headers: Mapping[str, str]
+    ) -> FileIdentity | None:
+        """Return which file a request may replace or remove; None for any.
+
+        Args:
+            bucket: The bucket of the object.
+            key: The object's key.
+            headers: The headers of the request.
 
         Raises:
-            Refusal: The conditions of the request do not hold.
+            Refusal: Its conditions do not hold.
         """
-        if not is_conditional_write(request.headers):
+        if not is_conditional_write(headers):
             return None
         try:
-            record, status = await self._describe(request.bucket, request.key)
+            record, status = await self._describe(bucket, key)
         except Refusal as error:
             if error.status != 404:
                 raise
-            check_write(request.headers, None)
+            check_write(headers, None)
             return NO_FILE
-        check_write(request.headers, etag(record, status))
+        check_write(headers, etag(record, status))
         return FileIdentity.of(status)
 
-    async def open_source(self, request: S3Request) -> tuple[BucketName, str, OpenObject]:
+    async def open_source(self, request: S3Request) -> tuple[tuple[BucketName, str], OpenObject]:
         """Open the object that a request copies; the caller closes it.
 
         Raises:
@@ -161,7 +176,7 @@ class S3Objects:
         if version and version != "versionId=null":
             message = f"{COPY_SOURCE}: former versions are not kept"
             raise Refusal(501, message, tcode="NotImplemented")
-        bucket, key = existing_name(bucket_text), check_name(key)
+        bucket, key = existing_name(bucket_text), check_name(normal_key(key))
         opened = self._folder.open_object(bucket, key)
         try:
             record = await self._records.get(bucket, key, opened)
@@ -171,27 +186,24 @@ class S3Objects:
         except BaseException:
             opened.file.close()
             raise
-        return bucket, key, opened
+        return (bucket, key), opened
 
     async def _copy(self, request: S3Request) -> web.StreamResponse:
-        source_bucket, source_key, opened = await self.open_source(request)
-        opened.file.close()
-        source, target = (source_bucket, source_key), (request.bucket, request.key)
         directive = request.headers.get("x-amz-metadata-directive", "COPY").upper()
         if directive not in ("COPY", "REPLACE"):
             message = f"x-amz-metadata-directive is {directive}, expected COPY or REPLACE"
             raise Refusal(400, message, tcode="InvalidArgument")
         custom = self.checked_metadata(request) if directive == "REPLACE" else None
-        if_match = await self.replaceable(request)
-        if source != target:
-            try:
-                await asyncio.to_thread(
-                    copy_object, self._folder, source, target, custom=custom, if_match=if_match
-                )
-            except ChangedRefusal:
-                raise failed("If-Match or If-None-Match") from None
-        elif custom is not None:
-            await self._replace_metadata(target, custom)
+        target = (request.bucket, request.key)
+        if_match = await self.replaceable(*target, request.headers)
+        source, opened = await self.open_source(request)
+        with opened.file, changes_refused():
+            if source != target:
+                # The object that the conditions held for is copied, whatever has its name by now.
+                copy = functools.partial(copy_object, self._folder, source, target, opened=opened)
+                await asyncio.to_thread(copy, custom=custom, if_match=if_match)
+            elif custom is not None:
+                await self._replace_metadata(target, custom)
         record, status = await self._describe(*target)
         body = document(
             "CopyObjectResult",
@@ -220,14 +232,20 @@ class S3Objects:
         if_match: FileIdentity | None,
     ) -> tuple[Record, os.stat_result]:
         folder = self._folder
-        try:
-            with folder.lock:
-                record, status = folder.finish_upload(upload, [], *target, if_match=if_match)
-                if custom:
-                    record = folder.metadata.set_custom(*target, record, custom)
-                return record, status
-        except ChangedRefusal:
-            raise failed("If-Match or If-None-Match") from None
+        with folder.lock, changes_refused():
+            record, status = folder.finish_upload(upload, [], *target, if_match=if_match)
+            if custom:
+                record = folder.metadata.set_custom(*target, record, custom)
+            return record, status
+
+
+@contextlib.contextmanager
+def changes_refused() -> Iterator[None]:
+    """Refuse as S3 does what a change of the object since its conditions were checked forbids."""
+    try:
+        yield
+    except ChangedRefusal:
+        raise failed("If-Match or If-None-Match") from None
 
 
 def _is_wanted(request: S3Request, record: Record, status: os.stat_result) -> bool:

@@ -37,6 +37,13 @@ class Buffer:
         return b"".join(self._pieces)
 
 
+class _Nowhere:
+    """Keeps no bytes."""
+
+    def write(self, pieces: list[bytes]) -> None:
+        """Take the next bytes."""
+
+
 @dataclass
 class _Check:
     """A checksum that the client sends, in a header or behind the data."""
@@ -68,8 +75,24 @@ class Payload:
         self.size_bytes = 0
         self._sink = sink
         self._announced = headers.get("x-amz-decoded-content-length", "")
-        self._decoder = _decoder(headers.get(_SHA256, ""), signatures)
+        self._decoder = _decoder(headers, signatures)
         self._checks = [*_header_checks(headers), *_trailer_checks(headers, self._decoder)]
+
+    @classmethod
+    def of_object(cls, headers: Mapping[str, str]) -> Payload:
+        """Return what checks the data of an object that is made without a body.
+
+        Args:
+            headers: The headers of the request; its checksums are those of the object.
+
+        Raises:
+            Refusal: A checksum is malformed, or one of the parts' checksums.
+        """
+        kept = {name: value for name, value in headers.items() if name.startswith(PREFIX)}
+        if any("-" in value for name, value in kept.items() if _is_checksum(name)):
+            message = "only a checksum of the whole object is supported, not one of its parts'"
+            raise Refusal(501, message, tcode="NotImplemented")
+        return cls(_Nowhere(), kept)
 
     def write(self, pieces: list[bytes]) -> None:
         """Decode, hash and write the next pieces of the body.
@@ -110,7 +133,10 @@ class Payload:
                 raise Refusal(400, message, tcode=check.code)
 
 
-def _decoder(kind: str, signatures: ChunkSignatures | None) -> ChunkDecoder | None:
+def _decoder(headers: Mapping[str, str], signatures: ChunkSignatures | None) -> ChunkDecoder | None:
+    kind = headers.get(_SHA256, UNSIGNED_PAYLOAD)
+    if kind == UNSIGNED_PAYLOAD and "aws-chunked" in headers.get("content-encoding", ""):
+        kind = _UNSIGNED_CHUNKS  # clients that do not sign leave the other header out
     if not kind.startswith(_STREAMING):
         return None
     if kind == _UNSIGNED_CHUNKS:
@@ -124,11 +150,8 @@ def _header_checks(headers: Mapping[str, str]) -> list[_Check]:
     """Return the checks of the headers' checksums."""
     checks = list[_Check]()
     for header, value in headers.items():
-        if header.startswith(PREFIX):
-            algorithm = header.removeprefix(PREFIX)
-            if algorithm in _NOT_ALGORITHMS:
-                continue
-            hasher = _make(algorithm)
+        if _is_checksum(header):
+            hasher = _make(header.removeprefix(PREFIX))
             expected = decode_base64(value, len(hasher.digest()), header)
             checks.append(_Check(header, hasher, expected))
     if (md5 := headers.get("content-md5")) is not None:
@@ -154,6 +177,10 @@ def _trailer_checks(headers: Mapping[str, str], decoder: ChunkDecoder | None) ->
         message = "x-amz-trailer announces a trailing header, and the body is not aws-chunked"
         raise Refusal(400, message, tcode="InvalidRequest")
     return [_Check(name, _make(name.removeprefix(PREFIX)), None) for name in names]
+
+
+def _is_checksum(header: str) -> bool:
+    return header.startswith(PREFIX) and header.removeprefix(PREFIX) not in _NOT_ALGORITHMS
 
 
 def _make(algorithm: str) -> BinaryHasher:

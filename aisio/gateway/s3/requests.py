@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,10 +15,15 @@ from aiohttp import web
 from aisio.gateway.http.request_body import Sink, read_message, receive_upload
 from aisio.gateway.protocol.refusals import Refusal, bucket_not_found
 from aisio.gateway.protocol.targets import BucketName, check_name, decode, is_bucket_name
+from aisio.gateway.s3.documents import parse
 from aisio.gateway.s3.payload import Buffer, Payload
 from aisio.gateway.s3.signatures import ChunkSignatures
 
 PATH = "/s3"
+MAX_DOCUMENT_BYTES = 8 << 20
+"""The largest body of a request that is not an upload. A deletion of 1,000 keys or a list of 10,000
+parts, the most that S3 accepts, has 6 MiB at most."""
+
 _SLASHES = re.compile("/{2,}")
 
 
@@ -64,7 +70,7 @@ class S3Request:
             request,
             headers,
             bucket,
-            _SLASHES.sub("/", key.lstrip("/")),
+            normal_key(key),
             dict(reversed(pairs)),
         )
 
@@ -101,17 +107,34 @@ class S3Request:
             raise Refusal(400, f"{name}={text!r} is not a number", tcode="InvalidArgument")
         return min(int(text), most)
 
-    async def read_body(self) -> bytes:
+    async def read_body(self, headers: Mapping[str, str] | None = None) -> bytes:
         """Return the body of a request that is not an upload, checked.
+
+        Args:
+            headers: What it is checked against; None for the headers of the request.
 
         Raises:
             Refusal: It is too large or slow, or does not have the checksums of its headers.
         """
         buffer = Buffer()
-        payload = Payload(buffer, self.headers, self.signatures)
-        payload.write([await read_message(self.request.content)])
-        payload.finish()
+        payload = Payload(buffer, headers or self.headers, self.signatures)
+        body = await read_message(self.request.content, MAX_DOCUMENT_BYTES)
+        await asyncio.to_thread(_finish, payload, [body])
         return buffer.getvalue()
+
+    async def read_document(
+        self, root: str, headers: Mapping[str, str] | None = None
+    ) -> ElementTree.Element:
+        """Return the XML document in the body, checked.
+
+        Args:
+            root: What its root must be named.
+            headers: As for `read_body`.
+
+        Raises:
+            Refusal: As of `read_body`; or it is not such a document.
+        """
+        return await asyncio.to_thread(parse, await self.read_body(headers), root)
 
     async def receive(self, sink: Sink) -> None:
         """Write the body of an upload to a sink, and check it.
@@ -123,6 +146,14 @@ class S3Request:
         payload = Payload(sink, self.headers, self.signatures)
         last = await receive_upload(self.request, payload)
         await asyncio.to_thread(_finish, payload, last)
+
+
+def normal_key(text: str) -> str:
+    """Return the key that a text means: as on a cluster, slashes at its beginning have no meaning.
+
+    Nor have repeated ones.
+    """
+    return _SLASHES.sub("/", text.lstrip("/"))
 
 
 def existing_name(bucket: str) -> BucketName:

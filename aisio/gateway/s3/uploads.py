@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import re
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Mapping
 from io import FileIO
 
 from aiohttp import web
@@ -15,19 +17,23 @@ from aisio.gateway.http.object_headers import ETAG, etag
 from aisio.gateway.http.responses import make_response
 from aisio.gateway.protocol.range_header import parse_range
 from aisio.gateway.protocol.refusals import Refusal
-from aisio.gateway.s3.conditions import failed
-from aisio.gateway.s3.documents import XML, document, element, group, malformed, parse
+from aisio.gateway.s3.checksums import PREFIX
+from aisio.gateway.s3.documents import XML, document, element, group, malformed
 from aisio.gateway.s3.object_headers import http_date, refuse_unsupported, xml_date
-from aisio.gateway.s3.objects import COPY_SOURCE, S3Objects
+from aisio.gateway.s3.objects import COPY_SOURCE, S3Objects, changes_refused
+from aisio.gateway.s3.payload import Payload
 from aisio.gateway.s3.requests import S3Request
-from aisio.gateway.storage.file_refusals import ChangedRefusal, being_written
+from aisio.gateway.storage.file_refusals import being_written
 from aisio.gateway.storage.folder import Folder
 from aisio.gateway.storage.multipart_uploads import MultipartUpload, MultipartUploads, Part
+from aisio.gateway.storage.records import FileIdentity, Record
 from aisio.gateway.storage.uploads import Upload
 
 _COPY_BYTES = 1 << 20
+_CHECKSUM = "Checksum"
 _MAX_LISTED = 1000
 _MAX_PART_NUMBER = 10_000
+_OBJECT_SIZE = "x-amz-mp-object-size"
 
 
 class S3Uploads:
@@ -122,22 +128,23 @@ class S3Uploads:
         """Make the object from its parts; the request must list all of them, as on a cluster."""
         self._require_writable(request)
         upload = self._find(request)
-        tree = parse(await request.read_body(), "CompleteMultipartUpload")
-        await asyncio.to_thread(_check_complete, upload, tree.findall("Part"))
-        if_match = await self._objects.replaceable(request)
+        check = Payload.of_object(request.headers)
+        # The checksums in the headers are those of the object, not of the document.
+        others = {k: v for k, v in request.headers.items() if not k.startswith(PREFIX)}
+        tree = await request.read_document("CompleteMultipartUpload", others)
+        target = (request.bucket, request.key)
+        if_match = await self._objects.replaceable(*target, request.headers)
         self._find(request)  # another request may have completed it meanwhile
+        # From here on no part is added or replaced.
         self._uploads.remove(upload)
         try:
-            tag = await asyncio.to_thread(upload.etag)
-            record, status = await asyncio.to_thread(
-                self._uploads.join, upload, {**upload.custom, ETAG: tag}, if_match=if_match
-            )
-        except BaseException as error:
+            with changes_refused():
+                make = functools.partial(self._make, upload, tree, request.headers)
+                record, status = await asyncio.to_thread(make, if_match, check)
+        except BaseException:
             self._uploads.begin(upload)
-            if isinstance(error, ChangedRefusal):
-                raise failed("If-Match or If-None-Match") from None
             raise
-        self._uploads.drop(upload)
+        await asyncio.to_thread(self._uploads.drop, upload)
         tag = f'"{etag(record, status)}"'
         location = f"{request.request.path}"
         body = document(
@@ -150,10 +157,24 @@ class S3Uploads:
         headers = [("ETag", tag), ("Last-Modified", http_date(status.st_mtime))]
         return make_response(body, headers=headers, content_type=XML)
 
+    def _make(
+        self,
+        upload: MultipartUpload,
+        tree: ElementTree.Element,
+        headers: Mapping[str, str],
+        if_match: FileIdentity | None,
+        check: Payload,
+    ) -> tuple[Record, os.stat_result]:
+        _check_complete(upload, tree.findall("Part"), headers.get(_OBJECT_SIZE))
+        custom = {**upload.custom, ETAG: upload.etag()}
+        return self._uploads.join(upload, custom, if_match=if_match, check=check)
+
     async def abort(self, request: S3Request) -> web.StreamResponse:
         """Drop an upload and its parts."""
         self._require_writable(request)
-        self._uploads.drop(self._find(request))
+        upload = self._find(request)
+        self._uploads.remove(upload)
+        await asyncio.to_thread(self._uploads.drop, upload)
         return make_response(status=204)
 
     def _require_writable(self, request: S3Request) -> None:
@@ -173,14 +194,31 @@ class S3Uploads:
         return await asyncio.to_thread(_finish, file)
 
     async def _copy(self, request: S3Request, file: Upload) -> Part:
-        bucket, key, opened = await self._objects.open_source(request)
+        (bucket, key), opened = await self._objects.open_source(request)
+        url = f"{bucket.url}/{key}"
         with opened.file as source:
             start, stop = 0, opened.status.st_size
             if wanted := request.headers.get(f"{COPY_SOURCE}-range"):
-                start, last = parse_range(wanted, stop, f"{bucket.url}/{key}")
-                stop = last
-            await asyncio.to_thread(_copy_range, source, start, stop, file, f"{bucket.url}/{key}")
+                start, stop = _parse_part_range(wanted, stop, url)
+            await asyncio.to_thread(_copy_range, source, start, stop, file, url)
         return await asyncio.to_thread(_finish, file)
+
+
+def _parse_part_range(header: str, size_bytes: int, url: str) -> tuple[int, int]:
+    """Return the start and stop of the bytes that become a part: all that the header names.
+
+    Raises:
+        Refusal: It does not name its first and last byte, or the object ends before the last.
+    """
+    match = re.fullmatch("bytes=[0-9]{1,19}-([0-9]{1,19})", header)
+    if match is None:
+        message = f"{COPY_SOURCE}-range: {header!r} is not of the form bytes=FIRST-LAST"
+        raise Refusal(400, message, tcode="InvalidArgument")
+    start, stop = parse_range(header, size_bytes, url)
+    if int(match[1]) >= size_bytes:
+        message = f"{COPY_SOURCE}-range: {header} is not within the {size_bytes} bytes of {url}"
+        raise Refusal(416, message, tcode="InvalidRange")
+    return start, stop
 
 
 def _copy_range(source: FileIO, start: int, stop: int, file: Upload, url: str) -> None:
@@ -207,8 +245,15 @@ def _part_number(request: S3Request) -> int:
     return int(text)
 
 
-def _check_complete(upload: MultipartUpload, listed: list[ElementTree.Element]) -> None:
-    """Check that the client lists all parts, with the ETags that they have.
+def _check_complete(
+    upload: MultipartUpload, listed: list[ElementTree.Element], size: str | None
+) -> None:
+    """Check that the client lists all parts, with the ETags and checksums that they have.
+
+    Args:
+        upload: The upload.
+        listed: The parts that the client lists.
+        size: The size of the object, if the client says it.
 
     Raises:
         Refusal: It does not.
@@ -219,10 +264,9 @@ def _check_complete(upload: MultipartUpload, listed: list[ElementTree.Element]) 
     for element_ in listed:
         text = element_.findtext("PartNumber") or ""
         number = int(text) if re.fullmatch("[0-9]{1,5}", text) else 0
-        tag = (element_.findtext("ETag") or "").strip().strip('"')
         part = upload.parts.get(number)
-        if part is None or (tag and tag != part.md5().hex()):
-            message = f"part {text} was not uploaded, or has another ETag"
+        if part is None or not _is_listed_part(part, element_):
+            message = f"part {text} was not uploaded, or has another ETag or checksum"
             raise Refusal(400, message, tcode="InvalidPart")
         numbers.append(number)
     if numbers != sorted(set(numbers)):
@@ -231,12 +275,42 @@ def _check_complete(upload: MultipartUpload, listed: list[ElementTree.Element]) 
         counts = f"requested {len(numbers)} parts, have {len(upload.parts)}"
         message = f"partial completion is not allowed: {counts}"
         raise Refusal(400, message, tcode="InvalidRequest")
+    actual = sum(part.size_bytes for part in upload.parts.values())
+    if size is not None and size != str(actual):
+        message = f"{_OBJECT_SIZE} is {size}, the parts have {actual} bytes"
+        raise Refusal(400, message, tcode="InvalidRequest")
+
+
+def _is_listed_part(part: Part, listed: ElementTree.Element) -> bool:
+    """Tell whether a part has the ETag and checksums that the client says, as far as it does."""
+    tag = (listed.findtext("ETag") or "").strip().strip('"')
+    if tag and tag != part.md5().hex():
+        return False
+    headers = {
+        f"{PREFIX}{child.tag.removeprefix(_CHECKSUM).lower()}": (child.text or "").strip()
+        for child in listed
+        if child.tag.startswith(_CHECKSUM)
+    }
+    if not headers:
+        return True
+    check = Payload.of_object(headers)
+    with part.upload.read() as file:
+        while piece := file.read(_COPY_BYTES):
+            check.write([piece])
+    try:
+        check.finish()
+    except Refusal:
+        return False
+    return True
 
 
 def _after(uploads: list[MultipartUpload], key: str, upload_id: str) -> list[MultipartUpload]:
     """Return the uploads behind the markers of a listing."""
     if not key:
         return uploads
+    if upload_id and all(upload.upload_id != upload_id for upload in uploads):
+        # It has ended meanwhile: to list others of its key again is better than to miss some.
+        return [upload for upload in uploads if upload.name >= key]
     for position, upload in enumerate(uploads):
         if upload_id and (upload.name, upload.upload_id) == (key, upload_id):
             return uploads[position + 1 :]

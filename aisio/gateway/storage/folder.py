@@ -252,10 +252,18 @@ class Folder:
             state = FileState.of(status)
             return self.metadata.record_write(bucket, name, state, checksum, multipart), status
 
-    def delete_object(self, bucket: BucketName, name: str) -> None:
+    def delete_object(
+        self, bucket: BucketName, name: str, *, if_match: FileIdentity | None = None
+    ) -> None:
         """Remove an object, and the folders that are empty without it.
 
+        Args:
+            bucket: Where it is.
+            name: Its name there.
+            if_match: Remove only this file; None for any.
+
         Raises:
+            ChangedRefusal: The name stands for another file than `if_match`.
             Refusal: The object or bucket does not exist.
         """
         self.require_writable()
@@ -263,6 +271,8 @@ class Folder:
         parent_path, _, basename = path.rpartition("/")
         with self.lock:
             bucket_path = self.bucket_path(bucket)
+            if if_match is not None and self.identity(bucket, name) != if_match:
+                raise object_changed(url)
             try:
                 if not stat.S_ISREG(self.opener.status(path).st_mode):
                     raise Refusal(404, f"{url} doesn't exist")

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from aisio.gateway.protocol.refusals import Refusal
 from aisio.gateway.protocol.targets import BucketName
-from aisio.gateway.storage.folder import Folder
+from aisio.gateway.storage.folder import Folder, OpenObject
 from aisio.gateway.storage.records import FileIdentity, FileState
 from aisio.gateway.storage.safe_opener import is_link
 
@@ -21,6 +21,7 @@ def copy_object(
     source: tuple[BucketName, str],
     target: tuple[BucketName, str],
     *,
+    opened: OpenObject | None = None,
     custom: Mapping[str, str] | None = None,
     if_match: FileIdentity | None = None,
 ) -> int:
@@ -32,6 +33,7 @@ def copy_object(
         folder: The served folder.
         source: The object.
         target: Its copy.
+        opened: The object, opened; it is closed. None to open it here.
         custom: The custom metadata of the copy; None for that of the source.
         if_match: Replace only this file; None for any.
 
@@ -39,23 +41,23 @@ def copy_object(
         ChangedRefusal: The target's name stands for another file than `if_match`.
         Refusal: No such object or bucket, damaged bytes, or a folder in the way.
     """
-    folder.require_writable()
-    folder.bucket_path(target[0])
-    opened = folder.open_object(*source)
-    record = folder.metadata.get(*source, FileState.of(opened.status))
-    upload = folder.begin_upload(record.full_checksum if record else None)
-    try:
-        with opened.file as file:
+    opened = opened or folder.open_object(*source)
+    with opened.file as file:
+        folder.require_writable()
+        folder.bucket_path(target[0])
+        record = folder.metadata.get(*source, FileState.of(opened.status))
+        upload = folder.begin_upload(record.full_checksum if record else None)
+        try:
             while piece := file.read(_COPY_BYTES):
                 upload.write([piece])
-        with folder.lock:
-            new_record, status = folder.finish_upload(upload, [], *target, if_match=if_match)
-            if custom is None:
-                custom = record.custom if record is not None else {}
-            if custom:
-                folder.metadata.set_custom(*target, new_record, custom)
-    finally:
-        upload.discard()
+            with folder.lock:
+                new_record, status = folder.finish_upload(upload, [], *target, if_match=if_match)
+                if custom is None:
+                    custom = record.custom if record is not None else {}
+                if custom:
+                    folder.metadata.set_custom(*target, new_record, custom)
+        finally:
+            upload.discard()
     return status.st_size
 
 

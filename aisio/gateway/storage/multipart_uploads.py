@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from aisio.gateway.protocol.targets import BucketName
 from aisio.gateway.storage.folder import Folder
@@ -14,6 +15,16 @@ from aisio.gateway.storage.records import FileIdentity, MultipartInfo, Record
 from aisio.gateway.storage.uploads import Upload
 
 _COPY_BYTES = 1 << 20
+
+
+class Check(Protocol):
+    """Checks the data of an object."""
+
+    def write(self, pieces: list[bytes]) -> None:
+        """Take in the next bytes."""
+
+    def finish(self) -> None:
+        """Raise a Refusal if the data is not what it should be."""
 
 
 @dataclass
@@ -102,7 +113,7 @@ class MultipartUploads:
 
     def in_bucket(self, bucket: BucketName) -> list[MultipartUpload]:
         """Return the uploads to a bucket, by name and time."""
-        found = (upload for upload in self._uploads.values() if upload.bucket == bucket)
+        found = (upload for upload in list(self._uploads.values()) if upload.bucket == bucket)
         return sorted(found, key=lambda upload: (upload.name, upload.started_s))
 
     def remove(self, upload: MultipartUpload) -> None:
@@ -115,12 +126,18 @@ class MultipartUploads:
         for part in upload.parts.values():
             part.upload.remove()
 
+    def drop_bucket(self, bucket: BucketName) -> None:
+        """Take away all uploads to a bucket, which is gone or has another name."""
+        for upload in self.in_bucket(bucket):
+            self.drop(upload)
+
     def join(
         self,
         upload: MultipartUpload,
         custom: Mapping[str, str],
         *,
         if_match: FileIdentity | None = None,
+        check: Check | None = None,
     ) -> tuple[Record, os.stat_result]:
         """Make the object from all parts.
 
@@ -128,6 +145,7 @@ class MultipartUploads:
             upload: The upload.
             custom: The custom metadata of the object.
             if_match: Replace only this file; None for any.
+            check: Checks the data of the object before it gets its name; None for no check.
 
         Raises:
             ChangedRefusal: The name stands for another file than `if_match`.
@@ -141,6 +159,10 @@ class MultipartUploads:
                 with part.upload.read() as file:
                     while piece := file.read(_COPY_BYTES):
                         whole.write([piece])
+                        if check is not None:
+                            check.write([piece])
+            if check is not None:
+                check.finish()
             multipart = MultipartInfo(len(sizes), max(sizes))
             with folder.lock:
                 record, status = folder.finish_upload(

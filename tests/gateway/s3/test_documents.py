@@ -57,6 +57,9 @@ def test_namespaces_are_dropped() -> None:
         b'<?xml version="1.0" encoding="nope"?><Delete/>',
         b'<!DOCTYPE d [<!ENTITY a "aa">]><Delete>&a;</Delete>',
         b"\xff\xfe\x00",
+        '<?xml version="1.0" encoding="UTF-16"?><!DOCTYPE d [<!ENTITY a "x">]>'
+        "<Delete>&a;</Delete>".encode("utf-16"),
+        b"<Delete>" + b"<a/>" * 200_000 + b"</Delete>",
     ],
 )
 def test_what_cannot_be_used_is_malformed(body: bytes) -> None:

@@ -84,6 +84,13 @@ def test_start_after(listed: S3Bucket, after: str) -> None:
     assert items(listed, marker=after) == model("", "", after)
 
 
+@pytest.mark.parametrize("prefix", ["b/", "c/d/"])
+def test_starting_after_the_prefix_itself(listed: S3Bucket, prefix: str) -> None:
+    """As clients do to pass over the object that marks a folder on S3."""
+    query = {"list_type": 2, "prefix": prefix, "delimiter": "/", "start_after": prefix}
+    assert items(listed, **query) == model(prefix, "/") != []
+
+
 def test_a_group_that_ends_a_page_is_not_listed_again(listed: S3Bucket) -> None:
     """Also if the client names it as the marker itself."""
     assert items(listed, delimiter="/", marker="b/") == sorted(model("", "/", "b/")[0:])

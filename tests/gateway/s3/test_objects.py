@@ -217,6 +217,59 @@ def test_conditional_copies(s3: S3Bucket) -> None:
     assert s3.send("GET", "copy").content == s3.send("GET", "new").content == b"x"
 
 
+def test_conditional_deletions(s3: S3Bucket) -> None:
+    """One by one and many at a time, the object stays that is not the one to delete."""
+    etag = s3.send("PUT", "o", b"x").headers["ETag"]
+    assert code(s3.send("DELETE", "o", If_Match='"x"')) == (412, "PreconditionFailed")
+    assert code(s3.send("DELETE", "nope", If_Match=etag)) == (404, "NoSuchKey")
+    assert code(s3.send("DELETE", "o", x_amz_if_match_size="7")) == (501, "NotImplemented")
+    body = "<Delete><Object><Key>o</Key><ETag>{}</ETag></Object></Delete>"
+    response = s3.send("POST", "", body.format('"x"').encode(), "?delete")
+    assert s3.texts(response, "Code") == ["PreconditionFailed"]
+    response = s3.send("POST", "", body.replace("ETag", "Size").format(7).encode(), "?delete")
+    assert code(response) == (501, "NotImplemented")
+    assert s3.send("GET", "o").content == b"x"
+    response = s3.send("POST", "", body.format(etag).encode(), "?delete")
+    assert s3.texts(response, "Key") == ["o"]
+    etag = s3.send("PUT", "o", b"y").headers["ETag"]
+    assert s3.send("DELETE", "o", If_Match=etag).status_code == 200
+    assert s3.ais.names() == []
+
+
+def test_slashes_that_have_no_meaning(s3: S3Bucket) -> None:
+    """A source and a key to delete are read as the key of a PUT is."""
+    s3.send("PUT", "d//o", b"x", x_amz_meta_who="me")
+    response = s3.send("PUT", "copy", x_amz_copy_source=f"{s3.name}//d//o")
+    assert response.status_code == 200
+    assert s3.send("HEAD", "copy").headers["x-amz-meta-who"] == "me"
+    body = b"<Delete><Object><Key>/d//o</Key></Object></Delete>"
+    assert s3.texts(s3.send("POST", "", body, "?delete"), "Key") == ["/d//o"]
+    assert s3.ais.names() == ["copy"]
+
+
+def test_a_part_without_an_upload_is_no_object(s3: S3Bucket) -> None:
+    """The client has lost the id."""
+    assert code(s3.send("PUT", "o", b"x", "?partNumber=1")) == (400, "InvalidRequest")
+    assert s3.ais.names() == []
+
+
+def test_what_a_response_adds_is_not_kept(s3: S3Bucket) -> None:
+    """Clients send the metadata of a HEAD back: an old checksum would stand beside the new one."""
+    old = s3.send("PUT", "o", b"x").headers and s3.send("HEAD", "o").headers
+    fields: dict[str, Any] = {
+        name: value for name, value in old.items() if name.lower().startswith("x-amz-meta-")
+    }
+    s3.send("PUT", "o", b"y", **fields)
+    checksum = s3.send("HEAD", "o").headers["X-Amz-Meta-Ais-Cksum-Val"]
+    assert checksum == xxhash.xxh64_hexdigest(b"y")
+
+
+def test_an_object_in_the_path(s3: S3Bucket) -> None:
+    """A code that S3 has."""
+    s3.send("PUT", "o", b"x")
+    assert code(s3.send("PUT", "o/x", b"y")) == (409, "InvalidRequest")
+
+
 def test_of_creators_at_once_one_wins(s3: S3Bucket) -> None:
     """The others get 412, and its bytes stay whole."""
     with ThreadPoolExecutor(8) as pool:

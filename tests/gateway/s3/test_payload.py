@@ -79,6 +79,29 @@ def test_a_checksum_behind_the_data() -> None:
     assert refused({"x-amz-trailer": "x-amz-checksum-crc32"}) == "InvalidRequest"
 
 
+@pytest.mark.parametrize("kind", [{}, {"x-amz-content-sha256": "UNSIGNED-PAYLOAD"}])
+def test_the_encoding_without_a_signature(kind: dict[str, str]) -> None:
+    """boto3 without keys names the encoding only; its frame is no data."""
+    headers = {**kind, "content-encoding": "aws-chunked", "x-amz-trailer": "x-amz-checksum-crc32"}
+    assert receive(headers, CHUNKED_DATA) == DATA
+    assert refused(headers, DATA) == "IncompleteBody"
+
+
+def test_checksums_of_an_object_without_a_body() -> None:
+    """Of what the headers say, its checksum alone is compared."""
+    for data, expected in ((DATA, ""), (b"hallo", "BadDigest")):
+        code = ""
+        check = Payload.of_object({"x-amz-checksum-crc32": CRC32, "content-md5": "no"})
+        check.write([data])
+        try:
+            check.finish()
+        except Refusal as error:
+            code = error.tcode
+        assert code == expected
+    with pytest.raises(Refusal, match="whole object"):
+        Payload.of_object({"x-amz-checksum-crc32": f"{CRC32}-3"})
+
+
 def test_the_announced_size_is_compared() -> None:
     """A body with fewer chunks than announced is cut."""
     assert receive({**CHUNKED, "x-amz-decoded-content-length": "5"}, CHUNKED_DATA) == DATA

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import os
+import zlib
 from typing import Any
 
 import pytest
@@ -26,11 +28,16 @@ def put(s3: S3Bucket, upload: str, number: int, data: bytes = b"", **headers: An
     return response.headers.get("ETag", "")
 
 
-def completion(*parts: tuple[int, str]) -> bytes:
+def completion(*parts: tuple[int, str], more: str = "") -> bytes:
     """Return the document that completes an upload."""
-    listed = (f"<Part><PartNumber>{n}</PartNumber><ETag>{e}</ETag></Part>" for n, e in parts)
+    listed = (f"<Part><PartNumber>{n}</PartNumber><ETag>{e}</ETag>{more}</Part>" for n, e in parts)
     body = f"<CompleteMultipartUpload>{''.join(listed)}</CompleteMultipartUpload>"
     return body.encode()
+
+
+def crc32(data: bytes) -> str:
+    """Return a checksum as headers have it."""
+    return base64.b64encode(zlib.crc32(data).to_bytes(4, "big")).decode()
 
 
 def md5(data: bytes) -> bytes:
@@ -81,12 +88,18 @@ def test_parts_are_copied(s3: S3Bucket) -> None:
     upload, source = create(s3), f"{s3.name}/source"
     put(s3, upload, 1, x_amz_copy_source=source, x_amz_copy_source_range="bytes=10-99")
     put(s3, upload, 2, x_amz_copy_source=source)
-    query = f"?partNumber=3&uploadId={upload}"
-    fields: dict[str, Any] = {
-        "x_amz_copy_source": source,
-        "x_amz_copy_source_range": "bytes=9999999-",
-    }
-    assert code(s3.send("PUT", "o", query=query, **fields)) == (416, "InvalidRange")
+    query, size = f"?partNumber=3&uploadId={upload}", len(PARTS[0])
+    for wanted, expected in (
+        (f"bytes={size}-{size + 5}", (416, "InvalidRange")),
+        (f"bytes=0-{size}", (416, "InvalidRange")),  # a shorter part would be no copy of it
+        ("bytes=10-", (400, "InvalidArgument")),
+        ("bytes=-10", (400, "InvalidArgument")),
+    ):
+        fields: dict[str, Any] = {
+            "x_amz_copy_source": source,
+            "x_amz_copy_source_range": wanted,
+        }
+        assert code(s3.send("PUT", "o", query=query, **fields)) == expected
     response = s3.send("POST", "o", completion((1, ""), (2, "")), f"?uploadId={upload}")
     assert response.status_code == 200
     assert s3.send("GET", "o").content == PARTS[0][10:100] + PARTS[0]
@@ -130,6 +143,75 @@ def test_completions_that_are_refused(
     body = completion((1, ""), (2, ""))
     assert s3.send("POST", "o", body, f"?uploadId={upload}").status_code == 200
     assert s3.send("GET", "o").content == PARTS[1] + PARTS[2]
+
+
+@pytest.mark.parametrize(
+    ("fields", "more", "expected"),
+    [
+        ({"x_amz_mp_object_size": "70004"}, "", (400, "InvalidRequest")),
+        ({"x_amz_checksum_crc32": "AAAAAA=="}, "", (400, "BadDigest")),
+        ({"x_amz_checksum_crc32": "AAAAAA==-2"}, "", (501, "NotImplemented")),
+        ({}, "<ChecksumCRC32>AAAAAA==</ChecksumCRC32>", (400, "InvalidPart")),
+        ({}, "<ChecksumMD2>AAAAAA==</ChecksumMD2>", (501, "NotImplemented")),
+        ({"Content_MD5": "1B2M2Y8AsgTpgAmY7PhCfg=="}, "", (400, "BadDigest")),
+    ],
+)
+def test_a_completion_of_other_data_is_refused(
+    s3: S3Bucket, fields: dict[str, Any], more: str, expected: tuple[int, str]
+) -> None:
+    """Sizes and checksums are compared wherever a client may send them; the upload stays."""
+    upload = create(s3)
+    for number in (1, 2):
+        put(s3, upload, number, PARTS[number])
+    query = f"?uploadId={upload}"
+    body = completion((1, ""), (2, ""), more=more)
+    assert code(s3.send("POST", "o", body, query, **fields)) == expected
+    assert s3.send("GET", "o").status_code == 404
+    right: dict[str, Any] = {
+        "x_amz_mp_object_size": "70003",
+        "x_amz_checksum_crc32": crc32(PARTS[1] + PARTS[2]),
+        "x_amz_checksum_type": "FULL_OBJECT",
+    }
+    body = completion((1, ""), (2, ""))
+    assert s3.send("POST", "o", body, query, **right).status_code == 200
+    assert s3.send("GET", "o").content == PARTS[1] + PARTS[2]
+    assert s3.temporary_files() == set()
+
+
+def test_checksums_of_parts_are_compared(s3: S3Bucket) -> None:
+    """In the list of the parts, as SDKs repeat them."""
+    upload = create(s3)
+    put(s3, upload, 1, PARTS[1])
+    more = f"<ChecksumCRC32>{crc32(PARTS[1])}</ChecksumCRC32>"
+    body = completion((1, ""), more=more)
+    assert s3.send("POST", "o", body, f"?uploadId={upload}").status_code == 200
+
+
+@pytest.mark.parametrize("end", ["destroyed", "renamed"])
+def test_uploads_to_a_bucket_that_is_gone_are_dropped(s3: S3Bucket, end: str) -> None:
+    """A new bucket of that name has none of them."""
+    upload = create(s3)
+    put(s3, upload, 1, b"part")
+    if end == "destroyed":
+        assert s3.send("DELETE").status_code == 200
+    else:
+        url = s3.ais.url("").rstrip("/").replace("/objects/", "/buckets/")
+        query = f"?bck_to=ais/@%23/{s3.name}-new/"
+        assert s3.http.post(url + query, json={"action": "move-bck"}).status_code == 200
+    while s3.temporary_files():
+        pass
+    s3.send("PUT")
+    assert s3.texts(s3.send("GET", query="?uploads"), "UploadId") == []
+
+
+def test_a_listing_behind_an_upload_that_has_ended(s3: S3Bucket) -> None:
+    """The other uploads of its key are not missed."""
+    ids = [create(s3) for _ in range(3)]
+    s3.send("DELETE", "o", query=f"?uploadId={ids[0]}")
+    page = s3.send("GET", query=f"?uploads&key-marker=o&upload-id-marker={ids[0]}")
+    assert s3.texts(page, "UploadId") == ids[1:]
+    for upload in ids[1:]:
+        s3.send("DELETE", "o", query=f"?uploadId={upload}")
 
 
 def test_conditions_of_a_completion(s3: S3Bucket) -> None:
