@@ -97,5 +97,9 @@ class RecentLog(logging.Handler):
             least: "I", "W" or "E".
         """
         wanted = "IWE"[("IWE".index(least)) :]
-        lines = [text for severity, text in self._lines if severity in wanted]
+        self.acquire()  # threads log meanwhile
+        try:
+            lines = [text for severity, text in self._lines if severity in wanted]
+        finally:
+            self.release()
         return "\n".join([self._first, *lines, ""])

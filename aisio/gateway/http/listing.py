@@ -140,14 +140,15 @@ class BucketListing:
         """Describe each name, except those whose file has been removed since it was listed."""
         metadata, records = self._folder.metadata, dict[str, Record]()
         if listed and not wanted.isdisjoint(_FROM_RECORD):
-            records = metadata.records_between(bucket, listed[0].name, listed[-1].name)
+            # Not from the first to the last: between two folders there may be a million objects.
+            records = metadata.records_of(bucket, [item.name for item in listed if _is_file(item)])
         version_step = int(metadata.props(bucket).counts_versions)
         needs_status = not wanted.isdisjoint(_FROM_FILE)
         entries = list[PackedEntry]()
         with StatusReader(self._folder.opener) as statuses:
             for item in listed:
                 entry = _entry(item)
-                if isinstance(item, MemberEntry) or item.path is None:  # it has no file of its own
+                if isinstance(item, MemberEntry) or item.path is None:
                     entries.append(entry)
                     continue
                 if needs_status:
@@ -161,6 +162,10 @@ class BucketListing:
                     entry.c = 1
                 entries.append(entry)
         return entries
+
+
+def _is_file(item: ListingEntry) -> bool:
+    return not isinstance(item, MemberEntry) and item.path is not None
 
 
 def _same_name(listed: Iterator[ListingEntry], name: str) -> Iterator[ListingEntry]:

@@ -209,10 +209,8 @@ class S3Listing:
     ) -> tuple[list[str], list[str]]:
         """Return the elements of the keys that still have a file, and those of the groups."""
         contents, groups = list[str](), list[str]()
-        records = dict[str, Record]()
-        if items:
-            first, last = items[0].name, items[-1].name
-            records = self._folder.metadata.records_between(bucket, first, last)
+        keys = [item.name for item in items if item.path is not None]
+        records = self._folder.metadata.records_of(bucket, keys)
         with StatusReader(self._folder.opener) as statuses:
             for name, path in items:
                 if path is None:

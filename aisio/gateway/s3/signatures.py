@@ -117,7 +117,7 @@ def verify(request: SignedRequest, keys: Keys, now: datetime) -> ChunkSignatures
         now: The time, in UTC.
 
     Returns:
-        What verifies the chunks of its body; None if the URL is signed, not the headers.
+        What verifies the chunks of its body; None for version 2, which has no signed chunks.
 
     Raises:
         Refusal: It is not signed, or not by these keys, is too old, or leaves a header unsigned.
@@ -127,8 +127,8 @@ def verify(request: SignedRequest, keys: Keys, now: datetime) -> ChunkSignatures
     if authorization.startswith(f"{ALGORITHM} "):
         return _verify_headers(request, authorization, keys, now)
     if "X-Amz-Signature" in query:
-        _verify_url(request, query, keys, now)
-    elif "Signature" in query and "AWSAccessKeyId" in query:
+        return _verify_url(request, query, keys, now)
+    if "Signature" in query and "AWSAccessKeyId" in query:
         _verify_url_v2(request, query, keys, now)
     elif authorization:
         raise _denied(
@@ -164,7 +164,7 @@ def _verify_headers(
 
 def _verify_url(
     request: SignedRequest, query: Mapping[str, str], keys: Keys, now: datetime
-) -> None:
+) -> ChunkSignatures:
     if query.get("X-Amz-Algorithm") != ALGORITHM:
         message = f"X-Amz-Algorithm is not {ALGORITHM}"
         raise _denied("AuthorizationQueryParametersError", message, 400)
@@ -182,8 +182,9 @@ def _verify_url(
     unsigned = "&".join(item for item in items if not item.startswith("X-Amz-Signature="))
     payload = request.headers.get("x-amz-content-sha256", UNSIGNED_PAYLOAD)
     canonical = _canonical(request, query.get("X-Amz-SignedHeaders", ""), unsigned, payload)
-    expected = _hmac(_signing_key(keys, scope), _to_sign(date, scope, canonical)).hex()
-    _compare(expected, query["X-Amz-Signature"])
+    key, signature = _signing_key(keys, scope), query["X-Amz-Signature"]
+    _compare(_hmac(key, _to_sign(date, scope, canonical)).hex(), signature)
+    return ChunkSignatures(key, date, scope, signature)
 
 
 def _verify_url_v2(

@@ -17,7 +17,7 @@ import contextlib
 import logging
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import msgspec
@@ -84,11 +84,11 @@ class Metadata:
         record = self._find(bucket.folder, name)
         return record if record is not None and record.state == state else None
 
-    def records_between(self, bucket: BucketName, first: str, last: str) -> dict[str, Record]:
-        """Return the records of names from `first` to `last`, both included, of any state."""
+    def records_of(self, bucket: BucketName, names: Sequence[str]) -> dict[str, Record]:
+        """Return the records that there are of these names, of any state."""
         try:
             with self._lock:
-                return self._database.find_between(bucket.folder, first, last)
+                return self._database.find_each(bucket.folder, names)
         except sqlite3.Error as error:
             self._warn_unreadable(error)
             return {}

@@ -7,6 +7,7 @@ Nothing waits for the disk (synchronous=OFF): after a power cut records may be m
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -34,10 +35,13 @@ _FIND = """
 SELECT size, mtime_ns, ctime_ns, inode, checksum, version, custom, parts FROM objects
 WHERE bucket = ? AND name = ?
 """
-_FIND_BETWEEN = """
+_FIND_EACH = """
 SELECT name, size, mtime_ns, ctime_ns, inode, checksum, version, custom, parts FROM objects
-WHERE bucket = ? AND name BETWEEN ? AND ?
+WHERE bucket = ? AND name IN ({})
 """
+_NAMES_PER_QUERY = 500
+"""SQLite before release 3.32 accepts 999 parameters."""
+
 _SAVE = """
 INSERT OR REPLACE INTO objects
 (bucket, name, size, mtime_ns, ctime_ns, inode, checksum, version, custom, parts)
@@ -97,10 +101,15 @@ class RecordDatabase:
         rows = self._connection.execute(_FIND, (bucket, name)).fetchall()
         return _record(rows[0]) if rows else None
 
-    def find_between(self, bucket: str, first: str, last: str) -> dict[str, Record]:
-        """Return the records of names from `first` to `last`, both included."""
-        rows = self._connection.execute(_FIND_BETWEEN, (bucket, first, last)).fetchall()
-        return {row[0]: _record(row[1:]) for row in rows}
+    def find_each(self, bucket: str, names: Sequence[str]) -> dict[str, Record]:
+        """Return the records that there are of these names."""
+        found = dict[str, Record]()
+        for start in range(0, len(names), _NAMES_PER_QUERY):
+            some = names[start : start + _NAMES_PER_QUERY]
+            query = _FIND_EACH.format(",".join("?" * len(some)))
+            rows = self._connection.execute(query, (bucket, *some)).fetchall()
+            found.update((row[0], _record(row[1:])) for row in rows)
+        return found
 
     def save(self, bucket: str, name: str, record: Record) -> None:
         """Add or replace the record of an object."""

@@ -54,7 +54,7 @@ def refused(request: SignedRequest, now: datetime = NOW, keys: Keys = KEYS) -> s
 def test_the_examples_of_the_documentation_are_accepted() -> None:
     """By a header, and by a URL."""
     assert verify(get_request(), KEYS, NOW) is not None
-    assert verify(url_request(), KEYS, NOW) is None
+    assert verify(url_request(), KEYS, NOW) is not None
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_a_clock_that_is_wrong_by_more_than_15_minutes_is_refused(minutes: int) 
 
 def test_a_url_is_valid_for_as_long_as_it_says() -> None:
     """Not a second longer, and not long before its date."""
-    assert verify(url_request(), KEYS, NOW + timedelta(seconds=86400)) is None
+    assert verify(url_request(), KEYS, NOW + timedelta(seconds=86400)) is not None
     assert refused(url_request(), NOW + timedelta(seconds=86401)) == "AccessDenied"
     assert refused(url_request(), NOW - timedelta(minutes=16)) == "AccessDenied"
 
@@ -143,6 +143,14 @@ def test_each_chunk_signs_the_one_before(chunks: ChunkSignatures) -> None:
     """The example's chunks are accepted in their order."""
     for data, signature in CHUNKS:
         chunks.check_chunk(sha256(data).hexdigest(), signature)
+    with pytest.raises(Refusal, match="signature"):
+        chunks.check_chunk(sha256(b"").hexdigest(), CHUNKS[2][1])
+
+
+def test_chunks_behind_a_signed_url_are_verified() -> None:
+    """The first one signs the signature of the URL."""
+    chunks = verify(url_request(), KEYS, NOW)
+    assert chunks is not None
     with pytest.raises(Refusal, match="signature"):
         chunks.check_chunk(sha256(b"").hexdigest(), CHUNKS[2][1])
 

@@ -83,15 +83,15 @@ def test_an_unreadable_seed_is_ignored(tmp_path: Path, caplog: pytest.LogCapture
     assert "is left out" in caplog.text
 
 
-def test_records_between_two_names() -> None:
-    """Both names included, and other buckets not."""
+def test_records_of_many_names() -> None:
+    """Those that there are, and of no other bucket."""
     metadata = Metadata.open(None)
     for name in ("a", "b", "c", "d"):
         metadata.record_write(BUCKET, name, ONE, "aa")
     metadata.record_write(BucketName("other"), "b", ONE, "aa")
-    assert list(metadata.records_between(BUCKET, "b", "c")) == ["b", "c"]
+    assert list(metadata.records_of(BUCKET, ["b", "c", "nope"])) == ["b", "c"]
     metadata.delete_bucket(BUCKET)
-    assert metadata.records_between(BUCKET, "a", "z") == {}
+    assert metadata.records_of(BUCKET, ["a", "b"]) == {}
     metadata.close()
 
 
