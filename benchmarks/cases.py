@@ -15,6 +15,7 @@ import checkpoints
 import dcp
 import decoding
 import files
+import fsspec_reading
 import large
 import lhotse_reading
 import listing
@@ -37,6 +38,7 @@ from corpus import (
     PACKED_BYTES,
     PHOTO_BYTES,
     SMALL_BYTES,
+    TABLE_COLUMNS,
     TINY_BYTES,
     Corpus,
     Objects,
@@ -78,6 +80,18 @@ WORKS = {
     ),
     "batch": Work("The same by get-batch, 128 a request", "objects", small.BATCH_CASES, "small"),
     "files": Work("The same into files", "objects", transfers.CASES, "small"),
+    "fsspec/cat_file": Work(
+        "The same through fsspec", "objects", fsspec_reading.CAT_FILE_CASES, "small"
+    ),
+    "fsspec/cat": Work(
+        "The same through fsspec, 100 a call", "objects", fsspec_reading.CAT_CASES, "small"
+    ),
+    "fsspec/read_parquet": Work(
+        "A Parquet file of {large_mib} MiB into pandas",
+        "MB",
+        fsspec_reading.PARQUET_CASES,
+        "table",
+    ),
     "tiny": Work("GET {tiny:,} objects of 1 KB", "objects", small.TINY_CASES, "tiny"),
     "shards": Work(
         "{shards} tar shards of {samples:,} samples of 70 KB", "samples", shards.CASES, "shards"
@@ -226,6 +240,7 @@ def check(work: str, corpus: Corpus, size_bytes: float) -> None:
             ("tasks/first", "tasks/second"),
             (corpus.packed // packing.FOLDERS * packing.FOLDERS * PACKED_BYTES,),
         ),
+        "fsspec/read_parquet": (corpus.table_rows * 8 * TABLE_COLUMNS,),
         "stream": (corpus.large_bytes,),
         "memory": (corpus.large_bytes,),
         "file": (corpus.large_bytes,),

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from aisio import Bucket, Client, NotFoundError
 from aisio.formats.safetensors import Header, encode_header
@@ -29,6 +29,8 @@ MANY_SAMPLES = 15
 PICTURE_SHARDS, DIFFERENT_PICTURES = 4, 64
 LARGE = "large/object"
 MODEL = "large/model.safetensors"
+TABLE = "large/table.parquet"
+TABLE_COLUMNS, TABLE_GROUP_ROWS = 8, 1 << 17
 MATRIX_BYTES, VECTOR_BYTES = 32 * 1024 * 1024, 16 * 1024
 """A model has matrices and vectors of these sizes in turn."""
 
@@ -48,6 +50,7 @@ Objects: TypeAlias = Literal[
     "large",
     "model",
     "model_files",
+    "table",
 ]
 """What can be stored; each kind of work reads one of them."""
 
@@ -134,6 +137,11 @@ class Corpus:
         return [f"{objects}/{number:06d}{_ENDING.get(objects, '.tar')}" for number in range(count)]
 
     @property
+    def table_rows(self) -> int:
+        """Number of rows of the table, so that its columns have the size of the large object."""
+        return self.large_bytes // (8 * TABLE_COLUMNS)
+
+    @property
     def model_file_bytes(self) -> int:
         """Size of one file of the model."""
         return self.large_bytes // MODEL_FILES
@@ -169,6 +177,8 @@ def store(corpus: Corpus, wanted: Iterable[Objects]) -> None:
             continue
         if objects == "model":
             store_model(corpus, noise)
+        elif objects == "table":
+            store_table(corpus)
         elif objects == "large":
             repeats = corpus.large_bytes // len(noise) + 1
             bucket.object(LARGE).put((noise * repeats)[: corpus.large_bytes])
@@ -199,6 +209,27 @@ def store_model(corpus: Corpus, noise: bytes) -> None:
         file.write(start)
         for at in range(0, header.data_bytes, len(noise)):
             file.write(noise[: header.data_bytes - at])
+
+
+def store_table(corpus: Corpus) -> None:
+    """Store a Parquet file of columns of random numbers, plain and not compressed.
+
+    Raises:
+        ImportError: pyarrow is missing.
+    """
+    import pyarrow
+    from pyarrow import parquet
+
+    noise = pyarrow.py_buffer(random.Random(0).randbytes(8 * TABLE_GROUP_ROWS))
+    names = [f"c{number}" for number in range(TABLE_COLUMNS)]
+    schema = pyarrow.schema([(name, pyarrow.float64()) for name in names])
+    options: dict[str, Any] = {"compression": "none", "use_dictionary": False}
+    item = Client(corpus.endpoint).bucket(corpus.bucket).object(TABLE)
+    with item.writer() as file, parquet.ParquetWriter(file, schema, **options) as writer:
+        for start in range(0, corpus.table_rows, TABLE_GROUP_ROWS):
+            rows = min(TABLE_GROUP_ROWS, corpus.table_rows - start)
+            column = pyarrow.Array.from_buffers(pyarrow.float64(), rows, [None, noise])
+            writer.write_table(pyarrow.table([column] * TABLE_COLUMNS, names=names))
 
 
 def write_index(corpus: Corpus, objects: Objects) -> None:

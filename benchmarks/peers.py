@@ -32,7 +32,7 @@ def s3_store(corpus: Corpus) -> Any:
     """
     from obstore.store import S3Store
 
-    _require_s3(corpus)
+    require_s3(corpus)
     return S3Store(
         corpus.bucket,
         endpoint=f"{corpus.endpoint}/s3",
@@ -48,7 +48,7 @@ def s3_connector_dataset(corpus: Corpus, names: Sequence[str]) -> Any:
     Raises:
         Unsuited: The endpoint has no S3 interface.
     """
-    _require_s3(corpus)
+    require_s3(corpus)
     connector = import_module("s3torchconnector")
     for variable in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         os.environ.setdefault(variable, "any")
@@ -60,7 +60,12 @@ def s3_connector_dataset(corpus: Corpus, names: Sequence[str]) -> Any:
     )
 
 
-def _require_s3(corpus: Corpus) -> None:
+def require_s3(corpus: Corpus) -> None:
+    """Check that an endpoint has an S3 interface.
+
+    Raises:
+        Unsuited: It has none.
+    """
     import urllib3
 
     response = urllib3.request("GET", f"{corpus.endpoint}/s3", retries=False, timeout=10)
