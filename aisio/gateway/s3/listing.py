@@ -19,7 +19,7 @@ from aisio.gateway.s3.requests import S3Request
 from aisio.gateway.storage.folder import Folder
 from aisio.gateway.storage.records import FileState, Record
 from aisio.gateway.storage.status_reader import StatusReader
-from aisio.gateway.storage.walk import DirectoryReader, Walk, WalkEntry
+from aisio.gateway.storage.walk import DirectoryReader, Walk
 
 MAX_KEYS = 1000
 """The most names on a page, as on S3."""
@@ -154,8 +154,8 @@ class S3Listing:
         if after and after.startswith(prefix) and _group(after, prefix, delimiter) == after:
             passed, after = after, after + _LAST
         while True:
-            names = self._walk(root, prefix, after)
-            for entry in names:
+            walk = Walk(self._directories, prefix, after, recursive=True)
+            for entry in walk.below(root):
                 common = _group(entry.name, prefix, delimiter)
                 if not common:
                     yield Item(entry.name, entry.path)
@@ -164,12 +164,11 @@ class S3Listing:
                     continue
                 yield Item(common, None)
                 passed, after = common, common + _LAST
-                break
+                if not common.endswith("/"):
+                    break
+                walk.leave(common)
             else:
                 return
-
-    def _walk(self, root: str, prefix: str, after: str) -> Iterator[WalkEntry]:
-        return Walk(self._directories, prefix, after, recursive=True).below(root)
 
     def _document(
         self, bucket: BucketName, wanted: ListRequest, items: list[Item], is_truncated: bool

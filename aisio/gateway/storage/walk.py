@@ -199,6 +199,7 @@ class Walk:
         self._prefix = prefix
         self._after = after
         self._recursive = recursive
+        self._entered: list[tuple[str, Iterator[WalkEntry | _Level]]] = []
 
     def below(self, path: str) -> Iterator[WalkEntry]:
         """Yield what is in a directory, sorted. What is deleted during the walk is left out.
@@ -212,18 +213,30 @@ class Walk:
             Refusal: The gateway may not read a directory.
         """
         # A stack instead of recursion: names may have thousands of parts.
-        stack = [self._entries(_Level(path), self._directories.read(path))]
+        self._enter(_Level(path), self._directories.read(path))
         try:
-            while stack:
-                item = next(stack[-1], None)
+            while self._entered:
+                item = next(self._entered[-1][1], None)
                 if item is None:
-                    stack.pop()
+                    self._entered.pop()
                 elif isinstance(item, WalkEntry):
                     yield item
                 elif (directory := self._read(item.path)) is not None:
-                    stack.append(self._entries(item, directory))
+                    self._enter(item, directory)
         finally:
             self._directories.skipped.log()
+
+    def leave(self, base: str) -> None:
+        """Go on behind a directory: no more names below it are yielded.
+
+        Args:
+            base: Its name, with "/" at its end; the last yielded name is below it.
+        """
+        while self._entered[-1][0].startswith(base):
+            self._entered.pop()
+
+    def _enter(self, level: _Level, directory: Directory) -> None:
+        self._entered.append((level.base, self._entries(level, directory)))
 
     def _entries(self, level: _Level, directory: Directory) -> Iterator[WalkEntry | _Level]:
         """Yield the files of a directory, and the directories to enter."""

@@ -49,6 +49,27 @@ def names(root: str, prefix: str = "", after: str = "", *, recursive: bool = Tru
         return [found.name for found in walk.below("b")]
 
 
+@pytest.mark.parametrize("depth", [1, 2])
+def test_a_directory_can_be_left(tree: str, depth: int) -> None:
+    """Of each directory of a depth the first name is yielded, and what is beside it."""
+    found, seen = list[str](), set[str]()
+    with contextlib.closing(SafeOpener(tree, excluded=".aisio")) as opener:
+        walk = Walk(DirectoryReader(opener, SkippedNames()), "", "", recursive=True)
+        for entry in walk.below("b"):
+            found.append(entry.name)
+            parts = entry.name.split("/")
+            if len(parts) > depth:
+                walk.leave("/".join(parts[:depth]) + "/")
+    expected = list[str]()
+    for name in sorted(TREE, key=str.encode):
+        parts = name.split("/")
+        group = "/".join(parts[:depth]) + "/" * (len(parts) > depth)
+        if group not in seen:
+            expected.append(name)
+        seen.add(group)
+    assert found == expected
+
+
 @pytest.mark.parametrize("prefix", STARTS)
 @pytest.mark.parametrize("after", [*STARTS, *TREE])
 def test_names_come_in_bytewise_order_from_anywhere(tree: str, prefix: str, after: str) -> None:
