@@ -82,7 +82,7 @@ class S3Objects:
 
     async def head(self, request: S3Request) -> web.StreamResponse:
         """Send the headers of an object."""
-        record, status = await self._describe(request.bucket, request.key)
+        record, status = await self.describe(request.bucket, request.key)
         headers = response_headers(record, status, request.query)
         if not _is_wanted(request, record, status):
             return _not_modified(headers)
@@ -154,7 +154,7 @@ class S3Objects:
         if not is_conditional_write(headers):
             return None
         try:
-            record, status = await self._describe(bucket, key)
+            record, status = await self.describe(bucket, key)
         except Refusal as error:
             if error.status != 404:
                 raise
@@ -204,7 +204,7 @@ class S3Objects:
                 await asyncio.to_thread(copy, custom=custom, if_match=if_match)
             elif custom is not None:
                 await self._replace_metadata(target, custom)
-        record, status = await self._describe(*target)
+        record, status = await self.describe(*target)
         body = document(
             "CopyObjectResult",
             element("ETag", f'"{etag(record, status)}"'),
@@ -215,11 +215,16 @@ class S3Objects:
     async def _replace_metadata(
         self, target: tuple[BucketName, str], custom: Mapping[str, str]
     ) -> None:
-        record, _ = await self._describe(*target)
+        record, _ = await self.describe(*target)
         kept = {ETAG: record.custom[ETAG]} if ETAG in record.custom else {}
         self._folder.metadata.set_custom(*target, record, {**custom, **kept})
 
-    async def _describe(self, bucket: BucketName, key: str) -> tuple[Record, os.stat_result]:
+    async def describe(self, bucket: BucketName, key: str) -> tuple[Record, os.stat_result]:
+        """Return the record of an object, and the status of its file.
+
+        Raises:
+            Refusal: It does not exist.
+        """
         opened = self._folder.open_object(bucket, key)
         with opened.file:
             return await self._records.get(bucket, key, opened), opened.status

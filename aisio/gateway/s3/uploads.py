@@ -25,6 +25,7 @@ from aisio.gateway.s3.payload import Payload
 from aisio.gateway.s3.requests import S3Request
 from aisio.gateway.storage.file_refusals import being_written
 from aisio.gateway.storage.folder import Folder
+from aisio.gateway.storage.keyed_lock import KeyedLock
 from aisio.gateway.storage.multipart_uploads import MultipartUpload, MultipartUploads, Part
 from aisio.gateway.storage.records import FileIdentity, Record
 from aisio.gateway.storage.uploads import Upload
@@ -32,6 +33,7 @@ from aisio.gateway.storage.uploads import Upload
 _COPY_BYTES = 1 << 20
 _CHECKSUM = "Checksum"
 _MAX_LISTED = 1000
+_MAX_REMEMBERED = 1000
 _MAX_PART_NUMBER = 10_000
 _OBJECT_SIZE = "x-amz-mp-object-size"
 
@@ -49,6 +51,9 @@ class S3Uploads:
         self._folder = folder
         self._objects = objects
         self._uploads = uploads
+        self._completing = KeyedLock()
+        self._completed: dict[str, str] = {}
+        """The ETags of the last objects that were made, by the ids of their uploads."""
 
     async def create(self, request: S3Request) -> web.StreamResponse:
         """Begin an upload, and send its id."""
@@ -125,8 +130,41 @@ class S3Uploads:
         return make_response(body, content_type=XML)
 
     async def complete(self, request: S3Request) -> web.StreamResponse:
-        """Make the object from its parts; the request must list all of them, as on a cluster."""
+        """Make the object from its parts; the request must list all of them, as on a cluster.
+
+        A client that has lost the response, or does not wait for it, may send the request again.
+        """
         self._require_writable(request)
+        upload_id = request.query.get("uploadId", "")
+        async with self._completing.acquire(upload_id):
+            if upload_id in self._completed:
+                tag, (record, status) = self._completed[upload_id], await self._describe(request)
+                if etag(record, status) != tag:  # replaced since
+                    raise _not_found(upload_id)
+            else:
+                record, status = await self._complete(request)
+                while len(self._completed) >= _MAX_REMEMBERED:
+                    del self._completed[next(iter(self._completed))]
+                self._completed[upload_id] = etag(record, status)
+        tag = f'"{etag(record, status)}"'
+        body = document(
+            "CompleteMultipartUploadResult",
+            element("Location", request.request.path),
+            element("Bucket", request.bucket.name),
+            element("Key", request.key),
+            element("ETag", tag),
+        )
+        headers = [("ETag", tag), ("Last-Modified", http_date(status.st_mtime))]
+        return make_response(body, headers=headers, content_type=XML)
+
+    async def _describe(self, request: S3Request) -> tuple[Record, os.stat_result]:
+        try:
+            return await self._objects.describe(request.bucket, request.key)
+        except Refusal as error:
+            upload_id = request.query["uploadId"]
+            raise _not_found(upload_id) if error.status == 404 else error from None
+
+    async def _complete(self, request: S3Request) -> tuple[Record, os.stat_result]:
         upload = self._find(request)
         check = Payload.of_object(request.headers)
         # The checksums in the headers are those of the object, not of the document.
@@ -140,22 +178,15 @@ class S3Uploads:
         try:
             with changes_refused():
                 make = functools.partial(self._make, upload, tree, request.headers)
-                record, status = await asyncio.to_thread(make, if_match, check)
-        except BaseException:
-            self._uploads.begin(upload)
+                made = await asyncio.to_thread(make, if_match, check)
+        except BaseException as error:
+            if isinstance(error, Refusal) and error.status == 404:  # the bucket is gone
+                self._uploads.drop(upload)
+            else:
+                self._uploads.begin(upload)
             raise
         await asyncio.to_thread(self._uploads.drop, upload)
-        tag = f'"{etag(record, status)}"'
-        location = f"{request.request.path}"
-        body = document(
-            "CompleteMultipartUploadResult",
-            element("Location", location),
-            element("Bucket", upload.bucket.name),
-            element("Key", upload.name),
-            element("ETag", tag),
-        )
-        headers = [("ETag", tag), ("Last-Modified", http_date(status.st_mtime))]
-        return make_response(body, headers=headers, content_type=XML)
+        return made
 
     def _make(
         self,
@@ -186,7 +217,7 @@ class S3Uploads:
         upload_id = request.query.get("uploadId", "")
         upload = self._uploads.find(request.bucket, request.key, upload_id)
         if upload is None:
-            raise Refusal(404, f'upload "{upload_id}" not found', tcode="NoSuchUpload")
+            raise _not_found(upload_id)
         return upload
 
     async def _receive(self, request: S3Request, file: Upload) -> Part:
@@ -219,6 +250,10 @@ def _parse_part_range(header: str, size_bytes: int, url: str) -> tuple[int, int]
         message = f"{COPY_SOURCE}-range: {header} is not within the {size_bytes} bytes of {url}"
         raise Refusal(416, message, tcode="InvalidRange")
     return start, stop
+
+
+def _not_found(upload_id: str) -> Refusal:
+    return Refusal(404, f'upload "{upload_id}" not found', tcode="NoSuchUpload")
 
 
 def _copy_range(source: FileIO, start: int, stop: int, file: Upload, url: str) -> None:

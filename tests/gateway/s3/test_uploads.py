@@ -6,6 +6,7 @@ import base64
 import hashlib
 import os
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -66,8 +67,26 @@ def test_parts_make_the_object(s3: S3Bucket, etag: str) -> None:
     fields = got.headers["ETag"], got.headers["Content-Type"], got.headers["x-amz-meta-who"]
     assert fields == (etag, "a/b", "me")
     assert s3.temporary_files() == set()
-    assert code(s3.send("POST", "o", body, f"?uploadId={upload}")) == (404, "NoSuchUpload")
     assert code(s3.send("GET", "o", query="?partNumber=2")) == (501, "NotImplemented")
+
+
+def test_a_completion_may_be_sent_again(s3: S3Bucket, etag: str) -> None:
+    """By a client that has lost the response, also at once; but not for another object."""
+    upload = create(s3)
+    tags = [(number, put(s3, upload, number, data)) for number, data in enumerate(PARTS, 1)]
+    query = f"?uploadId={upload}"
+    with ThreadPoolExecutor(4) as pool:
+        sent = pool.map(lambda _: s3.send("POST", "o", completion(*tags), query), range(4))
+        for response in sent:
+            assert s3.texts(response, "ETag") == [etag]
+    assert s3.send("GET", "o").content == b"".join(PARTS)
+    assert s3.temporary_files() == set()
+    s3.send("PUT", "o", b"other")
+    assert code(s3.send("POST", "o", completion(*tags), query)) == (404, "NoSuchUpload")
+    assert code(s3.send("POST", "x", completion(*tags), query)) == (404, "NoSuchUpload")
+    s3.send("DELETE", "o")
+    assert code(s3.send("POST", "o", completion(*tags), query)) == (404, "NoSuchUpload")
+    assert s3.ais.names() == []
 
 
 def test_uploads_belong_to_both_protocols(s3: S3Bucket, etag: str) -> None:
