@@ -120,9 +120,21 @@ def _error_lines(error: Exception) -> list[str]:
     return [text]
 
 
+def _missing_message(error: click.MissingParameter) -> str:
+    """Return the message in one line. Of `cp SRC... DST` with one argument, both are needed."""
+    if context := error.ctx:
+        arguments = [one for one in context.command.params if isinstance(one, click.Argument)]
+        required = [one.make_metavar(context) for one in arguments if one.required]
+        if len(required) > 1 and arguments[0].nargs == -1:
+            return f"Missing argument: {' and '.join(required)} are needed"
+    return " ".join(error.format_message().split())
+
+
 def _usage_message(error: click.ClickException) -> str:
     context = getattr(error, "ctx", None)
     text = error.format_message()
+    if isinstance(error, click.MissingParameter):
+        text = _missing_message(error)
     if hint := usage_hint(error):
         text = f"{text.partition('. Did you mean')[0].rstrip('.')}: {hint}"
     return f"{text.rstrip('.')}; try '{context.command_path} --help'" if context else text

@@ -17,7 +17,7 @@ _COMMANDS: Mapping[str, str] = MappingProxyType(
         "purge": "rm -r",
         **dict.fromkeys(("mkdir", "md", "create-bucket", "create"), "mb"),
         **dict.fromkeys(("rmdir", "rd", "remove-bucket", "destroy"), "rb"),
-        **dict.fromkeys(("list", "dir", "lsf"), "ls"),
+        **dict.fromkeys(("list", "dir", "lsf", "find"), "ls"),
         "lsd": "ls --no-recursion",
         **dict.fromkeys(("lsl", "ll"), "ls -l"),
         **dict.fromkeys(("lsjson",), "ls --json"),
@@ -53,7 +53,10 @@ _OPTIONS: Mapping[str, str] = MappingProxyType(
         **dict.fromkeys(
             ("--yes", "-y", "--no-confirm", "--interactive"), "no command asks for confirmation"
         ),
-        **dict.fromkeys(("--verbose", "-v", "-vv", "--log", "--debug"), "aisio --traceback does"),
+        **dict.fromkeys(
+            ("--verbose", "-v", "-vv", "--log", "--debug"),
+            "`aisio --traceback COMMAND` shows where an error comes from",
+        ),
         **dict.fromkeys(("--no-verify-ssl", "--no-check-certificate"), "set AIS_SKIP_VERIFY_CRT"),
     }
 )
@@ -76,11 +79,23 @@ def command_hint(name: str) -> str:
 def usage_hint(error: click.ClickException) -> str:
     """Return what the user of an invalid command line may have meant; "" if that is not known."""
     if isinstance(error, click.NoSuchOption):
+        if _is_of_a_command(error):
+            return "it stands behind the command's name"
         return _OPTIONS.get(error.option_name, "")
     text = error.format_message()
     if "unexpected extra argument" in text:
         return "quote a pattern, as in 'ais://data/*.jpg', or the shell expands it"
     return ""
+
+
+def _is_of_a_command(error: click.NoSuchOption) -> bool:
+    """Whether an option that stands before the command's name is one of some command."""
+    group = error.ctx and error.ctx.command
+    return isinstance(group, click.Group) and any(
+        error.option_name in parameter.opts
+        for command in group.commands.values()
+        for parameter in command.params
+    )
 
 
 def error_hint(text: str) -> str:

@@ -153,7 +153,7 @@ def run_transfer(
             report = transfer.run(destination, path=path)
     failures.raise_if_any()
     if not shown.is_single:
-        write_summary(_summary(report, progress, options))
+        write_summary(_summary(report, progress, options, move=move))
 
 
 def _fatal(destination: ObjectUrl) -> tuple[type[AisioError], ...]:
@@ -199,9 +199,10 @@ def _hints(
         if error.url == destination.root:
             with missing_bucket_hint(cluster.store(destination)):
                 raise
+        all_below = f"aisio {click.get_current_context().info_name} --recursive"
         for source in sources:
             if isinstance(source, ObjectUrl) and error.url == str(source):
-                with cluster.not_found_hints(source):
+                with cluster.not_found_hints(source, all_below):
                     raise
         raise
 
@@ -251,12 +252,15 @@ def _as_dict(outcome: Outcome, options: TransferOptions) -> dict[str, Any]:
     }
 
 
-def _summary(report: Report, progress: TransferProgress, options: TransferOptions) -> str:
+def _summary(
+    report: Report, progress: TransferProgress, options: TransferOptions, *, move: bool
+) -> str:
+    verbs = ("to copy", "to move") if options.dry_run else ("copied", "moved")
     counts = (
         (report.skipped, "skipped"),
         (report.deleted, "to delete" if options.dry_run else "deleted"),
     )
-    parts = [f"{report.copied:,} {'to copy' if options.dry_run else 'copied'}"]
+    parts = [f"{report.copied:,} {verbs[move]}"]
     parts += [f"{count:,} {what}" for count, what in counts if count]
     text = f"{', '.join(parts)}: {amount_text(report.size_bytes)}"
     if not options.dry_run and report.copied:

@@ -172,8 +172,9 @@ def class_order_warning(samples: Sequence[PackSample]) -> list[str]:
     has_labels = samples[0].label is not None or LABEL_FIELD in samples[0].extensions
     kind = "class" if samples[0].label is not None else "folder"
     hint = "" if has_labels else "; --labels-from-folder adds the labels"
+    names = first_few([run or "./" for run in runs])
     return [
         f"the shards are in the order of their {len(runs):,} {kind}"
-        f"{'es' if kind == 'class' else 's'} ({first_few(runs)}), and a reader that shuffles only"
+        f"{'es' if kind == 'class' else 's'} ({names}), and a reader that shuffles only"
         f" what it reads next sees few of them at a time: --shuffle mixes them{hint}"
     ]

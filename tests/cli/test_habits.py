@@ -23,6 +23,14 @@ from aisio.cli.habits import _COMMANDS, command_hint, error_hint
         ("put x newbucket/x", "for a bucket write ais://newbucket/x"),
         ("rm -r", "Missing argument"),
         ("lz", "No such command 'lz'"),
+        ("find ais://b", "No such command 'find': `aisio ls` does that"),
+        ("--json ls", "No such option '--json': it stands behind the command's name"),
+        ("-r ls ais://b", "No such option '-r': it stands behind the command's name"),
+        ("cp -v a b", "`aisio --traceback COMMAND` shows where an error comes from"),
+        ("cp ais://b/x", "Missing argument: SRC... and DST are needed"),
+        ("mv", "Missing argument: SRC... and DST are needed"),
+        ("put x", "Missing argument: FILE... and URL are needed"),
+        ("completion", "Choose from: bash, zsh, fish;"),
     ],
 )
 def test_the_error_says_what_to_type(run, line, hint):

@@ -81,6 +81,8 @@ def test_class_order_is_noticed() -> None:
     (text,) = class_order_warning(in_order)
     assert "in the order of their 2 folders (a, b)" in text
     assert "--labels-from-folder" in text
+    (text,) = class_order_warning([sample("1"), *in_order])
+    assert "3 folders (./, a, b)" in text
     labelled = [sample(str(number), label) for number, label in enumerate("ccab")]
     (text,) = class_order_warning(labelled)
     assert "3 classes (c, a, b)" in text

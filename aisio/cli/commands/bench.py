@@ -10,6 +10,7 @@ import click
 from aisio.cli.cluster import Cluster
 from aisio.cli.output import json_line, plot_option, write_lines, write_summary
 from aisio.cli.types import SOURCE, CatalogName, SizeType
+from aisio.summary import counted
 from aisio.urls import ObjectUrl
 
 if TYPE_CHECKING:
@@ -85,7 +86,8 @@ def command(
     if as_json:
         write_lines((json_line(_as_dict(trial)) for trial in trials), flush=True)
     else:
-        write_summary(f"{turns} turns of at most {objects:,} objects and {size_bytes:,} bytes")
+        limit = f"at most {objects:,} objects and {size_bytes:,} bytes"
+        write_summary(f"{counted(turns, 'turn')} of {limit}")
         write_lines(_table(trials), flush=True)
     if picture is not None:
         from aisio.pictures.trials import draw_trials

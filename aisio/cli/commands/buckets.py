@@ -24,7 +24,7 @@ def make(cluster: Cluster, buckets: tuple[ObjectUrl, ...], exist_ok: bool, as_js
     failures = FailureCollector("buckets")
     for url in buckets:
         with failures.collect(str(url)):
-            cluster.client().bucket(url.root).create(exist_ok=exist_ok)
+            _create(cluster, url, exist_ok=exist_ok)
             _print("created", url, as_json=as_json)
     _raise_failed(failures)
 
@@ -54,6 +54,16 @@ def remove(
             _remove(cluster, url, force=force, dry_run=dry_run)
             _print("would_remove" if dry_run else "removed", url, as_json=as_json)
     _raise_failed(failures)
+
+
+def _create(cluster: Cluster, url: ObjectUrl, *, exist_ok: bool) -> None:
+    from aisio.errors import ConflictError
+
+    try:
+        cluster.client().bucket(url.root).create(exist_ok=exist_ok)
+    except ConflictError as error:
+        message = f"{url} exists already; with --exist-ok that is no error"
+        raise ConflictError(message, url=str(url)) from error
 
 
 def _remove(cluster: Cluster, url: ObjectUrl, *, force: bool, dry_run: bool) -> None:

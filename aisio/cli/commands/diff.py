@@ -65,10 +65,8 @@ def command(
     line = _json if as_json else _line
     with _failures_have_status_2():
         rows = _differences(cluster, source, destination, include, exclude, size_only=size_only)
-        counted = _counted(rows, counts, failures)
+        counted = _counted(_with_place(rows, cluster, destination), counts, failures)
         write_lines((line(row) for row in counted if show_all or _differs(row)), flush=True)
-        if counts["new"] and counts["new"] == counts.total():
-            _require_place(cluster, destination)
         write_summary(_summary(counts))
         failures.raise_if_any()
     if counts.total() > counts["same"]:
@@ -148,20 +146,31 @@ def _compare_objects(
     return compare(entries[:1], entries[1:], comparison)
 
 
+def _with_place(
+    rows: Iterator[Difference], cluster: Cluster, destination: ObjectUrl
+) -> Iterator[Difference]:
+    """Yield the rows, the first of them once it is known that the destination exists."""
+    first = next(rows, None)
+    if first is None:
+        return
+    if first.destination is None and first.error is None:
+        _require_place(cluster, destination)
+    yield first
+    yield from rows
+
+
 def _require_place(cluster: Cluster, url: ObjectUrl) -> None:
-    """Check that a destination in which nothing was found exists: it may be misspelt.
+    """Check that a destination exists: it may be misspelt. A bucket or local folder may be empty.
 
     Raises:
         NotFoundError: No such bucket, folder or prefix.
     """
-    if url.provider == FILE:
-        exists = Path("/", url.name).is_dir()
-    elif url.name:
-        exists = False
-    else:
-        exists = True
-        next(iter(cluster.store(url).list(url)), None)
-    if not exists:
+    from aisio.transfer.trees import open_tree
+
+    if url.provider == FILE and Path("/", url.name).is_dir():
+        return
+    first = next(iter(open_tree(cluster.store(url), url, recursive=True).entries), None)
+    if first is None and url.name:
         raise cluster.no_objects_error(url)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -65,12 +65,18 @@ def command(
         raise click.UsageError(f"{url} names no object: --recursive writes all that are below it")
     elif any(flags.values()):
         if byte_range or file == "-":
-            raise click.UsageError("these options are for whole objects that go into files")
+            raise click.UsageError(f"{_given(flags)}: only for whole objects that go into files")
         _get_many(cluster, url, file or ".", as_prefix=False, **flags)
     else:
         open_body = partial(cluster.store(url).get, url, byte_range)
         with cluster.not_found_hints(url):
             _get(open_body, url.name, file or ".")
+
+
+def _given(flags: Mapping[str, Any]) -> str:
+    """Return the options of a transfer that are on the command line, as they are written."""
+    options = click.get_current_context().command.params
+    return ", ".join(max(one.opts, key=len) for one in options if flags.get(one.name or ""))
 
 
 def _is_pattern(cluster: Cluster, url: ObjectUrl) -> bool:

@@ -14,6 +14,7 @@ from aisio.cli.output import json_line, printable, write_lines, write_note, writ
 from aisio.cli.shards import index_place, list_shards, read_progress, shard_sources
 from aisio.cli.types import SOURCE, URL, CatalogName
 from aisio.errors import AisioError, IntegrityError
+from aisio.summary import counted
 from aisio.urls import ObjectUrl
 
 if TYPE_CHECKING:
@@ -188,8 +189,8 @@ def _report(
     write_lines([printable(where)])
     others = f", the others at {bytes_per_s / 1e9:.2f} GB/s" if current < len(built) else ""
     write_summary(
-        f"{len(index.shards):,} shards, {len(index):,} samples; {current:,} shards were indexed"
-        f" before{others}"
+        f"{counted(len(index.shards), 'shard')}, {counted(len(index), 'sample')};"
+        f" {current:,} indexed before{others}"
     )
     if not_ranged:
         write_note(

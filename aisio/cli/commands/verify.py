@@ -14,6 +14,7 @@ from aisio.cli.output import json_line, printable, write_lines, write_summary
 from aisio.cli.shards import index_place, list_shards, read_progress, shard_sources
 from aisio.cli.types import SOURCE, CatalogName
 from aisio.errors import AisioError
+from aisio.summary import counted
 from aisio.urls import ObjectUrl
 
 if TYPE_CHECKING:
@@ -68,7 +69,12 @@ def command(
                     samples += shard_samples
                     differences += len(found)
                     write_lines(map(line, found), flush=True)
-    write_summary(f"{len(shards):,} shards, {samples:,} samples, {differences:,} differences")
+    counts = [
+        counted(len(shards), "shard"),
+        counted(samples, "sample"),
+        counted(differences, "difference"),
+    ]
+    write_summary(", ".join(counts))
     failures.raise_if_any()
     if differences:
         raise SystemExit(1)

@@ -90,5 +90,5 @@ def test_single_objects(run, trees):
 def test_a_misspelt_url_is_a_failure(run, trees, urls):
     """It does not pass for an empty tree."""
     done = run("diff", *urls)
-    assert done.exit_code == 2
+    assert (done.exit_code, done.stdout) == (2, "")
     assert done.stderr.startswith("aisio: error: ")

@@ -63,6 +63,8 @@ def test_a_range_is_written(run, bucket, here):
         assert run("get", "ais://cli-data/a", "-", *words).stdout_bytes == expected
     assert run("get", "ais://cli-data/a", "--start", "5", "--stop", "5").exit_code == 2
     assert run("get", "ais://cli-data/a", "--start", "99").exit_code == 1
+    done = run("get", "ais://cli-data/a", "-", "--json", "-n")
+    assert "--no-clobber, --json: only for whole objects that go into files" in done.stderr
     assert names(here) == []
 
 

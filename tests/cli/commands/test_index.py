@@ -43,7 +43,7 @@ def test_index_stands_beside_the_data(run, files):
     for current in (0, 3):
         done = run("index", f"{folder}/")
         assert (done.exit_code, done.stdout) == (0, f"file://{folder}/.aisio-index\n")
-        said = f"aisio: 3 shards, 6 samples; {current} shards were indexed before"
+        said = f"aisio: 3 shards, 6 samples; {current} indexed before"
         assert done.stderr.startswith(said)
         assert ("the others at" in done.stderr) == (current < 3)
     index = ShardIndex.from_file(folder / ".aisio-index")

@@ -14,7 +14,7 @@ def test_the_source_is_gone_once_the_copy_is_there(run, bucket, files, tmp_path)
     """Up, down and inside the cluster; what is skipped stays."""
     folder = files({"a": b"1", "deep/b": b"2"})
     done = run("mv", "-r", folder, "ais://cli-data/x/")
-    assert done.stderr.startswith("aisio: 2 copied: 2 B in ")
+    assert done.stderr.startswith("aisio: 2 moved: 2 B in ")
     assert not list(folder.iterdir())
     assert run("mv", "ais://cli-data/x/a", "ais://cli-data/y").exit_code == 0
     assert names(bucket) == ["x/deep/b", "y"]
@@ -43,3 +43,13 @@ def test_a_dry_run_moves_nothing(run, bucket):
     done = run("mv", "--dry-run", "ais://cli-data/a", "ais://cli-data/b")
     assert done.stdout == "mv ais://cli-data/a ais://cli-data/b\n"
     assert names(bucket) == ["a"]
+
+
+def test_a_folder_needs_recursive(run, bucket):
+    """The error says what moves it: this command, not another one."""
+    bucket.object("t/a").put(b"1")
+    done = run("mv", "ais://cli-data/t", "ais://cli-data/u")
+    assert "objects below ais://cli-data/t/: `aisio mv --recursive` takes them all" in done.stderr
+    assert names(bucket) == ["t/a"]
+    done = run("mv", "--dry-run", "-r", "ais://cli-data/t", "ais://cli-data/u")
+    assert done.stderr == "aisio: 1 to move: 1 B\n"

@@ -79,7 +79,7 @@ def test_missing_shard_is_named(run, folder):
     done = run("verify", folder)
     assert done.exit_code == 1
     assert done.stdout == f"file://{folder}a.tar: it was indexed, and is not there\n"
-    assert done.stderr == "aisio: 1 shards, 2 samples, 1 differences\n"
+    assert done.stderr == "aisio: 1 shard, 2 samples, 1 difference\n"
 
 
 def test_damaged_index_is_one_error(run, folder):
