@@ -29,7 +29,9 @@ def lazy_exports(
         if name in modules:
             return import_module(f"{package}.{name}")  # which sets the attribute
         if name not in module_of:
-            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+            # With these two, tracebacks name what is spelt like it.
+            message = f"module {package!r} has no attribute {name!r}"
+            raise AttributeError(message, name=name, obj=sys.modules[package])
         value = getattr(import_module(module_of[name]), name)
         setattr(sys.modules[package], name, value)
         return value

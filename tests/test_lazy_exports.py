@@ -32,9 +32,12 @@ def test_a_name_is_imported_once(package: ModuleType) -> None:
 
 
 def test_an_unknown_name_is_an_attribute_error(package: ModuleType) -> None:
-    """With the message of Python's own modules."""
-    with pytest.raises(AttributeError, match="module 'lazy_package' has no attribute 'absent'"):
-        _ = package.absent
+    """With the message of Python's own modules, and what tracebacks need for "Did you mean"."""
+    with pytest.raises(
+        AttributeError, match="module 'lazy_package' has no attribute 'Fractoin'"
+    ) as raised:
+        _ = package.Fractoin
+    assert (raised.value.name, raised.value.obj) == ("Fractoin", package)
 
 
 def test_all_names_are_listed_before_they_are_imported(package: ModuleType) -> None:

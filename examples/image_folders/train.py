@@ -160,6 +160,8 @@ def main(url: str, images: Path | None, epochs: int) -> None:
     training = Training(url)
     if training.resume():
         report(f"resumed in epoch {training.loader.epoch}")
+        if training.loader.epoch >= epochs:
+            report(f"all {epochs} epochs are trained: delete {training.checkpoint} to start anew")
     while training.loader.epoch < epochs:
         epoch = training.loader.epoch
         training.train_epoch()
