@@ -111,7 +111,7 @@ class Loader(LoaderAttributes):
             pack=self._packs.sizes.pack,
         )
         self._reader = BatchReader(
-            self._packs.read_from(dataset, samples),
+            self._packs.read_from(dataset, samples, alike=options.get("collate_fn") is None),
             {"num_workers": num_workers, **options},
             samples,
             copy=bool(copy),

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from aisio.errors import ConfigError
-from aisio.training.mix import Mix
+from aisio.training.mix import Mix, MixedSamples
 from aisio.training.order.cut import Topology
 from aisio.training.order.position import Position
 from aisio.training.order.sample_filter import SampleFilter
@@ -84,8 +84,14 @@ class LoaderPacks(NamedTuple):
         if self.are_read:
             dataset.learn_fields()
 
-    def read_from(self, dataset: Any, samples: SampleFilter) -> Any:
-        """Return what workers read from, where these samples of a dataset are shared out."""
+    def read_from(self, dataset: Any, samples: SampleFilter, *, alike: bool) -> Any:
+        """Return what workers read from, where these samples of a dataset are shared out.
+
+        Args:
+            dataset: The dataset.
+            samples: Those that are shared out.
+            alike: Samples of a mix must be alike.
+        """
         if isinstance(dataset, Mix):
-            return dataset.samples
+            return MixedSamples(dataset.datasets, alike=alike)
         return PackBatches(dataset, samples) if self.are_read else dataset

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from hashlib import blake2b
 from itertools import accumulate
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from aisio.errors import ConfigError
 from aisio.escapes import one_line
@@ -74,15 +74,24 @@ def mix(
     return Mix([_dataset_of(what) for what, _ in pairs], rule, pack)
 
 
+class _Form(NamedTuple):
+    """What torch's default collate needs to be the same in all samples of a batch, and its text."""
+
+    kinds: str | tuple[str, ...]
+    text: str
+
+
 class MixedSamples:
     """The samples of several datasets, numbered one dataset after the other; workers read these.
 
     Args:
         datasets: The datasets.
+        alike: Samples of all of them go into one batch: the first ones of each are compared.
     """
 
-    def __init__(self, datasets: Sequence[Any]) -> None:
+    def __init__(self, datasets: Sequence[Any], *, alike: bool = False) -> None:
         self._datasets = datasets
+        self._forms: dict[int, _Form] | None = {} if alike else None
         self.sizes = tuple(map(len, datasets))
         self._stops = list(accumulate(self.sizes))
 
@@ -108,9 +117,28 @@ class MixedSamples:
                     f"data set {number} of the mix gave {len(found)} of {len(pairs)} samples: one"
                     " that skips samples cannot be mixed"
                 )
+            if len(indices) > 1:
+                self._check_form(number, found[0])
             for (place, _), item in zip(pairs, found, strict=True):
                 items[place] = item
         return items
+
+    def _check_form(self, number: int, item: Any) -> None:
+        """Compare the first sample of a dataset with that of another one.
+
+        torch's default collate takes texts beside tensors, and returns them as they are.
+        """
+        if self._forms is None or number in self._forms:
+            return
+        form = self._forms[number] = _form(item)
+        for other, known in self._forms.items():
+            if known.kinds != form.kinds:
+                first, second = sorted((number, other))
+                raise ConfigError(
+                    f"data set {first} of the mix gives {self._forms[first].text}, and data set"
+                    f" {second} {self._forms[second].text}: make these alike by .map(), .decode()"
+                    " or .to_tuple(), or pass a collate_fn that takes both"
+                )
 
 
 class Mix(Summarized):
@@ -190,6 +218,18 @@ class Mix(Summarized):
             "aisio.Loader reads a mix, as in Loader(mix, batch_size=32): by its index alone, a"
             " sample would come whatever the weights are; mix.datasets has the data sets"
         )
+
+
+def _form(item: Any) -> _Form:
+    """Return the form of a sample, or of its values if it is a tuple or list."""
+    if isinstance(item, tuple | list):
+        return _Form(tuple(map(_kind, item)), f"({', '.join(type(one).__name__ for one in item)})")
+    return _Form(_kind(item), type(item).__name__)
+
+
+def _kind(value: Any) -> str:
+    """Return what torch's default collate does not tell apart, or does not make a tensor of."""
+    return "str" if isinstance(value, str) else "bytes" if isinstance(value, bytes) else ""
 
 
 def _read(dataset: Any, indices: list[int]) -> list[Any]:

@@ -269,3 +269,34 @@ def test_a_data_set_that_skips_samples_is_an_error() -> None:
     with pytest.raises(ConfigError, match="data set 1 of the mix gave 0 of 1 samples"):
         next(iter(Loader(mix({A: 1, Skips(0, 5): 1}), 2)))
     assert torch.is_tensor(next(iter(Loader(mixed(), 2))))
+
+
+class Pairs(Numbers):
+    """Numbers with something beside them."""
+
+    def __init__(self, beside: Any, count: int = 6) -> None:
+        super().__init__(0, count)
+        self.beside = beside
+
+    def __getitem__(self, index: int) -> Any:
+        return (self.beside, index)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (Pairs("name"), Pairs(torch.ones(2))),  # torch would return the names and tensors as a list
+        (Pairs("name"), Pairs(b"bytes")),
+        (Pairs(1), Numbers(0, 6)),
+    ],
+)
+def test_samples_that_fit_into_no_batch_are_an_error(one: Any, other: Any, workers: int) -> None:
+    """It names the data sets; a collate_fn may take them."""
+    message = r"data set 0 of the mix gives \((str|int), int\), and data set 1 .*: .*\.map\(\)"
+    with pytest.raises(ConfigError, match=message):
+        next(iter(Loader(mix({one: 1, other: 1}), 4, num_workers=workers)))
+    batch = next(iter(Loader(mix({one: 1, other: 1}), 4, collate_fn=list)))
+    assert len(batch) == 4
+    assert next(iter(Loader(mix({one: 1, Pairs(one.beside): 1}), 4)))
+    assert len(list(Loader(mix({one: 1, other: 1}), 1))) == 12
