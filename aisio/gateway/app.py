@@ -40,7 +40,7 @@ from aisio.gateway.protocol.refusals import Refusal, unsupported
 from aisio.gateway.protocol.signatures import RedirectSigner
 from aisio.gateway.protocol.targets import parse_target
 from aisio.gateway.s3.api import S3Api
-from aisio.gateway.s3.requests import is_s3_path
+from aisio.gateway.s3.requests import PATH, is_of_s3_client, is_s3_path
 from aisio.gateway.s3.signatures import Keys
 from aisio.gateway.storage.folder import Folder
 from aisio.gateway.storage.multipart_uploads import MultipartUploads
@@ -189,6 +189,9 @@ class App:
             if self._redirects is not None:
                 self._redirects.refuse_at_target(request)
             return await self._s3.handle(request)
+        if is_of_s3_client(request):
+            message = f"S3 is served below {PATH}: give the client an endpoint that ends in {PATH}"
+            raise Refusal(400, message, tcode="InvalidURI")
         exchange = Exchange(request, parse_target(request.raw_path))
         path = exchange.target.parts[0]
         response = await self._admit(exchange) if path != "health" else None
@@ -221,7 +224,7 @@ class App:
         return None if redirects is None else await redirects.redirect(exchange)
 
     def _error_response(self, request: web.BaseRequest, refusal: Refusal) -> web.Response:
-        if is_s3_path(request.raw_path):
+        if is_s3_path(request.raw_path) or is_of_s3_client(request):
             return self._s3.error_response(request, refusal)
         path = request.raw_path.partition("?")[0]
         remote = request.transport.get_extra_info("peername") if request.transport else None

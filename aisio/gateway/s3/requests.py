@@ -32,6 +32,14 @@ def is_s3_path(raw_path: str) -> bool:
     return raw_path.startswith(PATH) and raw_path[len(PATH) : len(PATH) + 1] in ("", "/", "?")
 
 
+def is_of_s3_client(request: web.BaseRequest) -> bool:
+    """Tell whether a request outside of AIStore's own paths is signed as S3's are."""
+    if request.raw_path.startswith("/v1/"):
+        return False
+    scheme = request.headers.get("Authorization", "").partition(" ")[0]
+    return scheme in ("AWS", "AWS4-HMAC-SHA256") or "X-Amz-Signature=" in request.raw_path
+
+
 @dataclass
 class S3Request:
     """A request, and what its URL names.

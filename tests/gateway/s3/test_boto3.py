@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.gateway.s3.conftest import S3Bucket, needs_boto3
+from tests.gateway.s3.conftest import S3Bucket, boto3_client, needs_boto3
 
 pytestmark = needs_boto3
 NAMES = ("a", "d/é +ü&%.txt", "d/x=y", "z")
@@ -86,3 +86,11 @@ def test_deletion(boto: Any, filled: S3Bucket) -> None:
     assert [name for name in NAMES if name.startswith("d/")] == filled.ais.names()[::-1]
     boto.delete_bucket(Bucket=filled.name)
     assert filled.send("HEAD").status_code == 404
+
+
+def test_an_endpoint_without_s3(s3: S3Bucket) -> None:
+    """The error says which one it should be."""
+    client = boto3_client(s3.endpoint.removesuffix("/s3"))
+    for call in (client.list_buckets, lambda: client.get_object(Bucket=s3.name, Key="a")):
+        with pytest.raises(client.exceptions.ClientError, match=r"InvalidURI.* ends in /s3"):
+            call()

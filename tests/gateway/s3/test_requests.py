@@ -9,7 +9,7 @@ import pytest
 from multidict import CIMultiDict
 
 from aisio.gateway.protocol.refusals import Refusal
-from aisio.gateway.s3.requests import S3Request, existing_name, is_s3_path
+from aisio.gateway.s3.requests import S3Request, existing_name, is_of_s3_client, is_s3_path
 
 
 def parse(path: str, *headers: tuple[str, str]) -> S3Request:
@@ -25,6 +25,24 @@ def parse(path: str, *headers: tuple[str, str]) -> S3Request:
 def test_what_is_below_s3(path: str, expected: bool) -> None:
     """A name that begins so is not."""
     assert is_s3_path(path) is expected
+
+
+@pytest.mark.parametrize(
+    ("path", "authorization", "expected"),
+    [
+        ("/b/o", "AWS4-HMAC-SHA256 Credential=x", True),
+        ("/", "AWS id:signature", True),
+        ("/b/o?X-Amz-Signature=1", "", True),
+        ("/b/o", "Bearer AWS", False),
+        ("/b/o", "", False),
+        ("/v1/objects/b/o?X-Amz-Signature=1", "AWS id:signature", False),
+    ],
+)
+def test_who_looks_for_s3_elsewhere(path: str, authorization: str, expected: bool) -> None:
+    """Signed as S3's requests are, and for none of AIStore's own paths."""
+    headers = CIMultiDict({"Authorization": authorization} if authorization else {})
+    request: Any = SimpleNamespace(raw_path=path, headers=headers)
+    assert is_of_s3_client(request) is expected
 
 
 @pytest.mark.parametrize(
