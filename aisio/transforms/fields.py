@@ -36,7 +36,8 @@ def split_sample(item: Any, word: str) -> tuple[str, Mapping[str, Any]]:
         return item[0], item[1]
     raise ConfigError(
         f".{word} needs samples with fields, (name, {{field: value}}) or a dict, and got a"
-        f" {type(item).__name__}: call it before the items are made into something else"
+        f" {type(item).__name__}: call it before the items are made into something else, as fields="
+        " of a dataset makes tuples"
     )
 
 

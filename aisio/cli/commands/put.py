@@ -49,7 +49,7 @@ def command(
         if not recursive and Path(file).is_dir():
             raise click.UsageError(f"{file} is a folder: --recursive stores the files in it")
     is_plain = not any(value for name, value in flags.items() if name != "create_bucket")
-    if len(files) == 1 and not recursive and (files == ("-",) or (is_plain and _exists(files[0]))):
+    if len(files) == 1 and not recursive and (files == ("-",) or (is_plain and _is_path(files[0]))):
         _put_one(cluster, files[0], url, flags["create_bucket"])
         return
     as_json = flags.pop("as_json")
@@ -58,8 +58,9 @@ def command(
     run_transfer(cluster, sources, url, options, as_json=as_json, item_kind="files")
 
 
-def _exists(file: str) -> bool:
-    return Path(file).exists()
+def _is_path(file: str) -> bool:
+    """Whether a text is the path of a file, or could be one, and no pattern."""
+    return Path(file).exists() or not set(file) & set("*?[{")
 
 
 def _put_one(cluster: Cluster, file: str, url: ObjectUrl, create_bucket: bool) -> None:
