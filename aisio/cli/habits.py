@@ -62,12 +62,10 @@ _OPTIONS: Mapping[str, str] = MappingProxyType(
 )
 """Options of other programs, and what to know of them here."""
 
-_CLUSTER_HINTS = (
-    (
-        "backend is missing in the cluster configuration",
-        "the URL goes to the cluster, as --endpoint or AIS_ENDPOINT names one; without them it "
-        "goes to the cloud directly",
-    ),
+_CLUSTER_HINTS = dict.fromkeys(
+    ("backend is missing in the cluster configuration", 'remote bucket "'),
+    "the URL goes to the cluster, as --endpoint or AIS_ENDPOINT names one; without them it goes to "
+    "the cloud directly",
 )
 
 
@@ -100,4 +98,4 @@ def _is_of_a_command(error: click.NoSuchOption) -> bool:
 
 def error_hint(text: str) -> str:
     """Return a hint for the text of a store's error; "" if there is none."""
-    return next((hint for mark, hint in _CLUSTER_HINTS if mark in text), "")
+    return next((hint for mark, hint in _CLUSTER_HINTS.items() if mark in text), "")

@@ -39,6 +39,13 @@ class UrlType(_UrlType):
             return value
         if not value:
             self.fail("a URL or path cannot be empty", param, ctx)
+        if value == "-":
+            self.fail(
+                "'-' is not stdin or stdout here: `aisio put - URL` stores stdin, `aisio cat URL` "
+                "writes to stdout; a file of this name is ./-",
+                param,
+                ctx,
+            )
         try:
             return local_url(value) if _is_path(value) else ObjectUrl.parse(value)
         except UrlError as error:

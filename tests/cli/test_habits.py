@@ -22,6 +22,10 @@ from aisio.cli.habits import _COMMANDS, command_hint, error_hint
         ("rb data/x", "was ais://data/x meant?"),
         ("put x newbucket/x", "for a bucket write ais://newbucket/x"),
         ("rm -r", "Missing argument"),
+        ("cp ais://b/x -", "'-' is not stdin or stdout here: `aisio put - URL` stores stdin"),
+        ("cp - ais://b/x", "`aisio cat URL` writes to stdout"),
+        ("mv x -", "a file of this name is ./-"),
+        ("sync - ais://b/x", "'-' is not stdin or stdout here"),
         ("lz", "No such command 'lz'"),
         ("find ais://b", "No such command 'find': `aisio ls` does that"),
         ("--json ls", "No such option '--json': it stands behind the command's name"),
@@ -49,6 +53,7 @@ def test_no_hint_is_in_the_way_of_a_command():
 
 def test_a_cloud_that_the_cluster_does_not_know():
     """The URL could go there directly."""
+    assert "goes to the cloud" in error_hint('404 remote bucket "s3://x" does not exist')
     text = "404 failed to lookup bucket s3://x: backend is missing in the cluster configuration"
     assert "goes to the cloud directly" in error_hint(text)
     assert error_hint("404 no such object") == ""
