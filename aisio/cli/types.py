@@ -41,8 +41,8 @@ class UrlType(_UrlType):
             self.fail("a URL or path cannot be empty", param, ctx)
         if value == "-":
             self.fail(
-                "'-' is not stdin or stdout here: `aisio put - URL` stores stdin, `aisio cat URL` "
-                "writes to stdout; a file of this name is ./-",
+                "'-' is not stdin or stdout here: `aisio put - URL` stores stdin, `aisio get "
+                "URL -` writes to stdout; a file of this name is ./-",
                 param,
                 ctx,
             )

@@ -23,7 +23,7 @@ from aisio.cli.habits import _COMMANDS, command_hint, error_hint
         ("put x newbucket/x", "for a bucket write ais://newbucket/x"),
         ("rm -r", "Missing argument"),
         ("cp ais://b/x -", "'-' is not stdin or stdout here: `aisio put - URL` stores stdin"),
-        ("cp - ais://b/x", "`aisio cat URL` writes to stdout"),
+        ("cp - ais://b/x", "`aisio get URL -` writes to stdout"),
         ("mv x -", "a file of this name is ./-"),
         ("sync - ais://b/x", "'-' is not stdin or stdout here"),
         ("lz", "No such command 'lz'"),
