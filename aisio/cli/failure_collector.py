@@ -8,7 +8,13 @@ from contextlib import contextmanager
 
 from aisio.cli.error_handler import error_message
 from aisio.cli.output import write_note
-from aisio.errors import AisioError, StoreTimeoutError, ThrottledError, UnavailableError
+from aisio.errors import (
+    AisioError,
+    StorageError,
+    StoreTimeoutError,
+    ThrottledError,
+    UnavailableError,
+)
 
 _UNAVAILABLE = (UnavailableError, StoreTimeoutError, ThrottledError)
 
@@ -16,6 +22,9 @@ _HOPELESS_ERRNOS = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.EBADF}
 )
 """Errors that all later items would meet too: no space, no more open files, a closed stdout."""
+
+_STORE_IS_FULL = 507
+"""Source: RFC 4918, section 11.5; AIStore answers it above its high watermark."""
 
 _MAX_NAMED = 5
 
@@ -57,7 +66,8 @@ class FailureCollector:
             name: What the summary calls the item.
 
         Raises:
-            AisioError: It is fatal, or the store was unavailable for several items in a row.
+            AisioError: It is fatal, the store is full, or it was unavailable for several items in
+                a row.
             OSError: This machine cannot write any more files, or stdout has no reader.
         """
         self.attempted += 1
@@ -91,6 +101,8 @@ class FailureCollector:
         is_unavailable = isinstance(error, _UNAVAILABLE)
         self._unavailable_in_a_row = self._unavailable_in_a_row + 1 if is_unavailable else 0
         if self._unavailable_in_a_row == self._max_unavailable or isinstance(error, self._fatal):
+            return True
+        if isinstance(error, StorageError) and error.status == _STORE_IS_FULL:
             return True
         # Some AisioErrors are OSErrors too; what they say is about the store, not this machine.
         return not isinstance(error, AisioError) and (

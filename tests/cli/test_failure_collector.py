@@ -7,7 +7,7 @@ import errno
 import pytest
 
 from aisio.cli.failure_collector import FailureCollector
-from aisio.errors import AisioError, NotFoundError, UnavailableError
+from aisio.errors import AisioError, NotFoundError, StorageError, UnavailableError
 
 
 def do(work, *errors):
@@ -45,6 +45,7 @@ def test_nothing_is_said_where_all_went_well(capsys):
     "error",
     [
         OSError(errno.ENOSPC, "No space left on device"),
+        StorageError("the store is out of space", status=507),
         BrokenPipeError(errno.EPIPE, "Broken pipe"),
         NotFoundError("no bucket"),
         KeyError("bug"),
