@@ -112,6 +112,23 @@ class UnseekableText(io.TextIOWrapper):
             return super().write("\ufeff" + text) - 1
         return super().write(text)
 
+    def close(self) -> None:
+        """Write what is left, and close the file below; if that cannot be written, drop the file.
+
+        Python would close the file after an error too, and so store a part of the text.
+        """
+        try:
+            if not self.closed:
+                self.flush()
+        except BaseException:
+            self._drop()
+            raise
+        super().close()
+
+    def _drop(self) -> None:
+        """Close the file below without storing anything."""
+        raise NotImplementedError
+
 
 class ObjectTextWriter(UnseekableText):
     """Text that is written into an `ObjectWriter`; stored or dropped as that.
@@ -132,6 +149,8 @@ class ObjectTextWriter(UnseekableText):
     def abort(self) -> None:
         """Close the file without storing anything; the old object stays."""
         self._writer.abort()
+
+    _drop = abort
 
     def __exit__(
         self,

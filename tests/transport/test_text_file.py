@@ -11,7 +11,7 @@ import pytest
 
 from aisio.errors import ConfigError, StorageError
 from aisio.transport.text_file import ObjectTextWriter, OpenMode
-from aisio.transport.writer import WriteOptions
+from aisio.transport.writer import ObjectWriter, WriteOptions
 from tests.transport.test_writer import Memory
 
 
@@ -182,3 +182,27 @@ def test_an_empty_file_is_stored_on_request() -> None:
     writer = memory.open(**vars(WriteOptions(allow_empty=True)))
     mode("w").writer(writer).close()
     assert memory.stored == b""
+
+
+class Interrupted(ObjectWriter):
+    """Interrupted at the second write, before it takes the bytes."""
+
+    writes = 0
+
+    def write(self, data: Any, /) -> int:
+        """Write, or raise."""
+        self.writes += 1
+        if self.writes == 2:
+            raise KeyboardInterrupt
+        return super().write(data)
+
+
+def test_a_part_is_not_stored_if_the_last_text_cannot_be_written() -> None:
+    """Ctrl-C may come at any moment of `close`, and Python closes the writer all the same."""
+    memory = Memory()
+    file = mode("w").writer(Interrupted("b/o", memory.put, memory, WriteOptions()))
+    file.write("x" * 10_000)
+    file.write("tail")
+    with pytest.raises(KeyboardInterrupt):
+        file.close()
+    assert (memory.stored, file.closed) == (None, True)

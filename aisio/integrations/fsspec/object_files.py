@@ -169,6 +169,8 @@ class TextFile(_DroppedOnError, UnseekableText):
         """Drop what was written."""
         cast("WrittenFile | CompressedFile", self.buffer).discard()
 
+    _drop = discard
+
 
 _CLOSE = OpenFile.close.__code__
 _EXIT = OpenFile.__exit__.__code__
