@@ -180,7 +180,7 @@ def _pause() -> None:
 @forks.in_parent
 def _go_on() -> None:
     if _process.publisher is not None:
-        _process.publisher.start()
+        _process.publisher.resume()
 
 
 @forks.in_child

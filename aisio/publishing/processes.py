@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from aisio.publishing.publisher import FILE, KIND
+from aisio.publishing.publisher import FILE, KIND, VERSION
 from aisio.temporary_folders import owned_folder_prefix, remove_stale_folders
 
 __all__ = ["PublishedProcess", "family_of", "published_processes"]
@@ -23,7 +23,7 @@ class PublishedProcess(msgspec.Struct, frozen=True):
         host: The machine's name.
         pid: The process.
         parent: The process that started it.
-        command: Its command line, without credentials.
+        command: Its command line, without the credentials of URLs.
         started: When it began to publish, in seconds since 1970.
         time: When it wrote this, likewise.
         seconds: How long before it counted `before`.
@@ -86,9 +86,11 @@ def published_processes(folder: Path) -> list[PublishedProcess]:
             if not entry.name.startswith(owned_folder_prefix(KIND)):
                 continue
             # Another user's, one that is just made or removed, or of another version of aisio.
-            with suppress(OSError, msgspec.DecodeError):
+            with suppress(OSError, msgspec.DecodeError, RecursionError):
                 if entry.stat(follow_symlinks=False).st_uid == os.geteuid():
-                    found.append(_decoder.decode(Path(entry.path, FILE).read_bytes()))
+                    process = _decoder.decode(Path(entry.path, FILE).read_bytes())
+                    if process.version == VERSION:
+                        found.append(process)
     return sorted(found, key=_order)
 
 

@@ -19,10 +19,13 @@ from pathlib import Path
 from aisio.redaction import redacted
 from aisio.temporary_folders import make_owned_folder, remove_owned_folder
 
-__all__ = ["FILE", "KIND", "Publisher"]
+__all__ = ["FILE", "KIND", "VERSION", "Publisher"]
 
 KIND, FILE = "top", "process.json"
 """What the folders are of, and the file in each of them."""
+
+VERSION = 1
+"""Of the form of that file."""
 
 _FIRST_S, _INTERVAL_S = 0.1, 1.0
 _RATE_SECONDS = 5
@@ -35,7 +38,8 @@ _log = logging.getLogger("aisio.top")
 class Publisher:
     """Writes the numbers of this process until it ends.
 
-    A file that cannot be written ends the publishing, with a warning: the job goes on.
+    Where they cannot be written, a warning says so once, and the job goes on. They are written
+    again when that works. If their folder was removed, the publishing ends.
 
     Args:
         parent: The folder to make the process's own folder in.
@@ -59,31 +63,52 @@ class Publisher:
         self._owned: tuple[str, int] | None = None
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
+        self._forks = 0
+        self._warned = False
+        # A signal handler may fork in the thread that holds it.
+        self._thread_lock = threading.RLock()
         self._lock = threading.Lock()
         self._started = time.time()
         self._history: deque[tuple[float, Mapping[str, float]]] = deque(maxlen=_RATE_SECONDS + 1)
 
     def start(self) -> None:
-        """Begin, or go on after a fork. What cannot be published is a warning."""
-        if self._owned is None:
-            try:
-                self._owned = make_owned_folder(KIND, parent=str(self._parent))
-            except OSError as error:
-                _log.warning("not shown in aisio top: %s: %s", self._parent, error.strerror)
-                return
-            # Not atexit: workers of multiprocessing end without it, but run these.
-            util.Finalize(None, self.close, exitpriority=-90)
-        self._stop = threading.Event()
-        self._thread = threading.Thread(
-            target=self._run, args=(self._stop,), name="aisio-top", daemon=True
-        )
-        self._thread.start()
+        """Begin. What cannot be published is a warning."""
+        try:
+            self._owned = make_owned_folder(KIND, parent=str(self._parent))
+        except OSError as error:
+            _log.warning("not shown in aisio top: %s: %s", self._parent, error.strerror)
+            return
+        # Not atexit: workers of multiprocessing end without it, but run these.
+        util.Finalize(None, self.close, exitpriority=-90)
+        self._start_thread()
 
     def pause(self) -> None:
-        """End the thread: Python warns of a fork beside one."""
-        thread, self._thread = self._thread, None
-        if thread is not None and thread is not threading.current_thread():
+        """End the thread before a fork: Python warns of a fork beside one."""
+        with self._thread_lock:
+            self._forks += 1
+        self._end_thread()
+
+    def resume(self) -> None:
+        """Go on after a fork, unless another thread forks too."""
+        with self._thread_lock:
+            self._forks = max(0, self._forks - 1)  # 0 if this began to publish amid the fork
+            if self._owned is not None and not self._forks:
+                self._start_thread()
+
+    def _start_thread(self) -> None:
+        with self._thread_lock:
+            if self._thread is None:
+                self._stop = threading.Event()
+                self._thread = threading.Thread(
+                    target=self._run, args=(self._stop,), name="aisio-top", daemon=True
+                )
+                self._thread.start()
+
+    def _end_thread(self) -> None:
+        with self._thread_lock:
+            thread, self._thread = self._thread, None
             self._stop.set()
+        if thread is not None and thread is not threading.current_thread():
             thread.join(_JOIN_S)
 
     def leave(self) -> None:
@@ -94,24 +119,28 @@ class Publisher:
 
     def close(self) -> None:
         """End the thread, and remove the folder."""
-        self.pause()
+        self._end_thread()
         owned, self._owned = self._owned, None
         if owned is not None:
             remove_owned_folder(*owned)
 
     def _run(self, stop: threading.Event) -> None:
-        assert self._owned is not None
-        folder = Path(self._owned[0])
         if not self._history:
             self._history.append((time.monotonic(), self._snapshot()))
-        try:
-            # Not at once: a process says after its first read what it is.
-            wait_s = min(_FIRST_S, self._interval_s)
-            while not stop.wait(wait_s):
+        # Not at once: a process says after its first read what it is.
+        wait_s = min(_FIRST_S, self._interval_s)
+        while not stop.wait(wait_s):
+            wait_s = self._interval_s
+            try:
                 self.write()
-                wait_s = self._interval_s
-        except OSError as error:
-            _log.warning("no longer shown in aisio top: %s: %s", folder, error.strerror)
+            except FileNotFoundError:
+                _log.warning("no longer shown in aisio top: %s was removed", self._parent)
+                self.close()
+            except OSError as error:
+                # As long as shared memory is full: a job's batches may be there too.
+                if not self._warned:
+                    _log.warning("not shown in aisio top: %s: %s", self._parent, error.strerror)
+                self._warned = True
 
     def write(self) -> None:
         """Write the numbers as they are now; nothing, if nothing is published.
@@ -127,10 +156,8 @@ class Publisher:
         new = folder / "new"
         # Not atomic_write: nothing here needs to survive a power failure.
         descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        try:
-            os.write(descriptor, json.dumps(self._record()).encode())
-        finally:
-            os.close(descriptor)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(json.dumps(self._record()).encode())
         new.replace(folder / FILE)
 
     def _record(self) -> dict[str, object]:
@@ -141,7 +168,7 @@ class Publisher:
         state["blocked_on"] = redacted(str(state["blocked_on"]))
         parent = multiprocessing.parent_process()
         return {
-            "version": 1,
+            "version": VERSION,
             "host": socket.gethostname(),
             "pid": os.getpid(),
             # That of the process which started a worker, also where a fork server made it.

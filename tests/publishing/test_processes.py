@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from typing import Any
 
+import msgspec
 import pytest
 
 from aisio.publishing.processes import PublishedProcess, family_of, published_processes
@@ -63,9 +65,15 @@ def test_what_a_killed_job_leaves_is_removed(start_job, tmp_path):
 def test_what_is_no_record_is_passed_over(tmp_path):
     """A folder that is just made, or of another version; files of others."""
     (tmp_path / "other").mkdir()
-    owned = [make_owned_folder("top", parent=str(tmp_path)) for _ in range(3)]
-    (tmp_path / owned[0][0] / "process.json").write_text("{")
-    (tmp_path / owned[1][0] / "process.json").write_text('{"version": 2}')
+    texts = [
+        "{",
+        '{"version": 2}',
+        '{"x": ' + "[" * 100_000,
+        json.dumps(msgspec.to_builtins(process(1)) | {"version": 2}),
+    ]
+    owned = [make_owned_folder("top", parent=str(tmp_path)) for _ in range(1 + len(texts))]
+    for (path, _), text in zip(owned[1:], texts, strict=True):
+        (tmp_path / path / "process.json").write_text(text)
     assert published_processes(tmp_path) == []
     for folder in owned:
         remove_owned_folder(*folder)

@@ -18,6 +18,10 @@ def state() -> dict[str, object]:
     return {"rank": 1, "blocked_on": "https://host/a?X-Amz-Signature=secret", "blocked_s": 2.0}
 
 
+def _threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "aisio-top"]
+
+
 @pytest.fixture
 def publisher(tmp_path):
     """Return a publisher that writes when it is told to, an hour apart otherwise."""
@@ -54,10 +58,41 @@ def test_growth_is_that_of_the_last_seconds(publisher, tmp_path):
 def test_a_fork_sees_no_thread_and_the_folder_stays(publisher, tmp_path):
     """Python warns of threads beside a fork."""
     publisher.pause()
-    assert not [thread for thread in threading.enumerate() if thread.name == "aisio-top"]
-    publisher.start()
+    assert not _threads()
+    publisher.resume()
     assert len(list(tmp_path.iterdir())) == 1
-    assert [thread for thread in threading.enumerate() if thread.name == "aisio-top"]
+    assert len(_threads()) == 1
+
+
+def test_forks_of_several_threads_see_no_thread_and_leave_one(publisher):
+    """Each of two that fork at once comes back; what is closed does not go on."""
+    publisher.pause()
+    publisher.pause()
+    publisher.resume()
+    assert not _threads()
+    publisher.resume()
+    publisher.resume()
+    assert len(_threads()) == 1
+    publisher.pause()
+    publisher.close()
+    publisher.resume()
+    assert not _threads()
+
+
+def test_many_threads_that_fork_leave_one_thread(publisher):
+    """A thread of the publisher that nobody knows would write until the process ends."""
+
+    def fork() -> None:
+        for _ in range(50):
+            publisher.pause()
+            publisher.resume()
+
+    threads = [threading.Thread(target=fork) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(_threads()) == 1
 
 
 def test_what_is_closed_leaves_nothing(publisher, tmp_path):
@@ -97,3 +132,25 @@ def test_a_folder_that_was_removed_ends_the_publishing(tmp_path, caplog):
     assert not thread.is_alive()
     assert "no longer shown in aisio top" in caplog.text
     publisher.close()
+
+
+def test_a_file_that_cannot_be_written_now_is_written_later(tmp_path, caplog):
+    """Shared memory may be full for a while; one warning says so."""
+    publisher = Publisher(tmp_path, dict, state, interval_s=0.001)
+    with caplog.at_level(logging.WARNING):
+        publisher.start()
+        (folder,) = tmp_path.iterdir()
+        while not (folder / FILE).is_dir():
+            try:
+                (folder / FILE).mkdir()
+            except FileExistsError:
+                (folder / FILE).unlink(missing_ok=True)
+        while not caplog.records:
+            assert _threads()
+        (folder / FILE).rmdir()
+        while not (folder / FILE).is_file():
+            assert _threads()
+    publisher.close()
+    assert [record.getMessage() for record in caplog.records] == [
+        f"not shown in aisio top: {tmp_path}: Is a directory"
+    ]
