@@ -380,11 +380,11 @@ class _Iteration(Iterator[Any]):
                 loader._times.give(asked)
         except BaseException as error:
             self.reading = None
-            loader._times.end()
+            loader._times.fail()
             loader._reader.recover(error)
             raise
         if batch is _END:
-            self._end(reading)
+            self._end(reading, asked)
         # Last, and without a call: Python runs handlers of signals, which may raise, within calls.
         # So a batch that a KeyboardInterrupt keeps from the trainer is not counted.
         reading.received = received
@@ -392,9 +392,9 @@ class _Iteration(Iterator[Any]):
         loader._has_begun = True
         return batch
 
-    def _end(self, reading: Reading) -> None:
+    def _end(self, reading: Reading, asked: float) -> None:
         self.reading = None
-        self._loader._times.end()
+        self._loader._times.end_epoch(asked)
         if reading.received < reading.share.count:
             raise RuntimeError(
                 f"batch {reading.received} of {reading.share.count} did not come: the dataset or"

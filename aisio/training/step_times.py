@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator
 from time import perf_counter
 from typing import TypeVar
 
-__all__ = ["Durations", "StepTimes"]
-
 from aisio import publishing
+
+__all__ = ["Durations", "StepTimes"]
 
 T = TypeVar("T")
 
@@ -44,18 +44,18 @@ class StepTimes:
 
     Attributes:
         waits: How long it waited for each batch.
-        between_s: How long it took for its own steps, between two batches, in all.
+        steps_s: How long it took for its own steps, from each batch to its next request, in all.
         replayed: How long each step took it where batches were replayed.
     """
 
     def __init__(self) -> None:
         self.waits = Durations()
-        self.between_s = 0.0
+        self.steps_s = 0.0
         self.replayed = Durations()
         self._gave_at: float | None = None
 
     def begin(self) -> None:
-        """Begin to read: what the trainer did before was no step between two batches."""
+        """Begin to read: what the trainer did before was no step."""
         self._gave_at = None
 
     def ask(self) -> float:
@@ -67,15 +67,24 @@ class StepTimes:
     def give(self, asked: float) -> None:
         """Note that the trainer gets the batch that it asked for."""
         now = perf_counter()
-        if self._gave_at is not None:
-            self.between_s += asked - self._gave_at
+        self._end_step(asked)
         self._gave_at = now
         self.waits.add(now - asked)
         publishing.current().give(now - asked)
 
-    def end(self) -> None:
-        """Note that no batch comes: the epoch is at its end, or reading failed."""
+    def end_epoch(self, asked: float) -> None:
+        """Note that there is no further batch: the step before the request was the last one."""
+        self._end_step(asked)
+        self.fail()
+
+    def fail(self) -> None:
+        """Note that no batch comes, because reading failed."""
+        self._gave_at = None
         publishing.current().stop_asking()
+
+    def _end_step(self, asked: float) -> None:
+        if self._gave_at is not None:
+            self.steps_s += asked - self._gave_at
 
     def replay(self, batches: Iterable[T]) -> Iterator[T]:
         """Yield batches, and measure the steps between them in place of those before."""
@@ -88,8 +97,7 @@ class StepTimes:
     def stats(self) -> dict[str, float]:
         """Return sums and percentiles, in seconds."""
         stats = {"batches": self.waits.count, "wait_s": self.waits.total_s}
-        stats["step_s"] = self.between_s
-        stats["step_s"] = self.between_s
+        stats["step_s"] = self.steps_s
         for percent in (50, 95, 99):
             stats[f"wait_p{percent}_s"] = self.waits.percentile(percent)
         return stats | {"replay_step_s": self.replayed.percentile(50)}

@@ -38,20 +38,26 @@ def test_stats() -> None:
     }
 
 
-def test_steps_are_between_two_batches() -> None:
-    """Neither before the first one nor over the beginning of another epoch."""
+def test_steps_are_from_each_batch_to_the_next_request() -> None:
+    """That of the last batch too, but nothing before an epoch or after a failure."""
     times = StepTimes()
     times.begin()
     times.give(times.ask())
-    assert times.between_s == 0.0
+    assert times.steps_s == 0.0
     times.give(times.ask())
-    steps_s = times.between_s
-    assert steps_s > 0
-    times.ask()  # the end of the epoch
+    one_s = times.steps_s
+    assert one_s > 0
+    times.end_epoch(times.ask())
+    two_s = times.steps_s
+    assert two_s > one_s
+    times.ask()
     times.begin()
     times.give(times.ask())
-    assert times.between_s == steps_s
-    assert times.waits.count == 3
+    assert times.steps_s == two_s
+    times.fail()
+    times.give(times.ask())
+    assert times.steps_s == two_s
+    assert times.waits.count == 4
 
 
 def test_batches_are_published() -> None:
@@ -63,6 +69,5 @@ def test_batches_are_published() -> None:
     times.give(asked)
     assert live.waits_for_batch_s() is None
     assert live.batches == before + 1
-    times.ask()
-    times.end()
+    times.end_epoch(times.ask())
     assert live.waits_for_batch_s() is None
