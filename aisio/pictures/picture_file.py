@@ -6,6 +6,7 @@ the program that draws it.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from aisio.atomic_write import atomic_write
 from aisio.errors import ConfigError
+from aisio.escapes import visible
 from aisio.extras import missing_extra
 
 if TYPE_CHECKING:
@@ -33,14 +35,19 @@ def check_picture(path: Path | str) -> Path:
     """Return the path of a picture, before anything is measured for it.
 
     Raises:
-        ConfigError: The file ends neither in .png nor in .svg, or its folder does not exist.
+        ConfigError: The file ends neither in .png nor in .svg, or cannot be written there.
         MissingExtraError: The extra `plot` is not installed.
     """
     path = Path(path)
     if path.suffix.lower().lstrip(".") not in _FORMATS:
         raise ConfigError(f"{path}: a picture is a .png or .svg file")
-    if not path.absolute().parent.is_dir():
-        raise ConfigError(f"{path}: there is no folder {path.absolute().parent}")
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        raise ConfigError(f"{path}: there is no folder {folder}")
+    if path.is_dir():
+        raise ConfigError(f"{path} is a folder: a picture is a file")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise ConfigError(f"{path}: you may not write into {folder}")
     try:
         import matplotlib.figure  # noqa: F401
     except ImportError as error:
@@ -79,5 +86,9 @@ def picture(path: Path | str, *, width: float = 8.0, height: float = 4.5) -> Ite
 
 
 def plain(text: str) -> str:
-    """Return text that matplotlib does not read as mathematics, and does not leave out."""
-    return text.replace("$", r"\$").lstrip("_")
+    """Return text that matplotlib does not read as mathematics, and does not leave out.
+
+    Control characters are escaped: no SVG may hold them, and matplotlib refuses bytes of names that
+    are not UTF-8.
+    """
+    return visible(text).replace("$", r"\$").lstrip("_")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from aisio.errors import ConfigError, MissingExtraError
@@ -34,6 +36,20 @@ def test_the_same_numbers_make_the_same_file(tmp_path):
     assert texts(tmp_path / "a.svg") == ["a_$x$"]
 
 
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write into any folder")
+def test_a_folder_that_must_not_be_written_is_found_before_too(tmp_path):
+    """A benchmark takes minutes."""
+    tmp_path.chmod(0o500)
+    with pytest.raises(ConfigError, match="you may not write into"):
+        check_picture(tmp_path / "a.png")
+
+
+def test_names_of_any_bytes_are_escaped(tmp_path):
+    """XML holds no control character, and matplotlib no byte that is not UTF-8."""
+    draw(tmp_path / "a.svg", "a\x1b\0\udcff<b>\n&")
+    assert "".join(texts(tmp_path / "a.svg")) == r"a\x1b\x00\xff<b>&"
+
+
 def test_a_picture_that_fails_leaves_the_old_file(tmp_path):
     """Whatever raises in the block."""
     (tmp_path / "a.png").write_bytes(b"old")
@@ -49,6 +65,9 @@ def test_a_wrong_file_is_an_error_before_anything_is_measured(tmp_path):
         check_picture(tmp_path / "a.gif")
     with pytest.raises(ConfigError, match="there is no folder .*none"):
         check_picture(tmp_path / "none" / "a.png")
+    (tmp_path / "folder.png").mkdir()
+    with pytest.raises(ConfigError, match="folder.png is a folder"):
+        check_picture(tmp_path / "folder.png")
     assert check_picture(tmp_path / "a.PNG") == tmp_path / "a.PNG"
 
 
