@@ -20,7 +20,7 @@ _STAGES = {
     "parse_s": "parse: samples in shards",
     "decode_s": "decode: fields of samples",
 }
-_OTHER = "other: transforms and all else"
+_OTHER = "other: transforms, the caller, all else"
 
 
 class HasStats(Protocol):

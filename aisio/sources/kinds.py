@@ -136,7 +136,8 @@ class UrlListSource(MixedSource):
             self._store_for(url)
 
     def _key(self) -> Hashable:
-        return self.urls, frozenset(self._stores.items())
+        # Not all that it knows: a store that it is asked for later must not change the hash.
+        return self.urls, frozenset(map(self._store_for, self.urls))
 
     def __repr__(self) -> str:
         return f"UrlListSource({counted(len(self.urls), 'object')})"

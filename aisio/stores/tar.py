@@ -37,10 +37,11 @@ class TarStore(Store):
     def __init__(self, store: Store, url: ObjectUrl, *, strict: bool = True) -> None:
         self.store = store
         self.url = url.require_object()
+        self._strict = strict
         self._index: Lazy[TarIndex] = Lazy(partial(read_index, store, url, strict=strict))
 
     def _key(self) -> Hashable:
-        return self.store, self.url
+        return self.store, self.url, self._strict
 
     def __repr__(self) -> str:
         return f"TarStore({str(self.url)!r})"

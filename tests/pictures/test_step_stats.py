@@ -73,7 +73,7 @@ def test_a_dataset_alone_by_its_numbers(tmp_path):
     """Where nothing else took time, there is no such bar, and one worker needs no panel."""
     plot_stats(dataset(seconds=1.0, workers={0: {}}), tmp_path / "a.svg")
     found = texts(tmp_path / "a.svg")
-    assert "other: transforms and all else" not in found
+    assert "other: transforms, the caller, all else" not in found
     assert "Time of each worker" not in found
 
 

@@ -12,11 +12,12 @@ from aisio.client.client import Client
 from aisio.errors import ConfigError, IntegrityError, NotFoundError
 from aisio.records import Checksum, ObjectInfo
 from aisio.sources.catalog_source import CatalogSource
-from aisio.sources.kinds import PrefixSource, TemplateSource
+from aisio.sources.kinds import PrefixSource, TemplateSource, UrlListSource
 from aisio.sources.manifest import ManifestSource
 from aisio.sources.resolve import source
 from aisio.sources.tar import TarSource
 from aisio.stores import AisStore, LocalStore
+from aisio.stores.tar import TarStore
 from aisio.urls import ObjectUrl
 
 
@@ -163,9 +164,19 @@ def test_other_sources_are_equal_by_what_they_are_made_of(client):
     store, url = AisStore(client), ObjectUrl.parse("ais://b/s-{0..9}.tar")
     assert TemplateSource(store, url) == TemplateSource(AisStore(client), url)
     tar = url.with_name("a.tar")
+    assert TarStore(store, tar) != TarStore(store, tar, strict=False)
     assert TarSource(store, tar) == TarSource(store, tar) != TarSource(store, url.with_name("b"))
     bucket = client.bucket("b")
     assert source(bucket.objects(["x"])) == source(bucket.objects(["x"]))
     entry = NamedSource(tag="t/x", prefix="ais://b/")
     assert CatalogSource.of(entry, client=client) == CatalogSource.of(entry, client=client)
     assert ManifestSource(tar, lambda _: store) != ManifestSource(tar, lambda _: store)
+
+
+def test_what_a_source_is_asked_for_does_not_change_its_hash(client):
+    """Else a dict would not find it again."""
+    urls = UrlListSource(["ais://b/1"], lambda url: AisStore(client))
+    found = {urls: 1}
+    urls.store_of(ObjectInfo("s3://c", "x"))
+    assert found[UrlListSource(["ais://b/1"], lambda url: AisStore(client))] == 1
+    assert {UrlListSource(["ais://b/1"], lambda url: AisStore(client)): 1}[urls] == 1
