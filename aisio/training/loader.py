@@ -15,11 +15,10 @@ from typing import Any
 from weakref import ref
 
 from aisio.errors import ConfigError
-from aisio.extras import missing_extra
 from aisio.forks import this_process
 from aisio.summary import StatsTable
 from aisio.training.loader_attributes import LoaderAttributes
-from aisio.training.loader_order import log_changes, start_of_job, topology_of
+from aisio.training.loader_order import check_dataset, log_changes, start_of_job, topology_of
 from aisio.training.loader_packs import LoaderPacks
 from aisio.training.loader_ranks import LoaderRanks, Ranks
 from aisio.training.order.cut import BatchEqualize, Cut, Topology
@@ -28,11 +27,6 @@ from aisio.training.order.sample_filter import SampleFilter
 from aisio.training.step_times import StepTimes
 from aisio.training.whole_number import whole_number
 from aisio.training.workers.batch_reader import BatchReader, Reading, Share
-
-try:
-    from torch.utils.data import IterableDataset
-except ImportError as error:
-    raise missing_extra("torch", "torch") from error
 
 __all__ = ["Loader", "Ranks"]
 
@@ -95,7 +89,7 @@ class Loader(LoaderAttributes):
         window_bytes: int | None = None,
         **options: Any,
     ) -> None:
-        _check_dataset(dataset)
+        check_dataset(dataset)
         if taken := sorted(_OURS & options.keys()):
             raise ConfigError(f"Loader decides on {', '.join(taken)} itself: leave it out")
         self.dataset = dataset
@@ -402,15 +396,3 @@ class _Iteration(Iterator[Any]):
             )
         self._loader._end_epoch()
         raise StopIteration
-
-
-def _check_dataset(dataset: Any) -> None:
-    if isinstance(dataset, (str, IterableDataset)) or not hasattr(dataset, "__len__"):
-        hint = "torch's DataLoader reads iterable datasets"
-        raise ConfigError(
-            "Loader reads map-style datasets, such as AISShardDataset and AISMapDataset, and"
-            f" {type(dataset).__name__} is none:"
-            f" {'make one of the URL' if isinstance(dataset, str) else hint}"
-        )
-    if not len(dataset):
-        raise ConfigError(f"{type(dataset).__name__} has no sample")

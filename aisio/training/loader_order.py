@@ -1,4 +1,4 @@
-"""What the order of a Loader's epochs begins with: of a dataset, or of a mix of them."""
+"""What a Loader begins with: a dataset, or a mix of some, and the order of its epochs."""
 
 from __future__ import annotations
 
@@ -6,18 +6,41 @@ import logging
 from typing import Any
 
 from aisio.errors import ConfigError
+from aisio.extras import missing_extra
 from aisio.training.mix import Mix
 from aisio.training.order.cut import BatchEqualize, Topology
 from aisio.training.order.mix_position import MixPosition, MixTopology
 from aisio.training.order.position import Position
 from aisio.training.order.sample_filter import SampleFilter
 
-__all__ = ["log_changes", "start_of_job", "topology_of"]
+try:
+    from torch.utils.data import IterableDataset
+except ImportError as error:
+    raise missing_extra("torch", "torch") from error
+
+__all__ = ["check_dataset", "log_changes", "start_of_job", "topology_of"]
 
 _log = logging.getLogger("aisio.loader")
 
 _ONE = 1
 """Shared out by ranks alone, without windows: this process makes up batches, not the workers."""
+
+
+def check_dataset(dataset: Any) -> None:
+    """Check that a dataset has samples in an order.
+
+    Raises:
+        ConfigError: It is no map-style dataset, or has no sample.
+    """
+    if isinstance(dataset, (str, IterableDataset)) or not hasattr(dataset, "__len__"):
+        hint = "torch's DataLoader reads iterable datasets"
+        raise ConfigError(
+            "Loader reads map-style datasets, such as AISShardDataset and AISMapDataset, and"
+            f" {type(dataset).__name__} is none:"
+            f" {'make one of the URL' if isinstance(dataset, str) else hint}"
+        )
+    if not len(dataset):
+        raise ConfigError(f"{type(dataset).__name__} has no sample")
 
 
 def topology_of(dataset: Any, batch_size: int, equalize: BatchEqualize) -> Topology:

@@ -33,10 +33,11 @@ from aisio.training.dataset_index import IndexLike, common_folder, open_index
 from aisio.training.decoding import Decode
 from aisio.training.epoch_stats import EpochStats
 from aisio.training.folder_labels import LabelFrom, folder_names
+from aisio.training.item_options import ItemOptions
 from aisio.training.listing.shared_listing import SharedListing
 from aisio.training.map_words import MapWords, require_own_items
 from aisio.training.process_rank import current_worker
-from aisio.training.sample_items import FIRST_SAMPLES, ItemOptions, SampleItems
+from aisio.training.sample_items import FIRST_SAMPLES, SampleItems
 from aisio.training.sample_names import SampleInfos, SampleNames
 from aisio.training.skipped_samples import SkippedSample
 from aisio.training.workers.pack_reading import LEAST_PACKS, PACK_BYTES

@@ -35,9 +35,10 @@ from aisio.stores import DirectSettings
 from aisio.training.decoding import Decode
 from aisio.training.equal_shards import EqualShards, check_equalize, shards_from
 from aisio.training.folder_labels import LabelFrom
+from aisio.training.item_options import ItemOptions
 from aisio.training.quarantine import Quarantine, SkippedShard, is_network_fault
 from aisio.training.reader_index import IndexMode, ReaderIndex
-from aisio.training.sample_items import ItemOptions, SampleItems
+from aisio.training.sample_items import SampleItems
 from aisio.training.shard_iteration import ShardIteration, ShardPlace, ShardTrail
 from aisio.training.shard_links import linked_shard
 from aisio.training.skipped_samples import SkippedSample

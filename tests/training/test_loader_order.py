@@ -6,7 +6,7 @@ import pytest
 import torch  # noqa: F401
 
 from aisio.errors import ConfigError
-from aisio.training.loader_order import start_of_job, topology_of
+from aisio.training.loader_order import check_dataset, start_of_job, topology_of
 from aisio.training.mix import mix
 from aisio.training.order.cut import Topology
 from aisio.training.order.mix_position import MixPosition, MixTopology
@@ -25,3 +25,14 @@ def test_a_dataset_and_a_mix() -> None:
     assert mixed == MixPosition(8, 1, False, sizes=(3, 5))
     with pytest.raises(ConfigError, match="not for a mix"):
         start_of_job(both, SampleFilter(both, [1]), seed=1, shuffle=False, pack=1)
+
+
+def test_what_a_loader_cannot_read() -> None:
+    """What has no order or no sample; a string is the URL of one."""
+    check_dataset(range(3))
+    with pytest.raises(ConfigError, match="make one of the URL"):
+        check_dataset("ais://b/")
+    with pytest.raises(ConfigError, match="torch's DataLoader reads iterable datasets"):
+        check_dataset(iter(range(3)))
+    with pytest.raises(ConfigError, match="range has no sample"):
+        check_dataset(range(0))

@@ -11,7 +11,8 @@ import torch
 from aisio.errors import ConfigError, DecodeError, ShardError
 from aisio.shards.samples import Sample, ZeroDict
 from aisio.stats import thread_counters
-from aisio.training.sample_items import ItemOptions, SampleItems
+from aisio.training.item_options import ItemOptions
+from aisio.training.sample_items import SampleItems
 
 
 def items(**options: Any) -> SampleItems:
