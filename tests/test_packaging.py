@@ -34,6 +34,10 @@ TORCH_NAMES = {
     "BucketBatchSampler",
     "DynamicBatchSampler",
     "Loader",
+    "ShuffleQuality",
+    "mix",
+    "plot_shuffle",
+    "shuffle_quality",
 }
 
 FORBID_ENVIRONMENT = """

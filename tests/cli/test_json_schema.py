@@ -71,6 +71,14 @@ def test_each_command_with_json_has_a_schema():
     assert {"ls", "rm", "du", "diff", "cache list", "tasks show"} <= set(commands())
 
 
+def test_targets(rows, bucket, tmp_path):
+    """As they are drawn."""
+    pytest.importorskip("matplotlib")
+    bucket.object("a").put(b"a")
+    for words in ((), ("ais://cli-data",)):
+        rows("info", "--plot", tmp_path / "targets.png", *words)
+
+
 def test_objects_and_buckets(rows, bucket, tmp_path, monkeypatch):
     """Listed, described, compared, deleted."""
     monkeypatch.setenv("AISIO_CACHE_DIR", str(tmp_path / "cache"))
@@ -84,8 +92,6 @@ def test_objects_and_buckets(rows, bucket, tmp_path, monkeypatch):
     for words in ((), (url,), (f"{url}/u",), (f"{url}/t/*",), (tmp_path / "tree" / "u",)):
         rows("info", *words)
     rows("info", f"{url}/no/", status=1)
-    for words in ((), (url,)):
-        rows("info", "--plot", tmp_path / "targets.png", *words)
     rows("du", "-d", 2, url)
     assert len(rows("diff", "--all", url, tmp_path / "tree", status=1)) == 3
     assert len(rows("rm", "-n", "-r", url)) == 3

@@ -8,6 +8,7 @@ import pickle
 from typing import Any
 
 import pytest
+import torch  # noqa: F401 - EpochStats asks it for the worker
 
 from aisio import publishing, stats
 from aisio.training.epoch_stats import EpochStats
