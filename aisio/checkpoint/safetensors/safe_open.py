@@ -223,6 +223,8 @@ def _expanded(index: Any, dimensions: int) -> list[int | slice] | None:
     if not all(type(part) in (int, slice) or part is Ellipsis for part in parts):
         return None
     dots = [at for at, part in enumerate(parts) if part is Ellipsis]
+    if len(dots) > 1:  # torch takes some of these for tensors with data and not for "meta"
+        return None
     at = dots[0] if dots else len(parts)
     parts = [part for part in parts if part is not Ellipsis]
     parts[at:at] = [slice(None)] * (dimensions - len(parts))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from aisio.checkpoint.safetensors import TensorSlice, safe_open, save_file
@@ -64,6 +64,8 @@ INDICES = st.lists(SLICES | st.integers(-7, 7) | st.just(...), max_size=4).map(t
 
 @settings(max_examples=50)
 @given(INDICES | SLICES | st.integers(-5, 5) | st.none() | st.lists(st.integers(-4, 3), min_size=1))
+@example((..., ..., slice(None)))
+@example((0, ..., 0, ..., 0))
 def test_a_slice_is_that_of_the_tensor(index: Any) -> None:
     """Of any index that torch takes, and its error for any other."""
     start, _ = encode_header({"cube": ("I64", CUBE.shape)}, None)
