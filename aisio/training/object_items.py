@@ -13,7 +13,7 @@ from aisio.training.data_object import DataObject
 from aisio.training.missing_objects import GoneObjects, MissingObjects, OnMissing
 from aisio.training.split_dataset import ListedObject
 from aisio.training.stateful_iteration import Step
-from aisio.transforms.functions import call, require_picklable
+from aisio.transforms.functions import FunctionChain, require_picklable
 from aisio.transport.concurrency.limit import AdaptiveLimit
 from aisio.transport.concurrency.ordered import fetch_in_order
 from aisio.transport.concurrency.pending import PendingGet
@@ -74,12 +74,11 @@ class ObjectItems:
         self._owner = owner
         self._kind = kind
         self.on_missing: OnMissing = on_missing
-        self._functions: tuple[tuple[str, Callable[[Any], Any]], ...] = ()
+        self._functions = FunctionChain()
 
     def __getstate__(self) -> dict[str, Any]:
         require_picklable(f"<{self._owner}> transform=", self._transform)
-        for word, function in self._functions:
-            require_picklable(f"<{self._owner}> .{word}()", function)
+        self._functions.check_picklable(self._owner)
         return self.__dict__
 
     def with_function(self, word: str, function: Callable[[Any], Any]) -> Self:
@@ -90,12 +89,12 @@ class ObjectItems:
             function: Its result takes the item's place.
         """
         other = copy(self)
-        other._functions = (*self._functions, (word, function))
+        other._functions = self._functions.followed_by(word, function)
         return other
 
     def item(self, one: ReadObject) -> Any:
         """Return the item of an object that was read."""
-        return self._changed(self._item(one))
+        return self._functions(self._item(one))
 
     def _item(self, one: ReadObject) -> Any:
         (source, listed), data = one.listed, one.data
@@ -115,13 +114,13 @@ class ObjectItems:
         try:
             if self._transform is None:
                 data = source.read(info, etl_name=self._etl_name)
-                return self._changed((info.name, data))
+                return self._functions((info.name, data))
             one.open()
         except NotFoundError:
             if self.on_missing != "none" or not self._may_be_gone(listed):
                 raise
             return self.item(ReadObject(listed, None))
-        return self._changed(self._transformed(info, one))
+        return self._functions(self._transformed(info, one))
 
     def read_in_order(
         self, share: Iterable[ListedObject], limit: AdaptiveLimit
@@ -175,11 +174,6 @@ class ObjectItems:
 
     def _may_be_gone(self, listed: ListedObject) -> bool:
         return self._missing.allows(*listed, self._etl_name)
-
-    def _changed(self, item: Any) -> Any:
-        for word, function in self._functions:
-            item = call(word, function, item)
-        return item
 
     def _transformed(self, info: ObjectInfo, one: DataObject | None) -> Any:
         assert self._transform is not None

@@ -19,7 +19,7 @@ from aisio.training.folder_labels import FolderLabels
 from aisio.training.folder_watch import FolderWatch
 from aisio.training.item_options import KEY, LABEL, ItemOptions
 from aisio.training.skipped_samples import SkippedSample, SkippedSamples
-from aisio.transforms.functions import call, require_picklable
+from aisio.transforms.functions import FunctionChain, require_picklable
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -72,7 +72,7 @@ class SampleItems:
         self._labels = FolderLabels(options.classes, owner) if options.label_from else None
         is_skipping = options.on_error == "skip" and options.decode is not None
         self._skipped = SkippedSamples() if is_skipping else None
-        self._functions: tuple[tuple[str, Callable[[Any], Any]], ...] = ()
+        self._functions = FunctionChain()
         self._padder: SamplePadder | None = None
         self._folders = self._new_folder_watch()
         if self.wanted is not None:
@@ -83,8 +83,7 @@ class SampleItems:
     def __getstate__(self) -> dict[str, Any]:
         self._decoders.check_picklable()
         require_picklable(f"<{self._owner}> transform=", self._options.transform)
-        for word, function in self._functions:
-            require_picklable(f"<{self._owner}> .{word}()", function)
+        self._functions.check_picklable(self._owner)
         return self.__dict__
 
     def with_function(self, word: str, function: Callable[[Any], Any]) -> Self:
@@ -95,7 +94,7 @@ class SampleItems:
             function: Its result takes the item's place.
         """
         other = copy(self)
-        other._functions = (*self._functions, (word, function))
+        other._functions = self._functions.followed_by(word, function)
         return other
 
     @property
@@ -226,9 +225,7 @@ class SampleItems:
                 f" {sample.offset} of {one_line(sample.url)}",
             )
             raise
-        for word, function in self._functions:
-            item = call(word, function, item)
-        return item
+        return self._functions(item)
 
     def _named(self, sample: Sample, padded: Sample | None) -> tuple[str, Any]:
         if padded is None:

@@ -12,7 +12,7 @@ from typing import Any
 from aisio.errors import ConfigError, add_note
 from aisio.escapes import one_line
 
-__all__ = ["call", "check_callable", "function_name", "require_picklable"]
+__all__ = ["FunctionChain", "call", "check_callable", "function_name", "require_picklable"]
 
 _MAX_ITEM = 80
 _NOT_IMPORTABLE = ("<lambda>", "<locals>")
@@ -60,6 +60,36 @@ def call(word: str, function: Callable[..., Any], *arguments: Any) -> Any:
     except Exception as error:
         add_note(error, f".{word}({function_name(function)}) was called with {_about(arguments)}")
         raise
+
+
+class FunctionChain:
+    """Functions that a user has given to items, each called with what the one before it returned.
+
+    Args:
+        functions: Each with the word that has taken it, as in "map".
+    """
+
+    def __init__(self, *functions: tuple[str, Callable[[Any], Any]]) -> None:
+        self._functions = functions
+
+    def followed_by(self, word: str, function: Callable[[Any], Any]) -> FunctionChain:
+        """Return a chain with one function more."""
+        return FunctionChain(*self._functions, (word, function))
+
+    def __call__(self, item: Any) -> Any:
+        """Return what the last function makes of an item; see `call`."""
+        for word, function in self._functions:
+            item = call(word, function, item)
+        return item
+
+    def check_picklable(self, owner: str) -> None:
+        """Refuse functions that a process which is being started cannot import.
+
+        Raises:
+            ConfigError: One of them; see `require_picklable`.
+        """
+        for word, function in self._functions:
+            require_picklable(f"<{owner}> .{word}()", function)
 
 
 def require_picklable(word: str, function: object) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import codecs
 import io
 from dataclasses import dataclass
-from types import TracebackType
 from typing import cast
 
 from aisio.errors import ConfigError
 from aisio.records import ObjectInfo
+from aisio.transport.stored_whole import StoredWhole
 from aisio.transport.writer import ObjectWriter
 
 __all__ = ["ObjectTextWriter", "OpenMode", "UnseekableText"]
@@ -95,7 +95,7 @@ class OpenMode:
         return ObjectTextWriter(file, self.encoding, self.errors, self.newline)
 
 
-class UnseekableText(io.TextIOWrapper):
+class UnseekableText(StoredWhole, io.TextIOWrapper):
     """Text that is written into a file without seek, with the mark that its encoding begins with.
 
     Python leaves out the byte order mark of UTF-16 and UTF-32 there, and then cannot read the text.
@@ -121,13 +121,9 @@ class UnseekableText(io.TextIOWrapper):
             if not self.closed:
                 self.flush()
         except BaseException:
-            self._drop()
+            self.abort()
             raise
         super().close()
-
-    def _drop(self) -> None:
-        """Close the file below without storing anything."""
-        raise NotImplementedError
 
 
 class ObjectTextWriter(UnseekableText):
@@ -149,20 +145,3 @@ class ObjectTextWriter(UnseekableText):
     def abort(self) -> None:
         """Close the file without storing anything; the old object stays."""
         self._writer.abort()
-
-    _drop = abort
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Store the object; if the block raised, drop it."""
-        if kind is None:
-            self.close()
-        else:
-            self.abort()
-
-    def __del__(self) -> None:
-        """Leave it to the writer: `io.IOBase` would store a part of the object."""

@@ -15,7 +15,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Lock
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO
 from weakref import finalize
 
@@ -23,6 +22,7 @@ from aisio.errors import ConfigError, NotFoundError, StorageError
 from aisio.forks import this_process
 from aisio.limits import is_whole
 from aisio.records import ObjectInfo
+from aisio.transport.stored_whole import StoredWhole
 from aisio.urls import ObjectUrl
 
 __all__ = ["ObjectWriter", "Upload", "WriteOptions", "complete_upload", "head_of_stored"]
@@ -213,7 +213,7 @@ else:
     _BinaryFile = io.BufferedIOBase
 
 
-class ObjectWriter(_BinaryFile):
+class ObjectWriter(StoredWhole, _BinaryFile):
     """An object that is being written; close it, or use it in a `with` statement.
 
     If the block of the `with` statement raises, if `abort` is called, or if the writer is dropped
@@ -331,18 +331,6 @@ class ObjectWriter(_BinaryFile):
                     self._parts.abort()
                 finally:
                     self._end()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Store the object; if the block raised, drop it."""
-        if kind is None:
-            self.close()
-        else:
-            self.abort()
 
     def __del__(self) -> None:
         """Drop what was not closed: `io.IOBase` would close it, and so store a part of it."""

@@ -11,7 +11,13 @@ from typing import Any
 import pytest
 
 from aisio.errors import ConfigError
-from aisio.transforms.functions import call, check_callable, function_name, require_picklable
+from aisio.transforms.functions import (
+    FunctionChain,
+    call,
+    check_callable,
+    function_name,
+    require_picklable,
+)
 from aisio.transforms.stages import Map
 
 
@@ -96,3 +102,10 @@ def test_functions_without_a_result_are_refused(function: Any) -> None:
     """As a predicate they would keep everything, and no worker can send what they return."""
     with pytest.raises(ConfigError, match=r"\.filter\(.*\): it returns a (generator|coroutine)"):
         check_callable("filter", function)
+
+
+def test_a_chain_calls_one_after_the_other() -> None:
+    """A longer chain leaves the one that it was made of as it is."""
+    chain = FunctionChain(("map", str))
+    longer = chain.followed_by("map", len)
+    assert (FunctionChain()(7), chain(100), longer(100)) == (7, "100", 3)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import io
 import sys
-from abc import abstractmethod
 from collections.abc import Callable
 from contextlib import suppress
-from types import TracebackType
 from typing import Any, cast
 
 from fsspec.core import OpenFile
 from fsspec.spec import AbstractBufferedFile
 
+from aisio.transport.stored_whole import StoredWhole
 from aisio.transport.text_file import UnseekableText
 from aisio.transport.writer import ObjectWriter
 
@@ -39,30 +38,15 @@ class CachedFile(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no t
         return self._read_range(self.path, start, end)
 
 
-class _DroppedOnError(io.IOBase):
-    """A file of which nothing is stored if the block of its `with` statement raises."""
+class _FsspecWritten(StoredWhole):
+    """A file that fsspec writes."""
 
-    @abstractmethod
     def discard(self) -> None:
-        """Drop what was written."""
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close the file; if the block raised, drop it."""
-        if kind is None:
-            self.close()
-        else:
-            self.discard()
-
-    def __del__(self) -> None:
-        """Leave it to the writer: `io.IOBase` would store a part of the object."""
+        """Do what `abort` does, under fsspec's name."""
+        self.abort()
 
 
-class WrittenFile(_DroppedOnError, io.BufferedIOBase):
+class WrittenFile(_FsspecWritten, io.BufferedIOBase):
     """An object that is being written.
 
     It appears when the file is closed or, in a transaction, when that ends. If the block of a
@@ -102,7 +86,7 @@ class WrittenFile(_DroppedOnError, io.BufferedIOBase):
         if self.closed:
             return
         if _block_raised():
-            self.discard()
+            self.abort()
             return
         super().close()
         if not self._is_deferred:
@@ -114,13 +98,13 @@ class WrittenFile(_DroppedOnError, io.BufferedIOBase):
             self._writer.close()
             self._on_stored()
 
-    def discard(self) -> None:
+    def abort(self) -> None:
         """Drop what was written, as a transaction does that fails."""
         self._writer.abort()
         super().close()
 
 
-class CompressedFile(_DroppedOnError, io.BufferedIOBase):
+class CompressedFile(_FsspecWritten, io.BufferedIOBase):
     """Compresses what is written into another file, and closes that with itself.
 
     The compressors leave the file below them open.
@@ -150,26 +134,24 @@ class CompressedFile(_DroppedOnError, io.BufferedIOBase):
         try:
             self._compressor.close()
         except BaseException:
-            self._file.discard()
+            self._file.abort()
             raise
         self._file.close()
 
-    def discard(self) -> None:
+    def abort(self) -> None:
         """Drop what was written."""
         with suppress(Exception):  # its last bytes are dropped with the rest
             self._compressor.close()
-        self._file.discard()
+        self._file.abort()
         super().close()
 
 
-class TextFile(_DroppedOnError, UnseekableText):
+class TextFile(_FsspecWritten, UnseekableText):
     """Text that is written into a `WrittenFile` or `CompressedFile`, stored or dropped as those."""
 
-    def discard(self) -> None:
+    def abort(self) -> None:
         """Drop what was written."""
-        cast("WrittenFile | CompressedFile", self.buffer).discard()
-
-    _drop = discard
+        cast("WrittenFile | CompressedFile", self.buffer).abort()
 
 
 _CLOSE = OpenFile.close.__code__
