@@ -30,6 +30,7 @@ from aisio.transport.retries import Attempts
 from aisio.transport.targets import BufferTarget, FileTarget, Target
 from aisio.urls import ObjectUrl
 from aisio.wire import messages
+from aisio.wire.http1 import http_seconds
 
 T = TypeVar("T")
 
@@ -69,8 +70,23 @@ class ObjectReads:
         with self.stream() as body:
             return msgspec.structs.replace(info, size_bytes=body.size_bytes)
 
+    def modified_s(self) -> float:
+        """Return when the object was last changed, in seconds since 1970; 0.0 if unknown.
+
+        `head` and listings have the time of the last access. Clusters before AIStore 5.0 do not
+        tell that of the last change.
+
+        Raises:
+            NotFoundError: No such object.
+        """
+        query = {**messages.bucket_query(self.url), "props": "last-modified"}
+        return http_seconds(self._retry(lambda: self._head_headers(query)).get("last-modified"))
+
     def _head(self) -> ObjectInfo:
-        query = messages.bucket_query(self.url)
+        headers = self._head_headers(messages.bucket_query(self.url))
+        return messages.parse_object_headers(headers, self.url)
+
+    def _head_headers(self, query: Mapping[str, str]) -> Mapping[str, str]:
         try:
             response = self._send("HEAD", query)
         except NotFoundError:
@@ -80,7 +96,7 @@ class ObjectReads:
             response = self._send("GET", query)
             response.close()
         response.release_conn()
-        return messages.parse_object_headers(response.headers, self.url)
+        return response.headers
 
     def exists(self) -> bool:
         """Tell whether the cluster has the object."""

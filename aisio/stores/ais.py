@@ -51,6 +51,10 @@ class AisStore(Store):
         """See `Store.head`."""
         return self.client.object(url).head()
 
+    def modified_s(self, url: ObjectUrl) -> float:
+        """See `Store.modified_s` and `Object.modified_s`."""
+        return self.client.object(url).modified_s()
+
     def get(
         self, url: ObjectUrl, byte_range: ByteRange | None = None, *, etl_name: str | None = None
     ) -> Body:

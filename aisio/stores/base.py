@@ -71,6 +71,14 @@ class Store(EqualByKey, ABC):
             NotFoundError: No such object.
         """
 
+    def modified_s(self, url: ObjectUrl) -> float:
+        """Return when an object was last changed, in seconds since 1970; 0.0 if unknown.
+
+        Raises:
+            NotFoundError: No such object.
+        """
+        return self.head(url).mtime_s
+
     @abstractmethod
     def get(
         self, url: ObjectUrl, byte_range: ByteRange | None = None, *, etl_name: str | None = None

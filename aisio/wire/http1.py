@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
 from types import MappingProxyType
 
 import msgspec
@@ -20,6 +21,7 @@ __all__ = [
     "BadResponse",
     "ResponseHead",
     "ResponseHeaders",
+    "http_seconds",
     "is_field",
     "parse_chunk_size",
     "parse_head",
@@ -171,6 +173,16 @@ def whole_number(text: str | None) -> int | None:
         return None
     number = int(text)
     return number if number <= _MAX_NUMBER else None
+
+
+def http_seconds(text: str | None) -> float:
+    """Return the seconds since 1970 of a time as headers have it; 0.0 for none, or an odd one."""
+    if not text:
+        return 0.0
+    try:
+        return parsedate_to_datetime(text).timestamp()
+    except (ValueError, OverflowError):
+        return 0.0
 
 
 def utf8_text(value: str) -> str:

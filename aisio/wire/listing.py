@@ -8,13 +8,13 @@ Source:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 
 from aisio.records import Checksum, ObjectInfo
 from aisio.wire.decoding import decoding
+from aisio.wire.http1 import http_seconds
 from aisio.wire.messages import MSGPACK, action, parse_custom
 
 CACHED = 1 << 0
@@ -232,7 +232,7 @@ def _entry(root: str, row: _Row, *, has_sizes: bool) -> ObjectInfo:
         row.s if has_sizes else None,
         _listed_checksum(row.cs),
         row.v,
-        mtime_s=_listed_time(row.a),
+        mtime_s=http_seconds(row.a),
         custom=parse_custom(row.m) if row.m else {},
         location=row.t,
     )
@@ -245,12 +245,3 @@ def _listed_checksum(value: str) -> Checksum | None:
     """Return a checksum; a listing has no types, but the number of digits distinguishes them."""
     kind = _KINDS_BY_DIGITS.get(len(value))
     return Checksum(kind, value) if kind else None
-
-
-def _listed_time(text: str) -> float:
-    if not text:
-        return 0.0
-    try:
-        return parsedate_to_datetime(text).timestamp()
-    except (ValueError, OverflowError):
-        return 0.0

@@ -14,7 +14,6 @@ import base64
 import binascii
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 from urllib.parse import unquote
 from xml.etree import ElementTree
@@ -22,7 +21,7 @@ from xml.etree import ElementTree
 from aisio.errors import IntegrityError
 from aisio.records import Checksum, ObjectInfo, UnfinishedUpload
 from aisio.urls import ObjectUrl
-from aisio.wire.http1 import whole_number
+from aisio.wire.http1 import http_seconds, whole_number
 
 __all__ = [
     "ErrorMessage",
@@ -92,7 +91,7 @@ def parse_object_headers(headers: Mapping[str, str], url: ObjectUrl) -> ObjectIn
         parse_checksum(headers),
         "" if version == "null" else version,
         (headers.get("ETag") or "").strip('"'),
-        _http_seconds(headers.get("Last-Modified") or ""),
+        http_seconds(headers.get("Last-Modified")),
     )
 
 
@@ -258,12 +257,5 @@ def _iso_seconds(text: str) -> float:
     """Return the seconds since 1970 of a time as 2026-11-30T04:00:51.000Z; 0.0 if it is odd."""
     try:
         return datetime.fromisoformat(f"{text[:19]}+00:00").timestamp()
-    except ValueError:
-        return 0.0
-
-
-def _http_seconds(text: str) -> float:
-    try:
-        return parsedate_to_datetime(text).timestamp()
     except ValueError:
         return 0.0

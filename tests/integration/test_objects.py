@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import time
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -328,3 +329,14 @@ def test_a_client_is_closed_after_its_block(bucket: Bucket) -> None:
     with pytest.raises(ConfigError, match="was closed at the end of its `with` block"):
         item.get()
     assert bucket.object("a").get() == b"a"
+
+
+def test_the_last_change_is_no_access(bucket: Bucket) -> None:
+    """A read changes the time that `head` has, and not that of the last change."""
+    item = bucket.object("a")
+    before = time.time()
+    item.put(DATA)
+    modified = item.modified_s()
+    assert before - 2 < modified < time.time() + 2
+    item.get()
+    assert item.modified_s() == modified

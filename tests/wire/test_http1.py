@@ -17,6 +17,7 @@ from aisio.wire.http1 import (
     BadResponse,
     ResponseHead,
     ResponseHeaders,
+    http_seconds,
     parse_chunk_size,
     parse_head,
 )
@@ -246,3 +247,19 @@ def test_a_long_line_of_blanks_costs_its_length_and_not_its_square(end: str) -> 
     """A damaged response must not stop the process; quadratic time exceeds the test's limit."""
     with suppress(BadResponse):
         head_of("HTTP/1.1 200 OK", *[f"X{n}: a" + " " * 60_000 + end for n in range(100)])
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Mon, 30 Nov 2026 13:02:14 GMT", 1796043734.0),
+        ("30 Nov 26 13:02 UTC", 1796043720.0),
+        (None, 0.0),
+        ("", 0.0),
+        ("yesterday", 0.0),
+        ("Mon, 30 Nov 99999 13:02:14 GMT", 0.0),
+    ],
+)
+def test_times_of_headers(text: str | None, expected: float) -> None:
+    """One that is missing or odd is unknown."""
+    assert http_seconds(text) == expected

@@ -9,7 +9,7 @@ walk over folders.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Coroutine
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -22,17 +22,16 @@ from fsspec.core import get_compression, has_magic
 from aisio.client.client import Client
 from aisio.errors import ConfigError, NotFoundError, UrlError
 from aisio.integrations.fsspec.object_files import CachedFile, CompressedFile, TextFile, WrittenFile
-from aisio.integrations.fsspec.object_tree import Entry, ObjectTree, within
-from aisio.integrations.fsspec.ranges import MAX_GAP_BYTES, cut, merge, parse_ranges
-from aisio.integrations.fsspec.threaded import ThreadedFileSystem
-from aisio.limits import is_whole
+from aisio.integrations.fsspec.object_tree import ObjectTree
+from aisio.integrations.fsspec.reads import ReadFileSystem
+from aisio.records import ObjectInfo
 from aisio.stores import DirectSettings
 from aisio.transport.writer import PART_BYTES, WriteOptions
 
 __all__ = ["AisFileSystem"]
 
 
-class AisFileSystem(ThreadedFileSystem):
+class AisFileSystem(ReadFileSystem):
     """The objects of a cluster as the files of fsspec; made by fsspec for `ais://`.
 
     What is read is verified, and what is written appears whole or not at all. A folder is there as
@@ -71,83 +70,14 @@ class AisFileSystem(ThreadedFileSystem):
         self._write_options = WriteOptions(part_bytes, concurrency, allow_empty=True)
         # More at once would only wait for a thread, and a program that is stopped for them.
         options = {"batch_size": concurrency, **options}
-        super().__init__(concurrency, use_listings_cache=use_listings_cache, **options)
         scheme = self.protocol if isinstance(self.protocol, str) else self.protocol[0]
-        self._tree = ObjectTree(scheme, client=client, endpoint=endpoint, direct=direct)
+        tree = ObjectTree(scheme, client=client, endpoint=endpoint, direct=direct)
+        super().__init__(tree, concurrency, use_listings_cache=use_listings_cache, **options)
 
     @property
     def fsid(self) -> str:
         """What tells this file system from others."""
         return f"aisio-{self._fs_token}"
-
-    async def _info(self, path: str, **_: Any) -> Entry:
-        return await self._run(self._tree.info, self._strip_protocol(path))
-
-    async def _ls(
-        self, path: str, detail: bool = True, refresh: bool = False, **_: Any
-    ) -> list[Entry] | list[str]:
-        path = self._strip_protocol(path)
-        entries: list[Entry]
-        if path in self.dircache and not refresh:
-            entries = self.dircache[path]
-        else:
-            entries = await self._run(self._tree.level, path)
-            self.dircache[path] = entries
-        return entries if detail else [entry["name"] for entry in entries]
-
-    async def _find(
-        self,
-        path: str,
-        maxdepth: int | None = None,
-        withdirs: bool = False,
-        detail: bool = False,
-        **_: Any,
-    ) -> list[str] | dict[str, Entry]:
-        """Find what is below a path, by one listing; with a depth of 1 by that of one level."""
-        if maxdepth is not None and not is_whole(maxdepth, 1):
-            raise ValueError(f"maxdepth={maxdepth!r}: a whole number from 1 on is needed")
-        path = self._strip_protocol(path)
-        if not path:
-            found = await super()._find(path, maxdepth, withdirs, detail=True)
-        else:
-            entries = await self._run(lambda: list(self._tree.find(path, is_level=maxdepth == 1)))
-            found = dict(sorted(within(path, entries, maxdepth, withdirs).items()))
-        return found if detail else list(found)
-
-    async def _cat_file(
-        self, path: str, start: int | None = None, end: int | None = None, **_: Any
-    ) -> bytes:
-        return await self._run(self._tree.read, self._strip_protocol(path), start, end)
-
-    async def _cat_ranges(
-        self,
-        paths: list[str],
-        starts: Sequence[int | None] | int | None,
-        ends: Sequence[int | None] | int | None,
-        max_gap: int | None = None,
-        batch_size: int | None = None,
-        on_error: str = "return",
-        **_: Any,
-    ) -> list[bytes | BaseException]:
-        """Read ranges of objects; those of one object that are near come by one request."""
-        wanted = parse_ranges(paths, starts, ends)
-        spans, owners = merge(wanted, MAX_GAP_BYTES if max_gap is None else max_gap)
-        read = await fsspec.asyn._run_coros_in_chunks(
-            [self._cat_file(*span) for span in spans],
-            batch_size or self.batch_size,
-            nofiles=True,
-            return_exceptions=True,
-        )
-        parts: list[bytes | BaseException] = []
-        for one, owner in zip(wanted, owners, strict=True):
-            data = read[owner]
-            if not isinstance(data, BaseException):
-                parts.append(cut(one, spans[owner], data))
-            elif on_error == "return":
-                parts.append(data)
-            else:
-                raise data
-        return parts
 
     async def _pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **_: Any) -> None:
         path = self._strip_protocol(path)
@@ -176,34 +106,17 @@ class AisFileSystem(ThreadedFileSystem):
         callback.relative_update(await self._run(store))
         self.invalidate_cache(path)
 
-    async def _get_file(
-        self, rpath: str, lpath: Any, callback: Any = DEFAULT_CALLBACK, **_: Any
+    async def _cp_file(
+        self, path1: str, path2: str, copies: dict[str, ObjectInfo] | None = None, **_: Any
     ) -> None:
-        path = self._strip_protocol(rpath)
-        if not isinstance(lpath, (str, os.PathLike)):
-            data = await self._cat_file(path)
-            callback.set_size(len(data))
-            await self._run(lpath.write, data)
-            callback.absolute_update(len(data))
-            return
-
-        def show(count: int, size: int | None) -> None:
-            callback.set_size(size)
-            callback.absolute_update(count)
-
-        try:
-            await self._run(self._tree.download, path, os.fspath(lpath), show)
-        except (NotFoundError, UrlError):
-            if not await self._isdir(path):
-                raise
-            Path(lpath).mkdir(parents=True, exist_ok=True)
-
-    async def _cp_file(self, path1: str, path2: str, **_: Any) -> None:
+        """Copy an object; add to `copies` what the store says of the copy, by the source's path."""
         source, target = self._strip_protocol(path1), self._strip_protocol(path2)
         if source == target:
             raise ConfigError(f"copy {source}: it cannot be copied to itself")
         try:
-            await self._run(self._tree.copy, source, target)
+            copy = await self._run(self._tree.copy, source, target)
+            if copies is not None:
+                copies[source] = copy
         except (NotFoundError, UrlError):
             if not await self._isdir(source):
                 raise
@@ -238,11 +151,12 @@ class AisFileSystem(ThreadedFileSystem):
         recursive: bool,
         maxdepth: int | None,
     ) -> None:
-        """Move objects.
+        """Move objects: copy them, and delete what was copied.
 
         Raises:
             ConfigError: A folder would be moved into itself, or an object to itself.
             NotFoundError: Nothing is there to move.
+            IntegrityError: An object was replaced after it was copied; it stays.
         """
         if isinstance(path1, str) and isinstance(path2, str):
             source, target = self._strip_protocol(path1), self._strip_protocol(path2)
@@ -252,10 +166,14 @@ class AisFileSystem(ThreadedFileSystem):
                 raise ConfigError(
                     f"move {source} to {target}: a folder cannot be moved into itself"
                 )
-        # What comes meanwhile is not copied, so it must not be deleted either.
-        moved = await self._objects(path1, recursive, maxdepth)
-        await self._copy(path1, path2, recursive, maxdepth=maxdepth)
-        await self._delete(moved)
+        await self._objects(path1, recursive, maxdepth)  # an error, if nothing is there
+        copies: dict[str, ObjectInfo] = {}
+        await self._copy(path1, path2, recursive, maxdepth=maxdepth, copies=copies)
+        await self._in_chunks([self._delete_copied(*one) for one in copies.items()])
+
+    async def _delete_copied(self, path: str, copy: ObjectInfo) -> None:
+        await self._run(self._tree.delete_copied, path, copy)
+        self.invalidate_cache(path)
 
     async def _rm_file(self, path: str, **_: Any) -> None:
         path = self._strip_protocol(path)
@@ -276,10 +194,10 @@ class AisFileSystem(ThreadedFileSystem):
             ConfigError: It would be all buckets of the cluster.
             NotFoundError: Nothing is there to delete.
         """
-        await self._delete(await self._objects(path, recursive, maxdepth))
+        paths = await self._objects(path, recursive, maxdepth)
+        await self._in_chunks([self._rm_file(one) for one in paths])
 
-    async def _delete(self, paths: list[str]) -> None:
-        coros = [self._rm_file(one) for one in paths]
+    async def _in_chunks(self, coros: list[Coroutine[Any, Any, None]]) -> None:
         await fsspec.asyn._run_coros_in_chunks(coros, self.batch_size, nofiles=True)
 
     async def _objects(

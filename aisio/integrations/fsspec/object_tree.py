@@ -2,8 +2,9 @@
 
 Paths are URLs without their scheme: "bucket/folder/name". A folder is there as long as an object is
 below it. What is returned of an object is a dict of `name`, `size` in bytes and `type`, with
-`checksum`, `etag` and `version` where the store tells them. Where there are no entity tags, `etag`
-is the checksum, or the version.
+`checksum`, `etag`, `version` and `mtime` (seconds since 1970) where the store tells them. Where
+there are no entity tags, `etag` is the checksum, or the version. AIStore tells the last change of
+one object on request, and otherwise the last access, which is left out.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from aisio.errors import (
     NotFoundError,
     RangeError,
 )
-from aisio.records import ByteRange, ObjectInfo
+from aisio.records import ByteRange, ObjectInfo, may_be_same_object
 from aisio.stores import AisStore, DirectSettings, Store, store_for
 from aisio.transport.body import Body, read_with_retries
 from aisio.transport.parallel import read_into
@@ -35,8 +36,6 @@ from aisio.urls import ALIASES, ObjectUrl
 __all__ = ["Entry", "ObjectTree", "within"]
 
 Entry = dict[str, Any]
-
-_COPY_BYTES = 1024 * 1024
 
 
 class ObjectTree:
@@ -84,7 +83,7 @@ class ObjectTree:
         url, store = self._find(path)
         if url.name:
             with suppress(NotFoundError):
-                return self._entry(store.head(url))
+                return self._entry(store, store.head(url))
         if self._has_any(store, url):
             return _folder(path)
         raise NotFoundError(f"{url}: there is no such object, folder or bucket", url=str(url))
@@ -99,10 +98,10 @@ class ObjectTree:
         if not path:
             return self._buckets()
         url, store = self._find(path)
-        entries = [self._entry(one) for one in self._below(store.list_level, url)]
+        entries = [self._entry(store, one) for one in self._below(store.list_level, url)]
         if entries or (not url.name and self._has_any(store, url)):
             return entries
-        return [self._entry(store.head(url))]
+        return [self._entry(store, store.head(url))]
 
     def find(self, path: str, *, is_level: bool = False) -> Iterator[Entry]:
         """Yield all objects below a path, in bytewise order of their names; else that at it.
@@ -118,10 +117,10 @@ class ObjectTree:
         with suppress(NotFoundError):
             for info in self._below(store.list_level if is_level else store.list, url):
                 found = True
-                yield self._entry(info)
+                yield self._entry(store, info)
         if not found and url.name:
             with suppress(NotFoundError):
-                yield self._entry(store.head(url))
+                yield self._entry(store, store.head(url))
 
     def head(self, path: str) -> ObjectInfo:
         """Return what the store says of an object.
@@ -131,6 +130,20 @@ class ObjectTree:
         """
         url, store = self._find(path)
         return store.head(url.require_object())
+
+    def modified_s(self, path: str) -> float:
+        """Return when an object was last changed; see `Store.modified_s`.
+
+        Raises:
+            NotFoundError: Nothing is there.
+            IsADirectoryError: It is a folder, or a bucket.
+        """
+        url, store = self._find(path)
+        if url.name:
+            with suppress(NotFoundError):
+                return store.modified_s(url)
+        self.info(path)  # an error, if nothing is there
+        raise IsADirectoryError(f"{url} is a folder: only objects have a time of their last change")
 
     def read(
         self,
@@ -224,19 +237,15 @@ class ObjectTree:
         self._check_absent(store, url.require_object(), overwrite)
         return store.writer(url, options)
 
-    def copy(self, path: str, to: str) -> None:
-        """Copy an object: it is read, verified, and written."""
+    def copy(self, path: str, to: str) -> ObjectInfo:
+        """Copy an object, and return what the store says of the copy; see `Store.copy`.
+
+        Raises:
+            NotFoundError: No such object, or no such bucket.
+            ConfigError: The two are the same.
+        """
         url, store = self._find(path)
-        target, target_store = self._find(to)
-        options = WriteOptions(allow_empty=True)
-
-        def write(body: Any) -> None:
-            with target_store.writer(target.require_object(), options) as out:
-                while data := body.read(_COPY_BYTES):
-                    out.write(data)
-
-        opened = partial(store.get, url.require_object())
-        read_with_retries(opened, write, Attempts(store.retry_policy))
+        return store.copy(url.require_object(), self.url(to).require_object())
 
     def delete(self, path: str) -> None:
         """Delete an object.
@@ -246,6 +255,22 @@ class ObjectTree:
         """
         url, store = self._find(path)
         store.delete(url.require_object())
+
+    def delete_copied(self, path: str, copy: ObjectInfo) -> None:
+        """Delete an object that was copied, if it is still what the copy has.
+
+        Raises:
+            NotFoundError: No such object.
+            IntegrityError: It was replaced since; it stays.
+        """
+        url, store = self._find(path)
+        if not may_be_same_object(store.head(url), copy):
+            raise IntegrityError(
+                f"move {url}: it was replaced after it was copied to {copy.url}: it was not "
+                f"deleted; move it again",
+                url=str(url),
+            )
+        store.delete(url)
 
     def create_bucket(self, path: str, *, exist_ok: bool) -> None:
         """Create the bucket of a path; nothing for a path of a folder, which needs no creating.
@@ -309,14 +334,16 @@ class ObjectTree:
         buckets = store.client.buckets(ALIASES[self._scheme])
         return [_folder(self.path(str(one.url))) for one in buckets]
 
-    def _entry(self, info: ObjectInfo) -> Entry:
+    def _entry(self, store: Store, info: ObjectInfo) -> Entry:
         path = self.path(f"{self._scheme}://{info.url.partition('://')[2]}")
         if info.name.endswith("/"):
             return _folder(path)
         checksum = f"{info.checksum.kind}:{info.checksum.value}" if info.checksum else ""
         # By "etag" caches such as those of HF datasets tell whether they have an object's bytes.
         etag = info.etag or checksum or info.version
-        known = {"checksum": checksum, "etag": etag, "version": info.version}
+        known: Entry = {"checksum": checksum, "etag": etag, "version": info.version}
+        if not isinstance(store, AisStore):
+            known["mtime"] = info.mtime_s
         entry = {"name": path, "size": info.size_bytes, "type": "file"}
         return entry | {key: value for key, value in known.items() if value}
 

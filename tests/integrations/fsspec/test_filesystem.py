@@ -293,6 +293,34 @@ def test_moving(fs: AisFileSystem, bucket: Bucket) -> None:
         fs.mv("data/x", "data/y")
 
 
+def test_the_cluster_copies(counted: Any, bucket: Bucket) -> None:
+    """No byte comes here, except for names that AIStore would store wrongly."""
+    fs, proxy = counted
+    for name in ("d/a", "d/b"):
+        bucket.object(name).put(DATA)
+    fs.copy("data/d/", "data/e/", recursive=True)
+    fs.mv("data/e/a", "data/f")
+    reads = [one for one in proxy.requests if one.method == "GET" and "/objects/" in one.path]
+    assert [one for one in reads if one.status == 200] == []
+    fs.cp_file("data/d/a", "data/100%?\n")
+    assert fs.find("data") == ["data/100%?\n", "data/d/a", "data/d/b", "data/e/b", "data/f"]
+    assert {fs.cat_file(path) for path in fs.find("data")} == {DATA}
+
+
+def test_what_is_replaced_while_it_is_moved_stays(fs: AisFileSystem, bucket: Bucket) -> None:
+    """Its new bytes were not copied."""
+    bucket.object("a").put(b"old")
+
+    class Replaced(AisFileSystem):
+        async def _copy(self, *args: Any, **options: Any) -> None:
+            await super()._copy(*args, **options)
+            await self._pipe_file("data/a", b"new")
+
+    with pytest.raises(IntegrityError, match="ais://data/a: it was replaced after it was copied"):
+        Replaced(endpoint=bucket.client.endpoint).mv("data/a", "data/b")
+    assert fs.cat(fs.find("data")) == {"data/a": b"new", "data/b": b"old"}
+
+
 def test_moving_something_to_itself_deletes_nothing(fs: AisFileSystem, bucket: Bucket) -> None:
     """However the same place is written."""
     for name in ("d/a", "d/b"):
