@@ -15,7 +15,6 @@ from aisio.gateway.handlers.object_records import ObjectRecords
 from aisio.gateway.http.object_headers import ETAG, etag
 from aisio.gateway.http.responses import INLINE_BYTES, make_response, send_file
 from aisio.gateway.protocol.custom_metadata import check_custom
-from aisio.gateway.protocol.range_header import parse_range
 from aisio.gateway.protocol.refusals import Refusal
 from aisio.gateway.protocol.targets import BucketName, check_name
 from aisio.gateway.s3.conditions import (
@@ -34,6 +33,7 @@ from aisio.gateway.s3.object_headers import (
     xml_date,
 )
 from aisio.gateway.s3.requests import S3Request, existing_name, normal_key
+from aisio.gateway.s3.selection import Selection, select
 from aisio.gateway.storage.file_refusals import ChangedRefusal, being_written
 from aisio.gateway.storage.folder import Folder, OpenObject
 from aisio.gateway.storage.moves import copy_object
@@ -64,14 +64,8 @@ class S3Objects:
             headers = response_headers(record, opened.status, request.query)
             if not _is_wanted(request, record, opened.status):
                 return _not_modified(headers)
-            _check_part_number(request, record)
-            size, status = opened.status.st_size, 200
-            start, stop = 0, size
-            byte_range = request.headers.get("range")
-            if byte_range and _range_applies(request, record, opened.status):
-                start, stop = parse_range(byte_range, size, f"{bucket.url}/{key}")
-                status = 206
-                headers.append(("Content-Range", f"bytes {start}-{stop - 1}/{size}"))
+            start, stop, status, about = _select(request, record, opened.status)
+            headers += about
             if stop - start > INLINE_BYTES:
                 response = web.StreamResponse(status=status, headers=headers)
                 return await send_file(request.request, file, start, stop, response)
@@ -86,9 +80,9 @@ class S3Objects:
         headers = response_headers(record, status, request.query)
         if not _is_wanted(request, record, status):
             return _not_modified(headers)
-        _check_part_number(request, record)
-        headers += checksum_headers(record)
-        return make_response(headers=[*headers, ("Content-Length", str(status.st_size))])
+        start, stop, code, about = _select(request, record, status)
+        headers += [*about, *checksum_headers(record), ("Content-Length", str(stop - start))]
+        return make_response(status=code, headers=headers)
 
     async def put(self, request: S3Request) -> web.StreamResponse:
         """Store an object, or copy another one to its name."""
@@ -257,25 +251,9 @@ def _is_wanted(request: S3Request, record: Record, status: os.stat_result) -> bo
     return check_read(request.headers, etag(record, status), int(status.st_mtime))
 
 
-def _check_part_number(request: S3Request, record: Record) -> None:
-    """Refuse to send one part of an object: it is one file, and where its parts end is not kept.
-
-    Raises:
-        Refusal: The request is for a part, other than the first of an object that has no parts.
-    """
-    number = request.query.get("partNumber")
-    if number is None:
-        return
-    if record.multipart is not None:
-        raise Refusal(501, "GET of one part of an object (partNumber) is not supported")
-    if number != "1":
-        raise Refusal(416, f"the object has no part {number}", tcode="InvalidPartNumber")
-
-
-def _range_applies(request: S3Request, record: Record, status: os.stat_result) -> bool:
-    """Tell whether the object is still the one that the client has a part of (If-Range)."""
-    condition = request.headers.get("if-range", "")
-    return condition in ("", f'"{etag(record, status)}"', http_date(status.st_mtime))
+def _select(request: S3Request, record: Record, status: os.stat_result) -> Selection:
+    url = f"{request.bucket.url}/{request.key}"
+    return select(request.headers, request.query, record, status, url)
 
 
 def _not_modified(headers: list[tuple[str, str]]) -> web.StreamResponse:

@@ -8,7 +8,6 @@ import os
 import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping
-from io import FileIO
 
 from aiohttp import web
 
@@ -23,9 +22,10 @@ from aisio.gateway.s3.object_headers import http_date, refuse_unsupported, xml_d
 from aisio.gateway.s3.objects import COPY_SOURCE, S3Objects, changes_refused
 from aisio.gateway.s3.payload import Payload
 from aisio.gateway.s3.requests import S3Request
-from aisio.gateway.storage.file_refusals import being_written
+from aisio.gateway.s3.selection import MAX_PART_NUMBER, parse_part_number
 from aisio.gateway.storage.folder import Folder
 from aisio.gateway.storage.keyed_lock import KeyedLock
+from aisio.gateway.storage.moves import append_object
 from aisio.gateway.storage.multipart_uploads import MultipartUpload, MultipartUploads, Part
 from aisio.gateway.storage.records import FileIdentity, Record
 from aisio.gateway.storage.uploads import Upload
@@ -34,7 +34,6 @@ _COPY_BYTES = 1 << 20
 _CHECKSUM = "Checksum"
 _MAX_LISTED = 1000
 _MAX_REMEMBERED = 1000
-_MAX_PART_NUMBER = 10_000
 _OBJECT_SIZE = "x-amz-mp-object-size"
 
 
@@ -70,7 +69,7 @@ class S3Uploads:
         refuse_unsupported(request.headers)
         self._require_writable(request)
         self._find(request)
-        number = _part_number(request)
+        number = parse_part_number(request.query.get("partNumber", ""))
         file = self._folder.begin_upload(None)
         try:
             is_copy = COPY_SOURCE in request.headers
@@ -89,7 +88,7 @@ class S3Uploads:
     async def list_parts(self, request: S3Request) -> web.StreamResponse:
         """Send the parts of an upload."""
         upload = self._find(request)
-        after = request.number("part-number-marker", 0, most=_MAX_PART_NUMBER)
+        after = request.number("part-number-marker", 0, most=MAX_PART_NUMBER)
         limit = request.number("max-parts", _MAX_LISTED, most=_MAX_LISTED)
         numbers = sorted(number for number in upload.parts if number > after)
         listed = numbers[:limit]
@@ -227,11 +226,11 @@ class S3Uploads:
     async def _copy(self, request: S3Request, file: Upload) -> Part:
         (bucket, key), opened = await self._objects.open_source(request)
         url = f"{bucket.url}/{key}"
-        with opened.file as source:
+        with opened.file:
             start, stop = 0, opened.status.st_size
             if wanted := request.headers.get(f"{COPY_SOURCE}-range"):
                 start, stop = _parse_part_range(wanted, stop, url)
-            await asyncio.to_thread(_copy_range, source, start, stop, file, url)
+            await asyncio.to_thread(append_object, file, opened, start, stop, url)
         return await asyncio.to_thread(_finish, file)
 
 
@@ -256,28 +255,11 @@ def _not_found(upload_id: str) -> Refusal:
     return Refusal(404, f'upload "{upload_id}" not found', tcode="NoSuchUpload")
 
 
-def _copy_range(source: FileIO, start: int, stop: int, file: Upload, url: str) -> None:
-    while start < stop:
-        piece = os.pread(source.fileno(), min(_COPY_BYTES, stop - start), start)
-        if not piece:
-            raise being_written(url)
-        file.write([piece])
-        start += len(piece)
-
-
 def _finish(file: Upload) -> Part:
     status, _ = file.finish("")
     part = Part(file, status.st_size)
     part.md5()
     return part
-
-
-def _part_number(request: S3Request) -> int:
-    text = request.query.get("partNumber", "")
-    if not re.fullmatch("[0-9]{1,5}", text) or not 1 <= int(text) <= _MAX_PART_NUMBER:
-        message = f"part number must be an integer between 1 and {_MAX_PART_NUMBER}, got: {text}"
-        raise Refusal(400, message, tcode="InvalidArgument")
-    return int(text)
 
 
 def _check_complete(

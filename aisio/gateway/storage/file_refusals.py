@@ -49,9 +49,8 @@ def cannot_store(url: str, name: str, error: OSError) -> Exception:
     if error.errno in (errno.EEXIST, errno.ENOTDIR):
         return Refusal(409, f"{url}: destination contains an object in its path", tcode="ErrMv")
     if error.errno in (errno.EISDIR, errno.ENOTEMPTY):
-        return Refusal(
-            409, f"{url}: there are objects below {name}/, and a file cannot be a folder too"
-        )
+        message = f"{url}: there are objects below {name}/, and a file cannot be a folder too"
+        return Refusal(409, message, tcode="ErrMv")
     if error.errno == errno.ENAMETOOLONG:
         return _name_too_long(url)
     if error.errno == errno.EXDEV:

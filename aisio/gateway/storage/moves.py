@@ -9,11 +9,11 @@ from collections.abc import Mapping
 
 from aisio.gateway.protocol.refusals import Refusal
 from aisio.gateway.protocol.targets import BucketName
+from aisio.gateway.storage.file_refusals import being_written
 from aisio.gateway.storage.folder import Folder, OpenObject
 from aisio.gateway.storage.records import FileIdentity, FileState
 from aisio.gateway.storage.safe_opener import is_link
-
-_COPY_BYTES = 1 << 20
+from aisio.gateway.storage.uploads import Upload
 
 
 def copy_object(
@@ -42,14 +42,13 @@ def copy_object(
         Refusal: No such object or bucket, damaged bytes, or a folder in the way.
     """
     opened = opened or folder.open_object(*source)
-    with opened.file as file:
+    with opened.file:
         folder.require_writable()
         folder.bucket_path(target[0])
         record = folder.metadata.get(*source, FileState.of(opened.status))
         upload = folder.begin_upload(record.full_checksum if record else None)
         try:
-            while piece := file.read(_COPY_BYTES):
-                upload.write([piece])
+            append_object(upload, opened, 0, opened.status.st_size, f"{source[0].url}/{source[1]}")
             with folder.lock:
                 new_record, status = folder.finish_upload(upload, [], *target, if_match=if_match)
                 if custom is None:
@@ -59,6 +58,28 @@ def copy_object(
         finally:
             upload.discard()
     return status.st_size
+
+
+def append_object(upload: Upload, opened: OpenObject, start: int, stop: int, url: str) -> None:
+    """Append a range of an object to an upload.
+
+    Args:
+        upload: The upload.
+        opened: The object.
+        start: The first byte.
+        stop: One past the last.
+        url: The object, for errors.
+
+    Raises:
+        Refusal: Another program wrote to the object's file meanwhile.
+    """
+    try:
+        upload.append(opened.file, start, stop)
+    except EOFError:
+        raise being_written(url) from None
+    now = FileState.of(os.fstat(opened.file.fileno()))
+    if not now.has_same_bytes_as(FileState.of(opened.status)):
+        raise being_written(url)
 
 
 def rename_object(folder: Folder, bucket: BucketName, name: str, new_name: str) -> None:

@@ -153,17 +153,14 @@ class MultipartUploads:
         """
         folder, target = self._folder, (upload.bucket, upload.name)
         whole = folder.begin_upload(None)
-        sizes = [part.size_bytes for part in upload.parts.values()]
+        parts = [part for _, part in sorted(upload.parts.items())]
         try:
-            for _, part in sorted(upload.parts.items()):
+            for part in parts:
                 with part.upload.read() as file:
-                    while piece := file.read(_COPY_BYTES):
-                        whole.write([piece])
-                        if check is not None:
-                            check.write([piece])
+                    whole.append(file, 0, part.size_bytes, check.write if check else None)
             if check is not None:
                 check.finish()
-            multipart = MultipartInfo(len(sizes), max(sizes))
+            multipart = MultipartInfo.of([part.size_bytes for part in parts])
             with folder.lock:
                 record, status = folder.finish_upload(
                     whole, [], *target, multipart, if_match=if_match

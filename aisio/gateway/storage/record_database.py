@@ -158,7 +158,7 @@ class RecordDatabase:
 
 def _row(bucket: str, name: str, record: Record) -> tuple[Any, ...]:
     state = record.state
-    parts = "{} {}".format(*record.multipart) if record.multipart else ""
+    parts = _parts_text(record.multipart) if record.multipart else ""
     custom = msgspec.json.encode(record.custom).decode()
     return (
         bucket,
@@ -177,5 +177,17 @@ def _row(bucket: str, name: str, record: Record) -> tuple[Any, ...]:
 def _record(row: tuple[int, int, int, int, str, int, str, str]) -> Record:
     *state, checksum, version, custom_json, parts = row
     custom = msgspec.json.decode(custom_json, type=dict[str, str]) if custom_json != "{}" else {}
-    multipart = MultipartInfo(*map(int, parts.split())) if parts else None
+    multipart = _parse_parts(parts) if parts else None
     return Record(FileState(*state), checksum, version, custom, multipart)
+
+
+def _parts_text(multipart: MultipartInfo) -> str:
+    """Return the count, the largest size, and the runs of sizes, as in "3 8 8x2 5x1"."""
+    runs = (f"{size}x{count}" for size, count in multipart.runs)
+    return " ".join((str(multipart.part_count), str(multipart.largest_part_bytes), *runs))
+
+
+def _parse_parts(text: str) -> MultipartInfo:
+    count, largest, *runs = text.split()
+    pairs = (run.split("x") for run in runs)
+    return MultipartInfo(int(count), int(largest), tuple((int(a), int(b)) for a, b in pairs))

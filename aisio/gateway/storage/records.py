@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -57,10 +58,35 @@ NO_FILE = FileIdentity()
 
 
 class MultipartInfo(NamedTuple):
-    """How many parts an object was uploaded in, and the size of the largest."""
+    """The parts that an object was uploaded in.
+
+    Attributes:
+        part_count: How many there are.
+        largest_part_bytes: The size of the largest.
+        runs: Their sizes in order, each with the number of parts in a row that have it; () where an
+            earlier gateway recorded none.
+    """
 
     part_count: int
     largest_part_bytes: int
+    runs: tuple[tuple[int, int], ...] = ()
+
+    @classmethod
+    def of(cls, sizes: Sequence[int]) -> MultipartInfo:
+        """Return what there is to say of parts of these sizes."""
+        runs = tuple((size, len([*same])) for size, same in itertools.groupby(sizes))
+        return cls(len(sizes), max(sizes), runs)
+
+    def bounds(self, number: int) -> tuple[int, int] | None:
+        """Return the start and stop of a part, the first of which has number 1; None for none."""
+        start, left = 0, number - 1
+        for size, count in self.runs if left >= 0 else ():
+            if left < count:
+                start += left * size
+                return start, start + size
+            start += count * size
+            left -= count
+        return None
 
 
 @dataclass(frozen=True, slots=True)

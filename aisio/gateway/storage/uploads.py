@@ -5,8 +5,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
+from collections.abc import Callable
 from typing import NamedTuple
 
 from aisio.formats.checksums import HASHERS, Hasher
@@ -14,6 +16,16 @@ from aisio.gateway.protocol.refusals import Refusal
 from aisio.records import Checksum
 
 _MODE = 0o666
+_PIECE_BYTES = 1 << 20
+_NOT_IN_KERNEL = frozenset(
+    {
+        *(errno.EBADF, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM),
+        errno.EXDEV,
+    }
+)
+"""Errors of copy_file_range where a write may do what it cannot.
+
+Source: the Linux manual page copy_file_range(2); EPERM is that of some containers."""
 
 
 class Mark(NamedTuple):
@@ -54,13 +66,38 @@ class Upload:
         """Append the next bytes."""
         file = self._open()
         for piece in pieces:
-            self._xxhash.update(piece)
-            if self._client_hasher is not self._xxhash:
-                self._client_hasher.update(piece)
-            view = memoryview(piece)
-            while view:
-                view = view[file.write(view) :]
-            self.size_bytes += len(piece)
+            self._update(piece)
+            _write_all(file, memoryview(piece))
+
+    def append(
+        self,
+        source: io.FileIO,
+        start: int,
+        stop: int,
+        also: Callable[[list[bytes]], object] | None = None,
+    ) -> None:
+        """Append a range of a file. Where file systems can share blocks, no byte is copied.
+
+        Args:
+            source: The file, which nobody writes to meanwhile.
+            start: The first byte of it.
+            stop: One past the last.
+            also: Called with each piece.
+
+        Raises:
+            EOFError: The file ends before.
+        """
+        file = self._open()
+        while start < stop:
+            piece = os.pread(source.fileno(), min(_PIECE_BYTES, stop - start), start)
+            if not piece:
+                raise EOFError(f"the file ends at byte {start:,} of {stop:,}")
+            self._update(piece)
+            if also is not None:
+                also([piece])
+            copied = _copy_in_kernel(source, start, file, len(piece))
+            _write_all(file, memoryview(piece)[copied:])
+            start += len(piece)
 
     def mark(self) -> Mark:
         """Return the present state, for one call of `rewind`."""
@@ -112,6 +149,13 @@ class Upload:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.name, dir_fd=self.folder_fd)
 
+    def _update(self, piece: bytes) -> None:
+        """Hash and count the next bytes."""
+        self._xxhash.update(piece)
+        if self._client_hasher is not self._xxhash:
+            self._client_hasher.update(piece)
+        self.size_bytes += len(piece)
+
     def _open(self) -> io.FileIO:
         if self._file is None:
             self._file = io.FileIO(self.name, "xb", opener=self._open_name)
@@ -124,3 +168,25 @@ class Upload:
 
     def _open_name(self, name: str, flags: int) -> int:
         return os.open(name, flags | os.O_NOFOLLOW | os.O_CLOEXEC, _MODE, dir_fd=self.folder_fd)
+
+
+def _copy_in_kernel(source: io.FileIO, start: int, file: io.FileIO, size_bytes: int) -> int:
+    """Append bytes of a file to another by copy_file_range; return how many it copied."""
+    copied = 0
+    copy = getattr(os, "copy_file_range", None)  # of Linux
+    while copy is not None and copied < size_bytes:
+        try:
+            count = copy(source.fileno(), file.fileno(), size_bytes - copied, start + copied)
+        except OSError as error:
+            if error.errno not in _NOT_IN_KERNEL:
+                raise
+            break
+        if not count:
+            break
+        copied += count
+    return copied
+
+
+def _write_all(file: io.FileIO, view: memoryview) -> None:
+    while view:
+        view = view[file.write(view) :]

@@ -268,6 +268,8 @@ def test_an_object_in_the_path(s3: S3Bucket) -> None:
     """A code that S3 has."""
     s3.send("PUT", "o", b"x")
     assert code(s3.send("PUT", "o/x", b"y")) == (409, "InvalidRequest")
+    s3.send("PUT", "d/x", b"x")
+    assert code(s3.send("PUT", "d", b"y")) == (409, "InvalidRequest")
 
 
 def test_of_creators_at_once_one_wins(s3: S3Bucket) -> None:
@@ -312,7 +314,17 @@ def test_an_upload_that_is_cut_leaves_nothing(s3: S3Bucket) -> None:
 
 
 def test_a_part_of_an_object_without_parts(s3: S3Bucket) -> None:
-    """The first is the whole; of an object in parts it is refused, not guessed."""
+    """The first is the whole."""
     s3.send("PUT", "o", b"hello")
-    assert s3.send("GET", "o", query="?partNumber=1").content == b"hello"
+    got = s3.send("GET", "o", query="?partNumber=1")
+    assert (got.status_code, got.content) == (206, b"hello")
+    assert got.headers["Content-Range"] == "bytes 0-4/5"
     assert code(s3.send("GET", "o", query="?partNumber=2")) == (416, "InvalidPartNumber")
+
+
+def test_a_head_may_have_a_range(s3: S3Bucket) -> None:
+    """As on S3: the length is that of the range."""
+    s3.send("PUT", "o", b"hello")
+    head = s3.send("HEAD", "o", Range="bytes=1-2")
+    assert (head.status_code, head.headers["Content-Length"]) == (206, "2")
+    assert s3.send("HEAD", "o", Range="bytes=9-").status_code == 416

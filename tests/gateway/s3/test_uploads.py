@@ -67,7 +67,30 @@ def test_parts_make_the_object(s3: S3Bucket, etag: str) -> None:
     fields = got.headers["ETag"], got.headers["Content-Type"], got.headers["x-amz-meta-who"]
     assert fields == (etag, "a/b", "me")
     assert s3.temporary_files() == set()
-    assert code(s3.send("GET", "o", query="?partNumber=2")) == (501, "NotImplemented")
+
+
+def test_one_part_of_an_object_is_read(s3: S3Bucket) -> None:
+    """With the number of parts; after a copy the object has one, as on S3."""
+    upload = create(s3)
+    data = [b"one", b"second", b"", b"four"]
+    tags = [(number + 1, put(s3, upload, number + 1, part)) for number, part in enumerate(data)]
+    s3.send("POST", "o", completion(*tags), f"?uploadId={upload}")
+    for number, part in enumerate(data, 1):
+        got = s3.send("GET", "o", query=f"?partNumber={number}")
+        assert (got.status_code, got.content) == (206, part)
+        assert got.headers["x-amz-mp-parts-count"] == "4"
+        head = s3.send("HEAD", "o", query=f"?partNumber={number}")
+        fields = ("Content-Length", "Content-Range", "ETag", "x-amz-mp-parts-count")
+        assert head.status_code == 206
+        assert [head.headers.get(name) for name in fields] == [
+            got.headers.get(name) for name in fields
+        ]
+    assert s3.send("GET", "o", query="?partNumber=2").headers["Content-Range"] == "bytes 3-8/13"
+    assert "x-amz-mp-parts-count" not in s3.send("GET", "o").headers
+    assert code(s3.send("GET", "o", query="?partNumber=5")) == (416, "InvalidPartNumber")
+    s3.send("PUT", "copy", x_amz_copy_source=f"{s3.name}/o")
+    assert s3.send("GET", "copy", query="?partNumber=1").content == b"".join(data)
+    assert code(s3.send("GET", "copy", query="?partNumber=2")) == (416, "InvalidPartNumber")
 
 
 def test_a_completion_may_be_sent_again(s3: S3Bucket, etag: str) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from pathlib import Path
 from urllib.parse import quote
 
@@ -153,3 +154,20 @@ def test_invalid_renames_are_refused(
     bucket = object_with_custom
     assert rename(bucket, name, new_name).status_code == status
     assert describe(bucket, "d/o") == (b"data", "2", "k=v")
+
+
+@pytest.mark.parametrize("change", [b"longer", b"s", b"xx"])
+def test_a_file_that_changes_is_not_copied(tmp_path: Path, change: bytes) -> None:
+    """Its copy would be of two versions."""
+    (tmp_path / "b").mkdir()
+    file = tmp_path / "b" / "o"
+    file.write_bytes(b"oo")
+    os.utime(file, (1, 1))
+    folder, bucket = Folder(str(tmp_path)), BucketName("b")
+    folder.open()
+    with contextlib.closing(folder):
+        opened = folder.open_object(bucket, "o")
+        file.write_bytes(change)
+        with pytest.raises(Refusal, match="ais://b/o is being written by another program"):
+            copy_object(folder, (bucket, "o"), (bucket, "c"), opened=opened)
+    assert not (tmp_path / "b" / "c").exists()

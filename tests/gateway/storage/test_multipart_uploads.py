@@ -12,7 +12,7 @@ from aisio.gateway.protocol.targets import BucketName
 from aisio.gateway.storage.file_refusals import ChangedRefusal
 from aisio.gateway.storage.folder import Folder
 from aisio.gateway.storage.multipart_uploads import MultipartUpload, MultipartUploads, Part
-from aisio.gateway.storage.records import NO_FILE
+from aisio.gateway.storage.records import NO_FILE, MultipartInfo
 
 BUCKET = BucketName("b")
 
@@ -50,7 +50,7 @@ def test_parts_are_joined_in_the_order_of_their_numbers(folder: Folder) -> None:
     assert len(left(folder)) == 2
     record, status = uploads.join(upload, {"a": "b"})
     assert (record.custom, status.st_size) == ({"a": "b"}, 6)
-    assert record.multipart == (2, 3)
+    assert record.multipart == MultipartInfo(2, 3, ((3, 2),))
     assert Path(folder.root, "b", "d", "o").read_bytes() == b"onetwo"
     uploads.drop(upload)
     assert left(folder) == []

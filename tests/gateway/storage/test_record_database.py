@@ -17,7 +17,7 @@ from aisio.gateway.storage.records import FileState, MultipartInfo, Record
 BUCKET = BucketName("b")
 ONE = FileState(1, 10, 11, 100)
 PLAIN = Record(ONE, "aa", 1)
-FULL = Record(ONE, "aa", 3, {"ü": "\x00'"}, MultipartInfo(2, 10))
+FULL = Record(ONE, "aa", 3, {"ü": "\x00'"}, MultipartInfo.of([10, 10, 4]))
 
 
 def test_every_value_of_a_record_survives(tmp_path: Path) -> None:

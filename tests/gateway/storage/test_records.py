@@ -8,7 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from aisio.gateway.storage.records import NO_FILE, FileIdentity, FileState, Record
+from aisio.gateway.storage.records import (
+    NO_FILE,
+    FileIdentity,
+    FileState,
+    MultipartInfo,
+    Record,
+)
 from aisio.records import Checksum
 
 
@@ -51,3 +57,15 @@ def test_the_checksum_of_a_record_has_its_type() -> None:
     """As a client compares it with its own."""
     record = Record(FileState(1, 2, 3, 4), "aa", 1)
     assert record.full_checksum == Checksum("xxhash2", "aa")
+
+
+def test_where_parts_begin_and_end() -> None:
+    """By their numbers; of many equal ones as well."""
+    multipart = MultipartInfo.of([8] * 9_999 + [0, 3])
+    assert multipart == MultipartInfo(10_001, 8, ((8, 9_999), (0, 1), (3, 1)))
+    assert multipart.bounds(1) == (0, 8)
+    assert multipart.bounds(9_999) == (79_984, 79_992)
+    assert multipart.bounds(10_000) == (79_992, 79_992)
+    assert multipart.bounds(10_001) == (79_992, 79_995)
+    assert [multipart.bounds(number) for number in (0, -1, 10_002)] == [None] * 3
+    assert MultipartInfo(2, 8).bounds(1) is None

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import io
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import xxhash
@@ -113,3 +116,51 @@ def test_a_link_is_not_followed(folder_fd: int, tmp_path: Path) -> None:
     with pytest.raises(OSError, match="1"):
         Upload(folder_fd, "1", None).write([b"data"])
     assert (tmp_path / "precious").read_bytes() == b"precious"
+
+
+@pytest.mark.parametrize("error", [0, errno.EXDEV, errno.EOPNOTSUPP, errno.ENOSYS])
+def test_a_range_of_a_file_is_appended(
+    folder_fd: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: int
+) -> None:
+    """Hashed and counted, whether or not the system copies it between these file systems."""
+    data, pieces = os.urandom(3_000_000), list[bytes]()
+    (tmp_path / "source").write_bytes(data)
+    if error:
+        call = Mock(side_effect=OSError(error, ""))
+        monkeypatch.setattr(os, "copy_file_range", call, raising=False)
+    upload = Upload(folder_fd, "1", None)
+    upload.write([b"first"])
+    with io.FileIO(tmp_path / "source") as source:
+        upload.append(source, 5, len(data), pieces.extend)
+        with pytest.raises(EOFError, match="ends at byte 3,000,000"):
+            upload.append(source, len(data), len(data) + 1)
+    _, checksum = upload.finish("")
+    expected = b"first" + data[5:]
+    assert (tmp_path / "1").read_bytes() == expected
+    assert b"".join(pieces) == data[5:]
+    assert (upload.size_bytes, checksum) == (len(expected), xxhash.xxh64_hexdigest(expected))
+
+
+def test_bytes_are_appended_behind_a_pause(folder_fd: int, tmp_path: Path) -> None:
+    """To a file that is open for appending the system copies none: they are written."""
+    (tmp_path / "source").write_bytes(b"two")
+    upload = Upload(folder_fd, "1", None)
+    upload.write([b"one"])
+    upload.pause()
+    with io.FileIO(tmp_path / "source") as source:
+        upload.append(source, 0, 3)
+    upload.finish("")
+    assert (tmp_path / "1").read_bytes() == b"onetwo"
+
+
+def test_a_full_disk_is_an_error(
+    folder_fd: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No write is tried where the system says why it cannot copy."""
+    (tmp_path / "source").write_bytes(b"two")
+    call = Mock(side_effect=OSError(errno.ENOSPC, "full"))
+    monkeypatch.setattr(os, "copy_file_range", call, raising=False)
+    upload = Upload(folder_fd, "1", None)
+    with io.FileIO(tmp_path / "source") as source, pytest.raises(OSError, match="full"):
+        upload.append(source, 0, 3)
+    upload.discard()
