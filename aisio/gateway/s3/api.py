@@ -19,6 +19,7 @@ from aisio.gateway.s3.listing import NULL_VERSION
 from aisio.gateway.s3.objects import S3Objects
 from aisio.gateway.s3.requests import S3Request
 from aisio.gateway.s3.signatures import Keys, SignedRequest, verify
+from aisio.gateway.s3.unsupported import refuse_operation, refuse_other_owner
 from aisio.gateway.s3.uploads import S3Uploads
 from aisio.gateway.storage.folder import Folder
 from aisio.gateway.storage.multipart_uploads import MultipartUploads
@@ -28,16 +29,7 @@ Handlers = Mapping[tuple[str, str], Handler]
 """What handles a method with one of these query parameters, or without any of them ("")."""
 
 _METHODS = "DELETE, GET, HEAD, POST, PUT"
-_UNSUPPORTED = frozenset(
-    {
-        *("accelerate", "acl", "analytics", "attributes", "cors", "encryption", "inventory"),
-        *("intelligent-tiering", "legal-hold", "lifecycle", "logging", "metrics", "notification"),
-        *("object-lock", "ownershipControls", "policy", "policyStatus", "publicAccessBlock"),
-        *("renameObject", "replication", "requestPayment", "restore", "retention", "select"),
-        *("session", "tagging", "torrent", "website"),
-    }
-)
-"""Query parameters of what S3 has and this gateway does not."""
+_FORM = "multipart/form-data"
 
 
 class S3Api:
@@ -69,6 +61,7 @@ class S3Api:
         self._of_bucket = _of_buckets(buckets, parts)
         self._of_object = _of_objects(objects, parts)
         self._of_folder = _of_folders(S3Folders(folder))
+        self._operations = {name for _, name in [*self._of_bucket, *self._of_object]} - {""}
 
     async def handle(self, http_request: web.BaseRequest) -> web.StreamResponse:
         """Handle a request.
@@ -77,12 +70,15 @@ class S3Api:
             Refusal: It cannot be carried out.
         """
         request = S3Request.parse(http_request)
-        self._authenticate(request)
         method = http_request.method
+        if method == "POST" and request.headers.get("content-type", "").startswith(_FORM):
+            # It is signed in its fields.
+            raise Refusal(501, "uploads by HTML forms are not supported", tcode="NotImplemented")
+        self._authenticate(request)
         if method not in _METHODS.split(", "):
             raise Refusal(405, "Method Not Allowed", headers={"Allow": _METHODS})
-        if unsupported := sorted(_UNSUPPORTED & request.query.keys()):
-            raise Refusal(501, f"{method} with ?{unsupported[0]} is not supported")
+        refuse_operation(method, request.query, self._operations)
+        refuse_other_owner(request.headers)
         if request.query.get("versionId", NULL_VERSION) != NULL_VERSION:
             raise Refusal(404, "former versions are not kept", tcode="NoSuchVersion")
         if not request.bucket_text:

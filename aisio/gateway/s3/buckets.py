@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 from aiohttp import web
 
@@ -11,10 +12,19 @@ from aisio.gateway.protocol.refusals import Refusal, bucket_not_found
 from aisio.gateway.protocol.targets import BucketName, check_name, parse_bucket
 from aisio.gateway.s3.documents import XML, document, element, group, malformed, texts
 from aisio.gateway.s3.errors import error_code
-from aisio.gateway.s3.listing import NULL_VERSION, OWNER, ListRequest, S3Listing
+from aisio.gateway.s3.listing import (
+    MAX_KEYS,
+    NULL_VERSION,
+    OWNER,
+    ListRequest,
+    S3Listing,
+    decode_token,
+    encode_token,
+)
 from aisio.gateway.s3.object_headers import xml_date
 from aisio.gateway.s3.objects import S3Objects
 from aisio.gateway.s3.requests import S3Request, normal_key
+from aisio.gateway.s3.unsupported import refuse_headers
 from aisio.gateway.storage.bucket_folders import create_bucket, destroy_bucket, list_buckets
 from aisio.gateway.storage.folder import Folder
 from aisio.gateway.storage.multipart_uploads import MultipartUploads
@@ -23,6 +33,7 @@ from aisio.gateway.storage.records import FileIdentity
 REGION = "ais"
 """AIStore's region, in the header of a HEAD response."""
 
+_MAX_BUCKETS = 10_000
 _STATUS = {True: "Enabled", False: "Suspended"}
 
 
@@ -43,21 +54,29 @@ class S3Buckets:
 
     async def list_buckets(self, request: S3Request) -> web.StreamResponse:
         """Send the buckets of the global namespace: S3 has no other."""
+        prefix, token = (request.query.get(key, "") for key in ("prefix", "continuation-token"))
+        after = decode_token(token) if token else ""
+        limit = request.number("max-buckets", _MAX_BUCKETS, most=_MAX_BUCKETS)
+        listed = sorted(
+            (bucket.name, bucket)
+            for bucket in list_buckets(self._folder)
+            if not bucket.namespace and bucket.name.startswith(prefix) and bucket.name > after
+        )
         buckets = list[str]()
-        for bucket in list_buckets(self._folder):
-            if bucket.namespace:
-                continue
-            try:
+        for _, bucket in listed[:limit]:
+            with contextlib.suppress(Refusal):  # destroyed meanwhile
                 status = self._folder.bucket_status(bucket)
-            except Refusal:  # destroyed meanwhile
-                continue
-            created = element("CreationDate", xml_date(status.st_ctime))
-            buckets.append(group("Bucket", element("Name", bucket.name), created))
-        body = document("ListAllMyBucketsResult", OWNER, group("Buckets", *buckets))
+                created = element("CreationDate", xml_date(status.st_ctime))
+                buckets.append(group("Bucket", element("Name", bucket.name), created))
+        about = [element("Prefix", prefix)] if prefix else []
+        if listed[limit:] and limit:
+            about.append(element("ContinuationToken", encode_token(listed[limit - 1][0])))
+        body = document("ListAllMyBucketsResult", OWNER, group("Buckets", *buckets), *about)
         return make_response(body, content_type=XML)
 
     async def create(self, request: S3Request) -> web.StreamResponse:
         """Make a bucket; its region, if the body names one, has no meaning here."""
+        refuse_headers(request.headers)
         await request.read_body()
         try:
             bucket = parse_bucket(request.bucket_text)
@@ -95,6 +114,8 @@ class S3Buckets:
         self._folder.require_writable()
         self._folder.require_access(bucket, "PATCH")
         tree = await request.read_document("VersioningConfiguration")
+        if tree.findtext("MfaDelete", "Disabled") != "Disabled":
+            raise Refusal(501, "MfaDelete is not supported", tcode="NotImplemented")
         status = tree.findtext("Status")
         if status not in _STATUS.values():
             raise malformed(f"Status is {status!r}, expected Enabled or Suspended")
@@ -117,6 +138,8 @@ class S3Buckets:
         self._folder.require_access(bucket, "DELETE-OBJECT")
         tree = await request.read_document("Delete")
         listed = tree.findall("Object")
+        if not 1 <= len(listed) <= MAX_KEYS:
+            raise malformed(f"{len(listed)} objects, expected 1 to {MAX_KEYS}")
         keys, tags = texts(listed, "Key"), texts(listed, "ETag")
         if not all(keys):
             raise malformed("an Object has no Key")

@@ -18,6 +18,7 @@ from importlib import import_module
 from typing import Protocol
 
 import google_crc32c
+import xxhash
 
 from aisio.gateway.protocol.refusals import Refusal
 
@@ -105,8 +106,13 @@ ALGORITHMS: Mapping[str, Callable[[], BinaryHasher]] = {
     "crc32": lambda: _Crc(zlib.crc32, 4),
     "crc32c": lambda: _Crc(lambda data, value: google_crc32c.extend(value, data), 4),
     "crc64nvme": lambda: _Crc(crc64_nvme, 8),
+    "md5": lambda: hashlib.md5(usedforsecurity=False),
     "sha1": lambda: hashlib.sha1(usedforsecurity=False),
     "sha256": hashlib.sha256,
+    "sha512": hashlib.sha512,
+    "xxhash3": xxhash.xxh3_64,
+    "xxhash64": xxhash.xxh64,
+    "xxhash128": xxhash.xxh3_128,
 }
 """Makes a hasher, by what follows PREFIX in the name of a header or trailer."""
 

@@ -14,6 +14,7 @@ from aisio.gateway.protocol.refusals import Refusal, object_not_found
 from aisio.gateway.protocol.targets import check_name
 from aisio.gateway.s3.object_headers import http_date
 from aisio.gateway.s3.requests import S3Request
+from aisio.gateway.s3.unsupported import refuse_headers
 from aisio.gateway.storage.folder import Folder
 from aisio.gateway.storage.safe_opener import OpenPath, PathEscapesError
 
@@ -48,6 +49,7 @@ class S3Folders:
             Refusal: The request has a body, which a folder cannot keep.
         """
         self._folder.require_writable()
+        refuse_headers(request.headers)
         self._folder.require_access(request.bucket, "PUT")
         if await request.read_body():
             message = f'{request.key_text!r}: a key that ends with "/" is a folder, without data'

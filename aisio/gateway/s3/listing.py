@@ -16,6 +16,7 @@ from aisio.gateway.protocol.targets import BucketName
 from aisio.gateway.s3.documents import document, element, group
 from aisio.gateway.s3.object_headers import xml_date
 from aisio.gateway.s3.requests import S3Request
+from aisio.gateway.s3.unsupported import OWNER_ID
 from aisio.gateway.storage.folder import Folder
 from aisio.gateway.storage.records import FileState, Record
 from aisio.gateway.storage.status_reader import StatusReader
@@ -243,7 +244,7 @@ def _entry(wanted: ListRequest, name: str, record: Record | None, status: os.sta
     )
 
 
-OWNER = group("Owner", element("ID", 1), element("DisplayName", "aisio"))
+OWNER = group("Owner", element("ID", OWNER_ID), element("DisplayName", "aisio"))
 
 
 def encode_token(name: str) -> str:

@@ -23,22 +23,7 @@ _KEPT = {
 """Headers of an upload that responses repeat, by their names in lower case."""
 
 _DEFAULT_TYPES = frozenset({"", "application/octet-stream", "binary/octet-stream"})
-_NOT_SUPPORTED = (
-    *("x-amz-server-side-encryption", "x-amz-website-redirect-location", "x-amz-object-lock-"),
-    *("x-amz-tagging", "x-amz-grant-", "x-amz-write-offset-bytes", "x-amz-if-match-"),
-)
 _OVERRIDES = {f"response-{name}": original for name, original in _KEPT.items()}
-
-
-def refuse_unsupported(headers: Mapping[str, str]) -> None:
-    """Refuse headers that ask for what the gateway does not do.
-
-    Raises:
-        Refusal: There is one.
-    """
-    for name in headers:
-        if name.startswith(_NOT_SUPPORTED):
-            raise Refusal(501, f"the header {name} is not supported", tcode="NotImplemented")
 
 
 def custom_metadata(headers: Mapping[str, str]) -> dict[str, str]:

@@ -28,12 +28,12 @@ from aisio.gateway.s3.object_headers import (
     checksum_headers,
     custom_metadata,
     http_date,
-    refuse_unsupported,
     response_headers,
     xml_date,
 )
 from aisio.gateway.s3.requests import S3Request, existing_name, normal_key
 from aisio.gateway.s3.selection import Selection, select
+from aisio.gateway.s3.unsupported import refuse_headers
 from aisio.gateway.storage.file_refusals import ChangedRefusal, being_written
 from aisio.gateway.storage.folder import Folder, OpenObject
 from aisio.gateway.storage.moves import copy_object
@@ -87,7 +87,7 @@ class S3Objects:
     async def put(self, request: S3Request) -> web.StreamResponse:
         """Store an object, or copy another one to its name."""
         self._folder.require_writable()
-        refuse_unsupported(request.headers)
+        refuse_headers(request.headers)
         if "partNumber" in request.query:
             raise Refusal(400, "partNumber without uploadId", tcode="InvalidRequest")
         bucket = request.bucket
@@ -112,7 +112,7 @@ class S3Objects:
         """Delete an object; one that does not exist is a 404, as on a cluster."""
         self._folder.require_writable()
         self._folder.require_access(request.bucket, "DELETE-OBJECT")
-        refuse_unsupported(request.headers)
+        refuse_headers(request.headers)
         bucket, key = request.bucket, request.key
         if_match = await self.replaceable(bucket, key, request.headers)
         with changes_refused():

@@ -86,12 +86,9 @@ class Payload:
             headers: The headers of the request; its checksums are those of the object.
 
         Raises:
-            Refusal: A checksum is malformed, or one of the parts' checksums.
+            Refusal: A checksum is malformed, or of an unknown algorithm.
         """
         kept = {name: value for name, value in headers.items() if name.startswith(PREFIX)}
-        if any("-" in value for name, value in kept.items() if _is_checksum(name)):
-            message = "only a checksum of the whole object is supported, not one of its parts'"
-            raise Refusal(501, message, tcode="NotImplemented")
         return cls(_Nowhere(), kept)
 
     def write(self, pieces: list[bytes]) -> None:
@@ -150,8 +147,8 @@ def _header_checks(headers: Mapping[str, str]) -> list[_Check]:
     """Return the checks of the headers' checksums."""
     checks = list[_Check]()
     for header, value in headers.items():
-        if _is_checksum(header):
-            hasher = _make(header.removeprefix(PREFIX))
+        if is_checksum(header):
+            hasher = new_hasher(header)
             expected = decode_base64(value, len(hasher.digest()), header)
             checks.append(_Check(header, hasher, expected))
     if (md5 := headers.get("content-md5")) is not None:
@@ -176,14 +173,21 @@ def _trailer_checks(headers: Mapping[str, str], decoder: ChunkDecoder | None) ->
     if names and decoder is None:
         message = "x-amz-trailer announces a trailing header, and the body is not aws-chunked"
         raise Refusal(400, message, tcode="InvalidRequest")
-    return [_Check(name, _make(name.removeprefix(PREFIX)), None) for name in names]
+    return [_Check(name, new_hasher(name), None) for name in names]
 
 
-def _is_checksum(header: str) -> bool:
+def is_checksum(header: str) -> bool:
+    """Tell whether a header holds a checksum."""
     return header.startswith(PREFIX) and header.removeprefix(PREFIX) not in _NOT_ALGORITHMS
 
 
-def _make(algorithm: str) -> BinaryHasher:
+def new_hasher(header: str) -> BinaryHasher:
+    """Return a hasher of the algorithm that the name of a header has.
+
+    Raises:
+        Refusal: It is not known.
+    """
+    algorithm = header.removeprefix(PREFIX)
     if algorithm not in ALGORITHMS:
         known = ", ".join(ALGORITHMS)
         message = f"checksum algorithm {algorithm!r} is not supported, only {known}"

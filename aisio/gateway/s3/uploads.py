@@ -17,12 +17,14 @@ from aisio.gateway.http.responses import make_response
 from aisio.gateway.protocol.range_header import parse_range
 from aisio.gateway.protocol.refusals import Refusal
 from aisio.gateway.s3.checksums import PREFIX
-from aisio.gateway.s3.documents import XML, document, element, group, malformed
-from aisio.gateway.s3.object_headers import http_date, refuse_unsupported, xml_date
+from aisio.gateway.s3.completion import check_completion, check_of_whole
+from aisio.gateway.s3.documents import XML, document, element, group
+from aisio.gateway.s3.object_headers import http_date, xml_date
 from aisio.gateway.s3.objects import COPY_SOURCE, S3Objects, changes_refused
 from aisio.gateway.s3.payload import Payload
 from aisio.gateway.s3.requests import S3Request
 from aisio.gateway.s3.selection import MAX_PART_NUMBER, parse_part_number
+from aisio.gateway.s3.unsupported import refuse_headers
 from aisio.gateway.storage.folder import Folder
 from aisio.gateway.storage.keyed_lock import KeyedLock
 from aisio.gateway.storage.moves import append_object
@@ -30,11 +32,8 @@ from aisio.gateway.storage.multipart_uploads import MultipartUpload, MultipartUp
 from aisio.gateway.storage.records import FileIdentity, Record
 from aisio.gateway.storage.uploads import Upload
 
-_COPY_BYTES = 1 << 20
-_CHECKSUM = "Checksum"
 _MAX_LISTED = 1000
 _MAX_REMEMBERED = 1000
-_OBJECT_SIZE = "x-amz-mp-object-size"
 
 
 class S3Uploads:
@@ -56,7 +55,7 @@ class S3Uploads:
 
     async def create(self, request: S3Request) -> web.StreamResponse:
         """Begin an upload, and send its id."""
-        refuse_unsupported(request.headers)
+        refuse_headers(request.headers)
         self._require_writable(request)
         custom = self._objects.checked_metadata(request)
         await request.read_body()
@@ -66,7 +65,7 @@ class S3Uploads:
 
     async def put_part(self, request: S3Request) -> web.StreamResponse:
         """Receive a part, or copy it from an object; it replaces one of the same number."""
-        refuse_unsupported(request.headers)
+        refuse_headers(request.headers)
         self._require_writable(request)
         self._find(request)
         number = parse_part_number(request.query.get("partNumber", ""))
@@ -165,7 +164,7 @@ class S3Uploads:
 
     async def _complete(self, request: S3Request) -> tuple[Record, os.stat_result]:
         upload = self._find(request)
-        check = Payload.of_object(request.headers)
+        check = check_of_whole(request.headers)
         # The checksums in the headers are those of the object, not of the document.
         others = {k: v for k, v in request.headers.items() if not k.startswith(PREFIX)}
         tree = await request.read_document("CompleteMultipartUpload", others)
@@ -195,7 +194,7 @@ class S3Uploads:
         if_match: FileIdentity | None,
         check: Payload,
     ) -> tuple[Record, os.stat_result]:
-        _check_complete(upload, tree.findall("Part"), headers.get(_OBJECT_SIZE))
+        check_completion(upload, tree.findall("Part"), headers)
         custom = {**upload.custom, ETAG: upload.etag()}
         return self._uploads.join(upload, custom, if_match=if_match, check=check)
 
@@ -260,65 +259,6 @@ def _finish(file: Upload) -> Part:
     part = Part(file, status.st_size)
     part.md5()
     return part
-
-
-def _check_complete(
-    upload: MultipartUpload, listed: list[ElementTree.Element], size: str | None
-) -> None:
-    """Check that the client lists all parts, with the ETags and checksums that they have.
-
-    Args:
-        upload: The upload.
-        listed: The parts that the client lists.
-        size: The size of the object, if the client says it.
-
-    Raises:
-        Refusal: It does not.
-    """
-    if not listed:
-        raise malformed("no parts")
-    numbers = list[int]()
-    for element_ in listed:
-        text = element_.findtext("PartNumber") or ""
-        number = int(text) if re.fullmatch("[0-9]{1,5}", text) else 0
-        part = upload.parts.get(number)
-        if part is None or not _is_listed_part(part, element_):
-            message = f"part {text} was not uploaded, or has another ETag or checksum"
-            raise Refusal(400, message, tcode="InvalidPart")
-        numbers.append(number)
-    if numbers != sorted(set(numbers)):
-        raise Refusal(400, "parts must be listed in ascending order", tcode="InvalidPartOrder")
-    if len(numbers) != len(upload.parts):
-        counts = f"requested {len(numbers)} parts, have {len(upload.parts)}"
-        message = f"partial completion is not allowed: {counts}"
-        raise Refusal(400, message, tcode="InvalidRequest")
-    actual = sum(part.size_bytes for part in upload.parts.values())
-    if size is not None and size != str(actual):
-        message = f"{_OBJECT_SIZE} is {size}, the parts have {actual} bytes"
-        raise Refusal(400, message, tcode="InvalidRequest")
-
-
-def _is_listed_part(part: Part, listed: ElementTree.Element) -> bool:
-    """Tell whether a part has the ETag and checksums that the client says, as far as it does."""
-    tag = (listed.findtext("ETag") or "").strip().strip('"')
-    if tag and tag != part.md5().hex():
-        return False
-    headers = {
-        f"{PREFIX}{child.tag.removeprefix(_CHECKSUM).lower()}": (child.text or "").strip()
-        for child in listed
-        if child.tag.startswith(_CHECKSUM)
-    }
-    if not headers:
-        return True
-    check = Payload.of_object(headers)
-    with part.upload.read() as file:
-        while piece := file.read(_COPY_BYTES):
-            check.write([piece])
-    try:
-        check.finish()
-    except Refusal:
-        return False
-    return True
 
 
 def _after(uploads: list[MultipartUpload], key: str, upload_id: str) -> list[MultipartUpload]:

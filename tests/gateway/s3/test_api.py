@@ -16,7 +16,13 @@ from tests.gateway.s3.conftest import KEYS, S3Bucket, boto3_client, code, needs_
 
 @pytest.mark.parametrize(
     ("method", "key", "query"),
-    [("GET", "", "acl"), ("PUT", "o", "tagging"), ("GET", "o", "attributes"), ("PUT", "", "cors")],
+    [
+        ("GET", "", "acl"),
+        ("PUT", "o", "tagging"),
+        ("GET", "o", "attributes"),
+        ("PUT", "", "cors"),
+        ("PUT", "o", "annotation&annotationName=a"),
+    ],
 )
 def test_what_is_not_there_is_501(s3: S3Bucket, method: str, key: str, query: str) -> None:
     """A PUT of tags is not taken for one of the object."""
@@ -24,6 +30,19 @@ def test_what_is_not_there_is_501(s3: S3Bucket, method: str, key: str, query: st
     response = s3.send(method, key, b"<Tagging/>", f"?{query}")
     assert code(response) == (501, "NotImplemented")
     assert s3.send("GET", "o").content == b"x"
+
+
+def test_what_is_meant_for_another_owner(s3: S3Bucket) -> None:
+    """Is not done."""
+    response = s3.send("PUT", "o", b"x", x_amz_expected_bucket_owner="111122223333")
+    assert code(response) == (403, "AccessDenied")
+    assert s3.send("GET", "o").status_code == 404
+
+
+def test_forms_are_refused(signed: Gateway) -> None:
+    """Whose signatures are in their fields."""
+    response = requests.post(f"{signed.s3_endpoint}/b", files={"file": ("n", b"data")})
+    assert code(response) == (501, "NotImplemented")
 
 
 def test_former_versions(s3: S3Bucket) -> None:

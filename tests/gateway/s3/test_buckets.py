@@ -26,6 +26,41 @@ def test_buckets_are_made_found_and_removed(s3: S3Bucket) -> None:
     assert other.send("HEAD").status_code == 404
 
 
+def test_buckets_are_listed_in_pages(s3: S3Bucket) -> None:
+    """With a prefix."""
+    names = [f"{s3.name}-page-{number}" for number in range(3)]
+    for name in names:
+        s3.http.put(f"{s3.endpoint}/{name}")
+    url, found = f"{s3.endpoint}/?prefix={s3.name}-page&max-buckets=2", list[str]()
+    first = s3.http.get(url)
+    token = s3.texts(first, "ContinuationToken")[0]
+    second = s3.http.get(f"{url}&continuation-token={token}")
+    for response in (first, second):
+        found += s3.texts(response, "Name")
+    assert found == names
+    assert s3.texts(second, "ContinuationToken") == []
+    assert code(s3.http.get(f"{url}&continuation-token=?")) == (400, "InvalidArgument")
+
+
+def test_what_a_bucket_cannot_have(s3: S3Bucket) -> None:
+    """Is refused before it is made."""
+    other = S3Bucket(s3.endpoint, f"{s3.name}-new", s3.folder, s3.http, s3.ais)
+    response = other.send("PUT", x_amz_acl="public-read")
+    assert code(response) == (400, "AccessControlListNotSupported")
+    response = other.send("PUT", x_amz_bucket_object_lock_enabled="true")
+    assert code(response) == (501, "NotImplemented")
+    assert other.send("HEAD").status_code == 404
+    body = VERSIONING.replace(b"<Status>", b"<MfaDelete>Enabled</MfaDelete><Status>") % b"Enabled"
+    assert code(s3.send("PUT", data=body, query="?versioning")) == (501, "NotImplemented")
+
+
+@pytest.mark.parametrize("count", [0, 1001])
+def test_so_many_objects_are_not_deleted_at_once(s3: S3Bucket, count: int) -> None:
+    """As on S3."""
+    body = b"<Delete>%b</Delete>" % (b"<Object><Key>o</Key></Object>" * count)
+    assert code(s3.send("POST", data=body, query="?delete")) == (400, "MalformedXML")
+
+
 def test_a_name_that_no_bucket_can_have(s3: S3Bucket) -> None:
     """It cannot be made, and does not exist."""
     assert code(s3.http.put(f"{s3.endpoint}/b!d")) == (400, "InvalidBucketName")

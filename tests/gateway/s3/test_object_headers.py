@@ -11,7 +11,6 @@ from aisio.gateway.protocol.refusals import Refusal
 from aisio.gateway.s3.object_headers import (
     custom_metadata,
     http_date,
-    refuse_unsupported,
     response_headers,
     xml_date,
 )
@@ -45,16 +44,6 @@ def test_what_is_kept() -> None:
     assert custom_metadata({"content-encoding": "aws-chunked"}) == {}
     with pytest.raises(Refusal, match="UTF-8"):
         custom_metadata({"x-amz-meta-a": "\udcff"})
-
-
-@pytest.mark.parametrize(
-    "name", ["x-amz-server-side-encryption", "x-amz-tagging", "x-amz-object-lock-mode"]
-)
-def test_what_is_not_done_is_refused(name: str) -> None:
-    """An object that should be encrypted is not stored in the clear."""
-    with pytest.raises(Refusal, match=name):
-        refuse_unsupported({name: "x"})
-    refuse_unsupported({"x-amz-acl": "private", "x-amz-storage-class": "STANDARD"})
 
 
 def test_responses_repeat_what_was_kept(status: os.stat_result) -> None:

@@ -192,7 +192,7 @@ def test_completions_that_are_refused(
     [
         ({"x_amz_mp_object_size": "70004"}, "", (400, "InvalidRequest")),
         ({"x_amz_checksum_crc32": "AAAAAA=="}, "", (400, "BadDigest")),
-        ({"x_amz_checksum_crc32": "AAAAAA==-2"}, "", (501, "NotImplemented")),
+        ({"x_amz_checksum_crc32": "AAAAAA==-2"}, "", (400, "BadDigest")),
         ({}, "<ChecksumCRC32>AAAAAA==</ChecksumCRC32>", (400, "InvalidPart")),
         ({}, "<ChecksumMD2>AAAAAA==</ChecksumMD2>", (501, "NotImplemented")),
         ({"Content_MD5": "1B2M2Y8AsgTpgAmY7PhCfg=="}, "", (400, "BadDigest")),
@@ -227,6 +227,28 @@ def test_checksums_of_parts_are_compared(s3: S3Bucket) -> None:
     more = f"<ChecksumCRC32>{crc32(PARTS[1])}</ChecksumCRC32>"
     body = completion((1, ""), more=more)
     assert s3.send("POST", "o", body, f"?uploadId={upload}").status_code == 200
+
+
+def test_checksums_of_the_checksums_of_parts(s3: S3Bucket) -> None:
+    """As older SDKs send them, with and without the number of parts."""
+    upload = create(s3, x_amz_checksum_algorithm="CRC32")
+    for number in (1, 2):
+        put(s3, upload, number, PARTS[number])
+    composite = crc32(b"".join(base64.b64decode(crc32(PARTS[number])) for number in (1, 2)))
+    fields: list[dict[str, Any]] = [
+        {"x_amz_checksum_crc32": f"{composite}-3"},
+        {"x_amz_checksum_crc32": composite},  # of the whole object, it says
+        {"x_amz_checksum_sha256": f"{composite}-2"},
+        {"x_amz_checksum_crc32": f"{composite}-2"},
+    ]
+    body, query = completion((1, ""), (2, "")), f"?uploadId={upload}"
+    answers = [s3.send("POST", "o", body, query, **one).status_code for one in fields]
+    assert answers == [400, 400, 400, 200]
+    upload = create(s3)
+    for number in (1, 2):
+        put(s3, upload, number, PARTS[number])
+    one = {"x_amz_checksum_crc32": composite, "x_amz_checksum_type": "COMPOSITE"}
+    assert s3.send("POST", "o", body, f"?uploadId={upload}", **one).status_code == 200
 
 
 @pytest.mark.parametrize("end", ["destroyed", "renamed"])
