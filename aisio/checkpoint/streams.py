@@ -13,7 +13,8 @@ from aisio.errors import ConfigError
 from aisio.limits import is_positive
 from aisio.records import ObjectInfo, UnfinishedUpload
 from aisio.stores import DirectSettings, Store, store_for
-from aisio.transport.read_ahead import RangeOpener, ReadAheadReader
+from aisio.transport.range_reads import RangeOpener
+from aisio.transport.read_ahead import ReadAheadReader
 from aisio.transport.writer import CONCURRENCY, PART_BYTES, ObjectWriter, WriteOptions
 from aisio.urls import ObjectUrl
 

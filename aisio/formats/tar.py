@@ -38,13 +38,13 @@ from typing import Final, Literal, NoReturn, TypeAlias
 from aisio.errors import ConfigError, ShardError
 from aisio.escapes import one_line
 from aisio.formats.tar_extensions import EXTENSION_TYPES, ExtensionHeaders
+from aisio.formats.tar_faults import data_behind_the_end, less_than_a_header, not_a_tar
 from aisio.formats.tar_header import (
     BLOCK_BYTES,
     MalformedHeaderError,
     MemberKind,
     TarMember,
     checksum_matches,
-    describe_other_format,
     has_sparse_map,
     read_member,
     skipped_bytes,
@@ -55,18 +55,12 @@ __all__ = [
     "BLOCK_BYTES",
     "END",
     "NEED_DATA",
-    "SOCKET_BUFFER_BYTES",
     "Event",
     "MemberKind",
     "Signal",
     "TarMember",
     "TarParser",
 ]
-
-
-SOCKET_BUFFER_BYTES: Final = 1024 * 1024
-"""The buffer for an archive of many MiB that comes off a socket: by 256 KiB at a time it takes a
-quarter more processor time (samples of 70 KB, CPython 3.11), by more than this no less."""
 
 
 class Signal(Enum):
@@ -366,12 +360,7 @@ class TarParser:
         if self._buffer.count(0, self._start, self._end) != self._end - self._start:
             unread = self._buffer[self._start : self._end]
             offset = self._base + self._end - len(unread.lstrip(b"\0"))
-            self._fail(
-                f"data at byte {offset}, after the end-of-archive block at byte {end_offset}:"
-                " archives were concatenated (join them by `tar --concatenate`), or it is damaged;"
-                f" if that is known to be garbage, keep the first {end_offset + BLOCK_BYTES} bytes",
-                offset,
-            )
+            self._fail(data_behind_the_end(offset, end_offset), offset)
         self._start = self._end
         return END if self._finished else NEED_DATA
 
@@ -391,17 +380,12 @@ class TarParser:
     def _fail_checksum(self, block: bytes) -> NoReturn:
         if self._offset:
             raise MalformedHeaderError("a tar header is due here, and its checksum does not fit")
-        other = describe_other_format(block)
-        self._fail(f"not a tar archive{other and ' but '}{other or ': no tar header at byte 0'}", 0)
+        self._fail(not_a_tar(block), 0)
 
     def _fail_cut(self) -> NoReturn:
         total = self._base + self._end
-        if not total:
-            self._fail("empty: even an archive without members has an end-of-archive block", 0)
         if total < BLOCK_BYTES:
-            if other := describe_other_format(self._view[: self._end].tobytes()):
-                self._fail(f"not a tar archive but {other}", 0)
-            self._fail(f"cut at byte {total}, or not a tar archive: less than one header", total)
+            self._fail(*less_than_a_header(self._view[: self._end].tobytes()))
         where = f"inside the header at byte {self._offset}"
         if self._extensions.typeflag:
             where = "inside an extension header"

@@ -49,15 +49,6 @@ SPARSE = b"GNU.sparse."
 SPARSE_NAME = b"GNU.sparse.name"
 VOLUME_OFFSET = b"GNU.volume.offset"
 """Keyword of the record of a file that an earlier volume began: where in it the data belongs."""
-_OTHER_FORMATS = {
-    b"\x1f\x8b": "gzip",
-    b"BZh": "bzip2",
-    b"\xfd7zXZ\0": "xz",
-    b"\x28\xb5\x2f\xfd": "zstd",
-    b"\x04\x22\x4d\x18": "lz4",
-    b"PK\x03\x04": "zip",
-    b"PK\x05\x06": "zip",
-}
 
 
 class MalformedHeaderError(Exception):
@@ -124,14 +115,6 @@ def _sum_of_bytes(data: bytes) -> int:
     a header instead of 1.6 (CPython 3.11).
     """
     return adler32(data, 0) & 0xFFFF if data.isascii() else sum(data)
-
-
-def describe_other_format(start: bytes) -> str:
-    """Return what a file is that begins so, and what to do with it; "" if that is not known."""
-    kind = next((kind for magic, kind in _OTHER_FORMATS.items() if start.startswith(magic)), "")
-    if kind == "zip":
-        return "a zip: repack it, zip cannot be streamed"
-    return f"{kind} data: decompress it first" if kind else ""
 
 
 def read_member(

@@ -16,12 +16,13 @@ from contextlib import closing
 from xxhash import xxh3_64
 
 from aisio.errors import ShardError
-from aisio.formats.tar import SOCKET_BUFFER_BYTES, TarMember
+from aisio.formats.tar import TarMember
 from aisio.records import ObjectInfo
 from aisio.shards.index import ShardIndex, one_shard
 from aisio.shards.index_pins import pin_of
 from aisio.shards.opening import ShardStream
 from aisio.shards.reader import ShardPass
+from aisio.shards.tar_stream import SOCKET_BUFFER_BYTES
 from aisio.transport.body import Body
 
 __all__ = ["IndexRecorder", "OnRead", "build_shard_index"]

@@ -23,7 +23,8 @@ from aisio.errors import (
 )
 from aisio.records import ByteRange, Checksum, ObjectInfo, RetryPolicy
 from aisio.transport.body import Body
-from aisio.transport.read_ahead import DIRECT_BYTES, FIRST_BYTES, RangeOpener, ReadAheadReader
+from aisio.transport.range_reads import RangeOpener
+from aisio.transport.read_ahead import DIRECT_BYTES, FIRST_BYTES, ReadAheadReader
 
 KIB, MIB = 1024, 1024 * 1024
 DATA = random.Random(1).randbytes(6 * MIB + 12_345)

@@ -19,7 +19,8 @@ from aisio.limits import is_whole
 from aisio.records import ByteRange, ObjectInfo
 from aisio.stores import DirectSettings, Store, store_for
 from aisio.transport.body import Body, read_with_retries
-from aisio.transport.read_ahead import RangeOpener, ReadAheadReader
+from aisio.transport.range_reads import RangeOpener
+from aisio.transport.read_ahead import ReadAheadReader
 from aisio.transport.retries import Attempts
 from aisio.transport.writer import CONCURRENCY, PART_BYTES
 from aisio.urls import ObjectUrl

@@ -17,16 +17,16 @@ from aisio.errors import (
     IntegrityError,
     NotFoundError,
     StorageError,
-    TruncatedError,
     UrlError,
 )
-from aisio.records import ByteRange, RetryPolicy, Timeouts
+from aisio.records import ByteRange, Timeouts
 from aisio.stores import DirectSettings, DirectStore
 from aisio.stores.direct.obstore_forks import current_obstore
 from aisio.testing.store_contract import ODD_NAMES, StoreContract
 from aisio.urls import ObjectUrl
 from tests.http_server import Reply, Server
 from tests.moto_server import SIGNED, s3_server
+from tests.stores.direct.replies import FAST, KEYS, OBJECT, direct
 
 pytest.importorskip("obstore")
 pytest.importorskip("moto")
@@ -35,8 +35,6 @@ pytest.importorskip("aiohttp")
 from aisio.gateway import Gateway
 from aisio.testing.fault_proxy import Cut, FaultProxy, Stall
 
-KEYS = {"access_key_id": "k", "secret_access_key": "the-secret"}
-FAST = RetryPolicy(attempts=3, first_wait_s=0.001, longest_wait_s=0.002)
 _numbers = count()
 
 
@@ -261,52 +259,8 @@ class TestNames:
         assert listed == [name for name in names if name.startswith(prefix)]
 
 
-OBJECT = ObjectUrl.parse("s3://bkt/a")
-DATED = {"Last-Modified": "Fri, 20 Nov 2026 22:00:00 GMT"}
-
-
-def whole(body: bytes, etag: str, length: int | None = None) -> Reply:
-    """Return the reply to a GET; a length that is not the body's cuts it."""
-    size = str(len(body) if length is None else length)
-    return Reply(200, body, {**DATED, "ETag": f'"{etag}"', "Content-Length": size})
-
-
-DIGITS = (b"01234", b"0123456789")
-
-
-def server_url(server: Server) -> ObjectUrl:
-    """Return the address of an object on a scripted web server."""
-    return ObjectUrl.parse(f"{server.url}/b/o")
-
-
-def rest(body: bytes, etag: str, start: int, size: int) -> Reply:
-    """Return the reply to a GET of all from `start` on."""
-    part = f"bytes {start}-{size - 1}/{size}"
-    return Reply(206, body, {**DATED, "ETag": f'"{etag}"', "Content-Range": part})
-
-
-def direct(server: Server, **more) -> DirectStore:
-    """Return a store that takes a scripted server for S3."""
-    return DirectStore(DirectSettings(server.url, "us-east-1", KEYS, retry=FAST, **more))
-
-
 class TestReads:
-    """What a read verifies, besides the contract."""
-
-    def test_an_etag_that_is_an_md5_is_checked(self):
-        """Wrong bytes of the right length are an error, unless ETags are said to be no MD5."""
-        md5 = hashlib.md5(b"hello").hexdigest()
-        with Server(whole(b"hellO", md5), whole(b"hellO", md5)) as server:
-            with pytest.raises(IntegrityError, match="md5"):
-                direct(server).read(OBJECT)
-            assert direct(server, verify_etag=False).read(OBJECT) == b"hellO"
-
-    def test_a_cut_body_is_resumed(self):
-        """By a range after what obstore delivered; it holds back less than 16 KiB."""
-        full = rest(b"0123456789", "v", 0, 10)
-        with Server(whole(b"01234", "v", 10), full) as server:
-            assert direct(server).read(OBJECT) == b"0123456789"
-        assert [request.headers["Range"] for request in server.requests] == [None, "bytes=0-9"]
+    """What a read verifies, besides the contract; see also `test_reads`."""
 
     def test_a_cut_body_is_resumed_behind_what_came(self, s3, s3_store, bucket):
         """Only bytes that obstore held back are requested twice."""
@@ -321,31 +275,6 @@ class TestReads:
         start = int(second.headers["range"].removeprefix("bytes=").partition("-")[0])
         assert 600_000 - 16 * 1024 <= start <= 600_000
 
-    def test_a_weak_etag_does_not_join_two_replies(self):
-        """It promises the same meaning, not the same bytes."""
-        replies = [
-            Reply(200, body, {**DATED, "ETag": 'W/"v"', "Content-Length": "10"}) for body in DIGITS
-        ]
-        with Server(*replies) as server:
-            assert direct(server).read(OBJECT) == b"0123456789"
-        assert [request.headers["Range"] for request in server.requests] == [None, None]
-
-    @pytest.mark.parametrize("faults", [1, 2])
-    def test_a_cut_body_without_an_etag_is_read_again(self, faults):
-        """From its start: the rest might be that of another version."""
-        cut, full = (Reply(200, body, {**DATED, "Content-Length": "10"}) for body in DIGITS)
-        with Server(*[cut] * faults, full) as server:
-            assert direct(server).read(server_url(server)) == b"0123456789"
-        assert [request.headers["Range"] for request in server.requests] == [None] * (faults + 1)
-
-    def test_a_read_that_is_always_cut_ends(self):
-        """After the tries that the settings allow, with an error that has their number."""
-        cut = Reply(200, b"01234", {**DATED, "Content-Length": "10"})
-        with Server(*[cut] * 9) as server:
-            with pytest.raises(TruncatedError, match="gave up after 3 tries"):
-                direct(server).read(server_url(server))
-            assert len(server.requests) == FAST.attempts
-
     def test_a_silent_body_is_read_again(self, web, tmp_path):
         """A stall is a failed try too."""
         (tmp_path / "b" / "o").write_bytes(b"0123456789")
@@ -355,32 +284,6 @@ class TestReads:
             url = ObjectUrl.parse(f"{proxy.endpoint}/v1/objects/b/o")
             assert DirectStore(settings).read(url) == b"0123456789"
             assert [request.fault for request in proxy.requests if request.fault] == ["Stall"]
-
-    def test_wrong_bytes_are_not_asked_for_again(self):
-        """The stored object is damaged: another try would give the same bytes."""
-        wrong = whole(b"hellO", hashlib.md5(b"hello").hexdigest())
-        with Server(wrong, wrong) as server:
-            with pytest.raises(IntegrityError, match="md5"):
-                direct(server).read(OBJECT)
-            assert len(server.requests) == 1
-
-    def test_another_version_is_not_read_on(self):
-        """The body ends in an error; it never mixes two versions."""
-        with Server(whole(b"01234", "v", 10), rest(b"0123456789", "w", 0, 10)) as server:
-            body = direct(server).get(OBJECT)
-            with body, pytest.raises(TruncatedError, match="expected 10 bytes, got"):
-                body.readall()
-
-    @pytest.mark.parametrize("same", [True, False])
-    def test_times_tell_versions_apart_where_there_are_no_etags(self, same):
-        """Web servers need not have ETags."""
-        later = DATED["Last-Modified"].replace("00 GMT", "00 GMT" if same else "01 GMT")
-        replies = [
-            Reply(200, b"01", {"Last-Modified": at}) for at in (DATED["Last-Modified"], later)
-        ]
-        with Server(*replies) as server:
-            store, url = DirectStore(DirectSettings(retry=FAST)), server_url(server)
-            assert store.is_same(url, store.head(url), store.head(url)) is same
 
     def test_a_range_of_nothing_is_nothing(self, s3_store, bucket):
         """S3 refuses any range of an empty object. For aisio one from its start on is no error."""
