@@ -16,6 +16,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 from aisio.errors import ConfigError, ShardError
 from aisio.escapes import one_line
 from aisio.extras import missing_extra
+from aisio.forks import this_process
 from aisio.patterns.name_patterns import Patterns
 from aisio.shards.names import ShardNames
 from aisio.shards.prefetch import Prefetch, Shard
@@ -34,7 +35,7 @@ from aisio.training.shard_reader import PREFETCH_BYTES
 from aisio.training.split import Partition, equal_count
 from aisio.training.split_dataset import ListedObject, SplitDataset
 from aisio.training.split_options import Equalize, Ranks, Split, SplitOptions
-from aisio.training.stateful_iteration import check_patterns, patterns_state
+from aisio.training.stateful_iteration import after_error, check_patterns, patterns_state
 from aisio.training.whole_number import whole_number
 
 try:
@@ -46,7 +47,6 @@ __all__ = ["AISMultiShardStream", "SplitBy"]
 
 SplitBy: TypeAlias = Literal["member", "shard"]
 """What ranks and workers divide: the positions of all members, or the shards."""
-
 
 _log = logging.getLogger("aisio.shard_reader")
 
@@ -291,7 +291,7 @@ class AISMultiShardStream(SplitDataset, IterableDataset[tuple[Any, ...]]):
 
 
 class _Iteration(Iterator[tuple[Any, ...]]):
-    """Counts the tuples that an iteration yields, and begins it anew behind so many.
+    """Counts the tuples that an iteration yields, and begins it anew behind so many, or an error.
 
     Args:
         begin: Begins the iteration behind so many tuples, the last of which had these places.
@@ -311,9 +311,15 @@ class _Iteration(Iterator[tuple[Any, ...]]):
         self._yielded = 0
         self._places: Places = ()
         self._steps = begin(0, ())
+        self._process = this_process()
 
     def __next__(self) -> tuple[Any, ...]:
-        item, self._places = next(self._steps)
+        try:
+            item, self._places = next(self._steps)
+        except BaseException as error:
+            begin = partial(self._begin, self._yielded, self._places)
+            self._steps = after_error(error, self._steps, self._process, begin)
+            raise
         self._yielded += 1
         return item
 

@@ -12,7 +12,7 @@ from aisio.records import ObjectInfo
 from aisio.training.data_object import DataObject
 from aisio.training.missing_objects import GoneObjects, MissingObjects, OnMissing
 from aisio.training.split_dataset import ListedObject
-from aisio.training.stateful_iteration import Step
+from aisio.training.stateful_iteration import Failed, Step
 from aisio.transforms.functions import FunctionChain, require_picklable
 from aisio.transport.concurrency.limit import AdaptiveLimit
 from aisio.transport.concurrency.ordered import fetch_in_order
@@ -159,12 +159,18 @@ class ObjectItems:
     def steps(self, objects: Iterable[ReadObject], gone: GoneObjects, start: int) -> Iterator[Step]:
         """Yield the items of an iteration that begins behind so many objects.
 
-        What it skips is logged when it ends, or is left.
+        Where a function of the user raises, the item is a `Failed`. What it skips is logged when it
+        ends, or is left.
         """
         try:
             for position, one in enumerate(objects, start + 1):
-                if not self.skips(one, gone):
-                    yield Step(position, one.listed[1].name, self.item(one))
+                if self.skips(one, gone):
+                    continue
+                try:
+                    item = self.item(one)
+                except Exception as error:
+                    item = Failed(error)
+                yield Step(position, one.listed[1].name, item)
         finally:
             gone.log()
 

@@ -19,6 +19,7 @@ from aisio.training.folder_labels import FolderLabels
 from aisio.training.folder_watch import FolderWatch
 from aisio.training.item_options import KEY, LABEL, ItemOptions
 from aisio.training.skipped_samples import SkippedSample, SkippedSamples
+from aisio.training.stateful_iteration import Failed
 from aisio.transforms.functions import FunctionChain, require_picklable
 
 if TYPE_CHECKING:
@@ -180,8 +181,8 @@ class SampleItems:
             known: Fields that were learned before, from other samples; empty to learn them.
             take: Called with each sample, padded, before its item is made.
 
-        Raises:
-            Exception: As from `make`.
+        Yields:
+            Items; a `Failed` where `make` would raise.
         """
         self._folders = self._new_folder_watch()
         is_checked = self.wanted is not None
@@ -194,11 +195,15 @@ class SampleItems:
                 self._check_decoders(padded.fields)
                 is_checked = True
             try:
-                item = self._item(sample, padded)
-            except DecodeError as error:
-                self._skip(sample, error)
-            else:
-                yield self._transformed(item, sample)
+                try:
+                    item = self._item(sample, padded)
+                except DecodeError as error:
+                    self._skip(sample, error)
+                    continue
+                item = self._transformed(item, sample)
+            except Exception as error:
+                item = Failed(error)
+            yield item
 
     def padded(self, samples: Iterable[Sample]) -> Iterable[Sample]:
         """Yield samples with the fields of `keys`; as they are without it."""

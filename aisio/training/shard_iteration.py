@@ -8,9 +8,16 @@ from dataclasses import astuple
 from typing import Any, NamedTuple
 
 from aisio.errors import ConfigError
+from aisio.forks import this_process
 from aisio.shards.samples import Sample
 from aisio.training.split import Partition
-from aisio.training.stateful_iteration import check_partition, check_patterns, patterns_state
+from aisio.training.stateful_iteration import (
+    Failed,
+    check_partition,
+    check_patterns,
+    is_ended_by,
+    patterns_state,
+)
 from aisio.training.whole_number import whole_number
 
 __all__ = ["ShardIteration", "ShardPlace", "ShardTrail"]
@@ -93,6 +100,8 @@ class ShardTrail:
 class ShardIteration(Iterator[Any]):
     """Knows where an iteration stands, and begins it anew in any shard.
 
+    After an error it goes on; see `StatefulIteration`.
+
     Args:
         begin: Begins the iteration where a trail starts.
         partition: Rank and worker of this process.
@@ -108,10 +117,19 @@ class ShardIteration(Iterator[Any]):
         self._begin = begin
         self._partition = partition
         self._patterns = patterns
+        self._process = this_process()
         self._move_to(ShardPlace())
 
     def __next__(self) -> Any:
-        return next(self._items)
+        try:
+            item = next(self._items)
+        except BaseException as error:
+            if is_ended_by(error, self._items, self._process):
+                self._move_to(self._trail.place())
+            raise
+        if type(item) is Failed:
+            raise item.take()
+        return item
 
     def close(self) -> None:
         """End the iteration, and release its connections."""

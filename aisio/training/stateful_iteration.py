@@ -1,26 +1,88 @@
-"""StatefulIteration: an iteration that torchdata's StatefulDataLoader can go on with."""
+"""StatefulIteration: an iteration that torchdata's StatefulDataLoader can go on with.
+
+A generator that raises has ended, and says so to whoever asks for the next item: a loop that skips
+errors would take the rest of an epoch for read. So an iteration goes on after an error. Where the
+user's function raised, it goes on behind the item; where a read failed, it reads that again.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import astuple
+from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
 from aisio.errors import ConfigError
+from aisio.forks import SameProcess, this_process
 from aisio.training.split import Partition
 from aisio.training.whole_number import whole_number
 
 __all__ = [
+    "Failed",
     "StatefulIteration",
     "Step",
+    "after_error",
     "behind",
     "check_partition",
     "check_patterns",
+    "is_ended_by",
     "patterns_state",
 ]
 
 T = TypeVar("T")
+
+
+class Failed:
+    """Takes the place of an item that could not be made, so that those behind it still come.
+
+    Args:
+        error: What the user's function raised.
+    """
+
+    __slots__ = ("_error",)
+
+    def __init__(self, error: Exception) -> None:
+        self._error: Exception | None = error
+
+    def take(self) -> Exception:
+        """Return the error, once; its traceback has frames that keep this object."""
+        error, self._error = self._error, None
+        assert error is not None, "it was raised before"
+        return error
+
+
+def is_ended_by(error: BaseException, steps: object, process: SameProcess) -> bool:
+    """Tell whether an error has ended a generator, which is to be begun again.
+
+    Args:
+        error: What it raised. StopIteration is its own end.
+        steps: The generator. In another thread it may be running: then it has not ended.
+        process: Where it was begun. A forked child that went on would read what its parent reads.
+    """
+    has_ended = getattr(steps, "gi_frame", steps) is None
+    return has_ended and process.is_current and not isinstance(error, StopIteration)
+
+
+def after_error(
+    error: BaseException,
+    steps: Iterator[T],
+    process: SameProcess,
+    begin: Callable[[], Iterator[T]],
+) -> Iterator[T]:
+    """Return what an iteration goes on with after an error.
+
+    Args:
+        error: As for `is_ended_by`; so are the next two.
+        steps: The generator.
+        process: Where it was begun.
+        begin: Begins another one; called when its first item is wanted.
+    """
+    return _begun_later(begin) if is_ended_by(error, steps, process) else steps
+
+
+def _begun_later(begin: Callable[[], Iterator[T]]) -> Iterator[T]:
+    yield from begin()
 
 
 class Step(NamedTuple):
@@ -29,7 +91,7 @@ class Step(NamedTuple):
     Attributes:
         position: How many of the listed objects are behind it, with those that were skipped.
         name: The name of the last of them.
-        item: What is yielded.
+        item: What is yielded; a `Failed` is raised.
     """
 
     position: int
@@ -39,6 +101,9 @@ class Step(NamedTuple):
 
 class StatefulIteration(Iterator[Any]):
     """Counts the listed objects behind an iteration, and begins it anew behind so many.
+
+    After an error it goes on, in the process that began it: behind an item that is a `Failed`, and
+    with the object that could not be read.
 
     Args:
         begin: Begins the iteration behind so many objects, without reading those; the name of the
@@ -62,9 +127,17 @@ class StatefulIteration(Iterator[Any]):
         self._yielded = 0
         self._last = ""
         self._steps = begin(0, "")
+        self._process = this_process()
 
     def __next__(self) -> Any:
-        self._yielded, self._last, item = next(self._steps)
+        try:
+            self._yielded, self._last, item = next(self._steps)
+        except BaseException as error:
+            begin = partial(self._begin, self._yielded, self._last)
+            self._steps = after_error(error, self._steps, self._process, begin)
+            raise
+        if type(item) is Failed:
+            raise item.take()
         return item
 
     def state_dict(self) -> dict[str, Any]:

@@ -363,3 +363,17 @@ def one_rank(monkeypatch: Any) -> None:
     """Have no launcher set a rank."""
     for name in ("RANK", "WORLD_SIZE"):
         monkeypatch.delenv(name, raising=False)
+
+
+def test_after_an_error_a_stream_is_read_again_from_where_it_stood(folder: Path) -> None:
+    """A loop that skips errors does not take the rest for read."""
+    shard = folder / "jpg-1.tar"
+    good = shard.read_bytes()
+    shard.write_bytes(good[: 4 * 1024])
+    items = iter(dataset(folder))
+    got = list(islice(items, 7 + 4))
+    for _ in range(2):
+        with pytest.raises(ShardError, match="cut at byte"):
+            next(items)
+    shard.write_bytes(good)
+    assert got + list(items) == EXPECTED

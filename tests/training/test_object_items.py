@@ -12,6 +12,7 @@ import pytest
 from torch.utils.data import DataLoader
 
 from aisio import (
+    AISBatchIterDataset,
     AISIterDataset,
     AISMapDataset,
     ConfigError,
@@ -309,3 +310,36 @@ def test_only_the_object_may_be_gone(folder: str, tmp_path: Path) -> None:
     for step in (lambda: dataset[0], lambda: dataset.__getitems__([0])):
         with pytest.raises(NotFoundError):
             step()
+
+
+def names_and_errors(items: Any) -> list[str]:
+    """Return the items that a loop gets which goes on after errors; "!" for an error."""
+    got: list[str] = []
+    for _ in range(2 * len(NAMES)):
+        try:
+            got.append(next(items))
+        except StopIteration:
+            break
+        except ValueError:
+            got.append("!")
+    return got
+
+
+def refuse_thirds(one: Any) -> str:
+    """Return the name of an object, but refuse each third one; a transform."""
+    if int(one.key[-2:]) % 3 == 0:
+        raise ValueError(one.key)
+    return str(one.key[-len("obj00") :])
+
+
+@pytest.mark.parametrize("num_workers", [None, 0, 2])
+@pytest.mark.parametrize("cls", [AISIterDataset, AISBatchIterDataset])
+def test_after_an_error_of_a_transform_the_objects_behind_it_come(
+    folder: str, cls: Any, num_workers: int | None
+) -> None:
+    """A loop that skips errors does not take what a worker has left for read."""
+    items: Any = cls(folder, transform=refuse_thirds)
+    if num_workers is not None:
+        items = DataLoader(items, batch_size=None, num_workers=num_workers)
+    expected = [name if number % 3 else "!" for number, name in enumerate(NAMES)]
+    assert names_and_errors(iter(items)) == expected

@@ -207,3 +207,56 @@ def test_a_shard_that_is_shorter_now_is_noticed(
         list(AISShardReader(folder, index="build"))
     with pytest.raises(error, match="2.tar.* (it has 3: it was|which has 3 now)"):
         rest(AISShardReader(folder), state)
+
+
+def keys_and_errors(samples: Any, most: int = 99) -> list[str]:
+    """Return the keys that a loop gets which goes on after errors; "!" for an error."""
+    got: list[str] = []
+    for _ in range(most):
+        try:
+            got.append(next(samples)[0])
+        except StopIteration:
+            return got
+        except (ShardError, ValueError):
+            got.append("!")
+    return got
+
+
+def refuse_some(item: Any) -> Any:
+    """Refuse the samples whose keys end in 1; a transform."""
+    if item[0].endswith("1"):
+        raise ValueError(item[0])
+    return item
+
+
+def refuse_x(data: bytes) -> bytes:
+    """Refuse what all fields have; a decoder."""
+    raise ValueError(data)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in READERS if kind != "bad shards skipped"])
+@pytest.mark.parametrize("has_index", [False, True])
+def test_after_an_error_of_a_function_the_samples_behind_it_come(
+    folder: Path, kind: str, has_index: bool
+) -> None:
+    """A loop that skips errors does not take the rest of an epoch for read."""
+    options = READERS[kind]
+    if has_index or "equalize" in options:
+        list(AISShardReader(folder, index="build"))
+    whole = [key for key, _ in AISShardReader(folder, **options)]
+    expected = ["!" if key.endswith("1") else key for key in whole]
+    samples = iteration(iter(AISShardReader(folder, transform=refuse_some, **options)))
+    assert keys_and_errors(samples) == expected
+    decoded = AISShardReader(folder, decode={"a": refuse_x}, **options)
+    assert keys_and_errors(iter(decoded)) == ["!"] * len(whole)
+
+
+def test_after_an_error_of_a_shard_it_is_read_again(folder: Path) -> None:
+    """Behind what was yielded of it; until it is right, the error comes again."""
+    good = (folder / "2.tar").read_bytes()
+    (folder / "2.tar").write_bytes(good[: 4 * SAMPLE_BYTES])
+    samples = iteration(iter(AISShardReader(folder)))
+    assert keys_and_errors(samples, 12) == [*KEYS[:9], *"!!!"]
+    (folder / "2.tar").write_bytes(good)
+    state = samples.state_dict()
+    assert keys_and_errors(samples) == rest(AISShardReader(folder), state) == KEYS[9:]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -12,9 +14,9 @@ import pytest
 import torch  # noqa: F401 - the datasets need it
 
 from aisio import AISBatchIterDataset, AISIterDataset
-from aisio.errors import ConfigError
+from aisio.errors import ConfigError, IntegrityError
 from aisio.training.split import Partition
-from aisio.training.stateful_iteration import StatefulIteration, Step, behind
+from aisio.training.stateful_iteration import Failed, StatefulIteration, Step, behind
 
 NAMES = "abcdef"
 
@@ -123,3 +125,83 @@ def test_items_of_any_kind_are_counted(tmp_path: Path) -> None:
     assert isinstance(again, StatefulIteration)
     again.load_state_dict(first.state_dict())
     assert [*again] == [2, 3]
+
+
+class Begin:
+    """Begins steps, of which reading one raises a few times.
+
+    Args:
+        name: The item that cannot be read.
+        times: How often.
+    """
+
+    def __init__(self, name: str, times: int) -> None:
+        self._name = name
+        self._times = times
+
+    def __call__(self, start: int, last: str) -> Iterator[Step]:
+        for step in begin(start, last):
+            if step.name == self._name and self._times:
+                self._times -= 1
+                raise IntegrityError("it is damaged")
+            yield step
+
+
+def names_and_errors(items: Iterator[Any], most: int = 99) -> str:
+    """Return the names of items that a loop gets which goes on after errors; "!" for an error."""
+    got = ""
+    for _ in range(most):
+        try:
+            got += next(items)[0]
+        except StopIteration:
+            return got + "."
+        except (IntegrityError, ValueError):
+            got += "!"
+    return got
+
+
+def test_after_an_error_it_reads_again_what_it_could_not_read() -> None:
+    """A loop that skips errors does not take the rest for read; nor does it lose the item."""
+    assert names_and_errors(StatefulIteration(Begin("c", 2), Partition())) == "ab!!cdef."
+    assert names_and_errors(StatefulIteration(Begin("a", 1), Partition())) == "!abcdef."
+    assert names_and_errors(StatefulIteration(Begin("f", 9), Partition()), 8) == "abcde!!!"
+    first = StatefulIteration(Begin("c", 1), Partition())
+    assert names_and_errors(first, 3) == "ab!"
+    second = StatefulIteration(begin, Partition())
+    second.load_state_dict(first.state_dict())
+    assert take(second, 9) == "cdef"
+
+
+def test_an_item_that_could_not_be_made_is_lost_alone() -> None:
+    """The state is behind it."""
+
+    def begin_with_failed(start: int, last: str) -> Iterator[Step]:
+        for step in begin(start, last):
+            yield step._replace(item=Failed(ValueError())) if step.name in "be" else step
+
+    items = StatefulIteration(begin_with_failed, Partition())
+    assert names_and_errors(items, 2) == "a!"
+    second = StatefulIteration(begin_with_failed, Partition())
+    second.load_state_dict(items.state_dict())
+    assert names_and_errors(items) == names_and_errors(second) == "cd!f."
+
+
+def test_an_iteration_that_another_thread_is_in_is_not_begun_again() -> None:
+    """It would give items twice."""
+    is_in, may_go_on = threading.Event(), threading.Event()
+
+    def begin_slowly(start: int, last: str) -> Iterator[Step]:
+        for step in begin(start, last):
+            if step.name == "c":
+                is_in.set()
+                assert may_go_on.wait(30)
+            yield step
+
+    items = StatefulIteration(begin_slowly, Partition())
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(take, items, 4)
+        assert is_in.wait(30)
+        with pytest.raises(ValueError, match="already executing"):
+            next(items)
+        may_go_on.set()
+        assert first.result() + take(items, 9) == NAMES
