@@ -19,11 +19,13 @@ class ShardPart(NamedTuple):
         start: The first one, counted from 0.
         stop: One past the last one; None for the rest.
         total: How many samples the shard has by its index; None if it has none.
+        before: The key of the sample before the first one; "" if it is not known.
     """
 
     start: int
     stop: int | None = None
     total: int | None = None
+    before: str = ""
 
     @property
     def is_empty(self) -> bool:

@@ -26,8 +26,16 @@ from aisio.forks import this_process
 from aisio.records import ObjectInfo
 from aisio.shards.linked_files import LinkedFiles
 from aisio.shards.opening import Opening, ShardPart, ShardStream
+from aisio.shards.samples import Sample
 
-__all__ = ["Opened", "Prefetch", "Shard", "ShardPart", "ShardStream"]
+__all__ = [
+    "Opened",
+    "Prefetch",
+    "Shard",
+    "ShardPart",
+    "ShardStream",
+    "require_same_sample",
+]
 
 T = TypeVar("T")
 
@@ -49,11 +57,12 @@ class Shard(NamedTuple):
     part: ShardPart | None = None
     links: LinkedFiles | None = None
 
-    def wanted(self, samples: Iterator[T]) -> Iterator[T]:
+    def wanted(self, samples: Iterator[Sample]) -> Iterator[Sample]:
         """Yield those of the samples that are wanted; all are read, to the shard's end.
 
         Raises:
             ShardError: With a part: the shard has not as many samples as were indexed.
+            ConfigError: With a part: the sample before it is another one.
         """
         return samples if self.part is None else self._part_of(samples, self.part)
 
@@ -61,13 +70,15 @@ class Shard(NamedTuple):
         """Return how many of the first so many samples that are read are wanted."""
         return samples if self.part is None else self.part.count(samples)
 
-    def _part_of(self, samples: Iterator[T], part: ShardPart) -> Iterator[T]:
+    def _part_of(self, samples: Iterator[Sample], part: ShardPart) -> Iterator[Sample]:
         count = 0
         stop = sys.maxsize if part.stop is None else part.stop
         for sample in samples:
             if part.start <= count < stop:
                 yield sample
             count += 1
+            if count == part.start:
+                require_same_sample(self.info.url, count, part.before, sample.key)
         expected = max(part.start, count) if part.total is None else part.total
         if count != expected:
             url = self.info.url
@@ -77,6 +88,25 @@ class Shard(NamedTuple):
                 " replaced since it was listed; index it with `aisio index`, and list it again",
                 url=url,
             )
+
+
+def require_same_sample(url: str, count: int, last: str, now: str) -> None:
+    """Compare the last sample that was read of a shard with the one that is there now.
+
+    Args:
+        url: The shard.
+        count: How many samples had been read.
+        last: The key of the last one; "" if it is not known.
+        now: The key of the one that is in its place.
+
+    Raises:
+        ConfigError: It is another one.
+    """
+    if last and now != last:
+        raise ConfigError(
+            f"the state is of other data: it was saved behind sample {last!r} of {one_line(url)},"
+            f" sample {count:,} of it, which is now {now!r}: begin the epoch anew"
+        )
 
 
 class _ListingEnd(NamedTuple):

@@ -12,7 +12,7 @@ from aisio.escapes import one_line
 from aisio.records import ByteRange, ObjectInfo
 from aisio.shards.index import IndexedShard, ShardIndex
 from aisio.shards.linked_files import LinkedFiles
-from aisio.shards.prefetch import Shard, ShardPart, ShardStream
+from aisio.shards.prefetch import Shard, ShardPart, ShardStream, require_same_sample
 from aisio.shards.slices import ShardSlice
 from aisio.sources.base import Source
 from aisio.training.order.cut import Equalize
@@ -91,6 +91,8 @@ class EqualShards:
                 None if first is None else first.stop - first.start,
             )
             assert first is not None, "it was checked"
+            (_, info), index, number = found[first.shard]
+            _require_last(info, index, number, first.start + start.samples, start)
             pieces = chain([first._replace(start=first.start + start.samples)], pieces)
         for piece in pieces:
             yield _piece_of(*found[piece.shard], piece)
@@ -148,14 +150,35 @@ def _rest_of(
         start: Where the iteration stood.
 
     Raises:
-        ConfigError: It has fewer samples than were read of it.
+        ConfigError: It has fewer samples than were read of it, or others.
     """
     if found is None or not start.samples:
-        return shard._replace(part=ShardPart(start.samples))
+        return shard._replace(part=ShardPart(start.samples, before=start.last))
     index, number = found
     samples = index.shard(number).samples
     start.check(listed[1].name, samples)
+    _require_last(listed[1], index, number, start.samples, start)
     return _piece_of(listed, index, number, ShardPiece(0, start.samples, samples))
+
+
+def _require_last(
+    info: ObjectInfo, index: ShardIndex, number: int, behind: int, start: ShardPlace
+) -> None:
+    """Compare the last sample that was read of a shard with the one that is there by its index.
+
+    Args:
+        info: The shard.
+        index: Has it.
+        number: Number of the shard in the index.
+        behind: Of its samples, how many are in front of those to come.
+        start: Where the iteration stood.
+
+    Raises:
+        ConfigError: It is another one.
+    """
+    if start.samples and index.has_names:
+        now = index.key(index.shard(number).first_sample + behind - 1)
+        require_same_sample(info.url, behind, start.last, now)
 
 
 def _piece_of(listed: ListedObject, index: ShardIndex, number: int, piece: ShardPiece) -> Shard:

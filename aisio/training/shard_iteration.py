@@ -31,12 +31,15 @@ class ShardPlace(NamedTuple):
         samples: How many of its samples were yielded, or skipped.
         name: Its name, by which it is known again; empty at the beginning.
         fields: The fields of the last sample, which those that follow have too.
+        last: The key of the last of these samples, by which they are known again; empty where there
+            is none, or in a state of an older version.
     """
 
     shard: int = 0
     samples: int = 0
     name: str = ""
     fields: tuple[str, ...] = ()
+    last: str = ""
 
     def check(self, name: str | None, samples: int | None = None) -> None:
         """Compare the shard with the one that is there now.
@@ -74,6 +77,7 @@ class ShardTrail:
         self.start = start
         self._taken = 0
         self._fields: Iterable[str] = start.fields
+        self._last = start.last
         # What had been read where a shard began, and its place then; only this thread appends.
         self._begun: deque[tuple[int, ShardPlace]] = deque([(0, start)])
 
@@ -86,6 +90,7 @@ class ShardTrail:
         """Count a sample of which an item is yielded next, or which is skipped."""
         self._taken += 1
         self._fields = sample.fields
+        self._last = sample.key
 
     def place(self) -> ShardPlace:
         """Return where the iteration stands."""
@@ -94,7 +99,8 @@ class ShardTrail:
             begun.popleft()
         read, place = begun[0]
         samples = place.samples + self._taken - read
-        return place._replace(samples=samples, fields=tuple(self._fields))
+        last = self._last if samples else ""
+        return place._replace(samples=samples, fields=tuple(self._fields), last=last)
 
 
 class ShardIteration(Iterator[Any]):
@@ -148,17 +154,20 @@ class ShardIteration(Iterator[Any]):
 
         Raises:
             ConfigError: The state is of another rank or worker, or of other numbers of them, or of
-                other patterns, or damaged. At the next sample: there is another shard.
+                other patterns, or damaged. At the next sample: there is another shard, or it has
+                other samples.
         """
         check_partition(state, self._partition)
         check_patterns(state, self._patterns)
-        name, fields = state.get("name"), state.get("fields")
+        name, fields, last = state.get("name"), state.get("fields"), state.get("last", "")
         if not isinstance(name, str) or not isinstance(fields, (list, tuple)):
             raise ConfigError(f"name={name!r}, fields={fields!r}: the state is damaged")
+        if not isinstance(last, str):
+            raise ConfigError(f"last={last!r}: the state is damaged")
         shard = whole_number("shard", state.get("shard"), 0)
         samples = whole_number("samples", state.get("samples"), 0)
         self._items.close()
-        self._move_to(ShardPlace(shard, samples, name, tuple(fields)))
+        self._move_to(ShardPlace(shard, samples, name, tuple(fields), last))
 
     def _move_to(self, place: ShardPlace) -> None:
         self._trail = ShardTrail(place)

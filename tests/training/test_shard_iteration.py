@@ -169,6 +169,7 @@ def test_samples_have_the_fields_that_were_learned(folder: Path) -> None:
         ({"samples": "1"}, "samples='1' is not a whole number"),
         ({"name": None}, "name=None, .* the state is damaged"),
         ({"fields": "a"}, "fields='a': the state is damaged"),
+        ({"last": None}, "last=None: the state is damaged"),
     ],
 )
 def test_a_state_that_cannot_be_right_is_refused(
@@ -207,6 +208,31 @@ def test_a_shard_that_is_shorter_now_is_noticed(
         list(AISShardReader(folder, index="build"))
     with pytest.raises(error, match="2.tar.* (it has 3: it was|which has 3 now)"):
         rest(AISShardReader(folder), state)
+
+
+@pytest.mark.parametrize("has_index", [False, True])
+@pytest.mark.parametrize("options", [{}, {"on_error": "skip"}, {"equalize": "drop"}])
+@pytest.mark.parametrize("count", [9, 20])
+def test_other_samples_in_the_shard_under_way_are_noticed(
+    folder: Path, has_index: bool, options: dict[str, Any], count: int
+) -> None:
+    """As many or more of them would be taken for the rest of those that were there."""
+    has_index = has_index or "equalize" in options
+    if has_index:
+        list(AISShardReader(folder, index="build"))
+    state = state_behind(AISShardReader(folder, **options), 12)
+    (folder / "2.tar").write_bytes(shard_of(8, count))
+    if has_index:
+        list(AISShardReader(folder, index="build"))
+    with pytest.raises(ConfigError, match="sample '205' .*2.tar.*, sample 6 of it, .* now '805'"):
+        rest(AISShardReader(folder, **options), state)
+
+
+def test_a_state_of_before_it_had_the_last_key_is_taken(folder: Path) -> None:
+    """Then the numbers alone are compared."""
+    state = state_behind(AISShardReader(folder), 12)
+    assert state.pop("last") == "205"
+    assert rest(AISShardReader(folder), state) == KEYS[12:]
 
 
 def keys_and_errors(samples: Any, most: int = 99) -> list[str]:
