@@ -23,6 +23,7 @@ from aisio.transport.http.response_body import (
     body_of,
     checked_length,
     refuse_web_page,
+    require_whole,
 )
 from aisio.transport.low_speed import LowSpeedLimit
 from aisio.transport.parallel import read_bytes, read_into
@@ -236,13 +237,8 @@ class ObjectReads:
         self, method: str, query: Mapping[str, str], headers: dict[str, str] | None = None
     ) -> OpenResponse:
         response = Router(self.session).open(method, self.url, query, headers)
-        if response.status != 200 and headers is None:  # of ranges see `checked_length`
-            response.close()
-            raise StorageError(
-                f"{method} {self.url}: answered {response.status}, which is not the whole object",
-                url=str(self.url),
-                status=response.status,
-            )
+        if headers is None:  # of ranges see `checked_length`
+            require_whole(response, method, self.url)
         if "etl_name" not in query:
             try:
                 refuse_web_page(response.headers, method, self.url)

@@ -40,6 +40,7 @@ from aisio.transport.http.response_body import (
     body_of,
     checked_length,
     drain_and_release,
+    require_whole,
 )
 from aisio.transport.parallel import read_bytes
 from aisio.transport.parallel_upload import ParallelUpload
@@ -164,6 +165,8 @@ class OssStore(Store):
             if byte_range is None or byte_range.start or self.head(url).size_bytes:
                 raise
             return self._open(url, None, attempts)
+        if byte_range is None:
+            require_whole(response, "GET", url)
         info = _info(response, url, "GET")
         size, span = info.size_bytes or 0, ByteRange(0)
         if byte_range is not None:

@@ -289,6 +289,21 @@ def error_text(response: OpenResponse) -> str:
     return data.decode("utf-8", "replace")
 
 
+def require_whole(response: OpenResponse, method: str, about: str | ObjectUrl) -> None:
+    """Refuse the response to a request without a range that does not have the whole object.
+
+    Raises:
+        StorageError: Its status is another success than 200. It was closed.
+    """
+    if response.status != 200:
+        response.close()
+        raise StorageError(
+            f"{method} {about}: answered {response.status}, which is not the whole object",
+            url=str(about),
+            status=response.status,
+        )
+
+
 def checked_length(response: OpenResponse, wanted: ByteRange, info: ObjectInfo) -> int:
     """Return how many bytes the body of the response to a range request must have.
 

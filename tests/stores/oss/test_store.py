@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import islice
 from multiprocessing import get_context
@@ -16,6 +17,7 @@ from aisio.errors import (
     IntegrityError,
     NotFoundError,
     RangeError,
+    StorageError,
     UnavailableError,
 )
 from aisio.records import ByteRange, Checksum, RetryPolicy
@@ -83,19 +85,51 @@ class _SamePage(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-def test_a_listing_that_does_not_end_is_told():
-    """It would list the same objects again and again."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), _SamePage) as http:
+@contextmanager
+def answering(handler):
+    """Give a store whose endpoint answers each request by a handler."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as http:
         thread = threading.Thread(target=http.serve_forever)
         thread.start()
         endpoint = f"http://127.0.0.1:{http.server_port}"
-        store = OssStore(DirectSettings(endpoint, REGION, KEYS, retry=FAST))
         try:
-            with pytest.raises(IntegrityError, match="it does not end"):
-                list(islice(store.list(ObjectUrl.parse("oss://b")), 9))
+            yield OssStore(DirectSettings(endpoint, REGION, KEYS, retry=FAST))
         finally:
             http.shutdown()
             thread.join()
+
+
+def test_a_listing_that_does_not_end_is_told():
+    """It would list the same objects again and again."""
+    with answering(_SamePage) as store, pytest.raises(IntegrityError, match="it does not end"):
+        list(islice(store.list(ObjectUrl.parse("oss://b")), 9))
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "headers"),
+    [
+        (202, b"", {}),
+        (203, b"123456789", {}),
+        (206, b"789", {"Content-Range": "bytes 6-8/9"}),
+    ],
+)
+def test_only_a_response_of_status_200_is_the_whole_object(status, body, headers):
+    """A proxy that wants to be asked again answers 202; a broken cache may answer with a part."""
+
+    class Handler(_SamePage):
+        def do_GET(self):
+            self.send_response(status)
+            for name, value in {**headers, "Content-Length": len(body)}.items():
+                self.send_header(name, str(value))
+            self.end_headers()
+            self.wfile.write(body)
+
+    with answering(Handler) as store:
+        url = ObjectUrl.parse("oss://b/a")
+        message = f"GET oss://b/a: answered {status}, which is not the whole object"
+        for read in (store.read, store.get):
+            with pytest.raises(StorageError, match=message):
+                read(url)
 
 
 def test_whole_reads_are_verified_by_crc_64(store, server, bucket):
