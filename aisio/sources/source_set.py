@@ -24,6 +24,7 @@ from aisio.sources.identity import source_identity
 from aisio.sources.kinds import PrefixSource
 from aisio.sources.manifest import ManifestSource
 from aisio.sources.nothing_found import nothing_found
+from aisio.sources.overlap import NamedPart, find_overlap
 from aisio.sources.resolve import source
 from aisio.sources.url import UrlSource
 from aisio.stores import DirectSettings, Store
@@ -77,6 +78,7 @@ class SourceSet:
         skip_empty: Leave out objects of no bytes, unless a source or the prefix map names them.
         include: Read only objects that match one of these; see `aisio.patterns.name_patterns`.
         exclude: Leave out objects that match one of these. Both hold for named objects too.
+        may_overlap: Say nothing of sources that have objects in common, which come twice.
 
     Raises:
         ValueError: There is no source.
@@ -97,6 +99,7 @@ class SourceSet:
         skip_empty: bool = False,
         include: Patterns = None,
         exclude: Patterns = None,
+        may_overlap: bool = False,
     ) -> None:
         items = [sources] if _is_single(sources) else list(sources)
         if not items:
@@ -124,6 +127,8 @@ class SourceSet:
             )
             for item in items
         ]
+        if not may_overlap:
+            self._warn_of_overlap()
 
     def __len__(self) -> int:
         return len(self._parts)
@@ -237,6 +242,17 @@ class SourceSet:
         # What the user left out is no surprise.
         self._log_skipped(logging.WARNING, part, skipped)
         self._log_skipped(logging.INFO, part, left_out)
+
+    def _warn_of_overlap(self) -> None:
+        parts = [
+            NamedPart(part.source, selections)
+            for part in self._parts
+            for selections in part.selections
+        ]
+        if len(parts) > 1 and (found := find_overlap(parts)) is not None:
+            inner, outer = found
+            how = "is there twice" if inner == outer else f"lies within {outer}"
+            self._log_once(logging.WARNING, f"{inner} {how}: its objects are read twice")
 
     def _warn_of_unmatched(self) -> None:
         """Warn of patterns that nothing matches, once all sources have been listed."""

@@ -143,6 +143,7 @@ class AISMultiShardStream(SplitDataset, IterableDataset[tuple[Any, ...]]):
                 name_filter=ShardNames(shard_names),
                 include=include,
                 exclude=exclude,
+                may_overlap=True,
             ),
             etl_name=None,
             show_progress=show_progress,

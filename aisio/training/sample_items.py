@@ -223,14 +223,17 @@ class SampleItems:
         try:
             if transform is not None:
                 item = transform(item)
+        except StopIteration as error:
+            # Whoever iterates over a dataset would take it for the end.
+            raise RuntimeError(f"{self._about(sample)}, and raised StopIteration") from error
         except Exception as error:
-            add_note(
-                error,
-                f"<{self._owner}> transform= was called with sample {sample.key!r} at byte"
-                f" {sample.offset} of {one_line(sample.url)}",
-            )
+            add_note(error, self._about(sample))
             raise
         return self._functions(item)
+
+    def _about(self, sample: Sample) -> str:
+        place = f"at byte {sample.offset} of {one_line(sample.url)}"
+        return f"<{self._owner}> transform= was called with sample {sample.key!r} {place}"
 
     def _named(self, sample: Sample, padded: Sample | None) -> tuple[str, Any]:
         if padded is None:

@@ -80,16 +80,6 @@ def test_a_transform_takes_items() -> None:
     assert items(keys=["a"], transform=lambda item: item[1]["a"]).make([sample(a=b"1")]) == [b"1"]
 
 
-def test_a_transform_that_raises_stop_iteration_loses_no_sample() -> None:
-    """The items of a batch would end there without a word."""
-
-    def stop(item: Any) -> Any:
-        raise StopIteration
-
-    with pytest.raises(StopIteration):
-        items(keys=["a"], transform=stop).make([sample(a=b"1")])
-
-
 def test_folders_give_one_warning() -> None:
     """Unless it is said what the names are."""
     samples = [sample("f/1", a=b""), sample("g/1", a=b"")]
@@ -230,8 +220,21 @@ def test_an_error_names_shard_sample_field_and_decoder() -> None:
 def test_a_decoder_that_raises_stop_iteration_ends_nothing() -> None:
     """Least of all a pass over shards."""
     of = items(fields=["a"], decode={"a": lambda data: next(iter(()))})
-    with pytest.raises(DecodeError, match="cannot be decoded by .*lambda.*: StopIteration"):
-        list(of.stream([sample(a=b"1")]))
+    first, second = of.stream([sample(a=b"1")] * 2)
+    for failed in (first, second):
+        with pytest.raises(DecodeError, match="cannot be decoded by .*lambda.*: StopIteration"):
+            raise failed.take()
+
+
+def test_a_transform_that_raises_stop_iteration_ends_nothing() -> None:
+    """Neither a batch nor a pass over shards: it is another error, not taken for the end."""
+    of = items(fields=["a"], transform=lambda item: next(iter(())))
+    message = "<Data> transform= was called with sample 'f/1' .*, and raised StopIteration"
+    for failed in of.stream([sample(a=b"1")] * 2):
+        with pytest.raises(RuntimeError, match=message):
+            raise failed.take()
+    with pytest.raises(RuntimeError, match=message):
+        of.make([sample(a=b"1")])
 
 
 def test_samples_that_cannot_be_decoded_are_skipped() -> None:
@@ -258,8 +261,9 @@ def test_an_error_of_the_transform_is_never_skipped() -> None:
     of = items(fields=["a"], decode={"a": int}, on_error="skip", transform=fail)
     with pytest.raises(DecodeError, match="of the user"):
         of.make([sample(a=b"1")])
+    [failed] = of.stream([sample(a=b"1")])
     with pytest.raises(DecodeError, match="of the user"):
-        list(of.stream([sample(a=b"1")]))
+        raise failed.take()
     assert of.skipped == ()
 
 
