@@ -179,7 +179,8 @@ class SampleItems:
         Args:
             samples: Those of any number of shards, in order.
             known: Fields that were learned before, from other samples; empty to learn them.
-            take: Called with each sample, padded, before its item is made.
+            take: Called with each sample, padded, before its item is yielded, and where it is
+                skipped.
 
         Yields:
             Items; a `Failed` where `make` would raise.
@@ -190,7 +191,6 @@ class SampleItems:
         if self._fields is None:
             pairs = self._rules.pairs(samples, known)
         for sample, padded in pairs:
-            take(padded)
             if not is_checked:
                 self._check_decoders(padded.fields)
                 is_checked = True
@@ -199,10 +199,12 @@ class SampleItems:
                     item = self._item(sample, padded)
                 except DecodeError as error:
                     self._skip(sample, error)
+                    take(padded)
                     continue
                 item = self._transformed(item, sample)
             except Exception as error:
                 item = Failed(error)
+            take(padded)  # an interrupt before loses no sample
             yield item
 
     def padded(self, samples: Iterable[Sample]) -> Iterable[Sample]:

@@ -277,6 +277,22 @@ def test_after_an_error_of_a_function_the_samples_behind_it_come(
     assert keys_and_errors(iter(decoded)) == ["!"] * len(whole)
 
 
+def test_an_interrupt_loses_no_sample(folder: Path) -> None:
+    """It comes again: a notebook may iterate on."""
+    interrupts = [KeyboardInterrupt]
+
+    def interrupted(item: Any) -> Any:
+        if item[0] == "203" and interrupts:
+            raise interrupts.pop()
+        return item
+
+    samples = iteration(iter(AISShardReader(folder, transform=interrupted)))
+    got = [key for key, _ in islice(samples, 9)]
+    with pytest.raises(KeyboardInterrupt):
+        next(samples)
+    assert got + [key for key, _ in samples] == KEYS
+
+
 def test_after_an_error_of_a_shard_it_is_read_again(folder: Path) -> None:
     """Behind what was yielded of it; until it is right, the error comes again."""
     good = (folder / "2.tar").read_bytes()
