@@ -181,12 +181,13 @@ def upload_file(
     row = service.resources.get(resource_id)
     service.resources.begin_chunks(resource_id)
     try:
-        if uploader.run(resource_id, FileChunks(path, chunk_size)) is False:
+        chunks = FileChunks(path, chunk_size)
+        if uploader.run(resource_id, chunks) is False:
             raise ResourceError(f"the uploader of {row.kind} {resource_id} reported a failure")
     except BaseException as error:
         service.resources.fail(row, f"{type(error).__name__}: {error}")
         raise
-    return service.resources.finish_chunks(resource_id)
+    return service.resources.finish_chunks(resource_id, len(chunks))
 
 
 class Dataset(Resource):

@@ -197,15 +197,16 @@ class App:
         form = Form(values)
         if data is None:
             raise InvalidArguments("the chunk has no part 'file'")
-        if data:  # anylearn 0.15.5 sends an empty one behind a file of whole chunks
-            write = self._service.resources.write_chunk
-            await self._run(write, form.text("file_id"), form.integer("chunk"), data)
+        write = self._service.resources.write_chunk
+        await self._run(write, form.text("file_id"), form.integer("chunk"), data)
         return web.json_response({"data": form.text("file_id")})
 
     async def _upload_finish(self, request: web.Request) -> web.StreamResponse:
         self._authenticate(request)
-        resource_id = (await _form(request)).text("file_id")
-        await self._run(self._uploads.add, resource_id)
+        form = await _form(request)
+        resource_id = form.text("file_id")
+        count = form.integer("chunks") if form.optional("chunks") else None
+        await self._run(self._uploads.add, resource_id, count)
         self._jobs.submit(self._uploads.finish, resource_id)
         return web.json_response({"data": resource_id})
 

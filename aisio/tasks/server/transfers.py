@@ -8,6 +8,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from aisio.atomic_write import atomic_write
 from aisio.errors import AisioError, NotFoundError
 from aisio.file_locks import acquire, release
 from aisio.tasks.errors import InvalidArguments
@@ -90,15 +91,20 @@ class UnfinishedUploads:
         self._service = service
         self._folder = service.settings.home / "uploads"
 
-    def add(self, resource_id: str) -> None:
+    def add(self, resource_id: str, count: int | None = None) -> None:
         """Note that the chunks of a resource have all come.
+
+        Args:
+            resource_id: The resource.
+            count: How many there are, if the client says so.
 
         Raises:
             NotFoundError: There is no such resource.
         """
         row = self._service.resources.get(resource_id)
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._file(row.id).touch(mode=0o600)
+        with atomic_write(self._file(row.id)) as file:
+            file.write(b"" if count is None else b"%d" % count)
 
     def all(self) -> list[str]:
         """Return the resources that are to be stored."""
@@ -117,12 +123,19 @@ class UnfinishedUploads:
             row = self._service.resources.get(resource_id)
             if row.state == ResourceState.READY and not (self._folder / resource_id).exists():
                 return  # another call, or a server that was killed then, has done it
-            self._service.resources.finish_chunks(resource_id)
+            self._service.resources.finish_chunks(resource_id, self._count(resource_id))
         except (AisioError, OSError) as error:
             with suppress(AisioError):
                 self._service.resources.fail(self._service.resources.get(resource_id), str(error))
         finally:
             self._file(resource_id).unlink(missing_ok=True)
+
+    def _count(self, resource_id: str) -> int | None:
+        try:
+            text = self._file(resource_id).read_text("ascii")
+        except FileNotFoundError:  # another call has stored a file, and more chunks have come
+            return None
+        return int(text) if text else None
 
     def _file(self, resource_id: str) -> Path:
         return self._folder / f"{resource_id}.finish"

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from aisio.atomic_write import atomic_write
 from aisio.errors import AccessError, AisioError, ConflictError, NotFoundError
 from aisio.tasks.errors import InvalidArguments, ResourceError
 from aisio.tasks.records.ids import new_id
 from aisio.tasks.resources.archive import write_download
+from aisio.tasks.resources.chunk_folder import ChunkFolder
 from aisio.tasks.resources.download import mount, write_files
 from aisio.tasks.resources.pieces import PieceStore
 from aisio.tasks.resources.scan import ScannedFile
@@ -115,7 +115,7 @@ class ResourceService:
         row = self._own(resource_id)
         self._registry.delete(row)
         self.store.delete_tree(resource_id)
-        self._forget_chunks(row)
+        self._chunks(row.id).forget()
         shutil.rmtree(self._mount_folder(resource_id), ignore_errors=True)
 
     def _own(self, resource_id: str) -> ResourceRow:
@@ -179,11 +179,7 @@ class ResourceService:
         Raises:
             AccessError: It is another user's.
         """
-        self._forget_chunks(self._own(resource_id))
-
-    def _forget_chunks(self, row: ResourceRow) -> None:
-        with suppress(FileNotFoundError):
-            shutil.rmtree(self._chunk_folder(row.id))
+        self._chunks(self._own(resource_id).id).forget()
 
     def write_chunk(self, resource_id: str, number: int, data: bytes) -> None:
         """Take a part of a resource's file; parts come in any order, and may come again.
@@ -191,7 +187,8 @@ class ResourceService:
         Args:
             resource_id: The resource.
             number: Which part, from 0 on.
-            data: Its bytes: as many as in each other part but the last one, which may be shorter.
+            data: Its bytes: as many as in each other part but the last one, which may be shorter,
+                or empty.
 
         Raises:
             AccessError: It is another user's.
@@ -203,15 +200,16 @@ class ResourceService:
             raise ConflictError(f"{row.kind} {resource_id} has its data already")
         if number < 0:
             raise InvalidArguments(f"chunk {number} of {resource_id}: numbers begin with 0")
-        folder = self._chunk_folder(resource_id)
-        folder.mkdir(parents=True, exist_ok=True)
-        with atomic_write(folder / str(number)) as file:
-            file.write(data)
+        self._chunks(resource_id).write(number, data)
         if row.state != ResourceState.UPLOADING:
             self._registry.update(row, state=int(ResourceState.UPLOADING))
 
-    def finish_chunks(self, resource_id: str) -> ResourceRow:
+    def finish_chunks(self, resource_id: str, count: int | None = None) -> ResourceRow:
         """Store the file whose parts have come; the resource is READY then, or in ERROR.
+
+        Args:
+            resource_id: The resource.
+            count: How many parts the file has, if that is known.
 
         Raises:
             ResourceError: A part is missing, or of another upload.
@@ -219,22 +217,19 @@ class ResourceService:
         """
         row = self._own(resource_id)
         try:
-            tree = self._tree_of_chunks(row)
+            tree = self._tree_of_chunks(row, count)
             row = self.finish(row, tree)
         except AisioError as error:
             self.fail(row, str(error))
             raise
-        self._forget_chunks(row)
+        self._chunks(row.id).forget()
         return row
 
-    def _tree_of_chunks(self, row: ResourceRow) -> Tree:
-        folder = self._chunk_folder(row.id)
-        numbers = sorted(int(path.name) for path in folder.glob("[0-9]*"))
-        if numbers != list(range(len(numbers))) or not numbers:
-            missing = next((n for n in range(len(numbers)) if n not in numbers), 0)
-            raise ResourceError(f"{row.kind} {row.id}: chunk {missing} was not uploaded")
-        paths = [folder / str(number) for number in numbers]
-        self._check_sizes(row, [path.stat().st_size for path in paths])
+    def _tree_of_chunks(self, row: ResourceRow, count: int | None) -> Tree:
+        try:
+            paths = self._chunks(row.id).file(count)
+        except ResourceError as error:
+            raise ResourceError(f"{row.kind} {row.id}: {error}") from error
         pieces = []
         for data in _regrouped(paths):
             piece = Piece(digest_of(data), len(data))
@@ -242,22 +237,6 @@ class ResourceService:
                 self.store.put(piece, data)
             pieces.append(piece)
         return Tree("file", (TreeFile(row.filename or row.name, tuple(pieces)),))
-
-    def _check_sizes(self, row: ResourceRow, sizes: list[int]) -> None:
-        """Check that no part is of an earlier upload, which had more parts and was not finished.
-
-        Raises:
-            ResourceError: One is; all parts are forgotten.
-        """
-        other = next((n for n, size in enumerate(sizes[:-1]) if size != sizes[0]), None)
-        if other is None and sizes[-1] > sizes[0]:
-            other = len(sizes) - 1
-        if other is not None:
-            self._forget_chunks(row)
-            raise ResourceError(
-                f"{row.kind} {row.id}: chunk {other} has {sizes[other]:,} bytes, chunk 0 has "
-                f"{sizes[0]:,}: they are of two uploads; upload the file again"
-            )
 
     def tree(self, resource_id: str) -> Tree:
         """Return the files of a resource that is READY.
@@ -335,8 +314,8 @@ class ResourceService:
     def _mount_folder(self, resource_id: str) -> Path:
         return self._home / "mounts" / resource_id
 
-    def _chunk_folder(self, resource_id: str) -> Path:
-        return self._home / "uploads" / resource_id
+    def _chunks(self, resource_id: str) -> ChunkFolder:
+        return ChunkFolder(self._home / "uploads" / resource_id)
 
 
 def _regrouped(files: Iterable[Path]) -> Iterator[bytes]:
