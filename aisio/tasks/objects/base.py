@@ -13,6 +13,8 @@ __all__ = ["TaskObject"]
 
 T = TypeVar("T", bound="TaskObject")
 
+_SECRET = ("envs", "secret_key")
+
 
 class TaskObject(Summarized):
     """An object of the registry; its attributes are what was known when it was last loaded."""
@@ -56,5 +58,5 @@ class TaskObject(Summarized):
         return {
             name: value
             for name, value in vars(self).items()
-            if value is not None and not name.startswith("_") and name != "secret_key"
+            if value is not None and not name.startswith("_") and name not in _SECRET
         }

@@ -154,7 +154,8 @@ class App:
         if operation is None:
             raise NotFoundError(f"no such operation: {request.method} {path}")
         form = await _form(request)
-        context = Context(self._service, self._git_base(request))
+        key = request.headers.get("Idempotency-Key", "")
+        context = Context(self._service, self._git_base(request), key)
         reply = await self._run(operation, context, form)
         if path == "train_task/add":
             self._jobs.submit(self._start, reply["data"])

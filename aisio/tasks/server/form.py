@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 from aisio.tasks.errors import InvalidArguments
 
 __all__ = ["Form"]
+
+_DIGEST_BYTES = 32
 
 
 class Form:
@@ -78,6 +81,11 @@ class Form:
             return json.loads(text)
         except ValueError:
             raise InvalidArguments(f"{name}={text[:50]!r} is not JSON") from None
+
+    def digest(self, *more: str) -> str:
+        """Return BLAKE2b over all values, and over further texts, in hexadecimal digits."""
+        content = json.dumps([sorted(self._values.items()), more])
+        return hashlib.blake2b(content.encode(), digest_size=_DIGEST_BYTES).hexdigest()
 
     def given(self, *names: str) -> dict[str, str]:
         """Return those of some values that the request has."""

@@ -19,6 +19,7 @@ from aisio.errors import NotFoundError, StorageError
 from aisio.tasks.code import find_commit
 from aisio.tasks.errors import InvalidArguments
 from aisio.tasks.metrics import Metric
+from aisio.tasks.records.locks import locked
 from aisio.tasks.server.form import Form
 from aisio.tasks.server.replies import (
     log_reply,
@@ -49,10 +50,13 @@ class Context:
     Args:
         service: The service.
         git_base: URL below which the repositories of algorithms are; "" without git.
+        idempotency_key: The header Idempotency-Key of the request, by which a client tells one
+            request from the next; "" without one.
     """
 
-    def __init__(self, service: TaskService, git_base: str) -> None:
+    def __init__(self, service: TaskService, git_base: str, idempotency_key: str = "") -> None:
         self.service = service
+        self.idempotency_key = idempotency_key
         self._git_base = git_base
 
     def resource(self, row: ResourceRow) -> dict[str, Any]:
@@ -178,10 +182,26 @@ def _quota_group(context: Context, form: Form) -> Any:
 
 
 def _task_add(context: Context, form: Form) -> Any:
-    """Make a task. `app` starts it, so that the answer need not wait for code and data."""
+    """Make a task. `app` starts it, so that the answer need not wait for code and data.
+
+    A client that got no answer sends its request again, which makes no second task. The names of
+    tasks that `quick_train` makes are random, so two of its requests are never the same.
+    """
+    service = context.service
+    home = service.settings.home
+    # The digest is recorded, and values of `envs` may be secrets: nobody else can compute it.
+    key = secret_of("requests", home)
+    digest = form.digest(service.settings.user, context.idempotency_key, key)
+    with locked(home, f"request {digest}"):
+        row = service.train_tasks.of_request(digest) or _new_task(context, form, digest)
+    return {"data": row.id}
+
+
+def _new_task(context: Context, form: Form, digest: str) -> TrainTaskRow:
     request = context.service.projects.resolve_request(form.json("resources", None))
     algorithm_id = form.text("algorithm_id")
-    row = context.service.train_tasks.create(
+    return context.service.train_tasks.create(
+        digest=digest,
         project_id=form.text("project_id"),
         algorithm_id=algorithm_id,
         algorithm_git_ref=_version_of(context.service, algorithm_id, form),
@@ -189,6 +209,7 @@ def _task_add(context: Context, form: Form) -> Any:
         resource_request=json.dumps(request or []),
         num_nodes=form.integer("num_nodes", 1),
         nproc_per_node=form.integer("nproc_per_node", 1),
+        max_restarts=form.integer("max_restarts", 0),
         output=form.optional("output"),
         mirror_id=form.optional("mirror_id"),
         **form.given(
@@ -201,7 +222,6 @@ def _task_add(context: Context, form: Form) -> Any:
             "entrypoint",
         ),
     )
-    return {"data": row.id}
 
 
 def _version_of(service: TaskService, algorithm_id: str, form: Form) -> str:

@@ -118,6 +118,7 @@ def task_reply(row: TrainTaskRow, secret_key: str) -> Json:
         "resource_request": row.resource_request,
         "num_nodes": row.num_nodes,
         "nproc_per_node": row.nproc_per_node,
+        "max_restarts": row.max_restarts,
         "entrypoint": row.entrypoint,
         "output": row.output or "",
         "mirror_id": row.mirror_id or "",

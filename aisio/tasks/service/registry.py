@@ -23,6 +23,7 @@ _TITLES = {
     "mirrors": "mirror",
     "projects": "project",
     "quota_groups": "quota group",
+    "requests": "request",
     "resources": "resource",
     "train_tasks": "train task",
 }
@@ -39,19 +40,20 @@ class Registry:
         path = home / DATABASE_NAME
         self.database = Database(path, partial(migrate, path=path, migrations=MIGRATIONS))
 
-    def insert(self, row: Any, *, ignore_existing: bool = False) -> None:
-        """Add a row.
+    def insert(self, *rows: Any, ignore_existing: bool = False) -> None:
+        """Add rows: all, or none if one cannot be added.
 
         Args:
-            row: An object of one of the classes of `rows`.
+            rows: Objects of the classes of `rows`.
             ignore_existing: Where there is one that may not be there twice, keep that.
         """
-        values = asdict(row)
         verb = "INSERT OR IGNORE" if ignore_existing else "INSERT"
-        marks = ", ".join(f":{name}" for name in values)
-        statement = f"{verb} INTO {TABLES[type(row)]} ({', '.join(values)}) VALUES ({marks})"
         with self.database.transaction() as db:
-            db.execute(statement, values)
+            for row in rows:
+                values = asdict(row)
+                marks = ", ".join(f":{name}" for name in values)
+                names = ", ".join(values)
+                db.execute(f"{verb} INTO {TABLES[type(row)]} ({names}) VALUES ({marks})", values)
 
     def get(self, kind: type[Row], row_id: str, /) -> Row:
         """Return a row by its id.

@@ -1,17 +1,13 @@
-"""What a task asks for, in the words of engines: resources and environment variables. Pure."""
+"""What a task asks of the machines, in the words of engines. Pure."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 
-from aisio.tasks.errors import InvalidArguments
-
-__all__ = ["engine_resources", "parse_variables"]
+__all__ = ["engine_resources"]
 
 _CPUS = frozenset({"cpu", "cpus"})
 _NOT_COUNTED = frozenset({"memory", "mem", "disk", "storage"})
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def engine_resources(request: Sequence[Mapping[str, Mapping[str, float]]]) -> dict[str, float]:
@@ -27,18 +23,3 @@ def engine_resources(request: Sequence[Mapping[str, Mapping[str, float]]]) -> di
                 if name.lower() not in _NOT_COUNTED:
                     total["cpus" if name.lower() in _CPUS else "gpus"] += amount
     return {name: amount for name, amount in total.items() if amount}
-
-
-def parse_variables(text: str) -> dict[str, str]:
-    """Return environment variables from the vendor's form, "A=1,B=2".
-
-    Raises:
-        InvalidArguments: It has another form.
-    """
-    variables = {}
-    for item in filter(None, text.split(",")):
-        name, separator, value = item.partition("=")
-        if not separator or not _VARIABLE.fullmatch(name):
-            raise InvalidArguments(f"envs: {name!r} is not NAME=value; several are joined by ','")
-        variables[name] = value
-    return variables

@@ -16,6 +16,7 @@ __all__ = [
     "MirrorRow",
     "ProjectRow",
     "QuotaGroupRow",
+    "RequestRow",
     "ResourceRow",
     "TrainTaskRow",
     "now",
@@ -158,7 +159,7 @@ class TrainTaskRow:
         train_params: JSON: hyperparameters, and mounts as lists of '"$<ID>"'.
         train_params_prefix: What stands before the name of a hyperparameter.
         train_params_delimeter: What stands between name and value (the vendor's spelling).
-        envs: Environment variables, as in "A=1,B=2".
+        envs: Environment variables, as in "A=***,B=***": their values are in no record.
         files: Ids of the resources that are mounted, joined by ",".
         resource_request: JSON: quota groups and what is asked of them.
         num_nodes: Number of nodes.
@@ -208,6 +209,23 @@ class TrainTaskRow:
     max_restarts: int = 0
 
 
+@dataclass(frozen=True)
+class RequestRow:
+    """A request that has made a task.
+
+    Attributes:
+        id: Its id.
+        digest: Of all that the client has sent.
+        task_id: The task.
+        time: When it came, in seconds since 1970.
+    """
+
+    id: str
+    digest: str
+    task_id: str
+    time: float
+
+
 TABLES: dict[type[Any], str] = {
     ResourceRow: "resources",
     AlgorithmVersionRow: "algorithm_versions",
@@ -215,4 +233,5 @@ TABLES: dict[type[Any], str] = {
     QuotaGroupRow: "quota_groups",
     MirrorRow: "mirrors",
     TrainTaskRow: "train_tasks",
+    RequestRow: "requests",
 }

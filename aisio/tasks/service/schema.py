@@ -37,5 +37,18 @@ INSERT INTO mirrors VALUES ('MIRR0000000000000000000000000000', 'QUICKSTART')
 
 _RESTARTS = "ALTER TABLE train_tasks ADD COLUMN max_restarts INTEGER NOT NULL DEFAULT 0"
 
-MIGRATIONS = (_FIRST, _RESTARTS)
+_REQUESTS = """
+CREATE TABLE requests (
+    id TEXT PRIMARY KEY, digest TEXT NOT NULL, time REAL NOT NULL,
+    task_id TEXT NOT NULL REFERENCES train_tasks (id) ON DELETE CASCADE);
+CREATE INDEX requests_by_digest ON requests (digest)
+"""
+
+# Values may be secrets. A task that has not been started still needs them.
+_NO_VALUES = """
+PRAGMA secure_delete = ON;
+UPDATE train_tasks SET envs = '' WHERE handle IS NOT NULL OR state NOT IN (0, 1)
+"""
+
+MIGRATIONS = (_FIRST, _RESTARTS, _REQUESTS, _NO_VALUES)
 """Statements by version of the schema, from 1 on."""

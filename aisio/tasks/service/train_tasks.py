@@ -11,31 +11,42 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
+from time import time
 from typing import Any
 
 from aisio.errors import AccessError, AisioError, NotFoundError
-from aisio.tasks.command import command_line
 from aisio.tasks.engines.base import Engine, Job, Status
 from aisio.tasks.errors import InvalidArguments, TaskStateError
-from aisio.tasks.metrics import METRICS_VARIABLE, Metric, MetricsFolder, read_metrics
+from aisio.tasks.metrics import Metric, MetricsFolder, read_metrics
 from aisio.tasks.output_path import check_output
 from aisio.tasks.records.ids import new_id
 from aisio.tasks.records.locks import locked
 from aisio.tasks.resources.scan import scan_folder
 from aisio.tasks.resources.upload import OnProgress
 from aisio.tasks.service.algorithms import AlgorithmService
+from aisio.tasks.service.job import command_of, ids, make_job
 from aisio.tasks.service.registry import Registry
-from aisio.tasks.service.requests import engine_resources, parse_variables
+from aisio.tasks.service.requests import engine_resources
 from aisio.tasks.service.resources import ResourceService
 from aisio.tasks.service.results import check_has_results, output_folder, part_of
-from aisio.tasks.service.rows import ProjectRow, ResourceRow, TrainTaskRow, now
-from aisio.tasks.service.secrets import is_secret_of, secret_of
+from aisio.tasks.service.rows import ProjectRow, RequestRow, ResourceRow, TrainTaskRow, now
+from aisio.tasks.service.secrets import is_secret_of
+from aisio.tasks.service.variables import (
+    forget_variables,
+    hide_values,
+    keep_variables,
+    parse_variables,
+)
 from aisio.tasks.states import ResourceState, TaskState
 
 __all__ = ["TrainTaskService"]
+
+SAME_REQUEST_S = 600.0
+"""For so long a client may send a request again because it got no answer."""
 
 _GIVEN = frozenset({"id", "name", "project_id", "algorithm_id", "creator_id"})
 
@@ -86,21 +97,26 @@ class TrainTaskService:
             raise InvalidArguments(f"max_restarts={row.max_restarts} must be at least 0")
         parse_variables(row.envs)
         engine_resources(json.loads(row.resource_request))
-        self._command(row, {})
+        command_of(row, {})
 
-    def create(self, *, project_id: str, algorithm_id: str, **more: Any) -> TrainTaskRow:
+    def create(
+        self, *, project_id: str, algorithm_id: str, digest: str | None = None, **more: Any
+    ) -> TrainTaskRow:
         """Make a task; it does not run yet.
 
         Args:
             project_id: Its project.
             algorithm_id: Its algorithm.
+            digest: Of the request, by which `of_request` finds the task.
             more: Other attributes of `TrainTaskRow`.
 
         Raises:
+            AccessError: The project is another user's.
             NotFoundError: Project, algorithm, version or a file is not there.
             InvalidArguments: There is no entrypoint, or the parameters are no JSON object.
         """
-        self._registry.get(ProjectRow, project_id)
+        if self._registry.get(ProjectRow, project_id).creator_id != self._user:
+            raise AccessError(f"project {project_id} is another user's")
         version = self._algorithms.version(algorithm_id, more.pop("algorithm_git_ref", "") or "")
         row = TrainTaskRow(
             new_id("TRAI"),
@@ -113,11 +129,21 @@ class TrainTaskService:
             create_time=now(),
             **more,
         )
-        for resource_id in _ids(row.files):
+        for resource_id in ids(row.files):
             self._resources.get_ready(resource_id)
         self.check(**{name: value for name, value in vars(row).items() if name not in _GIVEN})
-        self._registry.insert(row)
+        keep_variables(row.envs, self.folder(row.id))
+        row = replace(row, envs=hide_values(row.envs))
+        request = () if digest is None else (RequestRow(new_id("REQU"), digest, row.id, time()),)
+        self._registry.insert(row, *request)
         return row
+
+    def of_request(self, digest: str) -> TrainTaskRow | None:
+        """Return the task that a request made which was the same, if that was not long ago."""
+        for request in reversed(self._registry.find(RequestRow, digest=digest)):
+            if abs(time() - request.time) < SAME_REQUEST_S:
+                return self._own(request.task_id)
+        return None
 
     def start(self, task_id: str) -> TrainTaskRow:
         """Start a task that was made, if it was not started yet; return it as it is now.
@@ -133,7 +159,8 @@ class TrainTaskService:
                 except (AisioError, OSError) as error:
                     self._finish(row, TaskState.FAIL, None, f"it could not be started: {error}")
                     raise
-                self._registry.update(row, handle=handle)
+                self._registry.update(row, handle=handle, envs=hide_values(row.envs))
+                forget_variables(self.folder(task_id))
         return self.refresh(task_id)
 
     def _job(self, row: TrainTaskRow) -> Job:
@@ -141,40 +168,7 @@ class TrainTaskService:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         version = self._algorithms.version(row.algorithm_id, row.algorithm_git_ref)
         self._algorithms.write_code(version, self.code_folder(row.id))
-        mounts = {name: str(self._resources.mount(name)) for name in _ids(row.files)}
-        env = {
-            **parse_variables(row.envs),
-            **mounts,
-            "task_id": row.id,
-            "secret_key": secret_of(row.id, self._home),
-            METRICS_VARIABLE: str(folder),
-        }
-        return Job(
-            task_id=row.id,
-            argv=self._command(row, mounts),
-            cwd=self.code_folder(row.id),
-            folder=folder,
-            env=env,
-            num_nodes=row.num_nodes,
-            nproc_per_node=row.nproc_per_node,
-            resources=engine_resources(json.loads(row.resource_request)),
-            max_restarts=row.max_restarts,
-        )
-
-    def _command(self, row: TrainTaskRow, mounts: Mapping[str, str]) -> tuple[str, ...]:
-        try:
-            params = json.loads(row.train_params)
-        except ValueError:
-            params = None
-        if not isinstance(params, dict):
-            raise InvalidArguments(f"train_params of task {row.name} are not a JSON object")
-        return command_line(
-            row.entrypoint,
-            params,
-            prefix=row.train_params_prefix,
-            delimiter=row.train_params_delimeter,
-            mounts=mounts,
-        )
+        return make_job(row, self._resources, self._home, folder)
 
     def get(self, task_id: str) -> TrainTaskRow:
         """Return a task as it was last seen.
@@ -227,6 +221,7 @@ class TrainTaskService:
             final_metric=metrics[-1].value if metrics else None,
             finish_time=now(),
         )
+        forget_variables(self.folder(row.id))
 
     def abort(self, task_id: str) -> TrainTaskRow:
         """End all processes of a task, and return it; one that has finished stays as it is."""
@@ -362,7 +357,7 @@ class TrainTaskService:
             for state in (TaskState.CREATED, TaskState.RUNNING)
             for row in self._registry.find(TrainTaskRow, state=int(state))
         ]
-        return [row.id for row in rows if resource_id in (row.algorithm_id, *_ids(row.files))]
+        return [row.id for row in rows if resource_id in (row.algorithm_id, *ids(row.files))]
 
     def folder(self, task_id: str) -> Path:
         """Return the folder of a task, for its state, logs and metrics."""
@@ -378,7 +373,3 @@ class TrainTaskService:
         self._own(task_id)
         with locked(self._home, task_id):
             yield
-
-
-def _ids(text: str) -> list[str]:
-    return [one for one in text.split(",") if one]

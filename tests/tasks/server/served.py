@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,16 +28,20 @@ class Served:
         service: What it offers.
         engine: What runs its tasks.
         token: The client's token; "" for none.
+        headers: Further headers of requests.
     """
 
     url: str
     service: TaskService
     engine: FakeEngine
     token: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
 
     def send(self, method: str, path: str, **values: Any) -> requests.Response:
         """Send a request; values go in the query, and for POST and PUT in a form."""
-        headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        headers = dict(self.headers)
+        if self.token:
+            headers["Authorization"] = f"Bearer {self.token}"
         place = "data" if method in ("POST", "PUT") else "params"
         arguments: dict[str, Any] = {place: values}
         return requests.request(

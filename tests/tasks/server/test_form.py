@@ -43,3 +43,12 @@ def test_a_value_that_cannot_be_meant_is_refused(read) -> None:
     """The error has its name."""
     with pytest.raises(InvalidArguments, match=r"missing|id="):
         read()
+
+
+def test_a_digest_is_that_of_all_values() -> None:
+    """In any order; and of further texts."""
+    one, other = Form({"a": "1", "b": "2"}), Form({"b": "2", "a": "1"})
+    assert one.digest("ada") == other.digest("ada")
+    others = [one.digest(), one.digest("eve"), Form({"a": "1"}).digest("ada"),
+              Form({"a": "1", "b": "", "c": "2"}).digest("ada")]  # fmt: skip
+    assert len({one.digest("ada"), *others}) == 5

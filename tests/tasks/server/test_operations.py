@@ -7,6 +7,7 @@ import json
 import sys
 import zipfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import aiohttp  # noqa: F401 - the server needs it
 import pytest
@@ -137,6 +138,39 @@ def test_a_task_runs_and_is_asked_about(server) -> None:
     assert server.call("GET", "train_task/query", id=task)[0]["state"] == TaskState.DELETED
 
 
+def test_a_request_that_comes_again_makes_one_task(server) -> None:
+    """Its client did not get the answer; both may be there at once. Another name is another one."""
+    algorithm = new_algorithm(server, "again", b"pass")
+    values = {"name": "x7a3k9mp", "max_restarts": 2}
+    with ThreadPoolExecutor(4) as pool:
+        tasks = set(pool.map(lambda _: new_task(server, algorithm, **values), range(8)))
+    (task,) = tasks
+    assert server.call("GET", "train_task/query", id=task)[0]["max_restarts"] == 2
+    assert new_task(server, algorithm, name="other") != task
+    assert new_task(server, algorithm, name="x7a3k9mp", max_restarts=3) != task
+
+
+def test_an_idempotency_key_tells_requests_apart(server) -> None:
+    """Of a client that wants the same task twice."""
+    algorithm = new_algorithm(server, "keys", b"pass")
+    tasks = []
+    for key in ("one", "two", "one"):
+        server.headers["Idempotency-Key"] = key
+        tasks.append(new_task(server, algorithm))
+    server.headers.clear()
+    assert tasks[0] == tasks[2] != tasks[1]
+
+
+def test_variables_are_in_no_answer(server) -> None:
+    """The task has them."""
+    program = b"import os; print(os.environ['API_KEY'])"
+    task = new_task(server, new_algorithm(server, "keeps", program), envs="API_KEY=s3cret,A=")
+    reply = server.wait_for("train_task", task, TaskState.SUCCESS, TaskState.FAIL)
+    assert (reply["state"], reply["envs"]) == (TaskState.SUCCESS, "API_KEY=***,A=***")
+    lines = server.call("GET", "train_task/log", id=task)
+    assert [line["text"] for line in lines] == ["s3cret"]
+
+
 def test_a_task_reports_metrics_with_its_secret(server) -> None:
     """No login is needed; another secret is refused; the time filters."""
     task = new_task(server, new_algorithm(server, "reports", b"pass"))
@@ -181,6 +215,8 @@ def test_what_cannot_run_is_refused(server) -> None:
         ({"train_params": "lr=1"}, 400),
         ({"files": "DSET0"}, 404),
         ({"num_nodes": "two"}, 400),
+        ({"max_restarts": "-1"}, 400),
+        ({"envs": "s3cret,value"}, 400),
         ({"resources": "[]x"}, 400),
         ({"resources": '[{"nobody": {"GPU": 1}}]'}, 404),
     ):

@@ -6,7 +6,7 @@ import pytest
 
 from aisio.errors import NotFoundError, StorageError
 from aisio.tasks.service.registry import Registry
-from aisio.tasks.service.rows import ProjectRow, ResourceRow, TrainTaskRow
+from aisio.tasks.service.rows import ProjectRow, RequestRow, ResourceRow, TrainTaskRow
 
 ROW = ResourceRow("DSET1", "dataset", "data", "ada", public=True)
 
@@ -37,6 +37,14 @@ def test_what_may_not_be_there_twice(tmp_path):
     with pytest.raises(StorageError, match="UNIQUE"):
         registry.insert(second)
     assert registry.find(ProjectRow) == [first]
+
+
+def test_rows_are_added_together(tmp_path):
+    """Or none of them is, if one cannot be."""
+    registry = Registry(tmp_path)
+    with pytest.raises(StorageError, match="FOREIGN KEY"):
+        registry.insert(ROW, RequestRow("REQU1", "digest", "TRAI1", 1.0))
+    assert registry.find(ResourceRow) == []
 
 
 def test_a_task_belongs_to_a_project(tmp_path):

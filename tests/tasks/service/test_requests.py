@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from aisio.tasks.errors import InvalidArguments
-from aisio.tasks.service.requests import engine_resources, parse_variables
+from aisio.tasks.service.requests import engine_resources
 
 
 @pytest.mark.parametrize(
@@ -19,12 +18,3 @@ from aisio.tasks.service.requests import engine_resources, parse_variables
 def test_a_request_in_cpus_and_gpus(request_, resources):
     """The vendor names kinds of GPUs."""
     assert engine_resources(request_) == resources
-
-
-def test_variables():
-    """In the vendor's form."""
-    assert parse_variables("") == {}
-    assert parse_variables("A=1,B_2=x=y,C=") == {"A": "1", "B_2": "x=y", "C": ""}
-    for text in ("A", "1A=2", "A-B=1", "=1"):
-        with pytest.raises(InvalidArguments, match="NAME=value"):
-            parse_variables(text)

@@ -23,14 +23,16 @@ def test_a_table_has_the_columns_of_its_row(tmp_path, kind):
 
 
 def test_tasks_of_an_older_database_stay(tmp_path):
-    """They have no restarts."""
+    """They have no restarts, and values of their variables are not recorded any more."""
     with closing(sqlite3.connect(tmp_path / "service.db")) as db, db:
         db.executescript(MIGRATIONS[0])
         db.execute("INSERT INTO projects VALUES ('PROJ1', 'p', 'ada', '', 1, '', '')")
         db.execute(
             "INSERT INTO train_tasks VALUES ('TRAI1', 't', 'PROJ1', 'ALGO1', 'ada', '', '', '{}', "
-            "'--', ' ', '', '', '[]', 1, 2, '', NULL, NULL, 2, 0, '', '', NULL, NULL, NULL, '', '')"
+            "'--', ' ', 'KEY=s3cret', '', '[]', 1, 2, '', NULL, NULL, 2, 0, '', '', NULL, NULL, "
+            "NULL, '', '')"
         )
         db.execute("PRAGMA user_version = 1")
     row = Registry(tmp_path).get(TrainTaskRow, "TRAI1")
-    assert (row.nproc_per_node, row.max_restarts) == (2, 0)
+    assert (row.nproc_per_node, row.max_restarts, row.envs) == (2, 0, "")
+    assert b"s3cret" not in (tmp_path / "service.db").read_bytes()

@@ -12,9 +12,10 @@ from aisio.tasks.algorithm_sync import sync_algorithm
 from aisio.tasks.engines.base import Job, Status
 from aisio.tasks.errors import InvalidArguments, TaskStateError
 from aisio.tasks.metrics import Metric
-from aisio.tasks.service.rows import TrainTaskRow
+from aisio.tasks.service.rows import RequestRow, TrainTaskRow
 from aisio.tasks.service.secrets import secret_of
 from aisio.tasks.service.service import TaskService
+from aisio.tasks.service.train_tasks import SAME_REQUEST_S
 from aisio.tasks.states import TaskState
 from tests.tasks.fake_engine import FakeEngine
 from tests.tasks.places import PROGRAM, make_service, write_code
@@ -203,3 +204,54 @@ def test_what_cannot_run_is_not_made(tmp_path, more, error):
     with pytest.raises(error):
         make_task(service, **more)
     assert service.train_tasks.all() == []
+
+
+class SlowStart(FakeEngine):
+    """An engine whose starter is killed before it has a handle."""
+
+    def start(self, job: Job) -> str:
+        """Do not come back."""
+        raise KeyboardInterrupt
+
+
+def test_values_of_variables_are_in_no_record(tmp_path):
+    """A start that was killed has them still; one that was made keeps no file."""
+    service = make_service(tmp_path, SlowStart())
+    row = make_task(service, envs="KEY=s3cret")
+    assert row == service.train_tasks.get(row.id)
+    assert row.envs == "KEY=***"
+    with pytest.raises(KeyboardInterrupt):
+        service.train_tasks.start(row.id)
+    engine = FakeEngine()
+    again = make_service(tmp_path, engine).train_tasks
+    again.start(row.id)
+    assert engine.jobs[0].env["KEY"] == "s3cret"
+    aborted = make_task(make_service(tmp_path / "other"), envs="KEY=s3cret")
+    tasks = make_service(tmp_path / "other").train_tasks
+    assert tasks.abort(aborted.id).envs == "KEY=***"
+    for path in tmp_path.rglob("*"):
+        assert not path.is_file() or b"s3cret" not in path.read_bytes(), path
+    with pytest.raises(InvalidArguments, match="value of KEY is not recorded"):
+        make_task(make_service(tmp_path / "third"), envs="KEY=***")
+
+
+def test_a_task_is_found_by_the_request_that_made_it(tmp_path):
+    """For a while."""
+    tasks = make_service(tmp_path).train_tasks
+    row = make_task(make_service(tmp_path), digest="d1")
+    assert tasks.of_request("d1") == row
+    assert tasks.of_request("d2") is None
+    registry = tasks._registry
+    (request,) = registry.find(RequestRow)
+    registry.update(request, time=request.time - SAME_REQUEST_S)
+    assert tasks.of_request("d1") is None
+
+
+def test_a_task_is_in_ones_own_project(tmp_path):
+    """Another user's takes none."""
+    service, other = make_service(tmp_path), make_service(tmp_path, user="bob")
+    row = make_task(service)
+    with pytest.raises(AccessError, match="another user's"):
+        service.train_tasks.create(
+            project_id=other.projects.default().id, algorithm_id=row.algorithm_id, name="t"
+        )
