@@ -19,6 +19,7 @@ from aisio.tasks.resources.scan import ScannedFile, scan_file, scan_folder
 from aisio.tasks.resources.stat_cache import stat_key
 from aisio.tasks.resources.tree import Tree
 from aisio.tasks.resources.upload import OnProgress, known_tree
+from aisio.tasks.service.resources import Uploaded
 from aisio.tasks.service.rows import ResourceRow
 from aisio.tasks.service.service import TaskService
 from aisio.tasks.states import ResourceState
@@ -116,13 +117,13 @@ def _sync(
         if row is not None:
             return row
     # One pass reads, hashes and sends what the store lacks: a checksum is known at its end.
-    tree = _upload(service, data, files, on_progress)
-    checksum = _checksum(service, data, files, tree)
+    uploaded = _upload(service, data, files, on_progress)
+    checksum = _checksum(service, data, files, uploaded.tree)
     row = _reusable(service, records, checksum)
     if row is None:
         filename = f"{data.name}.zip" if data.archive is None else data.archive.name
         row = service.resources.create("dataset", data.name, **_QUICKSTART, filename=filename)
-        row = service.resources.finish(row, tree, checksum)
+        row = service.resources.finish(row, uploaded, checksum)
         records.add_dataset(row.id, checksum)
     return row
 
@@ -212,7 +213,7 @@ def _upload(
     data: LocalData,
     files: Sequence[ScannedFile],
     on_progress: OnProgress | None,
-) -> Tree:
+) -> Uploaded:
     earlier = service.resources.find("dataset", name=data.name, state=int(ResourceState.READY))
     like = earlier[-1].id if earlier else None
     try:

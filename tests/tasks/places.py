@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from aisio.tasks.engines.base import Engine
+from aisio.tasks.resources.commit import PieceSender, begin
+from aisio.tasks.resources.pieces import PieceStore
+from aisio.tasks.resources.tree import Piece
 from aisio.tasks.service.service import TaskService
 from aisio.tasks.settings import TaskSettings
 from tests.tasks.fake_engine import FakeEngine
@@ -39,6 +43,11 @@ def write_data(folder: Path, count: int = 3) -> Path:
     for number in range(count):
         (folder / "train" / f"{number}.bin").write_bytes(bytes([number]) * 1000)
     return folder
+
+
+def sending(store: PieceStore, present: Iterable[Piece] = ()) -> PieceSender:
+    """Return what sends the pieces of an upload that begins now."""
+    return PieceSender(store, begin(store), present)
 
 
 def stored(service: TaskService) -> set[str]:

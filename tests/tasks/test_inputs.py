@@ -7,7 +7,9 @@ import pytest
 from aisio.errors import NotFoundError
 from aisio.tasks.errors import InvalidArguments, ResourceError
 from aisio.tasks.inputs import find_inputs, with_mounts
+from aisio.tasks.resources.commit import begin
 from aisio.tasks.resources.tree import Tree
+from aisio.tasks.service.resources import Uploaded
 from tests.tasks.places import make_service
 
 NAMES = ("dataset", "model", "pretrain")
@@ -49,10 +51,10 @@ def test_urls_are_passed_as_they_are(tmp_path):
 def test_any_02_one_id_or_several(tmp_path):
     """Each is looked up as what it must be."""
     service = make_service(tmp_path)
-    ids = []
+    begun, ids = begin(service.resources.store), []
     for kind in ("dataset", "dataset", "model"):
         row = service.resources.create(kind, "x")
-        ids.append(service.resources.finish(row, Tree("folder", ())).id)
+        ids.append(service.resources.finish(row, Uploaded(Tree("folder", ()), begun)).id)
     inputs = find_inputs(service, ids[:2], ids[2], ())
     assert [one.id for one in inputs.datasets] == ids[:2]
     assert inputs.models == (ids[2],)

@@ -1,7 +1,8 @@
 """PieceStore: pieces and trees in an object store.
 
-    <store>/pieces/9f/9f86d081...     a piece, named by its digest
+    <store>/pieces/9f/9f86d081...     a piece, named by its digest; a copy has ".<copy>" behind it
     <store>/trees/DSET0a1b...         the files of a resource, written when all pieces are there
+    <store>/condemned/1796040000-0a1b names of pieces that nothing refers to: see `garbage`
 
 The store itself says what it has: nothing else is believed, so that an upload which was killed, or
 a bucket that was emptied, cannot leave a tree whose pieces are missing.
@@ -9,15 +10,36 @@ a bucket that was emptied, cannot leave a tree whose pieces are missing.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 
+import msgspec
+
 from aisio.errors import IntegrityError, NotFoundError
+from aisio.records import ObjectInfo
 from aisio.stores import Store, store_for
 from aisio.tasks.resources.tree import Piece, Tree, decode_tree, digest_of
 from aisio.urls import ObjectUrl
 
-__all__ = ["PieceStore"]
+__all__ = ["Condemned", "PieceStore"]
+
+
+class Condemned(msgspec.Struct, frozen=True):
+    """Pieces that nothing referred to.
+
+    Attributes:
+        id: Name of the list in the store.
+        pieces: Names of their objects.
+        time: When the list was there, in seconds since 1970; None while that is not known.
+        swept: When they were deleted; None before.
+    """
+
+    id: str
+    pieces: tuple[str, ...]
+    time: float | None = None
+    swept: float | None = None
 
 
 @dataclass(frozen=True)
@@ -41,8 +63,8 @@ class PieceStore:
     def __getstate__(self) -> dict[str, object]:
         return {"url": self.url}
 
-    def _piece_url(self, digest: str) -> ObjectUrl:
-        return self._root.join(f"pieces/{digest[:2]}/{digest}")
+    def _piece_url(self, name: str) -> ObjectUrl:
+        return self._root.join(f"pieces/{name[:2]}/{name}")
 
     def _tree_url(self, resource_id: str) -> ObjectUrl:
         return self._root.join(f"trees/{resource_id}")
@@ -50,7 +72,7 @@ class PieceStore:
     def has(self, piece: Piece) -> bool:
         """Tell whether the store has a piece; one of another size does not count."""
         try:
-            info = self._store.head(self._piece_url(piece.digest))
+            info = self._store.head(self._piece_url(piece.object_name))
         except NotFoundError:
             return False
         return info.size_bytes == piece.size
@@ -69,7 +91,7 @@ class PieceStore:
             IntegrityError: The store has received other bytes.
             StorageError: It cannot be stored.
         """
-        info = self._store.put(self._piece_url(piece.digest), data)
+        info = self._store.put(self._piece_url(piece.object_name), data)
         if info.size_bytes not in (None, piece.size):
             raise IntegrityError(
                 f"put {info.url}: {piece.size:,} bytes were sent, the store has "
@@ -84,7 +106,7 @@ class PieceStore:
             NotFoundError: The store has lost it.
             IntegrityError: Its bytes are others.
         """
-        url = self._piece_url(piece.digest)
+        url = self._piece_url(piece.object_name)
         data = self._store.read(url)
         if len(data) != piece.size or digest_of(data) != piece.digest:
             raise IntegrityError(
@@ -95,7 +117,7 @@ class PieceStore:
         return data
 
     def write_tree(self, resource_id: str, tree: Tree) -> None:
-        """Store the list of files of a resource; its pieces are there already."""
+        """Store the list of files of a resource; its pieces are there: see `commit_tree`."""
         self._store.put(self._tree_url(resource_id), tree.encode())
 
     def read_tree(self, resource_id: str) -> Tree:
@@ -123,3 +145,56 @@ class PieceStore:
     def delete_tree(self, resource_id: str) -> None:
         """Forget the files of a resource; their pieces stay, as others may have them too."""
         self._store.delete(self._tree_url(resource_id), missing_ok=True)
+
+    def pieces(self) -> Iterator[ObjectInfo]:
+        """List the objects of all pieces; the last part of a name is `Piece.object_name`."""
+        return self._list("pieces/")
+
+    def trees(self) -> Iterator[tuple[str, Tree]]:
+        """Yield all resources whose files are in the store: id and tree.
+
+        Raises:
+            IntegrityError: One is damaged, or of a newer version.
+        """
+        for info in self._list("trees/"):
+            resource_id = info.name.rpartition("/")[2]
+            with suppress(NotFoundError):  # it was deleted meanwhile
+                yield resource_id, self.read_tree(resource_id)
+
+    def delete_pieces(self, names: Iterable[str]) -> int:
+        """Delete objects of pieces; return how many there were."""
+        full = (self._piece_url(name).name for name in names)
+        return self._store.delete_many(self._root, full, missing_ok=True).count
+
+    def condemned(self) -> Iterator[Condemned]:
+        """Yield the lists of condemned pieces.
+
+        Raises:
+            IntegrityError: One is damaged.
+        """
+        for info in self._list("condemned/"):
+            with suppress(NotFoundError):
+                data = self._store.read(ObjectUrl.parse(info.url))
+                try:
+                    yield msgspec.json.decode(data, type=Condemned)
+                except msgspec.DecodeError as error:
+                    raise IntegrityError(
+                        f"{info.url} is not a list of pieces: {error}", url=info.url
+                    ) from error
+
+    def write_condemned(self, condemned: Condemned) -> None:
+        """Store a list of condemned pieces."""
+        self._store.put(self._condemned_url(condemned), msgspec.json.encode(condemned))
+
+    def delete_condemned(self, condemned: Condemned) -> None:
+        """Delete a list of condemned pieces; none, if it is gone."""
+        self._store.delete(self._condemned_url(condemned), missing_ok=True)
+
+    def _condemned_url(self, condemned: Condemned) -> ObjectUrl:
+        return self._root.join(f"condemned/{condemned.id}")
+
+    def _list(self, folder: str) -> Iterator[ObjectInfo]:
+        try:
+            yield from self._store.list(self._root.join(folder))
+        except NotFoundError:  # a folder, or bucket, that is not there yet
+            return

@@ -11,7 +11,7 @@ the data. Two folders with the same files therefore have one checksum.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
@@ -23,20 +23,31 @@ __all__ = ["PIECE_BYTES", "Piece", "Tree", "TreeFile", "decode_tree", "digest_of
 PIECE_BYTES = 8 * 1024 * 1024
 """A piece is read into memory whole, hashed, and sent by one request."""
 
-_FORMAT, _VERSION = "aisio-tree", 1
+_FORMAT, _VERSION, _WITH_COPIES = "aisio-tree", 1, 2
 _DIGEST_BYTES = 32
 
 
-class Piece(msgspec.Struct, frozen=True, gc=False):
+class Piece(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """A part of a file.
 
     Attributes:
         digest: BLAKE2b of 256 bits, in 64 hexadecimal digits.
         size: Number of bytes.
+        copy: Which of several objects with these bytes; "" for the one named by the digest alone.
     """
 
     digest: str
     size: int
+    copy: str = ""
+
+    @property
+    def object_name(self) -> str:
+        """Name of the object that has its bytes."""
+        return f"{self.digest}.{self.copy}" if self.copy else self.digest
+
+    def without_copy(self) -> Piece:
+        """Return the piece by its bytes alone."""
+        return Piece(self.digest, self.size) if self.copy else self
 
 
 class TreeFile(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -65,7 +76,7 @@ class Tree(msgspec.Struct, frozen=True):
         kind: "folder"; or "file" for one file, which tasks get unpacked if it is an archive.
         files: In bytewise order of their names.
         format: Always "aisio-tree".
-        version: Of the format.
+        version: Of the format: 2 if pieces are copies, which older versions of aisio do not know.
     """
 
     kind: str
@@ -84,7 +95,17 @@ class Tree(msgspec.Struct, frozen=True):
 
     def checksum(self) -> str:
         """Return BLAKE2b of 512 bits over names and pieces, in 128 hexadecimal digits."""
-        return hashlib.blake2b(msgspec.json.encode(self.files)).hexdigest()
+        files = self.with_pieces(Piece.without_copy).files
+        return hashlib.blake2b(msgspec.json.encode(files)).hexdigest()
+
+    def with_pieces(self, replaced: Callable[[Piece], Piece]) -> Tree:
+        """Return the tree with other pieces, in its version of the format."""
+        files = tuple(
+            msgspec.structs.replace(file, pieces=tuple(map(replaced, file.pieces)))
+            for file in self.files
+        )
+        copies = any(piece.copy for file in files for piece in file.pieces)
+        return Tree(self.kind, files, version=_WITH_COPIES if copies else _VERSION)
 
     def encode(self) -> bytes:
         """Return the tree as JSON."""
@@ -110,10 +131,10 @@ def decode_tree(data: bytes, url: str) -> Tree:
         tree = msgspec.json.decode(data, type=Tree)
     except msgspec.DecodeError as error:
         raise IntegrityError(f"{url} is not a list of files: {error}", url=url) from error
-    if (tree.format, tree.version) != (_FORMAT, _VERSION):
+    if tree.format != _FORMAT or tree.version not in (_VERSION, _WITH_COPIES):
         raise IntegrityError(
             f"{url} has format {tree.format!r}, version {tree.version}: this aisio reads "
-            f"{_FORMAT!r}, version {_VERSION}; update aisio",
+            f"{_FORMAT!r}, version {_WITH_COPIES}; update aisio",
             url=url,
         )
     for file in tree.files:

@@ -9,14 +9,13 @@ is not sent again, and what was read before is not read again, as the cache know
 from __future__ import annotations
 
 import os
-import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 
 from aisio.errors import IntegrityError, StorageError
-from aisio.tasks.resources.pieces import PieceStore
+from aisio.tasks.resources.commit import PieceSender
 from aisio.tasks.resources.scan import ScannedFile
 from aisio.tasks.resources.stat_cache import CachedFile, StatCache, stat_key
 from aisio.tasks.resources.tree import PIECE_BYTES, Piece, Tree, TreeFile, digest_of
@@ -42,21 +41,19 @@ def known_tree(files: Sequence[ScannedFile], kind: str = "folder") -> Tree | Non
 
 def upload_files(
     files: Sequence[ScannedFile],
-    store: PieceStore,
+    sender: PieceSender,
     cache: StatCache,
     *,
     kind: str = "folder",
-    present: Iterable[Piece] = (),
     on_progress: OnProgress | None = None,
 ) -> Tree:
     """Upload the pieces of files that the store does not have.
 
     Args:
         files: The files.
-        store: Where to.
+        sender: Sends them.
         cache: Remembers their pieces.
         kind: Of the tree.
-        present: Pieces that the store is known to have.
         on_progress: Reports progress.
 
     Returns:
@@ -66,7 +63,7 @@ def upload_files(
         IntegrityError: A file has changed while it was read, or the store received other bytes.
         StorageError: A piece cannot be read or stored; the first failure ends the upload.
     """
-    started_ns, sender = cache.now_ns(), _Sender(store, present)
+    started_ns = cache.now_ns()
     total = sum(file.stat.st_size for file in files)
     done, saved_at, entries = 0, 0, list[TreeFile]()
     sent = 0
@@ -106,7 +103,7 @@ def _threads() -> Iterator[ThreadPoolExecutor]:
 def _in_order(
     pool: ThreadPoolExecutor,
     files: Iterable[ScannedFile],
-    sender: _Sender,
+    sender: PieceSender,
     on_piece: Callable[[int], None],
 ) -> Iterator[tuple[ScannedFile, tuple[Piece, ...]]]:
     """Yield each file with its pieces, in order; a bounded number of pieces waits for its turn."""
@@ -128,51 +125,25 @@ def _in_order(
             yield from finished(0)
             yield file, ()
         for number in range(count):
-            waiting.append((file, count - 1 - number, pool.submit(sender.send, file, number)))
+            waiting.append((file, count - 1 - number, pool.submit(_send, sender, file, number)))
             yield from finished(_MAX_WAITING)
     yield from finished(0)
 
 
-class _Sender:
-    """Sends pieces that the store does not have, each once.
-
-    Args:
-        store: Where to.
-        present: Pieces that it is known to have.
-    """
-
-    def __init__(self, store: PieceStore, present: Iterable[Piece]) -> None:
-        self._store = store
-        self._is_new = store.is_empty()  # then no piece need be asked for
-        self._present = set(present)
-        self._lock = threading.Lock()
-
-    def send(self, file: ScannedFile, number: int) -> Piece:
-        """Store piece `number` of a file, if it is not there, and return it."""
-        if file.known is not None:
-            piece = file.known[0][number]
-            if self._claim(piece) and not self._has(piece):
-                data = _read(file, number)
-                if digest_of(data) != piece.digest:
-                    raise _changed(file)
-                self._store.put(piece, data)
-            return piece
+def _send(sender: PieceSender, file: ScannedFile, number: int) -> Piece:
+    """Store piece `number` of a file, if it is not there, and return it."""
+    if file.known is None:
         data = _read(file, number)
-        piece = Piece(digest_of(data), len(data))
-        if self._claim(piece) and not self._has(piece):
-            self._store.put(piece, data)
-        return piece
+        return sender.send(Piece(digest_of(data), len(data)), lambda: data)
+    piece = file.known[0][number]
 
-    def _has(self, piece: Piece) -> bool:
-        return not self._is_new and self._store.has(piece)
+    def read() -> bytes:
+        data = _read(file, number)
+        if digest_of(data) != piece.digest:
+            raise _changed(file)
+        return data
 
-    def _claim(self, piece: Piece) -> bool:
-        """Return whether this thread is to send a piece: the store lacks it, and no other does."""
-        with self._lock:
-            if piece in self._present:
-                return False
-            self._present.add(piece)
-            return True
+    return sender.send(piece, read)
 
 
 def _read(file: ScannedFile, number: int) -> bytes:

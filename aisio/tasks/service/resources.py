@@ -5,7 +5,8 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from aisio.tasks.errors import InvalidArguments, ResourceError
 from aisio.tasks.records.ids import new_id
 from aisio.tasks.resources.archive import write_download
 from aisio.tasks.resources.chunk_folder import ChunkFolder
+from aisio.tasks.resources.commit import Begun, PieceSender, begin, commit_tree
 from aisio.tasks.resources.download import mount, write_files
 from aisio.tasks.resources.pieces import PieceStore
 from aisio.tasks.resources.scan import ScannedFile
@@ -24,7 +26,20 @@ from aisio.tasks.service.registry import Registry
 from aisio.tasks.service.rows import ID_PREFIXES, AlgorithmVersionRow, ResourceRow, now
 from aisio.tasks.states import ResourceState
 
-__all__ = ["ResourceService"]
+__all__ = ["ResourceService", "Uploaded"]
+
+
+@dataclass(frozen=True)
+class Uploaded:
+    """Data in the store, which belongs to no resource yet.
+
+    Attributes:
+        tree: Its files.
+        begun: Its upload.
+    """
+
+    tree: Tree
+    begun: Begun
 
 
 class ResourceService:
@@ -113,8 +128,8 @@ class ResourceService:
             AccessError: It is another user's.
         """
         row = self._own(resource_id)
+        self.store.delete_tree(resource_id)  # first, so that none is left if this is killed
         self._registry.delete(row)
-        self.store.delete_tree(resource_id)
         self._chunks(row.id).forget()
         shutil.rmtree(self._mount_folder(resource_id), ignore_errors=True)
 
@@ -131,8 +146,8 @@ class ResourceService:
         kind: str = "folder",
         like: str | None = None,
         on_progress: OnProgress | None = None,
-    ) -> Tree:
-        """Upload the pieces of files; return their tree, which belongs to no resource yet.
+    ) -> Uploaded:
+        """Upload the pieces of files; their tree belongs to no resource yet.
 
         Args:
             files: The files.
@@ -140,22 +155,35 @@ class ResourceService:
             like: Id of a resource that may have many of the same pieces.
             on_progress: Reports progress.
         """
+        begun = begin(self.store)
         present: Iterable[Piece] = ()
         if like is not None and self.store.has_tree(like):
             present = self.store.read_tree(like).pieces()
-        return upload_files(
-            files, self.store, self.cache, kind=kind, present=present, on_progress=on_progress
-        )
+        sender = PieceSender(self.store, begun, present)
+        tree = upload_files(files, sender, self.cache, kind=kind, on_progress=on_progress)
+        return Uploaded(tree, begun)
 
-    def finish(self, row: ResourceRow, tree: Tree, checksum: str | None = None) -> ResourceRow:
+    def finish(
+        self, row: ResourceRow, uploaded: Uploaded, checksum: str | None = None
+    ) -> ResourceRow:
         """Give a resource its data, whose pieces are in the store; it is READY then.
 
         The data of an algorithm is a new version of it.
+
+        Args:
+            row: The resource.
+            uploaded: Its files.
+            checksum: Of its data; without it that of the tree.
+
+        Raises:
+            StorageError: The tree cannot be stored.
+            ResourceError: The store has lost a piece, or the resource was deleted meanwhile.
         """
+        tree = uploaded.tree
         target = row.id
         if row.kind == "algorithm":
             target = new_id("AVER")
-        self.store.write_tree(target, tree)
+        commit_tree(self.store, target, tree, uploaded.begun)
         if row.kind == "algorithm":
             self._registry.insert(AlgorithmVersionRow(target, row.id, None, now()))
         changes: dict[str, Any] = {
@@ -217,26 +245,25 @@ class ResourceService:
         """
         row = self._own(resource_id)
         try:
-            tree = self._tree_of_chunks(row, count)
-            row = self.finish(row, tree)
+            row = self.finish(row, self._upload_chunks(row, count))
         except AisioError as error:
             self.fail(row, str(error))
             raise
         self._chunks(row.id).forget()
         return row
 
-    def _tree_of_chunks(self, row: ResourceRow, count: int | None) -> Tree:
+    def _upload_chunks(self, row: ResourceRow, count: int | None) -> Uploaded:
         try:
             paths = self._chunks(row.id).file(count)
         except ResourceError as error:
             raise ResourceError(f"{row.kind} {row.id}: {error}") from error
-        pieces = []
-        for data in _regrouped(paths):
-            piece = Piece(digest_of(data), len(data))
-            if not self.store.has(piece):
-                self.store.put(piece, data)
-            pieces.append(piece)
-        return Tree("file", (TreeFile(row.filename or row.name, tuple(pieces)),))
+        begun = begin(self.store)
+        sender = PieceSender(self.store, begun)
+        pieces = tuple(
+            sender.send(Piece(digest_of(data), len(data)), partial(bytes, data))
+            for data in _regrouped(paths)
+        )
+        return Uploaded(Tree("file", (TreeFile(row.filename or row.name, pieces),)), begun)
 
     def tree(self, resource_id: str) -> Tree:
         """Return the files of a resource that is READY.

@@ -25,13 +25,14 @@ from aisio.tasks.metrics import Metric, MetricsFolder, read_metrics
 from aisio.tasks.output_path import check_output
 from aisio.tasks.records.ids import new_id
 from aisio.tasks.records.locks import locked
+from aisio.tasks.resources.commit import begin
 from aisio.tasks.resources.scan import scan_folder
 from aisio.tasks.resources.upload import OnProgress
 from aisio.tasks.service.algorithms import AlgorithmService
 from aisio.tasks.service.job import command_of, ids, make_job
 from aisio.tasks.service.registry import Registry
 from aisio.tasks.service.requests import engine_resources
-from aisio.tasks.service.resources import ResourceService
+from aisio.tasks.service.resources import ResourceService, Uploaded
 from aisio.tasks.service.results import check_has_results, output_folder, part_of
 from aisio.tasks.service.rows import ProjectRow, RequestRow, ResourceRow, TrainTaskRow, now
 from aisio.tasks.service.secrets import is_secret_of
@@ -322,12 +323,12 @@ class TrainTaskService:
                 return self._resources.get(row.results_id, "file")
             folder = output_folder(row, self.code_folder(row.id))
             files = scan_folder(folder, self._resources.cache)
-            tree = self._resources.upload(files, on_progress=on_progress)
+            uploaded = self._resources.upload(files, on_progress=on_progress)
             name = f"results-{row.name}"
             file = self._resources.create(
                 "file", name, filename=name, state=int(ResourceState.UPLOADING)
             )
-            file = self._resources.finish(file, tree)
+            file = self._resources.finish(file, uploaded)
             self._registry.update(row, results_id=file.id)
         return file
 
@@ -343,12 +344,13 @@ class TrainTaskService:
         Raises:
             NotFoundError: There is no such file among the results.
         """
-        tree = part_of(self._resources.tree(self.results(task_id).id), file)
+        results, begun = self.results(task_id), begin(self._resources.store)
+        tree = part_of(self._resources.tree(results.id), file)
         if tree is None:
             raise NotFoundError(f"the results of train task {task_id} have no file {file!r}")
         algorithm_id = self._own(task_id).algorithm_id
         row = self._resources.create("model", name, algorithm_id=algorithm_id, **more)
-        return self._resources.finish(row, tree)
+        return self._resources.finish(row, Uploaded(tree, begun))
 
     def users_of(self, resource_id: str) -> list[str]:
         """Return the ids of tasks that have not finished and need a resource."""

@@ -14,7 +14,7 @@ from aisio.tasks.resources.pieces import PieceStore
 from aisio.tasks.resources.scan import scan_file, scan_folder
 from aisio.tasks.resources.stat_cache import StatCache
 from aisio.tasks.resources.upload import upload_files
-from tests.tasks.places import write_data
+from tests.tasks.places import sending, write_data
 
 
 def zipped(folder: Path, archive: Path) -> Path:
@@ -53,10 +53,10 @@ def test_a_download_is_the_file_or_a_zip_of_the_folder(tmp_path):
     """Any program can read it."""
     folder, cache = write_data(tmp_path / "data"), StatCache(tmp_path / "home")
     store, progress = PieceStore(f"file://{tmp_path}/store/"), list[tuple[int, int]]()
-    tree = upload_files(scan_folder(folder, cache), store, cache)
+    tree = upload_files(scan_folder(folder, cache), sending(store), cache)
     write_download(tree, store, tmp_path / "d.zip", lambda *now: progress.append(now))
     assert (tmp_path / "d.zip").read_bytes() == zipped(folder, tmp_path / "e.zip").read_bytes()
     assert progress[-1] == (3000, 3000)
-    file = upload_files([scan_file(tmp_path / "d.zip", cache)], store, cache, kind="file")
+    file = upload_files([scan_file(tmp_path / "d.zip", cache)], sending(store), cache, kind="file")
     write_download(file, store, tmp_path / "f.zip")
     assert (tmp_path / "f.zip").read_bytes() == (tmp_path / "d.zip").read_bytes()

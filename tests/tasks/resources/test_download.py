@@ -16,7 +16,7 @@ from aisio.tasks.resources.scan import scan_file, scan_folder
 from aisio.tasks.resources.stat_cache import StatCache
 from aisio.tasks.resources.tree import Tree
 from aisio.tasks.resources.upload import upload_files
-from tests.tasks.places import write_data
+from tests.tasks.places import sending, write_data
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -32,11 +32,11 @@ def uploaded(place: Path, *, archive: bool = False) -> tuple[Tree, PieceStore, P
     (folder / "run.sh").chmod(0o755)
     cache = StatCache(place / "home")
     if not archive:
-        return upload_files(scan_folder(folder, cache), store, cache), store, folder
+        return upload_files(scan_folder(folder, cache), sending(store), cache), store, folder
     with zipfile.ZipFile(place / "data.zip", "w") as file:
         for name, data in contents(folder).items():
             file.writestr(name, data)
-    tree = upload_files([scan_file(place / "data.zip", cache)], store, cache, kind="file")
+    tree = upload_files([scan_file(place / "data.zip", cache)], sending(store), cache, kind="file")
     return tree, store, folder
 
 
@@ -104,7 +104,9 @@ def test_an_archive_that_leads_out_is_refused(tmp_path):
     with zipfile.ZipFile(tmp_path / "evil.zip", "w") as file:
         file.writestr("../../evil", b"x")
     store, cache = PieceStore(f"file://{tmp_path}/store/"), StatCache(tmp_path / "home")
-    tree = upload_files([scan_file(tmp_path / "evil.zip", cache)], store, cache, kind="file")
+    tree = upload_files(
+        [scan_file(tmp_path / "evil.zip", cache)], sending(store), cache, kind="file"
+    )
     with pytest.raises(ArchiveError):
         mount(tree, store, tmp_path / "mounts" / "DSET1")
     assert not (tmp_path / "evil").exists()

@@ -44,7 +44,7 @@ def test_another_tree_has_another_checksum(files):
     [
         (b"", "not a list of files"),
         (b"{}", "not a list of files"),
-        (msgspec.json.encode(Tree("folder", (), version=2)), "update aisio"),
+        (msgspec.json.encode(Tree("folder", (), version=3)), "update aisio"),
         (Tree("folder", (TreeFile("../x", ()),)).encode(), "'..'"),
         (Tree("folder", (TreeFile("/etc/x", ()),)).encode(), "begin with '/'"),
         (Tree("folder", (TreeFile("a/", ()),)).encode(), "'a/'"),
@@ -55,3 +55,17 @@ def test_a_damaged_tree_is_an_error_with_its_place(data, trouble):
     with pytest.raises(IntegrityError, match="s3://b/trees/DSET1") as raised:
         decode_tree(data, "s3://b/trees/DSET1")
     assert trouble in str(raised.value)
+
+
+def test_copies_are_pieces_of_the_same_content():
+    """The checksum is that of the contents; a version of the format that knows them is needed."""
+    plain = Piece(digest_of(b"x"), 1)
+    tree = Tree("folder", (TreeFile("a", (plain,)), TreeFile("b", (plain, plain))))
+    copied = tree.with_pieces(lambda piece: Piece(piece.digest, piece.size, "0a1b"))
+    assert copied.checksum() == tree.checksum()
+    assert (tree.version, copied.version) == (1, 2)
+    assert decode_tree(copied.encode(), "s3://b/trees/DSET1") == copied
+    assert b"copy" not in tree.encode()
+    assert copied.with_pieces(Piece.without_copy) == tree
+    (piece,) = copied.pieces()
+    assert (piece.object_name, plain.object_name) == (f"{plain.digest}.0a1b", plain.digest)

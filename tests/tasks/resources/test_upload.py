@@ -12,7 +12,7 @@ from aisio.tasks.resources.scan import scan_folder
 from aisio.tasks.resources.stat_cache import StatCache
 from aisio.tasks.resources.tree import PIECE_BYTES, Piece
 from aisio.tasks.resources.upload import known_tree, upload_files
-from tests.tasks.places import write_data
+from tests.tasks.places import sending, write_data
 
 
 class CountingStore(PieceStore):
@@ -49,11 +49,11 @@ def test_an_unchanged_folder_is_not_read_again(tmp_path):
     store, progress = counting(tmp_path), list[tuple[int, int]]()
     files = scan_folder(folder, cache)
     assert known_tree(files) is None
-    tree = upload_files(files, store, cache, on_progress=lambda *now: progress.append(now))
+    tree = upload_files(files, sending(store), cache, on_progress=lambda *now: progress.append(now))
     assert len(store.sent) == 3
     assert progress[-1] == (3000, 3000)
     assert known_tree(scan_folder(folder, cache)) == tree
-    upload_files(scan_folder(folder, cache), store, cache)
+    upload_files(scan_folder(folder, cache), sending(store), cache)
     assert len(store.sent) == 3
 
 
@@ -65,7 +65,7 @@ def test_progress_is_reported_by_piece(tmp_path):
     total = PIECE_BYTES + 4
     upload_files(
         scan_folder(folder, cache),
-        counting(tmp_path),
+        sending(counting(tmp_path)),
         cache,
         on_progress=lambda *now: progress.append(now),
     )
@@ -79,11 +79,11 @@ def test_a_changed_file_alone_is_sent(tmp_path):
         settled_cache(tmp_path),
         counting(tmp_path),
     )
-    first = upload_files(scan_folder(folder, cache), store, cache)
+    first = upload_files(scan_folder(folder, cache), sending(store), cache)
     store.sent.clear()
     (folder / "train" / "7.bin").write_bytes(b"changed")
     (folder / "train" / "copy.bin").write_bytes((folder / "train" / "8.bin").read_bytes())
-    second = upload_files(scan_folder(folder, cache), store, cache, present=first.pieces())
+    second = upload_files(scan_folder(folder, cache), sending(store, first.pieces()), cache)
     assert [piece.size for piece in store.sent] == [7]
     assert second.checksum() != first.checksum()
 
@@ -93,12 +93,12 @@ def test_a_large_file_is_cut_into_pieces(tmp_path):
     folder, cache, store = tmp_path / "data", settled_cache(tmp_path), counting(tmp_path)
     folder.mkdir()
     (folder / "large").write_bytes(bytes(PIECE_BYTES) + b"1" * PIECE_BYTES + b"tail")
-    tree = upload_files(scan_folder(folder, cache), store, cache)
+    tree = upload_files(scan_folder(folder, cache), sending(store), cache)
     assert [piece.size for piece in tree.files[0].pieces] == [PIECE_BYTES, PIECE_BYTES, 4]
     store.sent.clear()
     with (folder / "large").open("ab") as file:
         file.write(b"more")
-    upload_files(scan_folder(folder, cache), store, cache)
+    upload_files(scan_folder(folder, cache), sending(store), cache)
     assert [piece.size for piece in store.sent] == [8]
 
 
@@ -107,9 +107,9 @@ def test_an_upload_that_failed_goes_on_where_it_stopped(tmp_path):
     folder, cache = write_data(tmp_path / "data", 50), settled_cache(tmp_path)
     failing = counting(tmp_path, fails_after=10)
     with pytest.raises(StorageError, match="no space"):
-        upload_files(scan_folder(folder, cache), failing, cache)
+        upload_files(scan_folder(folder, cache), sending(failing), cache)
     store = counting(tmp_path)
-    upload_files(scan_folder(folder, cache), store, cache)
+    upload_files(scan_folder(folder, cache), sending(store), cache)
     assert len(store.sent) == 50 - len(failing.sent)
     assert not set(store.sent) & set(failing.sent)
 
@@ -124,7 +124,7 @@ def test_a_file_that_changes_while_it_is_uploaded_is_an_error(tmp_path):
     files = scan_folder(folder, cache)
     (folder / "train" / "1.bin").write_bytes(b"other")
     with pytest.raises(IntegrityError, match=r"1\.bin changed while it was uploaded"):
-        upload_files(files, store, cache)
+        upload_files(files, sending(store), cache)
 
 
 def test_a_known_file_whose_piece_is_gone_is_read_again(tmp_path):
@@ -134,9 +134,9 @@ def test_a_known_file_whose_piece_is_gone_is_read_again(tmp_path):
         settled_cache(tmp_path),
         counting(tmp_path),
     )
-    tree = upload_files(scan_folder(folder, cache), store, cache)
+    tree = upload_files(scan_folder(folder, cache), sending(store), cache)
     lost = tree.files[1].pieces[0]
     (tmp_path / "store" / "pieces" / lost.digest[:2] / lost.digest).unlink()
     store.sent.clear()
-    assert upload_files(scan_folder(folder, cache), store, cache) == tree
+    assert upload_files(scan_folder(folder, cache), sending(store), cache) == tree
     assert store.sent == [lost]
