@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import cast
 
 from aisio.checkpoint.streams import Checkpoint, CheckpointReader
-from aisio.integrations.oss.connection import OssConnection
-from aisio.integrations.oss.uris import connector_key, object_url, required
+from aisio.integrations.oss.connection import OssConnected
+from aisio.integrations.oss.uris import connector_key, object_url
 from aisio.transport.read_ahead import ReadAheadReader
 from aisio.transport.writer import ObjectWriter
 
@@ -34,47 +34,11 @@ class OssCheckpointReader(CheckpointReader):
         return ""
 
 
-class OssCheckpoint:
+class OssCheckpoint(OssConnected):
     """Reads and writes checkpoints on OSS, as `aisio.Checkpoint` does on any store.
 
-    The configuration file says how many requests are sent at once, and of what size.
-
-    Args:
-        endpoint: The bucket's endpoint, a URL or a host.
-        cred_path: JSON file with the keys; see `OssConnection`.
-        config_path: The configuration file.
-        cred_provider: An object whose `get_credentials()` returns the keys.
-        region: The bucket's region, where the endpoint does not tell it.
-
-    Raises:
-        ConfigError: There is no endpoint, or another argument is not valid.
+    Its arguments are those of `OssConnected`: endpoint, keys, configuration file and region.
     """
-
-    def __init__(
-        self,
-        endpoint: str,
-        cred_path: str = "",
-        config_path: str = "",
-        cred_provider: Any = None,
-        region: str = "",
-    ) -> None:
-        required(_OWNER, "endpoint", endpoint)
-        self._connection = OssConnection.of(
-            _OWNER,
-            endpoint,
-            cred_path=cred_path,
-            cred_provider=cred_provider,
-            config_path=config_path,
-            region=region,
-        )
-        said = self._connection.config.checkpoint_config
-        direct = self._connection.settings(said.timeout_ms)
-        self._reading = Checkpoint(
-            direct=direct, part_bytes=said.range_bytes, concurrency=said.prefetch_concurrency
-        )
-        self._writing = Checkpoint(
-            direct=direct, part_bytes=said.part_bytes, concurrency=said.parts_at_once
-        )
 
     def reader(self, oss_uri: str) -> OssCheckpointReader:
         """Open a checkpoint as a seekable binary file; see `Checkpoint.reader`.
@@ -86,7 +50,7 @@ class OssCheckpoint:
             UrlError: It is no URI of an object.
             NotFoundError: No such object.
         """
-        raw = self._reading.reader(_url(oss_uri)).detach()
+        raw = Checkpoint(**self._connection.read_options()).reader(_url(oss_uri)).detach()
         return OssCheckpointReader(cast("ReadAheadReader", raw))
 
     def writer(self, oss_uri: str, *, allow_empty: bool = False) -> ObjectWriter:
@@ -102,7 +66,8 @@ class OssCheckpoint:
         Raises:
             UrlError: It is no URI of an object.
         """
-        return self._writing.writer(_url(oss_uri), allow_empty=allow_empty)
+        writing = Checkpoint(**self._connection.write_options())
+        return writing.writer(_url(oss_uri), allow_empty=allow_empty)
 
 
 def _url(oss_uri: str) -> str:

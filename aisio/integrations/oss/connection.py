@@ -11,10 +11,11 @@ from aisio.config import is_set
 from aisio.errors import ConfigError
 from aisio.integrations.oss.config_file import OssConfig, read_config
 from aisio.integrations.oss.log_files import LogFiles
+from aisio.integrations.oss.uris import required
 from aisio.records import MAX_CONCURRENT_READS, Concurrency, Timeouts
 from aisio.stores import DirectSettings
 
-__all__ = ["OssConnection"]
+__all__ = ["OssConnected", "OssConnection"]
 
 _CREDENTIALS_FILE = "~/.alibabacloud/credentials"
 
@@ -89,11 +90,65 @@ class OssConnection:
             "concurrency": Concurrency(start=min(Concurrency().start, most), most=most),
         }
 
+    def read_options(self) -> dict[str, Any]:
+        """Return the options of what reads checkpoints."""
+        said = self.config.checkpoint_config
+        return {
+            "direct": self.settings(said.timeout_ms),
+            "part_bytes": said.range_bytes,
+            "concurrency": said.prefetch_concurrency,
+        }
+
+    def write_options(self) -> dict[str, Any]:
+        """Return the options of what writes checkpoints."""
+        said = self.config.checkpoint_config
+        return {
+            "direct": self.settings(said.timeout_ms),
+            "part_bytes": said.part_bytes,
+            "concurrency": said.parts_at_once,
+        }
+
     def settings(self, timeout_ms: int | None) -> bool | DirectSettings:
         """Return `direct` with a timeout for the next bytes; None for the default."""
         if timeout_ms is None or not isinstance(self.direct, DirectSettings):
             return self.direct
         return replace(self.direct, timeouts=Timeouts(read_s=timeout_ms / 1000))
+
+
+class OssConnected:
+    """The base of the connector's classes that are made for an endpoint; no request is sent.
+
+    The configuration file says how many requests are sent at once, and of what size.
+
+    Args:
+        endpoint: The bucket's endpoint, a URL or a host.
+        cred_path: JSON file with the keys; see `OssConnection`.
+        config_path: The configuration file.
+        cred_provider: An object whose `get_credentials()` returns the keys.
+        region: The bucket's region, where the endpoint does not tell it.
+
+    Raises:
+        ConfigError: There is no endpoint, or another argument is not valid.
+    """
+
+    def __init__(
+        self,
+        endpoint: str,
+        cred_path: str = "",
+        config_path: str = "",
+        cred_provider: Any = None,
+        region: str = "",
+    ) -> None:
+        owner = type(self).__name__
+        required(owner, "endpoint", endpoint)
+        self._connection = OssConnection.of(
+            owner,
+            endpoint,
+            cred_path=cred_path,
+            cred_provider=cred_provider,
+            config_path=config_path,
+            region=region,
+        )
 
 
 def _default_credentials() -> str | None:

@@ -12,8 +12,8 @@ from aisio.checkpoint.dcp.file_system import FileSystem
 from aisio.checkpoint.dcp.reader import StorageReader
 from aisio.checkpoint.dcp.writer import StorageWriter
 from aisio.errors import ConfigError, UrlError
-from aisio.integrations.oss.connection import OssConnection
-from aisio.integrations.oss.uris import object_url, required
+from aisio.integrations.oss.connection import OssConnected
+from aisio.integrations.oss.uris import object_url
 from aisio.stores import DirectSettings
 
 __all__ = ["OssDCPFileSystem", "OssStorageReader", "OssStorageWriter"]
@@ -21,7 +21,7 @@ __all__ = ["OssDCPFileSystem", "OssStorageReader", "OssStorageWriter"]
 _OWNER = "OssDCPFileSystem"
 
 
-class OssDCPFileSystem(FileSystem):
+class OssDCPFileSystem(OssConnected, FileSystem):
     """Files of distributed checkpoints on OSS.
 
         file_system = OssDCPFileSystem(endpoint, cred_path)
@@ -47,16 +47,8 @@ class OssDCPFileSystem(FileSystem):
         cred_provider: Any = None,
         region: str = "",
     ) -> None:
-        required(_OWNER, "endpoint", endpoint)
-        self._connection = OssConnection.of(
-            _OWNER,
-            endpoint,
-            cred_path=cred_path,
-            cred_provider=cred_provider,
-            config_path=config_path,
-            region=region,
-        )
-        super().__init__(**self.write_options())
+        OssConnected.__init__(self, endpoint, cred_path, config_path, cred_provider, region)
+        FileSystem.__init__(self, **self._connection.write_options())
 
     def writer(self, path: str | os.PathLike[str], **options: Any) -> OssStorageWriter:
         """Return what `dcp.save` writes a checkpoint with.
@@ -81,21 +73,11 @@ class OssDCPFileSystem(FileSystem):
 
     def write_options(self) -> dict[str, Any]:
         """Return the options of what writes files."""
-        said = self._connection.config.checkpoint_config
-        return {
-            "direct": self.direct(),
-            "part_bytes": said.part_bytes,
-            "concurrency": said.parts_at_once,
-        }
+        return self._connection.write_options()
 
     def read_options(self) -> dict[str, Any]:
         """Return the options of what reads files."""
-        said = self._connection.config.checkpoint_config
-        return {
-            "direct": self.direct(),
-            "part_bytes": said.range_bytes,
-            "concurrency": said.prefetch_concurrency,
-        }
+        return self._connection.read_options()
 
     @contextmanager
     def create_stream(self, path: str | os.PathLike[str], mode: str) -> Iterator[io.IOBase]:

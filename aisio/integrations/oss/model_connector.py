@@ -8,7 +8,7 @@ import os
 from typing import Any, NamedTuple
 
 from aisio.errors import ConfigError
-from aisio.integrations.oss.connection import OssConnection
+from aisio.integrations.oss.connection import OssConnected
 from aisio.integrations.oss.uris import object_url, required
 from aisio.models.connector import ModelConnector
 from aisio.models.directory import ModelDirectory
@@ -30,7 +30,7 @@ class DataObjectInfo(NamedTuple):
     size: int
 
 
-class OssModelConnector:
+class OssModelConnector(OssConnected):
     """Opens and lists the files of models on OSS, and prepares folders of them.
 
     Args:
@@ -52,17 +52,9 @@ class OssModelConnector:
         cred_provider: Any = None,
         region: str = "",
     ) -> None:
-        required(_OWNER, "endpoint", endpoint)
-        if not cred_path and cred_provider is None:
+        if endpoint and not cred_path and cred_provider is None:
             raise ConfigError(f"<{_OWNER}> Either cred_path or cred_provider must be provided")
-        self._connection = OssConnection.of(
-            _OWNER,
-            endpoint,
-            cred_path=cred_path,
-            cred_provider=cred_provider,
-            config_path=config_path,
-            region=region,
-        )
+        super().__init__(endpoint, cred_path, config_path, cred_provider, region)
         self._connector = ModelConnector(direct=self._connection.direct)
 
     def open(self, uri: str, binary: bool = True) -> io.BufferedReader | io.TextIOWrapper:

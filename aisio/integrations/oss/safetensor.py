@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from aisio.checkpoint.safetensors.loading import load_file
 from aisio.checkpoint.safetensors.safe_open import safe_open
 from aisio.checkpoint.safetensors.saving import save_file
-from aisio.integrations.oss.connection import OssConnection
-from aisio.integrations.oss.uris import object_url, required
+from aisio.integrations.oss.connection import OssConnected
+from aisio.integrations.oss.uris import object_url
 
 if TYPE_CHECKING:
     import torch
@@ -19,37 +19,11 @@ __all__ = ["OssSafetensor"]
 _OWNER = "OssSafetensor"
 
 
-class OssSafetensor:
+class OssSafetensor(OssConnected):
     """Loads and saves safetensors files on OSS, as `safetensors` does with local ones.
 
-    Args:
-        endpoint: The bucket's endpoint, a URL or a host.
-        cred_path: JSON file with the keys; see `OssConnection`.
-        config_path: The configuration file.
-        cred_provider: An object whose `get_credentials()` returns the keys.
-        region: The bucket's region, where the endpoint does not tell it.
-
-    Raises:
-        ConfigError: There is no endpoint, or another argument is not valid.
+    Its arguments are those of `OssConnected`: endpoint, keys, configuration file and region.
     """
-
-    def __init__(
-        self,
-        endpoint: str,
-        cred_path: str = "",
-        config_path: str = "",
-        cred_provider: Any = None,
-        region: str = "",
-    ) -> None:
-        required(_OWNER, "endpoint", endpoint)
-        self._connection = OssConnection.of(
-            _OWNER,
-            endpoint,
-            cred_path=cred_path,
-            cred_provider=cred_provider,
-            config_path=config_path,
-            region=region,
-        )
 
     def safe_open(self, oss_uri: str, device: str | int | torch.device = "cpu") -> safe_open:
         """Open a file whose tensors are read one by one; see `aisio.checkpoint.safetensors`.
@@ -100,15 +74,7 @@ class OssSafetensor:
             ConfigError: A tensor, a name or the metadata cannot be saved; the text says why.
             UrlError: It is no URI of an object.
         """
-        said = self._connection.config.checkpoint_config
-        save_file(
-            tensors,
-            _url(oss_uri),
-            metadata,
-            direct=self._connection.settings(said.timeout_ms),
-            part_bytes=said.part_bytes,
-            concurrency=said.parts_at_once,
-        )
+        save_file(tensors, _url(oss_uri), metadata, **self._connection.write_options())
 
 
 def _url(oss_uri: str) -> str:
