@@ -282,18 +282,9 @@ class AisFileSystem(ReadFileSystem):
         cache_options: dict[str, Any] | None = None,
         **_: Any,
     ) -> Any:
-        if mode == "rb" and (cache_type or cache_options or block_size):
-            version = self._tree.head(path)
-            return CachedFile(
-                self,
-                path,
-                partial(self._tree.read, version=version),
-                block_size=block_size or "default",
-                cache_type=cache_type or "readahead",
-                cache_options=cache_options,
-                size=version.size_bytes,
-            )
         if mode == "rb":
+            if cache_type or cache_options or block_size:
+                return self._open_cached(path, block_size, cache_type, cache_options)
             file = self._tree.open(path)
             # fsspec reads them of any file.
             file.fs, file.path, file.size = self, path, file.raw.info.size_bytes
@@ -302,14 +293,24 @@ class AisFileSystem(ReadFileSystem):
             raise NotImplementedError(
                 f"open {path!r} with mode {mode!r}: an object is read, or written anew"
             )
-        writer = self._tree.writer(
+        writer = self._tree.writer(path, overwrite=mode != "xb", options=self._write_options)
+        on_stored = partial(self.invalidate_cache, path)
+        return WrittenFile(writer, path, is_deferred=not autocommit, on_stored=on_stored)
+
+    def _open_cached(
+        self,
+        path: str,
+        block_size: int | None,
+        cache_type: str | None,
+        cache_options: dict[str, Any] | None,
+    ) -> CachedFile:
+        version = self._tree.head(path)
+        return CachedFile(
+            self,
             path,
-            overwrite=mode != "xb",
-            options=self._write_options,
-        )
-        return WrittenFile(
-            writer,
-            path,
-            is_deferred=not autocommit,
-            on_stored=partial(self.invalidate_cache, path),
+            partial(self._tree.read, version=version),
+            block_size=block_size or "default",
+            cache_type=cache_type or "readahead",
+            cache_options=cache_options,
+            size=version.size_bytes,
         )
