@@ -149,6 +149,10 @@ class OssConnected:
             config_path=config_path,
             region=region,
         )
+        self._connected()
+
+    def _connected(self) -> None:
+        """Make what the class needs of its connection."""
 
 
 def _default_credentials() -> str | None:

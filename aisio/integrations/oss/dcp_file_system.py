@@ -28,26 +28,10 @@ class OssDCPFileSystem(OssConnected, FileSystem):
         dcp.save(state, storage_writer=file_system.writer("oss://bucket/run/100"))
         dcp.load(state, storage_reader=file_system.reader("oss://bucket/run/100"))
 
-    Args:
-        endpoint: The bucket's endpoint, a URL or a host.
-        cred_path: JSON file with the keys; see `OssConnection`.
-        config_path: The configuration file.
-        cred_provider: An object whose `get_credentials()` returns the keys.
-        region: The bucket's region, where the endpoint does not tell it.
-
-    Raises:
-        ConfigError: There is no endpoint, or another argument is not valid.
+    Its arguments are those of `OssConnected`: endpoint, keys, configuration file and region.
     """
 
-    def __init__(
-        self,
-        endpoint: str,
-        cred_path: str = "",
-        config_path: str = "",
-        cred_provider: Any = None,
-        region: str = "",
-    ) -> None:
-        OssConnected.__init__(self, endpoint, cred_path, config_path, cred_provider, region)
+    def _connected(self) -> None:
         FileSystem.__init__(self, **self._connection.write_options())
 
     def writer(self, path: str | os.PathLike[str], **options: Any) -> OssStorageWriter:
