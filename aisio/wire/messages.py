@@ -337,9 +337,15 @@ _NEEDS_HTTPS = "Client sent an HTTP request to an HTTPS server."
 """The text of a 400 of AIStore, and of any other server in Go."""
 
 
-_NO_SUCH_OBJECT = "ErrLmetaNotFound"
-"""AIStore 5.0 answers 500 with this code to the GET of a name that is also a folder of other names
-on the same disk, and 404 to a HEAD. Its own code, cmn/err.go, counts it as "not found", too."""
+_CODE_ERRORS: Mapping[tuple[int, object], type[StorageError]] = {
+    (400, "ErrMv"): ConflictError,
+    (500, "ErrLmetaNotFound"): NotFoundError,
+}
+"""Statuses of AIStore 5.0 that only the code in the body explains.
+
+ErrMv: an object is to be stored where names below it exist, or below another object.
+ErrLmetaNotFound: the GET of a name that is also a folder of other names on the same disk, to whose
+HEAD the answer is 404. AIStore's own code, cmn/err.go, counts it as "not found", too."""
 
 
 def error_for(
@@ -347,8 +353,8 @@ def error_for(
 ) -> StorageError:
     """Return the error for the status of a response.
 
-    The status determines its class; for a 400 or 401 the text does too, and for a 500 the code in
-    it.
+    The status determines its class; for a 400 or 401 the text does too, and for a 400 or 500 the
+    code in it.
 
     Args:
         status: HTTP status code.
@@ -364,8 +370,7 @@ def error_for(
         kind, hint = UnavailableError, None
     elif reason == _NEEDS_HTTPS:
         hint = "the endpoint's URL must begin with https://"
-    if status == 500 and code == _NO_SUCH_OBJECT:
-        kind = NotFoundError
+    kind = _CODE_ERRORS.get((status, code), kind)
     message = (
         f"{operation} {url}: {status}"
         + (f" {reason}" if reason else "")

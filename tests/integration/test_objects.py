@@ -14,7 +14,14 @@ import pytest
 import xxhash
 
 from aisio.client.client import Bucket, Client
-from aisio.errors import ConfigError, IntegrityError, NotFoundError, RangeError, StorageError
+from aisio.errors import (
+    ConfigError,
+    ConflictError,
+    IntegrityError,
+    NotFoundError,
+    RangeError,
+    StorageError,
+)
 from aisio.records import ByteRange, Checksum
 
 DATA = bytes(range(256)) * 400
@@ -340,3 +347,14 @@ def test_the_last_change_is_no_access(bucket: Bucket) -> None:
     assert before - 2 < modified < time.time() + 2
     item.get()
     assert item.modified_s() == modified
+
+
+def test_an_object_and_a_folder_of_one_name(bucket: Bucket) -> None:
+    """The object comes too late below another one; a folder may be on another disk or node."""
+    bucket.object("a").put(DATA)
+    for number in range(20):
+        bucket.object(f"d{number}/b").put(DATA)
+    for names in ([f"d{number}" for number in range(20)], [f"a/{number}" for number in range(20)]):
+        objects = [bucket.object(name) for name in names]
+        with pytest.raises(ConflictError):
+            [item.put(DATA) for item in objects]

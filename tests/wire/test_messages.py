@@ -283,6 +283,14 @@ def test_a_folders_name_is_no_object(
     assert str(error) == f"GET ais://b/o: {status} ais://b/o, err: no data available"
 
 
+def test_an_object_where_a_folder_is_in_the_way() -> None:
+    """A live cluster answers 400, and explains it by its code."""
+    text = json.dumps({"tcode": "ErrMv", "message": "destination exists and is a folder"})
+    error = messages.error_for(400, text, operation="PUT", url="ais://b/o")
+    assert type(error) is errors.ConflictError
+    assert type(messages.error_for(400, "{}", operation="PUT", url="u")) is errors.StorageError
+
+
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
