@@ -25,6 +25,7 @@ Credentials come from the settings, else from where the cloud's own tools look: 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from functools import partial
 
@@ -35,7 +36,7 @@ from aisio.stores.direct.errors import translate_errors
 from aisio.stores.direct.obstore_forks import current_obstore
 from aisio.stores.direct.reads import MD5, DirectReads, supported_name, unquoted
 from aisio.stores.direct.streamed_upload import StreamedUpload
-from aisio.stores.direct.upload import HashedUpload, PartsEtag
+from aisio.stores.direct.upload import PartsEtag, part_bytes_of
 from aisio.transport.payload import Payload, PutData
 from aisio.transport.writer import ObjectWriter, WriteOptions, head_of_stored
 from aisio.urls import WEB_SCHEMES, ObjectUrl
@@ -63,7 +64,7 @@ class DirectStore(DirectReads):
         return f"DirectStore({self.settings!r})"
 
     def put(self, url: ObjectUrl, data: PutData) -> ObjectInfo:
-        """See `Store.put`; large data is uploaded in parts, at most 5 of which are in memory.
+        """See `Store.put`; large data is uploaded in parts, at most 7 of which are in memory.
 
         Raises:
             ConfigError: A web server.
@@ -72,25 +73,25 @@ class DirectStore(DirectReads):
         if url.provider in WEB_SCHEMES:
             raise ConfigError(f"put {url}: web servers are only read")
         with Payload(data) as payload:
-            upload = HashedUpload(payload)
-            put = current_obstore().api.put
-            if payload.size_bytes <= WHOLE_PUT_BYTES:
-                data = upload.whole()
-                reply = self._with_retries(
-                    "put", url, lambda: put(self._bucket(url), name, data, use_multipart=False)
-                )
-            else:
-                with translate_errors("put", url):
-                    reply = put(
-                        self._bucket(url, retries=True),
-                        name,
-                        upload.chunks(),
-                        use_multipart=True,
-                        chunk_size=upload.part_bytes,
-                        max_concurrency=_MAX_CONCURRENT_PARTS,
-                    )
-            etag = unquoted(reply["e_tag"])
-            return self._check_put(url, etag, upload.etag, upload.size_bytes)
+            if payload.size_bytes > WHOLE_PUT_BYTES:
+                return self._put_large(url, payload)
+            whole = b"".join(payload.chunks())
+        put = current_obstore().api.put
+        reply = self._with_retries(
+            "put", url, lambda: put(self._bucket(url), name, whole, use_multipart=False)
+        )
+        sent = hashlib.md5(whole).hexdigest()
+        return self._check_put(url, unquoted(reply["e_tag"]), sent, len(whole))
+
+    def _put_large(self, url: ObjectUrl, payload: Payload) -> ObjectInfo:
+        # The data is read in this thread: obstore must not be called by what it calls, and the data
+        # may be an object that obstore reads.
+        options = WriteOptions(part_bytes_of(payload.size_bytes), _MAX_CONCURRENT_PARTS)
+        with self.writer(url, options) as out:
+            for chunk in payload.chunks():
+                out.write(chunk)
+        assert out.info is not None, "it is closed"
+        return out.info
 
     def _check_put(self, url: ObjectUrl, etag: str, sent: str, size_bytes: int) -> ObjectInfo:
         """Compare what the store has with the ETag, as S3 computes it, and the size of the data."""

@@ -319,6 +319,18 @@ class TestPuts:
         assert (info.etag[-2:], info.size_bytes, info.checksum) == ("-3", len(data), None)
         assert s3_store.read(bucket.join("big")) == data
 
+    def test_an_object_of_a_cloud_is_put_and_copied(self, s3, s3_store, bucket):
+        """Also a large one to another bucket: obstore reads it while obstore writes."""
+        data = os.urandom(17 * 1024 * 1024)
+        s3_store.put(bucket.join("a"), data)
+        with s3_store.open(bucket.join("a")) as file:
+            assert s3_store.put(bucket.join("b"), file).size_bytes == len(data)
+        other = ObjectUrl.parse(f"s3://bucket-{next(_numbers)}")
+        headers = {"Authorization": SIGNED}
+        requests.put(f"{s3}/{other.bucket}", headers=headers, timeout=10).raise_for_status()
+        s3_store.copy(bucket.join("b"), other.join("c"))
+        assert s3_store.read(other.join("c")) == data
+
     def test_one_piece_that_arrives_wrong_is_an_error(self):
         """The error names the setting for buckets whose ETags are no MD5."""
         with (
