@@ -132,7 +132,7 @@ class S3Buckets:
         return make_response(page, content_type=XML)
 
     async def delete_objects(self, request: S3Request) -> web.StreamResponse:
-        """Delete objects; those that do not exist count as deleted, as on a cluster."""
+        """Delete objects; those that do not exist count as deleted, unless they have an ETag."""
         self._folder.require_writable()
         bucket = self._require(request.bucket)
         self._folder.require_access(bucket, "DELETE-OBJECT")
@@ -176,7 +176,7 @@ class S3Buckets:
                     raise condition
                 self._folder.delete_object(bucket, normal_key(key), if_match=condition)
             except Refusal as error:
-                if error.status != 404:
+                if error.status != 404 or error is condition:
                     code, message = element("Code", error_code(error)), error.message
                     about = element("Key", key), code, element("Message", message)
                     results.append(group("Error", *about))

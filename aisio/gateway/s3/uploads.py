@@ -200,6 +200,7 @@ class S3Uploads:
 
     async def abort(self, request: S3Request) -> web.StreamResponse:
         """Drop an upload and its parts."""
+        refuse_headers(request.headers)
         self._require_writable(request)
         upload = self._find(request)
         self._uploads.remove(upload)

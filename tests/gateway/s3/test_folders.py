@@ -37,3 +37,15 @@ def test_an_object_is_no_folder(s3: S3Bucket) -> None:
     assert s3.send("PUT", "%2e%2e/x/").status_code == 400
     assert s3.send("GET", "%2e%2e/").status_code in (400, 404)
     assert s3.send("PUT", "d/", query="?uploadId=x&partNumber=1").status_code == 400
+
+
+def test_conditions_of_folders(s3: S3Bucket) -> None:
+    """Of creators at once one wins; a folder that another has made anew is not removed."""
+    made = s3.send("PUT", "d/", if_none_match="*")
+    assert made.status_code == 200
+    assert s3.send("HEAD", "d/").headers["ETag"] == made.headers["ETag"]
+    assert code(s3.send("PUT", "d/", if_none_match="*")) == (412, "PreconditionFailed")
+    assert code(s3.send("PUT", "other/", if_match="*")) == (404, "NoSuchKey")
+    assert code(s3.send("DELETE", "d/", if_match='"folder-0"')) == (412, "PreconditionFailed")
+    assert s3.send("DELETE", "d/", if_match=made.headers["ETag"]).status_code == 200
+    assert s3.send("HEAD", "d/").status_code == 404

@@ -231,6 +231,8 @@ def test_conditional_deletions(s3: S3Bucket) -> None:
     assert s3.send("GET", "o").content == b"x"
     response = s3.send("POST", "", body.format(etag).encode(), "?delete")
     assert s3.texts(response, "Key") == ["o"]
+    response = s3.send("POST", "", body.format(etag).encode(), "?delete")
+    assert s3.texts(response, "Code") == ["NoSuchKey"]
     etag = s3.send("PUT", "o", b"y").headers["ETag"]
     assert s3.send("DELETE", "o", If_Match=etag).status_code == 200
     assert s3.ais.names() == []

@@ -251,6 +251,15 @@ def test_checksums_of_the_checksums_of_parts(s3: S3Bucket) -> None:
     assert s3.send("POST", "o", body, f"?uploadId={upload}", **one).status_code == 200
 
 
+def test_an_upload_is_not_aborted_under_conditions(s3: S3Bucket) -> None:
+    """They are not compared, so they are refused."""
+    upload = create(s3)
+    query, condition = f"?uploadId={upload}", "Mon, 30 Nov 2026 00:00:00 GMT"
+    response = s3.send("DELETE", "o", query=query, x_amz_if_match_initiated_time=condition)
+    assert code(response) == (501, "NotImplemented")
+    assert s3.send("DELETE", "o", query=query).status_code == 204
+
+
 @pytest.mark.parametrize("end", ["destroyed", "renamed"])
 def test_uploads_to_a_bucket_that_is_gone_are_dropped(s3: S3Bucket, end: str) -> None:
     """A new bucket of that name has none of them."""
