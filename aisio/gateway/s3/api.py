@@ -61,7 +61,6 @@ class S3Api:
         self._of_bucket = _of_buckets(buckets, parts)
         self._of_object = _of_objects(objects, parts)
         self._of_folder = _of_folders(S3Folders(folder))
-        self._operations = {name for _, name in [*self._of_bucket, *self._of_object]} - {""}
 
     async def handle(self, http_request: web.BaseRequest) -> web.StreamResponse:
         """Handle a request.
@@ -77,7 +76,9 @@ class S3Api:
         self._authenticate(request)
         if method not in _METHODS.split(", "):
             raise Refusal(405, "Method Not Allowed", headers={"Allow": _METHODS})
-        refuse_operation(method, request.query, self._operations)
+        handlers = self._of_object if request.key_text else self._of_bucket
+        operations = {name for _, name in handlers}
+        refuse_operation(method, request.query, operations if request.bucket_text else ())
         refuse_other_owner(request.headers)
         if request.query.get("versionId", NULL_VERSION) != NULL_VERSION:
             raise Refusal(404, "former versions are not kept", tcode="NoSuchVersion")
@@ -85,8 +86,7 @@ class S3Api:
             if method == "GET":
                 return await self._list_buckets(request)
             raise _invalid()
-        handlers = self._of_object if request.key_text else self._of_bucket
-        names = {name for _, name in handlers} & request.query.keys()
+        names = operations & request.query.keys()
         if request.key_text.endswith("/"):
             handlers = self._of_folder
         handler = handlers.get((method, min(names, default="")))
@@ -138,6 +138,7 @@ def _of_buckets(buckets: S3Buckets, parts: S3Uploads) -> Handlers:
 def _of_objects(objects: S3Objects, parts: S3Uploads) -> Handlers:
     return {
         ("GET", ""): objects.get,
+        ("GET", "attributes"): objects.attributes,
         ("GET", "uploadId"): parts.list_parts,
         ("HEAD", ""): objects.head,
         ("PUT", ""): objects.put,

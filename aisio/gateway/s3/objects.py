@@ -17,6 +17,7 @@ from aisio.gateway.http.responses import INLINE_BYTES, make_response, send_file
 from aisio.gateway.protocol.custom_metadata import check_custom
 from aisio.gateway.protocol.refusals import Refusal
 from aisio.gateway.protocol.targets import BucketName, check_name
+from aisio.gateway.s3.attributes import attributes_document
 from aisio.gateway.s3.conditions import (
     check_read,
     check_write,
@@ -83,6 +84,13 @@ class S3Objects:
         start, stop, code, about = _select(request, record, status)
         headers += [*about, *checksum_headers(record), ("Content-Length", str(stop - start))]
         return make_response(status=code, headers=headers)
+
+    async def attributes(self, request: S3Request) -> web.StreamResponse:
+        """Send what is known of an object, without its bytes."""
+        record, status = await self.describe(request.bucket, request.key)
+        body = attributes_document(request.headers, record, status)
+        headers = [("Last-Modified", http_date(status.st_mtime))]
+        return make_response(body, headers=headers, content_type=XML)
 
     async def put(self, request: S3Request) -> web.StreamResponse:
         """Store an object, or copy another one to its name."""

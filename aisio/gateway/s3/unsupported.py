@@ -18,7 +18,7 @@ OWNER_ID = "1"
 
 _OPERATIONS = frozenset(
     {
-        *("accelerate", "acl", "analytics", "attributes", "cors", "encryption", "inventory"),
+        *("accelerate", "acl", "analytics", "cors", "encryption", "inventory"),
         *("intelligent-tiering", "legal-hold", "lifecycle", "logging", "metrics", "notification"),
         *("object-lock", "ownershipControls", "policy", "policyStatus", "publicAccessBlock"),
         *("renameObject", "replication", "requestPayment", "restore", "retention", "select"),

@@ -19,7 +19,10 @@ from tests.gateway.s3.conftest import KEYS, S3Bucket, boto3_client, code, needs_
     [
         ("GET", "", "acl"),
         ("PUT", "o", "tagging"),
-        ("GET", "o", "attributes"),
+        ("GET", "o", "torrent"),
+        ("GET", "", "attributes"),
+        ("PUT", "o", "versioning"),
+        ("POST", "o", "delete"),
         ("PUT", "", "cors"),
         ("PUT", "o", "annotation&annotationName=a"),
     ],
