@@ -17,15 +17,17 @@ from aisio.records import Checksum
 
 _MODE = 0o666
 _PIECE_BYTES = 1 << 20
-_NOT_IN_KERNEL = frozenset(
-    {
-        *(errno.EBADF, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM),
-        errno.EXDEV,
-    }
-)
-"""Errors of copy_file_range where a write may do what it cannot.
+_NOT_IN_KERNEL = {
+    errno.EBADF,
+    errno.EINVAL,
+    errno.ENOSYS,
+    errno.EOPNOTSUPP,
+    errno.EPERM,
+    errno.EXDEV,
+}
+"""Errors of copy_file_range where a write may do what it cannot. EPERM is that of some containers.
 
-Source: the Linux manual page copy_file_range(2); EPERM is that of some containers."""
+Source: the Linux manual page copy_file_range(2)."""
 
 
 class Mark(NamedTuple):
@@ -76,7 +78,7 @@ class Upload:
         stop: int,
         also: Callable[[list[bytes]], object] | None = None,
     ) -> None:
-        """Append a range of a file. Where file systems can share blocks, no byte is copied.
+        """Append a range of a file; the system copies it, and may share its blocks instead.
 
         Args:
             source: The file, which nobody writes to meanwhile.
