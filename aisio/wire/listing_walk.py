@@ -286,7 +286,7 @@ def by_tokens(
 
     Raises:
         IntegrityError: The listing does not end: a token comes twice, or page after page has no new
-            name.
+            name. Or a page has an object of the page before again, which would be read twice.
     """
     page = page or fetch(first)
     tokens: set[str] = set()
@@ -303,8 +303,27 @@ def by_tokens(
                 url=root,
             )
         tokens.add(page.token)
-        page = fetch(first._replace(after=page.token, uuid=page.uuid))
+        following = fetch(first._replace(after=page.token, uuid=page.uuid))
+        if min(map(_name, following.entries), default=greatest) <= last:
+            _require_new(page, following, root)
+        page = following
     yield page.entries
+
+
+def _require_new(page: Page, following: Page, root: str) -> None:
+    """Refuse a page that has objects of the page before it.
+
+    Raises:
+        IntegrityError: It has.
+    """
+    before = set(map(_name, page.entries))
+    for info in following.entries:
+        if info.name in before and not info.name.endswith("/"):
+            raise IntegrityError(
+                f"listing {root}: the page behind the token {page.token!r} has {info.name!r}, as"
+                " the page before it: the server does not go on where it is asked to",
+                url=root,
+            )
 
 
 def _by_folder(run: Run, start: str) -> Iterator[tuple[str, Run]]:

@@ -139,9 +139,24 @@ def test_a_token_of_a_cloud_that_comes_again_is_an_error(tokens: str) -> None:
         list(by_tokens(lambda _: pages.pop(0), CLOUD, "s3://b"))
 
 
+@pytest.mark.parametrize("second", [("b", "c"), ("c", "b"), ("a", "b")])
+def test_an_object_that_a_cloud_lists_again_is_an_error(second: tuple[str, ...]) -> None:
+    """A store that begins a page with its token, and not behind it, has each such object twice."""
+    pages = [page("a", "b", token="1"), page(*second, token="2"), page("d")]
+    with pytest.raises(IntegrityError, match="the page behind the token '1' has '[ab]', as the"):
+        list(by_tokens(lambda _: pages.pop(0), CLOUD, "s3://b"))
+
+
+def test_a_cloud_may_list_in_another_order() -> None:
+    """Folders of a level may come again."""
+    pages = [page("b", "d/", token="1"), page("a", "d/", token="2"), page("c")]
+    runs = by_tokens(lambda _: pages.pop(0), CLOUD, "s3://b")
+    assert [info.name for run in runs for info in run] == ["b", "d/", "a", "d/", "c"]
+
+
 def test_tokens_of_a_cloud_that_bring_nothing_new_come_to_an_end() -> None:
     """Although all tokens differ."""
-    pages = [page("a", "b", token=str(number)) for number in range(1100)]
+    pages = [page(token=str(number)) for number in range(1100)]
     with pytest.raises(IntegrityError, match="1,001 pages in succession had no new name"):
         list(by_tokens(lambda _: pages.pop(0), CLOUD, "s3://b"))
 
