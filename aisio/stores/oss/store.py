@@ -26,6 +26,7 @@ import msgspec
 
 from aisio.client.resume import Resume, replaced_error
 from aisio.errors import ConfigError, IntegrityError, NotFoundError, RangeError, StorageError
+from aisio.escapes import one_line
 from aisio.records import ByteRange, ObjectInfo, RetryPolicy, UnfinishedUpload
 from aisio.stores.base import Store
 from aisio.stores.direct.settings import DirectSettings
@@ -54,6 +55,9 @@ __all__ = ["OssStore"]
 
 WHOLE_PUT_BYTES = PART_BYTES
 """Larger data is uploaded in parts."""
+
+_MAX_EMPTY_PAGES = 1000
+"""Of a listing, in succession: more of them have no end."""
 
 _RANGE_AS_HTTP = {"x-oss-range-behavior": "standard"}
 """Without it OSS sends the whole object where a range reaches beyond its end.
@@ -87,25 +91,27 @@ class OssStore(Store):
         """See `Store.list`; pages have up to 1,000 objects.
 
         Raises:
-            IntegrityError: An answer is no listing of OSS, or does not end.
+            IntegrityError: An answer is no listing of OSS, is out of order, or does not end.
         """
         query = {"list-type": "2", "max-keys": "1000", "encoding-type": "url"}
         if prefix.name:
             query["prefix"] = prefix.name
         if start_after:
             query["start-after"] = start_after
-        root = prefix.with_name("")
+        root, last, empty = prefix.with_name(""), start_after, 0
         token = None
         while token != "":
             _, body = self._bucket(prefix).call("GET", root, query)
             objects, token = parse_page(body, prefix.root)
-            if token and token == query.get("continuation-token"):
-                raise IntegrityError(
-                    f"list {prefix}: it does not end: a page names itself as the next one",
-                    url=str(prefix),
-                )
+            for info in objects:
+                if info.name <= last or not info.name.startswith(prefix.name):
+                    raise _no_listing(prefix, f"{info.name!r} came after {last!r}")
+                last = info.name
+                yield info
+            empty = 0 if objects else empty + 1
+            if empty > _MAX_EMPTY_PAGES:
+                raise _no_listing(prefix, f"{empty:,} pages in succession were empty")
             query["continuation-token"] = token
-            yield from objects
 
     def head(self, url: ObjectUrl) -> ObjectInfo:
         """See `Store.head`."""
@@ -277,6 +283,14 @@ class OssStore(Store):
             access = open_access(self.settings, url.bucket)
             bucket = self._buckets.setdefault(url.bucket, OssBucket(access))
         return bucket
+
+
+def _no_listing(prefix: ObjectUrl, why: str) -> IntegrityError:
+    return IntegrityError(
+        f"list {prefix}: {one_line(why)}: OSS lists the names of a prefix once, in bytewise order;"
+        " is the endpoint one of OSS?",
+        url=str(prefix),
+    )
 
 
 def _range_headers(byte_range: ByteRange | None) -> dict[str, str]:

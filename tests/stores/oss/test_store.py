@@ -7,7 +7,7 @@ import threading
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from itertools import islice
+from itertools import count
 from multiprocessing import get_context
 
 import pytest
@@ -67,22 +67,36 @@ class TestOss(StoreContract):
         return self.server.get_raw(url.bucket, url.name)
 
 
-class _SamePage(BaseHTTPRequestHandler):
-    """Answers each request with the same page of a listing."""
+class _Handler(BaseHTTPRequestHandler):
+    """Answers requests."""
 
-    def do_GET(self):
-        body = (
-            b"<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>t"
-            b"</NextContinuationToken><Contents><Key>a</Key><Size>1</Size></Contents>"
-            b"</ListBucketResult>"
-        )
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
+    def answer(self, status, body, **headers):
+        self.send_response(status)
+        for name, value in {**headers, "Content-Length": len(body)}.items():
+            self.send_header(name, str(value))
         self.end_headers()
         self.wfile.write(body)
 
     def log_message(self, *args):
         """Say nothing."""
+
+
+def listing_pages(pages):
+    """Return a handler that answers requests with the next page of a listing, and then the last."""
+
+    class Handler(_Handler):
+        def do_GET(self):
+            names = pages.pop(0) if len(pages) > 1 else pages[0]
+            entries = "".join(
+                f"<Contents><Key>{name}</Key><Size>1</Size></Contents>" for name in names
+            )
+            token = f"<NextContinuationToken>{next(numbers)}</NextContinuationToken>"
+            self.answer(
+                200, f"<ListBucketResult>{more}{token}{entries}</ListBucketResult>".encode()
+            )
+
+    more, numbers = "<IsTruncated>true</IsTruncated>", count()
+    return Handler
 
 
 @contextmanager
@@ -99,10 +113,25 @@ def answering(handler):
             thread.join()
 
 
-def test_a_listing_that_does_not_end_is_told():
-    """It would list the same objects again and again."""
-    with answering(_SamePage) as store, pytest.raises(IntegrityError, match="it does not end"):
-        list(islice(store.list(ObjectUrl.parse("oss://b")), 9))
+@pytest.mark.parametrize(
+    ("pages", "why"),
+    [
+        (["a"], "'a' came after 'a'"),  # the same page again and again
+        (["ab", "bc"], "'b' came after 'b'"),
+        (["ac", "b"], "'b' came after 'c'"),
+        (["a", ""], "1,001 pages in succession were empty"),
+    ],
+)
+def test_a_listing_that_has_a_name_twice_or_does_not_end_is_an_error(pages, why):
+    """The objects would be read twice, or the listing go on for ever."""
+    with answering(listing_pages(pages)) as store, pytest.raises(IntegrityError, match=why):
+        list(store.list(ObjectUrl.parse("oss://b")))
+
+
+def test_a_listing_of_other_names_is_an_error():
+    """A server that does not know the prefix lists all."""
+    with answering(listing_pages(["ab"])) as store, pytest.raises(IntegrityError, match="'a' came"):
+        list(store.list(ObjectUrl.parse("oss://b/b")))
 
 
 @pytest.mark.parametrize(
@@ -116,13 +145,9 @@ def test_a_listing_that_does_not_end_is_told():
 def test_only_a_response_of_status_200_is_the_whole_object(status, body, headers):
     """A proxy that wants to be asked again answers 202; a broken cache may answer with a part."""
 
-    class Handler(_SamePage):
+    class Handler(_Handler):
         def do_GET(self):
-            self.send_response(status)
-            for name, value in {**headers, "Content-Length": len(body)}.items():
-                self.send_header(name, str(value))
-            self.end_headers()
-            self.wfile.write(body)
+            self.answer(status, body, **headers)
 
     with answering(Handler) as store:
         url = ObjectUrl.parse("oss://b/a")
