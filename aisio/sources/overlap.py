@@ -5,7 +5,7 @@ What two of them have is read twice, and nothing else shows it: an epoch has a f
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from aisio.patterns.selections import Selections
@@ -13,7 +13,6 @@ from aisio.sources.base import Source
 from aisio.sources.kinds import PrefixSource
 from aisio.sources.url import UrlSource
 from aisio.stores import Store
-from aisio.urls import ObjectUrl
 
 __all__ = ["NamedPart", "find_overlap"]
 
@@ -34,12 +33,12 @@ class _Scope(NamedTuple):
     """Names that begin with a text.
 
     Attributes:
-        url: Bucket and text.
-        is_prefix: All such names are meant; otherwise the text may be the name of an object.
+        text: The text.
+        is_no_prefix: It may be the name of an object; otherwise all such names are meant.
     """
 
-    url: ObjectUrl
-    is_prefix: bool
+    text: str
+    is_no_prefix: bool
 
 
 def find_overlap(parts: Iterable[NamedPart]) -> tuple[str, str] | None:
@@ -51,36 +50,36 @@ def find_overlap(parts: Iterable[NamedPart]) -> tuple[str, str] | None:
     Returns:
         The first two that are found, perhaps the same URL; None if there are none.
     """
-    by_store: dict[tuple[Store, str], list[_Scope]] = {}
+    by_place: dict[tuple[Store, str], list[_Scope]] = {}
     for part in parts:
-        for store, scope in _scopes(part):
-            by_store.setdefault((store, scope.url.root), []).append(scope)
-    for scopes in by_store.values():
+        own, selections = part.source.unpinned, part.selections
+        if isinstance(own, UrlSource) and not selections.text:
+            scope = _scope(own.selections)
+        elif isinstance(own, PrefixSource):
+            scope = _scope(selections) if selections.text else _Scope(own.url.name, False)
+        else:
+            continue
+        if scope is not None:
+            by_place.setdefault((own.store, own.url.root), []).append(scope)
+    for (_, root), scopes in by_place.items():
         if (found := _first_nested(scopes)) is not None:
-            return found
+            inner, outer = (f"{root}/{scope.text}" if scope.text else root for scope in found)
+            return inner, outer
     return None
 
 
-def _first_nested(scopes: list[_Scope]) -> tuple[str, str] | None:
+def _scope(selections: Selections) -> _Scope | None:
+    single = selections.single
+    return None if single is None else _Scope(single.start, not selections.is_prefix)
+
+
+def _first_nested(scopes: list[_Scope]) -> tuple[_Scope, _Scope] | None:
+    """Return a scope and one that it lies within; None if there are none."""
     outer: _Scope | None = None
-    for scope in sorted(scopes, key=lambda scope: (scope.url.name, not scope.is_prefix)):
+    for scope in sorted(scopes):  # what lies within a prefix comes next behind it
         if outer is not None and (
-            scope.url.name.startswith(outer.url.name) if outer.is_prefix else scope == outer
+            scope == outer if outer.is_no_prefix else scope.text.startswith(outer.text)
         ):
-            return str(scope.url), str(outer.url)
+            return scope, outer
         outer = scope
     return None
-
-
-def _scopes(part: NamedPart) -> Iterator[tuple[Store, _Scope]]:
-    own, selections = part.source.unpinned, part.selections
-    if isinstance(own, UrlSource) and not selections.text:
-        selections = Selections(own.url.name)
-    elif not isinstance(own, PrefixSource):
-        return
-    elif not selections.text:
-        yield own.store, _Scope(own.url, True)
-        return
-    single = selections.single
-    if single is not None:
-        yield own.store, _Scope(own.url.with_name(single.start), selections.is_prefix)

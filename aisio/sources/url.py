@@ -23,6 +23,11 @@ class UrlSource(Source):
         url: Bucket, and name, prefix or pattern; see `aisio.patterns.selections`.
         allow_empty: Skip expansions of braces for which the bucket has no object.
 
+    Attributes:
+        store: As given.
+        url: As given.
+        selections: What the name stands for.
+
     Raises:
         UrlError: Braces or wildcards are not valid.
     """
@@ -31,7 +36,7 @@ class UrlSource(Source):
         self.store = store
         self.url = url
         self._allow_empty = allow_empty
-        self._selections = Selections(url.name)
+        self.selections = Selections(url.name)
         self._bucket = PrefixSource(store, url.with_name(""))
 
     def _key(self) -> Hashable:
@@ -46,11 +51,11 @@ class UrlSource(Source):
     @property
     def base_url(self) -> str:
         """See `Source.base_url`; that of the text before the first wildcard or brace."""
-        return folder_url(self.url.with_name(self._selections.start))
+        return folder_url(self.url.with_name(self.selections.start))
 
     def is_named(self, info: ObjectInfo) -> bool:
         """See `Source.is_named`."""
-        return self._selections.names_object(info.name)
+        return self.selections.names_object(info.name)
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
         """See `Source.list`; sizes of objects that braces name are not known.
@@ -70,7 +75,7 @@ class UrlSource(Source):
 
     def selected(self, selection: Selection) -> Iterator[ObjectInfo]:
         """See `Source.selected`."""
-        own = self._selections.single
+        own = self.selections.single
         if own is not None and selection.start.startswith(own.start):
             # If the URL is no object, it is a prefix, and only the selection need be listed.
             prefix = PrefixSource(self.store, self.url.with_name(own.start))
