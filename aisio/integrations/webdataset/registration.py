@@ -6,6 +6,8 @@
 - `tariterators.tar_file_iterator`: streams that aisio opened are read by aisio's parser, see
   `tar_files`. All others go to webdataset's own function.
 - `cache.FileCache`, for `cache_dir=`: see `shard_cache`.
+- The C library keeps what is freed, here and in workers: see `freed_memory`. Batches of bytes come
+  from workers by pickle, and half of what they cost the trainer were page faults.
 - Stages of its pipelines, when they are pickled, name this module. So a worker that is spawned
   imports it, and opens the same URLs by the same means.
 """
@@ -23,6 +25,7 @@ from aisio.extras import missing_extra
 from aisio.integrations.webdataset.opener import ObjectStream, open_url
 from aisio.integrations.webdataset.shard_cache import cache_name, read_by_aisio
 from aisio.sources.catalog_source import SCHEME
+from aisio.training.workers.freed_memory import keep_freed_memory
 from aisio.urls import ALIASES, MEMORY, OSS
 
 try:
@@ -55,6 +58,7 @@ def register() -> None:
     Raises:
         ConfigError: This webdataset reads shards by other means than those of 1.0.
     """
+    keep_freed_memory()
     gopen_schemes.update(dict.fromkeys(SCHEMES, open_url))
     for stage in _STAGES:
         copyreg.pickle(stage, _reduce)

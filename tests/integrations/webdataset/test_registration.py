@@ -15,6 +15,7 @@ from webdataset.gopen import gopen_curl, gopen_pipe, gopen_schemes
 from aisio.errors import ConfigError
 from aisio.integrations.webdataset import open_url
 from aisio.integrations.webdataset.registration import SCHEMES, register
+from aisio.training.workers.freed_memory import keep_freed_memory
 from tests.integrations.webdataset.conftest import SAMPLES, SHARDS
 
 URLS = "ais://data/train/{0..3}.tar"
@@ -33,6 +34,13 @@ def test_registering_twice_changes_nothing():
     before = tariterators.tar_file_iterator
     register()
     assert tariterators.tar_file_iterator is before
+
+
+def test_memory_of_batches_is_kept_when_they_are_freed():
+    """For the trainer as well, which opens nothing itself."""
+    keep_freed_memory.cache_clear()
+    register()
+    assert keep_freed_memory.cache_info().currsize == 1
 
 
 def test_another_webdataset_is_refused(monkeypatch):
