@@ -6,6 +6,7 @@ import pickle
 
 import pytest
 import torch  # noqa: F401 - the loader needs it
+from torch.overrides import _get_current_function_mode_stack
 
 from aisio.training.order.cut import Topology
 from aisio.training.order.position import Position
@@ -72,3 +73,19 @@ def test_a_pickled_reader_has_read_nothing() -> None:
     copy = pickle.loads(pickle.dumps(reader))
     assert copy._ahead is None
     assert firsts(copy.open(share(4))) == [16]
+
+
+class Modes:
+    """Samples that say how many modes of torch its functions go through."""
+
+    def __len__(self) -> int:
+        return 40
+
+    def __getitem__(self, index: int) -> int:
+        return len(_get_current_function_mode_stack())
+
+
+def test_a_forked_worker_is_in_no_mode_of_torch() -> None:
+    """In one, as that of a default device, every function of torch takes longer."""
+    reader = BatchReader(Modes(), {"num_workers": 1, "multiprocessing_context": "fork"})
+    assert firsts(reader.open(share())) == [0] * 5
