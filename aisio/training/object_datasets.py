@@ -39,6 +39,7 @@ from aisio.training.object_items import Transform
 from aisio.training.process_rank import current_worker
 from aisio.training.split_dataset import ListedObject
 from aisio.training.tar_members import items_of
+from aisio.training.workers.freed_memory import keep_freed_memory
 from aisio.transport.concurrency.limit import AdaptiveLimit
 
 try:
@@ -105,6 +106,7 @@ class AISMapDataset(ListedObjects, MapWords, Dataset[Any]):
         transform: Transform | None = None,
         on_missing: OnMissing = "raise",
     ) -> None:
+        keep_freed_memory()
         owner = type(self).__name__
         sources = SourceSet(
             ais_source_list,

@@ -40,6 +40,7 @@ from aisio.training.process_rank import current_worker
 from aisio.training.sample_items import FIRST_SAMPLES, SampleItems
 from aisio.training.sample_names import SampleInfos, SampleNames
 from aisio.training.skipped_samples import SkippedSample
+from aisio.training.workers.freed_memory import keep_freed_memory
 from aisio.training.workers.pack_reading import LEAST_PACKS, PACK_BYTES
 from aisio.training.workers.window_reader import WindowReader
 from aisio.transport.concurrency.limit import AdaptiveLimit
@@ -156,6 +157,7 @@ class AISShardDataset(Summarized, MapWords, Dataset[Any]):
         concurrency: int | Concurrency | None = None,
         allow_empty: bool = False,
     ) -> None:
+        keep_freed_memory()
         owner = type(self).__name__
         if on_error == "skip" and decode is None:
             raise ConfigError(f'<{owner}> on_error="skip" skips nothing without decode=')

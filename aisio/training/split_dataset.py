@@ -23,6 +23,7 @@ from aisio.training.process_rank import current_worker
 from aisio.training.progress import with_progress
 from aisio.training.split import Partition, equal_count, equal_rounds
 from aisio.training.split_options import SplitOptions
+from aisio.training.workers.freed_memory import keep_freed_memory
 
 try:
     from torch.utils.data import get_worker_info
@@ -84,6 +85,7 @@ class SplitDataset(Summarized, IterWords):
         super().__init__()
         if length is not None and length < 0:
             raise ConfigError(f"length={length}: 0 or more is needed")
+        keep_freed_memory()
         self._sources = sources
         self._listing = SharedListing(sources)
         self._etl_name = etl_name

@@ -6,8 +6,14 @@ import platform
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+import torch  # noqa: F401 - the datasets need it
+
+from aisio import AISIterDataset, AISMapDataset, AISShardDataset, AISShardReader, ShardWriter
+from aisio.training.workers.freed_memory import keep_freed_memory
 
 FAULTS = """
 import resource, sys
@@ -59,3 +65,13 @@ def test_it_is_done_once_in_a_process_and_its_forks() -> None:
     own, forked = map(int, subprocess.check_output([sys.executable, "-c", AGAIN]).split())
     assert own < 1_000
     assert forked < 2_000
+
+
+@pytest.mark.parametrize("kind", [AISIterDataset, AISMapDataset, AISShardDataset, AISShardReader])
+def test_datasets_have_it_kept(kind: Callable[[str], object], tmp_path: Path) -> None:
+    """So that batches which torch's DataLoader receives need no new pages either."""
+    with ShardWriter(f"file://{tmp_path}") as writer:
+        writer.write({"__key__": "1", "cls": 1})
+    keep_freed_memory.cache_clear()
+    kind(f"file://{tmp_path}/")
+    assert keep_freed_memory.cache_info().currsize == 1
