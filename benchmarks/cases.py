@@ -263,7 +263,7 @@ def check(work: str, corpus: Corpus, size_bytes: float) -> None:
         "train/2 workers, bytes": (training.EPOCHS * samples * FIELDS_BYTES,),
         "train/2 workers, decoded": (training.EPOCHS * arrays,),
         "train/2 workers, arrays": (training.EPOCHS * arrays,),
-        "train/decode": (decoding.EPOCHS * corpus.pictures * PHOTO_BYTES,),
+        "train/decode": (decoding.EPOCHS * corpus.photos * PHOTO_BYTES,),
         "train/first batch": tuple(count * FIELDS_BYTES for count in range(1, BATCH + 1)),
         "train/state": (training_limits.STATES,),
         "train/memory": (samples * FIELDS_BYTES,),

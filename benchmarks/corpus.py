@@ -69,8 +69,10 @@ class Corpus:
         samples: Number of samples in each shard, of a 70 KB image and two small fields.
         large_bytes: Size of the one large object, and of the tensors of the model.
         many: Number of small tar shards, of MANY_SAMPLES samples each.
-        pictures: Number of JPEG files of 224 x 224 pixels, of arrays of that shape, and of JPEG
-            files of 256 x 256 with a class, which are in PICTURE_SHARDS tar shards each.
+        pictures: Number of JPEG files of 224 x 224 pixels, and of arrays of that shape, which are
+            in PICTURE_SHARDS tar shards each.
+        photos: Number of JPEG files of 256 x 256 pixels with a class, in as many shards; as many as
+            it takes for the Loader to read them by packs of 1 MiB, as it reads larger data sets.
         packed: Number of files of PACKED_BYTES that are packed into shards.
         epochs: How often the pictures are read to see what is left behind.
         folder: Where the embedded gateway has the objects; "" on a cluster.
@@ -86,6 +88,7 @@ class Corpus:
     large_bytes: int = 512 * 1024 * 1024
     many: int = 1_000
     pictures: int = 2_000
+    photos: int = 12_000
     packed: int = 20_000
     epochs: int = 50
     folder: str = ""
@@ -101,6 +104,7 @@ class Corpus:
             large_bytes=self.large_bytes // 10,
             many=self.many // 10,
             pictures=self.pictures // 10,
+            photos=self.photos // 10,
             packed=self.packed // 10,
             epochs=self.epochs // 5,
         )
@@ -269,7 +273,7 @@ def _contents(corpus: Corpus, objects: Objects, noise: bytes) -> Callable[[int],
         )
     if objects == "photos":
         photos = [_picture(number, 256) for number in range(DIFFERENT_PICTURES)]
-        each = corpus.pictures // PICTURE_SHARDS
+        each = corpus.photos // PICTURE_SHARDS
         return partial(_make_tar, each, partial(_photo, photos))
     if objects == "arrays":
         each = corpus.pictures // PICTURE_SHARDS

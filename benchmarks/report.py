@@ -187,6 +187,13 @@ AIMS = (
         for work in ("wds/one process", "wds/2 workers", "wds/2 workers, batches")
     ),
     *TRAINING,
+    Aim(
+        "JPEG of 256 x 256: 0.9 of decoding alone",
+        "train/decode",
+        ('aisio Loader, decode="torch"', 'aisio Loader, decode="numpy"'),
+        "alone: decoding in 2 processes",
+        0.9,
+    ),
     Aim("pack: 0.8 of tar into aisio put", "pack", ("aisio pack",), "tar into aisio put", 0.8),
     Aim("large object streamed: 0.9 of curl", "stream", STREAMS, "curl", 0.9),
     Aim("large object in memory: 0.95 of by hand", "memory", INTO, "by hand: 4 ranges", 0.95),

@@ -19,7 +19,7 @@ from cases import WORKS, check
 from corpus import Corpus, is_stored, store
 from measuring import measure
 
-few = dict(many=4, pictures=4, packed=20, epochs=5, folder=sys.argv[2])
+few = dict(many=4, pictures=4, photos=4, packed=20, epochs=5, folder=sys.argv[2])
 corpus = Corpus(sys.argv[1], "bench", 6, 5, 3, 2, 3, 300_000, **few)
 kinds = {work.objects for work in WORKS.values() if work.objects}
 assert not any(is_stored(corpus, kind) for kind in kinds)
