@@ -227,7 +227,7 @@ def _default_device_of_the_generator() -> AbstractContextManager[Any]:
     """Have torch's default device be the CPU, if it is not.
 
     Only then: a worker that is forked within `torch.device()` never leaves it, and each call of
-    torch takes 1 us more there.
+    torch takes about 1 us more there.
     """
     return nullcontext() if torch.empty(()).is_cpu else torch.device("cpu")
 
