@@ -21,10 +21,10 @@ from aisio.shards.samples import Sample, split_name
 
 __all__ = ["parse_run"]
 
-_PLAIN_FILE: Final = b"0"
+_HEADER = struct.Struct("100s24x11sc20xc188xc")
+"""Name, digits of the size, what ends them, typeflag, the prefix's first byte: `tar_header`."""
 
-_HEADER = struct.Struct("100s24x12s20xc188xc")
-"""Name, size, typeflag, and the first byte of the name's prefix; see `tar_header`."""
+_ENDS_OF_DIGITS: Final = (b"\0", b" ")
 
 
 def parse_run(
@@ -78,29 +78,32 @@ def _plain_samples(
 def _plain_sample(
     data: memoryview, url: str, offset: int, keys: Collection[str] | None
 ) -> Sample | None:
-    sample: Sample | None = None
-    position, stop = 0, len(data)
+    key, position, stop = "", 0, len(data)
+    fields: dict[str, bytes] = {}
+    left_out: list[str] = []
     while position < stop:
         try:
-            name, size, typeflag, prefix = _HEADER.unpack_from(data, position)
-            size_bytes = int(size.rstrip(b" \0"), 8)
+            name, digits, end, typeflag, prefix = _HEADER.unpack_from(data, position)
+            size_bytes = int(digits, 8)
         except (struct.error, ValueError):  # as where the size is in base 256
             return None
+        if typeflag != b"0" or prefix != b"\0" or end not in _ENDS_OF_DIGITS:
+            return None
         split = split_name(name.partition(b"\0")[0].decode("utf-8", "surrogateescape"))
-        if typeflag != _PLAIN_FILE or prefix != b"\0" or split is None or size_bytes < 0:
+        if split is None or (key and key != split[0]) or size_bytes < 0:
             return None
         key, extension = split
-        if sample is None:
-            sample = Sample(url, key, key[key.rfind("/") + 1 :], {}, offset)
-        elif key != sample.key or extension in sample.fields:
-            return None
         start = position + BLOCK_BYTES
         position = start + size_bytes + -size_bytes % BLOCK_BYTES
+        if extension in fields:
+            return None
         if keys is None or extension in keys:
-            sample.fields[extension] = data[start : start + size_bytes].tobytes()
+            fields[extension] = data[start : start + size_bytes].tobytes()
         else:
-            sample.left_out.append(extension)
-    return sample if position == stop else None
+            left_out.append(extension)
+    if position != stop:
+        return None
+    return Sample(url, key, key[key.rfind("/") + 1 :], fields, offset, left_out)
 
 
 def _adjacent(run: SampleRun) -> Iterator[tuple[int, int]]:

@@ -57,6 +57,9 @@ def split_name(name: str) -> tuple[str, str] | None:
     Returns:
         Key with folders, and extension without its first dot; None for a name of no sample.
     """
+    key, _, extension = name.partition(".")
+    if extension and key and "/" not in extension and key[-1] != "/":
+        return key, extension  # most names: no other dot is before the last slash
     while name[:2] == "./":
         name = name[2:].lstrip("/")
     slash = name.rfind("/")

@@ -36,6 +36,7 @@ OTHERS = {
     "a long name of PAX": pack_by_tarfile([(LONG_NAME, b"J")], tarfile.PAX_FORMAT),
     "a prefix": pack_by_tarfile([("f" * 80 + "/" + "g" * 80 + "/1.j", b"J")], tarfile.USTAR_FORMAT),
     "a size in base 256": with_size(typed(b"0", "1.jpg", b"JJJ"), b"\x80" + bytes(10) + b"\3"),
+    "a size that nothing ends": with_size(typed(b"0", "1.jpg", b"JJJ"), b"%012o" % 3),
 }
 SAMPLE = pack(("1.jpg", b"J" * 100), ("1.cls", b"7"))
 ERRORS = {

@@ -20,6 +20,8 @@ from aisio.shards.samples import ZeroDict, split_name
         ("././/a/0001.jpg", ("a/0001", "jpg")),
         ("/abs/0001.jpg", ("/abs/0001", "jpg")),
         ("a b/größe.jpg", ("a b/größe", "jpg")),
+        ("a/0001..jpg", ("a/0001", ".jpg")),
+        ("a/..jpg", None),
         ("README", None),
         ("v1.0/README", None),
         ("README.", None),

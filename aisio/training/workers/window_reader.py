@@ -116,10 +116,11 @@ class _Window(Generic[T]):
     def has(self, count: int) -> bool:
         """Tell whether so many of the next samples, or all that are left, were read."""
         order, samples = self._order, self._samples
-        stop = min(self._given + count, len(order))
-        while self._ready < stop and order[self._ready] in samples:
-            self._ready += 1
-        return self._ready >= stop
+        ready, stop = self._ready, min(self._given + count, len(order))
+        while ready < stop and order[ready] in samples:
+            ready += 1
+        self._ready = ready
+        return ready >= stop
 
     def take(self, count: int) -> list[T]:
         """Return the next samples, all of which were read."""

@@ -179,9 +179,10 @@ class _Run(Generic[T, R]):
     def _finish(self, call: Call[T, R]) -> R:
         assert call.runner is not None
         self._reader = threading.get_ident()
-        for started in self._started:
-            if started.pending is not None:
-                started.pending.advance()
+        if self._sent_ahead.expects_redirects:
+            for started in self._started:
+                if started.pending is not None:
+                    started.pending.advance()
         with on_failed_try(self._on_failed_try):
             result = call.runner.finish(call)
         if self._resends_after_read:

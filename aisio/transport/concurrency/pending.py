@@ -84,6 +84,11 @@ class PendingGet:
         sent = self._sent
         return sent.request.state if sent is not None else RequestState.UNANSWERED
 
+    @property
+    def expects_redirect(self) -> bool:
+        """Whether the response is a redirect, so that `advance` is needed."""
+        return self._follow is not None
+
     def advance(self) -> None:
         """Send the request on, if it is redirected and the redirect has come."""
         sent, follow = self._sent, self._follow

@@ -81,6 +81,7 @@ class SentAhead(Runner[T, R]):
     Attributes:
         max_bytes: As above.
         is_possible: Whether the last request could be sent.
+        expects_redirects: Whether any request has to be sent on when its redirect has come.
     """
 
     def __init__(
@@ -95,6 +96,7 @@ class SentAhead(Runner[T, R]):
         self._limit = limit
         self.max_bytes = max_bytes
         self.is_possible = True
+        self.expects_redirects = False
 
     def start(self, call: Call[T, R]) -> bool:
         """See `Runner.start`."""
@@ -104,9 +106,10 @@ class SentAhead(Runner[T, R]):
         except Exception:  # whatever is wrong: fetching the item meets it in its turn
             call.pending = None
         self.is_possible = call.pending is not None
-        if self.is_possible:
+        if call.pending is not None:
             call.runner = self
             self._limit.skip_probing()
+            self.expects_redirects = self.expects_redirects or call.pending.expects_redirect
         return self.is_possible
 
     def finish(self, call: Call[T, R]) -> R:

@@ -294,13 +294,12 @@ def test_one_wait_is_enough_for_all_that_one_failure_struck() -> None:
 class Sent:
     """Stands for a request that was sent ahead."""
 
+    expects_redirect = False
+
     def __init__(self, number: int, state: RequestState) -> None:
         self.number = number
         self.state = state
         self.is_closed = False
-
-    def advance(self) -> None:
-        """Be redirected nowhere."""
 
     def take(self, _: object) -> None:
         """Have no answer for a real read."""

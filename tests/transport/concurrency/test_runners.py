@@ -18,7 +18,8 @@ from aisio.transport.concurrency.runners import Inline, InThread, SentAhead
 class Request:
     """Stands for a request that was sent ahead."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, expects_redirect: bool = False) -> None:
+        self.expects_redirect = expects_redirect
         self.is_closed = False
 
     def close(self) -> None:
@@ -67,6 +68,14 @@ def test_a_request_that_was_sent_is_closed_when_its_result_is_there() -> None:
     assert (limit.current, limit.is_probing) == (6, False)
     assert runner.finish(call) == b"5"
     assert request.is_closed
+
+
+def test_one_redirect_is_enough_to_watch_for_them() -> None:
+    """Also where later requests are sent straight to their nodes."""
+    requests = iter([Request(), Request(expects_redirect=True), Request()])
+    runner = sent_ahead(lambda _: next(requests), AdaptiveLimit())
+    found = [runner.start(call_of(item)) and runner.expects_redirects for item in range(3)]
+    assert found == [False, True, True]
 
 
 def refuse(_: int) -> PendingGet:
