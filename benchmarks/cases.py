@@ -147,11 +147,14 @@ WORKS = {
         "model",
     ),
     "dcp/whole": Work(
-        "Load a distributed checkpoint of {large_mib} MiB", "MB", dcp.cases(1), objects=None
+        "Load a distributed checkpoint of {large_mib} MiB", "MB", dcp.cases(dcp.WHOLE), objects=None
     ),
-    "dcp/tenth": Work("A tenth of its tensors", "MB", dcp.cases(10), objects=None),
-    "dcp/s3": Work("The whole on an S3 server in Python", "MB", dcp.s3_cases(1), objects=None),
-    "dcp/s3, tenth": Work("A tenth on that server", "MB", dcp.s3_cases(10), objects=None),
+    "dcp/tenth": Work("A tenth of its tensors", "MB", dcp.cases(dcp.TENTH), objects=None),
+    "dcp/rows": Work("A tenth of the rows of each", "MB", dcp.cases(dcp.ROWS), objects=None),
+    "dcp/s3": Work(
+        "The whole on an S3 server in Python", "MB", dcp.s3_cases(dcp.WHOLE), objects=None
+    ),
+    "dcp/s3, tenth": Work("A tenth on that server", "MB", dcp.s3_cases(dcp.TENTH), objects=None),
     "models/cold": Work(
         "Load a model of {large_mib} MiB from the store", "MB", models.COLD_CASES, "model_files"
     ),
@@ -249,10 +252,11 @@ def check(work: str, corpus: Corpus, size_bytes: float) -> None:
         **dict.fromkeys(
             (work for work in WORKS if work.startswith("safetensors/")), (corpus.large_bytes,)
         ),
-        "dcp/whole": (dcp.loaded_bytes(corpus, 1),),
-        "dcp/s3": (dcp.loaded_bytes(corpus, 1),),
-        "dcp/tenth": (dcp.loaded_bytes(corpus, 10),),
-        "dcp/s3, tenth": (dcp.loaded_bytes(corpus, 10),),
+        "dcp/whole": (dcp.loaded_bytes(corpus, dcp.WHOLE),),
+        "dcp/s3": (dcp.loaded_bytes(corpus, dcp.WHOLE),),
+        "dcp/tenth": (dcp.loaded_bytes(corpus, dcp.TENTH),),
+        "dcp/rows": (dcp.loaded_bytes(corpus, dcp.ROWS),),
+        "dcp/s3, tenth": (dcp.loaded_bytes(corpus, dcp.TENTH),),
         "models/cold": (MODEL_FILES * corpus.model_file_bytes,),
         "models/warm": (MODEL_FILES * corpus.model_file_bytes,),
         **{

@@ -1,7 +1,8 @@
 """A distributed checkpoint of one rank, loaded into tensors that were there before.
 
-It has a hundred tensors; a tenth of them is every tenth. It was written by aisio a moment ago: its
-files are in the page cache of the machine that has them.
+It has a hundred tensors; a tenth of them is every tenth, and a tenth of their rows is what one of
+ten ranks would load. It was written by aisio a moment ago: its files are in the page cache of the
+machine that has them.
 
 moto's server copies the whole object for each range: on it, time goes by the number of ranges, and
 not by their sizes.
@@ -20,7 +21,7 @@ from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from aisio import NotFoundError
 from aisio.stores import DirectSettings
@@ -31,48 +32,63 @@ TENSORS = 100
 KEYS = {"access_key_id": "key", "secret_access_key": "secret"}
 
 
-def loaded_bytes(corpus: Corpus, step: int) -> int:
-    """Return the size of every step-th tensor together."""
-    return corpus.large_bytes // (4 * TENSORS) * 4 * (TENSORS // step)
+class Part(NamedTuple):
+    """What is loaded.
+
+    Attributes:
+        step: Every so many-th tensor.
+        share: One of so many equal shares of its rows: the second, if there is one.
+    """
+
+    step: int = 1
+    share: int = 1
 
 
-def load_served(corpus: Corpus, step: int) -> Items:
+WHOLE, TENTH, ROWS = Part(), Part(step=10), Part(share=10)
+
+
+def loaded_bytes(corpus: Corpus, part: Part) -> int:
+    """Return the size of what is loaded."""
+    return corpus.large_bytes // (4 * TENSORS) // part.share * 4 * (TENSORS // part.step)
+
+
+def load_served(corpus: Corpus, part: Part) -> Items:
     """`StorageReader` over ais://."""
     from aisio.checkpoint import StorageReader
 
     url = f"ais://{corpus.bucket}/dcp"
     _save_once(corpus, url, endpoint=corpus.endpoint)
-    yield from _load(corpus, step, lambda: StorageReader(url, endpoint=corpus.endpoint))
+    yield from _load(corpus, part, lambda: StorageReader(url, endpoint=corpus.endpoint))
 
 
-def load_local(corpus: Corpus, step: int) -> Items:
+def load_local(corpus: Corpus, part: Part) -> Items:
     """`StorageReader` over file://."""
     from aisio.checkpoint import StorageReader
 
     with tempfile.TemporaryDirectory() as folder:
         _save_once(corpus, f"file://{folder}/dcp")
-        yield from _load(corpus, step, lambda: StorageReader(f"file://{folder}/dcp"))
+        yield from _load(corpus, part, lambda: StorageReader(f"file://{folder}/dcp"))
 
 
-def load_torch(corpus: Corpus, step: int) -> Items:
+def load_torch(corpus: Corpus, part: Part) -> Items:
     """FileSystemReader over the same files."""
     with tempfile.TemporaryDirectory() as folder:
         _save_once(corpus, f"file://{folder}/dcp")
         reader = _dcp().FileSystemReader
-        yield from _load(corpus, step, lambda: reader(f"{folder}/dcp"))
+        yield from _load(corpus, part, lambda: reader(f"{folder}/dcp"))
 
 
-def load_s3(corpus: Corpus, step: int) -> Items:
+def load_s3(corpus: Corpus, part: Part) -> Items:
     """`StorageReader` over s3:// on moto's server."""
     from aisio.checkpoint import StorageReader
 
     with _s3_server() as endpoint:
         options: dict[str, Any] = {"direct": DirectSettings(endpoint, "us-east-1", KEYS)}
         _save_once(corpus, "s3://bucket/dcp", **options)
-        yield from _load(corpus, step, lambda: StorageReader("s3://bucket/dcp", **options))
+        yield from _load(corpus, part, lambda: StorageReader("s3://bucket/dcp", **options))
 
 
-def load_connector(corpus: Corpus, step: int) -> Items:
+def load_connector(corpus: Corpus, part: Part) -> Items:
     """Amazon's S3StorageReader, `dcp_optimized`, on the same server."""
     module = import_module("s3torchconnector.dcp")
     connector = import_module("s3torchconnector")
@@ -86,20 +102,45 @@ def load_connector(corpus: Corpus, step: int) -> Items:
         make = partial(
             module.S3StorageReader, "us-east-1", "s3://bucket/dcp", s3client_config=config
         )
-        yield from _load(corpus, step, make)
+        yield from _load(corpus, part, make)
 
 
-def _load(corpus: Corpus, step: int, make: Callable[[], Any]) -> Items:
-    size = corpus.large_bytes // (4 * TENSORS)
+def _load(corpus: Corpus, part: Part, make: Callable[[], Any]) -> Items:
+    size = corpus.large_bytes // (4 * TENSORS) // part.share
     torch = import_module("torch")
-    state = {f"layer {number}": torch.ones(size) for number in range(0, TENSORS, step)}
+    # Its other threads would compete with the load: after each tensor that they have filled, they
+    # wait for the next one for some milliseconds, and do not sleep.
+    torch.set_num_threads(1)
+    state = {f"layer {number}": torch.ones(size) for number in range(0, TENSORS, part.step)}
     dcp = _dcp()
+    planner = None if part.share == 1 else _shares(size)
     yield READY
-    dcp.load(state, storage_reader=make(), no_dist=True)
+    dcp.load(state, storage_reader=make(), planner=planner, no_dist=True)
     yield sum(tensor.nbytes for tensor in state.values())
     wrong = [name for name, tensor in state.items() if tensor[-1] != int(name.split()[1])]
     if wrong:
         raise ValueError(f"not loaded: {wrong}")
+
+
+def _shares(size: int) -> Any:
+    """Return a planner that loads the second `size` elements of each tensor, as a rank would."""
+    planning = import_module("torch.distributed.checkpoint.planner_helpers")
+    torch, dcp = import_module("torch"), _dcp()
+    share = dcp.metadata.ChunkStorageMetadata(torch.Size([size]), torch.Size([size]))
+
+    class Shares(dcp.DefaultLoadPlanner):  # type: ignore[misc]
+        def create_local_plan(self) -> Any:
+            stored = self.metadata.state_dict_metadata
+            reads = (
+                planning.create_read_items_for_chunk_list(name, stored[name], [share])
+                for name in self.state_dict
+            )
+            return dcp.LoadPlan([read for of_tensor in reads for read in of_tensor])
+
+        def lookup_tensor(self, index: Any) -> Any:
+            return self.state_dict[index.fqn]
+
+    return Shares()
 
 
 def _save_once(corpus: Corpus, url: str, **options: Any) -> None:
@@ -144,18 +185,18 @@ def _s3_server() -> Iterator[str]:
             server.terminate()
 
 
-def cases(step: int) -> Mapping[str, Reader]:
-    """Return the readers of every step-th tensor."""
+def cases(part: Part) -> Mapping[str, Reader]:
+    """Return the readers of a part."""
     return {
-        "aisio StorageReader, ais://": partial(load_served, step=step),
-        "aisio StorageReader, file://": partial(load_local, step=step),
-        "torch FileSystemReader, local": partial(load_torch, step=step),
+        "aisio StorageReader, ais://": partial(load_served, part=part),
+        "aisio StorageReader, file://": partial(load_local, part=part),
+        "torch FileSystemReader, local": partial(load_torch, part=part),
     }
 
 
-def s3_cases(step: int) -> Mapping[str, Reader]:
-    """Return the readers of every step-th tensor on one S3 server."""
+def s3_cases(part: Part) -> Mapping[str, Reader]:
+    """Return the readers of a part on one S3 server."""
     return {
-        "aisio StorageReader, s3://": partial(load_s3, step=step),
-        "s3torchconnector dcp_optimized": partial(load_connector, step=step),
+        "aisio StorageReader, s3://": partial(load_s3, part=part),
+        "s3torchconnector dcp_optimized": partial(load_connector, part=part),
     }

@@ -11,7 +11,7 @@ import xxhash
 
 from aisio.checkpoint.dcp.place import CheckpointPlace
 from aisio.checkpoint.dcp.read_plan import Run, slice_views
-from aisio.checkpoint.dcp.stored_metadata import Item
+from aisio.checkpoint.dcp.stored_metadata import Digested, Item
 from aisio.errors import IntegrityError, RangeError, StorageError, TruncatedError
 from aisio.records import ByteRange, ObjectInfo
 from aisio.stats import thread_counters
@@ -152,7 +152,7 @@ class RunReading:
             self._futures.append(threads.submit(read))
 
     def finish(self) -> None:
-        """Wait for the bytes and compare each item with its digest; wrong ones are read once more.
+        """Wait for the bytes and compare them with their digests; wrong ones are read once more.
 
         Raises:
             IntegrityError: They are wrong again.
@@ -165,26 +165,27 @@ class RunReading:
                 damaged = True  # and go on: no thread may write to the memory later
         if damaged:
             self._file.read(self.run.start, self._views, lambda: False)
-        for item in self.run.items:
-            if not self._is_right(item):
+        for digested in (one for item in self.run.items for one in item.digested()):
+            if not self._is_right(digested):
                 thread_counters().retries += 1
-                self._file.read(item.offset, self.bytes_of(item), lambda: False)
-                if not self._is_right(item):
+                start, stop, _ = digested
+                self._file.read(start, self._bytes(start, stop), lambda: False)
+                if not self._is_right(digested):
                     raise IntegrityError(
-                        f"{self._file.url}: bytes [{item.offset:,}, {item.stop:,}) are not those "
-                        f"that were written, also when they were read once more",
+                        f"{self._file.url}: bytes [{start:,}, {stop:,}) are not those that were "
+                        f"written, also when they were read once more",
                         url=self._file.url,
                     )
 
     def bytes_of(self, item: Item) -> list[memoryview]:
         """Return the memory of an item's bytes."""
-        start = item.offset - self.run.start
-        return slice_views(self._views, start, start + item.length)
+        return self._bytes(item.offset, item.stop)
 
-    def _is_right(self, item: Item) -> bool:
-        if item.xxh3_64 is None:
-            return True
+    def _bytes(self, start: int, stop: int) -> list[memoryview]:
+        return slice_views(self._views, start - self.run.start, stop - self.run.start)
+
+    def _is_right(self, digested: Digested) -> bool:
         hasher = xxhash.xxh3_64()
-        for view in self.bytes_of(item):
+        for view in self._bytes(digested.start, digested.stop):
             hasher.update(view)
-        return hasher.hexdigest() == item.xxh3_64
+        return hasher.hexdigest() == digested.xxh3_64

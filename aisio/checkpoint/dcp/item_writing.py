@@ -1,4 +1,4 @@
-"""Items of a checkpoint, written one behind the other to a file, each with the digest of its bytes.
+"""Items of a checkpoint, written one behind the other to a file, each with digests of its bytes.
 
 An item is what torch.save writes for one tensor, as in torch's own files.
 """
@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import xxhash
 
-from aisio.checkpoint.dcp.stored_metadata import storage_info
+from aisio.checkpoint.dcp.stored_metadata import BLOCK_BYTES, storage_info
 from aisio.errors import ConfigError
 from aisio.extras import missing_extra
 from aisio.transport.writer import ObjectWriter
@@ -83,7 +83,7 @@ def write_item(file: ObjectWriter, path: str, item: WriteItem, planner: SavePlan
         stream = _ItemStream(file, tensor.nbytes if is_plain(tensor) else None)
         torch.save(tensor, cast(Any, stream))
     length = file.tell() - start
-    info = storage_info(path, start, length, stream.hasher.hexdigest(), stream.data)
+    info = storage_info(path, start, length, stream.xxh3_64, stream.data, stream.blocks())
     return WriteResult(index=item.index, size_in_bytes=length, storage_data=info)
 
 
@@ -96,24 +96,48 @@ class _ItemStream:
             no use.
 
     Attributes:
-        hasher: Has hashed the bytes so far.
         data: Offset and size of the tensor's memory; None where it was not written as one piece.
     """
 
     def __init__(self, file: ObjectWriter, data_bytes: int | None) -> None:
-        self.hasher = xxhash.xxh3_64()
         self.data: tuple[int, int] | None = None
         self._file = file
         self._start = file.tell()
         self._data_bytes = data_bytes
+        self._hasher = xxhash.xxh3_64()
+        self._block_hasher = xxhash.xxh3_64()
+        self._blocks: list[bytes] = []  # the digests of those that are complete
+
+    @property
+    def xxh3_64(self) -> str:
+        """XXH3-64 of all bytes so far, in hexadecimal digits."""
+        return self._hasher.hexdigest()
+
+    def blocks(self) -> bytes:
+        """Return the digests of all blocks; none if there is only one."""
+        if not self._blocks:
+            return b""
+        has_more = self._file.tell() - self._start > len(self._blocks) * BLOCK_BYTES
+        return b"".join([*self._blocks, *([self._block_hasher.digest()] if has_more else [])])
 
     def write(self, data: Any) -> int:
         """Write all bytes; return their number."""
-        size = len(data)
+        size, position = len(data), self._file.tell() - self._start
         if size == self._data_bytes and size >= MIN_DATA_BYTES:
-            self.data = (self._file.tell() - self._start, size)
-        self.hasher.update(data)
+            self.data = (position, size)
+        self._hash(position, memoryview(data))
         return self._file.write(data)
+
+    def _hash(self, position: int, view: memoryview) -> None:
+        while view:
+            left = BLOCK_BYTES - position % BLOCK_BYTES
+            piece, view = view[:left], view[left:]
+            position += len(piece)
+            self._hasher.update(piece)
+            self._block_hasher.update(piece)
+            if position % BLOCK_BYTES == 0:
+                self._blocks.append(self._block_hasher.digest())
+                self._block_hasher.reset()
 
     def flush(self) -> None:
         """Do nothing: the file is stored when it is closed."""

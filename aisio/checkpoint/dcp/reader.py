@@ -1,8 +1,8 @@
 """StorageReader: what torch.distributed.checkpoint.load reads a checkpoint with, from any store.
 
-Each rank reads the bytes of the tensors that it wants: those that stand near one another by one
-request, several requests at once, and large tensors by several requests. Each tensor is compared
-with the digest that `.metadata` has of it.
+Each rank reads the bytes of the tensors that it wants, or of the rows of them: those that stand
+near one another by one request, several requests at once, and large tensors by several requests.
+The bytes are compared with the digests that `.metadata` has of them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections import deque
 from typing import Any
 
 from aisio.checkpoint.dcp.file_reading import FileReader, RunReading
-from aisio.checkpoint.dcp.item_reading import Wanted, deliver, resolve, views_for
+from aisio.checkpoint.dcp.item_reading import Wanted, deliver, views_for
 from aisio.checkpoint.dcp.place import CheckpointPlace, StoreFinder, can_be_checkpoint
 from aisio.checkpoint.dcp.read_plan import Run, plan_runs
 from aisio.checkpoint.dcp.stored_metadata import Item, item_of, read_metadata
@@ -28,7 +28,7 @@ from aisio.transport.writer import CONCURRENCY, PART_BYTES, WriteOptions
 try:
     from torch.distributed.checkpoint import storage as torch_storage
     from torch.distributed.checkpoint.metadata import Metadata
-    from torch.distributed.checkpoint.planner import LoadPlan, LoadPlanner
+    from torch.distributed.checkpoint.planner import LoadPlan, LoadPlanner, ReadItem
     from torch.futures import Future
 except ImportError as error:
     raise missing_extra("torch", "torch") from error
@@ -45,7 +45,7 @@ class StorageReader(torch_storage.StorageReader):
 
     It reads what StorageWriter, torch's FileSystemWriter and S3StorageWriter have written. It holds
     settings, not connections, and pickles. A rank holds at most `concurrency + 2` parts in memory
-    beside the tensors; where a tensor is not loaded as it was stored, the whole of the largest.
+    beside the tensors; where a tensor is not loaded as it was stored, what is read of the largest.
 
     Args:
         url: The checkpoint: a URL, or the path of a local folder as a PathLike object. None, if
@@ -152,7 +152,8 @@ class StorageReader(torch_storage.StorageReader):
         wanted = self._wanted(plan)
         items = [one.item for one in wanted.values() if one.item.length]
         runs = plan_runs(items, gap_bytes=self._gap_bytes, max_bytes=self._options.part_bytes)
-        load = _Load(self._current_place(), planner, self._checked_metadata(), wanted)
+        sizes = _file_sizes(self._checked_metadata())
+        load = _Load(self._current_place(), planner, sizes, wanted)
         for one in wanted.values():
             if not one.item.length:
                 deliver(one, [], planner, str(load.place.url))
@@ -163,7 +164,8 @@ class StorageReader(torch_storage.StorageReader):
 
     def _wanted(self, plan: LoadPlan) -> dict[tuple[str, int, int], Wanted]:
         metadata, url = self._checked_metadata(), str(self._current_place().metadata_url)
-        wanted: dict[tuple[str, int, int], Wanted] = {}
+        items: dict[tuple[str, int, int], Item] = {}
+        requests: dict[tuple[str, int, int], list[ReadItem]] = {}
         for request in plan.items:
             item = item_of(metadata, request.storage_index, url)
             info = metadata.storage_data[request.storage_index]
@@ -172,8 +174,10 @@ class StorageReader(torch_storage.StorageReader):
                     f"{url}: {request.storage_index.fqn} was written with the stream transforms "
                     f"{info.transform_descriptors}, which only torch's FileSystemReader undoes"
                 )
-            wanted.setdefault(item.place, Wanted(item)).requests.append(request)
-        return wanted
+            items[item.place] = item
+            requests.setdefault(item.place, []).append(request)
+        found = (Wanted(item, requests[place], metadata) for place, item in items.items())
+        return {wanted.item.place: wanted for wanted in found}
 
     def _checked_metadata(self) -> Metadata:
         if self._metadata is None:
@@ -192,7 +196,7 @@ class _Load:
     Args:
         place: The checkpoint.
         planner: Takes what was read.
-        metadata: What is in the checkpoint.
+        sizes: The least and the largest size that each file can have.
         wanted: What is to be read, by `Item.place`.
     """
 
@@ -200,14 +204,13 @@ class _Load:
         self,
         place: CheckpointPlace,
         planner: LoadPlanner,
-        metadata: Metadata,
+        sizes: dict[str, tuple[int, int | None]],
         wanted: dict[tuple[str, int, int], Wanted],
     ) -> None:
         self.place = place
         self._planner = planner
-        self._metadata = metadata
+        self._sizes = sizes
         self._wanted = wanted
-        self._sizes = _file_sizes(metadata)
         self._files: dict[str, FileReader] = {}
         self._is_stopped = False
 
@@ -231,7 +234,7 @@ class _Load:
 
     def _begin(self, run: Run, threads: WorkerThreads, part_bytes: int) -> RunReading:
         for item in run.items:
-            resolve(self._wanted[item.place], self._planner, self._metadata)
+            self._wanted[item.place].resolve(self._planner)
         if run.path not in self._files:
             self._files[run.path] = FileReader(self.place, run.path, *self._sizes[run.path])
         reading = RunReading(self._files[run.path], run, views_for(run, self._wanted))

@@ -14,9 +14,11 @@ Source: torch/distributed/checkpoint/filesystem.py and metadata.py, torch 2.4 to
 
 from __future__ import annotations
 
+import copy
 import io
 import pickle
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import xxhash
 
@@ -32,11 +34,24 @@ try:
 except ImportError as error:
     raise missing_extra("torch", "torch") from error
 
-__all__ = ["Item", "item_of", "read_metadata", "referenced_files", "storage_info", "write_metadata"]
+__all__ = [
+    "BLOCK_BYTES",
+    "Digested",
+    "Item",
+    "item_of",
+    "read_metadata",
+    "referenced_files",
+    "storage_info",
+    "write_metadata",
+]
+
+BLOCK_BYTES = 256 * 1024
+"""A larger item has a digest of each so many of its bytes, so that a part of it can be verified."""
 
 _MARK = b"\naisio XXH3-64 "
 _TRAILER_BYTES = len(_MARK) + 16
-_DIGEST, _DATA = "aisio_xxh3_64", "aisio_data"
+_DIGEST, _DATA, _BLOCKS = "aisio_xxh3_64", "aisio_data", "aisio_blocks"
+_DIGEST_BYTES = 8
 
 _SAFE = frozenset(
     {
@@ -61,19 +76,35 @@ _SAFE = frozenset(
 _SAFE_MODULE = "torch.distributed.checkpoint.metadata"
 
 
+class Digested(NamedTuple):
+    """Bytes of a file whose digest is known.
+
+    Attributes:
+        start: The first of them.
+        stop: One past the last.
+        xxh3_64: XXH3-64 of them in hexadecimal digits.
+    """
+
+    start: int
+    stop: int
+    xxh3_64: str
+
+
 class Item:
-    """A tensor or other value as it is stored.
+    """A tensor or other value as it is stored, or blocks of it.
 
     Attributes:
         path: The file, below the checkpoint's URL.
         offset: Its first byte in the file.
         length: Its size in bytes.
-        xxh3_64: XXH3-64 of its bytes in hexadecimal digits; None where torch has written it.
+        xxh3_64: XXH3-64 of its bytes in hexadecimal digits; None of blocks, and where torch has
+            written it.
         data: Offset in the item, and size, of the memory of a contiguous tensor, where that is
             stored as one piece of at least 64 KiB; else None.
+        blocks: XXH3-64 of each BLOCK_BYTES of it, one behind the other; none for small items.
     """
 
-    __slots__ = ("data", "length", "offset", "path", "xxh3_64")
+    __slots__ = ("blocks", "data", "length", "offset", "path", "xxh3_64")
 
     def __init__(self, info: Any) -> None:
         self.path: str = info.relative_path
@@ -81,6 +112,7 @@ class Item:
         self.length: int = info.length
         self.xxh3_64: str | None = info.__dict__.get(_DIGEST)
         self.data: tuple[int, int] | None = info.__dict__.get(_DATA)
+        self.blocks: bytes = info.__dict__.get(_BLOCKS, b"")
 
     @property
     def stop(self) -> int:
@@ -92,15 +124,56 @@ class Item:
         """What tells it apart: its file, offset and length. One without bytes shares its offset."""
         return self.path, self.offset, self.length
 
+    @property
+    def has_all_blocks(self) -> bool:
+        """Whether there is a digest of each of its blocks, or of none."""
+        count = -(-self.length // BLOCK_BYTES)
+        return len(self.blocks) in (0, count * _DIGEST_BYTES)
+
+    def digested(self) -> Iterator[Digested]:
+        """Yield the bytes by which it can be verified: the whole, or each of some blocks."""
+        if self.xxh3_64 is not None:
+            yield Digested(self.offset, self.stop, self.xxh3_64)
+        elif self.blocks:
+            for number, start in enumerate(range(self.offset, self.stop, BLOCK_BYTES)):
+                digest = self.blocks[number * _DIGEST_BYTES :][:_DIGEST_BYTES]
+                yield Digested(start, min(start + BLOCK_BYTES, self.stop), digest.hex())
+
+    def part(self, start: int, stop: int) -> Item:
+        """Return the blocks that hold some of its bytes; the whole if they have no digests.
+
+        Args:
+            start: The first of the bytes, counted from the first of the item.
+            stop: One past the last.
+        """
+        if not self.blocks:
+            return self
+        first, end = start // BLOCK_BYTES, -(-stop // BLOCK_BYTES)
+        if (first, end) == (0, -(-self.length // BLOCK_BYTES)):
+            return self
+        found = copy.copy(self)
+        found.offset = self.offset + first * BLOCK_BYTES
+        found.length = min(end * BLOCK_BYTES, self.length) - first * BLOCK_BYTES
+        found.blocks = self.blocks[first * _DIGEST_BYTES : end * _DIGEST_BYTES]
+        found.xxh3_64 = found.data = None
+        return found
+
 
 def storage_info(
-    path: str, offset: int, length: int, xxh3_64: str, data: tuple[int, int] | None
+    path: str,
+    offset: int,
+    length: int,
+    xxh3_64: str,
+    data: tuple[int, int] | None,
+    blocks: bytes = b"",
 ) -> Any:
     """Return torch's entry for an item, with what aisio adds; arguments as in `Item`."""
     info = _StorageInfo(path, offset, length)
     info.__dict__[_DIGEST] = xxh3_64
     if data is not None:
         info.__dict__[_DATA] = data
+    if blocks:
+        info.__dict__[_BLOCKS] = blocks
     return info
 
 
@@ -114,6 +187,7 @@ def item_of(metadata: Metadata, index: Any, url: str) -> Item:
         item = Item(metadata.storage_data[index])
         data_start, data_bytes = item.data or (0, 0)
         is_place = 0 <= item.offset <= item.stop and 0 <= data_start <= item.length - data_bytes
+        is_place = is_place and item.has_all_blocks
     except (KeyError, AttributeError, TypeError, ValueError) as error:
         raise IntegrityError(f"{url}: it does not say where {index} is stored", url=url) from error
     if not is_place:

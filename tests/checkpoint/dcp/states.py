@@ -7,6 +7,10 @@ from importlib import import_module
 from typing import Any
 
 import torch
+from torch.distributed.checkpoint.default_planner import DefaultLoadPlanner
+from torch.distributed.checkpoint.metadata import ChunkStorageMetadata
+from torch.distributed.checkpoint.planner import LoadPlan
+from torch.distributed.checkpoint.planner_helpers import create_read_items_for_chunk_list
 
 from aisio.checkpoint import StorageReader, StorageWriter
 
@@ -74,3 +78,30 @@ def check(url: Any, number: int, **options: Any) -> None:
 def write(url: Any, number: int, **options: Any) -> None:
     """Write a state to a URL."""
     save(state(number), StorageWriter(url, **options))
+
+
+class Parts(DefaultLoadPlanner):
+    """Wants a part of each stored tensor: that of the tensor to be loaded, from an offset on.
+
+    Args:
+        offsets: Of the part, by the names of the tensors.
+    """
+
+    def __init__(self, offsets: dict[str, tuple[int, ...]]) -> None:
+        super().__init__()
+        self._offsets = offsets
+
+    def create_local_plan(self) -> LoadPlan:
+        """See DefaultLoadPlanner."""
+        items = []
+        for name, target in self.state_dict.items():
+            assert self.metadata is not None
+            about: Any = self.metadata.state_dict_metadata[name]
+            part = ChunkStorageMetadata(torch.Size(self._offsets[name]), target.size())
+            items += create_read_items_for_chunk_list(name, about, [part])
+        return LoadPlan(items)
+
+    def lookup_tensor(self, index: Any) -> torch.Tensor:
+        """See DefaultLoadPlanner."""
+        found: torch.Tensor = self.state_dict[index.fqn]
+        return found

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 import torch
-from torch.distributed.checkpoint.default_planner import DefaultLoadPlanner
-from torch.distributed.checkpoint.metadata import MetadataIndex
+from torch.distributed.checkpoint.default_planner import DefaultLoadPlanner, DefaultSavePlanner
+from torch.distributed.checkpoint.metadata import Metadata, MetadataIndex
 from torch.distributed.checkpoint.planner import LoadItemType, ReadItem
 
 from aisio.checkpoint import StorageReader
@@ -20,16 +20,33 @@ from aisio.errors import IntegrityError
 from tests.checkpoint.dcp.states import load, state, write
 
 
+def reads_of(content: dict[str, Any]) -> tuple[DefaultLoadPlanner, Metadata, list[ReadItem]]:
+    """Return a planner that loads whole tensors, the metadata of them, and what it wants."""
+    saving = DefaultSavePlanner()
+    saving.set_up_planner(content, None, True)
+    _, metadata = saving.create_global_plan([saving.create_local_plan()])
+    planner = DefaultLoadPlanner()
+    planner.set_up_planner(content, metadata, True)
+    return planner, metadata, list(planner.create_local_plan().items)
+
+
 def test_tensors_and_what_is_between_take_the_bytes_of_a_run() -> None:
     """Each byte has one place."""
-    items = [
-        Item(storage_info("f", 100, 30, "", (10, 16))),
-        Item(storage_info("f", 130, 10, "", None)),
-        Item(storage_info("f", 145, 20, "", (0, 8))),
-    ]
-    wanted = {item.place: Wanted(item) for item in items}
-    first, last = torch.zeros(4), torch.zeros(2)
-    wanted["f", 100, 30].target, wanted["f", 145, 20].target = first, last
+    places = {
+        "first": storage_info("f", 100, 30, "", (10, 16)),
+        "between": storage_info("f", 130, 10, "", None),
+        "last": storage_info("f", 145, 20, "", (0, 8)),
+    }
+    content = {"first": torch.zeros(4), "between": torch.zeros(1), "last": torch.zeros(2)}
+    planner, metadata, requests = reads_of(content)
+    items = [Item(info) for info in places.values()]
+    wanted = {
+        item.place: Wanted(item, [request], metadata)
+        for item, request in zip(items, requests, strict=True)
+    }
+    for one in wanted.values():
+        one.resolve(planner)
+    first, last = content["first"], content["last"]
     views = views_for(Run("f", 100, 165, items), wanted)
     assert [len(view) for view in views] == [10, 16, 4 + 10 + 5, 8, 12]
     views[1][:4] = views[3][:4] = b"\0\0\x80\x3f"
@@ -78,9 +95,9 @@ class Planner(DefaultLoadPlanner):
 
 def test_another_size_or_no_tensor_is_an_error() -> None:
     """It names file and tensor."""
-    wanted = Wanted(Item(storage_info("f", 7, 20, "", None)))
     index, zero = MetadataIndex("a"), torch.Size([0])
-    wanted.requests.append(ReadItem(LoadItemType.TENSOR, index, zero, index, zero, torch.Size([4])))
+    request = ReadItem(LoadItemType.TENSOR, index, zero, index, zero, torch.Size([4]))
+    wanted = Wanted(Item(storage_info("f", 7, 20, "", None)), [request], Metadata({}))
     stored = io.BytesIO()
     torch.save(torch.zeros(5), stored)
     with pytest.raises(IntegrityError, match=r"url: a is stored with the size \(4,\)"):

@@ -12,6 +12,7 @@ from torch.distributed.checkpoint.default_planner import DefaultSavePlanner
 
 from aisio import Checkpoint
 from aisio.checkpoint.dcp.item_writing import is_plain, split_items, write_item
+from aisio.checkpoint.dcp.stored_metadata import BLOCK_BYTES
 from tests.checkpoint.dcp.states import state
 
 
@@ -75,3 +76,15 @@ def test_which_memory_is_that_of_the_file() -> None:
     assert not is_plain(plain.t())
     assert not is_plain(plain.to_sparse())
     assert not is_plain(torch.zeros(3, dtype=torch.complex64).conj())
+
+
+def test_a_large_item_has_a_digest_of_each_block(tmp_path: Path) -> None:
+    """However torch divides what it writes."""
+    planner, items = planned({"large": torch.arange(300_000)})
+    with Checkpoint().writer(f"file://{tmp_path}/f") as file:
+        (written,) = [write_item(file, "f", item, planner) for item in items]
+    data = (tmp_path / "f").read_bytes()
+    assert written.storage_data.aisio_blocks == b"".join(
+        xxhash.xxh3_64_digest(data[start : start + BLOCK_BYTES])
+        for start in range(0, len(data), BLOCK_BYTES)
+    )

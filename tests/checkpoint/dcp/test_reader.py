@@ -24,7 +24,7 @@ from aisio.errors import ConfigError, IntegrityError, NotFoundError
 from aisio.gateway import Gateway
 from aisio.records import RetryPolicy
 from aisio.testing.fault_proxy import Corrupt, Cut, FaultProxy, Status
-from tests.checkpoint.dcp.states import check, dcp, equal, load, save, state, write, zeros
+from tests.checkpoint.dcp.states import Parts, check, dcp, equal, load, save, state, write, zeros
 
 FILES = "/v1/objects/b/run/__0_0*"
 
@@ -75,6 +75,52 @@ def test_fewer_tensors_are_fewer_bytes(client: Client, proxy: FaultProxy) -> Non
         seen = requests(proxy, before)
         assert sum(one.sent_bytes for one in seen) <= most * total
         assert len(seen) == (3 if len(names) == 4 else 8)
+
+
+ROWS = {"rows": torch.arange(2_000_000).view(400, 5000)}
+"""16 MB, of 40 KB a row."""
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.float64])
+def test_rows_of_a_tensor_are_fewer_bytes(
+    client: Client, proxy: FaultProxy, dtype: torch.dtype
+) -> None:
+    """Whole blocks of 256 KiB, verified, whether they go straight to their place or not."""
+    save(ROWS, StorageWriter("ais://b/run", client=client))
+    before = len(proxy.requests)
+    wanted = {"rows": torch.zeros(40, 5000, dtype=dtype)}
+    load(wanted, StorageReader("ais://b/run", client=client), planner=Parts({"rows": (100, 0)}))
+    assert torch.equal(wanted["rows"], ROWS["rows"][100:140].to(dtype))
+    (request,) = requests(proxy, before)
+    assert 40 * 40_000 <= request.sent_bytes <= 40 * 40_000 + (2 << 18)
+
+
+def test_other_parts_of_a_tensor_are_loaded(client: Client) -> None:
+    """Columns, a block in the middle, and one element."""
+    save(ROWS, StorageWriter("ais://b/run", client=client))
+    reader = StorageReader("ais://b/run", client=client)
+    for (row, column), (height, width) in (
+        ((0, 4990), (400, 10)),
+        ((7, 5), (30, 4000)),
+        ((399, 4999), (1, 1)),
+    ):
+        wanted = {"rows": torch.zeros(height, width, dtype=torch.int64)}
+        load(wanted, reader, planner=Parts({"rows": (row, column)}))
+        expected = ROWS["rows"][row : row + height, column : column + width]
+        assert torch.equal(wanted["rows"], expected)
+
+
+def test_a_wrong_byte_in_rows_is_read_once_more(client: Client, proxy: FaultProxy) -> None:
+    """By the digests of the blocks."""
+    save(ROWS, StorageWriter("ais://b/run", client=client))
+    reader, planner = StorageReader("ais://b/run", client=client), Parts({"rows": (100, 0)})
+    proxy.add(Corrupt(at_byte=1_500_000), method="GET", path=FILES)
+    wanted = {"rows": torch.zeros(40, 5000, dtype=torch.int64)}
+    load(wanted, reader, planner=planner)
+    assert torch.equal(wanted["rows"], ROWS["rows"][100:140])
+    proxy.add(Corrupt(at_byte=1_500), method="GET", path=FILES, times=None)
+    with pytest.raises(CheckpointException, match=r"__0_0.*distcp: bytes \["):
+        load(wanted, reader, planner=planner)
 
 
 def test_near_tensors_come_by_one_request(client: Client, proxy: FaultProxy) -> None:

@@ -15,6 +15,9 @@ from torch.distributed.checkpoint.metadata import Metadata, MetadataIndex
 
 from aisio.checkpoint.dcp.place import CheckpointPlace, StoreFinder
 from aisio.checkpoint.dcp.stored_metadata import (
+    BLOCK_BYTES,
+    Digested,
+    Item,
     item_of,
     read_metadata,
     referenced_files,
@@ -117,6 +120,8 @@ def test_classes_of_the_user_that_torch_takes_for_safe(
         storage_info("f", 0, 20, "", (0, 21)),
         storage_info("f", 0, 20, "", (-1, 5)),
         storage_info("f", "0", 20, "", None),  # type: ignore[arg-type]
+        storage_info("f", 0, 20, "", None, bytes(16)),
+        storage_info("f", 0, 20, "", None, 7),  # type: ignore[arg-type]
         None,
     ],
 )
@@ -126,3 +131,26 @@ def test_a_place_that_cannot_be_is_told(info: Any) -> None:
         item_of(metadata(info), INDEX, "url")
     with pytest.raises(IntegrityError, match="does not say where"):
         item_of(metadata(info), MetadataIndex("b"), "url")
+
+
+def test_a_part_of_an_item_is_whole_blocks() -> None:
+    """With their digests; an item without them is read whole."""
+    size = 2 * BLOCK_BYTES + 5
+    item = Item(storage_info("f", 100, size, "00", (50, size - 50), bytes(range(24))))
+    assert list(item.digested()) == [Digested(100, 100 + size, "00")]
+    for first, stop in ((0, 1), (1, 2), (2, 3), (0, 2), (1, 3)):
+        part = item.part(first * BLOCK_BYTES + 1, min(stop * BLOCK_BYTES, size))
+        blocks = list(part.digested())
+        assert (part.offset, part.stop) == (blocks[0].start, blocks[-1].stop)
+        assert blocks == [
+            Digested(
+                100 + number * BLOCK_BYTES,
+                min(100 + (number + 1) * BLOCK_BYTES, 100 + size),
+                bytes(range(8 * number, 8 * number + 8)).hex(),
+            )
+            for number in range(first, stop)
+        ]
+    assert item.part(1, size) is item
+    whole = Item(storage_info("f", 100, size, "00", (50, size - 50)))
+    assert whole.part(BLOCK_BYTES, BLOCK_BYTES + 1) is whole
+    assert list(whole.digested()) == [Digested(100, 100 + size, "00")]
