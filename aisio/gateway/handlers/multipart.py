@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import re
 from collections.abc import Mapping
 
 import msgspec
 from aiohttp import web
 
+from aisio.gateway.handlers.single_flight import SingleFlight
 from aisio.gateway.http.cluster import new_id
 from aisio.gateway.http.exchange import ActionMessage, Exchange
 from aisio.gateway.http.responses import TEXT, make_response
 from aisio.gateway.protocol.messages import decode_json
 from aisio.gateway.protocol.refusals import Refusal
+from aisio.gateway.protocol.targets import BucketName
 from aisio.gateway.storage.folder import Folder
 from aisio.gateway.storage.multipart_uploads import MultipartUpload, MultipartUploads, Part
 from aisio.gateway.storage.uploads import Upload
+
+_THREADS = 4
 
 
 class CompletedPart(msgspec.Struct):
@@ -37,6 +42,7 @@ class Multipart:
     def __init__(self, folder: Folder, uploads: MultipartUploads) -> None:
         self._folder = folder
         self._uploads = uploads
+        self._joining = SingleFlight[tuple[BucketName, str, str], None](_THREADS, "multipart")
 
     async def begin(self, exchange: Exchange) -> web.StreamResponse:
         """Begin an upload, and send its id."""
@@ -62,18 +68,33 @@ class Multipart:
         return make_response()
 
     async def complete(self, exchange: Exchange, message: ActionMessage) -> web.StreamResponse:
-        """Make the object from its parts; the message must list all of them."""
-        self._folder.require_access(exchange.target.bucket)
-        upload = self._find(exchange)
-        _check_complete(upload.parts, message)
-        self._uploads.remove(upload)
+        """Make the object from its parts; the message must list all of them.
+
+        A client that does not wait for the response, and sends the request again, waits for the
+        same work: the parts of a large object are copied for longer than clients wait.
+        """
+        target = exchange.target
+        self._folder.require_access(target.bucket)
+        key = target.bucket, target.name, target.query.get("uploadId", "")
+        if key not in self._joining:
+            upload = self._find(exchange)
+            _check_complete(upload.parts, message)
+            self._uploads.remove(upload)
+            self._joining.start(key, functools.partial(self._join, upload))
+        await self._joining.result(key)
+        return make_response()
+
+    def close(self) -> None:
+        """Wait until the objects that are being made are complete."""
+        self._joining.close()
+
+    def _join(self, upload: MultipartUpload) -> None:
         try:
-            await asyncio.to_thread(self._uploads.join, upload, {})
+            self._uploads.join(upload, {})
         except BaseException:
             self._uploads.begin(upload)
             raise
         self._uploads.drop(upload)
-        return make_response()
 
     async def abort(self, exchange: Exchange) -> web.StreamResponse:
         """Drop an upload and its parts."""

@@ -212,8 +212,9 @@ class Objects:
         raise Refusal(400, f'invalid action "{message.action}"')
 
     def close(self) -> None:
-        """Wait for the threads of checksums and archives to end."""
+        """Wait for the threads of checksums, archives and multipart uploads to end."""
         self._archive_reads.close()
+        self._multipart.close()
         self._records.close()
 
     async def _rename(self, exchange: Exchange, message: ActionMessage) -> web.StreamResponse:

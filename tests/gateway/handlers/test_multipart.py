@@ -1,11 +1,19 @@
 from __future__ import annotations
 
+import asyncio
 import os
+from threading import Event
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import requests
 
 from aisio.gateway import Gateway
+from aisio.gateway.handlers.multipart import Multipart
+from aisio.gateway.protocol.refusals import Refusal
+from aisio.gateway.protocol.targets import BucketName
+from aisio.gateway.storage.multipart_uploads import MultipartUpload, MultipartUploads, Part
 from tests.gateway.conftest import Served
 
 
@@ -136,6 +144,47 @@ def test_an_ended_upload_accepts_no_more_parts(bucket: Served) -> None:
         assert end(upload_id).status_code == 200
         assert put_part(bucket, upload_id, 2, b"x").status_code == 404
         assert abort(bucket, upload_id).status_code == 404
+
+
+class SlowUploads(MultipartUploads):
+    """Makes an object when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__(SimpleNamespace())  # type: ignore[arg-type]
+        self.may_join = Event()
+        self.joined: list[str] = []
+
+    def join(self, upload: MultipartUpload, *_: Any, **__: Any) -> Any:
+        """Wait, and note the upload."""
+        self.may_join.wait()
+        self.joined.append(upload.upload_id)
+
+
+def test_a_client_that_asks_again_waits_for_the_same_object() -> None:
+    """It did not wait for the first response: a large object takes longer than that."""
+    uploads = SlowUploads()
+    bucket = BucketName("b")
+    part = SimpleNamespace(remove=lambda: None)
+    uploads.begin(MultipartUpload("7", bucket, "o", parts={1: Part(part, 5)}))  # type: ignore[arg-type]
+    folder = SimpleNamespace(require_access=lambda _: None)
+    target = SimpleNamespace(bucket=bucket, name="o", query={"uploadId": "7"})
+    exchange: Any = SimpleNamespace(target=target)
+    message: Any = SimpleNamespace(value=b'[{"part-number": 1}]')
+
+    async def main() -> list[int]:
+        multipart = Multipart(folder, uploads)  # type: ignore[arg-type]
+        waiting = [asyncio.ensure_future(multipart.complete(exchange, message)) for _ in range(2)]
+        await asyncio.sleep(0)
+        waiting[0].cancel()  # its client has gone
+        uploads.may_join.set()
+        response = await waiting[1]
+        with pytest.raises(Refusal, match="upload 7 does not exist"):
+            await multipart.complete(exchange, message)
+        multipart.close()
+        return [response.status]
+
+    assert asyncio.run(main()) == [200]
+    assert uploads.joined == ["7"]
 
 
 def test_no_file_of_a_part_is_left(bucket: Served) -> None:
