@@ -124,18 +124,22 @@ def _load(corpus: Corpus, part: Part, make: Callable[[], Any]) -> Items:
 
 def _shares(size: int) -> Any:
     """Return a planner that loads the second `size` elements of each tensor, as a rank would."""
-    planning = import_module("torch.distributed.checkpoint.planner_helpers")
-    torch, dcp = import_module("torch"), _dcp()
-    share = dcp.metadata.ChunkStorageMetadata(torch.Size([size]), torch.Size([size]))
+    import torch
+    from torch.distributed.checkpoint.default_planner import DefaultLoadPlanner
+    from torch.distributed.checkpoint.metadata import ChunkStorageMetadata
+    from torch.distributed.checkpoint.planner import LoadPlan
+    from torch.distributed.checkpoint.planner_helpers import create_read_items_for_chunk_list
 
-    class Shares(dcp.DefaultLoadPlanner):  # type: ignore[misc]
-        def create_local_plan(self) -> Any:
-            stored = self.metadata.state_dict_metadata
+    share = ChunkStorageMetadata(torch.Size([size]), torch.Size([size]))
+
+    class Shares(DefaultLoadPlanner):
+        def create_local_plan(self) -> LoadPlan:
+            stored: Any = self.metadata and self.metadata.state_dict_metadata
             reads = (
-                planning.create_read_items_for_chunk_list(name, stored[name], [share])
+                create_read_items_for_chunk_list(name, stored[name], [share])
                 for name in self.state_dict
             )
-            return dcp.LoadPlan([read for of_tensor in reads for read in of_tensor])
+            return LoadPlan([read for of_tensor in reads for read in of_tensor])
 
         def lookup_tensor(self, index: Any) -> Any:
             return self.state_dict[index.fqn]
