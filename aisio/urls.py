@@ -16,6 +16,7 @@ Source: AIStore's naming rules, release 5.0 (bucket and namespace characters, pr
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from pathlib import PurePath
 from urllib.parse import urlsplit
 
@@ -283,6 +284,7 @@ def _no_text_hint(value: object) -> str:
     return f"for a local file write {path}; "
 
 
+@lru_cache(maxsize=256)
 def is_base_url(text: str) -> bool:
     """Tell whether a text is http:// or https://, a host, and at most a port and a path.
 

@@ -16,6 +16,7 @@ from dataclasses import replace
 from aisio.client.session import Session
 from aisio.errors import IntegrityError, NotFoundError
 from aisio.records import ObjectInfo, may_be_same_object
+from aisio.transport.http.response_body import drain_and_release
 from aisio.urls import ObjectUrl
 from aisio.wire import messages
 from aisio.wire.jobs import uname
@@ -48,7 +49,15 @@ def copy_object(session: Session, source: ObjectUrl, to: ObjectUrl, head: Head) 
     before = head(source)
     query = dict(messages.bucket_query(source)) | {"object_to": uname(to)}
     path, about = messages.object_path(source), f"copy {source} to {to}"
-    _with_time_for(session, before).call("PUT", path, query=query, about=about)
+    patient = _with_time_for(session, before)
+
+    def attempt() -> None:
+        response = patient.streams.open_following_redirects(
+            "PUT", path, query=query, body=b"", about=about
+        )
+        drain_and_release(response)
+
+    patient.retry(attempt)
     copy = head(to)
     if not (may_be_same_object(before, copy) or may_be_same_object(head(source), copy)):
         raise IntegrityError(

@@ -189,8 +189,10 @@ def send_data(
         StorageError: It was not stored.
     """
     streams, about = session.streams, str(url)
+    # In one piece, it needs none of urllib3's layers.
+    body = b"".join(chunks) if size_bytes <= CHUNK_BYTES else chunks
     target = streams.put_location(messages.object_path(url), query, size_bytes, about=about)
-    response = streams.open("PUT", target.url, headers=target.headers, body=chunks, about=about)
+    response = streams.open("PUT", target.url, headers=target.headers, body=body, about=about)
     drain_and_release(response)
     if response.status >= 300:
         raise StorageError(

@@ -34,7 +34,16 @@ from aisio.wire.http1 import (
     parse_head,
 )
 
-__all__ = ["ConnectionPool", "RECEIVE_BUFFER_BYTES", "Request", "RequestState"]
+__all__ = [
+    "ConnectionPool",
+    "IDEMPOTENT_METHODS",
+    "RECEIVE_BUFFER_BYTES",
+    "Request",
+    "RequestState",
+]
+
+IDEMPOTENT_METHODS = ("GET", "HEAD", "PUT")
+"""What this pool sends: sent once more, as on a connection that broke, they change nothing more."""
 
 RECEIVE_BUFFER_BYTES = 1 << 20
 """How much of a response that nobody reads yet the system keeps, so that the server can go on."""
@@ -65,7 +74,7 @@ class Request:
     Args:
         pool: The pool of the connection.
         connection: An idle connection, or a new one whose response will not be read at once.
-        method: GET or HEAD.
+        method: GET, HEAD or PUT.
         data: The whole request.
     """
 
@@ -131,7 +140,7 @@ class Request:
 
 
 class ConnectionPool:
-    """The connections of one process to one host, for GET and HEAD; threads may share it.
+    """The connections of one process to one host; threads may share it.
 
     Args:
         url: Any http URL of that host.
@@ -169,7 +178,7 @@ class ConnectionPool:
         """Send a request and return its open response.
 
         The server may close an idle connection just while the request is on its way. The request is
-        then sent again at once, on a new connection, which GET and HEAD allow.
+        then sent again at once, on a new connection, which GET, HEAD and PUT allow.
 
         Raises:
             ConnectTimeoutError: No connection in time.
@@ -182,10 +191,21 @@ class ConnectionPool:
             RFC 9112, section 9.3.1.
         """
         data = self._encoder.encode(method, target, headers, body)
+        if headers.get("Connection") == "close":
+            return self._send_alone(method, data)
         idle = self._take_idle()
         if idle is not None:
             return Request(self, idle, method, data).response()
         return self.send_on_new_connection(method, data)
+
+    def _send_alone(self, method: str, data: bytes) -> Response:
+        """Send a request that is the only one on its connection, whatever the server says.
+
+        It may announce a body that is never sent: the server would take the next request for it.
+        """
+        connection = self._connect()
+        _send(connection, data)
+        return self.read_response(connection, method, may_reuse=False)
 
     def send_ahead(self, method: str, target: str, headers: Mapping[str, str]) -> Request:
         """Send a request whose response is read later.

@@ -1,4 +1,4 @@
-"""RequestEncoder: GET and HEAD requests to one host, as the bytes that go to its socket."""
+"""RequestEncoder: requests to one host, as the bytes that go to its socket."""
 
 from __future__ import annotations
 
@@ -35,6 +35,13 @@ class RequestEncoder:
     ) -> bytes:
         """Return a whole request.
 
+        Args:
+            method: HTTP method.
+            target: Path and query.
+            headers: Besides those of any request. They may have the Content-Length of the body, or
+                without a body that of one which will not be sent.
+            body: The body; None for none.
+
         Raises:
             requests.RequestException: The target or a header cannot be sent.
         """
@@ -45,8 +52,8 @@ class RequestEncoder:
             lines = _header_lines(self._host, headers)
             self._last = (dict(headers), lines)
         line = f"{method} {target} HTTP/1.1\r\n".encode("ascii")
-        if body is None:
-            return line + lines + b"\r\n"
+        if body is None or "Content-Length" in headers:
+            return line + lines + b"\r\n" + (body or b"")
         return b"%sContent-Length: %d\r\n\r\n%s" % (line + lines, len(body), body)
 
 

@@ -86,10 +86,12 @@ def redirect_target(hop: Hop, status: int, headers: Mapping[str, str], about: st
         raise IntegrityError(f"{about}: redirected ({status}) without a Location", url=about)
     if len(_LINE_BREAK.findall(url)) > len(_LINE_BREAK.findall(location)):
         raise StorageError(f"{url}: redirected without the line break in its name; rename it")
-    try:
-        target = urljoin(url, _requote_location(location))
-    except ValueError:
-        target = ""
+    target = _requote_location(location)
+    if not target.startswith(("http://", "https://")):
+        try:
+            target = urljoin(url, target)
+        except ValueError:
+            target = ""
     if not is_base_url(origin_of(target)):
         raise IntegrityError(
             f"{about}: redirected to {location[:200]!r}, which is no http URL", url=about
@@ -107,7 +109,7 @@ def _requote_location(location: str) -> str:
 def _without_foreign_token(
     headers: Mapping[str, str], old_url: str, new_url: str
 ) -> Mapping[str, str]:
-    if urlsplit(old_url)[:2] == urlsplit(new_url)[:2]:
+    if origin_of(old_url) == origin_of(new_url):
         return headers
     return {name: value for name, value in headers.items() if name != "Authorization"}
 

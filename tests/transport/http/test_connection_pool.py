@@ -107,6 +107,25 @@ def test_a_body_goes_along() -> None:
     assert (server.requests[0].body, server.requests[0].headers["Content-Length"]) == (b"{}", "2")
 
 
+def test_a_connection_that_is_to_be_closed_is_not_kept() -> None:
+    """Whatever the server says: it may still wait for a body. Nor is a kept one used for it."""
+    with pool_at(*[OK] * 4) as (server, pool):
+        pool.open("GET", "/a", {}).read()
+        pool.open("PUT", "/a", {"Connection": "close"}).read()
+        pool.open("GET", "/a", {}).read()
+        pool.open("PUT", "/a", {"Connection": "close"}).read()
+        assert server.connections == 3
+
+
+def test_a_put_on_a_kept_connection_that_was_dropped_is_sent_again() -> None:
+    """With its whole body."""
+    with pool_at(OK, Reply(0), OK) as (server, pool):
+        for _ in range(2):
+            pool.open("PUT", "/a", {}, b"data").read()
+        assert [request.body for request in server.requests] == [b"data"] * 3
+        assert server.connections == 2
+
+
 def test_no_response_is_a_protocol_error() -> None:
     """The connection ends where the status line is due."""
     with pool_at(Reply(0)) as (_, pool), pytest.raises(ProtocolError, match="Connection aborted"):

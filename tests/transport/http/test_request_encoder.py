@@ -22,6 +22,14 @@ def test_a_body_follows_its_length() -> None:
     assert data.endswith(b"\r\nContent-Length: 2\r\n\r\n{}")
 
 
+@pytest.mark.parametrize("body", [b"{}", None])
+def test_a_length_that_is_given_is_sent_once(body: bytes | None) -> None:
+    """Also that of a body which is not sent: a server may say first where it belongs."""
+    data = RequestEncoder("h", 80).encode("PUT", "/", {"Content-Length": "2"}, body)
+    assert data.count(b"Content-Length: 2\r\n") == 1
+    assert data.endswith(b"\r\n\r\n" + (body or b""))
+
+
 @pytest.mark.parametrize(
     ("host", "port", "header"),
     [
