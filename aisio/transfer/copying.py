@@ -15,7 +15,6 @@ import io
 import os
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from typing import BinaryIO, cast
 
 from msgspec.structs import replace
@@ -107,7 +106,7 @@ class Copier:
             self._delete_source(job, source, read)
         return read.size_bytes or 0
 
-    def _to_file(self, job: Copy, path: Path, folder: LocalFolder, source: Store) -> ObjectInfo:
+    def _to_file(self, job: Copy, path: str, folder: LocalFolder, source: Store) -> ObjectInfo:
         """Write an object to a file; one that was cut short is read again from its start."""
         for tries_left in reversed(range(_MAX_TRIES)):
             try:
@@ -118,7 +117,7 @@ class Copier:
                     raise
         raise AssertionError("unreachable")
 
-    def _write(self, body: Body, path: Path, folder: LocalFolder, source: Store) -> int:
+    def _write(self, body: Body, path: str, folder: LocalFolder, source: Store) -> int:
         url = body.info.url
         if body.left_bytes is not None and body.left_bytes <= _WHOLE_BYTES:
             data = body.readall()
@@ -140,10 +139,12 @@ class Copier:
 
     def _from_file(self, job: Copy) -> ObjectInfo:
         with _CountedFile(job.entry.info, self._count) as file:
-            if (file.info.size_bytes or 0) >= self._parts_from_bytes:
+            size = file.info.size_bytes or 0
+            if size >= self._parts_from_bytes:
                 self._write_parts(job, file)
             else:
-                self._store.put(job.url, cast(BinaryIO, file))
+                data = file.read() if size <= _WHOLE_BYTES else cast(BinaryIO, file)
+                self._store.put(job.url, data)
             return file.info
 
     def _write_parts(self, job: Copy, file: io.RawIOBase) -> None:
@@ -173,6 +174,8 @@ class Copier:
                     counted = _CountedBody(body, self._count)
                     if body.left_bytes is None or body.left_bytes >= self._parts_from_bytes:
                         self._write_parts(job, counted)
+                    elif body.left_bytes <= _WHOLE_BYTES:
+                        self._store.put(job.url, counted.read())
                     else:
                         # A store wants bytes that it can be sent again: they are spooled first.
                         self._store.put(job.url, cast(BinaryIO, counted))

@@ -69,7 +69,7 @@ class Destination:
         url = self.url.with_name(self.url.name + entry.name) if self.is_folder else self.url
         if self.folder is None:
             return Copy(entry, url)
-        path = self.folder.path / entry.name if self.is_folder else Path("/", url.name)
+        path = f"{self.folder.path}/{entry.name}" if self.is_folder else f"/{url.name}"
         return Copy(entry, url, path)
 
     def entries(self) -> Iterator[Entry]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from pathlib import Path
 
 from aisio.errors import AisioError
 from aisio.transfer.trees import Entry
@@ -34,7 +33,7 @@ class Copy:
 
     entry: Entry
     url: ObjectUrl
-    path: Path | None = None
+    path: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,8 +130,8 @@ def tree_of_source(source: Source, about: str) -> Tree:
 
 def _named(source: Source, base_url: str, infos: Iterable[ObjectInfo]) -> Iterator[Entry]:
     for info in infos:
-        is_below = base_url and info.url.startswith(base_url)
-        name = info.url[len(base_url) :] if is_below else info.name
+        url = info.url
+        name = url[len(base_url) :] if base_url and url.startswith(base_url) else info.name
         yield Entry(name, info, source)
 
 

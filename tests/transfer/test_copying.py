@@ -26,7 +26,7 @@ def job(store, source, destination):
     tree = open_tree(store, ObjectUrl.parse(source), recursive=False)
     (entry,) = tree.entries
     url = ObjectUrl.parse(destination)
-    return Copy(entry, url, Path("/", url.name) if url.provider == "file" else None)
+    return Copy(entry, url, f"/{url.name}" if url.provider == "file" else None)
 
 
 def copy(copier: Copier, *arguments: object) -> Outcome:

@@ -16,7 +16,7 @@ URL = "ais://b/a"
 
 def write(folder, name, data=b"new"):
     """Write a file of the folder."""
-    with LocalFolder(folder).open(folder / name, URL) as file:
+    with LocalFolder(folder).open(str(folder / name), URL) as file:
         file.write(data)
 
 
@@ -85,7 +85,7 @@ def test_threads_may_begin_with_one_folder(tmp_path):
     folder = LocalFolder(tmp_path / "out")
     paths = [tmp_path / "out" / f"{number // 8}" / f"{number}" for number in range(160)]
     with ThreadPoolExecutor(8) as threads:
-        list(threads.map(lambda path: folder.write(path, URL, b"data"), paths))
+        list(threads.map(lambda path: folder.write(str(path), URL, b"data"), paths))
     assert {path.read_bytes() for path in paths} == {b"data"}
 
 
@@ -94,9 +94,9 @@ def test_what_is_abandoned_leaves_no_file(tmp_path):
     folder = LocalFolder(tmp_path)
     with ExitStack() as stack:
         stack.enter_context(pytest.raises(FileNotFoundError))
-        stack.enter_context(folder.open(tmp_path / "a", URL)).write(b"half")
+        stack.enter_context(folder.open(f"{tmp_path}/a", URL)).write(b"half")
         folder.abandon()
         assert not list(tmp_path.iterdir())
-    with pytest.raises(AbandonedError), folder.open(tmp_path / "b", URL):
+    with pytest.raises(AbandonedError), folder.open(f"{tmp_path}/b", URL):
         pass
     assert not list(tmp_path.iterdir())
