@@ -127,7 +127,7 @@ def plot_option(text: str) -> Callable[[F], F]:
     return click.option("--plot", "picture", metavar="FILE", type=path, help=text)
 
 
-def size_text(size_bytes: int | None) -> str:
+def exact_size_text(size_bytes: int | None) -> str:
     """Return a size with thousands separators; "-" if it is not known."""
     return "-" if size_bytes is None else f"{size_bytes:,}"
 
@@ -185,31 +185,6 @@ def time_text(seconds: float) -> str:
         return datetime.fromtimestamp(seconds, timezone.utc).isoformat()
     except (ValueError, OverflowError, OSError):
         return f"{seconds:.0f} s since 1970"
-
-
-@contextmanager
-def byte_progress(total: int | None, title: str) -> Iterator[Callable[[int], None]]:
-    """Show a progress bar of bytes on stderr, if stderr is a terminal.
-
-    Args:
-        total: All bytes; None if their number is not known.
-        title: Text before the bar.
-
-    Yields:
-        A function to call with the number of bytes done so far.
-    """
-    if is_quiet() or not sys.stderr.isatty():
-        yield lambda done: None
-        return
-    from tqdm import tqdm
-
-    bar = tqdm(total=total, desc=one_line(title), unit="B", unit_scale=True, leave=False)
-
-    def show(done: int) -> None:
-        bar.update(done - bar.n)
-
-    with bar:
-        yield show
 
 
 def byte_range_of(start: int | None, stop: int | None) -> ByteRange | None:

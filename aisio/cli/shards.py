@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import TYPE_CHECKING
 
 from aisio.cli.cluster import Cluster
-from aisio.cli.output import byte_progress
+from aisio.cli.progress import Progress, show_progress
 from aisio.cli.types import CatalogName
 from aisio.errors import ConfigError
 from aisio.urls import ObjectUrl
@@ -43,7 +42,8 @@ def shard_sources(
         url.source(cluster) if isinstance(url, CatalogName) else url_source(cluster.store(url), url)
         for url in urls
     ]
-    found = SourceSet(sources, owner=command, name_filter=ShardNames())
+    names = ShardNames(advice="give the URLs of those that are")
+    found = SourceSet(sources, owner=command, name_filter=names)
     if found.has_etl:
         raise ConfigError(f"{command}: an ETL transforms these shards: there is no index of that")
     return found
@@ -71,24 +71,7 @@ def index_place(sources: SourceSet) -> IndexPlace | None:
     return IndexPlace.beside(*place) if place is not None else None
 
 
-@contextmanager
-def read_progress(
-    shards: Sequence[ListedShard], title: str
-) -> Iterator[tuple[Callable[[int], None], Callable[[], int]]]:
-    """Show a progress bar of the bytes that several threads read.
-
-    Yields:
-        A function to call with the size of each piece, and one that returns their sum.
-    """
+def read_progress(shards: Sequence[ListedShard], title: str) -> AbstractContextManager[Progress]:
+    """Show how many bytes of the shards are read."""
     sizes = [shard.info.size_bytes for shard in shards]
-    total = None if None in sizes else sum(size or 0 for size in sizes)
-    lock, done = threading.Lock(), 0
-    with byte_progress(total, title) as show:
-
-        def count(size_bytes: int) -> None:
-            nonlocal done
-            with lock:
-                done += size_bytes
-                show(done)
-
-        yield count, lambda: done
+    return show_progress(title, None if None in sizes else sum(size or 0 for size in sizes))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +13,11 @@ import click
 from aisio.cli.cluster import Cluster, missing_bucket_hint
 from aisio.cli.error_handler import error_message
 from aisio.cli.failure_collector import FailureCollector
-from aisio.cli.output import is_quiet, json_line, printable, write_lines, write_summary
-from aisio.cli.transfer_progress import TransferProgress, amount_text, transfer_progress
-from aisio.cli.types import DESTINATION, URL, CatalogName
+from aisio.cli.output import json_line, printable, write_lines, write_summary
+from aisio.cli.progress import Progress, show_progress
+from aisio.cli.types import DESTINATION, SOURCE, URL, CatalogName
 from aisio.errors import AccessError, AisioError, NotFoundError
+from aisio.summary import size_text
 from aisio.urls import FILE, ObjectUrl
 
 if TYPE_CHECKING:
@@ -24,20 +25,31 @@ if TYPE_CHECKING:
     from aisio.transfer.options import Report, TransferOptions
     from aisio.transfer.transfers import Transfer
 
-__all__ = ["destination_of", "run_transfer", "transfer_options", "transfer_settings"]
+__all__ = [
+    "copy_arguments",
+    "destination_of",
+    "name_options",
+    "run_copy",
+    "run_transfer",
+    "transfer_options",
+    "transfer_settings",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _VERBS = {"copy": "cp", "move": "mv", "delete": "rm"}
 
 
-_OPTIONS = (
+_NAME_OPTIONS = (
     click.option(
         "--include", multiple=True, metavar="PATTERN", help="Only names like this; repeatable."
     ),
     click.option(
         "--exclude", multiple=True, metavar="PATTERN", help="No names like this; repeatable."
     ),
+)
+_OPTIONS = (
+    *_NAME_OPTIONS,
     click.option("--dry-run", is_flag=True, help="Change nothing; print what would be done."),
     click.option("--json", "as_json", is_flag=True, help="One JSON object for each file."),
 )
@@ -67,11 +79,58 @@ def transfer_options(*, existing: bool = True, create_bucket: bool = True) -> Ca
             *_OPTIONS,
             *([_CREATE_BUCKET] if create_bucket else ()),
         ]
-        for option in reversed(added):
-            command = option(command)
-        return command
+        return _with(added, command)
 
     return add
+
+
+def name_options(command: F) -> F:
+    """Add --include and --exclude to a command."""
+    return _with(_NAME_OPTIONS, command)
+
+
+def _with(options: Sequence[Callable[[F], F]], command: F) -> F:
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def copy_arguments(command: F) -> F:
+    """Add SRC..., DST, and the options of a copy to a command that passes them to `run_copy`."""
+    recursive = click.option(
+        "-r", "--recursive", is_flag=True, help="What is in the folders or buckets SRC."
+    )
+    destination = click.argument("destination", metavar="DST")
+    sources = click.argument("sources", metavar="SRC...", type=SOURCE, nargs=-1, required=True)
+    return sources(destination(recursive(transfer_options()(command))))
+
+
+def run_copy(
+    cluster: Cluster,
+    sources: tuple[ObjectUrl | CatalogName, ...],
+    destination: str,
+    *,
+    as_json: bool,
+    move: bool = False,
+    **flags: Any,
+) -> None:
+    """Run a command of `copy_arguments`.
+
+    Args:
+        cluster: The cluster of the command line.
+        sources: SRC...
+        destination: DST.
+        as_json: Write one JSON object for each file to stdout.
+        move: Delete what was copied.
+        flags: Those of `transfer_settings`.
+
+    Raises:
+        UsageError: The destination is not valid, or the flags contradict each other.
+        AisioError: At least one object or file failed.
+    """
+    options = transfer_settings(**flags)
+    url = destination_of(sources, destination)
+    run_transfer(cluster, sources, url, options, as_json=as_json, move=move)
 
 
 def destination_of(sources: Iterable[ObjectUrl | CatalogName], text: str) -> ObjectUrl:
@@ -144,7 +203,7 @@ def run_transfer(
     sources = list(sources)
     failures = FailureCollector(item_kind, fatal=_fatal(destination))
     shown = _Shown(options, as_json, failures)
-    with transfer_progress(quiet=is_quiet()) as progress:
+    with show_progress() as progress:
         transfer = _transfer(cluster, options, shown, progress, move=move)
         with _hints(cluster, sources, destination):
             for source in sources:
@@ -165,7 +224,7 @@ def _transfer(
     cluster: Cluster,
     options: TransferOptions,
     shown: _Shown,
-    progress: TransferProgress,
+    progress: Progress,
     *,
     move: bool,
 ) -> Transfer:
@@ -252,9 +311,7 @@ def _as_dict(outcome: Outcome, options: TransferOptions) -> dict[str, Any]:
     }
 
 
-def _summary(
-    report: Report, progress: TransferProgress, options: TransferOptions, *, move: bool
-) -> str:
+def _summary(report: Report, progress: Progress, options: TransferOptions, *, move: bool) -> str:
     verbs = ("to copy", "to move") if options.dry_run else ("copied", "moved")
     counts = (
         (report.skipped, "skipped"),
@@ -262,9 +319,9 @@ def _summary(
     )
     parts = [f"{report.copied:,} {verbs[move]}"]
     parts += [f"{count:,} {what}" for count, what in counts if count]
-    text = f"{', '.join(parts)}: {amount_text(report.size_bytes)}"
+    text = f"{', '.join(parts)}: {size_text(report.size_bytes)}"
     if not options.dry_run and report.copied:
-        text += f" in {progress.rate_text}"
+        text += f" in {progress.elapsed_s:.1f} s, {progress.rate_text}"
     if report.unverified:
         text += (
             f"; {report.unverified:,} of the same size have no checksum to compare: --size-only "

@@ -15,10 +15,9 @@ import pytest
 
 from aisio.cli import main
 from aisio.cli.output import (
-    byte_progress,
+    exact_size_text,
     human_size_text,
     json_line,
-    size_text,
     time_text,
     write_lines,
     write_note,
@@ -32,7 +31,11 @@ def test_json_is_ascii_and_exact():
 
 def test_sizes_are_written_with_thousands_apart():
     """And none is a dash."""
-    assert [size_text(0), size_text(1234567), size_text(None)] == ["0", "1,234,567", "-"]
+    assert [exact_size_text(0), exact_size_text(1234567), exact_size_text(None)] == [
+        "0",
+        "1,234,567",
+        "-",
+    ]
 
 
 def test_the_first_line_is_written_at_once(capfdbinary):
@@ -100,13 +103,6 @@ def test_notes_are_single_lines_without_credentials(capsys):
 def test_times_are_shown_as_far_as_there_is_a_calendar(seconds, shown):
     """File systems go on after the year 9999."""
     assert time_text(seconds) == shown
-
-
-def test_no_progress_where_stderr_is_no_terminal(capsys):
-    """Logs stay readable."""
-    with byte_progress(100, "a.bin") as show:
-        show(50)
-    assert capsys.readouterr() == ("", "")
 
 
 def test_progress_on_a_terminal_is_on_stderr_alone(start, bucket, tmp_path):

@@ -54,10 +54,10 @@ def test_progress_counts_the_bytes_of_all_threads(files):
     """Whoever reads them."""
     folder = files({"a.tar": b"12345", "b.tar": b"123"})
     shards = list_shards(shard_sources(Cluster(None), urls(f"{folder}/"), "x"))
-    with read_progress(shards, "title") as (count, read_bytes):
-        threads = [threading.Thread(target=count, args=(2,)) for _ in range(4)]
+    with read_progress(shards, "title") as progress:
+        threads = [threading.Thread(target=progress.add, args=(2,)) for _ in range(4)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        assert read_bytes() == 8
+        assert progress.size_bytes == 8

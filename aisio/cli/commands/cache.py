@@ -9,7 +9,6 @@ import click
 
 from aisio.cli.error_handler import CommandGroup
 from aisio.cli.output import (
-    byte_progress,
     json_line,
     json_option,
     printable,
@@ -18,6 +17,7 @@ from aisio.cli.output import (
     write_note,
     write_summary,
 )
+from aisio.cli.progress import show_progress
 from aisio.cli.types import SizeType
 
 if TYPE_CHECKING:
@@ -93,16 +93,10 @@ def verify_command(remove: bool, as_json: bool) -> None:
     from aisio.resources.upkeep import verify
 
     cache = _cache()
-    wrong = checked = done = 0
+    wrong = checked = 0
     total = sum(size_of(entry.path) for entry in list_entries(cache))
-    with byte_progress(total, "verify") as show:
-
-        def count(size_bytes: int) -> None:
-            nonlocal done
-            done += size_bytes
-            show(done)
-
-        for finding in verify(cache, remove_wrong=remove, on_hashed=count):
+    with show_progress("verify", total) as progress:
+        for finding in verify(cache, remove_wrong=remove, on_hashed=progress.add):
             if finding.skipped:
                 write_note(f"{finding.path.name}: not checked: {finding.skipped}")
                 continue

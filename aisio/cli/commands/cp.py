@@ -7,26 +7,13 @@ from typing import Any
 import click
 
 from aisio.cli.cluster import Cluster
-from aisio.cli.transfers import destination_of, run_transfer, transfer_options, transfer_settings
-from aisio.cli.types import SOURCE, CatalogName
-from aisio.urls import ObjectUrl
+from aisio.cli.transfers import copy_arguments, run_copy
 
 
 @click.command("cp", short_help="Copy objects and files.")
-@click.argument("sources", metavar="SRC...", type=SOURCE, nargs=-1, required=True)
-@click.argument("destination", metavar="DST")
-@click.option("-r", "--recursive", is_flag=True, help="What is in the folders or buckets SRC.")
-@transfer_options()
+@copy_arguments
 @click.pass_obj
-def command(
-    cluster: Cluster,
-    /,
-    sources: tuple[ObjectUrl | CatalogName, ...],
-    destination: str,
-    recursive: bool,
-    as_json: bool,
-    **flags: Any,
-) -> None:
+def command(cluster: Cluster, /, **arguments: Any) -> None:
     """Copy SRC to DST; each is a URL or a local path.
 
     SRC may hold wildcards and braces, in quotation marks: 'ais://data/**/*.jpg',
@@ -35,6 +22,4 @@ def command(
     behind the last "/" before the first wildcard. Inside a cluster, the cluster copies. All bytes
     are verified; a file or object that cannot be copied is reported, and the others are copied.
     """
-    options = transfer_settings(recursive=recursive, **flags)
-    url = destination_of(sources, destination)
-    run_transfer(cluster, sources, url, options, as_json=as_json)
+    run_copy(cluster, **arguments)

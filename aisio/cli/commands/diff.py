@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,6 +15,7 @@ from aisio.cli.cluster import Cluster
 from aisio.cli.error_handler import error_message
 from aisio.cli.failure_collector import FailureCollector
 from aisio.cli.output import json_line, printable, write_lines, write_summary
+from aisio.cli.transfers import name_options
 from aisio.cli.types import URL
 from aisio.errors import AisioError, NotFoundError
 from aisio.urls import FILE, ObjectUrl
@@ -32,23 +33,21 @@ _MARKS = {"new": "+", "changed": "*", "unverified": "?", "extra": "-", "same": "
 @click.command("diff", short_help="Compare two folders, buckets or prefixes.")
 @click.argument("source", metavar="SRC", type=URL)
 @click.argument("destination", metavar="DST", type=URL)
-@click.option("--include", multiple=True, metavar="PATTERN", help="Only names that match.")
-@click.option("--exclude", multiple=True, metavar="PATTERN", help="Not the names that match.")
-@click.option("--size-only", is_flag=True, help="Take equal sizes for equal bytes.")
+@name_options
+@click.option("--size-only", is_flag=True, help="Compare sizes, not checksums.")
 @click.option("--all", "show_all", is_flag=True, help="Print what is the same, too.")
 @click.option("-r", "--recursive", is_flag=True, help="Whole trees, as without this option.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 @click.pass_obj
 def command(
     cluster: Cluster,
+    /,
     source: ObjectUrl,
     destination: ObjectUrl,
-    include: tuple[str, ...],
-    exclude: tuple[str, ...],
-    size_only: bool,
     show_all: bool,
     recursive: bool,
     as_json: bool,
+    **flags: Any,
 ) -> None:
     """Compare the objects or files below SRC and DST by size and checksum; no object is read.
 
@@ -64,7 +63,7 @@ def command(
     failures = FailureCollector("names")
     line = _json if as_json else _line
     with _failures_have_status_2():
-        rows = _differences(cluster, source, destination, include, exclude, size_only=size_only)
+        rows = _differences(cluster, source, destination, flags)
         counted = _counted(_with_place(rows, cluster, destination), counts, failures)
         write_lines((line(row) for row in counted if show_all or _differs(row)), flush=True)
         write_summary(_summary(counts))
@@ -95,29 +94,24 @@ def _failures_have_status_2() -> Iterator[None]:
 
 
 def _differences(
-    cluster: Cluster,
-    source: ObjectUrl,
-    destination: ObjectUrl,
-    include: tuple[str, ...],
-    exclude: tuple[str, ...],
-    *,
-    size_only: bool,
+    cluster: Cluster, source: ObjectUrl, destination: ObjectUrl, flags: Mapping[str, Any]
 ) -> Iterator[Difference]:
-    """Compare two objects, or what is below two URLs."""
+    """Compare two objects, or what is below two URLs.
+
+    Args:
+        cluster: The cluster of the command line.
+        source: SRC.
+        destination: DST.
+        flags: The other arguments of `compare_trees`.
+    """
     from aisio.transfer.comparison import compare_trees
 
     if _is_object(cluster, source):
         if not destination.name or destination.name.endswith("/"):
             destination = destination.join(source.name.rpartition("/")[2])
-        return _compare_objects(cluster, source, destination, size_only=size_only)
-    return compare_trees(
-        str(source),
-        str(destination),
-        client=cluster.client() if cluster.endpoint else None,
-        include=include,
-        exclude=exclude,
-        size_only=size_only,
-    )
+        return _compare_objects(cluster, source, destination, size_only=flags["size_only"])
+    client = cluster.client() if cluster.endpoint else None
+    return compare_trees(str(source), str(destination), client=client, **flags)
 
 
 def _is_object(cluster: Cluster, url: ObjectUrl) -> bool:

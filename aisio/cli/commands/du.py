@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING
 import click
 
 from aisio.cli.cluster import Cluster, is_local_folder
-from aisio.cli.output import human_size_text, json_line, printable, size_text, write_lines
+from aisio.cli.output import (
+    exact_size_text,
+    human_size_text,
+    json_line,
+    printable,
+    write_lines,
+)
 from aisio.cli.types import SOURCE, CatalogName
 from aisio.urls import ObjectUrl, folder_url
 
@@ -60,7 +66,7 @@ def command(
     if as_json:
         write_lines((json_line(row.as_dict()) for row in rows), flush=True)
         return
-    size = human_size_text if human else size_text
+    size = human_size_text if human else exact_size_text
     write_lines(
         (f"{size(row.size_bytes):>17}  {row.objects:>12,}  {printable(row.url)}" for row in rows),
         flush=True,

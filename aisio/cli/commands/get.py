@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import click
 
 from aisio.cli.cluster import Cluster
-from aisio.cli.output import byte_progress, byte_range_of, copy
+from aisio.cli.output import byte_range_of, copy
+from aisio.cli.progress import Progress, show_progress
 from aisio.cli.standard_streams import binary_stdout
 from aisio.cli.transfers import run_transfer, transfer_options, transfer_settings
 from aisio.cli.types import FILE_PATH, SOURCE, CatalogName, local_url
@@ -113,8 +114,8 @@ def _get(open_body: OpenBody, name: str, file: str) -> None:
     if path.is_dir():
         path /= base_name
     if is_special(path):
-        with open_special(path) as out, open_body() as body, _progress(body) as show:
-            copy(body, out, show)
+        with open_special(path) as out, open_body() as body, _progress(body) as progress:
+            copy(body, out, progress.update_to)
     else:
         _download(open_body, path)
 
@@ -147,9 +148,9 @@ def _write(body: Body, path: Path) -> None:
     from aisio.transport.parallel import read_into
     from aisio.transport.targets import FileTarget
 
-    with atomic_write(path) as out, _progress(body) as show:
-        read_into(body, FileTarget(out.fileno()), show=show)
+    with atomic_write(path) as out, _progress(body) as progress:
+        read_into(body, FileTarget(out.fileno()), show=progress.update_to)
 
 
-def _progress(body: Body) -> AbstractContextManager[Callable[[int], None]]:
-    return byte_progress(body.size_bytes, PurePosixPath(body.info.name).name)
+def _progress(body: Body) -> AbstractContextManager[Progress]:
+    return show_progress(PurePosixPath(body.info.name).name, body.size_bytes)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import closing
-from time import perf_counter
 from typing import TYPE_CHECKING
 
 import click
@@ -74,10 +73,9 @@ def command(
     cache = IndexCache()
     cache.remove_abandoned()
     lookup = None if rebuild else _lookup(place, cache, names=names)
-    started = perf_counter()
-    with read_progress(shards, "index") as (count, read_bytes):
-        built = _build(shards, cache, lookup, jobs, count)
-    bytes_per_s = read_bytes() / max(perf_counter() - started, 1e-9)
+    with read_progress(shards, "index") as progress:
+        built = _build(shards, cache, lookup, jobs, progress.add)
+    bytes_per_s = progress.size_bytes / progress.elapsed_s
     index = _joined(built, names=names, folder=folder)
     if in_cache or place is None:
         where = _write_to_cache(cache, index)

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from aisio.cli.cluster import Cluster, is_local_folder
-from aisio.cli.output import human_size_text, json_line, printable, size_text, write_lines
+from aisio.cli.output import (
+    exact_size_text,
+    human_size_text,
+    json_line,
+    printable,
+    write_lines,
+)
 from aisio.cli.types import SOURCE, CatalogName
 from aisio.urls import ALIASES, ObjectUrl
 
@@ -68,7 +74,7 @@ def command(
         if as_json:
             write_lines(json_line(_as_dict(info, long=long)) for info in infos)
         elif long:
-            size = human_size_text if human else size_text
+            size = human_size_text if human else exact_size_text
             write_lines(_long_line(info, size) for info in infos)
         else:
             write_lines(printable(info.url) for info in infos)

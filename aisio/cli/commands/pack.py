@@ -10,7 +10,7 @@ import click
 
 from aisio.cli.cluster import Cluster, missing_bucket_hint
 from aisio.cli.output import json_line, printable, write_lines, write_note, write_summary
-from aisio.cli.pack_progress import pack_progress
+from aisio.cli.progress import Progress, show_progress
 from aisio.cli.types import DESTINATION, SizeType
 from aisio.errors import ConfigError
 from aisio.escapes import first_few
@@ -157,17 +157,23 @@ def command(
     if create_bucket:
         cluster.create_bucket(url)
     store = cluster.store(url)
-    with missing_bucket_hint(store), pack_progress(plan.content_bytes, folder.name) as progress:
+    with missing_bucket_hint(store), show_progress(folder.name, plan.content_bytes) as progress:
         shards = write_shards(
             plan, url, store=store, overwrite=overwrite, jobs=jobs, on_packed=progress.add
         )
         with closing(shards):
             counts = _Counts()
             write_lines(_lines(shards, counts, as_json=as_json), flush=True)
-    write_summary(f"{counts}, {_number(plan.samples, 'sample')}, {progress}")
+    write_summary(f"{counts}, {_number(plan.samples, 'sample')}, {_packed(progress)}")
     if plan.classes:
         numbered = [f"{number} {name}" for number, name in enumerate(plan.classes)]
         write_summary(f"{_number(len(numbered), 'class', 'es')}: {first_few(numbered)}")
+
+
+def _packed(progress: Progress) -> str:
+    files, elapsed_s = progress.files, progress.elapsed_s
+    speed = f"{files / elapsed_s:,.0f} files/s, {progress.rate_text}"
+    return f"{files:,} files in {elapsed_s:.1f} s: {speed}"
 
 
 class _Counts:

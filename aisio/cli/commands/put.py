@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 import click
 
 from aisio.cli.cluster import Cluster, missing_bucket_hint
-from aisio.cli.output import byte_progress
+from aisio.cli.progress import show_progress
 from aisio.cli.standard_streams import binary_stdin
 from aisio.cli.transfers import run_transfer, transfer_options, transfer_settings
 from aisio.cli.types import DESTINATION, FILE_PATH, local_url
@@ -85,7 +85,10 @@ def _target(file: Path, url: ObjectUrl) -> ObjectUrl:
 
 def _put(store: Store, file: Path, url: ObjectUrl) -> None:
     size = file.stat().st_size if file.is_file() else None
-    with byte_progress(size, file.name) as show, _ProgressFile(file, show) as data:
+    with (
+        show_progress(file.name, size) as progress,
+        _ProgressFile(file, progress.update_to) as data,
+    ):
         store.put(url, cast(BinaryIO, data))
 
 

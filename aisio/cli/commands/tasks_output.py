@@ -13,8 +13,8 @@ import click
 from aisio.cli.commands.tasks_run import note_that_it_runs_on
 from aisio.cli.error_handler import INTERRUPTED
 from aisio.cli.output import json_line, json_option, printable, time_text, write_lines, write_note
+from aisio.cli.progress import show_progress
 from aisio.cli.task_service import home_option, metric_fields, service_for
-from aisio.cli.upload_progress import upload_progress
 
 if TYPE_CHECKING:
     from aisio.tasks.metrics import Metric
@@ -134,13 +134,13 @@ def results_command(
     from aisio.tasks.objects.chunks import SyncResourceDownloader
 
     service = service_for(home, task_id)
-    with upload_progress("results") as on_progress:
-        results = service.train_tasks.results(task_id, on_progress)
+    with show_progress("results") as progress:
+        results = service.train_tasks.results(task_id, progress.update_to)
     if list_only:
         write_lines(_file_lines(service, results.id, as_json=as_json))
         return
-    with upload_progress("results") as on_progress:
-        downloader = SyncResourceDownloader(on_progress)
+    with show_progress("results") as progress:
+        downloader = SyncResourceDownloader(progress.update_to)
         downloader.service = service
         path = Path(downloader.run(results.id, folder))
     fields = {"path": str(path), "size_bytes": path.stat().st_size}

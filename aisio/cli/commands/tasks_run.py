@@ -10,9 +10,9 @@ import click
 
 from aisio.cli.error_handler import INTERRUPTED
 from aisio.cli.output import json_line, json_option, write_lines, write_note, write_summary
+from aisio.cli.progress import show_progress
 from aisio.cli.standard_streams import require_stdout
 from aisio.cli.task_service import home_option, state_name, task_fields
-from aisio.cli.upload_progress import upload_progress
 
 if TYPE_CHECKING:
     from aisio.tasks.objects.train_task import TrainTask
@@ -113,9 +113,12 @@ def command(
         arguments["algorithm_dir"] = arguments["algorithm_dir"] or Path.cwd()
     elif arguments["algorithm_dir"] is not None:
         raise click.UsageError("--algorithm-id and --algorithm-dir exclude each other")
-    with upload_progress("data set") as on_progress:
+    with show_progress("data set") as progress:
         task, *_ = quick_train(
-            **arguments, entrypoint=shlex.join(command), on_progress=on_progress, service=service
+            **arguments,
+            entrypoint=shlex.join(command),
+            on_progress=progress.update_to,
+            service=service,
         )
     if wait:
         _wait(task, as_json=as_json)

@@ -57,9 +57,9 @@ def command(
     differences, samples = len(missing), 0
     line = _json if as_json else _line
     write_lines(map(line, missing), flush=True)
-    with read_progress(shards, "verify") as (count, _):
+    with read_progress(shards, "verify") as progress:
         work = partial(_verify, lookup=lookup)
-        results = in_threads(work, shards, jobs=jobs, on_read=count)
+        results = in_threads(work, shards, jobs=jobs, on_read=progress.add)
         with closing(results):
             for shard, result in zip(shards, results, strict=True):
                 with failures.collect(shard.info.url):

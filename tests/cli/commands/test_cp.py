@@ -48,7 +48,7 @@ def test_a_dry_run_prints_commands(run, bucket, files):
     folder = files({"a.jpg": b"1"})
     done = run("cp", "--dry-run", "-r", folder, "ais://cli-data")
     assert done.stdout == f"cp file://{folder}/a.jpg ais://cli-data/a.jpg\n"
-    assert done.stderr == "aisio: 1 to copy: 1 B\n"
+    assert done.stderr == "aisio: 1 to copy: 1 byte\n"
     assert list(bucket.list()) == []
 
 

@@ -14,7 +14,7 @@ def test_the_source_is_gone_once_the_copy_is_there(run, bucket, files, tmp_path)
     """Up, down and inside the cluster; what is skipped stays."""
     folder = files({"a": b"1", "deep/b": b"2"})
     done = run("mv", "-r", folder, "ais://cli-data/x/")
-    assert done.stderr.startswith("aisio: 2 moved: 2 B in ")
+    assert done.stderr.startswith("aisio: 2 moved: 2 bytes in ")
     assert not list(folder.iterdir())
     assert run("mv", "ais://cli-data/x/a", "ais://cli-data/y").exit_code == 0
     assert names(bucket) == ["x/deep/b", "y"]
@@ -52,4 +52,4 @@ def test_a_folder_needs_recursive(run, bucket):
     assert "objects below ais://cli-data/t/: `aisio mv --recursive` takes them all" in done.stderr
     assert names(bucket) == ["t/a"]
     done = run("mv", "--dry-run", "-r", "ais://cli-data/t", "ais://cli-data/u")
-    assert done.stderr == "aisio: 1 to move: 1 B\n"
+    assert done.stderr == "aisio: 1 to move: 1 byte\n"

@@ -173,5 +173,5 @@ def test_what_is_unchanged_is_skipped_on_request(run, bucket, files):
     folder = files({"a": b"1", "b": b"2"})
     bucket.object("a").put(b"1")
     done = run("put", "-r", folder, "ais://cli-data", "--skip-unchanged")
-    assert done.stderr.startswith("aisio: 1 copied, 1 skipped: 1 B in ")
+    assert done.stderr.startswith("aisio: 1 copied, 1 skipped: 1 byte in ")
     assert run("put", "-r", "-q", folder, "ais://cli-data").stderr == ""

@@ -25,11 +25,11 @@ def test_only_what_differs_is_copied(run, bucket, files):
     bucket.object("a").put(b"1")
     bucket.object("old").put(b"9")
     done = run("sync", folder, "ais://cli-data")
-    assert done.stderr.startswith("aisio: 1 copied, 1 skipped: 1 B in ")
+    assert done.stderr.startswith("aisio: 1 copied, 1 skipped: 1 byte in ")
     assert names(bucket) == ["a", "b", "old"]
     done = run("sync", "--dry-run", "--delete", folder, "ais://cli-data")
     assert done.stdout == "rm ais://cli-data/old\n"
-    assert done.stderr == "aisio: 0 to copy, 2 skipped, 1 to delete: 0 B\n"
+    assert done.stderr == "aisio: 0 to copy, 2 skipped, 1 to delete: 0 bytes\n"
     assert run("sync", "--delete", folder, "ais://cli-data").exit_code == 0
     assert names(bucket) == ["a", "b"]
 
@@ -73,5 +73,5 @@ def test_ten_thousand_unchanged_files_make_no_request_for_data(run, stub, tmp_pa
     entries[77]["checksum"] = "0" * 16
     done = run("-e", stub(answer), "sync", "--dry-run", "--delete", "ais://any", folder)
     assert done.stdout == f"cp ais://any/00077 file://{folder}/00077\n"
-    assert done.stderr == "aisio: 1 to copy, 9,999 skipped: 2 B\n"
+    assert done.stderr == "aisio: 1 to copy, 9,999 skipped: 2 bytes\n"
     assert set(paths) == {"/v1/buckets/any"}
