@@ -48,6 +48,16 @@ def test_objects_travel_encrypted(secure: Gateway, certificate: Path, size: int)
         assert http.get(url, headers={"Range": "bytes=2-7"}).content == data[2:8]
 
 
+@pytest.mark.parametrize("method", ["GET", "PUT"])
+def test_plain_http_is_told_to_use_https(secure: Gateway, method: str) -> None:
+    """And the next client is served."""
+    with requests.Session() as http:
+        http.trust_env = False
+        url = f"{secure.endpoint.replace('https:', 'http:')}/v1/objects/b/o"
+        reply = http.request(method, url, data=b"x" * 100)
+    assert (reply.status_code, "write https://" in reply.text) == (400, True)
+
+
 def test_the_official_client_puts_over_https(
     secure: Gateway, certificate: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

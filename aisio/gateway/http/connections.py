@@ -44,6 +44,16 @@ _SERVICE_UNAVAILABLE = (
     b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\n"
     b"Content-Type: text/plain; charset=utf-8\r\nContent-Length: 21\r\n\r\ntoo many connections\n"
 )
+_HTTPS_ONLY_TEXT = b"this server speaks https: write https:// in place of http://\n"
+_HTTPS_ONLY = (
+    b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n"
+    b"Content-Type: text/plain; charset=utf-8\r\n"
+    b"Content-Length: %d\r\n\r\n%s" % (len(_HTTPS_ONLY_TEXT), _HTTPS_ONLY_TEXT)
+)
+_TLS_HANDSHAKE = b"\x16"
+"""The first byte of a TLS connection. Source: RFC 8446, section 5.1, ContentType."""
+
+_DISCARDED_BYTES = 64 * 1024
 _log = logging.getLogger(__name__)
 
 
@@ -159,10 +169,13 @@ class BoundedServer(web.Server):
             if hasattr(socket, "TCP_USER_TIMEOUT"):
                 # This also covers a client that is alive and keeps its window closed: tcp(7).
                 accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, self._stall_ms)
+            if tls is not None and not await _begins_tls(accepted):
+                _answer_http(accepted)
+                return
             await asyncio.get_running_loop().connect_accepted_socket(
                 self, accepted, ssl=tls, ssl_handshake_timeout=HANDSHAKE_S if tls else None
             )
-        except OSError as error:  # including a client that does not speak TLS
+        except (OSError, asyncio.TimeoutError) as error:
             _log.info("a connection ended before it began: %s", error)
             accepted.close()
         except asyncio.CancelledError:
@@ -193,6 +206,31 @@ class BoundedServer(web.Server):
     def _unregister(self, handler: Any) -> None:
         self._idle_since.pop(handler, None)
         self._transports.pop(handler, None)
+
+
+async def _begins_tls(accepted: socket.socket) -> bool:
+    """Tell whether the first byte that a client sends is that of TLS.
+
+    Raises:
+        TimeoutError: It sends none in time.
+    """
+    loop = asyncio.get_running_loop()
+    readable = asyncio.Event()
+    loop.add_reader(accepted, readable.set)
+    try:
+        await asyncio.wait_for(readable.wait(), HANDSHAKE_S)
+    finally:
+        loop.remove_reader(accepted)
+    return accepted.recv(1, socket.MSG_PEEK) in (_TLS_HANDSHAKE, b"")
+
+
+def _answer_http(accepted: socket.socket) -> None:
+    """Tell a client that speaks plain http what to do, and close the connection."""
+    _log.info("a client speaks plain http: it was told to use https")
+    # Closed with unread bytes, the system would reset the connection and drop the answer.
+    with contextlib.closing(accepted):
+        accepted.recv(_DISCARDED_BYTES)
+        accepted.send(_HTTPS_ONLY)
 
 
 class _Warnings:
