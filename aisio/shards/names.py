@@ -40,6 +40,7 @@ class ShardNames:
     Args:
         patterns: Shell patterns for that last part; by default it must have one of `ENDINGS`, and
             not begin with ".".
+        advice: What to do about objects that have other names.
 
     Attributes:
         why: The reason to log for the objects that are left out.
@@ -48,11 +49,16 @@ class ShardNames:
         ConfigError: The patterns are empty.
     """
 
-    def __init__(self, patterns: str | Sequence[str] | None = None) -> None:
+    def __init__(
+        self,
+        patterns: str | Sequence[str] | None = None,
+        *,
+        advice: str = "see shard_names=",
+    ) -> None:
         self._patterns = (patterns,) if isinstance(patterns, str) else tuple(patterns or ())
         if patterns is not None and not (self._patterns and all(self._patterns)):
             raise ConfigError(f'shard_names={patterns!r}: a pattern is needed, as in "*.tar"')
-        self.why = "not named as tar shards, see shard_names="
+        self.why = f"not named as tar shards, {advice}"
         if self._patterns:
             self.why = f"not of shard_names={patterns!r}"
 

@@ -325,7 +325,9 @@ class SampleItems:
 
     def _new_folder_watch(self) -> FolderWatch | None:
         options = self._options
-        if options.full_key is None and options.fields is None:
+        # Tuples have no names, and a label from the folder shows it.
+        shows_folder = options.fields is not None or options.label_from is not None
+        if options.full_key is None and not shows_folder:
             return FolderWatch(self._owner)
         return None
 

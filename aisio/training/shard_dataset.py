@@ -79,7 +79,7 @@ class AISShardDataset(Summarized, MapWords, Dataset[Any]):
             first that it has.
         full_key: Yield the whole key, which is the path of the sample's files up to the first dot
             of the last part ("n01440764/1"), instead of its last part alone ("1"). None is False,
-            with one warning if samples are in different folders.
+            with one warning if samples are in different folders and nothing shows which.
         new_fields: Without `keys`, what happens with an extension that none of the first samples
             has: "raise" a ShardError, or "add" it from there on, with a warning.
         decode: Decode the fields, in the process that reads them: "torch", "numpy" or "pil" for all

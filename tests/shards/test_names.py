@@ -34,6 +34,7 @@ def test_patterns_choose_by_the_last_part_of_the_name():
     ]
     assert ShardNames("*")("_SUCCESS")
     assert "shard_names=['shard-*', '*.wds']" in chosen.why
+    assert ShardNames(advice="rename them").why == "not named as tar shards, rename them"
 
 
 @pytest.mark.parametrize("patterns", ["", [], [""]])

@@ -86,6 +86,8 @@ def test_folders_give_one_warning() -> None:
     with pytest.warns(UserWarning, match="samples lie in different folders"):
         items(keys=["a"]).make(samples)
     assert [name for name, _ in items(keys=["a"], full_key=False).make(samples)] == ["1", "1"]
+    labelled = items(keys=["a", "cls"], label_from="folder", classes=["f", "g"]).make(samples)
+    assert [fields["cls"] for _, fields in labelled] == [0, 1]
 
 
 @pytest.mark.parametrize(
