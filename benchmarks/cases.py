@@ -80,6 +80,10 @@ WORKS = {
     ),
     "batch": Work("The same by get-batch, 128 a request", "objects", small.BATCH_CASES, "small"),
     "files": Work("The same into files", "objects", transfers.CASES, "small"),
+    "put": Work("The files into objects", "objects", transfers.PUT_CASES, "small"),
+    "copies": Work(
+        "The objects into others of the cluster", "objects", transfers.COPY_CASES, "small"
+    ),
     "fsspec/cat_file": Work(
         "The same through fsspec", "objects", fsspec_reading.CAT_FILE_CASES, "small"
     ),

@@ -1,16 +1,22 @@
-"""Small objects into files, each a whole file or none at all."""
+"""Small objects into files, files into objects, and objects into others of the cluster."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from functools import partial
+from http.client import HTTPConnection
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from urllib.parse import urlsplit
 
-from corpus import Corpus
+from corpus import WRITERS, Corpus
 from measuring import READY, Items
+from packing import empty_prefix
 
 
 def in_flight(corpus: Corpus) -> Items:
@@ -59,6 +65,76 @@ def cp(corpus: Corpus) -> Items:
                 yield path.stat().st_size
 
 
+def put(corpus: Corpus) -> Items:
+    """`aisio.transfer.copy` of files: what `cp` and `put -r` run."""
+    from aisio import Client
+    from aisio.transfer import TransferOptions, copy
+
+    client, options = Client(corpus.endpoint), TransferOptions(recursive=True)
+    with new_folder() as folder:
+        copy(small_url(corpus), f"file://{folder}/", options, client=client)
+        url = empty_prefix(corpus, "put")
+        yield READY
+        report = copy(f"file://{folder}/", url, options, client=client)
+        yield from [report.size_bytes // report.copied] * report.copied
+
+
+def put_by_hand(corpus: Corpus) -> Items:
+    """8 threads of http.client: where it belongs, asked on a new connection; then the bytes."""
+    from aisio import Client
+    from aisio.transfer import TransferOptions, copy
+
+    with new_folder() as folder:
+        options = TransferOptions(recursive=True)
+        copy(small_url(corpus), f"file://{folder}/", options, client=Client(corpus.endpoint))
+        prefix = f"/v1/objects/{empty_prefix(corpus, 'put').removeprefix('ais://')}"
+        paths = [path for path in folder.rglob("*") if path.is_file()]
+        connections = _Connections(corpus.endpoint)
+        yield READY
+        with ThreadPoolExecutor(WRITERS) as threads:
+            send = partial(_put_file, connections, prefix)
+            yield from threads.map(send, paths)
+
+
+class _Connections(threading.local):
+    """The connections of a thread to the nodes."""
+
+    def __init__(self, endpoint: str) -> None:
+        self.endpoint = urlsplit(endpoint)
+        self.nodes: dict[str, HTTPConnection] = {}
+
+
+def _put_file(connections: _Connections, prefix: str, path: Path) -> int:
+    data = path.read_bytes()
+    with closing(HTTPConnection(connections.endpoint.netloc)) as asked:
+        asked.putrequest("PUT", prefix + path.name)
+        asked.putheader("Content-Length", str(len(data)))
+        asked.putheader("Connection", "close")
+        asked.endheaders()
+        location = urlsplit(asked.getresponse().headers["Location"])
+    node = connections.nodes.get(location.netloc)
+    if node is None:
+        node = connections.nodes[location.netloc] = HTTPConnection(location.netloc)
+    node.request("PUT", f"{location.path}?{location.query}", data)
+    response = node.getresponse()
+    response.read()
+    if response.status != 200:
+        raise RuntimeError(f"PUT {path.name}: {response.status}")
+    return len(data)
+
+
+def copy_inside(corpus: Corpus) -> Items:
+    """`aisio.transfer.copy` to other names in the cluster, each by a request."""
+    from aisio import Client
+    from aisio.transfer import TransferOptions, copy
+
+    client = Client(corpus.endpoint)
+    url = empty_prefix(corpus, "copies")
+    yield READY
+    report = copy(small_url(corpus), url, TransferOptions(recursive=True), client=client)
+    yield from [report.size_bytes // report.copied] * report.copied
+
+
 def small_url(corpus: Corpus) -> str:
     """Return the URL of the folder of the small objects."""
     folder = corpus.small_names[0].rpartition("/")[0]
@@ -79,3 +155,10 @@ CASES = {
     "aisio transfer.copy": copy,
     "aisio cp": cp,
 }
+
+PUT_CASES = {
+    "aisio transfer.copy": put,
+    "by hand: http.client, 8 threads": put_by_hand,
+}
+
+COPY_CASES = {"aisio transfer.copy": copy_inside}
