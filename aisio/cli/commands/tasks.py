@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from aisio.cli.commands import tasks_output, tasks_run, tasks_show
+from aisio.cli.commands import tasks_gc, tasks_output, tasks_run, tasks_show
 from aisio.cli.error_handler import CommandGroup
 from aisio.cli.output import write_lines, write_note
 from aisio.cli.standard_streams import require_stdout
@@ -91,5 +91,6 @@ for _command in (
     tasks_output.metrics_command,
     tasks_output.results_command,
     tasks_show.abort_command,
+    tasks_gc.command,
 ):
     command.add_command(_command)

@@ -6,8 +6,10 @@ from importlib import import_module
 
 from aisio.errors import ConfigError
 from aisio.tasks.engines.base import Engine
+from aisio.tasks.resources.garbage import DEFAULT_GRACE_S, Garbage, collect_pieces
 from aisio.tasks.resources.pieces import PieceStore
 from aisio.tasks.service.algorithms import AlgorithmService
+from aisio.tasks.service.leftovers import Leftovers, remove_leftovers
 from aisio.tasks.service.projects import ProjectService
 from aisio.tasks.service.registry import Registry
 from aisio.tasks.service.resources import ResourceService
@@ -45,13 +47,37 @@ class TaskService:
         self.settings = settings or load_task_settings()
         self.engine = engine or engine_by_name(self.settings.engine)
         home, user = self.settings.home, self.settings.user
-        registry = Registry(home)
+        registry = self._registry = Registry(home)
         self.resources = ResourceService(registry, PieceStore(self.settings.store_url), home, user)
         self.algorithms = AlgorithmService(registry, self.resources, self.settings)
         self.projects = ProjectService(registry, user)
         self.train_tasks = TrainTaskService(
             registry, self.resources, self.algorithms, self.engine, home, user
         )
+
+    def collect_garbage(
+        self, *, grace_s: float = DEFAULT_GRACE_S, dry_run: bool = False
+    ) -> tuple[Garbage, Leftovers]:
+        """Delete what nothing refers to any more, in the store and in the home folder.
+
+        Uploads may run at the same time, also on other machines. Pieces are deleted by a second
+        call: see `aisio.tasks.resources.garbage`.
+
+        Args:
+            grace_s: For so long things stay that nothing refers to, in seconds.
+            dry_run: Change nothing.
+
+        Returns:
+            What became of the pieces in the store; what was removed in the home folder.
+
+        Raises:
+            ConfigError: The time of grace is shorter than an hour.
+            IntegrityError: A list of files in the store is damaged: nothing was deleted.
+            StorageError: The store does not answer.
+        """
+        pieces = collect_pieces(self.resources.store, grace_s=grace_s, dry_run=dry_run)
+        home = self.settings.home
+        return pieces, remove_leftovers(self._registry, home, grace_s=grace_s, dry_run=dry_run)
 
 
 def engine_by_name(name: str) -> Engine:
