@@ -19,6 +19,7 @@ from aisio.tasks.service import TaskService
 from aisio.tasks.settings import TaskSettings
 from aisio.tasks.states import ResourceState, TaskState
 from tests.acceptance.anylearn_programs import RESULTS, TRAIN, run_anylearn
+from tests.acceptance.killed_server import KilledServer
 from tests.tasks.code.code_directory import git
 from tests.tasks.fake_engine import FakeEngine
 
@@ -60,7 +61,7 @@ def home(tmp_path) -> Path:
     return folder
 
 
-def train(server: TaskServer, home: Path, *, disable_git: bool = False) -> dict[str, Any]:
+def train(url: str, home: Path, *, disable_git: bool = False) -> dict[str, Any]:
     """Run quick_train of the real anylearn; return what it tells."""
     arguments = {
         "algorithm_name": "digits",
@@ -73,7 +74,7 @@ def train(server: TaskServer, home: Path, *, disable_git: bool = False) -> dict[
         "task_description": "the first run",
         "resource_polling": 0.1,
     }
-    login = [server.url, "ada", PASSWORD]
+    login = [url, "ada", PASSWORD]
     given = {"login": login, "disable_git": disable_git, "arguments": arguments}
     return run_anylearn(TRAIN, home, given)
 
@@ -81,7 +82,7 @@ def train(server: TaskServer, home: Path, *, disable_git: bool = False) -> dict[
 @pytest.mark.parametrize("disable_git", [False, True])
 def test_anylearn_trains_end_to_end(disable_git, server, home) -> None:
     """With code by git or as an archive; what it tells is what the server has."""
-    result = train(server, home, disable_git=disable_git)
+    result = train(server.url, home, disable_git=disable_git)
     service, told = server.service, result["task"]
     task = service.train_tasks.get(told["id"])
     dataset = service.resources.get(result["datasets"][0]["id"], "dataset")
@@ -107,8 +108,8 @@ def test_anylearn_trains_end_to_end(disable_git, server, home) -> None:
 
 def test_anylearn_keeps_records_that_agree(server, home) -> None:
     """A second run uploads no data set, as its id and checksum are in anylearn's database."""
-    first = train(server, home, disable_git=True)
-    second = train(server, home, disable_git=True)
+    first = train(server.url, home, disable_git=True)
+    second = train(server.url, home, disable_git=True)
     dataset = first["datasets"][0]["id"]
     assert second["datasets"][0]["id"] == dataset
     assert [row.id for row in server.service.resources.find("dataset")] == [dataset]
@@ -127,7 +128,7 @@ def test_anylearn_keeps_records_that_agree(server, home) -> None:
 
 def test_anylearn_downloads_results_and_makes_a_model(server, home, tmp_path) -> None:
     """As one zip, which holds the files of the output folder."""
-    task = train(server, home, disable_git=True)["task"]["id"]
+    task = train(server.url, home, disable_git=True)["task"]["id"]
     folder = tmp_path / "downloads"
     given = {"login": [server.url, "ada", PASSWORD], "task": task, "folder": str(folder),
              "file": "weights.bin"}  # fmt: skip
@@ -142,3 +143,50 @@ def test_anylearn_downloads_results_and_makes_a_model(server, home, tmp_path) ->
     assert result["final_metric"]["final_metric"] == 0.75
     assert result["project"]["id"] in [row.id for row in service.projects.all()]
     assert [group["name"] for group in result["quota_groups"]] == ["default"]
+
+
+REPEATED = [
+    "GET /api/mirror/list",
+    "POST /api/dataset/add",
+    "half POST /api/train_task/add",
+    "POST /api/train_task/add",
+    "GET /api/train_task/query",
+]
+"""Requests that anylearn sends again when the server ends before it has answered."""
+
+NOT_REPEATED = [
+    "half POST /api/resource/upload",  # that of code: of data, anylearn would wait for ever
+    "POST /api/resource/upload_finish",
+    "half POST /git/*.git/git-receive-pack",
+    "POST /git/*.git/git-receive-pack",
+    "POST /api/resource/sync_finish",
+]
+
+
+def test_a_server_that_is_killed_loses_no_request(home, tmp_path) -> None:
+    """In the middle of each kind that anylearn sends again: there is one task, which runs on."""
+    with KilledServer(tmp_path / "served", REPEATED) as server:
+        result = train(server.url, home)
+        assert server.left == []
+    service = TaskService(TaskSettings(tmp_path / "served", "file:///unused/", "ada"))
+    (task,) = service.train_tasks.all()
+    assert (task.id, task.state) == (result["task"]["id"], TaskState.SUCCESS)
+    assert task.algorithm_git_ref == git(home / "code", "rev-parse", "HEAD")
+    assert [line.partition("] ")[2] for line in result["log"]][-1] == "files a.txt b.txt"
+    assert [one["metric"] for one in result["metrics"]] == [0.5]
+
+
+def test_a_request_that_anylearn_does_not_repeat_fails_and_is_made_again(home, tmp_path) -> None:
+    """By the next call of the user: in the end there is one task, with its data and commit."""
+    with KilledServer(tmp_path / "served", []) as server:
+        for request in NOT_REPEATED:
+            server.left.append(request)
+            with pytest.raises(AssertionError, match=r"Connection|[Gg]it|stderr|uploading"):
+                train(server.url, home, disable_git="upload" in request)
+            assert server.left == []
+        result = train(server.url, home)
+    service = TaskService(TaskSettings(tmp_path / "served", "file:///unused/", "ada"))
+    (task,) = service.train_tasks.all()
+    assert (task.id, task.state) == (result["task"]["id"], TaskState.SUCCESS)
+    assert task.algorithm_git_ref == git(home / "code", "rev-parse", "HEAD")
+    assert [line.partition("] ")[2] for line in result["log"]][-1] == "files a.txt b.txt"

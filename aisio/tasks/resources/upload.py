@@ -9,26 +9,26 @@ is not sent again, and what was read before is not read again, as the cache know
 from __future__ import annotations
 
 import os
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 
 from aisio.errors import IntegrityError, StorageError
+from aisio.records import Concurrency
 from aisio.tasks.resources.commit import PieceSender
 from aisio.tasks.resources.scan import ScannedFile
 from aisio.tasks.resources.stat_cache import CachedFile, StatCache, stat_key
 from aisio.tasks.resources.tree import PIECE_BYTES, Piece, Tree, TreeFile, digest_of
+from aisio.transport.concurrency.limit import AdaptiveLimit
+from aisio.transport.concurrency.ordered import fetch_in_order
 
 __all__ = ["OnProgress", "known_tree", "upload_files"]
 
 OnProgress = Callable[[int, int], object]
 """Called with the bytes that are done, and those of all files."""
 
-THREADS = 4
-"""So many pieces are in memory at a time."""
+MAX_BYTES_IN_FLIGHT = 4 * PIECE_BYTES
+"""So many bytes of pieces are in memory at a time."""
 
-_MAX_WAITING = 4 * THREADS
 _SAVE_AFTER_FILES = 256
 _SAVE_AFTER_BYTES = 64 * PIECE_BYTES
 
@@ -75,59 +75,49 @@ def upload_files(
             on_progress(sent, total)
 
     fresh: list[tuple[str, os.stat_result, CachedFile]] = []
-    with _threads() as pool:
-        try:
-            for file, pieces in _in_order(pool, files, sender, on_piece):
-                cached = (pieces, file.known[1] if file.known else None)
-                entries.append(file.tree_file(cached))
-                if file.known is None:
-                    fresh.append((str(file.path), file.stat, cached))
-                done += file.stat.st_size
-                if len(fresh) >= _SAVE_AFTER_FILES or done - saved_at >= _SAVE_AFTER_BYTES:
-                    cache.save(fresh, read_since_ns=started_ns)
-                    fresh, saved_at = [], done
-        finally:
-            cache.save(fresh, read_since_ns=started_ns)
+    try:
+        for file, pieces in _in_order(files, sender, on_piece):
+            cached = (pieces, file.known[1] if file.known else None)
+            entries.append(file.tree_file(cached))
+            if file.known is None:
+                fresh.append((str(file.path), file.stat, cached))
+            done += file.stat.st_size
+            if len(fresh) >= _SAVE_AFTER_FILES or done - saved_at >= _SAVE_AFTER_BYTES:
+                cache.save(fresh, read_since_ns=started_ns)
+                fresh, saved_at = [], done
+    finally:
+        cache.save(fresh, read_since_ns=started_ns)
     return Tree(kind, tuple(entries))
 
 
-@contextmanager
-def _threads() -> Iterator[ThreadPoolExecutor]:
-    pool = ThreadPoolExecutor(THREADS, thread_name_prefix="aisio-upload")
-    try:
-        yield pool
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
 def _in_order(
-    pool: ThreadPoolExecutor,
-    files: Iterable[ScannedFile],
-    sender: PieceSender,
-    on_piece: Callable[[int], None],
+    files: Sequence[ScannedFile], sender: PieceSender, on_piece: Callable[[int], None]
 ) -> Iterator[tuple[ScannedFile, tuple[Piece, ...]]]:
-    """Yield each file with its pieces, in order; a bounded number of pieces waits for its turn."""
-    waiting: deque[tuple[ScannedFile, int, Future[Piece]]] = deque()
-    pieces: list[Piece] = []
+    """Yield each file with its pieces, in order; several pieces are in flight."""
+    jobs = ((file, number) for file in files for number in range(_count(file)))
+    sent = fetch_in_order(
+        jobs,
+        lambda job: _send(sender, *job),
+        limit=AdaptiveLimit(Concurrency(most_bytes=MAX_BYTES_IN_FLIGHT)),
+        size_of=lambda job: _size(*job),
+        result_bytes=lambda piece: piece.size,
+    )
+    try:
+        for file in files:
+            pieces = tuple(islice(sent, _count(file)))
+            for piece in pieces:
+                on_piece(piece.size)
+            yield file, pieces
+    finally:
+        sent.close()  # type: ignore[attr-defined]
 
-    def finished(limit: int) -> Iterator[tuple[ScannedFile, tuple[Piece, ...]]]:
-        while len(waiting) > limit:
-            file, left, future = waiting.popleft()
-            pieces.append(future.result())
-            on_piece(pieces[-1].size)
-            if not left:
-                yield file, tuple(pieces)
-                pieces.clear()
 
-    for file in files:
-        count = -(-file.stat.st_size // PIECE_BYTES)
-        if not count:
-            yield from finished(0)
-            yield file, ()
-        for number in range(count):
-            waiting.append((file, count - 1 - number, pool.submit(_send, sender, file, number)))
-            yield from finished(_MAX_WAITING)
-    yield from finished(0)
+def _count(file: ScannedFile) -> int:
+    return -(-file.stat.st_size // PIECE_BYTES)
+
+
+def _size(file: ScannedFile, number: int) -> int:
+    return min(PIECE_BYTES, file.stat.st_size - number * PIECE_BYTES)
 
 
 def _send(sender: PieceSender, file: ScannedFile, number: int) -> Piece:
@@ -153,8 +143,7 @@ def _read(file: ScannedFile, number: int) -> bytes:
         IntegrityError: It is in another state.
         StorageError: It cannot be read.
     """
-    offset = number * PIECE_BYTES
-    size = min(PIECE_BYTES, file.stat.st_size - offset)
+    offset, size = number * PIECE_BYTES, _size(file, number)
     try:
         with file.path.open("rb", buffering=0) as opened:
             data = _read_at(opened.fileno(), offset, size)

@@ -242,12 +242,14 @@ class App:
                 reason="user or password is wrong",
                 headers={"WWW-Authenticate": 'Basic realm="aisio tasks"'},
             )
-        algorithm_id = request.match_info["algorithm_id"]
-        row = await self._run(self._service.resources.get, algorithm_id, "algorithm")
+        path = request.match_info["path"]
+        writes = "git-receive-pack" in (path, request.query.get("service"))
+        get = self._service.resources.get_own if writes else self._service.resources.get
+        row = await self._run(get, request.match_info["algorithm_id"], "algorithm")
         repository = self._service.algorithms.repository(row.id)
         if not self._has_git or not repository.is_dir():
             raise NotFoundError(f"algorithm {row.id} has no repository on this server")
-        return await answer_git(request, repository, request.match_info["path"], self._access.user)
+        return await answer_git(request, repository, path, self._access.user)
 
 
 async def _form(request: web.Request) -> Form:

@@ -134,7 +134,7 @@ def _list_files(context: Context, form: Form) -> Any:
 
 
 def _sync_finish(context: Context, form: Form) -> Any:
-    algorithm_id = form.text("algorithm_id")
+    algorithm_id = context.service.resources.get_own(form.text("algorithm_id"), "algorithm").id
     context.service.algorithms.add_commit(algorithm_id, form.text("checkout_sha"))
     return {"data": algorithm_id}
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from aisio.atomic_write import atomic_write
-from aisio.errors import AisioError, NotFoundError
+from aisio.errors import AccessError, AisioError, NotFoundError
 from aisio.file_locks import acquire, release
 from aisio.tasks.errors import InvalidArguments
 from aisio.tasks.records.locks import locked
@@ -101,14 +101,23 @@ class UnfinishedUploads:
         Raises:
             NotFoundError: There is no such resource.
         """
-        row = self._service.resources.get(resource_id)
+        row = self._service.resources.get_own(resource_id)
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with atomic_write(self._file(row.id)) as file:
             file.write(b"" if count is None else b"%d" % count)
 
     def all(self) -> list[str]:
-        """Return the resources that are to be stored."""
-        return [path.stem for path in self._folder.glob("*.finish")]
+        """Return the user's resources that are to be stored; those of others stay for them."""
+        return [path.stem for path in self._folder.glob("*.finish") if self._is_own(path.stem)]
+
+    def _is_own(self, resource_id: str) -> bool:
+        try:
+            self._service.resources.get_own(resource_id)
+        except AccessError:
+            return False
+        except NotFoundError:  # it was deleted: `finish` takes its note away
+            pass
+        return True
 
     def finish(self, resource_id: str) -> None:
         """Store the file of a resource. If that fails, its state is ERROR, with the reason.

@@ -91,7 +91,10 @@ class AlgorithmService:
         version = known[0] if known else AlgorithmVersionRow(new_id("AVER"), row.id, commit, now())
         if not known:
             self._registry.insert(version)
-        self._registry.update(row, state=int(ResourceState.READY), message="", upload_time=now())
+        if row.creator_id == self._settings.user:
+            self._registry.update(
+                row, state=int(ResourceState.READY), message="", upload_time=now()
+            )
         return version
 
     def versions(self, algorithm_id: str) -> list[AlgorithmVersionRow]:

@@ -117,7 +117,7 @@ class ResourceService:
         Raises:
             AccessError: It is another user's.
         """
-        row = self._own(resource_id)
+        row = self.get_own(resource_id)
         self._registry.update(row, **changes)
         return replace(row, **changes)
 
@@ -127,14 +127,19 @@ class ResourceService:
         Raises:
             AccessError: It is another user's.
         """
-        row = self._own(resource_id)
+        row = self.get_own(resource_id)
         self.store.delete_tree(resource_id)  # first, so that none is left if this is killed
         self._registry.delete(row)
         self._chunks(row.id).forget()
         shutil.rmtree(self._mount_folder(resource_id), ignore_errors=True)
 
-    def _own(self, resource_id: str) -> ResourceRow:
-        row = self.get(resource_id)
+    def get_own(self, resource_id: str, kind: str | None = None) -> ResourceRow:
+        """Return one's own resource; see `get`.
+
+        Raises:
+            AccessError: It is another user's.
+        """
+        row = self.get(resource_id, kind)
         if row.creator_id != self._user:
             raise AccessError(f"{row.kind} {resource_id} is another user's: it cannot be changed")
         return row
@@ -207,7 +212,7 @@ class ResourceService:
         Raises:
             AccessError: It is another user's.
         """
-        self._chunks(self._own(resource_id).id).forget()
+        self._chunks(self.get_own(resource_id).id).forget()
 
     def write_chunk(self, resource_id: str, number: int, data: bytes) -> None:
         """Take a part of a resource's file; parts come in any order, and may come again.
@@ -223,7 +228,7 @@ class ResourceService:
             ConflictError: It has its data already.
             InvalidArguments: The number is negative.
         """
-        row = self._own(resource_id)
+        row = self.get_own(resource_id)
         if row.state == ResourceState.READY and row.kind != "algorithm":
             raise ConflictError(f"{row.kind} {resource_id} has its data already")
         if number < 0:
@@ -243,7 +248,7 @@ class ResourceService:
             ResourceError: A part is missing, or of another upload.
             StorageError: A part cannot be stored.
         """
-        row = self._own(resource_id)
+        row = self.get_own(resource_id)
         try:
             row = self.finish(row, self._upload_chunks(row, count))
         except AisioError as error:
