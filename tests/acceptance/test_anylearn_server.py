@@ -7,7 +7,7 @@ import sqlite3
 import sys
 import zipfile
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -176,17 +176,19 @@ def test_a_server_that_is_killed_loses_no_request(home, tmp_path) -> None:
     assert [one["metric"] for one in result["metrics"]] == [0.5]
 
 
-def test_a_request_that_anylearn_does_not_repeat_fails_and_is_made_again(home, tmp_path) -> None:
-    """By the next call of the user: in the end there is one task, with its data and commit."""
+def test_a_request_that_anylearn_does_not_repeat_is_made_by_the_next_call(home, tmp_path) -> None:
+    """The call fails, or goes on: there is one task for each call that has returned one."""
+    results = []
     with KilledServer(tmp_path / "served", []) as server:
         for request in NOT_REPEATED:
             server.left.append(request)
-            with pytest.raises(AssertionError, match=r"Connection|[Gg]it|stderr|uploading"):
-                train(server.url, home, disable_git="upload" in request)
+            with suppress(AssertionError):
+                results.append(train(server.url, home, disable_git="upload" in request))
             assert server.left == []
-        result = train(server.url, home)
+        results.append(train(server.url, home))
     service = TaskService(TaskSettings(tmp_path / "served", "file:///unused/", "ada"))
-    (task,) = service.train_tasks.all()
-    assert (task.id, task.state) == (result["task"]["id"], TaskState.SUCCESS)
-    assert task.algorithm_git_ref == git(home / "code", "rev-parse", "HEAD")
-    assert [line.partition("] ")[2] for line in result["log"]][-1] == "files a.txt b.txt"
+    tasks = service.train_tasks.all()
+    assert [task.id for task in tasks] == [result["task"]["id"] for result in results]
+    assert {task.state for task in tasks} == {TaskState.SUCCESS}
+    assert tasks[-1].algorithm_git_ref == git(home / "code", "rev-parse", "HEAD")
+    assert [line.partition("] ")[2] for line in results[-1]["log"]][-1] == "files a.txt b.txt"
