@@ -9,8 +9,10 @@ with --only-full: the files that need what only it has, and those that use what 
 
 from __future__ import annotations
 
+import gc
 import importlib.metadata
 import importlib.util
+import multiprocessing
 import os
 import re
 import socket
@@ -22,6 +24,7 @@ import sys
 # (python/cpython#91351), and the worker ends.
 import tracemalloc  # noqa: F401
 from collections.abc import Iterator
+from multiprocessing import forkserver
 from pathlib import Path
 
 import pytest
@@ -78,6 +81,28 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
         return True
     imported = _OPTIONAL.findall(text)
     return True if any(importlib.util.find_spec(name) is None for name in imported) else None
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Run one process more than there are cores: a test often waits for another process."""
+    return len(os.sched_getaffinity(0)) + 1
+
+
+def pytest_collection_finish() -> None:
+    """Make garbage collections and processes of a fork server cheap.
+
+    What is imported by now, half a million objects beside torch, is left out of collections: each
+    would look at all of them, and in a forked process copy them by that.
+
+    The fork server imports what takes long, so that its processes need not; a spawned one does. It
+    is started before any test, as it keeps the environment that it began in.
+    """
+    gc.collect()
+    gc.freeze()
+    costly = ["hypothesis", "pytest", "torch.utils.data"]
+    multiprocessing.set_forkserver_preload([name for name in costly if name in sys.modules])
+    forkserver.ensure_running()
 
 
 @pytest.fixture(scope="session")

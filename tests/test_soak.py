@@ -1,4 +1,4 @@
-"""Fifty cut-short epochs leave descriptors, threads and memory as they were. Counts, no clocks."""
+"""Twenty cut-short epochs leave descriptors, threads and memory as they were. Counts, no clocks."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from aisio import AISIterDataset, AISMapDataset, AISShardReader, Client
 from aisio.client.client import Bucket
 from aisio.gateway import Gateway
 
-EPOCHS = 50
+EPOCHS = 20
 READERS = 8
 """Reading threads belong to the process and stay: so many may start after the first count."""
 
 GROWTH_BYTES = 8 * 1024 * 1024
-"""How much memory may vary; fifty epochs that kept their objects would add 100 MB."""
+"""How much memory may vary; twenty epochs that kept their objects would add 40 MB."""
 
 
 @pytest.fixture(scope="module")

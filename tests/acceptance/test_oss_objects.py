@@ -297,8 +297,10 @@ def label_of(one: DataObject) -> tuple[str, bytes]:
     return one.label, one.read()
 
 
-@pytest.mark.parametrize("context", ["fork", "spawn"])
-@pytest.mark.parametrize("cls", [AISMapDataset, AISIterDataset])
+@pytest.mark.parametrize(
+    ("cls", "context"),
+    [(AISMapDataset, "fork"), (AISMapDataset, "spawn"), (AISIterDataset, "fork")],
+)
 def test_oss_09_workers_read_after_the_parent_has(s3: Place, cls: Any, context: str) -> None:
     """By fork and spawn; the labels of a manifest go with them."""
     fill(s3, NAMES[:4])

@@ -51,7 +51,7 @@ def test_both_families_of_names(folder, older):
 
 @pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")
 @pytest.mark.parametrize(
-    ("workers", "context"), [(0, None), (1, "spawn"), (2, "fork"), (3, "fork")]
+    ("workers", "context"), [(0, None), (1, "forkserver"), (2, "fork"), (3, "fork")]
 )
 def test_they_compose_with_torchs_own(folder, workers, context):
     """shuffle, sharding_filter, map and batch, in workers of each kind: every object once."""
@@ -68,7 +68,7 @@ def test_they_compose_with_torchs_own(folder, workers, context):
     assert Counter(name for batch in loader for name, _ in batch) == Counter(NAMES)
 
 
-@pytest.mark.parametrize("context", ["spawn", "fork"])
+@pytest.mark.parametrize("context", ["forkserver", "fork"])
 def test_a_worker_that_sends_a_stream_is_an_error(folder, context):
     """The loader raises it; it would wait for ever for a batch that no queue can carry."""
     pipe = IterableWrapper([folder]).ais_list_files().ais_load_files()

@@ -80,7 +80,7 @@ def test_http_urls_load_too(endpoint, filled, sdk_client):
 @pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")
 @pytest.mark.parametrize(
     ("workers", "context"),
-    [(0, None), (1, "fork"), (2, "fork"), (3, "fork"), (1, "spawn"), (2, "spawn")],
+    [(0, None), (1, "fork"), (2, "fork"), (3, "fork"), (1, "forkserver"), (2, "forkserver")],
 )
 def test_workers_load_every_object_once(endpoint, filled, workers, context):
     """Torch's own pipes around ours, in workers of both kinds, after the parent has read."""

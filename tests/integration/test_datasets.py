@@ -101,8 +101,15 @@ def test_an_object_that_is_gone_when_its_batch_is_read(filled):
 
 
 @pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")
-@pytest.mark.parametrize("context", ["fork", "spawn", "forkserver"])
-@pytest.mark.parametrize("cls", [AISIterDataset, AISBatchIterDataset])
+@pytest.mark.parametrize(
+    ("cls", "context"),
+    [
+        (AISIterDataset, "fork"),
+        (AISIterDataset, "spawn"),
+        (AISBatchIterDataset, "fork"),
+        (AISBatchIterDataset, "forkserver"),
+    ],
+)
 def test_workers_of_all_kinds_read_several_at_once(filled, cls, context):
     """After the parent has used its own threads and connections."""
     dataset = cls([filled], concurrency=4)
@@ -112,7 +119,7 @@ def test_workers_of_all_kinds_read_several_at_once(filled, cls, context):
 
 
 @pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")
-@pytest.mark.parametrize("context", ["fork", "spawn"])
+@pytest.mark.parametrize("context", ["fork", "forkserver"])
 @pytest.mark.parametrize("workers", [1, 2, 3])
 def test_every_object_once_under_a_loader(filled, workers, context):
     """AIS-07, AIS-08: no duplicate, no loss, after the parent has read on its own connections."""

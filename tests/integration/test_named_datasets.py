@@ -67,7 +67,7 @@ def test_a_map_dataset_by_name(filled):
 
 
 @pytest.mark.parametrize("name", ["team/x", "team/tar"])
-@pytest.mark.parametrize("method", ["fork", "spawn"])
+@pytest.mark.parametrize("method", ["fork", "forkserver"])
 def test_workers_read_every_object_of_a_name_once(filled, name, method):
     """After the parent has read them, in workers of both kinds."""
     dataset = AISIterDataset([name])
@@ -126,6 +126,7 @@ def test_a_loader_without_a_cluster_reads_what_an_entry_names(filled, monkeypatc
     assert set(OBJECTS.values()) < got
 
 
+# A fork server keeps the environment it began in, without this catalog.
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_datapipes_by_name_in_workers(filled, endpoint, method):
     """Members of a tar among them: each worker finds them by their URLs."""

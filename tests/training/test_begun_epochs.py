@@ -57,13 +57,15 @@ class Begun(Dataset[int]):
 def train(epochs: BegunEpochs, numbers: SimpleQueue[Any]) -> None:
     """Begin two iterations in this process, and three in workers, one of an epoch that is set."""
     numbers.put([epochs.begin(), epochs.begin()])
-    loader = DataLoader(Begun(epochs), batch_size=None, num_workers=1)
+    loader = DataLoader(
+        Begun(epochs), batch_size=None, num_workers=1, multiprocessing_context="fork"
+    )
     begun = [int(number) for _ in range(2) for number in loader]
     epochs.set(9)
     numbers.put([*begun, *map(int, loader)])
 
 
-@pytest.mark.parametrize(("method", "ranks"), [("fork", 2), ("spawn", 1)])
+@pytest.mark.parametrize(("method", "ranks"), [("fork", 2), ("forkserver", 1)])
 def test_ranks_that_were_given_it_count_for_themselves(method: str, ranks: int) -> None:
     """And so do their workers: ranks that read the same would otherwise be at other epochs."""
     context: Any = multiprocessing.get_context(method)

@@ -76,9 +76,9 @@ def _is_watched(epoch_stats: EpochStats, answer: Any) -> None:
     answer.put((stats.watched_after_s(), epoch_stats.totals()["items"]))
 
 
-def test_a_spawned_worker_watches_as_the_sender_does() -> None:
+def test_a_worker_that_is_not_forked_watches_as_the_sender_does() -> None:
     """The dataset carries the wish; a copy in the same process changes nothing."""
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
     answer = context.SimpleQueue()
     with stats.watch(7.0):
         epoch_stats = EpochStats("X", "sample")

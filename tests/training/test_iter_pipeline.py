@@ -323,10 +323,10 @@ def test_length_is_what_it_was_told(folder: Path) -> None:
     assert pipeline.stats()["items"] >= 0
 
 
-def test_spawned_workers_have_the_chain(folder: Path) -> None:
+def test_workers_that_are_not_forked_have_the_chain(folder: Path) -> None:
     """Functions of a module pickle; a lambda is an error that says where it is."""
     made = numbers("objects", folder).shuffle(4).filter(is_even).batch(6)
-    options: dict[str, Any] = {"batch_size": None, "multiprocessing_context": "spawn"}
+    options: dict[str, Any] = {"batch_size": None, "multiprocessing_context": "forkserver"}
     assert sorted(torch.cat(list(DataLoader(made, num_workers=1, **options))).tolist()) == list(
         range(0, COUNT, 2)
     )

@@ -500,7 +500,7 @@ def test_ranks_of_a_launcher(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _rank_of_a_group(rank: int, file: str, pipe: Any) -> None:
-    of = loader(num_workers=1)
+    of = loader(num_workers=1, multiprocessing_context="fork")
     distributed.init_process_group("gloo", f"file://{file}", rank=rank, world_size=2)
     mesh = init_device_mesh("cpu", (2,))
     shares = [epoch(of), epoch(loader(ranks=mesh)), epoch(loader(ranks=distributed.group.WORLD))]
@@ -530,7 +530,7 @@ def _refusals(rank: int, state: Any, mesh: Any) -> list[str]:
 
 def test_ranks_of_a_process_group(tmp_path: Path) -> None:
     """Also one that is made after the loader, and a device mesh."""
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
     pipes, processes = [], []
     for rank in range(2):
         mine, theirs = context.Pipe()

@@ -306,9 +306,9 @@ def test_a_loader_that_has_begun_can_be_pickled(data: Data) -> None:
     assert epoch(pickle.loads(pickle.dumps(of))) == whole[3:]
 
 
-def test_spawned_workers(data: Data) -> None:
+def test_workers_that_are_not_forked(data: Data) -> None:
     """They get the dataset by pickle."""
-    of = data.loader(num_workers=1, multiprocessing_context="spawn")
+    of = data.loader(num_workers=1, multiprocessing_context="forkserver")
     assert epoch(of) == epoch(data.loader())
 
 

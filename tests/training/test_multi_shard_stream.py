@@ -87,7 +87,7 @@ def test_ais_16_streams_of_unequal_length_are_an_error(folder: Path, caplog: Any
 
 @pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")
 @pytest.mark.parametrize(
-    ("context", "workers"), [("fork", 1), ("fork", 2), ("fork", 3), ("spawn", 1)]
+    ("context", "workers"), [("fork", 1), ("fork", 2), ("fork", 3), ("forkserver", 1)]
 )
 def test_ais_16_workers_share_the_tuples(folder: Path, workers: int, context: str) -> None:
     """Each once, and the members of each belong together."""

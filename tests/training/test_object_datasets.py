@@ -138,7 +138,7 @@ def test_stats_of_workers_arrive_in_the_parent(folder):
     assert sums["first_item_s"] > 0
 
 
-@pytest.mark.parametrize("context", ["fork", "spawn"])
+@pytest.mark.parametrize("context", ["fork", "forkserver"])
 def test_stats_of_a_map_dataset_count_what_its_workers_read(folder, context):
     """In the parent, after its workers have ended; what the parent read itself is there at once."""
     dataset = AISMapDataset(folder)

@@ -272,7 +272,7 @@ def test_damage_in_the_store_names_the_sample(gateway: Gateway) -> None:
         assert of[27][0] == "y03"
 
 
-@pytest.mark.parametrize("method", ["fork", "spawn"])
+@pytest.mark.parametrize("method", ["fork", "forkserver"])
 def test_it_is_read_in_other_processes(gateway: Gateway, method: str) -> None:
     """However they are started, after it was read in this one."""
     of = AISShardDataset("ais://data/", endpoint=gateway.endpoint)

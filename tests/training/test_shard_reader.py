@@ -304,7 +304,7 @@ def test_refused_members_tell_how_many_samples_they_cost(tmp_path):
     assert (entry.offset, entry.samples_given, entry.samples_lost) == (1024, 2, 2)
 
 
-@pytest.mark.parametrize(("context", "workers"), [("fork", 2), ("spawn", 1)])
+@pytest.mark.parametrize(("context", "workers"), [("fork", 2), ("forkserver", 1)])
 def test_the_parent_sees_what_its_workers_skipped(bad_shards, context, workers):
     """Each worker's entries, once, whether it inherited or unpickled the reader."""
     reader = AISShardReader(bad_shards, on_error="skip")

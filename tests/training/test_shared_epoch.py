@@ -21,7 +21,7 @@ def answer(epoch: SharedEpoch, pipe: Any) -> None:
         pipe.send(epoch.get())
 
 
-@pytest.mark.parametrize("method", ["fork", "spawn"])
+@pytest.mark.parametrize("method", ["fork", "forkserver"])
 def test_a_running_process_sees_a_new_epoch(method: str) -> None:
     """Whatever it was started by."""
     epoch = SharedEpoch(3)
@@ -45,7 +45,7 @@ def set_own(epoch: SharedEpoch, pipe: Any) -> None:
     pipe.send(epoch.get())
 
 
-@pytest.mark.parametrize("method", ["fork", "spawn"])
+@pytest.mark.parametrize("method", ["fork", "forkserver"])
 def test_a_process_that_sets_it_has_its_own(method: str) -> None:
     """Ranks that one process has started do not change the epochs of each other."""
     epoch = SharedEpoch(3)

@@ -93,7 +93,7 @@ def _go_on_alone(log: SharedLog) -> None:
 
 # The servers of other tests may have left threads; Python 3.12 warns of forks beside them.
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
-@pytest.mark.parametrize("method", ["fork", "spawn"])
+@pytest.mark.parametrize("method", ["fork", "forkserver"])
 def test_a_detached_list_goes_with_its_process(
     method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -153,9 +153,9 @@ def test_the_source_pickles_and_refuses_what_it_cannot(tar: tuple[Path, Path]) -
         source.read(infos[5], etl_name="x")
 
 
-@pytest.mark.parametrize("context", ["fork", "spawn"])
+@pytest.mark.parametrize("context", ["fork", "forkserver"])
 def test_workers_read_after_the_parent_has(tar: tuple[Path, Path], context: str) -> None:
-    """Both start methods."""
+    """Forked or not."""
     dataset: Any = AISMapDataset.from_tar(*tar)
     assert dataset[1] == ("d/01.txt", b"1" * 100)
     loader = DataLoader(dataset, batch_size=None, num_workers=1, multiprocessing_context=context)

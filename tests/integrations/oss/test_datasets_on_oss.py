@@ -82,7 +82,7 @@ def test_oss_08_workers_share_one_listing_and_read_each_object_once(
     assert filled.reads() == (1, Counter(NAMES))
 
 
-@pytest.mark.parametrize("context", ["fork", "spawn"])
+@pytest.mark.parametrize("context", ["fork", "forkserver"])
 def test_oss_09_workers_read_after_the_parent_has(filled: Place, context: str) -> None:
     """With the labels of a manifest on OSS (OSS-10)."""
     lines = "".join(f"{name}\t{number}\n" for number, name in enumerate(NAMES[:4]))

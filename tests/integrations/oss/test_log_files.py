@@ -116,9 +116,9 @@ class Logging(Dataset[int]):
         return index
 
 
-@pytest.mark.parametrize("context", ["fork", "spawn"])
+@pytest.mark.parametrize("context", ["fork", "forkserver"])
 def test_oss_34_each_worker_has_its_files(config: OssConfig, context: str) -> None:
-    """By fork and spawn."""
+    """Forked or not."""
     dataset = Logging(LogFiles(config))
     loader: Any = DataLoader(dataset, 2, num_workers=2, multiprocessing_context=context)
     assert len(list(loader)) == 2

@@ -194,7 +194,8 @@ def _read_as_rank(rank: int, port: int, endpoint: str, pipe: Any) -> None:
             ),
         ]
     )
-    loader = DataLoader(chain, batch_size=None, num_workers=2, persistent_workers=True)
+    options: dict[str, Any] = {"persistent_workers": True, "multiprocessing_context": "fork"}
+    loader = DataLoader(chain, batch_size=None, num_workers=2, **options)
     for _ in range(2):
         found.append([item[0] for item in loader])
     pipe.send(found)
@@ -205,7 +206,7 @@ def _read_as_rank(rank: int, port: int, endpoint: str, pipe: Any) -> None:
 def test_two_ranks_with_two_workers_list_once(proxy: FaultProxy) -> None:
     """Each data set, in all of them together and over two epochs; and read each object once."""
     store = stores.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
     pipes, processes = [], []
     for rank in range(2):
         mine, theirs = context.Pipe()

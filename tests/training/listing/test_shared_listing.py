@@ -113,7 +113,8 @@ def test_workers_with_sources_of_their_own_list_them_once(folder: Path, tmp_path
 
 
 @pytest.mark.parametrize(
-    ("cls", "method"), [(AISMapDataset, "fork"), (AISMapDataset, "spawn"), (AISIterDataset, "fork")]
+    ("cls", "method"),
+    [(AISMapDataset, "fork"), (AISMapDataset, "forkserver"), (AISIterDataset, "fork")],
 )
 def test_workers_have_what_their_parent_has_listed(folder: Path, cls: Any, method: str) -> None:
     """Of any dataset, by any way."""
