@@ -18,6 +18,7 @@ import re
 import socket
 import stat
 import sys
+import traceback
 
 # pytest imports it where a finalizer fails, as torch's do in forked workers. If that happens in a
 # garbage collection within another import, Python before 3.12 fails that one with a KeyError
@@ -26,6 +27,7 @@ import tracemalloc  # noqa: F401
 from collections.abc import Iterator
 from multiprocessing import forkserver
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -51,6 +53,10 @@ _ONLY_FULL = re.compile(
 # found there as tests.<module>.
 sys.path.append(str(ROOT))
 
+
+# torch computes in one thread, also in processes that tests start: its threads wait for each other
+# by spinning, which takes twenty times the time where other processes have the cores.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # No example fails because the machine is busy.
 settings.register_profile("aisio", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -89,6 +95,25 @@ def pytest_xdist_auto_num_workers() -> int:
     return len(os.sched_getaffinity(0)) + 1
 
 
+def _raise_errors_of_workers_without_a_cycle() -> None:
+    """Have a DataLoader end its workers at once after an error of one of them.
+
+    torch raises the error again in a function that has it as a local variable, so its traceback
+    leads to itself, and to the iterator. A garbage collection would end that one, and would close
+    the queues to its workers before: torch then waits five seconds for them.
+    """
+    from torch._utils import ExceptionWrapper
+
+    def reraise(wrapper: ExceptionWrapper, of_torch: Any = ExceptionWrapper.reraise) -> None:
+        try:
+            of_torch(wrapper)
+        except BaseException as error:
+            traceback.clear_frames(error.__traceback__)
+            raise
+
+    ExceptionWrapper.reraise = reraise  # type: ignore[method-assign]
+
+
 def pytest_collection_finish() -> None:
     """Make garbage collections and processes of a fork server cheap.
 
@@ -100,6 +125,8 @@ def pytest_collection_finish() -> None:
     """
     gc.collect()
     gc.freeze()
+    if "torch" in sys.modules:
+        _raise_errors_of_workers_without_a_cycle()
     costly = ["hypothesis", "pytest", "torch.utils.data"]
     multiprocessing.set_forkserver_preload([name for name in costly if name in sys.modules])
     forkserver.ensure_running()
