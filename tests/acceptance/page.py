@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -28,6 +29,7 @@ and a test keeps it current.
 HEAD = "| ID | what holds | state | tests |\n| --- | --- | --- | --- |\n"
 
 
+@functools.cache
 def lines_with_tests() -> Mapping[str, list[str]]:
     """Return, for each ID, the tests that carry it in their name or docstring."""
     found: dict[str, list[str]] = {}

@@ -170,7 +170,7 @@ _BLANKS = [" ", "  ", "\n", "\n- ", "\n  ", "\t", "\x85", "\ufeff", "\0", ": ", 
 _TOKENS = st.sampled_from([*_WORDS.split(), *_BLANKS])
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(
     st.lists(_TOKENS, max_size=40).map("".join)
     | st.text(st.characters(exclude_categories=["Cs"]), max_size=80)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import aisio.catalog
@@ -239,7 +239,6 @@ _VALUES = st.recursive(
 _ENTRIES = st.dictionaries(_NAMES | _SCALARS, _VALUES, max_size=8) | _VALUES
 
 
-@settings(max_examples=300)
 @given(tree=st.lists(_ENTRIES, max_size=4) | _ENTRIES, flow=st.booleans())
 def test_any_tree_gives_a_catalog_or_a_catalog_error(tree, flow, tmp_path_factory):
     """No YAML raises another error."""
