@@ -1,4 +1,8 @@
-"""What libraries that take paths by fsspec do with `ais://`."""
+"""What libraries that take paths by fsspec do with `ais://`.
+
+The largest of them are imported by their tests: every pytest process imports this file, and each
+process that it forks has all that it imported.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +11,9 @@ import zipfile
 from typing import Any
 
 import aiohttp  # noqa: F401 - the gateway needs it
-import dask.dataframe
-import datasets
 import fsspec
 import numpy as np
 import pandas as pd
-import polars
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
@@ -72,6 +73,7 @@ def test_parquet_by_parts() -> None:
 
 def test_polars() -> None:
     """Files that fsspec opens: polars itself knows only some clouds."""
+    polars = pytest.importorskip("polars")
     frame = polars.from_pandas(TABLE)
     with fsspec.open("ais://data/t.parquet", "wb") as file:
         frame.write_parquet(file)
@@ -93,14 +95,16 @@ def test_zarr() -> None:
 
 def test_dask() -> None:
     """Many files as one table."""
+    dataframe = pytest.importorskip("dask.dataframe")
     for number in range(3):
         TABLE.iloc[number::3].to_csv(f"ais://data/parts/{number}.csv", index=False)
-    found = dask.dataframe.read_csv("ais://data/parts/*.csv").compute(scheduler="threads")
+    found = dataframe.read_csv("ais://data/parts/*.csv").compute(scheduler="threads")
     assert sorted(found.number) == list(range(1000))
 
 
 def test_datasets(tmp_path: Any) -> None:
     """Hugging Face's, streamed and downloaded."""
+    datasets = pytest.importorskip("datasets")
     for number in range(3):
         TABLE.iloc[number::3].to_parquet(f"ais://data/parts/{number}.parquet")
     urls = "ais://data/parts/*.parquet"
@@ -114,6 +118,7 @@ def test_datasets(tmp_path: Any) -> None:
 
 def test_datasets_sees_that_a_file_was_replaced(tmp_path: Any) -> None:
     """If it is asked to look: it keeps what it downloaded, by URL and etag."""
+    datasets = pytest.importorskip("datasets")
     looks = datasets.DownloadConfig(cache_dir=str(tmp_path / "files"), use_etag=True)
     for first in (0, 1000):
         pd.DataFrame({"number": [first]}).to_parquet("ais://data/t.parquet")
@@ -129,6 +134,7 @@ def test_datasets_sees_that_a_file_was_replaced(tmp_path: Any) -> None:
 
 def test_datasets_on_disk() -> None:
     """Hugging Face's, saved and loaded."""
+    datasets = pytest.importorskip("datasets")
     datasets.Dataset.from_dict({"number": [1, 2, 3]}).save_to_disk("ais://data/saved")
     assert datasets.load_from_disk("ais://data/saved")["number"][:] == [1, 2, 3]
 
