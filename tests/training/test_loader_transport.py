@@ -78,9 +78,9 @@ def mappings() -> int:
 
 
 def names() -> list[str]:
-    """Return what has a name in /dev/shm, but for what other programs make there meanwhile."""
+    """Return what has a name in /dev/shm as shared memory of Python, or as batches."""
     paths = Path("/dev/shm").iterdir()
-    return sorted(path.name for path in paths if not path.name.startswith(("sem.", "torch_")))
+    return sorted(path.name for path in paths if path.name.startswith(("psm_", "aisio-batches")))
 
 
 def descriptors() -> dict[str, str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from aisio.cli.output import json_line, json_option, size_text, write_lines
+from aisio.cli.output import exact_size_text, json_line, json_option, write_lines
 from aisio.cli.task_service import home_option
 
 if TYPE_CHECKING:
@@ -49,11 +49,11 @@ def command(grace_hours: float, dry_run: bool, home: Path | None, as_json: bool)
 
 def _lines(pieces: Garbage, leftovers: Leftovers, *, dry_run: bool) -> Iterator[str]:
     would = "to be deleted" if dry_run else "deleted"
-    yield f"store: {pieces.deleted:,} pieces {would} ({size_text(pieces.deleted_bytes)} bytes)"
+    yield f"store: {pieces.deleted:,} pieces {would} ({exact_size_text(pieces.deleted_bytes)} bytes)"
     yield (
         f"store: {pieces.condemned:,} pieces condemned, for a later call "
-        f"({size_text(pieces.condemned_bytes)} bytes)"
+        f"({exact_size_text(pieces.condemned_bytes)} bytes)"
     )
-    yield f"store: {pieces.kept:,} pieces kept ({size_text(pieces.kept_bytes)} bytes)"
+    yield f"store: {pieces.kept:,} pieces kept ({exact_size_text(pieces.kept_bytes)} bytes)"
     count = len(leftovers.paths)
-    yield f"home: {count:,} files and folders {would} ({size_text(leftovers.size_bytes)} bytes)"
+    yield f"home: {count:,} files and folders {would} ({exact_size_text(leftovers.size_bytes)} bytes)"
