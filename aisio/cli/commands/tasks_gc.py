@@ -48,12 +48,11 @@ def command(grace_hours: float, dry_run: bool, home: Path | None, as_json: bool)
 
 
 def _lines(pieces: Garbage, leftovers: Leftovers, *, dry_run: bool) -> Iterator[str]:
-    would = "to be deleted" if dry_run else "deleted"
-    yield f"store: {pieces.deleted:,} pieces {would} ({exact_size_text(pieces.deleted_bytes)} bytes)"
-    yield (
-        f"store: {pieces.condemned:,} pieces condemned, for a later call "
-        f"({exact_size_text(pieces.condemned_bytes)} bytes)"
-    )
-    yield f"store: {pieces.kept:,} pieces kept ({exact_size_text(pieces.kept_bytes)} bytes)"
-    count = len(leftovers.paths)
-    yield f"home: {count:,} files and folders {would} ({exact_size_text(leftovers.size_bytes)} bytes)"
+    done = "to be deleted" if dry_run else "deleted"
+    for words, count, size in (
+        (f"store: {{}} pieces {done}", pieces.deleted, pieces.deleted_bytes),
+        ("store: {} pieces condemned, for a later call", pieces.condemned, pieces.condemned_bytes),
+        ("store: {} pieces kept", pieces.kept, pieces.kept_bytes),
+        (f"home: {{}} files and folders {done}", len(leftovers.paths), leftovers.size_bytes),
+    ):
+        yield f"{words.format(f'{count:,}')} ({exact_size_text(size)} bytes)"
