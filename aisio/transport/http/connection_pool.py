@@ -2,8 +2,9 @@
 
 urllib3 and http.client prepare and check for each request what has been the same since the first
 one, and they parse the headers of a response as those of an e-mail: almost half of the CPU time
-that a GET of 100 KB took. So GET and HEAD to http URLs, if no proxy leads there, use this pool. All
-other requests use urllib3. The responses have those attributes of urllib3's that aisio uses.
+that a GET of 100 KB took. So GET, HEAD and PUT to http URLs, if no proxy leads there, use this
+pool. All other requests use urllib3. The responses have those attributes of urllib3's that aisio
+uses.
 """
 
 from __future__ import annotations
@@ -86,7 +87,11 @@ class Request:
         self._pool = pool
         self._method = method
         self._data = data
-        self._is_sent = _send(connection, data)
+        try:
+            self._is_sent = _send(connection, data)
+        except requests.ReadTimeout:
+            pool.close()  # the other idle connections may be as dead
+            raise
         self._sent_at = perf_counter()
         self._connection = connection
 

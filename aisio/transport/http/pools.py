@@ -32,8 +32,8 @@ class OriginPool(NamedTuple):
     Attributes:
         urllib3_pool: urllib3's connections to the host, or to the HTTP proxy that leads there.
         needs_absolute_url: Whether the proxy wants the absolute URL in the request line.
-        plain: Our own connections, where plain http and no proxy lead to the host. GET and HEAD use
-            these.
+        plain: Our own connections, where plain http and no proxy lead to the host; see
+            `IDEMPOTENT_METHODS`.
     """
 
     urllib3_pool: urllib3.HTTPConnectionPool

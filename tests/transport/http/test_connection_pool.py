@@ -126,6 +126,17 @@ def test_a_put_on_a_kept_connection_that_was_dropped_is_sent_again() -> None:
         assert server.connections == 2
 
 
+def test_a_body_that_nobody_takes_closes_the_idle_connections() -> None:
+    """They may be as dead as the one that it was sent on: the next try needs a new one."""
+    there, here = socket.socketpair()
+    with closing(there), pool_at() as (_, pool), RawConnection(timeout_s=0.05) as wire:
+        pool.put_back(BufferedSocket(here, 5))
+        pool.put_back(wire.pool._idle.pop()[0])
+        with pytest.raises(requests.ReadTimeout):
+            pool.open("PUT", "/a", {}, bytes(8 << 20))
+        assert pool._take_idle() is None
+
+
 def test_no_response_is_a_protocol_error() -> None:
     """The connection ends where the status line is due."""
     with pool_at(Reply(0)) as (_, pool), pytest.raises(ProtocolError, match="Connection aborted"):
