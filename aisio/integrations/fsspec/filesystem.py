@@ -30,6 +30,9 @@ from aisio.transport.writer import PART_BYTES, WriteOptions
 
 __all__ = ["AisFileSystem"]
 
+Copies = dict[str, tuple[ObjectInfo, ObjectInfo]]
+"""By the paths of copied objects: what the store said of each before, and of its copy."""
+
 
 class AisFileSystem(ReadFileSystem):
     """The objects of a cluster as the files of fsspec; made by fsspec for `ais://`.
@@ -107,16 +110,17 @@ class AisFileSystem(ReadFileSystem):
         self.invalidate_cache(path)
 
     async def _cp_file(
-        self, path1: str, path2: str, copies: dict[str, ObjectInfo] | None = None, **_: Any
+        self, path1: str, path2: str, copies: Copies | None = None, **_: Any
     ) -> None:
-        """Copy an object; add to `copies` what the store says of the copy, by the source's path."""
+        """Copy an object; add to `copies` what the store said of the two."""
         source, target = self._strip_protocol(path1), self._strip_protocol(path2)
         if source == target:
             raise ConfigError(f"copy {source}: it cannot be copied to itself")
         try:
+            before = None if copies is None else await self._run(self._tree.head, source)
             copy = await self._run(self._tree.copy, source, target)
-            if copies is not None:
-                copies[source] = copy
+            if copies is not None and before is not None:
+                copies[source] = before, copy
         except (NotFoundError, UrlError):
             if not await self._isdir(source):
                 raise
@@ -167,12 +171,12 @@ class AisFileSystem(ReadFileSystem):
                     f"move {source} to {target}: a folder cannot be moved into itself"
                 )
         await self._objects(path1, recursive, maxdepth)  # an error, if nothing is there
-        copies: dict[str, ObjectInfo] = {}
+        copies: Copies = {}
         await self._copy(path1, path2, recursive, maxdepth=maxdepth, copies=copies)
-        await self._in_chunks([self._delete_copied(*one) for one in copies.items()])
+        await self._in_chunks([self._delete_copied(path, *one) for path, one in copies.items()])
 
-    async def _delete_copied(self, path: str, copy: ObjectInfo) -> None:
-        await self._run(self._tree.delete_copied, path, copy)
+    async def _delete_copied(self, path: str, before: ObjectInfo, copy: ObjectInfo) -> None:
+        await self._run(self._tree.delete_copied, path, before, copy)
         self.invalidate_cache(path)
 
     async def _rm_file(self, path: str, **_: Any) -> None:

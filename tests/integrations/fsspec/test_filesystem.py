@@ -18,8 +18,11 @@ import pytest
 
 from aisio import Bucket
 from aisio.errors import ConfigError, IntegrityError
-from aisio.integrations.fsspec import AisFileSystem
+from aisio.gateway import Gateway
+from aisio.integrations.fsspec import AisFileSystem, S3FileSystem
+from aisio.stores import DirectSettings
 from aisio.testing.fault_proxy import FaultProxy
+from aisio.transport.writer import WriteOptions
 
 DATA = bytes(range(256)) * 1000
 
@@ -319,6 +322,35 @@ def test_what_is_replaced_while_it_is_moved_stays(fs: AisFileSystem, bucket: Buc
     with pytest.raises(IntegrityError, match="ais://data/a: it was replaced after it was copied"):
         Replaced(endpoint=bucket.client.endpoint).mv("data/a", "data/b")
     assert fs.cat(fs.find("data")) == {"data/a": b"new", "data/b": b"old"}
+
+
+class _ReplacedInS3(S3FileSystem):
+    """Another program replaces an object of S3 after it was copied."""
+
+    def write(self, data: bytes) -> None:
+        """Upload the object in parts: its ETag is no MD5."""
+        options = WriteOptions(5 << 20)
+        with self._tree.writer("data/a", overwrite=True, options=options) as file:
+            file.write(data)
+
+    async def _copy(self, *args: Any, **options: Any) -> None:
+        await super()._copy(*args, **options)
+        self.write(NEW)
+
+
+OLD, NEW = (letter * (5 << 20) + letter for letter in (b"o", b"n"))
+
+
+def test_what_is_replaced_while_a_cloud_moves_it_stays(tmp_path: Path) -> None:
+    """Also where the new bytes are as many, and the store has no checksums: its ETags tell."""
+    (tmp_path / "data").mkdir()
+    options: Any = {"access_key_id": "a", "secret_access_key": "b"}
+    with Gateway(tmp_path) as gateway:
+        fs = _ReplacedInS3(direct=DirectSettings(gateway.s3_endpoint, "us-east-1", options))
+        fs.write(OLD)
+        with pytest.raises(IntegrityError, match="s3://data/a: it was replaced after it was"):
+            fs.mv("data/a", "data/b")
+        assert fs.cat(["data/a", "data/b"]) == {"data/a": NEW, "data/b": OLD}
 
 
 def test_moving_something_to_itself_deletes_nothing(fs: AisFileSystem, bucket: Bucket) -> None:
