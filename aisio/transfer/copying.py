@@ -230,7 +230,8 @@ class _CountedFile(io.FileIO):
     def read(self, size: int | None = -1, /) -> bytes:
         data: bytes = super().read(size)
         self._done += len(data)
-        if not data or self._done >= (self.info.size_bytes or 0):
+        is_whole = size is None or size < 0
+        if is_whole or not data or self._done >= (self.info.size_bytes or 0):
             self._check_unchanged()
         self._count(len(data))
         return data

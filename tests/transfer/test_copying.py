@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from aisio.errors import IntegrityError
 from aisio.records import Checksum
 from aisio.stores import AisStore, DirectStore, LocalStore
 from aisio.testing.fault_proxy import Corrupt, Cut, FaultProxy
-from aisio.transfer.copying import Copier, are_one_cluster
+from aisio.transfer.copying import Copier, _CountedFile, are_one_cluster
 from aisio.transfer.jobs import Action, Copy, Outcome
 from aisio.transfer.local_folder import LocalFolder
 from aisio.transfer.trees import open_tree
@@ -152,6 +153,16 @@ def test_a_file_that_grows_while_it_is_read_is_not_stored(bucket, client, files,
     outcome = copy(copier, LocalStore(), f"file://{path}", "ais://transfers/a")
     assert "changed while it was copied" in str(outcome.error)
     assert bucket.object("a").get() == b"old"
+
+
+def test_a_file_that_is_cut_before_it_is_read_is_not_stored(files):
+    """Small files are read at once: fewer bytes than the file had are an error."""
+    path = files({"a": DATA}) / "a"
+    info = LocalStore().head(ObjectUrl.parse(f"file://{path}"))
+    with _CountedFile(info, lambda _: None) as file:
+        os.truncate(path, 5)
+        with pytest.raises(IntegrityError, match="changed while it was copied"):
+            file.read()
 
 
 def test_a_local_file_that_changes_is_not_copied_to_another(files, tmp_path):
