@@ -78,7 +78,8 @@ class S3Api:
             raise Refusal(405, "Method Not Allowed", headers={"Allow": _METHODS})
         handlers = self._of_object if request.key_text else self._of_bucket
         operations = {name for _, name in handlers}
-        refuse_operation(method, request.query, operations if request.bucket_text else ())
+        supported = {name for of, name in handlers if of == method and request.bucket_text}
+        refuse_operation(method, request.query, supported)
         refuse_other_owner(request.headers)
         if request.query.get("versionId", NULL_VERSION) != NULL_VERSION:
             raise Refusal(404, "former versions are not kept", tcode="NoSuchVersion")
@@ -139,6 +140,7 @@ def _of_objects(objects: S3Objects, parts: S3Uploads) -> Handlers:
     return {
         ("GET", ""): objects.get,
         ("GET", "attributes"): objects.attributes,
+        ("GET", "tagging"): objects.tagging,
         ("GET", "uploadId"): parts.list_parts,
         ("HEAD", ""): objects.head,
         ("PUT", ""): objects.put,

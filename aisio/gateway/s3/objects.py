@@ -24,7 +24,7 @@ from aisio.gateway.s3.conditions import (
     failed,
     is_conditional_write,
 )
-from aisio.gateway.s3.documents import XML, document, element
+from aisio.gateway.s3.documents import XML, document, element, group
 from aisio.gateway.s3.object_headers import (
     checksum_headers,
     custom_metadata,
@@ -91,6 +91,14 @@ class S3Objects:
         body = attributes_document(request.headers, record, status)
         headers = [("Last-Modified", http_date(status.st_mtime))]
         return make_response(body, headers=headers, content_type=XML)
+
+    async def tagging(self, request: S3Request) -> web.StreamResponse:
+        """Send the tags of an object, of which there are none.
+
+        The second version of `aws s3 cp` asks for them before it copies an object in parts.
+        """
+        await self.describe(request.bucket, request.key)
+        return make_response(document("Tagging", group("TagSet")), content_type=XML)
 
     async def put(self, request: S3Request) -> web.StreamResponse:
         """Store an object, or copy another one to its name."""

@@ -64,15 +64,15 @@ def refuse_operation(method: str, query: Mapping[str, str], supported: Collectio
     Args:
         method: The method of the request.
         query: Its query.
-        supported: The parameters that name operations that it has.
+        supported: The parameters that name operations that it has for this method.
 
     Raises:
         Refusal: There is one.
     """
     for name, value in query.items():
-        is_known = name in _PARAMETERS or name in supported
-        is_parameter = value or is_known or name.lower().startswith(_PARAMETER_PREFIXES)
-        if name in _OPERATIONS or not is_parameter:
+        if name in supported or name in _PARAMETERS:
+            continue
+        if name in _OPERATIONS or not (value or name.lower().startswith(_PARAMETER_PREFIXES)):
             raise Refusal(501, f"{method} with ?{name} is not supported", tcode="NotImplemented")
 
 

@@ -35,6 +35,15 @@ def test_what_is_not_there_is_501(s3: S3Bucket, method: str, key: str, query: st
     assert s3.send("GET", "o").content == b"x"
 
 
+@pytest.mark.parametrize("query", ["uploads=1", "attributes=1", "tagging=1"])
+@pytest.mark.parametrize("method", ["PUT", "DELETE"])
+def test_an_operation_of_another_method_is_refused(s3: S3Bucket, method: str, query: str) -> None:
+    """Whatever its value: it is not taken for one of the object."""
+    s3.send("PUT", "o", b"x")
+    assert s3.send(method, "o", b"", f"?{query}").status_code in (400, 501)
+    assert s3.send("GET", "o").content == b"x"
+
+
 def test_what_is_meant_for_another_owner(s3: S3Bucket) -> None:
     """Is not done."""
     response = s3.send("PUT", "o", b"x", x_amz_expected_bucket_owner="111122223333")

@@ -39,6 +39,17 @@ def _quoted(name: str) -> str:
     return name.replace("%", "%25").replace("é", "%C3%A9").replace("ü", "%C3%BC")
 
 
+def test_an_object_has_no_tags(s3: S3Bucket) -> None:
+    """Clients that copy tags with an object ask for them; none can be stored."""
+    s3.send("PUT", "o", DATA)
+    response = s3.send("GET", "o", query="?tagging")
+    assert (response.status_code, s3.texts(response, "TagSet")) == (200, [""])
+    assert code(s3.send("GET", "no", query="?tagging")) == (404, "NoSuchKey")
+    for method in ("PUT", "DELETE"):
+        assert code(s3.send(method, "o", query="?tagging")) == (501, "NotImplemented")
+    assert s3.send("GET", "o").content == DATA
+
+
 def test_objects_of_the_other_protocol_and_of_programs_are_read(s3: S3Bucket) -> None:
     """Their ETag is made of the checksum, and stays the same."""
     s3.ais.put("native", DATA)
