@@ -30,8 +30,8 @@ from aisio.transport.writer import PART_BYTES, WriteOptions
 
 __all__ = ["AisFileSystem"]
 
-Copies = dict[str, tuple[ObjectInfo, ObjectInfo]]
-"""By the paths of copied objects: what the store said of each before, and of its copy."""
+Copies = dict[str, tuple[ObjectInfo, ObjectInfo] | None]
+"""By the paths of copies: what the store said of each object before, and of its copy."""
 
 
 class AisFileSystem(ReadFileSystem):
@@ -116,11 +116,15 @@ class AisFileSystem(ReadFileSystem):
         source, target = self._strip_protocol(path1), self._strip_protocol(path2)
         if source == target:
             raise ConfigError(f"copy {source}: it cannot be copied to itself")
+        if copies is not None and target in copies:
+            raise ConfigError(f"move {source} to {target}: another object is moved there, too")
         try:
-            before = None if copies is None else await self._run(self._tree.head, source)
-            copy = await self._run(self._tree.copy, source, target)
-            if copies is not None and before is not None:
-                copies[source] = before, copy
+            if copies is None:
+                await self._run(self._tree.copy, source, target)
+            else:
+                copies[target] = None
+                before = await self._run(self._tree.head, source)
+                copies[target] = before, await self._run(self._tree.copy, source, target)
         except (NotFoundError, UrlError):
             if not await self._isdir(source):
                 raise
@@ -158,7 +162,8 @@ class AisFileSystem(ReadFileSystem):
         """Move objects: copy them, and delete what was copied.
 
         Raises:
-            ConfigError: A folder would be moved into itself, or an object to itself.
+            ConfigError: A folder would be moved into itself, an object to itself, or two objects to
+                one name. Nothing is deleted.
             NotFoundError: Nothing is there to move.
             IntegrityError: An object was replaced after it was copied; it stays.
         """
@@ -173,11 +178,11 @@ class AisFileSystem(ReadFileSystem):
         await self._objects(path1, recursive, maxdepth)  # an error, if nothing is there
         copies: Copies = {}
         await self._copy(path1, path2, recursive, maxdepth=maxdepth, copies=copies)
-        await self._in_chunks([self._delete_copied(path, *one) for path, one in copies.items()])
+        await self._in_chunks([self._delete_copied(*one) for one in copies.values() if one])
 
-    async def _delete_copied(self, path: str, before: ObjectInfo, copy: ObjectInfo) -> None:
-        await self._run(self._tree.delete_copied, path, before, copy)
-        self.invalidate_cache(path)
+    async def _delete_copied(self, before: ObjectInfo, copy: ObjectInfo) -> None:
+        await self._run(self._tree.delete_copied, before, copy)
+        self.invalidate_cache(self._tree.path(before.url))
 
     async def _rm_file(self, path: str, **_: Any) -> None:
         path = self._strip_protocol(path)

@@ -256,11 +256,10 @@ class ObjectTree:
         url, store = self._find(path)
         store.delete(url.require_object())
 
-    def delete_copied(self, path: str, before: ObjectInfo, copy: ObjectInfo) -> None:
+    def delete_copied(self, before: ObjectInfo, copy: ObjectInfo) -> None:
         """Delete an object that was copied, if it is still what the copy has.
 
         Args:
-            path: The object.
             before: What `head` said of it before it was copied: a copy has other entity tags and
                 versions, and perhaps no checksum to compare.
             copy: What the store said of the copy.
@@ -269,7 +268,7 @@ class ObjectTree:
             NotFoundError: No such object.
             IntegrityError: It was replaced since; it stays.
         """
-        url, store = self._find(path)
+        url, store = self._find(self.path(before.url))
         is_copied = may_be_same_object(before, copy)
         if not (is_copied and store.is_same(url, before, store.head(url))):
             raise IntegrityError(

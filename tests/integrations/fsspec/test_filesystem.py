@@ -353,6 +353,15 @@ def test_what_is_replaced_while_a_cloud_moves_it_stays(tmp_path: Path) -> None:
         assert fs.cat(["data/a", "data/b"]) == {"data/a": NEW, "data/b": OLD}
 
 
+def test_two_objects_are_not_moved_to_one_name(fs: AisFileSystem, bucket: Bucket) -> None:
+    """One of them would be lost."""
+    for name in ("d/a", "e/a"):
+        bucket.object(name).put(name.encode())
+    with pytest.raises(ConfigError, match="move data/e/a to data/f/a: another object is moved"):
+        fs.mv(["data/d/a", "data/e/a"], "data/f/")
+    assert fs.cat_file("data/d/a") + fs.cat_file("data/e/a") == b"d/ae/a"
+
+
 def test_moving_something_to_itself_deletes_nothing(fs: AisFileSystem, bucket: Bucket) -> None:
     """However the same place is written."""
     for name in ("d/a", "d/b"):
