@@ -91,8 +91,8 @@ class Multipart:
     def _join(self, upload: MultipartUpload) -> None:
         try:
             self._uploads.join(upload, {})
-        except BaseException:
-            self._uploads.begin(upload)
+        except BaseException as error:
+            self._uploads.put_back(upload, error)
             raise
         self._uploads.drop(upload)
 

@@ -178,10 +178,7 @@ class S3Uploads:
                 make = functools.partial(self._make, upload, tree, request.headers)
                 made = await asyncio.to_thread(make, if_match, check)
         except BaseException as error:
-            if isinstance(error, Refusal) and error.status == 404:  # the bucket is gone
-                self._uploads.drop(upload)
-            else:
-                self._uploads.begin(upload)
+            self._uploads.put_back(upload, error)
             raise
         await asyncio.to_thread(self._uploads.drop, upload)
         return made

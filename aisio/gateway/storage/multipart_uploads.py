@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from aisio.gateway.protocol.refusals import Refusal
 from aisio.gateway.protocol.targets import BucketName
 from aisio.gateway.storage.folder import Folder
 from aisio.gateway.storage.records import FileIdentity, MultipartInfo, Record
@@ -119,6 +120,13 @@ class MultipartUploads:
     def remove(self, upload: MultipartUpload) -> None:
         """Take an upload away: no request finds it any more, and its parts stay."""
         self._uploads.pop(upload.upload_id, None)
+
+    def put_back(self, upload: MultipartUpload, error: BaseException) -> None:
+        """Add an upload again that could not be completed; drop it if its bucket is gone."""
+        if isinstance(error, Refusal) and error.status == 404:
+            self.drop(upload)
+        else:
+            self.begin(upload)
 
     def drop(self, upload: MultipartUpload) -> None:
         """Take an upload away with its parts."""

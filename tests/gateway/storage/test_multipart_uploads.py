@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from aisio.gateway.protocol.refusals import Refusal
 from aisio.gateway.protocol.targets import BucketName
 from aisio.gateway.storage.file_refusals import ChangedRefusal
 from aisio.gateway.storage.folder import Folder
@@ -103,3 +104,19 @@ def test_a_join_replaces_only_what_it_may(folder: Folder) -> None:
         uploads.join(upload, {}, if_match=NO_FILE)
     assert path.read_bytes() == b"other"
     assert len(left(folder)) == 1
+
+
+def test_an_upload_that_could_not_be_completed(folder: Folder) -> None:
+    """Can be completed again, unless its bucket was removed meanwhile: it ends with that."""
+    uploads = MultipartUploads(folder)
+    upload = MultipartUpload("id", BUCKET, "o")
+    upload.add(1, part(folder, b"one"))
+    uploads.put_back(upload, OSError("the disk is full"))
+    assert uploads.find(BUCKET, "o", "id") is upload
+    uploads.remove(upload)
+    Path(folder.root, "b").rmdir()
+    with pytest.raises(Refusal) as refused:
+        uploads.join(upload, {})
+    uploads.put_back(upload, refused.value)
+    assert uploads.find(BUCKET, "o", "id") is None
+    assert left(folder) == []
