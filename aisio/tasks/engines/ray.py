@@ -8,8 +8,9 @@ import re
 import secrets
 import shlex
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from aisio.errors import AccessError, NotFoundError, StorageError, UnavailableError
@@ -34,6 +35,8 @@ RUNNING_FILE = "running"
 _POLL_INTERVAL_S = 0.2
 _TRIES = 3  # of a question; a job is submitted once
 _STOP_AFTER_S = 15.0
+_AGENT_WAIT_S = 60.0  # those of a cluster start after its job server
+_NO_AGENT = "No available agent"
 _MESSAGE_CHARS = 300
 
 
@@ -100,13 +103,15 @@ class RayEngine(FolderEngine):
         write_job(job, files)
         _write_for_owner(files, task_environment(job, files.folder))
         folder = shlex.quote(str(files.folder))
+        submit = partial(
+            self._client().submit_job,
+            entrypoint=f"python -m aisio.tasks.engines.ray_driver {folder}",
+            submission_id=started["submission_id"],
+            metadata={"task_id": job.task_id},
+        )
         with _ray_errors(f"task {job.task_id}: Ray did not take the job"):
             try:
-                self._client().submit_job(
-                    entrypoint=f"python -m aisio.tasks.engines.ray_driver {folder}",
-                    submission_id=started["submission_id"],
-                    metadata={"task_id": job.task_id},
-                )
+                _when_agents_have_started(submit)
             except OSError:
                 if self._details(started) is None:  # else the answer was lost, and not the job
                     raise
@@ -150,6 +155,19 @@ class RayEngine(FolderEngine):
             with _ray_errors("the Ray cluster cannot be reached"):
                 self._connected = JobSubmissionClient(self._address)
         return self._connected
+
+
+def _when_agents_have_started(submit: Callable[[], object]) -> None:
+    """Submit a job, again where no agent of the cluster can take it yet."""
+    stop_at = time.monotonic() + _AGENT_WAIT_S
+    while True:
+        try:
+            submit()
+            return
+        except RuntimeError as error:
+            if _NO_AGENT not in str(error) or time.monotonic() > stop_at:
+                raise
+        time.sleep(_POLL_INTERVAL_S)
 
 
 @contextmanager

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -25,12 +26,20 @@ from aisio.tasks.engines.ray import RayEngine
 from aisio.tasks.states import TaskState
 from tests.tasks.engines.programs import WAITS, finish, python_job, wait_for
 
-PORT, DASHBOARD_PORT = 26379, 28265
 PLACE = """
 import os
 print(os.environ["LOCAL_RANK"], os.environ["WORLD_SIZE"], os.environ["DSET1"], flush=True)
 raise SystemExit(int(os.environ["RANK"]) * 5)
 """
+
+
+def unused_ports(count: int) -> list[int]:
+    """Return ports that nothing uses, as other clusters may run on this machine."""
+    with ExitStack() as stack:
+        reserved = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in reserved:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in reserved]
 
 
 @pytest.fixture(scope="module")
@@ -40,13 +49,15 @@ def engine() -> Iterator[RayEngine]:
     path = os.pathsep.join((bin_folder, os.environ["PATH"]))
     # Not pytest's folder: the names of Ray's sockets would be too long.
     folder = tempfile.mkdtemp(prefix="ray-")
+    port, dashboard_port, agent_port = unused_ports(3)
     options = [
-        *("--head", f"--port={PORT}", f"--dashboard-port={DASHBOARD_PORT}", "--num-cpus=4"),
+        *("--head", f"--port={port}", f"--dashboard-port={dashboard_port}", "--num-cpus=4"),
+        f"--dashboard-agent-listen-port={agent_port}",
         *("--include-dashboard=true", "--disable-usage-stats", f"--temp-dir={folder}"),
         *("--object-store-memory=80000000", "--node-ip-address=127.0.0.1"),
     ]
     environment = {**os.environ, "RAY_AUTH_MODE": "disabled", "PATH": path}
-    engine = RayEngine(f"http://127.0.0.1:{DASHBOARD_PORT}")
+    engine = RayEngine(f"http://127.0.0.1:{dashboard_port}")
     with subprocess.Popen(
         [f"{bin_folder}/ray", "start", "--block", *options], env=environment
     ) as started:
@@ -76,7 +87,7 @@ def test_any_30_two_nodes_on_a_ray_cluster(engine, tmp_path):
     assert status == Status(TaskState.FAIL, 5, "exit code 5"), lines
     assert {"[0] 0 2 /data/x", "[1] 0 2 /data/x"} <= set(lines)
     assert engine.start(python_job(tmp_path, PLACE, num_nodes=2)) == handle
-    assert RayEngine(f"http://127.0.0.1:{DASHBOARD_PORT}").poll(handle) == status
+    assert RayEngine(engine._address).poll(handle) == status
     files = [file for file in (tmp_path / "task").rglob("*") if file.is_file()]
     assert not [file for file in files if b"s3cret-value" in file.read_bytes()]
 
@@ -150,6 +161,27 @@ class LossyEngine(RayEngine):
 def test_a_lost_answer_is_no_lost_job(tmp_path):
     """A job is submitted once, and a question is asked again."""
     engine = LossyEngine()
+    handle = engine.start(python_job(tmp_path, ""))
+    assert engine.poll(handle).state == TaskState.CREATED
+    assert len(engine.submitted) == 1
+
+
+class StartingEngine(LossyEngine):
+    """Its cluster has no agent yet when a job is submitted for the first time."""
+
+    def _lose_first(self, kind: str) -> None:
+        if kind == "submit" and kind not in self._lost:
+            self._lost.add(kind)
+            self.submitted.clear()
+            raise RuntimeError(
+                "Request failed with status code 500: No available agent to submit job, "
+                "please try again later.."
+            )
+
+
+def test_a_cluster_that_is_starting_is_waited_for(tmp_path):
+    """Its agents start after the server that takes jobs."""
+    engine = StartingEngine()
     handle = engine.start(python_job(tmp_path, ""))
     assert engine.poll(handle).state == TaskState.CREATED
     assert len(engine.submitted) == 1
