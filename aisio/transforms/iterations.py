@@ -165,19 +165,27 @@ class BatchIteration(Iteration):
         self._begin_batch()
 
     def _begin_batch(self) -> None:
-        self._items: list[Any] = []  # kept where reading the next one raises
+        # Kept where reading the next one raises, or making the batch is interrupted.
+        self._items: list[Any] = []
         self._start = _state_if_any(self._upstream)
 
     def __next__(self) -> Any:
-        for item in self._upstream:
-            self._items.append(item)
-            if len(self._items) == self._batch_size:
-                break
         items = self._items
-        self._begin_batch()
+        if len(items) < self._batch_size:  # as it is, but where making the batch was interrupted
+            for item in self._upstream:
+                items.append(item)
+                if len(items) == self._batch_size:
+                    break
         if not items or (self._drop_last and len(items) < self._batch_size):
+            self._begin_batch()
             raise StopIteration
-        return call("batch", self._make, items)
+        try:
+            batch = call("batch", self._make, items)
+        except Exception:
+            self._begin_batch()
+            raise
+        self._begin_batch()
+        return batch
 
     def state_dict(self) -> dict[str, Any]:
         """See `Iteration.state_dict`: a batch that was begun is read again."""
@@ -326,9 +334,8 @@ class RepeatIteration(Iteration):
         self._turn_to(0)
 
     def _turn_to(self, number: int) -> None:
-        self._pass = number
-        self._is_empty = True
-        super().__init__(self._open(self._first + number))
+        upstream = self._open(self._first + number)  # where it raises, the pass before has ended
+        self._upstream, self._pass, self._is_empty = upstream, number, True
 
     def __next__(self) -> Any:
         while True:

@@ -211,6 +211,44 @@ def test_an_error_loses_nothing_else(stages: list[Stage]) -> None:
         ]
 
 
+@pytest.mark.parametrize("interrupted", [0, 1, 2])
+def test_a_batch_that_is_interrupted_is_made_again(interrupted: int) -> None:
+    """Its items are not lost with Ctrl-C in collate_fn, nor to a state that is saved then."""
+    calls = iter(range(100))
+
+    def numbers_of(items: list[Any]) -> list[Any]:
+        if next(calls) == interrupted:
+            raise KeyboardInterrupt
+        return [number for _, number in items]
+
+    stages: list[Stage] = [Batch(3, False, numbers_of)]
+    items, resumed = pipeline(stages, 7), pipeline(stages, 7)
+    whole = [[0, 1, 2], [3, 4, 5], [6]]
+    assert [next(items) for _ in range(interrupted)] == whole[:interrupted]
+    with pytest.raises(KeyboardInterrupt):
+        next(items)
+    resumed.load_state_dict(json.loads(json.dumps(items.state_dict())))
+    assert list(items) == list(resumed) == whole[interrupted:]
+
+
+def test_an_epoch_that_could_not_begin_is_begun_again() -> None:
+    """It is no end of all the epochs to come."""
+    fails = [OSError("no memory to share"), KeyboardInterrupt()]
+
+    def open_source(epoch: int) -> Numbers:
+        if epoch == 4 and fails:
+            raise fails.pop()
+        return Numbers(epoch, 2)
+
+    items: Any = open_stages(open_source, (Repeat(3),), 1, Place())
+    found = [next(items), next(items)]
+    for error in (KeyboardInterrupt, OSError):
+        with pytest.raises(error):
+            next(items)
+    found += list(items)
+    assert found == [(epoch, number) for epoch in (3, 4, 5) for number in (0, 1)]
+
+
 @pytest.mark.parametrize("state", [{}, {"window": -1, "given": 0}, {"window": True, "given": 0}])
 def test_a_damaged_state_is_refused(state: dict[str, Any]) -> None:
     """Never a silent start at 0."""
