@@ -66,7 +66,7 @@ class Wanted:
             if fits and is_alike:
                 self.memory, self.is_filled_in_place = target, True
                 return
-        self.memory = torch.empty(self.span.numel, dtype=self.span.dtype)
+        self.memory = torch.empty(self.span.numel, dtype=self.span.dtype, device="cpu")
 
     def places(self) -> list[_Place]:
         """Return what takes bytes of the item, besides memory that is forgotten."""

@@ -180,7 +180,7 @@ class TensorSlice:
         shape = meta[index].shape  # raises what torch raises for a wrong index
         if self._device.type == "meta":
             return meta[index]
-        out = torch.empty(shape, dtype=self._dtype)
+        out = torch.empty(shape, dtype=self._dtype, device="cpu")
         if out.numel():
             self._read(indices, out)
         return out.to(self._device)
@@ -208,7 +208,8 @@ class TensorSlice:
         step = max(1, ROWS_BYTES // (row_bytes * numbers.step))
         for at in range(0, len(numbers), step):
             part = numbers[at : at + step]
-            block = torch.empty((part[-1] - part[0] + 1, *inner), dtype=self._dtype)
+            block_shape = part[-1] - part[0] + 1, *inner
+            block = torch.empty(block_shape, dtype=self._dtype, device="cpu")
             self._fill(block, base + part[0] * row_bytes)
             out[at : at + len(part)] = block[selected]
 

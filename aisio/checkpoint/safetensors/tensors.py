@@ -94,7 +94,7 @@ def torch_shape(info: TensorInfo, url: str) -> tuple[torch.dtype, tuple[int, ...
 
 def new_memory(size_bytes: int, *, pinned: bool = False) -> torch.Tensor:
     """Return new memory as a tensor of bytes, which are not defined."""
-    return torch.empty(size_bytes, dtype=torch.uint8, pin_memory=pinned)
+    return torch.empty(size_bytes, dtype=torch.uint8, device="cpu", pin_memory=pinned)
 
 
 def bytes_of(tensor: torch.Tensor) -> torch.Tensor:
@@ -137,12 +137,12 @@ def tensors_in_memory(
     for info in infos:
         dtype, shape = torch_shape(info, url)
         if not info.size_bytes:
-            found[info.name] = torch.empty(shape, dtype=dtype)
+            found[info.name] = torch.empty(shape, dtype=dtype, device="cpu")
             continue
         part = storage[info.start : info.stop]
         if info.start % dtype.itemsize:
             part = part.clone()
-        tensor = torch.empty(0, dtype=dtype)
+        tensor = torch.empty(0, dtype=dtype, device="cpu")
         found[info.name] = tensor.set_(part, 0, shape, _strides(shape))
     return found
 

@@ -74,6 +74,15 @@ def test_a_tensor_of_another_kind_takes_what_was_stored(tmp_path: Path) -> None:
     assert memory_of(found) == before
 
 
+def test_it_reads_to_the_processors_memory_whatever_the_default_device_is(tmp_path: Path) -> None:
+    """As with torch.set_default_device("cuda"): what is not read in place is copied from there."""
+    write(tmp_path, 1)
+    wanted = {"half": torch.zeros(70_000, dtype=torch.float64)}
+    with torch.device("meta"):
+        found = load(wanted, StorageReader(tmp_path))
+    assert torch.equal(found["half"], state(1)["half"].double())
+
+
 def test_a_tensor_that_is_no_memory_of_its_own_is_filled(tmp_path: Path) -> None:
     """A parameter, and a part of a larger tensor."""
     write(tmp_path, 1)

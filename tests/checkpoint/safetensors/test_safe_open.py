@@ -10,7 +10,7 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from aisio.checkpoint.safetensors import TensorSlice, safe_open, save_file
+from aisio.checkpoint.safetensors import TensorSlice, load_file, safe_open, save_file
 from aisio.errors import CheckpointError, NotSupportedError
 from aisio.formats.safetensors import encode_header
 from tests.checkpoint.safetensors.stored import URL, CountingStore, bytes_of, data_of, file_of, same
@@ -39,6 +39,18 @@ def test_it_is_used_like_the_librarys(url: str) -> None:
             assert (file.info.url, file.get_tensor("s").item()) == (url, 3.0)
             assert file.get_slice("cube").get_shape() == [4, 5, 6]
             assert file.get_slice("cube").get_dtype() == "I64"
+
+
+def test_tensors_are_on_the_device_that_was_named(url: str) -> None:
+    """Whatever the default device is, as with torch.set_default_device("cuda")."""
+    with torch.device("meta"), safe_open(url, device="cpu") as file:
+        found = load_file(url), file.get_tensors(), {"cube": file.get_tensor("cube")}
+        rows, columns = file.get_slice("cube")[1:3], file.get_slice("cube")[:, 1:3]
+    for tensors in found:
+        assert {tensor.device for tensor in tensors.values()} == {CPU}
+        assert same(tensors["cube"], CUBE)
+    assert same(rows, CUBE[1:3])
+    assert same(columns, CUBE[:, 1:3])
 
 
 def test_what_is_not_there_is_told(url: str) -> None:
