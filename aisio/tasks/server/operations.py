@@ -184,7 +184,8 @@ def _quota_group(context: Context, form: Form) -> Any:
 def _task_add(context: Context, form: Form) -> Any:
     """Make a task. `app` starts it, so that the answer need not wait for code and data.
 
-    A client that got no answer sends its request again, which makes no second task. The names of
+    A client that got no answer sends its request again, which makes no second task. Once a client
+    has asked for the task by its id, an equal request is not that one sent again. The names of
     tasks that `quick_train` makes are random, so two of its requests are never the same.
     """
     service = context.service
@@ -192,8 +193,13 @@ def _task_add(context: Context, form: Form) -> Any:
     # The digest is recorded, and values of `envs` may be secrets: nobody else can compute it.
     key = secret_of("requests", home)
     digest = form.digest(service.settings.user, context.idempotency_key, key)
+    has_key = bool(context.idempotency_key)
     with locked(home, f"request {digest}"):
-        row = service.train_tasks.of_request(digest) or _new_task(context, form, digest)
+        row = service.train_tasks.of_request(digest, has_key=has_key)
+        if row is None:
+            row = _new_task(context, form, digest)
+        else:
+            _log.info("train_task/add has come again: it is task %s", row.id)
     return {"data": row.id}
 
 
@@ -238,9 +244,16 @@ def _version_of(service: TaskService, algorithm_id: str, form: Form) -> str:
     return service.algorithms.add_commit(algorithm_id, find_commit(repository, ref)).id
 
 
+def _task_id(context: Context, form: Form) -> str:
+    """Return the id of the task that a request is about."""
+    task_id = form.text("id")
+    context.service.train_tasks.note_answered(task_id)
+    return task_id
+
+
 def _task_query(context: Context, form: Form) -> Any:
     tasks = context.service.train_tasks
-    row = tasks.refresh(form.text("id"))
+    row = tasks.refresh(_task_id(context, form))
     if row.state in _HAVE_RESULTS and row.output and row.results_id is None:
         try:
             tasks.results(row.id)
@@ -258,16 +271,16 @@ def _task_list(context: Context, form: Form) -> Any:
 
 
 def _task_status(context: Context, form: Form) -> Any:
-    row = context.service.train_tasks.refresh(form.text("id"))
+    row = context.service.train_tasks.refresh(_task_id(context, form))
     return {"id": row.id, "state": row.state, "message": row.message, "exit_code": row.exit_code}
 
 
 def _task_abort(context: Context, form: Form) -> Any:
-    return {"data": context.service.train_tasks.abort(form.text("id")).id}
+    return {"data": context.service.train_tasks.abort(_task_id(context, form)).id}
 
 
 def _task_delete(context: Context, form: Form) -> Any:
-    task_id = form.text("id")
+    task_id = _task_id(context, form)
     if form.flag("force"):
         context.service.train_tasks.abort(task_id)
     context.service.train_tasks.delete(task_id)
@@ -275,7 +288,7 @@ def _task_delete(context: Context, form: Form) -> Any:
 
 
 def _task_log(context: Context, form: Form) -> Any:
-    row = context.service.train_tasks.get(form.text("id"))
+    row = context.service.train_tasks.get(_task_id(context, form))
     direction = form.text("direction", "init")
     limit = form.integer("limit", 100)
     if direction not in ("init", "back", "front") or not 0 < limit <= _MAX_LOG_LINES:
@@ -288,7 +301,7 @@ def _task_log(context: Context, form: Form) -> Any:
 
 def _task_metrics(context: Context, form: Form) -> Any:
     after = _timestamp(form.text("last_timestamp", "1970-01-01 00:00:00"))
-    metrics = context.service.train_tasks.metrics(form.text("id"), final=False)
+    metrics = context.service.train_tasks.metrics(_task_id(context, form), final=False)
     return [
         metric_reply(metric, number)
         for number, metric in enumerate(metrics)
@@ -297,7 +310,7 @@ def _task_metrics(context: Context, form: Form) -> Any:
 
 
 def _task_final_metric(context: Context, form: Form) -> Any:
-    metrics = context.service.train_tasks.metrics(form.text("id"), final=True)
+    metrics = context.service.train_tasks.metrics(_task_id(context, form), final=True)
     return {"id": form.text("id"), "final_metric": metrics[-1].value if metrics else None}
 
 

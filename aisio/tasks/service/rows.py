@@ -218,12 +218,14 @@ class RequestRow:
         digest: Of all that the client has sent.
         task_id: The task.
         time: When it came, in seconds since 1970.
+        answered: Whether a client has used the id of the task, so that it must have the answer.
     """
 
     id: str
     digest: str
     task_id: str
     time: float
+    answered: bool = False
 
 
 TABLES: dict[type[Any], str] = {

@@ -50,5 +50,10 @@ PRAGMA secure_delete = ON;
 UPDATE train_tasks SET envs = '' WHERE handle IS NOT NULL OR state NOT IN (0, 1)
 """
 
-MIGRATIONS = (_FIRST, _RESTARTS, _REQUESTS, _NO_VALUES)
+_ANSWERED = """
+ALTER TABLE requests ADD COLUMN answered INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX requests_by_task ON requests (task_id)
+"""
+
+MIGRATIONS = (_FIRST, _RESTARTS, _REQUESTS, _NO_VALUES, _ANSWERED)
 """Statements by version of the schema, from 1 on."""

@@ -139,12 +139,25 @@ class TrainTaskService:
         self._registry.insert(row, *request)
         return row
 
-    def of_request(self, digest: str) -> TrainTaskRow | None:
-        """Return the task that a request made which was the same, if that was not long ago."""
+    def of_request(self, digest: str, *, has_key: bool = False) -> TrainTaskRow | None:
+        """Return the task that a request made which was the same, if that was not long ago.
+
+        Args:
+            digest: Of the request.
+            has_key: Whether the client tells its requests apart by keys. Without, an equal request
+                of a client that has the answer to the first one is another one.
+        """
         for request in reversed(self._registry.find(RequestRow, digest=digest)):
-            if abs(time() - request.time) < SAME_REQUEST_S:
+            is_recent = abs(time() - request.time) < SAME_REQUEST_S
+            if is_recent and (has_key or not request.answered):
                 return self._own(request.task_id)
         return None
+
+    def note_answered(self, task_id: str) -> None:
+        """Note that a client knows the id of a task, so that its request was answered."""
+        for request in self._registry.find(RequestRow, task_id=self._own(task_id).id):
+            if not request.answered:
+                self._registry.update(request, answered=True)
 
     def start(self, task_id: str) -> TrainTaskRow:
         """Start a task that was made, if it was not started yet; return it as it is now.

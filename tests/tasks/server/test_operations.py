@@ -150,6 +150,20 @@ def test_a_request_that_comes_again_makes_one_task(server) -> None:
     assert new_task(server, algorithm, name="x7a3k9mp", max_restarts=3) != task
 
 
+def test_a_client_that_has_the_answer_may_ask_for_another_task(server) -> None:
+    """It has used the id of the first one; with a key, its request is the same still."""
+    algorithm = new_algorithm(server, "more", b"pass")
+    for key, count in (("", 2), ("k", 1)):
+        if key:
+            server.headers["Idempotency-Key"] = key
+        tasks = [new_task(server, algorithm), new_task(server, algorithm)]
+        server.call("PUT", "train_task/abort", id=tasks[0])
+        tasks += [new_task(server, algorithm), new_task(server, algorithm)]
+        assert len(set(tasks)) == count
+        assert (tasks[0], tasks[2]) == (tasks[1], tasks[3])
+    server.headers.clear()
+
+
 def test_an_idempotency_key_tells_requests_apart(server) -> None:
     """Of a client that wants the same task twice."""
     algorithm = new_algorithm(server, "keys", b"pass")
