@@ -18,7 +18,8 @@ from time import time
 
 from msgspec.structs import replace
 
-from aisio.errors import ConfigError, StoreTimeoutError
+from aisio.errors import ConfigError, NotFoundError, StoreTimeoutError
+from aisio.records import ObjectInfo
 from aisio.tasks.resources.commit import MIN_GRACE_S, TRUSTED_S
 from aisio.tasks.resources.pieces import Condemned, PieceStore
 
@@ -84,7 +85,7 @@ def collect_pieces(
     live = {piece.object_name for _, tree in store.trees() for piece in tree.pieces()}
     doomed = (_names(ripe) & objects.keys()) - live - waiting
     unused = objects.keys() - live - doomed
-    fresh = {name for name in unused - waiting if _is_over(objects[name].mtime_s, grace_s, started)}
+    fresh = {name for name in unused - waiting if _is_old(store, objects[name], grace_s, started)}
     if not dry_run:
         _delete(store, sorted(doomed), started, now)
         _update_lists(store, lists, ripe, live, grace_s, now)
@@ -103,6 +104,13 @@ def collect_pieces(
 
 def _is_over(time_s: float | None, grace_s: float, now_s: float) -> bool:
     return time_s is not None and time_s + grace_s <= now_s
+
+
+def _is_old(store: PieceStore, info: ObjectInfo, grace_s: float, now_s: float) -> bool:
+    try:
+        return _is_over(store.stored_s(info), grace_s, now_s)
+    except NotFoundError:  # another call has deleted it
+        return False
 
 
 def _names(lists: Iterable[Condemned]) -> set[str]:

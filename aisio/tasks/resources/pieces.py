@@ -11,19 +11,21 @@ a bucket that was emptied, cannot leave a tree whose pieces are missing.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 
 import msgspec
 
-from aisio.errors import IntegrityError, NotFoundError
+from aisio.errors import IntegrityError, NotFoundError, StorageError
 from aisio.records import ObjectInfo
 from aisio.stores import Store, store_for
 from aisio.tasks.resources.tree import Piece, Tree, decode_tree, digest_of
 from aisio.urls import ObjectUrl
 
 __all__ = ["Condemned", "PieceStore"]
+
+_LISTINGS = 3
+"""So often a folder is listed until a listing is complete."""
 
 
 class Condemned(msgspec.Struct, frozen=True):
@@ -146,9 +148,19 @@ class PieceStore:
         """Forget the files of a resource; their pieces stay, as others may have them too."""
         self._store.delete(self._tree_url(resource_id), missing_ok=True)
 
-    def pieces(self) -> Iterator[ObjectInfo]:
-        """List the objects of all pieces; the last part of a name is `Piece.object_name`."""
+    def pieces(self) -> list[ObjectInfo]:
+        """Return the objects of all pieces; the last part of a name is `Piece.object_name`."""
         return self._list("pieces/")
+
+    def stored_s(self, info: ObjectInfo) -> float:
+        """Return when a listed piece was stored or last read; 0.0 if unknown.
+
+        That is in seconds since 1970. AIStore's listings have no times, so that takes a request.
+
+        Raises:
+            NotFoundError: It is gone.
+        """
+        return info.mtime_s or self._store.modified_s(ObjectUrl.parse(info.url))
 
     def trees(self) -> Iterator[tuple[str, Tree]]:
         """Yield all resources whose files are in the store: id and tree.
@@ -156,10 +168,8 @@ class PieceStore:
         Raises:
             IntegrityError: One is damaged, or of a newer version.
         """
-        for info in self._list("trees/"):
-            resource_id = info.name.rpartition("/")[2]
-            with suppress(NotFoundError):  # it was deleted meanwhile
-                yield resource_id, self.read_tree(resource_id)
+        for info, data in self._contents("trees/"):
+            yield info.name.rpartition("/")[2], decode_tree(data, info.url)
 
     def delete_pieces(self, names: Iterable[str]) -> int:
         """Delete objects of pieces; return how many there were."""
@@ -172,15 +182,13 @@ class PieceStore:
         Raises:
             IntegrityError: One is damaged.
         """
-        for info in self._list("condemned/"):
-            with suppress(NotFoundError):
-                data = self._store.read(ObjectUrl.parse(info.url))
-                try:
-                    yield msgspec.json.decode(data, type=Condemned)
-                except msgspec.DecodeError as error:
-                    raise IntegrityError(
-                        f"{info.url} is not a list of pieces: {error}", url=info.url
-                    ) from error
+        for info, data in self._contents("condemned/"):
+            try:
+                yield msgspec.json.decode(data, type=Condemned)
+            except msgspec.DecodeError as error:
+                raise IntegrityError(
+                    f"{info.url} is not a list of pieces: {error}", url=info.url
+                ) from error
 
     def write_condemned(self, condemned: Condemned) -> None:
         """Store a list of condemned pieces."""
@@ -193,8 +201,51 @@ class PieceStore:
     def _condemned_url(self, condemned: Condemned) -> ObjectUrl:
         return self._root.join(f"condemned/{condemned.id}")
 
-    def _list(self, folder: str) -> Iterator[ObjectInfo]:
+    def _contents(self, folder: str) -> Iterator[tuple[ObjectInfo, bytes]]:
+        """Yield the objects of a folder with their bytes, but for those that are deleted meanwhile.
+
+        Raises:
+            StorageError: One is listed, and cannot be read.
+        """
+        missing = set()
+        for info in self._list(folder):
+            try:
+                data = self._store.read(ObjectUrl.parse(info.url))
+            except NotFoundError:
+                missing.add(info.name)
+                continue
+            yield info, data
+        # What this leaves out counts as deleted, and what it refers to as garbage.
+        for info in self._list(folder) if missing else ():
+            if info.name in missing:
+                raise StorageError(
+                    f"{info.url} is listed, and the store says that it does not exist: run this "
+                    f"again when the store has settled",
+                    url=info.url,
+                )
+
+    def _list(self, folder: str) -> list[ObjectInfo]:
+        """Return all objects of a folder.
+
+        Raises:
+            StorageError: The store does not answer, or the listing ended before all were listed.
+        """
+        for _ in range(_LISTINGS - 1):
+            try:
+                return self._list_once(folder)
+            except StorageError as error:
+                if not isinstance(error.__cause__, FileNotFoundError):
+                    raise
+                # Another process has deleted a file while its folder was listed.
+        return self._list_once(folder)
+
+    def _list_once(self, folder: str) -> list[ObjectInfo]:
+        infos: list[ObjectInfo] = []
         try:
-            yield from self._store.list(self._root.join(folder))
-        except NotFoundError:  # a folder, or bucket, that is not there yet
-            return
+            for info in self._store.list(self._root.join(folder)):
+                infos.append(info)
+        except NotFoundError:
+            if infos:
+                raise
+            # Else it is a folder, or bucket, that is not there yet.
+        return infos

@@ -80,11 +80,13 @@ class PiecesInMemory(PieceStore):
         self._step()
         self.files.pop(resource_id, None)
 
-    def pieces(self) -> Iterator[ObjectInfo]:
+    def pieces(self) -> list[ObjectInfo]:
         """List the pieces."""
         self._step()
-        for name, (data, time) in list(self.objects.items()):
-            yield ObjectInfo("memory://pieces", f"x/{name}", len(data), mtime_s=time)
+        return [
+            ObjectInfo("memory://pieces", f"x/{name}", len(data), mtime_s=time)
+            for name, (data, time) in self.objects.items()
+        ]
 
     def trees(self) -> Iterator[tuple[str, Tree]]:
         """Yield the trees that are there when this begins."""

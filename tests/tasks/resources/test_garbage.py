@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -11,7 +12,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from aisio.client import Client
 from aisio.errors import ConfigError, IntegrityError, StoreTimeoutError
+from aisio.gateway import Gateway
 from aisio.tasks.errors import ResourceError
 from aisio.tasks.resources.commit import TRUSTED_S, Begun, PieceSender, begin, commit_tree
 from aisio.tasks.resources.garbage import Garbage, collect_pieces
@@ -285,6 +288,18 @@ def test_what_cannot_be_known_deletes_nothing(tmp_path) -> None:
     (tmp_path / "store" / "condemned" / "1").write_bytes(b"[]")
     with pytest.raises(IntegrityError, match="condemned/1"):
         collect_pieces(store, now=lambda: 1e12)
+
+
+def test_what_was_stored_just_now_is_not_condemned_on_a_cluster(tmp_path, monkeypatch) -> None:
+    """AIStore's listings have no times: each piece is asked for its own."""
+    with Gateway(tmp_path) as gateway:
+        monkeypatch.setenv("AIS_ENDPOINT", gateway.endpoint)
+        Client(gateway.endpoint).bucket("tasks").create()
+        store = PieceStore("ais://tasks/data/")
+        PieceSender(store, begin(store)).send(Piece(digest_of(b"x"), 1), lambda: b"x")
+        assert collect_pieces(store).kept == 1
+        assert list(store.condemned()) == []
+        assert collect_pieces(store, now=lambda: time.time() + DAY_S + 60).condemned == 1
 
 
 def test_a_call_that_is_late_stops() -> None:
