@@ -10,6 +10,7 @@ Nothing is taken that cannot be made again, unless its record says that it was d
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
@@ -108,19 +109,21 @@ def _entries(folder: Path) -> list[Path]:
 
 
 def _changed(path: Path) -> float:
-    """Return when a file, or an entry of a folder, was last written."""
-    changed = 0.0
-    with suppress(OSError):
-        changed = path.stat().st_mtime
-        if path.is_dir():
-            changed = max([changed, *(one.stat().st_mtime for one in path.iterdir())])
-    return changed
+    """Return when a file, or an entry of a folder, was last written; infinity if it is gone."""
+    try:
+        entries = path.iterdir() if path.is_dir() else ()
+        return max(one.lstat().st_mtime for one in (path, *entries))
+    except FileNotFoundError:  # another process removes or writes it
+        return math.inf
 
 
 def _size(path: Path) -> int:
-    if path.is_dir():
-        return sum(one.stat().st_size for one in path.rglob("*") if one.is_file())
-    return path.stat().st_size
+    size = 0
+    with suppress(FileNotFoundError):  # another process removes it
+        for one in (path, *path.rglob("*")):
+            if not one.is_dir():
+                size += one.lstat().st_size
+    return size
 
 
 def _remove(path: Path) -> None:

@@ -83,6 +83,18 @@ def test_the_folder_of_a_deleted_task_is_removed(tmp_path) -> None:
     assert not folder.exists()
 
 
+def test_a_link_to_nothing_is_removed(tmp_path) -> None:
+    """It has no file whose time or size could be asked for."""
+    service = make_service(tmp_path)
+    link = service.settings.home / "archives" / "link"
+    link.parent.mkdir(parents=True)
+    link.symlink_to("missing")
+    os.utime(link, (0, 0), follow_symlinks=False)
+    paths = remove_leftovers(service._registry, service.settings.home, grace_s=HOUR_S).paths
+    assert paths == (link,)
+    assert not link.is_symlink()
+
+
 def test_a_home_that_is_not_there_has_none(tmp_path) -> None:
     """Nothing is an error."""
     service = make_service(tmp_path)
