@@ -50,8 +50,10 @@ def find_file(receipts: Sequence[Receipt], count: int | None = None) -> list[Rec
     """
     # A client that got no answer sends a chunk again at once.
     receipts = [receipt for receipt, _ in groupby(receipts)]
-    if len({receipt.number for receipt in receipts}) == len(receipts):
-        chunks = sorted(receipts, key=lambda receipt: receipt.number)
+    chunks = sorted(receipts, key=lambda receipt: receipt.number)
+    if len({receipt.number for receipt in receipts}) == len(receipts) and (
+        chunks == receipts or _has_end(chunks) or count is not None
+    ):
         _check(chunks, count)
         return _filled(chunks)
     files = {
@@ -62,7 +64,8 @@ def find_file(receipts: Sequence[Receipt], count: int | None = None) -> list[Rec
     if len(files) > 1:
         raise AmbiguousChunks(
             f"chunks of two uploads are there, and the file may have "
-            f"{' or '.join(str(len(one)) for one in files)} chunks: upload it again"
+            f"{' or '.join(str(len(one)) for one in files)} chunks: upload it again, in order, or "
+            f"send 'chunks' with upload_finish"
         )
     if not files:
         latest = {receipt.number: receipt for receipt in receipts}
@@ -79,6 +82,11 @@ def _endings(receipts: Sequence[Receipt]) -> Iterator[list[Receipt]]:
             return
         if max(chunks) == len(chunks) - 1:
             yield [chunks[number] for number in range(len(chunks))]
+
+
+def _has_end(chunks: list[Receipt]) -> bool:
+    """Tell whether the last chunk is shorter than the others, so that none can be behind it."""
+    return bool(chunks) and chunks[-1].size < chunks[0].size
 
 
 def _filled(chunks: list[Receipt]) -> list[Receipt]:

@@ -37,11 +37,22 @@ OLD, NEW = bytes(range(36)), bytes(range(100, 136))
 @pytest.mark.parametrize("ends", [True, False])
 @pytest.mark.parametrize("size", [1, 3, 4, 5, 8, 12, 13])
 def test_a_file_that_came_once_is_that_file(size, ends) -> None:
-    """In any order, and with or without an empty chunk at its end."""
+    """In any order if its last chunk is shorter or empty; else in order, or counted."""
     receipts = receipts_of(NEW[:size], ends=ends)
+    has_end = receipts[-1].size < CHUNK
+    assert find_file(receipts) == filled(receipts)
     for _ in range(5):
         order = random.sample(receipts, len(receipts))
-        assert find_file(order) == filled(receipts)
+        count = None if has_end else len(receipts)
+        assert find_file(order, count) == filled(receipts)
+
+
+def test_a_chunk_from_the_middle_of_a_file_is_not_the_end_of_another_one() -> None:
+    """A client that sends in any order was killed; the next file has whole chunks only."""
+    stayed, new = receipts_of(OLD)[1:2], receipts_of(NEW[:4], ends=False)
+    with pytest.raises(AmbiguousChunks, match="in order, or send 'chunks'"):
+        find_file(stayed + new)
+    assert find_file(stayed + new + receipts_of(NEW[:4])[1:]) == new
 
 
 @pytest.mark.parametrize("sent", range(1, 10))
