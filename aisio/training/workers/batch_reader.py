@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
@@ -258,9 +259,26 @@ class _Received(Iterator[Any]):
 
     def __next__(self) -> Any:
         started = perf_counter()
-        batch = next(self._batches)
+        try:
+            batch = next(self._batches)
+        except StopIteration:
+            raise
+        except Exception as error:
+            if self._slabs is not None:
+                self._end_workers(error)
+            raise
         self._stats.wait_for_workers_s += perf_counter() - started
         return batch if self._slabs is None else self._slabs.receive(batch)
+
+    def _end_workers(self, error: Exception) -> None:
+        """End the workers now; the program may keep the error, and with it all that it refers to.
+
+        torch raises an error of a worker in a function that has it as a local variable, so the
+        error leads to itself, and to the iterator. A garbage collection closes the queues to the
+        workers before it ends these, and torch waits five seconds for each.
+        """
+        traceback.clear_frames(error.__traceback__)
+        self._batches = iter(())
 
 
 class _Requests:

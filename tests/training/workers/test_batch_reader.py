@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import pickle
 
 import pytest
@@ -64,6 +65,27 @@ def test_workers_are_made_anew_where_they_may_have_ended(error: BaseException, a
     before = reader._loader
     reader.recover(error)
     assert (reader._loader is not before) == anew
+
+
+class Damaged:
+    """A dataset none of whose items can be read."""
+
+    def __len__(self) -> int:
+        return 40
+
+    def __getitem__(self, index: int) -> int:
+        raise ValueError("damaged")
+
+
+def test_workers_have_ended_when_their_error_is_raised() -> None:
+    """Also if the program keeps the error: none are there while others are started."""
+    before = multiprocessing.active_children()
+    reading = BatchReader(Damaged(), {"num_workers": 1}).open(share())
+    (worker,) = set(multiprocessing.active_children()) - set(before)
+    with pytest.raises(ValueError, match="damaged") as caught:
+        next(reading.batches)
+    assert worker.exitcode == 0
+    assert caught.value.__traceback__ is not None
 
 
 def test_a_pickled_reader_has_read_nothing() -> None:
