@@ -118,9 +118,7 @@ def _metric_line(metric: Metric) -> str:
 
 @click.command("results", short_help="Download the results of a task.")
 @click.argument("task_id", metavar="ID")
-@click.argument(
-    "folder", default=".", metavar="[DIR]", type=click.Path(exists=True, file_okay=False)
-)
+@click.argument("folder", default=".", metavar="[DIR]", type=click.Path(file_okay=False))
 @click.option("--list", "list_only", is_flag=True, help="Only list the files.")
 @home_option
 @json_option("One JSON object: path and size_bytes; with --list one for each file.")
@@ -139,6 +137,7 @@ def results_command(
     if list_only:
         write_lines(_file_lines(service, results.id, as_json=as_json))
         return
+    Path(folder).mkdir(parents=True, exist_ok=True)
     with show_progress("results") as progress:
         downloader = SyncResourceDownloader(progress.update_to)
         downloader.service = service

@@ -67,8 +67,7 @@ def test_results_are_written(run, run_task, tmp_path):
     assert (path.parent, path.stat().st_size) == (tmp_path, shown["size_bytes"])
     with zipfile.ZipFile(path) as archive:
         assert archive.read("w") == b"123"
-    (tmp_path / "other").mkdir()
-    assert Path(run("tasks", "results", task_id, tmp_path / "other").stdout.strip()).is_file()
+    assert Path(run("tasks", "results", task_id, tmp_path / "new" / "folder").stdout.strip()).is_file()
 
 
 def test_a_task_without_results_is_one_line(run, run_task):
