@@ -111,10 +111,12 @@ def _entries(folder: Path) -> list[Path]:
 def _changed(path: Path) -> float:
     """Return when a file, or an entry of a folder, was last written; infinity if it is gone."""
     try:
-        entries = path.iterdir() if path.is_dir() else ()
-        return max(one.lstat().st_mtime for one in (path, *entries))
+        changed = path.lstat().st_mtime
+        if path.is_dir():
+            changed = max([changed, *(one.lstat().st_mtime for one in path.iterdir())])
     except FileNotFoundError:  # another process removes or writes it
         return math.inf
+    return changed
 
 
 def _size(path: Path) -> int:

@@ -67,7 +67,9 @@ def test_results_are_written(run, run_task, tmp_path):
     assert (path.parent, path.stat().st_size) == (tmp_path, shown["size_bytes"])
     with zipfile.ZipFile(path) as archive:
         assert archive.read("w") == b"123"
-    assert Path(run("tasks", "results", task_id, tmp_path / "new" / "folder").stdout.strip()).is_file()
+    assert Path(
+        run("tasks", "results", task_id, tmp_path / "new" / "folder").stdout.strip()
+    ).is_file()
 
 
 def test_a_task_without_results_is_one_line(run, run_task):
