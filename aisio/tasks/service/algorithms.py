@@ -143,10 +143,11 @@ class AlgorithmService:
 
     def delete(self, algorithm_id: str) -> None:
         """Delete one's own algorithm, with its versions and its repository on this machine."""
-        trees = [row.id for row in self.versions(algorithm_id) if row.commit_id is None]
+        self._resources.get_own(algorithm_id, "algorithm")
+        for version in self.versions(algorithm_id):
+            if version.commit_id is None:  # first, so that none is left if this is killed
+                self._resources.store.delete_tree(version.id)
         self._resources.delete(algorithm_id)
-        for tree in trees:
-            self._resources.store.delete_tree(tree)
         shutil.rmtree(self.repository(algorithm_id), ignore_errors=True)
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from aisio.errors import NotFoundError
+from aisio.errors import AccessError, NotFoundError
 from aisio.tasks.algorithm_sync import sync_algorithm
 from aisio.tasks.errors import InvalidArguments, ResourceError
+from aisio.tasks.service.algorithms import AlgorithmService
+from aisio.tasks.service.resources import ResourceService
 from tests.tasks.places import make_service, write_code
 
 PROGRAMS = ("print(1)\n", "print(22)\n")
@@ -32,6 +34,30 @@ def test_any_17_a_new_version_leaves_the_older_ones(tmp_path, disable_git):
         assert (folder / "train.py").read_text() == program
         ref = version.commit_id or version.id
         assert service.algorithms.version(str(algorithm.id), ref) == version
+
+
+class Killed(ResourceService):
+    """Resources of a process that ends before a row is deleted."""
+
+    def delete(self, resource_id: str) -> None:
+        """Delete nothing."""
+        raise KeyboardInterrupt
+
+
+def test_an_algorithm_that_is_deleted_leaves_no_archive(tmp_path):
+    """Also if the process is killed then; nobody else may delete one."""
+    service = make_service(tmp_path)
+    algorithm, _ = sync_algorithm(name="a", dir_path=write_code(tmp_path / "code"), service=service)
+    service.resources.update(str(algorithm.id), public=True)
+    with pytest.raises(AccessError):
+        make_service(tmp_path, user="bob").algorithms.delete(str(algorithm.id))
+    store, settings = service.resources.store, service.settings
+    assert len(list(store.trees())) == 1
+    killed = Killed(service._registry, store, settings.home, settings.user)
+    with pytest.raises(KeyboardInterrupt):
+        AlgorithmService(service._registry, killed, settings).delete(str(algorithm.id))
+    assert list(store.trees()) == []
+    service.algorithms.delete(str(algorithm.id))
 
 
 def test_a_branch_is_a_version(tmp_path):
