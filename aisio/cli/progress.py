@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -161,10 +162,24 @@ def show_progress(title: str = "", size_bytes: int | None = None) -> Iterator[Pr
 def _new_bar(total: int | None) -> tqdm:  # type: ignore[type-arg]
     from tqdm import tqdm
 
+    columns, lines = _size_of_unsized_terminal()
     return tqdm(
+        ncols=columns,
+        nrows=lines,
         total=total,
         unit="B",
         unit_scale=True,
         leave=False,
         bar_format=_FORMAT_WITHOUT_TOTAL if total is None else _FORMAT,
     )
+
+
+def _size_of_unsized_terminal() -> tuple[int | None, int | None]:
+    """Return usual columns and lines where the terminal has none: tqdm would show nothing.
+
+    Pseudo-terminals have none until a program sets them, as in some containers.
+    """
+    with suppress(OSError):  # it is no terminal
+        if 0 in os.get_terminal_size(sys.stderr.fileno()):
+            return 80, 24
+    return None, None

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
 import threading
 from contextlib import redirect_stderr
+from select import select
 
 import pytest
 
@@ -119,3 +121,20 @@ def test_a_command_that_is_soon_done_shows_nothing():
     with redirect_stderr(io.StringIO()) as stderr, show_progress("a.bin", 100) as progress:
         progress.update_to(100)
     assert stderr.getvalue() == ""
+
+
+def test_a_terminal_without_a_size_shows_the_bar(clock):
+    """A pseudo-terminal has none before a program sets it."""
+    ours, theirs = os.openpty()
+    with os.fdopen(ours, "rb", 0) as terminal, os.fdopen(theirs, "w") as stderr:
+        assert tuple(os.get_terminal_size(theirs)) == (0, 0)
+        with redirect_stderr(stderr):
+            progress = Progress(is_terminal=True, now=clock)
+            progress.begin(None, 1000)
+            progress.add(500)
+            stderr.flush()
+            shown = ""
+            while "50%" not in shown and select([terminal], [], [], 10)[0]:
+                shown += terminal.read(4096).decode(errors="replace")
+            progress.close()
+    assert "500/1.00k" in shown
