@@ -11,6 +11,7 @@ import click
 
 from aisio.cli.output import exact_size_text, json_line, json_option, write_lines
 from aisio.cli.task_service import home_option
+from aisio.escapes import one_line
 
 if TYPE_CHECKING:
     from aisio.tasks.resources.garbage import Garbage
@@ -37,22 +38,29 @@ def command(grace_hours: float, dry_run: bool, home: Path | None, as_json: bool)
     from aisio.tasks.service.service import TaskService
     from aisio.tasks.settings import load_task_settings
 
-    service = TaskService(load_task_settings(home=home))
+    settings = load_task_settings(home=home)
+    service = TaskService(settings)
     pieces, leftovers = service.collect_garbage(grace_s=grace_hours * 3600, dry_run=dry_run)
     if as_json:
         paths = [str(path) for path in leftovers.paths]
         more = {"home_bytes": leftovers.size_bytes, "home_paths": paths}
         write_lines([json_line(asdict(pieces) | more)])
         return
-    write_lines(_lines(pieces, leftovers, dry_run=dry_run))
-
-
-def _lines(pieces: Garbage, leftovers: Leftovers, *, dry_run: bool) -> Iterator[str]:
     done = "to be deleted" if dry_run else "deleted"
+    # Which store and folder they are, as a misspelt one has no garbage.
+    store, folder = one_line(settings.store_url), one_line(str(settings.home))
+    write_lines([*_store_lines(store, pieces, done), _home_line(folder, leftovers, done)])
+
+
+def _store_lines(store: str, pieces: Garbage, done: str) -> Iterator[str]:
     for words, count, size in (
-        (f"store: {{}} pieces {done}", pieces.deleted, pieces.deleted_bytes),
-        ("store: {} pieces condemned, for a later call", pieces.condemned, pieces.condemned_bytes),
-        ("store: {} pieces kept", pieces.kept, pieces.kept_bytes),
-        (f"home: {{}} files and folders {done}", len(leftovers.paths), leftovers.size_bytes),
+        (done, pieces.deleted, pieces.deleted_bytes),
+        ("condemned, for a later call", pieces.condemned, pieces.condemned_bytes),
+        ("kept", pieces.kept, pieces.kept_bytes),
     ):
-        yield f"{words.format(f'{count:,}')} ({exact_size_text(size)} bytes)"
+        yield f"{store}: {count:,} pieces {words} ({exact_size_text(size)} bytes)"
+
+
+def _home_line(folder: str, leftovers: Leftovers, done: str) -> str:
+    size = exact_size_text(leftovers.size_bytes)
+    return f"{folder}: {len(leftovers.paths):,} files and folders {done} ({size} bytes)"

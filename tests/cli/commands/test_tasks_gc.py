@@ -21,12 +21,13 @@ def test_pieces_are_condemned_and_later_deleted(run, tasks_home) -> None:
     (path,) = (tasks_home / "store" / "condemned").iterdir()
     path.write_text(json.dumps(json.loads(path.read_text()) | {"time": 0}))
     lines = run("tasks", "gc", "--dry-run").stdout.splitlines()
-    assert lines[0] == "store: 1 pieces to be deleted (6 bytes)"
+    store = (tasks_home / "store").as_uri() + "/"
+    assert lines[0] == f"{store}: 1 pieces to be deleted (6 bytes)"
     assert run("tasks", "gc").stdout.splitlines() == [
-        "store: 1 pieces deleted (6 bytes)",
-        "store: 0 pieces condemned, for a later call (0 bytes)",
-        "store: 0 pieces kept (0 bytes)",
-        "home: 0 files and folders deleted (0 bytes)",
+        f"{store}: 1 pieces deleted (6 bytes)",
+        f"{store}: 0 pieces condemned, for a later call (0 bytes)",
+        f"{store}: 0 pieces kept (0 bytes)",
+        f"{tasks_home}: 0 files and folders deleted (0 bytes)",
     ]
     assert list(pieces.iterdir()) == []
 
