@@ -12,13 +12,14 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 
 from aisio.equality import EqualByKey
-from aisio.errors import ConfigError
+from aisio.errors import ConfigError, IntegrityError
 from aisio.records import (
     ByteRange,
     Deleted,
     ObjectInfo,
     RetryPolicy,
     UnfinishedUpload,
+    may_be_same_object,
     same_version,
 )
 from aisio.stores.levels import one_level
@@ -191,6 +192,33 @@ class Store(EqualByKey, ABC):
         Raises:
             NotFoundError: No such object, and missing_ok is false.
         """
+
+    def delete_copied(self, url: ObjectUrl, before: ObjectInfo, copy: ObjectInfo) -> None:
+        """Delete an object that was copied, if the copy has its bytes and it is still the same.
+
+        Args:
+            url: The object.
+            before: What this store said of it before it was copied: a copy has other entity tags
+                and versions, and perhaps no checksum to compare.
+            copy: What the store of the copy says of it.
+
+        Raises:
+            NotFoundError: No such object.
+            IntegrityError: It was replaced since, or the copy is of other bytes; the object stays.
+        """
+        if not may_be_same_object(before, copy):
+            raise IntegrityError(
+                f"move {url}: its copy {copy.url} has another size or checksum: the source was not "
+                f"deleted",
+                url=str(url),
+            )
+        if not self.is_same(url, before, self.head(url)):
+            raise IntegrityError(
+                f"move {url}: it was replaced after it was copied to {copy.url}: it was not "
+                f"deleted; move it again",
+                url=str(url),
+            )
+        self.delete(url)
 
     def delete_many(
         self, bucket: ObjectUrl, names: Iterable[str], *, missing_ok: bool = False

@@ -20,7 +20,7 @@ from typing import BinaryIO, cast
 from msgspec.structs import replace
 
 from aisio.errors import AisioError, IntegrityError, TruncatedError
-from aisio.records import ObjectInfo, may_be_same_object
+from aisio.records import ObjectInfo
 from aisio.sources.base import url_of
 from aisio.stores import AisStore, LocalStore, Store
 from aisio.stores.local import info_of_file
@@ -103,7 +103,7 @@ class Copier:
         else:
             read = self._through(job)
         if self._action is Action.MOVE:
-            self._delete_source(job, source, read)
+            source.delete_copied(url_of(job.entry.info), read, self._store.head(job.url))
         return read.size_bytes or 0
 
     def _to_file(self, job: Copy, path: str, folder: LocalFolder, source: Store) -> ObjectInfo:
@@ -159,7 +159,7 @@ class Copier:
         stored = source.copy(url, job.url)
         if is_move and not _is_still_copied(source, url, before, stored):
             read = self._through(job)
-            self._delete_source(job, source, read)
+            source.delete_copied(url, read, self._store.head(job.url))
             return read.size_bytes or 0
         self._count(stored.size_bytes or 0)
         if is_move:
@@ -184,28 +184,6 @@ class Copier:
                 if not tries_left:
                     raise
         raise AssertionError("unreachable")
-
-    def _delete_source(self, job: Copy, source: Store, read: ObjectInfo) -> None:
-        """Delete what was copied, if the copy is there and the source has not changed since.
-
-        Raises:
-            IntegrityError: One of them is not as it was; the source stays.
-        """
-        copy = self._store.head(job.url)
-        if not may_be_same_object(read, copy):
-            raise IntegrityError(
-                f"move {job.entry.info.url}: its copy {job.url} has another size or checksum: the "
-                f"source was not deleted",
-                url=job.entry.info.url,
-            )
-        url = url_of(job.entry.info)
-        if not source.is_same(url, read, source.head(url)):
-            raise IntegrityError(
-                f"move {url}: it was replaced after it was copied: it was not deleted; move it "
-                f"again",
-                url=str(url),
-            )
-        source.delete(url)
 
     def _count(self, size_bytes: int) -> None:
         if self._stopped.is_set():

@@ -135,3 +135,18 @@ def test_versions_are_compared_by_what_both_responses_say() -> None:
 def test_by_default_no_request_is_sent_ahead() -> None:
     """Then a reader of many objects uses threads."""
     assert OneObject().send_ahead(URL) is None
+
+
+@pytest.mark.parametrize(
+    ("version", "copied_bytes", "message"),
+    [
+        ("1", len(DATA) - 1, "its copy .* has another size or checksum"),
+        ("2", len(DATA), "it was replaced after it was copied to"),
+    ],
+)
+def test_only_what_was_copied_is_deleted(version: str, copied_bytes: int, message: str) -> None:
+    """The copy has its bytes, and no other program has replaced it since."""
+    before = ObjectInfo(URL.root, URL.name, len(DATA), version="1")
+    copy = ObjectInfo(URL.root, "copy", copied_bytes, version="7")
+    with pytest.raises(IntegrityError, match=f"move {URL}: {message}"):
+        OneObject(versions=(version,)).delete_copied(URL, before, copy)

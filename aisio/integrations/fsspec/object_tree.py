@@ -24,7 +24,7 @@ from aisio.errors import (
     NotFoundError,
     RangeError,
 )
-from aisio.records import ByteRange, ObjectInfo, may_be_same_object
+from aisio.records import ByteRange, ObjectInfo
 from aisio.stores import AisStore, DirectSettings, Store, store_for
 from aisio.transport.body import Body, read_with_retries
 from aisio.transport.parallel import read_into
@@ -257,26 +257,9 @@ class ObjectTree:
         store.delete(url.require_object())
 
     def delete_copied(self, before: ObjectInfo, copy: ObjectInfo) -> None:
-        """Delete an object that was copied, if it is still what the copy has.
-
-        Args:
-            before: What `head` said of it before it was copied: a copy has other entity tags and
-                versions, and perhaps no checksum to compare.
-            copy: What the store said of the copy.
-
-        Raises:
-            NotFoundError: No such object.
-            IntegrityError: It was replaced since; it stays.
-        """
+        """Delete an object that was copied, if it is still the same; see `Store.delete_copied`."""
         url, store = self._find(self.path(before.url))
-        is_copied = may_be_same_object(before, copy)
-        if not (is_copied and store.is_same(url, before, store.head(url))):
-            raise IntegrityError(
-                f"move {url}: it was replaced after it was copied to {copy.url}: it was not "
-                f"deleted; move it again",
-                url=str(url),
-            )
-        store.delete(url)
+        store.delete_copied(url, before, copy)
 
     def create_bucket(self, path: str, *, exist_ok: bool) -> None:
         """Create the bucket of a path; nothing for a path of a folder, which needs no creating.
