@@ -17,6 +17,9 @@ def lazy_exports(
 
     `dir()` of the package has what it exports, and not what it imports itself.
 
+    No module of the package may have an exported name: its first import, from anywhere, sets the
+    module as that attribute of the package.
+
     Args:
         package: The package's `__name__`.
         names_by_module: The names that the package exports from each module.

@@ -86,7 +86,7 @@ def put(corpus: Corpus) -> Items:
 
 
 def _train(corpus: Corpus, data: Path, place: Path, url: str) -> None:
-    from aisio.tasks.quick_train import quick_train
+    from aisio.tasks.quickstart import quick_train
     from aisio.tasks.service.service import TaskService
     from aisio.tasks.settings import TaskSettings
 

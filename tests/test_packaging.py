@@ -151,6 +151,28 @@ def test_readme_names_every_extra(root):
     assert [name for name in extras if f"`{name}`" not in install] == []
 
 
+def test_no_module_has_the_name_of_what_its_package_exports_on_first_use():
+    """Python sets an imported module as an attribute of its package, over the function.
+
+    After `from aisio.tasks import TaskState`, `aisio.tasks.quick_train` was a module.
+    """
+    packages = [
+        init
+        for init in Path(aisio.__file__).parent.rglob("__init__.py")
+        if "lazy_exports(" in init.read_text("utf-8")
+    ]
+    assert len(packages) > 10
+    for init in packages:
+        text = init.read_text("utf-8")
+        exported = re.search(r"^__all__ = \[(.*?)\]", text, re.MULTILINE | re.DOTALL)
+        assert exported, init
+        at_once = re.findall(r"^from [\w.]+ import (.*)", text, re.MULTILINE)
+        names = set(re.findall(r'"(\w+)"', exported[1])) - set(", ".join(at_once).split(", "))
+        modules = {path.stem for path in init.parent.glob("*.py")}
+        modules |= {path.parent.name for path in init.parent.glob("*/__init__.py")}
+        assert not names & modules, init
+
+
 def test_an_unknown_name_is_an_attribute_error():
     """Names that are imported on first use do not change what a typing error looks like."""
     with pytest.raises(AttributeError, match="no_such_name"):

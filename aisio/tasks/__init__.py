@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from aisio.tasks.objects.projects import Mirror, Project, QuotaGroup
     from aisio.tasks.objects.resources import Algorithm, Dataset, File, Model
     from aisio.tasks.objects.train_task import TrainTask
-    from aisio.tasks.quick_train import quick_train, resume_unfinished_local_train_tasks
+    from aisio.tasks.quickstart import quick_train, resume_unfinished_local_train_tasks
     from aisio.tasks.records.local import TrainProfile
     from aisio.tasks.sdk import init_sdk
     from aisio.tasks.service.service import TaskService
@@ -63,7 +63,7 @@ _NAMES_BY_MODULE = {
     "aisio.tasks.objects.projects": ("Mirror", "Project", "QuotaGroup"),
     "aisio.tasks.objects.resources": ("Algorithm", "Dataset", "File", "Model"),
     "aisio.tasks.objects.train_task": ("TrainTask",),
-    "aisio.tasks.quick_train": ("quick_train", "resume_unfinished_local_train_tasks"),
+    "aisio.tasks.quickstart": ("quick_train", "resume_unfinished_local_train_tasks"),
     "aisio.tasks.records.local": ("TrainProfile",),
     "aisio.tasks.sdk": ("init_sdk",),
     "aisio.tasks.service.service": ("TaskService",),

@@ -10,7 +10,7 @@ from typing import Any
 
 from aisio.tasks.engines.base import Engine, Job
 from aisio.tasks.engines.local import LocalEngine
-from aisio.tasks.quick_train import quick_train
+from aisio.tasks.quickstart import quick_train
 from aisio.tasks.service.service import TaskService
 from tests.tasks.places import make_service
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import torch  # noqa: F401 - the engine starts torchrun's agents
 
-from aisio.tasks.quick_train import resume_unfinished_local_train_tasks
+from aisio.tasks.quickstart import resume_unfinished_local_train_tasks
 from aisio.tasks.records.local import LocalRecords
 from aisio.tasks.states import TaskState
 from tests.acceptance.killed_train import PROGRAM, real_service, train

@@ -102,7 +102,7 @@ def command(
     Options stand before COMMAND: what follows it is the program's. The options are arguments of
     `aisio.tasks.quick_train`. The task runs on if this command ends, also by Ctrl-C.
     """
-    from aisio.tasks.quick_train import quick_train
+    from aisio.tasks.quickstart import quick_train
     from aisio.tasks.service.service import TaskService
     from aisio.tasks.settings import load_task_settings
 

@@ -19,7 +19,7 @@ from aisio.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
     from aisio.integrations.webdataset.loader_pipeline import LoaderPipeline, to_wds
-    from aisio.integrations.webdataset.samples import WebDatasetSamples, samples
+    from aisio.integrations.webdataset.sample_dataset import WebDatasetSamples, samples
 
 __all__ = [
     "LoaderPipeline",
@@ -36,7 +36,7 @@ __getattr__, __dir__ = lazy_exports(
     __name__,
     {
         "aisio.integrations.webdataset.loader_pipeline": ("LoaderPipeline", "to_wds"),
-        "aisio.integrations.webdataset.samples": ("WebDatasetSamples", "samples"),
+        "aisio.integrations.webdataset.sample_dataset": ("WebDatasetSamples", "samples"),
     },
 )
 

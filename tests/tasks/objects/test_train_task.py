@@ -10,7 +10,7 @@ import pytest
 
 from aisio.tasks.errors import TaskStateError
 from aisio.tasks.objects.train_task import TrainTask
-from aisio.tasks.quick_train import quick_train
+from aisio.tasks.quickstart import quick_train
 from aisio.tasks.service.service import TaskService, configure
 from aisio.tasks.states import TaskState
 from tests.tasks.fake_engine import FakeEngine

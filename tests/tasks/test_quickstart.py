@@ -12,7 +12,7 @@ import pytest
 from aisio.errors import ConfigError, NotFoundError
 from aisio.tasks.engines.base import Job
 from aisio.tasks.errors import AnyLearnMissingParamException, InvalidArguments
-from aisio.tasks.quick_train import quick_train, resume_unfinished_local_train_tasks
+from aisio.tasks.quickstart import quick_train, resume_unfinished_local_train_tasks
 from aisio.tasks.records.local import LocalRecords, LocalTask
 from aisio.tasks.service.secrets import secret_of
 from aisio.tasks.states import TaskState
