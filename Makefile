@@ -11,7 +11,7 @@ help:
 	@echo "make demo     train on real digits, read from a local server; draws the run"
 	@echo "make test     every check: lint, types, tests without and with torch, the documentation"
 	@echo "make bench    measure against the peers"
-	@echo "make lint | types | core | torch | docs    one of the checks; docs also builds the site, build/site"
+	@echo "make lint | types | core | torch | docs    one of the checks; docs runs the code in the pages and builds build/site"
 	@echo "make coverage the lines of aisio that no test reaches"
 	@echo "make anylearn the tests of tasks against the real anylearn"
 	@echo "make lowest   the tests without torch, on the oldest versions allowed"
@@ -33,8 +33,11 @@ demo bench: $(TOX)
 lint core lowest newest lock: $(TOX)
 	$(TOX) run -e $@
 
-types torch docs coverage anylearn: $(TOX)
+types torch coverage anylearn: $(TOX)
 	$(TOX) run -e full,$@
+
+docs: $(TOX)
+	$(TOX) run -e full,torch,docs -- test_docs.py
 
 # Made last and at once, so that an installation that was interrupted is begun again.
 $(TOX):

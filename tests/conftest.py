@@ -36,13 +36,13 @@ ROOT = Path(__file__).parents[1]
 _OPTIONAL = re.compile(
     r"^(?:import|from) "
     r"(torch|torchdata|aistore|webdataset|aiohttp|obstore|lz4|zstandard|opentelemetry|bionemo|ngcsdk|ngcbase"
-    r"|lightning|fsspec|pandas|pyarrow|polars|zarr|dask|datasets)\b",
+    r"|PIL|lightning|fsspec|pandas|pyarrow|polars|zarr|dask|datasets)\b",
     re.MULTILINE,
 )
 # Packages that only the environment with torch has, and what of aisio is another thing with torch.
 _ONLY_FULL = re.compile(
     r"^(?:import|from) "
-    r"(torch|bionemo|ngcsdk|ngcbase|lightning|pandas|pyarrow|polars|zarr|dask|datasets)\b"
+    r"(torch|PIL|bionemo|ngcsdk|ngcbase|lightning|pandas|pyarrow|polars|zarr|dask|datasets)\b"
     r"|importorskip\(\"(?:torch|lightning|matplotlib|ray|submitit|transformers|lhotse)\b"
     r"|\baisio\.(datapipes|training)\b"
     r"|\bAIS(Map|Iter|BatchIter|ShardReader|FileL|SourceL)\w*",
