@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import aiohttp  # noqa: F401 - the gateway needs it
@@ -30,7 +31,6 @@ pytest.importorskip("moto")
 ROOT = Path(__file__).parents[2]
 SHARED_MEMORY = Path("/dev/shm")
 KEYS = {"access_key_id": "key", "secret_access_key": "the-secret"}
-LARGE = MemoryOptions(from_bytes=1000)
 _numbers = count()
 
 
@@ -41,11 +41,13 @@ class Place(NamedTuple):
         bucket: URL of its bucket.
         prefix: The folder in the bucket.
         options: How it is reached.
+        memory: Where the test puts its large files.
     """
 
     bucket: str
     prefix: str
     options: dict[str, Any]
+    memory: MemoryOptions
 
     @property
     def url(self) -> str:
@@ -54,7 +56,15 @@ class Place(NamedTuple):
 
     def directory(self, path: Path, **arguments: Any) -> ModelDirectory:
         """Return a directory that is not prepared yet."""
-        return ModelDirectory(self.url, path, memory=LARGE, **self.options, **arguments)
+        return ModelDirectory(self.url, path, memory=self.memory, **self.options, **arguments)
+
+
+@pytest.fixture
+def memory() -> Iterator[MemoryOptions]:
+    """Put large files into a folder in memory, and check that nothing is left there."""
+    with TemporaryDirectory(dir=SHARED_MEMORY, prefix="aisio-tests-") as folder:
+        yield MemoryOptions(from_bytes=1000, folder=folder)
+        assert list(Path(folder).iterdir()) == []
 
 
 @pytest.fixture(scope="module")
@@ -79,18 +89,18 @@ def oss() -> Iterator[OssServer]:
         yield server
 
 
-def oss_place(server: OssServer, bucket: str, credentials: Path) -> Place:
+def oss_place(server: OssServer, bucket: str, credentials: Path, memory: MemoryOptions) -> Place:
     """Return a model on OSS, reached with a file of credentials."""
     server.create(bucket)
     for name, data in FILES.items():
         server.put_raw(bucket, f"m/{name}", data)
     credentials.write_text(json.dumps({"AccessKeyId": KEY_ID, "AccessKeySecret": SECRET}))
     direct = DirectSettings(server.endpoint, REGION, credentials=credentials)
-    return Place(f"oss://{bucket}", "m/", {"direct": direct})
+    return Place(f"oss://{bucket}", "m/", {"direct": direct}, memory)
 
 
 @pytest.fixture(params=["ais", "s3", "oss", "file"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+def place(request: pytest.FixtureRequest, tmp_path: Path, memory: MemoryOptions) -> Place:
     """Return a model on each kind of store."""
     bucket = f"bucket-{next(_numbers)}"
     if request.param == "file":
@@ -98,31 +108,22 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
             path = tmp_path / "source" / "m" / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
-        return Place("file://", f"{tmp_path}/source/m/"[1:], {})
+        return Place("file://", f"{tmp_path}/source/m/"[1:], {}, memory)
     if request.param == "ais":
         endpoint = request.getfixturevalue("gateway")
         made = Client(endpoint).bucket(bucket).create()
         for name, data in FILES.items():
             made.object(f"m/{name}").put(data)
-        return Place(f"ais://{bucket}", "m/", {"endpoint": endpoint})
+        return Place(f"ais://{bucket}", "m/", {"endpoint": endpoint}, memory)
     if request.param == "oss":
-        return oss_place(request.getfixturevalue("oss"), bucket, tmp_path / "credentials")
+        return oss_place(request.getfixturevalue("oss"), bucket, tmp_path / "credentials", memory)
     endpoint = request.getfixturevalue("moto")
     boto = boto_client(endpoint)
     boto.create_bucket(Bucket=bucket)
     for name, data in FILES.items():
         boto.put_object(Bucket=bucket, Key=f"m/{name}", Body=data)
     direct = DirectSettings(endpoint, region="us-east-1", options=KEYS)
-    return Place(f"s3://{bucket}", "m/", {"direct": direct})
-
-
-@pytest.fixture(autouse=True)
-def no_shared_memory_is_left() -> Iterator[None]:
-    """Check that each test leaves shared memory as it was."""
-    pattern = "aisio-model-owned-*"
-    before = set(SHARED_MEMORY.glob(pattern))
-    yield
-    assert set(SHARED_MEMORY.glob(pattern)) <= before
+    return Place(f"s3://{bucket}", "m/", {"direct": direct}, memory)
 
 
 def test_oss_35_names_and_sizes_are_listed(place: Place) -> None:
@@ -208,7 +209,7 @@ def disk_bytes(path: Path) -> int:
 
 @pytest.mark.parametrize("in_background", [False, True])
 def test_oss_38_safetensors_and_torch_load_from_the_folder(
-    tmp_path: Path, in_background: bool
+    tmp_path: Path, memory: MemoryOptions, in_background: bool
 ) -> None:
     """safe_open, slices, load_file; torch.load, mapped or not. The disk has no copy."""
     safetensors_torch = pytest.importorskip("safetensors.torch")
@@ -217,7 +218,7 @@ def test_oss_38_safetensors_and_torch_load_from_the_folder(
     source.mkdir()
     safetensors_torch.save_file(state, source / "a.safetensors")
     torch.save(state, source / "b.pt")
-    with ModelDirectory(f"file://{source}", path, memory=LARGE, in_background=in_background):
+    with ModelDirectory(f"file://{source}", path, memory=memory, in_background=in_background):
         with safetensors_torch.safe_open(path / "a.safetensors", "pt") as file:
             assert torch.equal(file.get_tensor("w"), state["w"])
             assert torch.equal(file.get_slice("w")[5:9], state["w"][5:9])
@@ -233,7 +234,9 @@ def test_oss_38_safetensors_and_torch_load_from_the_folder(
 
 
 @pytest.mark.parametrize("in_background", [False, True])
-def test_oss_38_transformers_loads_from_the_folder(tmp_path: Path, in_background: bool) -> None:
+def test_oss_38_transformers_loads_from_the_folder(
+    tmp_path: Path, memory: MemoryOptions, in_background: bool
+) -> None:
     """A model of several files, by its path or by the directory itself."""
     transformers = pytest.importorskip("transformers")
     config = transformers.LlamaConfig(
@@ -247,7 +250,7 @@ def test_oss_38_transformers_loads_from_the_folder(tmp_path: Path, in_background
     source, path = tmp_path / "source", tmp_path / "model"
     model.save_pretrained(source, max_shard_size="50KB")
     with ModelDirectory(
-        f"file://{source}", path, memory=LARGE, in_background=in_background
+        f"file://{source}", path, memory=memory, in_background=in_background
     ) as directory:
         assert len(list(path.glob("*.safetensors"))) > 1
         loaded = transformers.AutoModelForCausalLM.from_pretrained(directory)

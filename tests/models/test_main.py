@@ -60,7 +60,6 @@ def test_a_signal_goes_to_the_program(case: Case) -> None:
 
 def test_a_program_keeps_the_folder_if_its_runner_is_killed(case: Case) -> None:
     """Until it has ended."""
-    before = set(Path("/dev/shm").glob("aisio-model-owned-*"))
     with start(case, sys.executable, "-c", WAITING) as process:
         assert process.stdout is not None
         program = int(process.stdout.readline())
@@ -71,6 +70,8 @@ def test_a_program_keeps_the_folder_if_its_runner_is_killed(case: Case) -> None:
         os.kill(program, signal.SIGKILL)
         process.stdout.read()  # it ends with the program
     # With the runner's own memory, of which it removes what the program has left.
-    case.directory(memory=MemoryOptions()).prepare().close()
+    with case.directory(memory=MemoryOptions()):
+        opened = [path.readlink() for path in Path("/proc/self/fd").iterdir() if path.exists()]
+        [memory] = [path for path in opened if path.name.startswith("aisio-model-owned-")]
     assert not case.path.exists()
-    assert set(Path("/dev/shm").glob("aisio-model-owned-*")) <= before
+    assert not memory.exists()
