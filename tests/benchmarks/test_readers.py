@@ -14,12 +14,14 @@ import aisio
 from aisio.gateway import Gateway
 
 READ_ALL = """
-import json, sys
+import json, multiprocessing, sys
 from aisio import MissingExtraError
 from cases import WORKS, check
 from corpus import Corpus, is_stored, store
 from measuring import measure
 
+# Workers come from a fork server as of Python 3.14; each would import torch by itself.
+multiprocessing.set_forkserver_preload(["torch.utils.data"])
 few = dict(many=4, pictures=4, photos=4, packed=20, epochs=5, folder=sys.argv[2])
 corpus = Corpus(sys.argv[1], "bench", 6, 5, 3, 2, 3, 300_000, **few)
 kinds = {work.objects for work in WORKS.values() if work.objects}
@@ -40,7 +42,7 @@ print(json.dumps(found))
 """
 
 
-@pytest.mark.timeout(900)  # where workers come from a fork server, each imports torch
+@pytest.mark.timeout(900)
 def test_readers_deliver_what_is_stored(root, tmp_path, monkeypatch):
     """Ours and those by hand; each has its figures."""
     monkeypatch.setenv("PYTHONPATH", str(Path(aisio.__file__).parents[1]))
