@@ -162,7 +162,10 @@ def test_fsspecs_own(bucket: Bucket, tmp_path: Any) -> None:
 @pytest.mark.filterwarnings("ignore:torch.distributed is", "ignore:fsync not supported")
 def test_torch() -> None:
     """Files, and distributed checkpoints by torch's own writer."""
-    from torch.distributed.checkpoint.fsspec_filesystem import FsspecReader, FsspecWriter
+    try:
+        from torch.distributed.checkpoint.fsspec_filesystem import FsspecReader, FsspecWriter
+    except ModuleNotFoundError:  # before torch 2.15
+        from torch.distributed.checkpoint._fsspec_filesystem import FsspecReader, FsspecWriter
     from torch.distributed.checkpoint.state_dict_loader import load
     from torch.distributed.checkpoint.state_dict_saver import save
 

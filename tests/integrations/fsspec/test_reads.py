@@ -50,6 +50,7 @@ def test_a_cluster_that_does_not_tell() -> None:
 
 def test_a_cloud_tells_it_everywhere(cluster: str, bucket: Bucket) -> None:
     """In listings too, under the name that pyarrow reads."""
+    pytest.importorskip("obstore")
     bucket.object("a").put(b"1")
     options = {"allow_http": True, "skip_signature": True}
     direct = DirectSettings(endpoint=f"{cluster}/s3", region="ais", options=options)
