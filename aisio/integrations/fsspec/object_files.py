@@ -140,10 +140,20 @@ class CompressedFile(_FsspecWritten, io.BufferedIOBase):
 
     def abort(self) -> None:
         """Drop what was written."""
-        with suppress(Exception):  # its last bytes are dropped with the rest
-            self._compressor.close()
+        self._close_compressor()
         self._file.abort()
         super().close()
+
+    def __del__(self) -> None:
+        """Close the compressor, which would report an error if it could not write any more.
+
+        The file below stores nothing, as it is not closed.
+        """
+        self._close_compressor()
+
+    def _close_compressor(self) -> None:
+        with suppress(Exception):  # its last bytes are dropped with the rest
+            self._compressor.close()
 
 
 class TextFile(_FsspecWritten, UnseekableText):

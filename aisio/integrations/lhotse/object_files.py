@@ -5,8 +5,8 @@ from __future__ import annotations
 import gzip
 import io
 import re
+import zlib
 from functools import partial
-from types import TracebackType
 from typing import IO, Any, cast
 
 from aisio.client.client import Client
@@ -18,12 +18,16 @@ from aisio.transport.body import Body
 from aisio.transport.parallel import read_bytes
 from aisio.transport.retries import Attempts
 from aisio.transport.seekable import open_seekable
+from aisio.transport.stored_whole import StoredWhole
+from aisio.transport.text_file import UnseekableText
 from aisio.transport.writer import ObjectWriter, WriteOptions
 from aisio.urls import ObjectUrl
 
 __all__ = ["open_object", "open_whole", "read_archived", "split_archived"]
 
 _MODES = frozenset({"r", "rt", "rb", "w", "wt", "wb"})
+_GZIP = 31
+"""For zlib: a window of 32 KiB in gzip's format."""
 _ARCHIVED = re.compile(r"(.+?\.(?:tar|tar\.gz|tgz))/(.+)")
 """As Lhotse and NeMo name a file in an archive: the archive's URL, a slash, the file's path."""
 
@@ -103,51 +107,53 @@ def open_whole(store: Store, url: ObjectUrl) -> io.BufferedReader:
 def _writer(store: Store, url: ObjectUrl, *, is_text: bool) -> IO[Any]:
     writer = store.writer(url, WriteOptions(allow_empty=True))
     binary = _GzipWriter(writer) if url.name.endswith(".gz") else writer
-    return _TextWriter(binary, writer) if is_text else cast(IO[Any], binary)
+    return cast(IO[Any], _TextWriter(binary) if is_text else binary)
 
 
-class _DroppedOnError(io.IOBase):
-    """A file whose object is stored by `close` alone, and not if a `with` block raises.
+class _GzipWriter(StoredWhole, io.BufferedIOBase):
+    """Compresses into an object, and closes that with itself.
 
-    Attributes:
-        writer: Stores the object.
+    It is no `gzip.GzipFile`, which has a buffer: if one is dropped, Python 3.12 and later report an
+    error when they collect the buffer (python/cpython#129726).
     """
 
-    writer: ObjectWriter
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Store the object; if the block raised, drop it."""
-        if kind is not None:
-            self.writer.abort()
-        else:
-            self.close()
-
-    def __del__(self) -> None:
-        """Leave it to the writer: `io.IOBase` would store a part of the object."""
-
-
-class _GzipWriter(_DroppedOnError, gzip.GzipFile):
-    """Compresses into an object, and closes that with itself."""
-
     def __init__(self, writer: ObjectWriter) -> None:
-        self.writer = writer
-        super().__init__(filename="", mode="wb", fileobj=writer)
+        self._writer = writer
+        self._compressor = zlib.compressobj(zlib.Z_BEST_COMPRESSION, wbits=_GZIP)
+
+    def writable(self) -> bool:
+        """Return True."""
+        return True
+
+    def write(self, data: Any, /) -> int:
+        """Compress all bytes, and return their number."""
+        self._writer.write(self._compressor.compress(data))
+        return memoryview(data).nbytes
 
     def close(self) -> None:
         """Store the object."""
-        if not self.closed:
-            super().close()
-            self.writer.close()
+        if self.closed:
+            return
+        try:
+            self._writer.write(self._compressor.flush())
+        except BaseException:
+            self.abort()
+            raise
+        super().close()
+        self._writer.close()
+
+    def abort(self) -> None:
+        """Drop what was written."""
+        self._writer.abort()
+        super().close()
 
 
-class _TextWriter(_DroppedOnError, io.TextIOWrapper):
+class _TextWriter(UnseekableText):
     """Text that is written into an object."""
 
-    def __init__(self, binary: Any, writer: ObjectWriter) -> None:
-        self.writer = writer
-        super().__init__(binary, "utf-8", newline="\n")
+    def __init__(self, binary: ObjectWriter | _GzipWriter) -> None:
+        super().__init__(cast(IO[bytes], binary), "utf-8", newline="\n")
+
+    def abort(self) -> None:
+        """Drop what was written."""
+        cast(StoredWhole, self.buffer).abort()
