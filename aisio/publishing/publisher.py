@@ -80,6 +80,7 @@ class Publisher:
             return
         # Not atexit: workers of multiprocessing end without it, but run these.
         util.Finalize(None, self.close, exitpriority=-90)
+        self._history.append((time.monotonic(), self._snapshot()))
         self._start_thread()
 
     def pause(self) -> None:
@@ -125,8 +126,6 @@ class Publisher:
             remove_owned_folder(*owned)
 
     def _run(self, stop: threading.Event) -> None:
-        if not self._history:
-            self._history.append((time.monotonic(), self._snapshot()))
         # Not at once: a process says after its first read what it is.
         wait_s = min(_FIRST_S, self._interval_s)
         while not stop.wait(wait_s):
