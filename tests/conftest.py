@@ -15,6 +15,7 @@ import importlib.util
 import multiprocessing
 import os
 import re
+import signal
 import socket
 import stat
 import sys
@@ -57,6 +58,9 @@ sys.path.append(str(ROOT))
 # torch computes in one thread, also in processes that tests start: its threads wait for each other
 # by spinning, which takes twenty times the time where other processes have the cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# A shell makes programs in the background ignore Ctrl-C, and what they start ignores it too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # No example fails because the machine is busy.
 settings.register_profile("aisio", deadline=None, suppress_health_check=[HealthCheck.too_slow])
