@@ -49,10 +49,12 @@ def engine() -> Iterator[RayEngine]:
     path = os.pathsep.join((bin_folder, os.environ["PATH"]))
     # Not pytest's folder: the names of Ray's sockets would be too long.
     folder = tempfile.mkdtemp(prefix="ray-")
-    port, dashboard_port, agent_port = unused_ports(3)
+    port, dashboard_port, agent_port, client_port = unused_ports(4)
     options = [
         *("--head", f"--port={port}", f"--dashboard-port={dashboard_port}", "--num-cpus=4"),
         f"--dashboard-agent-listen-port={agent_port}",
+        # By default all clusters of a machine take these from the same few.
+        *(f"--ray-client-server-port={client_port}", "--min-worker-port=0", "--max-worker-port=0"),
         *("--include-dashboard=true", "--disable-usage-stats", f"--temp-dir={folder}"),
         *("--object-store-memory=80000000", "--node-ip-address=127.0.0.1"),
     ]
