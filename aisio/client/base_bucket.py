@@ -17,6 +17,7 @@ from aisio.records import Deleted, ObjectInfo
 from aisio.transport.concurrency.delete_each import require_none_missing
 from aisio.urls import ObjectUrl
 from aisio.wire import messages
+from aisio.wire.listing import LISTED_PROPS
 from aisio.wire.templates import Template, parse_template
 
 if TYPE_CHECKING:
@@ -242,8 +243,8 @@ class BaseBucket(ABC):
 
         Args:
             prefix: Plain-string prefix of the names.
-            props: What to list of each object: name, size, checksum, version, atime, custom,
-                location, joined by commas.
+            props: What to list of each object, joined by commas: name, size, checksum, version,
+                atime, custom, location. What is not listed is None, "" or 0.0 in the results.
             start_after: Leave out names up to and including this one (ais buckets only).
             page_size: Maximum number of entries of a page; 0 for the server's own limit (10,000 for
                 ais).
@@ -251,12 +252,15 @@ class BaseBucket(ABC):
                 ais bucket a folder of many objects costs a request.
 
         Raises:
-            ConfigError: The page size is negative or no whole number.
+            ConfigError: The page size is negative or no whole number, or `props` has another name.
             NotFoundError: No such bucket; raised at the first item.
             IntegrityError: The server sends the same names again and again; raised at an item.
         """
         if not is_whole(page_size):
             raise ConfigError(f"list {self.url}: page_size={page_size}: 0 or more is needed")
+        if not set(LISTED_PROPS).issuperset(props.split(",")):
+            known = ", ".join(LISTED_PROPS)
+            raise ConfigError(f"list {self.url}: props={props!r}: expected some of {known}")
         return list_bucket(
             self.session,
             self.url,

@@ -158,10 +158,11 @@ class Client(Summarized):
         Args:
             name: Bucket name or URL.
             provider: ais, or a cloud behind the cluster: aws (s3), gcp (gs), azure (az), oci (oc).
+                A URL has its own.
             namespace: AIStore namespace, as an object or as "@cluster#name".
 
         Raises:
-            UrlError: The name, provider or namespace is not valid.
+            UrlError: The name, provider or namespace is not valid, or the provider is not the URL's.
         """
         url = ObjectUrl.parse(name if "://" in name else f"{provider}://{name}")
         if url.name or url.provider not in ALIASES.values():
@@ -169,6 +170,8 @@ class Client(Summarized):
                 f"{name!r} is not a bucket: expected a name, or a URL as in ais://imagenet",
                 url=name,
             )
+        if provider != "ais" and ALIASES.get(provider) != url.provider:
+            raise UrlError(f"{name!r} is not a bucket of provider={provider!r}", url=name)
         if namespace:
             space = Namespace.parse(namespace) if isinstance(namespace, str) else namespace
             url = msgspec.structs.replace(url, namespace=space)

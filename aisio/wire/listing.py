@@ -28,6 +28,9 @@ DIFF = 1 << 12
 INVENTORY = 1 << 15
 """Flags of a request: what to list."""
 
+LISTED_PROPS = ("name", "size", "checksum", "version", "atime", "custom", "location")
+"""What a listing can say of an object that an ObjectInfo can hold. AIStore ignores other names."""
+
 STATUS_MASK = 0b11111
 IN_CLUSTER = 1 << 6
 IN_ARCHIVE = 1 << 7
@@ -97,7 +100,7 @@ def list_message(
 
     Args:
         prefix: Plain-string prefix of the names.
-        props: Comma-separated: name, size, checksum, version, atime, custom, location, ...
+        props: Some of LISTED_PROPS, joined by commas.
         token: Continuation token of the previous page; "" for the first page.
         uuid: The listing's id, from the first page.
         start_after: List only names after this one; the server uses it for the first page only.

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from aisio.errors import (
+    ConfigError,
     ConflictError,
     NotFoundError,
     UnavailableError,
@@ -109,3 +110,12 @@ def test_in_a_bucket_is_what_exists() -> None:
         "/v1/objects/b/a",
         "/v1/objects/b/none",
     }
+
+
+@pytest.mark.parametrize("props", ["name,size,cheksum", "name, size", "", "name,copies"])
+def test_a_listing_of_unknown_properties_is_refused(props: str) -> None:
+    """AIStore would ignore them, and all objects would seem to have no checksum."""
+    with cluster() as (server, client):
+        with pytest.raises(ConfigError, match="props='.*': expected some of name, size, checksum"):
+            client.bucket("b").list(props=props)
+        assert not server.requests

@@ -89,6 +89,13 @@ def test_what_is_no_bucket_is_refused(name: str) -> None:
         OFFLINE.bucket(name)
 
 
+def test_a_url_of_a_bucket_has_its_own_provider() -> None:
+    """Another one is a contradiction; the same, by any of its names, is not."""
+    assert OFFLINE.bucket("s3://b", "aws") == OFFLINE.bucket("b", "s3")
+    with pytest.raises(UrlError, match="'s3://b' is not a bucket of provider='gs'"):
+        OFFLINE.bucket("s3://b", "gs")
+
+
 @pytest.mark.parametrize("url", ["ais://b", "ais://b/d/", "file:///data/a", "b/o"])
 def test_what_is_no_object_is_refused(url: str) -> None:
     """A bucket, a folder, a local file, a bare name."""
