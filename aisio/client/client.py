@@ -162,7 +162,7 @@ class Client(Summarized):
             namespace: AIStore namespace, as an object or as "@cluster#name".
 
         Raises:
-            UrlError: The name, provider or namespace is not valid, or the provider is not the URL's.
+            UrlError: The name, provider or namespace is not valid; or the URL has another provider.
         """
         url = ObjectUrl.parse(name if "://" in name else f"{provider}://{name}")
         if url.name or url.provider not in ALIASES.values():

@@ -25,11 +25,12 @@ from pathlib import Path
 
 from aisio.errors import AisioError
 from aisio.forks import this_process
+from aisio.formats.safetensors import LENGTH_BYTES
 from aisio.models.files import ModelFile
 from aisio.models.folder import ModelFolder
 from aisio.models.hooks import StandIns
 from aisio.models.loading import LoadStoppedError, ModelLoader, check_version
-from aisio.models.safetensors_header import SAFETENSORS, SIZE_BYTES, header_bytes
+from aisio.models.safetensors_header import SAFETENSORS, header_bytes
 from aisio.records import ByteRange
 from aisio.stores import Store
 from aisio.transport.body import read_with_retries
@@ -151,7 +152,7 @@ class BackgroundLoading:
 
     def _read_header(self, file: ModelFile) -> bytes:
         start = self._read(file, min(file.size_bytes, _HEADER_GUESS_BYTES))
-        size = header_bytes(start[:SIZE_BYTES], str(file.url))
+        size = header_bytes(start[:LENGTH_BYTES], str(file.url))
         return start[:size] if size <= len(start) else self._read(file, size)
 
     def _read(self, file: ModelFile, size: int) -> bytes:

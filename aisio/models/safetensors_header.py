@@ -13,12 +13,11 @@ from collections.abc import Callable
 import msgspec
 
 from aisio.errors import IntegrityError
+from aisio.formats.safetensors import LENGTH_BYTES, MAX_HEADER_BYTES
 
 __all__ = ["SAFETENSORS", "check_length", "header_bytes"]
 
 SAFETENSORS = ".safetensors"
-SIZE_BYTES = 8
-MAX_HEADER_BYTES = 100_000_000
 
 
 class _Tensor(msgspec.Struct):
@@ -42,9 +41,9 @@ def header_bytes(start: bytes, url: str) -> int:
         IntegrityError: It is not the start of such a file.
     """
     size = int.from_bytes(start, "little")
-    if len(start) < SIZE_BYTES or not 2 <= size <= MAX_HEADER_BYTES:
+    if len(start) < LENGTH_BYTES or not 2 <= size <= MAX_HEADER_BYTES:
         raise IntegrityError(f"{url} does not begin as a safetensors file does", url=url)
-    return SIZE_BYTES + size
+    return LENGTH_BYTES + size
 
 
 def check_length(read: Callable[[int, int], bytes], size_bytes: int, url: str) -> None:
@@ -58,8 +57,8 @@ def check_length(read: Callable[[int, int], bytes], size_bytes: int, url: str) -
     Raises:
         IntegrityError: It is shorter or longer, or its header is damaged.
     """
-    header_stop = header_bytes(read(SIZE_BYTES, 0), url)
-    text = read(header_stop - SIZE_BYTES, SIZE_BYTES)
+    header_stop = header_bytes(read(LENGTH_BYTES, 0), url)
+    text = read(header_stop - LENGTH_BYTES, LENGTH_BYTES)
     try:
         tensors = msgspec.json.decode(text, type=dict[str, _Tensor])
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
