@@ -13,7 +13,6 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
 from typing import NamedTuple
 from urllib.parse import unquote
 from xml.etree import ElementTree
@@ -22,6 +21,7 @@ from aisio.errors import IntegrityError
 from aisio.records import Checksum, ObjectInfo, UnfinishedUpload
 from aisio.urls import ObjectUrl
 from aisio.wire.http1 import http_seconds, whole_number
+from aisio.wire.xml_messages import child_texts, iso_seconds, parse_xml, tag_of
 
 __all__ = [
     "ErrorMessage",
@@ -113,9 +113,9 @@ def parse_page(body: bytes, root: str) -> Page:
     Raises:
         IntegrityError: It is no page, or the listing cannot be continued after it.
     """
-    tree = _parse(body, "ListBucketResult", f"list {root}")
-    values = _texts(tree)
-    objects = [_listed(element, values, root) for element in tree if _tag(element) == "Contents"]
+    tree = parse_xml(body, "ListBucketResult", f"list {root}")
+    values = child_texts(tree)
+    objects = [_listed(element, values, root) for element in tree if tag_of(element) == "Contents"]
     next_token = _decoded(values.get("NextContinuationToken", ""), values)
     if _is_last(values, f"list {root}"):
         return Page(objects, "")
@@ -125,7 +125,7 @@ def parse_page(body: bytes, root: str) -> Page:
 
 
 def _listed(element: ElementTree.Element, page: Mapping[str, str], root: str) -> ObjectInfo:
-    fields = _texts(element)
+    fields = child_texts(element)
     size = whole_number(fields.get("Size"))
     if size is None or not fields.get("Key"):
         raise IntegrityError(f"list {root}: an entry has no name or no size: {fields}")
@@ -134,7 +134,7 @@ def _listed(element: ElementTree.Element, page: Mapping[str, str], root: str) ->
         _decoded(fields["Key"], page),
         size,
         etag=fields.get("ETag", "").strip('"'),
-        mtime_s=_iso_seconds(fields.get("LastModified", "")),
+        mtime_s=iso_seconds(fields.get("LastModified", "")),
     )
 
 
@@ -148,8 +148,8 @@ def parse_uploads_page(body: bytes, root: str) -> UploadsPage:
     Raises:
         IntegrityError: It is no such page, or the list cannot be continued after it.
     """
-    tree = _parse(body, "ListMultipartUploadsResult", f"list uploads of {root}")
-    values = _texts(tree)
+    tree = parse_xml(body, "ListMultipartUploadsResult", f"list uploads of {root}")
+    values = child_texts(tree)
     uploads = [*_uploads(tree, values, root)]
     if _is_last(values, f"list uploads of {root}"):
         return UploadsPage(uploads, {})
@@ -164,10 +164,10 @@ def _uploads(
     tree: ElementTree.Element, page: Mapping[str, str], root: str
 ) -> Iterator[UnfinishedUpload]:
     for element in tree:
-        if _tag(element) == "Upload":
-            fields = _texts(element)
+        if tag_of(element) == "Upload":
+            fields = child_texts(element)
             url = f"{root}/{_decoded(fields.get('Key', ''), page)}"
-            begun_s = _iso_seconds(fields.get("Initiated", ""))
+            begun_s = iso_seconds(fields.get("Initiated", ""))
             yield UnfinishedUpload(url, fields.get("UploadId", ""), begun_s)
 
 
@@ -177,7 +177,7 @@ def parse_upload_id(body: bytes, about: str) -> str:
     Raises:
         IntegrityError: The response has none.
     """
-    upload_id = _texts(_parse(body, "InitiateMultipartUploadResult", f"POST {about}"))
+    upload_id = child_texts(parse_xml(body, "InitiateMultipartUploadResult", f"POST {about}"))
     if not upload_id.get("UploadId"):
         raise IntegrityError(f"POST {about}: the answer has no id of an upload", url=about)
     return upload_id["UploadId"]
@@ -203,7 +203,7 @@ def check_completed(body: bytes, about: str) -> None:
     Raises:
         IntegrityError: It is another message, as an error with status 200.
     """
-    _parse(body, "CompleteMultipartUploadResult", f"POST {about}")
+    parse_xml(body, "CompleteMultipartUploadResult", f"POST {about}")
 
 
 def parse_error(body: bytes, headers: Mapping[str, str]) -> ErrorMessage:
@@ -215,23 +215,11 @@ def parse_error(body: bytes, headers: Mapping[str, str]) -> ErrorMessage:
     """
     try:
         body = body or base64.b64decode(headers.get("x-oss-err") or "")
-        fields = _texts(_parse(body, "Error", ""))
+        fields = child_texts(parse_xml(body, "Error", ""))
     except (binascii.Error, ValueError, IntegrityError):
         return ErrorMessage()
     names = ("Code", "Message", "Endpoint")
     return ErrorMessage(*(fields.get(name, "")[:300] for name in names))
-
-
-def _parse(body: bytes, root: str, about: str) -> ElementTree.Element:
-    if b"<!" in body:  # no entities, which could expand without end
-        raise IntegrityError(f"{about}: the answer is no {root} of OSS; is the endpoint right?")
-    try:
-        tree = ElementTree.fromstring(body)  # noqa: S314 - see above
-    except ElementTree.ParseError as error:
-        raise IntegrityError(f"{about}: the answer is no XML: {error}") from error
-    if _tag(tree) != root:
-        raise IntegrityError(f"{about}: the answer is a {_tag(tree)}, not the {root} of OSS")
-    return tree
 
 
 def _is_last(page: Mapping[str, str], about: str) -> bool:
@@ -241,21 +229,5 @@ def _is_last(page: Mapping[str, str], about: str) -> bool:
     return truncated == "false"
 
 
-def _tag(element: ElementTree.Element) -> str:
-    return element.tag.rpartition("}")[2]
-
-
-def _texts(element: ElementTree.Element) -> dict[str, str]:
-    return {_tag(child): child.text or "" for child in element}
-
-
 def _decoded(name: str, page: Mapping[str, str]) -> str:
     return unquote(name) if page.get("EncodingType") == "url" else name
-
-
-def _iso_seconds(text: str) -> float:
-    """Return the seconds since 1970 of a time as 2026-11-30T04:00:51.000Z; 0.0 if it is odd."""
-    try:
-        return datetime.fromisoformat(f"{text[:19]}+00:00").timestamp()
-    except ValueError:
-        return 0.0

@@ -8,12 +8,11 @@ Source:
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
 from urllib.parse import quote
-from xml.etree import ElementTree
 
 from aisio.errors import IntegrityError
 from aisio.records import UnfinishedUpload
+from aisio.wire.xml_messages import child_texts, iso_seconds, parse_xml, tag_of
 
 __all__ = ["parse_uploads", "uploads_path"]
 
@@ -33,30 +32,13 @@ def parse_uploads(body: bytes, root: str) -> Iterator[UnfinishedUpload]:
     Raises:
         IntegrityError: It is no such list, or not all of it.
     """
-    if b"<!" in body:  # no entities, which could expand without end
-        raise IntegrityError(f"list uploads of {root}: the answer is no list of S3")
-    try:
-        tree = ElementTree.fromstring(body)  # noqa: S314 - see above
-    except ElementTree.ParseError as error:
-        raise IntegrityError(f"list uploads of {root}: the answer is no list: {error}") from error
-    values = {_name(element): element.text or "" for element in tree}
-    if _name(tree) != "ListMultipartUploadsResult" or values.get("IsTruncated") == "true":
-        raise IntegrityError(f"list uploads of {root}: the answer is no list, or not all of it")
+    about = f"list uploads of {root}"
+    tree = parse_xml(body, "ListMultipartUploadsResult", about)
+    if child_texts(tree).get("IsTruncated") == "true":
+        raise IntegrityError(f"{about}: the answer has not all of them")
     for element in tree:
-        if _name(element) == "Upload":
-            fields = {_name(child): child.text or "" for child in element}
+        if tag_of(element) == "Upload":
+            fields = child_texts(element)
             url = f"{root}/{fields.get('Key', '')}"
-            begun_s = _seconds(fields.get("Initiated", ""))
+            begun_s = iso_seconds(fields.get("Initiated", ""))
             yield UnfinishedUpload(url, fields.get("UploadId", ""), begun_s)
-
-
-def _name(element: ElementTree.Element) -> str:
-    return element.tag.rpartition("}")[2]
-
-
-def _seconds(text: str) -> float:
-    """Return the seconds since 1970 of a time such as 2026-11-30T04:00:51.08Z; 0.0 if it is odd."""
-    try:
-        return datetime.fromisoformat(f"{text[:19]}+00:00").timestamp()
-    except ValueError:
-        return 0.0
