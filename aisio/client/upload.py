@@ -19,6 +19,7 @@ from aisio.errors import ConfigError, IntegrityError, NotFoundError, StorageErro
 from aisio.formats.checksums import HASHERS, Hasher
 from aisio.records import ObjectInfo, UnfinishedUpload
 from aisio.transport.http.response_body import OpenResponse, drain_and_release
+from aisio.transport.parallel_upload import check_wanted, pieces_of
 from aisio.transport.payload import CHUNK_BYTES
 from aisio.transport.writer import complete_upload
 from aisio.urls import ObjectUrl
@@ -75,9 +76,8 @@ class MultipartUpload:
         query = {**self._query, "partNumber": str(number)}
 
         def attempt() -> None:
-            if stopped():  # a try that failed may have waited for long
-                raise _aborted(about)
-            body = _pieces(part, stopped, about)
+            check_wanted(stopped, about)  # a try that failed may have waited for long
+            body = pieces_of(part, stopped, about)
             send_data(self._session, self._url, query, body, len(part))
 
         self._session.retry(attempt)
@@ -202,14 +202,3 @@ def send_data(
         )
     Router(session).check_placement(url, target.url)
     return response
-
-
-def _pieces(part: memoryview, stopped: Callable[[], bool], about: str) -> Iterator[memoryview]:
-    for start in range(0, len(part), CHUNK_BYTES):
-        if stopped():
-            raise _aborted(about)
-        yield part[start : start + CHUNK_BYTES]
-
-
-def _aborted(about: str) -> StorageError:
-    return StorageError(f"PUT {about}: the upload was aborted", url=about)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Protocol
 
-from aisio.errors import AisioError
+from aisio.errors import AisioError, StorageError
 from aisio.records import ObjectInfo
+from aisio.transport.payload import CHUNK_BYTES
 from aisio.transport.worker_threads import WorkerThreads
 from aisio.transport.writer import Upload, WriteOptions
 
-__all__ = ["ParallelUpload", "PartTarget"]
+__all__ = ["ParallelUpload", "PartTarget", "check_wanted", "pieces_of"]
 
 _log = logging.getLogger(__name__)
 
@@ -110,3 +111,20 @@ class ParallelUpload(Upload):
     def _raise_failure(self) -> None:
         if self._failure is not None:
             raise self._failure
+
+
+def check_wanted(stopped: Callable[[], bool], about: str) -> None:
+    """Check that somebody still wants a part; see `PartTarget.send`.
+
+    Raises:
+        StorageError: Nobody does.
+    """
+    if stopped():
+        raise StorageError(f"PUT {about}: the upload was aborted", url=about)
+
+
+def pieces_of(part: memoryview, stopped: Callable[[], bool], about: str) -> Iterator[memoryview]:
+    """Yield a part piece by piece, for the body of a request; errors as of `check_wanted`."""
+    for start in range(0, len(part), CHUNK_BYTES):
+        check_wanted(stopped, about)
+        yield part[start : start + CHUNK_BYTES]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from itertools import count
 
 import pytest
 
 from aisio.errors import StorageError
 from aisio.records import ObjectInfo
-from aisio.transport.parallel_upload import ParallelUpload
+from aisio.transport.parallel_upload import ParallelUpload, pieces_of
+from aisio.transport.payload import CHUNK_BYTES
 from aisio.transport.writer import ObjectWriter, WriteOptions
 
 
@@ -171,3 +173,13 @@ def test_what_was_half_begun_is_aborted() -> None:
         upload.send(memoryview(bytearray(4)), 4)
     upload.abort()
     assert target.calls == ["begin", "abort"]
+
+
+def test_a_part_that_nobody_wants_is_not_sent_on() -> None:
+    """The request that carries it ends at its next piece."""
+    part, asked = memoryview(bytes(range(256)) * 8192), count()
+    pieces = pieces_of(part, lambda: next(asked) == 1, "ais://b/o")
+    assert next(pieces) == part[:CHUNK_BYTES]
+    with pytest.raises(StorageError, match="PUT ais://b/o: the upload was aborted"):
+        next(pieces)
+    assert b"".join(pieces_of(part, lambda: False, "")) == part

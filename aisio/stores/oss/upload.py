@@ -6,15 +6,15 @@ Source:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 
-from aisio.errors import IntegrityError, NotFoundError, StorageError
+from aisio.errors import IntegrityError, NotFoundError
 from aisio.formats.checksums import HASHERS
 from aisio.records import Checksum, ObjectInfo
 from aisio.stores.oss.bucket import OssBucket
 from aisio.transport.http.response_body import drain_and_release
-from aisio.transport.payload import CHUNK_BYTES
+from aisio.transport.parallel_upload import check_wanted, pieces_of
 from aisio.transport.retries import retry
 from aisio.transport.writer import complete_upload
 from aisio.urls import ObjectUrl
@@ -67,9 +67,8 @@ class OssUpload:
         headers = {"Content-Length": str(len(part))}
 
         def attempt() -> str:
-            if stopped():  # a try that failed may have waited for long
-                raise _aborted(about)
-            body = _pieces(part, stopped, about)
+            check_wanted(stopped, about)  # a try that failed may have waited for long
+            body = pieces_of(part, stopped, about)
             response = self._bucket.open("PUT", self._url, query, headers=headers, body=body)
             drain_and_release(response)
             stored = parse_checksum(response.headers)
@@ -146,14 +145,3 @@ def _crc64(part: memoryview) -> Checksum:
     hasher = HASHERS[_KIND]()
     hasher.update(part)
     return Checksum(_KIND, hasher.hexdigest())
-
-
-def _pieces(part: memoryview, stopped: Callable[[], bool], about: str) -> Iterator[memoryview]:
-    for start in range(0, len(part), CHUNK_BYTES):
-        if stopped():
-            raise _aborted(about)
-        yield part[start : start + CHUNK_BYTES]
-
-
-def _aborted(about: str) -> StorageError:
-    return StorageError(f"PUT {about}: the upload was aborted", url=about)
