@@ -1,7 +1,7 @@
-"""The fastest and most trustworthy PyTorch readers over AIStore and other object stores.
+"""Reads training data from AIStore and other object stores into PyTorch, and verifies it.
 
-Names are imported on first use: `import aisio` loads no torch, opens nothing and reads no
-environment.
+Names are imported on first use: `import aisio` imports no torch, opens no connection, and does not
+read the environment.
 """
 
 from __future__ import annotations

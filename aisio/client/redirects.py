@@ -32,8 +32,8 @@ RETRY_DIRECT_S = 600.0
 """How long no direct read is tried after targets have refused one: the refusal may have had another
 cause, and a cluster may be set up anew."""
 
-_MOST_KEPT = 4096
-"""A URL has half a kilobyte."""
+_MAX_KEPT = 4096
+"""A redirect takes about half a kilobyte."""
 
 _log = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ class Redirects:
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
         self._refused_at = -inf
-        self._has_told = False
+        self._has_logged = False
 
     @property
     def are_required(self) -> bool:
@@ -68,8 +68,8 @@ class Redirects:
             refusal: Text of the error of the direct read, which is logged once; "" logs nothing.
         """
         self._refused_at = self._now()
-        if refusal and not self._has_told:
-            self._has_told = True
+        if refusal and not self._has_logged:
+            self._has_logged = True
             _log.info(
                 "the cluster's targets refuse direct requests: reads begin at its proxy from now "
                 "on (%s)",
@@ -111,7 +111,7 @@ class KeptRedirects:
             url: The whole URL at the target.
             cluster_map: The map.
         """
-        if len(self._kept) >= _MOST_KEPT:
+        if len(self._kept) >= _MAX_KEPT:
             self._kept = {}
         self._kept[address] = _Kept(url, self._now(), cluster_map)
 

@@ -1,4 +1,4 @@
-"""DirectReads: what clouds and web servers tell, and send, by obstore; see `DirectStore`."""
+"""DirectReads: listings and reads of clouds and web servers, by obstore; see `DirectStore`."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ MD5 = re.compile(r"[0-9a-f]{32}")
 
 
 class DirectReads(Store):
-    """The half of `DirectStore` that changes nothing.
+    """The base of `DirectStore`: all that changes nothing in the store.
 
     Args:
         settings: Endpoint, credentials and the rest.
@@ -126,7 +126,7 @@ class DirectReads(Store):
     def get(
         self, url: ObjectUrl, byte_range: ByteRange | None = None, *, etl_name: str | None = None
     ) -> Body:
-        """See `Store.get`; the text at the top of this file says what is verified."""
+        """See `Store.get`; `aisio.stores.direct.store` says what is verified."""
         if etl_name:
             raise ConfigError(f"get {url}: only a cluster can transform it by ETL {etl_name!r}")
         try:

@@ -95,6 +95,7 @@ class DirectStore(DirectReads):
 
     def _check_put(self, url: ObjectUrl, etag: str, sent: str, size_bytes: int) -> ObjectInfo:
         """Compare what the store has with the ETag, as S3 computes it, and the size of the data."""
+        # Both are an MD5, or both the MD5 of the MD5s of as many parts, as in "...-3".
         is_comparable = MD5.sub("", etag.lower(), count=1) == MD5.sub("", sent, count=1)
         if self._has_md5_etags(url) and is_comparable and etag.lower() != sent:
             raise IntegrityError(
