@@ -146,6 +146,7 @@ class App:
         """Stop jobs, and wait for background threads to end."""
         self._jobs.close()
         self._objects.close()
+        self._s3.close()
 
     async def _respond(self, request: web.BaseRequest) -> web.StreamResponse:
         try:

@@ -56,7 +56,7 @@ class S3Api:
         self._tokens = tokens
         objects = S3Objects(folder, records)
         buckets = S3Buckets(folder, objects, uploads)
-        parts = S3Uploads(folder, objects, uploads)
+        self._parts = parts = S3Uploads(folder, objects, uploads)
         self._list_buckets = buckets.list_buckets
         self._of_bucket = _of_buckets(buckets, parts)
         self._of_object = _of_objects(objects, parts)
@@ -94,6 +94,10 @@ class S3Api:
         if handler is None:
             raise _invalid()
         return await handler(request)
+
+    def close(self) -> None:
+        """Wait until the objects that are being made are complete."""
+        self._parts.close()
 
     def error_response(self, http_request: web.BaseRequest, error: Refusal) -> web.Response:
         """Return the response of a request that is not carried out."""

@@ -8,6 +8,7 @@ import os
 import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 from aiohttp import web
 
@@ -34,6 +35,7 @@ from aisio.gateway.storage.uploads import Upload
 
 _MAX_LISTED = 1000
 _MAX_REMEMBERED = 1000
+_JOIN_THREADS = 4
 
 
 class S3Uploads:
@@ -50,6 +52,8 @@ class S3Uploads:
         self._objects = objects
         self._uploads = uploads
         self._completing = KeyedLock()
+        # Not the event loop's own threads: other requests must not wait until objects are joined.
+        self._join_threads = ThreadPoolExecutor(_JOIN_THREADS, "s3-multipart")
         self._completed: dict[str, str] = {}
         """The ETags of the last objects that were made, by the ids of their uploads."""
 
@@ -130,7 +134,8 @@ class S3Uploads:
     async def complete(self, request: S3Request) -> web.StreamResponse:
         """Make the object from its parts; the request must list all of them, as on a cluster.
 
-        A client that has lost the response, or does not wait for it, may send the request again.
+        A client that has lost the response, or does not wait for it, may send the request again. It
+        waits for the same work, and gets the same response if the object is still the one made.
         """
         self._require_writable(request)
         upload_id = request.query.get("uploadId", "")
@@ -176,12 +181,17 @@ class S3Uploads:
         try:
             with changes_refused():
                 make = functools.partial(self._make, upload, tree, request.headers)
-                made = await asyncio.to_thread(make, if_match, check)
+                loop = asyncio.get_running_loop()
+                made = await loop.run_in_executor(self._join_threads, make, if_match, check)
         except BaseException as error:
             self._uploads.put_back(upload, error)
             raise
         await asyncio.to_thread(self._uploads.drop, upload)
         return made
+
+    def close(self) -> None:
+        """Wait until the objects that are being made are complete."""
+        self._join_threads.shutdown(wait=True, cancel_futures=True)
 
     def _make(
         self,

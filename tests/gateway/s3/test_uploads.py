@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import os
+import xml.etree.ElementTree as ElementTree
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Event
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from aisio.gateway.handlers.object_records import ObjectRecords
+from aisio.gateway.protocol.targets import BucketName
+from aisio.gateway.s3.objects import S3Objects
+from aisio.gateway.s3.uploads import S3Uploads
+from aisio.gateway.storage.folder import Folder
+from aisio.gateway.storage.multipart_uploads import MultipartUpload, MultipartUploads, Part
 from tests.gateway.s3.conftest import S3Bucket, code
 
 PARTS = (os.urandom(1_500_000), os.urandom(70_000), b"end")
@@ -93,13 +104,21 @@ def test_one_part_of_an_object_is_read(s3: S3Bucket) -> None:
     assert code(s3.send("GET", "copy", query="?partNumber=2")) == (416, "InvalidPartNumber")
 
 
-def test_a_completion_may_be_sent_again(s3: S3Bucket, etag: str) -> None:
-    """By a client that has lost the response, also at once; but not for another object."""
+@pytest.mark.parametrize("conditions", [{}, {"If_None_Match": "*"}])
+def test_a_completion_may_be_sent_again(
+    s3: S3Bucket, etag: str, conditions: dict[str, str]
+) -> None:
+    """By a client that has lost the response or does not wait for it; not for another object.
+
+    A condition that held for the first request need not hold again: by then the object is there.
+    """
     upload = create(s3)
     tags = [(number, put(s3, upload, number, data)) for number, data in enumerate(PARTS, 1)]
     query = f"?uploadId={upload}"
     with ThreadPoolExecutor(4) as pool:
-        sent = pool.map(lambda _: s3.send("POST", "o", completion(*tags), query), range(4))
+        sent = pool.map(
+            lambda _: s3.send("POST", "o", completion(*tags), query, **conditions), range(4)
+        )
         for response in sent:
             assert s3.texts(response, "ETag") == [etag]
     assert s3.send("GET", "o").content == b"".join(PARTS)
@@ -110,6 +129,71 @@ def test_a_completion_may_be_sent_again(s3: S3Bucket, etag: str) -> None:
     s3.send("DELETE", "o")
     assert code(s3.send("POST", "o", completion(*tags), query)) == (404, "NoSuchUpload")
     assert s3.ais.names() == []
+
+
+class SlowUploads(MultipartUploads):
+    """Makes an object when it is told to."""
+
+    def __init__(self, folder: Folder) -> None:
+        super().__init__(folder)
+        self.is_joining, self.may_join, self.joined = Event(), Event(), 0
+
+    def join(self, *args: Any, **options: Any) -> Any:
+        """Wait, then make the object."""
+        self.is_joining.set()
+        self.may_join.wait()
+        self.joined += 1
+        return super().join(*args, **options)
+
+
+def test_a_completion_that_is_sent_again_meanwhile_waits_for_the_same_object(
+    tmp_path: Path,
+) -> None:
+    """Large objects take longer than clients wait. Other work needs no thread of theirs."""
+    (tmp_path / "b").mkdir()
+    folder, bucket = Folder(str(tmp_path)), BucketName("b")
+    folder.open()
+    uploads = SlowUploads(folder)
+    file = folder.begin_upload(None)
+    file.write([b"data"])
+    file.finish("")
+    upload = MultipartUpload("7", bucket, "o")
+    upload.add(1, Part(file, 4))
+    uploads.begin(upload)
+    tree = ElementTree.fromstring(completion((1, "")))
+
+    async def read_document(*_: Any) -> ElementTree.Element:
+        return tree
+
+    request: Any = SimpleNamespace(
+        bucket=bucket,
+        key="o",
+        query={"uploadId": "7"},
+        headers={"if-none-match": "*"},
+        read_document=read_document,
+        request=SimpleNamespace(path="/s3/b/o"),
+    )
+
+    async def main() -> list[int]:
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+        objects = S3Objects(folder, ObjectRecords(folder))
+        s3 = S3Uploads(folder, objects, uploads)
+        sent = [asyncio.ensure_future(s3.complete(request)) for _ in range(3)]
+        try:
+            while not uploads.is_joining.is_set():
+                await asyncio.sleep(0)
+            assert await asyncio.wait_for(asyncio.to_thread(str, "free"), 20) == "free"
+        finally:
+            uploads.may_join.set()
+        responses = await asyncio.gather(*sent)
+        s3.close()
+        s3.close()
+        return [response.status for response in responses]
+
+    assert asyncio.run(main()) == [200] * 3
+    assert uploads.joined == 1
+    assert (tmp_path / "b" / "o").read_bytes() == b"data"
+    folder.close()
 
 
 def test_uploads_belong_to_both_protocols(s3: S3Bucket, etag: str) -> None:
