@@ -268,7 +268,7 @@ class StreamingRequests:
             self._has_warned = True
             _log.warning(
                 "%s is an https URL, but %s, to which it leads, is not: data go there unencrypted, "
-                "and whoever is on the way can change them",
+                "and anyone on the network path can change them",
                 self._endpoint_origin,
                 origin,
             )
