@@ -25,10 +25,10 @@ _DISK_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """Open a temporary file that replaces `path` when the block ends.
 
-    The temporary file stands in the same folder and can be read and written. If the block raises,
-    it is removed, and the file at `path` stays as it was. A process that is killed leaves it, for
-    `remove_abandoned_partials`. A symbolic link is followed, not
-    replaced. The new file has the permissions of any new file.
+    The temporary file is in the same folder and can be read and written. If the block raises, it is
+    removed, and the file at `path` stays as it was. If the process is killed, it stays, until
+    `remove_abandoned_partials` removes it. A symbolic link is followed, not replaced. The new file
+    has the permissions of any new file.
 
     A pipe or device is not replaced: the bytes are spooled in TMPDIR, and copied into it when the
     block ends.

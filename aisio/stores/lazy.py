@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
+
+from aisio.forks import SameProcess, this_process
 
 T = TypeVar("T")
 
@@ -24,12 +25,12 @@ class Lazy(Generic[T]):
         self._make = make
         self._made: tuple[T] | None = None
         # By process: a lock that another thread held at a fork would stay locked in the child.
-        self._locks: dict[int, threading.Lock] = {}
+        self._locks: dict[SameProcess, threading.Lock] = {}
 
     def __call__(self) -> T:
         """Return the value; errors are those of `make`."""
         if self._made is None:
-            with self._locks.setdefault(os.getpid(), threading.Lock()):
+            with self._locks.setdefault(this_process(), threading.Lock()):
                 if self._made is None:
                     self._made = (self._make(),)
         return self._made[0]

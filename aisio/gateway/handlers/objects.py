@@ -35,6 +35,7 @@ from aisio.gateway.protocol.custom_metadata import check_custom
 from aisio.gateway.protocol.range_header import parse_range
 from aisio.gateway.protocol.refusals import Refusal, not_a_remote_bucket
 from aisio.gateway.protocol.targets import BucketName, check_name, parse_uname
+from aisio.gateway.storage.file_refusals import being_written
 from aisio.gateway.storage.folder import Folder
 from aisio.gateway.storage.moves import copy_object, rename_object
 from aisio.gateway.storage.multipart_uploads import MultipartUploads
@@ -104,9 +105,7 @@ class Objects:
                 return await send_file(exchange.request, file, start, stop, response)
             body = os.pread(file.fileno(), stop - start, start)
         if len(body) != stop - start:
-            raise Refusal(
-                409, f"{bucket.url}/{name} is being written by another program, try again"
-            )
+            raise being_written(f"{bucket.url}/{name}")
         return make_response(body, status=status, headers=headers, content_type=OCTET_STREAM)
 
     async def head(self, exchange: Exchange) -> web.StreamResponse:

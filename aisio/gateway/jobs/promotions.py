@@ -30,7 +30,7 @@ from aisio.gateway.jobs.job import Job, JobSpec
 from aisio.gateway.jobs.jobs import Jobs
 from aisio.gateway.protocol.refusals import Refusal
 from aisio.gateway.protocol.targets import BucketName, check_name, check_prefix
-from aisio.gateway.storage.file_refusals import ChangedRefusal
+from aisio.gateway.storage.file_refusals import ChangedRefusal, being_written
 from aisio.gateway.storage.folder import Folder
 from aisio.gateway.storage.records import NO_FILE, FileState
 from aisio.gateway.storage.safe_opener import LIST_FOLDER_FLAGS, PathEscapesError, SafeOpener
@@ -185,7 +185,7 @@ class Promotions:
             while piece := file.read(_COPY_BYTES):
                 upload.write([piece])
             if not FileState.of(os.fstat(handle)).has_same_bytes_as(FileState.of(before)):
-                raise Refusal(409, f"{text} is being written by another program, try again")
+                raise being_written(text)
 
     def _exists(self, bucket: BucketName, name: str) -> bool:
         try:
