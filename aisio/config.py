@@ -381,8 +381,10 @@ def absolute_folder(folder: Path | str) -> Path:
     """Return the whole path of a folder; "~" is the user's home folder.
 
     Raises:
-        ConfigError: It begins with "~" and the name of no user.
+        ConfigError: It is empty, or begins with "~" and the name of no user.
     """
+    if not os.fspath(folder):
+        raise ConfigError("the name of a folder is empty: leave it out, or give its path")
     try:
         return Path(folder).expanduser().absolute()
     except RuntimeError as error:

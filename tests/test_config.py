@@ -10,6 +10,7 @@ import pytest
 
 from aisio.config import (
     VARIABLES,
+    absolute_folder,
     first_set,
     inherited_environment,
     load_settings,
@@ -319,3 +320,11 @@ def test_the_keys_of_the_gateway_come_from_arguments_then_the_environment() -> N
     assert serve_s3_keys(environ=environ) == ("access", "secret")
     assert serve_s3_keys("other", environ=environ) == ("other", "secret")
     assert serve_s3_keys(environ={"AWS_ACCESS_KEY_ID": "a", names[0]: ""}) == (None, None)
+
+
+def test_a_folder_has_a_name() -> None:
+    """An empty text, as of a variable that is not set, is not the folder that a program is in."""
+    assert absolute_folder("~/data") == Path.home() / "data"
+    assert absolute_folder(".") == Path.cwd()
+    with pytest.raises(ConfigError, match="the name of a folder is empty"):
+        absolute_folder("")

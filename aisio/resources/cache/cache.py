@@ -74,7 +74,7 @@ class Cache:
         folder: The folder, with "~" for the user's home folder; it is created with the first lock.
 
     Raises:
-        ConfigError: A ValueError: it begins with "~" and the name of no user.
+        ConfigError: A ValueError: it is empty, or begins with "~" and the name of no user.
     """
 
     def __init__(self, folder: Path | str) -> None:
