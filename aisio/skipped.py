@@ -57,5 +57,5 @@ class SkippedNames:
         kinds = self._kinds[reason]
         if not any(kinds):
             return ""
-        most = sorted(kinds.items(), key=lambda item: (not item[0], -item[1]))
-        return ": " + ", ".join(f"{count:,} {kind or 'others'}" for kind, count in most)
+        by_count = sorted(kinds.items(), key=lambda item: (not item[0], -item[1]))
+        return ": " + ", ".join(f"{count:,} {kind or 'others'}" for kind, count in by_count)

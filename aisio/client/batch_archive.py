@@ -71,7 +71,7 @@ class BatchArchive:
         entries: What was requested, in order.
         options: How it was requested.
         about: What errors name.
-        low_speed: The least rate at which the response must come; None for any.
+        low_speed: The low-speed limit of the response; None for none.
 
     Attributes:
         stream: The bytes of the tar.

@@ -57,8 +57,8 @@ def copy_bucket(
     """
     copy = _BucketCopy(session, source, to, prefix, prepend)
     # In one bucket the copies may have names that are to be copied: a job would copy these too.
-    most = None if source == to else _FEW_OBJECTS + 1
-    first = list(islice(copy.objects(), most))
+    max_listed = None if source == to else _FEW_OBJECTS + 1
+    first = list(islice(copy.objects(), max_listed))
     if not first and prefix:
         raise NotFoundError(f"copy {source.root}: no name begins with {prefix!r}", url=source.root)
     if len(first) <= _FEW_OBJECTS or source == to:
@@ -68,14 +68,14 @@ def copy_bucket(
     errors = copy.run_job()
     if errors is None:
         return
-    left = list(islice(copy.differing(), _MAX_REPAIRED + 1))
-    if len(left) > _MAX_REPAIRED:
+    not_copied = list(islice(copy.differing(), _MAX_REPAIRED + 1))
+    if len(not_copied) > _MAX_REPAIRED:
         raise StorageError(
-            f"copy {source.root} to {to.root}: the job left out {left[0].name} and more than "
+            f"copy {source.root} to {to.root}: the job left out {not_copied[0].name} and more than "
             f"{_MAX_REPAIRED:,} others: {'; '.join(errors) or 'the cluster says no reason'}",
             url=source.root,
         )
-    copy.copy_each(left)
+    copy.copy_each(not_copied)
 
 
 class _BucketCopy:

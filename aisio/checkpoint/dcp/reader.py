@@ -196,7 +196,7 @@ class _Load:
     Args:
         place: The checkpoint.
         planner: Takes what was read.
-        sizes: The least and the largest size that each file can have.
+        sizes: The smallest and the largest size that each file can have.
         wanted: What is to be read, by `Item.place`.
     """
 
@@ -251,10 +251,10 @@ class _Load:
 
 
 def _file_sizes(metadata: Metadata) -> dict[str, tuple[int, int | None]]:
-    """Return the least and the largest size that each file can have."""
+    """Return the smallest and the largest size that each file can have; None for no largest."""
     sizes: dict[str, tuple[int, int | None]] = {}
     for info in metadata.storage_data.values():
         item = Item(info)
-        least = max(item.stop, sizes.get(item.path, (0, None))[0])
-        sizes[item.path] = (least, None if item.xxh3_64 is None else least)
+        min_bytes = max(item.stop, sizes.get(item.path, (0, None))[0])
+        sizes[item.path] = (min_bytes, None if item.xxh3_64 is None else min_bytes)
     return sizes

@@ -9,7 +9,7 @@ Source:
 """
 
 # ruff: noqa: PTH112
-# pathlib has no functions for names in open folders.
+# Files are named in open folders (dir_fd), for which pathlib has no functions.
 
 from __future__ import annotations
 

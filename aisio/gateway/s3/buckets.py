@@ -56,7 +56,7 @@ class S3Buckets:
         """Send the buckets of the global namespace: S3 has no other."""
         prefix, token = (request.query.get(key, "") for key in ("prefix", "continuation-token"))
         after = decode_token(token) if token else ""
-        limit = request.number("max-buckets", _MAX_BUCKETS, most=_MAX_BUCKETS)
+        limit = request.number("max-buckets", _MAX_BUCKETS, maximum=_MAX_BUCKETS)
         listed = sorted(
             (bucket.name, bucket)
             for bucket in list_buckets(self._folder)

@@ -99,7 +99,7 @@ class ListRequest:
             query.get("prefix", ""),
             query.get("delimiter", ""),
             decode_token(token) if token else marker,
-            request.number("max-keys", MAX_KEYS, most=MAX_KEYS),
+            request.number("max-keys", MAX_KEYS, maximum=MAX_KEYS),
             form,
             marker,
             token,

@@ -102,8 +102,8 @@ class S3Request:
             raise Refusal(400, "missing or empty object name", tcode="InvalidRequest")
         return check_name(self.key_text)
 
-    def number(self, name: str, default: int, *, most: int) -> int:
-        """Return a number of the query, at most `most`.
+    def number(self, name: str, default: int, *, maximum: int) -> int:
+        """Return a number of the query, at most `maximum`.
 
         Raises:
             Refusal: It is not a number.
@@ -113,7 +113,7 @@ class S3Request:
             return default
         if not re.fullmatch("[0-9]{1,10}", text):
             raise Refusal(400, f"{name}={text!r} is not a number", tcode="InvalidArgument")
-        return min(int(text), most)
+        return min(int(text), maximum)
 
     async def read_body(self, headers: Mapping[str, str] | None = None) -> bytes:
         """Return the body of a request that is not an upload, checked.

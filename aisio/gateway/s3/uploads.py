@@ -91,8 +91,8 @@ class S3Uploads:
     async def list_parts(self, request: S3Request) -> web.StreamResponse:
         """Send the parts of an upload."""
         upload = self._find(request)
-        after = request.number("part-number-marker", 0, most=MAX_PART_NUMBER)
-        limit = request.number("max-parts", _MAX_LISTED, most=_MAX_LISTED)
+        after = request.number("part-number-marker", 0, maximum=MAX_PART_NUMBER)
+        limit = request.number("max-parts", _MAX_LISTED, maximum=_MAX_LISTED)
         numbers = sorted(number for number in upload.parts if number > after)
         listed = numbers[:limit]
         parts = await asyncio.to_thread(
@@ -112,7 +112,7 @@ class S3Uploads:
         query = request.query
         prefix, key_marker = query.get("prefix", ""), query.get("key-marker", "")
         id_marker = query.get("upload-id-marker", "")
-        limit = request.number("max-uploads", _MAX_LISTED, most=_MAX_LISTED)
+        limit = request.number("max-uploads", _MAX_LISTED, maximum=_MAX_LISTED)
         uploads = self._uploads.in_bucket(request.bucket)
         uploads = [upload for upload in uploads if upload.name.startswith(prefix)]
         uploads = _after(uploads, key_marker, id_marker)

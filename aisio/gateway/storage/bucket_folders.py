@@ -1,6 +1,6 @@
 """Buckets as folders: listing, making, renaming and destroying them."""
 
-# Names in open folders, which pathlib has nothing for.
+# Files are named in open folders (dir_fd), for which pathlib has no functions.
 
 from __future__ import annotations
 

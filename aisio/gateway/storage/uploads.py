@@ -1,6 +1,6 @@
 """Upload: an object that is being received, before it has its name."""
 
-# Names in an open folder, which pathlib has nothing for.
+# Files are named in open folders (dir_fd), for which pathlib has no functions.
 
 from __future__ import annotations
 

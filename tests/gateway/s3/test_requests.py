@@ -90,11 +90,11 @@ def test_query_and_headers() -> None:
 @pytest.mark.parametrize(("text", "expected"), [("", 7), ("5", 5), ("99", 10)])
 def test_numbers(text: str, expected: int) -> None:
     """With a default and a limit."""
-    assert parse(f"/s3/b?n={text}").number("n", 7, most=10) == expected
+    assert parse(f"/s3/b?n={text}").number("n", 7, maximum=10) == expected
 
 
 @pytest.mark.parametrize("text", ["x", "-1", "1.5", "99999999999"])
 def test_what_is_no_number_is_refused(text: str) -> None:
     """It is not taken for the default."""
     with pytest.raises(Refusal, match="not a number"):
-        parse(f"/s3/b?n={text}").number("n", 7, most=10)
+        parse(f"/s3/b?n={text}").number("n", 7, maximum=10)
