@@ -351,3 +351,10 @@ def read_with_retries(
                 return read(body)
         except BROKEN_OFF as error:
             attempts.failed(error)
+
+
+def replaced_while_open(info: ObjectInfo) -> IntegrityError:
+    """Return the error of a file whose object is another one than when it was opened."""
+    return IntegrityError(
+        f"GET {info.url}: the object was replaced while it was open; open it again", url=info.url
+    )

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from aisio.errors import IntegrityError, RangeError, StorageError, TruncatedError
 from aisio.formats.checksums import Hasher, new_hasher
 from aisio.records import ByteRange, ObjectInfo, RetryPolicy, same_version
-from aisio.transport.body import Body
+from aisio.transport.body import Body, replaced_while_open
 from aisio.transport.retries import RETRYABLE, Attempts
 
 __all__ = ["OrderedCheck", "RangeOpener", "RangeReads"]
@@ -82,19 +82,13 @@ class RangeReads:
         try:
             body = self.opener.open(None if is_whole else ByteRange(start, stop))
         except RangeError as error:  # it is smaller now
-            raise self._replaced() from error
+            raise replaced_while_open(self.info) from error
         if not self.opener.is_same(self.info, body.info):
             body.close()
-            raise self._replaced()
+            raise replaced_while_open(self.info)
         if self.opener.first and body.info.checksum != self.info.checksum:
             self.has_range_checksums = True
         return body
-
-    def _replaced(self) -> IntegrityError:
-        return IntegrityError(
-            f"GET {self.info.url}: the object was replaced while it was open; open it again",
-            url=self.info.url,
-        )
 
     def _read_some(self, body: Body, view: memoryview) -> int:
         count = body.readinto(view)

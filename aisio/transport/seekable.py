@@ -20,10 +20,10 @@ import io
 from collections.abc import Callable
 from typing import Any, NamedTuple, ParamSpec, TypeAlias, TypeVar
 
-from aisio.errors import IntegrityError, TruncatedError
+from aisio.errors import RangeError, TruncatedError
 from aisio.forks import this_process
 from aisio.records import ByteRange, ObjectInfo, same_version
-from aisio.transport.body import Body
+from aisio.transport.body import Body, replaced_while_open
 from aisio.transport.positioned import PositionedReader
 from aisio.transport.retries import RETRYABLE, Attempts
 
@@ -270,12 +270,11 @@ class ObjectReader(PositionedReader):
         except RETRYABLE as error:
             error.given_up = True
             raise
+        except RangeError as error:  # it is smaller now
+            raise replaced_while_open(self.info) from error
         if not self._is_same(self.info, body.info):
             body.close()
-            raise IntegrityError(
-                f"GET {self.info.url}: the object was replaced while it was open; open it again",
-                url=self.info.url,
-            )
+            raise replaced_while_open(self.info)
         self._response, self._last = _OpenResponse(body, span), span
         return self._response
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aisio.errors import IntegrityError, TruncatedError, UnavailableError
+from aisio.errors import IntegrityError, RangeError, TruncatedError, UnavailableError
 from aisio.records import ByteRange, Checksum, ObjectInfo, RetryPolicy
 from aisio.transport.body import Body
 from aisio.transport.retries import Attempts, Waiter
@@ -345,6 +345,18 @@ def test_an_object_that_was_replaced_meanwhile_is_found(changes: dict[str, Any])
             file.read(10)
         file.seek(MIB)
         assert file.read(10) == LARGE[MIB : MIB + 10]
+
+
+def test_an_object_that_was_replaced_by_a_shorter_one_is_found() -> None:
+    """The store refuses a range that begins behind the end of the new object."""
+
+    def refuse(byte_range: ByteRange | None) -> Body:
+        raise RangeError(f"416 {byte_range}", url="ais://b/o", status=416)
+
+    with open_seekable(info_of(LARGE, version="1"), refuse) as file:
+        file.seek(2 * MIB)
+        with pytest.raises(IntegrityError, match="ais://b/o: the object was replaced"):
+            file.read(10)
 
 
 class Breaking(Store):
