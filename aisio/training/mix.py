@@ -130,15 +130,17 @@ class MixedSamples:
         """
         if self._forms is None or number in self._forms:
             return
-        form = self._forms[number] = _form(item)
+        form = _form(item)
         for other, known in self._forms.items():
             if known.kinds != form.kinds:
-                first, second = sorted((number, other))
+                (first, one), (second, two) = sorted([(number, form), (other, known)])
                 raise ConfigError(
-                    f"data set {first} of the mix gives {self._forms[first].text}, and data set"
-                    f" {second} {self._forms[second].text}: make these alike by .map(), .decode()"
-                    " or .to_tuple(), or pass a collate_fn that takes both"
+                    f"data set {first} of the mix gives {one.text}, and data set {second}"
+                    f" {two.text}: make these alike by .map(), .decode() or .to_tuple(), or pass a"
+                    " collate_fn that takes both"
                 )
+        # Last: whoever catches the error and asks again gets it again.
+        self._forms[number] = form
 
 
 class Mix(Summarized):
