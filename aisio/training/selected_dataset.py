@@ -46,10 +46,11 @@ class SelectedDataset(Summarized, MapWords, Dataset[Any]):
     def __init__(self, dataset: Any, indices: Iterable[int]) -> None:
         self.dataset = dataset
         count = len(dataset)
-        if isinstance(indices, range):
-            wrong = [one for one in indices[:1] or () if not 0 <= one < count]
-            wrong += [one for one in indices[-1:] or () if not 0 <= one < count]
-            self.indices: Sequence[int] = indices
+        self.indices: Sequence[int]
+        # A range that crosses 0, or counts from the end, is made a list of numbers below.
+        if isinstance(indices, range) and (not indices or min(indices[0], indices[-1]) >= 0):
+            wrong = [index for index in (*indices[:1], *indices[-1:]) if index >= count]
+            self.indices = indices
         else:
             # The truths of a tensor are numbers, unless they are made Python's.
             listed = indices.tolist() if hasattr(indices, "tolist") else list(indices)

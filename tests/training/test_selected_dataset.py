@@ -49,6 +49,15 @@ def test_slices(dataset: AISMapDataset) -> None:
             keep(-1)
 
 
+def test_ranges_count_from_the_end_too(dataset: AISMapDataset) -> None:
+    """As lists of the same numbers do."""
+    for indices in (range(-3, 0), range(-1, -11, -4), range(2, -3, -2)):
+        chosen = [sizes(item) for item in iter(dataset.select(indices))]
+        assert chosen == [index % 10 for index in indices]
+        assert dataset.select(indices).data_digest == dataset.select([*indices]).data_digest
+        assert all(index >= 0 for index in dataset.select(indices).indices)
+
+
 def test_loader_reads_them(dataset: AISMapDataset) -> None:
     """A state is of these items alone."""
     some = pickle.loads(pickle.dumps(dataset.select([3, 1, 4]).map(sizes)))
