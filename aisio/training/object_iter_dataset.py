@@ -103,8 +103,8 @@ class AISIterDataset(SplitDataset, IterableDataset[Any]):
     Raises:
         ValueError: No source.
         NotFoundError: At iteration: a bucket does not exist, or a source has no object.
-        ConfigError: length is below 0, `transform` cannot be called, or there is no such split or
-            `on_missing`; at iteration: the environment says an impossible rank
+        ConfigError: `length` is no whole number from 0 on, `transform` cannot be called, or there
+            is no such split or `on_missing`; at iteration: the environment says an impossible rank
             (`aisio.training.ranks`).
 
     Attributes:

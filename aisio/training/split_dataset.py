@@ -23,6 +23,7 @@ from aisio.training.process_rank import current_worker
 from aisio.training.progress import with_progress
 from aisio.training.split import Partition, equal_count, equal_rounds
 from aisio.training.split_options import SplitOptions
+from aisio.training.whole_number import whole_number
 from aisio.training.workers.freed_memory import keep_freed_memory
 
 try:
@@ -66,7 +67,7 @@ class SplitDataset(Summarized, IterWords):
         YIELDED: What is yielded, in the singular.
 
     Raises:
-        ConfigError: length is below 0, or `ranks` is none of what it may be.
+        ConfigError: `length` is no whole number from 0 on, or `ranks` is none of what it may be.
     """
 
     LISTED: ClassVar[str] = "object"
@@ -83,15 +84,13 @@ class SplitDataset(Summarized, IterWords):
         options: SplitOptions,
     ) -> None:
         super().__init__()
-        if length is not None and length < 0:
-            raise ConfigError(f"length={length}: 0 or more is needed")
         keep_freed_memory()
         self._sources = sources
         self._listing = SharedListing(sources)
         self._etl_name = etl_name
         self._show_progress = show_progress
         self._by_source = by_source
-        self._length = length
+        self._length = None if length is None else whole_number("length", length, 0)
         self._split = options.split
         self._equalize = options.equalize
         self._ranks = LoaderRanks(options.ranks, type(self).__name__)

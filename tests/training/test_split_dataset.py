@@ -232,8 +232,9 @@ def test_truth_of_a_dataset_needs_no_reading(cls, tmp_path):
 def test_a_length_that_is_known_is_not_counted(cls, tmp_path):
     """There is nothing that could be."""
     assert len(cls(tmp_path / "none", length=7)) == 7
-    with pytest.raises(ConfigError, match="length=-1"):
-        cls(tmp_path, length=-1)
+    for length in (-1, 7.5, True):
+        with pytest.raises(ConfigError, match=f"length={length}"):
+            cls(tmp_path, length=length)
 
 
 @pytest.mark.parametrize("cls", [AISIterDataset, AISBatchIterDataset, AISShardReader])
