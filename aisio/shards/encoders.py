@@ -72,7 +72,7 @@ def encode_field(value: Any, extension: str, encoders: Mapping[str, Encoder]) ->
     if isinstance(value, (bytes, bytearray, memoryview)):
         return bytes(value)
     last = extension.rpartition(".")[2].lower()
-    own = encoders.get(extension) or encoders.get(last)
+    own = encoders.get(extension, encoders.get(last))
     try:
         encoded = own(value) if own is not None else _encode(value, last)
     except AisioError:

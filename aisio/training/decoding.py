@@ -79,7 +79,7 @@ class FieldDecoders:
         if self._decode is None:
             return None
         if isinstance(self._decode, Mapping):
-            return self._named.get(field) or self._named.get(last)
+            return self._named.get(field, self._named.get(last))
         for extension in (field.lower(), last.lower()):
             if extension in _IMAGES:
                 return IMAGE_DECODERS[self._decode]

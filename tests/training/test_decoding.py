@@ -127,6 +127,20 @@ def test_a_mapping() -> None:
     assert (of("PNG"), of("json"), of("jpg")) == (None, None, None)
 
 
+class _EmptyPipeline(list[Any]):
+    """A decoder whose truth is False, as that of a sequence without stages."""
+
+    def __call__(self, data: bytes) -> bytes:
+        return data[::-1]
+
+
+def test_a_decoder_whose_truth_is_false_is_used() -> None:
+    """By the whole extension before that of its last part, and alone."""
+    decoders = FieldDecoders({"left.bin": _EmptyPipeline(), "bin": bytes}, "Data")
+    assert decoders.of("left.bin")(b"abc") == b"cba"  # type: ignore[misc]
+    assert FieldDecoders({"bin": _EmptyPipeline()}, "Data").of("left.bin") is not None
+
+
 def test_extensions_that_no_field_has() -> None:
     """They may be misspelt."""
     assert decoders({"jpeg": len, "cls": int, "png": len}).unused(["jpg", "cls", "seg.png"]) == [
