@@ -1,14 +1,18 @@
-"""Words on map-style datasets: they stay map-style, and Loader reads them as before."""
+"""Words on map-style datasets: they stay map-style, and Loader reads them as before.
+
+The last tests are of what `.select` returns.
+"""
 
 from __future__ import annotations
 
+import pickle
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch  # noqa: F401
+import torch
 
 from aisio import AISIterDataset, AISMapDataset, ConfigError, Loader
 from aisio.sources.kinds import PrefixSource
@@ -144,3 +148,86 @@ def test_functions_leave_reads_concurrent(tmp_path: Path, kind: Any) -> None:
     wanted = [str(number) for number in range(8)]
     read = dataset.__getitems__(range(8)) if kind is AISMapDataset else list(dataset)
     assert read == wanted
+
+
+@pytest.fixture
+def ten_objects(tmp_path: Path) -> AISMapDataset:
+    """Return ten objects of different sizes."""
+    for number in range(10):
+        (tmp_path / str(number)).write_bytes(b"x" * number)
+    return AISMapDataset(tmp_path)
+
+
+def size_of(item: tuple[str, bytes]) -> int:
+    """Return the size of an item."""
+    return len(item[1])
+
+
+def test_items_by_their_new_indices(ten_objects: AISMapDataset) -> None:
+    """Names, sizes and functions too."""
+    some = ten_objects.select(torch.tensor([7, -1, 7]))
+    assert [size_of(item) for item in some.__getitems__([0, 1, 2])] == [7, 9, 7]
+    assert some[-1] == ten_objects[7]
+    assert list(some.sizes) == [7, 9, 7]
+    assert [name.rpartition("/")[2] for name in some.names] == ["7", "9", "7"]
+    assert some.map(size_of)[1] == 9
+    with pytest.raises(IndexError, match="index 3 of 3 selected items"):
+        some[3]
+    assert some.stats()["items"] > 0
+
+
+def test_slices(ten_objects: AISMapDataset) -> None:
+    """Of slices too."""
+    assert [size_of(item) for item in iter(ten_objects.slice(2, 9, 3))] == [2, 5, 8]
+    assert [size_of(item) for item in iter(ten_objects.skip(6).take(2))] == [6, 7]
+    assert len(ten_objects.take(99)) == 10
+    for keep in (ten_objects.take, ten_objects.skip):
+        with pytest.raises(ConfigError, match="count=-1: a whole number of at least 0"):
+            keep(-1)
+
+
+def test_ranges_count_from_the_end_too(ten_objects: AISMapDataset) -> None:
+    """As lists of the same numbers do."""
+    for indices in (range(-3, 0), range(-1, -11, -4), range(2, -3, -2)):
+        chosen = [size_of(item) for item in iter(ten_objects.select(indices))]
+        assert chosen == [index % 10 for index in indices]
+        assert ten_objects.select(indices).data_digest == ten_objects.select([*indices]).data_digest
+        assert all(index >= 0 for index in ten_objects.select(indices).indices)
+
+
+def test_loader_reads_them(ten_objects: AISMapDataset) -> None:
+    """A state is of these items alone."""
+    some = pickle.loads(pickle.dumps(ten_objects.select([3, 1, 4]).map(size_of)))
+    loader = Loader(some, 2, shuffle=True, equalize="none")
+    batches = iter(loader)
+    found = [next(batches)]
+    state = loader.state_dict()
+    assert sorted(torch.cat([*found, *batches]).tolist()) == [1, 3, 4]
+    for other in (ten_objects.select([3, 1, 5]), ten_objects.select([1, 3, 4])):
+        with pytest.raises(ConfigError, match="other data"):
+            Loader(other, 2, shuffle=True, equalize="none").load_state_dict(state)
+
+
+@pytest.mark.parametrize("indices", [[], [10], [-11], [1.5], ["1"], range(5, 11), range(0)])
+def test_indices_that_cannot_be_meant_are_refused(
+    ten_objects: AISMapDataset, indices: Iterable[int]
+) -> None:
+    """When they are chosen."""
+    with pytest.raises(ConfigError, match=r"\.select\(\)"):
+        ten_objects.select(indices)
+
+
+def test_it_shows_what_it_is_and_says_what_is_known(ten_objects: AISMapDataset) -> None:
+    """By the dataset; without a request."""
+    some = ten_objects.select([3, 1])
+    assert repr(some) == f"<SelectedDataset of 2 items: {ten_objects!r}>"
+    assert "<tr><th>items</th><td>2</td></tr>" in some._repr_html_()
+    assert list(some.infos) == [ten_objects.infos[3], ten_objects.infos[1]]
+    assert [info.name for info in some.infos] == list(some.names)
+
+
+@pytest.mark.parametrize("kind", [list, torch.tensor])
+def test_a_mask_is_no_index(ten_objects: AISMapDataset, kind: Any) -> None:
+    """Its truths would be taken for the indices 0 and 1."""
+    with pytest.raises(ConfigError, match=r"index True of 10 items"):
+        ten_objects.select(kind([True, False] * 5))
