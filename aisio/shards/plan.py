@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 from aisio.errors import ConfigError, ShardError
@@ -128,40 +129,23 @@ def plan_folder(
     split: Mapping[str, float | str] | None = None,
 ) -> Plan:
     """Decide which samples go into which shard; arguments and errors as for pack_folder()."""
-    root = Path(folder)
-    _check_limits(samples, size_bytes)
-    check_prefix(prefix)
-    check_seed(seed)
-    fractions = split_fractions(split) if split is not None else None
-    skipped = NameCounter()
+    root, skipped = Path(folder), NameCounter()
+    _check_arguments(samples, size_bytes, prefix, seed)
+    fractions = split_fractions(split) if split is not None else {}
     found = _find_samples(root, files, skipped)
-    extensions = _count_extensions(found)
-    found, class_names = _label(
-        root,
-        found,
-        labels_from_folder=labels_from_folder,
-        is_list=files is not None,
-        classes_file=classes,
+    labelled, class_names = _label(
+        root, found, labels_from_folder, is_list=files is not None, classes_file=classes
     )
-    chosen = () if classes is not None else class_names
-    notes = label_notes(found, chosen, from_folder=labels_from_folder)
+    notes = label_notes(labelled, () if classes else class_names, from_folder=labels_from_folder)
     if shuffle is None and not labels_from_folder:
-        notes += class_order_warning(found)
-    shuffle = labels_from_folder if shuffle is None else shuffle
-    splits, unsplit = split_samples(found, fractions) if fractions else ({"": found}, 0)
-    if shuffle:
-        splits = {name: shuffled(members, seed) for name, members in splits.items()}
-    limit = None if samples else size_bytes or DEFAULT_SHARD_BYTES
-    shards = [
-        shard
-        for name, members in splits.items()
-        for shard in _shards(members, f"{name}/{prefix}" if name else prefix, samples, limit)
-    ]
+        notes += class_order_warning(labelled)
+    is_shuffled = labels_from_folder if shuffle is None else shuffle
+    splits, unsplit = _split(labelled, fractions, seed if is_shuffled else None)
     plan = Plan(
         folder=root,
         prefix=prefix,
-        shards=tuple(shards),
-        extensions=extensions,
+        shards=tuple(_shards_of_splits(splits, prefix, samples, size_bytes)),
+        extensions=_count_extensions(found),
         skipped=skipped.counts(),
         classes=class_names,
         splits=tuple(splits),
@@ -186,12 +170,14 @@ def check_prefix(prefix: str) -> str:
     return prefix
 
 
-def _check_limits(samples: int | None, size_bytes: int | None) -> None:
+def _check_arguments(samples: int | None, size_bytes: int | None, prefix: str, seed: int) -> None:
     if samples is not None and size_bytes is not None:
         raise ConfigError("shards are limited by samples or by size_bytes, not by both")
     for name, limit in (("samples", samples), ("size_bytes", size_bytes)):
         if limit is not None and limit < 1:
             raise ConfigError(f"{name}={limit}: at least 1 is needed")
+    check_prefix(prefix)
+    check_seed(seed)
 
 
 def _find_samples(
@@ -210,11 +196,23 @@ def _find_samples(
 def _label(
     root: Path,
     samples: list[PackSample],
-    *,
     labels_from_folder: bool,
+    *,
     is_list: bool,
     classes_file: str | os.PathLike[str] | None,
 ) -> tuple[list[PackSample], tuple[str, ...]]:
+    """Return the samples with a file for each label, and the names of the classes by number.
+
+    Args:
+        root: The folder that is packed.
+        samples: Its samples, or those of the list.
+        labels_from_folder: The first folder of a sample is its label.
+        is_list: The samples are those of a list, which may have labels.
+        classes_file: Has the numbers of the classes; None numbers those of the samples.
+
+    Raises:
+        ConfigError: Labels are missing, or there are two kinds of them.
+    """
     given = read_classes(Path(classes_file)) if classes_file is not None else None
     if labels_from_folder:
         if samples[0].label is not None:
@@ -236,6 +234,34 @@ def _count_extensions(samples: Iterable[PackSample]) -> tuple[NameCount, ...]:
     for sample in samples:
         counter.add(", ".join(sample.extensions), sample.key)
     return tuple(sorted(counter.counts(), key=lambda kind: -kind.count))
+
+
+def _split(
+    samples: list[PackSample], fractions: Mapping[str, Fraction], seed: int | None
+) -> tuple[Mapping[str, Sequence[PackSample]], int]:
+    """Return the samples of each split, "" where nothing is split, and how many are in none.
+
+    Args:
+        samples: The samples.
+        fractions: Those of the splits; empty for no split.
+        seed: Shuffles each split; None leaves it in order.
+    """
+    splits, unsplit = split_samples(samples, fractions) if fractions else ({"": samples}, 0)
+    if seed is not None:
+        splits = {name: shuffled(members, seed) for name, members in splits.items()}
+    return splits, unsplit
+
+
+def _shards_of_splits(
+    splits: Mapping[str, Sequence[PackSample]],
+    prefix: str,
+    max_samples: int | None,
+    max_bytes: int | None,
+) -> Iterator[PlannedShard]:
+    limit_bytes = None if max_samples else max_bytes or DEFAULT_SHARD_BYTES
+    for name, samples in splits.items():
+        start = f"{name}/{prefix}" if name else prefix
+        yield from _shards(samples, start, max_samples, limit_bytes)
 
 
 def _shards(
