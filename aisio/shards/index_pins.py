@@ -3,9 +3,10 @@
 A pin is one text: "xxhash2:0123..." (kind and value of the store's checksum), "etag:...",
 "version:...", or "" where the store tells none of them. That of a local file is "mtime:...": it is
 the same on each machine that mounts the file system, and in a copy with the times of the files, as
-those of rsync and `cp -a`. A listing that does not tell what the pin
-names is compared by size alone. A replaced shard of the same size is found then when it is read, as
-its samples have other hashes.
+those of rsync and `cp -a`.
+
+A listing that does not tell what the pin names is compared by size alone. A replaced shard of the
+same size is found then when it is read, as its samples have other hashes.
 """
 
 from __future__ import annotations

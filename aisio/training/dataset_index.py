@@ -87,8 +87,9 @@ def open_index(
     with cache.building(listed, partial(_log.warning, _WAITS, owner, found.describe())):
         # Another process may have built it meanwhile.
         found = load_index(listed, place=place, cache=cache)
-        lookup = ShardLookup(place, cache)
-        return found.index or _build(shards, found, lookup, owner=owner, command=command)
+        if found.index is not None:
+            return found.index
+        return _build(shards, found, ShardLookup(place, cache), owner=owner, command=command)
 
 
 def common_folder(objects: Iterable[tuple[Source, ObjectInfo]]) -> tuple[Store, ObjectUrl] | None:

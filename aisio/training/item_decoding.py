@@ -71,8 +71,10 @@ class DecodeItem:
         if not isinstance(data, (bytes, bytearray)):
             return data
         decoder = self._decoders.of(field)
-        if decoder is None or not data:
-            return data if decoder is None else None
+        if decoder is None:
+            return data
+        if not data:
+            return None
         try:
             return decoder(bytes(data))
         except MemoryError:

@@ -22,9 +22,6 @@ __all__ = ["check_dataset", "log_changes", "start_of_job", "topology_of"]
 
 _log = logging.getLogger("aisio.loader")
 
-_ONE = 1
-"""Shared out by ranks alone, without windows: this process makes up batches, not the workers."""
-
 
 def check_dataset(dataset: Any) -> None:
     """Check that a dataset has samples in an order.
@@ -46,14 +43,23 @@ def check_dataset(dataset: Any) -> None:
 def topology_of(dataset: Any, batch_size: int, equalize: BatchEqualize) -> Topology:
     """Return how a dataset is shared out, but for the number of ranks, and for packs.
 
+    Without packs it is shared out by ranks alone, without windows: this process says which samples
+    make a batch, not the workers.
+
     Raises:
         ConfigError: An argument that cannot be right.
     """
-    if isinstance(dataset, Mix):
-        return MixTopology(
-            1, _ONE, batch_size, _ONE, equalize, weights=dataset.weights, on_end=dataset.on_end
-        )
-    return Topology(1, _ONE, batch_size, _ONE, equalize)
+    if not isinstance(dataset, Mix):
+        return Topology(ranks=1, workers=1, batch_size=batch_size, window=1, equalize=equalize)
+    return MixTopology(
+        ranks=1,
+        workers=1,
+        batch_size=batch_size,
+        window=1,
+        equalize=equalize,
+        weights=dataset.weights,
+        on_end=dataset.on_end,
+    )
 
 
 def start_of_job(

@@ -76,10 +76,8 @@ def positions_of(partition: Partition, count: int, equalize: Equalize) -> list[r
         ConfigError: "drop" would leave out all there is.
     """
     if equalize == "none":
-        first, stop = (count * rank // partition.ranks for rank in _next_to(partition.rank))
-        each, workers = stop - first, partition.workers
-        bounds = [first + each * worker // workers for worker in _next_to(partition.worker)]
-        return [range(*bounds)]
+        of_rank = _portion(range(count), partition.rank, partition.ranks)
+        return [_portion(of_rank, partition.worker, partition.workers)]
     found, stretch = [], stretch_of(partition, count, equalize)
     while stretch:
         start = stretch.start % count
@@ -89,5 +87,6 @@ def positions_of(partition: Partition, count: int, equalize: Equalize) -> list[r
     return found
 
 
-def _next_to(number: int) -> tuple[int, int]:
-    return number, number + 1
+def _portion(line: range, number: int, portions: int) -> range:
+    """Return one of so many neighbouring portions of a line, whose sizes differ by one at most."""
+    return line[len(line) * number // portions : len(line) * (number + 1) // portions]

@@ -68,10 +68,17 @@ def mix(
         raise ConfigError(
             "mix() needs data sets with their weights, as in {'ais://a/': 0.7, 'ais://b/': 0.3}"
         )
-    MixTopology(1, 1, 1, 1, "drop", tuple(weight for _, weight in pairs), on_end)  # checks them
-    rule = MixRule(tuple(float(weight) for _, weight in pairs), on_end)
+    checked = MixTopology(
+        ranks=1,
+        workers=1,
+        batch_size=1,
+        window=1,
+        equalize="drop",
+        weights=tuple(weight for _, weight in pairs),
+        on_end=on_end,
+    )
     pack = whole_number("pack", pack, 1)
-    return Mix([_dataset_of(what) for what, _ in pairs], rule, pack)
+    return Mix([_dataset_of(what) for what, _ in pairs], checked.rule, pack)
 
 
 class _Form(NamedTuple):

@@ -153,7 +153,7 @@ class AISMultiShardStream(SplitDataset, IterableDataset[tuple[Any, ...]]):
         )
 
     def __iter__(self) -> Iterator[tuple[Any, ...]]:
-        partition = self._partition()
+        partition = self.partition()
         split_by = "shard" if self._by_shard else "member"
         begin = partial(self._steps_from, partition)
         return _Iteration(begin, [*astuple(partition), split_by], self._sources.patterns)

@@ -256,7 +256,7 @@ class AISIterDataset(SplitDataset, IterableDataset[Any]):
         return self._order.share(self._listing.table(), partition, self._equalize, epoch)
 
     def __iter__(self) -> Iterator[Any]:
-        partition, epoch, order = self._partition(), 0, ""
+        partition, epoch, order = self.partition(), 0, ""
         if self._order is not None:
             epoch = self._order.epoch.get()
             order = self._order.describe(epoch)

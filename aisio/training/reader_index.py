@@ -82,8 +82,10 @@ class ReaderIndex:
             ConfigError: A newer version of aisio has written it.
         """
         lookup = self._lookup
-        found = lookup.find(info) if lookup is not None else None
-        if lookup is not None and found is not None and info.size_bytes is None:
+        if lookup is None:
+            return None
+        found = lookup.find(info)
+        if found is not None and info.size_bytes is None:
             # Names in braces have no size. A HEAD costs less than to read the shard.
             found = lookup.find(source.completed(info))
         return found

@@ -32,7 +32,7 @@ def sizes_of(dataset: Any, sizes: Sizes | None = None) -> NDArray[np.int64]:
             those of its dataset.
 
     Raises:
-        ConfigError: Sizes are not known, are as many as there are samples, or one is no whole
+        ConfigError: Sizes are not known, there are more or fewer than samples, or one is no whole
             number from 0 on.
     """
     found = np.asarray(_found(dataset, sizes))

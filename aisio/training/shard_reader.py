@@ -258,7 +258,7 @@ class AISShardReader(SplitDataset, IterableDataset[Any]):
         """
         if not self._has_indexed_length:
             return super().__len__()
-        partition = self._partition().whole_rank
+        partition = self.partition().whole_rank
         if self._equal is not None:
             return self._count_once(partition)
         if partition not in self._counts:
@@ -276,7 +276,7 @@ class AISShardReader(SplitDataset, IterableDataset[Any]):
         if self._quarantine is not None and get_worker_info() is None:
             self._quarantine.detach()
             self._items.detach_skipped()
-        partition, patterns = self._partition(), self._sources.patterns
+        partition, patterns = self.partition(), self._sources.patterns
         return ShardIteration(
             lambda trail: self._counted(self._epoch(partition, trail)), partition, patterns
         )

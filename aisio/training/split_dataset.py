@@ -143,7 +143,7 @@ class SplitDataset(Summarized, IterWords):
 
         The result is kept for each rank and number of ranks.
         """
-        return self._count_once(self._partition().whole_rank)
+        return self._count_once(self.partition().whole_rank)
 
     def count_batches(
         self, batch_size: int, *, num_workers: int = 0, drop_last: bool = False
@@ -157,7 +157,7 @@ class SplitDataset(Summarized, IterWords):
             raise ConfigError(
                 f"batch_size={batch_size}, num_workers={num_workers}: at least 1 and 0 are needed"
             )
-        whole, workers = self._partition().whole_rank, max(1, num_workers)
+        whole, workers = self.partition().whole_rank, max(1, num_workers)
         shares = [Partition(whole.rank, whole.ranks, worker, workers) for worker in range(workers)]
         if self._split == "none":
             shares = [whole] * workers
@@ -200,10 +200,6 @@ class SplitDataset(Summarized, IterWords):
         """See `PipelineSource`."""
         return None
 
-    def partition(self) -> Partition:
-        """Return the partition of this process."""
-        return self._partition()
-
     def at_epoch(self, epoch: int, seed: int | None) -> Self:
         """See `PipelineSource`."""
         if seed is None:
@@ -212,8 +208,8 @@ class SplitDataset(Summarized, IterWords):
         one._share_order = seed, epoch
         return one
 
-    def _partition(self) -> Partition:
-        """Return the partition of this process."""
+    def partition(self) -> Partition:
+        """See `PipelineSource`: the partition of this process, as it is now."""
         rank, ranks = self._ranks.current()
         worker = get_worker_info()
         if worker is None or self._split == "none":
