@@ -52,6 +52,11 @@ _STAGES = (
 """At least one of these is in each pipeline that opens URLs."""
 
 
+_MARK = "_reads_streams_of_aisio"
+"""Attribute of the functions that `register` puts in the place of webdataset's. One that another
+library has made with functools.wraps, around one of these, has it too."""
+
+
 def register() -> None:
     """Teach webdataset to open and read by aisio; once is enough.
 
@@ -62,11 +67,14 @@ def register() -> None:
     gopen_schemes.update(dict.fromkeys(SCHEMES, open_url))
     for stage in _STAGES:
         copyreg.pickle(stage, _reduce)
-    theirs = tariterators.tar_file_iterator
-    if getattr(theirs, "__wrapped__", None) is None:
-        tariterators.tar_file_iterator = _with_streams_of_aisio(theirs)
-        opener = cache.FileCache.__call__
-        cache.FileCache.__call__ = read_by_aisio(opener, _is_aisios)
+    if not hasattr(tariterators.tar_file_iterator, _MARK):
+        ours = _with_streams_of_aisio(tariterators.tar_file_iterator)
+        setattr(ours, _MARK, True)
+        tariterators.tar_file_iterator = ours
+    if not hasattr(cache.FileCache.__call__, _MARK):
+        opener = read_by_aisio(cache.FileCache.__call__, _is_aisios)
+        setattr(opener, _MARK, True)
+        cache.FileCache.__call__ = opener
         cache.FileCache.__init__.__kwdefaults__["url_to_name"] = _cache_name
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import io
 import pickle
+from functools import wraps
 
 import aiohttp  # noqa: F401 - the gateway needs it
 import pytest
@@ -12,11 +14,14 @@ import webdataset as wds
 from webdataset import tariterators
 from webdataset.gopen import gopen_curl, gopen_pipe, gopen_schemes
 
-from aisio.errors import ConfigError
-from aisio.integrations.webdataset import open_url
+from aisio.errors import ConfigError, ShardError
+from aisio.integrations.webdataset import ObjectStream, open_url
 from aisio.integrations.webdataset.registration import SCHEMES, register
+from aisio.records import ObjectInfo
 from aisio.training.workers.freed_memory import keep_freed_memory
+from aisio.transport.body import Body
 from tests.integrations.webdataset.conftest import SAMPLES, SHARDS
+from tests.tars import pack
 
 URLS = "ais://data/train/{0..3}.tar"
 
@@ -34,6 +39,29 @@ def test_registering_twice_changes_nothing():
     before = tariterators.tar_file_iterator
     register()
     assert tariterators.tar_file_iterator is before
+
+
+def test_a_function_that_another_library_has_wrapped_is_wrapped_too(monkeypatch):
+    """Otherwise its tarfile would read aisio's streams, and take a shard that is cut for whole."""
+
+    @wraps(tariterators.tar_file_iterator.__wrapped__)
+    def logged(*arguments, **options):
+        return iter([{"fname": "of another library"}])
+
+    monkeypatch.setattr(tariterators, "tar_file_iterator", logged)
+    register()
+    with pytest.raises(ShardError, match="cut"):
+        list(tariterators.tar_file_iterator(stream_of(pack(("0.cls", b"7"))[:700])))
+    assert list(tariterators.tar_file_iterator(io.BytesIO())) == [{"fname": "of another library"}]
+    before = tariterators.tar_file_iterator
+    register()
+    assert tariterators.tar_file_iterator is before
+
+
+def stream_of(data):
+    """Return a stream as aisio opens it for webdataset."""
+    url = "ais://data/0.tar"
+    return ObjectStream(Body(io.BytesIO(data), ObjectInfo("ais://data", "0.tar"), len(data)), url)
 
 
 def test_memory_of_batches_is_kept_when_they_are_freed():
