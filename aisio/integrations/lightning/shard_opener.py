@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
+from functools import partial
 from typing import Any
 
 from aisio.errors import IntegrityError
 from aisio.integrations.webdataset import ObjectStream
 from aisio.records import ObjectInfo, may_be_same_object
 from aisio.sources.base import Source
+from aisio.training.shard_links import links_of, opened
 
 __all__ = ["ShardOpener"]
 
@@ -46,8 +48,8 @@ class ShardOpener:
                     continue
                 return
             with closing(stream):
-                opened = {"url": url, "stream": stream}
-                yield opened if "://" in url else {**opened, "local_path": url}
+                found = {"url": url, "stream": stream}
+                yield found if "://" in url else {**found, "local_path": url}
 
     def _open(self, url: str) -> ObjectStream:
         """Open a shard.
@@ -57,11 +59,12 @@ class ShardOpener:
                 then may be in this one now, and would come twice or not at all.
         """
         listed = self._shards[url]
-        body = self._source.get(listed)
+        links = links_of(self._source, listed)
+        body = opened(links, partial(self._source.get, listed))
         if not self._source.needs_single_reads and _is_other(listed, body.info):
             body.close()
             raise IntegrityError(f"{url}: this shard was replaced since setup()", url=url)
-        return ObjectStream(body, url)
+        return ObjectStream(body, url, links)
 
 
 def _is_other(listed: ObjectInfo, received: ObjectInfo) -> bool:

@@ -11,12 +11,16 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator
 from functools import wraps
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from aisio.integrations.webdataset.opener import ObjectStream, find_object
 from aisio.records import ObjectInfo
+from aisio.shards.linked_files import LinkedFiles
+from aisio.stores import LocalStore
 from aisio.transport.body import Body
+from aisio.urls import ObjectUrl
 
 __all__ = ["cache_name", "read_by_aisio"]
 
@@ -51,13 +55,17 @@ def read_by_aisio(theirs: Opener, is_aisios: Callable[[str], bool]) -> Opener:
     def open_cached(cache: Any, urls: Iterable[Any]) -> Iterator[dict[str, Any]]:
         for opened in theirs(cache, urls):
             if is_aisios(opened["url"]):
-                opened["stream"] = _stream(opened["stream"].detach(), opened["url"])
+                file, path = opened["stream"].detach(), opened["local_path"]
+                opened["stream"] = _stream(file, path, opened["url"])
             yield opened
 
     return open_cached
 
 
-def _stream(file: Any, url: str) -> ObjectStream:
+def _stream(file: Any, path: str, url: str) -> ObjectStream:
     size = os.fstat(file.fileno()).st_size
     root, _, name = url.rpartition("/")
-    return ObjectStream(Body(file, ObjectInfo(root, name, size), size), url)
+    # What hard links stand for is read by the path. The name of a file says what is in it.
+    place = ObjectUrl.parse(f"file://{Path(path).absolute()}")
+    links = LinkedFiles(LocalStore(), place, lambda now: now.size_bytes == size)
+    return ObjectStream(Body(file, ObjectInfo(root, name, size), size), url, links)

@@ -13,6 +13,8 @@ import webdataset  # noqa: F401 - and it
 from aisio.errors import IntegrityError, NotFoundError
 from aisio.integrations.lightning.shard_folder import ShardFolder
 from aisio.integrations.lightning.shard_opener import ShardOpener
+from aisio.integrations.webdataset.tar_files import read_files
+from tests.tars import hard_link, pack
 
 
 @pytest.fixture
@@ -90,3 +92,12 @@ def test_a_url_has_no_local_path(tmp_path: Path, folder: ShardFolder) -> None:
     opened = next(iter(opener(by_url, fail)({"url": url} for url in by_url.shards("x"))))
     assert opened.keys() == {"url", "stream"}
     opened["stream"].close()
+
+
+def test_a_hard_link_is_read_as_its_file(tmp_path: Path, folder: ShardFolder) -> None:
+    """As webdataset reads it by aisio elsewhere."""
+    data = pack(("0.cls", b"7"))[:1024] + hard_link("1.cls", "0.cls") + pack()
+    (tmp_path / "y-0.tar").write_bytes(data)
+    shards = folder.shards("y")
+    for opened in ShardOpener(folder.source, shards, fail)({"url": url} for url in shards):
+        assert [file["data"] for file in read_files(opened["stream"])] == [b"7"] * 2

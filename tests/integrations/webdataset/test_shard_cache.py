@@ -13,6 +13,7 @@ from webdataset.cache import FileCache, url_to_cache_name
 from aisio.errors import NotFoundError, ShardError
 from aisio.integrations.webdataset.shard_cache import cache_name
 from tests.integrations.webdataset.conftest import SAMPLES, shard
+from tests.tars import hard_link, pack
 
 
 def keys(urls, folder, **options):
@@ -46,6 +47,16 @@ def test_a_shard_that_was_stored_cut_is_an_error(bucket, tmp_path):
             keys(["ais://data/cached/cut.tar"], tmp_path)
     found = keys(["ais://data/cached/cut.tar"], tmp_path, handler=wds.ignore_and_continue)
     assert len(found) < SAMPLES
+
+
+def test_a_hard_link_is_read_as_its_file(bucket, tmp_path):
+    """As without a cache, out of the file in it."""
+    data = pack(("0.cls", b"7"))[:1024] + hard_link("1.cls", "0.cls") + pack()
+    bucket.object("cached/links.tar").put(data)
+    urls = ["ais://data/cached/links.tar"]
+    for options in ({}, {"cache_dir": str(tmp_path)}, {"cache_dir": str(tmp_path)}):
+        dataset = wds.WebDataset(urls, shardshuffle=False, **options)
+        assert [sample["cls"] for sample in dataset] == [b"7"] * 2
 
 
 def test_other_urls_are_named_and_read_as_before(tmp_path):
