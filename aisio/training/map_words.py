@@ -40,12 +40,12 @@ def require_own_items(dataset: object, kind: type, word: str) -> None:
     Raises:
         ConfigError: It is one.
     """
-    own, usual = (getattr(one, "__getitem__", None) for one in (type(dataset), kind))
-    if own is not usual:
-        raise ConfigError(
-            f"<{type(dataset).__name__}> .{word}(): the class has a __getitem__ of its own, which"
-            f" makes its items: call the function there, or use {kind.__name__}"
-        )
+    for method in ("__getitem__", "__getitems__"):
+        if getattr(type(dataset), method) is not getattr(kind, method):
+            raise ConfigError(
+                f"<{type(dataset).__name__}> .{word}(): the class has a {method} of its own, which"
+                f" makes its items: call the function there, or use {kind.__name__}"
+            )
 
 
 class MapWords:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pickle
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -120,9 +120,15 @@ def test_a_subclass_that_makes_its_items_is_refused(tmp_path: Path) -> None:
         def __getitem__(self, index: int) -> Any:
             return index
 
+    class OwnBatches(AISMapDataset):
+        def __getitems__(self, indices: Sequence[int]) -> list[Any]:
+            return [*indices]
+
     objects(tmp_path)
     with pytest.raises(ConfigError, match="<Own> .map.* a __getitem__ of its own"):
         Own(tmp_path).map(str)
+    with pytest.raises(ConfigError, match="<OwnBatches> .map.* a __getitems__ of its own"):
+        OwnBatches(tmp_path).map(str)
     with pytest.raises(ConfigError, match="takes indices"):
         objects(tmp_path).select(number_of)  # type: ignore[arg-type]
 
