@@ -8,10 +8,11 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from aisio.errors import ConfigError
 from aisio.extras import missing_extra
+from aisio.training.batch_sampler import SizedBatchSampler
 from aisio.training.loader import Loader
 
 try:
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     _Numbers: TypeAlias = "NDArray[np.int64]"
 
 __all__ = ["ShuffleQuality", "shuffle_quality"]
+
+Ordered = TypeVar("Ordered", Loader, SizedBatchSampler)
 
 MOVE_BINS = 40
 """So many bars has the picture of how far samples move."""
@@ -71,7 +74,8 @@ def shuffle_quality(
 ) -> ShuffleQuality:
     """Look at the order of an epoch, and of the next one, without reading a sample.
 
-    With several ranks it is the order of this rank. A Loader that is iterated goes on as it was.
+    With several ranks it is the order of this rank. A Loader, or a sampler of aisio, stays where it
+    is.
 
     Args:
         of: A Loader; or batches of indices, such as a `batch_sampler` of torch. What can be
@@ -86,20 +90,29 @@ def shuffle_quality(
         count = len(of.dataset)
         first, second = (list(_epoch_of(of, of.epoch + ahead)) for ahead in (0, 1))
         return _compared(first, second, count)
-    batches = iter(of)
-    first = [list(map(int, batch)) for batch in batches]
-    second = [] if batches is of else [list(map(int, batch)) for batch in of]
+    if isinstance(of, SizedBatchSampler):
+        first, second = (list(_at_epoch(of, of.epoch + ahead)) for ahead in (0, 1))
+    else:
+        batches = iter(of)
+        first = [list(map(int, batch)) for batch in batches]
+        second = [] if batches is of else [list(map(int, batch)) for batch in of]
     largest = max((index for batch in first + second for index in batch), default=-1)
     return _compared(first, second, largest + 1 if samples is None else samples)
 
 
 def _epoch_of(loader: Loader, epoch: int) -> Iterator[list[int]]:
     """Yield the indices of the batches of a whole epoch, whatever was received of it."""
-    other = copy.copy(loader)
-    other.set_epoch(epoch + 1)
-    other.set_epoch(epoch)
+    other = _at_epoch(loader, epoch)
     for batch in range(len(other)):
         yield other.samples_of(batch)
+
+
+def _at_epoch(of: Ordered, epoch: int) -> Ordered:
+    """Return a copy of a Loader or sampler, at the beginning of an epoch."""
+    other = copy.copy(of)
+    other.set_epoch(epoch + 1)  # one that is within the epoch would go on in it
+    other.set_epoch(epoch)
+    return other
 
 
 def _compared(first: list[list[int]], second: list[list[int]], samples: int) -> ShuffleQuality:

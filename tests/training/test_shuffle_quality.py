@@ -10,6 +10,7 @@ from torch.utils.data import BatchSampler, Dataset, RandomSampler, SequentialSam
 
 from aisio.errors import ConfigError
 from aisio.training.loader import Loader
+from aisio.training.samplers import BucketBatchSampler
 from aisio.training.shuffle_quality import shuffle_quality
 
 
@@ -106,3 +107,19 @@ def test_the_numbers_pickle():
     """As a test of a job may send them."""
     found = shuffle_quality([[0, 1]])
     assert pickle.loads(pickle.dumps(found)) == found
+
+
+def test_a_sampler_of_aisio_stays_where_it_is() -> None:
+    """A training that begins behind a look at the order has all its epochs."""
+    sampler = BucketBatchSampler(range(60), 4, sizes=range(60), num_buckets=3, ranks=None)
+    before = shuffle_quality(sampler)
+    assert before.received == 60
+    assert before.stay_together is not None
+    assert before.stay_together < 1
+    assert sampler.epoch == 0
+    batches = iter(sampler)
+    first = next(batches)
+    state = sampler.state_dict()
+    assert shuffle_quality(sampler) == before  # of whole epochs
+    assert sampler.state_dict() == state
+    assert sorted(first + [index for batch in batches for index in batch]) == [*range(60)]
