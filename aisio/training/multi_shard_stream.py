@@ -98,8 +98,9 @@ class AISMultiShardStream(SplitDataset, IterableDataset[tuple[Any, ...]]):
         ValueError: No stream.
         NotFoundError: At iteration: a bucket or shard does not exist, or a stream has no shard.
         ConfigError: An argument has no such value, or two of them do not fit.
-        ShardError: At iteration: a shard is cut, damaged or not a tar, or a member is a link; the
-            streams are of unequal length, or members do not match.
+        ShardError: At iteration: a shard is cut, damaged or not a tar; a member is a symbolic link,
+            or a hard link to a file that is not found; the streams are of unequal length, or
+            members do not match.
         IntegrityError: At iteration: the bytes are not the ones the store promised.
     """
 

@@ -19,7 +19,7 @@ from aisio.records import ObjectInfo
 from aisio.sources.kinds import PrefixSource
 from aisio.stores import LocalStore
 from aisio.urls import ObjectUrl
-from tests.tars import pack
+from tests.tars import hard_link, pack
 
 COUNT = 23
 IMAGE_SHARDS, LABEL_SHARDS = (7, 9, 7), (10, 13)
@@ -57,6 +57,16 @@ def test_ais_16_a_tuple_has_one_member_of_each_stream(folder: Path) -> None:
     assert list(dataset(folder, prefetch_bytes=0)) == EXPECTED
     three = AISMultiShardStream([folder / "jpg-0.tar", folder / "jpg-0.tar", folder / "jpg-0.tar"])
     assert list(three)[6] == (b"image 6",) * 3
+
+
+def test_a_hard_link_is_the_file_that_it_stands_for(tmp_path: Path) -> None:
+    """Labels are often links to one file; read ahead or not."""
+    linked = pack(("0.cls", b"7"))[:1024] + hard_link("1.cls", "0.cls") + pack()
+    (tmp_path / "cls-0.tar").write_bytes(linked)
+    write(tmp_path, "jpg", (2,), b"image %d")
+    expected = [(b"image 0", b"7"), (b"image 1", b"7")]
+    for prefetch_bytes in (0, 1 << 20):
+        assert list(dataset(tmp_path, prefetch_bytes=prefetch_bytes)) == expected
 
 
 def test_ais_16_streams_of_unequal_length_are_an_error(folder: Path, caplog: Any) -> None:
