@@ -284,6 +284,7 @@ def _rank(make: MakeLoader, rank: int, file: Path, answers: Connection) -> None:
 @pytest.fixture
 def answers_of_ranks(make: MakeLoader, tmp_path: Path) -> Iterator[list[dict[str, Any]]]:
     """Return what two ranks of a process group found."""
+    make()  # writes the shards, which both ranks would write
     context = multiprocessing.get_context("fork")
     pipes, processes = [], []
     for rank in range(2):

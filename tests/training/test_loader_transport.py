@@ -78,9 +78,8 @@ def mappings() -> int:
 
 
 def names() -> list[str]:
-    """Return what has a name in /dev/shm as shared memory of Python, or as batches."""
-    paths = Path("/dev/shm").iterdir()
-    return sorted(path.name for path in paths if path.name.startswith(("psm_", "aisio-batches")))
+    """Return what is in /dev/shm under the name of batches; other programs have files there too."""
+    return sorted(path.name for path in Path("/dev/shm").glob("aisio-batches*"))
 
 
 def descriptors() -> dict[str, str]:
