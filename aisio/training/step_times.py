@@ -75,10 +75,14 @@ class StepTimes:
     def end_epoch(self, asked: float) -> None:
         """Note that there is no further batch: the step before the request was the last one."""
         self._end_step(asked)
-        self.fail()
+        self._stop()
 
     def fail(self) -> None:
         """Note that no batch comes, because reading failed."""
+        self._stop()
+
+    def _stop(self) -> None:
+        """Note that the trainer waits no more: what it does next is no step."""
         self._gave_at = None
         publishing.current().stop_asking()
 

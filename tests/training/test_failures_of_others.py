@@ -290,7 +290,8 @@ def answers_of_ranks(make: MakeLoader, tmp_path: Path) -> Iterator[list[dict[str
     for rank in range(2):
         mine, theirs = context.Pipe(duplex=False)
         arguments = (make, rank, tmp_path / "group", theirs)
-        processes.append(context.Process(target=_rank, args=arguments))
+        # Daemons: where one fails, the other waits in vain for the process group.
+        processes.append(context.Process(target=_rank, args=arguments, daemon=True))
         processes[-1].start()
         theirs.close()
         pipes.append(mine)
