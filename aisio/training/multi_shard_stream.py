@@ -99,8 +99,7 @@ class AISMultiShardStream(SplitDataset, IterableDataset[tuple[Any, ...]]):
         NotFoundError: At iteration: a bucket or shard does not exist, or a stream has no shard.
         ConfigError: An argument has no such value, or two of them do not fit.
         ShardError: At iteration: a shard is cut, damaged or not a tar; a member is a symbolic link,
-            or a hard link to a file that is not found; the streams are of unequal length, or
-            members do not match.
+            or a hard link to nothing; streams are of unequal length, or members do not match.
         IntegrityError: At iteration: the bytes are not the ones the store promised.
     """
 
