@@ -79,7 +79,8 @@ class FieldDecoders:
         if self._decode is None:
             return None
         if isinstance(self._decode, Mapping):
-            return self._named.get(field, self._named.get(last))
+            decoder = self._named.get(field)
+            return self._named.get(last) if decoder is None else decoder
         for extension in (field.lower(), last.lower()):
             if extension in _IMAGES:
                 return IMAGE_DECODERS[self._decode]
