@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -15,8 +15,8 @@ from aisio.cli.error_handler import error_message
 from aisio.cli.failure_collector import FailureCollector
 from aisio.cli.output import json_line, printable, write_lines, write_summary
 from aisio.cli.progress import Progress, show_progress
-from aisio.cli.types import DESTINATION, SOURCE, URL, CatalogName
-from aisio.errors import AccessError, AisioError, NotFoundError
+from aisio.cli.types import DESTINATION, SOURCE, URL, CatalogName, require_object
+from aisio.errors import AccessError, AisioError, ConfigError, NotFoundError, UrlError
 from aisio.summary import size_text
 from aisio.urls import FILE, ObjectUrl
 
@@ -29,6 +29,7 @@ __all__ = [
     "copy_arguments",
     "destination_of",
     "name_options",
+    "require_another_file",
     "run_copy",
     "run_transfer",
     "transfer_options",
@@ -125,11 +126,17 @@ def run_copy(
         flags: Those of `transfer_settings`.
 
     Raises:
-        UsageError: The destination is not valid, or the flags contradict each other.
+        UsageError: The destination is not valid, a source names no object, or the flags contradict
+            each other.
         AisioError: At least one object or file failed.
     """
     options = transfer_settings(**flags)
     url = destination_of(sources, destination)
+    for source in sources:
+        if isinstance(source, CatalogName) or options.recursive:
+            continue
+        if cluster.pattern_source(source) is None:
+            require_object(source, "--recursive takes all that are below it")
     run_transfer(cluster, sources, url, options, as_json=as_json, move=move)
 
 
@@ -162,7 +169,7 @@ def transfer_settings(
         options: Fields of `TransferOptions`.
 
     Raises:
-        UsageError: The flags contradict each other.
+        UsageError: The flags contradict each other, or a pattern is not valid.
     """
     from aisio.transfer.options import TransferOptions
 
@@ -171,7 +178,10 @@ def transfer_settings(
     if options.get("size_only") and "existing" not in options and not skip_unchanged:
         raise click.UsageError("--size-only says how --skip-unchanged compares: add that")
     existing = "keep" if no_clobber else "compare" if skip_unchanged else "replace"
-    return TransferOptions(**{"existing": existing, **options})
+    try:
+        return TransferOptions(**{"existing": existing, **options})
+    except (ConfigError, UrlError) as error:
+        raise click.UsageError(str(error)) from error
 
 
 def run_transfer(
@@ -213,6 +223,17 @@ def run_transfer(
     failures.raise_if_any()
     if not shown.is_single:
         write_summary(_summary(report, progress, options, move=move))
+
+
+def require_another_file(source: Path, destination: Path) -> None:
+    """Check that one file is not copied onto itself.
+
+    Raises:
+        ConfigError: It would be.
+    """
+    with suppress(OSError):
+        if source.samefile(destination):
+            raise ConfigError(f"{source}: source and destination are the same")
 
 
 def _fatal(destination: ObjectUrl) -> tuple[type[AisioError], ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from dataclasses import dataclass
@@ -102,6 +103,16 @@ class DestinationType(UrlType):
         return super().convert(value, param, ctx)
 
 
+class SelectionType(UrlType):
+    """A URL or path of what is read: an object, a prefix, or a pattern with wildcards or braces."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the ObjectUrl, as `UrlType` does; a pattern that is not valid is refused."""
+        url = super().convert(value, param, ctx)
+        require_valid_pattern(url)
+        return url
+
+
 class FileType(_TextType):
     """A local file or folder, as a path or a file:// URL; "-" is passed through."""
 
@@ -159,15 +170,38 @@ class CatalogName:
         return find_source(self.text, client=cluster.client() if cluster.endpoint else None)
 
 
-class SourceType(UrlType):
+class SourceType(SelectionType):
     """A name with catalog://, a URL, or the path of a local file or folder."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the CatalogName, or the ObjectUrl as `UrlType` does."""
+        """Return the CatalogName, or the ObjectUrl as `SelectionType` does."""
         if isinstance(value, CatalogName):
             return value
         if isinstance(value, str) and value.startswith(_SCHEME):
             return CatalogName(value)
+        return super().convert(value, param, ctx)
+
+
+class ExistingPath(click.Path):
+    """A local file or folder, as a `Path`.
+
+    One that does not exist is a failure, as an object that does not exist is: click would call the
+    command line invalid.
+    """
+
+    def __init__(self, *, file_okay: bool = True, dir_okay: bool = True) -> None:
+        super().__init__(exists=True, file_okay=file_okay, dir_okay=dir_okay, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path.
+
+        Raises:
+            FileNotFoundError: There is no such file or folder.
+        """
+        if not value:
+            self.fail("a path cannot be empty", param, ctx)
+        if not os.path.lexists(value):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), os.fspath(value))
         return super().convert(value, param, ctx)
 
 
@@ -186,10 +220,43 @@ class SizeType(_IntType):
 
 
 URL = UrlType()
+SELECTION = SelectionType()
 BUCKET = BucketType()
 DESTINATION = DestinationType()
 FILE_PATH = FileType()
 SOURCE = SourceType()
+
+
+def require_object(url: ObjectUrl, all_below: str = "") -> ObjectUrl:
+    """Return the URL if it can name one object or file.
+
+    Args:
+        url: What the command line names.
+        all_below: What takes all objects below a bucket or folder.
+
+    Raises:
+        UsageError: It names a bucket or a folder.
+    """
+    if url.name and not url.name.endswith("/"):
+        return url
+    what = f"/{url.name} is a folder" if url.provider == FILE else f"{url} names no object"
+    raise click.UsageError(f"{what}: {all_below or 'its name must follow'}")
+
+
+def require_valid_pattern(url: ObjectUrl) -> None:
+    """Check the wildcards and braces of a URL. Those of an existing file belong to its name.
+
+    Raises:
+        UsageError: They are not valid.
+    """
+    from aisio.patterns.selections import Selections
+
+    if url.provider == FILE and Path("/", url.name).exists():
+        return
+    try:
+        Selections(url.name)
+    except UrlError as error:
+        raise click.UsageError(str(error)) from error
 
 
 def _is_path(text: str) -> bool:

@@ -85,7 +85,6 @@ HOSTILE = [
     [
         (["ls", "ais://no-such-bucket"], "404"),
         (["get", "ais://cli-data/none", "-"], "404"),
-        (["cat", "ais://cli-data"], "names no object"),
         (["put", "/no/such/file", "ais://cli-data/x"], "/no/such/file: No such file or directory"),
     ],
 )

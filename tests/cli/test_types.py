@@ -5,7 +5,17 @@ from __future__ import annotations
 import click
 import pytest
 
-from aisio.cli.types import DESTINATION, FILE_PATH, SOURCE, URL, CatalogName, SizeType, parse_size
+from aisio.cli.types import (
+    DESTINATION,
+    FILE_PATH,
+    SOURCE,
+    URL,
+    CatalogName,
+    ExistingPath,
+    SizeType,
+    parse_size,
+    require_object,
+)
 from aisio.errors import ConfigError
 from aisio.urls import ObjectUrl
 
@@ -109,3 +119,34 @@ def test_a_size_of_zero_is_a_usage_error():
     with pytest.raises(click.BadParameter, match="at least 1"):
         SizeType().convert("0", None, None)
     assert SizeType().convert(7, None, None) == 7
+
+
+@pytest.mark.parametrize("text", ["ais://b/{1..", "s3://b/a**b", "no{1,2"])
+def test_a_pattern_that_is_not_valid_is_a_usage_error(text, tmp_path, monkeypatch):
+    """Where things are read. Written may be what has any name, and so may a file be that exists."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(click.UsageError):
+        SOURCE.convert(text, None, None)
+    assert URL.convert(text, None, None)
+    (tmp_path / "no{1,2").touch()
+    assert SOURCE.convert("no{1,2", None, None)
+
+
+def test_a_file_that_does_not_exist_is_no_usage_error(tmp_path):
+    """As little as an object that does not exist."""
+    with pytest.raises(FileNotFoundError):
+        ExistingPath().convert(str(tmp_path / "none"), None, None)
+    with pytest.raises(click.BadParameter, match="is a file"):
+        ExistingPath(file_okay=False).convert(__file__, None, None)
+    with pytest.raises(click.BadParameter, match="cannot be empty"):
+        ExistingPath().convert("", None, None)
+    assert ExistingPath().convert(str(tmp_path), None, None) == tmp_path
+
+
+def test_where_an_object_is_needed_a_bucket_is_a_usage_error():
+    """And so is a folder."""
+    url = ObjectUrl.parse("ais://b/o")
+    assert require_object(url) is url
+    for text, says in (("ais://b", "ais://b names no object"), ("file:///d/", "/d/ is a folder")):
+        with pytest.raises(click.UsageError, match=says):
+            require_object(ObjectUrl.parse(text))

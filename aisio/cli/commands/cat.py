@@ -10,7 +10,7 @@ import click
 from aisio.cli.cluster import Cluster
 from aisio.cli.output import byte_range_of, copy
 from aisio.cli.standard_streams import binary_stdout
-from aisio.cli.types import SOURCE, CatalogName
+from aisio.cli.types import SOURCE, CatalogName, require_object
 from aisio.urls import ObjectUrl
 
 if TYPE_CHECKING:
@@ -39,6 +39,9 @@ def command(
     byte_range = byte_range_of(start, stop)
     if byte_range and any(isinstance(url, CatalogName) for url in urls):
         raise click.UsageError("--start and --stop are for objects, not for names in a catalog")
+    for url in urls:
+        if isinstance(url, ObjectUrl) and cluster.pattern_source(url) is None:
+            require_object(url, "a pattern takes all below it, as in '**'")
     with binary_stdout() as out:
         for body in _bodies(cluster, urls, byte_range):
             with body:
@@ -59,6 +62,6 @@ def _bodies(
             for info in require_some(source.list(), str(url)):
                 yield source.get(info, byte_range=byte_range)
         elif isinstance(url, ObjectUrl):
-            with cluster.not_found_hints(url.require_object()):
+            with cluster.not_found_hints(url):
                 body = cluster.store(url).get(url, byte_range)
             yield body

@@ -15,12 +15,13 @@ from aisio.cli.cluster import Cluster
 from aisio.cli.error_handler import CommandGroup
 from aisio.cli.failure_collector import FailureCollector
 from aisio.cli.output import json_line, json_option, printable, write_lines
+from aisio.cli.types import ExistingPath
 from aisio.escapes import one_line
 
 if TYPE_CHECKING:
     from aisio.catalog import Catalog, NamedSource, Resource
 
-_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+_FOLDER = ExistingPath(file_okay=False)
 
 catalog_option = click.option(
     "-c",

@@ -16,7 +16,7 @@ from aisio.cli.error_handler import error_message
 from aisio.cli.failure_collector import FailureCollector
 from aisio.cli.output import json_line, printable, write_lines, write_summary
 from aisio.cli.transfers import name_options
-from aisio.cli.types import URL
+from aisio.cli.types import SELECTION
 from aisio.errors import AisioError, NotFoundError
 from aisio.urls import FILE, ObjectUrl
 
@@ -31,8 +31,8 @@ _MARKS = {"new": "+", "changed": "*", "unverified": "?", "extra": "-", "same": "
 
 
 @click.command("diff", short_help="Compare two folders, buckets or prefixes.")
-@click.argument("source", metavar="SRC", type=URL)
-@click.argument("destination", metavar="DST", type=URL)
+@click.argument("source", metavar="SRC", type=SELECTION)
+@click.argument("destination", metavar="DST", type=SELECTION)
 @name_options
 @click.option("--size-only", is_flag=True, help="Compare sizes, not checksums.")
 @click.option("--all", "show_all", is_flag=True, help="Print what is the same, too.")

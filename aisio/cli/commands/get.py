@@ -14,10 +14,15 @@ from aisio.cli.cluster import Cluster
 from aisio.cli.output import byte_range_of, copy
 from aisio.cli.progress import Progress, show_progress
 from aisio.cli.standard_streams import binary_stdout
-from aisio.cli.transfers import run_transfer, transfer_options, transfer_settings
-from aisio.cli.types import FILE_PATH, SOURCE, CatalogName, local_url
+from aisio.cli.transfers import (
+    require_another_file,
+    run_transfer,
+    transfer_options,
+    transfer_settings,
+)
+from aisio.cli.types import FILE_PATH, SOURCE, CatalogName, local_url, require_object
 from aisio.errors import TruncatedError
-from aisio.urls import ObjectUrl
+from aisio.urls import FILE, ObjectUrl
 
 if TYPE_CHECKING:
     from aisio.transport.body import Body
@@ -26,6 +31,7 @@ if TYPE_CHECKING:
     """Opens the object, or the byte range of it, that is written."""
 
 _MAX_TRIES = 3
+_ALL_BELOW = "--recursive writes all that are below it"
 
 
 @click.command("get", short_help="Write objects to files.")
@@ -62,16 +68,15 @@ def command(
         _get_many(cluster, url, file or ".", as_prefix=True, **flags)
     elif isinstance(url, CatalogName):
         raise click.UsageError(f"{url.text} may be many objects: --recursive takes them all")
-    elif not url.name or url.name.endswith("/"):
-        raise click.UsageError(f"{url} names no object: --recursive writes all that are below it")
     elif any(flags.values()):
+        require_object(url, _ALL_BELOW)
         if byte_range or file == "-":
             raise click.UsageError(f"{_given(flags)}: only for whole objects that go into files")
         _get_many(cluster, url, file or ".", as_prefix=False, **flags)
     else:
-        open_body = partial(cluster.store(url).get, url, byte_range)
+        open_body = partial(cluster.store(url).get, require_object(url, _ALL_BELOW), byte_range)
         with cluster.not_found_hints(url):
-            _get(open_body, url.name, file or ".")
+            _get(open_body, url, file or ".")
 
 
 def _given(flags: Mapping[str, Any]) -> str:
@@ -99,20 +104,22 @@ def _get_many(
     run_transfer(cluster, [url], local_url(file), options, as_json=as_json, path=Path(file))
 
 
-def _get(open_body: OpenBody, name: str, file: str) -> None:
+def _get(open_body: OpenBody, url: ObjectUrl, file: str) -> None:
     from aisio.atomic_write import is_special, open_special
 
     if file == "-":
         with open_body() as body, binary_stdout() as out:
             copy(body, out)
         return
-    base_name = PurePosixPath(name).name
+    base_name = PurePosixPath(url.name).name
     path = Path(file)
     if file.endswith("/") and not path.is_dir():
         _download(open_body, path / base_name, new_folder=path)
         return
     if path.is_dir():
         path /= base_name
+    if url.provider == FILE:
+        require_another_file(Path("/", url.name), path)
     if is_special(path):
         with open_special(path) as out, open_body() as body, _progress(body) as progress:
             copy(body, out, progress.update_to)

@@ -11,7 +11,7 @@ from aisio.cli.cluster import Cluster
 from aisio.cli.failure_collector import FailureCollector
 from aisio.cli.output import json_line, printable, write_lines, write_note, write_summary
 from aisio.cli.shards import index_place, list_shards, read_progress, shard_sources
-from aisio.cli.types import SOURCE, URL, CatalogName
+from aisio.cli.types import SOURCE, URL, CatalogName, require_object
 from aisio.errors import AisioError, IntegrityError
 from aisio.summary import counted
 from aisio.urls import ObjectUrl
@@ -64,12 +64,14 @@ def command(
 
     if in_cache and output is not None:
         raise click.UsageError("--cache and --output exclude each other")
+    if output is not None:
+        require_object(output)
     sources = shard_sources(cluster, urls, "aisio index")
     shards = list_shards(sources)
     place = index_place(sources)
     folder = place.folder if place is not None else None
     if output is not None:
-        place = IndexPlace(cluster.store(output), output.require_object())
+        place = IndexPlace(cluster.store(output), output)
     cache = IndexCache()
     cache.remove_abandoned()
     lookup = None if rebuild else _lookup(place, cache, names=names)

@@ -11,7 +11,7 @@ import click
 from aisio.cli.cluster import Cluster, missing_bucket_hint
 from aisio.cli.output import json_line, printable, write_lines, write_note, write_summary
 from aisio.cli.progress import Progress, show_progress
-from aisio.cli.types import DESTINATION, SizeType
+from aisio.cli.types import DESTINATION, ExistingPath, SizeType
 from aisio.errors import ConfigError
 from aisio.escapes import first_few
 from aisio.urls import ObjectUrl
@@ -56,9 +56,7 @@ def _parse_split(
 
 
 @click.command("pack", cls=_PackCommand, short_help="Pack a folder into tar shards.")
-@click.argument(
-    "folder", metavar="DIR", type=click.Path(exists=True, file_okay=False, path_type=Path)
-)
+@click.argument("folder", metavar="DIR", type=ExistingPath(file_okay=False))
 @click.argument("url", type=DESTINATION)
 @click.option("--samples", type=click.IntRange(min=1), help="Samples in each shard.")
 @click.option("--bytes", "size_bytes", type=SizeType(), help="Or most bytes, as in 64M [256M].")
@@ -66,7 +64,7 @@ def _parse_split(
 @click.option(
     "--list",
     "files",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=ExistingPath(dir_okay=False),
     help="Pack these files: CSV or JSON lines with file, label and other columns.",
 )
 @click.option(
@@ -74,7 +72,7 @@ def _parse_split(
 )
 @click.option(
     "--classes",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=ExistingPath(dir_okay=False),
     help="Number the labels as this classes.json of another run.",
 )
 @click.option(

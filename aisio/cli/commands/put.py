@@ -13,9 +13,20 @@ import click
 from aisio.cli.cluster import Cluster, missing_bucket_hint
 from aisio.cli.progress import show_progress
 from aisio.cli.standard_streams import binary_stdin
-from aisio.cli.transfers import run_transfer, transfer_options, transfer_settings
-from aisio.cli.types import DESTINATION, FILE_PATH, local_url
-from aisio.urls import ObjectUrl
+from aisio.cli.transfers import (
+    require_another_file,
+    run_transfer,
+    transfer_options,
+    transfer_settings,
+)
+from aisio.cli.types import (
+    DESTINATION,
+    FILE_PATH,
+    local_url,
+    require_object,
+    require_valid_pattern,
+)
+from aisio.urls import FILE, ObjectUrl
 
 if TYPE_CHECKING:
     from aisio.stores import Store
@@ -48,6 +59,10 @@ def command(
     for file in files:
         if not recursive and Path(file).is_dir():
             raise click.UsageError(f"{file} is a folder: --recursive stores the files in it")
+        if not _is_path(file):
+            require_valid_pattern(local_url(file))
+    if files == ("-",):
+        require_object(url, "stdin has no name that could follow")
     is_plain = not any(value for name, value in flags.items() if name != "create_bucket")
     if len(files) == 1 and not recursive and (files == ("-",) or (is_plain and _is_path(files[0]))):
         _put_one(cluster, files[0], url, flags["create_bucket"])
@@ -69,7 +84,7 @@ def _put_one(cluster: Cluster, file: str, url: ObjectUrl, create_bucket: bool) -
         cluster.create_bucket(url)
     with missing_bucket_hint(store):
         if file == "-":
-            store.put(url.require_object(), binary_stdin())
+            store.put(url, binary_stdin())
         else:
             _put(store, path, _target(path, url))
 
@@ -84,6 +99,8 @@ def _target(file: Path, url: ObjectUrl) -> ObjectUrl:
 
 
 def _put(store: Store, file: Path, url: ObjectUrl) -> None:
+    if url.provider == FILE:
+        require_another_file(file, Path("/", url.name))
     size = file.stat().st_size if file.is_file() else None
     with (
         show_progress(file.name, size) as progress,

@@ -11,7 +11,7 @@ import click
 from aisio.cli.cluster import Cluster
 from aisio.cli.failure_collector import FailureCollector
 from aisio.cli.output import is_quiet, json_line, printable, write_lines, write_summary
-from aisio.cli.types import URL
+from aisio.cli.types import SELECTION
 from aisio.errors import AccessError, NotFoundError
 from aisio.urls import FILE, ObjectUrl
 
@@ -23,7 +23,7 @@ _BATCH_NAMES = 5_000
 
 
 @click.command("rm", short_help="Delete objects.")
-@click.argument("urls", metavar="URL...", type=URL, nargs=-1, required=True)
+@click.argument("urls", metavar="URL...", type=SELECTION, nargs=-1, required=True)
 @click.option("-r", "-R", "--recursive", is_flag=True, help="All objects below each URL.")
 @click.option(
     "-n",

@@ -8,11 +8,12 @@ from pathlib import Path
 import click
 
 from aisio.cli.standard_streams import require_stdout
+from aisio.cli.types import ExistingPath
 from aisio.errors import ConfigError
 
 
 @click.command("serve", short_help="Serve a local folder as a cluster would.")
-@click.argument("folder", metavar="DIR", type=click.Path(exists=True, file_okay=False))
+@click.argument("folder", metavar="DIR", type=ExistingPath(file_okay=False))
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at.")
 @click.option(
     "--port",
@@ -55,7 +56,7 @@ from aisio.errors import ConfigError
 )
 @click.option("-v", "--verbose", is_flag=True, help="A line on stderr for each request.")
 def command(
-    folder: str,
+    folder: Path,
     host: str,
     port: int,
     token: str | None,
@@ -89,7 +90,7 @@ def command(
     access_key, secret_key = serve_s3_keys(s3_access_key, s3_secret_key)
     serve(
         ServerOptions(
-            folder,
+            str(folder),
             host=host,
             port=port,
             token=_read_token(token_file) if token_file else token,

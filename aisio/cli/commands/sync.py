@@ -8,12 +8,12 @@ import click
 
 from aisio.cli.cluster import Cluster
 from aisio.cli.transfers import destination_of, run_transfer, transfer_options, transfer_settings
-from aisio.cli.types import URL
+from aisio.cli.types import SELECTION
 from aisio.urls import ObjectUrl
 
 
 @click.command("sync", short_help="Make a folder or bucket like another one.")
-@click.argument("source", metavar="SRC", type=URL)
+@click.argument("source", metavar="SRC", type=SELECTION)
 @click.argument("destination", metavar="DST")
 @click.option("--delete", is_flag=True, help="Delete at DST what SRC does not have.")
 @click.option("--allow-empty", is_flag=True, help="Go on where SRC has nothing.")

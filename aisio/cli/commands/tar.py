@@ -9,7 +9,7 @@ from msgspec.structs import asdict
 
 from aisio.cli.cluster import Cluster, missing_bucket_hint
 from aisio.cli.output import json_line, printable, write_lines, write_summary
-from aisio.cli.types import DESTINATION, URL
+from aisio.cli.types import DESTINATION, SELECTION, require_object
 from aisio.urls import ObjectUrl
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.command("tar", short_help="Pack files or objects into one tar with an index.")
 @click.option("--tar-path", "tar", type=DESTINATION, required=True, help="The tar.")
 @click.option("--index-path", "index", type=DESTINATION, required=True, help="Its index.")
-@click.option("--source-path", "source", type=URL, help="The folder or prefix to pack.")
+@click.option("--source-path", "source", type=SELECTION, help="The folder or prefix to pack.")
 @click.option("--index-only", is_flag=True, help="Index a tar that exists.")
 @click.option("--overwrite", is_flag=True, help="Replace a tar or an index that exists.")
 @click.option("--create-bucket", is_flag=True, help="Create the bucket if there is none.")
@@ -47,6 +47,8 @@ def command(
         raise click.UsageError("--index-only reads the tar: --source-path has no meaning with it")
     if not index_only and source is None:
         raise click.UsageError("--source-path is needed, or --index-only")
+    for written in (tar, index):
+        require_object(written)
     client = cluster.client() if cluster.endpoint else None
     if create_bucket:
         for url in {index.root: index} if index_only else {tar.root: tar, index.root: index}:

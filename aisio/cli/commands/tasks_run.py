@@ -13,13 +13,14 @@ from aisio.cli.output import json_line, json_option, write_lines, write_note, wr
 from aisio.cli.progress import show_progress
 from aisio.cli.standard_streams import require_stdout
 from aisio.cli.task_service import home_option, state_name, task_fields
+from aisio.cli.types import ExistingPath
 
 if TYPE_CHECKING:
     from aisio.tasks.objects.train_task import TrainTask
     from aisio.tasks.service.rows import TrainTaskRow
 
-_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
-_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_FOLDER = ExistingPath(file_okay=False)
+_FILE = ExistingPath(dir_okay=False)
 
 
 def _parse_hyperparams(

@@ -111,12 +111,12 @@ def test_a_folder_of_the_environment_that_is_missing_is_warned_of(run, folder, m
     assert done.stderr == f"warning: {folder}-none: there is no such folder\n"
 
 
-def test_a_folder_that_is_missing_is_a_usage_error(run, tmp_path):
+def test_a_folder_that_is_missing_is_an_error(run, tmp_path):
     """It would be an empty catalog to a program, and a misspelt path in CI."""
     for words in (["check", tmp_path / "none"], ["list", "-c", tmp_path / "none"]):
         done = run("catalog", *words)
-        assert done.exit_code == 2
-        assert "does not exist" in done.stderr
+        assert done.exit_code == 1
+        assert "none: No such file or directory" in done.stderr
 
 
 def test_entries_are_listed_by_tag(run, folder):

@@ -102,8 +102,6 @@ def test_what_does_not_exist_is_told_in_one_line(run, bucket, files, tmp_path):
         ([f"{folder}/none", "ais://cli-data"], "no such file"),
         (["-r", folder, "ais://cli-none"], "--create-bucket creates the bucket"),
         (["ais://cli-none/x", tmp_path], "ais://cli-none"),
-        ([folder, "ais://cli-data"], "--recursive"),
-        (["ais://cli-data/", tmp_path], "--recursive"),
     ):
         done = run("cp", *words)
         assert done.exit_code == 1, words

@@ -110,14 +110,14 @@ def test_names_can_be_left_out_and_added(run, files):
 
 
 def test_store_that_cannot_be_written(run, files, cache, tmp_path):
-    """The work is not lost; an --output that cannot be written is an error."""
+    """The work is not lost; an --output that is a folder is refused."""
     folder = files(shards())
     (folder / ".aisio-index").mkdir()
     done = run("index", f"{folder}/")
     assert done.exit_code == 0
     assert Path(done.stdout.strip()).parent == cache / "merged"
     assert "the index is kept in the cache, as it cannot be written" in done.stderr
-    assert run("index", f"{folder}/", "--output", folder / ".aisio-index").exit_code == 1
+    assert run("index", f"{folder}/", "--output", folder / ".aisio-index").exit_code == 2
 
 
 def test_bad_shard_is_reported_and_the_others_are_kept(run, files):

@@ -138,8 +138,8 @@ def test_invalid_limits(run, files, tmp_path, words, status):
 
 
 def test_a_folder_is_needed(run, files, tmp_path):
-    """A missing one is a usage error, an empty one has nothing to pack."""
-    assert run("pack", tmp_path / "none", tmp_path / "out").exit_code == 2
+    """A missing one is an error; an empty one has nothing to pack."""
+    assert run("pack", tmp_path / "none", tmp_path / "out").exit_code == 1
     (tmp_path / "empty").mkdir()
     done = run("pack", tmp_path / "empty", tmp_path / "out")
     assert done.exit_code == 1

@@ -36,7 +36,7 @@ def test_a_dash_is_stdin(run, bucket):
 def test_stdin_has_no_name(run, bucket):
     """The URL must give one."""
     done = run("put", "-", "ais://cli-data/deep/", input=b"")
-    assert done.exit_code == 1
+    assert done.exit_code == 2
     assert "names no object" in done.stderr
 
 

@@ -117,7 +117,7 @@ def test_verbose_writes_a_line_for_each_request(serve):
 
 def test_what_cannot_be_served_is_an_error(run, tmp_path):
     """A folder that is not there, a port that is taken, a token that is none."""
-    assert run("serve", tmp_path / "none").exit_code == 2
+    assert run("serve", tmp_path / "none").exit_code == 1
     (tmp_path / "token").write_text("{}")
     assert run("serve", tmp_path, "--token-file", tmp_path / "token").exit_code == 1
     assert run("serve", tmp_path, "--token", "a", "--token-file", "b").exit_code == 2
