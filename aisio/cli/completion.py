@@ -1,7 +1,9 @@
 """Completion of command lines in bash, zsh and fish: commands and options by click, URLs by us.
 
 Bash splits words at ":" as well, and completes what is behind it. So its script passes the whole
-line, and cuts off of each completion what stands before the last colon.
+line, and cuts off of each completion what stands before the last colon. Zsh and fish do not split
+there. Their scripts are not those of click either: that for zsh adds a space to the name of a
+folder, and that for fish ends a name at its first comma.
 """
 
 from __future__ import annotations
@@ -18,7 +20,9 @@ import click
 from click.shell_completion import (
     BashComplete,
     CompletionItem,
+    FishComplete,
     ShellComplete,
+    ZshComplete,
     add_completion_class,
     get_completion_class,
 )
@@ -67,6 +71,71 @@ _BASH = r"""%(complete_func)s() {
 
 complete -o nosort -F %(complete_func)s %(prog_name)s
 """
+
+
+_ZSH = r"""#compdef %(prog_name)s
+
+%(complete_func)s() {
+    local -a names folders options lines
+    local type value help
+    lines=("${(@f)$(COMP_WORDS="${words[*]}" COMP_CWORD=$((CURRENT - 1)) \
+        %(complete_var)s=zsh_complete %(prog_name)s 2>/dev/null)}")
+    for type value help in "${lines[@]}"; do
+        case $type in
+            dir) _path_files -/ ;;
+            file) _path_files ;;
+            plain)
+                if [[ $help != _ ]]; then
+                    options+=("$value:$help")
+                elif [[ $value == */ ]]; then
+                    folders+=("$value")
+                else
+                    names+=("$value")
+                fi ;;
+        esac
+    done
+    (( $#options )) && _describe -V unsorted options -U
+    (( $#folders )) && compadd -U -V unsorted -S '' -a folders
+    (( $#names )) && compadd -U -V unsorted -a names
+    return 0
+}
+
+if [[ $zsh_eval_context[-1] == loadautofunc ]]; then
+    %(complete_func)s "$@"
+else
+    compdef %(complete_func)s %(prog_name)s
+fi
+"""
+
+_FISH = r"""function %(complete_func)s
+    set -l words (commandline -cp | string collect)
+    set -l word (commandline -ct | string collect)
+    for line in (env COMP_WORDS=$words COMP_CWORD=$word %(complete_var)s=fish_complete \
+            %(prog_name)s 2>/dev/null)
+        set -l item (string split -m 1 , -- $line)
+        switch $item[1]
+            case dir
+                __fish_complete_directories $item[2]
+            case file
+                __fish_complete_path $item[2]
+            case plain
+                echo $item[2]
+        end
+    end
+end
+
+complete --no-files --command %(prog_name)s --arguments "(%(complete_func)s)"
+"""
+
+
+@add_completion_class
+class _Zsh(ZshComplete):
+    source_template = _ZSH
+
+
+@add_completion_class
+class _Fish(FishComplete):
+    source_template = _FISH
 
 
 @add_completion_class
@@ -137,7 +206,8 @@ def _urls(context: click.Context, incomplete: str) -> list[str]:
             warnings.simplefilter("ignore")
             client = _client(context)
             found = _names(client, incomplete) if "/" in rest else _buckets(client, scheme, rest)
-            return list(islice(found, _MAX_COMPLETIONS))
+            # A name that has a line break would be two to the shell.
+            return list(islice(filter(str.isprintable, found), _MAX_COMPLETIONS))
     except Exception:  # a shell that completes a word has no place for an error
         return []
     finally:

@@ -1,4 +1,4 @@
-"""Completion: in a real bash, and by what the other shells ask."""
+"""Completion: in a real bash, zsh and fish where there is one, and by what they ask."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from functools import partial
 
 import pytest
 from click.testing import CliRunner
@@ -23,39 +24,74 @@ printf '%s\\n' "${COMPREPLY[@]}"
 """
 
 
+ASK_ZSH = """
+compdef() { : }
+compadd() { print -r -- "compadd $@"; print -rl -- ${(P)@[-1]} }
+_describe() { print -r -- "_describe $@"; print -rl -- ${(P)@[3]} }
+_path_files() { print -r -- "_path_files $@" }
+source ./script
+line=$1
+words=("${(@z)line}")
+[[ $line == *" " ]] && words+=("")
+CURRENT=$#words
+_aisio_completion
+"""
+"""As zsh's own completion calls the function, with what it would do to the line printed."""
+
+ASK_FISH = """
+function __fish_complete_path; echo "path $argv"; end
+source ./script
+complete -C $argv[1]
+"""
+
+
 @pytest.fixture
 def objects(bucket):
     """Put a few objects and return their bucket."""
-    for name in ("train/1", "train/2", "tr,ash", "val/a b", "val/c"):
+    for name in ("train/1", "train/2", "tr,ash", "val/a b", "val/c", "val/d:e,f", "val/new\nline"):
         bucket.object(name).put(b"")
     return bucket
 
 
 @pytest.fixture
-def bash(environ, tmp_path):
-    """Return a function that has bash complete a line."""
-    if shutil.which("bash") is None:
-        pytest.skip("there is no bash")
+def complete_in(environ, tmp_path):
+    """Return a function that has a real shell complete a line, and returns what it is told."""
     program = tmp_path / "bin" / "aisio"
     program.parent.mkdir()
     call = 'from aisio.cli import main; main(prog_name="aisio")'
     program.write_text(f"#!/bin/sh\nexec {sys.executable} -c '{call}' \"$@\"\n")
     program.chmod(0o755)
-    (tmp_path / "ask").write_text(ASK)
-    script = CliRunner().invoke(main, ["completion", "bash"])
-    (tmp_path / "script").write_text(script.stdout)
+    shells = {
+        "bash": (["bash", "--norc"], ASK),
+        "zsh": (["zsh", "-f"], ASK_ZSH),
+        "fish": (["fish", "-N"], ASK_FISH),
+    }
 
-    def complete(line: str, **variables: str) -> list[str]:
-        path = f"{program.parent}{os.pathsep}{environ['PATH']}"
-        env = environ | {"PATH": path} | variables
-        words = ["bash", "--norc", "ask", line]
+    def complete(shell: str, line: str) -> list[str]:
+        words, ask = shells[shell]
+        if shutil.which(shell) is None:
+            pytest.skip(f"there is no {shell}")
+        (tmp_path / "ask").write_text(ask)
+        (tmp_path / "script").write_text(CliRunner().invoke(main, ["completion", shell]).stdout)
         done = subprocess.run(
-            words, cwd=tmp_path, env=env, capture_output=True, text=True, check=True, timeout=60
+            [*words, "ask", line],
+            cwd=tmp_path,
+            env=environ | {"PATH": f"{program.parent}{os.pathsep}{environ['PATH']}"},
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
         )
         assert done.stderr == ""
         return done.stdout.splitlines()
 
     return complete
+
+
+@pytest.fixture
+def bash(complete_in):
+    """Return a function that has bash complete a line."""
+    return partial(complete_in, "bash")
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
@@ -78,6 +114,33 @@ def test_bash_completes_a_line(objects, bash):
     ]
     assert bash(f"aisio cat {URL}/train/") == ["//cli-data/train/1", "//cli-data/train/2"]
     assert bash("aisio cat /tm") == ["option: default", ""]
+
+
+def test_zsh_completes_a_line(objects, complete_in):
+    """Whole words with their colons and commas, and behind a folder no space."""
+    zsh = partial(complete_in, "zsh")
+    names, folders = "compadd -U -V unsorted -a names", "compadd -U -V unsorted -S  -a folders"
+    assert zsh("aisio ls ais://cli") == [folders, f"{URL}/"]
+    assert zsh(f"aisio ls {URL}/t") == [folders, f"{URL}/train/", names, f"{URL}/tr,ash"]
+    assert zsh(f"aisio ls {URL}/val/d:") == [names, f"{URL}/val/d:e,f"]
+    assert zsh("aisio ls --lon")[1:] == ["--long:Size, checksum and version as well."]
+    assert zsh("aisio cat ") == ["_path_files "]
+
+
+def test_fish_completes_a_line(objects, complete_in):
+    """The same."""
+    fish = partial(complete_in, "fish")
+    assert fish("aisio ls ais://cli") == [f"{URL}/"]
+    assert fish(f"aisio ls {URL}/t") == [f"{URL}/tr,ash", f"{URL}/train/"]
+    assert fish(f"aisio ls {URL}/val/d:") == [f"{URL}/val/d:e,f"]
+    assert fish("aisio ls --lon") == ["--long\tSize, checksum and version as well."]
+    assert fish("aisio cat /tm") == ["path /tm"]
+
+
+def test_a_name_with_a_line_break_is_left_out(objects, complete):
+    """Shells read a completion a line, and would take it for two."""
+    names = ("a b", "c", "d:e,f")
+    assert complete("ls", f"{URL}/val/") == [f"plain,{URL}/val/{name}" for name in names]
 
 
 @pytest.fixture
