@@ -149,7 +149,7 @@ class _BucketCopy:
     def _copy(self, info: ObjectInfo) -> tuple[ObjectInfo, StorageError | None]:
         to = self._to.with_name(self._prepend + info.name)
         try:
-            Object(self._session, self._source.with_name(info.name)).copy(to)
+            Object(self._session, self._source.with_name(info.name)).copy(to, listed=info)
         except StorageError as error:
             return info, error
         return info, None

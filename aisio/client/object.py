@@ -143,7 +143,7 @@ class Object(ObjectReads, Summarized):
         path, query = messages.object_path(self.url), messages.bucket_query(self.url)
         self.session.delete(path, query, about=str(self.url), missing_ok=missing_ok)
 
-    def copy(self, to: str | ObjectUrl | Object) -> ObjectInfo:
+    def copy(self, to: str | ObjectUrl | Object, *, listed: ObjectInfo | None = None) -> ObjectInfo:
         """Copy the object, replacing what was there; its bytes do not leave the cluster.
 
         Size and checksum of the two are compared afterwards. The copy's bucket must exist.
@@ -153,6 +153,7 @@ class Object(ObjectReads, Summarized):
 
         Args:
             to: The copy: a URL, or a name in this bucket.
+            listed: What a listing said of this object. With size and checksum, it saves a HEAD.
 
         Returns:
             What the cluster says of the copy.
@@ -166,7 +167,7 @@ class Object(ObjectReads, Summarized):
         if target == self.url:
             raise ConfigError(f"copy {self.url}: the copy would be the object itself")
         if is_copied_right(target.name):
-            return copy_object(self.session, self.url, target, self._head_of)
+            return copy_object(self.session, self.url, target, self._head_of, listed)
         with self.open() as file:
             return Object(self.session, target).put(file)
 

@@ -37,7 +37,13 @@ def is_copied_right(name: str) -> bool:
     return _MISREAD.search(name) is None
 
 
-def copy_object(session: Session, source: ObjectUrl, to: ObjectUrl, head: Head) -> ObjectInfo:
+def copy_object(
+    session: Session,
+    source: ObjectUrl,
+    to: ObjectUrl,
+    head: Head,
+    listed: ObjectInfo | None = None,
+) -> ObjectInfo:
     """Copy an object, and compare size and checksum of the two; see `Object.copy`.
 
     Args:
@@ -45,8 +51,11 @@ def copy_object(session: Session, source: ObjectUrl, to: ObjectUrl, head: Head) 
         source: The object.
         to: The copy.
         head: Returns what the cluster says of an object.
+        listed: What a listing said of the object. One with size and checksum saves a request: if
+            the object was replaced since, they differ from those of the copy, and it is asked for.
     """
-    before = head(source)
+    is_known = listed is not None and None not in (listed.size_bytes, listed.checksum)
+    before = listed if listed is not None and is_known else head(source)
     query = dict(messages.bucket_query(source)) | {"object_to": uname(to)}
     path, about = messages.object_path(source), f"copy {source} to {to}"
     patient = _with_time_for(session, before)

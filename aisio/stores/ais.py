@@ -113,6 +113,8 @@ class AisStore(Store):
         of_cluster = Bucket(self.client, bucket.with_name(""))
         return of_cluster.delete_many(names, missing_ok=missing_ok)
 
-    def copy(self, url: ObjectUrl, to: ObjectUrl) -> ObjectInfo:
+    def copy(
+        self, url: ObjectUrl, to: ObjectUrl, *, listed: ObjectInfo | None = None
+    ) -> ObjectInfo:
         """See `Store.copy` and `Object.copy`."""
-        return self.client.object(url).copy(to)
+        return self.client.object(url).copy(to, listed=listed)

@@ -156,7 +156,7 @@ class Copier:
         url = url_of(job.entry.info)
         is_move = self._action is Action.MOVE
         before = source.head(url) if is_move and job.entry.info.checksum is None else None
-        stored = source.copy(url, job.url)
+        stored = source.copy(url, job.url, listed=job.entry.info)
         if is_move and not _is_still_copied(source, url, before, stored):
             read = self._through(job)
             source.delete_copied(url, read, self._store.head(job.url))

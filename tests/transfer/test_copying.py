@@ -67,6 +67,31 @@ def test_the_cluster_copies_inside_of_itself(bucket, client):
     assert not are_one_cluster(store, DirectStore())
 
 
+def test_what_a_listing_says_saves_a_request(bucket, client):
+    """A HEAD of the copy is left. The checksums are compared: one that is stale is asked for."""
+    for name in ("d/a", "d/b"):
+        bucket.object(name).put(name.encode())
+    with FaultProxy(client.endpoint) as proxy:
+        near = Client(proxy.endpoint)
+        store, folder = AisStore(near), ObjectUrl.parse("ais://transfers/d/")
+        copier = Copier(store)
+
+        def heads() -> int:
+            paths = [one.path for one in proxy.requests if one.method == "HEAD"]
+            return sum("/objects/" in path for path in paths)
+
+        entries = list(open_tree(store, folder, recursive=True).entries)
+        for entry in entries:
+            to = ObjectUrl.parse(f"ais://transfers/e/{entry.name}")
+            assert copier.copy(Copy(entry, to)).error is None
+        assert heads() == 2
+        bucket.object("d/a").put(b"newer")
+        assert copier.copy(Copy(entries[0], ObjectUrl.parse("ais://transfers/f"))).error is None
+        assert heads() == 4
+        near.close()
+    assert [bucket.object(name).get() for name in ("e/a", "e/b", "f")] == [b"d/a", b"d/b", b"newer"]
+
+
 class _ReplacedBehindTheCopy(AisStore):
     """A store in which another program replaces an object between its copy and its deletion."""
 
@@ -94,7 +119,7 @@ def test_what_was_replaced_after_the_cluster_copied_it_is_copied_again(bucket, c
 class _OfAnotherKind(AisStore):
     """A store whose copies have another kind of checksum, and wrong bytes."""
 
-    def copy(self, url, to):
+    def copy(self, url, to, *, listed=None):
         """Copy something else."""
         info = self.client.object(to).put(bytes(len(DATA)))
         return replace(info, checksum=Checksum("md5", "0" * 32))
