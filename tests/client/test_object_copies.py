@@ -78,7 +78,7 @@ def test_an_older_object_of_the_new_name_is_not_taken_for_the_renamed_one() -> N
 class _Replaced(Object):
     """An object that another program replaces after it was copied."""
 
-    def copy(self, to: str | ObjectUrl | Object) -> ObjectInfo:
+    def copy(self, to: str | ObjectUrl | Object, *, listed: ObjectInfo | None = None) -> ObjectInfo:
         info = super().copy(to)
         Object(self.session, self.url).put(b"newer")
         return info

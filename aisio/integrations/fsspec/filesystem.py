@@ -30,7 +30,7 @@ from aisio.transport.writer import PART_BYTES, WriteOptions
 
 __all__ = ["AisFileSystem"]
 
-Copies = dict[str, tuple[ObjectInfo, ObjectInfo] | None]
+Copies = dict[str, tuple[ObjectInfo, ObjectInfo]]
 """By the paths of copies: what the store said of each object before, and of its copy."""
 
 
@@ -110,19 +110,31 @@ class AisFileSystem(ReadFileSystem):
         self.invalidate_cache(path)
 
     async def _cp_file(
-        self, path1: str, path2: str, copies: Copies | None = None, **_: Any
+        self,
+        path1: str,
+        path2: str,
+        copies: Copies | None = None,
+        pairs: list[tuple[str, str]] | None = None,
+        **_: Any,
     ) -> None:
-        """Copy an object; add to `copies` what the store said of the two."""
+        """Copy an object.
+
+        Args:
+            path1: The object.
+            path2: Its copy.
+            copies: Gets what the store said of the two.
+            pairs: Gets the two paths, and nothing is copied.
+        """
         source, target = self._strip_protocol(path1), self._strip_protocol(path2)
+        if pairs is not None:
+            pairs.append((source, target))
+            return
         if source == target:
             raise ConfigError(f"copy {source}: it cannot be copied to itself")
-        if copies is not None and target in copies:
-            raise ConfigError(f"move {source} to {target}: another object is moved there, too")
         try:
             if copies is None:
                 await self._run(self._tree.copy, source, target)
             else:
-                copies[target] = None
                 before = await self._run(self._tree.head, source)
                 copies[target] = before, await self._run(self._tree.copy, source, target)
         except (NotFoundError, UrlError):
@@ -136,10 +148,25 @@ class AisFileSystem(ReadFileSystem):
         path2: str | list[str],
         recursive: bool = False,
         on_error: str | None = None,
+        copies: Copies | None = None,
         **options: Any,
     ) -> None:
-        """Copy objects. By default one that is missing is an error, and so is a missing bucket."""
-        await super()._copy(path1, path2, recursive, on_error=on_error or "raise", **options)
+        """Copy objects. By default one that is missing is an error, and so is a missing bucket.
+
+        The copies are made at once, in no order. So all their names are known first.
+
+        Raises:
+            ConfigError: One copy would replace another one, or what is to be copied. Nothing is
+                copied.
+        """
+        if isinstance(path1, list) and isinstance(path2, list) and len(path1) != len(path2):
+            raise ConfigError(f"copy: {len(path1)} sources and {len(path2)} destinations")
+        pairs: list[tuple[str, str]] = []
+        await super()._copy(path1, path2, recursive, pairs=pairs, **options)
+        _check_apart(pairs)
+        sources, targets = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+        chosen = {name: value for name, value in options.items() if name == "batch_size"}
+        await super()._copy(sources, targets, on_error=on_error or "raise", copies=copies, **chosen)
 
     def mv(
         self,
@@ -162,8 +189,8 @@ class AisFileSystem(ReadFileSystem):
         """Move objects: copy them, and delete what was copied.
 
         Raises:
-            ConfigError: A folder would be moved into itself, an object to itself, or two objects to
-                one name. Nothing is deleted.
+            ConfigError: A folder would be moved into itself, an object to itself or to the name of
+                another that is to be moved, or two objects to one name. Nothing is changed.
             NotFoundError: Nothing is there to move.
             IntegrityError: An object was replaced after it was copied; it stays.
         """
@@ -178,7 +205,7 @@ class AisFileSystem(ReadFileSystem):
         await self._objects(path1, recursive, maxdepth)  # an error, if nothing is there
         copies: Copies = {}
         await self._copy(path1, path2, recursive, maxdepth=maxdepth, copies=copies)
-        await self._in_chunks([self._delete_copied(*one) for one in copies.values() if one])
+        await self._in_chunks([self._delete_copied(*one) for one in copies.values()])
 
     async def _delete_copied(self, before: ObjectInfo, copy: ObjectInfo) -> None:
         await self._run(self._tree.delete_copied, before, copy)
@@ -323,3 +350,33 @@ class AisFileSystem(ReadFileSystem):
             cache_options=cache_options,
             size=version.size_bytes,
         )
+
+
+def _check_apart(pairs: list[tuple[str, str]]) -> None:
+    """Check that no copy replaces another one, or what is to be copied.
+
+    Args:
+        pairs: Sources and copies. Folders may be among them, which are not copied themselves.
+
+    Raises:
+        ConfigError: One would.
+    """
+    sources = {source for source, _ in pairs}
+    folders = {one[:end] for one in sources for end, mark in enumerate(one) if mark == "/"}
+    by_target: dict[str, str] = {}
+    for source, target in pairs:
+        if source in folders:
+            continue
+        if source == target:
+            raise ConfigError(f"copy {source}: it cannot be copied to itself; nothing was changed")
+        other = by_target.setdefault(target, source)
+        if other != source:
+            raise ConfigError(
+                f"copy {source} to {target}: {other} would be copied there, too; nothing was "
+                f"changed"
+            )
+        if target in sources and target not in folders:
+            raise ConfigError(
+                f"copy {source} to {target}: this is itself to be copied; nothing was changed: "
+                f"copy to names apart from the sources"
+            )

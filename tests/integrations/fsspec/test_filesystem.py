@@ -358,9 +358,47 @@ def test_two_objects_are_not_moved_to_one_name(fs: AisFileSystem, bucket: Bucket
     """One of them would be lost."""
     for name in ("d/a", "e/a"):
         bucket.object(name).put(name.encode())
-    with pytest.raises(ConfigError, match="move data/e/a to data/f/a: another object is moved"):
+    with pytest.raises(ConfigError, match="data/d/a would be copied there, too"):
         fs.mv(["data/d/a", "data/e/a"], "data/f/")
     assert fs.cat_file("data/d/a") + fs.cat_file("data/e/a") == b"d/ae/a"
+
+
+@pytest.mark.parametrize(
+    ("sources", "targets"),
+    [
+        (["data/a", "data/b"], ["data/b", "data/c"]),
+        (["data/b", "data/a"], ["data/c", "data/b"]),
+        (["data/a", "data/b"], ["data/b", "data/a"]),
+        (["data/a", "data/b"], ["data/c", "data/c"]),
+        (["data/a", "data/b"], ["data/b", "data/b"]),
+        (["data/a", "data/b"], ["data/c"]),
+        (["data/a", "ais://data/b"], ["ais://data/b", "data/c"]),
+        (["data/d/a", "data/a"], "data/d/"),
+        ("data/d/", "data/"),
+    ],
+)
+def test_chains_and_swaps_are_refused(
+    fs: AisFileSystem, bucket: Bucket, sources: Any, targets: Any
+) -> None:
+    """What is copied at once has no order: any could be replaced before it is copied."""
+    names = ("a", "b", "d/a", "d/d/a")
+    for name in names:
+        bucket.object(name).put(name.encode())
+    for work in (fs.mv, fs.copy):
+        with pytest.raises(ConfigError):
+            work(sources, targets, recursive=isinstance(sources, str))
+    found = {one.name: bucket.object(one.name).get() for one in bucket.list()}
+    assert found == {name: name.encode() for name in names}
+
+
+def test_a_folder_is_copied_into_itself(fs: AisFileSystem, bucket: Bucket) -> None:
+    """What is in it is known before the first copy."""
+    for name in ("d/a", "d/d/b"):
+        bucket.object(name).put(name.encode())
+    fs.copy("data/d", "data/d/e", recursive=True)
+    names = {"d/a", "d/d/b", "d/e/a", "d/e/d/b"}
+    assert {one.name for one in bucket.list()} == names
+    assert bucket.object("d/e/d/b").get() == b"d/d/b"
 
 
 def test_moving_something_to_itself_deletes_nothing(fs: AisFileSystem, bucket: Bucket) -> None:
