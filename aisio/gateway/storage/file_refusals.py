@@ -45,12 +45,15 @@ def cannot_open(url: str, error: OSError) -> Exception:
 
 
 def cannot_store(url: str, name: str, error: OSError) -> Exception:
-    """Return the refusal of an object that cannot get its name; other errors as they are."""
+    """Return the refusal of an object that cannot get its name; other errors as they are.
+
+    Source: AIStore 5.0 answers 400 and "ErrMv" where a name would be a file and a folder too.
+    """
     if error.errno in (errno.EEXIST, errno.ENOTDIR):
-        return Refusal(409, f"{url}: destination contains an object in its path", tcode="ErrMv")
+        return Refusal(400, f"{url}: destination contains an object in its path", tcode="ErrMv")
     if error.errno in (errno.EISDIR, errno.ENOTEMPTY):
         message = f"{url}: there are objects below {name}/, and a file cannot be a folder too"
-        return Refusal(409, message, tcode="ErrMv")
+        return Refusal(400, message, tcode="ErrMv")
     if error.errno == errno.ENAMETOOLONG:
         return _name_too_long(url)
     if error.errno == errno.EXDEV:

@@ -280,9 +280,9 @@ def test_what_a_response_adds_is_not_kept(s3: S3Bucket) -> None:
 def test_an_object_in_the_path(s3: S3Bucket) -> None:
     """A code that S3 has."""
     s3.send("PUT", "o", b"x")
-    assert code(s3.send("PUT", "o/x", b"y")) == (409, "InvalidRequest")
+    assert code(s3.send("PUT", "o/x", b"y")) == (400, "InvalidRequest")
     s3.send("PUT", "d/x", b"x")
-    assert code(s3.send("PUT", "d", b"y")) == (409, "InvalidRequest")
+    assert code(s3.send("PUT", "d", b"y")) == (400, "InvalidRequest")
 
 
 def test_of_creators_at_once_one_wins(s3: S3Bucket) -> None:

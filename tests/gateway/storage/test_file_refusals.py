@@ -48,10 +48,10 @@ def test_an_object_that_cannot_be_opened_is_refused(number: int, status: int, me
 @pytest.mark.parametrize(
     ("number", "status", "message"),
     [
-        (errno.EEXIST, 409, "contains an object in its path"),
-        (errno.ENOTDIR, 409, "contains an object in its path"),
-        (errno.EISDIR, 409, "there are objects below o/"),
-        (errno.ENOTEMPTY, 409, "there are objects below o/"),
+        (errno.EEXIST, 400, "contains an object in its path"),
+        (errno.ENOTDIR, 400, "contains an object in its path"),
+        (errno.EISDIR, 400, "there are objects below o/"),
+        (errno.ENOTEMPTY, 400, "there are objects below o/"),
         (errno.ENAMETOOLONG, 400, "too long for this file system"),
         (errno.EXDEV, 501, "on another file system"),
     ],
