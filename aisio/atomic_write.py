@@ -18,6 +18,9 @@ PARTIAL_SUFFIX = ".aisio-partial"
 """Ending of the names of files that are still being written; a local store never lists them."""
 
 _COPY_BYTES = 1024 * 1024
+
+_own_partials: set[Path] = set()
+"""The temporary files that this process has open."""
 _DISK_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
@@ -54,6 +57,8 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+    finally:
+        forget_partial(partial)
 
 
 def write_bytes(path: str, data: bytes | memoryview) -> None:
@@ -109,6 +114,18 @@ def remove_abandoned_partials(folder: str | os.PathLike[str]) -> None:
         with suppress(OSError), closing(partial.open("r+b")) as file:
             fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
             partial.unlink()
+
+
+def forget_partial(partial: Path) -> None:
+    """Record that a temporary file of `open_partial` is not there any more."""
+    _own_partials.discard(partial)
+
+
+def remove_own_partials() -> None:
+    """Remove the temporary files that this process has open: it ends before they are whole."""
+    for partial in list(_own_partials):
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
 
 
 def is_being_written(partial: Path) -> bool:
@@ -170,6 +187,8 @@ def open_special(path: str | os.PathLike[str]) -> BinaryIO:
 def open_partial(path: str | os.PathLike[str]) -> tuple[Path, Path, BinaryIO]:
     """Open a temporary file in the folder of a file that it is to replace, and lock it.
 
+    The caller removes or renames it, and then calls `forget_partial`.
+
     Returns:
         The file to replace, with symbolic links followed; the temporary file, and it, open for
         reading and writing.
@@ -179,14 +198,17 @@ def open_partial(path: str | os.PathLike[str]) -> tuple[Path, Path, BinaryIO]:
     """
     target = Path(path).resolve()
     partial = target.with_name(f".{secrets.token_hex(8)}{PARTIAL_SUFFIX}")
+    _own_partials.add(partial)
     try:
         file = partial.open("x+b")
     except OSError as error:
+        forget_partial(partial)
         raise OSError(error.errno, error.strerror, os.fspath(path)) from error
     try:
         _lock(file.fileno())
     except BaseException:
         file.close()
         partial.unlink(missing_ok=True)
+        forget_partial(partial)
         raise
     return target, partial, cast(BinaryIO, file)

@@ -14,7 +14,10 @@ import pytest
 from aisio.atomic_write import (
     PARTIAL_SUFFIX,
     atomic_write,
+    forget_partial,
+    open_partial,
     remove_abandoned_partials,
+    remove_own_partials,
     write_bytes,
 )
 
@@ -174,3 +177,20 @@ def test_a_full_disk_names_the_file(tmp_path, number):
         raise OSError(errno.ECONNRESET, "reset")
     assert caught.value.filename is None
     assert not list(tmp_path.iterdir())
+
+
+def test_what_this_process_has_not_finished_can_be_removed(tmp_path: Path) -> None:
+    """Not what it has finished, nor what belongs to another process."""
+    (tmp_path / f".0{PARTIAL_SUFFIX}").touch()
+    with atomic_write(tmp_path / "whole") as file:
+        file.write(b"whole")
+    _, partial, file = open_partial(tmp_path / "half")
+    _, handed_over, other = open_partial(tmp_path / "other")
+    forget_partial(handed_over)
+    for one in (file, other):
+        one.close()
+    remove_own_partials()
+    assert not partial.exists()
+    forget_partial(partial)
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {f".0{PARTIAL_SUFFIX}", "whole", handed_over.name}

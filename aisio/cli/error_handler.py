@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 import click
 
 from aisio.cli.habits import command_hint, error_hint, usage_hint
+from aisio.cli.interrupts import INTERRUPTED, interrupts_end_soon
 from aisio.cli.output import warnings_on_stderr, write_note
 from aisio.cli.standard_streams import (
     redirect_to_devnull,
@@ -28,9 +29,6 @@ from aisio.errors import AisioError, CatalogError
 from aisio.escapes import visible
 from aisio.redaction import redacted
 from aisio.sources.nothing_found import ALLOW_EMPTY_HINT
-
-INTERRUPTED = 130
-"""The status that a shell reports for a program ended by SIGINT: 128 + 2."""
 
 
 class CommandGroup(click.Group):
@@ -62,7 +60,7 @@ class CommandGroup(click.Group):
         """Run the command line and exit with its status."""
         reserve_closed_descriptors()
         kwargs["standalone_mode"] = False
-        with warnings_on_stderr(), error_handler():
+        with warnings_on_stderr(), error_handler(), interrupts_end_soon():
             try:
                 status = super().main(*args, **kwargs)
             except click.Abort:

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import BinaryIO
 
-from aisio.atomic_write import open_partial
+from aisio.atomic_write import forget_partial, open_partial
 from aisio.errors import IntegrityError, StorageError
 from aisio.records import ObjectInfo
 
@@ -84,6 +84,7 @@ class LocalUpload:
                 )
             self._file.close()
             self._partial.replace(self._target)
+            forget_partial(self._partial)
             _sync_folder(self._target.parent)
         self._file = None
         return self._head()
@@ -97,6 +98,7 @@ class LocalUpload:
             self._partial.unlink(missing_ok=True)
         except OSError as error:
             raise StorageError(f"remove {self._partial}: {error.strerror or error}") from error
+        forget_partial(self._partial)
         self._file = None
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from aisio.cli.commands.tasks_run import note_that_it_runs_on
-from aisio.cli.error_handler import INTERRUPTED
+from aisio.cli.interrupts import INTERRUPTED
 from aisio.cli.output import json_line, json_option, printable, time_text, write_lines, write_note
 from aisio.cli.progress import show_progress
 from aisio.cli.task_service import home_option, metric_fields, service_for

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aisio.cli.error_handler import INTERRUPTED
+from aisio.cli.interrupts import INTERRUPTED
 from aisio.cli.output import json_line, json_option, write_lines, write_note, write_summary
 from aisio.cli.progress import show_progress
 from aisio.cli.standard_streams import require_stdout
