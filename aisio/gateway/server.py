@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from aisio.errors import ConfigError
+from aisio.freed_memory import keep_freed_memory
 from aisio.gateway.app import App
 from aisio.gateway.http.access import Tokens
 from aisio.gateway.http.connections import BACKLOG, BoundedServer, max_connections
@@ -59,6 +60,7 @@ def run(
     options = replace(options, token=_checked_token(options.token))
     if options.jwt_key is not None and not options.jwt_key:
         raise ConfigError("the key that AuthN signs its tokens with is empty")
+    keep_freed_memory()  # for the next piece of an archive
     keys = _s3_keys(options)
     folder, recent = Folder(options.folder, read_only=options.read_only), RecentLog()
     make_app = functools.partial(

@@ -15,6 +15,7 @@ from aisio.client.client import Client
 from aisio.client.shared_clients import explicit_client
 from aisio.errors import NotFoundError
 from aisio.extras import missing_extra
+from aisio.freed_memory import keep_freed_memory
 from aisio.patterns.name_patterns import Patterns
 from aisio.records import Concurrency
 from aisio.sources.manifest import ManifestParser
@@ -39,7 +40,6 @@ from aisio.training.object_items import Transform
 from aisio.training.process_rank import current_worker
 from aisio.training.split_dataset import ListedObject
 from aisio.training.tar_members import items_of
-from aisio.training.workers.freed_memory import keep_freed_memory
 from aisio.transport.concurrency.limit import AdaptiveLimit
 
 try:

@@ -16,6 +16,7 @@ from aisio.client.shared_clients import explicit_client
 from aisio.errors import ConfigError
 from aisio.escapes import one_line
 from aisio.extras import missing_extra
+from aisio.freed_memory import keep_freed_memory
 from aisio.patterns.name_patterns import Patterns
 from aisio.records import Concurrency, ObjectInfo
 from aisio.shards.fields import NewFields
@@ -40,7 +41,6 @@ from aisio.training.process_rank import current_worker
 from aisio.training.sample_items import FIRST_SAMPLES, SampleItems
 from aisio.training.sample_names import SampleInfos, SampleNames
 from aisio.training.skipped_samples import SkippedSample
-from aisio.training.workers.freed_memory import keep_freed_memory
 from aisio.training.workers.pack_reading import LEAST_PACKS, PACK_BYTES
 from aisio.training.workers.window_reader import WindowReader
 from aisio.transport.concurrency.limit import AdaptiveLimit

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar
 
 from aisio.errors import ConfigError
 from aisio.extras import missing_extra
+from aisio.freed_memory import keep_freed_memory
 from aisio.records import ObjectInfo
 from aisio.sources.base import Source
 from aisio.sources.source_set import SourceSet
@@ -24,7 +25,6 @@ from aisio.training.progress import with_progress
 from aisio.training.split import Partition, equal_count, equal_rounds
 from aisio.training.split_options import SplitOptions
 from aisio.training.whole_number import whole_number
-from aisio.training.workers.freed_memory import keep_freed_memory
 
 try:
     from torch.utils.data import get_worker_info

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable
 
-PIECE_BYTES = 256 << 10
+PIECE_BYTES = 1 << 20
+"""A thread hands each piece over to the event loop: with 256 KiB that was a sixth of the time."""
 
 
 def coalesce(pieces: Iterable[bytes]) -> Generator[bytes, None, None]:

@@ -22,10 +22,10 @@ from typing import Any
 
 from aisio.errors import ConfigError
 from aisio.extras import missing_extra
+from aisio.freed_memory import keep_freed_memory
 from aisio.integrations.webdataset.opener import ObjectStream, open_url
 from aisio.integrations.webdataset.shard_cache import cache_name, read_by_aisio
 from aisio.sources.catalog_source import SCHEME
-from aisio.training.workers.freed_memory import keep_freed_memory
 from aisio.urls import ALIASES, MEMORY, OSS
 
 try:

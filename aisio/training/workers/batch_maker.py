@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from aisio import publishing
 from aisio.extras import missing_extra
-from aisio.training.workers.freed_memory import keep_freed_memory
+from aisio.freed_memory import keep_freed_memory
 from aisio.training.workers.pack_reading import PackBatches, PackRequest
 from aisio.training.workers.slab_file import SlabFile
 from aisio.training.workers.slabs import Loan, collate_into

@@ -12,12 +12,12 @@ from typing import Any, cast
 
 from aisio.errors import ConfigError
 from aisio.extras import missing_extra
+from aisio.freed_memory import keep_freed_memory
 from aisio.training.order.cut import Cut, Topology
 from aisio.training.order.permutation import keyed_number
 from aisio.training.order.position import Position
 from aisio.training.order.sample_filter import SampleFilter
 from aisio.training.workers.batch_maker import BatchMaker, BatchRequest, as_it_is
-from aisio.training.workers.freed_memory import keep_freed_memory
 from aisio.training.workers.pack_reading import PackBatches, PackRequest, PackShare
 from aisio.training.workers.slabs import Slabs, TransportStats
 

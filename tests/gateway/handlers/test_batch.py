@@ -4,8 +4,11 @@ import base64
 import contextlib
 import gzip
 import io
+import itertools
 import json
 import os
+import platform
+import sysconfig
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +18,7 @@ import pytest
 import requests
 
 from aisio.gateway import Gateway
+from aisio.gateway.storage.pieces import PIECE_BYTES
 from tests.gateway.archive_data import (
     make_archive,
     make_tar,
@@ -163,7 +167,7 @@ def test_a_damaged_archive_does_not_shorten_a_batch(
     filled: Served, form: str, streams: bool
 ) -> None:
     """It is refused before the first byte, and closes the connection after it."""
-    large = os.urandom(300_000)
+    large = os.urandom(PIECE_BYTES)  # a piece is sent before the damage is found
     (filled.folder / "large").write_bytes(large)
     data = make_zip_with_wrong_size("m", b"abc", 1)
     if form != ".zip":
@@ -311,3 +315,26 @@ def _targets(folder: Path) -> Iterator[str]:
     for path in list(folder.iterdir()):
         with contextlib.suppress(FileNotFoundError):
             yield str(path.readlink())
+
+
+@pytest.mark.skipif(
+    platform.libc_ver()[0] != "glibc" or bool(sysconfig.get_config_var("Py_GIL_DISABLED")),
+    reason="bytes do not come from glibc",
+)
+def test_archives_are_made_in_memory_that_was_used_before(tmp_path: Path) -> None:
+    """Otherwise each of these takes hundreds of new pages, which the system has to clear."""
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "o").write_bytes(bytes(100_000))
+    with Gateway(tmp_path) as gateway, requests.Session() as http:
+        served = Served(gateway.endpoint, "b", tmp_path / "b", http)
+        faults = [page_faults(gateway.pid)]
+        for _ in range(5):
+            assert len(get_batch(served, *["o"] * 150).content) > 15_000_000
+            faults.append(page_faults(gateway.pid))
+    # A thread that makes its first archive needs pages.
+    assert min(after - before for before, after in itertools.pairwise(faults)) < 50
+
+
+def page_faults(pid: int | None) -> int:
+    """Return how many new pages a process was given; see proc_pid_stat(5)."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[7])

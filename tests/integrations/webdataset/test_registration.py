@@ -15,10 +15,10 @@ from webdataset import tariterators
 from webdataset.gopen import gopen_curl, gopen_pipe, gopen_schemes
 
 from aisio.errors import ConfigError, ShardError
+from aisio.freed_memory import keep_freed_memory
 from aisio.integrations.webdataset import ObjectStream, open_url
 from aisio.integrations.webdataset.registration import SCHEMES, register
 from aisio.records import ObjectInfo
-from aisio.training.workers.freed_memory import keep_freed_memory
 from aisio.transport.body import Body
 from tests.integrations.webdataset.conftest import SAMPLES, SHARDS
 from tests.tars import pack

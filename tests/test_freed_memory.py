@@ -13,11 +13,11 @@ import pytest
 import torch  # noqa: F401 - the datasets need it
 
 from aisio import AISIterDataset, AISMapDataset, AISShardDataset, AISShardReader, ShardWriter
-from aisio.training.workers.freed_memory import keep_freed_memory
+from aisio.freed_memory import keep_freed_memory
 
 FAULTS = """
 import resource, sys
-from aisio.training.workers.freed_memory import keep_freed_memory
+from aisio.freed_memory import keep_freed_memory
 if sys.argv[1] == "keep":
     keep_freed_memory()
 def make_batches(count):
@@ -46,7 +46,7 @@ def test_batches_use_the_same_memory_again() -> None:
 
 AGAIN = """
 import os, resource
-from aisio.training.workers.freed_memory import keep_freed_memory
+from aisio.freed_memory import keep_freed_memory
 keep_freed_memory()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 for _ in range(3):
