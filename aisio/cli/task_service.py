@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -48,12 +47,8 @@ def service_for(home: Path | None, task_id: str) -> TaskService:
     from aisio.tasks.service.service import TaskService
     from aisio.tasks.settings import load_task_settings
 
-    settings = load_task_settings(home=home)
-    service = TaskService(settings)
-    engine = service.train_tasks.get(task_id).engine
-    if engine == service.engine.name:
-        return service
-    return TaskService(replace(settings, engine=engine))
+    service = TaskService(load_task_settings(home=home))
+    return service.for_engine(service.train_tasks.get(task_id).engine)
 
 
 def state_name(row: TrainTaskRow) -> str:

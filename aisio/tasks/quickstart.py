@@ -270,14 +270,17 @@ def resume_unfinished_local_train_tasks(*, service: TaskService | None = None) -
     """Return the tasks of this machine that had not finished when they were last seen.
 
     Each is asked about, also if another one cannot be; the records are updated. One whose start was
-    interrupted is started. One that the service does not know, or that was deleted, is in state
-    DELETED. If a task cannot be asked about, a warning says why, and its state is the last known.
+    interrupted is started, also where the caller was killed before it was recorded. One that the
+    service does not know, or that was deleted, is in state DELETED. If a task cannot be asked
+    about, a warning says why, and its state is the last known.
 
     Args:
         service: By default that of `init_sdk`.
     """
     service = service or current_service()
     records = LocalRecords(service.settings.home)
+    for row in service.train_tasks.unstarted():
+        records.save_task(_local_task(row))
     unfinished = records.tasks(states=(TaskState.CREATED, TaskState.RUNNING))
     return [_resumed(service, records, task) for task in unfinished]
 
@@ -286,7 +289,10 @@ def _resumed(service: TaskService, records: LocalRecords, task: LocalTask) -> Tr
     found = TrainTask(task.id, state=task.state, project_id=task.project_id)
     found._service = service
     try:
-        found = TrainTask.of_row(service.train_tasks.get(task.id), service)
+        row = service.train_tasks.get(task.id)
+        found = TrainTask.of_row(row, service)
+        if row.state != TaskState.DELETED:
+            service = service.for_engine(row.engine)
     except NotFoundError:
         _log.warning("train task %s is not known any more: it counts as deleted", task.id)
         found.state = TaskState.DELETED

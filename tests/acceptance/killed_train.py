@@ -12,6 +12,7 @@ from aisio.tasks.engines.base import Engine, Job
 from aisio.tasks.engines.local import LocalEngine
 from aisio.tasks.quickstart import quick_train
 from aisio.tasks.service.service import TaskService
+from aisio.tasks.service.train_tasks import TrainTaskService
 from tests.tasks.places import make_service
 
 PROGRAM = """
@@ -66,6 +67,25 @@ class KilledEngine(LocalEngine):
         raise AssertionError
 
 
+class KilledTasks:
+    """Ends the process when a task is made, and not recorded where it was started.
+
+    Args:
+        tasks: What makes it.
+    """
+
+    def __init__(self, tasks: TrainTaskService) -> None:
+        self._tasks = tasks
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._tasks, name)
+
+    def create(self, **attributes: Any) -> None:
+        """Make a task."""
+        self._tasks.create(**attributes)
+        die()
+
+
 def die() -> None:
     """End this process at once."""
     os.kill(os.getpid(), signal.SIGKILL)
@@ -81,4 +101,8 @@ if __name__ == "__main__":
     folder, when = Path(sys.argv[1]), sys.argv[2]
     if when == "upload":
         train(folder, real_service(folder), on_progress=die_at)
+    if when == "made":
+        service: Any = real_service(folder)
+        service.train_tasks = KilledTasks(service.train_tasks)
+        train(folder, service)
     train(folder, real_service(folder, KilledEngine(before=when == "before")))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sqlite3
@@ -14,10 +15,12 @@ from typing import Any
 import pytest
 import torch  # noqa: F401 - the engine starts torchrun's agents
 
+from aisio.tasks.engines.processes import find_processes
 from aisio.tasks.quickstart import resume_unfinished_local_train_tasks
 from aisio.tasks.records.local import LocalRecords
 from aisio.tasks.states import TaskState
 from tests.acceptance.killed_train import PROGRAM, real_service, train
+from tests.tasks.engines.programs import WAITS
 from tests.tasks.places import make_service, write_code, write_data
 
 ORACLE = os.environ.get("AISIO_TEST_ANYLEARN_PYTHON", "")
@@ -77,11 +80,26 @@ def test_any_10_an_upload_that_is_killed_goes_on(place):
         service.train_tasks.abort(task.id)
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
+def show(place: Path, task_id: str) -> dict[str, Any]:
+    """Return what `aisio tasks show` says of a task."""
+    command = [sys.executable, "-m", "aisio", "tasks", "show", "--json", task_id]
+    settings = {
+        "AISIO_TASKS_HOME": str(place / "home"),
+        "AISIO_TASKS_STORE_URL": str(place / "store"),
+        "AISIO_TASKS_USER": "ada",
+    }
+    done = subprocess.run(command, env=os.environ | settings, check=True, capture_output=True)
+    shown: dict[str, Any] = json.loads(done.stdout)
+    return shown
+
+
+@pytest.mark.parametrize("when", ["made", "before", "after"])
 def test_any_37_a_start_that_is_killed_is_made_up_for(place, when):
-    """Killed before the engine had the task, or after: it runs once."""
+    """Killed before the task was recorded, before the engine had it, or after: it runs once."""
     kill_in(place, when)
     service = real_service(place)
+    (row,) = service.train_tasks.all()
+    assert (show(place, row.id)["state"] == "CREATED") == (when != "after")
     (task,) = resume_unfinished_local_train_tasks(service=service)
     assert task.wait(polling=0.05) == TaskState.SUCCESS
     assert [one.value for one in task.get_intermediate_metric()] == [50]
@@ -90,6 +108,21 @@ def test_any_37_a_start_that_is_killed_is_made_up_for(place, when):
     assert {one.state for one in left} <= {TaskState.SUCCESS}
     (record,) = LocalRecords(place / "home").tasks()
     assert record.id == task.id
+
+
+def test_any_37_a_start_that_is_killed_can_be_aborted(place):
+    """Nobody has recorded that the engine has the task: no process is left behind."""
+    (place / "code" / "train.py").write_text(WAITS)
+    kill_in(place, "after")
+    service = real_service(place)
+    (row,) = service.train_tasks.all()
+    assert (row.state, row.handle) == (TaskState.CREATED, None)
+    folder = service.train_tasks.folder(row.id)
+    mark = json.loads((folder / "handle.json").read_text())["mark"]
+    assert service.train_tasks.abort(row.id).state == TaskState.ABORT
+    assert find_processes(mark) == []
+    assert resume_unfinished_local_train_tasks(service=service)[0].state == TaskState.ABORT
+    assert find_processes(mark) == []
 
 
 MAKE_DATABASE = """

@@ -49,6 +49,12 @@ class FakeEngine(Engine):
             self.finish(handle, state, done.returncode)
         return handle
 
+    def find(self, task_id: str, folder: Path) -> str | None:
+        """Return the handle of a job that was started."""
+        if not (folder / "status.json").exists():
+            return None
+        return json.dumps({"engine": self.name, "folder": str(folder)})
+
     def finish(self, handle: str, state: TaskState, exit_code: int | None = None) -> None:
         """Have a job be in a state."""
         text = json.dumps({"state": int(state), "exit_code": exit_code})

@@ -18,6 +18,7 @@ from aisio.tasks.service.secrets import secret_of
 from aisio.tasks.states import TaskState
 from tests.tasks.fake_engine import FakeEngine
 from tests.tasks.places import PROGRAM, make_service, stored, write_code, write_data
+from tests.tasks.service.test_train_tasks import make_task
 
 ARGUMENTS = """
     algorithm_id algorithm_name algorithm_dir algorithm_force_update algorithm_git_ref
@@ -238,6 +239,30 @@ def test_a_start_that_was_interrupted_is_made_up_for(tmp_path):
     (task,) = resume_unfinished_local_train_tasks(service=make_service(tmp_path, engine))
     assert task.state == TaskState.RUNNING
     assert [job.task_id for job in engine.jobs] == [task.id]
+
+
+def test_any_37_a_task_that_was_made_and_not_recorded_is_started(tmp_path):
+    """The caller was killed in between."""
+    service = make_service(tmp_path)
+    row = make_task(service)
+    (task,) = resume_unfinished_local_train_tasks(service=service)
+    assert (task.id, task.state) == (row.id, TaskState.RUNNING)
+    (record,) = LocalRecords(tmp_path / "home").tasks()
+    assert (record.id, record.state) == (row.id, TaskState.RUNNING)
+
+
+def test_any_37_a_task_is_started_by_the_engine_that_it_is_for(tmp_path, caplog):
+    """The settings may name another one by now, and the task's may not be installed."""
+
+    class Elsewhere(FakeEngine):
+        name = "elsewhere"
+
+    row = make_task(make_service(tmp_path, Elsewhere()))
+    engine = FakeEngine()
+    with caplog.at_level(logging.WARNING, "aisio.tasks"):
+        (task,) = resume_unfinished_local_train_tasks(service=make_service(tmp_path, engine))
+    assert (task.id, task.state, engine.jobs) == (row.id, TaskState.CREATED, [])
+    assert "engine 'elsewhere'" in caplog.text
 
 
 def test_no_secret_is_in_a_record_or_file(tmp_path):

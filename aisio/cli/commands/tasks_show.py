@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,14 +56,11 @@ def ls_command(
 
 def _refreshed(service: TaskService, project_id: str | None) -> Iterator[TrainTaskRow]:
     """Yield the tasks as they are now, each asked about by the engine that runs it."""
-    from aisio.tasks.service.service import TaskService
-
-    services = {service.engine.name: service}
+    services: dict[str, TaskService] = {}
     for row in service.train_tasks.all(project_id):
         try:
             if row.engine not in services:
-                settings = replace(service.settings, engine=row.engine)
-                services[row.engine] = TaskService(settings)
+                services[row.engine] = service.for_engine(row.engine)
             yield services[row.engine].train_tasks.refresh(row.id)
         except AisioError as error:
             write_note(f"warning: task {row.id} is shown as it was last seen: {error}")

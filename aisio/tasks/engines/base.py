@@ -108,6 +108,37 @@ class Engine(ABC):
             StorageError: The job could not be started.
         """
 
+    def find(self, task_id: str, folder: Path) -> str | None:
+        """Return the handle of a job whose starter was killed before it had recorded the handle.
+
+        Nobody may be starting the job meanwhile. Engines that cannot know return None.
+
+        Args:
+            task_id: The ID of the task.
+            folder: The task's folder.
+
+        Returns:
+            The handle; None if the engine has no such job.
+
+        Raises:
+            StorageError: The engine does not answer.
+        """
+        return None
+
+    def withdraw(self, task_id: str, folder: Path) -> str | None:
+        """Have a start that was killed, or has failed, start nothing any more.
+
+        What the starter has left behind, such as a process or a request, may still go on.
+
+        Args:
+            task_id: The ID of the task.
+            folder: The task's folder.
+
+        Returns:
+            The handle of a job that the engine may have already: the caller aborts it; else None.
+        """
+        return self.find(task_id, folder)
+
     @abstractmethod
     def poll(self, handle: str) -> Status:
         """Return how the job is doing.

@@ -49,7 +49,36 @@ class FolderEngine(Engine):
                 self._finish_start(job, files, started)
         finally:
             file_locks.release(lock)
-        return json.dumps({"engine": self.name, "task_id": job.task_id, "folder": str(folder)})
+        return self._handle(job.task_id, folder)
+
+    def find(self, task_id: str, folder: Path) -> str | None:
+        """Return the handle of a job whose starter was killed before it had recorded the handle.
+
+        Raises:
+            StorageError: The engine does not answer.
+        """
+        files = TaskFiles(folder.absolute())
+        started = files.read_handle()
+        if started is None or not self._has_job(files, started):
+            return None
+        return self._handle(task_id, files.folder)
+
+    def withdraw(self, task_id: str, folder: Path) -> str | None:
+        """Have a start that was killed, or has failed, start nothing any more.
+
+        The handle file is written before the program is run, and whoever runs it looks for the
+        request after that: so the request is seen, or the handle file is there.
+
+        Returns:
+            The handle of a job that the engine may have already; else None.
+        """
+        files = TaskFiles(folder.absolute())
+        files.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        files.abort_request.touch()
+        return None if files.read_handle() is None else self._handle(task_id, files.folder)
+
+    def _handle(self, task_id: str, folder: Path) -> str:
+        return json.dumps({"engine": self.name, "task_id": task_id, "folder": str(folder)})
 
     def poll(self, handle: str) -> Status:
         """Return how the job is doing.
@@ -81,6 +110,10 @@ class FolderEngine(Engine):
     def _finish_start(self, job: Job, files: TaskFiles, started: dict[str, Any]) -> None:
         """Do what is left of a start whose caller was killed after it wrote the handle file."""
         return
+
+    def _has_job(self, files: TaskFiles, started: dict[str, Any]) -> bool:
+        """Tell whether the engine has a job whose handle file is there."""
+        return True
 
     @abstractmethod
     def _ask(self, files: TaskFiles, started: dict[str, Any]) -> Status:

@@ -22,7 +22,7 @@ from aisio.tasks.engines.task_files import TaskFiles
 __all__ = ["ABORTED", "read_job", "run_node", "write_job"]
 
 ABORTED = -1
-"""What `run_node` returns of a node whose processes it ended because of an abort."""
+"""What `run_node` returns of a node that it did not start, or has ended, because of an abort."""
 
 _POLL_INTERVAL_S = 0.25
 _FILE = "job.json"
@@ -77,6 +77,8 @@ def run_node(
         The exit code of the process that failed first, as shells have it; 0; or `ABORTED`.
     """
     files = TaskFiles(folder)
+    if files.abort_request.exists():
+        return ABORTED
     job = read_job(files)
     command = agent_command(
         job["argv"],

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aisio.errors import AccessError, NotFoundError, StorageError, UnavailableError
@@ -83,6 +84,12 @@ class RayEngine(FolderEngine):
             time.sleep(_POLL_INTERVAL_S)
         return status
 
+    def withdraw(self, task_id: str, folder: Path) -> str | None:
+        """Have a start that was killed, or has failed, start nothing any more."""
+        handle = super().withdraw(task_id, folder)
+        _remove_environment(TaskFiles(folder))  # a driver looks for the request before it reads
+        return handle
+
     def _start(self, job: Job, files: TaskFiles) -> None:
         started = {
             "engine": self.name,
@@ -99,6 +106,10 @@ class RayEngine(FolderEngine):
         if files.result() is None and self._details(started) is None:
             self._submit(job, files, started)
 
+    def _has_job(self, files: TaskFiles, started: dict[str, Any]) -> bool:
+        """Tell whether Ray has it: the handle file is written before the job is submitted."""
+        return files.result() is not None or self._details(started) is not None
+
     def _submit(self, job: Job, files: TaskFiles, started: dict[str, Any]) -> None:
         write_job(job, files)
         _write_for_owner(files, task_environment(job, files.folder))
@@ -109,12 +120,22 @@ class RayEngine(FolderEngine):
             submission_id=started["submission_id"],
             metadata={"task_id": job.task_id},
         )
-        with _ray_errors(f"task {job.task_id}: Ray did not take the job"):
-            try:
-                _when_agents_have_started(submit)
-            except OSError:
-                if self._details(started) is None:  # else the answer was lost, and not the job
-                    raise
+        try:
+            with _ray_errors(f"task {job.task_id}: Ray did not take the job"):
+                self._submit_once(submit, started)
+        except BaseException:
+            _remove_environment(files)
+            raise
+        if files.result() is not None:  # of a first request, whose job has removed its own
+            _remove_environment(files)
+
+    def _submit_once(self, submit: Callable[[], object], started: dict[str, Any]) -> None:
+        """Submit a job, unless Ray has it: by a request without an answer, or by a dead starter."""
+        try:
+            _when_agents_have_started(submit)
+        except (OSError, RuntimeError):
+            if self._details(started) is None:
+                raise
 
     def _details(self, started: dict[str, Any]) -> JobDetails | None:
         """Return what Ray knows of a job, or None if it does not know it."""
@@ -187,10 +208,16 @@ def _ray_errors(what: str) -> Iterator[None]:
 
 def _write_for_owner(files: TaskFiles, env: dict[str, str]) -> None:
     path = files.folder / ENVIRONMENT_FILE
-    path.unlink(missing_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    new = path.with_name(f".{path.name}")
+    new.unlink(missing_ok=True)
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         json.dump(env, file)
+    new.replace(path)  # the job of a starter that was killed may read it now
+
+
+def _remove_environment(files: TaskFiles) -> None:
+    (files.folder / ENVIRONMENT_FILE).unlink(missing_ok=True)
 
 
 def _line(text: str) -> str:

@@ -128,13 +128,22 @@ def _free_address() -> str:
 
 def main(folder: Path) -> int:
     """Run the job; return the exit code of the driver, which Ray records."""
+    files = TaskFiles(folder)
+    if files.abort_request.exists():  # its starter was killed, and the task aborted meanwhile
+        (folder / ENVIRONMENT_FILE).unlink(missing_ok=True)
+        files.settle(Status(TaskState.ABORT, None, "aborted before it was started"))
+        return 1
     ray.init(log_to_driver=False)
     try:
         status = _Driver(folder).run()
     except Exception as error:
         traceback.print_exc()
-        status = Status(TaskState.FAIL, None, f"the driver failed: {error}; see its log in Ray")
-    status = TaskFiles(folder).settle(status)
+        message = f"the driver failed: {error}; see its log in Ray"
+        aborted = files.abort_request.exists()
+        status = Status(TaskState.ABORT if aborted else TaskState.FAIL, None, message)
+    status = files.settle(status)
+    # A starter that did not know of this job may have written it again.
+    (folder / ENVIRONMENT_FILE).unlink(missing_ok=True)
     return 0 if status.state == TaskState.SUCCESS else status.exit_code or 1
 
 

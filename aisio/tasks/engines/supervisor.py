@@ -189,6 +189,9 @@ def main() -> None:
     os.close(parent_ended)
     if not is_first:
         return
+    if files.abort_request.exists():  # its starter was killed, and the task aborted meanwhile
+        files.settle(Status(TaskState.ABORT, None, "aborted before it was started"))
+        return
     try:
         status = _Supervisor(job).run()
     except BaseException:

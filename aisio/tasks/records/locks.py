@@ -16,17 +16,21 @@ _DIGEST_BYTES = 16
 
 
 @contextmanager
-def locked(home: Path, name: str) -> Iterator[None]:
+def locked(home: Path, name: str, *, wait: bool = True) -> Iterator[None]:
     """Hold the lock of a name; wait for whoever holds it.
 
     Args:
         home: The home folder.
         name: Any text. Its digest names the file, as a text may be too long for that, or a path.
+        wait: Wait for whoever holds it.
+
+    Raises:
+        BlockingIOError: Somebody holds it, and `wait` is false.
     """
     folder = home / "locks"
     folder.mkdir(mode=_OPEN_TO_OWNER, parents=True, exist_ok=True)
     digest = hashlib.blake2b(name.encode("utf-8", "surrogateescape"), digest_size=_DIGEST_BYTES)
-    lock = acquire(folder / digest.hexdigest(), on_wait=lambda: None)
+    lock = acquire(folder / digest.hexdigest(), on_wait=(lambda: None) if wait else None)
     try:
         yield
     finally:

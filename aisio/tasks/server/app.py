@@ -34,7 +34,6 @@ from aisio.tasks.server.git_backend import answer_git
 from aisio.tasks.server.operations import ROUTES, Context, report_metric
 from aisio.tasks.server.transfers import Archives, UnfinishedUploads
 from aisio.tasks.service import TaskService
-from aisio.tasks.states import TaskState
 
 __all__ = ["App"]
 
@@ -98,9 +97,8 @@ class App:
         """Take up what a server that was killed has not finished."""
         for resource_id in self._uploads.all():
             self._jobs.submit(self._uploads.finish, resource_id)
-        for row in self._service.train_tasks.all():
-            if row.state == TaskState.CREATED and row.handle is None:
-                self._jobs.submit(self._start, row.id)
+        for row in self._service.train_tasks.unstarted():
+            self._jobs.submit(self._start, row.id)
 
     def close(self) -> None:
         """Wait for what is going on behind answers; what has not begun is taken up next time."""

@@ -10,13 +10,14 @@ from aisio.tasks.command import command_line
 from aisio.tasks.engines.base import Job
 from aisio.tasks.errors import InvalidArguments
 from aisio.tasks.metrics import METRICS_VARIABLE
+from aisio.tasks.output_path import check_output
 from aisio.tasks.service.requests import engine_resources
 from aisio.tasks.service.resources import ResourceService
 from aisio.tasks.service.rows import TrainTaskRow
 from aisio.tasks.service.secrets import secret_of
-from aisio.tasks.service.variables import kept_variables
+from aisio.tasks.service.variables import kept_variables, parse_variables
 
-__all__ = ["command_of", "ids", "make_job"]
+__all__ = ["check_row", "command_of", "ids", "make_job"]
 
 
 def make_job(row: TrainTaskRow, resources: ResourceService, home: Path, folder: Path) -> Job:
@@ -50,6 +51,23 @@ def make_job(row: TrainTaskRow, resources: ResourceService, home: Path, folder: 
         resources=engine_resources(json.loads(row.resource_request)),
         max_restarts=row.max_restarts,
     )
+
+
+def check_row(row: TrainTaskRow) -> None:
+    """Check a task before it is made.
+
+    Raises:
+        ConfigError: There is no entrypoint, or a parameter, number or path is not valid.
+    """
+    if min(row.num_nodes, row.nproc_per_node) < 1:
+        raise InvalidArguments("num_nodes and nproc_per_node must be at least 1")
+    if row.output is not None:
+        check_output(row.output, None)
+    if row.max_restarts < 0:
+        raise InvalidArguments(f"max_restarts={row.max_restarts} must be at least 0")
+    parse_variables(row.envs)
+    engine_resources(json.loads(row.resource_request))
+    command_of(row, {})
 
 
 def command_of(row: TrainTaskRow, mounts: Mapping[str, str]) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib import import_module
 
 from aisio.errors import ConfigError
@@ -54,6 +55,17 @@ class TaskService:
         self.train_tasks = TrainTaskService(
             registry, self.resources, self.algorithms, self.engine, home, user
         )
+
+    def for_engine(self, name: str) -> TaskService:
+        """Return the service of the same user whose tasks an engine runs.
+
+        Raises:
+            ConfigError: There is no engine of this name.
+            MissingExtraError: Its package is not installed.
+        """
+        if name == self.engine.name:
+            return self
+        return TaskService(replace(self.settings, engine=name))
 
     def collect_garbage(
         self, *, grace_s: float = DEFAULT_GRACE_S, dry_run: bool = False

@@ -4,12 +4,11 @@
     (a row)    (code, mounts, engine; then a handle)  (engine)    (uploaded when asked for)
 
 A start that was killed can be called again: folders that are complete are kept, and engines start a
-task once.
+task once. Without that, `refresh` and `abort` ask the engine whether it has the task.
 """
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -20,27 +19,25 @@ from typing import Any
 
 from aisio.errors import AccessError, AisioError, NotFoundError
 from aisio.tasks.engines.base import Engine, Job, Status
-from aisio.tasks.errors import InvalidArguments, TaskStateError
+from aisio.tasks.errors import TaskStateError
 from aisio.tasks.metrics import Metric, MetricsFolder, read_metrics
-from aisio.tasks.output_path import check_output
 from aisio.tasks.records.ids import new_id
 from aisio.tasks.records.locks import locked
 from aisio.tasks.resources.commit import begin
 from aisio.tasks.resources.scan import scan_folder
 from aisio.tasks.resources.upload import OnProgress
 from aisio.tasks.service.algorithms import AlgorithmService
-from aisio.tasks.service.job import command_of, ids, make_job
+from aisio.tasks.service.job import check_row, ids, make_job
 from aisio.tasks.service.registry import Registry
-from aisio.tasks.service.requests import engine_resources
 from aisio.tasks.service.resources import ResourceService, Uploaded
 from aisio.tasks.service.results import check_has_results, output_folder, part_of
 from aisio.tasks.service.rows import ProjectRow, RequestRow, ResourceRow, TrainTaskRow, now
 from aisio.tasks.service.secrets import is_secret_of
+from aisio.tasks.service.starts import Starts, is_unstarted
 from aisio.tasks.service.variables import (
     forget_variables,
     hide_values,
     keep_variables,
-    parse_variables,
 )
 from aisio.tasks.states import ResourceState, TaskState
 
@@ -79,6 +76,7 @@ class TrainTaskService:
         self._engine = engine
         self._home = home
         self._user = user
+        self._starts = Starts(registry, engine, home / "tasks")
 
     def check(self, **attributes: Any) -> None:
         """Check attributes of a task that is not made yet.
@@ -89,16 +87,7 @@ class TrainTaskService:
         Raises:
             ConfigError: There is no entrypoint, or a parameter, number or path is not valid.
         """
-        row = TrainTaskRow("", "", "", "", self._user, **attributes)
-        if min(row.num_nodes, row.nproc_per_node) < 1:
-            raise InvalidArguments("num_nodes and nproc_per_node must be at least 1")
-        if row.output is not None:
-            check_output(row.output, None)
-        if row.max_restarts < 0:
-            raise InvalidArguments(f"max_restarts={row.max_restarts} must be at least 0")
-        parse_variables(row.envs)
-        engine_resources(json.loads(row.resource_request))
-        command_of(row, {})
+        check_row(TrainTaskRow("", "", "", "", self._user, **attributes))
 
     def create(
         self, *, project_id: str, algorithm_id: str, digest: str | None = None, **more: Any
@@ -164,17 +153,19 @@ class TrainTaskService:
 
         Raises:
             AisioError: It cannot be started: then it is in state FAIL, with the reason.
+            ConfigError: Another engine is to run it; its state stays.
         """
         with self._locked(task_id):
             row = self._own(task_id)
-            if row.handle is None and not TaskState(row.state).finished:
+            if is_unstarted(row):
+                self._starts.check_engine(row)
                 try:
                     handle = self._engine.start(self._job(row))
                 except (AisioError, OSError) as error:
+                    self._starts.give_up(row)
                     self._finish(row, TaskState.FAIL, None, f"it could not be started: {error}")
                     raise
-                self._registry.update(row, handle=handle, envs=hide_values(row.envs))
-                forget_variables(self.folder(task_id))
+                self._starts.record(row, handle)
         return self.refresh(task_id)
 
     def _job(self, row: TrainTaskRow) -> Job:
@@ -210,7 +201,7 @@ class TrainTaskService:
         Raises:
             NotFoundError: There is no such task, or the engine does not know it any more.
         """
-        row = self._own(task_id)
+        row = self._current(task_id)
         if row.handle is None or TaskState(row.state).finished:
             return row
         status = self._engine.poll(row.handle)
@@ -221,6 +212,16 @@ class TrainTaskService:
                 row, only_if={"state": row.state}, state=int(status.state), message=status.message
             )
         return self._own(task_id)
+
+    def _current(self, task_id: str) -> TrainTaskRow:
+        """Return a task; also with its handle if its starter was killed when the engine had it."""
+        row = self._own(task_id)
+        if is_unstarted(row):
+            # Who holds the lock starts or ends it.
+            with suppress(BlockingIOError), locked(self._home, task_id, wait=False):
+                self._starts.find(self._own(task_id))
+            row = self._own(task_id)
+        return row
 
     def _finish(
         self, row: TrainTaskRow, state: TaskState, exit_code: int | None, message: str
@@ -243,10 +244,11 @@ class TrainTaskService:
             row = self._own(task_id)
             if TaskState(row.state).finished:
                 return row
-            if row.handle is None:
+            handle = row.handle or self._starts.withdraw(row)
+            if handle is None:
                 self._finish(row, TaskState.ABORT, None, "aborted before it was started")
             else:
-                status = self._ended(row.handle)
+                status = self._ended(handle)
                 self._finish(row, status.state, status.exit_code, status.message)
         return self._own(task_id)
 
@@ -274,12 +276,12 @@ class TrainTaskService:
 
     def logs(self, task_id: str, last: int | None = None) -> list[str]:
         """Return what the processes of a task printed, or the last lines of it."""
-        row = self._own(task_id)
+        row = self._current(task_id)
         return self._engine.logs(row.handle, last) if row.handle else []
 
     def follow(self, task_id: str) -> Iterator[str]:
         """Yield what the processes of a task print until it has finished."""
-        row = self._own(task_id)
+        row = self._current(task_id)
         if row.handle:
             yield from self._engine.follow(row.handle)
             self.refresh(task_id)
@@ -364,6 +366,10 @@ class TrainTaskService:
         algorithm_id = self._own(task_id).algorithm_id
         row = self._resources.create("model", name, algorithm_id=algorithm_id, **more)
         return self._resources.finish(row, Uploaded(tree, begun))
+
+    def unstarted(self) -> list[TrainTaskRow]:
+        """Return the user's tasks that were made and not started, oldest first."""
+        return [row for row in self.all() if is_unstarted(row)]
 
     def users_of(self, resource_id: str) -> list[str]:
         """Return the ids of tasks that have not finished and need a resource."""

@@ -20,6 +20,7 @@ from aisio.tasks.engines.local import LocalEngine
 from aisio.tasks.engines.processes import end_processes, find_processes
 from aisio.tasks.metrics import read_metrics
 from aisio.tasks.states import TaskState
+from tests.tasks.engines.killed_starter import counting_job, runs, start_and_kill
 from tests.tasks.engines.programs import WAITS, finish, python_job, wait_for
 
 if sys.platform != "linux":
@@ -342,14 +343,20 @@ def test_any_29_processes_are_really_started(engine, tmp_path, num_nodes, nproc)
 
 DIES_FIRST = """
 import os, pathlib, signal, sys, time
-first = pathlib.Path(sys.argv[1] + os.environ["RANK"])
-if not first.exists():
-    first.touch()
-    print("parent", os.getppid(), flush=True)
+
+def meet(name, *words):
+    pathlib.Path(name + os.environ["RANK"]).touch()
+    print(*words, flush=True)
+    while not all(os.path.exists(name + rank) for rank in "01"):
+        time.sleep(0.01)
+
+first = sys.argv[1]
+if not os.path.exists(first + os.environ["RANK"]):
+    meet(first, "parent", os.getppid())
     if os.environ["RANK"] == "1" and sys.argv[2] == "worker":
         os.kill(os.getpid(), signal.SIGKILL)
     time.sleep(600)
-print("again", os.environ["LOCAL_RANK"], flush=True)
+meet(first + "again", "again", os.environ["LOCAL_RANK"])
 raise SystemExit(int(sys.argv[3]) * int(os.environ["RANK"]))
 """
 
@@ -371,7 +378,8 @@ def test_all_processes_start_again_after_a_node_was_lost(engine, tmp_path):
     job = python_job(tmp_path, DIES_FIRST, *arguments, nproc_per_node=2, max_restarts=1)
     handle = engine.start(job)
     lines = engine.follow(handle)
-    parent = next(line for line in lines if line.startswith("[1] parent"))
+    parents = (line for line in lines if " parent " in line)
+    parent, _ = next(parents), next(parents)
     os.kill(int(parent.split()[-1]), signal.SIGKILL)
     assert {"[0] again 0", "[1] again 1"} <= set(lines)
     assert engine.poll(handle) == Status(TaskState.SUCCESS, 0)
@@ -382,3 +390,43 @@ def test_every_engine_has_a_name():
     """Handles begin with it."""
     assert issubclass(LocalEngine, Engine)
     assert LocalEngine.name == "local"
+
+
+SUPERVISOR = "aisio.tasks.engines.supervisor"
+
+
+def test_any_37_a_starter_is_killed_when_the_supervisor_has_the_job(engine, tmp_path):
+    """The job runs, and is found by whoever asks."""
+    supervisor = start_and_kill(tmp_path, "local", SUPERVISOR)
+    job = counting_job(tmp_path)
+    assert engine.find(job.task_id, job.folder) is None
+    supervisor.run_to_end()
+    handle = engine.find(job.task_id, job.folder)
+    assert handle is not None
+    assert finish(engine, handle)[0] == Status(TaskState.SUCCESS, 0)
+    assert engine.start(job) == handle
+    assert (runs(tmp_path), processes(tmp_path)) == (1, [])
+
+
+def test_any_37_the_job_of_a_killed_starter_runs_once(engine, tmp_path):
+    """Another starter was faster: the supervisor of the first one ends."""
+    supervisor = start_and_kill(tmp_path, "local", SUPERVISOR)
+    handle = engine.start(counting_job(tmp_path))
+    mark = started(tmp_path)["mark"]
+    assert finish(engine, handle)[0] == Status(TaskState.SUCCESS, 0)
+    supervisor.run_to_end()
+    assert (started(tmp_path)["mark"], runs(tmp_path)) == (mark, 1)
+    assert processes(tmp_path) == []
+
+
+def test_any_37_the_job_of_a_killed_starter_is_withdrawn(engine, tmp_path):
+    """What comes late runs nothing."""
+    supervisor = start_and_kill(tmp_path, "local", SUPERVISOR)
+    job = counting_job(tmp_path)
+    assert engine.withdraw(job.task_id, job.folder) is None
+    supervisor.run_to_end()
+    handle = engine.find(job.task_id, job.folder)
+    assert handle is not None
+    status, _ = finish(engine, handle)
+    assert status == Status(TaskState.ABORT, None, "aborted before it was started")
+    assert (runs(tmp_path), processes(tmp_path)) == (0, [])

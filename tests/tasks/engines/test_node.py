@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
 pytest.importorskip("torch", reason="needs torch")
 
+from aisio.tasks.engines.log_files import follow_lines
 from aisio.tasks.engines.node import ABORTED, read_job, run_node, write_job
 from aisio.tasks.engines.processes import find_processes
 from aisio.tasks.engines.task_files import TaskFiles
-from tests.tasks.engines.programs import WAITS, python_job
+from tests.tasks.engines.programs import WAITS, python_job, wait_for
 
 if sys.platform != "linux":
     pytest.skip("tasks run on Linux alone", allow_module_level=True)
@@ -32,7 +35,21 @@ def test_an_aborted_node_ends_its_processes(tmp_path):
     """Those that ask for it may be on another machine: they leave a file."""
     files = TaskFiles(tmp_path)
     write_job(python_job(tmp_path, WAITS), files)
-    files.abort_request.touch()
-    code = run_node(tmp_path, 0, rendezvous="127.0.0.1:0", run_id="x", mark="m-node", grace_s=1.0)
-    assert code == ABORTED
+    with ThreadPoolExecutor(1) as pool:
+        node = pool.submit(run, tmp_path)
+        wait_for(follow_lines(files.outputs, node.done), "[0] started")
+        files.abort_request.touch()
+        assert node.result() == ABORTED
     assert [found for found in find_processes("m-node") if found.pid != os.getpid()] == []
+
+
+def test_a_node_that_is_aborted_before_starts_nothing(tmp_path):
+    """The task was aborted when its job had not begun."""
+    TaskFiles(tmp_path).abort_request.touch()
+    assert run(tmp_path) == ABORTED
+    assert TaskFiles(tmp_path).outputs() == []
+
+
+def run(folder: Path) -> int:
+    """Run a node."""
+    return run_node(folder, 0, rendezvous="127.0.0.1:0", run_id="x", mark="m-node", grace_s=1.0)

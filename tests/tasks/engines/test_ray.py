@@ -22,8 +22,12 @@ pytest.importorskip("ray.job_submission", reason="needs ray[default]")
 from aisio import NotFoundError, UnavailableError
 from aisio.tasks.engines.base import Status
 from aisio.tasks.engines.processes import find_processes
-from aisio.tasks.engines.ray import RayEngine
+from aisio.tasks.engines.ray import ENVIRONMENT_FILE, RayEngine
+from aisio.tasks.engines.ray_driver import main as run_driver
+from aisio.tasks.engines.task_files import TaskFiles
 from aisio.tasks.states import TaskState
+from tests.tasks.engines.folder_cluster import FolderCluster, start_and_kill
+from tests.tasks.engines.killed_starter import counting_job
 from tests.tasks.engines.programs import WAITS, finish, python_job, wait_for
 
 PLACE = """
@@ -107,7 +111,7 @@ def test_a_job_waits_for_room_and_can_be_aborted(engine, tmp_path):
     """It is created, and does not run."""
     handle = engine.start(python_job(tmp_path, WAITS, resources={"cpus": 64}))
     assert engine.poll(handle).state == TaskState.CREATED
-    assert engine.abort(handle) == Status(TaskState.ABORT, None, "aborted")
+    assert engine.abort(handle).state == TaskState.ABORT  # its driver has begun by then, or not
 
 
 def test_a_job_that_ray_does_not_know_is_not_found_and_can_be_started(engine, tmp_path):
@@ -187,3 +191,70 @@ def test_a_cluster_that_is_starting_is_waited_for(tmp_path):
     handle = engine.start(python_job(tmp_path, ""))
     assert engine.poll(handle).state == TaskState.CREATED
     assert len(engine.submitted) == 1
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_any_37_a_starter_is_killed_when_it_submits_a_job(tmp_path, when):
+    """The job is found if the cluster has it, and is submitted once."""
+    start_and_kill(tmp_path, when)
+    cluster, job = FolderCluster(tmp_path / "cluster"), counting_job(tmp_path)
+    found = cluster.find(job.task_id, job.folder)
+    assert (found is None) == (when == "before")
+    handle = cluster.start(job)
+    assert found in (None, handle)
+    assert cluster.find(job.task_id, job.folder) == handle
+    assert cluster.poll(handle).state == TaskState.CREATED
+    assert len(cluster.jobs()) == 1
+
+
+class LateCluster(FolderCluster):
+    """The request of a starter that was killed comes after the next one has asked."""
+
+    def get_job_info(self, submission_id: str) -> Any:
+        """Take the job, and say that it is not known."""
+        is_new = submission_id not in self.jobs()
+        (self.folder / submission_id).touch()
+        if is_new:
+            raise RuntimeError(f"Job {submission_id} does not exist")
+        return super().get_job_info(submission_id)
+
+
+def test_any_37_a_request_that_comes_late_is_no_second_job(tmp_path):
+    """Ray refuses the second one, which is no failure."""
+    start_and_kill(tmp_path, "before")
+    cluster = LateCluster(tmp_path / "cluster")
+    handle = cluster.start(counting_job(tmp_path))
+    assert cluster.poll(handle).state == TaskState.CREATED
+    assert len(cluster.jobs()) == 1
+
+
+def test_any_37_a_job_that_is_withdrawn_runs_nothing(tmp_path):
+    """Its driver starts after that; and nothing that may be secret stays."""
+    start_and_kill(tmp_path, "before")
+    cluster, job = FolderCluster(tmp_path / "cluster"), counting_job(tmp_path)
+    assert (job.folder / ENVIRONMENT_FILE).exists()
+    handle = cluster.withdraw(job.task_id, job.folder)
+    assert handle is not None
+    with pytest.raises(NotFoundError, match="does not know it"):
+        cluster.abort(handle)
+    assert run_driver(job.folder) == 1
+    aborted = Status(TaskState.ABORT, None, "aborted before it was started")
+    assert cluster.poll(handle) == aborted
+    assert TaskFiles(job.folder).outputs() == []
+    assert not (job.folder / ENVIRONMENT_FILE).exists()
+
+
+class FullCluster(FolderCluster):
+    """Takes no jobs."""
+
+    def submit_job(self, *, submission_id: str, **_: object) -> None:
+        """Refuse a job."""
+        raise RuntimeError("status code 500: no room")
+
+
+def test_a_job_that_is_refused_leaves_no_variables(tmp_path):
+    """They may be secrets."""
+    cluster, job = FullCluster(tmp_path / "cluster"), counting_job(tmp_path)
+    with pytest.raises(UnavailableError, match="no room"):
+        cluster.start(job)
+    assert not (job.folder / ENVIRONMENT_FILE).exists()

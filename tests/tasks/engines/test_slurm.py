@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import sys
 from pathlib import Path
 
@@ -15,11 +16,17 @@ pytest.importorskip("torch", reason="needs torch")
 if sys.platform != "linux":
     pytest.skip("tasks run on Linux alone", allow_module_level=True)
 
+import submitit
+
 from aisio import ConfigError, StorageError
 from aisio.tasks.engines.base import Status
+from aisio.tasks.engines.node import write_job
 from aisio.tasks.engines.processes import find_processes, send_signal
 from aisio.tasks.engines.slurm import SlurmEngine
+from aisio.tasks.engines.slurm_job import run_slurm_node
+from aisio.tasks.engines.task_files import TaskFiles
 from aisio.tasks.states import TaskState
+from tests.tasks.engines.killed_starter import counting_job, runs, start_and_kill
 from tests.tasks.engines.programs import WAITS, finish, python_job, wait_for
 
 PLACE = """
@@ -97,3 +104,44 @@ def test_what_slurm_is_asked_for(tmp_path):
         "slurm_partition": "gpu",
         "slurm_additional_parameters": {"requeue": True},
     }
+
+
+def test_any_37_a_starter_is_killed_before_the_job_is_submitted(tmp_path):
+    """Another one submits it: it runs once."""
+    submission = start_and_kill(tmp_path, "slurm", "aisio.tasks.engines.slurm_job")
+    engine, job = SlurmEngine("local"), counting_job(tmp_path)
+    assert engine.find(job.task_id, job.folder) is None
+    handle = engine.start(job)
+    submission.run_to_end()
+    assert engine.find(job.task_id, job.folder) == handle
+    assert finish(engine, handle)[0] == Status(TaskState.SUCCESS, 0)
+    assert runs(tmp_path) == 1
+
+
+def test_any_37_a_submission_is_withdrawn(tmp_path):
+    """What comes late submits nothing."""
+    submission = start_and_kill(tmp_path, "slurm", "aisio.tasks.engines.slurm_job")
+    engine, job = SlurmEngine("local"), counting_job(tmp_path)
+    assert engine.withdraw(job.task_id, job.folder) is None
+    submission.run_to_end()
+    assert engine.find(job.task_id, job.folder) is None
+    assert not (job.folder / "submitit").exists()
+
+
+def test_any_37_a_submission_is_killed_before_it_has_recorded_its_job(tmp_path):
+    """The job records itself, and is not submitted again."""
+    engine, job = SlurmEngine("local"), counting_job(tmp_path)
+    job.folder.mkdir()
+    write_job(job, TaskFiles(job.folder))
+    executor = submitit.AutoExecutor(job.folder / "submitit", cluster="local")
+    handle = {
+        **{"engine": "slurm", "task_id": job.task_id, "cluster": "local", "mark": "m-orphan"},
+        **{"host": socket.gethostname(), "num_nodes": 1},
+    }
+    orphan = executor.submit(run_slurm_node, job.folder, "m-orphan", handle)
+    assert orphan.result() == 0
+    found = engine.find(job.task_id, job.folder)
+    assert found is not None
+    assert engine.poll(found) == Status(TaskState.SUCCESS, 0)
+    assert engine.start(job) == found
+    assert runs(tmp_path) == 1

@@ -33,3 +33,14 @@ def test_one_waits_for_the_other(tmp_path) -> None:
             order.append("first")
     thread.join()
     assert order == ["first", "second"]
+
+
+def test_one_that_does_not_wait_is_told(tmp_path) -> None:
+    """At once; afterwards the lock is free."""
+    with locked(tmp_path, "a"):
+        with pytest.raises(BlockingIOError), locked(tmp_path, "a", wait=False):
+            pass
+        with locked(tmp_path, "b", wait=False):
+            pass
+    with locked(tmp_path, "a", wait=False):
+        pass

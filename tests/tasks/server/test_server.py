@@ -6,7 +6,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,11 +16,14 @@ import pytest
 import requests
 
 from aisio.errors import ConfigError
+from aisio.tasks.algorithm_sync import sync_algorithm
 from aisio.tasks.server import ServerOptions, TaskServer
 from aisio.tasks.server.server import PASSWORD_FILE, password_of
-from aisio.tasks.states import ResourceState
+from aisio.tasks.states import ResourceState, TaskState
+from tests.tasks.engines.killed_starter import COUNTS, runs
+from tests.tasks.engines.paused import Paused
 from tests.tasks.fake_engine import FakeEngine
-from tests.tasks.places import make_service
+from tests.tasks.places import PROGRAM, make_service, write_code
 from tests.tasks.server.served import PASSWORD, Served
 
 
@@ -58,12 +61,17 @@ def test_options_that_cannot_work_are_refused(changes, tmp_path) -> None:
 
 
 @contextmanager
-def program(home: Path) -> Iterator[tuple[subprocess.Popen[str], Served]]:
+def program(
+    home: Path, environment: Mapping[str, str] | None = None
+) -> Iterator[tuple[subprocess.Popen[str], Served]]:
     """Run `aisio tasks serve` until the block ends; give it, and a client that is logged in."""
     settings = {"AISIO_TASKS_USER": "ada", "AISIO_TASKS_PASSWORD": PASSWORD}
     command = [sys.executable, "-m", "aisio", "tasks", "serve", "--home", str(home), "--port", "0"]
     with subprocess.Popen(
-        command, env=os.environ | settings, stdout=subprocess.PIPE, text=True
+        command,
+        env={**os.environ, **(environment or {}), **settings},
+        stdout=subprocess.PIPE,
+        text=True,
     ) as running:
         try:
             assert running.stdout is not None
@@ -89,6 +97,31 @@ def test_a_server_that_is_killed_loses_no_upload(tmp_path) -> None:
         for dataset in datasets:
             reply = client.wait_for("dataset", dataset, ResourceState.READY, ResourceState.ERROR)
             assert (reply["state"], reply["size"]) == (ResourceState.READY, len(data))
+
+
+def test_any_37_a_server_that_is_killed_while_it_starts_a_task(tmp_path) -> None:
+    """The next one starts it again, and it runs once."""
+    service = make_service(tmp_path)
+    algorithm, _ = sync_algorithm(
+        name="a", dir_path=write_code(tmp_path / "code", COUNTS), service=service
+    )
+    form = {
+        "name": "t",
+        "project_id": service.projects.default().id,
+        "algorithm_id": str(algorithm.id),
+        "entrypoint": PROGRAM,
+    }
+    store = {"AISIO_TASKS_STORE_URL": service.settings.store_url}
+    supervisor = Paused(tmp_path / "paused", "aisio.tasks.engines.supervisor")
+    with program(tmp_path / "home", supervisor.environment() | store) as (running, client):
+        task_id = client.call("POST", "train_task/add", **form)["data"]
+        supervisor.wait()
+        running.kill()
+    with program(tmp_path / "home", store) as (_, client):
+        reply = client.wait_for("train_task", task_id, TaskState.SUCCESS, TaskState.FAIL)
+        assert reply["state"] == TaskState.SUCCESS
+    supervisor.run_to_end()
+    assert runs(service.train_tasks.folder(task_id)) == 1
 
 
 def test_a_password_is_made_up_once(tmp_path) -> None:

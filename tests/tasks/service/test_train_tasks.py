@@ -69,17 +69,6 @@ def test_a_task_is_started_once(tmp_path):
     assert engine.jobs[0].argv == (sys.executable, "train.py")
 
 
-def test_a_start_that_was_killed_before_its_handle_was_kept(tmp_path):
-    """The engine knows the task: nothing runs twice."""
-    engine = FakeEngine()
-    service = make_service(tmp_path, engine)
-    row = service.train_tasks.start(make_task(service).id)
-    service.train_tasks._registry.update(row, handle=None, state=int(TaskState.CREATED))
-    assert service.train_tasks.refresh(row.id).state == TaskState.CREATED
-    assert service.train_tasks.start(row.id).state == TaskState.RUNNING
-    assert len(engine.jobs) == 1
-
-
 def test_a_task_that_cannot_be_started_says_why(tmp_path):
     """It is in FAIL, for everybody who asks."""
     service = make_service(tmp_path, BrokenEngine())
@@ -87,7 +76,7 @@ def test_a_task_that_cannot_be_started_says_why(tmp_path):
     with pytest.raises(StorageError, match="no machine"):
         service.train_tasks.start(row.id)
     row = service.train_tasks.get(row.id)
-    assert row.state == TaskState.FAIL
+    assert (row.state, row.handle) == (TaskState.FAIL, None)
     assert row.message == "it could not be started: no machine is free"
 
 
