@@ -21,10 +21,15 @@ from aisio.tasks.resources.garbage import Garbage, collect_pieces
 from aisio.tasks.resources.pieces import PieceStore
 from aisio.tasks.resources.scan import scan_folder
 from aisio.tasks.resources.tree import Piece, Tree, TreeFile, digest_of
-from tests.tasks.places import make_service, stored, write_data
+from tests.tasks.places import make_service, write_data
+from tests.tasks.resources.collecting import (
+    DAY_S,
+    check_condemned_data,
+    check_deleted_data,
+    check_upload_in_between,
+)
 from tests.tasks.resources.pieces_in_memory import Clock, PiecesInMemory
 
-DAY_S = 86_400.0
 CONTENTS = tuple(bytes([number]) for number in range(3))
 
 
@@ -217,56 +222,18 @@ def test_each_step_may_be_interrupted(outer, begun, condemned) -> None:
 
 
 def test_a_data_set_that_was_deleted_is_collected(tmp_path) -> None:
-    """In a real store: condemned at first, then deleted; what another one has too stays."""
-    service, clock = make_service(tmp_path), Clock()
-    resources, store = service.resources, service.resources.store
-    rows = []
-    for name, count in (("a", 5), ("b", 3)):
-        files = scan_folder(write_data(tmp_path / name, count), resources.cache)
-        rows.append(resources.finish(resources.create("dataset", name), resources.upload(files)))
-    resources.delete(rows[0].id)
-    before = stored(service)
-    clock.time = max(info.mtime_s for info in store.pieces()) + DAY_S + 1
-    nothing = collect_pieces(store, now=lambda: clock.time - 10)
-    assert nothing == Garbage(0, 0, 0, 0, 5, 5000)
-    expected = Garbage(0, 0, 2, 2000, 3, 3000)
-    assert collect_pieces(store, now=clock, dry_run=True) == expected
-    assert list(store.condemned()) == []
-    assert collect_pieces(store, now=clock) == expected
-    assert collect_pieces(store, now=clock) == expected
-    assert stored(service) == before
-    clock.time += DAY_S
-    expected = Garbage(2, 2000, 0, 0, 3, 3000)
-    assert collect_pieces(store, now=clock, dry_run=True) == expected
-    assert collect_pieces(store, now=clock) == expected
-    assert len(stored(service)) == 3
-    assert collect_pieces(store, now=clock) == Garbage(0, 0, 0, 0, 3, 3000)
-    assert sum(1 for _ in resources.mount(rows[1].id).rglob("*.bin")) == 3
+    """Condemned at first, then deleted; what another one has too stays."""
+    check_deleted_data(make_service(tmp_path), tmp_path)
 
 
 def test_what_is_condemned_is_uploaded_again_under_another_name(tmp_path) -> None:
     """It is not deleted with the first one."""
-    service, clock = make_service(tmp_path), Clock()
-    resources, store = service.resources, service.resources.store
-    folder = write_data(tmp_path / "data", 2)
+    check_condemned_data(make_service(tmp_path), tmp_path)
 
-    def upload() -> str:
-        uploaded = resources.upload(scan_folder(folder, resources.cache))
-        return resources.finish(resources.create("dataset", "data"), uploaded).id
 
-    first = upload()
-    checksum = resources.get(first).checksum
-    resources.delete(first)
-    clock.time = max(info.mtime_s for info in store.pieces()) + DAY_S
-    collect_pieces(store, now=clock)
-    second = upload()
-    third = upload()
-    assert resources.get(second).checksum == checksum
-    assert {piece.copy for piece in resources.tree(second).pieces()} != {""}
-    clock.time += DAY_S
-    assert collect_pieces(store, now=clock).deleted == 2
-    for dataset in (second, third):
-        assert sum(1 for _ in resources.mount(dataset).rglob("*.bin")) == 2
+def test_what_runs_in_between_is_kept(tmp_path) -> None:
+    """An upload, and a second collection."""
+    check_upload_in_between(make_service(tmp_path), tmp_path)
 
 
 def test_what_cannot_be_known_deletes_nothing(tmp_path) -> None:
