@@ -65,6 +65,15 @@ def first(corpus: Corpus) -> Items:
         yield from each_file(corpus)
 
 
+def mounted(corpus: Corpus) -> Items:
+    """The same, and the task gets a folder with the data."""
+    with _different_files(corpus) as folder, TemporaryDirectory() as place:
+        url = empty_prefix(corpus, "task")
+        yield READY
+        _train(corpus, folder, Path(place), url, name="dataset")
+        yield from each_file(corpus)
+
+
 def second(corpus: Corpus) -> Items:
     """The same again."""
     with _different_files(corpus) as folder, TemporaryDirectory() as place:
@@ -85,7 +94,7 @@ def put(corpus: Corpus) -> Items:
         yield from each_file(corpus)
 
 
-def _train(corpus: Corpus, data: Path, place: Path, url: str) -> None:
+def _train(corpus: Corpus, data: Path, place: Path, url: str, name: str = "") -> None:
     from aisio.tasks.quickstart import quick_train
     from aisio.tasks.service.service import TaskService
     from aisio.tasks.settings import TaskSettings
@@ -99,11 +108,15 @@ def _train(corpus: Corpus, data: Path, place: Path, url: str) -> None:
     quick_train(
         algorithm_dir=code,
         dataset_dir=data,
-        dataset_hyperparam_name="",
+        dataset_hyperparam_name=name,
         entrypoint="python train.py",
         service=TaskService(settings, engine=NoEngine()),
     )
 
 
-FIRST_CASES = {"aisio quick_train": first, "aisio put": put}
+FIRST_CASES = {
+    "aisio quick_train": first,
+    "aisio quick_train, with the folder of the task": mounted,
+    "aisio put": put,
+}
 SECOND_CASES = {"aisio quick_train": second}

@@ -53,6 +53,14 @@ class LocalData:
         return [scan_file(self.archive, service.resources.cache)]
 
     @property
+    def place(self) -> Path:
+        """The folder that has its files, or the archive, by their names."""
+        if self.folder is not None:
+            return self.folder.absolute()
+        assert self.archive is not None
+        return self.archive.absolute().parent
+
+    @property
     def kind(self) -> str:
         """The kind of its tree."""
         return "file" if self.folder is None else "folder"

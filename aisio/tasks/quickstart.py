@@ -169,7 +169,9 @@ def quick_train(
         "dataset_archive": _text(dataset_archive),
         "entrypoint": entrypoint,
     }
-    row = _start(service, algorithm, project, params, task, profile)
+    # Its files are on this machine: the mount need not read them from the store.
+    mounts = {str(datasets[-1].id): local.place} if local else {}
+    row = _start(service, algorithm, project, params, task, profile, mounts)
     return TrainTask.of_row(row, service), algorithm, datasets, project
 
 
@@ -237,6 +239,7 @@ def _start(
     params: Mapping[str, Any],
     task: Mapping[str, Any],
     profile: Mapping[str, str | None],
+    local: Mapping[str, Path],
 ) -> TrainTaskRow:
     """Make a task, record it here, and start it."""
     row = service.train_tasks.create(
@@ -251,7 +254,7 @@ def _start(
     records.save_task(_local_task(row))
     records.add_profile(new_profile(row.id, row.algorithm_id, params, **profile))
     try:
-        row = service.train_tasks.start(row.id)
+        row = service.train_tasks.start(row.id, local)
     finally:
         records.save_task(_local_task(service.train_tasks.get(row.id)))
     return row

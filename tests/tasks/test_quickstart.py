@@ -5,6 +5,8 @@ from __future__ import annotations
 import inspect
 import json
 import logging
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +16,8 @@ from aisio.tasks.engines.base import Job
 from aisio.tasks.errors import AnyLearnMissingParamException, InvalidArguments
 from aisio.tasks.quickstart import quick_train, resume_unfinished_local_train_tasks
 from aisio.tasks.records.local import LocalRecords, LocalTask
+from aisio.tasks.resources.pieces import PieceStore
+from aisio.tasks.resources.tree import Piece
 from aisio.tasks.service.secrets import secret_of
 from aisio.tasks.states import TaskState
 from tests.tasks.fake_engine import FakeEngine
@@ -133,6 +137,45 @@ def test_what_cannot_run_sends_nothing(tmp_path, more, error):
         quick_train(**arguments | more, service=service)
     assert stored(service) == set()
     assert service.resources.find("algorithm") == []
+
+
+class ReadsNoted(PieceStore):
+    """Notes which pieces are read."""
+
+    def read(self, piece: Piece) -> bytes:
+        """Read a piece."""
+        vars(self).setdefault("noted", []).append(piece.digest)
+        return super().read(piece)
+
+
+@pytest.mark.parametrize("archive", [False, True])
+def test_the_first_task_gets_its_data_from_where_it_was_uploaded(tmp_path, archive):
+    """A file that has changed since is read from the store: the task sees what was uploaded."""
+    engine = FakeEngine()
+    service = make_service(tmp_path, engine)
+    service.resources.store = store = ReadsNoted(service.settings.store_url)
+    data = write_data(tmp_path / "data", 4)
+    if archive:
+        shutil.make_archive(str(tmp_path / "data"), "zip", data)
+
+    def change(done: int, total: int) -> None:
+        if done == total and not archive:
+            (data / "train" / "2.bin").write_bytes(b"x" * 1000)
+
+    _, _, (dataset,), _ = quick_train(
+        algorithm_dir=write_code(tmp_path / "code"),
+        dataset_dir=None if archive else data,
+        dataset_archive=tmp_path / "data.zip" if archive else None,
+        entrypoint=PROGRAM,
+        on_progress=change,
+        service=service,
+    )
+    mounted = Path(engine.jobs[0].env[str(dataset.id)])
+    for number in range(4):
+        assert (mounted / "train" / f"{number}.bin").read_bytes() == bytes([number]) * 1000
+    tree = service.resources.tree(str(dataset.id))
+    read = [file.name for file in tree.files if file.pieces[0].digest in vars(store)["noted"]]
+    assert read == ([] if archive else ["train/2.bin"])
 
 
 def test_any_14_the_callers_parameters_stay(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from aisio.tasks.command import command_line
 from aisio.tasks.engines.base import Job
@@ -17,10 +18,18 @@ from aisio.tasks.service.rows import TrainTaskRow
 from aisio.tasks.service.secrets import secret_of
 from aisio.tasks.service.variables import kept_variables, parse_variables
 
-__all__ = ["check_row", "command_of", "ids", "make_job"]
+__all__ = ["NO_FOLDERS", "check_row", "command_of", "ids", "make_job"]
+
+NO_FOLDERS: Mapping[str, Path] = MappingProxyType({})
 
 
-def make_job(row: TrainTaskRow, resources: ResourceService, home: Path, folder: Path) -> Job:
+def make_job(
+    row: TrainTaskRow,
+    resources: ResourceService,
+    home: Path,
+    folder: Path,
+    local: Mapping[str, Path] = NO_FOLDERS,
+) -> Job:
     """Return the job of a task, with the resources that it reads mounted.
 
     Args:
@@ -28,11 +37,12 @@ def make_job(row: TrainTaskRow, resources: ResourceService, home: Path, folder: 
         resources: What it reads.
         home: Where the key of the tasks' secrets is.
         folder: The task's folder, with its code in it.
+        local: Folders that may have the files of resources, by id: see `ResourceService.mount`.
 
     Raises:
         NotFoundError: A resource is not there any more.
     """
-    mounts = {name: str(resources.mount(name)) for name in ids(row.files)}
+    mounts = {name: str(resources.mount(name, local.get(name))) for name in ids(row.files)}
     env = {
         **kept_variables(row.envs, folder),
         **mounts,

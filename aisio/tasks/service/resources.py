@@ -296,13 +296,19 @@ class ResourceService:
         """
         return self.store.has_tree(row.id)
 
-    def mount(self, resource_id: str) -> Path:
+    def mount(self, resource_id: str, local: Path | None = None) -> Path:
         """Return a folder of this machine with the files of a resource; an archive is unpacked.
 
         All tasks read the same one, so its files are read-only.
+
+        Args:
+            resource_id: The resource.
+            local: A folder that may have the same files, as they were uploaded from there: those
+                are copied, and not read from the store.
         """
+        folder = self._mount_folder(resource_id)
         with self._noting_loss(resource_id) as tree:
-            return mount(tree, self.store, self._mount_folder(resource_id), read_only=True)
+            return mount(tree, self.store, folder, read_only=True, local=local)
 
     def download(
         self, resource_id: str, folder: Path, on_progress: OnProgress | None = None

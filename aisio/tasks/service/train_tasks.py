@@ -10,7 +10,7 @@ task once. Without that, `refresh` and `abort` ask the engine whether it has the
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +27,7 @@ from aisio.tasks.resources.commit import begin
 from aisio.tasks.resources.scan import scan_folder
 from aisio.tasks.resources.upload import OnProgress
 from aisio.tasks.service.algorithms import AlgorithmService
-from aisio.tasks.service.job import check_row, ids, make_job
+from aisio.tasks.service.job import NO_FOLDERS, check_row, ids, make_job
 from aisio.tasks.service.registry import Registry
 from aisio.tasks.service.resources import ResourceService, Uploaded
 from aisio.tasks.service.results import check_has_results, output_folder, part_of
@@ -148,8 +148,12 @@ class TrainTaskService:
             if not request.answered:
                 self._registry.update(request, answered=True)
 
-    def start(self, task_id: str) -> TrainTaskRow:
+    def start(self, task_id: str, local: Mapping[str, Path] = NO_FOLDERS) -> TrainTaskRow:
         """Start a task that was made, if it was not started yet; return it as it is now.
+
+        Args:
+            task_id: The task.
+            local: Folders that may have the files of resources, by id: see `ResourceService.mount`.
 
         Raises:
             AisioError: It cannot be started: then it is in state FAIL, with the reason.
@@ -160,7 +164,7 @@ class TrainTaskService:
             if is_unstarted(row):
                 self._starts.check_engine(row)
                 try:
-                    handle = self._engine.start(self._job(row))
+                    handle = self._engine.start(self._job(row, local))
                 except (AisioError, OSError) as error:
                     self._starts.give_up(row)
                     self._finish(row, TaskState.FAIL, None, f"it could not be started: {error}")
@@ -168,12 +172,12 @@ class TrainTaskService:
                 self._starts.record(row, handle)
         return self.refresh(task_id)
 
-    def _job(self, row: TrainTaskRow) -> Job:
+    def _job(self, row: TrainTaskRow, local: Mapping[str, Path]) -> Job:
         folder = self.folder(row.id)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         version = self._algorithms.version(row.algorithm_id, row.algorithm_git_ref)
         self._algorithms.write_code(version, self.code_folder(row.id))
-        return make_job(row, self._resources, self._home, folder)
+        return make_job(row, self._resources, self._home, folder, local)
 
     def get(self, task_id: str) -> TrainTaskRow:
         """Return a task as it was last seen.
