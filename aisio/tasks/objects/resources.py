@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-from aisio.tasks.errors import InvalidArguments, ResourceError
+from aisio.tasks.errors import ResourceError
 from aisio.tasks.objects.base import TaskObject
 from aisio.tasks.objects.chunks import (
     CHUNK_BYTES,
@@ -112,12 +112,8 @@ class Resource(TaskObject):
             InvalidArguments: They do, and `force` is false.
         """
         self._require("id")
-        users = self.service.train_tasks.users_of(str(self.id))
-        if users and not force:
-            raise InvalidArguments(
-                f"{self.kind} {self.id} is used by train task {users[0]}: pass force=True to "
-                f"delete it all the same"
-            )
+        if not force:
+            self.service.check_unused(str(self.id))
         self._delete()
         return True
 

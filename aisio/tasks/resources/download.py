@@ -16,6 +16,7 @@ from aisio.resources.unpack.archives import write_members
 from aisio.resources.unpack.compressed import Limits
 from aisio.resources.unpack.unpack import kind_of
 from aisio.tasks.resources.local_pieces import read_pieces
+from aisio.tasks.resources.mounted_files import check_files, files_list, record_files
 from aisio.tasks.resources.pieces import PieceStore
 from aisio.tasks.resources.tree import Tree, TreeFile
 
@@ -97,9 +98,11 @@ def mount(
 
     Raises:
         ArchiveError: The archive is damaged, or not safe to unpack.
+        IntegrityError: The folder is there, and a program has changed what is in it.
         StorageError: As `write_files`.
     """
     if folder.is_dir():
+        check_files(folder)
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
     lock = acquire(folder.with_name(f".{folder.name}.lock"), on_wait=lambda: None)
@@ -110,6 +113,7 @@ def mount(
             _fill(tree, store, partial_folder, local)
             if read_only:
                 _protect(partial_folder)
+                record_files(partial_folder, files_list(folder))
             partial_folder.rename(folder)
     finally:
         release(lock)

@@ -115,7 +115,9 @@ def _resource_update(kind: str, context: Context, form: Form) -> Any:
 
 
 def _resource_delete(kind: str, context: Context, form: Form) -> Any:
-    row = context.service.resources.get(form.text("id"), kind)
+    row = context.service.resources.get_own(form.text("id"), kind)
+    if not form.flag("force"):
+        context.service.check_unused(row.id)
     if kind == "algorithm":
         context.service.algorithms.delete(row.id)
     else:

@@ -1,7 +1,7 @@
 """What is left in the home folder of what was deleted, or of processes that were killed.
 
     uploads/<id>     chunks of an upload that nobody has gone on with
-    mounts/<id>      files of a resource that was deleted
+    mounts/<id>      files of a resource that was deleted, and the list of them
     archives/        archives that were made for a client, or to be sent
     tasks/<id>       logs and code of a task that was deleted
 
@@ -77,7 +77,8 @@ def _unused(registry: Registry, home: Path) -> Iterator[Path]:
     read = {one for row in tasks if not TaskState(row.state).finished for one in ids(row.files)}
     yield from _unused_uploads(home / "uploads", resources)
     for path in _entries(home / "mounts"):
-        if path.is_dir() and path.name.strip(".").partition(".")[0] not in resources | read:
+        is_mount = path.is_dir() or path.suffix == ".files"
+        if is_mount and path.name.strip(".").partition(".")[0] not in resources | read:
             yield path
     archives = home / "archives"
     yield from (path for path in _entries(archives) if path.name != "downloads")

@@ -17,6 +17,7 @@ from aisio.tasks.resources.archive import write_download
 from aisio.tasks.resources.chunk_folder import ChunkFolder
 from aisio.tasks.resources.commit import Begun, PieceSender, begin, commit_tree
 from aisio.tasks.resources.download import mount, write_files
+from aisio.tasks.resources.mounted_files import files_list
 from aisio.tasks.resources.pieces import PieceStore
 from aisio.tasks.resources.scan import ScannedFile
 from aisio.tasks.resources.stat_cache import StatCache
@@ -132,6 +133,7 @@ class ResourceService:
         self._registry.delete(row)
         self._chunks(row.id).forget()
         shutil.rmtree(self._mount_folder(resource_id), ignore_errors=True)
+        files_list(self._mount_folder(resource_id)).unlink(missing_ok=True)
 
     def get_own(self, resource_id: str, kind: str | None = None) -> ResourceRow:
         """Return one's own resource; see `get`.

@@ -7,6 +7,7 @@ from importlib import import_module
 
 from aisio.errors import ConfigError
 from aisio.tasks.engines.base import Engine
+from aisio.tasks.errors import InvalidArguments
 from aisio.tasks.resources.garbage import DEFAULT_GRACE_S, Garbage, collect_pieces
 from aisio.tasks.resources.pieces import PieceStore
 from aisio.tasks.service.algorithms import AlgorithmService
@@ -66,6 +67,19 @@ class TaskService:
         if name == self.engine.name:
             return self
         return TaskService(replace(self.settings, engine=name))
+
+    def check_unused(self, resource_id: str) -> None:
+        """Check that no task needs a resource which is to be deleted.
+
+        Raises:
+            InvalidArguments: One that has not finished does.
+        """
+        users = self.train_tasks.users_of(resource_id)
+        if users:
+            raise InvalidArguments(
+                f"{resource_id} is used by train task {users[0]}: pass force=True to delete it all "
+                f"the same"
+            )
 
     def collect_garbage(
         self, *, grace_s: float = DEFAULT_GRACE_S, dry_run: bool = False

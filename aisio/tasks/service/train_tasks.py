@@ -139,12 +139,12 @@ class TrainTaskService:
         for request in reversed(self._registry.find(RequestRow, digest=digest)):
             is_recent = abs(time() - request.time) < SAME_REQUEST_S
             if is_recent and (has_key or not request.answered):
-                return self._own(request.task_id)
+                return self.get(request.task_id)
         return None
 
     def note_answered(self, task_id: str) -> None:
         """Note that a client knows the id of a task, so that its request was answered."""
-        for request in self._registry.find(RequestRow, task_id=self._own(task_id).id):
+        for request in self._registry.find(RequestRow, task_id=self.get(task_id).id):
             if not request.answered:
                 self._registry.update(request, answered=True)
 
@@ -160,7 +160,7 @@ class TrainTaskService:
             ConfigError: Another engine is to run it; its state stays.
         """
         with self._locked(task_id):
-            row = self._own(task_id)
+            row = self.get(task_id)
             if is_unstarted(row):
                 self._starts.check_engine(row)
                 try:
@@ -186,9 +186,6 @@ class TrainTaskService:
             NotFoundError: There is none.
             AccessError: It is another user's.
         """
-        return self._own(task_id)
-
-    def _own(self, task_id: str) -> TrainTaskRow:
         row = self._registry.get(TrainTaskRow, task_id)
         if row.creator_id != self._user:
             raise AccessError(f"train task {task_id} is another user's")
@@ -215,16 +212,16 @@ class TrainTaskService:
             self._registry.update(
                 row, only_if={"state": row.state}, state=int(status.state), message=status.message
             )
-        return self._own(task_id)
+        return self.get(task_id)
 
     def _current(self, task_id: str) -> TrainTaskRow:
         """Return a task; also with its handle if its starter was killed when the engine had it."""
-        row = self._own(task_id)
+        row = self.get(task_id)
         if is_unstarted(row):
             # Who holds the lock starts or ends it.
             with suppress(BlockingIOError), locked(self._home, task_id, wait=False):
-                self._starts.find(self._own(task_id))
-            row = self._own(task_id)
+                self._starts.find(self.get(task_id))
+            row = self.get(task_id)
         return row
 
     def _finish(
@@ -245,7 +242,7 @@ class TrainTaskService:
     def abort(self, task_id: str) -> TrainTaskRow:
         """End all processes of a task, and return it; one that has finished stays as it is."""
         with self._locked(task_id):
-            row = self._own(task_id)
+            row = self.get(task_id)
             if TaskState(row.state).finished:
                 return row
             handle = row.handle or self._starts.withdraw(row)
@@ -254,7 +251,7 @@ class TrainTaskService:
             else:
                 status = self._ended(handle)
                 self._finish(row, status.state, status.exit_code, status.message)
-        return self._own(task_id)
+        return self.get(task_id)
 
     def _ended(self, handle: str) -> Status:
         """End a job; one that the engine does not know any more has ended."""
@@ -269,14 +266,16 @@ class TrainTaskService:
         Raises:
             TaskStateError: It has not finished.
         """
-        row = self.refresh(task_id)
-        if not TaskState(row.state).finished:
-            raise TaskStateError(f"train task {task_id} is not finished: abort it first")
-        self._registry.update(row, state=int(TaskState.DELETED), results_id=None)
-        if row.results_id:
-            with suppress(NotFoundError):
-                self._resources.delete(row.results_id)
-        shutil.rmtree(self.folder(task_id), ignore_errors=True)
+        self.refresh(task_id)
+        with self._locked(task_id):
+            row = self.get(task_id)
+            if not TaskState(row.state).finished:
+                raise TaskStateError(f"train task {task_id} is not finished: abort it first")
+            self._registry.update(row, state=int(TaskState.DELETED), results_id=None)
+            if row.results_id:
+                with suppress(NotFoundError):
+                    self._resources.delete(row.results_id)
+            shutil.rmtree(self.folder(task_id), ignore_errors=True)
 
     def logs(self, task_id: str, last: int | None = None) -> list[str]:
         """Return what the processes of a task printed, or the last lines of it."""
@@ -300,7 +299,7 @@ class TrainTaskService:
             since: Only what was reported after this time, in seconds since 1970.
             final: Only final metrics, or only intermediate ones; None for both.
         """
-        self._own(task_id)
+        self.get(task_id)
         return read_metrics(self.folder(task_id), since=since, final=final)
 
     def report_metric(self, task_id: str, metric: Metric, secret: str | None = None) -> None:
@@ -319,7 +318,7 @@ class TrainTaskService:
             raise AccessError(f"the secret is not that of train task {task_id}")
         row = self._registry.get(TrainTaskRow, task_id)
         if secret is None:
-            self._own(task_id)
+            self.get(task_id)
         if row.state == TaskState.DELETED:
             raise TaskStateError(f"train task {task_id} was deleted: it takes no metrics")
         self.folder(task_id).mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -336,7 +335,7 @@ class TrainTaskService:
         """
         self.refresh(task_id)
         with self._locked(task_id):
-            row = self._own(task_id)
+            row = self.get(task_id)
             check_has_results(row)
             if row.results_id is not None:
                 return self._resources.get(row.results_id, "file")
@@ -367,7 +366,7 @@ class TrainTaskService:
         tree = part_of(self._resources.tree(results.id), file)
         if tree is None:
             raise NotFoundError(f"the results of train task {task_id} have no file {file!r}")
-        algorithm_id = self._own(task_id).algorithm_id
+        algorithm_id = self.get(task_id).algorithm_id
         row = self._resources.create("model", name, algorithm_id=algorithm_id, **more)
         return self._resources.finish(row, Uploaded(tree, begun))
 
@@ -395,6 +394,6 @@ class TrainTaskService:
     @contextmanager
     def _locked(self, task_id: str) -> Iterator[None]:
         """Let one process at a time start, end or collect a task; others wait."""
-        self._own(task_id)
+        self.get(task_id)
         with locked(self._home, task_id):
             yield

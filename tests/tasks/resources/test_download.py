@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from aisio.errors import ArchiveError, ConfigError, NotFoundError
+from aisio.errors import ArchiveError, ConfigError, IntegrityError, NotFoundError
 from aisio.tasks.resources.download import mount, write_files
 from aisio.tasks.resources.pieces import PieceStore
 from aisio.tasks.resources.scan import scan_file, scan_folder
@@ -66,6 +66,19 @@ def test_a_mount_is_made_once(tmp_path, archive):
     (target / "mark").write_bytes(b"")
     assert mount(tree, store, target) == target
     assert (target / "mark").exists()
+
+
+@pytest.mark.parametrize("archive", [False, True])
+def test_a_mount_that_a_task_has_changed_is_not_used(tmp_path, archive):
+    """Until it is deleted: then it is made again."""
+    tree, store, folder = uploaded(tmp_path, archive=archive)
+    target = mount(tree, store, tmp_path / "mounts" / "DSET1", read_only=True)
+    assert mount(tree, store, target, read_only=True) == target
+    (target / "train" / "1.bin").unlink()
+    with pytest.raises(IntegrityError, match=r"removed train/1\.bin"):
+        mount(tree, store, target, read_only=True)
+    shutil.rmtree(target)
+    assert contents(mount(tree, store, target, read_only=True)) == contents(folder)
 
 
 @pytest.mark.parametrize("archive", [False, True])

@@ -83,6 +83,24 @@ def test_a_resource_is_made_changed_and_deleted(server, kind) -> None:
     assert server.send("GET", f"{kind}/query", id=made).status_code == 404
 
 
+@pytest.mark.parametrize("kind", ["dataset", "algorithm"])
+def test_what_a_task_uses_is_not_deleted_without_force(server, kind) -> None:
+    """Its files would vanish while it reads them."""
+    data = server.call("POST", "dataset/add", name="data", filename="data.bin")["data"]
+    server.upload(data, b"data")
+    server.wait_for("dataset", data, ResourceState.READY)
+    algorithm, tasks = new_algorithm(server, f"uses-{kind}"), server.service.train_tasks
+    project = server.call("GET", "project/default")[0]["id"]
+    task = tasks.create(
+        project_id=project, algorithm_id=algorithm, name="t", entrypoint="true", files=data
+    ).id
+    used = data if kind == "dataset" else algorithm
+    refused = server.send("DELETE", f"{kind}/delete", id=used, force=0)
+    assert (refused.status_code, f"is used by train task {task}" in refused.text) == (400, True)
+    assert server.call("DELETE", f"{kind}/delete", id=used, force=1)["data"] == used
+    tasks.abort(task)
+
+
 def test_an_algorithm_is_found_by_its_name(server) -> None:
     """Nothing is an empty list."""
     algorithm = new_algorithm(server, "named")

@@ -50,7 +50,7 @@ def test_what_nothing_needs_is_removed(tmp_path) -> None:
     (half,) = [path for path in uploads.iterdir() if path.is_dir() and path.name != finishing.id]
     expected = {
         half, uploads / "FILE0.finish", orphan, mounts / f".{gone.id}.partial",
-        home / "archives" / "tmpx", home / "archives" / "downloads" / "0a1b",
+        mounts / f".{gone.id}.files", home / "archives" / "tmpx", home / "archives" / "downloads" / "0a1b",
         home / "tasks" / "TRAI0",
     }  # fmt: skip
     later = time.time() + HOUR_S + 60
