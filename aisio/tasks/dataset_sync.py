@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from aisio.errors import AisioError, ConfigError, IntegrityError, NotFoundError
+from aisio.errors import AccessError, AisioError, ConfigError, IntegrityError, NotFoundError
 from aisio.tasks.errors import ResourceError
 from aisio.tasks.objects.chunks import ResourceUploader
 from aisio.tasks.objects.resources import upload_file
@@ -178,6 +178,8 @@ def _reusable(service: TaskService, records: LocalRecords, checksum: str) -> Res
         row = service.resources.get(dataset_id, "dataset")
         if row.state == ResourceState.READY and service.resources.has_data(row):
             return row
+    except AccessError:  # of another user of this home folder
+        return _unrecorded(service, records, checksum)
     except NotFoundError:
         pass
     _log.warning(

@@ -55,6 +55,18 @@ def test_any_06_unchanged_data_is_reused(tmp_path, uploader):
     assert len(stored(service) - pieces) == 1
 
 
+def test_two_users_of_a_home_folder_have_the_same_data(tmp_path):
+    """Each has a data set of it, and its bytes are stored once."""
+    data = find_local_data(write_data(tmp_path / "data"), None)
+    assert data is not None
+    ada, bob = make_service(tmp_path), make_service(tmp_path, user="bob")
+    first, second = sync_dataset(ada, data), sync_dataset(bob, data)
+    assert (first.creator_id, second.creator_id) == ("ada", "bob")
+    for _ in range(2):
+        assert (sync_dataset(ada, data), sync_dataset(bob, data)) == (first, second)
+    assert len(stored(ada)) == 3
+
+
 @pytest.mark.parametrize("loss", ["the registry's row", "the tree"])
 def test_any_07_what_is_gone_remotely_is_registered_again(tmp_path, caplog, loss):
     """With the vendor's warning; the old row is dropped."""

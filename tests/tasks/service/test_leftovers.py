@@ -50,8 +50,8 @@ def test_what_nothing_needs_is_removed(tmp_path) -> None:
     (half,) = [path for path in uploads.iterdir() if path.is_dir() and path.name != finishing.id]
     expected = {
         half, uploads / "FILE0.finish", orphan, mounts / f".{gone.id}.partial",
-        mounts / f".{gone.id}.files", home / "archives" / "tmpx", home / "archives" / "downloads" / "0a1b",
-        home / "tasks" / "TRAI0",
+        mounts / f".{gone.id}.files", home / "archives" / "tmpx", home / "tasks" / "TRAI0",
+        home / "archives" / "downloads" / "0a1b",
     }  # fmt: skip
     later = time.time() + HOUR_S + 60
     assert remove_leftovers(registry, home, grace_s=HOUR_S) == Leftovers((), 0)
