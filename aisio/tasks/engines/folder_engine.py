@@ -77,9 +77,6 @@ class FolderEngine(Engine):
         files.abort_request.touch()
         return None if files.read_handle() is None else self._handle(task_id, files.folder)
 
-    def _handle(self, task_id: str, folder: Path) -> str:
-        return json.dumps({"engine": self.name, "task_id": task_id, "folder": str(folder)})
-
     def poll(self, handle: str) -> Status:
         """Return how the job is doing.
 
@@ -118,6 +115,9 @@ class FolderEngine(Engine):
     @abstractmethod
     def _ask(self, files: TaskFiles, started: dict[str, Any]) -> Status:
         """Return the status of a job of which no result is recorded."""
+
+    def _handle(self, task_id: str, folder: Path) -> str:
+        return json.dumps({"engine": self.name, "task_id": task_id, "folder": str(folder)})
 
     def _open(self, handle: str) -> tuple[TaskFiles, dict[str, Any]]:
         """Return the files of a task, and what its handle file says."""

@@ -11,6 +11,7 @@ import sys
 import time
 from typing import Any
 
+from aisio import file_locks
 from aisio.config import environment_with
 from aisio.errors import NotSupportedError, StorageError
 from aisio.tasks.engines import processes
@@ -75,6 +76,7 @@ class LocalEngine(FolderEngine):
             "engine": self.name,
             "task_id": job.task_id,
             "host": socket.gethostname(),
+            "boot_id": processes.boot_id(),
             "mark": mark,
             "argv": job.argv,
             "env": task_environment(job, files.folder),
@@ -102,6 +104,9 @@ class LocalEngine(FolderEngine):
     def _ask(self, files: TaskFiles, started: dict[str, Any]) -> Status:
         """Return the status; of a task whose supervisor was killed, record it."""
         if not _is_here(started):
+            if _has_ended_elsewhere(files, started):
+                message = f"its supervisor was killed, on {started['host']}, as with a container"
+                return files.settle(Status(TaskState.FAIL, None, message))
             return Status(TaskState.RUNNING, None, f"runs on {started['host']}")
         if processes.has_mark(started["pid"], started["mark"]):
             return Status(TaskState.RUNNING)
@@ -129,3 +134,18 @@ class LocalEngine(FolderEngine):
 
 def _is_here(started: dict[str, Any]) -> bool:
     return bool(started["host"] == socket.gethostname())
+
+
+def _has_ended_elsewhere(files: TaskFiles, started: dict[str, Any]) -> bool:
+    """Tell whether the supervisor has surely ended that another host of this machine has started.
+
+    A container that is started anew has a new name, and sees no processes of the old one. Locks
+    are seen by all containers of a machine; they may be unknown to other machines.
+    """
+    if started.get("boot_id") != processes.boot_id() or not files.supervisor_lock.exists():
+        return False
+    try:
+        file_locks.release(file_locks.acquire(files.supervisor_lock, shared=True))
+    except OSError:  # it is held, or the file system has no locks
+        return False
+    return True

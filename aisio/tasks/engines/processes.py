@@ -26,6 +26,7 @@ from aisio.errors import NotSupportedError
 __all__ = [
     "MARK_VARIABLE",
     "adopt_orphans",
+    "boot_id",
     "check_platform",
     "die_with_parent",
     "end_processes",
@@ -73,6 +74,12 @@ def check_platform() -> None:
     """
     if sys.platform != "linux":
         raise NotSupportedError(f"tasks run on this machine on Linux alone, not on {sys.platform}")
+
+
+def boot_id() -> str:
+    """Return what this machine is known by until it is started anew; containers share it."""
+    # Source: random(4), "/proc interfaces".
+    return (_PROC / "sys/kernel/random/boot_id").read_text("ascii").strip()
 
 
 def find_processes(mark: str) -> list[ProcessInfo]:

@@ -17,6 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from aisio import file_locks
 from aisio.tasks.engines.base import Status
 from aisio.tasks.engines.elastic_agent import agent_command, program_environment, shell_exit_code
 from aisio.tasks.engines.processes import adopt_orphans, die_with_parent, end_processes
@@ -181,7 +182,7 @@ def main() -> None:
     _detach_output(files.folder / "supervisor.log")
     signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)
     adopt_orphans()
-    handle = {key: job[key] for key in ("engine", "task_id", "host", "mark")}
+    handle = {key: job[key] for key in ("engine", "task_id", "host", "boot_id", "mark")}
     is_first = files.write_handle({**handle, "pid": os.getpid()})
     os.write(report, b"1")
     os.close(report)
@@ -189,6 +190,7 @@ def main() -> None:
     os.close(parent_ended)
     if not is_first:
         return
+    _lock(files.supervisor_lock)
     if files.abort_request.exists():  # its starter was killed, and the task aborted meanwhile
         files.settle(Status(TaskState.ABORT, None, "aborted before it was started"))
         return
@@ -199,6 +201,14 @@ def main() -> None:
         end_processes(job["mark"], grace_s=job["grace_s"])
         status = Status(TaskState.FAIL, None, "the supervisor failed: see supervisor.log")
     files.settle(status)
+
+
+def _lock(path: Path) -> None:
+    """Hold a lock until this process ends; its file is there when it is held."""
+    new = path.with_name(f".{path.name}")
+    with suppress(OSError):  # some file systems have no locks
+        file_locks.acquire(new)
+        new.rename(path)
 
 
 def _detach_output(log: Path) -> None:

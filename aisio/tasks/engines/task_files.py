@@ -26,6 +26,7 @@ class TaskFiles:
     Attributes:
         folder: The task's folder.
         start_lock: The lock of those who start the task.
+        supervisor_lock: The lock that a supervisor holds while it lives, where it has one.
         handle: What identifies the running job.
         abort_request: Is there once somebody wants the task to end.
     """
@@ -33,6 +34,7 @@ class TaskFiles:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.start_lock = folder / "start.lock"
+        self.supervisor_lock = folder / "supervisor.lock"
         self.handle = folder / "handle.json"
         self.abort_request = folder / "abort"
         self._result = folder / "result.json"

@@ -1,9 +1,10 @@
 """Starts of tasks that were killed or have failed: what the engine has of them.
 
-registry        engine                    what is done
-no handle       has the job               its handle is recorded
-no handle       has no job                the task can be started, or aborted
-no handle       may get the job yet       `withdraw`: what comes late runs nothing
+A task without a handle in the registry may be in any of these states:
+
+    the engine has its job         the handle is recorded by whoever asks first
+    the engine has no job          the task can be started, or aborted
+    the engine may get it yet      from what a killed starter left: `withdraw` has it run nothing
 """
 
 from __future__ import annotations
@@ -58,12 +59,18 @@ class Starts:
         self._registry.update(row, handle=handle, envs=hide_values(row.envs))
         forget_variables(self._folder / row.id)
 
-    def find(self, row: TrainTaskRow) -> None:
-        """Record the handle of a task whose starter was killed when the engine had it."""
-        if is_unstarted(row) and row.engine == self._engine.name:
-            handle = self._engine.find(row.id, self._folder / row.id)
-            if handle is not None:
-                self.record(row, handle)
+    def find(self, row: TrainTaskRow) -> bool:
+        """Record the handle of a task whose starter was killed when the engine had it.
+
+        Returns:
+            Whether this engine has it.
+        """
+        if not is_unstarted(row) or row.engine != self._engine.name:
+            return False
+        handle = self._engine.find(row.id, self._folder / row.id)
+        if handle is not None:
+            self.record(row, handle)
+        return handle is not None
 
     def withdraw(self, row: TrainTaskRow) -> str | None:
         """Have what is left of a killed start run nothing; return the handle of a job to abort.

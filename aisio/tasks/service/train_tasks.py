@@ -161,7 +161,7 @@ class TrainTaskService:
         """
         with self._locked(task_id):
             row = self.get(task_id)
-            if is_unstarted(row):
+            if is_unstarted(row) and not self._starts.find(row):
                 self._starts.check_engine(row)
                 try:
                     handle = self._engine.start(self._job(row, local))

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from aisio import ConfigError, IntegrityError, NotFoundError, StorageError
+from aisio import ConfigError, IntegrityError, NotFoundError, NotSupportedError, StorageError
 from aisio.tasks.engines.base import Engine, Status
 from aisio.tasks.engines.local import LocalEngine
 from aisio.tasks.engines.processes import end_processes, find_processes
@@ -233,6 +233,32 @@ def test_what_outlives_a_killed_supervisor_is_seen_and_can_be_ended(engine, tmp_
     assert "1 of its processes still run" in status.message
     assert engine.abort(handle) == ABORTED
     assert processes(tmp_path) == []
+
+
+def move(folder: Path, **changes: str) -> None:
+    """Have a task be one that another host has started."""
+    file = folder / "task" / "handle.json"
+    file.write_text(json.dumps({**started(folder), "host": "elsewhere", **changes}))
+
+
+@pytest.mark.parametrize("boot_id", [None, "another-machine"])
+def test_a_task_of_a_container_that_is_gone_has_failed(engine, tmp_path, boot_id):
+    """The next container has another name, and sees no processes; other machines cannot know."""
+    handle = engine.start(python_job(tmp_path, WAITS))
+    wait_for(engine.follow(handle), "started")
+    move(tmp_path, **({"boot_id": boot_id} if boot_id else {}))
+    running = Status(TaskState.RUNNING, None, "runs on elsewhere")
+    assert engine.poll(handle) == running
+    with pytest.raises(NotSupportedError, match="runs on elsewhere: abort it there"):
+        engine.abort(handle)
+    supervisor = int(started(tmp_path)["pid"])
+    os.kill(supervisor, signal.SIGKILL)
+    wait_for_end(supervisor)
+    if boot_id:
+        assert engine.poll(handle) == running
+    else:
+        assert engine.poll(handle).message.startswith("its supervisor was killed, on elsewhere")
+        assert engine.abort(handle).state == TaskState.FAIL
 
 
 def wait_for_end(pid: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,15 @@ def test_whoever_asks_finds_the_job(tmp_path):
     assert tasks.refresh(task_id).state == TaskState.RUNNING
     assert tasks.start(task_id).state == TaskState.RUNNING
     assert (engine.jobs, tasks.unstarted()) == ([], [])
+
+
+def test_a_job_that_runs_is_not_ended_by_a_start_that_cannot_be_made(tmp_path):
+    """It needs nothing any more of what a start needs."""
+    task_id = killed_start(tmp_path)
+    tasks = make_service(tmp_path).train_tasks
+    shutil.rmtree(tasks.code_folder(task_id))
+    shutil.rmtree(tmp_path / "store")
+    assert tasks.start(task_id).state == TaskState.RUNNING
 
 
 def test_a_start_that_goes_on_is_left_alone(tmp_path):
