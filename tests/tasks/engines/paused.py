@@ -7,12 +7,14 @@ import select
 from pathlib import Path
 
 _AT_START = """
-import os, sys
+import os, signal, sys
 if os.environ["PAUSED_MODULE"] in sys.orig_argv:
+    signal.alarm(600)  # ends it if its test has failed
     with open(os.environ["PAUSED_FOLDER"] + "/began", "w") as began:
         began.write(str(os.getpid()))
     with open(os.environ["PAUSED_FOLDER"] + "/go") as go:
         go.read()
+    signal.alarm(0)
 """
 _ROOT = Path(__file__).parents[3]
 _TIMEOUT_S = 120
