@@ -63,6 +63,8 @@ def engine() -> Iterator[RayEngine]:
         *("--object-store-memory=80000000", "--node-ip-address=127.0.0.1"),
     ]
     environment = {**os.environ, "RAY_AUTH_MODE": "disabled", "PATH": path}
+    # Ray would kill jobs where others have taken the machine's memory.
+    environment["RAY_memory_monitor_refresh_ms"] = "0"
     engine = RayEngine(f"http://127.0.0.1:{dashboard_port}")
     with subprocess.Popen(
         [f"{bin_folder}/ray", "start", "--block", *options], env=environment
