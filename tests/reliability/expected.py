@@ -107,7 +107,7 @@ SPECIAL: Mapping[tuple[str, str], Outcome | None] = {
     ("`StorageReader`, a load", "corrupt byte"): AGAIN,
     ("`StorageReader`, a load", "restart"): Outcome("same", 1, 3),
     # A range from the middle on lies behind the end of a smaller object, as the store then says.
-    ("`Object.open`, with seeks", "other reply"): Outcome("RangeError"),
+    ("`Object.open`, with seeks", "other reply"): Outcome("IntegrityError"),
     # A restart breaks the connections of all requests that are in flight.
     ("`AISShardReader`", "restart"): Outcome("same", 1, 2),
     ("webdataset's `samples`", "restart"): Outcome("same", 1, 2),
