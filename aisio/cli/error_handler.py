@@ -60,9 +60,10 @@ class CommandGroup(click.Group):
         """Run the command line and exit with its status."""
         reserve_closed_descriptors()
         kwargs["standalone_mode"] = False
-        with warnings_on_stderr(), error_handler(), interrupts_end_soon():
+        with warnings_on_stderr(), error_handler():
             try:
-                status = super().main(*args, **kwargs)
+                with interrupts_end_soon():
+                    status = super().main(*args, **kwargs)
             except click.Abort:
                 status = INTERRUPTED
         sys.exit(status if isinstance(status, int) else 0)
