@@ -54,7 +54,9 @@ def test_ctrl_c_ends_a_command_that_a_stalled_server_holds(
             assert program.poll() is None, program.stderr.read()
         program.send_signal(signal.SIGINT)
         _, stderr = program.communicate(timeout=120)
-    assert (program.returncode, stderr.strip()) == (130, b"")
+    assert program.returncode == 130
+    # Python says so where KeyboardInterrupt came in a finalizer.
+    assert not stderr.strip() or stderr.startswith(b"Exception ignored"), stderr
     assert {path.name for path in (folder / "out").rglob("*") if path.is_file()} == {"old"}
     assert (folder / "out/old").read_bytes() == b"old"
     if method != "DELETE":  # the server had that request
