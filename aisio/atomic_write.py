@@ -18,10 +18,10 @@ PARTIAL_SUFFIX = ".aisio-partial"
 """Ending of the names of files that are still being written; a local store never lists them."""
 
 _COPY_BYTES = 1024 * 1024
+_DISK_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 _own_partials: set[Path] = set()
 """The temporary files that this process has open."""
-_DISK_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ import signal
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 import click
 
@@ -29,6 +29,9 @@ INTERRUPTED = 130
 """The status that a shell reports for a program ended by SIGINT: 128 + 2."""
 
 _CLEAN_UP_S = 1.5
+
+_own_descriptors: set[int] = set()
+"""What Python writes the numbers of signals to, while a block runs."""
 
 
 @contextmanager
@@ -54,6 +57,7 @@ def interrupts_end_soon(clean_up_s: float = _CLEAN_UP_S) -> Iterator[None]:
     handled = threading.Event()
     arguments = (reader, handled, clean_up_s)
     threading.Thread(target=_watch, args=arguments, name="aisio-interrupts", daemon=True).start()
+    _own_descriptors.add(writer.fileno())
     former = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
     is_interrupted = False
     try:
@@ -65,6 +69,7 @@ def interrupts_end_soon(clean_up_s: float = _CLEAN_UP_S) -> Iterator[None]:
         if not is_interrupted:
             handled.set()
         signal.set_wakeup_fd(former)
+        _own_descriptors.discard(writer.fileno())
         writer.close()  # which ends the thread, unless it has read of a signal
 
 
@@ -84,5 +89,7 @@ def _watch(signals: socket.socket, handled: threading.Event, clean_up_s: float) 
 @forks.in_child
 def _leave_to_parent() -> None:
     """In a forked child, do not report signals to the parent's thread."""
-    with suppress(ValueError):  # not the main thread: nothing of this can be running
-        signal.set_wakeup_fd(-1)
+    if _own_descriptors:
+        found = signal.set_wakeup_fd(-1)
+        if found not in _own_descriptors:  # a command has set another one
+            signal.set_wakeup_fd(found)
