@@ -44,12 +44,7 @@ def test_ctrl_c_ends_a_command_that_a_stalled_server_holds(
     environ["AIS_READ_TIMEOUT"] = "0"
     with FaultProxy(endpoint) as proxy:
         proxy.add(Stall(after_bytes), path="*/objects/*", method=method, times=None)
-        program = start(
-            *("-e", proxy.endpoint, *line.split()),
-            cwd=folder,
-            # Where this test runs in the background, a shell has SIGINT ignored.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-        )
+        program = start("-e", proxy.endpoint, *line.split(), cwd=folder)
         while not any(request.fault for request in proxy.requests):
             assert program.poll() is None, program.stderr.read()
         program.send_signal(signal.SIGINT)

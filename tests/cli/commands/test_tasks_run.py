@@ -88,17 +88,13 @@ def test_ctrl_c_leaves_the_task_running(command, tasks_home, start, run, tmp_pat
     os.mkfifo(pipe)
     (tmp_path / "code" / "train.py").write_text(WAITS)
     words = (*RUN, "--algorithm-dir", tmp_path / "code")
-    options = {
-        "start_new_session": True,
-        # Where this test runs in the background, a shell has SIGINT ignored.
-        "preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    }
     if command == "logs":
         task_id = run(*words, "python", "train.py", pipe).stdout.strip()
-        program = start("tasks", "logs", "-f", task_id, **options)
+        program = start("tasks", "logs", "-f", task_id, start_new_session=True)
     else:
         more = command.split()[1:]
-        program = start(*words, "--wait", *more, "python", "train.py", pipe, **options)
+        command_line = (*words, "--wait", *more, "python", "train.py", pipe)
+        program = start(*command_line, start_new_session=True)
         task_id = program.stderr.readline().decode().split()[2]
     if "--json" not in command:
         assert program.stdout.readline() == b"begun\n"
