@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Container, Sequence
 
-__all__ = ["SURROGATE_ESCAPES", "first_few", "one_line", "visible"]
+__all__ = ["SURROGATE_ESCAPES", "first_and_count", "first_few", "one_line", "visible"]
 
 SURROGATE_ESCAPES = frozenset(map(chr, range(0xDC80, 0xDD00)))
 """Characters that stand for bytes that are not UTF-8 (PEP 383); b"\\xe9" is shown as \\xe9."""
@@ -40,6 +40,12 @@ def one_line(text: str, *, keep: Container[str] = "") -> str:
 def first_few(items: Sequence[object], most: int = 3) -> str:
     """Return the first items as text, with "..." for the others: "a, b, c, ..."."""
     return ", ".join(map(str, items[:most])) + ", ..." * (len(items) > most)
+
+
+def first_and_count(items: Sequence[object], shown: int = 3) -> str:
+    """Return the first items as text, with the number of the others: "a, b, c and 1,204 more"."""
+    more = len(items) - shown
+    return ", ".join(map(str, items[:shown])) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _escaped(character: str) -> str:

@@ -8,7 +8,7 @@ import pickle
 import pytest
 
 from aisio.errors import NotFoundError, UnavailableError
-from aisio.escapes import SURROGATE_ESCAPES, first_few, one_line, visible
+from aisio.escapes import SURROGATE_ESCAPES, first_and_count, first_few, one_line, visible
 from aisio.records import RetryPolicy
 from aisio.transport.retries import Attempts, Waiter
 
@@ -70,3 +70,6 @@ def test_long_lists_are_shown_by_their_first_items() -> None:
     assert first_few("abc") == "a, b, c"
     assert first_few(range(5)) == "0, 1, 2, ..."
     assert first_few(range(5), 4) == "0, 1, 2, 3, ..."
+    assert first_and_count([]) == ""
+    assert first_and_count("abc") == "a, b, c"
+    assert first_and_count(range(2000), 1) == "0 and 1,999 more"

@@ -16,6 +16,7 @@ import msgspec
 
 from aisio.atomic_write import atomic_write
 from aisio.errors import ConfigError
+from aisio.escapes import first_and_count
 from aisio.models.files import MARKER, ModelFile, is_file_name
 from aisio.models.locked_folder import LockedFolder
 
@@ -147,9 +148,8 @@ class ModelFolder:
         self._remove_files(found, keep_folder=True)
         others = sorted(entry.name for entry in self.path.iterdir())
         if others:
-            more = f" and {len(others) - 3:,} more" if len(others) > 3 else ""
             raise ConfigError(
-                f"{self.path} holds files that are not of a model: {', '.join(others[:3])}{more}; "
+                f"{self.path} holds files that are not of a model: {first_and_count(others)}; "
                 f"they stay as they are: take another folder, or an empty one"
             )
         self._write_marker(msgspec.structs.replace(self._marker, is_made=is_made))

@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Collection
 from pathlib import Path
 
 import msgspec
 
 from aisio.atomic_write import atomic_write
 from aisio.errors import IntegrityError
+from aisio.escapes import first_and_count
 
 __all__ = ["check_files", "files_list", "record_files"]
 
 _Files = dict[str, tuple[int, int]]
-_SHOWN = 3
 _log = logging.getLogger("aisio.tasks")
 
 
@@ -60,16 +59,13 @@ def check_files(folder: Path) -> None:
     changed = [name for name, state in recorded.items() if found.get(name) != state]
     if changed:
         raise IntegrityError(
-            f"{folder} is not as it was made: a program has changed or removed {_some(changed)}; "
-            f"when no task reads the folder, delete it, and it is made again"
+            f"{folder} is not as it was made: a program has changed or removed "
+            f"{first_and_count(sorted(changed))}; when no task reads the folder, delete it, and it "
+            f"is made again"
         )
     if added := found.keys() - recorded.keys():
-        _log.warning("a program has added files to %s, which tasks see: %s", folder, _some(added))
-
-
-def _some(names: Collection[str]) -> str:
-    more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
-    return ", ".join(sorted(names)[:_SHOWN]) + more
+        names = first_and_count(sorted(added))
+        _log.warning("a program has added files to %s, which tasks see: %s", folder, names)
 
 
 def _files(folder: Path) -> _Files:

@@ -30,6 +30,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from aisio.errors import ConflictError, NotFoundError, StorageError
+from aisio.escapes import first_and_count
 from aisio.resources.origins.ngc.registry import Registry
 from aisio.resources.origins.ngc.signed_url import ListedFile
 from aisio.resources.origins.ngc.target import (
@@ -231,5 +232,4 @@ def _similar_names(filename: str, paths: Iterable[str]) -> str:
 
 
 def _first_names(names: list[str]) -> str:
-    more = len(names) - _MAX_NAMES_SHOWN
-    return ", ".join(names[:_MAX_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
+    return first_and_count(names, _MAX_NAMES_SHOWN)
