@@ -136,7 +136,8 @@ def plan_folder(
     labelled, class_names = _label(
         root, found, labels_from_folder, is_list=files is not None, classes_file=classes
     )
-    notes = label_notes(labelled, () if classes else class_names, from_folder=labels_from_folder)
+    numbered = class_names if classes is None else ()
+    notes = label_notes(labelled, numbered, from_folder=labels_from_folder)
     if shuffle is None and not labels_from_folder:
         notes += class_order_warning(labelled)
     is_shuffled = labels_from_folder if shuffle is None else shuffle
