@@ -37,6 +37,11 @@ run_simple("127.0.0.1", 0, app, threaded=True)
 """
 
 
+def environment_for(endpoint: str) -> dict[str, str]:
+    """Return the environment in which s3:// is the server at an endpoint."""
+    return {**KEYS, "AWS_ENDPOINT_URL": endpoint, "AWS_ALLOW_HTTP": "true"}
+
+
 @contextmanager
 def s3_server(*, sign: bool = False) -> Iterator[str]:
     """Run a server and give its endpoint.

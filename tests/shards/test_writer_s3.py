@@ -14,7 +14,7 @@ from aisio.shards.packing import pack_folder
 from aisio.stores import store_for
 from aisio.urls import ObjectUrl
 from tests.indexed import index_of
-from tests.moto_server import KEYS, boto_client, s3_server
+from tests.moto_server import boto_client, environment_for, s3_server
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def endpoint() -> Iterator[str]:
 @pytest.fixture
 def s3(endpoint: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     """Point s3:// at the server, and return another client of it."""
-    for name, value in {**KEYS, "AWS_ENDPOINT_URL": endpoint, "AWS_ALLOW_HTTP": "true"}.items():
+    for name, value in environment_for(endpoint).items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("AIS_ENDPOINT", raising=False)
     monkeypatch.setenv("AISIO_CACHE_DIR", str(tmp_path / "cache"))

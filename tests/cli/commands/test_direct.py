@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.moto_server import KEYS, boto_client, s3_server
+from tests.moto_server import boto_client, environment_for, s3_server
 
 pytest.importorskip("obstore")
 pytest.importorskip("moto")
@@ -22,7 +22,7 @@ def cloud(environ, monkeypatch) -> Iterator[None]:
         for name in ("a/1", "a/2"):
             client.put_object(Bucket="photos", Key=name, Body=b"12345")
         monkeypatch.delenv("AIS_ENDPOINT")
-        for name, value in {**KEYS, "AWS_ENDPOINT_URL": endpoint, "AWS_ALLOW_HTTP": "1"}.items():
+        for name, value in environment_for(endpoint).items():
             monkeypatch.setenv(name, value)
         yield
 

@@ -11,7 +11,7 @@ import webdataset as wds
 from aisio.errors import NotFoundError
 from aisio.integrations.webdataset import shard_urls
 from tests.integrations.webdataset.conftest import SAMPLES, shard
-from tests.moto_server import KEYS, boto_client, s3_server
+from tests.moto_server import boto_client, environment_for, s3_server
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def s3() -> Iterator[str]:
 def test_shards_of_s3_are_read_and_written(s3, monkeypatch):
     """By the settings that other tools use."""
     monkeypatch.delenv("AIS_ENDPOINT", raising=False)
-    for name, value in {**KEYS, "AWS_ENDPOINT_URL": s3, "AWS_ALLOW_HTTP": "1"}.items():
+    for name, value in environment_for(s3).items():
         monkeypatch.setenv(name, value)
     read = wds.WebDataset("s3://data/train/{0,1}.tar", shardshuffle=False)
     keys = [f"s{number}/{sample:02d}" for number in range(2) for sample in range(SAMPLES)]

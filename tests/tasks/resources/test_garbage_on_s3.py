@@ -11,7 +11,7 @@ import pytest
 from aisio.tasks.resources.garbage import Garbage
 from aisio.tasks.resources.tree import Piece, digest_of
 from aisio.tasks.service.service import TaskService
-from tests.moto_server import KEYS, boto_client, s3_server
+from tests.moto_server import boto_client, environment_for, s3_server
 from tests.tasks.places import make_service, sending
 from tests.tasks.resources.collecting import (
     check_condemned_data,
@@ -33,7 +33,7 @@ def endpoint() -> Iterator[str]:
 @pytest.fixture
 def service(endpoint: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> TaskService:
     """Return a service whose data is in a prefix of its own."""
-    for name, value in {**KEYS, "AWS_ENDPOINT_URL": endpoint, "AWS_ALLOW_HTTP": "true"}.items():
+    for name, value in environment_for(endpoint).items():
         monkeypatch.setenv(name, value)
     return make_service(tmp_path, store_url=f"s3://tasks/{tmp_path.name}/")
 
