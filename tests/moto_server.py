@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import re
-import subprocess
+import os
 import sys
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
+from pathlib import Path
 from typing import Any
+
+if __name__ == "__main__":
+    sys.path.append(str(Path(__file__).parents[1]))
+
+from tests.reused_servers import reused_server, serve
 
 KEYS = {
     "AWS_ACCESS_KEY_ID": "key",
@@ -24,17 +28,7 @@ SIGNED = (
 )
 """A header that moto takes for a signature: it wants to see one, and does not check by what."""
 
-_SIGNING = f"""
-from moto.server import DomainDispatcherApplication, create_backend_app
-from werkzeug.serving import run_simple
-moto = DomainDispatcherApplication(create_backend_app)
-def app(environ, start_response):
-    environ["HTTP_AUTHORIZATION"] = {SIGNED!r}
-    if "HTTP_X_GOOG_COPY_SOURCE" in environ:
-        environ["HTTP_X_AMZ_COPY_SOURCE"] = environ["HTTP_X_GOOG_COPY_SOURCE"]
-    return moto(environ, start_response)
-run_simple("127.0.0.1", 0, app, threaded=True)
-"""
+_SIGN = "sign"
 
 
 def environment_for(endpoint: str) -> dict[str, str]:
@@ -43,24 +37,16 @@ def environment_for(endpoint: str) -> dict[str, str]:
 
 
 @contextmanager
-def s3_server(*, sign: bool = False) -> Iterator[str]:
-    """Run a server and give its endpoint.
+def s3_server(*, sign: bool = False, page_size: int = 1000) -> Iterator[str]:
+    """Give the endpoint of a server without buckets.
 
     Args:
         sign: Take every request for a signed one of S3, whatever it bears; moto refuses others.
+        page_size: How many names a page of a listing has, unless a request limits them.
     """
-    served = ["-m", "moto.server", "-H", "127.0.0.1", "-p", "0"]
-    command = [sys.executable, *(["-c", _SIGNING] if sign else served)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as server:
-        assert server.stderr is not None
-        found = next(filter(None, (re.search(rb"http://[\d.:]+", line) for line in server.stderr)))
-        drain = threading.Thread(target=server.stderr.read)
-        drain.start()
-        try:
-            yield found[0].decode()
-        finally:
-            server.terminate()
-            drain.join()
+    command = (__file__, str(page_size), *([_SIGN] if sign else []))
+    with reused_server(command, reset="/moto-api/reset") as endpoint:
+        yield endpoint
 
 
 def boto_client(endpoint: str) -> Any:
@@ -72,3 +58,26 @@ def boto_client(endpoint: str) -> Any:
         aws_secret_access_key="the-secret",
         region_name="us-east-1",
     )
+
+
+def _signing(app: Callable[..., Any]) -> Callable[..., Any]:
+    def signed(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        environ["HTTP_AUTHORIZATION"] = SIGNED
+        if "HTTP_X_GOOG_COPY_SOURCE" in environ:
+            environ["HTTP_X_AMZ_COPY_SOURCE"] = environ["HTTP_X_GOOG_COPY_SOURCE"]
+        return app(environ, start_response)
+
+    return signed
+
+
+def _serve() -> None:
+    os.environ["MOTO_S3_DEFAULT_MAX_KEYS"] = sys.argv[1]
+
+    from moto.server import DomainDispatcherApplication, create_backend_app
+
+    app = DomainDispatcherApplication(create_backend_app)
+    serve(_signing(app) if _SIGN in sys.argv else app)
+
+
+if __name__ == "__main__":
+    _serve()

@@ -14,15 +14,19 @@ import io
 import json
 import re
 import socket
-import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote, unquote
 
 import requests
+
+if __name__ == "__main__":
+    sys.path.append(str(Path(__file__).parents[1]))
+
+from tests.reused_servers import reused_server, serve
 
 KEY_ID = "the-key-id"
 SECRET = "the-key-secret"
@@ -120,18 +124,9 @@ class OssServer:
 
 @contextmanager
 def oss_server() -> Iterator[OssServer]:
-    """Run a server in a process of its own."""
-    command = [sys.executable, __file__]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as server:
-        assert server.stderr is not None
-        found = next(filter(None, (re.search(rb"http://[\d.:]+", line) for line in server.stderr)))
-        drain = threading.Thread(target=server.stderr.read)
-        drain.start()
-        try:
-            yield OssServer(found[0].decode())
-        finally:
-            server.terminate()
-            drain.join()
+    """Give a server without buckets, which runs in a process of its own."""
+    with reused_server((__file__,), reset=f"{CONTROL}reset") as endpoint:
+        yield OssServer(endpoint)
 
 
 class Refusal(Exception):
@@ -152,6 +147,9 @@ class Adaptor:
 
     def __init__(self, s3: Callable[..., Iterable[bytes]]) -> None:
         self._s3 = s3
+        self._reset()
+
+    def _reset(self) -> None:
         self._log: list[Logged] = []
         self._breaks: list[dict[str, Any]] = []
         self._max_keys = 1000
@@ -179,6 +177,9 @@ class Adaptor:
         if what == "pages":
             self._max_keys = int(body)
             return 200, {}, b""
+        if what == "reset":
+            self._reset()
+            return self._call("POST", "/moto-api/reset", "", {}, b"")
         path = what.removeprefix("raw")
         return self._call(environ["REQUEST_METHOD"], path, "", {}, body)
 
@@ -378,12 +379,11 @@ def _crc64(data: bytes) -> str:
 def _serve() -> None:
     import moto.settings
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
-    from werkzeug.serving import WSGIRequestHandler, run_simple
+    from werkzeug.serving import WSGIRequestHandler
 
     moto.settings.S3_UPLOAD_PART_MIN_SIZE = 0
     WSGIRequestHandler.protocol_version = "HTTP/1.1"
-    app = Adaptor(DomainDispatcherApplication(create_backend_app))
-    run_simple("127.0.0.1", 0, app, threaded=True)
+    serve(Adaptor(DomainDispatcherApplication(create_backend_app)))
 
 
 if __name__ == "__main__":

@@ -73,10 +73,8 @@ class Place(NamedTuple):
 @pytest.fixture(scope="module")
 def moto() -> Iterator[tuple[str, FaultProxy]]:
     """Return the endpoint of an S3 server whose listings have short pages, and a proxy of it."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", str(PAGE_SIZE))
-        with s3_server() as endpoint, FaultProxy(endpoint) as proxy:
-            yield endpoint, proxy
+    with s3_server(page_size=PAGE_SIZE) as endpoint, FaultProxy(endpoint) as proxy:
+        yield endpoint, proxy
 
 
 @pytest.fixture
