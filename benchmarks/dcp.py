@@ -14,19 +14,17 @@ import os
 import re
 import subprocess
 import sys
-import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from aisio import NotFoundError
 from aisio.stores import DirectSettings
 from corpus import Corpus
-from measuring import READY, Items, Reader
+from measuring import READY, Items, Reader, temporary_folder, unmeasured
 
 TENSORS = 100
 KEYS = {"access_key_id": "key", "secret_access_key": "secret"}
@@ -65,14 +63,14 @@ def load_local(corpus: Corpus, part: Part) -> Items:
     """`StorageReader` over file://."""
     from aisio.checkpoint import StorageReader
 
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         _save_once(corpus, f"file://{folder}/dcp")
         yield from _load(corpus, part, lambda: StorageReader(f"file://{folder}/dcp"))
 
 
 def load_torch(corpus: Corpus, part: Part) -> Items:
     """FileSystemReader over the same files."""
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         _save_once(corpus, f"file://{folder}/dcp")
         reader = _dcp().FileSystemReader
         yield from _load(corpus, part, lambda: reader(f"{folder}/dcp"))
@@ -169,8 +167,11 @@ def _dcp() -> Any:
 def _s3_server() -> Iterator[str]:
     """Run moto's server with an empty bucket, and yield its endpoint."""
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"]
-    errors = Path(tempfile.mkdtemp()) / "errors"
-    with errors.open("wb") as out, subprocess.Popen(command, stdout=out, stderr=out) as server:
+    with (
+        temporary_folder() as folder,
+        (errors := folder / "errors").open("wb") as out,
+        subprocess.Popen(command, stdout=out, stderr=out) as server,
+    ):
         try:
             while not (found := re.search(r"http://[\d.:]+", errors.read_text())):
                 if server.poll() is not None:
@@ -186,7 +187,9 @@ def _s3_server() -> Iterator[str]:
             ).create_bucket(Bucket="bucket")
             yield endpoint
         finally:
-            server.terminate()
+            with unmeasured():
+                server.terminate()
+                server.wait()
 
 
 def cases(part: Part) -> Mapping[str, Reader]:

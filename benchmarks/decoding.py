@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -13,7 +12,7 @@ from typing import Any
 from corpus import PHOTO_BYTES, Corpus
 from decoding_alone import decode_alone
 from loaders import BATCH, WORKERS, shard_reader, shuffled_loader, webdataset_loader
-from measuring import READY, Items, Reader
+from measuring import READY, Items, Reader, temporary_folder
 
 EPOCHS = 2
 CLASSES = 10
@@ -90,12 +89,12 @@ def _photos(corpus: Corpus) -> list[bytes]:
 @contextmanager
 def _unpacked(corpus: Corpus) -> Iterator[Path]:
     """Write the images into folders of classes."""
-    with tempfile.TemporaryDirectory(prefix="aisio-bench-") as folder:
+    with temporary_folder() as folder:
         for number, data in enumerate(_photos(corpus)):
             file = Path(folder, f"{number % CLASSES}", f"{number:08d}.jpg")
             file.parent.mkdir(exist_ok=True)
             file.write_bytes(data)
-        yield Path(folder)
+        yield folder
 
 
 CASES: dict[str, Reader] = {

@@ -12,10 +12,9 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from corpus import LARGE, Corpus
-from measuring import READY, Items
+from measuring import READY, Items, temporary_folder
 from peers import http_urls
 
 PIECE_BYTES = 1024 * 1024
@@ -85,14 +84,14 @@ def folder_and_digest(corpus: Corpus) -> Iterator[tuple[Path, str]]:
 @contextmanager
 def new_folder(corpus: Corpus) -> Iterator[Path]:
     """Yield an empty folder, after touching the memory that its files will need."""
-    with TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         warm_up = Path(folder, "warm-up")
         with warm_up.open("wb", buffering=0) as file:
             piece = bytes(PIECE_BYTES)
             for _ in range(corpus.large_bytes // PIECE_BYTES):
                 file.write(piece)
         warm_up.unlink()
-        yield Path(folder)
+        yield folder
 
 
 CASES = {

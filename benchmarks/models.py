@@ -11,11 +11,10 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from by_hand import Connections, addresses, fill
 from corpus import MODEL_FILES, Corpus
-from measuring import READY, Items, Reader
+from measuring import READY, Items, Reader, temporary_folder
 
 PAGE_BYTES = 4096
 RANGES_AT_ONCE = 8
@@ -136,8 +135,8 @@ def new_folder() -> Iterator[Path]:
 
     import aisio.models.directory  # noqa: F401
 
-    with TemporaryDirectory() as folder:
-        yield Path(folder)
+    with temporary_folder() as folder:
+        yield folder
 
 
 def _directory(

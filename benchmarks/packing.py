@@ -10,10 +10,9 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from corpus import PACKED_BYTES, Corpus
-from measuring import READY, Items
+from measuring import READY, Items, temporary_folder
 
 FOLDERS = 10
 SHARD_BYTES = 256 * 1024 * 1024
@@ -91,14 +90,14 @@ def empty_prefix(corpus: Corpus, name: str) -> str:
 def files(corpus: Corpus) -> Iterator[Path]:
     """Yield folders of files, which were just written."""
     noise = random.Random(0).randbytes(1024 * 1024)
-    with TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         for name in range(FOLDERS):
             Path(folder, f"{name}").mkdir()
             for number in range(corpus.packed // FOLDERS):
                 start = (name + number) * 37 % (len(noise) - PACKED_BYTES)
                 path = Path(folder, f"{name}", f"{number:06d}.jpg")
                 path.write_bytes(noise[start : start + PACKED_BYTES])
-        yield Path(folder)
+        yield folder
 
 
 CASES = {

@@ -8,7 +8,6 @@ a file, and read it only then.
 from __future__ import annotations
 
 import os
-import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +19,7 @@ from typing import Any, TypeAlias
 
 from by_hand import Connections, addresses, fill
 from corpus import MODEL, Corpus, model_header
-from measuring import READY, Items, Reader
+from measuring import READY, Items, Reader, temporary_folder
 from peers import Unsuited
 
 RANGE_BYTES = 16 * 1024 * 1024
@@ -109,8 +108,8 @@ def downloaded(load: Load, corpus: Corpus) -> Items:
 
     _prepare()
     item = Client(corpus.endpoint).bucket(corpus.bucket).object(MODEL)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "model.safetensors")
+    with temporary_folder() as folder:
+        path = folder / "model.safetensors"
         yield READY
         item.get(into=path)
         yield touched(load(str(path)))
@@ -121,8 +120,8 @@ def from_file(load: Load, is_cold: bool, corpus: Corpus) -> Items:
     from aisio import Client
 
     _prepare()
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "model.safetensors")
+    with temporary_folder() as folder:
+        path = folder / "model.safetensors"
         Client(corpus.endpoint).bucket(corpus.bucket).object(MODEL).get(into=path)
         if is_cold:
             evict(path)

@@ -8,12 +8,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from aisio.tasks.engines.base import Engine, Job, Status
 from aisio.tasks.states import TaskState
 from corpus import Corpus
-from measuring import READY, Items
+from measuring import READY, Items, temporary_folder
 from packing import AISIO, each_file, empty_prefix, files, run
 
 _SETTLED_S = 2.5
@@ -58,7 +57,7 @@ def _different_files(corpus: Corpus) -> Iterator[Path]:
 
 def first(corpus: Corpus) -> Items:
     """`quick_train` with a data set that the store does not have; the task is started."""
-    with _different_files(corpus) as folder, TemporaryDirectory() as place:
+    with _different_files(corpus) as folder, temporary_folder() as place:
         url = empty_prefix(corpus, "task")
         yield READY
         _train(corpus, folder, Path(place), url)
@@ -67,7 +66,7 @@ def first(corpus: Corpus) -> Items:
 
 def mounted(corpus: Corpus) -> Items:
     """The same, and the task gets a folder with the data."""
-    with _different_files(corpus) as folder, TemporaryDirectory() as place:
+    with _different_files(corpus) as folder, temporary_folder() as place:
         url = empty_prefix(corpus, "task")
         yield READY
         _train(corpus, folder, Path(place), url, name="dataset")
@@ -76,7 +75,7 @@ def mounted(corpus: Corpus) -> Items:
 
 def second(corpus: Corpus) -> Items:
     """The same again."""
-    with _different_files(corpus) as folder, TemporaryDirectory() as place:
+    with _different_files(corpus) as folder, temporary_folder() as place:
         url = empty_prefix(corpus, "task")
         time.sleep(_SETTLED_S)
         _train(corpus, folder, Path(place), url)

@@ -11,11 +11,10 @@ from contextlib import closing, contextmanager
 from functools import partial
 from http.client import HTTPConnection
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 
 from corpus import WRITERS, Corpus
-from measuring import READY, Items
+from measuring import READY, Items, temporary_folder
 from packing import empty_prefix
 
 
@@ -145,8 +144,8 @@ def small_url(corpus: Corpus) -> str:
 def new_folder() -> Iterator[Path]:
     """Yield an empty folder; in memory if possible, as disks differ from run to run."""
     memory = Path("/dev/shm")
-    with TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
-        yield Path(folder)
+    with temporary_folder(memory if memory.is_dir() else None) as folder:
+        yield folder
 
 
 CASES = {
