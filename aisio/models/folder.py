@@ -8,6 +8,7 @@ removed. Several processes may use one folder, for the same model; the last one 
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
@@ -24,6 +25,10 @@ __all__ = ["ModelFolder"]
 
 _FORMAT = 1
 _MAX_MARKER_BYTES = 64 << 20
+_MAX_TRIES = 100
+_WAIT_S = 0.02
+"""Between two tries. Where the process that filled the folder was killed, those that waited for it
+keep one another from having it alone, until one of them tries while no other does."""
 
 
 class _Marker(msgspec.Struct, frozen=True):
@@ -62,7 +67,7 @@ class ModelFolder:
 
     Raises:
         ConfigError: The folder holds files that were not put there for a model; or other processes
-            use it for another one.
+            use it for another one, or nobody knows what for.
         OSError: It cannot be written.
     """
 
@@ -78,8 +83,14 @@ class ModelFolder:
         self.path = path.resolve()
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._marker = _Marker(_FORMAT, url, key, [one.name for one in files], False, False)
-        while not self._open(fill):
-            pass
+        for _ in range(_MAX_TRIES):
+            if self._open(fill):
+                return
+            time.sleep(_WAIT_S)
+        raise ConfigError(
+            f"{self.path}: other processes use it, and its {MARKER}, which says what for, is not "
+            f"there, or is damaged; take another folder"
+        )
 
     @property
     def descriptor(self) -> int:

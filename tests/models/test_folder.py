@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import aisio.models.folder as folder_module
 from aisio import ConfigError
 from aisio.models.files import MARKER, ModelFile
 from aisio.models.folder import ModelFolder
@@ -84,6 +85,19 @@ def test_a_folder_in_use_is_not_given_to_another_model(tmp_path: Path) -> None:
         open_folder(tmp_path, "other")
     folder.leave()
     open_folder(tmp_path, "other").leave()
+
+
+def test_a_folder_in_use_without_a_marker_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody has removed that: to wait for it would have no end."""
+    monkeypatch.setattr(folder_module, "_WAIT_S", 0)
+    folder = open_folder(tmp_path)
+    (tmp_path / MARKER).unlink()
+    with pytest.raises(ConfigError, match=rf"{tmp_path}: other processes use it, and its {MARKER}"):
+        open_folder(tmp_path, fill=never)
+    assert names(tmp_path) == ["a", "sub", "sub/deep", "sub/deep/b"]
+    folder.leave()
 
 
 def test_what_a_killed_process_left_is_replaced(tmp_path: Path) -> None:
