@@ -125,14 +125,15 @@ class ModelDirectory:
             finalizer()
 
     def descriptors(self) -> tuple[int, ...]:
-        """Return what `subprocess.Popen(pass_fds=...)` gives to a program that outlives this one.
+        """Return what `subprocess.Popen(pass_fds=...)` gives to a program that uses the folder.
 
-        While the program runs, no other process takes folder and memory for left behind.
+        While the program runs, the files stay, also when this process calls `close` or ends. Then
+        the next ModelDirectory of the folder removes them.
 
         Raises:
             ConfigError: The folder is not prepared.
         """
-        return self._require_prepared().descriptors
+        return self._require_prepared().descriptors()
 
     def __enter__(self) -> ModelDirectory:
         return self.prepare()

@@ -92,10 +92,9 @@ class ModelFolder:
             f"there, or is damaged; take another folder"
         )
 
-    @property
-    def descriptor(self) -> int:
-        """The descriptor that holds the folder; a program that inherits it uses the folder too."""
-        return self._folder.descriptor
+    def lend(self) -> int:
+        """Return a descriptor that keeps the folder for a program that inherits it."""
+        return self._folder.lend()
 
     def path_of(self, name: str) -> Path:
         """Return the path of a file."""

@@ -32,7 +32,7 @@ class LockedFolder:
 
     Attributes:
         path: The folder.
-        descriptor: Holds the lock. A program that inherits it has the folder in use as well.
+        descriptor: Holds the lock.
         is_alone: Whether no other process has the folder; `share` ends that.
         is_new: Whether this object made it.
 
@@ -43,6 +43,7 @@ class LockedFolder:
 
     def __init__(self, path: Path, *, permissions: int = 0o777) -> None:
         self.path = path
+        self._lent: int | None = None
         for _ in range(_MAX_TRIES):
             self.is_new = _make(path, permissions)
             try:
@@ -64,8 +65,25 @@ class LockedFolder:
         fcntl.flock(self.descriptor, fcntl.LOCK_SH)
         self.is_alone = False
 
+    def lend(self) -> int:
+        """Return a descriptor with a lock of its own: a program that inherits it has the folder too.
+
+        The lock is another one than that of `descriptor`, which this process could make exclusive
+        while the program shares it. It is closed here by `try_alone` and `close`.
+        """
+        if self._lent is None:
+            lent = os.open(".", _FLAGS, dir_fd=self.descriptor)
+            try:
+                fcntl.flock(lent, fcntl.LOCK_SH)
+            except BaseException:
+                os.close(lent)
+                raise
+            self._lent = lent
+        return self._lent
+
     def try_alone(self) -> bool:
         """Have the folder alone, if nobody else uses it; if not, the own lock may be gone."""
+        self._take_back()
         try:
             fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -75,7 +93,13 @@ class LockedFolder:
 
     def close(self) -> None:
         """Release the lock."""
+        self._take_back()
         os.close(self.descriptor)
+
+    def _take_back(self) -> None:
+        lent, self._lent = self._lent, None
+        if lent is not None:
+            os.close(lent)
 
     def _lock(self) -> bool:
         try:

@@ -60,10 +60,9 @@ class MemoryFolder:
             self._folder.close()
             raise
 
-    @property
-    def descriptor(self) -> int:
-        """The descriptor that holds the folder; a program that inherits it uses the folder too."""
-        return self._folder.descriptor
+    def lend(self) -> int:
+        """Return a descriptor that keeps the folder for a program that inherits it."""
+        return self._folder.lend()
 
     def path_of(self, name: str) -> Path:
         """Return the path of a file, which exists once the file is complete."""
@@ -108,11 +107,13 @@ class MemoryFolder:
 
     def leave(self) -> None:
         """Use the folder no longer; remove it if nobody does."""
-        if self._folder.try_alone():
-            for file in list(self.path.iterdir()):
-                file.unlink(missing_ok=True)
-            self.path.rmdir()
-        self._folder.close()
+        try:
+            if self._folder.try_alone():
+                for file in list(self.path.iterdir()):
+                    file.unlink(missing_ok=True)
+                self.path.rmdir()
+        finally:
+            self._folder.close()
 
 
 @forks.in_child

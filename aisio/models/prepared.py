@@ -86,10 +86,9 @@ class PreparedModel:
                 loader.load(threading.Event())
             self._cleanup = cleanup.pop_all()
 
-    @property
     def descriptors(self) -> tuple[int, int]:
-        """What a program has to inherit to use the folder and the memory on its own account."""
-        return self._folder.descriptor, self._memory.descriptor
+        """Return what a program has to inherit to use folder and memory on its own account."""
+        return self._folder.lend(), self._memory.lend()
 
     def wait(self) -> None:
         """Wait until all files are there; errors are those of the reads."""

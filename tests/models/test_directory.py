@@ -80,6 +80,16 @@ def test_what_is_mapped_outlives_it(case: Case) -> None:
     os.close(descriptor)
 
 
+def test_a_program_that_has_its_descriptors_outlives_it(case: Case) -> None:
+    """It finds all files; the next directory removes them, when the program has ended."""
+    directory = case.directory().prepare()
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE, pass_fds=directory.descriptors()):
+        directory.close()
+        assert files_in(case.path) == FILES
+    case.directory().prepare().close()
+    assert_nothing_is_left(case)
+
+
 def test_it_is_a_path_and_stays_in_its_process(case: Case) -> None:
     """Functions that copy their arguments get the same one; a worker is sent the path."""
     directory = case.directory()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import subprocess
 import threading
 from pathlib import Path
 
@@ -51,4 +52,18 @@ def test_programs_do_not_inherit_the_lock(tmp_path: Path) -> None:
     """Unless they are given the descriptor."""
     folder = LockedFolder(tmp_path / "a")
     assert fcntl.fcntl(folder.descriptor, fcntl.F_GETFD) & fcntl.FD_CLOEXEC
+    folder.close()
+
+
+def test_a_program_that_is_lent_the_folder_has_it_too(tmp_path: Path) -> None:
+    """Whoever lends it has it alone again when the program has ended."""
+    folder = LockedFolder(tmp_path / "a")
+    folder.share()
+    lent = folder.lend()
+    assert lent == folder.lend()
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE, pass_fds=[lent]):
+        assert not folder.try_alone()
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(lent)
+    assert folder.try_alone()
     folder.close()
