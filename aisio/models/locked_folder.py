@@ -66,7 +66,7 @@ class LockedFolder:
         self.is_alone = False
 
     def lend(self) -> int:
-        """Return a descriptor with a lock of its own: a program that inherits it has the folder too.
+        """Return a descriptor of its own lock: a program that inherits it has the folder too.
 
         The lock is another one than that of `descriptor`, which this process could make exclusive
         while the program shares it. It is closed here by `try_alone` and `close`.

@@ -12,6 +12,7 @@ import os
 import secrets
 import uuid
 from functools import partial
+from threading import Event
 from typing import Any
 
 from aisio.checkpoint.dcp.item_writing import split_items, write_item
@@ -25,6 +26,7 @@ from aisio.errors import (
     IntegrityError,
     NotFoundError,
     NotSupportedError,
+    StorageError,
 )
 from aisio.extras import missing_extra
 from aisio.limits import is_whole
@@ -175,14 +177,20 @@ class StorageWriter(torch_storage.StorageWriter):
         groups = split_items(plan.items, self._thread_count)
         names = [f"__{rank}_{number}.{token}.distcp" for number in range(len(groups))]
         threads = WorkerThreads(max(1, len(groups)), "aisio-checkpoint")
-        work = partial(self._write_file, place, planner)
+        stopped = Event()
+        work = partial(self._write_file, place, planner, stopped)
         try:
             futures = [
                 threads.submit(partial(work, name, items))
                 for name, items in zip(names, groups, strict=True)
             ]
+            errors = [error for future in futures if (error := future.exception()) is not None]
+            if errors:
+                # One file failed; the others were stopped for that.
+                raise min(errors, key=lambda error: isinstance(error, _SaveStoppedError))
             results = [result for future in futures for result in future.result()]
         except BaseException:
+            stopped.set()
             threads.end(cancel=True)
             _remove_files(place, names)
             raise
@@ -220,10 +228,23 @@ class StorageWriter(torch_storage.StorageWriter):
         _remove_files(place, sorted(old - referenced_files(metadata)))
 
     def _write_file(
-        self, place: CheckpointPlace, planner: SavePlanner, name: str, items: list[WriteItem]
+        self,
+        place: CheckpointPlace,
+        planner: SavePlanner,
+        stopped: Event,
+        name: str,
+        items: list[WriteItem],
     ) -> list[WriteResult]:
-        with place.store.writer(place.file_url(name), self._options) as file:
-            results = [write_item(file, name, item, planner) for item in items]
+        results = []
+        try:
+            with place.store.writer(place.file_url(name), self._options) as file:
+                for item in items:
+                    if stopped.is_set():
+                        raise _SaveStoppedError(f"{file.url}: the save has failed elsewhere")
+                    results.append(write_item(file, name, item, planner))
+        except BaseException:
+            stopped.set()
+            raise
         for result in results:
             result.storage_data.__dict__[_FOLDER] = str(place.url)
         return results
@@ -232,6 +253,10 @@ class StorageWriter(torch_storage.StorageWriter):
         if self._place is None:
             raise ConfigError("StorageWriter has no URL: name one, or pass checkpoint_id= to save")
         return self._place
+
+
+class _SaveStoppedError(StorageError):
+    """A file was not written to its end, as another one could not be."""
 
 
 def _files_of_old(place: CheckpointPlace) -> set[str]:

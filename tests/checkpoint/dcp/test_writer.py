@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import resource
+import threading
 import warnings
 from concurrent.futures import Future
 from pathlib import Path
@@ -122,6 +123,39 @@ def test_a_save_that_fails_leaves_the_former(tmp_path: Path, threads: int) -> No
         save(state(2), StorageWriter(tmp_path, thread_count=threads), planner=Failing())
     assert names(tmp_path) == before
     check(tmp_path, 1)
+
+
+class FailingInOneFile(DefaultSavePlanner):
+    """Has no data for the largest item; what is written after that failure is counted.
+
+    Attributes:
+        stopped: Set by the writer when a file has failed.
+        written: The names of the other items.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stopped = threading.Event()
+        self.written: list[str] = []
+
+    def resolve_data(self, write_item: Any) -> Any:
+        """Fail, or wait until the other file has failed."""
+        if write_item.index.fqn == "0":
+            raise RuntimeError("a broken tensor")
+        assert self.stopped.wait(60)
+        self.written.append(write_item.index.fqn)
+        return super().resolve_data(write_item)
+
+
+def test_a_file_that_fails_ends_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are not written to their ends first, which may take minutes; its error is raised."""
+    planner = FailingInOneFile()
+    monkeypatch.setattr("aisio.checkpoint.dcp.writer.Event", lambda: planner.stopped)
+    content = {str(number): torch.zeros(100 - number) for number in range(10)}
+    with pytest.raises(CheckpointException, match="a broken tensor"):
+        save(content, StorageWriter(tmp_path, thread_count=2), planner=planner)
+    assert len(planner.written) <= 1
+    assert names(tmp_path) == []
 
 
 def test_a_full_disk_leaves_the_former(tmp_path: Path) -> None:
