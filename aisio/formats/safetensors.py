@@ -23,6 +23,8 @@ from math import prod
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
+import msgspec
+
 from aisio.errors import CheckpointError, ConfigError
 from aisio.escapes import one_line
 
@@ -30,14 +32,17 @@ __all__ = [
     "DTYPE_BITS",
     "LENGTH_BYTES",
     "MAX_HEADER_BYTES",
+    "SUFFIX",
     "Header",
     "TensorInfo",
+    "check_data_bytes",
     "encode_header",
     "header_bytes",
     "parse_header",
     "unique_keys",
 ]
 
+SUFFIX: Final = ".safetensors"
 LENGTH_BYTES: Final = 8
 MAX_HEADER_BYTES: Final = 100_000_000
 DTYPE_BITS: Final[Mapping[str, int]] = MappingProxyType(
@@ -166,6 +171,38 @@ def parse_header(text: bytes | memoryview, data_bytes: int, url: str) -> Header:
     tensors.sort(key=lambda tensor: (tensor.start, tensor.stop, tensor.name))
     _check_cover(tensors, data_bytes, url)
     return Header({tensor.name: tensor for tensor in tensors}, metadata)
+
+
+class _Entry(msgspec.Struct):
+    """An entry of a header. Of "__metadata__", which has no offsets, it takes no bytes."""
+
+    data_offsets: tuple[int, int] = (0, 0)
+
+
+def check_data_bytes(text: bytes, data_bytes: int, url: str) -> None:
+    """Check that a file is as long as its header says, whatever is in it.
+
+    It is for files that other programs read: they may know more dtypes than `parse_header`, which
+    also takes seven times as long.
+
+    Args:
+        text: The JSON.
+        data_bytes: The size of the file behind the header.
+        url: The file, for errors.
+
+    Raises:
+        CheckpointError: It is no such JSON, or the file is shorter or longer.
+    """
+    try:
+        entries = msgspec.json.decode(text, type=dict[str, _Entry])
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise _error(url, f"its header cannot be read: {error}") from error
+    end = max((entry.data_offsets[1] for entry in entries.values()), default=0)
+    if end != data_bytes:
+        raise _error(
+            url,
+            f"its tensors end at byte {end:,} of {data_bytes:,} behind the header: store it again",
+        )
 
 
 def encode_header(

@@ -25,12 +25,11 @@ from pathlib import Path
 
 from aisio.errors import AisioError
 from aisio.forks import this_process
-from aisio.formats.safetensors import LENGTH_BYTES
+from aisio.formats.safetensors import LENGTH_BYTES, SUFFIX, header_bytes
 from aisio.models.files import ModelFile
 from aisio.models.folder import ModelFolder
 from aisio.models.hooks import StandIns
 from aisio.models.loading import LoadStoppedError, ModelLoader, check_version
-from aisio.models.safetensors_header import SAFETENSORS, header_bytes
 from aisio.records import ByteRange
 from aisio.stores import Store
 from aisio.transport.body import read_with_retries
@@ -140,7 +139,7 @@ class BackgroundLoading:
     def _make_stand_in(self, file: ModelFile, path: Path) -> None:
         if path.exists():  # another process has made it
             return
-        header = self._read_header(file) if file.name.endswith(SAFETENSORS) else b""
+        header = self._read_header(file) if file.name.endswith(SUFFIX) else b""
         path.parent.mkdir(parents=True, exist_ok=True)
         new = path.with_name(f".{secrets.token_hex(8)}.aisio-partial")
         new.write_bytes(header)
@@ -152,7 +151,8 @@ class BackgroundLoading:
 
     def _read_header(self, file: ModelFile) -> bytes:
         start = self._read(file, min(file.size_bytes, _HEADER_GUESS_BYTES))
-        size = header_bytes(start[:LENGTH_BYTES], str(file.url))
+        length = header_bytes(start, file.size_bytes, str(file.url))
+        size = LENGTH_BYTES + length
         return start[:size] if size <= len(start) else self._read(file, size)
 
     def _read(self, file: ModelFile, size: int) -> bytes:

@@ -90,7 +90,8 @@ class ModelDirectory:
             NotFoundError: There are no such files, or one is missing that an index names.
             ConfigError: The folder holds other files, or is used for another model; or the large
                 files do not fit into memory.
-            IntegrityError: A file is not the one that was listed, or is damaged.
+            IntegrityError: A file is not the one that was listed, or not what the store announced.
+            CheckpointError: A safetensors file was stored damaged.
             MissingExtraError: `in_background` needs torch.
             OSError: The folder cannot be written.
         """
@@ -111,7 +112,7 @@ class ModelDirectory:
 
         Raises:
             ConfigError: The folder is not prepared.
-            NotFoundError, IntegrityError, ...: A file could not be read.
+            NotFoundError, IntegrityError, CheckpointError, ...: A file could not be read.
         """
         self._require_prepared().wait()
 

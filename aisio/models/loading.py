@@ -15,12 +15,12 @@ from contextlib import contextmanager
 from functools import partial
 
 from aisio.errors import ConfigError, IntegrityError, StorageError
+from aisio.formats.safetensors import LENGTH_BYTES, SUFFIX, check_data_bytes, header_bytes
 from aisio.models.files import ModelFile
 from aisio.models.folder import ModelFolder
 from aisio.models.memory_budget import room_in
 from aisio.models.memory_folder import MemoryFolder
 from aisio.models.options import MemoryOptions
-from aisio.models.safetensors_header import SAFETENSORS, check_length
 from aisio.records import ObjectInfo
 from aisio.stores import Store
 from aisio.transport.body import Body, read_with_retries
@@ -80,7 +80,8 @@ class ModelLoader:
         Raises:
             LoadStoppedError: `stop` was set.
             ConfigError: The files do not fit into memory.
-            NotFoundError, IntegrityError, ...: A file cannot be read; those that were stay.
+            NotFoundError, IntegrityError, CheckpointError, ...: A file cannot be read; those that
+                were stay.
         """
         lock = self._wait_for_lock(stop) if lock is None else lock
         try:
@@ -212,7 +213,7 @@ def write_small_files(store: Store, files: Sequence[ModelFile], folder: ModelFol
     """Read small files, several at once, into a folder.
 
     Raises:
-        NotFoundError, IntegrityError, ...: A file cannot be read.
+        NotFoundError, IntegrityError, CheckpointError, ...: A file cannot be read.
         OSError: One cannot be written.
     """
 
@@ -250,8 +251,12 @@ def _check_size(file: ModelFile, size: int) -> None:
 
 
 def _check_header(file: ModelFile, read: Callable[[int, int], bytes]) -> None:
-    if file.name.endswith(SAFETENSORS):
-        check_length(read, file.size_bytes, str(file.url))
+    """Check that a safetensors file has the bytes that its header announces."""
+    if file.name.endswith(SUFFIX):
+        url = str(file.url)
+        length = header_bytes(read(LENGTH_BYTES, 0), file.size_bytes, url)
+        text = read(length, LENGTH_BYTES)
+        check_data_bytes(text, file.size_bytes - LENGTH_BYTES - length, url)
 
 
 @contextmanager

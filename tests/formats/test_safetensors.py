@@ -16,6 +16,7 @@ from aisio.formats.safetensors import (
     DTYPE_BITS,
     LENGTH_BYTES,
     Header,
+    check_data_bytes,
     encode_header,
     header_bytes,
     parse_header,
@@ -218,6 +219,24 @@ def test_a_header_is_accepted_where_the_library_accepts_it(drawn: tuple[dict[str
     assert {name: (one["dtype"], tuple(one["shape"])) for name, one in found.items()} == {
         name: (one.dtype, one.shape) for name, one in ours.items()
     }
+
+
+@pytest.mark.parametrize("dtype", ["U8", "of the future"])
+def test_a_file_is_as_long_as_its_header_says(dtype: str) -> None:
+    """Whatever its tensors are."""
+    text = entry(dtype, "[2]", "[0, 2]").encode()[:-1] + b', "__metadata__": {"a": "b"}}'
+    check_data_bytes(text, 2, URL)
+    for size in (1, 3):
+        with pytest.raises(CheckpointError, match=f"^{URL} .* end at byte 2 of {size} behind"):
+            check_data_bytes(text, size, URL)
+    check_data_bytes(b"{}", 0, URL)
+
+
+@pytest.mark.parametrize("text", [b"", b"[]", b"{", b'{"\xff": {}}', b'{"a": {"data_offsets": 1}}'])
+def test_a_header_that_cannot_be_read_has_no_length(text: bytes) -> None:
+    """It is no JSON, or the JSON of something else."""
+    with pytest.raises(CheckpointError, match=f"^{URL} .* its header cannot be read"):
+        check_data_bytes(text, 0, URL)
 
 
 @given(st.binary(max_size=40), st.booleans())
