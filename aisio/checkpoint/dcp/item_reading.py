@@ -68,6 +68,11 @@ class Wanted:
                 return
         self.memory = torch.empty(self.span.numel, dtype=self.span.dtype, device="cpu")
 
+    @property
+    def in_place_bytes(self) -> int:
+        """How many bytes go to the memory of the tensor that is loaded."""
+        return self.span.size_bytes if self.span is not None and self.is_filled_in_place else 0
+
     def places(self) -> list[_Place]:
         """Return what takes bytes of the item, besides memory that is forgotten."""
         if self.span is None or self.memory is None:

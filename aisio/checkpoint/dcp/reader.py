@@ -222,19 +222,32 @@ class _Load:
         ahead_bytes = 0
         try:
             for run in runs:
-                while begun and ahead_bytes + run.stop - run.start > window_bytes:
+                self._resolve(run)
+                size = run.stop - run.start
+                while begun and ahead_bytes + size > window_bytes:
+                    # Else connections would be idle while the last parts of a large tensor come.
+                    if len(begun) == 1 and self._held_bytes(begun[0].run, run) <= window_bytes:
+                        break
                     ahead_bytes -= self._finish(begun.popleft())
                 begun.append(self._begin(run, threads, options.part_bytes))
-                ahead_bytes += begun[-1].size_bytes
+                ahead_bytes += size
             while begun:
                 self._finish(begun.popleft())
         finally:
             self._is_stopped = True
             threads.end(cancel=True)
 
-    def _begin(self, run: Run, threads: WorkerThreads, part_bytes: int) -> RunReading:
+    def _resolve(self, run: Run) -> None:
         for item in run.items:
             self._wanted[item.place].resolve(self._planner)
+
+    def _held_bytes(self, *runs: Run) -> int:
+        """Return how many bytes of runs take memory beside that of the tensors."""
+        wanted = [self._wanted[item.place] for run in runs for item in run.items]
+        in_place_bytes = sum(one.in_place_bytes for one in wanted)
+        return sum(run.stop - run.start for run in runs) - in_place_bytes
+
+    def _begin(self, run: Run, threads: WorkerThreads, part_bytes: int) -> RunReading:
         if run.path not in self._files:
             self._files[run.path] = FileReader(self.place, run.path, *self._sizes[run.path])
         reading = RunReading(self._files[run.path], run, views_for(run, self._wanted))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import pickle
 import shutil
+import threading
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
@@ -22,8 +23,11 @@ from aisio import Client
 from aisio.checkpoint import StorageReader, StorageWriter
 from aisio.errors import ConfigError, IntegrityError, NotFoundError
 from aisio.gateway import Gateway
-from aisio.records import RetryPolicy
+from aisio.records import ByteRange, RetryPolicy
+from aisio.stores import LocalStore
 from aisio.testing.fault_proxy import Corrupt, Cut, FaultProxy, Status
+from aisio.transport.body import Body
+from aisio.urls import ObjectUrl
 from tests.checkpoint.dcp.states import Parts, check, dcp, equal, load, save, state, write, zeros
 
 FILES = "/v1/objects/b/run/__0_0*"
@@ -36,6 +40,21 @@ def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultProxy]:
     with Gateway(folder) as gateway, FaultProxy(gateway.endpoint) as proxy:
         Client(gateway.endpoint).bucket("b").create()
         yield proxy
+
+
+class WaitsForTheNext(LocalStore):
+    """Sends the first range of a file when one behind the middle is asked for."""
+
+    def __init__(self, middle: int) -> None:
+        self._middle = middle
+        self._next_is_read = threading.Event()
+
+    def get(self, url: ObjectUrl, byte_range: ByteRange | None = None, **options: Any) -> Body:
+        if byte_range is not None and byte_range.start >= self._middle:
+            self._next_is_read.set()
+        elif byte_range is not None and not byte_range.start:
+            assert self._next_is_read.wait(30)
+        return super().get(url, byte_range, **options)
 
 
 @pytest.fixture
@@ -146,6 +165,19 @@ def test_a_large_tensor_comes_by_several_requests(client: Client, proxy: FaultPr
     load(wanted, StorageReader("ais://b/run", client=client, part_bytes=1 << 20))
     assert equal(wanted, content)
     assert len(requests(proxy, before)) == 9
+
+
+def test_the_next_large_tensor_begins_while_the_last_parts_of_one_come(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is larger than all that is held in memory beside the tensors."""
+    content = tensors(2, 200_000)
+    save(content, StorageWriter(tmp_path))
+    store = WaitsForTheNext(850_000)
+    monkeypatch.setattr("aisio.checkpoint.dcp.place.store_for", lambda *_, **__: store)
+    reader = StorageReader(tmp_path, part_bytes=100_000, concurrency=2)
+    into = {name: torch.zeros_like(tensor) for name, tensor in content.items()}
+    assert equal(load(into, reader), content)
 
 
 @pytest.mark.parametrize("fault", [Cut(70_000), Cut(70_000, reset=True), Status(503)])
