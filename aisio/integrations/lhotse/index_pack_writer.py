@@ -185,8 +185,8 @@ class _Sources:
         indexed = parse_index(data, str(url))[-1]
         if path in self.sizes:
             size = self.sizes[path]
-            if len(data) > 8 and size < int.from_bytes(data[-16:-8], "little"):
-                raise ShardError(f"{one_line(str(url))}: it has records behind byte {size}")
+            if len(data) > 8 and size <= int.from_bytes(data[-16:-8], "little"):
+                raise ShardError(f"{one_line(str(url))}: it has records from byte {size} on")
             return data[:-8] + size.to_bytes(8, "little")
         check_size(indexed, AISRangeReader(str(source), client=self.client), str(url))
         return data

@@ -107,8 +107,9 @@ def test_an_index_of_another_version_is_an_error(bucket: Bucket) -> None:
     pack_url = "ais://speech/x.idxpack"
     with pytest.raises(ShardError, match="it is of a file of 6 bytes"):
         write_index_pack(pack_url, [spec])
-    with pytest.raises(ShardError, match="has records behind byte 2"):
-        write_index_pack(pack_url, [spec], source_size_overrides={url: 2})
+    for size in (2, 3):  # a record without bytes is none
+        with pytest.raises(ShardError, match=f"has records from byte {size} on"):
+            write_index_pack(pack_url, [spec], source_size_overrides={url: size})
     assert not bucket.object("x.idxpack").exists()
     write_index_pack(pack_url, [spec], source_size_overrides={url: 9})
     with IndexPack(pack_url) as pack:
