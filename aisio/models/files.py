@@ -14,7 +14,7 @@ import msgspec
 
 from aisio.errors import ConfigError, IntegrityError, NotFoundError
 from aisio.models.options import MemoryOptions
-from aisio.records import ObjectInfo
+from aisio.records import Checksum, ObjectInfo
 from aisio.stores import Store
 from aisio.transport.concurrency.ordered import fetch_in_order
 from aisio.urls import MEMORY, ObjectUrl
@@ -146,17 +146,22 @@ def model_key(prefix: ObjectUrl, files: Sequence[ModelFile], options: MemoryOpti
     Processes with the same key share memory. Where a store does not tell versions apart, the key is
     one of its own.
     """
-    identities = [
-        (one.name, one.info.size_bytes, one.info.checksum, one.info.version, one.info.etag)
-        for one in files
-    ]
-    is_known = all(
-        one.info.checksum or one.info.version or one.info.etag for one in files if one.memory_name
-    )
+    identities = [(one.name, one.info.size_bytes, _version_of(one.info)) for one in files]
+    is_known = all(_version_of(one.info) for one in files if one.memory_name)
     own = "" if is_known and prefix.provider != MEMORY else f"{os.getpid()}-{secrets.token_hex(8)}"
     memory_names = [one.memory_name for one in files]
     parts = (os.geteuid(), str(prefix), identities, memory_names, os.fspath(options.folder), own)
     return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:32]
+
+
+def _version_of(info: ObjectInfo) -> str | tuple[Checksum | None, str] | None:
+    """Return what tells one version of an object from another; None if nothing does.
+
+    Of an object of another store, AIStore knows checksum and version only once it has a copy. The
+    entity tag is that store's, so where there is one it is enough.
+    """
+    etag = info.custom.get("ETag", "").strip('"') or info.etag
+    return etag or ((info.checksum, info.version) if info.checksum or info.version else None)
 
 
 def _patterns(patterns: str | Iterable[str]) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from aisio import ConfigError, NotFoundError, UrlError
 from aisio.models.files import ModelFile, Patterns, is_file_name, list_model, model_key, model_url
-from aisio.records import ObjectInfo
+from aisio.records import Checksum, ObjectInfo
 from aisio.stores import LocalStore
 from aisio.urls import ObjectUrl
 from tests.models.models import Case
@@ -101,3 +101,16 @@ def test_the_key_is_that_of_the_versions(case: Case) -> None:
     assert model_key(url, unknown, case.options) != model_key(url, unknown, case.options)
     memory = ObjectUrl.parse("memory://b/m/")
     assert model_key(memory, [one], case.options) != model_key(memory, [one], case.options)
+
+
+def test_the_key_stays_when_the_cluster_gets_a_copy(case: Case) -> None:
+    """Of an object of another store: a second process lists it when the first one has read it."""
+    url = ObjectUrl.parse("s3://b/m/")
+    remote = ObjectInfo("s3://b", "m/a", 5000, custom={"ETag": "e"})
+    copied = replace(remote, checksum=Checksum("xxhash2", "0" * 16), version="1", etag="e")
+    other = replace(copied, custom={"ETag": "f"}, etag="f")
+    keys = [
+        model_key(url, [ModelFile("a", url.join("a"), info, "0000")], case.options)
+        for info in (remote, copied, other)
+    ]
+    assert keys[0] == keys[1] != keys[2]
