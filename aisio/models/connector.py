@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
@@ -38,7 +39,7 @@ class ModelConnector:
         self._direct = direct
         self._checkpoint = Checkpoint(client=self._client, direct=direct)
         self._prepare = partial(ModelDirectory, client=self._client, direct=direct)
-        self._directories: list[ModelDirectory] = []
+        self._directories = ExitStack()
 
     def open(self, url: str, binary: bool = True) -> io.BufferedReader | io.TextIOWrapper:
         """Open a file, and begin to read it; files that are opened one by one are on their way.
@@ -92,14 +93,11 @@ class ModelConnector:
         Raises:
             AisioError, OSError: See `ModelDirectory.prepare`.
         """
-        directory = self._prepare(url, dir, **options).prepare()
-        self._directories.append(directory)
-        return directory
+        return self._directories.enter_context(self._prepare(url, dir, **options))
 
     def close(self) -> None:
-        """Close the folders that were prepared, the last one first."""
-        while self._directories:
-            self._directories.pop().close()
+        """Close the folders that were prepared, the last one first; all of them if one fails."""
+        self._directories.close()
 
     def __enter__(self) -> ModelConnector:
         return self

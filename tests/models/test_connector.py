@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from unittest.mock import Mock
 
 import pytest
 import torch  # noqa: F401 - in_background needs it
@@ -54,3 +55,20 @@ def test_folders_are_closed_with_it(case: Case) -> None:
     assert not case.path.exists()
     assert not other.exists()
     assert list(case.memory.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_closed_does_not_keep_the_others(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its error is raised when they are closed."""
+    connector = ModelConnector()
+    first, second = (
+        connector.prepare_directory(f"file://{case.source}", path, memory=case.options)
+        for path in (case.path, case.path.with_name("second"))
+    )
+    with monkeypatch.context() as patch:
+        patch.setattr(second, "close", Mock(side_effect=OSError("no")))
+        with pytest.raises(OSError, match="no"):
+            connector.close()
+    assert not first.path.exists()
+    second.close()

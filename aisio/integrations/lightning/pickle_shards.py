@@ -65,9 +65,9 @@ def pickles_to_tars(
     Raises:
         TypeError: `input_suffix` is neither a str nor several, or another type is wrong.
         ValueError: `min_num_shards` is below 1, there is no name, or names have the same key.
-        RuntimeError: A file is missing or cannot be read, or the function failed; the text has the
-            sample's name, the cause what happened.
-        StorageError: The shards cannot be written.
+        RuntimeError: A file is missing or cannot be read, the function failed, or the sample cannot
+            be written to this machine; the text has its name, the cause what happened.
+        StorageError: The shards cannot be written to the folder.
     """
     with staged_pickles(
         dir_input,
