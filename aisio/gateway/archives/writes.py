@@ -52,7 +52,7 @@ def write_archive(
     """
     upload = folder.begin_upload(None)
     try:
-        with _open_existing(folder, indexes, target, append_to) as existing:
+        with _open_existing(folder, indexes, target, archive_format, append_to) as existing:
             all_members = chain(existing.zip_members, members)
             pieces = pack(archive_format, all_members, before=existing.tar_pieces)
             for piece in coalesce(pieces):
@@ -111,14 +111,24 @@ def format_of_new_archive(name: str, mime: str) -> str:
     Raises:
         Refusal: The name does not say it, or says another one than the client.
     """
-    by_name, by_client = format_of_name(name), format_of_mime(mime)
+    by_name = format_of_name(name)
+    _check_mime(name, mime)
     if not by_name:
         ending = Path(name).suffix
         message = f'unknown filename extension ("{name}", "{ending}")'
         raise Refusal(400, message, tcode="errUnknownFileExt")
-    if by_client and by_client != by_name:
-        raise Refusal(400, f'mime mismatch "{mime}" vs "{by_name}"')
     return by_name
+
+
+def _check_mime(name: str, mime: str) -> None:
+    """Refuse a format that is not the one that the name says.
+
+    Raises:
+        Refusal: It is not, or there is no such format.
+    """
+    by_name, by_client = format_of_name(name), format_of_mime(mime)
+    if by_name and by_client and by_client != by_name:
+        raise Refusal(400, f'mime mismatch "{mime}" vs "{by_name}"')
 
 
 def _format_and_identity(
@@ -132,6 +142,7 @@ def _format_and_identity(
             raise
         return format_of_new_archive(target[1], mime), NO_FILE
     with opened.file as file:
+        _check_mime(target[1], mime)
         return format_of_file(file, target[1], mime), FileIdentity.of(opened.status)
 
 
@@ -147,20 +158,23 @@ def _open_existing(
     folder: Folder,
     indexes: IndexCache,
     target: tuple[BucketName, str],
+    archive_format: str,
     expected: FileIdentity | None,
 ) -> Iterator[_Existing]:
     """Keep the archive to append to open for the `with` block.
 
+    It is read as the format that is written: members of another one would be lost.
+
     Raises:
         ChangedRefusal: It is not the expected one.
-        Refusal: It cannot be opened, or is damaged.
+        Refusal: It cannot be opened, is of another format, or damaged.
     """
     opened = None if expected is None else _open_expected(folder, target, expected)
     if opened is None:
         yield _Existing()
         return
     with opened.file as file:
-        index = indexes.load(file, opened.status, format_of_file(file, target[1]))
+        index = indexes.load(file, opened.status, archive_format)
         if index.damage:
             url = f"{target[0].url}/{target[1]}"
             raise Refusal(400, f"{url}: cannot append: {index.damage}")

@@ -76,6 +76,40 @@ def test_a_refused_member_changes_nothing(bucket: Served, name: str, path: str) 
     assert sorted(bucket.names()) == ["bad.tar"]
 
 
+@pytest.mark.parametrize("pine", ["1", "2"])
+@pytest.mark.parametrize(
+    ("name", "ending", "mime"),
+    [
+        *(("s.tar", ".tar", ".zip"), ("s.zip", ".zip", ".tar"), ("s.tgz", ".tgz", ".tar")),
+        *(("s", ".tar", ".zip"), ("s", ".tgz", ".zip")),
+        *(("s", ".zip", ".tgz"), ("s", ".tgz", ".tar")),
+    ],
+)
+def test_an_archive_keeps_its_members_where_a_client_names_another_format(
+    bucket: Served, name: str, ending: str, mime: str, pine: str
+) -> None:
+    """A member is not appended to it: the archive would have the new member alone."""
+    before = make_archive(ending)
+    bucket.put(name, before)
+    url = bucket.url(name, f"?archpath=new&archmime={mime}")
+    response = bucket.http.put(url, data=b"data", headers={"Ais-Pine": pine})
+    assert response.status_code == 400, response.text
+    assert bucket.get(name).content == before
+
+
+@pytest.mark.parametrize("ending", [".tar", ".tgz", ".zip"])
+def test_a_member_is_appended_where_the_client_or_the_content_says_the_format(
+    bucket: Served, ending: str
+) -> None:
+    """An archive whose name says nothing."""
+    bucket.put("s", make_archive(ending))
+    for path, mime in (("1", ending), ("2", "")):
+        url = bucket.url("s", f"?archpath={path}&archmime={mime}")
+        assert bucket.http.put(url, data=b"data", headers={"Ais-Pine": "1"}).status_code == 200
+    found = read_archive(bucket.get("s").content)
+    assert found == [*MEMBERS.items(), ("1", b"data"), ("2", b"data")]
+
+
 @pytest.mark.parametrize("ending", [".tar", ".zip"])
 def test_members_put_at_the_same_time_are_all_there(bucket: Served, ending: str) -> None:
     """One request after the other changes the archive."""
