@@ -21,7 +21,8 @@ from aisio.errors import ShardError
 from aisio.formats.tar import NEED_DATA
 from aisio.formats.tar_part import TarPart
 from aisio.formats.tar_write import END_OF_ARCHIVE, header, padding
-from aisio.gateway.archives.formats import open_tar, open_zip, require_lz4
+from aisio.formats.zip_member import read_zip_member
+from aisio.gateway.archives.formats import open_tar, require_lz4
 from aisio.gateway.archives.index import Index, Member
 from aisio.gateway.protocol.refusals import DamagedError
 from aisio.gateway.storage.pieces import PIECE_BYTES, close_generator
@@ -108,19 +109,19 @@ class ArchiveReader:
     def _tar(self) -> BinaryIO:
         return open_tar(self._file, self._index.format)
 
-    @cached_property
-    def _zip(self) -> zipfile.ZipFile:
-        return open_zip(self._file)
-
     def _zip_pieces(self, member: Member, start: int, stop: int) -> Iterator[bytes]:
-        what = f"member {member.name!r}"
-        with _as_damage(what), self._zip.open(self._zip.infolist()[member.offset]) as payload:
-            payload.seek(start)
-            while start < stop and (piece := payload.read(min(PIECE_BYTES, stop - start))):
-                yield piece
-                start += len(piece)
-        if start < stop:
-            raise DamagedError(f"{what} ends {stop - start:,} bytes before its size is reached")
+        assert member.zipped is not None, "the archive is a zip"
+        handle, position = self._file.fileno(), 0
+        with _as_damage(f"member {member.name!r}"):
+            for piece in read_zip_member(
+                member.zipped, lambda at, count: os.pread(handle, count, at)
+            ):
+                part = piece[max(0, start - position) : stop - position]
+                position += len(piece)
+                if part:
+                    yield part
+                if position >= stop:
+                    return
 
 
 @contextlib.contextmanager
@@ -132,7 +133,7 @@ def _as_damage(what: str) -> Iterator[None]:
         *(EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile),
         *(NotImplementedError, RuntimeError, ValueError, OSError),
     ) as error:
-        # gzip raises OSError without a number; lz4, and zipfile for a password, RuntimeError.
+        # gzip and bzip2 raise OSError without a number, lz4 RuntimeError.
         if isinstance(error, OSError) and error.errno is not None:
             raise
         raise DamagedError(f"{what} cannot be read: {error}") from error

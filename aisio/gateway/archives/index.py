@@ -13,6 +13,7 @@ from typing import BinaryIO, NamedTuple
 
 from aisio.errors import ShardError
 from aisio.formats.tar import BLOCK_BYTES, END, NEED_DATA, TarMember, TarParser
+from aisio.formats.zip_member import ZipEntry
 from aisio.gateway.archives.formats import open_tar, open_zip
 
 MAX_MEMBERS = 1_000_000
@@ -25,12 +26,13 @@ class Member(NamedTuple):
     Attributes:
         name: As the archive has it.
         size_bytes: Of its payload.
-        offset: Where its header begins, counted in bytes of the uncompressed tar; for a zip, its
-            number.
-        data_offset: Where its payload begins, counted likewise.
+        offset: Where its header begins, counted in bytes of the uncompressed tar, or of the zip.
+        data_offset: Where its payload begins, counted likewise; 0 in a zip, where only the header
+            tells.
         is_folder: It is a folder, and has no payload.
         sparse_stop: Where the next member begins, behind a sparse file; 0 for others. The payload
             of a sparse file is its content, which is made of what stands from `offset` on.
+        zipped: What the directory of a zip says of its data; None in a tar.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Member(NamedTuple):
     data_offset: int
     is_folder: bool
     sparse_stop: int = 0
+    zipped: ZipEntry | None = None
 
 
 class Index:
@@ -173,5 +176,8 @@ def _member(member: TarMember, parser: TarParser) -> Member:
 
 def _zip_members(file: io.FileIO) -> Iterator[Member]:
     with open_zip(file) as archive:
-        for number, info in enumerate(archive.infolist()):
-            yield Member(info.filename, info.file_size, number, number, info.is_dir())
+        for info in archive.infolist():
+            entry, is_folder = ZipEntry.of(info), info.is_dir()
+            yield Member(
+                info.filename, info.file_size, info.header_offset, 0, is_folder, zipped=entry
+            )

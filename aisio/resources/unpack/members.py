@@ -27,9 +27,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Any, BinaryIO, Literal, NoReturn
 
 from aisio.errors import ArchiveError
+from aisio.formats.zip_member import ZipEntry, read_zip_member
 from aisio.resources.unpack.compressed import (
     PIECE_BYTES,
     ForwardReader,
@@ -233,7 +234,7 @@ def _check_end(path: Path, stream: ForwardReader) -> None:
 
 
 def _zip_members(path: Path, limits: Limits) -> Iterator[Member]:
-    with zipfile.ZipFile(path) as archive:
+    with path.open("rb") as file, zipfile.ZipFile(file) as archive:
         infos = archive.infolist()
         total = sum(info.file_size for info in infos)
         max_members = limits.max_members_of(path)
@@ -244,10 +245,10 @@ def _zip_members(path: Path, limits: Limits) -> Iterator[Member]:
                 "say unpack: false in the catalog and unpack it by hand"
             )
         for info in infos:
-            yield _zip_member(path, archive, info)
+            yield _zip_member(path, file, info)
 
 
-def _zip_member(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Member:
+def _zip_member(path: Path, file: BinaryIO, info: zipfile.ZipInfo) -> Member:
     name = info.orig_filename  # filename ends at the first NUL
     parts = _safe_parts(path, name)
     if info.is_dir():
@@ -259,21 +260,18 @@ def _zip_member(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> 
     kind = stat.S_IFMT(info.external_attr >> 16)
     if kind in _ZIP_KINDS:
         _refuse(path, name, f"is {_ZIP_KINDS[kind]}")
+    pieces = partial(_zip_pieces, path, file, info)
     if kind == stat.S_IFLNK:
-        with archive.open(info) as file:
-            _check_symlink(path, name, parts, os.fsdecode(file.read(PIECE_BYTES)))
-    pieces = partial(_zip_pieces, path, archive, info)
+        _check_symlink(path, name, parts, os.fsdecode(next(pieces(), b"")))
     return Member(name, parts, "file", info.file_size, pieces=pieces)
 
 
-def _zip_pieces(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[bytes]:
-    with _as_archive_errors(path), archive.open(info) as file:
-        count = 0
-        while data := file.read(PIECE_BYTES):
-            count += len(data)
-            yield data
-        if count != info.file_size:
-            _refuse(path, info.filename, f"has {count} bytes where {info.file_size} are due")
+def _zip_pieces(path: Path, file: BinaryIO, info: zipfile.ZipInfo) -> Iterator[bytes]:
+    def read_at(offset: int, count: int) -> bytes:
+        return os.pread(file.fileno(), count, offset)
+
+    with _as_archive_errors(path, f"member {info.filename!r}: "):
+        yield from read_zip_member(ZipEntry.of(info), read_at)
 
 
 def _safe_parts(path: Path, name: str, *, of: str = "") -> tuple[str, ...]:
@@ -326,7 +324,7 @@ def unsafe_member(path: Path, name: str, problem: str) -> ArchiveError:
 
 
 @contextmanager
-def _as_archive_errors(path: Path) -> Iterator[None]:
+def _as_archive_errors(path: Path, where: str = "") -> Iterator[None]:
     try:
         yield
     except ArchiveError:
@@ -334,9 +332,9 @@ def _as_archive_errors(path: Path) -> Iterator[None]:
     except _DAMAGE_ERRORS as error:
         text = str(error) or type(error).__name__
         raise ArchiveError(
-            f"{path}: cannot be read as an archive: {text}; load it again"
+            f"{path}: cannot be read as an archive: {where}{text}; load it again"
         ) from error
     except OSError as error:
         if error.errno is not None:
             raise
-        raise ArchiveError(f"{path}: damaged: {error}; load it again") from error
+        raise ArchiveError(f"{path}: damaged: {where}{error}; load it again") from error

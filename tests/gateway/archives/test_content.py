@@ -4,6 +4,7 @@ import gzip
 import importlib.util
 import io
 import os
+import struct
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,19 @@ def new_members(members: dict[str, bytes]) -> list[NewMember]:
         NewMember(name, len(data), 1000, [data[at : at + 999] for at in range(0, len(data), 999)])
         for name, data in members.items()
     ]
+
+
+def zip_with_offset(offset: int) -> bytes:
+    """Return a zip whose directory says that its member begins at this byte."""
+    whole = make_zip({"m": b"data"})
+    at = whole.index(b"PK\x01\x02")
+    entry, end = bytearray(whole[at : at + 47]), bytearray(whole[at + 47 :])
+    # PKWARE's APPNOTE, 4.3.12 and 4.5.3: the offset is in the extra field if its own has all bits.
+    extra = struct.pack("<HHQ", 1, 8, offset)
+    struct.pack_into("<H", entry, 30, len(extra))
+    struct.pack_into("<I", entry, 42, 0xFFFFFFFF)
+    struct.pack_into("<I", end, 12, len(entry) + len(extra))
+    return whole[:at] + bytes(entry) + extra + bytes(end)
 
 
 @pytest.mark.parametrize("ending", FORMATS)
@@ -100,18 +114,18 @@ def test_a_zip_that_claims_more_than_it_has_is_an_error(tmp_path: Path, size: in
     (tmp_path / "a").write_bytes(make_zip_with_wrong_size("m", os.urandom(size), 1))
     with io.FileIO(str(tmp_path / "a")) as file:
         index = read_index(file, ".zip")
-        with pytest.raises(DamagedError, match="'m' ends 1 bytes before its size is reached"):
+        with pytest.raises(DamagedError, match="'m' cannot be read: its data ends 1 bytes before"):
             list(ArchiveReader(file, index).pieces(index.members[0]))
 
 
 def test_a_zip_that_cannot_be_decompressed_is_an_error(tmp_path: Path) -> None:
-    """Because of an unknown compression method, or a damaged member."""
+    """Because of an unknown compression method, a damaged member, or one that is elsewhere."""
     whole = make_zip({"m": bytes(1000)})
     unknown = whole.replace(
         b"PK\x01\x02\x14\x03\x14\0\0\0\x08", b"PK\x01\x02\x14\x03\x14\0\0\0\x63"
     )
     assert unknown != whole
-    for data in (unknown, whole.replace(b"PK\x03\x04", b"PK\x03\x05")):
+    for data in (unknown, whole.replace(b"PK\x03\x04", b"PK\x03\x05"), zip_with_offset(2**64 - 1)):
         (tmp_path / "a").write_bytes(data)
         with io.FileIO(str(tmp_path / "a")) as file:
             index = read_index(file, ".zip")

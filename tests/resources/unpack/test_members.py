@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import tarfile
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -72,6 +73,37 @@ def test_a_damaged_zip_is_an_error(tmp_path, at):
     with pytest.raises(ArchiveError):
         unpack(path, "zip")
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2])
+def test_the_error_names_the_damaged_member_of_a_zip(tmp_path, method):
+    """Others of the archive may be whole."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", method) as archive:
+        archive.writestr("1", b"one" * 20)
+        archive.writestr("2", bytes(range(256)))
+    data = bytearray(file.getvalue())
+    data[archive.infolist()[1].header_offset + 60] ^= 0x55
+    path = tmp_path / "x.zip"
+    path.write_bytes(data)
+    with pytest.raises(ArchiveError, match=r"x\.zip.*member '2'.*load it again"):
+        unpack(path, "zip")
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_ngc_22_a_zip_that_unpacks_to_much_takes_little_memory(tmp_path, method):
+    """NGC-22: zipfile makes all of the content at once that it finds in what it has read."""
+    path = tmp_path / "x.zip"
+    with zipfile.ZipFile(path, "w", method) as archive:
+        archive.writestr("zeros", bytes(64 << 20))
+    tracemalloc.start()
+    try:
+        members = read_members("zip", Allowance(path, Limits()))
+        assert [sum(map(len, member.pieces())) for member in members] == [64 << 20]
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 16 << 20
 
 
 def test_ngc_22_a_small_archive_of_very_many_members_is_refused(tmp_path):
