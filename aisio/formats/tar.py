@@ -49,7 +49,7 @@ from aisio.formats.tar_header import (
     read_member,
     skipped_bytes,
 )
-from aisio.formats.tar_sparse import SparseFile
+from aisio.formats.tar_sparse import SparseFile, check_sparse_sizes
 
 __all__ = [
     "BLOCK_BYTES",
@@ -197,15 +197,14 @@ class TarParser:
         assert sparse is not None, "the last member is not a sparse file"
         if self._in_sparse_map and not self._take_sparse_map(sparse.map_blocks):
             return self._need_data()
-        if not sparse.has_started:
-            sparse.has_started = True
-            self._payload_left = sparse.stored_bytes
-            self._skip_left -= sparse.stored_bytes
-        stored = self.read_payload()
-        if stored is NEED_DATA:
-            return NEED_DATA
         try:
-            return sparse.content(stored)
+            if not sparse.has_started:
+                check_sparse_sizes(sparse.size_bytes, sparse.stored_bytes)
+                sparse.has_started = True
+                self._payload_left = sparse.stored_bytes
+                self._skip_left -= sparse.stored_bytes
+            stored = self.read_payload()
+            return stored if stored is NEED_DATA else sparse.content(stored)
         except MalformedHeaderError as error:
             assert self._member is not None
             offset = self._member.offset

@@ -18,10 +18,13 @@ from collections.abc import Mapping
 from aisio.formats.tar_header import BLOCK_BYTES, MalformedHeaderError, read_number
 from aisio.formats.tar_write import padding
 
-__all__ = ["MAX_CONTENT_BYTES", "SparseFile"]
+__all__ = ["MAX_CONTENT_BYTES", "SparseFile", "check_sparse_sizes"]
 
 MAX_CONTENT_BYTES = 1 << 30
 """Maximum size of the content: a small archive may hold a file of any size, all of it a hole."""
+
+_MAX_MAP_BYTES = 64 << 20
+"""Maximum size of a map: it has up to 40 bytes for each stored block of 512 or more."""
 
 _OLD_GNU_MAGIC = b"ustar  "
 _MAX_DIGITS = 19
@@ -75,10 +78,11 @@ class SparseFile:
             stored: Its stored bytes.
 
         Raises:
-            MalformedHeaderError: The map does not fit the stored bytes or the file's size, or the
-                content is over MAX_CONTENT_BYTES.
+            MalformedHeaderError: The map does not fit the stored bytes or the file's size, or see
+                `check_sparse_sizes`.
         """
         start, size_bytes = 0, self.size_bytes
+        check_sparse_sizes(size_bytes, len(stored))
         if self._is_old:
             numbers = self._old_map()
         elif self._is_version_0:
@@ -128,6 +132,29 @@ class SparseFile:
         return [_number(line) for line in lines[1:]], map_bytes + len(padding(map_bytes))
 
 
+def check_sparse_sizes(size_bytes: int, stored_bytes: int) -> None:
+    """Refuse a sparse file that is too large, before its stored bytes are read.
+
+    Args:
+        size_bytes: Size of the content.
+        stored_bytes: How many bytes of it are in the archive, with the map and the headers if that
+            is easier for the caller.
+
+    Raises:
+        MalformedHeaderError: The content is over MAX_CONTENT_BYTES, or more is stored than it and a
+            map need.
+    """
+    if size_bytes > MAX_CONTENT_BYTES:
+        raise MalformedHeaderError(
+            f"a sparse file of {size_bytes:,} bytes, over {MAX_CONTENT_BYTES:,}: repack it as a "
+            "plain file"
+        )
+    if stored_bytes > size_bytes + _MAX_MAP_BYTES:
+        raise MalformedHeaderError(
+            f"{stored_bytes:,} bytes are stored of a sparse file of {size_bytes:,}"
+        )
+
+
 def _number(text: bytes) -> int:
     if not text.isdigit() or len(text) > _MAX_DIGITS:
         raise MalformedHeaderError(f"{text[:40]!r} in the map of a sparse file is no number")
@@ -135,11 +162,6 @@ def _number(text: bytes) -> int:
 
 
 def _check(spans: list[tuple[int, int]], stored_bytes: int, size_bytes: int) -> None:
-    if size_bytes > MAX_CONTENT_BYTES:
-        raise MalformedHeaderError(
-            f"a sparse file of {size_bytes:,} bytes, over {MAX_CONTENT_BYTES:,}: repack it as a "
-            "plain file"
-        )
     end = 0
     for offset, count in spans:
         if offset < end or count < 0:

@@ -19,7 +19,9 @@ from typing import BinaryIO, NamedTuple
 
 from aisio.errors import ShardError
 from aisio.formats.tar import NEED_DATA
+from aisio.formats.tar_header import MalformedHeaderError
 from aisio.formats.tar_part import TarPart
+from aisio.formats.tar_sparse import check_sparse_sizes
 from aisio.formats.tar_write import END_OF_ARCHIVE, header, padding
 from aisio.formats.zip_member import read_zip_member
 from aisio.gateway.archives.formats import open_tar, require_lz4
@@ -85,6 +87,10 @@ class ArchiveReader:
         Raises:
             DamagedError: Its map is not valid, or it is too large.
         """
+        try:
+            check_sparse_sizes(member.size_bytes, member.sparse_stop - member.offset)
+        except MalformedHeaderError as error:
+            raise DamagedError(f"member {member.name!r}: {error}") from error
         data = bytearray().join(self.span(member.offset, member.sparse_stop))
         parser = TarPart()
         parser.begin(data, 0, len(data), member.offset)

@@ -5,13 +5,15 @@ import importlib.util
 import io
 import os
 import struct
+import tarfile
+import tracemalloc
 from pathlib import Path
 
 import pytest
 
 from aisio.formats.tar_write import END_OF_ARCHIVE
 from aisio.gateway.archives.content import ArchiveReader, NewMember, pack
-from aisio.gateway.archives.index import read_index
+from aisio.gateway.archives.index import Index, Member, read_index
 from aisio.gateway.protocol.refusals import DamagedError, Refusal
 from aisio.gateway.storage.pieces import PIECE_BYTES
 from tests.gateway.archive_data import (
@@ -197,3 +199,34 @@ def test_a_sparse_file_whose_map_is_wrong_is_damage(tmp_path: Path) -> None:
         assert b"".join(reader.pieces(index.members[1])) == MEMBERS[index.members[1].name]
         with pytest.raises(DamagedError, match="a span of a sparse file ends"):
             b"".join(reader.pieces(index.members[0]))
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "stored_bytes", "what"),
+    [
+        (3 << 30, 3 << 30, "over 1,073,741,824"),
+        (8192, 3 << 30, "3,221,22.,... bytes are stored of a sparse file of 8,192"),
+    ],
+)
+def test_a_sparse_file_that_is_too_large_is_not_read(
+    tmp_path: Path, size_bytes: int, stored_bytes: int, what: str
+) -> None:
+    """It would be in memory as a whole."""
+    info = tarfile.TarInfo("GNUSparseFile.0/m")
+    info.size = stored_bytes
+    info.pax_headers = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0"}
+    info.pax_headers |= {"GNU.sparse.name": "m", "GNU.sparse.realsize": str(size_bytes)}
+    header = info.tobuf(tarfile.PAX_FORMAT)
+    with (tmp_path / "a").open("wb") as archive:
+        archive.write(header)
+        archive.truncate(len(header) + stored_bytes + len(END_OF_ARCHIVE))  # a hole
+    member = Member("m", size_bytes, 0, len(header), False, len(header) + stored_bytes)
+    with io.FileIO(str(tmp_path / "a")) as file:
+        tracemalloc.start()
+        try:
+            with pytest.raises(DamagedError, match=what):
+                list(ArchiveReader(file, Index(".tar", (member,), "")).pieces(member))
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert peak < 16 << 20
