@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import io
-import itertools
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -18,6 +17,10 @@ from aisio.gateway.archives.formats import open_tar, open_zip
 
 MAX_MEMBERS = 1_000_000
 """How many members an archive may have; AIStore's own limit for an index is 1,048,576."""
+
+_CHARS_PER_MEMBER = 512
+"""A member with a longer name counts as several: a header may hold a name of 1 MiB, and a small
+archive that is compressed thousands of those."""
 
 
 class Member(NamedTuple):
@@ -68,6 +71,11 @@ class Index:
             return last.sparse_stop
         return last.data_offset + last.size_bytes + -last.size_bytes % BLOCK_BYTES
 
+    @cached_property
+    def cost(self) -> int:
+        """How much memory it takes, as a number of members."""
+        return sum(map(_cost, self.members))
+
     def find(self, path: str) -> Member | None:
         """Return the first file of that path; a leading slash on either side does not count."""
         return self._by_path.get(path.removeprefix("/"))
@@ -101,7 +109,8 @@ def read_index(file: io.FileIO, archive_format: str, *, max_members: int = MAX_M
     Args:
         file: The archive.
         archive_format: One of the values of FORMATS.
-        max_members: An archive with more counts as damaged after so many.
+        max_members: An archive with more counts as damaged after so many; a long name counts as
+            several members.
 
     Raises:
         Refusal: Its format cannot be read on this machine.
@@ -111,11 +120,16 @@ def read_index(file: io.FileIO, archive_format: str, *, max_members: int = MAX_M
     else:
         remaining = _tar_members(open_tar(file, archive_format))
     members: list[Member] = []
-    damage = ""
+    cost, damage = 0, ""
     try:
-        members.extend(itertools.islice(remaining, max_members))
-        if next(remaining, None) is not None:
-            damage = f"it has over {max_members:,} members, and no more are read: split the shard"
+        for member in remaining:
+            cost += _cost(member)
+            if cost > max_members:
+                damage = (
+                    f"it has over {max_members:,} members, and no more are read: split the shard"
+                )
+                break
+            members.append(member)
     except ShardError as error:
         damage = str(error)
     except zipfile.BadZipFile as error:
@@ -123,6 +137,10 @@ def read_index(file: io.FileIO, archive_format: str, *, max_members: int = MAX_M
     except (EOFError, zlib.error, RuntimeError, gzip.BadGzipFile) as error:
         damage = f"the compressed data is damaged: {error}"
     return Index(archive_format, tuple(members), damage)
+
+
+def _cost(member: Member) -> int:
+    return 1 + len(member.name) // _CHARS_PER_MEMBER
 
 
 def _tar_members(stream: BinaryIO) -> Iterator[Member]:

@@ -23,7 +23,8 @@ class IndexCache:
     """The indexes of the archives that are in use; for any number of threads.
 
     Args:
-        max_members: How many members to keep in all; the archives used last stay.
+        max_members: How many members to keep in all; the archives used last stay. Long names count
+            as several members.
     """
 
     def __init__(self, *, max_members: int = MAX_MEMBERS) -> None:
@@ -61,10 +62,10 @@ class IndexCache:
     def _add(self, key: _Key, index: Index) -> None:
         with self._lock:
             self._indexes[key] = index
-            self._members += len(index.members)
+            self._members += index.cost
             while self._members > self._max_members and len(self._indexes) > 1:
                 oldest = next(iter(self._indexes))
-                self._members -= len(self._indexes.pop(oldest).members)
+                self._members -= self._indexes.pop(oldest).cost
 
 
 def _key(status: os.stat_result, archive_format: str) -> _Key:

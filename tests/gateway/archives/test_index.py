@@ -81,3 +81,16 @@ def test_the_number_of_members_is_limited(tmp_path: Path) -> None:
             assert len(index.members) == 3
             assert "over 3 members" in index.damage
             assert not read_index(file, ending, max_members=4).damage
+
+
+@pytest.mark.parametrize("ending", [".tgz", ".zip"])
+def test_long_names_count_as_several_members(tmp_path: Path, ending: str) -> None:
+    """A name may have 1 MiB in a tar and 64 KiB in a zip, and compresses to almost nothing."""
+    (tmp_path / "a").write_bytes(
+        make_archive(ending, {f"{n}{'x' * 60_000}": b"" for n in range(9)})
+    )
+    with io.FileIO(str(tmp_path / "a")) as file:
+        index = read_index(file, ending, max_members=500)
+        assert len(index.members) == 4
+        assert "over 500 members" in index.damage
+        assert not read_index(file, ending, max_members=1100).damage
