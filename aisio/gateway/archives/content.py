@@ -29,8 +29,11 @@ from aisio.gateway.archives.index import Index, Member
 from aisio.gateway.protocol.refusals import DamagedError
 from aisio.gateway.storage.pieces import PIECE_BYTES, close_generator
 
-_FIRST_ZIP_SECOND = 315532800
-"""1980-01-01 UTC, the earliest time that a zip can express."""
+_ZIP_SECONDS = (315532800, 4354819198)
+"""1980-01-01 and 2107-12-31 UTC, the first and last times that a zip can express."""
+
+_TAR_SECONDS = (0, 8**11 - 1)
+"""The first and last times that fit into the field of a tar's header, the last in the year 2242."""
 
 
 class ArchiveReader:
@@ -188,9 +191,16 @@ def pack(
 
 def _tar(members: Iterable[NewMember]) -> Iterator[bytes]:
     for member in members:
-        yield header(member.name, member.size_bytes, mtime_s=member.mtime_s)
+        mtime_s = _clamped(member.mtime_s, _TAR_SECONDS)
+        yield header(member.name, member.size_bytes, mtime_s=mtime_s)
         yield from _checked_payload(member)
         yield padding(member.size_bytes)
+
+
+def _clamped(mtime_s: int, seconds: tuple[int, int]) -> int:
+    """Return the time that a format can express and that is next: no data depends on it."""
+    first, last = seconds
+    return min(max(mtime_s, first), last)
 
 
 def _checked_payload(member: NewMember) -> Iterator[bytes]:
@@ -242,10 +252,12 @@ def _zip(members: Iterable[NewMember]) -> Iterator[bytes]:
     sink = _Sink()
     with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as archive:
         for member in members:
-            when = time.gmtime(max(member.mtime_s, _FIRST_ZIP_SECOND))[:6]
+            when = time.gmtime(_clamped(member.mtime_s, _ZIP_SECONDS))[:6]
             info = zipfile.ZipInfo(member.name, when)
             info.compress_type, info.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16
-            with archive.open(info, "w", force_zip64=member.size_bytes >= 1 << 31) as payload:
+            # Tells zipfile whether the sizes may need 64 bits: compressed data may be longer.
+            info.file_size = member.size_bytes
+            with archive.open(info, "w") as payload:
                 for piece in _checked_payload(member):
                     payload.write(piece)
                     yield sink.take()

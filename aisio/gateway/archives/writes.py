@@ -13,7 +13,7 @@ from aisio.gateway.archives.formats import format_of_file, format_of_mime, forma
 from aisio.gateway.archives.index import Index
 from aisio.gateway.archives.index_cache import IndexCache
 from aisio.gateway.protocol.refusals import Refusal
-from aisio.gateway.protocol.targets import BucketName
+from aisio.gateway.protocol.targets import BucketName, check_member_path
 from aisio.gateway.storage.file_refusals import ChangedRefusal, object_changed
 from aisio.gateway.storage.folder import Folder, OpenObject
 from aisio.gateway.storage.pieces import PIECE_BYTES, coalesce
@@ -90,8 +90,8 @@ def put_member(
     Raises:
         Refusal: No archive to append to, an unknown format, or a path that no member can have.
     """
-    path = path.lstrip("/")
-    if not path or path.endswith("/"):
+    path = check_member_path(path).lstrip("/")
+    if not path:
         raise Refusal(400, f'invalid archpath "{path}"')
     for tries_left in reversed(range(_MAX_TRIES)):
         archive_format, identity = _format_and_identity(folder, target, mime, mode)

@@ -29,7 +29,7 @@ from aisio.gateway.http.responses import (
 )
 from aisio.gateway.protocol.refusals import DamagedError, Refusal, object_not_found
 from aisio.gateway.protocol.regexes import RegexError, search_each
-from aisio.gateway.protocol.targets import BucketName
+from aisio.gateway.protocol.targets import BucketName, check_member_path
 from aisio.gateway.storage.folder import Folder, OpenObject
 from aisio.gateway.storage.records import FileState
 
@@ -74,8 +74,10 @@ def parse_archive_query(query: Mapping[str, str]) -> ArchiveQuery | None:
         known = " ".join(MODES)
         why = f'invalid matching mode "{mode}", expecting one of: [{known}]'
         raise Refusal(400, f"dpq: 'archmode={mode}', err: {why}")
-    if path.endswith("/") or path.startswith("~/") or not {".", ".."}.isdisjoint(path.split("/")):
-        raise Refusal(400, f"dpq: 'archpath={path}', err: invalid archpath \"{path}\"")
+    try:
+        check_member_path(path)
+    except Refusal as refusal:
+        raise Refusal(400, f"dpq: 'archpath={path}', err: {refusal.message}") from None
     pattern = query.get("archregx", "")
     if path and (mode or pattern):
         raise Refusal(

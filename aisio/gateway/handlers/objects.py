@@ -159,7 +159,9 @@ class Objects:
     async def _copy(self, exchange: Exchange) -> web.StreamResponse:
         bucket, name = parse_uname(exchange.target.query["object_to"])
         source = (exchange.target.bucket, exchange.target.name)
-        destination = (bucket, check_name(name or exchange.target.name))
+        if not name:
+            raise Refusal(400, f"object_to={bucket.url}: the name of the copy is missing")
+        destination = (bucket, check_name(name))
         if destination != source:
             await asyncio.to_thread(copy_object, self._folder, source, destination)
         return await respond_early(exchange.request, make_response())

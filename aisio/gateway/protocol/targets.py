@@ -131,6 +131,20 @@ def check_name(name: str) -> str:
     return name
 
 
+def check_member_path(path: str) -> str:
+    """Return the path of a member of an archive.
+
+    Raises:
+        Refusal: It names a folder, has "." or ".." among its parts, or a NUL, where a zip cuts it.
+    """
+    parts = path.split("/")
+    if path.endswith("/") or path.startswith("~/") or not {".", ".."}.isdisjoint(parts):
+        raise Refusal(400, f'invalid archpath "{path}"')
+    if "\0" in path:
+        raise Refusal(400, 'invalid archpath "{}"'.format(path.replace("\0", "\\0")))
+    return path
+
+
 def check_prefix(prefix: str) -> str:
     """Return the plain prefix of a listing, without the trailing "*" that AIStore allows.
 

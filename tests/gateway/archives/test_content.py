@@ -58,6 +58,27 @@ def test_other_programs_read_what_is_packed(ending: str) -> None:
 
 
 @pytest.mark.parametrize("ending", FORMATS)
+@pytest.mark.parametrize("mtime_s", [-5, 1 << 40])
+def test_a_time_that_a_format_does_not_have_is_no_error(ending: str, mtime_s: int) -> None:
+    """A file may have any; the archive gets the next one that its format can express."""
+    data = b"".join(pack(ending, [NewMember("m", 1, mtime_s, [b"x"])]))
+    assert read_archive(data) == [("m", b"x")]
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "bits"), [(1 << 20, 32), ((1 << 31) - 1, 64), (1 << 40, 64)]
+)
+def test_a_zip_has_room_for_data_that_grows_when_it_is_compressed(
+    size_bytes: int, bits: int
+) -> None:
+    """What is just below 2 GiB may be longer then, and its header has been sent."""
+    pieces = pack(".zip", [NewMember("m", size_bytes, 0, [b"x"])])
+    start = next(pieces)
+    # The length of the extra field: PKWARE's APPNOTE, 4.3.7 and 4.5.3.
+    assert int.from_bytes(start[28:30], "little") == (20 if bits == 64 else 0)
+
+
+@pytest.mark.parametrize("ending", FORMATS)
 def test_an_archive_without_members_is_valid(ending: str) -> None:
     """It consists of the end of an archive."""
     data = b"".join(pack(ending, ()))

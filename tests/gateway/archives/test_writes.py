@@ -66,10 +66,15 @@ def test_the_header_says_whether_it_is_a_new_archive(
 
 
 @pytest.mark.parametrize(
-    ("name", "path"), [("s.rar", "x"), ("s.tar", "/"), ("s.tar", "x/"), ("bad.tar", "x")]
+    ("name", "path"),
+    [
+        *(("s.rar", "x"), ("bad.tar", "x")),
+        *((f"s{end}", path) for end in (".tar", ".zip") for path in ("/", "x/", "x%00y", "..%2Fx")),
+        *((f"s{end}", path) for end in (".tar", ".zip") for path in ("a/./b", "~/x")),
+    ],
 )
 def test_a_refused_member_changes_nothing(bucket: Served, name: str, path: str) -> None:
-    """An unknown format, a path that no file can have, a damaged archive."""
+    """An unknown format, a damaged archive, a path that no file can have or that is not read."""
     bucket.put("bad.tar", b"x" * 600)
     assert put_over_http(bucket, name, path, b"data", "2") == 400
     assert bucket.get("bad.tar").content == b"x" * 600

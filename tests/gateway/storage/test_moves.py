@@ -43,6 +43,19 @@ def object_with_custom(bucket: Served) -> Served:
     return bucket
 
 
+@pytest.mark.parametrize("end", ["", "/"])
+def test_a_copy_without_a_name_is_refused(
+    object_with_custom: Served, served_folder: Path, end: str
+) -> None:
+    """As by a cluster, where the name of an object is required."""
+    bucket = object_with_custom
+    (served_folder / f"{bucket.name}-2").mkdir()
+    response = copy(bucket, "d/o", f"{bucket.name}-2{end}")
+    assert response.status_code == 400
+    assert f"ais://{bucket.name}-2: the name of the copy is missing" in response.json()["message"]
+    assert not list((served_folder / f"{bucket.name}-2").iterdir())
+
+
 def test_a_copy_has_the_bytes_and_custom_metadata(object_with_custom: Served) -> None:
     """It is a new object with its own versions; the source stays."""
     bucket = object_with_custom
