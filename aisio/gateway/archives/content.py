@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import BinaryIO, NamedTuple
 
-from aisio.errors import ShardError
+from aisio.errors import ConfigError, ShardError
 from aisio.formats.tar import NEED_DATA
 from aisio.formats.tar_header import MalformedHeaderError
 from aisio.formats.tar_part import TarPart
@@ -26,11 +26,13 @@ from aisio.formats.tar_write import END_OF_ARCHIVE, header, padding
 from aisio.formats.zip_member import read_zip_member
 from aisio.gateway.archives.formats import open_tar, require_lz4
 from aisio.gateway.archives.index import Index, Member
-from aisio.gateway.protocol.refusals import DamagedError
+from aisio.gateway.protocol.refusals import DamagedError, Refusal
 from aisio.gateway.storage.pieces import PIECE_BYTES, close_generator
 
 _ZIP_SECONDS = (315532800, 4354819198)
 """1980-01-01 and 2107-12-31 UTC, the first and last times that a zip can express."""
+
+_MAX_ZIP_NAME_BYTES = (1 << 16) - 1
 
 _TAR_SECONDS = (0, 8**11 - 1)
 """The first and last times that fit into the field of a tar's header, the last in the year 2242."""
@@ -64,7 +66,7 @@ class ArchiveReader:
     def raw(self, member: Member) -> Iterator[bytes]:
         """Yield a member as it is in a tar: its own headers, payload and padding."""
         if self._index.format == ".zip" or member.sparse_stop:
-            yield header(member.name, member.size_bytes)
+            yield _header(member.name, member.size_bytes)
             yield from self.pieces(member)
         else:
             yield from self.span(member.offset, member.data_offset + member.size_bytes)
@@ -175,7 +177,7 @@ def pack(
         before: Members to put in front of these, as pieces of a tar; nothing for a zip.
 
     Raises:
-        Refusal: The format cannot be written on this machine.
+        Refusal: The format cannot be written on this machine, or has no such names.
         DamagedError: A payload has another size than its member says.
     """
     try:
@@ -192,9 +194,21 @@ def pack(
 def _tar(members: Iterable[NewMember]) -> Iterator[bytes]:
     for member in members:
         mtime_s = _clamped(member.mtime_s, _TAR_SECONDS)
-        yield header(member.name, member.size_bytes, mtime_s=mtime_s)
+        yield _header(member.name, member.size_bytes, mtime_s=mtime_s)
         yield from _checked_payload(member)
         yield padding(member.size_bytes)
+
+
+def _header(name: str, size_bytes: int, *, mtime_s: int = 0) -> bytes:
+    """Return the header of a file in a tar.
+
+    Raises:
+        Refusal: No tar can have a file of that name.
+    """
+    try:
+        return header(name, size_bytes, mtime_s=mtime_s)
+    except ConfigError as error:
+        raise Refusal(400, str(error)) from None
 
 
 def _clamped(mtime_s: int, seconds: tuple[int, int]) -> int:
@@ -253,6 +267,7 @@ def _zip(members: Iterable[NewMember]) -> Iterator[bytes]:
     with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as archive:
         for member in members:
             when = time.gmtime(_clamped(member.mtime_s, _ZIP_SECONDS))[:6]
+            _check_zip_name(member.name)
             info = zipfile.ZipInfo(member.name, when)
             info.compress_type, info.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16
             # Tells zipfile whether the sizes may need 64 bits: compressed data may be longer.
@@ -263,3 +278,13 @@ def _zip(members: Iterable[NewMember]) -> Iterator[bytes]:
                     yield sink.take()
             yield sink.take()
     yield sink.take()
+
+
+def _check_zip_name(name: str) -> None:
+    """Refuse a name that no file in a zip can have; zipfile cuts it at a NUL.
+
+    Raises:
+        Refusal: It cannot.
+    """
+    if "\0" in name or len(name.encode("utf-8", "surrogatepass")) > _MAX_ZIP_NAME_BYTES:
+        raise Refusal(400, f"{name[:200]!r} cannot be the name of a file in a zip archive")

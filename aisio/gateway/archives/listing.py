@@ -18,7 +18,7 @@ from aisio.gateway.archives.index import Index, display_name
 from aisio.gateway.archives.index_cache import IndexCache
 from aisio.gateway.logs import RateLimitedLog
 from aisio.gateway.protocol.refusals import Refusal
-from aisio.gateway.protocol.targets import BucketName
+from aisio.gateway.protocol.targets import BucketName, check_name
 from aisio.gateway.storage.folder import Folder
 from aisio.gateway.storage.walk import WalkEntry
 
@@ -105,17 +105,19 @@ class ArchiveListing:
 
     def _open(self, entry: WalkEntry) -> ArchiveEntry | None:
         """Return an object as an archive; None if it is not one, or damaged."""
-        archive_format = format_of_name(entry.name)
+        archive_format, url = format_of_name(entry.name), f"{self._bucket.url}/{entry.name}"
         if not archive_format or entry.path is None:
             return None
         try:
-            opened = self._folder.open_object(self._bucket, entry.name)
+            # The name may be a client's, and lead out of the bucket.
+            opened = self._folder.open_object(self._bucket, check_name(entry.name))
             with opened.file:
                 index = self._indexes.load(opened.file, opened.status, archive_format)
-        except Refusal:
+        except Refusal as refusal:
+            if refusal.status == 501:
+                _damage_log.warning(f"{url} is listed without its members: {refusal.message}")
             return None
         if index.damage:
-            url = f"{self._bucket.url}/{entry.name}"
             _damage_log.warning(f"{url} is listed without its members: {index.damage}")
             return None
         return ArchiveEntry(entry.name, entry.path, index)

@@ -105,8 +105,9 @@ def check_entry(
     """
     if not entry.name:
         raise Refusal(400, 'invalid object name ""')
-    if entry.path.endswith("/"):
-        raise Refusal(400, f'invalid archpath "{entry.path}" (oname: "{entry.name}")')
+    if entry.path.endswith("/") or "\0" in entry.path:
+        path = entry.path.replace("\0", "\\0")
+        raise Refusal(400, f'invalid archpath "{path}" (oname: "{entry.name}")')
     if entry.start < 0 or entry.length < -1 or (entry.start and not entry.length):
         raise Refusal(400, _bad_range(entry))
     bucket = default

@@ -58,6 +58,15 @@ def test_other_programs_read_what_is_packed(ending: str) -> None:
 
 
 @pytest.mark.parametrize("ending", FORMATS)
+@pytest.mark.parametrize("name", ["a\0b", "x" * 70_000])
+def test_a_name_that_a_format_does_not_have_is_refused(ending: str, name: str) -> None:
+    """A zip would cut it at the NUL, and then hold a file of another name."""
+    with pytest.raises(Refusal, match="cannot be the name of a file") as caught:
+        list(pack(ending, [NewMember(name, 1, 0, [b"x"])]))
+    assert caught.value.status == 400
+
+
+@pytest.mark.parametrize("ending", FORMATS)
 @pytest.mark.parametrize("mtime_s", [-5, 1 << 40])
 def test_a_time_that_a_format_does_not_have_is_no_error(ending: str, mtime_s: int) -> None:
     """A file may have any; the archive gets the next one that its format can express."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -94,3 +95,17 @@ def test_name_only_listings_have_members_too(bucket: Served, flags: int) -> None
     listed = bucket.list(flags=str(flags)).json()["entries"]
     assert [entry["name"] for entry in listed] == ["s.tar", "s.tar/a"]
     assert listed[1] == {"name": "s.tar/a", "size": "3", "flags": IN_ARCHIVE}
+
+
+@pytest.mark.parametrize("key", ["start_after", "continuation_token"])
+@pytest.mark.parametrize("place", ["../{}-2/s.tar", "./../{}-2/s.tar", "d/../../{}-2/s.tar"])
+def test_a_listing_does_not_leave_its_bucket(
+    bucket: Served, served_folder: Path, place: str, key: str
+) -> None:
+    """The name to continue from may be any text, and archives that it begins with are opened."""
+    other = served_folder / f"{bucket.name}-2"
+    other.mkdir()
+    (other / "s.tar").write_bytes(make_tar())
+    bucket.put("d/o", b"")
+    start = f"{place.format(bucket.name)}/"
+    assert bucket.names(flags=ARCHIVES, **{key: start}) == ["d/o"]

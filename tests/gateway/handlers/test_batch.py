@@ -338,3 +338,13 @@ def test_archives_are_made_in_memory_that_was_used_before(tmp_path: Path) -> Non
 def page_faults(pid: int | None) -> int:
     """Return how many new pages a process was given; see proc_pid_stat(5)."""
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[7])
+
+
+@pytest.mark.parametrize("mime", [".tar", ".tgz", ".zip"])
+@pytest.mark.parametrize("path", ["a\0b", "x" * 70_000])
+def test_a_member_whose_placeholder_has_no_valid_name_is_refused(
+    filled: Served, path: str, mime: str
+) -> None:
+    """It has a NUL or is too long for the format."""
+    response = get_batch(filled, {"objname": "s.tar", "archpath": path}, mime=mime, coer=True)
+    assert response.status_code == 400, response.text
