@@ -146,23 +146,37 @@ def list_uploads(session: Session, prefix: ObjectUrl) -> Iterator[UnfinishedUplo
     Raises:
         ConfigError: The bucket is in another namespace, or the endpoint has no S3 interface.
         NotFoundError: No such bucket.
+        IntegrityError: The endpoint sends no such list, or the same page again and again.
     """
-    about = prefix.root
+    about, markers = prefix.root, dict[str, str]()
     if prefix.namespace:
         raise ConfigError(f"unfinished uploads of {about}: AIStore does not list those of {about}")
+    while True:
+        uploads, next_markers = parse_uploads(_uploads_page(session, prefix, markers), about)
+        for upload in uploads:
+            if upload.url.startswith(str(prefix)):
+                yield upload
+        if not next_markers:
+            return
+        if next_markers == markers:
+            raise IntegrityError(
+                f"list uploads of {about}: the page after {markers} ends there too"
+            )
+        markers = dict(next_markers)
+
+
+def _uploads_page(session: Session, prefix: ObjectUrl, markers: Mapping[str, str]) -> bytes:
     try:
-        reply = session.call("GET", uploads_path(prefix.bucket), about=about)
+        return session.call("GET", uploads_path(prefix.bucket, markers), about=prefix.root).body
     except NotFoundError:
         raise
     except StorageError as error:
         if error.status not in (400, 501):
             raise
         raise ConfigError(
-            f"unfinished uploads of {about}: the endpoint has no S3 interface, which lists them"
+            f"unfinished uploads of {prefix.root}: the endpoint has no S3 interface, which lists"
+            " them"
         ) from error
-    for upload in parse_uploads(reply.body, about):
-        if upload.url.startswith(str(prefix)):
-            yield upload
 
 
 def abort_upload(session: Session, url: ObjectUrl, upload_id: str) -> None:

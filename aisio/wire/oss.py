@@ -21,12 +21,12 @@ from aisio.errors import IntegrityError
 from aisio.records import Checksum, ObjectInfo, UnfinishedUpload
 from aisio.urls import ObjectUrl
 from aisio.wire.http1 import http_seconds, whole_number
+from aisio.wire.uploads import UploadsPage
 from aisio.wire.xml_messages import child_texts, iso_seconds, parse_xml, tag_of
 
 __all__ = [
     "ErrorMessage",
     "Page",
-    "UploadsPage",
     "check_completed",
     "complete_message",
     "parse_checksum",
@@ -51,18 +51,6 @@ class Page(NamedTuple):
 
     objects: list[ObjectInfo]
     next_token: str
-
-
-class UploadsPage(NamedTuple):
-    """One page of the list of unfinished uploads.
-
-    Attributes:
-        uploads: The uploads.
-        next_markers: The query parameters that continue the list; empty on the last page.
-    """
-
-    uploads: list[UnfinishedUpload]
-    next_markers: Mapping[str, str]
 
 
 class ErrorMessage(NamedTuple):

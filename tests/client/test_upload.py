@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import aiohttp  # noqa: F401 - the gateway needs it
 import google_crc32c
@@ -208,6 +209,33 @@ def test_unfinished_uploads_are_listed_and_aborted() -> None:
     sent = [(one.method, one.target) for one in server.requests]
     assert sent[0] == ("GET", "/s3/b?uploads")
     assert sent[1:] == [("DELETE", "/v1/objects/b/a/1?provider=ais&uploadId=id")] * 2
+
+
+def test_all_pages_of_a_list_of_uploads_are_read(tmp_path: Path) -> None:
+    """A gateway sends 1,000 at a time."""
+    with Gateway(tmp_path) as gateway:
+        client = Client(gateway.endpoint)
+        client.bucket("b").create()
+        path, query = "/v1/objects/b/", {"provider": "ais"}
+        for number in range(1005):
+            message = {"action": "mpt-upload"}
+            client.session.call("POST", f"{path}{number}", query=query, message=message, about="b")
+        found = [*AisStore(client).unfinished_uploads(ObjectUrl.parse("ais://b/"))]
+        client.close()
+    assert {one.url for one in found} == {f"ais://b/{number}" for number in range(1005)}
+    assert len({one.id for one in found}) == len(found) == 1005
+
+
+def test_a_list_of_uploads_that_does_not_end_is_an_error() -> None:
+    """Each page names itself as the next one."""
+    page = b"<ListMultipartUploadsResult><IsTruncated>true</IsTruncated>"
+    page += b"<NextKeyMarker>k</NextKeyMarker><NextUploadIdMarker>i</NextUploadIdMarker>"
+    page += b"</ListMultipartUploadsResult>"
+    with Server(Reply(body=page), Reply(body=page)) as server:
+        store = AisStore(Client.from_settings(Settings(server.url, direct=False)))
+        with pytest.raises(IntegrityError, match="list uploads of ais://b: the page after"):
+            list(store.unfinished_uploads(ObjectUrl.parse("ais://b/")))
+        store.client.close()
 
 
 def test_an_endpoint_that_lists_no_uploads_is_told() -> None:

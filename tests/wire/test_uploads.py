@@ -17,18 +17,30 @@ LIST = b"""<?xml version="1.0" encoding="UTF-8"?>
 
 def test_a_list_of_uploads() -> None:
     """With the time at which each was begun."""
-    assert [*parse_uploads(LIST, "ais://b")] == [
+    uploads = [
         UnfinishedUpload("ais://b/d/o 2", "HPq-hU7gx", 1796011251.0),
         UnfinishedUpload("ais://b/o", "H_Y", 0.0),
     ]
-    assert uploads_path("b") == "/s3/b?uploads"
+    assert parse_uploads(LIST, "ais://b") == (uploads, {})
+    assert uploads_path("b", {}) == "/s3/b?uploads"
+
+
+def test_a_page_names_the_next_one() -> None:
+    """A gateway sends 1,000 uploads at a time, and a key may have any characters."""
+    next_page = b"<NextKeyMarker>d/o &amp;2</NextKeyMarker>"
+    next_page += b"<NextUploadIdMarker>H_Y</NextUploadIdMarker><MaxUploads>"
+    page = LIST.replace(b"false", b"true").replace(b"<MaxUploads>", next_page)
+    uploads, markers = parse_uploads(page, "ais://b")
+    assert len(uploads) == 2
+    assert markers == {"key-marker": "d/o &2", "upload-id-marker": "H_Y"}
+    assert uploads_path("b", markers) == "/s3/b?uploads&key-marker=d%2Fo+%262&upload-id-marker=H_Y"
 
 
 @pytest.mark.parametrize("marks", [b"", b' xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'])
 def test_an_empty_list(marks: bytes) -> None:
     """With and without the name space of S3."""
     body = b"<ListMultipartUploadsResult%s><Bucket/></ListMultipartUploadsResult>" % marks
-    assert [*parse_uploads(body, "ais://b")] == []
+    assert parse_uploads(body, "ais://b") == ([], {})
 
 
 @pytest.mark.parametrize(
@@ -44,4 +56,4 @@ def test_an_empty_list(marks: bytes) -> None:
 def test_what_is_no_list_is_an_error(body: bytes) -> None:
     """So is a list of which the rest is missing."""
     with pytest.raises(IntegrityError, match="list uploads of ais://b: the answer"):
-        list(parse_uploads(body, "ais://b"))
+        parse_uploads(body, "ais://b")
