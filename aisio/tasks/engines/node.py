@@ -101,6 +101,11 @@ def run_node(
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+    return _wait(process, files, mark=mark, grace_s=grace_s)
+
+
+def _wait(process: subprocess.Popen[bytes], files: TaskFiles, *, mark: str, grace_s: float) -> int:
+    """Wait until the agent has ended, or end all processes of the task; returns as `run_node`."""
     try:
         while process.poll() is None:
             if files.abort_request.exists():
