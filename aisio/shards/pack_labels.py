@@ -71,7 +71,7 @@ def read_classes(path: Path) -> list[str]:
         numbers = json.loads(path.read_bytes())
     except OSError as error:
         raise StorageError(f"{path}: {error.strerror or error}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: {error}") from error
     if not (numbers and isinstance(numbers, dict)) or sorted(numbers.values(), key=str) != sorted(
         range(len(numbers)), key=str

@@ -24,6 +24,7 @@ __all__ = ["list_samples"]
 
 _FILE, _LABEL = "file", "label"
 _COLUMNS_FIELD = "json"
+_MAX_LABEL_CHARS = 1000
 
 
 class _Line(NamedTuple):
@@ -124,7 +125,7 @@ def _json_lines(files: str, text: Iterable[str]) -> Iterator[_Line]:
             continue
         try:
             row = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ConfigError(f"{where}: {error}") from error
         if not isinstance(row, dict):
             raise ConfigError(f"{where}: expected an object, as in {{{_FILE!r}: ...}}")
@@ -167,7 +168,7 @@ def _check_columns(names: Iterable[str], where: str) -> None:
 def _columns(row: dict[str, Any], where: str) -> bytes:
     try:
         return json.dumps(row, ensure_ascii=False, allow_nan=False).encode("utf-8")
-    except ValueError as error:  # NaN, or half of a character
+    except (ValueError, RecursionError) as error:  # NaN, or half of a character
         raise ConfigError(f"{where}: {error}") from error
 
 
@@ -192,6 +193,8 @@ def _file(folder: Path, name: str, where: str) -> FolderFile:
         raise NotFoundError(f"{where}: there is no file {folder / name}") from error
     except OSError as error:
         raise StorageError(f"{where}: {folder / name}: {error.strerror}") from error
+    except ValueError as error:  # a NUL, or half of a character
+        raise ConfigError(f"{where}: {name!r} cannot be the path of a file: {error}") from error
     if not stat.S_ISREG(status.st_mode):
         raise ConfigError(f"{where}: {folder / name} is not a file")
     return FolderFile(name, status.st_size, file_version(status))
@@ -203,6 +206,8 @@ def _label(value: Any, where: str) -> str | None:
     if isinstance(value, bool) or not isinstance(value, (str, int)) or value == "":
         raise ConfigError(f"{where}: {_LABEL}={value!r} must be a name or a whole number")
     label = str(value)
+    if len(label) > _MAX_LABEL_CHARS:
+        raise ConfigError(f"{where}: {_LABEL} has over {_MAX_LABEL_CHARS:,} characters")
     if label != label.strip():
         raise ConfigError(f"{where}: {_LABEL}={value!r} has spaces around it")
     return label

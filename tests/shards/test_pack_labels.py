@@ -139,7 +139,9 @@ def test_classes_of_another_run_are_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["{", "[]", "{}", '{"a": 1}', '{"a": 0, "b": 0}', '{"a": "0"}', '{"a": true}']
+    "text",
+    ["{", "[]", "{}", '{"a": 1}', '{"a": 0, "b": 0}', '{"a": "0"}', '{"a": true}', "[" * 100_000],
+    ids=lambda text: text[:20],
 )
 def test_a_file_of_other_contents_has_no_classes(tmp_path: Path, text: str) -> None:
     """Each number once, from 0 on."""

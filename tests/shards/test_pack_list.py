@@ -80,6 +80,8 @@ def test_absolute_paths_may_lead_into_the_folder(folder: Path) -> None:
         ("file,label\na/1.jpg,\n", "line 2: label='' must be"),
         ("file,label\na/1.jpg, cat\n", "line 2: label=' cat' has spaces around it"),
         ("file\na/1.jpg\na/1.jpg\n", "line 3: the key 'a/1' is that of a file in .*line 2 too"),
+        ("file,label\na/1.jpg," + "9" * 5000, "line 2: label has over 1,000 characters"),
+        ("file\na/\0.jpg\n", "line 2: 'a/.x00.jpg' cannot be the path of a file"),
         ("file,x\nc.json,1\n", "line 2: c.json is itself the field 'json'"),
     ],
 )
@@ -97,6 +99,8 @@ def test_what_is_wrong_with_a_csv_list_names_the_line(folder: Path, text: str, s
         ('{"file": "a/1.jpg", "x": NaN}', "line 1: Out of range"),
         ('{"file": "a/1.jpg", "x": "\\ud800"}', "line 1: 'utf-8' codec"),
         ('{"file": 3}', "line 1: the column 'file'"),
+        ('{"file": "\\ud800.jpg"}', "line 1: '.ud800.jpg' cannot be the path of a file"),
+        ('{"file": "a/1.jpg", "x": ' + "[" * 100_000, "line 1: maximum recursion depth"),
         ('{"file": "a/1.jpg", "Label": 3}', "line 1: the column 'Label' is to be named 'label'"),
         ('\n{"file": "a/1.jpg", "label": true}', "line 2: label=True must be"),
         ('{"file": "a/1.jpg", "label": 1.5}', "line 1: label=1.5"),
