@@ -7,7 +7,6 @@ that, no link may lead out of the folder: each link of a chain can look safe by 
 from __future__ import annotations
 
 import errno
-import filecmp
 import os
 import shutil
 import stat
@@ -17,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
-from aisio.resources.unpack.compressed import Limits
+from aisio.resources.unpack.compressed import PIECE_BYTES, Limits
 from aisio.resources.unpack.members import (
     Allowance,
     Member,
@@ -240,8 +239,21 @@ def _is_equal(member: Member, folder: Path) -> bool:
     if not stat.S_ISREG(status.st_mode):
         return False
     if member.kind == "hardlink":
-        return filecmp.cmp(path, folder / member.target, shallow=False)
+        return _have_equal_bytes(path, folder / member.target)
     return status.st_size == member.size_bytes and _has_bytes(path, member)
+
+
+def _have_equal_bytes(path: Path, other: Path) -> bool:
+    """Compare two files; filecmp remembers a result while sizes and times are the same."""
+    if not other.is_file():
+        return False
+    if path.samefile(other):
+        return True
+    with path.open("rb") as first, other.open("rb") as second:
+        while data := first.read(PIECE_BYTES):
+            if second.read(PIECE_BYTES) != data:
+                return False
+        return not second.read(1)
 
 
 def _has_bytes(path: Path, member: Member) -> bool:

@@ -83,6 +83,20 @@ def test_a_name_that_comes_twice_in_a_zip_is_complete_as_it_was_unpacked(tmp_pat
     assert not is_complete(path, "zip"), "the first one does not count"
 
 
+def test_a_hard_link_is_compared_each_time(tmp_path):
+    """As a file of its own it may change, and keep its size and time."""
+    path = tmp_path / "x.tar"
+    path.write_bytes(appended(("a", b"right"), ("b", b"=a")))
+    link = unpack(path, "tar") / "b"
+    for content, expected in ((b"right", True), (b"wrong", False), (b"right!", False)):
+        link.unlink()
+        link.write_bytes(content)
+        os.utime(link, (1000, 1000))
+        assert is_complete(path, "tar") is expected
+    (link.parent / "a").unlink()
+    assert not is_complete(path, "tar")
+
+
 def test_no_member_gets_special_permissions(tmp_path):
     """Set-uid bits and writing by others are dropped, as by Python's own data filter."""
     path = tmp_path / "x.tar"
