@@ -195,7 +195,8 @@ def _member(member: TarMember, parser: TarParser) -> Member:
 def _zip_members(file: io.FileIO) -> Iterator[Member]:
     with open_zip(file) as archive:
         for info in archive.infolist():
-            entry, is_folder = ZipEntry.of(info), info.is_dir()
+            # A hostile zip has a name of no characters, for which is_dir() fails.
+            entry, is_folder = ZipEntry.of(info), info.filename.endswith("/")
             yield Member(
                 info.filename, info.file_size, info.header_offset, 0, is_folder, zipped=entry
             )

@@ -251,7 +251,7 @@ def _zip_members(path: Path, limits: Limits) -> Iterator[Member]:
 def _zip_member(path: Path, file: BinaryIO, info: zipfile.ZipInfo) -> Member:
     name = info.orig_filename  # filename ends at the first NUL
     parts = _safe_parts(path, name)
-    if info.is_dir():
+    if name.endswith("/"):
         return Member(name, parts, "folder")
     if not parts:
         _refuse(path, name, "has no name")

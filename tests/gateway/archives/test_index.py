@@ -3,6 +3,7 @@ from __future__ import annotations
 import gzip
 import io
 import os
+import struct
 from pathlib import Path
 
 import pytest
@@ -94,3 +95,19 @@ def test_long_names_count_as_several_members(tmp_path: Path, ending: str) -> Non
         assert len(index.members) == 4
         assert "over 500 members" in index.damage
         assert not read_index(file, ending, max_members=1100).damage
+
+
+def test_a_member_of_a_zip_may_have_no_name(tmp_path: Path) -> None:
+    """A hostile one does; the others can be read."""
+    archive = bytearray(make_archive(".zip", {"a": b"1", "m": b"2", "d/": b""}))
+    entry = archive.index(b"PK\x01\x02")
+    # The one byte of the name becomes the extra field: PKWARE's APPNOTE, 4.3.7 and 4.3.12.
+    for lengths_at in (26, entry + 28):
+        struct.pack_into("<2H", archive, lengths_at, 0, 1)
+    (tmp_path / "a").write_bytes(archive)
+    index = index_of(tmp_path / "a", ".zip")
+    assert [(member.name, member.is_folder) for member in index.members] == [
+        ("", False),
+        ("m", False),
+        ("d/", True),
+    ]

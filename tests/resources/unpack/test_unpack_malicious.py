@@ -295,6 +295,7 @@ def zips() -> Iterable[tuple[str, Made]]:
         "below a file": zip_of([("x", 0o644, "1"), ("x/new", 0o644, "2")], ""),
         "a file where a folder is": zip_of([("x/y", 0o644, "1"), ("x", 0o644, "2")], ""),
         "a long name": zip_of([("x" * 300, 0o644, "1")], ""),
+        "no name": zip_of([("", 0o644, "1")], ""),
         "nothing": b"",
         "cut": ONE[:-5],
     }
