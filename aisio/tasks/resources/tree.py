@@ -137,6 +137,12 @@ def decode_tree(data: bytes, url: str) -> Tree:
             f"{_FORMAT!r}, version {_WITH_COPIES}; update aisio",
             url=url,
         )
+    if tree.kind not in ("file", "folder") or (tree.kind == "file" and len(tree.files) != 1):
+        raise IntegrityError(
+            f"{url} has {len(tree.files):,} files of the kind {tree.kind!r}: a resource is a"
+            " folder, or one file",
+            url=url,
+        )
     for file in tree.files:
         try:
             check_prefix(file.name, url)

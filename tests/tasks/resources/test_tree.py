@@ -48,6 +48,9 @@ def test_another_tree_has_another_checksum(files):
         (Tree("folder", (TreeFile("../x", ()),)).encode(), "'..'"),
         (Tree("folder", (TreeFile("/etc/x", ()),)).encode(), "begin with '/'"),
         (Tree("folder", (TreeFile("a/", ()),)).encode(), "'a/'"),
+        (Tree("file", ()).encode(), "0 files of the kind 'file'"),
+        (Tree("file", (TreeFile("a", ()), TreeFile("b", ()))).encode(), "2 files of the kind"),
+        (Tree("link", (TreeFile("a", ()),)).encode(), "of the kind 'link'"),
     ],
 )
 def test_a_damaged_tree_is_an_error_with_its_place(data, trouble):
