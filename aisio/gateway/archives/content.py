@@ -111,10 +111,14 @@ class ArchiveReader:
 
     def _read(self, start: int, count: int) -> bytes:
         if self._index.format == ".tar":
-            return os.pread(self._file.fileno(), count, start)
+            return self._pread(start, count)
         if self._tar.tell() != start:
             self._tar.seek(start)
         return self._tar.read(count)
+
+    def _pread(self, start: int, count: int) -> bytes:
+        # fileno() each time: the number of a file that was closed may be another file's.
+        return os.pread(self._file.fileno(), count, start)
 
     @cached_property
     def _tar(self) -> BinaryIO:
@@ -122,11 +126,9 @@ class ArchiveReader:
 
     def _zip_pieces(self, member: Member, start: int, stop: int) -> Iterator[bytes]:
         assert member.zipped is not None, "the archive is a zip"
-        handle, position = self._file.fileno(), 0
+        position = 0
         with _as_damage(f"member {member.name!r}"):
-            for piece in read_zip_member(
-                member.zipped, lambda at, count: os.pread(handle, count, at)
-            ):
+            for piece in read_zip_member(member.zipped, self._pread):
                 part = piece[max(0, start - position) : stop - position]
                 position += len(piece)
                 if part:
