@@ -13,7 +13,7 @@ import json
 from base64 import urlsafe_b64decode
 from binascii import Error
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 from aisio.gateway.protocol.refusals import Refusal
 
@@ -21,7 +21,7 @@ _HASHES = {"HS256": hashlib.sha256, "HS384": hashlib.sha384, "HS512": hashlib.sh
 
 
 def check_jwt(token: str, key: bytes, now_s: float) -> None:
-    """Check that a token was signed with the key, has not expired, and is an administrator's.
+    """Check that a token was signed with the key, is valid now, and is an administrator's.
 
     AIStore knows finer permissions. The gateway would have to check them for each action, so it
     refuses tokens without the claim "admin".
@@ -32,7 +32,8 @@ def check_jwt(token: str, key: bytes, now_s: float) -> None:
         now_s: Seconds since 1970.
 
     Raises:
-        Refusal: 401: malformed, not signed with the key, or expired. 403: not an administrator's.
+        Refusal: 401: malformed, not signed with the key, expired, or not valid yet. 403: not an
+            administrator's.
     """
     parts = token.split(".")
     if len(parts) != 3:
@@ -45,10 +46,13 @@ def check_jwt(token: str, key: bytes, now_s: float) -> None:
     if not hmac.compare_digest(hmac.new(key, signed, new_hash).digest(), signature):
         raise _invalid("token signature is invalid: signature is invalid")
     expires_s = claims.get("exp")
-    if not isinstance(expires_s, (int, float)) or isinstance(expires_s, bool):
+    if not _is_number(expires_s):
         raise _invalid("token is missing required claim: exp claim is required")
-    if now_s >= expires_s:
+    if not now_s < expires_s:  # so that NaN, which Python's json reads, is not for ever
         raise _invalid("token expired")
+    begins_s = claims.get("nbf", 0)
+    if not _is_number(begins_s) or not begins_s <= now_s:
+        raise _invalid("token is not valid yet")
     subject = claims.get("sub")
     if not subject:
         raise _invalid("missing 'sub' claim")
@@ -58,6 +62,10 @@ def check_jwt(token: str, key: bytes, now_s: float) -> None:
             f"user `{subject}` has insufficient permissions: the embedded gateway accepts only "
             f"tokens with the claim 'admin'",
         )
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _json(part: str) -> Mapping[str, Any]:

@@ -26,6 +26,7 @@ def test_an_administrators_token_is_accepted() -> None:
     """Until it expires."""
     token = new_jwt(KEY, expires_in_s=60)
     check_jwt(token, KEY.encode(), time.time())
+    check_jwt(new_jwt(KEY, nbf=time.time()), KEY.encode(), time.time())
     with pytest.raises(Refusal, match="token expired"):
         check_jwt(token, KEY.encode(), time.time() + 61)
 
@@ -49,6 +50,9 @@ def test_the_official_library_agrees() -> None:
         (new_jwt(KEY, exp=None), "exp claim is required"),
         (new_jwt(KEY, sub=""), "missing 'sub' claim"),
         (new_jwt(KEY, expires_in_s=-1), r"token expired"),
+        (new_jwt(KEY, exp=float("nan")), r"token expired"),
+        (new_jwt(KEY, nbf=time.time() + 1e6), r"token is not valid yet"),
+        (new_jwt(KEY, nbf="soon"), r"token is not valid yet"),
     ],
 )
 def test_any_other_token_is_a_401(token: str, reason: str) -> None:
