@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import calendar
 import contextlib
+import io
+import zipfile
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
 from aisio.gateway.archives.content import ArchiveReader, NewMember, pack
-from aisio.gateway.archives.formats import format_of_file, format_of_mime, format_of_name
+from aisio.gateway.archives.formats import (
+    format_of_file,
+    format_of_mime,
+    format_of_name,
+    open_zip,
+)
 from aisio.gateway.archives.index import Index
 from aisio.gateway.archives.index_cache import IndexCache
 from aisio.gateway.protocol.refusals import Refusal
@@ -180,7 +188,7 @@ def _open_existing(
             raise Refusal(400, f"{url}: cannot append: {index.damage}")
         reader = ArchiveReader(file, index)
         if index.format == ".zip":
-            yield _Existing(zip_members=_files_of_zip(reader, index))
+            yield _Existing(zip_members=_members_of_zip(file, reader, index))
         else:
             yield _Existing(tar_pieces=reader.span(0, index.end_offset))
 
@@ -203,10 +211,19 @@ def _open_expected(
     return opened
 
 
-def _files_of_zip(reader: ArchiveReader, index: Index) -> Iterator[NewMember]:
-    for member in index.members:
-        if not member.is_folder:
-            yield NewMember(member.name, member.size_bytes, 0, reader.pieces(member))
+def _members_of_zip(file: io.FileIO, reader: ArchiveReader, index: Index) -> Iterator[NewMember]:
+    """Yield the members of a zip with the times that its directory has, folders included."""
+    with open_zip(file) as archive:
+        infos = archive.infolist()
+    for member, info in zip(index.members, infos, strict=True):
+        yield NewMember(member.name, member.size_bytes, _mtime_s(info), reader.pieces(member))
+
+
+def _mtime_s(info: zipfile.ZipInfo) -> int:
+    try:
+        return calendar.timegm(info.date_time)
+    except ValueError:  # some programs write month 0
+        return 0
 
 
 def _read_upload(upload: Upload) -> Iterator[bytes]:

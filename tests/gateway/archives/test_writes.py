@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -33,6 +34,28 @@ def test_a_member_is_appended_to_an_archive(bucket: Served, ending: str) -> None
     found = read_archive(bucket.get(f"s{ending}").content)
     assert found == [*MEMBERS.items(), ("new/x", b"data")]
     assert bucket.get(f"s{ending}", "?archpath=new/x").content == b"data"
+
+
+def test_an_appended_zip_keeps_its_folders_and_times(bucket: Served) -> None:
+    """Also a time that is none: month 0."""
+    times = {
+        "d/": (2001, 2, 3, 4, 5, 6),
+        "d/m": (1999, 12, 31, 23, 59, 58),
+        "odd": (1980, 0, 0, 0, 0, 0),
+    }
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, time in times.items():
+            info = zipfile.ZipInfo(name)
+            info.date_time = time
+            archive.writestr(info, b"" if name == "d/" else b"data")
+    bucket.put("s.zip", file.getvalue())
+    assert put_over_http(bucket, "s.zip", "new", b"data", "1") == 200
+    with zipfile.ZipFile(io.BytesIO(bucket.get("s.zip").content)) as archive:
+        assert archive.testzip() is None
+        found = {info.filename: info.date_time for info in archive.infolist()}
+    assert list(found) == ["d/", "d/m", "odd", "new"]
+    assert (found["d/"], found["d/m"]) == (times["d/"], times["d/m"])
 
 
 def test_an_appended_tar_keeps_its_bytes(bucket: Served) -> None:
