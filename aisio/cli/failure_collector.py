@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TypeVar
 
 from aisio.cli.error_handler import error_message
 from aisio.cli.output import write_note
 from aisio.errors import (
     AisioError,
+    ConfigError,
     StorageError,
     StoreTimeoutError,
     ThrottledError,
     UnavailableError,
 )
+
+T = TypeVar("T")
 
 _UNAVAILABLE = (UnavailableError, StoreTimeoutError, ThrottledError)
 
@@ -108,3 +112,24 @@ class FailureCollector:
         return not isinstance(error, AisioError) and (
             isinstance(error, BrokenPipeError) or error.errno in _HOPELESS_ERRNOS
         )
+
+
+def work_on_each(urls: Sequence[T], work: Callable[[T], None]) -> None:
+    """Work on each URL of a command line; those that fail are reported, the others are done.
+
+    Args:
+        urls: What the user named. The error of a single one is raised as it is.
+        work: Called with each, in their order.
+
+    Raises:
+        AisioError: At least one failed, or what failed would fail for all.
+        OSError: As `FailureCollector.collect`.
+    """
+    if len(urls) == 1:
+        work(urls[0])
+        return
+    failures = FailureCollector("URLs", fatal=(ConfigError,))
+    for url in urls:
+        with failures.collect(str(url)):
+            work(url)
+    failures.raise_if_any()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
 from aisio.cli.cluster import Cluster
+from aisio.cli.failure_collector import work_on_each
 from aisio.cli.output import byte_range_of, copy
 from aisio.cli.standard_streams import binary_stdout
 from aisio.cli.types import SOURCE, CatalogName, require_object
@@ -34,7 +36,8 @@ def command(
 
     Bytes go out as they arrive. If they turn out not to be the ones that the store promised, that
     is an error at the object's end. A URL with braces or wildcards stands for all objects that it
-    matches, catalog://NAME for those of a source of the catalog.
+    matches, catalog://NAME for those of a source of the catalog. A URL that fails is reported, and
+    the others are written.
     """
     byte_range = byte_range_of(start, stop)
     if byte_range and any(isinstance(url, CatalogName) for url in urls):
@@ -42,26 +45,28 @@ def command(
     for url in urls:
         if isinstance(url, ObjectUrl) and cluster.pattern_source(url) is None:
             require_object(url, "a pattern takes all below it, as in '**'")
+    work_on_each(urls, partial(_write, cluster, byte_range))
+
+
+def _write(cluster: Cluster, byte_range: ByteRange | None, url: ObjectUrl | CatalogName) -> None:
     with binary_stdout() as out:
-        for body in _bodies(cluster, urls, byte_range):
+        for body in _bodies(cluster, url, byte_range):
             with body:
                 copy(body, out)
 
 
 def _bodies(
-    cluster: Cluster, urls: Iterable[ObjectUrl | CatalogName], byte_range: ByteRange | None
+    cluster: Cluster, url: ObjectUrl | CatalogName, byte_range: ByteRange | None
 ) -> Iterator[Body]:
     from aisio.sources.nothing_found import require_some
 
-    for url in urls:
-        if isinstance(url, CatalogName):
-            source: Source | None = url.source(cluster)
-        else:
-            source = cluster.pattern_source(url)
-        if source is not None:
-            for info in require_some(source.list(), str(url)):
-                yield source.get(info, byte_range=byte_range)
-        elif isinstance(url, ObjectUrl):
-            with cluster.not_found_hints(url):
-                body = cluster.store(url).get(url, byte_range)
-            yield body
+    source: Source | None
+    if isinstance(url, CatalogName):
+        source = url.source(cluster)
+    elif (source := cluster.pattern_source(url)) is None:
+        with cluster.not_found_hints(url, f"aisio cat '{url}/**'"):
+            body = cluster.store(url).get(url, byte_range)
+        yield body
+        return
+    for info in require_some(source.list(), str(url)):
+        yield source.get(info, byte_range=byte_range)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from aisio.cli.cluster import Cluster, is_local_folder
+from aisio.cli.failure_collector import work_on_each
 from aisio.cli.output import (
     exact_size_text,
     human_size_text,
@@ -57,20 +58,23 @@ def command(
 
     Without a URL, of each ais:// bucket. A URL is a folder, a bucket, a plain-string prefix
     (ais://data/tr is train/ and trash/), a pattern, or catalog://NAME. Folders come before what
-    they are in, as by `du`. Sizes that a listing does not have are asked for.
+    they are in, as by `du`. Sizes that a listing does not have are asked for. A URL that fails is
+    reported, and the others are counted.
     """
     if summarize and depth:
         raise click.UsageError("--summarize is --max-depth 0: give one of the two")
     places = urls or tuple(bucket.url for bucket in cluster.client().buckets())
-    rows = (row for url in places for row in _usage(cluster, url, depth))
-    if as_json:
-        write_lines((json_line(row.as_dict()) for row in rows), flush=True)
-        return
     size = human_size_text if human else exact_size_text
-    write_lines(
-        (f"{size(row.size_bytes):>17}  {row.objects:>12,}  {printable(row.url)}" for row in rows),
-        flush=True,
-    )
+
+    def text(row: _Usage) -> str:
+        if as_json:
+            return json_line(row.as_dict())
+        return f"{size(row.size_bytes):>17}  {row.objects:>12,}  {printable(row.url)}"
+
+    def write(url: ObjectUrl | CatalogName) -> None:
+        write_lines(map(text, _usage(cluster, url, depth)), flush=True)
+
+    work_on_each(places, write)
 
 
 @dataclass

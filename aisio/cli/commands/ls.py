@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from aisio.cli.cluster import Cluster, is_local_folder
+from aisio.cli.failure_collector import work_on_each
 from aisio.cli.output import (
     exact_size_text,
     human_size_text,
@@ -59,7 +60,8 @@ def command(
 
     A URL is a plain-string prefix: ais://data/tr lists what is in train/ and in trash/. With braces
     or wildcards it is a pattern, which matches whole names: ais://data/*/{000..099}.tar. The status
-    is 1 where nothing has such a name. catalog://NAME lists a source of the catalog.
+    is 1 where nothing has such a name; the other URLs are listed. catalog://NAME lists a source of
+    the catalog.
     """
     if recursive and no_recursion:
         raise click.UsageError("--recursive and --no-recursion exclude one another")
@@ -67,10 +69,12 @@ def command(
         buckets = (str(bucket.url) for bucket in cluster.client().buckets(provider))
         write_lines(json_line({"url": bucket}) if as_json else bucket for bucket in buckets)
         return
-    for url in urls:
+    for url in urls if no_recursion else ():
+        if isinstance(url, CatalogName) or cluster.pattern_source(url) is not None:
+            raise click.UsageError(f"--no-recursion: {url} has objects, and no levels")
+
+    def write(url: ObjectUrl | CatalogName) -> None:
         infos = _objects(cluster, url, long=long, recursive=not no_recursion)
-        if isinstance(url, ObjectUrl) and cluster.pattern_source(url) is None:
-            infos = _require_any(infos, cluster, url)
         if as_json:
             write_lines(json_line(_as_dict(info, long=long)) for info in infos)
         elif long:
@@ -79,22 +83,29 @@ def command(
         else:
             write_lines(printable(info.url) for info in infos)
 
+    work_on_each(urls, write)
+
 
 def _objects(
     cluster: Cluster, url: ObjectUrl | CatalogName, *, long: bool, recursive: bool
 ) -> Iterable[ObjectInfo]:
-    from aisio.client.client import Bucket
     from aisio.sources.nothing_found import require_some
-    from aisio.stores import AisStore
 
     source = url.source(cluster) if isinstance(url, CatalogName) else cluster.pattern_source(url)
     if source is not None:
-        if not recursive:
-            raise click.UsageError(f"--no-recursion: {url} has objects, and no levels")
         infos = require_some(source.list(), str(url))
         # A listing has no checksums of what braces name; with -l each is asked for.
         return (source.completed(info) for info in infos) if long else infos
     assert isinstance(url, ObjectUrl)
+    return _require_any(_below(cluster, url, long=long, recursive=recursive), cluster, url)
+
+
+def _below(
+    cluster: Cluster, url: ObjectUrl, *, long: bool, recursive: bool
+) -> Iterable[ObjectInfo]:
+    from aisio.client.client import Bucket
+    from aisio.stores import AisStore
+
     store = cluster.store(url)
     if not isinstance(store, AisStore):
         return store.list(url) if recursive else store.list_level(url)

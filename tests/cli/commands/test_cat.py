@@ -19,12 +19,36 @@ def test_a_range_of_each_is_written(run, bucket):
     assert done.stdout_bytes == b"2323"
 
 
-def test_the_first_missing_object_ends_it(run, bucket):
-    """What came before it has been written."""
+def test_what_is_missing_is_named_and_the_others_are_written(run, bucket, tmp_path):
+    """As `cat` does, with the status of a failure; a single URL needs no summary."""
     bucket.object("a").put(b"first")
-    done = run("cat", "ais://cli-data/a", "ais://cli-data/none", "ais://cli-data/a")
-    assert (done.exit_code, done.stdout_bytes) == (1, b"first")
-    assert "ais://cli-data/none" in done.stderr
+    bucket.object("b").put(b"second")
+    gone = ["ais://cli-data/none", "ais://cli-data/*.png", str(tmp_path / "none")]
+    done = run("cat", "ais://cli-data/a", *gone, "ais://cli-data/b")
+    assert (done.exit_code, done.stdout_bytes) == (1, b"firstsecond")
+    *each, last = done.stderr.splitlines()
+    assert [url in line for url, line in zip(gone, each, strict=True)] == [True] * 3
+    assert last.startswith("aisio: error: 3 of 5 URLs failed: ais://cli-data/none, ")
+
+    done = run("cat", "ais://cli-data/none")
+    assert done.exit_code == 1
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_without_an_endpoint_one_line_says_so(run, monkeypatch):
+    """No other URL could be written either."""
+    monkeypatch.delenv("AIS_ENDPOINT")
+    done = run("cat", "ais://cli-data/a", "ais://cli-data/b")
+    assert done.exit_code == 1
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_folder_is_named_with_what_takes_it(run, bucket):
+    """The pattern is one that the command accepts."""
+    bucket.object("t/a").put(b"1")
+    done = run("cat", "ais://cli-data/t")
+    assert "`aisio cat 'ais://cli-data/t/**'` takes them all" in done.stderr
+    assert run("cat", "ais://cli-data/t/**").stdout == "1"
 
 
 def test_damaged_bytes_are_an_error_at_the_end(run, stub):

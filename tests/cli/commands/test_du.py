@@ -84,3 +84,13 @@ def test_what_does_not_exist(run, bucket):
     assert run("du", "ais://cli-data").stdout.split()[:2] == ["0", "0"]
     for url in ("ais://cli-data/no", "ais://cli-data/no/", "ais://cli-data/*.no", "ais://no-such"):
         assert run("du", url).exit_code == 1
+
+
+def test_what_is_missing_is_named_and_the_others_are_counted(run, objects):
+    """As `du` does, with the status of a failure."""
+    done = run("du", "ais://cli-data/v/", "ais://cli-data/no", "ais://cli-data/t/", "--json")
+    assert done.exit_code == 1
+    assert [json.loads(line)["objects"] for line in done.stdout.splitlines()] == [1, 3]
+    first, last = done.stderr.splitlines()
+    assert "ais://cli-data/no: " in first
+    assert last == "aisio: error: 1 of 3 URLs failed: ais://cli-data/no"

@@ -137,6 +137,23 @@ def test_a_prefix_of_nothing_is_an_error(run, objects, files, monkeypatch):
         assert (done.exit_code, done.output) == (0, "")
 
 
+def test_what_is_missing_is_named_and_the_others_are_listed(run, objects):
+    """As `ls` does, with the status of a failure."""
+    gone = ["ais://cli-data/trian/", "ais://no-such-bucket", "ais://cli-data/*.png"]
+    done = run("ls", "ais://cli-data/val", *gone, "ais://cli-data/trash")
+    assert done.exit_code == 1
+    assert [url.rpartition("/")[2] for url in done.stdout.splitlines()] == ["ä.jpg", "trash"]
+    *each, last = done.stderr.splitlines()
+    assert [url in line for url, line in zip(gone, each, strict=True)] == [True] * 3
+    assert last.startswith("aisio: error: 3 of 5 URLs failed: ais://cli-data/trian/, ")
+
+
+def test_an_option_that_does_not_fit_is_found_before_anything_is_listed(run, objects):
+    """It is an invalid command line."""
+    done = run("ls", "--no-recursion", "ais://cli-data", "ais://cli-data/*")
+    assert (done.exit_code, done.stdout) == (2, "")
+
+
 def test_a_name_cannot_break_a_line(run, bucket):
     """Line ends are shown as text; --json has the name as it is."""
     bucket.object("two\nlines").put(b"")
