@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import click
 
-from aisio.cli.cluster import Cluster
+from aisio.cli.cluster import add_endpoint_option, cluster_at
 from aisio.cli.commands import (
     bench,
     buckets,
@@ -55,7 +55,9 @@ __all__ = ["main"]
     help="The cluster's proxy or a gateway, as in http://127.0.0.1:8080; else AIS_ENDPOINT.",
 )
 @click.option("--traceback", is_flag=True, help="Show where in the program an error comes from.")
-@click.version_option(__version__, prog_name="aisio", message="%(prog)s %(version)s")
+@click.version_option(
+    __version__, "-V", "--version", prog_name="aisio", message="%(prog)s %(version)s"
+)
 @click.pass_context
 def main(context: click.Context, endpoint: str | None, traceback: bool) -> None:
     """Work with the objects of an AIStore cluster, a gateway or a local folder.
@@ -65,15 +67,10 @@ def main(context: click.Context, endpoint: str | None, traceback: bool) -> None:
     AIS_AUTHN_TOKEN_FILE.
     """
     # CommandGroup reads --traceback when an error occurs.
-    if endpoint is not None and "@" in endpoint:
-        # The endpoint is not repeated: it may contain a password.
-        raise click.UsageError("--endpoint holds a user name or password: use AIS_AUTHN_TOKEN")
-    if endpoint is not None and not endpoint.startswith(("http://", "https://")):
-        raise click.UsageError(f"--endpoint {endpoint!r}: expected one as in http://127.0.0.1:8080")
-    context.obj = Cluster(endpoint)
+    context.obj = cluster_at(endpoint)
 
 
-for command in (
+_COMMANDS = (
     serve.command,
     ls.command,
     get.command,
@@ -99,6 +96,18 @@ for command in (
     catalog.command,
     tasks.command,
     completion.command,
-):
+)
+_WITHOUT_CLUSTER = (
+    serve.command,
+    top.command,
+    cache.command,
+    catalog.command,
+    tasks.command,
+    completion.command,
+)
+
+for command in _COMMANDS:
     main.add_command(command)
+    if command not in _WITHOUT_CLUSTER:
+        add_endpoint_option(command)
 add_quiet_option(main)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
+
 from aisio.errors import AisioError, NotFoundError
 from aisio.sources.nothing_found import no_name_begins_so
 from aisio.urls import FILE, MEMORY, WEB_SCHEMES, ObjectUrl
@@ -116,6 +118,37 @@ class Cluster:
         if not url.name and url.provider != FILE:
             return NotFoundError(f"{url}: there is no such bucket", url=str(url))
         return no_name_begins_so(str(url), SCHEME_HINT if url.provider == FILE else "")
+
+
+def add_endpoint_option(command: click.Command) -> None:
+    """Add --endpoint to a command: it takes the place of one that stands before the command."""
+
+    def set_cluster(context: click.Context, _: click.Parameter, endpoint: str | None) -> None:
+        if endpoint is not None:
+            context.obj = cluster_at(endpoint)
+
+    option = click.Option(
+        ["-e", "--endpoint", "--endpoint-url"],
+        metavar="URL",
+        expose_value=False,
+        callback=set_cluster,
+        help="The cluster's proxy or a gateway; else AIS_ENDPOINT.",
+    )
+    command.params.append(option)
+
+
+def cluster_at(endpoint: str | None) -> Cluster:
+    """Return the cluster that --endpoint names; without one, that of the environment.
+
+    Raises:
+        UsageError: It is no base URL, or has a user name or password.
+    """
+    if endpoint is not None and "@" in endpoint:
+        # The endpoint is not repeated: it may contain a password.
+        raise click.UsageError("--endpoint holds a user name or password: use AIS_AUTHN_TOKEN")
+    if endpoint is not None and not endpoint.startswith(("http://", "https://")):
+        raise click.UsageError(f"--endpoint {endpoint!r}: expected one as in http://127.0.0.1:8080")
+    return Cluster(endpoint)
 
 
 @contextmanager

@@ -218,8 +218,10 @@ def _client(context: click.Context) -> Client:
     from aisio.client.client import Client
     from aisio.records import RetryPolicy, Timeouts
 
+    # The callback of the options before the command, which makes the cluster, has not run.
+    behind = context.obj.endpoint if context.obj is not None else None
     return Client(
-        context.find_root().params.get("endpoint"),
+        behind or context.find_root().params.get("endpoint"),
         timeouts=Timeouts(connect_s=_TIMEOUT_S, read_s=_TIMEOUT_S),
         retry=RetryPolicy(attempts=1),
     )

@@ -32,12 +32,30 @@ _COMMANDS: Mapping[str, str] = MappingProxyType(
         **dict.fromkeys(("pipe", "rcat"), "put - URL"),
         "server": "serve",
         "benchmark": "bench",
+        "help": "--help",
+        "version": "--version",
     }
 )
 """What other programs call a command, and what does that here."""
 
 _CREDENTIALS = "credentials and regions come from the environment: see the page on settings"
 _CONCURRENCY = "aisio finds by itself how many requests at once are fastest"
+_GROUPS = "commands follow at once, as in `aisio ls`"
+_NO_COMMANDS: Mapping[str, str] = MappingProxyType(
+    {
+        **dict.fromkeys(
+            ("config", "configure"),
+            "settings are environment variables, which `aisio info` shows",
+        ),
+        **dict.fromkeys(("login", "auth"), _CREDENTIALS),
+        **dict.fromkeys(("s3", "s3api", "bucket", "object", "storage", "alias"), _GROUPS),
+    }
+)
+"""What stands before a command of other programs, or has no counterpart here."""
+
+_TRANSFERS = frozenset({"cp", "get", "mv", "put", "sync"})
+_EACH_FILE = "`--json` prints each file or object"
+
 _OPTIONS: Mapping[str, str] = MappingProxyType(
     {
         **dict.fromkeys(("--endpoint", "--endpoint-url"), "it stands before the command's name"),
@@ -49,6 +67,9 @@ _OPTIONS: Mapping[str, str] = MappingProxyType(
             ("--transfers", "--checkers", "--concurrency", "--numworkers", "-m"), _CONCURRENCY
         ),
         **dict.fromkeys(("--progress", "-P"), "progress is shown on a terminal by itself"),
+        "--no-progress": "--quiet leaves it out",
+        "--only-show-errors": "--quiet leaves out all but errors and warnings",
+        "--summarize": "`aisio du` adds up sizes",
         **dict.fromkeys(("--recursive", "-r", "-R"), "it takes all that is below a URL anyway"),
         **dict.fromkeys(
             ("--yes", "-y", "--no-confirm", "--interactive"), "no command asks for confirmation"
@@ -71,19 +92,30 @@ _CLUSTER_HINTS = dict.fromkeys(
 
 def command_hint(name: str) -> str:
     """Return what to type instead of another program's command; "" if it is not known."""
-    return f"`aisio {_COMMANDS[name]}` does that" if name in _COMMANDS else ""
+    if name in _COMMANDS:
+        return f"`aisio {_COMMANDS[name]}` does that"
+    return _NO_COMMANDS.get(name, "")
 
 
 def usage_hint(error: click.ClickException) -> str:
     """Return what the user of an invalid command line may have meant; "" if that is not known."""
     if isinstance(error, click.NoSuchOption):
-        if _is_of_a_command(error):
-            return "it stands behind the command's name"
-        return _OPTIONS.get(error.option_name, "")
+        return _option_hint(error)
     text = error.format_message()
     if "unexpected extra argument" in text:
         return "quote a pattern, as in 'ais://data/*.jpg', or the shell expands it"
     return ""
+
+
+def _option_hint(error: click.NoSuchOption) -> str:
+    name, context = error.option_name, error.ctx
+    if name == "-v" and context is not None and context.parent is None:
+        return "`aisio --version` prints the version"
+    if _is_of_a_command(error):
+        return "it stands behind the command's name"
+    if name in ("-v", "--verbose") and context is not None and context.info_name in _TRANSFERS:
+        return _EACH_FILE
+    return _OPTIONS.get(name, "")
 
 
 def _is_of_a_command(error: click.NoSuchOption) -> bool:

@@ -51,7 +51,9 @@ _NAME_OPTIONS = (
 )
 _OPTIONS = (
     *_NAME_OPTIONS,
-    click.option("--dry-run", is_flag=True, help="Change nothing; print what would be done."),
+    click.option(
+        "--dry-run", "--dryrun", is_flag=True, help="Change nothing; print what would be done."
+    ),
     click.option("--json", "as_json", is_flag=True, help="One JSON object for each file."),
 )
 _CREATE_BUCKET = click.option(
@@ -99,7 +101,7 @@ def _with(options: Sequence[Callable[[F], F]], command: F) -> F:
 def copy_arguments(command: F) -> F:
     """Add SRC..., DST, and the options of a copy to a command that passes them to `run_copy`."""
     recursive = click.option(
-        "-r", "--recursive", is_flag=True, help="What is in the folders or buckets SRC."
+        "-r", "-R", "--recursive", is_flag=True, help="What is in the folders or buckets SRC."
     )
     destination = click.argument("destination", metavar="DST")
     sources = click.argument("sources", metavar="SRC...", type=SOURCE, nargs=-1, required=True)

@@ -169,10 +169,12 @@ def test_buckets_and_names(complete, objects):
 
 
 def test_an_endpoint_on_the_line_is_used(complete, objects, endpoint, monkeypatch):
-    """It stands before the command."""
+    """Before the command or behind it."""
     monkeypatch.delenv("AIS_ENDPOINT")
     assert complete("ls", "ais://") == []
     assert complete("-e", endpoint, "ls", "ais://") == [f"plain,{URL}/"]
+    assert complete("ls", "--endpoint", endpoint, "ais://") == [f"plain,{URL}/"]
+    assert complete("rb", "-e", endpoint, "ais://") == [f"plain,{URL}"]
 
 
 def test_errors_are_silent(complete, monkeypatch):

@@ -33,14 +33,14 @@ def test_every_command_and_option_has_help(run):
 def test_every_command_is_documented(root):
     """docs/commands.md has a section for each command, and names each of its options.
 
-    --quiet is explained once: it is an option of all commands.
+    --quiet and --endpoint are explained once: they may stand before the command too.
     """
     page = (root / "docs" / "commands.md").read_text("utf-8")
     for name, command in main.commands.items():
         section = page.partition(f"\n## aisio {name}\n")[2].partition("\n## ")[0]
         assert section, name
         for param in command.params:
-            if param.param_type_name == "option" and param.name != "quiet":
+            if param.param_type_name == "option" and param.name not in ("quiet", "endpoint"):
                 assert max(param.opts, key=len) in section, (name, param.opts)
 
 
@@ -75,3 +75,18 @@ def test_the_endpoint_on_the_command_line_beats_the_environment(run, bucket, mon
     endpoint = bucket.client.endpoint
     assert run("--endpoint", endpoint, "ls").stdout == "ais://cli-data\n"
     assert run("-e", endpoint, "ls").stdout == "ais://cli-data\n"
+
+
+def test_the_endpoint_may_stand_behind_the_command(run, bucket, monkeypatch):
+    """As with the AWS CLI; in commands that ask a cluster."""
+    monkeypatch.setenv("AIS_ENDPOINT", "http://127.0.0.1:9")
+    endpoint = bucket.client.endpoint
+    for option in ("--endpoint", "--endpoint-url", "-e"):
+        assert run("ls", option, endpoint).stdout == "ais://cli-data\n"
+    assert run("-e", "http://127.0.0.1:9", "ls", "-e", endpoint).exit_code == 0
+    for url, problem in (("x:1", "expected one as in"), ("http://me:pw@x", "a user name or")):
+        done = run("ls", "--endpoint", url)
+        assert done.exit_code == 2
+        assert problem in done.stderr
+        assert "pw" not in done.stderr
+    assert run("completion", "--endpoint", endpoint, "bash").exit_code == 2

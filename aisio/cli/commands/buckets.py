@@ -32,7 +32,7 @@ def make(cluster: Cluster, buckets: tuple[ObjectUrl, ...], exist_ok: bool, as_js
 @click.command("rb", short_help="Remove buckets.")
 @click.argument("buckets", metavar="BUCKET...", type=BUCKET, nargs=-1, required=True)
 @click.option("-f", "--force", is_flag=True, help="With all objects in it.")
-@click.option("-n", "--dry-run", is_flag=True, help="Print what would be removed.")
+@click.option("-n", "--dry-run", "--dryrun", is_flag=True, help="Print what would be removed.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 @click.pass_obj
 def remove(

@@ -115,7 +115,7 @@ def verify_command(remove: bool, as_json: bool) -> None:
 @click.option(
     "--max-size", type=_MaxSizeType(), required=True, help="Most bytes to keep, as in 20G."
 )
-@click.option("--dry-run", is_flag=True, help="Only print what would be removed.")
+@click.option("--dry-run", "--dryrun", is_flag=True, help="Only print what would be removed.")
 @json_option("One JSON object a line.")
 def prune_command(max_size: int, dry_run: bool, as_json: bool) -> None:
     """Remove what was used longest ago until the rest is small enough; print it as `list` does.

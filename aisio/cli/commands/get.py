@@ -37,7 +37,9 @@ _ALL_BELOW = "--recursive writes all that are below it"
 @click.command("get", short_help="Write objects to files.")
 @click.argument("url", type=SOURCE)
 @click.argument("file", type=FILE_PATH, required=False)
-@click.option("-r", "--recursive", is_flag=True, help="All that begin with URL, into a folder.")
+@click.option(
+    "-r", "-R", "--recursive", is_flag=True, help="All that begin with URL, into a folder."
+)
 @click.option("--start", type=click.IntRange(min=0), help="First byte, counted from 0.")
 @click.option("--stop", type=click.IntRange(min=1), help="One past the last byte.")
 @transfer_options(create_bucket=False)

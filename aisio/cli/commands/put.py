@@ -35,7 +35,9 @@ if TYPE_CHECKING:
 @click.command("put", short_help="Store files as objects.")
 @click.argument("files", metavar="FILE...", type=FILE_PATH, nargs=-1, required=True)
 @click.argument("url", type=DESTINATION)
-@click.option("-r", "--recursive", is_flag=True, help="All files of the folder FILE, below URL.")
+@click.option(
+    "-r", "-R", "--recursive", is_flag=True, help="All files of the folder FILE, below URL."
+)
 @transfer_options()
 @click.pass_obj
 def command(

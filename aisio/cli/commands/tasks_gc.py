@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     type=click.FloatRange(min=1),
     help="How long data stays that nothing refers to.",
 )
-@click.option("--dry-run", is_flag=True, help="Change nothing.")
+@click.option("--dry-run", "--dryrun", is_flag=True, help="Change nothing.")
 @home_option
 @json_option("One JSON object.")
 def command(grace_hours: float, dry_run: bool, home: Path | None, as_json: bool) -> None:
