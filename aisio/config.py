@@ -209,7 +209,10 @@ def _endpoint(argument: str | None, env: Mapping[str, str]) -> str:
     where = "endpoint" if argument is not None else "AIS_ENDPOINT"
     endpoint = argument if argument is not None else env.get("AIS_ENDPOINT", "")
     if not endpoint:
-        raise ConfigError("no endpoint: pass one, as in http://127.0.0.1:8080, or set AIS_ENDPOINT")
+        raise ConfigError(
+            "no endpoint: set AIS_ENDPOINT, as in http://127.0.0.1:8080, or pass endpoint= (of a "
+            "command: --endpoint); without a cluster, `aisio serve DIR` starts a server"
+        )
     return base_url(endpoint, where)
 
 
@@ -229,7 +232,9 @@ def base_url(text: str, where: str) -> str:
         )
     if not is_base_url(text):
         shown = text.partition("?")[0]  # the query may hold a signature
-        raise ConfigError(f"{where}={shown!r} is no base URL, as in http://127.0.0.1:8080")
+        meant = f"http://{shown}"
+        hint = f"; was {meant} meant?" if "://" not in shown and is_base_url(meant) else ""
+        raise ConfigError(f"{where}={shown!r} is no base URL, as in http://127.0.0.1:8080{hint}")
     return text.rstrip("/")
 
 

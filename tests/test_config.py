@@ -120,8 +120,16 @@ def test_the_process_environment_is_the_default_one(monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize("argument", [None, ""])
 def test_no_endpoint_is_an_error_that_names_both_ways(argument: str | None) -> None:
     """There is no default endpoint."""
-    with pytest.raises(ConfigError, match=r"pass one, as in http://.*AIS_ENDPOINT"):
+    with pytest.raises(ConfigError, match=r"set AIS_ENDPOINT, as in http://.*aisio serve"):
         load_settings(argument, environ={})
+
+
+def test_an_endpoint_without_its_scheme_is_told_with_it() -> None:
+    """What others call an endpoint is often HOST:PORT."""
+    with pytest.raises(ConfigError, match="was http://localhost:8080 meant\\?"):
+        load_settings("localhost:8080", environ={})
+    with pytest.raises(ConfigError, match="as in http://127.0.0.1:8080$"):
+        load_settings("ftp://localhost:8080", environ={})
 
 
 @pytest.mark.parametrize(

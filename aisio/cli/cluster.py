@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from aisio.cli.habits import BUCKETS_HINT
 from aisio.errors import AisioError, NotFoundError
 from aisio.sources.nothing_found import no_name_begins_so
 from aisio.urls import FILE, MEMORY, WEB_SCHEMES, ObjectUrl
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from aisio.sources.base import Source
     from aisio.stores import Store
 
-SCHEME_HINT = "a path is one of this machine; for a bucket, write ais://bucket/name"
+SCHEME_HINT = "a path names a file of this machine; for a bucket, write ais://bucket/name"
 
 
 @dataclass(frozen=True)
@@ -113,10 +114,17 @@ class Cluster:
                 return f"there are objects below {folder}: `{all_below}` takes them all"
         return ""
 
+    def has_object(self, url: ObjectUrl) -> bool:
+        """Tell whether there is an object of this name; no, where its store does not say."""
+        with suppress(AisioError):
+            self.store(url).head(url)
+            return True
+        return False
+
     def no_objects_error(self, url: ObjectUrl) -> NotFoundError:
         """Return the error for a missing bucket, or for a prefix that no name begins with."""
         if not url.name and url.provider != FILE:
-            return NotFoundError(f"{url}: there is no such bucket", url=str(url))
+            return NotFoundError(f"{url}: there is no such bucket; {BUCKETS_HINT}", url=str(url))
         return no_name_begins_so(str(url), SCHEME_HINT if url.provider == FILE else "")
 
 

@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 import click
 
-__all__ = ["command_hint", "error_hint", "usage_hint"]
+__all__ = ["BUCKETS_HINT", "command_hint", "error_hint", "usage_hint"]
 
 _COMMANDS: Mapping[str, str] = MappingProxyType(
     {
@@ -83,11 +83,15 @@ _OPTIONS: Mapping[str, str] = MappingProxyType(
 )
 """Options of other programs, and what to know of them here."""
 
-_CLUSTER_HINTS = dict.fromkeys(
-    ("backend is missing in the cluster configuration", 'remote bucket "'),
-    "the URL goes to the cluster, as --endpoint or AIS_ENDPOINT names one; without them it goes to "
-    "the cloud directly",
-)
+BUCKETS_HINT = "`aisio ls` lists the buckets"
+_CLUSTER_HINTS = {
+    **dict.fromkeys(
+        ("backend is missing in the cluster configuration", 'remote bucket "'),
+        "the URL goes to the cluster, as --endpoint or AIS_ENDPOINT names one; without them it "
+        "goes to the cloud directly",
+    ),
+    '404 bucket "ais://': BUCKETS_HINT,
+}
 
 
 def command_hint(name: str) -> str:

@@ -15,7 +15,7 @@ from aisio.cli.error_handler import error_message
 from aisio.cli.failure_collector import FailureCollector
 from aisio.cli.output import json_line, printable, write_lines, write_summary
 from aisio.cli.progress import Progress, show_progress
-from aisio.cli.types import DESTINATION, SOURCE, URL, CatalogName, require_object
+from aisio.cli.types import DESTINATION, SOURCE, URL, CatalogName, require_source
 from aisio.errors import AccessError, AisioError, ConfigError, NotFoundError, UrlError
 from aisio.summary import size_text
 from aisio.urls import FILE, ObjectUrl
@@ -138,7 +138,7 @@ def run_copy(
         if isinstance(source, CatalogName) or options.recursive:
             continue
         if cluster.pattern_source(source) is None:
-            require_object(source, "--recursive takes all that are below it")
+            require_source(source, "--recursive takes all that are below it")
     run_transfer(cluster, sources, url, options, as_json=as_json, move=move)
 
 
@@ -217,7 +217,7 @@ def run_transfer(
     shown = _Shown(options, as_json, failures)
     with show_progress() as progress:
         transfer = _transfer(cluster, options, shown, progress, move=move)
-        with _hints(cluster, sources, destination):
+        with _hints(cluster, sources, destination, recursive=options.recursive):
             for source in sources:
                 _add(transfer, source, cluster)
             shown.is_single = transfer.is_single
@@ -272,7 +272,11 @@ def _add(transfer: Transfer, source: ObjectUrl | CatalogName, cluster: Cluster) 
 
 @contextmanager
 def _hints(
-    cluster: Cluster, sources: Iterable[ObjectUrl | CatalogName], destination: ObjectUrl
+    cluster: Cluster,
+    sources: Iterable[ObjectUrl | CatalogName],
+    destination: ObjectUrl,
+    *,
+    recursive: bool,
 ) -> Iterator[None]:
     """Add to the error of something that does not exist what the user may have meant."""
     try:
@@ -281,11 +285,16 @@ def _hints(
         if error.url == destination.root:
             with missing_bucket_hint(cluster.store(destination)):
                 raise
-        all_below = f"aisio {click.get_current_context().info_name} --recursive"
+        name = click.get_current_context().info_name
         for source in sources:
-            if isinstance(source, ObjectUrl) and error.url == str(source):
-                with cluster.not_found_hints(source, all_below):
-                    raise
+            if not isinstance(source, ObjectUrl) or error.url != str(source):
+                continue
+            if recursive and cluster.has_object(source):
+                copies = "cp` copies" if name == "sync" else f"{name}` without --recursive takes"
+                hint = f"this is an object, and no folder: `aisio {copies} it"
+                raise NotFoundError(f"{error}; {hint}", url=error.url) from error
+            with cluster.not_found_hints(source, f"aisio {name} --recursive"):
+                raise
         raise
 
 

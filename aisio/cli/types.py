@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aisio.errors import ConfigError, UrlError
+from aisio.errors import ConfigError, NotFoundError, UrlError
 from aisio.urls import ALIASES, FILE, ObjectUrl
 
 if TYPE_CHECKING:
@@ -139,8 +139,8 @@ class FileType(_TextType):
         if url.provider == FILE:
             return f"/{url.name}"
         return self.fail(
-            f"{str(url)!r}: a local file is needed here, not a URL of an object; to copy from one "
-            f"URL to another, write `aisio cp URL URL`",
+            f"{str(url)!r}: a local file is needed here, not a URL of an object; `aisio cp URL "
+            f"URL` copies from one URL to another, `aisio cp URL... FOLDER` takes several URLs",
             param,
             ctx,
         )
@@ -241,6 +241,19 @@ def require_object(url: ObjectUrl, all_below: str = "") -> ObjectUrl:
         return url
     what = f"/{url.name} is a folder" if url.provider == FILE else f"{url} names no object"
     raise click.UsageError(f"{what}: {all_below or 'its name must follow'}")
+
+
+def require_source(url: ObjectUrl, all_below: str) -> ObjectUrl:
+    """Return the URL if it can name one object or file to read; see `require_object`.
+
+    Raises:
+        NotFoundError: It names a local folder, and there is none.
+        UsageError: It names a bucket or a folder.
+    """
+    path = Path("/", url.name)
+    if url.provider == FILE and url.name.endswith("/") and not path.is_dir():
+        raise NotFoundError(f"{path}/: there is no such folder", url=str(url))
+    return require_object(url, all_below)
 
 
 def require_valid_pattern(url: ObjectUrl) -> None:

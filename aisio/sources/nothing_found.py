@@ -42,7 +42,7 @@ def nothing_found(
     elif "*" in where:
         text = f"no name matches; {_WILDCARDS}"
     else:
-        text = "there is no such object, nor one whose name begins so; look for a misspelt name"
+        text = "there is no such object, nor a name that begins with this; is it misspelt?"
     return NotFoundError(f"{where}: {text}{ALLOW_EMPTY_HINT}", url=about)
 
 
@@ -53,7 +53,7 @@ def no_name_begins_so(about: str, hint: str = "") -> NotFoundError:
         about: The URL or the name in a catalog, as the user wrote it.
         hint: What the user may have meant.
     """
-    text = f"{about}: no object has a name that begins so"
+    text = f"{about}: no object has a name that begins with this"
     if not hint and any(mark in about for mark in "*?[{"):
         hint = f"as a pattern it matches none: {_WILDCARDS}"
     return NotFoundError(f"{text}; {hint}" if hint else text, url=about)

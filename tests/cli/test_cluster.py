@@ -60,7 +60,7 @@ def test_a_bucket_and_a_prefix_are_missing_in_different_words():
     cluster = Cluster(None)
     missing = [cluster.no_objects_error(ObjectUrl.parse(url)) for url in ("ais://b", "ais://b/x")]
     assert "no such bucket" in str(missing[0])
-    assert "begins so" in str(missing[1])
+    assert "begins with this" in str(missing[1])
 
 
 def test_a_local_folder_is_one_that_exists(tmp_path):

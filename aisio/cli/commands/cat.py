@@ -12,7 +12,7 @@ from aisio.cli.cluster import Cluster
 from aisio.cli.failure_collector import work_on_each
 from aisio.cli.output import byte_range_of, copy
 from aisio.cli.standard_streams import binary_stdout
-from aisio.cli.types import SOURCE, CatalogName, require_object
+from aisio.cli.types import SOURCE, CatalogName, require_source
 from aisio.urls import ObjectUrl
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def command(
         raise click.UsageError("--start and --stop are for objects, not for names in a catalog")
     for url in urls:
         if isinstance(url, ObjectUrl) and cluster.pattern_source(url) is None:
-            require_object(url, "a pattern takes all below it, as in '**'")
+            require_source(url, "a pattern takes all below it, as in '**'")
     work_on_each(urls, partial(_write, cluster, byte_range))
 
 

@@ -20,7 +20,7 @@ from aisio.cli.transfers import (
     transfer_options,
     transfer_settings,
 )
-from aisio.cli.types import FILE_PATH, SOURCE, CatalogName, local_url, require_object
+from aisio.cli.types import FILE_PATH, SOURCE, CatalogName, local_url, require_source
 from aisio.errors import TruncatedError
 from aisio.urls import FILE, ObjectUrl
 
@@ -71,12 +71,12 @@ def command(
     elif isinstance(url, CatalogName):
         raise click.UsageError(f"{url.text} may be many objects: --recursive takes them all")
     elif any(flags.values()):
-        require_object(url, _ALL_BELOW)
+        require_source(url, _ALL_BELOW)
         if byte_range or file == "-":
             raise click.UsageError(f"{_given(flags)}: only for whole objects that go into files")
         _get_many(cluster, url, file or ".", as_prefix=False, **flags)
     else:
-        open_body = partial(cluster.store(url).get, require_object(url, _ALL_BELOW), byte_range)
+        open_body = partial(cluster.store(url).get, require_source(url, _ALL_BELOW), byte_range)
         with cluster.not_found_hints(url):
             _get(open_body, url, file or ".")
 
@@ -113,13 +113,9 @@ def _get(open_body: OpenBody, url: ObjectUrl, file: str) -> None:
         with open_body() as body, binary_stdout() as out:
             copy(body, out)
         return
-    base_name = PurePosixPath(url.name).name
     path = Path(file)
-    if file.endswith("/") and not path.is_dir():
-        _download(open_body, path / base_name, new_folder=path)
-        return
-    if path.is_dir():
-        path /= base_name
+    if file.endswith("/") or path.is_dir():
+        path /= PurePosixPath(url.name).name
     if url.provider == FILE:
         require_another_file(Path("/", url.name), path)
     if is_special(path):
@@ -129,21 +125,16 @@ def _get(open_body: OpenBody, url: ObjectUrl, file: str) -> None:
         _download(open_body, path)
 
 
-def _download(open_body: OpenBody, path: Path, *, new_folder: Path | None = None) -> None:
+def _download(open_body: OpenBody, path: Path) -> None:
     """Write an object to a file, which is replaced once all bytes have arrived.
 
     A body that was cut short is read again from its start: a store without versions cannot resume.
-
-    Args:
-        open_body: Opens the object.
-        path: The file.
-        new_folder: Created once the object is open, so that a missing object leaves no folder.
+    Folders are created once the object is open, so that a missing object leaves none.
     """
     for tries_left in reversed(range(_MAX_TRIES)):
         try:
             with open_body() as body:
-                if new_folder is not None:
-                    new_folder.mkdir(parents=True, exist_ok=True)
+                path.parent.mkdir(parents=True, exist_ok=True)
                 _write(body, path)
         except TruncatedError:
             if not tries_left:

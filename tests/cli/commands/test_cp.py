@@ -96,8 +96,11 @@ def test_one_failure_does_not_stop_the_others(run, bucket, endpoint, tmp_path):
 def test_what_does_not_exist_is_told_in_one_line(run, bucket, files, tmp_path):
     """With what may be meant."""
     folder = files({"a": b"1"})
+    bucket.object("object").put(b"1")
     for words, hint in (
-        (["-r", "ais://cli-data/none", tmp_path], "begins so"),
+        (["-r", "ais://cli-data/none", tmp_path], "begins with this"),
+        (["-r", "ais://cli-data/object", tmp_path], "`aisio cp` without --recursive takes it"),
+        ([f"{folder}/none/", "ais://cli-data"], f"{folder}/none/: there is no such folder"),
         (["ais://cli-data/none", tmp_path], "ais://cli-data/none"),
         ([f"{folder}/none", "ais://cli-data"], "no such file"),
         (["-r", folder, "ais://cli-none"], "--create-bucket creates the bucket"),

@@ -44,6 +44,22 @@ def test_a_file_or_a_folder_can_be_named(run, bucket, here):
     assert names(here) == ["b.bin", "folder/a.bin"]
 
 
+def test_the_folders_of_a_new_file_are_made(run, bucket, here):
+    """As `cp` makes them; none for an object that does not exist."""
+    bucket.object("a").put(b"bytes")
+    assert run("get", "ais://cli-data/none", "new/deep/x").exit_code == 1
+    assert list(here.iterdir()) == []
+    assert run("get", "ais://cli-data/a", "new/deep/x").exit_code == 0
+    assert names(here) == ["new/deep/x"]
+
+
+def test_several_urls_are_for_cp(run, here):
+    """The second one is no file; the error says what takes both."""
+    done = run("get", "ais://cli-data/a", "ais://cli-data/b")
+    assert done.exit_code == 2
+    assert "`aisio cp URL... FOLDER` takes several URLs" in done.stderr
+
+
 def test_a_dash_is_stdout(run, bucket, here):
     """Bytes as they are."""
     bucket.object("a.bin").put(b"\xff\x00\n")
@@ -125,7 +141,7 @@ def test_a_file_is_no_folder_to_create(run, bucket, here):
     bucket.object("a").put(b"new")
     (here / "out").write_bytes(b"a file")
     done = run("get", "ais://cli-data/a", "out/")
-    assert (done.exit_code, done.stderr) == (1, "aisio: error: out: File exists\n")
+    assert (done.exit_code, done.stderr) == (1, "aisio: error: out/a: Not a directory\n")
 
 
 def test_a_destination_is_a_path(run, bucket, here):

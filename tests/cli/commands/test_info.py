@@ -62,6 +62,19 @@ def test_what_is_not_there_does_not_exist(run, bucket, tmp_path):
         assert done.stderr.startswith("aisio: error: ")
 
 
+def test_what_is_missing_is_told_with_what_may_be_meant(run, bucket):
+    """The folder of that name, or the buckets that there are."""
+    bucket.object("train/1").put(b"x")
+    done = run("info", "ais://cli-data/train")
+    assert done.exit_code == 1
+    assert "`aisio info ais://cli-data/train/` takes them all" in done.stderr
+    for command in ("info", "ls", "cat", "du"):
+        url = "ais://cli-none/x" if command == "cat" else "ais://cli-none"
+        done = run(command, url)
+        assert done.exit_code == 1
+        assert done.stderr.endswith("; `aisio ls` lists the buckets\n"), done.stderr
+
+
 def test_an_empty_bucket_or_local_folder_exists(run, bucket, files):
     """By itself, not by what is in it."""
     for url in ("ais://cli-data", files({"x/y": b""}) / "x"):
@@ -180,7 +193,7 @@ def test_plot_without_url_draws_the_capacity(run, tmp_path):
         (("/tmp/", "a.png"), "this is in no cluster"),
         (("ais://cli-data", "a.gif"), "a picture is a .png or .svg file"),
         (("ais://cli-none", "a.png"), "there is no such bucket"),
-        (("ais://cli-data/none/", "a.png"), "no object has a name that begins so"),
+        (("ais://cli-data/none/", "a.png"), "no object has a name that begins with this"),
     ],
 )
 def test_plot_of_what_is_on_no_targets_is_an_error(run, bucket, tmp_path, words, error):

@@ -49,6 +49,16 @@ def test_an_empty_source_deletes_nothing(run, bucket, tmp_path):
     assert names(bucket) == []
 
 
+def test_an_object_is_copied_by_another_command(run, bucket, tmp_path):
+    """The error says by which one."""
+    bucket.object("t/a").put(b"1")
+    done = run("sync", "ais://cli-data/t/a", tmp_path / "x")
+    assert done.exit_code == 1
+    (line,) = done.stderr.splitlines()
+    assert line.endswith("; this is an object, and no folder: `aisio cp` copies it")
+    assert not (tmp_path / "x").exists()
+
+
 def test_ten_thousand_unchanged_files_make_no_request_for_data(run, stub, tmp_path):
     """The listing alone; it also shows the one whose checksum differs."""
     folder = tmp_path / "many"
