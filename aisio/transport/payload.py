@@ -122,9 +122,19 @@ def _flat(view: memoryview) -> bytes | memoryview:
     return view.cast("B") if view.c_contiguous else view.tobytes()
 
 
+def _open(path: str | os.PathLike[str]) -> BinaryIO:
+    try:
+        return Path(path).open("rb")
+    except FileNotFoundError as error:
+        if not isinstance(path, str):
+            raise
+        hint = "a str is the path of a file; text is stored by its .encode()"
+        raise FileNotFoundError(error.errno, f"{error.strerror} ({hint})", path) from None
+
+
 def _open_seekable(data: str | os.PathLike[str] | BinaryIO, stack: ExitStack) -> BinaryIO:
     if isinstance(data, (str, os.PathLike)):
-        data = cast(BinaryIO, stack.enter_context(Path(data).open("rb")))  # noqa: SIM115
+        data = cast(BinaryIO, stack.enter_context(_open(data)))
     if not hasattr(data, "read") or isinstance(data.read(0), str):
         raise TypeError(
             f"cannot store a {type(data).__name__}: bytes, a path or a binary file is needed"

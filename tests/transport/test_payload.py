@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import mmap
 import os
@@ -60,8 +61,15 @@ def test_a_path_is_read_in_chunks(tmp_path: Path, form: type) -> None:
 
 def test_a_path_without_a_file_is_an_error_on_entry(tmp_path: Path) -> None:
     """Before anything is sent."""
-    with pytest.raises(FileNotFoundError), Payload(tmp_path / "none"):
-        pass
+    with pytest.raises(FileNotFoundError, match="No such file or directory: "):
+        Payload(tmp_path / "none").__enter__()
+
+
+def test_a_str_that_names_no_file_may_be_meant_as_text() -> None:
+    """The error says what stores it."""
+    with pytest.raises(FileNotFoundError, match="text is stored by .*encode") as caught:
+        Payload("checked by hand").__enter__()
+    assert (caught.value.errno, caught.value.filename) == (errno.ENOENT, "checked by hand")
 
 
 def test_a_file_is_read_from_its_position_and_stays_open(tmp_path: Path) -> None:

@@ -7,6 +7,13 @@ fsspec finds the file system of `ais://` by aisio's entry point. `register` repl
 schemes in this process.
 """
 
+from aisio.extras import missing_extra
+
+try:
+    import fsspec  # noqa: F401 - the modules below need it
+except ImportError as error:
+    raise missing_extra("fsspec", "fsspec") from error
+
 from aisio.integrations.fsspec.filesystem import AisFileSystem
 from aisio.integrations.fsspec.other_schemes import (
     AzureFileSystem,

@@ -29,6 +29,9 @@ _OPTIONS = {
 }
 """Source: fsspec 2026.9, AsyncFileSystem, AbstractFileSystem and DirCache."""
 
+_ADDRESSES = {"client_kwargs", "endpoint_url", "host"}
+"""Options by which other file systems, such as s3fs, are told where to go."""
+
 
 class ThreadedFileSystem(AsyncFileSystem):  # type: ignore[misc]  # fsspec has no types
     """Runs blocking calls in threads; after a fork in new ones, with a new event loop.
@@ -43,8 +46,9 @@ class ThreadedFileSystem(AsyncFileSystem):  # type: ignore[misc]  # fsspec has n
 
     def __init__(self, concurrency: int, **options: Any) -> None:
         if unknown := sorted(options.keys() - _OPTIONS):
+            hint = "; the address of the cluster is endpoint=" if _ADDRESSES & {*unknown} else ""
             raise ConfigError(
-                f"{', '.join(unknown)}: no options of {type(self).__name__}, nor of fsspec"
+                f"{', '.join(unknown)}: no options of {type(self).__name__}, nor of fsspec{hint}"
             )
         super().__init__(**options)
         self._concurrency = concurrency

@@ -7,6 +7,8 @@ import gc
 import io
 import multiprocessing
 import pickle
+import subprocess
+import sys
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -168,10 +170,19 @@ def test_writing_creates_no_bucket(fs: AisFileSystem, cluster: str) -> None:
     assert "dtaa" not in fs.ls("", detail=False)
 
 
+def test_without_fsspec_the_error_names_the_package() -> None:
+    """As where any other extra is missing."""
+    code = "import sys; sys.modules['fsspec'] = None; import aisio.integrations.fsspec"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "MissingExtraError: this needs the package fsspec" in done.stderr
+
+
 def test_options_that_are_not_known(cluster: str) -> None:
     """Those of other file systems, and misspelt ones."""
     with pytest.raises(ConfigError, match="anon, endpont: no options of AisFileSystem, nor of fss"):
         AisFileSystem(endpont=cluster, anon=True)
+    with pytest.raises(ConfigError, match="the address of the cluster is endpoint="):
+        AisFileSystem(endpoint_url=cluster)
     AisFileSystem(endpoint=cluster, listings_expiry_time=1, max_paths=2, batch_size=3)
 
 
