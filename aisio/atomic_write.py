@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import secrets
 import shutil
 import stat
 import tempfile
@@ -72,7 +71,7 @@ def write_bytes(path: str, data: bytes | memoryview) -> None:
         OSError: It cannot be written.
     """
     folder, _, _ = path.rpartition("/")
-    partial = f"{folder}/.{secrets.token_hex(8)}{PARTIAL_SUFFIX}"
+    partial = f"{folder}/.{os.urandom(8).hex()}{PARTIAL_SUFFIX}"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     try:
         descriptor = os.open(partial, flags, 0o666)
@@ -197,7 +196,7 @@ def open_partial(path: str | os.PathLike[str]) -> tuple[Path, Path, BinaryIO]:
         OSError: It cannot be made; the error names `path`.
     """
     target = Path(path).resolve()
-    partial = target.with_name(f".{secrets.token_hex(8)}{PARTIAL_SUFFIX}")
+    partial = target.with_name(f".{os.urandom(8).hex()}{PARTIAL_SUFFIX}")
     _own_partials.add(partial)
     try:
         file = partial.open("x+b")

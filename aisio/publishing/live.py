@@ -6,10 +6,13 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 from aisio import forks
 from aisio.publishing.folder import top_folder
-from aisio.publishing.publisher import Publisher
+
+if TYPE_CHECKING:
+    from aisio.publishing.publisher import Publisher
 
 __all__ = ["Live", "count_by", "current", "publish_now"]
 
@@ -124,6 +127,9 @@ class _Process:
             live.rank, live.ranks = self.inherited
             folder = top_folder()
             if folder is not None:
+                # It needs multiprocessing, which a command that publishes nothing does not load.
+                from aisio.publishing.publisher import Publisher
+
                 self.publisher = Publisher(folder, self._snapshot, self._state)
                 self.publisher.start()
         return live

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -67,6 +68,16 @@ def test_help_loads_nothing_heavy():
     heavy = {"requests", "urllib3", "tqdm", "aiohttp", "torch", "aisio.client.client"}
     assert heavy.isdisjoint(done.stderr.split())
     assert "aisio.cli.commands.pack" in done.stderr.split()
+
+
+def test_a_client_loads_nothing_that_it_does_not_need():
+    """What `aisio ls` imports is most of its time."""
+    code = "import sys, aisio.cli, aisio.client.client\nprint(*sys.modules)"
+    env = {name: value for name, value in os.environ.items() if name != "AISIO_TOP"}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=env)
+    heavy = {"asyncio", "multiprocessing", "numpy", "secrets", "subprocess", "tqdm", "yaml"}
+    assert heavy.isdisjoint(done.stdout.split())
 
 
 def test_the_endpoint_on_the_command_line_beats_the_environment(run, bucket, monkeypatch):
