@@ -44,9 +44,13 @@ _MAX_COMPLETIONS = 200
 _SPECIAL = re.compile(r"""[\s'"\\$&;|<>()`*?\[\]{}!]""")
 """What the shell would read as more than text."""
 
+_SPECIAL_IN_QUOTES = re.compile(r"""["$\\`]""")
+"""The same inside "..."."""
+
 _BASH = r"""%(complete_func)s() {
     local line=${COMP_LINE:0:COMP_POINT} IFS=$'\n' typed cut="" response completion type value
-    typed=${line##*[[:space:]]}
+    local word='([^[:space:]\\]|\\.)*$'
+    [[ $line =~ $word ]] && typed=${BASH_REMATCH[0]}
     if [[ $typed == *:* && $COMP_WORDBREAKS == *:* ]]; then
         cut=${typed%%"${typed##*:}"}
     fi
@@ -146,15 +150,35 @@ class _Bash(BashComplete):
 
     def get_completion_args(self) -> tuple[list[str], str]:
         """Return the words before the one that is completed, and that one."""
-        line = first_set("COMP_LINE") or ""
-        words = _split(line)
-        incomplete = words.pop() if words and not line[-1:].isspace() else ""
+        # One more letter tells whether a blank at the end belongs to a word.
+        words = _split(f"{first_set('COMP_LINE') or ''}x")
+        incomplete = words.pop()[:-1]
         return words[1:], incomplete
 
     def format_completion(self, item: CompletionItem) -> str:
         """Return a completion as the script reads it, with a name quoted for the shell."""
-        value = _SPECIAL.sub(r"\\\g<0>", item.value)
+        quote = _open_quote(first_set("COMP_LINE") or "")
+        if quote == "'":
+            value = item.value.replace("'", r"'\''")
+        else:
+            special = _SPECIAL_IN_QUOTES if quote else _SPECIAL
+            value = special.sub(r"\\\g<0>", item.value)
         return f"{item.type},{value}"
+
+
+def _open_quote(line: str) -> str:
+    """Return the quotation mark that a line ends inside of; "" if there is none."""
+    quote, is_escaped = "", False
+    for mark in line:
+        if is_escaped:
+            is_escaped = False
+        elif mark == "\\" and quote != "'":
+            is_escaped = True
+        elif mark == quote:
+            quote = ""
+        elif not quote and mark in "'\"":
+            quote = mark
+    return quote
 
 
 def _split(line: str) -> list[str]:

@@ -116,6 +116,20 @@ def test_bash_completes_a_line(objects, bash):
     assert bash("aisio cat /tm") == ["option: default", ""]
 
 
+def test_bash_completes_inside_quotation_marks(bucket, bash):
+    """What it inserts there is read literally, but for a few signs."""
+    for name in ("q/a b", "q/it's $5"):
+        bucket.object(name).put(b"")
+    assert bash(f"aisio cat '{URL}/q/a") == [f"{URL}/q/a b"]
+    assert bash(f"aisio cat '{URL}/q/a ") == [f"{URL}/q/a b"]
+    assert bash(f'aisio cat "{URL}/q/a') == [f"{URL}/q/a b"]
+    assert bash(f"aisio cat '{URL}/q/i") == [rf"{URL}/q/it'\''s $5"]
+    assert bash(f'aisio cat "{URL}/q/i') == [rf"{URL}/q/it's \$5"]
+    assert bash(rf"aisio cat {URL}/q/a\ ") == [r"//cli-data/q/a\ b"]
+    assert bash(f"aisio cat 'x' {URL}/q/a") == [r"//cli-data/q/a\ b"]
+    assert bash(rf"aisio cat x\' {URL}/q/a") == [r"//cli-data/q/a\ b"]
+
+
 def test_zsh_completes_a_line(objects, complete_in):
     """Whole words with their colons and commas, and behind a folder no space."""
     zsh = partial(complete_in, "zsh")
