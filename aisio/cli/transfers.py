@@ -290,9 +290,9 @@ def _hints(
             if not isinstance(source, ObjectUrl) or error.url != str(source):
                 continue
             if recursive and cluster.has_object(source):
-                copies = "cp` copies" if name == "sync" else f"{name}` without --recursive takes"
-                hint = f"this is an object, and no folder: `aisio {copies} it"
-                raise NotFoundError(f"{error}; {hint}", url=error.url) from error
+                takes = "cp` copies" if name == "sync" else f"{name}` without --recursive takes"
+                text = f"{source} is an object, and no folder: `aisio {takes} it"
+                raise NotFoundError(text, url=error.url) from error
             with cluster.not_found_hints(source, f"aisio {name} --recursive"):
                 raise
         raise

@@ -134,7 +134,7 @@ def _open(path: str | os.PathLike[str]) -> BinaryIO:
 
 def _open_seekable(data: str | os.PathLike[str] | BinaryIO, stack: ExitStack) -> BinaryIO:
     if isinstance(data, (str, os.PathLike)):
-        data = cast(BinaryIO, stack.enter_context(_open(data)))
+        data = stack.enter_context(_open(data))
     if not hasattr(data, "read") or isinstance(data.read(0), str):
         raise TypeError(
             f"cannot store a {type(data).__name__}: bytes, a path or a binary file is needed"

@@ -55,7 +55,7 @@ def test_an_object_is_copied_by_another_command(run, bucket, tmp_path):
     done = run("sync", "ais://cli-data/t/a", tmp_path / "x")
     assert done.exit_code == 1
     (line,) = done.stderr.splitlines()
-    assert line.endswith("; this is an object, and no folder: `aisio cp` copies it")
+    assert line.endswith(" ais://cli-data/t/a is an object, and no folder: `aisio cp` copies it")
     assert not (tmp_path / "x").exists()
 
 
