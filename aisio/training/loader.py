@@ -91,7 +91,8 @@ class Loader(LoaderAttributes):
     ) -> None:
         check_dataset(dataset)
         if taken := sorted(_OURS & options.keys()):
-            raise ConfigError(f"Loader decides on {', '.join(taken)} itself: leave it out")
+            hint = "; in its place there is equalize=" if "drop_last" in taken else ""
+            raise ConfigError(f"Loader decides on {', '.join(taken)} itself: leave it out{hint}")
         self.dataset = dataset
         self._ranks = LoaderRanks(ranks, type(self).__name__)
         self._topology = topology_of(dataset, batch_size, equalize)
