@@ -21,6 +21,7 @@ from fsspec.core import get_compression, has_magic
 
 from aisio.client.client import Client
 from aisio.errors import ConfigError, NotFoundError, UrlError
+from aisio.integrations.fsspec.instances import BySettings
 from aisio.integrations.fsspec.object_files import CachedFile, CompressedFile, TextFile, WrittenFile
 from aisio.integrations.fsspec.object_tree import ObjectTree
 from aisio.integrations.fsspec.reads import ReadFileSystem
@@ -34,7 +35,7 @@ Copies = dict[str, tuple[ObjectInfo, ObjectInfo]]
 """By the paths of copies: what the store said of each object before, and of its copy."""
 
 
-class AisFileSystem(ReadFileSystem):
+class AisFileSystem(ReadFileSystem, metaclass=BySettings):
     """The objects of a cluster as the files of fsspec; made by fsspec for `ais://`.
 
     What is read is verified, and what is written appears whole or not at all. A folder is there as
@@ -58,6 +59,7 @@ class AisFileSystem(ReadFileSystem):
     """
 
     protocol: ClassVar[str | tuple[str, ...]] = "ais"
+    _extra_tokenize_attributes = ("hidden_settings",)
 
     def __init__(
         self,
