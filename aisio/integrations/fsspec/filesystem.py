@@ -25,6 +25,7 @@ from aisio.integrations.fsspec.instances import BySettings
 from aisio.integrations.fsspec.object_files import CachedFile, CompressedFile, TextFile, WrittenFile
 from aisio.integrations.fsspec.object_tree import ObjectTree
 from aisio.integrations.fsspec.reads import ReadFileSystem
+from aisio.integrations.fsspec.transaction import StoringTransaction
 from aisio.records import ObjectInfo
 from aisio.stores import DirectSettings
 from aisio.transport.writer import PART_BYTES, WriteOptions
@@ -59,6 +60,7 @@ class AisFileSystem(ReadFileSystem, metaclass=BySettings):
     """
 
     protocol: ClassVar[str | tuple[str, ...]] = "ais"
+    transaction_type = StoringTransaction
     _extra_tokenize_attributes = ("hidden_settings",)
 
     def __init__(
@@ -305,10 +307,15 @@ class AisFileSystem(ReadFileSystem, metaclass=BySettings):
             return super().open(path, mode, block_size, cache_options, compression, **options)
         names = () if is_binary else ("encoding", "errors", "newline")
         as_text = {name: options.pop(name) for name in names if name in options}
+        kind = get_compression(path, compression)
         file = super().open(path, mode.replace("t", "").replace("b", "") + "b", **options)
-        if kind := get_compression(path, compression):
-            file = CompressedFile(file, compr[kind])
-        return file if is_binary else TextFile(file, **as_text)
+        try:
+            if kind:
+                file = CompressedFile(file, compr[kind])
+            return file if is_binary else TextFile(file, **as_text)
+        except BaseException:  # such as an encoding that there is not
+            file.abort()
+            raise
 
     def _open(
         self,
