@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import fsspec
 from fsspec.callbacks import DEFAULT_CALLBACK
 
-from aisio.errors import NotFoundError, UrlError
+from aisio.errors import AccessError, NotFoundError, UrlError
 from aisio.integrations.fsspec.object_tree import Entry, ObjectTree, within
 from aisio.integrations.fsspec.ranges import MAX_GAP_BYTES, cut, merge, parse_ranges
 from aisio.integrations.fsspec.threaded import ThreadedFileSystem
@@ -35,6 +35,36 @@ class ReadFileSystem(ThreadedFileSystem):
 
     async def _info(self, path: str, **_: Any) -> Entry:
         return await self._run(self._tree.info, self._strip_protocol(path))
+
+    async def _isfile(self, path: str) -> bool:
+        return await self._type(path) == "file"
+
+    async def _isdir(self, path: str) -> bool:
+        try:
+            return await self._type(path) == "directory"
+        except AccessError:  # fsspec asks this before it writes, which may be all that is allowed
+            return False
+
+    async def _type(self, path: str) -> str:
+        """Return what is at a path; "" for nothing. fsspec takes any error for that."""
+        try:
+            entry = await self._info(path)
+        except NotFoundError:
+            return ""
+        return str(entry["type"])
+
+    def walk(
+        self, path: str, maxdepth: int | None = None, topdown: bool = True, **options: Any
+    ) -> Iterator[Any]:
+        """Yield each folder with its folders and files; see `fsspec.AbstractFileSystem.walk`.
+
+        By default a folder that cannot be listed is an error, and not empty, unless it is gone.
+        """
+        yield from super().walk(path, maxdepth, topdown, **_on_errors(options))
+
+    def _walk(self, path: str, maxdepth: int | None = None, **options: Any) -> AsyncIterator[Any]:
+        walked: AsyncIterator[Any] = super()._walk(path, maxdepth, **_on_errors(options))
+        return walked
 
     async def _ls(
         self, path: str, detail: bool = True, refresh: bool = False, **_: Any
@@ -149,3 +179,17 @@ class ReadFileSystem(ThreadedFileSystem):
         raise NotImplementedError(
             f"created {path!r}: object stores tell the last change only; call modified()"
         )
+
+
+def _on_errors(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the options of a walk with what is done about errors, for all folders.
+
+    fsspec passes on what `ls` gets to the walks through folders, but not `on_error`.
+    """
+    of_all = options.get("on_error") or options.get("_on_error") or _raise_unless_missing
+    return {**options, "on_error": of_all, "_on_error": of_all}
+
+
+def _raise_unless_missing(error: OSError) -> None:
+    if not isinstance(error, NotFoundError):
+        raise error

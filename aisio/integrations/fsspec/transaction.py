@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from typing import Any
 
 from fsspec.transaction import Transaction
 
@@ -16,6 +17,8 @@ class StoringTransaction(Transaction):  # type: ignore[misc]  # fsspec has no ty
 
     In fsspec before 2026 the file system of one that failed kept back whatever was written later.
     """
+
+    fs: Any
 
     def complete(self, commit: bool = True) -> None:
         """Store all files, one after the other, or drop them; the first that fails is the last.

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import time
 from datetime import datetime, timezone
+from typing import Any
 
 import aiohttp  # noqa: F401 - the gateway needs it
 import fsspec  # noqa: F401 - the package imports it
 import pytest
 
 from aisio import Bucket, Client
+from aisio.errors import UnavailableError
 from aisio.integrations.fsspec import AisFileSystem, S3FileSystem
-from aisio.records import Settings
+from aisio.records import RetryPolicy, Settings
 from aisio.stores import DirectSettings
 from tests.http_server import Reply, Server
 
@@ -57,3 +59,53 @@ def test_a_cloud_tells_it_everywhere(cluster: str, bucket: Bucket) -> None:
     fs = S3FileSystem(direct=direct, skip_instance_cache=True)
     modified = fs.modified("data/a").timestamp()
     assert [fs.info("data/a")["mtime"], fs.ls("data")[0]["mtime"] // 1] == [modified, modified]
+
+
+def _unreachable(**options: Any) -> AisFileSystem:
+    """Return the file system of a cluster that nobody runs."""
+    client = Client("http://127.0.0.1:1", retry=RetryPolicy(attempts=1))
+    return AisFileSystem(client=client, skip_instance_cache=True, **options)
+
+
+@pytest.mark.parametrize("question", ["isfile", "isdir", "exists"])
+def test_what_cannot_be_asked_is_not_missing(question: str) -> None:
+    """A program would go on as if there were no object."""
+    with pytest.raises(UnavailableError):
+        getattr(_unreachable(), question)("data/a")
+
+
+def test_what_there_is(fs: AisFileSystem, bucket: Bucket) -> None:
+    """An object, a folder, or nothing."""
+    bucket.object("d/a").put(b"1")
+    paths = ("data/d/a", "data/d", "data/x", "nobucket/x")
+    assert [fs.isfile(path) for path in paths] == [True, False, False, False]
+    assert [fs.isdir(path) for path in paths] == [False, True, False, False]
+
+
+def test_who_may_only_write_can_put() -> None:
+    """Whether there is a folder of the name, such a program cannot know."""
+    with Server(Reply(403), Reply(403)) as server:
+        client = Client.from_settings(Settings(server.url, direct=False))
+        fs = AisFileSystem(client=client, skip_instance_cache=True)
+        assert not fs.isdir("b/a")
+        with pytest.raises(PermissionError):
+            fs.isfile("b/a")
+
+
+@pytest.mark.parametrize("on_error", [None, "raise"])
+def test_a_walk_through_what_cannot_be_listed_is_an_error(on_error: str | None) -> None:
+    """By default too; fsspec's default yields an empty folder."""
+    options: Any = {} if on_error is None else {"on_error": on_error}
+    with pytest.raises(UnavailableError):
+        list(_unreachable().walk("data", **options))
+
+
+def test_walks(fs: AisFileSystem, bucket: Bucket) -> None:
+    """A folder that is gone is empty; what is passed for errors is for all folders."""
+    bucket.object("d/a").put(b"1")
+    bucket.object("e/a").put(b"1")
+    assert list(fs.walk("data/x")) == []
+    walk = fs.walk("data")
+    assert next(walk) == ("data", ["d", "e"], [])
+    fs.rm("data/d", recursive=True)
+    assert list(walk) == [("data/e", [], ["a"])]
