@@ -9,10 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, TypeVar, cast
 
-from fsspec.asyn import AsyncFileSystem, get_loop
+from fsspec.asyn import AsyncFileSystem, get_loop, reset_lock
 
 from aisio.errors import ConfigError
-from aisio.forks import this_process
+from aisio.forks import in_child, this_process
 
 __all__ = ["ThreadedFileSystem"]
 
@@ -73,3 +73,9 @@ class ThreadedFileSystem(AsyncFileSystem):  # type: ignore[misc]  # fsspec has n
             self._threads = ThreadPoolExecutor(self._concurrency, "aisio-fsspec")
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, partial(call, *args, **options))
+
+
+@in_child
+def _forget_event_loop() -> None:
+    """Have fsspec make an event loop: before 2025.5 a child waits for that of its parent."""
+    reset_lock()
