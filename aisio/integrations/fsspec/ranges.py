@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 __all__ = ["MAX_GAP_BYTES", "Range", "cut", "merge", "parse_ranges"]
@@ -28,7 +28,7 @@ class Range(NamedTuple):
 
 
 def parse_ranges(paths: Any, starts: Any, ends: Any) -> list[Range]:
-    """Return the ranges that fsspec's arguments stand for: lists, or a number for all paths.
+    """Return the ranges that fsspec's arguments stand for: lists or arrays, or a number for all.
 
     Raises:
         TypeError: The paths are no list.
@@ -36,8 +36,8 @@ def parse_ranges(paths: Any, starts: Any, ends: Any) -> list[Range]:
     """
     if not isinstance(paths, list):
         raise TypeError(f"paths must be a list, not {type(paths).__name__}")
-    starts = list(starts) if isinstance(starts, Sequence) else [starts] * len(paths)
-    ends = list(ends) if isinstance(ends, Sequence) else [ends] * len(paths)
+    starts = list(starts) if isinstance(starts, Iterable) else [starts] * len(paths)
+    ends = list(ends) if isinstance(ends, Iterable) else [ends] * len(paths)
     if not len(paths) == len(starts) == len(ends):
         raise ValueError(f"{len(paths)} paths, {len(starts)} starts and {len(ends)} ends")
     return [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from array import array
+
 import fsspec  # noqa: F401 - the package imports it
 import pytest
 from hypothesis import given
@@ -45,8 +47,10 @@ def test_one_that_ends_before_the_objects_end_is_left_alone() -> None:
 
 
 def test_what_is_given() -> None:
-    """Lists of one length, or a number for all."""
+    """Lists or arrays of one length, or a number for all."""
     assert parse_ranges(["a", "b"], 1, [5, None]) == [Range("a", 1, 5), Range("b", 1, None)]
+    arrays = array("q", [1, 2]), iter([5, 6])  # as those of numpy, they are no sequences
+    assert parse_ranges(["a", "b"], *arrays) == [Range("a", 1, 5), Range("b", 2, 6)]
     with pytest.raises(TypeError, match="must be a list"):
         parse_ranges("a", 1, 2)
     with pytest.raises(ValueError, match="2 paths, 1 starts and 2 ends"):
