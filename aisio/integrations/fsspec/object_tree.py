@@ -103,22 +103,29 @@ class ObjectTree:
             return entries
         return [self._entry(store, store.head(url))]
 
-    def find(self, path: str, *, is_level: bool = False) -> Iterator[Entry]:
+    def find(self, path: str, *, prefix: str = "", is_level: bool = False) -> Iterator[Entry]:
         """Yield all objects below a path, in bytewise order of their names; else that at it.
 
         Nothing is yielded where there are none.
 
         Args:
             path: A folder, a bucket or an object.
+            prefix: Yield only objects whose names below it begin so.
             is_level: Yield only objects directly below it, and its folders.
+
+        Raises:
+            NotFoundError: The bucket was deleted while it was listed.
         """
         url, store = self._find(path)
         found = False
-        with suppress(NotFoundError):
-            for info in self._below(store.list_level if is_level else store.list, url):
+        try:
+            for info in self._below(store.list_level if is_level else store.list, url, prefix):
                 found = True
                 yield self._entry(store, info)
-        if not found and url.name:
+        except NotFoundError:
+            if found:  # not all of them
+                raise
+        if not found and url.name and not prefix:
             with suppress(NotFoundError):
                 yield self._entry(store, store.head(url))
 
@@ -296,9 +303,13 @@ class ObjectTree:
         return url, store_for(url, self._client, direct=self._direct)
 
     def _below(
-        self, list_: Callable[[ObjectUrl], Iterable[ObjectInfo]], url: ObjectUrl
+        self,
+        list_: Callable[[ObjectUrl], Iterable[ObjectInfo]],
+        url: ObjectUrl,
+        prefix: str = "",
     ) -> Iterable[ObjectInfo]:
-        return list_(url.with_name(f"{url.name}/") if url.name else url)
+        folder = f"{url.name}/" if url.name else ""
+        return list_(url.with_name(f"{folder}{prefix}"))
 
     def _has_any(self, store: Store, url: ObjectUrl) -> bool:
         """Tell whether there is a bucket, or an object below a folder."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 
 import aiohttp  # noqa: F401 - the gateway needs it
@@ -12,6 +13,8 @@ from aisio import Bucket, UrlError
 from aisio.errors import ConfigError, ConflictError, IntegrityError, NotFoundError
 from aisio.integrations.fsspec.object_tree import ObjectTree
 from aisio.stores import DirectSettings
+from tests.http_server import Reply
+from tests.scripted_cluster import cluster
 
 
 @pytest.fixture
@@ -51,6 +54,17 @@ def test_levels(tree: ObjectTree, bucket: Bucket) -> None:
     bucket.object("d/b").delete()
     bucket.object("d/e/c").delete()
     assert tree.level("data") == []
+
+
+def test_a_bucket_that_goes_while_it_is_listed_is_an_error() -> None:
+    """The objects of the first page are not all that there were."""
+    page = {"uuid": "", "continuation_token": "a", "entries": [{"name": "a", "size": "1"}]}
+    as_json = {"Content-Type": "application/json"}
+    with cluster(Reply(body=json.dumps(page).encode(), headers=as_json), Reply(404)) as (_, client):
+        found = ObjectTree("ais", client=client).find("data")
+        assert next(found)["name"] == "data/a"
+        with pytest.raises(NotFoundError):
+            next(found)
 
 
 def test_ranges_are_those_of_a_slice(tree: ObjectTree, bucket: Bucket) -> None:
