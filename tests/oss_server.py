@@ -211,6 +211,7 @@ class Adaptor:
         )
         if broken.get("drop_reply"):
             environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
+        out.setdefault("x-oss-request-id", "1")
         replaced = {key.lower(): value for key, value in broken.get("headers", {}).items()}
         return status, out | replaced, body
 

@@ -12,7 +12,7 @@ from aisio.client.endpoint_state import shared_state
 from aisio.client.first_contact import FailureTranslator
 from aisio.client.request_headers import NODE_HEADERS
 from aisio.client.streaming import StreamingRequests
-from aisio.errors import StorageError
+from aisio.errors import IntegrityError, StorageError
 from aisio.extras import missing_extra
 from aisio.records import ObjectInfo, Settings
 from aisio.stores.oss.errors import oss_error
@@ -21,7 +21,7 @@ from aisio.stores.oss.settings import BucketAccess
 from aisio.transport.body import Body
 from aisio.transport.http.connection_pool import Request
 from aisio.transport.http.pools import Pools
-from aisio.transport.http.response_body import OpenResponse, body_of
+from aisio.transport.http.response_body import OpenResponse, body_of, refuse_web_page
 from aisio.transport.low_speed import LowSpeedLimit
 from aisio.transport.retries import Attempts, retry
 from aisio.urls import ObjectUrl
@@ -88,6 +88,7 @@ class OssBucket:
 
         Raises:
             StorageError: Status 300 or above, no response, or no connection.
+            IntegrityError: A web page that is not from OSS.
             ConfigError: The credentials cannot be used, or the bucket is at another endpoint.
             MissingExtraError: The vendor's SDK is not installed.
         """
@@ -109,6 +110,11 @@ class OssBucket:
                 url=about,
                 status=response.status,
             )
+        try:
+            refuse_web_page(response.headers, method, about, own_headers="x-oss-", store="OSS")
+        except IntegrityError:
+            response.close()
+            raise
         return response
 
     def call(

@@ -5,7 +5,8 @@ What is verified:
     whole object           length, and the CRC-64 of x-oss-hash-crc64ecma; a body that is cut is
                            continued, on the same ETag
     range                  length and Content-Range; a large one is read by parallel ranges
-    put by one request     OSS compares Content-MD5 before it takes the object
+    put by one request     OSS compares Content-MD5 before it takes the object, aisio the CRC-64
+                           of what OSS has taken
     put in parts           the CRC-64 of each part before they become the object, then size and
                            CRC-64 of the object
 
@@ -32,7 +33,7 @@ from aisio.stores.base import Store
 from aisio.stores.direct.settings import DirectSettings
 from aisio.stores.oss.bucket import OssBucket
 from aisio.stores.oss.settings import open_access
-from aisio.stores.oss.upload import MIN_PART_BYTES, OssUpload, abort_upload
+from aisio.stores.oss.upload import MIN_PART_BYTES, OssUpload, abort_upload, crc64_of
 from aisio.transport.body import Body
 from aisio.transport.concurrency.pending import GetKey, PendingGet, SentRequest, claim
 from aisio.transport.http.response_body import (
@@ -225,6 +226,12 @@ class OssStore(Store):
             response = bucket.open("PUT", url, headers=headers, body=body)
             drain_and_release(response)
             stored = parse_object_headers(response.headers, url)
+            if stored.checksum is not None and stored.checksum != (sent := crc64_of(body)):
+                raise IntegrityError(
+                    f"PUT {url}: OSS has a CRC-64 of {stored.checksum.value}, what was sent has "
+                    f"{sent.value}: the stored object is damaged; put it again",
+                    url=str(url),
+                )
             return msgspec.structs.replace(stored, size_bytes=len(body))
 
         return retry(attempt, bucket.attempts())

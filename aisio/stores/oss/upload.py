@@ -20,7 +20,7 @@ from aisio.transport.writer import complete_upload
 from aisio.urls import ObjectUrl
 from aisio.wire.oss import check_completed, complete_message, parse_checksum, parse_upload_id
 
-__all__ = ["MIN_PART_BYTES", "OssUpload", "abort_upload"]
+__all__ = ["MIN_PART_BYTES", "OssUpload", "abort_upload", "crc64_of"]
 
 MIN_PART_BYTES = 100 * 1024
 
@@ -62,7 +62,7 @@ class OssUpload:
         Raises:
             IntegrityError: OSS received other bytes than were sent.
         """
-        about, sent = str(self._url), _crc64(part)
+        about, sent = str(self._url), crc64_of(part)
         query = {"partNumber": str(number), "uploadId": self._id}
         headers = {"Content-Length": str(len(part))}
 
@@ -141,7 +141,8 @@ def _difference(info: ObjectInfo, parts: list[tuple[str, int, int]]) -> str:
     return f"OSS has a CRC-64 of {info.checksum.value}, what was sent has {sent.value}"
 
 
-def _crc64(part: memoryview) -> Checksum:
+def crc64_of(part: bytes | memoryview) -> Checksum:
+    """Return the checksum that OSS has of these bytes."""
     hasher = HASHERS[_KIND]()
     hasher.update(part)
     return Checksum(_KIND, hasher.hexdigest())

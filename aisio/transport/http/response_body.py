@@ -329,19 +329,34 @@ def _is_range(got: tuple[int, int], wanted: ByteRange, size: int | None) -> bool
     return got[0] == wanted.start and got[1] == min(ends, default=got[1])
 
 
-def refuse_web_page(headers: Mapping[str, str], method: str, about: str | ObjectUrl) -> None:
-    """Refuse a successful response that is a web page, and so does not come from AIStore.
+def refuse_web_page(
+    headers: Mapping[str, str],
+    method: str,
+    about: str | ObjectUrl,
+    *,
+    own_headers: str = "ais-",
+    store: str = "AIStore",
+) -> None:
+    """Refuse a successful response that is a web page, and so does not come from the store.
 
-    AIStore never answers in HTML: it sends every object as binary data.
+    AIStore never answers in HTML: it sends every object as binary data. OSS may, for an object that
+    is a page.
+
+    Args:
+        headers: Of the response.
+        method: HTTP method of the request.
+        about: URL of the object or bucket.
+        own_headers: What the names of the store's own headers begin with, in small letters.
+        store: What it is called.
 
     Raises:
-        IntegrityError: It is a web page, and has none of AIStore's own headers.
+        IntegrityError: It is a web page, and has none of the store's own headers.
     """
     if not (headers.get("Content-Type") or "").startswith("text/html"):
         return
-    if not any(name.lower().startswith("ais-") for name in headers):
+    if not any(name.lower().startswith(own_headers) for name in headers):
         raise IntegrityError(
             f"{method} {about}: answered with a web page: something on the way, as a proxy that "
-            f"wants a login, answers in place of AIStore",
+            f"wants a login, answers in place of {store}",
             url=str(about),
         )

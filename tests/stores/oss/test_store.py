@@ -157,6 +157,24 @@ def test_only_a_response_of_status_200_is_the_whole_object(status, body, headers
                 read(url)
 
 
+def test_a_web_page_of_something_on_the_way_is_no_answer():
+    """It would be taken for the object, and a PUT for done; a page that OSS has is an object."""
+
+    class Handler(_Handler):
+        def do_GET(self):
+            own = {"x-oss-request-id": "1"} if self.path.endswith("page") else {}
+            self.answer(200, b"<html>", **{"Content-Type": "text/html"}, **own)
+
+        do_PUT = do_HEAD = do_DELETE = do_GET
+
+    with answering(Handler) as store:
+        url = ObjectUrl.parse("oss://b/a")
+        for call in (store.read, store.head, store.delete, lambda url: store.put(url, b"")):
+            with pytest.raises(IntegrityError, match="a proxy that wants a login, answers in plac"):
+                call(url)
+        assert store.read(ObjectUrl.parse("oss://b/page")) == b"<html>"
+
+
 def test_whole_reads_are_verified_by_crc_64(store, server, bucket):
     """A range by its length: the checksum is that of the whole object."""
     url = bucket.with_name("a")
@@ -263,6 +281,13 @@ def test_what_oss_refuses_to_take_is_not_stored(store, server, bucket):
     with pytest.raises(IntegrityError, match="InvalidDigest: the bytes were damaged"):
         store.put(url, b"new")
     assert store.read(url) == b"old"
+
+
+def test_what_oss_has_got_is_compared(store, server, bucket):
+    """As for parts: whoever does not look at Content-MD5 may store other bytes."""
+    server.break_next("PUT", headers={"x-oss-hash-crc64ecma": "1"})
+    with pytest.raises(IntegrityError, match="OSS has a CRC-64 of 0000000000000001, what was sent"):
+        store.put(bucket.with_name("a"), b"new")
 
 
 def test_large_data_is_put_in_parts(store, server, bucket, tmp_path):
