@@ -11,6 +11,7 @@ import logging
 import os
 import sys
 import threading
+from collections import deque
 from pathlib import Path
 from typing import NamedTuple
 from weakref import finalize
@@ -153,13 +154,16 @@ _usual_levels: dict[str, tuple[int, int]] = {}
 """Level of a logger before it had files: its own, and the one that counted."""
 
 
-_lock = threading.RLock()  # a finalizer may run while its thread has the lock
+_dropped: deque[_File] = deque()
+"""Files of `LogFiles` that are gone, each as often as it was used there."""
+
+_lock = threading.Lock()
 
 
 @in_child
 def _renew_lock() -> None:
     global _lock
-    _lock = threading.RLock()
+    _lock = threading.Lock()
 
 
 def _acquire(file: _File) -> None:
@@ -170,17 +174,36 @@ def _acquire(file: _File) -> None:
             logging.getLogger(file.logger).addHandler(handler)
             _set_level(file.logger)
         _shared_by_file[file].users += 1
+    _close_dropped()
 
 
 def _release(file: _File) -> None:
-    with _lock:
-        shared = _shared_by_file[file]
-        shared.users -= 1
-        if not shared.users:
-            del _shared_by_file[file]
-            logging.getLogger(file.logger).removeHandler(shared.handler)
-            shared.handler.close()
-            _set_level(file.logger)
+    _dropped.append(file)
+    _close_dropped()
+
+
+def _close_dropped() -> None:
+    """Close the files that nobody uses any more; leave it to the thread that has the lock.
+
+    The garbage collector may call this anywhere, also in a thread that writes to a file and so has
+    the lock of its handler: to wait here for one who waits for that would have no end.
+    """
+    while _dropped and _lock.acquire(blocking=False):
+        try:
+            while _dropped:
+                _close_unused(_dropped.popleft())
+        finally:
+            _lock.release()
+
+
+def _close_unused(file: _File) -> None:
+    shared = _shared_by_file[file]
+    shared.users -= 1
+    if not shared.users:
+        del _shared_by_file[file]
+        logging.getLogger(file.logger).removeHandler(shared.handler)
+        shared.handler.close()
+        _set_level(file.logger)
 
 
 def _set_level(name: str) -> None:

@@ -6,6 +6,7 @@ import gc
 import logging
 import os
 import pickle
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,25 @@ def test_files_are_shared_until_the_last_is_gone(config: OssConfig) -> None:
     gc.collect()
     LOG.info("two")
     assert lines(config)[0] == ["aisio.oss:one\n"]
+
+
+def test_files_may_be_dropped_while_a_line_is_written(tmp_path: Path) -> None:
+    """By two threads: neither waits for the other for ever."""
+    first, second = (LogFiles(OssConfig(log_path=f"{tmp_path}/{name}.log")) for name in "ab")
+    handler: Any = logging.getLogger("aisio").handlers[-2]
+    closing, close = threading.Event(), handler.close
+    handler.close = lambda: closing.set() or close()  # type: ignore[func-returns-value]
+    holders = [first]
+    del first
+    dropping = threading.Thread(target=holders.clear)
+    handler.acquire()  # as while a line is written
+    try:
+        dropping.start()
+        closing.wait()
+        del second
+    finally:
+        handler.release()
+    dropping.join()
 
 
 def test_without_paths_nothing_is_changed() -> None:
