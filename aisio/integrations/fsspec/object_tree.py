@@ -170,7 +170,8 @@ class ObjectTree:
 
         Raises:
             NotFoundError: No such object.
-            IntegrityError: It has been replaced since `version`, or between HEAD and GET.
+            IntegrityError: It has been replaced since `version`, or between HEAD and GET; or it has
+                no known end to count from.
         """
         url, store = self._find(path)
         url.require_object()
@@ -178,7 +179,13 @@ class ObjectTree:
             return store.read(url)
         if (start or 0) < 0 or (stop or 0) < 0:
             version = version or store.head(url)
-            start, stop, _ = slice(start, stop).indices(version.size_bytes or 0)
+            if version.size_bytes is None:
+                raise IntegrityError(
+                    f"HEAD {url}: the store does not say how many bytes it has, so none can be "
+                    f"counted from its end",
+                    url=str(url),
+                )
+            start, stop, _ = slice(start, stop).indices(version.size_bytes)
         start = start or 0
         if stop is not None and stop <= start:
             return b""

@@ -86,6 +86,16 @@ def test_a_range_from_the_end_is_of_one_version(tree: ObjectTree, bucket: Bucket
     assert tree.read("data/a", -2, version=tree.head("data/a")) == b"45"
 
 
+def test_nothing_is_counted_from_an_end_that_is_not_known() -> None:
+    """There would be no bytes."""
+    unsized = Reply(headers={"Transfer-Encoding": "chunked"})
+    with (
+        cluster(unsized, unsized) as (_, client),
+        pytest.raises(IntegrityError, match="does not say how"),
+    ):
+        ObjectTree("ais", client=client).read("data/a", -5)
+
+
 def test_etags_tell_versions_apart(tree: ObjectTree, bucket: Bucket) -> None:
     """Of a store that has none, checksums do, and do not change by a read."""
     before = tree.info("data/a")
