@@ -177,6 +177,7 @@ class CredentialsFile:
         self._file = Path(file)
         self._now = now
         self._read: tuple[tuple[int, int, int], OssCredentials, datetime | None] | None = None
+        self._warned_of = ""
 
     def __repr__(self) -> str:
         return f"CredentialsFile({str(self._file)!r})"
@@ -200,10 +201,13 @@ class CredentialsFile:
             if known is None or version != known[0]:
                 credentials, expiration = self._load()
                 self._read = known = version, credentials, expiration
+                self._warned_of = ""
         except ConfigError as error:
             if known is None or (known[2] is not None and known[2] <= self._now()):
                 raise
-            _log.warning("%s; the keys that were read before are used on", error)
+            if self._warned_of != (problem := str(error)):  # there may be thousands of requests
+                self._warned_of = problem
+                _log.warning("%s; the keys that were read before are used on", problem)
         return known[1]
 
     def _version(self) -> tuple[int, int, int]:

@@ -62,8 +62,9 @@ def test_oss_31_a_file_that_is_just_written_is_no_error_before_the_keys_expire(f
     credentials = CredentialsFile(path, lambda: now[0])
     assert credentials() == KEYS
     file("{")
-    assert credentials() == KEYS
-    assert "the keys that were read before are used on" in caplog.text
+    for _ in range(3):
+        assert credentials() == KEYS
+    assert caplog.text.count("the keys that were read before are used on") == 1
     now[0] = NOON
     with pytest.raises(ConfigError, match="is no JSON"):
         credentials()
