@@ -278,6 +278,7 @@ class AisFileSystem(ReadFileSystem, metaclass=BySettings):
 
     def invalidate_cache(self, path: str | None = None) -> None:
         """Forget the listings of a path and of the folders that it is in; without one, all."""
+        self._changes += 1
         if path is None:
             self.dircache.clear()
             return

@@ -33,6 +33,7 @@ class ReadFileSystem(ThreadedFileSystem):
     def __init__(self, tree: ObjectTree, concurrency: int, **options: Any) -> None:
         super().__init__(concurrency, **options)
         self._tree = tree
+        self._changes = 0
 
     async def _info(self, path: str, **_: Any) -> Entry:
         return await self._run(self._tree.info, self._strip_protocol(path))
@@ -75,8 +76,10 @@ class ReadFileSystem(ThreadedFileSystem):
         if path in self.dircache and not refresh:
             entries = self.dircache[path]
         else:
+            changes = self._changes
             entries = await self._run(self._tree.level, path)
-            self.dircache[path] = entries
+            if changes == self._changes:  # else it may be older than what was written
+                self.dircache[path] = entries
         return entries if detail else [entry["name"] for entry in entries]
 
     async def _find(

@@ -482,6 +482,22 @@ def test_listings_are_kept_only_when_asked(bucket: Bucket, cluster: str) -> None
     assert cached.ls("data/d", detail=False) == ["data/d/b", "data/d/c"]
 
 
+def test_a_listing_is_not_kept_that_something_was_written_meanwhile(bucket: Bucket) -> None:
+    """The object would be missing until the next write."""
+
+    class Written(AisFileSystem):
+        async def _run(self, call: Any, *args: Any, **options: Any) -> Any:
+            result = await super()._run(call, *args, **options)
+            if call == self._tree.level:
+                await self._pipe_file("data/d/late", b"1")
+            return result
+
+    fs = Written(endpoint=bucket.client.endpoint, use_listings_cache=True)
+    bucket.object("d/a").put(b"1")
+    assert fs.ls("data/d", detail=False) == ["data/d/a"]
+    assert fs.ls("data/d", detail=False) == ["data/d/a", "data/d/late"]
+
+
 def test_progress(fs: AisFileSystem, bucket: Bucket, tmp_path: Path) -> None:
     """Counts bytes of a file."""
     callback = fsspec.callbacks.Callback()
