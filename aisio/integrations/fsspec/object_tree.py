@@ -170,6 +170,7 @@ class ObjectTree:
 
         Raises:
             NotFoundError: No such object.
+            RangeError: The store has no such bytes, but says that the object is large enough.
             IntegrityError: It has been replaced since `version`, or between HEAD and GET; or it has
                 no known end to count from.
         """
@@ -199,7 +200,9 @@ class ObjectTree:
         try:
             return read_with_retries(opened, read, Attempts(store.retry_policy))
         except RangeError:
-            if version is not None and start < (version.size_bytes or 0):
+            if start < ((version or store.head(url)).size_bytes or 0):
+                if version is None:
+                    raise
                 raise _replaced(url) from None
             return b""  # as of a slice
 

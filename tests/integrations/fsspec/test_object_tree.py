@@ -10,9 +10,10 @@ import fsspec  # noqa: F401 - the package imports it
 import pytest
 
 from aisio import Bucket, UrlError
-from aisio.errors import ConfigError, ConflictError, IntegrityError, NotFoundError
+from aisio.errors import ConfigError, ConflictError, IntegrityError, NotFoundError, RangeError
 from aisio.integrations.fsspec.object_tree import ObjectTree
 from aisio.stores import DirectSettings
+from aisio.testing.fault_proxy import FaultProxy, Status
 from tests.http_server import Reply
 from tests.scripted_cluster import cluster
 
@@ -75,6 +76,19 @@ def test_ranges_are_those_of_a_slice(tree: ObjectTree, bucket: Bucket) -> None:
     for start in bounds:
         for stop in bounds:
             assert tree.read("data/a", start, stop) == data[start:stop], (start, stop)
+
+
+def test_a_range_that_is_refused_is_empty_beyond_the_end_alone(
+    bucket: Bucket, cluster: str
+) -> None:
+    """The store is asked for the size."""
+    bucket.object("a").put(b"12345")
+    with FaultProxy(cluster) as proxy:
+        tree = ObjectTree("ais", endpoint=proxy.endpoint)
+        assert tree.read("data/a", 5, 9) == b""
+        proxy.add(Status(416), method="GET", path="/v1/objects/*")
+        with pytest.raises(RangeError):
+            tree.read("data/a", 0, 3)
 
 
 def test_a_range_from_the_end_is_of_one_version(tree: ObjectTree, bucket: Bucket) -> None:
