@@ -253,17 +253,28 @@ class OssStore(Store):
         return ObjectWriter(str(url), partial(self.put, url), upload, options)
 
     def unfinished_uploads(self, prefix: ObjectUrl) -> Iterator[UnfinishedUpload]:
-        """See `Store.unfinished_uploads`."""
+        """See `Store.unfinished_uploads`.
+
+        Raises:
+            IntegrityError: An answer is no list of OSS, or the list does not end.
+        """
         query = {"uploads": "", "encoding-type": "url", "max-uploads": "1000"}
         if prefix.name:
             query["prefix"] = prefix.name
         root = prefix.with_name("")
+        seen: set[tuple[str, ...]] = set()
         while True:
             _, body = self._bucket(prefix).call("GET", root, query)
             uploads, markers = parse_uploads_page(body, prefix.root)
-            yield from uploads
+            for upload in uploads:
+                if not upload.url.startswith(f"{prefix.root}/{prefix.name}"):
+                    raise _no_listing(prefix, f"there came an upload of {upload.url}")
+                yield upload
             if not markers:
                 return
+            if (place := tuple(markers.values())) in seen:
+                raise _no_listing(prefix, f"the list of uploads came to {place[0]!r} again")
+            seen.add(place)
             query.update(markers)
 
     def abort_upload(self, upload: UnfinishedUpload) -> None:

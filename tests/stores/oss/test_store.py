@@ -128,6 +128,26 @@ def test_a_listing_that_has_a_name_twice_or_does_not_end_is_an_error(pages, why)
         list(store.list(ObjectUrl.parse("oss://b")))
 
 
+@pytest.mark.parametrize(
+    ("prefix", "message"),
+    [("a", "the list of uploads came to 'a' again"), ("b", "there came an upload of oss://b/a")],
+)
+def test_a_list_of_uploads_that_does_not_end_or_is_of_others_is_an_error(prefix, message):
+    """The same page again and again; a server that does not know the prefix lists all."""
+
+    class Handler(_Handler):
+        def do_GET(self):
+            page = "<IsTruncated>true</IsTruncated><NextKeyMarker>a</NextKeyMarker>"
+            page += "<NextUploadIdMarker>u</NextUploadIdMarker>"
+            page += "<Upload><Key>a</Key><UploadId>u</UploadId></Upload>"
+            self.answer(
+                200, f"<ListMultipartUploadsResult>{page}</ListMultipartUploadsResult>".encode()
+            )
+
+    with answering(Handler) as store, pytest.raises(IntegrityError, match=message):
+        list(store.unfinished_uploads(ObjectUrl.parse(f"oss://b/{prefix}")))
+
+
 def test_a_listing_of_other_names_is_an_error():
     """A server that does not know the prefix lists all."""
     with answering(listing_pages(["ab"])) as store, pytest.raises(IntegrityError, match="'a' came"):
