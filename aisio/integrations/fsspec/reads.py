@@ -12,7 +12,7 @@ from typing import Any
 import fsspec
 from fsspec.callbacks import DEFAULT_CALLBACK
 
-from aisio.errors import AccessError, ConfigError, NotFoundError, UrlError
+from aisio.errors import AccessError, NotFoundError, UrlError
 from aisio.integrations.fsspec.object_tree import Entry, ObjectTree, within
 from aisio.integrations.fsspec.ranges import MAX_GAP_BYTES, cut, merge, parse_ranges
 from aisio.integrations.fsspec.threaded import ThreadedFileSystem
@@ -93,18 +93,14 @@ class ReadFileSystem(ThreadedFileSystem):
     ) -> list[str] | dict[str, Entry]:
         """Find what is below a path, by one listing; with a depth of 1 by that of one level.
 
-        With a prefix, as s3fs and gcsfs have it: what of it has a name that begins so.
+        With a prefix, as of s3fs and of patterns: only what has a name there that begins so.
         """
         if maxdepth is not None and not is_whole(maxdepth, 1):
             raise ValueError(f"maxdepth={maxdepth!r}: a whole number from 1 on is needed")
         path = self._strip_protocol(path)
-        if prefix and (maxdepth is not None or withdirs or not path):
-            raise ConfigError(
-                f"find {path!r}: prefix={prefix!r} goes with a bucket or folder alone, not with "
-                f"maxdepth= or withdirs="
-            )
         if not path:
             found = await super()._find(path, maxdepth, withdirs, detail=True)
+            found = {name: entry for name, entry in found.items() if name.startswith(prefix)}
         else:
             find = partial(self._tree.find, path, prefix=prefix, is_level=maxdepth == 1)
             entries = await self._run(lambda: list(find()))

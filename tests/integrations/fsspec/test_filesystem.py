@@ -255,9 +255,8 @@ def test_finds_and_patterns(fs: AisFileSystem, bucket: Bucket) -> None:
     assert fs.find("data", prefix="d/") == fs.find("data/d")
     assert fs.find("data/d", prefix="e/c") == ["data/d/e/c.bin"]
     assert fs.find("data/a.txt", prefix="x") == []
-    for options in ({"withdirs": True}, {"maxdepth": 1}):
-        with pytest.raises(ConfigError, match="prefix='d'"):
-            fs.find("data", prefix="d", **options)
+    assert fs.find("data", prefix="d", maxdepth=1, withdirs=True) == ["data", "data/d"]
+    assert fs.find("", prefix="data/d/b") == ["data/d/b.txt"]
     assert fs.glob("data/*") == ["data/a.txt", "data/d"]
     assert fs.glob("data/*/*") == ["data/d/b.txt", "data/d/e"]
     assert fs.glob("data/**/*.txt") == ["data/a.txt", "data/d/b.txt"]
