@@ -55,9 +55,11 @@ class FakeEngine(Engine):
             return None
         return json.dumps({"engine": self.name, "folder": str(folder)})
 
-    def finish(self, handle: str, state: TaskState, exit_code: int | None = None) -> None:
+    def finish(
+        self, handle: str, state: TaskState, exit_code: int | None = None, message: str = ""
+    ) -> None:
         """Have a job be in a state."""
-        text = json.dumps({"state": int(state), "exit_code": exit_code})
+        text = json.dumps({"state": int(state), "exit_code": exit_code, "message": message})
         (self._folder(handle) / "status.json").write_text(text)
 
     def _folder(self, handle: str) -> Path:
@@ -68,7 +70,7 @@ class FakeEngine(Engine):
         if self._folder(handle).name in self.unreachable:
             raise UnavailableError("the engine cannot be reached")
         status = json.loads((self._folder(handle) / "status.json").read_text())
-        return Status(TaskState(status["state"]), status["exit_code"])
+        return Status(TaskState(status["state"]), status["exit_code"], status["message"])
 
     def logs(self, handle: str, last: int | None = None) -> list[str]:
         """Return what the program printed."""

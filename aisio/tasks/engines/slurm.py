@@ -8,31 +8,38 @@ import socket
 import subprocess
 import sys
 import time
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from aisio.config import environment_with
-from aisio.errors import ConfigError, StorageError
+from aisio.config import environment_with, inherited_environment
+from aisio.errors import ConfigError, StorageError, StoreTimeoutError, UnavailableError
 from aisio.extras import missing_extra
 from aisio.tasks.engines import processes
 from aisio.tasks.engines.base import Job, Status
 from aisio.tasks.engines.folder_engine import FolderEngine, task_environment
 from aisio.tasks.engines.node import ABORTED, write_job
+from aisio.tasks.engines.slurm_nodes import node_codes
+from aisio.tasks.engines.slurm_queue import (
+    SlurmJobState,
+    SlurmQueue,
+    cancel_job,
+    cluster_name,
+)
 from aisio.tasks.engines.task_files import TaskFiles
 from aisio.tasks.states import TaskState
-
-if TYPE_CHECKING:
-    import submitit
 
 __all__ = ["SlurmEngine"]
 
 _CLUSTERS = ("slurm", "local")
-_WAITING = ("PENDING", "REQUEUED", "REQUEUE_HOLD", "CONFIGURING")
-_GOING_ON = ("RUNNING", "COMPLETING", "SUSPENDED", "RESIZING", "UNKNOWN", "STOPPED", "SIGNALING")
+_OF_THE_JOB = frozenset({"nodes", "tasks_per_node", "slurm_nodes", "slurm_ntasks_per_node"})
 _TIMEOUT_MIN = 7 * 24 * 60
 _POLL_INTERVAL_S = 0.2
 _CANCEL_AFTER_S = 15.0
+_CANCELLED_WITHIN_S = 300.0  # KillWait and UnkillableStepTimeout of Slurm, and its epilog
 _GRACE_S = 5.0
+_SUBMIT_ERROR = "sbatch: error: "
+# What a job leaves for the commands that it runs: another job must not inherit its shape.
+_OF_A_JOB = ("SLURM_", "SLURMD_", "SRUN_", "SUBMITIT_")
+_OF_A_CLUSTER = frozenset({"SLURM_CONF", "SLURM_CLUSTERS", "SLURM_JWT"})
 
 
 class SlurmEngine(FolderEngine):
@@ -47,7 +54,7 @@ class SlurmEngine(FolderEngine):
             `slurm_partition="gpu"` or `timeout_min=60`; the time limit is 7 days by default.
 
     Raises:
-        ConfigError: There is no such cluster.
+        ConfigError: There is no such cluster, or a parameter is not to be set here.
         MissingExtraError: submitit is not installed.
     """
 
@@ -60,23 +67,38 @@ class SlurmEngine(FolderEngine):
             import submitit  # noqa: F401
         except ImportError as error:
             raise missing_extra("submitit", "slurm") from error
+        fixed = sorted(parameters.keys() & _OF_THE_JOB)
+        if fixed:
+            raise ConfigError(f"{fixed[0]}= cannot be set: each job says how many nodes it needs")
         self.cluster = cluster
         self.parameters = parameters
+        self._queue = SlurmQueue()
 
     def abort(self, handle: str) -> Status:
-        """End all processes of the job, wait until they have ended, and return its status."""
+        """End all processes of the job, wait until they have ended, and return its status.
+
+        Raises:
+            UnavailableError: Slurm does not answer.
+            StoreTimeoutError: It has not ended the job in 5 minutes.
+        """
         files, started = self._open(handle)
-        if self.poll(handle).state.finished:
-            return self.poll(handle)
+        status = self.poll(handle)
+        if status.state.finished:
+            return status
         files.abort_request.touch()
-        cancel_at = time.monotonic() + _CANCEL_AFTER_S
-        if self._ask(files, started).state == TaskState.CREATED:
-            cancel_at = 0  # nothing runs that could read the request
+        begun = time.monotonic()
+        # What does not run yet cannot read the request.
+        cancel_at = begun if status.state == TaskState.CREATED else begun + _CANCEL_AFTER_S
         cancelled = False
         while not (status := self.poll(handle)).state.finished:
-            if time.monotonic() > cancel_at and not cancelled:
+            if time.monotonic() >= cancel_at and not cancelled:
                 self._cancel(started)
                 cancelled = True
+            if time.monotonic() > begun + _CANCELLED_WITHIN_S:
+                raise StoreTimeoutError(
+                    f"task {started['task_id']}: Slurm has not ended its job "
+                    f"{started.get('job_id')} in {_CANCELLED_WITHIN_S:.0f} s: {status.message}"
+                )
             time.sleep(_POLL_INTERVAL_S)
         if started["cluster"] == "local" and started["host"] == socket.gethostname():
             processes.end_processes(started["mark"], grace_s=_GRACE_S)
@@ -103,7 +125,6 @@ class SlurmEngine(FolderEngine):
                 "num_nodes": job.num_nodes,
             },
         }
-        env = {**task_environment(job, files.folder), processes.MARK_VARIABLE: mark}
         with (files.folder / "submit.log").open("w+b") as log:
             done = subprocess.run(
                 [sys.executable, "-m", "aisio.tasks.engines.slurm_job"],
@@ -111,14 +132,24 @@ class SlurmEngine(FolderEngine):
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=files.folder,
-                env=environment_with(env),
+                env=self._environment(job, files, mark),
                 start_new_session=True,
                 check=False,
             )
             log.seek(0)
-            shown = log.read().decode("utf-8", "replace").strip().rpartition("\n")[2]
+            shown = _reason(log.read().decode("utf-8", "replace"))
         if done.returncode:
             raise StorageError(f"task {job.task_id} could not be submitted: {shown}")
+
+    def _environment(self, job: Job, files: TaskFiles, mark: str) -> dict[str, str]:
+        """Return the variables of the submission, which Slurm passes on to the job."""
+        env = task_environment(job, files.folder)
+        if self.cluster == "local":
+            return environment_with({**env, processes.MARK_VARIABLE: mark})
+        env = environment_with({**env, "SBATCH_EXPORT": "ALL"})
+        # Without a mark: srun would have it, and be ended together with the processes of a node.
+        without = (processes.MARK_VARIABLE, *(_OF_A_JOB if "SLURM_JOB_ID" in env else ()))
+        return inherited_environment(without=without, keep=_OF_A_CLUSTER, environ=env)
 
     def _parameters(self, job: Job) -> dict[str, Any]:
         requeue = "requeue" if job.max_restarts else "no-requeue"
@@ -127,53 +158,117 @@ class SlurmEngine(FolderEngine):
             "nodes": job.num_nodes,
             "tasks_per_node": 1,
             "timeout_min": _TIMEOUT_MIN,
-            "slurm_additional_parameters": {requeue: True},
+            "slurm_signal_delay_s": 0,  # submitit would end the program so long before its time
         }
         if "cpus" in job.resources:
             parameters["cpus_per_task"] = int(job.resources["cpus"])
         if "gpus" in job.resources:
             parameters["gpus_per_node"] = int(job.resources["gpus"])
-        return {**parameters, **self.parameters}
+        parameters |= self.parameters
+        more = parameters.get("slurm_additional_parameters") or {}
+        parameters["slurm_additional_parameters"] = {requeue: True, **more}
+        if self.cluster == "slurm":
+            parameters["slurm_srun_args"] = _srun_arguments(parameters)
+        return parameters
 
     def _ask(self, files: TaskFiles, started: dict[str, Any]) -> Status:
-        state = self._scheduler_state(files, started)
-        codes = _node_codes(files, started["num_nodes"])
-        if len(codes) < started["num_nodes"] and state in (*_WAITING, *_GOING_ON):
-            runs = state not in _WAITING and files.outputs()
-            return Status(TaskState.RUNNING if runs else TaskState.CREATED)
-        if codes and not any(codes) and len(codes) == started["num_nodes"]:
-            return files.settle(Status(TaskState.SUCCESS, 0))
-        if files.abort_request.exists() or ABORTED in codes or state.startswith("CANCELLED"):
-            return files.settle(Status(TaskState.ABORT, None, "aborted"))
-        code = next((code for code in codes if code), None)
-        message = f"exit code {code}" if code else f"Slurm ended it: {state}"
-        return files.settle(Status(TaskState.FAIL, code, message))
-
-    def _scheduler_state(self, files: TaskFiles, started: dict[str, Any]) -> str:
-        if started["cluster"] == "slurm":
-            return str(_submitted(files, started).state)
-        if started["host"] != socket.gethostname():
-            return "RUNNING"
-        return "RUNNING" if processes.find_processes(started["mark"]) else "ENDED"
+        codes = node_codes(files.folder, started["num_nodes"])
+        if len(codes) == started["num_nodes"] and None not in codes:
+            if not any(codes):
+                return files.settle(Status(TaskState.SUCCESS, 0))
+            if files.abort_request.exists():
+                return files.settle(Status(TaskState.ABORT, None, "aborted"))
+        begun = TaskState.RUNNING if codes else TaskState.CREATED
+        if started["cluster"] == "local":
+            if started["host"] != socket.gethostname() or processes.find_processes(started["mark"]):
+                return Status(begun)
+            return files.settle(_ended(files, started, codes, SlurmJobState("")))
+        try:
+            state = self._queue.state(
+                started["job_id"],
+                files.folder,
+                evidence=tuple(codes),
+                soon=files.abort_request.exists(),
+            )
+            if not state.name:
+                _check_cluster(started)
+        except UnavailableError as error:
+            return Status(begun, None, f"Slurm does not answer: {error}")
+        if state.waiting:
+            reason = f": {state.reason}" if state.reason else ""
+            return Status(TaskState.CREATED, None, f"waits in Slurm{reason}")
+        if state.name and not state.final:
+            usual = state.name in ("RUNNING", "COMPLETING")
+            return Status(begun, None, "" if usual else f"in Slurm: {state.name}")
+        return files.settle(_ended(files, started, codes, state))
 
     def _cancel(self, started: dict[str, Any]) -> None:
         if started["cluster"] == "local":
             processes.end_processes(started["mark"], grace_s=_GRACE_S)
             return
-        subprocess.run(["scancel", started["job_id"]], check=False, stderr=subprocess.DEVNULL)
+        try:
+            cancel_job(started["job_id"])
+        except UnavailableError as error:
+            raise UnavailableError(
+                f"task {started['task_id']}: its job {started['job_id']} could not be cancelled: "
+                f"{error}. Nodes that run it end it all the same; abort it again to cancel it"
+            ) from error
 
 
-def _submitted(files: TaskFiles, started: dict[str, Any]) -> submitit.SlurmJob[int]:
-    import submitit
+def _srun_arguments(parameters: dict[str, Any]) -> list[str]:
+    """Return the arguments of srun: a node that fails ends the others, as they wait for it.
 
-    return submitit.SlurmJob(files.folder / "submitit", started["job_id"])
+    Since Slurm 22.05, srun does not take the number of CPUs from the job that it runs in.
+    """
+    arguments = ["--kill-on-bad-exit=1"]
+    cpus = parameters.get("slurm_cpus_per_task", parameters.get("cpus_per_task"))
+    if cpus:
+        arguments.append(f"--cpus-per-task={cpus}")
+    return [*arguments, *(parameters.get("slurm_srun_args") or ())]
 
 
-def _node_codes(files: TaskFiles, num_nodes: int) -> list[int]:
-    """Return the exit codes of the nodes that have ended."""
-    codes = []
-    for node in range(num_nodes):
-        file = Path(files.folder / f"node-{node}.json")
-        if file.exists():
-            codes.append(int(json.loads(file.read_bytes())["exit_code"]))
-    return codes
+def _check_cluster(started: dict[str, Any]) -> None:
+    """Check that the cluster which does not know a job is the one that got it.
+
+    Raises:
+        UnavailableError: It is another one, or does not answer.
+    """
+    asked, cluster = cluster_name(), started.get("cluster_name")
+    if cluster and cluster != asked:
+        raise UnavailableError(
+            f"job {started['job_id']} is one of the cluster {cluster}, and this machine asks "
+            f"{asked}"
+        )
+
+
+def _ended(
+    files: TaskFiles, started: dict[str, Any], codes: list[int | None], state: SlurmJobState
+) -> Status:
+    """Return how a job has ended that did not succeed on all nodes, as far as they have said."""
+    if state.name == "COMPLETED" and not any(codes):
+        return Status(TaskState.SUCCESS, 0)
+    if files.abort_request.exists() or ABORTED in codes:
+        return Status(TaskState.ABORT, None, "aborted")
+    if state.name == "CANCELLED":
+        return Status(TaskState.ABORT, None, "cancelled in Slurm")
+    code = next((code for code in codes if code), None)
+    if state.name in ("", "FAILED", "COMPLETED") and code:
+        return Status(TaskState.FAIL, code, f"exit code {code}")
+    if started["cluster"] == "local":
+        return Status(TaskState.FAIL, code, "its processes were killed: the exit code is not known")
+    job_id = started["job_id"]
+    if not state.name:
+        message = f"Slurm does not know its job {job_id} any more: the exit code is not known"
+    else:
+        message = f"Slurm ended it: {state.name}"
+        if state.reason and state.reason.upper() != state.name:
+            message += f", {state.reason}"
+    log = files.folder / "submitit" / f"{job_id}_0_log.err"
+    return Status(TaskState.FAIL, code, f"{message}; see {log}" if log.exists() else message)
+
+
+def _reason(output: str) -> str:
+    """Return why a submission has failed, in one line: what sbatch says, or the last line."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    errors = [line.removeprefix(_SUBMIT_ERROR) for line in lines if line.startswith(_SUBMIT_ERROR)]
+    return "; ".join(dict.fromkeys(errors)) or (lines[-1] if lines else "")

@@ -208,7 +208,7 @@ class TrainTaskService:
         status = self._engine.poll(row.handle)
         if status.state.finished:
             self._finish(row, status.state, status.exit_code, status.message)
-        elif status.state != row.state:
+        elif (status.state, status.message) != (row.state, row.message):
             self._registry.update(
                 row, only_if={"state": row.state}, state=int(status.state), message=status.message
             )

@@ -18,14 +18,22 @@ if sys.platform != "linux":
 
 import submitit
 
-from aisio import ConfigError, StorageError
+from aisio import ConfigError, StorageError, UnavailableError
 from aisio.tasks.engines.base import Status
 from aisio.tasks.engines.node import write_job
 from aisio.tasks.engines.processes import find_processes, send_signal
 from aisio.tasks.engines.slurm import SlurmEngine
 from aisio.tasks.engines.slurm_job import run_slurm_node
+from aisio.tasks.engines.slurm_nodes import record_node
 from aisio.tasks.engines.task_files import TaskFiles
 from aisio.tasks.states import TaskState
+from tests.tasks.engines.fake_slurm import (
+    NO_CONTROLLER,
+    NO_CONTROLLER_TO_CANCEL,
+    NO_PARTITION,
+    UNKNOWN_JOB,
+    FakeSlurm,
+)
 from tests.tasks.engines.killed_starter import counting_job, runs, start_and_kill
 from tests.tasks.engines.programs import WAITS, finish, python_job, wait_for
 
@@ -73,13 +81,17 @@ def test_a_job_whose_processes_were_all_killed_has_failed(tmp_path):
     while left := find_processes(mark):
         for process in left:
             send_signal(process, signal.SIGKILL)
-    assert engine.poll(handle) == Status(TaskState.FAIL, None, "Slurm ended it: ENDED")
+    assert engine.poll(handle) == Status(
+        TaskState.FAIL, None, "its processes were killed: the exit code is not known"
+    )
 
 
 def test_what_cannot_work_is_refused(tmp_path):
     """Before anything is submitted."""
     with pytest.raises(ConfigError, match="cluster='pbs'"):
         SlurmEngine("pbs")
+    with pytest.raises(ConfigError, match="nodes= cannot be set"):
+        SlurmEngine(nodes=2)
     with pytest.raises(ConfigError, match="num_nodes=2"):
         SlurmEngine("local").start(python_job(tmp_path, "", num_nodes=2))
 
@@ -94,15 +106,19 @@ def test_a_machine_without_slurm_is_an_error(tmp_path, monkeypatch):
 def test_what_slurm_is_asked_for(tmp_path):
     """Own parameters win."""
     job = python_job(tmp_path, "", num_nodes=2, resources={"gpus": 4, "cpus": 8}, max_restarts=1)
-    assert SlurmEngine(slurm_partition="gpu", timeout_min=60)._parameters(job) == {
+    assert SlurmEngine(
+        slurm_partition="gpu", timeout_min=60, slurm_additional_parameters={"hold": True}
+    )._parameters(job) == {
         "name": "TRAI1",
         "nodes": 2,
         "tasks_per_node": 1,
         "timeout_min": 60,
+        "slurm_signal_delay_s": 0,
         "cpus_per_task": 8,
         "gpus_per_node": 4,
         "slurm_partition": "gpu",
-        "slurm_additional_parameters": {"requeue": True},
+        "slurm_additional_parameters": {"requeue": True, "hold": True},
+        "slurm_srun_args": ["--kill-on-bad-exit=1", "--cpus-per-task=8"],
     }
 
 
@@ -145,3 +161,175 @@ def test_any_37_a_submission_is_killed_before_it_has_recorded_its_job(tmp_path):
     assert engine.poll(found) == Status(TaskState.SUCCESS, 0)
     assert engine.start(job) == found
     assert runs(tmp_path) == 1
+
+
+@pytest.fixture
+def slurm(tmp_path, monkeypatch) -> FakeSlurm:
+    """A Slurm that answers what it is told to."""
+    fake = FakeSlurm(tmp_path / "bin")
+    monkeypatch.setenv("PATH", str(fake.folder))
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    return fake
+
+
+def submitted(folder: Path, **changes: object) -> str:
+    """Submit a job of two nodes; return its handle."""
+    return SlurmEngine().start(python_job(folder, "", num_nodes=2, **changes))
+
+
+def test_the_job_gets_its_variables_and_no_mark(tmp_path, slurm, monkeypatch):
+    """With the mark, srun would be ended together with the first node."""
+    monkeypatch.setenv("SBATCH_EXPORT", "NONE")
+    monkeypatch.setenv("AISIO_TASK_RUN", "of-the-task-that-starts-this-one")
+    submitted(tmp_path, env={"DSET1": "/data/x y"})
+    environment = slurm.environment()
+    assert environment["DSET1"] == "/data/x y"
+    assert environment["SBATCH_EXPORT"] == "ALL"
+    assert "AISIO_TASK_RUN" not in environment
+    handle = json.loads((tmp_path / "task/handle.json").read_text())
+    assert (handle["job_id"], handle["cluster_name"]) == ("12", "try")
+
+
+def test_a_job_that_a_job_submits_has_its_own_shape(tmp_path, slurm, monkeypatch):
+    """Its srun takes defaults from the variables of the job that it runs in."""
+    outer = {"SLURM_JOB_ID": "7", "SLURM_NTASKS": "5", "SLURM_CONF": "/site/slurm.conf"}
+    for name, value in outer.items():
+        monkeypatch.setenv(name, value)
+    submitted(tmp_path)
+    names = {name for name in slurm.environment() if name.startswith("SLURM")}
+    assert names == {"SLURM_CONF"}
+
+
+def test_a_partition_that_does_not_exist_is_an_error_of_one_line(tmp_path, slurm):
+    """It is what sbatch says."""
+    slurm.answer("sbatch", errors=NO_PARTITION, code=1)
+    with pytest.raises(StorageError) as error:
+        submitted(tmp_path)
+    assert str(error.value) == (
+        "task TRAI1 could not be submitted: invalid partition specified: nope; "
+        "Batch job submission failed: Invalid partition name specified"
+    )
+
+
+@pytest.mark.parametrize(
+    ("codes", "state", "reason", "expected"),
+    [
+        ([], "PENDING", "None", Status(TaskState.CREATED, None, "waits in Slurm")),
+        ([], "PENDING", "Priority", Status(TaskState.CREATED, None, "waits in Slurm: Priority")),
+        ([], "RUNNING", "None", Status(TaskState.CREATED)),
+        ([None, None], "RUNNING", "None", Status(TaskState.RUNNING)),
+        ([3, None], "COMPLETING", "None", Status(TaskState.RUNNING)),
+        ([None], "SUSPENDED", "None", Status(TaskState.RUNNING, None, "in Slurm: SUSPENDED")),
+        (
+            [143, 1],
+            "PENDING",
+            "BeginTime",
+            Status(TaskState.CREATED, None, "waits in Slurm: BeginTime"),
+        ),
+        ([3, None], "FAILED", "NonZeroExitCode", Status(TaskState.FAIL, 3, "exit code 3")),
+        ([None, None], "COMPLETED", "None", Status(TaskState.SUCCESS, 0)),
+        ([None], "CANCELLED", "None", Status(TaskState.ABORT, None, "cancelled in Slurm")),
+        (
+            [143, 143],
+            "TIMEOUT",
+            "TimeLimit",
+            Status(TaskState.FAIL, 143, "Slurm ended it: TIMEOUT, TimeLimit"),
+        ),
+        (
+            [143, None],
+            "NODE_FAIL",
+            "NodeDown",
+            Status(TaskState.FAIL, 143, "Slurm ended it: NODE_FAIL, NodeDown"),
+        ),
+    ],
+)
+def test_the_state_of_a_job(tmp_path, slurm, codes, state, reason, expected):
+    """It is what the nodes and Slurm say together; an end is recorded."""
+    handle = submitted(tmp_path)
+    for node, code in enumerate(codes):
+        record_node(tmp_path / "task", node, 0, code)
+    slurm.has_job(tmp_path / "task", state, reason)
+    assert SlurmEngine().poll(handle) == expected
+    slurm.answer("squeue", errors=UNKNOWN_JOB, code=1)
+    if expected.state.finished:
+        assert SlurmEngine().poll(handle) == expected
+
+
+def test_the_nodes_are_enough_to_know_of_success(tmp_path, slurm):
+    """Slurm is not asked."""
+    handle = submitted(tmp_path)
+    for node in range(2):
+        record_node(tmp_path / "task", node, 0, 0)
+    assert SlurmEngine().poll(handle) == Status(TaskState.SUCCESS, 0)
+    assert slurm.calls("squeue") == []
+
+
+@pytest.mark.parametrize(
+    ("codes", "expected"),
+    [
+        (
+            [],
+            Status(
+                TaskState.FAIL,
+                None,
+                "Slurm does not know its job 12 any more: the exit code is not known",
+            ),
+        ),
+        ([None, 3], Status(TaskState.FAIL, 3, "exit code 3")),
+    ],
+)
+def test_a_job_that_slurm_has_forgotten_has_ended(tmp_path, slurm, codes, expected):
+    """A cluster without accounting forgets it soon; submitit has it UNKNOWN for ever."""
+    handle = submitted(tmp_path)
+    for node, code in enumerate(codes):
+        record_node(tmp_path / "task", node, 0, code)
+    slurm.answer("squeue", errors=UNKNOWN_JOB, code=1)
+    assert SlurmEngine().poll(handle) == expected
+
+
+def test_another_cluster_cannot_know_the_job(tmp_path, slurm):
+    """Two clusters may share a file system: the job has not ended because one does not know it."""
+    handle = submitted(tmp_path)
+    slurm.answer("squeue", errors=UNKNOWN_JOB, code=1)
+    slurm.answer("scontrol", "ClusterName             = other\n")
+    status = SlurmEngine().poll(handle)
+    assert status.state == TaskState.CREATED
+    assert "job 12 is one of the cluster try, and this machine asks other" in status.message
+
+
+def test_a_controller_that_is_down_has_not_ended_the_job(tmp_path, slurm):
+    """The task stays as its nodes have it, also where all of them have failed."""
+    handle = submitted(tmp_path)
+    slurm.answer("squeue", errors=NO_CONTROLLER, code=1)
+    text = f"Slurm does not answer: squeue: {NO_CONTROLLER}"
+    assert SlurmEngine().poll(handle) == Status(TaskState.CREATED, None, text)
+    for node in range(2):
+        record_node(tmp_path / "task", node, 0, 143)
+    assert SlurmEngine().poll(handle) == Status(TaskState.RUNNING, None, text)
+
+
+def test_a_job_that_waits_is_aborted(tmp_path, slurm):
+    """Slurm is told at once."""
+    handle = submitted(tmp_path)
+    slurm.has_job(tmp_path / "task", "PENDING", "JobHeldUser")
+    slurm.on_cancel(tmp_path / "task")
+    assert SlurmEngine().abort(handle) == Status(TaskState.ABORT, None, "aborted")
+    assert slurm.calls("scancel") == [["12"]]
+
+
+def test_a_job_that_runs_is_aborted_while_the_controller_is_down(tmp_path, slurm):
+    """Its nodes read the request, and say that they have ended."""
+    handle = submitted(tmp_path)
+    for node in range(2):
+        record_node(tmp_path / "task", node, 0, -1)
+    slurm.answer("squeue", errors=NO_CONTROLLER, code=1)
+    assert SlurmEngine().abort(handle) == Status(TaskState.ABORT, None, "aborted")
+
+
+def test_a_job_that_waits_cannot_be_aborted_while_the_controller_is_down(tmp_path, slurm):
+    """The error says so, and is no endless wait."""
+    handle = submitted(tmp_path)
+    slurm.answer("squeue", errors=NO_CONTROLLER, code=1)
+    slurm.answer("scancel", errors=NO_CONTROLLER_TO_CANCEL, code=1)
+    with pytest.raises(UnavailableError, match="its job 12 could not be cancelled: .*connect fail"):
+        SlurmEngine().abort(handle)

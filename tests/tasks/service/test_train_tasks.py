@@ -109,6 +109,17 @@ def test_a_task_is_aborted_and_deleted(tmp_path):
         tasks.report_metric(row.id, Metric(1.0, 0.0))
 
 
+def test_why_a_task_waits_is_recorded_as_it_changes(tmp_path):
+    """As that its cluster does not answer, and then that it does."""
+    service = make_service(tmp_path)
+    tasks = service.train_tasks
+    row = tasks.start(make_task(service).id)
+    assert row.handle is not None
+    for message in ("Slurm does not answer", ""):
+        service.engine.finish(row.handle, TaskState.RUNNING, message=message)  # type: ignore[attr-defined]
+        assert tasks.refresh(row.id).message == message
+
+
 def test_one_that_the_engine_has_lost_can_be_aborted_and_deleted(tmp_path):
     """As after a cluster was set up anew. Until then its state is the last known."""
     service = make_service(tmp_path, ForgetfulEngine())
