@@ -139,6 +139,7 @@ class SlurmEngine(FolderEngine):
             log.seek(0)
             shown = _reason(log.read().decode("utf-8", "replace"))
         if done.returncode:
+            shown = shown or f"the submission ended with exit code {done.returncode}"
             raise StorageError(f"task {job.task_id} could not be submitted: {shown}")
 
     def _environment(self, job: Job, files: TaskFiles, mark: str) -> dict[str, str]:
