@@ -36,7 +36,7 @@ def ls_command(
     """List your tasks, oldest first: ID, state, time of creation, name and command.
 
     Tasks that had not finished are asked about. One that cannot be asked about is listed as it was
-    last seen, with a warning.
+    last seen, with a warning. Of one that waits, or whose machine is silent, a note says why.
     """
     from aisio.errors import NotFoundError
     from aisio.tasks.service.service import TaskService
@@ -51,7 +51,7 @@ def ls_command(
         project_id = project.id
     shown = {state.upper() for state in states or _STATES[:-1]}
     rows = (row for row in _refreshed(service, project_id) if state_name(row) in shown)
-    write_lines(json_line(task_fields(row)) if as_json else _line(row) for row in rows)
+    write_lines(json_line(task_fields(row)) if as_json else _noted_line(row) for row in rows)
 
 
 def _refreshed(service: TaskService, project_id: str | None) -> Iterator[TrainTaskRow]:
@@ -65,6 +65,13 @@ def _refreshed(service: TaskService, project_id: str | None) -> Iterator[TrainTa
         except AisioError as error:
             write_note(f"warning: task {row.id} is shown as it was last seen: {error}")
             yield row
+
+
+def _noted_line(row: TrainTaskRow) -> str:
+    """Return the line of a task; of one that waits or is silent, note why."""
+    if row.message and row.finish_time is None:
+        write_note(f"note: task {row.id}: {row.message}")
+    return _line(row)
 
 
 def _line(row: TrainTaskRow) -> str:

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from datetime import datetime
 from typing import Any
 
 from aisio import file_locks
@@ -17,6 +18,7 @@ from aisio.errors import NotSupportedError, StorageError
 from aisio.tasks.engines import processes
 from aisio.tasks.engines.base import Job, Status
 from aisio.tasks.engines.folder_engine import FolderEngine, task_environment
+from aisio.tasks.engines.supervisor import ALIVE_INTERVAL_S
 from aisio.tasks.engines.task_files import TaskFiles
 from aisio.tasks.states import TaskState
 
@@ -24,6 +26,7 @@ __all__ = ["LocalEngine"]
 
 _POLL_INTERVAL_S = 0.02
 _MARGIN_S = 5.0
+_SEEN_LATELY_S = 10 * ALIVE_INTERVAL_S  # clocks of machines differ
 
 
 class LocalEngine(FolderEngine):
@@ -107,7 +110,7 @@ class LocalEngine(FolderEngine):
             if _has_ended_elsewhere(files, started):
                 message = f"its supervisor was killed, on {started['host']}, as with a container"
                 return files.settle(Status(TaskState.FAIL, None, message))
-            return Status(TaskState.RUNNING, None, f"runs on {started['host']}")
+            return Status(TaskState.RUNNING, None, f"runs on {started['host']}{_silence(files)}")
         if processes.has_mark(started["pid"], started["mark"]):
             return Status(TaskState.RUNNING)
         left = processes.find_processes(started["mark"])
@@ -134,6 +137,21 @@ class LocalEngine(FolderEngine):
 
 def _is_here(started: dict[str, Any]) -> bool:
     return bool(started["host"] == socket.gethostname())
+
+
+def _silence(files: TaskFiles) -> str:
+    """Return since when the supervisor on another machine has not been seen; "" if it was lately.
+
+    The machine may be lost, or cut off from the folder alone: nobody else can know.
+    """
+    try:
+        seen = files.alive.stat().st_mtime
+    except FileNotFoundError:  # an older version of aisio runs it
+        return ""
+    if time.time() - seen < _SEEN_LATELY_S:
+        return ""
+    at = datetime.fromtimestamp(seen).isoformat(" ", "seconds")
+    return f", which has not been seen since {at}: it may be lost"
 
 
 def _has_ended_elsewhere(files: TaskFiles, started: dict[str, Any]) -> bool:

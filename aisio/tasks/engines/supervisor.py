@@ -24,7 +24,10 @@ from aisio.tasks.engines.processes import adopt_orphans, die_with_parent, end_pr
 from aisio.tasks.engines.task_files import TaskFiles
 from aisio.tasks.states import TaskState
 
-__all__ = ["main"]
+__all__ = ["ALIVE_INTERVAL_S", "main"]
+
+ALIVE_INTERVAL_S = 30.0
+"""So often a supervisor says that it lives, in seconds."""
 
 _WATCHED = frozenset({signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 _LOOPBACK = "127.0.0.1"
@@ -127,7 +130,10 @@ class _Supervisor:
         """Wait until a node has ended; return the exit codes of those that have."""
         codes: list[int] = []
         while not codes:
-            if signal.sigwaitinfo(_WATCHED).si_signo != signal.SIGCHLD:
+            with suppress(OSError):  # a full disk does not end the task
+                self._files.alive.touch()
+            received = signal.sigtimedwait(_WATCHED, ALIVE_INTERVAL_S)
+            if received and received.si_signo != signal.SIGCHLD:
                 raise _Stopped
             codes = self._reap()
         return codes

@@ -27,6 +27,7 @@ class TaskFiles:
         folder: The task's folder.
         start_lock: The lock of those who start the task.
         supervisor_lock: The lock that a supervisor holds while it lives, where it has one.
+        alive: A supervisor that lives touches it again and again, for other machines to see.
         handle: What identifies the running job.
         abort_request: Is there once somebody wants the task to end.
     """
@@ -35,6 +36,7 @@ class TaskFiles:
         self.folder = folder
         self.start_lock = folder / "start.lock"
         self.supervisor_lock = folder / "supervisor.lock"
+        self.alive = folder / "alive"
         self.handle = folder / "handle.json"
         self.abort_request = folder / "abort"
         self._result = folder / "result.json"

@@ -84,3 +84,22 @@ def test_an_id_that_does_not_exist_is_one_line(run, tasks_home):
         done = run("tasks", command, "TRAInone")
         assert (done.exit_code, done.stdout) == (1, "")
         assert done.stderr == "aisio: error: there is no train task 'TRAInone'\n"
+
+
+def test_why_a_task_has_not_finished_is_noted(run, run_task, tasks_home):
+    """As that it runs on another machine."""
+    import sqlite3
+    from contextlib import closing
+
+    task_id = run_task("print('x')")
+    folder = tasks_home / "tasks" / task_id
+    (folder / "result.json").unlink()
+    handle = json.loads((folder / "handle.json").read_text())
+    away = {"host": "elsewhere", "boot_id": "another-machine"}
+    (folder / "handle.json").write_text(json.dumps(handle | away))
+    with closing(sqlite3.connect(tasks_home / "service.db")) as db, db:
+        db.execute("UPDATE train_tasks SET state = 1, finish_time = NULL")
+    assert f"note: task {task_id}: runs on elsewhere" in run("tasks", "ls").stderr
+    assert "elsewhere" not in run("tasks", "ls", "--json").stderr
+    with closing(sqlite3.connect(tasks_home / "service.db")) as db, db:
+        db.execute("UPDATE train_tasks SET state = 2")

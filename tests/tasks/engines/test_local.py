@@ -456,3 +456,19 @@ def test_any_37_the_job_of_a_killed_starter_is_withdrawn(engine, tmp_path):
     status, _ = finish(engine, handle)
     assert status == Status(TaskState.ABORT, None, "aborted before it was started")
     assert (runs(tmp_path), processes(tmp_path)) == (0, [])
+
+
+def test_a_task_of_a_machine_that_is_silent_is_said_to_be(engine, tmp_path):
+    """The machine may be lost. The supervisor says from time to time that it lives."""
+    handle = engine.start(python_job(tmp_path, WAITS))
+    wait_for(engine.follow(handle), "started")
+    supervisor = int(started(tmp_path)["pid"])
+    move(tmp_path, boot_id="another-machine")
+    alive = tmp_path / "task" / "alive"
+    os.utime(alive, (0, 0))
+    status = engine.poll(handle)
+    assert status.state == TaskState.RUNNING
+    assert "runs on elsewhere, which has not been seen since 19" in status.message
+    while not alive.stat().st_mtime:
+        os.kill(supervisor, signal.SIGCHLD)
+    assert engine.poll(handle).message == "runs on elsewhere"
