@@ -15,7 +15,7 @@ __all__ = ["StoringTransaction"]
 class StoringTransaction(Transaction):  # type: ignore[misc]  # fsspec has no types
     """A transaction that ends however it ends: no file of it remains, nor of a later one.
 
-    In fsspec before 2026 the file system of one that failed kept back whatever was written later.
+    In fsspec before 2026.3 the file system of one that failed kept back whatever was written later.
     """
 
     fs: Any

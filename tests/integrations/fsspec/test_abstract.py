@@ -8,6 +8,9 @@ import pytest
 
 from aisio.integrations.fsspec import AisFileSystem
 
+# Of fixtures in fsspec 2025.3.
+pytestmark = pytest.mark.filterwarnings("ignore:Class-scoped fixtures defined as instance methods")
+
 
 class Fixtures(abstract.AbstractFixtures):  # type: ignore[misc]
     """What the tests need to know; the file system is that of `conftest`."""
