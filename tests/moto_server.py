@@ -73,7 +73,7 @@ def _signing(app: Callable[..., Any]) -> Callable[..., Any]:
 def _serve() -> None:
     os.environ["MOTO_S3_DEFAULT_MAX_KEYS"] = sys.argv[1]
 
-    from moto.server import DomainDispatcherApplication, create_backend_app
+    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
     app = DomainDispatcherApplication(create_backend_app)
     serve(_signing(app) if _SIGN in sys.argv else app)
