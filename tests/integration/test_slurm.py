@@ -1,4 +1,4 @@
-"""SlurmEngine on a real Slurm cluster; skipped where none answers.
+"""SlurmEngine on a real Slurm cluster: AISIO_TEST_SLURM=1 make torch.
 
 One machine is enough, with Debian's slurm-wlm and munge (22.05 was tried). /etc/slurm/slurm.conf:
 
@@ -22,6 +22,7 @@ All nodes must see pytest's --basetemp.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from pathlib import Path
 
@@ -37,17 +38,9 @@ from aisio.tasks.states import TaskState
 from tests.tasks.engines.programs import WAITS, finish, python_job, wait_for
 
 
-def answers() -> bool:
-    """Tell whether a Slurm cluster answers on this machine."""
-    try:
-        done = subprocess.run(["sinfo", "--noheader"], capture_output=True, timeout=60, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return False
-    return done.returncode == 0 and bool(done.stdout)
-
-
-if not answers():
-    pytest.skip("needs a Slurm cluster", allow_module_level=True)
+# Not wherever a cluster answers: it may be one that others pay for.
+if not os.environ.get("AISIO_TEST_SLURM"):
+    pytest.skip("AISIO_TEST_SLURM is not set", allow_module_level=True)
 
 PLACE = """
 import json, os, sys
