@@ -37,7 +37,6 @@ from aisio.tasks.engines.slurm import SlurmEngine
 from aisio.tasks.states import TaskState
 from tests.tasks.engines.programs import WAITS, finish, python_job, wait_for
 
-
 # Not wherever a cluster answers: it may be one that others pay for.
 if not os.environ.get("AISIO_TEST_SLURM"):
     pytest.skip("AISIO_TEST_SLURM is not set", allow_module_level=True)
