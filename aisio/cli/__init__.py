@@ -110,4 +110,5 @@ for command in _COMMANDS:
     main.add_command(command)
     if command not in _WITHOUT_CLUSTER:
         add_endpoint_option(command)
+add_endpoint_option(catalog.pin)
 add_quiet_option(main)

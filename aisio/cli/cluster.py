@@ -124,7 +124,8 @@ class Cluster:
     def no_objects_error(self, url: ObjectUrl) -> NotFoundError:
         """Return the error for a missing bucket, or for a prefix that no name begins with."""
         if not url.name and url.provider != FILE:
-            return NotFoundError(f"{url}: there is no such bucket; {BUCKETS_HINT}", url=str(url))
+            hint = f"; {BUCKETS_HINT}" if url.provider == "ais" else ""
+            return NotFoundError(f"{url}: there is no such bucket{hint}", url=str(url))
         return no_name_begins_so(str(url), SCHEME_HINT if url.provider == FILE else "")
 
 

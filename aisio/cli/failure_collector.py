@@ -11,7 +11,6 @@ from aisio.cli.error_handler import error_message
 from aisio.cli.output import write_note
 from aisio.errors import (
     AisioError,
-    ConfigError,
     StorageError,
     StoreTimeoutError,
     ThrottledError,
@@ -128,7 +127,7 @@ def work_on_each(urls: Sequence[T], work: Callable[[T], None]) -> None:
     if len(urls) == 1:
         work(urls[0])
         return
-    failures = FailureCollector("URLs", fatal=(ConfigError,))
+    failures = FailureCollector("URLs")
     for url in urls:
         with failures.collect(str(url)):
             work(url)

@@ -40,7 +40,7 @@ _COMMANDS: Mapping[str, str] = MappingProxyType(
 
 _CREDENTIALS = "credentials and regions come from the environment: see the page on settings"
 _CONCURRENCY = "aisio finds by itself how many requests at once are fastest"
-_GROUPS = "commands follow at once, as in `aisio ls`"
+_GROUPS = "leave it out, as in `aisio ls`"
 _NO_COMMANDS: Mapping[str, str] = MappingProxyType(
     {
         **dict.fromkeys(
@@ -58,8 +58,7 @@ _EACH_FILE = "`--json` prints each file or object"
 
 _OPTIONS: Mapping[str, str] = MappingProxyType(
     {
-        **dict.fromkeys(("--endpoint", "--endpoint-url"), "it stands before the command's name"),
-        "-e": "it stands before the command's name",
+        **dict.fromkeys(("--endpoint", "--endpoint-url", "-e"), "this command asks no cluster"),
         **dict.fromkeys(
             ("--profile", "--region", "--no-sign-request", "--credentials-file"), _CREDENTIALS
         ),

@@ -146,9 +146,10 @@ def list_uploads(session: Session, prefix: ObjectUrl) -> Iterator[UnfinishedUplo
     Raises:
         ConfigError: The bucket is in another namespace, or the endpoint has no S3 interface.
         NotFoundError: No such bucket.
-        IntegrityError: The endpoint sends no such list, or the same page again and again.
+        IntegrityError: The endpoint sends no such list, or one that does not end.
     """
     about, markers = prefix.root, dict[str, str]()
+    seen: set[tuple[str, ...]] = set()
     if prefix.namespace:
         raise ConfigError(f"unfinished uploads of {about}: AIStore does not list those of {about}")
     while True:
@@ -158,10 +159,9 @@ def list_uploads(session: Session, prefix: ObjectUrl) -> Iterator[UnfinishedUplo
                 yield upload
         if not next_markers:
             return
-        if next_markers == markers:
-            raise IntegrityError(
-                f"list uploads of {about}: the page after {markers} ends there too"
-            )
+        if (place := tuple(next_markers.values())) in seen:
+            raise IntegrityError(f"list uploads of {about}: the list came to {place[0]!r} again")
+        seen.add(place)
         markers = dict(next_markers)
 
 

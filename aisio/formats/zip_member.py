@@ -84,6 +84,8 @@ def read_zip_member(entry: ZipEntry, read_at: ReadAt) -> Iterator[bytes]:
     """
     decompressor, data = _decompressor(entry), _compressed(entry, read_at)
     left, crc = entry.size_bytes, 0
+    if not left and entry.crc:
+        raise zipfile.BadZipFile("its size is 0 in the directory, but not its CRC")
     while left:
         needs_input = decompressor.needs_input
         more = next(data, b"") if needs_input else b""

@@ -11,7 +11,9 @@ import errno
 import fcntl
 import os
 from pathlib import Path
+from weakref import WeakSet
 
+from aisio import forks
 from aisio.errors import ConfigError, StorageError
 from aisio.file_locks import NO_LOCKS_ERRNOS
 
@@ -19,6 +21,8 @@ __all__ = ["LockedFolder"]
 
 _FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _MAX_TRIES = 100
+
+_lenders: WeakSet[LockedFolder] = WeakSet()
 
 
 class LockedFolder:
@@ -79,6 +83,7 @@ class LockedFolder:
                 os.close(lent)
                 raise
             self._lent = lent
+            _lenders.add(self)
         return self._lent
 
     def try_alone(self) -> bool:
@@ -121,6 +126,13 @@ class LockedFolder:
             return os.path.samestat(self.path.lstat(), os.fstat(self.descriptor))
         except FileNotFoundError:
             return False
+
+
+@forks.in_child
+def _take_back_all() -> None:
+    # A child would keep the folder in use after its parent has closed it.
+    for folder in list(_lenders):
+        folder._take_back()
 
 
 def _make(path: Path, permissions: int) -> bool:

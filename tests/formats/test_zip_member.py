@@ -128,3 +128,10 @@ def test_what_cannot_be_read_is_refused(changes: dict[str, int], what: str) -> N
     archive, entry = zip_of(b"content", zipfile.ZIP_STORED)
     with pytest.raises(zipfile.BadZipFile, match=what):
         list(read_zip_member(entry._replace(**changes), reading(archive)))
+
+
+def test_a_size_of_zero_does_not_hide_the_content() -> None:
+    """The directory's CRC tells of it."""
+    archive, entry = zip_of(b"content", zipfile.ZIP_DEFLATED)
+    with pytest.raises(zipfile.BadZipFile, match="its size is 0 in the directory"):
+        list(read_zip_member(entry._replace(size_bytes=0), reading(archive)))

@@ -67,3 +67,20 @@ def test_a_program_that_is_lent_the_folder_has_it_too(tmp_path: Path) -> None:
             os.fstat(lent)
     assert folder.try_alone()
     folder.close()
+
+
+def test_a_forked_child_does_not_keep_what_its_parent_has_lent(tmp_path: Path) -> None:
+    """As a worker of a DataLoader, which may end later than its parent."""
+    folder = LockedFolder(tmp_path / "a")
+    folder.share()
+    lent = folder.lend()
+    pid = os.fork()
+    if not pid:
+        try:
+            os.fstat(lent)
+        except OSError:
+            os._exit(0)
+        os._exit(1)
+    assert os.waitpid(pid, 0)[1] == 0
+    os.fstat(lent)
+    folder.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -13,12 +14,15 @@ from aisio.cli.failure_collector import work_on_each
 from aisio.cli.output import byte_range_of, copy
 from aisio.cli.standard_streams import binary_stdout
 from aisio.cli.types import SOURCE, CatalogName, require_source
+from aisio.errors import NotFoundError
 from aisio.urls import ObjectUrl
 
 if TYPE_CHECKING:
     from aisio.records import ByteRange
     from aisio.sources.base import Source
     from aisio.transport.body import Body
+
+_ALL_BELOW = "a pattern takes all below it, as in '**'"
 
 
 @click.command("cat", short_help="Write objects to stdout.")
@@ -44,7 +48,8 @@ def command(
         raise click.UsageError("--start and --stop are for objects, not for names in a catalog")
     for url in urls:
         if isinstance(url, ObjectUrl) and cluster.pattern_source(url) is None:
-            require_source(url, "a pattern takes all below it, as in '**'")
+            with suppress(NotFoundError):  # it is reported in its turn
+                require_source(url, _ALL_BELOW)
     work_on_each(urls, partial(_write, cluster, byte_range))
 
 
@@ -65,7 +70,7 @@ def _bodies(
         source = url.source(cluster)
     elif (source := cluster.pattern_source(url)) is None:
         with cluster.not_found_hints(url, f"aisio cat '{url}/**'"):
-            body = cluster.store(url).get(url, byte_range)
+            body = cluster.store(url).get(require_source(url, _ALL_BELOW), byte_range)
         yield body
         return
     for info in require_some(source.list(), str(url)):

@@ -163,7 +163,7 @@ def _describe_matches(source: Source, url: ObjectUrl) -> dict[str, Any]:
 def _describe_object(cluster: Cluster, url: ObjectUrl) -> dict[str, Any]:
     import msgspec
 
-    with cluster.not_found_hints(url, f"aisio info {url}/"):
+    with cluster.not_found_hints(url, f"aisio info '{url}/'"):
         info = cluster.store(url).head(url)
     facts: dict[str, Any] = {"url": info.url} | msgspec.to_builtins(info)
     del facts["root"], facts["label"], facts["location"]

@@ -264,6 +264,10 @@ class _Sink(io.RawIOBase):
         return taken
 
 
+_ZIP_FILE, _ZIP_FOLDER = 0o644 << 16, 0o40755 << 16 | 0x10
+"""Permissions. unzip would give a folder those of a file, and nobody could enter it."""
+
+
 def _zip(members: Iterable[NewMember]) -> Iterator[bytes]:
     sink = _Sink()
     with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -271,7 +275,9 @@ def _zip(members: Iterable[NewMember]) -> Iterator[bytes]:
             when = time.gmtime(_clamped(member.mtime_s, _ZIP_SECONDS))[:6]
             _check_zip_name(member.name)
             info = zipfile.ZipInfo(member.name, when)
-            info.compress_type, info.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16
+            is_folder = member.name.endswith("/")
+            info.compress_type = zipfile.ZIP_DEFLATED
+            info.external_attr = _ZIP_FOLDER if is_folder else _ZIP_FILE
             # Tells zipfile whether the sizes may need 64 bits: compressed data may be longer.
             info.file_size = member.size_bytes
             with archive.open(info, "w") as payload:

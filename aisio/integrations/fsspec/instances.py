@@ -8,7 +8,7 @@ from typing import Any
 from fsspec.asyn import AsyncFileSystem
 from fsspec.config import apply_config
 
-from aisio.config import load_settings
+from aisio.config import variables_with
 from aisio.stores import DirectSettings
 
 __all__ = ["BySettings"]
@@ -39,8 +39,7 @@ class BySettings(type(AsyncFileSystem)):  # type: ignore[misc]  # fsspec has no 
 
 def _hash_of(client: Any = None, endpoint: Any = None, direct: Any = False, **_: Any) -> int:
     """Return a hash of what `repr` does not show; Python salts it for each process."""
-    cluster = load_settings(endpoint) if endpoint and client is None else client
-    keys = None
-    if isinstance(direct, DirectSettings):
-        keys = repr(sorted(direct.options.items())), id(direct.credentials)
+    # The variables, not the settings: those hold the token that a file has at the moment.
+    cluster = variables_with(("AIS_",)) if endpoint and client is None else client
+    keys = repr(sorted(direct.options.items())) if isinstance(direct, DirectSettings) else ""
     return hash((cluster, keys))

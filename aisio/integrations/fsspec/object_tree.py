@@ -318,8 +318,12 @@ class ObjectTree:
         url: ObjectUrl,
         prefix: str = "",
     ) -> Iterable[ObjectInfo]:
-        folder = f"{url.name}/" if url.name else ""
-        return list_(url.with_name(f"{folder}{prefix}"))
+        name = f"{url.name}/{prefix}" if url.name else prefix
+        if prefix.rpartition("/")[2] not in (".", ".."):
+            return list_(url.with_name(name))
+        # Names begin so, such as .git, but no store is asked for these two: they are no names.
+        infos = list_(url.with_name(name.rstrip(".")))
+        return (info for info in infos if info.name.startswith(name))
 
     def _has_any(self, store: Store, url: ObjectUrl) -> bool:
         """Tell whether there is a bucket, or an object below a folder."""

@@ -20,6 +20,16 @@ class StoringTransaction(Transaction):  # type: ignore[misc]  # fsspec has no ty
 
     fs: Any
 
+    def start(self) -> None:
+        """Begin to keep files back.
+
+        Raises:
+            ConfigError: A transaction of this file system is under way.
+        """
+        if self.fs._intrans:
+            raise ConfigError("transaction: one is under way, and would lose its files to another")
+        super().start()
+
     def complete(self, commit: bool = True) -> None:
         """Store all files, one after the other, or drop them; the first that fails is the last.
 

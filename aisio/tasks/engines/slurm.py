@@ -70,6 +70,8 @@ class SlurmEngine(FolderEngine):
         fixed = sorted(parameters.keys() & _OF_THE_JOB)
         if fixed:
             raise ConfigError(f"{fixed[0]}= cannot be set: each job says how many nodes it needs")
+        if isinstance(parameters.get("slurm_srun_args"), str):
+            raise ConfigError('slurm_srun_args= is a list, as in ["--mpi=pmix"]')
         self.cluster = cluster
         self.parameters = parameters
         self._queue = SlurmQueue()
@@ -97,7 +99,8 @@ class SlurmEngine(FolderEngine):
             if time.monotonic() > begun + _CANCELLED_WITHIN_S:
                 raise StoreTimeoutError(
                     f"task {started['task_id']}: Slurm has not ended its job "
-                    f"{started.get('job_id')} in {_CANCELLED_WITHIN_S:.0f} s: {status.message}"
+                    f"{started.get('job_id')} in {_CANCELLED_WITHIN_S:.0f} s"
+                    f"{f': {status.message}' * bool(status.message)}"
                 )
             time.sleep(_POLL_INTERVAL_S)
         if started["cluster"] == "local" and started["host"] == socket.gethostname():
@@ -174,16 +177,18 @@ class SlurmEngine(FolderEngine):
 
     def _ask(self, files: TaskFiles, started: dict[str, Any]) -> Status:
         codes = node_codes(files.folder, started["num_nodes"])
-        if len(codes) == started["num_nodes"] and None not in codes:
+        have_ended = len(codes) == started["num_nodes"] and None not in codes
+        if have_ended:
             if not any(codes):
                 return files.settle(Status(TaskState.SUCCESS, 0))
             if files.abort_request.exists():
                 return files.settle(Status(TaskState.ABORT, None, "aborted"))
         begun = TaskState.RUNNING if codes else TaskState.CREATED
         if started["cluster"] == "local":
-            if started["host"] != socket.gethostname() or processes.find_processes(started["mark"]):
+            is_here = started["host"] == socket.gethostname()
+            if processes.find_processes(started["mark"]) if is_here else not have_ended:
                 return Status(begun)
-            return files.settle(_ended(files, started, codes, SlurmJobState("")))
+            return files.settle(_ended(files, started, SlurmJobState("")))
         try:
             state = self._queue.state(
                 started["job_id"],
@@ -201,7 +206,7 @@ class SlurmEngine(FolderEngine):
         if state.name and not state.final:
             usual = state.name in ("RUNNING", "COMPLETING")
             return Status(begun, None, "" if usual else f"in Slurm: {state.name}")
-        return files.settle(_ended(files, started, codes, state))
+        return files.settle(_ended(files, started, state))
 
     def _cancel(self, started: dict[str, Any]) -> None:
         if started["cluster"] == "local":
@@ -242,11 +247,12 @@ def _check_cluster(started: dict[str, Any]) -> None:
         )
 
 
-def _ended(
-    files: TaskFiles, started: dict[str, Any], codes: list[int | None], state: SlurmJobState
-) -> Status:
-    """Return how a job has ended that did not succeed on all nodes, as far as they have said."""
-    if state.name == "COMPLETED" and not any(codes):
+def _ended(files: TaskFiles, started: dict[str, Any], state: SlurmJobState) -> Status:
+    """Return how a job that runs no more has ended, as far as its nodes have said."""
+    # Read after the end was seen: a node may have written its code since `_ask` read them.
+    codes = node_codes(files.folder, started["num_nodes"])
+    have_ended = len(codes) == started["num_nodes"] and None not in codes
+    if not any(codes) and (have_ended or state.name == "COMPLETED"):
         return Status(TaskState.SUCCESS, 0)
     if files.abort_request.exists() or ABORTED in codes:
         return Status(TaskState.ABORT, None, "aborted")
@@ -256,7 +262,8 @@ def _ended(
     if state.name in ("", "FAILED", "COMPLETED") and code:
         return Status(TaskState.FAIL, code, f"exit code {code}")
     if started["cluster"] == "local":
-        return Status(TaskState.FAIL, code, "its processes were killed: the exit code is not known")
+        message = "its processes ended without an exit code, killed or not started"
+        return Status(TaskState.FAIL, code, f"{message}: see {files.folder / 'submitit'}")
     job_id = started["job_id"]
     if not state.name:
         message = f"Slurm does not know its job {job_id} any more: the exit code is not known"

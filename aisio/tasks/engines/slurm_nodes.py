@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from aisio.atomic_write import atomic_write
+
 __all__ = ["node_codes", "node_result_file", "record_node"]
 
 
@@ -44,6 +46,5 @@ def record_node(folder: Path, node: int, run: int, exit_code: int | None) -> Non
     result = node_result_file(folder, node)
     if result.exists() and json.loads(result.read_bytes()).get("run", 0) > run:
         return
-    partial = result.with_suffix(".partial")
-    partial.write_text(json.dumps({"exit_code": exit_code, "run": run}))
-    partial.replace(result)
+    with atomic_write(result) as file:
+        file.write(json.dumps({"exit_code": exit_code, "run": run}).encode())

@@ -178,7 +178,7 @@ def _run(*command: str) -> subprocess.CompletedProcess[str]:
     try:
         return subprocess.run(
             command,
-            env=inherited_environment(without=("SQUEUE_", "SACCT_")),  # they would filter
+            env=inherited_environment(without=("SQUEUE_", "SACCT_", "SCANCEL_")),  # they filter
             stdin=subprocess.DEVNULL,
             capture_output=True,
             encoding="utf-8",

@@ -35,12 +35,16 @@ def test_what_is_missing_is_named_and_the_others_are_written(run, bucket, tmp_pa
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_without_an_endpoint_one_line_says_so(run, monkeypatch):
-    """No other URL could be written either."""
+def test_without_an_endpoint_what_needs_none_is_written(run, monkeypatch, tmp_path):
+    """Also beside a local folder that is not there."""
     monkeypatch.delenv("AIS_ENDPOINT")
-    done = run("cat", "ais://cli-data/a", "ais://cli-data/b")
-    assert done.exit_code == 1
-    assert len(done.stderr.splitlines()) == 1
+    (tmp_path / "a").write_bytes(b"here")
+    done = run("cat", "ais://cli-data/a", f"{tmp_path}/none/", str(tmp_path / "a"))
+    assert (done.exit_code, done.stdout_bytes) == (1, b"here")
+    no_endpoint, no_folder, last = done.stderr.splitlines()
+    assert "no endpoint" in no_endpoint
+    assert "there is no such folder" in no_folder
+    assert last.startswith("aisio: error: 2 of 3 URLs failed")
 
 
 def test_a_folder_is_named_with_what_takes_it(run, bucket):

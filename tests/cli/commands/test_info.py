@@ -67,7 +67,7 @@ def test_what_is_missing_is_told_with_what_may_be_meant(run, bucket):
     bucket.object("train/1").put(b"x")
     done = run("info", "ais://cli-data/train")
     assert done.exit_code == 1
-    assert "`aisio info ais://cli-data/train/` takes them all" in done.stderr
+    assert "`aisio info 'ais://cli-data/train/'` takes them all" in done.stderr
     for command in ("info", "ls", "cat", "du"):
         url = "ais://cli-none/x" if command == "cat" else "ais://cli-none"
         done = run(command, url)

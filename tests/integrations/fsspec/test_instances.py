@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
+from pathlib import Path
+
 import fsspec
 import pytest
 
@@ -41,3 +44,21 @@ def test_settings_of_fsspec_count_as_well(monkeypatch: pytest.MonkeyPatch) -> No
     """As from its configuration files."""
     monkeypatch.setitem(fsspec.config.conf, "ais", {"endpoint": CLUSTER})
     assert fsspec.filesystem("ais") is fsspec.filesystem("ais", endpoint=CLUSTER)
+
+
+def test_a_token_file_that_changes_changes_no_file_system(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Its client reads it again; while it is rewritten, the file system is there all the same."""
+    file = tmp_path / "token"
+    file.write_text('{"token": "a"}')
+    monkeypatch.setenv("AIS_AUTHN_TOKEN_FILE", str(file))
+    before = fsspec.filesystem("ais", endpoint=CLUSTER)
+    file.write_text("")
+    assert fsspec.filesystem("ais", endpoint=CLUSTER) is before
+
+
+def test_a_pickled_file_system_stays_one() -> None:
+    """However often it is read."""
+    fs = S3FileSystem(direct=DirectSettings(options={"access_key_id": "a"}))
+    assert pickle.loads(pickle.dumps(fs)) is fs

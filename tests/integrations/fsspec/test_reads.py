@@ -109,3 +109,13 @@ def test_walks(fs: AisFileSystem, bucket: Bucket) -> None:
     assert next(walk) == ("data", ["d", "e"], [])
     fs.rm("data/d", recursive=True)
     assert list(walk) == [("data/e", [], ["a"])]
+
+
+@pytest.mark.parametrize(("pattern", "found"), [("data/.*", ["data/.a"]), ("data/..*", [])])
+def test_a_pattern_may_begin_with_a_dot(
+    fs: AisFileSystem, bucket: Bucket, pattern: str, found: list[str]
+) -> None:
+    """Fsspec 2026 asks for names that begin with "." or ".."."""
+    for name in (".a", "b"):
+        bucket.object(name).put(b"1")
+    assert fs.glob(pattern) == found

@@ -54,3 +54,16 @@ def test_a_file_that_cannot_be_opened_is_not_written(
     with fs.transaction, pytest.raises((LookupError, ValueError), match="x-none"):
         fs.open("data/a", mode, **options)
     assert fs.cat_file("data/a") == b"old"
+
+
+def _write_in_two_transactions(fs: AisFileSystem) -> None:
+    with fs.transaction:
+        fs.open("data/a", "wb").close()
+        _write_all(fs, "data/b")
+
+
+def test_one_within_another_is_refused(fs: AisFileSystem, bucket: Bucket) -> None:
+    """It would take the files of the other one. Nothing of either is stored."""
+    with pytest.raises(ConfigError, match="transaction: one is under way"):
+        _write_in_two_transactions(fs)
+    assert fs.find("data") == []

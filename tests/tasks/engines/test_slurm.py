@@ -21,7 +21,7 @@ import submitit
 from aisio import ConfigError, StorageError, UnavailableError
 from aisio.tasks.engines.base import Status
 from aisio.tasks.engines.node import write_job
-from aisio.tasks.engines.processes import find_processes, send_signal
+from aisio.tasks.engines.processes import end_processes, find_processes, send_signal
 from aisio.tasks.engines.slurm import SlurmEngine
 from aisio.tasks.engines.slurm_job import run_slurm_node
 from aisio.tasks.engines.slurm_nodes import record_node
@@ -81,9 +81,26 @@ def test_a_job_whose_processes_were_all_killed_has_failed(tmp_path):
     while left := find_processes(mark):
         for process in left:
             send_signal(process, signal.SIGKILL)
-    assert engine.poll(handle) == Status(
-        TaskState.FAIL, None, "its processes were killed: the exit code is not known"
-    )
+    status = engine.poll(handle)
+    assert (status.state, status.exit_code) == (TaskState.FAIL, None)
+    assert status.message.startswith("its processes ended without an exit code")
+
+
+def test_a_code_that_is_written_while_its_processes_are_looked_for_counts(tmp_path, monkeypatch):
+    """A node ends between the two."""
+    engine = SlurmEngine("local")
+    handle = engine.start(python_job(tmp_path, WAITS))
+    wait_for(engine.follow(handle), "[0] started")
+    folder = tmp_path / "task"
+
+    def ends_meanwhile(mark):
+        record_node(folder, 0, 0, 7)
+        return []
+
+    with monkeypatch.context() as patch:
+        patch.setattr("aisio.tasks.engines.processes.find_processes", ends_meanwhile)
+        assert engine.poll(handle) == Status(TaskState.FAIL, 7, "exit code 7")
+    end_processes(json.loads((folder / "handle.json").read_text())["mark"], grace_s=1)
 
 
 def test_what_cannot_work_is_refused(tmp_path):
