@@ -27,7 +27,7 @@ from aisio.escapes import one_line
 from aisio.extras import missing_extra
 from aisio.formats.zstd_frame import ZSTD_MAGIC, RefusedFrameError, ZstdFrame
 
-__all__ = ["MAGIC_BYTES", "Decompressed", "ReadIntoStream", "compression_of"]
+__all__ = ["MAGIC_BYTES", "Decompressed", "Inflater", "ReadIntoStream", "compression_of"]
 
 MAGIC_BYTES = 10
 """How many first bytes distinguish each format from a tar, which begins with a member's name."""
@@ -64,25 +64,33 @@ class _Decompressor(Protocol):
     def decompress(self, data: bytes, max_length: int) -> bytes: ...
 
 
-class _Gunzip:
-    """zlib's decompressor with the interface of the others."""
+class Inflater:
+    """zlib's decompressor with the interface of those of bz2 and lzma.
 
-    def __init__(self) -> None:
-        self._inner = zlib.decompressobj(wbits=31)  # 15 + 16: a gzip header and trailer
+    Args:
+        wbits: What is around the data, as `zlib.decompressobj` takes it.
+    """
+
+    def __init__(self, wbits: int) -> None:
+        self._inner = zlib.decompressobj(wbits)
 
     @property
     def eof(self) -> bool:
+        """Whether the data has ended."""
         return self._inner.eof
 
     @property
     def needs_input(self) -> bool:
+        """Whether more output needs more input."""
         return not self._inner.unconsumed_tail
 
     @property
     def unused_data(self) -> bytes:
+        """What came behind the end of the data."""
         return self._inner.unused_data
 
     def decompress(self, data: bytes, max_length: int) -> bytes:
+        """Return up to so many bytes of the content, of this data and what came before."""
         return self._inner.decompress(self._inner.unconsumed_tail + data, max_length)
 
 
@@ -96,7 +104,7 @@ def _lz4() -> _Decompressor:
 
 
 _DECOMPRESSORS: dict[str, Callable[[], _Decompressor]] = {
-    "gzip": _Gunzip,
+    "gzip": lambda: Inflater(31),  # 15 + 16: a gzip header and trailer
     "bzip2": bz2.BZ2Decompressor,
     "xz": lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_XZ_MEMORY_BYTES),
     "lz4": _lz4,

@@ -18,6 +18,8 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, Protocol, TypeAlias
 
+from aisio.formats.decompress import Inflater
+
 __all__ = ["ReadAt", "ZipEntry", "read_zip_member"]
 
 ReadAt: TypeAlias = Callable[[int, int], bytes]
@@ -122,7 +124,7 @@ def _decompressor(entry: ZipEntry) -> _Decompressor:
     if entry.method == zipfile.ZIP_STORED:
         return _Stored()
     if entry.method == zipfile.ZIP_DEFLATED:
-        return _Inflater()
+        return Inflater(-15)  # no header around the data
     if entry.method == zipfile.ZIP_BZIP2:
         return bz2.BZ2Decompressor()
     if entry.method == zipfile.ZIP_LZMA:
@@ -146,24 +148,6 @@ class _Stored:
         data = self._rest + data
         self._rest = data[max_length:]
         return data[:max_length]
-
-
-class _Inflater:
-    """zlib's decompressor with the interface of the others."""
-
-    def __init__(self) -> None:
-        self._inner = zlib.decompressobj(wbits=-15)  # no header around the data
-
-    @property
-    def eof(self) -> bool:
-        return self._inner.eof
-
-    @property
-    def needs_input(self) -> bool:
-        return not self._inner.unconsumed_tail
-
-    def decompress(self, data: bytes, max_length: int) -> bytes:
-        return self._inner.decompress(self._inner.unconsumed_tail + data, max_length)
 
 
 class _Lzma:
