@@ -12,6 +12,7 @@ Source:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 
 from aisio.client.router import Router
 from aisio.client.session import Session
@@ -24,7 +25,7 @@ from aisio.transport.payload import CHUNK_BYTES
 from aisio.transport.writer import complete_upload
 from aisio.urls import ObjectUrl
 from aisio.wire import messages
-from aisio.wire.uploads import parse_uploads, uploads_path
+from aisio.wire.uploads import UploadsPage, follow_pages, parse_uploads, uploads_path
 
 __all__ = ["MultipartUpload", "abort_upload", "list_uploads", "send_data"]
 
@@ -148,26 +149,22 @@ def list_uploads(session: Session, prefix: ObjectUrl) -> Iterator[UnfinishedUplo
         NotFoundError: No such bucket.
         IntegrityError: The endpoint sends no such list, or one that does not end.
     """
-    about, markers = prefix.root, dict[str, str]()
-    seen: set[tuple[str, ...]] = set()
+    about = prefix.root
     if prefix.namespace:
         raise ConfigError(f"unfinished uploads of {about}: AIStore does not list those of {about}")
-    while True:
-        uploads, next_markers = parse_uploads(_uploads_page(session, prefix, markers), about)
-        for upload in uploads:
-            if upload.url.startswith(str(prefix)):
-                yield upload
-        if not next_markers:
-            return
-        if (place := tuple(next_markers.values())) in seen:
-            raise IntegrityError(f"list uploads of {about}: the list came to {place[0]!r} again")
-        seen.add(place)
-        markers = dict(next_markers)
+
+    def endless(name: str) -> IntegrityError:
+        return IntegrityError(f"list uploads of {about}: the list came to {name!r} again")
+
+    for upload in follow_pages(partial(_uploads_page, session, prefix), endless):
+        if upload.url.startswith(str(prefix)):
+            yield upload
 
 
-def _uploads_page(session: Session, prefix: ObjectUrl, markers: Mapping[str, str]) -> bytes:
+def _uploads_page(session: Session, prefix: ObjectUrl, markers: Mapping[str, str]) -> UploadsPage:
+    path = uploads_path(prefix.bucket, markers)
     try:
-        return session.call("GET", uploads_path(prefix.bucket, markers), about=prefix.root).body
+        body = session.call("GET", path, about=prefix.root).body
     except NotFoundError:
         raise
     except StorageError as error:
@@ -177,6 +174,7 @@ def _uploads_page(session: Session, prefix: ObjectUrl, markers: Mapping[str, str
             f"unfinished uploads of {prefix.root}: the endpoint has no S3 interface, which lists"
             " them"
         ) from error
+    return parse_uploads(body, prefix.root)
 
 
 def abort_upload(session: Session, url: ObjectUrl, upload_id: str) -> None:

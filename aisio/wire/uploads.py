@@ -8,7 +8,7 @@ Source:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 from urllib.parse import quote, urlencode
 from xml.etree import ElementTree
@@ -17,7 +17,7 @@ from aisio.errors import IntegrityError
 from aisio.records import UnfinishedUpload
 from aisio.wire.xml_messages import child_texts, iso_seconds, parse_xml, tag_of
 
-__all__ = ["UploadsPage", "parse_uploads", "uploads_path"]
+__all__ = ["UploadsPage", "follow_pages", "parse_uploads", "uploads_path"]
 
 
 class UploadsPage(NamedTuple):
@@ -41,6 +41,30 @@ def uploads_path(bucket: str, markers: Mapping[str, str]) -> str:
     """
     query = f"&{urlencode(markers)}" if markers else ""
     return f"/s3/{quote(bucket)}?uploads{query}"
+
+
+def follow_pages(
+    fetch: Callable[[Mapping[str, str]], UploadsPage], endless: Callable[[str], IntegrityError]
+) -> Iterator[UnfinishedUpload]:
+    """Yield the uploads of all pages of a list.
+
+    Args:
+        fetch: Returns the page behind these markers; the first one for none.
+        endless: Returns the error for a list that comes to a name again.
+
+    Raises:
+        IntegrityError: The list does not end.
+    """
+    markers: Mapping[str, str] = {}
+    seen: set[tuple[str, ...]] = set()
+    while True:
+        uploads, markers = fetch(markers)
+        yield from uploads
+        if not markers:
+            return
+        if (place := tuple(markers.values())) in seen:
+            raise endless(place[0])
+        seen.add(place)
 
 
 def parse_uploads(body: bytes, root: str) -> UploadsPage:

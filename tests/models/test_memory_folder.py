@@ -11,6 +11,7 @@ import pytest
 
 from aisio import ConfigError
 from aisio.models.memory_folder import MemoryFolder
+from tests.models.forked import is_open_in_a_child
 
 ROOT = Path(__file__).parents[2]
 KILLED = """
@@ -73,14 +74,7 @@ def test_a_forked_child_does_not_keep_the_lock(tmp_path: Path) -> None:
     folder = MemoryFolder(str(tmp_path), "k")
     lock = folder.try_lock()
     assert lock is not None
-    pid = os.fork()
-    if not pid:
-        try:
-            os.fstat(lock)
-        except OSError:
-            os._exit(0)
-        os._exit(1)
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert not is_open_in_a_child(lock)
     folder.unlock(lock)
     folder.leave()
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import hashlib
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -51,6 +51,7 @@ from aisio.transport.retries import Attempts, retry
 from aisio.transport.writer import PART_BYTES, ObjectWriter, WriteOptions
 from aisio.urls import OSS, ObjectUrl
 from aisio.wire.oss import parse_object_headers, parse_page, parse_uploads_page
+from aisio.wire.uploads import UploadsPage, follow_pages
 
 __all__ = ["OssStore"]
 
@@ -262,20 +263,18 @@ class OssStore(Store):
         if prefix.name:
             query["prefix"] = prefix.name
         root = prefix.with_name("")
-        seen: set[tuple[str, ...]] = set()
-        while True:
-            _, body = self._bucket(prefix).call("GET", root, query)
-            uploads, markers = parse_uploads_page(body, prefix.root)
-            for upload in uploads:
-                if not upload.url.startswith(f"{prefix.root}/{prefix.name}"):
-                    raise _no_listing(prefix, f"there came an upload of {upload.url}")
-                yield upload
-            if not markers:
-                return
-            if (place := tuple(markers.values())) in seen:
-                raise _no_listing(prefix, f"the list of uploads came to {place[0]!r} again")
-            seen.add(place)
-            query.update(markers)
+
+        def fetch(markers: Mapping[str, str]) -> UploadsPage:
+            _, body = self._bucket(prefix).call("GET", root, {**query, **markers})
+            return parse_uploads_page(body, prefix.root)
+
+        def endless(name: str) -> IntegrityError:
+            return _no_listing(prefix, f"the list of uploads came to {name!r} again")
+
+        for upload in follow_pages(fetch, endless):
+            if not upload.url.startswith(f"{prefix.root}/{prefix.name}"):
+                raise _no_listing(prefix, f"there came an upload of {upload.url}")
+            yield upload
 
     def abort_upload(self, upload: UnfinishedUpload) -> None:
         """See `Store.abort_upload`."""
